@@ -1,0 +1,56 @@
+"""How a transformer does it: heads and neurons over named subspaces of the residual stream."""
+
+from handcraft.circuits.circuits import (
+    Bias,
+    Block,
+    Circuits,
+    Table,
+    bias,
+    embed_position,
+    embed_token,
+)
+from handcraft.circuits.head import Head, Relation, equal, look_back, window
+from handcraft.circuits.ideal import ideal_logits, ideal_next
+from handcraft.circuits.linear_map import LinearMap, copy, project, value_map
+from handcraft.circuits.neuron import Neuron
+from handcraft.circuits.number import Number, exact
+from handcraft.circuits.subspace import (
+    Coefficients,
+    Encoding,
+    Subspace,
+    flag,
+    one_hot,
+    scalar,
+    signed_bits,
+)
+
+__all__ = [
+    "Bias",
+    "Block",
+    "Circuits",
+    "Coefficients",
+    "Encoding",
+    "Head",
+    "LinearMap",
+    "Neuron",
+    "Number",
+    "Relation",
+    "Subspace",
+    "Table",
+    "bias",
+    "copy",
+    "embed_position",
+    "embed_token",
+    "equal",
+    "exact",
+    "flag",
+    "ideal_logits",
+    "ideal_next",
+    "look_back",
+    "one_hot",
+    "project",
+    "scalar",
+    "signed_bits",
+    "value_map",
+    "window",
+]

@@ -1,0 +1,241 @@
+"""A whole transformer over named subspaces: embedding, blocks, unembedding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from handcraft.circuits.head import Head
+from handcraft.circuits.linear_map import LinearMap
+from handcraft.circuits.neuron import Neuron
+from handcraft.circuits.number import Number, Plain, exact
+from handcraft.circuits.subspace import Coefficients, Subspace, Value
+from handcraft.errors import CircuitError, EncodingError, HandcraftError, raise_all
+from handcraft.origin import Origin, Place, caller_place
+from handcraft.vocabulary import Vocabulary, shorten
+
+
+@dataclass(frozen=True)
+class Table:
+    """What an embedding puts into one subspace: any function of the token or of the position.
+
+    Args:
+        of: whether the rows are counted by token id or by position.
+        subspace: where it is put.
+        rows: for each token or position, its nonzero entries: (dimension, number).
+        origins: what it serves; empty for what serves every rule.
+    """
+
+    of: Literal["token", "position"]
+    subspace: Subspace
+    rows: tuple[tuple[tuple[int, Number], ...], ...]
+    origins: tuple[Origin, ...] = ()
+
+
+def embed_token(subspace: Subspace) -> Table:
+    """Put the token itself into `subspace`, whose values are the tokens in order."""
+    return _embed("token", subspace, subspace.values)
+
+
+def embed_position(subspace: Subspace, values: Sequence[Value] | None = None) -> Table:
+    """Put a value for each position into `subspace`.
+
+    Args:
+        subspace: where it is put.
+        values: the value at each position; left out, the values of `subspace` in order.
+    """
+    return _embed("position", subspace, subspace.values if values is None else values)
+
+
+def _embed(
+    of: Literal["token", "position"], subspace: Subspace, values: Iterable[Value]
+) -> Table:
+    rows = tuple(
+        tuple((i, n) for i, n in enumerate(subspace.codeword(value)) if n) for value in values
+    )
+    return Table(of, subspace, rows)
+
+
+def bias(
+    subspace: Subspace, numbers: Mapping[Value, object], *, origins: Iterable[Origin] = ()
+) -> Bias:
+    """Numbers added at every position, one for each value of a one-hot subspace."""
+    return Bias(Coefficients.per_value(subspace, numbers), tuple(origins))
+
+
+@dataclass(frozen=True)
+class Bias:
+    """Numbers that are added to a subspace at every position."""
+
+    adds: Coefficients
+    origins: tuple[Origin, ...] = ()
+
+
+@dataclass(frozen=True)
+class Block:
+    """Heads, then neurons; each group may add a bias.
+
+    Args:
+        heads: attention heads; they read the stream as it enters the block.
+        attention_bias: what is added together with what the heads write.
+        neurons: they read the stream after the heads have written.
+        neuron_bias: what is added together with what the neurons write.
+    """
+
+    heads: tuple[Head, ...] = ()
+    attention_bias: tuple[Bias, ...] = ()
+    neurons: tuple[Neuron, ...] = ()
+    neuron_bias: tuple[Bias, ...] = ()
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Circuits:
+    """A transformer as circuits: what every part reads, and where it writes.
+
+    Args:
+        vocabulary: the tokens.
+        context: the number of positions.
+        embedding: the tables of the token and the position embedding, in the order in which their
+            subspaces lie in the residual stream.
+        blocks: in order.
+        unembedding: the one-hot subspace of tokens whose dimensions are the logits.
+        scratch: further subspaces of the residual stream.
+        values: what each symbol in a number stands for once weights are emitted, by its name.
+
+    Raises:
+        CircuitError: the pieces do not fit; all that is wrong at once.
+    """
+
+    vocabulary: Vocabulary
+    context: int
+    embedding: tuple[Table, ...]
+    blocks: tuple[Block, ...]
+    unembedding: Subspace
+    scratch: tuple[Subspace, ...]
+    values: Mapping[str, Plain]
+    place: Place | None = field(repr=False)
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary | str | Iterable[str],
+        context: int,
+        *,
+        embedding: Sequence[Table],
+        blocks: Sequence[Block],
+        unembedding: Subspace,
+        scratch: Sequence[Subspace] = (),
+        values: Mapping[str, object] | None = None,
+        place: Place | None = None,
+    ) -> None:
+        known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
+        object.__setattr__(self, "vocabulary", known)
+        object.__setattr__(self, "context", context)
+        object.__setattr__(self, "embedding", tuple(embedding))
+        object.__setattr__(self, "blocks", tuple(blocks))
+        object.__setattr__(self, "unembedding", unembedding)
+        object.__setattr__(self, "scratch", tuple(scratch))
+        plain = {name: exact(value) for name, value in (values or {}).items()}
+        object.__setattr__(self, "values", plain)
+        object.__setattr__(self, "place", place or caller_place(1))
+        _check(self)
+
+    @cached_property
+    def stream(self) -> tuple[Subspace, ...]:
+        """The subspaces of the residual stream, in order."""
+        named = [table.subspace for table in self.embedding] + list(self.scratch)
+        for block in self.blocks:
+            named += [linear.target for head in block.heads for linear in head.writes]
+            named += [each.adds.subspace for each in block.attention_bias]
+            named += [write.subspace for neuron in block.neurons for write in neuron.writes]
+            named += [each.adds.subspace for each in block.neuron_bias]
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def head_count(self) -> int:
+        """The number of heads of the block that has most."""
+        return max((len(block.heads) for block in self.blocks), default=0)
+
+
+def _check(circuits: Circuits) -> None:
+    problems = [*_table_problems(circuits), *_stream_problems(circuits)]
+    for problem in problems:
+        problem.where = problem.where or str(circuits.place)
+    raise_all(problems)
+
+
+def _table_problems(circuits: Circuits) -> list[HandcraftError]:
+    problems: list[HandcraftError] = []
+    if not isinstance(circuits.context, int) or circuits.context < 1:
+        problems.append(
+            CircuitError(f"the context is {circuits.context!r}", fix="use 1 or more positions")
+        )
+    counts = {"token": len(circuits.vocabulary), "position": circuits.context}
+    problems.extend(
+        CircuitError(
+            f"the table of `{table.subspace}` has {len(table.rows)} rows for "
+            f"{counts[table.of]} {table.of}s",
+            fix=f"give one row for each {table.of}",
+        )
+        for table in circuits.embedding
+        if len(table.rows) != counts[table.of]
+    )
+    if circuits.unembedding.values != circuits.vocabulary.tokens:
+        problems.append(
+            EncodingError(
+                f"the unembedding reads `{circuits.unembedding}` with the values "
+                f"{shorten(circuits.unembedding.values)}",
+                fix=f"its values are the tokens: {shorten(circuits.vocabulary.tokens)}",
+            )
+        )
+    return problems
+
+
+def _stream_problems(circuits: Circuits) -> list[HandcraftError]:
+    problems: list[HandcraftError] = []
+    stream = circuits.stream
+    by_name: dict[str, Subspace] = {}
+    for subspace in stream:
+        if by_name.setdefault(subspace.name, subspace) != subspace:
+            problems.append(
+                CircuitError(f"two subspaces are called `{subspace}`", fix="give each its own name")
+            )
+    known = frozenset(stream)
+    if circuits.unembedding not in known:
+        problems.append(
+            CircuitError(
+                f"the unembedding reads `{circuits.unembedding}`, which nothing writes",
+                fix="embed the token into it",
+            )
+        )
+    for number, block in enumerate(circuits.blocks):
+        reads = [
+            *((head.name, m.source) for head in block.heads for m in _maps_from_stream(head)),
+            *((n.name, read.subspace) for n in block.neurons for read in n.reads),
+        ]
+        problems.extend(
+            CircuitError(
+                f"`{reader}` of block {number} reads `{subspace}`, which is not in the residual "
+                "stream",
+                fix="embed it, write it, or name it in scratch=",
+            )
+            for reader, subspace in reads
+            if subspace not in known
+        )
+        for head in block.heads:
+            carried = frozenset(head.carried)
+            problems.extend(
+                CircuitError(
+                    f"`{head.name}` of block {number} writes from `{m.source}`, which it does not "
+                    "carry",
+                    fix="move something into it first",
+                )
+                for m in head.writes
+                if m.source not in carried
+            )
+    return problems
+
+
+def _maps_from_stream(head: Head) -> tuple[LinearMap, ...]:
+    return (*head.attends.query, *head.attends.key, *head.moves)

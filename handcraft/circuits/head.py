@@ -1,0 +1,156 @@
+"""Attention heads: where they look (the QK circuit) and what they move (the OV circuit)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from handcraft.circuits.linear_map import LinearMap, copy
+from handcraft.circuits.number import Number
+from handcraft.circuits.subspace import Encoding, Subspace
+from handcraft.errors import CircuitError, EncodingError
+from handcraft.origin import Origin
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A QK circuit: which source positions a destination position attends to.
+
+    The attention score of a pair is the inner product of what `query` reads at the destination and
+    `key` reads at the source, both written into the same *matching* subspaces (Elhage et al. 2021,
+    A Mathematical Framework for Transformer Circuits). The highest scores win; ties share.
+
+    Args:
+        label: what it says in a few words, such as ``1 back``.
+        query: maps from the residual stream at the destination to the matching subspaces.
+        key: maps from the residual stream at the source to the matching subspaces.
+        gap: the smallest difference between the best score and any other that is not equal to it.
+    """
+
+    label: str
+    query: tuple[LinearMap, ...]
+    key: tuple[LinearMap, ...]
+    gap: Number = 1
+
+
+@dataclass(frozen=True)
+class Head:
+    """An attention head over named subspaces.
+
+    Args:
+        name: unique within its block.
+        attends: the QK circuit.
+        moves: what is read at the sources, into *carried* subspaces: W_V.
+        writes: what the mean of that becomes in the residual stream here: W_O.
+        sharpness: what the query is multiplied with; None for as much as the dtype needs so that
+            attention is exactly hard.
+        origins: what the whole head serves.
+    """
+
+    name: str
+    attends: Relation
+    moves: tuple[LinearMap, ...]
+    writes: tuple[LinearMap, ...]
+    sharpness: Number | None = None
+    origins: tuple[Origin, ...] = ()
+
+    @property
+    def matching(self) -> tuple[Subspace, ...]:
+        """The subspaces in which query and key meet: the W_Q and W_K side of the head."""
+        return _unique(m.target for m in (*self.attends.query, *self.attends.key))
+
+    @property
+    def carried(self) -> tuple[Subspace, ...]:
+        """The subspaces that carry the value: the W_V side of the head."""
+        return _unique(m.target for m in self.moves)
+
+    @property
+    def width(self) -> int:
+        """The head dimension it needs."""
+        return max(
+            sum(s.width for s in self.matching), sum(s.width for s in self.carried), 1
+        )
+
+
+def window(position: Subspace, back: int) -> Relation:
+    """Attend to the last `back` positions, this one among them, equally.
+
+    Args:
+        position: a one-hot subspace of the position.
+        back: how many positions; fewer where the context is shorter.
+
+    Raises:
+        CircuitError: `back` is not at least 1, or `position` is not one-hot.
+    """
+    if back < 1:
+        raise CircuitError(f"a window of {back} positions", fix="attend to at least 1 position")
+    _check_one_hot(position)
+    entries = tuple(
+        (here, there, 1)
+        for here in range(position.width)
+        for there in range(max(0, here - back + 1), here + 1)
+    )
+    label = "this position" if back == 1 else f"the last {back} positions"
+    return Relation(
+        label, (LinearMap(position, position, entries),), (copy(position, position),)
+    )
+
+
+def look_back(position: Subspace, distance: int) -> Relation:
+    """Attend to the position `distance` before this one, or to the first where there is none.
+
+    Args:
+        position: a one-hot subspace of the position.
+        distance: 0 for this position itself.
+
+    Raises:
+        CircuitError: `distance` is negative, or `position` is not one-hot.
+    """
+    _check_distance(distance)
+    _check_one_hot(position)
+    entries = tuple((here, max(0, here - distance), 1) for here in range(position.width))
+    return Relation(
+        back_label(distance), (LinearMap(position, position, entries),), (copy(position, position),)
+    )
+
+
+def equal(query: Subspace, key: Subspace, *, label: str) -> Relation:
+    """Attend wherever `query` here equals `key` there.
+
+    One-hot codewords have the inner product 1 where they are equal and 0 elsewhere; signed bits have
+    their width where equal, and at least 2 less for every bit that differs.
+
+    Args:
+        query: one-hot or signed-bit subspace read at the destination position.
+        key: the subspace read at the source position; same encoding and width as `query`.
+        label: what the relation is called.
+
+    Raises:
+        EncodingError: the two subspaces are encoded differently.
+    """
+    gap = 2 if key.encoding is Encoding.SIGNED_BITS else 1
+    return Relation(label, (copy(query, key),), (copy(key, key),), gap)
+
+
+def back_label(distance: int) -> str:
+    """What a relation that looks back is called."""
+    return "this position" if distance == 0 else f"{distance} back"
+
+
+def _check_distance(distance: int) -> None:
+    if distance < 0:
+        raise CircuitError(
+            f"looking {distance} back", fix="use 0 for this position, or a positive distance"
+        )
+
+
+def _check_one_hot(position: Subspace) -> None:
+    if position.encoding is not Encoding.ONE_HOT:
+        raise EncodingError(
+            f"`{position.name}` is held as {position.encoding.value}, not one-hot",
+            fix="use a one-hot position, or equal() with a subspace that holds the target",
+        )
+
+
+def _unique(subspaces: Iterable[Subspace]) -> tuple[Subspace, ...]:
+    return tuple(dict.fromkeys(subspaces))

@@ -1,0 +1,104 @@
+"""Linear maps between named subspaces: the only thing heads and embeddings are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from handcraft.circuits.number import Number, exact
+from handcraft.circuits.subspace import Coefficients, Encoding, Subspace, Value
+from handcraft.errors import EncodingError
+from handcraft.origin import Origin
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """A matrix from one subspace to another, as its nonzero entries.
+
+    Args:
+        source: the subspace that is read.
+        target: the subspace that is written.
+        entries: triples of a source dimension, a target dimension (both counted within their
+            subspace) and the coefficient.
+        origins: what it serves; empty for a part of the model that serves every rule.
+    """
+
+    source: Subspace
+    target: Subspace
+    entries: tuple[tuple[int, int, Number], ...]
+    origins: tuple[Origin, ...] = ()
+
+
+def copy(source: Subspace, target: Subspace, *, times: object = 1) -> LinearMap:
+    """The map that carries `source` over to `target` as it is.
+
+    Args:
+        source: the subspace that is read.
+        target: a subspace of the same width and encoding.
+        times: a factor for all of it.
+
+    Raises:
+        EncodingError: the two subspaces are encoded differently.
+    """
+    if source.width != target.width or source.encoding is not target.encoding:
+        raise EncodingError(
+            f"`{source.name}` ({source.encoding.value}, {source.width} dimensions) cannot be copied "
+            f"to `{target.name}` ({target.encoding.value}, {target.width})",
+            fix="copy between subspaces of the same encoding and width",
+        )
+    factor = exact(times)
+    return LinearMap(source, target, tuple((i, i, factor) for i in range(source.width)))
+
+
+def value_map(
+    source: Subspace,
+    numbers: Mapping[Value, object],
+    *,
+    into: Subspace,
+    origins: Iterable[Origin] = (),
+) -> LinearMap:
+    """The map that turns each value of a one-hot subspace into a number in a scalar one.
+
+    Args:
+        source: a one-hot subspace.
+        numbers: the number for each value; values left out give 0.
+        into: a scalar subspace.
+        origins: what it serves.
+
+    Raises:
+        EncodingError: `source` is not one-hot, lacks a value, or `into` is no scalar.
+    """
+    _check_scalar(into)
+    read = Coefficients.per_value(source, numbers)
+    return LinearMap(source, into, tuple((i, 0, n) for i, n in read.entries), tuple(origins))
+
+
+def project(
+    source: Subspace,
+    *,
+    into: Subspace,
+    numbers: Mapping[Value, object],
+    origins: Iterable[Origin] = (),
+) -> LinearMap:
+    """The map that writes a scalar, times a number for each value, into a one-hot subspace.
+
+    Args:
+        source: a scalar subspace.
+        into: a one-hot subspace.
+        numbers: the factor for each value; values left out are not written.
+        origins: what it serves.
+
+    Raises:
+        EncodingError: `source` is no scalar, or `into` is not one-hot or lacks a value.
+    """
+    _check_scalar(source)
+    write = Coefficients.per_value(into, numbers)
+    return LinearMap(source, into, tuple((0, i, n) for i, n in write.entries), tuple(origins))
+
+
+def _check_scalar(subspace: Subspace) -> None:
+    if subspace.encoding is not Encoding.SCALAR:
+        raise EncodingError(
+            f"`{subspace.name}` is {subspace.encoding.value}, not a scalar",
+            fix="use scalar(name) for a dimension that holds one number",
+        )

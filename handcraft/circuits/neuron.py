@@ -1,0 +1,55 @@
+"""Neurons: a threshold on a linear function of the residual stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from handcraft.circuits.number import Plain
+from handcraft.circuits.subspace import Coefficients, Encoding
+from handcraft.errors import CircuitError
+from handcraft.origin import Origin
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """A unit that is 1 where a sum of what it reads reaches a threshold, and 0 elsewhere.
+
+    The sum must be an integer on every input. How many hidden units of an MLP it takes is the
+    business of the architecture.
+
+    Args:
+        name: unique within its block.
+        reads: what is added up.
+        at_least: the threshold.
+        writes: what is added to the residual stream where the threshold is reached.
+        origins: what it serves.
+    """
+
+    name: str
+    reads: tuple[Coefficients, ...]
+    at_least: int
+    writes: tuple[Coefficients, ...]
+    origins: tuple[Origin, ...] = ()
+
+    @property
+    def highest(self) -> Plain:
+        """The largest sum that any values of the subspaces give.
+
+        Raises:
+            CircuitError: it reads a scalar, whose range is not known here.
+        """
+        return sum((_highest(read) for read in self.reads), start=0)
+
+
+def _highest(read: Coefficients) -> Plain:
+    numbers = dict(read.entries)
+    plain = [n for n in numbers.values() if isinstance(n, int)]
+    if read.subspace.encoding is Encoding.SCALAR or len(plain) != len(numbers):
+        raise CircuitError(
+            f"a neuron reads `{read.subspace.name}`, whose sums are not known to be integers",
+            fix="read one-hot or signed-bit subspaces with integer coefficients",
+        )
+    if read.subspace.encoding is Encoding.SIGNED_BITS:
+        return sum(abs(n) for n in plain)
+    always_one = read.subspace.encoding is Encoding.ONE_HOT and len(plain) == read.subspace.width
+    return max(plain) if always_one else max(0, *plain)

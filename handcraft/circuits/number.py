@@ -1,0 +1,91 @@
+"""Exact numbers: integers, fractions, and symbols that stand for either until weights are emitted."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from handcraft.errors import CircuitError
+
+if TYPE_CHECKING:
+    import sympy
+
+Number: TypeAlias = "int | Fraction | sympy.Expr"
+Plain: TypeAlias = int | Fraction
+
+
+def exact(value: object) -> Number:
+    """`value` as an exact number; plain integers and fractions stay plain.
+
+    A float becomes the fraction that it is to the last bit. A sympy expression stays symbolic unless
+    it is a rational number.
+
+    Raises:
+        CircuitError: the value is no finite number.
+
+    >>> exact(0.5), exact(3.0), exact(7)
+    (Fraction(1, 2), 3, 7)
+    """
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, Fraction):
+        return _plainest(value)
+    if type(value).__module__.partition(".")[0] == "sympy":
+        return _from_sympy(cast("sympy.Expr", value))
+    if isinstance(value, numbers.Real):
+        try:
+            return _plainest(Fraction(float(value)))
+        except (ValueError, OverflowError):
+            pass
+    raise CircuitError(
+        f"{value!r} is not an exact number",
+        fix="use an integer, a fraction, a finite float or a sympy expression",
+    )
+
+
+def is_plain(value: Number) -> bool:
+    """Whether the number is an integer or a fraction, and no symbol is left in it."""
+    return isinstance(value, int | Fraction)
+
+
+def evaluate(value: Number, values: Mapping[str, Plain]) -> Plain:
+    """The plain number that `value` is once every symbol has its value.
+
+    Args:
+        value: a number.
+        values: what each symbol stands for, by its name.
+
+    Raises:
+        CircuitError: a symbol has no value.
+    """
+    if isinstance(value, int | Fraction):
+        return value
+    missing = sorted(s.name for s in value.free_symbols if s.name not in values)
+    if missing:
+        raise CircuitError(
+            f"the symbol {missing[0]} has no value",
+            where=value,
+            fix=f"give it one, as in values={{{missing[0]!r}: 1024}}",
+        )
+    result = exact(value.subs({s: values[s.name] for s in value.free_symbols}))
+    if not isinstance(result, int | Fraction):
+        raise CircuitError(f"{value} comes to {result}, which is no rational number", where=value)
+    return result
+
+
+def _plainest(value: Fraction) -> Plain:
+    return value.numerator if value.denominator == 1 else value
+
+
+def _from_sympy(value: sympy.Expr) -> Number:
+    if value.is_Integer:
+        return int(value)
+    if value.is_Rational:
+        return Fraction(int(value.p), int(value.q))
+    if value.is_Float:
+        return exact(float(value))
+    if value.is_number and not value.is_finite:
+        raise CircuitError(f"{value} is not a finite number")
+    return value

@@ -1,0 +1,169 @@
+"""Named, typed stretches of the residual stream, and how they hold a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import TypeAlias
+
+from handcraft.circuits.number import Number, exact
+from handcraft.errors import CircuitError, EncodingError
+from handcraft.vocabulary import shorten
+
+Value: TypeAlias = str | int | bool
+
+
+class Encoding(Enum):
+    """How a subspace holds its value."""
+
+    ONE_HOT = "one-hot"
+    """One dimension per value; 1 at the value held, 0 elsewhere."""
+    SIGNED_BITS = "signed bits"
+    """The index of the value in binary, most significant bit first; a bit is +1 or -1."""
+    FLAG = "flag"
+    """One dimension: 1 where it holds, 0 where it does not."""
+    SCALAR = "scalar"
+    """One dimension, a number."""
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """A stretch of the residual stream that holds one value of a known kind.
+
+    Make one with `one_hot`, `signed_bits`, `flag` or `scalar`.
+
+    Args:
+        name: what the value is, such as ``token`` or ``position``.
+        values: the values it can hold; none for a scalar.
+        encoding: how it holds them.
+    """
+
+    name: str
+    values: tuple[Value, ...]
+    encoding: Encoding
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    @property
+    def width(self) -> int:
+        """The number of dimensions it takes."""
+        if self.encoding is Encoding.ONE_HOT:
+            return len(self.values)
+        if self.encoding is Encoding.SIGNED_BITS:
+            return max(1, (len(self.values) - 1).bit_length())
+        return 1
+
+    @property
+    def dimension_names(self) -> tuple[str, ...]:
+        """A name for each dimension, in order."""
+        if self.encoding is Encoding.ONE_HOT:
+            return tuple(f"{self.name} {value}" for value in self.values)
+        if self.encoding is Encoding.SIGNED_BITS:
+            return tuple(f"{self.name} bit {bit}" for bit in reversed(range(self.width)))
+        return (self.name,)
+
+    def index(self, value: Value) -> int:
+        """The place of `value` among the values.
+
+        Raises:
+            EncodingError: the subspace cannot hold it.
+        """
+        try:
+            return self._indices[value]
+        except KeyError:
+            raise EncodingError(
+                f"`{self.name}` cannot hold {value!r}",
+                fix=f"its values are {shorten(self.values)}" if self.values else "it is a scalar",
+            ) from None
+
+    def codeword(self, value: Value) -> tuple[int, ...]:
+        """What the dimensions hold when the subspace holds `value`; of shape [width]."""
+        place = self.index(value)
+        if self.encoding is Encoding.ONE_HOT:
+            return tuple(int(i == place) for i in range(self.width))
+        if self.encoding is Encoding.FLAG:
+            return (place,)
+        return tuple(1 if place >> bit & 1 else -1 for bit in reversed(range(self.width)))
+
+    @cached_property
+    def _indices(self) -> dict[Value, int]:
+        return {value: i for i, value in enumerate(self.values)}
+
+
+def one_hot(name: str, values: Iterable[Value]) -> Subspace:
+    """A subspace with one dimension per value.
+
+    >>> one_hot("token", "ab").dimension_names
+    ('token a', 'token b')
+    """
+    return _with_values(name, values, Encoding.ONE_HOT)
+
+
+def signed_bits(name: str, values: Iterable[Value]) -> Subspace:
+    """A subspace that holds the index of a value in binary, each bit as +1 or -1.
+
+    >>> signed_bits("position", range(5)).codeword(3)
+    (-1, 1, 1)
+    """
+    return _with_values(name, values, Encoding.SIGNED_BITS)
+
+
+def flag(name: str) -> Subspace:
+    """A subspace of one dimension that is 1 where something holds and 0 where it does not."""
+    return Subspace(name, (False, True), Encoding.FLAG)
+
+
+def scalar(name: str) -> Subspace:
+    """A subspace of one dimension that holds a number."""
+    return Subspace(name, (), Encoding.SCALAR)
+
+
+def _with_values(name: str, values: Iterable[Value], encoding: Encoding) -> Subspace:
+    listed = tuple(values)
+    if not listed or len(set(listed)) != len(listed):
+        raise CircuitError(
+            f"the values of `{name}` are {shorten(listed)}", fix="name at least one, each once"
+        )
+    return Subspace(name, listed, encoding)
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """A number for some dimensions of one subspace: what is read from them, or written to them.
+
+    Args:
+        subspace: the subspace.
+        entries: pairs of a dimension's index within the subspace and a number that is not 0.
+    """
+
+    subspace: Subspace
+    entries: tuple[tuple[int, Number], ...] = field(default=())
+
+    @classmethod
+    def per_value(cls, subspace: Subspace, numbers: Mapping[Value, object] | object) -> Coefficients:
+        """Coefficients given value by value for one-hot subspaces, or as one number for a scalar.
+
+        Raises:
+            EncodingError: the subspace holds its values otherwise.
+        """
+        if subspace.encoding is Encoding.SCALAR and not isinstance(numbers, Mapping):
+            return cls(subspace, _nonzero([(0, exact(numbers))]))
+        if subspace.encoding is not Encoding.ONE_HOT or not isinstance(numbers, Mapping):
+            raise EncodingError(
+                f"`{subspace.name}` holds its values as {subspace.encoding.value}, which no number "
+                "per value can address",
+                fix="use a one-hot subspace and a number for each value, or a scalar and one number",
+            )
+        return cls(
+            subspace, _nonzero([(subspace.index(v), exact(n)) for v, n in numbers.items()])
+        )
+
+
+def _nonzero(entries: Iterable[tuple[int, Number]]) -> tuple[tuple[int, Number], ...]:
+    return tuple(sorted(((i, n) for i, n in entries if n != 0), key=lambda entry: entry[0]))

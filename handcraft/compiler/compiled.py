@@ -1,0 +1,64 @@
+"""What compiling gives: the model, and every stage on the way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from handcraft.circuits import Circuits
+from handcraft.compiler.symbolic import Symbolic
+
+from handcraft.language import Program
+from handcraft.model import Model, Trace, complete, generate
+from handcraft.origin import Origin
+from handcraft.weights import Layout, Placement
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A program, its circuits, their layout, their exact weights and the model, in this order.
+
+    Args:
+        source: what was compiled: a rule program or circuits.
+        circuits: heads and neurons over named subspaces.
+        layout: where every subspace lies.
+        sharpness: the factor of W_Q in every head that leaves its own open.
+        placement: every nonzero weight, exact, with its origin.
+        model: the weights as arrays, ready to run.
+    """
+
+    source: Program | Circuits = field(repr=False)
+    circuits: Circuits = field(repr=False)
+    layout: Layout = field(repr=False)
+    sharpness: int
+    placement: Placement = field(repr=False)
+    model: Model
+
+    def complete(self, prompt: str | Sequence[str], n: int = 10) -> str:
+        """Continue a prompt by `n` tokens, sliding over the context."""
+        return complete(self.model, prompt, n)
+
+    def generate(self, prompt: str | Sequence[str], n: int = 10) -> str:
+        """Continue a prompt by `n` tokens within the context."""
+        return generate(self.model, prompt, n)
+
+    def trace(self, prompt: str | Sequence[str]) -> Trace:
+        """Every named intermediate of running a prompt."""
+        return self.model.trace(prompt)
+
+    def symbolic(self) -> Symbolic:
+        """The weights and the logits as exact expressions in the sharpness L."""
+        return Symbolic.of(self.circuits, self.layout, self.model.architecture, self.sharpness)
+
+    def origins(self, tensor: str, *index: int) -> tuple[Origin, ...]:
+        """What one weight serves; nothing where it is 0.
+
+        Args:
+            tensor: its name, such as ``h.0.attn.c_attn.weight``.
+            index: row and column, or the place in a bias.
+        """
+        return self.placement.tensors[tensor].origins.get(index, ())
+
+    def _repr_svg_(self) -> str:
+        """The data flow, for notebooks."""
+        return circuits_svg(self.circuits)

@@ -1,0 +1,169 @@
+"""How positions are held, and how a head looks back or a neuron counts with them.
+
+An embedding may hold any function of the position, so a layout of positions is only a choice of
+tables. One-hot positions take a dimension each and are easy to read; signed bits take a logarithm of
+that, for the position itself and once more for every distance that a head looks back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from handcraft.circuits import (
+    Coefficients,
+    Relation,
+    Subspace,
+    Table,
+    embed_position,
+    equal,
+    flag,
+    look_back,
+    one_hot,
+    signed_bits,
+)
+from handcraft.circuits.head import back_label
+from handcraft.errors import CompileError
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """A set of positions: those from `first` to `last`, or to the end."""
+
+    first: int
+    last: int | None = None
+
+    def __contains__(self, position: int) -> bool:
+        return self.first <= position and (self.last is None or position <= self.last)
+
+    def __str__(self) -> str:
+        return f"position >= {self.first}" if self.last is None else f"position = {self.first}"
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A condition as a number to read: it holds where `reads` comes to `needed`, its largest value.
+
+    Args:
+        reads: what is added up; the sum is 0 or 1, or -1 or 0.
+        needed: the sum where the condition holds; every violation gives 1 less.
+    """
+
+    reads: Coefficients
+    needed: int
+
+
+def membership(subspace: Subspace, allowed: Iterable[int]) -> Literal:
+    """That a one-hot subspace holds one of the values with the indices `allowed`.
+
+    The shorter list is read: the allowed values count +1, or the others count -1.
+    """
+    inside = sorted(allowed)
+    if 2 * len(inside) <= subspace.width:
+        return Literal(Coefficients(subspace, tuple((i, 1) for i in inside)), 1)
+    chosen = frozenset(inside)
+    outside = tuple((i, -1) for i in range(subspace.width) if i not in chosen)
+    return Literal(Coefficients(subspace, outside), 0)
+
+
+class Positions(Protocol):
+    """A layout of positions."""
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """What the position embedding holds."""
+
+    def look_back(self, distance: int) -> Relation:
+        """Attend to the position `distance` before this one; to the first where there is none."""
+
+    def inside(self, span: Span) -> Literal:
+        """That this position is one of `span`."""
+
+
+@dataclass(frozen=True)
+class OneHotPositions:
+    """One dimension for each position."""
+
+    context: int
+
+    @property
+    def _position(self) -> Subspace:
+        return one_hot("position", range(self.context))
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The identity."""
+        return (embed_position(self._position),)
+
+    def look_back(self, distance: int) -> Relation:
+        """W_Q shifts the one-hot position; W_K leaves it as it is."""
+        return look_back(self._position, distance)
+
+    def inside(self, span: Span) -> Literal:
+        """Read the dimensions of the positions in the span, or those of the others."""
+        return membership(self._position, (i for i in range(self.context) if i in span))
+
+
+@dataclass(frozen=True)
+class BinaryPositions:
+    """Signed bits of the position and of every target of a look back, and a flag for every span.
+
+    Args:
+        context: the number of positions.
+        distances: the distances that heads look back.
+        spans: the sets of positions that anything asks for.
+    """
+
+    context: int
+    distances: tuple[int, ...]
+    spans: tuple[Span, ...]
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The bits of i, those of i - k clamped at 0 for each distance k, and the flags."""
+        positions = range(self.context)
+        here = [embed_position(self._target(0))] if self.distances else []
+        there = [
+            embed_position(self._target(k), [max(0, i - k) for i in positions])
+            for k in self.distances
+            if k
+        ]
+        flags = [embed_position(flag(str(s)), [i in s for i in positions]) for s in self.spans]
+        return (*here, *there, *flags)
+
+    def look_back(self, distance: int) -> Relation:
+        """The bits of the target here equal the bits of the position there."""
+        return equal(self._target(distance), self._target(0), label=back_label(distance))
+
+    def inside(self, span: Span) -> Literal:
+        """Read the flag of the span."""
+        return Literal(Coefficients(flag(str(span)), ((0, 1),)), 1)
+
+    def _target(self, distance: int) -> Subspace:
+        name = f"position - {distance}" if distance else "position"
+        return signed_bits(name, range(self.context))
+
+
+POSITIONS = ("auto", "one-hot", "binary")
+"""The layouts of positions that a program can ask for."""
+
+ONE_HOT_UP_TO = 16
+"""The longest context whose positions are one-hot when nobody asks for a layout."""
+
+
+def choose_positions(
+    layout: str, context: int, distances: Iterable[int], spans: Iterable[Span]
+) -> Positions:
+    """The layout of positions asked for; ``auto`` takes one-hot for short contexts.
+
+    Raises:
+        CompileError: there is no layout of that name.
+    """
+    if layout not in POSITIONS:
+        raise CompileError(
+            f"there is no layout of positions {layout!r}", fix=f"use one of: {', '.join(POSITIONS)}"
+        )
+    if layout == "one-hot" or (layout == "auto" and context <= ONE_HOT_UP_TO):
+        return OneHotPositions(context)
+    return BinaryPositions(context, tuple(sorted(set(distances))), tuple(sorted(set(spans))))

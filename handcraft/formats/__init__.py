@@ -1,0 +1,16 @@
+"""Models as files: written whole or not at all, read without running anything."""
+
+from handcraft.formats.checkpoint import Checkpoint, is_checkpoint, load, read_checkpoint, save
+from handcraft.formats.folder import check_target, write_file
+from handcraft.formats.tensor_file import FORMATS
+
+__all__ = [
+    "FORMATS",
+    "Checkpoint",
+    "check_target",
+    "is_checkpoint",
+    "load",
+    "read_checkpoint",
+    "save",
+    "write_file",
+]

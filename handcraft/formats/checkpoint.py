@@ -1,0 +1,252 @@
+"""A model as a folder: its tensors, and handcraft.json, which says what they mean."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from handcraft.architecture import architecture_named
+from handcraft.circuits import Circuits
+from handcraft.compiler import Compiled
+from handcraft.errors import CheckpointError, HandcraftError
+from handcraft.formats.circuits_record import circuits_from_record, circuits_to_record
+from handcraft.formats.folder import RECORD, whole_folder
+from handcraft.formats.tensor_file import check_format, read_tensors, write_tensors
+from handcraft.language import Program, parse_rules, write_rules
+from handcraft.model import Model, Shape
+from handcraft.origin import Origin
+from handcraft.vocabulary import Vocabulary
+from handcraft.weights import Layout, Placement
+
+VERSION = 1
+"""The version of handcraft.json that is written and read."""
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a folder holds.
+
+    Args:
+        model: the model.
+        source: what it means: the rules, or the circuits with every symbol replaced by its value.
+        layout: for each subspace, its name, its encoding, its first dimension and its width.
+        origins: for each tensor, what every nonzero weight serves, by its index.
+    """
+
+    model: Model
+    source: Program | Circuits
+    layout: tuple[Record, ...] = field(repr=False)
+    origins: dict[str, dict[tuple[int, ...], tuple[str, ...]]] = field(repr=False)
+
+
+def save(compiled: Compiled, folder: str | Path, *, format: str = "safetensors") -> Path:
+    """Write a compiled model to a folder, whole or not at all.
+
+    Args:
+        compiled: what `compile_program` gave.
+        folder: must be missing, empty, or an earlier output, which is then replaced.
+        format: ``safetensors`` or ``npz``.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CheckpointError: the folder holds something else or cannot be written.
+    """
+    check_format(format)
+    target = Path(folder)
+    with whole_folder(target) as fresh:
+        write_tensors(compiled.model.tensors, fresh, format)
+        (fresh / RECORD).write_text(_line_by_key(_record(compiled)), encoding="utf-8")
+    return target
+
+
+def load(folder: str | Path) -> Model:
+    """The model in a folder.
+
+    Raises:
+        CheckpointError: files are missing, damaged or foreign, or contradict each other.
+    """
+    return read_checkpoint(folder).model
+
+
+def read_checkpoint(folder: str | Path) -> Checkpoint:
+    """The model in a folder, with what it means and where every weight comes from.
+
+    Raises:
+        CheckpointError: files are missing, damaged or foreign, or contradict each other.
+    """
+    path = Path(folder)
+    record = _read_record(path)
+    try:
+        architecture = architecture_named(record["architecture"]["name"])
+        vocabulary = Vocabulary(record["vocabulary"])
+        shape = _read_shape(record["shape"], vocabulary)
+        source = _read_source(record["source"])
+        layout = tuple(dict(row) for row in record["layout"])
+        origins = _read_origins(record)
+    except HandcraftError as error:
+        raise CheckpointError(
+            f"{RECORD} contradicts itself: {error.what}", where=path / RECORD, fix=error.fix
+        ) from error
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise CheckpointError(
+            f"{RECORD} has another form: {type(error).__name__} {error}",
+            where=path / RECORD,
+            fix="compile the program again",
+        ) from error
+    if source.vocabulary != vocabulary or source.context != shape.n_positions:
+        raise CheckpointError(
+            f"{RECORD} describes a program of another vocabulary or context than its model",
+            where=path / RECORD,
+            fix="compile the program again",
+        )
+    tensors = read_tensors(path, shape)
+    return Checkpoint(Model(architecture, shape, vocabulary, tensors), source, layout, origins)
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a folder looks like one that was written here."""
+    return (folder / RECORD).is_file()
+
+
+def _record(compiled: Compiled) -> Record:
+    model, circuits = compiled.model, compiled.circuits
+    architecture, shape = model.architecture, model.shape
+    source = compiled.source
+    listed, weights = _origin_table(compiled.placement)
+    return {
+        "handcraft": VERSION,
+        "architecture": {
+            "name": architecture.name,
+            "norm": architecture.norm,
+            "activation": architecture.activation,
+            "tied": architecture.tied,
+            "causal": architecture.causal,
+            "score_scale": architecture.score_scale(shape.head_dim),
+        },
+        "shape": {
+            "n_vocab": shape.n_vocab,
+            "n_positions": shape.n_positions,
+            "n_embd": shape.n_embd,
+            "n_head": shape.n_head,
+            "n_inner": list(shape.n_inner),
+        },
+        "vocabulary": list(circuits.vocabulary.tokens),
+        "source": {"rules": write_rules(source)}
+        if isinstance(source, Program)
+        else {"circuits": circuits_to_record(source)},
+        "layout": _layout_rows(compiled.layout),
+        "origins": listed,
+        "weights": weights,
+    }
+
+
+def _layout_rows(layout: Layout) -> list[Record]:
+    return [
+        {
+            "subspace": subspace.name,
+            "encoding": subspace.encoding.value,
+            "first": layout.start[subspace],
+            "width": subspace.width,
+            "dimensions": list(subspace.dimension_names),
+        }
+        for subspace in layout.subspaces
+    ]
+
+
+def _origin_table(placement: Placement) -> tuple[list[Record], Record]:
+    """All origins, and for every nonzero weight its index followed by the places of its origins."""
+    numbers: dict[Origin, int] = {}
+    weights: Record = {}
+    for name, tensor in placement.tensors.items():
+        weights[name] = [
+            [*index, [numbers.setdefault(origin, len(numbers)) for origin in tensor.origins[index]]]
+            for index in sorted(tensor.origins)
+        ]
+    listed = [
+        {"what": origin.what, "place": origin.place.short if origin.place else None}
+        for origin in numbers
+    ]
+    return listed, weights
+
+
+def _line_by_key(record: Record) -> str:
+    """JSON with a line for each top-level key: a person can find it, and it stays small."""
+    lines = [
+        f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
+        for key, value in record.items()
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _read_record(folder: Path) -> Record:
+    path = folder / RECORD
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder} is not a folder" if folder.exists() else f"there is no folder {folder}",
+            where=folder,
+            fix="name a folder that `handcraft compile` wrote",
+        )
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"the folder holds no {RECORD}",
+            where=folder,
+            fix="name a folder that `handcraft compile` wrote",
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{RECORD} cannot be read: {error}", where=path, fix="compile the program again"
+        ) from error
+    version = record.get("handcraft") if isinstance(record, dict) else None
+    if version != VERSION:
+        raise CheckpointError(
+            f"{RECORD} is of version {version!r}",
+            where=path,
+            fix=f"this handcraft reads version {VERSION}; compile the program again",
+        )
+    return dict(record)
+
+
+def _read_shape(sizes: Record, vocabulary: Vocabulary) -> Shape:
+    shape = Shape(
+        sizes["n_vocab"],
+        sizes["n_positions"],
+        sizes["n_embd"],
+        sizes["n_head"],
+        tuple(sizes["n_inner"]),
+    )
+    counts = (shape.n_vocab, shape.n_positions, shape.n_embd, shape.n_head)
+    if not all(type(n) is int and n > 0 for n in counts):
+        raise ValueError(f"sizes {sizes}")
+    if not all(type(n) is int and n >= 0 for n in shape.n_inner):
+        raise ValueError(f"n_inner {sizes['n_inner']}")
+    if shape.n_embd % shape.n_head:
+        raise ValueError(f"{shape.n_embd} dimensions do not make {shape.n_head} equal heads")
+    if shape.n_vocab != len(vocabulary):
+        raise ValueError(f"n_vocab {shape.n_vocab} for {len(vocabulary)} tokens")
+    return shape
+
+
+def _read_source(record: Record) -> Program | Circuits:
+    if "rules" in record:
+        return parse_rules(record["rules"], RECORD)
+    return circuits_from_record(record["circuits"])
+
+
+def _read_origins(record: Record) -> dict[str, dict[tuple[int, ...], tuple[str, ...]]]:
+    listed = [
+        str(o["what"]) if o["place"] is None else f"{o['what']} ({o['place']})"
+        for o in record["origins"]
+    ]
+    return {
+        name: {tuple(index): tuple(listed[i] for i in found) for *index, found in rows}
+        for name, rows in record["weights"].items()
+    }
+

@@ -1,0 +1,206 @@
+"""Circuits as plain data and back, every symbol replaced by its value. No code is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import Any
+
+from handcraft.circuits import (
+    Bias,
+    Block,
+    Circuits,
+    Coefficients,
+    Encoding,
+    Head,
+    LinearMap,
+    Neuron,
+    Relation,
+    Subspace,
+    Table,
+)
+from handcraft.circuits.number import Number, Plain, evaluate
+
+Record = dict[str, Any]
+
+
+def circuits_to_record(circuits: Circuits) -> Record:
+    """Everything that decides what the circuits answer, as JSON data."""
+    writer = _Writer(circuits.values)
+    body = {
+        "vocabulary": list(circuits.vocabulary.tokens),
+        "context": circuits.context,
+        "embedding": [
+            {
+                "of": table.of,
+                "subspace": writer.name(table.subspace),
+                "rows": [[[i, writer.number(n)] for i, n in row] for row in table.rows],
+            }
+            for table in circuits.embedding
+        ],
+        "scratch": [writer.name(subspace) for subspace in circuits.scratch],
+        "blocks": [writer.block(block) for block in circuits.blocks],
+        "unembedding": writer.name(circuits.unembedding),
+    }
+    return {"subspaces": list(writer.subspaces.values()), **body}
+
+
+def circuits_from_record(record: Record) -> Circuits:
+    """The circuits that a record describes.
+
+    Raises:
+        KeyError, TypeError, ValueError: the record has another form.
+        HandcraftError: the circuits do not fit together.
+    """
+    reader = _Reader(record["subspaces"])
+    return Circuits(
+        record["vocabulary"],
+        record["context"],
+        embedding=[
+            Table(
+                table["of"],
+                reader.subspaces[table["subspace"]],
+                tuple(tuple((int(i), _number(n)) for i, n in row) for row in table["rows"]),
+            )
+            for table in record["embedding"]
+        ],
+        scratch=[reader.subspaces[name] for name in record["scratch"]],
+        blocks=[reader.block(block) for block in record["blocks"]],
+        unembedding=reader.subspaces[record["unembedding"]],
+    )
+
+
+class _Writer:
+    """Names every subspace it meets, so that the record can define it once."""
+
+    def __init__(self, values: Mapping[str, Plain]) -> None:
+        self.values = values
+        self.subspaces: dict[str, Record] = {}
+
+    def name(self, subspace: Subspace) -> str:
+        """The key of a subspace; channels of a head may share a name with another subspace."""
+        own = {
+            "name": subspace.name,
+            "values": list(subspace.values),
+            "encoding": subspace.encoding.value,
+        }
+        key = subspace.name
+        while self.subspaces.setdefault(key, {"key": key, **own}) != {"key": key, **own}:
+            key += "'"
+        return key
+
+    def number(self, number: Number) -> int | str:
+        plain = evaluate(number, self.values)
+        return plain if isinstance(plain, int) else str(plain)
+
+    def linear(self, maps: Iterable[LinearMap]) -> list[Record]:
+        return [
+            {
+                "from": self.name(m.source),
+                "to": self.name(m.target),
+                "entries": [[i, j, self.number(n)] for i, j, n in m.entries],
+            }
+            for m in maps
+        ]
+
+    def coefficients(self, parts: Iterable[Coefficients]) -> list[Record]:
+        return [
+            {
+                "subspace": self.name(part.subspace),
+                "entries": [[i, self.number(n)] for i, n in part.entries],
+            }
+            for part in parts
+        ]
+
+    def head(self, head: Head) -> Record:
+        return {
+            "name": head.name,
+            "label": head.attends.label,
+            "query": self.linear(head.attends.query),
+            "key": self.linear(head.attends.key),
+            "gap": self.number(head.attends.gap),
+            "moves": self.linear(head.moves),
+            "writes": self.linear(head.writes),
+            "sharpness": None if head.sharpness is None else self.number(head.sharpness),
+        }
+
+    def neuron(self, neuron: Neuron) -> Record:
+        return {
+            "name": neuron.name,
+            "reads": self.coefficients(neuron.reads),
+            "at_least": neuron.at_least,
+            "writes": self.coefficients(neuron.writes),
+        }
+
+    def block(self, block: Block) -> Record:
+        return {
+            "heads": [self.head(head) for head in block.heads],
+            "attention_bias": self.coefficients(each.adds for each in block.attention_bias),
+            "neurons": [self.neuron(neuron) for neuron in block.neurons],
+            "neuron_bias": self.coefficients(each.adds for each in block.neuron_bias),
+        }
+
+
+class _Reader:
+    """Knows the subspaces of a record by their keys."""
+
+    def __init__(self, subspaces: Iterable[Record]) -> None:
+        self.subspaces = {
+            str(s["key"]): Subspace(str(s["name"]), tuple(s["values"]), Encoding(s["encoding"]))
+            for s in subspaces
+        }
+
+    def linear(self, records: Iterable[Record]) -> tuple[LinearMap, ...]:
+        return tuple(
+            LinearMap(
+                self.subspaces[r["from"]],
+                self.subspaces[r["to"]],
+                tuple((int(i), int(j), _number(n)) for i, j, n in r["entries"]),
+            )
+            for r in records
+        )
+
+    def coefficients(self, records: Iterable[Record]) -> tuple[Coefficients, ...]:
+        return tuple(
+            Coefficients(
+                self.subspaces[r["subspace"]],
+                tuple((int(i), _number(n)) for i, n in r["entries"]),
+            )
+            for r in records
+        )
+
+    def head(self, record: Record) -> Head:
+        query, key = self.linear(record["query"]), self.linear(record["key"])
+        return Head(
+            str(record["name"]),
+            attends=Relation(str(record["label"]), query, key, _number(record["gap"])),
+            moves=self.linear(record["moves"]),
+            writes=self.linear(record["writes"]),
+            sharpness=None if record["sharpness"] is None else _number(record["sharpness"]),
+        )
+
+    def neuron(self, record: Record) -> Neuron:
+        return Neuron(
+            str(record["name"]),
+            reads=self.coefficients(record["reads"]),
+            at_least=int(record["at_least"]),
+            writes=self.coefficients(record["writes"]),
+        )
+
+    def block(self, record: Record) -> Block:
+        return Block(
+            heads=tuple(self.head(r) for r in record["heads"]),
+            attention_bias=tuple(Bias(c) for c in self.coefficients(record["attention_bias"])),
+            neurons=tuple(self.neuron(r) for r in record["neurons"]),
+            neuron_bias=tuple(Bias(c) for c in self.coefficients(record["neuron_bias"])),
+        )
+
+
+def _number(value: object) -> Plain:
+    """An integer, or a fraction written p/q."""
+    if isinstance(value, str):
+        top, _, bottom = value.partition("/")
+        return Fraction(int(top), int(bottom))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError(f"{value!r} is neither an integer nor a fraction p/q")

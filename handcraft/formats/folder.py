@@ -1,0 +1,114 @@
+"""Writing a folder whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from handcraft.errors import CheckpointError
+
+RECORD = "handcraft.json"
+"""The file by which a folder is known as one that handcraft wrote."""
+
+WRITTEN = frozenset({RECORD, "model.safetensors", "model.npz"})
+"""Every file name that is ever written into such a folder."""
+
+
+def check_target(folder: Path) -> None:
+    """Raise unless `folder` can be replaced: it is missing, empty, or an earlier output.
+
+    Raises:
+        CheckpointError: it is a file, or holds something that handcraft did not write.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder} is a file", where=folder, fix="name a folder that does not exist yet"
+        )
+    names = {entry.name for entry in folder.iterdir()}
+    foreign = sorted(names - WRITTEN)
+    if names and (foreign or RECORD not in names):
+        held = ", ".join(foreign[:3] or sorted(names)[:3])
+        raise CheckpointError(
+            f"{folder} holds something else: {held}",
+            where=folder,
+            fix="name another folder, or empty this one yourself",
+        )
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A fresh folder to write into, which takes the place of `folder` once all is written.
+
+    When anything goes wrong, an interrupt included, `folder` stays as it was.
+
+    Raises:
+        CheckpointError: `folder` holds something else, or its place cannot be written.
+    """
+    check_target(folder)
+    with _explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield fresh
+        with _explained(folder):
+            fresh.chmod(0o755)
+            _swap(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write one file whole or not at all.
+
+    Raises:
+        CheckpointError: its place cannot be written.
+    """
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    fresh = Path(name)
+    try:
+        with _explained(path), os.fdopen(handle, "wb") as file:
+            file.write(data)
+        with _explained(path):
+            fresh.chmod(0o644)
+            fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _swap(fresh: Path, folder: Path) -> None:
+    """Put `fresh` in the place of `folder`; the old one goes only when the new one stands."""
+    if not folder.exists():
+        fresh.rename(folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+    try:
+        folder.rename(old)  # onto an empty folder
+        try:
+            fresh.rename(folder)
+        except BaseException:
+            old.rename(folder)
+            raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be written: {error.strerror or error}",
+            where=path,
+            fix="choose a place where you may write and where there is room",
+        ) from error
+
+

@@ -1,0 +1,110 @@
+"""The file that holds the tensors: safetensors or npz, both by the same names."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from handcraft.errors import CheckpointError
+from handcraft.model import Shape
+from handcraft.model.attention import Array
+
+FORMATS = {"safetensors": "model.safetensors", "npz": "model.npz"}
+"""The formats and the file that each writes."""
+
+FLOATS = ("float32", "float64")
+"""The dtypes that are read."""
+
+
+def check_format(name: str) -> None:
+    """Raise unless there is a format of that name.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if name not in FORMATS:
+        raise CheckpointError(
+            f"there is no format {name!r}", fix=f"use one of: {', '.join(FORMATS)}"
+        )
+
+
+def write_tensors(tensors: Mapping[str, Array], folder: Path, format: str) -> None:
+    """Write all tensors to one file; the same tensors give the same bytes."""
+    path = folder / FORMATS[format]
+    if format == "npz":
+        np.savez(path, allow_pickle=False, **dict(tensors))
+    else:
+        path.write_bytes(save(dict(tensors), metadata={"format": "pt"}))
+
+
+def read_tensors(folder: Path, shape: Shape) -> dict[str, Array]:
+    """Read the tensors of a model of the given sizes.
+
+    Raises:
+        CheckpointError: no file or two, a damaged one, tensors that are missing, foreign, of the
+            wrong shape or type, or not finite.
+    """
+    found = [folder / file for file in FORMATS.values() if (folder / file).exists()]
+    if len(found) != 1:
+        names = " and ".join(path.name for path in found) or "neither of " + ", ".join(
+            FORMATS.values()
+        )
+        raise CheckpointError(
+            f"the folder holds {names}", where=folder, fix="keep the one that was compiled"
+        )
+    path = found[0]
+    tensors = _read_file(path)
+    _check_tensors(tensors, shape, path)
+    return {name: tensors[name] for name in shape.tensors()}
+
+
+def _read_file(path: Path) -> dict[str, Array]:
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        return load_file(path)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path.name} cannot be read: {error}",
+            where=path,
+            fix="it is damaged or of another kind; compile the program again",
+        ) from error
+
+
+def _check_tensors(tensors: Mapping[str, Array], shape: Shape, path: Path) -> None:
+    expected = shape.tensors()
+    missing = [name for name in expected if name not in tensors]
+    foreign = [name for name in tensors if name not in expected]
+    if missing or foreign:
+        what = f"lacks {missing[0]}" if missing else f"has {foreign[0]}, which the model does not"
+        raise CheckpointError(
+            f"{path.name} {what}", where=path, fix="compile the program again"
+        )
+    dtypes = sorted({tensor.dtype.name for tensor in tensors.values()})
+    if len(dtypes) != 1 or dtypes[0] not in FLOATS:
+        raise CheckpointError(
+            f"the tensors are of type {' and '.join(dtypes)}",
+            where=path,
+            fix=f"all must be {' or all '.join(FLOATS)}",
+        )
+    for name, sizes in expected.items():
+        tensor = tensors[name]
+        if tensor.shape != sizes:
+            raise CheckpointError(
+                f"{name} is {list(tensor.shape)}, and the sizes of the model make it {list(sizes)}",
+                where=path,
+                fix="compile the program again",
+            )
+        if not np.isfinite(tensor).all():
+            place = np.argwhere(~np.isfinite(tensor))[0].tolist()
+            raise CheckpointError(
+                f"{name} holds {tensor[tuple(place)]} at {place}",
+                where=path,
+                fix="a weight is a finite number; compile the program again",
+            )

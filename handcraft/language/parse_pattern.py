@@ -1,0 +1,163 @@
+"""Text to pattern: the grammar in pattern.lark, and errors that show where it broke."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from lark import Lark, Token, Transformer, v_args
+from lark.exceptions import UnexpectedCharacters, UnexpectedInput
+
+from handcraft.errors import RuleSyntaxError, VocabularyError
+from handcraft.language.pattern import ANCHOR, SPECIAL, Pattern
+from handcraft.language.rule import Rule
+from handcraft.vocabulary import Vocabulary, shorten
+
+
+Item = tuple[bool, tuple[str, ...]]
+"""Whether the tokens are those left out, and the tokens; ``(True, ())`` is any token."""
+
+
+class PatternSyntaxError(RuleSyntaxError):
+    """A pattern that cannot be read; `column` counts from 1 within the pattern."""
+
+    def __init__(self, what: str, *, column: int, fix: str) -> None:
+        super().__init__(what, fix=fix)
+        self.column = column
+
+    def of(self, rule: Rule) -> RuleSyntaxError:
+        """The same error, with the place in the rule that holds the pattern."""
+        start = rule.pattern_place
+        place = start and replace(start, column=start.column + self.column - 1)
+        where = f"{place or rule.place}, {rule}" if place or rule.place else str(rule)
+        return RuleSyntaxError(self.what, where=where, fix=self.fix)
+
+
+def parse_pattern(text: str, vocabulary: Vocabulary) -> Pattern:
+    r"""Read a pattern.
+
+    A pattern is a suffix of the context: tokens, ``.`` for any token, ``[ab]`` for one of several,
+    ``[^a]`` for any other, with ``start`` and a blank before it to anchor it at the first position.
+    A backslash makes any character stand for itself. Over a vocabulary of words the same holds with
+    blanks between the words.
+
+    Raises:
+        PatternSyntaxError: the text is not a pattern, or is empty.
+        VocabularyError: it names a token that is not in the vocabulary.
+
+    >>> v = Vocabulary("ab")
+    >>> parse_pattern("start a.[^a]", v).text(v)
+    'start a.b'
+    """
+    anchored, start = _split_anchor(text)
+    body = text[start:]
+    if not body.strip():
+        raise PatternSyntaxError(
+            f"the pattern {text!r} has no tokens", column=1, fix="use otherwise() to match always"
+        )
+    items = _items(body, vocabulary.is_characters, start)
+    return Pattern(tuple(_token_class(item, vocabulary, text) for item in items), anchored)
+
+
+def pattern_items(text: str, characters: bool) -> Sequence[Item]:
+    """What a pattern asks of each position, before a vocabulary gives the tokens ids.
+
+    Args:
+        text: the pattern.
+        characters: whether to read single characters; otherwise words separated by blanks.
+
+    Raises:
+        PatternSyntaxError: the text is not a pattern.
+    """
+    _, start = _split_anchor(text)
+    return _items(text[start:], characters, start)
+
+
+def unescape(token: str) -> str:
+    """The token without its backslashes."""
+    return re.sub(r"\\([\s\S])", r"\1", token)
+
+
+def _split_anchor(text: str) -> tuple[bool, int]:
+    """Whether the pattern is anchored, and where the rest of it begins."""
+    anchor = re.match(rf"\s*{ANCHOR}(\s+|$)", text)
+    return (True, anchor.end()) if anchor else (False, 0)
+
+
+def _items(body: str, characters: bool, start: int) -> Sequence[Item]:
+    if not any(c in SPECIAL for c in body):  # plain tokens need no grammar
+        plain = [c for c in body if not c.isspace()] if characters else body.split()
+        return [(False, (token,)) for token in plain]
+    try:
+        tree = _parser().parse(body, start="characters" if characters else "words")
+    except UnexpectedInput as error:
+        raise _syntax_error(error, body, start) from None
+    return _ReadItems().transform(tree)  # type: ignore[no-any-return]
+
+
+@cache
+def _parser() -> Lark:
+    grammar = files(__package__).joinpath("pattern.lark").read_text("utf-8")
+    return Lark(grammar, start=["characters", "words"], parser="lalr")
+
+
+@v_args(inline=True)
+class _ReadItems(Transformer[Token, Any]):
+    def character(self, token: Token) -> Item:
+        return False, (unescape(token),)
+
+    word = character
+
+    def any(self) -> Item:
+        return True, ()
+
+    def character_class(self, *tokens: Token) -> Item:
+        negated = tokens[0].type == "NOT"
+        return negated, tuple(unescape(token) for token in tokens[negated:])
+
+    word_class = character_class
+
+    def characters(self, *items: Item) -> list[Item]:
+        return list(items)
+
+    words = characters
+
+
+def _token_class(item: Item, vocabulary: Vocabulary, text: str) -> frozenset[int]:
+    negated, tokens = item
+    unknown = [token for token in tokens if token not in vocabulary]
+    if unknown:
+        raise VocabularyError(
+            f"the pattern {text!r} names {unknown[0]!r}, which is not in the vocabulary",
+            fix=f"use one of its {len(vocabulary)} tokens: {shorten(vocabulary.tokens)}",
+        )
+    ids = frozenset(vocabulary.ids(tokens))
+    allowed = frozenset(range(len(vocabulary))) - ids if negated else ids
+    if not allowed:
+        raise PatternSyntaxError(
+            f"the class [^{vocabulary.join(tokens)}] in {text!r} leaves no token",
+            column=1,
+            fix="leave out fewer tokens",
+        )
+    return allowed
+
+
+def _syntax_error(error: UnexpectedInput, body: str, start: int) -> PatternSyntaxError:
+    column = start + (error.column if error.column > 0 else len(body) + 1)
+    if isinstance(error, UnexpectedCharacters):
+        found = repr(body[error.pos_in_stream])  # type: ignore[index]
+    else:
+        token = getattr(error, "token", None)
+        ended = token is None or token.type == "$END"
+        found = "its end" if ended else repr(str(token))
+        column = start + len(body) + 1 if ended else column
+    return PatternSyntaxError(
+        f"the pattern cannot go on with {found} at its character {column}",
+        column=column,
+        fix="a pattern holds tokens, `.`, `[ab]` and `[^a]`; write \\ before a character that "
+        "stands for itself",
+    )

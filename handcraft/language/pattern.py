@@ -1,0 +1,67 @@
+"""Patterns: what the end of a context must look like for a rule to fire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from handcraft.vocabulary import Vocabulary
+
+SPECIAL = ".[]^\\#"
+"""Characters that mean something in a pattern, and must be escaped to stand for themselves."""
+
+ANCHOR = "start"
+"""The word that anchors a pattern at the first position."""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A suffix of the context, as one token class per position.
+
+    Args:
+        classes: for each position, in reading order, the ids of the tokens that may stand there.
+        anchored: whether the pattern must begin at the first position of the context.
+    """
+
+    classes: tuple[frozenset[int], ...] = ()
+    anchored: bool = False
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def matches(self, context: Sequence[int]) -> bool:
+        """Whether `context`, a sequence of token ids, ends in this pattern."""
+        length = len(self.classes)
+        if len(context) < length or (self.anchored and len(context) != length):
+            return False
+        ending = context[len(context) - length :]
+        return all(token in allowed for token, allowed in zip(ending, self.classes, strict=True))
+
+    def backwards(self, offset: int) -> frozenset[int]:
+        """The token class `offset` positions before the last one."""
+        return self.classes[-1 - offset]
+
+    def text(self, vocabulary: Vocabulary) -> str:
+        """The pattern as it is written in a rule; parsing it gives this pattern back."""
+        items = [_class_text(allowed, vocabulary) for allowed in self.classes]
+        if items and vocabulary.join(items) == ANCHOR:
+            items[0] = f"[{items[0]}]"  # the letters s, t, a, r, t are not the anchor
+        written = vocabulary.join(items)
+        return f"{ANCHOR} {written}" if self.anchored else written
+
+
+def _class_text(allowed: frozenset[int], vocabulary: Vocabulary) -> str:
+    size = len(vocabulary)
+    if len(allowed) == size:
+        return "."
+    if len(allowed) == 1:
+        return escape(vocabulary.tokens[min(allowed)])
+    missing = sorted(frozenset(range(size)) - allowed)
+    listed, sign = (missing, "^") if len(missing) < len(allowed) else (sorted(allowed), "")
+    return f"[{sign}{vocabulary.join(escape(vocabulary.tokens[i]) for i in listed)}]"
+
+
+def escape(token: str) -> str:
+    """The token with a backslash before every character that a pattern would misread."""
+    escaped = "".join(f"\\{c}" if c in SPECIAL or c.isspace() else c for c in token)
+    return f"\\{escaped}" if token == ANCHOR else escaped

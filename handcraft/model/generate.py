@@ -1,0 +1,121 @@
+"""Text from a model: greedy or sampled, within the context or sliding over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from handcraft.errors import ModelError
+from handcraft.model.attention import Array, softmax
+from handcraft.model.model import Model
+
+
+def generate(
+    model: Model,
+    prompt: str | Sequence[str],
+    n: int = 10,
+    *,
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    seed: int | None = None,
+) -> str:
+    """Continue a prompt by `n` tokens within the model's positions, with a KV cache.
+
+    Args:
+        model: the model.
+        prompt: text or tokens.
+        n: how many tokens to add.
+        temperature: 0 for the highest logit every time; otherwise logits are divided by it.
+        top_k: sample among the k highest logits only; None for all.
+        seed: makes sampling repeatable.
+
+    Returns:
+        The tokens that were added, as text.
+
+    Raises:
+        ModelError: prompt and answer together have more tokens than the model has positions (the
+            last token needs none), or a setting makes no sense.
+        VocabularyError: the prompt has an unknown token.
+    """
+    ids = model.prompt_ids(prompt)
+    if len(ids) + n - 1 > model.shape.n_positions:
+        raise ModelError(
+            f"{len(ids)} tokens and {n} more, but the model has {model.shape.n_positions} positions",
+            fix="use complete(), which slides over the context",
+        )
+    return model.vocabulary.text(_continue(model, ids, n, temperature, top_k, seed))
+
+
+def complete(
+    model: Model,
+    prompt: str | Sequence[str],
+    n: int = 10,
+    *,
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    seed: int | None = None,
+) -> str:
+    """Continue a prompt by `n` tokens; past the context the model sees the last tokens only.
+
+    Takes and returns what `generate` does, for prompts and answers of any length.
+
+    Raises:
+        ModelError: the prompt is empty, or a setting makes no sense.
+        VocabularyError: the prompt has an unknown token.
+    """
+    ids = model.prompt_ids(prompt)
+    return model.vocabulary.text(_continue(model, ids, n, temperature, top_k, seed))
+
+
+def _continue(
+    model: Model,
+    ids: tuple[int, ...],
+    n: int,
+    temperature: float,
+    top_k: int | None,
+    seed: int | None,
+) -> list[int]:
+    _check_settings(n, temperature, top_k)
+    random = np.random.default_rng(seed)
+    reader = _Reader(model)
+    text = list(ids)
+    for _ in range(n):
+        text.append(_choose(reader.logits_after(text), temperature, top_k, random))
+    return text[len(ids) :]
+
+
+class _Reader:
+    """Runs only what it has not yet seen of a growing text, as long as the text fits the context."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.positions = model.shape.n_positions
+        self.cache = model.empty_cache()
+
+    def logits_after(self, text: Sequence[int]) -> Array:
+        """The logits that follow the last tokens of `text`: [n_vocab]."""
+        if len(text) > self.positions:  # every token now stands one position earlier
+            return self.model.forward([text[-self.positions :]])[0, -1]
+        return self.model.forward([text[self.cache.length :]], self.cache)[0, -1]
+
+
+def _choose(
+    logits: Array, temperature: float, top_k: int | None, random: np.random.Generator
+) -> int:
+    if temperature == 0:
+        return int(logits.argmax())
+    scaled = logits.astype(np.float64) / temperature
+    if top_k is not None and top_k < len(scaled):
+        lowest = np.partition(scaled, -top_k)[-top_k]
+        scaled = np.where(scaled < lowest, -np.inf, scaled)
+    return int(random.choice(len(scaled), p=softmax(scaled)))
+
+
+def _check_settings(n: int, temperature: float, top_k: int | None) -> None:
+    if n < 0:
+        raise ModelError(f"{n} tokens to add", fix="use 0 or more")
+    if not temperature >= 0 or temperature == float("inf"):
+        raise ModelError(f"a temperature of {temperature}", fix="use 0 for greedy, or a positive one")
+    if top_k is not None and top_k < 1:
+        raise ModelError(f"the {top_k} highest logits", fix="use top_k=1 or more")

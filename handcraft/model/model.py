@@ -1,0 +1,222 @@
+"""GPT-2 in NumPy: a model is its tensors, and a few functions of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.architecture import Architecture
+from handcraft.errors import ModelError
+from handcraft.model.attention import Array, Watch, attend, merge_heads, split_heads
+from handcraft.model.cache import Cache
+from handcraft.model.shape import Shape
+from handcraft.model.trace import Trace
+from handcraft.vocabulary import Vocabulary
+
+CHUNK = 1 << 20
+"""About how many numbers of the residual stream run at once: more would leave the CPU's caches."""
+
+
+def _ignore(name: str, value: Array) -> None:
+    """Watch nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A decoder-only transformer: its architecture, its sizes, its vocabulary and its tensors.
+
+    Args:
+        architecture: what it computes.
+        shape: its sizes.
+        vocabulary: the tokens, by id.
+        tensors: the parameters, named as in GPT-2 checkpoints; matrices are stored [in, out].
+    """
+
+    architecture: Architecture
+    shape: Shape
+    vocabulary: Vocabulary
+    tensors: Mapping[str, Array] = field(repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same model, to the last bit of every tensor."""
+        if not isinstance(other, Model):
+            return NotImplemented
+        same_facts = (self.architecture, self.shape, self.vocabulary) == (
+            other.architecture,
+            other.shape,
+            other.vocabulary,
+        )
+        return same_facts and all(
+            mine.dtype == other.tensors[name].dtype
+            and mine.tobytes() == other.tensors[name].tobytes()
+            for name, mine in self.tensors.items()
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def dtype(self) -> np.dtype[np.floating]:
+        """The type of every tensor, in which the forward pass runs."""
+        return self.tensors["wte.weight"].dtype
+
+    @property
+    def parameters(self) -> int:
+        """The number of parameters; a tied unembedding counts once."""
+        return sum(tensor.size for tensor in self.tensors.values())
+
+    @property
+    def nonzero_parameters(self) -> int:
+        """The number of parameters that are not 0."""
+        return sum(int(np.count_nonzero(tensor)) for tensor in self.tensors.values())
+
+    def forward(self, tokens: npt.ArrayLike, cache: Cache | None = None) -> Array:
+        """The logits at every position.
+
+        Args:
+            tokens: token ids, [batch, position].
+            cache: keys and values of earlier positions, which these follow; it is filled further.
+
+        Returns:
+            [batch, position, n_vocab].
+
+        Raises:
+            ModelError: an id outside the vocabulary, or more positions than the model has.
+        """
+        ids = self._checked(tokens, 0 if cache is None else cache.length)
+        if cache is not None:
+            return self._run(ids, cache, _ignore)
+        rows = max(1, CHUNK // max(1, ids.shape[1] * self.shape.n_embd))
+        if len(ids) <= rows:
+            return self._run(ids, None, _ignore)
+        out = np.empty((*ids.shape, self.shape.n_vocab), dtype=self.dtype)
+        for start in range(0, len(ids), rows):
+            out[start : start + rows] = self._run(ids[start : start + rows], None, _ignore)
+        return out
+
+    def trace(self, prompt: str | Sequence[str]) -> Trace:
+        """Run a prompt and keep every named intermediate.
+
+        Args:
+            prompt: text or tokens, no longer than the context.
+
+        Raises:
+            ModelError: the prompt is empty or too long.
+            VocabularyError: the prompt has an unknown token.
+        """
+        ids = self.prompt_ids(prompt)
+        values: dict[str, Array] = {}
+
+        def keep(name: str, value: Array) -> None:
+            values[name] = value[0].copy()  # without the batch of one
+
+        self._run(self._checked([ids], 0), None, keep)
+        return Trace(tuple(self.vocabulary.tokens[i] for i in ids), values)
+
+    def empty_cache(self, batch: int = 1, positions: int | None = None) -> Cache:
+        """A cache for `batch` rows and `positions`, by default as many as the model has."""
+        shape = self.shape
+        return Cache.empty(
+            layers=shape.n_layer,
+            batch=batch,
+            heads=shape.n_head,
+            positions=shape.n_positions if positions is None else positions,
+            head_dim=shape.head_dim,
+            dtype=self.dtype,
+        )
+
+    def prompt_ids(self, prompt: str | Sequence[str]) -> tuple[int, ...]:
+        """The ids of a prompt, which must hold at least one token."""
+        ids = self.vocabulary.ids(prompt)
+        if not ids:
+            raise ModelError("the prompt is empty", fix="give at least one token to predict from")
+        return ids
+
+    def _checked(self, tokens: npt.ArrayLike, before: int) -> npt.NDArray[np.int64]:
+        ids = np.asarray(tokens)
+        if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer) or not ids.size:
+            raise ModelError(
+                f"tokens of shape {ids.shape} and type {ids.dtype}",
+                fix="give integers as [batch, position], at least one of each",
+            )
+        if before + ids.shape[1] > self.shape.n_positions:
+            raise ModelError(
+                f"{before + ids.shape[1]} tokens, but the model has {self.shape.n_positions} "
+                "positions",
+                fix="use complete(), which slides over the context, or a shorter prompt",
+            )
+        if ids.min() < 0 or ids.max() >= self.shape.n_vocab:
+            wrong = int(ids.min() if ids.min() < 0 else ids.max())
+            raise ModelError(
+                f"the token id {wrong} is not in a vocabulary of {self.shape.n_vocab}",
+                fix=f"use ids from 0 to {self.shape.n_vocab - 1}",
+            )
+        return ids.astype(np.int64, copy=False)
+
+    def _run(self, ids: npt.NDArray[np.int64], cache: Cache | None, watch: Watch) -> Array:
+        start = 0 if cache is None else cache.length
+        wte, wpe = self.tensors["wte.weight"], self.tensors["wpe.weight"]
+        x = wte[ids] + wpe[start : start + ids.shape[1]]  # [batch, position, n_embd]
+        watch("embedding", x)
+        for layer in range(self.shape.n_layer):
+            x = x + self._attention(layer, x, cache, watch)
+            watch(f"h.{layer}.after_attention", x)
+            if self.shape.n_inner[layer]:
+                x = x + self._mlp(layer, x, watch)
+            watch(f"h.{layer}.output", x)
+        if cache is not None:
+            cache.advance(ids.shape[1])
+        logits = x @ wte.T  # [batch, position, n_embd] @ [n_embd, n_vocab]
+        watch("logits", logits)
+        return logits
+
+    def _attention(self, layer: int, x: Array, cache: Cache | None, watch: Watch) -> Array:
+        name = f"h.{layer}.attn"
+        qkv = self._linear(f"{name}.c_attn", x)  # [batch, position, 3 n_embd]
+        q, k, v = (split_heads(part, self.shape.n_head) for part in np.split(qkv, 3, axis=-1))
+        if cache is not None:
+            k, v = cache.put(layer, k, v)
+        scale = self.architecture.score_scale(self.shape.head_dim)
+        scores, pattern, out = attend(q, k, v, scale=scale, causal=self.architecture.causal)
+        for part, value in (("query", q), ("key", k), ("value", v)):
+            watch(f"{name}.{part}", value)  # [batch, head, position, head_dim]
+        watch(f"{name}.scores", scores)
+        watch(f"{name}.pattern", pattern)
+        watch(f"{name}.head_output", out)
+        written = self._linear(f"{name}.c_proj", merge_heads(out))
+        watch(f"{name}.output", written)
+        return written
+
+    def _mlp(self, layer: int, x: Array, watch: Watch) -> Array:
+        name = f"h.{layer}.mlp"
+        before = self._linear(f"{name}.c_fc", x)  # [batch, position, n_inner]
+        watch(f"{name}.pre_activation", before)
+        hidden = np.maximum(before, 0, out=before) if watch is _ignore else np.maximum(before, 0)
+        watch(f"{name}.hidden", hidden)
+        written = self._linear(f"{name}.c_proj", hidden)
+        watch(f"{name}.output", written)
+        return written
+
+    def _linear(self, name: str, x: Array) -> Array:
+        """[.., in] @ [in, out] + [out]."""
+        weight, bias = self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]
+        flat = x.reshape(-1, x.shape[-1]) @ weight
+        flat += bias
+        return flat.reshape(*x.shape[:-1], weight.shape[1])
+
+    def _repr_html_(self) -> str:
+        """The sizes as a table, for notebooks."""
+        facts = {
+            "architecture": self.architecture.name,
+            "tokens": self.shape.n_vocab,
+            "positions": self.shape.n_positions,
+            "width": self.shape.n_embd,
+            "blocks": self.shape.n_layer,
+            "heads": self.shape.n_head,
+            "parameters": f"{self.parameters:,} ({self.nonzero_parameters:,} nonzero)",
+            "dtype": self.dtype.name,
+        }
+        rows = "".join(f"<tr><th>{name}</th><td>{fact}</td></tr>" for name, fact in facts.items())
+        return f"<table>{rows}</table>"

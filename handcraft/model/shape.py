@@ -1,0 +1,54 @@
+"""The sizes of a model, and the tensors that a model of those sizes has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a GPT-2, by the names of its config.
+
+    Args:
+        n_vocab: tokens.
+        n_positions: positions; the longest context.
+        n_embd: the width of the residual stream.
+        n_head: heads in each block; each is n_embd / n_head wide.
+        n_inner: hidden units of the MLP of each block, in order; 0 where a block has no MLP.
+    """
+
+    n_vocab: int
+    n_positions: int
+    n_embd: int
+    n_head: int
+    n_inner: tuple[int, ...]
+
+    @property
+    def n_layer(self) -> int:
+        """The number of blocks."""
+        return len(self.n_inner)
+
+    @property
+    def head_dim(self) -> int:
+        """The width of one head."""
+        return self.n_embd // self.n_head
+
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """The name and the shape of every tensor, in order; matrices are stored [in, out]."""
+        d = self.n_embd
+        shapes: dict[str, tuple[int, ...]] = {
+            "wte.weight": (self.n_vocab, d),
+            "wpe.weight": (self.n_positions, d),
+        }
+        for layer, inner in enumerate(self.n_inner):
+            block = f"h.{layer}"
+            shapes[f"{block}.attn.c_attn.weight"] = (d, 3 * d)
+            shapes[f"{block}.attn.c_attn.bias"] = (3 * d,)
+            shapes[f"{block}.attn.c_proj.weight"] = (d, d)
+            shapes[f"{block}.attn.c_proj.bias"] = (d,)
+            if inner:
+                shapes[f"{block}.mlp.c_fc.weight"] = (d, inner)
+                shapes[f"{block}.mlp.c_fc.bias"] = (inner,)
+                shapes[f"{block}.mlp.c_proj.weight"] = (inner, d)
+                shapes[f"{block}.mlp.c_proj.bias"] = (d,)
+        return shapes

@@ -1,0 +1,49 @@
+"""Every named intermediate of one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from handcraft.errors import ModelError
+from handcraft.model.attention import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Trace(Mapping[str, Array]):
+    """What a prompt made of every part of the model, without a batch axis.
+
+    ``embedding`` and ``h.{i}.after_attention``, ``h.{i}.output`` are the residual stream,
+    [position, n_embd]; ``h.{i}.attn.query``, ``.key``, ``.value`` and ``.head_output`` are
+    [head, position, head_dim]; ``.scores`` (before the mask) and ``.pattern`` are
+    [head, destination, source]; ``h.{i}.mlp.pre_activation`` and ``.hidden`` are [position, n_inner];
+    ``.output`` is what attention or MLP adds to the stream; ``logits`` is [position, n_vocab].
+
+    Args:
+        tokens: the prompt.
+        values_by_name: the intermediates, in the order in which they came up.
+    """
+
+    tokens: tuple[str, ...]
+    values_by_name: Mapping[str, Array]
+
+    def __getitem__(self, name: str) -> Array:
+        try:
+            return self.values_by_name[name]
+        except KeyError:
+            raise ModelError(
+                f"the trace has no {name!r}", fix=f"it has: {', '.join(self.values_by_name)}"
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.values_by_name
+
+    def __repr__(self) -> str:
+        lines = [f"{name} {list(value.shape)}" for name, value in self.items()]
+        return "\n".join([f"trace of {' '.join(self.tokens)}", *lines])

@@ -1,0 +1,64 @@
+"""Where things come from: the habit that gives explanations, pictures and error places for free."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from types import CodeType, FrameType
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """A place in a file; lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.shown_file}:{self.line}:{self.column}"
+
+    @property
+    def shown_file(self) -> str:
+        """The file as seen from the working directory, where that is shorter."""
+        if not os.path.isabs(self.file):
+            return self.file
+        relative = os.path.relpath(self.file)
+        return relative if not relative.startswith("..") else self.file
+
+    @property
+    def short(self) -> str:
+        """The place without its folder: the same wherever the file lies."""
+        return f"{os.path.basename(self.file)}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The piece of a program that a circuit or a weight serves.
+
+    Args:
+        what: the piece in the words of the language, such as ``predict b after aa``.
+        place: where it was written, when somebody wrote it.
+    """
+
+    what: str
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        return self.what if self.place is None else f"{self.what} ({self.place.short})"
+
+
+@lru_cache(maxsize=16)
+def _instruction_places(code: CodeType) -> tuple[tuple[int | None, int | None], ...]:
+    """The line and column of every instruction of `code`."""
+    return tuple((line, column) for line, _, column, _ in code.co_positions())
+
+
+def caller_place(levels_up: int) -> Place:
+    """The place in the source file that called, `levels_up` frames above the one asking."""
+    frame: FrameType = sys._getframe(levels_up + 1)
+    code = frame.f_code
+    line, column = _instruction_places(code)[frame.f_lasti // 2]
+    return Place(code.co_filename, line or frame.f_lineno, (column or 0) + 1)

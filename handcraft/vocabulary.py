@@ -1,0 +1,154 @@
+"""The tokens a program speaks: single characters, or words separated by blanks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from handcraft.errors import HandcraftError, VocabularyError, raise_all
+
+
+@dataclass(frozen=True, init=False)
+class Vocabulary:
+    """A finite, ordered set of tokens; a token's id is its place in that order.
+
+    A vocabulary whose tokens are all one character long reads text character by character; any
+    other reads words separated by blanks.
+
+    Args:
+        tokens: a string without blanks (its characters), a string with blanks (its words), or any
+            iterable of strings.
+
+    Raises:
+        VocabularyError: no tokens, a token twice, an empty token, or a word with a blank in it.
+
+    >>> Vocabulary("ab").tokens
+    ('a', 'b')
+    >>> Vocabulary("the cat sat").ids("the sat")
+    (0, 2)
+    """
+
+    tokens: tuple[str, ...]
+    _ids: dict[str, int] = field(repr=False, compare=False)
+
+    def __init__(self, tokens: str | Iterable[str]) -> None:
+        if isinstance(tokens, str):
+            listed: list[str] = tokens.split() if _has_blank(tokens) else list(tokens)
+        else:
+            listed = list(tokens)
+        _check_tokens(listed)
+        object.__setattr__(self, "tokens", tuple(listed))
+        object.__setattr__(self, "_ids", {token: i for i, token in enumerate(listed)})
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __contains__(self, token: object) -> bool:
+        return token in self._ids
+
+    def __str__(self) -> str:
+        return " ".join(self.tokens)
+
+    @property
+    def is_characters(self) -> bool:
+        """Whether every token is a single character, so that text needs no blanks."""
+        return all(len(token) == 1 for token in self.tokens)
+
+    @property
+    def separator(self) -> str:
+        """What stands between two tokens in text: nothing for characters, a blank for words."""
+        return "" if self.is_characters else " "
+
+    def split(self, text: str) -> tuple[str, ...]:
+        """The tokens of `text`, known or not."""
+        return tuple(text) if self.is_characters else tuple(text.split())
+
+    def id(self, token: str) -> int:
+        """The id of one token.
+
+        Raises:
+            VocabularyError: the token is not in the vocabulary.
+        """
+        return self.ids((token,))[0]
+
+    def ids(self, text: str | Sequence[str]) -> tuple[int, ...]:
+        """The ids of a text or of a sequence of tokens.
+
+        Raises:
+            VocabularyError: a token is not in the vocabulary; the message counts it from 1.
+        """
+        tokens = self.split(text) if isinstance(text, str) else tuple(text)
+        try:
+            return tuple([self._ids[token] for token in tokens])
+        except KeyError:
+            place, token = next((i, t) for i, t in enumerate(tokens, 1) if t not in self._ids)
+            raise VocabularyError(
+                f"{token!r} (token {place} of {self.join(tokens)!r}) is not in the vocabulary",
+                fix=f"use one of its {len(self)} tokens: {shorten(self.tokens)}",
+            ) from None
+
+    def text(self, ids: Iterable[int]) -> str:
+        """The text that `ids` spell."""
+        return self.separator.join(self.tokens[i] for i in ids)
+
+    def join(self, tokens: Iterable[str]) -> str:
+        """The text that `tokens` spell."""
+        return self.separator.join(tokens)
+
+
+def shorten(words: Sequence[object], most: int = 12) -> str:
+    """The first words of a list, and how many more there are."""
+    shown = " ".join(str(word) for word in words[:most])
+    return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
+
+
+def _has_blank(text: str) -> bool:
+    return any(character.isspace() for character in text)
+
+
+def _check_tokens(tokens: Sequence[object]) -> None:
+    problems: list[HandcraftError] = []
+    if not tokens:
+        problems.append(
+            VocabularyError(
+                "the vocabulary is empty", fix='name at least one token, as in vocabulary="ab"'
+            )
+        )
+    seen: set[object] = set()
+    for place, token in enumerate(tokens, 1):
+        if not isinstance(token, str):
+            problems.append(
+                VocabularyError(
+                    f"token {place} of the vocabulary is {token!r}, of type {type(token).__name__}",
+                    fix="tokens are strings",
+                )
+            )
+        elif token == "":
+            problems.append(
+                VocabularyError(f"token {place} of the vocabulary is empty", fix="leave it out")
+            )
+        elif len(token) > 1 and _has_blank(token):
+            problems.append(
+                VocabularyError(
+                    f"the word {token!r} of the vocabulary has a blank in it",
+                    fix="blanks separate words: make it two tokens",
+                )
+            )
+        elif token in seen:
+            problems.append(
+                VocabularyError(
+                    f"the token {token!r} is in the vocabulary twice", fix="name it once"
+                )
+            )
+        seen.add(token if isinstance(token, str) else id(token))
+    words = [token for token in tokens if isinstance(token, str)]
+    if any(len(word) > 1 for word in words):
+        problems.extend(
+            VocabularyError(
+                f"the vocabulary has words and also the blank token {word!r}, which separates them",
+                fix="leave the blank out, or use single characters only",
+            )
+            for word in words
+            if word.isspace() and len(word) == 1
+        )
+    raise_all(problems)
