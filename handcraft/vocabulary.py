@@ -83,7 +83,8 @@ class Vocabulary:
         except KeyError:
             place, token = next((i, t) for i, t in enumerate(tokens, 1) if t not in self._ids)
             raise VocabularyError(
-                f"{token!r} (token {place} of {self.join(tokens)!r}) is not in the vocabulary",
+                f"{token!r} is not in the vocabulary",
+                where=f"token {place} of {self.join(tokens)!r}",
                 fix=f"use one of its {len(self)} tokens: {shorten(self.tokens)}",
             ) from None
 
@@ -136,9 +137,7 @@ def _check_tokens(tokens: Sequence[object]) -> None:
             )
         elif token in seen:
             problems.append(
-                VocabularyError(
-                    f"the token {token!r} is in the vocabulary twice", fix="name it once"
-                )
+                VocabularyError(f"the token {token!r} is in the vocabulary twice", fix="name it once")
             )
         seen.add(token if isinstance(token, str) else id(token))
     words = [token for token in tokens if isinstance(token, str)]

@@ -49,12 +49,8 @@ def embed_position(subspace: Subspace, values: Sequence[Value] | None = None) ->
     return _embed("position", subspace, subspace.values if values is None else values)
 
 
-def _embed(
-    of: Literal["token", "position"], subspace: Subspace, values: Iterable[Value]
-) -> Table:
-    rows = tuple(
-        tuple((i, n) for i, n in enumerate(subspace.codeword(value)) if n) for value in values
-    )
+def _embed(of: Literal["token", "position"], subspace: Subspace, values: Iterable[Value]) -> Table:
+    rows = tuple(tuple((i, n) for i, n in enumerate(subspace.codeword(value)) if n) for value in values)
     return Table(of, subspace, rows)
 
 
@@ -216,8 +212,7 @@ def _stream_problems(circuits: Circuits) -> list[HandcraftError]:
         ]
         problems.extend(
             CircuitError(
-                f"`{reader}` of block {number} reads `{subspace}`, which is not in the residual "
-                "stream",
+                f"`{reader}` of block {number} reads `{subspace}`, which is not in the residual stream",
                 fix="embed it, write it, or name it in scratch=",
             )
             for reader, subspace in reads

@@ -67,9 +67,7 @@ class Head:
     @property
     def width(self) -> int:
         """The head dimension it needs."""
-        return max(
-            sum(s.width for s in self.matching), sum(s.width for s in self.carried), 1
-        )
+        return max(sum(s.width for s in self.matching), sum(s.width for s in self.carried), 1)
 
 
 def window(position: Subspace, back: int) -> Relation:
@@ -91,9 +89,7 @@ def window(position: Subspace, back: int) -> Relation:
         for there in range(max(0, here - back + 1), here + 1)
     )
     label = "this position" if back == 1 else f"the last {back} positions"
-    return Relation(
-        label, (LinearMap(position, position, entries),), (copy(position, position),)
-    )
+    return Relation(label, (LinearMap(position, position, entries),), (copy(position, position),))
 
 
 def look_back(position: Subspace, distance: int) -> Relation:

@@ -160,9 +160,7 @@ class Coefficients:
                 "per value can address",
                 fix="use a one-hot subspace and a number for each value, or a scalar and one number",
             )
-        return cls(
-            subspace, _nonzero([(subspace.index(v), exact(n)) for v, n in numbers.items()])
-        )
+        return cls(subspace, _nonzero([(subspace.index(v), exact(n)) for v, n in numbers.items()]))
 
 
 def _nonzero(entries: Iterable[tuple[int, Number]]) -> tuple[tuple[int, Number], ...]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from handcraft.circuits import Circuits
 from handcraft.compiler.symbolic import Symbolic
-
 from handcraft.language import Program
 from handcraft.model import Model, Trace, complete, generate
 from handcraft.origin import Origin
@@ -61,4 +60,6 @@ class Compiled:
 
     def _repr_svg_(self) -> str:
         """The data flow, for notebooks."""
+        from handcraft.draw import circuits_svg
+
         return circuits_svg(self.circuits)

@@ -125,7 +125,7 @@ def _span(clause: Clause) -> Span | None:
     """The positions at which a pattern of this length can match, where those are not all."""
     last = len(clause.pattern) - 1
     if clause.pattern.anchored:
-        return Span(last, last)
+        return Span(last, only=True)
     return Span(last) if last > 0 else None
 
 
@@ -192,9 +192,7 @@ def _fetching_head(lowering: _Lowering, distance: int) -> Head:
     fetched = lowering.token_back(distance)
     size = len(lowering.token.values)
     readers = (
-        rule.clause.rule.origin
-        for rule in lowering.rules
-        if distance in _distances(rule.clause, size)
+        rule.clause.rule.origin for rule in lowering.rules if distance in _distances(rule.clause, size)
     )
     return Head(
         f"token {distance} back",
@@ -260,9 +258,7 @@ def _noting_blocks(lowering: _Lowering, fetching: tuple[Head, ...]) -> list[Bloc
     ]
 
 
-def _matching_neuron(
-    lowering: _Lowering, number: int, clause: Clause, writes: Coefficients
-) -> Neuron:
+def _matching_neuron(lowering: _Lowering, number: int, clause: Clause, writes: Coefficients) -> Neuron:
     """A neuron that fires where all conditions of the clause hold.
 
     Every condition reaches its `needed` where it holds and falls 1 short where it does not, so the

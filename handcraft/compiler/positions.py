@@ -29,16 +29,16 @@ from handcraft.errors import CompileError
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """A set of positions: those from `first` to `last`, or to the end."""
+    """A set of positions: `first` and all later ones, or `first` only."""
 
     first: int
-    last: int | None = None
+    only: bool = False
 
     def __contains__(self, position: int) -> bool:
-        return self.first <= position and (self.last is None or position <= self.last)
+        return position == self.first if self.only else position >= self.first
 
     def __str__(self) -> str:
-        return f"position >= {self.first}" if self.last is None else f"position = {self.first}"
+        return f"position {'=' if self.only else '>='} {self.first}"
 
 
 @dataclass(frozen=True)

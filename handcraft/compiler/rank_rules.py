@@ -62,6 +62,4 @@ def rank_rules(clauses: Sequence[Clause]) -> tuple[RankedRule, ...]:
         index.add(i, clause.pattern)
     kept = sorted(heights)
     place = {i: number for number, i in enumerate(kept)}
-    return tuple(
-        RankedRule(clauses[i], heights[i], tuple(place[j] for j in rivals[i])) for i in kept
-    )
+    return tuple(RankedRule(clauses[i], heights[i], tuple(place[j] for j in rivals[i])) for i in kept)

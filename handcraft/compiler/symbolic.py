@@ -32,10 +32,7 @@ class NamedMatrix:
 
     def entries(self) -> dict[tuple[str, str], sympy.Expr]:
         """The entries that are not 0, by row and column."""
-        return {
-            (self.rows[i], self.columns[j]): value
-            for (i, j), value in self.matrix.todok().items()
-        }
+        return {(self.rows[i], self.columns[j]): value for (i, j), value in self.matrix.todok().items()}
 
     def __str__(self) -> str:
         found = self.entries()
@@ -108,9 +105,7 @@ class Symbolic:
         """W_O of all heads of a block, one below the other: [n_embd, n_embd]."""
         return self.tensor(f"h.{block}.attn.c_proj.weight")
 
-    def logits(
-        self, context: str | Sequence[str], *, attention: str = "soft"
-    ) -> dict[str, sympy.Expr]:
+    def logits(self, context: str | Sequence[str], *, attention: str = "soft") -> dict[str, sympy.Expr]:
         """The logits that follow a context, as exact expressions in the symbols.
 
         Args:

@@ -178,8 +178,7 @@ def _origin_table(placement: Placement) -> tuple[list[Record], Record]:
 def _line_by_key(record: Record) -> str:
     """JSON with a line for each top-level key: a person can find it, and it stays small."""
     lines = [
-        f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}"
-        for key, value in record.items()
+        f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in record.items()
     ]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -249,4 +248,3 @@ def _read_origins(record: Record) -> dict[str, dict[tuple[int, ...], tuple[str, 
         name: {tuple(index): tuple(listed[i] for i in found) for *index, found in rows}
         for name, rows in record["weights"].items()
     }
-

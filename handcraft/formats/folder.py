@@ -110,5 +110,3 @@ def _explained(path: Path) -> Iterator[None]:
             where=path,
             fix="choose a place where you may write and where there is room",
         ) from error
-
-

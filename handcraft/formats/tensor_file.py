@@ -28,9 +28,7 @@ def check_format(name: str) -> None:
         CheckpointError: there is none.
     """
     if name not in FORMATS:
-        raise CheckpointError(
-            f"there is no format {name!r}", fix=f"use one of: {', '.join(FORMATS)}"
-        )
+        raise CheckpointError(f"there is no format {name!r}", fix=f"use one of: {', '.join(FORMATS)}")
 
 
 def write_tensors(tensors: Mapping[str, Array], folder: Path, format: str) -> None:
@@ -51,9 +49,7 @@ def read_tensors(folder: Path, shape: Shape) -> dict[str, Array]:
     """
     found = [folder / file for file in FORMATS.values() if (folder / file).exists()]
     if len(found) != 1:
-        names = " and ".join(path.name for path in found) or "neither of " + ", ".join(
-            FORMATS.values()
-        )
+        names = " and ".join(path.name for path in found) or "neither of " + ", ".join(FORMATS.values())
         raise CheckpointError(
             f"the folder holds {names}", where=folder, fix="keep the one that was compiled"
         )
@@ -83,9 +79,7 @@ def _check_tensors(tensors: Mapping[str, Array], shape: Shape, path: Path) -> No
     foreign = [name for name in tensors if name not in expected]
     if missing or foreign:
         what = f"lacks {missing[0]}" if missing else f"has {foreign[0]}, which the model does not"
-        raise CheckpointError(
-            f"{path.name} {what}", where=path, fix="compile the program again"
-        )
+        raise CheckpointError(f"{path.name} {what}", where=path, fix="compile the program again")
     dtypes = sorted({tensor.dtype.name for tensor in tensors.values()})
     if len(dtypes) != 1 or dtypes[0] not in FLOATS:
         raise CheckpointError(

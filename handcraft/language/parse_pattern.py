@@ -17,7 +17,6 @@ from handcraft.language.pattern import ANCHOR, SPECIAL, Pattern
 from handcraft.language.rule import Rule
 from handcraft.vocabulary import Vocabulary, shorten
 
-
 Item = tuple[bool, tuple[str, ...]]
 """Whether the tokens are those left out, and the tokens; ``(True, ())`` is any token."""
 
@@ -112,8 +111,10 @@ class _ReadItems(Transformer[Token, Any]):
 
     word = character
 
-    def any(self) -> Item:
+    def any_character(self) -> Item:
         return True, ()
+
+    any_word = any_character
 
     def character_class(self, *tokens: Token) -> Item:
         negated = tokens[0].type == "NOT"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from html import escape as escape_html
 
@@ -27,7 +27,7 @@ class UncoveredError(ProgramError):
     """Some context that no rule covers."""
 
 
-@dataclass(frozen=True, init=False, eq=False)
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class Program:
     """A vocabulary, a context length and rules; the first rule that matches wins.
 
@@ -51,8 +51,8 @@ class Program:
     vocabulary: Vocabulary
     context: int
     rules: tuple[Rule, ...]
-    clauses: tuple[Clause, ...] = field(repr=False)
-    place: Place | None = field(repr=False)
+    clauses: tuple[Clause, ...]
+    place: Place | None
 
     def __init__(
         self,
@@ -73,6 +73,12 @@ class Program:
         object.__setattr__(self, "place", place)
         self._check_coverage()
 
+    def __repr__(self) -> str:
+        tokens = self.vocabulary.tokens
+        vocabulary = "".join(tokens) if self.vocabulary.is_characters else " ".join(tokens)
+        rules = ", ".join(repr(rule) for rule in self.rules)
+        return f"Program({vocabulary!r}, {self.context}, [{rules}])"
+
     def meaning(self, context: str | Sequence[str]) -> str:
         """The token that the first matching rule predicts.
 
@@ -84,9 +90,7 @@ class Program:
         """
         ids = self.vocabulary.ids(context)
         if not ids:
-            raise VocabularyError(
-                "the prompt is empty", fix="give at least one token to predict from"
-            )
+            raise VocabularyError("the prompt is empty", fix="give at least one token to predict from")
         return self.vocabulary.tokens[self.next_token(ids)]
 
     def next_token(self, ids: Sequence[int]) -> int:
@@ -147,9 +151,7 @@ class Program:
                 if i not in covered.fired:
                     hiding = self._hiding(i)
                     warnings.warn(
-                        HandcraftWarning(
-                            f"{clause.rule.origin} can never fire: {hiding} comes first"
-                        ),
+                        HandcraftWarning(f"{clause.rule.origin} can never fire: {hiding} comes first"),
                         stacklevel=3,
                     )
 
@@ -191,7 +193,9 @@ def _overlap(one: Pattern, other: Pattern) -> bool:
 def _check_context(context: object, place: Place | None) -> None:
     if not isinstance(context, int) or isinstance(context, bool) or context < 1:
         raise ProgramError(
-            f"the context is {context!r}", where=place, fix="use a whole number of tokens, 1 or more"
+            f"the context is {context!r}",
+            where=place,
+            fix="use a whole number of tokens, 1 or more",
         )
 
 

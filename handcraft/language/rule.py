@@ -8,7 +8,7 @@ from handcraft.language.pattern import Pattern
 from handcraft.origin import Origin, Place, caller_place
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Rule:
     """One rule as written; what it means is settled by the program that holds it.
 
@@ -23,6 +23,10 @@ class Rule:
     pattern: str | None
     place: Place | None = field(default=None, compare=False)
     pattern_place: Place | None = field(default=None, compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        ending = "otherwise()" if self.pattern is None else f"after({self.pattern!r})"
+        return f"predict({self.token!r}).{ending}"
 
     def __str__(self) -> str:
         ending = "otherwise" if self.pattern is None else f"after {self.pattern}"

@@ -42,9 +42,9 @@ def merge_heads(x: Array) -> Array:
     return x.swapaxes(1, 2).reshape(batch, positions, n_head * width)
 
 
-def attend(queries: Array, keys: Array, values: Array, *, scale: float, causal: bool) -> tuple[
-    Array, Array, Array
-]:
+def attend(
+    queries: Array, keys: Array, values: Array, *, scale: float, causal: bool
+) -> tuple[Array, Array, Array]:
     """Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1).
 
     Args:

@@ -45,10 +45,26 @@ class Cache:
         """Count `positions` more as filled."""
         self.length += positions
 
-    def repeat(self, times: int) -> Cache:
-        """A cache in which every row of the batch stands `times` times, one after the other."""
-        return Cache(self.keys.repeat(times, axis=1), self.values.repeat(times, axis=1), self.length)
+    def repeat(self, times: int, *, room: int = 0) -> Cache:
+        """A cache in which every row of the batch stands `times` times, one after the other.
+
+        Args:
+            times: how often.
+            room: for how many positions more than are filled.
+        """
+        return Cache(
+            _with_room(self.keys[:, :, :, : self.length], times, room),
+            _with_room(self.values[:, :, :, : self.length], times, room),
+            self.length,
+        )
 
     def rows(self, start: int, stop: int) -> Cache:
         """A cache of some rows of the batch."""
         return Cache(self.keys[:, start:stop], self.values[:, start:stop], self.length)
+
+
+def _with_room(filled: Array, times: int, room: int) -> Array:
+    layers, batch, heads, length, head_dim = filled.shape
+    wide = np.empty((layers, batch * times, heads, length + room, head_dim), dtype=filled.dtype)
+    wide[:, :, :, :length] = filled.repeat(times, axis=1)
+    return wide

@@ -100,9 +100,7 @@ class _Reader:
         return self.model.forward([text[self.cache.length :]], self.cache)[0, -1]
 
 
-def _choose(
-    logits: Array, temperature: float, top_k: int | None, random: np.random.Generator
-) -> int:
+def _choose(logits: Array, temperature: float, top_k: int | None, random: np.random.Generator) -> int:
     if temperature == 0:
         return int(logits.argmax())
     scaled = logits.astype(np.float64) / temperature

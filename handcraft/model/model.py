@@ -50,8 +50,7 @@ class Model:
             other.vocabulary,
         )
         return same_facts and all(
-            mine.dtype == other.tensors[name].dtype
-            and mine.tobytes() == other.tensors[name].tobytes()
+            mine.dtype == other.tensors[name].dtype and mine.tobytes() == other.tensors[name].tobytes()
             for name, mine in self.tensors.items()
         )
 
@@ -143,8 +142,7 @@ class Model:
             )
         if before + ids.shape[1] > self.shape.n_positions:
             raise ModelError(
-                f"{before + ids.shape[1]} tokens, but the model has {self.shape.n_positions} "
-                "positions",
+                f"{before + ids.shape[1]} tokens, but the model has {self.shape.n_positions} positions",
                 fix="use complete(), which slides over the context, or a shorter prompt",
             )
         if ids.min() < 0 or ids.max() >= self.shape.n_vocab:

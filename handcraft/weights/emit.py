@@ -8,8 +8,8 @@ from math import log2
 import numpy as np
 
 from handcraft.architecture import Architecture
-from handcraft.circuits.number import Plain, evaluate
 from handcraft.circuits import Circuits
+from handcraft.circuits.number import Plain, evaluate
 from handcraft.errors import PrecisionError
 from handcraft.model.attention import Array
 from handcraft.weights.layout import Layout
@@ -34,9 +34,7 @@ def check_dtype(dtype: str) -> None:
         )
 
 
-def sharpness_for(
-    circuits: Circuits, layout: Layout, architecture: Architecture, dtype: str
-) -> int:
+def sharpness_for(circuits: Circuits, layout: Layout, architecture: Architecture, dtype: str) -> int:
     """The factor of W_Q that makes attention exactly hard: a power of two.
 
     Args:
@@ -58,9 +56,7 @@ def sharpness_for(
     return power
 
 
-def check_sharpness(
-    circuits: Circuits, layout: Layout, architecture: Architecture, dtype: str
-) -> None:
+def check_sharpness(circuits: Circuits, layout: Layout, architecture: Architecture, dtype: str) -> None:
     """Raise unless every head that states its sharpness attends hard, to the last bit of `dtype`.
 
     What the other positions weigh together must be lost in rounding: less than half a unit in the

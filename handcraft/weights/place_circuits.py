@@ -25,8 +25,7 @@ def shape_of(circuits: Circuits, layout: Layout) -> Shape:
         n_embd=layout.n_embd,
         n_head=layout.n_head,
         n_inner=tuple(
-            sum(_unit_count(neuron) for neuron in block.neurons)
-            or (1 if block.neuron_bias else 0)
+            sum(_unit_count(neuron) for neuron in block.neurons) or (1 if block.neuron_bias else 0)
             for block in circuits.blocks
         ),
     )
@@ -101,9 +100,7 @@ def _place_attention(
     _add_biases(tensors[f"{name}.c_proj.bias"], block.attention_bias, layout)
 
 
-def _place_mlp(
-    tensors: dict[str, PlacedTensor], name: str, block: Block, layout: Layout
-) -> None:
+def _place_mlp(tensors: dict[str, PlacedTensor], name: str, block: Block, layout: Layout) -> None:
     c_fc, c_proj = tensors[f"{name}.c_fc.weight"], tensors[f"{name}.c_proj.weight"]
     c_fc_bias = tensors[f"{name}.c_fc.bias"]
     unit = 0

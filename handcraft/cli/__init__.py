@@ -1,0 +1,1 @@
+"""The command line: every command reads a program or a compiled folder, and reports."""

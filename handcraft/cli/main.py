@@ -1,0 +1,257 @@
+"""The commands. Exit status: 0 fine, 1 a check failed, 2 the input was wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from handcraft.cli.sources import load_model, load_source, shipped_programs, summary
+from handcraft.compiler import compile_program
+from handcraft.errors import CommandError, HandcraftError, HandcraftWarning
+from handcraft.formats import FORMATS, check_target, read_checkpoint, save, write_file
+from handcraft.language import Program
+from handcraft.model import complete
+
+app = typer.Typer(
+    name="handcraft",
+    help="Write rules; get a GPT-2 checkpoint whose every weight you can explain.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
+Named = Annotated[str, typer.Argument(help="A .py or .rules file, or a shipped program.")]
+NamedOrFolder = Annotated[
+    str, typer.Argument(help="A .py or .rules file, a shipped program, or a compiled folder.")
+]
+Rules = Annotated[
+    list[str] | None,
+    typer.Option("-e", "--rule", help="A rule in place of a program; may be repeated."),
+]
+Positions = Annotated[str, typer.Option(help="How positions are held: auto, one-hot or binary.")]
+ARCHITECTURE = typer.Option(help="The target architecture: block.")
+DTYPE = typer.Option(help="The type of the weights: float32 or float64.")
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "  handcraft run programs/aab.py aab\n\n"
+    '  handcraft run -e "predict b after aa" aab\n\n'
+    "  handcraft run aab/ aab -n 20",
+    no_args_is_help=True,
+)
+def run(
+    arguments: Annotated[
+        list[str], typer.Argument(metavar="PROGRAM_OR_DIR TEXT", help="A program and a prompt.")
+    ],
+    rule: Rules = None,
+    n: Annotated[int, typer.Option("-n", min=0, help="How many tokens to add.")] = 10,
+    temperature: Annotated[float, typer.Option(min=0, help="0 takes the best token.")] = 0.0,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Sample among so many.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Makes sampling repeatable.")] = None,
+    json_: Json = False,
+) -> None:
+    """Continue a prompt.
+
+    With -e the program is left out: the rules stand in for it.
+    """
+    wanted = 1 if rule else 2
+    if len(arguments) != wanted:
+        expected = "TEXT" if rule else "PROGRAM_OR_DIR TEXT"
+        raise CommandError(
+            f"{len(arguments)} arguments: {' '.join(arguments)}",
+            fix=f"give {expected}; quote a text with blanks",
+        )
+    name, text = (None, arguments[0]) if rule else (arguments[0], arguments[1])
+    loaded = load_model(name, rule or [])
+    if loaded.note:
+        _note(loaded.note)
+    answer = complete(loaded.model, text, n, temperature=temperature, top_k=top_k, seed=seed)
+    if json_:
+        _print_json({"prompt": text, "completion": answer, "tokens": n})
+    else:
+        print(f"{text} :: {answer}")
+
+
+@app.command(
+    "compile",
+    epilog="Examples:\n\n"
+    "  handcraft compile programs/aab.py -o aab/\n\n"
+    "  handcraft compile by_hand -o by_hand/ --format npz",
+)
+def compile_(
+    program: Named,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")],
+    architecture: Annotated[str, ARCHITECTURE] = "block",
+    dtype: Annotated[str, DTYPE] = "float32",
+    format: Annotated[str, typer.Option(help=f"One of: {', '.join(FORMATS)}.")] = "safetensors",
+    positions: Positions = "auto",
+    json_: Json = False,
+) -> None:
+    """Compile a program to weight files."""
+    check_target(output)
+    source = load_source(program)
+    compiled = compile_program(source, architecture=architecture, dtype=dtype, positions=positions)
+    folder = save(compiled, output, format=format)
+    model = compiled.model
+    neurons = sum(len(block.neurons) for block in compiled.circuits.blocks)
+    heads = sum(len(block.heads) for block in compiled.circuits.blocks)
+    report = {
+        "folder": str(folder),
+        "files": sorted(path.name for path in folder.iterdir()),
+        "architecture": model.architecture.name,
+        "dtype": model.dtype.name,
+        "rules": len(source.rules) if isinstance(source, Program) else None,
+        "blocks": model.shape.n_layer,
+        "heads": heads,
+        "neurons": neurons,
+        "width": model.shape.n_embd,
+        "parameters": model.parameters,
+        "nonzero": model.nonzero_parameters,
+    }
+    if json_:
+        _print_json(report)
+        return
+    print(f"wrote {folder}/: {', '.join(report['files'])}")  # type: ignore[arg-type]
+    print(
+        f"{model.architecture.name}, {model.dtype.name}: {_count(model.shape.n_layer, 'block')}, "
+        f"{_count(heads, 'head')}, {_count(neurons, 'neuron')}, width {model.shape.n_embd}; "
+        f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0"
+    )
+
+
+@app.command(epilog="Examples:\n\n  handcraft verify programs/aab.py\n\n  handcraft verify aab/ --json")
+def verify(
+    program: NamedOrFolder,
+    dtype: Annotated[str, DTYPE] = "float32",
+    positions: Positions = "auto",
+    sample: Annotated[
+        int, typer.Option(min=1, help="Random contexts, where there are too many for all.")
+    ] = 100_000,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
+    json_: Json = False,
+) -> None:
+    """Try every context, up to 10 million, else a random sample.
+
+    Compares what the model answers with what the program means. Exits with 1 on any failure.
+    """
+    from handcraft.cli.report import print_report, progress_bar
+    from handcraft.verify import verify as run_verify
+
+    loaded = load_model(program, [], dtype=dtype, positions=positions)
+    with progress_bar(show=not json_) as progress:
+        report = run_verify(loaded.model, loaded.source, sample=sample, seed=seed, progress=progress)
+    if json_:
+        _print_json(report.to_json())
+    else:
+        print_report(report)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "  handcraft draw programs/aab.py -o aab.svg\n\n"
+    "  handcraft draw by_hand -o by_hand.png"
+)
+def draw(
+    program: Named,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .svg, .png or .dot file.")],
+    positions: Positions = "auto",
+    json_: Json = False,
+) -> None:
+    """Draw the data flow of a program."""
+    from handcraft.draw import circuits_graph, render
+
+    suffix = output.suffix.removeprefix(".").lower()
+    if suffix not in ("svg", "png", "dot"):
+        raise CommandError(
+            f"{output} does not say what to draw", fix="end its name in .svg, .png or .dot"
+        )
+    compiled = compile_program(load_source(program), positions=positions)
+    picture = render(circuits_graph(compiled.circuits).source, suffix)  # type: ignore[arg-type]
+    write_file(output, picture)
+    if json_:
+        _print_json({"file": str(output), "format": suffix, "bytes": len(picture)})
+    else:
+        print(f"wrote {output} ({len(picture):,} bytes)")
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "  handcraft explain aab h.0.attn.c_proj.weight 5 6\n\n"
+    "  handcraft explain aab/ h.0.attn.c_attn.weight 3 2"
+)
+def explain(
+    program: NamedOrFolder,
+    tensor: Annotated[str, typer.Argument(help="The name of a tensor.")],
+    index: Annotated[list[int], typer.Argument(help="Row and column, or the place in a bias.")],
+    json_: Json = False,
+) -> None:
+    """Say which rules one weight serves."""
+    from handcraft.cli.report import explain_weight
+
+    if Path(program).is_dir():
+        checkpoint = read_checkpoint(program)
+        found = explain_weight(checkpoint.model, checkpoint.origins, None, tensor, tuple(index))
+    else:
+        compiled = compile_program(load_source(program))
+        origins = {
+            name: {i: tuple(map(str, o)) for i, o in placed.origins.items()}
+            for name, placed in compiled.placement.tensors.items()
+        }
+        found = explain_weight(compiled.model, origins, compiled, tensor, tuple(index))
+    if json_:
+        _print_json(found)
+    else:
+        print("\n".join(f"{name}: {value}" for name, value in found.items() if value is not None))
+
+
+@app.command("list", epilog="Example:\n\n  handcraft list")
+def list_(json_: Json = False) -> None:
+    """Show the shipped programs."""
+    rows = {name: summary(path) for name, path in shipped_programs().items()}
+    if json_:
+        _print_json([{"name": name, "summary": text} for name, text in rows.items()])
+        return
+    width = max(map(len, rows), default=0)
+    for name, text in rows.items():
+        print(f"{name:<{width}}  {text}")
+
+
+def main() -> None:
+    """Run the command line; errors of the input are told in three parts and exit with 2."""
+    warnings.simplefilter("always", HandcraftWarning)
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except HandcraftError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
+
+
+def _print_json(data: object) -> None:
+    print(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,84 @@
+"""How findings are shown to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import isfinite
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from handcraft.compiler import Compiled
+from handcraft.errors import CommandError
+from handcraft.model import Model
+from handcraft.verify import Report
+from handcraft.verify.verify import Progress as Told
+
+
+@contextmanager
+def progress_bar(show: bool) -> Iterator[Told | None]:
+    """A bar on the terminal, gone when it is done; None where nothing is to be shown."""
+    if not show:
+        yield None
+        return
+    columns = (TextColumn("contexts"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("contexts", total=None)
+        yield lambda tried, planned: bar.update(task, completed=tried, total=planned)
+
+
+def print_report(report: Report) -> None:
+    """What verifying found, in a few lines."""
+    if report.is_exhaustive:
+        print(f"tried all {report.contexts:,} contexts")
+    else:
+        print(
+            f"tried {report.tried:,} random contexts of {float(report.contexts):.3g} "
+            f"(seed {report.seed})"
+        )
+    print(f"failures: {report.failed:,}")
+    if isfinite(report.margin):
+        print(f"smallest logit margin: {report.margin:g}, after {report.margin_context!r}")
+    for failure in report.failures:
+        expected = "a tie" if failure.expected is None else repr(failure.expected)
+        print(
+            f"  after {failure.context!r}: means {expected}, answered {failure.answered!r} "
+            f"(margin {failure.margin:g})"
+        )
+    if report.failed > len(report.failures):
+        print(f"  and {report.failed - len(report.failures):,} more")
+
+
+def explain_weight(
+    model: Model,
+    origins: Mapping[str, Mapping[tuple[int, ...], tuple[str, ...]]],
+    compiled: Compiled | None,
+    tensor: str,
+    index: tuple[int, ...],
+) -> dict[str, Any]:
+    """One weight: its value, what its row and column stand for, and the rules it serves.
+
+    Raises:
+        CommandError: there is no such tensor, or no such place in it.
+    """
+    if tensor not in model.tensors:
+        raise CommandError(
+            f"there is no tensor {tensor!r}", fix=f"there are: {', '.join(model.tensors)}"
+        )
+    shape = model.tensors[tensor].shape
+    inside = all(0 <= i < size for i, size in zip(index, shape, strict=False))
+    if len(index) != len(shape) or not inside:
+        raise CommandError(
+            f"{tensor} is {list(shape)}, and has no place {list(index)}",
+            fix=f"give {len(shape)} numbers, each from 0 and below its size",
+        )
+    served = origins.get(tensor, {}).get(index, ())
+    return {
+        "weight": f"{tensor}{list(index)}",
+        "value": model.tensors[tensor][index].item(),
+        "stands for": compiled.placement.tensors[tensor].describe(index) if compiled else None,
+        "serves": list(served) if served else "nothing: it is 0",
+    }

@@ -1,0 +1,185 @@
+"""What a command line names: a program file, a shipped program, or a compiled folder."""
+
+from __future__ import annotations
+
+import ast
+import runpy
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import handcraft
+from handcraft.circuits import Circuits
+from handcraft.compiler import compile_program
+from handcraft.errors import CommandError, HandcraftError
+from handcraft.formats import is_checkpoint, read_checkpoint
+from handcraft.language import Program, parse_one_liner, parse_rules
+from handcraft.model import Model
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model and what it means.
+
+    Args:
+        model: the model.
+        source: the rules or circuits that say what it should answer.
+        note: something that the user should be told, where anything was assumed.
+    """
+
+    model: Model
+    source: Program | Circuits
+    note: str | None = None
+
+
+def load_model(name: str | None, rules: list[str], **options: str) -> Loaded:
+    """The model that a command line names, compiled where it is not yet.
+
+    Args:
+        name: a path or a shipped program; None where rules are given.
+        rules: rules typed on the command line, a line each.
+        options: for `compile_program`.
+
+    Raises:
+        HandcraftError: there is no such thing, or it is wrong.
+    """
+    if rules:
+        program, added = parse_one_liner("\n".join(rules))
+        note = f"no rule says what to predict otherwise: added `{added}`" if added else None
+        return Loaded(compile_program(program, **options).model, program, note)
+    if name is not None and Path(name).is_dir():
+        checkpoint = read_checkpoint(name)
+        return Loaded(checkpoint.model, checkpoint.source)
+    source = load_source(name)
+    return Loaded(compile_program(source, **options).model, source)
+
+
+def load_source(name: str | None) -> Program | Circuits:
+    """The program that a command line names: a path, a path and a name in it, or a shipped one.
+
+    Raises:
+        HandcraftError: there is none, or it is wrong.
+    """
+    if name is None:
+        raise CommandError(
+            "no program is named", fix='name a file or a shipped program, or use -e "RULE"'
+        )
+    path, wanted = _split(name)
+    if path.is_dir() and is_checkpoint(path):
+        raise CommandError(
+            f"{path} is a compiled folder, and this command needs a program",
+            fix="name the program that it was compiled from",
+        )
+    if path.suffix == ".rules":
+        return parse_rules(_read_text(path), str(path))
+    if path.suffix == ".py":
+        return _choose(_run_file(path), wanted, path)
+    raise CommandError(
+        f"{path} is neither a .py nor a .rules file",
+        fix="name a program file, or a folder that `handcraft compile` wrote",
+    )
+
+
+def shipped_programs() -> dict[str, Path]:
+    """The programs that come with the package, by name."""
+    package = Path(handcraft.__file__).parent
+    for folder in (package / "programs", package.parent / "programs"):
+        if folder.is_dir():
+            files = sorted([*folder.glob("*.py"), *folder.glob("*.rules")])
+            return {path.stem: path for path in files}
+    return {}
+
+
+def summary(path: Path) -> str:
+    """What a program file says it is, in one line; the file is read, not run."""
+    text = _read_text(path)
+    if path.suffix == ".rules":
+        first = next((line for line in text.splitlines() if line.strip()), "")
+        return first.lstrip("# ").strip() if first.startswith("#") else ""
+    docstring = ast.get_docstring(ast.parse(text))
+    return docstring.splitlines()[0] if docstring else ""
+
+
+def _split(name: str) -> tuple[Path, str | None]:
+    """The file, and the name of a program in it where one is given after a colon."""
+    if Path(name).exists():
+        return Path(name), None
+    shipped = shipped_programs()
+    if name in shipped:
+        return shipped[name], None
+    file, _, wanted = name.rpartition(":")
+    if file and Path(file).exists():
+        return Path(file), wanted
+    near = get_close_matches(Path(name).stem, shipped, n=1)
+    raise CommandError(
+        f"there is no file and no shipped program {name!r}",
+        fix=f"did you mean {near[0]}?" if near else f"shipped programs are: {', '.join(shipped)}",
+    )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{path} cannot be read: {error}", fix="name a text file") from error
+
+
+@contextmanager
+def _folder_importable(folder: Path) -> Iterator[None]:
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _run_file(path: Path) -> dict[str, Program | Circuits]:
+    """The programs that a Python file defines, by name."""
+    _read_text(path)
+    try:
+        with _folder_importable(path.resolve().parent):
+            found = runpy.run_path(str(path))
+    except HandcraftError:
+        raise
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        inside = [frame.lineno for frame in frames if frame.filename == str(path)]
+        line = error.lineno if isinstance(error, SyntaxError) else next(reversed(inside), None)
+        raise CommandError(
+            f"{path.name} raised {type(error).__name__}: {error}",
+            where=f"{path}:{line}" if line else path,
+            fix="a program file runs from top to bottom without an error",
+        ) from error
+    return {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, Program | Circuits) and not name.startswith("_")
+    }
+
+
+def _choose(found: dict[str, Program | Circuits], wanted: str | None, path: Path) -> Program | Circuits:
+    if wanted is not None:
+        if wanted in found:
+            return found[wanted]
+        raise CommandError(
+            f"{path} has no program {wanted!r}", fix=f"it has: {', '.join(found) or 'none'}"
+        )
+    distinct = {id(value): value for value in found.values()}
+    if not distinct:
+        raise CommandError(
+            f"{path} holds no program",
+            where=path,
+            fix="assign one to a name: program = Program(...), or circuits = Circuits(...)",
+        )
+    if len(distinct) > 1:
+        first = next(iter(found))
+        raise CommandError(
+            f"{path} holds {len(distinct)} programs: {', '.join(found)}",
+            where=path,
+            fix=f"say which, as in {path}:{first}",
+        )
+    return next(iter(distinct.values()))

@@ -1,0 +1,73 @@
+"""All contexts of a model, each run once: a walk down the tree of prefixes with shared caches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.model import Cache, Model
+from handcraft.model.attention import Array
+
+Ids = npt.NDArray[np.int64]
+
+CACHE_NUMBERS = 1 << 21
+"""About how many numbers a cache holds at each depth of the walk."""
+
+SAMPLE_ROWS = 1 << 12
+"""How many sampled contexts run at once."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some contexts of one length, and what the model answers.
+
+    Args:
+        contexts: token ids, [batch, position].
+        logits: what follows each context, [batch, n_vocab].
+    """
+
+    contexts: Ids
+    logits: Array
+
+
+def count_contexts(size: int, longest: int) -> int:
+    """The number of contexts of 1 to `longest` tokens over `size` tokens."""
+    return sum(size**length for length in range(1, longest + 1))
+
+
+def every_context(model: Model) -> Iterator[Batch]:
+    """Every context up to the model's length, in batches.
+
+    A context is its prefix and one token more, so each costs one position: the keys and values of
+    the prefix are those it left behind.
+    """
+    shape = model.shape
+    numbers = 2 * shape.n_layer * shape.n_positions * shape.n_embd
+    rows = max(1, CACHE_NUMBERS // max(1, numbers * shape.n_vocab))
+    yield from _extend(model, np.zeros((1, 0), dtype=np.int64), model.empty_cache(1, 0), rows)
+
+
+def _extend(model: Model, prefixes: Ids, cache: Cache, rows: int) -> Iterator[Batch]:
+    size = model.shape.n_vocab
+    for start in range(0, len(prefixes), rows):
+        chunk = prefixes[start : start + rows]
+        tokens = np.tile(np.arange(size), len(chunk))[:, None]  # [rows * size, 1]
+        contexts = np.hstack([chunk.repeat(size, axis=0), tokens])
+        longer = cache.rows(start, start + rows).repeat(size, room=1)
+        yield Batch(contexts, model.forward(tokens, longer)[:, -1])
+        if contexts.shape[1] < model.shape.n_positions:
+            yield from _extend(model, contexts, longer, rows)
+
+
+def random_contexts(model: Model, count: int, seed: int) -> Iterator[Batch]:
+    """`count` contexts drawn at random: first a length, all equally likely, then each token."""
+    random = np.random.default_rng(seed)
+    lengths = random.integers(1, model.shape.n_positions + 1, size=count)
+    for length, number in zip(*np.unique(lengths, return_counts=True), strict=True):
+        for start in range(0, int(number), SAMPLE_ROWS):
+            rows = min(SAMPLE_ROWS, int(number) - start)
+            contexts = random.integers(0, model.shape.n_vocab, size=(rows, int(length)))
+            yield Batch(contexts, model.forward(contexts)[:, -1])

@@ -1,0 +1,232 @@
+"""Does the model answer what the program means? Every context, or a stated sample of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Any
+
+import numpy as np
+
+from handcraft.circuits import Circuits, ideal_next
+from handcraft.language import Program
+from handcraft.model import Model
+from handcraft.model.attention import Array
+from handcraft.verify.contexts import Batch, Ids, count_contexts, every_context, random_contexts
+
+EXHAUSTIVE_UP_TO = 10_000_000
+"""The largest number of contexts that are all tried."""
+
+SAMPLE = 100_000
+"""How many contexts are tried where there are more."""
+
+SHOWN = 10
+"""How many failures a report keeps."""
+
+Progress = Callable[[int, int], None]
+"""Called with the number of contexts tried and of all that will be."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A context whose answer is not what the program means.
+
+    Args:
+        context: as text.
+        expected: the token that the program means; None where its circuits tie.
+        answered: the token with the highest logit.
+        margin: the logit of the right token less the best wrong one.
+    """
+
+    context: str
+    expected: str | None
+    answered: str
+    margin: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What verifying found.
+
+    Args:
+        contexts: how many contexts there are.
+        tried: how many were tried.
+        seed: of the sample; None where every context was tried.
+        failed: how many answers were wrong.
+        failures: the first of them.
+        margin: the smallest logit margin of the right token; infinite with a single token.
+        margin_context: where it occurs.
+    """
+
+    contexts: int
+    tried: int
+    seed: int | None
+    failed: int
+    failures: tuple[Failure, ...]
+    margin: float
+    margin_context: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether every context that was tried is right."""
+        return self.failed == 0
+
+    @property
+    def is_exhaustive(self) -> bool:
+        """Whether every context was tried."""
+        return self.seed is None
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain data; an infinite margin is null."""
+        return {
+            "passed": self.passed,
+            "contexts": self.contexts,
+            "tried": self.tried,
+            "exhaustive": self.is_exhaustive,
+            "seed": self.seed,
+            "failed": self.failed,
+            "failures": [
+                {
+                    "context": failure.context,
+                    "expected": failure.expected,
+                    "answered": failure.answered,
+                    "margin": failure.margin if isfinite(failure.margin) else None,
+                }
+                for failure in self.failures
+            ],
+            "smallest_margin": self.margin if isfinite(self.margin) else None,
+            "smallest_margin_context": self.margin_context,
+        }
+
+
+def verify(
+    model: Model,
+    source: Program | Circuits,
+    *,
+    sample: int = SAMPLE,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Report:
+    """Compare what the model answers with what its source means.
+
+    Every context is tried where there are at most `EXHAUSTIVE_UP_TO`, else `sample` random ones. An
+    answer is right when the right token's logit is higher than every other.
+
+    Args:
+        model: the model.
+        source: rules, whose oracle answers, or circuits, whose ideal interpreter does.
+        sample: how many random contexts to try where there are too many for all.
+        seed: of the sample.
+        progress: told how far it got.
+    """
+    total = count_contexts(model.shape.n_vocab, model.shape.n_positions)
+    everything = total <= EXHAUSTIVE_UP_TO
+    planned = total if everything else sample
+    batches = every_context(model) if everything else random_contexts(model, sample, seed)
+    meaning = _oracle(source) if isinstance(source, Program) else _ideal(source)
+    tally = _Tally(model)
+    for batch in batches:
+        tally.add(batch, meaning(batch.contexts))
+        if progress is not None:
+            progress(tally.tried, planned)
+    return tally.report(total, None if everything else seed)
+
+
+Meaning = Callable[[Ids], Ids]
+"""From contexts, [batch, position], to the token that each means, [batch]; -1 for a tie."""
+
+
+def _oracle(program: Program) -> Meaning:
+    """Ask the program, once for all contexts that it cannot tell apart.
+
+    No pattern reads more than `reach` tokens, and an anchored one asks besides whether there are
+    more, so contexts that share their last `reach` tokens and both have more share their meaning.
+    """
+    known: dict[tuple[int, ...], int] = {}
+
+    def meaning(contexts: Ids) -> Ids:
+        kept = contexts[:, -(program.reach + 1) :]
+        if contexts.shape[1] > program.reach:
+            kept = kept.copy()
+            kept[:, 0] = 0  # only that there is one more token matters, not which
+        suffixes, rows = np.unique(kept, axis=0, return_inverse=True)
+        answers = np.empty(len(suffixes), dtype=np.int64)
+        for i, suffix in enumerate(suffixes.tolist()):
+            key = tuple(suffix)
+            if key not in known:
+                known[key] = program.next_token(key)
+            answers[i] = known[key]
+        return answers[rows.reshape(-1)]
+
+    return meaning
+
+
+def _ideal(circuits: Circuits) -> Meaning:
+    return lambda contexts: ideal_next(circuits, contexts)[:, -1]
+
+
+class _Tally:
+    """Counts answers as they come in."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.tried = 0
+        self.failed = 0
+        self.failures: list[Failure] = []
+        self.margin = inf
+        self.margin_context = ""
+
+    def add(self, batch: Batch, expected: Ids) -> None:
+        """Judge one batch."""
+        margins = logit_margins(batch.logits, expected)
+        self.tried += len(expected)
+        lowest = int(margins.argmin())
+        if margins[lowest] < self.margin or not self.margin_context:
+            self.margin = float(margins[lowest])
+            self.margin_context = self._text(batch, lowest)
+        wrong = np.flatnonzero(~(margins > 0))
+        self.failed += len(wrong)
+        for row in wrong[: SHOWN - len(self.failures)].tolist():
+            self.failures.append(self._failure(batch, row, int(expected[row]), margins[row]))
+
+    def report(self, total: int, seed: int | None) -> Report:
+        """What was found."""
+        return Report(
+            total,
+            self.tried,
+            seed,
+            self.failed,
+            tuple(self.failures),
+            self.margin,
+            self.margin_context,
+        )
+
+    def _text(self, batch: Batch, row: int) -> str:
+        return self.model.vocabulary.text(batch.contexts[row].tolist())
+
+    def _failure(self, batch: Batch, row: int, expected: int, margin: float) -> Failure:
+        tokens = self.model.vocabulary.tokens
+        return Failure(
+            self._text(batch, row),
+            None if expected < 0 else tokens[expected],
+            tokens[int(batch.logits[row].argmax())],
+            float(margin),
+        )
+
+
+def logit_margins(logits: Array, expected: Ids) -> Array:
+    """The logit of the right token less the best wrong one.
+
+    Args:
+        logits: [batch, n_vocab].
+        expected: the right token of each row, [batch]; -1 where there is none.
+
+    Returns:
+        [batch]; infinite with a single token, and -inf where no token is right.
+    """
+    rows = np.arange(len(expected))
+    others = logits.copy()
+    others[rows, expected] = -np.inf
+    margins = logits[rows, expected] - others.max(axis=1)
+    return np.where(expected < 0, margins.dtype.type(-np.inf), margins)
