@@ -1,18 +1,31 @@
 """Write rules; get a GPT-2 checkpoint whose every weight you can explain."""
 
+from handcraft.architecture import BLOCK, Architecture
 from handcraft.compiler import Compiled, compile_program
+from handcraft.errors import HandcraftError, HandcraftWarning
+from handcraft.formats import load, read_checkpoint, save
 from handcraft.language import Program, parse_rules, predict
 from handcraft.model import Model, complete, generate
+from handcraft.verify import Report, verify
 from handcraft.vocabulary import Vocabulary
 
 __all__ = [
+    "BLOCK",
+    "Architecture",
     "Compiled",
+    "HandcraftError",
+    "HandcraftWarning",
     "Model",
     "Program",
+    "Report",
     "Vocabulary",
     "compile_program",
     "complete",
     "generate",
+    "load",
     "parse_rules",
     "predict",
+    "read_checkpoint",
+    "save",
+    "verify",
 ]

@@ -110,8 +110,8 @@ def hard_pattern(head: Head, stream: Stream) -> Exact:
         counts = wins.sum(axis=1)
         for count in set(counts.tolist()):
             rows = counts == count
-            share = 1 if count == 1 else Fraction(1, int(count))
-            pattern[rows, here, : here + 1] = np.where(wins[rows], share, 0)
+            shares = np.array([0, 1 if count == 1 else Fraction(1, int(count))], dtype=object)
+            pattern[rows, here, : here + 1] = shares[wins[rows].astype(int)]
     return pattern
 
 
@@ -180,7 +180,8 @@ def _outer(fires: Exact, write: Coefficients) -> Exact:
     row = _zeros(write.subspace.width)
     for index, number in write.entries:
         row[index] = number
-    return fires[..., None] * row  # [batch, position, 1] * [width] -> [batch, position, width]
+    # [batch, position, 1] * [width] -> [batch, position, width]
+    return np.asarray(fires[..., None] * row)
 
 
 def _add_bias(biases: Iterable[Bias], stream: Stream) -> None:

@@ -212,7 +212,9 @@ def explain(
     if json_:
         _print_json(found)
     else:
-        print("\n".join(f"{name}: {value}" for name, value in found.items() if value is not None))
+        for name, value in found.items():
+            if value is not None:
+                print(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
 
 
 @app.command("list", epilog="Example:\n\n  handcraft list")
@@ -241,7 +243,7 @@ def main() -> None:
         sys.exit(141)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+def _show_warning(message: Warning | str, *rest: Any, **more: Any) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 

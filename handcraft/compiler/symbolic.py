@@ -32,7 +32,10 @@ class NamedMatrix:
 
     def entries(self) -> dict[tuple[str, str], sympy.Expr]:
         """The entries that are not 0, by row and column."""
-        return {(self.rows[i], self.columns[j]): value for (i, j), value in self.matrix.todok().items()}
+        return {
+            (self.rows[i], self.columns[j]): value
+            for (i, j), value in sorted(self.matrix.todok().items(), key=lambda entry: entry[0])
+        }
 
     def __str__(self) -> str:
         found = self.entries()

@@ -15,7 +15,7 @@ Watch: TypeAlias = Callable[[str, Array], None]
 
 def softmax(scores: Array) -> Array:
     """Softmax along the last axis; -inf becomes exactly 0."""
-    shifted = scores - scores.max(axis=-1, keepdims=True)
+    shifted: Array = scores - scores.max(axis=-1, keepdims=True)
     np.exp(shifted, out=shifted)
     shifted /= shifted.sum(axis=-1, keepdims=True)
     return shifted

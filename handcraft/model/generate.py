@@ -96,8 +96,11 @@ class _Reader:
     def logits_after(self, text: Sequence[int]) -> Array:
         """The logits that follow the last tokens of `text`: [n_vocab]."""
         if len(text) > self.positions:  # every token now stands one position earlier
-            return self.model.forward([text[-self.positions :]])[0, -1]
-        return self.model.forward([text[self.cache.length :]], self.cache)[0, -1]
+            logits = self.model.forward([text[-self.positions :]])
+        else:
+            logits = self.model.forward([text[self.cache.length :]], self.cache)
+        last: Array = logits[0, -1]
+        return last
 
 
 def _choose(logits: Array, temperature: float, top_k: int | None, random: np.random.Generator) -> int:

@@ -229,4 +229,5 @@ def logit_margins(logits: Array, expected: Ids) -> Array:
     others = logits.copy()
     others[rows, expected] = -np.inf
     margins = logits[rows, expected] - others.max(axis=1)
-    return np.where(expected < 0, margins.dtype.type(-np.inf), margins)
+    margins[expected < 0] = -np.inf
+    return np.asarray(margins)

@@ -94,7 +94,7 @@ def _place_attention(
             ("value", head.moves, carried, 1),
         )
         for part, maps, channels, factor in reads:
-            column = PARTS.index(part) * layout.n_embd + first  # type: ignore[arg-type]
+            column = PARTS.index(part) * layout.n_embd + first
             _add_maps(c_attn, maps, layout.start, channels, (0, column), factor, origins)
         _add_maps(c_proj, head.writes, carried, layout.start, (first, 0), 1, origins)
     _add_biases(tensors[f"{name}.c_proj.bias"], block.attention_bias, layout)
