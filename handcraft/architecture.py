@@ -8,6 +8,9 @@ from typing import Literal
 
 from handcraft.errors import ArchitectureError
 
+Norm = Literal["none", "layer"]
+Activation = Literal["relu", "gelu_tanh", "gelu_erf"]
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -16,26 +19,41 @@ class Architecture:
     Args:
         name: how the command line calls it.
         norm: ``none``, or ``layer`` for LayerNorm before attention, MLP and unembedding.
+        norm_epsilon: what LayerNorm adds to the variance.
         activation: the function between the two matrices of an MLP.
         tied: whether the unembedding is the transpose of the token embedding.
         causal: whether a position sees only itself and earlier ones.
+        scales_scores: whether scores are multiplied with 1/sqrt(head_dim).
+        scales_by_layer: whether scores are besides divided by the number of the block, from 1.
     """
 
     name: str
-    norm: Literal["none", "layer"] = "none"
-    activation: Literal["relu", "gelu_tanh", "gelu_erf"] = "relu"
+    norm: Norm = "none"
+    norm_epsilon: float = 1e-5
+    activation: Activation = "relu"
     tied: bool = True
     causal: bool = True
+    scales_scores: bool = True
+    scales_by_layer: bool = False
 
-    def score_scale(self, head_dim: int) -> float:
-        """What query times key is multiplied with: 1/sqrt(head_dim) (Vaswani et al. 2017, 3.2.1)."""
-        return 1.0 / sqrt(head_dim)
+    def score_scale(self, head_dim: int, layer: int = 0) -> float:
+        """What query times key is multiplied with (Vaswani et al. 2017, section 3.2.1).
+
+        Args:
+            head_dim: the width of a head.
+            layer: the number of the block, from 0.
+        """
+        scale = 1.0 / sqrt(head_dim) if self.scales_scores else 1.0
+        return scale / (layer + 1) if self.scales_by_layer else scale
 
 
 BLOCK = Architecture(name="block")
 """The bare block: residual stream, causal attention, ReLU MLPs where needed, a tied head."""
 
-ARCHITECTURES = (BLOCK,)
+GPT2 = Architecture(name="gpt2", norm="layer", activation="gelu_tanh")
+"""Hugging Face's `GPT2LMHeadModel` as it stands: ln_1, ln_2, ln_f, gelu_new, biases, a tied head."""
+
+ARCHITECTURES = (BLOCK, GPT2)
 
 
 def architecture_named(name: str) -> Architecture:

@@ -68,6 +68,10 @@ class CompileError(HandcraftError):
     """A program that the chosen architecture cannot hold."""
 
 
+class LayoutError(CompileError):
+    """A residual stream or a head that is too small."""
+
+
 class PrecisionError(CompileError):
     """A number that the chosen dtype cannot hold, or a gap too small for it."""
 

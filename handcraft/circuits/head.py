@@ -25,12 +25,14 @@ class Relation:
         query: maps from the residual stream at the destination to the matching subspaces.
         key: maps from the residual stream at the source to the matching subspaces.
         gap: the smallest difference between the best score and any other that is not equal to it.
+        picks_one: whether exactly one source has the best score, at every destination.
     """
 
     label: str
     query: tuple[LinearMap, ...]
     key: tuple[LinearMap, ...]
     gap: Number = 1
+    picks_one: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,14 @@ def look_back(position: Subspace, distance: int) -> Relation:
     _check_one_hot(position)
     entries = tuple((here, max(0, here - distance), 1) for here in range(position.width))
     return Relation(
-        back_label(distance), (LinearMap(position, position, entries),), (copy(position, position),)
+        back_label(distance),
+        (LinearMap(position, position, entries),),
+        (copy(position, position),),
+        picks_one=True,
     )
 
 
-def equal(query: Subspace, key: Subspace, *, label: str) -> Relation:
+def equal(query: Subspace, key: Subspace, *, label: str, picks_one: bool = False) -> Relation:
     """Attend wherever `query` here equals `key` there.
 
     One-hot codewords have the inner product 1 where they are equal and 0 elsewhere; signed bits have
@@ -120,12 +125,13 @@ def equal(query: Subspace, key: Subspace, *, label: str) -> Relation:
         query: one-hot or signed-bit subspace read at the destination position.
         key: the subspace read at the source position; same encoding and width as `query`.
         label: what the relation is called.
+        picks_one: whether the key is different at every source, and equal at one of them.
 
     Raises:
         EncodingError: the two subspaces are encoded differently.
     """
     gap = 2 if key.encoding is Encoding.SIGNED_BITS else 1
-    return Relation(label, (copy(query, key),), (copy(key, key),), gap)
+    return Relation(label, (copy(query, key),), (copy(key, key),), gap, picks_one)
 
 
 def back_label(distance: int) -> str:

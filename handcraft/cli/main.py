@@ -37,8 +37,8 @@ Rules = Annotated[
     typer.Option("-e", "--rule", help="A rule in place of a program; may be repeated."),
 ]
 Positions = Annotated[str, typer.Option(help="How positions are held: auto, one-hot or binary.")]
-ARCHITECTURE = typer.Option(help="The target architecture: block.")
-DTYPE = typer.Option(help="The type of the weights: float32 or float64.")
+ARCHITECTURE = typer.Option(help="The target architecture: gpt2 or block.")
+DTYPE = typer.Option(help="The type of the weights: float32, float64, float16, bfloat16.")
 
 
 @app.command(
@@ -81,6 +81,9 @@ def run(
         print(f"{text} :: {answer}")
 
 
+FORMAT_HELP = f"One of: {', '.join(FORMATS)}. By default huggingface, for block safetensors."
+
+
 @app.command(
     "compile",
     epilog="Examples:\n\n"
@@ -90,9 +93,9 @@ def run(
 def compile_(
     program: Named,
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")],
-    architecture: Annotated[str, ARCHITECTURE] = "block",
+    architecture: Annotated[str, ARCHITECTURE] = "gpt2",
     dtype: Annotated[str, DTYPE] = "float32",
-    format: Annotated[str, typer.Option(help=f"One of: {', '.join(FORMATS)}.")] = "safetensors",
+    format: Annotated[str | None, typer.Option(help=FORMAT_HELP)] = None,
     positions: Positions = "auto",
     json_: Json = False,
 ) -> None:
@@ -131,6 +134,7 @@ def compile_(
 @app.command(epilog="Examples:\n\n  handcraft verify programs/aab.py\n\n  handcraft verify aab/ --json")
 def verify(
     program: NamedOrFolder,
+    architecture: Annotated[str, ARCHITECTURE] = "gpt2",
     dtype: Annotated[str, DTYPE] = "float32",
     positions: Positions = "auto",
     sample: Annotated[
@@ -146,7 +150,7 @@ def verify(
     from handcraft.cli.report import print_report, progress_bar
     from handcraft.verify import verify as run_verify
 
-    loaded = load_model(program, [], dtype=dtype, positions=positions)
+    loaded = load_model(program, [], architecture=architecture, dtype=dtype, positions=positions)
     with progress_bar(show=not json_) as progress:
         report = run_verify(loaded.model, loaded.source, sample=sample, seed=seed, progress=progress)
     if json_:

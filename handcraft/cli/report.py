@@ -39,6 +39,8 @@ def print_report(report: Report) -> None:
             f"tried {report.tried:,} random contexts of {float(report.contexts):.3g} "
             f"(seed {report.seed})"
         )
+    if report.longer:
+        print(f"and {report.longer:,} longer random contexts, up to the model's length")
     print(f"failures: {report.failed:,}")
     if isfinite(report.margin):
         print(f"smallest logit margin: {report.margin:g}, after {report.margin_context!r}")

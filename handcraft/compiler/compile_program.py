@@ -1,38 +1,53 @@
-"""The compiler on one screen: rules to circuits to layout to weights, keeping every stage."""
+"""The compiler on one screen: rules to circuits to plan to weights, keeping every stage."""
 
 from __future__ import annotations
 
-from handcraft.architecture import BLOCK, Architecture, architecture_named
+from dataclasses import replace
+
+from handcraft.architecture import GPT2, Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler.compiled import Compiled
-from handcraft.compiler.lower_rules import lower_rules
+from handcraft.compiler.lower_rules import NORMED, PLAIN, Style, lower_rules
+from handcraft.errors import CompileError
 from handcraft.language import Program
+from handcraft.language.program import UncoveredError
 from handcraft.model import Model
 from handcraft.weights import (
-    allocate_layout,
+    Plan,
+    Sizes,
+    SpreadError,
     check_dtype,
     check_sharpness,
     emit,
     place_circuits,
-    shape_of,
+    plan_model,
     sharpness_for,
 )
+
+POSITIONS = 1024
+"""How many positions a GPT-2 gets when nobody says, so that generation is useful."""
 
 
 def compile_program(
     source: Program | Circuits,
     *,
-    architecture: Architecture | str = BLOCK,
+    architecture: Architecture | str = GPT2,
     dtype: str = "float32",
     positions: str = "auto",
+    n_positions: int | None = None,
+    sizes: Sizes = Sizes(),  # noqa: B008 - frozen
 ) -> Compiled:
     """Compile rules, or circuits laid out by hand, to the weights of a transformer.
 
     Args:
         source: a rule program, or circuits.
-        architecture: the target, or its name.
-        dtype: of the weights: ``float32`` or ``float64``.
-        positions: how a rule program holds positions: ``one-hot``, ``binary``, or ``auto``.
+        architecture: the target, or its name: ``gpt2`` or ``block``.
+        dtype: of the weights: ``float32``, ``float64``, ``float16`` or ``bfloat16``.
+        positions: how a rule program holds positions: ``one-hot``, ``binary``, ``sinusoidal``, or
+            ``auto``.
+        n_positions: how many positions the model has; by default the context of the program in
+            ``block``, and 1024 or the context if larger in ``gpt2``.
+        sizes: what is asked of the width and the heads.
 
     Returns:
         The model, together with every stage on the way to it. The same source gives the same bits.
@@ -47,11 +62,51 @@ def compile_program(
     """
     target = architecture_named(architecture) if isinstance(architecture, str) else architecture
     check_dtype(dtype)
-    circuits = source if isinstance(source, Circuits) else lower_rules(source, positions)
-    layout = allocate_layout(circuits)
-    check_sharpness(circuits, layout, target, dtype)
-    sharpness = sharpness_for(circuits, layout, target, dtype)
-    placement = place_circuits(circuits, layout, sharpness)
-    tensors = emit(placement, circuits.values, dtype)
-    model = Model(target, shape_of(circuits, layout), circuits.vocabulary, tensors)
-    return Compiled(source, circuits, layout, sharpness, placement, model)
+    if isinstance(source, Circuits):
+        _check_positions(source, n_positions)
+        plan = plan_model(source, target, sizes)
+    else:
+        plan = _plan_rules(_widen(source, target, n_positions), target, positions, sizes)
+    check_sharpness(plan, dtype)
+    sharpness = sharpness_for(plan, dtype)
+    placement = place_circuits(plan, sharpness)
+    tensors = emit(placement, plan.circuits.values, dtype)
+    model = Model(target, plan.shape, plan.circuits.vocabulary, tensors)
+    return Compiled(source, plan, sharpness, placement, model)
+
+
+def _plan_rules(program: Program, target: Architecture, positions: str, sizes: Sizes) -> Plan:
+    """Lower rules in the style of the target; hold the token apart where the MLP takes several layers."""
+    style: Style = NORMED if target.norm == "layer" else PLAIN
+    try:
+        return plan_model(lower_rules(program, positions, style), target, sizes)
+    except SpreadError:
+        apart = replace(style, keeps_token=True)
+        return plan_model(lower_rules(program, positions, apart), target, sizes)
+
+
+def _widen(program: Program, target: Architecture, n_positions: int | None) -> Program:
+    """The program with as many positions as the model will have."""
+    if n_positions is not None and n_positions < program.context:
+        raise CompileError(
+            f"the context is {program.context} tokens, but n_positions={n_positions}",
+            where=program.place,
+            fix=f"n_positions={program.context}, or a shorter context",
+        )
+    if n_positions is not None:
+        return program.widened(n_positions)
+    if target.norm == "none" or program.context >= POSITIONS:
+        return program
+    try:
+        return program.widened(POSITIONS)
+    except UncoveredError:  # its rules are made for its own context only
+        return program
+
+
+def _check_positions(circuits: Circuits, n_positions: int | None) -> None:
+    if n_positions not in (None, circuits.context):
+        raise CompileError(
+            f"the circuits have {circuits.context} positions, but n_positions={n_positions}",
+            where=circuits.place,
+            fix="lay out the positions that you need",
+        )

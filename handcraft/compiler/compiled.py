@@ -10,28 +10,36 @@ from handcraft.compiler.symbolic import Symbolic
 from handcraft.language import Program
 from handcraft.model import Model, Trace, complete, generate
 from handcraft.origin import Origin
-from handcraft.weights import Layout, Placement
+from handcraft.weights import Layout, Placement, Plan
 
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """A program, its circuits, their layout, their exact weights and the model, in this order.
+    """A program, its circuits and their plan, their exact weights and the model, in this order.
 
     Args:
         source: what was compiled: a rule program or circuits.
-        circuits: heads and neurons over named subspaces.
-        layout: where every subspace lies.
+        plan: its circuits, where every subspace lies, and the layers of the model.
         sharpness: the factor of W_Q in every head that leaves its own open.
         placement: every nonzero weight, exact, with its origin.
         model: the weights as arrays, ready to run.
     """
 
     source: Program | Circuits = field(repr=False)
-    circuits: Circuits = field(repr=False)
-    layout: Layout = field(repr=False)
+    plan: Plan = field(repr=False)
     sharpness: int
     placement: Placement = field(repr=False)
     model: Model
+
+    @property
+    def circuits(self) -> Circuits:
+        """Heads and neurons over named subspaces."""
+        return self.plan.circuits
+
+    @property
+    def layout(self) -> Layout:
+        """Where every subspace lies."""
+        return self.plan.layout
 
     def complete(self, prompt: str | Sequence[str], n: int = 10) -> str:
         """Continue a prompt by `n` tokens, sliding over the context."""
@@ -47,7 +55,7 @@ class Compiled:
 
     def symbolic(self) -> Symbolic:
         """The weights and the logits as exact expressions in the sharpness L."""
-        return Symbolic.of(self.circuits, self.layout, self.model.architecture, self.sharpness)
+        return Symbolic.of(self.plan, self.sharpness)
 
     def origins(self, tensor: str, *index: int) -> tuple[Origin, ...]:
         """What one weight serves; nothing where it is 0.

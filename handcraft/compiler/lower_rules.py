@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from handcraft.circuits import (
     Bias,
@@ -38,13 +38,34 @@ from handcraft.language.program import Program
 from handcraft.language.rule import Clause
 from handcraft.origin import Origin
 
-UNIT = 128
-"""Nats of logit for each unit of height. A logit margin over 104 leaves every wrong token with a
-probability of exactly 0 in float32, also after the input token's echo of 1 in a tied head."""
 
-HIGHEST = 1 << 12
-"""The largest height that is written as a logit. Sums of such heights, times `UNIT`, stay integers
-far below 2**24, so float32 adds them exactly."""
+@dataclass(frozen=True)
+class Style:
+    """How an architecture wants its logits.
+
+    Args:
+        unit: what is written for each unit of height.
+        highest: the largest height that is written as a logit; past it, two layers are used.
+        cancels_echo: whether the input token's own 1 is taken from the logits.
+        keeps_token: whether the token is held apart from the logits, for MLPs in several layers.
+    """
+
+    unit: int
+    highest: int
+    cancels_echo: bool = False
+    keeps_token: bool = False
+
+
+PLAIN = Style(unit=128, highest=1 << 12)
+"""Without LayerNorm the logits are what is written. A margin over 104 nats leaves every wrong token
+with a probability of exactly 0 in float32, also after the input token's echo of 1 in a tied head. Sums
+of such heights stay integers far below 2**24, so float32 adds them exactly."""
+
+NORMED = Style(unit=1, highest=32, cancels_echo=True)
+"""With LayerNorm the temperature is in ln_f. A height of 32 against 31 is told apart in bfloat16."""
+
+ECHO = Origin("the input token's echo, which a tied head would count")
+"""What cancelling weights serve."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +75,9 @@ class _Lowering:
     program: Program
     rules: tuple[RankedRule, ...]
     positions: Positions
+    style: Style
     token: Subspace
+    logits: Subspace
 
     def token_back(self, distance: int) -> Subspace:
         """The subspace of the token `distance` back; that of the token itself is the embedding."""
@@ -80,24 +103,29 @@ class _Lowering:
         if span is not None:
             yield 0, self.positions.inside(span)
 
+    @property
+    def _embedded(self) -> tuple[Subspace, ...]:
+        return (self.token,) if self.logits == self.token else (self.token, self.logits)
+
     def circuits(self, blocks: Sequence[Block]) -> Circuits:
         """The whole, around the blocks."""
         return Circuits(
             self.program.vocabulary,
             self.program.context,
-            embedding=(*self.positions.tables, embed_token(self.token)),
+            embedding=(*self.positions.tables, *map(embed_token, self._embedded)),
             blocks=blocks,
-            unembedding=self.token,
+            unembedding=self.logits,
             place=self.program.place,
         )
 
 
-def lower_rules(program: Program, positions: str = "auto") -> Circuits:
+def lower_rules(program: Program, positions: str = "auto", style: Style = PLAIN) -> Circuits:
     """Circuits whose highest logit is the token that the first matching rule predicts.
 
     Args:
         program: the rules.
         positions: the layout of positions: ``auto``, ``one-hot`` or ``binary``.
+        style: how the architecture wants its logits.
 
     Raises:
         CompileError: there is no such layout.
@@ -107,16 +135,18 @@ def lower_rules(program: Program, positions: str = "auto") -> Circuits:
     is_evidence = _is_evidence(clauses, len(program.vocabulary))
     looked = {k for clause in clauses for k in _distances(clause, len(program.vocabulary))}
     spans = {span for clause in clauses if (span := _span(clause)) is not None}
-    distances = looked | {0} if is_evidence and spans else looked
+    here = is_evidence and (spans or style.cancels_echo)
+    distances = looked | {0} if here else looked
     if not is_evidence:
         distances = distances - {0}
     layout = choose_positions(positions, program.context, distances, spans)
     token = one_hot("token", program.vocabulary.tokens)
-    lowering = _Lowering(program, rules, layout, token)
+    logits = one_hot("answer", token.values) if style.keeps_token else token
+    lowering = _Lowering(program, rules, layout, style, token, logits)
     if is_evidence:
         return lowering.circuits([_evidence_block(lowering, sorted(distances))])
     fetching = tuple(_fetching_head(lowering, distance) for distance in sorted(distances))
-    if max(rule.height for rule in rules) <= HIGHEST:
+    if max(rule.height for rule in rules) <= style.highest:
         return lowering.circuits([_deciding_block(lowering, fetching)])
     return lowering.circuits(_noting_blocks(lowering, fetching))
 
@@ -159,7 +189,7 @@ def _evidence_block(lowering: _Lowering, distances: Sequence[int]) -> Block:
     writes: dict[int, list[LinearMap]] = {distance: [] for distance in distances}
     biases: list[Bias] = []
     for number, rule in enumerate(lowering.rules, 1):
-        gain = UNIT * rule.height
+        gain = lowering.style.unit * rule.height
         constant = gain
         channels: dict[int, Subspace] = {}
         origins = (rule.clause.rule.origin,)
@@ -170,17 +200,21 @@ def _evidence_block(lowering: _Lowering, distances: Sequence[int]) -> Block:
             moves[distance].append(LinearMap(literal.reads.subspace, channel, entries, origins))
         for distance, channel in channels.items():
             entry = (0, rule.clause.token, gain)
-            writes[distance].append(LinearMap(channel, lowering.token, (entry,), origins))
+            writes[distance].append(LinearMap(channel, lowering.logits, (entry,), origins))
         if constant:
-            adds = Coefficients(lowering.token, ((rule.clause.token, constant),))
+            adds = Coefficients(lowering.logits, ((rule.clause.token, constant),))
             biases.append(Bias(adds, origins))
+    if lowering.style.cancels_echo:
+        echo = one_hot("echo", lowering.token.values)
+        moves[0].append(replace(copy(lowering.token, echo), origins=(ECHO,)))
+        writes[0].append(replace(copy(echo, lowering.logits, times=-1), origins=(ECHO,)))
     heads = tuple(
         Head(
             lowering.positions.look_back(distance).label,
             attends=lowering.positions.look_back(distance),
             moves=tuple(moves[distance]),
             writes=tuple(writes[distance]),
-            origins=_serves(o for m in moves[distance] for o in m.origins),
+            origins=_serves(o for m in moves[distance] for o in m.origins if o != ECHO),
         )
         for distance in distances
     )
@@ -208,17 +242,19 @@ def _deciding_block(lowering: _Lowering, fetching: tuple[Head, ...]) -> Block:
     neurons: list[Neuron] = []
     biases: list[Bias] = []
     for number, rule in enumerate(lowering.rules, 1):
-        writes = Coefficients(lowering.token, ((rule.clause.token, UNIT * rule.height),))
+        height = lowering.style.unit * rule.height
+        writes = Coefficients(lowering.logits, ((rule.clause.token, height),))
         if _condition_count(rule.clause, len(lowering.token.values)):
             neurons.append(_matching_neuron(lowering, number, rule.clause, writes))
         else:
             biases.append(Bias(writes, (rule.clause.rule.origin,)))
+    neurons += _echo_neurons(lowering)
     return Block(heads=fetching, neurons=tuple(neurons), neuron_bias=tuple(biases))
 
 
 def _noting_blocks(lowering: _Lowering, fetching: tuple[Head, ...]) -> list[Block]:
     """Note in a flag which rules match; then let each speak unless an earlier rival matches."""
-    size = len(lowering.token.values)
+    size, unit = len(lowering.token.values), lowering.style.unit
     conditional = {
         number: rule
         for number, rule in enumerate(lowering.rules)
@@ -242,19 +278,35 @@ def _noting_blocks(lowering: _Lowering, fetching: tuple[Head, ...]) -> list[Bloc
                 *(Coefficients(flags[rival], ((0, -1),)) for rival in rivals[n]),
             ),
             at_least=1,
-            writes=(Coefficients(lowering.token, ((rule.clause.token, 2 * UNIT),)),),
+            writes=(Coefficients(lowering.logits, ((rule.clause.token, 2 * unit),)),),
             origins=(rule.clause.rule.origin,),
         )
         for n, rule in conditional.items()
     )
     biases = tuple(
-        Bias(Coefficients(lowering.token, ((rule.clause.token, UNIT),)), (rule.clause.rule.origin,))
+        Bias(Coefficients(lowering.logits, ((rule.clause.token, unit),)), (rule.clause.rule.origin,))
         for n, rule in enumerate(lowering.rules)
         if n not in conditional
     )
     return [
         Block(heads=fetching, neurons=noting),
-        Block(neurons=speaking, neuron_bias=biases),
+        Block(neurons=(*speaking, *_echo_neurons(lowering)), neuron_bias=biases),
+    ]
+
+
+def _echo_neurons(lowering: _Lowering) -> list[Neuron]:
+    """One neuron for each token, which takes the token's own 1 from the logits."""
+    if not lowering.style.cancels_echo:
+        return []
+    return [
+        Neuron(
+            f"echo of {token}",
+            reads=(Coefficients(lowering.token, ((i, 1),)),),
+            at_least=1,
+            writes=(Coefficients(lowering.logits, ((i, -1),)),),
+            origins=(ECHO,),
+        )
+        for i, token in enumerate(lowering.program.vocabulary.tokens)
     ]
 
 

@@ -134,7 +134,8 @@ class BinaryPositions:
 
     def look_back(self, distance: int) -> Relation:
         """The bits of the target here equal the bits of the position there."""
-        return equal(self._target(distance), self._target(0), label=back_label(distance))
+        label = back_label(distance)
+        return equal(self._target(distance), self._target(0), label=label, picks_one=True)
 
     def inside(self, span: Span) -> Literal:
         """Read the flag of the span."""

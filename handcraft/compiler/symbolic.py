@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handcraft.architecture import Architecture
-from handcraft.circuits import Circuits, ideal_logits
+from handcraft.circuits import ideal_logits
 from handcraft.circuits.number import Plain
 from handcraft.errors import ModelError
-from handcraft.weights import Layout, PlacedTensor, Placement, place_circuits
+from handcraft.weights import PlacedTensor, Placement, Plan, place_circuits
 
 if TYPE_CHECKING:
     import sympy
@@ -58,34 +57,30 @@ class Symbolic:
     Heads that leave their sharpness open have the symbol `sharpness` in W_Q.
 
     Args:
-        circuits: what was compiled.
-        layout: where everything lies.
-        architecture: what is computed.
+        plan: where everything lies, and what is computed.
         placement: the exact weights.
         sharpness: the symbol.
         values: what each symbol stands for in the emitted weights, by its name.
     """
 
-    circuits: Circuits
-    layout: Layout
-    architecture: Architecture
+    plan: Plan
     placement: Placement
     sharpness: sympy.Symbol
     values: dict[str, Plain]
 
     @classmethod
-    def of(
-        cls, circuits: Circuits, layout: Layout, architecture: Architecture, sharpness: int
-    ) -> Symbolic:
-        """The symbolic form of circuits whose open sharpness is emitted as `sharpness`."""
+    def of(cls, plan: Plan, sharpness: int) -> Symbolic:
+        """The symbolic form of a model whose open sharpness is emitted as `sharpness`."""
         import sympy
+
+        circuits = plan.circuits
 
         name = "L" if "L" not in circuits.values else "L_open"
         symbol = sympy.Symbol(name, positive=True)
-        placement = place_circuits(circuits, layout, symbol)
+        placement = place_circuits(plan, symbol)
         open_heads = any(h.sharpness is None for b in circuits.blocks for h in b.heads)
         values = {**circuits.values, name: sharpness} if open_heads else dict(circuits.values)
-        return cls(circuits, layout, architecture, placement, symbol, values)
+        return cls(plan, placement, symbol, values)
 
     def tensor(self, name: str) -> NamedMatrix:
         """One tensor, by its checkpoint name.
@@ -122,29 +117,34 @@ class Symbolic:
         Raises:
             ModelError: the context is empty or too long, or there is no such attention.
         """
-        ids = self.circuits.vocabulary.ids(context)
-        if not 1 <= len(ids) <= self.circuits.context:
+        ids = self.plan.circuits.vocabulary.ids(context)
+        if not 1 <= len(ids) <= self.plan.circuits.context:
             raise ModelError(
                 f"a context of {len(ids)} tokens",
-                fix=f"give 1 to {self.circuits.context} tokens",
+                fix=f"give 1 to {self.plan.circuits.context} tokens",
             )
         if attention not in ("soft", "hard"):
             raise ModelError(f"there is no {attention!r} attention", fix="use soft or hard")
         row = self._soft(ids) if attention == "soft" else self._hard(ids)
-        return dict(zip(self.circuits.vocabulary.tokens, row, strict=True))
+        return dict(zip(self.plan.circuits.vocabulary.tokens, row, strict=True))
 
     def _hard(self, ids: Sequence[int]) -> list[sympy.Expr]:
         import sympy
 
-        return [sympy.sympify(n) for n in ideal_logits(self.circuits, [ids])[0, -1]]
+        return [sympy.sympify(n) for n in ideal_logits(self.plan.circuits, [ids])[0, -1]]
 
     def _soft(self, ids: Sequence[int]) -> list[sympy.Expr]:
         """The forward pass of the architecture, in sympy: x is [position, n_embd]."""
         import sympy
 
+        if self.plan.has_norm:
+            raise ModelError(
+                "logits with softmax and LayerNorm have no formula worth reading",
+                fix='compile for the architecture block, or ask for attention="hard"',
+            )
         wte, wpe = self.tensor("wte.weight").matrix, self.tensor("wpe.weight").matrix
         x = sympy.Matrix([wte.row(t) + wpe.row(i) for i, t in enumerate(ids)])
-        for block in range(len(self.circuits.blocks)):
+        for block in range(len(self.plan.circuits.blocks)):
             x = x + self._attention(block, x)
             if f"h.{block}.mlp.c_fc.weight" in self.placement.tensors:
                 hidden = self._linear(f"h.{block}.mlp.c_fc", x)
@@ -154,7 +154,7 @@ class Symbolic:
     def _attention(self, block: int, x: sympy.Matrix) -> sympy.Matrix:
         import sympy
 
-        width, head_dim = self.layout.n_embd, self.layout.head_dim
+        width, head_dim = self.plan.layout.n_embd, self.plan.layout.head_dim
         qkv = self._linear(f"h.{block}.attn.c_attn", x)  # [position, 3 n_embd]
         outputs = []
         for first in range(0, width, head_dim):

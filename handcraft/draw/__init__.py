@@ -1,0 +1,23 @@
+"""Pictures of the data flow of circuits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handcraft.draw.dataflow import circuits_graph
+from handcraft.draw.render import render
+
+if TYPE_CHECKING:
+    from handcraft.circuits import Circuits
+
+__all__ = ["circuits_graph", "circuits_svg", "render"]
+
+
+def circuits_svg(circuits: Circuits) -> str:
+    """The data flow of `circuits` as one SVG element, for notebooks.
+
+    Raises:
+        DrawError: it cannot be drawn.
+    """
+    svg = render(circuits_graph(circuits).source, "svg").decode()
+    return svg[svg.index("<svg") :]

@@ -2,7 +2,7 @@
 
 from handcraft.formats.checkpoint import Checkpoint, is_checkpoint, load, read_checkpoint, save
 from handcraft.formats.folder import check_target, write_file
-from handcraft.formats.tensor_file import FORMATS
+from handcraft.formats.writers import FORMATS
 
 __all__ = [
     "FORMATS",

@@ -12,8 +12,9 @@ from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled
 from handcraft.errors import CheckpointError, HandcraftError
 from handcraft.formats.circuits_record import circuits_from_record, circuits_to_record
-from handcraft.formats.folder import RECORD, whole_folder
-from handcraft.formats.tensor_file import check_format, read_tensors, write_tensors
+from handcraft.formats.folder import RECORD, check_target, whole_folder
+from handcraft.formats.tensor_file import read_tensors
+from handcraft.formats.writers import WRITERS, check_answers, check_format
 from handcraft.language import Program, parse_rules, write_rules
 from handcraft.model import Model, Shape
 from handcraft.origin import Origin
@@ -43,24 +44,30 @@ class Checkpoint:
     origins: dict[str, dict[tuple[int, ...], tuple[str, ...]]] = field(repr=False)
 
 
-def save(compiled: Compiled, folder: str | Path, *, format: str = "safetensors") -> Path:
-    """Write a compiled model to a folder, whole or not at all.
+def save(compiled: Compiled, folder: str | Path, *, format: str | None = None) -> Path:
+    """Write a compiled model to a folder, whole or not at all, if it answers what it should.
 
     Args:
         compiled: what `compile_program` gave.
         folder: must be missing, empty, or an earlier output, which is then replaced.
-        format: ``safetensors`` or ``npz``.
+        format: one of `FORMATS`; by default ``huggingface`` for gpt2, else ``safetensors``.
 
     Returns:
         The folder.
 
     Raises:
-        CheckpointError: the folder holds something else or cannot be written.
+        CheckpointError: the folder holds something else or cannot be written, or the format cannot
+            hold the model.
+        PrecisionError: the weights, as they were cast, give a wrong answer.
     """
-    check_format(format)
+    is_gpt2 = compiled.model.architecture.norm == "layer"
+    chosen = format or ("huggingface" if is_gpt2 else "safetensors")
+    check_format(chosen)
     target = Path(folder)
+    check_target(target)
+    report = check_answers(compiled)
     with whole_folder(target) as fresh:
-        write_tensors(compiled.model.tensors, fresh, format)
+        WRITERS[chosen](compiled, report, fresh)
         (fresh / RECORD).write_text(_line_by_key(_record(compiled)), encoding="utf-8")
     return target
 
@@ -99,13 +106,13 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
             where=path / RECORD,
             fix="compile the program again",
         ) from error
-    if source.vocabulary != vocabulary or source.context != shape.n_positions:
+    if source.vocabulary != vocabulary or source.context > shape.n_positions:
         raise CheckpointError(
             f"{RECORD} describes a program of another vocabulary or context than its model",
             where=path / RECORD,
             fix="compile the program again",
         )
-    tensors = read_tensors(path, shape)
+    tensors = read_tensors(path, shape, architecture)
     return Checkpoint(Model(architecture, shape, vocabulary, tensors), source, layout, origins)
 
 
@@ -228,7 +235,7 @@ def _read_shape(sizes: Record, vocabulary: Vocabulary) -> Shape:
         raise ValueError(f"n_inner {sizes['n_inner']}")
     if shape.n_embd % shape.n_head:
         raise ValueError(f"{shape.n_embd} dimensions do not make {shape.n_head} equal heads")
-    if shape.n_vocab != len(vocabulary):
+    if shape.n_vocab < len(vocabulary):
         raise ValueError(f"n_vocab {shape.n_vocab} for {len(vocabulary)} tokens")
     return shape
 

@@ -119,6 +119,7 @@ class _Writer:
             "query": self.linear(head.attends.query),
             "key": self.linear(head.attends.key),
             "gap": self.number(head.attends.gap),
+            "picks_one": head.attends.picks_one,
             "moves": self.linear(head.moves),
             "writes": self.linear(head.writes),
             "sharpness": None if head.sharpness is None else self.number(head.sharpness),
@@ -173,7 +174,13 @@ class _Reader:
         query, key = self.linear(record["query"]), self.linear(record["key"])
         return Head(
             str(record["name"]),
-            attends=Relation(str(record["label"]), query, key, _number(record["gap"])),
+            attends=Relation(
+                str(record["label"]),
+                query,
+                key,
+                _number(record["gap"]),
+                bool(record["picks_one"]),
+            ),
             moves=self.linear(record["moves"]),
             writes=self.linear(record["writes"]),
             sharpness=None if record["sharpness"] is None else _number(record["sharpness"]),

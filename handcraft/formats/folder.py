@@ -14,7 +14,20 @@ from handcraft.errors import CheckpointError
 RECORD = "handcraft.json"
 """The file by which a folder is known as one that handcraft wrote."""
 
-WRITTEN = frozenset({RECORD, "model.safetensors", "model.npz"})
+WRITTEN = frozenset(
+    {
+        RECORD,
+        "README.md",
+        "config.json",
+        "generation_config.json",
+        "model.gguf",
+        "model.npz",
+        "model.onnx",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+)
 """Every file name that is ever written into such a folder."""
 
 

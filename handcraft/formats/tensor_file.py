@@ -1,4 +1,4 @@
-"""The file that holds the tensors: safetensors or npz, both by the same names."""
+"""Reading the file that holds the tensors: safetensors or npz, both by the same names."""
 
 from __future__ import annotations
 
@@ -8,55 +8,41 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load_file
 
+from handcraft.architecture import Architecture
 from handcraft.errors import CheckpointError
 from handcraft.model import Shape
 from handcraft.model.attention import Array
 
-FORMATS = {"safetensors": "model.safetensors", "npz": "model.npz"}
-"""The formats and the file that each writes."""
+FILES = ("model.safetensors", "model.npz")
+"""The files that tensors are read from."""
 
-FLOATS = ("float32", "float64")
+FLOATS = ("float32", "float64", "float16", "bfloat16")
 """The dtypes that are read."""
 
-
-def check_format(name: str) -> None:
-    """Raise unless there is a format of that name.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    if name not in FORMATS:
-        raise CheckpointError(f"there is no format {name!r}", fix=f"use one of: {', '.join(FORMATS)}")
+PREFIX = "transformer."
+"""What some files put before every name."""
 
 
-def write_tensors(tensors: Mapping[str, Array], folder: Path, format: str) -> None:
-    """Write all tensors to one file; the same tensors give the same bytes."""
-    path = folder / FORMATS[format]
-    if format == "npz":
-        np.savez(path, allow_pickle=False, **dict(tensors))
-    else:
-        path.write_bytes(save(dict(tensors), metadata={"format": "pt"}))
-
-
-def read_tensors(folder: Path, shape: Shape) -> dict[str, Array]:
+def read_tensors(folder: Path, shape: Shape, architecture: Architecture) -> dict[str, Array]:
     """Read the tensors of a model of the given sizes.
 
     Raises:
         CheckpointError: no file or two, a damaged one, tensors that are missing, foreign, of the
             wrong shape or type, or not finite.
     """
-    found = [folder / file for file in FORMATS.values() if (folder / file).exists()]
+    found = [folder / file for file in FILES if (folder / file).exists()]
     if len(found) != 1:
-        names = " and ".join(path.name for path in found) or "neither of " + ", ".join(FORMATS.values())
+        names = " and ".join(path.name for path in found) or "neither of " + ", ".join(FILES)
         raise CheckpointError(
             f"the folder holds {names}", where=folder, fix="keep the one that was compiled"
         )
     path = found[0]
-    tensors = _read_file(path)
-    _check_tensors(tensors, shape, path)
-    return {name: tensors[name] for name in shape.tensors()}
+    tensors = {name.removeprefix(PREFIX): tensor for name, tensor in _read_file(path).items()}
+    expected = shape.tensors(architecture)
+    _check_tensors(tensors, expected, path)
+    return {name: tensors[name] for name in expected}
 
 
 def _read_file(path: Path) -> dict[str, Array]:
@@ -73,8 +59,9 @@ def _read_file(path: Path) -> dict[str, Array]:
         ) from error
 
 
-def _check_tensors(tensors: Mapping[str, Array], shape: Shape, path: Path) -> None:
-    expected = shape.tensors()
+def _check_tensors(
+    tensors: Mapping[str, Array], expected: Mapping[str, tuple[int, ...]], path: Path
+) -> None:
     missing = [name for name in expected if name not in tensors]
     foreign = [name for name in tensors if name not in expected]
     if missing or foreign:
@@ -95,8 +82,9 @@ def _check_tensors(tensors: Mapping[str, Array], shape: Shape, path: Path) -> No
                 where=path,
                 fix="compile the program again",
             )
-        if not np.isfinite(tensor).all():
-            place = np.argwhere(~np.isfinite(tensor))[0].tolist()
+        finite = np.isfinite(tensor)
+        if not finite.all():
+            place = np.argwhere(~finite)[0].tolist()
             raise CheckpointError(
                 f"{name} holds {tensor[tuple(place)]} at {place}",
                 where=path,

@@ -91,15 +91,24 @@ class Program:
         ids = self.vocabulary.ids(context)
         if not ids:
             raise VocabularyError("the prompt is empty", fix="give at least one token to predict from")
-        return self.vocabulary.tokens[self.next_token(ids)]
+        return self.vocabulary.tokens[self.next_token(ids[-self.context :])]
 
     def next_token(self, ids: Sequence[int]) -> int:
-        """The id of the token that the first matching rule predicts after the tokens `ids`."""
-        seen = ids[-self.context :]
-        for clause in self._tried_after[seen[-1]]:
-            if clause.pattern.matches(seen):
+        """The id of the token that the first matching rule predicts after exactly the tokens `ids`."""
+        for clause in self._tried_after[ids[-1]]:
+            if clause.pattern.matches(ids):
                 return clause.token
-        raise ProgramError(f"no rule covers {self.vocabulary.text(seen)!r}", where=self.place)
+        raise UncoveredError(f"no rule covers {self.vocabulary.text(ids)!r}", where=self.place)
+
+    def widened(self, context: int) -> Program:
+        """The same rules seeing up to `context` tokens.
+
+        Raises:
+            UncoveredError: they leave some longer context uncovered.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", HandcraftWarning)  # told once, when this was made
+            return Program(self.vocabulary, context, self.rules, place=self.place)
 
     @property
     def reach(self) -> int:

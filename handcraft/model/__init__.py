@@ -1,9 +1,11 @@
 """GPT-2 in NumPy: forward, KV cache, generation, traces."""
 
+from handcraft.model.activation import gelu_erf, gelu_tanh, relu
 from handcraft.model.attention import attend, causal_mask, merge_heads, softmax, split_heads
 from handcraft.model.cache import Cache
 from handcraft.model.generate import complete, generate
 from handcraft.model.model import Model
+from handcraft.model.norm import layer_norm
 from handcraft.model.shape import Shape
 from handcraft.model.trace import Trace
 
@@ -15,8 +17,12 @@ __all__ = [
     "attend",
     "causal_mask",
     "complete",
+    "gelu_erf",
+    "gelu_tanh",
     "generate",
+    "layer_norm",
     "merge_heads",
+    "relu",
     "softmax",
     "split_heads",
 ]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from handcraft.architecture import Architecture
 from handcraft.errors import ModelError
+from handcraft.model.activation import ACTIVATIONS
 from handcraft.model.attention import Array, Watch, attend, merge_heads, split_heads
 from handcraft.model.cache import Cache
+from handcraft.model.norm import layer_norm
 from handcraft.model.shape import Shape
 from handcraft.model.trace import Trace
 from handcraft.vocabulary import Vocabulary
@@ -58,8 +61,13 @@ class Model:
 
     @property
     def dtype(self) -> np.dtype[np.floating]:
-        """The type of every tensor, in which the forward pass runs."""
+        """The type of every tensor."""
         return self.tensors["wte.weight"].dtype
+
+    @property
+    def running_dtype(self) -> np.dtype[np.floating]:
+        """The type in which the forward pass runs: that of the tensors, or float32 if wider."""
+        return np.dtype(np.float64 if self.dtype == np.float64 else np.float32)
 
     @property
     def parameters(self) -> int:
@@ -90,7 +98,7 @@ class Model:
         rows = max(1, CHUNK // max(1, ids.shape[1] * self.shape.n_embd))
         if len(ids) <= rows:
             return self._run(ids, None, _ignore)
-        out = np.empty((*ids.shape, self.shape.n_vocab), dtype=self.dtype)
+        out = np.empty((*ids.shape, self.shape.n_vocab), dtype=self.running_dtype)
         for start in range(0, len(ids), rows):
             out[start : start + rows] = self._run(ids[start : start + rows], None, _ignore)
         return out
@@ -123,7 +131,7 @@ class Model:
             heads=shape.n_head,
             positions=shape.n_positions if positions is None else positions,
             head_dim=shape.head_dim,
-            dtype=self.dtype,
+            dtype=self.running_dtype,
         )
 
     def prompt_ids(self, prompt: str | Sequence[str]) -> tuple[int, ...]:
@@ -155,7 +163,7 @@ class Model:
 
     def _run(self, ids: npt.NDArray[np.int64], cache: Cache | None, watch: Watch) -> Array:
         start = 0 if cache is None else cache.length
-        wte, wpe = self.tensors["wte.weight"], self.tensors["wpe.weight"]
+        wte, wpe = self._running["wte.weight"], self._running["wpe.weight"]
         x = wte[ids] + wpe[start : start + ids.shape[1]]  # [batch, position, n_embd]
         watch("embedding", x)
         for layer in range(self.shape.n_layer):
@@ -166,17 +174,20 @@ class Model:
             watch(f"h.{layer}.output", x)
         if cache is not None:
             cache.advance(ids.shape[1])
-        logits = x @ wte.T  # [batch, position, n_embd] @ [n_embd, n_vocab]
+        x = self._norm("ln_f", x, watch)
+        head = wte if self.architecture.tied else self._running["lm_head.weight"]
+        logits = x @ head.T  # [batch, position, n_embd] @ [n_embd, n_vocab]
         watch("logits", logits)
         return logits
 
     def _attention(self, layer: int, x: Array, cache: Cache | None, watch: Watch) -> Array:
         name = f"h.{layer}.attn"
+        x = self._norm(f"h.{layer}.ln_1", x, watch)
         qkv = self._linear(f"{name}.c_attn", x)  # [batch, position, 3 n_embd]
         q, k, v = (split_heads(part, self.shape.n_head) for part in np.split(qkv, 3, axis=-1))
         if cache is not None:
             k, v = cache.put(layer, k, v)
-        scale = self.architecture.score_scale(self.shape.head_dim)
+        scale = self.architecture.score_scale(self.shape.head_dim, layer)
         scores, pattern, out = attend(q, k, v, scale=scale, causal=self.architecture.causal)
         for part, value in (("query", q), ("key", k), ("value", v)):
             watch(f"{name}.{part}", value)  # [batch, head, position, head_dim]
@@ -189,17 +200,34 @@ class Model:
 
     def _mlp(self, layer: int, x: Array, watch: Watch) -> Array:
         name = f"h.{layer}.mlp"
+        x = self._norm(f"h.{layer}.ln_2", x, watch)
         before = self._linear(f"{name}.c_fc", x)  # [batch, position, n_inner]
         watch(f"{name}.pre_activation", before)
-        hidden = np.maximum(before, 0, out=before) if watch is _ignore else np.maximum(before, 0)
+        hidden = ACTIVATIONS[self.architecture.activation](before)
         watch(f"{name}.hidden", hidden)
         written = self._linear(f"{name}.c_proj", hidden)
         watch(f"{name}.output", written)
         return written
 
+    def _norm(self, name: str, x: Array, watch: Watch) -> Array:
+        """LayerNorm where the architecture has one: [.., n_embd] -> [.., n_embd]."""
+        if self.architecture.norm == "none":
+            return x
+        gain, bias = self._running[f"{name}.weight"], self._running[f"{name}.bias"]
+        normed = layer_norm(x, gain, bias, self.architecture.norm_epsilon)
+        watch(name, normed)
+        return normed
+
+    @cached_property
+    def _running(self) -> Mapping[str, Array]:
+        """The tensors in the dtype that the forward pass runs in."""
+        if self.dtype == self.running_dtype:
+            return self.tensors
+        return {name: tensor.astype(self.running_dtype) for name, tensor in self.tensors.items()}
+
     def _linear(self, name: str, x: Array) -> Array:
         """[.., in] @ [in, out] + [out]."""
-        weight, bias = self.tensors[f"{name}.weight"], self.tensors[f"{name}.bias"]
+        weight, bias = self._running[f"{name}.weight"], self._running[f"{name}.bias"]
         flat = x.reshape(-1, x.shape[-1]) @ weight
         flat += bias
         return flat.reshape(*x.shape[:-1], weight.shape[1])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from handcraft.architecture import BLOCK, Architecture
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -33,22 +35,37 @@ class Shape:
         """The width of one head."""
         return self.n_embd // self.n_head
 
-    def tensors(self) -> dict[str, tuple[int, ...]]:
-        """The name and the shape of every tensor, in order; matrices are stored [in, out]."""
+    def tensors(self, architecture: Architecture = BLOCK) -> dict[str, tuple[int, ...]]:
+        """The name and the shape of every tensor, in order.
+
+        Matrices are stored [in, out]; an untied head, as in checkpoints, [out, in].
+        """
         d = self.n_embd
+        has_norm = architecture.norm == "layer"
         shapes: dict[str, tuple[int, ...]] = {
             "wte.weight": (self.n_vocab, d),
             "wpe.weight": (self.n_positions, d),
         }
         for layer, inner in enumerate(self.n_inner):
             block = f"h.{layer}"
+            if has_norm:
+                shapes[f"{block}.ln_1.weight"] = (d,)
+                shapes[f"{block}.ln_1.bias"] = (d,)
             shapes[f"{block}.attn.c_attn.weight"] = (d, 3 * d)
             shapes[f"{block}.attn.c_attn.bias"] = (3 * d,)
             shapes[f"{block}.attn.c_proj.weight"] = (d, d)
             shapes[f"{block}.attn.c_proj.bias"] = (d,)
+            if inner and has_norm:
+                shapes[f"{block}.ln_2.weight"] = (d,)
+                shapes[f"{block}.ln_2.bias"] = (d,)
             if inner:
                 shapes[f"{block}.mlp.c_fc.weight"] = (d, inner)
                 shapes[f"{block}.mlp.c_fc.bias"] = (inner,)
                 shapes[f"{block}.mlp.c_proj.weight"] = (inner, d)
                 shapes[f"{block}.mlp.c_proj.bias"] = (d,)
+        if has_norm:
+            shapes["ln_f.weight"] = (d,)
+            shapes["ln_f.bias"] = (d,)
+        if not architecture.tied:
+            shapes["lm_head.weight"] = (self.n_vocab, d)
         return shapes

@@ -1,6 +1,6 @@
 """Proof by trying: every context of a model against what its program means."""
 
-from handcraft.verify.contexts import count_contexts, every_context, random_contexts
+from handcraft.verify.contexts import count_contexts, every_context, longer_contexts, random_contexts
 from handcraft.verify.verify import Failure, Report, logit_margins, verify
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "count_contexts",
     "every_context",
     "logit_margins",
+    "longer_contexts",
     "random_contexts",
     "verify",
 ]

@@ -38,36 +38,49 @@ def count_contexts(size: int, longest: int) -> int:
     return sum(size**length for length in range(1, longest + 1))
 
 
-def every_context(model: Model) -> Iterator[Batch]:
-    """Every context up to the model's length, in batches.
+def every_context(model: Model, longest: int) -> Iterator[Batch]:
+    """Every context of 1 to `longest` tokens, in batches.
 
     A context is its prefix and one token more, so each costs one position: the keys and values of
     the prefix are those it left behind.
     """
     shape = model.shape
-    numbers = 2 * shape.n_layer * shape.n_positions * shape.n_embd
+    numbers = 2 * shape.n_layer * longest * shape.n_embd
     rows = max(1, CACHE_NUMBERS // max(1, numbers * shape.n_vocab))
-    yield from _extend(model, np.zeros((1, 0), dtype=np.int64), model.empty_cache(1, 0), rows)
+    yield from _extend(model, np.zeros((1, 0), dtype=np.int64), model.empty_cache(1, 0), rows, longest)
 
 
-def _extend(model: Model, prefixes: Ids, cache: Cache, rows: int) -> Iterator[Batch]:
-    size = model.shape.n_vocab
+def _extend(model: Model, prefixes: Ids, cache: Cache, rows: int, longest: int) -> Iterator[Batch]:
+    size = len(model.vocabulary)
     for start in range(0, len(prefixes), rows):
         chunk = prefixes[start : start + rows]
         tokens = np.tile(np.arange(size), len(chunk))[:, None]  # [rows * size, 1]
         contexts = np.hstack([chunk.repeat(size, axis=0), tokens])
         longer = cache.rows(start, start + rows).repeat(size, room=1)
         yield Batch(contexts, model.forward(tokens, longer)[:, -1])
-        if contexts.shape[1] < model.shape.n_positions:
-            yield from _extend(model, contexts, longer, rows)
+        if contexts.shape[1] < longest:
+            yield from _extend(model, contexts, longer, rows, longest)
 
 
-def random_contexts(model: Model, count: int, seed: int) -> Iterator[Batch]:
+def random_contexts(model: Model, count: int, seed: int, longest: int) -> Iterator[Batch]:
     """`count` contexts drawn at random: first a length, all equally likely, then each token."""
     random = np.random.default_rng(seed)
-    lengths = random.integers(1, model.shape.n_positions + 1, size=count)
+    lengths = random.integers(1, longest + 1, size=count)
     for length, number in zip(*np.unique(lengths, return_counts=True), strict=True):
         for start in range(0, int(number), SAMPLE_ROWS):
             rows = min(SAMPLE_ROWS, int(number) - start)
-            contexts = random.integers(0, model.shape.n_vocab, size=(rows, int(length)))
+            contexts = random.integers(0, len(model.vocabulary), size=(rows, int(length)))
             yield Batch(contexts, model.forward(contexts)[:, -1])
+
+
+def longer_contexts(model: Model, texts: int, seed: int, shortest: int) -> Iterator[Batch]:
+    """All contexts of at least `shortest` tokens that begin one of some long random texts.
+
+    A text fills every position of the model; all its beginnings are answered in one run.
+    """
+    random = np.random.default_rng(seed)
+    size = (texts, model.shape.n_positions)
+    contexts = random.integers(0, len(model.vocabulary), size=size)
+    logits = model.forward(contexts)  # [text, position, n_vocab]
+    for length in range(shortest, size[1] + 1):
+        yield Batch(contexts[:, :length], logits[:, length - 1])

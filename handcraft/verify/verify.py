@@ -13,13 +13,23 @@ from handcraft.circuits import Circuits, ideal_next
 from handcraft.language import Program
 from handcraft.model import Model
 from handcraft.model.attention import Array
-from handcraft.verify.contexts import Batch, Ids, count_contexts, every_context, random_contexts
+from handcraft.verify.contexts import (
+    Batch,
+    Ids,
+    count_contexts,
+    every_context,
+    longer_contexts,
+    random_contexts,
+)
 
 EXHAUSTIVE_UP_TO = 10_000_000
 """The largest number of contexts that are all tried."""
 
 SAMPLE = 100_000
 """How many contexts are tried where there are more."""
+
+LONG_TEXTS = 2
+"""How many random texts of full length are run where the model has more positions than the program."""
 
 SHOWN = 10
 """How many failures a report keeps."""
@@ -50,8 +60,11 @@ class Report:
     """What verifying found.
 
     Args:
-        contexts: how many contexts there are.
-        tried: how many were tried.
+        contexts: how many contexts of up to `longest` tokens there are.
+        longest: the context length of the program.
+        tried: how many of them were tried.
+        longer: how many longer contexts were tried, where the model has room for them; all of them
+            random.
         seed: of the sample; None where every context was tried.
         failed: how many answers were wrong.
         failures: the first of them.
@@ -60,7 +73,9 @@ class Report:
     """
 
     contexts: int
+    longest: int
     tried: int
+    longer: int
     seed: int | None
     failed: int
     failures: tuple[Failure, ...]
@@ -82,7 +97,9 @@ class Report:
         return {
             "passed": self.passed,
             "contexts": self.contexts,
+            "longest": self.longest,
             "tried": self.tried,
+            "longer": self.longer,
             "exhaustive": self.is_exhaustive,
             "seed": self.seed,
             "failed": self.failed,
@@ -104,33 +121,54 @@ def verify(
     model: Model,
     source: Program | Circuits,
     *,
+    every_up_to: int = EXHAUSTIVE_UP_TO,
     sample: int = SAMPLE,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Report:
     """Compare what the model answers with what its source means.
 
-    Every context is tried where there are at most `EXHAUSTIVE_UP_TO`, else `sample` random ones. An
-    answer is right when the right token's logit is higher than every other.
+    Every context up to the program's length is tried where there are at most `every_up_to`, else
+    `sample` random ones. Where the model has more positions, all beginnings of `LONG_TEXTS` random
+    texts that fill it are tried besides. An answer is right when the right token's logit is higher
+    than every other.
 
     Args:
         model: the model.
         source: rules, whose oracle answers, or circuits, whose ideal interpreter does.
+        every_up_to: with at most so many contexts, every one is tried.
         sample: how many random contexts to try where there are too many for all.
         seed: of the sample.
         progress: told how far it got.
     """
-    total = count_contexts(model.shape.n_vocab, model.shape.n_positions)
-    everything = total <= EXHAUSTIVE_UP_TO
+    size, positions = len(model.vocabulary), model.shape.n_positions
+    longest = source.context
+    total = count_contexts(size, longest)
+    everything = total <= every_up_to
     planned = total if everything else sample
-    batches = every_context(model) if everything else random_contexts(model, sample, seed)
+    batches = (
+        every_context(model, longest) if everything else random_contexts(model, sample, seed, longest)
+    )
     meaning = _oracle(source) if isinstance(source, Program) else _ideal(source)
     tally = _Tally(model)
     for batch in batches:
         tally.add(batch, meaning(batch.contexts))
         if progress is not None:
             progress(tally.tried, planned)
-    return tally.report(total, None if everything else seed)
+    tried = tally.tried
+    for batch in longer_contexts(model, LONG_TEXTS, seed, longest + 1) if positions > longest else ():
+        tally.add(batch, meaning(batch.contexts))
+    return Report(
+        contexts=total,
+        longest=longest,
+        tried=tried,
+        longer=tally.tried - tried,
+        seed=None if everything else seed,
+        failed=tally.failed,
+        failures=tuple(tally.failures),
+        margin=tally.margin,
+        margin_context=tally.margin_context,
+    )
 
 
 Meaning = Callable[[Ids], Ids]
@@ -190,27 +228,18 @@ class _Tally:
         for row in wrong[: SHOWN - len(self.failures)].tolist():
             self.failures.append(self._failure(batch, row, int(expected[row]), margins[row]))
 
-    def report(self, total: int, seed: int | None) -> Report:
-        """What was found."""
-        return Report(
-            total,
-            self.tried,
-            seed,
-            self.failed,
-            tuple(self.failures),
-            self.margin,
-            self.margin_context,
-        )
-
     def _text(self, batch: Batch, row: int) -> str:
         return self.model.vocabulary.text(batch.contexts[row].tolist())
 
-    def _failure(self, batch: Batch, row: int, expected: int, margin: float) -> Failure:
+    def _token(self, token: int) -> str:
         tokens = self.model.vocabulary.tokens
+        return tokens[token] if token < len(tokens) else "a padding token"
+
+    def _failure(self, batch: Batch, row: int, expected: int, margin: float) -> Failure:
         return Failure(
             self._text(batch, row),
-            None if expected < 0 else tokens[expected],
-            tokens[int(batch.logits[row].argmax())],
+            None if expected < 0 else self._token(expected),
+            self._token(int(batch.logits[row].argmax())),
             float(margin),
         )
 

@@ -1,20 +1,26 @@
 """Where everything sits: circuits placed in the arrays of one architecture."""
 
 from handcraft.weights.emit import DTYPES, check_dtype, check_sharpness, emit, sharpness_for
-from handcraft.weights.layout import Layout, allocate_layout
-from handcraft.weights.place_circuits import place_circuits, shape_of
+from handcraft.weights.layers import SpreadError
+from handcraft.weights.layout import Layout, Sizes, allocate_layout
+from handcraft.weights.place_circuits import place_circuits
 from handcraft.weights.placement import PlacedTensor, Placement
+from handcraft.weights.plan import PADDING, Plan, plan_model
 
 __all__ = [
     "DTYPES",
+    "PADDING",
     "Layout",
     "PlacedTensor",
     "Placement",
+    "Plan",
+    "Sizes",
+    "SpreadError",
     "allocate_layout",
     "check_dtype",
     "check_sharpness",
     "emit",
     "place_circuits",
-    "shape_of",
+    "plan_model",
     "sharpness_for",
 ]

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from math import log2
 
 import numpy as np
 
-from handcraft.architecture import Architecture
-from handcraft.circuits import Circuits
 from handcraft.circuits.number import Plain, evaluate
 from handcraft.errors import PrecisionError
 from handcraft.model.attention import Array
-from handcraft.weights.layout import Layout
 from handcraft.weights.placement import PlacedTensor, Placement
+from handcraft.weights.plan import Plan
 
-DTYPES = ("float32", "float64")
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 """The dtypes in which weights are emitted."""
 
-UNDERFLOW = {"float32": 104, "float64": 746}
-"""The score gap in nats from which exp(-gap) is exactly 0: attention is then exactly hard."""
+UNDERFLOW = {"float32": 104, "float64": 746, "float16": 104, "bfloat16": 104}
+"""The score gap in nats from which exp(-gap) is exactly 0: attention is then exactly hard. Softmax of
+the half-precision types runs in float32."""
+
+WIDER = {"float32": "float64", "float16": "float32", "bfloat16": "float32"}
+"""A dtype that holds what another does not."""
+
+
+def numpy_dtype(name: str) -> np.dtype[np.floating]:
+    """The NumPy type of that name; bfloat16 comes from ml_dtypes."""
+    if name == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(name)
 
 
 def check_dtype(dtype: str) -> None:
@@ -34,29 +46,29 @@ def check_dtype(dtype: str) -> None:
         )
 
 
-def sharpness_for(circuits: Circuits, layout: Layout, architecture: Architecture, dtype: str) -> int:
+def sharpness_for(plan: Plan, dtype: str) -> int:
     """The factor of W_Q that makes attention exactly hard: a power of two.
 
     Args:
-        circuits: the circuits; the smallest gap among heads that leave their sharpness open decides.
-        layout: gives the head dimension, and with it the scale of scores.
-        architecture: what is done to scores before softmax.
+        plan: the smallest gap among heads that leave their sharpness open decides, with the scale of
+            scores.
         dtype: in which softmax runs.
     """
     gaps = [
-        float(evaluate(head.attends.gap, circuits.values))
-        for block in circuits.blocks
-        for head in block.heads
+        float(evaluate(head.attends.gap, plan.circuits.values))
+        for layer in plan.layers
+        for head in layer.heads
         if head.sharpness is None
     ]
-    needed = UNDERFLOW[dtype] / (min(gaps, default=1) * architecture.score_scale(layout.head_dim))
+    scale = plan.architecture.score_scale(plan.layout.head_dim)
+    needed = UNDERFLOW[dtype] / (min(gaps, default=1) * scale)
     power = 1
     while power < needed:
         power *= 2
     return power
 
 
-def check_sharpness(circuits: Circuits, layout: Layout, architecture: Architecture, dtype: str) -> None:
+def check_sharpness(plan: Plan, dtype: str) -> None:
     """Raise unless every head that states its sharpness attends hard, to the last bit of `dtype`.
 
     What the other positions weigh together must be lost in rounding: less than half a unit in the
@@ -65,15 +77,16 @@ def check_sharpness(circuits: Circuits, layout: Layout, architecture: Architectu
     Raises:
         PrecisionError: naming the head, the gap it has and the gap it needs.
     """
-    bits = np.finfo(dtype).nmant + 2
+    circuits = plan.circuits
+    bits = np.finfo("float64" if dtype == "float64" else "float32").nmant + 2
     needed = (bits + log2(circuits.context)) * float(np.log(2))
+    scale = plan.architecture.score_scale(plan.layout.head_dim)
     for number, block in enumerate(circuits.blocks):
         for head in block.heads:
             if head.sharpness is None:
                 continue
             sharpness = evaluate(head.sharpness, circuits.values)
-            size = float(sharpness * evaluate(head.attends.gap, circuits.values))
-            gap = size * architecture.score_scale(layout.head_dim)
+            gap = float(sharpness * evaluate(head.attends.gap, circuits.values)) * scale
             if gap < needed:
                 factor = float(sharpness) * needed / gap if gap > 0 else float("inf")
                 raise PrecisionError(
@@ -90,36 +103,44 @@ def emit(placement: Placement, values: Mapping[str, Plain], dtype: str) -> dict[
     Args:
         placement: the exact weights.
         values: what each symbol stands for, by its name.
-        dtype: float32 or float64.
+        dtype: one of `DTYPES`.
 
     Raises:
-        PrecisionError: an integer or a fraction of powers of two that the dtype does not hold.
+        PrecisionError: a number that is too large for the dtype, or an integer that it does not hold.
         CircuitError: a symbol has no value.
     """
     return {name: _emit_tensor(tensor, values, dtype) for name, tensor in placement.tensors.items()}
 
 
 def _emit_tensor(tensor: PlacedTensor, values: Mapping[str, Plain], dtype: str) -> Array:
-    array = np.zeros(tensor.shape, dtype=dtype)
+    array = np.zeros(tensor.shape, dtype=numpy_dtype(dtype))
     for index, number in tensor.values.items():
-        array[index] = _cast(evaluate(number, values), array.dtype, tensor, index)
+        plain = evaluate(number, values)
+        array[index] = _as_float(plain)
+        _check_cast(plain, array[index], tensor, index)
     return array
 
 
-def _cast(
-    number: Plain, dtype: np.dtype[np.floating], tensor: PlacedTensor, index: tuple[int, ...]
-) -> np.floating:
+def _as_float(number: Plain) -> float:
     try:
-        cast = dtype.type(number)
+        return float(number)
     except OverflowError:
-        cast = dtype.type(np.inf)
-    # A third has no binary form, and rounding it is what a float is for. An integer that is not
-    # held is a decision that may flip.
-    if not np.isfinite(cast) or (isinstance(number, int) and int(cast) != number):
+        return float("inf")
+
+
+def _check_cast(number: Plain, cast: np.floating, tensor: PlacedTensor, index: tuple[int, ...]) -> None:
+    """Raise where the dtype does not hold a number that a decision may hang on.
+
+    A third has no binary form, and rounding it is what a float is for. An integer that is not held is
+    a decision that may flip.
+    """
+    is_held = np.isfinite(cast) and (isinstance(number, Fraction) or int(cast) == number)
+    if not is_held:
+        name = np.dtype(cast.dtype).name
         served = ", ".join(str(origin) for origin in tensor.origins[index])
+        wider = WIDER.get(name)
         raise PrecisionError(
-            f"{dtype.name} does not hold {number}, the weight {tensor.describe(index)}",
+            f"{name} does not hold {number}, the weight {tensor.describe(index)}",
             where=f"{tensor.name}{list(index)}, which serves {served}",
-            fix="use float64" if dtype.name == "float32" else "use smaller numbers",
+            fix=f"use {wider}" if wider else "use smaller numbers",
         )
-    return cast

@@ -4,15 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from math import ceil
 
-from handcraft.circuits import Circuits, Head, Subspace
+from handcraft.architecture import BLOCK, Architecture
+from handcraft.circuits import Circuits, Encoding, Head, Number, Subspace
+from handcraft.errors import LayoutError
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a user asks of the sizes; None leaves it to the compiler.
+
+    Args:
+        n_embd: the width of the residual stream.
+        n_head: heads in each block.
+        head_dim: the width of a head.
+    """
+
+    n_embd: int | None = None
+    n_head: int | None = None
+    head_dim: int | None = None
 
 
 @dataclass(frozen=True)
 class Layout:
     """Where everything lies.
+
+    A plain layout gives a coordinate one dimension. A mirrored one, for LayerNorm, gives it two that
+    hold x and -x, so that the mean is always 0; a flag is held as -1 or +1 there, so that its square
+    is always 1; scalars share one *balance* dimension, which holds minus their sum.
 
     Args:
         subspaces: the subspaces of the residual stream, in order, without gaps.
@@ -20,12 +42,16 @@ class Layout:
         n_embd: the width of the residual stream; dimensions past the last subspace are spare.
         is_aligned: whether the one head of a block is as wide as the stream and uses the same
             dimensions for the same subspaces; otherwise the channels of a head are packed from 0.
+        is_mirrored: whether every coordinate has an opposite.
+        has_ballast: whether two constant dimensions dominate the variance.
     """
 
     subspaces: tuple[Subspace, ...]
     n_head: int
     n_embd: int
     is_aligned: bool
+    is_mirrored: bool = False
+    has_ballast: bool = False
 
     @property
     def head_dim(self) -> int:
@@ -35,19 +61,66 @@ class Layout:
     @cached_property
     def start(self) -> Mapping[Subspace, int]:
         """The first dimension of every subspace."""
-        return _starts(self.subspaces)
+        return _starts(self.subspaces, self.is_mirrored)
+
+    @property
+    def balance(self) -> int | None:
+        """The dimension that holds minus the sum of all scalars, where there is one."""
+        return self._extras.get("balance")
+
+    @property
+    def ballast(self) -> tuple[int, int] | None:
+        """The two constant dimensions, where there are some."""
+        if not self.has_ballast:
+            return None
+        return self._extras["+ballast"], self._extras["-ballast"]
 
     @cached_property
     def dimension_names(self) -> tuple[str, ...]:
         """What each dimension of the residual stream holds."""
-        names = [name for subspace in self.subspaces for name in subspace.dimension_names]
+        names: list[str] = []
+        for subspace in self.subspaces:
+            names += subspace.dimension_names
+            if _has_opposites(subspace, self.is_mirrored):
+                names += [f"-{name}" for name in subspace.dimension_names]
+        names += list(self._extras)
         return tuple(names + [f"spare {i}" for i in range(self.n_embd - len(names))])
+
+    def opposite(self, subspace: Subspace, i: int) -> int | None:
+        """The dimension that holds minus coordinate `i`, where there is one."""
+        if _has_opposites(subspace, self.is_mirrored):
+            return self.start[subspace] + subspace.width + i
+        return self.balance
+
+    def write(self, subspace: Subspace, i: int, number: Number) -> tuple[tuple[int, Number], ...]:
+        """What is added to which dimensions so that coordinate `i` grows by `number`."""
+        scaled = number * 2 if self._is_signed(subspace) else number
+        opposite = self.opposite(subspace, i)
+        here = ((self.start[subspace] + i, scaled),)
+        return here if opposite is None else (*here, (opposite, -scaled))
+
+    def read(self, subspace: Subspace, i: int, number: Number) -> tuple[int, Number, Number]:
+        """A dimension, the factor with which to read it, and a constant.
+
+        Factor times dimension plus constant is `number` times coordinate `i`.
+        """
+        dimension = self.start[subspace] + i
+        if self._is_signed(subspace):  # the dimension holds 2 f - 1, so f is half of it plus a half
+            return dimension, _half(number), _half(number)
+        return dimension, number, 0
+
+    def rest(self, subspace: Subspace) -> tuple[tuple[int, Number], ...]:
+        """What the dimensions of a subspace hold while its value is 0 everywhere."""
+        if not self._is_signed(subspace):
+            return ()
+        start = self.start[subspace]
+        return ((start, -1), (start + 1, 1))
 
     def channel_start(self, head: Head) -> tuple[Mapping[Subspace, int], Mapping[Subspace, int]]:
         """The first channel of each matching and of each carried subspace of a head."""
         if self.is_aligned:
             return self.start, self.start
-        return _starts(head.matching), _starts(head.carried)
+        return _starts(head.matching, False), _starts(head.carried, False)
 
     def channel_names(self, channels: Mapping[Subspace, int]) -> dict[int, str]:
         """What each channel of a head holds."""
@@ -57,30 +130,110 @@ class Layout:
             for i, name in enumerate(subspace.dimension_names)
         }
 
+    def _is_signed(self, subspace: Subspace) -> bool:
+        return self.is_mirrored and subspace.encoding is Encoding.FLAG
 
-def allocate_layout(circuits: Circuits) -> Layout:
-    """The smallest layout that holds the circuits.
+    @cached_property
+    def _extras(self) -> dict[str, int]:
+        """The dimensions that belong to no subspace, by name."""
+        end = sum(_stride(subspace, self.is_mirrored) for subspace in self.subspaces)
+        return {name: end + i for i, name in enumerate(_extra_names(self))}
 
-    Subspaces lie in the order of the stream. A single head whose channels are all subspaces of the
-    stream is aligned with it; otherwise all heads are as wide as the widest one needs.
+
+def allocate_layout(
+    circuits: Circuits,
+    architecture: Architecture = BLOCK,
+    sizes: Sizes = Sizes(),
+    *,
+    has_ballast: bool = False,
+) -> Layout:
+    """The smallest layout that holds the circuits and grants the sizes asked for.
+
+    Subspaces lie in the order of the stream. Without LayerNorm, a single head whose channels are all
+    subspaces of the stream is aligned with it; otherwise all heads are as wide as the widest one
+    needs.
+
+    Raises:
+        LayoutError: a size that was asked for is too small; it says by how much.
     """
-    subspaces = circuits.stream
-    width = sum(subspace.width for subspace in subspaces)
+    is_mirrored = architecture.norm == "layer"
+    draft = Layout(circuits.stream, 1, 1, False, is_mirrored, has_ballast)
+    width = sum(_stride(s, is_mirrored) for s in circuits.stream) + len(_extra_names(draft))
     heads = [head for block in circuits.blocks for head in block.heads]
-    known = frozenset(subspaces)
-    if circuits.head_count <= 1 and all(
-        channel in known for head in heads for channel in (*head.matching, *head.carried)
-    ):
-        return Layout(subspaces, 1, width, is_aligned=True)
-    n_head = max(1, circuits.head_count)
-    head_dim = max(ceil(width / n_head), *(head.width for head in heads))
-    return Layout(subspaces, n_head, n_head * head_dim, is_aligned=False)
+    if not is_mirrored and sizes == Sizes() and _can_align(circuits, heads):
+        return Layout(circuits.stream, 1, width, is_aligned=True)
+    n_head, n_embd = _granted(sizes, width, heads, circuits.head_count)
+    return Layout(circuits.stream, n_head, n_embd, False, is_mirrored, has_ballast)
 
 
-def _starts(subspaces: Iterable[Subspace]) -> dict[Subspace, int]:
+def _granted(sizes: Sizes, width: int, heads: list[Head], most: int) -> tuple[int, int]:
+    """The number of heads and the width of the stream."""
+    widest = max(heads, key=lambda head: head.width, default=None)
+    needed = 1 if widest is None else widest.width
+    n_head = max(1, most) if sizes.n_head is None else sizes.n_head
+    if n_head < most:
+        raise LayoutError(f"a block needs {most} heads, but n_head={n_head}", fix=f"n_head={most}")
+    if sizes.n_embd is not None and sizes.head_dim is not None:
+        n_head = sizes.n_embd // sizes.head_dim
+    elif sizes.head_dim is not None and sizes.n_head is None:
+        n_head = max(n_head, ceil(width / sizes.head_dim))
+    head_dim = sizes.head_dim or max(ceil(width / n_head), needed)
+    n_embd = sizes.n_embd or n_head * head_dim
+    if n_embd % n_head or (sizes.head_dim and n_embd != n_head * sizes.head_dim):
+        raise LayoutError(
+            f"{n_head} heads do not make n_embd={n_embd}"
+            + (f" at head_dim={sizes.head_dim}" if sizes.head_dim else ""),
+            fix=f"n_embd={n_head * max(head_dim, ceil(n_embd / n_head))}",
+        )
+    if n_head < most:
+        raise LayoutError(
+            f"a block needs {most} heads, but n_embd={n_embd} holds {n_head} of head_dim="
+            f"{sizes.head_dim}",
+            fix=f"n_embd={most * (sizes.head_dim or 1)}",
+        )
+    if n_embd < width:
+        raise LayoutError(
+            f"the residual stream needs {width} dimensions, but n_embd={n_embd}",
+            fix=f"n_embd={n_head * ceil(width / n_head)}",
+        )
+    if widest is not None and n_embd // n_head < needed:
+        raise LayoutError(
+            f"`{widest.name}` needs a head {needed} wide, but n_embd={n_embd} over {n_head} heads "
+            f"makes them {n_embd // n_head}",
+            where=", ".join(str(origin) for origin in widest.origins) or None,
+            fix=f"head_dim={needed}, or n_embd={n_head * needed}",
+        )
+    return n_head, n_embd
+
+
+def _can_align(circuits: Circuits, heads: list[Head]) -> bool:
+    known = frozenset(circuits.stream)
+    channels = [channel for head in heads for channel in (*head.matching, *head.carried)]
+    return circuits.head_count <= 1 and all(channel in known for channel in channels)
+
+
+def _has_opposites(subspace: Subspace, is_mirrored: bool) -> bool:
+    return is_mirrored and subspace.encoding is not Encoding.SCALAR
+
+
+def _stride(subspace: Subspace, is_mirrored: bool) -> int:
+    return subspace.width * (2 if _has_opposites(subspace, is_mirrored) else 1)
+
+
+def _starts(subspaces: Iterable[Subspace], is_mirrored: bool) -> dict[Subspace, int]:
     starts: dict[Subspace, int] = {}
     end = 0
     for subspace in subspaces:
         starts[subspace] = end
-        end += subspace.width
+        end += _stride(subspace, is_mirrored)
     return starts
+
+
+def _extra_names(layout: Layout) -> tuple[str, ...]:
+    scalars = any(s.encoding is Encoding.SCALAR for s in layout.subspaces)
+    names = ("balance",) if layout.is_mirrored and scalars else ()
+    return (*names, "+ballast", "-ballast") if layout.has_ballast else names
+
+
+def _half(number: Number) -> Number:
+    return number * Fraction(1, 2)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from handcraft.circuits import Number
 from handcraft.origin import Origin
+from handcraft.weights.layers import Layer
+from handcraft.weights.layout import Layout
+from handcraft.weights.plan import Plan
 
 Index = tuple[int, ...]
 
@@ -56,3 +59,58 @@ class Placement:
     """
 
     tensors: dict[str, PlacedTensor]
+
+
+def empty_tensors(plan: Plan) -> dict[str, PlacedTensor]:
+    """The tensors of a planned model, with nothing in them yet."""
+    return {
+        name: PlacedTensor(name, sizes, _axes(name, plan))
+        for name, sizes in plan.shape.tensors(plan.architecture).items()
+    }
+
+
+def _axes(name: str, plan: Plan) -> tuple[tuple[str, ...], ...]:
+    """What the rows and columns of a tensor stand for."""
+    stream = plan.layout.dimension_names
+    if name == "wte.weight":
+        return tuple(f"token {token}" for token in plan.token_names), stream
+    if name == "wpe.weight":
+        return tuple(f"position {i}" for i in range(plan.circuits.context)), stream
+    if ".attn." not in name and ".mlp." not in name:
+        return (stream,)
+    number = int(name.split(".")[1])
+    layer = plan.layers[number]
+    if ".c_attn." in name:
+        reads, writes = stream, _qkv_names(layer, plan.layout)
+    elif ".attn.c_proj." in name:
+        reads, writes = _channel_names(layer, plan.layout, "value"), stream
+    elif ".c_fc." in name:
+        reads, writes = stream, _unit_names(layer, plan.shape.n_inner[number])
+    else:
+        reads, writes = _unit_names(layer, plan.shape.n_inner[number]), stream
+    return (reads, writes) if name.endswith("weight") else (writes,)
+
+
+def _qkv_names(layer: Layer, layout: Layout) -> tuple[str, ...]:
+    return tuple(
+        name for part in ("query", "key", "value") for name in _channel_names(layer, layout, part)
+    )
+
+
+def _channel_names(layer: Layer, layout: Layout, part: str) -> tuple[str, ...]:
+    """What the channels of all heads of a layer hold, heads side by side."""
+    names: list[str] = []
+    for number in range(layout.n_head):
+        if number >= len(layer.heads):
+            names += [f"{part} unused"] * layout.head_dim
+            continue
+        head = layer.heads[number]
+        known = layout.channel_names(layout.channel_start(head)[part == "value"])
+        of_head = "" if layout.n_head == 1 else f"{head.name}: "
+        names += [f"{part} {of_head}{known.get(i, 'unused')}" for i in range(layout.head_dim)]
+    return tuple(names)
+
+
+def _unit_names(layer: Layer, count: int) -> tuple[str, ...]:
+    names = [unit.name for unit in layer.units]
+    return tuple(names + ["unused"] * (count - len(names)))

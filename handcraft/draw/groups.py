@@ -1,0 +1,115 @@
+"""What is drawn as one box: subspaces that play the same part, neurons that read and write alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from handcraft.circuits import Circuits, Neuron, Subspace
+
+MOST_APART = 2
+"""Up to so many subspaces with the same part are drawn one by one."""
+
+MOST_GROUPS = 4
+"""Up to so many groups of neurons of one block are drawn."""
+
+_Part = tuple[str | int, ...]
+"""One thing done with a subspace, such as ``("key", 0, 1)``: read as a key by head 1 of block 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Subspaces that are drawn as one box.
+
+    Args:
+        members: in the order of the residual stream.
+        is_idle: whether nothing reads them and nothing writes to them.
+    """
+
+    members: tuple[Subspace, ...]
+    is_idle: bool = False
+
+
+@dataclass(frozen=True)
+class NeuronGroup:
+    """Neurons of one block that are drawn as one box.
+
+    Args:
+        neurons: in order.
+        reads: the families that any of them reads.
+        writes: the families that any of them writes to.
+    """
+
+    neurons: tuple[Neuron, ...]
+    reads: tuple[Family, ...]
+    writes: tuple[Family, ...]
+
+
+def subspace_families(circuits: Circuits) -> tuple[Family, ...]:
+    """The residual stream, with subspaces in one family where they are many and play the same part.
+
+    Two subspaces play the same part where they have the same encoding and width, and the same heads,
+    tables, and layers of neurons and biases read them and write to them.
+    """
+    parts: dict[Subspace, dict[_Part, None]] = {subspace: {} for subspace in circuits.stream}
+    for subspace, part in _parts(circuits):
+        parts[subspace][part] = None
+    alike: dict[object, list[Subspace]] = {}
+    for subspace, played in parts.items():
+        key = (subspace.encoding, subspace.width, tuple(sorted(played, key=str)))
+        alike.setdefault(key, []).append(subspace)
+    families: list[Family] = []
+    for members in alike.values():
+        together = [members] if len(members) > MOST_APART else [[member] for member in members]
+        families.extend(Family(tuple(family), not parts[family[0]]) for family in together)
+    order = {subspace: i for i, subspace in enumerate(circuits.stream)}
+    return tuple(sorted(families, key=lambda family: order[family.members[0]]))
+
+
+def neuron_groups(
+    neurons: Sequence[Neuron], family_of: Mapping[Subspace, Family]
+) -> tuple[NeuronGroup, ...]:
+    """The neurons of one block, grouped by what they read and write; by less where that is too many."""
+    writes = [_unique(family_of[w.subspace] for w in neuron.writes) for neuron in neurons]
+    reads = [_unique(family_of[r.subspace] for r in neuron.reads) for neuron in neurons]
+    keys: Sequence[Sequence[object]] = (
+        list(zip(map(frozenset, reads), map(frozenset, writes), strict=True)),
+        [frozenset(each) for each in writes],
+        [None] * len(neurons),
+    )
+    key = next(k for k in keys if len(set(k)) <= MOST_GROUPS)
+    members: dict[object, list[int]] = {}
+    for i, each in enumerate(key):
+        members.setdefault(each, []).append(i)
+    return tuple(
+        NeuronGroup(
+            tuple(neurons[i] for i in group),
+            _unique(family for i in group for family in reads[i]),
+            _unique(family for i in group for family in writes[i]),
+        )
+        for group in members.values()
+    )
+
+
+def _parts(circuits: Circuits) -> Iterator[tuple[Subspace, _Part]]:
+    """Everything that is done with every subspace of the residual stream."""
+    for table in circuits.embedding:
+        yield table.subspace, ("embedded", table.of)
+    for number, block in enumerate(circuits.blocks):
+        for place, head in enumerate(block.heads):
+            for part, maps in (("query", head.attends.query), ("key", head.attends.key)):
+                yield from ((m.source, (part, number, place)) for m in maps)
+            yield from ((m.source, ("value", number, place)) for m in head.moves)
+            yield from ((m.target, ("output", number, place)) for m in head.writes)
+        for bias in block.attention_bias:
+            yield bias.adds.subspace, ("attention bias", number)
+        for neuron in block.neurons:
+            yield from ((read.subspace, ("read", number)) for read in neuron.reads)
+            yield from ((write.subspace, ("written", number)) for write in neuron.writes)
+        for bias in block.neuron_bias:
+            yield bias.adds.subspace, ("neuron bias", number)
+    yield circuits.unembedding, ("unembedded",)
+
+
+def _unique(families: Iterable[Family]) -> tuple[Family, ...]:
+    return tuple(dict.fromkeys(families))

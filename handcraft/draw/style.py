@@ -1,0 +1,86 @@
+"""How the picture looks: a few calm colours, by kind."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from handcraft.draw.label import FONT, FONT_SIZE
+
+Kind = Literal["input", "subspace", "idle", "head", "neurons", "bias", "output"]
+Flow = Literal["embed", "stream", "look", "move", "write"]
+
+INK = "#1f2937"
+QUIET = "#64748b"
+
+GRAPH = {
+    "bgcolor": "white",
+    "rankdir": "TB",
+    "nodesep": "0.3",
+    "ranksep": "0.45",
+    "pad": "0.2",
+    "fontname": FONT,
+    "fontsize": str(FONT_SIZE),
+    "fontcolor": QUIET,
+    "labeljust": "l",
+}
+
+LEGEND = (
+    "dashed: by what a head finds where to look (Q, K)",
+    "solid, V: what it moves from there",
+    "broad: what a subspace held, carried on",
+)
+"""What the lines mean."""
+
+NODE = {
+    "shape": "Mrecord",
+    "style": "filled",
+    "height": "0.3",
+    "penwidth": "1.2",
+    "fontname": FONT,
+    "fontsize": str(FONT_SIZE),
+    "fontcolor": INK,
+}
+
+EDGE = {
+    "arrowsize": "0.6",
+    "fontname": FONT,
+    "fontsize": "9",
+    "fontcolor": QUIET,
+}
+
+BLOCK = {
+    "style": "rounded,filled",
+    "color": "#cbd5e1",
+    "fillcolor": "#f8fafc",
+    "labeljust": "l",
+    "margin": "14",
+}
+
+_NODES: dict[Kind, tuple[str, str]] = {
+    "input": ("#f1f5f9", "#94a3b8"),
+    "subspace": ("#e8f1fd", "#6d9bd1"),
+    "idle": ("#ffffff", "#cbd5e1"),
+    "head": ("#fef3dc", "#d9a13c"),
+    "neurons": ("#e6f5ec", "#5fa97f"),
+    "bias": ("#f7ecec", "#c48b8b"),
+    "output": ("#efe9fb", "#9379c9"),
+}
+
+_EDGES: dict[Flow, dict[str, str]] = {
+    "embed": {"color": "#94a3b8"},
+    "stream": {"color": "#b9d1ee", "penwidth": "4", "arrowhead": "none"},
+    "look": {"color": "#b98a2f", "style": "dashed", "fontcolor": "#8a641b"},
+    "move": {"color": "#4b7bb5", "penwidth": "1.3", "fontcolor": "#3a6293"},
+    "write": {"color": "#6b7280", "penwidth": "1.3"},
+}
+
+
+def node_style(kind: Kind) -> dict[str, str]:
+    """The attributes of a node, by its kind."""
+    fill, line = _NODES[kind]
+    return {"fillcolor": fill, "color": line, "class": kind}
+
+
+def edge_style(flow: Flow) -> dict[str, str]:
+    """The attributes of an edge, by what flows along it."""
+    return {**_EDGES[flow], "class": flow}

@@ -1,0 +1,94 @@
+"""Files in a folder that somebody else filled: found without leaving it, read without trusting them."""
+
+from __future__ import annotations
+
+import json
+import os
+import reprlib
+from pathlib import Path
+from typing import Any
+
+from handcraft.errors import CheckpointError
+
+JSON_LIMIT = 100_000_000
+"""The longest JSON that is read, in bytes; the safetensors package draws the same line for headers."""
+
+
+def shown(value: object) -> str:
+    """Something out of a file, for a message: never long, never with control characters."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 80
+    return short.repr(value)
+
+
+def find_file(folder: Path, name: str) -> Path | None:
+    """The file called `name` in a folder; None where there is none.
+
+    A link may lead elsewhere in the folder, or to where the Hugging Face cache keeps what the files
+    of ``snapshots/<revision>/`` link to: ``blobs/`` beside ``snapshots/``.
+
+    Raises:
+        CheckpointError: it is a link out of the folder, or no regular file.
+    """
+    path = folder / name
+    try:
+        if not os.path.lexists(path):
+            return None
+        home, real = folder.resolve(), path.resolve()
+        blobs = [home.parent.parent / "blobs"] if home.parent.name == "snapshots" else []
+        if not any(real.is_relative_to(place) for place in (home, *blobs)):
+            raise CheckpointError(
+                f"{name} is a link that leaves the folder",
+                where=path,
+                fix="put the file itself into the folder",
+            )
+        if not real.is_file():
+            raise CheckpointError(
+                f"{name} is no regular file", where=path, fix="put the file itself into the folder"
+            )
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        raise CheckpointError(f"{name} cannot be read: {error}", where=path) from error
+    return path
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        CheckpointError: it cannot be read, is no JSON object, or names something twice.
+    """
+    try:
+        size = path.stat().st_size
+        if size > JSON_LIMIT:
+            raise ValueError(f"it has {size} bytes, and {JSON_LIMIT} are the most that is read")
+        return parse_object(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path.name} cannot be read: {error}", where=path, fix="it is damaged; fetch it again"
+        ) from error
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """Strict JSON: one object, no name twice, no NaN.
+
+    Raises:
+        ValueError: it is something else.
+        RecursionError: it is nested too deeply.
+    """
+    value = json.loads(data.decode(), object_pairs_hook=_only_once, parse_constant=_refuse_constant)
+    if not isinstance(value, dict):
+        raise ValueError(f"it holds {shown(value)} and no JSON object")
+    return value
+
+
+def _only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"it names {shown(name)} twice")
+        found[name] = value
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"it holds {name}, which is no JSON")

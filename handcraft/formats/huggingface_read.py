@@ -1,0 +1,153 @@
+"""A GPT-2 out of a folder as Hugging Face's `save_pretrained` writes it, made here or anywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handcraft.architecture import Architecture
+from handcraft.errors import CheckpointError
+from handcraft.formats.foreign_files import shown
+from handcraft.formats.huggingface_config import CONFIG, Config, read_config
+from handcraft.formats.huggingface_vocabulary import read_vocabulary
+from handcraft.formats.shards import FLOATS, StoredTensor, find_tensors
+from handcraft.model import Model, Shape
+from handcraft.model.attention import Array
+from handcraft.vocabulary import shorten
+
+HEAD = "lm_head.weight"
+
+_PREFIX = re.compile(r"^transformer\.(?!lm_head\.)")
+_BLOCK = re.compile(r"h\.(\d+)\.")
+_BUFFER = re.compile(r"h\.\d+\.attn\.(masked_)?bias")
+"""The causal mask, which old checkpoints hold and nobody reads."""
+
+
+def read_huggingface(folder: Path) -> Model:
+    """The GPT-2 in a folder: config.json with model.safetensors, or with shards and their index.
+
+    Tensors may be called as in `GPT2LMHeadModel` or, without ``transformer.``, as in `GPT2Model`. They
+    keep their type, float16, bfloat16, float32 or float64; where types are mixed, all get the smallest
+    type that holds every value exactly. What config.json says of types is not asked.
+
+    Where tokenizer.json holds a WordLevel vocabulary that is split as handcraft splits, by characters
+    or at blanks, without normalising and without added tokens around the text, the tokens have their
+    names. Otherwise, as with the byte pairs of the published GPT-2, which are not built here, and for
+    every id without a name of its own, they are called ``#0``, ``#1``, ... by their ids.
+
+    Args:
+        folder: the folder. Nothing outside it is read (but see `find_file` on the Hugging Face cache).
+
+    Raises:
+        CheckpointError: the folder holds no GPT-2 in safetensors, or its files are damaged or
+            contradict each other. Pickles are refused.
+        SeveralErrors: several facts of config.json are wrong.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder} is not a folder" if folder.exists() else f"there is no folder {folder}",
+            where=folder,
+            fix="name a folder that save_pretrained wrote",
+        )
+    stored = _by_plain_names(find_tensors(folder))
+    config = read_config(folder)
+    _check_blocks(config, stored, folder)
+    shape, architecture = config.shape, config.architecture
+    _check_tensors(stored, shape, architecture, folder)
+    vocabulary = read_vocabulary(folder, shape.n_vocab)
+    return Model(architecture, shape, vocabulary, _read_tensors(stored, shape, architecture))
+
+
+def _by_plain_names(stored: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """The tensors without the name of the model around them, and without the buffers of old files."""
+    plain: dict[str, StoredTensor] = {}
+    for name, tensor in stored.items():
+        short = _PREFIX.sub("", name)
+        if short in plain:
+            raise CheckpointError(
+                f"{shown(plain[short].name)} and {shown(name)} are two names of one tensor",
+                where=tensor.path,
+                fix="keep the one that was trained",
+            )
+        if not _BUFFER.fullmatch(short):
+            plain[short] = tensor
+    return plain
+
+
+def _check_blocks(config: Config, stored: Mapping[str, StoredTensor], folder: Path) -> None:
+    """Raise unless there are tensors of as many blocks as the config says."""
+    blocks = {found[1] for found in map(_BLOCK.match, stored) if found}
+    if config.n_layer != len(blocks):
+        raise CheckpointError(
+            f"n_layer is {config.n_layer}, and the files hold tensors of {len(blocks)} blocks",
+            where=folder / CONFIG,
+            fix=f"take the weights that belong to this {CONFIG}, or set n_layer={len(blocks)}",
+        )
+
+
+def _check_tensors(
+    stored: Mapping[str, StoredTensor], shape: Shape, architecture: Architecture, folder: Path
+) -> None:
+    """Raise unless the tensors are those of the model, by name, shape and type."""
+    expected = shape.tensors(architecture)
+    if HEAD in stored:
+        expected[HEAD] = (shape.n_vocab, shape.n_embd)
+    missing = [name for name in expected if name not in stored]
+    foreign = [shown(tensor.name) for name, tensor in stored.items() if name not in expected]
+    if missing or foreign:
+        lacks = f"the files lack {shorten(missing, 3)}" if missing else ""
+        holds = (
+            f"the files hold {shorten(foreign, 3)}, which are no tensors of this model"
+            if foreign
+            else ""
+        )
+        raise CheckpointError(
+            ", and ".join(filter(None, (lacks, holds))),
+            where=folder,
+            fix=f"take the weights that belong to this {CONFIG}",
+        )
+    lies = [name for name, sizes in expected.items() if stored[name].shape != sizes]
+    if lies:
+        tensor, sizes = stored[lies[0]], expected[lies[0]]
+        more = f"; {len(lies) - 1} more differ" if len(lies) > 1 else ""
+        raise CheckpointError(
+            f"{tensor.name} is {list(tensor.shape)}, and {CONFIG} makes it {list(sizes)}{more}",
+            where=tensor.path,
+            fix=f"take the weights that belong to this {CONFIG}, or mend its sizes",
+        )
+    for tensor in stored.values():
+        if tensor.dtype not in FLOATS:
+            raise CheckpointError(
+                f"{tensor.name} is of type {shown(tensor.dtype)}",
+                where=tensor.path,
+                fix=f"these types can be read: {', '.join(FLOATS)}",
+            )
+
+
+def _read_tensors(
+    stored: Mapping[str, StoredTensor], shape: Shape, architecture: Architecture
+) -> dict[str, Array]:
+    names = list(shape.tensors(architecture))
+    dtype = _type_that_holds({stored[name].dtype for name in names})
+    tensors = {name: stored[name].read().astype(dtype, copy=False) for name in names}
+    if architecture.tied and HEAD in stored:
+        head, wte = stored[HEAD], stored["wte.weight"]
+        both = _type_that_holds({head.dtype, wte.dtype})
+        if not np.array_equal(head.read().astype(both), tensors["wte.weight"].astype(both)):
+            raise CheckpointError(
+                f"{HEAD} differs from wte.weight, and {CONFIG} says that they are one tensor",
+                where=head.path,
+                fix="set tie_word_embeddings to false, or leave the one out that was not trained",
+            )
+    return tensors
+
+
+def _type_that_holds(dtypes: set[str]) -> np.dtype[Any]:
+    """The smallest type that holds every value of some types exactly."""
+    if len(dtypes) == 1:
+        return FLOATS[min(dtypes)]
+    return FLOATS["F64" if "F64" in dtypes else "F32"]

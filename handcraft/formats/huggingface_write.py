@@ -1,0 +1,120 @@
+"""A Hugging Face GPT-2 repository, written by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from handcraft.architecture import Activation, Architecture
+from handcraft.compiler import Compiled
+from handcraft.errors import CheckpointError
+from handcraft.formats.model_card import model_card
+from handcraft.formats.safetensors_file import ready, write_safetensors
+from handcraft.formats.tokenizer_files import tokenizer_config, tokenizer_record
+from handcraft.model import Model, Shape
+from handcraft.verify import Report
+
+Record = dict[str, Any]
+
+PREFIX = "transformer."
+"""What GPT2LMHeadModel puts before the name of every tensor."""
+
+ACTIVATIONS: dict[Activation, str] = {
+    "gelu_tanh": "gelu_new",
+    "gelu_erf": "gelu",
+    "relu": "relu",
+}
+"""What transformers calls each activation."""
+
+
+def write_huggingface(compiled: Compiled, report: Report, folder: Path) -> None:
+    """Write config, weights, tokenizer and model card into an empty folder.
+
+    Args:
+        compiled: a model of the architecture gpt2.
+        report: what verifying it found.
+        folder: where to write.
+
+    Raises:
+        CheckpointError: GPT2LMHeadModel does not compute what the model's architecture does.
+    """
+    model = compiled.model
+    check_is_gpt2(model.architecture)
+    padding = len(model.vocabulary)
+    pad_token = compiled.plan.token_names[padding]
+    ids = {token: i for i, token in enumerate((*model.vocabulary.tokens, pad_token))}
+    write_json(folder / "config.json", config(model, padding))
+    write_json(folder / "generation_config.json", generation_config(padding))
+    write_json(folder / "tokenizer.json", tokenizer_record(model.vocabulary, ids, pad_token))
+    write_json(folder / "tokenizer_config.json", tokenizer_config(model.shape.n_positions, pad_token))
+    tensors = ready({f"{PREFIX}{name}": tensor for name, tensor in model.tensors.items()})
+    write_safetensors(folder / "model.safetensors", tensors, METADATA)
+    (folder / "README.md").write_text(model_card(compiled, report), encoding="utf-8")
+
+
+METADATA = {"format": "pt", "origin": "handcraft: compiled from rules, not trained"}
+"""What the weight file says of itself; transformers asks for the format."""
+
+
+def check_is_gpt2(architecture: Architecture) -> None:
+    """Raise unless GPT2LMHeadModel computes what the architecture does.
+
+    Raises:
+        CheckpointError: naming the difference.
+    """
+    if architecture.norm != "layer":
+        raise CheckpointError(
+            f"the architecture {architecture.name} has no LayerNorm, and GPT2LMHeadModel always has",
+            fix="compile with --architecture gpt2, or write --format safetensors or npz",
+        )
+    if not architecture.causal:
+        raise CheckpointError(
+            "the model attends to later positions, and GPT2LMHeadModel masks them",
+            fix="write --format onnx or safetensors",
+        )
+
+
+def config(model: Model, padding: int, dtype: str | None = None) -> Record:
+    """config.json. A null bos and eos keep generation from stopping at token 0."""
+    return config_of(model.shape, model.architecture, padding, dtype or model.dtype.name)
+
+
+def config_of(shape: Shape, architecture: Architecture, padding: int, dtype: str) -> Record:
+    """config.json of a model of these sizes; `padding` is the id of the padding token."""
+    return {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "vocab_size": shape.n_vocab,
+        "n_positions": shape.n_positions,
+        "n_ctx": shape.n_positions,
+        "n_embd": shape.n_embd,
+        "n_layer": shape.n_layer,
+        "n_head": shape.n_head,
+        "n_inner": max(shape.n_inner),
+        "activation_function": ACTIVATIONS[architecture.activation],
+        "layer_norm_epsilon": architecture.norm_epsilon,
+        "scale_attn_weights": architecture.scales_scores,
+        "scale_attn_by_inverse_layer_idx": architecture.scales_by_layer,
+        "reorder_and_upcast_attn": False,
+        "tie_word_embeddings": architecture.tied,
+        "resid_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+        "attn_pdrop": 0.0,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "pad_token_id": padding,
+        "use_cache": True,
+        "dtype": dtype,
+    }
+
+
+def generation_config(padding: int) -> Record:
+    """generation_config.json: greedy, and no token ends a text."""
+    return {"bos_token_id": None, "eos_token_id": None, "pad_token_id": padding, "use_cache": True}
+
+
+def write_json(path: Path, record: Record) -> None:
+    """Write JSON that a person can read."""
+    text = json.dumps(record, ensure_ascii=False, indent=2)
+    path.write_text(f"{text}\n", encoding="utf-8")

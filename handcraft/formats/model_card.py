@@ -1,0 +1,90 @@
+"""README.md of a Hugging Face repository: what the model is, down to its dimensions."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from handcraft.compiler import Compiled
+from handcraft.language import Program, write_rules
+from handcraft.verify import Report
+
+MOST_RULES = 40
+"""How many lines of rules a card shows."""
+
+
+def model_card(compiled: Compiled, report: Report) -> str:
+    """The card: rules, layout, sizes, what was verified, how to load it."""
+    model, shape = compiled.model, compiled.model.shape
+    sections = [
+        "---\nlibrary_name: transformers\npipeline_tag: text-generation\n"
+        "tags:\n- handcraft\n- interpretability\n---",
+        "# A GPT-2 written by hand\n\n"
+        "Nothing here is trained: every weight was placed by a compiler and serves a rule. "
+        "`handcraft.json` says which.",
+        _source_section(compiled),
+        "## How to load it\n\n```python\nfrom transformers import pipeline\n\n"
+        'generate = pipeline("text-generation", model=".")\n'
+        f"print(generate({_prompt(compiled)!r}, max_new_tokens=10))\n```",
+        "## Sizes\n\n"
+        f"{shape.n_layer} blocks, {shape.n_head} heads of {shape.head_dim}, width {shape.n_embd}, "
+        f"{shape.n_positions} positions, {shape.n_vocab} tokens with padding, {model.dtype.name}: "
+        f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0.",
+        _verified_section(report),
+        _layout_section(compiled),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _prompt(compiled: Compiled) -> str:
+    vocabulary = compiled.model.vocabulary
+    return vocabulary.join(vocabulary.tokens[: min(2, compiled.circuits.context)])
+
+
+def _source_section(compiled: Compiled) -> str:
+    source = compiled.source
+    if not isinstance(source, Program):
+        return "## What it computes\n\nIts circuits were laid out by hand, without rules."
+    lines = write_rules(source).splitlines()
+    more = f"\n# and {len(lines) - MOST_RULES:,} more" if len(lines) > MOST_RULES else ""
+    fence = "````"
+    shown = "\n".join(lines[:MOST_RULES])
+    return f"## The rules\n\nThe first rule that matches wins.\n\n{fence}\n{shown}{more}\n{fence}"
+
+
+def _verified_section(report: Report) -> str:
+    tried = (
+        f"all {report.contexts:,} contexts of up to {report.longest} tokens"
+        if report.is_exhaustive
+        else f"{report.tried:,} random contexts of up to {report.longest} tokens (seed {report.seed})"
+    )
+    longer = f", and {report.longer:,} longer random ones" if report.longer else ""
+    margin = (
+        f" The right token's logit leads by at least {report.margin:g} nats."
+        if isfinite(report.margin)
+        else ""
+    )
+    return (
+        f"## Verified\n\nThese weights, in this dtype, were run on {tried}{longer}: "
+        f"{report.failed} failures.{margin}"
+    )
+
+
+def _layout_section(compiled: Compiled) -> str:
+    layout = compiled.layout
+    rows = [
+        f"| {_cell(subspace.name)} | {subspace.encoding.value} | {layout.start[subspace]} | "
+        f"{subspace.width} |"
+        for subspace in layout.subspaces
+    ]
+    mirrored = (
+        "\n\nEvery dimension but a scalar's is followed by its opposite, `width` further on: "
+        "LayerNorm then sees a mean of 0 and one static sum of squares."
+        if layout.is_mirrored
+        else ""
+    )
+    head = "| subspace | encoding | first dimension | width |\n| --- | --- | --- | --- |"
+    return "## The residual stream\n\n" + "\n".join([head, *rows]) + mirrored
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

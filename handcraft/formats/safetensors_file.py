@@ -1,0 +1,79 @@
+"""Writing safetensors files tensor by tensor: no more than one is ever held.
+
+The format is a header and the numbers: eight bytes with the length of the header, the header as JSON
+with the type, the shape and the place of every tensor, then the tensors one after the other. The
+safetensors package writes only what is in memory all at once, and does not fix the order of metadata;
+reading is left to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from handcraft.model.attention import Array
+
+CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+"""What the header calls each dtype."""
+
+ALIGNMENT = 8
+"""The header is padded with blanks to a multiple of this, so that numbers are aligned."""
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A tensor that is made when its turn comes.
+
+    Args:
+        shape: its sizes.
+        dtype: the name of its type.
+        make: makes it.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    make: Callable[[], Array]
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Pending], metadata: Mapping[str, str]) -> None:
+    """Write tensors in the order given; the same ones give the same bytes.
+
+    Args:
+        path: the file.
+        tensors: by name.
+        metadata: further strings for the header.
+    """
+    header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
+    end = 0
+    for name, tensor in tensors.items():
+        start, end = end, end + prod(tensor.shape) * itemsize(tensor.dtype)
+        header[name] = {
+            "dtype": CODES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % ALIGNMENT)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for tensor in tensors.values():
+            file.write(np.ascontiguousarray(tensor.make()).view(np.uint8).data)
+
+
+def itemsize(dtype: str) -> int:
+    """The bytes of one number."""
+    return {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}[CODES[dtype]]
+
+
+def ready(tensors: Mapping[str, Array]) -> dict[str, Pending]:
+    """Tensors that are there already."""
+    return {
+        name: Pending(tensor.shape, tensor.dtype.name, lambda tensor=tensor: tensor)
+        for name, tensor in tensors.items()
+    }

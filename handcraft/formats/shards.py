@@ -1,0 +1,211 @@
+"""Tensors in a folder that somebody else filled: safetensors, in one file or in shards.
+
+No memory is set aside for a tensor before the header that declares it was held against the length of its
+file. The header is read here and not by the safetensors package, which has no bfloat16 for NumPy of its
+own and names no sizes when it refuses a file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from handcraft.errors import CheckpointError
+from handcraft.formats.foreign_files import JSON_LIMIT, find_file, parse_object, read_object, shown
+from handcraft.model.attention import Array
+from handcraft.vocabulary import shorten
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+
+FLOATS: dict[str, np.dtype[Any]] = {
+    "F16": np.dtype(np.float16),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "F32": np.dtype(np.float32),
+    "F64": np.dtype(np.float64),
+}
+"""The types that are read, by their names in safetensors."""
+
+MOST_AXES = 8
+"""More than any weight has; the product of very many sizes would take long to form."""
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor that lies in a file and was not read yet; its bytes are known to be there.
+
+    Args:
+        name: its name in the file.
+        path: the file.
+        dtype: the name of its type in safetensors, such as ``F32``.
+        shape: its sizes.
+        begin: where its bytes begin in the file.
+        end: where they end.
+    """
+
+    name: str
+    path: Path
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+    def read(self) -> Array:
+        """Its values, in the type in which they are stored, which must be one of `FLOATS`.
+
+        Raises:
+            CheckpointError: the file cannot be read, or a value is not finite.
+        """
+        try:
+            flat = np.fromfile(
+                self.path, FLOATS[self.dtype], prod(self.shape), offset=self.begin
+            )  # [everything]
+            values: Array = flat.reshape(self.shape)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.path.name} cannot be read: {error}", where=self.path, fix="fetch it again"
+            ) from error
+        finite = np.isfinite(values)
+        if not finite.all():
+            place = np.argwhere(~finite)[0].tolist()
+            raise CheckpointError(
+                f"{shown(self.name)} holds {values[tuple(place)]} at {place}",
+                where=self.path,
+                fix="a weight is a finite number; train or export the model again",
+            )
+        return values
+
+
+def find_tensors(folder: Path) -> dict[str, StoredTensor]:
+    """Every tensor in the safetensors files of a folder, by name, none of them read yet.
+
+    Raises:
+        CheckpointError: there are no such files, a shard is missing, or a header contradicts its file
+            or the index.
+    """
+    single = find_file(folder, SINGLE)
+    if single is not None:
+        return read_header(single)
+    index = find_file(folder, INDEX)
+    if index is None:
+        raise _nothing_to_read(folder)
+    tensors: dict[str, StoredTensor] = {}
+    for name, listed in _names_by_shard(index).items():
+        shard = find_file(folder, name)
+        if shard is None:
+            raise CheckpointError(
+                f"the shard {name} is missing, with {shown(min(listed))} and {len(listed) - 1} more tensors",
+                where=index,
+                fix=f"put {name} into the folder",
+            )
+        found = read_header(shard)
+        for tensor in sorted(listed ^ found.keys()):
+            what = "lacks" if tensor in listed else "also holds"
+            raise CheckpointError(
+                f"{name} {what} {shown(tensor)}, against what {INDEX} says",
+                where=shard,
+                fix="fetch the shards and the index again, from one place",
+            )
+        tensors |= found
+    return tensors
+
+
+def read_header(path: Path) -> dict[str, StoredTensor]:
+    """The tensors of one safetensors file, none of them read yet.
+
+    Raises:
+        CheckpointError: the header is damaged, or its tensors do not fill the file exactly.
+    """
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > size - 8:
+                raise ValueError(f"its header should be {length} bytes long, and the file has {size}")
+            if length > JSON_LIMIT:
+                raise ValueError(f"its header is {length} bytes long, and {JSON_LIMIT} are allowed")
+            header = parse_object(file.read(length))
+        header.pop("__metadata__", None)
+        tensors = [_stored(path, 8 + length, name, entry) for name, entry in header.items()]
+        end = 8 + length
+        for tensor in sorted(tensors, key=lambda tensor: (tensor.begin, tensor.end)):
+            if tensor.begin != end:
+                raise ValueError(
+                    f"{shown(tensor.name)} begins at byte {tensor.begin}, and what is before it "
+                    f"ends at byte {end}"
+                )
+            end = tensor.end
+        if end != size:
+            raise ValueError(f"its tensors should end at byte {end}, and the file has {size}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path.name} cannot be read: {error}",
+            where=path,
+            fix="it is cut off, or no safetensors file (a Git LFS pointer?); fetch it again",
+        ) from error
+    return {tensor.name: tensor for tensor in tensors}
+
+
+def _stored(path: Path, data: int, name: str, entry: object) -> StoredTensor:
+    """What a header says of one tensor; `data` is the byte at which the first one begins."""
+    match entry:
+        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(begin), int(end)]}:
+            pass
+        case _:
+            raise ValueError(f"the header describes {shown(name)} as {shown(entry)}")
+    if len(shape) > MOST_AXES or not all(type(n) is int and 0 <= n < 2**63 for n in shape):
+        raise ValueError(f"the header gives {shown(name)} the shape {shown(shape)}")
+    if not 0 <= begin <= end:
+        raise ValueError(f"the header puts {shown(name)} at the bytes {shown(begin)} to {shown(end)}")
+    if dtype in FLOATS and end - begin != prod(shape) * FLOATS[dtype].itemsize:
+        raise ValueError(
+            f"{shown(name)} of shape {shape} and type {dtype} takes {prod(shape) * FLOATS[dtype].itemsize} "
+            f"bytes, and the header gives it {shown(end - begin)}"
+        )
+    return StoredTensor(name, path, dtype, tuple(shape), data + begin, data + end)
+
+
+def _names_by_shard(index: Path) -> dict[str, set[str]]:
+    """The names of the tensors that an index expects in each shard."""
+    listed = read_object(index).get("weight_map")
+    if not isinstance(listed, dict) or not listed:
+        raise CheckpointError(
+            f"{INDEX} has no weight_map, or an empty one", where=index, fix="fetch it again"
+        )
+    names: dict[str, set[str]] = {}
+    for tensor, shard in listed.items():
+        if not isinstance(shard, str) or not re.fullmatch(r"[\w.-]+\.safetensors", shard):
+            raise CheckpointError(
+                f"{INDEX} has {shown(tensor)} in {shown(shard)}, which is no file name of a shard",
+                where=index,
+                fix="shards lie in the folder itself and end in .safetensors",
+            )
+        names.setdefault(shard, set()).add(tensor)
+    return dict(sorted(names.items()))
+
+
+def _nothing_to_read(folder: Path) -> CheckpointError:
+    """Why a folder without safetensors cannot be read."""
+    names = sorted(entry.name for entry in folder.iterdir())
+    pickles = [name for name in names if name.endswith(PICKLES)]
+    if pickles:
+        return CheckpointError(
+            f"{shown(pickles[0])} is a pickle, and reading a pickle runs whatever code is in it",
+            where=folder,
+            fix="where you trust it, write it anew as safetensors: "
+            "GPT2LMHeadModel.from_pretrained(FOLDER).save_pretrained(OTHER)",
+        )
+    held = shorten([shown(name) for name in names], 3) or "nothing"
+    return CheckpointError(
+        f"the folder holds no {SINGLE} and no {INDEX}, but {held}",
+        where=folder,
+        fix="name a folder that save_pretrained wrote",
+    )

@@ -1,0 +1,66 @@
+"""tokenizer.json and tokenizer_config.json, written by hand for characters and for words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from handcraft.vocabulary import Vocabulary
+
+Record = dict[str, Any]
+
+UNKNOWN = "<unk>"
+"""The name of a token that no vocabulary here has: text with an unknown token is an error."""
+
+
+def tokenizer_record(vocabulary: Vocabulary, ids: Mapping[str, int], padding: str) -> Record:
+    """tokenizer.json: every character is a token, or every word between blanks is.
+
+    Args:
+        vocabulary: the tokens of the program.
+        ids: the id of every token, padding included.
+        padding: the token that batches are padded with.
+    """
+    if vocabulary.is_characters:
+        splitter: Record = {
+            "type": "Split",
+            "pattern": {"Regex": r"[\s\S]"},
+            "behavior": "Isolated",
+            "invert": False,
+        }
+        decoder: Record | None = {"type": "Fuse"}
+    else:
+        splitter, decoder = {"type": "WhitespaceSplit"}, None
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {
+                "id": ids[padding],
+                "content": padding,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+                "special": True,
+            }
+        ],
+        "normalizer": None,
+        "pre_tokenizer": splitter,
+        "post_processor": None,
+        "decoder": decoder,
+        "model": {"type": "WordLevel", "vocab": dict(ids), "unk_token": UNKNOWN},
+    }
+
+
+def tokenizer_config(n_positions: int, padding: str) -> Record:
+    """tokenizer_config.json: nothing is added to a text, and batches are padded on the left."""
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": n_positions,
+        "pad_token": padding,
+        "padding_side": "left",
+        "clean_up_tokenization_spaces": False,
+        "add_prefix_space": False,
+    }

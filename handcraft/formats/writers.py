@@ -1,0 +1,73 @@
+"""Every format that a compiled model is written in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from handcraft.compiler import Compiled
+from handcraft.errors import CheckpointError, PrecisionError
+from handcraft.formats.huggingface_write import METADATA, write_huggingface
+from handcraft.formats.safetensors_file import ready, write_safetensors
+from handcraft.verify import Report, verify
+
+EVERY_UP_TO = 20_000
+"""Up to how many contexts are all tried before anything is written."""
+
+SAMPLE = 2_000
+"""How many random contexts are tried where there are more."""
+
+Writer = Callable[[Compiled, Report, Path], None]
+
+
+def check_answers(compiled: Compiled) -> Report:
+    """Run the weights as they were cast, before anything is written.
+
+    Raises:
+        PrecisionError: an answer is wrong; the message says after which context.
+    """
+    report = verify(compiled.model, compiled.source, every_up_to=EVERY_UP_TO, sample=SAMPLE)
+    if not report.passed:
+        failure = report.failures[0]
+        raise PrecisionError(
+            f"in {compiled.model.dtype.name} the model answers {failure.answered!r} after "
+            f"{failure.context!r}, and {failure.expected!r} is right (margin {failure.margin:g})",
+            where=compiled.source.place,
+            fix="use a wider dtype, or `handcraft verify` to see all failures",
+        )
+    return report
+
+
+def check_format(name: str) -> None:
+    """Raise unless there is a format of that name.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if name not in WRITERS:
+        raise CheckpointError(f"there is no format {name!r}", fix=f"use one of: {', '.join(WRITERS)}")
+
+
+def _write_safetensors(compiled: Compiled, report: Report, folder: Path) -> None:
+    path = folder / "model.safetensors"
+    write_safetensors(path, ready(compiled.model.tensors), METADATA)
+
+
+def _write_npz(compiled: Compiled, report: Report, folder: Path) -> None:
+    if compiled.model.dtype.name == "bfloat16":
+        raise CheckpointError(
+            "npz has no bfloat16", fix="use --dtype float32 or float16, or --format safetensors"
+        )
+    np.savez(folder / "model.npz", allow_pickle=False, **dict(compiled.model.tensors))
+
+
+WRITERS: dict[str, Writer] = {
+    "huggingface": write_huggingface,
+    "safetensors": _write_safetensors,
+    "npz": _write_npz,
+}
+"""The writer of each format: it fills an empty folder."""
+
+FORMATS = tuple(WRITERS)

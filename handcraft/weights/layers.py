@@ -1,0 +1,131 @@
+"""The layers of a model: the heads of each block, and its neurons as hidden units of an MLP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from handcraft.architecture import Architecture
+from handcraft.circuits import Bias, Block, Circuits, Head, Neuron
+from handcraft.circuits.number import Plain
+from handcraft.errors import LayoutError
+
+
+class SpreadError(LayoutError):
+    """Neurons that do not fit one layer, and cannot take turns in several."""
+
+
+STEEPNESS = 64
+"""What GELU units multiply their sum with. Sums are integers and thresholds lie a quarter beside them,
+so every pre-activation is at least 16 away from 0, where GELU equals ReLU in every dtype and in runtimes
+that tabulate it in half precision within |x| < 10. A power of two, so that it costs no precision."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One hidden unit: activation(gain * sum + constant) * weight.
+
+    Args:
+        name: unique within its layer.
+        neuron: the neuron that it belongs to; its `reads` make the sum.
+        gain: what the sum is multiplied with.
+        constant: what is added.
+        weight: what the neuron's `writes` are multiplied with.
+    """
+
+    name: str
+    neuron: Neuron
+    gain: Plain
+    constant: Plain
+    weight: Plain
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One block of the model.
+
+    Args:
+        heads: its attention heads.
+        attention_bias: what attention adds at every position.
+        units: the hidden units of its MLP.
+        mlp_bias: what the MLP adds at every position.
+    """
+
+    heads: tuple[Head, ...] = ()
+    attention_bias: tuple[Bias, ...] = ()
+    units: tuple[Unit, ...] = ()
+    mlp_bias: tuple[Bias, ...] = ()
+
+    @property
+    def has_mlp(self) -> bool:
+        """Whether the MLP does anything."""
+        return bool(self.units or self.mlp_bias)
+
+
+def build_layers(
+    circuits: Circuits, architecture: Architecture, most_units: int | None = None
+) -> tuple[Layer, ...]:
+    """The layers that hold the circuits; one block's neurons may spread over several.
+
+    Args:
+        circuits: the circuits.
+        architecture: decides how many units make a neuron.
+        most_units: the hidden units of one layer; None for as many as it takes.
+
+    Raises:
+        SpreadError: neurons that do not fit one layer read what they write.
+    """
+    layers: list[Layer] = []
+    for number, block in enumerate(circuits.blocks):
+        units = [unit for neuron in block.neurons for unit in _units(neuron, architecture)]
+        size = len(units) if most_units is None else most_units
+        chunks = [tuple(units[i : i + size]) for i in range(0, len(units), size or 1)] or [()]
+        if len(chunks) > 1:
+            _check_spread(block, number, len(units), size)
+        last = len(chunks) - 1
+        for i, chunk in enumerate(chunks):
+            layers.append(
+                Layer(
+                    heads=block.heads if i == 0 else (),
+                    attention_bias=block.attention_bias if i == 0 else (),
+                    units=chunk,
+                    mlp_bias=block.neuron_bias if i == last else (),
+                )
+            )
+    return tuple(layers or [Layer()])
+
+
+def _units(neuron: Neuron, architecture: Architecture) -> Iterator[Unit]:
+    """The hidden units that make one threshold m on an integer sum s.
+
+    With ReLU, relu(s - m + 1) - relu(s - m) is 1 where s >= m, else 0; the second term is 0 throughout
+    where s never exceeds m, and is left out.
+
+    With GELU and K = `STEEPNESS`, gelu(K (s - m + 3/4)) - gelu(K (s - m + 1/4)) is K/2 where s >= m,
+    else 0. Both terms are on the straight parts of GELU even if s is off by nearly a quarter, and the
+    difference does not depend on s: errors die here.
+    """
+    m = neuron.at_least
+    if architecture.activation == "relu":
+        yield Unit(neuron.name, neuron, 1, 1 - m, 1)
+        if neuron.highest > m:
+            yield Unit(f"{neuron.name}, capped", neuron, 1, -m, -1)
+        return
+    share = Fraction(2, STEEPNESS)
+    upper, lower = 3 * STEEPNESS // 4, STEEPNESS // 4
+    yield Unit(neuron.name, neuron, STEEPNESS, upper - STEEPNESS * m, share)
+    yield Unit(f"{neuron.name}, capped", neuron, STEEPNESS, lower - STEEPNESS * m, -share)
+
+
+def _check_spread(block: Block, number: int, units: int, size: int) -> None:
+    """Neurons in a later layer see what those in an earlier one wrote."""
+    read = {r.subspace for neuron in block.neurons for r in neuron.reads}
+    written = {w.subspace for neuron in block.neurons for w in neuron.writes}
+    both = sorted(s.name for s in read & written)
+    if both:
+        raise SpreadError(
+            f"block {number} needs {units} hidden units, but n_inner={size}, and its neurons cannot "
+            f"take turns: they read and write `{both[0]}`",
+            fix=f"n_embd={-(-units // 4)}",
+        )

@@ -1,0 +1,157 @@
+"""What LayerNorm will see: where the sum of squares of the residual stream is one static number.
+
+In a mirrored layout the mean is always 0. The sum of squares is static where every subspace holds a
+codeword of constant length, which this follows from block to block. Where it is not, and somebody
+reads the result, the layout needs ballast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from handcraft.circuits import Circuits, Encoding, Head, LinearMap, Subspace, Table
+from handcraft.circuits.number import Plain, evaluate
+from handcraft.weights.layers import Layer
+from handcraft.weights.layout import Layout
+
+BALLAST = 1024
+"""What the two ballast dimensions hold, with opposite signs. Larger loses precision in float32."""
+
+
+@dataclass(frozen=True)
+class NormInput:
+    """What one LayerNorm sees.
+
+    Args:
+        name: of the norm, such as ``h.0.ln_1``.
+        sum_of_squares: of the part that is static, ballast included.
+        varying: the subspaces whose length changes with the input.
+        is_read: whether anything depends on the scale of the result.
+    """
+
+    name: str
+    sum_of_squares: Plain
+    varying: tuple[Subspace, ...]
+    is_read: bool
+
+
+def needs_ballast(inputs: tuple[NormInput, ...]) -> bool:
+    """Whether some norm that is read does not see a static sum of squares."""
+    return any(norm.is_read and norm.varying for norm in inputs)
+
+
+def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -> tuple[NormInput, ...]:
+    """What every LayerNorm sees, in order: ln_1 and ln_2 of each layer, then ln_f.
+
+    The scale of ln_f's result is not read: it changes every logit by the same positive factor.
+    """
+    lengths = _Lengths(circuits)
+    ballast = 2 * BALLAST**2 if layout.has_ballast else 0
+    found: list[NormInput] = []
+
+    def see(name: str, is_read: bool) -> None:
+        varying = tuple(s for s in circuits.stream if lengths.of[s] is None)
+        static = sum((n for n in lengths.of.values() if n is not None), start=ballast)
+        found.append(NormInput(name, static, varying, is_read))
+
+    for number, layer in enumerate(layers):
+        see(f"h.{number}.ln_1", bool(layer.heads))
+        lengths.after_attention(layer)
+        see(f"h.{number}.ln_2", bool(layer.units))
+        lengths.after_mlp(layer)
+    see("ln_f", False)
+    return tuple(found)
+
+
+class _Lengths:
+    """The sum of squares of every subspace as it stands, its opposites included; None where it varies.
+
+    Args:
+        circuits: gives the subspaces and what the embedding puts into them.
+    """
+
+    def __init__(self, circuits: Circuits) -> None:
+        self.values = circuits.values
+        self.of: dict[Subspace, Plain | None] = {s: _resting_length(s) for s in circuits.stream}
+        self.untouched = set(circuits.stream)
+        for table in circuits.embedding:
+            fresh = table.subspace in self.untouched
+            self._set(table.subspace, self._table_length(table) if fresh else None)
+
+    def after_attention(self, layer: Layer) -> None:
+        """Take in what the heads write."""
+        writes: dict[Subspace, list[tuple[Head, LinearMap]]] = {}
+        for head in layer.heads:
+            for linear in head.writes:
+                writes.setdefault(linear.target, []).append((head, linear))
+        biased = {each.adds.subspace for each in layer.attention_bias}
+        for subspace, writers in writes.items():
+            alone = len(writers) == 1 and subspace in self.untouched and subspace not in biased
+            self._set(subspace, self._moved_length(*writers[0]) if alone else None)
+        for subspace in biased - writes.keys():
+            self._set(subspace, None)
+
+    def after_mlp(self, layer: Layer) -> None:
+        """Take in what the units write: a flag that a single neuron raises stays -1 or +1."""
+        writers: dict[Subspace, set[str]] = {}
+        otherwise = {each.adds.subspace for each in layer.mlp_bias}
+        for unit in layer.units:
+            for write in unit.neuron.writes:
+                writers.setdefault(write.subspace, set()).add(unit.neuron.name)
+                if write.subspace.encoding is not Encoding.FLAG or write.entries != ((0, 1),):
+                    otherwise.add(write.subspace)
+        for subspace in writers.keys() | otherwise:
+            raised = len(writers.get(subspace, ())) == 1 and subspace not in otherwise
+            still = raised and subspace in self.untouched
+            self._set(subspace, self.of[subspace] if still else None)
+
+    def _set(self, subspace: Subspace, length: Plain | None) -> None:
+        self.of[subspace] = length
+        self.untouched.discard(subspace)
+
+    def _moved_length(self, head: Head, write: LinearMap) -> Plain | None:
+        """The length of what a head that picks one source writes; None where it varies."""
+        moves = [m for m in head.moves if m.target == write.source]
+        if not head.attends.picks_one or len(moves) != 1 or self.of[moves[0].source] is None:
+            return None
+        source = moves[0].source
+        if source.encoding is Encoding.ONE_HOT:
+            rows = self._composed(moves[0], write)
+            return _common([2 * sum(n * n for n in row.values()) for row in rows])
+        if source.encoding is Encoding.SIGNED_BITS and _is_copy(moves[0]) and _is_copy(write):
+            return 2 * source.width
+        return None
+
+    def _table_length(self, table: Table) -> Plain | None:
+        """The sum of squares that a table puts into its subspace, where all rows have the same."""
+        rows = [[evaluate(n, self.values) for _, n in row] for row in table.rows]
+        if table.subspace.encoding is Encoding.SCALAR:
+            return None
+        if table.subspace.encoding is Encoding.FLAG:
+            return _common([2 * (2 * sum(row) - 1) ** 2 for row in rows])
+        return _common([2 * sum(n * n for n in row) for row in rows])
+
+    def _composed(self, first: LinearMap, second: LinearMap) -> list[dict[int, Plain]]:
+        """For each dimension of the source of `first`, what it comes to in the target of `second`."""
+        onward: dict[int, list[tuple[int, Plain]]] = {}
+        for i, j, number in second.entries:
+            onward.setdefault(i, []).append((j, evaluate(number, self.values)))
+        rows: list[dict[int, Plain]] = [{} for _ in range(first.source.width)]
+        for i, j, number in first.entries:
+            for k, factor in onward.get(j, ()):
+                rows[i][k] = rows[i].get(k, 0) + evaluate(number, self.values) * factor
+        return rows
+
+
+def _resting_length(subspace: Subspace) -> Plain | None:
+    if subspace.encoding is Encoding.FLAG:
+        return 2
+    return 0
+
+
+def _is_copy(linear: LinearMap) -> bool:
+    return sorted(linear.entries) == [(i, i, 1) for i in range(linear.source.width)]
+
+
+def _common(lengths: list[Plain]) -> Plain | None:
+    return lengths[0] if len(set(lengths)) == 1 else None

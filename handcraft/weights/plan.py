@@ -1,0 +1,83 @@
+"""What a model will look like before any weight is placed: layout, layers, norms, sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from handcraft.architecture import Architecture
+from handcraft.circuits import Circuits
+from handcraft.model import Shape
+from handcraft.weights.layers import Layer, build_layers
+from handcraft.weights.layout import Layout, Sizes, allocate_layout
+from handcraft.weights.norms import NormInput, needs_ballast, norm_inputs
+
+PADDING = "<pad>"
+"""The token with a zero embedding that GPT-2 vocabularies end in, so that batches can be padded."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that is decided before weights are placed.
+
+    Args:
+        circuits: the circuits.
+        architecture: the target.
+        layout: where every subspace lies.
+        layers: the heads and hidden units of every block.
+        norms: what every LayerNorm sees; none without LayerNorm.
+    """
+
+    circuits: Circuits
+    architecture: Architecture
+    layout: Layout
+    layers: tuple[Layer, ...]
+    norms: tuple[NormInput, ...]
+
+    @property
+    def has_norm(self) -> bool:
+        """Whether the target has LayerNorm, and with it all that GPT-2 has."""
+        return self.architecture.norm == "layer"
+
+    @property
+    def token_names(self) -> tuple[str, ...]:
+        """The rows of the token embedding."""
+        tokens = self.circuits.vocabulary.tokens
+        padding = PADDING
+        while padding in tokens:
+            padding += "_"
+        return (*tokens, padding) if self.has_norm else tokens
+
+    @property
+    def shape(self) -> Shape:
+        """The sizes of the model."""
+        if self.has_norm:
+            n_inner = (4 * self.layout.n_embd,) * len(self.layers)
+        else:
+            n_inner = tuple(max(len(layer.units), 1) if layer.has_mlp else 0 for layer in self.layers)
+        return Shape(
+            n_vocab=len(self.token_names),
+            n_positions=self.circuits.context,
+            n_embd=self.layout.n_embd,
+            n_head=self.layout.n_head,
+            n_inner=n_inner,
+        )
+
+
+def plan_model(circuits: Circuits, architecture: Architecture, sizes: Sizes = Sizes()) -> Plan:  # noqa: B008
+    """Decide layout and layers; with LayerNorm, add ballast where constant norm does not hold.
+
+    Raises:
+        LayoutError: the circuits do not fit the sizes asked for.
+    """
+    plan = _plan(circuits, architecture, sizes, has_ballast=False)
+    if plan.has_norm and needs_ballast(plan.norms):
+        return _plan(circuits, architecture, sizes, has_ballast=True)
+    return plan
+
+
+def _plan(circuits: Circuits, architecture: Architecture, sizes: Sizes, *, has_ballast: bool) -> Plan:
+    layout = allocate_layout(circuits, architecture, sizes, has_ballast=has_ballast)
+    has_norm = architecture.norm == "layer"
+    layers = build_layers(circuits, architecture, 4 * layout.n_embd if has_norm else None)
+    norms = norm_inputs(circuits, layout, layers) if has_norm else ()
+    return Plan(circuits, architecture, layout, layers, norms)

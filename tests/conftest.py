@@ -1,0 +1,35 @@
+"""Hypothesis profiles, and texts that are compared with files in tests/golden."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+GOLDEN = Path(__file__).parent / "golden"
+
+settings.register_profile("dev", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the texts in tests/golden anew"
+    )
+
+
+@pytest.fixture
+def golden(request):
+    """Compare a text with a file in tests/golden, or write the file when --update-golden is given."""
+
+    def compare(text: str, name: str) -> None:
+        file = GOLDEN / name
+        if request.config.getoption("--update-golden"):
+            file.write_text(text + "\n", encoding="utf-8")
+        assert file.exists(), f"tests/golden/{name} is missing: run pytest --update-golden"
+        assert text + "\n" == file.read_text(encoding="utf-8")
+
+    return compare

@@ -1,0 +1,128 @@
+"""Compiled models of every kind that a folder can hold."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from handcraft import Program, compile_program, predict
+from handcraft.circuits import (
+    Block,
+    Circuits,
+    Head,
+    bias,
+    embed_position,
+    embed_token,
+    one_hot,
+    project,
+    scalar,
+    value_map,
+    window,
+)
+from handcraft.cli.sources import load_source
+
+PROGRAMS = Path(__file__).parents[3] / "programs"
+
+
+def aab():
+    return load_source(str(PROGRAMS / "aab.py"))
+
+
+def by_hand():
+    return load_source(str(PROGRAMS / "by_hand.py"))
+
+
+def words():
+    return Program("the cat sat", 3, [predict("sat").after("the cat"), predict("the").otherwise()])
+
+
+def neurons():
+    """Two rules of two conditions each predict the same token: an MLP decides."""
+    return Program(
+        "abc",
+        4,
+        [predict("b").after("ab"), predict("b").after("start c.a"), predict("c").after("[^b]a"),
+         predict("a").otherwise()],
+    )  # fmt: skip
+
+
+def binary():
+    """A long context, whose positions are held in signed bits."""
+    return Program("ab#", 40, [predict("b").after("start aa"), predict("#").after("b.[ab]"),
+                               predict("a").otherwise()])  # fmt: skip
+
+
+def thirds():
+    """Circuits by hand with fractions, a window of three, and no origin anywhere."""
+    position, token = one_hot("position", range(4)), one_hot("token", "xyz")
+    sums = scalar("sums")
+    head = Head(
+        "last three",
+        attends=window(position, 3),
+        moves=(value_map(token, {"x": Fraction(1, 3), "y": Fraction(-2, 7)}, into=sums),),
+        writes=(project(sums, into=token, numbers={"y": 9, "z": Fraction(5, 2)}),),
+    )
+    return Circuits(
+        "xyz",
+        4,
+        embedding=[embed_position(position), embed_token(token)],
+        scratch=[sums],
+        blocks=[Block(heads=(head,), attention_bias=(bias(token, {"x": Fraction(7, 3)}),))],
+        unembedding=token,
+    )
+
+
+SOURCES = {
+    "aab": aab,
+    "by_hand": by_hand,
+    "words": words,
+    "neurons": neurons,
+    "binary": binary,
+    "thirds": thirds,
+}
+
+
+@pytest.fixture(params=SOURCES.values(), ids=SOURCES.keys())
+def source(request):
+    return request.param()
+
+
+@pytest.fixture(params=["safetensors", "npz"])
+def format(request):
+    return request.param
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture
+def compiled():
+    """The reference program, compiled."""
+    return compile_program(aab())
+
+
+@pytest.fixture
+def with_neurons():
+    return compile_program(neurons())
+
+
+@pytest.fixture
+def laid_out_by_hand():
+    return compile_program(by_hand())
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    """Everything below a folder: the bytes of files, None for folders."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+@pytest.fixture
+def everything_in():
+    return snapshot

@@ -1,0 +1,160 @@
+"""Circuits as plain data: what comes back answers the same, exactly."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from sympy import Symbol
+
+from handcraft.circuits import (
+    Block,
+    Circuits,
+    Coefficients,
+    Head,
+    LinearMap,
+    Neuron,
+    Table,
+    bias,
+    copy,
+    embed_position,
+    embed_token,
+    equal,
+    flag,
+    ideal_logits,
+    look_back,
+    one_hot,
+    scalar,
+    signed_bits,
+)
+from handcraft.circuits.number import evaluate
+from handcraft.compiler import lower_rules
+from handcraft.errors import HandcraftError
+from handcraft.formats.circuits_record import circuits_from_record, circuits_to_record
+from handcraft.testing import rule_programs
+
+
+def there_and_back(circuits: Circuits) -> Circuits:
+    return circuits_from_record(json.loads(json.dumps(circuits_to_record(circuits))))
+
+
+def exact_logits(circuits: Circuits, ids) -> list:
+    """Every logit as a plain number, so that 1 and Fraction(1) are one thing and 0.33 is another."""
+    logits = ideal_logits(circuits, ids)
+    return np.frompyfunc(lambda n: Fraction(evaluate(n, circuits.values)), 1, 1)(logits).tolist()
+
+
+def some_texts(circuits: Circuits, rows: int = 30):
+    random = np.random.default_rng(0)
+    return random.integers(0, len(circuits.vocabulary), (rows, circuits.context))
+
+
+def assert_same(circuits: Circuits) -> None:
+    back = there_and_back(circuits)
+    ids = some_texts(circuits)
+    assert exact_logits(back, ids) == exact_logits(circuits, ids)
+    assert back.vocabulary == circuits.vocabulary
+    assert back.context == circuits.context
+    assert back.stream == circuits.stream
+
+
+def test_every_source_answers_the_same_exactly(source):
+    assert_same(source if isinstance(source, Circuits) else lower_rules(source))
+
+
+@pytest.mark.parametrize("positions", ["one-hot", "binary"])
+@settings(max_examples=25, deadline=None)
+@given(program=rule_programs(max_tokens=4))
+def test_the_circuits_of_any_rule_program_answer_the_same_exactly(positions, program):
+    assert_same(lower_rules(program, positions))
+
+
+def everything() -> Circuits:
+    """Every encoding, several blocks, neurons, biases, a repeated name, symbols and fractions."""
+    L, k = Symbol("L", positive=True), Symbol("k")
+    position, token = one_hot("position", range(4)), one_hot("token", "ab")
+    bits, seen, mean = signed_bits("bits", range(4)), flag("seen"), scalar("mean")
+    channel = one_hot("mean", "ab")  # named as another subspace of the stream
+    look = Head(
+        "look",
+        attends=look_back(position, 1),
+        moves=(copy(token, channel, times=Fraction(3, 5)),),
+        writes=(LinearMap(channel, mean, ((0, 0, Fraction(1, 7)), (1, 0, k))),),
+        sharpness=L,
+    )
+    same = Head(
+        "same",
+        attends=equal(bits, bits, label="here"),
+        moves=(LinearMap(token, mean, ((0, 0, 2),)),),
+        writes=(LinearMap(mean, token, ((0, 1, k + Fraction(1, 2)),)),),
+    )
+    neuron = Neuron(
+        "n",
+        reads=(Coefficients(position, ((0, 2), (3, 1))), Coefficients(bits, ((0, 1), (1, -1)))),
+        at_least=1,
+        writes=(Coefficients(seen, ((0, 1),)), Coefficients(token, ((1, Fraction(-4, 9)),))),
+    )
+    return Circuits(
+        "ab",
+        4,
+        embedding=[
+            embed_position(position),
+            embed_token(token),
+            embed_position(bits),
+            Table("token", mean, (((0, Fraction(1, 11)),), ())),
+        ],
+        scratch=[seen],
+        blocks=[
+            Block(heads=(look, same), attention_bias=(bias(token, {"a": L / 3}),)),
+            Block(neurons=(neuron,), neuron_bias=(bias(token, {"b": -k}),)),
+        ],
+        unembedding=token,
+        values={"L": 1024, "k": Fraction(-5, 3)},
+    )
+
+
+def test_every_kind_of_part_answers_the_same_exactly():
+    assert_same(everything())
+
+
+def test_a_record_is_plain_data_without_floats():
+    def kinds(value):
+        if isinstance(value, dict):
+            return set().union(*map(kinds, value.values()), *map(kinds, value))
+        if isinstance(value, list):
+            return set().union(*map(kinds, value))
+        return {type(value)}
+
+    assert kinds(circuits_to_record(everything())) <= {str, int, bool, type(None)}
+
+
+def test_symbols_are_replaced_by_their_values():
+    written = json.dumps(circuits_to_record(everything()))
+    assert "1024/3" in written
+    assert '"L' not in written
+
+
+def test_a_second_way_changes_nothing_more():
+    once = circuits_to_record(everything())
+    assert circuits_to_record(circuits_from_record(once)) == once
+
+
+@pytest.mark.parametrize(
+    "number", ["1/0", "0/0", "x/2", "1/", "/2", "1/2/3", 1.5, None, True, [1], "nan"]
+)
+def test_a_number_that_is_none_is_refused(number):
+    record = json.loads(json.dumps(circuits_to_record(everything())))
+    record["blocks"][0]["heads"][0]["gap"] = number
+    with pytest.raises((ValueError, TypeError, KeyError, HandcraftError)):
+        circuits_from_record(record)
+
+
+@pytest.mark.parametrize("number", [7, -7, 2**80, "1/3", "-22/7"])
+def test_integers_and_fractions_come_back_as_they_are(number):
+    record = circuits_to_record(everything())
+    record["blocks"][0]["heads"][0]["writes"][0]["entries"][0][2] = number
+    entry = circuits_from_record(record).blocks[0].heads[0].writes[0].entries[0]
+    assert entry == (0, 0, Fraction(number))

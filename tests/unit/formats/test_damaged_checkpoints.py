@@ -1,0 +1,517 @@
+"""Every kind of damage is a CheckpointError, and no file ever runs code."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from handcraft.errors import CheckpointError, HandcraftError, HandcraftWarning
+from handcraft.formats import load, read_checkpoint, save
+from handcraft.verify import verify
+
+NAMES = ("wte.weight", "wpe.weight", "h.0.attn.c_attn.bias", "h.0.attn.c_proj.weight")
+
+
+@pytest.fixture
+def safetensors(compiled, tmp_path):
+    return save(compiled, tmp_path / "s")
+
+
+@pytest.fixture
+def npz(compiled, tmp_path):
+    return save(compiled, tmp_path / "n", format="npz")
+
+
+def read_tensors(folder):
+    if (folder / "model.npz").exists():
+        with np.load(folder / "model.npz") as archive:
+            return {name: archive[name] for name in archive.files}
+    return load_file(folder / "model.safetensors")
+
+
+def write_tensors(folder, tensors):
+    if (folder / "model.npz").exists():
+        np.savez(folder / "model.npz", **tensors)
+    else:
+        save_file(tensors, folder / "model.safetensors")
+
+
+@pytest.fixture(params=["safetensors", "npz"])
+def folder(request):
+    return request.getfixturevalue(request.param)
+
+
+def tensor_file(folder: Path) -> Path:
+    return next(path for path in folder.iterdir() if path.name != "handcraft.json")
+
+
+def refused(folder) -> CheckpointError:
+    """The error that loading gives, which must have its three parts."""
+    with pytest.raises(CheckpointError) as caught:
+        load(folder)
+    assert caught.value.what
+    assert caught.value.where
+    assert caught.value.fix
+    return caught.value
+
+
+# --- folders and files -------------------------------------------------------------------------
+
+
+def test_a_missing_folder_is_told(tmp_path):
+    error = refused(tmp_path / "out")
+    assert error.what == f"there is no folder {tmp_path / 'out'}"
+    assert error.fix == "name a folder that `handcraft compile` wrote"
+
+
+def test_a_file_in_its_place_is_told(tmp_path):
+    (tmp_path / "out").write_text("x")
+    assert refused(tmp_path / "out").what == f"{tmp_path / 'out'} is not a folder"
+
+
+def test_a_folder_without_a_record_is_told(folder):
+    (folder / "handcraft.json").unlink()
+    error = refused(folder)
+    assert error.what == "the folder holds no handcraft.json"
+    assert error.where == str(folder)
+
+
+def test_a_folder_without_tensors_is_told(folder):
+    tensor_file(folder).unlink()
+    error = refused(folder)
+    assert error.what == "the folder holds neither of model.safetensors, model.npz"
+    assert "compile" in error.fix
+    assert "keep" not in error.fix
+
+
+def test_two_tensor_files_are_told(safetensors, npz):
+    shutil.copy(npz / "model.npz", safetensors)
+    error = refused(safetensors)
+    assert error.what == "the folder holds model.safetensors and model.npz"
+    assert error.fix == "keep the one that was compiled"
+
+
+@pytest.mark.parametrize("name", ["handcraft.json", "tensors"])
+def test_a_folder_in_the_place_of_a_file_is_told(folder, name):
+    path = folder / name if name.endswith("json") else tensor_file(folder)
+    path.unlink()
+    path.mkdir()
+    assert refused(folder).where == str(path)
+
+
+# --- the file of tensors -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", [0.0, 0.01, 0.1, 0.5, 0.9, 0.999])
+def test_truncated_tensors_are_told(folder, part):
+    path = tensor_file(folder)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * part)])
+    error = refused(folder)
+    assert error.what.startswith(f"{path.name} cannot be read: ")
+    assert error.fix == "it is damaged or of another kind; compile the program again"
+
+
+FOREIGN = {
+    "nothing": b"",
+    "text": b"these are not tensors\n" * 20,
+    "zeros": b"\0" * 500,
+    "a picture": b"\x89PNG\r\n\x1a\n" + b"\0" * 100,
+    "a pickle": b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x8c\x07nothing\x94.",
+    "a huge header": (1 << 60).to_bytes(8, "little") + b"{}",
+    "a header that is no JSON": (4).to_bytes(8, "little") + b"nope",
+    "a zip with nothing in it": b"PK\x05\x06" + b"\0" * 18,
+}
+
+
+@pytest.mark.parametrize("data", FOREIGN.values(), ids=FOREIGN.keys())
+def test_a_foreign_file_is_told(folder, data):
+    tensor_file(folder).write_bytes(data)
+    assert refused(folder).where == str(tensor_file(folder))
+
+
+def test_one_array_in_the_place_of_an_archive_is_told(npz):
+    with (npz / "model.npz").open("wb") as file:
+        np.save(file, np.zeros((2, 10), dtype="float32"))
+    refused(npz)
+
+
+def test_an_archive_member_that_is_no_array_is_told(npz):
+    with zipfile.ZipFile(npz / "model.npz", "w") as archive:
+        for name in read_names(npz):
+            archive.writestr(f"{name}.npy", b"these are not numbers")
+    refused(npz)
+
+
+def read_names(folder):
+    record = json.loads((folder / "handcraft.json").read_text(encoding="utf-8"))
+    return list(record["weights"])
+
+
+def test_an_encrypted_archive_is_told(npz):
+    """A member that says it needs a password; zipfile answers with a RuntimeError."""
+    data = bytearray((npz / "model.npz").read_bytes())
+    for at in find_all(data, b"PK\x01\x02"):
+        data[at + 8] |= 1
+    for at in find_all(data, b"PK\x03\x04"):
+        data[at + 6] |= 1
+    (npz / "model.npz").write_bytes(data)
+    refused(npz)
+
+
+def test_an_archive_packed_in_an_unknown_way_is_told(npz):
+    data = bytearray((npz / "model.npz").read_bytes())
+    for at in find_all(data, b"PK\x01\x02"):
+        data[at + 10] = 77
+    (npz / "model.npz").write_bytes(data)
+    refused(npz)
+
+
+def test_a_damaged_packed_archive_is_told(npz):
+    """np.savez_compressed is another kind of npz; damage inside it is found by zlib."""
+    tensors = read_tensors(npz)
+    np.savez_compressed(npz / "model.npz", **tensors)
+    data = bytearray((npz / "model.npz").read_bytes())
+    start = data.index(b"PK\x03\x04")
+    name = int.from_bytes(data[start + 26 : start + 28], "little")
+    extra = int.from_bytes(data[start + 28 : start + 30], "little")
+    data[start + 30 + name + extra] ^= 0xFF
+    (npz / "model.npz").write_bytes(data)
+    refused(npz)
+
+
+def test_an_array_that_claims_to_be_enormous_is_told(npz):
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000000,), }"
+    padded = header + b" " * (117 - len(header)) + b"\n"
+    member = b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded
+    with zipfile.ZipFile(npz / "model.npz", "w") as archive:
+        archive.writestr("wte.weight.npy", member)
+    refused(npz)
+
+
+def find_all(data, wanted):
+    at = data.find(wanted)
+    while at >= 0:
+        yield at
+        at = data.find(wanted, at + 1)
+
+
+class Trap:
+    """Unpickling it writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.write_text, (self.path, "sprung"))
+
+
+def test_pickled_arrays_are_refused_and_not_run(npz, tmp_path):
+    tensors = read_tensors(npz)
+    trapped = np.empty(tensors["wte.weight"].shape, dtype=object)
+    trapped[:] = Trap(tmp_path / "sprung")
+    np.savez(npz / "model.npz", **{**tensors, "wte.weight": trapped})
+    refused(npz)
+    assert not (tmp_path / "sprung").exists()
+    with np.load(npz / "model.npz", allow_pickle=True) as archive:  # the trap does work
+        archive["wte.weight"]
+    assert (tmp_path / "sprung").exists()
+
+
+def damaged_copies(data: bytes, copies: int):
+    """The data with one byte changed, at places spread over all of it, by several amounts."""
+    random = np.random.default_rng(0)
+    for at in random.choice(len(data), size=copies, replace=False).tolist():
+        changed = bytearray(data)
+        changed[at] ^= int(random.integers(1, 256))
+        yield at, bytes(changed)
+
+
+@pytest.mark.parametrize("file", ["tensors", "handcraft.json"])
+def test_any_damaged_byte_is_told_or_harmless(folder, file):
+    path = tensor_file(folder) if file == "tensors" else folder / file
+    whole = path.read_bytes()
+    escaped = []
+    for at, data in damaged_copies(whole, 150):
+        path.write_bytes(data)
+        escaped += other_errors(folder, f"byte {at}: {data[at]:#04x} for {whole[at]:#04x}")
+    assert escaped == []
+
+
+def other_errors(folder, label, use=load) -> list[str]:
+    """What loading raised that is no CheckpointError, as a line to show."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", HandcraftWarning)
+            use(folder)
+    except CheckpointError:
+        return []
+    except Exception as error:
+        return [f"{label}: {type(error).__name__}: {error}"]
+    return []
+
+
+# --- tensors -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_tensor_is_named(folder, name):
+    tensors = read_tensors(folder)
+    del tensors[name]
+    write_tensors(folder, tensors)
+    assert refused(folder).what == f"{tensor_file(folder).name} lacks {name}"
+
+
+def test_a_foreign_tensor_is_named(folder):
+    write_tensors(folder, {**read_tensors(folder), "lm_head.weight": np.zeros((2, 2), "float32")})
+    what = f"{tensor_file(folder).name} has lm_head.weight, which the model does not"
+    assert refused(folder).what == what
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wrong_shape_is_told_with_both(folder, name):
+    tensors = read_tensors(folder)
+    right = list(tensors[name].shape)
+    for wrong in ([*right, 1], [*right[:-1], right[-1] + 1], right[1:], [1, *right]):
+        write_tensors(folder, {**tensors, name: np.zeros(wrong, "float32")})
+        expected = f"{name} is {wrong}, and the sizes of the model make it {right}"
+        assert refused(folder).what == expected
+
+
+def test_a_transposed_matrix_is_told(folder):
+    tensors = read_tensors(folder)
+    name = "h.0.attn.c_attn.weight"
+    write_tensors(folder, {**tensors, name: np.ascontiguousarray(tensors[name].T)})
+    what = "h.0.attn.c_attn.weight is [30, 10], and the sizes of the model make it [10, 30]"
+    assert refused(folder).what == what
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_number_that_is_not_finite_is_told_with_its_place(folder, name, number):
+    tensors = read_tensors(folder)
+    place = tuple(size - 1 for size in tensors[name].shape)
+    tensors[name][place] = number
+    write_tensors(folder, tensors)
+    error = refused(folder)
+    assert error.what == f"{name} holds {number} at {list(place)}"
+    assert error.fix == "a weight is a finite number; compile the program again"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int32", "int64", "uint8", "bool"])
+def test_another_type_is_told(folder, dtype):
+    write_tensors(folder, {name: t.astype(dtype) for name, t in read_tensors(folder).items()})
+    error = refused(folder)
+    assert error.what == f"the tensors are of type {dtype}"
+    assert error.fix == "all must be float32 or all float64"
+
+
+def test_two_types_in_one_file_are_told(folder):
+    tensors = read_tensors(folder)
+    write_tensors(folder, {**tensors, "wte.weight": tensors["wte.weight"].astype("float64")})
+    assert refused(folder).what == "the tensors are of type float32 and float64"
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "S4", "U4", "datetime64[s]"])
+def test_types_that_only_numpy_has_are_told(npz, dtype):
+    tensors = read_tensors(npz)
+    np.savez(npz / "model.npz", **{**tensors, "wte.weight": np.zeros((2, 10), dtype)})
+    refused(npz)
+
+
+def test_a_structured_array_is_told(npz):
+    rows = np.zeros((2, 10), dtype=[("x", "f4")])
+    np.savez(npz / "model.npz", **{**read_tensors(npz), "wte.weight": rows})
+    refused(npz)
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3", "F8_E5M2", "F4", "NONSENSE"])
+def test_types_that_only_safetensors_has_are_told(safetensors, dtype):
+    path = safetensors / "model.safetensors"
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    sizes = {"BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "F4": 0.5, "NONSENSE": 4}
+    end = 0
+    for name, entry in header.items():
+        if name != "__metadata__":
+            count = int(np.prod(entry["shape"]) * sizes[dtype])
+            entry.update(dtype=dtype, data_offsets=[end, end + count])
+            end += count
+    written = json.dumps(header).encode()
+    path.write_bytes(len(written).to_bytes(8, "little") + written + bytes(end))
+    refused(safetensors)
+
+
+def test_numbers_of_the_other_byte_order_are_refused_or_mean_the_same(npz, compiled):
+    np.savez(npz / "model.npz", **{n: t.astype(">f4") for n, t in read_tensors(npz).items()})
+    try:
+        model = load(npz)
+    except CheckpointError:
+        return
+    np.testing.assert_array_equal(model.forward([[0, 0, 1]]), compiled.model.forward([[0, 0, 1]]))
+
+
+# --- the record --------------------------------------------------------------------------------
+
+
+GARBAGE = {
+    "nothing": b"",
+    "an open brace": b"{",
+    "a word": b"hello",
+    "bytes": b"\xff\xfe\x00",
+    "a list": b"[]",
+    "null": b"null",
+    "a string": b'"handcraft"',
+    "a number": b"1",
+    "an empty object": b"{}",
+    "a deep list": b"[" * 100_000,
+    "a duplicate brace": b"{}{}",
+}
+
+
+@pytest.mark.parametrize("data", GARBAGE.values(), ids=GARBAGE.keys())
+def test_a_record_that_is_none_is_told(folder, data):
+    (folder / "handcraft.json").write_bytes(data)
+    assert refused(folder).where == str(folder / "handcraft.json")
+
+
+def edit(folder, change):
+    path = folder / "handcraft.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    change(record)
+    path.write_text(json.dumps(record), encoding="utf-8")
+
+
+@pytest.mark.parametrize("version", [0, 2, -1, None, "1", 1.5, [1], True])
+def test_another_version_is_told(folder, version):
+    edit(folder, lambda record: record.update(handcraft=version))
+    error = refused(folder)
+    assert error.what == f"handcraft.json is of version {version!r}"
+    assert error.fix == "this handcraft reads version 1; compile the program again"
+
+
+def test_a_record_without_a_version_is_told(folder):
+    edit(folder, lambda record: record.pop("handcraft"))
+    assert refused(folder).what == "handcraft.json is of version None"
+
+
+CONTRADICTIONS = {
+    "another architecture": lambda r: r["architecture"].update(name="gpt5"),
+    "a vocabulary of other tokens": lambda r: r.update(vocabulary=["x", "y"]),
+    "a vocabulary in another order": lambda r: r.update(vocabulary=["b", "a"]),
+    "a token more": lambda r: r.update(vocabulary=["a", "b", "c"]),
+    "a token twice": lambda r: r.update(vocabulary=["a", "a"]),
+    "two tokens twice": lambda r: r.update(vocabulary=["a", "a", "", ""]),
+    "another size of vocabulary": lambda r: r["shape"].update(n_vocab=3),
+    "another context": lambda r: r["shape"].update(n_positions=6),
+    "another width": lambda r: r["shape"].update(n_embd=20),
+    "heads that do not fit": lambda r: r["shape"].update(n_head=3),
+    "no heads": lambda r: r["shape"].update(n_head=0),
+    "a block more": lambda r: r["shape"].update(n_inner=[0, 0]),
+    "a block less": lambda r: r["shape"].update(n_inner=[]),
+    "an MLP that is not there": lambda r: r["shape"].update(n_inner=[4]),
+    "a negative MLP": lambda r: r["shape"].update(n_inner=[-4]),
+    "rules of another context": lambda r: r.update(source={"rules": "vocabulary a b\ncontext 9\n"
+                                                           "predict a otherwise\n"}),
+    "rules that are none": lambda r: r.update(source={"rules": "predict"}),
+    "rules that cover nothing": lambda r: r.update(source={"rules": "vocabulary a b\ncontext 5\n"
+                                                           "predict a after b\n"}),
+    "several wrong rules": lambda r: r.update(source={"rules": "vocabulary a b\ncontext 5\n"
+                                                      "predict x after b\npredict y after z\n"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
+def test_a_record_that_contradicts_itself_is_told(folder, change):
+    edit(folder, change)
+    refused(folder)
+
+
+def test_all_that_is_wrong_in_a_record_is_said(folder):
+    edit(folder, lambda record: record.update(vocabulary=["a", "a", ""]))
+    error = refused(folder)
+    assert "'a' is in the vocabulary twice" in str(error)
+    assert "token 3 of the vocabulary is empty" in str(error)
+
+
+ODD = [None, True, -1, 0, 10**30, 1.5, float("inf"), float("nan"), "", "1/0", [], {}, [[]]]
+
+
+def paths(value):
+    """The place of every key, and of the first and the last item of every list."""
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, list):
+        items = list(enumerate(value))
+        items = items if len(items) <= 2 else [items[0], items[-1]]
+    else:
+        return
+    for key, inner in items:
+        yield (key,)
+        yield from ((key, *rest) for rest in paths(inner))
+
+
+def changed(record, path, value=None, *, delete=False):
+    record = copy.deepcopy(record)
+    holder = record
+    for key in path[:-1]:
+        holder = holder[key]
+    if delete:
+        del holder[path[-1]]
+    else:
+        holder[path[-1]] = value
+    return record
+
+
+@pytest.fixture(params=["with_neurons", "laid_out_by_hand"])
+def record(request, tmp_path):
+    """A folder, and its record: once of rules, once of circuits."""
+    folder = save(request.getfixturevalue(request.param), tmp_path / "out", format="npz")
+    return folder, json.loads((folder / "handcraft.json").read_text(encoding="utf-8"))
+
+
+def all_other_errors(folder, records, use=load):
+    escaped = []
+    for label, record in records:
+        (folder / "handcraft.json").write_text(json.dumps(record), encoding="utf-8")
+        escaped += other_errors(folder, label, use)
+    return escaped
+
+
+def test_a_record_without_any_of_its_keys_is_told_or_harmless(record):
+    folder, whole = record
+    cut = ((f"without {path}", changed(whole, path, delete=True)) for path in paths(whole))
+    assert all_other_errors(folder, cut) == []
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+def test_a_record_with_anything_in_the_place_of_a_value_is_told_or_harmless(record, value):
+    folder, whole = record
+    odd = ((f"{path} = {value!r}", changed(whole, path, value)) for path in paths(whole))
+    assert all_other_errors(folder, odd) == []
+
+
+def verify_it(folder):
+    """Load, and use what was loaded: nothing may be put off until then."""
+    found = read_checkpoint(folder)
+    try:
+        verify(found.model, found.source)
+    except HandcraftError:
+        return
+
+
+@pytest.mark.parametrize("value", [-1, 7, "1/2", 0], ids=repr)
+def test_what_loads_can_be_verified(record, value):
+    folder, whole = record
+    source = [path for path in paths(whole) if path[0] == "source"]
+    odd = ((f"{path} = {value!r}", changed(whole, path, value)) for path in source)
+    assert all_other_errors(folder, odd, verify_it) == []

@@ -1,0 +1,229 @@
+"""What is saved comes back to the last bit, and the same program gives the same bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from safetensors.numpy import load_file
+
+from handcraft import Program, compile_program, predict
+from handcraft.circuits import ideal_next
+from handcraft.errors import CheckpointError, HandcraftWarning
+from handcraft.formats import is_checkpoint, load, read_checkpoint, save
+from handcraft.language import write_rules
+from handcraft.testing import rule_programs
+from handcraft.verify import verify
+
+PROGRAMS = Path(__file__).parents[3] / "programs"
+
+
+def test_a_loaded_model_equals_the_saved_one_to_the_last_bit(source, format, dtype, tmp_path):
+    model = compile_program(source, dtype=dtype).model
+    found = load(save(compile_program(source, dtype=dtype), tmp_path / "out", format=format))
+    assert found == model
+    assert list(found.tensors) == list(model.tensors)
+    for name, tensor in model.tensors.items():
+        assert found.tensors[name].dtype == tensor.dtype == dtype
+        assert found.tensors[name].shape == tensor.shape
+        assert found.tensors[name].tobytes() == tensor.tobytes()
+
+
+def test_loading_warns_of_nothing(tmp_path):
+    """What is wrong with the rules was said when they were compiled."""
+    rules = [predict("a").after("a"), predict("b").after("aa"), predict("b").otherwise()]
+    with pytest.warns(HandcraftWarning, match="can never fire"):
+        program = Program("ab", 3, rules)
+    folder = save(compile_program(program), tmp_path / "out")
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        load(folder)
+    assert [str(warning.message) for warning in seen] == []
+
+
+def test_a_loaded_model_answers_as_the_saved_one(source, format, tmp_path):
+    compiled = compile_program(source)
+    found = load(save(compiled, tmp_path / "out", format=format))
+    random = np.random.default_rng(0)
+    ids = random.integers(0, found.shape.n_vocab, (50, found.shape.n_positions))
+    np.testing.assert_array_equal(found.forward(ids), compiled.model.forward(ids))
+
+
+def with_tensors(compiled, tensors):
+    model = dataclasses.replace(compiled.model, tensors=tensors)
+    return dataclasses.replace(compiled, model=model)
+
+
+def test_numbers_that_no_program_gives_come_back_too(compiled, format, dtype, tmp_path):
+    """Tiny, huge, negative zero: whatever the dtype holds."""
+    info = np.finfo(dtype)
+    odd = [info.tiny, info.smallest_subnormal, info.max, info.min, -0.0, 1 / 3]
+    tensors = {}
+    for name, tensor in compiled.model.tensors.items():
+        tensors[name] = np.zeros(tensor.shape, dtype)
+        tensors[name].reshape(-1)[: len(odd)] = odd[: tensor.size]
+    changed = with_tensors(compiled, tensors)
+    assert load(save(changed, tmp_path / "out", format=format)) == changed.model
+
+
+def test_how_a_tensor_lies_in_memory_does_not_matter(compiled, format, tmp_path):
+    tensors = {name: np.asfortranarray(tensor) for name, tensor in compiled.model.tensors.items()}
+    changed = with_tensors(compiled, tensors)
+    assert load(save(changed, tmp_path / "out", format=format)) == compiled.model
+
+
+def test_the_rules_come_back_with_the_model(with_neurons, format, tmp_path):
+    found = read_checkpoint(save(with_neurons, tmp_path / "out", format=format))
+    assert isinstance(found.source, Program)
+    assert write_rules(found.source) == write_rules(with_neurons.source)
+
+
+def test_the_circuits_come_back_with_the_model(laid_out_by_hand, format, tmp_path):
+    found = read_checkpoint(save(laid_out_by_hand, tmp_path / "out", format=format))
+    ids = np.random.default_rng(0).integers(0, 2, (20, 5))
+    np.testing.assert_array_equal(
+        ideal_next(found.source, ids), ideal_next(laid_out_by_hand.circuits, ids)
+    )
+
+
+@given(program=rule_programs(max_tokens=4, max_context=5, max_rules=5))
+@settings(max_examples=25, deadline=None)
+def test_any_rule_program_survives_the_way_to_a_file_and_back(program):
+    compiled = compile_program(program)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", HandcraftWarning)  # of rules that are hidden
+        found = read_checkpoint(save(compiled, Path(folder) / "out"))
+    assert found.model == compiled.model
+    assert verify(found.model, found.source).passed
+
+
+def test_other_readers_find_the_tensors_by_their_gpt2_names(compiled, tmp_path):
+    by_safetensors = load_file(save(compiled, tmp_path / "s") / "model.safetensors")
+    with np.load(save(compiled, tmp_path / "n", format="npz") / "model.npz") as archive:
+        by_numpy = {name: archive[name] for name in archive.files}
+    assert sorted(by_safetensors) == sorted(by_numpy) == sorted(compiled.model.tensors)
+    for name, tensor in compiled.model.tensors.items():
+        np.testing.assert_array_equal(by_safetensors[name], tensor)
+        np.testing.assert_array_equal(by_numpy[name], tensor)
+
+
+def test_safetensors_say_that_they_are_for_pytorch(compiled, tmp_path):
+    data = (save(compiled, tmp_path / "out") / "model.safetensors").read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    assert header["__metadata__"] == {"format": "pt"}
+
+
+def test_a_folder_holds_the_tensors_and_the_record_and_nothing_else(compiled, tmp_path):
+    names = {path.name for path in save(compiled, tmp_path / "s").iterdir()}
+    assert names == {"handcraft.json", "model.safetensors"}
+    names = {path.name for path in save(compiled, tmp_path / "n", format="npz").iterdir()}
+    assert names == {"handcraft.json", "model.npz"}
+
+
+def test_saving_gives_back_the_folder_and_takes_a_string(compiled, tmp_path):
+    assert save(compiled, str(tmp_path / "out")) == tmp_path / "out"
+    assert load(str(tmp_path / "out")) == compiled.model
+
+
+def test_missing_folders_on_the_way_are_made(compiled, tmp_path):
+    assert load(save(compiled, tmp_path / "a" / "b" / "out")) == compiled.model
+
+
+def test_the_files_can_be_read_by_others(compiled, tmp_path, format):
+    folder = save(compiled, tmp_path / "out", format=format)
+    assert folder.stat().st_mode & 0o777 == 0o755
+    for path in folder.iterdir():
+        assert path.stat().st_mode & 0o444 == 0o444
+
+
+def test_an_unknown_format_is_refused_before_anything_is_written(compiled, tmp_path):
+    with pytest.raises(CheckpointError) as caught:
+        save(compiled, tmp_path / "out", format="pickle")
+    assert caught.value.what == "there is no format 'pickle'"
+    assert caught.value.fix == "use one of: safetensors, npz"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_is_known_by_its_record(compiled, tmp_path):
+    assert not is_checkpoint(tmp_path / "missing")
+    assert not is_checkpoint(tmp_path)
+    assert is_checkpoint(save(compiled, tmp_path / "out"))
+
+
+COMPILE_ALL = """
+import sys
+from pathlib import Path
+from handcraft import Program, compile_program, predict
+from handcraft.cli.sources import load_source
+from handcraft.formats import save
+
+out, programs = Path(sys.argv[1]), Path(sys.argv[2])
+sources = {path.stem: load_source(str(path)) for path in sorted(programs.glob("*.py"))}
+sources["classes"] = Program(
+    "the cat dog sat ran on",
+    20,
+    [
+        predict("sat").after("[the cat dog] [^sat ran]"),
+        predict("ran").after("start [the dog] . cat"),
+        predict("sat").after(". [cat dog on]"),
+        predict("on").after("[^on] sat"),
+        predict("the").otherwise(),
+    ],
+)
+for name, source in sources.items():
+    for format in ("safetensors", "npz"):
+        for dtype in ("float32", "float64"):
+            save(compile_program(source, dtype=dtype), out / f"{name}-{format}-{dtype}", format=format)
+"""
+
+
+def test_two_processes_with_other_hash_seeds_write_the_same_bytes(tmp_path, everything_in):
+    found = []
+    for seed in ("1", "271828"):
+        programs = tmp_path / f"programs{seed}"
+        shutil.copytree(PROGRAMS, programs, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in programs.glob("*"):
+            os.utime(path, (int(seed), int(seed)))
+        done = subprocess.run(
+            [sys.executable, "-c", COMPILE_ALL, str(tmp_path / seed), str(programs)],
+            env={**os.environ, "PYTHONHASHSEED": seed, "TZ": f"UTC+{len(seed)}"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(everything_in(tmp_path / seed))
+    one, other = found
+    files = [name for name, data in one.items() if data is not None]
+    assert len(files) >= 3 * 2 * 2 * 2
+    assert list(one) == list(other)
+    assert [name for name in one if one[name] != other[name]] == []
+
+
+def test_compiling_again_in_one_process_gives_the_same_bytes(source, format, tmp_path, everything_in):
+    save(compile_program(source), tmp_path / "one", format=format)
+    save(compile_program(source), tmp_path / "two", format=format)
+    assert everything_in(tmp_path / "one") == everything_in(tmp_path / "two")
+
+
+def test_an_npz_carries_no_time(compiled, tmp_path):
+    with zipfile.ZipFile(save(compiled, tmp_path / "out", format="npz") / "model.npz") as archive:
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_no_file_tells_where_it_was_made(tmp_path, everything_in):
+    program = Program("ab", 3, [predict("b").after("a"), predict("a").otherwise()])
+    save(compile_program(program), tmp_path / "out")
+    here = str(Path(__file__).parent).encode()
+    assert all(here not in data for data in everything_in(tmp_path / "out").values())

@@ -1,0 +1,110 @@
+"""Every context once, with the logits that a plain forward pass gives it; or a sample of them."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from itertools import product
+
+import numpy as np
+import pytest
+
+from handcraft.verify import count_contexts, every_context, random_contexts
+
+# `handcraft.verify` also exports a function of that name, so the module is asked for by its own.
+contexts_module = importlib.import_module("handcraft.verify.contexts")
+
+SIZES = [(1, 1), (1, 5), (2, 1), (2, 5), (3, 4), (5, 3)]
+
+
+def all_contexts(size, longest):
+    return [ids for n in range(1, longest + 1) for ids in product(range(size), repeat=n)]
+
+
+@pytest.mark.parametrize(("size", "longest"), SIZES)
+def test_contexts_are_counted_by_the_sum_of_powers(size, longest):
+    assert count_contexts(size, longest) == len(all_contexts(size, longest))
+
+
+def test_counts_that_no_machine_word_holds_are_exact():
+    assert count_contexts(2, 16) == 131_070
+    assert count_contexts(10, 30) == int("1" * 30 + "0")
+
+
+@pytest.mark.parametrize(("size", "longest"), SIZES)
+@pytest.mark.parametrize("room", [1, 200, 1 << 21])
+def test_each_context_comes_exactly_once(random_model, monkeypatch, size, longest, room):
+    monkeypatch.setattr(contexts_module, "CACHE_NUMBERS", room)
+    seen = Counter(
+        tuple(row)
+        for batch in every_context(random_model(size, longest))
+        for row in batch.contexts.tolist()
+    )
+    assert sorted(seen) == sorted(all_contexts(size, longest))
+    assert set(seen.values()) == {1}
+
+
+@pytest.mark.parametrize(("size", "longest"), SIZES)
+@pytest.mark.parametrize("n_inner", [(), (0,), (4, 0, 3)])
+@pytest.mark.parametrize("room", [1, 1 << 21])
+def test_the_logits_are_those_of_a_plain_forward_pass(
+    random_model, monkeypatch, size, longest, n_inner, room
+):
+    monkeypatch.setattr(contexts_module, "CACHE_NUMBERS", room)
+    model = random_model(size, longest, n_inner=n_inner)
+    for batch in every_context(model):
+        plain = model.forward(batch.contexts)[:, -1]
+        assert batch.logits.shape == (len(batch.contexts), size)
+        np.testing.assert_allclose(batch.logits, plain, rtol=1e-10, atol=1e-12)
+
+
+def test_a_batch_has_contexts_of_one_length(random_model):
+    for batch in every_context(random_model(3, 4)):
+        assert batch.contexts.ndim == 2
+        assert 1 <= batch.contexts.shape[1] <= 4
+
+
+def test_a_long_context_of_few_tokens_is_walked_too(random_model):
+    batches = every_context(random_model(1, 1500, n_inner=(0,), n_head=1))
+    assert sum(len(batch.contexts) for batch in batches) == 1500
+
+
+def test_a_sample_has_as_many_contexts_as_were_asked_for(random_model):
+    model = random_model(3, 6)
+    for count in (1, 7, 500):
+        assert sum(len(batch.contexts) for batch in random_contexts(model, count, 0)) == count
+
+
+def test_a_sample_runs_in_small_batches(random_model, monkeypatch):
+    monkeypatch.setattr(contexts_module, "SAMPLE_ROWS", 10)
+    batches = list(random_contexts(random_model(3, 2), 95, 0))
+    assert sum(len(batch.contexts) for batch in batches) == 95
+    assert max(len(batch.contexts) for batch in batches) == 10
+
+
+def test_a_sample_has_the_logits_of_a_plain_forward_pass(random_model):
+    model = random_model(3, 6)
+    for batch in random_contexts(model, 200, 1):
+        plain = model.forward(batch.contexts)[:, -1]
+        np.testing.assert_allclose(batch.logits, plain, rtol=1e-10, atol=1e-12)
+
+
+def test_every_length_and_every_token_is_sampled_about_equally(random_model):
+    lengths, tokens = Counter(), Counter()
+    for batch in random_contexts(random_model(3, 4), 4000, 0):
+        lengths[batch.contexts.shape[1]] += len(batch.contexts)
+        tokens.update(batch.contexts.reshape(-1).tolist())
+    assert sorted(lengths) == [1, 2, 3, 4]
+    assert all(850 < count < 1150 for count in lengths.values())
+    share = sum(tokens.values()) / 3
+    assert all(0.9 * share < tokens[token] < 1.1 * share for token in range(3))
+
+
+def test_a_seed_decides_the_sample(random_model):
+    model = random_model(3, 6)
+
+    def drawn(seed):
+        return [batch.contexts.tolist() for batch in random_contexts(model, 50, seed)]
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
