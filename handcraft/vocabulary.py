@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from handcraft.errors import HandcraftError, VocabularyError, raise_all
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Vocabulary:
     """A finite, ordered set of tokens; a token's id is its place in that order.
 
@@ -18,6 +19,7 @@ class Vocabulary:
     Args:
         tokens: a string without blanks (its characters), a string with blanks (its words), or any
             iterable of strings.
+        ids: an id for each token, where it is not the token's place in the order.
 
     Raises:
         VocabularyError: no tokens, a token twice, an empty token, or a word with a blank in it.
@@ -29,16 +31,19 @@ class Vocabulary:
     """
 
     tokens: tuple[str, ...]
+    numbers: tuple[int, ...]
     _ids: dict[str, int] = field(repr=False, compare=False)
 
-    def __init__(self, tokens: str | Iterable[str]) -> None:
+    def __init__(self, tokens: str | Iterable[str], ids: Iterable[int] | None = None) -> None:
         if isinstance(tokens, str):
             listed: list[str] = tokens.split() if _has_blank(tokens) else list(tokens)
         else:
             listed = list(tokens)
         _check_tokens(listed)
+        numbers = tuple(range(len(listed)) if ids is None else ids)
         object.__setattr__(self, "tokens", tuple(listed))
-        object.__setattr__(self, "_ids", {token: i for i, token in enumerate(listed)})
+        object.__setattr__(self, "numbers", numbers)
+        object.__setattr__(self, "_ids", dict(zip(listed, numbers, strict=True)))
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -48,6 +53,20 @@ class Vocabulary:
 
     def __str__(self) -> str:
         return " ".join(self.tokens)
+
+    def __repr__(self) -> str:
+        text = (self.separator or "").join(self.tokens)
+        own = "" if self.is_counted else f", ids={list(self.numbers)}"
+        return f"Vocabulary({text!r}{own})"
+
+    @cached_property
+    def _tokens(self) -> dict[int, str]:
+        return dict(zip(self.numbers, self.tokens, strict=True))
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether a token's id is its place in the order."""
+        return self.numbers == tuple(range(len(self.tokens)))
 
     @property
     def is_characters(self) -> bool:
@@ -89,8 +108,8 @@ class Vocabulary:
             ) from None
 
     def text(self, ids: Iterable[int]) -> str:
-        """The text that `ids` spell."""
-        return self.separator.join(self.tokens[i] for i in ids)
+        """The text that `ids` spell; an id that no token has is shown as its number."""
+        return self.separator.join(self._tokens.get(i, f"<{i}>") for i in ids)
 
     def join(self, tokens: Iterable[str]) -> str:
         """The text that `tokens` spell."""

@@ -22,6 +22,7 @@ from handcraft.circuits.subspace import (
     one_hot,
     scalar,
     signed_bits,
+    sinusoidal,
 )
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "project",
     "scalar",
     "signed_bits",
+    "sinusoidal",
     "value_map",
     "window",
 ]

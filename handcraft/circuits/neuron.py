@@ -44,7 +44,7 @@ class Neuron:
 def _highest(read: Coefficients) -> Plain:
     numbers = dict(read.entries)
     plain = [n for n in numbers.values() if isinstance(n, int)]
-    if read.subspace.encoding is Encoding.SCALAR or len(plain) != len(numbers):
+    if read.subspace.encoding in (Encoding.SCALAR, Encoding.SINUSOIDAL) or len(plain) != len(numbers):
         raise CircuitError(
             f"a neuron reads `{read.subspace.name}`, whose sums are not known to be integers",
             fix="read one-hot or signed-bit subspaces with integer coefficients",

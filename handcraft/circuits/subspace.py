@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from fractions import Fraction
 from functools import cached_property
+from itertools import count
+from math import cos, pi, sin
 from typing import TypeAlias
 
-from handcraft.circuits.number import Number, exact
+from handcraft.circuits.number import Number, Plain, exact
 from handcraft.errors import CircuitError, EncodingError
 from handcraft.vocabulary import shorten
 
@@ -24,6 +27,8 @@ class Encoding(Enum):
     """The index of the value in binary, most significant bit first; a bit is +1 or -1."""
     FLAG = "flag"
     """One dimension: 1 where it holds, 0 where it does not."""
+    SINUSOIDAL = "sinusoidal"
+    """Cosine and sine of the index of the value, at wavelengths of 4, 16, 64 and so on."""
     SCALAR = "scalar"
     """One dimension, a number."""
 
@@ -32,7 +37,7 @@ class Encoding(Enum):
 class Subspace:
     """A stretch of the residual stream that holds one value of a known kind.
 
-    Make one with `one_hot`, `signed_bits`, `flag` or `scalar`.
+    Make one with `one_hot`, `signed_bits`, `sinusoidal`, `flag` or `scalar`.
 
     Args:
         name: what the value is, such as ``token`` or ``position``.
@@ -57,6 +62,8 @@ class Subspace:
             return len(self.values)
         if self.encoding is Encoding.SIGNED_BITS:
             return max(1, (len(self.values) - 1).bit_length())
+        if self.encoding is Encoding.SINUSOIDAL:
+            return 2 * len(self.wavelengths)
         return 1
 
     @property
@@ -66,7 +73,20 @@ class Subspace:
             return tuple(f"{self.name} {value}" for value in self.values)
         if self.encoding is Encoding.SIGNED_BITS:
             return tuple(f"{self.name} bit {bit}" for bit in reversed(range(self.width)))
+        if self.encoding is Encoding.SINUSOIDAL:
+            return tuple(f"{self.name} {f} {w}" for w in self.wavelengths for f in ("cos", "sin"))
         return (self.name,)
+
+    @property
+    def wavelengths(self) -> tuple[int, ...]:
+        """Powers of 4, up to the first that is at least twice the number of values.
+
+        Two different indices lie apart by d = 4**m r with r no multiple of 4. At the wavelength
+        4**(m + 1) the cosine of their angle is at most 0, so the inner product of their codewords is
+        at least 1 less than that of equal ones.
+        """
+        longest = next(m for m in count(1) if 4**m >= 2 * len(self.values))
+        return tuple(4**m for m in range(1, longest + 1))
 
     def index(self, value: Value) -> int:
         """The place of `value` among the values.
@@ -82,13 +102,16 @@ class Subspace:
                 fix=f"its values are {shorten(self.values)}" if self.values else "it is a scalar",
             ) from None
 
-    def codeword(self, value: Value) -> tuple[int, ...]:
+    def codeword(self, value: Value) -> tuple[Plain, ...]:
         """What the dimensions hold when the subspace holds `value`; of shape [width]."""
         place = self.index(value)
         if self.encoding is Encoding.ONE_HOT:
             return tuple(int(i == place) for i in range(self.width))
         if self.encoding is Encoding.FLAG:
             return (place,)
+        if self.encoding is Encoding.SINUSOIDAL:
+            angles = [2 * pi * place / wavelength for wavelength in self.wavelengths]
+            return tuple(Fraction(f(angle)) for angle in angles for f in (cos, sin))
         return tuple(1 if place >> bit & 1 else -1 for bit in reversed(range(self.width)))
 
     @cached_property
@@ -112,6 +135,17 @@ def signed_bits(name: str, values: Iterable[Value]) -> Subspace:
     (-1, 1, 1)
     """
     return _with_values(name, values, Encoding.SIGNED_BITS)
+
+
+def sinusoidal(name: str, values: Iterable[Value]) -> Subspace:
+    """A subspace that holds cosines and sines of the index of a value (Vaswani et al. 2017, 3.5).
+
+    The wavelengths are powers of 4, so that any two values differ by at least 1 in inner product.
+
+    >>> sinusoidal("position", range(5)).dimension_names
+    ('position cos 4', 'position sin 4', 'position cos 16', 'position sin 16')
+    """
+    return _with_values(name, values, Encoding.SINUSOIDAL)
 
 
 def flag(name: str) -> Subspace:

@@ -10,12 +10,19 @@ from typing import Annotated, Any
 
 import typer
 
-from handcraft.cli.sources import load_model, load_source, shipped_programs, summary
+from handcraft.cli.sources import (
+    load_model,
+    load_source,
+    read_token_ids,
+    shipped_programs,
+    summary,
+)
 from handcraft.compiler import compile_program
 from handcraft.errors import CommandError, HandcraftError, HandcraftWarning
-from handcraft.formats import FORMATS, check_target, read_checkpoint, save, write_file
+from handcraft.formats import FORMATS, check_target, fill, read_checkpoint, save, write_file
 from handcraft.language import Program
 from handcraft.model import complete
+from handcraft.weights import Sizes
 
 app = typer.Typer(
     name="handcraft",
@@ -36,7 +43,9 @@ Rules = Annotated[
     list[str] | None,
     typer.Option("-e", "--rule", help="A rule in place of a program; may be repeated."),
 ]
-Positions = Annotated[str, typer.Option(help="How positions are held: auto, one-hot or binary.")]
+Positions = Annotated[
+    str, typer.Option(help="How positions are held: auto, one-hot, binary or sinusoidal.")
+]
 ARCHITECTURE = typer.Option(help="The target architecture: gpt2 or block.")
 DTYPE = typer.Option(help="The type of the weights: float32, float64, float16, bfloat16.")
 
@@ -97,14 +106,34 @@ def compile_(
     dtype: Annotated[str, DTYPE] = "float32",
     format: Annotated[str | None, typer.Option(help=FORMAT_HELP)] = None,
     positions: Positions = "auto",
+    n_positions: Annotated[int | None, typer.Option(min=1, help="Positions of the model.")] = None,
+    n_embd: Annotated[int | None, typer.Option(min=1, help="Width of the residual stream.")] = None,
+    n_head: Annotated[int | None, typer.Option(min=1, help="Heads in each block.")] = None,
+    head_dim: Annotated[int | None, typer.Option(min=1, help="Width of a head.")] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(help="Fill the shape of gpt2-small, gpt2-medium, gpt2-large or gpt2-xl."),
+    ] = None,
+    token_ids: Annotated[
+        str | None, typer.Option(help="Ids of tokens in that shape, as in a=64,b=65.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Compile a program to weight files."""
     check_target(output)
     source = load_source(program)
-    compiled = compile_program(source, architecture=architecture, dtype=dtype, positions=positions)
-    folder = save(compiled, output, format=format)
-    model = compiled.model
+    compiled = compile_program(
+        source,
+        architecture=architecture,
+        dtype=dtype,
+        positions=positions,
+        n_positions=n_positions,
+        sizes=Sizes(n_embd=n_embd, n_head=n_head, head_dim=head_dim),
+        like=like,
+    )
+    ids = None if token_ids is None else read_token_ids(token_ids)
+    folder = save(compiled, output, format=format, like=like, token_ids=ids)
+    model = fill(compiled, like, ids) if like else compiled.model
     neurons = sum(len(block.neurons) for block in compiled.circuits.blocks)
     heads = sum(len(block.heads) for block in compiled.circuits.blocks)
     report = {

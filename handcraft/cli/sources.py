@@ -84,6 +84,23 @@ def load_source(name: str | None) -> Program | Circuits:
     )
 
 
+def read_token_ids(text: str) -> dict[str, int]:
+    """Ids of tokens, written as in ``a=64,b=65``.
+
+    Raises:
+        CommandError: the text is not of that form.
+    """
+    ids: dict[str, int] = {}
+    for part in text.split(","):
+        token, equals, number = part.rpartition("=")
+        if not equals or not token or not number.strip().isdecimal():
+            raise CommandError(
+                f"{part!r} of --token-ids {text} gives no token an id", fix="write a=64,b=65"
+            )
+        ids[token] = int(number)
+    return ids
+
+
 def shipped_programs() -> dict[str, Path]:
     """The programs that come with the package, by name."""
     package = Path(handcraft.__file__).parent

@@ -11,7 +11,7 @@ from handcraft.compiler.lower_rules import NORMED, PLAIN, Style, lower_rules
 from handcraft.errors import CompileError
 from handcraft.language import Program
 from handcraft.language.program import UncoveredError
-from handcraft.model import Model
+from handcraft.model import Model, published_shape
 from handcraft.weights import (
     Plan,
     Sizes,
@@ -36,6 +36,7 @@ def compile_program(
     positions: str = "auto",
     n_positions: int | None = None,
     sizes: Sizes = Sizes(),  # noqa: B008 - frozen
+    like: str | None = None,
 ) -> Compiled:
     """Compile rules, or circuits laid out by hand, to the weights of a transformer.
 
@@ -48,6 +49,8 @@ def compile_program(
         n_positions: how many positions the model has; by default the context of the program in
             ``block``, and 1024 or the context if larger in ``gpt2``.
         sizes: what is asked of the width and the heads.
+        like: the published GPT-2 whose width, heads and positions to take, such as ``gpt2-small``;
+            `save` then fills the rest of its shape.
 
     Returns:
         The model, together with every stage on the way to it. The same source gives the same bits.
@@ -62,6 +65,10 @@ def compile_program(
     """
     target = architecture_named(architecture) if isinstance(architecture, str) else architecture
     check_dtype(dtype)
+    if like is not None:
+        shape = published_shape(like)
+        sizes = Sizes(n_embd=shape.n_embd, n_head=shape.n_head)
+        n_positions = shape.n_positions
     if isinstance(source, Circuits):
         _check_positions(source, n_positions)
         plan = plan_model(source, target, sizes)

@@ -124,7 +124,7 @@ def lower_rules(program: Program, positions: str = "auto", style: Style = PLAIN)
 
     Args:
         program: the rules.
-        positions: the layout of positions: ``auto``, ``one-hot`` or ``binary``.
+        positions: the layout of positions: one of `POSITIONS`.
         style: how the architecture wants its logits.
 
     Raises:

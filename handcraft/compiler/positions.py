@@ -7,7 +7,7 @@ that, for the position itself and once more for every distance that a head looks
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from handcraft.circuits import (
     look_back,
     one_hot,
     signed_bits,
+    sinusoidal,
 )
 from handcraft.circuits.head import back_label
 from handcraft.errors import CompileError
@@ -106,22 +107,24 @@ class OneHotPositions:
 
 
 @dataclass(frozen=True)
-class BinaryPositions:
-    """Signed bits of the position and of every target of a look back, and a flag for every span.
+class CodedPositions:
+    """A code of the position and of every target of a look back, and a flag for every span.
 
     Args:
+        code: makes a subspace whose codewords meet each other less than themselves.
         context: the number of positions.
         distances: the distances that heads look back.
         spans: the sets of positions that anything asks for.
     """
 
+    code: Callable[[str, range], Subspace]
     context: int
     distances: tuple[int, ...]
     spans: tuple[Span, ...]
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """The bits of i, those of i - k clamped at 0 for each distance k, and the flags."""
+        """The code of i, that of i - k clamped at 0 for each distance k, and the flags."""
         positions = range(self.context)
         here = [embed_position(self._target(0))] if self.distances else []
         there = [
@@ -133,7 +136,7 @@ class BinaryPositions:
         return (*here, *there, *flags)
 
     def look_back(self, distance: int) -> Relation:
-        """The bits of the target here equal the bits of the position there."""
+        """The code of the target here equals the code of the position there."""
         label = back_label(distance)
         return equal(self._target(distance), self._target(0), label=label, picks_one=True)
 
@@ -143,10 +146,10 @@ class BinaryPositions:
 
     def _target(self, distance: int) -> Subspace:
         name = f"position - {distance}" if distance else "position"
-        return signed_bits(name, range(self.context))
+        return self.code(name, range(self.context))
 
 
-POSITIONS = ("auto", "one-hot", "binary")
+POSITIONS = ("auto", "one-hot", "binary", "sinusoidal")
 """The layouts of positions that a program can ask for."""
 
 ONE_HOT_UP_TO = 16
@@ -167,4 +170,5 @@ def choose_positions(
         )
     if layout == "one-hot" or (layout == "auto" and context <= ONE_HOT_UP_TO):
         return OneHotPositions(context)
-    return BinaryPositions(context, tuple(sorted(set(distances))), tuple(sorted(set(spans))))
+    code = sinusoidal if layout == "sinusoidal" else signed_bits
+    return CodedPositions(code, context, tuple(sorted(set(distances))), tuple(sorted(set(spans))))

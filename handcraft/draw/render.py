@@ -35,7 +35,7 @@ _SANS_SERIF = (
     "Arimo",
     "Verdana",
 )
-"""What to call the sans-serif font where an SVG asks for no font that is installed."""
+"""Fonts that stand in, the first that is installed, where an SVG asks for none that is."""
 
 
 def render(graph_source: str, format: Format) -> bytes:
@@ -114,7 +114,12 @@ def _pixels(svg: bytes) -> bytes:
         )
     try:
         png = resvg_py.svg_to_bytes(
-            svg_string=svg.decode(), sans_serif_family=font, dpi=_DPI, zoom=_PNG_SCALE
+            svg_string=svg.decode(),
+            sans_serif_family=font,
+            serif_family=font,
+            monospace_family=font,
+            dpi=_DPI,
+            zoom=_PNG_SCALE,
         )
     except ValueError as error:
         raise DrawError(

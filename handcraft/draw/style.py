@@ -53,6 +53,7 @@ BLOCK = {
     "color": "#cbd5e1",
     "fillcolor": "#f8fafc",
     "labeljust": "l",
+    "labelloc": "b",  # fewer lines leave a block than enter it, so that none crosses its title
     "margin": "14",
 }
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from handcraft.architecture import architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled
-from handcraft.errors import CheckpointError, HandcraftError
+from handcraft.errors import CheckpointError, HandcraftError, VocabularyError
 from handcraft.formats.circuits_record import circuits_from_record, circuits_to_record
 from handcraft.formats.folder import RECORD, check_target, whole_folder
 from handcraft.formats.tensor_file import read_tensors
 from handcraft.formats.writers import WRITERS, check_answers, check_format
 from handcraft.language import Program, parse_rules, write_rules
-from handcraft.model import Model, Shape
+from handcraft.model import Model, Shape, grow, published_shape
 from handcraft.origin import Origin
-from handcraft.vocabulary import Vocabulary
+from handcraft.vocabulary import Vocabulary, shorten
 from handcraft.weights import Layout, Placement
 
 VERSION = 1
@@ -44,13 +46,23 @@ class Checkpoint:
     origins: dict[str, dict[tuple[int, ...], tuple[str, ...]]] = field(repr=False)
 
 
-def save(compiled: Compiled, folder: str | Path, *, format: str | None = None) -> Path:
+def save(
+    compiled: Compiled,
+    folder: str | Path,
+    *,
+    format: str | None = None,
+    like: str | None = None,
+    token_ids: Mapping[str, int] | None = None,
+) -> Path:
     """Write a compiled model to a folder, whole or not at all, if it answers what it should.
 
     Args:
         compiled: what `compile_program` gave.
         folder: must be missing, empty, or an earlier output, which is then replaced.
         format: one of `FORMATS`; by default ``huggingface`` for gpt2, else ``safetensors``.
+        like: the published GPT-2 whose shape to fill, such as ``gpt2-small``; the program must be
+            compiled with its width and heads, as `compile_program(like=)` does.
+        token_ids: ids for tokens in that shape; tokens left out get the lowest free ones.
 
     Returns:
         The folder.
@@ -66,6 +78,8 @@ def save(compiled: Compiled, folder: str | Path, *, format: str | None = None) -
     target = Path(folder)
     check_target(target)
     report = check_answers(compiled)
+    if like is not None:
+        compiled = replace(compiled, model=fill(compiled, like, token_ids))
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
         (fresh / RECORD).write_text(_line_by_key(_record(compiled)), encoding="utf-8")
@@ -91,7 +105,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     record = _read_record(path)
     try:
         architecture = architecture_named(record["architecture"]["name"])
-        vocabulary = Vocabulary(record["vocabulary"])
+        vocabulary = Vocabulary(record["vocabulary"], ids=map(int, record["token_ids"]))
         shape = _read_shape(record["shape"], vocabulary)
         source = _read_source(record["source"])
         layout = tuple(dict(row) for row in record["layout"])
@@ -106,7 +120,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
             where=path / RECORD,
             fix="compile the program again",
         ) from error
-    if source.vocabulary != vocabulary or source.context > shape.n_positions:
+    if source.vocabulary.tokens != vocabulary.tokens or source.context > shape.n_positions:
         raise CheckpointError(
             f"{RECORD} describes a program of another vocabulary or context than its model",
             where=path / RECORD,
@@ -119,6 +133,38 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
 def is_checkpoint(folder: Path) -> bool:
     """Whether a folder looks like one that was written here."""
     return (folder / RECORD).is_file()
+
+
+def fill(compiled: Compiled, like: str, token_ids: Mapping[str, int] | None = None) -> Model:
+    """The model in the shape of a published GPT-2, the rest of which is 0.
+
+    Its tensors are made one at a time, when asked.
+
+    Args:
+        compiled: compiled with `like`.
+        like: such as ``gpt2-small``.
+        token_ids: ids for tokens; tokens left out get the lowest free ones.
+
+    Raises:
+        LayoutError: the program does not fit, or an id is outside the vocabulary or given twice.
+        VocabularyError: an id is given to an unknown token.
+    """
+    return grow(compiled.model, published_shape(like), _ids(compiled, token_ids))
+
+
+def _ids(compiled: Compiled, chosen: Mapping[str, int] | None) -> list[int]:
+    """The id of every token: the chosen one, or the lowest that is free."""
+    given = dict(chosen or {})
+    tokens = compiled.model.vocabulary.tokens
+    unknown = sorted(given.keys() - set(tokens))
+    if unknown:
+        raise VocabularyError(
+            f"an id is chosen for {unknown[0]!r}, which is not in the vocabulary",
+            fix=f"its tokens are: {shorten(tokens)}",
+        )
+    taken = set(given.values())
+    free = (number for number in count() if number not in taken)
+    return [given[token] if token in given else next(free) for token in tokens]
 
 
 def _record(compiled: Compiled) -> Record:
@@ -144,6 +190,7 @@ def _record(compiled: Compiled) -> Record:
             "n_inner": list(shape.n_inner),
         },
         "vocabulary": list(circuits.vocabulary.tokens),
+        "token_ids": list(model.vocabulary.numbers),
         "source": {"rules": write_rules(source)}
         if isinstance(source, Program)
         else {"circuits": circuits_to_record(source)},
@@ -235,8 +282,10 @@ def _read_shape(sizes: Record, vocabulary: Vocabulary) -> Shape:
         raise ValueError(f"n_inner {sizes['n_inner']}")
     if shape.n_embd % shape.n_head:
         raise ValueError(f"{shape.n_embd} dimensions do not make {shape.n_head} equal heads")
-    if shape.n_vocab < len(vocabulary):
-        raise ValueError(f"n_vocab {shape.n_vocab} for {len(vocabulary)} tokens")
+    if not 0 <= min(vocabulary.numbers) <= max(vocabulary.numbers) < shape.n_vocab:
+        raise ValueError(f"token ids up to {max(vocabulary.numbers)} for n_vocab {shape.n_vocab}")
+    if len(set(vocabulary.numbers)) != len(vocabulary):
+        raise ValueError("two tokens have the same id")
     return shape
 
 

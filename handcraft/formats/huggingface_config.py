@@ -63,6 +63,7 @@ class Config:
         n_layer: blocks.
         n_head: heads in each block.
         n_inner: hidden units in each block.
+        padding: the id that fills up batches and does nothing else; None where there is none.
     """
 
     architecture: Architecture
@@ -72,6 +73,7 @@ class Config:
     n_layer: int
     n_head: int
     n_inner: int
+    padding: int | None
 
     @property
     def shape(self) -> Shape:
@@ -94,22 +96,23 @@ def read_config(folder: Path) -> Config:
             where=folder,
             fix="name a folder that save_pretrained wrote",
         )
-    facts = _Facts(path, read_object(path))
-    if facts.found.get("model_type") != "gpt2":
+    found = read_object(path)
+    if found.get("model_type") != "gpt2":
         raise CheckpointError(
-            f"{CONFIG} is of a model of type {shown(facts.found.get('model_type'))}",
+            f"{CONFIG} is of a model of type {shown(found.get('model_type'))}",
             where=path,
             fix='only "gpt2" can be read',
         )
-    if facts.flag("add_cross_attention"):
-        facts.refuse("add_cross_attention is true", "only a model without cross-attention can be read")
-    facts.flag("reorder_and_upcast_attn")  # an order of rounding, not another function
+    facts = _Facts(path, found)
     n_embd, n_head = facts.size("n_embd"), facts.size("n_head")
-    if n_embd % n_head:
+    if not facts.problems and n_embd % n_head:
         facts.refuse(
             f"n_embd={n_embd} dimensions do not make n_head={n_head} equal heads",
             "n_embd must be a multiple of n_head",
         )
+    if facts.flag("add_cross_attention"):
+        facts.refuse("add_cross_attention is true", "only a model without cross-attention can be read")
+    facts.flag("reorder_and_upcast_attn")  # an order of rounding, not another function
     config = Config(
         replace(
             GPT2,
@@ -125,9 +128,17 @@ def read_config(folder: Path) -> Config:
         n_layer=facts.size("n_layer", least=0),
         n_head=n_head,
         n_inner=4 * n_embd if facts.value("n_inner") is None else facts.size("n_inner"),
+        padding=_padding(found),
     )
     raise_all(facts.problems)
     return config
+
+
+def _padding(found: Mapping[str, Any]) -> int | None:
+    """The id of the padding token, unless it has another part to play as well."""
+    padding, ends = found.get("pad_token_id"), found.get("eos_token_id")
+    others = [found.get("bos_token_id"), *(ends if isinstance(ends, list) else [ends])]
+    return padding if type(padding) is int and padding not in others else None
 
 
 class _Facts:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from handcraft.formats.shards import FLOATS, StoredTensor, find_tensors
 from handcraft.model import Model, Shape
 from handcraft.model.attention import Array
 from handcraft.vocabulary import shorten
+from handcraft.weights.emit import numpy_dtype
 
 HEAD = "lm_head.weight"
 
@@ -37,7 +37,8 @@ def read_huggingface(folder: Path) -> Model:
     Where tokenizer.json holds a WordLevel vocabulary that is split as handcraft splits, by characters
     or at blanks, without normalising and without added tokens around the text, the tokens have their
     names. Otherwise, as with the byte pairs of the published GPT-2, which are not built here, and for
-    every id without a name of its own, they are called ``#0``, ``#1``, ... by their ids.
+    every id without a name of its own, they are called ``#0``, ``#1``, ... by their ids. A last id that
+    only fills up batches, with an embedding of zeros, as handcraft writes it, is no token.
 
     Args:
         folder: the folder. Nothing outside it is read (but see `find_file` on the Hugging Face cache).
@@ -58,8 +59,10 @@ def read_huggingface(folder: Path) -> Model:
     _check_blocks(config, stored, folder)
     shape, architecture = config.shape, config.architecture
     _check_tensors(stored, shape, architecture, folder)
-    vocabulary = read_vocabulary(folder, shape.n_vocab)
-    return Model(architecture, shape, vocabulary, _read_tensors(stored, shape, architecture))
+    tensors = _read_tensors(stored, shape, architecture)
+    last_pads = 0 < shape.n_vocab - 1 == config.padding and not tensors["wte.weight"][-1].any()
+    vocabulary = read_vocabulary(folder, shape.n_vocab, last_pads=last_pads)
+    return Model(architecture, shape, vocabulary, tensors)
 
 
 def _by_plain_names(stored: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
@@ -99,14 +102,10 @@ def _check_tensors(
     missing = [name for name in expected if name not in stored]
     foreign = [shown(tensor.name) for name, tensor in stored.items() if name not in expected]
     if missing or foreign:
-        lacks = f"the files lack {shorten(missing, 3)}" if missing else ""
-        holds = (
-            f"the files hold {shorten(foreign, 3)}, which are no tensors of this model"
-            if foreign
-            else ""
-        )
+        lacks = [f"the files lack {shorten(missing, 3)}"] if missing else []
+        holds = [f"the files hold {shorten(foreign, 3)}, unknown to GPT-2"] if foreign else []
         raise CheckpointError(
-            ", and ".join(filter(None, (lacks, holds))),
+            ", and ".join(lacks + holds),
             where=folder,
             fix=f"take the weights that belong to this {CONFIG}",
         )
@@ -146,8 +145,7 @@ def _read_tensors(
     return tensors
 
 
-def _type_that_holds(dtypes: set[str]) -> np.dtype[Any]:
+def _type_that_holds(codes: set[str]) -> np.dtype[np.floating]:
     """The smallest type that holds every value of some types exactly."""
-    if len(dtypes) == 1:
-        return FLOATS[min(dtypes)]
-    return FLOATS["F64" if "F64" in dtypes else "F32"]
+    code = min(codes) if len(codes) == 1 else "F64" if "F64" in codes else "F32"
+    return numpy_dtype(FLOATS[code])

@@ -10,10 +10,11 @@ from handcraft.architecture import Activation, Architecture
 from handcraft.compiler import Compiled
 from handcraft.errors import CheckpointError
 from handcraft.formats.model_card import model_card
-from handcraft.formats.safetensors_file import ready, write_safetensors
+from handcraft.formats.safetensors_file import pending, write_safetensors
 from handcraft.formats.tokenizer_files import tokenizer_config, tokenizer_record
 from handcraft.model import Model, Shape
 from handcraft.verify import Report
+from handcraft.vocabulary import Vocabulary
 
 Record = dict[str, Any]
 
@@ -41,16 +42,32 @@ def write_huggingface(compiled: Compiled, report: Report, folder: Path) -> None:
     """
     model = compiled.model
     check_is_gpt2(model.architecture)
-    padding = len(model.vocabulary)
-    pad_token = compiled.plan.token_names[padding]
-    ids = {token: i for i, token in enumerate((*model.vocabulary.tokens, pad_token))}
+    vocabulary = model.vocabulary
+    padding = free_id(vocabulary, model.shape)
+    pad_token = compiled.plan.token_names[-1]
+    ids = {**dict(zip(vocabulary.tokens, vocabulary.numbers, strict=True)), pad_token: padding}
     write_json(folder / "config.json", config(model, padding))
     write_json(folder / "generation_config.json", generation_config(padding))
     write_json(folder / "tokenizer.json", tokenizer_record(model.vocabulary, ids, pad_token))
     write_json(folder / "tokenizer_config.json", tokenizer_config(model.shape.n_positions, pad_token))
-    tensors = ready({f"{PREFIX}{name}": tensor for name, tensor in model.tensors.items()})
-    write_safetensors(folder / "model.safetensors", tensors, METADATA)
+    write_safetensors(folder / "model.safetensors", pending(model, PREFIX), METADATA)
     (folder / "README.md").write_text(model_card(compiled, report), encoding="utf-8")
+
+
+def free_id(vocabulary: Vocabulary, shape: Shape) -> int:
+    """The highest id that no token has: the padding token's.
+
+    Raises:
+        CheckpointError: every id is taken.
+    """
+    taken = frozenset(vocabulary.numbers)
+    for number in reversed(range(shape.n_vocab)):
+        if number not in taken:
+            return number
+    raise CheckpointError(
+        f"all {shape.n_vocab} ids are taken, and one is needed for padding",
+        fix="leave one id to padding",
+    )
 
 
 METADATA = {"format": "pt", "origin": "handcraft: compiled from rules, not trained"}

@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
 
 import numpy as np
 
+from handcraft.model import Model
 from handcraft.model.attention import Array
 
 CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
@@ -71,9 +73,10 @@ def itemsize(dtype: str) -> int:
     return {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}[CODES[dtype]]
 
 
-def ready(tensors: Mapping[str, Array]) -> dict[str, Pending]:
-    """Tensors that are there already."""
+def pending(model: Model, prefix: str = "") -> dict[str, Pending]:
+    """The tensors of a model, each fetched when it is written."""
+    dtype = model.dtype.name
     return {
-        name: Pending(tensor.shape, tensor.dtype.name, lambda tensor=tensor: tensor)
-        for name, tensor in tensors.items()
+        f"{prefix}{name}": Pending(sizes, dtype, partial(model.tensors.__getitem__, name))
+        for name, sizes in model.shape.tensors(model.architecture).items()
     }

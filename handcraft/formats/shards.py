@@ -1,8 +1,8 @@
 """Tensors in a folder that somebody else filled: safetensors, in one file or in shards.
 
-No memory is set aside for a tensor before the header that declares it was held against the length of its
-file. The header is read here and not by the safetensors package, which has no bfloat16 for NumPy of its
-own and names no sizes when it refuses a file.
+No memory is set aside for a tensor before the header that declares it was held against the length of
+its file. The header is read here and not by the safetensors package, which has no bfloat16 for NumPy of
+its own and names no sizes when it refuses a file.
 """
 
 from __future__ import annotations
@@ -12,27 +12,22 @@ import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from handcraft.errors import CheckpointError
 from handcraft.formats.foreign_files import JSON_LIMIT, find_file, parse_object, read_object, shown
+from handcraft.formats.safetensors_file import CODES, itemsize
 from handcraft.model.attention import Array
 from handcraft.vocabulary import shorten
+from handcraft.weights.emit import numpy_dtype
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
-FLOATS: dict[str, np.dtype[Any]] = {
-    "F16": np.dtype(np.float16),
-    "BF16": np.dtype(ml_dtypes.bfloat16),
-    "F32": np.dtype(np.float32),
-    "F64": np.dtype(np.float64),
-}
-"""The types that are read, by their names in safetensors."""
+FLOATS = {code: dtype for dtype, code in CODES.items()}
+"""The types that are read: their names in safetensors, and in NumPy."""
 
 MOST_AXES = 8
 """More than any weight has; the product of very many sizes would take long to form."""
@@ -65,9 +60,8 @@ class StoredTensor:
             CheckpointError: the file cannot be read, or a value is not finite.
         """
         try:
-            flat = np.fromfile(
-                self.path, FLOATS[self.dtype], prod(self.shape), offset=self.begin
-            )  # [everything]
+            dtype = numpy_dtype(FLOATS[self.dtype])
+            flat = np.fromfile(self.path, dtype, prod(self.shape), offset=self.begin)
             values: Array = flat.reshape(self.shape)
         except (OSError, ValueError) as error:
             raise CheckpointError(
@@ -102,7 +96,8 @@ def find_tensors(folder: Path) -> dict[str, StoredTensor]:
         shard = find_file(folder, name)
         if shard is None:
             raise CheckpointError(
-                f"the shard {name} is missing, with {shown(min(listed))} and {len(listed) - 1} more tensors",
+                f"the shard {name} is missing, and {len(listed)} tensors with it, {shown(min(listed))} "
+                "among them",
                 where=index,
                 fix=f"put {name} into the folder",
             )
@@ -134,8 +129,8 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
                 raise ValueError(f"its header is {length} bytes long, and {JSON_LIMIT} are allowed")
             header = parse_object(file.read(length))
         header.pop("__metadata__", None)
-        tensors = [_stored(path, 8 + length, name, entry) for name, entry in header.items()]
         end = 8 + length
+        tensors = [_stored(path, end, size - end, name, entry) for name, entry in header.items()]
         for tensor in sorted(tensors, key=lambda tensor: (tensor.begin, tensor.end)):
             if tensor.begin != end:
                 raise ValueError(
@@ -154,8 +149,8 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
     return {tensor.name: tensor for tensor in tensors}
 
 
-def _stored(path: Path, data: int, name: str, entry: object) -> StoredTensor:
-    """What a header says of one tensor; `data` is the byte at which the first one begins."""
+def _stored(path: Path, data: int, room: int, name: str, entry: object) -> StoredTensor:
+    """What a header says of one tensor; the tensors begin at byte `data` and have `room` bytes."""
     match entry:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(begin), int(end)]}:
             pass
@@ -163,12 +158,15 @@ def _stored(path: Path, data: int, name: str, entry: object) -> StoredTensor:
             raise ValueError(f"the header describes {shown(name)} as {shown(entry)}")
     if len(shape) > MOST_AXES or not all(type(n) is int and 0 <= n < 2**63 for n in shape):
         raise ValueError(f"the header gives {shown(name)} the shape {shown(shape)}")
-    if not 0 <= begin <= end:
-        raise ValueError(f"the header puts {shown(name)} at the bytes {shown(begin)} to {shown(end)}")
-    if dtype in FLOATS and end - begin != prod(shape) * FLOATS[dtype].itemsize:
+    if not 0 <= begin <= end <= room:
         raise ValueError(
-            f"{shown(name)} of shape {shape} and type {dtype} takes {prod(shape) * FLOATS[dtype].itemsize} "
-            f"bytes, and the header gives it {shown(end - begin)}"
+            f"the header puts {shown(name)} at bytes {shown(begin)} to {shown(end)} of {room}"
+        )
+    needed = prod(shape) * itemsize(FLOATS[dtype]) if dtype in FLOATS else end - begin
+    if needed != end - begin:
+        raise ValueError(
+            f"{shown(name)} of shape {shape} and type {dtype} takes {needed} bytes, "
+            f"and the header gives it {end - begin}"
         )
     return StoredTensor(name, path, dtype, tuple(shape), data + begin, data + end)
 
@@ -194,7 +192,10 @@ def _names_by_shard(index: Path) -> dict[str, set[str]]:
 
 def _nothing_to_read(folder: Path) -> CheckpointError:
     """Why a folder without safetensors cannot be read."""
-    names = sorted(entry.name for entry in folder.iterdir())
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        return CheckpointError(f"{folder} cannot be read: {error}", where=folder)
     pickles = [name for name in names if name.endswith(PICKLES)]
     if pickles:
         return CheckpointError(

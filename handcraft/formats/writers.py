@@ -10,8 +10,8 @@ import numpy as np
 from handcraft.compiler import Compiled
 from handcraft.errors import CheckpointError, PrecisionError
 from handcraft.formats.huggingface_write import METADATA, write_huggingface
-from handcraft.formats.safetensors_file import ready, write_safetensors
-from handcraft.verify import Report, verify
+from handcraft.formats.safetensors_file import pending, write_safetensors
+from handcraft.verify import Report, check_facts, verify
 
 EVERY_UP_TO = 20_000
 """Up to how many contexts are all tried before anything is written."""
@@ -26,8 +26,10 @@ def check_answers(compiled: Compiled) -> Report:
     """Run the weights as they were cast, before anything is written.
 
     Raises:
-        PrecisionError: an answer is wrong; the message says after which context.
+        PrecisionError: a fact that the weights rest on does not hold, or an answer is wrong; the
+            message says after which context.
     """
+    check_facts(compiled)
     report = verify(compiled.model, compiled.source, every_up_to=EVERY_UP_TO, sample=SAMPLE)
     if not report.passed:
         failure = report.failures[0]
@@ -52,7 +54,7 @@ def check_format(name: str) -> None:
 
 def _write_safetensors(compiled: Compiled, report: Report, folder: Path) -> None:
     path = folder / "model.safetensors"
-    write_safetensors(path, ready(compiled.model.tensors), METADATA)
+    write_safetensors(path, pending(compiled.model), METADATA)
 
 
 def _write_npz(compiled: Compiled, report: Report, folder: Path) -> None:

@@ -4,6 +4,7 @@ from handcraft.model.activation import gelu_erf, gelu_tanh, relu
 from handcraft.model.attention import attend, causal_mask, merge_heads, softmax, split_heads
 from handcraft.model.cache import Cache
 from handcraft.model.generate import complete, generate
+from handcraft.model.grow import grow, published_shape
 from handcraft.model.model import Model
 from handcraft.model.norm import layer_norm
 from handcraft.model.shape import Shape
@@ -20,8 +21,10 @@ __all__ = [
     "gelu_erf",
     "gelu_tanh",
     "generate",
+    "grow",
     "layer_norm",
     "merge_heads",
+    "published_shape",
     "relu",
     "softmax",
     "split_heads",

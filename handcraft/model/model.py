@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +63,7 @@ class Model:
     @property
     def dtype(self) -> np.dtype[np.floating]:
         """The type of every tensor."""
-        return self.tensors["wte.weight"].dtype
+        return self.tensors["wpe.weight"].dtype
 
     @property
     def running_dtype(self) -> np.dtype[np.floating]:
@@ -72,7 +73,7 @@ class Model:
     @property
     def parameters(self) -> int:
         """The number of parameters; a tied unembedding counts once."""
-        return sum(tensor.size for tensor in self.tensors.values())
+        return sum(prod(sizes) for sizes in self.shape.tensors(self.architecture).values())
 
     @property
     def nonzero_parameters(self) -> int:
@@ -121,6 +122,16 @@ class Model:
 
         self._run(self._checked([ids], 0), None, keep)
         return Trace(tuple(self.vocabulary.tokens[i] for i in ids), values)
+
+    def watch(self, tokens: npt.ArrayLike, watch: Watch) -> Array:
+        """The logits at every position, with every intermediate shown on the way.
+
+        Args:
+            tokens: token ids, [batch, position].
+            watch: called with the name and the value of each; the names are those of `Trace`, the
+                values have a batch axis, and may change once it returns.
+        """
+        return self._run(self._checked(tokens, 0), None, watch)
 
     def empty_cache(self, batch: int = 1, positions: int | None = None) -> Cache:
         """A cache for `batch` rows and `positions`, by default as many as the model has."""
@@ -224,6 +235,28 @@ class Model:
         if self.dtype == self.running_dtype:
             return self.tensors
         return {name: tensor.astype(self.running_dtype) for name, tensor in self.tensors.items()}
+
+    @cached_property
+    def _program_first(self) -> npt.NDArray[np.int64]:
+        """All ids, those of the vocabulary first and in its order."""
+        own = self.vocabulary.numbers
+        others = np.setdiff1d(np.arange(self.shape.n_vocab), own)
+        return np.concatenate([np.array(own, dtype=np.int64), others])
+
+    def answer(self, contexts: npt.NDArray[np.int64], cache: Cache | None = None) -> Array:
+        """The logits at every position, with tokens counted as the vocabulary counts them.
+
+        Args:
+            contexts: places in the vocabulary, [batch, position], not ids.
+            cache: as in `forward`.
+
+        Returns:
+            [batch, position, n_vocab]: the tokens of the vocabulary in order, then all other ids.
+        """
+        if self.vocabulary.is_counted:
+            return self.forward(contexts, cache)
+        logits = self.forward(self._program_first[contexts], cache)
+        return logits[..., self._program_first]
 
     def _linear(self, name: str, x: Array) -> Array:
         """[.., in] @ [in, out] + [out]."""

@@ -50,9 +50,11 @@ def masked_softmax(scores: Array, hidden: Flags) -> Array:
             f"a mask of shape {np.shape(hidden)} over scores of shape {scores.shape}",
             fix="give the mask as [destination, source], or with the axes of the scores before",
         ) from None
-    blind = covered.all(axis=-1, keepdims=True)  # [.., destination, 1]
-    seen = np.where(blind, 0.0, np.where(covered, -np.inf, scores)).astype(scores.dtype)
-    pattern: Array = np.where(covered, 0.0, softmax(seen)).astype(scores.dtype)
+    seen = _floating(scores).copy()
+    seen[covered] = -np.inf
+    seen[covered.all(axis=-1)] = 0.0  # so that softmax has an answer, which is then thrown away
+    pattern = softmax(seen)
+    pattern[covered] = 0.0
     return pattern
 
 
@@ -80,7 +82,8 @@ def self_attend(
         ModelError: the shapes do not fit.
     """
     _check_matrices(x, w_q, w_k, w_v)
-    queries, keys, values = x @ w_q, x @ w_k, x @ w_v  # [.., position, d_in] @ [d_in, d]
+    # [.., position, d_in] @ [d_in, d] -> [.., position, d]
+    queries, keys, values = (_floating(x @ matrix) for matrix in (w_q, w_k, w_v))
     scale = 1 / sqrt(w_q.shape[-1])
     if valid is None:
         return attend(queries, keys, values, scale=scale, causal=causal)
@@ -151,7 +154,8 @@ def attend_split(
             fix="use a number of heads that divides both",
         )
     # [batch, position, d_in] @ [d_in, n_head * d] -> [batch, head, position, d]
-    queries, keys, values = (split_heads(x @ matrix, n_head) for matrix in (w_q, w_k, w_v))
+    projected = (_floating(x @ matrix) for matrix in (w_q, w_k, w_v))
+    queries, keys, values = (split_heads(part, n_head) for part in projected)
     scale = 1 / sqrt(widths[0] // n_head)
     _, _, out = attend(queries, keys, values, scale=scale, causal=causal)
     return merge_heads(out)  # [batch, head, position, d_v] -> [batch, position, n_head * d_v]
@@ -205,6 +209,11 @@ def position_ids(valid: Flags) -> npt.NDArray[np.int64]:
     """
     counted = np.cumsum(valid, axis=-1, dtype=np.int64)
     return np.maximum(counted - 1, 0)
+
+
+def _floating(x: Array) -> Array:
+    """`x`, as floats where it holds integers: a scale of 1/sqrt(2) would be 0 among them."""
+    return x if np.issubdtype(x.dtype, np.floating) else x.astype(np.float64)
 
 
 def _check_matrices(x: Array, w_q: Array, w_k: Array, w_v: Array) -> None:

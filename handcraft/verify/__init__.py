@@ -1,15 +1,19 @@
 """Proof by trying: every context of a model against what its program means."""
 
 from handcraft.verify.contexts import count_contexts, every_context, longer_contexts, random_contexts
+from handcraft.verify.facts import Facts, check_facts, measure_facts
 from handcraft.verify.verify import Failure, Report, logit_margins, verify
 
 __all__ = [
+    "Facts",
     "Failure",
     "Report",
+    "check_facts",
     "count_contexts",
     "every_context",
     "logit_margins",
     "longer_contexts",
+    "measure_facts",
     "random_contexts",
     "verify",
 ]

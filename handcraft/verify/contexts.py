@@ -57,7 +57,7 @@ def _extend(model: Model, prefixes: Ids, cache: Cache, rows: int, longest: int) 
         tokens = np.tile(np.arange(size), len(chunk))[:, None]  # [rows * size, 1]
         contexts = np.hstack([chunk.repeat(size, axis=0), tokens])
         longer = cache.rows(start, start + rows).repeat(size, room=1)
-        yield Batch(contexts, model.forward(tokens, longer)[:, -1])
+        yield Batch(contexts, model.answer(tokens, longer)[:, -1])
         if contexts.shape[1] < longest:
             yield from _extend(model, contexts, longer, rows, longest)
 
@@ -70,7 +70,7 @@ def random_contexts(model: Model, count: int, seed: int, longest: int) -> Iterat
         for start in range(0, int(number), SAMPLE_ROWS):
             rows = min(SAMPLE_ROWS, int(number) - start)
             contexts = random.integers(0, len(model.vocabulary), size=(rows, int(length)))
-            yield Batch(contexts, model.forward(contexts)[:, -1])
+            yield Batch(contexts, model.answer(contexts)[:, -1])
 
 
 def longer_contexts(model: Model, texts: int, seed: int, shortest: int) -> Iterator[Batch]:
@@ -81,6 +81,6 @@ def longer_contexts(model: Model, texts: int, seed: int, shortest: int) -> Itera
     random = np.random.default_rng(seed)
     size = (texts, model.shape.n_positions)
     contexts = random.integers(0, len(model.vocabulary), size=size)
-    logits = model.forward(contexts)  # [text, position, n_vocab]
+    logits = model.answer(contexts)  # [text, position, n_vocab]
     for length in range(shortest, size[1] + 1):
         yield Batch(contexts[:, :length], logits[:, length - 1])

@@ -154,4 +154,6 @@ def _is_copy(linear: LinearMap) -> bool:
 
 
 def _common(lengths: list[Plain]) -> Plain | None:
-    return lengths[0] if len(set(lengths)) == 1 else None
+    """The length that all share, but for what cosines and sines lose in float64."""
+    low, high = min(lengths), max(lengths)
+    return low if low == high or (high - low) * 10**12 < high else None

@@ -79,7 +79,12 @@ def test_signed_bits_that_are_equal_attend_to_one_position(context, distance):
 def test_equal_tokens_share_attention():
     rows = pattern(equal(TOKEN, TOKEN, label="same"), [], "abaa")
     third = Fraction(1, 3)
-    assert rows == [[1, 0, 0, 0], [0, 1, 0, 0], [Fraction(1, 2), 0, Fraction(1, 2), 0], [third, 0, third, third]]
+    assert rows == [
+        [1, 0, 0, 0],
+        [0, 1, 0, 0],
+        [Fraction(1, 2), 0, Fraction(1, 2), 0],
+        [third, 0, third, third],
+    ]
 
 
 def test_a_relation_that_compares_nothing_attends_to_everything_before():
@@ -129,7 +134,11 @@ def test_the_gap_is_the_smallest_difference_from_the_best_score(relation):
     ("make", "error", "message"),
     [
         (lambda: window(one_hot_position(3), 0), CircuitError, "a window of 0 positions"),
-        (lambda: window(signed_bits("position", range(3)), 2), EncodingError, "signed bits, not one-hot"),
+        (
+            lambda: window(signed_bits("position", range(3)), 2),
+            EncodingError,
+            "signed bits, not one-hot",
+        ),
         (lambda: look_back(one_hot_position(3), -1), CircuitError, "looking -1 back"),
         (lambda: look_back(SCRATCH, 1), EncodingError, "`scratch` is held as scalar"),
         (

@@ -80,9 +80,9 @@ def test_a_context_that_is_no_positive_integer_is_refused(context):
 def test_a_table_has_a_row_for_each_token_and_position():
     with pytest.raises(CircuitError, match="the table of `position` has 3 rows for 4 positions"):
         circuits(context=4)
+    tokens = one_hot("token", "abc")
+    tables = [embed_token(tokens), embed_token(LOST)]
     with pytest.raises(CircuitError, match="the table of `lost` has 2 rows for 3 tokens"):
-        tokens = one_hot("token", "abc")
-        tables = [embed_token(tokens), embed_token(LOST)]
         circuits(vocabulary="abc", embedding=tables, unembedding=tokens)
 
 
@@ -112,8 +112,12 @@ def test_what_reads_outside_the_stream_is_named(block):
 
 
 def test_a_head_writes_only_from_what_it_carries():
-    wrong = head([value_map(TOKEN, {"a": 1}, into=SCRATCH)], [project(scalar("x"), into=TOKEN, numbers={"a": 1})])
-    with pytest.raises(CircuitError, match="`reader` of block 1 writes from `x`, which it does not carry"):
+    wrong = head(
+        [value_map(TOKEN, {"a": 1}, into=SCRATCH)], [project(scalar("x"), into=TOKEN, numbers={"a": 1})]
+    )
+    with pytest.raises(
+        CircuitError, match="`reader` of block 1 writes from `x`, which it does not carry"
+    ):
         circuits(Block(), Block(heads=(wrong,)))
 
 

@@ -91,7 +91,9 @@ def test_a_shared_highest_score_gives_exact_shares_and_not_floats():
 def test_heads_read_the_stream_as_it_enters_the_block():
     other = one_hot("other", "ab")
     first = Head("first", look_back(POSITION, 1), (copy(TOKEN, other),), (copy(other, other),))
-    second = Head("second", look_back(POSITION, 0), (copy(other, other),), (copy(other, TOKEN, times=9),))
+    second = Head(
+        "second", look_back(POSITION, 0), (copy(other, other),), (copy(other, TOKEN, times=9),)
+    )
     together = circuits(Block(heads=(first, second)))
     one_by_one = circuits(Block(heads=(first,)), Block(heads=(second,)))
     assert logits(together, "ab") == [[1, 0], [0, 1]]

@@ -1,0 +1,241 @@
+"""A model as the state dict of the GPT that a widely read book builds from scratch in PyTorch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.errors import CheckpointError
+from handcraft.model import Model, Shape
+from handcraft.model.attention import Array
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+
+NORM_EPSILON = 1e-5
+"""What the book's LayerNorm adds to the variance."""
+
+TYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+"""The types of weights, by their names in safetensors."""
+
+MOST_GROWTH = 64
+"""How many times as large the terms of a query may become where its bias moves into a shift."""
+
+Wide = npt.NDArray[np.float64]
+
+
+def write_book(model: Model, folder: Path) -> None:
+    """Write a model as ``model.safetensors`` and ``config.json`` for the book's ``GPTModel``.
+
+    Its matrices are `nn.Linear`'s, [out, in]; query, key and value have one each and no bias; the head
+    is not tied, so that a tied one is written a second time; the causal masks are part of the state;
+    the MLP is four times as wide as the stream, so that a narrower one is filled up with zeros.
+
+    A bias of query, key or value goes where it changes nothing, to the precision in which the model
+    runs. The key's adds the same to all scores of a query, and softmax does not see it. The value's
+    passes through attention as it is, as a pattern sums to 1, and joins the bias of the projection. The
+    query's is put into the shift of the LayerNorm before, where some shift makes the query's matrix
+    yield it; what the shift makes of key and value is a bias of theirs and treated like one.
+
+    Args:
+        model: what to write; its tensors are read one at a time.
+        folder: where; it exists.
+
+    Raises:
+        CheckpointError: the book's model computes something else, or a bias has nowhere to go.
+    """
+    path = folder / WEIGHTS
+    _check_model(model, path)
+    make = _makers(model, path)
+    tensors = {
+        name: Pending(sizes, model.dtype.name, make[name])
+        for name, sizes in book_shapes(model.shape).items()
+    }
+    write_safetensors(path, tensors, {"format": "pt"})
+    (folder / CONFIG).write_text(json.dumps(_config(model.shape), indent=2) + "\n", encoding="utf-8")
+
+
+def book_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
+    """The name and the shape of everything in the state dict of a book model, in order.
+
+    All are parameters except ``att.mask``.
+
+    >>> book_shapes(Shape(50257, 1024, 768, 12, (3072,)))["out_head.weight"]
+    (50257, 768)
+    """
+    d, length = shape.n_embd, shape.n_positions
+    shapes: dict[str, tuple[int, ...]] = {
+        "tok_emb.weight": (shape.n_vocab, d),
+        "pos_emb.weight": (length, d),
+    }
+    for layer in range(shape.n_layer):
+        block = f"trf_blocks.{layer}"
+        shapes |= {
+            f"{block}.att.W_query.weight": (d, d),
+            f"{block}.att.W_key.weight": (d, d),
+            f"{block}.att.W_value.weight": (d, d),
+            f"{block}.att.out_proj.weight": (d, d),
+            f"{block}.att.out_proj.bias": (d,),
+            f"{block}.att.mask": (length, length),
+            f"{block}.ff.layers.0.weight": (4 * d, d),
+            f"{block}.ff.layers.0.bias": (4 * d,),
+            f"{block}.ff.layers.2.weight": (d, 4 * d),
+            f"{block}.ff.layers.2.bias": (d,),
+            f"{block}.norm1.scale": (d,),
+            f"{block}.norm1.shift": (d,),
+            f"{block}.norm2.scale": (d,),
+            f"{block}.norm2.shift": (d,),
+        }
+    return shapes | {
+        "final_norm.scale": (d,),
+        "final_norm.shift": (d,),
+        "out_head.weight": (shape.n_vocab, d),
+    }
+
+
+def _config(shape: Shape) -> dict[str, Any]:
+    return {
+        "vocab_size": shape.n_vocab,
+        "context_length": shape.n_positions,
+        "emb_dim": shape.n_embd,
+        "n_heads": shape.n_head,
+        "n_layers": shape.n_layer,
+        "drop_rate": 0.0,
+        "qkv_bias": False,
+    }
+
+
+def _check_model(model: Model, path: Path) -> None:
+    """Raise unless the book's model computes what this one does, biases aside."""
+    architecture, shape = model.architecture, model.shape
+    reasons = []
+    if architecture.norm != "layer":
+        reasons.append("the model has no LayerNorm")
+    elif architecture.norm_epsilon != NORM_EPSILON:
+        reasons.append(f"its LayerNorm adds {architecture.norm_epsilon}, not {NORM_EPSILON}")
+    if architecture.activation != "gelu_tanh":
+        reasons.append(f"its activation is {architecture.activation}, not gelu_tanh")
+    if not architecture.causal:
+        reasons.append("its attention is not causal")
+    if not architecture.scales_scores or architecture.scales_by_layer:
+        reasons.append("its scores are not scaled by 1/sqrt(head_dim)")
+    odd = [inner for inner in shape.n_inner if not 0 < inner <= 4 * shape.n_embd]
+    if odd:
+        reasons.append(f"an MLP has {odd[0]} hidden units, not from 1 to {4 * shape.n_embd}")
+    if reasons:
+        raise CheckpointError(
+            f"the book's GPT is another architecture than `{architecture.name}`: {'; '.join(reasons)}",
+            where=path,
+            fix="compile for the architecture gpt2, or write ONNX",
+        )
+
+
+def _makers(model: Model, path: Path) -> dict[str, Callable[[], Array]]:
+    """For everything in the state dict, what makes it when its turn comes."""
+    tensors, shape = model.tensors, model.shape
+
+    def plain(name: str) -> Callable[[], Array]:
+        return lambda: tensors[name]
+
+    def turned(name: str, third: int | None = None) -> Callable[[], Array]:
+        """Of c_attn only a third: 0 the query's, 1 the key's, 2 the value's."""
+        columns = slice(None) if third is None else slice(third * d, (third + 1) * d)
+        return lambda: tensors[name][:, columns].T
+
+    def filled(name: str) -> Callable[[], Array]:
+        """The MLP's hidden units, and as many more as the book's has, with zeros."""
+
+        def make() -> Array:
+            tensor = tensors[name]
+            sizes = tuple(4 * d if is_hidden else d for is_hidden in hidden_axes[name])
+
+    raise NotImplementedError
+
+
+def _without_bias(model: Model, layer: int, path: Path) -> tuple[Array, Array]:
+    """The shift of the first LayerNorm and the bias of the projection, with c_attn's bias in them.
+
+    With x the input of LayerNorm's last step, s its shift and m what is added to it:
+
+        query:  (x + s) W_q + b_q  =  (x + s + m) W_q          for every x, if  m W_q = b_q
+        key:    (x + s) W_k + b_k  =  (x + s + m) W_k + c      c adds q.c to all scores of q: dropped
+        value:  (x + s) W_v + b_v  =  (x + s + m) W_v + b_v - m W_v
+        output: pattern (v + b) W_o + b_o  =  pattern v W_o + (b W_o + b_o)       a pattern sums to 1
+    """
+    block = f"h.{layer}"
+    shift = model.tensors[f"{block}.ln_1.bias"]
+    projection_bias = model.tensors[f"{block}.attn.c_proj.bias"]
+    bias = model.tensors[f"{block}.attn.c_attn.bias"]
+    if not bias.any():
+        return shift, projection_bias
+    W_q, _, W_v = np.split(model.tensors[f"{block}.attn.c_attn.weight"].astype(np.float64), 3, axis=1)
+    b_q, _, b_v = np.split(bias.astype(np.float64), 3)
+    where = f"{block}.attn.c_attn.bias, for {path}"
+    if b_q.any():
+        shift = _shift_for(model, layer, W_q, b_q, where)
+        moved = shift.astype(np.float64) - model.tensors[f"{block}.ln_1.bias"].astype(np.float64)
+        b_v = b_v - moved @ W_v
+    W_o = model.tensors[f"{block}.attn.c_proj.weight"].astype(np.float64)
+    exact = projection_bias.astype(np.float64) + b_v @ W_o
+    stored = exact.astype(model.dtype)
+    size = np.abs(projection_bias.astype(np.float64)) + np.abs(b_v) @ np.abs(W_o)
+    if not _is_close(stored.astype(np.float64), exact, size, model):
+        raise CheckpointError(
+            f"{model.dtype.name} does not hold the bias of the value behind the projection: "
+            f"{_worst(stored.astype(np.float64), exact)}",
+            where=where,
+            fix="compile with float32, or write the format huggingface, which has this bias",
+        )
+    return shift, stored
+
+
+def _shift_for(model: Model, layer: int, W_q: Wide, b_q: Wide, where: str) -> Array:
+    """The shift of the first LayerNorm that makes the query's matrix yield the query's bias.
+
+    Raises:
+        CheckpointError: there is none, or the dtype does not hold it.
+    """
+    gain, shift = (model.tensors[f"h.{layer}.ln_1.{kind}"] for kind in ("weight", "bias"))
+    wide = shift.astype(np.float64)
+    added = np.linalg.lstsq(W_q.T, b_q, rcond=None)[0]  # the shortest m with m W_q nearest to b_q
+    stored: Array = (wide + added).astype(model.dtype)
+    reached = (stored.astype(np.float64) - wide) @ W_q
+    before = _size(gain, shift, W_q) + np.abs(b_q)
+    size = before + _size(gain, stored, W_q)
+    lost = None
+    if not _is_close(added @ W_q, b_q, size, model):
+        lost = f"no shift of the LayerNorm before them comes to the model's: {_worst(added @ W_q, b_q)}"
+    elif not _is_close(reached, b_q, size, model):
+        lost = f"{model.dtype.name} does not hold the shift that comes to it: {_worst(reached, b_q)}"
+    elif (size > MOST_GROWTH * before).any():
+        lost = f"the shift that comes to it, of up to {np.abs(added).max():.6g}, would cost precision"
+    if lost:
+        raise CheckpointError(
+            f"the book's queries have no bias, and {lost}",
+            where=where,
+            fix="write the format huggingface, which has this bias",
+        )
+    return stored
+
+
+def _size(gain: Array, shift: Array, matrix: Wide) -> Wide:
+    """About how large the terms are that a matrix behind LayerNorm adds up."""
+    terms = np.abs(gain.astype(np.float64)) + np.abs(shift.astype(np.float64))
+    return np.asarray(terms @ np.abs(matrix))
+
+
+def _is_close(found: Wide, wanted: Wide, size: Wide, model: Model) -> bool:
+    """Whether numbers differ by no more than the forward pass itself rounds sums of that size."""
+    room = 4 * float(np.finfo(model.running_dtype).eps) * size
+    return bool((np.abs(found - wanted) <= room).all())
+
+
+def _worst(found: Wide, wanted: Wide) -> str:
+    place = int(np.abs(found - wanted).argmax())
+    return f"{found[place]:.6g} instead of {wanted[place]:.6g} at {place}"

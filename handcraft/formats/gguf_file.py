@@ -1,0 +1,263 @@
+"""A model as a GGUF file, which llama.cpp and what is built on it read."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import closing
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handcraft.errors import CheckpointError, HandcraftWarning
+from handcraft.formats.safetensors_file import itemsize
+from handcraft.model import Model
+from handcraft.vocabulary import Vocabulary
+from handcraft.weights import PADDING
+
+FILE = "model.gguf"
+"""The one file, tokenizer included."""
+
+NAMES = {
+    "wte": "token_embd",
+    "wpe": "position_embd",
+    "ln_f": "output_norm",
+    "lm_head": "output",
+    "ln_1": "attn_norm",
+    "attn.c_attn": "attn_qkv",
+    "attn.c_proj": "attn_output",
+    "ln_2": "ffn_norm",
+    "mlp.c_fc": "ffn_up",
+    "mlp.c_proj": "ffn_down",
+}
+"""What llama.cpp calls the parts of a GPT-2; those of a block stand under ``blk.{i}``."""
+
+MATRIX_TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+"""The types of matrices, by their names in GGUF; norms, biases and positions are always F32."""
+
+FILE_TYPE = {"float32": "ALL_F32", "float16": "MOSTLY_F16", "bfloat16": "MOSTLY_BF16"}
+"""What the file as a whole is said to hold."""
+
+NO_MERGE = "<none> <none>"
+"""A merge of two pieces that no text has: the list of merges must be there, and cannot be empty."""
+
+DEFAULT_END = 11
+"""The token that llama.cpp takes for the end of a text when none is named, if there are so many."""
+
+
+def write_gguf(model: Model, folder: Path) -> None:
+    """Write a model as a GGUF file of the architecture ``gpt2``, with its own tokenizer.
+
+    Matrices keep their type, transposed to [out, in]. Norms, biases and the position embedding are
+    float32, as llama.cpp wants them.
+
+    The tokenizer is GPT-2's with the vocabulary in the place of its own. Text over a vocabulary of
+    characters becomes exactly its tokens: none is ever merged, and the bytes of one that has several in
+    UTF-8 are merged to it alone. Words are user-defined tokens, which llama.cpp looks for in the text
+    before all else, the longest first: words with blanks between them become exactly their tokens, and
+    the blanks nothing. The text of answers has no blanks between words. What is not in the vocabulary
+    is dropped without notice, and a word is also found within a longer, unknown one.
+
+    Ids that no token has are named ``<unused...>``, the highest ``<pad>``. llama.cpp must have a token
+    that ends a text, and it is this one, which is never the answer.
+
+    Beyond n_positions there is nothing to read: llama.cpp rounds the length it makes room for up to a
+    multiple of 256, and a text that outgrows the model there ends the process.
+
+    Args:
+        model: what to write.
+        folder: where; it exists.
+
+    Raises:
+        CheckpointError: the model is not one that llama.cpp computes as a GPT-2, its type is float64,
+            or the gguf package is missing.
+
+    Warns:
+        HandcraftWarning: every id has a token, so that llama.cpp ends a text at one that may be an
+            answer.
+    """
+    path = folder / FILE
+    _check_model(model, path)
+    gguf = _import_gguf(path)
+    stored = _stored_tensors(model)
+    with closing(gguf.GGUFWriter(path, "gpt2")) as writer:
+        _add_facts(writer, gguf, model)
+        _add_tokenizer(writer, gguf, model.vocabulary, model.shape.n_vocab)
+        for tensor in stored:
+            kind = gguf.GGMLQuantizationType[MATRIX_TYPES[tensor.dtype]]
+            size = prod(tensor.shape) * itemsize(tensor.dtype)
+            writer.add_tensor_info(tensor.name, tensor.shape, np.dtype(np.uint16), size, kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for tensor in stored:
+            writer.write_tensor_data(tensor.read(model))
+
+
+def _import_gguf(path: Path) -> Any:
+    try:
+        import gguf  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        raise CheckpointError(
+            "writing GGUF needs the gguf package, which is not installed",
+            where=path,
+            fix="pip install 'handcraft[gguf]'",
+        ) from None
+    return gguf
+
+
+def _check_model(model: Model, path: Path) -> None:
+    """Raise unless llama.cpp's GPT-2 computes what the model does."""
+    architecture, inner = model.architecture, sorted(set(model.shape.n_inner))
+    reasons = []
+    if architecture.norm != "layer":
+        reasons.append("the model has no LayerNorm")
+    if architecture.activation != "gelu_tanh":
+        reasons.append(f"its activation is {architecture.activation}, not gelu_tanh")
+    if not architecture.causal:
+        reasons.append("its attention is not causal")
+    if not architecture.scales_scores or architecture.scales_by_layer:
+        reasons.append("its scores are not scaled by 1/sqrt(head_dim)")
+    if len(inner) != 1 or inner == [0]:
+        reasons.append(
+            f"its MLPs have {' and '.join(map(str, inner)) or 'no'} hidden units, not one size"
+        )
+    if reasons:
+        raise CheckpointError(
+            f"GGUF's GPT-2 is another architecture than `{architecture.name}`: {'; '.join(reasons)}",
+            where=path,
+            fix="compile for the architecture gpt2, or write ONNX",
+        )
+    if model.dtype.name not in MATRIX_TYPES:
+        raise CheckpointError(
+            f"the weights are {model.dtype.name}, and llama.cpp computes in float32 at most",
+            where=path,
+            fix=f"compile with one of: {', '.join(MATRIX_TYPES)}",
+        )
+
+
+def _add_facts(writer: Any, gguf: Any, model: Model) -> None:
+    shape = model.shape
+    writer.add_type(gguf.GGUFType.MODEL)
+    writer.add_block_count(shape.n_layer)
+    writer.add_context_length(shape.n_positions)
+    writer.add_embedding_length(shape.n_embd)
+    writer.add_feed_forward_length(shape.n_inner[0])
+    writer.add_head_count(shape.n_head)
+    writer.add_layer_norm_eps(model.architecture.norm_epsilon)
+    writer.add_file_type(int(gguf.LlamaFileType[FILE_TYPE[model.dtype.name]]))
+
+
+def _add_tokenizer(writer: Any, gguf: Any, vocabulary: Vocabulary, n_vocab: int) -> None:
+    kinds = gguf.TokenType
+    names = dict(zip(vocabulary.numbers, vocabulary.tokens, strict=True))
+    padding = max((number for number in range(n_vocab) if number not in names), default=None)
+    tokens, types = [], []
+    for number in range(n_vocab):
+        if number in names:
+            tokens.append(_in_bytes(names[number]) if vocabulary.is_characters else names[number])
+            types.append(int(kinds.NORMAL if vocabulary.is_characters else kinds.USER_DEFINED))
+        else:
+            name = PADDING if number == padding else f"<unused{number}>"
+            tokens.append(_unlike(name, vocabulary))
+            types.append(int(kinds.CONTROL if number == padding else kinds.UNUSED))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_token_merges(_merges(vocabulary) or [NO_MERGE])
+    if padding is not None:
+        writer.add_bos_token_id(padding)
+        writer.add_eos_token_id(padding)
+        writer.add_pad_token_id(padding)
+    elif n_vocab > DEFAULT_END:
+        warnings.warn(
+            HandcraftWarning(
+                f"llama.cpp will end a text at the token {names[DEFAULT_END]!r}: it takes the id "
+                f"{DEFAULT_END} for the end where no id is free to be one"
+            ),
+            stacklevel=3,
+        )
+    writer.add_add_bos_token(False)
+    writer.add_add_eos_token(False)
+    writer.add_add_space_prefix(False)
+
+
+def _unlike(name: str, vocabulary: Vocabulary) -> str:
+    """A name that no token has."""
+    while name in vocabulary:
+        name += "_"
+    return name
+
+
+def _merges(vocabulary: Vocabulary) -> list[str]:
+    """The merges that make every character of several bytes one token, byte after byte.
+
+    Words need none. The left piece of each begins with the first byte of a character and the right one is a later byte,
+    so that no two characters are ever merged.
+    """
+    if not vocabulary.is_characters:
+        return []
+    merges: dict[str, None] = {}  # in order
+    for token in map(_in_bytes, vocabulary.tokens):
+        for length in range(1, len(token)):
+            merges[f"{token[:length]} {token[length]}"] = None
+    return list(merges)
+
+
+def _in_bytes(text: str) -> str:
+    """Text as GPT-2's tokenizer writes it: one printable character for each byte of its UTF-8."""
+    return "".join(_byte_letters()[byte] for byte in text.encode())
+
+
+def _byte_letters() -> list[str]:
+    """Bytes that print stand for themselves; the others are numbered from 256 on."""
+    prints = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), 256)}
+    others = (byte for byte in range(256) if byte not in prints)
+    moved = {byte: 256 + place for place, byte in enumerate(others)}
+    return [chr(moved.get(byte, byte)) for byte in range(256)]
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A tensor as the file holds it.
+
+    Args:
+        name: in llama.cpp.
+        source: its name in the model.
+        shape: as NumPy counts axes; the file lists them the other way round.
+        dtype: the name of its type.
+        is_turned: whether the model holds it transposed.
+    """
+
+    name: str
+    source: str
+    shape: tuple[int, ...]
+    dtype: str
+    is_turned: bool
+
+    def read(self, model: Model) -> np.ndarray[Any, Any]:
+        """Its numbers in order, bfloat16 in the guise of a type that NumPy itself has."""
+        values = model.tensors[self.source]
+        if self.dtype != values.dtype.name:
+            values = values.astype(self.dtype)
+        ordered = np.ascontiguousarray(values.T if self.is_turned else values)
+        return ordered.view(np.uint16) if self.dtype == "bfloat16" else ordered
+
+
+def _stored_tensors(model: Model) -> list[_Stored]:
+    """Every tensor of the file, in order; none is read yet."""
+    found = []
+    for source, sizes in model.shape.tensors(model.architecture).items():
+        part, _, kind = source.rpartition(".")
+        prefix = ""
+        if part.startswith("h."):
+            _, layer, part = part.split(".", 2)
+            prefix = f"blk.{layer}."
+        is_turned = len(sizes) == 2 and bool(prefix)  # embeddings and the head are rows already
+        dtype = "float32" if len(sizes) == 1 or part == "wpe" else model.dtype.name
+        shape = sizes[::-1] if is_turned else sizes
+        found.append(_Stored(f"{prefix}{NAMES[part]}.{kind}", source, shape, dtype, is_turned))
+    return found

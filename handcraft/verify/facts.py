@@ -1,0 +1,219 @@
+"""The facts that a GPT-2 written by hand rests on, measured on its finished tensors.
+
+LayerNorm is undone by a static gain: so the mean must be 0 and the sum of squares the planned one.
+Attention is hard: so the best score must lead by a gap that softmax cannot see across. GELU is a
+threshold: so every pre-activation must be far from 0. float16 ends at 65504: so nothing may be larger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import inf
+
+import numpy as np
+
+from handcraft.compiler import Compiled
+from handcraft.errors import HandcraftError, PrecisionError, raise_all
+from handcraft.model.attention import Array
+from handcraft.verify.contexts import Ids, count_contexts
+from handcraft.weights.emit import UNDERFLOW
+
+LARGEST_FLOAT16 = 65504.0
+
+NEAREST_TO_ZERO = 10.0
+"""How far from 0 a pre-activation must be: GELU is straight there in every dtype, and in runtimes that
+tabulate it in half precision within |x| < 10."""
+
+NORM_TOLERANCE = 1e-3
+"""By what part of it the scale of a norm that is read may be off. A quarter of a unit decides a neuron,
+and no neuron sums more than some tens of units."""
+
+MEAN_TOLERANCE = 1e-5
+"""How far from 0, in parts of the standard deviation, a mean may be."""
+
+EVERY_UP_TO = 4096
+"""With at most so many texts of the program's length, all of them are run."""
+
+SAMPLE = 256
+"""Otherwise so many random ones are."""
+
+
+@dataclass
+class Facts:
+    """What was measured, each at its worst.
+
+    Args:
+        mean: for each LayerNorm, the largest mean of its input, in standard deviations.
+        sum_of_squares: for each LayerNorm, the smallest and the largest sum of squares of its input.
+        gap: for each head, the smallest lead of the best score over the next, in nats.
+        distance: for each MLP with units, the smallest distance of a pre-activation from 0.
+        largest: for each intermediate, its largest absolute number; scores before scaling.
+    """
+
+    mean: dict[str, float] = field(default_factory=dict)
+    sum_of_squares: dict[str, tuple[float, float]] = field(default_factory=dict)
+    gap: dict[str, float] = field(default_factory=dict)
+    distance: dict[str, float] = field(default_factory=dict)
+    largest: dict[str, float] = field(default_factory=dict)
+
+
+def measure_facts(compiled: Compiled, seed: int = 0) -> Facts:
+    """Run the finished tensors and keep what is worst of every fact.
+
+    All texts of the program's context length are run where there are few, else some random ones, and
+    one random text that fills every position.
+
+    Args:
+        compiled: a model.
+        seed: of what is random.
+    """
+    meter = _Meter(compiled)
+    for texts in _texts(compiled, seed):
+        compiled.model.watch(texts, meter.see)
+    return meter.facts
+
+
+def check_facts(compiled: Compiled) -> Facts:
+    """Raise unless the facts hold that the model rests on.
+
+    Raises:
+        PrecisionError: which value is off, by how much, and what would fit; all of them at once.
+    """
+    facts = measure_facts(compiled)
+    name = compiled.model.dtype.name
+    problems: list[HandcraftError] = []
+    problems += _norm_problems(compiled, facts)
+    for number, layer in enumerate(compiled.plan.layers):
+        for i, head in enumerate(layer.heads):
+            gap = facts.gap[f"h.{number}.attn head {i}"]
+            if head.sharpness is None and gap < 0.99 * UNDERFLOW[name]:
+                problems.append(
+                    PrecisionError(
+                        f"`{head.name}` leads by {gap:.1f} nats, and {UNDERFLOW[name]} are needed in "
+                        f"{name} for hard attention",
+                        where=f"h.{number}.attn, head {i}",
+                        fix="use --positions binary, whose gaps do not shrink with the context",
+                    )
+                )
+    if compiled.model.architecture.activation != "relu":
+        problems += [
+            PrecisionError(
+                f"a pre-activation comes within {distance:.2f} of 0, and {NEAREST_TO_ZERO:g} are needed",
+                where=place,
+                fix="use a wider dtype",
+            )
+            for place, distance in facts.distance.items()
+            if distance < NEAREST_TO_ZERO
+        ]
+    if name == "float16":
+        problems += [
+            PrecisionError(
+                f"{place} comes to {largest:,.0f}, and float16 ends at {LARGEST_FLOAT16:,.0f}",
+                where=place,
+                fix="use bfloat16 or float32",
+            )
+            for place, largest in facts.largest.items()
+            if largest > LARGEST_FLOAT16
+        ]
+    raise_all(problems)
+    return facts
+
+
+def _norm_problems(compiled: Compiled, facts: Facts) -> list[HandcraftError]:
+    problems: list[HandcraftError] = []
+    for norm in compiled.plan.norms:
+        low, high = facts.sum_of_squares[norm.name]
+        planned = float(norm.sum_of_squares)
+        off = max(abs(low - planned), abs(high - planned)) / (2 * planned)
+        if norm.is_read and off > NORM_TOLERANCE:
+            problems.append(
+                PrecisionError(
+                    f"{norm.name} sees a sum of squares from {low:.6g} to {high:.6g}, and {planned:.6g} "
+                    f"is planned: its scale is off by {off:.2%}",
+                    where=", ".join(f"`{s}`" for s in norm.varying) or norm.name,
+                    fix="write smaller numbers into subspaces that are read again later",
+                )
+            )
+        if norm.is_read and facts.mean[norm.name] > MEAN_TOLERANCE:
+            problems.append(
+                PrecisionError(
+                    f"{norm.name} sees a mean of {facts.mean[norm.name]:.2g} standard deviations",
+                    where=norm.name,
+                    fix="use a wider dtype",
+                )
+            )
+    return problems
+
+
+def _texts(compiled: Compiled, seed: int) -> list[Ids]:
+    """Batches of texts that show the facts: [text, position]."""
+    model, longest = compiled.model, compiled.source.context
+    size = len(model.vocabulary)
+    random = np.random.default_rng(seed)
+    if count_contexts(size, longest) <= EVERY_UP_TO:
+        numbers = np.arange(size**longest)
+        digits = [numbers // size**place % size for place in reversed(range(longest))]
+        texts = [np.stack(digits, axis=1)]
+    else:
+        rows = max(1, min(SAMPLE, (1 << 22) // longest**2))
+        texts = [random.integers(0, size, size=(rows, longest))]
+    if model.shape.n_positions > longest:
+        texts.append(random.integers(0, size, size=(1, model.shape.n_positions)))
+    return texts
+
+
+class _Meter:
+    """Sees every intermediate of every run."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self.compiled = compiled
+        self.facts = Facts()
+        last = len(compiled.plan.layers) - 1
+        self.norm_after = {"embedding": "h.0.ln_1", f"h.{last}.output": "ln_f"}
+        for number in range(last + 1):
+            self.norm_after[f"h.{number}.after_attention"] = f"h.{number}.ln_2"
+            if number < last:
+                self.norm_after[f"h.{number}.output"] = f"h.{number + 1}.ln_1"
+
+    def see(self, name: str, value: Array) -> None:
+        """Take one intermediate into account."""
+        facts = self.facts
+        size = float(np.abs(value).max(initial=0))
+        if name.endswith(".scores"):
+            self._see_scores(name, value)
+            number = int(name.split(".")[1])
+            shape, architecture = self.compiled.model.shape, self.compiled.model.architecture
+            size /= architecture.score_scale(shape.head_dim, number)
+        elif name.endswith(".pre_activation"):
+            units = len(self.compiled.plan.layers[int(name.split(".")[1])].units)
+            if units:
+                nearest = float(np.abs(value[..., :units]).min())
+                facts.distance[name] = min(facts.distance.get(name, inf), nearest)
+        if name in self.norm_after and self.compiled.plan.has_norm:
+            self._see_norm(self.norm_after[name], value)
+        facts.largest[name] = max(facts.largest.get(name, 0.0), size)
+
+    def _see_norm(self, name: str, value: Array) -> None:
+        exact = value.astype(np.float64)
+        squares = np.square(exact).sum(axis=-1)
+        mean = float((np.abs(exact.mean(axis=-1)) / np.sqrt(squares / exact.shape[-1])).max())
+        low, high = self.facts.sum_of_squares.get(name, (inf, -inf))
+        self.facts.sum_of_squares[name] = (
+            min(low, float(squares.min())),
+            max(high, float(squares.max())),
+        )
+        self.facts.mean[name] = max(self.facts.mean.get(name, 0.0), mean)
+
+    def _see_scores(self, name: str, value: Array) -> None:
+        """The lead of the best visible score over the best that does not tie with it."""
+        place = name.removesuffix(".scores")
+        number = int(name.split(".")[1])
+        later = np.triu(np.ones(value.shape[-2:], dtype=bool), k=1)
+        for i in range(len(self.compiled.plan.layers[number].heads)):
+            scores = np.where(later, -np.inf, value[:, i])
+            best = scores.max(axis=-1, keepdims=True)
+            tie = np.abs(best) * 1e-5 + 1e-5
+            behind = np.where(scores < best - tie, scores, -np.inf)
+            lead = float((best - behind.max(axis=-1, keepdims=True)).min())
+            key = f"{place} head {i}"
+            self.facts.gap[key] = min(self.facts.gap.get(key, inf), lead)

@@ -1,0 +1,114 @@
+"""`handcraft compile`: weight files, and a line or two on what they hold."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from handcraft import compile_program
+from handcraft.cli.sources import load_source
+from handcraft.formats import load
+
+
+def test_it_writes_what_compiling_gives(run, aab, tmp_path):
+    ran = run("compile", aab, "-o", "out")
+    assert (ran.status, ran.err) == (0, "")
+    assert load(tmp_path / "out") == compile_program(load_source("aab")).model
+
+
+def test_it_says_what_it_wrote(run, aab):
+    first, second = run("compile", aab, "-o", "out").out.splitlines()
+    assert first == "wrote out/: handcraft.json, model.safetensors"
+    model = compile_program(load_source("aab")).model
+    assert second == (
+        f"block, float32: 1 block, 2 heads, 0 neurons, width {model.shape.n_embd}; "
+        f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0"
+    )
+
+
+def test_json_tells_the_same(run, aab, tmp_path):
+    ran = run("compile", aab, "-o", "out", "--json", "--format", "npz", "--dtype", "float64")
+    report = json.loads(ran.out)
+    model = load(tmp_path / "out")
+    assert report == {
+        "folder": "out",
+        "files": ["handcraft.json", "model.npz"],
+        "architecture": "block",
+        "dtype": "float64",
+        "rules": 2,
+        "blocks": 1,
+        "heads": 2,
+        "neurons": 0,
+        "width": model.shape.n_embd,
+        "parameters": model.parameters,
+        "nonzero": model.nonzero_parameters,
+    }
+
+
+def test_circuits_by_hand_have_no_rules(run, by_hand):
+    report = json.loads(run("compile", by_hand, "-o", "out", "--json").out)
+    assert report["rules"] is None
+    assert (report["blocks"], report["heads"], report["width"]) == (1, 1, 8)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("format", ["safetensors", "npz"])
+@pytest.mark.parametrize("positions", ["auto", "one-hot", "binary"])
+def test_every_choice_gives_a_model_that_verifies(run, tmp_path, dtype, format, positions):
+    options = ("--dtype", dtype, "--format", format, "--positions", positions)
+    assert run("compile", "aab", "-o", "out", "--architecture", "block", *options).status == 0
+    assert load(tmp_path / "out").dtype == dtype
+    ran = run("verify", "out")
+    assert (ran.status, ran.out.splitlines()[0]) == (0, "tried all 62 contexts")
+
+
+def test_positions_change_the_tensors_and_not_the_answers(run, tmp_path):
+    run("compile", "aab", "-o", "one", "--positions", "one-hot")
+    run("compile", "aab", "-o", "two", "--positions", "binary")
+    one, two = load(tmp_path / "one"), load(tmp_path / "two")
+    assert one != two
+    ids = np.random.default_rng(0).integers(0, 2, (30, 5))
+    np.testing.assert_array_equal(one.forward(ids).argmax(-1), two.forward(ids).argmax(-1))
+
+
+def test_an_earlier_output_is_replaced(run, tmp_path):
+    assert run("compile", "aab", "-o", "out").status == 0
+    assert run("compile", "by_hand", "-o", "out", "--format", "npz").status == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["handcraft.json", "model.npz"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_called_like_a_shipped_program_does_not_hide_it(run):
+    assert run("compile", "aab", "-o", "aab").status == 0
+    again = run("compile", "aab", "-o", "aab")
+    assert (again.status, again.err) == (0, "")
+
+
+def test_compiling_twice_gives_the_same_files(run, tmp_path):
+    run("compile", "aab", "-o", "one")
+    run("compile", "aab", "-o", "two")
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_a_path_and_a_name_choose_among_several_programs(run, several):
+    assert json.loads(run("compile", f"{several}:one", "-o", "1", "--json").out)["rules"] == 2
+    assert json.loads(run("compile", f"{several}:two", "-o", "2", "--json").out)["rules"] == 1
+
+
+def test_a_program_may_import_what_lies_beside_it(run, tmp_path):
+    (tmp_path / "beside_this_program.py").write_text('TOKENS = "xy"\n')
+    (tmp_path / "program.py").write_text(
+        "from beside_this_program import TOKENS\n"
+        "from handcraft import Program, predict\n"
+        'program = Program(TOKENS, 2, [predict("y").otherwise()])\n'
+    )
+    assert run("compile", "program.py", "-o", "out").status == 0
+    assert load(tmp_path / "out").vocabulary.tokens == ("x", "y")
+
+
+def test_one_of_a_thing_is_told_in_the_singular(run, by_hand):
+    assert re.search(r": 1 block, 1 head, 0 neurons, ", run("compile", by_hand, "-o", "out").out)

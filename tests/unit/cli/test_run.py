@@ -1,0 +1,117 @@
+"""`handcraft run`: a prompt and what follows it, on one line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+
+def test_it_prints_exactly_the_prompt_and_its_continuation(run, aab):
+    ran = run("run", aab, "aab")
+    assert (ran.status, ran.out, ran.err) == (0, "aab :: aabaabaaba\n", "")
+
+
+def test_a_shipped_program_is_found_by_its_name(run):
+    assert run("run", "aab", "aab").out == "aab :: aabaabaaba\n"
+    assert run("run", "by_hand", "a").out == "a :: baabaabaab\n"
+
+
+def test_a_compiled_folder_runs(run, aab, tmp_path):
+    assert run("compile", aab, "-o", tmp_path / "out").status == 0
+    ran = run("run", tmp_path / "out", "aab")
+    assert (ran.status, ran.out, ran.err) == (0, "aab :: aabaabaaba\n", "")
+
+
+def test_a_rules_file_runs(run, tmp_path):
+    (tmp_path / "aab.rules").write_text(
+        "# aab\nvocabulary a b\ncontext 5\npredict b after aa\npredict a otherwise\n"
+    )
+    ran = run("run", "aab.rules", "aab")
+    assert (ran.status, ran.out, ran.err) == (0, "aab :: aabaabaaba\n", "")
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 40])
+def test_n_tokens_are_added(run, n):
+    assert run("run", "aab", "aab", "-n", n).out == f"aab :: {('aab' * 20)[:n]}\n"
+
+
+def test_a_prompt_longer_than_the_context_is_continued(run):
+    assert run("run", "aab", "b" * 9 + "aa", "-n", 3).out == "bbbbbbbbbaa :: baa\n"
+
+
+def test_a_rule_on_the_command_line_stands_in_for_a_program(run):
+    ran = run("run", "-e", "predict b after aa", "aab")
+    assert (ran.status, ran.out) == (0, "aab :: aabaabaaba\n")
+    assert ran.err == "note: no rule says what to predict otherwise: added `predict a otherwise`\n"
+
+
+def test_an_otherwise_that_is_said_needs_no_note(run):
+    ran = run("run", "-e", "predict b after aa", "-e", "predict a otherwise", "aab")
+    assert (ran.status, ran.out, ran.err) == (0, "aab :: aabaabaaba\n", "")
+
+
+def test_rules_may_stand_after_the_prompt(run):
+    assert run("run", "aab", "-e", "predict b after aa").out == "aab :: aabaabaaba\n"
+
+
+def test_words_are_continued_with_blanks(run):
+    ran = run("run", "-e", "predict sat after the cat", "the cat", "-n", 2)
+    assert ran.out == "the cat :: sat cat\n"
+
+
+def test_a_hidden_rule_is_warned_of_and_nothing_fails(run):
+    rules = ("predict a after a", "predict b after aa", "predict b otherwise")
+    ran = run("run", *(part for rule in rules for part in ("-e", rule)), "ab", "-n", 2)
+    assert (ran.status, ran.out) == (0, "ab :: bb\n")
+    assert ran.err == (
+        "warning: predict b after aa (-e:2:1) can never fire: predict a after a (-e:1:1) comes first\n"
+    )
+
+
+def test_json_holds_prompt_and_completion(run):
+    ran = run("run", "aab", "aab", "--json", "-n", 4)
+    assert json.loads(ran.out) == {"prompt": "aab", "completion": "aaba", "tokens": 4}
+    assert ran.err == ""
+
+
+def test_json_stays_json_with_a_note(run):
+    ran = run("run", "-e", "predict b after aa", "aab", "--json")
+    assert json.loads(ran.out)["completion"] == "aabaabaaba"
+
+
+def test_json_keeps_tokens_outside_ascii(run):
+    ran = run("run", "-e", "predict é after ü", "-e", "predict ü otherwise", "ü", "--json")
+    assert "é" in ran.out
+    assert json.loads(ran.out)["completion"] == "éü" * 5
+
+
+@pytest.fixture
+def unsure(run, tmp_path):
+    """A folder whose model gives both tokens the same logits."""
+    run("compile", "aab", "-o", tmp_path / "unsure", "--format", "npz")
+    path = tmp_path / "unsure" / "model.npz"
+    with np.load(path) as archive:
+        tensors = {name: np.zeros_like(archive[name]) for name in archive.files}
+    np.savez(path, **tensors)
+    return tmp_path / "unsure"
+
+
+def test_a_temperature_samples_and_a_seed_repeats(run, unsure):
+    def sampled(*more):
+        return run("run", unsure, "a", "-n", 30, "--temperature", 1, *more).out
+
+    assert sampled("--seed", 1) == sampled("--seed", 1)
+    assert sampled("--seed", 1) != sampled("--seed", 2)
+    assert set(sampled("--seed", 1).split(" :: ")[1].strip()) == {"a", "b"}
+
+
+def test_the_best_token_is_taken_without_a_temperature(run, unsure):
+    assert run("run", unsure, "a").out == "a :: aaaaaaaaaa\n"
+    assert run("run", unsure, "a", "--temperature", 1, "--top-k", 1).out == "a :: aaaaaaaaaa\n"
+
+
+def test_a_tiny_temperature_is_no_error(run):
+    ran = run("run", "aab", "aab", "--temperature", "1e-310", "--seed", 0)
+    assert (ran.status, ran.out, ran.err) == (0, "aab :: aabaabaaba\n", "")

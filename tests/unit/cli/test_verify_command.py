@@ -1,0 +1,142 @@
+"""`handcraft verify`: contexts tried, failures, the smallest margin; 1 on any failure."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def broken(run, tmp_path):
+    """The compiled reference program with one weight turned around."""
+    run("compile", "aab", "-o", "broken", "--format", "npz")
+    path = tmp_path / "broken" / "model.npz"
+    with np.load(path) as archive:
+        tensors = {name: archive[name] for name in archive.files}
+    row, column = np.argwhere(tensors["h.0.attn.c_proj.weight"])[0]
+    tensors["h.0.attn.c_proj.weight"][row, column] *= -1
+    np.savez(path, **tensors)
+    return tmp_path / "broken"
+
+
+@pytest.mark.parametrize("program", ["aab", "by_hand"])
+def test_a_right_program_passes(run, program):
+    ran = run("verify", program)
+    assert ran.status == 0
+    tried, failures, margin = ran.out.splitlines()
+    assert tried == "tried all 62 contexts"
+    assert failures == "failures: 0"
+    assert margin.startswith("smallest logit margin: ")
+    assert ", after '" in margin
+
+
+def test_a_right_folder_passes(run, tmp_path):
+    run("compile", "aab", "-o", "out")
+    ran = run("verify", "out")
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out == run("verify", "aab").out
+
+
+def test_a_wrong_weight_fails_with_1_and_is_shown(run, broken):
+    ran = run("verify", broken)
+    assert ran.status == 1
+    assert ran.out.splitlines()[0] == "tried all 62 contexts"
+    assert "failures: 0" not in ran.out
+    assert "  after 'aa': means 'b', answered 'a' (margin -" in ran.out
+
+
+def test_more_failures_than_are_shown_are_counted(run, broken, tmp_path):
+    path = tmp_path / "broken" / "model.npz"
+    with np.load(path) as archive:
+        np.savez(path, **{name: np.zeros_like(archive[name]) for name in archive.files})
+    lines = run("verify", broken).out.splitlines()
+    assert lines[1] == "failures: 62"
+    assert lines[-1] == "  and 52 more"
+    assert len([line for line in lines if line.startswith("  after ")]) == 10
+
+
+def test_json_tells_a_pass(run):
+    ran = run("verify", "aab", "--json")
+    report = json.loads(ran.out)
+    assert (ran.status, ran.err) == (0, "")
+    assert report["passed"] is True
+    assert report["contexts"] == report["tried"] == 62
+    assert report["exhaustive"] is True
+    assert report["failures"] == []
+    assert report["smallest_margin"] > 100
+
+
+def test_json_tells_a_failure(run, broken):
+    ran = run("verify", broken, "--json")
+    report = json.loads(ran.out)
+    assert ran.status == 1
+    assert report["passed"] is False
+    assert report["failed"] >= 1
+    assert report["failures"][0]["context"] == "aa"
+    assert report["failures"][0]["expected"] == "b"
+    assert report["failures"][0]["answered"] == "a"
+
+
+def test_a_json_report_that_no_number_fits_is_still_json(run, tmp_path):
+    (tmp_path / "one.rules").write_text("vocabulary a\ncontext 3\npredict a otherwise\n")
+    ran = run("verify", "one.rules", "--json")
+    assert json.loads(ran.out)["smallest_margin"] is None
+    assert "smallest" not in run("verify", "one.rules").out
+
+
+@pytest.fixture
+def long_context(tmp_path):
+    (tmp_path / "long.rules").write_text(
+        "vocabulary a b c d e f g h i j\ncontext 12\npredict b after aa\npredict a otherwise\n"
+    )
+    return "long.rules"
+
+
+def test_too_many_contexts_are_sampled_and_that_is_said(run, long_context):
+    ran = run("verify", long_context, "--sample", 250, "--seed", 3)
+    assert ran.status == 0
+    assert ran.out.splitlines()[0] == "tried 250 random contexts of 1.11e+12 (seed 3)"
+
+
+def test_a_negative_seed_is_refused(run, long_context):
+    assert run("verify", long_context, "--sample", 5, "--seed", -1).status == 2
+
+
+def test_json_states_the_sample(run, long_context):
+    report = json.loads(run("verify", long_context, "--sample", 250, "--seed", 3, "--json").out)
+    assert report["exhaustive"] is False
+    assert (report["tried"], report["seed"]) == (250, 3)
+    assert report["contexts"] == 1_111_111_111_110
+
+
+@pytest.mark.parametrize("context", [308, 400, 5000])
+def test_any_number_of_contexts_can_be_said(run, tmp_path, context):
+    (tmp_path / "huge.rules").write_text(
+        f"vocabulary a b c d e f g h i j\ncontext {context}\npredict a otherwise\n"
+    )
+    ran = run("verify", "huge.rules", "--sample", 2)
+    assert ran.status == 0
+    assert ran.out.startswith("tried 2 random contexts of ")
+    ran = run("verify", "huge.rules", "--sample", 2, "--json")
+    assert ran.status == 0
+    assert json.loads(ran.out)["passed"] is True
+
+
+def test_a_long_context_of_one_token_is_tried_whole(run, tmp_path):
+    (tmp_path / "one.rules").write_text("vocabulary a\ncontext 1100\npredict a otherwise\n")
+    ran = run("verify", "one.rules")
+    assert (ran.status, ran.out.splitlines()[0]) == (0, "tried all 1,100 contexts")
+
+
+@pytest.mark.parametrize("options", [("--dtype", "float64"), ("--positions", "binary")])
+def test_a_program_is_verified_as_it_would_be_compiled(run, options):
+    assert run("verify", "aab", *options).status == 0
+
+
+@pytest.mark.parametrize("options", [("--dtype", "float64"), ("--positions", "binary")])
+def test_a_folder_cannot_be_verified_as_something_that_it_is_not(run, options):
+    """Its weights are what they are: an option that would have no effect is refused."""
+    run("compile", "aab", "-o", "out")
+    assert run("verify", "out", *options).status == 2

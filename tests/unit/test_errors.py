@@ -1,0 +1,1498 @@
+"""A table of what people get wrong, with the message that each must give.
+
+A case is a block of TABLE:
+
+    == its name
+    --- a file that it needs, then the lines of the file
+    $ the command line, without `handcraft`
+    what is printed to stderr, to the last line
+
+A file that begins with the line RULES begins with the two lines of Python below instead. In what is
+printed, … stands for anything, SHIPPED for the names of the shipped programs, and ARCHITECTURES for
+those of the architectures. Every case exits with 2, prints nothing to stdout and writes nothing.
+Files that such text cannot hold are in ODD_FILES, and folders that must be broken first in DAMAGED.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handcraft.architecture import ARCHITECTURES
+from handcraft.cli.main import main
+from handcraft.cli.sources import shipped_programs
+
+RULES = """\
+from handcraft import Program, predict
+rules = [predict("b").after("aa"), predict("a").otherwise()]
+"""
+
+TABLE = r"""
+======== prompts
+
+== an unknown token in a prompt
+$ run aab abx
+VocabularyError: 'x' is not in the vocabulary
+  where: token 3 of 'abx'
+  fix:   use one of its 2 tokens: a b
+
+== an unknown word in a prompt
+--- p.rules
+vocabulary the cat sat
+predict the otherwise
+$ run p.rules 'the dog sat'
+VocabularyError: 'dog' is not in the vocabulary
+  where: token 2 of 'the dog sat'
+  fix:   use one of its 3 tokens: the cat sat
+
+== an unknown token in a long vocabulary
+--- p.rules
+vocabulary a b c d e f g h i j k l m n
+predict a otherwise
+$ run p.rules A
+VocabularyError: 'A' is not in the vocabulary
+  where: token 1 of 'A'
+  fix:   use one of its 14 tokens: a b c d e f g h i j k l and 2 more
+
+== an empty prompt
+$ run aab ''
+ModelError: the prompt is empty
+  fix:   give at least one token to predict from
+
+== a prompt of blanks
+--- p.rules
+vocabulary the cat
+predict the otherwise
+$ run p.rules '   '
+ModelError: the prompt is empty
+  fix:   give at least one token to predict from
+
+== an unknown token in a prompt for a rule
+$ run -e 'predict b after aa' aax
+note: no rule says what to predict otherwise: added `predict a otherwise`
+VocabularyError: 'x' is not in the vocabulary
+  where: token 3 of 'aax'
+  fix:   use one of its 2 tokens: a b
+
+== no prompt
+$ run aab
+CommandError: 1 argument: aab
+  fix:   give PROGRAM_OR_DIR TEXT; quote a text with blanks
+
+== a prompt that is not quoted
+$ run aab a a b
+CommandError: 4 arguments: aab a a b
+  fix:   give PROGRAM_OR_DIR TEXT; quote a text with blanks
+
+== a program besides a rule
+$ run -e 'predict b after aa' aab aab
+CommandError: 2 arguments: aab aab
+  fix:   give TEXT; quote a text with blanks
+
+======== tokens and vocabularies
+
+== a rule that predicts an unknown token
+--- p.rules
+vocabulary a b
+predict c after a
+predict a otherwise
+$ run p.rules a
+VocabularyError: the rule predicts 'c', which is not in the vocabulary
+  where: p.rules:2:1, predict c after a
+  fix:   use one of its 2 tokens: a b
+
+== a pattern that names an unknown token
+--- p.rules
+vocabulary a b
+predict b after ax
+predict a otherwise
+$ run p.rules a
+VocabularyError: the pattern 'ax' names 'x', which is not in the vocabulary
+  where: p.rules:2:1, predict b after ax
+  fix:   use one of its 2 tokens: a b
+
+== a class that names an unknown token
+--- p.rules
+vocabulary a b
+predict b after a[ax]
+predict a otherwise
+$ run p.rules a
+VocabularyError: the pattern 'a[ax]' names 'x', which is not in the vocabulary
+  where: p.rules:2:1, predict b after a[ax]
+  fix:   use one of its 2 tokens: a b
+
+== an unknown token in Python
+--- p.py
+RULES
+program = Program("ab", 3, [predict("c").after("a"), *rules])
+$ run p.py a
+VocabularyError: the rule predicts 'c', which is not in the vocabulary
+  where: p.py:3:29, predict c after a
+  fix:   use one of its 2 tokens: a b
+
+== an unknown token in a pattern in Python
+--- p.py
+RULES
+program = Program("ab", 3, [predict("a").after("ac"), *rules])
+$ run p.py a
+VocabularyError: the pattern 'ac' names 'c', which is not in the vocabulary
+  where: p.py:3:29, predict a after ac
+  fix:   use one of its 2 tokens: a b
+
+== several wrong rules, all told
+--- p.rules
+vocabulary a b
+predict c after a
+predict a after d
+predict a otherwise
+$ run p.rules a
+VocabularyError: the rule predicts 'c', which is not in the vocabulary
+  where: p.rules:2:1, predict c after a
+  fix:   use one of its 2 tokens: a b
+VocabularyError: the pattern 'd' names 'd', which is not in the vocabulary
+  where: p.rules:3:1, predict a after d
+  fix:   use one of its 2 tokens: a b
+
+== an empty vocabulary
+--- p.py
+RULES
+program = Program("", 3, rules)
+$ run p.py a
+VocabularyError: the vocabulary is empty
+  where: p.py:3:11
+  fix:   name at least one token, as in vocabulary="ab"
+
+== an empty list of tokens
+--- p.py
+RULES
+program = Program([], 3, rules)
+$ run p.py a
+VocabularyError: the vocabulary is empty
+  where: p.py:3:11
+  fix:   name at least one token, as in vocabulary="ab"
+
+== a vocabulary line without tokens
+--- p.rules
+vocabulary
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the line's end cannot stand here
+  where: p.rules:1:11, vocabulary
+  fix:   expected a word
+
+== a token twice
+--- p.py
+RULES
+program = Program("aba", 3, rules)
+$ run p.py a
+VocabularyError: the token 'a' is in the vocabulary twice
+  where: p.py:3:11
+  fix:   name it once
+
+== a token twice in a rules file
+--- p.rules
+context 3
+vocabulary a b a
+predict a otherwise
+$ run p.rules a
+VocabularyError: the token 'a' is in the vocabulary twice
+  where: p.rules:2:1
+  fix:   name it once
+
+== a token that is no string
+--- p.py
+RULES
+program = Program(["a", 3], 3, rules)
+$ run p.py a
+VocabularyError: token 2 of the vocabulary is 3, of type int
+  where: p.py:3:11
+  fix:   tokens are strings
+
+== a token that is empty
+--- p.py
+RULES
+program = Program(["a", ""], 3, rules)
+$ run p.py a
+VocabularyError: token 2 of the vocabulary is empty
+  where: p.py:3:11
+  fix:   leave it out
+
+== a word with a blank in it
+--- p.py
+RULES
+program = Program(["the cat", "a"], 3, rules)
+$ run p.py a
+VocabularyError: the word 'the cat' of the vocabulary has a blank in it
+  where: p.py:3:11
+  fix:   blanks separate words: make it two tokens
+
+== a blank among words
+--- p.py
+RULES
+program = Program(["the", " "], 3, rules)
+$ run p.py a
+VocabularyError: the vocabulary has words and also the blank token ' ', which separates them
+  where: p.py:3:11
+  fix:   leave the blank out, or use single characters only
+
+== a vocabulary that is a number
+--- p.py
+RULES
+program = Program(7, 3, rules)
+$ run p.py a
+CommandError: p.py raised TypeError: 'int' object is not iterable
+  where: p.py:3
+  fix:   a program file runs from top to bottom without an error
+
+======== patterns
+
+== an empty pattern
+--- p.py
+RULES
+program = Program("ab", 3, [predict("b").after(""), *rules])
+$ run p.py a
+RuleSyntaxError: the pattern '' has no tokens
+  where: p.py:3:29, predict b after
+  fix:   use otherwise() to match always
+
+== a pattern of blanks
+--- p.py
+RULES
+program = Program("ab", 3, [predict("b").after("  "), *rules])
+$ run p.py a
+RuleSyntaxError: the pattern '  ' has no tokens
+  where: p.py:3:29, predict b after
+  fix:   use otherwise() to match always
+
+== an anchor without tokens
+--- p.py
+RULES
+program = Program("ab", 3, [predict("b").after("start"), *rules])
+$ run p.py a
+RuleSyntaxError: the pattern 'start' has no tokens
+  where: p.py:3:29, predict b after start
+  fix:   use otherwise() to match always
+
+== a rule without its pattern
+--- p.rules
+vocabulary a b
+predict b after
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the line's end cannot stand here
+  where: p.rules:2:16, predict b after
+  fix:   expected a pattern
+
+== a class that is not closed
+--- p.rules
+vocabulary a b
+predict b after a[b
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the pattern cannot go on with its end at its character 4
+  where: p.rules:2:20, predict b after a[b
+  fix:   a pattern holds tokens, `.`, `[ab]` and `[^a]`; write \ …
+
+== a class that is not closed in Python
+--- p.py
+RULES
+program = Program("ab", 3, [predict("b").after("a[b"), *rules])
+$ run p.py a
+RuleSyntaxError: the pattern cannot go on with its end at its character 4
+  where: p.py:3:29, predict b after a[b
+  fix:   a pattern holds tokens, `.`, `[ab]` and `[^a]`; write \ …
+
+== a class that is not opened
+--- p.rules
+vocabulary a b
+predict b after ab]
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the pattern cannot go on with ']' at its character 3
+  where: p.rules:2:19, predict b after ab]
+  fix:   a pattern holds tokens, `.`, `[ab]` and `[^a]`; write \ …
+
+== a class in a class
+--- p.rules
+vocabulary a b
+predict b after [a[b]]
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the pattern cannot go on with '[' at its character 3
+  where: p.rules:2:19, predict b after [a[b]]
+  fix:   a pattern holds tokens, `.`, `[ab]` and `[^a]`; write \ …
+
+== an empty class
+--- p.rules
+vocabulary a b
+predict b after a[]
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the pattern cannot go on with ']' at its character 3
+  where: p.rules:2:19, predict b after a[]
+  fix:   a pattern holds tokens, `.`, `[ab]` and `[^a]`; write \ …
+
+== a class that leaves no token
+--- p.rules
+vocabulary a b
+predict b after b[^ab]
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the class [^ab] in 'b[^ab]' leaves no token
+  where: p.rules:2:17, predict b after b[^ab]
+  fix:   leave out fewer tokens
+
+== a pattern longer than the context
+--- p.rules
+vocabulary a b
+context 3
+predict b after aaaa
+predict a otherwise
+$ run p.rules a
+ProgramError: the pattern 'aaaa' reads 4 tokens, but the context has 3
+  where: p.rules:3:1, predict b after aaaa
+  fix:   context=4, or a shorter pattern
+
+== a pattern longer than the context in Python
+--- p.py
+RULES
+program = Program("ab", 1, rules)
+$ run p.py a
+ProgramError: the pattern 'aa' reads 2 tokens, but the context has 1
+  where: p.py:2:10, predict b after aa
+  fix:   context=2, or a shorter pattern
+
+======== contexts and coverage
+
+== a context of 0
+--- p.py
+RULES
+program = Program("ab", 0, rules)
+$ run p.py a
+ProgramError: the context is 0
+  where: p.py:3:11
+  fix:   use a whole number of tokens, 1 or more
+
+== a negative context
+--- p.py
+RULES
+program = Program("ab", -3, rules)
+$ run p.py a
+ProgramError: the context is -3
+  where: p.py:3:11
+  fix:   use a whole number of tokens, 1 or more
+
+== a context of a half
+--- p.py
+RULES
+program = Program("ab", 2.5, rules)
+$ run p.py a
+ProgramError: the context is 2.5
+  where: p.py:3:11
+  fix:   use a whole number of tokens, 1 or more
+
+== a context in words
+--- p.py
+RULES
+program = Program("ab", "5", rules)
+$ run p.py a
+ProgramError: the context is '5'
+  where: p.py:3:11
+  fix:   use a whole number of tokens, 1 or more
+
+== a context that is true
+--- p.py
+RULES
+program = Program("ab", True, rules)
+$ run p.py a
+ProgramError: the context is True
+  where: p.py:3:11
+  fix:   use a whole number of tokens, 1 or more
+
+== a context of 0 in a rules file
+--- p.rules
+vocabulary a b
+context 0
+predict a otherwise
+$ run p.rules a
+…Error: the context is …
+  where: p.rules:2:1
+  fix:   use a whole number of tokens, 1 or more
+
+== a negative context in a rules file
+--- p.rules
+vocabulary a b
+context -5
+predict a otherwise
+$ run p.rules a
+…Error: the context is …
+  where: p.rules:2:1
+  fix:   use a whole number of tokens, 1 or more
+
+== a context in words in a rules file
+--- p.rules
+vocabulary a b
+context five
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the context is 'five'
+  where: p.rules:2:1
+  fix:   use a whole number of tokens, 1 or more
+
+== a context that no rule covers
+--- p.rules
+vocabulary a b
+context 3
+predict b after aa
+predict a after b
+$ run p.rules a
+UncoveredError: no rule says what to predict after 'a'
+  where: p.rules:1:1
+  fix:   end the rules with a rule that is always true, as in predict("a").otherwise()
+
+== a context that no rule covers in Python
+--- p.py
+RULES
+program = Program("ab", 3, rules[:1])
+$ run p.py a
+UncoveredError: no rule says what to predict after 'a'
+  where: p.py:3:11
+  fix:   end the rules with a rule that is always true, as in predict("a").otherwise()
+
+== words that no rule covers
+--- p.rules
+vocabulary the cat
+context 2
+predict cat after the
+predict the after . cat
+$ run p.rules a
+UncoveredError: no rule says what to predict after 'cat'
+  where: p.rules:1:1
+  fix:   end the rules with a rule that is always true, as in predict("the").otherwise()
+
+======== rules that are none
+
+== no rules
+--- p.py
+RULES
+program = Program("ab", 3, [])
+$ run p.py a
+ProgramError: the program has no rules
+  where: p.py:3:11
+  fix:   add one: predict("a").otherwise()
+
+== rules that are a string
+--- p.py
+RULES
+program = Program("ab", 3, "predict a otherwise")
+$ run p.py a
+ProgramError: the rules are 'predict a otherwise'
+  where: p.py:3:11
+  fix:   give a list such as [predict("b").after("aa"), predict("a").otherwise()]
+
+== rules that are None
+--- p.py
+RULES
+program = Program("ab", 3, None)
+$ run p.py a
+ProgramError: the rules are None
+  where: p.py:3:11
+  fix:   give a list such as [predict("b").after("aa"), predict("a").otherwise()]
+
+== one rule in place of a list
+--- p.py
+RULES
+program = Program("ab", 3, predict("a").otherwise())
+$ run p.py a
+ProgramError: the rules are predict('a').otherwise()
+  where: p.py:3:11
+  fix:   give a list such as [predict("b").after("aa"), predict("a").otherwise()]
+
+== a rule that is a string
+--- p.py
+RULES
+program = Program("ab", 3, ["predict a otherwise", *rules])
+$ run p.py a
+ProgramError: rule 1 is 'predict a otherwise', of type str
+  where: p.py:3:11
+  fix:   write predict("b").after("aa") or predict("a").otherwise()
+
+== a rule that is not finished
+--- p.py
+RULES
+program = Program("ab", 3, [predict("b"), *rules])
+$ run p.py a
+ProgramError: rule 1 is Prediction(token='b'), of type Prediction
+  where: p.py:3:11
+  fix:   write predict("b").after("aa") or predict("a").otherwise()
+
+== a token to predict that is no string
+--- p.py
+RULES
+program = Program("ab", 3, [predict(7).after("a"), *rules])
+$ run p.py a
+ProgramError: rule 1 holds 7, of type int
+  where: p.py:3:29
+  fix:   tokens and patterns are strings
+
+== a pattern that is no string
+--- p.py
+RULES
+program = Program("ab", 3, [predict("b").after(7), *rules])
+$ run p.py a
+ProgramError: rule 1 holds 7, of type int
+  where: p.py:3:29
+  fix:   tokens and patterns are strings
+
+== two rules that are none, both told
+--- p.py
+RULES
+program = Program("ab", 3, [7, None, *rules])
+$ run p.py a
+ProgramError: rule 1 is 7, of type int
+  where: p.py:3:11
+  fix:   write predict("b").after("aa") or predict("a").otherwise()
+ProgramError: rule 2 is None, of type NoneType
+  where: p.py:3:11
+  fix:   write predict("b").after("aa") or predict("a").otherwise()
+
+== a rules file of comments
+--- p.rules
+# nothing
+$ run p.rules a
+ProgramError: the program has no rules
+  where: p.rules:1:1
+  fix:   …
+
+== a rules file without rules
+--- p.rules
+vocabulary a b
+context 3
+$ run p.rules a
+ProgramError: the program has no rules
+  where: p.rules:1:1
+  fix:   …
+
+== an empty rule on the command line
+$ run -e '' a
+ProgramError: the program has no rules
+  where: -e:1:1
+  fix:   …
+
+======== syntax of rules
+
+== a statement that is none
+--- p.rules
+vocabulary a b
+hello there
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: 'hello' cannot stand here
+  where: p.rules:2:1, hello there
+  fix:   expected `context` or `predict` or `vocabulary` or the end of the file or the end of the line
+
+== a misspelled ending
+--- p.rules
+vocabulary a b
+predict a otherwis
+$ run p.rules a
+RuleSyntaxError: 'otherwis' cannot stand here
+  where: p.rules:2:11, predict a otherwis
+  fix:   expected `after` or `otherwise`
+
+== a rule without an ending
+--- p.rules
+vocabulary a b
+predict a
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the line's end cannot stand here
+  where: p.rules:2:10, predict a
+  fix:   expected `after` or `otherwise`
+
+== a rule without a token
+--- p.rules
+vocabulary a b
+predict
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the line's end cannot stand here
+  where: p.rules:2:8, predict
+  fix:   expected a word
+
+== something after otherwise
+--- p.rules
+predict a otherwise b
+$ run p.rules a
+RuleSyntaxError: 'b' cannot stand here
+  where: p.rules:1:21, predict a otherwise b
+  fix:   expected the end of the line
+
+== two numbers for the context
+--- p.rules
+context 5 6
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: '6' cannot stand here
+  where: p.rules:1:11, context 5 6
+  fix:   expected the end of the line
+
+== a context line without a number
+--- p.rules
+context
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the line's end cannot stand here
+  where: p.rules:1:8, context
+  fix:   expected a word
+
+== a second vocabulary
+--- p.rules
+vocabulary a b
+vocabulary a b
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: a second `vocabulary` line
+  where: p.rules:2:1
+  fix:   state it once
+
+== a second context
+--- p.rules
+context 5
+predict a otherwise
+context 6
+$ run p.rules a
+RuleSyntaxError: a second `context` line
+  where: p.rules:3:1
+  fix:   state it once
+
+== two wrong lines, both told
+--- p.rules
+context 5
+context 6
+vocabulary a
+vocabulary b
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: a second `context` line
+  where: p.rules:2:1
+  fix:   state it once
+RuleSyntaxError: a second `vocabulary` line
+  where: p.rules:4:1
+  fix:   state it once
+
+== a backslash at the end of a line
+--- p.rules
+predict a after b\
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: '\\' cannot stand here
+  where: p.rules:1:18, predict a after b\
+  fix:   expected the end of the line
+
+== a wrong rule on the command line
+$ run -e 'predict b aftr aa' a
+RuleSyntaxError: 'aftr' cannot stand here
+  where: -e:1:11, predict b aftr aa
+  fix:   expected `after` or `otherwise`
+
+== a wrong second rule on the command line
+$ run -e 'predict b after aa' -e 'predict' a
+RuleSyntaxError: the line's end cannot stand here
+  where: -e:2:8, predict
+  fix:   expected a word
+
+== an unknown token on the command line
+$ run -e 'predict b after aa' -e 'vocabulary a' aa
+VocabularyError: the rule predicts 'b', which is not in the vocabulary
+  where: -e:1:1, predict b after aa
+  fix:   use one of its 1 tokens: a
+
+======== python files
+
+== a file that raises
+--- p.py
+x = 1
+raise ValueError('no luck')
+$ run p.py a
+CommandError: p.py raised ValueError: no luck
+  where: p.py:2
+  fix:   a program file runs from top to bottom without an error
+
+== a file that raises deep down
+--- p.py
+def f():
+    return 1 / 0
+
+
+f()
+$ run p.py a
+CommandError: p.py raised ZeroDivisionError: division by zero
+  where: p.py:2
+  fix:   a program file runs from top to bottom without an error
+
+== a file that raises without a word
+--- p.py
+raise ValueError
+$ run p.py a
+CommandError: p.py raised ValueError
+  where: p.py:1
+  fix:   a program file runs from top to bottom without an error
+
+== a file that exits
+--- p.py
+import sys
+
+sys.exit(3)
+$ run p.py a
+CommandError: p.py raised SystemExit: 3
+  where: p.py:3
+  fix:   a program file runs from top to bottom without an error
+
+== a file that exits without a word
+--- p.py
+import sys
+
+sys.exit()
+$ run p.py a
+CommandError: p.py raised SystemExit
+  where: p.py:3
+  fix:   a program file runs from top to bottom without an error
+
+== a file with a syntax error
+--- p.py
+x = 1
+y = = 2
+$ run p.py a
+CommandError: p.py raised SyntaxError: invalid syntax (p.py, line 2)
+  where: p.py:2
+  fix:   a program file runs from top to bottom without an error
+
+== a file with a bracket that is not closed
+--- p.py
+x = 1
+y = (
+$ run p.py a
+CommandError: p.py raised SyntaxError: '(' was never closed (p.py, line 2)
+  where: p.py:2
+  fix:   a program file runs from top to bottom without an error
+
+== a file that is indented wrongly
+--- p.py
+x = 1
+  y = 2
+$ run p.py a
+CommandError: p.py raised IndentationError: unexpected indent (p.py, line 2)
+  where: p.py:2
+  fix:   a program file runs from top to bottom without an error
+
+== a file that imports what is not there
+--- p.py
+
+import no_such_module_anywhere
+$ run p.py a
+CommandError: p.py raised ModuleNotFoundError: No module named 'no_such_module_anywhere'
+  where: p.py:2
+  fix:   a program file runs from top to bottom without an error
+
+== a file whose import has a syntax error
+--- p.py
+x = 1
+import wrong_beside_p
+--- wrong_beside_p.py
+a = 1
+b = 2
+c = 3
+d = = 4
+$ run p.py a
+CommandError: p.py raised SyntaxError: invalid syntax (wrong_beside_p.py, line 4)
+  where: …wrong_beside_p.py:4
+  fix:   …
+
+== a file whose import raises
+--- p.py
+x = 1
+import raising_beside_p
+--- raising_beside_p.py
+a = 1
+b = 2
+raise ValueError('no luck')
+$ run p.py a
+CommandError: p.py raised ValueError: no luck
+  where: p.py:2
+  fix:   a program file runs from top to bottom without an error
+
+== a file without a program
+--- p.py
+x = 1
+$ run p.py a
+CommandError: p.py holds no program
+  where: p.py
+  fix:   assign one to a name: program = Program(...), or circuits = Circuits(...)
+
+== a file with a hidden program only
+--- p.py
+RULES
+_program = Program("ab", 3, rules)
+$ run p.py a
+CommandError: p.py holds no program
+  where: p.py
+  fix:   assign one to a name: program = Program(...), or circuits = Circuits(...)
+
+== a file with several programs
+--- p.py
+RULES
+one = Program("ab", 3, rules)
+two = Program("ab", 4, rules)
+$ run p.py a
+CommandError: p.py holds 2 programs: one, two
+  where: p.py
+  fix:   say which, as in p.py:one
+
+== a name that is not in the file
+--- p.py
+RULES
+one = Program("ab", 3, rules)
+two = Program("ab", 4, rules)
+$ run p.py:three a
+CommandError: p.py has no program 'three'
+  fix:   it has: one, two
+
+== a name in a file without a program
+--- p.py
+x = 1
+$ run p.py:one a
+CommandError: p.py has no program 'one'
+  fix:   it has: none
+
+== a name of something else
+--- p.py
+RULES
+x = 1
+one = Program("ab", 3, rules)
+$ run p.py:x a
+CommandError: p.py has no program 'x'
+  fix:   it has: one
+
+== circuits that do not fit
+--- p.py
+from handcraft.circuits import Circuits, embed_token, one_hot
+token = one_hot('token', 'ab')
+circuits = Circuits('abc', 3, embedding=[embed_token(token)], blocks=[], unembedding=token)
+$ run p.py a
+CircuitError: the table of `token` has 2 rows for 3 tokens
+  where: p.py:3:12
+  fix:   give one row for each token
+EncodingError: the unembedding reads `token` with the values a b
+  where: p.py:3:12
+  fix:   its values are the tokens: a b c
+
+======== names of programs
+
+== a file of another kind
+--- p.txt
+predict a otherwise
+$ run p.txt a
+CommandError: p.txt is neither a .py nor a .rules file
+  fix:   name a program file, or a folder that `handcraft compile` wrote
+
+== a program that is not there
+$ run nonsuch a
+CommandError: there is no file and no shipped program 'nonsuch'
+  fix:   shipped programs are: SHIPPED
+
+== a file that is not there
+$ run nonsuch.py a
+CommandError: there is no file and no shipped program 'nonsuch.py'
+  fix:   shipped programs are: SHIPPED
+
+== a name that is almost that of a shipped program
+$ run abb a
+CommandError: there is no file and no shipped program 'abb'
+  fix:   did you mean aab?
+
+== a folder that is no checkpoint
+--- notes/readme.txt
+mine
+$ run notes a
+CheckpointError: the folder holds no handcraft.json
+  where: notes
+  fix:   name a folder that `handcraft compile` wrote
+
+== a folder to compile
+--- notes/readme.txt
+mine
+$ compile notes -o out
+CommandError: notes is a folder, and this command needs a program
+  fix:   …
+
+== a folder called like a program
+--- p.py/readme.txt
+mine
+$ compile p.py -o out
+CommandError: p.py is a folder, and this command needs a program
+  fix:   …
+
+======== choices
+
+== an unknown architecture
+$ compile aab -o out --architecture gpt5
+ArchitectureError: there is no architecture 'gpt5'
+  fix:   known are: ARCHITECTURES
+
+== an unknown dtype
+$ compile aab -o out --dtype float8
+PrecisionError: weights cannot be emitted as 'float8'
+  fix:   use one of: float32, float64
+
+== an unknown format
+$ compile aab -o out --format pickle
+CheckpointError: there is no format 'pickle'
+  fix:   use one of: safetensors, npz
+
+== unknown positions
+$ compile aab -o out --positions sines
+CompileError: there is no layout of positions 'sines'
+  fix:   use one of: auto, one-hot, binary
+
+== an infinite temperature
+$ run aab aab --temperature inf
+ModelError: a temperature of inf
+  fix:   use 0 for greedy, or a positive one
+
+== a picture without an ending
+$ draw aab -o picture
+CommandError: picture does not say what to draw
+  fix:   end its name in .svg, .png or .dot
+
+== a picture of an unknown kind
+$ draw aab -o picture.gif
+CommandError: picture.gif does not say what to draw
+  fix:   end its name in .svg, .png or .dot
+
+== an unknown tensor
+$ explain aab wte 0 0
+CommandError: there is no tensor 'wte'
+  fix:   there are: wte.weight, wpe.weight, …
+
+== too few numbers for a matrix
+$ explain aab wte.weight 0
+CommandError: wte.weight is [2, 10], and has no place [0]
+  fix:   give 2 numbers, each from 0 and below its size
+
+== too many numbers for a bias
+$ explain aab h.0.attn.c_proj.bias 0 0
+CommandError: h.0.attn.c_proj.bias is [10], and has no place [0, 0]
+  fix:   give 1 numbers, each from 0 and below its size
+
+== a row past the end
+$ explain aab wte.weight 2 0
+CommandError: wte.weight is [2, 10], and has no place [2, 0]
+  fix:   give 2 numbers, each from 0 and below its size
+
+======== outputs
+
+== an output that is a file
+--- out
+mine
+$ compile aab -o out
+CheckpointError: out is a file
+  where: out
+  fix:   name a folder that does not exist yet
+
+== an output below a file
+--- file
+mine
+$ compile aab -o file/out
+CheckpointError: file/out cannot be written: file is no folder
+  where: file/out
+  fix:   …
+
+== an output that holds something else
+--- out/notes.txt
+mine
+$ compile aab -o out
+CheckpointError: out holds something else: notes.txt
+  where: out
+  fix:   name another folder, or empty this one yourself
+
+== an output that holds much else
+--- out/a.txt
+mine
+--- out/b.txt
+mine
+--- out/c.txt
+mine
+--- out/d.txt
+mine
+--- out/e.txt
+mine
+$ compile aab -o out
+CheckpointError: out holds something else: a.txt, b.txt, c.txt
+  where: out
+  fix:   name another folder, or empty this one yourself
+
+== an output with tensors and no record
+--- out/model.safetensors
+mine
+$ compile aab -o out
+CheckpointError: out holds something else: model.safetensors
+  where: out
+  fix:   name another folder, or empty this one yourself
+
+== the working folder as an output
+--- mine.txt
+mine
+$ compile aab -o .
+CheckpointError: . holds something else: mine.txt
+  where: .
+  fix:   name another folder, or empty this one yourself
+
+== a picture below a file
+--- file
+mine
+$ draw aab -o file/p.dot
+…Error: file/p.dot cannot be written: file is no folder
+  where: file/p.dot
+  fix:   …
+
+== a picture in the place of a folder
+--- out.svg/readme.txt
+mine
+$ draw aab -o out.svg
+CheckpointError: out.svg cannot be written: Is a directory
+  where: out.svg
+  fix:   choose a place where you may write and where there is room
+
+== a program that is wrong, with an output
+--- p.rules
+vocabulary a b
+predict c otherwise
+$ compile p.rules -o out
+VocabularyError: the rule predicts 'c', which is not in the vocabulary
+  where: p.rules:2:1, predict c otherwise
+  fix:   use one of its 2 tokens: a b
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A wrong input, and what it must print."""
+
+    name: str
+    command: str
+    message: str
+    files: dict[str, str | bytes] = field(default_factory=dict)
+    prepare: Callable[[Path], None] | None = None
+
+
+def read_table(table: str) -> list[Case]:
+    """The cases of a table; see the docstring of this module."""
+    cases = []
+    for block in re.split(r"^== ", table, flags=re.MULTILINE)[1:]:
+        name, rest = block.split("\n", 1)
+        setting, printed = re.split(r"^\$ ", rest, maxsplit=1, flags=re.MULTILINE)
+        command, message = printed.split("\n", 1)
+        message = re.sub(r"^=+ .*", "", message, flags=re.MULTILINE)
+        files = {}
+        for part in re.split(r"^--- ", setting, flags=re.MULTILINE)[1:]:
+            file, text = part.split("\n", 1)
+            files[file] = re.sub(r"\ARULES\n", lambda _: RULES, text)
+        cases.append(Case(name, command, message.strip(), files))
+    return cases
+
+
+ODD_FILES = [
+    Case(
+        "a rule with blanks for its pattern",
+        "run p.rules a",
+        "RuleSyntaxError: the pattern '' has no tokens\n"
+        "  where: p.rules:2:19, predict b after\n"
+        "  fix:   use otherwise() to match always",
+        {"p.rules": "vocabulary a b\npredict b after   \npredict a otherwise\n"},
+    ),
+    Case(
+        "a context of more digits than Python reads",
+        "run p.rules a",
+        "…Error: the context …\n  where: p.rules:2:1\n  fix:   …",
+        {"p.rules": f"vocabulary a b\ncontext {'9' * 5000}\npredict a otherwise\n"},
+    ),
+    Case(
+        "an empty rules file",
+        "run p.rules a",
+        "ProgramError: the program has no rules\n  where: p.rules:1:1\n  fix:   …",
+        {"p.rules": ""},
+    ),
+    Case(
+        "a rule that breaks off with the file",
+        "run p.rules a",
+        "RuleSyntaxError: the line's end cannot stand here\n"
+        "  where: p.rules:2:8, predict\n"
+        "  fix:   expected a word",
+        {"p.rules": "predict b after aa\npredict"},
+    ),
+    Case(
+        "an empty Python file",
+        "run p.py a",
+        "CommandError: p.py holds no program\n"
+        "  where: p.py\n"
+        "  fix:   assign one to a name: program = Program(...), or circuits = Circuits(...)",
+        {"p.py": ""},
+    ),
+    Case(
+        "a Python file with a null byte",
+        "run p.py a",
+        "CommandError: p.py raised SyntaxError: source code string cannot contain null bytes\n"
+        "  where: p.py\n"
+        "  fix:   a program file runs from top to bottom without an error",
+        {"p.py": "x = 1\nb = '\0'\n"},
+    ),
+    Case(
+        "a Python file that is not UTF-8",
+        "run p.py a",
+        "CommandError: p.py cannot be read: 'utf-8' codec can't decode byte 0xff in position 5: "
+        "invalid start byte\n  fix:   …",
+        {"p.py": b"x = '\xff'\n"},
+    ),
+    Case(
+        "a rules file that is not UTF-8",
+        "run p.rules a",
+        "CommandError: p.rules cannot be read: 'utf-8' codec can't decode byte 0xff in position 8: "
+        "invalid start byte\n  fix:   …",
+        {"p.rules": b"predict \xff otherwise\n"},
+    ),
+    Case(
+        "a name of a program that is too long",
+        f"run {'x' * 300} a",
+        f"CommandError: there is no file and no shipped program '{'x' * 300}'\n"
+        "  fix:   shipped programs are: SHIPPED",
+    ),
+    Case(
+        "a name of a program to compile that is too long",
+        f"compile {'x' * 300} -o out",
+        f"CommandError: there is no file and no shipped program '{'x' * 300}'\n"
+        "  fix:   shipped programs are: SHIPPED",
+    ),
+    Case(
+        "a name of an output that is too long",
+        f"compile aab -o {'x' * 300}",
+        f"CheckpointError: {'x' * 300} cannot be written: File name too long\n"
+        f"  where: {'x' * 300}\n  fix:   …",
+    ),
+]
+
+
+def without(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def holding(name: str, data: bytes) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes(data)
+
+
+def truncated(name: str) -> Callable[[Path], None]:
+    def cut(folder: Path) -> None:
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(data[: len(data) // 2])
+
+    return cut
+
+
+def with_tensor(name: str, value: object) -> Callable[[Path], None]:
+    """Another array under that name; None leaves it out."""
+
+    def change(folder: Path) -> None:
+        with np.load(folder / "model.npz") as archive:
+            tensors = {key: archive[key] for key in archive.files if key != name}
+        if value is not None:
+            tensors[name] = np.asarray(value)
+        np.savez(folder / "model.npz", **tensors)
+
+    return change
+
+
+def replaced(old: str, new: str) -> Callable[[Path], None]:
+    """Another text in the record."""
+
+    def change(folder: Path) -> None:
+        text = (folder / "handcraft.json").read_text(encoding="utf-8")
+        assert old in text
+        (folder / "handcraft.json").write_text(text.replace(old, new), encoding="utf-8")
+
+    return change
+
+
+NAN = np.zeros((2, 8), dtype="float32")
+NAN[1, 3] = np.nan
+
+COMPILED = "compile by_hand -o out --format npz"
+
+DAMAGED = [
+    Case(
+        "a folder without its record",
+        "run out a",
+        "CheckpointError: the folder holds no handcraft.json\n"
+        "  where: out\n"
+        "  fix:   name a folder that `handcraft compile` wrote",
+        prepare=without("handcraft.json"),
+    ),
+    Case(
+        "a folder without its tensors",
+        "run out a",
+        "CheckpointError: the folder holds neither of model.safetensors, model.npz\n"
+        "  where: out\n"
+        "  fix:   compile the program again",
+        prepare=without("model.npz"),
+    ),
+    Case(
+        "a folder with two files of tensors",
+        "run out a",
+        "CheckpointError: the folder holds model.safetensors and model.npz\n"
+        "  where: out\n"
+        "  fix:   keep the one that was compiled",
+        prepare=holding("model.safetensors", b""),
+    ),
+    Case(
+        "truncated tensors",
+        "verify out",
+        "CheckpointError: model.npz cannot be read: File is not a zip file\n"
+        "  where: out/model.npz\n"
+        "  fix:   it is damaged or of another kind; compile the program again",
+        prepare=truncated("model.npz"),
+    ),
+    Case(
+        "a foreign file in the place of the tensors",
+        "run out a",
+        "CheckpointError: model.npz cannot be read: …\n"
+        "  where: out/model.npz\n"
+        "  fix:   it is damaged or of another kind; compile the program again",
+        prepare=holding("model.npz", b"these are no tensors"),
+    ),
+    Case(
+        "a tensor that is missing",
+        "run out a",
+        "CheckpointError: model.npz lacks wpe.weight\n"
+        "  where: out/model.npz\n"
+        "  fix:   compile the program again",
+        prepare=with_tensor("wpe.weight", None),
+    ),
+    Case(
+        "a tensor that does not belong",
+        "run out a",
+        "CheckpointError: model.npz has lm_head.weight, which the model does not\n"
+        "  where: out/model.npz\n"
+        "  fix:   compile the program again",
+        prepare=with_tensor("lm_head.weight", np.zeros((2, 8), dtype="float32")),
+    ),
+    Case(
+        "a tensor of the wrong shape",
+        "explain out wte.weight 0 0",
+        "CheckpointError: wte.weight is [2, 9], and the sizes of the model make it [2, 8]\n"
+        "  where: out/model.npz\n"
+        "  fix:   compile the program again",
+        prepare=with_tensor("wte.weight", np.zeros((2, 9), dtype="float32")),
+    ),
+    Case(
+        "a weight that is no number",
+        "verify out",
+        "CheckpointError: wte.weight holds nan at [1, 3]\n"
+        "  where: out/model.npz\n"
+        "  fix:   a weight is a finite number; compile the program again",
+        prepare=with_tensor("wte.weight", NAN),
+    ),
+    Case(
+        "tensors of whole numbers",
+        "run out a",
+        "CheckpointError: the tensors are of type float32 and int64\n"
+        "  where: out/model.npz\n"
+        "  fix:   all must be float32 or all float64",
+        prepare=with_tensor("wte.weight", np.zeros((2, 8), dtype="int64")),
+    ),
+    Case(
+        "a pickle among the tensors",
+        "run out a",
+        "CheckpointError: model.npz cannot be read: …\n"
+        "  where: out/model.npz\n"
+        "  fix:   it is damaged or of another kind; compile the program again",
+        prepare=with_tensor("wte.weight", np.array([{}], dtype=object)),
+    ),
+    Case(
+        "a truncated record",
+        "run out a",
+        "CheckpointError: handcraft.json cannot be read: …\n"
+        "  where: out/handcraft.json\n"
+        "  fix:   compile the program again",
+        prepare=truncated("handcraft.json"),
+    ),
+    Case(
+        "a record of another version",
+        "run out a",
+        "CheckpointError: handcraft.json is of version 7\n"
+        "  where: out/handcraft.json\n"
+        "  fix:   this handcraft reads version 1; compile the program again",
+        prepare=replaced('"handcraft": 1', '"handcraft": 7'),
+    ),
+    Case(
+        "a record of another architecture",
+        "run out a",
+        "CheckpointError: handcraft.json contradicts itself: there is no architecture 'gpt5'\n"
+        "  where: out/handcraft.json\n"
+        "  fix:   known are: ARCHITECTURES",
+        prepare=replaced('"name": "block"', '"name": "gpt5"'),
+    ),
+    Case(
+        "an unknown token in a prompt for a folder",
+        "run out abc",
+        "VocabularyError: 'c' is not in the vocabulary\n"
+        "  where: token 3 of 'abc'\n"
+        "  fix:   use one of its 2 tokens: a b",
+        prepare=lambda folder: None,
+    ),
+    Case(
+        "a compiled folder to compile",
+        "compile out -o again",
+        "CommandError: out is a compiled folder, and this command needs a program\n"
+        "  fix:   name the program that it was compiled from",
+        prepare=lambda folder: None,
+    ),
+    Case(
+        "a compiled folder to draw",
+        "draw out -o out.svg",
+        "CommandError: out is a compiled folder, and this command needs a program\n"
+        "  fix:   name the program that it was compiled from",
+        prepare=lambda folder: None,
+    ),
+]
+
+CASES = [*read_table(TABLE), *ODD_FILES, *DAMAGED]
+
+
+def expected(message: str) -> re.Pattern[str]:
+    message = message.replace("SHIPPED", ", ".join(shipped_programs()))
+    message = message.replace("ARCHITECTURES", ", ".join(a.name for a in ARCHITECTURES))
+    return re.compile(".*".join(map(re.escape, message.split("…"))))
+
+
+def everything_in(folder: Path) -> dict[str, bytes | None]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+@pytest.fixture
+def handcraft(tmp_path, monkeypatch, capsys):
+    """Run a command line in tmp_path: its exit status, what it printed, and its errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    known = set(sys.modules)
+
+    def run(command: str) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["handcraft", *shlex.split(command)])
+        capsys.readouterr()
+        status: object = 0
+        try:
+            main()
+        except SystemExit as stopped:
+            status = stopped.code or 0
+        return status, *capsys.readouterr()
+
+    yield run
+    for name in set(sys.modules) - known:
+        if name.endswith("_beside_p"):
+            del sys.modules[name]
+
+
+def write(files: dict[str, str | bytes], folder: Path) -> None:
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data if isinstance(data, bytes) else data.encode())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_it_is_told_in_three_parts_and_nothing_is_written(case, tmp_path, handcraft):
+    write(case.files, tmp_path)
+    if case.prepare is not None:
+        assert handcraft(COMPILED)[0] == 0
+        case.prepare(tmp_path / "out")
+    before = everything_in(tmp_path)
+    status, out, err = handcraft(case.command)
+    printed = "\n".join(line.rstrip() for line in err.splitlines())
+    assert expected(case.message).fullmatch(printed), f"{printed}\n\nis not\n\n{case.message}"
+    assert status == 2
+    assert out == ""
+    assert everything_in(tmp_path) == before
+
+
+def test_no_case_is_there_twice():
+    names = [case.name for case in CASES]
+    assert len(set(names)) == len(names) > 100
+
+
+WARNED = {
+    "a rule after one that matches wherever it does": (
+        "predict a after a\npredict b after ba\npredict b otherwise\n",
+        "warning: predict b after ba (p.rules:4:1) can never fire: "
+        "predict a after a (p.rules:3:1) comes first\n",
+    ),
+    "a rule after otherwise": (
+        "predict b otherwise\npredict a after a\n",
+        "warning: predict a after a (p.rules:4:1) can never fire: "
+        "predict b otherwise (p.rules:3:1) comes first\n",
+    ),
+    "a rule said twice": (
+        "predict a after a\npredict b after a\npredict b otherwise\n",
+        "warning: predict b after a (p.rules:4:1) can never fire: "
+        "predict a after a (p.rules:3:1) comes first\n",
+    ),
+    "a rule that two others hide together": (
+        "predict a after aa\npredict a after ba\npredict b after .a\npredict b otherwise\n",
+        "warning: predict b after .a (p.rules:5:1) can never fire: "
+        "predict a after aa (p.rules:3:1) and predict a after ba (p.rules:4:1) come first\n",
+    ),
+    "two hidden rules": (
+        "predict a after a\npredict b after aa\npredict b after ba\npredict b otherwise\n",
+        "warning: predict b after aa (p.rules:4:1) can never fire: "
+        "predict a after a (p.rules:3:1) comes first\n"
+        "warning: predict b after ba (p.rules:5:1) can never fire: "
+        "predict a after a (p.rules:3:1) comes first\n",
+    ),
+    "an otherwise that nothing is left for": (
+        "predict a after a\npredict b after b\npredict b otherwise\n",
+        "warning: predict b otherwise (p.rules:5:1) can never fire: "
+        "predict a after a (p.rules:3:1) and predict b after b (p.rules:4:1) come first\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rules", "warning"), WARNED.values(), ids=WARNED.keys())
+def test_a_rule_that_can_never_fire_is_warned_of_and_the_rest_goes_on(
+    rules, warning, tmp_path, handcraft
+):
+    (tmp_path / "p.rules").write_text(f"vocabulary a b\ncontext 4\n{rules}")
+    status, out, err = handcraft("run p.rules a -n 1")
+    assert (status, err) == (0, warning)
+    assert out.startswith("a :: ")
+
+
+def test_a_program_in_python_is_warned_of_at_its_line(tmp_path, handcraft):
+    (tmp_path / "p.py").write_text(
+        "from handcraft import Program, predict\n"
+        'hides = predict("a").after("a")\n'
+        'hidden = predict("b").after("ba")\n'
+        'program = Program("ab", 3, [hides, hidden, predict("b").otherwise()])\n'
+    )
+    status, _, err = handcraft("compile p.py -o out")
+    assert status == 0
+    assert err == (
+        "warning: predict b after ba (p.py:3:10) can never fire: predict a after a (p.py:2:9) "
+        "comes first\n"
+    )

@@ -1,0 +1,154 @@
+"""Layouts: where every subspace lies, and every channel of a head."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from handcraft import Program, compile_program, predict
+from handcraft.circuits import Block, Circuits, embed_token, one_hot
+from handcraft.errors import LayoutError
+from handcraft.testing import assert_agreement, rule_programs
+from handcraft.weights import Sizes, allocate_layout
+
+PROGRAMS = Path(__file__).parents[3] / "programs"
+
+
+@pytest.fixture(scope="module")
+def by_hand() -> Circuits:
+    return runpy.run_path(str(PROGRAMS / "by_hand.py"))["circuits"]
+
+
+@pytest.fixture(scope="module")
+def aab():
+    rules = [predict("b").after("aa"), predict("a").otherwise()]
+    return compile_program(Program("ab", 5, rules), architecture="block")
+
+
+def test_one_head_over_subspaces_of_the_stream_is_aligned_with_it(by_hand):
+    layout = allocate_layout(by_hand)
+    assert (layout.is_aligned, layout.n_head, layout.n_embd, layout.head_dim) == (True, 1, 8, 8)
+    assert layout.dimension_names == (
+        "position 0",
+        "position 1",
+        "position 2",
+        "position 3",
+        "position 4",
+        "token a",
+        "token b",
+        "scratch",
+    )
+
+
+def test_an_aligned_head_uses_the_dimensions_of_the_stream(by_hand):
+    layout = allocate_layout(by_hand)
+    head = by_hand.blocks[0].heads[0]
+    matching, carried = layout.channel_start(head)
+    (position,), (scratch,) = head.matching, head.carried
+    assert matching[position] == layout.start[position] == 0
+    assert carried[scratch] == layout.start[scratch] == 7
+
+
+def test_several_heads_are_packed_from_their_first_channel(aab):
+    layout = aab.layout
+    assert (layout.is_aligned, layout.n_head) == (False, 2)
+    for head in aab.circuits.blocks[0].heads:
+        matching, carried = layout.channel_start(head)
+        assert min(matching.values()) == min(carried.values()) == 0
+
+
+def test_a_head_whose_channels_are_not_in_the_stream_is_packed():
+    rules = [predict("b").after("a"), predict("a").otherwise()]
+    layout = compile_program(Program("ab", 4, rules), architecture="block").layout
+    assert (layout.is_aligned, layout.n_head) == (False, 1)
+
+
+def test_all_heads_are_as_wide_as_the_widest_needs(aab):
+    widest = max(head.width for head in aab.circuits.blocks[0].heads)
+    assert aab.layout.head_dim >= widest
+    assert aab.layout.n_embd == aab.layout.n_head * aab.layout.head_dim
+
+
+def test_dimensions_past_the_last_subspace_are_spare(aab):
+    used = sum(subspace.width for subspace in aab.layout.subspaces)
+    spare = aab.layout.n_embd - used
+    assert spare > 0
+    assert aab.layout.dimension_names[used:] == tuple(f"spare {i}" for i in range(spare))
+
+
+def test_a_mirrored_layout_holds_every_coordinate_and_its_opposite():
+    rules = [predict("b").after("aa"), predict("a").otherwise()]
+    program = Program("ab", 3, rules)
+    layout = compile_program(program, architecture="gpt2", n_positions=3).layout
+    for subspace in layout.subspaces:
+        for i, name in enumerate(subspace.dimension_names):
+            assert layout.dimension_names[layout.start[subspace] + i] == name
+            assert layout.dimension_names[layout.opposite(subspace, i)] == f"-{name}"
+
+
+@pytest.mark.parametrize("sizes", [Sizes(n_embd=24), Sizes(n_head=4), Sizes(head_dim=8)])
+def test_sizes_that_are_asked_for_are_granted(sizes):
+    rules = [predict("b").after("aa"), predict("a").otherwise()]
+    compiled = compile_program(Program("ab", 5, rules), architecture="block", sizes=sizes)
+    layout = compiled.layout
+    for size in ("n_embd", "n_head", "head_dim"):
+        assert getattr(sizes, size) in (None, getattr(layout, size))
+    assert_agreement(compiled)
+
+
+def test_a_width_that_is_too_small_says_which_is_enough():
+    rules = [predict("b").after("aa"), predict("a").otherwise()]
+    program = Program("ab", 5, rules)
+    with pytest.raises(LayoutError, match="but n_embd=6") as caught:
+        compile_program(program, architecture="block", sizes=Sizes(n_embd=6))
+    enough = int(re.search(r"n_embd=(\d+)", caught.value.fix)[1])
+    compile_program(program, architecture="block", sizes=Sizes(n_embd=enough))
+
+
+def test_circuits_without_heads_need_no_room_for_any():
+    token = one_hot("token", "abc")
+    made = Circuits("abc", 2, embedding=[embed_token(token)], blocks=[Block()], unembedding=token)
+    layout = allocate_layout(made)
+    assert (layout.n_head, layout.n_embd) == (1, 3)
+
+
+@pytest.mark.parametrize("architecture", ["block", "gpt2"])
+@settings(max_examples=50)
+@given(program=rule_programs())
+def test_subspaces_lie_one_after_the_other_and_heads_have_room(architecture, program):
+    for positions in ("one-hot", "binary"):
+        compiled = compile_program(
+            program, positions=positions, architecture=architecture, n_positions=program.context
+        )
+        layout = compiled.layout
+        ways = 2 if architecture == "gpt2" else 1
+        taken = [
+            layout.start[subspace] + i
+            for subspace in layout.subspaces
+            for i in range(ways * subspace.width)
+        ]
+        assert taken == list(range(len(taken)))
+        assert len(taken) <= layout.n_embd == len(layout.dimension_names)
+        assert len(set(layout.dimension_names)) == layout.n_embd
+        for block in compiled.circuits.blocks:
+            for head in block.heads:
+                for channels in layout.channel_start(head):
+                    ends = [start + subspace.width for subspace, start in channels.items()]
+                    assert max(ends, default=0) <= layout.head_dim
+
+
+@pytest.mark.parametrize("architecture", ["block", "gpt2"])
+@settings(max_examples=50)
+@given(program=rule_programs())
+def test_every_row_and_column_of_every_tensor_has_a_name(architecture, program):
+    compiled = compile_program(program, architecture=architecture, n_positions=program.context)
+    for name, placed in compiled.placement.tensors.items():
+        assert tuple(len(axis) for axis in placed.axes) == placed.shape
+        assert placed.shape == compiled.model.tensors[name].shape
+        for index in placed.values:
+            assert "unused" not in placed.describe(index)
+            assert "spare" not in placed.describe(index) or ".ln_" in name
