@@ -109,7 +109,11 @@ class Vocabulary:
 
     def text(self, ids: Iterable[int]) -> str:
         """The text that `ids` spell; an id that no token has is shown as its number."""
-        return self.separator.join(self._tokens.get(i, f"<{i}>") for i in ids)
+        return self.separator.join(map(self.token, ids))
+
+    def token(self, number: int) -> str:
+        """The token whose id is `number`, or the number in angle brackets where none has it."""
+        return self._tokens.get(number, f"<{number}>")
 
     def join(self, tokens: Iterable[str]) -> str:
         """The text that `tokens` spell."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import handcraft
 from handcraft.circuits import Circuits
@@ -36,7 +37,15 @@ class Loaded:
     note: str | None = None
 
 
-def load_model(name: str | None, rules: list[str], **options: str) -> Loaded:
+class Options(TypedDict, total=False):
+    """What a command line may ask of the compiler."""
+
+    architecture: str
+    dtype: str
+    positions: str
+
+
+def load_model(name: str | None, rules: list[str], **options: Unpack[Options]) -> Loaded:
     """The model that a command line names, compiled where it is not yet.
 
     Args:

@@ -83,7 +83,7 @@ def compile_program(
 
 
 def _plan_rules(program: Program, target: Architecture, positions: str, sizes: Sizes) -> Plan:
-    """Lower rules in the style of the target; hold the token apart where the MLP takes several layers."""
+    """Lower rules in the style of the target; hold the token apart where MLPs take several layers."""
     style: Style = NORMED if target.norm == "layer" else PLAIN
     try:
         return plan_model(lower_rules(program, positions, style), target, sizes)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from math import prod
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from handcraft.errors import CheckpointError
+from handcraft.formats.safetensors_file import Pending, write_safetensors
 from handcraft.model import Model, Shape
 from handcraft.model.attention import Array
 
@@ -21,13 +22,11 @@ CONFIG = "config.json"
 NORM_EPSILON = 1e-5
 """What the book's LayerNorm adds to the variance."""
 
-TYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-"""The types of weights, by their names in safetensors."""
-
 MOST_GROWTH = 64
 """How many times as large the terms of a query may become where its bias moves into a shift."""
 
-Wide = npt.NDArray[np.float64]
+Wide: TypeAlias = npt.NDArray[np.float64]
+Maker: TypeAlias = Callable[[], Array]
 
 
 def write_book(model: Model, folder: Path) -> None:
@@ -136,26 +135,55 @@ def _check_model(model: Model, path: Path) -> None:
         )
 
 
-def _makers(model: Model, path: Path) -> dict[str, Callable[[], Array]]:
+def _makers(model: Model, path: Path) -> dict[str, Maker]:
     """For everything in the state dict, what makes it when its turn comes."""
-    tensors, shape = model.tensors, model.shape
+    tensors = model.tensors
+    head = "wte.weight" if model.architecture.tied else "lm_head.weight"
+    makers: dict[str, Maker] = {
+        "tok_emb.weight": lambda: tensors["wte.weight"],
+        "pos_emb.weight": lambda: tensors["wpe.weight"],
+        "final_norm.scale": lambda: tensors["ln_f.weight"],
+        "final_norm.shift": lambda: tensors["ln_f.bias"],
+        "out_head.weight": lambda: tensors[head],
+    }
+    for layer in range(model.shape.n_layer):
+        for name, make in _block_makers(model, layer, path).items():
+            makers[f"trf_blocks.{layer}.{name}"] = make
+    return makers
 
-    def plain(name: str) -> Callable[[], Array]:
-        return lambda: tensors[name]
 
-    def turned(name: str, third: int | None = None) -> Callable[[], Array]:
-        """Of c_attn only a third: 0 the query's, 1 the key's, 2 the value's."""
-        columns = slice(None) if third is None else slice(third * d, (third + 1) * d)
-        return lambda: tensors[name][:, columns].T
+def _block_makers(model: Model, layer: int, path: Path) -> dict[str, Maker]:
+    shape, tensors = model.shape, model.tensors
+    block, square = f"h.{layer}", (shape.n_positions, shape.n_positions)
+    more = (0, 4 * shape.n_embd - shape.n_inner[layer])  # hidden units of zeros
 
-    def filled(name: str) -> Callable[[], Array]:
-        """The MLP's hidden units, and as many more as the book's has, with zeros."""
+    def of(name: str) -> Array:
+        return tensors[f"{block}.{name}"]
 
-        def make() -> Array:
-            tensor = tensors[name]
-            sizes = tuple(4 * d if is_hidden else d for is_hidden in hidden_axes[name])
+    def third(number: int) -> Array:
+        return np.split(of("attn.c_attn.weight"), 3, axis=1)[number].T
 
-    raise NotImplementedError
+    @cache
+    def without_bias() -> tuple[Array, Array]:
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found as a difference
+            return _without_bias(model, layer, path)
+
+    return {
+        "att.W_query.weight": lambda: third(0),
+        "att.W_key.weight": lambda: third(1),
+        "att.W_value.weight": lambda: third(2),
+        "att.out_proj.weight": lambda: of("attn.c_proj.weight").T,
+        "att.out_proj.bias": lambda: without_bias()[1],
+        "att.mask": lambda: np.triu(np.ones(square, dtype=model.dtype), k=1),  # 1: the source is later
+        "ff.layers.0.weight": lambda: np.pad(of("mlp.c_fc.weight").T, (more, (0, 0))),
+        "ff.layers.0.bias": lambda: np.pad(of("mlp.c_fc.bias"), more),
+        "ff.layers.2.weight": lambda: np.pad(of("mlp.c_proj.weight").T, ((0, 0), more)),
+        "ff.layers.2.bias": lambda: of("mlp.c_proj.bias"),
+        "norm1.scale": lambda: of("ln_1.weight"),
+        "norm1.shift": lambda: without_bias()[0],
+        "norm2.scale": lambda: of("ln_2.weight"),
+        "norm2.shift": lambda: of("ln_2.bias"),
+    }
 
 
 def _without_bias(model: Model, layer: int, path: Path) -> tuple[Array, Array]:

@@ -18,7 +18,8 @@ def shown(value: object) -> str:
     """Something out of a file, for a message: never long, never with control characters."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = 80
-    return short.repr(value)
+    text = short.repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def find_file(folder: Path, name: str) -> Path | None:
@@ -47,7 +48,9 @@ def find_file(folder: Path, name: str) -> Path | None:
                 f"{name} is no regular file", where=path, fix="put the file itself into the folder"
             )
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
-        raise CheckpointError(f"{name} cannot be read: {error}", where=path) from error
+        raise CheckpointError(
+            f"{name} cannot be read: {error}", where=path, fix="put the file itself into the folder"
+        ) from error
     return path
 
 

@@ -88,7 +88,8 @@ def write_gguf(model: Model, folder: Path) -> None:
         for tensor in stored:
             kind = gguf.GGMLQuantizationType[MATRIX_TYPES[tensor.dtype]]
             size = prod(tensor.shape) * itemsize(tensor.dtype)
-            writer.add_tensor_info(tensor.name, tensor.shape, np.dtype(np.uint16), size, kind)
+            any_type = np.dtype(np.uint16)  # `kind` says it
+            writer.add_tensor_info(tensor.name, tensor.shape, any_type, size, kind)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
@@ -195,8 +196,8 @@ def _unlike(name: str, vocabulary: Vocabulary) -> str:
 def _merges(vocabulary: Vocabulary) -> list[str]:
     """The merges that make every character of several bytes one token, byte after byte.
 
-    Words need none. The left piece of each begins with the first byte of a character and the right one is a later byte,
-    so that no two characters are ever merged.
+    The left piece of each begins with the first byte of a character and the right one is a later byte,
+    so that no two characters are ever merged. Words need no merges.
     """
     if not vocabulary.is_characters:
         return []

@@ -34,11 +34,9 @@ def read_huggingface(folder: Path) -> Model:
     keep their type, float16, bfloat16, float32 or float64; where types are mixed, all get the smallest
     type that holds every value exactly. What config.json says of types is not asked.
 
-    Where tokenizer.json holds a WordLevel vocabulary that is split as handcraft splits, by characters
-    or at blanks, without normalising and without added tokens around the text, the tokens have their
-    names. Otherwise, as with the byte pairs of the published GPT-2, which are not built here, and for
-    every id without a name of its own, they are called ``#0``, ``#1``, ... by their ids. A last id that
-    only fills up batches, with an embedding of zeros, as handcraft writes it, is no token.
+    Tokens have the names that tokenizer.json gives them, where it splits text into characters or words;
+    otherwise they are called ``#0``, ``#1``, ... by their ids. The byte pairs of the published GPT-2
+    are not built here: its texts have to be made into ids elsewhere. See `read_vocabulary`.
 
     Args:
         folder: the folder. Nothing outside it is read (but see `find_file` on the Hugging Face cache).
@@ -59,10 +57,8 @@ def read_huggingface(folder: Path) -> Model:
     _check_blocks(config, stored, folder)
     shape, architecture = config.shape, config.architecture
     _check_tensors(stored, shape, architecture, folder)
-    tensors = _read_tensors(stored, shape, architecture)
-    last_pads = 0 < shape.n_vocab - 1 == config.padding and not tensors["wte.weight"][-1].any()
-    vocabulary = read_vocabulary(folder, shape.n_vocab, last_pads=last_pads)
-    return Model(architecture, shape, vocabulary, tensors)
+    vocabulary = read_vocabulary(folder, shape.n_vocab, config.padding)
+    return Model(architecture, shape, vocabulary, _read_tensors(stored, shape, architecture))
 
 
 def _by_plain_names(stored: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
@@ -88,7 +84,7 @@ def _check_blocks(config: Config, stored: Mapping[str, StoredTensor], folder: Pa
         raise CheckpointError(
             f"n_layer is {config.n_layer}, and the files hold tensors of {len(blocks)} blocks",
             where=folder / CONFIG,
-            fix=f"take the weights that belong to this {CONFIG}, or set n_layer={len(blocks)}",
+            fix=f"take the weights that belong to this {CONFIG}, or mend n_layer",
         )
 
 

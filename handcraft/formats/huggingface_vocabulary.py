@@ -13,100 +13,90 @@ from handcraft.vocabulary import Vocabulary
 
 TOKENIZER = "tokenizer.json"
 
+CHARACTER = r"[\s\S]"
+
 _SPLIT = {"type": "Split", "behavior": "Isolated", "invert": False}
 
 SPLITTERS: tuple[tuple[object, str], ...] = (
-    ({**_SPLIT, "pattern": {"Regex": r"[\s\S]"}}, r"[\s\S]|\S+"),
-    ({**_SPLIT, "pattern": {"String": ""}}, r"[\s\S]|\S+"),
+    ({**_SPLIT, "pattern": {"Regex": CHARACTER}}, CHARACTER),
+    ({**_SPLIT, "pattern": {"String": ""}}, CHARACTER),
     ({"type": "WhitespaceSplit"}, r"\S+"),
     ({"type": "Whitespace"}, r"\w+|[^\w\s]+"),
 )
-"""The pre-tokenizers that split as handcraft does, and the tokens that keep their names with each."""
+"""The pre-tokenizers that split as a vocabulary does, and what their pieces look like."""
 
 
-def read_vocabulary(folder: Path, n_vocab: int, *, last_pads: bool = False) -> Vocabulary:
-    """The tokens by tokenizer.json, or ``#0``, ``#1``, ... (see `read_huggingface`).
+def read_vocabulary(folder: Path, n_vocab: int, padding: int | None = None) -> Vocabulary:
+    """The tokens that tokenizer.json finds in text; by default ``#0``, ``#1``, ... for all ids.
+
+    The names are those of tokenizer.json if text becomes tokens there as it does here: a WordLevel
+    vocabulary, split by characters or at blanks, nothing normalised and nothing put around the text.
+    Then tokens that no piece of text can be, such as ``<unk>`` among characters, have no name.
 
     Args:
         folder: where tokenizer.json is, if there is one.
         n_vocab: the number of ids.
-        last_pads: whether the last id fills up batches and is no token of the vocabulary.
+        padding: an id that only fills up batches, and so has no name either.
 
     Raises:
         CheckpointError: tokenizer.json is damaged, or gives a token or an id twice, or an id outside
             the vocabulary.
     """
-    count = n_vocab - last_pads
     path = find_file(folder, TOKENIZER)
     tokenizer: dict[str, Any] = {} if path is None else read_object(path)
-    kept = _names_that_are_kept(tokenizer)
-    if kept is None:
-        return Vocabulary(_all_named({}, count))
-    added = tokenizer.get("added_tokens") or []
-    try:
-        numbers = _numbers_by_token(tokenizer["model"].get("vocab"), added, n_vocab)
-    except ValueError as error:
-        raise CheckpointError(
-            f"{TOKENIZER} cannot be right: {error}",
-            where=path,
-            fix=f"mend it, or take it away: the tokens are then called #0 to #{n_vocab - 1}",
-        ) from error
-    special = {entry["content"] for entry in added}
-    names = {
-        number: token
-        for token, number in numbers.items()
-        if number < count
-        and (re.fullmatch(kept, token) or (token in special and re.fullmatch(r"\S+", token)))
-    }
-    return Vocabulary(_all_named(names, count))
+    piece = _piece(tokenizer)
+    ids: dict[str, int] = {}
+    if piece is not None:
+        try:
+            ids = _ids(tokenizer["model"].get("vocab"), tokenizer.get("added_tokens") or [], n_vocab)
+        except ValueError as error:
+            raise CheckpointError(
+                f"{TOKENIZER} cannot be right: {error}",
+                where=path,
+                fix=f"mend it, or take it away: the tokens are then called #0 to #{n_vocab - 1}",
+            ) from error
+        ids = {t: i for t, i in ids.items() if i != padding and re.fullmatch(piece, t)}
+    if ids:
+        vocabulary = Vocabulary(ids, ids=ids.values())
+        if vocabulary.is_characters == (piece == CHARACTER):  # not so for words of one letter each
+            return vocabulary
+    return Vocabulary([f"#{number}" for number in range(n_vocab)])
 
 
-def _names_that_are_kept(tokenizer: Mapping[str, Any]) -> str | None:
-    """What a name may look like; None where text becomes tokens in a way that is not known here."""
+def _piece(tokenizer: Mapping[str, Any]) -> str | None:
+    """What a piece of text looks like; None where text becomes tokens in a way not known here."""
     model = tokenizer.get("model")
     if not isinstance(model, dict) or model.get("type") != "WordLevel":
         return None
     if tokenizer.get("normalizer") is not None or tokenizer.get("post_processor") is not None:
         return None
     splitter = tokenizer.get("pre_tokenizer")
-    return next((names for form, names in SPLITTERS if form == splitter), None)
+    return next((piece for form, piece in SPLITTERS if form == splitter), None)
 
 
-def _numbers_by_token(vocab: object, added: object, n_vocab: int) -> dict[str, int]:
-    """The ids of a WordLevel tokenizer, each id and each token once."""
+def _ids(vocab: object, added: object, n_vocab: int) -> dict[str, int]:
+    """The ids of a WordLevel tokenizer, each token and each id once, in the order of the file.
+
+    Raises:
+        ValueError: it is nonsense.
+    """
     if not isinstance(vocab, dict) or not isinstance(added, list):
         raise ValueError("vocab is no object, or added_tokens is no list")
-    numbers: dict[str, int] = dict(vocab)
+    ids: dict[str, int] = dict(vocab)
     for entry in added:
         match entry:
             case {"content": str(token), "id": int(number)}:
-                if numbers.setdefault(token, number) != number:
+                if ids.setdefault(token, number) != number:
                     raise ValueError(
-                        f"{shown(token)} has two ids, {shown(numbers[token])} and {shown(number)}"
+                        f"{shown(token)} has two ids, {shown(ids[token])} and {shown(number)}"
                     )
             case _:
                 raise ValueError(f"an added token is {shown(entry)}")
     tokens: dict[int, str] = {}
-    for token, number in numbers.items():
+    for token, number in ids.items():
         if type(number) is not int or not 0 <= number < n_vocab:
             raise ValueError(f"{shown(token)} has the id {shown(number)}, and vocab_size is {n_vocab}")
         if tokens.setdefault(number, token) != token:
             raise ValueError(f"{shown(tokens[number])} and {shown(token)} both have the id {number}")
         token.encode()  # a lone surrogate is no text
-    return numbers
-
-
-def _all_named(names: Mapping[int, str], count: int) -> list[str]:
-    """A name for every id, none of them twice; no blank among words, which it would separate."""
-    if len(names) < count or any(len(name) > 1 for name in names.values()):
-        names = {number: name for number, name in names.items() if not name.isspace()}
-    taken = set(names.values())
-    listed = []
-    for number in range(count):
-        name = names.get(number)
-        if name is None:
-            name = f"#{number}"
-            while name in taken:
-                name = "#" + name
-        listed.append(name)
-    return listed
+    return ids

@@ -180,7 +180,7 @@ def _names_by_shard(index: Path) -> dict[str, set[str]]:
         )
     names: dict[str, set[str]] = {}
     for tensor, shard in listed.items():
-        if not isinstance(shard, str) or not re.fullmatch(r"[\w.-]+\.safetensors", shard):
+        if not isinstance(shard, str) or not re.fullmatch(r"[\w.-]{1,100}\.safetensors", shard):
             raise CheckpointError(
                 f"{INDEX} has {shown(tensor)} in {shown(shard)}, which is no file name of a shard",
                 where=index,
@@ -195,7 +195,9 @@ def _nothing_to_read(folder: Path) -> CheckpointError:
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
-        return CheckpointError(f"{folder} cannot be read: {error}", where=folder)
+        return CheckpointError(
+            f"{folder} cannot be read: {error}", where=folder, fix="name a folder that you may read"
+        )
     pickles = [name for name in names if name.endswith(PICKLES)]
     if pickles:
         return CheckpointError(

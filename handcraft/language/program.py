@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape as escape_html
+from typing import Any
 
 from handcraft.errors import (
     HandcraftError,
@@ -78,6 +79,10 @@ class Program:
         vocabulary = "".join(tokens) if self.vocabulary.is_characters else " ".join(tokens)
         rules = ", ".join(repr(rule) for rule in self.rules)
         return f"Program({vocabulary!r}, {self.context}, [{rules}])"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """The same for IPython and Hypothesis, which would list every field."""
+        printer.text(repr(self))
 
     def meaning(self, context: str | Sequence[str]) -> str:
         """The token that the first matching rule predicts.

@@ -7,6 +7,21 @@ from handcraft.model.generate import complete, generate
 from handcraft.model.grow import grow, published_shape
 from handcraft.model.model import Model
 from handcraft.model.norm import layer_norm
+from handcraft.model.position_tables import (
+    heatmap_svg,
+    one_hot_table,
+    signed_bit_table,
+    sinusoid_shift,
+    sinusoid_table,
+)
+from handcraft.model.self_attention import (
+    attend_split,
+    attend_stacked,
+    masked_softmax,
+    position_ids,
+    self_attend,
+    valid_positions,
+)
 from handcraft.model.shape import Shape
 from handcraft.model.trace import Trace
 
@@ -16,16 +31,27 @@ __all__ = [
     "Shape",
     "Trace",
     "attend",
+    "attend_split",
+    "attend_stacked",
     "causal_mask",
     "complete",
     "gelu_erf",
     "gelu_tanh",
     "generate",
     "grow",
+    "heatmap_svg",
     "layer_norm",
+    "masked_softmax",
     "merge_heads",
+    "one_hot_table",
+    "position_ids",
     "published_shape",
     "relu",
+    "self_attend",
+    "signed_bit_table",
+    "sinusoid_shift",
+    "sinusoid_table",
     "softmax",
     "split_heads",
+    "valid_positions",
 ]

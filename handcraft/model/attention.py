@@ -1,4 +1,4 @@
-"""Causal multi-head self-attention, with and without a cache of keys and values."""
+"""Scaled dot-product attention, causal or not, and its heads side by side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Watch: TypeAlias = Callable[[str, Array], None]
 
 
 def softmax(scores: Array) -> Array:
-    """Softmax along the last axis; -inf becomes exactly 0."""
+    """Softmax along the last axis; -inf becomes exactly 0. Every row must hold something finite."""
     shifted: Array = scores - scores.max(axis=-1, keepdims=True)
     np.exp(shifted, out=shifted)
     shifted /= shifted.sum(axis=-1, keepdims=True)

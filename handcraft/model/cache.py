@@ -46,7 +46,7 @@ class Cache:
         self.length += positions
 
     def repeat(self, times: int, *, room: int = 0) -> Cache:
-        """A cache in which every row of the batch stands `times` times, one after the other.
+        """A copy in which every row of the batch stands `times` times, one after the other.
 
         Args:
             times: how often.
@@ -59,7 +59,7 @@ class Cache:
         )
 
     def rows(self, start: int, stop: int) -> Cache:
-        """A cache of some rows of the batch."""
+        """Some rows of the batch; they share the memory of this cache."""
         return Cache(self.keys[:, start:stop], self.values[:, start:stop], self.length)
 
 

@@ -34,8 +34,8 @@ def generate(
         The tokens that were added, as text.
 
     Raises:
-        ModelError: prompt and answer together have more tokens than the model has positions (the
-            last token needs none), or a setting makes no sense.
+        ModelError: the prompt is empty, prompt and answer together have more tokens than the model
+            has positions (the last token needs none), or a setting makes no sense.
         VocabularyError: the prompt has an unknown token.
     """
     ids = model.prompt_ids(prompt)

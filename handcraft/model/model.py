@@ -91,7 +91,8 @@ class Model:
             [batch, position, n_vocab].
 
         Raises:
-            ModelError: an id outside the vocabulary, or more positions than the model has.
+            ModelError: an id outside the vocabulary, more positions than the model has, or tokens that
+                are no integers, no matrix, or none at all.
         """
         ids = self._checked(tokens, 0 if cache is None else cache.length)
         if cache is not None:
@@ -121,7 +122,7 @@ class Model:
             values[name] = value[0].copy()  # without the batch of one
 
         self._run(self._checked([ids], 0), None, keep)
-        return Trace(tuple(self.vocabulary.tokens[i] for i in ids), values)
+        return Trace(tuple(map(self.vocabulary.token, ids)), values)
 
     def watch(self, tokens: npt.ArrayLike, watch: Watch) -> Array:
         """The logits at every position, with every intermediate shown on the way.
@@ -175,7 +176,7 @@ class Model:
     def _run(self, ids: npt.NDArray[np.int64], cache: Cache | None, watch: Watch) -> Array:
         start = 0 if cache is None else cache.length
         wte, wpe = self._running["wte.weight"], self._running["wpe.weight"]
-        x = wte[ids] + wpe[start : start + ids.shape[1]]  # [batch, position, n_embd]
+        x: Array = wte[ids] + wpe[start : start + ids.shape[1]]  # [batch, position, n_embd]
         watch("embedding", x)
         for layer in range(self.shape.n_layer):
             x = x + self._attention(layer, x, cache, watch)

@@ -15,9 +15,11 @@ class Trace(Mapping[str, Array]):
 
     ``embedding`` and ``h.{i}.after_attention``, ``h.{i}.output`` are the residual stream,
     [position, n_embd]; ``h.{i}.attn.query``, ``.key``, ``.value`` and ``.head_output`` are
-    [head, position, head_dim]; ``.scores`` (before the mask) and ``.pattern`` are
+    [head, position, head_dim]; ``.scores`` (scaled, before the mask) and ``.pattern`` are
     [head, destination, source]; ``h.{i}.mlp.pre_activation`` and ``.hidden`` are [position, n_inner];
-    ``.output`` is what attention or MLP adds to the stream; ``logits`` is [position, n_vocab].
+    ``h.{i}.attn.output`` and ``h.{i}.mlp.output`` are what they add to the stream; ``logits`` is
+    [position, n_vocab]. With LayerNorm there are also ``h.{i}.ln_1``, ``h.{i}.ln_2`` and ``ln_f``, what
+    each norm gives, [position, n_embd].
 
     Args:
         tokens: the prompt.

@@ -98,7 +98,7 @@ def check_facts(compiled: Compiled) -> Facts:
     if compiled.model.architecture.activation != "relu":
         problems += [
             PrecisionError(
-                f"a pre-activation comes within {distance:.2f} of 0, and {NEAREST_TO_ZERO:g} are needed",
+                f"a pre-activation comes within {distance:.2f} of 0, nearer than {NEAREST_TO_ZERO:g}",
                 where=place,
                 fix="use a wider dtype",
             )
@@ -128,8 +128,8 @@ def _norm_problems(compiled: Compiled, facts: Facts) -> list[HandcraftError]:
         if norm.is_read and off > NORM_TOLERANCE:
             problems.append(
                 PrecisionError(
-                    f"{norm.name} sees a sum of squares from {low:.6g} to {high:.6g}, and {planned:.6g} "
-                    f"is planned: its scale is off by {off:.2%}",
+                    f"{norm.name} sees a sum of squares from {low:.6g} to {high:.6g}, and "
+                    f"{planned:.6g} is planned: its scale is off by {off:.2%}",
                     where=", ".join(f"`{s}`" for s in norm.varying) or norm.name,
                     fix="write smaller numbers into subspaces that are read again later",
                 )

@@ -30,7 +30,8 @@ def numpy_dtype(name: str) -> np.dtype[np.floating]:
     if name == "bfloat16":
         import ml_dtypes
 
-        return np.dtype(ml_dtypes.bfloat16)
+        half: np.dtype[np.floating] = np.dtype(ml_dtypes.bfloat16)
+        return half
     return np.dtype(name)
 
 

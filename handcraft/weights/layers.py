@@ -17,9 +17,9 @@ class SpreadError(LayoutError):
 
 
 STEEPNESS = 64
-"""What GELU units multiply their sum with. Sums are integers and thresholds lie a quarter beside them,
-so every pre-activation is at least 16 away from 0, where GELU equals ReLU in every dtype and in runtimes
-that tabulate it in half precision within |x| < 10. A power of two, so that it costs no precision."""
+"""What GELU units multiply their sum with. Sums are integers and thresholds lie a quarter beside
+them, so every pre-activation is at least 16 away from 0, where GELU equals ReLU in every dtype and in
+runtimes that tabulate it in half precision within |x| < 10. A power of two costs no precision."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def place_norms(tensors: dict[str, PlacedTensor], plan: Plan) -> None:
             tensors["ln_f.weight"].add((opposite,), gain, (served,))
 
 
-def _scale(plan: Plan, sum_of_squares: Plain) -> Fraction:
+def _scale(plan: Plan, sum_of_squares: float | Fraction) -> Fraction:
     """What the norm divides by, to float64."""
     variance = float(sum_of_squares) / plan.layout.n_embd + plan.architecture.norm_epsilon
     return Fraction(sqrt(variance))
@@ -46,10 +46,10 @@ def _scale(plan: Plan, sum_of_squares: Plain) -> Fraction:
 
 def _temperature(plan: Plan) -> Fraction:
     """A power of two by which the smallest number that is written as a logit becomes some `NATS`."""
-    numbers = [abs(number) for number in _logit_numbers(plan)] or [1]
+    numbers = [abs(float(number)) for number in _logit_numbers(plan)] or [1.0]
     smallest, largest = min(numbers), max(numbers)
-    last = plan.norms[-1].sum_of_squares + 2 * largest**2
-    wanted = NATS / 2 * float(_scale(plan, last)) / float(smallest)
+    last = float(plan.norms[-1].sum_of_squares) + 2 * largest**2
+    wanted = NATS / 2 * float(_scale(plan, last)) / smallest
     return Fraction(2) ** ceil(log2(wanted))
 
 

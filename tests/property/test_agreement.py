@@ -44,10 +44,11 @@ def test_random_programs_agree_in_gpt2(program):
 
 
 @pytest.mark.parametrize("architecture", STYLES)
-@settings(max_examples=50)
+@pytest.mark.parametrize("positions", ["binary", "sinusoidal"])
+@settings(max_examples=30)
 @given(program=PROGRAMS)
-def test_random_programs_agree_with_binary_positions(architecture, program):
-    assert_agreement(compiled(program, architecture, positions="binary"), **FEWER)
+def test_random_programs_agree_with_coded_positions(architecture, positions, program):
+    assert_agreement(compiled(program, architecture, positions=positions), **FEWER)
 
 
 @pytest.mark.parametrize("architecture", STYLES)

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handcraft.circuits import (
@@ -22,6 +22,7 @@ from handcraft.circuits import (
     one_hot,
     scalar,
     signed_bits,
+    sinusoidal,
     value_map,
     window,
 )
@@ -63,9 +64,11 @@ def test_looking_back_attends_to_one_position_and_to_the_first_where_there_is_no
         assert row == [int(there == max(0, here - distance)) for there in range(5)]
 
 
-@given(st.integers(1, 40), st.integers(0, 45))
-def test_signed_bits_that_are_equal_attend_to_one_position(context, distance):
-    here, target = (signed_bits(name, range(context)) for name in ("position", "target"))
+@pytest.mark.parametrize("code", [signed_bits, sinusoidal])
+@settings(max_examples=40)
+@given(context=st.integers(1, 30), distance=st.integers(0, 35))
+def test_codes_that_are_equal_attend_to_one_position(code, context, distance):
+    here, target = (code(name, range(context)) for name in ("position", "target"))
     tables = [
         embed_position(here),
         embed_position(target, [max(0, i - distance) for i in range(context)]),

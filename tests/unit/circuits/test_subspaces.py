@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft.circuits import Coefficients, bias, flag, one_hot, scalar, signed_bits
+from handcraft.circuits import Coefficients, bias, flag, one_hot, scalar, signed_bits, sinusoidal
 from handcraft.circuits.subspace import Encoding
 from handcraft.errors import CircuitError, EncodingError
 
@@ -46,6 +47,24 @@ def test_different_values_have_different_codewords(count, data):
     i, j = data.draw(st.tuples(*[st.integers(0, count - 1)] * 2))
     inner = sum(a * b for a, b in zip(bits.codeword(i), bits.codeword(j), strict=True))
     assert inner == bits.width if i == j else inner <= bits.width - 2
+
+
+def test_waves_are_cosines_and_sines_of_the_index():
+    waves = sinusoidal("position", range(5))
+    assert waves.dimension_names[:2] == ("position cos 4", "position sin 4")
+    assert [float(n) for n in waves.codeword(0)] == [1, 0, 1, 0]
+    assert [float(n) for n in waves.codeword(1)][:2] == pytest.approx([0, 1])
+    assert [float(n) for n in waves.codeword(2)] == pytest.approx([-1, 0, 0.5**0.5, 0.5**0.5])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9, 33, 200])
+def test_waves_of_different_values_meet_at_least_1_less_than_equal_ones(count):
+    waves = sinusoidal("position", range(count))
+    words = np.array([[float(n) for n in waves.codeword(i)] for i in range(count)])
+    inner = words @ words.T
+    assert np.diag(inner) == pytest.approx(waves.width / 2)
+    others = inner - 2 * waves.width * np.eye(count)
+    assert others.max() <= waves.width / 2 - 1 + 1e-9
 
 
 def test_a_flag_is_1_where_it_holds():

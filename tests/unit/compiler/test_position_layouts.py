@@ -1,4 +1,4 @@
-"""One-hot and binary positions: the same answers, and a context of a thousand."""
+"""Layouts of positions: the same answers from all, and a context of a thousand."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from handcraft import Program, compile_program, predict
-from handcraft.circuits import one_hot
+from handcraft.circuits import one_hot, signed_bits
 from handcraft.circuits.subspace import Encoding
 from handcraft.compiler.positions import (
-    BinaryPositions,
+    CodedPositions,
     OneHotPositions,
     Span,
     choose_positions,
@@ -34,14 +34,14 @@ def encodings(program: Program, positions: str = "auto") -> dict[str, Encoding]:
 
 
 @pytest.mark.parametrize("context", [3, 5, 6])
-def test_one_hot_and_binary_positions_give_the_same_logits(context):
+def test_all_layouts_of_positions_give_the_same_logits(context):
     program = Program("abc", context, RULES)
     texts = np.array(list(product(range(3), repeat=context)))
-    one_hot_logits, binary_logits = (
+    one_hot_logits, *others = (
         compile_program(program, positions=positions, architecture="block").model.forward(texts)
-        for positions in ("one-hot", "binary")
+        for positions in ("one-hot", "binary", "sinusoidal")
     )
-    assert (one_hot_logits == binary_logits).all()
+    assert all((logits == one_hot_logits).all() for logits in others)
 
 
 def test_binary_positions_hold_the_bits_of_every_target_and_a_flag_for_every_span():
@@ -54,6 +54,12 @@ def test_binary_positions_hold_the_bits_of_every_target_and_a_flag_for_every_spa
         "position >= 1": Encoding.FLAG,
         "position >= 2": Encoding.FLAG,
     }
+
+
+def test_sinusoidal_positions_hold_waves_where_binary_ones_hold_bits():
+    found = encodings(Program("abc", 6, RULES), "sinusoidal")
+    assert found["position"] is found["position - 2"] is Encoding.SINUSOIDAL
+    assert found["position >= 2"] is Encoding.FLAG
 
 
 def test_short_contexts_are_one_hot_and_long_ones_binary_unless_asked():
@@ -71,9 +77,12 @@ def test_a_program_that_looks_nowhere_holds_no_bits():
 
 
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
-def test_a_context_of_a_thousand_is_narrow_and_right(architecture):
+@pytest.mark.parametrize("positions", ["binary", "sinusoidal"])
+def test_a_context_of_a_thousand_is_narrow_and_right(architecture, positions):
     program = Program("abc", 1000, RULES)
-    compiled = compile_program(program, positions="binary", architecture=architecture, n_positions=1000)
+    compiled = compile_program(
+        program, positions=positions, architecture=architecture, n_positions=1000
+    )
     model = compiled.model
     texts = np.random.default_rng(7).integers(0, 3, size=(4, 1000))
     texts[0, :2] = (0, 1)  # start ab
@@ -102,7 +111,9 @@ def test_a_membership_comes_to_its_largest_value_exactly_inside(allowed):
     assert len(literal.reads.entries) <= 3
 
 
-@pytest.mark.parametrize("layout", [OneHotPositions(6), BinaryPositions(6, (1,), (Span(3),))])
+@pytest.mark.parametrize(
+    "layout", [OneHotPositions(6), CodedPositions(signed_bits, 6, (1,), (Span(3),))]
+)
 def test_a_position_inside_a_span_reads_what_is_needed(layout):
     literal = layout.inside(Span(3))
     table = next(t for t in layout.tables if t.subspace == literal.reads.subspace)
@@ -114,4 +125,4 @@ def test_a_position_inside_a_span_reads_what_is_needed(layout):
 
 def test_distances_and_spans_are_held_once_and_in_order():
     layout = choose_positions("binary", 8, [2, 1, 2], [Span(3), Span(1), Span(3)])
-    assert layout == BinaryPositions(8, (1, 2), (Span(1), Span(3)))
+    assert layout == CodedPositions(signed_bits, 8, (1, 2), (Span(1), Span(3)))
