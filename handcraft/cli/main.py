@@ -180,6 +180,11 @@ def verify(
     from handcraft.verify import verify as run_verify
 
     loaded = load_model(program, [], architecture=architecture, dtype=dtype, positions=positions)
+    if loaded.source is None:
+        raise CommandError(
+            f"{program} does not say what its model should answer",
+            fix="name a program, or a folder that `handcraft compile` wrote",
+        )
     with progress_bar(show=not json_) as progress:
         report = run_verify(loaded.model, loaded.source, sample=sample, seed=seed, progress=progress)
     if json_:
@@ -198,6 +203,7 @@ def verify(
 def draw(
     program: Named,
     output: Annotated[Path, typer.Option("-o", "--output", help="A .svg, .png or .dot file.")],
+    architecture: Annotated[str, ARCHITECTURE] = "gpt2",
     positions: Positions = "auto",
     json_: Json = False,
 ) -> None:
@@ -209,7 +215,7 @@ def draw(
         raise CommandError(
             f"{output} does not say what to draw", fix="end its name in .svg, .png or .dot"
         )
-    compiled = compile_program(load_source(program), positions=positions)
+    compiled = compile_program(load_source(program), architecture=architecture, positions=positions)
     picture = render(circuits_graph(compiled.circuits).source, suffix)  # type: ignore[arg-type]
     write_file(output, picture)
     if json_:

@@ -17,7 +17,7 @@ import handcraft
 from handcraft.circuits import Circuits
 from handcraft.compiler import compile_program
 from handcraft.errors import CommandError, HandcraftError
-from handcraft.formats import is_checkpoint, read_checkpoint
+from handcraft.formats import is_checkpoint, load, read_checkpoint
 from handcraft.language import Program, parse_one_liner, parse_rules
 from handcraft.model import Model
 
@@ -28,12 +28,12 @@ class Loaded:
 
     Args:
         model: the model.
-        source: the rules or circuits that say what it should answer.
+        source: the rules or circuits that say what it should answer; None for a foreign model.
         note: something that the user should be told, where anything was assumed.
     """
 
     model: Model
-    source: Program | Circuits
+    source: Program | Circuits | None
     note: str | None = None
 
 
@@ -61,6 +61,8 @@ def load_model(name: str | None, rules: list[str], **options: Unpack[Options]) -
         note = f"no rule says what to predict otherwise: added `{added}`" if added else None
         return Loaded(compile_program(program, **options).model, program, note)
     if name is not None and Path(name).is_dir():
+        if not is_checkpoint(Path(name)):
+            return Loaded(load(name), None)
         checkpoint = read_checkpoint(name)
         return Loaded(checkpoint.model, checkpoint.source)
     source = load_source(name)

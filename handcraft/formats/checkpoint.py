@@ -15,8 +15,10 @@ from handcraft.compiler import Compiled
 from handcraft.errors import CheckpointError, HandcraftError, VocabularyError
 from handcraft.formats.circuits_record import circuits_from_record, circuits_to_record
 from handcraft.formats.folder import RECORD, check_target, whole_folder
+from handcraft.formats.huggingface_config import CONFIG
+from handcraft.formats.huggingface_read import read_huggingface
 from handcraft.formats.tensor_file import read_tensors
-from handcraft.formats.writers import WRITERS, check_answers, check_format
+from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_format
 from handcraft.language import Program, parse_rules, write_rules
 from handcraft.model import Model, Shape, grow, published_shape
 from handcraft.origin import Origin
@@ -82,17 +84,20 @@ def save(
         compiled = replace(compiled, model=fill(compiled, like, token_ids))
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
-        (fresh / RECORD).write_text(_line_by_key(_record(compiled)), encoding="utf-8")
+        (fresh / RECORD).write_text(_line_by_key(_record(compiled, chosen)), encoding="utf-8")
     return target
 
 
 def load(folder: str | Path) -> Model:
-    """The model in a folder.
+    """The model in a folder: one that was compiled, or any GPT-2 as Hugging Face saves it.
 
     Raises:
         CheckpointError: files are missing, damaged or foreign, or contradict each other.
     """
-    return read_checkpoint(folder).model
+    path = Path(folder)
+    if (path / CONFIG).exists() and not is_checkpoint(path):
+        return read_huggingface(path)
+    return read_checkpoint(path).model
 
 
 def read_checkpoint(folder: str | Path) -> Checkpoint:
@@ -125,6 +130,12 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
             f"{RECORD} describes a program of another vocabulary or context than its model",
             where=path / RECORD,
             fix="compile the program again",
+        )
+    if record.get("format") not in READ_BACK:
+        raise CheckpointError(
+            f"the folder was written as {record.get('format')}, for other tools to read",
+            where=path,
+            fix=f"compile it again with --format {', '.join(READ_BACK[:-1])} or {READ_BACK[-1]}",
         )
     tensors = read_tensors(path, shape, architecture)
     return Checkpoint(Model(architecture, shape, vocabulary, tensors), source, layout, origins)
@@ -167,13 +178,14 @@ def _ids(compiled: Compiled, chosen: Mapping[str, int] | None) -> list[int]:
     return [given[token] if token in given else next(free) for token in tokens]
 
 
-def _record(compiled: Compiled) -> Record:
+def _record(compiled: Compiled, format: str) -> Record:
     model, circuits = compiled.model, compiled.circuits
     architecture, shape = model.architecture, model.shape
     source = compiled.source
     listed, weights = _origin_table(compiled.placement)
     return {
         "handcraft": VERSION,
+        "format": format,
         "architecture": {
             "name": architecture.name,
             "norm": architecture.norm,

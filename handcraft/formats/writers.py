@@ -9,8 +9,12 @@ import numpy as np
 
 from handcraft.compiler import Compiled
 from handcraft.errors import CheckpointError, PrecisionError
+from handcraft.formats.book_file import write_book
+from handcraft.formats.gguf_file import write_gguf
 from handcraft.formats.huggingface_write import METADATA, write_huggingface
+from handcraft.formats.onnx_file import write_onnx
 from handcraft.formats.safetensors_file import pending, write_safetensors
+from handcraft.model import Model
 from handcraft.verify import Report, check_facts, verify
 
 EVERY_UP_TO = 20_000
@@ -65,11 +69,22 @@ def _write_npz(compiled: Compiled, report: Report, folder: Path) -> None:
     np.savez(folder / "model.npz", allow_pickle=False, **dict(compiled.model.tensors))
 
 
+def _of_model(write: Callable[[Model, Path], None]) -> Writer:
+    """A writer that needs nothing but the model."""
+    return lambda compiled, report, folder: write(compiled.model, folder)
+
+
 WRITERS: dict[str, Writer] = {
     "huggingface": write_huggingface,
     "safetensors": _write_safetensors,
     "npz": _write_npz,
+    "book": _of_model(write_book),
+    "onnx": _of_model(write_onnx),
+    "gguf": _of_model(write_gguf),
 }
 """The writer of each format: it fills an empty folder."""
 
 FORMATS = tuple(WRITERS)
+
+READ_BACK = ("huggingface", "safetensors", "npz")
+"""The formats that are read here, not only written."""

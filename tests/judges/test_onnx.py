@@ -41,7 +41,7 @@ onnx_numpy = judge("onnx.numpy_helper")
 onnx_reference = judge("onnx.reference")
 onnxruntime = judge("onnxruntime")
 
-TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 1e-5, "bfloat16": 1e-5}
+TOLERANCE = {"float64": 1e-7, "float32": 1e-5, "float16": 1e-5, "bfloat16": 1e-5}
 
 SHAPES = {
     "one block": Shape(n_vocab=4, n_positions=5, n_embd=6, n_head=1, n_inner=(24,)),
@@ -72,7 +72,7 @@ def random_model(shape, architecture, dtype="float32", seed=0):
     tensors = {}
     for name, sizes in shape.tensors(architecture).items():
         centre = 1.0 if "ln_" in name and name.endswith("weight") else 0.0
-        spread = sizes[0] ** -0.5 if name.startswith("h.") and len(sizes) == 2 else 0.5
+        spread = 0.5 * sizes[0] ** -0.5 if name.startswith("h.") and len(sizes) == 2 else 0.5
         tensors[name] = random.normal(centre, spread, sizes).astype(numpy_dtype(dtype))
     tokens = [chr(ord("A") + i) for i in range(shape.n_vocab)]
     return Model(architecture, shape, Vocabulary(tokens), tensors)
@@ -139,8 +139,9 @@ def test_the_reference_evaluator_gives_the_logits_of_numpy(tmp_path, architectur
     model = random_model(SHAPES["blocks without MLP"], architecture, "float64")
     write_onnx(model, tmp_path)
     session = onnx_reference.ReferenceEvaluator(str(tmp_path / "model.onnx"))
+    tolerance = 1e-6 if architecture.activation == "gelu_erf" else 1e-12  # its Erf is rounded
     for ids in contexts_of(model):
-        assert_same(session.run(None, {"input_ids": ids})[0], model.forward(ids), 1e-6)
+        assert_same(session.run(None, {"input_ids": ids})[0], model.forward(ids), tolerance)
 
 
 def test_intermediates_go_by_their_names_in_the_trace(tmp_path):
