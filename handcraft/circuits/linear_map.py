@@ -29,13 +29,16 @@ class LinearMap:
     origins: tuple[Origin, ...] = ()
 
 
-def copy(source: Subspace, target: Subspace, *, times: object = 1) -> LinearMap:
+def copy(
+    source: Subspace, target: Subspace, *, times: object = 1, origins: Iterable[Origin] = ()
+) -> LinearMap:
     """The map that carries `source` over to `target` as it is.
 
     Args:
         source: the subspace that is read.
         target: a subspace of the same width and encoding.
         times: a factor for all of it.
+        origins: what it serves.
 
     Raises:
         EncodingError: the two subspaces are encoded differently.
@@ -47,7 +50,8 @@ def copy(source: Subspace, target: Subspace, *, times: object = 1) -> LinearMap:
             fix="copy between subspaces of the same encoding and width",
         )
     factor = exact(times)
-    return LinearMap(source, target, tuple((i, i, factor) for i in range(source.width)))
+    entries = tuple((i, i, factor) for i in range(source.width))
+    return LinearMap(source, target, entries, tuple(origins))
 
 
 def value_map(

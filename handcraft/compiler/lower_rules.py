@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from handcraft.circuits import (
     Bias,
@@ -206,8 +206,8 @@ def _evidence_block(lowering: _Lowering, distances: Sequence[int]) -> Block:
             biases.append(Bias(adds, origins))
     if lowering.style.cancels_echo:
         echo = one_hot("echo", lowering.token.values)
-        moves[0].append(replace(copy(lowering.token, echo), origins=(ECHO,)))
-        writes[0].append(replace(copy(echo, lowering.logits, times=-1), origins=(ECHO,)))
+        moves[0].append(copy(lowering.token, echo, origins=(ECHO,)))
+        writes[0].append(copy(echo, lowering.logits, times=-1, origins=(ECHO,)))
     heads = tuple(
         Head(
             lowering.positions.look_back(distance).label,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,14 @@ from typing import Any
 from handcraft.architecture import architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled
-from handcraft.errors import CheckpointError, HandcraftError, VocabularyError
+from handcraft.errors import CheckpointError, HandcraftError, HandcraftWarning, VocabularyError
 from handcraft.formats.circuits_record import circuits_from_record, circuits_to_record
 from handcraft.formats.folder import RECORD, check_target, whole_folder
 from handcraft.formats.huggingface_config import CONFIG
 from handcraft.formats.huggingface_read import read_huggingface
 from handcraft.formats.tensor_file import read_tensors
 from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_format
-from handcraft.language import Program, parse_rules, write_rules
+from handcraft.language import Program, Rule
 from handcraft.model import Model, Shape, grow, published_shape
 from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary, shorten
@@ -29,6 +31,7 @@ VERSION = 1
 """The version of handcraft.json that is written and read."""
 
 Record = dict[str, Any]
+Origins = dict[str, dict[tuple[int, ...], tuple[str, ...]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +42,27 @@ class Checkpoint:
         model: the model.
         source: what it means: the rules, or the circuits with every symbol replaced by its value.
         layout: for each subspace, its name, its encoding, its first dimension and its width.
-        origins: for each tensor, what every nonzero weight serves, by its index.
+        folder: where it lies.
+        record: all of handcraft.json.
     """
 
     model: Model
     source: Program | Circuits
     layout: tuple[Record, ...] = field(repr=False)
-    origins: dict[str, dict[tuple[int, ...], tuple[str, ...]]] = field(repr=False)
+    folder: Path
+    record: Record = field(repr=False)
+
+    @cached_property
+    def origins(self) -> Origins:
+        """For each tensor, what every nonzero weight serves, by its index.
+
+        Raises:
+            CheckpointError: handcraft.json does not say it in a form that can be read.
+        """
+        try:
+            return _read_origins(self.record)
+        except FORM_ERRORS as error:
+            raise _other_form(error, self.folder) from error
 
 
 def save(
@@ -112,19 +129,14 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         architecture = architecture_named(record["architecture"]["name"])
         vocabulary = Vocabulary(record["vocabulary"], ids=map(int, record["token_ids"]))
         shape = _read_shape(record["shape"], vocabulary)
-        source = _read_source(record["source"])
+        source = _read_source(record["source"], vocabulary)
         layout = tuple(dict(row) for row in record["layout"])
-        origins = _read_origins(record)
     except HandcraftError as error:
         raise CheckpointError(
             f"{RECORD} contradicts itself: {error.what}", where=path / RECORD, fix=error.fix
         ) from error
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise CheckpointError(
-            f"{RECORD} has another form: {type(error).__name__} {error}",
-            where=path / RECORD,
-            fix="compile the program again",
-        ) from error
+    except FORM_ERRORS as error:
+        raise _other_form(error, path) from error
     if source.vocabulary.tokens != vocabulary.tokens or source.context > shape.n_positions:
         raise CheckpointError(
             f"{RECORD} describes a program of another vocabulary or context than its model",
@@ -138,7 +150,19 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
             fix=f"compile it again with --format {', '.join(READ_BACK[:-1])} or {READ_BACK[-1]}",
         )
     tensors = read_tensors(path, shape, architecture)
-    return Checkpoint(Model(architecture, shape, vocabulary, tensors), source, layout, origins)
+    return Checkpoint(Model(architecture, shape, vocabulary, tensors), source, layout, path, record)
+
+
+FORM_ERRORS = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+"""What reading data of another form raises."""
+
+
+def _other_form(error: Exception, folder: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{RECORD} has another form: {type(error).__name__} {error}",
+        where=folder / RECORD,
+        fix="compile the program again",
+    )
 
 
 def is_checkpoint(folder: Path) -> bool:
@@ -181,7 +205,6 @@ def _ids(compiled: Compiled, chosen: Mapping[str, int] | None) -> list[int]:
 def _record(compiled: Compiled, format: str) -> Record:
     model, circuits = compiled.model, compiled.circuits
     architecture, shape = model.architecture, model.shape
-    source = compiled.source
     listed, weights = _origin_table(compiled.placement)
     return {
         "handcraft": VERSION,
@@ -203,9 +226,7 @@ def _record(compiled: Compiled, format: str) -> Record:
         },
         "vocabulary": list(circuits.vocabulary.tokens),
         "token_ids": list(model.vocabulary.numbers),
-        "source": {"rules": write_rules(source)}
-        if isinstance(source, Program)
-        else {"circuits": circuits_to_record(source)},
+        "source": _source_record(compiled.source),
         "layout": _layout_rows(compiled.layout),
         "origins": listed,
         "weights": weights,
@@ -226,14 +247,26 @@ def _layout_rows(layout: Layout) -> list[Record]:
 
 
 def _origin_table(placement: Placement) -> tuple[list[Record], Record]:
-    """All origins, and for every nonzero weight its index followed by the places of its origins."""
+    """All origins, and for every nonzero weight which of them it serves.
+
+    Neighbours along the last axis that serve the same are one run: the index of the first, how many
+    they are, and the places of their origins in the list.
+    """
     numbers: dict[Origin, int] = {}
     weights: Record = {}
     for name, tensor in placement.tensors.items():
-        weights[name] = [
-            [*index, [numbers.setdefault(origin, len(numbers)) for origin in tensor.origins[index]]]
-            for index in sorted(tensor.origins)
-        ]
+        runs: list[list[Any]] = []
+        following: tuple[int, ...] = ()
+        served: tuple[Origin, ...] = ()
+        for index in sorted(tensor.origins):
+            here = tensor.origins[index]
+            if index == following and here == served:
+                runs[-1][-2] += 1
+            else:
+                places = [numbers.setdefault(origin, len(numbers)) for origin in here]
+                runs.append([*index, 1, places])
+            following, served = (*index[:-1], index[-1] + 1), here
+        weights[name] = runs
     listed = [
         {"what": origin.what, "place": origin.place.short if origin.place else None}
         for origin in numbers
@@ -301,18 +334,39 @@ def _read_shape(sizes: Record, vocabulary: Vocabulary) -> Shape:
     return shape
 
 
-def _read_source(record: Record) -> Program | Circuits:
-    if "rules" in record:
-        return parse_rules(record["rules"], RECORD)
-    return circuits_from_record(record["circuits"])
+def _source_record(source: Program | Circuits) -> Record:
+    if isinstance(source, Circuits):
+        return {"circuits": circuits_to_record(source)}
+    tokens = source.vocabulary.tokens
+    rules = [
+        [
+            tokens[clause.token],
+            None if clause.is_otherwise else clause.pattern.text(source.vocabulary),
+        ]
+        for clause in source.clauses
+    ]
+    return {"context": source.context, "rules": rules}
 
 
-def _read_origins(record: Record) -> dict[str, dict[tuple[int, ...], tuple[str, ...]]]:
+def _read_source(record: Record, vocabulary: Vocabulary) -> Program | Circuits:
+    if "rules" not in record:
+        return circuits_from_record(record["circuits"])
+    rules = [Rule(token, pattern) for token, pattern in record["rules"]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HandcraftWarning)  # told when it was compiled
+        return Program(Vocabulary(vocabulary.tokens), record["context"], rules)
+
+
+def _read_origins(record: Record) -> Origins:
     listed = [
         str(o["what"]) if o["place"] is None else f"{o['what']} ({o['place']})"
         for o in record["origins"]
     ]
-    return {
-        name: {tuple(index): tuple(listed[i] for i in found) for *index, found in rows}
-        for name, rows in record["weights"].items()
-    }
+    origins: Origins = {}
+    for name, runs in record["weights"].items():
+        origins[name] = {}
+        for *first, length, places in runs:
+            served = tuple(listed[place] for place in places)
+            for step in range(length):
+                origins[name][(*first[:-1], first[-1] + step)] = served
+    return origins

@@ -172,9 +172,13 @@ class Program:
     def _hiding(self, hidden: int) -> str:
         """The earlier rules that win wherever rule number `hidden` matches."""
         pattern = self.clauses[hidden].pattern
-        earlier = [c for c in self.clauses[:hidden] if _overlap(c.pattern, pattern)]
-        alone = next((c for c in earlier if _includes(c.pattern, pattern)), None)
-        hiding = [alone] if alone else earlier
+        example = tuple(min(allowed) for allowed in pattern.classes)
+        tried = self._tried_after[example[-1]] if example else self.clauses
+        winner = next((c for c in tried if c.pattern.matches(example)), self.clauses[hidden])
+        if _includes(winner.pattern, pattern):
+            hiding = [winner]
+        else:
+            hiding = [c for c in self.clauses[:hidden] if _overlap(c.pattern, pattern)]
         return shorten([str(clause.rule.origin) for clause in hiding], most=3)
 
     def _repr_html_(self) -> str:

@@ -22,15 +22,40 @@ SAMPLE_ROWS = 1 << 12
 
 @dataclass(frozen=True)
 class Batch:
-    """Some contexts of one length, and what the model answers.
+    """Some contexts, and what the model answers to each.
+
+    A context is a beginning of a text; many contexts may share one.
 
     Args:
-        contexts: token ids, [batch, position].
-        logits: what follows each context, [batch, n_vocab].
+        texts: places in the vocabulary, [text, position].
+        rows: for each context, its text: [context].
+        lengths: for each context, how many tokens of the text it has: [context].
+        logits: what follows each context, [context, n_vocab].
     """
 
-    contexts: Ids
+    texts: Ids
+    rows: Ids
+    lengths: Ids
     logits: Array
+
+    @classmethod
+    def of_texts(cls, texts: Ids, logits: Array) -> Batch:
+        """The texts themselves as contexts."""
+        count, length = texts.shape
+        return cls(texts, np.arange(count), np.full(count, length), logits)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def context(self, i: int) -> list[int]:
+        """One context."""
+        return [int(token) for token in self.texts[self.rows[i], : self.lengths[i]]]
+
+    def ends(self, length: int) -> Ids:
+        """The last `length` tokens of every context, -1 where it has fewer: [context, length]."""
+        places = self.lengths[:, None] + np.arange(-length, 0)  # [context, length]
+        tokens = self.texts[self.rows[:, None], np.maximum(places, 0)]
+        return np.where(places < 0, -1, tokens)
 
 
 def count_contexts(size: int, longest: int) -> int:
@@ -57,7 +82,7 @@ def _extend(model: Model, prefixes: Ids, cache: Cache, rows: int, longest: int) 
         tokens = np.tile(np.arange(size), len(chunk))[:, None]  # [rows * size, 1]
         contexts = np.hstack([chunk.repeat(size, axis=0), tokens])
         longer = cache.rows(start, start + rows).repeat(size, room=1)
-        yield Batch(contexts, model.answer(tokens, longer)[:, -1])
+        yield Batch.of_texts(contexts, model.answer(tokens, longer)[:, -1])
         if contexts.shape[1] < longest:
             yield from _extend(model, contexts, longer, rows, longest)
 
@@ -70,7 +95,7 @@ def random_contexts(model: Model, count: int, seed: int, longest: int) -> Iterat
         for start in range(0, int(number), SAMPLE_ROWS):
             rows = min(SAMPLE_ROWS, int(number) - start)
             contexts = random.integers(0, len(model.vocabulary), size=(rows, int(length)))
-            yield Batch(contexts, model.answer(contexts)[:, -1])
+            yield Batch.of_texts(contexts, model.answer(contexts)[:, -1])
 
 
 def longer_contexts(model: Model, texts: int, seed: int, shortest: int) -> Iterator[Batch]:
@@ -79,8 +104,9 @@ def longer_contexts(model: Model, texts: int, seed: int, shortest: int) -> Itera
     A text fills every position of the model; all its beginnings are answered in one run.
     """
     random = np.random.default_rng(seed)
-    size = (texts, model.shape.n_positions)
-    contexts = random.integers(0, len(model.vocabulary), size=size)
-    logits = model.answer(contexts)  # [text, position, n_vocab]
-    for length in range(shortest, size[1] + 1):
-        yield Batch(contexts[:, :length], logits[:, length - 1])
+    positions = model.shape.n_positions
+    for _ in range(texts):
+        text = random.integers(0, len(model.vocabulary), size=(1, positions))
+        lengths = np.arange(shortest, positions + 1)
+        logits = model.answer(text)[0, lengths - 1]
+        yield Batch(text, np.zeros_like(lengths), lengths, logits)

@@ -208,12 +208,11 @@ class _Meter:
         """The lead of the best visible score over the best that does not tie with it."""
         place = name.removesuffix(".scores")
         number = int(name.split(".")[1])
-        later = np.triu(np.ones(value.shape[-2:], dtype=bool), k=1)
+        visible = np.tril(np.ones(value.shape[-2:], dtype=bool))
         for i in range(len(self.compiled.plan.layers[number].heads)):
-            scores = np.where(later, -np.inf, value[:, i])
-            best = scores.max(axis=-1, keepdims=True)
-            tie = np.abs(best) * 1e-5 + 1e-5
-            behind = np.where(scores < best - tie, scores, -np.inf)
+            behind = np.where(visible, value[:, i], -np.inf)
+            best = behind.max(axis=-1, keepdims=True)
+            behind[behind >= best - np.abs(best) * 1e-5 - 1e-5] = -np.inf  # it, and what ties with it
             lead = float((best - behind.max(axis=-1, keepdims=True)).min())
             key = f"{place} head {i}"
             self.facts.gap[key] = min(self.facts.gap.get(key, inf), lead)

@@ -152,12 +152,12 @@ def verify(
     meaning = _oracle(source) if isinstance(source, Program) else _ideal(source)
     tally = _Tally(model)
     for batch in batches:
-        tally.add(batch, meaning(batch.contexts))
+        tally.add(batch, meaning(batch))
         if progress is not None:
             progress(tally.tried, planned)
     tried = tally.tried
     for batch in longer_contexts(model, LONG_TEXTS, seed, longest + 1) if positions > longest else ():
-        tally.add(batch, meaning(batch.contexts))
+        tally.add(batch, meaning(batch))
     return Report(
         contexts=total,
         longest=longest,
@@ -171,8 +171,8 @@ def verify(
     )
 
 
-Meaning = Callable[[Ids], Ids]
-"""From contexts, [batch, position], to the token that each means, [batch]; -1 for a tie."""
+Meaning = Callable[[Batch], Ids]
+"""From contexts to the token that each means, [context]; -1 for a tie."""
 
 
 def _oracle(program: Program) -> Meaning:
@@ -183,25 +183,23 @@ def _oracle(program: Program) -> Meaning:
     """
     known: dict[tuple[int, ...], int] = {}
 
-    def meaning(contexts: Ids) -> Ids:
-        kept = contexts[:, -(program.reach + 1) :]
-        if contexts.shape[1] > program.reach:
-            kept = kept.copy()
-            kept[:, 0] = 0  # only that there is one more token matters, not which
-        suffixes, rows = np.unique(kept, axis=0, return_inverse=True)
-        answers = np.empty(len(suffixes), dtype=np.int64)
-        for i, suffix in enumerate(suffixes.tolist()):
-            key = tuple(suffix)
-            if key not in known:
-                known[key] = program.next_token(key)
-            answers[i] = known[key]
+    def ask(end: tuple[int, ...]) -> int:
+        if end not in known:
+            known[end] = program.next_token([token for token in end if token >= 0])
+        return known[end]
+
+    def meaning(batch: Batch) -> Ids:
+        ends = batch.ends(program.reach + 1)
+        ends[:, 0] = np.minimum(ends[:, 0], 0)  # only that one more token is there, not which
+        distinct, rows = np.unique(ends, axis=0, return_inverse=True)
+        answers = np.array([ask(tuple(end)) for end in distinct.tolist()])
         return answers[rows.reshape(-1)]
 
     return meaning
 
 
 def _ideal(circuits: Circuits) -> Meaning:
-    return lambda contexts: ideal_next(circuits, contexts)[:, -1]
+    return lambda batch: ideal_next(circuits, batch.texts)[batch.rows, batch.lengths - 1]
 
 
 class _Tally:
@@ -229,7 +227,8 @@ class _Tally:
             self.failures.append(self._failure(batch, row, int(expected[row]), margins[row]))
 
     def _text(self, batch: Batch, row: int) -> str:
-        return self.model.vocabulary.text(batch.contexts[row].tolist())
+        vocabulary = self.model.vocabulary
+        return vocabulary.join(vocabulary.tokens[token] for token in batch.context(row))
 
     def _token(self, token: int) -> str:
         tokens = self.model.vocabulary.tokens

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
-from math import log2
+from math import isfinite, log2
 
 import numpy as np
 
@@ -115,10 +114,14 @@ def emit(placement: Placement, values: Mapping[str, Plain], dtype: str) -> dict[
 
 def _emit_tensor(tensor: PlacedTensor, values: Mapping[str, Plain], dtype: str) -> Array:
     array = np.zeros(tensor.shape, dtype=numpy_dtype(dtype))
-    for index, number in tensor.values.items():
-        plain = evaluate(number, values)
-        array[index] = _as_float(plain)
-        _check_cast(plain, array[index], tensor, index)
+    if not tensor.values:
+        return array
+    numbers = [evaluate(number, values) for number in tensor.values.values()]
+    wide = np.array([_as_float(number) for number in numbers])
+    with np.errstate(over="ignore"):
+        cast = wide.astype(array.dtype)
+    array[tuple(np.array(list(tensor.values)).T)] = cast
+    _check_cast(tensor, numbers, cast.astype(np.float64), dtype)
     return array
 
 
@@ -129,19 +132,18 @@ def _as_float(number: Plain) -> float:
         return float("inf")
 
 
-def _check_cast(number: Plain, cast: np.floating, tensor: PlacedTensor, index: tuple[int, ...]) -> None:
+def _check_cast(tensor: PlacedTensor, numbers: list[Plain], cast: Array, dtype: str) -> None:
     """Raise where the dtype does not hold a number that a decision may hang on.
 
     A third has no binary form, and rounding it is what a float is for. An integer that is not held is
     a decision that may flip.
     """
-    is_held = np.isfinite(cast) and (isinstance(number, Fraction) or int(cast) == number)
-    if not is_held:
-        name = np.dtype(cast.dtype).name
-        served = ", ".join(str(origin) for origin in tensor.origins[index])
-        wider = WIDER.get(name)
-        raise PrecisionError(
-            f"{name} does not hold {number}, the weight {tensor.describe(index)}",
-            where=f"{tensor.name}{list(index)}, which serves {served}",
-            fix=f"use {wider}" if wider else "use smaller numbers",
-        )
+    for index, number, held in zip(tensor.values, numbers, cast.tolist(), strict=True):
+        if held != number and (isinstance(number, int) or not isfinite(held)):
+            served = ", ".join(str(origin) for origin in tensor.origins[index])
+            wider = WIDER.get(dtype)
+            raise PrecisionError(
+                f"{dtype} does not hold {number}, the weight {tensor.describe(index)}",
+                where=f"{tensor.name}{list(index)}, which serves {served}",
+                fix=f"use {wider}" if wider else "use smaller numbers",
+            )

@@ -52,10 +52,11 @@ def _place_embedding(tensors: Tensors, plan: Plan) -> None:
     for table in plan.circuits.embedding:
         tensor = tensors["wte.weight" if table.of == "token" else "wpe.weight"]
         origins = table.origins or (Origin(f"the {table.of} embedding"),)
+        cells = [layout.write(table.subspace, i, 1) for i in range(table.subspace.width)]
         for row, entries in enumerate(table.rows):
             for i, number in entries:
-                for dimension, written in layout.write(table.subspace, i, number):
-                    tensor.add((row, dimension), written, origins)
+                for dimension, factor in cells[i]:
+                    tensor.add((row, dimension), number * factor, origins)
 
 
 def _place_attention(
