@@ -9,7 +9,7 @@ OUT    := build/demo
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
-	@echo "\n1. compile programs/aab.py (predict b after aa, otherwise a) to weight files"
+	@echo "\n1. compile programs/aab.py (predict b after aa, otherwise a) to a GPT-2 checkpoint"
 	$(BIN)/handcraft compile programs/aab.py -o $(OUT)/aab
 	@echo "\n2. complete aab with those weights"
 	$(BIN)/handcraft run $(OUT)/aab aab
@@ -18,7 +18,7 @@ demo: $(VENV)/installed
 	@echo "\n4. draw the data flow"
 	$(BIN)/handcraft draw programs/aab.py -o $(OUT)/aab.svg
 	@echo "\n5. ask a weight which rule it serves"
-	$(BIN)/handcraft explain $(OUT)/aab h.0.attn.c_proj.weight 5 6
+	$(BIN)/handcraft explain $(OUT)/aab h.0.attn.c_proj.weight 23 43
 	@echo "\nAll of it is in $(OUT)/. Next: docs/tutorial.md"
 
 test: check

@@ -23,7 +23,7 @@ NORM_EPSILON = 1e-5
 """What the book's LayerNorm adds to the variance."""
 
 MOST_GROWTH = 64
-"""How many times as large the terms of a query may become where its bias moves into a shift."""
+"""How many times as large sums may become where a bias moves into the shift before them."""
 
 Wide: TypeAlias = npt.NDArray[np.float64]
 Maker: TypeAlias = Callable[[], Array]
@@ -195,54 +195,59 @@ def _without_bias(model: Model, layer: int, path: Path) -> tuple[Array, Array]:
         key:    (x + s) W_k + b_k  =  (x + s + m) W_k + c      c adds q.c to all scores of q: dropped
         value:  (x + s) W_v + b_v  =  (x + s + m) W_v + b_v - m W_v
         output: pattern (v + b) W_o + b_o  =  pattern v W_o + (b W_o + b_o)       a pattern sums to 1
+
+    Raises:
+        CheckpointError: no m is good enough, or the dtype does not hold the sums.
     """
     block = f"h.{layer}"
     shift = model.tensors[f"{block}.ln_1.bias"]
     projection_bias = model.tensors[f"{block}.attn.c_proj.bias"]
-    bias = model.tensors[f"{block}.attn.c_attn.bias"]
+    bias = _wide(model.tensors[f"{block}.attn.c_attn.bias"])
     if not bias.any():
         return shift, projection_bias
-    W_q, _, W_v = np.split(model.tensors[f"{block}.attn.c_attn.weight"].astype(np.float64), 3, axis=1)
-    b_q, _, b_v = np.split(bias.astype(np.float64), 3)
     where = f"{block}.attn.c_attn.bias, for {path}"
+    weight = _wide(model.tensors[f"{block}.attn.c_attn.weight"])
+    b_q, _, b_v = np.split(bias, 3)
     if b_q.any():
-        shift = _shift_for(model, layer, W_q, b_q, where)
-        moved = shift.astype(np.float64) - model.tensors[f"{block}.ln_1.bias"].astype(np.float64)
-        b_v = b_v - moved @ W_v
-    W_o = model.tensors[f"{block}.attn.c_proj.weight"].astype(np.float64)
-    exact = projection_bias.astype(np.float64) + b_v @ W_o
-    stored = exact.astype(model.dtype)
-    size = np.abs(projection_bias.astype(np.float64)) + np.abs(b_v) @ np.abs(W_o)
-    if not _is_close(stored.astype(np.float64), exact, size, model):
+        moved = _shift_for(model, layer, weight, b_q, where)
+        b_v = b_v - (_wide(moved) - _wide(shift)) @ np.split(weight, 3, axis=1)[2]
+        shift = moved
+    W_o = _wide(model.tensors[f"{block}.attn.c_proj.weight"])
+    exact = _wide(projection_bias) + b_v @ W_o
+    stored: Array = exact.astype(model.dtype)
+    size = np.abs(_wide(projection_bias)) + np.abs(b_v) @ np.abs(W_o)
+    if not _is_close(_wide(stored), exact, size, model):
         raise CheckpointError(
             f"{model.dtype.name} does not hold the bias of the value behind the projection: "
-            f"{_worst(stored.astype(np.float64), exact)}",
+            f"{_worst(_wide(stored), exact)}",
             where=where,
             fix="compile with float32, or write the format huggingface, which has this bias",
         )
     return shift, stored
 
 
-def _shift_for(model: Model, layer: int, W_q: Wide, b_q: Wide, where: str) -> Array:
+def _shift_for(model: Model, layer: int, weight: Wide, b_q: Wide, where: str) -> Array:
     """The shift of the first LayerNorm that makes the query's matrix yield the query's bias.
 
     Raises:
-        CheckpointError: there is none, or the dtype does not hold it.
+        CheckpointError: there is none, it makes all sums of c_attn much larger, or the dtype does not
+            hold it.
     """
-    gain, shift = (model.tensors[f"h.{layer}.ln_1.{kind}"] for kind in ("weight", "bias"))
-    wide = shift.astype(np.float64)
+    gain, shift = (_wide(model.tensors[f"h.{layer}.ln_1.{kind}"]) for kind in ("weight", "bias"))
+    W_q = np.split(weight, 3, axis=1)[0]
     added = np.linalg.lstsq(W_q.T, b_q, rcond=None)[0]  # the shortest m with m W_q nearest to b_q
-    stored: Array = (wide + added).astype(model.dtype)
-    reached = (stored.astype(np.float64) - wide) @ W_q
-    before = _size(gain, shift, W_q) + np.abs(b_q)
-    size = before + _size(gain, stored, W_q)
+    exact = shift + added
+    stored: Array = exact.astype(model.dtype)
+    before, after = ((np.abs(gain) + np.abs(each)) @ np.abs(weight) for each in (shift, exact))
+    before[: len(b_q)] += np.abs(b_q)
+    room = (before + after)[: len(b_q)]  # LayerNorm's own part is of the order of the gain
     lost = None
-    if not _is_close(added @ W_q, b_q, size, model):
+    if not _is_close(added @ W_q, b_q, room, model):
         lost = f"no shift of the LayerNorm before them comes to the model's: {_worst(added @ W_q, b_q)}"
-    elif not _is_close(reached, b_q, size, model):
-        lost = f"{model.dtype.name} does not hold the shift that comes to it: {_worst(reached, b_q)}"
-    elif (size > MOST_GROWTH * before).any():
-        lost = f"the shift that comes to it, of up to {np.abs(added).max():.6g}, would cost precision"
+    elif (after > MOST_GROWTH * before).any():
+        lost = f"a shift of {np.abs(added).max():.6g}, which comes to the model's, would cost precision"
+    elif not _is_close((_wide(stored) - shift) @ W_q, b_q, room, model):
+        lost = f"{model.dtype.name} does not hold the shift for it: {_worst(_wide(stored), exact)}"
     if lost:
         raise CheckpointError(
             f"the book's queries have no bias, and {lost}",
@@ -252,10 +257,8 @@ def _shift_for(model: Model, layer: int, W_q: Wide, b_q: Wide, where: str) -> Ar
     return stored
 
 
-def _size(gain: Array, shift: Array, matrix: Wide) -> Wide:
-    """About how large the terms are that a matrix behind LayerNorm adds up."""
-    terms = np.abs(gain.astype(np.float64)) + np.abs(shift.astype(np.float64))
-    return np.asarray(terms @ np.abs(matrix))
+def _wide(tensor: Array) -> Wide:
+    return tensor.astype(np.float64)
 
 
 def _is_close(found: Wide, wanted: Wide, size: Wide, model: Model) -> bool:

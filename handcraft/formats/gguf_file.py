@@ -61,7 +61,7 @@ def write_gguf(model: Model, folder: Path) -> None:
     is dropped without notice, and a word is also found within a longer, unknown one.
 
     Ids that no token has are named ``<unused...>``, the highest ``<pad>``. llama.cpp must have a token
-    that ends a text, and it is this one, which is never the answer.
+    that ends a text, and it is this one: a compiled program never answers it.
 
     Beyond n_positions there is nothing to read: llama.cpp rounds the length it makes room for up to a
     multiple of 256, and a text that outgrows the model there ends the process.

@@ -46,6 +46,8 @@ def read_tensors(folder: Path, shape: Shape, architecture: Architecture) -> dict
 
 
 def _read_file(path: Path) -> dict[str, Array]:
+    import ml_dtypes  # noqa: F401 - safetensors knows bfloat16 only where this is imported
+
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as archive:

@@ -1,4 +1,4 @@
-"""GGUF files read back with the gguf package and with transformers, and run by llama.cpp if it is there."""
+"""GGUF files, read back by the gguf package and transformers, and run by llama.cpp if it is there."""
 
 from __future__ import annotations
 

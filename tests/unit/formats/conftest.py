@@ -102,17 +102,17 @@ def dtype(request):
 @pytest.fixture
 def compiled():
     """The reference program, compiled."""
-    return compile_program(aab())
+    return compile_program(aab(), architecture="block")
 
 
 @pytest.fixture
 def with_neurons():
-    return compile_program(neurons())
+    return compile_program(neurons(), architecture="block")
 
 
 @pytest.fixture
 def laid_out_by_hand():
-    return compile_program(by_hand())
+    return compile_program(by_hand(), architecture="block")
 
 
 def snapshot(folder: Path) -> dict[str, bytes | None]:

@@ -6,14 +6,17 @@ import errno
 import os
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-import handcraft.formats.checkpoint
+import handcraft.formats.writers
 from handcraft import Program, compile_program, predict
 from handcraft.errors import CheckpointError
 from handcraft.formats import check_target, load, save, write_file
+
+compile_block = partial(compile_program, architecture="block")
 
 TROUBLES = {
     "no space": lambda: OSError(errno.ENOSPC, "No space left on device"),
@@ -50,7 +53,7 @@ def an_empty_folder(folder: Path) -> None:
 
 
 def an_earlier_output(folder: Path) -> None:
-    save(compile_program(Program("xy", 2, [predict("y").otherwise()])), folder, format="npz")
+    save(compile_block(Program("xy", 2, [predict("y").otherwise()])), folder, format="npz")
 
 
 TARGETS = [nothing, an_empty_folder, an_earlier_output]
@@ -58,7 +61,7 @@ TARGETS = [nothing, an_empty_folder, an_earlier_output]
 # What save() calls on its way, in order: object, name, which call.
 STAGES = {
     "the temporary folder": (tempfile, "mkdtemp", 1),
-    "the tensors": (handcraft.formats.checkpoint, "write_tensors", 1),
+    "the tensors": (handcraft.formats.writers, "write_safetensors", 1),
     "the record": (Path, "write_text", 1),
     "its mode": (Path, "chmod", 1),
     "the place of the old one": (tempfile, "mkdtemp", 2),

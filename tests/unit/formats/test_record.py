@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from handcraft.circuits import Circuits
 from handcraft.errors import HandcraftWarning
 from handcraft.formats import read_checkpoint, save
 from handcraft.testing import rule_programs
+
+compile_block = partial(compile_program, architecture="block")
 
 
 def record_of(compiled, folder: Path):
@@ -43,7 +46,7 @@ def test_it_states_architecture_sizes_and_vocabulary(with_neurons, tmp_path):
 
 
 def test_every_subspace_has_a_row_with_its_dimensions(source, tmp_path):
-    compiled = compile_program(source)
+    compiled = compile_block(source)
     rows = record_of(compiled, tmp_path / "out")["layout"]
     assert [row["subspace"] for row in rows] == [s.name for s in compiled.layout.subspaces]
     end = 0
@@ -57,7 +60,7 @@ def test_every_subspace_has_a_row_with_its_dimensions(source, tmp_path):
 
 
 def test_every_dimension_that_a_weight_touches_is_in_the_layout(source, tmp_path):
-    compiled = compile_program(source)
+    compiled = compile_block(source)
     rows = record_of(compiled, tmp_path / "out")["layout"]
     laid_out = {row["first"] + i for row in rows for i in range(row["width"])}
     for name in ("wte.weight", "wpe.weight"):
@@ -65,7 +68,7 @@ def test_every_dimension_that_a_weight_touches_is_in_the_layout(source, tmp_path
 
 
 def test_exactly_the_nonzero_weights_have_an_origin(source, format, dtype, tmp_path):
-    compiled = compile_program(source, dtype=dtype)
+    compiled = compile_block(source, dtype=dtype)
     found = read_checkpoint(save(compiled, tmp_path / "out", format=format))
     assert list(found.origins) == list(found.model.tensors)
     for name, tensor in found.model.tensors.items():
@@ -76,7 +79,7 @@ def test_exactly_the_nonzero_weights_have_an_origin(source, format, dtype, tmp_p
 @given(program=rule_programs())
 @settings(max_examples=40, deadline=None)
 def test_exactly_the_nonzero_weights_of_any_program_have_an_origin(program):
-    compiled = compile_program(program)
+    compiled = compile_block(program)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", HandcraftWarning)  # of rules that are hidden
         found = read_checkpoint(save(compiled, Path(folder) / "out"))
@@ -85,7 +88,7 @@ def test_exactly_the_nonzero_weights_of_any_program_have_an_origin(program):
 
 
 def test_origins_are_those_of_the_compiled_model(source, tmp_path):
-    compiled = compile_program(source)
+    compiled = compile_block(source)
     found = read_checkpoint(save(compiled, tmp_path / "out"))
     for name, served in found.origins.items():
         for index, texts in served.items():
@@ -94,7 +97,7 @@ def test_origins_are_those_of_the_compiled_model(source, tmp_path):
 
 def test_a_weight_names_its_rule_and_the_line_it_was_written_on(tmp_path):
     rules = [predict("b").after("a"), predict("a").otherwise()]
-    found = read_checkpoint(save(compile_program(Program("ab", 3, rules)), tmp_path / "out"))
+    found = read_checkpoint(save(compile_block(Program("ab", 3, rules)), tmp_path / "out"))
     texts = {
         text for served in found.origins.values() for origins in served.values() for text in origins
     }
@@ -125,7 +128,7 @@ def test_a_person_can_find_things_in_it(compiled, tmp_path):
 
 def test_tokens_outside_ascii_are_written_as_they_are(tmp_path):
     program = Program("äé猫", 2, [predict("猫").after("ä"), predict("é").otherwise()])
-    folder = save(compile_program(program), tmp_path / "out")
+    folder = save(compile_block(program), tmp_path / "out")
     assert "猫" in (folder / "handcraft.json").read_text(encoding="utf-8")
     assert read_checkpoint(folder).source.meaning("ä") == "猫"
 
@@ -136,7 +139,7 @@ def test_tokens_that_patterns_would_misread_come_back(tmp_path):
         2,
         [predict("#").after("\\."), predict(" ").after("\\[\\#"), predict("\\").otherwise()],
     )
-    found = read_checkpoint(save(compile_program(program), tmp_path / "out"))
+    found = read_checkpoint(save(compile_block(program), tmp_path / "out"))
     assert isinstance(found.source, Program)
     for text in (".", "[#", "]", " ", "\\"):
         assert found.source.meaning(text) == program.meaning(text)

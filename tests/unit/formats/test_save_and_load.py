@@ -11,6 +11,7 @@ import sys
 import tempfile
 import warnings
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +21,22 @@ from safetensors.numpy import load_file
 
 from handcraft import Program, compile_program, predict
 from handcraft.circuits import ideal_next
-from handcraft.errors import CheckpointError, HandcraftWarning
-from handcraft.formats import is_checkpoint, load, read_checkpoint, save
+from handcraft.errors import CheckpointError, HandcraftWarning, PrecisionError
+from handcraft.formats import FORMATS, is_checkpoint, load, read_checkpoint, save
+from handcraft.formats.tensor_file import read_tensors
+from handcraft.formats.writers import WRITERS
 from handcraft.language import write_rules
 from handcraft.testing import rule_programs
 from handcraft.verify import verify
+
+compile_block = partial(compile_program, architecture="block")
 
 PROGRAMS = Path(__file__).parents[3] / "programs"
 
 
 def test_a_loaded_model_equals_the_saved_one_to_the_last_bit(source, format, dtype, tmp_path):
-    model = compile_program(source, dtype=dtype).model
-    found = load(save(compile_program(source, dtype=dtype), tmp_path / "out", format=format))
+    model = compile_block(source, dtype=dtype).model
+    found = load(save(compile_block(source, dtype=dtype), tmp_path / "out", format=format))
     assert found == model
     assert list(found.tensors) == list(model.tensors)
     for name, tensor in model.tensors.items():
@@ -45,7 +50,7 @@ def test_loading_warns_of_nothing(tmp_path):
     rules = [predict("a").after("a"), predict("b").after("aa"), predict("b").otherwise()]
     with pytest.warns(HandcraftWarning, match="can never fire"):
         program = Program("ab", 3, rules)
-    folder = save(compile_program(program), tmp_path / "out")
+    folder = save(compile_block(program), tmp_path / "out")
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         load(folder)
@@ -53,33 +58,30 @@ def test_loading_warns_of_nothing(tmp_path):
 
 
 def test_a_loaded_model_answers_as_the_saved_one(source, format, tmp_path):
-    compiled = compile_program(source)
+    compiled = compile_block(source)
     found = load(save(compiled, tmp_path / "out", format=format))
     random = np.random.default_rng(0)
     ids = random.integers(0, found.shape.n_vocab, (50, found.shape.n_positions))
     np.testing.assert_array_equal(found.forward(ids), compiled.model.forward(ids))
 
 
-def with_tensors(compiled, tensors):
-    model = dataclasses.replace(compiled.model, tensors=tensors)
-    return dataclasses.replace(compiled, model=model)
-
-
 def test_numbers_that_no_program_gives_come_back_too(compiled, format, dtype, tmp_path):
     """Tiny, huge, negative zero: whatever the dtype holds."""
     info = np.finfo(dtype)
     odd = [info.tiny, info.smallest_subnormal, info.max, info.min, -0.0, 1 / 3]
-    tensors = {}
-    for name, tensor in compiled.model.tensors.items():
-        tensors[name] = np.zeros(tensor.shape, dtype)
-        tensors[name].reshape(-1)[: len(odd)] = odd[: tensor.size]
-    changed = with_tensors(compiled, tensors)
-    assert load(save(changed, tmp_path / "out", format=format)) == changed.model
+    shape, architecture = compiled.model.shape, compiled.model.architecture
+    tensors = {name: np.zeros(sizes, dtype) for name, sizes in shape.tensors(architecture).items()}
+    for tensor in tensors.values():
+        tensor.reshape(-1)[: len(odd)] = odd[: tensor.size]
+    changed = dataclasses.replace(compiled, model=dataclasses.replace(compiled.model, tensors=tensors))
+    WRITERS[format](changed, None, tmp_path)
+    for name, tensor in read_tensors(tmp_path, shape, architecture).items():
+        assert tensor.tobytes() == tensors[name].tobytes()
 
 
 def test_how_a_tensor_lies_in_memory_does_not_matter(compiled, format, tmp_path):
     tensors = {name: np.asfortranarray(tensor) for name, tensor in compiled.model.tensors.items()}
-    changed = with_tensors(compiled, tensors)
+    changed = dataclasses.replace(compiled, model=dataclasses.replace(compiled.model, tensors=tensors))
     assert load(save(changed, tmp_path / "out", format=format)) == compiled.model
 
 
@@ -100,12 +102,28 @@ def test_the_circuits_come_back_with_the_model(laid_out_by_hand, format, tmp_pat
 @given(program=rule_programs(max_tokens=4, max_context=5, max_rules=5))
 @settings(max_examples=25, deadline=None)
 def test_any_rule_program_survives_the_way_to_a_file_and_back(program):
-    compiled = compile_program(program)
+    compiled = compile_block(program)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", HandcraftWarning)  # of rules that are hidden
         found = read_checkpoint(save(compiled, Path(folder) / "out"))
     assert found.model == compiled.model
     assert verify(found.model, found.source).passed
+
+
+@pytest.mark.parametrize("format", ["huggingface", "safetensors", "npz"])
+def test_a_gpt2_comes_back_to_the_last_bit(source, format, tmp_path):
+    compiled = compile_program(source, architecture="gpt2", n_positions=source.context)
+    found = read_checkpoint(save(compiled, tmp_path / "out", format=format))
+    assert found.model == compiled.model
+    assert load(tmp_path / "out") == compiled.model
+
+
+def test_weights_that_answer_wrongly_are_not_written(compiled, tmp_path):
+    tensors = {name: -tensor for name, tensor in compiled.model.tensors.items()}
+    wrong = dataclasses.replace(compiled, model=dataclasses.replace(compiled.model, tensors=tensors))
+    with pytest.raises(PrecisionError):
+        save(wrong, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_readers_find_the_tensors_by_their_gpt2_names(compiled, tmp_path):
@@ -121,7 +139,7 @@ def test_other_readers_find_the_tensors_by_their_gpt2_names(compiled, tmp_path):
 def test_safetensors_say_that_they_are_for_pytorch(compiled, tmp_path):
     data = (save(compiled, tmp_path / "out") / "model.safetensors").read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    assert header["__metadata__"] == {"format": "pt"}
+    assert header["__metadata__"]["format"] == "pt"
 
 
 def test_a_folder_holds_the_tensors_and_the_record_and_nothing_else(compiled, tmp_path):
@@ -151,7 +169,7 @@ def test_an_unknown_format_is_refused_before_anything_is_written(compiled, tmp_p
     with pytest.raises(CheckpointError) as caught:
         save(compiled, tmp_path / "out", format="pickle")
     assert caught.value.what == "there is no format 'pickle'"
-    assert caught.value.fix == "use one of: safetensors, npz"
+    assert caught.value.fix == f"use one of: {', '.join(FORMATS)}"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -184,7 +202,10 @@ sources["classes"] = Program(
 for name, source in sources.items():
     for format in ("safetensors", "npz"):
         for dtype in ("float32", "float64"):
-            save(compile_program(source, dtype=dtype), out / f"{name}-{format}-{dtype}", format=format)
+            compiled = compile_program(source, architecture="block", dtype=dtype)
+            save(compiled, out / f"{name}-{format}-{dtype}", format=format)
+    gpt2 = compile_program(source, architecture="gpt2", n_positions=source.context)
+    save(gpt2, out / f"{name}-huggingface")
 """
 
 
@@ -206,14 +227,14 @@ def test_two_processes_with_other_hash_seeds_write_the_same_bytes(tmp_path, ever
         found.append(everything_in(tmp_path / seed))
     one, other = found
     files = [name for name, data in one.items() if data is not None]
-    assert len(files) >= 3 * 2 * 2 * 2
+    assert len(files) >= 3 * (2 * 2 * 2 + 5)
     assert list(one) == list(other)
     assert [name for name in one if one[name] != other[name]] == []
 
 
 def test_compiling_again_in_one_process_gives_the_same_bytes(source, format, tmp_path, everything_in):
-    save(compile_program(source), tmp_path / "one", format=format)
-    save(compile_program(source), tmp_path / "two", format=format)
+    save(compile_block(source), tmp_path / "one", format=format)
+    save(compile_block(source), tmp_path / "two", format=format)
     assert everything_in(tmp_path / "one") == everything_in(tmp_path / "two")
 
 
@@ -224,6 +245,6 @@ def test_an_npz_carries_no_time(compiled, tmp_path):
 
 def test_no_file_tells_where_it_was_made(tmp_path, everything_in):
     program = Program("ab", 3, [predict("b").after("a"), predict("a").otherwise()])
-    save(compile_program(program), tmp_path / "out")
+    save(compile_block(program), tmp_path / "out")
     here = str(Path(__file__).parent).encode()
     assert all(here not in data for data in everything_in(tmp_path / "out").values())

@@ -27,7 +27,7 @@ def program():
 
 @pytest.fixture
 def model(program):
-    return compile_program(program).model
+    return compile_program(program, architecture="block").model
 
 
 @pytest.fixture

@@ -10,11 +10,24 @@ import numpy as np
 import pytest
 
 from handcraft.verify import count_contexts, every_context, random_contexts
+from handcraft.verify.contexts import Batch, longer_contexts
 
 # `handcraft.verify` also exports a function of that name, so the module is asked for by its own.
 contexts_module = importlib.import_module("handcraft.verify.contexts")
 
 SIZES = [(1, 1), (1, 5), (2, 1), (2, 5), (3, 4), (5, 3)]
+
+
+def contexts_of(batch):
+    return [tuple(batch.context(i)) for i in range(len(batch))]
+
+
+def assert_plain(model, batch):
+    """The logits are those of a plain forward pass over each context alone."""
+    assert batch.logits.shape == (len(batch), len(model.vocabulary))
+    for context, logits in zip(contexts_of(batch), batch.logits, strict=True):
+        plain = model.forward([context])[0, -1]
+        np.testing.assert_allclose(logits, plain, rtol=1e-10, atol=1e-12)
 
 
 def all_contexts(size, longest):
@@ -35,11 +48,8 @@ def test_counts_that_no_machine_word_holds_are_exact():
 @pytest.mark.parametrize("room", [1, 200, 1 << 21])
 def test_each_context_comes_exactly_once(random_model, monkeypatch, size, longest, room):
     monkeypatch.setattr(contexts_module, "CACHE_NUMBERS", room)
-    seen = Counter(
-        tuple(row)
-        for batch in every_context(random_model(size, longest))
-        for row in batch.contexts.tolist()
-    )
+    batches = every_context(random_model(size, longest), longest)
+    seen = Counter(context for batch in batches for context in contexts_of(batch))
     assert sorted(seen) == sorted(all_contexts(size, longest))
     assert set(seen.values()) == {1}
 
@@ -52,48 +62,46 @@ def test_the_logits_are_those_of_a_plain_forward_pass(
 ):
     monkeypatch.setattr(contexts_module, "CACHE_NUMBERS", room)
     model = random_model(size, longest, n_inner=n_inner)
-    for batch in every_context(model):
-        plain = model.forward(batch.contexts)[:, -1]
-        assert batch.logits.shape == (len(batch.contexts), size)
-        np.testing.assert_allclose(batch.logits, plain, rtol=1e-10, atol=1e-12)
+    for batch in every_context(model, longest):
+        assert_plain(model, batch)
 
 
-def test_a_batch_has_contexts_of_one_length(random_model):
-    for batch in every_context(random_model(3, 4)):
-        assert batch.contexts.ndim == 2
-        assert 1 <= batch.contexts.shape[1] <= 4
+def test_contexts_stop_at_the_length_asked_for_even_where_there_is_room(random_model):
+    model = random_model(2, 6)
+    seen = [context for batch in every_context(model, 3) for context in contexts_of(batch)]
+    assert sorted(seen) == sorted(all_contexts(2, 3))
 
 
 def test_a_long_context_of_few_tokens_is_walked_too(random_model):
-    batches = every_context(random_model(1, 1500, n_inner=(0,), n_head=1))
-    assert sum(len(batch.contexts) for batch in batches) == 1500
+    batches = every_context(random_model(1, 1500, n_inner=(0,), n_head=1), 1500)
+    assert sum(len(batch) for batch in batches) == 1500
 
 
 def test_a_sample_has_as_many_contexts_as_were_asked_for(random_model):
     model = random_model(3, 6)
     for count in (1, 7, 500):
-        assert sum(len(batch.contexts) for batch in random_contexts(model, count, 0)) == count
+        assert sum(len(batch) for batch in random_contexts(model, count, 0, 6)) == count
 
 
 def test_a_sample_runs_in_small_batches(random_model, monkeypatch):
     monkeypatch.setattr(contexts_module, "SAMPLE_ROWS", 10)
-    batches = list(random_contexts(random_model(3, 2), 95, 0))
-    assert sum(len(batch.contexts) for batch in batches) == 95
-    assert max(len(batch.contexts) for batch in batches) == 10
+    batches = list(random_contexts(random_model(3, 2), 95, 0, 2))
+    assert sum(len(batch) for batch in batches) == 95
+    assert max(len(batch) for batch in batches) == 10
 
 
 def test_a_sample_has_the_logits_of_a_plain_forward_pass(random_model):
     model = random_model(3, 6)
-    for batch in random_contexts(model, 200, 1):
-        plain = model.forward(batch.contexts)[:, -1]
-        np.testing.assert_allclose(batch.logits, plain, rtol=1e-10, atol=1e-12)
+    for batch in random_contexts(model, 200, 1, 6):
+        assert_plain(model, batch)
 
 
 def test_every_length_and_every_token_is_sampled_about_equally(random_model):
     lengths, tokens = Counter(), Counter()
-    for batch in random_contexts(random_model(3, 4), 4000, 0):
-        lengths[batch.contexts.shape[1]] += len(batch.contexts)
-        tokens.update(batch.contexts.reshape(-1).tolist())
+    for batch in random_contexts(random_model(3, 9), 4000, 0, 4):
+        for context in contexts_of(batch):
+            lengths[len(context)] += 1
+            tokens.update(context)
     assert sorted(lengths) == [1, 2, 3, 4]
     assert all(850 < count < 1150 for count in lengths.values())
     share = sum(tokens.values()) / 3
@@ -104,7 +112,26 @@ def test_a_seed_decides_the_sample(random_model):
     model = random_model(3, 6)
 
     def drawn(seed):
-        return [batch.contexts.tolist() for batch in random_contexts(model, 50, seed)]
+        return [contexts_of(batch) for batch in random_contexts(model, 50, seed, 6)]
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
+
+
+def test_longer_contexts_are_all_beginnings_of_some_long_texts(random_model):
+    model = random_model(3, 12)
+    batches = list(longer_contexts(model, 2, 0, 5))
+    assert len(batches) == 2
+    for batch in batches:
+        contexts = contexts_of(batch)
+        assert [len(context) for context in contexts] == list(range(5, 13))
+        assert all(contexts[-1][: len(context)] == context for context in contexts)
+        assert_plain(model, batch)
+
+
+def test_the_ends_of_contexts_are_marked_where_there_is_no_token():
+    texts = np.array([[4, 5, 6], [7, 8, 9]])
+    batch = Batch(texts, np.array([0, 1, 1]), np.array([1, 3, 2]), np.zeros((3, 1)))
+    assert contexts_of(batch) == [(4,), (7, 8, 9), (7, 8)]
+    assert batch.ends(2).tolist() == [[-1, 4], [8, 9], [7, 8]]
+    assert batch.ends(4).tolist() == [[-1, -1, -1, 4], [-1, 7, 8, 9], [-1, -1, 7, 8]]

@@ -6,6 +6,7 @@ import importlib
 import json
 import warnings
 from fractions import Fraction
+from functools import partial
 from itertools import product
 from math import inf
 
@@ -32,6 +33,9 @@ from handcraft.circuits import (
 )
 from handcraft.testing import rule_programs
 from handcraft.verify import count_contexts, logit_margins, verify
+from handcraft.verify.contexts import Batch
+
+compile_block = partial(compile_program, architecture="block")
 
 verify_module = importlib.import_module("handcraft.verify.verify")
 
@@ -154,7 +158,7 @@ def test_another_program_is_not_what_the_model_does(model, program):
 
 def test_a_single_token_has_no_margin():
     program = Program("a", 3, [predict("a").otherwise()])
-    report = verify(compile_program(program).model, program)
+    report = verify(compile_block(program).model, program)
     assert report.passed
     assert report.margin == inf
     assert report.to_json()["smallest_margin"] is None
@@ -173,61 +177,75 @@ def test_progress_counts_up_to_all_contexts(model, program):
 # --- samples -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def sampled(monkeypatch):
-    monkeypatch.setattr(verify_module, "EXHAUSTIVE_UP_TO", 119)
+sampled = partial(verify, every_up_to=119)
 
 
-def test_one_context_more_than_the_limit_makes_a_sample(model, program, monkeypatch):
-    monkeypatch.setattr(verify_module, "EXHAUSTIVE_UP_TO", 120)
-    assert verify(model, program, sample=5).is_exhaustive
-    monkeypatch.setattr(verify_module, "EXHAUSTIVE_UP_TO", 119)
-    assert not verify(model, program, sample=5).is_exhaustive
+def test_one_context_more_than_the_limit_makes_a_sample(model, program):
+    assert verify(model, program, every_up_to=120, sample=5).is_exhaustive
+    assert not verify(model, program, every_up_to=119, sample=5).is_exhaustive
 
 
 def test_up_to_10_million_contexts_are_all_tried():
     assert verify_module.EXHAUSTIVE_UP_TO == 10_000_000
 
 
-@pytest.mark.usefixtures("sampled")
 def test_a_sample_is_stated(model, program):
-    report = verify(model, program, sample=37, seed=5)
+    report = sampled(model, program, sample=37, seed=5)
     assert report.passed
     assert (report.contexts, report.tried, report.seed) == (120, 37, 5)
     assert report.to_json()["exhaustive"] is False
 
 
-@pytest.mark.usefixtures("sampled")
 def test_the_same_seed_gives_the_same_report(broken, program):
-    assert verify(broken, program, sample=37, seed=5) == verify(broken, program, sample=37, seed=5)
-    one, other = (verify(broken, program, sample=37, seed=seed) for seed in (5, 6))
+    assert sampled(broken, program, sample=37, seed=5) == sampled(broken, program, sample=37, seed=5)
+    one, other = (sampled(broken, program, sample=37, seed=seed) for seed in (5, 6))
     assert one != other
 
 
-@pytest.mark.usefixtures("sampled")
 def test_a_sample_finds_a_planted_weight(broken, program):
-    report = verify(broken, program, sample=100)
+    report = sampled(broken, program, sample=100)
     assert not report.passed
     for failure in report.failures:
         assert failure.expected == program.meaning(failure.context) == "a"
 
 
-@pytest.mark.usefixtures("sampled")
 def test_progress_counts_up_to_the_sample(model, program):
     told = []
-    verify(model, program, sample=37, progress=lambda tried, planned: told.append((tried, planned)))
+    sampled(model, program, sample=37, progress=lambda tried, planned: told.append((tried, planned)))
     assert told[-1] == (37, 37)
+
+
+def test_positions_past_the_program_are_tried_too(program):
+    model = compile_program(program, architecture="gpt2", n_positions=30).model
+    report = verify(model, program)
+    assert report.passed
+    assert (report.contexts, report.tried, report.longest) == (120, 120, 4)
+    assert report.longer == verify_module.LONG_TEXTS * (30 - 4)
+
+
+def test_a_weight_that_is_wrong_past_the_program_is_found(program, with_wrong_weight):
+    model = compile_program(program, architecture="gpt2", n_positions=30).model
+    place = tuple(np.argwhere(model.tensors["wpe.weight"][29])[0].tolist())
+    wrong = with_wrong_weight(model, "wpe.weight", (29, *place), 1e4)
+    report = verify(wrong, program)
+    assert not report.passed
+    assert all(len(failure.context) == 30 for failure in report.failures)
 
 
 def test_a_program_of_long_contexts_is_sampled_by_itself():
     program = Program("abcde", 30, [predict("b").after("aa"), predict("a").otherwise()])
-    report = verify(compile_program(program).model, program, sample=40)
+    report = verify(compile_block(program).model, program, sample=40)
     assert report.contexts == count_contexts(5, 30)
     assert report.tried == 40
     assert report.passed
 
 
 # --- the oracle --------------------------------------------------------------------------------
+
+
+def batch_of(contexts):
+    texts = np.asarray(contexts)
+    return Batch.of_texts(texts, np.zeros((len(texts), 1)))
 
 
 @given(program=rule_programs(max_tokens=4, max_context=5))
@@ -237,20 +255,20 @@ def test_the_oracle_remembers_suffixes_without_changing_the_meaning(program):
     for length in range(1, program.context + 1):
         contexts = np.array(list(product(range(len(program.vocabulary)), repeat=length)))
         expected = [program.next_token(tuple(context)) for context in contexts.tolist()]
-        assert oracle(contexts).tolist() == expected
+        assert oracle(batch_of(contexts)).tolist() == expected
 
 
 def test_an_anchored_pattern_is_told_from_the_same_tokens_later():
     program = Program("ab", 4, [predict("b").after("start aa"), predict("a").otherwise()])
     oracle = verify_module._oracle(program)
-    assert oracle(np.array([[0, 0]])).tolist() == [1]
-    assert oracle(np.array([[0, 0, 0], [1, 0, 0]])).tolist() == [0, 0]
+    assert oracle(batch_of([[0, 0]])).tolist() == [1]
+    assert oracle(batch_of([[0, 0, 0], [1, 0, 0]])).tolist() == [0, 0]
 
 
 def test_the_oracle_changes_no_context():
     program = Program("ab", 4, [predict("b").after("aa"), predict("a").otherwise()])
     contexts = np.array([[1, 0, 0, 1], [1, 1, 0, 0]])
-    verify_module._oracle(program)(contexts)
+    verify_module._oracle(program)(batch_of(contexts))
     np.testing.assert_array_equal(contexts, [[1, 0, 0, 1], [1, 1, 0, 0]])
 
 
@@ -292,14 +310,14 @@ def counting(*, threshold=False, values=None):
 
 def test_circuits_are_judged_by_their_ideal_interpreter():
     circuits = counting()
-    report = verify(compile_program(circuits).model, circuits)
+    report = verify(compile_block(circuits).model, circuits)
     assert report.tried == 2 + 4 + 8
     assert report.passed
 
 
 def test_a_planted_weight_is_found_in_circuits_too(with_wrong_weight):
     circuits = counting()
-    model = compile_program(circuits).model
+    model = compile_block(circuits).model
     row, column = np.argwhere(model.tensors["h.0.attn.c_proj.weight"])[0].tolist()
     wrong = with_wrong_weight(model, "h.0.attn.c_proj.weight", (row, column), -300.0)
     report = verify(wrong, circuits)
@@ -316,7 +334,7 @@ def test_circuits_that_tie_answer_nothing():
         blocks=[Block(attention_bias=(bias(token, {"b": 1}),))],  # after a, both logits are 1
         unembedding=token,
     )
-    report = verify(compile_program(circuits).model, circuits)
+    report = verify(compile_block(circuits).model, circuits)
     assert report.failed == 3  # a, aa, ba
     assert {failure.context for failure in report.failures} == {"a", "aa", "ba"}
     assert {failure.expected for failure in report.failures} == {None}
@@ -326,7 +344,7 @@ def test_circuits_that_tie_answer_nothing():
 
 def test_a_neuron_may_read_what_a_symbol_was_written_into():
     circuits = counting(threshold=True)
-    report = verify(compile_program(circuits).model, circuits)
+    report = verify(compile_block(circuits).model, circuits)
     assert report.tried == 14
 
 
@@ -361,5 +379,5 @@ def test_margins_change_no_logit():
 
 def test_words_are_reported_with_blanks():
     program = Program("the cat sat", 2, [predict("sat").after("the cat"), predict("the").otherwise()])
-    report = verify(compile_program(program).model, program)
+    report = verify(compile_block(program).model, program)
     assert set(report.margin_context.split(" ")) <= {"the", "cat", "sat"}
