@@ -23,6 +23,7 @@ WRITTEN = frozenset(
         "model.gguf",
         "model.npz",
         "model.onnx",
+        "model.onnx.data",
         "model.safetensors",
         "tokenizer.json",
         "tokenizer_config.json",

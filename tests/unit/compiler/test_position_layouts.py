@@ -92,6 +92,12 @@ def test_a_context_of_a_thousand_is_narrow_and_right(architecture, positions):
     assert compiled.layout.n_embd < 200
 
 
+def test_the_target_of_a_look_back_is_the_first_position_where_there_is_none_so_far_back():
+    target = CodedPositions(signed_bits, 6, (0, 2), ()).tables[1]
+    codes = [tuple(dict(row).get(i, 0) for i in range(target.subspace.width)) for row in target.rows]
+    assert codes == [target.subspace.codeword(i) for i in (0, 0, 0, 1, 2, 3)]
+
+
 @pytest.mark.parametrize(
     ("span", "positions", "name"),
     [(Span(2), [2, 3, 4], "position >= 2"), (Span(2, only=True), [2], "position = 2")],

@@ -67,6 +67,13 @@ def test_a_walk_that_meets_its_limit_says_so_and_claims_nothing_false(monkeypatc
         assert [pattern.matches(context) for pattern in patterns].index(True) == i
 
 
+def test_rules_that_an_earlier_one_hides_are_not_walked(monkeypatch):
+    texts = ["a", "b", *("[ab]" * i + "a" + "." * 9 + "a" for i in range(9))]
+    monkeypatch.setattr(coverage, "NODE_LIMIT", 4)
+    assert set(covered(*texts, longest=20).fired) == {0, 1}
+    assert covered(*texts, longest=20).is_complete
+
+
 @pytest.mark.parametrize("count", [10, 200])
 def test_the_walk_over_n_grams_is_no_longer_than_the_patterns(count, monkeypatch):
     vocabulary = Vocabulary([f"w{i}" for i in range(count)])

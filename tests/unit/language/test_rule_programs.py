@@ -176,7 +176,7 @@ def test_a_rule_hidden_by_several_together_names_them():
     rules = [
         predict("b").after("aa"),
         predict("c").after("ba"),
-        predict("b").after("start c"),
+        predict("b").after("start a"),
         predict("a").after("[ab]a"),
         OTHERWISE,
     ]

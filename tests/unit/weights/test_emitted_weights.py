@@ -188,6 +188,21 @@ def test_a_sharpness_that_is_enough_leaves_no_trace_of_the_other_positions():
     assert (trace["h.0.attn.pattern"][0, 5, 4:] == 0.5).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_sharpness_that_is_enough_attends_to_one_position_exactly(dtype):
+    position = one_hot("position", range(64))
+
+    def looking(sharpness: int) -> Circuits:
+        relation = look_back(position, 1)
+        return attending(relation, position, sharpness=sharpness, context=64)
+
+    with pytest.raises(PrecisionError) as caught:
+        compile_program(looking(1), dtype=dtype, architecture="block")
+    enough = int(re.search(r"(\d+) or more", caught.value.fix)[1])
+    trace = compile_program(looking(enough), dtype=dtype, architecture="block").trace("a" * 64)
+    assert trace["h.0.attn.pattern"][0, 63, 62] == 1
+
+
 def test_the_value_of_a_symbolic_sharpness_is_judged():
     source = (PROGRAMS / "by_hand.py").read_text("utf-8")
     names: dict = {}

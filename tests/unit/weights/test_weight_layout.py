@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import re
 import runpy
+from itertools import product
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 
 from handcraft import Program, compile_program, predict
-from handcraft.circuits import Block, Circuits, embed_token, one_hot
+from handcraft.circuits import (
+    Block,
+    Circuits,
+    Coefficients,
+    Neuron,
+    embed_token,
+    flag,
+    ideal_next,
+    one_hot,
+)
 from handcraft.errors import LayoutError
 from handcraft.testing import assert_agreement, rule_programs
 from handcraft.weights import Sizes, allocate_layout
@@ -88,6 +98,54 @@ def test_a_mirrored_layout_holds_every_coordinate_and_its_opposite():
         for i, name in enumerate(subspace.dimension_names):
             assert layout.dimension_names[layout.start[subspace] + i] == name
             assert layout.dimension_names[layout.opposite(subspace, i)] == f"-{name}"
+
+
+def raising(*blocks_of_flags: tuple[str, ...]) -> Circuits:
+    """Blocks whose neurons raise flags after a and a last block that answers b where one is up."""
+    token = one_hot("token", "ab")
+    reads = (Coefficients.per_value(token, {"a": 1}),)
+    blocks = [
+        Block(
+            neurons=tuple(
+                Neuron(f"raise {name}", reads, 1, (Coefficients(flag(name), ((0, 1),)),))
+                for name in names
+            )
+        )
+        for names in blocks_of_flags
+    ]
+    is_up = (Coefficients(flag("up"), ((0, 1),)),)
+    answer = Neuron("answer", is_up, 1, (Coefficients(token, ((1, 4),)),))
+    return Circuits(
+        "ab",
+        2,
+        embedding=[embed_token(token)],
+        blocks=[*blocks, Block(neurons=(answer,))],
+        unembedding=token,
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "has_ballast"),
+    [
+        ([("up",)], False),
+        ([("up", "other")], False),
+        ([("other",), ("up",)], False),
+        ([("up",), ("up",)], True),
+    ],
+)
+def test_a_flag_keeps_its_length_unless_it_is_raised_twice(flags, has_ballast):
+    made = raising(*flags)
+    compiled = compile_program(made, architecture="gpt2")
+    assert compiled.layout.has_ballast is has_ballast
+    texts = [[0, 0], [0, 1], [1, 0], [1, 1]]
+    answers = compiled.model.forward(texts).argmax(axis=-1)
+    assert answers.tolist() == ideal_next(made, texts).tolist()
+
+
+def test_a_mean_has_no_static_length_and_is_right_with_ballast(by_hand):
+    texts = list(product(range(2), repeat=5))
+    model = compile_program(by_hand, architecture="gpt2").model
+    assert model.forward(texts).argmax(axis=-1).tolist() == ideal_next(by_hand, texts).tolist()
 
 
 @pytest.mark.parametrize("sizes", [Sizes(n_embd=24), Sizes(n_head=4), Sizes(head_dim=8)])
