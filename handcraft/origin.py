@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import sys
 from dataclasses import dataclass
@@ -61,4 +62,11 @@ def caller_place(levels_up: int) -> Place:
     frame: FrameType = sys._getframe(levels_up + 1)
     code = frame.f_code
     line, column = _instruction_places(code)[frame.f_lasti // 2]
-    return Place(code.co_filename, line or frame.f_lineno, (column or 0) + 1)
+    where = line or frame.f_lineno
+    return Place(code.co_filename, where, _characters(code.co_filename, where, column or 0) + 1)
+
+
+def _characters(file: str, line: int, column: int) -> int:
+    """How many characters the first `column` bytes of a line are."""
+    text = linecache.getline(file, line)
+    return column if text.isascii() else len(text.encode()[:column].decode(errors="ignore"))

@@ -11,7 +11,7 @@ from handcraft.circuits.head import Head
 from handcraft.circuits.linear_map import LinearMap
 from handcraft.circuits.neuron import Neuron
 from handcraft.circuits.number import Number, Plain, exact
-from handcraft.circuits.subspace import Coefficients, Subspace, Value
+from handcraft.circuits.subspace import Coefficients, Encoding, Subspace, Value
 from handcraft.errors import CircuitError, EncodingError, HandcraftError, raise_all
 from handcraft.origin import Origin, Place, caller_place
 from handcraft.vocabulary import Vocabulary, shorten
@@ -177,15 +177,30 @@ def _table_problems(circuits: Circuits) -> list[HandcraftError]:
         for table in circuits.embedding
         if len(table.rows) != counts[table.of]
     )
-    if circuits.unembedding.values != circuits.vocabulary.tokens:
-        problems.append(
+    return [*problems, *_unembedding_problems(circuits)]
+
+
+def _unembedding_problems(circuits: Circuits) -> list[HandcraftError]:
+    """The head is tied: a logit is what the stream has in common with the token's embedding."""
+    target, tokens = circuits.unembedding, circuits.vocabulary.tokens
+    if target.values != tokens or target.encoding is not Encoding.ONE_HOT:
+        return [
             EncodingError(
-                f"the unembedding reads `{circuits.unembedding}` with the values "
-                f"{shorten(circuits.unembedding.values)}",
-                fix=f"its values are the tokens: {shorten(circuits.vocabulary.tokens)}",
+                f"the unembedding reads `{target}`, {target.encoding.value}, with the values "
+                f"{shorten(target.values)}",
+                fix=f"read a one-hot subspace of the tokens: {shorten(tokens)}",
             )
-        )
-    return problems
+        ]
+    held = [table for table in circuits.embedding if table.subspace == target and table.of == "token"]
+    itself = tuple(((i, 1),) for i in range(len(tokens)))
+    if [table.rows for table in held] != [itself]:
+        return [
+            CircuitError(
+                f"the unembedding reads `{target}`, into which the token is not embedded just once",
+                fix=f"a tied head needs embed_token({target.name}), once",
+            )
+        ]
+    return []
 
 
 def _stream_problems(circuits: Circuits) -> list[HandcraftError]:
@@ -198,13 +213,6 @@ def _stream_problems(circuits: Circuits) -> list[HandcraftError]:
                 CircuitError(f"two subspaces are called `{subspace}`", fix="give each its own name")
             )
     known = frozenset(stream)
-    if circuits.unembedding not in known:
-        problems.append(
-            CircuitError(
-                f"the unembedding reads `{circuits.unembedding}`, which nothing writes",
-                fix="embed the token into it",
-            )
-        )
     for number, block in enumerate(circuits.blocks):
         reads = [
             *((head.name, m.source) for head in block.heads for m in _maps_from_stream(head)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 
 from handcraft.circuits.linear_map import LinearMap, copy
 from handcraft.circuits.number import Number
@@ -33,6 +34,17 @@ class Relation:
     key: tuple[LinearMap, ...]
     gap: Number = 1
     picks_one: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.gap, int | Fraction) and self.gap <= 0:
+            raise CircuitError(
+                f"the relation `{self.label}` has a gap of {self.gap}",
+                fix="give the difference between the best score and the next: more than 0",
+            )
+
+
+TELLING = (Encoding.ONE_HOT, Encoding.SIGNED_BITS, Encoding.SINUSOIDAL)
+"""The encodings in which a value has its largest inner product with itself."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,12 @@ def equal(query: Subspace, key: Subspace, *, label: str, picks_one: bool = False
     Raises:
         EncodingError: the two subspaces are encoded differently.
     """
+    if key.encoding not in TELLING:
+        raise EncodingError(
+            f"`{key.name}` is held as {key.encoding.value}: equal values do not have the largest inner "
+            "product",
+            fix="use one-hot, signed bits or sinusoids",
+        )
     gap = 2 if key.encoding is Encoding.SIGNED_BITS else 1
     return Relation(label, (copy(query, key),), (copy(key, key),), gap, picks_one)
 

@@ -103,6 +103,16 @@ def hard_pattern(head: Head, stream: Stream) -> Exact:
     The sharpness does not matter here: any positive number leaves the order of scores as it is.
     """
     scores = _scores(head, stream)
+    try:
+        return _hardest(scores)
+    except TypeError as error:
+        raise CircuitError(
+            f"the order of the scores of `{head.name}` hangs on a symbol: {error}",
+            fix="give the symbol its value, or use it as the sharpness",
+        ) from error
+
+
+def _hardest(scores: Exact) -> Exact:
     pattern = _zeros(*scores.shape)
     for here in range(scores.shape[1]):
         visible = scores[:, here, : here + 1]  # [batch, source]

@@ -50,7 +50,7 @@ def copy(
             fix="copy between subspaces of the same encoding and width",
         )
     factor = exact(times)
-    entries = tuple((i, i, factor) for i in range(source.width))
+    entries = tuple((i, i, factor) for i in range(source.width)) if factor != 0 else ()
     return LinearMap(source, target, entries, tuple(origins))
 
 

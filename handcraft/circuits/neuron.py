@@ -52,4 +52,4 @@ def _highest(read: Coefficients) -> Plain:
     if read.subspace.encoding is Encoding.SIGNED_BITS:
         return sum(abs(n) for n in plain)
     always_one = read.subspace.encoding is Encoding.ONE_HOT and len(plain) == read.subspace.width
-    return max(plain) if always_one else max(0, *plain)
+    return max(plain) if always_one else max([0, *plain])

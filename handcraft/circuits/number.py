@@ -34,6 +34,8 @@ def exact(value: object) -> Number:
         return _plainest(value)
     if type(value).__module__.partition(".")[0] == "sympy":
         return _from_sympy(cast("sympy.Expr", value))
+    if isinstance(value, numbers.Integral):
+        return int(value)
     if isinstance(value, numbers.Real):
         try:
             return _plainest(Fraction(float(value)))
@@ -80,12 +82,15 @@ def _plainest(value: Fraction) -> Plain:
 
 
 def _from_sympy(value: sympy.Expr) -> Number:
-    if value.is_Integer:
-        return int(value)
-    if value.is_Rational:
-        return Fraction(int(value.p), int(value.q))
-    if value.is_Float:
-        return exact(float(value))
-    if value.is_number and not value.is_finite:
-        raise CircuitError(f"{value} is not a finite number")
+    import sympy
+
+    if isinstance(value, sympy.Rational) and value.is_finite:
+        return _plainest(Fraction(int(value.p), int(value.q)))
+    if isinstance(value, sympy.Float) and value.is_finite:
+        return _from_sympy(sympy.Rational(value))
+    if not isinstance(value, sympy.Expr) or (value.is_number and not value.is_finite):
+        raise CircuitError(
+            f"{value} is not a finite number",
+            fix="use an integer, a fraction, a finite float or a sympy expression",
+        )
     return value

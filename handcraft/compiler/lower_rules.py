@@ -132,7 +132,8 @@ def lower_rules(program: Program, positions: str = "auto", style: Style = PLAIN)
     """
     rules = rank_rules(program.live_clauses)
     clauses = [rule.clause for rule in rules]
-    is_evidence = _is_evidence(clauses, len(program.vocabulary))
+    is_low = max(rule.height for rule in rules) <= style.highest
+    is_evidence = is_low and _is_evidence(clauses, len(program.vocabulary))
     looked = {k for clause in clauses for k in _distances(clause, len(program.vocabulary))}
     spans = {span for clause in clauses if (span := _span(clause)) is not None}
     here = is_evidence and (spans or style.cancels_echo)
@@ -146,7 +147,7 @@ def lower_rules(program: Program, positions: str = "auto", style: Style = PLAIN)
     if is_evidence:
         return lowering.circuits([_evidence_block(lowering, sorted(distances))])
     fetching = tuple(_fetching_head(lowering, distance) for distance in sorted(distances))
-    if max(rule.height for rule in rules) <= style.highest:
+    if is_low:
         return lowering.circuits([_deciding_block(lowering, fetching)])
     return lowering.circuits(_noting_blocks(lowering, fetching))
 

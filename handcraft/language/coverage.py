@@ -52,12 +52,14 @@ def cover(patterns: Sequence[Pattern], size: int, longest: int) -> Coverage:
     tried = range(len(patterns) if always is None else always)
     level = [_Node(tuple(tried), always, ())]
     fired: dict[int, tuple[int, ...]] = {}
-    uncovered: list[tuple[int, ...]] = []
+    uncovered: tuple[int, ...] | None = None
     visited = 0
 
     def decide(context: tuple[int, ...], winner: int | None) -> None:
+        nonlocal uncovered
         if winner is None:
-            uncovered.append(context)
+            if uncovered is None or len(context) < len(uncovered):
+                uncovered = context
         else:
             fired.setdefault(winner, context)
 
@@ -67,7 +69,7 @@ def cover(patterns: Sequence[Pattern], size: int, longest: int) -> Coverage:
             for token, still_open in _open_by_token(node, patterns, read - 1, size).items():
                 visited += 1
                 if visited > NODE_LIMIT:
-                    return Coverage(uncovered[0] if uncovered else None, fired, is_complete=False)
+                    return Coverage(uncovered, fired, is_complete=False)
                 context = (token, *node.context)
                 winner, onward = _read_token(node, still_open, patterns, read, context)
                 decide(context, winner)
@@ -76,7 +78,7 @@ def cover(patterns: Sequence[Pattern], size: int, longest: int) -> Coverage:
                 elif read < longest:  # every longer context is decided too
                     decide((0, *context), onward.complete)
         level = list(following.values())
-    return Coverage(uncovered[0] if uncovered else None, fired, is_complete=True)
+    return Coverage(uncovered, fired, is_complete=True)
 
 
 def _open_by_token(

@@ -10,10 +10,10 @@ from importlib.resources import files
 from typing import Any
 
 from lark import Lark, Token, Transformer, v_args
-from lark.exceptions import UnexpectedCharacters, UnexpectedInput
+from lark.exceptions import UnexpectedInput
 
 from handcraft.errors import RuleSyntaxError, VocabularyError
-from handcraft.language.pattern import ANCHOR, SPECIAL, Pattern
+from handcraft.language.pattern import ANCHOR, SPECIAL, Pattern, unescape
 from handcraft.language.rule import Rule
 from handcraft.vocabulary import Vocabulary, shorten
 
@@ -41,8 +41,9 @@ def parse_pattern(text: str, vocabulary: Vocabulary) -> Pattern:
 
     A pattern is a suffix of the context: tokens, ``.`` for any token, ``[ab]`` for one of several,
     ``[^a]`` for any other, with ``start`` and a blank before it to anchor it at the first position.
-    A backslash makes any character stand for itself. Over a vocabulary of words the same holds with
-    blanks between the words.
+    A backslash makes any character stand for itself, but ``\n``, ``\r`` and ``\t`` are the end of a
+    line, the return and the tab. Over a vocabulary of words the same holds with blanks between the
+    words.
 
     Raises:
         PatternSyntaxError: the text is not a pattern, or is empty.
@@ -74,11 +75,6 @@ def pattern_items(text: str, characters: bool) -> Sequence[Item]:
     """
     _, start = _split_anchor(text)
     return _items(text[start:], characters, start)
-
-
-def unescape(token: str) -> str:
-    """The token without its backslashes."""
-    return re.sub(r"\\([\s\S])", r"\1", token)
 
 
 def _split_anchor(text: str) -> tuple[bool, int]:
@@ -148,14 +144,11 @@ def _token_class(item: Item, vocabulary: Vocabulary, text: str) -> frozenset[int
 
 
 def _syntax_error(error: UnexpectedInput, body: str, start: int) -> PatternSyntaxError:
-    column = start + (error.column if error.column > 0 else len(body) + 1)
-    if isinstance(error, UnexpectedCharacters):
-        found = repr(body[error.pos_in_stream])  # type: ignore[index]
-    else:
-        token = getattr(error, "token", None)
-        ended = token is None or token.type == "$END"
-        found = "its end" if ended else repr(str(token))
-        column = start + len(body) + 1 if ended else column
+    token = getattr(error, "token", None)
+    ended = token is not None and token.type == "$END"
+    place = len(body) if ended or error.pos_in_stream is None else error.pos_in_stream
+    found = "its end" if ended else repr(str(token) if token else body[place])
+    column = start + place + 1
     return PatternSyntaxError(
         f"the pattern cannot go on with {found} at its character {column}",
         column=column,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,12 @@ class Pattern:
         ending = context[len(context) - length :]
         return all(token in allowed for token, allowed in zip(ending, self.classes, strict=True))
 
+    def is_always(self, size: int) -> bool:
+        """Whether it matches every context over `size` tokens."""
+        if len(self.classes) > 1 or self.anchored:
+            return False
+        return all(len(allowed) == size for allowed in self.classes)
+
     def backwards(self, offset: int) -> frozenset[int]:
         """The token class `offset` positions before the last one."""
         return self.classes[-1 - offset]
@@ -61,7 +68,17 @@ def _class_text(allowed: frozenset[int], vocabulary: Vocabulary) -> str:
     return f"[{sign}{vocabulary.join(escape(vocabulary.tokens[i]) for i in listed)}]"
 
 
+LINES = {"\n": "n", "\r": "r", "\t": "t"}
+"""Characters that are written as a letter behind a backslash, so that a rule stays on its line."""
+
+
 def escape(token: str) -> str:
     """The token with a backslash before every character that a pattern would misread."""
-    escaped = "".join(f"\\{c}" if c in SPECIAL or c.isspace() else c for c in token)
+    escaped = "".join(f"\\{LINES.get(c, c)}" if c in SPECIAL or c.isspace() else c for c in token)
     return f"\\{escaped}" if token == ANCHOR else escaped
+
+
+def unescape(written: str) -> str:
+    """The token that `escape` wrote."""
+    letters = {letter: character for character, letter in LINES.items()}
+    return re.sub(r"\\([\s\S])", lambda found: letters.get(found[1], found[1]), written)

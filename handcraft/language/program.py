@@ -64,9 +64,16 @@ class Program:
         place: Place | None = None,
     ) -> None:
         place = place or caller_place(1)
-        known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
-        _check_context(context, place)
-        _check_rules(rules, place)
+        problems: list[HandcraftError] = []
+        known = Vocabulary("?")
+        try:
+            known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
+        except HandcraftError as problem:
+            problem.where = problem.where or str(place)
+            problems.append(problem)
+        problems += _context_problems(context, place)
+        problems += _rule_problems(rules, place)
+        raise_all(problems)
         object.__setattr__(self, "vocabulary", known)
         object.__setattr__(self, "context", int(context))
         object.__setattr__(self, "rules", tuple(rules))
@@ -128,9 +135,15 @@ class Program:
 
     @cached_property
     def live_clauses(self) -> tuple[Clause, ...]:
-        """The clauses that win on some context, in order."""
+        """The clauses that win on some context, in order.
+
+        Where coverage is undecided: all up to the first that always matches.
+        """
         if not self.coverage.is_complete:
-            return self.clauses
+            always = (
+                i for i, c in enumerate(self.clauses) if c.pattern.is_always(len(self.vocabulary))
+            )
+            return self.clauses[: next(always, len(self.clauses)) + 1]
         return tuple(c for i, c in enumerate(self.clauses) if i in self.coverage.fired)
 
     @cached_property
@@ -175,10 +188,11 @@ class Program:
         example = tuple(min(allowed) for allowed in pattern.classes)
         tried = self._tried_after[example[-1]] if example else self.clauses
         winner = next((c for c in tried if c.pattern.matches(example)), self.clauses[hidden])
-        if _includes(winner.pattern, pattern):
+        if winner is not self.clauses[hidden] and _includes(winner.pattern, pattern):
             hiding = [winner]
         else:
-            hiding = [c for c in self.clauses[:hidden] if _overlap(c.pattern, pattern)]
+            earlier = (c for i, c in enumerate(self.clauses[:hidden]) if i in self.coverage.fired)
+            hiding = [c for c in earlier if _overlap(c.pattern, pattern)]
         return shorten([str(clause.rule.origin) for clause in hiding], most=3)
 
     def _repr_html_(self) -> str:
@@ -208,16 +222,19 @@ def _overlap(one: Pattern, other: Pattern) -> bool:
     return all(short.backwards(k) & long.backwards(k) for k in range(len(short)))
 
 
-def _check_context(context: object, place: Place | None) -> None:
-    if not isinstance(context, int) or isinstance(context, bool) or context < 1:
-        raise ProgramError(
+def _context_problems(context: object, place: Place | None) -> list[HandcraftError]:
+    if isinstance(context, int) and not isinstance(context, bool) and context >= 1:
+        return []
+    return [
+        ProgramError(
             f"the context is {context!r}",
             where=place,
             fix="use a whole number of tokens, 1 or more",
         )
+    ]
 
 
-def _check_rules(rules: Sequence[object], place: Place | None) -> None:
+def _rule_problems(rules: Sequence[object], place: Place | None) -> list[HandcraftError]:
     problems: list[HandcraftError] = []
     if isinstance(rules, str) or not isinstance(rules, Sequence):
         problems.append(
@@ -252,7 +269,7 @@ def _check_rules(rules: Sequence[object], place: Place | None) -> None:
                     fix="tokens and patterns are strings",
                 )
             )
-    raise_all(problems)
+    return problems
 
 
 def _read_rules(rules: Sequence[Rule], vocabulary: Vocabulary, context: int) -> tuple[Clause, ...]:

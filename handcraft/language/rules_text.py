@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,9 +16,8 @@ from handcraft.language.parse_pattern import (
     Item,
     PatternSyntaxError,
     pattern_items,
-    unescape,
 )
-from handcraft.language.pattern import escape
+from handcraft.language.pattern import escape, unescape
 from handcraft.language.program import Program, UncoveredError
 from handcraft.language.rule import Rule
 from handcraft.origin import Place
@@ -157,6 +157,7 @@ def _read_statements(text: str, file: str) -> _Statements:
     for statement in tree.children:
         assert isinstance(statement, Tree)  # the grammar has no bare tokens at this level
         words = [word for word in statement.children if isinstance(word, Token)]
+        words = [word for word in words if word.type in ("WORD", "PATTERN", "OTHERWISE")]
         place = Place(file, statement.meta.line, statement.meta.column)
         if statement.data == "rule":
             rules.append(_rule(words, place))
@@ -194,11 +195,17 @@ def _rule(words: list[Token], place: Place) -> Rule:
     pattern = ending.lstrip()
     column = (ending.column or 1) + len(ending) - len(pattern)
     pattern_place = Place(place.file, place.line, column)
-    return Rule(unescape(token), pattern.rstrip(), place, pattern_place)
+    return Rule(unescape(token), _without_trailing_blanks(pattern), place, pattern_place)
+
+
+def _without_trailing_blanks(pattern: str) -> str:
+    """The pattern up to its last character; a blank behind a backslash is one."""
+    ends = [found.end() for found in re.finditer(r"\\[\s\S]|[^\s\\]", pattern)]
+    return pattern[: max(ends, default=0)]
 
 
 def _syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxError:
-    lines = text.splitlines() or [""]
+    lines = text.split("\n")
     if isinstance(error, UnexpectedToken):
         names, found = error.accepts or error.expected, repr(str(error.token))
         ended = error.token.type in ("$END", "_NEWLINE")

@@ -59,7 +59,7 @@ def _erf(x: Array) -> Array:
 
 @cache
 def _erf_table() -> tuple[npt.NDArray[np.float64], ...]:
-    """The error function at every step, then the coefficients of its Taylor series there, of degree 1 to 5."""
+    """The error function at every step, and the coefficients 1 to 5 of its Taylor series there."""
     c = np.arange(-ERF_ENDS * ERF_STEPS, ERF_ENDS * ERF_STEPS + 1) / ERF_STEPS
     slope = 2 / sqrt(pi) * np.exp(-c * c)
     return (

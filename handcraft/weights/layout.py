@@ -194,7 +194,7 @@ def _granted(sizes: Sizes, width: int, heads: list[Head], most: int) -> tuple[in
     if n_embd < width:
         raise LayoutError(
             f"the residual stream needs {width} dimensions, but n_embd={n_embd}",
-            fix=f"n_embd={n_head * ceil(width / n_head)}",
+            fix=f"n_embd={n_head * max(ceil(width / n_head), needed)}",
         )
     if widest is not None and n_embd // n_head < needed:
         raise LayoutError(

@@ -5,15 +5,15 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil, log2, sqrt
 
-from handcraft.circuits import Coefficients
-from handcraft.circuits.number import Plain, evaluate
+from handcraft.circuits.number import evaluate
 from handcraft.origin import Origin
 from handcraft.weights.placement import PlacedTensor
 from handcraft.weights.plan import Plan
 
-NATS = 128
-"""About how many nats one unit of logit becomes. Over 104, a wrong token's probability is 0 in
-float32, so that sampling answers what greedy decoding does."""
+NATS = 20
+"""How many nats one unit of logit becomes at least: a wrong token's probability is then below 1e-8,
+so that sampling answers what greedy decoding does. More would cost digits: float32 is to hold
+differences of logits to 1e-4, also where other tools fold LayerNorm into the weights."""
 
 
 def place_norms(tensors: dict[str, PlacedTensor], plan: Plan) -> None:
@@ -45,27 +45,44 @@ def _scale(plan: Plan, sum_of_squares: float | Fraction) -> Fraction:
 
 
 def _temperature(plan: Plan) -> Fraction:
-    """A power of two by which the smallest number that is written as a logit becomes some `NATS`."""
-    numbers = [abs(float(number)) for number in _logit_numbers(plan)] or [1.0]
-    smallest, largest = min(numbers), max(numbers)
-    last = float(plan.norms[-1].sum_of_squares) + 2 * largest**2
+    """A power of two by which the smallest number that is written as a logit becomes `NATS`.
+
+    ln_f divides by a scale that grows with the logits; the largest that may come up is assumed.
+    """
+    smallest, sizes = _logit_sizes(plan)
+    last = float(plan.norms[-1].sum_of_squares) + 2 * sum(size**2 for size in sizes)
     wanted = NATS / 2 * float(_scale(plan, last)) / smallest
     return Fraction(2) ** ceil(log2(wanted))
 
 
-def _logit_numbers(plan: Plan) -> list[Plain]:
-    """All numbers that heads, units and biases write into the unembedding."""
-    target = plan.circuits.unembedding
-    parts: list[Coefficients] = []
-    found: list[Plain] = []
+def _logit_sizes(plan: Plan) -> tuple[float, list[float]]:
+    """The smallest number that is written as a logit, and how large each logit may become.
+
+    Biases and heads add up; of the units, few fire at once, and the largest stands for them.
+    """
+    target, values = plan.circuits.unembedding, plan.circuits.values
+    added = [0.0] * target.width
+    largest = [0.0] * target.width
+    smallest: list[float] = []
     for layer in plan.layers:
-        parts += [each.adds for each in (*layer.attention_bias, *layer.mlp_bias)]
-        parts += [write for unit in layer.units for write in unit.neuron.writes]
+        steady = [
+            entry
+            for each in (*layer.attention_bias, *layer.mlp_bias)
+            if each.adds.subspace == target
+            for entry in each.adds.entries
+        ]
         for head in layer.heads:
-            for linear in head.writes:
-                if linear.target == target:
-                    found += [evaluate(n, plan.circuits.values) for _, _, n in linear.entries]
-    for part in parts:
-        if part.subspace == target:
-            found += [evaluate(n, plan.circuits.values) for _, n in part.entries]
-    return [number for number in found if number]
+            maps = (linear for linear in head.writes if linear.target == target)
+            steady += [(j, number) for linear in maps for _, j, number in linear.entries]
+        for i, number in steady:
+            size = abs(float(evaluate(number, values)))
+            added[i] += size
+            smallest.append(size)
+        for unit in layer.units:
+            for write in unit.neuron.writes:
+                for i, number in write.entries if write.subspace == target else ():
+                    size = abs(float(evaluate(number, values)))
+                    largest[i] = max(largest[i], size)
+                    smallest.append(size)
+    sizes = [one + other for one, other in zip(added, largest, strict=True)]
+    return min(filter(None, smallest), default=1.0), sizes

@@ -37,7 +37,11 @@ class PlacedTensor:
         if number == 0:
             return
         if index in self.values:
-            self.values[index] = self.values[index] + number
+            total = self.values[index] + number
+            if total == 0:
+                del self.values[index], self.origins[index]
+                return
+            self.values[index] = total
             known = self.origins[index]
             new = tuple(origin for origin in origins if origin not in known)
             self.origins[index] = known + new

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
+from handcraft.errors import CompileError
 from handcraft.model import Shape
 from handcraft.weights.layers import Layer, build_layers
 from handcraft.weights.layout import Layout, Sizes, allocate_layout
@@ -69,10 +70,24 @@ def plan_model(circuits: Circuits, architecture: Architecture, sizes: Sizes = Si
     Raises:
         LayoutError: the circuits do not fit the sizes asked for.
     """
+    _check_head(circuits, architecture)
     plan = _plan(circuits, architecture, sizes, has_ballast=False)
     if plan.has_norm and needs_ballast(plan.norms):
         return _plan(circuits, architecture, sizes, has_ballast=True)
     return plan
+
+
+def _check_head(circuits: Circuits, architecture: Architecture) -> None:
+    """Without LayerNorm, whose last gain can leave dimensions out, a tied head reads all of wte."""
+    others = [t.subspace for t in circuits.embedding if t.of == "token"]
+    others = [subspace for subspace in others if subspace != circuits.unembedding]
+    if architecture.norm == "none" and others:
+        raise CompileError(
+            f"the token is also embedded in `{others[0]}`, and in {architecture.name} the unembedding "
+            "would read that too",
+            where=circuits.place,
+            fix=f"read `{circuits.unembedding}` instead, or compile for gpt2",
+        )
 
 
 def _plan(circuits: Circuits, architecture: Architecture, sizes: Sizes, *, has_ballast: bool) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,11 @@ def test_a_rule_over_several_lines_is_placed_on_one_of_them():
     assert rules[0].place.line in (3, 4)
 
 
-def test_a_column_counts_characters_and_not_bytes():
+def test_a_column_counts_characters_and_not_bytes(tmp_path):
     line = 'rules = ["é", predict("b").after("aa")]'
-    rule = run(line + "\n")["rules"][1]
+    file = tmp_path / "rules.py"
+    file.write_text(f"{HEAD}{line}\n", encoding="utf-8")
+    rule = runpy.run_path(str(file))["rules"][1]
     assert rule.place.column == line.index("predict") + 1
 
 

@@ -87,12 +87,16 @@ def test_a_table_has_a_row_for_each_token_and_position():
 
 
 def test_the_values_of_the_unembedding_are_the_tokens():
-    with pytest.raises(EncodingError, match="the unembedding reads `lost` with the values x y"):
+    with pytest.raises(
+        EncodingError, match="the unembedding reads `lost`, one-hot, with the values x y"
+    ):
         circuits(unembedding=LOST, scratch=[LOST])
 
 
-def test_an_unembedding_that_nothing_writes_is_refused():
-    with pytest.raises(CircuitError, match="the unembedding reads `token`, which nothing writes"):
+def test_an_unembedding_without_the_token_is_refused():
+    with pytest.raises(
+        CircuitError, match="the unembedding reads `token`, into which the token is not"
+    ):
         circuits(embedding=[embed_position(POSITION)])
 
 
