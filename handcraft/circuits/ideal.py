@@ -17,7 +17,7 @@ from handcraft.circuits.circuits import Bias, Block, Circuits, Table
 from handcraft.circuits.head import Head
 from handcraft.circuits.linear_map import LinearMap
 from handcraft.circuits.neuron import Neuron
-from handcraft.circuits.number import evaluate
+from handcraft.circuits.resolve import resolve
 from handcraft.circuits.subspace import Coefficients, Subspace
 from handcraft.errors import CircuitError
 
@@ -61,10 +61,7 @@ def ideal_next(circuits: Circuits, tokens: npt.ArrayLike) -> npt.NDArray[np.int6
     Symbols are given their values first. Where the highest logit is shared the answer is -1: a tie
     is no answer.
     """
-    logits = ideal_logits(circuits, tokens)
-    if circuits.values:
-        plain = np.frompyfunc(lambda n: evaluate(n, circuits.values), 1, 1)
-        logits = plain(logits)
+    logits = ideal_logits(resolve(circuits), tokens)
     best = logits.max(axis=-1, keepdims=True)
     wins = np.asarray(logits == best, dtype=bool)  # [batch, position, vocabulary]
     answers = wins.argmax(axis=-1)

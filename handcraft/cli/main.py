@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -43,9 +44,8 @@ Rules = Annotated[
     list[str] | None,
     typer.Option("-e", "--rule", help="A rule in place of a program; may be repeated."),
 ]
-Positions = Annotated[
-    str, typer.Option(help="How positions are held: auto, one-hot, binary or sinusoidal.")
-]
+POSITIONS = typer.Option(help="How positions are held: auto, one-hot, binary or sinusoidal.")
+Positions = Annotated[str, POSITIONS]
 ARCHITECTURE = typer.Option(help="The target architecture: gpt2 or block.")
 DTYPE = typer.Option(help="The type of the weights: float32, float64, float16, bfloat16.")
 
@@ -65,7 +65,7 @@ def run(
     n: Annotated[int, typer.Option("-n", min=0, help="How many tokens to add.")] = 10,
     temperature: Annotated[float, typer.Option(min=0, help="0 takes the best token.")] = 0.0,
     top_k: Annotated[int | None, typer.Option(min=1, help="Sample among so many.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Makes sampling repeatable.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Makes sampling repeatable.")] = None,
     json_: Json = False,
 ) -> None:
     """Continue a prompt.
@@ -163,13 +163,13 @@ def compile_(
 @app.command(epilog="Examples:\n\n  handcraft verify programs/aab.py\n\n  handcraft verify aab/ --json")
 def verify(
     program: NamedOrFolder,
-    architecture: Annotated[str, ARCHITECTURE] = "gpt2",
-    dtype: Annotated[str, DTYPE] = "float32",
-    positions: Positions = "auto",
+    architecture: Annotated[str | None, ARCHITECTURE] = None,
+    dtype: Annotated[str | None, DTYPE] = None,
+    positions: Annotated[str | None, POSITIONS] = None,
     sample: Annotated[
         int, typer.Option(min=1, help="Random contexts, where there are too many for all.")
     ] = 100_000,
-    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
     json_: Json = False,
 ) -> None:
     """Try every context, up to 10 million, else a random sample.
@@ -226,8 +226,8 @@ def draw(
 
 @app.command(
     epilog="Examples:\n\n"
-    "  handcraft explain aab h.0.attn.c_proj.weight 5 6\n\n"
-    "  handcraft explain aab/ h.0.attn.c_attn.weight 3 2"
+    "  handcraft explain programs/aab.py h.0.attn.c_proj.weight 23 43\n\n"
+    "  handcraft explain aab/ h.0.attn.c_attn.bias 92"
 )
 def explain(
     program: NamedOrFolder,
@@ -253,7 +253,8 @@ def explain(
     else:
         for name, value in found.items():
             if value is not None:
-                print(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+                shown = ", ".join(value) or "nothing: it is 0" if isinstance(value, list) else value
+                print(f"{name}: {shown}")
 
 
 @app.command("list", epilog="Example:\n\n  handcraft list")
@@ -273,8 +274,11 @@ def main() -> None:
     warnings.simplefilter("always", HandcraftWarning)
     warnings.showwarning = _show_warning
     try:
-        app()
+        app(prog_name="handcraft")
     except HandcraftError as error:
+        command = shlex.join(["handcraft", *sys.argv[1:]])
+        for problem in getattr(error, "problems", (error,)):
+            problem.where = problem.where or f"the command {command}"
         print(error, file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:

@@ -15,6 +15,7 @@ from handcraft.errors import CommandError
 from handcraft.model import Model
 from handcraft.verify import Report
 from handcraft.verify.verify import Progress as Told
+from handcraft.verify.verify import about
 
 
 @contextmanager
@@ -36,8 +37,7 @@ def print_report(report: Report) -> None:
         print(f"tried all {report.contexts:,} contexts")
     else:
         print(
-            f"tried {report.tried:,} random contexts of {float(report.contexts):.3g} "
-            f"(seed {report.seed})"
+            f"tried {report.tried:,} random contexts of {about(report.contexts)} (seed {report.seed})"
         )
     if report.longer:
         print(f"and {report.longer:,} longer random contexts, up to the model's length")
@@ -82,5 +82,5 @@ def explain_weight(
         "weight": f"{tensor}{list(index)}",
         "value": model.tensors[tensor][index].item(),
         "stands for": compiled.placement.tensors[tensor].describe(index) if compiled else None,
-        "serves": list(served) if served else "nothing: it is 0",
+        "serves": list(served),
     }

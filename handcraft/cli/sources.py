@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import os
 import runpy
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TypedDict, Unpack
 
 import handcraft
 from handcraft.circuits import Circuits
-from handcraft.compiler import compile_program
+from handcraft.compiler import Compiled, compile_program
 from handcraft.errors import CommandError, HandcraftError
 from handcraft.formats import is_checkpoint, load, read_checkpoint
 from handcraft.language import Program, parse_one_liner, parse_rules
@@ -37,36 +38,53 @@ class Loaded:
     note: str | None = None
 
 
-class Options(TypedDict, total=False):
-    """What a command line may ask of the compiler."""
+class Chosen(TypedDict, total=False):
+    """What a command line may ask of the compiler; None where it does not."""
 
-    architecture: str
-    dtype: str
-    positions: str
+    architecture: str | None
+    dtype: str | None
+    positions: str | None
 
 
-def load_model(name: str | None, rules: list[str], **options: Unpack[Options]) -> Loaded:
+def load_model(name: str | None, rules: list[str], **chosen: Unpack[Chosen]) -> Loaded:
     """The model that a command line names, compiled where it is not yet.
 
     Args:
         name: a path or a shipped program; None where rules are given.
         rules: rules typed on the command line, a line each.
-        options: for `compile_program`.
+        chosen: for `compile_program`.
 
     Raises:
         HandcraftError: there is no such thing, or it is wrong.
     """
+    options = {key: str(value) for key, value in chosen.items() if value is not None}
     if rules:
         program, added = parse_one_liner("\n".join(rules))
         note = f"no rule says what to predict otherwise: added `{added}`" if added else None
-        return Loaded(compile_program(program, **options).model, program, note)
-    if name is not None and Path(name).is_dir():
+        return Loaded(_compile(program, options).model, program, note)
+    if name is not None and os.path.isdir(name):
+        if options:
+            raise CommandError(
+                f"{name} is compiled already, and cannot be taken as {', '.join(options.values())}",
+                where=name,
+                fix="leave the options out, or name the program",
+            )
         if not is_checkpoint(Path(name)):
             return Loaded(load(name), None)
         checkpoint = read_checkpoint(name)
         return Loaded(checkpoint.model, checkpoint.source)
     source = load_source(name)
-    return Loaded(compile_program(source, **options).model, source)
+    return Loaded(_compile(source, options).model, source)
+
+
+def _compile(source: Program | Circuits, options: dict[str, str]) -> Compiled:
+    """Compile with the options that were chosen, and the defaults for the others."""
+    return compile_program(
+        source,
+        architecture=options.get("architecture", "gpt2"),
+        dtype=options.get("dtype", "float32"),
+        positions=options.get("positions", "auto"),
+    )
 
 
 def load_source(name: str | None) -> Program | Circuits:
@@ -83,14 +101,22 @@ def load_source(name: str | None) -> Program | Circuits:
     if path.is_dir() and is_checkpoint(path):
         raise CommandError(
             f"{path} is a compiled folder, and this command needs a program",
+            where=path,
             fix="name the program that it was compiled from",
         )
     if path.suffix == ".rules":
+        if wanted is not None:
+            raise CommandError(
+                f"{path} holds one program without a name, and {wanted!r} is asked for",
+                where=path,
+                fix=f"leave out :{wanted}",
+            )
         return parse_rules(_read_text(path), str(path))
     if path.suffix == ".py":
         return _choose(_run_file(path), wanted, path)
     raise CommandError(
         f"{path} is neither a .py nor a .rules file",
+        where=path,
         fix="name a program file, or a folder that `handcraft compile` wrote",
     )
 
@@ -134,13 +160,13 @@ def summary(path: Path) -> str:
 
 def _split(name: str) -> tuple[Path, str | None]:
     """The file, and the name of a program in it where one is given after a colon."""
-    if Path(name).exists():
-        return Path(name), None
     shipped = shipped_programs()
-    if name in shipped:
+    if name in shipped and not os.path.isfile(name):
         return shipped[name], None
+    if os.path.exists(name):
+        return Path(name), None
     file, _, wanted = name.rpartition(":")
-    if file and Path(file).exists():
+    if file and os.path.exists(file):
         return Path(file), wanted
     near = get_close_matches(Path(name).stem, shipped, n=1)
     raise CommandError(
@@ -151,9 +177,11 @@ def _split(name: str) -> tuple[Path, str | None]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path} cannot be read: {error}", fix="name a text file") from error
+        raise CommandError(
+            f"{path} cannot be read: {error}", where=path, fix="name a text file"
+        ) from error
 
 
 @contextmanager
@@ -162,7 +190,8 @@ def _folder_importable(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        sys.path.remove(str(folder))
+        with suppress(ValueError):  # the program may have tidied it away
+            sys.path.remove(str(folder))
 
 
 def _run_file(path: Path) -> dict[str, Program | Circuits]:

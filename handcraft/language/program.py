@@ -178,12 +178,12 @@ class Program:
                 if i not in covered.fired:
                     hiding = self._hiding(i)
                     warnings.warn(
-                        HandcraftWarning(f"{clause.rule.origin} can never fire: {hiding} comes first"),
+                        HandcraftWarning(f"{clause.rule.origin} can never fire: {hiding} first"),
                         stacklevel=3,
                     )
 
     def _hiding(self, hidden: int) -> str:
-        """The earlier rules that win wherever rule number `hidden` matches."""
+        """The earlier rules that win wherever rule number `hidden` matches, and that they come."""
         pattern = self.clauses[hidden].pattern
         example = tuple(min(allowed) for allowed in pattern.classes)
         tried = self._tried_after[example[-1]] if example else self.clauses
@@ -193,7 +193,8 @@ class Program:
         else:
             earlier = (c for i, c in enumerate(self.clauses[:hidden]) if i in self.coverage.fired)
             hiding = [c for c in earlier if _overlap(c.pattern, pattern)]
-        return shorten([str(clause.rule.origin) for clause in hiding], most=3)
+        named = shorten([str(clause.rule.origin) for clause in hiding], most=3)
+        return f"{named} {'comes' if len(hiding) == 1 else 'come'}"
 
     def _repr_html_(self) -> str:
         """The rules as a table, for notebooks."""

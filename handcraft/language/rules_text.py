@@ -165,7 +165,7 @@ def _read_statements(text: str, file: str) -> _Statements:
             problems.append(_said_twice(statement.data, place))
         else:
             settings[statement.data] = words
-            if statement.data == "context" and not words[0].isdecimal():
+            if statement.data == "context" and not (words[0].isdecimal() and len(words[0]) < 10):
                 problems.append(_no_number(words[0], place))
     raise_all(problems)
     vocabulary = settings.get("vocabulary")

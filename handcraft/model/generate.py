@@ -76,12 +76,13 @@ def _continue(
     top_k: int | None,
     seed: int | None,
 ) -> list[int]:
-    _check_settings(n, temperature, top_k)
+    _check_settings(n, temperature, top_k, seed)
     random = np.random.default_rng(seed)
     reader = _Reader(model)
+    numbers = model.vocabulary.numbers
     text = list(ids)
     for _ in range(n):
-        text.append(_choose(reader.logits_after(text), temperature, top_k, random))
+        text.append(_choose(reader.logits_after(text), numbers, temperature, top_k, random))
     return text[len(ids) :]
 
 
@@ -103,20 +104,30 @@ class _Reader:
         return last
 
 
-def _choose(logits: Array, temperature: float, top_k: int | None, random: np.random.Generator) -> int:
+def _choose(
+    logits: Array,
+    numbers: Sequence[int],
+    temperature: float,
+    top_k: int | None,
+    random: np.random.Generator,
+) -> int:
+    """One of the ids `numbers`, by their logits; of equal ones the first counts as higher."""
+    known = logits[list(numbers)].astype(np.float64)
     if temperature == 0:
-        return int(logits.argmax())
-    scaled = logits.astype(np.float64) / temperature
+        return numbers[int(known.argmax())]
+    with np.errstate(over="ignore"):
+        scaled = (known - known.max()) / temperature
     if top_k is not None and top_k < len(scaled):
-        lowest = np.partition(scaled, -top_k)[-top_k]
-        scaled = np.where(scaled < lowest, -np.inf, scaled)
-    return int(random.choice(len(scaled), p=softmax(scaled)))
+        scaled[np.argsort(-scaled, kind="stable")[top_k:]] = -np.inf
+    return numbers[int(random.choice(len(scaled), p=softmax(scaled)))]
 
 
-def _check_settings(n: int, temperature: float, top_k: int | None) -> None:
+def _check_settings(n: int, temperature: float, top_k: int | None, seed: int | None) -> None:
     if n < 0:
         raise ModelError(f"{n} tokens to add", fix="use 0 or more")
     if not temperature >= 0 or temperature == float("inf"):
         raise ModelError(f"a temperature of {temperature}", fix="use 0 for greedy, or a positive one")
     if top_k is not None and top_k < 1:
         raise ModelError(f"the {top_k} highest logits", fix="use top_k=1 or more")
+    if seed is not None and seed < 0:
+        raise ModelError(f"a seed of {seed}", fix="use 0 or more")

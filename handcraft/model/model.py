@@ -96,6 +96,7 @@ class Model:
         """
         ids = self._checked(tokens, 0 if cache is None else cache.length)
         if cache is not None:
+            self._check_cache(cache, ids)
             return self._run(ids, cache, _ignore)
         rows = max(1, CHUNK // max(1, ids.shape[1] * self.shape.n_embd))
         if len(ids) <= rows:
@@ -154,7 +155,12 @@ class Model:
         return ids
 
     def _checked(self, tokens: npt.ArrayLike, before: int) -> npt.NDArray[np.int64]:
-        ids = np.asarray(tokens)
+        try:
+            ids = np.asarray(tokens)
+        except ValueError:
+            raise ModelError(
+                "the texts are of different lengths", fix="run texts of one length at a time"
+            ) from None
         if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer) or not ids.size:
             raise ModelError(
                 f"tokens of shape {ids.shape} and type {ids.dtype}",
@@ -172,6 +178,17 @@ class Model:
                 fix=f"use ids from 0 to {self.shape.n_vocab - 1}",
             )
         return ids.astype(np.int64, copy=False)
+
+    def _check_cache(self, cache: Cache, ids: npt.NDArray[np.int64]) -> None:
+        layers, batch, heads, positions, head_dim = cache.keys.shape
+        shape = self.shape
+        fits = (layers, heads, head_dim) == (shape.n_layer, shape.n_head, shape.head_dim)
+        if not fits or batch != len(ids) or cache.length + ids.shape[1] > positions:
+            raise ModelError(
+                f"{len(ids)} texts of {ids.shape[1]} tokens more, but the cache holds {cache.length} "
+                f"of {positions} positions of {batch} texts, for {layers} blocks of {heads} heads",
+                fix="use empty_cache(batch), and one cache for one model",
+            )
 
     def _run(self, ids: npt.NDArray[np.int64], cache: Cache | None, watch: Watch) -> Array:
         start = 0 if cache is None else cache.length

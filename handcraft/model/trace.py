@@ -9,6 +9,10 @@ from handcraft.errors import ModelError
 from handcraft.model.attention import Array
 
 
+class NoSuchValueError(ModelError, KeyError):
+    """A trace that is asked for what it does not hold; also a `KeyError`, as of any mapping."""
+
+
 @dataclass(frozen=True, eq=False)
 class Trace(Mapping[str, Array]):
     """What a prompt made of every part of the model, without a batch axis.
@@ -33,7 +37,7 @@ class Trace(Mapping[str, Array]):
         try:
             return self.values_by_name[name]
         except KeyError:
-            raise ModelError(
+            raise NoSuchValueError(
                 f"the trace has no {name!r}", fix=f"it has: {', '.join(self.values_by_name)}"
             ) from None
 

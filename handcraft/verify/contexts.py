@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.model import Cache, Model
+from handcraft.model import Model
 from handcraft.model.attention import Array
 
 Ids = npt.NDArray[np.int64]
@@ -72,19 +72,20 @@ def every_context(model: Model, longest: int) -> Iterator[Batch]:
     shape = model.shape
     numbers = 2 * shape.n_layer * longest * shape.n_embd
     rows = max(1, CACHE_NUMBERS // max(1, numbers * shape.n_vocab))
-    yield from _extend(model, np.zeros((1, 0), dtype=np.int64), model.empty_cache(1, 0), rows, longest)
-
-
-def _extend(model: Model, prefixes: Ids, cache: Cache, rows: int, longest: int) -> Iterator[Batch]:
     size = len(model.vocabulary)
-    for start in range(0, len(prefixes), rows):
-        chunk = prefixes[start : start + rows]
-        tokens = np.tile(np.arange(size), len(chunk))[:, None]  # [rows * size, 1]
-        contexts = np.hstack([chunk.repeat(size, axis=0), tokens])
-        longer = cache.rows(start, start + rows).repeat(size, room=1)
+    root = (np.zeros((1, 0), dtype=np.int64), model.empty_cache(1, 0))
+    waiting = [root]  # prefixes and their caches; the last are extended first
+    while waiting:
+        prefixes, cache = waiting.pop()
+        if len(prefixes) > rows:
+            waiting.append((prefixes[rows:], cache.rows(rows, len(prefixes))))
+            prefixes, cache = prefixes[:rows], cache.rows(0, rows)
+        tokens = np.tile(np.arange(size), len(prefixes))[:, None]  # [rows * size, 1]
+        contexts = np.hstack([prefixes.repeat(size, axis=0), tokens])
+        longer = cache.repeat(size, room=1)
         yield Batch.of_texts(contexts, model.answer(tokens, longer)[:, -1])
         if contexts.shape[1] < longest:
-            yield from _extend(model, contexts, longer, rows, longest)
+            waiting.append((contexts, longer))
 
 
 def random_contexts(model: Model, count: int, seed: int, longest: int) -> Iterator[Batch]:

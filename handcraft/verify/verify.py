@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import inf, isfinite, log10
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ class Report:
         """The report as plain data; an infinite margin is null."""
         return {
             "passed": self.passed,
-            "contexts": self.contexts,
+            "contexts": self.contexts if self.contexts < 2**53 else about(self.contexts),
             "longest": self.longest,
             "tried": self.tried,
             "longer": self.longer,
@@ -115,6 +115,16 @@ class Report:
             "smallest_margin": self.margin if isfinite(self.margin) else None,
             "smallest_margin_context": self.margin_context,
         }
+
+
+def about(number: int) -> str:
+    """A whole number of any size, to three digits.
+
+    >>> about(1_111_111_111_110)
+    '1.11e+12'
+    """
+    power = int(log10(number))
+    return f"{10 ** (log10(number) - power):.2f}e+{power:02d}"
 
 
 def verify(

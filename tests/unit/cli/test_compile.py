@@ -20,9 +20,9 @@ def test_it_writes_what_compiling_gives(run, aab, tmp_path):
 
 
 def test_it_says_what_it_wrote(run, aab):
-    first, second = run("compile", aab, "-o", "out").out.splitlines()
+    first, second = run("compile", aab, "--architecture", "block", "-o", "out").out.splitlines()
     assert first == "wrote out/: handcraft.json, model.safetensors"
-    model = compile_program(load_source("aab")).model
+    model = compile_program(load_source("aab"), architecture="block").model
     assert second == (
         f"block, float32: 1 block, 2 heads, 0 neurons, width {model.shape.n_embd}; "
         f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0"
@@ -30,7 +30,8 @@ def test_it_says_what_it_wrote(run, aab):
 
 
 def test_json_tells_the_same(run, aab, tmp_path):
-    ran = run("compile", aab, "-o", "out", "--json", "--format", "npz", "--dtype", "float64")
+    options = ("--architecture", "block", "--format", "npz", "--dtype", "float64", "--json")
+    ran = run("compile", aab, "-o", "out", *options)
     report = json.loads(ran.out)
     model = load(tmp_path / "out")
     assert report == {
@@ -49,7 +50,7 @@ def test_json_tells_the_same(run, aab, tmp_path):
 
 
 def test_circuits_by_hand_have_no_rules(run, by_hand):
-    report = json.loads(run("compile", by_hand, "-o", "out", "--json").out)
+    report = json.loads(run("compile", by_hand, "--architecture", "block", "-o", "out", "--json").out)
     assert report["rules"] is None
     assert (report["blocks"], report["heads"], report["width"]) == (1, 1, 8)
 

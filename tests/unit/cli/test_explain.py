@@ -39,12 +39,6 @@ def test_a_weight_of_a_folder_names_its_rule_and_line(run, weight):
     assert lines[-1] == "serves: predict b after aa (aab.py:9:9)"
 
 
-def test_a_folder_says_what_row_and_column_stand_for_too(run, weight):
-    run("compile", "aab", "-o", "out")
-    from_program = run("explain", "aab", "h.0.attn.c_proj.weight", *weight[:2]).out
-    assert run("explain", "out", "h.0.attn.c_proj.weight", *weight[:2]).out == from_program
-
-
 def test_a_place_in_a_bias_is_one_number(run):
     tensor = compile_program(load_source("aab")).model.tensors["h.0.attn.c_proj.bias"]
     place = int(np.flatnonzero(tensor)[0])

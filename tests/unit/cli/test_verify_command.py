@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture
 def broken(run, tmp_path):
     """The compiled reference program with one weight turned around."""
-    run("compile", "aab", "-o", "broken", "--format", "npz")
+    run("compile", "aab", "--architecture", "block", "-o", "broken", "--format", "npz")
     path = tmp_path / "broken" / "model.npz"
     with np.load(path) as archive:
         tensors = {name: archive[name] for name in archive.files}
@@ -23,7 +23,7 @@ def broken(run, tmp_path):
 
 @pytest.mark.parametrize("program", ["aab", "by_hand"])
 def test_a_right_program_passes(run, program):
-    ran = run("verify", program)
+    ran = run("verify", program, "--architecture", "block")
     assert ran.status == 0
     tried, failures, margin = ran.out.splitlines()
     assert tried == "tried all 62 contexts"
@@ -58,7 +58,7 @@ def test_more_failures_than_are_shown_are_counted(run, broken, tmp_path):
 
 
 def test_json_tells_a_pass(run):
-    ran = run("verify", "aab", "--json")
+    ran = run("verify", "aab", "--architecture", "block", "--json")
     report = json.loads(ran.out)
     assert (ran.status, ran.err) == (0, "")
     assert report["passed"] is True
@@ -81,9 +81,9 @@ def test_json_tells_a_failure(run, broken):
 
 def test_a_json_report_that_no_number_fits_is_still_json(run, tmp_path):
     (tmp_path / "one.rules").write_text("vocabulary a\ncontext 3\npredict a otherwise\n")
-    ran = run("verify", "one.rules", "--json")
+    ran = run("verify", "one.rules", "--architecture", "block", "--json")
     assert json.loads(ran.out)["smallest_margin"] is None
-    assert "smallest" not in run("verify", "one.rules").out
+    assert "smallest" not in run("verify", "one.rules", "--architecture", "block").out
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import subprocess
+import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -450,7 +452,7 @@ def test_all_that_is_wrong_in_a_record_is_said(folder):
     assert "token 3 of the vocabulary is empty" in str(error)
 
 
-ODD = [None, True, -1, 0, 10**30, 1.5, float("inf"), float("nan"), "", "1/0", [], {}, [[]]]
+ODD = [None, True, -1, 0, 100_000, 1.5, float("inf"), float("nan"), "", "1/0", [], {}, [[]]]
 
 
 def paths(value):
@@ -505,6 +507,26 @@ def test_a_record_with_anything_in_the_place_of_a_value_is_told_or_harmless(reco
     folder, whole = record
     odd = ((f"{path} = {value!r}", changed(whole, path, value)) for path in paths(whole))
     assert all_other_errors(folder, odd) == []
+
+
+LOAD = """
+import sys
+from handcraft.errors import CheckpointError
+from handcraft.formats import load
+try:
+    load(sys.argv[1])
+except CheckpointError:
+    print("told")
+"""
+
+
+def test_a_context_that_nothing_could_hold_is_told_at_once(compiled, tmp_path):
+    """In a process of its own, which can be stopped."""
+    folder = save(compiled, tmp_path / "out")
+    edit(folder, lambda record: record["source"].update(context=10**30))
+    command = [sys.executable, "-c", LOAD, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=15)
+    assert done.stdout == "told\n"
 
 
 def verify_it(folder):
