@@ -76,7 +76,7 @@ def run(
     if len(arguments) != wanted:
         expected = "TEXT" if rule else "PROGRAM_OR_DIR TEXT"
         raise CommandError(
-            f"{len(arguments)} arguments: {' '.join(arguments)}",
+            f"{_count(len(arguments), 'argument')}: {' '.join(arguments)}",
             fix=f"give {expected}; quote a text with blanks",
         )
     name, text = (None, arguments[0]) if rule else (arguments[0], arguments[1])

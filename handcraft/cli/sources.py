@@ -104,6 +104,12 @@ def load_source(name: str | None) -> Program | Circuits:
             where=path,
             fix="name the program that it was compiled from",
         )
+    if path.is_dir():
+        raise CommandError(
+            f"{path} is a folder, and this command needs a program",
+            where=path,
+            fix="name a .py or .rules file in it",
+        )
     if path.suffix == ".rules":
         if wanted is not None:
             raise CommandError(
@@ -205,10 +211,14 @@ def _run_file(path: Path) -> dict[str, Program | Circuits]:
     except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         inside = [frame.lineno for frame in frames if frame.filename == str(path)]
-        line = error.lineno if isinstance(error, SyntaxError) else next(reversed(inside), None)
+        line = next(reversed(inside), None)
+        where = f"{path}:{line}" if line else str(path)
+        if isinstance(error, SyntaxError):
+            where = f"{error.filename or path}:{error.lineno}" if error.lineno else str(path)
+        said = f": {error}" if str(error) else ""
         raise CommandError(
-            f"{path.name} raised {type(error).__name__}: {error}",
-            where=f"{path}:{line}" if line else path,
+            f"{path.name} raised {type(error).__name__}{said}",
+            where=where,
             fix="a program file runs from top to bottom without an error",
         ) from error
     return {

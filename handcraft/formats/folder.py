@@ -38,7 +38,9 @@ def check_target(folder: Path) -> None:
     Raises:
         CheckpointError: it is a file, or holds something that handcraft did not write.
     """
-    if not folder.exists():
+    with _explained(folder):
+        exists = os.path.lexists(folder) or folder.exists()
+    if not exists:
         return
     if not folder.is_dir():
         raise CheckpointError(
@@ -119,8 +121,10 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        files = [parent for parent in path.parents if parent.is_file()]
+        why = f"{files[0]} is no folder" if files else error.strerror or error
         raise CheckpointError(
-            f"{path} cannot be written: {error.strerror or error}",
+            f"{path} cannot be written: {why}",
             where=path,
             fix="choose a place where you may write and where there is room",
         ) from error

@@ -35,9 +35,8 @@ def read_tensors(folder: Path, shape: Shape, architecture: Architecture) -> dict
     found = [folder / file for file in FILES if (folder / file).exists()]
     if len(found) != 1:
         names = " and ".join(path.name for path in found) or "neither of " + ", ".join(FILES)
-        raise CheckpointError(
-            f"the folder holds {names}", where=folder, fix="keep the one that was compiled"
-        )
+        fix = "keep the one that was compiled" if found else "compile the program again"
+        raise CheckpointError(f"the folder holds {names}", where=folder, fix=fix)
     path = found[0]
     tensors = {name.removeprefix(PREFIX): tensor for name, tensor in _read_file(path).items()}
     expected = shape.tensors(architecture)

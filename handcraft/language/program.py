@@ -193,8 +193,9 @@ class Program:
         else:
             earlier = (c for i, c in enumerate(self.clauses[:hidden]) if i in self.coverage.fired)
             hiding = [c for c in earlier if _overlap(c.pattern, pattern)]
-        named = shorten([str(clause.rule.origin) for clause in hiding], most=3)
-        return f"{named} {'comes' if len(hiding) == 1 else 'come'}"
+        names = [str(clause.rule.origin) for clause in hiding[:3]]
+        names += [f"{len(hiding) - 3} more"] if len(hiding) > 3 else []
+        return f"{' and '.join(names)} {'comes' if len(hiding) == 1 else 'come'}"
 
     def _repr_html_(self) -> str:
         """The rules as a table, for notebooks."""

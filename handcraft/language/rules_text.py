@@ -11,7 +11,7 @@ from importlib.resources import files
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
-from handcraft.errors import HandcraftError, RuleSyntaxError, raise_all
+from handcraft.errors import HandcraftError, ProgramError, RuleSyntaxError, raise_all
 from handcraft.language.parse_pattern import (
     Item,
     PatternSyntaxError,
@@ -47,6 +47,7 @@ class _Statements:
     vocabulary: tuple[str, ...] | None = None
     context: int | None = None
     rules: tuple[Rule, ...] = ()
+    vocabulary_place: Place | None = None
 
 
 def parse_rules(text: str, file: str = "rules") -> Program:
@@ -116,7 +117,18 @@ def _program(stated: _Statements) -> Program:
 
 def _vocabulary(stated: _Statements) -> Vocabulary:
     if stated.vocabulary is not None:
-        return Vocabulary(stated.vocabulary)
+        try:
+            return Vocabulary(stated.vocabulary)
+        except HandcraftError as error:
+            for problem in getattr(error, "problems", (error,)):
+                problem.where = str(stated.vocabulary_place)
+            raise
+    if not stated.rules:
+        raise ProgramError(
+            "the program has no rules",
+            where=Place(stated.file, 1, 1),
+            fix="add one: predict a otherwise",
+        )
     predicted = [rule.token for rule in stated.rules]
     characters = all(len(token) == 1 for token in predicted)
     named: set[str] = set()
@@ -152,6 +164,7 @@ def _read_statements(text: str, file: str) -> _Statements:
     except UnexpectedInput as error:
         raise _syntax_error(error, text, file) from None
     settings: dict[str, list[Token]] = {}
+    places: dict[str, Place] = {}
     rules: list[Rule] = []
     problems: list[HandcraftError] = []
     for statement in tree.children:
@@ -165,7 +178,8 @@ def _read_statements(text: str, file: str) -> _Statements:
             problems.append(_said_twice(statement.data, place))
         else:
             settings[statement.data] = words
-            if statement.data == "context" and not (words[0].isdecimal() and len(words[0]) < 10):
+            places[statement.data] = place
+            if statement.data == "context" and not re.fullmatch("0*[1-9][0-9]{0,8}", words[0]):
                 problems.append(_no_number(words[0], place))
     raise_all(problems)
     vocabulary = settings.get("vocabulary")
@@ -175,6 +189,7 @@ def _read_statements(text: str, file: str) -> _Statements:
         None if vocabulary is None else tuple(unescape(word) for word in vocabulary),
         None if context is None else int(context[0]),
         tuple(rules),
+        places.get("vocabulary"),
     )
 
 
