@@ -155,7 +155,11 @@ class Circuits:
 
 
 def _check(circuits: Circuits) -> None:
-    problems = [*_table_problems(circuits), *_stream_problems(circuits)]
+    problems = [
+        *_table_problems(circuits),
+        *_stream_problems(circuits),
+        *_index_problems(circuits),
+    ]
     for problem in problems:
         problem.where = problem.where or str(circuits.place)
     raise_all(problems)
@@ -178,6 +182,30 @@ def _table_problems(circuits: Circuits) -> list[HandcraftError]:
         if len(table.rows) != counts[table.of]
     )
     return [*problems, *_unembedding_problems(circuits)]
+
+
+def _index_problems(circuits: Circuits) -> list[HandcraftError]:
+    """Entries that point past the dimensions of their subspace."""
+    used: list[tuple[Subspace, int]] = []
+    for table in circuits.embedding:
+        used += [(table.subspace, i) for row in table.rows for i, _ in row]
+    for block in circuits.blocks:
+        for head in block.heads:
+            for linear in (*_maps_from_stream(head), *head.writes):
+                used += [(linear.source, i) for i, _, _ in linear.entries]
+                used += [(linear.target, j) for _, j, _ in linear.entries]
+        parts = [each.adds for each in (*block.attention_bias, *block.neuron_bias)]
+        parts += [part for neuron in block.neurons for part in (*neuron.reads, *neuron.writes)]
+        used += [(part.subspace, i) for part in parts for i, _ in part.entries]
+    widths = {subspace: subspace.width for subspace, _ in used}
+    wrong = dict.fromkeys((s, i) for s, i in used if not 0 <= i < widths[s])
+    return [
+        CircuitError(
+            f"dimension {i} of `{subspace}` is used, which has {widths[subspace]}",
+            fix="count the dimensions of a subspace from 0",
+        )
+        for subspace, i in wrong
+    ]
 
 
 def _unembedding_problems(circuits: Circuits) -> list[HandcraftError]:

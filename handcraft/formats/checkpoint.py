@@ -132,8 +132,11 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         source = _read_source(record["source"], vocabulary)
         layout = tuple(dict(row) for row in record["layout"])
     except HandcraftError as error:
+        problems = getattr(error, "problems", (error,))
         raise CheckpointError(
-            f"{RECORD} contradicts itself: {error.what}", where=path / RECORD, fix=error.fix
+            f"{RECORD} contradicts itself: {'; '.join(problem.what for problem in problems)}",
+            where=path / RECORD,
+            fix="compile the program again",
         ) from error
     except FORM_ERRORS as error:
         raise _other_form(error, path) from error
@@ -153,7 +156,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     return Checkpoint(Model(architecture, shape, vocabulary, tensors), source, layout, path, record)
 
 
-FORM_ERRORS = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+FORM_ERRORS = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 """What reading data of another form raises."""
 
 
@@ -303,7 +306,7 @@ def _read_record(folder: Path) -> Record:
             f"{RECORD} cannot be read: {error}", where=path, fix="compile the program again"
         ) from error
     version = record.get("handcraft") if isinstance(record, dict) else None
-    if version != VERSION:
+    if type(version) is not int or version != VERSION:
         raise CheckpointError(
             f"{RECORD} is of version {version!r}",
             where=path,

@@ -207,6 +207,8 @@ def _number(value: object) -> Plain:
     """An integer, or a fraction written p/q."""
     if isinstance(value, str):
         top, _, bottom = value.partition("/")
+        if int(bottom) == 0:
+            raise ValueError(f"{value!r} divides by 0")
         return Fraction(int(top), int(bottom))
     if isinstance(value, int) and not isinstance(value, bool):
         return value

@@ -46,7 +46,8 @@ def check_target(folder: Path) -> None:
         raise CheckpointError(
             f"{folder} is a file", where=folder, fix="name a folder that does not exist yet"
         )
-    names = {entry.name for entry in folder.iterdir()}
+    with _explained(folder):
+        names = {entry.name for entry in folder.iterdir()}
     foreign = sorted(names - WRITTEN)
     if names and (foreign or RECORD not in names):
         held = ", ".join(foreign[:3] or sorted(names)[:3])
@@ -71,8 +72,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        yield fresh
         with _explained(folder):
+            yield fresh
             fresh.chmod(0o755)
             _swap(fresh, folder)
     finally:
@@ -107,11 +108,11 @@ def _swap(fresh: Path, folder: Path) -> None:
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
     try:
         folder.rename(old)  # onto an empty folder
-        try:
-            fresh.rename(folder)
-        except BaseException:
+        fresh.rename(folder)
+    except BaseException:
+        if not folder.exists():
             old.rename(folder)
-            raise
+        raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
 

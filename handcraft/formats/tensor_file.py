@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from handcraft.architecture import Architecture
@@ -49,15 +47,27 @@ def _read_file(path: Path) -> dict[str, Array]:
 
     try:
         if path.suffix == ".npz":
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+            return _read_archive(path)
         return load_file(path)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, SafetensorError) as error:
+    except Exception as error:  # a damaged file makes its readers raise almost anything
         raise CheckpointError(
             f"{path.name} cannot be read: {error}",
             where=path,
             fix="it is damaged or of another kind; compile the program again",
         ) from error
+
+
+def _read_archive(path: Path) -> dict[str, Array]:
+    with path.open("rb") as file:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one array, and no archive of them")
+        with archive:
+            tensors = {name: archive[name] for name in archive.files}
+    foreign = [name for name, tensor in tensors.items() if not isinstance(tensor, np.ndarray)]
+    if foreign:
+        raise ValueError(f"{foreign[0]} is no array")
+    return tensors
 
 
 def _check_tensors(

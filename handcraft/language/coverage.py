@@ -78,6 +78,8 @@ def cover(patterns: Sequence[Pattern], size: int, longest: int) -> Coverage:
                 elif read < longest:  # every longer context is decided too
                     decide((0, *context), onward.complete)
         level = list(following.values())
+        if not level:
+            break
     return Coverage(uncovered, fired, is_complete=True)
 
 

@@ -26,7 +26,8 @@ def generate(
         model: the model.
         prompt: text or tokens.
         n: how many tokens to add.
-        temperature: 0 for the highest logit every time; otherwise logits are divided by it.
+        temperature: 0 for the highest logit every time; otherwise logits are divided by it, and one
+            of the vocabulary's tokens is drawn.
         top_k: sample among the k highest logits only; None for all.
         seed: makes sampling repeatable.
 
@@ -111,10 +112,10 @@ def _choose(
     top_k: int | None,
     random: np.random.Generator,
 ) -> int:
-    """One of the ids `numbers`, by their logits; of equal ones the first counts as higher."""
-    known = logits[list(numbers)].astype(np.float64)
+    """The best of all ids, or one of the ids `numbers` drawn; of equal ones the first is higher."""
     if temperature == 0:
-        return numbers[int(known.argmax())]
+        return int(logits.argmax())
+    known = logits[list(numbers)].astype(np.float64)
     with np.errstate(over="ignore"):
         scaled = (known - known.max()) / temperature
     if top_k is not None and top_k < len(scaled):

@@ -82,7 +82,8 @@ def test_the_weights_are_float32(arrays, name):
 
 def test_float64_weights_equal_the_reference_too(tmp_path):
     program = ROOT / "programs" / "by_hand.py"
-    handcraft("compile", program, "--dtype", "float64", "--format", "npz", "-o", "X", cwd=tmp_path)
+    options = ("--architecture", "block", "--dtype", "float64", "--format", "npz", "-o", "X")
+    handcraft("compile", program, *options, cwd=tmp_path)
     with np.load(tmp_path / "X" / "model.npz", allow_pickle=False) as archive:
         for name, expected in ARRAYS.items():
             assert archive[name].dtype == np.float64

@@ -12,6 +12,8 @@ from handcraft.cli.sources import load_source, shipped_programs, summary
 from handcraft.formats import read_checkpoint, save
 from handcraft.verify import verify
 
+TARGETS = [("block", "float32"), ("block", "float64"), ("gpt2", "float32")]
+
 FOLDER = Path(__file__).parents[2] / "programs"
 FILES = sorted(path for path in FOLDER.iterdir() if path.suffix in (".py", ".rules"))
 
@@ -34,10 +36,11 @@ def test_it_says_in_one_line_what_it_is(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_it_is_right_on_every_context(path, dtype):
+@pytest.mark.parametrize(("architecture", "dtype"), TARGETS)
+def test_it_is_right_on_every_context(path, architecture, dtype):
     source = load_source(str(path))
-    report = verify(compile_program(source, dtype=dtype).model, source)
+    compiled = compile_program(source, architecture=architecture, dtype=dtype)
+    report = verify(compiled.model, source)
     assert report.is_exhaustive
     assert report.tried == report.contexts > 0
     assert report.failures == ()
@@ -46,9 +49,12 @@ def test_it_is_right_on_every_context(path, dtype):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-@pytest.mark.parametrize("format", ["safetensors", "npz"])
-def test_what_was_written_is_right_on_every_context(path, format, tmp_path):
+@pytest.mark.parametrize(
+    ("architecture", "format"), [("gpt2", "huggingface"), ("block", "safetensors"), ("block", "npz")]
+)
+def test_what_was_written_is_right_on_every_context(path, architecture, format, tmp_path):
     source = load_source(str(path))
-    found = read_checkpoint(save(compile_program(source), tmp_path / "out", format=format))
+    compiled = compile_program(source, architecture=architecture)
+    found = read_checkpoint(save(compiled, tmp_path / "out", format=format))
     assert verify(found.model, found.source).passed
     assert verify(found.model, source).passed

@@ -12,11 +12,28 @@ from handcraft import compile_program
 from handcraft.cli.sources import load_source
 from handcraft.formats import load
 
+BLOCK = ("--architecture", "block")
 
-def test_it_writes_what_compiling_gives(run, aab, tmp_path):
-    ran = run("compile", aab, "-o", "out")
+
+@pytest.mark.parametrize("architecture", ["gpt2", "block"])
+def test_it_writes_what_compiling_gives(run, aab, tmp_path, architecture):
+    ran = run("compile", aab, "-o", "out", "--architecture", architecture)
     assert (ran.status, ran.err) == (0, "")
-    assert load(tmp_path / "out") == compile_program(load_source("aab")).model
+    expected = compile_program(load_source("aab"), architecture=architecture).model
+    assert load(tmp_path / "out") == expected
+
+
+def test_a_gpt2_is_written_for_other_tools_unless_something_else_is_asked_for(run, aab, tmp_path):
+    assert run("compile", aab, "-o", "out").status == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names >= {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "README.md",
+        "handcraft.json",
+    }
+    assert load(tmp_path / "out").architecture.name == "gpt2"
 
 
 def test_it_says_what_it_wrote(run, aab):
@@ -60,15 +77,15 @@ def test_circuits_by_hand_have_no_rules(run, by_hand):
 @pytest.mark.parametrize("positions", ["auto", "one-hot", "binary"])
 def test_every_choice_gives_a_model_that_verifies(run, tmp_path, dtype, format, positions):
     options = ("--dtype", dtype, "--format", format, "--positions", positions)
-    assert run("compile", "aab", "-o", "out", "--architecture", "block", *options).status == 0
+    assert run("compile", "aab", "-o", "out", *BLOCK, *options).status == 0
     assert load(tmp_path / "out").dtype == dtype
     ran = run("verify", "out")
     assert (ran.status, ran.out.splitlines()[0]) == (0, "tried all 62 contexts")
 
 
 def test_positions_change_the_tensors_and_not_the_answers(run, tmp_path):
-    run("compile", "aab", "-o", "one", "--positions", "one-hot")
-    run("compile", "aab", "-o", "two", "--positions", "binary")
+    run("compile", "aab", "-o", "one", *BLOCK, "--positions", "one-hot")
+    run("compile", "aab", "-o", "two", *BLOCK, "--positions", "binary")
     one, two = load(tmp_path / "one"), load(tmp_path / "two")
     assert one != two
     ids = np.random.default_rng(0).integers(0, 2, (30, 5))
@@ -77,14 +94,14 @@ def test_positions_change_the_tensors_and_not_the_answers(run, tmp_path):
 
 def test_an_earlier_output_is_replaced(run, tmp_path):
     assert run("compile", "aab", "-o", "out").status == 0
-    assert run("compile", "by_hand", "-o", "out", "--format", "npz").status == 0
+    assert run("compile", "by_hand", "-o", "out", *BLOCK, "--format", "npz").status == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["handcraft.json", "model.npz"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_folder_called_like_a_shipped_program_does_not_hide_it(run):
-    assert run("compile", "aab", "-o", "aab").status == 0
-    again = run("compile", "aab", "-o", "aab")
+    assert run("compile", "aab", "-o", "aab", *BLOCK).status == 0
+    again = run("compile", "aab", "-o", "aab", *BLOCK)
     assert (again.status, again.err) == (0, "")
 
 
@@ -96,8 +113,9 @@ def test_compiling_twice_gives_the_same_files(run, tmp_path):
 
 
 def test_a_path_and_a_name_choose_among_several_programs(run, several):
-    assert json.loads(run("compile", f"{several}:one", "-o", "1", "--json").out)["rules"] == 2
-    assert json.loads(run("compile", f"{several}:two", "-o", "2", "--json").out)["rules"] == 1
+    for name, rules in (("one", 2), ("two", 1)):
+        ran = run("compile", f"{several}:{name}", "-o", name, "--json", *BLOCK)
+        assert json.loads(ran.out)["rules"] == rules
 
 
 def test_a_program_may_import_what_lies_beside_it(run, tmp_path):
@@ -107,9 +125,10 @@ def test_a_program_may_import_what_lies_beside_it(run, tmp_path):
         "from handcraft import Program, predict\n"
         'program = Program(TOKENS, 2, [predict("y").otherwise()])\n'
     )
-    assert run("compile", "program.py", "-o", "out").status == 0
+    assert run("compile", "program.py", "-o", "out", *BLOCK).status == 0
     assert load(tmp_path / "out").vocabulary.tokens == ("x", "y")
 
 
 def test_one_of_a_thing_is_told_in_the_singular(run, by_hand):
-    assert re.search(r": 1 block, 1 head, 0 neurons, ", run("compile", by_hand, "-o", "out").out)
+    ran = run("compile", by_hand, "-o", "out", *BLOCK)
+    assert re.search(r": 1 block, 1 head, 0 neurons, ", ran.out)

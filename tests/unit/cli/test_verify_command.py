@@ -33,10 +33,20 @@ def test_a_right_program_passes(run, program):
 
 
 def test_a_right_folder_passes(run, tmp_path):
-    run("compile", "aab", "-o", "out")
+    run("compile", "aab", "--architecture", "block", "-o", "out")
     ran = run("verify", "out")
     assert (ran.status, ran.err) == (0, "")
-    assert ran.out == run("verify", "aab").out
+    assert ran.out == run("verify", "aab", "--architecture", "block").out
+
+
+def test_a_gpt2_passes_past_the_length_of_its_program_too(run):
+    ran = run("verify", "aab")
+    assert ran.status == 0
+    tried, longer, failures, margin = ran.out.splitlines()
+    assert tried == "tried all 62 contexts"
+    assert longer.startswith("and 2,038 longer random contexts")
+    assert failures == "failures: 0"
+    assert margin.startswith("smallest logit margin: ")
 
 
 def test_a_wrong_weight_fails_with_1_and_is_shown(run, broken):
@@ -95,7 +105,8 @@ def long_context(tmp_path):
 
 
 def test_too_many_contexts_are_sampled_and_that_is_said(run, long_context):
-    ran = run("verify", long_context, "--sample", 250, "--seed", 3)
+    options = ("--architecture", "block", "--sample", 250, "--seed", 3)
+    ran = run("verify", long_context, *options)
     assert ran.status == 0
     assert ran.out.splitlines()[0] == "tried 250 random contexts of 1.11e+12 (seed 3)"
 
@@ -105,38 +116,40 @@ def test_a_negative_seed_is_refused(run, long_context):
 
 
 def test_json_states_the_sample(run, long_context):
-    report = json.loads(run("verify", long_context, "--sample", 250, "--seed", 3, "--json").out)
+    options = ("--architecture", "block", "--sample", 250, "--seed", 3)
+    report = json.loads(run("verify", long_context, *options, "--json").out)
     assert report["exhaustive"] is False
     assert (report["tried"], report["seed"]) == (250, 3)
     assert report["contexts"] == 1_111_111_111_110
 
 
-@pytest.mark.parametrize("context", [308, 400, 5000])
+@pytest.mark.parametrize("context", [308, 400, 4400])
 def test_any_number_of_contexts_can_be_said(run, tmp_path, context):
     (tmp_path / "huge.rules").write_text(
         f"vocabulary a b c d e f g h i j\ncontext {context}\npredict a otherwise\n"
     )
-    ran = run("verify", "huge.rules", "--sample", 2)
+    options = ("--architecture", "block", "--sample", 2)
+    ran = run("verify", "huge.rules", *options)
     assert ran.status == 0
     assert ran.out.startswith("tried 2 random contexts of ")
-    ran = run("verify", "huge.rules", "--sample", 2, "--json")
+    ran = run("verify", "huge.rules", *options, "--json")
     assert ran.status == 0
     assert json.loads(ran.out)["passed"] is True
 
 
 def test_a_long_context_of_one_token_is_tried_whole(run, tmp_path):
     (tmp_path / "one.rules").write_text("vocabulary a\ncontext 1100\npredict a otherwise\n")
-    ran = run("verify", "one.rules")
+    ran = run("verify", "one.rules", "--architecture", "block")
     assert (ran.status, ran.out.splitlines()[0]) == (0, "tried all 1,100 contexts")
 
 
 @pytest.mark.parametrize("options", [("--dtype", "float64"), ("--positions", "binary")])
 def test_a_program_is_verified_as_it_would_be_compiled(run, options):
-    assert run("verify", "aab", *options).status == 0
+    assert run("verify", "aab", "--architecture", "block", *options).status == 0
 
 
 @pytest.mark.parametrize("options", [("--dtype", "float64"), ("--positions", "binary")])
 def test_a_folder_cannot_be_verified_as_something_that_it_is_not(run, options):
     """Its weights are what they are: an option that would have no effect is refused."""
-    run("compile", "aab", "-o", "out")
+    run("compile", "aab", "--architecture", "block", "-o", "out")
     assert run("verify", "out", *options).status == 2

@@ -16,6 +16,7 @@ from handcraft.compiler.rank_rules import rank_rules
 from handcraft.errors import CompileError
 from handcraft.language import coverage
 from handcraft.testing import assert_agreement
+from handcraft.weights.place_norms import NATS
 
 lowering = importlib.import_module("handcraft.compiler.lower_rules")  # the function has its name
 
@@ -258,10 +259,21 @@ def test_the_right_logit_leads_by_at_least_a_unit_less_the_echo(program):
     assert (logits[..., -1] - logits[..., -2]).min() >= lowering.PLAIN.unit - 1
 
 
-@pytest.mark.parametrize("program", [AAB, TWICE], ids=["evidence", "neurons"])
-def test_with_layer_norm_a_wrong_token_has_no_probability_left(program):
+def many_for_one_token(count: int) -> Program:
+    """A rule over many that all speak for one other token, so that its lead is small against both."""
+    wider = [predict("a").after(f"[{LETTERS[: k + 2]}]" * 2) for k in range(count)]
+    rules = [predict("c").after("aa"), *wider, predict("b").otherwise()]
+    return Program(LETTERS[: count + 3], 2, rules)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [AAB, TWICE, many_for_one_token(6), many_for_one_token(15)],
+    ids=["evidence", "neurons", "six rules for one token", "fifteen rules for one token"],
+)
+def test_with_layer_norm_a_unit_of_logit_becomes_at_least_the_nats_that_are_promised(program):
     model = compile_program(program, architecture="gpt2", n_positions=program.context).model
     size, context = len(program.vocabulary), program.context
     texts = np.stack(np.meshgrid(*[range(size)] * context), axis=-1).reshape(-1, context)
     logits = np.sort(model.forward(texts), axis=-1)
-    assert (logits[..., -1] - logits[..., -2]).min() >= 104
+    assert (logits[..., -1] - logits[..., -2]).min() >= NATS

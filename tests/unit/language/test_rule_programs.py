@@ -183,7 +183,7 @@ def test_a_rule_hidden_by_several_together_names_them():
     with pytest.warns(HandcraftWarning) as caught:
         Program("abc", 3, rules)
     assert [str(each.message) for each in caught] == [
-        f"{rules[3].origin} can never fire: {rules[0].origin} {rules[1].origin} comes first"
+        f"{rules[3].origin} can never fire: {rules[0].origin} and {rules[1].origin} come first"
     ]
 
 
