@@ -22,7 +22,7 @@ demo: $(VENV)/installed
 	@echo "\nAll of it is in $(OUT)/. Next: docs/tutorial.md"
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -74,4 +74,6 @@ def _assert_on(compiled: Compiled, program: Program, texts: Ids) -> None:
 
 
 def _token(program: Program, token: int) -> str:
-    return "a tie" if token < 0 else program.vocabulary.tokens[token]
+    if token < 0:
+        return "a tie"
+    return program.vocabulary.token(token)  # an id past the vocabulary is shown as its number

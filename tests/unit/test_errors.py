@@ -1344,7 +1344,7 @@ DAMAGED = [
         "run out a",
         "CheckpointError: handcraft.json contradicts itself: there is no architecture 'gpt5'\n"
         "  where: out/handcraft.json\n"
-        "  fix:   known are: ARCHITECTURES",
+        "  fix:   …",
         prepare=replaced('"name": "block"', '"name": "gpt5"'),
     ),
     Case(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -132,3 +133,27 @@ def test_a_program_may_import_what_lies_beside_it(run, tmp_path):
 def test_one_of_a_thing_is_told_in_the_singular(run, by_hand):
     ran = run("compile", by_hand, "-o", "out", *BLOCK)
     assert re.search(r": 1 block, 1 head, 0 neurons, ", ran.out)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--token-ids", "a=64"),
+        ("--like", "gpt2-small", "--n-embd", 64),
+        ("--like", "gpt2-small", "--n-positions", 64),
+        ("--like", "gpt2-small", "--head-dim", 32),
+    ],
+    ids=lambda options: " ".join(map(str, options)),
+)
+def test_an_option_that_would_have_no_effect_is_refused(run, tmp_path, options):
+    assert run("compile", "aab", "-o", "out", *options).status == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("format", ["onnx", "gguf"])
+def test_a_missing_package_is_told_with_the_extra_and_no_temporary_name(run, monkeypatch, format):
+    monkeypatch.setitem(sys.modules, format, None)
+    ran = run("compile", "aab", "-o", "out", "--format", format)
+    assert ran.status == 2
+    assert f"pip install 'handcraft[{format}]'" in ran.err
+    assert ".out." not in ran.err

@@ -171,3 +171,11 @@ def test_a_gpt2_has_a_thousand_positions_unless_asked():
 def test_rules_that_cover_their_own_context_only_keep_it():
     rules = [predict("a").after("start ."), predict("b").after("start ..")]
     assert compile_program(Program("ab", 2, rules), architecture="gpt2").model.shape.n_positions == 2
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("text", ["aaa", "bbaaa", "aaaa", "aaab"])
+def test_a_prompt_longer_than_the_context_is_answered_as_the_program_means(architecture, text):
+    program = Program("ab", 3, [predict("b").after("start aaa"), predict("a").otherwise()])
+    compiled = compile_program(program, architecture=architecture)
+    assert compiled.complete(text, 1) == program.meaning(text)

@@ -19,6 +19,7 @@ from handcraft.circuits import (
     ideal_logits,
     look_back,
     one_hot,
+    scalar,
 )
 from handcraft.errors import CircuitError
 from handcraft.origin import Origin
@@ -142,11 +143,29 @@ def test_numbers_that_cancel_leave_neither_a_weight_nor_an_origin(number):
     assert found.placement.tensors["h.0.attn.c_proj.bias"].values == {}
 
 
-def test_a_neuron_that_reads_what_is_no_integer_names_itself():
-    reads = (Coefficients.per_value(TOKEN, {"a": 0.5}),)
-    half = Neuron("half", reads, 1, (Coefficients(TOKEN, ((2, 10),)),))
+@pytest.mark.parametrize("architecture", ["block", "gpt2"])
+@pytest.mark.parametrize(
+    "read",
+    [
+        Coefficients.per_value(TOKEN, {"a": 0.9}),
+        Coefficients.per_value(TOKEN, {"a": Symbol("L", positive=True)}),
+        Coefficients(scalar("scratch"), ((0, 1),)),
+    ],
+    ids=["a fraction", "a symbol", "a scalar"],
+)
+def test_a_neuron_whose_sum_may_be_no_integer_is_refused(architecture, read):
+    unsure = Neuron("unsure", (read,), 1, (Coefficients(TOKEN, ((2, 10),)),))
+    made = Circuits(
+        "abc",
+        3,
+        embedding=[embed_token(TOKEN)],
+        scratch=[scalar("scratch")],
+        blocks=[Block(neurons=(unsure,))],
+        unembedding=TOKEN,
+        values={"L": 1},
+    )
     with pytest.raises(CircuitError, match="not known to be integers"):
-        compiled(Block(neurons=(half,)))
+        compile_program(made, architecture=architecture)
 
 
 def test_a_neuron_that_reads_an_empty_membership_fires_by_its_threshold():
