@@ -52,7 +52,7 @@ class Head:
     """An attention head over named subspaces.
 
     Args:
-        name: unique within its block.
+        name: what pictures, errors and weights call it.
         attends: the QK circuit.
         moves: what is read at the sources, into *carried* subspaces: W_V.
         writes: what the mean of that becomes in the residual stream here: W_O.

@@ -18,7 +18,7 @@ class Neuron:
     business of the architecture.
 
     Args:
-        name: unique within its block.
+        name: what pictures, errors and weights call it.
         reads: what is added up.
         at_least: the threshold.
         writes: what is added to the residual stream where the threshold is reached.

@@ -104,6 +104,8 @@ def _widen(program: Program, target: Architecture, n_positions: int | None) -> P
         return program.widened(n_positions)
     if target.norm == "none" or program.context >= POSITIONS:
         return program
+    if any(c.pattern.anchored and len(c.pattern) == program.context for c in program.clauses):
+        return program  # what it calls the start moves with its window
     try:
         return program.widened(POSITIONS)
     except UncoveredError:  # its rules are made for its own context only

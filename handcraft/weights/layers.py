@@ -27,7 +27,7 @@ class Unit:
     """One hidden unit: activation(gain * sum + constant) * weight.
 
     Args:
-        name: unique within its layer.
+        name: what its weights are called.
         neuron: the neuron that it belongs to; its `reads` make the sum.
         gain: what the sum is multiplied with.
         constant: what is added.
@@ -106,10 +106,10 @@ def _units(neuron: Neuron, architecture: Architecture) -> Iterator[Unit]:
     else 0. Both terms are on the straight parts of GELU even if s is off by nearly a quarter, and the
     difference does not depend on s: errors die here.
     """
-    m = neuron.at_least
+    m, highest = neuron.at_least, neuron.highest
     if architecture.activation == "relu":
         yield Unit(neuron.name, neuron, 1, 1 - m, 1)
-        if neuron.highest > m:
+        if highest > m:
             yield Unit(f"{neuron.name}, capped", neuron, 1, -m, -1)
         return
     share = Fraction(2, STEEPNESS)

@@ -11,8 +11,8 @@ from handcraft.weights.placement import PlacedTensor
 from handcraft.weights.plan import Plan
 
 NATS = 20
-"""How many nats one unit of logit becomes at least: a wrong token's probability is then below 1e-8,
-so that sampling answers what greedy decoding does. More would cost digits: float32 is to hold
+"""About how many nats one unit of logit becomes: a wrong token's probability is then so small that
+sampling answers what greedy decoding does. More would cost digits: float32 is to hold
 differences of logits to 1e-4, also where other tools fold LayerNorm into the weights."""
 
 

@@ -26,7 +26,7 @@ IMPLEMENTATIONS = ("eager", "sdpa")
 """How transformers computes attention."""
 
 NATS = 20
-"""A margin that leaves a wrong token a probability below 1e-8, so that sampling gives the meant text."""
+"""A margin that leaves a wrong token a probability below 1e-8: sampling gives the meant text too."""
 
 
 def judge(name):
@@ -79,7 +79,7 @@ def _programs():
                 ],
             ),
             "rules that outvote six others": Program("ab", 8, _suffixes(6)),
-            "two layers of neurons": Program("ab", 10, _suffixes(8)),
+            "two layers of neurons": Program("ab", 8, _suffixes(8)),
             "150 rules": Program("abcd", 6, _many(150)),
             "52 tokens": Program(
                 [chr(65 + i) for i in range(26)] + [chr(97 + i) for i in range(26)],

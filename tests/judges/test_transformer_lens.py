@@ -4,10 +4,10 @@ Folding and centring should move no logit difference by more than 1e-4. Measured
 `PROGRAMS` and 100 random ones, whose logits differ by up to 455 nats:
 
 - Where only the weights are float32, as TransformerLens always folds them, and the arithmetic is
-  float64, a difference moves by 4.9e-8 of the largest one at most: half the spacing of float32 is 6e-8.
-- Where the arithmetic is float32 too, it moves by 4e-7 of the largest one at most, which is 1.05e-4. The
-  folded weights are not the cause: TransformerLens computes LayerNorm with other operations than torch,
-  and that alone, with untouched weights, moves a difference by up to 1.02e-4.
+  float64, a difference moves by 4.9e-8 of the largest one at most: float32 rounds by up to 6e-8.
+- Where the arithmetic is float32 too, it moves by 4e-7 of the largest one at most, which is 1.05e-4.
+  The folded weights are not the cause: TransformerLens computes LayerNorm with other operations than
+  torch, and that alone, with untouched weights, moves a difference by up to 1.02e-4.
 
 So 1e-4 holds wherever logits differ by less than 250 nats, and what is left is rounding.
 """
@@ -157,7 +157,7 @@ def test_folding_and_centring_move_no_logit_difference(folder, compiled, name, d
     assert moved <= ABSOLUTE
 
 
-@settings(max_examples=30, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(program=rule_programs())
 def test_random_programs_answer_as_they_mean_before_and_after_folding(folder, program):
     compiled = compile_program(program)
