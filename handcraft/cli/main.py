@@ -42,7 +42,7 @@ NamedOrFolder = Annotated[
 ]
 Rules = Annotated[
     list[str] | None,
-    typer.Option("-e", "--rule", help="A rule in place of a program; may be repeated."),
+    typer.Option("-e", "--rule", help="A line of rules in place of a program; may be repeated."),
 ]
 POSITIONS = typer.Option(help="How positions are held: auto, one-hot, binary or sinusoidal.")
 Positions = Annotated[str, POSITIONS]

@@ -66,6 +66,11 @@ def compile_program(
     target = architecture_named(architecture) if isinstance(architecture, str) else architecture
     check_dtype(dtype)
     if like is not None:
+        if sizes != Sizes() or n_positions is not None:
+            raise CompileError(
+                f"sizes are asked for, and those of {like} too",
+                fix=f"leave out n_embd, n_head, head_dim and n_positions, or {like}",
+            )
         shape = published_shape(like)
         sizes = Sizes(n_embd=shape.n_embd, n_head=shape.n_head)
         n_positions = shape.n_positions

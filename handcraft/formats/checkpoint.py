@@ -94,6 +94,11 @@ def save(
     is_gpt2 = compiled.model.architecture.norm == "layer"
     chosen = format or ("huggingface" if is_gpt2 else "safetensors")
     check_format(chosen)
+    if token_ids is not None and like is None:
+        raise CheckpointError(
+            "ids are chosen for tokens, but no shape that has room for them",
+            fix="fill a published shape too, as in like='gpt2-small', or leave the ids out",
+        )
     target = Path(folder)
     check_target(target)
     report = check_answers(compiled)

@@ -114,7 +114,8 @@ def _swap(fresh: Path, folder: Path) -> None:
             old.rename(folder)
         raise
     finally:
-        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

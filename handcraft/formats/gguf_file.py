@@ -80,7 +80,7 @@ def write_gguf(model: Model, folder: Path) -> None:
     """
     path = folder / FILE
     _check_model(model, path)
-    gguf = _import_gguf(path)
+    gguf = _import_gguf()
     stored = _stored_tensors(model)
     with closing(gguf.GGUFWriter(path, "gpt2")) as writer:
         _add_facts(writer, gguf, model)
@@ -97,13 +97,12 @@ def write_gguf(model: Model, folder: Path) -> None:
             writer.write_tensor_data(tensor.read(model))
 
 
-def _import_gguf(path: Path) -> Any:
+def _import_gguf() -> Any:
     try:
         import gguf  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         raise CheckpointError(
             "writing GGUF needs the gguf package, which is not installed",
-            where=path,
             fix="pip install 'handcraft[gguf]'",
         ) from None
     return gguf

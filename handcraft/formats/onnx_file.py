@@ -53,7 +53,7 @@ def write_onnx(model: Model, folder: Path) -> None:
         CheckpointError: the onnx package is missing.
     """
     path = folder / FILE
-    onnx = _import_onnx(path)
+    onnx = _import_onnx()
     stands_alone = model.parameters * model.dtype.itemsize <= INLINE
     graph = _Graph(onnx, model, stands_alone=stands_alone)
     graph.build()
@@ -64,13 +64,12 @@ def write_onnx(model: Model, folder: Path) -> None:
     path.write_bytes(graph.proto().SerializeToString(deterministic=True))
 
 
-def _import_onnx(path: Path) -> Any:
+def _import_onnx() -> Any:
     try:
         import onnx  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         raise CheckpointError(
             "writing ONNX needs the onnx package, which is not installed",
-            where=path,
             fix="pip install 'handcraft[onnx]'",
         ) from None
     return onnx
