@@ -160,7 +160,7 @@ def _add_tokenizer(writer: Any, gguf: Any, vocabulary: Vocabulary, n_vocab: int)
             tokens.append(_in_bytes(names[number]) if vocabulary.is_characters else names[number])
             types.append(int(kinds.NORMAL if vocabulary.is_characters else kinds.USER_DEFINED))
         else:
-            name = PADDING if number == padding else f"<unused{number}>"
+            name = PADDING[0] if number == padding else f"<unused{number}>"
             tokens.append(_unlike(name, vocabulary))
             types.append(int(kinds.CONTROL if number == padding else kinds.UNUSED))
     writer.add_tokenizer_model("gpt2")

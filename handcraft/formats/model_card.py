@@ -37,7 +37,8 @@ def model_card(compiled: Compiled, report: Report) -> str:
 
 def _prompt(compiled: Compiled) -> str:
     vocabulary = compiled.model.vocabulary
-    return vocabulary.join(vocabulary.tokens[: min(2, compiled.circuits.context)])
+    words = vocabulary.join(vocabulary.tokens[: min(2, compiled.circuits.context)])
+    return words + vocabulary.separator  # a pipeline puts its answer right behind the prompt
 
 
 def _source_section(compiled: Compiled) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, count
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
 from handcraft.errors import CompileError
 from handcraft.model import Shape
+from handcraft.vocabulary import Vocabulary
 from handcraft.weights.layers import Layer, build_layers
 from handcraft.weights.layout import Layout, Sizes, allocate_layout
 from handcraft.weights.norms import NormInput, needs_ballast, norm_inputs
 
-PADDING = "<pad>"
-"""The token with a zero embedding that GPT-2 vocabularies end in, so that batches can be padded."""
+PADDING = ("<pad>", "[PAD]", "\u2400")
+"""Names for the token with a zero embedding that GPT-2 vocabularies end in, so that batches can be
+padded. Tokenizers look for it inside any text, so it must not be spelled by other tokens."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +46,7 @@ class Plan:
     def token_names(self) -> tuple[str, ...]:
         """The rows of the token embedding."""
         tokens = self.circuits.vocabulary.tokens
-        padding = PADDING
-        while padding in tokens:
-            padding += "_"
-        return (*tokens, padding) if self.has_norm else tokens
+        return (*tokens, _padding(self.circuits.vocabulary)) if self.has_norm else tokens
 
     @property
     def shape(self) -> Shape:
@@ -62,6 +62,18 @@ class Plan:
             n_head=self.layout.n_head,
             n_inner=n_inner,
         )
+
+
+def _padding(vocabulary: Vocabulary) -> str:
+    """The first name that no text over the vocabulary has in it."""
+    letters = frozenset(vocabulary.tokens)
+    words = " ".join(vocabulary.tokens)
+
+    def is_spelled(name: str) -> bool:
+        return letters.issuperset(name) if vocabulary.is_characters else name in words
+
+    unheard = (chr(code) for code in count(0xE000))  # private use: nobody's characters
+    return next(name for name in chain(PADDING, unheard) if not is_spelled(name))
 
 
 def plan_model(circuits: Circuits, architecture: Architecture, sizes: Sizes = Sizes()) -> Plan:  # noqa: B008

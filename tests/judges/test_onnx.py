@@ -225,7 +225,6 @@ def test_without_the_package_the_message_names_the_extra(tmp_path, monkeypatch):
         write_onnx(random_model(SHAPES["one block"], BLOCK), tmp_path)
     assert str(caught.value) == (
         "CheckpointError: writing ONNX needs the onnx package, which is not installed\n"
-        f"  where: {tmp_path / 'model.onnx'}\n"
         "  fix:   pip install 'handcraft[onnx]'"
     )
     assert not list(tmp_path.iterdir())

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from judges import (
     AAB,
     NATS,
     PROGRAMS,
     continued,
+    drawn,
     gpt2_in_memory,
     judge,
     long_text,
@@ -157,7 +158,7 @@ def test_folding_and_centring_move_no_logit_difference(folder, compiled, name, d
     assert moved <= ABSOLUTE
 
 
-@settings(max_examples=25, derandomize=True)
+@drawn(25)
 @given(program=rule_programs())
 def test_random_programs_answer_as_they_mean_before_and_after_folding(folder, program):
     compiled = compile_program(program)

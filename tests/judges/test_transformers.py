@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from judges import (
     AAB,
@@ -19,6 +19,7 @@ from judges import (
     NATS,
     PROGRAMS,
     continued,
+    drawn,
     gpt2_in_memory,
     judge,
     long_text,
@@ -34,6 +35,7 @@ from handcraft.vocabulary import Vocabulary
 
 torch = judge("torch")
 transformers = judge("transformers")
+safetensors = judge("safetensors")
 safetensors_torch = judge("safetensors.torch")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -126,6 +128,30 @@ def test_the_file_holds_the_parameters_of_the_model_and_nothing_else(folder, nam
     assert model.lm_head.weight is model.transformer.wte.weight
 
 
+def test_the_file_says_that_it_is_for_torch(folder):
+    with safetensors.safe_open(folder(AAB) / "model.safetensors", framework="pt") as file:
+        assert file.metadata()["format"] == "pt"
+
+
+SIZES = {"vocab_size", "n_positions", "n_embd", "n_head", "n_layer", "n_inner"}
+TOKENS = {"bos_token_id", "eos_token_id", "pad_token_id"}
+DROPOUTS = {"attn_pdrop", "embd_pdrop", "resid_pdrop"}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_apart_from_sizes_tokens_and_dropout_it_is_gpt2_as_it_was_published(folder, name):
+    config = transformers.AutoConfig.from_pretrained(folder(name))
+    ours, default = config.to_dict(), transformers.GPT2Config().to_dict()
+    changed = {key for key in ours.keys() | default.keys() if ours.get(key) != default.get(key)}
+    about_the_file = {"architectures", "dtype", "n_ctx", "transformers_version", "_name_or_path"}
+    assert changed <= SIZES | TOKENS | DROPOUTS | about_the_file
+    assert (config.activation_function, config.layer_norm_epsilon) == ("gelu_new", 1e-5)
+    assert config.n_inner == 4 * config.n_embd
+    assert ours["n_ctx"] == config.n_positions
+    assert {ours[key] for key in DROPOUTS} == {0}
+    assert config.architectures == ["GPT2LMHeadModel"]
+
+
 def damaged(folder, target, change):
     """A copy of a folder, with its tensors changed."""
     shutil.copytree(folder, target)
@@ -155,10 +181,10 @@ def test_a_tensor_too_many_would_have_been_seen(folder, tmp_path, said):
 
 def test_a_config_read_alone_and_generation_settings_warn_of_nothing(folder, said):
     config = transformers.AutoConfig.from_pretrained(folder(AAB))
-    settings = transformers.GenerationConfig.from_pretrained(folder(AAB))
-    assert config.eos_token_id is settings.eos_token_id is None
-    assert config.bos_token_id is settings.bos_token_id is None
-    assert config.pad_token_id == settings.pad_token_id == 2
+    generation = transformers.GenerationConfig.from_pretrained(folder(AAB))
+    assert config.eos_token_id is generation.eos_token_id is None
+    assert config.bos_token_id is generation.bos_token_id is None
+    assert config.pad_token_id == generation.pad_token_id == 2
     assert said == []
 
 
@@ -174,7 +200,7 @@ def test_a_program_is_answered_as_it_means(folder, compiled, name, dtype, attent
     assert_answers(model, PROGRAMS[name], compiled(name, dtype), most)
 
 
-@settings(max_examples=100, derandomize=True)
+@drawn(100)
 @given(rule_programs(), st.sampled_from(IMPLEMENTATIONS))
 def test_100_random_programs_are_answered_as_they_mean_in_float32(program, attention):
     compiled = compile_program(program)
@@ -182,7 +208,7 @@ def test_100_random_programs_are_answered_as_they_mean_in_float32(program, atten
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@settings(max_examples=25, derandomize=True)
+@drawn(25)
 @given(program=rule_programs(), attention=st.sampled_from(IMPLEMENTATIONS))
 def test_25_random_programs_are_answered_as_they_mean_in_half_precision(dtype, program, attention):
     compiled = compile_program(program, dtype=dtype)
@@ -191,7 +217,7 @@ def test_25_random_programs_are_answered_as_they_mean_in_half_precision(dtype, p
     assert_answers(model, program, compiled, most=300)
 
 
-@settings(max_examples=12, derandomize=True)
+@drawn(12)
 @given(rule_programs(min_tokens=3, min_context=6), st.sampled_from(DTYPES))
 def test_12_random_programs_are_answered_as_they_mean_through_a_folder(program, dtype):
     compiled = compile_program(program, dtype=dtype)
@@ -366,12 +392,12 @@ def test_generation_gives_the_meant_text(folder, name, prompt, dtype, way):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_all_wrong_tokens_together_have_a_probability_below_1e_7(folder, compiled, name, dtype):
+def test_all_wrong_tokens_together_have_a_chance_below_one_in_a_million(folder, compiled, name, dtype):
     source = PROGRAMS[name]
     texts = long_text(len(source.vocabulary), min(300, compiled(name).circuits.context))
     expected = torch.as_tensor(meant(source, texts))[..., None]
     chances = torch.softmax(logits(read(folder(name, dtype)), texts).double(), dim=-1)
-    assert float(chances.scatter(-1, expected, 0).sum(-1).max()) < 1e-7
+    assert float(chances.scatter(-1, expected, 0).sum(-1).max()) < 1e-6
 
 
 # Tokenizers
@@ -430,7 +456,7 @@ def test_words_survive_the_tokenizer(words, tmp_path, said):
     assert said == []
 
 
-@settings(max_examples=60, derandomize=True)
+@drawn(60)
 @given(st.data())
 def test_any_character_vocabulary_survives_the_tokenizer(data):
     character = st.characters(codec="utf-8")
