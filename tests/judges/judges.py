@@ -32,7 +32,7 @@ NATS = 16
 
 def drawn(count):
     """Settings that draw so many examples, always the same, and show the first that fails as it is."""
-    return settings(max_examples=count, derandomize=True, phases=[Phase.generate])
+    return settings(max_examples=count, derandomize=True, phases=[Phase.generate], deadline=None)
 
 
 def judge(name):

@@ -225,6 +225,7 @@ def test_what_llama_cpp_does_not_compute_is_refused(tmp_path, architecture, shap
         write_gguf(random_model(shape, architecture), tmp_path)
     assert str(caught.value) == (
         f"CheckpointError: GGUF's GPT-2 is another architecture than `{architecture.name}`: {reason}\n"
+        f"  where: {tmp_path / 'model.gguf'}\n"
         "  fix:   compile for the architecture gpt2, or write ONNX"
     )
     assert not list(tmp_path.iterdir())
@@ -235,6 +236,7 @@ def test_float64_is_refused(tmp_path):
         write_gguf(random_model(dtype="float64"), tmp_path)
     assert str(caught.value) == (
         "CheckpointError: the weights are float64, and llama.cpp computes in float32 at most\n"
+        f"  where: {tmp_path / 'model.gguf'}\n"
         "  fix:   compile with one of: float32, float16, bfloat16"
     )
 
