@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
 
 import numpy as np
 import pytest
+from judges import judge
 
 from handcraft.formats.huggingface_config import ALIASES, DEFAULTS
 from handcraft.formats.huggingface_read import read_huggingface
 from handcraft.model import complete, generate
-
-
-def judge(name):
-    """A package that judges; without it the tests are skipped, but in CI they fail."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        if os.environ.get("CI"):
-            pytest.fail(f"the judge {name} is missing, and in CI all must be there", pytrace=False)
-        pytest.skip(f"the judge {name} is not installed", allow_module_level=True)
-
 
 torch = judge("torch")
 transformers = judge("transformers")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
 from dataclasses import replace
 from itertools import product
 from math import prod
 
 import numpy as np
 import pytest
+from judges import judge
 
 from handcraft import Program, compile_program, predict
 from handcraft.architecture import BLOCK, GPT2
@@ -19,17 +18,6 @@ from handcraft.formats.book_file import book_shapes, write_book
 from handcraft.model import Model, Shape
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights.emit import numpy_dtype
-
-
-def judge(name):
-    """A package that judges; without it the tests are skipped, but in CI they fail."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        if os.environ.get("CI"):
-            pytest.fail(f"the judge {name} is missing, and in CI all must be there", pytrace=False)
-        pytest.skip(f"the judge {name} is not installed", allow_module_level=True)
-
 
 torch = judge("torch")
 safetensors = judge("safetensors")

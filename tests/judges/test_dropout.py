@@ -2,21 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-
 import pytest
-
-
-def judge(name):
-    """A package that judges; without it the tests are skipped, but in CI they fail."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        if os.environ.get("CI"):
-            pytest.fail(f"the judge {name} is missing, and in CI all must be there", pytrace=False)
-        pytest.skip(f"the judge {name} is not installed", allow_module_level=True)
-
+from judges import judge
 
 torch = judge("torch")
 transformers = judge("transformers")

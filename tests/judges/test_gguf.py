@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 import random
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from judges import judge
 
 from handcraft import HandcraftWarning, Program, compile_program, predict
 from handcraft.architecture import BLOCK, GPT2
@@ -18,17 +17,6 @@ from handcraft.formats.gguf_file import write_gguf
 from handcraft.model import Model, Shape, complete
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights.emit import numpy_dtype
-
-
-def judge(name):
-    """A package that judges; without it the tests are skipped, but in CI they fail."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        if os.environ.get("CI"):
-            pytest.fail(f"the judge {name} is missing, and in CI all must be there", pytrace=False)
-        pytest.skip(f"the judge {name} is not installed", allow_module_level=True)
-
 
 gguf = judge("gguf")
 

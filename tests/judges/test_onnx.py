@@ -6,15 +6,14 @@ Logits are compared by their largest difference: it may be 1e-5 where logits are
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
 import sys
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
+from judges import judge
 
 from handcraft import Program, compile_program, predict
 from handcraft.architecture import BLOCK, GPT2
@@ -24,17 +23,6 @@ from handcraft.formats.onnx_file import write_onnx
 from handcraft.model import Model, Shape
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights.emit import numpy_dtype
-
-
-def judge(name):
-    """A package that judges; without it the tests are skipped, but in CI they fail."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        if os.environ.get("CI"):
-            pytest.fail(f"the judge {name} is missing, and in CI all must be there", pytrace=False)
-        pytest.skip(f"the judge {name} is not installed", allow_module_level=True)
-
 
 onnx = judge("onnx")
 onnx_numpy = judge("onnx.numpy_helper")
