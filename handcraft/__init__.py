@@ -4,7 +4,19 @@ from handcraft.architecture import BLOCK, Architecture
 from handcraft.compiler import Compiled, compile_program
 from handcraft.errors import HandcraftError, HandcraftWarning
 from handcraft.formats import load, read_checkpoint, save
-from handcraft.language import Program, parse_rules, predict
+from handcraft.language import (
+    Expression,
+    Program,
+    Prompts,
+    Selection,
+    lookup,
+    parse_rules,
+    predict,
+    select,
+    weighted,
+    where,
+    window,
+)
 from handcraft.model import Model, complete, generate
 from handcraft.verify import Report, verify
 from handcraft.vocabulary import Vocabulary
@@ -13,19 +25,27 @@ __all__ = [
     "BLOCK",
     "Architecture",
     "Compiled",
+    "Expression",
     "HandcraftError",
     "HandcraftWarning",
     "Model",
     "Program",
+    "Prompts",
     "Report",
+    "Selection",
     "Vocabulary",
     "compile_program",
     "complete",
     "generate",
     "load",
+    "lookup",
     "parse_rules",
     "predict",
     "read_checkpoint",
     "save",
+    "select",
     "verify",
+    "weighted",
+    "where",
+    "window",
 ]

@@ -48,6 +48,14 @@ class ProgramError(HandcraftError):
     """A rule program that means nothing, or not one thing only."""
 
 
+class DomainError(ProgramError):
+    """An expression whose values do not fit what is done with them."""
+
+
+class AssumptionError(ProgramError):
+    """A text that breaks what a program assumes of its prompts."""
+
+
 class RuleSyntaxError(HandcraftError):
     """Text that is not a rule, a pattern or a rule file."""
 

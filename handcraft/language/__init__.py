@@ -3,13 +3,33 @@
 from handcraft.language.program import Program
 from handcraft.language.rule import Prediction, Rule, predict
 from handcraft.language.rules_text import parse_one_liner, parse_rules, write_rules
+from handcraft.language.sequences import (
+    Comparison,
+    Expression,
+    Prompts,
+    Selection,
+    lookup,
+    select,
+    weighted,
+    where,
+    window,
+)
 
 __all__ = [
+    "Comparison",
+    "Expression",
     "Prediction",
     "Program",
+    "Prompts",
     "Rule",
+    "Selection",
+    "lookup",
     "parse_one_liner",
     "parse_rules",
     "predict",
+    "select",
+    "weighted",
+    "where",
+    "window",
     "write_rules",
 ]

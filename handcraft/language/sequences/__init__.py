@@ -1,0 +1,25 @@
+"""Expressions: a value at every position, computed point by point or learned from other positions."""
+
+from handcraft.language.sequences.expression import (
+    Expression,
+    Selection,
+    lookup,
+    select,
+    weighted,
+    where,
+    window,
+)
+from handcraft.language.sequences.node import Comparison
+from handcraft.language.sequences.prompts import Prompts
+
+__all__ = [
+    "Comparison",
+    "Expression",
+    "Prompts",
+    "Selection",
+    "lookup",
+    "select",
+    "weighted",
+    "where",
+    "window",
+]

@@ -1,0 +1,202 @@
+"""What values an expression can have: an exact set while that is small, else a range of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+from itertools import pairwise
+from math import lcm
+from numbers import Integral, Real
+from typing import TypeAlias
+
+from handcraft.errors import DomainError
+from handcraft.vocabulary import shorten
+
+Value: TypeAlias = Hashable
+"""A token or other label, a flag (`bool`), or an exact number (`int` or `Fraction`)."""
+
+Plain: TypeAlias = int | Fraction
+
+VALUES_UP_TO = 4096
+"""The most values that an exact set holds; past it, numbers become a range."""
+
+
+class Kind(Enum):
+    """What an expression is about."""
+
+    CATEGORY = "category"
+    FLAG = "flag"
+    NUMBER = "number"
+
+
+@dataclass(frozen=True)
+class Finite:
+    """An exact set of values.
+
+    Args:
+        kind: what they are.
+        values: each once; numbers in order, flags as (False, True).
+    """
+
+    kind: Kind
+    values: tuple[Value, ...]
+
+    def __str__(self) -> str:
+        numbers = self.kind is Kind.NUMBER and len(self.values) > 3
+        if numbers and all(isinstance(v, int) for v in self.values):
+            low, high = self.low, self.high
+            if high - low == len(self.values) - 1:
+                return f"{low} to {high}"
+        return shorten([show_value(v) for v in self.values], most=8)
+
+    def __contains__(self, value: object) -> bool:
+        return any(value == v and isinstance(value, bool) == isinstance(v, bool) for v in self.values)
+
+    @property
+    def low(self) -> Plain:
+        """The smallest number."""
+        return as_number(self.values[0])
+
+    @property
+    def high(self) -> Plain:
+        """The largest number."""
+        return as_number(self.values[-1])
+
+    @property
+    def gap(self) -> Fraction:
+        """The smallest difference between two of the numbers; 1 where there is one only."""
+        numbers = [Fraction(as_number(v)) for v in self.values]
+        steps = [after - before for before, after in pairwise(numbers)]
+        return min(steps, default=Fraction(1))
+
+    @property
+    def unit(self) -> Fraction:
+        """The largest number of which every value is a whole multiple."""
+        below = lcm(*(Fraction(as_number(v)).denominator for v in self.values))
+        return Fraction(1, below)
+
+    @property
+    def parts(self) -> int:
+        """As for a range: of whole multiples the denominator is 1."""
+        return 1
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers too many to list: every one is unit * p / q, with whole p and q and 1 <= q <= parts.
+
+    Args:
+        low: no value is smaller.
+        high: no value is larger.
+        unit: what every value is a fraction of.
+        parts: the largest denominator.
+    """
+
+    low: Plain
+    high: Plain
+    unit: Fraction = Fraction(1)
+    parts: int = 1
+
+    kind = Kind.NUMBER
+
+    def __str__(self) -> str:
+        of = "" if self.parts == 1 else f", fractions with denominators up to {self.parts}"
+        return f"numbers from {self.low} to {self.high}{of}"
+
+    def __contains__(self, value: object) -> bool:
+        if not isinstance(value, int | Fraction) or not self.low <= value <= self.high:
+            return False
+        return (Fraction(value) / self.unit).denominator <= self.parts
+
+    def below(self, bound: Plain) -> Fraction:
+        """How far below `bound` the largest value is at least, of those that do not reach it.
+
+        bound - unit p/q is a positive multiple of 1/(denominator of bound/unit * q).
+        """
+        return self.unit / (Fraction(bound) / self.unit).denominator / self.parts
+
+
+Domain: TypeAlias = Finite | Range
+
+
+FLAGS = Finite(Kind.FLAG, (False, True))
+
+
+def finite(values: Iterable[Value]) -> Finite:
+    """The set of `values`, which must all be of one kind.
+
+    Raises:
+        DomainError: there is none, or they are of several kinds.
+    """
+    listed = list(dict.fromkeys((isinstance(v, bool), v) for v in values))
+    plain = [v for _, v in listed]
+    kinds = {kind_of(v) for v in plain}
+    if len(kinds) != 1:
+        raise DomainError(
+            f"the values {shorten([show_value(v) for v in plain])} are of {len(kinds)} kinds"
+            if kinds
+            else "there are no values",
+            fix="use only labels, only flags or only numbers, at least one",
+        )
+    kind = kinds.pop()
+    if kind is Kind.NUMBER:
+        plain.sort(key=as_number)
+    elif kind is Kind.FLAG:
+        plain.sort(key=bool)
+    return Finite(kind, tuple(plain))
+
+
+def numbers(values: Iterable[Plain], *, unit: Fraction, parts: int = 1) -> Domain:
+    """The set of these numbers, or their range where they are more than `VALUES_UP_TO`."""
+    found = set(values)
+    if len(found) > VALUES_UP_TO:
+        return Range(min(found), max(found), unit, parts)
+    return Finite(Kind.NUMBER, tuple(sorted(found)))
+
+
+def kind_of(value: Value) -> Kind:
+    """The kind of one value."""
+    if isinstance(value, bool):
+        return Kind.FLAG
+    return Kind.NUMBER if isinstance(value, int | Fraction) else Kind.CATEGORY
+
+
+def as_number(value: Value) -> Plain:
+    """A number as it is, a flag as 0 or 1."""
+    assert isinstance(value, int | Fraction)
+    return int(value) if isinstance(value, int) else value
+
+
+def plain_value(value: object) -> Value:
+    """A Python value as one of the language; floats become the decimal fraction that they are written.
+
+    Raises:
+        DomainError: the value cannot be one, such as a list or NaN.
+
+    >>> plain_value(0.1), plain_value(2.0), plain_value("a")
+    (Fraction(1, 10), 2, 'a')
+    """
+    if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
+        return bool(value)
+    if isinstance(value, Integral):
+        return int(value)
+    try:
+        if isinstance(value, Real):
+            fraction = value if isinstance(value, Fraction) else Fraction(repr(float(value)))
+            return fraction.numerator if fraction.denominator == 1 else fraction
+        hash(value)
+    except (TypeError, ValueError):
+        raise DomainError(
+            f"{value!r} is no value of a sequence", fix="use a label, a flag or a finite number"
+        ) from None
+    assert isinstance(value, Hashable)
+    return value
+
+
+def show_value(value: Value) -> str:
+    """The value as it is written in a program."""
+    if isinstance(value, Fraction):
+        return str(value)
+    return repr(value)

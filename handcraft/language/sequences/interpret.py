@@ -1,0 +1,109 @@
+"""The oracle of expressions: what they mean on one text, in plain Python with exact numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from handcraft.errors import AssumptionError
+from handcraft.language.sequences.domain import Value, as_number, show_value
+from handcraft.language.sequences.node import (
+    Aggregate,
+    Assumed,
+    Case,
+    Constant,
+    Embedded,
+    Node,
+    walk,
+)
+from handcraft.language.sequences.reachable import compute, plain
+
+Values = tuple[Value, ...]
+
+
+def interpret(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> list[Values]:
+    """The values of nodes at every position of a text.
+
+    Args:
+        nodes: what to compute; what they share is computed once.
+        tokens: the text.
+        causal: whether a position sees only itself and earlier ones.
+
+    Raises:
+        AssumptionError: the text breaks an assumption; it says which, where and with which value.
+    """
+    known: dict[int, Values] = {}
+    for node in walk(*nodes):
+        known[id(node)] = _values(node, tokens, known, causal)
+    return [known[id(node)] for node in nodes]
+
+
+def _values(node: Node, tokens: Sequence[str], known: dict[int, Values], causal: bool) -> Values:
+    match node:
+        case Embedded():
+            return tuple(tokens) if node.of == "token" else tuple(range(len(tokens)))
+        case Constant():
+            return (node.value,) * len(tokens)
+        case Aggregate():
+            return _aggregate(node, len(tokens), known, causal)
+    columns = [known[id(child)] for child in node.children]
+    found = tuple(compute(node, row) for row in zip(*columns, strict=True))
+    if isinstance(node, Assumed):
+        _check_assumption(node, found, tokens)
+    return found
+
+
+def _check_assumption(node: Assumed, found: Values, tokens: Sequence[str]) -> None:
+    for place, value in enumerate(found):
+        if value not in node.domain:
+            raise AssumptionError(
+                f"`{node.value}` is {show_value(value)} at position {place} of "
+                f"{' '.join(map(str, tokens))!r}, and {node.domain} is assumed",
+                where=node.place,
+                fix="assume more values, or make that prompt illegal with inputs=",
+            )
+
+
+def _aggregate(node: Aggregate, length: int, known: dict[int, Values], causal: bool) -> Values:
+    answers: list[Value] = []
+    for chosen in selected(node.sources.cases, length, known, causal):
+        if node.how == "count":
+            answers.append(len(chosen))
+        elif node.how == "exists":
+            answers.append(bool(chosen))
+        else:
+            assert node.value is not None
+            answers.append(_said(node, [known[id(node.value)][there] for there in chosen]))
+    return tuple(answers)
+
+
+def _said(node: Aggregate, values: Sequence[Value]) -> Value:
+    if not values:
+        return node.default
+    if node.how == "mean":
+        return plain(Fraction(sum(as_number(v) for v in values)) / len(values))
+    return values[-1] if node.how == "latest" else values[0]
+
+
+def selected(
+    cases: Sequence[Case], length: int, known: dict[int, Values], causal: bool
+) -> list[list[int]]:
+    """For every destination the sources that it selects, in order."""
+    found: list[set[int]] = [set() for _ in range(length)]
+    for case in cases:
+        chosen = [set(range(length)) for _ in range(length)]
+        for match in case:
+            keys, queries = known[id(match.key)], known[id(match.query)]
+            where: dict[Value, list[int]] = {}
+            for there, key in enumerate(keys):
+                where.setdefault(key, []).append(there)
+            for query in set(queries):
+                fits = {there for key, at in where.items() if match.holds(key, query) for there in at}
+                for here in range(length):
+                    if queries[here] == query:
+                        chosen[here] &= fits
+        for here in range(length):
+            found[here] |= chosen[here]
+    return [
+        sorted(there for there in found[here] if there <= here or not causal) for here in range(length)
+    ]

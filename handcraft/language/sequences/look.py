@@ -1,0 +1,259 @@
+"""What is learned from other positions: which of them are selected, and what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import product
+from typing import cast
+
+from handcraft.errors import DomainError
+from handcraft.language.sequences.domain import (
+    FLAGS,
+    VALUES_UP_TO,
+    Domain,
+    Finite,
+    Kind,
+    Plain,
+    Range,
+    Value,
+    finite,
+    numbers,
+    plain_value,
+    show_value,
+)
+from handcraft.language.sequences.node import (
+    Aggregate,
+    Case,
+    Comparison,
+    How,
+    Match,
+    Node,
+    Sources,
+    enclosed,
+)
+from handcraft.language.sequences.pointwise import check_comparable, listed
+from handcraft.language.sequences.reachable import bases, combinations, rows
+
+OPPOSITE = {
+    Comparison.EQ: Comparison.NEQ,
+    Comparison.NEQ: Comparison.EQ,
+    Comparison.LT: Comparison.GEQ,
+    Comparison.GEQ: Comparison.LT,
+    Comparison.GT: Comparison.LEQ,
+    Comparison.LEQ: Comparison.GT,
+}
+
+
+def matching(key: Node, query: Node, relation: object, text: str) -> Sources:
+    """The sources whose key stands in a relation to the query here.
+
+    Args:
+        key: read at the source.
+        query: read at the destination.
+        relation: a comparison such as ``"<"``, or a function of a key and a query.
+        text: how it reads.
+
+    Raises:
+        DomainError: the two cannot be compared, have too many values, or there is no such comparison.
+    """
+    if isinstance(relation, str) and relation in {c.value for c in Comparison}:
+        relation = Comparison(relation)
+    listed(key), listed(query)
+    if isinstance(relation, Comparison):
+        check_comparable(key, query, relation, text)
+        return _sources(((Match(key, query, relation),),), text)
+    if not callable(relation):
+        known = ", ".join(f'"{c.value}"' for c in Comparison)
+        raise DomainError(
+            f"{relation!r} is no relation of a key and a query",
+            where=text,
+            fix=f"use one of {known}, or a function of both",
+        )
+    keys, queries = listed(key), listed(query)
+    if len(keys) * len(queries) > 1_000_000:
+        raise DomainError(
+            f"a table of {len(keys):,} keys by {len(queries):,} queries",
+            where=text,
+            fix="use a comparison, or .assume() the values that occur",
+        )
+    pairs = frozenset((k, q) for k, q in product(keys, queries) if relation(k, q))
+    return _sources(((Match(key, query, pairs),),), text)
+
+
+def everything() -> Sources:
+    """All positions that are seen."""
+    return Sources(((),), "everything", always=True)
+
+
+def intersection(one: Sources, other: Sources) -> Sources:
+    """What both select."""
+    text = f"{_enclosed(one, 2)} & {_enclosed(other, 3)}"
+    cases = tuple((*a, *b) for a in one.cases for b in other.cases)
+    return _sources(cases, text, 3)
+
+
+def union(one: Sources, other: Sources) -> Sources:
+    """What either selects: the first, and of the second what the first does not."""
+    text = f"{_enclosed(one, 1)} | {_enclosed(other, 2)}"
+    rest = tuple((*a, *b) for a in _complement(one) for b in other.cases)
+    return _sources((*one.cases, *rest), text, 2)
+
+
+def complement(one: Sources) -> Sources:
+    """What it does not select."""
+    return _sources(_complement(one), f"~{_enclosed(one, 6)}", 7)
+
+
+def _complement(sources: Sources) -> tuple[Case, ...]:
+    """Disjoint cases of everything else: each case is broken at its first condition that fails."""
+    rest: list[Case] = [()]
+    for case in sources.cases:
+        broken = [(*case[:i], _negated(match)) for i, match in enumerate(case)]
+        rest = [(*before, *more) for before in rest for more in broken]
+    return tuple(rest)
+
+
+def _negated(match: Match) -> Match:
+    if isinstance(match.relation, Comparison):
+        return Match(match.key, match.query, OPPOSITE[match.relation])
+    everyone = product(listed(match.key), listed(match.query))
+    return Match(match.key, match.query, frozenset(everyone) - match.relation)
+
+
+def _enclosed(sources: Sources, binding: int) -> str:
+    return sources.text if sources.binding > binding else f"({sources.text})"
+
+
+def _sources(cases: tuple[Case, ...], text: str, binding: int = 9) -> Sources:
+    draft = Sources(cases, text, always=False, binding=binding)
+    return Sources(cases, text, always=is_always(draft), binding=binding)
+
+
+def is_always(sources: Sources) -> bool:
+    """Whether every destination surely selects a source: itself, or one whose position says so."""
+    nodes = sources.children
+    if not nodes:
+        return bool(sources.cases)
+    if _selects_itself(sources, nodes):
+        return True
+    below = bases(*nodes)
+    if len(below) != 1 or below[0].text != "position":
+        return False
+    values = {combination[0]: row for combination, row in rows(nodes, below)}
+    index = {id(node): i for i, node in enumerate(nodes)}
+    rows_in_order = list(values.values())
+
+    def selects(here: int, there: int) -> bool:
+        return sources.holds(lambda n, key: rows_in_order[there if key else here][index[id(n)]])
+
+    return all(any(selects(i, j) for j in range(i + 1)) for i in range(len(rows_in_order)))
+
+
+def _selects_itself(sources: Sources, nodes: Sequence[Node]) -> bool:
+    reflexive = (Comparison.EQ, Comparison.LEQ, Comparison.GEQ)
+    for case in sources.cases:
+        if all(m.key is m.query and m.relation in reflexive for m in case):
+            return True
+    reached = combinations(nodes)
+    if reached is None:
+        return False
+    index = {id(node): i for i, node in enumerate(nodes)}
+
+    def selects(row: tuple[Value, ...]) -> bool:
+        return sources.holds(lambda n, _: row[index[id(n)]])
+
+    return all(map(selects, reached))
+
+
+def aggregate(
+    sources: Sources,
+    how: How,
+    value: Node | None,
+    default: object,
+    text: str,
+    context: int,
+    given: bool,
+) -> Aggregate:
+    """What the selected sources say together.
+
+    Args:
+        sources: which are selected.
+        how: as in `Aggregate`.
+        value: what is read at the sources; None for a count and for existence.
+        default: the value where nothing is selected.
+        text: how it reads.
+        context: the largest number of positions.
+        given: whether somebody gave a default.
+
+    Raises:
+        DomainError: nothing may be selected and there is no default, or it is no value of the kind.
+    """
+    if how == "count":
+        known: Domain = finite(range(int(sources.always), context + 1))
+        return Aggregate(known, text, sources, how, None, None if sources.always else 0)
+    if how == "exists":
+        return Aggregate(FLAGS, text, sources, how, None, None if sources.always else False)
+    assert value is not None
+    if how == "mean" and value.domain.kind is Kind.CATEGORY:
+        raise DomainError(
+            f"`{value}` has no mean: it is one of {value.domain}",
+            where=text,
+            fix="take its .latest() or .earliest(), or turn it into numbers with .map({...})",
+        )
+    if not given and not sources.always:
+        raise DomainError(
+            "there may be nothing to select, and no default says what then",
+            where=text,
+            fix=f"give default=, a value of `{value}`: {value.domain}",
+        )
+    known = _mean_domain(value, context) if how == "mean" else value.domain
+    fallback: Value | None = None
+    if given and not sources.always:
+        fallback = plain_value(default)
+        known = _with_default(known, fallback, value, text)
+    return Aggregate(known, text, sources, how, value, fallback)
+
+
+def _with_default(domain: Domain, default: Value, value: Node, text: str) -> Domain:
+    """The domain with the default in it; a number may be new, a label may not."""
+    is_number = isinstance(default, int | Fraction) and not isinstance(default, bool)
+    if domain.kind is Kind.NUMBER and is_number:
+        number = cast("Plain", default)
+        if isinstance(domain, Finite):
+            return finite([*domain.values, number])
+        unit = domain.unit / Fraction(number / domain.unit).denominator
+        return Range(min(domain.low, number), max(domain.high, number), unit, domain.parts)
+    if not isinstance(domain, Finite) or default not in domain:
+        raise DomainError(
+            f"the default {show_value(default)} is no value of `{value}`: {domain}",
+            where=text,
+            fix=f"give one of: {domain}",
+        )
+    return domain
+
+
+def _mean_domain(value: Node, context: int) -> Domain:
+    """Means of up to `context` numbers: unit * p / q with q up to the context."""
+    is_flag = value.domain.kind is Kind.FLAG
+    low: Plain = 0 if is_flag else value.domain.low
+    high: Plain = 1 if is_flag else value.domain.high
+    unit = Fraction(1) if is_flag else value.domain.unit
+    parts = value.domain.parts * context
+    steps = (high - low) / unit
+    if value.domain.parts == 1 and steps * context * (context + 1) / 2 <= 4 * VALUES_UP_TO:
+        means = {
+            low + unit * Fraction(p, q)
+            for q in range(1, context + 1)
+            for p in range(int(steps * q) + 1)
+        }
+        return numbers(
+            (m.numerator if m.denominator == 1 else m for m in means), unit=unit, parts=parts
+        )
+    return Range(low, high, unit, parts)
+
+
+def back_text(value: Node, distance: int, default: object, given: bool) -> str:
+    """How a look back reads."""
+    ending = f", default={show_value(plain_value(default))}" if given else ""
+    return f"{enclosed(value, 8)}.at({-distance}{ending})"

@@ -1,0 +1,131 @@
+"""The texts that a program speaks about, and the sequences that it starts from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from handcraft.errors import HandcraftError, ProgramError, raise_all
+from handcraft.language.sequences.domain import Finite, Kind, finite
+from handcraft.language.sequences.expression import Expression, Selection
+from handcraft.language.sequences.look import everything
+from handcraft.language.sequences.node import Embedded
+from handcraft.language.sequences.pointwise import constant
+from handcraft.origin import Place, caller_place
+from handcraft.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Prompts:
+    """The legal prompts of a program: texts over a vocabulary, up to a length.
+
+    Args:
+        vocabulary: a `Vocabulary`, or what makes one.
+        context: the most tokens of a text.
+        inputs: which texts are legal: a regular expression that a whole text must match, or a
+            Hypothesis strategy that makes them; None for all. Outside of them a program promises
+            nothing.
+        bos: the token that every legal prompt begins with, and that stands nowhere else; None for no
+            such token.
+        causal: whether a position sees only itself and earlier ones.
+
+    Raises:
+        HandcraftError: everything that is wrong, all at once.
+
+    >>> prompts = Prompts("ab", context=5)
+    >>> print(prompts.token.at(-1, default="a") == "b")
+    token.at(-1, default='a') == 'b'
+    >>> (prompts.token == "a").trace("aab")
+    (True, True, False)
+    """
+
+    vocabulary: Vocabulary
+    context: int
+    inputs: str | SearchStrategy[Any] | None
+    bos: str | None
+    causal: bool
+    place: Place | None = field(repr=False)
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary | str | Iterable[str],
+        context: int,
+        *,
+        inputs: str | SearchStrategy[Any] | None = None,
+        bos: str | None = None,
+        causal: bool = True,
+        place: Place | None = None,
+    ) -> None:
+        place = place or caller_place(1)
+        known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
+        raise_all(list(_problems(known, context, inputs, bos, place)))
+        object.__setattr__(self, "vocabulary", known)
+        object.__setattr__(self, "context", int(context))
+        object.__setattr__(self, "inputs", inputs)
+        object.__setattr__(self, "bos", bos)
+        object.__setattr__(self, "causal", causal)
+        object.__setattr__(self, "place", place)
+
+    @cached_property
+    def token(self) -> Expression:
+        """The token at every position."""
+        tokens = Finite(Kind.CATEGORY, self.vocabulary.tokens)
+        return Expression(self, Embedded(tokens, "token", "token"))
+
+    @cached_property
+    def position(self) -> Expression:
+        """The position, from 0."""
+        return Expression(self, Embedded(finite(range(self.context)), "position", "position"))
+
+    @cached_property
+    def everything(self) -> Selection:
+        """All positions that are seen: up to this one, or all of the text where it is not causal."""
+        return Selection(self, everything())
+
+    def constant(self, value: object) -> Expression:
+        """The same value everywhere."""
+        return Expression(self, constant(value))
+
+    def is_legal(self, tokens: tuple[str, ...]) -> bool:
+        """Whether a text is a legal prompt; of a strategy's texts nobody can tell, so they all are."""
+        if self.bos is not None and (tokens[:1] != (self.bos,) or self.bos in tokens[1:]):
+            return False
+        if isinstance(self.inputs, str):
+            return re.fullmatch(self.inputs, self.vocabulary.join(tokens)) is not None
+        return True
+
+
+def _problems(
+    vocabulary: Vocabulary, context: object, inputs: object, bos: str | None, place: Place
+) -> Iterable[HandcraftError]:
+    if not isinstance(context, int) or isinstance(context, bool) or context < 1:
+        yield ProgramError(
+            f"the context is {context!r}",
+            where=place,
+            fix="use a whole number of tokens, 1 or more",
+        )
+    if isinstance(inputs, str):
+        try:
+            re.compile(inputs)
+        except re.error as error:
+            yield ProgramError(
+                f"inputs={inputs!r} is no regular expression: {error}",
+                where=place,
+                fix=r"write one as Python's re reads it, such as '[ab]+'",
+            )
+    elif inputs is not None and not hasattr(inputs, "example"):
+        yield ProgramError(
+            f"inputs={inputs!r}, of type {type(inputs).__name__}",
+            where=place,
+            fix="give a regular expression, a Hypothesis strategy, or nothing",
+        )
+    if bos is not None and bos not in vocabulary:
+        yield ProgramError(
+            f"bos={bos!r} is not in the vocabulary", where=place, fix="add it to the vocabulary"
+        )
