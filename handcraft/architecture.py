@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Literal
 
@@ -22,7 +22,7 @@ class Architecture:
         norm_epsilon: what LayerNorm adds to the variance.
         activation: the function between the two matrices of an MLP.
         tied: whether the unembedding is the transpose of the token embedding.
-        causal: whether a position sees only itself and earlier ones.
+        causal: whether a position sees only itself and earlier ones; see `without_mask`.
         scales_scores: whether scores are multiplied with 1/sqrt(head_dim).
         scales_by_layer: whether scores are besides divided by the number of the block, from 1.
     """
@@ -45,6 +45,17 @@ class Architecture:
         """
         scale = 1.0 / sqrt(head_dim) if self.scales_scores else 1.0
         return scale / (layer + 1) if self.scales_by_layer else scale
+
+    def without_mask(self) -> Architecture:
+        """The same, but every position sees all others; by its name one finds the causal one.
+
+        Only our own forward pass, ONNX, safetensors and npz hold it: what else reads GPT-2s masks later
+        positions.
+
+        >>> BLOCK.without_mask().causal
+        False
+        """
+        return replace(self, causal=False)
 
 
 BLOCK = Architecture(name="block")

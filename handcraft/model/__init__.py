@@ -1,7 +1,14 @@
 """GPT-2 in NumPy: forward, KV cache, generation, traces."""
 
 from handcraft.model.activation import gelu_erf, gelu_tanh, relu
-from handcraft.model.attention import attend, causal_mask, merge_heads, softmax, split_heads
+from handcraft.model.attention import (
+    attend,
+    causal_mask,
+    masked_softmax,
+    merge_heads,
+    softmax,
+    split_heads,
+)
 from handcraft.model.cache import Cache
 from handcraft.model.generate import complete, generate
 from handcraft.model.grow import grow, published_shape
@@ -17,7 +24,6 @@ from handcraft.model.position_tables import (
 from handcraft.model.self_attention import (
     attend_split,
     attend_stacked,
-    masked_softmax,
     position_ids,
     self_attend,
     valid_positions,

@@ -8,7 +8,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from handcraft.errors import ModelError
+
 Array: TypeAlias = npt.NDArray[np.floating]
+Flags: TypeAlias = npt.NDArray[np.bool_]
 Watch: TypeAlias = Callable[[str, Array], None]
 """Called with the name and the value of every intermediate."""
 
@@ -21,13 +24,43 @@ def softmax(scores: Array) -> Array:
     return shifted
 
 
-def causal_mask(destinations: int, sources: int) -> npt.NDArray[np.bool_]:
+def causal_mask(destinations: int, sources: int) -> Flags:
     """Which sources come later than their destination: [destination, source].
 
     The last destination is the last source; with a cache there are fewer destinations than sources.
     """
     here = np.arange(sources - destinations, sources)[:, None]  # [destination, 1]
     return np.arange(sources)[None, :] > here
+
+
+def masked_softmax(scores: Array, hidden: Flags) -> Array:
+    """Softmax over the sources that a destination may see; what is hidden gets exactly 0.
+
+    A row of which everything is hidden is a row of zeros: softmax has no answer there.
+
+    Args:
+        scores: [..., destination, source].
+        hidden: true where a source must not be seen; any shape that broadcasts to that of `scores`.
+
+    Returns:
+        The pattern, [..., destination, source].
+
+    Raises:
+        ModelError: the shapes do not fit.
+    """
+    try:
+        covered = np.broadcast_to(hidden, scores.shape)
+    except ValueError:
+        raise ModelError(
+            f"a mask of shape {np.shape(hidden)} over scores of shape {scores.shape}",
+            fix="give the mask as [destination, source], or with the axes of the scores before",
+        ) from None
+    seen = scores.astype(np.result_type(scores.dtype, np.float16))  # a copy; integers become floats
+    seen[covered] = -np.inf
+    seen[covered.all(axis=-1)] = 0.0  # so that softmax has an answer, which is then thrown away
+    pattern = softmax(seen)
+    pattern[covered] = 0.0
+    return pattern
 
 
 def split_heads(x: Array, n_head: int) -> Array:
@@ -43,7 +76,13 @@ def merge_heads(x: Array) -> Array:
 
 
 def attend(
-    queries: Array, keys: Array, values: Array, *, scale: float, causal: bool
+    queries: Array,
+    keys: Array,
+    values: Array,
+    *,
+    scale: float,
+    causal: bool,
+    valid: Flags | None = None,
 ) -> tuple[Array, Array, Array]:
     """Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1).
 
@@ -53,16 +92,23 @@ def attend(
         values: [..., source, head_dim].
         scale: what scores are multiplied with.
         causal: whether a destination sees no later source.
+        valid: which sources hold a token and not padding, [..., source]; None where all do.
 
     Returns:
-        The scores before the mask and the pattern after softmax, both [..., destination, source],
-        and the head output [..., destination, head_dim].
+        The scores before any mask and the pattern after softmax, both [..., destination, source],
+        and the head output [..., destination, head_dim]. A destination that sees nothing has a pattern
+        and an output of zeros.
     """
     scores = queries @ keys.swapaxes(-1, -2)  # [.., destination, d] @ [.., d, source]
     scores *= scores.dtype.type(scale)
-    seen = scores
-    if causal and scores.shape[-2:] != (1, 1):
+    if valid is not None:
+        hidden = ~valid[..., None, :]  # [.., 1, source]
+        if causal:
+            hidden = hidden | causal_mask(*scores.shape[-2:])  # [.., destination, source]
+        pattern = masked_softmax(scores, hidden)
+    elif causal and scores.shape[-2:] != (1, 1):  # every destination sees itself: nothing to look for
         mask = causal_mask(*scores.shape[-2:])
-        seen = np.where(mask, scores.dtype.type(-np.inf), scores)
-    pattern = softmax(seen)
+        pattern = softmax(np.where(mask, scores.dtype.type(-np.inf), scores))
+    else:
+        pattern = softmax(scores)
     return scores, pattern, pattern @ values  # [.., destination, source] @ [.., source, d]

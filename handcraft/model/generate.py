@@ -36,9 +36,11 @@ def generate(
 
     Raises:
         ModelError: the prompt is empty, prompt and answer together have more tokens than the model
-            has positions (the last token needs none), or a setting makes no sense.
+            has positions (the last token needs none), a setting makes no sense, or the model has no
+            causal mask.
         VocabularyError: the prompt has an unknown token.
     """
+    _check_masked(model)
     ids = model.prompt_ids(prompt)
     if len(ids) + n - 1 > model.shape.n_positions:
         raise ModelError(
@@ -62,9 +64,10 @@ def complete(
     Takes and returns what `generate` does, for prompts and answers of any length.
 
     Raises:
-        ModelError: the prompt is empty, or a setting makes no sense.
+        ModelError: the prompt is empty, a setting makes no sense, or the model has no causal mask.
         VocabularyError: the prompt has an unknown token.
     """
+    _check_masked(model)
     ids = model.prompt_ids(prompt)
     return model.vocabulary.text(_continue(model, ids, n, temperature, top_k, seed))
 
@@ -121,6 +124,12 @@ def _choose(
     if top_k is not None and top_k < len(scaled):
         scaled[np.argsort(-scaled, kind="stable")[top_k:]] = -np.inf
     return numbers[int(random.choice(len(scaled), p=softmax(scaled)))]
+
+
+def _check_masked(model: Model) -> None:
+    model.check_masked(
+        "to continue a text", fix="read the answer at every position: model.forward(tokens)"
+    )
 
 
 def _check_settings(n: int, temperature: float, top_k: int | None, seed: int | None) -> None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from handcraft.architecture import Architecture
 from handcraft.errors import ModelError
 from handcraft.model.activation import ACTIVATIONS
-from handcraft.model.attention import Array, Watch, attend, merge_heads, split_heads
+from handcraft.model.attention import Array, Flags, Watch, attend, merge_heads, split_heads
 from handcraft.model.cache import Cache
 from handcraft.model.norm import layer_norm
 from handcraft.model.shape import Shape
@@ -80,30 +80,37 @@ class Model:
         """The number of parameters that are not 0."""
         return sum(int(np.count_nonzero(tensor)) for tensor in self.tensors.values())
 
-    def forward(self, tokens: npt.ArrayLike, cache: Cache | None = None) -> Array:
+    def forward(
+        self, tokens: npt.ArrayLike, cache: Cache | None = None, *, valid: npt.ArrayLike | None = None
+    ) -> Array:
         """The logits at every position.
 
         Args:
-            tokens: token ids, [batch, position].
+            tokens: token ids, [batch, position]; any id may stand for padding.
             cache: keys and values of earlier positions, which these follow; it is filled further.
+            valid: true where a token stands, and false at padding behind the text, which no position
+                attends to: [batch, position], as `valid_positions` gives it. None where all are tokens.
 
         Returns:
-            [batch, position, n_vocab].
+            [batch, position, n_vocab]. At padding it is finite, and nothing more is said of it.
 
         Raises:
-            ModelError: an id outside the vocabulary, more positions than the model has, or tokens that
-                are no integers, no matrix, or none at all.
+            ModelError: an id outside the vocabulary, more positions than the model has, tokens that are
+                no integers, no matrix, or none at all; padding elsewhere than behind a text; or a cache
+                together with padding or without a causal mask.
         """
         ids = self._checked(tokens, 0 if cache is None else cache.length)
+        flags = None if valid is None else _checked_valid(valid, ids)
         if cache is not None:
-            self._check_cache(cache, ids)
+            self._check_cache(cache, ids, flags)
             return self._run(ids, cache, _ignore)
         rows = max(1, CHUNK // max(1, ids.shape[1] * self.shape.n_embd))
         if len(ids) <= rows:
-            return self._run(ids, None, _ignore)
+            return self._run(ids, None, _ignore, flags)
         out = np.empty((*ids.shape, self.shape.n_vocab), dtype=self.running_dtype)
         for start in range(0, len(ids), rows):
-            out[start : start + rows] = self._run(ids[start : start + rows], None, _ignore)
+            part = slice(start, start + rows)
+            out[part] = self._run(ids[part], None, _ignore, None if flags is None else flags[part])
         return out
 
     def trace(self, prompt: str | Sequence[str]) -> Trace:
@@ -154,6 +161,19 @@ class Model:
             raise ModelError("the prompt is empty", fix="give at least one token to predict from")
         return ids
 
+    def check_masked(self, what: str, *, fix: str) -> None:
+        """Raise unless later positions are masked, on which `what` rests.
+
+        Raises:
+            ModelError: they are not.
+        """
+        if not self.architecture.causal:
+            raise ModelError(
+                f"{what} rests on the causal mask, and this model attends to later positions",
+                where=f"the architecture {self.architecture.name} without mask",
+                fix=fix,
+            )
+
     def _checked(self, tokens: npt.ArrayLike, before: int) -> npt.NDArray[np.int64]:
         try:
             ids = np.asarray(tokens)
@@ -169,7 +189,9 @@ class Model:
         if before + ids.shape[1] > self.shape.n_positions:
             raise ModelError(
                 f"{before + ids.shape[1]} tokens, but the model has {self.shape.n_positions} positions",
-                fix="use complete(), which slides over the context, or a shorter prompt",
+                fix="use complete(), which slides over the context, or a shorter prompt"
+                if self.architecture.causal
+                else "use a shorter text",
             )
         if ids.min() < 0 or ids.max() >= self.shape.n_vocab:
             wrong = int(ids.min() if ids.min() < 0 else ids.max())
@@ -179,7 +201,15 @@ class Model:
             )
         return ids.astype(np.int64, copy=False)
 
-    def _check_cache(self, cache: Cache, ids: npt.NDArray[np.int64]) -> None:
+    def _check_cache(self, cache: Cache, ids: npt.NDArray[np.int64], valid: Flags | None) -> None:
+        self.check_masked(
+            "a cache of earlier positions", fix="run whole texts, without a cache: forward(tokens)"
+        )
+        if valid is not None:
+            raise ModelError(
+                "padding and a cache: what follows would stand behind the padding",
+                fix="run padded texts whole, without a cache",
+            )
         layers, batch, heads, positions, head_dim = cache.keys.shape
         shape = self.shape
         fits = (layers, heads, head_dim) == (shape.n_layer, shape.n_head, shape.head_dim)
@@ -190,13 +220,19 @@ class Model:
                 fix="use empty_cache(batch), and one cache for one model",
             )
 
-    def _run(self, ids: npt.NDArray[np.int64], cache: Cache | None, watch: Watch) -> Array:
+    def _run(
+        self,
+        ids: npt.NDArray[np.int64],
+        cache: Cache | None,
+        watch: Watch,
+        valid: Flags | None = None,
+    ) -> Array:
         start = 0 if cache is None else cache.length
         wte, wpe = self._running["wte.weight"], self._running["wpe.weight"]
         x: Array = wte[ids] + wpe[start : start + ids.shape[1]]  # [batch, position, n_embd]
         watch("embedding", x)
         for layer in range(self.shape.n_layer):
-            x = x + self._attention(layer, x, cache, watch)
+            x = x + self._attention(layer, x, cache, watch, valid)
             watch(f"h.{layer}.after_attention", x)
             if self.shape.n_inner[layer]:
                 x = x + self._mlp(layer, x, watch)
@@ -209,7 +245,9 @@ class Model:
         watch("logits", logits)
         return logits
 
-    def _attention(self, layer: int, x: Array, cache: Cache | None, watch: Watch) -> Array:
+    def _attention(
+        self, layer: int, x: Array, cache: Cache | None, watch: Watch, valid: Flags | None
+    ) -> Array:
         name = f"h.{layer}.attn"
         x = self._norm(f"h.{layer}.ln_1", x, watch)
         qkv = self._linear(f"{name}.c_attn", x)  # [batch, position, 3 n_embd]
@@ -217,7 +255,8 @@ class Model:
         if cache is not None:
             k, v = cache.put(layer, k, v)
         scale = self.architecture.score_scale(self.shape.head_dim, layer)
-        scores, pattern, out = attend(q, k, v, scale=scale, causal=self.architecture.causal)
+        seen = None if valid is None else valid[:, None]  # [batch, 1, source], for every head
+        scores, pattern, out = attend(q, k, v, scale=scale, causal=self.architecture.causal, valid=seen)
         for part, value in (("query", q), ("key", k), ("value", v)):
             watch(f"{name}.{part}", value)  # [batch, head, position, head_dim]
         watch(f"{name}.scores", scores)
@@ -297,3 +336,25 @@ class Model:
         }
         rows = "".join(f"<tr><th>{name}</th><td>{fact}</td></tr>" for name, fact in facts.items())
         return f"<table>{rows}</table>"
+
+
+def _checked_valid(valid: npt.ArrayLike, ids: npt.NDArray[np.int64]) -> Flags:
+    """The flags of right-padded texts: [batch, position].
+
+    Raises:
+        ModelError: another shape or type, or a token behind padding.
+    """
+    flags = np.asarray(valid)
+    if flags.shape != ids.shape or flags.dtype != bool:
+        raise ModelError(
+            f"valid of shape {flags.shape} and type {flags.dtype} for tokens of shape {ids.shape}",
+            fix="give a boolean for each token, as valid_positions(lengths, positions) does",
+        )
+    behind = np.argwhere(flags[:, 1:] & ~flags[:, :-1])
+    if len(behind):
+        text, position = behind[0].tolist()
+        raise ModelError(
+            f"text {text} has padding at position {position} and a token after it",
+            fix="pad behind the text: positions are counted from the first token",
+        )
+    return flags

@@ -14,48 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.errors import ModelError
-from handcraft.model.attention import (
-    Array,
-    attend,
-    causal_mask,
-    merge_heads,
-    softmax,
-    split_heads,
-)
+from handcraft.model.attention import Array, Flags, attend, merge_heads, split_heads
 
-Flags: TypeAlias = npt.NDArray[np.bool_]
 HeadMatrices: TypeAlias = tuple[Array, Array, Array]
 """W_q, W_k and W_v of one head."""
-
-
-def masked_softmax(scores: Array, hidden: Flags) -> Array:
-    """Softmax over the sources that a destination may see; what is hidden gets exactly 0.
-
-    A row of which everything is hidden is a row of zeros: softmax has no answer there.
-
-    Args:
-        scores: [..., destination, source].
-        hidden: true where a source must not be seen; any shape that broadcasts to that of `scores`.
-
-    Returns:
-        The pattern, [..., destination, source].
-
-    Raises:
-        ModelError: the shapes do not fit.
-    """
-    try:
-        covered = np.broadcast_to(hidden, scores.shape)
-    except ValueError:
-        raise ModelError(
-            f"a mask of shape {np.shape(hidden)} over scores of shape {scores.shape}",
-            fix="give the mask as [destination, source], or with the axes of the scores before",
-        ) from None
-    seen = _floating(scores).copy()
-    seen[covered] = -np.inf
-    seen[covered.all(axis=-1)] = 0.0  # so that softmax has an answer, which is then thrown away
-    pattern = softmax(seen)
-    pattern[covered] = 0.0
-    return pattern
 
 
 def self_attend(
@@ -92,12 +54,8 @@ def self_attend(
             f"valid has the shape {np.shape(valid)}, and x has {x.shape}",
             fix=f"give a flag for each position: {x.shape[:-1]}",
         )
-    scores, _, _ = attend(queries, keys, values, scale=scale, causal=False)
-    hidden = ~np.asarray(valid, dtype=bool)[..., None, :]  # [.., 1, source]
-    if causal:
-        hidden = hidden | causal_mask(*scores.shape[-2:])  # [.., destination, source]
-    pattern = masked_softmax(scores, hidden)
-    return scores, pattern, pattern @ values  # [.., destination, source] @ [.., source, d_v]
+    flags = np.asarray(valid, dtype=bool)
+    return attend(queries, keys, values, scale=scale, causal=causal, valid=flags)
 
 
 def attend_stacked(x: Array, heads: Sequence[HeadMatrices], *, causal: bool = False) -> Array:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handcraft.model import attend, causal_mask, softmax
-from handcraft.model.self_attention import masked_softmax, self_attend
+from handcraft.model import attend, causal_mask, masked_softmax, softmax
+from handcraft.model.self_attention import self_attend
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "attention-by-numbers.md"

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from handcraft.errors import ModelError
-from handcraft.model import attend, causal_mask, softmax
+from handcraft.model import attend, causal_mask, masked_softmax, softmax
 from handcraft.model.self_attention import (
     attend_split,
     attend_stacked,
-    masked_softmax,
     position_ids,
     self_attend,
     valid_positions,
