@@ -43,11 +43,11 @@ def print_report(report: Report) -> None:
         print(f"and {report.longer:,} longer random contexts, up to the model's length")
     print(f"failures: {report.failed:,}")
     if isfinite(report.margin):
-        print(f"smallest logit margin: {report.margin:g}, after {report.margin_context!r}")
+        print(f"smallest logit margin: {report.margin:g}, {report.margin_place}")
     for failure in report.failures:
         expected = "a tie" if failure.expected is None else repr(failure.expected)
         print(
-            f"  after {failure.context!r}: means {expected}, answered {failure.answered!r} "
+            f"  {failure.place}: means {expected}, answered {failure.answered!r} "
             f"(margin {failure.margin:g})"
         )
     if report.failed > len(report.failures):

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from handcraft.architecture import architecture_named
+from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled
 from handcraft.errors import CheckpointError, HandcraftError, HandcraftWarning, VocabularyError
@@ -78,7 +78,8 @@ def save(
     Args:
         compiled: what `compile_program` gave.
         folder: must be missing, empty, or an earlier output, which is then replaced.
-        format: one of `FORMATS`; by default ``huggingface`` for gpt2, else ``safetensors``.
+        format: one of `FORMATS`; by default ``huggingface`` for gpt2 with its mask, else
+            ``safetensors``.
         like: the published GPT-2 whose shape to fill, such as ``gpt2-small``; the program must be
             compiled with its width and heads, as `compile_program(like=)` does.
         token_ids: ids for tokens in that shape; tokens left out get the lowest free ones.
@@ -91,9 +92,10 @@ def save(
             hold the model.
         PrecisionError: the weights, as they were cast, give a wrong answer.
     """
-    is_gpt2 = compiled.model.architecture.norm == "layer"
+    architecture = compiled.model.architecture
+    is_gpt2 = architecture.norm == "layer" and architecture.causal
     chosen = format or ("huggingface" if is_gpt2 else "safetensors")
-    check_format(chosen)
+    check_format(chosen, architecture)
     if token_ids is not None and like is None:
         raise CheckpointError(
             "ids are chosen for tokens, but no shape that has room for them",
@@ -131,7 +133,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     path = Path(folder)
     record = _read_record(path)
     try:
-        architecture = architecture_named(record["architecture"]["name"])
+        architecture = _read_architecture(record["architecture"])
         vocabulary = Vocabulary(record["vocabulary"], ids=map(int, record["token_ids"]))
         shape = _read_shape(record["shape"], vocabulary)
         source = _read_source(record["source"], vocabulary)
@@ -318,6 +320,14 @@ def _read_record(folder: Path) -> Record:
             fix=f"this handcraft reads version {VERSION}; compile the program again",
         )
     return dict(record)
+
+
+def _read_architecture(facts: Record) -> Architecture:
+    """The named architecture, without its mask where the record says so."""
+    architecture, causal = architecture_named(facts["name"]), facts.get("causal", True)
+    if type(causal) is not bool:
+        raise ValueError(f"causal {causal!r}")
+    return architecture if causal else architecture.without_mask()
 
 
 def _read_shape(sizes: Record, vocabulary: Vocabulary) -> Shape:

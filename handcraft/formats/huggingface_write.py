@@ -88,7 +88,7 @@ def check_is_gpt2(architecture: Architecture) -> None:
     if not architecture.causal:
         raise CheckpointError(
             "the model attends to later positions, and GPT2LMHeadModel masks them",
-            fix="write --format onnx or safetensors",
+            fix="write --format onnx, safetensors or npz",
         )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handcraft.architecture import Architecture
 from handcraft.compiler import Compiled
 from handcraft.errors import CheckpointError, PrecisionError
 from handcraft.formats.book_file import write_book
@@ -38,22 +39,29 @@ def check_answers(compiled: Compiled) -> Report:
     if not report.passed:
         failure = report.failures[0]
         raise PrecisionError(
-            f"in {compiled.model.dtype.name} the model answers {failure.answered!r} after "
-            f"{failure.context!r}, and {failure.expected!r} is right (margin {failure.margin:g})",
+            f"in {compiled.model.dtype.name} the model answers {failure.answered!r} {failure.place}, "
+            f"and {failure.expected!r} is right (margin {failure.margin:g})",
             where=compiled.source.place,
             fix="use a wider dtype, or `handcraft verify` to see all failures",
         )
     return report
 
 
-def check_format(name: str) -> None:
-    """Raise unless there is a format of that name.
+def check_format(name: str, architecture: Architecture) -> None:
+    """Raise unless there is a format of that name, and what reads it masks what the model masks.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is none, or it is for causal models only.
     """
     if name not in WRITERS:
         raise CheckpointError(f"there is no format {name!r}", fix=f"use one of: {', '.join(WRITERS)}")
+    if name in MASKING and not architecture.causal:
+        others = [other for other in WRITERS if other not in MASKING]
+        raise CheckpointError(
+            f"the model attends to later positions, and {MASKING[name]} always masks them",
+            where=f"the format {name}",
+            fix=f"write --format {', '.join(others[:-1])} or {others[-1]}",
+        )
 
 
 def _write_safetensors(compiled: Compiled, report: Report, folder: Path) -> None:
@@ -85,6 +93,9 @@ WRITERS: dict[str, Writer] = {
 """The writer of each format: it fills an empty folder."""
 
 FORMATS = tuple(WRITERS)
+
+MASKING = {"huggingface": "GPT2LMHeadModel", "book": "the book's GPTModel", "gguf": "llama.cpp"}
+"""What reads a format, where it can run no model without a causal mask."""
 
 READ_BACK = ("huggingface", "safetensors", "npz")
 """The formats that are read here, not only written."""

@@ -1,4 +1,8 @@
-"""All contexts of a model, each run once: a walk down the tree of prefixes with shared caches."""
+"""All contexts of a model, each run once: a walk down the tree of prefixes with shared caches.
+
+Both rest on the causal mask. Without it a token changes what stands before it, so that no two contexts
+share anything: each is a text of its own, and runs with others of its length.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.model import Model
-from handcraft.model.attention import Array
+from handcraft.model.attention import Array, Flags
 
 Ids = npt.NDArray[np.int64]
 
 CACHE_NUMBERS = 1 << 21
 """About how many numbers a cache holds at each depth of the walk."""
+
+TEXT_NUMBERS = 1 << 21
+"""About how many logits are made at once where every context runs alone."""
 
 SAMPLE_ROWS = 1 << 12
 """How many sampled contexts run at once."""
@@ -24,36 +31,56 @@ SAMPLE_ROWS = 1 << 12
 class Batch:
     """Some contexts, and what the model answers to each.
 
-    A context is a beginning of a text; many contexts may share one.
+    A context is a beginning of a text; many contexts may share one. It is answered at its last position
+    or, where every position sees all others, at each of them.
 
     Args:
         texts: places in the vocabulary, [text, position].
-        rows: for each context, its text: [context].
-        lengths: for each context, how many tokens of the text it has: [context].
-        logits: what follows each context, [context, n_vocab].
+        rows: for each answer, its text: [answer].
+        lengths: for each answer, how many tokens of the text its context has: [answer].
+        places: for each answer, the position at which it stands: [answer].
+        logits: the answers, [answer, n_vocab].
     """
 
     texts: Ids
     rows: Ids
     lengths: Ids
+    places: Ids
     logits: Array
 
     @classmethod
     def of_texts(cls, texts: Ids, logits: Array) -> Batch:
-        """The texts themselves as contexts."""
+        """The texts themselves as contexts, with what follows each: [text, n_vocab]."""
         count, length = texts.shape
-        return cls(texts, np.arange(count), np.full(count, length), logits)
+        return cls(texts, np.arange(count), np.full(count, length), np.full(count, length - 1), logits)
+
+    @classmethod
+    def of_positions(cls, texts: Ids, logits: Array) -> Batch:
+        """The texts themselves as contexts, with what stands at each position of them.
+
+        Args:
+            texts: [text, position].
+            logits: [text, position, n_vocab].
+        """
+        count, length = texts.shape
+        rows, places = np.divmod(np.arange(count * length), length)
+        return cls(texts, rows, np.full_like(rows, length), places, logits.reshape(len(rows), -1))
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def is_last(self) -> Flags:
+        """Whether an answer stands at the last position of its context: [answer]."""
+        return np.equal(self.places, self.lengths - 1)
+
     def context(self, i: int) -> list[int]:
-        """One context."""
+        """The context of one answer."""
         return [int(token) for token in self.texts[self.rows[i], : self.lengths[i]]]
 
     def ends(self, length: int) -> Ids:
-        """The last `length` tokens of every context, -1 where it has fewer: [context, length]."""
-        places = self.lengths[:, None] + np.arange(-length, 0)  # [context, length]
+        """The last `length` tokens of every context, -1 where it has fewer: [answer, length]."""
+        places = self.lengths[:, None] + np.arange(-length, 0)  # [answer, length]
         tokens = self.texts[self.rows[:, None], np.maximum(places, 0)]
         return np.where(places < 0, -1, tokens)
 
@@ -63,8 +90,47 @@ def count_contexts(size: int, longest: int) -> int:
     return sum(size**length for length in range(1, longest + 1))
 
 
-def every_context(model: Model, longest: int) -> Iterator[Batch]:
+def every_text(size: int, length: int) -> Ids:
+    """Every text of `length` tokens out of `size`, in order: [text, position]."""
+    return _texts(np.arange(size**length), size, length)
+
+
+def _texts(numbers: Ids, size: int, length: int) -> Ids:
+    """The texts with these numbers, whose digits are their tokens: [text, position]."""
+    digits = [numbers // size**place % size for place in reversed(range(length))]
+    return np.stack(digits, axis=1)
+
+
+def every_context(model: Model, longest: int, *, at_every_position: bool = False) -> Iterator[Batch]:
     """Every context of 1 to `longest` tokens, in batches.
+
+    Args:
+        model: the model.
+        longest: the length of the longest contexts.
+        at_every_position: give what stands at each position of a context, run alone, and not only what
+            follows it.
+    """
+    if model.architecture.causal and not at_every_position:
+        yield from _walk(model, longest)
+        return
+    size = len(model.vocabulary)
+    for length in range(1, longest + 1):
+        rows = max(1, TEXT_NUMBERS // (length * model.shape.n_vocab))
+        for start in range(0, size**length, rows):
+            numbers = np.arange(start, min(start + rows, size**length))
+            yield _run(model, _texts(numbers, size, length), at_every_position)
+
+
+def _run(model: Model, texts: Ids, at_every_position: bool) -> Batch:
+    """The texts as contexts, each run whole."""
+    logits = model.answer(texts)  # [text, position, n_vocab]
+    if at_every_position:
+        return Batch.of_positions(texts, logits)
+    return Batch.of_texts(texts, logits[:, -1])
+
+
+def _walk(model: Model, longest: int) -> Iterator[Batch]:
+    """Every context, down the tree of prefixes.
 
     A context is its prefix and one token more, so each costs one position: the keys and values of
     the prefix are those it left behind.
@@ -88,26 +154,41 @@ def every_context(model: Model, longest: int) -> Iterator[Batch]:
             waiting.append((contexts, longer))
 
 
-def random_contexts(model: Model, count: int, seed: int, longest: int) -> Iterator[Batch]:
-    """`count` contexts drawn at random: first a length, all equally likely, then each token."""
+def random_contexts(
+    model: Model, count: int, seed: int, longest: int, *, at_every_position: bool = False
+) -> Iterator[Batch]:
+    """`count` contexts drawn at random: first a length, all equally likely, then each token.
+
+    Args:
+        model: the model.
+        count: how many.
+        seed: of what is drawn.
+        longest: the length of the longest contexts.
+        at_every_position: as for `every_context`.
+    """
     random = np.random.default_rng(seed)
     lengths = random.integers(1, longest + 1, size=count)
     for length, number in zip(*np.unique(lengths, return_counts=True), strict=True):
         for start in range(0, int(number), SAMPLE_ROWS):
             rows = min(SAMPLE_ROWS, int(number) - start)
             contexts = random.integers(0, len(model.vocabulary), size=(rows, int(length)))
-            yield Batch.of_texts(contexts, model.answer(contexts)[:, -1])
+            yield _run(model, contexts, at_every_position)
 
 
 def longer_contexts(model: Model, texts: int, seed: int, shortest: int) -> Iterator[Batch]:
     """All contexts of at least `shortest` tokens that begin one of some long random texts.
 
-    A text fills every position of the model; all its beginnings are answered in one run.
+    A text fills every position of the model; with a causal mask all its beginnings are answered in one
+    run.
     """
     random = np.random.default_rng(seed)
     positions = model.shape.n_positions
     for _ in range(texts):
         text = random.integers(0, len(model.vocabulary), size=(1, positions))
         lengths = np.arange(shortest, positions + 1)
-        logits = model.answer(text)[0, lengths - 1]
-        yield Batch(text, np.zeros_like(lengths), lengths, logits)
+        if model.architecture.causal:
+            logits = model.answer(text)[0, lengths - 1]
+            yield Batch(text, np.zeros_like(lengths), lengths, lengths - 1, logits)
+        else:
+            for length in lengths.tolist():
+                yield _run(model, text[:, :length], at_every_position=False)

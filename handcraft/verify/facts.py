@@ -15,7 +15,7 @@ import numpy as np
 from handcraft.compiler import Compiled
 from handcraft.errors import HandcraftError, PrecisionError, raise_all
 from handcraft.model.attention import Array
-from handcraft.verify.contexts import Ids, count_contexts
+from handcraft.verify.contexts import Ids, count_contexts, every_text
 from handcraft.weights.emit import UNDERFLOW
 
 LARGEST_FLOAT16 = 65504.0
@@ -61,7 +61,8 @@ def measure_facts(compiled: Compiled, seed: int = 0) -> Facts:
     """Run the finished tensors and keep what is worst of every fact.
 
     All texts of the program's context length are run where there are few, else some random ones, and
-    one random text that fills every position.
+    one random text that fills every position. Without a causal mask the beginning of a text is another
+    text, so that every shorter length is run as well.
 
     Args:
         compiled: a model.
@@ -150,13 +151,12 @@ def _texts(compiled: Compiled, seed: int) -> list[Ids]:
     model, longest = compiled.model, compiled.source.context
     size = len(model.vocabulary)
     random = np.random.default_rng(seed)
+    lengths = [longest] if model.architecture.causal else range(1, longest + 1)
     if count_contexts(size, longest) <= EVERY_UP_TO:
-        numbers = np.arange(size**longest)
-        digits = [numbers // size**place % size for place in reversed(range(longest))]
-        texts = [np.stack(digits, axis=1)]
+        texts = [every_text(size, length) for length in lengths]
     else:
-        rows = max(1, min(SAMPLE, (1 << 22) // longest**2))
-        texts = [random.integers(0, size, size=(rows, longest))]
+        rows = max(1, min(SAMPLE, (1 << 22) // longest**2) // len(lengths))
+        texts = [random.integers(0, size, size=(rows, length)) for length in lengths]
     if model.shape.n_positions > longest:
         texts.append(random.integers(0, size, size=(1, model.shape.n_positions)))
     return texts
@@ -208,7 +208,9 @@ class _Meter:
         """The lead of the best visible score over the best that does not tie with it."""
         place = name.removesuffix(".scores")
         number = int(name.split(".")[1])
-        visible = np.tril(np.ones(value.shape[-2:], dtype=bool))
+        visible = np.ones(value.shape[-2:], dtype=bool)
+        if self.compiled.model.architecture.causal:
+            visible = np.tril(visible)
         for i in range(len(self.compiled.plan.layers[number].heads)):
             behind = np.where(visible, value[:, i], -np.inf)
             best = behind.max(axis=-1, keepdims=True)

@@ -40,19 +40,26 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Failure:
-    """A context whose answer is not what the program means.
+    """An answer that is not what the program means.
 
     Args:
         context: as text.
         expected: the token that the program means; None where its circuits tie.
         answered: the token with the highest logit.
         margin: the logit of the right token less the best wrong one.
+        position: where in the context the answer stands, from 0; None at its end.
     """
 
     context: str
     expected: str | None
     answered: str
     margin: float
+    position: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the answer stands, in words."""
+        return _in_words(self.context, self.position)
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ class Report:
         failures: the first of them.
         margin: the smallest logit margin of the right token; infinite with a single token.
         margin_context: where it occurs.
+        margin_position: at which position of it, from 0; None at its end.
     """
 
     contexts: int
@@ -81,11 +89,17 @@ class Report:
     failures: tuple[Failure, ...]
     margin: float
     margin_context: str
+    margin_position: int | None = None
 
     @property
     def passed(self) -> bool:
         """Whether every context that was tried is right."""
         return self.failed == 0
+
+    @property
+    def margin_place(self) -> str:
+        """Where the smallest margin occurs, in words."""
+        return _in_words(self.margin_context, self.margin_position)
 
     @property
     def is_exhaustive(self) -> bool:
@@ -106,6 +120,7 @@ class Report:
             "failures": [
                 {
                     "context": failure.context,
+                    "position": failure.position,
                     "expected": failure.expected,
                     "answered": failure.answered,
                     "margin": failure.margin if isfinite(failure.margin) else None,
@@ -114,7 +129,12 @@ class Report:
             ],
             "smallest_margin": self.margin if isfinite(self.margin) else None,
             "smallest_margin_context": self.margin_context,
+            "smallest_margin_position": self.margin_position,
         }
+
+
+def _in_words(context: str, position: int | None) -> str:
+    return f"after {context!r}" if position is None else f"at position {position} of {context!r}"
 
 
 def about(number: int) -> str:
@@ -141,7 +161,8 @@ def verify(
     Every context up to the program's length is tried where there are at most `every_up_to`, else
     `sample` random ones. Where the model has more positions, all beginnings of `LONG_TEXTS` random
     texts that fill it are tried besides. An answer is right when the right token's logit is higher
-    than every other.
+    than every other. Rules and causal circuits say what follows a context; circuits without a causal
+    mask say something at every position of it, and all of that is tried.
 
     Args:
         model: the model.
@@ -156,8 +177,11 @@ def verify(
     total = count_contexts(size, longest)
     everything = total <= every_up_to
     planned = total if everything else sample
+    everywhere = isinstance(source, Circuits) and not getattr(source, "causal", True)
     batches = (
-        every_context(model, longest) if everything else random_contexts(model, sample, seed, longest)
+        every_context(model, longest, at_every_position=everywhere)
+        if everything
+        else random_contexts(model, sample, seed, longest, at_every_position=everywhere)
     )
     meaning = _oracle(source) if isinstance(source, Program) else _ideal(source)
     tally = _Tally(model)
@@ -178,11 +202,12 @@ def verify(
         failures=tuple(tally.failures),
         margin=tally.margin,
         margin_context=tally.margin_context,
+        margin_position=tally.margin_position,
     )
 
 
 Meaning = Callable[[Batch], Ids]
-"""From contexts to the token that each means, [context]; -1 for a tie."""
+"""From answers to the token that each should be, [answer]; -1 for a tie."""
 
 
 def _oracle(program: Program) -> Meaning:
@@ -209,7 +234,7 @@ def _oracle(program: Program) -> Meaning:
 
 
 def _ideal(circuits: Circuits) -> Meaning:
-    return lambda batch: ideal_next(circuits, batch.texts)[batch.rows, batch.lengths - 1]
+    return lambda batch: ideal_next(circuits, batch.texts)[batch.rows, batch.places]
 
 
 class _Tally:
@@ -222,15 +247,17 @@ class _Tally:
         self.failures: list[Failure] = []
         self.margin = inf
         self.margin_context = ""
+        self.margin_position: int | None = None
 
     def add(self, batch: Batch, expected: Ids) -> None:
         """Judge one batch."""
         margins = logit_margins(batch.logits, expected)
-        self.tried += len(expected)
+        self.tried += int(batch.is_last.sum())
         lowest = int(margins.argmin())
         if margins[lowest] < self.margin or not self.margin_context:
             self.margin = float(margins[lowest])
             self.margin_context = self._text(batch, lowest)
+            self.margin_position = _position(batch, lowest)
         wrong = np.flatnonzero(~(margins > 0))
         self.failed += len(wrong)
         for row in wrong[: SHOWN - len(self.failures)].tolist():
@@ -250,7 +277,13 @@ class _Tally:
             None if expected < 0 else self._token(expected),
             self._token(int(batch.logits[row].argmax())),
             float(margin),
+            _position(batch, row),
         )
+
+
+def _position(batch: Batch, row: int) -> int | None:
+    """Where in its context an answer stands; None at the end."""
+    return None if batch.is_last[row] else int(batch.places[row])
 
 
 def logit_margins(logits: Array, expected: Ids) -> Array:

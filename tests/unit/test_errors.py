@@ -1369,6 +1369,23 @@ DAMAGED = [
         "  fix:   name the program that it was compiled from",
         prepare=lambda folder: None,
     ),
+    Case(
+        "a text to continue for a model without mask",
+        "run out a",
+        "ModelError: to continue a text rests on the causal mask, and this model attends to later "
+        "positions\n"
+        "  where: the architecture block without mask\n"
+        "  fix:   read the answer at every position: model.forward(tokens)",
+        prepare=replaced('"causal": true', '"causal": false'),
+    ),
+    Case(
+        "a mask that is neither there nor not",
+        "verify out",
+        "CheckpointError: handcraft.json has another form: ValueError causal 1\n"
+        "  where: out/handcraft.json\n"
+        "  fix:   compile the program again",
+        prepare=replaced('"causal": true, "score_scale"', '"causal": 1, "score_scale"'),
+    ),
 ]
 
 CASES = [*read_table(TABLE), *ODD_FILES, *DAMAGED]

@@ -131,7 +131,8 @@ def test_longer_contexts_are_all_beginnings_of_some_long_texts(random_model):
 
 def test_the_ends_of_contexts_are_marked_where_there_is_no_token():
     texts = np.array([[4, 5, 6], [7, 8, 9]])
-    batch = Batch(texts, np.array([0, 1, 1]), np.array([1, 3, 2]), np.zeros((3, 1)))
+    lengths = np.array([1, 3, 2])
+    batch = Batch(texts, np.array([0, 1, 1]), lengths, lengths - 1, np.zeros((3, 1)))
     assert contexts_of(batch) == [(4,), (7, 8, 9), (7, 8)]
     assert batch.ends(2).tolist() == [[-1, 4], [8, 9], [7, 8]]
     assert batch.ends(4).tolist() == [[-1, -1, -1, 4], [-1, 7, 8, 9], [-1, -1, 7, 8]]
