@@ -1,13 +1,14 @@
-"""Rule programs, and the oracle: what a program means, in plain Python with no arrays."""
+"""Programs, and the oracle: what a program means, in plain Python with no arrays."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from html import escape as escape_html
-from typing import Any
+from typing import Any, overload
 
 from handcraft.errors import (
     HandcraftError,
@@ -17,9 +18,11 @@ from handcraft.errors import (
     raise_all,
 )
 from handcraft.language.coverage import Coverage, cover
-from handcraft.language.parse_pattern import PatternSyntaxError, parse_pattern
-from handcraft.language.pattern import Pattern
+from handcraft.language.decision import Decision, Distribution, decided
+from handcraft.language.hidden_rules import hiding_rules, never_fires
+from handcraft.language.read_rules import read_clauses, read_decisions, rule_problems
 from handcraft.language.rule import Clause, Rule
+from handcraft.language.sequences import Prompts
 from handcraft.origin import Place, caller_place
 from handcraft.vocabulary import Vocabulary, shorten
 
@@ -30,12 +33,17 @@ class UncoveredError(ProgramError):
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class Program:
-    """A vocabulary, a context length and rules; the first rule that matches wins.
+    """Rules over a vocabulary; the first rule that matches wins.
+
+    A program is made from a vocabulary and a context length, or, where its rules read expressions, from
+    the `Prompts` that those speak about. Rules that predict distributions may stand in either.
 
     Args:
         vocabulary: a `Vocabulary`, or what makes one.
         context: how many tokens the model sees; of a longer text, the last so many.
         rules: the rules, in the order in which they are tried.
+        prompts: in place of a vocabulary and a context, what the expressions are made from. None where
+            every rule predicts one token after a pattern.
 
     Raises:
         HandcraftError: everything that is wrong with the program, all at once.
@@ -43,18 +51,23 @@ class Program:
     Warns:
         HandcraftWarning: for every rule that can never fire, naming what hides it.
 
-    >>> from handcraft import predict
+    >>> from handcraft import Prompts, predict
     >>> aab = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
     >>> aab.meaning("aabaa")
     'b'
+    >>> prompts = Prompts("ab", context=5)
+    >>> last = predict(prompts.token).when(prompts.position >= 2)
+    >>> Program(prompts=prompts, rules=[last, predict("b").otherwise()]).trace("aaa")
+    ('b', 'b', 'a')
     """
 
     vocabulary: Vocabulary
     context: int
     rules: tuple[Rule, ...]
-    clauses: tuple[Clause, ...]
+    prompts: Prompts | None
     place: Place | None
 
+    @overload
     def __init__(
         self,
         vocabulary: Vocabulary | str | Iterable[str],
@@ -62,29 +75,44 @@ class Program:
         rules: Sequence[Rule],
         *,
         place: Place | None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self, *, prompts: Prompts, rules: Sequence[Rule], place: Place | None = None
+    ) -> None: ...
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary | str | Iterable[str] | None = None,
+        context: int | None = None,
+        rules: Sequence[Rule] = (),
+        *,
+        prompts: Prompts | None = None,
+        place: Place | None = None,
     ) -> None:
         place = place or caller_place(1)
-        problems: list[HandcraftError] = []
-        known = Vocabulary("?")
-        try:
-            known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
-        except HandcraftError as problem:
-            problem.where = problem.where or str(place)
-            problems.append(problem)
-        problems += _context_problems(context, place)
-        problems += _rule_problems(rules, place)
+        known, longest, problems = _read_setting(vocabulary, context, prompts, place)
+        problems += rule_problems(rules, place)
         raise_all(problems)
+        if prompts is None and _has_only_distributions(rules):
+            prompts = Prompts(known, longest, place=place)
         object.__setattr__(self, "vocabulary", known)
-        object.__setattr__(self, "context", int(context))
+        object.__setattr__(self, "context", longest)
         object.__setattr__(self, "rules", tuple(rules))
-        object.__setattr__(self, "clauses", _read_rules(rules, known, context))
+        object.__setattr__(self, "prompts", prompts)
         object.__setattr__(self, "place", place)
-        self._check_coverage()
+        if prompts is None:
+            self._check_coverage()
+        else:
+            self._check_decisions()
 
     def __repr__(self) -> str:
         tokens = self.vocabulary.tokens
         vocabulary = "".join(tokens) if self.vocabulary.is_characters else " ".join(tokens)
         rules = ", ".join(repr(rule) for rule in self.rules)
+        if self.prompts is not None:
+            return f"Program(prompts=Prompts({vocabulary!r}, {self.context}), rules=[{rules}])"
         return f"Program({vocabulary!r}, {self.context}, [{rules}])"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
@@ -92,21 +120,57 @@ class Program:
         printer.text(repr(self))
 
     def meaning(self, context: str | Sequence[str]) -> str:
-        """The token that the first matching rule predicts.
+        """The token that the first matching rule predicts; of a distribution the most likely.
 
         Args:
             context: text or tokens; of more than `self.context` tokens only the last ones count.
 
         Raises:
             VocabularyError: a token is unknown, or there is none.
+            AssumptionError: the context breaks an assumption of the program.
         """
-        ids = self.vocabulary.ids(context)
-        if not ids:
-            raise VocabularyError("the prompt is empty", fix="give at least one token to predict from")
-        return self.vocabulary.tokens[self.next_token(ids[-self.context :])]
+        return self.vocabulary.token(self.next_token(self._seen(context)))
+
+    def distribution(self, context: str | Sequence[str]) -> dict[str, Fraction]:
+        """How probable each token is that the first matching rule allows: 1 for the only one.
+
+        Args:
+            context: as for `meaning`.
+
+        >>> from handcraft import predict
+        >>> program = Program("ab", 5, [predict({"a": 0.25, "b": 0.75}).otherwise()])
+        >>> program.distribution("a")
+        {'a': Fraction(1, 4), 'b': Fraction(3, 4)}
+        """
+        ids = self._seen(context)
+        if self.prompts is None:
+            return {self.vocabulary.token(self.next_token(ids)): Fraction(1)}
+        return dict(self._decided(ids)[-1])
+
+    def trace(self, text: str | Sequence[str]) -> tuple[str, ...]:
+        """The token that is predicted at every position of a text of at most `self.context` tokens.
+
+        Where the prompts are causal that is the meaning of every prefix; it costs no more than that of
+        the whole text.
+
+        Raises:
+            ProgramError: the text is empty or too long.
+        """
+        ids = self.vocabulary.ids(text)
+        if not 0 < len(ids) <= self.context:
+            raise ProgramError(
+                f"a text of {len(ids)} tokens for a context of {self.context}",
+                fix=f"give 1 to {self.context} tokens",
+            )
+        if self.prompts is None:
+            each = (self.next_token(ids[:n]) for n in range(1, len(ids) + 1))
+            return tuple(self.vocabulary.token(i) for i in each)
+        return tuple(_most_likely(shares) for shares in self._decided(ids))
 
     def next_token(self, ids: Sequence[int]) -> int:
         """The id of the token that the first matching rule predicts after exactly the tokens `ids`."""
+        if self.prompts is not None:
+            return self.vocabulary.id(_most_likely(self._decided(ids)[-1]))
         for clause in self._tried_after[ids[-1]]:
             if clause.pattern.matches(ids):
                 return clause.token
@@ -117,15 +181,53 @@ class Program:
 
         Raises:
             UncoveredError: they leave some longer context uncovered.
+            ProgramError: they read expressions, whose values depend on the context length.
         """
+        if self.prompts is not None:
+            raise ProgramError(
+                f"the expressions of the program are made for {self.context} tokens, not for {context}",
+                where=self.place,
+                fix=f"declare Prompts(..., context={context})",
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", HandcraftWarning)  # told once, when this was made
             return Program(self.vocabulary, context, self.rules, place=self.place)
 
     @property
     def reach(self) -> int:
-        """How many tokens the longest pattern reads."""
+        """How many tokens the longest pattern reads; expressions read the whole context."""
+        if self.prompts is not None:
+            return self.context
         return max((len(clause.pattern) for clause in self.clauses), default=0)
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The rules as expressions, in the order in which they are tried; the last one fires always.
+
+        Rules that never fire are left out: their flag never holds, or a rule before them fires always.
+        """
+        last = next((i for i, d in enumerate(self._each_rule) if d.is_always), len(self.rules))
+        return tuple(d for d in self._each_rule[: last + 1] if not d.is_never)
+
+    @cached_property
+    def _each_rule(self) -> tuple[Decision, ...]:
+        prompts = self.prompts or Prompts(self.vocabulary, self.context, place=self.place)
+        return read_decisions(self.rules, prompts)
+
+    @cached_property
+    def clauses(self) -> tuple[Clause, ...]:
+        """The rules with their patterns read, where each predicts one token after a pattern.
+
+        Raises:
+            ProgramError: the program is one over prompts.
+        """
+        if self.prompts is not None:
+            raise ProgramError(
+                "the rules of a program over prompts are more than patterns",
+                where=self.place,
+                fix="read its decisions",
+            )
+        return read_clauses(self.rules, self.vocabulary, self.context)
 
     @cached_property
     def coverage(self) -> Coverage:
@@ -157,6 +259,19 @@ class Program:
                 after[token].append(clause)
         return tuple(tuple(clauses) for clauses in after)
 
+    def _seen(self, context: str | Sequence[str]) -> tuple[int, ...]:
+        """The ids of the tokens of a prompt that count."""
+        ids = self.vocabulary.ids(context)
+        if not ids:
+            raise VocabularyError("the prompt is empty", fix="give at least one token to predict from")
+        return ids[-self.context :]
+
+    def _decided(self, ids: Sequence[int]) -> list[Distribution]:
+        assert self.prompts is not None
+        tokens = [self.vocabulary.token(i) for i in ids]
+        found = decided(self.decisions, tokens, causal=self.prompts.causal)
+        return [shares for _, shares in found]
+
     def _check_coverage(self) -> None:
         covered = self.coverage
         if covered.uncovered is not None:
@@ -176,26 +291,22 @@ class Program:
         if covered.is_complete:
             for i, clause in enumerate(self.clauses):
                 if i not in covered.fired:
-                    hiding = self._hiding(i)
-                    warnings.warn(
-                        HandcraftWarning(f"{clause.rule.origin} can never fire: {hiding} first"),
-                        stacklevel=3,
-                    )
+                    hiding = hiding_rules(i, self.clauses, self._tried_after, covered)
+                    warnings.warn(HandcraftWarning(never_fires(clause.rule, hiding)), stacklevel=3)
 
-    def _hiding(self, hidden: int) -> str:
-        """The earlier rules that win wherever rule number `hidden` matches, and that they come."""
-        pattern = self.clauses[hidden].pattern
-        example = tuple(min(allowed) for allowed in pattern.classes)
-        tried = self._tried_after[example[-1]] if example else self.clauses
-        winner = next((c for c in tried if c.pattern.matches(example)), self.clauses[hidden])
-        if winner is not self.clauses[hidden] and _includes(winner.pattern, pattern):
-            hiding = [winner]
-        else:
-            earlier = (c for i, c in enumerate(self.clauses[:hidden]) if i in self.coverage.fired)
-            hiding = [c for c in earlier if _overlap(c.pattern, pattern)]
-        names = [str(clause.rule.origin) for clause in hiding[:3]]
-        names += [f"{len(hiding) - 3} more"] if len(hiding) > 3 else []
-        return f"{' and '.join(names)} {'comes' if len(hiding) == 1 else 'come'}"
+    def _check_decisions(self) -> None:
+        last = next((i for i, d in enumerate(self._each_rule) if d.is_always), None)
+        if last is None:
+            raise UncoveredError(
+                f"no rule is sure to fire: the last one, `{self.rules[-1]}`, has a condition",
+                where=self.place,
+                fix="end the rules with one that always fires, as in "
+                f'predict("{self.vocabulary.tokens[0]}").otherwise()',
+            )
+        for i, decision in enumerate(self._each_rule):
+            if decision.is_never or i > last:
+                hiding = [self.rules[last]] if i > last else []
+                warnings.warn(HandcraftWarning(never_fires(decision.rule, hiding)), stacklevel=3)
 
     def _repr_html_(self) -> str:
         """The rules as a table, for notebooks."""
@@ -207,101 +318,57 @@ class Program:
         return f"<table><caption>{head}, context {self.context}</caption>{rows}</table>"
 
 
-def _includes(wide: Pattern, narrow: Pattern) -> bool:
-    """Whether every context that ends in `narrow` ends in `wide` (sufficient, not necessary)."""
-    if len(wide) > len(narrow) or (wide.anchored and not narrow.anchored):
+def _most_likely(shares: Distribution) -> str:
+    """The most likely token; of several the first in the order of the vocabulary, which is theirs."""
+    return max(shares, key=lambda token: shares[token])
+
+
+def _has_only_distributions(rules: Sequence[Rule]) -> bool:
+    """Whether rules predict distributions, and read no expressions that would bring prompts along."""
+    if any(rule.has_expressions for rule in rules):
         return False
-    if wide.anchored and len(wide) != len(narrow):
-        return False
-    return all(narrow.backwards(k) <= wide.backwards(k) for k in range(len(wide)))
+    return any(isinstance(rule.answer, Mapping) for rule in rules)
 
 
-def _overlap(one: Pattern, other: Pattern) -> bool:
-    """Whether some context ends in both patterns."""
-    short, long = sorted((one, other), key=len)
-    if short.anchored and len(short) != len(long):
-        return False
-    return all(short.backwards(k) & long.backwards(k) for k in range(len(short)))
-
-
-def _context_problems(context: object, place: Place | None) -> list[HandcraftError]:
+def _read_setting(
+    vocabulary: object, context: object, prompts: object, place: Place
+) -> tuple[Vocabulary, int, list[HandcraftError]]:
+    """The vocabulary and the context length of a program, and what is wrong with them."""
+    misplaced = isinstance(vocabulary, Prompts)
+    if prompts is not None or misplaced:
+        if isinstance(prompts, Prompts) and vocabulary is None and context is None:
+            return prompts.vocabulary, prompts.context, []
+        what = "a vocabulary or a context beside its prompts"
+        what = f"{prompts!r} for prompts" if not isinstance(prompts, Prompts) else what
+        problem = ProgramError(
+            f"the program has {'prompts in the place of a vocabulary' if misplaced else what}",
+            where=place,
+            fix="write Program(prompts=..., rules=[...])",
+        )
+        return Vocabulary("?"), 1, [problem]
+    problems: list[HandcraftError] = []
+    known = Vocabulary("?")
+    if vocabulary is None:
+        problems.append(
+            ProgramError(
+                "the program has no vocabulary",
+                where=place,
+                fix='write Program("ab", 5, [...]), or Program(prompts=..., rules=[...])',
+            )
+        )
+    else:
+        try:
+            known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)  # type: ignore[arg-type]
+        except HandcraftError as problem:
+            problem.where = problem.where or str(place)
+            problems.append(problem)
     if isinstance(context, int) and not isinstance(context, bool) and context >= 1:
-        return []
-    return [
+        return known, context, problems
+    problems.append(
         ProgramError(
             f"the context is {context!r}",
             where=place,
             fix="use a whole number of tokens, 1 or more",
         )
-    ]
-
-
-def _rule_problems(rules: Sequence[object], place: Place | None) -> list[HandcraftError]:
-    problems: list[HandcraftError] = []
-    if isinstance(rules, str) or not isinstance(rules, Sequence):
-        problems.append(
-            ProgramError(
-                f"the rules are {rules!r}",
-                where=place,
-                fix='give a list such as [predict("b").after("aa"), predict("a").otherwise()]',
-            )
-        )
-        rules = ()
-    elif not rules:
-        problems.append(
-            ProgramError(
-                "the program has no rules", where=place, fix='add one: predict("a").otherwise()'
-            )
-        )
-    for number, rule in enumerate(rules, 1):
-        if not isinstance(rule, Rule):
-            problems.append(
-                ProgramError(
-                    f"rule {number} is {rule!r}, of type {type(rule).__name__}",
-                    where=place,
-                    fix='write predict("b").after("aa") or predict("a").otherwise()',
-                )
-            )
-        elif not isinstance(rule.token, str) or not isinstance(rule.pattern, str | None):
-            wrong = rule.token if not isinstance(rule.token, str) else rule.pattern
-            problems.append(
-                ProgramError(
-                    f"rule {number} holds {wrong!r}, of type {type(wrong).__name__}",
-                    where=rule.place,
-                    fix="tokens and patterns are strings",
-                )
-            )
-    return problems
-
-
-def _read_rules(rules: Sequence[Rule], vocabulary: Vocabulary, context: int) -> tuple[Clause, ...]:
-    problems: list[HandcraftError] = []
-    clauses: list[Clause] = []
-    for rule in rules:
-        try:
-            clauses.append(_read_rule(rule, vocabulary, context))
-        except HandcraftError as problem:
-            problem.where = problem.where or (rule.place and f"{rule.place}, {rule}") or str(rule)
-            problems.append(problem)
-    raise_all(problems)
-    return tuple(clauses)
-
-
-def _read_rule(rule: Rule, vocabulary: Vocabulary, context: int) -> Clause:
-    if rule.token not in vocabulary:
-        raise VocabularyError(
-            f"the rule predicts {rule.token!r}, which is not in the vocabulary",
-            fix=f"use one of its {len(vocabulary)} tokens: {shorten(vocabulary.tokens)}",
-        )
-    if rule.pattern is None:
-        return Clause(vocabulary.id(rule.token), Pattern(), rule)
-    try:
-        pattern = parse_pattern(rule.pattern, vocabulary)
-    except PatternSyntaxError as error:
-        raise error.of(rule) from None
-    if len(pattern) > context:
-        raise ProgramError(
-            f"the pattern {rule.pattern!r} reads {len(pattern)} tokens, but the context has {context}",
-            fix=f"context={len(pattern)}, or a shorter pattern",
-        )
-    return Clause(vocabulary.id(rule.token), pattern, rule)
+    )
+    return known, 1, problems

@@ -1,74 +1,176 @@
-"""Rules, as a person writes them: `predict("b").after("aa")`."""
+"""Rules, as a person writes them: `predict("b").after("aa").when(position >= 3)`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any, TypeAlias
 
+from handcraft.errors import ProgramError
+from handcraft.language.distribution import exact, show_distribution
 from handcraft.language.pattern import Pattern
+from handcraft.language.sequences import Expression
 from handcraft.origin import Origin, Place, caller_place
 
+Answer: TypeAlias = str | Expression | Mapping[str, Fraction]
+"""What a rule predicts: a token, a category, or how probable each of some tokens is."""
 
-@dataclass(frozen=True, repr=False)
+
+@dataclass(frozen=True, repr=False, eq=False)
 class Rule:
     """One rule as written; what it means is settled by the program that holds it.
 
+    Two rules are equal where they say the same; an expression says the same as itself only.
+
     Args:
-        token: the token to predict.
-        pattern: the text of the pattern that the context must end in; None for ``otherwise``.
+        answer: what to predict.
+        pattern: the text of the pattern that the context must end in; None for any context.
         place: where the rule was written.
         pattern_place: where the first character of the pattern stands, when the rule is text.
+        flag: what must hold besides the pattern; None for nothing.
     """
 
-    token: str
-    pattern: str | None
-    place: Place | None = field(default=None, compare=False)
-    pattern_place: Place | None = field(default=None, compare=False, repr=False)
+    answer: Answer
+    pattern: str | None = None
+    place: Place | None = None
+    pattern_place: Place | None = None
+    flag: Expression | None = field(default=None, kw_only=True)
 
     def __repr__(self) -> str:
-        ending = "otherwise()" if self.pattern is None else f"after({self.pattern!r})"
-        return f"predict({self.token!r}).{ending}"
+        return f"predict({_show(self.answer, repr)}){self._ending('.after({!r})', '.when({!s})')}"
 
     def __str__(self) -> str:
-        ending = "otherwise" if self.pattern is None else f"after {self.pattern}"
-        return f"predict {self.token} {ending}"
+        return f"predict {_show(self.answer, str)}{self._ending(' after {}', ' when {}')}"
+
+    def __eq__(self, other: object) -> bool:
+        return self._identity == other._identity if isinstance(other, Rule) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    @property
+    def token(self) -> str:
+        """The token that it predicts, where that is the same wherever it fires.
+
+        Raises:
+            ProgramError: it is not.
+        """
+        if isinstance(self.answer, str):
+            return self.answer
+        raise ProgramError(
+            f"`{self}` does not predict one token", where=self.place, fix="read its answer"
+        )
 
     @property
     def origin(self) -> Origin:
         """The origin of everything that serves this rule."""
         return Origin(str(self), self.place)
 
-
-@dataclass(frozen=True)
-class Prediction:
-    """The first half of a rule: the token. `after` or `otherwise` makes it whole."""
-
-    token: str
+    @property
+    def has_expressions(self) -> bool:
+        """Whether a sequence expression says what it predicts, or when."""
+        return self.flag is not None or isinstance(self.answer, Expression)
 
     def after(self, pattern: str) -> Rule:
-        """Predict the token where the context ends in `pattern`.
+        """The same rule, where the context ends in `pattern` as well."""
+        self._check_free(self.pattern, "after", "write one pattern for both")
+        return replace(self, pattern=pattern)
+
+    def when(self, flag: Expression) -> Rule:
+        """The same rule, where `flag` holds as well."""
+        self._check_free(self.flag, "when", "join the two flags with &")
+        return replace(self, flag=flag)
+
+    def _check_free(self, taken: object, method: str, fix: str) -> None:
+        if self.pattern is None and self.flag is None:
+            raise ProgramError(
+                f"`.{method}()` comes behind otherwise(), which fires everywhere",
+                where=f"{caller_place(2)}, {self}",
+                fix="leave otherwise() out",
+            )
+        if taken is not None:
+            raise ProgramError(
+                f"the rule has a second `.{method}()`", where=f"{caller_place(2)}, {self}", fix=fix
+            )
+
+    def _ending(self, after: str, when: str) -> str:
+        """The conditions, each written in a form."""
+        if self.pattern is None and self.flag is None:
+            return ".otherwise()" if after.startswith(".") else " otherwise"
+        pattern = "" if self.pattern is None else after.format(self.pattern)
+        return pattern + ("" if self.flag is None else when.format(self.flag))
+
+    @property
+    def _identity(self) -> tuple[object, ...]:
+        answer: object = self.answer
+        if isinstance(answer, Expression):
+            answer = id(answer)
+        elif isinstance(answer, Mapping):
+            answer = frozenset(answer.items())
+        return answer, self.pattern, None if self.flag is None else id(self.flag)
+
+
+def _show(answer: object, show: Any) -> str:
+    if isinstance(answer, Expression):
+        return str(answer)
+    if isinstance(answer, Mapping):
+        return show_distribution(answer) if show is str else repr(_plain(answer))
+    return str(show(answer))
+
+
+def _plain(shares: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Probabilities as the shortest decimals that mean the same, where there are such."""
+    floats = {
+        token: float(share) if isinstance(share, Fraction) else share for token, share in shares.items()
+    }
+    return floats if exact(floats) == shares else dict(shares)
+
+
+@dataclass(frozen=True, repr=False)
+class Prediction:
+    """The first half of a rule: what to predict. `after`, `when` or `otherwise` makes it whole."""
+
+    answer: Answer
+
+    def __repr__(self) -> str:
+        return f"predict({_show(self.answer, repr)})"
+
+    def after(self, pattern: str) -> Rule:
+        """Predict it where the context ends in `pattern`.
 
         The pattern may hold tokens, ``.`` for any token, ``[ab]``, ``[^a]``, and ``start`` with a
         blank at its beginning to anchor it at the first position.
         """
-        return Rule(self.token, pattern, caller_place(1))
+        return Rule(self.answer, pattern, caller_place(1))
+
+    def when(self, flag: Expression) -> Rule:
+        """Predict it where `flag` holds."""
+        return Rule(self.answer, place=caller_place(1), flag=flag)
 
     def otherwise(self) -> Rule:
-        """Predict the token wherever no earlier rule fires."""
-        return Rule(self.token, None, caller_place(1))
+        """Predict it wherever no earlier rule fires."""
+        return Rule(self.answer, place=caller_place(1))
 
 
-def predict(token: str) -> Prediction:
-    """Begin a rule that predicts `token`.
+def predict(answer: str | Expression | Mapping[str, float | Fraction]) -> Prediction:
+    """Begin a rule that predicts `answer`.
+
+    Args:
+        answer: a token; a category, whose value is the token; or a mapping that gives tokens their
+            probabilities, which sum to 1. Floats are read as the decimals that they are written as.
 
     >>> print(predict("b").after("aa"))
     predict b after aa
+    >>> print(predict({"a": 0.25, "b": 0.75}).otherwise())
+    predict a 1/4 b 3/4 otherwise
     """
-    return Prediction(token)
+    return Prediction(exact(answer) if isinstance(answer, Mapping) else answer)
 
 
 @dataclass(frozen=True)
 class Clause:
-    """A rule read against a vocabulary.
+    """A rule that predicts one token after a pattern, read against a vocabulary.
 
     Args:
         token: the id of the token to predict.

@@ -529,7 +529,7 @@ ProgramError: rule 1 is 'predict a otherwise', of type str
 RULES
 program = Program("ab", 3, [predict("b"), *rules])
 $ run p.py a
-ProgramError: rule 1 is Prediction(token='b'), of type Prediction
+ProgramError: rule 1 is predict('b'), of type Prediction
   where: p.py:3:11
   fix:   write predict("b").after("aa") or predict("a").otherwise()
 
@@ -538,18 +538,18 @@ ProgramError: rule 1 is Prediction(token='b'), of type Prediction
 RULES
 program = Program("ab", 3, [predict(7).after("a"), *rules])
 $ run p.py a
-ProgramError: rule 1 holds 7, of type int
+ProgramError: rule 1 predicts 7, of type int
   where: p.py:3:29
-  fix:   tokens and patterns are strings
+  fix:   tokens are strings; predict a token, a category or a distribution
 
 == a pattern that is no string
 --- p.py
 RULES
 program = Program("ab", 3, [predict("b").after(7), *rules])
 $ run p.py a
-ProgramError: rule 1 holds 7, of type int
+ProgramError: rule 1 comes after 7, of type int
   where: p.py:3:29
-  fix:   tokens and patterns are strings
+  fix:   patterns are strings; an expression goes into .when()
 
 == two rules that are none, both told
 --- p.py

@@ -153,7 +153,7 @@ def _sum_domain(terms: Sequence[tuple[Plain, Node]], constant: Plain) -> Domain:
             if len(exact) <= VALUES_UP_TO:
                 return finite(exact)
     ends = [(factor * _low(node), factor * _high(node)) for factor, node in terms]
-    unit = _common_unit([abs(f) * _unit(n) for f, n in terms] + [Fraction(abs(constant))])
+    unit = _common_unit([abs(Fraction(f)) * _unit(n) for f, n in terms] + [abs(Fraction(constant))])
     low: Plain = sum((min(pair) for pair in ends), constant)
     high: Plain = sum((max(pair) for pair in ends), constant)
     parts = prod(node.domain.parts for node in nodes)

@@ -1,0 +1,162 @@
+"""Decisions: rules as expressions, each a flag that says when and an answer that says what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TypeAlias, cast
+
+from handcraft.language.pattern import Pattern
+from handcraft.language.rule import Rule
+from handcraft.language.sequences import Prompts, pointwise
+from handcraft.language.sequences.domain import FLAGS, Finite, Kind, Value, finite
+from handcraft.language.sequences.interpret import interpret
+from handcraft.language.sequences.node import AtLeast, Linear, Lookup, Node
+from handcraft.origin import Origin, Place
+
+Distribution: TypeAlias = Mapping[str, Fraction]
+"""How probable tokens are; those that are not named are impossible."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What one rule decides, in terms of expressions.
+
+    Args:
+        condition: a flag, which says where the rule fires if no earlier one does; None for everywhere.
+        answer: a category whose values are tokens of the vocabulary, or a distribution.
+        rule: the rule as written.
+    """
+
+    condition: Node | None
+    answer: Node | Distribution
+    rule: Rule
+
+    @property
+    def origin(self) -> Origin:
+        """The origin of everything that serves the rule."""
+        return self.rule.origin
+
+    @property
+    def is_always(self) -> bool:
+        """Whether it fires wherever no earlier one does."""
+        return self.condition is None
+
+    @property
+    def is_never(self) -> bool:
+        """Whether its condition holds nowhere."""
+        return self.condition is not None and self.condition.domain == NEVER
+
+
+ALWAYS = Finite(Kind.FLAG, (True,))
+NEVER = Finite(Kind.FLAG, (False,))
+
+
+class Deciding:
+    """Turns rules into decisions; what looks equally far back is one node for all of them.
+
+    Args:
+        prompts: the texts that the rules speak about.
+    """
+
+    def __init__(self, prompts: Prompts) -> None:
+        self.prompts = prompts
+        self._back: dict[int, Node] = {0: prompts.token.node}
+
+    def decide(
+        self, rule: Rule, pattern: Pattern, flag: Node | None, answer: Node | Distribution
+    ) -> Decision:
+        """The decision of a rule that fires where its pattern and its flag hold."""
+        flags = self._pattern_flags(pattern, rule.place)
+        if flag is not None:
+            flags.append(flag)
+        condition = conjunction(flags, rule.place) if flags else None
+        if condition is not None and condition.domain == ALWAYS:
+            condition = None
+        return Decision(condition, answer, rule)
+
+    def _pattern_flags(self, pattern: Pattern, place: Place | None) -> list[Node]:
+        """Flags that all hold where the context ends in the pattern."""
+        size = len(self.prompts.vocabulary)
+        flags = [
+            self._is_in(distance, pattern.backwards(distance), place)
+            for distance in reversed(range(len(pattern)))
+            if len(pattern.backwards(distance)) < size
+        ]
+        # A look back past the beginning finds the default, so the class alone proves nothing there.
+        first = len(pattern) - 1
+        position = self.prompts.position
+        if pattern.anchored:
+            flags.append(replace((position == first).node, place=place))
+        elif first > 0:
+            flags.append(replace((position >= first).node, place=place))
+        return flags
+
+    def _is_in(self, distance: int, allowed: frozenset[int], place: Place | None) -> Node:
+        """A flag: whether the token so far back is one of those with these ids."""
+        there = self._token_back(distance, place)
+        tokens = self.prompts.vocabulary.tokens
+        wanted = [tokens[i] for i in sorted(allowed)]
+        table: dict[tuple[Value, ...], Value] = {(token,): token in wanted for token in tokens}
+        test = f"== {wanted[0]!r}" if len(wanted) == 1 else f"in {_listed(wanted)}"
+        return Lookup(FLAGS, f"{there} {test}", (there,), table, binding=1, place=place)
+
+    def _token_back(self, distance: int, place: Place | None) -> Node:
+        if distance not in self._back:
+            there = self.prompts.token.at(-distance, default=self.prompts.vocabulary.tokens[0])
+            self._back[distance] = replace(there.node, place=place)
+        return self._back[distance]
+
+
+def conjunction(flags: Sequence[Node], place: Place | None) -> Node:
+    """A flag: whether all of these hold. One sum and one threshold, however many they are."""
+    if len(flags) == 1:
+        return flags[0]
+    text = " & ".join(flag.text if flag.binding > 3 else f"({flag})" for flag in flags)
+    if all(flag.domain == ALWAYS for flag in flags):
+        return pointwise.constant(True)
+    holding = Linear(
+        finite(range(len(flags) + 1)),
+        text,
+        tuple((1, flag) for flag in flags),
+        0,
+        binding=3,
+        place=place,
+    )
+    known = NEVER if any(flag.domain == NEVER for flag in flags) else FLAGS
+    return AtLeast(known, text, holding, len(flags), binding=3, place=place)
+
+
+def decided(
+    decisions: Iterable[Decision], tokens: Sequence[str], *, causal: bool
+) -> list[tuple[Decision, Distribution]]:
+    """What is predicted after every position of a text, and which decision says so.
+
+    Args:
+        decisions: in the order in which they are tried; the last one fires always.
+        tokens: the text.
+        causal: whether a position sees only itself and earlier ones.
+
+    Raises:
+        AssumptionError: the text breaks an assumption.
+    """
+    known = tuple(decisions)
+    nodes = [node for d in known for node in (d.condition, d.answer) if isinstance(node, Node)]
+    values = {
+        id(node): column
+        for node, column in zip(nodes, interpret(nodes, tokens, causal=causal), strict=True)
+    }
+    found: list[tuple[Decision, Distribution]] = []
+    for place in range(len(tokens)):
+        winner = next(d for d in known if d.condition is None or values[id(d.condition)][place])
+        answer = winner.answer
+        if isinstance(answer, Node):
+            answer = {cast("str", values[id(answer)][place]): Fraction(1)}
+        found.append((winner, answer))
+    return found
+
+
+def _listed(tokens: Sequence[str]) -> str:
+    shown = [repr(token) for token in tokens]
+    return f"({', '.join(shown if len(shown) <= 6 else [*shown[:5], f'{len(shown) - 5} more'])})"

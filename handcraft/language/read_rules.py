@@ -1,0 +1,205 @@
+"""Rules read against a vocabulary or prompts: what they mean, or everything that is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from handcraft.errors import (
+    DomainError,
+    HandcraftError,
+    ProgramError,
+    VocabularyError,
+    raise_all,
+)
+from handcraft.language.decision import Deciding, Decision, Distribution
+from handcraft.language.distribution import read_distribution
+from handcraft.language.parse_pattern import PatternSyntaxError, parse_pattern
+from handcraft.language.pattern import Pattern
+from handcraft.language.rule import Clause, Rule
+from handcraft.language.sequences import Expression, Prompts, pointwise
+from handcraft.language.sequences.domain import Finite, Kind
+from handcraft.language.sequences.node import Node, enclosed
+from handcraft.origin import Place
+from handcraft.vocabulary import Vocabulary, shorten
+
+
+def rule_problems(rules: object, place: Place | None) -> list[HandcraftError]:
+    """What is wrong with rules before they are read: no list, none in it, or parts of other types."""
+    if isinstance(rules, str) or not isinstance(rules, Sequence):
+        return [
+            ProgramError(
+                f"the rules are {rules!r}",
+                where=place,
+                fix='give a list such as [predict("b").after("aa"), predict("a").otherwise()]',
+            )
+        ]
+    if not rules:
+        return [
+            ProgramError(
+                "the program has no rules", where=place, fix='add one: predict("a").otherwise()'
+            )
+        ]
+    return [problem for n, rule in enumerate(rules, 1) for problem in _type_problems(n, rule, place)]
+
+
+def _type_problems(number: int, rule: object, place: Place | None) -> Iterator[HandcraftError]:
+    if not isinstance(rule, Rule):
+        yield ProgramError(
+            f"rule {number} is {rule!r}, of type {type(rule).__name__}",
+            where=place,
+            fix='write predict("b").after("aa") or predict("a").otherwise()',
+        )
+        return
+    if not isinstance(rule.answer, str | Expression | Mapping):
+        yield ProgramError(
+            f"rule {number} predicts {rule.answer!r}, of type {type(rule.answer).__name__}",
+            where=rule.place,
+            fix="tokens are strings; predict a token, a category or a distribution",
+        )
+    if not isinstance(rule.pattern, str | None):
+        yield ProgramError(
+            f"rule {number} comes after {rule.pattern!r}, of type {type(rule.pattern).__name__}",
+            where=rule.place,
+            fix="patterns are strings; an expression goes into .when()",
+        )
+    if not isinstance(rule.flag, Expression | None):
+        yield ProgramError(
+            f"rule {number} is tried when {rule.flag!r}, of type {type(rule.flag).__name__}",
+            where=rule.place,
+            fix='give a flag, such as .when(token == "a"); a pattern goes into .after()',
+        )
+
+
+def read_clauses(rules: Sequence[Rule], vocabulary: Vocabulary, context: int) -> tuple[Clause, ...]:
+    """Rules that predict one token each, after patterns.
+
+    Raises:
+        HandcraftError: everything that is wrong, all at once.
+    """
+    problems: list[HandcraftError] = []
+    clauses: list[Clause] = []
+    for rule in rules:
+        token, pattern = 0, Pattern()
+        with _collecting(problems, rule):
+            _check_no_expressions(rule)
+            token = _read_token(rule.token, vocabulary)
+        with _collecting(problems, rule):
+            pattern = _read_pattern(rule, vocabulary, context)
+        clauses.append(Clause(token, pattern, rule))
+    raise_all(problems)
+    return tuple(clauses)
+
+
+def read_decisions(rules: Sequence[Rule], prompts: Prompts) -> tuple[Decision, ...]:
+    """Rules of any kind, over prompts.
+
+    Raises:
+        HandcraftError: everything that is wrong, all at once.
+    """
+    problems: list[HandcraftError] = []
+    decisions: list[Decision] = []
+    deciding = Deciding(prompts)
+    for rule in rules:
+        answer: Node | Distribution = {}
+        flag, pattern = None, Pattern()
+        with _collecting(problems, rule):
+            answer = _read_answer(rule, prompts)
+        with _collecting(problems, rule):
+            pattern = _read_pattern(rule, prompts.vocabulary, prompts.context)
+        with _collecting(problems, rule):
+            flag = _read_flag(rule, prompts)
+        decisions.append(deciding.decide(rule, pattern, flag, answer))
+    raise_all(problems)
+    return tuple(decisions)
+
+
+@contextmanager
+def _collecting(problems: list[HandcraftError], rule: Rule) -> Iterator[None]:
+    """Keep what is raised, with the place of the rule where it has none."""
+    try:
+        yield
+    except HandcraftError as error:
+        for problem in getattr(error, "problems", (error,)):
+            problem.where = problem.where or (f"{rule.place}, {rule}" if rule.place else str(rule))
+            problems.append(problem)
+
+
+def _read_pattern(rule: Rule, vocabulary: Vocabulary, context: int) -> Pattern:
+    if rule.pattern is None:
+        return Pattern()
+    try:
+        pattern = parse_pattern(rule.pattern, vocabulary)
+    except PatternSyntaxError as error:
+        raise error.of(rule) from None
+    if len(pattern) > context:
+        raise ProgramError(
+            f"the pattern {rule.pattern!r} reads {len(pattern)} tokens, but the context has {context}",
+            fix=f"context={len(pattern)}, or a shorter pattern",
+        )
+    return pattern
+
+
+def _read_token(token: str, vocabulary: Vocabulary) -> int:
+    if token not in vocabulary:
+        raise VocabularyError(
+            f"the rule predicts {token!r}, which is not in the vocabulary",
+            fix=f"use one of its {len(vocabulary)} tokens: {shorten(vocabulary.tokens)}",
+        )
+    return vocabulary.id(token)
+
+
+def _check_no_expressions(rule: Rule) -> None:
+    if rule.has_expressions:
+        part = rule.flag if rule.flag is not None else rule.answer
+        raise ProgramError(
+            f"the rule reads `{part}`, and the program has no prompts",
+            fix="write Program(prompts=..., rules=[...]) with the Prompts that it is made from",
+        )
+
+
+def _read_answer(rule: Rule, prompts: Prompts) -> Node | Distribution:
+    answer = rule.answer
+    if isinstance(answer, str):
+        _read_token(answer, prompts.vocabulary)
+        return pointwise.constant(answer)
+    if not isinstance(answer, Expression):
+        return read_distribution(answer, prompts.vocabulary)
+    _check_prompts(answer, prompts)
+    domain = answer.domain
+    if not isinstance(domain, Finite) or domain.kind is not Kind.CATEGORY:
+        raise DomainError(
+            f"the rule predicts `{answer}`, a {domain.kind.value} ({domain}), and tokens are labels",
+            fix="turn it into tokens with .map({...})",
+        )
+    strange = [value for value in domain.values if value not in prompts.vocabulary]
+    if strange:
+        more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+        raise VocabularyError(
+            f"the rule predicts `{answer}`, which may be {strange[0]!r}{more}, not in the vocabulary",
+            fix="turn it into tokens with .map({...}), or .assume() the values that occur; tokens are: "
+            f"{shorten(prompts.vocabulary.tokens)}",
+        )
+    return answer.node
+
+
+def _read_flag(rule: Rule, prompts: Prompts) -> Node | None:
+    if rule.flag is None:
+        return None
+    _check_prompts(rule.flag, prompts)
+    domain = rule.flag.domain
+    if domain.kind is not Kind.FLAG:
+        raise DomainError(
+            f"the rule is tried when `{rule.flag}`, a {domain.kind.value} ({domain}), not a flag",
+            fix=f"compare it: .when({enclosed(rule.flag.node, 1)} == ...)",
+        )
+    return rule.flag.node
+
+
+def _check_prompts(expression: Expression, prompts: Prompts) -> None:
+    if expression.prompts is not prompts:
+        made = [p.place.short if p.place else "?" for p in (expression.prompts, prompts)]
+        raise ProgramError(
+            f"`{expression}` speaks about other prompts: those of {made[0]}, not those of {made[1]}",
+            fix="make all expressions of a program from its Prompts",
+        )
