@@ -1,5 +1,6 @@
 """What a program means: rules over a vocabulary, interpreted in plain Python."""
 
+from handcraft.language.decision import Decision
 from handcraft.language.program import Program
 from handcraft.language.rule import Prediction, Rule, predict
 from handcraft.language.rules_text import parse_one_liner, parse_rules, write_rules
@@ -17,6 +18,7 @@ from handcraft.language.sequences import (
 
 __all__ = [
     "Comparison",
+    "Decision",
     "Expression",
     "Prediction",
     "Program",

@@ -1,17 +1,35 @@
-"""Where a user wrote what this package is reading: the place of every expression and of its errors."""
+"""Where somebody wrote what this package is reading: the place of every expression and of its errors."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 
 from handcraft.origin import Place, caller_place
 
 PACKAGE = __name__.partition(".")[0]
 
+_read_at: ContextVar[Place | None] = ContextVar("read_at", default=None)
+
+
+@contextmanager
+def written_at(place: Place) -> Iterator[None]:
+    """Within it, everything counts as written at `place`: for languages that are read from text."""
+    before = _read_at.set(place)
+    try:
+        yield
+    finally:
+        _read_at.reset(before)
+
 
 def written_place() -> Place:
-    """The place of the innermost call that stands outside this package."""
+    """The place that `written_at` gives, else that of the innermost call outside this package."""
+    given = _read_at.get()
+    if given is not None:
+        return given
     levels = 0
     frame: FrameType = sys._getframe()
     while frame.f_back is not None and _is_ours(frame):

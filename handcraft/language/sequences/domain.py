@@ -12,6 +12,7 @@ from numbers import Integral, Real
 from typing import TypeAlias
 
 from handcraft.errors import DomainError
+from handcraft.language.written import written_place
 from handcraft.vocabulary import shorten
 
 Value: TypeAlias = Hashable
@@ -138,6 +139,7 @@ def finite(values: Iterable[Value]) -> Finite:
             f"the values {shorten([show_value(v) for v in plain])} are of {len(kinds)} kinds"
             if kinds
             else "there are no values",
+            where=written_place(),
             fix="use only labels, only flags or only numbers, at least one",
         )
     kind = kinds.pop()
@@ -189,7 +191,9 @@ def plain_value(value: object) -> Value:
         hash(value)
     except (TypeError, ValueError):
         raise DomainError(
-            f"{value!r} is no value of a sequence", fix="use a label, a flag or a finite number"
+            f"{value!r} is no value of a sequence",
+            where=written_place(),
+            fix="use a label, a flag or a finite number",
         ) from None
     assert isinstance(value, Hashable)
     return value

@@ -34,6 +34,7 @@ from handcraft.language.sequences.node import (
 )
 from handcraft.language.sequences.pointwise import check_comparable, listed
 from handcraft.language.sequences.reachable import bases, combinations, rows
+from handcraft.language.written import written
 
 OPPOSITE = {
     Comparison.EQ: Comparison.NEQ,
@@ -67,14 +68,14 @@ def matching(key: Node, query: Node, relation: object, text: str) -> Sources:
         known = ", ".join(f'"{c.value}"' for c in Comparison)
         raise DomainError(
             f"{relation!r} is no relation of a key and a query",
-            where=text,
+            where=written(text),
             fix=f"use one of {known}, or a function of both",
         )
     keys, queries = listed(key), listed(query)
     if len(keys) * len(queries) > 1_000_000:
         raise DomainError(
             f"a table of {len(keys):,} keys by {len(queries):,} queries",
-            where=text,
+            where=written(text),
             fix="use a comparison, or .assume() the values that occur",
         )
     pairs = frozenset((k, q) for k, q in product(keys, queries) if relation(k, q))
@@ -198,13 +199,13 @@ def aggregate(
     if how == "mean" and value.domain.kind is Kind.CATEGORY:
         raise DomainError(
             f"`{value}` has no mean: it is one of {value.domain}",
-            where=text,
+            where=written(text),
             fix="take its .latest() or .earliest(), or turn it into numbers with .map({...})",
         )
     if not given and not sources.always:
         raise DomainError(
             "there may be nothing to select, and no default says what then",
-            where=text,
+            where=written(text),
             fix=f"give default=, a value of `{value}`: {value.domain}",
         )
     known = _mean_domain(value, context) if how == "mean" else value.domain
@@ -227,7 +228,7 @@ def _with_default(domain: Domain, default: Value, value: Node, text: str) -> Dom
     if not isinstance(domain, Finite) or default not in domain:
         raise DomainError(
             f"the default {show_value(default)} is no value of `{value}`: {domain}",
-            where=text,
+            where=written(text),
             fix=f"give one of: {domain}",
         )
     return domain

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from handcraft.errors import HandcraftError, ProgramError, raise_all
 from handcraft.language.sequences.domain import Finite, Kind, finite
-from handcraft.language.sequences.expression import Expression, Selection
+from handcraft.language.sequences.expression import Expression
 from handcraft.language.sequences.look import everything
 from handcraft.language.sequences.node import Embedded
-from handcraft.language.sequences.pointwise import constant
+from handcraft.language.sequences.selection import Selection
+from handcraft.language.sequences.table import constant
 from handcraft.origin import Place, caller_place
 from handcraft.vocabulary import Vocabulary
 

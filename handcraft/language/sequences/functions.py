@@ -1,0 +1,119 @@
+"""Functions of expressions: choices, tables of several values, windows and weighted sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from handcraft.errors import DomainError
+from handcraft.language.sequences import look, pointwise
+from handcraft.language.sequences.domain import Kind, Plain, plain_value
+from handcraft.language.sequences.expression import Expression, Operand, as_expression
+from handcraft.language.sequences.node import Comparison
+from handcraft.language.sequences.show import show, show_function
+from handcraft.language.written import written, written_place
+
+
+def where(condition: Expression, yes: Operand, no: Operand) -> Expression:
+    """One of two values at every position, by a flag.
+
+    >>> from handcraft import Prompts
+    >>> token = Prompts("ab", context=5).token
+    >>> where(token == "a", 1, 0).trace("aab")
+    (1, 1, 0)
+    """
+    flag = as_expression(condition, "where")
+    node = pointwise.where(flag.node, flag.operand(yes), flag.operand(no))
+    return Expression(flag.prompts, replace(node, place=written_place()))
+
+
+def lookup(function: Callable[..., object] | Mapping[Any, object], *arguments: Operand) -> Expression:
+    """A function of several expressions, or a table with a row for each combination of values.
+
+    Args:
+        function: what to tabulate, or a table whose keys are tuples of values.
+        arguments: what it is a function of; at least one is an expression.
+
+    Raises:
+        DomainError: the table has holes, the function fails, or there are too many combinations.
+    """
+    found = next((each for each in arguments if isinstance(each, Expression)), None)
+    first = as_expression(arguments[0] if arguments and found is None else found, "lookup")
+    nodes = [first.operand(argument) for argument in arguments]
+    text = f"lookup({', '.join([show_function(function), *map(str, nodes)])})"
+    node = pointwise.lookup(function, nodes, text)
+    return Expression(first.prompts, replace(node, place=written_place()))
+
+
+@dataclass(frozen=True)
+class Window:
+    """The last few positions, this one among them."""
+
+    length: int
+
+    def mean(self, value: Expression) -> Expression:
+        """The mean of a number over the window; over what there is of it near the beginning."""
+        value = as_expression(value, f"window({self.length}).mean")
+        position = value.prompts.position.node
+        after = (value.prompts.position - self.length).node
+        text = f"window({self.length})"
+        recent = look.matching(position, after, Comparison.GT, text)
+        seen = look.matching(position, position, Comparison.LEQ, text)
+        both = replace(look.intersection(recent, seen), text=text, binding=9)
+        node = look.aggregate(
+            both, "mean", value.node, None, f"{text}.mean({value})", value.prompts.context, False
+        )
+        return Expression(value.prompts, replace(node, place=written_place()))
+
+
+def window(length: int) -> Window:
+    """The last `length` positions, this one among them.
+
+    Raises:
+        DomainError: the length is not at least 1.
+    """
+    if not isinstance(length, int) or isinstance(length, bool) or length < 1:
+        raise DomainError(
+            f"a window of {length!r} positions", where=written_place(), fix="use 1 or more"
+        )
+    return Window(length)
+
+
+def weighted(value: Expression, weights: Mapping[int, float], default: float = 0) -> Expression:
+    """A weighted sum of a number here and at other positions.
+
+    Args:
+        value: a number, or a flag that counts as 0 or 1.
+        weights: for each offset, 0 for this position and -1 for the one before, its weight.
+        default: the number where there is no such position.
+
+    Raises:
+        DomainError: the value is no number, an offset no whole number or ahead of a causal program, or
+            a weight no number.
+
+    >>> from handcraft import Prompts
+    >>> position = Prompts("ab", context=5).position
+    >>> weighted(position, {0: 1, -1: 10}).trace("aaa")
+    (0, 1, 12)
+    """
+    value = as_expression(value, "weighted")
+    ending = "" if default == 0 else f", default={show(default)}"
+    text = f"weighted({value}, {show_function(weights)}{ending})"
+    is_flag = value.domain.kind is Kind.FLAG and default in (0, 1)
+    terms = []
+    for offset, weight in weights.items():
+        there = value if offset == 0 else value.at(offset, bool(default) if is_flag else default)
+        terms.append((_weight(weight, text), there.node))
+    node = pointwise.linear(terms, 0, text, 9)
+    return Expression(value.prompts, replace(node, place=written_place()))
+
+
+def _weight(weight: object, text: str) -> Plain:
+    known = plain_value(weight)
+    if isinstance(known, bool) or not isinstance(known, int | Fraction):
+        raise DomainError(
+            f"the weight {weight!r} is no number", where=written(text), fix="give a number, such as 0.5"
+        )
+    return known
