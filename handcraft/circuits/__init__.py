@@ -12,7 +12,7 @@ from handcraft.circuits.circuits import (
 from handcraft.circuits.head import Head, Relation, equal, look_back, window
 from handcraft.circuits.ideal import ideal_logits, ideal_next
 from handcraft.circuits.linear_map import LinearMap, copy, project, value_map
-from handcraft.circuits.neuron import Neuron
+from handcraft.circuits.neuron import Neuron, Ramp
 from handcraft.circuits.number import Number, exact
 from handcraft.circuits.subspace import (
     Coefficients,
@@ -35,6 +35,7 @@ __all__ = [
     "LinearMap",
     "Neuron",
     "Number",
+    "Ramp",
     "Relation",
     "Subspace",
     "Table",

@@ -9,7 +9,7 @@ from typing import Literal
 
 from handcraft.circuits.head import Head
 from handcraft.circuits.linear_map import LinearMap
-from handcraft.circuits.neuron import Neuron
+from handcraft.circuits.neuron import Neuron, Ramp
 from handcraft.circuits.number import Number, Plain, exact
 from handcraft.circuits.subspace import Coefficients, Encoding, Subspace, Value
 from handcraft.errors import CircuitError, EncodingError, HandcraftError, raise_all
@@ -78,12 +78,15 @@ class Block:
         attention_bias: what is added together with what the heads write.
         neurons: they read the stream after the heads have written.
         neuron_bias: what is added together with what the neurons write.
+        settled: the subspaces that hold one of their codewords from here on, in whatever parts they
+            were written.
     """
 
     heads: tuple[Head, ...] = ()
     attention_bias: tuple[Bias, ...] = ()
-    neurons: tuple[Neuron, ...] = ()
+    neurons: tuple[Neuron | Ramp, ...] = ()
     neuron_bias: tuple[Bias, ...] = ()
+    settled: tuple[Subspace, ...] = ()
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -96,9 +99,11 @@ class Circuits:
         embedding: the tables of the token and the position embedding, in the order in which their
             subspaces lie in the residual stream.
         blocks: in order.
-        unembedding: the one-hot subspace of tokens whose dimensions are the logits.
+        unembedding: the one-hot subspace of tokens whose dimensions are the logits; None where nobody
+            asks for logits.
         scratch: further subspaces of the residual stream.
         values: what each symbol in a number stands for once weights are emitted, by its name.
+        causal: whether a position sees only itself and earlier ones.
 
     Raises:
         CircuitError: the pieces do not fit; all that is wrong at once.
@@ -108,9 +113,10 @@ class Circuits:
     context: int
     embedding: tuple[Table, ...]
     blocks: tuple[Block, ...]
-    unembedding: Subspace
+    unembedding: Subspace | None
     scratch: tuple[Subspace, ...]
     values: Mapping[str, Plain]
+    causal: bool
     place: Place | None = field(repr=False)
 
     def __init__(
@@ -120,9 +126,10 @@ class Circuits:
         *,
         embedding: Sequence[Table],
         blocks: Sequence[Block],
-        unembedding: Subspace,
+        unembedding: Subspace | None,
         scratch: Sequence[Subspace] = (),
         values: Mapping[str, object] | None = None,
+        causal: bool = True,
         place: Place | None = None,
     ) -> None:
         known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
@@ -134,6 +141,7 @@ class Circuits:
         object.__setattr__(self, "scratch", tuple(scratch))
         plain = {name: exact(value) for name, value in (values or {}).items()}
         object.__setattr__(self, "values", plain)
+        object.__setattr__(self, "causal", causal)
         object.__setattr__(self, "place", place or caller_place(1))
         _check(self)
 
@@ -195,7 +203,7 @@ def _index_problems(circuits: Circuits) -> list[HandcraftError]:
                 used += [(linear.source, i) for i, _, _ in linear.entries]
                 used += [(linear.target, j) for _, j, _ in linear.entries]
         parts = [each.adds for each in (*block.attention_bias, *block.neuron_bias)]
-        parts += [part for neuron in block.neurons for part in (*neuron.reads, *neuron.writes)]
+        parts += [part for neuron in block.neurons for part in (*neuron.all_reads, *neuron.writes)]
         used += [(part.subspace, i) for part in parts for i, _ in part.entries]
     widths = {subspace: subspace.width for subspace, _ in used}
     wrong = dict.fromkeys((s, i) for s, i in used if not 0 <= i < widths[s])
@@ -211,6 +219,8 @@ def _index_problems(circuits: Circuits) -> list[HandcraftError]:
 def _unembedding_problems(circuits: Circuits) -> list[HandcraftError]:
     """The head is tied: a logit is what the stream has in common with the token's embedding."""
     target, tokens = circuits.unembedding, circuits.vocabulary.tokens
+    if target is None:
+        return []
     if target.values != tokens or target.encoding is not Encoding.ONE_HOT:
         return [
             EncodingError(
@@ -244,7 +254,7 @@ def _stream_problems(circuits: Circuits) -> list[HandcraftError]:
     for number, block in enumerate(circuits.blocks):
         reads = [
             *((head.name, m.source) for head in block.heads for m in _maps_from_stream(head)),
-            *((n.name, read.subspace) for n in block.neurons for read in n.reads),
+            *((n.name, read.subspace) for n in block.neurons for read in n.all_reads),
         ]
         problems.extend(
             CircuitError(

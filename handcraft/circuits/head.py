@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from handcraft.circuits.linear_map import LinearMap, copy
 from handcraft.circuits.number import Number
-from handcraft.circuits.subspace import Encoding, Subspace
+from handcraft.circuits.subspace import Coefficients, Encoding, Subspace
 from handcraft.errors import CircuitError, EncodingError
 from handcraft.origin import Origin
 
@@ -27,6 +27,7 @@ class Relation:
         key: maps from the residual stream at the source to the matching subspaces.
         gap: the smallest difference between the best score and any other that is not equal to it.
         picks_one: whether exactly one source has the best score, at every destination.
+        always_asked: what every query has besides: numbers for the matching subspaces.
     """
 
     label: str
@@ -34,6 +35,7 @@ class Relation:
     key: tuple[LinearMap, ...]
     gap: Number = 1
     picks_one: bool = False
+    always_asked: tuple[Coefficients, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.gap, int | Fraction) and self.gap <= 0:
@@ -71,7 +73,8 @@ class Head:
     @property
     def matching(self) -> tuple[Subspace, ...]:
         """The subspaces in which query and key meet: the W_Q and W_K side of the head."""
-        return _unique(m.target for m in (*self.attends.query, *self.attends.key))
+        asked = [each.subspace for each in self.attends.always_asked]
+        return _unique([*(m.target for m in (*self.attends.query, *self.attends.key)), *asked])
 
     @property
     def carried(self) -> tuple[Subspace, ...]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from handcraft.circuits.circuits import Bias, Block, Circuits, Table
 from handcraft.circuits.head import Head
 from handcraft.circuits.linear_map import LinearMap
-from handcraft.circuits.neuron import Neuron
+from handcraft.circuits.neuron import Neuron, Ramp
 from handcraft.circuits.resolve import resolve
 from handcraft.circuits.subspace import Coefficients, Subspace
 from handcraft.errors import CircuitError
@@ -43,6 +43,26 @@ def ideal_logits(circuits: Circuits, tokens: npt.ArrayLike) -> Exact:
         CircuitError: more positions than the context, or scores whose order a symbol leaves open.
     """
     ids = np.asarray(tokens, dtype=np.int64)
+    if circuits.unembedding is None:
+        raise CircuitError("these circuits have no unembedding", fix="use ideal_stream()")
+    logits = ideal_stream(circuits, ids)[circuits.unembedding]
+    return np.broadcast_to(logits, (*ids.shape, logits.shape[-1]))
+
+
+def ideal_stream(circuits: Circuits, tokens: npt.ArrayLike) -> Stream:
+    """The residual stream after the last block, with hard attention and exact arithmetic.
+
+    Args:
+        circuits: the circuits; their symbols stay symbols.
+        tokens: token ids, [batch, position].
+
+    Returns:
+        For each subspace [batch, position, width].
+
+    Raises:
+        CircuitError: more positions than the context, or scores whose order a symbol leaves open.
+    """
+    ids = np.asarray(tokens, dtype=np.int64)
     if ids.ndim != 2 or ids.shape[1] > circuits.context:
         raise CircuitError(
             f"tokens of shape {ids.shape} for a context of {circuits.context}",
@@ -50,9 +70,8 @@ def ideal_logits(circuits: Circuits, tokens: npt.ArrayLike) -> Exact:
         )
     stream = embed(circuits, ids)
     for block in circuits.blocks:
-        stream = run_block(block, stream)
-    logits = stream[circuits.unembedding]
-    return np.broadcast_to(logits, (*ids.shape, logits.shape[-1]))
+        stream = run_block(block, stream, causal=circuits.causal)
+    return stream
 
 
 def ideal_next(circuits: Circuits, tokens: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -78,30 +97,30 @@ def embed(circuits: Circuits, ids: npt.NDArray[np.int64]) -> Stream:
     return stream
 
 
-def run_block(block: Block, stream: Stream) -> Stream:
+def run_block(block: Block, stream: Stream, *, causal: bool = True) -> Stream:
     """The residual stream after the heads and the neurons of one block."""
     after_heads = dict(stream)
     for head in block.heads:
-        for subspace, written in _apply(head.writes, _attend(head, stream)).items():
+        for subspace, written in _apply(head.writes, _attend(head, stream, causal)).items():
             after_heads[subspace] = after_heads[subspace] + written
     _add_bias(block.attention_bias, after_heads)
     after = dict(after_heads)
     for neuron in block.neurons:
-        fires = neuron_fires(neuron, after_heads)  # [batch, position]
+        fires = neuron_output(neuron, after_heads)  # [batch, position]
         for write in neuron.writes:
             after[write.subspace] = after[write.subspace] + _outer(fires, write)
     _add_bias(block.neuron_bias, after)
     return after
 
 
-def hard_pattern(head: Head, stream: Stream) -> Exact:
+def hard_pattern(head: Head, stream: Stream, *, causal: bool = True) -> Exact:
     """The attention pattern: 1 shared among the highest scores; [batch, destination, source].
 
     The sharpness does not matter here: any positive number leaves the order of scores as it is.
     """
     scores = _scores(head, stream)
     try:
-        return _hardest(scores)
+        return _hardest(scores, causal)
     except TypeError as error:
         raise CircuitError(
             f"the order of the scores of `{head.name}` hangs on a symbol: {error}",
@@ -109,39 +128,60 @@ def hard_pattern(head: Head, stream: Stream) -> Exact:
         ) from error
 
 
-def _hardest(scores: Exact) -> Exact:
+def _hardest(scores: Exact, causal: bool) -> Exact:
     pattern = _zeros(*scores.shape)
     for here in range(scores.shape[1]):
-        visible = scores[:, here, : here + 1]  # [batch, source]
+        seen = here + 1 if causal else scores.shape[2]
+        visible = scores[:, here, :seen]  # [batch, source]
         wins = visible == visible.max(axis=1, keepdims=True)
         counts = wins.sum(axis=1)
         for count in set(counts.tolist()):
             rows = counts == count
             shares = np.array([0, 1 if count == 1 else Fraction(1, int(count))], dtype=object)
-            pattern[rows, here, : here + 1] = shares[wins[rows].astype(int)]
+            pattern[rows, here, :seen] = shares[wins[rows].astype(int)]
     return pattern
 
 
-def neuron_fires(neuron: Neuron, stream: Stream) -> Exact:
-    """1 where the neuron's threshold is reached, else 0: [batch, position]."""
-    total: Any = 0
-    for read in neuron.reads:
-        for index, number in read.entries:
-            total = total + stream[read.subspace][..., index] * number
+def neuron_output(neuron: Neuron | Ramp, stream: Stream) -> Exact:
+    """What a neuron multiplies its writes with: [batch, position].
+
+    Raises:
+        CircuitError: a sum that lies in the gap below the threshold, which must never be.
+    """
+    total = _sum(neuron.reads, stream)
+    if isinstance(neuron, Ramp):
+        lets = np.asarray(_sum(neuron.lets, stream) + neuron.lets_constant)
+        return np.asarray(np.where(lets >= 1, total + neuron.constant, 0), dtype=object)
     reached = np.asarray(total >= neuron.at_least, dtype=bool)
+    if neuron.gap is not None:
+        close = ~reached & np.asarray(total > neuron.at_least - neuron.gap, dtype=bool)
+        if close.any():
+            raise CircuitError(
+                f"`{neuron.name}` sums to {np.asarray(total)[close][0]}, within {neuron.gap} of its "
+                f"threshold {neuron.at_least}",
+                fix="state the gap as it is",
+            )
     ones = np.where(reached, 1, 0).astype(object)
     return ones if ones.ndim else ones.reshape(1, 1)
 
 
-def _attend(head: Head, stream: Stream) -> Stream:
+def _sum(reads: Iterable[Coefficients], stream: Stream) -> Any:
+    total: Any = 0
+    for read in reads:
+        for index, number in read.entries:
+            total = total + stream[read.subspace][..., index] * number
+    return total
+
+
+def _attend(head: Head, stream: Stream, causal: bool) -> Stream:
     """The mean of what the head moves, in its carried subspaces, at every destination."""
-    pattern = hard_pattern(head, stream)
+    pattern = hard_pattern(head, stream, causal=causal)
     carried: Stream = {}
     for subspace, values in _apply(head.moves, stream).items():
         batch = max(len(pattern), len(values))
         means = _zeros(batch, *values.shape[1:])
         for here in range(values.shape[1]):
-            for there in range(here + 1):
+            for there in range(here + 1 if causal else values.shape[1]):
                 weight = pattern[:, here, there, None]  # [batch, 1]
                 if len(weight) == 1 and weight[0, 0] == 0:
                     continue
@@ -153,6 +193,14 @@ def _attend(head: Head, stream: Stream) -> Stream:
 def _scores(head: Head, stream: Stream) -> Exact:
     queries = _apply(head.attends.query, stream)
     keys = _apply(head.attends.key, stream)
+    for asked in head.attends.always_asked:
+        row = _zeros(asked.subspace.width)
+        for index, number in asked.entries:
+            row[index] = number
+        before = queries.get(asked.subspace)
+        keyed = keys[asked.subspace]
+        start = _zeros(1, *keyed.shape[1:]) if before is None else before
+        queries[asked.subspace] = start + row
     total: Any = 0
     for subspace in queries.keys() & keys.keys():
         # [batch, destination, width] @ [batch, width, source] -> [batch, destination, source]

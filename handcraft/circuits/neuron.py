@@ -1,4 +1,4 @@
-"""Neurons: a threshold on a linear function of the residual stream."""
+"""Neurons: a threshold on a linear function of the residual stream, or the positive part of one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from handcraft.origin import Origin
 class Neuron:
     """A unit that is 1 where a sum of what it reads reaches a threshold, and 0 elsewhere.
 
-    The sum must be an integer on every input. How many hidden units of an MLP it takes is the
-    business of the architecture.
+    The sum must be an integer on every input, or else the gap says how far below the threshold it stays.
+    How many hidden units of an MLP a neuron takes is the business of the architecture.
 
     Args:
         name: what pictures, errors and weights call it.
@@ -23,13 +23,21 @@ class Neuron:
         at_least: the threshold.
         writes: what is added to the residual stream where the threshold is reached.
         origins: what it serves.
+        gap: how far below the threshold the sum is at least where it does not reach it; None for
+            sums that are integers.
     """
 
     name: str
     reads: tuple[Coefficients, ...]
-    at_least: int
+    at_least: Plain
     writes: tuple[Coefficients, ...]
     origins: tuple[Origin, ...] = ()
+    gap: Plain | None = None
+
+    @property
+    def all_reads(self) -> tuple[Coefficients, ...]:
+        """Everything it reads."""
+        return self.reads
 
     @property
     def highest(self) -> Plain:
@@ -39,6 +47,36 @@ class Neuron:
             CircuitError: it reads a scalar, whose range is not known here.
         """
         return sum((_highest(read) for read in self.reads), start=0)
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A unit that passes a number on where it is let, and nothing elsewhere.
+
+    Args:
+        name: what pictures, errors and weights call it.
+        reads: what is added up to the number, which must not be negative.
+        constant: what is added to it.
+        lets: what is added up to 1 where the number may pass, and to 0 elsewhere.
+        lets_constant: what is added to that.
+        most: no number is larger.
+        writes: what the number is multiplied with, and added to the residual stream.
+        origins: what it serves.
+    """
+
+    name: str
+    reads: tuple[Coefficients, ...]
+    constant: Plain
+    lets: tuple[Coefficients, ...]
+    lets_constant: Plain
+    most: Plain
+    writes: tuple[Coefficients, ...]
+    origins: tuple[Origin, ...] = ()
+
+    @property
+    def all_reads(self) -> tuple[Coefficients, ...]:
+        """Everything it reads."""
+        return (*self.reads, *self.lets)
 
 
 def _highest(read: Coefficients) -> Plain:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from handcraft.circuits.circuits import Bias, Block, Circuits, Table
 from handcraft.circuits.head import Head
 from handcraft.circuits.linear_map import LinearMap
+from handcraft.circuits.neuron import Neuron, Ramp
 from handcraft.circuits.number import Number, evaluate
 from handcraft.circuits.subspace import Coefficients
 
@@ -27,6 +28,7 @@ def resolve(circuits: Circuits) -> Circuits:
         blocks=[value.block(block) for block in circuits.blocks],
         unembedding=circuits.unembedding,
         scratch=circuits.scratch,
+        causal=circuits.causal,
         place=circuits.place,
     )
 
@@ -58,6 +60,7 @@ class _Value:
             query=self.linear(head.attends.query),
             key=self.linear(head.attends.key),
             gap=self.number(head.attends.gap),
+            always_asked=tuple(map(self.coefficients, head.attends.always_asked)),
         )
         return replace(
             head,
@@ -67,6 +70,15 @@ class _Value:
             sharpness=None if head.sharpness is None else self.number(head.sharpness),
         )
 
+    def neuron(self, neuron: Neuron | Ramp) -> Neuron | Ramp:
+        reads = tuple(map(self.coefficients, neuron.reads))
+        writes = tuple(map(self.coefficients, neuron.writes))
+        if isinstance(neuron, Neuron):
+            return replace(neuron, reads=reads, writes=writes)
+        return replace(
+            neuron, reads=reads, writes=writes, lets=tuple(map(self.coefficients, neuron.lets))
+        )
+
     def biases(self, biases: tuple[Bias, ...]) -> tuple[Bias, ...]:
         return tuple(replace(each, adds=self.coefficients(each.adds)) for each in biases)
 
@@ -74,13 +86,7 @@ class _Value:
         return Block(
             heads=tuple(self.head(head) for head in block.heads),
             attention_bias=self.biases(block.attention_bias),
-            neurons=tuple(
-                replace(
-                    neuron,
-                    reads=tuple(map(self.coefficients, neuron.reads)),
-                    writes=tuple(map(self.coefficients, neuron.writes)),
-                )
-                for neuron in block.neurons
-            ),
+            neurons=tuple(map(self.neuron, block.neurons)),
             neuron_bias=self.biases(block.neuron_bias),
+            settled=block.settled,
         )

@@ -110,6 +110,8 @@ class _Drawing:
     def draw_unembedding(self) -> None:
         """The subspace that becomes the logits, and the next token."""
         read = self._circuits.unembedding
+        if read is None:
+            return
         to_logits, to_token = f"{read} becomes the logits", "the one with the highest logit"
         self._node(self._graph, "unembedding", "output", ["unembedding"], [to_logits])
         self._edge(self._held(self._family_of[read]), "unembedding", "move")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from handcraft.circuits import Bias, Coefficients, Encoding, Head, Neuron, Number, Subspace
+from handcraft.circuits import Bias, Coefficients, Encoding, Head, Neuron, Number, Ramp, Subspace
 from handcraft.draw.label import counted, some, visible
 from handcraft.origin import Origin
 
@@ -41,7 +41,7 @@ def head_rows(head: Head) -> list[str]:
     return some(rows, MOST_ROWS)
 
 
-def neuron_fields(neurons: Sequence[Neuron]) -> list[list[str]]:
+def neuron_fields(neurons: Sequence[Neuron | Ramp]) -> list[list[str]]:
     """Whom some neurons serve and what they add, in one field of lines or two."""
     return _fields([(_whom(n.origins) or n.name, _writes(n.writes)) for n in neurons])
 

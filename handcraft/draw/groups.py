@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from handcraft.circuits import Circuits, Neuron, Subspace
+from handcraft.circuits import Circuits, Neuron, Ramp, Subspace
 
 MOST_APART = 2
 """Up to so many subspaces with the same part are drawn one by one."""
@@ -40,7 +40,7 @@ class NeuronGroup:
         writes: the families that any of them writes to.
     """
 
-    neurons: tuple[Neuron, ...]
+    neurons: tuple[Neuron | Ramp, ...]
     reads: tuple[Family, ...]
     writes: tuple[Family, ...]
 
@@ -67,11 +67,11 @@ def subspace_families(circuits: Circuits) -> tuple[Family, ...]:
 
 
 def neuron_groups(
-    neurons: Sequence[Neuron], family_of: Mapping[Subspace, Family]
+    neurons: Sequence[Neuron | Ramp], family_of: Mapping[Subspace, Family]
 ) -> tuple[NeuronGroup, ...]:
     """The neurons of one block, grouped by what they read and write; by less where that is too many."""
     writes = [_unique(family_of[w.subspace] for w in neuron.writes) for neuron in neurons]
-    reads = [_unique(family_of[r.subspace] for r in neuron.reads) for neuron in neurons]
+    reads = [_unique(family_of[r.subspace] for r in neuron.all_reads) for neuron in neurons]
     keys: Sequence[Sequence[object]] = (
         list(zip(map(frozenset, reads), map(frozenset, writes), strict=True)),
         [frozenset(each) for each in writes],
@@ -104,11 +104,12 @@ def _parts(circuits: Circuits) -> Iterator[tuple[Subspace, _Part]]:
         for bias in block.attention_bias:
             yield bias.adds.subspace, ("attention bias", number)
         for neuron in block.neurons:
-            yield from ((read.subspace, ("read", number)) for read in neuron.reads)
+            yield from ((read.subspace, ("read", number)) for read in neuron.all_reads)
             yield from ((write.subspace, ("written", number)) for write in neuron.writes)
         for bias in block.neuron_bias:
             yield bias.adds.subspace, ("neuron bias", number)
-    yield circuits.unembedding, ("unembedded",)
+    if circuits.unembedding is not None:
+        yield circuits.unembedding, ("unembedded",)
 
 
 def _unique(families: Iterable[Family]) -> tuple[Family, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil, log2
 
 from handcraft.architecture import Architecture
-from handcraft.circuits import Bias, Block, Circuits, Head, Neuron
+from handcraft.circuits import Bias, Block, Circuits, Head, Neuron, Ramp, Subspace
 from handcraft.circuits.number import Plain
 from handcraft.errors import LayoutError
 
@@ -32,13 +33,15 @@ class Unit:
         gain: what the sum is multiplied with.
         constant: what is added.
         weight: what the neuron's `writes` are multiplied with.
+        lets_gain: what the sum of a ramp's `lets` is multiplied with.
     """
 
     name: str
-    neuron: Neuron
+    neuron: Neuron | Ramp
     gain: Plain
     constant: Plain
     weight: Plain
+    lets_gain: Plain = 0
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,14 @@ class Layer:
         attention_bias: what attention adds at every position.
         units: the hidden units of its MLP.
         mlp_bias: what the MLP adds at every position.
+        settled: the subspaces that hold one of their codewords from here on.
     """
 
     heads: tuple[Head, ...] = ()
     attention_bias: tuple[Bias, ...] = ()
     units: tuple[Unit, ...] = ()
     mlp_bias: tuple[Bias, ...] = ()
+    settled: tuple[Subspace, ...] = ()
 
     @property
     def has_mlp(self) -> bool:
@@ -91,36 +96,58 @@ def build_layers(
                     attention_bias=block.attention_bias if i == 0 else (),
                     units=chunk,
                     mlp_bias=block.neuron_bias if i == last else (),
+                    settled=block.settled if i == last else (),
                 )
             )
     return tuple(layers or [Layer()])
 
 
-def _units(neuron: Neuron, architecture: Architecture) -> Iterator[Unit]:
-    """The hidden units that make one threshold m on an integer sum s.
+def _units(neuron: Neuron | Ramp, architecture: Architecture) -> Iterator[Unit]:
+    """The hidden units that make one threshold m on a sum s that is never between m - g and m.
 
-    With ReLU, relu(s - m + 1) - relu(s - m) is 1 where s >= m, else 0; the second term is 0 throughout
-    where s never exceeds m, and is left out.
+    With ReLU and whole numbers, relu(s - m + 1) - relu(s - m) is 1 where s >= m, else 0; the second
+    term is 0 throughout where s never exceeds m, and is left out.
 
-    With GELU and K = `STEEPNESS`, gelu(K (s - m + 3/4)) - gelu(K (s - m + 1/4)) is K/2 where s >= m,
-    else 0. Both terms are on the straight parts of GELU even if s is off by nearly a quarter, and the
-    difference does not depend on s: errors die here.
+    Else a = K (s - m + 3g/4) and b = K (s - m + g/4), and act(a) - act(b) is K g/2 where s >= m, else 0.
+    Both terms are on the straight parts of the activation even if s is off by nearly g/4, and the
+    difference does not depend on s: errors die here. With GELU, K is `STEEPNESS` / g.
     """
-    m, highest = neuron.at_least, neuron.highest
-    if architecture.activation == "relu":
+    if isinstance(neuron, Ramp):
+        yield from _ramp_units(neuron, architecture)
+        return
+    m, highest = neuron.at_least, neuron.highest if neuron.gap is None else None
+    if architecture.activation == "relu" and highest is not None:
         yield Unit(neuron.name, neuron, 1, 1 - m, 1)
         if highest > m:
             yield Unit(f"{neuron.name}, capped", neuron, 1, -m, -1)
         return
-    share = Fraction(2, STEEPNESS)
-    upper, lower = 3 * STEEPNESS // 4, STEEPNESS // 4
-    yield Unit(neuron.name, neuron, STEEPNESS, upper - STEEPNESS * m, share)
-    yield Unit(f"{neuron.name}, capped", neuron, STEEPNESS, lower - STEEPNESS * m, -share)
+    gap = Fraction(1 if neuron.gap is None else neuron.gap)
+    steepness = (2 if architecture.activation == "relu" else STEEPNESS) / gap
+    for name, weight, below in ((neuron.name, 1, 3), (f"{neuron.name}, capped", -1, 1)):
+        constant = steepness * (gap * below / 4 - m)
+        yield Unit(name, neuron, steepness, constant, weight * 2 / (steepness * gap))
+
+
+def _ramp_units(ramp: Ramp, architecture: Architecture) -> Iterator[Unit]:
+    """The hidden units that pass a number x on where the sum l of `lets` is 1, and give 0 where it is 0.
+
+    With ReLU, relu(x + B (l - 1)), where B is at least as large as x ever is. With GELU both a and b lie
+    beyond 16: gelu(a) - gelu(b), a = 16 (x + 1 + B (l - 1)) and b = 16 (1 + B (l - 1)), over 16.
+    """
+    let = Fraction(2) ** (ceil(log2(float(ramp.most) + 1)) + 1)
+    if architecture.activation == "relu":
+        constant = ramp.constant + let * (ramp.lets_constant - 1)
+        yield Unit(ramp.name, ramp, 1, constant, 1, let)
+        return
+    shift = 16 * (1 + let * (ramp.lets_constant - 1))
+    share = Fraction(1, 16)
+    yield Unit(ramp.name, ramp, 16, shift + 16 * ramp.constant, share, 16 * let)
+    yield Unit(f"{ramp.name}, less", ramp, 0, shift, -share, 16 * let)
 
 
 def _check_spread(block: Block, number: int, units: int, size: int) -> None:
     """Neurons in a later layer see what those in an earlier one wrote."""
-    read = {r.subspace for neuron in block.neurons for r in neuron.reads}
+    read = {r.subspace for neuron in block.neurons for r in neuron.all_reads}
     written = {w.subspace for neuron in block.neurons for w in neuron.writes}
     both = sorted(s.name for s in read & written)
     if both:

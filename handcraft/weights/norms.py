@@ -93,6 +93,7 @@ class _Lengths:
 
     def after_mlp(self, layer: Layer) -> None:
         """Take in what the units write: a flag that a single neuron raises stays -1 or +1."""
+        settled = {subspace: _settled_length(subspace) for subspace in layer.settled}
         writers: dict[Subspace, set[str]] = {}
         otherwise = {each.adds.subspace for each in layer.mlp_bias}
         for unit in layer.units:
@@ -103,7 +104,8 @@ class _Lengths:
         for subspace in writers.keys() | otherwise:
             raised = len(writers.get(subspace, ())) == 1 and subspace not in otherwise
             still = raised and subspace in self.untouched
-            self._set(subspace, self.of[subspace] if still else None)
+            length = self.of[subspace] if still else None
+            self._set(subspace, settled.get(subspace, length))
 
     def _set(self, subspace: Subspace, length: Plain | None) -> None:
         self.of[subspace] = length
@@ -147,6 +149,13 @@ def _resting_length(subspace: Subspace) -> Plain | None:
     if subspace.encoding is Encoding.FLAG:
         return 2
     return 0
+
+
+def _settled_length(subspace: Subspace) -> Plain | None:
+    """The sum of squares of every codeword, its opposites included."""
+    if subspace.encoding in (Encoding.ONE_HOT, Encoding.FLAG):
+        return 2
+    return 2 * subspace.width if subspace.encoding is Encoding.SIGNED_BITS else None
 
 
 def _is_copy(linear: LinearMap) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from handcraft.circuits import Bias, Coefficients, LinearMap, Number, Subspace
+from handcraft.circuits import Bias, Coefficients, LinearMap, Number, Ramp, Subspace
 from handcraft.origin import Origin
 from handcraft.weights.layers import Layer
 from handcraft.weights.layout import Layout
@@ -68,12 +68,12 @@ def _place_attention(
         first = number * layout.head_dim
         origins = head.origins or (Origin(f"head {head.name}"),)
         sharp = sharpness if head.sharpness is None else head.sharpness
-        reads: tuple[tuple[int, tuple[LinearMap, ...], Starts, Number], ...] = (
+        maps_of: tuple[tuple[int, tuple[LinearMap, ...], Starts, Number], ...] = (
             (0, head.attends.query, matching, sharp),
             (1, head.attends.key, matching, 1),
             (2, head.moves, carried, 1),
         )
-        for third, maps, channels, factor in reads:
+        for third, maps, channels, factor in maps_of:
             column = third * layout.n_embd + first
             for linear in maps:
                 served = linear.origins or origins
@@ -82,6 +82,9 @@ def _place_attention(
                     channel = column + channels[linear.target] + j
                     weight.add((row, channel), read, served)
                     bias.add((channel,), constant, served)
+        for asked in head.attends.always_asked:
+            for i, number in asked.entries:
+                bias.add((first + matching[asked.subspace] + i,), number * sharp, origins)
         for linear in head.writes:
             served = linear.origins or origins
             for i, j, coefficient in linear.entries:
@@ -97,9 +100,12 @@ def _place_mlp(tensors: Tensors, name: str, layer: Layer, layout: Layout) -> Non
     for column, unit in enumerate(layer.units):
         origins = unit.neuron.origins or (Origin(f"neuron {unit.neuron.name}"),)
         bias.add((column,), unit.constant, origins)
-        for read in unit.neuron.reads:
+        reads: list[tuple[Coefficients, Number]] = [(read, unit.gain) for read in unit.neuron.reads]
+        if isinstance(unit.neuron, Ramp):
+            reads += [(read, unit.lets_gain) for read in unit.neuron.lets]
+        for read, gain in reads:
             for i, coefficient in read.entries:
-                row, factor, constant = layout.read(read.subspace, i, coefficient * unit.gain)
+                row, factor, constant = layout.read(read.subspace, i, coefficient * gain)
                 weight.add((row, column), factor, origins)
                 bias.add((column,), constant, origins)
         for dimension, written in _written(unit.neuron.writes, layout):

@@ -28,9 +28,11 @@ def place_norms(tensors: dict[str, PlacedTensor], plan: Plan) -> None:
         served = Origin(f"LayerNorm undone: sum of squares {norm.sum_of_squares}")
         for i in range(plan.layout.n_embd):
             tensors[f"{norm.name}.weight"].add((i,), gain, (served,))
+    unembedding, layout = plan.circuits.unembedding, plan.layout
+    if unembedding is None:
+        return
     gain = _temperature(plan)
     served = Origin("the unembedding's temperature")
-    unembedding, layout = plan.circuits.unembedding, plan.layout
     for i in range(unembedding.width):
         tensors["ln_f.weight"].add((layout.start[unembedding] + i,), gain, (served,))
         opposite = layout.opposite(unembedding, i)
@@ -61,6 +63,7 @@ def _logit_sizes(plan: Plan) -> tuple[float, list[float]]:
     Biases and heads add up; of the units, few fire at once, and the largest stands for them.
     """
     target, values = plan.circuits.unembedding, plan.circuits.values
+    assert target is not None
     added = [0.0] * target.width
     largest = [0.0] * target.width
     smallest: list[float] = []

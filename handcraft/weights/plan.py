@@ -83,6 +83,13 @@ def plan_model(circuits: Circuits, architecture: Architecture, sizes: Sizes = Si
         LayoutError: the circuits do not fit the sizes asked for.
     """
     _check_head(circuits, architecture)
+    if circuits.causal is not architecture.causal:
+        raise CompileError(
+            f"the circuits are {'causal' if circuits.causal else 'not causal'}, and {architecture.name} is "
+            f"{'causal' if architecture.causal else 'not'}",
+            where=circuits.place,
+            fix="compile for the architecture whose mask they were made for",
+        )
     plan = _plan(circuits, architecture, sizes, has_ballast=False)
     if plan.has_norm and needs_ballast(plan.norms):
         return _plan(circuits, architecture, sizes, has_ballast=True)
@@ -91,6 +98,8 @@ def plan_model(circuits: Circuits, architecture: Architecture, sizes: Sizes = Si
 
 def _check_head(circuits: Circuits, architecture: Architecture) -> None:
     """Without LayerNorm, whose last gain can leave dimensions out, a tied head reads all of wte."""
+    if circuits.unembedding is None:
+        return
     others = [t.subspace for t in circuits.embedding if t.of == "token"]
     others = [subspace for subspace in others if subspace != circuits.unembedding]
     if architecture.norm == "none" and others:

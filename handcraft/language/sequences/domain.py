@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from math import lcm
 from numbers import Integral, Real
@@ -53,7 +54,11 @@ class Finite:
         return shorten([show_value(v) for v in self.values], most=8)
 
     def __contains__(self, value: object) -> bool:
-        return any(value == v and isinstance(value, bool) == isinstance(v, bool) for v in self.values)
+        return (isinstance(value, bool), value) in self._known
+
+    @cached_property
+    def _known(self) -> frozenset[tuple[bool, Value]]:
+        return frozenset((isinstance(v, bool), v) for v in self.values)
 
     @property
     def low(self) -> Plain:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import TypeAlias
 
 from handcraft.errors import AssumptionError
 from handcraft.language.sequences.domain import Value, as_number, show_value
@@ -32,9 +33,28 @@ def interpret(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> 
     Raises:
         AssumptionError: the text breaks an assumption; it says which, where and with which value.
     """
+    return interpret_with(nodes, tokens, causal=causal, values=lambda *_: None)
+
+
+Special: TypeAlias = Callable[[Node, int, dict[int, Values], bool], Values | None]
+"""Gives the values of nodes that the language does not know, from their children's; None for others."""
+
+
+def interpret_with(
+    nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool, values: Special
+) -> list[Values]:
+    """As `interpret`, for trees with nodes of other kinds.
+
+    Args:
+        nodes: what to compute.
+        tokens: the text.
+        causal: whether a position sees only itself and earlier ones.
+        values: called with a node, the length of the text, the values of its children and `causal`.
+    """
     known: dict[int, Values] = {}
     for node in walk(*nodes):
-        known[id(node)] = _values(node, tokens, known, causal)
+        found = values(node, len(tokens), known, causal)
+        known[id(node)] = _values(node, tokens, known, causal) if found is None else found
     return [known[id(node)] for node in nodes]
 
 

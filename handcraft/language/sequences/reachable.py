@@ -80,7 +80,7 @@ def rows(
 
 
 class _Excluded(Exception):
-    """A combination that an assumption rules out."""
+    """A combination that an assumption or a domain rules out."""
 
 
 def value_of(node: Node, known: dict[int, Value]) -> Value:
@@ -88,8 +88,10 @@ def value_of(node: Node, known: dict[int, Value]) -> Value:
     if id(node) in known:
         return known[id(node)]
     values = [value_of(child, known) for child in node.children]
+    if isinstance(node, Lookup) and tuple(values) not in node.table:
+        raise _Excluded
     result = compute(node, values)
-    if isinstance(node, Assumed) and result not in node.domain:
+    if result not in node.domain:
         raise _Excluded
     known[id(node)] = result
     return result

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sympy import Symbol
 
 from handcraft.circuits import Coefficients, Neuron, flag, one_hot, scalar, signed_bits
-from handcraft.circuits.ideal import neuron_fires
+from handcraft.circuits.ideal import neuron_output
 from handcraft.errors import CircuitError
 
 TOKEN = one_hot("token", "abc")
@@ -30,14 +30,14 @@ def fires(unit: Neuron, **values) -> int:
         read.subspace: np.array([[read.subspace.codeword(values[read.subspace.name])]], dtype=object)
         for read in unit.reads
     }
-    return neuron_fires(unit, stream).tolist()[0][0]
+    return neuron_output(unit, stream).tolist()[0][0]
 
 
 @pytest.mark.parametrize(
     ("token", "holds", "fired"),
     [("a", False, 0), ("b", False, 0), ("c", False, 1), ("a", True, 0), ("b", True, 1), ("c", True, 1)],
 )
-def test_a_neuron_fires_where_the_sum_reaches_its_threshold(token, holds, fired):
+def test_a_neuron_output_where_the_sum_reaches_its_threshold(token, holds, fired):
     unit = neuron(
         Coefficients.per_value(TOKEN, {"a": -1, "b": 1, "c": 3}),
         Coefficients(HOLDS, ((0, 1),)),
@@ -54,7 +54,7 @@ def test_a_sum_one_below_the_threshold_does_not_reach_it():
 
 @pytest.mark.parametrize(("at_least", "fired"), [(0, 1), (1, 0)])
 def test_a_neuron_that_reads_nothing_compares_0(at_least, fired):
-    assert neuron_fires(neuron(at_least=at_least), {}).tolist() == [[fired]]
+    assert neuron_output(neuron(at_least=at_least), {}).tolist() == [[fired]]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,398 @@
+"""Held values to circuits: every value in the first block that can make it, heads that agree merged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from handcraft.circuits import (
+    Bias,
+    Block,
+    Circuits,
+    Coefficients,
+    Head,
+    LinearMap,
+    Neuron,
+    Ramp,
+    Relation,
+    Subspace,
+    Table,
+    embed_token,
+    one_hot,
+    scalar,
+)
+from handcraft.compiler.sequences.channels import Channel, meet, scaled
+from handcraft.compiler.sequences.held import ITSELF, Held, Holder, Reading, greatest, least
+from handcraft.compiler.sequences.ir import Attend, Ladder
+from handcraft.language.sequences.domain import Finite, Plain, as_number
+from handcraft.language.sequences.node import Choice, Comparison, Embedded
+from handcraft.origin import Origin, Place
+from handcraft.vocabulary import Vocabulary
+
+STEADY = 1 << 18
+"""No attention score is larger, in units of its gap, so that float32 tells the gap."""
+
+
+@dataclass(frozen=True)
+class Looking:
+    """A QK circuit: its channels, and whether it finds one source."""
+
+    channels: tuple[Channel, ...]
+    gap: int
+    picks_one: bool
+
+    @cached_property
+    def key(self) -> object:
+        """Two that have the same key attend to the same sources."""
+        return tuple((_key(c.query), _key(c.key)) for c in self.channels), self.gap
+
+
+def _key(reading: Reading) -> object:
+    return frozenset((f, id(held), i) for f, held, i in reading.terms), reading.constant
+
+
+@dataclass
+class Assembly:
+    """Everything that is held, and how it is made.
+
+    Args:
+        holder: decides what is held.
+        context: the number of positions.
+        largest: the largest square that a weight may be.
+    """
+
+    holder: Holder
+    context: int
+    largest: int
+    looking: dict[int, Looking] = field(default_factory=dict)
+    rungs: dict[int, list[tuple[Reading, Plain, Plain]]] = field(default_factory=dict)
+    choices: dict[int, tuple[Reading, Reading, Reading]] = field(default_factory=dict)
+    slots: dict[int, int] = field(default_factory=dict)
+
+    def settle(self) -> None:
+        """Ask for everything that what is held needs, until nothing more is."""
+        done: set[int] = set()
+        while True:
+            waiting = [h for h in self.holder.held.values() if id(h) not in done]
+            if not waiting:
+                break
+            for held in waiting:
+                done.add(id(held))
+                self._ask(held)
+        for held in self.holder.held.values():
+            self.slot(held)
+
+    def _ask(self, held: Held) -> None:
+        node = held.node
+        if isinstance(node, Attend):
+            self.looking[id(held)] = self._look(node)
+        elif isinstance(node, Ladder):
+            self.rungs[id(held)] = [
+                (self._sum(rung.terms), rung.at_least, rung.gap) for rung in node.rungs
+            ]
+        elif isinstance(node, Choice):
+            self.choices[id(held)] = (
+                self.holder.number(node.condition),
+                self.holder.number(node.yes),
+                self.holder.number(node.no),
+            )
+
+    def _sum(self, terms: Iterable[tuple[Plain, object]]) -> Reading:
+        total = Reading(())
+        for factor, node in terms:
+            total += self.holder.number(node) * factor  # type: ignore[arg-type]
+        return total
+
+    def _look(self, node: Attend) -> Looking:
+        ordered = node.picks != "mean" and not _finds_one(node)
+        largest = min(self.largest, STEADY // (self.context if ordered else 1))
+        channels: list[Channel] = []
+        gaps: list[int] = []
+        for match in node.case:
+            met = meet(match, self.holder, flat=node.forgiven > 0, largest=largest)
+            channels += met.channels
+            gaps.append(met.gap)
+        gap = min(gaps, default=1)
+        position = _position(self.context)
+        if ordered:
+            sign = 1 if node.picks == "latest" else -1
+            channels = [
+                *scaled(channels, self.context),
+                Channel(Reading((), sign), self.holder.number(position)),
+            ]
+            gap = 1
+        if node.forgiven:
+            first = tuple(int(i == 0) for i in range(self.context))
+            channels.append(Channel(Reading((), node.forgiven), self.holder.read(position, first)))
+        return Looking(tuple(channels), gap, node.picks != "mean")
+
+    def slot(self, held: Held) -> int:
+        """When it is there: 0 embedded, 2 b + 1 after the heads of block b, 2 b + 2 after its neurons."""
+        if id(held) not in self.slots:
+            before = max((self.slot(h) for r in self.reads(held) for _, h, _ in r.terms), default=0)
+            if isinstance(held.node, Embedded):
+                self.slots[id(held)] = 0
+            elif isinstance(held.node, Attend):
+                self.slots[id(held)] = (before + 1) // 2 * 2 + 1
+            else:
+                self.slots[id(held)] = before // 2 * 2 + 2
+        return self.slots[id(held)]
+
+    def reads(self, held: Held) -> list[Reading]:
+        """Everything that is read to make it."""
+        if isinstance(held.node, Attend):
+            channels = self.looking[id(held)].channels
+            return [r for c in channels for r in (c.query, c.key)] + held.brought
+        if isinstance(held.node, Ladder):
+            return [reading for reading, _, _ in self.rungs[id(held)]]
+        return list(self.choices.get(id(held), ()))
+
+
+def _finds_one(node: Attend) -> bool:
+    """Whether a condition asks for one position."""
+    return any(
+        m.relation is Comparison.EQ and isinstance(m.key, Embedded) and m.key.of == "position"
+        for m in node.case
+    )
+
+
+def _position(context: int) -> Embedded:
+    from handcraft.compiler.sequences.cases import Setting
+
+    return Setting(context, causal=True).position
+
+
+class Places:
+    """The subspaces of what is held.
+
+    Args:
+        assembly: everything that is held.
+        vocabulary: the tokens.
+    """
+
+    def __init__(self, assembly: Assembly, vocabulary: Vocabulary) -> None:
+        self.assembly = assembly
+        self.vocabulary = vocabulary
+        self.used: dict[str, int] = {}
+        self.subspaces: dict[int, list[Subspace]] = {}
+        for held in assembly.holder.held.values():
+            self.subspaces[id(held)] = self._named(held)
+
+    def _named(self, held: Held) -> list[Subspace]:
+        if held.is_one_hot:
+            assert isinstance(held.node.domain, Finite)
+            return [one_hot(self._unique("token"), self.vocabulary.tokens)]
+        name = self._unique(_short(held.node.text))
+        return [scalar(name if i == 0 else f"{name} ({i + 1})") for i in range(len(held.numbers))]
+
+    def _unique(self, name: str) -> str:
+        self.used[name] = self.used.get(name, 0) + 1
+        return name if self.used[name] == 1 else f"{name}, {self.used[name]}"
+
+    def dimension(self, held: Held, i: int) -> tuple[Subspace, int]:
+        """The subspace and the dimension in it of one number."""
+        subspaces = self.subspaces[id(held)]
+        return (subspaces[0], i) if held.is_one_hot else (subspaces[i], 0)
+
+    def coefficients(self, reading: Reading) -> tuple[Coefficients, ...]:
+        """A reading, subspace by subspace."""
+        entries: dict[Subspace, list[tuple[int, Plain]]] = {}
+        for factor, held, i in reading.terms:
+            subspace, dimension = self.dimension(held, i)
+            entries.setdefault(subspace, []).append((dimension, factor))
+        return tuple(Coefficients(s, tuple(sorted(e))) for s, e in entries.items())
+
+    def maps(self, reading: Reading, target: Subspace, at: int = 0) -> list[LinearMap]:
+        """A reading, into one dimension of a channel."""
+        return [
+            LinearMap(part.subspace, target, tuple((i, at, n) for i, n in part.entries))
+            for part in self.coefficients(reading)
+        ]
+
+
+def assemble(
+    assembly: Assembly,
+    vocabulary: Vocabulary,
+    *,
+    causal: bool,
+    unembedding: Subspace | None,
+    place: Place | None,
+) -> tuple[Circuits, Places]:
+    """The circuits of everything that is held, and where they hold it."""
+    places = Places(assembly, vocabulary)
+    helds = list(assembly.holder.held.values())
+    last = max((assembly.slots[id(h)] for h in helds), default=0)
+    blocks = []
+    for number in range(max(1, (last + 1) // 2)):
+        heads = [h for h in helds if assembly.slots[id(h)] == 2 * number + 1]
+        layer = [h for h in helds if assembly.slots[id(h)] == 2 * number + 2]
+        neurons: list[Neuron | Ramp] = []
+        for held in layer:
+            neurons += _neurons(held, assembly, places)
+        biases = [bias for held in layer for bias in _biases(held, places)]
+        blocks.append(
+            Block(
+                heads=tuple(_heads(heads, assembly, places)),
+                neurons=tuple(neurons),
+                neuron_bias=tuple(biases),
+            )
+        )
+    tables = [t for h in helds if isinstance(h.node, Embedded) for t in _tables(h, places)]
+    circuits = Circuits(
+        vocabulary,
+        assembly.context,
+        embedding=tables or [Table("position", scalar("nothing"), ((),) * assembly.context)],
+        blocks=blocks,
+        unembedding=unembedding,
+        causal=causal,
+        place=place,
+    )
+    return circuits, places
+
+
+def _tables(held: Held, places: Places) -> list[Table]:
+    """The columns of wte or wpe that hold a source."""
+    assert isinstance(held.node, Embedded)
+    if held.is_one_hot:
+        return [embed_token(places.subspaces[id(held)][0])]
+    tables = []
+    for numbers, i in held.numbers.items():
+        subspace, _ = places.dimension(held, i)
+        rows = tuple(((0, n),) if n else () for n in numbers)
+        tables.append(Table(held.node.of, subspace, rows))
+    return tables
+
+
+def _heads(helds: Sequence[Held], assembly: Assembly, places: Places) -> list[Head]:
+    """One head for all that is brought from the same sources."""
+    groups: dict[object, list[Held]] = {}
+    for held in helds:
+        groups.setdefault(assembly.looking[id(held)].key, []).append(held)
+    return [_head(group, assembly, places) for group in groups.values()]
+
+
+def _head(group: Sequence[Held], assembly: Assembly, places: Places) -> Head:
+    looking = assembly.looking[id(group[0])]
+    matching = [scalar(f"match {i + 1}") for i in range(len(looking.channels))]
+    queries: list[LinearMap] = []
+    keys: list[LinearMap] = []
+    asked: list[Coefficients] = []
+    for channel, target in zip(looking.channels, matching, strict=True):
+        queries += places.maps(channel.query, target)
+        keys += places.maps(channel.key, target)
+        if channel.query.constant:
+            asked.append(Coefficients(target, ((0, channel.query.constant),)))
+    moves: list[LinearMap] = []
+    writes: list[LinearMap] = []
+    origins: dict[Origin, None] = {}
+    for held in group:
+        origins[held.node.origin] = None
+        for i, reading in enumerate(held.brought):
+            carried = scalar(f"carried {len(writes) + 1}")
+            moves += places.maps(reading, carried)
+            subspace, dimension = places.dimension(held, i)
+            writes.append(LinearMap(carried, subspace, ((0, dimension, 1),)))
+    name = _short(group[0].node.text)
+    relation = Relation(
+        _label(group[0].node),
+        tuple(queries),
+        tuple(keys),
+        looking.gap,
+        picks_one=looking.picks_one,
+        always_asked=tuple(asked),
+    )
+    return Head(name, relation, tuple(moves), tuple(writes), origins=tuple(origins))
+
+
+def _label(node: object) -> str:
+    assert isinstance(node, Attend)
+    said = [
+        f"{m.key} {m.relation.value if isinstance(m.relation, Comparison) else 'fits'} {m.query}"
+        for m in node.case
+    ]
+    return _short(" and ".join(said) or "everything", 60)
+
+
+def _neurons(held: Held, assembly: Assembly, places: Places) -> list[Neuron | Ramp]:
+    if isinstance(held.node, Choice):
+        return _ramps(held, held.node, assembly, places)
+    ladder = held.node
+    assert isinstance(ladder, Ladder)
+    name = _short(ladder.text)
+    numbers = _by_reached(held, ladder)
+    neurons: list[Neuron | Ramp] = []
+    for k, (reading, at_least, gap) in enumerate(assembly.rungs[id(held)]):
+        writes = []
+        for row, i in numbers:
+            change = row[k + 1] - row[k]
+            if change:
+                subspace, dimension = places.dimension(held, i)
+                writes.append(Coefficients(subspace, ((dimension, change),)))
+        if writes:
+            neurons.append(
+                Neuron(
+                    f"{name}, step {k + 1}",
+                    places.coefficients(reading),
+                    at_least - reading.constant,
+                    tuple(writes),
+                    (ladder.origin,),
+                    gap,
+                )
+            )
+    return neurons
+
+
+def _by_reached(held: Held, ladder: Ladder) -> list[tuple[list[Plain], int]]:
+    """For each number that is held, what it is for each count of reached rungs, and its dimension."""
+    place = {(isinstance(v, bool), v): i for i, v in enumerate(held.values)}
+    at = [place[isinstance(v, bool), v] for v in ladder.values]
+    return [([numbers[i] for i in at], d) for numbers, d in held.numbers.items()]
+
+
+def _biases(held: Held, places: Places) -> list[Bias]:
+    """What a ladder holds where no rung is reached."""
+    if not isinstance(held.node, Ladder):
+        return []
+    found = []
+    for row, i in _by_reached(held, held.node):
+        if row[0]:
+            subspace, dimension = places.dimension(held, i)
+            found.append(Bias(Coefficients(subspace, ((dimension, row[0]),)), (held.node.origin,)))
+    return found
+
+
+def _ramps(held: Held, node: Choice, assembly: Assembly, places: Places) -> list[Neuron | Ramp]:
+    condition, yes, no = assembly.choices[id(held)]
+    subspace, dimension = places.dimension(held, held.numbers[ITSELF])
+    writes = (Coefficients(subspace, ((dimension, 1),)),)
+    ramps: list[Neuron | Ramp] = []
+    for name, lets, number, of in (
+        ("yes", condition, yes, node.yes),
+        ("no", condition * -1 + Reading((), 1), no, node.no),
+    ):
+        span = greatest(of) - least(of)
+        if not span:
+            continue
+        ramps.append(
+            Ramp(
+                f"{_short(node.text)}, {name}",
+                places.coefficients(number),
+                number.constant - least(of),
+                places.coefficients(lets),
+                lets.constant,
+                span,
+                writes,
+                (node.origin,),
+            )
+        )
+    return ramps
+
+
+def _short(text: str, most: int = 40) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def as_plain(value: object) -> Plain:
+    """A value as a number."""
+    return as_number(value)  # type: ignore[arg-type]

@@ -1,0 +1,211 @@
+"""What can be said of the conditions of a selection before anything is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.language.sequences.domain import Finite, Kind, Value, as_number, finite
+from handcraft.language.sequences.node import (
+    Case,
+    Comparison,
+    Constant,
+    Embedded,
+    Lookup,
+    Match,
+    Node,
+)
+from handcraft.language.sequences.reachable import bases, combinations, rows
+
+Flags = npt.NDArray[np.bool_]
+
+LEXICOGRAPHIC_FROM = 64
+"""From so many values on, a comparison is split into its parts where that is possible."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the passes know about the texts.
+
+    Args:
+        context: the largest number of positions.
+        causal: whether a position sees only itself and earlier ones.
+    """
+
+    context: int
+    causal: bool
+
+    @property
+    def position(self) -> Embedded:
+        """The position as a node."""
+        return Embedded(finite(range(self.context)), "position", "position")
+
+    @property
+    def visible(self) -> Flags:
+        """Which source a destination sees where the text is as long as the context."""
+        everywhere = np.ones((self.context, self.context), dtype=bool)
+        return np.tril(everywhere) if self.causal else everywhere
+
+
+def is_positional(match: Match) -> bool:
+    """Whether it hangs on nothing but the two positions."""
+    return _of_position(match.key) and _of_position(match.query)
+
+
+def _of_position(node: Node) -> bool:
+    return all(isinstance(b, Embedded) and b.of == "position" for b in bases(node))
+
+
+def asks_nothing(match: Match) -> bool:
+    """Whether its query is the same everywhere."""
+    return isinstance(match.query, Constant)
+
+
+def allowed(matches: Sequence[Match], setting: Setting) -> Flags:
+    """Which sources positional conditions allow: [destination, source], unseen ones too."""
+    flags = np.ones((setting.context, setting.context), dtype=bool)
+    for match in matches:
+        keys, queries = _at_positions(match.key, setting), _at_positions(match.query, setting)
+        if isinstance(match.relation, Comparison) and match.key.domain.kind is Kind.NUMBER:
+            order = {v: i for i, v in enumerate(sorted({*keys, *queries}, key=as_number))}
+            there = np.array([order[v] for v in keys])[None, :]
+            here = np.array([order[v] for v in queries])[:, None]
+            flags &= _compared(there, here, match.relation)
+        else:
+            known: dict[Value, list[bool]] = {}
+            for here_at, query in enumerate(queries):
+                if query not in known:
+                    known[query] = [match.holds(key, query) for key in keys]
+                flags[here_at] &= np.array(known[query])
+    return flags
+
+
+def _compared(there: npt.NDArray[np.int64], here: npt.NDArray[np.int64], by: Comparison) -> Flags:
+    return {
+        Comparison.EQ: there == here,
+        Comparison.NEQ: there != here,
+        Comparison.LT: there < here,
+        Comparison.LEQ: there <= here,
+        Comparison.GT: there > here,
+        Comparison.GEQ: there >= here,
+    }[by]
+
+
+def _at_positions(node: Node, setting: Setting) -> list[Value]:
+    if isinstance(node, Constant):
+        return [node.value] * setting.context
+    below = bases(node)
+    values = {combination[0]: row[0] for combination, row in rows([node], below)}
+    filler = next(iter(values.values()))
+    return [values.get(i, filler) for i in range(setting.context)]
+
+
+def simplified(case: Case, setting: Setting) -> Case | None:
+    """The case without conditions that always hold; None where it never holds.
+
+    Positional conditions become one.
+    """
+    placed = [match for match in case if is_positional(match)]
+    others = tuple(match for match in case if not is_positional(match))
+    if not placed:
+        return others
+    flags = allowed(placed, setting)
+    if not (flags & setting.visible).any():
+        return None
+    if (flags | ~setting.visible).all():
+        return others
+    if len(placed) == 1:
+        return (*others, placed[0])
+    return (*others, pairs_match(flags, setting))
+
+
+def pairs_match(flags: Flags, setting: Setting) -> Match:
+    """The positional condition that allows just these pairs: [destination, source]."""
+    here, there = np.nonzero(flags)
+    pairs = frozenset(zip(there.tolist(), here.tolist(), strict=True))
+    return Match(setting.position, setting.position, pairs)
+
+
+def holds_of_itself(case: Case) -> bool:
+    """Whether a position surely selects itself."""
+    reflexive = (Comparison.EQ, Comparison.LEQ, Comparison.GEQ)
+    rest = [m for m in case if not (m.key is m.query and m.relation in reflexive)]
+    if not rest:
+        return True
+    nodes = [node for match in rest for node in (match.key, match.query)]
+    reached = combinations(nodes)
+    if reached is None:
+        return False
+    return all(
+        match.holds(row[2 * i], row[2 * i + 1]) for row in reached for i, match in enumerate(rest)
+    )
+
+
+STRICT = {
+    Comparison.LT: (Comparison.LEQ, Comparison.GEQ),
+    Comparison.GT: (Comparison.GEQ, Comparison.LEQ),
+}
+"""For a strict comparison, itself or equal, and its opposite."""
+
+
+def split(match: Match) -> list[Case] | None:
+    """An order of pairs as disjoint cases over their parts: the first decides, the second breaks ties.
+
+    Only for a comparison of an expression with itself elsewhere; None where it is no such order.
+    """
+    relation = match.relation
+    if match.key is not match.query or not isinstance(relation, Comparison):
+        return None
+    if relation in (Comparison.EQ, Comparison.NEQ) or not isinstance(match.key.domain, Finite):
+        return None
+    below = bases(match.key)
+    if len(match.key.domain.values) < LEXICOGRAPHIC_FROM or len(below) != 2:
+        return None
+    table = {combination: as_number(row[0]) for combination, row in rows([match.key], below)}
+    for first, second in ((0, 1), (1, 0)):
+        ranks = _ranks(table, first, second)
+        if ranks is not None:
+            one = _ranked(below[first], ranks[0])
+            other = _ranked(below[second], ranks[1])
+            strict = Comparison.LT if relation in (Comparison.LT, Comparison.LEQ) else Comparison.GT
+            tie = Match(one, one, Comparison.EQ)
+            return [(Match(one, one, strict),), (tie, Match(other, other, relation))]
+    return None
+
+
+def _ranks(
+    table: dict[tuple[Value, ...], object], first: int, second: int
+) -> tuple[dict[Value, int], dict[Value, int]] | None:
+    """The order of the values of both parts, where the first part decides and the second breaks ties."""
+    groups: dict[Value, list[tuple[object, Value]]] = {}
+    for row, value in table.items():
+        groups.setdefault(row[first], []).append((value, row[second]))
+    ordered = sorted(groups.items(), key=lambda item: min(v for v, _ in item[1]))  # type: ignore[type-var]
+    tie_order: list[Value] | None = None
+    highest: object = None
+    for _, members in ordered:
+        members.sort(key=lambda member: member[0])  # type: ignore[arg-type,return-value]
+        values = [v for v, _ in members]
+        inside = [part for _, part in members]
+        if len(set(values)) < len(values) or tie_order not in (None, inside):
+            return None
+        if highest is not None and values[0] <= highest:  # type: ignore[operator]
+            return None
+        tie_order, highest = inside, values[-1]
+    assert tie_order is not None
+    return (
+        {value: rank for rank, (value, _) in enumerate(ordered)},
+        {value: rank for rank, value in enumerate(tie_order)},
+    )
+
+
+def _ranked(node: Node, ranks: dict[Value, int]) -> Node:
+    """A node that gives the rank of the value of another."""
+    table = {(value,): rank for value, rank in ranks.items()}
+    assert isinstance(node.domain, Finite)
+    if all(value == rank and not isinstance(value, bool) for value, rank in ranks.items()):
+        return node
+    return Lookup(finite(ranks.values()), f"rank of {node}", (node,), table, place=node.place)

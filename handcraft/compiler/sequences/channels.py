@@ -1,0 +1,170 @@
+"""Conditions of a selection as channels in which query and key meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, log2
+
+from handcraft.compiler.sequences.held import Holder, Numbers, Reading
+from handcraft.errors import CompileError
+from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number
+from handcraft.language.sequences.node import Comparison, Match
+
+ROWS_UP_TO = 2048
+"""The most channels that one condition may take."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One term of an attention score: what is read at the destination times what is read at the source."""
+
+    query: Reading
+    key: Reading
+
+
+@dataclass(frozen=True)
+class Met:
+    """A condition as channels: their sum is highest where it holds, and lower by the gap or more elsewhere.
+
+    Args:
+        channels: the terms.
+        gap: the smallest difference.
+        is_flat: whether it is lower by the gap exactly, wherever the condition fails.
+    """
+
+    channels: tuple[Channel, ...]
+    gap: int
+    is_flat: bool
+
+
+def meet(match: Match, holder: Holder, *, flat: bool, largest: int) -> Met:
+    """The channels of a condition.
+
+    Args:
+        match: the condition.
+        holder: decides what is held.
+        flat: whether every failure must cost the same.
+        largest: the largest whole number that a weight can hold; 0 where only small ones are wanted.
+    """
+    keys, queries = _values(match.key), _values(match.query)
+    union = _ordered([*keys, *queries])
+    if match.relation is Comparison.EQ and len(union) > 2 and not flat and len(queries) > 1:
+        if _parabola_fits(union, largest):
+            return _parabola(match, holder, union)
+        if len(union) > 4:
+            return _bits(match, holder, union)
+    return _table(match, holder, keys, queries)
+
+
+def _values(node: object) -> tuple[Value, ...]:
+    domain = getattr(node, "domain")  # noqa: B009
+    assert isinstance(domain, Finite)
+    return domain.values
+
+
+def _ordered(values: Sequence[Value]) -> list[Value]:
+    """Each value once; numbers in order."""
+    found = list(dict.fromkeys(values))
+    numbers = [v for v in found if isinstance(v, int | Fraction) and not isinstance(v, bool)]
+    return sorted(found, key=as_number) if len(numbers) == len(found) else found
+
+
+def _scale(union: Sequence[Value]) -> dict[Value, int]:
+    """A whole number for each value: numbers themselves where they are whole, else their places; centred."""
+    if all(isinstance(v, int) and not isinstance(v, bool) for v in union):
+        places = {v: int(as_number(v)) for v in union}
+        if places[union[-1]] - places[union[0]] <= 4 * len(union):
+            middle = (places[union[0]] + places[union[-1]]) // 2
+            return {v: n - middle for v, n in places.items()}
+    middle = len(union) // 2
+    return {v: i - middle for i, v in enumerate(union)}
+
+
+def _parabola_fits(union: Sequence[Value], largest: int) -> bool:
+    return max(n * n for n in _scale(union).values()) <= largest
+
+
+def _parabola(match: Match, holder: Holder, union: Sequence[Value]) -> Met:
+    """2 q k - k k is highest where k = q: it is q q - (q - k)(q - k), and the first term is the same for all."""
+    at = _scale(union)
+    twice = holder.read(match.query, tuple(2 * at[v] for v in _values(match.query)))
+    plain = holder.read(match.key, tuple(at[v] for v in _values(match.key)))
+    square = holder.read(match.key, tuple(-at[v] * at[v] for v in _values(match.key)))
+    return Met((Channel(twice, plain), Channel(Reading((), 1), square)), 1, is_flat=False)
+
+
+def _bits(match: Match, holder: Holder, union: Sequence[Value]) -> Met:
+    """The bits of the place among all values, each as +1 or -1: every bit that differs costs 2."""
+    places = {v: i for i, v in enumerate(union)}
+    width = max(1, ceil(log2(len(union))))
+
+    def bit(values: Sequence[Value], k: int) -> Numbers:
+        return tuple(1 if places[v] >> k & 1 else -1 for v in values)
+
+    channels = tuple(
+        Channel(
+            holder.read(match.query, bit(_values(match.query), k)),
+            holder.read(match.key, bit(_values(match.key), k)),
+        )
+        for k in range(width)
+    )
+    return Met(channels, 2, is_flat=False)
+
+
+def _table(match: Match, holder: Holder, keys: tuple[Value, ...], queries: tuple[Value, ...]) -> Met:
+    """A channel for every different row of the table of the condition, or for every different column."""
+    by_query: dict[Numbers, list[int]] = {}
+    by_key: dict[Numbers, list[int]] = {}
+    grid = _grid(match, keys, queries)
+    for i, row in enumerate(grid):
+        by_query.setdefault(row, []).append(i)
+    for j, column in enumerate(zip(*grid, strict=True)):
+        by_key.setdefault(column, []).append(j)
+    rows = [(row, here) for row, here in by_query.items() if len(set(row)) > 1]
+    columns = [(column, there) for column, there in by_key.items() if any(column)]
+    if min(len(rows), len(columns)) > ROWS_UP_TO:
+        raise CompileError(
+            f"selecting `{match.key}` by `{match.query}` takes {min(len(rows), len(columns)):,} channels",
+            where=match.query.place or match.key.place,
+            fix="select by fewer values, or .assume() those that occur",
+        )
+    if len(rows) <= len(columns):
+        channels = tuple(
+            Channel(
+                holder.read(match.query, _indicator(len(queries), here)), holder.read(match.key, row)
+            )
+            for row, here in rows
+        )
+    else:
+        channels = tuple(
+            Channel(
+                holder.read(match.query, column), holder.read(match.key, _indicator(len(keys), there))
+            )
+            for column, there in columns
+        )
+    return Met(channels, 1, is_flat=True)
+
+
+def _grid(match: Match, keys: tuple[Value, ...], queries: tuple[Value, ...]) -> list[tuple[int, ...]]:
+    """1 where the condition holds, [query][key]."""
+    if isinstance(match.relation, frozenset):
+        pairs = match.relation
+        return [tuple(int((k, q) in pairs) for k in keys) for q in queries]
+    return [tuple(int(match.holds(k, q)) for k in keys) for q in queries]
+
+
+def _indicator(size: int, members: Sequence[int]) -> Numbers:
+    chosen = set(members)
+    return tuple(int(i in chosen) for i in range(size))
+
+
+def kind_is_number(match: Match) -> bool:
+    """Whether keys and queries are numbers."""
+    return match.key.domain.kind is Kind.NUMBER
+
+
+def scaled(channels: Sequence[Channel], factor: Plain) -> tuple[Channel, ...]:
+    """The same channels, counting `factor` times as much."""
+    return tuple(Channel(channel.query * factor, channel.key) for channel in channels)

@@ -1,0 +1,98 @@
+"""Expressions to a transformer, on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from handcraft.architecture import BLOCK, Architecture, architecture_named
+from handcraft.compiler.sequences.assemble import Assembly, assemble
+from handcraft.compiler.sequences.cases import Setting
+from handcraft.compiler.sequences.compiled_sequences import CompiledSequences, Output, Stage
+from handcraft.compiler.sequences.fuse import fuse
+from handcraft.compiler.sequences.held import Holder
+from handcraft.compiler.sequences.lower_aggregates import lower_aggregates
+from handcraft.compiler.sequences.rebuild import rebuild
+from handcraft.errors import CompileError
+from handcraft.language.sequences.expression import Expression, check_same
+from handcraft.language.sequences.node import Node
+from handcraft.model import Model
+from handcraft.weights import (
+    check_dtype,
+    check_sharpness,
+    emit,
+    place_circuits,
+    plan_model,
+    sharpness_for,
+)
+
+WHOLE_UP_TO = {"float64": 1 << 24, "float32": 1 << 24, "float16": 1 << 11, "bfloat16": 1 << 8}
+"""The whole numbers up to which all are exact in a dtype, or 2**24 where that is less."""
+
+Pass = Callable[[Sequence[Node], Setting], list[Node]]
+
+PASSES: Mapping[str, Pass] = {
+    "fold and share": lambda nodes, _: rebuild(nodes),
+    "lower aggregates": lower_aggregates,
+    "fuse tables": lambda nodes, _: fuse(nodes),
+}
+"""The passes over trees, in order. Each keeps every value at every position."""
+
+
+def compile_sequences(
+    outputs: Mapping[str, Expression],
+    *,
+    architecture: Architecture | str = BLOCK,
+    dtype: str = "float32",
+) -> CompiledSequences:
+    """Compile expressions to a transformer that computes them at every position.
+
+    Args:
+        outputs: a name for each expression; all of one `Prompts`.
+        architecture: the target, or its name: ``block`` or ``gpt2``; its mask is that of the prompts.
+        dtype: of the weights.
+
+    Raises:
+        HandcraftError: something does not fit; it names the expression, and a fix.
+
+    >>> from handcraft import Prompts, select
+    >>> token = Prompts("abc", context=8).token
+    >>> model = compile_sequences({"seen": select(token, token).count()})
+    >>> model.apply(["abca"])["seen"]
+    [(1, 1, 1, 2)]
+    """
+    target = architecture_named(architecture) if isinstance(architecture, str) else architecture
+    check_dtype(dtype)
+    if not outputs:
+        raise CompileError("there is nothing to compile", fix="name at least one expression")
+    prompts = next(iter(outputs.values())).prompts
+    for expression in outputs.values():
+        check_same(prompts, expression)
+    target = replace(target, causal=prompts.causal)
+    setting = Setting(prompts.context, prompts.causal)
+
+    nodes: list[Node] = [expression.node for expression in outputs.values()]
+    stages = [Stage("as written", tuple(nodes))]
+    for name, run in PASSES.items():
+        nodes = run(nodes, setting)
+        stages.append(Stage(name, tuple(nodes)))
+
+    holder = Holder()
+    found = [
+        Output.of(name, expression, node, holder)
+        for (name, expression), node in zip(outputs.items(), nodes, strict=True)
+    ]
+    assembly = Assembly(holder, prompts.context, WHOLE_UP_TO[dtype])
+    assembly.settle()
+    circuits, places = assemble(
+        assembly, prompts.vocabulary, causal=prompts.causal, unembedding=None, place=prompts.place
+    )
+    plan = plan_model(circuits, target)
+    check_sharpness(plan, dtype)
+    sharpness = sharpness_for(plan, dtype)
+    placement = place_circuits(plan, sharpness)
+    tensors = emit(placement, circuits.values, dtype)
+    model = Model(target, plan.shape, prompts.vocabulary, tensors)
+    return CompiledSequences(
+        prompts, tuple(found), tuple(stages), places, plan, sharpness, placement, model
+    )

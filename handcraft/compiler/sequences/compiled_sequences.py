@@ -1,0 +1,193 @@
+"""What compiling expressions gives: a model that computes them, and every stage on the way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.circuits import Circuits
+from handcraft.circuits.ideal import ideal_stream
+from handcraft.compiler.sequences.assemble import Places
+from handcraft.compiler.sequences.held import Holder, Reading
+from handcraft.errors import ModelError
+from handcraft.language.sequences.domain import Domain, Finite, Kind, Value, as_number
+from handcraft.language.sequences.expression import Expression
+from handcraft.language.sequences.node import Node, walk
+from handcraft.language.sequences.prompts import Prompts
+from handcraft.language.sequences.reachable import plain
+from handcraft.model import Model
+from handcraft.model.attention import Array
+from handcraft.weights import Placement, Plan
+
+BATCH = 256
+"""So many texts run at once."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The trees after one pass.
+
+    Args:
+        name: of the pass.
+        nodes: a tree for every output.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+
+    @property
+    def size(self) -> int:
+        """How many expressions there are."""
+        return sum(1 for _ in walk(*self.nodes))
+
+
+@dataclass(frozen=True)
+class Output:
+    """One expression, and how its value is read from the residual stream.
+
+    Args:
+        name: of the output.
+        domain: the values it can have.
+        reading: the number that stands for a value: itself, or its place among the values.
+    """
+
+    name: str
+    domain: Domain
+    reading: Reading
+
+    @classmethod
+    def of(cls, name: str, expression: Expression, node: Node, holder: Holder) -> Output:
+        """Ask the holder for the value of an expression."""
+        domain = expression.domain
+        if domain.kind is Kind.NUMBER:
+            return cls(name, domain, holder.number(node))
+        assert isinstance(domain, Finite)
+        assert isinstance(node.domain, Finite)
+        places = {(isinstance(v, bool), v): i for i, v in enumerate(domain.values)}
+        numbers = tuple(places[isinstance(v, bool), v] for v in node.domain.values)
+        return cls(name, domain, holder.read(node, numbers))
+
+    def value(self, number: float) -> Value:
+        """The value that a number of the residual stream stands for."""
+        if not isinstance(self.domain, Finite):
+            unit = self.domain.unit
+            return plain(Fraction(number / float(unit)).limit_denominator(self.domain.parts) * unit)
+        if self.domain.kind is not Kind.NUMBER:
+            return self.domain.values[min(max(round(number), 0), len(self.domain.values) - 1)]
+        known = [float(as_number(v)) for v in self.domain.values]
+        return self.domain.values[int(np.abs(np.array(known) - number).argmin())]
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledSequences:
+    """Expressions, and the model that computes them.
+
+    Args:
+        prompts: the texts that they speak about.
+        outputs: the expressions, and where their values are.
+        stages: the trees after each pass.
+        places: where everything is held.
+        plan: the circuits, where every subspace lies, and the layers of the model.
+        sharpness: the factor of W_Q in every head.
+        placement: every nonzero weight, exact, with its origin.
+        model: the weights as arrays, ready to run.
+    """
+
+    prompts: Prompts = field(repr=False)
+    outputs: tuple[Output, ...]
+    stages: tuple[Stage, ...] = field(repr=False)
+    places: Places = field(repr=False)
+    plan: Plan = field(repr=False)
+    sharpness: int
+    placement: Placement = field(repr=False)
+    model: Model
+
+    @property
+    def circuits(self) -> Circuits:
+        """Heads and neurons over named subspaces."""
+        return self.plan.circuits
+
+    def apply(self, texts: Sequence[str | Sequence[str]]) -> dict[str, list[tuple[Value, ...]]]:
+        """The value of every output at every position of every text.
+
+        Args:
+            texts: texts or sequences of tokens, of one length or of several.
+
+        Raises:
+            VocabularyError: an unknown token.
+            ModelError: a text that is empty or longer than the context.
+        """
+        ids = [self._checked(text) for text in texts]
+        found: dict[str, list[tuple[Value, ...]]] = {
+            output.name: [()] * len(ids) for output in self.outputs
+        }
+        for length in sorted({len(row) for row in ids}):
+            rows = [i for i, row in enumerate(ids) if len(row) == length]
+            for start in range(0, len(rows), BATCH):
+                some = rows[start : start + BATCH]
+                numbers = self.numbers(np.array([ids[i] for i in some]))
+                for output in self.outputs:
+                    for row, line in zip(some, numbers[output.name].tolist(), strict=True):
+                        found[output.name][row] = tuple(map(output.value, line))
+        return found
+
+    def numbers(self, ids: npt.NDArray[np.int64]) -> dict[str, Array]:
+        """What the residual stream says of every output after the last block: [batch, position]."""
+        last = f"h.{self.model.shape.n_layer - 1}.output"
+        kept: dict[str, Array] = {}
+
+        def keep(name: str, value: Array) -> None:
+            if name == last:
+                kept[name] = value.astype(np.float64)
+
+        self.model.watch(ids, keep)
+        stream = kept[last]  # [batch, position, n_embd]
+        layout = self.plan.layout
+        found: dict[str, Array] = {}
+        for output in self.outputs:
+            total = np.full(stream.shape[:2], float(output.reading.constant))
+            for part in self.places.coefficients(output.reading):
+                for i, number in part.entries:
+                    dimension, factor, constant = layout.read(part.subspace, i, number)
+                    total += stream[..., dimension] * float(factor) + float(constant)
+            found[output.name] = total
+        return found
+
+    def ideal(self, ids: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.object_]]:
+        """The same of the ideal circuits, exact: [batch, position]."""
+        stream = ideal_stream(self.circuits, ids)
+        found = {}
+        for output in self.outputs:
+            total = np.full(ids.shape, output.reading.constant, dtype=object)
+            for part in self.places.coefficients(output.reading):
+                for i, number in part.entries:
+                    total = total + stream[part.subspace][..., i] * number
+            found[output.name] = total
+        return found
+
+    def report(self) -> str:
+        """What the model is made of, block by block."""
+        blocks = self.circuits.blocks
+        lines = [
+            f"block {b}: {len(block.heads)} heads, {len(block.neurons)} neurons"
+            for b, block in enumerate(blocks)
+        ]
+        shape = self.model.shape
+        lines.append(
+            f"in all: {shape.n_layer} blocks, width {shape.n_embd}, {self.model.parameters:,} parameters, "
+            f"{self.model.nonzero_parameters:,} not 0"
+        )
+        return "\n".join(lines)
+
+    def _checked(self, text: str | Sequence[str]) -> tuple[int, ...]:
+        ids = self.prompts.vocabulary.ids(text)
+        if not 0 < len(ids) <= self.prompts.context:
+            raise ModelError(
+                f"a text of {len(ids)} tokens for a context of {self.prompts.context}",
+                fix=f"give 1 to {self.prompts.context} tokens",
+            )
+        return ids

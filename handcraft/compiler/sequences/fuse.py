@@ -1,0 +1,207 @@
+"""Tables over several values become ladders: steps along one weighted sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import prod
+
+from handcraft.compiler.sequences.ir import Attend, Ladder, Rung, between
+from handcraft.compiler.sequences.rebuild import rebuild
+from handcraft.compiler.sequences.step_function import Steps, additive, find_steps
+from handcraft.errors import CompileError
+from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, finite
+from handcraft.language.sequences.node import (
+    Assumed,
+    AtLeast,
+    Choice,
+    Constant,
+    Linear,
+    Lookup,
+    Match,
+    Node,
+    walk,
+)
+from handcraft.language.sequences.reachable import bases, combinations, rows
+
+FLATTEN_UP_TO = 20_000
+"""The most combinations of base values for which a table is made over the bases themselves."""
+
+STEPS_UP_TO = 64
+"""So many steps are always worth a block that is saved."""
+
+
+def fuse(roots: Sequence[Node]) -> list[Node]:
+    """The same values, with no table over more than one value and no comparison of sums."""
+    done: dict[int, Node] = {}
+    for node in walk(*roots):
+        done[id(node)] = _fused(node, done)
+    return rebuild([done[id(root)] for root in roots])
+
+
+def is_scalar(node: Node) -> bool:
+    """Whether a value is held as a number only, of which no table can be read without neurons."""
+    if isinstance(node, Attend):
+        return node.picks == "mean" or is_scalar(node.value)
+    if isinstance(node, Assumed):
+        return is_scalar(node.value)
+    if isinstance(node, Lookup) and len(node.arguments) == 1:
+        return False
+    return isinstance(node, Linear | Choice) or not isinstance(node.domain, Finite)
+
+
+def _fused(node: Node, done: Mapping[int, Node]) -> Node:
+    if isinstance(node, AtLeast):
+        return _threshold(node, done[id(node.number)])
+    if not isinstance(node, Lookup) or _is_readable(node):
+        return _over(node, done)
+    below = _flat_bases(node)
+    if below is None:
+        return _direct(node, done)
+    table = {combination: values[0] for combination, values in rows([node], below)}
+    arguments = [done[id(base)] for base in below]
+    if len(below) == 1 and not is_scalar(below[0]):
+        small: dict[tuple[Value, ...], Value] = dict(table)
+        return replace(node, arguments=tuple(arguments), table=small)
+    flat = _as_sum_or_ladder(node, arguments, table)
+    if _steps_of(flat) <= STEPS_UP_TO:
+        return flat
+    direct = _direct(node, done)
+    return flat if _steps_of(flat) <= 2 * _steps_of(direct) else direct
+
+
+def _is_readable(node: Lookup) -> bool:
+    """Whether it is a table of one value that is held in a way that every table of it can be read."""
+    return len(node.arguments) == 1 and not is_scalar(node.arguments[0])
+
+
+def _steps_of(node: Node) -> int:
+    return len(node.rungs) if isinstance(node, Ladder) else 0
+
+
+def _flat_bases(node: Node) -> Sequence[Node] | None:
+    """What the table is over, far down, where that is little enough and has one scalar at most."""
+    below = bases(node)
+    if not all(isinstance(base.domain, Finite) for base in below):
+        return None
+    if prod(len(_values(base)) for base in below) > FLATTEN_UP_TO:
+        return None
+    return below if sum(map(is_scalar, below)) <= 1 else None
+
+
+def _direct(node: Lookup, done: Mapping[int, Node]) -> Node:
+    """The table over its own arguments; several scalars are turned into steps first."""
+    arguments = [done[id(argument)] for argument in node.arguments]
+    scalars = [i for i, argument in enumerate(arguments) if is_scalar(argument)]
+    for i in scalars if len(arguments) > 1 and len(scalars) > 1 else ():
+        arguments[i] = digital(arguments[i])
+    reached = combinations(node.arguments)
+    table = {row: value for row, value in node.table.items() if reached is None or row in reached}
+    return _as_sum_or_ladder(node, arguments, table)
+
+
+def _as_sum_or_ladder(
+    node: Lookup, arguments: Sequence[Node], table: Mapping[tuple[Value, ...], Value]
+) -> Node:
+    domains = [_values(argument) for argument in arguments]
+    scalars = [i for i, argument in enumerate(arguments) if is_scalar(argument)]
+    if not scalars and node.domain.kind is not Kind.CATEGORY:
+        parts = additive(table, domains)
+        if parts is not None:
+            terms = tuple(
+                (1, _part(argument, numbers, node))
+                for argument, numbers in zip(arguments, parts[0], strict=True)
+            )
+            total = Linear(numbers_of(node), node.text, terms, parts[1], place=node.place)
+            if node.domain.kind is Kind.NUMBER:
+                return total
+            flags: dict[tuple[Value, ...], Value] = {(0,): False, (1,): True}
+            return Lookup(node.domain, node.text, (total,), flags, place=node.place)
+    steps = find_steps(table, domains, scalars[0] if scalars else None)
+    return _ladder(node, arguments, steps, scalars)
+
+
+def numbers_of(node: Node) -> Finite:
+    """The domain of a node with flags as 0 and 1."""
+    return finite(as_number(v) for v in _values(node))
+
+
+def _ladder(node: Node, arguments: Sequence[Node], steps: Steps, scalars: Sequence[int]) -> Ladder:
+    terms: list[tuple[Plain, Node]] = []
+    for i, (argument, weights) in enumerate(zip(arguments, steps.weights, strict=True)):
+        if i in scalars:
+            terms.append((_factor(weights), argument))
+        elif any(weights.values()):
+            terms.append((1, _part(argument, weights, node)))
+    rungs = tuple(Rung(tuple(terms), at_least, gap) for at_least, gap in steps.thresholds)
+    return Ladder(finite(steps.values), node.text, rungs, steps.values, place=node.place)
+
+
+def _factor(weights: Mapping[Value, Plain]) -> Plain:
+    """What a number is multiplied with: its weights are multiples of it."""
+    value, weight = next((as_number(v), w) for v, w in weights.items() if v != 0)
+    factor = weight / value if weight % value else weight // value
+    assert all(as_number(v) * factor == w for v, w in weights.items())
+    return factor
+
+
+def _part(argument: Node, numbers: Mapping[Value, Plain], of: Node) -> Node:
+    """A number for each value of one argument."""
+    table: dict[tuple[Value, ...], Value] = {(value,): number for value, number in numbers.items()}
+    return Lookup(finite(table.values()), f"{argument} in {of}", (argument,), table, place=of.place)
+
+
+def digital(node: Node) -> Ladder:
+    """A number as steps, so that any table of it can be read."""
+    values = _values(node)
+    rungs = []
+    for below, above in zip(values, values[1:], strict=False):
+        at_least, gap = between(as_number(below), as_number(above))
+        rungs.append(Rung(((1, node),), at_least, gap))
+    return Ladder(node.domain, node.text, tuple(rungs), values, place=node.place)
+
+
+def _threshold(node: AtLeast, number: Node) -> Ladder:
+    """A comparison of a number with a bound: one step."""
+    domain = node.number.domain
+    assert not isinstance(domain, Finite)
+    below = domain.below(node.bound)
+    at_least, gap = between(node.bound - below, node.bound)
+    rung = Rung(((1, number),), at_least, gap)
+    return Ladder(node.domain, node.text, (rung,), (False, True), place=node.place)
+
+
+def _values(node: Node) -> tuple[Value, ...]:
+    if not isinstance(node.domain, Finite):
+        raise CompileError(
+            f"`{node}` has too many values to tell apart: {node.domain}",
+            where=node.place,
+            fix="compare it with a number, or .assume() the values that occur",
+        )
+    return node.domain.values
+
+
+def _over(node: Node, done: Mapping[int, Node]) -> Node:
+    """The node over children that are fused."""
+    match node:
+        case Lookup():
+            return replace(node, arguments=tuple(done[id(a)] for a in node.arguments))
+        case Linear():
+            return replace(node, terms=tuple((f, done[id(n)]) for f, n in node.terms))
+        case AtLeast():
+            return replace(node, number=done[id(node.number)])
+        case Assumed():
+            return replace(node, value=done[id(node.value)])
+        case Choice():
+            condition, yes, no = (done[id(child)] for child in node.children)
+            return replace(node, condition=condition, yes=yes, no=no)
+        case Attend():
+            case_ = tuple(Match(done[id(m.key)], done[id(m.query)], m.relation) for m in node.case)
+            return replace(node, case=case_, value=done[id(node.value)])
+        case Ladder():
+            rungs = tuple(
+                Rung(tuple((f, done[id(n)]) for f, n in r.terms), r.at_least, r.gap) for r in node.rungs
+            )
+            return replace(node, rungs=rungs)
+    assert not node.children or isinstance(node, Constant)
+    return node

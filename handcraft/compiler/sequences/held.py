@@ -1,0 +1,248 @@
+"""How values are held: as those numbers of them that somebody reads.
+
+A value that is read only as itself takes one dimension; one whose square is read too takes two. What is
+computed point by point from one value is no value of its own: it is another number of that one. So a
+function of the token, of the position, or of anything held costs nothing but its dimension.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import gcd, lcm
+
+from handcraft.compiler.sequences.fuse import digital, is_scalar
+from handcraft.compiler.sequences.ir import Attend, Ladder
+from handcraft.language.sequences.domain import Finite, Plain, Value, as_number
+from handcraft.language.sequences.node import (
+    Assumed,
+    Choice,
+    Constant,
+    Embedded,
+    Linear,
+    Lookup,
+    Node,
+)
+
+Numbers = tuple[Plain, ...]
+"""A number for each value of a domain, in its order."""
+
+ITSELF: Numbers = ()
+"""Stands for the number itself, of a value that is held as one number only."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A number as a sum over what is held: factors and numbers of values, and a constant."""
+
+    terms: tuple[tuple[Plain, Held, int], ...]
+    constant: Plain = 0
+
+    def __mul__(self, factor: Plain) -> Reading:
+        return Reading(
+            tuple((f * factor, held, i) for f, held, i in self.terms), self.constant * factor
+        )
+
+    def __add__(self, other: Reading) -> Reading:
+        total: dict[tuple[int, int], Plain] = {}
+        held_by: dict[tuple[int, int], Held] = {}
+        for factor, held, i in (*self.terms, *other.terms):
+            total[id(held), i] = total.get((id(held), i), 0) + factor
+            held_by[id(held), i] = held
+        terms = tuple((f, held_by[key], key[1]) for key, f in total.items() if f)
+        return Reading(terms, self.constant + other.constant)
+
+
+@dataclass(eq=False)
+class Held:
+    """A value that is held in the residual stream.
+
+    Args:
+        node: the value: a token, a position, what a head brings, what neurons write.
+        numbers: which numbers of it are held, each for one dimension; `ITSELF` for the number itself.
+        brought: for what a head brings, how each of the numbers reads at the source.
+        is_one_hot: whether it is held with one dimension for each value instead.
+    """
+
+    node: Node
+    numbers: dict[Numbers, int] = field(default_factory=dict)
+    brought: list[Reading] = field(default_factory=list)
+    is_one_hot: bool = False
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """The values that it can have."""
+        assert isinstance(self.node.domain, Finite)
+        return self.node.domain.values
+
+
+class Holder:
+    """Decides what is held, as one number after the other is asked for.
+
+    Args:
+        one_hot: the sources ("token") that are held one-hot.
+    """
+
+    def __init__(self, one_hot: Sequence[str] = ()) -> None:
+        self.one_hot = tuple(one_hot)
+        self.held: dict[int, Held] = {}
+        self._ladders: dict[int, Ladder] = {}
+        self._nodes: list[Node] = []
+
+    def number(self, node: Node) -> Reading:
+        """How the number that a node is can be read; a flag counts as 0 or 1."""
+        match node:
+            case Constant():
+                return Reading((), as_number(node.value))
+            case Linear():
+                total = Reading((), node.constant)
+                for factor, term in node.terms:
+                    total += self.number(term) * factor
+                return total
+            case Assumed():
+                return self.number(node.value)
+            case Choice():
+                return self._chosen(node)
+        if is_scalar(node):
+            return self._dimension(self._of(node), ITSELF)
+        assert isinstance(node.domain, Finite)
+        return self.read(node, tuple(as_number(v) for v in node.domain.values))
+
+    def read(self, node: Node, numbers: Numbers) -> Reading:
+        """How a function of a node can be read.
+
+        Args:
+            node: with a finite domain.
+            numbers: the number for each of its values.
+        """
+        assert isinstance(node.domain, Finite)
+        if len(set(numbers)) == 1:
+            return Reading((), numbers[0])
+        values = node.domain.values
+        at = dict(zip(map(_typed, values), numbers, strict=True))
+        match node:
+            case Lookup():
+                (argument,) = node.arguments
+                return self.read(argument, _through(argument, node, at))
+            case Assumed() if not is_scalar(node):
+                inner = node.value
+                assert isinstance(inner.domain, Finite)
+                filler = numbers[0]
+                return self.read(inner, tuple(at.get(_typed(v), filler) for v in inner.domain.values))
+        if is_scalar(node):
+            line = _line(values, numbers)
+            if line is not None:
+                return self.number(node) * line[0] + Reading((), line[1])
+            self._nodes.append(node)
+            ladder = self._ladders.setdefault(id(node), digital(node))
+            return self.read(ladder, numbers)
+        held = self._of(node)
+        if held.is_one_hot:
+            base = max(dict.fromkeys(numbers), key=numbers.count)
+            terms = [(n - base, held, i) for i, n in enumerate(numbers) if n != base]
+            return Reading(tuple(terms), base)
+        shape, factor, constant = _canonical(numbers)
+        return self._dimension(held, shape) * factor + Reading((), constant)
+
+    def _dimension(self, held: Held, numbers: Numbers) -> Reading:
+        """One number of what is held. A head brings sums without their constant, which is added here."""
+        i = self._index(held, numbers)
+        return Reading(((1, held, i),), held.brought[i].constant if held.brought else 0)
+
+    def _chosen(self, node: Choice) -> Reading:
+        """Each of the two numbers less its least passes a ramp where it is chosen; the rest is linear."""
+        held = self._of(node)
+        ramps = self._dimension(held, ITSELF)
+        low_yes, low_no = least(node.yes), least(node.no)
+        return ramps + self.number(node.condition) * (low_yes - low_no) + Reading((), low_no)
+
+    def _of(self, node: Node) -> Held:
+        if id(node) not in self.held:
+            held = Held(node)
+            held.is_one_hot = isinstance(node, Embedded) and node.of in self.one_hot
+            self.held[id(node)] = held
+        return self.held[id(node)]
+
+    def _index(self, held: Held, numbers: Numbers) -> int:
+        """The dimension of a number, held from now on; what a head is to bring is asked for at its source."""
+        if numbers not in held.numbers:
+            held.numbers[numbers] = len(held.numbers)
+            if isinstance(held.node, Attend):
+                value = held.node.value
+                read = (
+                    self.number(value)
+                    if numbers == ITSELF
+                    else self.read(value, _widened(held, numbers))
+                )
+                held.brought.append(read)
+        return held.numbers[numbers]
+
+
+def least(node: Node) -> Plain:
+    """No value of the number is smaller."""
+    return as_number(node.domain.values[0]) if isinstance(node.domain, Finite) else node.domain.low
+
+
+def greatest(node: Node) -> Plain:
+    """No value of the number is larger."""
+    return as_number(node.domain.values[-1]) if isinstance(node.domain, Finite) else node.domain.high
+
+
+def _through(argument: Node, node: Lookup, at: dict[tuple[bool, Value], Plain]) -> Numbers:
+    """A function of a table as one of its argument; rows that never occur count as the first that does."""
+    assert isinstance(argument.domain, Finite)
+    filler = next(iter(at.values()))
+    found = []
+    for value in argument.domain.values:
+        row = node.table.get((value,))
+        known = (value,) in node.table
+        found.append(at[_typed(row)] if known else filler)
+    return tuple(found)
+
+
+def _widened(held: Held, numbers: Numbers) -> Numbers:
+    """Numbers of what is brought as numbers of what is read at the source; a default is none of those."""
+    value = held.node.value if isinstance(held.node, Attend) else held.node
+    assert isinstance(value.domain, Finite)
+    at = dict(zip(map(_typed, held.values), numbers, strict=True))
+    return tuple(at[_typed(v)] for v in value.domain.values)
+
+
+def _line(values: Sequence[Value], numbers: Numbers) -> tuple[Plain, Plain] | None:
+    """Factor and constant where the numbers are a straight line over the values."""
+    first, second = as_number(values[0]), as_number(values[1])
+    factor = Fraction(numbers[1] - numbers[0]) / (second - first)
+    constant = numbers[0] - factor * first
+    if all(factor * as_number(v) + constant == n for v, n in zip(values, numbers, strict=True)):
+        return factor, constant
+    return None
+
+
+def _canonical(numbers: Numbers) -> tuple[Numbers, Plain, Plain]:
+    """The numbers as factor times whole ones that begin with 0, plus a constant.
+
+    Functions that differ by a factor and a constant share a dimension.
+    """
+    constant = numbers[0]
+    left = [Fraction(n - constant) for n in numbers]
+    below = lcm(*(f.denominator for f in left))
+    whole = [int(f * below) for f in left]
+    if below > 1 << 20:
+        return tuple(n - constant for n in numbers), 1, constant
+    common = gcd(*whole)
+    first = next(n for n in whole if n)
+    sign = 1 if first > 0 else -1
+    shape = tuple(n // common * sign for n in whole)
+    return shape, _plainer(Fraction(common * sign, below)), constant
+
+
+def _plainer(number: Fraction) -> Plain:
+    return number.numerator if number.denominator == 1 else number
+
+
+def _typed(value: Value) -> tuple[bool, Value]:
+    return isinstance(value, bool), value

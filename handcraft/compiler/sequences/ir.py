@@ -1,0 +1,117 @@
+"""What expressions become on the way to circuits: two more kinds of nodes, near to heads and neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor, log2
+from typing import Literal
+
+from handcraft.language.sequences.domain import Plain, Value, as_number
+from handcraft.language.sequences.interpret import Values, interpret_with
+from handcraft.language.sequences.node import Case, Node
+from handcraft.language.sequences.reachable import plain
+
+Picks = Literal["mean", "latest", "earliest"]
+
+
+@dataclass(frozen=True, eq=False)
+class Attend(Node):
+    """What a head brings: a value from the sources that fit best.
+
+    The sources of which the fewest conditions fail are attended to; where all fail, that is all of them.
+
+    Args:
+        case: the conditions.
+        value: what is read at the sources.
+        picks: the mean over them, or the value at the latest or the earliest.
+        forgiven: how many failing conditions do not count at position 0.
+    """
+
+    case: Case
+    value: Node
+    picks: Picks
+    forgiven: int = 0
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """Keys, queries, and what is brought."""
+        return (*(node for match in self.case for node in (match.key, match.query)), self.value)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of a ladder: whether a weighted sum reaches a threshold.
+
+    Args:
+        terms: factors and numbers that are added up.
+        at_least: the threshold.
+        gap: how far below it the sum is at least where it does not reach it; a power of two.
+    """
+
+    terms: tuple[tuple[Plain, Node], ...]
+    at_least: Plain
+    gap: Plain
+
+
+@dataclass(frozen=True, eq=False)
+class Ladder(Node):
+    """A value for each number of rungs that are reached; a rung is reached only if all before it are.
+
+    Args:
+        rungs: in order.
+        values: for each number of reached rungs, from none to all, the value.
+    """
+
+    rungs: tuple[Rung, ...]
+    values: tuple[Value, ...]
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """What the rungs add up."""
+        nodes = [node for rung in self.rungs for _, node in rung.terms]
+        return tuple({id(node): node for node in nodes}.values())
+
+
+def between(below: Plain, above: Plain) -> tuple[Fraction, Fraction]:
+    """The threshold and the gap that tell two numbers apart: a power of two, centred between them."""
+    space = Fraction(above) - Fraction(below)
+    gap = Fraction(2) ** floor(log2(space))
+    if gap > space:  # log2 rounds
+        gap /= 2
+    return (Fraction(above) + Fraction(below) + gap) / 2, gap
+
+
+def run_nodes(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> list[Values]:
+    """The oracle, for trees that hold the nodes of this module too."""
+    return interpret_with(nodes, tokens, causal=causal, values=_values)
+
+
+def _values(node: Node, length: int, known: dict[int, Values], causal: bool) -> Values | None:
+    if isinstance(node, Attend):
+        return tuple(_brought(node, here, length, known, causal) for here in range(length))
+    if isinstance(node, Ladder):
+        return tuple(node.values[_reached(node, here, known)] for here in range(length))
+    return None
+
+
+def _brought(node: Attend, here: int, length: int, known: dict[int, Values], causal: bool) -> Value:
+    seen = range(here + 1 if causal else length)
+    failing = [
+        sum(not m.holds(known[id(m.key)][there], known[id(m.query)][here]) for m in node.case)
+        - (node.forgiven if there == 0 else 0)
+        for there in seen
+    ]
+    best = min(failing)
+    chosen = [known[id(node.value)][there] for there in seen if failing[there] == best]
+    if node.picks == "mean":
+        return plain(Fraction(sum(as_number(v) for v in chosen)) / len(chosen))
+    return chosen[-1] if node.picks == "latest" else chosen[0]
+
+
+def _reached(ladder: Ladder, here: int, known: dict[int, Values]) -> int:
+    return sum(
+        sum(factor * as_number(known[id(node)][here]) for factor, node in rung.terms) >= rung.at_least
+        for rung in ladder.rungs
+    )

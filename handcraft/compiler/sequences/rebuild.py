@@ -1,0 +1,204 @@
+"""Constant folding and common subexpressions: the same tree, smaller, every expression once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+
+from handcraft.compiler.sequences.ir import Attend, Ladder, Rung
+from handcraft.language.sequences.domain import FLAGS, Finite, Kind, Plain, Value, as_number, finite
+from handcraft.language.sequences.node import (
+    Aggregate,
+    Assumed,
+    AtLeast,
+    Case,
+    Choice,
+    Comparison,
+    Constant,
+    Embedded,
+    Linear,
+    Lookup,
+    Match,
+    Node,
+    walk,
+)
+
+
+def rebuild(roots: Sequence[Node]) -> list[Node]:
+    """The same values from fewer nodes.
+
+    What is constant becomes a constant; what is computed twice is computed once; a table of a table is
+    one table; arguments that change nothing are left out; sums of sums are one sum.
+    """
+    builder = _Builder()
+    done: dict[int, Node] = {}
+    for node in walk(*roots):
+        done[id(node)] = builder.node(node, done)
+    return [done[id(root)] for root in roots]
+
+
+class _Builder:
+    """Knows every node that was made, by what it is made of."""
+
+    def __init__(self) -> None:
+        self.made: dict[Hashable, Node] = {}
+
+    def node(self, node: Node, done: Mapping[int, Node]) -> Node:
+        """A node over children that are done."""
+        fresh = self._folded(node, done)
+        return self.made.setdefault(_key(fresh), fresh)
+
+    def _folded(self, node: Node, done: Mapping[int, Node]) -> Node:
+        match node:
+            case Lookup():
+                return self._lookup(node, [done[id(a)] for a in node.arguments])
+            case Linear():
+                return self._linear(node, [(f, done[id(n)]) for f, n in node.terms])
+            case AtLeast():
+                return self._at_least(node, done[id(node.number)])
+            case Choice():
+                condition = done[id(node.condition)]
+                if isinstance(condition, Constant):
+                    return done[id(node.yes if condition.value else node.no)]
+                return replace(node, condition=condition, yes=done[id(node.yes)], no=done[id(node.no)])
+            case Assumed():
+                value = done[id(node.value)]
+                return value if isinstance(value, Constant) else replace(node, value=value)
+            case Aggregate():
+                cases = tuple(_case(case, done) for case in node.sources.cases)
+                value = None if node.value is None else done[id(node.value)]
+                if isinstance(value, Constant) and node.sources.always:
+                    return value
+                return replace(node, sources=replace(node.sources, cases=cases), value=value)
+            case Attend():
+                value = done[id(node.value)]
+                if isinstance(value, Constant):
+                    return value
+                return replace(node, case=_case(node.case, done), value=value)
+            case Ladder():
+                rungs = tuple(
+                    Rung(tuple((f, done[id(n)]) for f, n in r.terms), r.at_least, r.gap)
+                    for r in node.rungs
+                )
+                return replace(node, rungs=rungs)
+        return node
+
+    def _lookup(self, node: Lookup, arguments: list[Node]) -> Node:
+        """Leave out constants, doubles and what changes nothing; look through tables of one thing."""
+        table = {row: value for row, value in node.table.items() if _is_possible(row, arguments)}
+        if len(set(table.values())) == 1:
+            return self._constant(node, next(iter(table.values())))
+        kept: list[int] = []
+        seen: dict[int, int] = {}
+        for i, argument in enumerate(arguments):
+            if isinstance(argument, Constant) or id(argument) in seen:
+                continue
+            seen[id(argument)] = i
+            kept.append(i)
+        twins = [(seen[id(a)], i) for i, a in enumerate(arguments) if id(a) in seen]
+        table = {row: v for row, v in table.items() if all(row[i] == row[j] for i, j in twins)}
+        for i in list(kept):
+            rest = [k for k in kept if k != i]
+            if rest and _depends_only_on(table, rest):
+                kept = rest
+        small = {tuple(row[i] for i in kept): value for row, value in table.items()}
+        inner = [arguments[i] for i in kept]
+        if len(inner) == 1:
+            only = inner[0]
+            if all(row[0] == value and type(row[0]) is type(value) for row, value in small.items()):
+                return only
+            if isinstance(only, Lookup):
+                composed = {row: small[(v,)] for row, v in only.table.items() if (v,) in small}
+                again = replace(
+                    node, arguments=only.arguments, table=composed, domain=finite(composed.values())
+                )
+                return self._lookup(again, list(only.arguments))
+        return replace(node, arguments=tuple(inner), table=small, domain=finite(small.values()))
+
+    def _linear(self, node: Linear, terms: list[tuple[Plain, Node]]) -> Node:
+        """One sum of different terms."""
+        total: dict[int, Plain] = {}
+        nodes: dict[int, Node] = {}
+        constant = node.constant
+        while terms:
+            factor, term = terms.pop(0)
+            if isinstance(term, Constant):
+                constant += factor * as_number(term.value)
+            elif isinstance(term, Linear):
+                constant += factor * term.constant
+                terms += [(factor * f, n) for f, n in term.terms]
+            else:
+                nodes[id(term)] = term
+                total[id(term)] = total.get(id(term), 0) + factor
+        left = tuple((factor, nodes[key]) for key, factor in total.items() if factor)
+        if not left:
+            return self._constant(node, constant)
+        is_number = left[0][1].domain.kind is Kind.NUMBER
+        if len(left) == 1 and left[0][0] == 1 and constant == 0 and is_number:
+            return left[0][1]
+        return replace(node, terms=left, constant=constant)
+
+    def _at_least(self, node: AtLeast, number: Node) -> Node:
+        if isinstance(number.domain, Finite):
+            table = {(v,): as_number(v) >= node.bound for v in number.domain.values}
+            return self._lookup(
+                Lookup(FLAGS, node.text, (number,), table, binding=node.binding, place=node.place),
+                [number],
+            )
+        return replace(node, number=number)
+
+    def _constant(self, node: Node, value: Value) -> Constant:
+        return Constant(finite([value]), node.text, value, binding=node.binding, place=node.place)
+
+
+def _is_possible(row: tuple[Value, ...], arguments: Sequence[Node]) -> bool:
+    return all(row[i] == a.value for i, a in enumerate(arguments) if isinstance(a, Constant))
+
+
+def _depends_only_on(table: Mapping[tuple[Value, ...], Value], columns: Sequence[int]) -> bool:
+    found: dict[tuple[Value, ...], Value] = {}
+    return all(
+        found.setdefault(tuple(row[i] for i in columns), value) == value for row, value in table.items()
+    )
+
+
+def _case(case: Case, done: Mapping[int, Node]) -> Case:
+    return tuple(Match(done[id(m.key)], done[id(m.query)], m.relation) for m in case)
+
+
+def _key(node: Node) -> Hashable:
+    """What a node is made of: two nodes with the same key have the same value everywhere."""
+    match node:
+        case Embedded():
+            return "embedded", node.of
+        case Constant():
+            return "constant", type(node.value) is bool, node.value
+        case Lookup():
+            return "lookup", tuple(map(id, node.arguments)), frozenset(node.table.items())
+        case Linear():
+            terms = frozenset((id(n), f) for f, n in node.terms)
+            return "linear", terms, node.constant
+        case AtLeast():
+            return "at least", id(node.number), node.bound
+        case Choice():
+            return "choice", id(node.condition), id(node.yes), id(node.no)
+        case Assumed():
+            return "assumed", id(node.value), node.domain
+        case Aggregate():
+            cases = tuple(_case_key(case) for case in node.sources.cases)
+            return "aggregate", cases, node.how, id(node.value), node.default
+        case Attend():
+            return "attend", _case_key(node.case), id(node.value), node.picks, node.forgiven
+        case Ladder():
+            rungs = tuple(
+                (tuple((f, id(n)) for f, n in r.terms), r.at_least, r.gap) for r in node.rungs
+            )
+            return "ladder", rungs, node.values
+    return id(node)
+
+
+def _case_key(case: Case) -> Hashable:
+    return frozenset(
+        (id(m.key), id(m.query), m.relation.value if isinstance(m.relation, Comparison) else m.relation)
+        for m in case
+    )

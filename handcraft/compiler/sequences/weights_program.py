@@ -1,0 +1,56 @@
+"""A linear program for the weights of a sum along which the levels of a table follow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+
+def solve_weights(rows: Ints, levels: Ints) -> Iterator[list[Ints]]:
+    """Whole weights for which the sum may order the levels; the caller tests them exactly.
+
+    The program asks of a row of level l that its sum is at least t[l - 1] and at most t[l] - 1, with free
+    weights and thresholds t, and keeps the weights small.
+
+    Args:
+        rows: for each row of the table, the class of each argument, [row, argument].
+        levels: for each row, its level, [row].
+
+    Yields:
+        For each argument a weight for each class; several roundings of the solution. Nothing where there is
+        none.
+    """
+    from scipy.optimize import linprog
+    from scipy.sparse import coo_array
+
+    sizes = rows.max(axis=0) + 1
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    count, top = int(starts[-1]), int(levels.max())
+    columns = rows + starts[:-1]  # [row, argument]
+    at: list[tuple[int, int, float]] = []
+    bounds: list[float] = []
+    for row, level in enumerate(levels.tolist()):
+        weights = columns[row].tolist()
+        if level < top:  # sum - t[level] <= -1
+            at += [(len(bounds), w, 1.0) for w in weights]
+            at.append((len(bounds), count + level, -1.0))
+            bounds.append(-1.0)
+        if level > 0:  # t[level - 1] - sum <= 0
+            at += [(len(bounds), w, -1.0) for w in weights]
+            at.append((len(bounds), count + level - 1, 1.0))
+            bounds.append(0.0)
+    i, j, numbers = zip(*at, strict=True)
+    matrix = coo_array((numbers, (i, j)), shape=(len(bounds), count + top))
+    cost = np.concatenate([np.ones(count), np.zeros(top)])
+    limits = [(0, None)] * count + [(None, None)] * top
+    solution = linprog(cost, A_ub=matrix, b_ub=bounds, bounds=limits, method="highs")
+    if solution.status != 0:
+        return
+    found = solution.x[:count]
+    for factor in (1, 2, 3, 4, 6, 12, 60):
+        whole = np.rint(found * factor).astype(np.int64)
+        yield [whole[starts[k] : starts[k + 1]] for k in range(len(sizes))]
