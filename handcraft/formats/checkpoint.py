@@ -15,7 +15,7 @@ from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled
 from handcraft.errors import CheckpointError, HandcraftError, HandcraftWarning, VocabularyError
-from handcraft.formats.circuits_record import circuits_from_record, circuits_to_record
+from handcraft.formats.circuits_record import circuits_from_record, circuits_to_record, is_causal
 from handcraft.formats.folder import RECORD, check_target, whole_folder
 from handcraft.formats.huggingface_config import CONFIG
 from handcraft.formats.huggingface_read import read_huggingface
@@ -324,10 +324,8 @@ def _read_record(folder: Path) -> Record:
 
 def _read_architecture(facts: Record) -> Architecture:
     """The named architecture, without its mask where the record says so."""
-    architecture, causal = architecture_named(facts["name"]), facts.get("causal", True)
-    if type(causal) is not bool:
-        raise ValueError(f"causal {causal!r}")
-    return architecture if causal else architecture.without_mask()
+    architecture = architecture_named(facts["name"])
+    return architecture if is_causal(facts) else architecture.without_mask()
 
 
 def _read_shape(sizes: Record, vocabulary: Vocabulary) -> Shape:

@@ -15,6 +15,7 @@ from handcraft.circuits import (
     Head,
     LinearMap,
     Neuron,
+    Ramp,
     Relation,
     Subspace,
     Table,
@@ -30,6 +31,7 @@ def circuits_to_record(circuits: Circuits) -> Record:
     body = {
         "vocabulary": list(circuits.vocabulary.tokens),
         "context": circuits.context,
+        "causal": circuits.causal,
         "embedding": [
             {
                 "of": table.of,
@@ -40,7 +42,7 @@ def circuits_to_record(circuits: Circuits) -> Record:
         ],
         "scratch": [writer.name(subspace) for subspace in circuits.scratch],
         "blocks": [writer.block(block) for block in circuits.blocks],
-        "unembedding": writer.name(circuits.unembedding),
+        "unembedding": circuits.unembedding and writer.name(circuits.unembedding),
     }
     return {"subspaces": list(writer.subspaces.values()), **body}
 
@@ -53,6 +55,7 @@ def circuits_from_record(record: Record) -> Circuits:
         HandcraftError: the circuits do not fit together.
     """
     reader = _Reader(record["subspaces"])
+    unembedding = record["unembedding"]
     return Circuits(
         record["vocabulary"],
         record["context"],
@@ -66,8 +69,21 @@ def circuits_from_record(record: Record) -> Circuits:
         ],
         scratch=[reader.subspaces[name] for name in record["scratch"]],
         blocks=[reader.block(block) for block in record["blocks"]],
-        unembedding=reader.subspaces[record["unembedding"]],
+        unembedding=None if unembedding is None else reader.subspaces[unembedding],
+        causal=is_causal(record),
     )
+
+
+def is_causal(record: Record) -> bool:
+    """Whether a record speaks of a causal mask; one that says nothing of it does.
+
+    Raises:
+        ValueError: it says something else than yes or no.
+    """
+    causal = record.get("causal", True)
+    if not isinstance(causal, bool):
+        raise ValueError(f"causal {causal!r}")
+    return causal
 
 
 class _Writer:
@@ -120,17 +136,26 @@ class _Writer:
             "key": self.linear(head.attends.key),
             "gap": self.number(head.attends.gap),
             "picks_one": head.attends.picks_one,
+            "always_asked": self.coefficients(head.attends.always_asked),
             "moves": self.linear(head.moves),
             "writes": self.linear(head.writes),
             "sharpness": None if head.sharpness is None else self.number(head.sharpness),
         }
 
-    def neuron(self, neuron: Neuron) -> Record:
-        return {
+    def neuron(self, neuron: Neuron | Ramp) -> Record:
+        facts: Record = {
             "name": neuron.name,
             "reads": self.coefficients(neuron.reads),
-            "at_least": neuron.at_least,
             "writes": self.coefficients(neuron.writes),
+        }
+        if isinstance(neuron, Neuron):
+            gap = None if neuron.gap is None else self.number(neuron.gap)
+            return facts | {"at_least": self.number(neuron.at_least), "gap": gap}
+        return facts | {
+            "constant": self.number(neuron.constant),
+            "lets": self.coefficients(neuron.lets),
+            "lets_constant": self.number(neuron.lets_constant),
+            "most": self.number(neuron.most),
         }
 
     def block(self, block: Block) -> Record:
@@ -139,6 +164,7 @@ class _Writer:
             "attention_bias": self.coefficients(each.adds for each in block.attention_bias),
             "neurons": [self.neuron(neuron) for neuron in block.neurons],
             "neuron_bias": self.coefficients(each.adds for each in block.neuron_bias),
+            "settled": [self.name(subspace) for subspace in block.settled],
         }
 
 
@@ -180,18 +206,33 @@ class _Reader:
                 key,
                 _number(record["gap"]),
                 bool(record["picks_one"]),
+                self.coefficients(record.get("always_asked", ())),
             ),
             moves=self.linear(record["moves"]),
             writes=self.linear(record["writes"]),
             sharpness=None if record["sharpness"] is None else _number(record["sharpness"]),
         )
 
-    def neuron(self, record: Record) -> Neuron:
-        return Neuron(
-            str(record["name"]),
-            reads=self.coefficients(record["reads"]),
-            at_least=int(record["at_least"]),
-            writes=self.coefficients(record["writes"]),
+    def neuron(self, record: Record) -> Neuron | Ramp:
+        name = str(record["name"])
+        reads, writes = self.coefficients(record["reads"]), self.coefficients(record["writes"])
+        if "at_least" in record:
+            gap = record.get("gap")
+            return Neuron(
+                name,
+                reads,
+                _number(record["at_least"]),
+                writes,
+                gap=None if gap is None else _number(gap),
+            )
+        return Ramp(
+            name,
+            reads,
+            constant=_number(record["constant"]),
+            lets=self.coefficients(record["lets"]),
+            lets_constant=_number(record["lets_constant"]),
+            most=_number(record["most"]),
+            writes=writes,
         )
 
     def block(self, record: Record) -> Block:
@@ -200,6 +241,7 @@ class _Reader:
             attention_bias=tuple(Bias(c) for c in self.coefficients(record["attention_bias"])),
             neurons=tuple(self.neuron(r) for r in record["neurons"]),
             neuron_bias=tuple(Bias(c) for c in self.coefficients(record["neuron_bias"])),
+            settled=tuple(self.subspaces[name] for name in record.get("settled", ())),
         )
 
 

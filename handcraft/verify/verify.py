@@ -177,7 +177,7 @@ def verify(
     total = count_contexts(size, longest)
     everything = total <= every_up_to
     planned = total if everything else sample
-    everywhere = isinstance(source, Circuits) and not getattr(source, "causal", True)
+    everywhere = isinstance(source, Circuits) and not source.causal
     batches = (
         every_context(model, longest, at_every_position=everywhere)
         if everything

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -17,6 +18,7 @@ from handcraft.circuits import (
     Head,
     LinearMap,
     Neuron,
+    Ramp,
     Table,
     bias,
     copy,
@@ -120,6 +122,75 @@ def test_every_kind_of_part_answers_the_same_exactly():
     assert_same(everything())
 
 
+def with_ramps() -> Circuits:
+    """A head that always asks for an a, thresholds between integers, numbers let through."""
+    token, mean, out = one_hot("token", "ab"), scalar("mean"), scalar("out")
+    named = Coefficients(token, ((0, 1),))
+    asks = replace(equal(token, token, label="an a"), query=(), always_asked=(named,))
+    head = Head("a", asks, moves=(LinearMap(token, mean, ((0, 0, Fraction(1, 3)),)),),
+                writes=(LinearMap(mean, mean, ((0, 0, 1),)),))  # fmt: skip
+    above = Neuron(
+        "above",
+        reads=(Coefficients(mean, ((0, 1),)), Coefficients(token, ((0, Fraction(1, 6)),))),
+        at_least=Fraction(1, 2),
+        writes=(Coefficients(token, ((1, 5),)),),
+        gap=Fraction(1, 6),
+    )
+    ramp = Ramp(
+        "ramp",
+        reads=(Coefficients(mean, ((0, 3),)),),
+        constant=Fraction(1, 2),
+        lets=(Coefficients(token, ((0, -1),)),),
+        lets_constant=1,
+        most=2,
+        writes=(Coefficients(token, ((1, 7),)), Coefficients(out, ((0, 1),))),
+    )
+    return Circuits(
+        "ab",
+        4,
+        embedding=[embed_token(token), embed_position(one_hot("position", range(4)))],
+        scratch=[mean, out],
+        blocks=[Block(heads=(head,), neurons=(above, ramp), settled=(mean,))],
+        unembedding=token,
+    )
+
+
+def test_ramps_and_thresholds_between_integers_come_back():
+    assert_same(with_ramps())
+    once, back = with_ramps().blocks[0], there_and_back(with_ramps()).blocks[0]
+    assert back.neurons == once.neurons
+    assert back.settled == once.settled
+    assert back.heads[0].attends.always_asked == once.heads[0].attends.always_asked
+
+
+def test_circuits_without_unembedding_come_back():
+    record = {**circuits_to_record(everything()), "unembedding": None}
+    back = circuits_from_record(record)
+    assert back.unembedding is None
+    assert circuits_to_record(back) == record
+
+
+def test_a_record_from_before_there_were_ramps_is_read():
+    record = json.loads(json.dumps(circuits_to_record(everything())))
+    for block in record["blocks"]:
+        del block["settled"]
+        for head in block["heads"]:
+            del head["always_asked"]
+        for neuron in block["neurons"]:
+            del neuron["gap"]
+    assert circuits_to_record(circuits_from_record(record)) == circuits_to_record(everything())
+
+
+def test_a_missing_mask_stays_missing():
+    record = json.loads(json.dumps(circuits_to_record(everything())))
+    assert record["causal"] is True
+    assert circuits_from_record(record).causal
+    assert not circuits_from_record({**record, "causal": False}).causal
+    assert circuits_to_record(circuits_from_record({**record, "causal": False}))["causal"] is False
+    del record["causal"]  # as in folders from before there was a choice
+    assert circuits_from_record(record).causal
+
+
 def test_a_record_is_plain_data_without_floats():
     def kinds(value):
         if isinstance(value, dict):
@@ -150,6 +221,12 @@ def test_a_number_that_is_none_is_refused(number):
     record["blocks"][0]["heads"][0]["gap"] = number
     with pytest.raises((ValueError, TypeError, KeyError, HandcraftError)):
         circuits_from_record(record)
+
+
+@pytest.mark.parametrize("odd", [None, 0, 1, "false", []])
+def test_a_mask_that_is_neither_there_nor_not_is_refused(odd):
+    with pytest.raises(ValueError, match="causal"):
+        circuits_from_record({**circuits_to_record(everything()), "causal": odd})
 
 
 @pytest.mark.parametrize("number", [7, -7, 2**80, "1/3", "-22/7"])

@@ -12,6 +12,20 @@ import pytest
 
 from handcraft import compile_program
 from handcraft.architecture import BLOCK
+from handcraft.circuits import (
+    Block,
+    Circuits,
+    Head,
+    Relation,
+    bias,
+    embed_position,
+    embed_token,
+    ideal_next,
+    one_hot,
+    project,
+    scalar,
+    value_map,
+)
 from handcraft.verify import every_context, measure_facts, random_contexts, verify
 from handcraft.verify.contexts import Batch, longer_contexts
 
@@ -118,6 +132,74 @@ def test_an_answer_within_a_context_is_told_with_its_position(random_model):
     assert (tally.margin, tally.margin_context, tally.margin_position) == (-2, "abc", None)
 
 
+def majority(*, causal):
+    """b where more tokens are b than a, else a; a tie goes to the token itself."""
+    position, token, sum_ = one_hot("position", range(3)), one_hot("token", "ab"), scalar("sum")
+    head = Head(
+        "mean",
+        attends=Relation("all", (), ()),
+        moves=(value_map(token, {"a": -1, "b": 1}, into=sum_),),
+        writes=(project(sum_, into=token, numbers={"b": 300}),),
+    )
+    return Circuits(
+        "ab",
+        3,
+        embedding=[embed_position(position), embed_token(token)],
+        scratch=[sum_],
+        blocks=[Block(heads=(head,), attention_bias=(bias(token, {"a": 0}),))],
+        unembedding=token,
+        causal=causal,
+    )
+
+
+@pytest.fixture
+def everywhere():
+    """A model without mask, and the circuits that it is made of."""
+    circuits = majority(causal=False)
+    return compile_program(circuits, architecture=BLOCK.without_mask()).model, circuits
+
+
+def test_circuits_without_mask_are_judged_at_every_position(everywhere):
+    model, circuits = everywhere
+    report = verify(model, circuits)
+    assert report.passed
+    assert (report.contexts, report.tried, report.failed) == (14, 14, 0)
+    assert verify(model, circuits, every_up_to=13, sample=50).passed
+
+
+def test_a_model_that_masks_is_found_wrong_before_the_ends_only(everywhere):
+    model, circuits = everywhere
+    masked = replace(model, architecture=BLOCK)
+    wrong = set()
+    for ids in all_contexts(2, 3):
+        meant = ideal_next(circuits, [ids])[0]
+        for place in np.flatnonzero(masked.forward([ids])[0].argmax(axis=-1) != meant).tolist():
+            wrong.add((circuits.vocabulary.text(ids), place))
+    report = verify(masked, circuits)
+    assert (report.tried, report.failed) == (14, len(wrong))
+    assert {(failure.context, failure.position) for failure in report.failures} == wrong != set()
+    assert report.margin < 0
+    assert (report.margin_context, report.margin_position) in wrong
+    assert report.margin_place == f"at position {report.margin_position} of {report.margin_context!r}"
+    data = report.to_json()
+    assert data["smallest_margin_position"] == report.margin_position
+    assert {(failure["context"], failure["position"]) for failure in data["failures"]} == wrong
+    sampled = verify(masked, circuits, every_up_to=13, sample=50)
+    assert {(failure.context, failure.position) for failure in sampled.failures} <= wrong
+    assert sampled.failed > 0
+
+
+def test_causal_circuits_are_judged_by_what_follows_a_context_alone():
+    circuits = majority(causal=True)
+    model = unmasked(compile_program(circuits, architecture=BLOCK).model)
+    report = verify(model, circuits)  # at the last position, mask or not, everything is seen
+    assert report.passed
+    assert report.tried == 14
+    inside = [model.forward([ids])[0].argmax(axis=-1) != ideal_next(circuits, [ids])[0] for ids in
+              all_contexts(2, 3)]  # fmt: skip
+    assert any(each.any() for each in inside)
+
+
 def swapped(model):
     """The model with the keys and the queries of every block changed for each other.
 
@@ -169,3 +251,11 @@ def test_a_short_text_is_measured_too(program):
         assert [len(each) for each in texts] == [3**length for length in lengths]
         seen.append(texts[-1])
     np.testing.assert_array_equal(*seen)
+
+
+def test_a_sample_of_texts_is_shared_among_the_lengths(program, monkeypatch):
+    meter = importlib.import_module("handcraft.verify.facts")
+    monkeypatch.setattr(meter, "EVERY_UP_TO", 0)
+    compiled = compile_program(program, architecture="block")
+    texts = meter._texts(replace(compiled, model=unmasked(compiled.model)), 0)
+    assert [each.shape for each in texts] == [(meter.SAMPLE // 4, length) for length in (1, 2, 3, 4)]
