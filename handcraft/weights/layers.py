@@ -125,6 +125,8 @@ def _units(neuron: Neuron | Ramp, architecture: Architecture) -> Iterator[Unit]:
     steepness = (2 if architecture.activation == "relu" else STEEPNESS) / gap
     for name, weight, below in ((neuron.name, 1, 3), (f"{neuron.name}, capped", -1, 1)):
         constant = steepness * (gap * below / 4 - m)
+        if neuron.gap is not None:  # so that floats hold both constants, and their difference
+            constant = Fraction(round(4 * constant), 4)
         yield Unit(name, neuron, steepness, constant, weight * 2 / (steepness * gap))
 
 

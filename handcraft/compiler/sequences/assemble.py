@@ -18,20 +18,17 @@ from handcraft.circuits import (
     Relation,
     Subspace,
     Table,
-    embed_token,
     one_hot,
     scalar,
 )
 from handcraft.compiler.sequences.channels import Channel, meet, scaled
 from handcraft.compiler.sequences.held import ITSELF, Held, Holder, Reading, greatest, least
 from handcraft.compiler.sequences.ir import Attend, Ladder
-from handcraft.language.sequences.domain import Finite, Plain, as_number
+from handcraft.compiler.sequences.precision import Precision
+from handcraft.language.sequences.domain import Plain, Value
 from handcraft.language.sequences.node import Choice, Comparison, Embedded
 from handcraft.origin import Origin, Place
 from handcraft.vocabulary import Vocabulary
-
-STEADY = 1 << 18
-"""No attention score is larger, in units of its gap, so that float32 tells the gap."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +56,12 @@ class Assembly:
     Args:
         holder: decides what is held.
         context: the number of positions.
-        largest: the largest square that a weight may be.
+        precision: what the dtype can tell apart.
     """
 
     holder: Holder
     context: int
-    largest: int
+    precision: Precision
     looking: dict[int, Looking] = field(default_factory=dict)
     rungs: dict[int, list[tuple[Reading, Plain, Plain]]] = field(default_factory=dict)
     choices: dict[int, tuple[Reading, Reading, Reading]] = field(default_factory=dict)
@@ -82,6 +79,11 @@ class Assembly:
                 self._ask(held)
         for held in self.holder.held.values():
             self.slot(held)
+            if _is_crowded(held):
+                held.is_one_hot = True
+        for held in self.holder.held.values():
+            for reading, _, gap in self.rungs.get(id(held), ()):
+                self.precision.check_sum(held.node, reading.size + abs(reading.constant), gap)
 
     def _ask(self, held: Held) -> None:
         node = held.node
@@ -105,8 +107,9 @@ class Assembly:
         return total
 
     def _look(self, node: Attend) -> Looking:
-        ordered = node.picks != "mean" and not _finds_one(node)
-        largest = min(self.largest, STEADY // (self.context if ordered else 1))
+        ordered = node.picks != "mean" and not node.unique and not _finds_one(node)
+        above = 1 << self.context.bit_length() if ordered else 1
+        largest = min(self.precision.whole, self.precision.steady // (4 * above))
         channels: list[Channel] = []
         gaps: list[int] = []
         for match in node.case:
@@ -118,13 +121,15 @@ class Assembly:
         if ordered:
             sign = 1 if node.picks == "latest" else -1
             channels = [
-                *scaled(channels, self.context),
+                *scaled(channels, above),
                 Channel(Reading((), sign), self.holder.number(position)),
             ]
             gap = 1
         if node.forgiven:
             first = tuple(int(i == 0) for i in range(self.context))
             channels.append(Channel(Reading((), node.forgiven), self.holder.read(position, first)))
+        if ordered:
+            self.precision.check_score(node, above * len(node.case) + self.context, 1)
         return Looking(tuple(channels), gap, node.picks != "mean")
 
     def slot(self, held: Held) -> int:
@@ -147,6 +152,12 @@ class Assembly:
         if isinstance(held.node, Ladder):
             return [reading for reading, _, _ in self.rungs[id(held)]]
         return list(self.choices.get(id(held), ()))
+
+
+def _is_crowded(held: Held) -> bool:
+    """Whether more numbers of a value are read than it has values."""
+    is_table = isinstance(held.node, Embedded | Ladder)
+    return is_table and ITSELF not in held.numbers and len(held.numbers) > len(held.values)
 
 
 def _finds_one(node: Attend) -> bool:
@@ -180,10 +191,9 @@ class Places:
             self.subspaces[id(held)] = self._named(held)
 
     def _named(self, held: Held) -> list[Subspace]:
-        if held.is_one_hot:
-            assert isinstance(held.node.domain, Finite)
-            return [one_hot(self._unique("token"), self.vocabulary.tokens)]
         name = self._unique(_short(held.node.text))
+        if held.is_one_hot:
+            return [one_hot(name, [_shown(value) for value in held.values])]
         return [scalar(name if i == 0 else f"{name} ({i + 1})") for i in range(len(held.numbers))]
 
     def _unique(self, name: str) -> str:
@@ -197,11 +207,22 @@ class Places:
 
     def coefficients(self, reading: Reading) -> tuple[Coefficients, ...]:
         """A reading, subspace by subspace."""
-        entries: dict[Subspace, list[tuple[int, Plain]]] = {}
+        entries: dict[Subspace, dict[int, Plain]] = {}
         for factor, held, i in reading.terms:
             subspace, dimension = self.dimension(held, i)
-            entries.setdefault(subspace, []).append((dimension, factor))
-        return tuple(Coefficients(s, tuple(sorted(e))) for s, e in entries.items())
+            row = entries.setdefault(subspace, {})
+            for place, number in self._spread(held, i, dimension):
+                row[place] = row.get(place, 0) + factor * number
+        return tuple(
+            Coefficients(s, tuple(sorted((i, n) for i, n in row.items() if n)))
+            for s, row in entries.items()
+        )
+
+    def _spread(self, held: Held, i: int, dimension: int) -> Iterable[tuple[int, Plain]]:
+        """Of a value that is held one-hot any number is a sum over its dimensions."""
+        if not held.is_one_hot or not held.numbers:
+            return [(dimension, 1)]
+        return enumerate(next(numbers for numbers, d in held.numbers.items() if d == i))
 
     def maps(self, reading: Reading, target: Subspace, at: int = 0) -> list[LinearMap]:
         """A reading, into one dimension of a channel."""
@@ -230,7 +251,7 @@ def assemble(
         neurons: list[Neuron | Ramp] = []
         for held in layer:
             neurons += _neurons(held, assembly, places)
-        biases = [bias for held in layer for bias in _biases(held, places)]
+        biases = [bias for held in layer for bias in _biases(held, assembly, places)]
         blocks.append(
             Block(
                 heads=tuple(_heads(heads, assembly, places)),
@@ -255,7 +276,8 @@ def _tables(held: Held, places: Places) -> list[Table]:
     """The columns of wte or wpe that hold a source."""
     assert isinstance(held.node, Embedded)
     if held.is_one_hot:
-        return [embed_token(places.subspaces[id(held)][0])]
+        subspace = places.subspaces[id(held)][0]
+        return [Table(held.node.of, subspace, tuple(((i, 1),) for i in range(subspace.width)))]
     tables = []
     for numbers, i in held.numbers.items():
         subspace, _ = places.dimension(held, i)
@@ -320,46 +342,78 @@ def _neurons(held: Held, assembly: Assembly, places: Places) -> list[Neuron | Ra
     ladder = held.node
     assert isinstance(ladder, Ladder)
     name = _short(ladder.text)
-    numbers = _by_reached(held, ladder)
+    steps = _changes(held, ladder, places)
     neurons: list[Neuron | Ramp] = []
     for k, (reading, at_least, gap) in enumerate(assembly.rungs[id(held)]):
-        writes = []
-        for row, i in numbers:
-            change = row[k + 1] - row[k]
-            if change:
-                subspace, dimension = places.dimension(held, i)
-                writes.append(Coefficients(subspace, ((dimension, change),)))
-        if writes:
-            neurons.append(
-                Neuron(
-                    f"{name}, step {k + 1}",
-                    places.coefficients(reading),
-                    at_least - reading.constant,
-                    tuple(writes),
-                    (ladder.origin,),
-                    gap,
-                )
+        if not steps[k]:
+            continue
+        sign = -1 if _is_turned(reading, at_least) else 1
+        threshold = at_least - reading.constant
+        neurons.append(
+            Neuron(
+                f"{name}, step {k + 1}",
+                places.coefficients(reading * sign),
+                threshold if sign > 0 else gap - threshold,
+                tuple(Coefficients(s, tuple((i, sign * n) for i, n in e)) for s, e in steps[k].items()),
+                (ladder.origin,),
+                gap,
             )
+        )
     return neurons
 
 
+def _is_turned(reading: Reading, at_least: Plain) -> bool:
+    """Whether a step is written where its threshold is *not* reached, and taken off everywhere.
+
+    The two hidden units of a step grow with the distance to the threshold, and only their difference
+    counts; what they lose in rounding is less on the side that is nearer.
+    """
+    low, high = reading.span
+    return high - at_least > at_least - low
+
+
+_Entries = dict[Subspace, list[tuple[int, Plain]]]
+
+
+def _changes(held: Held, ladder: Ladder, places: Places) -> list[_Entries]:
+    """For each rung, what changes in which dimensions where it is reached."""
+    rows = _by_reached(held, ladder)
+    found: list[_Entries] = [{} for _ in ladder.rungs]
+    for row, i in rows:
+        subspace, dimension = places.dimension(held, i)
+        for k in range(len(ladder.rungs)):
+            if row[k + 1] != row[k]:
+                found[k].setdefault(subspace, []).append((dimension, row[k + 1] - row[k]))
+    return found
+
+
 def _by_reached(held: Held, ladder: Ladder) -> list[tuple[list[Plain], int]]:
-    """For each number that is held, what it is for each count of reached rungs, and its dimension."""
+    """For each dimension, what it holds for each count of reached rungs."""
     place = {(isinstance(v, bool), v): i for i, v in enumerate(held.values)}
     at = [place[isinstance(v, bool), v] for v in ladder.values]
+    if held.is_one_hot:
+        return [([int(i == j) for i in at], j) for j in range(len(held.values))]
     return [([numbers[i] for i in at], d) for numbers, d in held.numbers.items()]
 
 
-def _biases(held: Held, places: Places) -> list[Bias]:
-    """What a ladder holds where no rung is reached."""
+def _biases(held: Held, assembly: Assembly, places: Places) -> list[Bias]:
+    """What a ladder holds where none of its neurons fires."""
     if not isinstance(held.node, Ladder):
         return []
-    found = []
+    total: dict[tuple[Subspace, int], Plain] = {}
     for row, i in _by_reached(held, held.node):
-        if row[0]:
-            subspace, dimension = places.dimension(held, i)
-            found.append(Bias(Coefficients(subspace, ((dimension, row[0]),)), (held.node.origin,)))
-    return found
+        total[places.dimension(held, i)] = row[0]
+    rungs = assembly.rungs[id(held)]
+    for (reading, at_least, _), step in zip(rungs, _changes(held, held.node, places), strict=True):
+        if _is_turned(reading, at_least):
+            for subspace, entries in step.items():
+                for i, number in entries:
+                    total[subspace, i] += number
+    entries_of: _Entries = {}
+    for (subspace, i), number in total.items():
+        if number:
+            entries_of.setdefault(subspace, []).append((i, number))
+    return [Bias(Coefficients(s, tuple(e)), (held.node.origin,)) for s, e in entries_of.items()]
 
 
 def _ramps(held: Held, node: Choice, assembly: Assembly, places: Places) -> list[Neuron | Ramp]:
@@ -393,6 +447,6 @@ def _short(text: str, most: int = 40) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
-def as_plain(value: object) -> Plain:
-    """A value as a number."""
-    return as_number(value)  # type: ignore[arg-type]
+def _shown(value: Value) -> str | int:
+    """A value as a dimension is named after it."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else str(value)

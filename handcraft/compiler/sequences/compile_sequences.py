@@ -12,6 +12,7 @@ from handcraft.compiler.sequences.compiled_sequences import CompiledSequences, O
 from handcraft.compiler.sequences.fuse import fuse
 from handcraft.compiler.sequences.held import Holder
 from handcraft.compiler.sequences.lower_aggregates import lower_aggregates
+from handcraft.compiler.sequences.precision import Precision
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.errors import CompileError
 from handcraft.language.sequences.expression import Expression, check_same
@@ -25,9 +26,6 @@ from handcraft.weights import (
     plan_model,
     sharpness_for,
 )
-
-WHOLE_UP_TO = {"float64": 1 << 24, "float32": 1 << 24, "float16": 1 << 11, "bfloat16": 1 << 8}
-"""The whole numbers up to which all are exact in a dtype, or 2**24 where that is less."""
 
 Pass = Callable[[Sequence[Node], Setting], list[Node]]
 
@@ -82,7 +80,7 @@ def compile_sequences(
         Output.of(name, expression, node, holder)
         for (name, expression), node in zip(outputs.items(), nodes, strict=True)
     ]
-    assembly = Assembly(holder, prompts.context, WHOLE_UP_TO[dtype])
+    assembly = Assembly(holder, prompts.context, Precision(dtype))
     assembly.settle()
     circuits, places = assemble(
         assembly, prompts.vocabulary, causal=prompts.causal, unembedding=None, place=prompts.place

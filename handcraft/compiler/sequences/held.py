@@ -39,6 +39,22 @@ class Reading:
     terms: tuple[tuple[Plain, Held, int], ...]
     constant: Plain = 0
 
+    @property
+    def size(self) -> Plain:
+        """No sum of absolute terms is larger."""
+        start: Plain = 0
+        ends = [(abs(factor), held.span(i)) for factor, held, i in self.terms]
+        return sum((factor * max(abs(low), abs(high)) for factor, (low, high) in ends), start)
+
+    @property
+    def span(self) -> tuple[Plain, Plain]:
+        """No value of the sum is smaller than the first, and none larger than the second."""
+        low, high = self.constant, self.constant
+        for factor, held, i in self.terms:
+            ends = [factor * end for end in held.span(i)]
+            low, high = low + min(ends), high + max(ends)
+        return low, high
+
     def __mul__(self, factor: Plain) -> Reading:
         return Reading(
             tuple((f * factor, held, i) for f, held, i in self.terms), self.constant * factor
@@ -72,6 +88,18 @@ class Held:
 
     def __hash__(self) -> int:
         return id(self)
+
+    def span(self, i: int) -> tuple[Plain, Plain]:
+        """The smallest and the largest number that one dimension holds."""
+        if self.is_one_hot:
+            return 0, 1
+        numbers = next(numbers for numbers, d in self.numbers.items() if d == i)
+        if numbers != ITSELF:
+            return min(numbers), max(numbers)
+        if isinstance(self.node, Choice):
+            return 0, max(greatest(n) - least(n) for n in (self.node.yes, self.node.no))
+        constant = self.brought[i].constant if self.brought else 0
+        return least(self.node) - constant, greatest(self.node) - constant
 
     @property
     def values(self) -> tuple[Value, ...]:

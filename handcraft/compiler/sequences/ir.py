@@ -27,12 +27,14 @@ class Attend(Node):
         value: what is read at the sources.
         picks: the mean over them, or the value at the latest or the earliest.
         forgiven: how many failing conditions do not count at position 0.
+        unique: whether exactly one source fits at every destination.
     """
 
     case: Case
     value: Node
     picks: Picks
     forgiven: int = 0
+    unique: bool = False
 
     @property
     def children(self) -> tuple[Node, ...]:

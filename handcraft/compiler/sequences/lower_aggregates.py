@@ -52,7 +52,7 @@ from handcraft.language.sequences.node import (
     walk,
 )
 
-TOGETHER_UP_TO = 256
+TOGETHER_UP_TO = 64
 """Up to so many positions the shares of position 0 are added up and read by one ladder."""
 
 PAIRS_UP_TO = 4096

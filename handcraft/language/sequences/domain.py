@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
 from functools import cached_property
@@ -40,10 +40,13 @@ class Finite:
     Args:
         kind: what they are.
         values: each once; numbers in order, flags as (False, True).
+        grid: for numbers, a unit and a largest denominator as of a `Range`; None for whole multiples
+            of the largest unit that fits.
     """
 
     kind: Kind
     values: tuple[Value, ...]
+    grid: tuple[Fraction, int] | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         numbers = self.kind is Kind.NUMBER and len(self.values) > 3
@@ -79,14 +82,16 @@ class Finite:
 
     @property
     def unit(self) -> Fraction:
-        """The largest number of which every value is a whole multiple."""
+        """The number of which every value is a fraction with a denominator of up to `parts`."""
+        if self.grid is not None:
+            return self.grid[0]
         below = lcm(*(Fraction(as_number(v)).denominator for v in self.values))
         return Fraction(1, below)
 
     @property
     def parts(self) -> int:
-        """As for a range: of whole multiples the denominator is 1."""
-        return 1
+        """The largest denominator; 1 where all values are whole multiples of the unit."""
+        return 1 if self.grid is None else self.grid[1]
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,7 @@ def numbers(values: Iterable[Plain], *, unit: Fraction, parts: int = 1) -> Domai
     found = set(values)
     if len(found) > VALUES_UP_TO:
         return Range(min(found), max(found), unit, parts)
-    return Finite(Kind.NUMBER, tuple(sorted(found)))
+    return Finite(Kind.NUMBER, tuple(sorted(found)), None if parts == 1 else (unit, parts))
 
 
 def kind_of(value: Value) -> Kind:

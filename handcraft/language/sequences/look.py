@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 from typing import cast
@@ -208,7 +209,7 @@ def aggregate(
             where=written(text),
             fix=f"give default=, a value of `{value}`: {value.domain}",
         )
-    known = _mean_domain(value, context) if how == "mean" else value.domain
+    known = mean_domain(value, context) if how == "mean" else value.domain
     fallback: Value | None = None
     if given and not sources.always:
         fallback = plain_value(default)
@@ -222,8 +223,10 @@ def _with_default(domain: Domain, default: Value, value: Node, text: str) -> Dom
     if domain.kind is Kind.NUMBER and is_number:
         number = cast("Plain", default)
         if isinstance(domain, Finite):
-            return finite([*domain.values, number])
-        unit = domain.unit / Fraction(number / domain.unit).denominator
+            grown = finite([*domain.values, number])
+            unit = domain.unit / Fraction(Fraction(number) / domain.unit).denominator
+            return grown if domain.grid is None else replace(grown, grid=(unit, domain.parts))
+        unit = domain.unit / Fraction(Fraction(number) / domain.unit).denominator
         return Range(min(domain.low, number), max(domain.high, number), unit, domain.parts)
     if not isinstance(domain, Finite) or default not in domain:
         raise DomainError(
@@ -234,7 +237,7 @@ def _with_default(domain: Domain, default: Value, value: Node, text: str) -> Dom
     return domain
 
 
-def _mean_domain(value: Node, context: int) -> Domain:
+def mean_domain(value: Node, context: int) -> Domain:
     """Means of up to `context` numbers: unit * p / q with q up to the context."""
     is_flag = value.domain.kind is Kind.FLAG
     low: Plain = 0 if is_flag else value.domain.low
