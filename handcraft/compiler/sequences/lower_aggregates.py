@@ -29,7 +29,8 @@ from handcraft.compiler.sequences.cases import (
     split,
 )
 from handcraft.compiler.sequences.ir import Attend, Ladder, Picks, Rung, between
-from handcraft.compiler.sequences.rebuild import rebuild
+from handcraft.compiler.sequences.proofs import finds_one
+from handcraft.compiler.sequences.rebuild import case_key, rebuild
 from handcraft.errors import CompileError
 from handcraft.language.sequences.domain import (
     FLAGS,
@@ -39,6 +40,7 @@ from handcraft.language.sequences.domain import (
     Value,
     finite,
 )
+from handcraft.language.sequences.look import mean_domain
 from handcraft.language.sequences.node import (
     Aggregate,
     Case,
@@ -51,6 +53,7 @@ from handcraft.language.sequences.node import (
     Node,
     walk,
 )
+from handcraft.language.sequences.pointwise import linear
 
 TOGETHER_UP_TO = 64
 """Up to so many positions the shares of position 0 are added up and read by one ladder."""
@@ -74,6 +77,8 @@ class _Lowering:
 
     def node(self, node: Node, done: Mapping[int, Node]) -> Node:
         fresh = _with_children(node, done)
+        if isinstance(fresh, Linear):
+            return self.merged(fresh)
         if not isinstance(fresh, Aggregate):
             return fresh
         cases = [simplified(case, self.setting) for case in fresh.sources.cases]
@@ -83,11 +88,15 @@ class _Lowering:
         if not found:
             return _constant(fresh, False if fresh.how == "exists" else fresh.default)
         if fresh.how == "exists":
+            if isinstance(node, Aggregate) and finds_one(node.sources, self.setting):
+                return _constant(fresh, True)
             return self.exists(fresh, _joined(found, fresh))
         assert fresh.value is not None
         case = _joined(found, fresh)
-        raw = self.attend(fresh, case, fresh.value, fresh.how)
-        if fresh.default is None:
+        assert isinstance(node, Aggregate)
+        alone = finds_one(node.sources, self.setting)
+        raw = replace(self.attend(fresh, case, fresh.value, fresh.how), unique=alone)
+        if fresh.default is None or alone:
             return raw
         there = self.exists(fresh, case)
         fallback = Constant(finite([fresh.default]), str(fresh.default), fresh.default)
@@ -98,6 +107,26 @@ class _Lowering:
             }
             return Lookup(fresh.domain, fresh.text, (there, raw), table, place=fresh.place)
         return Choice(fresh.domain, fresh.text, there, raw, fallback, place=fresh.place)
+
+    def merged(self, node: Linear) -> Node:
+        """Means over the same sources become one mean of a sum."""
+        groups: dict[object, list[tuple[Plain, Attend]]] = {}
+        rest: list[tuple[Plain, Node]] = []
+        for factor, term in node.terms:
+            if isinstance(term, Attend) and term.picks == "mean":
+                groups.setdefault((case_key(term.case), term.forgiven), []).append((factor, term))
+            else:
+                rest.append((factor, term))
+        if all(len(group) == 1 for group in groups.values()):
+            return node
+        for group in groups.values():
+            first = group[0][1]
+            text = " + ".join(str(term.value) for _, term in group)
+            inner = linear([(factor, term.value) for factor, term in group], 0, text, 5)
+            domain = mean_domain(inner, self.setting.context)
+            rest.append((1, replace(first, domain=domain, value=inner, text=node.text)))
+        domain = rest[0][1].domain if len(rest) == 1 and not node.constant else node.domain
+        return replace(node, terms=tuple(rest), domain=domain)
 
     def attend(self, of: Aggregate, case: Case, value: Node, picks: Picks) -> Attend:
         domain = value.domain

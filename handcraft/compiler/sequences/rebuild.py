@@ -185,10 +185,10 @@ def _key(node: Node) -> Hashable:
         case Assumed():
             return "assumed", id(node.value), node.domain
         case Aggregate():
-            cases = tuple(_case_key(case) for case in node.sources.cases)
+            cases = tuple(case_key(case) for case in node.sources.cases)
             return "aggregate", cases, node.how, id(node.value), node.default
         case Attend():
-            return "attend", _case_key(node.case), id(node.value), node.picks, node.forgiven
+            return "attend", case_key(node.case), id(node.value), node.picks, node.forgiven
         case Ladder():
             rungs = tuple(
                 (tuple((f, id(n)) for f, n in r.terms), r.at_least, r.gap) for r in node.rungs
@@ -197,7 +197,8 @@ def _key(node: Node) -> Hashable:
     return id(node)
 
 
-def _case_key(case: Case) -> Hashable:
+def case_key(case: Case) -> Hashable:
+    """What conditions say: two cases with the same key select the same sources."""
     return frozenset(
         (id(m.key), id(m.query), m.relation.value if isinstance(m.relation, Comparison) else m.relation)
         for m in case
