@@ -153,6 +153,13 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
             where=path / RECORD,
             fix="compile the program again",
         )
+    if isinstance(source, Circuits) and source.causal is not architecture.causal:
+        masked, unmasked = ("circuits", "model") if source.causal else ("model", "circuits")
+        raise CheckpointError(
+            f"{RECORD} gives a causal mask to the {masked}, and none to the {unmasked}",
+            where=path / RECORD,
+            fix="compile the program again",
+        )
     if record.get("format") not in READ_BACK:
         raise CheckpointError(
             f"the folder was written as {record.get('format')}, for other tools to read",

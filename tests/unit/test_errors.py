@@ -1379,6 +1379,22 @@ DAMAGED = [
         prepare=replaced('"causal": true', '"causal": false'),
     ),
     Case(
+        "a model without the mask of its circuits",
+        "run out a",
+        "CheckpointError: handcraft.json gives a causal mask to the circuits, and none to the model\n"
+        "  where: out/handcraft.json\n"
+        "  fix:   compile the program again",
+        prepare=replaced('"causal": true, "score_scale"', '"causal": false, "score_scale"'),
+    ),
+    Case(
+        "circuits without the mask of their model",
+        "verify out",
+        "CheckpointError: handcraft.json gives a causal mask to the model, and none to the circuits\n"
+        "  where: out/handcraft.json\n"
+        "  fix:   compile the program again",
+        prepare=replaced('"causal": true, "embedding"', '"causal": false, "embedding"'),
+    ),
+    Case(
         "a mask that is neither there nor not",
         "verify out",
         "CheckpointError: handcraft.json has another form: ValueError causal 1\n"
