@@ -104,6 +104,8 @@ class Circuits:
         scratch: further subspaces of the residual stream.
         values: what each symbol in a number stands for once weights are emitted, by its name.
         causal: whether a position sees only itself and earlier ones.
+        logits_are_nats: whether logits are log-probabilities up to a constant, so that their scale
+            counts and not only their order.
 
     Raises:
         CircuitError: the pieces do not fit; all that is wrong at once.
@@ -117,6 +119,7 @@ class Circuits:
     scratch: tuple[Subspace, ...]
     values: Mapping[str, Plain]
     causal: bool
+    logits_are_nats: bool
     place: Place | None = field(repr=False)
 
     def __init__(
@@ -130,6 +133,7 @@ class Circuits:
         scratch: Sequence[Subspace] = (),
         values: Mapping[str, object] | None = None,
         causal: bool = True,
+        logits_are_nats: bool = False,
         place: Place | None = None,
     ) -> None:
         known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
@@ -142,6 +146,7 @@ class Circuits:
         plain = {name: exact(value) for name, value in (values or {}).items()}
         object.__setattr__(self, "values", plain)
         object.__setattr__(self, "causal", causal)
+        object.__setattr__(self, "logits_are_nats", logits_are_nats)
         object.__setattr__(self, "place", place or caller_place(1))
         _check(self)
 

@@ -1,8 +1,7 @@
-"""Language to circuits to weights."""
+"""From what a program means to what a transformer computes, keeping every stage on the way."""
 
 from handcraft.compiler.compile_program import compile_program
 from handcraft.compiler.compiled import Compiled
-from handcraft.compiler.lower_rules import lower_rules
-from handcraft.compiler.symbolic import Symbolic
+from handcraft.compiler.sequences import CompiledSequences, compile_sequences
 
-__all__ = ["Compiled", "Symbolic", "compile_program", "lower_rules"]
+__all__ = ["Compiled", "CompiledSequences", "compile_program", "compile_sequences"]

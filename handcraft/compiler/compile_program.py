@@ -8,6 +8,7 @@ from handcraft.architecture import GPT2, Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.lower_rules import NORMED, PLAIN, Style, lower_rules
+from handcraft.compiler.sequences import compile_decisions
 from handcraft.errors import CompileError
 from handcraft.language import Program
 from handcraft.language.program import UncoveredError
@@ -77,6 +78,11 @@ def compile_program(
     if isinstance(source, Circuits):
         _check_positions(source, n_positions)
         plan = plan_model(source, target, sizes)
+    elif source.prompts is not None:
+        target = replace(target, causal=source.prompts.causal)
+        _check_length(source, n_positions)
+        circuits, _ = compile_decisions(source, target, dtype)
+        plan = plan_model(circuits, target, sizes)
     else:
         plan = _plan_rules(_widen(source, target, n_positions), target, positions, sizes)
     check_sharpness(plan, dtype)
@@ -115,6 +121,16 @@ def _widen(program: Program, target: Architecture, n_positions: int | None) -> P
         return program.widened(POSITIONS)
     except UncoveredError:  # its rules are made for its own context only
         return program
+
+
+def _check_length(program: Program, n_positions: int | None) -> None:
+    if n_positions not in (None, program.context):
+        raise CompileError(
+            f"the expressions of the program speak about {program.context} positions, but n_positions="
+            f"{n_positions}",
+            where=program.place,
+            fix=f"Prompts(..., context={n_positions})",
+        )
 
 
 def _check_positions(circuits: Circuits, n_positions: int | None) -> None:

@@ -43,7 +43,8 @@ def needs_ballast(inputs: tuple[NormInput, ...]) -> bool:
 def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -> tuple[NormInput, ...]:
     """What every LayerNorm sees, in order: ln_1 and ln_2 of each layer, then ln_f.
 
-    The scale of ln_f's result is not read: it changes every logit by the same positive factor.
+    The scale of ln_f's result is not read where only the order of logits counts: it changes every logit
+    by the same positive factor.
     """
     lengths = _Lengths(circuits)
     ballast = 2 * BALLAST**2 if layout.has_ballast else 0
@@ -59,7 +60,7 @@ def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -
         lengths.after_attention(layer)
         see(f"h.{number}.ln_2", bool(layer.units))
         lengths.after_mlp(layer)
-    see("ln_f", False)
+    see("ln_f", circuits.logits_are_nats)
     return tuple(found)
 
 

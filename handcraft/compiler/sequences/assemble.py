@@ -22,6 +22,7 @@ from handcraft.circuits import (
     scalar,
 )
 from handcraft.compiler.sequences.channels import Channel, meet, scaled
+from handcraft.compiler.sequences.decisions import Speaker
 from handcraft.compiler.sequences.held import ITSELF, Held, Holder, Reading, greatest, least
 from handcraft.compiler.sequences.ir import Attend, Ladder
 from handcraft.compiler.sequences.precision import Precision
@@ -237,21 +238,40 @@ def assemble(
     vocabulary: Vocabulary,
     *,
     causal: bool,
-    unembedding: Subspace | None,
     place: Place | None,
+    speakers: Sequence[Speaker] = (),
+    exact: bool = False,
 ) -> tuple[Circuits, Places]:
-    """The circuits of everything that is held, and where they hold it."""
+    """The circuits of everything that is held, and where they hold it.
+
+    Args:
+        assembly: everything that is held.
+        vocabulary: the tokens.
+        causal: whether a position sees only itself and earlier ones.
+        place: where the program was written.
+        speakers: neurons that write logits; none where nobody asks for logits.
+        exact: whether logits are log-probabilities, up to a constant.
+    """
     places = Places(assembly, vocabulary)
     helds = list(assembly.holder.held.values())
     last = max((assembly.slots[id(h)] for h in helds), default=0)
+    count = max(1, (last + 1) // 2)
+    if speakers:
+        heard = [assembly.slots[id(h)] for s in speakers for _, h, _ in s.reading.terms]
+        count = max(count, max(heard, default=0) // 2 + 1)
+    unembedding = _unembedding(helds, places) if speakers else None
     blocks = []
-    for number in range(max(1, (last + 1) // 2)):
+    for number in range(count):
         heads = [h for h in helds if assembly.slots[id(h)] == 2 * number + 1]
         layer = [h for h in helds if assembly.slots[id(h)] == 2 * number + 2]
         neurons: list[Neuron | Ramp] = []
         for held in layer:
             neurons += _neurons(held, assembly, places)
         biases = [bias for held in layer for bias in _biases(held, assembly, places)]
+        if number == count - 1 and unembedding is not None:
+            for k, speaker in enumerate(speakers):
+                spoken = _spoken(speaker, k, unembedding, places)
+                (neurons if isinstance(spoken, Neuron) else biases).append(spoken)  # type: ignore[attr-defined]
         blocks.append(
             Block(
                 heads=tuple(_heads(heads, assembly, places)),
@@ -267,9 +287,33 @@ def assemble(
         blocks=blocks,
         unembedding=unembedding,
         causal=causal,
+        logits_are_nats=exact,
         place=place,
     )
     return circuits, places
+
+
+def _unembedding(helds: Sequence[Held], places: Places) -> Subspace:
+    return next(
+        places.subspaces[id(h)][0]
+        for h in helds
+        if isinstance(h.node, Embedded) and h.node.of == "token"
+    )
+
+
+def _spoken(speaker: Speaker, number: int, logits: Subspace, places: Places) -> Neuron | Bias:
+    """A neuron that writes logits, or a bias where it would always fire."""
+    writes = Coefficients(logits, tuple(sorted(speaker.writes.items())))
+    if not speaker.reading.terms:
+        return Bias(writes, (speaker.origin,))
+    return Neuron(
+        f"{_short(speaker.origin.what)}, {number + 1}",
+        places.coefficients(speaker.reading),
+        speaker.at_least - speaker.reading.constant,
+        (writes,),
+        (speaker.origin,),
+        gap=1,
+    )
 
 
 def _tables(held: Held, places: Places) -> list[Table]:

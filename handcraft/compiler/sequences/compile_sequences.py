@@ -6,15 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from handcraft.architecture import BLOCK, Architecture, architecture_named
+from handcraft.circuits import Circuits
 from handcraft.compiler.sequences.assemble import Assembly, assemble
 from handcraft.compiler.sequences.cases import Setting
 from handcraft.compiler.sequences.compiled_sequences import CompiledSequences, Output, Stage
+from handcraft.compiler.sequences.decisions import (
+    are_exact,
+    nodes_of,
+    read_decisions,
+    speakers,
+    with_nodes,
+)
 from handcraft.compiler.sequences.fuse import fuse
 from handcraft.compiler.sequences.held import Holder
 from handcraft.compiler.sequences.lower_aggregates import lower_aggregates
 from handcraft.compiler.sequences.precision import Precision
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.errors import CompileError
+from handcraft.language import Program
 from handcraft.language.sequences.expression import Expression, check_same
 from handcraft.language.sequences.node import Node
 from handcraft.model import Model
@@ -35,6 +44,40 @@ PASSES: Mapping[str, Pass] = {
     "fuse tables": lambda nodes, _: fuse(nodes),
 }
 """The passes over trees, in order. Each keeps every value at every position."""
+
+
+def compile_decisions(
+    program: Program, target: Architecture, dtype: str
+) -> tuple[Circuits, tuple[Stage, ...]]:
+    """The circuits of a program whose rules speak in expressions, and its trees after each pass."""
+    prompts = program.prompts
+    assert prompts is not None
+    setting = Setting(prompts.context, prompts.causal)
+    rulings = read_decisions(program.decisions, prompts.vocabulary)
+    nodes, stages = _run_passes([*nodes_of(rulings), prompts.token.node], setting)
+    rulings = with_nodes(rulings, nodes[:-1])
+    holder = Holder(one_hot=("token",))
+    holder.hold(nodes[-1])
+    spoken = speakers(rulings, holder, prompts.vocabulary, nodes[-1])
+    assembly = Assembly(holder, prompts.context, Precision(dtype))
+    assembly.settle()
+    circuits, _ = assemble(
+        assembly,
+        prompts.vocabulary,
+        causal=prompts.causal,
+        place=program.place,
+        speakers=spoken,
+        exact=are_exact(rulings),
+    )
+    return circuits, stages
+
+
+def _run_passes(nodes: list[Node], setting: Setting) -> tuple[list[Node], tuple[Stage, ...]]:
+    stages = [Stage("as written", tuple(nodes))]
+    for name, run in PASSES.items():
+        nodes = run(nodes, setting)
+        stages.append(Stage(name, tuple(nodes)))
+    return nodes, tuple(stages)
 
 
 def compile_sequences(
@@ -69,12 +112,7 @@ def compile_sequences(
     target = replace(target, causal=prompts.causal)
     setting = Setting(prompts.context, prompts.causal)
 
-    nodes: list[Node] = [expression.node for expression in outputs.values()]
-    stages = [Stage("as written", tuple(nodes))]
-    for name, run in PASSES.items():
-        nodes = run(nodes, setting)
-        stages.append(Stage(name, tuple(nodes)))
-
+    nodes, stages = _run_passes([expression.node for expression in outputs.values()], setting)
     holder = Holder()
     found = [
         Output.of(name, expression, node, holder)
@@ -83,7 +121,7 @@ def compile_sequences(
     assembly = Assembly(holder, prompts.context, Precision(dtype))
     assembly.settle()
     circuits, places = assemble(
-        assembly, prompts.vocabulary, causal=prompts.causal, unembedding=None, place=prompts.place
+        assembly, prompts.vocabulary, causal=prompts.causal, place=prompts.place
     )
     plan = plan_model(circuits, target)
     check_sharpness(plan, dtype)
@@ -91,6 +129,4 @@ def compile_sequences(
     placement = place_circuits(plan, sharpness)
     tensors = emit(placement, circuits.values, dtype)
     model = Model(target, plan.shape, prompts.vocabulary, tensors)
-    return CompiledSequences(
-        prompts, tuple(found), tuple(stages), places, plan, sharpness, placement, model
-    )
+    return CompiledSequences(prompts, tuple(found), stages, places, plan, sharpness, placement, model)

@@ -188,6 +188,10 @@ class Holder:
         low_yes, low_no = least(node.yes), least(node.no)
         return ramps + self.number(node.condition) * (low_yes - low_no) + Reading((), low_no)
 
+    def hold(self, node: Node) -> Held:
+        """Hold a value whether anything of it is read or not."""
+        return self._of(node)
+
     def _of(self, node: Node) -> Held:
         if id(node) not in self.held:
             held = Held(node)
