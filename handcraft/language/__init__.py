@@ -3,7 +3,7 @@
 from handcraft.language.decision import Decision
 from handcraft.language.program import Program
 from handcraft.language.rule import Prediction, Rule, predict
-from handcraft.language.rules_text import parse_one_liner, parse_rules, write_rules
+from handcraft.language.rules_text import parse_one_liner, parse_rules
 from handcraft.language.sequences import (
     Comparison,
     Expression,
@@ -15,6 +15,7 @@ from handcraft.language.sequences import (
     where,
     window,
 )
+from handcraft.language.write_rules import write_rules
 
 __all__ = [
     "Comparison",

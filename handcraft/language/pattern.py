@@ -14,6 +14,9 @@ SPECIAL = ".[]^\\#"
 ANCHOR = "start"
 """The word that anchors a pattern at the first position."""
 
+RESERVED = (ANCHOR, "when")
+"""Words that mean something in a pattern or end it, and must be escaped to be tokens."""
+
 
 @dataclass(frozen=True)
 class Pattern:
@@ -51,7 +54,7 @@ class Pattern:
     def text(self, vocabulary: Vocabulary) -> str:
         """The pattern as it is written in a rule; parsing it gives this pattern back."""
         items = [_class_text(allowed, vocabulary) for allowed in self.classes]
-        if items and vocabulary.join(items) == ANCHOR:
+        if items and vocabulary.join(items) in RESERVED:
             items[0] = f"[{items[0]}]"  # the letters s, t, a, r, t are not the anchor
         written = vocabulary.join(items)
         return f"{ANCHOR} {written}" if self.anchored else written
@@ -75,7 +78,7 @@ LINES = {"\n": "n", "\r": "r", "\t": "t"}
 def escape(token: str) -> str:
     """The token with a backslash before every character that a pattern would misread."""
     escaped = "".join(f"\\{LINES.get(c, c)}" if c in SPECIAL or c.isspace() else c for c in token)
-    return f"\\{escaped}" if token == ANCHOR else escaped
+    return f"\\{escaped}" if token in RESERVED else escaped
 
 
 def unescape(written: str) -> str:

@@ -29,6 +29,7 @@ class Rule:
         place: where the rule was written.
         pattern_place: where the first character of the pattern stands, when the rule is text.
         flag: what must hold besides the pattern; None for nothing.
+        written: the sentence that it was read from, where that says it better than Python does.
     """
 
     answer: Answer
@@ -36,11 +37,14 @@ class Rule:
     place: Place | None = None
     pattern_place: Place | None = None
     flag: Expression | None = field(default=None, kw_only=True)
+    written: str | None = field(default=None, kw_only=True)
 
     def __repr__(self) -> str:
         return f"predict({_show(self.answer, repr)}){self._ending('.after({!r})', '.when({!s})')}"
 
     def __str__(self) -> str:
+        if self.written is not None:
+            return self.written
         return f"predict {_show(self.answer, str)}{self._ending(' after {}', ' when {}')}"
 
     def __eq__(self, other: object) -> bool:
@@ -75,12 +79,12 @@ class Rule:
     def after(self, pattern: str) -> Rule:
         """The same rule, where the context ends in `pattern` as well."""
         self._check_free(self.pattern, "after", "write one pattern for both")
-        return replace(self, pattern=pattern)
+        return replace(self, pattern=pattern, written=None)
 
     def when(self, flag: Expression) -> Rule:
         """The same rule, where `flag` holds as well."""
         self._check_free(self.flag, "when", "join the two flags with &")
-        return replace(self, flag=flag)
+        return replace(self, flag=flag, written=None)
 
     def _check_free(self, taken: object, method: str, fix: str) -> None:
         if self.pattern is None and self.flag is None:

@@ -1,25 +1,42 @@
-"""Rule programs as text: reading `.rules` files and one-line rules, and writing them again."""
+"""Rule programs as text: reading `.rules` files and one-line rules. `write_rules` writes them again.
+
+The grammar is in `rules.lark`, and what its sentences mean in docs/language-text.md. In short::
+
+    predict X after PATTERN
+    predict X when CONDITION
+    predict X after PATTERN when CONDITION
+    predict X otherwise
+
+X is a token, tokens with their probabilities (``a 1/4 b 3/4``), or where to read one: ``the first
+token``, ``the last token``, ``the token 2 back otherwise a``, ``what followed last time otherwise a``.
+A condition is made with ``and``, ``or``, ``not`` and parentheses of these::
+
+    position >= 3           the last token's position; also  position % 2 == 0
+    token is a              the last token; also  first token is a,  token 2 back is not [ab]
+    count of a > 2          how many of the tokens so far
+    a came before           whether any of them is
+
+There the border is. Arithmetic, tables, other tokens than these to look for, and `inputs=` of the
+prompts need Python.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from lark import Lark, Token, Tree
+from lark import Lark, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from handcraft.errors import HandcraftError, ProgramError, RuleSyntaxError, raise_all
-from handcraft.language.parse_pattern import (
-    Item,
-    PatternSyntaxError,
-    pattern_items,
-)
-from handcraft.language.pattern import escape, unescape
+from handcraft.language.pattern import unescape
 from handcraft.language.program import Program, UncoveredError
+from handcraft.language.read_sentence import read_sentence
 from handcraft.language.rule import Rule
+from handcraft.language.sentence import Sentence
+from handcraft.language.sequences import Prompts
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary
 
@@ -27,16 +44,49 @@ DEFAULT_CONTEXT = 8
 """The context of rules that do not state one, or the longest pattern where that is longer."""
 
 EXPECTED = {
-    "VOCABULARY": "`vocabulary`",
-    "CONTEXT": "`context`",
-    "PREDICT": "`predict`",
-    "AFTER": "`after`",
-    "OTHERWISE": "`otherwise`",
+    "_VOCABULARY": "`vocabulary`",
+    "_CONTEXT": "`context`",
+    "_PREDICT": "`predict`",
+    "_AFTER": "`after`",
+    "_WHEN": "`when`",
+    "_OTHERWISE": "`otherwise`",
+    "_FIRST": "`first`",
+    "_LAST": "`last`",
+    "_TOKEN": "`token`",
+    "_BACK": "`back`",
+    "_FOLLOWED": "`followed`",
+    "_TIME": "`time`",
+    "_OF": "`of`",
+    "_IS": "`is`",
+    "_CAME": "`came before`",
+    "_BEFORE": "`before`",
+    "_AND": "`and`",
+    "_OR": "`or`",
+    "RPAR": "`)`",
+    "COMPARISON": "a comparison",
+    "_MODULO": "`%`",
     "WORD": "a word",
+    "NAME": "a token or a class",
+    "SHARE": "a probability",
+    "NUMBER": "a whole number",
     "PATTERN": "a pattern",
     "_NEWLINE": "the end of the line",
     "$END": "the end of the file",
 }
+
+CONDITION = {
+    "_POSITION",
+    "_COUNT",
+    "_NOT",
+    "_THE",
+    "_FIRST",
+    "_LAST",
+    "_TOKEN",
+    "LPAR",
+    "CLASS",
+    "NAME",
+}
+"""What a condition can begin with."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +96,7 @@ class _Statements:
     file: str
     vocabulary: tuple[str, ...] | None = None
     context: int | None = None
-    rules: tuple[Rule, ...] = ()
+    sentences: tuple[Sentence, ...] = ()
     vocabulary_place: Place | None = None
 
 
@@ -88,31 +138,32 @@ def parse_one_liner(text: str, file: str = "-e") -> tuple[Program, Rule | None]:
         return _program(stated), None
     except UncoveredError:
         tokens = _vocabulary(stated).tokens
-        predicted = {rule.token for rule in stated.rules}
-        added = Rule(next((t for t in tokens if t not in predicted), tokens[0]), None)
-        return _program(replace(stated, rules=(*stated.rules, added))), added
+        predicted = {token for sentence in stated.sentences for token in sentence.predicted}
+        added = Rule(next((t for t in tokens if t not in predicted), tokens[0]))
+        return _program(stated, added), added
 
 
-def write_rules(program: Program) -> str:
-    """The program as text that `parse_rules` reads back to the same program."""
-    vocabulary = program.vocabulary
-    lines = [
-        f"vocabulary {' '.join(escape(token) for token in vocabulary.tokens)}",
-        f"context {program.context}",
-    ]
-    for clause in program.clauses:
-        token = escape(vocabulary.tokens[clause.token])
-        ending = "otherwise" if clause.is_otherwise else f"after {clause.pattern.text(vocabulary)}"
-        lines.append(f"predict {token} {ending}")
-    return "\n".join(lines) + "\n"
-
-
-def _program(stated: _Statements) -> Program:
+def _program(stated: _Statements, *added: Rule) -> Program:
+    """The program that a text states, with rules added at its end."""
     vocabulary = _vocabulary(stated)
     context = stated.context
     if context is None:
-        context = max(DEFAULT_CONTEXT, _longest_pattern(stated.rules, vocabulary.is_characters))
-    return Program(vocabulary, context, stated.rules, place=Place(stated.file, 1, 1))
+        reached = (sentence.reach(vocabulary.is_characters) for sentence in stated.sentences)
+        context = max([DEFAULT_CONTEXT, *reached])
+    place = Place(stated.file, 1, 1)
+    prompts = Prompts(vocabulary, context, place=place)
+    problems: list[HandcraftError] = []
+    rules: list[Rule] = []
+    for sentence in stated.sentences:
+        try:
+            rules.append(read_sentence(sentence, prompts))
+        except HandcraftError as problem:
+            problems += getattr(problem, "problems", (problem,))
+    raise_all(problems)
+    rules += added
+    if any(rule.has_expressions for rule in rules):
+        return Program(prompts=prompts, rules=rules, place=place)
+    return Program(vocabulary, context, rules, place=place)
 
 
 def _vocabulary(stated: _Statements) -> Vocabulary:
@@ -123,33 +174,15 @@ def _vocabulary(stated: _Statements) -> Vocabulary:
             for problem in getattr(error, "problems", (error,)):
                 problem.where = str(stated.vocabulary_place)
             raise
-    if not stated.rules:
+    if not stated.sentences:
         raise ProgramError(
             "the program has no rules",
             where=Place(stated.file, 1, 1),
             fix="add one: predict a otherwise",
         )
-    predicted = [rule.token for rule in stated.rules]
+    predicted = [token for sentence in stated.sentences for token in sentence.predicted]
     characters = all(len(token) == 1 for token in predicted)
-    named: set[str] = set()
-    for rule in stated.rules:
-        for _, tokens in _items(rule, characters):
-            named.update(tokens)
-    return Vocabulary(sorted({*predicted, *named}))
-
-
-def _longest_pattern(rules: Iterable[Rule], characters: bool) -> int:
-    return max((len(_items(rule, characters)) for rule in rules), default=0)
-
-
-def _items(rule: Rule, characters: bool) -> Sequence[Item]:
-    """What the pattern of `rule` asks of each position."""
-    if rule.pattern is None:
-        return ()
-    try:
-        return pattern_items(rule.pattern, characters)
-    except PatternSyntaxError as error:
-        raise error.of(rule) from None
+    return Vocabulary(sorted(set().union(*(s.named(characters) for s in stated.sentences))))
 
 
 @cache
@@ -163,21 +196,20 @@ def _read_statements(text: str, file: str) -> _Statements:
         tree = _parser().parse(text + "\n")
     except UnexpectedInput as error:
         raise _syntax_error(error, text, file) from None
-    settings: dict[str, list[Token]] = {}
+    settings: dict[str, list[str]] = {}
     places: dict[str, Place] = {}
-    rules: list[Rule] = []
+    sentences: list[Sentence] = []
     problems: list[HandcraftError] = []
     for statement in tree.children:
         assert isinstance(statement, Tree)  # the grammar has no bare tokens at this level
-        words = [word for word in statement.children if isinstance(word, Token)]
-        words = [word for word in words if word.type in ("WORD", "PATTERN", "OTHERWISE")]
         place = Place(file, statement.meta.line, statement.meta.column)
         if statement.data == "rule":
-            rules.append(_rule(words, place))
+            written = text[statement.meta.start_pos : statement.meta.end_pos]
+            sentences.append(Sentence(statement, place, " ".join(written.split())))
         elif statement.data in settings:
             problems.append(_said_twice(statement.data, place))
         else:
-            settings[statement.data] = words
+            words = settings[statement.data] = [str(word) for word in statement.children]
             places[statement.data] = place
             if statement.data == "context" and not re.fullmatch("0*[1-9][0-9]{0,8}", words[0]):
                 problems.append(_no_number(words[0], place))
@@ -188,7 +220,7 @@ def _read_statements(text: str, file: str) -> _Statements:
         file,
         None if vocabulary is None else tuple(unescape(word) for word in vocabulary),
         None if context is None else int(context[0]),
-        tuple(rules),
+        tuple(sentences),
         places.get("vocabulary"),
     )
 
@@ -197,32 +229,21 @@ def _said_twice(statement: str, place: Place) -> RuleSyntaxError:
     return RuleSyntaxError(f"a second `{statement}` line", where=place, fix="state it once")
 
 
-def _no_number(word: Token, place: Place) -> RuleSyntaxError:
+def _no_number(word: str, place: Place) -> RuleSyntaxError:
     return RuleSyntaxError(
-        f"the context is {str(word)!r}", where=place, fix="use a whole number of tokens, 1 or more"
+        f"the context is {word!r}", where=place, fix="use a whole number of tokens, 1 or more"
     )
 
 
-def _rule(words: list[Token], place: Place) -> Rule:
-    token, ending = words
-    if ending.type == "OTHERWISE":
-        return Rule(unescape(token), None, place)
-    pattern = ending.lstrip()
-    column = (ending.column or 1) + len(ending) - len(pattern)
-    pattern_place = Place(place.file, place.line, column)
-    return Rule(unescape(token), _without_trailing_blanks(pattern), place, pattern_place)
-
-
-def _without_trailing_blanks(pattern: str) -> str:
-    """The pattern up to its last character; a blank behind a backslash is one."""
-    ends = [found.end() for found in re.finditer(r"\\[\s\S]|[^\s\\]", pattern)]
-    return pattern[: max(ends, default=0)]
+def _first_word(found: str) -> str:
+    """The first word of what was found, which may go on to the end of the line."""
+    return found.split()[0] if found.strip() else found
 
 
 def _syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxError:
     lines = text.split("\n")
     if isinstance(error, UnexpectedToken):
-        names, found = error.accepts or error.expected, repr(str(error.token))
+        names, found = error.accepts or error.expected, repr(_first_word(str(error.token)))
         ended = error.token.type in ("$END", "_NEWLINE")
         found = "the line's end" if ended else found
     else:
@@ -232,7 +253,10 @@ def _syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxErr
     line, column = error.line, error.column
     if line < 1 or line > len(lines):
         line, column = len(lines), len(lines[-1]) + 1
-    expected = sorted(EXPECTED[name] for name in names or () if name in EXPECTED)
+    left = set(names or ())
+    expected = ["a condition"] if left >= CONDITION else []
+    left -= CONDITION if left >= CONDITION else set()
+    expected += sorted(EXPECTED[name] for name in left if name in EXPECTED)
     return RuleSyntaxError(
         f"{found} cannot stand here",
         where=f"{Place(file, line, column)}, {lines[line - 1].strip()}",

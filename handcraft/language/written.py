@@ -1,4 +1,4 @@
-"""Where somebody wrote what this package is reading: the place of every expression and of its errors."""
+"""Where somebody wrote what this package is reading: the place of expressions and of their errors."""
 
 from __future__ import annotations
 

@@ -605,7 +605,7 @@ predict a otherwis
 $ run p.rules a
 RuleSyntaxError: 'otherwis' cannot stand here
   where: p.rules:2:11, predict a otherwis
-  fix:   expected `after` or `otherwise`
+  fix:   expected `after` or `otherwise` or `when` or a probability
 
 == a rule without an ending
 --- p.rules
@@ -615,7 +615,7 @@ predict a otherwise
 $ run p.rules a
 RuleSyntaxError: the line's end cannot stand here
   where: p.rules:2:10, predict a
-  fix:   expected `after` or `otherwise`
+  fix:   expected `after` or `otherwise` or `when` or a probability
 
 == a rule without a token
 --- p.rules
@@ -695,13 +695,13 @@ predict a otherwise
 $ run p.rules a
 RuleSyntaxError: '\\' cannot stand here
   where: p.rules:1:18, predict a after b\
-  fix:   expected the end of the line
+  fix:   expected `when` or the end of the line
 
 == a wrong rule on the command line
 $ run -e 'predict b aftr aa' a
 RuleSyntaxError: 'aftr' cannot stand here
   where: -e:1:11, predict b aftr aa
-  fix:   expected `after` or `otherwise`
+  fix:   expected `after` or `otherwise` or `when` or a probability
 
 == a wrong second rule on the command line
 $ run -e 'predict b after aa' -e 'predict' a

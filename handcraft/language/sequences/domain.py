@@ -168,6 +168,13 @@ def numbers(values: Iterable[Plain], *, unit: Fraction, parts: int = 1) -> Domai
     return Finite(Kind.NUMBER, tuple(sorted(found)), None if parts == 1 else (unit, parts))
 
 
+def whole_numbers(low: int, high: int) -> Domain:
+    """All whole numbers from `low` to `high`: their set, or their range where they are too many."""
+    if high - low < VALUES_UP_TO:
+        return Finite(Kind.NUMBER, tuple(range(low, high + 1)))
+    return Range(low, high)
+
+
 def kind_of(value: Value) -> Kind:
     """The kind of one value."""
     if isinstance(value, bool):

@@ -22,6 +22,7 @@ from handcraft.language.sequences.domain import (
     numbers,
     plain_value,
     show_value,
+    whole_numbers,
 )
 from handcraft.language.sequences.node import (
     Aggregate,
@@ -192,7 +193,7 @@ def aggregate(
         DomainError: nothing may be selected and there is no default, or it is no value of the kind.
     """
     if how == "count":
-        known: Domain = finite(range(int(sources.always), context + 1))
+        known: Domain = whole_numbers(int(sources.always), context)
         return Aggregate(known, text, sources, how, None, None if sources.always else 0)
     if how == "exists":
         return Aggregate(FLAGS, text, sources, how, None, None if sources.always else False)

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from handcraft.errors import HandcraftError, ProgramError, raise_all
-from handcraft.language.sequences.domain import Finite, Kind, finite
+from handcraft.language.sequences.domain import Finite, Kind, whole_numbers
 from handcraft.language.sequences.expression import Expression
 from handcraft.language.sequences.look import everything
 from handcraft.language.sequences.node import Embedded
@@ -82,7 +82,7 @@ class Prompts:
     @cached_property
     def position(self) -> Expression:
         """The position, from 0."""
-        return Expression(self, Embedded(finite(range(self.context)), "position", "position"))
+        return Expression(self, Embedded(whole_numbers(0, self.context - 1), "position", "position"))
 
     @cached_property
     def everything(self) -> Selection:

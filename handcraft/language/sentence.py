@@ -1,0 +1,164 @@
+"""Sentences: the rules of a rule file, as they are before there is a vocabulary to read them against.
+
+What a sentence names is known without one, so that a text need not state its vocabulary.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from lark import Token, Tree
+
+from handcraft.errors import RuleSyntaxError
+from handcraft.language.parse_pattern import Item, PatternSyntaxError, pattern_items
+from handcraft.language.pattern import unescape
+from handcraft.language.rule import Answer, Rule
+from handcraft.language.sequences import Expression
+from handcraft.origin import Place
+
+LOOKS = ("first", "last", "back", "followed")
+"""Answers that are read from the context."""
+
+
+LONGEST = 1024
+"""The longest context that is concluded from how far a rule looks back or which position it names."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A rule as it was read, before there is a vocabulary.
+
+    Args:
+        tree: of the grammar's `rule`.
+        place: where it begins.
+        text: how it was written, with single blanks.
+    """
+
+    tree: Tree[Token]
+    place: Place
+    text: str
+
+    @property
+    def reads_context(self) -> bool:
+        """Whether it needs expressions, and is more than a token or a distribution after a pattern."""
+        return self.answer.data in LOOKS or self.condition is not None
+
+    @property
+    def predicted(self) -> tuple[str, ...]:
+        """The tokens that it may predict, of those that it names."""
+        named = [part for part in self.answer.children if isinstance(part, Token)]
+        if self.default is not None:
+            named.append(self.default.children[0])  # type: ignore[arg-type]
+        return tuple(unescape(part) for part in named if part.type == "WORD")
+
+    def named(self, characters: bool) -> set[str]:
+        """All tokens that it names, read as single characters or as words."""
+        found = set(self.predicted)
+        for items in (self._items(characters), *self._class_items(characters)):
+            found.update(token for _, tokens in items for token in tokens)
+        return found
+
+    def reach(self, characters: bool) -> int:
+        """How long a context it speaks of: its pattern, how far it looks back, its positions."""
+        reached = [0]
+        for tree in self.tree.iter_subtrees():
+            if tree.data == "back":
+                reached.append(int(word(tree)) + 1)
+            elif tree.data == "position":
+                *modulo, _, bound = words(tree.children[0])
+                reached.append(0 if modulo else int(bound) + 1)
+        return max(len(self._items(characters)), min(max(reached), LONGEST))
+
+    def rule(self, answer: Answer, flag: Expression | None = None) -> Rule:
+        """The rule that it is, once its answer and its condition are known."""
+        written = None if self.answer.data == "token" and not self.reads_context else self.text
+        return Rule(answer, self._pattern, self.place, self._pattern_place, flag=flag, written=written)
+
+    def place_of(self, tree: Tree[Token]) -> Place:
+        """Where one of its parts stands."""
+        if tree.meta.empty:
+            return self.place
+        return replace(self.place, line=tree.meta.line, column=tree.meta.column)
+
+    def at(self, tree: Tree[Token]) -> str:
+        """Where one of its parts stands, and how it reads, for errors."""
+        return f"{self.place_of(tree)}, {self.text}"
+
+    def class_error(self, tree: Tree[Token], error: PatternSyntaxError) -> RuleSyntaxError:
+        """The error of a class, with its place in the sentence."""
+        place = self.place_of(tree)
+        place = replace(place, column=place.column + error.column - 1)
+        return RuleSyntaxError(error.what, where=f"{place}, {self.text}", fix=error.fix)
+
+    @property
+    def answer(self) -> Tree[Token]:
+        """What it predicts."""
+        answer = self.tree.children[0]
+        assert isinstance(answer, Tree)
+        return answer
+
+    @property
+    def default(self) -> Tree[Token] | None:
+        """The token to predict where the answer is not there."""
+        return next((part for part in self._later_trees if part.data == "default"), None)
+
+    @property
+    def condition(self) -> Tree[Token] | None:
+        """What must hold besides the pattern."""
+        return next((part for part in self._later_trees if part.data != "default"), None)
+
+    @property
+    def _later_trees(self) -> list[Tree[Token]]:
+        return [part for part in self.tree.children[1:] if isinstance(part, Tree)]
+
+    @property
+    def _pattern_token(self) -> Token | None:
+        return next((part for part in self.tree.children if isinstance(part, Token)), None)
+
+    @property
+    def _pattern(self) -> str | None:
+        found = self._pattern_token
+        return None if found is None else _without_trailing_blanks(found.lstrip())
+
+    @property
+    def _pattern_place(self) -> Place | None:
+        found = self._pattern_token
+        if found is None:
+            return None
+        leading = len(found) - len(found.lstrip())
+        return replace(self.place, line=found.line or 1, column=(found.column or 1) + leading)
+
+    def _items(self, characters: bool) -> Sequence[Item]:
+        """What the pattern asks of each position."""
+        if self._pattern is None:
+            return ()
+        try:
+            return pattern_items(self._pattern, characters)
+        except PatternSyntaxError as error:
+            raise error.of(self.rule("".join(self.predicted[:1]))) from None
+
+    def _class_items(self, characters: bool) -> Iterator[Sequence[Item]]:
+        """The classes that the condition names, each as the items of a pattern."""
+        for tree in self.tree.find_data("class"):
+            try:
+                yield pattern_items(word(tree), characters)
+            except PatternSyntaxError as error:
+                raise self.class_error(tree, error) from None
+
+
+def words(tree: Token | Tree[Token]) -> list[str]:
+    """The words that a part of a sentence consists of."""
+    return [str(part) for part in tree.children] if isinstance(tree, Tree) else [str(tree)]
+
+
+def word(tree: Tree[Token]) -> str:
+    """The first of them."""
+    return words(tree)[0]
+
+
+def _without_trailing_blanks(pattern: str) -> str:
+    """The pattern up to its last character; a blank behind a backslash is one."""
+    ends = [found.end() for found in re.finditer(r"\\[\s\S]|[^\s\\]", pattern)]
+    return pattern[: max(ends, default=0)]

@@ -1,0 +1,95 @@
+"""Writing rule programs as text that `parse_rules` reads back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from handcraft.errors import HandcraftError, ProgramError, raise_all
+from handcraft.language.parse_pattern import parse_pattern
+from handcraft.language.pattern import escape
+from handcraft.language.phrase import NoWordsError, answer_phrase, flag_phrase
+from handcraft.language.program import Program
+from handcraft.language.rule import Rule
+from handcraft.language.sequences import Expression, Prompts
+from handcraft.vocabulary import Vocabulary
+
+
+def write_rules(program: Program) -> str:
+    """The program as text that `parse_rules` reads back to one that means the same.
+
+    Raises:
+        ProgramError: rule files have no words for something in it; docs/language-text.md says for what
+            they have.
+
+    >>> from handcraft import Prompts, predict
+    >>> prompts = Prompts("ab", context=5)
+    >>> late = predict("b").when((prompts.position >= 3) & (prompts.token == "a"))
+    >>> print(write_rules(Program(prompts=prompts, rules=[late, predict("a").otherwise()])), end="")
+    vocabulary a b
+    context 5
+    predict b when position >= 3 and token is not b
+    predict a otherwise
+    """
+    vocabulary = program.vocabulary
+    problems: list[HandcraftError] = []
+    if program.prompts is not None:
+        problems += _prompts_problems(program.prompts)
+    lines = [
+        f"vocabulary {' '.join(escape(token) for token in vocabulary.tokens)}",
+        f"context {program.context}",
+    ]
+    for rule in program.rules:
+        try:
+            lines.append(_sentence(rule, vocabulary))
+        except NoWordsError as problem:
+            problem.where = f"{rule.place}, {rule}" if rule.place else str(rule)
+            problem.fix = "keep the program in Python; docs/language-text.md says what has words"
+            problems.append(problem)
+    raise_all(problems)
+    return "\n".join(lines) + "\n"
+
+
+def _sentence(rule: Rule, vocabulary: Vocabulary) -> str:
+    parts = ["predict", _answer(rule)]
+    if rule.pattern is not None:
+        pattern = parse_pattern(rule.pattern, vocabulary)
+        parts.append(f"after {pattern.text(vocabulary)}")
+    if rule.flag is not None:
+        parts.append(f"when {flag_phrase(rule.flag)}")
+    if rule.pattern is None and rule.flag is None and not _is_place(parts[1], rule):
+        parts.append("otherwise")
+    return " ".join(parts)
+
+
+def _answer(rule: Rule) -> str:
+    answer = rule.answer
+    if isinstance(answer, Expression):
+        return answer_phrase(answer)
+    if isinstance(answer, Mapping):
+        return " ".join(f"{_in_distribution(token)} {share}" for token, share in answer.items())
+    return escape(answer)
+
+
+def _in_distribution(token: str) -> str:
+    """The token, where `after` would be taken for the end of the distribution."""
+    return f"\\{token}" if token in ("after", "when", "otherwise") else escape(token)
+
+
+def _is_place(words: str, rule: Rule) -> bool:
+    """Whether a token is read from some place, which needs no ending to happen everywhere."""
+    return isinstance(rule.answer, Expression) and words.startswith(("the ", "what "))
+
+
+def _prompts_problems(prompts: Prompts) -> Iterator[ProgramError]:
+    stated = {
+        f"inputs={prompts.inputs!r}": prompts.inputs is not None,
+        f"bos={prompts.bos!r}": prompts.bos is not None,
+        "causal=False": not prompts.causal,
+    }
+    for words, is_stated in stated.items():
+        if is_stated:
+            yield ProgramError(
+                f"`{words}` of the prompts has no words in rule files",
+                where=prompts.place,
+                fix="keep the program in Python; docs/language-text.md says what has words",
+            )
