@@ -2,6 +2,15 @@
 
 from handcraft.compiler.compile_program import compile_program
 from handcraft.compiler.compiled import Compiled
+from handcraft.compiler.lower_rules import lower_rules
 from handcraft.compiler.sequences import CompiledSequences, compile_sequences
+from handcraft.compiler.symbolic import Symbolic
 
-__all__ = ["Compiled", "CompiledSequences", "compile_program", "compile_sequences"]
+__all__ = [
+    "Compiled",
+    "CompiledSequences",
+    "Symbolic",
+    "compile_program",
+    "compile_sequences",
+    "lower_rules",
+]
