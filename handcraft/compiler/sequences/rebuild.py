@@ -46,7 +46,7 @@ class _Builder:
     def node(self, node: Node, done: Mapping[int, Node]) -> Node:
         """A node over children that are done."""
         fresh = self._folded(node, done)
-        return self.made.setdefault(_key(fresh), fresh)
+        return self.made.setdefault((fresh.domain.kind, _key(fresh)), fresh)  # True equals 1
 
     def _folded(self, node: Node, done: Mapping[int, Node]) -> Node:
         match node:
