@@ -13,6 +13,9 @@ from handcraft.vocabulary import Vocabulary, shorten
 CLOSE = Fraction(1, 10**9)
 """Sums as near to 1 as this are taken for rounded fractions."""
 
+LONG = 10**6
+"""Fractions with larger denominators are shown as decimals."""
+
 
 def exact(shares: Mapping[Any, Any]) -> dict[Any, Any]:
     """Probabilities as fractions; floats as the decimals that they are written as.
@@ -56,7 +59,7 @@ def show_distribution(shares: Mapping[Any, Any]) -> str:
     >>> show_distribution({"a": Fraction(1, 4), "b": Fraction(3, 4)})
     'a 1/4 b 3/4'
     """
-    return " ".join(f"{token} {share}" for token, share in shares.items())
+    return " ".join(f"{token} {_show(share)}" for token, share in shares.items()) or "{}"
 
 
 def _problems(shares: Mapping[Any, Any], vocabulary: Vocabulary) -> Iterator[HandcraftError]:
@@ -96,8 +99,15 @@ def _wrong_sum(shares: Mapping[Any, Fraction]) -> ProgramError:
     if abs(total - 1) < CLOSE and sum(rounded.values()) == 1:
         fix = f"write exact fractions: {', '.join(f'{t!r}: {v!r}' for t, v in rounded.items())}"
     elif needed > 0:
-        fix = f"give {last!r} {needed} in place of {shares[last]}"
+        fix = f"give {last!r} {_show(needed)} in place of {_show(shares[last])}"
     else:
         fix = "make the probabilities smaller"
-    said = " + ".join(str(share) for share in shares.values())
-    return ProgramError(f"the probabilities sum to {total}, not to 1: {said}", fix=fix)
+    said = " + ".join(_show(share) for share in shares.values())
+    return ProgramError(f"the probabilities sum to {_show(total)}, not to 1: {said}", fix=fix)
+
+
+def _show(share: object) -> str:
+    """A fraction as it is, or as a decimal where it was most likely written as one."""
+    if isinstance(share, Fraction) and share.denominator > LONG:
+        return repr(float(share))
+    return str(share)

@@ -93,7 +93,8 @@ class Program:
     ) -> None:
         place = place or caller_place(1)
         known, longest, problems = _read_setting(vocabulary, context, prompts, place)
-        problems += rule_problems(rules, place)
+        if not isinstance(vocabulary, Prompts):  # else the rules stand in another place too
+            problems += rule_problems(rules, place)
         raise_all(problems)
         if prompts is None and _has_only_distributions(rules):
             prompts = Prompts(known, longest, place=place)
@@ -349,19 +350,17 @@ def _read_setting(
     problems: list[HandcraftError] = []
     known = Vocabulary("?")
     if vocabulary is None:
-        problems.append(
-            ProgramError(
-                "the program has no vocabulary",
-                where=place,
-                fix='write Program("ab", 5, [...]), or Program(prompts=..., rules=[...])',
-            )
+        problem = ProgramError(
+            "the program has no vocabulary",
+            where=place,
+            fix='write Program("ab", 5, [...]), or Program(prompts=..., rules=[...])',
         )
-    else:
-        try:
-            known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)  # type: ignore[arg-type]
-        except HandcraftError as problem:
-            problem.where = problem.where or str(place)
-            problems.append(problem)
+        return known, 1, [problem]
+    try:
+        known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)  # type: ignore[arg-type]
+    except HandcraftError as error:
+        error.where = error.where or str(place)
+        problems.append(error)
     if isinstance(context, int) and not isinstance(context, bool) and context >= 1:
         return known, context, problems
     problems.append(

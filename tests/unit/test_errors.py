@@ -7,8 +7,8 @@ A case is a block of TABLE:
     $ the command line, without `handcraft`
     what is printed to stderr, to the last line
 
-A file that begins with the line RULES begins with the two lines of Python below instead. In what is
-printed, … stands for anything, SHIPPED for the names of the shipped programs, and ARCHITECTURES for
+A file that begins with the line RULES or PROMPTS begins with the lines of Python below instead. In what
+is printed, … stands for anything, SHIPPED for the names of the shipped programs, and ARCHITECTURES for
 those of the architectures. Every case exits with 2, prints nothing to stdout and writes nothing.
 Files that such text cannot hold are in ODD_FILES, and folders that must be broken first in DAMAGED.
 """
@@ -32,6 +32,13 @@ from handcraft.cli.sources import shipped_programs
 RULES = """\
 from handcraft import Program, predict
 rules = [predict("b").after("aa"), predict("a").otherwise()]
+"""
+
+PROMPTS = """\
+from handcraft import Program, Prompts, lookup, predict, select, weighted, where, window
+prompts = Prompts("ab", context=5)
+token, position = prompts.token, prompts.position
+otherwise = predict("a").otherwise()
 """
 
 TABLE = r"""
@@ -1079,6 +1086,916 @@ $ compile p.rules -o out
 VocabularyError: the rule predicts 'c', which is not in the vocabulary
   where: p.rules:2:1, predict c otherwise
   fix:   use one of its 2 tokens: a b
+
+======== expressions
+
+== arithmetic on tokens
+--- p.py
+PROMPTS
+value = token + 1
+$ run p.py a
+DomainError: `token` is no number: it is one of 'a' 'b'
+  where: p.py:5:9, token + 1
+  fix:   turn it into numbers with .map({...})
+
+== a product of tokens
+--- p.py
+PROMPTS
+value = token * token
+$ run p.py a
+DomainError: `token` is a category ('a' 'b'), not a number
+  where: p.py:5:9, token * token
+  fix:   turn it into numbers with .map({...})
+
+== an order of tokens
+--- p.py
+PROMPTS
+value = token < "b"
+$ run p.py a
+DomainError: `token` has no order: its values are 'a' 'b'
+  where: p.py:5:9, token < 'b'
+  fix:   give them an order with .map({...}) to numbers
+
+== a comparison with what is no token
+--- p.py
+PROMPTS
+value = token == "x"
+$ run p.py a
+DomainError: `token` is never 'x': it is one of 'a' 'b'
+  where: p.py:5:9, token == 'x'
+  fix:   compare it with one of: 'a' 'b'
+
+== a comparison of two kinds
+--- p.py
+PROMPTS
+value = token == position
+$ run p.py a
+DomainError: `token` is a category ('a' 'b'), and `position` is a number (0 to 4)
+  where: p.py:5:9, token == position
+  fix:   compare values of one kind; .map({...}) turns one into the other
+
+== a division by 0
+--- p.py
+PROMPTS
+value = position % 0
+$ run p.py a
+DomainError: division by 0
+  where: p.py:5:9, position % 0
+  fix:   divide by a number other than 0
+
+== a division by what may be 0
+--- p.py
+PROMPTS
+value = 1 / position
+$ run p.py a
+DomainError: `position` may be 0: it is one of 0 to 4
+  where: p.py:5:9, 1 / position
+  fix:   use where() to say what happens then, or .assume() values without 0
+
+== a list in arithmetic
+--- p.py
+PROMPTS
+value = position + [1, 2]
+$ run p.py a
+DomainError: [1, 2] is no value of a sequence
+  where: p.py:5:9
+  fix:   use a label, a flag or a finite number
+
+== a number that is none
+--- p.py
+PROMPTS
+value = position * float("nan")
+$ run p.py a
+DomainError: nan is no value of a sequence
+  where: p.py:5:9
+  fix:   use a label, a flag or a finite number
+
+== and of what are no flags
+--- p.py
+PROMPTS
+value = token & (position > 1)
+$ run p.py a
+DomainError: `token` is a category ('a' 'b'), not a flag
+  where: p.py:5:9, token & (position > 1)
+  fix:   compare it: token == ...
+
+== not of what is no flag
+--- p.py
+PROMPTS
+value = ~position
+$ run p.py a
+DomainError: `position` is a number (0 to 4), not a flag
+  where: p.py:5:9, ~position
+  fix:   compare it: position == ...
+
+== a Python and
+--- p.py
+PROMPTS
+value = (token == "a") and (position > 1)
+$ run p.py a
+DomainError: `token == 'a'` has a value at every position, so it is neither true nor false
+  where: p.py:5:9
+  fix:   use & | ~ for and, or, not; where(c, x, y) for a choice
+
+== a Python if
+--- p.py
+PROMPTS
+value = 1 if token == "a" else 0
+$ run p.py a
+DomainError: `token == 'a'` has a value at every position, so it is neither true nor false
+  where: p.py:5:14
+  fix:   use & | ~ for and, or, not; where(c, x, y) for a choice
+
+== a loop over an expression
+--- p.py
+PROMPTS
+value = list(token)
+$ run p.py a
+DomainError: `token` has no elements before there is a text
+  where: p.py:5:9
+  fix:   use .trace(text) for its values
+
+== a table with a hole
+--- p.py
+PROMPTS
+value = token.map({"a": 1})
+$ run p.py a
+DomainError: the table has no row for token = 'b'
+  where: p.py:5:9, token.map({'a': 1})
+  fix:   add 'b': ..., or .assume() the values that occur
+
+== a table of two kinds
+--- p.py
+PROMPTS
+value = token.map({"a": 1, "b": "x"})
+$ run p.py a
+DomainError: the results are of 2 kinds: 1 for 'a' and 'x' for 'b'
+  where: p.py:5:9, token.map({'a': 1, 'b': 'x'})
+  fix:   answer with only labels, only flags or only numbers
+
+== a function that fails
+--- p.py
+PROMPTS
+value = position.map(lambda p: 1 // p)
+$ run p.py a
+DomainError: the function fails for position = 0: ZeroDivisionError: integer division or modulo by zero
+  where: p.py:5:9, position.map(lambda ...)
+  fix:   make it answer for every value, or .assume() the values that occur
+
+== a function that answers with a list
+--- p.py
+PROMPTS
+value = position.map(lambda p: [p])
+$ run p.py a
+DomainError: [0] is no value of a sequence
+  where: p.py:5:9
+  fix:   use a label, a flag or a finite number
+
+== a table with a hole for two
+--- p.py
+PROMPTS
+value = lookup({("a", 0): 1}, token, position)
+$ run p.py a
+DomainError: the table has no row for token = 'a', position = 1
+  where: p.py:5:9, lookup({('a', 0): 1}, token, position)
+  fix:   add ('a', 1): ..., or .assume() the values that occur
+
+== a lookup without arguments
+--- p.py
+PROMPTS
+value = lookup(max)
+$ run p.py a
+DomainError: `lookup` of (), which is no expression
+  where: p.py:5:9
+  fix:   begin with token or position of a Prompts; its .constant(x) is x at every position
+
+== a table of a million rows
+--- p.py
+PROMPTS
+value = lookup(max, *[window(5).mean(position % k) for k in range(2, 7)])
+$ run p.py a
+DomainError: a table over 5 expressions has 12,037,641 rows, more than 200,000: …, and 1 more
+  where: p.py:5:9, lookup(max, window(5).mean(position % 2), …)
+  fix:   combine fewer of them at a time, or .assume() the values that occur
+
+== where without a flag
+--- p.py
+PROMPTS
+value = where(position, 1, 2)
+$ run p.py a
+DomainError: `position` is a number (0 to 4), not a flag
+  where: p.py:5:9, where(position, 1, 2)
+  fix:   compare it: position == ...
+
+== where of two kinds
+--- p.py
+PROMPTS
+value = where(token == "a", 1, "b")
+$ run p.py a
+DomainError: `1` is a number, and `'b'` is a category
+  where: p.py:5:9, where(token == 'a', 1, 'b')
+  fix:   choose between values of one kind
+
+== where of a value
+--- p.py
+PROMPTS
+value = where(True, 1, 2)
+$ run p.py a
+DomainError: `where` of True, which is no expression
+  where: p.py:5:9
+  fix:   begin with token or position of a Prompts; its .constant(x) is x at every position
+
+== an assumption that cannot be
+--- p.py
+PROMPTS
+value = token.assume("ax")
+$ run p.py a
+DomainError: `token` is never 'x': it is one of 'a' 'b'
+  where: p.py:5:9, token.assume(['a', 'x'])
+  fix:   name some of 'a' 'b'
+
+== an assumption of nothing
+--- p.py
+PROMPTS
+value = token.assume([])
+$ run p.py a
+DomainError: there are no values
+  where: p.py:5:9
+  fix:   use only labels, only flags or only numbers, at least one
+
+== an assumption of another kind
+--- p.py
+PROMPTS
+value = token.assume([1])
+$ run p.py a
+DomainError: `token` is a category, and 1 is a number
+  where: p.py:5:9, token.assume([1])
+  fix:   name some of 'a' 'b'
+
+======== looking elsewhere
+
+== a look back without a default
+--- p.py
+PROMPTS
+value = token.at(-1)
+$ run p.py a
+DomainError: there may be nothing to select, and no default says what then
+  where: p.py:5:9, token.at(-1)
+  fix:   give default=, a value of `token`: 'a' 'b'
+
+== a look back with a default that is no value
+--- p.py
+PROMPTS
+value = token.at(-1, default="x")
+$ run p.py a
+DomainError: the default 'x' is no value of `token`: 'a' 'b'
+  where: p.py:5:9, token.at(-1, default='x')
+  fix:   give one of: 'a' 'b'
+
+== a look ahead
+--- p.py
+PROMPTS
+value = token.at(1, default="a")
+$ run p.py a
+DomainError: `token.at(1, default='a')` looks 1 ahead, which a causal model never sees
+  where: p.py:5:9, token.at(1, default='a')
+  fix:   look back, or declare Prompts(..., causal=False)
+
+== a look at a computed place
+--- p.py
+PROMPTS
+value = token.at(position, default="a")
+$ run p.py a
+DomainError: `token` at <number: position>, of type Expression
+  where: p.py:5:9
+  fix:   give a whole number of positions; for a computed one use select(position, ...)
+
+== a position past the context
+--- p.py
+PROMPTS
+value = token.at_position(5)
+$ run p.py a
+DomainError: `token` has no position 5: the context is 5
+  where: p.py:5:9
+  fix:   use a position from 0 to 4
+
+== a position that may not be seen
+--- p.py
+PROMPTS
+value = token.at_position(3)
+$ run p.py a
+DomainError: there may be nothing to select, and no default says what then
+  where: p.py:5:9, token.at_position(3)
+  fix:   give default=, a value of `token`: 'a' 'b'
+
+== a window of nothing
+--- p.py
+PROMPTS
+value = window(0)
+$ run p.py a
+DomainError: a window of 0 positions
+  where: p.py:5:9
+  fix:   use 1 or more
+
+== a mean of tokens over a window
+--- p.py
+PROMPTS
+value = window(2).mean(token)
+$ run p.py a
+DomainError: `token` has no mean: it is one of 'a' 'b'
+  where: p.py:5:9, window(2).mean(token)
+  fix:   take its .latest() or .earliest(), or turn it into numbers with .map({...})
+
+== a mean of a value over a window
+--- p.py
+PROMPTS
+value = window(2).mean(1)
+$ run p.py a
+DomainError: `window(2).mean` of 1, which is no expression
+  where: p.py:5:9
+  fix:   begin with token or position of a Prompts; its .constant(x) is x at every position
+
+== weights of tokens
+--- p.py
+PROMPTS
+value = weighted(token, {0: 1})
+$ run p.py a
+DomainError: `token` is no number: it is one of 'a' 'b'
+  where: p.py:5:9, weighted(token, {0: 1})
+  fix:   turn it into numbers with .map({...})
+
+== weights that are none
+--- p.py
+PROMPTS
+value = weighted(position, {0: "a"})
+$ run p.py a
+DomainError: the weight 'a' is no number
+  where: p.py:5:9, weighted(position, {0: 'a'})
+  fix:   give a number, such as 0.5
+
+== weights ahead
+--- p.py
+PROMPTS
+value = weighted(position, {1: 1})
+$ run p.py a
+DomainError: `position.at(1, default=0)` looks 1 ahead, which a causal model never sees
+  where: p.py:5:9, position.at(1, default=0)
+  fix:   look back, or declare Prompts(..., causal=False)
+
+== weights of a value
+--- p.py
+PROMPTS
+value = weighted(3, {0: 1})
+$ run p.py a
+DomainError: `weighted` of 3, which is no expression
+  where: p.py:5:9
+  fix:   begin with token or position of a Prompts; its .constant(x) is x at every position
+
+== a selection by two kinds
+--- p.py
+PROMPTS
+value = select(token, position)
+$ run p.py a
+DomainError: `token` is a category ('a' 'b'), and `position` is a number (0 to 4)
+  where: p.py:5:9, select(token, position)
+  fix:   compare values of one kind; .map({...}) turns one into the other
+
+== a selection by an unknown token
+--- p.py
+PROMPTS
+value = select(token, "x")
+$ run p.py a
+DomainError: `token` is never 'x': it is one of 'a' 'b'
+  where: p.py:5:9, select(token, 'x')
+  fix:   compare it with one of: 'a' 'b'
+
+== a selection by an order of tokens
+--- p.py
+PROMPTS
+value = select(token, token, "<")
+$ run p.py a
+DomainError: `token` has no order: its values are 'a' 'b'
+  where: p.py:5:9, select(token, token, '<')
+  fix:   give them an order with .map({...}) to numbers
+
+== a selection by an unknown relation
+--- p.py
+PROMPTS
+value = select(token, token, "=~")
+$ run p.py a
+DomainError: '=~' is no relation of a key and a query
+  where: p.py:5:9, select(token, token, '=~')
+  fix:   use one of "==", "!=", "<", "<=", ">", ">=", or a function of both
+
+== a selection with a value for a key
+--- p.py
+PROMPTS
+value = select("a", token)
+$ run p.py a
+DomainError: `select` of 'a', which is no expression
+  where: p.py:5:9
+  fix:   begin with token or position of a Prompts; its .constant(x) is x at every position
+
+== a mean of tokens
+--- p.py
+PROMPTS
+value = select(token, token).mean(token)
+$ run p.py a
+DomainError: `token` has no mean: it is one of 'a' 'b'
+  where: p.py:5:9, select(token, token).mean(token)
+  fix:   take its .latest() or .earliest(), or turn it into numbers with .map({...})
+
+== the latest of nothing
+--- p.py
+PROMPTS
+value = select(token, "a").latest(token)
+$ run p.py a
+DomainError: there may be nothing to select, and no default says what then
+  where: p.py:5:9, select(token, 'a').latest(token)
+  fix:   give default=, a value of `token`: 'a' 'b'
+
+== the earliest with a default of another kind
+--- p.py
+PROMPTS
+value = select(token, "a").earliest(token, default=1)
+$ run p.py a
+DomainError: the default 1 is no value of `token`: 'a' 'b'
+  where: p.py:5:9, select(token, 'a').earliest(token, default=1)
+  fix:   give one of: 'a' 'b'
+
+== the latest of a value
+--- p.py
+PROMPTS
+value = select(token, "a").latest("a", default="a")
+$ run p.py a
+DomainError: `select(token, 'a').latest` of 'a', which is no expression
+  where: p.py:5:9
+  fix:   begin with token or position of a Prompts; its .constant(x) is x at every position
+
+== a selection and an expression
+--- p.py
+PROMPTS
+value = select(token, "a") & (token == "a")
+$ run p.py a
+DomainError: `select(token, 'a')` is a selection, and <flag: token == 'a'> is none
+  where: p.py:5:9
+  fix:   combine it with another select(...); .exists() and .count() make it an expression
+
+== an expression and a selection
+--- p.py
+PROMPTS
+value = (token == "a") & select(token, "a")
+$ run p.py a
+DomainError: <selection: select(token, 'a')> is no value of a sequence
+  where: p.py:5:9
+  fix:   use a label, a flag or a finite number
+
+== an order of means by attention
+--- p.py
+PROMPTS
+value = select(window(5).mean(window(5).mean(position)), position)
+$ run p.py a
+DomainError: `window(5).mean(window(5).mean(position))` has too many values for a table: …
+  where: p.py:5:9
+  fix:   compare it with a number, or .assume() the values that occur
+
+== expressions of two prompts
+--- p.py
+PROMPTS
+value = token == Prompts("ab", context=5).token
+$ run p.py a
+ProgramError: `token` speaks about other prompts: those of p.py:5:18, not those of p.py:2:11
+  where: p.py:5:9
+  fix:   make all expressions of a program from one Prompts
+
+== selections of two prompts
+--- p.py
+PROMPTS
+value = select(token, "a") | select(Prompts("ab", context=5).token, "a")
+$ run p.py a
+ProgramError: `select(token, 'a')` speaks about other prompts: …:5:37, not those of p.py:2:11
+  where: p.py:5:9
+  fix:   make all expressions of a program from one Prompts
+
+== a choice between two prompts
+--- p.py
+PROMPTS
+value = where(token == "a", Prompts("ab", context=5).position, 1)
+$ run p.py a
+ProgramError: `position` speaks about other prompts: those of p.py:5:29, not those of p.py:2:11
+  where: p.py:5:9
+  fix:   make all expressions of a program from one Prompts
+
+======== prompts
+
+== prompts without a context
+--- p.py
+PROMPTS
+value = Prompts("ab", context=0)
+$ run p.py a
+ProgramError: the context is 0
+  where: p.py:5:9
+  fix:   use a whole number of tokens, 1 or more
+
+== inputs that are no regular expression
+--- p.py
+PROMPTS
+value = Prompts("ab", context=5, inputs="[ab")
+$ run p.py a
+ProgramError: inputs='[ab' is no regular expression: unterminated character set at position 0
+  where: p.py:5:9
+  fix:   write one as Python's re reads it, such as '[ab]+'
+
+== inputs of another type
+--- p.py
+PROMPTS
+value = Prompts("ab", context=5, inputs=3)
+$ run p.py a
+ProgramError: inputs=3, of type int
+  where: p.py:5:9
+  fix:   give a regular expression, a Hypothesis strategy, or nothing
+
+== a bos that is no token
+--- p.py
+PROMPTS
+value = Prompts("ab", context=5, bos="<s>")
+$ run p.py a
+ProgramError: bos='<s>' is not in the vocabulary
+  where: p.py:5:9
+  fix:   add it to the vocabulary
+
+======== rules with expressions
+
+== a rule about other prompts
+--- p.py
+PROMPTS
+other = Prompts("ab", context=5)
+program = Program(prompts=prompts, rules=[predict("b").when(other.token == "a"), otherwise])
+$ run p.py a
+ProgramError: `token == 'a'` speaks about other prompts: those of p.py:5:9, not those of p.py:2:11
+  where: p.py:6:43, predict b when token == 'a'
+  fix:   make all expressions of a program from its Prompts
+
+== a category outside the vocabulary
+--- p.py
+PROMPTS
+rules = [predict(token.map({"a": "b", "b": "c"})).after("a"), otherwise]
+program = Program(prompts=prompts, rules=rules)
+$ run p.py a
+VocabularyError: the rule predicts `…`, which may be 'c', not in the vocabulary
+  where: p.py:5:10, predict token.map({'a': 'b', 'b': 'c'}) after a
+  fix:   turn it into tokens with .map({...}), or .assume() the values that occur; tokens are: a b
+
+== a number to predict
+--- p.py
+PROMPTS
+program = Program(prompts=prompts, rules=[predict(position).otherwise()])
+$ run p.py a
+DomainError: the rule predicts `position`, a number (0 to 4), and tokens are labels
+  where: p.py:5:43, predict position otherwise
+  fix:   turn it into tokens with .map({...})
+
+== a condition that is no flag
+--- p.py
+PROMPTS
+program = Program(prompts=prompts, rules=[predict("b").when(position), otherwise])
+$ run p.py a
+DomainError: the rule is tried when `position`, a number (0 to 4), not a flag
+  where: p.py:5:43, predict b when position
+  fix:   compare it: .when(position == ...)
+
+== a condition that is a pattern
+--- p.py
+PROMPTS
+program = Program(prompts=prompts, rules=[predict("b").when("a"), otherwise])
+$ run p.py a
+ProgramError: rule 1 is tried when 'a', of type str
+  where: p.py:5:43
+  fix:   give a flag, such as .when(token == "a"); a pattern goes into .after()
+
+== a pattern that is a condition
+--- p.py
+PROMPTS
+program = Program(prompts=prompts, rules=[predict("b").after(token == "a"), otherwise])
+$ run p.py a
+ProgramError: rule 1 comes after <flag: token == 'a'>, of type Expression
+  where: p.py:5:43
+  fix:   patterns are strings; an expression goes into .when()
+
+== a distribution that does not sum to 1
+--- p.py
+PROMPTS
+program = Program(prompts=prompts, rules=[predict({"a": 0.25, "b": 0.5}).after("a"), otherwise])
+$ run p.py a
+ProgramError: the probabilities sum to 3/4, not to 1: 1/4 + 1/2
+  where: p.py:5:43, predict a 1/4 b 1/2 after a
+  fix:   give 'b' 3/4 in place of 1/2
+
+== thirds that are rounded
+--- p.py
+PROMPTS
+rules = [predict({"a": 1 / 3, "b": 2 / 3 + 1e-15}).after("a"), otherwise]
+program = Program(prompts=prompts, rules=rules)
+$ run p.py a
+ProgramError: the probabilities sum to 1.0000000000000009, not to 1: 0.3333333333333333 + …
+  where: p.py:5:10, predict a 0.3333333333333333 b 0.6666666666666676 after a
+  fix:   write exact fractions: 'a': Fraction(1, 3), 'b': Fraction(2, 3)
+
+== a distribution of unknown tokens
+--- p.py
+PROMPTS
+program = Program("ab", 5, [predict({"a": 0.5, "c": 0.5}).after("a"), otherwise])
+$ run p.py a
+VocabularyError: the distribution names 'c', which is not in the vocabulary
+  where: p.py:5:29, predict a 1/2 c 1/2 after a
+  fix:   use some of its 2 tokens: a b
+
+== an empty distribution
+--- p.py
+PROMPTS
+program = Program(prompts=prompts, rules=[predict({}).otherwise()])
+$ run p.py a
+ProgramError: the distribution is empty
+  where: p.py:5:43, predict {} otherwise
+  fix:   give tokens their probabilities, such as {"a": 0.25, "b": 0.75}
+
+== a probability of 0
+--- p.py
+PROMPTS
+program = Program(prompts=prompts, rules=[predict({"a": 0, "b": 1}).otherwise()])
+$ run p.py a
+ProgramError: the probability of 'a' is 0
+  where: p.py:5:43, predict a 0 b 1 otherwise
+  fix:   leave 'a' out, or give it more than 0
+
+== a probability in words
+--- p.py
+PROMPTS
+program = Program(prompts=prompts, rules=[predict({"a": "half", "b": 0.5}).otherwise()])
+$ run p.py a
+ProgramError: the probability of 'a' is 'half', of type str
+  where: p.py:5:43, predict a half b 1/2 otherwise
+  fix:   give a number, such as 0.25 or Fraction(1, 3)
+
+== expressions in a program without prompts
+--- p.py
+PROMPTS
+program = Program("ab", 5, [predict("b").when(token == "a"), otherwise])
+$ run p.py a
+ProgramError: the rule reads `token == 'a'`, and the program has no prompts
+  where: p.py:5:29, predict b when token == 'a'
+  fix:   write Program(prompts=..., rules=[...]) with the Prompts that it is made from
+
+== prompts for a vocabulary
+--- p.py
+PROMPTS
+program = Program(prompts, [otherwise])
+$ run p.py a
+ProgramError: the program has prompts in the place of a vocabulary
+  where: p.py:5:11
+  fix:   write Program(prompts=..., rules=[...])
+
+== a context beside prompts
+--- p.py
+PROMPTS
+program = Program(prompts=prompts, context=5, rules=[otherwise])
+$ run p.py a
+ProgramError: the program has a vocabulary or a context beside its prompts
+  where: p.py:5:11
+  fix:   write Program(prompts=..., rules=[...])
+
+== neither vocabulary nor prompts
+--- p.py
+PROMPTS
+program = Program(rules=[otherwise])
+$ run p.py a
+ProgramError: the program has no vocabulary
+  where: p.py:5:11
+  fix:   write Program("ab", 5, [...]), or Program(prompts=..., rules=[...])
+
+== no rule that is sure to fire
+--- p.py
+PROMPTS
+program = Program(prompts=prompts, rules=[predict("b").when(token == "a")])
+$ run p.py a
+UncoveredError: no rule is sure to fire: the last one, `predict b when token == 'a'`, has a condition
+  where: p.py:5:11
+  fix:   end the rules with one that always fires, as in predict("a").otherwise()
+
+== a second condition
+--- p.py
+PROMPTS
+rule = predict("b").when(token == "a").when(position > 1)
+$ run p.py a
+ProgramError: the rule has a second `.when()`
+  where: p.py:5:8, predict b when token == 'a'
+  fix:   join the two flags with &
+
+== a second pattern
+--- p.py
+PROMPTS
+rule = predict("b").after("a").after("b")
+$ run p.py a
+ProgramError: the rule has a second `.after()`
+  where: p.py:5:8, predict b after a
+  fix:   write one pattern for both
+
+== a condition behind otherwise
+--- p.py
+PROMPTS
+rule = predict("b").otherwise().when(token == "a")
+$ run p.py a
+ProgramError: `.when()` comes behind otherwise(), which fires everywhere
+  where: p.py:5:8, predict b otherwise
+  fix:   leave otherwise() out
+
+== three wrong things in a rule, all told
+--- p.py
+PROMPTS
+program = Program(prompts=prompts, rules=[predict("c").after("x").when(token), otherwise])
+$ run p.py a
+VocabularyError: the rule predicts 'c', which is not in the vocabulary
+  where: p.py:5:43, predict c after x when token
+  fix:   use one of its 2 tokens: a b
+VocabularyError: the pattern 'x' names 'x', which is not in the vocabulary
+  where: p.py:5:43, predict c after x when token
+  fix:   use one of its 2 tokens: a b
+DomainError: the rule is tried when `token`, a category ('a' 'b'), not a flag
+  where: p.py:5:43, predict c after x when token
+  fix:   compare it: .when(token == ...)
+
+======== sentences in rule files
+
+== a condition that is missing
+--- p.rules
+vocabulary a b
+predict b when
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the line's end cannot stand here
+  where: p.rules:2:15, predict b when
+  fix:   expected a condition
+
+== a condition that breaks off
+--- p.rules
+vocabulary a b
+predict b when token is a and
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the line's end cannot stand here
+  where: p.rules:2:30, predict b when token is a and
+  fix:   expected a condition
+
+== a word that is no condition
+--- p.rules
+vocabulary a b
+predict b when token equals a
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: 'equals' cannot stand here
+  where: p.rules:2:22, predict b when token equals a
+  fix:   expected `is` or a whole number
+
+== a comparison without a number
+--- p.rules
+vocabulary a b
+predict b when position >= many
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: 'many' cannot stand here
+  where: p.rules:2:28, predict b when position >= many
+  fix:   expected a whole number
+
+== a parenthesis that is not closed
+--- p.rules
+vocabulary a b
+predict b when (token is a
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the line's end cannot stand here
+  where: p.rules:2:27, predict b when (token is a
+  fix:   expected `)`
+
+== a condition about an unknown token
+--- p.rules
+vocabulary a b
+predict b when c came before
+predict a otherwise
+$ run p.rules a
+VocabularyError: the rule names 'c', which is not in the vocabulary
+  where: p.rules:2:16, predict b when c came before
+  fix:   use one of its 2 tokens: a b
+
+== a condition about several tokens
+--- p.rules
+vocabulary a b
+predict b when token is ab
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: `ab` is 2 tokens, and one is asked for
+  where: p.rules:2:25, predict b when token is ab
+  fix:   write [ab] for any one of them; for several in a row use `after`
+
+== a condition that no token meets
+--- p.rules
+vocabulary a b
+predict b when token is not [ab]
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the condition leaves no token
+  where: p.rules:2:29, predict b when token is not [ab]
+  fix:   leave out fewer
+
+== a remainder by 0
+--- p.rules
+vocabulary a b
+predict b when position % 0 == 1
+predict a otherwise
+$ run p.rules a
+DomainError: division by 0
+  where: p.rules:2:16, position % 0
+  fix:   divide by a number other than 0
+
+== a place that may not be there
+--- p.rules
+vocabulary a b
+predict the token 2 back when token is a
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: `the token 2 back` may not be there
+  where: p.rules:2:9, predict the token 2 back when token is a
+  fix:   say what then: the token 2 back otherwise TOKEN
+
+== a place that is always there
+--- p.rules
+vocabulary a b
+predict the first token otherwise a
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: `the first token` is always there
+  where: p.rules:2:9, predict the first token otherwise a
+  fix:   leave out what to predict otherwise
+
+== a place past the context
+--- p.rules
+vocabulary a b
+context 4
+predict the token 4 back otherwise a
+predict a otherwise
+$ run p.rules a
+ProgramError: the rule looks 4 tokens back, but the context has 4
+  where: p.rules:3:9, predict the token 4 back otherwise a
+  fix:   context 5, or look less far
+
+== a place without a number
+--- p.rules
+vocabulary a b
+predict the token back otherwise a
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: 'back' cannot stand here
+  where: p.rules:2:19, predict the token back otherwise a
+  fix:   expected a whole number
+
+== another time than the last
+--- p.rules
+vocabulary a b
+predict what followed next time otherwise a
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: 'next' cannot stand here
+  where: p.rules:2:23, predict what followed next time otherwise a
+  fix:   expected `last`
+
+== a probability without a token
+--- p.rules
+vocabulary a b
+predict a 1/4 3/4 otherwise
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: 'otherwise' cannot stand here
+  where: p.rules:2:19, predict a 1/4 3/4 otherwise
+  fix:   expected a probability
+
+== probabilities that do not sum to 1
+--- p.rules
+vocabulary a b
+predict a 1/4 b 1/4 otherwise
+predict a otherwise
+$ run p.rules a
+ProgramError: the probabilities sum to 1/2, not to 1: 1/4 + 1/4
+  where: p.rules:2:1, predict a 1/4 b 1/4 otherwise
+  fix:   give 'b' 3/4 in place of 1/4
+
+== a token with two probabilities
+--- p.rules
+vocabulary a b
+predict a 1/4 a 3/4 otherwise
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: 'a' has two probabilities
+  where: p.rules:2:9, predict a 1/4 a 3/4 otherwise
+  fix:   give every token one, such as 1/4 or 0.25
 """
 
 
@@ -1093,6 +2010,9 @@ class Case:
     prepare: Callable[[Path], None] | None = None
 
 
+BEGINNINGS = {"RULES": RULES, "PROMPTS": PROMPTS}
+
+
 def read_table(table: str) -> list[Case]:
     """The cases of a table; see the docstring of this module."""
     cases = []
@@ -1104,7 +2024,8 @@ def read_table(table: str) -> list[Case]:
         files = {}
         for part in re.split(r"^--- ", setting, flags=re.MULTILINE)[1:]:
             file, text = part.split("\n", 1)
-            files[file] = re.sub(r"\ARULES\n", lambda _: RULES, text)
+            begin, _, rest = text.partition("\n")
+            files[file] = BEGINNINGS[begin] + rest if begin in BEGINNINGS else text
         cases.append(Case(name, command, message.strip(), files))
     return cases
 

@@ -39,8 +39,8 @@ def lookup(function: Callable[..., object] | Mapping[Any, object], *arguments: O
     Raises:
         DomainError: the table has holes, the function fails, or there are too many combinations.
     """
-    found = next((each for each in arguments if isinstance(each, Expression)), None)
-    first = as_expression(arguments[0] if arguments and found is None else found, "lookup")
+    found = next((each for each in arguments if isinstance(each, Expression)), arguments)
+    first = as_expression(found, "lookup")
     nodes = [first.operand(argument) for argument in arguments]
     text = f"lookup({', '.join([show_function(function), *map(str, nodes)])})"
     node = pointwise.lookup(function, nodes, text)

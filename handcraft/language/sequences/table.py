@@ -60,8 +60,8 @@ def lookup(
     size = prod(len(listed(a)) for a in arguments)
     if walked is None and size > ROWS_UP_TO:
         raise DomainError(
-            f"a table over {_and(arguments)} has {size:,} rows, more than {ROWS_UP_TO:,}: "
-            + ", ".join(f"`{a}` has {len(listed(a)):,} values" for a in arguments),
+            f"a table over {len(arguments)} expressions has {size:,} rows, more than {ROWS_UP_TO:,}: "
+            + ", ".join(_sizes(arguments)),
             where=written(text),
             fix="combine fewer of them at a time, or .assume() the values that occur",
         )
@@ -140,5 +140,7 @@ def listed(node: Node) -> tuple[Value, ...]:
     return node.domain.values
 
 
-def _and(nodes: Sequence[Node]) -> str:
-    return " and ".join(f"`{node}`" for node in nodes)
+def _sizes(nodes: Sequence[Node], most: int = 4) -> list[str]:
+    """How many values the first few have."""
+    sizes = [f"`{node}` has {len(listed(node)):,} values" for node in nodes[:most]]
+    return sizes if len(nodes) <= most else [*sizes, f"and {len(nodes) - most} more"]
