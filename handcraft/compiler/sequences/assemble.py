@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 
 from handcraft.circuits import (
@@ -114,7 +115,7 @@ class Assembly:
         channels: list[Channel] = []
         gaps: list[int] = []
         for match in node.case:
-            met = meet(match, self.holder, flat=node.forgiven > 0, largest=largest)
+            met = meet(match, self.holder, flat=self._is_flat(node), largest=largest)
             channels += met.channels
             gaps.append(met.gap)
         gap = min(gaps, default=1)
@@ -129,9 +130,14 @@ class Assembly:
         if node.forgiven:
             first = tuple(int(i == 0) for i in range(self.context))
             channels.append(Channel(Reading((), node.forgiven), self.holder.read(position, first)))
+        channels = [c for c in channels if c.key.terms and (c.query.terms or c.query.constant)]
         if ordered:
             self.precision.check_score(node, above * len(node.case) + self.context, 1)
         return Looking(tuple(channels), gap, node.picks != "mean")
+
+    def _is_flat(self, node: Attend) -> bool:
+        """Whether all failures must cost the same, or equal scores must be 0, behind LayerNorm, to be equal."""
+        return node.forgiven > 0 or (self.holder.normed and node.picks == "mean")
 
     def slot(self, held: Held) -> int:
         """When it is there: 0 embedded, 2 b + 1 after the heads of block b, 2 b + 2 after its neurons."""
@@ -463,7 +469,7 @@ def _biases(held: Held, assembly: Assembly, places: Places) -> list[Bias]:
 def _ramps(held: Held, node: Choice, assembly: Assembly, places: Places) -> list[Neuron | Ramp]:
     condition, yes, no = assembly.choices[id(held)]
     subspace, dimension = places.dimension(held, held.numbers[ITSELF])
-    writes = (Coefficients(subspace, ((dimension, 1),)),)
+    writes = (Coefficients(subspace, ((dimension, Fraction(1, held.scale)),)),)
     ramps: list[Neuron | Ramp] = []
     for name, lets, number, of in (
         ("yes", condition, yes, node.yes),

@@ -130,10 +130,12 @@ def _table(match: Match, holder: Holder, keys: tuple[Value, ...], queries: tuple
             where=match.query.place or match.key.place,
             fix="select by fewer values, or .assume() those that occur",
         )
-    if len(rows) <= len(columns):
+    if len(rows) <= len(columns) or holder.normed:
+        less = int(holder.normed)  # selected sources have 0 then, and all others -1
         channels = tuple(
             Channel(
-                holder.read(match.query, _indicator(len(queries), here)), holder.read(match.key, row)
+                holder.read(match.query, _indicator(len(queries), here)),
+                holder.read(match.key, tuple(n - less for n in row), keeps_zero=holder.normed),
             )
             for row, here in rows
         )

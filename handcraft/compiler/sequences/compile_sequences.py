@@ -56,7 +56,7 @@ def compile_decisions(
     rulings = read_decisions(program.decisions, prompts.vocabulary)
     nodes, stages = _run_passes([*nodes_of(rulings), prompts.token.node], setting)
     rulings = with_nodes(rulings, nodes[:-1])
-    holder = Holder(one_hot=("token",))
+    holder = Holder(one_hot=("token",), normed=target.norm == "layer")
     holder.hold(nodes[-1])
     spoken = speakers(rulings, holder, prompts.vocabulary, nodes[-1])
     assembly = Assembly(holder, prompts.context, Precision(dtype))
@@ -113,7 +113,7 @@ def compile_sequences(
     setting = Setting(prompts.context, prompts.causal)
 
     nodes, stages = _run_passes([expression.node for expression in outputs.values()], setting)
-    holder = Holder()
+    holder = Holder(normed=target.norm == "layer")
     found = [
         Output.of(name, expression, node, holder)
         for (name, expression), node in zip(outputs.items(), nodes, strict=True)

@@ -23,6 +23,9 @@ from handcraft.model import Model
 from handcraft.model.attention import Array
 from handcraft.weights import Placement, Plan
 
+PARTS_UP_TO = 500
+"""The largest denominator of fractions that are told apart in what a model computes."""
+
 BATCH = 256
 """So many texts run at once."""
 
@@ -72,7 +75,12 @@ class Output:
         return cls(name, domain, holder.read(node, numbers))
 
     def value(self, number: float) -> Value:
-        """The value that a number of the residual stream stands for."""
+        """The value that a number of the residual stream stands for.
+
+        Fractions with so many denominators that float32 does not tell them apart stay floats.
+        """
+        if self.domain.kind is Kind.NUMBER and self.domain.parts > PARTS_UP_TO:
+            return number
         if not isinstance(self.domain, Finite):
             unit = self.domain.unit
             return plain(Fraction(number / float(unit)).limit_denominator(self.domain.parts) * unit)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import gcd, lcm
+from math import ceil, gcd, lcm, log2
 
 from handcraft.compiler.sequences.fuse import digital, is_scalar
 from handcraft.compiler.sequences.ir import Attend, Ladder
@@ -27,6 +27,9 @@ from handcraft.language.sequences.node import (
 
 Numbers = tuple[Plain, ...]
 """A number for each value of a domain, in its order."""
+
+SMALL = 4
+"""Before LayerNorm no number that is held is larger, so that its square counts little beside the ballast."""
 
 ITSELF: Numbers = ()
 """Stands for the number itself, of a value that is held as one number only."""
@@ -79,12 +82,14 @@ class Held:
         numbers: which numbers of it are held, each for one dimension; `ITSELF` for the number itself.
         brought: for what a head brings, how each of the numbers reads at the source.
         is_one_hot: whether it is held with one dimension for each value instead.
+        scale: by what the number itself is divided before it is held.
     """
 
     node: Node
     numbers: dict[Numbers, int] = field(default_factory=dict)
     brought: list[Reading] = field(default_factory=list)
     is_one_hot: bool = False
+    scale: int = 1
 
     def __hash__(self) -> int:
         return id(self)
@@ -97,9 +102,11 @@ class Held:
         if numbers != ITSELF:
             return min(numbers), max(numbers)
         if isinstance(self.node, Choice):
-            return 0, max(greatest(n) - least(n) for n in (self.node.yes, self.node.no))
+            most = max(greatest(n) - least(n) for n in (self.node.yes, self.node.no))
+            return 0, _plainer(Fraction(most) / self.scale)
         constant = self.brought[i].constant if self.brought else 0
-        return least(self.node) - constant, greatest(self.node) - constant
+        share = Fraction(1, self.scale)
+        return least(self.node) * share - constant, greatest(self.node) * share - constant
 
     @property
     def values(self) -> tuple[Value, ...]:
@@ -113,10 +120,13 @@ class Holder:
 
     Args:
         one_hot: the sources ("token") that are held one-hot.
+        normed: whether LayerNorm will see what is held: numbers are kept small then, so that its scale
+            changes little, and what decides a tie is kept at 0, where a change of scale does nothing.
     """
 
-    def __init__(self, one_hot: Sequence[str] = ()) -> None:
+    def __init__(self, one_hot: Sequence[str] = (), *, normed: bool = False) -> None:
         self.one_hot = tuple(one_hot)
+        self.normed = normed
         self.held: dict[int, Held] = {}
         self._ladders: dict[int, Ladder] = {}
         self._nodes: list[Node] = []
@@ -136,16 +146,19 @@ class Holder:
             case Choice():
                 return self._chosen(node)
         if is_scalar(node):
-            return self._dimension(self._of(node), ITSELF)
+            held = self._of(node)
+            held.scale = self._scale(max(abs(least(node)), abs(greatest(node))))
+            return self._dimension(held, ITSELF) * held.scale
         assert isinstance(node.domain, Finite)
         return self.read(node, tuple(as_number(v) for v in node.domain.values))
 
-    def read(self, node: Node, numbers: Numbers) -> Reading:
+    def read(self, node: Node, numbers: Numbers, *, keeps_zero: bool = False) -> Reading:
         """How a function of a node can be read.
 
         Args:
             node: with a finite domain.
             numbers: the number for each of its values.
+            keeps_zero: whether 0 is to be read where the number is 0, and not as a difference.
         """
         assert isinstance(node.domain, Finite)
         if len(set(numbers)) == 1:
@@ -155,26 +168,37 @@ class Holder:
         match node:
             case Lookup():
                 (argument,) = node.arguments
-                return self.read(argument, _through(argument, node, at))
+                return self.read(argument, _through(argument, node, at), keeps_zero=keeps_zero)
             case Assumed() if not is_scalar(node):
                 inner = node.value
                 assert isinstance(inner.domain, Finite)
                 filler = numbers[0]
-                return self.read(inner, tuple(at.get(_typed(v), filler) for v in inner.domain.values))
+                wider = tuple(at.get(_typed(v), filler) for v in inner.domain.values)
+                return self.read(inner, wider, keeps_zero=keeps_zero)
         if is_scalar(node):
             line = _line(values, numbers)
             if line is not None:
                 return self.number(node) * line[0] + Reading((), line[1])
             self._nodes.append(node)
             ladder = self._ladders.setdefault(id(node), digital(node))
-            return self.read(ladder, numbers)
+            return self.read(ladder, numbers, keeps_zero=keeps_zero)
+        if isinstance(node, Attend):
+            there = _widened(node, numbers)
+            if len(set(there)) == 1:
+                return Reading((), there[0])
         held = self._of(node)
         if held.is_one_hot:
-            base = max(dict.fromkeys(numbers), key=numbers.count)
+            base = 0 if keeps_zero else max(dict.fromkeys(numbers), key=numbers.count)
             terms = [(n - base, held, i) for i, n in enumerate(numbers) if n != base]
             return Reading(tuple(terms), base)
-        shape, factor, constant = _canonical(numbers)
-        return self._dimension(held, shape) * factor + Reading((), constant)
+        shape, factor, constant = _canonical(numbers, 0 if keeps_zero else numbers[0])
+        scale = self._scale(max(map(abs, shape)))
+        small = tuple(_plainer(Fraction(n) / scale) for n in shape)
+        return self._dimension(held, small) * (factor * scale) + Reading((), constant)
+
+    def _scale(self, largest: Plain) -> int:
+        """A power of two by which numbers of up to `largest` are divided before they are held."""
+        return 1 << max(0, ceil(log2(largest / SMALL))) if self.normed and largest > SMALL else 1
 
     def _dimension(self, held: Held, numbers: Numbers) -> Reading:
         """One number of what is held. A head brings sums without their constant, which is added here."""
@@ -184,7 +208,8 @@ class Holder:
     def _chosen(self, node: Choice) -> Reading:
         """Each of the two numbers less its least passes a ramp where it is chosen; the rest is linear."""
         held = self._of(node)
-        ramps = self._dimension(held, ITSELF)
+        held.scale = self._scale(max(greatest(n) - least(n) for n in (node.yes, node.no)))
+        ramps = self._dimension(held, ITSELF) * held.scale
         low_yes, low_no = least(node.yes), least(node.no)
         return ramps + self.number(node.condition) * (low_yes - low_no) + Reading((), low_no)
 
@@ -206,9 +231,9 @@ class Holder:
             if isinstance(held.node, Attend):
                 value = held.node.value
                 read = (
-                    self.number(value)
+                    self.number(value) * Fraction(1, held.scale)
                     if numbers == ITSELF
-                    else self.read(value, _widened(held, numbers))
+                    else self.read(value, _widened(held.node, numbers))
                 )
                 held.brought.append(read)
         return held.numbers[numbers]
@@ -236,12 +261,12 @@ def _through(argument: Node, node: Lookup, at: dict[tuple[bool, Value], Plain]) 
     return tuple(found)
 
 
-def _widened(held: Held, numbers: Numbers) -> Numbers:
+def _widened(node: Attend, numbers: Numbers) -> Numbers:
     """Numbers of what is brought as numbers of what is read at the source; a default is none of those."""
-    value = held.node.value if isinstance(held.node, Attend) else held.node
-    assert isinstance(value.domain, Finite)
-    at = dict(zip(map(_typed, held.values), numbers, strict=True))
-    return tuple(at[_typed(v)] for v in value.domain.values)
+    assert isinstance(node.domain, Finite)
+    assert isinstance(node.value.domain, Finite)
+    at = dict(zip(map(_typed, node.domain.values), numbers, strict=True))
+    return tuple(at[_typed(v)] for v in node.value.domain.values)
 
 
 def _line(values: Sequence[Value], numbers: Numbers) -> tuple[Plain, Plain] | None:
@@ -254,12 +279,11 @@ def _line(values: Sequence[Value], numbers: Numbers) -> tuple[Plain, Plain] | No
     return None
 
 
-def _canonical(numbers: Numbers) -> tuple[Numbers, Plain, Plain]:
-    """The numbers as factor times whole ones that begin with 0, plus a constant.
+def _canonical(numbers: Numbers, constant: Plain) -> tuple[Numbers, Plain, Plain]:
+    """The numbers less a constant as a factor times whole ones.
 
     Functions that differ by a factor and a constant share a dimension.
     """
-    constant = numbers[0]
     left = [Fraction(n - constant) for n in numbers]
     below = lcm(*(f.denominator for f in left))
     whole = [int(f * below) for f in left]

@@ -68,12 +68,12 @@ class _Builder:
                 cases = tuple(_case(case, done) for case in node.sources.cases)
                 value = None if node.value is None else done[id(node.value)]
                 if isinstance(value, Constant) and node.sources.always:
-                    return value
+                    return self._brought(node, value)
                 return replace(node, sources=replace(node.sources, cases=cases), value=value)
             case Attend():
                 value = done[id(node.value)]
                 if isinstance(value, Constant):
-                    return value
+                    return self._brought(node, value)
                 return replace(node, case=_case(node.case, done), value=value)
             case Ladder():
                 rungs = tuple(
@@ -146,6 +146,12 @@ class _Builder:
                 [number],
             )
         return replace(node, number=number)
+
+    def _brought(self, node: Aggregate | Attend, value: Constant) -> Constant:
+        """The same value from wherever it comes; the mean of a flag is a number."""
+        if node.domain.kind is Kind.NUMBER:
+            return self._constant(node, as_number(value.value))
+        return value
 
     def _constant(self, node: Node, value: Value) -> Constant:
         return Constant(finite([value]), node.text, value, binding=node.binding, place=node.place)
