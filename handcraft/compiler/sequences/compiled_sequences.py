@@ -67,7 +67,8 @@ class Output:
         """Ask the holder for the value of an expression."""
         domain = expression.domain
         if domain.kind is Kind.NUMBER:
-            return cls(name, domain, holder.number(node))
+            finer = node.domain.parts < domain.parts  # means that were added up are one mean now
+            return cls(name, node.domain if finer else domain, holder.number(node))
         assert isinstance(domain, Finite)
         assert isinstance(node.domain, Finite)
         places = {(isinstance(v, bool), v): i for i, v in enumerate(domain.values)}

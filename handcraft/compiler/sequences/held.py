@@ -193,7 +193,7 @@ class Holder:
             return Reading(tuple(terms), base)
         shape, factor, constant = _canonical(numbers, 0 if keeps_zero else numbers[0])
         scale = self._scale(max(map(abs, shape)))
-        small = tuple(_plainer(Fraction(n) / scale) for n in shape)
+        small = tuple(_plainer(Fraction(n, scale)) for n in shape) if scale > 1 else shape
         return self._dimension(held, small) * (factor * scale) + Reading((), constant)
 
     def _scale(self, largest: Plain) -> int:
@@ -284,11 +284,11 @@ def _canonical(numbers: Numbers, constant: Plain) -> tuple[Numbers, Plain, Plain
 
     Functions that differ by a factor and a constant share a dimension.
     """
-    left = [Fraction(n - constant) for n in numbers]
-    below = lcm(*(f.denominator for f in left))
-    whole = [int(f * below) for f in left]
+    left = [n - constant for n in numbers]
+    below = lcm(*{n.denominator for n in left})
+    whole = [n.numerator * (below // n.denominator) for n in left]
     if below > 1 << 20:
-        return tuple(n - constant for n in numbers), 1, constant
+        return tuple(left), 1, constant
     common = gcd(*whole)
     first = next(n for n in whole if n)
     sign = 1 if first > 0 else -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from math import gcd, lcm, prod
 
@@ -20,9 +21,13 @@ from handcraft.language.sequences.domain import (
     numbers,
 )
 from handcraft.language.sequences.node import Constant, Linear, Node, enclosed
-from handcraft.language.sequences.reachable import combinations
+from handcraft.language.sequences.reachable import BASES_UP_TO, combinations
 from handcraft.language.sequences.table import lookup
 from handcraft.language.written import written
+
+
+FRACTIONS_UP_TO = 1000
+"""Of so many combinations of fractions the sums are listed; of more only their range is known."""
 
 
 def linear(terms: Sequence[tuple[Plain, Node]], constant: Plain, text: str, binding: int) -> Node:
@@ -40,17 +45,18 @@ def linear(terms: Sequence[tuple[Plain, Node]], constant: Plain, text: str, bind
 def _sum_domain(terms: Sequence[tuple[Plain, Node]], constant: Plain) -> Domain:
     nodes = [node for _, node in terms]
     factors = [factor for factor, _ in terms]
+    parts = prod(node.domain.parts for node in nodes)
+    unit = common_unit([abs(Fraction(f)) * _unit(n) for f, n in terms] + [abs(Fraction(constant))])
     if all(isinstance(node.domain, Finite) for node in nodes):
-        reached = combinations(nodes)
+        reached = combinations(nodes, BASES_UP_TO if parts == 1 else FRACTIONS_UP_TO)
         if reached is not None:
             exact = {_whole(_weighted(factors, row) + constant) for row in reached}
             if len(exact) <= VALUES_UP_TO:
-                return finite(exact)
+                known = finite(exact)
+                return known if parts == 1 else replace(known, grid=(unit, parts))
     ends = [(factor * _low(node), factor * _high(node)) for factor, node in terms]
-    unit = common_unit([abs(Fraction(f)) * _unit(n) for f, n in terms] + [abs(Fraction(constant))])
     low: Plain = sum((min(pair) for pair in ends), constant)
     high: Plain = sum((max(pair) for pair in ends), constant)
-    parts = prod(node.domain.parts for node in nodes)
     if parts == 1 and (high - low) / unit < VALUES_UP_TO:
         steps = int((high - low) / unit)
         return numbers((_whole(Fraction(low) + unit * k) for k in range(steps + 1)), unit=unit)

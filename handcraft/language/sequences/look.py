@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
+from math import gcd, lcm
 from typing import cast
 
 from handcraft.errors import DomainError
@@ -219,7 +220,9 @@ def aggregate(
 
 
 def _with_default(domain: Domain, default: Value, value: Node, text: str) -> Domain:
-    """The domain with the default in it; a number may be new, a label may not."""
+    """The domain with the default in it; a number or a flag may be new, a label may not."""
+    if domain.kind is Kind.FLAG and isinstance(default, bool):
+        return FLAGS if default not in domain else domain
     is_number = isinstance(default, int | Fraction) and not isinstance(default, bool)
     if domain.kind is Kind.NUMBER and is_number:
         number = cast("Plain", default)
@@ -244,13 +247,14 @@ def mean_domain(value: Node, context: int) -> Domain:
     low: Plain = 0 if is_flag else value.domain.low
     high: Plain = 1 if is_flag else value.domain.high
     unit = Fraction(1) if is_flag else value.domain.unit
-    parts = value.domain.parts * context
+    parts = context * lcm(*range(1, value.domain.parts + 1))  # p / q of different q add up
     steps = (high - low) / unit
     if value.domain.parts == 1 and steps * context * (context + 1) / 2 <= 4 * VALUES_UP_TO:
         means = {
             low + unit * Fraction(p, q)
             for q in range(1, context + 1)
             for p in range(int(steps * q) + 1)
+            if gcd(p, q) == 1
         }
         return numbers(
             (m.numerator if m.denominator == 1 else m for m in means), unit=unit, parts=parts
