@@ -1,0 +1,294 @@
+"""Making random expressions: one of each kind from what a strategy draws, legal as it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from itertools import product
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from hypothesis import strategies as st
+
+from handcraft.language import (
+    Expression,
+    Prompts,
+    Selection,
+    lookup,
+    select,
+    weighted,
+    where,
+    window,
+)
+from handcraft.language.sequences.domain import Finite
+from handcraft.language.sequences.domain import Kind as DomainKind
+
+Kind: TypeAlias = Literal["category", "flag", "number"]
+
+T = TypeVar("T")
+
+KINDS: tuple[Kind, ...] = ("category", "flag", "number")
+
+FEW = 6
+"""The most rows of a table, and of values that a table is made over."""
+
+SOME = 24
+"""The most values of a number, unless it may be wide."""
+
+
+class Making:
+    """Makes expressions of each kind from what is drawn.
+
+    Args:
+        draw: given by Hypothesis.
+        prompts: what the expressions speak about.
+        wide: whether numbers may have many values.
+    """
+
+    def __init__(self, draw: st.DrawFn, prompts: Prompts, wide: bool) -> None:
+        self.draw = draw
+        self.prompts = prompts
+        self.wide = wide
+
+    def expression(self, kind: Kind, depth: int) -> Expression:
+        """An expression of a kind, with so many operations inside one another."""
+        if depth <= 0:
+            return self._source(kind)
+        general = [self._choice, self._back, self._at_position, self._learned]
+        special: dict[Kind, list[Callable[[int], Expression]]] = {
+            "category": [self._mapped_category, self._looked_up],
+            "flag": [self._comparison, self._joined, self._negated, self._exists],
+            "number": [
+                self._arithmetic,
+                self._scaled,
+                self._remainder,
+                self._mapped_number,
+                self._function,
+                self._window,
+                self._weighted,
+                self._count,
+                self._mean,
+            ],
+        }
+        ways = [*special[kind], *(lambda d, way=way: way(kind, d) for way in general)]
+        made = self._one(ways)(depth - 1)
+        return made if kind != "number" or self.wide else self._with_some_values(made, SOME)
+
+    def _source(self, kind: Kind) -> Expression:
+        token, position = self.prompts.token, self.prompts.position
+        if kind == "category":
+            return token
+        if kind == "number":
+            return position
+        return self._either(
+            lambda: token == self._one(self.prompts.vocabulary.tokens),
+            lambda: position >= self.draw(st.integers(1, self.prompts.context)),
+        )
+
+    def _one(self, choices: Sequence[T]) -> T:
+        return self.draw(st.sampled_from(choices))
+
+    def _either(self, *ways: Callable[[], T]) -> T:
+        """What one of some ways makes."""
+        return self._one(ways)()
+
+    def _beside(self, kind: Kind, depth: int) -> Expression:
+        """A smaller expression to stand beside one of this depth, so that trees stay slender."""
+        return self.expression(kind, self.draw(st.integers(0, min(depth, 1))))
+
+    def _whole(self) -> int:
+        return self.draw(st.integers(-3, 6))
+
+    # numbers kept small
+
+    def _with_some_values(self, number: Expression, most: int) -> Expression:
+        """The number, or one made of it that has at most so many values."""
+        domain = number.domain
+        if isinstance(domain, Finite) and len(domain.values) <= most:
+            return number
+        if isinstance(domain, Finite) and all(isinstance(value, int) for value in domain.values):
+            return number % self.draw(st.integers(2, min(most, 4)))
+        return where(number >= self._whole(), 1, 0)
+
+    def _few(self, kind: Kind, depth: int) -> Expression:
+        """An expression with so few values that a table has a row for each."""
+        made = self.expression(kind, depth)
+        if kind == "number":
+            return self._with_some_values(made, FEW)
+        if kind == "category" and len(self._values(made)) > FEW:
+            return self._is_one(made)
+        return made
+
+    def _is_one(self, expression: Expression) -> Expression:
+        """A flag: whether it has one of its values."""
+        flag: Expression = expression == self._one(self._values(expression))
+        return flag
+
+    def _values(self, expression: Expression) -> tuple[Any, ...]:
+        assert isinstance(expression.domain, Finite)
+        return expression.domain.values
+
+    def _value(self, expression: Expression) -> Any:
+        """A value that this may be compared with."""
+        if expression.domain.kind is DomainKind.NUMBER:
+            return self._whole()
+        return self._one(self._values(expression))
+
+    def _default(self, expression: Expression) -> Any:
+        """A value that may stand for a missing one of this."""
+        return (
+            self.draw(st.booleans())
+            if expression.domain.kind is DomainKind.FLAG
+            else self._value(expression)
+        )
+
+    # every kind
+
+    def _choice(self, kind: Kind, depth: int) -> Expression:
+        yes = self.expression(kind, depth)
+        no = self._either(lambda: self._beside(kind, depth), lambda: self._value(yes))
+        return where(self._beside("flag", depth), yes, no)
+
+    def _back(self, kind: Kind, depth: int) -> Expression:
+        value = self.expression(kind, depth)
+        nearest = 0 if self.prompts.causal else self.prompts.context - 1
+        offset = self.draw(st.integers(-self.prompts.context, nearest))
+        return value.at(offset, default=self._default(value))
+
+    def _at_position(self, kind: Kind, depth: int) -> Expression:
+        value = self.expression(kind, depth)
+        place = self.draw(st.integers(0, self.prompts.context - 1))
+        return value.at_position(place, default=self._default(value))
+
+    def _learned(self, kind: Kind, depth: int) -> Expression:
+        value = self.expression(kind, depth)
+        chosen = self._selection(depth)
+        learn = self._one([chosen.latest, chosen.earliest])
+        if chosen.sources.always and self.draw(st.booleans()):
+            return learn(value)
+        return learn(value, default=self._default(value))
+
+    # categories
+
+    def _mapped_category(self, depth: int) -> Expression:
+        argument = self._few(self._one(KINDS), depth)
+        tokens = self.prompts.vocabulary.tokens
+        return argument.map({value: self._one(tokens) for value in self._values(argument)})
+
+    def _looked_up(self, depth: int) -> Expression:
+        one = self._few(self._one(KINDS), depth)
+        other = self._beside("flag", depth)
+        if len(self._values(one)) * 2 > FEW:
+            one = self._is_one(one)
+        rows = product(self._values(one), self._values(other))
+        tokens = self.prompts.vocabulary.tokens
+        return lookup({row: self._one(tokens) for row in rows}, one, other)
+
+    # flags
+
+    def _comparison(self, depth: int) -> Expression:
+        kind = self._one(KINDS)
+        one = self.expression(kind, depth)
+        other = self._either(lambda: self._value(one), lambda: self._beside(kind, depth))
+        ways: list[Callable[[], Expression]] = [lambda: one == other, lambda: one != other]
+        if kind == "number":
+            ways += [lambda: one < other, lambda: one <= other]
+            ways += [lambda: one > other, lambda: one >= other]
+        return self._either(*ways)
+
+    def _joined(self, depth: int) -> Expression:
+        one, other = self.expression("flag", depth), self._beside("flag", depth)
+        return self._either(lambda: one & other, lambda: one | other)
+
+    def _negated(self, depth: int) -> Expression:
+        return ~self.expression("flag", depth)
+
+    def _exists(self, depth: int) -> Expression:
+        return self._selection(depth).exists()
+
+    # numbers
+
+    def _arithmetic(self, depth: int) -> Expression:
+        one = self.expression(self._one(["number", "flag"]), depth)
+        other: Any = self._either(self._whole, lambda: self._beside("number", depth))
+        ways: list[Callable[[], Expression]] = [
+            lambda: one + other,
+            lambda: one - other,
+            lambda: other - one,
+        ]
+        return self._either(*ways)
+
+    def _scaled(self, depth: int) -> Expression:
+        number = self.expression("number", depth)
+        factor: Any = self._one([2, 3, -1, 0.5, Fraction(-3, 4)])
+        divisor: Any = self._one([2, 4, -2, 0.25])
+        ways: list[Callable[[], Expression]] = [
+            lambda: number * factor,
+            lambda: factor * number,
+            lambda: number / divisor,
+            lambda: -number,
+        ]
+        return self._either(*ways)
+
+    def _remainder(self, depth: int) -> Expression:
+        number = self._with_some_values(self.expression("number", depth), SOME)
+        divisor = self._one([2, 3, 4, -2])
+        return self._either(lambda: number % divisor, lambda: number // divisor)
+
+    def _mapped_number(self, depth: int) -> Expression:
+        argument = self._few(self._one(KINDS), depth)
+        return argument.map({value: self._whole() for value in self._values(argument)})
+
+    def _function(self, depth: int) -> Expression:
+        one = self._with_some_values(self.expression("number", depth), SOME)
+        other = self._with_some_values(self._beside("number", depth), FEW)
+        few = self._with_some_values(one, FEW)
+        ways: list[Callable[[], Expression]] = [
+            lambda: lookup(max, one, other),
+            lambda: lookup(min, one, 1),
+        ]
+        ways += [lambda: one.map(abs), lambda: few * other]
+        return self._either(*ways)
+
+    def _window(self, depth: int) -> Expression:
+        length = self.draw(st.integers(1, self.prompts.context + 1))
+        return window(length).mean(self.expression(self._one(["number", "flag"]), depth))
+
+    def _weighted(self, depth: int) -> Expression:
+        value = self.expression(self._one(["number", "flag"]), depth)
+        weight = st.sampled_from([1, 2, -1, 0.5, 0.25])
+        weights = self.draw(st.dictionaries(st.integers(-2, 0), weight, min_size=1, max_size=3))
+        return weighted(value, weights, default=self._one([0, 0, 1]))
+
+    def _count(self, depth: int) -> Expression:
+        return self._selection(depth).count()
+
+    def _mean(self, depth: int) -> Expression:
+        value = self.expression(self._one(["number", "flag"]), depth)
+        return self._selection(depth).mean(value, default=self._whole())
+
+    # selections
+
+    def _selection(self, depth: int) -> Selection:
+        first = self._matching(depth)
+        ways: list[Callable[[], Selection]] = [
+            lambda: first,
+            lambda: ~first,
+            lambda: first & self._matching(0),
+            lambda: first | self._matching(0),
+            lambda: ~(first & self._matching(0)),
+            lambda: first & self.prompts.everything,
+        ]
+        return self._either(*ways)
+
+    def _matching(self, depth: int) -> Selection:
+        kind = self._one(KINDS)
+        key = self.expression(kind, depth)
+        if kind == "number":
+            key = self._with_some_values(key, SOME)
+        query = self._either(lambda: self._value(key), lambda: self._query(kind, depth))
+        signs = ["==", "!=", "<", "<=", ">", ">="] if kind == "number" else ["==", "!="]
+        return select(key, query, self._one(signs))
+
+    def _query(self, kind: Kind, depth: int) -> Expression:
+        made = self._beside(kind, depth)
+        return self._with_some_values(made, SOME) if kind == "number" else made
