@@ -25,7 +25,6 @@ from handcraft.language.sequences.reachable import BASES_UP_TO, combinations
 from handcraft.language.sequences.table import lookup
 from handcraft.language.written import written
 
-
 FRACTIONS_UP_TO = 1000
 """Of so many combinations of fractions the sums are listed; of more only their range is known."""
 
@@ -39,6 +38,8 @@ def linear(terms: Sequence[tuple[Plain, Node]], constant: Plain, text: str, bind
                 where=written(text),
                 fix="turn it into numbers with .map({...})",
             )
+    if not terms:
+        return Constant(finite([constant]), text, constant, binding=binding)
     return Linear(_sum_domain(terms, constant), text, tuple(terms), constant, binding=binding)
 
 

@@ -62,9 +62,8 @@ class Window:
         recent = look.matching(position, after, Comparison.GT, text)
         seen = look.matching(position, position, Comparison.LEQ, text)
         both = replace(look.intersection(recent, seen), text=text, binding=9)
-        node = look.aggregate(
-            both, "mean", value.node, None, f"{text}.mean({value})", value.prompts.context, False
-        )
+        most = min(self.length, value.prompts.context)
+        node = look.aggregate(both, "mean", value.node, None, f"{text}.mean({value})", most, False)
         return Expression(value.prompts, replace(node, place=written_place()))
 
 

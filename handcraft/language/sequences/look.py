@@ -187,7 +187,7 @@ def aggregate(
         value: what is read at the sources; None for a count and for existence.
         default: the value where nothing is selected.
         text: how it reads.
-        context: the largest number of positions.
+        context: the most positions that are ever selected.
         given: whether somebody gave a default.
 
     Raises:
