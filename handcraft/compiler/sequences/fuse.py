@@ -96,8 +96,17 @@ def _direct(node: Lookup, done: Mapping[int, Node]) -> Node:
     for i in scalars if len(arguments) > 1 and len(scalars) > 1 else ():
         arguments[i] = digital(arguments[i])
     reached = combinations(node.arguments)
-    table = {row: value for row, value in node.table.items() if reached is None or row in reached}
+    table = {
+        row: value
+        for row, value in node.table.items()
+        if (reached is None or row in reached) and _is_left(row, arguments)
+    }
     return _as_sum_or_ladder(node, arguments, table)
+
+
+def _is_left(row: tuple[Value, ...], arguments: Sequence[Node]) -> bool:
+    """Whether it can still occur, now that the arguments are known to have fewer values."""
+    return all(v in a.domain for v, a in zip(row, arguments, strict=True))
 
 
 def _as_sum_or_ladder(
