@@ -34,7 +34,9 @@ def progress_bar(show: bool) -> Iterator[Told | None]:
 def print_report(report: Report) -> None:
     """What verifying found, in a few lines."""
     if report.is_exhaustive:
-        print(f"tried all {report.contexts:,} contexts")
+        print(f"tried all {report.contexts:,} {'legal prompts' if report.legal else 'contexts'}")
+    elif report.legal:
+        print(f"tried {report.tried:,} random legal prompts (seed {report.seed})")
     else:
         print(
             f"tried {report.tried:,} random contexts of {about(report.contexts)} (seed {report.seed})"
@@ -45,6 +47,9 @@ def print_report(report: Report) -> None:
     if isfinite(report.margin):
         print(f"smallest logit margin: {report.margin:g}, {report.margin_place}")
     for failure in report.failures:
+        if failure.broken:
+            print(f"  {failure.place}: breaks an assumption: {failure.broken}")
+            continue
         expected = "a tie" if failure.expected is None else repr(failure.expected)
         print(
             f"  {failure.place}: means {expected}, answered {failure.answered!r} "

@@ -243,7 +243,7 @@ def _record(compiled: Compiled, format: str) -> Record:
         },
         "vocabulary": list(circuits.vocabulary.tokens),
         "token_ids": list(model.vocabulary.numbers),
-        "source": _source_record(compiled.source),
+        "source": _source_record(compiled),
         "layout": _layout_rows(compiled.layout),
         "origins": listed,
         "weights": weights,
@@ -357,9 +357,14 @@ def _read_shape(sizes: Record, vocabulary: Vocabulary) -> Shape:
     return shape
 
 
-def _source_record(source: Program | Circuits) -> Record:
+def _source_record(compiled: Compiled) -> Record:
+    """The rules, where they are patterns; else the circuits: no code is run to read them back."""
+    source = compiled.source
     if isinstance(source, Circuits):
         return {"circuits": circuits_to_record(source)}
+    if source.prompts is not None:
+        written = [str(rule) for rule in source.rules]
+        return {"circuits": circuits_to_record(compiled.circuits), "written": written}
     tokens = source.vocabulary.tokens
     rules = [
         [
@@ -372,7 +377,7 @@ def _source_record(source: Program | Circuits) -> Record:
 
 
 def _read_source(record: Record, vocabulary: Vocabulary) -> Program | Circuits:
-    if "rules" not in record:
+    if "circuits" in record:
         return circuits_from_record(record["circuits"])
     rules = [Rule(token, pattern) for token, pattern in record["rules"]]
     with warnings.catch_warnings():

@@ -248,10 +248,11 @@ class _Reader:
 def _number(value: object) -> Plain:
     """An integer, or a fraction written p/q."""
     if isinstance(value, str):
-        top, _, bottom = value.partition("/")
-        if int(bottom) == 0:
+        top, slash, bottom = value.partition("/")
+        below = int(bottom) if slash else 1
+        if below == 0:
             raise ValueError(f"{value!r} divides by 0")
-        return Fraction(int(top), int(bottom))
+        return Fraction(int(top), below)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     raise ValueError(f"{value!r} is neither an integer nor a fraction p/q")

@@ -45,7 +45,10 @@ def _source_section(compiled: Compiled) -> str:
     source = compiled.source
     if not isinstance(source, Program):
         return "## What it computes\n\nIts circuits were laid out by hand, without rules."
-    lines = write_rules(source).splitlines()
+    if source.prompts is None:
+        lines = write_rules(source).splitlines()
+    else:
+        lines = [str(rule) for rule in source.rules]
     more = f"\n# and {len(lines) - MOST_RULES:,} more" if len(lines) > MOST_RULES else ""
     fence = "````"
     shown = "\n".join(lines[:MOST_RULES])

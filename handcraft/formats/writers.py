@@ -9,7 +9,7 @@ import numpy as np
 
 from handcraft.architecture import Architecture
 from handcraft.compiler import Compiled
-from handcraft.errors import CheckpointError, PrecisionError
+from handcraft.errors import AssumptionError, CheckpointError, PrecisionError
 from handcraft.formats.book_file import write_book
 from handcraft.formats.gguf_file import write_gguf
 from handcraft.formats.huggingface_write import METADATA, write_huggingface
@@ -34,10 +34,17 @@ def check_answers(compiled: Compiled) -> Report:
         PrecisionError: a fact that the weights rest on does not hold, or an answer is wrong; the
             message says after which context.
     """
-    check_facts(compiled)
     report = verify(compiled.model, compiled.source, every_up_to=EVERY_UP_TO, sample=SAMPLE)
+    if not any(failure.broken for failure in report.failures):
+        check_facts(compiled)
     if not report.passed:
         failure = report.failures[0]
+        if failure.broken:
+            raise AssumptionError(
+                f"a legal prompt breaks an assumption: {failure.broken}",
+                where=compiled.source.place,
+                fix="assume more values, or make such prompts illegal with inputs=",
+            )
         raise PrecisionError(
             f"in {compiled.model.dtype.name} the model answers {failure.answered!r} {failure.place}, "
             f"and {failure.expected!r} is right (margin {failure.margin:g})",

@@ -69,6 +69,16 @@ class Batch:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def only(self, chosen: Flags) -> Batch:
+        """Some of the answers: [answer]."""
+        return Batch(
+            self.texts,
+            self.rows[chosen],
+            self.lengths[chosen],
+            self.places[chosen],
+            self.logits[chosen],
+        )
+
     @property
     def is_last(self) -> Flags:
         """Whether an answer stands at the last position of its context: [answer]."""
@@ -118,10 +128,10 @@ def every_context(model: Model, longest: int, *, at_every_position: bool = False
         rows = max(1, TEXT_NUMBERS // (length * model.shape.n_vocab))
         for start in range(0, size**length, rows):
             numbers = np.arange(start, min(start + rows, size**length))
-            yield _run(model, _texts(numbers, size, length), at_every_position)
+            yield batch_of(model, _texts(numbers, size, length), at_every_position)
 
 
-def _run(model: Model, texts: Ids, at_every_position: bool) -> Batch:
+def batch_of(model: Model, texts: Ids, at_every_position: bool = False) -> Batch:
     """The texts as contexts, each run whole."""
     logits = model.answer(texts)  # [text, position, n_vocab]
     if at_every_position:
@@ -172,7 +182,7 @@ def random_contexts(
         for start in range(0, int(number), SAMPLE_ROWS):
             rows = min(SAMPLE_ROWS, int(number) - start)
             contexts = random.integers(0, len(model.vocabulary), size=(rows, int(length)))
-            yield _run(model, contexts, at_every_position)
+            yield batch_of(model, contexts, at_every_position)
 
 
 def longer_contexts(model: Model, texts: int, seed: int, shortest: int) -> Iterator[Batch]:
@@ -191,4 +201,4 @@ def longer_contexts(model: Model, texts: int, seed: int, shortest: int) -> Itera
             yield Batch(text, np.zeros_like(lengths), lengths, lengths - 1, logits)
         else:
             for length in lengths.tolist():
-                yield _run(model, text[:, :length], at_every_position=False)
+                yield batch_of(model, text[:, :length], at_every_position=False)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf, isfinite, log10
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from handcraft.circuits import Circuits, ideal_next
+from handcraft.errors import AssumptionError
 from handcraft.language import Program
 from handcraft.model import Model
 from handcraft.model.attention import Array
@@ -21,6 +23,7 @@ from handcraft.verify.contexts import (
     longer_contexts,
     random_contexts,
 )
+from handcraft.verify.legal import drawn_contexts, is_restricted, legal_only
 
 EXHAUSTIVE_UP_TO = 10_000_000
 """The largest number of contexts that are all tried."""
@@ -48,6 +51,7 @@ class Failure:
         answered: the token with the highest logit.
         margin: the logit of the right token less the best wrong one.
         position: where in the context the answer stands, from 0; None at its end.
+        broken: the assumption of the program that the context breaks, in words; None for none.
     """
 
     context: str
@@ -55,6 +59,7 @@ class Failure:
     answered: str
     margin: float
     position: int | None = None
+    broken: str | None = None
 
     @property
     def place(self) -> str:
@@ -78,6 +83,7 @@ class Report:
         margin: the smallest logit margin of the right token; infinite with a single token.
         margin_context: where it occurs.
         margin_position: at which position of it, from 0; None at its end.
+        legal: whether only legal prompts were tried, and counted, since not every text is one.
     """
 
     contexts: int
@@ -90,6 +96,7 @@ class Report:
     margin: float
     margin_context: str
     margin_position: int | None = None
+    legal: bool = False
 
     @property
     def passed(self) -> bool:
@@ -123,6 +130,7 @@ class Report:
                     "position": failure.position,
                     "expected": failure.expected,
                     "answered": failure.answered,
+                    "broken": failure.broken,
                     "margin": failure.margin if isfinite(failure.margin) else None,
                 }
                 for failure in self.failures
@@ -162,7 +170,8 @@ def verify(
     `sample` random ones. Where the model has more positions, all beginnings of `LONG_TEXTS` random
     texts that fill it are tried besides. An answer is right when the right token's logit is higher
     than every other. Rules and causal circuits say what follows a context; circuits without a causal
-    mask say something at every position of it, and all of that is tried.
+    mask say something at every position of it, and all of that is tried. Where only some texts are
+    legal prompts, only those are tried; one that breaks an assumption of the program is a failure.
 
     Args:
         model: the model.
@@ -183,17 +192,27 @@ def verify(
         if everything
         else random_contexts(model, sample, seed, longest, at_every_position=everywhere)
     )
-    meaning = _oracle(source) if isinstance(source, Program) else _ideal(source)
-    tally = _Tally(model)
+    broken: dict[tuple[int, ...], str] = {}
+    meaning = _oracle(source, broken) if isinstance(source, Program) else _ideal(source)
+    prompts = source.prompts if isinstance(source, Program) else None
+    legal = prompts is not None and is_restricted(prompts)
+    if prompts is not None and legal:
+        batches = (
+            (legal_only(batch, prompts) for batch in batches)
+            if everything
+            else drawn_contexts(model, prompts, sample, seed)
+        )
+    tally = _Tally(model, broken)
     for batch in batches:
-        tally.add(batch, meaning(batch))
+        if len(batch):
+            tally.add(batch, meaning(batch))
         if progress is not None:
             progress(tally.tried, planned)
     tried = tally.tried
     for batch in longer_contexts(model, LONG_TEXTS, seed, longest + 1) if positions > longest else ():
         tally.add(batch, meaning(batch))
     return Report(
-        contexts=total,
+        contexts=tried if legal else total,
         longest=longest,
         tried=tried,
         longer=tally.tried - tried,
@@ -203,6 +222,7 @@ def verify(
         margin=tally.margin,
         margin_context=tally.margin_context,
         margin_position=tally.margin_position,
+        legal=legal,
     )
 
 
@@ -210,17 +230,25 @@ Meaning = Callable[[Batch], Ids]
 """From answers to the token that each should be, [answer]; -1 for a tie."""
 
 
-def _oracle(program: Program) -> Meaning:
+def _oracle(program: Program, broken: dict[tuple[int, ...], str] | None = None) -> Meaning:
     """Ask the program, once for all contexts that it cannot tell apart.
+
+    Contexts that break an assumption of the program are noted in `broken`, with the assumption.
 
     No pattern reads more than `reach` tokens, and an anchored one asks besides whether there are
     more, so contexts that share their last `reach` tokens and both have more share their meaning.
     """
+    notes = {} if broken is None else broken
     known: dict[tuple[int, ...], int] = {}
 
     def ask(end: tuple[int, ...]) -> int:
         if end not in known:
-            known[end] = program.next_token([token for token in end if token >= 0])
+            context = tuple(token for token in end if token >= 0)
+            try:
+                known[end] = program.next_token(context)
+            except AssumptionError as error:
+                known[end] = -1
+                notes[context] = error.what
         return known[end]
 
     def meaning(batch: Batch) -> Ids:
@@ -240,8 +268,11 @@ def _ideal(circuits: Circuits) -> Meaning:
 class _Tally:
     """Counts answers as they come in."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(
+        self, model: Model, broken: Mapping[tuple[int, ...], str] = MappingProxyType({})
+    ) -> None:
         self.model = model
+        self.broken = broken
         self.tried = 0
         self.failed = 0
         self.failures: list[Failure] = []
@@ -278,6 +309,7 @@ class _Tally:
             self._token(int(batch.logits[row].argmax())),
             float(margin),
             _position(batch, row),
+            self.broken.get(tuple(batch.context(row))),
         )
 
 

@@ -362,7 +362,14 @@ def test_a_report_is_plain_data(broken, program):
     assert data["smallest_margin"] == report.margin
     assert data["smallest_margin_context"] == report.margin_context
     assert len(data["failures"]) == len(report.failures)
-    assert set(data["failures"][0]) == {"context", "position", "expected", "answered", "margin"}
+    assert set(data["failures"][0]) == {
+        "context",
+        "position",
+        "expected",
+        "answered",
+        "margin",
+        "broken",
+    }
 
 
 def test_margins_are_right_minus_best_wrong():
