@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -117,6 +118,9 @@ def compile_(
     token_ids: Annotated[
         str | None, typer.Option(help="Ids of tokens in that shape, as in a=64,b=65.")
     ] = None,
+    report_: Annotated[
+        bool, typer.Option("--report", help="Say what every block holds, and what each pass saved.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Compile a program to weight files."""
@@ -149,8 +153,9 @@ def compile_(
         "parameters": model.parameters,
         "nonzero": model.nonzero_parameters,
     }
+    made = compiled.report()
     if json_:
-        _print_json(report)
+        _print_json({**report, "report": asdict(made)} if report_ else report)
         return
     print(f"wrote {folder}/: {', '.join(report['files'])}")  # type: ignore[arg-type]
     print(
@@ -158,6 +163,8 @@ def compile_(
         f"{_count(heads, 'head')}, {_count(neurons, 'neuron')}, width {model.shape.n_embd}; "
         f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0"
     )
+    if report_:
+        print(made)
 
 
 @app.command(epilog="Examples:\n\n  handcraft verify programs/aab.py\n\n  handcraft verify aab/ --json")

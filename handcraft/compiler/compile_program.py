@@ -9,6 +9,7 @@ from handcraft.circuits import Circuits
 from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.lower_rules import NORMED, PLAIN, Style, lower_rules
 from handcraft.compiler.sequences import compile_decisions
+from handcraft.compiler.stage import Stage
 from handcraft.errors import CompileError
 from handcraft.language import Program
 from handcraft.language.program import UncoveredError
@@ -75,13 +76,14 @@ def compile_program(
         shape = published_shape(like)
         sizes = Sizes(n_embd=shape.n_embd, n_head=shape.n_head)
         n_positions = shape.n_positions
+    stages: tuple[Stage, ...] = ()
     if isinstance(source, Circuits):
         _check_positions(source, n_positions)
         plan = plan_model(source, target, sizes)
     elif source.prompts is not None:
         target = replace(target, causal=source.prompts.causal)
         _check_length(source, n_positions)
-        circuits, _ = compile_decisions(source, target, dtype)
+        circuits, stages = compile_decisions(source, target, dtype)
         plan = plan_model(circuits, target, sizes)
     else:
         plan = _plan_rules(_widen(source, target, n_positions), target, positions, sizes)
@@ -90,7 +92,7 @@ def compile_program(
     placement = place_circuits(plan, sharpness)
     tensors = emit(placement, plan.circuits.values, dtype)
     model = Model(target, plan.shape, plan.circuits.vocabulary, tensors)
-    return Compiled(source, plan, sharpness, placement, model)
+    return Compiled(source, plan, sharpness, placement, model, stages)
 
 
 def _plan_rules(program: Program, target: Architecture, positions: str, sizes: Sizes) -> Plan:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from handcraft.circuits import Circuits
+from handcraft.compiler.report import CompileReport
+from handcraft.compiler.stage import Stage
 from handcraft.compiler.symbolic import Symbolic
 from handcraft.language import Program
 from handcraft.model import Model, Trace, complete, generate
@@ -23,6 +25,7 @@ class Compiled:
         sharpness: the factor of W_Q in every head that leaves its own open.
         placement: every nonzero weight, exact, with its origin.
         model: the weights as arrays, ready to run.
+        stages: of rules over expressions, the trees after each pass.
     """
 
     source: Program | Circuits = field(repr=False)
@@ -30,6 +33,7 @@ class Compiled:
     sharpness: int
     placement: Placement = field(repr=False)
     model: Model
+    stages: tuple[Stage, ...] = field(default=(), repr=False)
 
     @property
     def circuits(self) -> Circuits:
@@ -40,6 +44,10 @@ class Compiled:
     def layout(self) -> Layout:
         """Where every subspace lies."""
         return self.plan.layout
+
+    def report(self) -> CompileReport:
+        """What the model is made of, and what each pass saved."""
+        return CompileReport.of(self.plan, self.model, self.stages)
 
     def complete(self, prompt: str | Sequence[str], n: int = 10) -> str:
         """Continue a prompt by `n` tokens, sliding over the context."""

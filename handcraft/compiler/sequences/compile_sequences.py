@@ -9,7 +9,7 @@ from handcraft.architecture import BLOCK, Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler.sequences.assemble import Assembly, assemble
 from handcraft.compiler.sequences.cases import Setting
-from handcraft.compiler.sequences.compiled_sequences import CompiledSequences, Output, Stage
+from handcraft.compiler.sequences.compiled_sequences import CompiledSequences, Output
 from handcraft.compiler.sequences.decisions import (
     are_exact,
     nodes_of,
@@ -22,6 +22,7 @@ from handcraft.compiler.sequences.held import Holder
 from handcraft.compiler.sequences.lower_aggregates import lower_aggregates
 from handcraft.compiler.sequences.precision import Precision
 from handcraft.compiler.sequences.rebuild import rebuild
+from handcraft.compiler.stage import Stage
 from handcraft.errors import CompileError
 from handcraft.language import Program
 from handcraft.language.sequences.expression import Expression, check_same

@@ -11,12 +11,14 @@ import numpy.typing as npt
 
 from handcraft.circuits import Circuits
 from handcraft.circuits.ideal import ideal_stream
+from handcraft.compiler.report import CompileReport
 from handcraft.compiler.sequences.assemble import Places
 from handcraft.compiler.sequences.held import Holder, Reading
+from handcraft.compiler.stage import Stage
 from handcraft.errors import ModelError
 from handcraft.language.sequences.domain import Domain, Finite, Kind, Value, as_number
 from handcraft.language.sequences.expression import Expression
-from handcraft.language.sequences.node import Node, walk
+from handcraft.language.sequences.node import Node
 from handcraft.language.sequences.prompts import Prompts
 from handcraft.language.sequences.reachable import plain
 from handcraft.model import Model
@@ -28,24 +30,6 @@ PARTS_UP_TO = 500
 
 BATCH = 256
 """So many texts run at once."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The trees after one pass.
-
-    Args:
-        name: of the pass.
-        nodes: a tree for every output.
-    """
-
-    name: str
-    nodes: tuple[Node, ...]
-
-    @property
-    def size(self) -> int:
-        """How many expressions there are."""
-        return sum(1 for _ in walk(*self.nodes))
 
 
 @dataclass(frozen=True)
@@ -178,19 +162,9 @@ class CompiledSequences:
             found[output.name] = total
         return found
 
-    def report(self) -> str:
-        """What the model is made of, block by block."""
-        blocks = self.circuits.blocks
-        lines = [
-            f"block {b}: {len(block.heads)} heads, {len(block.neurons)} neurons"
-            for b, block in enumerate(blocks)
-        ]
-        shape = self.model.shape
-        lines.append(
-            f"in all: {shape.n_layer} blocks, width {shape.n_embd}, {self.model.parameters:,} parameters, "
-            f"{self.model.nonzero_parameters:,} not 0"
-        )
-        return "\n".join(lines)
+    def report(self) -> CompileReport:
+        """What the model is made of, and what each pass saved."""
+        return CompileReport.of(self.plan, self.model, self.stages)
 
     def _checked(self, text: str | Sequence[str]) -> tuple[int, ...]:
         ids = self.prompts.vocabulary.ids(text)

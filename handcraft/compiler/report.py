@@ -1,0 +1,180 @@
+"""What a compiled model is made of: block by block, in all, and what each pass saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from handcraft.circuits import Block, Circuits, Subspace
+from handcraft.compiler.stage import Stage
+from handcraft.model import Model
+from handcraft.weights import Plan
+
+
+@dataclass(frozen=True)
+class BlockReport:
+    """One block of the circuits.
+
+    Args:
+        heads: how many heads.
+        brought: how many numbers they bring; those from the same sources share a head.
+        neurons: how many thresholds and ramps.
+        live: how many dimensions hold something that is read here or later.
+    """
+
+    heads: int
+    brought: int
+    neurons: int
+    live: int
+
+
+@dataclass(frozen=True)
+class CompileReport:
+    """What a compiled model is made of.
+
+    Args:
+        blocks: of the circuits, in order.
+        layers: blocks of the model; more than those of the circuits where neurons take turns.
+        width: of the residual stream.
+        parameters: all of them; a tied unembedding counts once.
+        nonzero: those that are not 0.
+        chain: the longest chain of heads and neurons of which each reads what the one before writes.
+        stages: for each pass over expressions its name, and how many it left.
+    """
+
+    blocks: tuple[BlockReport, ...]
+    layers: int
+    width: int
+    parameters: int
+    nonzero: int
+    chain: tuple[str, ...]
+    stages: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def of(cls, plan: Plan, model: Model, stages: Sequence[Stage] = ()) -> CompileReport:
+        """Look at a plan and its model."""
+        circuits = plan.circuits
+        live = live_subspaces(circuits)
+        return cls(
+            tuple(
+                BlockReport(
+                    len(block.heads),
+                    sum(channel.width for head in block.heads for channel in head.carried),
+                    len(block.neurons),
+                    sum(subspace.width for subspace in here),
+                )
+                for block, here in zip(circuits.blocks, live, strict=True)
+            ),
+            model.shape.n_layer,
+            model.shape.n_embd,
+            model.parameters,
+            model.nonzero_parameters,
+            longest_chain(circuits),
+            tuple((stage.name, stage.size) for stage in stages),
+        )
+
+    def __str__(self) -> str:
+        lines = [
+            f"block {number}: {_count(block.heads, 'head')} bringing {_count(block.brought, 'number')}, "
+            f"{_count(block.neurons, 'neuron')}, {_count(block.live, 'live dimension')}"
+            for number, block in enumerate(self.blocks)
+        ]
+        lines.append(
+            f"in all: {_count(self.layers, 'block')}, width {self.width}, {self.parameters:,} "
+            f"parameters, {self.nonzero:,} of them not 0"
+        )
+        needed = (len(self.chain) + 1) // 2
+        lines.append(
+            f"depth: the longest chain has {_count(len(self.chain), 'step')}, so {needed} at least"
+        )
+        lines += [f"  {number}. {name}" for number, name in enumerate(self.chain, 1)]
+        if self.stages:
+            lines.append("expressions after each pass:")
+            width = max(len(name) for name, _ in self.stages)
+            lines += [f"  {name:<{width}}  {size:>4}" for name, size in self.stages]
+        return "\n".join(lines)
+
+
+def live_subspaces(circuits: Circuits) -> list[tuple[Subspace, ...]]:
+    """For each block, the subspaces that hold something by its end which it, or a later one, reads."""
+    born: dict[Subspace, int] = {table.subspace: -1 for table in circuits.embedding}
+    last: dict[Subspace, int] = {}
+    for number, block in enumerate(circuits.blocks):
+        for subspace in _read(block):
+            last[subspace] = number
+        for subspace in _written(block):
+            born.setdefault(subspace, number)
+    end = len(circuits.blocks)
+    for subspace in _outputs(circuits, last):
+        last[subspace] = end
+    return [
+        tuple(s for s in circuits.stream if s in born and born[s] <= number <= last.get(s, -1))
+        for number in range(len(circuits.blocks))
+    ]
+
+
+def _outputs(circuits: Circuits, read: Iterable[Subspace]) -> tuple[Subspace, ...]:
+    """What is there for whoever reads the model: the logits, or else all that no block reads."""
+    if circuits.unembedding is not None:
+        return (circuits.unembedding,)
+    known = set(read)
+    return tuple(s for s in circuits.stream if s not in known)
+
+
+def longest_chain(circuits: Circuits) -> tuple[str, ...]:
+    """Names of heads and neurons, each of which reads what the one before it writes.
+
+    A head cannot feed a head of its own block, nor neurons those beside them, so two heads in the chain
+    have a layer of neurons between them, or none that does anything: a chain of n steps takes at least n
+    layers of heads or of neurons.
+    """
+    chains: dict[Subspace, tuple[str, ...]] = {}
+    for block in circuits.blocks:
+        found: list[tuple[Subspace, tuple[str, ...]]] = []
+        for head in block.heads:
+            maps = (*head.attends.query, *head.attends.key, *head.moves)
+            before = _longest(chains, (m.source for m in maps))
+            found += [(m.target, (*before, f"head {head.name}")) for m in head.writes]
+        _extend(chains, found)
+        found = []
+        for neuron in block.neurons:
+            before = _longest(chains, (read.subspace for read in neuron.all_reads))
+            chain = (*before, f"neuron {neuron.name}")
+            found += [(write.subspace, chain) for write in neuron.writes]
+        _extend(chains, found)
+    return max(chains.values(), key=len, default=())
+
+
+def _longest(chains: dict[Subspace, tuple[str, ...]], read: Iterable[Subspace]) -> tuple[str, ...]:
+    return max((chains.get(subspace, ()) for subspace in read), key=len, default=())
+
+
+def _extend(
+    chains: dict[Subspace, tuple[str, ...]], found: Iterable[tuple[Subspace, tuple[str, ...]]]
+) -> None:
+    for subspace, chain in found:
+        chains[subspace] = max(chains.get(subspace, ()), chain, key=len)
+
+
+def _read(block: Block) -> Iterable[Subspace]:
+    for head in block.heads:
+        for linear in (*head.attends.query, *head.attends.key, *head.moves):
+            yield linear.source
+    for neuron in block.neurons:
+        for read in neuron.all_reads:
+            yield read.subspace
+
+
+def _written(block: Block) -> Iterable[Subspace]:
+    for head in block.heads:
+        for linear in head.writes:
+            yield linear.target
+    for bias in (*block.attention_bias, *block.neuron_bias):
+        yield bias.adds.subspace
+    for neuron in block.neurons:
+        for write in neuron.writes:
+            yield write.subspace
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

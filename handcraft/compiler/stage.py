@@ -1,0 +1,25 @@
+"""What is left after each pass over the trees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from handcraft.language.sequences.node import Node, walk
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The trees after one pass.
+
+    Args:
+        name: of the pass.
+        nodes: a tree for every output, in order.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+
+    @property
+    def size(self) -> int:
+        """How many expressions there are."""
+        return sum(1 for _ in walk(*self.nodes))
