@@ -54,7 +54,7 @@ NEVER = Finite(Kind.FLAG, (False,))
 
 
 class Deciding:
-    """Turns rules into decisions; what looks equally far back is one node for all of them.
+    """Turns rules into decisions; what several patterns ask is one node for all of them.
 
     Args:
         prompts: the texts that the rules speak about.
@@ -63,6 +63,8 @@ class Deciding:
     def __init__(self, prompts: Prompts) -> None:
         self.prompts = prompts
         self._back: dict[int, Node] = {0: prompts.token.node}
+        self._classes: dict[tuple[int, frozenset[int]], Node] = {}
+        self._lengths: dict[tuple[int, bool], Node] = {}
 
     def decide(
         self, rule: Rule, pattern: Pattern, flag: Node | None, answer: Node | Distribution
@@ -84,23 +86,32 @@ class Deciding:
             for distance in reversed(range(len(pattern)))
             if len(pattern.backwards(distance)) < size
         ]
-        # A look back past the beginning finds the default, so the class alone proves nothing there.
-        first = len(pattern) - 1
-        position = self.prompts.position
-        if pattern.anchored:
-            flags.append(replace((position == first).node, place=place))
-        elif first > 0:
-            flags.append(replace((position >= first).node, place=place))
+        # A look back past the beginning finds the default, so the classes alone prove nothing there.
+        if pattern.anchored or len(pattern) > 1:
+            flags.append(self._fits(len(pattern), pattern.anchored, place))
         return flags
+
+    def _fits(self, length: int, anchored: bool, place: Place | None) -> Node:
+        """A flag: whether the context has so many tokens, or just as many where it is anchored."""
+        if (length, anchored) not in self._lengths:
+            position = self.prompts.position
+            flag = position == length - 1 if anchored else position >= length - 1
+            self._lengths[length, anchored] = replace(flag.node, place=place)
+        return self._lengths[length, anchored]
 
     def _is_in(self, distance: int, allowed: frozenset[int], place: Place | None) -> Node:
         """A flag: whether the token so far back is one of those with these ids."""
-        there = self._token_back(distance, place)
-        tokens = self.prompts.vocabulary.tokens
-        wanted = [tokens[i] for i in sorted(allowed)]
-        table: dict[tuple[Value, ...], Value] = {(token,): token in wanted for token in tokens}
-        test = f"== {wanted[0]!r}" if len(wanted) == 1 else f"in {_listed(wanted)}"
-        return Lookup(FLAGS, f"{there} {test}", (there,), table, binding=1, place=place)
+        if (distance, allowed) not in self._classes:
+            there = self._token_back(distance, place)
+            tokens = self.prompts.vocabulary.tokens
+            wanted = [tokens[i] for i in sorted(allowed)]
+            table: dict[tuple[Value, ...], Value] = {
+                (token,): i in allowed for i, token in enumerate(tokens)
+            }
+            test = f"== {wanted[0]!r}" if len(wanted) == 1 else f"in {_listed(wanted)}"
+            flag = Lookup(FLAGS, f"{there} {test}", (there,), table, binding=1, place=place)
+            self._classes[distance, allowed] = flag
+        return self._classes[distance, allowed]
 
     def _token_back(self, distance: int, place: Place | None) -> Node:
         if distance not in self._back:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from fractions import Fraction
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from handcraft import Expression, Prompts, lookup, select, weighted, where, window
+from handcraft import Expression, Program, Prompts, lookup, select, weighted, where, window
+from handcraft.language.parse_pattern import parse_pattern
+from handcraft.language.pattern import Pattern
 from handcraft.testing import declared_prompts, expressions, sequence_programs
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -74,9 +79,33 @@ def test_what_comes_later_changes_nothing_before(drawn):
             assert expression.trace(text[:length]) == whole[:length]
 
 
+def meant(program: Program, context: list[str]) -> dict[str, Fraction]:
+    """What the first rule says whose pattern and flag hold, each asked by itself."""
+    vocabulary = program.vocabulary
+    for rule in program.rules:
+        pattern = Pattern() if rule.pattern is None else parse_pattern(rule.pattern, vocabulary)
+        if not pattern.matches(vocabulary.ids(context)):
+            continue
+        if rule.flag is not None and not rule.flag.trace(context)[-1]:
+            continue
+        if isinstance(rule.answer, Mapping):
+            return dict(rule.answer)
+        answer = rule.answer if isinstance(rule.answer, str) else rule.answer.trace(context)[-1]
+        return {answer: Fraction(1)}
+    raise AssertionError("the last rule fires always")
+
+
 @slow
 @given(sequence_programs(), st.data())
-def test_a_program_decides_as_its_decisions_say(program, data):
+def test_the_first_rule_that_matches_wins(program, data):
+    token = st.sampled_from(program.vocabulary.tokens)
+    for context in data.draw(st.lists(st.lists(token, min_size=1, max_size=8), min_size=1, max_size=5)):
+        assert program.distribution(context) == meant(program, context[-program.context :])
+
+
+@slow
+@given(sequence_programs(), st.data())
+def test_a_trace_is_the_meaning_of_every_prefix(program, data):
     token = st.sampled_from(program.vocabulary.tokens)
     text = data.draw(st.lists(token, min_size=1, max_size=program.context))
     traced = program.trace(text)

@@ -79,7 +79,7 @@ def _check_assumption(node: Assumed, found: Values, tokens: Sequence[str]) -> No
             raise AssumptionError(
                 f"`{node.value}` is {show_value(value)} at position {place} of "
                 f"{' '.join(map(str, tokens))!r}, and {node.domain} is assumed",
-                where=node.place,
+                where=f"{node.place}, {node}" if node.place else node,
                 fix="assume more values, or make that prompt illegal with inputs=",
             )
 
