@@ -95,9 +95,9 @@ def _compared(there: npt.NDArray[np.int64], here: npt.NDArray[np.int64], by: Com
 
 
 def _at_positions(node: Node, setting: Setting) -> list[Value]:
-    if isinstance(node, Constant):
-        return [node.value] * setting.context
     below = bases(node)
+    if not below:
+        return [next(rows([node], below))[1][0]] * setting.context
     values = {combination[0]: row[0] for combination, row in rows([node], below)}
     filler = next(iter(values.values()))
     return [values.get(i, filler) for i in range(setting.context)]
