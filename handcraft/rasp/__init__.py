@@ -1,0 +1,79 @@
+"""The names of the RASP library that Tracr made known, with their published meaning.
+
+A program is made of sequences ("s-ops") and selectors. `evaluate` says what it means in plain Python,
+`build` turns it into expressions, and `compile` into weights.
+
+>>> from handcraft import rasp
+>>> from handcraft.rasp import Aggregate, Comparison, Select, indices, length, tokens
+>>> reverse = Aggregate(Select(indices, length - indices - 1, Comparison.EQ), tokens)
+>>> rasp.evaluate(reverse, "abc")
+['c', 'b', 'a']
+>>> rasp.build(reverse, vocabulary="abc", max_length=5).trace("abc")
+['c', 'b', 'a']
+"""
+
+from typing import NoReturn
+
+from handcraft.errors import ProgramError
+from handcraft.rasp.aggregate import Aggregate, SelectorWidth
+from handcraft.rasp.build import BuiltSequence, build
+from handcraft.rasp.compile import CompiledSequence, compile
+from handcraft.rasp.linear import LinearSequenceMap
+from handcraft.rasp.node import evaluate
+from handcraft.rasp.selector import Comparison, Select, Selector, SelectorAnd, SelectorOr
+from handcraft.rasp.sequence import Encoding, Full, Map, SequenceMap, SOp, categorical, numerical
+from handcraft.rasp.sources import indices, length, tokens
+
+__all__ = [
+    "Aggregate",
+    "BuiltSequence",
+    "Comparison",
+    "CompiledSequence",
+    "Encoding",
+    "Full",
+    "LinearSequenceMap",
+    "Map",
+    "SOp",
+    "Select",
+    "Selector",
+    "SelectorAnd",
+    "SelectorOr",
+    "SelectorWidth",
+    "SequenceMap",
+    "build",
+    "categorical",
+    "compile",
+    "evaluate",
+    "indices",
+    "length",
+    "numerical",
+    "tokens",
+]
+
+_LEFT_OUT = {
+    "ConstantSOp": "give one value with Full(value), or make values from tokens and indices",
+    "ConstantSelector": "make it with Select from indices",
+    "DefaultRASPEvaluator": "use rasp.evaluate(expression, inputs, causal=False)",
+    "IndicesType": "use rasp.indices; its type is rasp.SOp",
+    "LengthType": "use rasp.length; its type is rasp.SOp",
+    "RASPEvaluator": "use rasp.evaluate(expression, inputs, causal=False)",
+    "RASPExpr": "use rasp.SOp or rasp.Selector",
+    "SelectorNot": "write ~selector",
+    "TokensType": "use rasp.tokens; its type is rasp.SOp",
+    "annotate": "use .named(...), rasp.numerical or rasp.categorical",
+    "get_encoding": "use sequence.encoding",
+    "is_categorical": "use sequence.encoding",
+    "is_numerical": "use sequence.encoding",
+    "selector_and": "write one & other",
+    "selector_not": "write ~selector",
+    "selector_or": "write one | other",
+    "sop_not": "write ~sequence",
+}
+"""Names of the published library that are not here, and what to use."""
+
+
+def __getattr__(name: str) -> NoReturn:
+    """Say what to use for a published name that is not here."""
+    if name in _LEFT_OUT:
+        raise ProgramError(f"handcraft.rasp has no {name}", fix=_LEFT_OUT[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,115 @@
+"""What a position learns from those that it selects: how many they are, and what they say together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+from handcraft.errors import DomainError
+from handcraft.language.sequences.domain import Value, as_number, show_value
+from handcraft.rasp.node import Text, value_of, whole
+from handcraft.rasp.selector import Selector, check_selector
+from handcraft.rasp.sequence import Encoding, SOp, as_sequence
+
+HOW = ("mean", "sum")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SelectorWidth(SOp):
+    """How many positions are selected.
+
+    Args:
+        selector: which those are.
+    """
+
+    selector: Selector
+
+    def __post_init__(self) -> None:
+        check_selector(self.selector, self)
+
+    @property
+    def written(self) -> str:
+        """How it is written."""
+        return f"SelectorWidth({self.selector.operand(0)})"
+
+    def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
+        """The number of selected positions."""
+        return [row.bit_count() for row in children[0]]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Aggregate(SOp):
+    """What the selected positions say: the mean of their numbers, or the one label that they hold.
+
+    Where nothing is selected it is the default. Where a selected position has no value, it has none.
+
+    Args:
+        selector: which positions.
+        sop: what is read there.
+        default: the value where nothing is selected; None for no value.
+        how: ``"mean"``, or ``"sum"`` for the sum of numbers.
+    """
+
+    selector: Selector
+    sop: SOp
+    default: Any = None
+    how: Literal["mean", "sum"] = "mean"
+
+    def __post_init__(self) -> None:
+        check_selector(self.selector, self)
+        object.__setattr__(self, "sop", as_sequence(self.sop))
+        object.__setattr__(self, "default", value_of(self.default))
+        if self.how not in HOW:
+            raise DomainError(
+                f"how={self.how!r} is no way to aggregate", where=self.place, fix='use "mean" or "sum"'
+            )
+
+    @property
+    def written(self) -> str:
+        """How it is written."""
+        default = "" if self.default is None else f", default={show_value(self.default)}"
+        how = "" if self.how == "mean" else f", how={self.how!r}"
+        said = f"Aggregate({self.selector.operand(0)}, {self.sop.operand(0)}{default}{how})"
+        return f"categorical({said})" if self.is_categorical else said
+
+    @property
+    def is_categorical(self) -> bool:
+        """Whether it was said that its values are labels."""
+        return self.encoding is Encoding.CATEGORICAL and self.how == "mean"
+
+    def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
+        """What the selected positions say."""
+        rows, values = children
+        return [
+            self._said([value for there, value in enumerate(values) if row >> there & 1])
+            for row in rows
+        ]
+
+    def _said(self, values: list[Value]) -> Value:
+        if not values:
+            default: Value = self.default
+            return default
+        if any(value is None for value in values):
+            return None
+        if self.is_categorical or not all(isinstance(value, int | Fraction) for value in values):
+            return self._common(values)
+        total = Fraction(sum(as_number(value) for value in values))
+        return whole(total if self.how == "sum" else total / len(values))
+
+    def _common(self, values: list[Value]) -> Value:
+        """The value that all hold."""
+        other = next((value for value in values if value != values[0]), None)
+        if other is None and self.how == "mean":
+            return values[0]
+        if self.how == "sum":
+            raise DomainError(
+                f"`{self}` sums {', '.join(map(show_value, values))}, which are no numbers",
+                where=self.where,
+                fix="turn them into numbers with Map",
+            )
+        raise DomainError(
+            f"`{self}` selects {show_value(values[0])} and {show_value(other)}: labels have no mean",
+            where=self.where,
+            fix="select positions that hold the same value, or turn labels into numbers with Map",
+        )

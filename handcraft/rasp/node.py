@@ -1,0 +1,232 @@
+"""What every object of RASP is: an immutable node with a name, a place and a published meaning."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, TypeVar
+
+from handcraft.errors import DomainError, HandcraftError, ProgramError
+from handcraft.language.sequences.domain import Value, plain_value, show_value
+from handcraft.language.written import written_place
+from handcraft.origin import Place
+
+LONGEST_OPERAND = 60
+"""The most characters of an operand that a text spells out."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """What a program is evaluated on.
+
+    Args:
+        tokens: one value at every position.
+        causal: whether a position sees only itself and earlier ones.
+    """
+
+    tokens: tuple[Value, ...]
+    causal: bool
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def seen(self, here: int) -> int:
+        """How many positions, from the first on, the position `here` sees."""
+        return here + 1 if self.causal else len(self.tokens)
+
+
+Self = TypeVar("Self", bound="Node")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Node(ABC):
+    """A sequence or a selector of RASP. It knows no vocabulary and no length.
+
+    Args:
+        name: what it is called in texts and errors.
+        place: where it was written.
+    """
+
+    name: str | None = field(default=None, kw_only=True)
+    place: Place = field(default_factory=written_place, kw_only=True)
+
+    @property
+    @abstractmethod
+    def written(self) -> str:
+        """How it is written, without its name."""
+
+    @abstractmethod
+    def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
+        """The published meaning: what it is at every position.
+
+        Args:
+            text: what the program is evaluated on.
+            children: the meaning of each child.
+        """
+
+    @property
+    def binding(self) -> int:
+        """How tightly the outermost operator of `written` binds; 9 for a name or a call."""
+        return 9
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """What it is computed from."""
+        found = (getattr(self, known.name) for known in fields(self))
+        return tuple(child for child in found if isinstance(child, Node))
+
+    def named(self: Self, name: str) -> Self:
+        """The same with a name."""
+        return replace(self, name=name)
+
+    def operand(self, binding: int) -> str:
+        """Its text inside that of another, whose operator binds as tightly as `binding`."""
+        if self.name is not None:
+            return self.name
+        text = self.text
+        if len(text) > LONGEST_OPERAND:
+            return f"{type(self).__name__}(...)"
+        return text if self.binding > binding else f"({text})"
+
+    @cached_property
+    def text(self) -> str:
+        """How it is written, kept: those of what it is computed from are made first."""
+        for node in walk(self):
+            if node is not self and "text" not in vars(node):
+                vars(node)["text"] = node.written
+        return self.written
+
+    def __str__(self) -> str:
+        return self.name or self.text
+
+    def __repr__(self) -> str:
+        return self.text if self.name is None else f"{self.name} = {self.text}"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+    @property
+    def where(self) -> str:
+        """Where it was written, and how, for errors."""
+        return f"{self.place}, {self}"
+
+    def __bool__(self) -> bool:
+        raise DomainError(
+            f"`{self}` has no value before there is a text, so it is neither true nor false",
+            where=written_place(),
+            fix="use & | ~ for and, or, not; Map and SequenceMap for a choice",
+        )
+
+    def __iter__(self) -> Any:
+        raise DomainError(
+            f"`{self}` has no elements before there is a text",
+            where=written_place(),
+            fix="use rasp.evaluate for its values",
+        )
+
+    def __call__(self, xs: Sequence[object]) -> list[Any]:
+        """The same as `evaluate(self, xs)`."""
+        return evaluate(self, xs)
+
+    def shown(self, found: list[Any]) -> list[Any]:
+        """The meaning as `evaluate` gives it back."""
+        return found
+
+
+def walk(root: Node) -> Iterator[Node]:
+    """Every node once, those that are computed first before those that read them."""
+    seen: set[int] = set()
+    stack = [(root, False)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            yield node
+        elif id(node) not in seen:
+            seen.add(id(node))
+            stack.append((node, True))
+            stack += [(child, False) for child in reversed(node.children)]
+
+
+def evaluate(expression: Node, xs: Sequence[object], causal: bool = False) -> list[Any]:
+    """What a program means on one input, in plain Python with exact numbers.
+
+    Args:
+        expression: a sequence or a selector.
+        xs: one value at every position; text is its characters.
+        causal: whether a position sees only itself and earlier ones. `length` is then how many it sees.
+
+    Returns:
+        The value at every position, None where there is none. Of a selector, for every destination
+        whether it selects each source.
+
+    Raises:
+        DomainError: a function fails, or values are put together that do not go together.
+
+    >>> from handcraft.rasp import Aggregate, Comparison, Select, indices, tokens
+    >>> before = Aggregate(Select(indices, indices - 1, Comparison.EQ), tokens)
+    >>> evaluate(before, "abc")
+    [None, 'a', 'b']
+    """
+    if not isinstance(expression, Node):
+        raise ProgramError(
+            f"{expression!r}, of type {type(expression).__name__}, is no RASP expression",
+            where=written_place(),
+            fix="give a sequence or a selector, and after it the values of the text",
+        )
+    text = Text(tuple([value_of(x) for x in xs]), causal)
+    known: dict[int, list[Any]] = {}
+    for node in walk(expression):
+        known[id(node)] = node.meaning(text, *[known[id(child)] for child in node.children])
+    return expression.shown(known[id(expression)])
+
+
+_AS_THEY_ARE = frozenset({int, str, bool, type(None)})
+
+
+def value_of(value: object) -> Value:
+    """A value of Python as one of a sequence; a float is the decimal fraction that it is written.
+
+    Raises:
+        DomainError: the value cannot be one, such as a list or NaN.
+    """
+    return value if type(value) in _AS_THEY_ARE else plain_value(value)
+
+
+def apply(function: Callable[..., object], values: Sequence[Value], node: Node) -> Value:
+    """What a user's function says of some values.
+
+    Raises:
+        DomainError: it fails, or answers with what is no value.
+    """
+    try:
+        return value_of(function(*values))
+    except Exception as error:
+        said = [show_value(value) for value in values]
+        if isinstance(error, TypeError) and "not supported between" in str(error):
+            raise DomainError(
+                f"`{node}` compares {' with '.join(said)}, which have no order",
+                where=node.where,
+                fix="compare values of one kind; Map turns one into the other",
+            ) from error
+        problem = (
+            error.what if isinstance(error, HandcraftError) else f"{type(error).__name__}: {error}"
+        )
+        raise DomainError(
+            f"`{node}` fails for {' and '.join(said)}: {problem}",
+            where=node.where,
+            fix="make the function answer for every value",
+        ) from error
+
+
+def name_of(function: object) -> str:
+    """A function by its name."""
+    name = getattr(function, "__name__", type(function).__name__)
+    return "lambda" if name == "<lambda>" else str(name)
+
+
+def whole(number: Fraction) -> int | Fraction:
+    """A fraction that is whole as an integer."""
+    return number.numerator if number.denominator == 1 else number

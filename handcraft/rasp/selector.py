@@ -1,0 +1,224 @@
+"""Selectors: which source positions every destination selects."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from handcraft.errors import DomainError
+from handcraft.language.sequences.domain import Value
+from handcraft.rasp.node import Node, Text, apply, name_of
+from handcraft.rasp.operators import Operator
+from handcraft.rasp.sequence import SOp, as_sequence, check_function
+
+
+class Comparison(Enum):
+    """How a key is compared with a query: key first."""
+
+    EQ = "=="
+    NEQ = "!="
+    LT = "<"
+    LEQ = "<="
+    GT = ">"
+    GEQ = ">="
+    TRUE = "True"
+    FALSE = "False"
+
+    def __call__(self, key: Any, query: Any) -> bool:
+        """Whether it holds of two values; of None, where there is no value, it never does."""
+        if key is None or query is None:
+            return False
+        if self in (Comparison.TRUE, Comparison.FALSE):
+            return self is Comparison.TRUE
+        return bool(Operator(self.value)(key, query))
+
+    @property
+    def opposite(self) -> Comparison:
+        """The comparison that holds where this does not."""
+        return _OPPOSITES[self]
+
+
+_PAIRS = (
+    (Comparison.EQ, Comparison.NEQ),
+    (Comparison.LT, Comparison.GEQ),
+    (Comparison.GT, Comparison.LEQ),
+    (Comparison.TRUE, Comparison.FALSE),
+)
+_OPPOSITES = dict(_PAIRS) | {other: one for one, other in _PAIRS}
+
+
+@dataclass(frozen=True)
+class Negated:
+    """A function that answers the opposite."""
+
+    f: Callable[[Any, Any], object]
+
+    @property
+    def __name__(self) -> str:
+        return f"not {name_of(self.f)}"
+
+    def __call__(self, key: Any, query: Any) -> bool:
+        """Whether the function does not hold."""
+        return not self.f(key, query)
+
+
+class Selector(Node):
+    """For every destination position the source positions that it selects.
+
+    Its meaning is one number for every destination: bit j says whether source j is selected.
+    """
+
+    def __and__(self, other: Selector) -> Selector:
+        return SelectorAnd(self, other)
+
+    def __or__(self, other: Selector) -> Selector:
+        return SelectorOr(self, other)
+
+    def __invert__(self) -> Selector:
+        return self.inverted()
+
+    @abstractmethod
+    def inverted(self) -> Selector:
+        """What this does not select; of keys and queries without a value, still nothing."""
+
+    def shown(self, found: list[Any]) -> list[Any]:
+        """For every destination whether it selects each source."""
+        return [[bool(row >> there & 1) for there in range(len(found))] for row in found]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Select(Selector):
+    """Selects the sources whose key stands in a relation to the query at the destination.
+
+    A key that has no value is never selected, and a query that has none selects nothing.
+
+    Args:
+        keys: read at the source.
+        queries: read at the destination.
+        predicate: a `Comparison`, or a function of a key and a query.
+    """
+
+    keys: SOp
+    queries: SOp
+    predicate: Callable[[Any, Any], object]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.predicate, Comparison | Negated):
+            check_function(
+                self.predicate,
+                self,
+                "use a Comparison, such as Comparison.EQ, or a function of a key and a query",
+            )
+        object.__setattr__(self, "keys", as_sequence(self.keys))
+        object.__setattr__(self, "queries", as_sequence(self.queries))
+
+    @property
+    def written(self) -> str:
+        """How it is written."""
+        relation = (
+            self.predicate.name if isinstance(self.predicate, Comparison) else name_of(self.predicate)
+        )
+        return f"Select({self.keys.operand(0)}, {self.queries.operand(0)}, {relation})"
+
+    def inverted(self) -> Selector:
+        """The selector with the opposite relation."""
+        relation: Callable[[Any, Any], object]
+        match self.predicate:
+            case Comparison():
+                relation = self.predicate.opposite
+            case Negated():
+                relation = self.predicate.f
+            case _:
+                relation = Negated(self.predicate)
+        return Select(self.keys, self.queries, relation)
+
+    def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
+        """The relation of every key and query."""
+        keys, queries = children
+        return [
+            0 if query is None else self._row(keys[: text.seen(here)], query)
+            for here, query in enumerate(queries)
+        ]
+
+    def _row(self, keys: list[Any], query: Value) -> int:
+        return sum(
+            1 << there for there, key in enumerate(keys) if key is not None and self.relates(key, query)
+        )
+
+    def relates(self, key: Value, query: Value) -> bool:
+        """Whether the relation holds of two values.
+
+        Raises:
+            DomainError: the two cannot be compared, or the function fails.
+        """
+        return bool(apply(self.predicate, (key, query), self))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Combined(Selector):
+    """Two selectors together."""
+
+    fst: Selector
+    snd: Selector
+
+    def __post_init__(self) -> None:
+        for part in (self.fst, self.snd):
+            check_selector(part, self)
+
+    @property
+    @abstractmethod
+    def symbol(self) -> str:
+        """The operator between the two."""
+
+    @property
+    def written(self) -> str:
+        """How it is written."""
+        return f"{self.fst.operand(self.binding - 1)} {self.symbol} {self.snd.operand(self.binding)}"
+
+
+class SelectorAnd(_Combined):
+    """Selects what both select."""
+
+    symbol = "&"
+    binding = 3
+
+    def inverted(self) -> Selector:
+        """What one of the two does not select."""
+        return SelectorOr(self.fst.inverted(), self.snd.inverted())
+
+    def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
+        """What both select."""
+        return [one & other for one, other in zip(*children, strict=True)]
+
+
+class SelectorOr(_Combined):
+    """Selects what either selects."""
+
+    symbol = "|"
+    binding = 2
+
+    def inverted(self) -> Selector:
+        """What neither selects."""
+        return SelectorAnd(self.fst.inverted(), self.snd.inverted())
+
+    def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
+        """What either selects."""
+        return [one | other for one, other in zip(*children, strict=True)]
+
+
+def check_selector(value: object, node: Node) -> None:
+    """Raise unless it is a selector.
+
+    Raises:
+        DomainError: it is not.
+    """
+    if not isinstance(value, Selector):
+        said = f"`{value}`" if isinstance(value, Node) else repr(value)
+        raise DomainError(
+            f"{said} stands where {type(node).__name__} takes a selector",
+            where=node.place,
+            fix="make one with Select(keys, queries, relation)",
+        )
