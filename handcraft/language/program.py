@@ -11,7 +11,6 @@ from html import escape as escape_html
 from typing import Any, overload
 
 from handcraft.errors import (
-    HandcraftError,
     HandcraftWarning,
     ProgramError,
     VocabularyError,
@@ -21,6 +20,7 @@ from handcraft.language.coverage import Coverage, cover
 from handcraft.language.decision import Decision, Distribution, decided
 from handcraft.language.hidden_rules import hiding_rules, never_fires
 from handcraft.language.read_rules import read_clauses, read_decisions, rule_problems
+from handcraft.language.read_setting import read_setting
 from handcraft.language.rule import Clause, Rule
 from handcraft.language.sequences import Prompts
 from handcraft.origin import Place, caller_place
@@ -92,7 +92,7 @@ class Program:
         place: Place | None = None,
     ) -> None:
         place = place or caller_place(1)
-        known, longest, problems = _read_setting(vocabulary, context, prompts, place)
+        known, longest, problems = read_setting(vocabulary, context, prompts, place)
         if not isinstance(vocabulary, Prompts):  # else the rules stand in another place too
             problems += rule_problems(rules, place)
         raise_all(problems)
@@ -329,45 +329,3 @@ def _has_only_distributions(rules: Sequence[Rule]) -> bool:
     if any(rule.has_expressions for rule in rules):
         return False
     return any(isinstance(rule.answer, Mapping) for rule in rules)
-
-
-def _read_setting(
-    vocabulary: object, context: object, prompts: object, place: Place
-) -> tuple[Vocabulary, int, list[HandcraftError]]:
-    """The vocabulary and the context length of a program, and what is wrong with them."""
-    misplaced = isinstance(vocabulary, Prompts)
-    if prompts is not None or misplaced:
-        if isinstance(prompts, Prompts) and vocabulary is None and context is None:
-            return prompts.vocabulary, prompts.context, []
-        what = "a vocabulary or a context beside its prompts"
-        what = f"{prompts!r} for prompts" if not isinstance(prompts, Prompts) else what
-        problem = ProgramError(
-            f"the program has {'prompts in the place of a vocabulary' if misplaced else what}",
-            where=place,
-            fix="write Program(prompts=..., rules=[...])",
-        )
-        return Vocabulary("?"), 1, [problem]
-    problems: list[HandcraftError] = []
-    known = Vocabulary("?")
-    if vocabulary is None:
-        problem = ProgramError(
-            "the program has no vocabulary",
-            where=place,
-            fix='write Program("ab", 5, [...]), or Program(prompts=..., rules=[...])',
-        )
-        return known, 1, [problem]
-    try:
-        known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)  # type: ignore[arg-type]
-    except HandcraftError as error:
-        error.where = error.where or str(place)
-        problems.append(error)
-    if isinstance(context, int) and not isinstance(context, bool) and context >= 1:
-        return known, context, problems
-    problems.append(
-        ProgramError(
-            f"the context is {context!r}",
-            where=place,
-            fix="use a whole number of tokens, 1 or more",
-        )
-    )
-    return known, 1, problems
