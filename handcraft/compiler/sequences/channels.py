@@ -134,7 +134,7 @@ def _table(match: Match, holder: Holder, keys: tuple[Value, ...], queries: tuple
         less = int(holder.normed)  # selected sources have 0 then, and all others -1
         channels = tuple(
             Channel(
-                holder.read(match.query, _indicator(len(queries), here)),
+                holder.read(match.query, _indicator(len(queries), here), keeps_zero=holder.normed),
                 holder.read(match.key, tuple(n - less for n in row), keeps_zero=holder.normed),
             )
             for row, here in rows
