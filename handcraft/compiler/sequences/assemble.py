@@ -22,7 +22,8 @@ from handcraft.circuits import (
     one_hot,
     scalar,
 )
-from handcraft.compiler.sequences.channels import Channel, meet, scaled
+from handcraft.compiler.sequences.cases import Setting, looks_back
+from handcraft.compiler.sequences.channels import Channel, is_on_parabola, meet, scaled
 from handcraft.compiler.sequences.decisions import Speaker
 from handcraft.compiler.sequences.held import ITSELF, Held, Holder, Reading, greatest, least
 from handcraft.compiler.sequences.ir import Attend, Ladder
@@ -109,7 +110,7 @@ class Assembly:
         return total
 
     def _look(self, node: Attend) -> Looking:
-        ordered = node.picks != "mean" and not node.unique and not _finds_one(node)
+        ordered = node.picks != "mean" and not node.unique and not self._finds_one(node)
         above = 1 << self.context.bit_length() if ordered else 1
         largest = min(self.precision.whole, self.precision.steady // (4 * above))
         channels: list[Channel] = []
@@ -119,7 +120,7 @@ class Assembly:
             channels += met.channels
             gaps.append(met.gap)
         gap = min(gaps, default=1)
-        position = _position(self.context)
+        position = Setting(self.context, causal=True).position
         if ordered:
             sign = 1 if node.picks == "latest" else -1
             channels = [
@@ -134,6 +135,21 @@ class Assembly:
         if ordered:
             self.precision.check_score(node, above * len(node.case) + self.context, 1)
         return Looking(tuple(channels), gap, node.picks != "mean")
+
+    def _finds_one(self, node: Attend) -> bool:
+        """Whether one source is nearest to what a single condition asks for, also where none meets it.
+
+        A condition that names a position does so on a parabola, where the nearest visible position is
+        best. Bits know no nearness: the position must then be seen, or one that stands for it.
+        """
+        if len(node.case) != 1 or node.case[0].relation is not Comparison.EQ:
+            return False
+        (match,) = node.case
+        if not isinstance(match.key, Embedded) or match.key.of != "position":
+            return False
+        if is_on_parabola(match, self.precision.steady // 4):
+            return True
+        return looks_back(match, Setting(self.context, causal=True))
 
     def _is_flat(self, node: Attend) -> bool:
         """Whether all failures must cost the same, or equal scores must be 0, behind LayerNorm, to be equal."""
@@ -165,20 +181,6 @@ def _is_crowded(held: Held) -> bool:
     """Whether more numbers of a value are read than it has values."""
     is_table = isinstance(held.node, Embedded | Ladder)
     return is_table and ITSELF not in held.numbers and len(held.numbers) > len(held.values)
-
-
-def _finds_one(node: Attend) -> bool:
-    """Whether a condition asks for one position."""
-    return any(
-        m.relation is Comparison.EQ and isinstance(m.key, Embedded) and m.key.of == "position"
-        for m in node.case
-    )
-
-
-def _position(context: int) -> Embedded:
-    from handcraft.compiler.sequences.cases import Setting
-
-    return Setting(context, causal=True).position
 
 
 class Places:
@@ -340,7 +342,8 @@ def _heads(helds: Sequence[Held], assembly: Assembly, places: Places) -> list[He
     """One head for all that is brought from the same sources."""
     groups: dict[object, list[Held]] = {}
     for held in helds:
-        groups.setdefault(assembly.looking[id(held)].key, []).append(held)
+        if any(reading.terms for reading in held.brought):  # else it brings the same from everywhere
+            groups.setdefault(assembly.looking[id(held)].key, []).append(held)
     return [_head(group, assembly, places) for group in groups.values()]
 
 
@@ -361,6 +364,8 @@ def _head(group: Sequence[Held], assembly: Assembly, places: Places) -> Head:
     for held in group:
         origins[held.node.origin] = None
         for i, reading in enumerate(held.brought):
+            if not reading.terms:
+                continue
             carried = scalar(f"carried {len(writes) + 1}")
             moves += places.maps(reading, carried)
             subspace, dimension = places.dimension(held, i)

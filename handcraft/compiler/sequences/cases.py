@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,13 +103,20 @@ def _at_positions(node: Node, setting: Setting) -> list[Value]:
     return [values.get(i, filler) for i in range(setting.context)]
 
 
+def match_key(match: Match) -> Hashable:
+    """What a condition says: two with the same key hold of the same pairs."""
+    relation = match.relation
+    return id(match.key), id(match.query), getattr(relation, "value", relation)
+
+
 def simplified(case: Case, setting: Setting) -> Case | None:
-    """The case without conditions that always hold; None where it never holds.
+    """The case without conditions that always hold or are there twice; None where it never holds.
 
     Positional conditions become one.
     """
-    placed = [match for match in case if is_positional(match)]
-    others = tuple(match for match in case if not is_positional(match))
+    distinct = tuple({match_key(match): match for match in case}.values())
+    placed = [match for match in distinct if is_positional(match)]
+    others = tuple(match for match in distinct if not is_positional(match))
     if not placed:
         return others
     flags = allowed(placed, setting)
@@ -120,6 +127,14 @@ def simplified(case: Case, setting: Setting) -> Case | None:
     if len(placed) == 1:
         return (*others, placed[0])
     return (*others, pairs_match(flags, setting))
+
+
+def looks_back(match: Match, setting: Setting) -> bool:
+    """Whether a condition that names a position names none that is later than this one."""
+    if not _of_position(match.query):
+        return False
+    queries = _at_positions(match.query, setting)
+    return all(as_number(query) <= here for here, query in enumerate(queries))
 
 
 def pairs_match(flags: Flags, setting: Setting) -> Match:

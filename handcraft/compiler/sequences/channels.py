@@ -50,12 +50,22 @@ def meet(match: Match, holder: Holder, *, flat: bool, largest: int) -> Met:
     """
     keys, queries = _values(match.key), _values(match.query)
     union = _ordered([*keys, *queries])
-    if match.relation is Comparison.EQ and len(union) > 2 and not flat and len(queries) > 1:
-        if _parabola_fits(union, largest):
+    if match.relation is Comparison.EQ and not flat:
+        if is_on_parabola(match, largest):
             return _parabola(match, holder, union)
-        if len(union) > 4:
-            return _bits(match, holder, union)
+        if len(union) > 4 and len(queries) > 1:
+            return _bits(match, holder, _ordered(keys))
     return _table(match, holder, keys, queries)
+
+
+def is_on_parabola(match: Match, largest: int) -> bool:
+    """Whether an equality becomes a parabola: its squares are held exactly, and it is worth it."""
+    keys, queries = _values(match.key), _values(match.query)
+    union = _ordered([*keys, *queries])
+    is_position = match.key.text == "position"
+    if len(union) <= 2 or (len(queries) == 1 and not is_position):
+        return False
+    return max(n * n for n in _scale(union).values()) <= largest
 
 
 def _values(node: object) -> tuple[Value, ...]:
@@ -71,6 +81,15 @@ def _ordered(values: Sequence[Value]) -> list[Value]:
     return sorted(found, key=as_number) if len(numbers) == len(found) else found
 
 
+def nearest(query: Value, keys: Sequence[Value]) -> int:
+    """The place of the key that stands for a query that is no key: the nearest number, or the first."""
+    numbers = [k for k in (query, *keys) if isinstance(k, int | Fraction)]
+    if len(numbers) < len(keys) + 1:
+        return 0
+    wanted = as_number(query)
+    return min(range(len(keys)), key=lambda i: abs(as_number(keys[i]) - wanted))
+
+
 def _scale(union: Sequence[Value]) -> dict[Value, int]:
     """A whole number for each value: numbers themselves where they are whole, else their places; centred."""
     if all(isinstance(v, int) and not isinstance(v, bool) for v in union):
@@ -82,10 +101,6 @@ def _scale(union: Sequence[Value]) -> dict[Value, int]:
     return {v: i - middle for i, v in enumerate(union)}
 
 
-def _parabola_fits(union: Sequence[Value], largest: int) -> bool:
-    return max(n * n for n in _scale(union).values()) <= largest
-
-
 def _parabola(match: Match, holder: Holder, union: Sequence[Value]) -> Met:
     """2 q k - k k is highest where k = q: it is q q - (q - k)(q - k), and the first term is the same for all."""
     at = _scale(union)
@@ -95,10 +110,15 @@ def _parabola(match: Match, holder: Holder, union: Sequence[Value]) -> Met:
     return Met((Channel(twice, plain), Channel(Reading((), 1), square)), 1, is_flat=False)
 
 
-def _bits(match: Match, holder: Holder, union: Sequence[Value]) -> Met:
-    """The bits of the place among all values, each as +1 or -1: every bit that differs costs 2."""
-    places = {v: i for i, v in enumerate(union)}
-    width = max(1, ceil(log2(len(union))))
+def _bits(match: Match, holder: Holder, keys: Sequence[Value]) -> Met:
+    """The bits of the place among the keys, each as +1 or -1: every bit that differs costs 2.
+
+    A query that is no key meets none; it asks for the first key, or as a number for the nearest.
+    """
+    places = {v: i for i, v in enumerate(keys)}
+    for query in _values(match.query):
+        places.setdefault(query, nearest(query, keys))
+    width = max(1, ceil(log2(len(keys))))
 
     def bit(values: Sequence[Value], k: int) -> Numbers:
         return tuple(1 if places[v] >> k & 1 else -1 for v in values)

@@ -186,6 +186,10 @@ class Holder:
             there = _widened(node, numbers)
             if len(set(there)) == 1:
                 return Reading((), there[0])
+        if isinstance(node, Ladder):
+            ever = {at[_typed(v)] for v in node.values}
+            if len(ever) == 1:
+                return Reading((), ever.pop())
         held = self._of(node)
         if held.is_one_hot:
             base = 0 if keeps_zero else max(dict.fromkeys(numbers), key=numbers.count)
@@ -203,14 +207,20 @@ class Holder:
     def _dimension(self, held: Held, numbers: Numbers) -> Reading:
         """One number of what is held. A head brings sums without their constant, which is added here."""
         i = self._index(held, numbers)
-        return Reading(((1, held, i),), held.brought[i].constant if held.brought else 0)
+        if not held.brought:
+            return Reading(((1, held, i),))
+        brought = held.brought[i]
+        return Reading(((1, held, i),) if brought.terms else (), brought.constant)
 
     def _chosen(self, node: Choice) -> Reading:
         """Each of the two numbers less its least passes a ramp where it is chosen; the rest is linear."""
-        held = self._of(node)
-        held.scale = self._scale(max(greatest(n) - least(n) for n in (node.yes, node.no)))
-        ramps = self._dimension(held, ITSELF) * held.scale
         low_yes, low_no = least(node.yes), least(node.no)
+        ramps = Reading(())
+        span = max(greatest(n) - least(n) for n in (node.yes, node.no))
+        if span:
+            held = self._of(node)
+            held.scale = self._scale(span)
+            ramps = self._dimension(held, ITSELF) * held.scale
         return ramps + self.number(node.condition) * (low_yes - low_no) + Reading((), low_no)
 
     def hold(self, node: Node) -> Held:

@@ -210,8 +210,8 @@ class _Lowering:
             if match.key is match.query and match.relation in STRICT and not is_positional(match):
                 assert isinstance(match.relation, Comparison)
                 _, opposite = STRICT[match.relation]
-                turned = (*rest, replace(match, relation=opposite))
-                if holds_of_itself(turned):
+                turned = simplified((*rest, replace(match, relation=opposite)), self.setting)
+                if turned is not None and holds_of_itself(turned):
                     less = [(-factor, node) for factor, node in self._count(of, turned)]
                     return [*self._count(of, rest), *less]
         placed = tuple(m for m in case if is_positional(m))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
@@ -205,7 +206,8 @@ def _key(node: Node) -> Hashable:
 
 def case_key(case: Case) -> Hashable:
     """What conditions say: two cases with the same key select the same sources."""
-    return frozenset(
+    counted = Counter(
         (id(m.key), id(m.query), m.relation.value if isinstance(m.relation, Comparison) else m.relation)
         for m in case
     )
+    return frozenset(counted.items())
