@@ -14,8 +14,8 @@ from handcraft.origin import Origin
 class Neuron:
     """A unit that is 1 where a sum of what it reads reaches a threshold, and 0 elsewhere.
 
-    The sum must be an integer on every input, or else the gap says how far below the threshold it stays.
-    How many hidden units of an MLP a neuron takes is the business of the architecture.
+    The sum must be an integer on every input, or else the gap says how far below the threshold it
+    stays. How many hidden units of an MLP a neuron takes is the business of the architecture.
 
     Args:
         name: what pictures, errors and weights call it.

@@ -75,8 +75,9 @@ class CompileReport:
 
     def __str__(self) -> str:
         lines = [
-            f"block {number}: {_count(block.heads, 'head')} bringing {_count(block.brought, 'number')}, "
-            f"{_count(block.neurons, 'neuron')}, {_count(block.live, 'live dimension')}"
+            f"block {number}: {_count(block.heads, 'head')} bringing "
+            f"{_count(block.brought, 'number')}, {_count(block.neurons, 'neuron')}, "
+            f"{_count(block.live, 'live dimension')}"
             for number, block in enumerate(self.blocks)
         ]
         lines.append(
@@ -124,9 +125,9 @@ def _outputs(circuits: Circuits, read: Iterable[Subspace]) -> tuple[Subspace, ..
 def longest_chain(circuits: Circuits) -> tuple[str, ...]:
     """Names of heads and neurons, each of which reads what the one before it writes.
 
-    A head cannot feed a head of its own block, nor neurons those beside them, so two heads in the chain
-    have a layer of neurons between them, or none that does anything: a chain of n steps takes at least n
-    layers of heads or of neurons.
+    A head cannot feed a head of its own block, nor neurons those beside them, so two heads in the
+    chain have a layer of neurons between them, or none that does anything: a chain of n steps takes
+    at least n layers of heads or of neurons.
     """
     chains: dict[Subspace, tuple[str, ...]] = {}
     for block in circuits.blocks:

@@ -108,9 +108,9 @@ def _units(neuron: Neuron | Ramp, architecture: Architecture) -> Iterator[Unit]:
     With ReLU and whole numbers, relu(s - m + 1) - relu(s - m) is 1 where s >= m, else 0; the second
     term is 0 throughout where s never exceeds m, and is left out.
 
-    Else a = K (s - m + 3g/4) and b = K (s - m + g/4), and act(a) - act(b) is K g/2 where s >= m, else 0.
-    Both terms are on the straight parts of the activation even if s is off by nearly g/4, and the
-    difference does not depend on s: errors die here. With GELU, K is `STEEPNESS` / g.
+    Else a = K (s - m + 3g/4) and b = K (s - m + g/4), and act(a) - act(b) is K g/2 where s >= m,
+    else 0. Both terms are on the straight parts of the activation even if s is off by nearly g/4,
+    and the difference does not depend on s: errors die here. With GELU, K is `STEEPNESS` / g.
     """
     if isinstance(neuron, Ramp):
         yield from _ramp_units(neuron, architecture)
@@ -131,10 +131,11 @@ def _units(neuron: Neuron | Ramp, architecture: Architecture) -> Iterator[Unit]:
 
 
 def _ramp_units(ramp: Ramp, architecture: Architecture) -> Iterator[Unit]:
-    """The hidden units that pass a number x on where the sum l of `lets` is 1, and give 0 where it is 0.
+    """The hidden units that pass a number x on where the sum l of `lets` is 1; 0 where that is 0.
 
-    With ReLU, relu(x + B (l - 1)), where B is at least as large as x ever is. With GELU both a and b lie
-    beyond 16: gelu(a) - gelu(b), a = 16 (x + 1 + B (l - 1)) and b = 16 (1 + B (l - 1)), over 16.
+    With ReLU, relu(x + B (l - 1)), where B is at least as large as x ever is. With GELU both a and
+    b lie beyond 16: gelu(a) - gelu(b), a = 16 (x + 1 + B (l - 1)) and b = 16 (1 + B (l - 1)), over
+    16.
     """
     let = Fraction(2) ** (ceil(log2(float(ramp.most) + 1)) + 1)
     if architecture.activation == "relu":

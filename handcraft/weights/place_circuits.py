@@ -83,8 +83,8 @@ def _place_attention(
                     weight.add((row, channel), read, served)
                     bias.add((channel,), constant, served)
         for asked in head.attends.always_asked:
-            for i, number in asked.entries:
-                bias.add((first + matching[asked.subspace] + i,), number * sharp, origins)
+            for i, amount in asked.entries:
+                bias.add((first + matching[asked.subspace] + i,), amount * sharp, origins)
         for linear in head.writes:
             served = linear.origins or origins
             for i, j, coefficient in linear.entries:

@@ -85,8 +85,8 @@ def plan_model(circuits: Circuits, architecture: Architecture, sizes: Sizes = Si
     _check_head(circuits, architecture)
     if circuits.causal is not architecture.causal:
         raise CompileError(
-            f"the circuits are {'causal' if circuits.causal else 'not causal'}, and {architecture.name} is "
-            f"{'causal' if architecture.causal else 'not'}",
+            f"the circuits are {'' if circuits.causal else 'not '}causal, and {architecture.name} is "
+            f"{'' if architecture.causal else 'not '}",
             where=circuits.place,
             fix="compile for the architecture whose mask they were made for",
         )

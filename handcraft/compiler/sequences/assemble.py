@@ -28,7 +28,7 @@ from handcraft.compiler.sequences.decisions import Speaker
 from handcraft.compiler.sequences.held import ITSELF, Held, Holder, Reading, greatest, least
 from handcraft.compiler.sequences.ir import Attend, Ladder
 from handcraft.compiler.sequences.precision import Precision
-from handcraft.language.sequences.domain import Plain, Value
+from handcraft.language.sequences.domain import Plain, Value, magnitude
 from handcraft.language.sequences.node import Choice, Comparison, Embedded
 from handcraft.origin import Origin, Place
 from handcraft.vocabulary import Vocabulary
@@ -86,7 +86,7 @@ class Assembly:
                 held.is_one_hot = True
         for held in self.holder.held.values():
             for reading, _, gap in self.rungs.get(id(held), ()):
-                self.precision.check_sum(held.node, reading.size + abs(reading.constant), gap)
+                self.precision.check_sum(held.node, reading.size + magnitude(reading.constant), gap)
 
     def _ask(self, held: Held) -> None:
         node = held.node
@@ -152,11 +152,11 @@ class Assembly:
         return looks_back(match, Setting(self.context, causal=True))
 
     def _is_flat(self, node: Attend) -> bool:
-        """Whether all failures must cost the same, or equal scores must be 0, behind LayerNorm, to be equal."""
+        """Whether all failures must cost the same, or selected scores be 0 behind LayerNorm."""
         return node.forgiven > 0 or (self.holder.normed and node.picks == "mean")
 
     def slot(self, held: Held) -> int:
-        """When it is there: 0 embedded, 2 b + 1 after the heads of block b, 2 b + 2 after its neurons."""
+        """When it is there: 0 embedded, 2b + 1 after the heads of block b, 2b + 2 after its neurons."""
         if id(held) not in self.slots:
             before = max((self.slot(h) for r in self.reads(held) for _, h, _ in r.terms), default=0)
             if isinstance(held.node, Embedded):
@@ -279,7 +279,10 @@ def assemble(
         if number == count - 1 and unembedding is not None:
             for k, speaker in enumerate(speakers):
                 spoken = _spoken(speaker, k, unembedding, places)
-                (neurons if isinstance(spoken, Neuron) else biases).append(spoken)  # type: ignore[attr-defined]
+                if isinstance(spoken, Bias):
+                    biases.append(spoken)
+                else:
+                    neurons.append(spoken)
         blocks.append(
             Block(
                 heads=tuple(_heads(heads, assembly, places)),

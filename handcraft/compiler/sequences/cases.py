@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.language.sequences.domain import Finite, Kind, Value, as_number, finite
+from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, finite
 from handcraft.language.sequences.node import (
     Case,
     Comparison,
@@ -84,7 +85,7 @@ def allowed(matches: Sequence[Match], setting: Setting) -> Flags:
 
 
 def _compared(there: npt.NDArray[np.int64], here: npt.NDArray[np.int64], by: Comparison) -> Flags:
-    return {
+    flags: Flags = {
         Comparison.EQ: there == here,
         Comparison.NEQ: there != here,
         Comparison.LT: there < here,
@@ -92,6 +93,7 @@ def _compared(there: npt.NDArray[np.int64], here: npt.NDArray[np.int64], by: Com
         Comparison.GT: there > here,
         Comparison.GEQ: there >= here,
     }[by]
+    return flags
 
 
 def _at_positions(node: Node, setting: Setting) -> list[Value]:
@@ -192,34 +194,29 @@ def split(match: Match) -> list[Case] | None:
 
 
 def _ranks(
-    table: dict[tuple[Value, ...], object], first: int, second: int
+    table: Mapping[tuple[Value, ...], Plain], first: int, second: int
 ) -> tuple[dict[Value, int], dict[Value, int]] | None:
-    """The order of the values of both parts, where the first part decides and the second breaks ties."""
-    groups: dict[Value, list[tuple[object, Value]]] = {}
-    for row, value in table.items():
-        groups.setdefault(row[first], []).append((value, row[second]))
-    ordered = sorted(groups.items(), key=lambda item: min(v for v, _ in item[1]))  # type: ignore[type-var]
-    tie_order: list[Value] | None = None
-    highest: object = None
-    for _, members in ordered:
-        members.sort(key=lambda member: member[0])  # type: ignore[arg-type,return-value]
-        values = [v for v, _ in members]
-        inside = [part for _, part in members]
-        if len(set(values)) < len(values) or tie_order not in (None, inside):
-            return None
-        if highest is not None and values[0] <= highest:  # type: ignore[operator]
-            return None
-        tie_order, highest = inside, values[-1]
-    assert tie_order is not None
+    """The order of the values of both parts: the first decides, the second breaks ties."""
+    groups: dict[Value, list[tuple[Plain, Value]]] = {}
+    for row, number in table.items():
+        groups.setdefault(row[first], []).append((number, row[second]))
+    for members in groups.values():
+        members.sort(key=lambda member: member[0])
+    ordered = sorted(groups.items(), key=lambda item: item[1][0][0])
+    numbers = [number for _, members in ordered for number, _ in members]
+    ties = [value for _, value in ordered[0][1]]
+    same = all([value for _, value in members] == ties for _, members in ordered)
+    if not same or any(before >= after for before, after in pairwise(numbers)):
+        return None
     return (
         {value: rank for rank, (value, _) in enumerate(ordered)},
-        {value: rank for rank, value in enumerate(tie_order)},
+        {value: rank for rank, value in enumerate(ties)},
     )
 
 
 def _ranked(node: Node, ranks: dict[Value, int]) -> Node:
     """A node that gives the rank of the value of another."""
-    table = {(value,): rank for value, rank in ranks.items()}
+    table: dict[tuple[Value, ...], Value] = {(value,): rank for value, rank in ranks.items()}
     assert isinstance(node.domain, Finite)
     if all(value == rank and not isinstance(value, bool) for value, rank in ranks.items()):
         return node

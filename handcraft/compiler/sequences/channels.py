@@ -18,7 +18,7 @@ ROWS_UP_TO = 2048
 
 @dataclass(frozen=True)
 class Channel:
-    """One term of an attention score: what is read at the destination times what is read at the source."""
+    """One term of an attention score: what is read at the destination times what is at the source."""
 
     query: Reading
     key: Reading
@@ -26,7 +26,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class Met:
-    """A condition as channels: their sum is highest where it holds, and lower by the gap or more elsewhere.
+    """A condition as channels: their sum is highest where it holds, else lower by the gap or more.
 
     Args:
         channels: the terms.
@@ -83,15 +83,14 @@ def _ordered(values: Sequence[Value]) -> list[Value]:
 
 def nearest(query: Value, keys: Sequence[Value]) -> int:
     """The place of the key that stands for a query that is no key: the nearest number, or the first."""
-    numbers = [k for k in (query, *keys) if isinstance(k, int | Fraction)]
-    if len(numbers) < len(keys) + 1:
+    if not all(isinstance(value, int | Fraction) for value in (query, *keys)):
         return 0
-    wanted = as_number(query)
-    return min(range(len(keys)), key=lambda i: abs(as_number(keys[i]) - wanted))
+    distances = [abs(Fraction(as_number(key)) - as_number(query)) for key in keys]
+    return distances.index(min(distances))
 
 
 def _scale(union: Sequence[Value]) -> dict[Value, int]:
-    """A whole number for each value: numbers themselves where they are whole, else their places; centred."""
+    """A whole number for each value, centred: the number itself where it is whole, else its place."""
     if all(isinstance(v, int) and not isinstance(v, bool) for v in union):
         places = {v: int(as_number(v)) for v in union}
         if places[union[-1]] - places[union[0]] <= 4 * len(union):
@@ -102,7 +101,7 @@ def _scale(union: Sequence[Value]) -> dict[Value, int]:
 
 
 def _parabola(match: Match, holder: Holder, union: Sequence[Value]) -> Met:
-    """2 q k - k k is highest where k = q: it is q q - (q - k)(q - k), and the first term is the same for all."""
+    """2 q k - k k is highest where k = q: it is q q - (q - k)(q - k), and q q is the same for all."""
     at = _scale(union)
     twice = holder.read(match.query, tuple(2 * at[v] for v in _values(match.query)))
     plain = holder.read(match.key, tuple(at[v] for v in _values(match.key)))
@@ -134,7 +133,7 @@ def _bits(match: Match, holder: Holder, keys: Sequence[Value]) -> Met:
 
 
 def _table(match: Match, holder: Holder, keys: tuple[Value, ...], queries: tuple[Value, ...]) -> Met:
-    """A channel for every different row of the table of the condition, or for every different column."""
+    """A channel for every different row of the condition's table, or for every different column."""
     by_query: dict[Numbers, list[int]] = {}
     by_key: dict[Numbers, list[int]] = {}
     grid = _grid(match, keys, queries)
@@ -146,7 +145,8 @@ def _table(match: Match, holder: Holder, keys: tuple[Value, ...], queries: tuple
     columns = [(column, there) for column, there in by_key.items() if any(column)]
     if min(len(rows), len(columns)) > ROWS_UP_TO:
         raise CompileError(
-            f"selecting `{match.key}` by `{match.query}` takes {min(len(rows), len(columns)):,} channels",
+            f"selecting `{match.key}` by `{match.query}` takes {min(len(rows), len(columns)):,} "
+            "channels",
             where=match.query.place or match.key.place,
             fix="select by fewer values, or .assume() those that occur",
         )

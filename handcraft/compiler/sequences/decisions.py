@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import log
+from typing import Any
 
 from handcraft.compiler.sequences.held import Holder, Reading
 from handcraft.language.decision import Decision
@@ -15,16 +16,16 @@ from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary
 
 HEIGHTS_UP_TO = 6
-"""Up to so many rules take heights that are powers of two, so that the first that fires outvotes all later
-ones together, also in bfloat16. Of more rules each fires only where no earlier one does."""
+"""Up to so many rules take heights that are powers of two, so that the first that fires outvotes all
+later ones together, also in bfloat16. Of more rules each fires only where no earlier one does."""
 
 UNIT = 128
-"""What is written for each unit of height: the input token's echo of 1 in a tied head counts for nothing
-beside it."""
+"""What is written for each unit of height: the input token's echo of 1 in a tied head counts for
+nothing beside it."""
 
 LISTED = 64
-"""What a listed token has besides its log-probability, in nats: tokens that are not listed have 0, and are
-so improbable that no float32 shows them."""
+"""What a listed token has besides its log-probability, in nats: tokens that are not listed have 0, and
+are so improbable that no float32 shows them."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,12 @@ def read_decisions(decisions: Iterable[Decision], vocabulary: Vocabulary) -> lis
     whole = exact or len(known) > HEIGHTS_UP_TO
     found: list[Ruling] = []
     for decision in known:
-        answer = decision.answer
+        answer: Node | Mapping[Any, Plain] = decision.answer
         if not isinstance(answer, Node):
-            shares = {vocabulary.tokens.index(token): share for token, share in answer.items()}
-            answer = {i: Fraction(log(share)) + LISTED for i, share in shares.items()}
+            answer = {
+                vocabulary.tokens.index(token): Fraction(log(share)) + LISTED
+                for token, share in answer.items()
+            }
         condition = decision.condition
         literals = (condition,) if whole and condition is not None else _literals(condition)
         found.append(Ruling(literals, answer, decision.origin))

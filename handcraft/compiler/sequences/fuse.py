@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
 from math import prod
 
+from handcraft.compiler.sequences.children import with_children
 from handcraft.compiler.sequences.ir import Attend, Ladder, Rung, between
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.compiler.sequences.step_function import Steps, additive, find_steps
@@ -15,10 +18,8 @@ from handcraft.language.sequences.node import (
     Assumed,
     AtLeast,
     Choice,
-    Constant,
     Linear,
     Lookup,
-    Match,
     Node,
     walk,
 )
@@ -54,7 +55,7 @@ def _fused(node: Node, done: Mapping[int, Node]) -> Node:
     if isinstance(node, AtLeast):
         return _threshold(node, done[id(node.number)])
     if not isinstance(node, Lookup) or _is_readable(node):
-        return _over(node, done)
+        return with_children(node, done)
     below = _flat_bases(node)
     if below is None:
         return _direct(node, done)
@@ -149,7 +150,7 @@ def _ladder(node: Node, arguments: Sequence[Node], steps: Steps, scalars: Sequen
 def _factor(weights: Mapping[Value, Plain]) -> Plain:
     """What a number is multiplied with: its weights are multiples of it."""
     value, weight = next((as_number(v), w) for v, w in weights.items() if v != 0)
-    factor = weight / value if weight % value else weight // value
+    factor = Fraction(weight) / value
     assert all(as_number(v) * factor == w for v, w in weights.items())
     return factor
 
@@ -164,7 +165,7 @@ def digital(node: Node) -> Ladder:
     """A number as steps, so that any table of it can be read."""
     values = _values(node)
     rungs = []
-    for below, above in zip(values, values[1:], strict=False):
+    for below, above in pairwise(values):
         at_least, gap = between(as_number(below), as_number(above))
         rungs.append(Rung(((1, node),), at_least, gap))
     return Ladder(node.domain, node.text, tuple(rungs), values, place=node.place)
@@ -188,29 +189,3 @@ def _values(node: Node) -> tuple[Value, ...]:
             fix="compare it with a number, or .assume() the values that occur",
         )
     return node.domain.values
-
-
-def _over(node: Node, done: Mapping[int, Node]) -> Node:
-    """The node over children that are fused."""
-    match node:
-        case Lookup():
-            return replace(node, arguments=tuple(done[id(a)] for a in node.arguments))
-        case Linear():
-            return replace(node, terms=tuple((f, done[id(n)]) for f, n in node.terms))
-        case AtLeast():
-            return replace(node, number=done[id(node.number)])
-        case Assumed():
-            return replace(node, value=done[id(node.value)])
-        case Choice():
-            condition, yes, no = (done[id(child)] for child in node.children)
-            return replace(node, condition=condition, yes=yes, no=no)
-        case Attend():
-            case_ = tuple(Match(done[id(m.key)], done[id(m.query)], m.relation) for m in node.case)
-            return replace(node, case=case_, value=done[id(node.value)])
-        case Ladder():
-            rungs = tuple(
-                Rung(tuple((f, done[id(n)]) for f, n in r.terms), r.at_least, r.gap) for r in node.rungs
-            )
-            return replace(node, rungs=rungs)
-    assert not node.children or isinstance(node, Constant)
-    return node

@@ -14,7 +14,7 @@ from math import ceil, gcd, lcm, log2
 
 from handcraft.compiler.sequences.fuse import digital, is_scalar
 from handcraft.compiler.sequences.ir import Attend, Ladder
-from handcraft.language.sequences.domain import Finite, Plain, Value, as_number
+from handcraft.language.sequences.domain import Finite, Plain, Value, as_number, magnitude
 from handcraft.language.sequences.node import (
     Assumed,
     Choice,
@@ -29,7 +29,7 @@ Numbers = tuple[Plain, ...]
 """A number for each value of a domain, in its order."""
 
 SMALL = 4
-"""Before LayerNorm no number that is held is larger, so that its square counts little beside the ballast."""
+"""Before LayerNorm no number that is held is larger: its square counts little beside the ballast."""
 
 ITSELF: Numbers = ()
 """Stands for the number itself, of a value that is held as one number only."""
@@ -45,9 +45,11 @@ class Reading:
     @property
     def size(self) -> Plain:
         """No sum of absolute terms is larger."""
-        start: Plain = 0
-        ends = [(abs(factor), held.span(i)) for factor, held, i in self.terms]
-        return sum((factor * max(abs(low), abs(high)) for factor, (low, high) in ends), start)
+        total: Plain = 0
+        for factor, held, i in self.terms:
+            low, high = held.span(i)
+            total += magnitude(factor) * max(magnitude(low), magnitude(high))
+        return total
 
     @property
     def span(self) -> tuple[Plain, Plain]:
@@ -147,7 +149,7 @@ class Holder:
                 return self._chosen(node)
         if is_scalar(node):
             held = self._of(node)
-            held.scale = self._scale(max(abs(least(node)), abs(greatest(node))))
+            held.scale = self._scale(max(magnitude(least(node)), magnitude(greatest(node))))
             return self._dimension(held, ITSELF) * held.scale
         assert isinstance(node.domain, Finite)
         return self.read(node, tuple(as_number(v) for v in node.domain.values))
@@ -196,7 +198,7 @@ class Holder:
             terms = [(n - base, held, i) for i, n in enumerate(numbers) if n != base]
             return Reading(tuple(terms), base)
         shape, factor, constant = _canonical(numbers, 0 if keeps_zero else numbers[0])
-        scale = self._scale(max(map(abs, shape)))
+        scale = self._scale(max(map(magnitude, shape)))
         small = tuple(_plainer(Fraction(n, scale)) for n in shape) if scale > 1 else shape
         return self._dimension(held, small) * (factor * scale) + Reading((), constant)
 
@@ -205,7 +207,7 @@ class Holder:
         return 1 << max(0, ceil(log2(largest / SMALL))) if self.normed and largest > SMALL else 1
 
     def _dimension(self, held: Held, numbers: Numbers) -> Reading:
-        """One number of what is held. A head brings sums without their constant, which is added here."""
+        """One number of what is held; the constant of a sum that a head brings is added here."""
         i = self._index(held, numbers)
         if not held.brought:
             return Reading(((1, held, i),))
@@ -213,7 +215,7 @@ class Holder:
         return Reading(((1, held, i),) if brought.terms else (), brought.constant)
 
     def _chosen(self, node: Choice) -> Reading:
-        """Each of the two numbers less its least passes a ramp where it is chosen; the rest is linear."""
+        """Each number less its least passes a ramp where it is chosen; the rest is linear."""
         low_yes, low_no = least(node.yes), least(node.no)
         ramps = Reading(())
         span = max(greatest(n) - least(n) for n in (node.yes, node.no))
@@ -235,7 +237,7 @@ class Holder:
         return self.held[id(node)]
 
     def _index(self, held: Held, numbers: Numbers) -> int:
-        """The dimension of a number, held from now on; what a head is to bring is asked for at its source."""
+        """The dimension of a number, held from now on; a head's is asked for at its source too."""
         if numbers not in held.numbers:
             held.numbers[numbers] = len(held.numbers)
             if isinstance(held.node, Attend):
@@ -260,7 +262,7 @@ def greatest(node: Node) -> Plain:
 
 
 def _through(argument: Node, node: Lookup, at: dict[tuple[bool, Value], Plain]) -> Numbers:
-    """A function of a table as one of its argument; rows that never occur count as the first that does."""
+    """A function of a table as one of its argument; what never occurs counts as the first."""
     assert isinstance(argument.domain, Finite)
     filler = next(iter(at.values()))
     found = []
@@ -272,7 +274,7 @@ def _through(argument: Node, node: Lookup, at: dict[tuple[bool, Value], Plain]) 
 
 
 def _widened(node: Attend, numbers: Numbers) -> Numbers:
-    """Numbers of what is brought as numbers of what is read at the source; a default is none of those."""
+    """Numbers of what is brought as numbers of what is read at the source."""
     assert isinstance(node.domain, Finite)
     assert isinstance(node.value.domain, Finite)
     at = dict(zip(map(_typed, node.domain.values), numbers, strict=True))

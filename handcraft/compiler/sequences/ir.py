@@ -1,4 +1,4 @@
-"""What expressions become on the way to circuits: two more kinds of nodes, near to heads and neurons."""
+"""What expressions become on the way to circuits: nodes that are nearly heads and neurons."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ Picks = Literal["mean", "latest", "earliest"]
 class Attend(Node):
     """What a head brings: a value from the sources that fit best.
 
-    The sources of which the fewest conditions fail are attended to; where all fail, that is all of them.
+    The sources of which the fewest conditions fail are attended to; where all fail, that is all of
+    them.
 
     Args:
         case: the conditions.

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
-from handcraft.compiler.sequences.ir import Attend, Ladder, Rung
+from handcraft.compiler.sequences.children import with_children
+from handcraft.compiler.sequences.ir import Attend, Ladder
 from handcraft.language.sequences.domain import FLAGS, Finite, Kind, Plain, Value, as_number, finite
 from handcraft.language.sequences.node import (
     Aggregate,
@@ -19,7 +20,6 @@ from handcraft.language.sequences.node import (
     Embedded,
     Linear,
     Lookup,
-    Match,
     Node,
     walk,
 )
@@ -61,28 +61,15 @@ class _Builder:
                 condition = done[id(node.condition)]
                 if isinstance(condition, Constant):
                     return done[id(node.yes if condition.value else node.no)]
-                return replace(node, condition=condition, yes=done[id(node.yes)], no=done[id(node.no)])
             case Assumed():
-                value = done[id(node.value)]
-                return value if isinstance(value, Constant) else replace(node, value=value)
-            case Aggregate():
-                cases = tuple(_case(case, done) for case in node.sources.cases)
+                if isinstance(done[id(node.value)], Constant):
+                    return done[id(node.value)]
+            case Aggregate() | Attend():
                 value = None if node.value is None else done[id(node.value)]
-                if isinstance(value, Constant) and node.sources.always:
+                always = isinstance(node, Attend) or node.sources.always
+                if isinstance(value, Constant) and always:
                     return self._brought(node, value)
-                return replace(node, sources=replace(node.sources, cases=cases), value=value)
-            case Attend():
-                value = done[id(node.value)]
-                if isinstance(value, Constant):
-                    return self._brought(node, value)
-                return replace(node, case=_case(node.case, done), value=value)
-            case Ladder():
-                rungs = tuple(
-                    Rung(tuple((f, done[id(n)]) for f, n in r.terms), r.at_least, r.gap)
-                    for r in node.rungs
-                )
-                return replace(node, rungs=rungs)
-        return node
+        return with_children(node, done)
 
     def _lookup(self, node: Lookup, arguments: list[Node]) -> Node:
         """Leave out constants, doubles and what changes nothing; look through tables of one thing."""
@@ -141,7 +128,9 @@ class _Builder:
 
     def _at_least(self, node: AtLeast, number: Node) -> Node:
         if isinstance(number.domain, Finite):
-            table = {(v,): as_number(v) >= node.bound for v in number.domain.values}
+            table: dict[tuple[Value, ...], Value] = {
+                (v,): as_number(v) >= node.bound for v in number.domain.values
+            }
             return self._lookup(
                 Lookup(FLAGS, node.text, (number,), table, binding=node.binding, place=node.place),
                 [number],
@@ -167,10 +156,6 @@ def _depends_only_on(table: Mapping[tuple[Value, ...], Value], columns: Sequence
     return all(
         found.setdefault(tuple(row[i] for i in columns), value) == value for row, value in table.items()
     )
-
-
-def _case(case: Case, done: Mapping[int, Node]) -> Case:
-    return tuple(Match(done[id(m.key)], done[id(m.query)], m.relation) for m in case)
 
 
 def _key(node: Node) -> Hashable:

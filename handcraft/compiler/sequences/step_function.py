@@ -1,8 +1,8 @@
 """A table over several values as a step function of one weighted sum.
 
-Any table is one: count the combinations as digits of a number. Often a better sum is to be had, along which
-the table changes seldom: a sum of the numbers themselves, or one that a linear program finds. Every change
-is a neuron.
+Any table is one: count the combinations as digits of a number. Often a better sum is to be had,
+along which the table changes seldom: a sum of the numbers themselves, or one that a linear program
+finds. Every change is a neuron.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def additive(
 def _additive_pair(
     table: Mapping[tuple[Value, ...], Value], domains: Sequence[tuple[Value, ...]]
 ) -> tuple[tuple[Mapping[Value, Plain], ...], Plain] | None:
-    """The same for two arguments, also where not every pair can occur: each row ties one to the other."""
+    """The same for two arguments, also where not every pair occurs: a row ties one to the other."""
     ties: dict[tuple[int, Value], list[tuple[tuple[int, Value], Plain]]] = {}
     for (one, other), value in table.items():
         ties.setdefault((0, one), []).append(((1, other), as_number(value)))
@@ -257,7 +257,9 @@ class _Search:
         level[order] = np.arange(len(order))
         rows = np.stack([c[self.rows[:, i]] for i, c in enumerate(self.classes)], axis=1)
         for scale in solve_weights(rows, level[self.outputs]):
-            steps = self._along([w[c] for w, c in zip(scale, self.classes, strict=True)])
+            each = zip(scale, self.classes, strict=True)
+            weights = [w[np.minimum(c, len(w) - 1)] for w, c in each]  # a class that no row has may be last
+            steps = self._along(weights)
             if steps is not None and len(steps) < fewer_than:
                 return steps
         return None

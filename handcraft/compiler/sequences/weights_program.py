@@ -13,16 +13,16 @@ Ints = npt.NDArray[np.int64]
 def solve_weights(rows: Ints, levels: Ints) -> Iterator[list[Ints]]:
     """Whole weights for which the sum may order the levels; the caller tests them exactly.
 
-    The program asks of a row of level l that its sum is at least t[l - 1] and at most t[l] - 1, with free
-    weights and thresholds t, and keeps the weights small.
+    The program asks of a row of level l that its sum is at least t[l - 1] and at most t[l] - 1,
+    with free weights and thresholds t, and keeps the weights small.
 
     Args:
         rows: for each row of the table, the class of each argument, [row, argument].
         levels: for each row, its level, [row].
 
     Yields:
-        For each argument a weight for each class; several roundings of the solution. Nothing where there is
-        none.
+        For each argument a weight for each class; several roundings of the solution. Nothing where
+        there is none.
     """
     from scipy.optimize import linprog
     from scipy.sparse import coo_array

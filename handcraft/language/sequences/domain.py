@@ -188,6 +188,11 @@ def as_number(value: Value) -> Plain:
     return int(value) if isinstance(value, int) else value
 
 
+def magnitude(number: Plain) -> Plain:
+    """The number without its sign."""
+    return -number if number < 0 else number
+
+
 def plain_value(value: object) -> Value:
     """A Python value as one of the language; floats become the decimal fraction that they are written.
 
