@@ -258,7 +258,8 @@ class _Search:
         rows = np.stack([c[self.rows[:, i]] for i, c in enumerate(self.classes)], axis=1)
         for scale in solve_weights(rows, level[self.outputs]):
             each = zip(scale, self.classes, strict=True)
-            weights = [w[np.minimum(c, len(w) - 1)] for w, c in each]  # a class that no row has may be last
+            # A class that no row has may be the last one, and then it has no weight.
+            weights = [w[np.minimum(c, len(w) - 1)] for w, c in each]
             steps = self._along(weights)
             if steps is not None and len(steps) < fewer_than:
                 return steps
