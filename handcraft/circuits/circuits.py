@@ -89,6 +89,19 @@ class Block:
     settled: tuple[Subspace, ...] = ()
 
 
+@dataclass(frozen=True)
+class Nats:
+    """What keeps the scale of logits: after every context their squares come to the same.
+
+    Args:
+        rest: a one-hot subspace of one value, in which what the logits lack is written.
+        squares: the sum of squares of the logits and the rest, after every context.
+    """
+
+    rest: Subspace
+    squares: Plain
+
+
 @dataclass(frozen=True, init=False, eq=False)
 class Circuits:
     """A transformer as circuits: what every part reads, and where it writes.
@@ -104,8 +117,8 @@ class Circuits:
         scratch: further subspaces of the residual stream.
         values: what each symbol in a number stands for once weights are emitted, by its name.
         causal: whether a position sees only itself and earlier ones.
-        logits_are_nats: whether logits are log-probabilities up to a constant, so that their scale
-            counts and not only their order.
+        nats: where logits are log-probabilities up to a constant, so that their scale counts, what
+            keeps it; None where only their order counts.
 
     Raises:
         CircuitError: the pieces do not fit; all that is wrong at once.
@@ -119,7 +132,7 @@ class Circuits:
     scratch: tuple[Subspace, ...]
     values: Mapping[str, Plain]
     causal: bool
-    logits_are_nats: bool
+    nats: Nats | None
     place: Place | None = field(repr=False)
 
     def __init__(
@@ -133,7 +146,7 @@ class Circuits:
         scratch: Sequence[Subspace] = (),
         values: Mapping[str, object] | None = None,
         causal: bool = True,
-        logits_are_nats: bool = False,
+        nats: Nats | None = None,
         place: Place | None = None,
     ) -> None:
         known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
@@ -146,7 +159,7 @@ class Circuits:
         plain = {name: exact(value) for name, value in (values or {}).items()}
         object.__setattr__(self, "values", plain)
         object.__setattr__(self, "causal", causal)
-        object.__setattr__(self, "logits_are_nats", logits_are_nats)
+        object.__setattr__(self, "nats", nats)
         object.__setattr__(self, "place", place or caller_place(1))
         _check(self)
 

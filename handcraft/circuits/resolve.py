@@ -29,7 +29,7 @@ def resolve(circuits: Circuits) -> Circuits:
         unembedding=circuits.unembedding,
         scratch=circuits.scratch,
         causal=circuits.causal,
-        logits_are_nats=circuits.logits_are_nats,
+        nats=circuits.nats,
         place=circuits.place,
     )
 

@@ -38,7 +38,8 @@ class CompileReport:
         width: of the residual stream.
         parameters: all of them; a tied unembedding counts once.
         nonzero: those that are not 0.
-        chain: the longest chain of heads and neurons of which each reads what the one before writes.
+        needed: how many blocks the longest chain of dependencies takes at least.
+        chain: the heads and neurons of that chain, each of which reads what the one before writes.
         stages: for each pass over expressions its name, and how many it left.
     """
 
@@ -47,6 +48,7 @@ class CompileReport:
     width: int
     parameters: int
     nonzero: int
+    needed: int
     chain: tuple[str, ...]
     stages: tuple[tuple[str, int], ...]
 
@@ -55,6 +57,7 @@ class CompileReport:
         """Look at a plan and its model."""
         circuits = plan.circuits
         live = live_subspaces(circuits)
+        slot, chain = longest_chain(circuits)
         return cls(
             tuple(
                 BlockReport(
@@ -69,7 +72,8 @@ class CompileReport:
             model.shape.n_embd,
             model.parameters,
             model.nonzero_parameters,
-            longest_chain(circuits),
+            (slot + 1) // 2,
+            chain,
             tuple((stage.name, stage.size) for stage in stages),
         )
 
@@ -84,10 +88,8 @@ class CompileReport:
             f"in all: {_count(self.layers, 'block')}, width {self.width}, {self.parameters:,} "
             f"parameters, {self.nonzero:,} of them not 0"
         )
-        needed = (len(self.chain) + 1) // 2
-        lines.append(
-            f"depth: the longest chain has {_count(len(self.chain), 'step')}, so {needed} at least"
-        )
+        depth = f"depth: {_count(len(self.blocks), 'block')} of circuits"
+        lines.append(f"{depth}; the longest chain of dependencies takes {self.needed}:")
         lines += [f"  {number}. {name}" for number, name in enumerate(self.chain, 1)]
         if self.stages:
             lines.append("expressions after each pass:")
@@ -122,39 +124,42 @@ def _outputs(circuits: Circuits, read: Iterable[Subspace]) -> tuple[Subspace, ..
     return tuple(s for s in circuits.stream if s not in known)
 
 
-def longest_chain(circuits: Circuits) -> tuple[str, ...]:
-    """Names of heads and neurons, each of which reads what the one before it writes.
+Chain = tuple[int, tuple[str, ...]]
+"""When something is there at the earliest, and the names of what it took: 2b + 1 after the heads of
+block b, 2b + 2 after its neurons."""
 
-    A head cannot feed a head of its own block, nor neurons those beside them, so two heads in the
-    chain have a layer of neurons between them, or none that does anything: a chain of n steps takes
-    at least n layers of heads or of neurons.
+
+def longest_chain(circuits: Circuits) -> Chain:
+    """The longest wait: when its result is there at the earliest, and heads and neurons on the way.
+
+    Heads read what earlier blocks wrote, neurons also what the heads of their block wrote, so two heads
+    or two neurons in a row are a block apart.
     """
-    chains: dict[Subspace, tuple[str, ...]] = {}
+    chains: dict[Subspace, Chain] = {}
     for block in circuits.blocks:
-        found: list[tuple[Subspace, tuple[str, ...]]] = []
+        found: list[tuple[Subspace, Chain]] = []
         for head in block.heads:
             maps = (*head.attends.query, *head.attends.key, *head.moves)
-            before = _longest(chains, (m.source for m in maps))
-            found += [(m.target, (*before, f"head {head.name}")) for m in head.writes]
+            slot, names = _longest(chains, (m.source for m in maps))
+            chain = ((slot + 1) // 2 * 2 + 1, (*names, f"head {head.name}"))
+            found += [(m.target, chain) for m in head.writes]
         _extend(chains, found)
         found = []
         for neuron in block.neurons:
-            before = _longest(chains, (read.subspace for read in neuron.all_reads))
-            chain = (*before, f"neuron {neuron.name}")
+            slot, names = _longest(chains, (read.subspace for read in neuron.all_reads))
+            chain = (slot // 2 * 2 + 2, (*names, f"neuron {neuron.name}"))
             found += [(write.subspace, chain) for write in neuron.writes]
         _extend(chains, found)
-    return max(chains.values(), key=len, default=())
+    return max(chains.values(), default=(0, ()))
 
 
-def _longest(chains: dict[Subspace, tuple[str, ...]], read: Iterable[Subspace]) -> tuple[str, ...]:
-    return max((chains.get(subspace, ()) for subspace in read), key=len, default=())
+def _longest(chains: dict[Subspace, Chain], read: Iterable[Subspace]) -> Chain:
+    return max((chains.get(subspace, (0, ())) for subspace in read), default=(0, ()))
 
 
-def _extend(
-    chains: dict[Subspace, tuple[str, ...]], found: Iterable[tuple[Subspace, tuple[str, ...]]]
-) -> None:
+def _extend(chains: dict[Subspace, Chain], found: Iterable[tuple[Subspace, Chain]]) -> None:
     for subspace, chain in found:
-        chains[subspace] = max(chains.get(subspace, ()), chain, key=len)
+        chains[subspace] = max(chains.get(subspace, (0, ())), chain)
 
 
 def _read(block: Block) -> Iterable[Subspace]:

@@ -14,6 +14,7 @@ from handcraft.circuits import (
     Encoding,
     Head,
     LinearMap,
+    Nats,
     Neuron,
     Ramp,
     Relation,
@@ -43,6 +44,8 @@ def circuits_to_record(circuits: Circuits) -> Record:
         "scratch": [writer.name(subspace) for subspace in circuits.scratch],
         "blocks": [writer.block(block) for block in circuits.blocks],
         "unembedding": circuits.unembedding and writer.name(circuits.unembedding),
+        "nats": circuits.nats
+        and {"rest": writer.name(circuits.nats.rest), "squares": writer.number(circuits.nats.squares)},
     }
     return {"subspaces": list(writer.subspaces.values()), **body}
 
@@ -71,6 +74,7 @@ def circuits_from_record(record: Record) -> Circuits:
         blocks=[reader.block(block) for block in record["blocks"]],
         unembedding=None if unembedding is None else reader.subspaces[unembedding],
         causal=is_causal(record),
+        nats=reader.nats(record.get("nats")),
     )
 
 
@@ -234,6 +238,11 @@ class _Reader:
             most=_number(record["most"]),
             writes=writes,
         )
+
+    def nats(self, record: Record | None) -> Nats | None:
+        if record is None:
+            return None
+        return Nats(self.subspaces[record["rest"]], _number(record["squares"]))
 
     def block(self, record: Record) -> Block:
         return Block(

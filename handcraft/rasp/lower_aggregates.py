@@ -20,6 +20,7 @@ from handcraft.rasp.lowered import (
     absent,
     all_present,
     as_numbers,
+    check_listed,
     is_constant,
     is_label,
     is_never,
@@ -133,6 +134,7 @@ def _any_value(node: Node) -> Value:
 
 def _sum(sop: Aggregate, selected: Selected, value: Node) -> Node:
     """A sum of numbers: each number as often as it is there."""
+    check_listed((value,), sop)
     numbers = pointwise.listed(value)
     if len(numbers) > TERMS_UP_TO:
         raise DomainError(

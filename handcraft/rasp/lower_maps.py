@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from math import prod
 
+from handcraft.errors import DomainError
 from handcraft.language.sequences import Comparison, pointwise
 from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, kind_of
 from handcraft.language.sequences.node import Node
@@ -14,6 +16,7 @@ from handcraft.rasp.lowered import (
     absent,
     all_present,
     as_numbers,
+    check_listed,
     is_constant,
     is_label,
     is_never,
@@ -66,10 +69,16 @@ def tabulate(f: Callable[..., object], arguments: Sequence[Lowered], sop: SOp) -
     if not free:
         answer = apply(f, [_constant(node) for node in nodes], sop)
         return absent() if answer is None else Lowered(pointwise.constant(answer), present)
+    check_listed(free, sop)
     rows = reached(free, present)
     if rows is None:
-        return Lowered(pointwise.lookup(f, free, str(sop)), present)  # raises: too many rows
-
+        sizes = [len(pointwise.listed(node)) for node in free]
+        raise DomainError(
+            f"`{sop}` takes a table of {prod(sizes):,} rows, more than {pointwise.ROWS_UP_TO:,}: "
+            + " by ".join(f"{size:,}" for size in sizes),
+            where=sop.where,
+            fix="compare with numbers first, or build with a smaller max_length",
+        )
     answers = {row: apply(f, _arguments(nodes, free, row), sop) for row in rows}
     if any(answer is None for answer in answers.values()):
         known = {row: answer is not None for row, answer in answers.items()}

@@ -10,7 +10,7 @@ from handcraft.language.sequences import Comparison as Compared
 from handcraft.language.sequences import look, pointwise
 from handcraft.language.sequences.domain import Finite, Kind, Value
 from handcraft.language.sequences.node import Match, Node, Pairs, Sources
-from handcraft.rasp.lowered import Lowered, is_never
+from handcraft.rasp.lowered import Lowered, check_listed, is_never
 from handcraft.rasp.selector import Comparison, Select, Selector, SelectorOr
 
 ALWAYS = pointwise.constant(True)
@@ -53,6 +53,7 @@ def _related(selector: Select, key: Node, query: Node) -> Sources:
         return look.everything()
     if comparison is Comparison.FALSE:
         return nothing("")
+    check_listed((key, query), selector)
     if isinstance(comparison, Comparison) and _both_numbers(key, query):
         return look.matching(key, query, comparison.value, str(selector))
     found = look.matching(key, query, selector.relates, str(selector))

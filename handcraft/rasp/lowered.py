@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
+from handcraft.errors import DomainError
 from handcraft.language.sequences import pointwise
-from handcraft.language.sequences.domain import Kind, Value, as_number
+from handcraft.language.sequences.domain import Finite, Kind, Value, as_number
 from handcraft.language.sequences.node import Constant, Node
 from handcraft.language.sequences.reachable import combinations
+from handcraft.rasp.node import Node as Named
 from handcraft.rasp.sequence import SOp
 
 
@@ -94,6 +96,22 @@ def reached(nodes: Sequence[Node], present: Node | None) -> list[tuple[Value, ..
     rows = {row[: len(nodes)] for row in found if present is None or row[-1]}
     places = [{value: i for i, value in enumerate(pointwise.listed(node))} for node in nodes]
     return sorted(rows, key=lambda row: [at[v] for at, v in zip(places, row, strict=True)])
+
+
+def check_listed(nodes: Iterable[Node], asking: Named) -> None:
+    """Raise unless the values of all nodes are few enough for a table.
+
+    Raises:
+        DomainError: they are not.
+    """
+    for node in nodes:
+        if not isinstance(node.domain, Finite):
+            raise DomainError(
+                f"`{asking}` takes a table, and `{node}` has too many values: from {node.domain.low} to "
+                f"{node.domain.high}",
+                where=asking.where,
+                fix="compare it with a number first, or build with a smaller max_length",
+            )
 
 
 def is_constant(node: Node) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 from handcraft.language.sequences.domain import Finite, Value
 from handcraft.language.sequences.node import (
@@ -75,14 +76,30 @@ def _counted(sources: Sources, context: int, causal: bool) -> list[list[int]] | 
     None where tokens matter, or where there is too much to try.
     """
     nodes = sources.children
-    if _is_long(context, causal) or not all(map(_is_known_without_text, bases(*nodes))):
+    below = bases(*nodes)
+    if not all(map(_is_known_without_text, below)):
+        return None
+    if causal or all(map(_is_position, below)):
+        return _counted_once(sources, context, causal)
+    if context**3 // 3 > PAIRS_UP_TO:
         return None
     found: list[list[int]] = [[] for _ in range(context)]
-    for length in [context] if causal else range(1, context + 1):
-        rows = list(_values(nodes, length, causal))
-        for here in range(length):
-            seen = range(here + 1 if causal else length)
-            found[here].append(sum(_selects(sources, rows[here], rows[there]) for there in seen))
+    for length in range(1, context + 1):
+        rows = list(_values(nodes, length, causal=False))
+        for here, row in enumerate(rows):
+            found[here].append(sum(_selects(sources, row, there) for there in rows))
+    return found
+
+
+def _counted_once(sources: Sources, context: int, causal: bool) -> list[list[int]] | None:
+    """The same where the length decides of no pair of positions."""
+    if context**2 > PAIRS_UP_TO:
+        return None
+    rows = list(_values(sources.children, context, causal))
+    found = []
+    for here, row in enumerate(rows):
+        counts = list(accumulate(int(_selects(sources, row, there)) for there in rows))
+        found.append(counts[here : here + 1] if causal else counts[here:])
     return found
 
 
@@ -177,14 +194,10 @@ def _selects_by_rank(sources: Sources, context: int, causal: bool) -> bool:
             first = None if causal else _first_rank(key, context, causal)
         case _:
             return False
-    if first is None or _is_long(context, causal) or not all(map(_is_known_without_text, bases(query))):
+    if first is None or context**2 > PAIRS_UP_TO or not all(map(_is_known_without_text, bases(query))):
         return False
     return all(
         row[id(query)] in range(first, first + length)
         for length in range(1, context + 1)
         for row in _values((query,), length, causal)
     )
-
-
-def _is_long(context: int, causal: bool) -> bool:
-    return context**2 // 2 * (1 if causal else context) > PAIRS_UP_TO

@@ -50,9 +50,10 @@ def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -
     ballast = 2 * BALLAST**2 if layout.has_ballast else 0
     found: list[NormInput] = []
 
-    def see(name: str, is_read: bool) -> None:
-        varying = tuple(s for s in circuits.stream if lengths.of[s] is None)
-        static = sum((n for n in lengths.of.values() if n is not None), start=ballast)
+    def see(name: str, is_read: bool, kept: tuple[Subspace, ...] = (), squares: Plain = 0) -> None:
+        varying = tuple(s for s in circuits.stream if lengths.of[s] is None and s not in kept)
+        known = (n for s, n in lengths.of.items() if n is not None and s not in kept)
+        static = sum(known, start=ballast + squares)
         found.append(NormInput(name, static, varying, is_read))
 
     for number, layer in enumerate(layers):
@@ -60,7 +61,10 @@ def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -
         lengths.after_attention(layer)
         see(f"h.{number}.ln_2", bool(layer.units))
         lengths.after_mlp(layer)
-    see("ln_f", circuits.logits_are_nats)
+    if circuits.nats is None or circuits.unembedding is None:
+        see("ln_f", False)
+    else:  # squares count twice, with those of the opposites
+        see("ln_f", True, (circuits.unembedding, circuits.nats.rest), 2 * circuits.nats.squares)
     return tuple(found)
 
 

@@ -51,7 +51,7 @@ def _temperature(plan: Plan) -> Fraction:
 
     ln_f divides by a scale that grows with the logits; the largest that may come up is assumed.
     """
-    if plan.circuits.logits_are_nats:  # the tied head reads a mirrored logit twice
+    if plan.circuits.nats is not None:  # the tied head reads a mirrored logit twice
         return _scale(plan, plan.norms[-1].sum_of_squares) / 2
     smallest, sizes = _logit_sizes(plan)
     last = float(plan.norms[-1].sum_of_squares) + 2 * sum(size**2 for size in sizes)

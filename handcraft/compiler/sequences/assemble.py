@@ -14,6 +14,7 @@ from handcraft.circuits import (
     Coefficients,
     Head,
     LinearMap,
+    Nats,
     Neuron,
     Ramp,
     Relation,
@@ -248,7 +249,7 @@ def assemble(
     causal: bool,
     place: Place | None,
     speakers: Sequence[Speaker] = (),
-    exact: bool = False,
+    nats: Nats | None = None,
 ) -> tuple[Circuits, Places]:
     """The circuits of everything that is held, and where they hold it.
 
@@ -258,7 +259,7 @@ def assemble(
         causal: whether a position sees only itself and earlier ones.
         place: where the program was written.
         speakers: neurons that write logits; none where nobody asks for logits.
-        exact: whether logits are log-probabilities, up to a constant.
+        nats: where logits are log-probabilities, what keeps their scale.
     """
     places = Places(assembly, vocabulary)
     helds = list(assembly.holder.held.values())
@@ -278,9 +279,9 @@ def assemble(
         biases = [bias for held in layer for bias in _biases(held, assembly, places)]
         if number == count - 1 and unembedding is not None:
             for k, speaker in enumerate(speakers):
-                spoken = _spoken(speaker, k, unembedding, places)
-                if isinstance(spoken, Bias):
-                    biases.append(spoken)
+                spoken = _spoken(speaker, k, unembedding, places, nats)
+                if not isinstance(spoken, Neuron):
+                    biases += spoken
                 else:
                     neurons.append(spoken)
         blocks.append(
@@ -298,7 +299,7 @@ def assemble(
         blocks=blocks,
         unembedding=unembedding,
         causal=causal,
-        logits_are_nats=exact,
+        nats=nats,
         place=place,
     )
     return circuits, places
@@ -312,16 +313,20 @@ def _unembedding(helds: Sequence[Held], places: Places) -> Subspace:
     )
 
 
-def _spoken(speaker: Speaker, number: int, logits: Subspace, places: Places) -> Neuron | Bias:
-    """A neuron that writes logits, or a bias where it would always fire."""
-    writes = Coefficients(logits, tuple(sorted(speaker.writes.items())))
+def _spoken(
+    speaker: Speaker, number: int, logits: Subspace, places: Places, nats: Nats | None
+) -> Neuron | list[Bias]:
+    """A neuron that writes logits, or biases where it would always fire."""
+    writes = [Coefficients(logits, tuple(sorted(speaker.writes.items())))]
+    if nats is not None and speaker.rest:
+        writes.append(Coefficients(nats.rest, ((0, speaker.rest),)))
     if not speaker.reading.terms:
-        return Bias(writes, (speaker.origin,))
+        return [Bias(each, (speaker.origin,)) for each in writes]
     return Neuron(
         f"{_short(speaker.origin.what)}, {number + 1}",
         places.coefficients(speaker.reading),
         speaker.at_least - speaker.reading.constant,
-        (writes,),
+        tuple(writes),
         (speaker.origin,),
         gap=1,
     )

@@ -12,10 +12,12 @@ from handcraft.compiler.sequences.cases import Setting
 from handcraft.compiler.sequences.compiled_sequences import CompiledSequences, Output
 from handcraft.compiler.sequences.decisions import (
     are_exact,
+    check_shares,
     nodes_of,
     read_decisions,
     speakers,
     with_nodes,
+    with_rest,
 )
 from handcraft.compiler.sequences.fuse import fuse
 from handcraft.compiler.sequences.held import Holder
@@ -60,6 +62,10 @@ def compile_decisions(
     holder = Holder(one_hot=("token",), normed=target.norm == "layer")
     holder.hold(nodes[-1])
     spoken = speakers(rulings, holder, prompts.vocabulary, nodes[-1])
+    nats = None
+    if are_exact(rulings):
+        check_shares(rulings, dtype)
+        spoken, nats = with_rest(spoken)
     assembly = Assembly(holder, prompts.context, Precision(dtype))
     assembly.settle()
     circuits, _ = assemble(
@@ -68,7 +74,7 @@ def compile_decisions(
         causal=prompts.causal,
         place=program.place,
         speakers=spoken,
-        exact=are_exact(rulings),
+        nats=nats,
     )
     return circuits, stages
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import log
+from math import log, sqrt
 from typing import Any
 
+import numpy as np
+
+from handcraft.circuits import Nats, one_hot
 from handcraft.compiler.sequences.held import Holder, Reading
+from handcraft.errors import PrecisionError
 from handcraft.language.decision import Decision
 from handcraft.language.sequences.domain import Finite, Kind, Plain, Value
 from handcraft.language.sequences.node import AtLeast, Constant, Linear, Node
 from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary
+from handcraft.weights.emit import numpy_dtype
 
 HEIGHTS_UP_TO = 6
 """Up to so many rules take heights that are powers of two, so that the first that fires outvotes all
@@ -23,7 +28,7 @@ UNIT = 128
 """What is written for each unit of height: the input token's echo of 1 in a tied head counts for
 nothing beside it."""
 
-LISTED = 64
+LISTED = 32
 """What a listed token has besides its log-probability, in nats: tokens that are not listed have 0, and
 are so improbable that no float32 shows them."""
 
@@ -37,12 +42,14 @@ class Speaker:
         at_least: the threshold.
         writes: what is added to the logit of which token.
         origin: the rule.
+        rest: what is added to the rest, so that squares come to the same after every context.
     """
 
     reading: Reading
     at_least: Plain
     writes: Mapping[int, Plain]
     origin: Origin
+    rest: Plain = 0
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,27 @@ def are_exact(rulings: Iterable[Ruling]) -> bool:
     return any(not isinstance(ruling.answer, Node) for ruling in rulings)
 
 
+def check_shares(rulings: Iterable[Ruling], dtype: str) -> None:
+    """Raise unless a dtype holds every distribution.
+
+    Raises:
+        PrecisionError: log-probabilities, rounded to the dtype, give another probability.
+    """
+    kind = numpy_dtype(dtype)
+    for ruling in rulings:
+        if isinstance(ruling.answer, Node):
+            continue
+        exact = np.array([float(n) for n in ruling.answer.values()])
+        meant, held = (np.exp(n - LISTED) for n in (exact, exact.astype(kind).astype(np.float64)))
+        off = float(np.abs(held / held.sum() - meant / meant.sum()).max())
+        if off > SHARES_WITHIN:
+            raise PrecisionError(
+                f"in {dtype} a probability is off by {off:.2g}",
+                where=ruling.origin,
+                fix="use float32",
+            )
+
+
 def speakers(
     rulings: Sequence[Ruling], holder: Holder, vocabulary: Vocabulary, token: Node
 ) -> list[Speaker]:
@@ -149,6 +177,22 @@ def speakers(
         found += _speak(ruling, fires, needed, height * unit, holder, vocabulary)
     return [*found, *(_echoes(holder, token) if exact else ())]
 
+
+def with_rest(spoken: Sequence[Speaker]) -> tuple[list[Speaker], Nats]:
+    """The speakers of a program that predicts probabilities, of which one speaks, with equal squares."""
+    squares = [sum(n * n for n in s.writes.values()) for s in spoken if s.origin != ECHO]
+    most = max(squares)
+    whole = [
+        replace(s, rest=Fraction(sqrt(most - sum(n * n for n in s.writes.values()))))
+        if s.origin != ECHO
+        else s
+        for s in spoken
+    ]
+    return whole, Nats(one_hot("rest", ("rest",)), most)
+
+
+SHARES_WITHIN = 1e-5
+"""By how much a probability may be off."""
 
 ECHO = Origin("the input token's echo, which a tied head would count")
 
