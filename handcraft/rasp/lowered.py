@@ -107,8 +107,8 @@ def check_listed(nodes: Iterable[Node], asking: Named) -> None:
     for node in nodes:
         if not isinstance(node.domain, Finite):
             raise DomainError(
-                f"`{asking}` takes a table, and `{node}` has too many values: from {node.domain.low} to "
-                f"{node.domain.high}",
+                f"`{asking}` takes a table, and `{node}` has too many values: "
+                f"from {node.domain.low} to {node.domain.high}",
                 where=asking.where,
                 fix="compare it with a number first, or build with a smaller max_length",
             )

@@ -70,6 +70,12 @@ def test_whether_a_position_lies_within_the_text_needs_no_attention():
     assert built.present.trace("abab") == (False, False, True, True)
 
 
+def test_that_holds_of_long_texts_too():
+    built = rasp.build(library.make_shift_by(2, tokens), "ab", max_length=100)
+    assert [node.how for node in learned(built)] == ["latest"]
+    assert rasp.build(library.make_sort_freq(100), [1, 2], max_length=100).present is None
+
+
 def test_an_ahead_look_needs_attention_to_know_the_end():
     built = rasp.build(library.make_shift_by(-1, tokens), "ab", max_length=5)
     assert [node.how for node in learned(built)] == ["latest", "exists"]

@@ -132,6 +132,32 @@ DomainError: a sum over 70 values of `indices`, more than 64: 0 to 69
   where: program.py:1:12, Aggregate(Select(tokens, tokens, EQ), indices, how='sum')
   fix:   sum fewer different numbers, or multiply a mean by SelectorWidth
 
+== a table of too many numbers
+until_here = Select(indices, indices, Comparison.LEQ)
+means = Aggregate(until_here, Aggregate(until_here, indices)).named("means")
+rasp.build(Map(lambda x: x * x, means), "ab", 40)
+--
+DomainError: `Map(lambda, means)` takes a table, and `means` has too many values: from 0 to 39
+  where: program.py:3:12, Map(lambda, means)
+  fix:   compare it with a number first, or build with a smaller max_length
+
+== a selector of too many numbers
+until_here = Select(indices, indices, Comparison.LEQ)
+means = Aggregate(until_here, Aggregate(until_here, indices)).named("means")
+rasp.build(SelectorWidth(Select(means, means, Comparison.EQ)), "ab", 40)
+--
+DomainError: `Select(means, means, EQ)` takes a table, and `means` has too many values: from 0 to 39
+  where: program.py:3:26, Select(means, means, EQ)
+  fix:   compare it with a number first, or build with a smaller max_length
+
+== a table of too many rows
+large = SequenceMap(max, tokens * indices, length * indices % 997).named("large")
+rasp.build(large, range(100), 100)
+--
+DomainError: `large` takes a table of 2,849,910 rows, more than 200,000: 2,870 by 993
+  where: program.py:1:9, large
+  fix:   compare with numbers first, or build with a smaller max_length
+
 == a default of another kind
 rasp.build(Aggregate(Select(indices, indices - 1, Comparison.EQ), tokens, default=0), "ab", 5)
 --
