@@ -1,7 +1,7 @@
 """Write rules; get a GPT-2 checkpoint whose every weight you can explain."""
 
 from handcraft.architecture import BLOCK, Architecture
-from handcraft.compiler import Compiled, compile_program
+from handcraft.compiler import Compiled, CompiledSequences, compile_program, compile_sequences
 from handcraft.errors import HandcraftError, HandcraftWarning
 from handcraft.formats import load, read_checkpoint, save
 from handcraft.language import (
@@ -25,6 +25,7 @@ __all__ = [
     "BLOCK",
     "Architecture",
     "Compiled",
+    "CompiledSequences",
     "Expression",
     "HandcraftError",
     "HandcraftWarning",
@@ -35,6 +36,7 @@ __all__ = [
     "Selection",
     "Vocabulary",
     "compile_program",
+    "compile_sequences",
     "complete",
     "generate",
     "load",

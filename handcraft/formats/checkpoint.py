@@ -13,7 +13,7 @@ from typing import Any
 
 from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
-from handcraft.compiler import Compiled
+from handcraft.compiler import Compiled, CompiledSequences
 from handcraft.errors import CheckpointError, HandcraftError, HandcraftWarning, VocabularyError
 from handcraft.formats.circuits_record import circuits_from_record, circuits_to_record, is_causal
 from handcraft.formats.folder import RECORD, check_target, whole_folder
@@ -66,7 +66,7 @@ class Checkpoint:
 
 
 def save(
-    compiled: Compiled,
+    compiled: Compiled | CompiledSequences,
     folder: str | Path,
     *,
     format: str | None = None,
@@ -76,7 +76,7 @@ def save(
     """Write a compiled model to a folder, whole or not at all, if it answers what it should.
 
     Args:
-        compiled: what `compile_program` gave.
+        compiled: what `compile_program` or `compile_sequences` gave.
         folder: must be missing, empty, or an earlier output, which is then replaced.
         format: one of `FORMATS`; by default ``huggingface`` for gpt2 with its mask, else
             ``safetensors``.
@@ -92,6 +92,10 @@ def save(
             hold the model.
         PrecisionError: the weights, as they were cast, give a wrong answer.
     """
+    outputs: list[Record] = []
+    if isinstance(compiled, CompiledSequences):
+        outputs = _output_records(compiled)
+        compiled = compiled.as_compiled()
     architecture = compiled.model.architecture
     is_gpt2 = architecture.norm == "layer" and architecture.causal
     chosen = format or ("huggingface" if is_gpt2 else "safetensors")
@@ -108,7 +112,8 @@ def save(
         compiled = replace(compiled, model=fill(compiled, like, token_ids))
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
-        (fresh / RECORD).write_text(_line_by_key(_record(compiled, chosen)), encoding="utf-8")
+        record = {**_record(compiled, chosen), "outputs": outputs}
+        (fresh / RECORD).write_text(_line_by_key(record), encoding="utf-8")
     return target
 
 
@@ -248,6 +253,23 @@ def _record(compiled: Compiled, format: str) -> Record:
         "origins": listed,
         "weights": weights,
     }
+
+
+def _output_records(compiled: CompiledSequences) -> list[Record]:
+    """For every output its values, and the sum over the residual stream that stands for one of them."""
+    return [
+        {
+            "name": output.name,
+            "values": [str(v) for v in getattr(output.domain, "values", ())],
+            "constant": str(output.reading.constant),
+            "reads": [
+                [part.subspace.name, i, str(number)]
+                for part in compiled.places.coefficients(output.reading)
+                for i, number in part.entries
+            ],
+        }
+        for output in compiled.outputs
+    ]
 
 
 def _layout_rows(layout: Layout) -> list[Record]:

@@ -2,6 +2,7 @@
 
 from handcraft.verify.contexts import count_contexts, every_context, longer_contexts, random_contexts
 from handcraft.verify.facts import Facts, check_facts, measure_facts
+from handcraft.verify.stream import check_stream
 from handcraft.verify.verify import Failure, Report, logit_margins, verify
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Failure",
     "Report",
     "check_facts",
+    "check_stream",
     "count_contexts",
     "every_context",
     "logit_margins",

@@ -98,6 +98,11 @@ class Report:
     margin_position: int | None = None
     legal: bool = False
 
+    @classmethod
+    def of_values(cls, tried: int, longest: int) -> Report:
+        """Of a model that computes values and no logits: how many random texts were right."""
+        return cls(tried, longest, tried, 0, 0, 0, (), inf, "")
+
     @property
     def passed(self) -> bool:
         """Whether every context that was tried is right."""

@@ -34,10 +34,12 @@ class Setting:
     Args:
         context: the largest number of positions.
         causal: whether a position sees only itself and earlier ones.
+        steps: how much larger than its gap a sum may be that a neuron reads.
     """
 
     context: int
     causal: bool
+    steps: int = 1 << 22
 
     @property
     def position(self) -> Embedded:

@@ -55,7 +55,7 @@ def compile_decisions(
     """The circuits of a program whose rules speak in expressions, and its trees after each pass."""
     prompts = program.prompts
     assert prompts is not None
-    setting = Setting(prompts.context, prompts.causal)
+    setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
     rulings = read_decisions(program.decisions, prompts.vocabulary)
     nodes, stages = _run_passes([*nodes_of(rulings), prompts.token.node], setting)
     rulings = with_nodes(rulings, nodes[:-1])
@@ -117,7 +117,7 @@ def compile_sequences(
     for expression in outputs.values():
         check_same(prompts, expression)
     target = replace(target, causal=prompts.causal)
-    setting = Setting(prompts.context, prompts.causal)
+    setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
 
     nodes, stages = _run_passes([expression.node for expression in outputs.values()], setting)
     holder = Holder(normed=target.norm == "layer")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from handcraft.circuits import Circuits
 from handcraft.circuits.ideal import ideal_stream
+from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.report import CompileReport
 from handcraft.compiler.sequences.assemble import Places
 from handcraft.compiler.sequences.held import Holder, Reading
@@ -103,6 +104,12 @@ class CompiledSequences:
     def circuits(self) -> Circuits:
         """Heads and neurons over named subspaces."""
         return self.plan.circuits
+
+    def as_compiled(self) -> Compiled:
+        """The same model as one of circuits, for everything that does not ask for values."""
+        return Compiled(
+            self.circuits, self.plan, self.sharpness, self.placement, self.model, self.stages
+        )
 
     def apply(self, texts: Sequence[str | Sequence[str]]) -> dict[str, list[tuple[Value, ...]]]:
         """The value of every output at every position of every text.

@@ -204,7 +204,7 @@ class _Counting:
         selected = [(Fraction(1, c), c) for c in range(n, 0, -1)]
         forgiven = [(Fraction(1, c + 1), c) for c in range(n - 1, 0, -1)]
         last = len(shares) - 1
-        if n <= TOGETHER_UP_TO:
+        if n <= TOGETHER_UP_TO and 2 * n * (n + 1) * len(shares) <= self.setting.steps:
             points = [(last - f + share, c) for f in range(last, 0, -1) for share, c in forgiven]
             points += [(last + share, c) for share, c in selected]
             return [self._ladder(shares, points, gate)]

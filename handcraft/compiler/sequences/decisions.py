@@ -179,7 +179,7 @@ def speakers(
 
 
 def with_rest(spoken: Sequence[Speaker]) -> tuple[list[Speaker], Nats]:
-    """The speakers of a program that predicts probabilities, of which one speaks, with equal squares."""
+    """The speakers of a program that predicts probabilities, all of the same sum of squares."""
     squares = [sum(n * n for n in s.writes.values()) for s in spoken if s.origin != ECHO]
     most = max(squares)
     whole = [

@@ -1,0 +1,59 @@
+"""Does a model that computes values hold what its circuits mean? Random texts, every subspace."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from handcraft.circuits.ideal import ideal_stream
+from handcraft.compiler import Compiled
+from handcraft.errors import PrecisionError
+from handcraft.model.attention import Array
+
+TEXTS = 8
+"""How many random texts are run at each of a few lengths."""
+
+CELLS_UP_TO = 20_000
+"""Up to how many pairs of positions of one length are run; the ideal interpreter is exact and slow."""
+
+TOLERANCE = 1e-2
+"""By how much a number of the residual stream may be off. Whole numbers and steps are a unit apart."""
+
+
+def check_stream(compiled: Compiled, seed: int = 0) -> int:
+    """Compare the residual stream after the last block with that of the ideal circuits.
+
+    Args:
+        compiled: circuits and their model.
+        seed: of the texts.
+
+    Returns:
+        How many texts were run.
+
+    Raises:
+        PrecisionError: a subspace holds another number than its circuits say.
+    """
+    circuits, model = compiled.circuits, compiled.model
+    random = np.random.default_rng(seed)
+    lengths = sorted({1, 2, (circuits.context + 1) // 2, circuits.context})
+    last = f"h.{model.shape.n_layer - 1}.output"
+    tried = 0
+    for length in lengths:
+        rows = max(1, min(TEXTS, CELLS_UP_TO // length**2))
+        texts = random.integers(0, len(circuits.vocabulary), size=(rows, length))
+        kept: dict[str, Array] = {}
+        model.watch(texts, lambda name, value, kept=kept: kept.update({name: value.copy()}))  # type: ignore[misc]
+        ideal = ideal_stream(circuits, texts)
+        for subspace in circuits.stream:
+            for i in range(subspace.width):
+                dimension, factor, constant = compiled.layout.read(subspace, i, 1)
+                held = kept[last][..., dimension] * float(factor) + float(constant)
+                exact = np.broadcast_to(ideal[subspace][..., i], texts.shape).astype(np.float64)
+                off = float((np.abs(held - exact) / np.maximum(1, np.abs(exact))).max())
+                if off > TOLERANCE:
+                    raise PrecisionError(
+                        f"in {model.dtype.name} `{subspace}` is off by {off:.2g}",
+                        where=circuits.place,
+                        fix="use a wider dtype",
+                    )
+        tried += rows
+    return tried
