@@ -31,7 +31,7 @@ TYPES = {"float32": "FLOAT", "float64": "DOUBLE", "float16": "FLOAT16", "bfloat1
 """The types of weights, by their names in ONNX."""
 
 
-def write_onnx(model: Model, folder: Path) -> None:
+def write_onnx(model: Model, folder: Path, *, with_stream: bool = False) -> None:
     """Write a model as an ONNX graph: ``input_ids`` in, ``logits`` out.
 
     ``input_ids`` is int64 [batch, length] with both axes dynamic; ``logits`` is [batch, length,
@@ -48,6 +48,8 @@ def write_onnx(model: Model, folder: Path) -> None:
     Args:
         model: what to write.
         folder: where; it exists.
+        with_stream: whether the residual stream after the last block comes out too, as ``residual``,
+            [batch, length, n_embd]; it is what a model that computes values is read from.
 
     Raises:
         CheckpointError: the onnx package is missing.
@@ -55,7 +57,7 @@ def write_onnx(model: Model, folder: Path) -> None:
     path = folder / FILE
     onnx = _import_onnx()
     stands_alone = model.parameters * model.dtype.itemsize <= INLINE
-    graph = _Graph(onnx, model, stands_alone=stands_alone)
+    graph = _Graph(onnx, model, stands_alone=stands_alone, with_stream=with_stream)
     graph.build()
     if not stands_alone:
         with (folder / WEIGHTS).open("wb") as file:
@@ -82,11 +84,15 @@ class _Graph:
         onnx: the package.
         model: what the graph computes.
         stands_alone: whether the weights are in the graph, not in a file beside it.
+        with_stream: whether the last residual stream comes out too.
     """
 
-    def __init__(self, onnx: Any, model: Model, *, stands_alone: bool) -> None:
+    def __init__(
+        self, onnx: Any, model: Model, *, stands_alone: bool, with_stream: bool = False
+    ) -> None:
         self.onnx = onnx
         self.model = model
+        self.with_stream = with_stream
         self.shapes = model.shape.tensors(model.architecture)
         self.running = _type_code(onnx, model.running_dtype)
         self.nodes: list[Any] = []
@@ -98,11 +104,15 @@ class _Graph:
         """The finished model."""
         helper, shape = self.onnx.helper, self.model.shape
         integers = self.onnx.TensorProto.INT64
+        widths = {"logits": shape.n_vocab} | ({"residual": shape.n_embd} if self.with_stream else {})
         graph = helper.make_graph(
             self.nodes,
             "handcraft",
             [helper.make_tensor_value_info("input_ids", integers, ["batch", "length"])],
-            [helper.make_tensor_value_info("logits", self.running, ["batch", "length", shape.n_vocab])],
+            [
+                helper.make_tensor_value_info(name, self.running, ["batch", "length", width])
+                for name, width in widths.items()
+            ],
             [*self.weights, *self.constants.values()],
         )
         proto = helper.make_model(
@@ -129,6 +139,8 @@ class _Graph:
             x = self.op("Add", x, self.attention(layer, x), out=f"h.{layer}.after_attention")
             if model.shape.n_inner[layer]:
                 x = self.op("Add", x, self.mlp(layer, x), out=f"h.{layer}.output")
+        if self.with_stream:
+            self.op("Identity", x, out="residual")
         x = self.norm("ln_f", x)
         head = self.weight("wte.weight" if model.architecture.tied else "lm_head.weight")
         unembedding = self.op("Transpose", head, out="unembedding", perm=[1, 0])

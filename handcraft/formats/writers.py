@@ -87,6 +87,10 @@ def _write_npz(compiled: Compiled, report: Report, folder: Path) -> None:
     np.savez(folder / "model.npz", allow_pickle=False, **dict(compiled.model.tensors))
 
 
+def _write_onnx(compiled: Compiled, report: Report, folder: Path) -> None:
+    write_onnx(compiled.model, folder, with_stream=compiled.circuits.unembedding is None)
+
+
 def _of_model(write: Callable[[Model, Path], None]) -> Writer:
     """A writer that needs nothing but the model."""
     return lambda compiled, report, folder: write(compiled.model, folder)
@@ -97,7 +101,7 @@ WRITERS: dict[str, Writer] = {
     "safetensors": _write_safetensors,
     "npz": _write_npz,
     "book": _of_model(write_book),
-    "onnx": _of_model(write_onnx),
+    "onnx": _write_onnx,
     "gguf": _of_model(write_gguf),
 }
 """The writer of each format: it fills an empty folder."""
