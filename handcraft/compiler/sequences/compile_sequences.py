@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from handcraft.architecture import BLOCK, Architecture, architecture_named
 from handcraft.circuits import Circuits
-from handcraft.compiler.sequences.assemble import Assembly, assemble
+from handcraft.compiler.sequences.assemble import assemble
+from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.cases import Setting
 from handcraft.compiler.sequences.compiled_sequences import CompiledSequences, Output
 from handcraft.compiler.sequences.decisions import (

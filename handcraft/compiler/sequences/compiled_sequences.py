@@ -13,8 +13,8 @@ from handcraft.circuits import Circuits
 from handcraft.circuits.ideal import ideal_stream
 from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.report import CompileReport
-from handcraft.compiler.sequences.assemble import Places
 from handcraft.compiler.sequences.held import Holder, Reading
+from handcraft.compiler.sequences.places import Places
 from handcraft.compiler.stage import Stage
 from handcraft.errors import ModelError
 from handcraft.language.sequences.domain import Domain, Finite, Kind, Value, as_number

@@ -1,0 +1,164 @@
+"""How everything that is held is made, and when: as soon as what it reads is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from handcraft.compiler.sequences.cases import Setting, looks_back
+from handcraft.compiler.sequences.channels import Channel, is_on_parabola, meet, scaled
+from handcraft.compiler.sequences.held import ITSELF, Held, Holder, Reading
+from handcraft.compiler.sequences.ir import Attend, Ladder
+from handcraft.compiler.sequences.precision import Precision
+from handcraft.language.sequences.domain import Plain, magnitude
+from handcraft.language.sequences.node import Choice, Comparison, Embedded
+
+
+@dataclass(frozen=True)
+class Looking:
+    """A QK circuit: its channels, and whether it finds one source."""
+
+    channels: tuple[Channel, ...]
+    gap: int
+    picks_one: bool
+
+    @cached_property
+    def key(self) -> object:
+        """Two that have the same key attend to the same sources."""
+        return tuple((_key(c.query), _key(c.key)) for c in self.channels), self.gap
+
+
+def _key(reading: Reading) -> object:
+    return frozenset((f, id(held), i) for f, held, i in reading.terms), reading.constant
+
+
+@dataclass
+class Assembly:
+    """Everything that is held, and how it is made.
+
+    Args:
+        holder: decides what is held.
+        context: the number of positions.
+        precision: what the dtype can tell apart.
+    """
+
+    holder: Holder
+    context: int
+    precision: Precision
+    looking: dict[int, Looking] = field(default_factory=dict)
+    rungs: dict[int, list[tuple[Reading, Plain, Plain]]] = field(default_factory=dict)
+    choices: dict[int, tuple[Reading, Reading, Reading]] = field(default_factory=dict)
+    slots: dict[int, int] = field(default_factory=dict)
+
+    def settle(self) -> None:
+        """Ask for everything that what is held needs, until nothing more is."""
+        done: set[int] = set()
+        while True:
+            waiting = [h for h in self.holder.held.values() if id(h) not in done]
+            if not waiting:
+                break
+            for held in waiting:
+                done.add(id(held))
+                self._ask(held)
+        for held in self.holder.held.values():
+            self.slot(held)
+            if _is_crowded(held):
+                held.is_one_hot = True
+        for held in self.holder.held.values():
+            for reading, _, gap in self.rungs.get(id(held), ()):
+                self.precision.check_sum(held.node, reading.size + magnitude(reading.constant), gap)
+
+    def _ask(self, held: Held) -> None:
+        node = held.node
+        if isinstance(node, Attend):
+            self.looking[id(held)] = self._look(node)
+        elif isinstance(node, Ladder):
+            self.rungs[id(held)] = [
+                (self._sum(rung.terms), rung.at_least, rung.gap) for rung in node.rungs
+            ]
+        elif isinstance(node, Choice):
+            self.choices[id(held)] = (
+                self.holder.number(node.condition),
+                self.holder.number(node.yes),
+                self.holder.number(node.no),
+            )
+
+    def _sum(self, terms: Iterable[tuple[Plain, object]]) -> Reading:
+        total = Reading(())
+        for factor, node in terms:
+            total += self.holder.number(node) * factor  # type: ignore[arg-type]
+        return total
+
+    def _look(self, node: Attend) -> Looking:
+        ordered = node.picks != "mean" and not node.unique and not self._finds_one(node)
+        above = 1 << self.context.bit_length() if ordered else 1
+        largest = min(self.precision.whole, self.precision.steady // (4 * above))
+        channels: list[Channel] = []
+        gaps: list[int] = []
+        for match in node.case:
+            met = meet(match, self.holder, flat=self._is_flat(node), largest=largest)
+            channels += met.channels
+            gaps.append(met.gap)
+        gap = min(gaps, default=1)
+        position = Setting(self.context, causal=True).position
+        if ordered:
+            sign = 1 if node.picks == "latest" else -1
+            channels = [
+                *scaled(channels, above),
+                Channel(Reading((), sign), self.holder.number(position)),
+            ]
+            gap = 1
+        if node.forgiven:
+            first = tuple(int(i == 0) for i in range(self.context))
+            channels.append(Channel(Reading((), node.forgiven), self.holder.read(position, first)))
+        channels = [c for c in channels if c.key.terms and (c.query.terms or c.query.constant)]
+        if ordered:
+            self.precision.check_score(node, above * len(node.case) + self.context, 1)
+        return Looking(tuple(channels), gap, node.picks != "mean")
+
+    def _finds_one(self, node: Attend) -> bool:
+        """Whether one source is nearest to what a single condition asks for, also where none meets it.
+
+        A condition that names a position does so on a parabola, where the nearest visible position is
+        best. Bits know no nearness: the position must then be seen, or one that stands for it.
+        """
+        if len(node.case) != 1 or node.case[0].relation is not Comparison.EQ:
+            return False
+        (match,) = node.case
+        if not isinstance(match.key, Embedded) or match.key.of != "position":
+            return False
+        if is_on_parabola(match, self.precision.steady // 4):
+            return True
+        return looks_back(match, Setting(self.context, causal=True))
+
+    def _is_flat(self, node: Attend) -> bool:
+        """Whether all failures must cost the same, or selected scores be 0 behind LayerNorm."""
+        return node.forgiven > 0 or (self.holder.normed and node.picks == "mean")
+
+    def slot(self, held: Held) -> int:
+        """When it is there: 0 embedded, 2b + 1 after the heads of block b, 2b + 2 after its neurons."""
+        if id(held) not in self.slots:
+            before = max((self.slot(h) for r in self.reads(held) for _, h, _ in r.terms), default=0)
+            if isinstance(held.node, Embedded):
+                self.slots[id(held)] = 0
+            elif isinstance(held.node, Attend):
+                self.slots[id(held)] = (before + 1) // 2 * 2 + 1
+            else:
+                self.slots[id(held)] = before // 2 * 2 + 2
+        return self.slots[id(held)]
+
+    def reads(self, held: Held) -> list[Reading]:
+        """Everything that is read to make it."""
+        if isinstance(held.node, Attend):
+            channels = self.looking[id(held)].channels
+            return [r for c in channels for r in (c.query, c.key)] + held.brought
+        if isinstance(held.node, Ladder):
+            return [reading for reading, _, _ in self.rungs[id(held)]]
+        return list(self.choices.get(id(held), ()))
+
+
+def _is_crowded(held: Held) -> bool:
+    """Whether more numbers of a value are read than it has values."""
+    is_table = isinstance(held.node, Embedded | Ladder)
+    return is_table and ITSELF not in held.numbers and len(held.numbers) > len(held.values)

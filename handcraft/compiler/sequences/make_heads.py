@@ -1,0 +1,66 @@
+"""What is brought from other positions, as heads: one for all that comes from the same sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from handcraft.circuits import Coefficients, Head, LinearMap, Relation, scalar
+from handcraft.compiler.sequences.assembly import Assembly
+from handcraft.compiler.sequences.held import Held
+from handcraft.compiler.sequences.ir import Attend
+from handcraft.compiler.sequences.places import Places, short
+from handcraft.language.sequences.node import Comparison
+from handcraft.origin import Origin
+
+
+def make_heads(helds: Sequence[Held], assembly: Assembly, places: Places) -> list[Head]:
+    """One head for all that is brought from the same sources."""
+    groups: dict[object, list[Held]] = {}
+    for held in helds:
+        if any(reading.terms for reading in held.brought):  # else it brings the same from everywhere
+            groups.setdefault(assembly.looking[id(held)].key, []).append(held)
+    return [_head(group, assembly, places) for group in groups.values()]
+
+
+def _head(group: Sequence[Held], assembly: Assembly, places: Places) -> Head:
+    looking = assembly.looking[id(group[0])]
+    matching = [scalar(f"match {i + 1}") for i in range(len(looking.channels))]
+    queries: list[LinearMap] = []
+    keys: list[LinearMap] = []
+    asked: list[Coefficients] = []
+    for channel, target in zip(looking.channels, matching, strict=True):
+        queries += places.maps(channel.query, target)
+        keys += places.maps(channel.key, target)
+        if channel.query.constant:
+            asked.append(Coefficients(target, ((0, channel.query.constant),)))
+    moves: list[LinearMap] = []
+    writes: list[LinearMap] = []
+    origins: dict[Origin, None] = {}
+    for held in group:
+        origins[held.node.origin] = None
+        for i, reading in enumerate(held.brought):
+            if not reading.terms:
+                continue
+            carried = scalar(f"carried {len(writes) + 1}")
+            moves += places.maps(reading, carried)
+            subspace, dimension = places.dimension(held, i)
+            writes.append(LinearMap(carried, subspace, ((0, dimension, 1),)))
+    name = short(group[0].node.text)
+    relation = Relation(
+        _label(group[0].node),
+        tuple(queries),
+        tuple(keys),
+        looking.gap,
+        picks_one=looking.picks_one,
+        always_asked=tuple(asked),
+    )
+    return Head(name, relation, tuple(moves), tuple(writes), origins=tuple(origins))
+
+
+def _label(node: object) -> str:
+    assert isinstance(node, Attend)
+    said = [
+        f"{m.key} {m.relation.value if isinstance(m.relation, Comparison) else 'fits'} {m.query}"
+        for m in node.case
+    ]
+    return short(" and ".join(said) or "everything", 60)

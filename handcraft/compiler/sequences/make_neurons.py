@@ -1,0 +1,121 @@
+"""What is computed from values at the same position, as neurons: a step each, or a ramp."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from handcraft.circuits import Bias, Coefficients, Neuron, Ramp, Subspace
+from handcraft.compiler.sequences.assembly import Assembly
+from handcraft.compiler.sequences.held import ITSELF, Held, Reading, greatest, least
+from handcraft.compiler.sequences.ir import Ladder
+from handcraft.compiler.sequences.places import Places, short
+from handcraft.language.sequences.domain import Plain
+from handcraft.language.sequences.node import Choice
+
+
+def make_neurons(held: Held, assembly: Assembly, places: Places) -> list[Neuron | Ramp]:
+    """The neurons that write a value: one for each rung of a ladder at which a number changes."""
+    if isinstance(held.node, Choice):
+        return _ramps(held, held.node, assembly, places)
+    ladder = held.node
+    assert isinstance(ladder, Ladder)
+    name = short(ladder.text)
+    steps = _changes(held, ladder, places)
+    neurons: list[Neuron | Ramp] = []
+    for k, (reading, at_least, gap) in enumerate(assembly.rungs[id(held)]):
+        if not steps[k]:
+            continue
+        sign = -1 if _is_turned(reading, at_least) else 1
+        threshold = at_least - reading.constant
+        neurons.append(
+            Neuron(
+                f"{name}, step {k + 1}",
+                places.coefficients(reading * sign),
+                threshold if sign > 0 else gap - threshold,
+                tuple(Coefficients(s, tuple((i, sign * n) for i, n in e)) for s, e in steps[k].items()),
+                (ladder.origin,),
+                gap,
+            )
+        )
+    return neurons
+
+
+def _is_turned(reading: Reading, at_least: Plain) -> bool:
+    """Whether a step is written where its threshold is *not* reached, and taken off everywhere.
+
+    The two hidden units of a step grow with the distance to the threshold, and only their difference
+    counts; what they lose in rounding is less on the side that is nearer.
+    """
+    low, high = reading.span
+    return high - at_least > at_least - low
+
+
+_Entries = dict[Subspace, list[tuple[int, Plain]]]
+
+
+def _changes(held: Held, ladder: Ladder, places: Places) -> list[_Entries]:
+    """For each rung, what changes in which dimensions where it is reached."""
+    rows = _by_reached(held, ladder)
+    found: list[_Entries] = [{} for _ in ladder.rungs]
+    for row, i in rows:
+        subspace, dimension = places.dimension(held, i)
+        for k in range(len(ladder.rungs)):
+            if row[k + 1] != row[k]:
+                found[k].setdefault(subspace, []).append((dimension, row[k + 1] - row[k]))
+    return found
+
+
+def _by_reached(held: Held, ladder: Ladder) -> list[tuple[list[Plain], int]]:
+    """For each dimension, what it holds for each count of reached rungs."""
+    place = {(isinstance(v, bool), v): i for i, v in enumerate(held.values)}
+    at = [place[isinstance(v, bool), v] for v in ladder.values]
+    if held.is_one_hot:
+        return [([int(i == j) for i in at], j) for j in range(len(held.values))]
+    return [([numbers[i] for i in at], d) for numbers, d in held.numbers.items()]
+
+
+def make_biases(held: Held, assembly: Assembly, places: Places) -> list[Bias]:
+    """What a ladder holds where none of its neurons fires."""
+    if not isinstance(held.node, Ladder):
+        return []
+    total: dict[tuple[Subspace, int], Plain] = {}
+    for row, i in _by_reached(held, held.node):
+        total[places.dimension(held, i)] = row[0]
+    rungs = assembly.rungs[id(held)]
+    for (reading, at_least, _), step in zip(rungs, _changes(held, held.node, places), strict=True):
+        if _is_turned(reading, at_least):
+            for subspace, entries in step.items():
+                for i, number in entries:
+                    total[subspace, i] += number
+    entries_of: _Entries = {}
+    for (subspace, i), number in total.items():
+        if number:
+            entries_of.setdefault(subspace, []).append((i, number))
+    return [Bias(Coefficients(s, tuple(e)), (held.node.origin,)) for s, e in entries_of.items()]
+
+
+def _ramps(held: Held, node: Choice, assembly: Assembly, places: Places) -> list[Neuron | Ramp]:
+    condition, yes, no = assembly.choices[id(held)]
+    subspace, dimension = places.dimension(held, held.numbers[ITSELF])
+    writes = (Coefficients(subspace, ((dimension, Fraction(1, held.scale)),)),)
+    ramps: list[Neuron | Ramp] = []
+    for name, lets, number, of in (
+        ("yes", condition, yes, node.yes),
+        ("no", condition * -1 + Reading((), 1), no, node.no),
+    ):
+        span = greatest(of) - least(of)
+        if not span:
+            continue
+        ramps.append(
+            Ramp(
+                f"{short(node.text)}, {name}",
+                places.coefficients(number),
+                number.constant - least(of),
+                places.coefficients(lets),
+                lets.constant,
+                span,
+                writes,
+                (node.origin,),
+            )
+        )
+    return ramps

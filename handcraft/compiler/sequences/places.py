@@ -1,0 +1,79 @@
+"""Where everything that is held lies: subspaces of the residual stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from handcraft.circuits import Coefficients, LinearMap, Subspace, one_hot, scalar
+from handcraft.compiler.sequences.assembly import Assembly
+from handcraft.compiler.sequences.held import Held, Reading
+from handcraft.language.sequences.domain import Plain, Value
+from handcraft.vocabulary import Vocabulary
+
+
+class Places:
+    """The subspaces of what is held.
+
+    Args:
+        assembly: everything that is held.
+        vocabulary: the tokens.
+    """
+
+    def __init__(self, assembly: Assembly, vocabulary: Vocabulary) -> None:
+        self.assembly = assembly
+        self.vocabulary = vocabulary
+        self.used: dict[str, int] = {}
+        self.subspaces: dict[int, list[Subspace]] = {}
+        for held in assembly.holder.held.values():
+            self.subspaces[id(held)] = self._named(held)
+
+    def _named(self, held: Held) -> list[Subspace]:
+        name = self._unique(short(held.node.text))
+        if held.is_one_hot:
+            return [one_hot(name, [_shown(value) for value in held.values])]
+        return [scalar(name if i == 0 else f"{name} ({i + 1})") for i in range(len(held.numbers))]
+
+    def _unique(self, name: str) -> str:
+        self.used[name] = self.used.get(name, 0) + 1
+        return name if self.used[name] == 1 else f"{name}, {self.used[name]}"
+
+    def dimension(self, held: Held, i: int) -> tuple[Subspace, int]:
+        """The subspace and the dimension in it of one number."""
+        subspaces = self.subspaces[id(held)]
+        return (subspaces[0], i) if held.is_one_hot else (subspaces[i], 0)
+
+    def coefficients(self, reading: Reading) -> tuple[Coefficients, ...]:
+        """A reading, subspace by subspace."""
+        entries: dict[Subspace, dict[int, Plain]] = {}
+        for factor, held, i in reading.terms:
+            subspace, dimension = self.dimension(held, i)
+            row = entries.setdefault(subspace, {})
+            for place, number in self._spread(held, i, dimension):
+                row[place] = row.get(place, 0) + factor * number
+        return tuple(
+            Coefficients(s, tuple(sorted((i, n) for i, n in row.items() if n)))
+            for s, row in entries.items()
+        )
+
+    def _spread(self, held: Held, i: int, dimension: int) -> Iterable[tuple[int, Plain]]:
+        """Of a value that is held one-hot any number is a sum over its dimensions."""
+        if not held.is_one_hot or not held.numbers:
+            return [(dimension, 1)]
+        return enumerate(next(numbers for numbers, d in held.numbers.items() if d == i))
+
+    def maps(self, reading: Reading, target: Subspace, at: int = 0) -> list[LinearMap]:
+        """A reading, into one dimension of a channel."""
+        return [
+            LinearMap(part.subspace, target, tuple((i, at, n) for i, n in part.entries))
+            for part in self.coefficients(reading)
+        ]
+
+
+def short(text: str, most: int = 40) -> str:
+    """The text, or its beginning where it is long."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _shown(value: Value) -> str | int:
+    """A value as a dimension is named after it."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else str(value)
