@@ -193,7 +193,14 @@ def verify(
             fix="name a program, or a folder that `handcraft compile` wrote",
         )
     with progress_bar(show=not json_) as progress:
-        report = run_verify(loaded.model, loaded.source, sample=sample, seed=seed, progress=progress)
+        report = run_verify(
+            loaded.model,
+            loaded.source,
+            prompts=loaded.prompts,
+            sample=sample,
+            seed=seed,
+            progress=progress,
+        )
     if json_:
         _print_json(report.to_json())
     else:

@@ -18,8 +18,8 @@ import handcraft
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, compile_program
 from handcraft.errors import CommandError, HandcraftError
-from handcraft.formats import is_checkpoint, load, read_checkpoint
-from handcraft.language import Program, parse_one_liner, parse_rules
+from handcraft.formats import Checkpoint, is_checkpoint, load, read_checkpoint
+from handcraft.language import Program, Prompts, parse_one_liner, parse_rules
 from handcraft.model import Model
 
 
@@ -31,11 +31,18 @@ class Loaded:
         model: the model.
         source: the rules or circuits that say what it should answer; None for a foreign model.
         note: something that the user should be told, where anything was assumed.
+        folder: the folder that it was read from.
     """
 
     model: Model
     source: Program | Circuits | None
     note: str | None = None
+    folder: Checkpoint | None = None
+
+    @property
+    def prompts(self) -> Prompts | None:
+        """Which texts are legal prompts of a folder, where not all are."""
+        return None if self.folder is None else self.folder.prompts
 
 
 class Chosen(TypedDict, total=False):
@@ -72,7 +79,7 @@ def load_model(name: str | None, rules: list[str], **chosen: Unpack[Chosen]) -> 
         if not is_checkpoint(Path(name)):
             return Loaded(load(name), None)
         checkpoint = read_checkpoint(name)
-        return Loaded(checkpoint.model, checkpoint.source)
+        return Loaded(checkpoint.model, checkpoint.source, folder=checkpoint)
     source = load_source(name)
     return Loaded(_compile(source, options).model, source)
 

@@ -89,7 +89,8 @@ class CompileReport:
             f"parameters, {self.nonzero:,} of them not 0"
         )
         depth = f"depth: {_count(len(self.blocks), 'block')} of circuits"
-        lines.append(f"{depth}; the longest chain of dependencies takes {self.needed}:")
+        ending = f" takes {self.needed}:" if self.chain else " is empty"
+        lines.append(f"{depth}; the longest chain of dependencies{ending}")
         lines += [f"  {number}. {name}" for number, name in enumerate(self.chain, 1)]
         if self.stages:
             lines.append("expressions after each pass:")

@@ -21,7 +21,7 @@ from handcraft.formats.huggingface_config import CONFIG
 from handcraft.formats.huggingface_read import read_huggingface
 from handcraft.formats.tensor_file import read_tensors
 from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_format
-from handcraft.language import Program, Rule
+from handcraft.language import Program, Prompts, Rule
 from handcraft.model import Model, Shape, grow, published_shape
 from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary, shorten
@@ -51,6 +51,18 @@ class Checkpoint:
     layout: tuple[Record, ...] = field(repr=False)
     folder: Path
     record: Record = field(repr=False)
+
+    @property
+    def prompts(self) -> Prompts | None:
+        """Which texts are legal prompts, where not all are.
+
+        Raises:
+            CheckpointError: Python code says which are, or handcraft.json says it in no form known.
+        """
+        try:
+            return _read_legal(self.record["source"], self.source)
+        except FORM_ERRORS as error:
+            raise _other_form(error, self.folder) from error
 
     @cached_property
     def origins(self) -> Origins:
@@ -172,7 +184,8 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
             fix=f"compile it again with --format {', '.join(READ_BACK[:-1])} or {READ_BACK[-1]}",
         )
     tensors = read_tensors(path, shape, architecture)
-    return Checkpoint(Model(architecture, shape, vocabulary, tensors), source, layout, path, record)
+    model = Model(architecture, shape, vocabulary, tensors)
+    return Checkpoint(model, source, layout, path, record)
 
 
 FORM_ERRORS = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
@@ -386,7 +399,8 @@ def _source_record(compiled: Compiled) -> Record:
         return {"circuits": circuits_to_record(source)}
     if source.prompts is not None:
         written = [str(rule) for rule in source.rules]
-        return {"circuits": circuits_to_record(compiled.circuits), "written": written}
+        circuits = circuits_to_record(compiled.circuits)
+        return {"circuits": circuits, "written": written, "legal": _legal_record(source.prompts)}
     tokens = source.vocabulary.tokens
     rules = [
         [
@@ -396,6 +410,30 @@ def _source_record(compiled: Compiled) -> Record:
         for clause in source.clauses
     ]
     return {"context": source.context, "rules": rules}
+
+
+def _legal_record(prompts: Prompts) -> Record:
+    """Which prompts are legal; a strategy is code, and only that there is one is kept."""
+    pattern = prompts.inputs if isinstance(prompts.inputs, str) else None
+    by_code = prompts.inputs is not None and pattern is None
+    return {"inputs": pattern, "bos": prompts.bos, "by_code": by_code}
+
+
+def _read_legal(record: Record, source: Program | Circuits) -> Prompts | None:
+    """The legal prompts of a program whose rules were expressions, where not all texts are.
+
+    Raises:
+        CheckpointError: Python code says which are.
+    """
+    legal = record.get("legal")
+    if legal is None or (legal["inputs"], legal["bos"], legal["by_code"]) == (None, None, False):
+        return None
+    if legal["by_code"]:
+        raise CheckpointError(
+            "a Hypothesis strategy says which prompts are legal, and a folder holds no code",
+            fix="verify the program that it was compiled from",
+        )
+    return Prompts(source.vocabulary, source.context, inputs=legal["inputs"], bos=legal["bos"])
 
 
 def _read_source(record: Record, vocabulary: Vocabulary) -> Program | Circuits:

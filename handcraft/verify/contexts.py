@@ -70,14 +70,10 @@ class Batch:
         return len(self.rows)
 
     def only(self, chosen: Flags) -> Batch:
-        """Some of the answers: [answer]."""
-        return Batch(
-            self.texts,
-            self.rows[chosen],
-            self.lengths[chosen],
-            self.places[chosen],
-            self.logits[chosen],
-        )
+        """Some of the answers, [answer], with their texts and no others."""
+        used, rows = np.unique(self.rows[chosen], return_inverse=True)
+        lengths, places = self.lengths[chosen], self.places[chosen]
+        return Batch(self.texts[used], rows.reshape(-1), lengths, places, self.logits[chosen])
 
     @property
     def is_last(self) -> Flags:

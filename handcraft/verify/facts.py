@@ -27,7 +27,7 @@ NEAREST_TO_ZERO = 10.0
 tabulate it in half precision within |x| < 10."""
 
 TIE = 1e-3
-"""Scores that lie no further apart, in nats, count as equal: their sources share evenly to 1 in 1000."""
+"""Scores no further apart, in nats, count as equal: their sources share evenly to 1 in 1000."""
 
 NORM_TOLERANCE = 1e-3
 """By what part of it the scale of a norm that is read may be off. A quarter of a unit decides a neuron,

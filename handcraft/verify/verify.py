@@ -12,7 +12,7 @@ import numpy as np
 
 from handcraft.circuits import Circuits, ideal_next
 from handcraft.errors import AssumptionError
-from handcraft.language import Program
+from handcraft.language import Program, Prompts
 from handcraft.model import Model
 from handcraft.model.attention import Array
 from handcraft.verify.contexts import (
@@ -164,6 +164,7 @@ def verify(
     model: Model,
     source: Program | Circuits,
     *,
+    prompts: Prompts | None = None,
     every_up_to: int = EXHAUSTIVE_UP_TO,
     sample: int = SAMPLE,
     seed: int = 0,
@@ -181,6 +182,7 @@ def verify(
     Args:
         model: the model.
         source: rules, whose oracle answers, or circuits, whose ideal interpreter does.
+        prompts: which texts are legal, of circuits; rules over expressions say it themselves.
         every_up_to: with at most so many contexts, every one is tried.
         sample: how many random contexts to try where there are too many for all.
         seed: of the sample.
@@ -199,7 +201,7 @@ def verify(
     )
     broken: dict[tuple[int, ...], str] = {}
     meaning = _oracle(source, broken) if isinstance(source, Program) else _ideal(source)
-    prompts = source.prompts if isinstance(source, Program) else None
+    prompts = source.prompts if isinstance(source, Program) else prompts
     legal = prompts is not None and is_restricted(prompts)
     if prompts is not None and legal:
         batches = (

@@ -85,8 +85,8 @@ def plan_model(circuits: Circuits, architecture: Architecture, sizes: Sizes = Si
     _check_head(circuits, architecture)
     if circuits.causal is not architecture.causal:
         raise CompileError(
-            f"the circuits are {'' if circuits.causal else 'not '}causal, and {architecture.name} is "
-            f"{'' if architecture.causal else 'not '}",
+            f"the circuits are {_masked(circuits.causal)}, and {architecture.name} is "
+            f"{_masked(architecture.causal)}",
             where=circuits.place,
             fix="compile for the architecture whose mask they were made for",
         )
@@ -109,6 +109,10 @@ def _check_head(circuits: Circuits, architecture: Architecture) -> None:
             where=circuits.place,
             fix=f"read `{circuits.unembedding}` instead, or compile for gpt2",
         )
+
+
+def _masked(causal: bool) -> str:
+    return "causal" if causal else "not causal"
 
 
 def _plan(circuits: Circuits, architecture: Architecture, sizes: Sizes, *, has_ballast: bool) -> Plan:

@@ -68,6 +68,7 @@ class Assembly:
         for held in self.holder.held.values():
             for reading, _, gap in self.rungs.get(id(held), ()):
                 self.precision.check_sum(held.node, reading.size + magnitude(reading.constant), gap)
+                self.precision.check_noise(held.node, reading.weight, gap)
 
     def _ask(self, held: Held) -> None:
         node = held.node

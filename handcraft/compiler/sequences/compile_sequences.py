@@ -67,7 +67,7 @@ def compile_decisions(
     if are_exact(rulings):
         check_shares(rulings, dtype)
         spoken, nats = with_rest(spoken)
-    assembly = Assembly(holder, prompts.context, Precision(dtype))
+    assembly = Assembly(holder, prompts.context, Precision(dtype, holder.normed))
     assembly.settle()
     circuits, _ = assemble(
         assembly,
@@ -126,7 +126,7 @@ def compile_sequences(
         Output.of(name, expression, node, holder)
         for (name, expression), node in zip(outputs.items(), nodes, strict=True)
     ]
-    assembly = Assembly(holder, prompts.context, Precision(dtype))
+    assembly = Assembly(holder, prompts.context, Precision(dtype, holder.normed))
     assembly.settle()
     circuits, places = assemble(
         assembly, prompts.vocabulary, causal=prompts.causal, place=prompts.place

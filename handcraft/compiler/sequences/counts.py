@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 
@@ -169,7 +170,7 @@ class _Counting:
         shares = [
             learning.share(case, learning.first(), forgiven) for forgiven in range(len(others) + 1)
         ]
-        terms: Terms = [(1, ladder) for ladder in self._ladders(shares, gate)]
+        terms: Terms = [(1, ladder) for ladder in self._ladders(shares, gate, sure=sure)]
         outside = [not flag for flag in flags[:, 0].tolist()]
         if any(outside):
             beyond = learning.at_positions(outside, "position 0 is no source")
@@ -192,7 +193,7 @@ class _Counting:
         of = self.learning.of
         return Ladder(finite([0, 1]), of.text, (rung,), (0, 1), place=of.place)
 
-    def _ladders(self, shares: Sequence[Node], gate: _Gate) -> list[Ladder]:
+    def _ladders(self, shares: Sequence[Node], gate: _Gate, *, sure: bool) -> list[Ladder]:
         """From the shares of position 0 to the count.
 
         Where the position fails f conditions, the share is 0 for fewer forgiven ones, 1 for more,
@@ -207,7 +208,7 @@ class _Counting:
         if n <= TOGETHER_UP_TO and 2 * n * (n + 1) * len(shares) <= self.setting.steps:
             points = [(last - f + share, c) for f in range(last, 0, -1) for share, c in forgiven]
             points += [(last + share, c) for share, c in selected]
-            return [self._ladder(shares, points, gate)]
+            return [self._ladder(shares, points, gate, sure=sure)]
         rest = [*forgiven, (Fraction(1), 0)]
         return [
             self._ladder(shares[:1], selected, gate),
@@ -215,16 +216,20 @@ class _Counting:
         ]
 
     def _ladder(
-        self, shares: Sequence[Node], points: Sequence[tuple[Fraction, int]], gate: _Gate
+        self,
+        shares: Sequence[Node],
+        points: Sequence[tuple[Fraction, int]],
+        gate: _Gate,
+        *,
+        sure: bool = False,
     ) -> Ladder:
-        """The count for each sum of shares; 0 below the first, and where the gate is shut."""
+        """The count for each sum of shares; 0 below the first unless one is sure, or at a shut gate."""
         terms = (*((1, share) for share in shares), *gate.terms(len(shares)))
+        known = points if sure else [(Fraction(0), 0), *points]
         rungs: list[Rung] = []
-        before = Fraction(0)
-        for point, _ in points:
+        for (before, _), (point, _) in pairwise(known):
             at_least, gap = between(before, point)
             rungs.append(Rung(terms, at_least + gate.raised(len(shares)), gap))
-            before = point
-        values = (0, *(number for _, number in points))
+        values = tuple(number for _, number in known)
         of = self.learning.of
         return Ladder(finite(set(values)), of.text, tuple(rungs), values, place=of.place)

@@ -7,6 +7,7 @@ function of the token, of the position, or of anything held costs nothing but it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -49,6 +50,14 @@ class Reading:
         for factor, held, i in self.terms:
             low, high = held.span(i)
             total += magnitude(factor) * max(magnitude(low), magnitude(high))
+        return total
+
+    @property
+    def weight(self) -> Plain:
+        """The sum of the factors without their signs: what an error of each number counts."""
+        total: Plain = 0
+        for factor, _, _ in self.terms:
+            total += magnitude(factor)
         return total
 
     @property
@@ -129,7 +138,7 @@ class Holder:
     def __init__(self, one_hot: Sequence[str] = (), *, normed: bool = False) -> None:
         self.one_hot = tuple(one_hot)
         self.normed = normed
-        self.held: dict[int, Held] = {}
+        self.held: dict[int | str, Held] = {}
         self._ladders: dict[int, Ladder] = {}
         self._nodes: list[Node] = []
 
@@ -194,10 +203,10 @@ class Holder:
                 return Reading((), ever.pop())
         held = self._of(node)
         if held.is_one_hot:
-            base = 0 if keeps_zero else max(dict.fromkeys(numbers), key=numbers.count)
+            base = 0 if keeps_zero else usual(numbers)
             terms = [(n - base, held, i) for i, n in enumerate(numbers) if n != base]
             return Reading(tuple(terms), base)
-        shape, factor, constant = _canonical(numbers, 0 if keeps_zero else numbers[0])
+        shape, factor, constant = _canonical(numbers, 0 if keeps_zero else usual(numbers))
         scale = self._scale(max(map(magnitude, shape)))
         small = tuple(_plainer(Fraction(n, scale)) for n in shape) if scale > 1 else shape
         return self._dimension(held, small) * (factor * scale) + Reading((), constant)
@@ -230,11 +239,13 @@ class Holder:
         return self._of(node)
 
     def _of(self, node: Node) -> Held:
-        if id(node) not in self.held:
+        """What holds a value; token and position are held once, however many nodes they have."""
+        key = node.of if isinstance(node, Embedded) else id(node)
+        if key not in self.held:
             held = Held(node)
             held.is_one_hot = isinstance(node, Embedded) and node.of in self.one_hot
-            self.held[id(node)] = held
-        return self.held[id(node)]
+            self.held[key] = held
+        return self.held[key]
 
     def _index(self, held: Held, numbers: Numbers) -> int:
         """The dimension of a number, held from now on; a head's is asked for at its source too."""
@@ -289,6 +300,15 @@ def _line(values: Sequence[Value], numbers: Numbers) -> tuple[Plain, Plain] | No
     if all(factor * as_number(v) + constant == n for v, n in zip(values, numbers, strict=True)):
         return factor, constant
     return None
+
+
+def usual(numbers: Numbers) -> Plain:
+    """The number that most values have, the first of those: what is held is the difference from it.
+
+    A mark on one position is held as a mark, and not as its absence everywhere else: of 1/1000 float32
+    keeps all digits, of 999/1000 it does not.
+    """
+    return Counter(numbers).most_common(1)[0][0]
 
 
 def _canonical(numbers: Numbers, constant: Plain) -> tuple[Numbers, Plain, Plain]:

@@ -13,15 +13,21 @@ BITS = {"float64": 24, "float32": 24, "float16": 11, "bfloat16": 8}
 """The digits of a number, the first one included; float64 is not asked for more than float32 gives."""
 
 
+NOISE = Fraction(1, 1 << 16)
+"""What LayerNorm adds to a number in float32, where a ballast of 1024 dominates: about 1e-5."""
+
+
 @dataclass(frozen=True)
 class Precision:
     """The limits that a dtype sets.
 
     Args:
         dtype: its name.
+        normed: whether LayerNorm stands before everything that is read.
     """
 
     dtype: str
+    normed: bool = False
 
     @property
     def whole(self) -> int:
@@ -55,6 +61,25 @@ class Precision:
                 f"{self.dtype} tells 1 part in {self.steps:,}",
                 where=node.place,
                 fix=self._wider("a shorter context, or .assume() fewer values"),
+            )
+
+    def check_noise(self, node: Node, weight: Plain, gap: Plain) -> None:
+        """Raise unless a neuron tells its sums apart in spite of what LayerNorm adds to each number.
+
+        Args:
+            node: what the neuron serves.
+            weight: the sum of the factors of what it reads, without their signs.
+            gap: the smallest difference that counts.
+
+        Raises:
+            PrecisionError: the difference is too small.
+        """
+        if self.normed and gap < 8 * NOISE * weight:
+            raise PrecisionError(
+                f"`{node}` hangs on differences of {_shown(gap)}, and LayerNorm leaves numbers "
+                f"uncertain by up to {_shown(NOISE * weight)}",
+                where=node.place,
+                fix="a shorter context, .assume() fewer values, or the architecture block",
             )
 
     def check_score(self, node: Node, size: Plain, gap: Plain) -> None:
