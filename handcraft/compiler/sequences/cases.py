@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -41,7 +42,7 @@ class Setting:
     causal: bool
     steps: int = 1 << 22
 
-    @property
+    @cached_property
     def position(self) -> Embedded:
         """The position as a node."""
         return Embedded(finite(range(self.context)), "position", "position")
@@ -102,7 +103,9 @@ def _at_positions(node: Node, setting: Setting) -> list[Value]:
     below = bases(node)
     if not below:
         return [next(rows([node], below))[1][0]] * setting.context
-    values = {combination[0]: row[0] for combination, row in rows([node], below)}
+    values = {  # every base is the position itself
+        combination[0]: row[0] for combination, row in rows([node], below) if len({*combination}) == 1
+    }
     filler = next(iter(values.values()))
     return [values.get(i, filler) for i in range(setting.context)]
 
