@@ -26,8 +26,9 @@ NEAREST_TO_ZERO = 10.0
 """How far from 0 a pre-activation must be: GELU is straight there in every dtype, and in runtimes that
 tabulate it in half precision within |x| < 10."""
 
-TIE = 1e-3
-"""Scores no further apart, in nats, count as equal: their sources share evenly to 1 in 1000."""
+TIE = 1 / 8
+"""Scores no further apart than this over the number of positions, in nats, count as equal: that many
+sources share so evenly then that a share still tells how many they are."""
 
 NORM_TOLERANCE = 1e-3
 """By what part of it the scale of a norm that is read may be off. A quarter of a unit decides a neuron,
@@ -222,7 +223,9 @@ class _Meter:
         for i in range(len(self.compiled.plan.layers[number].heads)):
             behind = np.where(visible, value[:, i], -np.inf)
             best = behind.max(axis=-1, keepdims=True)
-            behind[behind >= best - np.abs(best) * 1e-5 - TIE] = -np.inf  # it, and what ties with it
+            behind[
+                behind >= best - np.abs(best) * 1e-5 - TIE / self.compiled.source.context
+            ] = -np.inf  # it, and what ties with it
             lead = float((best - behind.max(axis=-1, keepdims=True)).min())
             key = f"{place} head {i}"
             self.facts.gap[key] = min(self.facts.gap.get(key, inf), lead)

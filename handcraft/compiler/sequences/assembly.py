@@ -65,10 +65,28 @@ class Assembly:
             self.slot(held)
             if _is_crowded(held):
                 held.is_one_hot = True
+        varying = self.varying
         for held in self.holder.held.values():
-            for reading, _, gap in self.rungs.get(id(held), ()):
-                self.precision.check_sum(held.node, reading.size + magnitude(reading.constant), gap)
-                self.precision.check_noise(held.node, reading.weight, gap)
+            if isinstance(held.node, Attend) and held.node.forgiven:
+                self.precision.check_tie(held.node, self.context, varying)
+            for reading, at_least, gap in self.rungs.get(id(held), ()):
+                size, level = reading.size + magnitude(reading.constant), at_least - reading.constant
+                self.precision.check_sum(held.node, size, gap)
+                self.precision.check_noise(held.node, reading.weight, level, gap, varying)
+
+    @property
+    def varying(self) -> Plain:
+        """No sum of squares of what is held is larger: all numbers and the balance, minus their sum."""
+        squares: Plain = 0
+        total: Plain = 0
+        for held in self.holder.held.values():
+            if held.is_one_hot:
+                continue
+            for i in held.numbers.values():
+                largest = max(map(magnitude, held.span(i)))
+                squares += largest * largest
+                total += largest
+        return squares + total * total
 
     def _ask(self, held: Held) -> None:
         node = held.node

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from handcraft.errors import PrecisionError
-from handcraft.language.sequences.domain import Plain
+from handcraft.language.sequences.domain import Plain, magnitude
 from handcraft.language.sequences.node import Node
+from handcraft.weights.emit import UNDERFLOW
+from handcraft.weights.norms import BALLAST
 
 BITS = {"float64": 24, "float32": 24, "float16": 11, "bfloat16": 8}
 """The digits of a number, the first one included; float64 is not asked for more than float32 gives."""
@@ -36,8 +38,12 @@ class Precision:
 
     @property
     def steady(self) -> int:
-        """How much larger than its gap an attention score may be."""
-        return 1 << (BITS[self.dtype] - (6 if BITS[self.dtype] > 16 else 1))
+        """How much larger than its gap an attention score may be.
+
+        LayerNorm scales each source by itself, by about 1e-5 more or less than it should.
+        """
+        bits = BITS[self.dtype] - (6 if BITS[self.dtype] > 16 else 1)
+        return 1 << (min(bits, 14) if self.normed else bits)
 
     @property
     def steps(self) -> int:
@@ -63,21 +69,51 @@ class Precision:
                 fix=self._wider("a shorter context, or .assume() fewer values"),
             )
 
-    def check_noise(self, node: Node, weight: Plain, gap: Plain) -> None:
-        """Raise unless a neuron tells its sums apart in spite of what LayerNorm adds to each number.
+    def check_noise(self, node: Node, weight: Plain, level: Plain, gap: Plain, varying: Plain) -> None:
+        """Raise unless a sum is told from others in spite of LayerNorm.
+
+        It adds a little noise to each number, and its scale, which a static gain undoes, follows the
+        sum of squares of what is held: by half the part that varies over the part of the ballast.
 
         Args:
-            node: what the neuron serves.
-            weight: the sum of the factors of what it reads, without their signs.
+            node: what reads the sum.
+            weight: the sum of the factors of what is read, without their signs.
+            level: how large the sum is where it counts.
             gap: the smallest difference that counts.
+            varying: no sum of squares of what is held is larger, the ballast left out.
 
         Raises:
             PrecisionError: the difference is too small.
         """
-        if self.normed and gap < 8 * NOISE * weight:
+        if not self.normed:
+            return
+        off = NOISE * weight + magnitude(level) * Fraction(varying) / (4 * BALLAST**2)
+        if gap < 4 * off:
             raise PrecisionError(
-                f"`{node}` hangs on differences of {_shown(gap)}, and LayerNorm leaves numbers "
-                f"uncertain by up to {_shown(NOISE * weight)}",
+                f"`{node}` hangs on differences of {_shown(gap)}, and LayerNorm leaves the sum "
+                f"uncertain by up to {_shown(off)}",
+                where=node.place,
+                fix="a shorter context, .assume() fewer values, or the architecture block",
+            )
+
+    def check_tie(self, node: Node, context: int, varying: Plain) -> None:
+        """Raise unless a forgiven position 0 shares evenly with sources that need no forgiving.
+
+        Its score is the difference of two large ones, of which LayerNorm changes one.
+
+        Args:
+            node: what the head brings.
+            context: the largest number of sources that share.
+            varying: as for `check_noise`.
+
+        Raises:
+            PrecisionError: it would not.
+        """
+        off = UNDERFLOW[self.dtype] * Fraction(varying) / (4 * BALLAST**2)
+        if self.normed and 8 * off * context > 1:
+            raise PrecisionError(
+                f"`{node}` is told by how {context} sources share, and LayerNorm leaves their scores "
+                f"uncertain by up to {_shown(off)} nats",
                 where=node.place,
                 fix="a shorter context, .assume() fewer values, or the architecture block",
             )
