@@ -56,12 +56,12 @@ def _fused(node: Node, done: Mapping[int, Node]) -> Node:
         return _threshold(node, done[id(node.number)])
     if not isinstance(node, Lookup) or _is_readable(node):
         return with_children(node, done)
-    below = _flat_bases(node)
+    below = _flat_bases(node, done)
     if below is None:
         return _direct(node, done)
     table = {combination: values[0] for combination, values in rows([node], below)}
     arguments = [done[id(base)] for base in below]
-    if len(below) == 1 and not is_scalar(below[0]):
+    if len(below) == 1 and not is_scalar(arguments[0]):
         small: dict[tuple[Value, ...], Value] = dict(table)
         return replace(node, arguments=tuple(arguments), table=small)
     flat = _as_sum_or_ladder(node, arguments, table)
@@ -80,14 +80,14 @@ def _steps_of(node: Node) -> int:
     return len(node.rungs) if isinstance(node, Ladder) else 0
 
 
-def _flat_bases(node: Node) -> Sequence[Node] | None:
+def _flat_bases(node: Node, done: Mapping[int, Node]) -> Sequence[Node] | None:
     """What the table is over, far down, where that is little enough and has one scalar at most."""
     below = bases(node)
     if not all(isinstance(base.domain, Finite) for base in below):
         return None
     if prod(len(_values(base)) for base in below) > FLATTEN_UP_TO:
         return None
-    return below if sum(map(is_scalar, below)) <= 1 else None
+    return below if sum(is_scalar(done[id(base)]) for base in below) <= 1 else None
 
 
 def _direct(node: Lookup, done: Mapping[int, Node]) -> Node:
