@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OUT    := build/demo
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench bench-sequences clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -33,6 +33,10 @@ check: $(VENV)/installed-dev
 bench: $(VENV)/installed
 	@mkdir -p build
 	@$(BIN)/python benchmarks/run.py | tee build/benchmarks.md
+
+bench-sequences: $(VENV)/installed
+	@mkdir -p build
+	@$(BIN)/python benchmarks/sequences.py | tee build/benchmarks-sequences.md
 
 clean:
 	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,26 +7,22 @@ compare. Nothing here decides a test.
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from measuring import Measure, answer, measured, median, print_table
 
 if TYPE_CHECKING:
     from handcraft import Program
 
 ROOT = Path(__file__).resolve().parent.parent
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-}
 
 
 def compile_aab() -> dict[str, object]:
@@ -36,16 +32,16 @@ def compile_aab() -> dict[str, object]:
     program = _aab()
     return {
         "ms in block": round(
-            1000 * _median(lambda: compile_program(program, architecture="block"), 21), 2
+            1000 * median(lambda: compile_program(program, architecture="block"), 21), 2
         ),
-        "ms in gpt2": round(1000 * _median(lambda: compile_program(program), 21), 2),
+        "ms in gpt2": round(1000 * median(lambda: compile_program(program), 21), 2),
     }
 
 
 def run_from_shell() -> dict[str, object]:
     """`handcraft run programs/aab.py aab`, as a whole process."""
     command = [sys.executable, "-m", "handcraft", "run", str(ROOT / "programs/aab.py"), "aab"]
-    return {"s": round(_median(lambda: subprocess.run(command, check=True, stdout=-3), 7), 3)}
+    return {"s": round(median(lambda: subprocess.run(command, check=True, stdout=-3), 7), 3)}
 
 
 def forward() -> dict[str, object]:
@@ -58,7 +54,7 @@ def forward() -> dict[str, object]:
     model = compile_program(Program("ab", 16, rules), architecture="block").model
     numbers = np.arange(1 << 16)
     contexts = numbers[:, None] >> np.arange(16) & 1  # every context of 16 tokens over two
-    seconds = _median(lambda: model.forward(contexts), 3)
+    seconds = median(lambda: model.forward(contexts), 3)
     return {"s": round(seconds, 2), "contexts a second": round(len(contexts) / seconds)}
 
 
@@ -70,7 +66,7 @@ def verify_all() -> dict[str, object]:
     rules = [predict("b").after("aa"), predict("b").after("bab"), predict("a").otherwise()]
     program = Program("ab", 16, rules)
     model = compile_program(program, architecture="block").model
-    return {"s": round(_median(lambda: verify(model, program), 3), 2)}
+    return {"s": round(median(lambda: verify(model, program), 3), 2)}
 
 
 def export_aab() -> dict[str, object]:
@@ -83,7 +79,7 @@ def export_aab() -> dict[str, object]:
         with tempfile.TemporaryDirectory() as folder:
             save(compile_program(_aab()), Path(folder) / "aab")
 
-    return {"s": round(_median(work, 5), 3)}
+    return {"s": round(median(work, 5), 3)}
 
 
 def fill_gpt2_small() -> dict[str, object]:
@@ -93,7 +89,7 @@ def fill_gpt2_small() -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "handcraft", "compile", str(ROOT / "programs/aab.py")]
         command += ["-o", f"{folder}/small", "--like", "gpt2-small", "--token-ids", "a=64,b=65"]
-        return {"s": round(_median(lambda: subprocess.run(command, check=True, stdout=-3), 3), 2)}
+        return {"s": round(median(lambda: subprocess.run(command, check=True, stdout=-3), 3), 2)}
 
 
 def beside_transformers() -> dict[str, object]:
@@ -189,7 +185,7 @@ def compile_ngrams(count: int) -> dict[str, object]:
     }
 
 
-MEASURES: dict[str, Callable[..., dict[str, object]]] = {
+MEASURES: dict[str, Measure] = {
     "compile_aab": compile_aab,
     "run_from_shell": run_from_shell,
     "forward": forward,
@@ -220,67 +216,30 @@ def main() -> None:
     print("## One-offs\n")
     rows = []
     for name in ONE_OFFS:
-        found = _measured(name)
+        found = measured(__file__, name)
         peak = found.pop("peak MB")
         said = ", ".join(f"{value:,} {unit}" for unit, value in found.items())
         rows.append([(MEASURES[name].__doc__ or "").strip().rstrip("."), said, f"{peak}"])
-    _table(["what", "median", "peak MB"], rows)
+    print_table(["what", "median", "peak MB"], rows)
     print("## Beside transformers\n")
     print("`programs/aab.py` as a GPT-2 of width 46, one thread each, taking turns in one process.\n")
     if importlib.util.find_spec("transformers") and importlib.util.find_spec("torch"):
-        found = _measured("beside_transformers")
+        found = measured(__file__, "beside_transformers")
         found.pop("peak MB")
         rows = [[name, *map(str, each)] for name, each in found.items()]  # type: ignore[call-overload]
-        _table(["what", "handcraft s", "transformers s", "ratio"], rows)
+        print_table(["what", "handcraft s", "transformers s", "ratio"], rows)
     else:
         print("Not measured: transformers is not installed (`pip install 'handcraft[judges]'`).\n")
     print("## Compile time of n-gram rules over 26 tokens\n")
     ngrams = []
     for count in (10, 100, 1_000, 10_000):
-        found = _measured("compile_ngrams", count)
+        found = measured(__file__, "compile_ngrams", count)
         ngrams.append([f"{count:,}", *(f"{value:,}" for value in found.values())])
-    _table(["rules", "s", "ms a rule", "neurons", "parameters", "peak MB"], ngrams)
-
-
-def _measured(name: str, *arguments: int) -> dict[str, object]:
-    """Run one measure in a fresh process."""
-    command = [sys.executable, __file__, name, *map(str, arguments)]
-    environment = {**os.environ, **ONE_THREAD}
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return dict(json.loads(done.stdout))
-
-
-def _median(work: Callable[[], object], runs: int) -> float:
-    """The median time of `runs` runs in seconds, after one that does not count."""
-    work()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
-def _peak_memory() -> int:
-    """The most memory that this process or a child of it has held, in MB."""
-    import resource
-
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(each).ru_maxrss for each in who) // unit
-
-
-def _table(head: list[str], rows: Iterable[list[str]]) -> None:
-    print("| " + " | ".join(head) + " |")
-    print("|" + " --- |" * len(head))
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
-    print()
+    print_table(["rules", "s", "ms a rule", "neurons", "parameters", "peak MB"], ngrams)
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        measured = MEASURES[sys.argv[1]](*map(int, sys.argv[2:]))
-        print(json.dumps({**measured, "peak MB": _peak_memory()}))
+        answer(MEASURES, sys.argv[1:])
     else:
         main()
