@@ -7,9 +7,13 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
 from test_rasp import CASES, meant, name, program, random_texts
+from test_rasp_programs import LABELS, sequences, texts
 
 from handcraft import rasp
+from handcraft.errors import DomainError, PrecisionError
 from handcraft.rasp import library, tokens
 
 each_case = pytest.mark.parametrize("number", range(len(CASES)), ids=name)
@@ -63,3 +67,23 @@ def test_a_report_says_what_the_model_is_made_of():
     model = rasp.compile(library.make_hist(), "abc", max_length=4)
     assert model.report() == model.compiled.report()
     assert model.report().parameters == model.compiled.model.parameters
+
+
+@given(sequences, texts, st.booleans(), st.sampled_from(["block", "gpt2"]))
+@settings(max_examples=100)
+def test_random_programs_compute_what_their_expressions_mean(sequence, texts, causal, architecture):
+    try:
+        model = rasp.compile(sequence, LABELS, 4, causal, architecture=architecture)
+    except (DomainError, PrecisionError):
+        reject()
+    inputs = [list(text) for text in texts if has_meaning(sequence, text, causal)]
+    assert [model.apply(each) for each in inputs] == [model.built.trace(each) for each in inputs]
+
+
+def has_meaning(sequence, text, causal):
+    """Whether no labels that differ are put together."""
+    try:
+        rasp.evaluate(sequence, text, causal=causal)
+    except DomainError:
+        return False
+    return True
