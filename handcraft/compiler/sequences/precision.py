@@ -87,13 +87,13 @@ class Precision:
         """
         if not self.normed:
             return
-        off = NOISE * weight + magnitude(level) * Fraction(varying) / (4 * BALLAST**2)
+        off = NOISE * weight + magnitude(level) * self._scale_error(varying)
         if gap < 4 * off:
             raise PrecisionError(
                 f"`{node}` hangs on differences of {_shown(gap)}, and LayerNorm leaves the sum "
                 f"uncertain by up to {_shown(off)}",
                 where=node.place,
-                fix="a shorter context, .assume() fewer values, or the architecture block",
+                fix=self._wider("a shorter context, .assume() fewer values, or the architecture block"),
             )
 
     def check_tie(self, node: Node, context: int, varying: Plain) -> None:
@@ -109,14 +109,18 @@ class Precision:
         Raises:
             PrecisionError: it would not.
         """
-        off = UNDERFLOW[self.dtype] * Fraction(varying) / (4 * BALLAST**2)
+        off = UNDERFLOW[self.dtype] * self._scale_error(varying)
         if self.normed and 8 * off * context > 1:
             raise PrecisionError(
                 f"`{node}` is told by how {context} sources share, and LayerNorm leaves their scores "
                 f"uncertain by up to {_shown(off)} nats",
                 where=node.place,
-                fix="a shorter context, .assume() fewer values, or the architecture block",
+                fix=self._wider("a shorter context, .assume() fewer values, or the architecture block"),
             )
+
+    def _scale_error(self, varying: Plain) -> Fraction:
+        """By which part LayerNorm and its gain, rounded to the dtype, may make numbers too large."""
+        return Fraction(varying) / (4 * BALLAST**2) + Fraction(1, 1 << BITS[self.dtype])
 
     def check_score(self, node: Node, size: Plain, gap: Plain) -> None:
         """Raise unless a head tells its scores apart.
