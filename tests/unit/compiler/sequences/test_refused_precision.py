@@ -1,0 +1,122 @@
+"""What a dtype cannot tell apart is refused, by the name of the expression; all else is exact."""
+
+from __future__ import annotations
+
+import pytest
+from short_texts import assert_compiled
+
+from handcraft import Prompts, select, window
+from handcraft.compiler.sequences import compile_sequences
+from handcraft.errors import PrecisionError
+
+EXPRESSIONS = {
+    "count": lambda t, i: select(t, t).count(),
+    "count that may be 0": lambda t, i: select(t, t.at(-1, default="a")).count(),
+    "count of a": lambda t, i: select(t, "a").count(),
+    "look back": lambda t, i: t.at(-1, default="a"),
+    "latest": lambda t, i: select(t, t).latest(i),
+    "mean": lambda t, i: select(t, t).mean(i) >= 1,
+    "means of means": lambda t, i: select(t, t).mean(select(t, t).mean(i)) >= 1,
+}
+
+
+def expression(name: str, context: int):
+    prompts = Prompts("abc", context=context)
+    return EXPRESSIONS[name](prompts.token, prompts.position)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("name", [name for name in EXPRESSIONS if name != "means of means"])
+def test_short_contexts_are_exact_in_every_dtype(name, dtype):
+    assert_compiled({name: expression(name, 4)}, "block", dtype)
+
+
+TIES = ("count", "count that may be 0")
+"""What is told by whether position 0, forgiven, shares evenly."""
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("name", [name for name in EXPRESSIONS if name != "means of means"])
+def test_short_contexts_behind_layernorm_are_exact_or_refused(name, dtype):
+    try:
+        assert_compiled({name: expression(name, 4)}, "gpt2", dtype)
+    except PrecisionError:
+        if dtype == "float32" or name not in TIES:
+            raise
+
+
+@pytest.mark.parametrize("name", TIES)
+def test_a_tie_that_hangs_on_a_gain_of_8_bits_is_refused(name):
+    with pytest.raises(PrecisionError, match="LayerNorm leaves their scores uncertain") as caught:
+        compile_sequences({name: expression(name, 4)}, architecture="gpt2", dtype="bfloat16")
+    assert caught.value.fix.startswith("float32, or")
+
+
+TOO_LONG = {
+    ("count", "bfloat16"): 16,
+    ("count", "float16"): 64,
+    ("count that may be 0", "bfloat16"): 12,
+    ("count that may be 0", "float16"): 32,
+    ("count of a", "bfloat16"): 16,
+    ("count of a", "float16"): 64,
+    ("look back", "bfloat16"): 200,
+    ("look back", "float16"): 1024,
+    ("latest", "bfloat16"): 100,
+    ("latest", "float16"): 400,
+    ("mean", "bfloat16"): 24,
+    ("mean", "float16"): 64,
+    ("means of means", "bfloat16"): 6,
+    ("means of means", "float16"): 12,
+    ("means of means", "float32"): 16,
+    ("means of means", "float64"): 16,
+}
+"""Contexts that are too long for an expression in a dtype."""
+
+
+@pytest.mark.parametrize("architecture", ["block", "gpt2"])
+@pytest.mark.parametrize(
+    ("name", "dtype", "context"), [(*known, context) for known, context in TOO_LONG.items()]
+)
+def test_longer_contexts_are_refused_and_the_expression_is_named(name, dtype, context, architecture):
+    refused = expression(name, context)
+    with pytest.raises(PrecisionError) as caught:
+        compile_sequences({"x": refused}, architecture=architecture, dtype=dtype)
+    said = str(caught.value)
+    assert "token" in said or "position" in said, "the expression, or a part of it"
+    assert "fix:" in said
+
+
+@pytest.mark.parametrize(("dtype", "context"), [("bfloat16", 16), ("float16", 64)])
+def test_the_message_names_the_dtype_and_what_would_do(dtype, context):
+    counted = expression("count", context)
+    with pytest.raises(PrecisionError) as caught:
+        compile_sequences({"x": counted}, dtype=dtype)
+    error = caught.value
+    assert str(counted) in error.what
+    assert dtype in error.what
+    assert "test_refused_precision.py" in str(error.where)
+    assert error.fix.startswith("float32, or a shorter context")
+
+
+def test_nobody_is_told_to_use_float32_instead_of_float32():
+    with pytest.raises(PrecisionError) as caught:
+        compile_sequences({"x": expression("means of means", 16)})
+    assert caught.value.fix.startswith("a shorter context")
+
+
+@pytest.mark.parametrize(("dtype", "context"), [("bfloat16", 16), ("float16", 64)])
+def test_what_a_small_dtype_refuses_float32_takes(dtype, context):
+    counted = expression("count", context)
+    made = compile_sequences({"x": counted})
+    text = ("abcacb" * 11)[:context]
+    assert made.apply([text])["x"] == [counted.trace(text)]
+
+
+def test_fewer_promised_values_may_be_told_apart_where_all_could_not():
+    prompts = Prompts("ab", context=16)
+    mean = window(16).mean(prompts.token == "a")
+    table = {value: value * 16 % 3 for value in mean.domain.values}
+    with pytest.raises(PrecisionError):
+        compile_sequences({"x": mean.map(table)}, dtype="bfloat16")
+    made = compile_sequences({"x": mean.assume([0, 1]).map(table)}, dtype="bfloat16")
+    assert made.apply(["a" * 16, "b" * 5])["x"] == [(1,) * 16, (0,) * 5]
