@@ -15,7 +15,7 @@ from handcraft.compiler.sequences.held import Holder, Reading
 from handcraft.errors import PrecisionError
 from handcraft.language.decision import Decision
 from handcraft.language.sequences.domain import Finite, Kind, Plain, Value
-from handcraft.language.sequences.node import AtLeast, Constant, Linear, Node
+from handcraft.language.sequences.node import AtLeast, Linear, Node
 from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights.emit import numpy_dtype
@@ -175,6 +175,8 @@ def speakers(
             before += alone
         unit = LISTED if exact else UNIT
         found += _speak(ruling, fires, needed, height * unit, holder, vocabulary)
+        if not needed:  # it always fires, as the passes found out, so none after it ever does
+            break
     return [*found, *(_echoes(holder, token) if exact else ())]
 
 
@@ -211,12 +213,12 @@ def _conjunction(literals: Sequence[Node], holder: Holder) -> tuple[Reading | No
     """The sum of flags, and what it comes to where all of them hold; None where one never does."""
     total, needed = Reading(()), 0
     for literal in literals:
-        if isinstance(literal, Constant):
-            if not literal.value:
-                return None, 0
-            continue
-        total += holder.number(literal)
-        needed += 1
+        flag = holder.number(literal)
+        if not flag.terms and not flag.constant:
+            return None, 0
+        if flag.terms:
+            total += flag
+            needed += 1
     return total, needed
 
 
