@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from handcraft.circuits import ideal_next
+from handcraft.circuits.ideal import ideal_logits
 from handcraft.compiler import Compiled, compile_program
-from handcraft.language import Program
+from handcraft.language import Program, Prompts
+from handcraft.language.decision import Distribution, decided
+from handcraft.model.attention import Array
 from handcraft.verify import count_contexts, logit_margins
 from handcraft.verify.contexts import Ids
+from handcraft.verify.legal import drawn_contexts, is_restricted
 
 EVERY_UP_TO = 50_000
 SAMPLE = 20_000
+
+CLOSE = 1e-3
+"""How far a probability may be off."""
 
 
 def assert_agreement(
@@ -23,6 +32,9 @@ def assert_agreement(
 ) -> None:
     """Assert that what a program means, its ideal circuits and its model agree.
 
+    Of a program over prompts only legal prompts are tried; without a causal mask at every position. Where
+    it predicts probabilities, those are compared.
+
     Args:
         program: a rule program, which is compiled, or one that already is.
         every_up_to: with at most so many contexts, every one is tried.
@@ -31,24 +43,58 @@ def assert_agreement(
 
     Raises:
         AssertionError: naming the shortest context where they part, and on which floor.
+        AssumptionError: a legal prompt breaks an assumption of the program.
     """
     compiled = compile_program(program) if isinstance(program, Program) else program
     rules = compiled.source
     assert isinstance(rules, Program), "circuits laid out by hand have no rules to agree with"
-    for texts in _texts(rules, every_up_to, sample, seed):
-        _assert_on(compiled, rules, texts)
+    if rules.prompts is None:
+        _assert_on(compiled, rules, _texts(rules, every_up_to, sample, seed))
+        return
+    for texts in _prompts(compiled, rules.prompts, every_up_to, sample, seed):
+        _assert_on_prompts(compiled, rules, rules.prompts, texts)
 
 
-def _texts(program: Program, every_up_to: int, sample: int, seed: int) -> list[Ids]:
+def _texts(program: Program, every_up_to: int, sample: int, seed: int) -> Ids:
     """Texts whose prefixes are the contexts to try: [text, position]."""
     size, longest = len(program.vocabulary), program.context
     if count_contexts(size, longest) <= every_up_to:
-        numbers = np.arange(size**longest)
-        digits = [numbers // size**place % size for place in reversed(range(longest))]
-        return [np.stack(digits, axis=1)]
-    random = np.random.default_rng(seed)
-    rows = -(-sample // longest)  # every prefix of a text is a context
-    return [random.integers(0, size, size=(rows, longest))]
+        return _every_text(size, longest)
+    return _some_texts(size, longest, -(-sample // longest), seed)
+
+
+def _every_text(size: int, length: int) -> Ids:
+    numbers = np.arange(size**length)
+    digits = [numbers // size**place % size for place in reversed(range(length))]
+    return np.stack(digits, axis=1)
+
+
+def _some_texts(size: int, length: int, rows: int, seed: int) -> Ids:
+    return np.random.default_rng(seed).integers(0, size, size=(rows, length))
+
+
+def _prompts(
+    compiled: Compiled, prompts: Prompts, every_up_to: int, sample: int, seed: int
+) -> Iterator[Ids]:
+    """Legal prompts, the shorter ones first: [text, position]."""
+    size, longest = len(prompts.vocabulary), prompts.context
+    everything = count_contexts(size, longest) <= every_up_to
+    if is_restricted(prompts) and not everything:
+        drawn = [batch.texts for batch in drawn_contexts(compiled.model, prompts, sample, seed)]
+        yield from sorted(drawn, key=lambda texts: texts.shape[1])
+        return
+    lengths = [longest] if _has_prefixes(prompts) else range(1, longest + 1)
+    for length in lengths:
+        rows = -(-sample // (longest if _has_prefixes(prompts) else len(lengths)))
+        texts = _every_text(size, length) if everything else _some_texts(size, length, rows, seed)
+        legal = [prompts.is_legal(tuple(map(prompts.vocabulary.token, row))) for row in texts.tolist()]
+        if any(legal):
+            yield texts[np.array(legal)]
+
+
+def _has_prefixes(prompts: Prompts) -> bool:
+    """Whether what stands at a position of a prompt is what stands at the end of its prefix."""
+    return prompts.causal and not is_restricted(prompts)
 
 
 def _assert_on(compiled: Compiled, program: Program, texts: Ids) -> None:
@@ -71,6 +117,71 @@ def _assert_on(compiled: Compiled, program: Program, texts: Ids) -> None:
                 f"  the forward pass    {_token(program, answered)}"
                 f" (margin {float(margins[first]):g})"
             )
+
+
+def _assert_on_prompts(compiled: Compiled, program: Program, prompts: Prompts, texts: Ids) -> None:
+    """Compare at every position; where only whole prompts are legal and causal, at the last one."""
+    logits = compiled.model.forward(texts)  # [text, position, n_vocab]
+    exact = ideal_logits(compiled.circuits, texts).astype(np.float64)  # [text, position, vocabulary]
+    last = texts.shape[1] - 1
+    only_last = prompts.causal and is_restricted(prompts)
+    said = [decided(program.decisions, _tokens(prompts, row), causal=prompts.causal) for row in texts]
+    for place in [last] if only_last else range(last + 1):
+        for row, text in enumerate(texts):
+            _, meant = said[row][place]
+            parted = _parted(compiled, meant, exact[row, place], logits[row, place])
+            if parted is None:
+                continue
+            ending = len(text) if not prompts.causal else place + 1
+            context = prompts.vocabulary.join(_tokens(prompts, text[:ending]))
+            where = (
+                f"after {context!r}" if place + 1 == ending else f"at position {place} of {context!r}"
+            )
+            raise AssertionError(f"they part {where}:\n{parted}")
+
+
+def _tokens(prompts: Prompts, row: Ids) -> list[str]:
+    return [prompts.vocabulary.token(token) for token in row.tolist()]
+
+
+def _parted(compiled: Compiled, meant: Distribution, exact: Array, logits: Array) -> str | None:
+    """What the three floors say after one context, where they part."""
+    tokens = compiled.circuits.vocabulary.tokens
+    if compiled.circuits.nats is None:
+        (right,) = meant
+        others = [i for i, token in enumerate(tokens) if token != right]
+        place = tokens.index(right)
+        circuits = exact[place] - max(exact[others], default=-np.inf)
+        rest = np.delete(logits, place)
+        margin = float(logits[place]) - max(rest.tolist(), default=-np.inf)
+        if circuits > 0 and margin > 0:
+            return None
+        return (
+            f"  the rules mean      {right}\n"
+            f"  the ideal circuits  {tokens[int(exact.argmax())] if circuits else 'a tie'}\n"
+            f"  the forward pass    {_named(tokens, int(logits.argmax()))} (margin {margin:g})"
+        )
+    wanted = np.array([float(meant.get(token, 0)) for token in tokens])
+    floors = {"the ideal circuits": _shares(exact), "the forward pass": _shares(logits)}
+    if all(np.abs(found[: len(tokens)] - wanted).max() <= CLOSE for found in floors.values()):
+        return None
+    lines = [f"  {'the rules mean':19} {_shown(wanted)}"]
+    lines += [f"  {floor:19} {_shown(found)}" for floor, found in floors.items()]
+    return "\n".join(lines)
+
+
+def _shares(logits: Array) -> Array:
+    """Softmax: [n_vocab] -> [n_vocab]."""
+    powers = np.exp(logits.astype(np.float64) - float(logits.max()))
+    return np.asarray(powers / powers.sum())
+
+
+def _shown(shares: Array) -> str:
+    return " ".join(f"{share:.4f}" for share in shares.tolist())
+
+
+def _named(tokens: Sequence[str], token: int) -> str:
+    return tokens[token] if token < len(tokens) else "a padding token"
 
 
 def _token(program: Program, token: int) -> str:

@@ -101,12 +101,13 @@ def _unembedding(helds: Sequence[Held], places: Places) -> Subspace:
 def _spoken(
     speaker: Speaker, number: int, logits: Subspace, places: Places, nats: Nats | None
 ) -> Neuron | list[Bias]:
-    """A neuron that writes logits, or biases where it would always fire."""
+    """A neuron that writes logits; biases where it would always fire, nothing where it never would."""
     writes = [Coefficients(logits, tuple(sorted(speaker.writes.items())))]
     if nats is not None and speaker.rest:
         writes.append(Coefficients(nats.rest, ((0, speaker.rest),)))
     if not speaker.reading.terms:
-        return [Bias(each, (speaker.origin,)) for each in writes]
+        fires = speaker.reading.constant >= speaker.at_least
+        return [Bias(each, (speaker.origin,)) for each in writes] if fires else []
     return Neuron(
         f"{short(speaker.origin.what)}, {number + 1}",
         places.coefficients(speaker.reading),

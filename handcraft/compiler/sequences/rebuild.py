@@ -23,6 +23,7 @@ from handcraft.language.sequences.node import (
     Node,
     walk,
 )
+from handcraft.language.sequences.reachable import plain
 
 
 def rebuild(roots: Sequence[Node]) -> list[Node]:
@@ -121,10 +122,34 @@ class _Builder:
         left = tuple((factor, nodes[key]) for key, factor in total.items() if factor)
         if not left:
             return self._constant(node, constant)
+        of_one = self._of_one_source(node, left, constant)
+        if of_one is not None:
+            return of_one
         is_number = left[0][1].domain.kind is Kind.NUMBER
         if len(left) == 1 and left[0][0] == 1 and constant == 0 and is_number:
             return left[0][1]
         return replace(node, terms=left, constant=constant)
+
+    def _of_one_source(
+        self, node: Linear, terms: Sequence[tuple[Plain, Node]], constant: Plain
+    ) -> Node | None:
+        """A sum over functions of the token alone, or of the position alone, is one such function."""
+        sources = {id(_source(term)): _source(term) for _, term in terms}
+        source = next(iter(sources.values()))
+        if len(sources) != 1 or source is None:
+            return None
+        assert isinstance(source.domain, Finite)
+        table: dict[tuple[Value, ...], Value] = {}
+        for value in source.domain.values:
+            total = constant
+            for factor, term in terms:
+                at = term.table[(value,)] if isinstance(term, Lookup) else value
+                total += factor * as_number(at)
+            table[(value,)] = plain(total)
+        lookup = Lookup(
+            finite(table.values()), node.text, (source,), table, binding=node.binding, place=node.place
+        )
+        return self._lookup(lookup, [source])
 
     def _at_least(self, node: AtLeast, number: Node) -> Node:
         if isinstance(number.domain, Finite):
@@ -145,6 +170,18 @@ class _Builder:
 
     def _constant(self, node: Node, value: Value) -> Constant:
         return Constant(finite([value]), node.text, value, binding=node.binding, place=node.place)
+
+
+def _source(node: Node) -> Embedded | None:
+    """The token or the position of which a node is a function, known for all its values."""
+    if isinstance(node, Embedded):
+        return node
+    if isinstance(node, Lookup) and len(node.arguments) == 1:
+        (source,) = node.arguments
+        if isinstance(source, Embedded) and isinstance(source.domain, Finite):
+            known = all((value,) in node.table for value in source.domain.values)
+            return source if known else None
+    return None
 
 
 def _is_possible(row: tuple[Value, ...], arguments: Sequence[Node]) -> bool:
