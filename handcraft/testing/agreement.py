@@ -32,8 +32,8 @@ def assert_agreement(
 ) -> None:
     """Assert that what a program means, its ideal circuits and its model agree.
 
-    Of a program over prompts only legal prompts are tried; without a causal mask at every position. Where
-    it predicts probabilities, those are compared.
+    Of a program over prompts only legal prompts are tried; without a causal mask at every position.
+    Where it predicts probabilities, those are compared.
 
     Args:
         program: a rule program, which is compiled, or one that already is.
@@ -123,21 +123,20 @@ def _assert_on_prompts(compiled: Compiled, program: Program, prompts: Prompts, t
     """Compare at every position; where only whole prompts are legal and causal, at the last one."""
     logits = compiled.model.forward(texts)  # [text, position, n_vocab]
     exact = ideal_logits(compiled.circuits, texts).astype(np.float64)  # [text, position, vocabulary]
-    last = texts.shape[1] - 1
-    only_last = prompts.causal and is_restricted(prompts)
     said = [decided(program.decisions, _tokens(prompts, row), causal=prompts.causal) for row in texts]
-    for place in [last] if only_last else range(last + 1):
+    last = texts.shape[1] - 1
+    for place in [last] if prompts.causal and is_restricted(prompts) else range(last + 1):
         for row, text in enumerate(texts):
             _, meant = said[row][place]
             parted = _parted(compiled, meant, exact[row, place], logits[row, place])
-            if parted is None:
-                continue
-            ending = len(text) if not prompts.causal else place + 1
-            context = prompts.vocabulary.join(_tokens(prompts, text[:ending]))
-            where = (
-                f"after {context!r}" if place + 1 == ending else f"at position {place} of {context!r}"
-            )
-            raise AssertionError(f"they part {where}:\n{parted}")
+            if parted is not None:
+                raise AssertionError(f"they part {_where(prompts, text, place)}:\n{parted}")
+
+
+def _where(prompts: Prompts, text: Ids, place: int) -> str:
+    seen = text[: place + 1] if prompts.causal else text
+    context = prompts.vocabulary.join(_tokens(prompts, seen))
+    return f"after {context!r}" if len(seen) == place + 1 else f"at position {place} of {context!r}"
 
 
 def _tokens(prompts: Prompts, row: Ids) -> list[str]:
