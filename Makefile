@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OUT    := build/demo
 
-.PHONY: demo test check bench bench-sequences clean
+.PHONY: demo test check deep bench bench-sequences clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -29,6 +29,9 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+deep: $(VENV)/installed-dev
+	HANDCRAFT_EXAMPLES=10000 $(BIN)/python -m pytest -n 2 tests/property/test_expressions_compiled.py
 
 bench: $(VENV)/installed
 	@mkdir -p build
