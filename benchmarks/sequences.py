@@ -106,7 +106,7 @@ def _wrong(
             {"value": row.write(prompts)}, architecture=ARCHITECTURES[architecture]
         )
     except HandcraftError as error:
-        return {"refused": str(error), "wrong": {}, "example": ""}
+        return {"refused": error.what, "wrong": {}, "example": ""}
     wrong: dict[int, int] = {}
     example = ""
     for length in lengths:
@@ -207,7 +207,7 @@ def _print_sizes() -> None:
             continue
         seconds = found["write"] + found["compile"]
         ours = Ours(found["layers"], found["width"], found["parameters"], seconds)
-        fewer = f"{row.theirs.parameters / ours.parameters:,.1f}" if row.theirs else ""
+        fewer = _ratio(row.theirs.parameters / ours.parameters) if row.theirs else ""
         rows.append([row.name, *theirs, *_shown(found)[:-1], fewer, _faster(row.theirs, seconds)])
         sentences += [f"- {row.name}: {goal}" for goal in missed(row, ours)]
     ours_head = ["ours: layers, width", "parameters", "s to write", "s to compile"]
@@ -228,8 +228,12 @@ def _shown_theirs(theirs: Theirs | None) -> list[str]:
 def _faster(theirs: Theirs | None, seconds: float) -> str:
     if theirs is None:
         return f"more than {PATIENCE / seconds:,.0f}"
-    least, most = (f"{each / seconds:,.{0 if each > 10 * seconds else 1}f}" for each in theirs.seconds)
+    least, most = (_ratio(each / seconds) for each in theirs.seconds)
     return least if least == most else f"{least} to {most}"
+
+
+def _ratio(number: float) -> str:
+    return f"{number:,.{0 if number >= 100 else 1}f}"
 
 
 def _print_causal_sizes() -> None:
