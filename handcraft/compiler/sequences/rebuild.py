@@ -121,7 +121,7 @@ class _Builder:
                 total[id(term)] = total.get(id(term), 0) + factor
         left = tuple((factor, nodes[key]) for key, factor in total.items() if factor)
         if not left:
-            return self._constant(node, constant)
+            return self._constant(node, plain(constant))
         of_one = self._of_one_source(node, left, constant)
         if of_one is not None:
             return of_one
@@ -133,7 +133,7 @@ class _Builder:
     def _of_one_source(
         self, node: Linear, terms: Sequence[tuple[Plain, Node]], constant: Plain
     ) -> Node | None:
-        """A sum over functions of the token alone, or of the position alone, is one such function."""
+        """A sum over functions of one held value, such as the position, is one such function."""
         sources = {id(_source(term)): _source(term) for _, term in terms}
         source = next(iter(sources.values()))
         if len(sources) != 1 or source is None:
@@ -172,13 +172,13 @@ class _Builder:
         return Constant(finite([value]), node.text, value, binding=node.binding, place=node.place)
 
 
-def _source(node: Node) -> Embedded | None:
-    """The token or the position of which a node is a function, known for all its values."""
-    if isinstance(node, Embedded):
+def _source(node: Node) -> Embedded | Ladder | None:
+    """The token, position or ladder of which a node is a function, known for all its values."""
+    if isinstance(node, Embedded | Ladder):
         return node
     if isinstance(node, Lookup) and len(node.arguments) == 1:
         (source,) = node.arguments
-        if isinstance(source, Embedded) and isinstance(source.domain, Finite):
+        if isinstance(source, Embedded | Ladder) and isinstance(source.domain, Finite):
             known = all((value,) in node.table for value in source.domain.values)
             return source if known else None
     return None
