@@ -56,6 +56,12 @@ def test_the_mean_of_a_flag_that_always_holds_is_a_number():
     assert value_of(node) == 1
 
 
+def test_a_constant_sum_that_is_whole_is_an_integer():
+    share = PROMPTS.constant(3) * (1 / 4)
+    (node,) = rebuilt(share + PROMPTS.constant(5) * (1 / 4))
+    assert isinstance(value_of(node), int)
+
+
 def test_what_may_find_no_source_is_no_constant():
     (node,) = rebuilt(select(TOKEN, "b").latest(PROMPTS.constant(1), default=0))
     assert not isinstance(node, Constant)
