@@ -45,7 +45,7 @@ Pass = Callable[[Sequence[Node], Setting], list[Node]]
 PASSES: Mapping[str, Pass] = {
     "fold and share": lambda nodes, _: rebuild(nodes),
     "lower aggregates": lower_aggregates,
-    "fuse tables": lambda nodes, _: fuse(nodes),
+    "fuse tables": fuse,
 }
 """The passes over trees, in order. Each keeps every value at every position."""
 

@@ -8,16 +8,16 @@ from fractions import Fraction
 from itertools import pairwise
 from math import prod
 
+from handcraft.compiler.sequences.cases import Setting
 from handcraft.compiler.sequences.children import with_children
-from handcraft.compiler.sequences.ir import Attend, Ladder, Rung, between
+from handcraft.compiler.sequences.guarded import guarded, guarded_ladder
+from handcraft.compiler.sequences.ir import Ladder, Rung, between, is_scalar
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.compiler.sequences.step_function import Steps, additive, find_steps
 from handcraft.errors import CompileError
 from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, finite
 from handcraft.language.sequences.node import (
-    Assumed,
     AtLeast,
-    Choice,
     Linear,
     Lookup,
     Node,
@@ -32,33 +32,22 @@ STEPS_UP_TO = 64
 """So many steps are always worth a block that is saved."""
 
 
-def fuse(roots: Sequence[Node]) -> list[Node]:
+def fuse(roots: Sequence[Node], setting: Setting) -> list[Node]:
     """The same values, with no table over more than one value and no comparison of sums."""
     done: dict[int, Node] = {}
     for node in walk(*roots):
-        done[id(node)] = _fused(node, done)
+        done[id(node)] = _fused(node, done, setting)
     return rebuild([done[id(root)] for root in roots])
 
 
-def is_scalar(node: Node) -> bool:
-    """Whether a value is held as a number only, of which no table can be read without neurons."""
-    if isinstance(node, Attend):
-        return node.picks == "mean" or is_scalar(node.value)
-    if isinstance(node, Assumed):
-        return is_scalar(node.value)
-    if isinstance(node, Lookup) and len(node.arguments) == 1:
-        return False
-    return isinstance(node, Linear | Choice) or not isinstance(node.domain, Finite)
-
-
-def _fused(node: Node, done: Mapping[int, Node]) -> Node:
+def _fused(node: Node, done: Mapping[int, Node], setting: Setting) -> Node:
     if isinstance(node, AtLeast):
         return _threshold(node, done[id(node.number)])
     if not isinstance(node, Lookup) or _is_readable(node):
         return with_children(node, done)
     below = _flat_bases(node, done)
     if below is None:
-        return _direct(node, done)
+        return _guarded(node, done, setting) or _direct(node, done)
     table = {combination: values[0] for combination, values in rows([node], below)}
     arguments = [done[id(base)] for base in below]
     if len(below) == 1 and not is_scalar(arguments[0]):
@@ -67,6 +56,9 @@ def _fused(node: Node, done: Mapping[int, Node]) -> Node:
     flat = _as_sum_or_ladder(node, arguments, table)
     if _steps_of(flat) <= STEPS_UP_TO:
         return flat
+    ladder = _guarded(node, done, setting)
+    if ladder is not None and _steps_of(ladder) < _steps_of(flat):
+        return ladder
     direct = _direct(node, done)
     return flat if _steps_of(flat) <= 2 * _steps_of(direct) else direct
 
@@ -88,6 +80,12 @@ def _flat_bases(node: Node, done: Mapping[int, Node]) -> Sequence[Node] | None:
     if prod(len(_values(base)) for base in below) > FLATTEN_UP_TO:
         return None
     return below if sum(is_scalar(done[id(base)]) for base in below) <= 1 else None
+
+
+def _guarded(node: Lookup, done: Mapping[int, Node], setting: Setting) -> Ladder | None:
+    """The table as one that counts only where others are equal, if it is one."""
+    found = guarded(node)
+    return guarded_ladder(node, found, done, setting.steps) if found is not None else None
 
 
 def _direct(node: Lookup, done: Mapping[int, Node]) -> Node:

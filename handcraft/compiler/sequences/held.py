@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, gcd, lcm, log2
 
-from handcraft.compiler.sequences.fuse import digital, is_scalar
-from handcraft.compiler.sequences.ir import Attend, Ladder
+from handcraft.compiler.sequences.fuse import digital
+from handcraft.compiler.sequences.ir import Attend, Ladder, is_scalar
 from handcraft.language.sequences.domain import Finite, Plain, Value, as_number, magnitude
 from handcraft.language.sequences.node import (
     Assumed,

@@ -8,9 +8,9 @@ from fractions import Fraction
 from math import floor, log2
 from typing import Literal
 
-from handcraft.language.sequences.domain import Plain, Value, as_number
+from handcraft.language.sequences.domain import Finite, Plain, Value, as_number
 from handcraft.language.sequences.interpret import Values, interpret_with
-from handcraft.language.sequences.node import Case, Node
+from handcraft.language.sequences.node import Assumed, Case, Choice, Linear, Lookup, Node
 from handcraft.language.sequences.reachable import plain
 
 Picks = Literal["mean", "latest", "earliest"]
@@ -75,6 +75,17 @@ class Ladder(Node):
         """What the rungs add up."""
         nodes = [node for rung in self.rungs for _, node in rung.terms]
         return tuple({id(node): node for node in nodes}.values())
+
+
+def is_scalar(node: Node) -> bool:
+    """Whether a value is held as a number only, of which no table can be read without neurons."""
+    if isinstance(node, Attend):
+        return node.picks == "mean" or is_scalar(node.value)
+    if isinstance(node, Assumed):
+        return is_scalar(node.value)
+    if isinstance(node, Lookup) and len(node.arguments) == 1:
+        return False
+    return isinstance(node, Linear | Choice) or not isinstance(node.domain, Finite)
 
 
 def between(below: Plain, above: Plain) -> tuple[Fraction, Fraction]:
