@@ -12,7 +12,7 @@ from handcraft.compiler.sequences.held import ITSELF, Held, Holder, Reading
 from handcraft.compiler.sequences.ir import Attend, Ladder
 from handcraft.compiler.sequences.precision import Precision
 from handcraft.language.sequences.domain import Plain, magnitude
-from handcraft.language.sequences.node import Choice, Comparison, Embedded
+from handcraft.language.sequences.node import Choice, Comparison, Embedded, Node
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,7 @@ class Assembly:
         if isinstance(node, Attend):
             self.looking[id(held)] = self._look(node)
         elif isinstance(node, Ladder):
-            self.rungs[id(held)] = [
-                (self._sum(rung.terms), rung.at_least, rung.gap) for rung in node.rungs
-            ]
+            self.rungs[id(held)] = self._rungs(node)
         elif isinstance(node, Choice):
             self.choices[id(held)] = (
                 self.holder.number(node.condition),
@@ -103,10 +101,21 @@ class Assembly:
                 self.holder.number(node.no),
             )
 
-    def _sum(self, terms: Iterable[tuple[Plain, object]]) -> Reading:
+    def _rungs(self, ladder: Ladder) -> list[tuple[Reading, Plain, Plain]]:
+        """Sum, threshold and gap of every rung; those that add up the same share one sum."""
+        sums: dict[object, Reading] = {}
+        found = []
+        for rung in ladder.rungs:
+            key = tuple((factor, id(node)) for factor, node in rung.terms)
+            if key not in sums:
+                sums[key] = self._sum(rung.terms)
+            found.append((sums[key], rung.at_least, rung.gap))
+        return found
+
+    def _sum(self, terms: Iterable[tuple[Plain, Node]]) -> Reading:
         total = Reading(())
         for factor, node in terms:
-            total += self.holder.number(node) * factor  # type: ignore[arg-type]
+            total += self.holder.number(node) * factor
         return total
 
     def _look(self, node: Attend) -> Looking:

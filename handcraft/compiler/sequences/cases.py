@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, finite
+from handcraft.language.sequences.domain import Finite, Plain, Value, as_number, finite
 from handcraft.language.sequences.node import (
     Case,
     Comparison,
@@ -72,31 +72,34 @@ def allowed(matches: Sequence[Match], setting: Setting) -> Flags:
     """Which sources positional conditions allow: [destination, source], unseen ones too."""
     flags = np.ones((setting.context, setting.context), dtype=bool)
     for match in matches:
-        keys, queries = _at_positions(match.key, setting), _at_positions(match.query, setting)
-        if isinstance(match.relation, Comparison) and match.key.domain.kind is Kind.NUMBER:
-            order = {v: i for i, v in enumerate(sorted({*keys, *queries}, key=as_number))}
-            there = np.array([order[v] for v in keys])[None, :]
-            here = np.array([order[v] for v in queries])[:, None]
-            flags &= _compared(there, here, match.relation)
-        else:
-            known: dict[Value, list[bool]] = {}
-            for here_at, query in enumerate(queries):
-                if query not in known:
-                    known[query] = [match.holds(key, query) for key in keys]
-                flags[here_at] &= np.array(known[query])
+        flags &= holding(match, _at_positions(match.key, setting), _at_positions(match.query, setting))
     return flags
 
 
-def _compared(there: npt.NDArray[np.int64], here: npt.NDArray[np.int64], by: Comparison) -> Flags:
-    flags: Flags = {
-        Comparison.EQ: there == here,
-        Comparison.NEQ: there != here,
-        Comparison.LT: there < here,
-        Comparison.LEQ: there <= here,
-        Comparison.GT: there > here,
-        Comparison.GEQ: there >= here,
-    }[by]
+def holding(match: Match, keys: Sequence[Value], queries: Sequence[Value]) -> Flags:
+    """Of which keys and queries a condition holds: [query, key]."""
+    relation = match.relation
+    if isinstance(relation, frozenset):
+        known = {query: [(key, query) in relation for key in keys] for query in dict.fromkeys(queries)}
+        return np.array([known[query] for query in queries])
+    values: Iterable[Value] = dict.fromkeys([*keys, *queries])
+    if relation not in (Comparison.EQ, Comparison.NEQ):
+        values = sorted(values, key=as_number)
+    places = {value: i for i, value in enumerate(values)}
+    there = np.array([places[key] for key in keys])[None, :]
+    here = np.array([places[query] for query in queries])[:, None]
+    flags: Flags = COMPARED[relation](there, here)
     return flags
+
+
+COMPARED: Mapping[Comparison, np.ufunc] = {
+    Comparison.EQ: np.equal,
+    Comparison.NEQ: np.not_equal,
+    Comparison.LT: np.less,
+    Comparison.LEQ: np.less_equal,
+    Comparison.GT: np.greater,
+    Comparison.GEQ: np.greater_equal,
+}
 
 
 def _at_positions(node: Node, setting: Setting) -> list[Value]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, log2
 
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.compiler.sequences.cases import holding
 from handcraft.compiler.sequences.held import Holder, Numbers, Reading
 from handcraft.errors import CompileError
-from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number
+from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, magnitude
 from handcraft.language.sequences.node import Comparison, Match
+
+Ints = npt.NDArray[np.int64]
 
 ROWS_UP_TO = 2048
 """The most channels that one condition may take."""
@@ -82,11 +89,16 @@ def _ordered(values: Sequence[Value]) -> list[Value]:
 
 
 def nearest(query: Value, keys: Sequence[Value]) -> int:
-    """The place of the key that stands for a query that is no key: the nearest number, or the first."""
-    if not all(isinstance(value, int | Fraction) for value in (query, *keys)):
+    """The place of the key that stands for a query that is no key: the nearest number, or the first.
+
+    Keys that are numbers are in order.
+    """
+    if not all(isinstance(value, int | Fraction) for value in (query, keys[0])):
         return 0
-    distances = [abs(Fraction(as_number(key)) - as_number(query)) for key in keys]
-    return distances.index(min(distances))
+    number = as_number(query)
+    after = bisect_left(keys, number, key=as_number)
+    beside = [i for i in (after - 1, after) if 0 <= i < len(keys)]
+    return min(beside, key=lambda i: magnitude(as_number(keys[i]) - number))
 
 
 def _scale(union: Sequence[Value]) -> dict[Value, int]:
@@ -116,7 +128,8 @@ def _bits(match: Match, holder: Holder, keys: Sequence[Value]) -> Met:
     """
     places = {v: i for i, v in enumerate(keys)}
     for query in _values(match.query):
-        places.setdefault(query, nearest(query, keys))
+        if query not in places:
+            places[query] = nearest(query, keys)
     width = max(1, ceil(log2(len(keys))))
 
     def bit(values: Sequence[Value], k: int) -> Numbers:
@@ -134,15 +147,9 @@ def _bits(match: Match, holder: Holder, keys: Sequence[Value]) -> Met:
 
 def _table(match: Match, holder: Holder, keys: tuple[Value, ...], queries: tuple[Value, ...]) -> Met:
     """A channel for every different row of the condition's table, or for every different column."""
-    by_query: dict[Numbers, list[int]] = {}
-    by_key: dict[Numbers, list[int]] = {}
-    grid = _grid(match, keys, queries)
-    for i, row in enumerate(grid):
-        by_query.setdefault(row, []).append(i)
-    for j, column in enumerate(zip(*grid, strict=True)):
-        by_key.setdefault(column, []).append(j)
-    rows = [(row, here) for row, here in by_query.items() if len(set(row)) > 1]
-    columns = [(column, there) for column, there in by_key.items() if any(column)]
+    grid = holding(match, keys, queries).astype(np.int64)  # [query, key]
+    rows = [(row, here) for row, here in _different(grid) if 0 < row.sum() < len(keys)]
+    columns = [(column, there) for column, there in _different(grid.T) if column.any()]
     if min(len(rows), len(columns)) > ROWS_UP_TO:
         raise CompileError(
             f"selecting `{match.key}` by `{match.query}` takes {min(len(rows), len(columns)):,} "
@@ -155,31 +162,34 @@ def _table(match: Match, holder: Holder, keys: tuple[Value, ...], queries: tuple
         channels = tuple(
             Channel(
                 holder.read(match.query, _indicator(len(queries), here), keeps_zero=holder.normed),
-                holder.read(match.key, tuple(n - less for n in row), keeps_zero=holder.normed),
+                holder.read(match.key, tuple((row - less).tolist()), keeps_zero=holder.normed),
             )
             for row, here in rows
         )
     else:
         channels = tuple(
             Channel(
-                holder.read(match.query, column), holder.read(match.key, _indicator(len(keys), there))
+                holder.read(match.query, tuple(column.tolist())),
+                holder.read(match.key, _indicator(len(keys), there)),
             )
             for column, there in columns
         )
     return Met(channels, 1, is_flat=True)
 
 
-def _grid(match: Match, keys: tuple[Value, ...], queries: tuple[Value, ...]) -> list[tuple[int, ...]]:
-    """1 where the condition holds, [query][key]."""
-    if isinstance(match.relation, frozenset):
-        pairs = match.relation
-        return [tuple(int((k, q) in pairs) for k in keys) for q in queries]
-    return [tuple(int(match.holds(k, q)) for k in keys) for q in queries]
+def _different(grid: Ints) -> list[tuple[Ints, list[int]]]:
+    """The different rows, each with the places where it stands."""
+    found: dict[bytes, list[int]] = {}
+    for i, row in enumerate(grid):
+        found.setdefault(row.tobytes(), []).append(i)
+    return [(grid[places[0]], places) for places in found.values()]
 
 
 def _indicator(size: int, members: Sequence[int]) -> Numbers:
-    chosen = set(members)
-    return tuple(int(i in chosen) for i in range(size))
+    numbers = [0] * size
+    for i in members:
+        numbers[i] = 1
+    return tuple(numbers)
 
 
 def kind_is_number(match: Match) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -72,8 +73,13 @@ class Output:
             return plain(Fraction(number / float(unit)).limit_denominator(self.domain.parts) * unit)
         if self.domain.kind is not Kind.NUMBER:
             return self.domain.values[min(max(round(number), 0), len(self.domain.values) - 1)]
-        known = [float(as_number(v)) for v in self.domain.values]
-        return self.domain.values[int(np.abs(np.array(known) - number).argmin())]
+        return self.domain.values[int(np.abs(self._known - number).argmin())]
+
+    @cached_property
+    def _known(self) -> Array:
+        """The numbers that it can be, as floats."""
+        assert isinstance(self.domain, Finite)
+        return np.array([float(as_number(v)) for v in self.domain.values])
 
 
 @dataclass(frozen=True, eq=False)

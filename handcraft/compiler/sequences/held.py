@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from math import ceil, gcd, lcm, log2
 
 from handcraft.compiler.sequences.fuse import digital
@@ -38,12 +39,15 @@ ITSELF: Numbers = ()
 
 @dataclass(frozen=True)
 class Reading:
-    """A number as a sum over what is held: factors and numbers of values, and a constant."""
+    """A number as a sum over what is held: factors and numbers of values, and a constant.
+
+    How large it can be is asked once everything is held.
+    """
 
     terms: tuple[tuple[Plain, Held, int], ...]
     constant: Plain = 0
 
-    @property
+    @cached_property
     def size(self) -> Plain:
         """No sum of absolute terms is larger."""
         total: Plain = 0
@@ -52,7 +56,7 @@ class Reading:
             total += magnitude(factor) * max(magnitude(low), magnitude(high))
         return total
 
-    @property
+    @cached_property
     def weight(self) -> Plain:
         """The sum of the factors without their signs: what an error of each number counts."""
         total: Plain = 0
@@ -60,7 +64,7 @@ class Reading:
             total += magnitude(factor)
         return total
 
-    @property
+    @cached_property
     def span(self) -> tuple[Plain, Plain]:
         """No value of the sum is smaller than the first, and none larger than the second."""
         low, high = self.constant, self.constant
@@ -139,8 +143,8 @@ class Holder:
         self.one_hot = tuple(one_hot)
         self.normed = normed
         self.held: dict[int | str, Held] = {}
-        self._ladders: dict[int, Ladder] = {}
-        self._nodes: list[Node] = []
+        self._ladders: dict[Node, Ladder] = {}
+        self._places: dict[Node, list[int]] = {}
 
     def number(self, node: Node) -> Reading:
         """How the number that a node is can be read; a flag counts as 0 or 1."""
@@ -158,7 +162,7 @@ class Holder:
                 return self._chosen(node)
         if is_scalar(node):
             held = self._of(node)
-            held.scale = self._scale(max(magnitude(least(node)), magnitude(greatest(node))))
+            held.scale = self._scale(least(node), greatest(node))
             return self._dimension(held, ITSELF) * held.scale
         assert isinstance(node.domain, Finite)
         return self.read(node, tuple(as_number(v) for v in node.domain.values))
@@ -174,46 +178,45 @@ class Holder:
         assert isinstance(node.domain, Finite)
         if len(set(numbers)) == 1:
             return Reading((), numbers[0])
-        values = node.domain.values
-        at = dict(zip(map(_typed, values), numbers, strict=True))
         match node:
             case Lookup():
                 (argument,) = node.arguments
-                return self.read(argument, _through(argument, node, at), keeps_zero=keeps_zero)
+                return self.read(argument, self._through(node, numbers), keeps_zero=keeps_zero)
             case Assumed() if not is_scalar(node):
-                inner = node.value
-                assert isinstance(inner.domain, Finite)
-                filler = numbers[0]
-                wider = tuple(at.get(_typed(v), filler) for v in inner.domain.values)
-                return self.read(inner, wider, keeps_zero=keeps_zero)
+                return self.read(node.value, self._through(node, numbers), keeps_zero=keeps_zero)
         if is_scalar(node):
-            line = _line(values, numbers)
+            line = _line(node.domain.values, numbers)
             if line is not None:
                 return self.number(node) * line[0] + Reading((), line[1])
-            self._nodes.append(node)
-            ladder = self._ladders.setdefault(id(node), digital(node))
-            return self.read(ladder, numbers, keeps_zero=keeps_zero)
-        if isinstance(node, Attend):
-            there = _widened(node, numbers)
-            if len(set(there)) == 1:
-                return Reading((), there[0])
-        if isinstance(node, Ladder):
-            ever = {at[_typed(v)] for v in node.values}
-            if len(ever) == 1:
-                return Reading((), ever.pop())
+            if node not in self._ladders:
+                self._ladders[node] = digital(node)
+            return self.read(self._ladders[node], numbers, keeps_zero=keeps_zero)
+        if isinstance(node, Attend | Ladder):
+            ever = self._through(node, numbers)
+            if len(set(ever)) == 1:
+                return Reading((), ever[0])
         held = self._of(node)
         if held.is_one_hot:
             base = 0 if keeps_zero else usual(numbers)
             terms = [(n - base, held, i) for i, n in enumerate(numbers) if n != base]
             return Reading(tuple(terms), base)
         shape, factor, constant = _canonical(numbers, 0 if keeps_zero else usual(numbers))
-        scale = self._scale(max(map(magnitude, shape)))
+        scale = self._scale(*shape)
         small = tuple(_plainer(Fraction(n, scale)) for n in shape) if scale > 1 else shape
         return self._dimension(held, small) * (factor * scale) + Reading((), constant)
 
-    def _scale(self, largest: Plain) -> int:
-        """A power of two by which numbers of up to `largest` are divided before they are held."""
-        return 1 << max(0, ceil(log2(largest / SMALL))) if self.normed and largest > SMALL else 1
+    def _scale(self, *numbers: Plain) -> int:
+        """A power of two by which the numbers are divided before they are held."""
+        if not self.normed:
+            return 1
+        largest = max(map(magnitude, numbers))
+        return 1 << max(0, ceil(log2(largest / SMALL))) if largest > SMALL else 1
+
+    def _through(self, node: Lookup | Assumed | Attend | Ladder, numbers: Numbers) -> Numbers:
+        """Numbers for the values of a node as numbers for the values of what it is made from."""
+        if node not in self._places:
+            self._places[node] = _places(node)
+        return tuple([numbers[i] for i in self._places[node]])
 
     def _dimension(self, held: Held, numbers: Numbers) -> Reading:
         """One number of what is held; the constant of a sum that a head brings is added here."""
@@ -256,7 +259,7 @@ class Holder:
                 read = (
                     self.number(value) * Fraction(1, held.scale)
                     if numbers == ITSELF
-                    else self.read(value, _widened(held.node, numbers))
+                    else self.read(value, self._through(held.node, numbers))
                 )
                 held.brought.append(read)
         return held.numbers[numbers]
@@ -272,24 +275,27 @@ def greatest(node: Node) -> Plain:
     return as_number(node.domain.values[-1]) if isinstance(node.domain, Finite) else node.domain.high
 
 
-def _through(argument: Node, node: Lookup, at: dict[tuple[bool, Value], Plain]) -> Numbers:
-    """A function of a table as one of its argument; what never occurs counts as the first."""
-    assert isinstance(argument.domain, Finite)
-    filler = next(iter(at.values()))
-    found = []
-    for value in argument.domain.values:
-        row = node.table.get((value,))
-        known = (value,) in node.table
-        found.append(at[_typed(row)] if known else filler)
-    return tuple(found)
+def _places(node: Lookup | Assumed | Attend | Ladder) -> list[int]:
+    """For each value of what a node is made from, the place of the value that the node has then.
 
-
-def _widened(node: Attend, numbers: Numbers) -> Numbers:
-    """Numbers of what is brought as numbers of what is read at the source."""
+    What never occurs counts as the first. A ladder is made from the number of rungs that are reached.
+    """
     assert isinstance(node.domain, Finite)
-    assert isinstance(node.value.domain, Finite)
-    at = dict(zip(map(_typed, node.domain.values), numbers, strict=True))
-    return tuple(at[_typed(v)] for v in node.value.domain.values)
+    first = node.domain.values[0]
+    match node:
+        case Lookup():
+            (argument,) = node.arguments
+            assert isinstance(argument.domain, Finite)
+            made: Sequence[Value] = [node.table.get((v,), first) for v in argument.domain.values]
+        case Assumed() | Attend():
+            assert isinstance(node.value.domain, Finite)
+            made = node.value.domain.values
+            if isinstance(node, Assumed):
+                made = [v if v in node.domain else first for v in made]
+        case Ladder():
+            made = node.values
+    at = {_typed(v): i for i, v in enumerate(node.domain.values)}
+    return [at[_typed(v)] for v in made]
 
 
 def _line(values: Sequence[Value], numbers: Numbers) -> tuple[Plain, Plain] | None:
@@ -316,9 +322,9 @@ def _canonical(numbers: Numbers, constant: Plain) -> tuple[Numbers, Plain, Plain
 
     Functions that differ by a factor and a constant share a dimension.
     """
-    left = [n - constant for n in numbers]
+    left = [n - constant for n in numbers] if constant else numbers
     below = lcm(*{n.denominator for n in left})
-    whole = [n.numerator * (below // n.denominator) for n in left]
+    whole = [int(n * below) for n in left]
     if below > 1 << 20:
         return tuple(left), 1, constant
     common = gcd(*whole)

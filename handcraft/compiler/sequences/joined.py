@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from math import prod
 
+import numpy as np
+
+from handcraft.compiler.sequences.cases import holding
 from handcraft.errors import CompileError
 from handcraft.language.sequences.domain import Finite, Value, finite
 from handcraft.language.sequences.node import Aggregate, Case, Lookup, Match, Node
@@ -25,13 +28,14 @@ def joined(cases: Sequence[Case], of: Aggregate) -> Case:
     keys = _distinct(m.key for case in cases for m in case)
     queries = _distinct(m.query for case in cases for m in case)
     key, query = _tuple_of(keys, of), _tuple_of(queries, of)
-    pairs = set()
-    for k, q in product(_joint(key), _joint(query)):
-        at = dict(zip(map(id, keys), k, strict=True))
-        here = dict(zip(map(id, queries), q, strict=True))
-        if any(all(m.holds(at[id(m.key)], here[id(m.query)]) for m in case) for case in cases):
-            pairs.add((k, q))
-    return (Match(key, query, frozenset(pairs)),)
+    there, here = _joint(key), _joint(query)
+    at = {id(node): [row[i] for row in there] for i, node in enumerate(keys)}
+    asked = {id(node): [row[i] for row in here] for i, node in enumerate(queries)}
+    selected = np.zeros((len(here), len(there)), dtype=bool)
+    for case in cases:
+        selected |= np.logical_and.reduce([holding(m, at[id(m.key)], asked[id(m.query)]) for m in case])
+    pairs = frozenset((there[k], here[q]) for q, k in np.argwhere(selected).tolist())
+    return (Match(key, query, pairs),)
 
 
 def _joint(node: Lookup) -> list[tuple[Value, ...]]:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from handcraft.compiler.sequences.cases import Setting
-from handcraft.language.sequences.domain import Value
-from handcraft.language.sequences.node import Aggregate, Comparison, Embedded, Match, Node, Sources
-from handcraft.language.sequences.reachable import bases, combinations, rows
+from collections.abc import Sequence
+from itertools import accumulate
+from operator import add
 
-LENGTHS_UP_TO = 128
-"""Up to so many positions every length of text is tried."""
+from handcraft.compiler.sequences.cases import Setting
+from handcraft.language.sequences.domain import Finite, Value, as_number
+from handcraft.language.sequences.node import (
+    Aggregate,
+    Comparison,
+    Embedded,
+    Linear,
+    Match,
+    Node,
+    Sources,
+)
+from handcraft.language.sequences.reachable import BASES_UP_TO, bases, combinations, rows
 
 
 def finds_one(sources: Sources, setting: Setting) -> bool:
@@ -39,7 +48,54 @@ def _is_length(node: Node) -> bool:
 def _is_within(query: Node, setting: Setting) -> bool:
     """Whether a computed position is one of the text, whatever its length."""
     below = bases(query)
-    if setting.context > LENGTHS_UP_TO or not all(_is_position(b) or _is_length(b) for b in below):
+    if not all(_is_position(base) or _is_length(base) for base in below):
+        return False
+    if not all(isinstance(base.domain, Finite) for base in below):
+        return False
+    parts = _parts(query, setting.context)
+    if parts is not None:
+        return _is_sum_within(*parts, causal=setting.causal)
+    return _is_each_within(query, below, setting)
+
+
+def _is_sum_within(of_position: Sequence[int], of_length: Sequence[int], *, causal: bool) -> bool:
+    """The same of a sum, given its two parts.
+
+    Of all positions of a text only those with the least and with the greatest number matter, and with a
+    causal mask only the last.
+    """
+    least = of_position if causal else accumulate(of_position, min)
+    greatest = of_position if causal else accumulate(of_position, max)
+    return all(
+        low + number >= 0 and high + number <= last
+        for last, (low, high, number) in enumerate(zip(least, greatest, of_length, strict=True))
+    )
+
+
+def _parts(query: Node, context: int) -> tuple[list[int], list[int]] | None:
+    """Whole numbers for each position and for each length, of which the query is the sum.
+
+    None where a term hangs on both, is not whole, or is excluded somewhere by an assumption.
+    """
+    if not isinstance(query, Linear) or not isinstance(query.constant, int):
+        return None
+    of_position, of_length = [0] * context, [query.constant] * context
+    for factor, node in query.terms:
+        below = bases(node)
+        if len(below) != 1:
+            return None
+        numbers = [factor * as_number(value) for _, (value,) in rows([node], below)]
+        whole = [number for number in numbers if isinstance(number, int)]
+        if len(whole) != context:
+            return None
+        total = of_position if _is_position(below[0]) else of_length
+        total[:] = map(add, total, whole)
+    return of_position, of_length
+
+
+def _is_each_within(query: Node, below: Sequence[Node], setting: Setting) -> bool:
+    """The same of any function, tried at every position of every length, if those are not too many."""
+    if setting.context ** len(below) > BASES_UP_TO:
         return False
     places = [i for i, base in enumerate(below) if _is_position(base)]
     lengths = [i for i, base in enumerate(below) if not _is_position(base)]

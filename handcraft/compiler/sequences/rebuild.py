@@ -25,6 +25,8 @@ from handcraft.language.sequences.node import (
 )
 from handcraft.language.sequences.reachable import plain
 
+Table = Mapping[tuple[Value, ...], Value]
+
 
 def rebuild(roots: Sequence[Node]) -> list[Node]:
     """The same values from fewer nodes.
@@ -74,7 +76,7 @@ class _Builder:
 
     def _lookup(self, node: Lookup, arguments: list[Node]) -> Node:
         """Leave out constants, doubles and what changes nothing; look through tables of one thing."""
-        table = {row: value for row, value in node.table.items() if _is_possible(row, arguments)}
+        table = _possible(node.table, arguments)
         if len(set(table.values())) == 1:
             return self._constant(node, next(iter(table.values())))
         kept: list[int] = []
@@ -85,7 +87,8 @@ class _Builder:
             seen[id(argument)] = i
             kept.append(i)
         twins = [(seen[id(a)], i) for i, a in enumerate(arguments) if id(a) in seen]
-        table = {row: v for row, v in table.items() if all(row[i] == row[j] for i, j in twins)}
+        if twins:
+            table = {row: v for row, v in table.items() if all(row[i] == row[j] for i, j in twins)}
         for i in list(kept):
             rest = [k for k in kept if k != i]
             if rest and _depends_only_on(table, rest):
@@ -184,8 +187,12 @@ def _source(node: Node) -> Embedded | Ladder | None:
     return None
 
 
-def _is_possible(row: tuple[Value, ...], arguments: Sequence[Node]) -> bool:
-    return all(row[i] == a.value for i, a in enumerate(arguments) if isinstance(a, Constant))
+def _possible(table: Table, arguments: Sequence[Node]) -> Table:
+    """The rows that agree with arguments that are constant."""
+    fixed = [(i, a.value) for i, a in enumerate(arguments) if isinstance(a, Constant)]
+    if not fixed:
+        return table
+    return {row: value for row, value in table.items() if all(row[i] == v for i, v in fixed)}
 
 
 def _depends_only_on(table: Mapping[tuple[Value, ...], Value], columns: Sequence[int]) -> bool:

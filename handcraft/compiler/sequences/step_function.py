@@ -227,9 +227,13 @@ class _Search:
         for i in order:
             high += digits[i][self.rows[:, i]]
         size = len(numbers)
+
+        def sum_at(point: np.int64) -> Fraction:
+            high, last = divmod(int(point), size)
+            return numbers[last] + span * high
+
         points, outputs = self._ordered(high * size + self.rows[:, self.scalar])
         assert outputs is not None
-        sums = [numbers[int(p) % size] + span * (int(p) // size) for p in points]
         changes = np.flatnonzero(outputs[1:] != outputs[:-1]) + 1
         weights: list[Mapping[Value, Plain]] = []
         for i, domain in enumerate(self.domains):
@@ -239,7 +243,7 @@ class _Search:
                 weights.append({v: span * int(digits[i][j]) for j, v in enumerate(domain)})
         return Steps(
             tuple(weights),
-            tuple(between(sums[i - 1], sums[i]) for i in changes),
+            tuple(between(sum_at(points[i - 1]), sum_at(points[i])) for i in changes),
             tuple(self._value(outputs[i]) for i in (0, *changes)),
         )
 

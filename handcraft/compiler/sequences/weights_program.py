@@ -31,20 +31,17 @@ def solve_weights(rows: Ints, levels: Ints) -> Iterator[list[Ints]]:
     starts = np.concatenate([[0], np.cumsum(sizes)])
     count, top = int(starts[-1]), int(levels.max())
     columns = rows + starts[:-1]  # [row, argument]
-    at: list[tuple[int, int, float]] = []
-    bounds: list[float] = []
-    for row, level in enumerate(levels.tolist()):
-        weights = columns[row].tolist()
-        if level < top:  # sum - t[level] <= -1
-            at += [(len(bounds), w, 1.0) for w in weights]
-            at.append((len(bounds), count + level, -1.0))
-            bounds.append(-1.0)
-        if level > 0:  # t[level - 1] - sum <= 0
-            at += [(len(bounds), w, -1.0) for w in weights]
-            at.append((len(bounds), count + level - 1, 1.0))
-            bounds.append(0.0)
-    i, j, numbers = zip(*at, strict=True)
-    matrix = coo_array((numbers, (i, j)), shape=(len(bounds), count + top))
+    thresholds = count + np.stack([levels, levels - 1], axis=1)  # [row, 2]
+    asked = np.stack(
+        [levels < top, levels > 0], axis=1
+    )  # sum - t[level] <= -1, t[level - 1] - sum <= 0
+    sums = np.repeat(columns[:, None, :], 2, axis=1)[asked]  # [condition, argument]
+    sign = np.broadcast_to([1.0, -1.0], asked.shape)[asked][:, None]
+    bounds = np.broadcast_to([-1.0, 0.0], asked.shape)[asked]
+    at = np.concatenate([sums, thresholds[asked][:, None]], axis=1)
+    numbers = np.concatenate([np.tile(sign, (1, len(sizes))), -sign], axis=1)
+    i = np.arange(len(at)).repeat(at.shape[1])
+    matrix = coo_array((numbers.ravel(), (i, at.ravel())), shape=(len(at), count + top))
     cost = np.concatenate([np.ones(count), np.zeros(top)])
     limits = [(0, None)] * count + [(None, None)] * top
     solution = linprog(cost, A_ub=matrix, b_ub=bounds, bounds=limits, method="highs")

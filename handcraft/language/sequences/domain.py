@@ -162,7 +162,7 @@ def finite(values: Iterable[Value]) -> Finite:
 
 def numbers(values: Iterable[Plain], *, unit: Fraction, parts: int = 1) -> Domain:
     """The set of these numbers, or their range where they are more than `VALUES_UP_TO`."""
-    found = set(values)
+    found = dict.fromkeys(values)
     if len(found) > VALUES_UP_TO:
         return Range(min(found), max(found), unit, parts)
     return Finite(Kind.NUMBER, tuple(sorted(found)), None if parts == 1 else (unit, parts))
@@ -184,8 +184,10 @@ def kind_of(value: Value) -> Kind:
 
 def as_number(value: Value) -> Plain:
     """A number as it is, a flag as 0 or 1."""
-    assert isinstance(value, int | Fraction)
-    return int(value) if isinstance(value, int) else value
+    if isinstance(value, int):
+        return int(value)
+    assert isinstance(value, Fraction)
+    return value
 
 
 def magnitude(number: Plain) -> Plain:

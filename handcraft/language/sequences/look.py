@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from itertools import product
-from math import gcd, lcm
+from math import lcm
 from typing import cast
 
 from handcraft.errors import DomainError
@@ -250,16 +251,25 @@ def mean_domain(value: Node, context: int) -> Domain:
     parts = context * lcm(*range(1, value.domain.parts + 1))  # p / q of different q add up
     steps = (high - low) / unit
     if value.domain.parts == 1 and steps * context * (context + 1) / 2 <= 4 * VALUES_UP_TO:
-        means = {
-            low + unit * Fraction(p, q)
-            for q in range(1, context + 1)
-            for p in range(int(steps * q) + 1)
-            if gcd(p, q) == 1
-        }
-        return numbers(
-            (m.numerator if m.denominator == 1 else m for m in means), unit=unit, parts=parts
-        )
+        return _means(low, unit, int(steps), context, parts)
     return Range(low, high, unit, parts)
+
+
+@cache
+def _means(low: Plain, unit: Fraction, steps: int, context: int, parts: int) -> Domain:
+    """All low + unit * p / q where p / q is at most `steps` and q at most the context.
+
+    In order they are a Farey sequence: after p / q and r / s comes (k r - p) / (k s - q), reduced, with
+    the largest k for which the denominator is not above the context.
+    """
+    means: list[Plain] = []
+    p, q, r, s = 0, 1, 1, context
+    while p <= steps * q:
+        mean = low + unit * Fraction(p, q)
+        means.append(mean.numerator if mean.denominator == 1 else mean)
+        k = (context + q) // s
+        p, q, r, s = r, s, k * r - p, k * s - q
+    return numbers(means, unit=unit, parts=parts)
 
 
 def back_text(value: Node, distance: int, default: object, given: bool) -> str:

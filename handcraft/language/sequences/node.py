@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -237,9 +237,14 @@ class Aggregate(Node):
         return (*self.sources.children, *(() if self.value is None else (self.value,)))
 
 
-def walk(*roots: Node) -> Iterator[Node]:
-    """Every node once, those that are computed first before those that read them."""
-    seen: set[int] = set()
+def walk(*roots: Node, down_to: Iterable[Node] = ()) -> Iterator[Node]:
+    """Every node once, those that are computed first before those that read them.
+
+    Args:
+        roots: where to begin.
+        down_to: where to turn back; these are left out, and so is what only they are computed from.
+    """
+    seen = set(map(id, down_to))
     stack = [(root, False) for root in reversed(roots)]
     while stack:
         node, done = stack.pop()

@@ -7,11 +7,12 @@ positions and what attention brings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress, product
 from math import prod
+from operator import add
 
-from handcraft.language.sequences.domain import Finite, Value, as_number
+from handcraft.language.sequences.domain import Finite, Plain, Value, as_number
 from handcraft.language.sequences.node import (
     Assumed,
     AtLeast,
@@ -20,6 +21,7 @@ from handcraft.language.sequences.node import (
     Linear,
     Lookup,
     Node,
+    walk,
 )
 
 BASES_UP_TO = 20_000
@@ -70,13 +72,44 @@ def combinations(nodes: Sequence[Node], up_to: int = BASES_UP_TO) -> set[tuple[V
 def rows(
     nodes: Sequence[Node], below: Sequence[Node]
 ) -> Iterator[tuple[tuple[Value, ...], tuple[Value, ...]]]:
-    """For every combination of values of `below` that no assumption excludes, those of `nodes`."""
-    for combination in product(*(_values(base) for base in below)):
-        known = {id(base): value for base, value in zip(below, combination, strict=True)}
-        try:
-            yield combination, tuple(value_of(node, known) for node in nodes)
-        except _Excluded:
-            continue
+    """For every combination of values of `below` that no assumption excludes, those of `nodes`.
+
+    One node after the other is computed for all combinations together, as a column of values.
+    """
+    walked = list(product(*(_values(base) for base in below)))
+    columns = {id(base): column for base, column in zip(below, zip(*walked, strict=True), strict=True)}
+    for node in walk(*nodes, down_to=below):
+        column = _column(node, [columns[id(child)] for child in node.children], len(walked))
+        columns[id(node)] = column
+        left = [value is not _EXCLUDED for value in column]
+        if not all(left):
+            walked = list(compress(walked, left))
+            columns = {key: tuple(compress(column, left)) for key, column in columns.items()}
+    return zip(walked, _rows([columns[id(node)] for node in nodes], len(walked)), strict=True)
+
+
+_EXCLUDED: Value = object()
+"""Stands where a node has no value, or one outside of its domain."""
+
+
+def _column(node: Node, children: Sequence[Sequence[Value]], size: int) -> tuple[Value, ...]:
+    """The values of a node for all combinations, given those of its children."""
+    if isinstance(node, Lookup):
+        table = {row: value for row, value in node.table.items() if value in node.domain}
+        return tuple([table.get(row, _EXCLUDED) for row in _rows(children, size)])
+    if isinstance(node, Linear):
+        totals: list[Plain] = [node.constant] * size
+        for (factor, _), column in zip(node.terms, children, strict=True):
+            totals = list(map(add, totals, [factor * as_number(value) for value in column]))
+        found: Iterable[Value] = map(plain, totals)
+    else:
+        found = [compute(node, row) for row in _rows(children, size)]
+    return tuple([value if value in node.domain else _EXCLUDED for value in found])
+
+
+def _rows(columns: Sequence[Sequence[Value]], size: int) -> Iterable[tuple[Value, ...]]:
+    """The rows of a table of that size, given its columns; there may be none."""
+    return zip(*columns, strict=True) if columns else [()] * size
 
 
 class _Excluded(Exception):

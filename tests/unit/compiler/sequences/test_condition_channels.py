@@ -11,7 +11,7 @@ from short_texts import read
 
 from handcraft import Prompts
 from handcraft.compiler.sequences import channels
-from handcraft.compiler.sequences.channels import Met, meet
+from handcraft.compiler.sequences.channels import Met, meet, nearest
 from handcraft.compiler.sequences.held import Holder
 from handcraft.errors import CompileError
 from handcraft.language.sequences.domain import Value
@@ -151,3 +151,15 @@ def test_too_many_channels_are_refused(monkeypatch):
 def test_any_relation_is_met(pairs, flat, normed):
     match = Match(TOKEN, POSITION, frozenset(pairs))
     assert_met(meet(match, Holder(normed=normed), flat=flat, largest=FAR), match)
+
+
+@given(st.sets(st.fractions(-9, 9, max_denominator=6), min_size=1), st.fractions(-12, 12))
+def test_a_query_that_is_no_key_asks_for_the_nearest_and_of_two_for_the_first(keys, query):
+    ordered = sorted(keys)
+    distances = [abs(key - query) for key in ordered]
+    assert nearest(query, ordered) == distances.index(min(distances))
+
+
+def test_a_label_that_is_no_key_asks_for_the_first():
+    assert nearest("x", ["a", "b"]) == 0
+    assert nearest(1, ["a", "b"]) == 0

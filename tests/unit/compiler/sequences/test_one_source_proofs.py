@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import product
+
 import pytest
 from short_texts import after, every_text, kinds, setting_of
 
 from handcraft import Prompts, Selection, lookup, select
-from handcraft.compiler.sequences.proofs import LENGTHS_UP_TO, finds_one
+from handcraft.compiler.sequences.proofs import finds_one
 
 CAUSAL = Prompts("abc", context=4)
 BOTH_WAYS = Prompts("abc", context=4, causal=False)
@@ -67,9 +70,45 @@ def test_a_position_that_hangs_on_the_token_is_not_proved():
     assert not proved(select(CAUSAL.position, place))
 
 
-def test_long_contexts_are_not_tried_length_by_length():
-    long = Prompts("ab", context=LENGTHS_UP_TO + 1)
-    assert not finds_one(select(long.position, 0).sources, setting_of(long))
+@pytest.mark.parametrize("prompts", [CAUSAL, BOTH_WAYS], ids=["causal", "both ways"])
+@pytest.mark.parametrize("twice", [False, True])
+def test_sums_are_proved_exactly_where_every_length_and_position_lies_within(prompts, twice):
+    for of_position, of_length, constant in product((-2, -1, 0, 1, Fraction(1, 2)), repeat=3):
+        place = prompts.position * of_position + length(prompts) * of_length + constant
+        place = place + prompts.position % 2 if twice else place
+        is_within = all(
+            0 <= value < len(text) for text in every_text(prompts) for value in place.trace(text)
+        ) and all(isinstance(value, int) for text in every_text(prompts) for value in place.trace(text))
+        assert proved(select(prompts.position, place)) == is_within, place
+
+
+def test_a_sum_that_is_whole_only_together_is_proved():
+    half = lookup(lambda i: Fraction(i, 2), BOTH_WAYS.position)
+    assert proved(select(BOTH_WAYS.position, half + BOTH_WAYS.position % 2 - half))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_sums_are_proved_in_long_contexts(causal):
+    long = Prompts("ab", context=1024, causal=causal)
+    for place in (length(long) - 1 - long.position, length(long) - 1, long.position // 2):
+        assert finds_one(select(long.position, place).sources, setting_of(long))
+    for place in (length(long) - long.position, long.position + 1):
+        assert not finds_one(select(long.position, place).sources, setting_of(long))
+
+
+def test_other_functions_of_position_and_length_are_not_tried_in_long_contexts():
+    for context in (100, 200):
+        long = Prompts("ab", context=context, causal=False)
+        middle = lookup(lambda i, n: min(i, n // 2), long.position, length(long))
+        found = finds_one(select(long.position, middle).sources, setting_of(long))
+        assert found == (context == 100)
+
+
+def test_what_an_assumption_excludes_need_not_be_within():
+    early = BOTH_WAYS.position.assume([0, 1])
+    for place, is_within in ((early * 3 - early % 2 * 2, True), (1 - early, False)):
+        sources = select(BOTH_WAYS.position, place).sources
+        assert finds_one(sources, setting_of(BOTH_WAYS)) == is_within
 
 
 @pytest.mark.parametrize("relation", ["<", ">"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -11,12 +12,14 @@ from handcraft import Prompts, lookup, select
 from handcraft.compiler.sequences.cases import (
     Setting,
     allowed,
+    holding,
     holds_of_itself,
     is_positional,
     pairs_match,
     simplified,
     split,
 )
+from handcraft.compiler.sequences.joined import joined
 from handcraft.language.sequences.node import Comparison, Match, Node
 
 PROMPTS = Prompts("abc", context=4)
@@ -51,6 +54,33 @@ def test_which_pairs_of_positions_are_allowed_is_a_table(relation):
     compare = Comparison(relation).holds
     for here, there in product(range(4), repeat=2):
         assert found[here, there] == compare(there, here)
+
+
+@pytest.mark.parametrize("relation", [*Comparison, frozenset({(0, 1), (Fraction(1, 2), 3), (3, 3)})])
+def test_conditions_hold_of_values_one_pair_at_a_time(relation):
+    keys, queries = [3, 0, Fraction(1, 2), 0, True], [Fraction(1, 2), 3, False, 1, 1]
+    match = Match(PLACE.node, PLACE.node, relation)
+    found = holding(match, keys, queries)
+    assert found.tolist() == [[match.holds(key, query) for key in keys] for query in queries]
+
+
+@pytest.mark.parametrize("relation", [Comparison.EQ, Comparison.NEQ])
+def test_labels_are_compared_too(relation):
+    match = Match(TOKEN.node, TOKEN.node, relation)
+    found = holding(match, ["b", "a", "b"], ["a", "c"])
+    assert found.tolist() == [[match.holds(key, query) for key in "bab"] for query in "ac"]
+
+
+def test_several_cases_are_joined_as_what_any_of_them_selects():
+    counted = (select(TOKEN, TOKEN) & select(PLACE, PLACE, "<") | select(PLACE % 2, 0)).count()
+    of = counted.node
+    (match,) = joined(of.sources.cases, of)
+    for there, here in product(match.key.domain.values, match.query.domain.values):
+        at = dict(zip(match.key.children, there, strict=True))
+        asked = dict(zip(match.query.children, here, strict=True))
+        assert match.holds(there, here) == of.sources.holds(
+            lambda node, is_key, at=at, asked=asked: (at if is_key else asked)[node]
+        )
 
 
 def test_several_conditions_allow_what_all_allow():

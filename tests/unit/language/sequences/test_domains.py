@@ -30,6 +30,21 @@ def test_values_that_hang_together_are_not_combined_freely():
     assert str(((TOKEN == "a") & (back == "a")).domain) == "False True"
 
 
+@pytest.mark.parametrize("context", [1, 2, 7, 20])
+@pytest.mark.parametrize("numbers", [[0, 1], [-1, 3], [2], [0.5, 0.75, 2]])
+def test_means_are_all_fractions_between_with_denominators_up_to_the_context(context, numbers):
+    prompts = Prompts("abc", context=context)
+    value = prompts.token.map(dict(zip("abc", [*numbers, numbers[0], numbers[0]], strict=False)))
+    low, unit = value.domain.low, value.domain.unit
+    steps = int((value.domain.high - low) / unit)
+    expected = {
+        low + unit * Fraction(p, q) for q in range(1, context + 1) for p in range(steps * q + 1)
+    }
+    found = window(context).mean(value).domain
+    assert found.values == tuple(sorted(expected))
+    assert all(isinstance(v, int) == (Fraction(v).denominator == 1) for v in found.values)
+
+
 def test_means_of_means_are_a_range():
     domain = FINE.domain
     assert isinstance(domain, Range)
