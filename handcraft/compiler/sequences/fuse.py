@@ -95,17 +95,28 @@ def _direct(node: Lookup, done: Mapping[int, Node]) -> Node:
     for i in scalars if len(arguments) > 1 and len(scalars) > 1 else ():
         arguments[i] = digital(arguments[i])
     reached = combinations(node.arguments)
-    table = {
-        row: value
-        for row, value in node.table.items()
-        if (reached is None or row in reached) and _is_left(row, arguments)
-    }
+    table = _left(node.table, arguments)
+    if reached is not None:
+        table = {row: value for row, value in table.items() if row in reached}
     return _as_sum_or_ladder(node, arguments, table)
 
 
-def _is_left(row: tuple[Value, ...], arguments: Sequence[Node]) -> bool:
-    """Whether it can still occur, now that the arguments are known to have fewer values."""
-    return all(v in a.domain for v, a in zip(row, arguments, strict=True))
+def _left(
+    table: Mapping[tuple[Value, ...], Value], arguments: Sequence[Node]
+) -> Mapping[tuple[Value, ...], Value]:
+    """The rows that can still occur, now that the arguments may be known to have fewer values."""
+    columns = zip(*table, strict=True)
+    gone = [
+        {value for value in set(column) if value not in argument.domain}
+        for column, argument in zip(columns, arguments, strict=True)
+    ]
+    if not any(gone):
+        return table
+    return {
+        row: found
+        for row, found in table.items()
+        if not any(value in lost for value, lost in zip(row, gone, strict=True))
+    }
 
 
 def _as_sum_or_ladder(

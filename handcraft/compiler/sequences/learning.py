@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-from handcraft.compiler.sequences.cases import Setting, allowed, asks_nothing, is_positional
+from handcraft.compiler.sequences.cases import Setting, allowed, asks_nothing, holding, is_positional
 from handcraft.compiler.sequences.ir import Attend, Ladder, Picks, Rung, between
 from handcraft.language.sequences.domain import FLAGS, Finite, Range, Value
 from handcraft.language.sequences.node import Aggregate, Case, Constant, Lookup, Match, Node
@@ -83,10 +83,9 @@ class Learning:
         key = Attend(domain, text, case, match.key, picks, place=self.of.place)
         assert isinstance(match.key.domain, Finite)
         assert isinstance(match.query.domain, Finite)
-        table: dict[tuple[Value, ...], Value] = {
-            (k, q): match.holds(k, q)
-            for k, q in product(match.key.domain.values, match.query.domain.values)
-        }
+        keys, queries = match.key.domain.values, match.query.domain.values
+        holds = holding(match, keys, queries).T.ravel().tolist()
+        table: dict[tuple[Value, ...], Value] = dict(zip(product(keys, queries), holds, strict=True))
         text = f"{self.of.text} exists"
         return Lookup(FLAGS, text, (key, match.query), table, place=self.of.place)
 

@@ -86,14 +86,16 @@ class _Builder:
                 continue
             seen[id(argument)] = i
             kept.append(i)
-        twins = [(seen[id(a)], i) for i, a in enumerate(arguments) if id(a) in seen]
+        twins = [(seen[id(a)], i) for i, a in enumerate(arguments) if seen.get(id(a), i) != i]
         if twins:
             table = {row: v for row, v in table.items() if all(row[i] == row[j] for i, j in twins)}
         for i in list(kept):
             rest = [k for k in kept if k != i]
             if rest and _depends_only_on(table, rest):
                 kept = rest
-        small = {tuple(row[i] for i in kept): value for row, value in table.items()}
+        small = table
+        if len(kept) < len(arguments):
+            small = {tuple([row[i] for i in kept]): value for row, value in table.items()}
         inner = [arguments[i] for i in kept]
         if len(inner) == 1:
             only = inner[0]

@@ -122,13 +122,12 @@ class _Search:
     ) -> None:
         self.domains = domains
         self.scalar = scalar
-        places = [{v: i for i, v in enumerate(domain)} for domain in domains]
-        self.rows: Ints = np.array(
-            [[at[v] for at, v in zip(places, row, strict=True)] for row in table], dtype=np.int64
-        ).reshape(len(table), len(domains))
-        self.values = list(dict.fromkeys(_typed(v) for v in table.values()))
-        codes = {value: i for i, value in enumerate(self.values)}
-        self.outputs: Ints = np.array([codes[_typed(v)] for v in table.values()], dtype=np.int64)
+        self.rows: Ints = np.empty((len(table), len(domains)), dtype=np.int64)
+        for i, column in enumerate(zip(*table, strict=True)):
+            self.rows[:, i] = _places(column, domains[i])
+        outputs = list(map(_typed, table.values()))
+        self.values = list(dict.fromkeys(outputs))
+        self.outputs = _places(outputs, self.values)
         self.classes = [self._classes(i) for i in range(len(domains))]
 
     def best(self) -> Steps:
@@ -271,6 +270,12 @@ class _Search:
 
     def _value(self, code: np.int64) -> Value:
         return self.values[int(code)][1]
+
+
+def _places(column: Sequence[Value], values: Sequence[Value]) -> Ints:
+    """For each entry of a column its place among the values."""
+    at = {value: i for i, value in enumerate(values)}
+    return np.array([at[entry] for entry in column], dtype=np.int64)
 
 
 def _typed(value: Value) -> tuple[bool, Value]:
