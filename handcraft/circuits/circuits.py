@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from handcraft.circuits.head import Head
+from handcraft.circuits.lifetimes import lifetimes
 from handcraft.circuits.linear_map import LinearMap
 from handcraft.circuits.neuron import Neuron, Ramp
 from handcraft.circuits.number import Number, Plain, exact
@@ -102,6 +103,24 @@ class Nats:
     squares: Plain
 
 
+@dataclass(frozen=True)
+class Reuse:
+    """A subspace that takes the dimensions of another, which is read no more and holds 0 by then.
+
+    What the other held must have been cleared: its negative was written, at the latest together with
+    what comes first into the new one. Circuits that are run ideally keep both apart.
+
+    Args:
+        subspace: the new one.
+        within: the other one.
+        at: the first dimension of the other that it takes.
+    """
+
+    subspace: Subspace
+    within: Subspace
+    at: int = 0
+
+
 @dataclass(frozen=True, init=False, eq=False)
 class Circuits:
     """A transformer as circuits: what every part reads, and where it writes.
@@ -119,6 +138,9 @@ class Circuits:
         causal: whether a position sees only itself and earlier ones.
         nats: where logits are log-probabilities up to a constant, so that their scale counts, what
             keeps it; None where only their order counts.
+        results: where nobody asks for logits, the subspaces that are read after the last block; left
+            out, all that no block reads.
+        reuses: the subspaces that have no dimensions of their own.
 
     Raises:
         CircuitError: the pieces do not fit; all that is wrong at once.
@@ -133,6 +155,8 @@ class Circuits:
     values: Mapping[str, Plain]
     causal: bool
     nats: Nats | None
+    results: tuple[Subspace, ...] | None
+    reuses: tuple[Reuse, ...]
     place: Place | None = field(repr=False)
 
     def __init__(
@@ -147,6 +171,8 @@ class Circuits:
         values: Mapping[str, object] | None = None,
         causal: bool = True,
         nats: Nats | None = None,
+        results: Sequence[Subspace] | None = None,
+        reuses: Sequence[Reuse] = (),
         place: Place | None = None,
     ) -> None:
         known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
@@ -160,6 +186,8 @@ class Circuits:
         object.__setattr__(self, "values", plain)
         object.__setattr__(self, "causal", causal)
         object.__setattr__(self, "nats", nats)
+        object.__setattr__(self, "results", None if results is None else tuple(results))
+        object.__setattr__(self, "reuses", tuple(reuses))
         object.__setattr__(self, "place", place or caller_place(1))
         _check(self)
 
@@ -185,6 +213,7 @@ def _check(circuits: Circuits) -> None:
         *_table_problems(circuits),
         *_stream_problems(circuits),
         *_index_problems(circuits),
+        *_reuse_problems(circuits),
     ]
     for problem in problems:
         problem.where = problem.where or str(circuits.place)
@@ -293,6 +322,33 @@ def _stream_problems(circuits: Circuits) -> list[HandcraftError]:
                 for m in head.writes
                 if m.source not in carried
             )
+    return problems
+
+
+def _reuse_problems(circuits: Circuits) -> list[HandcraftError]:
+    """Subspaces that take dimensions which are not there, or not free."""
+    problems: list[HandcraftError] = []
+    lives = lifetimes(circuits)
+    taken: set[tuple[Subspace, int]] = set()
+    for number, reuse in enumerate(circuits.reuses):
+        new, old = reuse.subspace, reuse.within
+        cells = {(old, reuse.at + i) for i in range(new.width)}
+        if new not in lives or old not in lives or lives[new].born == 0:
+            fix = "name subspaces of the stream, of which the new one is not embedded"
+        elif Encoding.FLAG in (new.encoding, old.encoding):
+            fix = "give a flag dimensions of its own: behind LayerNorm it rests at -1"
+        elif not 0 <= reuse.at <= old.width - new.width:
+            fix = f"take {new.width} of its {old.width} dimensions"
+        elif any(old == later.subspace for later in circuits.reuses[number:]):
+            fix = f"say first whose place `{old}` takes"
+        elif cells & taken:
+            fix = "give each dimension to one of them, and that of the later one to the earlier"
+        elif lives[old].read >= lives[new].born or lives[old].settled > lives[new].born:
+            fix = f"write `{new}` after `{old}` was read for the last time, and cleared"
+        else:
+            taken |= cells
+            continue
+        problems.append(CircuitError(f"`{new}` cannot take the place of `{old}`", fix=fix))
     return problems
 
 

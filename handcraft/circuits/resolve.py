@@ -30,6 +30,8 @@ def resolve(circuits: Circuits) -> Circuits:
         scratch=circuits.scratch,
         causal=circuits.causal,
         nats=circuits.nats,
+        results=circuits.results,
+        reuses=circuits.reuses,
         place=circuits.place,
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from handcraft.circuits import Block, Circuits, Subspace
+from handcraft.circuits import Circuits, Subspace
+from handcraft.circuits.lifetimes import lifetimes
 from handcraft.compiler.stage import Stage
 from handcraft.model import Model
 from handcraft.weights import Plan
@@ -36,6 +37,7 @@ class CompileReport:
         blocks: of the circuits, in order.
         layers: blocks of the model; more than those of the circuits where neurons take turns.
         width: of the residual stream.
+        reused: how many of its dimensions are cleared and hold something else later.
         parameters: all of them; a tied unembedding counts once.
         nonzero: those that are not 0.
         needed: how many blocks the longest chain of dependencies takes at least.
@@ -46,6 +48,7 @@ class CompileReport:
     blocks: tuple[BlockReport, ...]
     layers: int
     width: int
+    reused: int
     parameters: int
     nonzero: int
     needed: int
@@ -70,6 +73,7 @@ class CompileReport:
             ),
             model.shape.n_layer,
             model.shape.n_embd,
+            plan.layout.reused,
             model.parameters,
             model.nonzero_parameters,
             (slot + 1) // 2,
@@ -84,9 +88,10 @@ class CompileReport:
             f"{_count(block.live, 'live dimension')}"
             for number, block in enumerate(self.blocks)
         ]
+        reused = f" ({_count(self.reused, 'dimension')} cleared and used again)" if self.reused else ""
         lines.append(
-            f"in all: {_count(self.layers, 'block')}, width {self.width}, {self.parameters:,} "
-            f"parameters, {self.nonzero:,} of them not 0"
+            f"in all: {_count(self.layers, 'block')}, width {self.width}{reused}, "
+            f"{self.parameters:,} parameters, {self.nonzero:,} of them not 0"
         )
         depth = f"depth: {_count(len(self.blocks), 'block')} of circuits"
         ending = f" takes {self.needed}:" if self.chain else " is empty"
@@ -101,28 +106,15 @@ class CompileReport:
 
 def live_subspaces(circuits: Circuits) -> list[tuple[Subspace, ...]]:
     """For each block, the subspaces that hold something by its end which it, or a later one, reads."""
-    born: dict[Subspace, int] = {table.subspace: -1 for table in circuits.embedding}
-    last: dict[Subspace, int] = {}
-    for number, block in enumerate(circuits.blocks):
-        for subspace in _read(block):
-            last[subspace] = number
-        for subspace in _written(block):
-            born.setdefault(subspace, number)
-    end = len(circuits.blocks)
-    for subspace in _outputs(circuits, last):
-        last[subspace] = end
+    lives = lifetimes(circuits)
     return [
-        tuple(s for s in circuits.stream if s in born and born[s] <= number <= last.get(s, -1))
+        tuple(
+            subspace
+            for subspace, life in lives.items()
+            if life.born <= 2 * number + 2 and life.read >= 2 * number
+        )
         for number in range(len(circuits.blocks))
     ]
-
-
-def _outputs(circuits: Circuits, read: Iterable[Subspace]) -> tuple[Subspace, ...]:
-    """What is there for whoever reads the model: the logits, or else all that no block reads."""
-    if circuits.unembedding is not None:
-        return (circuits.unembedding,)
-    known = set(read)
-    return tuple(s for s in circuits.stream if s not in known)
 
 
 Chain = tuple[int, tuple[str, ...]]
@@ -161,26 +153,6 @@ def _longest(chains: dict[Subspace, Chain], read: Iterable[Subspace]) -> Chain:
 def _extend(chains: dict[Subspace, Chain], found: Iterable[tuple[Subspace, Chain]]) -> None:
     for subspace, chain in found:
         chains[subspace] = max(chains.get(subspace, (0, ())), chain)
-
-
-def _read(block: Block) -> Iterable[Subspace]:
-    for head in block.heads:
-        for linear in (*head.attends.query, *head.attends.key, *head.moves):
-            yield linear.source
-    for neuron in block.neurons:
-        for read in neuron.all_reads:
-            yield read.subspace
-
-
-def _written(block: Block) -> Iterable[Subspace]:
-    for head in block.heads:
-        for linear in head.writes:
-            yield linear.target
-    for bias in (*block.attention_bias, *block.neuron_bias):
-        yield bias.adds.subspace
-    for neuron in block.neurons:
-        for write in neuron.writes:
-            yield write.subspace
 
 
 def _count(number: int, noun: str) -> str:

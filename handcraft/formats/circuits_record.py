@@ -18,6 +18,7 @@ from handcraft.circuits import (
     Neuron,
     Ramp,
     Relation,
+    Reuse,
     Subspace,
     Table,
 )
@@ -46,6 +47,11 @@ def circuits_to_record(circuits: Circuits) -> Record:
         "unembedding": circuits.unembedding and writer.name(circuits.unembedding),
         "nats": circuits.nats
         and {"rest": writer.name(circuits.nats.rest), "squares": writer.number(circuits.nats.squares)},
+        "results": circuits.results and [writer.name(subspace) for subspace in circuits.results],
+        "reuses": [
+            {"subspace": writer.name(r.subspace), "within": writer.name(r.within), "at": r.at}
+            for r in circuits.reuses
+        ],
     }
     return {"subspaces": list(writer.subspaces.values()), **body}
 
@@ -75,6 +81,11 @@ def circuits_from_record(record: Record) -> Circuits:
         unembedding=None if unembedding is None else reader.subspaces[unembedding],
         causal=is_causal(record),
         nats=reader.nats(record.get("nats")),
+        results=reader.named(record.get("results")),
+        reuses=[
+            Reuse(reader.subspaces[r["subspace"]], reader.subspaces[r["within"]], int(r["at"]))
+            for r in record.get("reuses", ())
+        ],
     )
 
 
@@ -238,6 +249,9 @@ class _Reader:
             most=_number(record["most"]),
             writes=writes,
         )
+
+    def named(self, names: Iterable[str] | None) -> list[Subspace] | None:
+        return None if names is None else [self.subspaces[name] for name in names]
 
     def nats(self, record: Record | None) -> Nats | None:
         if record is None:

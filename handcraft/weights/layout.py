@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from math import ceil
 
 from handcraft.architecture import BLOCK, Architecture
-from handcraft.circuits import Circuits, Encoding, Head, Number, Subspace
+from handcraft.circuits import Circuits, Encoding, Head, Number, Reuse, Subspace
 from handcraft.errors import LayoutError
 
 
@@ -44,6 +44,8 @@ class Layout:
             dimensions for the same subspaces; otherwise the channels of a head are packed from 0.
         is_mirrored: whether every coordinate has an opposite.
         has_ballast: whether two constant dimensions dominate the variance.
+        reuses: the subspaces that lie where others lay. In a mirrored layout only scalars do; all
+            others have dimensions of their own there.
     """
 
     subspaces: tuple[Subspace, ...]
@@ -52,6 +54,7 @@ class Layout:
     is_aligned: bool
     is_mirrored: bool = False
     has_ballast: bool = False
+    reuses: tuple[Reuse, ...] = ()
 
     @property
     def head_dim(self) -> int:
@@ -61,7 +64,10 @@ class Layout:
     @cached_property
     def start(self) -> Mapping[Subspace, int]:
         """The first dimension of every subspace."""
-        return _starts(self.subspaces, self.is_mirrored)
+        starts = _starts(self._own, self.is_mirrored)
+        for reuse in self._honoured:
+            starts[reuse.subspace] = starts[reuse.within] + reuse.at
+        return starts
 
     @property
     def balance(self) -> int | None:
@@ -79,10 +85,13 @@ class Layout:
     def dimension_names(self) -> tuple[str, ...]:
         """What each dimension of the residual stream holds."""
         names: list[str] = []
-        for subspace in self.subspaces:
+        for subspace in self._own:
             names += subspace.dimension_names
             if _has_opposites(subspace, self.is_mirrored):
                 names += [f"-{name}" for name in subspace.dimension_names]
+        for reuse in self._honoured:
+            for i, name in enumerate(reuse.subspace.dimension_names, self.start[reuse.subspace]):
+                names[i] = f"{names[i]}, then {name}"
         names += list(self._extras)
         return tuple(names + [f"spare {i}" for i in range(self.n_embd - len(names))])
 
@@ -133,10 +142,36 @@ class Layout:
     def _is_signed(self, subspace: Subspace) -> bool:
         return self.is_mirrored and subspace.encoding is Encoding.FLAG
 
+    @property
+    def reused(self) -> int:
+        """How many dimensions hold something else after what was in them first."""
+        return sum(reuse.subspace.width for reuse in self._honoured)
+
+    @cached_property
+    def _honoured(self) -> tuple[Reuse, ...]:
+        """The subspaces that lie where others lay, each after the one whose place it takes."""
+        return tuple(
+            reuse
+            for reuse in self.reuses
+            if not self.is_mirrored
+            or reuse.subspace.encoding is reuse.within.encoding is Encoding.SCALAR
+        )
+
+    @cached_property
+    def _own(self) -> tuple[Subspace, ...]:
+        """The subspaces that have dimensions of their own."""
+        elsewhere = {reuse.subspace for reuse in self._honoured}
+        return tuple(subspace for subspace in self.subspaces if subspace not in elsewhere)
+
+    @property
+    def width(self) -> int:
+        """How many dimensions hold something."""
+        return sum(_stride(s, self.is_mirrored) for s in self._own) + len(_extra_names(self))
+
     @cached_property
     def _extras(self) -> dict[str, int]:
         """The dimensions that belong to no subspace, by name."""
-        end = sum(_stride(subspace, self.is_mirrored) for subspace in self.subspaces)
+        end = sum(_stride(subspace, self.is_mirrored) for subspace in self._own)
         return {name: end + i for i, name in enumerate(_extra_names(self))}
 
 
@@ -157,13 +192,13 @@ def allocate_layout(
         LayoutError: a size that was asked for is too small; it says by how much.
     """
     is_mirrored = architecture.norm == "layer"
-    draft = Layout(circuits.stream, 1, 1, False, is_mirrored, has_ballast)
-    width = sum(_stride(s, is_mirrored) for s in circuits.stream) + len(_extra_names(draft))
+    draft = Layout(circuits.stream, 1, 1, False, is_mirrored, has_ballast, circuits.reuses)
+    width = draft.width
     heads = [head for block in circuits.blocks for head in block.heads]
     if not is_mirrored and sizes == Sizes() and _can_align(circuits, heads):
-        return Layout(circuits.stream, 1, width, is_aligned=True)
+        return replace(draft, n_embd=width, is_aligned=True)
     n_head, n_embd = _granted(sizes, width, heads, circuits.head_count)
-    return Layout(circuits.stream, n_head, n_embd, False, is_mirrored, has_ballast)
+    return replace(draft, n_head=n_head, n_embd=n_embd)
 
 
 def _granted(sizes: Sizes, width: int, heads: list[Head], most: int) -> tuple[int, int]:
@@ -209,7 +244,8 @@ def _granted(sizes: Sizes, width: int, heads: list[Head], most: int) -> tuple[in
 def _can_align(circuits: Circuits, heads: list[Head]) -> bool:
     known = frozenset(circuits.stream)
     channels = [channel for head in heads for channel in (*head.matching, *head.carried)]
-    return circuits.head_count <= 1 and all(channel in known for channel in channels)
+    is_single = circuits.head_count <= 1 and not circuits.reuses
+    return is_single and all(channel in known for channel in channels)
 
 
 def _has_opposites(subspace: Subspace, is_mirrored: bool) -> bool:

@@ -18,7 +18,7 @@ from handcraft.circuits import (
 )
 from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.decisions import Speaker
-from handcraft.compiler.sequences.held import Held
+from handcraft.compiler.sequences.held import Held, Reading
 from handcraft.compiler.sequences.make_heads import make_heads
 from handcraft.compiler.sequences.make_neurons import make_biases, make_neurons
 from handcraft.compiler.sequences.places import Places, short
@@ -35,6 +35,7 @@ def assemble(
     place: Place | None,
     speakers: Sequence[Speaker] = (),
     nats: Nats | None = None,
+    outputs: Sequence[Reading] = (),
 ) -> tuple[Circuits, Places]:
     """The circuits of everything that is held, and where they hold it.
 
@@ -45,6 +46,7 @@ def assemble(
         place: where the program was written.
         speakers: neurons that write logits; none where nobody asks for logits.
         nats: where logits are log-probabilities, what keeps their scale.
+        outputs: what is read after the last block, where nobody asks for logits.
     """
     places = Places(assembly, vocabulary)
     helds = list(assembly.holder.held.values())
@@ -85,9 +87,16 @@ def assemble(
         unembedding=unembedding,
         causal=causal,
         nats=nats,
+        results=None if speakers else _results(outputs, places),
         place=place,
     )
     return circuits, places
+
+
+def _results(outputs: Sequence[Reading], places: Places) -> list[Subspace]:
+    """The subspaces of what is read after the last block, each once."""
+    parts = [part for reading in outputs for part in places.coefficients(reading)]
+    return list(dict.fromkeys(part.subspace for part in parts))
 
 
 def _unembedding(helds: Sequence[Held], places: Places) -> Subspace:

@@ -11,6 +11,7 @@ from handcraft.compiler.sequences.channels import Channel, is_on_parabola, meet,
 from handcraft.compiler.sequences.held import ITSELF, Held, Holder, Reading
 from handcraft.compiler.sequences.ir import Attend, Ladder
 from handcraft.compiler.sequences.precision import Precision
+from handcraft.errors import PrecisionError
 from handcraft.language.sequences.domain import Plain, magnitude
 from handcraft.language.sequences.node import Choice, Comparison, Embedded, Node
 
@@ -73,6 +74,19 @@ class Assembly:
                 size, level = reading.size + magnitude(reading.constant), at_least - reading.constant
                 self.precision.check_sum(held.node, size, gap)
                 self.precision.check_noise(held.node, reading.weight, level, gap, varying)
+
+    @property
+    def bears_clearing(self) -> bool:
+        """Whether neurons still tell their sums apart where every number has twice the noise."""
+        varying = self.varying
+        try:
+            for held in self.holder.held.values():
+                for reading, at_least, gap in self.rungs.get(id(held), ()):
+                    level = at_least - reading.constant
+                    self.precision.check_noise(held.node, 2 * reading.weight, level, gap, varying)
+        except PrecisionError:
+            return False
+        return True
 
     @property
     def varying(self) -> Plain:

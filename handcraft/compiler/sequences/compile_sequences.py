@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from handcraft.architecture import BLOCK, Architecture, architecture_named
 from handcraft.circuits import Circuits
+from handcraft.compiler.reuse import reuse_dimensions
 from handcraft.compiler.sequences.assemble import assemble
 from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.cases import Setting
@@ -23,10 +24,11 @@ from handcraft.compiler.sequences.decisions import (
 from handcraft.compiler.sequences.fuse import fuse
 from handcraft.compiler.sequences.held import Holder
 from handcraft.compiler.sequences.lower_aggregates import lower_aggregates
+from handcraft.compiler.sequences.places import Places
 from handcraft.compiler.sequences.precision import Precision
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.compiler.stage import Stage
-from handcraft.errors import CompileError
+from handcraft.errors import CompileError, LayoutError
 from handcraft.language import Program
 from handcraft.language.sequences.expression import Expression, check_same
 from handcraft.language.sequences.node import Node
@@ -69,7 +71,7 @@ def compile_decisions(
         spoken, nats = with_rest(spoken)
     assembly = Assembly(holder, prompts.context, Precision(dtype, holder.normed))
     assembly.settle()
-    circuits, _ = assemble(
+    circuits, places = assemble(
         assembly,
         prompts.vocabulary,
         causal=prompts.causal,
@@ -77,7 +79,21 @@ def compile_decisions(
         speakers=spoken,
         nats=nats,
     )
-    return circuits, stages
+    return _with_reuse(circuits, places, target), stages
+
+
+def _with_reuse(circuits: Circuits, places: Places, target: Architecture) -> Circuits:
+    """The circuits with dead dimensions reused, where the numbers in them can be cleared exactly."""
+    assembly = places.assembly
+    if not assembly.bears_clearing:
+        return circuits
+    spans = places.spans(negative=assembly.precision.is_wide)
+    reused = reuse_dimensions(circuits, spans, target)
+    try:
+        plan_model(reused, target)
+    except LayoutError:  # neurons that take turns cannot clear what others of them still read
+        return circuits
+    return reused
 
 
 def _run_passes(nodes: list[Node], setting: Setting) -> tuple[list[Node], tuple[Stage, ...]]:
@@ -93,6 +109,7 @@ def compile_sequences(
     *,
     architecture: Architecture | str = BLOCK,
     dtype: str = "float32",
+    reuse: bool = True,
 ) -> CompiledSequences:
     """Compile expressions to a transformer that computes them at every position.
 
@@ -100,6 +117,7 @@ def compile_sequences(
         outputs: a name for each expression; all of one `Prompts`.
         architecture: the target, or its name: ``block`` or ``gpt2``; its mask is that of the prompts.
         dtype: of the weights.
+        reuse: whether dimensions that are read no more are cleared and used again.
 
     Raises:
         HandcraftError: something does not fit; it names the expression, and a fix.
@@ -129,8 +147,14 @@ def compile_sequences(
     assembly = Assembly(holder, prompts.context, Precision(dtype, holder.normed))
     assembly.settle()
     circuits, places = assemble(
-        assembly, prompts.vocabulary, causal=prompts.causal, place=prompts.place
+        assembly,
+        prompts.vocabulary,
+        causal=prompts.causal,
+        place=prompts.place,
+        outputs=[output.reading for output in found],
     )
+    if reuse:
+        circuits = _with_reuse(circuits, places, target)
     plan = plan_model(circuits, target)
     check_sharpness(plan, dtype)
     sharpness = sharpness_for(plan, dtype)

@@ -58,10 +58,10 @@ class Reading:
 
     @cached_property
     def weight(self) -> Plain:
-        """The sum of the factors without their signs: what an error of each number counts."""
+        """The sum of the factors without their signs: what an error of each dimension counts."""
         total: Plain = 0
-        for factor, _, _ in self.terms:
-            total += magnitude(factor)
+        for factor, held, i in self.terms:
+            total += magnitude(factor) * held.weight(i)
         return total
 
     @cached_property
@@ -110,18 +110,30 @@ class Held:
         return id(self)
 
     def span(self, i: int) -> tuple[Plain, Plain]:
-        """The smallest and the largest number that one dimension holds."""
-        if self.is_one_hot:
+        """The smallest and the largest of one of the numbers, in however many dimensions it lies."""
+        if not self.numbers:
             return 0, 1
-        numbers = next(numbers for numbers, d in self.numbers.items() if d == i)
+        numbers = self._numbers(i)
+        constant = self.brought[i].constant if self.brought else 0
         if numbers != ITSELF:
-            return min(numbers), max(numbers)
+            return min(numbers) - constant, max(numbers) - constant
         if isinstance(self.node, Choice):
             most = max(greatest(n) - least(n) for n in (self.node.yes, self.node.no))
             return 0, _plainer(Fraction(most) / self.scale)
-        constant = self.brought[i].constant if self.brought else 0
         share = Fraction(1, self.scale)
         return least(self.node) * share - constant, greatest(self.node) * share - constant
+
+    def weight(self, i: int) -> Plain:
+        """What an error of each dimension counts in one of the numbers."""
+        if not self.is_one_hot or not self.numbers:
+            return 1
+        total: Plain = 0
+        for number in self._numbers(i):
+            total += magnitude(number)
+        return total
+
+    def _numbers(self, i: int) -> Numbers:
+        return next(numbers for numbers, place in self.numbers.items() if place == i)
 
     @property
     def values(self) -> tuple[Value, ...]:

@@ -42,6 +42,20 @@ class Places:
         subspaces = self.subspaces[id(held)]
         return (subspaces[0], i) if held.is_one_hot else (subspaces[i], 0)
 
+    def spans(self, *, negative: bool) -> dict[tuple[Subspace, int], tuple[Plain, Plain]]:
+        """The least and the greatest number of every dimension that one is known of.
+
+        Args:
+            negative: whether numbers count that may be less than 0.
+        """
+        found = {}
+        for held in self.assembly.holder.held.values():
+            for i in range(len(held.values)) if held.is_one_hot else held.numbers.values():
+                low, high = (0, 1) if held.is_one_hot else held.span(i)
+                if negative or low >= 0:
+                    found[self.dimension(held, i)] = (low, high)
+        return found
+
     def coefficients(self, reading: Reading) -> tuple[Coefficients, ...]:
         """A reading, subspace by subspace."""
         entries: dict[Subspace, dict[int, Plain]] = {}

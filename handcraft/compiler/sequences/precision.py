@@ -42,13 +42,18 @@ class Precision:
 
         LayerNorm scales each source by itself, by about 1e-5 more or less than it should.
         """
-        bits = BITS[self.dtype] - (6 if BITS[self.dtype] > 16 else 1)
+        bits = BITS[self.dtype] - (6 if self.is_wide else 1)
         return 1 << (min(bits, 14) if self.normed else bits)
 
     @property
     def steps(self) -> int:
         """How much larger than its gap the sum that a neuron reads may be."""
         return 1 << (BITS[self.dtype] - 2)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether a fraction and a whole number add up with an error that counts for nothing."""
+        return BITS[self.dtype] > 16
 
     def check_sum(self, node: Node, size: Plain, gap: Plain) -> None:
         """Raise unless a neuron tells its sums apart.

@@ -32,25 +32,45 @@ def rebuild(roots: Sequence[Node]) -> list[Node]:
     """The same values from fewer nodes.
 
     What is constant becomes a constant; what is computed twice is computed once; a table of a table is
-    one table; arguments that change nothing are left out; sums of sums are one sum.
+    one table; arguments that change nothing are left out; sums of sums are one sum. Of two domains that
+    are known of the same value, the one that lists its values counts.
     """
     builder = _Builder()
     done: dict[int, Node] = {}
     for node in walk(*roots):
         done[id(node)] = builder.node(node, done)
+    made = [done[id(root)] for root in roots]
+    return rebuild(_listed(made, builder.listed)) if builder.listed else made
+
+
+def _listed(roots: Sequence[Node], domains: Mapping[int, Finite]) -> list[Node]:
+    """The same trees, some nodes with domains that list their values."""
+    done: dict[int, Node] = {}
+    for node in walk(*roots):
+        fresh = with_children(node, done)
+        done[id(node)] = replace(fresh, domain=domains.get(id(node), fresh.domain))
     return [done[id(root)] for root in roots]
 
 
 class _Builder:
-    """Knows every node that was made, by what it is made of."""
+    """Knows every node that was made, by what it is made of.
+
+    Attributes:
+        made: the nodes.
+        listed: for the `id` of a node that was made over a range, its values, found out later.
+    """
 
     def __init__(self) -> None:
         self.made: dict[Hashable, Node] = {}
+        self.listed: dict[int, Finite] = {}
 
     def node(self, node: Node, done: Mapping[int, Node]) -> Node:
         """A node over children that are done."""
         fresh = self._folded(node, done)
-        return self.made.setdefault((fresh.domain.kind, _key(fresh)), fresh)  # True equals 1
+        made = self.made.setdefault((fresh.domain.kind, _key(fresh)), fresh)  # True equals 1
+        if isinstance(fresh.domain, Finite) and not isinstance(made.domain, Finite):
+            self.listed[id(made)] = fresh.domain
+        return made
 
     def _folded(self, node: Node, done: Mapping[int, Node]) -> Node:
         match node:

@@ -19,6 +19,7 @@ from handcraft.circuits import (
     LinearMap,
     Neuron,
     Ramp,
+    Reuse,
     Table,
     bias,
     copy,
@@ -235,3 +236,26 @@ def test_integers_and_fractions_come_back_as_they_are(number):
     record["blocks"][0]["heads"][0]["writes"][0]["entries"][0][2] = number
     entry = circuits_from_record(record).blocks[0].heads[0].writes[0].entries[0]
     assert entry == (0, 0, Fraction(number))
+
+
+def test_results_and_reused_places_survive():
+    token, seen, later = one_hot("token", "ab"), scalar("seen"), scalar("later")
+    sees = Neuron("sees", (Coefficients(token, ((1, 1),)),), 1, (Coefficients(seen, ((0, 1),)),))
+    clear = Ramp(
+        "clear", (Coefficients(seen, ((0, 1),)),), 0, (), 1, 1, (Coefficients(seen, ((0, -1),)),)
+    )
+    says = Neuron("says", sees.reads, 1, (Coefficients(later, ((0, 1),)),))
+    made = Circuits(
+        "ab",
+        2,
+        embedding=[embed_token(token)],
+        blocks=[Block(neurons=(sees,)), Block(neurons=(says, clear))],
+        unembedding=None,
+        results=[later],
+        reuses=[Reuse(later, seen)],
+    )
+    record = json.loads(json.dumps(circuits_to_record(made)))
+    back = circuits_from_record(record)
+    assert (back.results, back.reuses) == (made.results, made.reuses)
+    older = {key: value for key, value in record.items() if key not in ("results", "reuses")}
+    assert (circuits_from_record(older).results, circuits_from_record(older).reuses) == (None, ())

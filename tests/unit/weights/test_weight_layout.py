@@ -11,18 +11,23 @@ import pytest
 from hypothesis import given, settings
 
 from handcraft import Program, compile_program, predict
+from handcraft.architecture import GPT2
 from handcraft.circuits import (
     Block,
     Circuits,
     Coefficients,
     Neuron,
+    Ramp,
+    Reuse,
     embed_token,
     flag,
     ideal_next,
     one_hot,
+    scalar,
 )
 from handcraft.errors import LayoutError
 from handcraft.testing import assert_agreement, rule_programs
+from handcraft.verify import check_stream
 from handcraft.weights import Sizes, allocate_layout
 
 PROGRAMS = Path(__file__).parents[3] / "programs"
@@ -210,3 +215,59 @@ def test_every_row_and_column_of_every_tensor_has_a_name(architecture, program):
         for index in placed.values:
             assert "unused" not in placed.describe(index)
             assert "spare" not in placed.describe(index) or ".ln_" in name
+
+
+def sharing() -> Circuits:
+    """A flag of the token, cleared, in whose place a sum lies; a one-hot value in that of the token."""
+    token, seen, later = one_hot("token", "ab"), scalar("seen"), scalar("later")
+    label = one_hot("label", "xy")
+    first = Block(neurons=(Neuron("sees", (Coefficients(token, ((1, 1),)),), 1, (one(seen),)),))
+    ramps = [clearing(seen), clearing(token, 0), clearing(token, 1)]
+    says = Neuron("says", (one(seen),), 1, (one(later), Coefficients(label, ((1, 1),))), gap=1)
+    second = Block(neurons=(says, *ramps))
+    return Circuits(
+        "ab",
+        2,
+        embedding=[embed_token(token)],
+        blocks=[first, second],
+        unembedding=None,
+        results=[later, label],
+        reuses=[Reuse(later, seen), Reuse(label, token)],
+    )
+
+
+def one(subspace) -> Coefficients:
+    return Coefficients(subspace, ((0, 1),))
+
+
+def clearing(subspace, i=0) -> Ramp:
+    read, write = (Coefficients(subspace, ((i, n),)) for n in (1, -1))
+    return Ramp(f"clear {subspace} {i}", (read,), 0, (), 1, 1, (write,))
+
+
+def test_what_takes_the_place_of_another_has_its_dimensions():
+    layout = allocate_layout(sharing())
+    assert layout.dimension_names == (
+        "token a, then label x",
+        "token b, then label y",
+        "seen, then later",
+    )
+    assert (layout.n_embd, layout.width, layout.reused) == (3, 3, 3)
+
+
+def test_behind_a_norm_only_scalars_take_the_place_of_another():
+    layout = allocate_layout(sharing(), GPT2)
+    assert {str(s): start for s, start in layout.start.items()} == {
+        "token": 0,
+        "seen": 4,
+        "later": 4,
+        "label": 5,
+    }
+    assert layout.reused == 1
+    assert "seen, then later" in layout.dimension_names
+
+
+@pytest.mark.parametrize("architecture", ["block", "gpt2"])
+def test_weights_that_share_dimensions_do_what_the_circuits_mean(architecture):
+    compiled = compile_program(sharing(), architecture=architecture)
+    assert check_stream(compiled) > 0

@@ -56,10 +56,15 @@ def assert_same(
 
 
 def assert_compiled(
-    outputs: dict[str, Expression], architecture: str = "block", dtype: str = "float32", **options
+    outputs: dict[str, Expression],
+    architecture: str = "block",
+    dtype: str = "float32",
+    *,
+    reuse: bool = True,
+    **options,
 ) -> CompiledSequences:
     """Compile, and assert that circuits and weights say on every short text what was meant."""
-    made = compile_sequences(outputs, architecture=architecture, dtype=dtype)
+    made = compile_sequences(outputs, architecture=architecture, dtype=dtype, reuse=reuse)
     texts = [text for text in every_text(made.prompts, **options) if _is_legal(outputs, text)]
     said = made.apply(texts)
     for name, expression in outputs.items():

@@ -23,7 +23,7 @@ FIRST = TOKEN.at_position(0)
 
 def compiled(**outputs) -> Circuits:
     """The circuits of expressions that say what they mean, as they do in the weights."""
-    return assert_compiled(outputs).circuits
+    return assert_compiled(outputs, reuse=False).circuits
 
 
 def shape(circuits: Circuits) -> list[tuple[int, int]]:

@@ -57,6 +57,10 @@ EVERY_KIND = {
     "ranges": WIDE == SHARE * 0.1,
     "choice": where(TOKEN == "a", WIDE, POSITION),
     "count": select(TOKEN, TOKEN).count() == 2,
+    "count and mean of the same": (
+        (select(TOKEN, "a").count() == 2)
+        & (window(4).mean(TOKEN == "a") < window(4).mean(TOKEN == "b"))
+    ),
     "promise": (POSITION.assume([0, 1, 2]) + RANK) % 3 == 0,
     "back": lookup(lambda x, y: x < y, POSITION, RANK).at(-1, default=True),
 }

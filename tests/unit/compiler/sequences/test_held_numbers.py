@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from short_texts import assert_compiled, read
+from short_texts import after, assert_compiled, read
 
 from handcraft import Prompts, lookup, select
 from handcraft.compiler.sequences.held import SMALL, Holder, Reading
@@ -129,6 +129,26 @@ def test_the_ends_of_a_reading_are_those_of_what_it_reads():
     reading = Holder().number((5 - 2 * POSITION).node)
     assert reading.span == (-1, 5)
     assert reading.size == 6
+
+
+def test_the_ends_are_those_of_the_number_however_many_dimensions_it_takes():
+    """A value of which many numbers are read is held one-hot at last; its numbers stay as large."""
+    holder = Holder()
+    reading = holder.number(POSITION.node) * 20
+    ((_, held, i),) = reading.terms
+    held.is_one_hot = True
+    assert (reading.span, reading.size, reading.weight) == ((0, 60), 60, 20 * (1 + 2 + 3))
+    assert held.span(i) == (0, 3)
+
+
+def test_the_ends_of_what_a_head_brings_are_without_the_constant():
+    """Of a flag that is mostly True the difference from True is brought."""
+    flags = select(TOKEN, TOKEN).latest(TOKEN != "a")
+    (brought,) = after("fuse tables", flags)
+    reading = Holder().number(brought)
+    ((_, held, i),) = reading.terms
+    assert (held.span(i), reading.constant) == ((-1, 0), 1)
+    assert reading.span == (0, 1)
 
 
 # in a compiled model

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
+
 import pytest
 from short_texts import assert_same, kinds
 
 from handcraft import Prompts, lookup, select, where, window
 from handcraft.compiler.sequences.rebuild import rebuild
-from handcraft.language.sequences.domain import FLAGS
+from handcraft.language.sequences.domain import FLAGS, Range
 from handcraft.language.sequences.node import AtLeast, Constant, Linear, Lookup, Node, walk
 
 PROMPTS = Prompts("abc", context=4)
@@ -212,6 +215,16 @@ def test_a_comparison_of_many_numbers_stays_one():
 
 def test_a_promise_about_a_constant_is_gone():
     assert value_of(rebuilt((POSITION * 0 + 1).assume([1]))[0]) == 1
+
+
+def test_of_one_value_the_domain_that_lists_its_values_counts():
+    """A count asks for the share of a among all, and so does the mean; only one knows each fraction."""
+    share = window(4).mean(TOKEN == "a")
+    coarse = replace(share.node, domain=Range(0, 1, Fraction(1), 4))
+    number = replace((WIDE + 1).node, terms=((1, coarse),))
+    found = rebuild([number, share.node, replace((WIDE >= 1).node, number=coarse)])
+    assert [node.domain for node in walk(*found) if node.text == share.node.text] == [share.node.domain]
+    assert not kinds(*found)["AtLeast"]
 
 
 def test_rebuilding_twice_changes_nothing_more():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from short_texts import assert_compiled
 
-from handcraft import Prompts, select, window
+from handcraft import Prompts, select, weighted, where, window
 from handcraft.compiler.sequences import compile_sequences
 from handcraft.errors import PrecisionError
 
@@ -50,6 +50,21 @@ def test_a_tie_that_hangs_on_a_gain_of_8_bits_is_refused(name):
     with pytest.raises(PrecisionError, match="LayerNorm leaves their scores uncertain") as caught:
         compile_sequences({name: expression(name, 4)}, architecture="gpt2", dtype="bfloat16")
     assert caught.value.fix.startswith("float32, or")
+
+
+def test_sums_over_a_value_that_is_held_one_hot_are_refused_where_they_are_too_large():
+    """The position is read in so many ways that it is held one-hot, and 20 times over in one sum."""
+    prompts = Prompts("abc", context=4)
+    token, position = prompts.token, prompts.position
+    count = select(token.map({"a": "a", "b": "a", "c": "a"}), token).count()
+    both = weighted(position, {0: 1, -1: 1})
+    outputs = {
+        "late": (position >= 2).map({False: "a", True: "b"}),
+        "number": where(position >= 3, count.at(-2, default=0), both),
+    }
+    assert_compiled(outputs)
+    with pytest.raises(PrecisionError, match="in sums of up to 79"):
+        compile_sequences(outputs, dtype="bfloat16")
 
 
 TOO_LONG = {

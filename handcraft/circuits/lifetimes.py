@@ -1,0 +1,100 @@
+"""When a subspace is written and read: what is read no more may make room for what comes later.
+
+The residual stream has a state before the first block, state 0, one after the heads of block b, state
+2 b + 1, and one after its neurons, state 2 b + 2. Heads of block b read state 2 b, its neurons state
+2 b + 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from handcraft.circuits.subspace import Subspace
+
+if TYPE_CHECKING:
+    from handcraft.circuits.circuits import Block, Circuits
+
+NEVER = -1
+"""Stands for the state in which something is read that never is."""
+
+
+@dataclass(frozen=True)
+class Lifetime:
+    """The states between which a subspace counts.
+
+    Args:
+        born: the first that holds something of it.
+        settled: from which on nothing is written to it.
+        read: the last in which it is read; that after the last block where it is a result, and `NEVER`
+            where nobody reads it.
+    """
+
+    born: int
+    settled: int
+    read: int
+
+
+def lifetimes(circuits: Circuits) -> Mapping[Subspace, Lifetime]:
+    """The lifetime of every subspace of the stream; those that are only scratch are left out."""
+    born: dict[Subspace, int] = {table.subspace: 0 for table in circuits.embedding}
+    settled = dict(born)
+    read: dict[Subspace, int] = {}
+    for number, block in enumerate(circuits.blocks):
+        read |= dict.fromkeys(read_by_heads(block), 2 * number)
+        read |= dict.fromkeys(read_by_neurons(block), 2 * number + 1)
+        for state, subspaces in (
+            (2 * number + 1, written_by_heads(block)),
+            (2 * number + 2, written_by_neurons(block)),
+        ):
+            for subspace in subspaces:
+                born.setdefault(subspace, state)
+                settled[subspace] = state
+    read |= dict.fromkeys(results(circuits), 2 * len(circuits.blocks))
+    return {s: Lifetime(born[s], settled[s], read.get(s, NEVER)) for s in circuits.stream if s in born}
+
+
+def results(circuits: Circuits) -> tuple[Subspace, ...]:
+    """What is there for whoever reads the model: the logits, or what was said to be the results.
+
+    Where nobody said, it is all that no block reads.
+    """
+    if circuits.unembedding is not None:
+        return (circuits.unembedding,)
+    if circuits.results is not None:
+        return circuits.results
+    known = {s for block in circuits.blocks for s in (*read_by_heads(block), *read_by_neurons(block))}
+    return tuple(s for s in circuits.stream if s not in known)
+
+
+def read_by_heads(block: Block) -> Iterable[Subspace]:
+    """What the heads of a block read."""
+    for head in block.heads:
+        for linear in (*head.attends.query, *head.attends.key, *head.moves):
+            yield linear.source
+
+
+def read_by_neurons(block: Block) -> Iterable[Subspace]:
+    """What the neurons of a block read."""
+    for neuron in block.neurons:
+        for read in neuron.all_reads:
+            yield read.subspace
+
+
+def written_by_heads(block: Block) -> Iterable[Subspace]:
+    """What the heads of a block write, and what is added with them."""
+    for head in block.heads:
+        for linear in head.writes:
+            yield linear.target
+    for each in block.attention_bias:
+        yield each.adds.subspace
+
+
+def written_by_neurons(block: Block) -> Iterable[Subspace]:
+    """What the neurons of a block write, and what is added with them."""
+    for neuron in block.neurons:
+        for write in neuron.writes:
+            yield write.subspace
+    for each in block.neuron_bias:
+        yield each.adds.subspace

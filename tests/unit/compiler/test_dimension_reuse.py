@@ -1,0 +1,150 @@
+"""Dimensions that are read no more are cleared and used again, where that makes the stream narrower."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+from handcraft import Program, Prompts, compile_program, predict, select
+from handcraft.architecture import BLOCK
+from handcraft.circuits import Circuits, Ramp
+from handcraft.circuits.ideal import ideal_stream
+from handcraft.compiler import compile_sequences
+from handcraft.compiler.reuse import reuse_dimensions
+from handcraft.errors import PrecisionError
+from handcraft.verify import check_stream, verify
+
+PROMPTS = Prompts("ab", context=6, causal=False)
+LENGTH = PROMPTS.everything.count()
+MIRRORED = select(PROMPTS.position, LENGTH - 1 - PROMPTS.position).latest(PROMPTS.token, default="a")
+
+
+def deep(prompts: Prompts):
+    """A chain of looks and tables, each of which reads only what the one before wrote."""
+    value = prompts.token.map({"a": 0, "b": 1})
+    for back in (1, 2, 1):
+        before = value.at(-back, default=0)
+        value = (value + before) % 3
+    return value
+
+
+@pytest.fixture(scope="module")
+def reverse():
+    return compile_sequences({"mirrored": MIRRORED})
+
+
+def clearing(circuits: Circuits) -> list[str]:
+    return [n.name for b in circuits.blocks for n in b.neurons if n.name.startswith("clear ")]
+
+
+def test_a_narrower_stream_says_the_same(reverse):
+    assert reverse.circuits.reuses
+    stream = sum(subspace.width for subspace in reverse.circuits.stream)
+    assert reverse.model.shape.n_embd < stream
+    for length in range(1, 7):
+        texts = list(product("ab", repeat=length))
+        assert reverse.apply(texts)["mirrored"] == [tuple(reversed(text)) for text in texts]
+
+
+def test_every_dimension_that_is_used_again_is_cleared(reverse):
+    circuits = reverse.circuits
+    taken = [
+        r.within.dimension_names[r.at + i] for r in circuits.reuses for i in range(r.subspace.width)
+    ]
+    assert clearing(circuits) == [f"clear {name}" for name in taken]
+    for length in (1, 3, 6):
+        ids = np.array(list(product((0, 1), repeat=length)))
+        stream = ideal_stream(circuits, ids)
+        for reuse in circuits.reuses:
+            places = slice(reuse.at, reuse.at + reuse.subspace.width)
+            assert not stream[reuse.within][..., places].any()
+
+
+def test_a_dimension_is_called_by_all_that_it_holds(reverse):
+    (first, *_) = reverse.circuits.reuses
+    names = reverse.plan.layout.dimension_names
+    assert f"{first.within.dimension_names[first.at]}, then {first.subspace}" in names
+    assert len(names) == reverse.model.shape.n_embd
+
+
+def test_the_report_counts_what_is_used_again(reverse):
+    report = reverse.report()
+    assert report.reused == len(clearing(reverse.circuits))
+    assert f"({report.reused} dimensions cleared and used again)" in str(report)
+
+
+def test_nothing_is_cleared_where_the_stream_stays_as_wide():
+    """The heads of a histogram are wider than what is dead."""
+    prompts = Prompts("abcdef", context=6)
+    made = compile_sequences({"often": select(prompts.token, prompts.token).count()})
+    assert made.circuits.reuses == ()
+    assert clearing(made.circuits) == []
+    assert made.report().reused == 0
+
+
+def test_what_is_a_result_is_kept():
+    made = compile_sequences({"mirrored": MIRRORED, "length": LENGTH, "token": PROMPTS.token})
+    said = made.apply(["abb"])
+    assert said == {"mirrored": [("b", "b", "a")], "length": [(3, 3, 3)], "token": [("a", "b", "b")]}
+
+
+def balance(prompts: Prompts):
+    """Whether a and b were balanced all the way: means that are compared, and a mean of the result."""
+    before = select(prompts.position, prompts.position, "<=")
+    ahead = before.mean(prompts.token == "a") - before.mean(prompts.token == "b")
+    return (before.mean(ahead < 0) == 0) & (ahead == 0)
+
+
+@pytest.mark.parametrize(("dtype", "is_cleared"), [("float32", True), ("bfloat16", False)])
+def test_what_may_be_negative_is_cleared_in_wide_types_only(dtype, is_cleared):
+    value = balance(Prompts("ab", context=3))
+    made = compile_sequences({"value": value}, dtype=dtype)
+    ramps = [n for b in made.circuits.blocks for n in b.neurons if isinstance(n, Ramp)]
+    assert any(ramp.constant for ramp in ramps) is is_cleared
+    texts = list(product("ab", repeat=3))
+    assert made.apply(texts)["value"] == [value.trace(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expression"), [("block", deep), ("block", balance), ("gpt2", balance)]
+)
+def test_a_deep_program_is_narrower_for_it(architecture, expression):
+    prompts = Prompts("ab", context=6)
+    value = expression(prompts)
+    made = compile_sequences({"value": value}, architecture=architecture)
+    assert made.circuits.reuses
+    assert made.plan.layout.width < replace(made.plan.layout, reuses=()).width
+    texts = list(product("ab", repeat=6))
+    assert made.apply(texts)["value"] == [value.trace(text) for text in texts]
+    check_stream(made.as_compiled())
+
+
+def test_rules_over_expressions_reuse_dimensions_too():
+    prompts = Prompts("abc", context=6)
+    number = prompts.token.map({"a": 0, "b": 1, "c": 2})
+    for back in (1, 2, 1):
+        number = (number + number.at(-back, default=0)) % 3
+    rules = [predict("b").when(number == 1), predict("c").when(number == 2), predict("a").otherwise()]
+    program = Program(prompts=prompts, rules=rules)
+    made = compile_program(program, architecture="block")
+    assert made.circuits.reuses
+    assert verify(made.model, program).passed
+
+
+def test_what_was_not_cleared_is_found(reverse):
+    """Without the neurons that clear, the stream is not what the circuits mean."""
+    blocks = tuple(
+        replace(b, neurons=tuple(n for n in b.neurons if not n.name.startswith("clear ")))
+        for b in reverse.circuits.blocks
+    )
+    spoiled = replace(reverse.circuits, blocks=blocks)
+    with pytest.raises(PrecisionError, match="is off by"):
+        check_stream(compile_program(spoiled, architecture=reverse.model.architecture))
+
+
+def test_circuits_without_known_spans_stay_as_they_are(reverse):
+    bare = replace(reverse.circuits, reuses=())
+    assert reuse_dimensions(bare, {}, replace(BLOCK, causal=False)) is bare
