@@ -118,6 +118,9 @@ def compile_(
     token_ids: Annotated[
         str | None, typer.Option(help="Ids of tokens in that shape, as in a=64,b=65.")
     ] = None,
+    reuse: Annotated[
+        bool, typer.Option("--reuse/--no-reuse", help="Clear dead dimensions and use them again.")
+    ] = True,
     report_: Annotated[
         bool, typer.Option("--report", help="Say what every block holds, and what each pass saved.")
     ] = False,
@@ -134,6 +137,7 @@ def compile_(
         n_positions=n_positions,
         sizes=Sizes(n_embd=n_embd, n_head=n_head, head_dim=head_dim),
         like=like,
+        reuse=reuse,
     )
     ids = None if token_ids is None else read_token_ids(token_ids)
     folder = save(compiled, output, format=format, like=like, token_ids=ids)

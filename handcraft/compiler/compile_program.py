@@ -39,6 +39,7 @@ def compile_program(
     n_positions: int | None = None,
     sizes: Sizes = Sizes(),  # noqa: B008 - frozen
     like: str | None = None,
+    reuse: bool = True,
 ) -> Compiled:
     """Compile rules, or circuits laid out by hand, to the weights of a transformer.
 
@@ -53,6 +54,8 @@ def compile_program(
         sizes: what is asked of the width and the heads.
         like: the published GPT-2 whose width, heads and positions to take, such as ``gpt2-small``;
             `save` then fills the rest of its shape.
+        reuse: whether dimensions that are read no more are cleared and used again, where rules speak in
+            expressions.
 
     Returns:
         The model, together with every stage on the way to it. The same source gives the same bits.
@@ -83,7 +86,7 @@ def compile_program(
     elif source.prompts is not None:
         target = replace(target, causal=source.prompts.causal)
         _check_length(source, n_positions)
-        circuits, stages = compile_decisions(source, target, dtype)
+        circuits, stages = compile_decisions(source, target, dtype, sizes, reuse=reuse)
         plan = plan_model(circuits, target, sizes)
     else:
         plan = _plan_rules(_widen(source, target, n_positions), target, positions, sizes)

@@ -139,7 +139,10 @@ def longest_chain(circuits: Circuits) -> Chain:
         _extend(chains, found)
         found = []
         for neuron in block.neurons:
-            slot, names = _longest(chains, (read.subspace for read in neuron.all_reads))
+            read = {part.subspace for part in neuron.all_reads}
+            if read.issuperset(write.subspace for write in neuron.writes):
+                continue  # it clears what it reads, and nobody waits for that
+            slot, names = _longest(chains, read)
             chain = (slot // 2 * 2 + 2, (*names, f"neuron {neuron.name}"))
             found += [(write.subspace, chain) for write in neuron.writes]
         _extend(chains, found)

@@ -12,6 +12,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from math import inf
 from operator import attrgetter
 
 from handcraft.architecture import Architecture
@@ -28,32 +30,41 @@ from handcraft.circuits import (
 )
 from handcraft.circuits.lifetimes import Lifetime, lifetimes, read_by_heads
 from handcraft.circuits.number import Plain
+from handcraft.errors import LayoutError
 from handcraft.origin import Origin
-from handcraft.weights import allocate_layout
+from handcraft.weights import Sizes, allocate_layout
 
 Spans = Mapping[tuple[Subspace, int], tuple[Plain, Plain]]
 """For a dimension of a subspace the least and the greatest number that it ever holds."""
 
 
-def reuse_dimensions(circuits: Circuits, spans: Spans, target: Architecture) -> Circuits:
+def reuse_dimensions(
+    circuits: Circuits,
+    spans: Spans,
+    target: Architecture,
+    sizes: Sizes = Sizes(),  # noqa: B008 - frozen
+) -> Circuits:
     """The same circuits with later subspaces in the dimensions of earlier ones, as far as it pays.
 
     Contract: every subspace holds the same until it was read for the last time. The width of the
-    residual stream shrinks, or the circuits are given back as they are: where heads need the width
-    nothing is gained.
+    residual stream shrinks, or the circuits are given back as they are: where heads need the width, or
+    it was asked for and suffices, nothing is gained.
 
     Args:
         circuits: with no subspace reused yet.
         spans: of the dimensions that may be cleared.
         target: whose layout counts.
+        sizes: what is asked of that layout.
     """
     found = list(_reuses(circuits, spans, target))
-    widths = [0] * (len(found) + 1)
 
-    def width(count: int) -> int:
-        some = replace(circuits, reuses=tuple(found[:count]))
-        widths[count] = widths[count] or allocate_layout(some, target).n_embd
-        return widths[count]
+    @cache
+    def width(count: int) -> float:
+        try:
+            some = replace(circuits, reuses=tuple(found[:count]))
+            return allocate_layout(some, target, sizes).n_embd
+        except LayoutError:
+            return inf
 
     narrowest = width(len(found))
     enough = bisect_left(range(len(found)), True, key=lambda count: width(count) == narrowest)

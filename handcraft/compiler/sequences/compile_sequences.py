@@ -34,6 +34,7 @@ from handcraft.language.sequences.expression import Expression, check_same
 from handcraft.language.sequences.node import Node
 from handcraft.model import Model
 from handcraft.weights import (
+    Sizes,
     check_dtype,
     check_sharpness,
     emit,
@@ -53,7 +54,7 @@ PASSES: Mapping[str, Pass] = {
 
 
 def compile_decisions(
-    program: Program, target: Architecture, dtype: str
+    program: Program, target: Architecture, dtype: str, sizes: Sizes, *, reuse: bool
 ) -> tuple[Circuits, tuple[Stage, ...]]:
     """The circuits of a program whose rules speak in expressions, and its trees after each pass."""
     prompts = program.prompts
@@ -79,18 +80,18 @@ def compile_decisions(
         speakers=spoken,
         nats=nats,
     )
-    return _with_reuse(circuits, places, target), stages
+    return _with_reuse(circuits, places, target, sizes) if reuse else circuits, stages
 
 
-def _with_reuse(circuits: Circuits, places: Places, target: Architecture) -> Circuits:
+def _with_reuse(circuits: Circuits, places: Places, target: Architecture, sizes: Sizes) -> Circuits:
     """The circuits with dead dimensions reused, where the numbers in them can be cleared exactly."""
     assembly = places.assembly
     if not assembly.bears_clearing:
         return circuits
     spans = places.spans(negative=assembly.precision.is_wide)
-    reused = reuse_dimensions(circuits, spans, target)
+    reused = reuse_dimensions(circuits, spans, target, sizes)
     try:
-        plan_model(reused, target)
+        plan_model(reused, target, sizes)
     except LayoutError:  # neurons that take turns cannot clear what others of them still read
         return circuits
     return reused
@@ -109,6 +110,7 @@ def compile_sequences(
     *,
     architecture: Architecture | str = BLOCK,
     dtype: str = "float32",
+    sizes: Sizes = Sizes(),  # noqa: B008 - frozen
     reuse: bool = True,
 ) -> CompiledSequences:
     """Compile expressions to a transformer that computes them at every position.
@@ -117,6 +119,7 @@ def compile_sequences(
         outputs: a name for each expression; all of one `Prompts`.
         architecture: the target, or its name: ``block`` or ``gpt2``; its mask is that of the prompts.
         dtype: of the weights.
+        sizes: what is asked of the width and the heads.
         reuse: whether dimensions that are read no more are cleared and used again.
 
     Raises:
@@ -154,8 +157,8 @@ def compile_sequences(
         outputs=[output.reading for output in found],
     )
     if reuse:
-        circuits = _with_reuse(circuits, places, target)
-    plan = plan_model(circuits, target)
+        circuits = _with_reuse(circuits, places, target, sizes)
+    plan = plan_model(circuits, target, sizes)
     check_sharpness(plan, dtype)
     sharpness = sharpness_for(plan, dtype)
     placement = place_circuits(plan, sharpness)
