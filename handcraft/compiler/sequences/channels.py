@@ -14,7 +14,7 @@ import numpy.typing as npt
 from handcraft.compiler.sequences.cases import holding
 from handcraft.compiler.sequences.held import Holder, Numbers, Reading
 from handcraft.errors import CompileError
-from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, magnitude
+from handcraft.language.sequences.domain import Finite, Kind, Value, as_number, magnitude
 from handcraft.language.sequences.node import Comparison, Match
 
 Ints = npt.NDArray[np.int64]
@@ -197,6 +197,10 @@ def kind_is_number(match: Match) -> bool:
     return match.key.domain.kind is Kind.NUMBER
 
 
-def scaled(channels: Sequence[Channel], factor: Plain) -> tuple[Channel, ...]:
-    """The same channels, counting `factor` times as much."""
-    return tuple(Channel(channel.query * factor, channel.key) for channel in channels)
+def scaled(channels: Sequence[Channel], factor: int) -> tuple[Channel, ...]:
+    """The same channels, counting `factor` times as much, a power of two.
+
+    Query and key share it, so that neither weight grows past what a narrow dtype holds.
+    """
+    half = 1 << factor.bit_length() // 2
+    return tuple(Channel(c.query * (factor // half), c.key * half) for c in channels)

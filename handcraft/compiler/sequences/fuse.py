@@ -15,7 +15,7 @@ from handcraft.compiler.sequences.ir import Ladder, Rung, between, is_scalar
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.compiler.sequences.step_function import Steps, additive, find_steps
 from handcraft.errors import CompileError
-from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, finite
+from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, finite, magnitude
 from handcraft.language.sequences.node import (
     AtLeast,
     Linear,
@@ -54,12 +54,17 @@ def _fused(node: Node, done: Mapping[int, Node], setting: Setting) -> Node:
         small: dict[tuple[Value, ...], Value] = dict(table)
         return replace(node, arguments=tuple(arguments), table=small)
     flat = _as_sum_or_ladder(node, arguments, table)
-    if _steps_of(flat) <= STEPS_UP_TO:
+    is_told = _is_told(flat, setting)
+    ladder = _guarded(node, done, setting) if isinstance(flat, Ladder) else None
+    if ladder is not None and _steps_of(ladder) < _steps_of(flat) and _reads_only(ladder, arguments):
+        return ladder
+    if _steps_of(flat) <= STEPS_UP_TO and is_told:
         return flat
-    ladder = _guarded(node, done, setting)
-    if ladder is not None and _steps_of(ladder) < _steps_of(flat):
+    if ladder is not None and (_steps_of(ladder) < _steps_of(flat) or not is_told):
         return ladder
     direct = _direct(node, done)
+    if is_told != _is_told(direct, setting):
+        return flat if is_told else direct
     return flat if _steps_of(flat) <= 2 * _steps_of(direct) else direct
 
 
@@ -70,6 +75,29 @@ def _is_readable(node: Lookup) -> bool:
 
 def _steps_of(node: Node) -> int:
     return len(node.rungs) if isinstance(node, Ladder) else 0
+
+
+def _reads_only(ladder: Ladder, nodes: Sequence[Node]) -> bool:
+    """Whether a ladder reads nothing that would have to be made from the nodes first."""
+    known = {id(node) for node in nodes}
+    read = [term.arguments[0] if isinstance(term, Lookup) else term for term in ladder.children]
+    return all(id(node) in known for node in read)
+
+
+def _is_told(node: Node, setting: Setting) -> bool:
+    """Whether the dtype surely tells all sums of a ladder from their thresholds.
+
+    A value is held as its difference from the most common one, so a term can be as large as that and
+    its constant together.
+    """
+    if not isinstance(node, Ladder) or not node.rungs:
+        return True
+    largest: Plain = 0
+    for factor, term in node.rungs[0].terms:  # all rungs of a table have the same terms
+        numbers = [as_number(v) for v in _values(term)]
+        most = max(map(magnitude, numbers))
+        largest += magnitude(factor) * (max(numbers) - min(numbers) + most)
+    return largest <= min(rung.gap for rung in node.rungs) * setting.steps
 
 
 def _flat_bases(node: Node, done: Mapping[int, Node]) -> Sequence[Node] | None:

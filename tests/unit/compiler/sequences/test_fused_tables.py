@@ -8,6 +8,7 @@ import pytest
 from short_texts import after, assert_compiled, assert_same, kinds
 
 from handcraft import Prompts, lookup, select, where, window
+from handcraft.compiler.sequences import compile_sequences
 from handcraft.compiler.sequences.fuse import is_scalar
 from handcraft.compiler.sequences.ir import Ladder
 from handcraft.language.sequences.node import Linear, Lookup, Node, walk
@@ -152,3 +153,16 @@ def test_rows_that_an_argument_never_says_are_left_out():
     (node,) = after("fuse tables", never & (earlier >= 0.5))
     assert node.domain.values == (False,)
     assert_compiled({"never": never & (earlier >= 0.5)}, longest=3)
+
+
+def test_a_sum_that_a_narrow_dtype_does_not_tell_is_taken_apart():
+    """In bfloat16 a table is not made as one large sum where two smaller ones will do."""
+    prompts = Prompts("abcdefgh", context=32)
+    followed = select(prompts.token.at(-1, default="a"), prompts.token).latest(
+        prompts.token, default="a"
+    )
+    wide = compile_sequences({"it": followed})
+    narrow = compile_sequences({"it": followed}, dtype="bfloat16")
+    assert len(narrow.circuits.blocks) == len(wide.circuits.blocks) + 1
+    text = "abcabdhgfedcbaabbcddeeffgghhaabc"
+    assert wide.apply([text])["it"] == narrow.apply([text])["it"] == [followed.trace(text)]

@@ -75,7 +75,7 @@ TOO_LONG = {
     ("count of a", "bfloat16"): 16,
     ("count of a", "float16"): 64,
     ("latest", "bfloat16"): 100,
-    ("latest", "float16"): 400,
+    ("latest", "float16"): 600,
     ("mean", "bfloat16"): 24,
     ("mean", "float16"): 64,
     ("means of means", "bfloat16"): 6,
