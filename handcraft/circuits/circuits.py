@@ -241,22 +241,27 @@ def _table_problems(circuits: Circuits) -> list[HandcraftError]:
 
 def _index_problems(circuits: Circuits) -> list[HandcraftError]:
     """Entries that point past the dimensions of their subspace."""
-    used: list[tuple[Subspace, int]] = []
+    wrong: dict[tuple[Subspace, int], None] = {}
+
+    def look(subspace: Subspace, dimensions: Sequence[int]) -> None:
+        if dimensions and not (min(dimensions) >= 0 and max(dimensions) < subspace.width):
+            wrong.update({(subspace, i): None for i in dimensions if not 0 <= i < subspace.width})
+
     for table in circuits.embedding:
-        used += [(table.subspace, i) for row in table.rows for i, _ in row]
+        for row in table.rows:
+            look(table.subspace, [i for i, _ in row])
     for block in circuits.blocks:
         for head in block.heads:
             for linear in (*_maps_from_stream(head), *head.writes):
-                used += [(linear.source, i) for i, _, _ in linear.entries]
-                used += [(linear.target, j) for _, j, _ in linear.entries]
+                look(linear.source, [i for i, _, _ in linear.entries])
+                look(linear.target, [j for _, j, _ in linear.entries])
         parts = [each.adds for each in (*block.attention_bias, *block.neuron_bias)]
         parts += [part for neuron in block.neurons for part in (*neuron.all_reads, *neuron.writes)]
-        used += [(part.subspace, i) for part in parts for i, _ in part.entries]
-    widths = {subspace: subspace.width for subspace, _ in used}
-    wrong = dict.fromkeys((s, i) for s, i in used if not 0 <= i < widths[s])
+        for part in parts:
+            look(part.subspace, [i for i, _ in part.entries])
     return [
         CircuitError(
-            f"dimension {i} of `{subspace}` is used, which has {widths[subspace]}",
+            f"dimension {i} of `{subspace}` is used, which has {subspace.width}",
             fix="count the dimensions of a subspace from 0",
         )
         for subspace, i in wrong
