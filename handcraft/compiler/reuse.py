@@ -131,8 +131,10 @@ def _with(circuits: Circuits, reuses: Sequence[Reuse], spans: Spans) -> Circuits
     """The circuits with some reuses, and the neurons that clear what they take."""
     lives = lifetimes(circuits)
     blocks = list(circuits.blocks)
+    cleared: dict[Subspace, int] = {}  # all that is taken of one subspace is cleared at once
     for reuse in reuses:
-        number = _cleared(lives[reuse.subspace].born) // 2 - 1
+        state = cleared.setdefault(reuse.within, _cleared(lives[reuse.subspace].born))
+        number = state // 2 - 1
         for i in range(reuse.at, reuse.at + reuse.subspace.width):
             blocks[number] = _clearing(blocks[number], reuse, i, *spans[reuse.within, i])
     return replace(circuits, blocks=tuple(blocks), reuses=tuple(reuses))

@@ -10,7 +10,17 @@ import pytest
 
 from handcraft import Program, Prompts, compile_program, predict, select
 from handcraft.architecture import BLOCK
-from handcraft.circuits import Circuits, Ramp
+from handcraft.circuits import (
+    Block,
+    Circuits,
+    Coefficients,
+    Neuron,
+    Ramp,
+    Reuse,
+    embed_token,
+    one_hot,
+    scalar,
+)
 from handcraft.circuits.ideal import ideal_stream
 from handcraft.compiler import compile_sequences
 from handcraft.compiler.reuse import reuse_dimensions
@@ -143,6 +153,30 @@ def test_what_was_not_cleared_is_found(reverse):
     spoiled = replace(reverse.circuits, blocks=blocks)
     with pytest.raises(PrecisionError, match="is off by"):
         check_stream(compile_program(spoiled, architecture=reverse.model.architecture))
+
+
+def test_what_is_taken_of_one_subspace_at_two_times_is_cleared_at_once():
+    """Two sums, one after the other, in the place of a token; the later one finds it cleared."""
+    token, first, second = one_hot("token", "ab"), scalar("first"), scalar("second")
+    is_b = (Coefficients(token, ((1, 1),)),)
+    one = (Coefficients(first, ((0, 1),)),)
+    blocks = [
+        Block(neurons=(Neuron("is b", is_b, 1, one),)),
+        Block(neurons=(Neuron("again", one, 1, (Coefficients(second, ((0, 1),)),), gap=1),)),
+    ]
+    made = Circuits(
+        "ab",
+        2,
+        embedding=[embed_token(token)],
+        blocks=blocks,
+        unembedding=None,
+        results=[first, second],
+    )
+    spans = {(token, 0): (0, 1), (token, 1): (0, 1)}
+    reused = reuse_dimensions(made, spans, BLOCK)
+    assert reused.reuses == (Reuse(first, token, 0), Reuse(second, token, 1))
+    assert [len(block.neurons) for block in reused.blocks] == [3, 1]
+    assert check_stream(compile_program(reused, architecture="block")) > 0
 
 
 def test_circuits_without_known_spans_stay_as_they_are(reverse):
