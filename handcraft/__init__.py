@@ -5,6 +5,7 @@ from handcraft.compiler import Compiled, CompiledSequences, compile_program, com
 from handcraft.errors import HandcraftError, HandcraftWarning
 from handcraft.formats import load, read_checkpoint, save
 from handcraft.language import (
+    Automaton,
     Expression,
     Program,
     Prompts,
@@ -12,6 +13,7 @@ from handcraft.language import (
     lookup,
     parse_rules,
     predict,
+    regex,
     select,
     weighted,
     where,
@@ -24,6 +26,7 @@ from handcraft.vocabulary import Vocabulary
 __all__ = [
     "BLOCK",
     "Architecture",
+    "Automaton",
     "Compiled",
     "CompiledSequences",
     "Expression",
@@ -44,6 +47,7 @@ __all__ = [
     "parse_rules",
     "predict",
     "read_checkpoint",
+    "regex",
     "save",
     "select",
     "verify",

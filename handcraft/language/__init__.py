@@ -1,5 +1,6 @@
 """What a program means: rules over a vocabulary, interpreted in plain Python."""
 
+from handcraft.language.automata import Automaton, regex
 from handcraft.language.decision import Decision
 from handcraft.language.program import Program
 from handcraft.language.rule import Prediction, Rule, predict
@@ -18,6 +19,7 @@ from handcraft.language.sequences import (
 from handcraft.language.write_rules import write_rules
 
 __all__ = [
+    "Automaton",
     "Comparison",
     "Decision",
     "Expression",
@@ -30,6 +32,7 @@ __all__ = [
     "parse_one_liner",
     "parse_rules",
     "predict",
+    "regex",
     "select",
     "weighted",
     "where",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -11,13 +11,14 @@ from math import prod
 from handcraft.compiler.sequences.cases import Setting
 from handcraft.compiler.sequences.children import with_children
 from handcraft.compiler.sequences.guarded import guarded, guarded_ladder
-from handcraft.compiler.sequences.ir import Ladder, Rung, between, is_scalar
+from handcraft.compiler.sequences.ir import Attend, Ladder, Rung, between, is_scalar
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.compiler.sequences.step_function import Steps, additive, find_steps
 from handcraft.errors import CompileError
 from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, finite, magnitude
 from handcraft.language.sequences.node import (
     AtLeast,
+    Choice,
     Linear,
     Lookup,
     Node,
@@ -34,38 +35,100 @@ STEPS_UP_TO = 64
 
 def fuse(roots: Sequence[Node], setting: Setting) -> list[Node]:
     """The same values, with no table over more than one value and no comparison of sums."""
-    done: dict[int, Node] = {}
+    fusing = _Fusing(roots, setting)
     for node in walk(*roots):
-        done[id(node)] = _fused(node, done, setting)
-    return rebuild([done[id(root)] for root in roots])
+        fusing.done[id(node)] = fusing.fused(node)
+    return rebuild([fusing.done[id(root)] for root in roots])
 
 
-def _fused(node: Node, done: Mapping[int, Node], setting: Setting) -> Node:
-    if isinstance(node, AtLeast):
-        return _threshold(node, done[id(node.number)])
-    if not isinstance(node, Lookup) or _is_readable(node):
-        return with_children(node, done)
-    below = _flat_bases(node, done)
-    if below is None:
-        return _guarded(node, done, setting) or _direct(node, done)
-    table = {combination: values[0] for combination, values in rows([node], below)}
-    arguments = [done[id(base)] for base in below]
-    if len(below) == 1 and not is_scalar(arguments[0]):
-        small: dict[tuple[Value, ...], Value] = dict(table)
-        return replace(node, arguments=tuple(arguments), table=small)
-    flat = _as_sum_or_ladder(node, arguments, table)
-    is_told = _is_told(flat, setting)
-    ladder = _guarded(node, done, setting) if isinstance(flat, Ladder) else None
-    if ladder is not None and _steps_of(ladder) < _steps_of(flat) and _reads_only(ladder, arguments):
-        return ladder
-    if _steps_of(flat) <= STEPS_UP_TO and is_told:
-        return flat
-    if ladder is not None and (_steps_of(ladder) < _steps_of(flat) or not is_told):
-        return ladder
-    direct = _direct(node, done)
-    if is_told != _is_told(direct, setting):
-        return flat if is_told else direct
-    return flat if _steps_of(flat) <= 2 * _steps_of(direct) else direct
+class _Fusing:
+    """What is known while trees are fused.
+
+    Attributes:
+        done: for the `id` of a node what became of it.
+        kept: the nodes that are made anyway, since heads read them.
+        setting: what is known about the texts.
+    """
+
+    def __init__(self, roots: Sequence[Node], setting: Setting) -> None:
+        self.done: dict[int, Node] = {}
+        self.kept = {
+            id(child) for node in walk(*roots) if isinstance(node, Attend) for child in node.children
+        }
+        self.setting = setting
+        self._slots: dict[int, int] = {}
+
+    def fused(self, node: Node) -> Node:
+        """What becomes of a node, all below it being done."""
+        done, setting = self.done, self.setting
+        if isinstance(node, AtLeast):
+            return _threshold(node, done[id(node.number)])
+        if not isinstance(node, Lookup) or _is_readable(node):
+            return with_children(node, done)
+        choices = [found for below in self._bases(node) if (found := self._flat(node, below))]
+        if not choices:
+            return _guarded(node, done, setting) or _direct(node, done)
+        arguments, flat = min(choices, key=lambda choice: _steps_of(choice[1]))
+        if not isinstance(flat, Ladder):
+            return flat
+        is_told = _is_told(flat, setting)
+        ladder = _guarded(node, done, setting)
+        is_shorter = ladder is not None and _steps_of(ladder) < _steps_of(flat)
+        if ladder is not None and is_shorter and _reads_only(ladder, arguments):
+            return ladder
+        if _steps_of(flat) <= STEPS_UP_TO and is_told:
+            return flat
+        if ladder is not None and (is_shorter or not is_told):
+            return ladder
+        direct = _direct(node, done)
+        if is_told != _is_told(direct, setting):
+            return flat if is_told else direct
+        return flat if _steps_of(flat) <= 2 * _steps_of(direct) else direct
+
+    def _bases(self, node: Lookup) -> Iterator[tuple[Node, ...]]:
+        """What a table is over, far down; and nearer, where that makes nothing later.
+
+        Nearer are values that are made anyway, in a block before the one that the table must wait for.
+        """
+        far = bases(node)
+        yield far
+        last = max((self._slot(self.done[id(base)]) for base in far), default=0) // 2 * 2
+
+        def is_near(below: Node) -> bool:
+            if below is node or id(below) not in self.kept:
+                return False
+            made = self.done[id(below)]
+            return isinstance(made, Ladder) and self._slot(made) <= last
+
+        near = bases(node, stops=is_near)
+        if near != far:
+            yield near
+
+    def _flat(self, node: Lookup, below: Sequence[Node]) -> tuple[Sequence[Node], Node] | None:
+        """The table over some bases, and what they became; None where it is too large for that."""
+        if not all(isinstance(base.domain, Finite) for base in below):
+            return None
+        if prod(len(_values(base)) for base in below) > FLATTEN_UP_TO:
+            return None
+        arguments = [self.done[id(base)] for base in below]
+        if sum(map(is_scalar, arguments)) > 1:
+            return None
+        table = {combination: values[0] for combination, values in rows([node], below)}
+        if len(below) == 1 and not is_scalar(arguments[0]):
+            small: dict[tuple[Value, ...], Value] = dict(table)
+            return arguments, replace(node, arguments=tuple(arguments), table=small)
+        return arguments, _as_sum_or_ladder(node, arguments, table)
+
+    def _slot(self, node: Node) -> int:
+        """When a fused node is there: 2b + 1 after the heads of block b, 2b + 2 after its neurons."""
+        if id(node) not in self._slots:
+            before = max(map(self._slot, node.children), default=0)
+            if isinstance(node, Attend):
+                before = (before + 1) // 2 * 2 + 1
+            elif isinstance(node, Ladder | Choice):
+                before = before // 2 * 2 + 2
+            self._slots[id(node)] = before
+        return self._slots[id(node)]
 
 
 def _is_readable(node: Lookup) -> bool:
@@ -98,16 +161,6 @@ def _is_told(node: Node, setting: Setting) -> bool:
         most = max(map(magnitude, numbers))
         largest += magnitude(factor) * (max(numbers) - min(numbers) + most)
     return largest <= min(rung.gap for rung in node.rungs) * setting.steps
-
-
-def _flat_bases(node: Node, done: Mapping[int, Node]) -> Sequence[Node] | None:
-    """What the table is over, far down, where that is little enough and has one scalar at most."""
-    below = bases(node)
-    if not all(isinstance(base.domain, Finite) for base in below):
-        return None
-    if prod(len(_values(base)) for base in below) > FLATTEN_UP_TO:
-        return None
-    return below if sum(is_scalar(done[id(base)]) for base in below) <= 1 else None
 
 
 def _guarded(node: Lookup, done: Mapping[int, Node], setting: Setting) -> Ladder | None:

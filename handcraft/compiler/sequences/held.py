@@ -301,9 +301,7 @@ def _places(node: Lookup | Assumed | Attend | Ladder) -> list[int]:
             made: Sequence[Value] = [node.table.get((v,), first) for v in argument.domain.values]
         case Assumed() | Attend():
             assert isinstance(node.value.domain, Finite)
-            made = node.value.domain.values
-            if isinstance(node, Assumed):
-                made = [v if v in node.domain else first for v in made]
+            made = [v if v in node.domain else first for v in node.value.domain.values]
         case Ladder():
             made = node.values
     at = {_typed(v): i for i, v in enumerate(node.domain.values)}

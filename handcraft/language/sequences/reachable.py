@@ -7,7 +7,7 @@ positions and what attention brings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress, product
 from math import prod
 from operator import add
@@ -37,8 +37,13 @@ def is_pointwise(node: Node) -> bool:
     return all(isinstance(child.domain, Finite) for child in node.children)
 
 
-def bases(*nodes: Node) -> tuple[Node, ...]:
-    """What the nodes are computed from, point by point; each once."""
+def bases(*nodes: Node, stops: Callable[[Node], bool] = lambda node: False) -> tuple[Node, ...]:
+    """What the nodes are computed from, point by point; each once.
+
+    Args:
+        nodes: the nodes.
+        stops: whether a node is taken as it is, and not followed further down.
+    """
     found: dict[int, Node] = {}
     seen: set[int] = set()
     stack = list(reversed(nodes))
@@ -47,7 +52,7 @@ def bases(*nodes: Node) -> tuple[Node, ...]:
         if id(node) in seen:
             continue
         seen.add(id(node))
-        if is_pointwise(node):
+        if is_pointwise(node) and not stops(node):
             stack += reversed(node.children)
         else:
             found[id(node)] = node

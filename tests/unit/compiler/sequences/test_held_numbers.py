@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 from short_texts import after, assert_compiled, read
 
-from handcraft import Prompts, lookup, select
+from handcraft import Prompts, lookup, select, where, window
 from handcraft.compiler.sequences.held import SMALL, Holder, Reading
 
 PROMPTS = Prompts("abc", context=4)
@@ -160,6 +160,16 @@ def neurons(made) -> int:
 
 def heads(made) -> int:
     return sum(len(block.heads) for block in made.circuits.blocks)
+
+
+@pytest.mark.parametrize("architecture", ["block", "gpt2"])
+def test_what_is_brought_may_be_known_to_be_less_than_its_source_can_be(architecture):
+    """A count that is at least 1 is 0 nowhere, though the ladder that makes it could say so."""
+    prompts = Prompts("ab", context=2)
+    many = (~select(window(1).mean(prompts.position), -1)).count() * 2
+    here = many.at(0, default=0)
+    mean = window(2).mean(window(3).mean(here)) / 3 + prompts.everything.mean(here)
+    assert_compiled({"it": where(prompts.position % 2 == 0, mean, here)}, architecture)
 
 
 def test_functions_of_token_and_position_cost_neither_head_nor_neuron():

@@ -1,0 +1,329 @@
+"""Finite automata as sequences: the state after each token.
+
+What a token does to an automaton is a map from states to states, and so is what several tokens do, one
+after the other. Maps of ever longer stretches are composed pairwise,
+
+    map over 2 k tokens, here = map over k tokens, here, after map over k tokens, k positions back
+
+so that log2 of the context many blocks know the state after every token: parallel prefix, as in
+"Transformers Learn Shortcuts to Automata" (Liu et al., 2022), section 3. A program that writes its
+state into the text needs one block for one step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import greenery
+from greenery.parse import NoMatch
+
+from handcraft.errors import DomainError, HandcraftError, ProgramError, raise_all
+from handcraft.language.sequences.domain import Finite, Kind
+from handcraft.language.sequences.expression import Expression, as_expression
+from handcraft.language.sequences.functions import lookup, where
+from handcraft.language.written import written_place
+from handcraft.origin import Place, caller_place
+
+State: TypeAlias = "str | int"
+Transitions: TypeAlias = "Mapping[tuple[State, str], State] | Iterable[tuple[State, str, State]]"
+
+MAPS_UP_TO = 128
+"""The most maps of states that are composed: their table has a row for every pair."""
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Automaton:
+    """A deterministic finite automaton.
+
+    Args:
+        states: all of them: strings, or whole numbers.
+        start: the state before the first token.
+        accept: the states in which it accepts.
+        transitions: for each state and token the next state: a table whose keys are pairs, or triples
+            of state, token and next state. Every pair must be there, once.
+        name: what expressions call it.
+
+    Raises:
+        ProgramError: missing or contradictory transitions, unknown states; all that is wrong at once.
+
+    >>> from handcraft import Prompts
+    >>> parity = Automaton(["even", "odd"], "even", ["even"], {
+    ...     ("even", "0"): "even", ("even", "1"): "odd", ("odd", "0"): "odd", ("odd", "1"): "even",
+    ... })
+    >>> token = Prompts("01", context=8).token
+    >>> parity.state(token).trace("1101")
+    ('odd', 'even', 'even', 'odd')
+    """
+
+    states: tuple[State, ...]
+    start: State
+    accept: frozenset[State]
+    transitions: Mapping[tuple[State, str], State]
+    name: str = field(repr=False)
+    place: Place | None = field(repr=False)
+
+    def __init__(
+        self,
+        states: Iterable[State],
+        start: State,
+        accept: Iterable[State],
+        transitions: Transitions,
+        *,
+        name: str = "automaton",
+        place: Place | None = None,
+    ) -> None:
+        place = place or caller_place(1)
+        known, accepting = tuple(states), tuple(accept)
+        triples = _triples(transitions, place)
+        raise_all(list(_problems(known, start, accepting, triples, place)))
+        table: dict[tuple[State, str], State] = {(s, t): after for s, t, after in triples}
+        object.__setattr__(self, "states", known)
+        object.__setattr__(self, "start", start)
+        object.__setattr__(self, "accept", frozenset(accepting))
+        object.__setattr__(self, "transitions", table)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "place", place)
+
+    @property
+    def alphabet(self) -> tuple[str, ...]:
+        """The tokens that it reads, in the order of its transitions."""
+        return tuple(dict.fromkeys(token for _, token in self.transitions))
+
+    def accepts(self, sequence: Expression) -> Expression:
+        """A flag at every position: whether it accepts the text up to there."""
+        return self._named(
+            self.state(sequence).map({s: s in self.accept for s in self.states}),
+            f"{self.name}.accepts({sequence})",
+        )
+
+    def state(self, sequence: Expression) -> Expression:
+        """The state after each token; in a causal program and in any other it reads from left to right.
+
+        Costs a block for each doubling of the stretch that is known, up to the context.
+
+        Args:
+            sequence: a category whose values are in the alphabet; `Prompts.token`, mostly.
+
+        Raises:
+            DomainError: it has other values, or there are too many maps to compose.
+        """
+        self._check(sequence, frozenset(self.alphabet), "alphabet")
+        assert isinstance(sequence.domain, Finite)
+        places = {state: i for i, state in enumerate(self.states)}
+        of_token = {
+            str(token): tuple(places[self.transitions[s, str(token)]] for s in self.states)
+            for token in sequence.domain.values
+        }
+        known = list(dict.fromkeys(of_token.values()))
+        here = self._called(sequence.map({t: _label(m) for t, m in of_token.items()}), "1", sequence)
+        stretch = 1
+        while stretch < sequence.prompts.context:
+            pairs = {(_label(a), _label(b)): _after(a, b) for a in known for b in known}
+            before = here.at(-stretch, default=_label(known[0]))
+            both = lookup({pair: _label(m) for pair, m in pairs.items()}, here, before)
+            is_there = sequence.prompts.position >= stretch
+            stretch *= 2
+            here = self._called(where(is_there, both, here), str(stretch), sequence)
+            known = self._fewer([*known, *pairs.values()], stretch)
+        return self._named(
+            here.map({_label(m): self.states[m[places[self.start]]] for m in known}),
+            f"{self.name}.state({sequence})",
+        )
+
+    def step(self, state: Expression, sequence: Expression) -> Expression:
+        """The next state at every position, where the state before is known: one table.
+
+        Args:
+            state: with values among the states.
+            sequence: with values in the alphabet.
+
+        Raises:
+            DomainError: one of them has other values.
+        """
+        self._check(state, frozenset(self.states), "states")
+        self._check(sequence, frozenset(self.alphabet), "alphabet")
+        stepped = lookup(lambda s, t: self.transitions[s, t], state, sequence)
+        return self._named(stepped, f"{self.name}.step({state}, {sequence})")
+
+    def run(self, tokens: Iterable[str]) -> State:
+        """The state after a text, in plain Python.
+
+        >>> regex("(ab)*").run("aba")
+        '1'
+        """
+        state = self.start
+        for token in tokens:
+            state = self.transitions[state, token]
+        return state
+
+    def _fewer(self, maps: Iterable[_Map], stretch: int) -> list[_Map]:
+        """Each map once, where those are few enough."""
+        known = list(dict.fromkeys(maps))
+        if len(known) > MAPS_UP_TO:
+            raise DomainError(
+                f"{stretch} tokens can do {len(known)} different things to the states of {self.name}, "
+                f"and at most {MAPS_UP_TO} are composed",
+                where=written_place() or self.place,
+                fix="use fewer states, a shorter context, or write the state: .step(state, token)",
+            )
+        return known
+
+    def _check(self, sequence: Expression, known: frozenset[Hashable], what: str) -> None:
+        given = as_expression(sequence, f"{self.name}.state").domain
+        values = given.values if isinstance(given, Finite) else ()
+        unknown = [value for value in values if value not in known or isinstance(value, bool)]
+        if given.kind is Kind.FLAG or not values or unknown:
+            found = f", such as {unknown[0]!r}" if unknown else f", which are {given}"
+            raise DomainError(
+                f"`{sequence}` has values outside the {what} of {self.name}{found}",
+                where=written_place() or self.place,
+                fix=f"give {self.name} transitions for them, or .map() them to others",
+            )
+
+    def _called(self, expression: Expression, stretch: str, sequence: Expression) -> Expression:
+        return self._named(expression, f"{self.name} over {stretch} of {sequence}")
+
+    def _named(self, expression: Expression, text: str) -> Expression:
+        node = replace(expression.node, text=text, binding=9, place=written_place() or self.place)
+        return Expression(expression.prompts, node)
+
+
+_Map: TypeAlias = "tuple[int, ...]"
+"""For each state, by its number, the number of the state that it becomes."""
+
+
+def _after(later: _Map, earlier: _Map) -> _Map:
+    """What two stretches do, the earlier first."""
+    return tuple(later[state] for state in earlier)
+
+
+def _label(states: Iterable[int]) -> str:
+    """A map as a value of a category."""
+    return " ".join(map(str, states))
+
+
+def regex(pattern: str, alphabet: Iterable[str] | None = None) -> Automaton:
+    """The smallest automaton that accepts what a regular expression matches as a whole.
+
+    Args:
+        pattern: with characters, classes, ``.``, ``|``, ``*``, ``+``, ``?``, ``{m,n}`` and brackets.
+        alphabet: the tokens that it reads, each character by character; left out, the letters and
+            digits of the pattern.
+
+    Raises:
+        ProgramError: the pattern is no regular expression; it says from which character on.
+
+    >>> from handcraft import Prompts
+    >>> token = Prompts("ab", context=6).token
+    >>> regex("(ab)*").accepts(token).trace("ababb")
+    (False, True, False, True, False)
+    """
+    place = caller_place(1)
+    tokens = tuple(dict.fromkeys(re.findall(r"\w", pattern))) if alphabet is None else tuple(alphabet)
+    machine = _machine(pattern, place)
+    table: dict[tuple[State, str], State] = {}
+    numbers = {machine.initial: 0}
+    waiting = [machine.initial]
+    for state in waiting:
+        for token in tokens:
+            after = state
+            for letter in token:
+                after = next(
+                    to for letters, to in machine.map[after].items() if letters.accepts(letter)
+                )
+            if after not in numbers:
+                numbers[after] = len(numbers)
+                waiting.append(after)
+            table[str(numbers[state]), token] = str(numbers[after])
+    accept = [str(number) for state, number in numbers.items() if state in machine.finals]
+    return Automaton(
+        [str(number) for number in numbers.values()],
+        "0",
+        accept,
+        table,
+        name=f"regex({pattern!r})",
+        place=place,
+    )
+
+
+def _machine(pattern: str, place: Place) -> Any:
+    """The smallest automaton over classes of letters, by greenery."""
+    try:
+        re.compile(pattern)
+        bare = re.sub(r"\\.|\[(\\.|[^\]])*\]", lambda found: "." * len(found[0]), pattern)
+        odd = re.search(r"[\^$]|\(\?(?!:)", bare)
+        if odd is not None:
+            raise re.error(f"{odd[0]} is not known here", pattern, odd.start())
+        return greenery.parse(pattern).to_fsm().reduce()
+    except re.error as error:
+        raise ProgramError(
+            f"{pattern!r} is no regular expression for an automaton, from character {error.pos} on: "
+            f"{error.msg}",
+            where=place,
+            fix="write one that matches a whole text, with [], ., |, *, +, ?, {m,n} and ()",
+        ) from None
+    except (NoMatch, ValueError, IndexError) as error:
+        raise ProgramError(
+            f"{pattern!r} cannot be made an automaton: {error}",
+            where=place,
+            fix="write it with [], ., |, *, +, ?, {m,n} and () only",
+        ) from None
+
+
+def _triples(transitions: Transitions, place: Place) -> list[tuple[State, str, State]]:
+    """Transitions as triples, however they were written."""
+    try:
+        if isinstance(transitions, Mapping):
+            return [(state, token, after) for (state, token), after in transitions.items()]
+        return [(state, token, after) for state, token, after in transitions]
+    except (TypeError, ValueError):
+        raise ProgramError(
+            "the transitions of an automaton have another form",
+            where=place,
+            fix='write {("even", "1"): "odd", ...}, or triples ("even", "1", "odd")',
+        ) from None
+
+
+def _problems(
+    states: Sequence[State],
+    start: State,
+    accept: Sequence[State],
+    triples: Sequence[tuple[State, str, State]],
+    place: Place,
+) -> Iterator[HandcraftError]:
+    known = dict.fromkeys(states)
+    if not states or len(known) < len(states):
+        twice = next((s for s in states if states.count(s) > 1), None)
+        what = "an automaton has no states" if not states else f"state {twice!r} is there twice"
+        yield ProgramError(what, where=place, fix="list every state once")
+    for state in dict.fromkeys(
+        [start, *accept, *(s for s, _, _ in triples), *(s for *_, s in triples)]
+    ):
+        if state not in known:
+            yield ProgramError(
+                f"the automaton has no state {state!r}",
+                where=place,
+                fix=f"use one of {', '.join(map(repr, states))}, or add it to the states",
+            )
+    table: dict[tuple[State, str], State] = {}
+    for state, token, after in triples:
+        if table.setdefault((state, token), after) != after:
+            yield ProgramError(
+                f"in state {state!r} the token {token!r} leads to {table[state, token]!r} and to "
+                f"{after!r}",
+                where=place,
+                fix="keep one of the two transitions",
+            )
+    tokens = dict.fromkeys(token for _, token, _ in triples)
+    missing = [(s, t) for s in known for t in tokens if (s, t) not in table]
+    if not tokens:
+        yield ProgramError("an automaton has no transitions", where=place, fix="give some")
+    if missing:
+        shown = ", ".join(f"({s!r}, {t!r})" for s, t in missing[:3])
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        yield ProgramError(
+            f"no transition for {shown}{more}", where=place, fix="say what comes next for every pair"
+        )
