@@ -113,7 +113,8 @@ class _Fusing:
         arguments = [self.done[id(base)] for base in below]
         if sum(map(is_scalar, arguments)) > 1:
             return None
-        table = {combination: values[0] for combination, values in rows([node], below)}
+        said = {combination: values[0] for combination, values in rows([node], below)}
+        table = _left(said, arguments)
         if len(below) == 1 and not is_scalar(arguments[0]):
             small: dict[tuple[Value, ...], Value] = dict(table)
             return arguments, replace(node, arguments=tuple(arguments), table=small)

@@ -155,6 +155,16 @@ def test_rows_that_an_argument_never_says_are_left_out():
     assert_compiled({"never": never & (earlier >= 0.5)}, longest=3)
 
 
+def test_rows_that_steps_never_say_are_left_out():
+    """A table may be over steps, which are known to say fewer values than what they were made of."""
+    late = select(POSITION, 0, ">") & select(POSITION, 2, "!=") & select(TOKEN, "c", "!=")
+    found = late.latest(POSITION, default=0)
+    assert 2 in found.domain
+    (node,) = after("fuse tables", found)
+    assert 2 not in node.domain
+    assert_compiled({"there": select(POSITION, found).exists()})
+
+
 def test_a_sum_that_a_narrow_dtype_does_not_tell_is_taken_apart():
     """In bfloat16 a table is not made as one large sum where two smaller ones will do."""
     prompts = Prompts("abcdefgh", context=32)
