@@ -15,12 +15,12 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import greenery
-from greenery.parse import NoMatch
 
 from handcraft.errors import DomainError, HandcraftError, ProgramError, raise_all
+from handcraft.language.matching import NotRegularError, machine_of
 from handcraft.language.sequences.domain import Finite, Kind
 from handcraft.language.sequences.expression import Expression, as_expression
 from handcraft.language.sequences.functions import lookup, where
@@ -249,15 +249,9 @@ def regex(pattern: str, alphabet: Iterable[str] | None = None) -> Automaton:
     )
 
 
-def _machine(pattern: str, place: Place) -> Any:
-    """The smallest automaton over classes of letters, by greenery."""
+def _machine(pattern: str, place: Place) -> greenery.fsm.Fsm:
     try:
-        re.compile(pattern)
-        bare = re.sub(r"\\.|\[(\\.|[^\]])*\]", lambda found: "." * len(found[0]), pattern)
-        odd = re.search(r"[\^$]|\(\?(?!:)", bare)
-        if odd is not None:
-            raise re.error(f"{odd[0]} is not known here", pattern, odd.start())
-        return greenery.parse(pattern).to_fsm().reduce()
+        return machine_of(pattern)
     except re.error as error:
         raise ProgramError(
             f"{pattern!r} is no regular expression for an automaton, from character {error.pos} on: "
@@ -265,7 +259,7 @@ def _machine(pattern: str, place: Place) -> Any:
             where=place,
             fix="write one that matches a whole text, with [], ., |, *, +, ?, {m,n} and ()",
         ) from None
-    except (NoMatch, ValueError, IndexError) as error:
+    except NotRegularError as error:
         raise ProgramError(
             f"{pattern!r} cannot be made an automaton: {error}",
             where=place,

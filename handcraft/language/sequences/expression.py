@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from handcraft.errors import DomainError, ProgramError
 from handcraft.language.sequences import look, pointwise
-from handcraft.language.sequences.domain import Domain, Value
+from handcraft.language.sequences.domain import Domain, Finite, Value
 from handcraft.language.sequences.interpret import interpret
 from handcraft.language.sequences.node import Comparison, How, Node, Sources, enclosed
 from handcraft.language.sequences.show import show, show_function, show_list
@@ -91,16 +91,34 @@ class Expression:
 
     # pointwise
 
-    def map(self, function: Callable[[Any], object] | Mapping[Any, object]) -> Expression:
+    def map(
+        self,
+        function: Callable[[Any], object] | Mapping[Any, object],
+        *,
+        default: str | int | float | bool | Fraction | _Missing = NONE,
+    ) -> Expression:
         """A function of the value, or a table with a row for each.
 
+        Args:
+            function: what to tabulate, or a table.
+            default: what the values become for which the table has no row.
+
         Raises:
-            DomainError: the table has holes, the function fails, or there are too many values.
+            DomainError: the table has holes and no default, the function fails, or there are too many
+                values.
         """
-        node = pointwise.lookup(
-            function, (self.node,), f"{enclosed(self.node, 8)}.map({show_function(function)})"
-        )
-        return self._new(node)
+        ending = "" if isinstance(default, _Missing) else f", default={show(default)}"
+        text = f"{enclosed(self.node, 8)}.map({show_function(function)}{ending})"
+        if not isinstance(default, _Missing):
+            if not isinstance(function, Mapping):
+                raise DomainError(
+                    "default= is for a table that lacks rows, and this is a function",
+                    where=written(text),
+                    fix="let the function give a value for everything",
+                )
+            known = self.domain.values if isinstance(self.domain, Finite) else ()
+            function = {**dict.fromkeys(known, default), **function}
+        return self._new(pointwise.lookup(function, (self.node,), text))
 
     def assume(self, values: Iterable[object]) -> Expression:
         """Promise that on every legal prompt the value is one of these.
