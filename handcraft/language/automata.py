@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import greenery
 
@@ -28,7 +28,7 @@ from handcraft.language.written import written_place
 from handcraft.origin import Place, caller_place
 
 State: TypeAlias = "str | int"
-Transitions: TypeAlias = "Mapping[tuple[State, str], State] | Iterable[tuple[State, str, State]]"
+Transitions: TypeAlias = "Mapping[Any, State] | Iterable[tuple[State, str, State]]"
 
 MAPS_UP_TO = 128
 """The most maps of states that are composed: their table has a row for every pair."""
