@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil, log2
 
 import numpy as np
@@ -66,13 +67,27 @@ def meet(match: Match, holder: Holder, *, flat: bool, largest: int) -> Met:
 
 
 def is_on_parabola(match: Match, largest: int) -> bool:
-    """Whether an equality becomes a parabola: its squares are held exactly, and it is worth it."""
+    """Whether an equality becomes a parabola: its squares are held exactly, and it is worth it.
+
+    A position is asked for on one only if one position is nearest to every query.
+    """
     keys, queries = _values(match.key), _values(match.query)
     union = _ordered([*keys, *queries])
     is_position = match.key.text == "position"
     if len(union) <= 2 or (len(queries) == 1 and not is_position):
         return False
-    return max(n * n for n in _scale(union).values()) <= largest
+    scale = _scale(union)
+    if is_position and _is_between(union, scale, keys):
+        return False
+    return max(n * n for n in scale.values()) <= largest
+
+
+def _is_between(union: Sequence[Value], scale: Mapping[Value, int], keys: Sequence[Value]) -> bool:
+    """Whether some value, in the middle between two keys that are neighbours, is as near to both."""
+    places = sorted(scale[key] for key in keys)
+    middles = {low + high for low, high in pairwise(places)}
+    taken = set(places)
+    return any(2 * scale[v] in middles and scale[v] not in taken for v in union)
 
 
 def _values(node: object) -> tuple[Value, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -96,6 +97,14 @@ def test_the_only_source_is_picked_and_no_other():
     circuits = compiled(first=FIRST)
     ((head,),) = (block.heads for block in circuits.blocks)
     assert head.attends.picks_one
+
+
+def test_a_query_between_two_positions_finds_neither():
+    """It is as near to both, and a head that shared would bring what stands between them."""
+    middle = window(2).mean(POSITION)
+    assert middle.trace("ab")[1] == Fraction(1, 2)
+    found = select(POSITION, middle)
+    compiled(there=found.exists(), token=found.latest(TOKEN, default="b"))
 
 
 def test_a_mean_picks_no_single_source():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import product
 
 import pytest
@@ -163,3 +164,11 @@ def test_a_query_that_is_no_key_asks_for_the_nearest_and_of_two_for_the_first(ke
 def test_a_label_that_is_no_key_asks_for_the_first():
     assert nearest("x", ["a", "b"]) == 0
     assert nearest(1, ["a", "b"]) == 0
+
+
+def test_positions_are_not_on_a_parabola_where_a_query_is_as_near_to_two():
+    halves = PROMPTS.position.map(lambda n: Fraction(n, 2)).node
+    thirds = PROMPTS.token.map(lambda token: Fraction(ord(token), 3)).node
+    assert not channels.is_on_parabola(Match(POSITION, halves, Comparison.EQ), FAR)
+    assert channels.is_on_parabola(Match(thirds, thirds, Comparison.EQ), FAR)
+    assert channels.is_on_parabola(Match(POSITION, POSITION, Comparison.EQ), FAR)
