@@ -55,15 +55,16 @@ def assemble(
     if speakers:
         heard = [assembly.slots[id(h)] for s in speakers for _, h, _ in s.reading.terms]
         count = max(count, max(heard, default=0) // 2 + 1)
-    unembedding = _unembedding(helds, places) if speakers else None
+    speaks = bool(speakers) or any(held.spoken for held in helds)
+    unembedding = _unembedding(helds, places) if speaks else None
     blocks = []
     for number in range(count):
         heads = [h for h in helds if assembly.slots[id(h)] == 2 * number + 1]
         layer = [h for h in helds if assembly.slots[id(h)] == 2 * number + 2]
         neurons: list[Neuron | Ramp] = []
         for held in layer:
-            neurons += make_neurons(held, assembly, places)
-        biases = [bias for held in layer for bias in make_biases(held, assembly, places)]
+            neurons += make_neurons(held, assembly, places, unembedding)
+        biases = [b for held in layer for b in make_biases(held, assembly, places, unembedding)]
         if number == count - 1 and unembedding is not None:
             for k, speaker in enumerate(speakers):
                 spoken = _spoken(speaker, k, unembedding, places, nats)
@@ -71,9 +72,10 @@ def assemble(
                     biases += spoken
                 else:
                     neurons.append(spoken)
+            biases += _said_everywhere(helds, unembedding)
         blocks.append(
             Block(
-                heads=tuple(make_heads(heads, assembly, places)),
+                heads=tuple(make_heads(heads, assembly, places, unembedding)),
                 neurons=tuple(neurons),
                 neuron_bias=tuple(biases),
             )
@@ -87,7 +89,7 @@ def assemble(
         unembedding=unembedding,
         causal=causal,
         nats=nats,
-        results=None if speakers else _results(outputs, places),
+        results=None if speaks else _results(outputs, places),
         place=place,
     )
     return circuits, places
@@ -105,6 +107,16 @@ def _unembedding(helds: Sequence[Held], places: Places) -> Subspace:
         for h in helds
         if isinstance(h.node, Embedded) and h.node.of == "token"
     )
+
+
+def _said_everywhere(helds: Sequence[Held], logits: Subspace) -> list[Bias]:
+    """The constants of what heads write into the logits."""
+    found = []
+    for held in helds:
+        entries = tuple((token, r.constant) for token, r in held.said.items() if r.constant)
+        if entries:
+            found.append(Bias(Coefficients(logits, entries), (held.node.origin,)))
+    return found
 
 
 def _spoken(

@@ -194,7 +194,11 @@ class Assembly:
         """Everything that is read to make it."""
         if isinstance(held.node, Attend):
             channels = self.looking[id(held)].channels
-            return [r for c in channels for r in (c.query, c.key)] + held.brought
+            return [
+                *(r for c in channels for r in (c.query, c.key)),
+                *held.brought,
+                *held.said.values(),
+            ]
         if isinstance(held.node, Ladder):
             return [reading for reading, _, _ in self.rungs[id(held)]]
         return list(self.choices.get(id(held), ()))

@@ -12,15 +12,6 @@ from handcraft.compiler.sequences.assemble import assemble
 from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.cases import Setting
 from handcraft.compiler.sequences.compiled_sequences import CompiledSequences, Output
-from handcraft.compiler.sequences.decisions import (
-    are_exact,
-    check_shares,
-    nodes_of,
-    read_decisions,
-    speakers,
-    with_nodes,
-    with_rest,
-)
 from handcraft.compiler.sequences.fuse import fuse
 from handcraft.compiler.sequences.held import Holder
 from handcraft.compiler.sequences.lower_aggregates import lower_aggregates
@@ -29,7 +20,6 @@ from handcraft.compiler.sequences.precision import Precision
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.compiler.stage import Stage
 from handcraft.errors import CompileError, LayoutError
-from handcraft.language import Program
 from handcraft.language.sequences.expression import Expression, check_same
 from handcraft.language.sequences.node import Node
 from handcraft.model import Model
@@ -53,37 +43,7 @@ PASSES: Mapping[str, Pass] = {
 """The passes over trees, in order. Each keeps every value at every position."""
 
 
-def compile_decisions(
-    program: Program, target: Architecture, dtype: str, sizes: Sizes, *, reuse: bool
-) -> tuple[Circuits, tuple[Stage, ...]]:
-    """The circuits of a program whose rules speak in expressions, and its trees after each pass."""
-    prompts = program.prompts
-    assert prompts is not None
-    setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
-    rulings = read_decisions(program.decisions, prompts.vocabulary)
-    nodes, stages = _run_passes([*nodes_of(rulings), prompts.token.node], setting)
-    rulings = with_nodes(rulings, nodes[:-1])
-    holder = Holder(one_hot=("token",), normed=target.norm == "layer")
-    holder.hold(nodes[-1])
-    spoken = speakers(rulings, holder, prompts.vocabulary, nodes[-1])
-    nats = None
-    if are_exact(rulings):
-        check_shares(rulings, dtype)
-        spoken, nats = with_rest(spoken)
-    assembly = Assembly(holder, prompts.context, Precision(dtype, holder.normed))
-    assembly.settle()
-    circuits, places = assemble(
-        assembly,
-        prompts.vocabulary,
-        causal=prompts.causal,
-        place=program.place,
-        speakers=spoken,
-        nats=nats,
-    )
-    return _with_reuse(circuits, places, target, sizes) if reuse else circuits, stages
-
-
-def _with_reuse(circuits: Circuits, places: Places, target: Architecture, sizes: Sizes) -> Circuits:
+def with_reuse(circuits: Circuits, places: Places, target: Architecture, sizes: Sizes) -> Circuits:
     """The circuits with dead dimensions reused, where the numbers in them can be cleared exactly."""
     assembly = places.assembly
     if not assembly.bears_clearing:
@@ -97,7 +57,8 @@ def _with_reuse(circuits: Circuits, places: Places, target: Architecture, sizes:
     return reused
 
 
-def _run_passes(nodes: list[Node], setting: Setting) -> tuple[list[Node], tuple[Stage, ...]]:
+def run_passes(nodes: list[Node], setting: Setting) -> tuple[list[Node], tuple[Stage, ...]]:
+    """The trees after all passes, and after each."""
     stages = [Stage("as written", tuple(nodes))]
     for name, run in PASSES.items():
         nodes = run(nodes, setting)
@@ -141,7 +102,7 @@ def compile_sequences(
     target = replace(target, causal=prompts.causal)
     setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
 
-    nodes, stages = _run_passes([expression.node for expression in outputs.values()], setting)
+    nodes, stages = run_passes([expression.node for expression in outputs.values()], setting)
     holder = Holder(normed=target.norm == "layer")
     found = [
         Output.of(name, expression, node, holder)
@@ -157,7 +118,7 @@ def compile_sequences(
         outputs=[output.reading for output in found],
     )
     if reuse:
-        circuits = _with_reuse(circuits, places, target, sizes)
+        circuits = with_reuse(circuits, places, target, sizes)
     plan = plan_model(circuits, target, sizes)
     check_sharpness(plan, dtype)
     sharpness = sharpness_for(plan, dtype)

@@ -150,7 +150,12 @@ def check_shares(rulings: Iterable[Ruling], dtype: str) -> None:
 
 
 def speakers(
-    rulings: Sequence[Ruling], holder: Holder, vocabulary: Vocabulary, token: Node
+    rulings: Sequence[Ruling],
+    holder: Holder,
+    vocabulary: Vocabulary,
+    token: Node,
+    *,
+    direct: bool = False,
 ) -> list[Speaker]:
     """Neurons for every rule and every token that it can predict.
 
@@ -159,12 +164,13 @@ def speakers(
         holder: decides what is held.
         vocabulary: the tokens.
         token: the token as a node.
+        direct: whether the last rule needs no neurons, since its answer is spoken directly.
     """
     exact = are_exact(rulings)
     apart = exact or len(rulings) > HEIGHTS_UP_TO
     found: list[Speaker] = []
     before = Reading(())
-    for place, ruling in enumerate(rulings):
+    for place, ruling in enumerate(rulings[:-1] if direct else rulings):
         height = 1 if apart else 1 << (len(rulings) - 1 - place)
         fires, needed = _conjunction(ruling.literals, holder)
         if fires is None:
@@ -178,6 +184,33 @@ def speakers(
         if not needed:  # it always fires, as the passes found out, so none after it ever does
             break
     return [*found, *(_echoes(holder, token) if exact else ())]
+
+
+def speak_directly(rulings: Sequence[Ruling], holder: Holder, vocabulary: Vocabulary) -> bool:
+    """Have what makes the answer of the last rule write logits itself, where that rule always fires.
+
+    A ladder or a head writes the logit of a token instead of a number that another neuron would turn
+    into it. Nothing is done where the answer is made in another way, or rules must tell apart which of
+    them fires.
+
+    Args:
+        rulings: after the passes.
+        holder: decides what is held.
+        vocabulary: the tokens.
+    """
+    last = rulings[-1]
+    if are_exact(rulings) or len(rulings) > HEIGHTS_UP_TO or last.literals:
+        return False
+    if not isinstance(last.answer, Node) or not isinstance(last.answer.domain, Finite):
+        return False
+    values = last.answer.domain.values
+    if len(values) < 2:
+        return False
+    numbers = {
+        _place(value, vocabulary): tuple(UNIT * (i == j) for j in range(len(values)))
+        for i, value in enumerate(values)
+    }
+    return holder.speak(last.answer, numbers) is not None
 
 
 def with_rest(spoken: Sequence[Speaker]) -> tuple[list[Speaker], Nats]:

@@ -8,7 +8,7 @@ function of the token, of the position, or of anything held costs nothing but it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -98,6 +98,8 @@ class Held:
         brought: for what a head brings, how each of the numbers reads at the source.
         is_one_hot: whether it is held with one dimension for each value instead.
         scale: by what the number itself is divided before it is held.
+        spoken: which numbers of it are written straight into the logits, each by the id of its token.
+        said: for what a head brings, how each of those reads at the source.
     """
 
     node: Node
@@ -105,6 +107,8 @@ class Held:
     brought: list[Reading] = field(default_factory=list)
     is_one_hot: bool = False
     scale: int = 1
+    spoken: dict[int, Numbers] = field(default_factory=dict)
+    said: dict[int, Reading] = field(default_factory=dict)
 
     def __hash__(self) -> int:
         return id(self)
@@ -248,6 +252,30 @@ class Holder:
             held.scale = self._scale(span)
             ramps = self._dimension(held, ITSELF) * held.scale
         return ramps + self.number(node.condition) * (low_yes - low_no) + Reading((), low_no)
+
+    def speak(self, node: Node, numbers: Mapping[int, Numbers]) -> Held | None:
+        """Have functions of a node written straight into the logits by what makes it.
+
+        Args:
+            node: with a finite domain.
+            numbers: for the id of each token the number for each value of the node.
+
+        Returns:
+            What holds the value that they are functions of; None where neither a head nor a ladder
+            makes it.
+        """
+        while isinstance(node, Lookup | Assumed) and not is_scalar(node):
+            numbers = {token: self._through(node, row) for token, row in numbers.items()}
+            node = node.arguments[0] if isinstance(node, Lookup) else node.value
+        if is_scalar(node) or not isinstance(node, Attend | Ladder):
+            return None
+        held = self._of(node)
+        held.spoken = dict(numbers)
+        if isinstance(node, Attend):
+            held.said = {
+                token: self.read(node.value, self._through(node, row)) for token, row in numbers.items()
+            }
+        return held
 
     def hold(self, node: Node) -> Held:
         """Hold a value whether anything of it is read or not."""

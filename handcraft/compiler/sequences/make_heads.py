@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from handcraft.circuits import Coefficients, Head, LinearMap, Relation, scalar
+from handcraft.circuits import Coefficients, Head, LinearMap, Relation, Subspace, scalar
 from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.held import Held
 from handcraft.compiler.sequences.ir import Attend
@@ -13,16 +13,19 @@ from handcraft.language.sequences.node import Comparison
 from handcraft.origin import Origin
 
 
-def make_heads(helds: Sequence[Held], assembly: Assembly, places: Places) -> list[Head]:
-    """One head for all that is brought from the same sources."""
+def make_heads(
+    helds: Sequence[Held], assembly: Assembly, places: Places, logits: Subspace | None
+) -> list[Head]:
+    """One head for all that is brought from the same sources; what is spoken goes into the logits."""
     groups: dict[object, list[Held]] = {}
     for held in helds:
-        if any(reading.terms for reading in held.brought):  # else it brings the same from everywhere
+        readings = (*held.brought, *held.said.values())
+        if any(reading.terms for reading in readings):  # else it brings the same from everywhere
             groups.setdefault(assembly.looking[id(held)].key, []).append(held)
-    return [_head(group, assembly, places) for group in groups.values()]
+    return [_head(group, assembly, places, logits) for group in groups.values()]
 
 
-def _head(group: Sequence[Held], assembly: Assembly, places: Places) -> Head:
+def _head(group: Sequence[Held], assembly: Assembly, places: Places, logits: Subspace | None) -> Head:
     looking = assembly.looking[id(group[0])]
     matching = [scalar(f"match {i + 1}") for i in range(len(looking.channels))]
     queries: list[LinearMap] = []
@@ -38,12 +41,14 @@ def _head(group: Sequence[Held], assembly: Assembly, places: Places) -> Head:
     origins: dict[Origin, None] = {}
     for held in group:
         origins[held.node.origin] = None
-        for i, reading in enumerate(held.brought):
+        targets = [(reading, places.dimension(held, i)) for i, reading in enumerate(held.brought)]
+        if logits is not None:
+            targets += [(reading, (logits, token)) for token, reading in held.said.items()]
+        for reading, (subspace, dimension) in targets:
             if not reading.terms:
                 continue
             carried = scalar(f"carried {len(writes) + 1}")
             moves += places.maps(reading, carried)
-            subspace, dimension = places.dimension(held, i)
             writes.append(LinearMap(carried, subspace, ((0, dimension, 1),)))
     name = short(group[0].node.text)
     relation = Relation(

@@ -13,14 +13,16 @@ from handcraft.language.sequences.domain import Plain
 from handcraft.language.sequences.node import Choice
 
 
-def make_neurons(held: Held, assembly: Assembly, places: Places) -> list[Neuron | Ramp]:
+def make_neurons(
+    held: Held, assembly: Assembly, places: Places, logits: Subspace | None
+) -> list[Neuron | Ramp]:
     """The neurons that write a value: one for each rung of a ladder at which a number changes."""
     if isinstance(held.node, Choice):
         return _ramps(held, held.node, assembly, places)
     ladder = held.node
     assert isinstance(ladder, Ladder)
     name = short(ladder.text)
-    steps = _changes(held, ladder, places)
+    steps = _changes(held, ladder, places, logits)
     neurons: list[Neuron | Ramp] = []
     for k, (reading, at_least, gap) in enumerate(assembly.rungs[id(held)]):
         if not steps[k]:
@@ -53,36 +55,45 @@ def _is_turned(reading: Reading, at_least: Plain) -> bool:
 _Entries = dict[Subspace, list[tuple[int, Plain]]]
 
 
-def _changes(held: Held, ladder: Ladder, places: Places) -> list[_Entries]:
+def _changes(held: Held, ladder: Ladder, places: Places, logits: Subspace | None) -> list[_Entries]:
     """For each rung, what changes in which dimensions where it is reached."""
-    rows = _by_reached(held, ladder)
     found: list[_Entries] = [{} for _ in ladder.rungs]
-    for row, i in rows:
-        subspace, dimension = places.dimension(held, i)
+    for row, (subspace, dimension) in _by_reached(held, ladder, places, logits):
         for k in range(len(ladder.rungs)):
             if row[k + 1] != row[k]:
                 found[k].setdefault(subspace, []).append((dimension, row[k + 1] - row[k]))
     return found
 
 
-def _by_reached(held: Held, ladder: Ladder) -> list[tuple[list[Plain], int]]:
-    """For each dimension, what it holds for each count of reached rungs."""
+def _by_reached(
+    held: Held, ladder: Ladder, places: Places, logits: Subspace | None
+) -> list[tuple[list[Plain], tuple[Subspace, int]]]:
+    """What each dimension holds for each count of reached rungs, the spoken ones of the logits too."""
     place = {(isinstance(v, bool), v): i for i, v in enumerate(held.values)}
     at = [place[isinstance(v, bool), v] for v in ladder.values]
+    rows: list[tuple[list[Plain], tuple[Subspace, int]]] = []
     if held.is_one_hot:
-        return [([int(i == j) for i in at], j) for j in range(len(held.values))]
-    return [([numbers[i] for i in at], d) for numbers, d in held.numbers.items()]
+        for j in range(len(held.values)):
+            rows.append(([int(i == j) for i in at], places.dimension(held, j)))
+    else:
+        for numbers, d in held.numbers.items():
+            rows.append(([numbers[i] for i in at], places.dimension(held, d)))
+    if logits is not None:
+        rows += [([numbers[i] for i in at], (logits, t)) for t, numbers in held.spoken.items()]
+    return rows
 
 
-def make_biases(held: Held, assembly: Assembly, places: Places) -> list[Bias]:
+def make_biases(held: Held, assembly: Assembly, places: Places, logits: Subspace | None) -> list[Bias]:
     """What a ladder holds where none of its neurons fires."""
     if not isinstance(held.node, Ladder):
         return []
     total: dict[tuple[Subspace, int], Plain] = {}
-    for row, i in _by_reached(held, held.node):
-        total[places.dimension(held, i)] = row[0]
+    for row, dimension in _by_reached(held, held.node, places, logits):
+        total[dimension] = row[0]
     rungs = assembly.rungs[id(held)]
-    for (reading, at_least, _), step in zip(rungs, _changes(held, held.node, places), strict=True):
+    for (reading, at_least, _), step in zip(
+        rungs, _changes(held, held.node, places, logits), strict=True
+    ):
         if _is_turned(reading, at_least):
             for subspace, entries in step.items():
                 for i, number in entries:

@@ -1,0 +1,47 @@
+"""Addition: `=` a `+` b `=`, eleven digits each, least significant first; the sum is written.
+
+Four looks bring the two digits above the next digit of the sum and the two above the last one. Those
+and the last digit that was written tell the carry: it is 1 where their sum is larger than what was
+written by nine or ten. A few steps along a + b + carry take ten off, and name the digit.
+"""
+
+from handcraft import Expression, Program, Prompts, predict, select
+
+WIDTH = 11
+"""Digits of each number: ten, and one more for the last carry."""
+
+prompts = Prompts(
+    "0123456789+=",
+    context=3 * WIDTH + 2,
+    inputs=rf"=[0-9]{{{WIDTH}}}\+[0-9]{{{WIDTH}}}=[0-9]{{0,{WIDTH - 1}}}",
+)
+token, position = prompts.token, prompts.position
+digit = token.map({str(number): number for number in range(10)}, default=0)
+
+
+def back(places: int) -> Expression:
+    """The digit so many tokens back, or the first token's, which counts as 0."""
+    there = position.map(lambda here: max(here - places, 0))
+    return select(position, there).latest(digit, default=0)
+
+
+a, b = back(2 * WIDTH + 1), back(WIDTH)
+a_before, b_before = back(2 * WIDTH + 2), back(WIDTH + 1)
+carry = a_before + b_before - digit >= 9
+total = (a + b + carry) % 10
+
+program = Program(
+    prompts=prompts,
+    rules=[
+        predict(total.map(str)).otherwise(),
+    ],
+)
+
+starts = rf"=[0-9]{{{WIDTH - 1}}}0\+[0-9]{{{WIDTH - 1}}}0="
+"""Two numbers of ten digits each, with a 0 above them."""
+
+
+def meaning(prompt: str) -> str:
+    """The sum, in as many digits, the least significant first."""
+    a, b = (int(number[::-1]) for number in prompt.strip("=").split("+"))
+    return f"{a + b:0{WIDTH}d}"[::-1]
