@@ -50,6 +50,9 @@ def print_report(report: Report) -> None:
         if failure.broken:
             print(f"  {failure.place}: breaks an assumption: {failure.broken}")
             continue
+        if failure.off is not None:
+            print(f"  {failure.place}: a probability is off by {failure.off:.2g}")
+            continue
         expected = "a tie" if failure.expected is None else repr(failure.expected)
         print(
             f"  {failure.place}: means {expected}, answered {failure.answered!r} "

@@ -48,6 +48,13 @@ def check_answers(compiled: Compiled) -> Report:
                 where=compiled.source.place,
                 fix="assume more values, or make such prompts illegal with inputs=",
             )
+        if failure.off is not None:
+            raise PrecisionError(
+                f"in {compiled.model.dtype.name} a probability is off by {failure.off:.2g} "
+                f"{failure.place}",
+                where=compiled.source.place,
+                fix="use a wider dtype, or `handcraft verify` to see all failures",
+            )
         raise PrecisionError(
             f"in {compiled.model.dtype.name} the model answers {failure.answered!r} {failure.place}, "
             f"and {failure.expected!r} is right (margin {failure.margin:g})",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite, log10
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from handcraft.circuits import Circuits, ideal_next
-from handcraft.errors import AssumptionError
+from handcraft.errors import AssumptionError, ProgramError
 from handcraft.language import Program, Prompts
 from handcraft.model import Model
 from handcraft.model.attention import Array
@@ -24,6 +24,7 @@ from handcraft.verify.contexts import (
     random_contexts,
 )
 from handcraft.verify.legal import drawn_contexts, is_restricted, legal_only
+from handcraft.verify.shares import CLOSE, share_errors, share_margins, shares_of
 
 EXHAUSTIVE_UP_TO = 10_000_000
 """The largest number of contexts that are all tried."""
@@ -47,11 +48,13 @@ class Failure:
 
     Args:
         context: as text.
-        expected: the token that the program means; None where its circuits tie.
+        expected: the token that the program means, or the likeliest of them; None where its circuits
+            tie.
         answered: the token with the highest logit.
         margin: the logit of the right token less the best wrong one.
         position: where in the context the answer stands, from 0; None at its end.
         broken: the assumption of the program that the context breaks, in words; None for none.
+        off: where several tokens are meant, by how much a probability is off; None where one is.
     """
 
     context: str
@@ -60,6 +63,7 @@ class Failure:
     margin: float
     position: int | None = None
     broken: str | None = None
+    off: float | None = None
 
     @property
     def place(self) -> str:
@@ -80,7 +84,8 @@ class Report:
         seed: of the sample; None where every context was tried.
         failed: how many answers were wrong.
         failures: the first of them.
-        margin: the smallest logit margin of the right token; infinite with a single token.
+        margin: the smallest logit margin of the right token, or of those that may follow; infinite
+            where there is no other.
         margin_context: where it occurs.
         margin_position: at which position of it, from 0; None at its end.
         legal: whether only legal prompts were tried, and counted, since not every text is one.
@@ -136,6 +141,7 @@ class Report:
                     "expected": failure.expected,
                     "answered": failure.answered,
                     "broken": failure.broken,
+                    "off": failure.off,
                     "margin": failure.margin if isfinite(failure.margin) else None,
                 }
                 for failure in self.failures
@@ -175,7 +181,8 @@ def verify(
     Every context up to the program's length is tried where there are at most `every_up_to`, else
     `sample` random ones. Where the model has more positions, all beginnings of `LONG_TEXTS` random
     texts that fill it are tried besides. An answer is right when the right token's logit is higher
-    than every other. Rules and causal circuits say what follows a context; circuits without a causal
+    than every other; where several tokens are meant, when the probability of every token is off by
+    `CLOSE` at most. Rules and causal circuits say what follows a context; circuits without a causal
     mask say something at every position of it, and all of that is tried. Where only some texts are
     legal prompts, only those are tried; one that breaks an assumption of the program is a failure.
 
@@ -187,6 +194,9 @@ def verify(
         sample: how many random contexts to try where there are too many for all.
         seed: of the sample.
         progress: told how far it got.
+
+    Raises:
+        ProgramError: no text is a legal prompt.
     """
     size, positions = len(model.vocabulary), model.shape.n_positions
     longest = source.context
@@ -201,6 +211,7 @@ def verify(
     )
     broken: dict[tuple[int, ...], str] = {}
     meaning = _oracle(source, broken) if isinstance(source, Program) else _ideal(source)
+    shares = shares_of(source)
     prompts = source.prompts if isinstance(source, Program) else prompts
     legal = prompts is not None and is_restricted(prompts)
     if prompts is not None and legal:
@@ -212,12 +223,18 @@ def verify(
     tally = _Tally(model, broken)
     for batch in batches:
         if len(batch):
-            tally.add(batch, meaning(batch))
+            tally.add(batch, meaning(batch), shares(batch) if shares is not None else None)
         if progress is not None:
             progress(tally.tried, planned)
     tried = tally.tried
+    if prompts is not None and legal and not tried:
+        raise ProgramError(
+            f"no text of up to {longest} tokens is a legal prompt",
+            where=prompts.place,
+            fix="write inputs= for texts over the vocabulary, no longer than the context",
+        )
     for batch in longer_contexts(model, LONG_TEXTS, seed, longest + 1) if positions > longest else ():
-        tally.add(batch, meaning(batch))
+        tally.add(batch, meaning(batch), shares(batch) if shares is not None else None)
     return Report(
         contexts=tried if legal else total,
         longest=longest,
@@ -287,19 +304,25 @@ class _Tally:
         self.margin_context = ""
         self.margin_position: int | None = None
 
-    def add(self, batch: Batch, expected: Ids) -> None:
-        """Judge one batch."""
+    def add(self, batch: Batch, expected: Ids, shares: Array | None = None) -> None:
+        """Judge one batch: by the expected tokens and, where several are, by their probabilities."""
         margins = logit_margins(batch.logits, expected)
+        off = np.full(len(expected), np.nan)
+        if shares is not None:
+            several = (shares > 0).sum(axis=1) > 1
+            off[several] = share_errors(batch.logits[several], shares[several])
+            margins[several] = share_margins(batch.logits[several], shares[several])
         self.tried += int(batch.is_last.sum())
         lowest = int(margins.argmin())
         if margins[lowest] < self.margin or not self.margin_context:
             self.margin = float(margins[lowest])
             self.margin_context = self._text(batch, lowest)
             self.margin_position = _position(batch, lowest)
-        wrong = np.flatnonzero(~(margins > 0))
+        wrong = np.flatnonzero(~(margins > 0) | (off > CLOSE))
         self.failed += len(wrong)
         for row in wrong[: SHOWN - len(self.failures)].tolist():
-            self.failures.append(self._failure(batch, row, int(expected[row]), margins[row]))
+            found = self._failure(batch, row, int(expected[row]), margins[row])
+            self.failures.append(found if np.isnan(off[row]) else replace(found, off=float(off[row])))
 
     def _text(self, batch: Batch, row: int) -> str:
         vocabulary = self.model.vocabulary

@@ -1,0 +1,84 @@
+"""Where several tokens are meant: how probable each of them is, and whether a model says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from handcraft.circuits import Circuits, ideal_logits
+from handcraft.circuits.resolve import resolve
+from handcraft.errors import AssumptionError
+from handcraft.language import Program
+from handcraft.model.attention import Array, Flags
+from handcraft.verify.contexts import Batch
+
+CLOSE = 1e-4
+"""By how much a probability may be off: ten times what the compiler lets a dtype round away."""
+
+IMPOSSIBLE = 1e-12
+"""Less than the probability of any token that is named, and more than that of those that are not."""
+
+Shares = Callable[[Batch], Array]
+"""From answers to how probable each token should be: [answer, n_vocab]."""
+
+
+def shares_of(source: Program | Circuits) -> Shares | None:
+    """How probable each token is that may follow; None where only one ever may."""
+    if isinstance(source, Circuits):
+        return _shares_of_circuits(source) if source.nats is not None else None
+    if source.prompts is None or not any(isinstance(d.answer, dict) for d in source.decisions):
+        return None
+    return _shares_of_rules(source)
+
+
+def _shares_of_rules(program: Program) -> Shares:
+    tokens = program.vocabulary.tokens
+
+    def shares(batch: Batch) -> Array:
+        found = np.zeros(batch.logits.shape)
+        for row in range(len(batch)):
+            context = [tokens[token] for token in batch.context(row)]
+            try:
+                meant = program.distribution(context)
+            except AssumptionError:  # the oracle says so
+                continue
+            for token, share in meant.items():
+                found[row, program.vocabulary.id(token)] = share
+        return found
+
+    return shares
+
+
+def _shares_of_circuits(circuits: Circuits) -> Shares:
+    resolved = resolve(circuits)
+
+    def shares(batch: Batch) -> Array:
+        exact = ideal_logits(resolved, batch.texts)[batch.rows, batch.places].astype(np.float64)
+        likely = probabilities(exact)
+        found = np.zeros(batch.logits.shape)
+        found[:, : exact.shape[1]] = np.where(likely < IMPOSSIBLE, 0, likely)
+        return found
+
+    return shares
+
+
+def probabilities(logits: Array) -> Array:
+    """Softmax: [answer, n_vocab] -> [answer, n_vocab]."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def share_errors(logits: Array, shares: Array) -> Array:
+    """By how much the probability is off that is furthest off: [answer]."""
+    return np.asarray(np.abs(probabilities(logits) - shares).max(axis=1))
+
+
+def share_margins(logits: Array, shares: Array) -> Array:
+    """The least logit of the tokens that may follow less the best of those that may not: [answer].
+
+    Infinite where all may.
+    """
+    may: Flags = shares > 0
+    least = np.where(may, logits, np.inf).min(axis=1)
+    return np.asarray(least - np.where(may, -np.inf, logits).max(axis=1))
