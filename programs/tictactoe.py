@@ -1,0 +1,59 @@
+"""Tic-tac-toe: make the next move: win, else block, else take the centre, a corner, a side.
+
+Squares are numbered 1 to 9, and a game is the list of its moves. Heads look for each square among the
+own moves, which are every second one, and among the others, so that a square counts as 1, -1 or 0. A
+line that sums to 2 is won on its free square, a line that sums to -2 has to be blocked there, and the
+first rule that fits decides.
+"""
+
+from handcraft import Program, Prompts, predict, select
+
+LINES = ["123", "456", "789", "147", "258", "369", "159", "357"]
+BEST = "519732846"
+
+prompts = Prompts("123456789", context=9, inputs=r"(([1-9])(?!.*\2))*")
+token, position = prompts.token, prompts.position
+
+own = select(position % 2, position % 2, "!=")
+other = select(position % 2, position % 2)
+balance = {s: (own & select(token, s)).exists() - (other & select(token, s)).exists() for s in BEST}
+lines = {line: sum(balance[square] for square in line) for line in LINES}
+
+free = {s: balance[s] == 0 for s in BEST}
+wins = {s: sum(lines[line] == 2 for line in LINES if s in line) > 0 for s in BEST}
+blocks = {s: sum(lines[line] == -2 for line in LINES if s in line) > 0 for s in BEST}
+
+program = Program(
+    prompts=prompts,
+    rules=[
+        *(predict(square).when(free[square] & wins[square]) for square in BEST),
+        *(predict(square).when(free[square] & blocks[square]) for square in BEST),
+        *(predict(square).when(free[square]) for square in BEST),
+        predict("5").otherwise(),
+    ],
+)
+
+
+def has_line(squares: str) -> bool:
+    """Whether these squares fill a line."""
+    return any(set(line) <= set(squares) for line in LINES)
+
+
+def games(moves: str, most: int) -> list[str]:
+    """All games that go on from these moves, are not over, and have up to so many."""
+    if has_line(moves[-1::-2]) or len(moves) > most:
+        return []
+    return [moves, *(game for s in BEST if s not in moves for game in games(moves + s, most))]
+
+
+starts = games("", most=5)[1:]
+"""All games of up to five moves that are not over."""
+
+
+def meaning(prompt: str) -> str:
+    """The best of the free squares: one that makes a line, one where the other side would, any."""
+    own, other = prompt[-2::-2], prompt[-1::-2]
+    free = [square for square in BEST if square not in prompt]
+    wins = [square for square in free if has_line(own + square)]
+    blocks = [square for square in free if has_line(other + square)]
+    return [*wins, *blocks, *free][0]
