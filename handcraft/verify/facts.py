@@ -129,10 +129,12 @@ def check_facts(compiled: Compiled) -> Facts:
 def _norm_problems(compiled: Compiled, facts: Facts) -> list[HandcraftError]:
     problems: list[HandcraftError] = []
     for norm in compiled.plan.norms:
+        if not norm.is_read:
+            continue
         low, high = facts.sum_of_squares[norm.name]
         planned = float(norm.sum_of_squares)
         off = max(abs(low - planned), abs(high - planned)) / (2 * planned)
-        if norm.is_read and off > NORM_TOLERANCE:
+        if off > NORM_TOLERANCE:
             problems.append(
                 PrecisionError(
                     f"{norm.name} sees a sum of squares from {low:.6g} to {high:.6g}, and "
@@ -141,7 +143,7 @@ def _norm_problems(compiled: Compiled, facts: Facts) -> list[HandcraftError]:
                     fix="write smaller numbers into subspaces that are read again later",
                 )
             )
-        if norm.is_read and facts.mean[norm.name] > MEAN_TOLERANCE:
+        if facts.mean[norm.name] > MEAN_TOLERANCE:
             problems.append(
                 PrecisionError(
                     f"{norm.name} sees a mean of {facts.mean[norm.name]:.2g} standard deviations",
@@ -205,7 +207,8 @@ class _Meter:
     def _see_norm(self, name: str, value: Array) -> None:
         exact = value.astype(np.float64)
         squares = np.square(exact).sum(axis=-1)
-        mean = float((np.abs(exact.mean(axis=-1)) / np.sqrt(squares / exact.shape[-1])).max())
+        deviations = np.sqrt(np.where(squares, squares, 1) / exact.shape[-1])  # a stream of 0 has none
+        mean = float((np.abs(exact.mean(axis=-1)) / deviations).max())
         low, high = self.facts.sum_of_squares.get(name, (inf, -inf))
         self.facts.sum_of_squares[name] = (
             min(low, float(squares.min())),

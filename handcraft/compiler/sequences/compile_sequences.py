@@ -66,6 +66,23 @@ def run_passes(nodes: list[Node], setting: Setting) -> tuple[list[Node], tuple[S
     return nodes, tuple(stages)
 
 
+def _check_outputs(outputs: object) -> None:
+    """Raise unless they are expressions with names, at least one."""
+    if not isinstance(outputs, Mapping):
+        raise CompileError(
+            f"{outputs!r} is no table of names and expressions",
+            fix='give each expression a name: compile_sequences({"name": expression})',
+        )
+    if not outputs:
+        raise CompileError("there is nothing to compile", fix="name at least one expression")
+    for name, output in outputs.items():
+        if not isinstance(output, Expression):
+            raise CompileError(
+                f"{name!r} is {output!r}, and that is no expression",
+                fix=".count() and .exists() make one of a selection, prompts.constant(x) of a value",
+            )
+
+
 def compile_sequences(
     outputs: Mapping[str, Expression],
     *,
@@ -94,8 +111,7 @@ def compile_sequences(
     """
     target = architecture_named(architecture) if isinstance(architecture, str) else architecture
     check_dtype(dtype)
-    if not outputs:
-        raise CompileError("there is nothing to compile", fix="name at least one expression")
+    _check_outputs(outputs)
     prompts = next(iter(outputs.values())).prompts
     for expression in outputs.values():
         check_same(prompts, expression)

@@ -125,8 +125,12 @@ class CompiledSequences:
 
         Raises:
             VocabularyError: an unknown token.
-            ModelError: a text that is empty or longer than the context.
+            ModelError: a text that is empty or longer than the context, or one text alone.
         """
+        if isinstance(texts, str):
+            raise ModelError(
+                f"{texts!r} is one text, and a list of texts is expected", fix=f"apply([{texts!r}])"
+            )
         ids = [self._checked(text) for text in texts]
         found: dict[str, list[tuple[Value, ...]]] = {
             output.name: [()] * len(ids) for output in self.outputs

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from safetensors.numpy import load_file
 
-from handcraft import Program, compile_program, predict
+from handcraft import Program, Prompts, compile_program, compile_sequences, predict
 from handcraft.circuits import ideal_next
 from handcraft.errors import CheckpointError, HandcraftWarning, PrecisionError
 from handcraft.formats import FORMATS, is_checkpoint, load, read_checkpoint, save
@@ -249,3 +249,12 @@ def test_no_file_tells_where_it_was_made(tmp_path, everything_in):
     save(compile_block(program), tmp_path / "out")
     here = str(Path(__file__).parent).encode()
     assert all(here not in data for data in everything_in(tmp_path / "out").values())
+
+
+@pytest.mark.parametrize("of", ["token", "position"])
+def test_values_that_take_no_head_and_no_neuron_are_saved(of, tmp_path):
+    """Nothing is read behind a LayerNorm then, and the stream may be 0."""
+    prompts = Prompts("abc", context=4)
+    made = compile_sequences({"value": getattr(prompts, of)}, architecture="gpt2")
+    folder = save(made, tmp_path / "values")
+    assert load(folder) == made.model

@@ -215,6 +215,26 @@ def test_nothing_to_compile_is_refused():
         compile_sequences({})
 
 
+@pytest.mark.parametrize(
+    ("outputs", "what"),
+    [
+        (TOKEN, "is no table of names and expressions"),
+        ({"same": SAME}, "'same' is .*select.*, and that is no expression"),
+        ({"three": 3}, "'three' is 3, and that is no expression"),
+    ],
+    ids=["no table", "selection", "number"],
+)
+def test_what_is_no_named_expression_is_refused(outputs, what):
+    with pytest.raises(CompileError, match=what):
+        compile_sequences(outputs)
+
+
+def test_a_text_alone_is_no_list_of_texts():
+    with pytest.raises(ModelError, match="'ab' is one text") as caught:
+        compile_sequences({"token": TOKEN}).apply("ab")
+    assert caught.value.fix == "apply(['ab'])"
+
+
 def test_expressions_of_other_prompts_are_refused():
     with pytest.raises(ProgramError, match="speaks about other prompts"):
         compile_sequences({"one": TOKEN, "other": Prompts("abc", context=4).token})
