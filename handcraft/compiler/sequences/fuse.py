@@ -165,9 +165,15 @@ def _is_told(node: Node, setting: Setting) -> bool:
 
 
 def _guarded(node: Lookup, done: Mapping[int, Node], setting: Setting) -> Ladder | None:
-    """The table as one that counts only where others are equal, if it is one."""
+    """The table as one that counts only where others are equal, if it is one.
+
+    None too where the dtype may not tell its sums, but those of the table over its own arguments.
+    """
     found = guarded(node)
-    return guarded_ladder(node, found, done, setting.steps) if found is not None else None
+    ladder = guarded_ladder(node, found, done, setting.steps) if found is not None else None
+    if ladder is None or _is_told(ladder, setting) or not _is_told(_direct(node, done), setting):
+        return ladder
+    return None
 
 
 def _direct(node: Lookup, done: Mapping[int, Node]) -> Node:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from short_texts import after, assert_compiled, assert_same, every_text, setting_of
 
-from handcraft import Prompts, lookup, select, where
+from handcraft import Prompts, compile_sequences, lookup, select, where
 from handcraft.compiler.sequences import fuse
 from handcraft.compiler.sequences.guarded import equalities, guarded
 from handcraft.compiler.sequences.ir import Ladder, run_nodes
@@ -79,6 +79,16 @@ def test_a_sum_too_large_for_the_dtype_is_not_made(steps, is_one_sum):
         assert run_nodes([node], text, causal=True) == run_nodes([lowered], text, causal=True)
     reads = {term.text for rung in node.rungs for _, term in rung.terms}
     assert any(text.startswith("key of") for text in reads) == is_one_sum
+
+
+def test_a_sum_that_the_dtype_may_not_tell_is_not_made_where_smaller_ones_do():
+    prompts = Prompts("abcdefgh01234567=.", context=12)
+    length = select(prompts.token, "=").latest(prompts.position, default=0)
+    due = select(prompts.position, prompts.position - length).latest(prompts.token, default="a")
+    number = due.map({letter: i for i, letter in enumerate("abcdefgh")}, default=0)
+    model = compile_sequences({"number": number}, dtype="float16")
+    texts = ["5fade=fadebc", "7bhc=f0.", "h"]
+    assert model.apply(texts)["number"] == [number.trace(text) for text in texts]
 
 
 @pytest.mark.parametrize(
