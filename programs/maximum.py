@@ -1,0 +1,28 @@
+"""Maximum: after `>`, write the largest digit before it.
+
+One head looks everywhere alike and brings the share of each digit, and a neuron for each digit
+tells whether its share is more than nothing. The rules ask for 9 first, then for 8, and so on down,
+and the first digit that was seen is written. That 9 is more than 8 is nothing but the order of the
+rules.
+"""
+
+from handcraft import Program, Prompts, predict, select
+
+prompts = Prompts("0123456789>", context=7, inputs="[0-9]{1,6}>")
+token = prompts.token
+
+program = Program(
+    prompts=prompts,
+    rules=[
+        *(predict(digit).when(select(token, digit).exists()) for digit in "987654321"),
+        predict("0").otherwise(),
+    ],
+)
+
+starts = "[0-9]{1,6}>"
+"""One to six digits and the sign after them."""
+
+
+def meaning(prompt: str) -> str:
+    """The largest digit."""
+    return max(prompt.rstrip(">"))
