@@ -43,11 +43,15 @@ def compile_decisions(
     rulings = with_nodes(rulings, nodes[:-1])
     if are_exact(rulings):
         check_shares(rulings, dtype)
-    ways = [
-        way
-        for direct in (True, False)
-        if (way := _spoken(program, rulings, nodes[-1], target, dtype, sizes, direct, reuse))
-    ]
+    ways = []
+    for direct in (True, False):
+        try:
+            way = _spoken(program, rulings, nodes[-1], target, dtype, sizes, direct, reuse)
+        except PrecisionError:
+            if not direct and not ways:
+                raise
+        else:
+            ways += [way] if way else []
     return min(ways, key=lambda way: way[0])[1], stages
 
 
@@ -65,6 +69,9 @@ def _spoken(
 
     Where `direct`, what makes the answer of the last rule writes the logits itself; None is given back
     where that cannot be.
+
+    Raises:
+        PrecisionError: the dtype does not tell apart what has to be.
     """
     prompts = program.prompts
     assert prompts is not None
@@ -75,12 +82,7 @@ def _spoken(
     spoken = speakers(rulings, holder, prompts.vocabulary, token, direct=direct)
     spoken, nats = with_rest(spoken) if are_exact(rulings) else (spoken, None)
     assembly = Assembly(holder, prompts.context, Precision(dtype, holder.normed))
-    try:
-        assembly.settle()
-    except PrecisionError:
-        if direct:
-            return None
-        raise
+    assembly.settle()
     circuits, places = assemble(
         assembly,
         prompts.vocabulary,

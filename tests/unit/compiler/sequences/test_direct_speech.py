@@ -95,3 +95,14 @@ def test_many_rules_tell_apart_which_of_them_fires():
     rules = [predict("abcd"[k % 4]).when(POSITION == k) for k in range(7)]
     made = compiled(*rules, predict(FIRST).otherwise())
     assert speaking(made) == ["neurons"]
+
+
+def test_where_only_one_of_the_two_ways_is_precise_enough_it_is_taken():
+    """Behind LayerNorm a sum of 193 values is told apart where its 97 answers are not held as well."""
+    prompts = Prompts([str(n) for n in range(97)], context=2)
+    number = prompts.token.map(int)
+    rule = predict(((number + number.at(-1, default=0)) % 97).map(str)).otherwise()
+    program = Program(prompts=prompts, rules=[rule])
+    made = compile_program(program, architecture="gpt2")
+    assert speaking(made)[-1] == "neurons"
+    assert verify(made.model, program).passed
