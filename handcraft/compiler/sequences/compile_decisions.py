@@ -43,7 +43,7 @@ def compile_decisions(
     rulings = with_nodes(rulings, nodes[:-1])
     if are_exact(rulings):
         check_shares(rulings, dtype)
-    ways = []
+    ways: list[tuple[tuple[int, int], Circuits]] = []
     for direct in (True, False):
         try:
             way = _spoken(program, rulings, nodes[-1], target, dtype, sizes, direct, reuse)
