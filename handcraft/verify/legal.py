@@ -46,10 +46,12 @@ def drawn_contexts(model: Model, prompts: Prompts, count: int, seed: int) -> Ite
         CommandError: Hypothesis is not installed.
     """
     texts: dict[int, list[tuple[int, ...]]] = {}
+    is_spelled = isinstance(prompts.inputs, str)
     for tokens in _draw(prompts, min(count, DRAWN), seed):
-        ids = prompts.vocabulary.ids(tokens)
-        if 0 < len(ids) <= prompts.context and prompts.is_legal(tuple(tokens)):
-            texts.setdefault(len(ids), []).append(ids)
+        if is_spelled and not all(token in prompts.vocabulary for token in tokens):
+            continue  # a regular expression spells words letter by letter, and not only known ones
+        if 0 < len(tokens) <= prompts.context and prompts.is_legal(tokens):
+            texts.setdefault(len(tokens), []).append(prompts.vocabulary.ids(tokens))
     for rows in texts.values():
         known: Ids = np.unique(np.array(rows, dtype=np.int64), axis=0)
         yield batch_of(model, known)
