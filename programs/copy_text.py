@@ -1,0 +1,32 @@
+"""Copy text: after `=`, write what stands before it, and a full stop.
+
+The separator stands right behind the text, so its position is the length of the text. One head finds
+that position, and another looks back by as much: it brings the token that is due next. Where that is
+the separator itself the whole text is written, and neurons say the full stop.
+"""
+
+from handcraft import Program, Prompts, predict, select
+
+LETTERS = 8
+
+prompts = Prompts("abc=.", context=2 * LETTERS + 1, inputs=f"[abc]{{1,{LETTERS}}}=[abc]{{0,{LETTERS}}}")
+token, position = prompts.token, prompts.position
+
+length = select(token, "=").latest(position, default=0)
+due = select(position, position - length).latest(token, default="a")
+
+program = Program(
+    prompts=prompts,
+    rules=[
+        predict(".").when(due == "="),
+        predict(due).otherwise(),
+    ],
+)
+
+starts = f"[abc]{{1,{LETTERS}}}="
+"""One to eight letters and the sign after them."""
+
+
+def meaning(prompt: str) -> str:
+    """The letters once more, and a full stop."""
+    return prompt.removesuffix("=") + "."
