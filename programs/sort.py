@@ -1,0 +1,35 @@
+"""Sort: after `=`, write the letters before it in alphabetical order, and a full stop.
+
+A letter is owed as long as it stands more often before the separator than behind it. One head takes a
+mean for each letter over the whole text: the letter counts as one before the separator and as minus
+one behind it, and a neuron asks whether the mean is more than 0. Of the letters that are owed the
+first is written.
+"""
+
+from handcraft import Program, Prompts, predict, select, where
+
+LETTERS = 7
+
+prompts = Prompts(
+    "abcd=.", context=2 * LETTERS + 1, inputs=f"[abcd]{{1,{LETTERS}}}=[abcd]{{0,{LETTERS}}}"
+)
+token, everywhere = prompts.token, prompts.everything
+
+sign = where(select(token, "=").exists(), -1, 1)
+owed = {letter: everywhere.mean(where(token == letter, sign, 0)) > 0 for letter in "abcd"}
+
+program = Program(
+    prompts=prompts,
+    rules=[
+        *(predict(letter).when(owed[letter]) for letter in "abcd"),
+        predict(".").otherwise(),
+    ],
+)
+
+starts = f"[abcd]{{1,{LETTERS}}}="
+"""One to seven letters and the sign after them."""
+
+
+def meaning(prompt: str) -> str:
+    """The letters in alphabetical order, and a full stop."""
+    return "".join(sorted(prompt.removesuffix("="))) + "."
