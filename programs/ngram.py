@@ -1,0 +1,50 @@
+"""N-gram: how probable each letter is after the last two, as counted in a short text.
+
+The rules are counted: what follows every two letters of the text, every single one, and any. The
+first rule that fits wins: two letters that never meet in the text leave it to the last one, and the
+full stop, which nothing follows, to how often each letter occurs. One head brings the letter before,
+and neurons recognize the pairs and write the logarithms of the chances.
+"""
+
+from collections import Counter
+from fractions import Fraction
+
+from handcraft import Program, predict
+
+TEXT = "she_sells_sea_shells_by_the_sea_shore."
+
+
+def counted(context: str) -> dict[str, Fraction]:
+    """How probable each letter is behind a context, by what follows it in the text."""
+    size = len(context)
+    followers = Counter(TEXT[i] for i in range(size, len(TEXT)) if TEXT[i - size : i] == context)
+    return {letter: Fraction(n, followers.total()) for letter, n in followers.items()}
+
+
+def contexts(size: int) -> list[str]:
+    """What the text has of so many letters, with a letter behind."""
+    return list(dict.fromkeys(TEXT[i : i + size] for i in range(len(TEXT) - size)))
+
+
+program = Program(
+    vocabulary="".join(dict.fromkeys(TEXT)),
+    context=4,
+    rules=[
+        *(predict(counted(two)).after(two) for two in contexts(2)),
+        *(predict(counted(one)).after(one) for one in contexts(1)),
+        predict(counted("")).otherwise(),
+    ],
+)
+
+starts = "[a-z_.]{1,4}"
+"""One to four letters."""
+
+
+def chances(prompt: str) -> dict[str, float]:
+    """How probable each letter is: after the last two, or one, or none, whichever the text has."""
+    for size in (2, 1, 0):
+        known = prompt[len(prompt) - size :]
+        followers = [TEXT[i + size] for i in range(len(TEXT) - size) if TEXT.startswith(known, i)]
+        if len(prompt) >= size and followers:
+            return {letter: followers.count(letter) / len(followers) for letter in followers}
+    raise AssertionError("the text has letters")
