@@ -77,7 +77,12 @@ class Assembly:
 
     @property
     def bears_clearing(self) -> bool:
-        """Whether neurons still tell their sums apart where every number has twice the noise."""
+        """Whether neurons still tell their sums apart where every number has twice the noise.
+
+        Behind LayerNorm narrow dtypes do not: what they round is no noise, but a share of each number.
+        """
+        if self.precision.normed and not self.precision.is_wide:
+            return False
         varying = self.varying
         try:
             for held in self.holder.held.values():

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
-from handcraft.circuits.lifetimes import written_by_heads, written_by_neurons
+from handcraft.circuits.lifetimes import (
+    read_by_heads,
+    read_by_neurons,
+    written_by_heads,
+    written_by_neurons,
+)
 from handcraft.compiler.sequences.assemble import assemble
 from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.cases import Setting
@@ -94,21 +99,26 @@ def _spoken(
     if reuse:
         circuits = with_reuse(circuits, places, target, sizes)
     plan = plan_model(circuits, target, sizes)
-    if direct and plan.has_norm and not _speaks_last(circuits, plan):
+    if direct and not _speaks_last(circuits, plan):
         return None
     return (len(plan.layers), plan.layout.n_embd), circuits
 
 
 def _speaks_last(circuits: Circuits, plan: Plan) -> bool:
-    """Whether nothing is read once something was written into the logits.
+    """Whether nobody reads what is no longer there once something was written into the logits.
 
-    Behind LayerNorm that would be read on another scale.
+    The token itself is read from the subspace of the logits. Behind LayerNorm everything would be read
+    on another scale.
     """
-    assert circuits.unembedding is not None
-    *earlier, last = circuits.blocks
-    for block in earlier:
-        if circuits.unembedding in (*written_by_heads(block), *written_by_neurons(block)):
+    logits = circuits.unembedding
+    assert logits is not None
+    has_spoken = False
+    for block in circuits.blocks:
+        heads, neurons = set(read_by_heads(block)), set(read_by_neurons(block))
+        if has_spoken and (logits in heads or (plan.has_norm and (heads or neurons))):
             return False
-    if circuits.unembedding in written_by_heads(last):
-        return not last.neurons
-    return 2 * len(last.neurons) <= 4 * plan.layout.n_embd
+        has_spoken = has_spoken or logits in written_by_heads(block)
+        if has_spoken and (logits in neurons or (plan.has_norm and neurons)):
+            return False
+        has_spoken = has_spoken or logits in written_by_neurons(block)
+    return not plan.has_norm or 2 * len(circuits.blocks[-1].neurons) <= 4 * plan.layout.n_embd

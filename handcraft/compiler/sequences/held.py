@@ -299,7 +299,7 @@ class Holder:
                 read = (
                     self.number(value) * Fraction(1, held.scale)
                     if numbers == ITSELF
-                    else self.read(value, self._through(held.node, numbers))
+                    else self.read(value, self._through(held.node, numbers), keeps_zero=self.normed)
                 )
                 held.brought.append(read)
         return held.numbers[numbers]

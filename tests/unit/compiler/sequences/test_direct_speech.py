@@ -86,13 +86,18 @@ def test_earlier_rules_outvote_what_is_spoken():
     assert speaking(made) == ["heads and neurons"]
 
 
+def test_the_token_is_not_read_where_a_head_has_spoken():
+    made = compiled(predict("d").when(TOKEN == "a"), predict(FIRST).otherwise())
+    assert speaking(made) == ["neurons"]
+
+
 def test_behind_layernorm_nothing_is_read_after_it_was_spoken():
     made = compiled(LATE, predict(FIRST).otherwise(), architecture="gpt2")
     assert speaking(made) == ["neurons"]
 
 
 def test_many_rules_tell_apart_which_of_them_fires():
-    rules = [predict("abcd"[k % 4]).when(POSITION == k) for k in range(7)]
+    rules = [predict("abcd"[k % 4]).when(k == POSITION) for k in range(7)]
     made = compiled(*rules, predict(FIRST).otherwise())
     assert speaking(made) == ["neurons"]
 

@@ -52,6 +52,16 @@ def test_a_tie_that_hangs_on_a_gain_of_8_bits_is_refused(name):
     assert caught.value.fix.startswith("float32, or")
 
 
+@pytest.mark.parametrize("kept", ["ba bb bc ca", "ba ca cb cc", "aa ba ca cb cc", "aa ab ac bc ca cb"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_sources_share_evenly_whatever_layernorm_scales(kept, dtype):
+    """A query that was brought is 0 where its condition does not ask, and not 1 less 1."""
+    prompts = Prompts("abc", context=3)
+    key, query = prompts.token.at_position(1, default="b"), prompts.token.at(0, default="a")
+    chosen = select(key, query, lambda k, q: k + q in kept.split())
+    assert_compiled({"mean": chosen.mean(prompts.position, default=-1)}, "gpt2", dtype)
+
+
 def test_sums_over_a_value_that_is_held_one_hot_are_refused_where_they_are_too_large():
     """The position is read in so many ways that it is held one-hot, and 20 times over in one sum."""
     prompts = Prompts("abc", context=4)
