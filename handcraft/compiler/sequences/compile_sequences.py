@@ -133,6 +133,7 @@ def compile_sequences(
         place=prompts.place,
         outputs=[output.reading for output in found],
     )
+    found = [replace(each, off=assembly.off(each.reading) * len(circuits.blocks)) for each in found]
     if reuse:
         circuits = with_reuse(circuits, places, target, sizes)
     plan = plan_model(circuits, target, sizes)

@@ -42,11 +42,13 @@ class Output:
         name: of the output.
         domain: the values it can have.
         reading: the number that stands for a value: itself, or its place among the values.
+        off: by how much the number may be off in the model.
     """
 
     name: str
     domain: Domain
     reading: Reading
+    off: float = 0
 
     @classmethod
     def of(cls, name: str, expression: Expression, node: Node, holder: Holder) -> Output:
@@ -64,9 +66,9 @@ class Output:
     def value(self, number: float) -> Value:
         """The value that a number of the residual stream stands for.
 
-        Fractions with so many denominators that float32 does not tell them apart stay floats.
+        Numbers that lie so close together that the weights do not tell them apart stay floats.
         """
-        if self.domain.kind is Kind.NUMBER and self.domain.parts > PARTS_UP_TO:
+        if not self._is_told:
             return number
         if not isinstance(self.domain, Finite):
             unit = self.domain.unit
@@ -74,6 +76,18 @@ class Output:
         if self.domain.kind is not Kind.NUMBER:
             return self.domain.values[min(max(round(number), 0), len(self.domain.values) - 1)]
         return self.domain.values[int(np.abs(self._known - number).argmin())]
+
+    @cached_property
+    def _is_told(self) -> bool:
+        """Whether numbers are further apart than they can be off."""
+        if self.domain.kind is not Kind.NUMBER:
+            return True
+        parts = self.domain.parts
+        if isinstance(self.domain, Finite):
+            gap = self.domain.gap
+        else:  # of fractions with such denominators
+            gap = self.domain.unit / (parts * max(1, parts - 1))
+        return parts <= PARTS_UP_TO and gap > 2 * self.off
 
     @cached_property
     def _known(self) -> Array:

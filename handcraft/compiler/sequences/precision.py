@@ -50,6 +50,19 @@ class Precision:
         """How much larger than its gap the sum that a neuron reads may be."""
         return 1 << (BITS[self.dtype] - 2)
 
+    def off(self, weight: Plain, largest: Plain, varying: Plain) -> float:
+        """By how much a sum that is read from the residual stream may be off, for each block it passed.
+
+        Args:
+            weight: the sum of the factors of what is read, without their signs.
+            largest: no sum is larger.
+            varying: as for `check_noise`.
+        """
+        rounded = magnitude(largest) * Fraction(2, 1 << BITS[self.dtype])
+        if not self.normed:
+            return float(rounded)
+        return float(rounded + NOISE * weight + magnitude(largest) * self._scale_error(varying))
+
     @property
     def is_wide(self) -> bool:
         """Whether a fraction and a whole number add up with an error that counts for nothing."""
