@@ -102,7 +102,8 @@ def union(one: Sources, other: Sources) -> Sources:
     """What either selects: the first, and of the second what the first does not."""
     text = f"{_enclosed(one, 1)} | {_enclosed(other, 2)}"
     rest = tuple((*a, *b) for a in _complement(one) for b in other.cases)
-    return _sources((*one.cases, *rest), text, 2)
+    either = _sources((*one.cases, *rest), text, 2)
+    return replace(either, always=one.always or other.always or either.always)
 
 
 def complement(one: Sources) -> Sources:

@@ -149,6 +149,8 @@ LOOK_FOR = [
     ),
     ("select(token, 'b').latest(position, default=-1)", "-1 to 4", (-1, 1, 1, 1, 4)),
     ("select(token, 'b').earliest(position, default=-1)", "-1 to 4", (-1, 1, 1, 1, 1)),
+    ("(select(token, 'b') | select(position, 0)).latest(position)", "0 to 4", (0, 1, 1, 1, 4)),
+    ("(select(position, 0) | select(token, 'b')).latest(position)", "0 to 4", (0, 1, 1, 1, 4)),
     (
         "(select(token, token) & select(position, position, '<')).latest(token, default='c')",
         "'a' 'b' 'c'",
