@@ -68,7 +68,7 @@ class Output:
 
         Numbers that lie so close together that the weights do not tell them apart stay floats.
         """
-        if not self._is_told:
+        if not self.is_told:
             return number
         if not isinstance(self.domain, Finite):
             unit = self.domain.unit
@@ -78,7 +78,7 @@ class Output:
         return self.domain.values[int(np.abs(self._known - number).argmin())]
 
     @cached_property
-    def _is_told(self) -> bool:
+    def is_told(self) -> bool:
         """Whether numbers are further apart than they can be off."""
         if self.domain.kind is not Kind.NUMBER:
             return True
