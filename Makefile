@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OUT    := build/demo
 
-.PHONY: demo test check deep bench bench-sequences clean
+.PHONY: demo test check deep bench bench-sequences programs clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -40,6 +40,10 @@ bench: $(VENV)/installed
 bench-sequences: $(VENV)/installed
 	@mkdir -p build
 	@$(BIN)/python benchmarks/sequences.py | tee build/benchmarks-sequences.md
+
+programs: $(VENV)/installed
+	@mkdir -p build
+	@$(BIN)/python benchmarks/programs.py | tee build/programs.md
 
 clean:
 	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -19,16 +19,16 @@ token, position = prompts.token, prompts.position
 digit = token.map({str(number): number for number in range(10)}, default=0)
 
 
-def back(places: int) -> Expression:
+def back(places: int, name: str) -> Expression:
     """The digit so many tokens back, or the first token's, which counts as 0."""
     there = position.map(lambda here: max(here - places, 0))
-    return select(position, there).latest(digit, default=0)
+    return select(position, there).latest(digit, default=0).named(name)
 
 
-a, b = back(2 * WIDTH + 1), back(WIDTH)
-a_before, b_before = back(2 * WIDTH + 2), back(WIDTH + 1)
-carry = a_before + b_before - digit >= 9
-total = (a + b + carry) % 10
+a, b = back(2 * WIDTH + 1, "a"), back(WIDTH, "b")
+a_before, b_before = back(2 * WIDTH + 2, "a before"), back(WIDTH + 1, "b before")
+carry = (a_before + b_before - digit >= 9).named("carry")
+total = ((a + b + carry) % 10).named("total")
 
 program = Program(
     prompts=prompts,

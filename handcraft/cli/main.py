@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from handcraft.cli.sources import (
     load_source,
     read_token_ids,
     shipped_programs,
+    shipped_sizes,
     summary,
 )
 from handcraft.compiler import compile_program
@@ -277,14 +279,26 @@ def explain(
 
 @app.command("list", epilog="Example:\n\n  handcraft list")
 def list_(json_: Json = False) -> None:
-    """Show the shipped programs."""
-    rows = {name: summary(path) for name, path in shipped_programs().items()}
+    """Show the shipped programs, and how large each is as a GPT-2."""
+    shipped, sizes = shipped_programs(), shipped_sizes()
+    rows: list[dict[str, Any]] = [
+        {"name": name, "summary": summary(path), **sizes.get(name, {})}
+        for name, path in shipped.items()
+    ]
     if json_:
-        _print_json([{"name": name, "summary": text} for name, text in rows.items()])
+        _print_json(rows)
         return
-    width = max(map(len, rows), default=0)
-    for name, text in rows.items():
-        print(f"{name:<{width}}  {text}")
+    width = max(map(len, shipped), default=0)
+    for row in rows:
+        print(f"{row['name']:<{width}}  {_sized(row)}{row['summary']}")
+
+
+def _sized(row: Mapping[str, Any]) -> str:
+    """Depth, width, heads and parameters in columns; nothing where they are not known."""
+    if "blocks" not in row:
+        return ""
+    blocks, heads = _count(row["blocks"], "block"), _count(row["heads"], "head")
+    return f"{blocks:<8}  {heads:<8}  width {row['width']:<4} {row['parameters']:>9,} parameters  "
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import runpy
 import sys
@@ -158,6 +159,14 @@ def shipped_programs() -> dict[str, Path]:
         if folder.is_dir():
             files = sorted([*folder.glob("*.py"), *folder.glob("*.rules")])
             return {path.stem: path for path in files}
+    return {}
+
+
+def shipped_sizes() -> dict[str, dict[str, int]]:
+    """Blocks, width, heads and parameters of each shipped program as a GPT-2, as they were measured."""
+    for path in shipped_programs().values():
+        sizes = path.parent / "sizes.json"
+        return json.loads(sizes.read_text(encoding="utf-8")) if sizes.is_file() else {}
     return {}
 
 

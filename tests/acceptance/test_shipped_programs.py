@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from handcraft import compile_program
-from handcraft.cli.sources import load_source, shipped_programs, summary
+from handcraft.cli.sources import load_source, shipped_programs, shipped_sizes, summary
 from handcraft.errors import PrecisionError
 from handcraft.formats import read_checkpoint, save
 from handcraft.testing import assert_writes
@@ -56,6 +56,19 @@ def test_it_says_in_one_line_what_it_is(path):
         text = path.read_text(encoding="utf-8")
         assert ast.get_docstring(ast.parse(text))
         assert len(text.splitlines()) <= 64, "short enough to read in a minute"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_its_size_is_the_one_that_is_listed(path):
+    """`make programs` writes them."""
+    compiled = compile_program(load_source(str(path)))
+    shape = compiled.model.shape
+    assert shipped_sizes()[path.stem] == {
+        "blocks": shape.n_layer,
+        "width": shape.n_embd,
+        "heads": sum(len(block.heads) for block in compiled.circuits.blocks),
+        "parameters": compiled.model.parameters,
+    }
 
 
 @pytest.mark.parametrize("path", WRITING, ids=lambda path: path.stem)

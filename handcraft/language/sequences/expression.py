@@ -120,6 +120,24 @@ class Expression:
             function = {**dict.fromkeys(known, default), **function}
         return self._new(pointwise.lookup(function, (self.node,), text))
 
+    def named(self, name: str) -> Expression:
+        """The same value under a name: so it is called in other expressions, pictures and weights.
+
+        Raises:
+            DomainError: the name is empty.
+
+        >>> from handcraft import Prompts
+        >>> token = Prompts("ab", context=5).token
+        >>> before = token.at(-1, default="a").named("before")
+        >>> print(before == token)
+        before == token
+        """
+        if not isinstance(name, str) or not name.strip():
+            raise DomainError(
+                f"the name of an expression is {name!r}", where=written_place(), fix="give it a word"
+            )
+        return self._new(replace(self.node, text=name, binding=9))
+
     def assume(self, values: Iterable[object]) -> Expression:
         """Promise that on every legal prompt the value is one of these.
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from handcraft.cli.sources import shipped_programs
+from handcraft import compile_program
+from handcraft.cli.sources import load_source, shipped_programs
 
 COMMANDS = ["run", "compile", "verify", "draw", "explain", "list"]
 
@@ -21,8 +22,18 @@ def test_list_shows_each_program_with_its_first_line(run):
     assert (ran.status, ran.err) == (0, "")
     lines = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in ran.out.splitlines())
     assert set(lines) == set(shipped_programs())
-    assert lines["aab"] == "Predict b after aa, otherwise a."
-    assert lines["by_hand"].startswith("The worked example, laid out by hand")
+    assert lines["aab"].endswith("Predict b after aa, otherwise a.")
+    assert "The worked example, laid out by hand" in lines["by_hand"]
+
+
+def test_list_shows_how_large_each_program_is(run):
+    (line,) = [line for line in run("list").out.splitlines() if line.startswith("induction ")]
+    compiled = compile_program(load_source("induction"))
+    shape = compiled.model.shape
+    assert f"{shape.n_layer} blocks" in line
+    assert f"width {shape.n_embd}" in line
+    assert f"{compiled.model.parameters:,} parameters" in line
+    assert "2 heads" in line
 
 
 def test_list_lines_its_columns_up(run):
@@ -33,7 +44,9 @@ def test_list_lines_its_columns_up(run):
 def test_list_as_json_tells_the_same(run):
     rows = json.loads(run("list", "--json").out)
     assert {row["name"] for row in rows} == set(shipped_programs())
-    assert {"name": "aab", "summary": "Predict b after aa, otherwise a."} in rows
+    (row,) = [row for row in rows if row["name"] == "aab"]
+    assert row["summary"] == "Predict b after aa, otherwise a."
+    assert set(row) == {"name", "summary", "blocks", "width", "heads", "parameters"}
 
 
 def test_list_runs_no_program(run, tmp_path, monkeypatch):

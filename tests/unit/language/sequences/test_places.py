@@ -91,3 +91,18 @@ def test_a_language_that_is_read_from_text_gives_places_of_its_own():
             _ = TOKEN + 1
     assert caught.value.where == "a.rules:3:7, token + 1"
     assert (POSITION + 1).node.place != place
+
+
+def test_a_name_stands_for_an_expression_in_others():
+    token = Prompts("ab", context=5).token
+    before = token.at(-1, default="a").named("before")
+    assert str(before) == "before"
+    assert str(before == token) == "before == token"
+    assert before.trace("aab") == token.at(-1, default="a").trace("aab")
+
+
+@pytest.mark.parametrize("name", ["", "  ", 7])
+def test_an_empty_name_is_refused(name):
+    token = Prompts("ab", context=5).token
+    with pytest.raises(DomainError, match="the name of an expression"):
+        token.named(name)

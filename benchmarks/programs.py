@@ -1,0 +1,173 @@
+"""Measure the programs of the gallery, and print docs/programs.md, with a picture of each.
+
+Also writes programs/sizes.json, which `handcraft list` shows. Every program is compiled for `gpt2`, and
+what it writes is compared with its meaning in plain Python.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import runpy
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from measuring import print_table
+
+from handcraft import compile_program
+from handcraft.compiler import Compiled
+from handcraft.draw import circuits_svg
+from handcraft.errors import HandcraftError
+from handcraft.language import Program
+from handcraft.language.matching import Matching
+from handcraft.testing import assert_writes
+from handcraft.verify import verify
+
+FOLDER = Path(__file__).resolve().parents[1] / "programs"
+DTYPES = ("float32", "bfloat16", "float16")
+EVERY_UP_TO = 10_000_000
+SAMPLE = 100_000
+FEWER = (20_000, 10_000)
+"""The same in the other dtypes, which NumPy runs slowly."""
+
+WRITTEN = 200
+PICTURES = FOLDER.parent / "docs" / "pictures" / "programs"
+
+PARTS_UP_TO = 40
+"""Programs with more heads and neurons have no picture: nobody could follow it."""
+
+
+HEAD = """# The gallery
+
+Programs that come with handcraft, each short enough to read in a minute. `handcraft list` shows them,
+`handcraft run NAME PROMPT` runs one, `handcraft compile NAME -o FOLDER` writes it as a GPT-2.
+
+Each file in [programs/](../programs) has the idea in its docstring, the rules, the prompts from which
+it writes (`starts`), and `meaning`: what it writes, in plain Python that does not use the language.
+This page is made by `make programs`. Every program is compiled for `gpt2`, and what the weights write,
+token by token, is compared with the meaning after every prompt, or after as many random ones as the
+last column says; in bfloat16 and float16 after at most 20,000. A dtype that is not listed is refused by
+the compiler, which says what sum or score the dtype cannot tell. `tests/judges/test_programs.py`
+generates with transformers.
+
+Tokens a second are of one text, with a cache, in NumPy.
+"""
+
+
+def main(every_up_to: int, sample: int) -> None:
+    """Print the page: the table, a row for each program, and what each of them does."""
+    rows, sizes = [], {}
+    print(HEAD)
+    for path in sorted(FOLDER.glob("*.py")):
+        known = runpy.run_path(str(path))
+        source = known.get("program", known.get("circuits"))
+        start = time.perf_counter()
+        compiled = compile_program(source)
+        seconds = time.perf_counter() - start
+        sizes[path.stem] = size_of(compiled)
+        held = {
+            dtype: _holds(
+                known, source, dtype, *((every_up_to, sample) if dtype == "float32" else FEWER)
+            )
+            for dtype in DTYPES
+        }
+        rows.append(
+            [
+                f"[{path.stem}](#{path.stem})",
+                str(len(source.rules)) if isinstance(source, Program) else "by hand",
+                str(sizes[path.stem]["blocks"]),
+                str(sizes[path.stem]["width"]),
+                str(sizes[path.stem]["heads"]),
+                f"{sum(len(block.neurons) for block in compiled.circuits.blocks):,}",
+                f"{sizes[path.stem]['parameters']:,}",
+                f"{compiled.model.nonzero_parameters:,}",
+                f"{seconds:.2f}",
+                f"{_tokens_a_second(compiled):,.0f}",
+                ", ".join(dtype for dtype, tried in held.items() if tried) or "none",
+                held["float32"],
+            ]
+        )
+        print(rows[-1][0], file=sys.stderr, flush=True)
+    print_table(
+        ["program", "rules", "blocks", "width", "heads", "neurons", "parameters", "not 0",
+         "s to compile", "tokens a second", "dtypes that hold", "prompts, float32"],
+        rows,
+    )  # fmt: skip
+    print_sections()
+    (FOLDER / "sizes.json").write_text(json.dumps(sizes, indent=1) + "\n", encoding="utf-8")
+
+
+def print_sections() -> None:
+    """For each program how it works, and its picture where that is small enough to follow."""
+    PICTURES.mkdir(exist_ok=True)
+    for path in sorted(FOLDER.glob("*.py")):
+        known = runpy.run_path(str(path))
+        title, _, idea = (
+            ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        ).partition("\n\n")
+        print(f"## {path.stem}\n\n{title}\n\n{idea}\n")
+        if isinstance(known.get("starts"), str):
+            print(
+                f"It writes after `{known['starts']}`: "
+                f"[programs/{path.name}](../programs/{path.name}).\n"
+            )
+        compiled = compile_program(known.get("program", known.get("circuits")), architecture="block")
+        parts = sum(len(block.heads) + len(block.neurons) for block in compiled.circuits.blocks)
+        if parts <= PARTS_UP_TO:
+            (PICTURES / f"{path.stem}.svg").write_text(
+                circuits_svg(compiled.circuits), encoding="utf-8"
+            )
+            print(f"![Data flow of {path.stem}](pictures/programs/{path.stem}.svg)\n")
+
+
+def size_of(compiled: Compiled) -> dict[str, int]:
+    """What `handcraft list` shows of a program."""
+    shape = compiled.model.shape
+    return {
+        "blocks": shape.n_layer,
+        "width": shape.n_embd,
+        "heads": sum(len(block.heads) for block in compiled.circuits.blocks),
+        "parameters": compiled.model.parameters,
+    }
+
+
+def _holds(known: dict[str, Any], source: Any, dtype: str, every_up_to: int, sample: int) -> str:
+    """How many prompts were tried, all of them right; nothing where the compiler refuses."""
+    try:
+        compiled = compile_program(source, dtype=dtype)
+    except HandcraftError:
+        return ""
+    if "meaning" not in known:
+        report = verify(compiled.model, source, sample=2_000)
+        return f"{report.tried:,} contexts" if report.passed else ""
+    starts, longest = known["starts"], source.context
+    every = not isinstance(starts, str)
+    if isinstance(starts, str):
+        every = Matching(starts, source.vocabulary, longest).count <= every_up_to
+    tried = assert_writes(
+        compiled.model,
+        known["meaning"],
+        starts,
+        longest=longest,
+        every_up_to=every_up_to,
+        sample=sample,
+    )
+    return f"{'all ' if every else ''}{tried:,}"
+
+
+def _tokens_a_second(compiled: Compiled) -> float:
+    """One text, with a cache, as far as there is room."""
+    room = min(WRITTEN, compiled.model.shape.n_positions - 1)
+    first = compiled.model.vocabulary.tokens[0]
+    best = 0.0
+    for _ in range(3):
+        start = time.perf_counter()
+        compiled.complete(first, n=room)
+        best = max(best, room / (time.perf_counter() - start))
+    return best
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:3])) if len(sys.argv) > 2 else main(EVERY_UP_TO, SAMPLE)
