@@ -98,11 +98,9 @@ def _programs():
 
 
 _FILES = [ROOT / "programs" / f"{name}.py" for name in ("aab", "by_hand", "induction")]
-"""Of the gallery those that hold in every dtype, and of which every context can be tried; the others are
-in test_programs.py."""
 
 SHIPPED = {path.name: load_source(str(path)) for path in _FILES}
-"""Every shipped program, by its file."""
+"""Those of the gallery of which every context can be tried; test_programs.py has the others."""
 
 PROGRAMS = SHIPPED | _programs()
 """Every shipped program, by its file, and some that take each way down through the compiler."""
