@@ -22,15 +22,19 @@ SINK = -1
 
 
 class NotRegularError(Exception):
-    """An expression that is more than a finite automaton can match, or that greenery cannot read."""
+    """A regular expression that refers to a group, or is written in a way that greenery cannot read."""
 
 
 def machine_of(pattern: str) -> greenery.fsm.Fsm:
-    """The smallest automaton over classes of letters that matches a whole text.
+    r"""The smallest automaton over classes of letters that matches a whole text.
+
+    ``\d``, ``\w`` and ``\s`` stand for ASCII characters only, and ``.`` for all, ends of lines too.
 
     Raises:
-        re.error: it is no regular expression; the place of the character is in `pos`.
-        NotRegularError: it says where a line begins, looks ahead, or refers to a group.
+        re.error: it is no regular expression, or has an anchor ``^`` or ``$``, or a group ``(?...)``
+            other than ``(?:...)``, such as a lookahead; the place of the character is in `pos`.
+        NotRegularError: it refers to a group, as ``(a)\1`` does, or has ``\b``, ``\A``, ``a++`` or
+            something else that greenery does not know.
     """
     re.compile(pattern)
     bare = re.sub(r"\\.|\[(\\.|[^\]])*\]", lambda found: "." * len(found[0]), pattern)
@@ -43,6 +47,32 @@ def machine_of(pattern: str) -> greenery.fsm.Fsm:
         raise NotRegularError(str(error)) from None
 
 
+def mentioned(pattern: str) -> tuple[str, ...]:
+    r"""The characters that a regular expression names, in the order of their code points.
+
+    A range names all its members and ``\d`` the ten digits. A negated class names those that it leaves
+    out, and so ``.`` names none. How often something is repeated names none either.
+
+    Args:
+        pattern: one of which `machine_of` makes an automaton.
+
+    >>> mentioned("[a-c]{2,3}|[^x].")
+    ('a', 'b', 'c', 'x')
+    """
+    named = {letter for letters in _classes(greenery.parse(pattern)) for letter in letters.get_chars()}
+    return tuple(sorted(named))
+
+
+def _classes(tree: greenery.Pattern | greenery.Charclass) -> Iterator[greenery.Charclass]:
+    """All classes of letters in a parsed expression; one letter is a class too."""
+    if isinstance(tree, greenery.Charclass):
+        yield tree
+        return
+    for sequence in tree.concs:
+        for repeated in sequence.mults:
+            yield from _classes(repeated.multiplicand)
+
+
 @dataclass(frozen=True)
 class Matching:
     """The texts of 1 to so many tokens that a regular expression matches as a whole.
@@ -53,8 +83,7 @@ class Matching:
         longest: the most tokens of a text.
 
     Raises:
-        re.error: the pattern is no regular expression.
-        NotRegularError: no finite automaton matches it.
+        re.error, NotRegularError: as `machine_of`.
 
     >>> texts = Matching("(ab)+|b", Vocabulary("ab"), longest=6)
     >>> texts.count
@@ -73,6 +102,11 @@ class Matching:
         table, final = _token_table(self.pattern, self.vocabulary)
         object.__setattr__(self, "_table", table)
         object.__setattr__(self, "_final", final)
+
+    @cached_property
+    def _ids(self) -> Ids:
+        """[token]: its id, for its place in the vocabulary."""
+        return np.array(self.vocabulary.numbers, dtype=np.int64)
 
     @cached_property
     def _counts(self) -> list[list[int]]:
@@ -94,7 +128,10 @@ class Matching:
         return self._counts[length][0]
 
     def __iter__(self) -> Iterator[Ids]:
-        """All texts of one length after the other: [text, position], in the order of the vocabulary."""
+        """All texts of one length after the other, as ids: [text, position].
+
+        They are in the order of the vocabulary.
+        """
         states, texts = np.zeros(1, dtype=np.int64), np.zeros((1, 0), dtype=np.int64)
         size = len(self.vocabulary)
         for length in range(1, self.longest + 1):
@@ -108,12 +145,12 @@ class Matching:
             states, texts = states[alive], texts[alive]
             whole = self._final[states]
             if whole.any():
-                yield texts[whole]
+                yield self._ids[texts[whole]]
 
     def draw(self, count: int, seed: int = 0) -> Iterator[Ids]:
-        """Random texts: [text, position] for each length, about as many of each; some may be the same.
+        """Random texts, as ids: [text, position] for each length, about as many of each.
 
-        All texts of one length have the same chance.
+        All texts of one length have the same chance; some may be the same.
         """
         random = np.random.default_rng(seed)
         lengths = [n for n in range(1, self.longest + 1) if self.count_of(n)]
@@ -126,11 +163,11 @@ class Matching:
         states = np.zeros(rows, dtype=np.int64)
         texts = np.zeros((rows, length), dtype=np.int64)
         for place in range(length):
-            chances = self._chances(length - place - 1)[states]  # [text, token], adding up to 1
-            chosen = (random.random(rows)[:, None] >= chances.cumsum(axis=1)).sum(axis=1)
-            texts[:, place] = np.minimum(chosen, len(self.vocabulary) - 1)
+            ends = self._chances(length - place - 1)[states].cumsum(axis=1)  # [text, token]
+            spots = random.random((rows, 1)) * ends[:, -1:]  # below the last end, though it is rounded
+            texts[:, place] = (spots >= ends).sum(axis=1)
             states = self._table[states, texts[:, place]]
-        return texts
+        return self._ids[texts]
 
     def _chances(self, left: int) -> Shares:
         """[state, token]: the share of the texts with so many tokens after this one."""
