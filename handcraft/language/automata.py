@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import greenery
 
 from handcraft.errors import DomainError, HandcraftError, ProgramError, raise_all
-from handcraft.language.matching import NotRegularError, machine_of
+from handcraft.language.matching import NotRegularError, machine_of, mentioned
 from handcraft.language.sequences.domain import Finite, Kind
 from handcraft.language.sequences.expression import Expression, as_expression
 from handcraft.language.sequences.functions import lookup, where
@@ -206,15 +206,17 @@ def _label(states: Iterable[int]) -> str:
 
 
 def regex(pattern: str, alphabet: Iterable[str] | None = None) -> Automaton:
-    """The smallest automaton that accepts what a regular expression matches as a whole.
+    r"""The smallest automaton that accepts what a regular expression matches as a whole.
 
     Args:
         pattern: with characters, classes, ``.``, ``|``, ``*``, ``+``, ``?``, ``{m,n}`` and brackets.
-        alphabet: the tokens that it reads, each character by character; left out, the letters and
-            digits of the pattern.
+        alphabet: the tokens that it reads, each character by character; left out, the characters that
+            the pattern names. ``[a-c]`` names a, b and c, ``\d`` the ten digits, ``[^a]`` a, and ``.``
+            names none.
 
     Raises:
-        ProgramError: the pattern is no regular expression; it says from which character on.
+        ProgramError: the pattern is no regular expression, and it says from which character on; or no
+            alphabet is given, and the pattern names no character.
 
     >>> from handcraft import Prompts
     >>> token = Prompts("ab", context=6).token
@@ -222,8 +224,14 @@ def regex(pattern: str, alphabet: Iterable[str] | None = None) -> Automaton:
     (False, True, False, True, False)
     """
     place = caller_place(1)
-    tokens = tuple(dict.fromkeys(re.findall(r"\w", pattern))) if alphabet is None else tuple(alphabet)
     machine = _machine(pattern, place)
+    tokens = mentioned(pattern) if alphabet is None else tuple(alphabet)
+    if not tokens and alphabet is None:
+        raise ProgramError(
+            f"{pattern!r} names no character, so that its alphabet is not known",
+            where=place,
+            fix=f'say which tokens it reads, as in regex({pattern!r}, alphabet="ab")',
+        )
     table: dict[tuple[State, str], State] = {}
     numbers = {machine.initial: 0}
     waiting = [machine.initial]

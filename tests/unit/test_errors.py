@@ -1586,6 +1586,35 @@ ProgramError: `position` speaks about other prompts: those of p.py:5:29, not tho
   where: p.py:5:9
   fix:   make all expressions of a program from one Prompts
 
+======== automata
+
+== an automaton without an alphabet
+--- p.py
+from handcraft import regex
+value = regex(".*")
+$ run p.py a
+ProgramError: '.*' names no character, so that its alphabet is not known
+  where: p.py:2:9
+  fix:   say which tokens it reads, as in regex('.*', alphabet="ab")
+
+== an automaton of an anchor
+--- p.py
+from handcraft import regex
+value = regex("^ab")
+$ run p.py a
+ProgramError: '^ab' is no regular expression for an automaton, from character 0 on: ^ is not known …
+  where: p.py:2:9
+  fix:   write one that matches a whole text, with [], ., |, *, +, ?, {m,n} and ()
+
+== an automaton that refers to a group
+--- p.py
+from handcraft import regex
+value = regex(r"(a|b)\1")
+$ run p.py a
+ProgramError: '(a|b)\\1' cannot be made an automaton: Could not parse …
+  where: p.py:2:9
+  fix:   write it with [], ., |, *, +, ?, {m,n} and () only
+
 ======== prompts
 
 == prompts without a context

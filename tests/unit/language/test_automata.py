@@ -57,6 +57,46 @@ def test_a_regular_expression_accepts_what_python_matches(pattern):
         assert accepts.trace(text) == meant
 
 
+@pytest.mark.parametrize(
+    ("pattern", "named"),
+    [
+        ("[a-c]", "abc"),
+        (r"\d", "0123456789"),
+        ("a{2,3}", "a"),
+        ("(ab)*", "ab"),
+        ("b|a", "ab"),
+        ("[^a]b", "ab"),
+        (r"\D", "0123456789"),
+        ("[^b-d]|.", "bcd"),
+        (r"(\(\)|\.)+", "()."),
+        ("[é7]?", "7é"),
+    ],
+)
+def test_without_an_alphabet_it_reads_what_the_pattern_names(pattern, named):
+    assert regex(pattern).alphabet == tuple(named)
+
+
+def test_a_class_that_is_all_of_the_alphabet_needs_no_other():
+    token = Prompts("abc", context=4).token
+    assert regex("[a-c]{2}").accepts(token).trace("cabb") == (False, True, False, False)
+
+
+@pytest.mark.parametrize("pattern", [".", ".*", "", "()", r"[\d\D]"])
+def test_a_pattern_that_names_no_character_asks_for_an_alphabet(pattern):
+    with pytest.raises(ProgramError, match="names no character") as caught:
+        regex(pattern)
+    assert "alphabet=" in caught.value.fix
+    assert "test_automata.py" in str(caught.value.where)
+    assert regex(pattern, "ab").alphabet == ("a", "b")
+
+
+@pytest.mark.parametrize("pattern", [r"(a)\1", r"\ba", "a++", "[a^b]"])
+def test_what_is_more_than_an_automaton_reads_is_refused(pattern):
+    with pytest.raises(ProgramError, match="cannot be made an automaton") as caught:
+        regex(pattern)
+    assert "test_automata.py" in str(caught.value.where)
+
+
 @settings(max_examples=40)
 @given(st.data())
 def test_random_automata_run_as_their_tables_say(data):
