@@ -44,15 +44,18 @@ def assert_writes(
         How many prompts were tried.
 
     Raises:
-        AssertionError: naming a prompt, what it means, and what the model writes.
+        AssertionError: naming a prompt, what should follow it, and what the model writes; or saying
+            that there is nothing to try, or no room for an answer.
+        re.error, NotRegularError: as `handcraft.language.matching.machine_of`.
     """
     tried = 0
-    most = longest or model.shape.n_positions
+    most = model.shape.n_positions if longest is None else longest
     for rows in prompts_of(model, starts, most, every_up_to=every_up_to, sample=sample, seed=seed):
         for start in range(0, len(rows), BATCH):
             _assert_rows(model, meaning, rows[start : start + BATCH])
         tried += len(rows)
-    assert tried, "no prompt was tried"
+    if not tried:
+        raise AssertionError("no prompt was tried")
     return tried
 
 
@@ -65,7 +68,7 @@ def prompts_of(
     sample: int,
     seed: int = 0,
 ) -> Iterator[Ids]:
-    """The prompts to try: [prompt, position] for each length."""
+    """The prompts to try, as ids: [prompt, position] for each length."""
     if isinstance(starts, str):
         texts = Matching(starts, model.vocabulary, longest)
         yield from texts if texts.count <= every_up_to else texts.draw(sample, seed)
@@ -85,8 +88,11 @@ def _assert_rows(model: Model, meaning: Meaning, rows: Ids) -> None:
     for size in sorted({len(answer) for answer in meant}):
         some = [i for i, answer in enumerate(meant) if len(answer) == size]
         answers = np.array([meant[i] for i in some], dtype=np.int64)
-        if size == 0 or rows.shape[1] + size - 1 > model.shape.n_positions:
-            raise AssertionError(f"{vocabulary.text(rows[some[0]])!r} leaves no room for {size} tokens")
+        prompt = vocabulary.text(rows[some[0]])
+        if size == 0:
+            raise AssertionError(f"nothing should follow {prompt!r}, and a model always writes a token")
+        if rows.shape[1] + size - 1 > model.shape.n_positions:
+            raise AssertionError(f"{prompt!r} leaves no room for {size} tokens")
         texts = np.hstack([rows[some], answers[:, :-1]])
         said = model.forward(texts)[:, rows.shape[1] - 1 :].argmax(axis=-1)
         wrong = np.flatnonzero((said != answers).any(axis=1))
