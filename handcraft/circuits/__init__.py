@@ -11,15 +11,17 @@ from handcraft.circuits.circuits import (
     embed_position,
     embed_token,
 )
-from handcraft.circuits.head import Head, Relation, equal, look_back, window
+from handcraft.circuits.head import Head, Relation, Shares, equal, look_back, window
 from handcraft.circuits.ideal import ideal_logits, ideal_next
 from handcraft.circuits.linear_map import LinearMap, copy, project, value_map
 from handcraft.circuits.neuron import Neuron, Ramp
 from handcraft.circuits.number import Number, exact
 from handcraft.circuits.subspace import (
+    Codes,
     Coefficients,
     Encoding,
     Subspace,
+    coded,
     flag,
     one_hot,
     scalar,
@@ -31,6 +33,7 @@ __all__ = [
     "Bias",
     "Block",
     "Circuits",
+    "Codes",
     "Coefficients",
     "Encoding",
     "Head",
@@ -41,9 +44,11 @@ __all__ = [
     "Ramp",
     "Relation",
     "Reuse",
+    "Shares",
     "Subspace",
     "Table",
     "bias",
+    "coded",
     "copy",
     "embed_position",
     "embed_token",

@@ -131,8 +131,9 @@ class Circuits:
         embedding: the tables of the token and the position embedding, in the order in which their
             subspaces lie in the residual stream.
         blocks: in order.
-        unembedding: the one-hot subspace of tokens whose dimensions are the logits; None where nobody
-            asks for logits.
+        unembedding: the subspace of tokens that is read in the end: the logit of a token is the inner
+            product of its codeword with what the subspace holds, so the dimensions of a one-hot one
+            are the logits. None where nobody asks for logits.
         scratch: further subspaces of the residual stream.
         values: what each symbol in a number stands for once weights are emitted, by its name.
         causal: whether a position sees only itself and earlier ones.
@@ -273,17 +274,16 @@ def _unembedding_problems(circuits: Circuits) -> list[HandcraftError]:
     target, tokens = circuits.unembedding, circuits.vocabulary.tokens
     if target is None:
         return []
-    if target.values != tokens or target.encoding is not Encoding.ONE_HOT:
+    if target.values != tokens or target.encoding in (Encoding.FLAG, Encoding.SCALAR):
         return [
             EncodingError(
                 f"the unembedding reads `{target}`, {target.encoding.value}, with the values "
                 f"{shorten(target.values)}",
-                fix=f"read a one-hot subspace of the tokens: {shorten(tokens)}",
+                fix=f"read a subspace whose values are the tokens: {shorten(tokens)}",
             )
         ]
     held = [table for table in circuits.embedding if table.subspace == target and table.of == "token"]
-    itself = tuple(((i, 1),) for i in range(len(tokens)))
-    if [table.rows for table in held] != [itself]:
+    if [table.rows for table in held] != [embed_token(target).rows]:
         return [
             CircuitError(
                 f"the unembedding reads `{target}`, into which the token is not embedded just once",

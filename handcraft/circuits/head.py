@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypeAlias
 
 from handcraft.circuits.linear_map import LinearMap, copy
-from handcraft.circuits.number import Number
+from handcraft.circuits.number import Number, Plain
 from handcraft.circuits.subspace import Coefficients, Encoding, Subspace
 from handcraft.errors import CircuitError, EncodingError
 from handcraft.origin import Origin
+
+Shares: TypeAlias = "tuple[tuple[int, Plain], ...]"
+"""Source positions, and how much of the attention each of them gets."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,8 @@ class Relation:
 
     The attention score of a pair is the inner product of what `query` reads at the destination and
     `key` reads at the source, both written into the same *matching* subspaces (Elhage et al. 2021,
-    A Mathematical Framework for Transformer Circuits). The highest scores win; ties share.
+    A Mathematical Framework for Transformer Circuits). The highest scores win; ties share. Or, where
+    `shares` says so, every source has a share of its own: scores are then logarithms of shares.
 
     Args:
         label: what it says in a few words, such as ``1 back``.
@@ -28,6 +33,9 @@ class Relation:
         gap: the smallest difference between the best score and any other that is not equal to it.
         picks_one: whether exactly one source has the best score, at every destination.
         always_asked: what every query has besides: numbers for the matching subspaces.
+        shares: for each destination position its sources and the share of each, adding up to 1; none
+            for a destination of which nothing is promised. Scores must hang on positions only.
+        within: by how much softmax may miss a share.
     """
 
     label: str
@@ -36,6 +44,8 @@ class Relation:
     gap: Number = 1
     picks_one: bool = False
     always_asked: tuple[Coefficients, ...] = ()
+    shares: tuple[Shares, ...] | None = None
+    within: float = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.gap, int | Fraction) and self.gap <= 0:

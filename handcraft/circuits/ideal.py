@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.circuits.circuits import Bias, Block, Circuits, Table
-from handcraft.circuits.head import Head
+from handcraft.circuits.head import Head, Shares
 from handcraft.circuits.linear_map import LinearMap
 from handcraft.circuits.neuron import Neuron, Ramp
 from handcraft.circuits.resolve import resolve
-from handcraft.circuits.subspace import Coefficients, Subspace
+from handcraft.circuits.subspace import Coefficients, Encoding, Subspace
 from handcraft.errors import CircuitError
 
 Exact = npt.NDArray[np.object_]
@@ -46,6 +46,9 @@ def ideal_logits(circuits: Circuits, tokens: npt.ArrayLike) -> Exact:
     if circuits.unembedding is None:
         raise CircuitError("these circuits have no unembedding", fix="use ideal_stream()")
     logits = ideal_stream(circuits, ids)[circuits.unembedding]
+    if circuits.unembedding.encoding is not Encoding.ONE_HOT:
+        words = np.array([*map(circuits.unembedding.codeword, circuits.unembedding.values)], object)
+        logits = logits @ words.T  # [.., width] @ [width, vocabulary]
     return np.broadcast_to(logits, (*ids.shape, logits.shape[-1]))
 
 
@@ -116,9 +119,12 @@ def run_block(block: Block, stream: Stream, *, causal: bool = True) -> Stream:
 def hard_pattern(head: Head, stream: Stream, *, causal: bool = True) -> Exact:
     """The attention pattern: 1 shared among the highest scores; [batch, destination, source].
 
-    The sharpness does not matter here: any positive number leaves the order of scores as it is.
+    Where the head states shares, those. The sharpness does not matter here: any positive number leaves
+    the order of scores as it is.
     """
     scores = _scores(head, stream)
+    if head.attends.shares is not None:
+        return _shared(head.attends.shares, scores.shape[1])
     try:
         return _hardest(scores, causal)
     except TypeError as error:
@@ -126,6 +132,15 @@ def hard_pattern(head: Head, stream: Stream, *, causal: bool = True) -> Exact:
             f"the order of the scores of `{head.name}` hangs on a symbol: {error}",
             fix="give the symbol its value, or use it as the sharpness",
         ) from error
+
+
+def _shared(shares: Sequence[Shares], length: int) -> Exact:
+    """The pattern that is stated for each destination."""
+    pattern = _zeros(1, length, length)
+    for here in range(length):
+        for there, share in shares[here]:
+            pattern[0, here, there] = share
+    return pattern
 
 
 def _hardest(scores: Exact, causal: bool) -> Exact:

@@ -11,7 +11,7 @@ from itertools import count
 from math import cos, pi, sin
 from typing import TypeAlias
 
-from handcraft.circuits.number import Number, Plain, exact
+from handcraft.circuits.number import Number, Plain, evaluate, exact
 from handcraft.errors import CircuitError, EncodingError
 from handcraft.vocabulary import shorten
 
@@ -31,23 +31,53 @@ class Encoding(Enum):
     """Cosine and sine of the index of the value, at wavelengths of 4, 16, 64 and so on."""
     SCALAR = "scalar"
     """One dimension, a number."""
+    CODED = "coded"
+    """A codeword for each value, whatever numbers somebody chose."""
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The codewords of a coded subspace.
+
+    Args:
+        dimensions: a name for each dimension.
+        words: for each value in order its numbers, one for each dimension.
+    """
+
+    dimensions: tuple[str, ...]
+    words: tuple[tuple[Plain, ...], ...]
 
 
 @dataclass(frozen=True)
 class Subspace:
     """A stretch of the residual stream that holds one value of a known kind.
 
-    Make one with `one_hot`, `signed_bits`, `sinusoidal`, `flag` or `scalar`.
+    Make one with `one_hot`, `signed_bits`, `sinusoidal`, `coded`, `flag` or `scalar`.
 
     Args:
         name: what the value is, such as ``token`` or ``position``.
         values: the values it can hold; none for a scalar.
         encoding: how it holds them.
+        codes: of a coded subspace, what its dimensions are called, and the codeword of each value.
     """
 
     name: str
     values: tuple[Value, ...]
     encoding: Encoding
+    codes: Codes | None = None
+
+    def __post_init__(self) -> None:
+        if self.encoding is not Encoding.CODED:
+            return
+        codes = self.codes or Codes((), ())
+        if {len(word) for word in codes.words} != {len(codes.dimensions)} or len(codes.words) != len(
+            self.values
+        ):
+            raise CircuitError(
+                f"the codewords of `{self.name}` do not fit its {len(self.values)} values and "
+                f"{len(codes.dimensions)} dimensions",
+                fix="give each value a codeword, with one number for each dimension",
+            )
 
     def __str__(self) -> str:
         return self.name
@@ -64,7 +94,7 @@ class Subspace:
             return max(1, (len(self.values) - 1).bit_length())
         if self.encoding is Encoding.SINUSOIDAL:
             return 2 * len(self.wavelengths)
-        return 1
+        return 1 if self.codes is None else len(self.codes.dimensions)
 
     @property
     def dimension_names(self) -> tuple[str, ...]:
@@ -75,6 +105,8 @@ class Subspace:
             return tuple(f"{self.name} bit {bit}" for bit in reversed(range(self.width)))
         if self.encoding is Encoding.SINUSOIDAL:
             return tuple(f"{self.name} {f} {w}" for w in self.wavelengths for f in ("cos", "sin"))
+        if self.codes is not None:
+            return tuple(f"{self.name} {dimension}" for dimension in self.codes.dimensions)
         return (self.name,)
 
     @property
@@ -105,6 +137,8 @@ class Subspace:
     def codeword(self, value: Value) -> tuple[Plain, ...]:
         """What the dimensions hold when the subspace holds `value`; of shape [width]."""
         place = self.index(value)
+        if self.codes is not None:
+            return self.codes.words[place]
         if self.encoding is Encoding.ONE_HOT:
             return tuple(int(i == place) for i in range(self.width))
         if self.encoding is Encoding.FLAG:
@@ -148,6 +182,24 @@ def sinusoidal(name: str, values: Iterable[Value]) -> Subspace:
     return _with_values(name, values, Encoding.SINUSOIDAL)
 
 
+def coded(name: str, words: Mapping[Value, Iterable[object]], *, dimensions: Iterable[str]) -> Subspace:
+    """A subspace that holds each value as the codeword that is given for it.
+
+    Args:
+        name: what the value is.
+        words: for each value the numbers of its codeword.
+        dimensions: what each number of a codeword is called.
+
+    Raises:
+        CircuitError: there are no values, or a codeword has another length than there are dimensions.
+
+    >>> coded("digit", {n: (n, n * n) for n in range(4)}, dimensions=("v", "v*v")).codeword(3)
+    (3, 9)
+    """
+    numbers = tuple(tuple(evaluate(exact(n), {}) for n in word) for word in words.values())
+    return _with_values(name, words, Encoding.CODED, Codes(tuple(dimensions), numbers))
+
+
 def flag(name: str) -> Subspace:
     """A subspace of one dimension that is 1 where something holds and 0 where it does not."""
     return Subspace(name, (False, True), Encoding.FLAG)
@@ -158,13 +210,15 @@ def scalar(name: str) -> Subspace:
     return Subspace(name, (), Encoding.SCALAR)
 
 
-def _with_values(name: str, values: Iterable[Value], encoding: Encoding) -> Subspace:
+def _with_values(
+    name: str, values: Iterable[Value], encoding: Encoding, codes: Codes | None = None
+) -> Subspace:
     listed = tuple(values)
     if not listed or len(set(listed)) != len(listed):
         raise CircuitError(
             f"the values of `{name}` are {shorten(listed)}", fix="name at least one, each once"
         )
-    return Subspace(name, listed, encoding)
+    return Subspace(name, listed, encoding, codes)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from handcraft.circuits import (
     Bias,
     Block,
     Circuits,
+    Codes,
     Coefficients,
     Encoding,
     Head,
@@ -19,6 +20,7 @@ from handcraft.circuits import (
     Ramp,
     Relation,
     Reuse,
+    Shares,
     Subspace,
     Table,
 )
@@ -110,11 +112,14 @@ class _Writer:
 
     def name(self, subspace: Subspace) -> str:
         """The key of a subspace; channels of a head may share a name with another subspace."""
-        own = {
+        own: Record = {
             "name": subspace.name,
             "values": list(subspace.values),
             "encoding": subspace.encoding.value,
         }
+        if subspace.codes is not None:
+            own["dimensions"] = list(subspace.codes.dimensions)
+            own["words"] = [[self.number(n) for n in word] for word in subspace.codes.words]
         key = subspace.name
         while self.subspaces.setdefault(key, {"key": key, **own}) != {"key": key, **own}:
             key += "'"
@@ -155,6 +160,9 @@ class _Writer:
             "moves": self.linear(head.moves),
             "writes": self.linear(head.writes),
             "sharpness": None if head.sharpness is None else self.number(head.sharpness),
+            "shares": head.attends.shares
+            and [[[i, self.number(n)] for i, n in shares] for shares in head.attends.shares],
+            "within": head.attends.within,
         }
 
     def neuron(self, neuron: Neuron | Ramp) -> Record:
@@ -188,7 +196,9 @@ class _Reader:
 
     def __init__(self, subspaces: Iterable[Record]) -> None:
         self.subspaces = {
-            str(s["key"]): Subspace(str(s["name"]), tuple(s["values"]), Encoding(s["encoding"]))
+            str(s["key"]): Subspace(
+                str(s["name"]), tuple(s["values"]), Encoding(s["encoding"]), _codes(s)
+            )
             for s in subspaces
         }
 
@@ -222,6 +232,8 @@ class _Reader:
                 _number(record["gap"]),
                 bool(record["picks_one"]),
                 self.coefficients(record.get("always_asked", ())),
+                _shares(record.get("shares")),
+                float(record.get("within", 0)),
             ),
             moves=self.linear(record["moves"]),
             writes=self.linear(record["writes"]),
@@ -266,6 +278,19 @@ class _Reader:
             neuron_bias=tuple(Bias(c) for c in self.coefficients(record["neuron_bias"])),
             settled=tuple(self.subspaces[name] for name in record.get("settled", ())),
         )
+
+
+def _shares(rows: Iterable[Iterable[tuple[int, object]]] | None) -> tuple[Shares, ...] | None:
+    if rows is None:
+        return None
+    return tuple(tuple((int(i), _number(n)) for i, n in shares) for shares in rows)
+
+
+def _codes(record: Record) -> Codes | None:
+    if "words" not in record:
+        return None
+    words = tuple(tuple(_number(n) for n in word) for word in record["words"])
+    return Codes(tuple(map(str, record["dimensions"])), words)
 
 
 def _number(value: object) -> Plain:

@@ -12,6 +12,7 @@ from handcraft.circuits import (
     Head,
     Neuron,
     bias,
+    coded,
     copy,
     embed_position,
     embed_token,
@@ -157,10 +158,21 @@ def test_a_value_that_is_no_number_is_refused():
         circuits(values={"L": "large"})
 
 
-def test_an_unembedding_that_is_not_one_hot_is_refused():
-    bits = signed_bits("token", "abcd")
-    with pytest.raises(HandcraftError):
-        circuits(vocabulary="abcd", embedding=[embed_token(bits)], unembedding=bits)
+def test_an_unembedding_that_has_no_codeword_for_each_token_is_refused():
+    for held in (scalar("token"), one_hot("token", "abc"), signed_bits("token", "dcba")):
+        with pytest.raises(HandcraftError):
+            circuits(vocabulary="abcd", embedding=[embed_token(held)], unembedding=held)
+
+
+def test_logits_are_what_the_stream_has_in_common_with_codewords():
+    held = coded("token", {"a": (1, 2), "b": (0, -3)}, dimensions=("x", "y"))
+    tied = circuits(vocabulary="ab", embedding=[embed_token(held)], unembedding=held)
+    assert ideal_logits(tied, [[0, 1]]).tolist() == [[[5, -6], [-6, 9]]]
+
+
+def test_codewords_of_another_length_are_refused():
+    with pytest.raises(CircuitError, match="2 values and 2 dimensions"):
+        coded("token", {"a": (1, 2), "b": (0,)}, dimensions=("x", "y"))
 
 
 OUT = one_hot("out", "ab")

@@ -22,6 +22,7 @@ from handcraft.circuits import (
     Reuse,
     Table,
     bias,
+    coded,
     copy,
     embed_position,
     embed_token,
@@ -62,6 +63,10 @@ def assert_same(circuits: Circuits) -> None:
     assert back.vocabulary == circuits.vocabulary
     assert back.context == circuits.context
     assert back.stream == circuits.stream
+    assert back.unembedding == circuits.unembedding
+    heads = [head.attends for block in circuits.blocks for head in block.heads]
+    again = [head.attends for block in back.blocks for head in block.heads]
+    assert [(a.shares, a.within) for a in heads] == [(a.shares, a.within) for a in again]
 
 
 def test_every_source_answers_the_same_exactly(source):
@@ -73,6 +78,23 @@ def test_every_source_answers_the_same_exactly(source):
 @given(program=rule_programs(max_tokens=4))
 def test_the_circuits_of_any_rule_program_answer_the_same_exactly(positions, program):
     assert_same(lower_rules(program, positions))
+
+
+def test_codewords_and_shares_come_back():
+    digit = coded("digit", {"0": (0, 0), "1": (1, Fraction(-1, 2))}, dimensions=("v", "-v*v/2"))
+    angle = coded("angle", {0: (1, 0), 1: (0, 1)}, dimensions=("cos", "sin"))
+    shares = (((0, 1),), ((0, Fraction(10, 11)), (1, Fraction(1, 11))))
+    mix = replace(equal(position := one_hot("position", range(2)), position, label="mix"),
+                  shares=shares, within=1e-4)  # fmt: skip
+    assert_same(
+        Circuits(
+            "01",
+            2,
+            embedding=[embed_token(digit), embed_position(position), embed_position(angle)],
+            blocks=[Block(heads=(Head("mix", mix, (copy(digit, digit),), (copy(digit, digit),)),))],
+            unembedding=digit,
+        )
+    )
 
 
 def everything() -> Circuits:
