@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
@@ -30,16 +32,23 @@ from handcraft.compiler.sequences.decisions import (
 from handcraft.compiler.sequences.held import Holder
 from handcraft.compiler.sequences.precision import Precision
 from handcraft.compiler.stage import Stage
-from handcraft.errors import PrecisionError
+from handcraft.errors import CompileError, LayoutError, PrecisionError
 from handcraft.language import Program
 from handcraft.language.sequences.node import Node
-from handcraft.weights import Plan, Sizes, plan_model
+from handcraft.weights import Sizes, plan_model
 
 
 def compile_decisions(
     program: Program, target: Architecture, dtype: str, sizes: Sizes, *, reuse: bool
 ) -> tuple[Circuits, tuple[Stage, ...]]:
-    """The circuits of a program whose rules speak in expressions, and its trees after each pass."""
+    """The circuits of a program whose rules speak in expressions, and its trees after each pass.
+
+    The answer of the last rule is spoken by neurons of its own, like all others, or directly by what
+    makes it. Of the ways that fit, the one with fewer layers is taken, then the narrower.
+
+    Raises:
+        LayoutError, PrecisionError: neither way fits.
+    """
     prompts = program.prompts
     assert prompts is not None
     setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
@@ -48,16 +57,62 @@ def compile_decisions(
     rulings = with_nodes(rulings, nodes[:-1])
     if are_exact(rulings):
         check_shares(rulings, dtype)
-    ways: list[tuple[tuple[int, int], Circuits]] = []
+
+    def speak(direct: bool, asked: Sizes) -> _Way | None:
+        return _spoken(program, rulings, nodes[-1], target, dtype, asked, direct, reuse)
+
+    ways, problems = _try_both(speak, sizes)
+    if not ways:
+        raise _nearest(problems, speak)
+    return min(ways, key=lambda way: (way.layers, way.width)).circuits, stages
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How the rules of a program can speak.
+
+    Args:
+        direct: whether what makes the answer of the last rule writes the logits itself.
+        circuits: the circuits.
+        layers: of the model that they make.
+        width: of its residual stream.
+    """
+
+    direct: bool
+    circuits: Circuits
+    layers: int
+    width: int
+
+
+_Speak: TypeAlias = "Callable[[bool, Sizes], _Way | None]"
+"""From whether the last rule speaks directly, and the sizes asked for, to a way, where there is one."""
+
+
+def _try_both(speak: _Speak, sizes: Sizes) -> tuple[list[_Way], dict[bool, CompileError]]:
+    """The ways that there are; and what is wrong with the others, by whether they are direct."""
+    ways: list[_Way] = []
+    problems: dict[bool, CompileError] = {}
     for direct in (True, False):
         try:
-            way = _spoken(program, rulings, nodes[-1], target, dtype, sizes, direct, reuse)
-        except PrecisionError:
-            if not direct and not ways:
-                raise
+            way = speak(direct, sizes)
+        except (LayoutError, PrecisionError) as problem:
+            problems[direct] = problem
         else:
             ways += [way] if way else []
-    return min(ways, key=lambda way: way[0])[1], stages
+    return ways, problems
+
+
+def _nearest(problems: Mapping[bool, CompileError], speak: _Speak) -> CompileError:
+    """What to say where neither way will do.
+
+    More width is asked for more easily than another dtype or program, so that a LayoutError is nearer
+    to being mended than a PrecisionError. Of two it is that of the way which can do with less.
+    """
+    narrow = [way for way in (False, True) if isinstance(problems.get(way), LayoutError)]
+    if len(narrow) == 2:
+        ways, _ = _try_both(speak, Sizes())
+        narrow = [way.direct for way in sorted(ways, key=lambda way: way.width)] or narrow
+    return problems[narrow[0] if narrow else False]
 
 
 def _spoken(
@@ -69,13 +124,12 @@ def _spoken(
     sizes: Sizes,
     direct: bool,
     reuse: bool,
-) -> tuple[tuple[int, int], Circuits] | None:
-    """The circuits of rules, and their size: layers, then width.
-
-    Where `direct`, what makes the answer of the last rule writes the logits itself; None is given back
-    where that cannot be.
+) -> _Way | None:
+    """One of the two ways; None where what makes the answer of the last rule cannot speak itself.
 
     Raises:
+        LayoutError: the sizes asked for are too small, or neurons that do not fit a layer cannot take
+            turns.
         PrecisionError: the dtype does not tell apart what has to be.
     """
     prompts = program.prompts
@@ -98,13 +152,16 @@ def _spoken(
     )
     if reuse:
         circuits = with_reuse(circuits, places, target, sizes)
-    plan = plan_model(circuits, target, sizes)
-    if direct and not _speaks_last(circuits, plan):
+    if direct and not _speaks_last(circuits, has_norm=holder.normed):
         return None
-    return (len(plan.layers), plan.layout.n_embd), circuits
+    plan = plan_model(circuits, target, sizes)
+    width = plan.layout.n_embd
+    if direct and plan.has_norm and 2 * len(circuits.blocks[-1].neurons) > 4 * width:
+        return None  # those that take their turn later would read what others have said
+    return _Way(direct, circuits, len(plan.layers), width)
 
 
-def _speaks_last(circuits: Circuits, plan: Plan) -> bool:
+def _speaks_last(circuits: Circuits, *, has_norm: bool) -> bool:
     """Whether nobody reads what is no longer there once something was written into the logits.
 
     The token itself is read from the subspace of the logits. Behind LayerNorm everything would be read
@@ -115,10 +172,10 @@ def _speaks_last(circuits: Circuits, plan: Plan) -> bool:
     has_spoken = False
     for block in circuits.blocks:
         heads, neurons = set(read_by_heads(block)), set(read_by_neurons(block))
-        if has_spoken and (logits in heads or (plan.has_norm and (heads or neurons))):
+        if has_spoken and (logits in heads or (has_norm and (heads or neurons))):
             return False
         has_spoken = has_spoken or logits in written_by_heads(block)
-        if has_spoken and (logits in neurons or (plan.has_norm and neurons)):
+        if has_spoken and (logits in neurons or (has_norm and neurons)):
             return False
         has_spoken = has_spoken or logits in written_by_neurons(block)
-    return not plan.has_norm or 2 * len(circuits.blocks[-1].neurons) <= 4 * plan.layout.n_embd
+    return True

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
-from handcraft import Program, Prompts, compile_program, predict, select, verify, where
+from handcraft import Program, Prompts, compile_program, lookup, predict, select, verify, where
 from handcraft.circuits.lifetimes import written_by_heads, written_by_neurons
 from handcraft.compiler.compiled import Compiled
+from handcraft.errors import CompileError, LayoutError, PrecisionError
+from handcraft.weights import Sizes, SpreadError
 
 PROMPTS = Prompts("abcd", context=8)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position
@@ -27,9 +31,9 @@ ANSWERS = {
 }
 
 
-def compiled(*rules, architecture: str = "block", dtype: str = "float32") -> Compiled:
-    program = Program(prompts=PROMPTS, rules=rules)
-    made = compile_program(program, architecture=architecture, dtype=dtype)
+def compiled(*rules, prompts: Prompts = PROMPTS, architecture: str = "block", **asked) -> Compiled:
+    program = Program(prompts=prompts, rules=rules)
+    made = compile_program(program, architecture=architecture, sizes=Sizes(**asked))
     report = verify(made.model, program, every_up_to=2_000, sample=2_000)
     assert report.passed, report.failures
     assert report.margin > 0
@@ -111,3 +115,83 @@ def test_where_only_one_of_the_two_ways_is_precise_enough_it_is_taken():
     made = compile_program(program, architecture="gpt2")
     assert speaking(made)[-1] == "neurons"
     assert verify(made.model, program).passed
+
+
+SIX = Prompts("abcdef", context=4)
+OPENED = select(SIX.position, 0).latest(SIX.token, default="a")
+THREE_HEADS = [
+    predict("b").when(SIX.token.at(-1, default="b") == "a"),
+    predict("c").when(SIX.token.at(-2, default="b") == "b"),
+    predict("d").when(OPENED == "c"),
+    predict(OPENED).otherwise(),
+]
+"""One of three heads brings the first token and, where it speaks, whether that is c besides: 7 channels
+instead of 6."""
+
+EIGHT = Prompts("abcdefgh", context=4)
+TWO_BACK = lookup(
+    {(a, b): "abcdefgh"[(i * i * j + 3 * j + i) % 8 * j % 8]
+     for i, a in enumerate("abcdefgh") for j, b in enumerate("abcdefgh")},
+    EIGHT.token,
+    EIGHT.token.at(-1, default="b"),
+)  # fmt: skip
+"""Its neurons do not fit one layer behind LayerNorm, and cannot take turns where they also speak, since
+they read the token."""
+
+
+def refused(*rules, prompts: Prompts, architecture: str = "block", **asked) -> CompileError:
+    with pytest.raises(CompileError) as caught:
+        compiled(*rules, prompts=prompts, architecture=architecture, **asked)
+    return caught.value
+
+
+def test_where_a_head_that_speaks_is_too_wide_neurons_speak():
+    direct = compiled(*THREE_HEADS, prompts=SIX, n_embd=21)
+    assert speaking(direct) == ["heads", "neurons"]
+    made = compiled(*THREE_HEADS, prompts=SIX, n_embd=18)
+    assert speaking(made)[0] == ""
+
+
+def test_where_neurons_that_speak_cannot_take_turns_others_speak():
+    made = compiled(predict(TWO_BACK).otherwise(), prompts=EIGHT, architecture="gpt2")
+    assert speaking(made) == ["", "neurons"]
+    wide = compiled(predict(TWO_BACK).otherwise(), prompts=EIGHT, architecture="gpt2", n_embd=64)
+    assert speaking(wide) == ["neurons"]
+
+
+@pytest.mark.parametrize("missing", [1, 3])
+def test_where_neither_way_fits_the_narrower_says_what_is_missing(missing):
+    """Three heads are narrower where neurons speak, a first token where its head does."""
+    for rules, prompts, is_direct in (
+        (THREE_HEADS, SIX, False),
+        ([predict(OPENED).otherwise()], SIX, True),
+    ):
+        narrow = compiled(*rules, prompts=prompts)
+        assert (speaking(narrow)[0] == "heads") == is_direct
+        width = narrow.model.shape.n_embd
+        heads = narrow.model.shape.n_head
+        error = refused(*rules, prompts=prompts, n_embd=width - missing * heads)
+        assert isinstance(error, LayoutError)
+        assert error.fix == f"n_embd={width}"
+
+
+def test_a_lack_of_width_is_told_sooner_than_one_of_precision():
+    """Neurons that would speak could do with a wider stream; no width makes the others precise."""
+    prompts = Prompts("abcdefghijklmnopqrst", context=4)
+    letters = prompts.vocabulary.tokens
+    chosen = Random(0)
+    table = {(a, b): chosen.choice(letters) for a in letters for b in letters}
+    rule = predict(lookup(table, prompts.token, prompts.token.at(-1, default="b"))).otherwise()
+    error = refused(rule, prompts=prompts, architecture="gpt2")
+    assert isinstance(error, SpreadError)
+    width = int(error.fix.removeprefix("n_embd="))
+    made = compiled(rule, prompts=prompts, architecture="gpt2", n_embd=width)
+    assert speaking(made) == ["neurons"]
+
+
+def test_where_neither_way_is_precise_enough_that_is_said():
+    rule = predict(TWO_BACK).otherwise()
+    program = Program(prompts=EIGHT, rules=[rule])
+    for sizes in (Sizes(), Sizes(n_embd=64), Sizes(n_embd=4)):
+        with pytest.raises(PrecisionError, match="bfloat16 tells 1 part in 64"):
+            compile_program(program, architecture="gpt2", dtype="bfloat16", sizes=sizes)
