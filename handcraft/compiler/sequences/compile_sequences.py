@@ -25,6 +25,7 @@ from handcraft.language.sequences.node import Node
 from handcraft.model import Model
 from handcraft.weights import (
     Sizes,
+    SpreadError,
     check_dtype,
     check_sharpness,
     emit,
@@ -52,8 +53,10 @@ def with_reuse(circuits: Circuits, places: Places, target: Architecture, sizes: 
     reused = reuse_dimensions(circuits, spans, target, sizes)
     try:
         plan_model(reused, target, sizes)
-    except LayoutError:  # neurons that take turns cannot clear what others of them still read
+    except SpreadError:  # neurons that take turns cannot clear what others of them still read
         return circuits
+    except LayoutError:  # too narrow in any case; where nothing is asked for it is seen by how much
+        return with_reuse(circuits, places, target, Sizes())
     return reused
 
 

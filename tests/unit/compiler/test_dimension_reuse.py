@@ -24,8 +24,9 @@ from handcraft.circuits import (
 from handcraft.circuits.ideal import ideal_stream
 from handcraft.compiler import compile_sequences
 from handcraft.compiler.reuse import reuse_dimensions
-from handcraft.errors import PrecisionError
+from handcraft.errors import LayoutError, PrecisionError
 from handcraft.verify import check_stream, verify
+from handcraft.weights import Sizes
 
 PROMPTS = Prompts("ab", context=6, causal=False)
 LENGTH = PROMPTS.everything.count()
@@ -93,6 +94,16 @@ def test_nothing_is_cleared_where_the_stream_stays_as_wide():
     assert made.circuits.reuses == ()
     assert clearing(made.circuits) == []
     assert made.report().reused == 0
+
+
+@pytest.mark.parametrize("missing", [1, 3])
+def test_a_stream_that_is_too_narrow_is_told_the_width_with_reuse(reverse, missing):
+    width = reverse.model.shape.n_embd
+    with pytest.raises(LayoutError) as caught:
+        compile_sequences({"mirrored": MIRRORED}, sizes=Sizes(n_embd=width - missing))
+    assert caught.value.fix == f"n_embd={width}"
+    made = compile_sequences({"mirrored": MIRRORED}, sizes=Sizes(n_embd=width))
+    assert made.circuits.reuses
 
 
 def test_what_is_a_result_is_kept():
