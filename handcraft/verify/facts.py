@@ -93,7 +93,8 @@ def check_facts(compiled: Compiled) -> Facts:
     for number, layer in enumerate(compiled.plan.layers):
         for i, head in enumerate(layer.heads):
             gap = facts.gap[f"h.{number}.attn head {i}"]
-            if head.sharpness is None and gap < 0.99 * UNDERFLOW[name]:
+            is_hard = head.sharpness is None and head.attends.shares is None
+            if is_hard and gap < 0.99 * UNDERFLOW[name]:
                 problems.append(
                     PrecisionError(
                         f"`{head.name}` leads by {gap:.1f} nats, and {UNDERFLOW[name]} are needed in "

@@ -58,7 +58,7 @@ def sharpness_for(plan: Plan, dtype: str) -> int:
         float(evaluate(head.attends.gap, plan.circuits.values))
         for layer in plan.layers
         for head in layer.heads
-        if head.sharpness is None
+        if head.sharpness is None and head.attends.shares is None
     ]
     scale = plan.architecture.score_scale(plan.layout.head_dim)
     needed = UNDERFLOW[dtype] / (min(gaps, default=1) * scale)
@@ -83,7 +83,7 @@ def check_sharpness(plan: Plan, dtype: str) -> None:
     scale = plan.architecture.score_scale(plan.layout.head_dim)
     for number, block in enumerate(circuits.blocks):
         for head in block.heads:
-            if head.sharpness is None:
+            if head.sharpness is None or head.attends.shares is not None:
                 continue
             sharpness = evaluate(head.sharpness, circuits.values)
             gap = float(sharpness * evaluate(head.attends.gap, circuits.values)) * scale

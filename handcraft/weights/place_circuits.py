@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 
 from handcraft.circuits import Bias, Coefficients, LinearMap, Number, Ramp, Subspace
 from handcraft.origin import Origin
@@ -27,7 +28,8 @@ def place_circuits(plan: Plan, sharpness: Number) -> Placement:
     tensors = empty_tensors(plan)
     _place_embedding(tensors, plan)
     for number, layer in enumerate(plan.layers):
-        _place_attention(tensors, f"h.{number}.attn", layer, plan.layout, sharpness)
+        nats = Fraction(1 / plan.architecture.score_scale(plan.layout.head_dim, number))
+        _place_attention(tensors, f"h.{number}.attn", layer, plan.layout, sharpness, nats)
         if layer.has_mlp:
             _place_mlp(tensors, f"h.{number}.mlp", layer, plan.layout)
     if plan.has_norm:
@@ -60,14 +62,16 @@ def _place_embedding(tensors: Tensors, plan: Plan) -> None:
 
 
 def _place_attention(
-    tensors: Tensors, name: str, layer: Layer, layout: Layout, sharpness: Number
+    tensors: Tensors, name: str, layer: Layer, layout: Layout, sharpness: Number, nats: Number
 ) -> None:
+    """The heads of a layer side by side; the scores of those that state shares are logarithms."""
     weight, bias = tensors[f"{name}.c_attn.weight"], tensors[f"{name}.c_attn.bias"]
     for number, head in enumerate(layer.heads):
         matching, carried = layout.channel_start(head)
         first = number * layout.head_dim
         origins = head.origins or (Origin(f"head {head.name}"),)
-        sharp = sharpness if head.sharpness is None else head.sharpness
+        open_sharpness = sharpness if head.attends.shares is None else nats
+        sharp = open_sharpness if head.sharpness is None else head.sharpness
         maps_of: tuple[tuple[int, tuple[LinearMap, ...], Starts, Number], ...] = (
             (0, head.attends.query, matching, sharp),
             (1, head.attends.key, matching, 1),

@@ -899,7 +899,7 @@ CircuitError: the table of `token` has 2 rows for 3 tokens
   fix:   give one row for each token
 EncodingError: the unembedding reads `token`, one-hot, with the values a b
   where: p.py:3:12
-  fix:   read a one-hot subspace of the tokens: a b c
+  fix:   read a subspace whose values are the tokens: a b c
 
 ======== names of programs
 
