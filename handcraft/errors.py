@@ -56,6 +56,10 @@ class AssumptionError(ProgramError):
     """A text that breaks what a program assumes of its prompts."""
 
 
+class PromptError(ProgramError):
+    """A text that is no legal prompt of a program, so that nothing is promised of what follows it."""
+
+
 class RuleSyntaxError(HandcraftError):
     """Text that is not a rule, a pattern or a rule file."""
 

@@ -128,6 +128,7 @@ class Program:
 
         Raises:
             VocabularyError: a token is unknown, or there is none.
+            PromptError: the context is no legal prompt of the program.
             AssumptionError: the context breaks an assumption of the program.
         """
         return self.vocabulary.token(self.next_token(self._seen(context)))
@@ -152,7 +153,7 @@ class Program:
         """The token that is predicted at every position of a text of at most `self.context` tokens.
 
         Where the prompts are causal that is the meaning of every prefix; it costs no more than that of
-        the whole text.
+        the whole text. Whether the text or its prefixes are legal prompts is not asked.
 
         Raises:
             ProgramError: the text is empty or too long.
@@ -265,6 +266,8 @@ class Program:
         ids = self.vocabulary.ids(context)
         if not ids:
             raise VocabularyError("the prompt is empty", fix="give at least one token to predict from")
+        if self.prompts is not None:
+            self.prompts.check_legal([self.vocabulary.token(i) for i in ids])
         return ids[-self.context :]
 
     def _decided(self, ids: Sequence[int]) -> list[Distribution]:

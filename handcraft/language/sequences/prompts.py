@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from handcraft.errors import HandcraftError, ProgramError, raise_all
 from handcraft.language.sequences.domain import Finite, Kind, whole_numbers
 from handcraft.language.sequences.expression import Expression
+from handcraft.language.sequences.legal_texts import illegal_prompt
 from handcraft.language.sequences.look import everything
 from handcraft.language.sequences.node import Embedded
 from handcraft.language.sequences.selection import Selection
@@ -93,13 +94,47 @@ class Prompts:
         """The same value everywhere."""
         return Expression(self, constant(value))
 
-    def is_legal(self, tokens: tuple[str, ...]) -> bool:
-        """Whether a text is a legal prompt; of a strategy's texts nobody can tell, so they all are."""
-        if self.bos is not None and (tokens[:1] != (self.bos,) or self.bos in tokens[1:]):
+    @property
+    def refuses_some(self) -> bool:
+        """Whether some text is known to be no legal prompt; of a strategy's texts nobody can tell."""
+        return self.bos is not None or isinstance(self.inputs, str)
+
+    def is_legal(self, tokens: Sequence[str]) -> bool:
+        """Whether a text is a legal prompt, as far as that is known; longer than the context none is.
+
+        Where nothing is known, as of a strategy's texts, any text is, of any length.
+        """
+        if not self.refuses_some:
+            return True
+        if len(tokens) > self.context or not all(token in self.vocabulary for token in tokens):
+            return False
+        if self.bos is not None and (not tokens or tokens[0] != self.bos or self.bos in tokens[1:]):
             return False
         if isinstance(self.inputs, str):
             return re.fullmatch(self.inputs, self.vocabulary.join(tokens)) is not None
         return True
+
+    def check_legal(self, tokens: Sequence[str]) -> None:
+        """Raise unless a text is a legal prompt, as far as that is known.
+
+        Args:
+            tokens: the text; all are in the vocabulary.
+
+        Raises:
+            PromptError: it is none; with the first token at which no legal prompt begins so, or with
+                what is missing at its end.
+
+        >>> Prompts("ab=", context=7, inputs="[ab]{3}=[ab]{0,2}").check_legal("ab=")
+        Traceback (most recent call last):
+            ...
+        handcraft.errors.PromptError: PromptError: '=' stands where legal prompts have one of a b
+          where: token 3 of 'ab='
+          fix:   legal prompts match [ab]{3}=[ab]{0,2}, as 'aba=' does
+        """
+        if not self.is_legal(tokens):
+            raise illegal_prompt(
+                tokens, self.vocabulary, self.context, inputs=self.inputs, bos=self.bos
+            )
 
 
 def _problems(

@@ -1,0 +1,172 @@
+"""Where a text leaves the legal prompts, and how it could have gone on: what its error says."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import greenery
+
+from handcraft.errors import PromptError
+from handcraft.language.matching import NotRegularError, machine_of
+from handcraft.vocabulary import Vocabulary, shorten
+
+SHOWN = 60
+"""The most characters of a legal prompt that is shown as an example."""
+
+Node: TypeAlias = "tuple[int | str, bool]"
+"""A state of the automaton, and whether it is the one before the first token."""
+
+
+@dataclass(frozen=True)
+class LegalTexts:
+    """The texts that are legal prompts, as a graph whose edges are tokens.
+
+    Args:
+        vocabulary: the tokens.
+        context: the most tokens of a text.
+        pattern: the regular expression that a whole text matches.
+        bos: the token that begins every text and stands nowhere else; None for no such token.
+
+    Raises:
+        re.error, NotRegularError: no automaton matches the pattern; raised when it is first walked.
+
+    >>> texts = LegalTexts(Vocabulary("ab"), context=5, pattern="(ab)+", bos=None)
+    >>> texts.begun("abb")
+    (2, ('a',), ())
+    >>> texts.begun("aba")
+    (3, ('b',), ('b',))
+    """
+
+    vocabulary: Vocabulary
+    context: int
+    pattern: str
+    bos: str | None
+
+    def begun(self, tokens: Sequence[str]) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
+        """How far a text begins a legal one.
+
+        Returns:
+            How many of its tokens do, which tokens may follow those, and the fewest that make a legal
+            text of them.
+        """
+        node, place = self._first, 0
+        for token in tokens:
+            following = self._following(node, place)
+            if token not in following:
+                break
+            node, place = following[token], place + 1
+        return place, tuple(self._following(node, place)), self._ending(node)
+
+    def _ending(self, node: Node) -> tuple[str, ...]:
+        """The fewest tokens to a whole legal text; of several the first in the vocabulary."""
+        ending: list[str] = []
+        while self._left.get(node, 0):
+            token, node = min(self._steps[node].items(), key=lambda step: self._far(step[1]))
+            ending.append(token)
+        return tuple(ending)
+
+    def _following(self, node: Node, place: int) -> dict[str, Node]:
+        """The tokens that can follow so many, and where they lead."""
+        room = self.context - place - 1
+        return {token: to for token, to in self._steps[node].items() if self._far(to) <= room}
+
+    def _far(self, node: Node) -> float:
+        return self._left.get(node, float("inf"))
+
+    @cached_property
+    def _first(self) -> Node:
+        return self._machine.initial, True
+
+    @cached_property
+    def _machine(self) -> greenery.fsm.Fsm:
+        return machine_of(self.pattern)
+
+    @cached_property
+    def _steps(self) -> dict[Node, dict[str, Node]]:
+        """From every node that a text can reach, where each token leads."""
+        found: dict[Node, dict[str, Node]] = {}
+        waiting = [self._first]
+        while waiting:
+            node = waiting.pop()
+            if node not in found:
+                found[node] = self._steps_from(*node)
+                waiting += found[node].values()
+        return found
+
+    def _steps_from(self, state: int | str, is_first: bool) -> dict[str, Node]:
+        blank = "" if is_first else self.vocabulary.separator
+        steps: dict[str, Node] = {}
+        for token in self.vocabulary.tokens:
+            if self.bos is None or (token == self.bos) == is_first:
+                steps[token] = (self._after(state, blank + token), False)
+        return steps
+
+    def _after(self, state: int | str, letters: str) -> int | str:
+        for letter in letters:
+            classes = self._machine.map[state].items()
+            state = next(to for known, to in classes if known.accepts(letter))
+        return state
+
+    @cached_property
+    def _left(self) -> dict[Node, int]:
+        """The fewest tokens from a node to a whole legal text; nodes from which there is none lack."""
+        before: dict[Node, list[Node]] = {node: [] for node in self._steps}
+        for node, steps in self._steps.items():
+            for to in steps.values():
+                before[to].append(node)
+        left = {node: 0 for node in self._steps if node[0] in self._machine.finals and not node[1]}
+        waiting = deque(left)
+        while waiting:
+            node = waiting.popleft()
+            for earlier in before[node]:
+                if earlier not in left:
+                    left[earlier] = left[node] + 1
+                    waiting.append(earlier)
+        return left
+
+
+def illegal_prompt(
+    tokens: Sequence[str], vocabulary: Vocabulary, context: int, *, inputs: object, bos: str | None
+) -> PromptError:
+    """What is wrong with a text that is no legal prompt.
+
+    Args:
+        tokens: the text.
+        vocabulary: its tokens.
+        context: the most tokens of a legal one.
+        inputs: as of `Prompts`.
+        bos: as of `Prompts`.
+    """
+    text = vocabulary.join(tokens)
+    pattern = inputs if isinstance(inputs, str) else None
+    rules = [] if pattern is None else [f"match {pattern}"]
+    rules += [] if bos is None else [f"begin with {bos!r} and have it nowhere else"]
+    legal = f"legal prompts {' and '.join(rules)}"
+    long = f"legal prompts have at most {context} tokens, and this one has {len(tokens)}"
+    texts = LegalTexts(vocabulary, context, ".*" if pattern is None else pattern, bos)
+    try:
+        place, following, ending = texts.begun(tokens)
+    except (re.error, NotRegularError):  # the expression can be asked about whole texts only
+        return PromptError(long if len(tokens) > context else f"{text!r} is no legal prompt", fix=legal)
+    if place == 0 and not following:
+        return PromptError(f"no text of up to {context} tokens is a legal prompt", fix=legal)
+    example = vocabulary.join([*tokens[:place], *ending])
+    fix = f"{legal}, as {example!r} does" if len(example) <= SHOWN else legal
+    if place == len(tokens):
+        is_begun = f"{text!r} is only the beginning of a legal prompt"
+        return PromptError(is_begun if ending else f"{text!r} is no legal prompt", fix=fix)
+    stands = f"{tokens[place]!r} stands where legal prompts"
+    if place == context:
+        what = long
+    elif not following:
+        what = f"{stands} end"
+    elif len(following) == 1:
+        what = f"{stands} have {following[0]!r}"
+    else:
+        what = f"{stands} have one of {shorten(following)}"
+    return PromptError(what, where=f"token {place + 1} of {text!r}", fix=fix)

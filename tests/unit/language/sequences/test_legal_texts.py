@@ -1,0 +1,168 @@
+"""Texts that are no legal prompts: where they leave the legal ones, and what is said of it."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import strategies as st
+
+from handcraft import Program, Prompts, predict
+from handcraft.errors import PromptError
+from handcraft.language.sequences.legal_texts import LegalTexts
+
+LETTERS = [
+    ("ab", 4, "(ab)+", None),
+    ("ab", 4, "a[ab]*b|b", None),
+    ("abc", 3, "c{2,}|[ab]c?", None),
+    ("ab", 4, ".*", "b"),
+    ("abc", 4, "c(ab)*a?", "c"),
+    ("abc", 4, "[abc]*b[abc]*", "a"),
+    ("ab", 3, "aaaa+|b", None),
+    ("ab", 3, "(a|b){0,2}", None),
+    ("ab", 3, "", None),
+]
+WORDS = [
+    (["a", "ab", "b"], 3, "a( ab)*( b)?", None),
+    (["<s>", "a", "b"], 3, "<s>( a)*", "<s>"),
+    (["1", "11", "+"], 3, r"\d\d? [+] \d\d?", None),
+]
+
+
+@pytest.mark.parametrize("case", [*LETTERS, *WORDS], ids=lambda case: f"{case[2]}, bos {case[3]}")
+def test_a_text_is_followed_as_far_as_some_legal_text_begins_so(case):
+    tokens, context, pattern, bos = case
+    prompts = Prompts(tokens, context, inputs=pattern, bos=bos)
+    known = prompts.vocabulary.tokens
+    texts = [text for n in range(context + 1) for text in product(known, repeat=n)]
+    legal = [text for text in texts if text and prompts.is_legal(text)]
+    walked = LegalTexts(prompts.vocabulary, context, pattern, bos)
+    for text in [*texts, *product(known, repeat=context + 1)]:
+        place, following, ending = walked.begun(text)
+        begun = [n for n in range(len(text) + 1) if any(t[:n] == text[:n] for t in legal)]
+        assert place == max(begun, default=0)
+        longer = [t for t in legal if t[:place] == text[:place]]
+        assert set(following) == {t[place] for t in longer if len(t) > place}
+        if longer:
+            assert len(ending) == min(map(len, longer)) - place
+            assert text[:place] + ending in legal
+
+
+def refused(prompts: Prompts, text: object) -> PromptError:
+    """The error of a text that is no legal prompt."""
+    assert not prompts.is_legal(tuple(text))
+    with pytest.raises(PromptError) as caught:
+        prompts.check_legal(text)
+    return caught.value
+
+
+ADD = Prompts("01+=", context=8, inputs=r"=[01]{2}\+[01]{2}=[01]?")
+
+
+def test_a_legal_prompt_is_let_through():
+    ADD.check_legal("=01+11=")
+    ADD.check_legal(["=", "0", "1", "+", "1", "1", "=", "0"])
+
+
+def test_an_operand_that_is_too_long_is_told_at_its_first_token_too_many():
+    error = refused(ADD, "=011+11=")
+    assert error.what == "'1' stands where legal prompts have '+'"
+    assert error.where == "token 4 of '=011+11='"
+    assert error.fix == r"legal prompts match =[01]{2}\+[01]{2}=[01]?, as '=01+00=' does"
+
+
+def test_an_operand_that_is_too_short_is_told_where_it_ends():
+    error = refused(ADD, "=0+11=")
+    assert error.what == "'+' stands where legal prompts have one of 0 1"
+    assert error.where == "token 3 of '=0+11='"
+
+
+def test_a_prompt_that_breaks_off_is_told_how_it_could_go_on():
+    error = refused(ADD, "=01+")
+    assert error.what == "'=01+' is only the beginning of a legal prompt"
+    assert error.fix.endswith("as '=01+00=' does")
+
+
+def test_a_prompt_that_goes_on_too_long_is_told_where_it_should_end():
+    question = Prompts("ab=", context=9, inputs="[ab]{1,2}=")
+    error = refused(question, "ab=a")
+    assert (error.what, error.where) == ("'a' stands where legal prompts end", "token 4 of 'ab=a'")
+    assert error.fix.endswith("as 'ab=' does")
+
+
+def test_a_prompt_longer_than_the_context_is_told_both_lengths():
+    error = refused(Prompts("ab", context=3, inputs="[ab]+"), "abab")
+    assert error.what == "legal prompts have at most 3 tokens, and this one has 4"
+    assert error.where == "token 4 of 'abab'"
+    assert error.fix == "legal prompts match [ab]+, as 'aba' does"
+
+
+def test_a_prompt_that_has_no_room_left_to_end_is_told_where_it_should_have():
+    error = refused(Prompts("ab", context=4, inputs="a*bb"), "aaab")
+    assert (error.what, error.where) == ("'a' stands where legal prompts have 'b'", "token 3 of 'aaab'")
+
+
+def test_the_first_token_is_told():
+    prompts = Prompts("^ab", context=4, bos="^")
+    assert refused(prompts, "ab").what == "'a' stands where legal prompts have '^'"
+    twice = refused(prompts, "^a^")
+    assert twice.what == "'^' stands where legal prompts have one of a b"
+    assert twice.fix == "legal prompts begin with '^' and have it nowhere else, as '^a' does"
+    both = refused(Prompts("<ab", context=4, inputs="<a*", bos="<"), "<b")
+    assert (
+        both.fix == "legal prompts match <a* and begin with '<' and have it nowhere else, as '<' does"
+    )
+
+
+def test_words_are_told_as_words():
+    prompts = Prompts("the cat sat", context=5, inputs="the( cat)?")
+    error = refused(prompts, ["the", "sat"])
+    assert error.what == "'sat' stands where legal prompts have 'cat'"
+    assert error.where == "token 2 of 'the sat'"
+
+
+def test_a_long_example_is_left_out():
+    prompts = Prompts("ab", context=200, inputs="[ab]{150}")
+    assert refused(prompts, "ab").fix == "legal prompts match [ab]{150}"
+
+
+def test_an_expression_that_no_automaton_matches_is_named_and_no_more():
+    prompts = Prompts("123", context=3, inputs=r"(([123])(?!.*\2))*")
+    assert prompts.is_legal("312")
+    error = refused(prompts, "311")
+    assert error.what == "'311' is no legal prompt"
+    assert error.fix == r"legal prompts match (([123])(?!.*\2))*"
+    assert refused(prompts, "3123").what == "legal prompts have at most 3 tokens, and this one has 4"
+
+
+def test_where_no_prompt_is_legal_that_is_told():
+    prompts = Prompts("ab", context=3, inputs="c+")
+    assert refused(prompts, "ab").what == "no text of up to 3 tokens is a legal prompt"
+
+
+def test_of_a_strategy_nothing_is_known_but_the_first_token():
+    prompts = Prompts("ab", context=3, inputs=st.text("a"))
+    assert not prompts.refuses_some
+    assert prompts.is_legal("bbbbb")
+    prompts.check_legal("bbbbb")
+    begun = Prompts("ab", context=3, inputs=st.text("ab"), bos="a")
+    assert begun.refuses_some
+    assert refused(begun, "bb").what == "'b' stands where legal prompts have 'a'"
+
+
+def test_a_program_means_nothing_after_an_illegal_prompt():
+    program = Program(prompts=ADD, rules=[predict("0").otherwise()])
+    assert program.meaning("=01+11=") == "0"
+    assert program.distribution("=01+11=0") == {"0": 1}
+    for ask in (program.meaning, program.distribution):
+        with pytest.raises(PromptError, match="token 4 of '=011'"):
+            ask("=011")
+    assert program.trace("=011") == ("0",) * 4
+
+
+def test_a_text_past_the_context_is_legal_where_all_are_and_illegal_where_some_are():
+    free = Program(prompts=Prompts("ab", context=3), rules=[predict("b").otherwise()])
+    assert free.meaning("ababab") == "b"
+    prompts = Prompts("ab", context=3, inputs="[ab]*")
+    with pytest.raises(PromptError, match="at most 3 tokens, and this one has 6"):
+        Program(prompts=prompts, rules=[predict("b").otherwise()]).meaning("ababab")
