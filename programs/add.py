@@ -10,10 +10,13 @@ from handcraft import Expression, Program, Prompts, predict, select
 WIDTH = 11
 """Digits of each number: ten, and one more for the last carry."""
 
+NUMBER = rf"[0-9]{{{WIDTH - 1}}}0"
+"""Ten digits, with a 0 above them."""
+
 prompts = Prompts(
     "0123456789+=",
     context=3 * WIDTH + 2,
-    inputs=rf"=[0-9]{{{WIDTH}}}\+[0-9]{{{WIDTH}}}=[0-9]{{0,{WIDTH - 1}}}",
+    inputs=rf"={NUMBER}\+{NUMBER}=[0-9]{{0,{WIDTH - 1}}}",
 )
 token, position = prompts.token, prompts.position
 digit = token.map({str(number): number for number in range(10)}, default=0)
@@ -37,8 +40,8 @@ program = Program(
     ],
 )
 
-starts = rf"=[0-9]{{{WIDTH - 1}}}0\+[0-9]{{{WIDTH - 1}}}0="
-"""Two numbers of ten digits each, with a 0 above them."""
+starts = rf"={NUMBER}\+{NUMBER}="
+"""Two numbers."""
 
 
 def meaning(prompt: str) -> str:

@@ -13,7 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
+from handcraft.cli.example_prompt import example_prompt
 from handcraft.cli.sources import (
+    check_length,
     load_model,
     load_source,
     read_token_ids,
@@ -22,10 +24,10 @@ from handcraft.cli.sources import (
     summary,
 )
 from handcraft.compiler import compile_program
-from handcraft.errors import CommandError, HandcraftError, HandcraftWarning
+from handcraft.errors import CommandError, HandcraftError, HandcraftWarning, PromptError
 from handcraft.formats import FORMATS, check_target, fill, read_checkpoint, save, write_file
 from handcraft.language import Program
-from handcraft.model import complete
+from handcraft.model import complete, published_shape
 from handcraft.weights import Sizes
 
 app = typer.Typer(
@@ -53,6 +55,10 @@ ARCHITECTURE = typer.Option(help="The target architecture: gpt2 or block.")
 DTYPE = typer.Option(help="The type of the weights: float32, float64, float16, bfloat16.")
 
 
+N_HELP = "How many tokens to add: by default 10, or all that are promised after a legal prompt."
+REGARDLESS_HELP = "Answer prompts that are not legal too, and go on where nothing is promised."
+
+
 @app.command(
     epilog="Examples:\n\n"
     "  handcraft run programs/aab.py aab\n\n"
@@ -65,32 +71,51 @@ def run(
         list[str], typer.Argument(metavar="PROGRAM_OR_DIR TEXT", help="A program and a prompt.")
     ],
     rule: Rules = None,
-    n: Annotated[int, typer.Option("-n", min=0, help="How many tokens to add.")] = 10,
+    n: Annotated[int | None, typer.Option("-n", min=0, help=N_HELP, show_default=False)] = None,
     temperature: Annotated[float, typer.Option(min=0, help="0 takes the best token.")] = 0.0,
     top_k: Annotated[int | None, typer.Option(min=1, help="Sample among so many.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Makes sampling repeatable.")] = None,
+    regardless: Annotated[bool, typer.Option("--regardless", help=REGARDLESS_HELP)] = False,
     json_: Json = False,
 ) -> None:
     """Continue a prompt.
 
     With -e the program is left out: the rules stand in for it.
+    Where a program says which prompts are legal, no other is answered,
+    and the answer ends where nothing more is promised.
     """
     wanted = 1 if rule else 2
     if len(arguments) != wanted:
-        expected = "TEXT" if rule else "PROGRAM_OR_DIR TEXT"
-        raise CommandError(
-            f"{_count(len(arguments), 'argument')}: {' '.join(arguments)}",
-            fix=f"give {expected}; quote a text with blanks",
-        )
+        raise _wrong_count(arguments, is_rule=bool(rule))
     name, text = (None, arguments[0]) if rule else (arguments[0], arguments[1])
     loaded = load_model(name, rule or [])
     if loaded.note:
         _note(loaded.note)
-    answer = complete(loaded.model, text, n, temperature=temperature, top_k=top_k, seed=seed)
+    prompts = None if regardless else loaded.known_prompts
+    try:
+        answer = complete(
+            loaded.model, text, n, temperature=temperature, top_k=top_k, seed=seed, prompts=prompts
+        )
+    except PromptError as error:
+        error.fix = f"{error.fix}; --regardless answers any prompt"
+        raise
+    added = len(loaded.model.vocabulary.split(answer))
+    if n is not None and added < n:
+        _note(f"nothing is promised after {added} of {n} tokens; --regardless goes on")
     if json_:
-        _print_json({"prompt": text, "completion": answer, "tokens": n})
+        _print_json({"prompt": text, "completion": answer, "tokens": added})
     else:
         print(f"{text} :: {answer}")
+
+
+def _wrong_count(arguments: list[str], *, is_rule: bool) -> CommandError:
+    expected = "TEXT" if is_rule else "PROGRAM_OR_DIR TEXT"
+    example = example_prompt(arguments[0]) if len(arguments) == 1 and not is_rule else None
+    if example is None:
+        fix = f"give {expected}; quote a text with blanks"
+    else:
+        fix = f"give {expected}, as in {shlex.join(['handcraft', 'run', arguments[0], example])}"
+    return CommandError(f"{_count(len(arguments), 'argument')}: {' '.join(arguments)}", fix=fix)
 
 
 FORMAT_HELP = f"One of: {', '.join(FORMATS)}. By default huggingface, for block safetensors."
@@ -131,6 +156,7 @@ def compile_(
     """Compile a program to weight files."""
     check_target(output)
     source = load_source(program)
+    check_length(source, published_shape(like).n_positions if like else n_positions)
     compiled = compile_program(
         source,
         architecture=architecture,
@@ -173,20 +199,24 @@ def compile_(
         print(made)
 
 
+SAMPLE_HELP = (
+    "Random contexts, where there are too many for all: by default 100,000, or 10,000 legal prompts."
+)
+
+
 @app.command(epilog="Examples:\n\n  handcraft verify programs/aab.py\n\n  handcraft verify aab/ --json")
 def verify(
     program: NamedOrFolder,
     architecture: Annotated[str | None, ARCHITECTURE] = None,
     dtype: Annotated[str | None, DTYPE] = None,
     positions: Annotated[str | None, POSITIONS] = None,
-    sample: Annotated[
-        int, typer.Option(min=1, help="Random contexts, where there are too many for all.")
-    ] = 100_000,
+    sample: Annotated[int | None, typer.Option(min=1, help=SAMPLE_HELP, show_default=False)] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
     json_: Json = False,
 ) -> None:
     """Try every context, up to 10 million, else a random sample.
 
+    Where only some prompts are legal: all of those, up to 200,000, else a sample.
     Compares what the model answers with what the program means. Exits with 1 on any failure.
     """
     from handcraft.cli.report import print_report, progress_bar

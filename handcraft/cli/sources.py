@@ -18,7 +18,7 @@ from typing import TypedDict, Unpack
 import handcraft
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, compile_program
-from handcraft.errors import CommandError, HandcraftError
+from handcraft.errors import CommandError, CompileError, HandcraftError
 from handcraft.formats import Checkpoint, is_checkpoint, load, read_checkpoint
 from handcraft.language import Program, Prompts, parse_one_liner, parse_rules
 from handcraft.model import Model
@@ -44,6 +44,13 @@ class Loaded:
     def prompts(self) -> Prompts | None:
         """Which texts are legal prompts of a folder, where not all are."""
         return None if self.folder is None else self.folder.prompts
+
+    @property
+    def known_prompts(self) -> Prompts | None:
+        """Which texts are legal prompts, as far as that is known; None where nothing is."""
+        if self.folder is not None:
+            return self.folder.known_prompts
+        return self.source.prompts if isinstance(self.source, Program) else None
 
 
 class Chosen(TypedDict, total=False):
@@ -101,6 +108,11 @@ def load_source(name: str | None) -> Program | Circuits:
     Raises:
         HandcraftError: there is none, or it is wrong.
     """
+    return load_with_file(name)[0]
+
+
+def load_with_file(name: str | None) -> tuple[Program | Circuits, dict[str, object]]:
+    """The same, and all that its file defines besides, by name, where it is a Python file."""
     if name is None:
         raise CommandError(
             "no program is named", fix='name a file or a shipped program, or use -e "RULE"'
@@ -125,14 +137,37 @@ def load_source(name: str | None) -> Program | Circuits:
                 where=path,
                 fix=f"leave out :{wanted}",
             )
-        return parse_rules(_read_text(path), str(path))
+        return parse_rules(_read_text(path), str(path)), {}
     if path.suffix == ".py":
-        return _choose(_run_file(path), wanted, path)
+        found = _run_file(path)
+        return _choose(_programs(found), wanted, path), found
     raise CommandError(
         f"{path} is neither a .py nor a .rules file",
         where=path,
         fix="name a program file, or a folder that `handcraft compile` wrote",
     )
+
+
+def check_length(source: Program | Circuits, positions: int | None) -> None:
+    """Raise where a rule file speaks about another number of positions than the model shall have.
+
+    The compiler says so too, but in Python, which is not where the context of a rule file is stated.
+
+    Args:
+        source: the program.
+        positions: how many the model shall have; None where the program decides.
+
+    Raises:
+        CompileError: its conditions and places are made for another number.
+    """
+    if not isinstance(source, Program) or source.prompts is None or source.place is None:
+        return
+    if Path(source.place.file).suffix == ".rules" and positions not in (None, source.context):
+        raise CompileError(
+            f"the rules speak about {source.context} positions, and the model shall have {positions}",
+            where=source.place.file,
+            fix=f"write `context {positions}` in the file",
+        )
 
 
 def read_token_ids(text: str) -> dict[str, int]:
@@ -216,12 +251,12 @@ def _folder_importable(folder: Path) -> Iterator[None]:
             sys.path.remove(str(folder))
 
 
-def _run_file(path: Path) -> dict[str, Program | Circuits]:
-    """The programs that a Python file defines, by name."""
+def _run_file(path: Path) -> dict[str, object]:
+    """What a Python file defines, by name."""
     _read_text(path)
     try:
         with _folder_importable(path.resolve().parent):
-            found = runpy.run_path(str(path))
+            return runpy.run_path(str(path))
     except HandcraftError:
         raise
     except (Exception, SystemExit) as error:
@@ -237,6 +272,10 @@ def _run_file(path: Path) -> dict[str, Program | Circuits]:
             where=where,
             fix="a program file runs from top to bottom without an error",
         ) from error
+
+
+def _programs(found: dict[str, object]) -> dict[str, Program | Circuits]:
+    """The programs among what a Python file defines."""
     return {
         name: value
         for name, value in found.items()

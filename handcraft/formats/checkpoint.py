@@ -59,8 +59,20 @@ class Checkpoint:
         Raises:
             CheckpointError: Python code says which are, or handcraft.json says it in no form known.
         """
+        return self._legal(as_far_as_known=False)
+
+    @property
+    def known_prompts(self) -> Prompts | None:
+        """The same, but for what only Python code says: a prompt that it refuses may be let through.
+
+        Raises:
+            CheckpointError: handcraft.json says it in no form known.
+        """
+        return self._legal(as_far_as_known=True)
+
+    def _legal(self, *, as_far_as_known: bool) -> Prompts | None:
         try:
-            return read_legal(self.record["source"], self.source)
+            return read_legal(self.record["source"], self.source, as_far_as_known=as_far_as_known)
         except FORM_ERRORS as error:
             raise _other_form(error, self.folder) from error
 

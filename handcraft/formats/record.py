@@ -222,8 +222,15 @@ def _legal_record(prompts: Prompts) -> Record:
     return {"inputs": pattern, "bos": prompts.bos, "by_code": by_code}
 
 
-def read_legal(record: Record, source: Program | Circuits) -> Prompts | None:
+def read_legal(
+    record: Record, source: Program | Circuits, *, as_far_as_known: bool = False
+) -> Prompts | None:
     """The legal prompts of a program whose rules were expressions, where not all texts are.
+
+    Args:
+        record: of the source.
+        source: the rules or the circuits.
+        as_far_as_known: leave out what Python code says.
 
     Raises:
         CheckpointError: Python code says which are.
@@ -231,7 +238,7 @@ def read_legal(record: Record, source: Program | Circuits) -> Prompts | None:
     legal = record.get("legal")
     if legal is None or (legal["inputs"], legal["bos"], legal["by_code"]) == (None, None, False):
         return None
-    if legal["by_code"]:
+    if legal["by_code"] and not as_far_as_known:
         raise CheckpointError(
             "a Hypothesis strategy says which prompts are legal, and a folder holds no code",
             fix="verify the program that it was compiled from",

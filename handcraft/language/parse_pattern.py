@@ -146,6 +146,13 @@ def _token_class(item: Item, vocabulary: Vocabulary, text: str) -> frozenset[int
 def _syntax_error(error: UnexpectedInput, body: str, start: int) -> PatternSyntaxError:
     token = getattr(error, "token", None)
     ended = token is not None and token.type == "$END"
+    opened = _open_class(body) if ended else None
+    if opened is not None:
+        return PatternSyntaxError(
+            f"the class `{body[opened:].strip()}` is not closed",
+            column=start + opened + 1,
+            fix="write `]` behind its last token, or \\[ for a bracket that stands for itself",
+        )
     place = len(body) if ended or error.pos_in_stream is None else error.pos_in_stream
     found = "its end" if ended else repr(str(token) if token else body[place])
     column = start + place + 1
@@ -155,3 +162,12 @@ def _syntax_error(error: UnexpectedInput, body: str, start: int) -> PatternSynta
         fix="a pattern holds tokens, `.`, `[ab]` and `[^a]`; write \\ before a character that "
         "stands for itself",
     )
+
+
+def _open_class(body: str) -> int | None:
+    """Where a class begins that is not closed."""
+    opened = None
+    for found in re.finditer(r"\\[\s\S]|[\[\]]", body):
+        if found[0] in "[]":
+            opened = found.start() if found[0] == "[" else None
+    return opened

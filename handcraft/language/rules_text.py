@@ -28,7 +28,7 @@ from functools import cache
 from importlib.resources import files
 
 from lark import Lark, Tree
-from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+from lark.exceptions import UnexpectedInput
 
 from handcraft.errors import HandcraftError, ProgramError, RuleSyntaxError, raise_all
 from handcraft.language.pattern import unescape
@@ -37,56 +37,12 @@ from handcraft.language.read_sentence import read_sentence
 from handcraft.language.rule import Rule
 from handcraft.language.sentence import Sentence
 from handcraft.language.sequences import Prompts
+from handcraft.language.syntax_error import syntax_error
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary
 
 DEFAULT_CONTEXT = 8
 """The context of rules that do not state one, or the longest pattern where that is longer."""
-
-EXPECTED = {
-    "_VOCABULARY": "`vocabulary`",
-    "_CONTEXT": "`context`",
-    "_PREDICT": "`predict`",
-    "_AFTER": "`after`",
-    "_WHEN": "`when`",
-    "_OTHERWISE": "`otherwise`",
-    "_FIRST": "`first`",
-    "_LAST": "`last`",
-    "_TOKEN": "`token`",
-    "_BACK": "`back`",
-    "_FOLLOWED": "`followed`",
-    "_TIME": "`time`",
-    "_OF": "`of`",
-    "_IS": "`is`",
-    "_CAME": "`came before`",
-    "_BEFORE": "`before`",
-    "_AND": "`and`",
-    "_OR": "`or`",
-    "RPAR": "`)`",
-    "COMPARISON": "a comparison",
-    "_MODULO": "`%`",
-    "WORD": "a word",
-    "NAME": "a token or a class",
-    "SHARE": "a probability",
-    "NUMBER": "a whole number",
-    "PATTERN": "a pattern",
-    "_NEWLINE": "the end of the line",
-    "$END": "the end of the file",
-}
-
-CONDITION = {
-    "_POSITION",
-    "_COUNT",
-    "_NOT",
-    "_THE",
-    "_FIRST",
-    "_LAST",
-    "_TOKEN",
-    "LPAR",
-    "CLASS",
-    "NAME",
-}
-"""What a condition can begin with."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +151,7 @@ def _read_statements(text: str, file: str) -> _Statements:
     try:
         tree = _parser().parse(text + "\n")
     except UnexpectedInput as error:
-        raise _syntax_error(error, text, file) from None
+        raise syntax_error(error, text, file) from None
     settings: dict[str, list[str]] = {}
     places: dict[str, Place] = {}
     sentences: list[Sentence] = []
@@ -232,33 +188,4 @@ def _said_twice(statement: str, place: Place) -> RuleSyntaxError:
 def _no_number(word: str, place: Place) -> RuleSyntaxError:
     return RuleSyntaxError(
         f"the context is {word!r}", where=place, fix="use a whole number of tokens, 1 or more"
-    )
-
-
-def _first_word(found: str) -> str:
-    """The first word of what was found, which may go on to the end of the line."""
-    return found.split()[0] if found.strip() else found
-
-
-def _syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxError:
-    lines = text.split("\n")
-    if isinstance(error, UnexpectedToken):
-        names, found = error.accepts or error.expected, repr(_first_word(str(error.token)))
-        ended = error.token.type in ("$END", "_NEWLINE")
-        found = "the line's end" if ended else found
-    else:
-        assert isinstance(error, UnexpectedCharacters)
-        names, found = error.allowed, repr(error.char)
-        ended = False
-    line, column = error.line, error.column
-    if line < 1 or line > len(lines):
-        line, column = len(lines), len(lines[-1]) + 1
-    left = set(names or ())
-    expected = ["a condition"] if left >= CONDITION else []
-    left -= CONDITION if left >= CONDITION else set()
-    expected += sorted(EXPECTED[name] for name in left if name in EXPECTED)
-    return RuleSyntaxError(
-        f"{found} cannot stand here",
-        where=f"{Place(file, line, column)}, {lines[line - 1].strip()}",
-        fix=f"expected {' or '.join(expected)}",
     )

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 import numpy as np
 
 from handcraft.errors import ModelError
+from handcraft.language import Prompts
 from handcraft.model.attention import Array, softmax
 from handcraft.model.model import Model
+
+ADDED = 10
+"""How many tokens are added where nothing says how many."""
 
 
 def generate(
     model: Model,
     prompt: str | Sequence[str],
-    n: int = 10,
+    n: int = ADDED,
     *,
     temperature: float = 0.0,
     top_k: int | None = None,
@@ -53,41 +58,67 @@ def generate(
 def complete(
     model: Model,
     prompt: str | Sequence[str],
-    n: int = 10,
+    n: int | None = None,
     *,
     temperature: float = 0.0,
     top_k: int | None = None,
     seed: int | None = None,
+    prompts: Prompts | None = None,
 ) -> str:
     """Continue a prompt by `n` tokens; past the context the model sees the last tokens only.
 
-    Takes and returns what `generate` does, for prompts and answers of any length.
+    Takes and returns what `generate` does, for prompts and answers of any length, and besides:
+
+    Args:
+        model: the model.
+        prompt: text or tokens.
+        n: how many tokens to add; if left out 10, or, with `prompts` that say which texts are legal,
+            as many as are promised.
+        temperature: as for `generate`.
+        top_k: as for `generate`.
+        seed: as for `generate`.
+        prompts: of the program that the model is made from, which an array does not know: another
+            prompt than a legal one is refused, and nothing is added to a text that is legal no more.
 
     Raises:
         ModelError: the prompt is empty, a setting makes no sense, or the model has no causal mask.
         VocabularyError: the prompt has an unknown token.
+        PromptError: the prompt is not legal.
     """
     _check_masked(model)
     ids = model.prompt_ids(prompt)
-    return model.vocabulary.text(_continue(model, ids, n, temperature, top_k, seed))
+    known = prompts if prompts is not None and prompts.refuses_some else None
+    if known is not None:
+        known.check_legal(_tokens(model, ids))
+    elif n is None:
+        n = ADDED
+    return model.vocabulary.text(_continue(model, ids, n, temperature, top_k, seed, known))
 
 
 def _continue(
     model: Model,
     ids: tuple[int, ...],
-    n: int,
+    n: int | None,
     temperature: float,
     top_k: int | None,
     seed: int | None,
+    legal: Prompts | None = None,
 ) -> list[int]:
+    """The ids that follow: so many, and no more than one after the last legal text."""
     _check_settings(n, temperature, top_k, seed)
     random = np.random.default_rng(seed)
     reader = _Reader(model)
     numbers = model.vocabulary.numbers
     text = list(ids)
-    for _ in range(n):
+    for _ in range(n) if n is not None else count():
+        if legal is not None and not legal.is_legal(_tokens(model, text)):
+            break
         text.append(_choose(reader.logits_after(text), numbers, temperature, top_k, random))
     return text[len(ids) :]
+
+
+def _tokens(model: Model, ids: Sequence[int]) -> list[str]:
+    return [model.vocabulary.token(number) for number in ids]
 
 
 class _Reader:
@@ -132,8 +163,8 @@ def _check_masked(model: Model) -> None:
     )
 
 
-def _check_settings(n: int, temperature: float, top_k: int | None, seed: int | None) -> None:
-    if n < 0:
+def _check_settings(n: int | None, temperature: float, top_k: int | None, seed: int | None) -> None:
+    if n is not None and n < 0:
         raise ModelError(f"{n} tokens to add", fix="use 0 or more")
     if not temperature >= 0 or temperature == float("inf"):
         raise ModelError(f"a temperature of {temperature}", fix="use 0 for greedy, or a positive one")

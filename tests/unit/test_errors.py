@@ -98,6 +98,67 @@ $ run aab a a b
 CommandError: 4 arguments: aab a a b
   fix:   give PROGRAM_OR_DIR TEXT; quote a text with blanks
 
+== no prompt for a program that says what it writes after
+$ run modular
+CommandError: 1 argument: modular
+  fix:   give PROGRAM_OR_DIR TEXT, as in handcraft run modular '48 + 48 ='
+
+== no prompt for a program with legal prompts
+--- p.py
+PROMPTS
+from handcraft import *
+legal = Prompts("ab=", context=5, inputs="[ab]{2}=")
+program = Program(prompts=legal, rules=[predict("a").otherwise()])
+$ run p.py
+CommandError: 1 argument: p.py
+  fix:   give PROGRAM_OR_DIR TEXT, as in handcraft run p.py aa=
+
+== an operand that is too long
+$ run add =123456789010+10000000000=
+PromptError: '1' stands where legal prompts have '0'
+  where: token 12 of '=123456789010+10000000000='
+  fix:   legal prompts match =[0-9]{10}0\+[0-9]{10}0=[0-9]{0,10}, as '=12345678900+00000000000=' does; …
+
+== an operand that is longer than all of them may be
+$ run add_ahead 012345678901+00000000001=
+PromptError: '1' stands where legal prompts have '+'
+  where: token 12 of '012345678901+00000000001='
+  fix:   legal prompts match …, as '01234567890+00000000000=' does; --regardless answers any prompt
+
+== an operand that is too short
+$ run add =123+456=
+PromptError: '+' stands where legal prompts have one of 0 1 2 3 4 5 6 7 8 9
+  where: token 5 of '=123+456='
+  fix:   legal prompts match …, as '=12300000000+00000000000=' does; --regardless answers any prompt
+
+== a negative operand
+$ run add =-1000000000+10000000000=
+VocabularyError: '-' is not in the vocabulary
+  where: token 2 of '=-1000000000+10000000000='
+  fix:   use one of its 12 tokens: 0 1 2 3 4 5 6 7 8 9 + =
+
+== an operand that is no whole number
+$ run add_ahead 0000000001.5+00000000001=
+VocabularyError: '.' is not in the vocabulary
+  where: token 11 of '0000000001.5+00000000001='
+  fix:   use one of its 12 tokens: 0 1 2 3 4 5 6 7 8 9 + =
+
+== a sum that is written already
+$ run add =10000000000+10000000000=20000000000
+PromptError: legal prompts have at most 35 tokens, and this one has 36
+  where: token 36 of '=10000000000+10000000000=20000000000'
+  fix:   legal prompts match …, as '=10000000000+10000000000=2000000000' does; --regardless …
+
+== a prompt that is only begun
+$ run modular '48 + 48'
+PromptError: '48 + 48' is only the beginning of a legal prompt
+  fix:   legal prompts match \d\d? [+] \d\d? =, as '48 + 48 =' does; --regardless answers any prompt
+
+== a prompt that an expression with a lookahead refuses
+$ run tictactoe 15395
+PromptError: '15395' is no legal prompt
+  fix:   legal prompts match (([1-9])(?!.*\2))*; --regardless answers any prompt
+
 == a program besides a rule
 $ run -e 'predict b after aa' aab aab
 CommandError: 2 arguments: aab aab
@@ -303,18 +364,28 @@ vocabulary a b
 predict b after a[b
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: the pattern cannot go on with its end at its character 4
-  where: p.rules:2:20, predict b after a[b
-  fix:   a pattern holds tokens, `.`, `[ab]` and `[^a]`; write \ …
+RuleSyntaxError: the class `[b` is not closed
+  where: p.rules:2:18, predict b after a[b
+  fix:   write `]` behind its last token, or \[ for a bracket that stands for itself
+
+== a class of words that is not closed
+--- p.rules
+vocabulary the cat
+predict cat after start [the cat
+predict the otherwise
+$ run p.rules the
+RuleSyntaxError: the class `[the cat` is not closed
+  where: p.rules:2:25, predict cat after start [the cat
+  fix:   write `]` behind its last token, or \[ for a bracket that stands for itself
 
 == a class that is not closed in Python
 --- p.py
 RULES
 program = Program("ab", 3, [predict("b").after("a[b"), *rules])
 $ run p.py a
-RuleSyntaxError: the pattern cannot go on with its end at its character 4
+RuleSyntaxError: the class `[b` is not closed
   where: p.py:3:29, predict b after a[b
-  fix:   a pattern holds tokens, `.`, `[ab]` and `[^a]`; write \ …
+  fix:   write `]` behind its last token, or \[ for a bracket that stands for itself
 
 == a class that is not opened
 --- p.rules
@@ -964,6 +1035,36 @@ $ compile aab -o out --format pickle
 CheckpointError: there is no format 'pickle'
   fix:   use one of: huggingface, safetensors, npz, book, onnx, gguf
 
+== rules that speak about fewer positions than a published shape has
+--- p.rules
+vocabulary a b
+context 6
+predict a when count of b > 2
+predict b otherwise
+$ compile p.rules -o out --like gpt2-small
+CompileError: the rules speak about 6 positions, and the model shall have 1024
+  where: p.rules
+  fix:   write `context 1024` in the file
+
+== rules that speak about more positions than the model shall have
+--- p.rules
+vocabulary a b
+predict a when position >= 3
+predict b otherwise
+$ compile p.rules -o out --n-positions 4
+CompileError: the rules speak about 8 positions, and the model shall have 4
+  where: p.rules
+  fix:   write `context 4` in the file
+
+== expressions that speak about fewer positions than a published shape has
+--- p.py
+PROMPTS
+program = Program(prompts=prompts, rules=[predict(token).when(position >= 3), otherwise])
+$ compile p.py -o out --like gpt2-small
+CompileError: the expressions of the program speak about 5 positions, but n_positions=1024
+  where: p.py:5:11
+  fix:   Prompts(..., context=1024)
+
 == unknown positions
 $ compile aab -o out --positions sines
 CompileError: there is no layout of positions 'sines'
@@ -987,7 +1088,27 @@ CommandError: picture.gif does not say what to draw
 == an unknown tensor
 $ explain aab wte 0 0
 CommandError: there is no tensor 'wte'
-  fix:   there are: wte.weight, wpe.weight, …
+  fix:   did you mean wte.weight?
+
+== a misspelled tensor
+$ explain add h.0.attn.c_atn.weight 0 0
+CommandError: there is no tensor 'h.0.attn.c_atn.weight'
+  fix:   did you mean h.0.attn.c_attn.weight or h.1.attn.c_attn.weight or h.0.attn.c_proj.weight?
+
+== a tensor without its block
+$ explain aab c_fc.bias 0
+CommandError: there is no tensor 'c_fc.bias'
+  fix:   did you mean h.0.mlp.c_fc.bias?
+
+== a tensor as Hugging Face calls it
+$ explain aab transformer.wpe.weight 0 0
+CommandError: there is no tensor 'transformer.wpe.weight'
+  fix:   did you mean wpe.weight?
+
+== a name that no tensor is like
+$ explain add xyz 0 0
+CommandError: there is no tensor 'xyz'
+  fix:   there are: wte.weight, wpe.weight, h.0.ln_1.weight, …, ln_f.bias, and so on up to h.1
 
 == too few numbers for a matrix
 $ explain aab wte.weight 0
@@ -1884,6 +2005,66 @@ $ run p.rules a
 RuleSyntaxError: 'equals' cannot stand here
   where: p.rules:2:22, predict b when token equals a
   fix:   expected `is` or a whole number
+
+== a misspelled word of a condition
+--- p.rules
+vocabulary a b
+predict b when token is a and postion >= 3
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: 'postion' is taken for a token here, and '>=' cannot follow it
+  where: p.rules:2:31, predict b when token is a and postion >= 3
+  fix:   did you mean `position`?
+
+== a word that conditions do not know
+--- p.rules
+vocabulary a b
+predict b when foo is a
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: 'foo' is taken for a token here, and 'is' cannot follow it
+  where: p.rules:2:16, predict b when foo is a
+  fix:   write `foo came before`, or begin with `position`, `token`, `first token`, …, `not`
+
+== a token that is no condition by itself
+--- p.rules
+vocabulary a b
+predict b when not a
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: 'a' is taken for a token here, and the line's end cannot follow it
+  where: p.rules:2:20, predict b when not a
+  fix:   write `a came before`, or begin with …
+
+== a count of nothing
+--- p.rules
+vocabulary a b
+predict b when count > 2
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: 'count' is taken for a token here, and '>' cannot follow it
+  where: p.rules:2:16, predict b when count > 2
+  fix:   did you mean `count of`?
+
+== a misspelled place of a token
+--- p.rules
+vocabulary a b
+predict b when the tokn 2 back is a
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: 'the' is taken for a token here, and 'tokn' cannot follow it
+  where: p.rules:2:16, predict b when the tokn 2 back is a
+  fix:   did you mean `the token`, `the first token` or `the last token`?
+
+== a class in a condition that is not closed
+--- p.rules
+vocabulary a b
+predict b when token is [ab
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: the class `[ab` is not closed
+  where: p.rules:2:25, predict b when token is [ab
+  fix:   write `]` behind its last token, or \[ for a bracket that stands for itself
 
 == a comparison without a number
 --- p.rules

@@ -116,3 +116,100 @@ def test_the_best_token_is_taken_without_a_temperature(run, unsure):
 def test_a_tiny_temperature_is_no_error(run):
     ran = run("run", "aab", "aab", "--temperature", "1e-310", "--seed", 0)
     assert (ran.status, ran.out, ran.err) == (0, "aab :: aabaabaaba\n", "")
+
+
+# --- legal prompts -----------------------------------------------------------------------------
+
+COPY = """\
+from handcraft import Program, Prompts, predict
+prompts = Prompts("ab=", context=5, inputs="[ab]{2}=[ab]?")
+there = prompts.token.at(-2, default="a")
+program = Program(prompts=prompts, rules=[predict(there).otherwise()])
+"""
+REFUSED = """\
+PromptError: 'b' stands where legal prompts have '='
+  where: token 3 of 'abb='
+  fix:   legal prompts match [ab]{2}=[ab]?, as 'ab=' does; --regardless answers any prompt
+"""
+
+
+@pytest.fixture(params=["program", "folder"])
+def copy(request, run, tmp_path):
+    """A program with legal prompts, or the folder that it was compiled to."""
+    (tmp_path / "copy.py").write_text(COPY)
+    if request.param == "program":
+        return "copy.py"
+    assert run("compile", "copy.py", "-o", "copy").status == 0
+    return "copy"
+
+
+def test_an_answer_ends_where_nothing_more_is_promised(run, copy):
+    ran = run("run", copy, "ab=")
+    assert (ran.status, ran.out, ran.err) == (0, "ab= :: ab\n", "")
+    assert run("run", copy, "ab=a").out == "ab=a :: b\n"
+
+
+def test_an_illegal_prompt_is_refused(run, copy):
+    ran = run("run", copy, "abb=")
+    assert (ran.status, ran.out, ran.err) == (2, "", REFUSED)
+    assert run("run", copy, "abb=", "-n", 0).status == 2
+
+
+def test_more_tokens_than_are_promised_are_not_written_and_that_is_said(run, copy):
+    ran = run("run", copy, "ab=", "-n", 5)
+    assert (ran.status, ran.out) == (0, "ab= :: ab\n")
+    assert ran.err == "note: nothing is promised after 2 of 5 tokens; --regardless goes on\n"
+    for n in (0, 1, 2):
+        ran = run("run", copy, "ab=", "-n", n)
+        assert (ran.out, ran.err) == (f"ab= :: {'ab'[:n]}\n", "")
+
+
+def test_json_says_how_many_tokens_were_written(run, copy):
+    ran = run("run", copy, "ab=", "-n", 5, "--json")
+    assert json.loads(ran.out) == {"prompt": "ab=", "completion": "ab", "tokens": 2}
+
+
+def test_any_prompt_is_answered_regardless_and_any_answer_goes_on(run, copy):
+    ran = run("run", copy, "abb=", "--regardless")
+    assert (ran.status, ran.err) == (0, "")
+    assert len(ran.out) == len("abb= :: \n") + 10
+    assert run("run", copy, "ab=", "-n", 4, "--regardless").out == "ab= :: ab=a\n"
+
+
+def test_without_legal_prompts_regardless_changes_nothing(run):
+    assert run("run", "aab", "aab", "--regardless").out == "aab :: aabaabaaba\n"
+
+
+STRATEGY = """\
+from hypothesis import strategies
+from handcraft import Program, Prompts, predict
+prompts = Prompts("ab", context=5, inputs=strategies.text("a", min_size=1), BOS)
+program = Program(prompts=prompts, rules=[predict("b").otherwise()])
+"""
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_strategy_cannot_be_asked_and_lets_every_prompt_through(run, tmp_path, saved):
+    (tmp_path / "p.py").write_text(STRATEGY.replace(", BOS", ""))
+    if saved:
+        assert run("compile", "p.py", "-o", "p").status == 0
+    ran = run("run", "p" if saved else "p.py", "bb")
+    assert (ran.status, ran.out, ran.err) == (0, "bb :: bbbbbbbbbb\n", "")
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_the_first_token_is_asked_for_besides_a_strategy(run, tmp_path, saved):
+    (tmp_path / "p.py").write_text(STRATEGY.replace("BOS", "bos='a'"))
+    if saved:
+        assert run("compile", "p.py", "-o", "p").status == 0
+    name = "p" if saved else "p.py"
+    assert run("run", name, "ab").out == "ab :: bbbb\n"
+    ran = run("run", name, "bb")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("PromptError: 'b' stands where legal prompts have 'a'\n")
+
+
+def test_a_sum_is_written_whole(run):
+    assert run("run", "add", "=12345678900+98765432100=").out == (
+        "=12345678900+98765432100= :: 01111111110\n"
+    )

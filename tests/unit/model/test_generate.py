@@ -6,10 +6,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import strategies
 
-from handcraft import complete, generate
+from handcraft import Program, Prompts, compile_program, complete, generate, predict
 from handcraft.architecture import BLOCK
-from handcraft.errors import ModelError, VocabularyError
+from handcraft.errors import ModelError, PromptError, VocabularyError
 from handcraft.model import Model, Shape
 from handcraft.vocabulary import Vocabulary
 
@@ -224,3 +225,55 @@ def test_an_unknown_token_is_counted_from_1(small, speak):
     assert caught.value.what == "'X' is not in the vocabulary"
     assert caught.value.where == "token 3 of 'abXc'"
     assert caught.value.fix == "use one of its 3 tokens: a b c"
+
+
+# --- legal prompts -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def halves():
+    """A model that copies two letters, and the texts that it is made for."""
+    prompts = Prompts("ab=", context=5, inputs="[ab]{2}=[ab]?")
+    there = prompts.token.at(-2, default="a")
+    program = Program(prompts=prompts, rules=[predict(there).otherwise()])
+    return compile_program(program).model, prompts
+
+
+def test_a_text_is_continued_as_long_as_it_is_legal(halves):
+    model, prompts = halves
+    assert complete(model, "ab=", prompts=prompts) == "ab"
+    assert complete(model, "ab=a", prompts=prompts) == "b"
+    assert complete(model, "ab=", 1, prompts=prompts) == "a"
+    assert complete(model, "ab=", 0, prompts=prompts) == ""
+    assert complete(model, "ab=", 9, prompts=prompts) == "ab"
+
+
+def test_an_illegal_prompt_is_not_continued(halves):
+    model, prompts = halves
+    for n in (None, 0, 3):
+        with pytest.raises(PromptError, match="token 3 of 'abb='"):
+            complete(model, "abb=", n, prompts=prompts)
+
+
+def test_a_model_alone_knows_no_legal_prompts(halves):
+    model, _ = halves
+    assert len(complete(model, "abb=")) == 10
+    assert complete(model, "ab=", 4) == "ab=a"
+
+
+def test_prompts_of_which_nothing_is_known_change_nothing(small):
+    for prompts in (Prompts("abc", 5), Prompts("abc", 5, inputs=strategies.text("a"))):
+        assert complete(small, "abcabca", prompts=prompts) == complete(small, "abcabca")
+        assert complete(small, "ab", 3, prompts=prompts) == complete(small, "ab", 3)
+
+
+def test_a_text_that_is_always_legal_ends_one_token_after_the_context(small):
+    prompts = Prompts("abc", 5, inputs="[abc]+")
+    assert complete(small, "ab", prompts=prompts) == complete(small, "ab", 4)
+
+
+def test_sampled_text_ends_with_the_legal_ones_too(halves):
+    model, prompts = halves
+    said = {complete(model, "ab=", temperature=50.0, seed=seed, prompts=prompts) for seed in range(40)}
+    assert {len(text) for text in said} == {1, 2}  # `=` is sampled too, and no text goes on after it
+    assert all(len(text) == 1 for text in said if text[0] == "=")

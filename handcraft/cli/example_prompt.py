@@ -1,0 +1,52 @@
+"""A prompt to try a program with, for who gave none."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+
+from handcraft.circuits import Circuits
+from handcraft.cli.sources import load_with_file
+from handcraft.errors import HandcraftError
+from handcraft.formats import read_checkpoint
+from handcraft.language import Program, Prompts
+from handcraft.language.matching import Matching, NotRegularError
+from handcraft.language.sequences.legal_texts import LegalTexts
+
+
+def example_prompt(name: str) -> str | None:
+    """One of the prompts that a program file says it writes after, as `starts`, or a short legal one.
+
+    Args:
+        name: of a program, as for `load_source`, or of a compiled folder.
+
+    Returns:
+        None where any prompt would do, or where there is no such program.
+    """
+    with suppress(HandcraftError, NotRegularError, re.error):
+        if os.path.isdir(name):
+            return _short_prompt(read_checkpoint(name).known_prompts)
+        source, file = load_with_file(name)
+        prompts = source.prompts if isinstance(source, Program) else None
+        return _start(file.get("starts"), source) or _short_prompt(prompts)
+    return None
+
+
+def _start(starts: object, source: Program | Circuits) -> str | None:
+    """One of the prompts that a program writes after, neither the shortest nor the longest."""
+    if isinstance(starts, str):
+        texts = [*Matching(starts, source.vocabulary, source.context).draw(source.context)]
+        return source.vocabulary.text(texts[len(texts) // 2][0].tolist()) if texts else None
+    if isinstance(starts, list | tuple) and starts:
+        return str(starts[len(starts) // 2])
+    return None
+
+
+def _short_prompt(prompts: Prompts | None) -> str | None:
+    """The shortest legal prompt, where not all texts are."""
+    if prompts is None or not prompts.refuses_some:
+        return None
+    pattern = prompts.inputs if isinstance(prompts.inputs, str) else ".*"
+    texts = LegalTexts(prompts.vocabulary, prompts.context, pattern, prompts.bos)
+    return prompts.vocabulary.join(texts.begun(())[2]) or None

@@ -1,0 +1,137 @@
+"""Errors of rule files: from what the parser says to what its reader can mend."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from difflib import get_close_matches
+
+from lark import Token, Tree
+from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+from handcraft.errors import RuleSyntaxError
+from handcraft.origin import Place
+
+EXPECTED = {
+    "_VOCABULARY": "`vocabulary`",
+    "_CONTEXT": "`context`",
+    "_PREDICT": "`predict`",
+    "_AFTER": "`after`",
+    "_WHEN": "`when`",
+    "_OTHERWISE": "`otherwise`",
+    "_FIRST": "`first`",
+    "_LAST": "`last`",
+    "_TOKEN": "`token`",
+    "_BACK": "`back`",
+    "_FOLLOWED": "`followed`",
+    "_TIME": "`time`",
+    "_OF": "`of`",
+    "_IS": "`is`",
+    "_CAME": "`came before`",
+    "_BEFORE": "`before`",
+    "_AND": "`and`",
+    "_OR": "`or`",
+    "RPAR": "`)`",
+    "COMPARISON": "a comparison",
+    "_MODULO": "`%`",
+    "WORD": "a word",
+    "NAME": "a token or a class",
+    "SHARE": "a probability",
+    "NUMBER": "a whole number",
+    "PATTERN": "a pattern",
+    "_NEWLINE": "the end of the line",
+    "$END": "the end of the file",
+}
+
+CONDITION = {
+    "_POSITION",
+    "_COUNT",
+    "_NOT",
+    "_THE",
+    "_FIRST",
+    "_LAST",
+    "_TOKEN",
+    "LPAR",
+    "CLASS",
+    "NAME",
+}
+"""What a condition can begin with."""
+
+
+BEGINNINGS = {
+    "position": "position",
+    "token": "token",
+    "first": "first token",
+    "last": "last token",
+    "count": "count of",
+    "not": "not",
+}
+"""The words that a condition can begin with, and how it goes on."""
+
+
+def _first_word(found: str) -> str:
+    """The first word of what was found, which may go on to the end of the line."""
+    return found.split()[0] if found.strip() else found
+
+
+def syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxError:
+    """What cannot be read, where, and what could stand there.
+
+    Args:
+        error: the parser's, which has names of the grammar.
+        text: that was parsed.
+        file: what to call it.
+    """
+    lines = text.split("\n")
+    if isinstance(error, UnexpectedToken):
+        names, found = error.accepts or error.expected, repr(_first_word(str(error.token)))
+        ended = error.token.type in ("$END", "_NEWLINE")
+        found = "the line's end" if ended else found
+    else:
+        assert isinstance(error, UnexpectedCharacters)
+        names, found = error.allowed, repr(error.char)
+    line, column = error.line, error.column
+    if line < 1 or line > len(lines):
+        line, column = len(lines), len(lines[-1]) + 1
+    left = set(names or ())
+    what, fix = f"{found} cannot stand here", _expected(left)
+    token = _taken_for_token(error) if left == {"_CAME"} else None
+    rest = lines[line - 1][column - 1 :]
+    if token is not None:
+        line, column = token.line or line, token.column or column
+        what = f"{str(token)!r} is taken for a token here, and {found} cannot follow it"
+        fix = _condition_like(str(token))
+    elif rest.startswith("[") and left >= {"CLASS"}:
+        what = f"the class `{rest.strip()}` is not closed"
+        fix = "write `]` behind its last token, or \\[ for a bracket that stands for itself"
+    return RuleSyntaxError(
+        what, where=f"{Place(file, line, column)}, {lines[line - 1].strip()}", fix=fix
+    )
+
+
+def _expected(names: Set[str]) -> str:
+    """What the grammar would have taken."""
+    expected = ["a condition"] if names >= CONDITION else []
+    left = names - CONDITION if names >= CONDITION else names
+    expected += sorted(EXPECTED[name] for name in left if name in EXPECTED)
+    return f"expected {' or '.join(expected)}"
+
+
+def _taken_for_token(error: UnexpectedInput) -> Token | None:
+    """What was read last, where it is a token or a class that a condition begins with."""
+    parser = getattr(error, "interactive_parser", None)
+    if parser is None:
+        return None
+    last = parser.parser_state.value_stack[-1]
+    read = last.children[0] if isinstance(last, Tree) else last
+    return read if isinstance(read, Token) else None
+
+
+def _condition_like(word: str) -> str:
+    """What may have been meant by a condition that begins with a word that is no such beginning."""
+    if word == "the":
+        return "did you mean `the token`, `the first token` or `the last token`?"
+    near = get_close_matches(word.lower(), BEGINNINGS, n=1)
+    if near:
+        return f"did you mean `{BEGINNINGS[near[0]]}`?"
+    others = ", ".join(f"`{words}`" for words in BEGINNINGS.values())
+    return f"write `{word} came before`, or begin with {others}"
