@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from handcraft.circuits import Circuits
 from handcraft.compiler.report import CompileReport
-from handcraft.compiler.stage import Stage
+from handcraft.compiler.stage import Pass, Stage
 from handcraft.compiler.symbolic import Symbolic
 from handcraft.language import Program
 from handcraft.model import Model, Trace, complete, generate
@@ -26,6 +26,7 @@ class Compiled:
         placement: every nonzero weight, exact, with its origin.
         model: the weights as arrays, ready to run.
         stages: of rules over expressions, the trees after each pass.
+        passes: where it was optimized, what each pass did, and what was proved for it.
     """
 
     source: Program | Circuits = field(repr=False)
@@ -34,6 +35,7 @@ class Compiled:
     placement: Placement = field(repr=False)
     model: Model
     stages: tuple[Stage, ...] = field(default=(), repr=False)
+    passes: tuple[Pass, ...] = field(default=(), repr=False)
 
     @property
     def circuits(self) -> Circuits:
@@ -47,7 +49,7 @@ class Compiled:
 
     def report(self) -> CompileReport:
         """What the model is made of, and what each pass saved."""
-        return CompileReport.of(self.plan, self.model, self.stages)
+        return CompileReport.of(self.plan, self.model, self.stages, self.passes)
 
     def complete(self, prompt: str | Sequence[str], n: int = 10) -> str:
         """Continue a prompt by `n` tokens, sliding over the context."""

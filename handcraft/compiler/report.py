@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from handcraft.circuits import Circuits, Subspace
 from handcraft.circuits.lifetimes import lifetimes
-from handcraft.compiler.stage import Stage
+from handcraft.compiler.stage import Pass, Stage
 from handcraft.model import Model
 from handcraft.weights import Plan
 
@@ -43,6 +43,7 @@ class CompileReport:
         needed: how many blocks the longest chain of dependencies takes at least.
         chain: the heads and neurons of that chain, each of which reads what the one before writes.
         stages: for each pass over expressions its name, and how many it left.
+        passes: where it was optimized, what each pass did, and what was proved for it.
     """
 
     blocks: tuple[BlockReport, ...]
@@ -54,9 +55,12 @@ class CompileReport:
     needed: int
     chain: tuple[str, ...]
     stages: tuple[tuple[str, int], ...]
+    passes: tuple[Pass, ...] = ()
 
     @classmethod
-    def of(cls, plan: Plan, model: Model, stages: Sequence[Stage] = ()) -> CompileReport:
+    def of(
+        cls, plan: Plan, model: Model, stages: Sequence[Stage] = (), passes: Sequence[Pass] = ()
+    ) -> CompileReport:
         """Look at a plan and its model."""
         circuits = plan.circuits
         live = live_subspaces(circuits)
@@ -79,6 +83,7 @@ class CompileReport:
             (slot + 1) // 2,
             chain,
             tuple((stage.name, stage.size) for stage in stages),
+            tuple(passes),
         )
 
     def __str__(self) -> str:
@@ -101,6 +106,10 @@ class CompileReport:
             lines.append("expressions after each pass:")
             width = max(len(name) for name, _ in self.stages)
             lines += [f"  {name:<{width}}  {size:>4}" for name, size in self.stages]
+        if self.passes:
+            lines.append("optimized:")
+            width = max(len(each.name) for each in self.passes)
+            lines += [f"  {each.name:<{width}}  {each.did}: {each.proved}" for each in self.passes]
         return "\n".join(lines)
 
 

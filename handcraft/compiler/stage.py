@@ -1,4 +1,4 @@
-"""What is left after each pass over the trees."""
+"""What passes leave: trees, and of those that optimize a note."""
 
 from __future__ import annotations
 
@@ -23,3 +23,18 @@ class Stage:
     def size(self) -> int:
         """How many expressions there are."""
         return sum(1 for _ in walk(*self.nodes))
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a pass did, and what had to hold for it.
+
+    Args:
+        name: of the pass.
+        did: what it did.
+        proved: the obligation, with the numbers that discharge it.
+    """
+
+    name: str
+    did: str
+    proved: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +72,7 @@ class Model:
     @property
     def parameters(self) -> int:
         """The number of parameters; a tied unembedding counts once."""
-        return sum(prod(sizes) for sizes in self.shape.tensors(self.architecture).values())
+        return self.shape.parameters(self.architecture)
 
     @property
     def nonzero_parameters(self) -> int:

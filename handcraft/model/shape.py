@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from handcraft.architecture import BLOCK, Architecture
 
@@ -34,6 +35,10 @@ class Shape:
     def head_dim(self) -> int:
         """The width of one head."""
         return self.n_embd // self.n_head
+
+    def parameters(self, architecture: Architecture = BLOCK) -> int:
+        """How many numbers the tensors hold."""
+        return sum(prod(sizes) for sizes in self.tensors(architecture).values())
 
     def tensors(self, architecture: Architecture = BLOCK) -> dict[str, tuple[int, ...]]:
         """The name and the shape of every tensor, in order.

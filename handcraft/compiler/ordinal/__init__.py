@@ -1,0 +1,11 @@
+"""`optimize`: answers along a line, decoded to the nearest token, and all that this forgives."""
+
+from handcraft.compiler.ordinal.compile_ordinal import (
+    PASSES,
+    check_shares,
+    compile_ordinal,
+    passes_named,
+)
+from handcraft.compiler.ordinal.read_form import NotASumError
+
+__all__ = ["PASSES", "NotASumError", "check_shares", "compile_ordinal", "passes_named"]

@@ -1,0 +1,218 @@
+"""Attention patterns by position on a circle: two dimensions for all of them.
+
+Position p has the angle 2 pi p / P, and the score of a pair is S times the cosine of the angle between
+query and key. Where all sources of a destination lie at one place of the circle, the query has that
+angle. Where they lie at two neighbouring places and those at one count c times those at the other, the
+query lies between, at u from the first and w from the second, with
+
+    u + w = 2 pi / P  and  S (cos u - cos w) = log c
+
+so that softmax gives them shares in the ratio c to 1. All other positions are further away, and S
+decides how little is left for them (Vaswani et al. 2017, 3.5, for positions as angles). A position
+that nobody looks for may have a short key, and then gets next to nothing whatever its angle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import cos, log, pi, sin
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.compiler.ordinal.form import Look
+from handcraft.weights.emit import numpy_dtype
+
+Floats = npt.NDArray[np.float64]
+
+SHORT = 1 / 4
+"""How long the key of a position is that nobody looks for."""
+
+STRENGTHS = tuple(16 * 1.5**n for n in range(16))
+"""What S is tried with."""
+
+LEFT = 1 / 128
+"""How much attention may be missed, added up over all sources of a destination."""
+
+
+@dataclass(frozen=True)
+class Circle:
+    """Angles for all positions, and what each head asks for.
+
+    Args:
+        places: for each position, its place in the plane.
+        queries: for each head the matrix from the place of a destination to its query.
+        missed: for each head, how much of its attention goes astray at most.
+    """
+
+    places: tuple[tuple[float, float], ...]
+    queries: tuple[tuple[tuple[float, float], tuple[float, float]], ...]
+    missed: tuple[float, ...]
+
+
+def find_circle(
+    looks: Sequence[Look],
+    destinations: tuple[int, ...],
+    context: int,
+    dtype: str,
+    noise: float = 0.0,
+) -> Circle | None:
+    """The smallest circle on which every look finds its sources; None where there is none.
+
+    Args:
+        looks: with positive weights.
+        destinations: the positions at which they count.
+        context: the number of positions.
+        dtype: in which places and queries are rounded.
+        noise: by what part of it a score may be off besides, from the largest to the smallest.
+    """
+    for period in range(2, 2 * context + 1):
+        turns = [_turn(look, destinations, period) for look in looks]
+        if any(turn is None for turn in turns):
+            continue
+        plans = partial(_circle, looks, turns, destinations, context, period, dtype)
+        strongest = plans(STRENGTHS[-1], noise=0.0)
+        if strongest is None or max(strongest.missed) > LEFT:  # some other source is in the way
+            continue
+        found = [plan for s in STRENGTHS if (plan := plans(s, noise=noise)) is not None]
+        best = min(found, key=lambda circle: max(circle.missed))
+        if max(best.missed) <= LEFT:
+            return best
+    return None
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """How far before a destination, in places of the circle, its sources are; and the next ones.
+
+    Args:
+        near: of the sources that count most.
+        side: where the others are: 1 place before those, or -1; 0 where there are none.
+        ratio: how much more the first count.
+    """
+
+    near: int
+    side: int = 0
+    ratio: float = 1.0
+
+
+def _turn(look: Look, destinations: tuple[int, ...], period: int) -> _Turn | None:
+    """The turn that every destination asks for; None where they differ or it takes more places."""
+    found: set[_Turn] = set()
+    for here, sources in zip(destinations, look.sources, strict=True):
+        weights = {weight for _, weight in sources}
+        most = max(weights)
+        near = {(here - there) % period for there, weight in sources if weight == most}
+        far = {(here - there) % period for there, weight in sources if weight != most}
+        if len(near) > 1 or len(far) > 1 or len(weights) > 2 or min(weights) <= 0:
+            return None
+        (first,) = near
+        if not far:
+            found.add(_Turn(first))
+            continue
+        (second,) = far
+        side = {1: 1, period - 1: -1}.get((second - first) % period)
+        if side is None or period == 2:
+            return None
+        found.add(_Turn(first, side, float(most) / float(min(weights))))
+    return found.pop() if len(found) == 1 else None
+
+
+def _circle(
+    looks: Sequence[Look],
+    turns: Sequence[_Turn | None],
+    destinations: tuple[int, ...],
+    context: int,
+    period: int,
+    dtype: str,
+    strength: float,
+    noise: float,
+) -> Circle | None:
+    """Places and queries of one period and one strength, with what they miss."""
+    step = 2 * pi / period
+    wanted: list[float] = []
+    for turn in turns:
+        assert turn is not None
+        aside = _aside(turn, step, strength)
+        if aside is None:
+            return None
+        wanted.append(-step * (turn.near + turn.side * aside))
+    sources = {there for look in looks for found in look.sources for there, _ in found}
+    first = wanted[0]
+    places = [_place(step * p) for p in range(context)]
+    if sources.isdisjoint(destinations):  # those that only ask may stand at the angle they ask for
+        for p in range(context):
+            if p not in sources:
+                x, y = _place(step * p + first)
+                places[p] = SHORT * x, SHORT * y
+        strength, back = strength / SHORT, first
+    else:
+        back = 0.0
+    queries = []
+    for angle in wanted:
+        c, s = strength * cos(angle - back), strength * sin(angle - back)
+        queries.append(((_clean(c), _clean(-s)), (_clean(s), _clean(c))))
+    missed = [
+        _missed(look, np.array(query), np.array(places), destinations, dtype, noise)
+        for look, query in zip(looks, queries, strict=True)
+    ]
+    return Circle(tuple(places), tuple(queries), tuple(missed))
+
+
+def _aside(turn: _Turn, step: float, strength: float) -> float | None:
+    """Where between two places, in parts of a step, the query lies; None where S is too small."""
+    if turn.side == 0:
+        return 0.0
+    low, high = 0.0, 0.5
+    wanted = log(turn.ratio)
+    if strength * (1 - cos(step)) < wanted:
+        return None
+    for _ in range(60):
+        middle = (low + high) / 2
+        gained = strength * (cos(middle * step) - cos((1 - middle) * step))
+        low, high = (middle, high) if gained > wanted else (low, middle)
+    return low
+
+
+def _missed(
+    look: Look,
+    query: Floats,
+    places: Floats,
+    destinations: tuple[int, ...],
+    dtype: str,
+    noise: float,
+) -> float:
+    """How much attention goes elsewhere than it should, in sum, at the worst destination.
+
+    Where some scores are up to e nats larger than they should be, a share is off by a factor of up to
+    exp(e).
+    """
+    kind = numpy_dtype(dtype)
+
+    def rounded(numbers: Floats) -> Floats:
+        return numbers.astype(kind).astype(np.float64)
+
+    held = rounded(places)
+    asked = rounded(held[list(destinations)] @ rounded(query).T)  # [destination, 2]
+    scores = rounded(asked @ held.T)  # [destination, source]
+    worst = 0.0
+    for row, here, sources in zip(scores, destinations, look.sources, strict=True):
+        powers = np.exp(row[: here + 1] - row[: here + 1].max())
+        pattern = powers / powers.sum()
+        total = float(sum(weight for _, weight in sources))
+        for there, weight in sources:
+            pattern[there] -= float(weight) / total
+        shaken = float(np.expm1(noise * np.abs(row[: here + 1]).max()))
+        worst = max(worst, float(np.abs(pattern).sum()) + shaken)
+    return worst
+
+
+def _place(angle: float) -> tuple[float, float]:
+    return _clean(cos(angle)), _clean(sin(angle))
+
+
+def _clean(number: float) -> float:
+    """What is 0 but for rounding."""
+    return 0.0 if abs(number) < 1e-12 else number

@@ -1,0 +1,132 @@
+"""Codewords along a line: the nearest number wins.
+
+Token v is held as (v, -v v / 2), and the logit of a stream (x, 1) is
+
+    v x - v v / 2 = x x / 2 - (x - v) (x - v) / 2
+
+so that the highest logit is that of the number nearest to x. Two tokens a unit apart are told as long
+as x is off by less than a half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+
+from handcraft.circuits import Subspace, coded
+from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number
+from handcraft.language.sequences.node import Assumed, Lookup, Node
+from handcraft.vocabulary import Vocabulary
+
+BEHIND = 1
+"""By how much a token that is never predicted loses against the nearest one, at least 7/8 of it."""
+
+
+SHRINK = 8
+"""What squares are divided by behind LayerNorm, whose scale follows the largest numbers."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A number for every token.
+
+    Args:
+        numbers: for each token of the vocabulary; of tokens that are never predicted whatever is asked
+            of them elsewhere.
+        predicted: which tokens are.
+        lift: what is added to every logit, so that all that win are above 0, which padding has.
+        shrink: what the second number is divided by, to be multiplied again in the end.
+    """
+
+    numbers: tuple[Fraction, ...]
+    predicted: tuple[bool, ...]
+    lift: int = 0
+    shrink: int = 1
+
+    @cached_property
+    def squares(self) -> tuple[Fraction, ...]:
+        """The second number of each codeword."""
+        return tuple(
+            (self.lift - n * n / 2 - (0 if known else BEHIND)) / self.shrink
+            for n, known in zip(self.numbers, self.predicted, strict=True)
+        )
+
+    def subspace(self, vocabulary: Vocabulary) -> Subspace:
+        """The codewords of all tokens."""
+        words: Mapping[Value, tuple[Fraction, Fraction]] = {
+            token: (n, square)
+            for token, n, square in zip(vocabulary.tokens, self.numbers, self.squares, strict=True)
+        }
+        return coded("answer", words, dimensions=("number", "-square/2"))  # type: ignore[arg-type]
+
+
+def numberings(answer: Node, vocabulary: Vocabulary) -> Iterator[Mapping[Value, Plain]]:
+    """Ways to count the tokens that are predicted, from 0 on and a unit apart or more.
+
+    First by the number that they are looked up with, where that is so; then in the order of the
+    vocabulary.
+    """
+    assert isinstance(answer.domain, Finite)
+    inner = answer
+    while isinstance(inner, Assumed):
+        inner = inner.value
+    if isinstance(inner, Lookup) and len(inner.arguments) == 1:
+        (argument,) = inner.arguments
+        if isinstance(argument.domain, Finite) and argument.domain.kind is Kind.NUMBER:
+            found: dict[Value, Plain] = {}
+            for value in argument.domain.values:
+                found.setdefault(inner.table[(value,)], as_number(value))
+            numbers = sorted(found.values())
+            if all(b - a >= 1 for a, b in pairwise(numbers)):
+                yield {token: number - numbers[0] for token, number in found.items()}
+    known = [token for token in vocabulary.tokens if token in answer.domain]
+    yield {token: i for i, token in enumerate(known)}
+
+
+def line_for(
+    numbering: Mapping[Value, Plain],
+    asked: Sequence[Sequence[Plain | None]],
+    vocabulary: Vocabulary,
+    *,
+    normed: bool = False,
+) -> Line:
+    """The numbers of all tokens; those of tokens that are never predicted are what looks ask of them.
+
+    Args:
+        numbering: the number of each token that is predicted.
+        asked: for each number of tokens that is looked for, what each token counts.
+        vocabulary: the tokens.
+        normed: whether LayerNorm is better off with small numbers, and padding has a logit of 0.
+    """
+    numbers: list[Fraction | None] = [
+        Fraction(numbering[token]) if token in numbering else None for token in vocabulary.tokens
+    ]
+    predicted = tuple(number is not None for number in numbers)
+    for wanted in asked:
+        fit = straight(numbers, wanted)
+        if fit is not None and fit[0]:
+            factor, constant = fit
+            numbers = [
+                n if n is not None or w is None else (Fraction(w) - constant) / factor
+                for n, w in zip(numbers, wanted, strict=True)
+            ]
+    line = Line(tuple(Fraction(0) if n is None else n for n in numbers), predicted)
+    return replace(line, lift=1, shrink=SHRINK) if normed else line
+
+
+def straight(
+    numbers: Sequence[Fraction | None], wanted: Sequence[Plain | None]
+) -> tuple[Fraction, Fraction] | None:
+    """Factor and constant that turn the known numbers into those wanted, where there are some."""
+    both = zip(numbers, wanted, strict=True)
+    pairs = [(n, Fraction(w)) for n, w in both if n is not None and w is not None]
+    if not pairs:
+        return None
+    first, v = pairs[0]
+    second, w = next(((n, w) for n, w in pairs if n != first), (first + 1, v))
+    factor = (w - v) / (second - first)
+    constant = v - factor * first
+    return (factor, constant) if all(factor * n + constant == w for n, w in pairs) else None

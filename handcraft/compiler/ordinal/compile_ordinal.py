@@ -1,0 +1,299 @@
+"""`optimize`: one answer along a line, with everything that such an answer forgives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+
+from handcraft.architecture import Architecture
+from handcraft.circuits import Circuits
+from handcraft.compiler.ordinal.build_circuits import Design, build_circuits, digit
+from handcraft.compiler.ordinal.circle import find_circle
+from handcraft.compiler.ordinal.codes import Line, line_for, numberings, straight
+from handcraft.compiler.ordinal.form import Form, Look, Own, all_steps, rewritten
+from handcraft.compiler.ordinal.read_form import NotASumError, Reader, nearest_line
+from handcraft.compiler.ordinal.relax import relax
+from handcraft.compiler.ordinal.share import group_parts, merge_looks
+from handcraft.compiler.sequences.rebuild import rebuild
+from handcraft.compiler.stage import Pass
+from handcraft.errors import CompileError, HandcraftError, LayoutError, PrecisionError
+from handcraft.language import Program, Prompts
+from handcraft.language.matching import Matching, NotRegularError
+from handcraft.language.sequences.domain import Plain, Value
+from handcraft.language.sequences.node import Node
+from handcraft.model import Model
+from handcraft.model.attention import Array
+from handcraft.weights import Plan, Sizes, plan_model
+
+PASSES = ("ordinal", "relax", "share", "angles", "own", "merge")
+"""The passes of `optimize`, in order; each builds on `ordinal`."""
+
+OFF_UP_TO = Fraction(7, 16)
+"""By how much an answer may be off; at a half the nearest number is another one."""
+
+
+def passes_named(optimize: bool | Collection[str]) -> tuple[str, ...]:
+    """The passes that are asked for, in order; none, all, or `ordinal` and those that are named.
+
+    Raises:
+        CompileError: there is no such pass.
+    """
+    if isinstance(optimize, bool):
+        return PASSES if optimize else ()
+    names = {optimize} if isinstance(optimize, str) else set(optimize)
+    unknown = sorted(map(str, names.difference(PASSES)))
+    if unknown:
+        raise CompileError(
+            f"there is no pass {unknown[0]!r} of optimize", fix=f"passes are: {', '.join(PASSES)}"
+        )
+    return tuple(name for name in PASSES if name == "ordinal" or name in names)
+
+
+def compile_ordinal(
+    program: Program, target: Architecture, dtype: str, sizes: Sizes, passes: Collection[str] = PASSES
+) -> tuple[Circuits, tuple[Pass, ...]]:
+    """The circuits of a program whose answer is a number along a line, and what each pass did.
+
+    Args:
+        program: one rule over expressions that always fires.
+        target: the architecture.
+        dtype: of the weights.
+        sizes: what is asked of the width and the heads.
+        passes: those of `PASSES` that are wanted.
+
+    Raises:
+        NotASumError: the answer is no sum of looks and steps.
+        CompileError: the program or the target is of another kind.
+        PrecisionError: the dtype does not hold what is asked of it.
+    """
+    prompts, answer = program.prompts, _answer_of(program)
+    assert prompts is not None
+    normed = target.norm == "layer"
+    places = destinations_of(prompts)
+    found: list[tuple[tuple[int, ...], Design, Circuits]] = []
+    problem: HandcraftError | None = None
+    for numbering in numberings(answer, prompts.vocabulary):
+        try:
+            designs = list(_designs(answer, numbering, prompts, places, dtype, passes, normed))
+        except CompileError as error:
+            problem = problem or error
+            continue
+        for design in designs:
+            try:
+                check_design(design)
+                circuits = build_circuits(design, prompts.vocabulary, prompts.context, program.place)
+                plan = plan_model(circuits, target, sizes)
+            except (CompileError, PrecisionError, LayoutError) as error:
+                problem = problem or error
+            else:
+                found.append((_size(plan), design, circuits))
+    if not found:
+        assert problem is not None
+        raise problem
+    _, design, circuits = min(found, key=lambda way: way[0])
+    return circuits, _notes(design, passes)
+
+
+def _designs(
+    answer: Node,
+    numbering: Mapping[Value, Plain],
+    prompts: Prompts,
+    places: tuple[int, ...],
+    dtype: str,
+    passes: Collection[str],
+    normed: bool,
+) -> Iterator[Design]:
+    """Designs with tokens counted in one way: with and without what a pass may or may not help."""
+
+    def reader_for(lines: frozenset[int]) -> Reader:
+        return Reader(prompts.vocabulary.tokens, prompts.context, places, lines)
+
+    def read(reader: Reader) -> Form:
+        return reader.read(answer, numbering.__getitem__)
+
+    form = relax(reader_for, read) if "relax" in passes else read(reader_for(frozenset()))
+    asked = [look.numbers for look in looks_of(form)]
+    line = line_for(numbering, asked, prompts.vocabulary, normed=normed)
+    form = rewritten(form, lambda look: _along(look, line))
+    forms = [form]
+    if "own" in passes:
+        by_square = partial(_by_square, line=line, places=places)
+        itself = partial(_itself, places=places) if normed else by_square
+        forms.append(rewritten(form, itself, by_square))
+    for each in forms:
+        groups = group_parts(each, shares="share" in passes, has_home=not normed)
+        grouped = [tuple(groups)]
+        if "merge" in passes:
+            grouped.append(tuple(map(merge_looks, groups)))
+        for parts in dict.fromkeys(grouped):
+            design = Design(each, line, parts, places, dtype, normed=normed)
+            if any(look.total is None for look in design.looks):
+                raise NotASumError("not every position looks at as much")
+            yield design
+            if "angles" in passes and design.looks:
+                circle = find_circle(design.looks, places, prompts.context, dtype, design.noise)
+                if circle is not None:
+                    yield replace(design, circle=circle)
+
+
+def destinations_of(prompts: Prompts) -> tuple[int, ...]:
+    """The positions at which a legal prompt can end: only what is answered there counts."""
+    if isinstance(prompts.inputs, str) and prompts.bos is None:
+        try:
+            texts = Matching(prompts.inputs, prompts.vocabulary, prompts.context)
+        except (NotRegularError, re.error):
+            return tuple(range(prompts.context))
+        return tuple(n - 1 for n in range(1, prompts.context + 1) if texts.count_of(n))
+    return tuple(range(prompts.context))
+
+
+def check_design(design: Design) -> None:
+    """Raise unless the nearest number is the right one, with everything that puts it off.
+
+    Besides lines, echo and heads that is rounding: of the answer and of two logits.
+
+    Raises:
+        PrecisionError: by how much it may be off.
+    """
+    largest = max(number * number / 2 for number in design.line.numbers)
+    off = design.off + digit(design.dtype) * (4 * largest + 4 * design.reach)
+    if off > OFF_UP_TO:
+        raise PrecisionError(
+            f"in {design.dtype} the answer may be off by {float(off):.3g} of the distance to the next "
+            f"token, and {float(OFF_UP_TO):.3g} is the end",
+            fix="use float32, or compile it without optimize",
+        )
+
+
+def check_shares(model: Model, circuits: Circuits) -> None:
+    """Raise unless every head gives its sources the shares that it states, in the finished tensors.
+
+    Raises:
+        PrecisionError: which head, and by how much it misses.
+    """
+    text = np.zeros((1, circuits.context), dtype=np.int64)
+    seen: dict[str, Array] = {}
+    model.watch(text, lambda name, value: seen.update({name: value.astype(np.float64)}))
+    for number, block in enumerate(circuits.blocks):
+        for i, head in enumerate(block.heads):
+            for here, shares in enumerate(head.attends.shares or ()):
+                scores = seen[f"h.{number}.attn.scores"][0, i, here, : here + 1]
+                pattern = np.exp(scores - scores.max())
+                pattern /= pattern.sum()
+                for there, share in shares:
+                    pattern[there] -= float(share)
+                missed = float(np.abs(pattern).max())
+                if shares and missed > head.attends.within:
+                    raise PrecisionError(
+                        f"`{head.name}` misses a share by {missed:.2g} at position {here}, and "
+                        f"{head.attends.within:.2g} is planned",
+                        where=f"h.{number}.attn, head {i}",
+                        fix="use a wider dtype",
+                    )
+
+
+def looks_of(answer: Form) -> list[Look]:
+    """All looks of a form, those of its steps included, each once."""
+    forms = [answer, *(step.form for step in all_steps(answer))]
+    found = dict.fromkeys(atom for form in forms for atom in form.terms if isinstance(atom, Look))
+    return list(found)
+
+
+def _answer_of(program: Program) -> Node:
+    """The tree of what is always predicted."""
+    if program.prompts is None or not program.prompts.causal:
+        raise CompileError(
+            "optimize is for causal programs of rules over expressions",
+            where=program.place,
+            fix="compile it without optimize",
+        )
+    first = program.decisions[0]
+    if first.condition is not None or not isinstance(first.answer, Node):
+        raise NotASumError(
+            f"`{first.rule}` does not always predict one token",
+            where=first.rule.place,
+            fix="write one rule with .otherwise(), or compile without optimize",
+        )
+    (answer,) = rebuild([first.answer])
+    return answer
+
+
+def _along(look: Look, line: Line) -> Form:
+    """A look for any number of tokens as one for their numbers along the line."""
+    fit = straight(line.numbers, look.numbers)
+    zeros = tuple(0 for _ in look.sources)
+    if fit is None:
+        raise NotASumError(
+            f"`{look.origins[0].what}` counts tokens otherwise than they are predicted",
+            where=look.origins[0].place,
+            fix="compile it without optimize",
+        )
+    factor, constant = fit
+    constants = tuple(constant * sum(weight for _, weight in sources) for sources in look.sources)
+    if not factor:
+        return Form({}, constants)
+    return Form({replace(look.times(factor), numbers=line.numbers): 1}, zeros).plus(Form({}, constants))
+
+
+def _by_square(look: Look, line: Line, places: tuple[int, ...]) -> Form | None:
+    """The token here, read from the square of its number by the nearest line."""
+    if not look.is_here(places) or look.total is None:
+        return None
+    slope, constant, error = nearest_line(line.squares, line.numbers)
+    form = Form({Own(True, look.origins): slope}, tuple(constant for _ in places))
+    return form.blurred(-error, error).times(look.total)
+
+
+def _itself(look: Look, places: tuple[int, ...]) -> Form | None:
+    """The token here, as it is."""
+    if not look.is_here(places) or look.total is None:
+        return None
+    return Form({Own(False, look.origins): look.total}, tuple(0 for _ in places))
+
+
+def _size(plan: Plan) -> tuple[int, ...]:
+    """Parameters, then layers and heads."""
+    parameters = plan.shape.parameters(plan.architecture)
+    return parameters, len(plan.layers), plan.layout.n_head
+
+
+def _notes(design: Design, passes: Collection[str]) -> tuple[Pass, ...]:
+    """What each pass did to a design."""
+    steps = all_steps(design.answer)
+    looks = len(looks_of(design.answer))
+    owns = sum(isinstance(atom, Own) for atom in design.answer.terms)
+    off = float(design.off)
+    did = {
+        "ordinal": (
+            f"{sum(design.line.predicted)} tokens along a line, {2} dimensions",
+            f"the answer is off by at most {off:.3f}, and a half is the end",
+        ),
+        "relax": (
+            f"{len(steps)} steps are left",
+            f"lines put the answer off by at most {float(design.answer.error):.3f}",
+        ),
+        "share": (
+            f"{sum(g.is_read and not g.is_home for g in design.groups)} sums have a dimension each",
+            "all that reads two numbers of a sum reads them in one ratio",
+        ),
+        "own": (
+            f"{owns} numbers of the token here are read from its codeword",
+            "the error of the nearest line through the squares is in the answer's",
+        ),
+        "merge": (
+            f"{looks} looks are {len(design.looks)} heads",
+            "the sources of each head count as much in all, at every position",
+        ),
+        "angles": (
+            "positions lie on a circle" if design.circle else "no circle has room for all patterns",
+            f"softmax misses at most {max(design.circle.missed):.1e} of the attention"
+            if design.circle
+            else "nothing to prove",
+        ),
+    }
+    return tuple(Pass(name, *did[name]) for name in PASSES if name in passes)

@@ -1,0 +1,317 @@
+"""Expressions as forms: what hangs on the position alone, on one token alone, or on a sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise, product
+from math import prod
+from typing import TypeAlias
+
+from handcraft.compiler.ordinal.form import Form, Look, Step, Weights
+from handcraft.compiler.sequences.step_function import find_steps
+from handcraft.errors import AssumptionError, CompileError
+from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number
+from handcraft.language.sequences.interpret import Values, interpret, selected
+from handcraft.language.sequences.node import (
+    Aggregate,
+    Assumed,
+    AtLeast,
+    Embedded,
+    Linear,
+    Lookup,
+    Node,
+    walk,
+)
+
+Numbers: TypeAlias = "Callable[[Value], Plain]"
+"""What each value of an expression counts."""
+
+SMALLEST_GAP = Fraction(1, 8)
+"""No step is taken between numbers that lie nearer, their errors included."""
+
+
+ROWS_UP_TO = 4096
+"""The largest table over several expressions for which a sum is looked for."""
+
+
+class NotASumError(CompileError):
+    """An expression that is no sum of looks and steps."""
+
+
+@dataclass
+class Reader:
+    """Reads expressions as forms.
+
+    Args:
+        tokens: of the vocabulary.
+        context: the number of positions.
+        destinations: the positions whose answers count.
+        lines: the expressions that are not followed step by step: a line is laid through their values.
+    """
+
+    tokens: tuple[str, ...]
+    context: int
+    destinations: tuple[int, ...]
+    lines: frozenset[int] = frozenset()
+    bent: dict[int, Node] = field(default_factory=dict)
+    _columns: dict[int, Values] = field(default_factory=dict)
+    _steps: dict[Hashable, Step] = field(default_factory=dict)
+
+    def read(self, node: Node, numbers: Numbers = as_number) -> Form:
+        """What an expression counts, as a form. Expressions that take steps are noted in `bent`.
+
+        Args:
+            node: the expression.
+            numbers: what each of its values counts.
+
+        Raises:
+            NotASumError: it is none; it says which part.
+        """
+        if _hangs_on(node) <= {"position"}:
+            column = self._column(node)
+            return Form({}, tuple(numbers(column[here]) for here in self.destinations))
+        if _hangs_on(node) == {"token"}:
+            here: tuple[Weights, ...] = tuple(((d, 1),) for d in self.destinations)
+            return self._look(node, here, self._by_token(node, numbers))
+        match node:
+            case Assumed():
+                return self._assumed(node, numbers)
+            case Lookup():
+                return self._looked_up(node, numbers)
+            case Aggregate() if node.value is not None:
+                return self._aggregate(node, numbers)
+            case AtLeast():
+                return self._ladder(node, node.number, lambda v: numbers(as_number(v) >= node.bound))
+            case Linear() if numbers is as_number:
+                return self._sum(node)
+            case Linear():
+                return self._ladder(node, node, numbers)
+        raise _no_sum(node)
+
+    def _sum(self, node: Linear) -> Form:
+        form = Form({}, tuple(node.constant for _ in self.destinations))
+        for factor, term in node.terms:
+            form = form.plus(self.read(term).times(factor))
+        return form
+
+    def _assumed(self, node: Assumed, numbers: Numbers) -> Form:
+        if numbers is as_number or not isinstance(node.domain, Finite):
+            return self.read(node.value, numbers)
+        if isinstance(node.value, Linear):
+            return self._ladder(node, node, numbers)
+        known = {value: numbers(value) for value in node.domain.values}
+        return self.read(node.value, known.__getitem__)
+
+    def _looked_up(self, node: Lookup, numbers: Numbers) -> Form:
+        """A table over what is no constant among its arguments: over one expression only."""
+        fixed = {
+            i: self._fixed(argument)
+            for i, argument in enumerate(node.arguments)
+            if self._fixed(argument) is not None
+        }
+        free = [i for i in range(len(node.arguments)) if i not in fixed]
+        if len(free) > 1:
+            return self._table(node, free, fixed, numbers)
+        (place,) = free
+
+        def through(value: Value) -> Plain:
+            key = tuple(value if i == place else fixed[i] for i in range(len(node.arguments)))
+            return numbers(node.table[key])
+
+        argument = node.arguments[place]
+        if isinstance(argument.domain, Finite) and argument.domain.kind is Kind.NUMBER:
+            return self._ladder(node, argument, through)
+        return self.read(argument, through)
+
+    def _fixed(self, node: Node) -> Value | None:
+        """The value that an expression has at every destination, where that hangs on nothing else."""
+        if not _hangs_on(node) <= {"position"}:
+            return None
+        column = self._column(node)
+        found = {(isinstance(column[d], bool), column[d]) for d in self.destinations}
+        return found.pop()[1] if len(found) == 1 else None
+
+    def _ladder(self, node: Node, argument: Node, numbers: Numbers) -> Form:
+        """A function of a number: a line where it is one, else a line and steps beside it."""
+        if not isinstance(argument.domain, Finite):
+            raise _no_sum(argument)
+        values, wanted = [], []
+        for value in argument.domain.values:
+            try:
+                wanted.append(numbers(value))
+                values.append(as_number(value))
+            except KeyError:  # it never is that
+                continue
+        if len(set(wanted)) == 1:
+            return Form({}, tuple(wanted[0] for _ in self.destinations))
+        return self._bent(node, self.read(argument), values, wanted)
+
+    def _table(
+        self, node: Lookup, free: Sequence[int], fixed: Mapping[int, Value], numbers: Numbers
+    ) -> Form:
+        """A table over several expressions: a function of a weighted sum of them."""
+        arguments = [node.arguments[i] for i in free]
+        if not all(isinstance(argument.domain, Finite) for argument in arguments):
+            raise _no_sum(node)
+        domains = [a.domain.values for a in arguments if isinstance(a.domain, Finite)]
+        if prod(map(len, domains)) > ROWS_UP_TO:
+            raise _no_sum(node)
+        table: dict[tuple[Value, ...], Value] = {}
+        for row in product(*domains):
+            known = dict(zip(free, row, strict=True)) | dict(fixed)
+            table[row] = numbers(node.table[tuple(known[i] for i in range(len(node.arguments)))])
+        steps = find_steps(table, domains, None)
+        wanted: dict[Plain, Plain] = {}
+        for row, number in table.items():
+            total = sum(w[v] for w, v in zip(steps.weights, row, strict=True))
+            wanted[total] = as_number(number)
+        form = Form({}, self._zeros)
+        for argument, weights in zip(arguments, steps.weights, strict=True):
+            form = form.plus(self.read(argument, weights.__getitem__))
+        sums = sorted(wanted)
+        return self._bent(node, form, sums, [wanted[total] for total in sums])
+
+    def _bent(self, node: Node, form: Form, values: Sequence[Plain], wanted: Sequence[Plain]) -> Form:
+        """A function of a form: a line where it is one, else a line and steps beside it."""
+        pairs = list(pairwise(zip(values, wanted, strict=True)))
+        slopes = [Fraction(w - v) / (y - x) for (x, v), (y, w) in pairs]
+        if len(set(slopes)) > 1:
+            self.bent[id(node)] = node
+        if id(node) in self.lines or len(set(slopes)) == 1:
+            slope, constant, error = nearest_line(values, wanted)
+            return form.times(slope).shifted(constant).blurred(-error, error)
+        slope = max(slopes, key=slopes.count)
+        total = form.times(slope).shifted(wanted[0] - slope * values[0])
+        for (x, v), (y, w) in pairs:
+            jump = w - v - slope * (y - x)
+            if jump:
+                total = total.plus(Form({self._step(node, form, x, y): jump}, self._zeros))
+        return total
+
+    def _step(self, node: Node, form: Form, below: Plain, above: Plain) -> Step:
+        """Whether a form means at least `above`, where it never means anything in between."""
+        key = (frozenset(form.terms.items()), form.constants, above)
+        if key not in self._steps:
+            step = Step(form, below, above, node.origin, f"{node}, from {above}")
+            low, high = step.space
+            if high - low < SMALLEST_GAP:
+                raise NotASumError(f"`{node}` is made of what is off by up to {float(form.error):g}")
+            self._steps[key] = step
+        return self._steps[key]
+
+    def _aggregate(self, node: Aggregate, numbers: Numbers) -> Form:
+        """What is brought from positions that hang on the destination alone."""
+        value, reads = (
+            node.value,
+            {name for child in node.sources.children for name in _hangs_on(child)},
+        )
+        assert value is not None
+        if not reads <= {"position"} or not _hangs_on(value) <= {"token"}:
+            raise _no_sum(node)
+        columns = {id(child): self._column(child) for child in node.sources.children}
+        chosen = selected(node.sources.cases, self.context, columns, causal=True)
+        default = 0 if node.default is None else numbers(node.default)
+        sources: list[Weights] = []
+        constants: list[Plain] = []
+        for here in self.destinations:
+            found = chosen[here]
+            if found and node.how in ("latest", "earliest"):
+                found = [found[-1 if node.how == "latest" else 0]]
+            sources.append(tuple((there, Fraction(1, len(found))) for there in found))
+            constants.append(0 if found else default)
+        look = self._look(value, tuple(sources), self._by_token(value, numbers), node)
+        return look.plus(Form({}, tuple(constants)))
+
+    def _look(
+        self,
+        value: Node,
+        sources: tuple[Weights, ...],
+        by_token: tuple[Plain | None, ...],
+        node: Node | None = None,
+    ) -> Form:
+        if not any(by_token) or not any(sources):
+            return Form({}, self._zeros)
+        return Form({Look(sources, by_token, ((node or value).origin,)): 1}, self._zeros)
+
+    @property
+    def _zeros(self) -> tuple[Plain, ...]:
+        return tuple(0 for _ in self.destinations)
+
+    def _column(self, node: Node) -> Values:
+        """The values at every position of an expression that hangs on nothing else."""
+        if id(node) not in self._columns:
+            text = self.tokens[:1] * self.context
+            (self._columns[id(node)],) = interpret([node], text, causal=True)
+        return self._columns[id(node)]
+
+    def _by_token(self, node: Node, numbers: Numbers) -> tuple[Plain | None, ...]:
+        """What an expression that hangs on one token alone counts for each; None for what never is."""
+        found: list[Plain | None] = []
+        for token in self.tokens:
+            try:
+                ((value,),) = interpret([node], [token], causal=True)
+                found.append(numbers(value))
+            except (AssumptionError, KeyError):
+                found.append(None)
+        return tuple(found)
+
+
+def nearest_line(values: Sequence[Plain], wanted: Sequence[Plain]) -> tuple[Plain, Plain, Plain]:
+    """Slope, constant and error of the line whose largest error is smallest.
+
+    Such a line is parallel to one through two neighbouring corners of the points' convex hull
+    (Chebyshev's alternation: three points have the largest error, two of them on the same side).
+
+    >>> slope, constant, error = nearest_line([-1, 0, 9, 10], [0, 0, 1, 1])
+    >>> print(slope, constant, error)
+    1/10 1/20 1/20
+    """
+    points = sorted(set(zip(values, wanted, strict=True)))
+    best: tuple[Plain, Plain, Plain] | None = None
+    for corners in (_hull(points, 1), _hull(points, -1)):
+        for (x, v), (y, w) in pairwise(corners):
+            if x == y:
+                continue
+            slope = Fraction(w - v) / (y - x)
+            rests = [number - slope * value for value, number in points]
+            error = (max(rests) - min(rests)) / 2
+            if best is None or error < best[2]:
+                best = slope, (max(rests) + min(rests)) / 2, error
+    assert best is not None
+    return best
+
+
+def _hull(points: Sequence[tuple[Plain, Plain]], side: int) -> list[tuple[Plain, Plain]]:
+    """The corners above (1) or below (-1) all points, which are in order."""
+    corners: list[tuple[Plain, Plain]] = []
+    for x, y in points:
+        while len(corners) > 1:
+            (a, b), (c, d) = corners[-2:]
+            if side * ((c - a) * (y - b) - (d - b) * (x - a)) < 0:
+                break
+            corners.pop()
+        corners.append((x, y))
+    return corners
+
+
+def _hangs_on(node: Node) -> frozenset[str]:
+    """Whether an expression reads ``token``, ``position``, or is brought from ``elsewhere``."""
+    found: set[str] = set()
+    for each in walk(node):
+        if isinstance(each, Embedded):
+            found.add(each.of)
+        elif isinstance(each, Aggregate):
+            found.add("elsewhere")
+    if "elsewhere" in found and "token" not in found:
+        found.discard("elsewhere")  # counts and positions of selections by position
+    return frozenset(found)
+
+
+def _no_sum(node: Node) -> NotASumError:
+    return NotASumError(
+        f"`{node}` is no sum of what single tokens count and of steps along such a sum",
+        where=node.place,
+        fix="compile it without optimize",
+    )

@@ -1,0 +1,126 @@
+"""Answers along a line: what each pass saves, what it promises, and what is refused."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import numpy as np
+import pytest
+
+from handcraft import Program, Prompts, compile_program, lookup, predict, select
+from handcraft.circuits import Neuron, ideal_next
+from handcraft.compiler.ordinal import PASSES
+from handcraft.errors import CompileError
+from handcraft.verify import verify
+
+DIGITS = "01234"
+
+
+def two_digits() -> Program:
+    """The sum of the digit here and four digits back, and a carry from those before, modulo 5."""
+    prompts = Prompts(DIGITS, context=9, inputs="[0-4]{6,9}")
+    digit = prompts.token.map({letter: n for n, letter in enumerate(DIGITS)})
+    carry = digit.at(-1, default=0) + digit.at(-5, default=0) >= 5
+    total = (digit + digit.at(-4, default=0) + carry) % 5
+    return Program(prompts=prompts, rules=[predict(total.map(str)).otherwise()])
+
+
+def weighted_digits() -> Program:
+    """Digits count 2 and 1, at two places each: one head, where it is merged."""
+    prompts = Prompts("0123456", context=7, inputs="[0-2]{6,7}")
+    digit = prompts.token.assume("012").map(int)
+    total = 2 * digit.at(-4, default=0) + digit.at(-5, default=0)
+    return Program(prompts=prompts, rules=[predict(total.map(str)).otherwise()])
+
+
+def legal_texts(program: Program, count: int = 300) -> list[np.ndarray]:
+    prompts = program.prompts
+    assert prompts is not None
+    random = np.random.default_rng(0)
+    size = 3 if "0-2" in str(prompts.inputs) else len(prompts.vocabulary)
+    lengths = [n for n in range(1, prompts.context + 1) if prompts.is_legal(("0",) * n)]
+    return [random.integers(0, size, (count, length)) for length in lengths]
+
+
+def assert_right(program: Program, compiled) -> None:
+    """The model and its ideal circuits answer what the program means, at the end of legal texts."""
+    for texts in legal_texts(program):
+        meant = [program.next_token(tuple(row)) for row in texts.tolist()]
+        assert compiled.model.forward(texts)[:, -1].argmax(-1).tolist() == meant
+        assert ideal_next(compiled.circuits, texts[:40])[:, -1].tolist() == meant[:40]
+
+
+@pytest.mark.parametrize("architecture", ["block", "gpt2"])
+@pytest.mark.parametrize("make", [two_digits, weighted_digits])
+@pytest.mark.parametrize("passes", list(accumulate(PASSES, lambda a, b: f"{a} {b}")))
+def test_every_pass_keeps_every_answer(make, passes, architecture):
+    program = make()
+    compiled = compile_program(program, architecture=architecture, optimize=passes.split())
+    assert_right(program, compiled)
+
+
+def test_more_passes_are_never_larger():
+    program = two_digits()
+    sizes = [
+        compile_program(program, architecture="block", optimize=PASSES[:n]).model.parameters
+        for n in range(len(PASSES) + 1)
+    ]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < sizes[0] / 3
+
+
+def test_heads_whose_sources_count_differently_are_one_head():
+    program = weighted_digits()
+    merged = compile_program(program, architecture="block", optimize=True)
+    apart = compile_program(program, architecture="block", optimize=set(PASSES) - {"merge"})
+    assert merged.model.shape.n_head == 1
+    assert apart.model.shape.n_head == 2
+    (head,) = merged.circuits.blocks[0].heads
+    assert head.attends.shares is not None
+    assert {float(share) for row in head.attends.shares for _, share in row} == {1 / 3, 2 / 3}
+
+
+def test_a_line_takes_the_place_of_a_step_where_the_answer_forgives_it():
+    prompts = Prompts(DIGITS, context=6, inputs="[0-4]{3,6}")
+    digit = prompts.token.map({letter: n for n, letter in enumerate(DIGITS)})
+    apart = (digit - digit.at(-1, default=0) + 5 * (digit.at(-2, default=0) >= 3)).assume([-1, 0, 9])
+    low = apart >= 4
+    program = Program(
+        prompts=prompts, rules=[predict(lookup(lambda a: "1" if a else "0", low)).otherwise()]
+    )
+    stepped, relaxed = (
+        compile_program(program, architecture="block", optimize=passes)
+        for passes in (["share"], ["relax", "share"])
+    )
+    assert stepped.circuits.blocks[0].neurons
+    assert not any(isinstance(n, Neuron) for n in relaxed.circuits.blocks[0].neurons)
+
+
+def test_what_is_no_sum_is_compiled_as_ever_and_says_why():
+    prompts = Prompts("ab", context=5)
+    last = select(prompts.token, prompts.token).count()
+    program = Program(prompts=prompts, rules=[predict((last % 2).map({0: "a", 1: "b"})).otherwise()])
+    plain = compile_program(program)
+    tried = compile_program(program, optimize=True)
+    assert [each.name for each in tried.passes] == ["ordinal"]
+    assert "is no sum" in tried.passes[0].proved
+    assert tried.model.shape == plain.model.shape
+
+
+def test_an_unknown_pass_is_refused():
+    with pytest.raises(CompileError, match="no pass 'angels'"):
+        compile_program(two_digits(), optimize=["angels"])
+
+
+def test_a_dtype_that_does_not_hold_the_answer_leaves_it_as_it_was():
+    compiled = compile_program(two_digits(), architecture="block", dtype="bfloat16", optimize=True)
+    assert_right(two_digits(), compiled)
+
+
+@pytest.mark.parametrize("architecture", ["block", "gpt2"])
+def test_verify_tries_every_legal_prompt(architecture):
+    program = weighted_digits()
+    compiled = compile_program(program, architecture=architecture, optimize=True)
+    assert compiled.passes[0].did != "nothing"
+    report = verify(compiled.model, program)
+    assert report.passed
