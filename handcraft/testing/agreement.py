@@ -14,10 +14,13 @@ from handcraft.language.decision import Distribution, decided
 from handcraft.model.attention import Array
 from handcraft.verify import count_contexts, logit_margins
 from handcraft.verify.contexts import Ids
-from handcraft.verify.legal import drawn_contexts, is_restricted
+from handcraft.verify.legal import drawn_texts, is_restricted
 
 EVERY_UP_TO = 50_000
 SAMPLE = 20_000
+
+LEGAL = 2_000
+"""How many legal prompts are drawn at most, each of which is interpreted by itself."""
 
 CLOSE = 1e-3
 """How far a probability may be off."""
@@ -38,7 +41,7 @@ def assert_agreement(
     Args:
         program: a rule program, which is compiled, or one that already is.
         every_up_to: with at most so many contexts, every one is tried.
-        sample: otherwise so many drawn at random.
+        sample: otherwise so many drawn at random; of legal prompts no more than `LEGAL`.
         seed: of the sample.
 
     Raises:
@@ -80,7 +83,7 @@ def _prompts(
     size, longest = len(prompts.vocabulary), prompts.context
     everything = count_contexts(size, longest) <= every_up_to
     if is_restricted(prompts) and not everything:
-        drawn = [batch.texts for batch in drawn_contexts(compiled.model, prompts, sample, seed)]
+        drawn = drawn_texts(prompts, min(sample, LEGAL), seed)
         yield from sorted(drawn, key=lambda texts: texts.shape[1])
         return
     lengths = [longest] if _has_prefixes(prompts) else range(1, longest + 1)

@@ -17,7 +17,7 @@ from handcraft.errors import HandcraftError, PrecisionError, raise_all
 from handcraft.language import Program
 from handcraft.model.attention import Array
 from handcraft.verify.contexts import Ids, count_contexts, every_text
-from handcraft.verify.legal import drawn_contexts, is_restricted
+from handcraft.verify.legal import drawn_texts, is_restricted
 from handcraft.weights.emit import UNDERFLOW
 
 LARGEST_FLOAT16 = 65504.0
@@ -159,7 +159,7 @@ def _texts(compiled: Compiled, seed: int) -> list[Ids]:
     """Batches of texts that show the facts: [text, position]."""
     prompts = compiled.source.prompts if isinstance(compiled.source, Program) else None
     if prompts is not None and is_restricted(prompts):
-        return [batch.texts for batch in drawn_contexts(compiled.model, prompts, SAMPLE, seed)]
+        return list(drawn_texts(prompts, SAMPLE, seed))
     model, longest = compiled.model, compiled.source.context
     size = len(model.vocabulary)
     random = np.random.default_rng(seed)

@@ -1,22 +1,29 @@
-"""The legal prompts of a program: those of some contexts, and random ones."""
+"""The legal prompts of a program: all of them, those of some contexts, and random ones."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from handcraft.errors import CommandError
 from handcraft.language import Prompts
+from handcraft.language.matching import Matching, NotRegularError
 from handcraft.model import Model
-from handcraft.verify.contexts import Batch, Ids, batch_of
+from handcraft.verify.contexts import SAMPLE_ROWS, Batch, Ids, batch_of
+from handcraft.vocabulary import Vocabulary
 
 Flags = npt.NDArray[np.bool_]
 
-DRAWN = 2_000
-"""How many legal prompts are drawn where legal ones are too rare among random ones."""
+DRAWN = 10_000
+"""How many legal prompts are drawn unless somebody asks for more: the oracle takes up to 1 ms each."""
+
+BY_HYPOTHESIS = 2_000
+"""How many at most where Hypothesis draws them, which takes ten times as long."""
 
 
 def is_restricted(prompts: Prompts | None) -> bool:
@@ -27,34 +34,119 @@ def is_restricted(prompts: Prompts | None) -> bool:
 def legal_only(batch: Batch, prompts: Prompts) -> Batch:
     """Those answers of a batch whose context is a legal prompt."""
     tokens = prompts.vocabulary.tokens
-    legal = [
-        prompts.is_legal(tuple(tokens[token] for token in batch.context(i))) for i in range(len(batch))
-    ]
+    legal = [prompts.is_legal([tokens[token] for token in batch.context(i)]) for i in range(len(batch))]
     return batch.only(np.array(legal, dtype=bool))
 
 
-def drawn_contexts(model: Model, prompts: Prompts, count: int, seed: int) -> Iterator[Batch]:
-    """Legal prompts drawn at random with Hypothesis, grouped by their length.
+def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
+    """Legal prompts drawn at random, each once, as places in the vocabulary: [text, position].
+
+    Where a regular expression says which are legal, about as many of each length; one that no automaton
+    matches is drawn from by Hypothesis, as a strategy is, and those are fewer.
 
     Args:
-        model: the model.
-        prompts: whose regular expression or strategy makes them.
+        prompts: which texts are legal.
         count: how many at most.
         seed: of what is drawn.
 
     Raises:
-        CommandError: Hypothesis is not installed.
+        CommandError: Hypothesis is needed, and not installed.
     """
-    texts: dict[int, list[tuple[int, ...]]] = {}
+    known = LegalPrompts.of(prompts)
+    found = [] if known is None else [*known.some(count, seed)]
+    if found or (known is not None and known.count == 0):
+        yield from found
+    else:  # no automaton, or one whose texts hardly ever keep to the `bos`
+        yield from _by_hypothesis(prompts, min(count, BY_HYPOTHESIS), seed)
+
+
+def legal_batches(model: Model, texts: Iterator[Ids], at_every_position: bool) -> Iterator[Batch]:
+    """The texts as contexts, run so many at a time.
+
+    Args:
+        model: the model.
+        texts: places in the vocabulary, [text, position] for each length.
+        at_every_position: as for `every_context`.
+    """
+    for rows in texts:
+        for start in range(0, len(rows), SAMPLE_ROWS):
+            yield batch_of(model, rows[start : start + SAMPLE_ROWS], at_every_position)
+
+
+@dataclass(frozen=True)
+class LegalPrompts:
+    """The legal prompts of a regular expression, of a `bos`, or of both.
+
+    Args:
+        prompts: which texts are legal.
+        texts: with a regular expression, what it matches. Without one, what may follow the `bos`: any
+            texts of the other tokens.
+    """
+
+    prompts: Prompts
+    texts: Matching
+
+    @classmethod
+    def of(cls, prompts: Prompts) -> LegalPrompts | None:
+        """None where only Python code tells, or no automaton."""
+        tokens = prompts.vocabulary.tokens
+        if isinstance(prompts.inputs, str):
+            try:
+                return cls(prompts, Matching(prompts.inputs, Vocabulary(tokens), prompts.context))
+            except (re.error, NotRegularError):
+                return None
+        if prompts.inputs is not None:
+            return None
+        others = [token for token in tokens if token != prompts.bos]
+        room = prompts.context - 1 if others else 0
+        return cls(prompts, Matching(".*", Vocabulary(others or tokens), room))
+
+    @property
+    def count(self) -> int:
+        """How many there are, or more: a `bos` may make some of them illegal."""
+        return self.texts.count + (self.prompts.inputs is None)
+
+    def every(self) -> Iterator[Ids]:
+        """All of them."""
+        return self._legal(iter(self.texts))
+
+    def some(self, count: int, seed: int) -> Iterator[Ids]:
+        """So many drawn, and each of those once."""
+        drawn = self.texts.draw(count, seed)
+        return self._legal(np.unique(rows, axis=0) for rows in drawn)
+
+    def _legal(self, texts: Iterator[Ids]) -> Iterator[Ids]:
+        prompts = self.prompts
+        if prompts.bos is None:
+            yield from texts
+            return
+        tokens = prompts.vocabulary.tokens
+        bos = tokens.index(prompts.bos)
+        if prompts.inputs is None:
+            others = np.array([i for i in range(len(tokens)) if i != bos])
+            yield np.array([[bos]])
+            for rows in texts:
+                yield np.insert(others[rows], 0, bos, axis=1)
+            return
+        for rows in texts:
+            legal = rows[(rows[:, 0] == bos) & ~(rows[:, 1:] == bos).any(axis=1)]
+            if len(legal):
+                yield legal
+
+
+def _by_hypothesis(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
+    """Legal prompts of which Hypothesis makes up the texts, or the letters of the texts."""
+    places = {token: place for place, token in enumerate(prompts.vocabulary.tokens)}
+    texts: dict[int, list[list[int]]] = {}
     is_spelled = isinstance(prompts.inputs, str)
-    for tokens in _draw(prompts, min(count, DRAWN), seed):
-        if is_spelled and not all(token in prompts.vocabulary for token in tokens):
+    for tokens in _draw(prompts, count, seed):
+        if is_spelled and not all(token in places for token in tokens):
             continue  # a regular expression spells words letter by letter, and not only known ones
+        prompts.vocabulary.ids(tokens)  # raises where a strategy makes unknown ones
         if 0 < len(tokens) <= prompts.context and prompts.is_legal(tokens):
-            texts.setdefault(len(tokens), []).append(prompts.vocabulary.ids(tokens))
+            texts.setdefault(len(tokens), []).append([places[token] for token in tokens])
     for rows in texts.values():
-        known: Ids = np.unique(np.array(rows, dtype=np.int64), axis=0)
-        yield batch_of(model, known)
+        yield np.unique(np.array(rows, dtype=np.int64), axis=0)
 
 
 def _draw(prompts: Prompts, count: int, seed: int) -> list[tuple[str, ...]]:
@@ -67,11 +159,8 @@ def _draw(prompts: Prompts, count: int, seed: int) -> list[tuple[str, ...]]:
             fix="pip install 'handcraft[testing]'",
         ) from None
     texts = prompts.inputs
-    if texts is None:
-        texts = strategies.lists(
-            strategies.sampled_from(prompts.vocabulary.tokens), max_size=prompts.context
-        )
-    elif isinstance(texts, str):
+    assert texts is not None  # what a `bos` alone says can be listed
+    if isinstance(texts, str):
         texts = strategies.from_regex(texts, fullmatch=True, alphabet=_alphabet(prompts))
     found: list[tuple[str, ...]] = []
 

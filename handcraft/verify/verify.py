@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import inf, isfinite, log10
 from types import MappingProxyType
@@ -23,14 +23,24 @@ from handcraft.verify.contexts import (
     longer_contexts,
     random_contexts,
 )
-from handcraft.verify.legal import drawn_contexts, is_restricted, legal_only
+from handcraft.verify.legal import (
+    DRAWN,
+    LegalPrompts,
+    drawn_texts,
+    is_restricted,
+    legal_batches,
+    legal_only,
+)
 from handcraft.verify.shares import CLOSE, share_errors, share_margins, shares_of
 
 EXHAUSTIVE_UP_TO = 10_000_000
 """The largest number of contexts that are all tried."""
 
 SAMPLE = 100_000
-"""How many contexts are tried where there are more."""
+"""How many contexts are tried where there are more, unless only some are legal prompts."""
+
+LEGAL_UP_TO = 200_000
+"""With at most so many legal prompts, all of them are tried, however many other contexts there are."""
 
 LONG_TEXTS = 2
 """How many random texts of full length are run where the model has more positions than the program."""
@@ -172,7 +182,7 @@ def verify(
     *,
     prompts: Prompts | None = None,
     every_up_to: int = EXHAUSTIVE_UP_TO,
-    sample: int = SAMPLE,
+    sample: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Report:
@@ -185,69 +195,96 @@ def verify(
     `CLOSE` at most. Rules and causal circuits say what follows a context; circuits without a causal
     mask say something at every position of it, and all of that is tried. Where only some texts are
     legal prompts, only those are tried; one that breaks an assumption of the program is a failure.
+    All of them are tried, however many other contexts there are, where a regular expression says
+    which they are and there are no more than `LEGAL_UP_TO`, or than `sample`.
 
     Args:
         model: the model.
         source: rules, whose oracle answers, or circuits, whose ideal interpreter does.
         prompts: which texts are legal, of circuits; rules over expressions say it themselves.
         every_up_to: with at most so many contexts, every one is tried.
-        sample: how many random contexts to try where there are too many for all.
+        sample: how many random contexts to try where there are too many for all; `SAMPLE` if left
+            out, or `DRAWN` legal prompts.
         seed: of the sample.
         progress: told how far it got.
 
     Raises:
         ProgramError: no text is a legal prompt.
     """
-    size, positions = len(model.vocabulary), model.shape.n_positions
-    longest = source.context
-    total = count_contexts(size, longest)
-    everything = total <= every_up_to
-    planned = total if everything else sample
+    positions, longest = model.shape.n_positions, source.context
+    prompts = source.prompts if isinstance(source, Program) else prompts
+    legal = prompts if is_restricted(prompts) else None
     everywhere = isinstance(source, Circuits) and not source.causal
-    batches = (
-        every_context(model, longest, at_every_position=everywhere)
-        if everything
-        else random_contexts(model, sample, seed, longest, at_every_position=everywhere)
-    )
+    tried_on = _contexts(model, longest, legal, every_up_to, sample, seed, everywhere)
     broken: dict[tuple[int, ...], str] = {}
     meaning = _oracle(source, broken) if isinstance(source, Program) else _ideal(source)
     shares = shares_of(source)
-    prompts = source.prompts if isinstance(source, Program) else prompts
-    legal = prompts is not None and is_restricted(prompts)
-    if prompts is not None and legal:
-        batches = (
-            (legal_only(batch, prompts) for batch in batches)
-            if everything
-            else drawn_contexts(model, prompts, sample, seed)
-        )
     tally = _Tally(model, broken)
-    for batch in batches:
+    for batch in tried_on.batches:
         if len(batch):
             tally.add(batch, meaning(batch), shares(batch) if shares is not None else None)
         if progress is not None:
-            progress(tally.tried, planned)
+            progress(tally.tried, tried_on.planned)
     tried = tally.tried
-    if prompts is not None and legal and not tried:
+    if legal is not None and not tried:
         raise ProgramError(
             f"no text of up to {longest} tokens is a legal prompt",
-            where=prompts.place,
+            where=legal.place,
             fix="write inputs= for texts over the vocabulary, no longer than the context",
         )
     for batch in longer_contexts(model, LONG_TEXTS, seed, longest + 1) if positions > longest else ():
         tally.add(batch, meaning(batch), shares(batch) if shares is not None else None)
     return Report(
-        contexts=tried if legal else total,
+        contexts=count_contexts(len(model.vocabulary), longest) if legal is None else tried,
         longest=longest,
         tried=tried,
         longer=tally.tried - tried,
-        seed=None if everything else seed,
+        seed=None if tried_on.is_all else seed,
         failed=tally.failed,
         failures=tuple(tally.failures),
         margin=tally.margin,
         margin_context=tally.margin_context,
         margin_position=tally.margin_position,
-        legal=legal,
+        legal=legal is not None,
     )
+
+
+@dataclass(frozen=True)
+class _Contexts:
+    """The contexts to try: the batches, about how many they hold, and whether that is all there are."""
+
+    batches: Iterator[Batch]
+    planned: int
+    is_all: bool
+
+
+def _contexts(
+    model: Model,
+    longest: int,
+    legal: Prompts | None,
+    every_up_to: int,
+    sample: int | None,
+    seed: int,
+    everywhere: bool,
+) -> _Contexts:
+    """All contexts where there are few enough, else random ones; only legal ones where not all are."""
+    total = count_contexts(len(model.vocabulary), longest)
+    if legal is not None:
+        known = LegalPrompts.of(legal)
+        most = min(every_up_to, max(LEGAL_UP_TO, sample or 0))
+        if known is not None and known.count <= most:
+            return _Contexts(legal_batches(model, known.every(), everywhere), known.count, True)
+    if total <= every_up_to:
+        batches = every_context(model, longest, at_every_position=everywhere)
+        if legal is not None:
+            batches = (legal_only(batch, legal) for batch in batches)
+        return _Contexts(batches, total, True)
+    if legal is not None:
+        texts = drawn_texts(legal, sample or DRAWN, seed)
+        return _Contexts(legal_batches(model, texts, everywhere), sample or DRAWN, False)
+    count = sample or SAMPLE
+    batches = random_contexts(model, count, seed, longest, at_every_position=everywhere)
+    return _Contexts(batches, count, False)
 
 
 Meaning = Callable[[Batch], Ids]

@@ -153,3 +153,28 @@ def test_a_folder_cannot_be_verified_as_something_that_it_is_not(run, options):
     """Its weights are what they are: an option that would have no effect is refused."""
     run("compile", "aab", "--architecture", "block", "-o", "out")
     assert run("verify", "out", *options).status == 2
+
+
+@pytest.fixture
+def few_legal(tmp_path):
+    """A program with 3,100 legal prompts among very many contexts."""
+    (tmp_path / "few.py").write_text(
+        "from handcraft import Program, Prompts, predict\n"
+        'prompts = Prompts("0123456789+=", context=30, inputs=r"[0-9]\\+[0-9]=[01]?[0-9]?")\n'
+        'program = Program(prompts=prompts, rules=[predict("0").otherwise()])\n'
+    )
+    return "few.py"
+
+
+def test_all_legal_prompts_are_tried_where_they_are_few(run, few_legal):
+    ran = run("verify", few_legal)
+    assert ran.status == 0
+    assert ran.out.splitlines()[0] == "tried all 3,100 legal prompts"
+    run("compile", few_legal, "-o", "few")
+    assert run("verify", "few").out.splitlines()[0] == "tried all 3,100 legal prompts"
+
+
+def test_legal_prompts_are_sampled_where_they_are_many(run):
+    ran = run("verify", "add", "--sample", 220, "--seed", 2)
+    assert ran.status == 0
+    assert ran.out.splitlines()[0] == "tried 220 random legal prompts (seed 2)"
