@@ -11,6 +11,7 @@ import runpy
 import sys
 import tempfile
 from collections.abc import Sequence
+from operator import index
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -55,7 +56,11 @@ def build_model() -> tuple[Any, dict[str, object]]:
 
 
 def add(model: Any, a: int, b: int) -> int:
-    """The sum of two numbers from 0 to 9,999,999,999."""
+    """The sum of two numbers from 0 to 9,999,999,999.
+
+    Raises:
+        TypeError, ValueError: as `add_all`.
+    """
     return add_all(model, [(a, b)])[0]
 
 
@@ -63,11 +68,9 @@ def add_all(model: Any, pairs: Sequence[tuple[int, int]]) -> list[int]:
     """The sums of pairs, generated together.
 
     Raises:
+        TypeError: an operand is no whole number.
         ValueError: an operand is negative, or has more than ten digits.
     """
-    for number in (n for pair in pairs for n in pair):
-        if not 0 <= number < 10**10:
-            raise ValueError(f"{number} is not a number of up to ten digits")
     texts = [f"={_written(a)}+{_written(b)}=" for a, b in pairs]
     ids = torch.tensor([[(DIGITS + "+=").index(letter) for letter in text] for text in texts])
     with torch.no_grad():
@@ -79,7 +82,11 @@ def add_all(model: Any, pairs: Sequence[tuple[int, int]]) -> list[int]:
 
 def _written(number: int) -> str:
     """Eleven digits, the least significant first."""
-    return f"{number:0{WIDTH}d}"[::-1]
+    if isinstance(number, bool) or not hasattr(number, "__index__"):
+        raise TypeError(f"{number!r} is no whole number")
+    if not 0 <= number < 10**10:
+        raise ValueError(f"{number} is not a number from 0 to 9,999,999,999, of up to ten digits")
+    return f"{index(number):0{WIDTH}d}"[::-1]
 
 
 def main(count: int) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import runpy
+from fractions import Fraction
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 from judges import judge
 
@@ -34,7 +36,18 @@ def test_random_pairs_are_right(model):
     assert ADDING["add_all"](model, pairs) == [a + b for a, b in pairs]
 
 
-@pytest.mark.parametrize(("a", "b"), [(10**10, 1), (1, -1)])
-def test_operands_that_are_too_long_are_refused(model, a, b):
-    with pytest.raises(ValueError, match="ten digits"):
-        ADDING["add"](model, a, b)
+@pytest.mark.parametrize(("a", "b"), [(10**10, 1), (1, 10**30), (1, -1), (-(10**10), 0)])
+def test_operands_that_are_too_long_or_negative_are_refused(a, b):
+    with pytest.raises(ValueError, match="not a number from 0 to 9,999,999,999, of up to ten digits"):
+        ADDING["add"](None, a, b)
+
+
+@pytest.mark.parametrize("odd", [1.0, 1.5, float("nan"), "1", None, True, Fraction(1), [1]])
+def test_operands_that_are_no_whole_numbers_are_refused(odd):
+    for pair in ((odd, 1), (1, odd)):
+        with pytest.raises(TypeError, match="is no whole number"):
+            ADDING["add"](None, *pair)
+
+
+def test_whole_numbers_of_other_kinds_are_operands(model):
+    assert ADDING["add"](model, np.int64(9_999_999_999), np.uint8(1)) == 10_000_000_000
