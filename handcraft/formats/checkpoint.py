@@ -73,6 +73,10 @@ class Checkpoint:
     def _legal(self, *, as_far_as_known: bool) -> Prompts | None:
         try:
             return read_legal(self.record["source"], self.source, as_far_as_known=as_far_as_known)
+        except CheckpointError:
+            raise
+        except HandcraftError as error:
+            raise _contradiction(error, self.folder) from error
         except FORM_ERRORS as error:
             raise _other_form(error, self.folder) from error
 
@@ -168,12 +172,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         source = read_source(record["source"], vocabulary)
         layout = tuple(dict(row) for row in record["layout"])
     except HandcraftError as error:
-        problems = getattr(error, "problems", (error,))
-        raise CheckpointError(
-            f"{RECORD} contradicts itself: {'; '.join(problem.what for problem in problems)}",
-            where=path / RECORD,
-            fix="compile the program again",
-        ) from error
+        raise _contradiction(error, path) from error
     except FORM_ERRORS as error:
         raise _other_form(error, path) from error
     if source.vocabulary.tokens != vocabulary.tokens or source.context > shape.n_positions:
@@ -202,6 +201,15 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
 
 FORM_ERRORS = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 """What reading data of another form raises."""
+
+
+def _contradiction(error: HandcraftError, folder: Path) -> CheckpointError:
+    problems = getattr(error, "problems", (error,))
+    return CheckpointError(
+        f"{RECORD} contradicts itself: {'; '.join(problem.what for problem in problems)}",
+        where=folder / RECORD,
+        fix="compile the program again",
+    )
 
 
 def _other_form(error: Exception, folder: Path) -> CheckpointError:

@@ -2360,6 +2360,11 @@ def replaced(old: str, new: str) -> Callable[[Path], None]:
     return change
 
 
+def legal(record: str) -> Callable[[Path], None]:
+    """Which prompts are legal, in the record."""
+    return replaced('"source": {', f'"source": {{"legal": {record}, ')
+
+
 NAN = np.zeros((2, 8), dtype="float32")
 NAN[1, 3] = np.nan
 
@@ -2532,6 +2537,30 @@ DAMAGED = [
         "  where: out/handcraft.json\n"
         "  fix:   compile the program again",
         prepare=replaced('"causal": true, "score_scale"', '"causal": 1, "score_scale"'),
+    ),
+    Case(
+        "legal prompts that no expression says",
+        "run out a",
+        "CheckpointError: handcraft.json contradicts itself: inputs='[ab' is no regular expression: …\n"
+        "  where: out/handcraft.json\n"
+        "  fix:   compile the program again",
+        prepare=legal('{"inputs": "[ab", "bos": null, "by_code": false}'),
+    ),
+    Case(
+        "legal prompts in another form",
+        "run out a",
+        "CheckpointError: handcraft.json has another form: KeyError 'by_code'\n"
+        "  where: out/handcraft.json\n"
+        "  fix:   compile the program again",
+        prepare=legal('{"inputs": "[ab]", "bos": null}'),
+    ),
+    Case(
+        "a prompt that the record of legal ones refuses",
+        "run out ba",
+        "PromptError: 'b' stands where legal prompts have 'a'\n"
+        "  where: token 1 of 'ba'\n"
+        "  fix:   legal prompts match a[ab]*, as 'a' does; --regardless answers any prompt",
+        prepare=legal('{"inputs": "a[ab]*", "bos": null, "by_code": false}'),
     ),
 ]
 
