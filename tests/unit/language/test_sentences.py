@@ -225,7 +225,7 @@ def test_characters_that_spell_a_word_of_the_grammar_are_a_pattern():
         ("predict b when (token is a", 27, "expected `)`"),
         ("predict b when token is", 24, "expected a token or a class"),
         ("predict b when token is a then", 27, "expected `and` or `or`"),
-        ("predict b when a before", 18, "expected `came before`"),
+        ("predict b when a before", 16, "write `a came before`"),
         ("predict b when count of a", 26, "expected `%` or a comparison"),
         ("predict the token back otherwise a", 19, "expected a whole number"),
         ("predict what followed first", 23, "expected `last`"),
