@@ -81,6 +81,8 @@ class Block:
         neuron_bias: what is added together with what the neurons write.
         settled: the subspaces that hold one of their codewords from here on, in whatever parts they
             were written.
+        kept: the subspaces that hold one of their codewords all along: after the heads, and after
+            any number of the neurons, counted from the first.
     """
 
     heads: tuple[Head, ...] = ()
@@ -88,6 +90,7 @@ class Block:
     neurons: tuple[Neuron | Ramp, ...] = ()
     neuron_bias: tuple[Bias, ...] = ()
     settled: tuple[Subspace, ...] = ()
+    kept: tuple[Subspace, ...] = ()
 
 
 @dataclass(frozen=True)

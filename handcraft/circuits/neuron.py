@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from handcraft.circuits.number import Plain
-from handcraft.circuits.subspace import Coefficients, Encoding
-from handcraft.errors import CircuitError
+from handcraft.circuits.subspace import Coefficients
 from handcraft.origin import Origin
 
 
@@ -46,7 +45,7 @@ class Neuron:
         Raises:
             CircuitError: it reads a scalar, whose range is not known here.
         """
-        return sum((_highest(read) for read in self.reads), start=0)
+        return sum((read.highest for read in self.reads), start=0)
 
 
 @dataclass(frozen=True)
@@ -77,17 +76,3 @@ class Ramp:
     def all_reads(self) -> tuple[Coefficients, ...]:
         """Everything it reads."""
         return (*self.reads, *self.lets)
-
-
-def _highest(read: Coefficients) -> Plain:
-    numbers = dict(read.entries)
-    plain = [n for n in numbers.values() if isinstance(n, int)]
-    if read.subspace.encoding in (Encoding.SCALAR, Encoding.SINUSOIDAL) or len(plain) != len(numbers):
-        raise CircuitError(
-            f"a neuron reads `{read.subspace.name}`, whose sums are not known to be integers",
-            fix="read one-hot or signed-bit subspaces with integer coefficients",
-        )
-    if read.subspace.encoding is Encoding.SIGNED_BITS:
-        return sum(abs(n) for n in plain)
-    always_one = read.subspace.encoding is Encoding.ONE_HOT and len(plain) == read.subspace.width
-    return max(plain) if always_one else max([0, *plain])

@@ -31,14 +31,14 @@ def exact(value: object) -> Number:
     if isinstance(value, int):
         return int(value)
     if isinstance(value, Fraction):
-        return _plainest(value)
+        return plainest(value)
     if type(value).__module__.partition(".")[0] == "sympy":
         return _from_sympy(cast("sympy.Expr", value))
     if isinstance(value, numbers.Integral):
         return int(value)
     if isinstance(value, numbers.Real):
         try:
-            return _plainest(Fraction(float(value)))
+            return plainest(Fraction(float(value)))
         except (ValueError, OverflowError):
             pass
     raise CircuitError(
@@ -77,7 +77,8 @@ def evaluate(value: Number, values: Mapping[str, Plain]) -> Plain:
     return result
 
 
-def _plainest(value: Fraction) -> Plain:
+def plainest(value: Fraction) -> Plain:
+    """The same number, as an integer where it is one."""
     return value.numerator if value.denominator == 1 else value
 
 
@@ -85,7 +86,7 @@ def _from_sympy(value: sympy.Expr) -> Number:
     import sympy
 
     if isinstance(value, sympy.Rational) and value.is_finite:
-        return _plainest(Fraction(int(value.p), int(value.q)))
+        return plainest(Fraction(int(value.p), int(value.q)))
     if isinstance(value, sympy.Float) and value.is_finite:
         return _from_sympy(sympy.Rational(value))
     if not isinstance(value, sympy.Expr) or (value.is_number and not value.is_finite):

@@ -92,4 +92,5 @@ class _Value:
             neurons=tuple(map(self.neuron, block.neurons)),
             neuron_bias=self.biases(block.neuron_bias),
             settled=block.settled,
+            kept=block.kept,
         )

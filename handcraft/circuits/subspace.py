@@ -250,6 +250,30 @@ class Coefficients:
             )
         return cls(subspace, _nonzero([(subspace.index(v), exact(n)) for v, n in numbers.items()]))
 
+    @cached_property
+    def highest(self) -> Plain:
+        """The largest sum that any value of the subspace gives, where sums are integers.
+
+        Raises:
+            CircuitError: they are not known to be.
+        """
+        subspace = self.subspace
+        words = () if subspace.codes is None else subspace.codes.words
+        numbers = {i: number for i, number in self.entries if isinstance(number, int)}
+        is_whole = all(isinstance(number, int) for word in words for number in word)
+        is_known = subspace.encoding not in (Encoding.SCALAR, Encoding.SINUSOIDAL)
+        if not (is_known and is_whole and len(numbers) == len(self.entries)):
+            raise CircuitError(
+                f"a neuron reads `{subspace.name}`, whose sums are not known to be integers",
+                fix="read one-hot or signed-bit subspaces with integer coefficients",
+            )
+        if words:
+            return max(sum(n * word[i] for i, n in numbers.items()) for word in words)
+        if subspace.encoding is Encoding.SIGNED_BITS:
+            return sum(map(abs, numbers.values()))
+        always_one = subspace.encoding is Encoding.ONE_HOT and len(numbers) == subspace.width
+        return max(numbers.values()) if always_one else max([0, *numbers.values()])
+
 
 def _nonzero(entries: Iterable[tuple[int, Number]]) -> tuple[tuple[int, Number], ...]:
     return tuple(sorted(((i, n) for i, n in entries if n != 0), key=lambda entry: entry[0]))

@@ -188,6 +188,7 @@ class _Writer:
             "neurons": [self.neuron(neuron) for neuron in block.neurons],
             "neuron_bias": self.coefficients(each.adds for each in block.neuron_bias),
             "settled": [self.name(subspace) for subspace in block.settled],
+            "kept": [self.name(subspace) for subspace in block.kept],
         }
 
 
@@ -277,6 +278,7 @@ class _Reader:
             neurons=tuple(self.neuron(r) for r in record["neurons"]),
             neuron_bias=tuple(Bias(c) for c in self.coefficients(record["neuron_bias"])),
             settled=tuple(self.subspaces[name] for name in record.get("settled", ())),
+            kept=tuple(self.subspaces[name] for name in record.get("kept", ())),
         )
 
 

@@ -11,12 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sympy import Symbol
 
-from handcraft.circuits import Coefficients, Neuron, flag, one_hot, scalar, signed_bits
+from handcraft.circuits import (
+    Coefficients,
+    Neuron,
+    coded,
+    flag,
+    one_hot,
+    scalar,
+    signed_bits,
+    sinusoidal,
+)
 from handcraft.circuits.ideal import neuron_output
 from handcraft.errors import CircuitError
 
 TOKEN = one_hot("token", "abc")
 BITS = signed_bits("bits", range(4))
+POINTS = coded("points", {"o": (0, 0), "p": (3, 1), "q": (-2, 4)}, dimensions="xy")
+HALVES = coded("halves", {"o": (0,), "p": (Fraction(1, 2),)}, dimensions="x")
 HOLDS = flag("holds")
 
 
@@ -67,6 +78,9 @@ def test_a_neuron_that_reads_nothing_compares_0(at_least, fired):
         ((Coefficients(HOLDS, ((0, -1),)),), 0),
         ((Coefficients(BITS, ((0, -3), (1, 2))),), 5),
         ((Coefficients.per_value(TOKEN, {"a": 2}), Coefficients(HOLDS, ((0, 1),))), 3),
+        ((Coefficients(POINTS, ((0, 1), (1, 1))),), 4),
+        ((Coefficients(POINTS, ((0, -1), (1, -1))),), 0),
+        ((Coefficients(POINTS, ((0, -1),)),), 2),
     ],
 )
 def test_the_highest_sum_is_known_without_an_input(reads, highest):
@@ -106,8 +120,10 @@ def test_the_highest_sum_is_one_that_some_values_give(one, two, three):
         Coefficients(scalar("x"), ((0, 1),)),
         Coefficients(TOKEN, ((0, Fraction(1, 2)),)),
         Coefficients(TOKEN, ((0, Symbol("L")),)),
+        Coefficients(HALVES, ((0, 2),)),
+        Coefficients(sinusoidal("wave", range(4)), ((0, 1),)),
     ],
-    ids=["a scalar", "a fraction", "a symbol"],
+    ids=["a scalar", "a fraction", "a symbol", "codewords of fractions", "waves"],
 )
 def test_sums_that_are_not_known_to_be_integers_are_refused(read):
     with pytest.raises(CircuitError, match=f"reads `{read.subspace}`, whose sums are not known"):

@@ -173,7 +173,7 @@ def with_ramps() -> Circuits:
         4,
         embedding=[embed_token(token), embed_position(one_hot("position", range(4)))],
         scratch=[mean, out],
-        blocks=[Block(heads=(head,), neurons=(above, ramp), settled=(mean,))],
+        blocks=[Block(heads=(head,), neurons=(above, ramp), settled=(mean,), kept=(out,))],
         unembedding=token,
     )
 
@@ -182,7 +182,7 @@ def test_ramps_and_thresholds_between_integers_come_back():
     assert_same(with_ramps())
     once, back = with_ramps().blocks[0], there_and_back(with_ramps()).blocks[0]
     assert back.neurons == once.neurons
-    assert back.settled == once.settled
+    assert (back.settled, back.kept) == (once.settled, once.kept)
     assert back.heads[0].attends.always_asked == once.heads[0].attends.always_asked
 
 
@@ -196,7 +196,7 @@ def test_circuits_without_unembedding_come_back():
 def test_a_record_from_before_there_were_ramps_is_read():
     record = json.loads(json.dumps(circuits_to_record(everything())))
     for block in record["blocks"]:
-        del block["settled"]
+        del block["settled"], block["kept"]
         for head in block["heads"]:
             del head["always_asked"]
         for neuron in block["neurons"]:
