@@ -139,7 +139,7 @@ def _check_cast(tensor: PlacedTensor, numbers: list[Plain], cast: Array, dtype: 
     a decision that may flip.
     """
     for index, number, held in zip(tensor.values, numbers, cast.tolist(), strict=True):
-        if held != number and (isinstance(number, int) or not isfinite(held)):
+        if (isinstance(number, int) and held != number) or not isfinite(held):
             served = ", ".join(str(origin) for origin in tensor.origins[index])
             wider = WIDER.get(dtype)
             raise PrecisionError(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from math import ceil, log2
 
-from handcraft.architecture import Architecture
+from handcraft.architecture import Activation, Architecture
 from handcraft.circuits import Bias, Block, Circuits, Head, Neuron, Ramp, Subspace
-from handcraft.circuits.number import Plain
+from handcraft.circuits.lifetimes import read_by_heads, read_by_neurons
+from handcraft.circuits.number import Plain, plainest
 from handcraft.errors import LayoutError
 
 
@@ -54,6 +56,7 @@ class Layer:
         units: the hidden units of its MLP.
         mlp_bias: what the MLP adds at every position.
         settled: the subspaces that hold one of their codewords from here on.
+        kept: the subspaces that hold one of their codewords after its heads and after its units.
     """
 
     heads: tuple[Head, ...] = ()
@@ -61,6 +64,7 @@ class Layer:
     units: tuple[Unit, ...] = ()
     mlp_bias: tuple[Bias, ...] = ()
     settled: tuple[Subspace, ...] = ()
+    kept: tuple[Subspace, ...] = ()
 
     @property
     def has_mlp(self) -> bool:
@@ -85,6 +89,13 @@ def build_layers(
     for number, block in enumerate(circuits.blocks):
         units = [unit for neuron in block.neurons for unit in _units(neuron, architecture)]
         size = len(units) if most_units is None else most_units
+        if len(units) > size:
+            last_words = frozenset(_last_words(circuits, number))
+            units = [
+                unit
+                for neuron in block.neurons
+                for unit in _units(neuron, architecture, last_words.issuperset(_written(neuron)))
+            ]
         chunks = [tuple(units[i : i + size]) for i in range(0, len(units), size or 1)] or [()]
         if len(chunks) > 1:
             _check_spread(block, number, len(units), size)
@@ -97,12 +108,28 @@ def build_layers(
                     units=chunk,
                     mlp_bias=block.neuron_bias if i == last else (),
                     settled=block.settled if i == last else (),
+                    kept=block.kept,
                 )
             )
     return tuple(layers or [Layer()])
 
 
-def _units(neuron: Neuron | Ramp, architecture: Architecture) -> Iterator[Unit]:
+def _last_words(circuits: Circuits, number: int) -> Iterator[Subspace]:
+    """The logits, where only the unembedding reads what neurons of a block write there."""
+    block, later = circuits.blocks[number], circuits.blocks[number + 1 :]
+    read = {subspace for each in (block, *later) for subspace in read_by_neurons(each)}
+    read |= {subspace for each in later for subspace in read_by_heads(each)}
+    if circuits.unembedding is not None and circuits.unembedding not in read:
+        yield circuits.unembedding
+
+
+def _written(neuron: Neuron | Ramp) -> set[Subspace]:
+    return {write.subspace for write in neuron.writes}
+
+
+def _units(
+    neuron: Neuron | Ramp, architecture: Architecture, is_last_word: bool = False
+) -> Iterator[Unit]:
     """The hidden units that make one threshold m on a sum s that is never between m - g and m.
 
     With ReLU and whole numbers, relu(s - m + 1) - relu(s - m) is 1 where s >= m, else 0; the second
@@ -111,23 +138,41 @@ def _units(neuron: Neuron | Ramp, architecture: Architecture) -> Iterator[Unit]:
     Else a = K (s - m + 3g/4) and b = K (s - m + g/4), and act(a) - act(b) is K g/2 where s >= m,
     else 0. Both terms are on the straight parts of the activation even if s is off by nearly g/4,
     and the difference does not depend on s: errors die here. With GELU, K is `STEEPNESS` / g.
+
+    Where s never exceeds 0 and m is 0, act(K (s + g/2)) alone is K g/2 where s is 0, else 0. Errors of
+    s are passed on, but 0 stays 0 by whatever LayerNorm multiplies it. So last words may be said so.
+
+    Args:
+        neuron: the neuron.
+        architecture: decides how many units it takes.
+        is_last_word: whether nothing but the unembedding reads what it writes, and units are short.
     """
     if isinstance(neuron, Ramp):
         yield from _ramp_units(neuron, architecture)
         return
-    m, highest = neuron.at_least, neuron.highest if neuron.gap is None else None
-    if architecture.activation == "relu" and highest is not None:
+    m, gap = neuron.at_least, 1 if neuron.gap is None else neuron.gap
+    exceeds = neuron.gap is not None or neuron.highest > m
+    if architecture.activation == "relu" and neuron.gap is None:
         yield Unit(neuron.name, neuron, 1, 1 - m, 1)
-        if highest > m:
+        if exceeds:
             yield Unit(f"{neuron.name}, capped", neuron, 1, -m, -1)
         return
-    gap = Fraction(1 if neuron.gap is None else neuron.gap)
-    steepness = (2 if architecture.activation == "relu" else STEEPNESS) / gap
-    for name, weight, below in ((neuron.name, 1, 3), (f"{neuron.name}, capped", -1, 1)):
-        constant = steepness * (gap * below / 4 - m)
+    steepness, quarter, weight = _scale(architecture.activation, gap)
+    if is_last_word and m == 0 and not exceeds:
+        yield Unit(neuron.name, neuron, steepness, 2 * quarter, weight)
+        return
+    for name, sign, below in ((neuron.name, 1, 3), (f"{neuron.name}, capped", -1, 1)):
+        constant = below * quarter - steepness * m
         if neuron.gap is not None:  # so that floats hold both constants, and their difference
-            constant = Fraction(round(4 * constant), 4)
-        yield Unit(name, neuron, steepness, constant, weight * 2 / (steepness * gap))
+            constant = plainest(Fraction(round(4 * constant), 4))
+        yield Unit(name, neuron, steepness, constant, sign * weight)
+
+
+@cache
+def _scale(activation: Activation, gap: Plain) -> tuple[Plain, Plain, Plain]:
+    """K, K g/4, and the weight by which K g/2 becomes 1."""
+    reach = Fraction(2 if activation == "relu" else STEEPNESS)
+    return plainest(reach / gap), plainest(reach / 4), plainest(2 / reach)
 
 
 def _ramp_units(ramp: Ramp, architecture: Architecture) -> Iterator[Unit]:

@@ -44,6 +44,8 @@ class Layout:
             dimensions for the same subspaces; otherwise the channels of a head are packed from 0.
         is_mirrored: whether every coordinate has an opposite.
         has_ballast: whether two constant dimensions dominate the variance.
+        fill: constants that make the sum of squares what is wanted; each takes two dimensions, that
+            hold it and its negative.
         reuses: the subspaces that lie where others lay. In a mirrored layout only scalars do; all
             others have dimensions of their own there.
     """
@@ -54,6 +56,7 @@ class Layout:
     is_aligned: bool
     is_mirrored: bool = False
     has_ballast: bool = False
+    fill: tuple[int, ...] = ()
     reuses: tuple[Reuse, ...] = ()
 
     @property
@@ -80,6 +83,13 @@ class Layout:
         if not self.has_ballast:
             return None
         return self._extras["+ballast"], self._extras["-ballast"]
+
+    @property
+    def filled(self) -> tuple[tuple[int, int], ...]:
+        """The two dimensions of each constant of the fill."""
+        return tuple(
+            (self._extras[f"+fill {i}"], self._extras[f"-fill {i}"]) for i in range(len(self.fill))
+        )
 
     @cached_property
     def dimension_names(self) -> tuple[str, ...]:
@@ -192,7 +202,7 @@ def allocate_layout(
         LayoutError: a size that was asked for is too small; it says by how much.
     """
     is_mirrored = architecture.norm == "layer"
-    draft = Layout(circuits.stream, 1, 1, False, is_mirrored, has_ballast, circuits.reuses)
+    draft = Layout(circuits.stream, 1, 1, False, is_mirrored, has_ballast, reuses=circuits.reuses)
     width = draft.width
     heads = [head for block in circuits.blocks for head in block.heads]
     if not is_mirrored and sizes == Sizes() and _can_align(circuits, heads):
@@ -268,7 +278,9 @@ def _starts(subspaces: Iterable[Subspace], is_mirrored: bool) -> dict[Subspace, 
 def _extra_names(layout: Layout) -> tuple[str, ...]:
     scalars = any(s.encoding is Encoding.SCALAR for s in layout.subspaces)
     names = ("balance",) if layout.is_mirrored and scalars else ()
-    return (*names, "+ballast", "-ballast") if layout.has_ballast else names
+    if layout.has_ballast:
+        names = (*names, "+ballast", "-ballast")
+    return (*names, *(f"{sign}fill {i}" for i in range(len(layout.fill)) for sign in "+-"))
 
 
 def _half(number: Number) -> Number:

@@ -2,12 +2,16 @@
 
 In a mirrored layout the mean is always 0. The sum of squares is static where every subspace holds a
 codeword of constant length, which this follows from block to block. Where it is not, and somebody
-reads the result, the layout needs ballast.
+reads the result, the layout needs ballast. Where it is the same number for all norms, some constants
+can make it such that norms divide by a power of two: then no dtype rounds a gain.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
+from math import isqrt
 
 from handcraft.circuits import Circuits, Encoding, Head, LinearMap, Subspace, Table
 from handcraft.circuits.number import Plain, evaluate
@@ -47,13 +51,14 @@ def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -
     by the same positive factor.
     """
     lengths = _Lengths(circuits)
-    ballast = 2 * BALLAST**2 if layout.has_ballast else 0
+    constant = 2 * sum(number**2 for number in layout.fill)
+    constant += 2 * BALLAST**2 if layout.has_ballast else 0
     found: list[NormInput] = []
 
     def see(name: str, is_read: bool, kept: tuple[Subspace, ...] = (), squares: Plain = 0) -> None:
         varying = tuple(s for s in circuits.stream if lengths.of[s] is None and s not in kept)
         known = (n for s, n in lengths.of.items() if n is not None and s not in kept)
-        static = sum(known, start=ballast + squares)
+        static = sum(known, start=constant + squares)
         found.append(NormInput(name, static, varying, is_read))
 
     for number, layer in enumerate(layers):
@@ -66,6 +71,50 @@ def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -
     else:  # squares count twice, with those of the opposites
         see("ln_f", True, (circuits.unembedding, circuits.nats.rest), 2 * circuits.nats.squares)
     return tuple(found)
+
+
+def is_level(inputs: tuple[NormInput, ...]) -> bool:
+    """Whether all norms see one and the same static sum of squares."""
+    lengths = {norm.sum_of_squares for norm in inputs}
+    return len(lengths) == 1 and not any(norm.varying for norm in inputs)
+
+
+def level_fill(norm: NormInput, layout: Layout) -> tuple[int, ...]:
+    """Constants for spare dimensions with which a norm divides by a power of two.
+
+    The sum of squares becomes 4**k n_embd. What is missing is to be twice a sum of squares. Every whole
+    number is the sum of four (Lagrange); where fewer pairs of dimensions are spare there may be none.
+
+    Args:
+        norm: sees a static sum of squares.
+        layout: has the spare dimensions.
+
+    Returns:
+        The constants; none where nothing is missing, or nothing can be made of them.
+    """
+    pairs = min(4, (layout.n_embd - layout.width) // 2)
+    for power in range(POWERS + 1):
+        missing = (Fraction(4) ** power * layout.n_embd - norm.sum_of_squares) / 2
+        if missing >= 0 and missing.denominator == 1:
+            found = _as_squares(int(missing), pairs)
+            if found is not None:
+                return found
+    return ()
+
+
+POWERS = 4
+"""Norms are made to divide by 1 to 2**4: beside smaller numbers, what they add would show."""
+
+
+def _as_squares(total: int, most: int) -> tuple[int, ...] | None:
+    """At most so many numbers whose squares add up to a total, large ones first; None if none do."""
+    if total == 0:
+        return ()
+    for largest in range(isqrt(total), 0, -1) if most else ():
+        rest = _as_squares(total - largest**2, most - 1)
+        if rest is not None:
+            return (largest, *rest)
+    return None
 
 
 class _Lengths:
@@ -90,15 +139,16 @@ class _Lengths:
             for linear in head.writes:
                 writes.setdefault(linear.target, []).append((head, linear))
         biased = {each.adds.subspace for each in layer.attention_bias}
+        written: dict[Subspace, Plain | None] = dict.fromkeys(biased)
         for subspace, writers in writes.items():
             alone = len(writers) == 1 and subspace in self.untouched and subspace not in biased
-            self._set(subspace, self._moved_length(*writers[0]) if alone else None)
-        for subspace in biased - writes.keys():
-            self._set(subspace, None)
+            written[subspace] = self._moved_length(*writers[0]) if alone else None
+        for subspace, length in (written | _settled_lengths(layer.kept)).items():
+            self._set(subspace, length)
 
     def after_mlp(self, layer: Layer) -> None:
         """Take in what the units write: a flag that a single neuron raises stays -1 or +1."""
-        settled = {subspace: _settled_length(subspace) for subspace in layer.settled}
+        settled = _settled_lengths((*layer.settled, *layer.kept))
         writers: dict[Subspace, set[str]] = {}
         otherwise = {each.adds.subspace for each in layer.mlp_bias}
         for unit in layer.units:
@@ -154,6 +204,10 @@ def _resting_length(subspace: Subspace) -> Plain | None:
     if subspace.encoding is Encoding.FLAG:
         return 2
     return 0
+
+
+def _settled_lengths(subspaces: Iterable[Subspace]) -> dict[Subspace, Plain | None]:
+    return {subspace: _settled_length(subspace) for subspace in subspaces}
 
 
 def _settled_length(subspace: Subspace) -> Plain | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from functools import cache
 
 from handcraft.circuits import Bias, Coefficients, LinearMap, Number, Ramp, Subspace
 from handcraft.origin import Origin
@@ -48,6 +49,9 @@ def _place_embedding(tensors: Tensors, plan: Plan) -> None:
         plus, minus = layout.ballast
         ballast = Origin("ballast for LayerNorm")
         constants += [(plus, BALLAST, ballast), (minus, -BALLAST, ballast)]
+    fill = Origin("fill: LayerNorm divides by a power of two")
+    for constant, (plus, minus) in zip(layout.fill, layout.filled, strict=True):
+        constants += [(plus, constant, fill), (minus, -constant, fill)]
     for position in range(plan.circuits.context):
         for dimension, number, origin in constants:
             wpe.add((position, dimension), number, (origin,))
@@ -101,19 +105,30 @@ def _place_attention(
 def _place_mlp(tensors: Tensors, name: str, layer: Layer, layout: Layout) -> None:
     weight, bias = tensors[f"{name}.c_fc.weight"], tensors[f"{name}.c_fc.bias"]
     c_proj = tensors[f"{name}.c_proj.weight"]
+
+    @cache  # neurons by the thousand read the same
+    def read(part: Coefficients, gain: Number) -> tuple[list[tuple[int, Number]], Number]:
+        found = [layout.read(part.subspace, i, number * gain) for i, number in part.entries]
+        return [(row, factor) for row, factor, _ in found], sum(constant for _, _, constant in found)
+
+    @cache
+    def written(part: Coefficients, times: Number) -> list[tuple[int, Number]]:
+        return [(dimension, number * times) for dimension, number in _written((part,), layout)]
+
     for column, unit in enumerate(layer.units):
         origins = unit.neuron.origins or (Origin(f"neuron {unit.neuron.name}"),)
         bias.add((column,), unit.constant, origins)
-        reads: list[tuple[Coefficients, Number]] = [(read, unit.gain) for read in unit.neuron.reads]
+        reads: list[tuple[Coefficients, Number]] = [(each, unit.gain) for each in unit.neuron.reads]
         if isinstance(unit.neuron, Ramp):
-            reads += [(read, unit.lets_gain) for read in unit.neuron.lets]
-        for read, gain in reads:
-            for i, coefficient in read.entries:
-                row, factor, constant = layout.read(read.subspace, i, coefficient * gain)
+            reads += [(each, unit.lets_gain) for each in unit.neuron.lets]
+        for each, gain in reads:
+            rows, constant = read(each, gain)
+            bias.add((column,), constant, origins)
+            for row, factor in rows:
                 weight.add((row, column), factor, origins)
-                bias.add((column,), constant, origins)
-        for dimension, written in _written(unit.neuron.writes, layout):
-            c_proj.add((column, dimension), written * unit.weight, origins)
+        for part in unit.neuron.writes:
+            for dimension, number in written(part, unit.weight):
+                c_proj.add((column, dimension), number, origins)
     _place_biases(tensors[f"{name}.c_proj.bias"], layer.mlp_bias, layout)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import ceil, log2, sqrt
+from math import ceil, inf, log2, sqrt
 
+from handcraft.circuits import Encoding, Subspace
 from handcraft.circuits.number import evaluate
 from handcraft.origin import Origin
 from handcraft.weights.placement import PlacedTensor
@@ -51,12 +52,26 @@ def _temperature(plan: Plan) -> Fraction:
 
     ln_f divides by a scale that grows with the logits; the largest that may come up is assumed.
     """
+    last = plan.norms[-1]
     if plan.circuits.nats is not None:  # the tied head reads a mirrored logit twice
-        return _scale(plan, plan.norms[-1].sum_of_squares) / 2
-    smallest, sizes = _logit_sizes(plan)
-    last = float(plan.norms[-1].sum_of_squares) + 2 * sum(size**2 for size in sizes)
-    wanted = NATS / 2 * float(_scale(plan, last)) / smallest
+        return _scale(plan, last.sum_of_squares) / 2
+    target = plan.circuits.unembedding
+    assert target is not None
+    if target not in last.varying and target.encoding is Encoding.SIGNED_BITS:
+        smallest, squares = _smallest_lead(target), float(last.sum_of_squares)
+    else:
+        smallest, sizes = _logit_sizes(plan)
+        squares = float(last.sum_of_squares) + 2 * sum(size**2 for size in sizes)
+    wanted = NATS / 2 * float(_scale(plan, squares)) / smallest
     return Fraction(2) ** ceil(log2(wanted))
+
+
+def _smallest_lead(held: Subspace) -> float:
+    """By how much a codeword of signed bits has more in common with itself than with any other.
+
+    Padding has the codeword 0. A bit that differs takes 2, so a single one is enough to look at.
+    """
+    return min(2.0 if len(held.values) > 1 else inf, held.width)
 
 
 def _logit_sizes(plan: Plan) -> tuple[float, list[float]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 
 from handcraft.architecture import Architecture
@@ -12,7 +12,7 @@ from handcraft.model import Shape
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights.layers import Layer, build_layers
 from handcraft.weights.layout import Layout, Sizes, allocate_layout
-from handcraft.weights.norms import NormInput, needs_ballast, norm_inputs
+from handcraft.weights.norms import NormInput, is_level, level_fill, needs_ballast, norm_inputs
 
 PADDING = ("<pad>", "[PAD]", "\u2400")
 """Names for the token with a zero embedding that GPT-2 vocabularies end in, so that batches can be
@@ -93,7 +93,22 @@ def plan_model(circuits: Circuits, architecture: Architecture, sizes: Sizes = Si
     plan = _plan(circuits, architecture, sizes, has_ballast=False)
     if plan.has_norm and needs_ballast(plan.norms):
         return _plan(circuits, architecture, sizes, has_ballast=True)
+    if is_level(plan.norms):
+        return _filled(plan, sizes)
     return plan
+
+
+def _filled(plan: Plan, sizes: Sizes) -> Plan:
+    """The plan with constants in spare dimensions, so that norms divide by a power of two if they can.
+
+    A stream of odd width always lacks an odd number, which no pairs of dimensions make up.
+    """
+    layout = plan.layout
+    if sizes == Sizes() and layout.n_embd % 2:
+        even = Sizes(n_embd=layout.n_embd + layout.n_head, n_head=layout.n_head)
+        return _filled(_plan(plan.circuits, plan.architecture, even, has_ballast=False), even)
+    layout = replace(layout, fill=level_fill(plan.norms[0], layout))
+    return replace(plan, layout=layout, norms=norm_inputs(plan.circuits, layout, plan.layers))
 
 
 def _check_head(circuits: Circuits, architecture: Architecture) -> None:
