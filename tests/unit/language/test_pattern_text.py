@@ -105,8 +105,6 @@ def test_a_hash_needs_no_backslash_in_python():
     [
         ("ab]", 3),
         ("]", 1),
-        ("a[b", 2),
-        ("a[", 2),
         ("a[]", 3),
         ("[^]", 3),
         ("a^", 2),
@@ -114,7 +112,6 @@ def test_a_hash_needs_no_backslash_in_python():
         ("[a[b]]", 3),
         ("ab\\", 3),
         ("start a]", 8),
-        ("start [", 7),
         ("  start  a]", 11),
         ("a b ]", 5),
     ],
@@ -124,6 +121,23 @@ def test_a_broken_pattern_is_refused_at_the_column_where_it_breaks(text, column)
         parse_pattern(text, ABC)
     assert caught.value.column == column
     assert f"at its character {column}" in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "opened"),
+    [
+        ("a[b", 2, "[b"),
+        ("a[", 2, "["),
+        ("start [", 7, "["),
+        (r"\[[ab", 3, "[ab"),
+        ("[a][^b ", 4, "[^b"),
+    ],
+)
+def test_a_class_that_is_not_closed_is_shown_at_its_bracket(text, column, opened):
+    with pytest.raises(RuleSyntaxError) as caught:
+        parse_pattern(text, ABC)
+    assert caught.value.column == column
+    assert caught.value.what == f"the class `{opened}` is not closed"
 
 
 def test_the_column_counts_from_the_beginning_of_a_pattern_of_two_lines():
