@@ -7,10 +7,11 @@ from dataclasses import replace
 from handcraft.architecture import GPT2, Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler.compiled import Compiled
+from handcraft.compiler.lower_codewords import lower_codewords
 from handcraft.compiler.lower_rules import NORMED, PLAIN, Style, lower_rules
 from handcraft.compiler.sequences import compile_decisions
 from handcraft.compiler.stage import Stage
-from handcraft.errors import CompileError
+from handcraft.errors import CompileError, LayoutError
 from handcraft.language import Program
 from handcraft.language.program import UncoveredError
 from handcraft.model import Model, published_shape
@@ -29,6 +30,9 @@ from handcraft.weights import (
 POSITIONS = 1024
 """How many positions a GPT-2 gets when nobody says, so that generation is useful."""
 
+TOKENS = ("auto", "one-hot", "binary")
+"""The layouts of tokens that a program can ask for."""
+
 
 def compile_program(
     source: Program | Circuits,
@@ -36,6 +40,7 @@ def compile_program(
     architecture: Architecture | str = GPT2,
     dtype: str = "float32",
     positions: str = "auto",
+    tokens: str = "auto",
     n_positions: int | None = None,
     sizes: Sizes = Sizes(),  # noqa: B008 - frozen
     like: str | None = None,
@@ -49,6 +54,8 @@ def compile_program(
         dtype: of the weights: ``float32``, ``float64``, ``float16`` or ``bfloat16``.
         positions: how a rule program holds positions: ``one-hot``, ``binary``, ``sinusoidal``, or
             ``auto``.
+        tokens: how a rule program holds tokens: ``one-hot``, ``binary``, or ``auto``, which is one-hot
+            where that fits the width that is asked for.
         n_positions: how many positions the model has; by default the context of the program in
             ``block``, and 1024 or the context if larger in ``gpt2``.
         sizes: what is asked of the width and the heads.
@@ -89,7 +96,8 @@ def compile_program(
         circuits, stages = compile_decisions(source, target, dtype, sizes, reuse=reuse)
         plan = plan_model(circuits, target, sizes)
     else:
-        plan = _plan_rules(_widen(source, target, n_positions), target, positions, sizes)
+        program = _widen(source, target, n_positions)
+        plan = _plan_rules(program, target, positions, tokens, sizes)
     check_sharpness(plan, dtype)
     sharpness = sharpness_for(plan, dtype)
     placement = place_circuits(plan, sharpness)
@@ -98,9 +106,34 @@ def compile_program(
     return Compiled(source, plan, sharpness, placement, model, stages)
 
 
-def _plan_rules(program: Program, target: Architecture, positions: str, sizes: Sizes) -> Plan:
-    """Lower rules in the style of the target; hold the token apart where MLPs take several layers."""
+def _plan_rules(
+    program: Program, target: Architecture, positions: str, tokens: str, sizes: Sizes
+) -> Plan:
+    """Lower rules in the style of the target, tokens held as asked for, or else as they fit."""
+    if tokens not in TOKENS:
+        raise CompileError(
+            f"there is no layout of tokens {tokens!r}", fix=f"use one of: {', '.join(TOKENS)}"
+        )
     style: Style = NORMED if target.norm == "layer" else PLAIN
+    if tokens != "binary" and not (tokens == "auto" and _is_too_narrow(program, target, sizes)):
+        try:
+            return _plan_one_hot(program, target, positions, style, sizes)
+        except LayoutError:
+            if tokens == "one-hot":
+                raise
+    return plan_model(lower_codewords(program, positions, style), target, sizes)
+
+
+def _is_too_narrow(program: Program, target: Architecture, sizes: Sizes) -> bool:
+    """Whether one-hot tokens alone take more dimensions than are asked for."""
+    width = len(program.vocabulary) * (2 if target.norm == "layer" else 1)
+    return sizes.n_embd is not None and sizes.n_embd < width
+
+
+def _plan_one_hot(
+    program: Program, target: Architecture, positions: str, style: Style, sizes: Sizes
+) -> Plan:
+    """Lower rules to one-hot tokens; hold the token apart where MLPs take several layers."""
     try:
         return plan_model(lower_rules(program, positions, style), target, sizes)
     except SpreadError:

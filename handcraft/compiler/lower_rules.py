@@ -156,7 +156,7 @@ def _span(clause: Clause) -> Span | None:
     """The positions at which a pattern of this length can match, where those are not all."""
     last = len(clause.pattern) - 1
     if clause.pattern.anchored:
-        return Span(last, only=True)
+        return Span(last, last)
     return Span(last) if last > 0 else None
 
 
@@ -215,7 +215,7 @@ def _evidence_block(lowering: _Lowering, distances: Sequence[int]) -> Block:
             attends=lowering.positions.look_back(distance),
             moves=tuple(moves[distance]),
             writes=tuple(writes[distance]),
-            origins=_serves(o for m in moves[distance] for o in m.origins if o != ECHO),
+            origins=common_origins(o for m in moves[distance] for o in m.origins if o != ECHO),
         )
         for distance in distances
     )
@@ -234,7 +234,7 @@ def _fetching_head(lowering: _Lowering, distance: int) -> Head:
         attends=lowering.positions.look_back(distance),
         moves=(copy(lowering.token, fetched),),
         writes=(copy(fetched, fetched),),
-        origins=_serves(readers),
+        origins=common_origins(readers),
     )
 
 
@@ -327,7 +327,7 @@ def _matching_neuron(lowering: _Lowering, number: int, clause: Clause, writes: C
     )
 
 
-def _serves(origins: Iterable[Origin], most: int = 3) -> tuple[Origin, ...]:
+def common_origins(origins: Iterable[Origin], most: int = 3) -> tuple[Origin, ...]:
     """The rules themselves where they are few, else how many they are."""
     served = tuple(dict.fromkeys(origins))
     return served if len(served) <= most else (Origin(f"{len(served)} rules"),)

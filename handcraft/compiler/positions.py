@@ -28,18 +28,36 @@ from handcraft.circuits.head import back_label
 from handcraft.errors import CompileError
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Span:
-    """A set of positions: `first` and all later ones, or `first` only."""
+    """A set of positions: from `first` to `last`, both included; to the end where that is None."""
 
     first: int
-    only: bool = False
+    last: int | None = None
 
     def __contains__(self, position: int) -> bool:
-        return position == self.first if self.only else position >= self.first
+        return position >= self.first and (self.last is None or position <= self.last)
+
+    def __and__(self, other: Span) -> Span | None:
+        """The positions of both; None where there are none."""
+        first = max(self.first, other.first)
+        last = min((end for end in (self.last, other.last) if end is not None), default=None)
+        return Span(first, last) if last is None or first <= last else None
+
+    def __lt__(self, other: Span) -> bool:
+        """Spans are ordered by their first position; those without end come before others."""
+        return self._order < other._order
 
     def __str__(self) -> str:
-        return f"position {'=' if self.only else '>='} {self.first}"
+        if self.last is None:
+            return f"position >= {self.first}"
+        if self.first == self.last:
+            return f"position = {self.first}"
+        return f"position {self.first} to {self.last}"
+
+    @property
+    def _order(self) -> tuple[int, int]:
+        return self.first, -1 if self.last is None else self.last
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from handcraft.errors import ProgramError
@@ -66,7 +67,7 @@ class Rule:
             f"`{self}` does not predict one token", where=self.place, fix="read its answer"
         )
 
-    @property
+    @cached_property
     def origin(self) -> Origin:
         """The origin of everything that serves this rule."""
         return Origin(str(self), self.place)

@@ -100,7 +100,7 @@ def test_the_target_of_a_look_back_is_the_first_position_where_there_is_none_so_
 
 @pytest.mark.parametrize(
     ("span", "positions", "name"),
-    [(Span(2), [2, 3, 4], "position >= 2"), (Span(2, only=True), [2], "position = 2")],
+    [(Span(2), [2, 3, 4], "position >= 2"), (Span(2, 2), [2], "position = 2")],
 )
 def test_a_span_is_a_set_of_positions(span, positions, name):
     assert [i for i in range(5) if i in span] == positions

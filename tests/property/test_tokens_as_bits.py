@@ -1,0 +1,66 @@
+"""Rules over tokens that are held as bits agree with the oracle, in every architecture and dtype."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+
+from handcraft import Compiled, Program, compile_program
+from handcraft.testing import assert_agreement, rule_programs
+from handcraft.verify import check_facts
+
+PROGRAMS = rule_programs(
+    min_tokens=2, max_tokens=9, min_context=3, max_context=8, max_rules=6, max_pattern=4
+)
+CROWDED = rule_programs(max_tokens=3, min_context=4, max_context=6, max_rules=12, max_pattern=4)
+SMALL = rule_programs(min_tokens=1, max_tokens=3, min_context=1, max_context=2, max_rules=6)
+
+FEWER = {"every_up_to": 5_000, "sample": 5_000}
+ARCHITECTURES = ("block", "gpt2")
+
+
+def compiled(program: Program, architecture: str, **options) -> Compiled:
+    """The program with bits for tokens, and as many positions as it asks for."""
+    return compile_program(
+        program, architecture=architecture, tokens="binary", n_positions=program.context, **options
+    )
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@settings(max_examples=100)
+@given(program=PROGRAMS)
+def test_random_programs_agree(architecture, program):
+    found = compiled(program, architecture)
+    assert_agreement(found, **FEWER)
+    check_facts(found)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@settings(max_examples=50)
+@given(program=CROWDED)
+def test_programs_of_many_rules_over_few_tokens_agree(architecture, program):
+    assert_agreement(compiled(program, architecture), **FEWER)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@settings(max_examples=100)
+@given(program=SMALL)
+def test_programs_of_one_or_two_positions_agree(architecture, program):
+    assert_agreement(compiled(program, architecture))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@settings(max_examples=30)
+@given(program=PROGRAMS)
+def test_random_programs_agree_in_halves(architecture, dtype, program):
+    found = compiled(program, architecture, dtype=dtype)
+    assert_agreement(found, **FEWER)
+    check_facts(found)
+
+
+@pytest.mark.parametrize("positions", ["one-hot", "binary", "sinusoidal"])
+@settings(max_examples=20)
+@given(program=PROGRAMS)
+def test_random_programs_agree_with_every_layout_of_positions(positions, program):
+    assert_agreement(compiled(program, "gpt2", positions=positions), **FEWER)

@@ -1,0 +1,67 @@
+"""Sums of squares that never change, and the constants that make them what is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handcraft import Program, compile_program, predict
+from handcraft.weights import Sizes
+from handcraft.weights.norms import NormInput, level_fill
+
+RULES = [predict("d").after("ab"), predict("b").after("[bc]"), predict("a").otherwise()]
+FOUR = Program("abcd", 3, RULES)
+
+
+def compiled(program: Program = FOUR, **options):
+    return compile_program(program, tokens="binary", n_positions=program.context, **options)
+
+
+@given(st.integers(0, 400), st.integers(8, 60))
+def test_what_is_missing_is_made_up_in_four_pairs_of_dimensions_or_fewer(deficit, spare):
+    layout = compiled().layout
+    width = layout.width - 2 * len(layout.fill)
+    layout = replace(layout, fill=(), n_embd=2 * ((width + spare) // 2))
+    norm = NormInput("ln", layout.n_embd - 2 * min(deficit, layout.n_embd // 2), (), True)
+    found = level_fill(norm, layout)
+    assert len(found) <= 4
+    assert norm.sum_of_squares + 2 * sum(n * n for n in found) == layout.n_embd
+
+
+def test_without_spare_dimensions_nothing_is_made_up():
+    layout = replace(compiled().layout, fill=())
+    tight = replace(layout, n_embd=layout.width)
+    assert level_fill(NormInput("ln", tight.n_embd, (), True), tight) == ()
+    assert level_fill(NormInput("ln", tight.n_embd - 2, (), True), tight) == ()
+
+
+@pytest.mark.parametrize("n_embd", [48, 60, 96, 192])
+def test_every_norm_divides_by_1_and_the_mean_stays_0(n_embd):
+    found = compiled(sizes=Sizes(n_embd=n_embd, n_head=3))
+    assert {norm.sum_of_squares for norm in found.plan.norms} == {n_embd}
+    first = found.model.tensors["wpe.weight"]
+    filled = [i for pair in found.layout.filled for i in pair]
+    assert [found.layout.dimension_names[i] for i in filled] == [
+        f"{sign}fill {i}" for i in range(len(found.layout.fill)) for sign in "+-"
+    ]
+    assert (first[:, filled].sum(axis=1) == 0).all()
+    assert found.origins("wpe.weight", 0, filled[0])[0].what.startswith("fill")
+
+
+def test_a_width_that_is_left_open_is_made_even():
+    assert compiled().layout.n_embd % 2 == 0
+    assert compiled(Program("abcd", 3, [predict("b").after("a"), *RULES])).layout.n_embd % 2 == 0
+
+
+def test_a_stream_of_odd_width_is_taken_as_it_is_asked_for():
+    found = compiled(sizes=Sizes(n_embd=63, n_head=3))
+    assert found.layout.n_embd == 63
+    assert found.complete("ab", 2) == "da"
+
+
+def test_norms_that_see_different_lengths_are_left_alone():
+    found = compile_program(FOUR, tokens="one-hot", n_positions=3)
+    assert found.layout.fill == ()
