@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from math import log
+from math import floor, log
 
 import numpy as np
 
@@ -48,6 +48,9 @@ ECHO = Fraction(1, 32)
 
 ECHOED = Origin("the input token's echo, which a tied head would count")
 """What clearing weights serve."""
+
+GRAINS = 32
+"""The gap of a step is a multiple of one part in so many of a unit."""
 
 STEADY = 11
 """How much larger the gap of a step must be than what may put its sum off. Its hidden units lie at
@@ -249,9 +252,8 @@ class _Builder:
         reads, constant, noise = self._reading(step.form)
         low, high = step.space
         noise += magnitude(high) * self.design.steadiness
-        inside = low + noise, high - noise
-        at_least, gap = between(*inside) if inside[0] < inside[1] else (high, Fraction(0))
-        if noise * STEADY >= gap:
+        gap = Fraction(floor((high - low - 2 * noise) * GRAINS), GRAINS)
+        if gap <= 0 or noise * STEADY >= gap:
             raise PrecisionError(
                 f"`{step.text}` hangs on a difference of {float(max(0, high - low)):g}, and the sum "
                 f"may be off by {float(noise):g}",
@@ -266,7 +268,7 @@ class _Builder:
         return Neuron(
             step.text,
             _coefficients(reads),
-            at_least - constant,
+            (low + high + gap) / 2 - constant,
             tuple(Coefficients(s, ((0, n),)) for s, n in writes.items()),
             (step.origin,),
             gap,
@@ -434,8 +436,8 @@ class _Builder:
             targets[here] = there
         held = {
             f"target {number}": targets,
-            "position": list(range(self.context)),
-            "-square": [-p * p for p in range(self.context)],
+            "place": list(range(self.context)),
+            "-place squared": [-p * p for p in range(self.context)],
         }
         for name, column in held.items():
             rows = tuple(((0, n),) if n else () for n in column)
@@ -454,7 +456,8 @@ class _Builder:
         position = one_hot("position", range(self.context))
         tables.setdefault(position.name, embed_position(position))
         meets = one_hot("meets", range(self.context))
-        entries: list[tuple[int, int, Plain]] = []
+        others = sorted(set(range(self.context)).difference(self.design.destinations))
+        entries: list[tuple[int, int, Plain]] = [(here, 0, 1) for here in others if is_single]
         for here, sources in zip(self.design.destinations, look.sources, strict=True):
             most = max(weight for _, weight in sources)
             for there, weight in sources:

@@ -30,11 +30,15 @@ Floats = npt.NDArray[np.float64]
 SHORT = 1 / 4
 """How long the key of a position is that nobody looks for."""
 
-STRENGTHS = tuple(16 * 1.5**n for n in range(16))
+STRENGTHS = tuple(16 * 1.15**n for n in range(45))
 """What S is tried with."""
 
 LEFT = 1 / 128
 """How much attention may be missed, added up over all sources of a destination."""
+
+
+ROUNDED = 1e-5
+"""What the order in which a machine adds up may change of a share."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +209,7 @@ def _missed(
         for there, weight in sources:
             pattern[there] -= float(weight) / total
         shaken = float(np.expm1(noise * np.abs(row[: here + 1]).max()))
-        worst = max(worst, float(np.abs(pattern).sum()) + shaken)
+        worst = max(worst, float(np.abs(pattern).sum()) + shaken + ROUNDED)
     return worst
 
 

@@ -25,7 +25,7 @@ BEHIND = 1
 """By how much a token that is never predicted loses against the nearest one, at least 7/8 of it."""
 
 
-SHRINK = 8
+SHRINK = 16
 """What squares are divided by behind LayerNorm, whose scale follows the largest numbers."""
 
 
