@@ -1,8 +1,8 @@
 """Addition: `=` a `+` b `=`, eleven digits each, least significant first; the sum is written.
 
-Four looks bring the two digits above the next digit of the sum and the two above the last one. Those
-and the last digit that was written tell the carry: it is 1 where their sum is larger than what was
-written by nine or ten. A few steps along a + b + carry take ten off, and name the digit.
+Looks bring the two digits above the next digit of the sum, and the two above the last one. Those and
+the last digit that was written tell the carry: their sum is larger than what was written by nine or
+ten, or there is none. A few steps along a + b + carry take ten off, and name the digit.
 """
 
 from handcraft import Expression, Program, Prompts, predict, select
@@ -13,24 +13,28 @@ WIDTH = 11
 NUMBER = rf"[0-9]{{{WIDTH - 1}}}0"
 """Ten digits, with a 0 above them."""
 
+FIRST = 2 * WIDTH + 2
+"""The position after which the first digit of the sum is written."""
+
 prompts = Prompts(
     "0123456789+=",
-    context=3 * WIDTH + 2,
-    inputs=rf"={NUMBER}\+{NUMBER}=[0-9]{{0,{WIDTH - 1}}}",
+    context=FIRST + WIDTH,
+    inputs=rf"={NUMBER}\+{NUMBER}=",
+    writes=WIDTH,
 )
 token, position = prompts.token, prompts.position
 digit = token.map({str(number): number for number in range(10)}, default=0)
 
 
 def back(places: int, name: str) -> Expression:
-    """The digit so many tokens back, or the first token's, which counts as 0."""
-    there = position.map(lambda here: max(here - places, 0))
+    """The digit so many tokens back; before the sum begins the first token's, which counts as 0."""
+    there = position.map(lambda here: here - places if here >= FIRST else 0)
     return select(position, there).latest(digit, default=0).named(name)
 
 
 a, b = back(2 * WIDTH + 1, "a"), back(WIDTH, "b")
-a_before, b_before = back(2 * WIDTH + 2, "a before"), back(WIDTH + 1, "b before")
-carry = (a_before + b_before - digit >= 9).named("carry")
+a_before, b_before, before = back(2 * WIDTH + 2, "a'"), back(WIDTH + 1, "b'"), back(0, "sum'")
+carry = ((a_before + b_before - before).assume([-1, 0, 9, 10]) >= 9).named("carry")
 total = ((a + b + carry) % 10).named("total")
 
 program = Program(
@@ -40,7 +44,7 @@ program = Program(
     ],
 )
 
-starts = rf"={NUMBER}\+{NUMBER}="
+starts = prompts.inputs
 """Two numbers."""
 
 

@@ -23,7 +23,7 @@ from handcraft.cli.sources import (
     shipped_sizes,
     summary,
 )
-from handcraft.compiler import compile_program
+from handcraft.compiler import PASSES, compile_program
 from handcraft.errors import CommandError, HandcraftError, HandcraftWarning, PromptError
 from handcraft.formats import FORMATS, check_target, fill, read_checkpoint, save, write_file
 from handcraft.language import Program
@@ -118,6 +118,8 @@ def _wrong_count(arguments: list[str], *, is_rule: bool) -> CommandError:
     return CommandError(f"{_count(len(arguments), 'argument')}: {' '.join(arguments)}", fix=fix)
 
 
+OPTIMIZE_HELP = "Hold an answer that is a number along a line, and leave out all that this forgives."
+PASSES_HELP = f"Only some passes of --optimize, as in ordinal,merge. Known are: {', '.join(PASSES)}."
 FORMAT_HELP = f"One of: {', '.join(FORMATS)}. By default huggingface, for block safetensors."
 
 
@@ -148,6 +150,11 @@ def compile_(
     reuse: Annotated[
         bool, typer.Option("--reuse/--no-reuse", help="Clear dead dimensions and use them again.")
     ] = True,
+    optimize: Annotated[bool, typer.Option("--optimize", help=OPTIMIZE_HELP)] = False,
+    passes: Annotated[str | None, typer.Option(help=PASSES_HELP, show_default=False)] = None,
+    tokens: Annotated[
+        str, typer.Option(help="How rules hold tokens: auto, one-hot or binary.")
+    ] = "auto",
     report_: Annotated[
         bool, typer.Option("--report", help="Say what every block holds, and what each pass saved.")
     ] = False,
@@ -165,7 +172,9 @@ def compile_(
         n_positions=n_positions,
         sizes=Sizes(n_embd=n_embd, n_head=n_head, head_dim=head_dim),
         like=like,
+        tokens=tokens,
         reuse=reuse,
+        optimize=passes.split(",") if passes is not None else optimize,
     )
     ids = None if token_ids is None else read_token_ids(token_ids)
     folder = save(compiled, output, format=format, like=like, token_ids=ids)
@@ -197,6 +206,8 @@ def compile_(
     )
     if report_:
         print(made)
+    elif made.passes:
+        print(made.optimized)
 
 
 SAMPLE_HELP = (

@@ -3,10 +3,12 @@
 from handcraft.compiler.compile_program import compile_program
 from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.lower_rules import lower_rules
+from handcraft.compiler.ordinal import PASSES
 from handcraft.compiler.sequences import CompiledSequences, compile_sequences
 from handcraft.compiler.symbolic import Symbolic
 
 __all__ = [
+    "PASSES",
     "Compiled",
     "CompiledSequences",
     "Symbolic",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from handcraft.architecture import GPT2, Architecture, architecture_named
@@ -9,9 +10,10 @@ from handcraft.circuits import Circuits
 from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.lower_codewords import lower_codewords
 from handcraft.compiler.lower_rules import NORMED, PLAIN, Style, lower_rules
+from handcraft.compiler.ordinal import check_shares, compile_ordinal, passes_named
 from handcraft.compiler.sequences import compile_decisions
-from handcraft.compiler.stage import Stage
-from handcraft.errors import CompileError, LayoutError
+from handcraft.compiler.stage import Pass, Stage
+from handcraft.errors import CompileError, LayoutError, PrecisionError
 from handcraft.language import Program
 from handcraft.language.program import UncoveredError
 from handcraft.model import Model, published_shape
@@ -45,6 +47,7 @@ def compile_program(
     sizes: Sizes = Sizes(),  # noqa: B008 - frozen
     like: str | None = None,
     reuse: bool = True,
+    optimize: bool | Collection[str] = False,
 ) -> Compiled:
     """Compile rules, or circuits laid out by hand, to the weights of a transformer.
 
@@ -63,6 +66,9 @@ def compile_program(
             `save` then fills the rest of its shape.
         reuse: whether dimensions that are read no more are cleared and used again, where rules speak in
             expressions.
+        optimize: whether an answer that is a number may be held along a line and decoded to the nearest
+            token, and all that this forgives be left out; or the names of some of those passes. What
+            each did and what was proved for it is in `Compiled.passes`.
 
     Returns:
         The model, together with every stage on the way to it. The same source gives the same bits.
@@ -87,6 +93,10 @@ def compile_program(
         sizes = Sizes(n_embd=shape.n_embd, n_head=shape.n_head)
         n_positions = shape.n_positions
     stages: tuple[Stage, ...] = ()
+    wanted = passes_named(optimize)
+    passes: tuple[Pass, ...] = ()
+    if wanted:
+        passes = (Pass("ordinal", "nothing", "it is for rules over expressions"),)
     if isinstance(source, Circuits):
         _check_positions(source, n_positions)
         plan = plan_model(source, target, sizes)
@@ -95,6 +105,8 @@ def compile_program(
         _check_length(source, n_positions)
         circuits, stages = compile_decisions(source, target, dtype, sizes, reuse=reuse)
         plan = plan_model(circuits, target, sizes)
+        if wanted:
+            plan, passes = _smaller(plan, source, dtype, sizes, wanted)
     else:
         program = _widen(source, target, n_positions)
         plan = _plan_rules(program, target, positions, tokens, sizes)
@@ -103,7 +115,23 @@ def compile_program(
     placement = place_circuits(plan, sharpness)
     tensors = emit(placement, plan.circuits.values, dtype)
     model = Model(target, plan.shape, plan.circuits.vocabulary, tensors)
-    return Compiled(source, plan, sharpness, placement, model, stages)
+    check_shares(model, plan.circuits)
+    return Compiled(source, plan, sharpness, placement, model, stages, passes)
+
+
+def _smaller(
+    plan: Plan, program: Program, dtype: str, sizes: Sizes, wanted: Collection[str]
+) -> tuple[Plan, tuple[Pass, ...]]:
+    """The plan along a line, where there is one and it is smaller; and what was done, or why not."""
+    target = plan.architecture
+    try:
+        circuits, passes = compile_ordinal(program, target, dtype, sizes, wanted)
+        found = plan_model(circuits, target, sizes)
+    except (CompileError, PrecisionError, LayoutError) as error:
+        return plan, (Pass("ordinal", "nothing", error.what),)
+    if found.shape.parameters(target) >= plan.shape.parameters(target):
+        return plan, (Pass("ordinal", "nothing", "the answer along a line takes more parameters"),)
+    return found, passes
 
 
 def _plan_rules(
@@ -115,13 +143,24 @@ def _plan_rules(
             f"there is no layout of tokens {tokens!r}", fix=f"use one of: {', '.join(TOKENS)}"
         )
     style: Style = NORMED if target.norm == "layer" else PLAIN
-    if tokens != "binary" and not (tokens == "auto" and _is_too_narrow(program, target, sizes)):
+
+    def plan(sizes: Sizes, *, as_bits: bool) -> Plan:
+        if as_bits:
+            return plan_model(lower_codewords(program, positions, style), target, sizes)
+        return _plan_one_hot(program, target, positions, style, sizes)
+
+    if tokens != "auto" or _is_too_narrow(program, target, sizes):
+        return plan(sizes, as_bits=tokens != "one-hot")
+    try:
+        return plan(sizes, as_bits=False)
+    except LayoutError as error:
         try:
-            return _plan_one_hot(program, target, positions, style, sizes)
-        except LayoutError:
-            if tokens == "one-hot":
-                raise
-    return plan_model(lower_codewords(program, positions, style), target, sizes)
+            return plan(sizes, as_bits=True)
+        except LayoutError as other:  # whichever asks for less is nearer to being mended
+            wide, narrow = (plan(Sizes(), as_bits=bits).layout.width for bits in (False, True))
+            raise (error if wide <= narrow else other) from None
+        except CompileError:
+            raise error from None
 
 
 def _is_too_narrow(program: Program, target: Architecture, sizes: Sizes) -> bool:

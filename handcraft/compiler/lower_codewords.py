@@ -50,7 +50,7 @@ from handcraft.origin import Origin
 MOST_NEURONS = 4096
 """How many neurons one rule may take."""
 
-ONE = one_hot("one", (1,))
+ONE = one_hot("constant", (1,))
 """What neurons read in place of a threshold: a sum that is to come to m comes to 0 with -m times this.
 By whatever LayerNorm multiplies the stream, 0 it stays: a neuron that fires fires exactly."""
 
@@ -153,8 +153,8 @@ def _neurons(bits: _Bits, found: Iterable[Replacement]) -> Iterator[Neuron]:
                 f"`{clause.rule}` takes {count:,} neurons where tokens are held as bits, more than "
                 f"{MOST_NEURONS:,}",
                 where=clause.rule.place,
-                fix="put the tokens of a class beside each other in the vocabulary, write it in "
-                "several rules, or hold tokens one-hot, in a wider stream",
+                fix="name the tokens of a class one after the other in the vocabulary, or hold tokens "
+                "one-hot",
             )
         parts = (
             (reads, bits.answer(clause.token, in_place_of=each.before))

@@ -96,6 +96,6 @@ def _pieces(
                 f"`{clause.rule}` overlaps {len(later) - 1} later rules, which takes more than "
                 f"{MOST_REGIONS:,} conditions to tell apart where tokens are held as bits",
                 where=clause.rule.place,
-                fix="write patterns that overlap less, or hold tokens one-hot, in a wider stream",
+                fix="write patterns that overlap less, or hold tokens one-hot",
             )
         waiting = left

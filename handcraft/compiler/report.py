@@ -86,6 +86,13 @@ class CompileReport:
             tuple(passes),
         )
 
+    @property
+    def optimized(self) -> str:
+        """What each pass of `optimize` did, and what was proved for it."""
+        width = max((len(each.name) for each in self.passes), default=0)
+        lines = [f"  {each.name:<{width}}  {each.did}; {each.proved}" for each in self.passes]
+        return "\n".join(["optimized:", *lines])
+
     def __str__(self) -> str:
         lines = [
             f"block {number}: {_count(block.heads, 'head')} bringing "
@@ -107,9 +114,7 @@ class CompileReport:
             width = max(len(name) for name, _ in self.stages)
             lines += [f"  {name:<{width}}  {size:>4}" for name, size in self.stages]
         if self.passes:
-            lines.append("optimized:")
-            width = max(len(each.name) for each in self.passes)
-            lines += [f"  {each.name:<{width}}  {each.did}: {each.proved}" for each in self.passes]
+            lines.append(self.optimized)
         return "\n".join(lines)
 
 

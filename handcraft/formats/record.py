@@ -219,7 +219,12 @@ def _legal_record(prompts: Prompts) -> Record:
     """Which prompts are legal; a strategy is code, and only that there is one is kept."""
     pattern = prompts.inputs if isinstance(prompts.inputs, str) else None
     by_code = prompts.inputs is not None and pattern is None
-    return {"inputs": pattern, "bos": prompts.bos, "by_code": by_code}
+    return {
+        "inputs": pattern,
+        "bos": prompts.bos,
+        "by_code": by_code,
+        "writes": prompts.writes,
+    }
 
 
 def read_legal(
@@ -243,7 +248,13 @@ def read_legal(
             "a Hypothesis strategy says which prompts are legal, and a folder holds no code",
             fix="verify the program that it was compiled from",
         )
-    return Prompts(source.vocabulary, source.context, inputs=legal["inputs"], bos=legal["bos"])
+    return Prompts(
+        source.vocabulary,
+        source.context,
+        inputs=legal["inputs"],
+        bos=legal["bos"],
+        writes=legal.get("writes", 1),
+    )
 
 
 def read_source(record: Record, vocabulary: Vocabulary) -> Program | Circuits:

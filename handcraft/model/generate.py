@@ -7,7 +7,7 @@ from itertools import count
 
 import numpy as np
 
-from handcraft.errors import ModelError
+from handcraft.errors import ModelError, PromptError
 from handcraft.language import Prompts
 from handcraft.model.attention import Array, softmax
 from handcraft.model.model import Model
@@ -90,6 +90,7 @@ def complete(
     known = prompts if prompts is not None and prompts.refuses_some else None
     if known is not None:
         known.check_legal(_tokens(model, ids))
+        _check_written(model, ids, known)
     elif n is None:
         n = ADDED
     return model.vocabulary.text(_continue(model, ids, n, temperature, top_k, seed, known))
@@ -115,6 +116,27 @@ def _continue(
             break
         text.append(_choose(reader.logits_after(text), numbers, temperature, top_k, random))
     return text[len(ids) :]
+
+
+def _check_written(model: Model, ids: Sequence[int], prompts: Prompts) -> None:
+    """Raise unless what follows an input is what the model writes itself.
+
+    Raises:
+        PromptError: the first token that it would not have written.
+    """
+    tokens = _tokens(model, ids)
+    count = prompts.written(tokens)
+    if not count:
+        return
+    logits = model.forward(np.array([ids[:-1]]))[0, -count:][:, model.vocabulary.numbers]
+    for place, best in zip(range(len(ids) - count, len(ids)), logits.argmax(axis=1), strict=True):
+        wanted = model.vocabulary.tokens[int(best)]
+        if tokens[place] != wanted:
+            raise PromptError(
+                f"{tokens[place]!r} stands where {wanted!r} is what follows",
+                where=f"token {place + 1} of {model.vocabulary.join(tokens)!r}",
+                fix="leave out what is to be written",
+            )
 
 
 def _tokens(model: Model, ids: Sequence[int]) -> list[str]:

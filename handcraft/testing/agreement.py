@@ -14,7 +14,7 @@ from handcraft.language.decision import Distribution, decided
 from handcraft.model.attention import Array
 from handcraft.verify import count_contexts, logit_margins
 from handcraft.verify.contexts import Ids
-from handcraft.verify.legal import drawn_texts, is_restricted
+from handcraft.verify.legal import drawn_texts, following_in, is_restricted
 
 EVERY_UP_TO = 50_000
 SAMPLE = 20_000
@@ -82,8 +82,8 @@ def _prompts(
     """Legal prompts, the shorter ones first: [text, position]."""
     size, longest = len(prompts.vocabulary), prompts.context
     everything = count_contexts(size, longest) <= every_up_to
-    if is_restricted(prompts) and not everything:
-        drawn = drawn_texts(prompts, min(sample, LEGAL), seed)
+    if is_restricted(prompts) and (prompts.writes > 1 or not everything):
+        drawn = drawn_texts(prompts, min(sample, LEGAL), seed, following_in(compiled.source))
         yield from sorted(drawn, key=lambda texts: texts.shape[1])
         return
     lengths = [longest] if _has_prefixes(prompts) else range(1, longest + 1)

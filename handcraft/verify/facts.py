@@ -12,12 +12,13 @@ from math import inf
 
 import numpy as np
 
+from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled
 from handcraft.errors import HandcraftError, PrecisionError, raise_all
 from handcraft.language import Program
-from handcraft.model.attention import Array
+from handcraft.model.attention import Array, Flags
 from handcraft.verify.contexts import Ids, count_contexts, every_text
-from handcraft.verify.legal import drawn_texts, is_restricted
+from handcraft.verify.legal import drawn_texts, following_in, is_restricted
 from handcraft.weights.emit import UNDERFLOW
 
 LARGEST_FLOAT16 = 65504.0
@@ -159,7 +160,7 @@ def _texts(compiled: Compiled, seed: int) -> list[Ids]:
     """Batches of texts that show the facts: [text, position]."""
     prompts = compiled.source.prompts if isinstance(compiled.source, Program) else None
     if prompts is not None and is_restricted(prompts):
-        return list(drawn_texts(prompts, SAMPLE, seed))
+        return list(drawn_texts(prompts, SAMPLE, seed, following_in(compiled.source)))
     model, longest = compiled.model, compiled.source.context
     size = len(model.vocabulary)
     random = np.random.default_rng(seed)
@@ -174,12 +175,23 @@ def _texts(compiled: Compiled, seed: int) -> list[Ids]:
     return texts
 
 
+def promised_positions(circuits: Circuits) -> Flags:
+    """Whether something is promised of a position: not where a head that states shares has none."""
+    promised = np.ones(circuits.context, dtype=bool)
+    for block in circuits.blocks:
+        for head in block.heads:
+            if head.attends.shares is not None:
+                promised &= np.array([bool(shares) for shares in head.attends.shares])
+    return promised
+
+
 class _Meter:
     """Sees every intermediate of every run."""
 
     def __init__(self, compiled: Compiled) -> None:
         self.compiled = compiled
         self.facts = Facts()
+        self.promised = promised_positions(compiled.circuits)
         last = len(compiled.plan.layers) - 1
         self.norm_after = {"embedding": "h.0.ln_1", f"h.{last}.output": "ln_f"}
         for number in range(last + 1):
@@ -199,7 +211,9 @@ class _Meter:
         elif name.endswith(".pre_activation"):
             units = len(self.compiled.plan.layers[int(name.split(".")[1])].units)
             if units:
-                nearest = float(np.abs(value[..., :units]).min())
+                nearest = float(
+                    np.abs(value[:, self.promised[: value.shape[1]], :units]).min(initial=inf)
+                )
                 facts.distance[name] = min(facts.distance.get(name, inf), nearest)
         if name in self.norm_after and self.compiled.plan.has_norm:
             self._see_norm(self.norm_after[name], value)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.errors import CommandError
-from handcraft.language import Prompts
+from handcraft.circuits import Circuits, ideal_next
+from handcraft.errors import AssumptionError, CommandError
+from handcraft.language import Program, Prompts
 from handcraft.language.matching import Matching, NotRegularError
 from handcraft.model import Model
 from handcraft.verify.contexts import SAMPLE_ROWS, Batch, Ids, batch_of
@@ -38,7 +39,27 @@ def legal_only(batch: Batch, prompts: Prompts) -> Batch:
     return batch.only(np.array(legal, dtype=bool))
 
 
-def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
+Following = Callable[[Ids], Ids]
+"""From texts of one length to the token that is right after each; -1 for none."""
+
+
+def following_in(source: Program | Circuits) -> Following:
+    """What is right after texts, as a program means it, or the ideal circuits of one."""
+    if isinstance(source, Circuits):
+        return lambda texts: ideal_next(source, texts)[:, -1]
+
+    def ask(text: list[int]) -> int:
+        try:
+            return source.next_token(text)
+        except AssumptionError:
+            return -1
+
+    return lambda texts: np.array([ask(text) for text in texts.tolist()], dtype=np.int64)
+
+
+def drawn_texts(
+    prompts: Prompts, count: int, seed: int, following: Following | None = None
+) -> Iterator[Ids]:
     """Legal prompts drawn at random, each once, as places in the vocabulary: [text, position].
 
     Where a regular expression says which are legal, about as many of each length; one that no automaton
@@ -48,11 +69,13 @@ def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
         prompts: which texts are legal.
         count: how many at most.
         seed: of what is drawn.
+        following: what the program writes, where it writes more than one token; left out, only inputs
+            are drawn then.
 
     Raises:
         CommandError: Hypothesis is needed, and not installed.
     """
-    known = LegalPrompts.of(prompts)
+    known = LegalPrompts.of(prompts, following)
     found = [] if known is None else [*known.some(count, seed)]
     if found or (known is not None and known.count == 0):
         yield from found
@@ -81,18 +104,22 @@ class LegalPrompts:
         prompts: which texts are legal.
         texts: with a regular expression, what it matches. Without one, what may follow the `bos`: any
             texts of the other tokens.
+        following: what the program writes after each.
     """
 
     prompts: Prompts
     texts: Matching
+    following: Following | None = None
 
     @classmethod
-    def of(cls, prompts: Prompts) -> LegalPrompts | None:
+    def of(cls, prompts: Prompts, following: Following | None = None) -> LegalPrompts | None:
         """None where only Python code tells, or no automaton."""
         tokens = prompts.vocabulary.tokens
         if isinstance(prompts.inputs, str):
+            room = prompts.context - prompts.writes + 1
             try:
-                return cls(prompts, Matching(prompts.inputs, Vocabulary(tokens), prompts.context))
+                texts = Matching(prompts.inputs, Vocabulary(tokens), room)
+                return cls(prompts, texts, following)
             except (re.error, NotRegularError):
                 return None
         if prompts.inputs is not None:
@@ -104,16 +131,27 @@ class LegalPrompts:
     @property
     def count(self) -> int:
         """How many there are, or more: a `bos` may make some of them illegal."""
-        return self.texts.count + (self.prompts.inputs is None)
+        return self.texts.count * self.prompts.writes + (self.prompts.inputs is None)
 
     def every(self) -> Iterator[Ids]:
         """All of them."""
-        return self._legal(iter(self.texts))
+        return self._written(self._legal(iter(self.texts)))
 
     def some(self, count: int, seed: int) -> Iterator[Ids]:
         """So many drawn, and each of those once."""
-        drawn = self.texts.draw(count, seed)
-        return self._legal(np.unique(rows, axis=0) for rows in drawn)
+        drawn = self.texts.draw(-(-count // self.prompts.writes), seed)
+        return self._written(self._legal(np.unique(rows, axis=0) for rows in drawn))
+
+    def _written(self, texts: Iterator[Ids]) -> Iterator[Ids]:
+        """Inputs, and what the program makes of them, token by token."""
+        for rows in texts:
+            yield rows
+            for _ in range(self.prompts.writes - 1 if self.following is not None else 0):
+                assert self.following is not None
+                added = self.following(rows)
+                rows = np.hstack([rows, added[:, None]])[added >= 0]
+                if len(rows):
+                    yield rows
 
     def _legal(self, texts: Iterator[Ids]) -> Iterator[Ids]:
         prompts = self.prompts

@@ -25,8 +25,10 @@ from handcraft.verify.contexts import (
 )
 from handcraft.verify.legal import (
     DRAWN,
+    Following,
     LegalPrompts,
     drawn_texts,
+    following_in,
     is_restricted,
     legal_batches,
     legal_only,
@@ -215,7 +217,8 @@ def verify(
     prompts = source.prompts if isinstance(source, Program) else prompts
     legal = prompts if is_restricted(prompts) else None
     everywhere = isinstance(source, Circuits) and not source.causal
-    tried_on = _contexts(model, longest, legal, every_up_to, sample, seed, everywhere)
+    following = following_in(source) if legal is not None else None
+    tried_on = _contexts(model, longest, legal, every_up_to, sample, seed, everywhere, following)
     broken: dict[tuple[int, ...], str] = {}
     meaning = _oracle(source, broken) if isinstance(source, Program) else _ideal(source)
     shares = shares_of(source)
@@ -266,21 +269,22 @@ def _contexts(
     sample: int | None,
     seed: int,
     everywhere: bool,
+    following: Following | None,
 ) -> _Contexts:
     """All contexts where there are few enough, else random ones; only legal ones where not all are."""
     total = count_contexts(len(model.vocabulary), longest)
     if legal is not None:
-        known = LegalPrompts.of(legal)
+        known = LegalPrompts.of(legal, following)
         most = min(every_up_to, max(LEGAL_UP_TO, sample or 0))
         if known is not None and known.count <= most:
             return _Contexts(legal_batches(model, known.every(), everywhere), known.count, True)
-    if total <= every_up_to:
+    if total <= every_up_to and (legal is None or legal.writes == 1):
         batches = every_context(model, longest, at_every_position=everywhere)
         if legal is not None:
             batches = (legal_only(batch, legal) for batch in batches)
         return _Contexts(batches, total, True)
     if legal is not None:
-        texts = drawn_texts(legal, sample or DRAWN, seed)
+        texts = drawn_texts(legal, sample or DRAWN, seed, following)
         return _Contexts(legal_batches(model, texts, everywhere), sample or DRAWN, False)
     count = sample or SAMPLE
     batches = random_contexts(model, count, seed, longest, at_every_position=everywhere)

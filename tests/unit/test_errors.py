@@ -1070,6 +1070,25 @@ $ compile aab -o out --positions sines
 CompileError: there is no layout of positions 'sines'
   fix:   use one of: auto, one-hot, binary, sinusoidal
 
+== a width in which tokens do not even fit as bits
+--- p.rules
+vocabulary a b c d e f g h i j k l m n o p q r s t u v w x y z
+predict b after a a
+predict a otherwise
+$ compile p.rules -o out --n-embd 24 --n-head 3
+LayoutError: the residual stream needs 74 dimensions, but n_embd=24
+  fix:   n_embd=75
+
+== a class that takes more neurons than are made where tokens are bits
+--- p.rules
+vocabulary a b c d e f g h i j k l m n o p q r s t u v w x y z
+predict b after [acegikmoqsuwy][acegikmoqsuwy][acegikmoqsuwy][acegikmoqsuwy]
+predict a otherwise
+$ compile p.rules -o out --n-embd 48
+CompileError: `predict b after …` takes 28,561 neurons where tokens are held as bits, more than 4,096
+  where: p.rules:2:1
+  fix:   name the tokens of a class one after the other in the vocabulary, or hold tokens one-hot
+
 == an infinite temperature
 $ run aab aab --temperature inf
 ModelError: a temperature of inf

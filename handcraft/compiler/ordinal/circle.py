@@ -15,8 +15,7 @@ that nobody looks for may have a short key, and then gets next to nothing whatev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from math import cos, log, pi, sin
 
 import numpy as np
@@ -72,15 +71,15 @@ def find_circle(
         dtype: in which places and queries are rounded.
         noise: by what part of it a score may be off besides, from the largest to the smallest.
     """
+    asking = _Asking.of(looks, destinations, context, dtype, noise)
     for period in range(2, 2 * context + 1):
-        turns = [_turn(look, destinations, period) for look in looks]
-        if any(turn is None for turn in turns):
+        turns = [turn for look in looks if (turn := _turn(look, destinations, period))]
+        if len(turns) < len(looks):
             continue
-        plans = partial(_circle, looks, turns, destinations, context, period, dtype)
-        strongest = plans(STRENGTHS[-1], noise=0.0)
+        strongest = replace(asking, noise=0.0).circle(turns, period, STRENGTHS[-1])
         if strongest is None or max(strongest.missed) > LEFT:  # some other source is in the way
             continue
-        found = [plan for s in STRENGTHS if (plan := plans(s, noise=noise)) is not None]
+        found = [plan for s in STRENGTHS if (plan := asking.circle(turns, period, s)) is not None]
         best = min(found, key=lambda circle: max(circle.missed))
         if max(best.missed) <= LEFT:
             return best
@@ -124,45 +123,85 @@ def _turn(look: Look, destinations: tuple[int, ...], period: int) -> _Turn | Non
     return found.pop() if len(found) == 1 else None
 
 
-def _circle(
-    looks: Sequence[Look],
-    turns: Sequence[_Turn | None],
-    destinations: tuple[int, ...],
-    context: int,
-    period: int,
-    dtype: str,
-    strength: float,
-    noise: float,
-) -> Circle | None:
-    """Places and queries of one period and one strength, with what they miss."""
-    step = 2 * pi / period
-    wanted: list[float] = []
-    for turn in turns:
-        assert turn is not None
-        aside = _aside(turn, step, strength)
-        if aside is None:
+@dataclass(frozen=True)
+class _Asking:
+    """What is asked of a circle.
+
+    Args:
+        wanted: for each look the attention that is asked for, [destination, source].
+        destinations: the positions at which it is.
+        sources: the positions that some look finds.
+        context: the number of positions.
+        dtype: in which places and queries are rounded.
+        noise: by what part of it a score may be off besides.
+    """
+
+    wanted: tuple[Floats, ...]
+    destinations: tuple[int, ...]
+    sources: frozenset[int]
+    context: int
+    dtype: str
+    noise: float
+
+    @classmethod
+    def of(
+        cls,
+        looks: Sequence[Look],
+        destinations: tuple[int, ...],
+        context: int,
+        dtype: str,
+        noise: float,
+    ) -> _Asking:
+        """Look at the sources of some looks."""
+        sources = frozenset(there for look in looks for found in look.sources for there, _ in found)
+        wanted = tuple(_shares(look, context) for look in looks)
+        return cls(wanted, destinations, sources, context, dtype, noise)
+
+    def circle(self, turns: Sequence[_Turn], period: int, strength: float) -> Circle | None:
+        """Places and queries of one period and one strength, with what they miss."""
+        step = 2 * pi / period
+        asides = [aside for turn in turns if (aside := _aside(turn, step, strength)) is not None]
+        if len(asides) < len(turns):
             return None
-        wanted.append(-step * (turn.near + turn.side * aside))
-    sources = {there for look in looks for found in look.sources for there, _ in found}
-    first = wanted[0]
-    places = [_place(step * p) for p in range(context)]
-    if sources.isdisjoint(destinations):  # those that only ask may stand at the angle they ask for
-        for p in range(context):
-            if p not in sources:
-                x, y = _place(step * p + first)
-                places[p] = SHORT * x, SHORT * y
-        strength, back = strength / SHORT, first
-    else:
+        angles = [
+            -step * (turn.near + turn.side * aside) for turn, aside in zip(turns, asides, strict=True)
+        ]
+        places = [_place(step * p) for p in range(self.context)]
         back = 0.0
-    queries = []
-    for angle in wanted:
-        c, s = strength * cos(angle - back), strength * sin(angle - back)
-        queries.append(((_clean(c), _clean(-s)), (_clean(s), _clean(c))))
-    missed = [
-        _missed(look, np.array(query), np.array(places), destinations, dtype, noise)
-        for look, query in zip(looks, queries, strict=True)
-    ]
-    return Circle(tuple(places), tuple(queries), tuple(missed))
+        if self.sources.isdisjoint(self.destinations):  # who only asks may stand where it asks for
+            back, strength = angles[0], strength / SHORT
+            for p in sorted(set(range(self.context)) - self.sources):
+                x, y = _place(step * p + back)
+                places[p] = SHORT * x, SHORT * y
+        queries = []
+        for angle in angles:
+            x, y = _place(angle - back)
+            queries.append(((strength * x, -strength * y), (strength * y, strength * x)))
+        missed = [
+            self._missed(wanted, np.array(query), np.array(places))
+            for wanted, query in zip(self.wanted, queries, strict=True)
+        ]
+        return Circle(tuple(places), tuple(queries), tuple(missed))
+
+    def _missed(self, wanted: Floats, query: Floats, places: Floats) -> float:
+        """How much attention goes elsewhere than it should, in sum, at the worst destination.
+
+        Where some scores are up to e nats larger than they should be, a share is off by a factor of up
+        to exp(e).
+        """
+        kind, here = numpy_dtype(self.dtype), np.array(self.destinations)
+
+        def rounded(numbers: Floats) -> Floats:
+            return numbers.astype(kind).astype(np.float64)
+
+        held = rounded(places)
+        asked = rounded(held[here] @ rounded(query).T)  # [destination, 2]
+        seen = np.arange(self.context) <= here[:, None]
+        scores = np.where(seen, rounded(asked @ held.T), -np.inf)  # [destination, source]
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        astray = np.abs(powers / powers.sum(axis=1, keepdims=True) - wanted).sum(axis=1)
+        shaken = np.expm1(self.noise * np.abs(np.where(seen, scores, 0)).max(axis=1))
+        return float((astray + shaken).max()) + ROUNDED
 
 
 def _aside(turn: _Turn, step: float, strength: float) -> float | None:
@@ -180,37 +219,14 @@ def _aside(turn: _Turn, step: float, strength: float) -> float | None:
     return low
 
 
-def _missed(
-    look: Look,
-    query: Floats,
-    places: Floats,
-    destinations: tuple[int, ...],
-    dtype: str,
-    noise: float,
-) -> float:
-    """How much attention goes elsewhere than it should, in sum, at the worst destination.
-
-    Where some scores are up to e nats larger than they should be, a share is off by a factor of up to
-    exp(e).
-    """
-    kind = numpy_dtype(dtype)
-
-    def rounded(numbers: Floats) -> Floats:
-        return numbers.astype(kind).astype(np.float64)
-
-    held = rounded(places)
-    asked = rounded(held[list(destinations)] @ rounded(query).T)  # [destination, 2]
-    scores = rounded(asked @ held.T)  # [destination, source]
-    worst = 0.0
-    for row, here, sources in zip(scores, destinations, look.sources, strict=True):
-        powers = np.exp(row[: here + 1] - row[: here + 1].max())
-        pattern = powers / powers.sum()
+def _shares(look: Look, context: int) -> Floats:
+    """The attention that is asked for: [destination, source]."""
+    wanted = np.zeros((len(look.sources), context))
+    for row, sources in zip(wanted, look.sources, strict=True):
         total = float(sum(weight for _, weight in sources))
         for there, weight in sources:
-            pattern[there] -= float(weight) / total
-        shaken = float(np.expm1(noise * np.abs(row[: here + 1]).max()))
-        worst = max(worst, float(np.abs(pattern).sum()) + shaken + ROUNDED)
-    return worst
+            row[there] = float(weight) / total
+    return wanted
 
 
 def _place(angle: float) -> tuple[float, float]:

@@ -24,7 +24,7 @@ from handcraft.compiler.stage import Pass
 from handcraft.errors import CompileError, HandcraftError, LayoutError, PrecisionError
 from handcraft.language import Program, Prompts
 from handcraft.language.matching import Matching, NotRegularError
-from handcraft.language.sequences.domain import Plain, Value
+from handcraft.language.sequences.domain import Plain, Value, magnitude
 from handcraft.language.sequences.node import Node
 from handcraft.model import Model
 from handcraft.model.attention import Array
@@ -52,6 +52,9 @@ def passes_named(optimize: bool | Collection[str]) -> tuple[str, ...]:
             f"there is no pass {unknown[0]!r} of optimize", fix=f"passes are: {', '.join(PASSES)}"
         )
     return tuple(name for name in PASSES if name == "ordinal" or name in names)
+
+
+LARGEST_FLOAT16 = 65504
 
 
 def compile_ordinal(
@@ -143,9 +146,9 @@ def _designs(
 
 def destinations_of(prompts: Prompts) -> tuple[int, ...]:
     """The positions at which a legal prompt can end: only what is answered there counts."""
-    if isinstance(prompts.inputs, str) and prompts.bos is None:
+    if prompts.pattern is not None and prompts.bos is None:
         try:
-            texts = Matching(prompts.inputs, prompts.vocabulary, prompts.context)
+            texts = Matching(prompts.pattern, prompts.vocabulary, prompts.context)
         except (NotRegularError, re.error):
             return tuple(range(prompts.context))
         return tuple(n - 1 for n in range(1, prompts.context + 1) if texts.count_of(n))
@@ -160,6 +163,13 @@ def check_design(design: Design) -> None:
     Raises:
         PrecisionError: by how much it may be off.
     """
+    written = design.scale * (design.reach + max(map(magnitude, design.answer.constants))) * 2
+    if design.dtype == "float16" and written > LARGEST_FLOAT16:
+        raise PrecisionError(
+            f"the answer is written as numbers of up to {float(written):,.0f}, and float16 ends at "
+            f"{LARGEST_FLOAT16:,}",
+            fix="use float32, or compile it without optimize",
+        )
     largest = max(number * number / 2 for number in design.line.numbers)
     off = design.off + digit(design.dtype) * (4 * largest + 4 * design.reach)
     if off > OFF_UP_TO:

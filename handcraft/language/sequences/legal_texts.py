@@ -131,7 +131,12 @@ class LegalTexts:
 
 
 def illegal_prompt(
-    tokens: Sequence[str], vocabulary: Vocabulary, context: int, *, inputs: object, bos: str | None
+    tokens: Sequence[str],
+    vocabulary: Vocabulary,
+    context: int,
+    *,
+    pattern: str | None,
+    bos: str | None,
 ) -> PromptError:
     """What is wrong with a text that is no legal prompt.
 
@@ -139,11 +144,10 @@ def illegal_prompt(
         tokens: the text.
         vocabulary: its tokens.
         context: the most tokens of a legal one.
-        inputs: as of `Prompts`.
+        pattern: as of `Prompts`.
         bos: as of `Prompts`.
     """
     text = vocabulary.join(tokens)
-    pattern = inputs if isinstance(inputs, str) else None
     rules = [] if pattern is None else [f"match {pattern}"]
     rules += [] if bos is None else [f"begin with {bos!r} and have it nowhere else"]
     legal = f"legal prompts {' and '.join(rules)}"

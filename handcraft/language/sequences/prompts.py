@@ -36,6 +36,9 @@ class Prompts:
         bos: the token that every legal prompt begins with, and that stands nowhere else; None for no
             such token.
         causal: whether a position sees only itself and earlier ones.
+        writes: how many tokens a program adds to a text that matches `inputs`. Those that it has
+            written itself so far belong to a legal prompt too, and no others: so an `.assume()` may
+            rest on what the program writes.
 
     Raises:
         HandcraftError: everything that is wrong, all at once.
@@ -52,6 +55,7 @@ class Prompts:
     inputs: str | SearchStrategy[Any] | None
     bos: str | None
     causal: bool
+    writes: int
     place: Place | None = field(repr=False)
 
     def __init__(
@@ -62,16 +66,21 @@ class Prompts:
         inputs: str | SearchStrategy[Any] | None = None,
         bos: str | None = None,
         causal: bool = True,
+        writes: int = 1,
         place: Place | None = None,
     ) -> None:
         place = place or caller_place(1)
         known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
-        raise_all(list(_problems(known, context, inputs, bos, place)))
+        problems = [*_problems(known, context, inputs, bos, place)]
+        if writes != 1:
+            problems += _writing_problems(context, inputs, causal, writes, place)
+        raise_all(problems)
         object.__setattr__(self, "vocabulary", known)
         object.__setattr__(self, "context", int(context))
         object.__setattr__(self, "inputs", inputs)
         object.__setattr__(self, "bos", bos)
         object.__setattr__(self, "causal", causal)
+        object.__setattr__(self, "writes", int(writes))
         object.__setattr__(self, "place", place)
 
     @cached_property
@@ -95,12 +104,26 @@ class Prompts:
         return Expression(self, constant(value))
 
     @property
+    def pattern(self) -> str | None:
+        """A regular expression for legal prompts, where one was given: of what is written any tokens.
+
+        >>> Prompts("ab=", context=7, inputs="[ab]{3}=", writes=3).pattern
+        '(?:[ab]{3}=).{0,2}'
+        """
+        if not isinstance(self.inputs, str) or self.writes == 1:
+            return self.inputs if isinstance(self.inputs, str) else None
+        token = "." if self.vocabulary.is_characters else "(?: [^ ]+)"
+        return f"(?:{self.inputs}){token}{{0,{self.writes - 1}}}"
+
+    @property
     def refuses_some(self) -> bool:
         """Whether some text is known to be no legal prompt; of a strategy's texts nobody can tell."""
         return self.bos is not None or isinstance(self.inputs, str)
 
     def is_legal(self, tokens: Sequence[str]) -> bool:
         """Whether a text is a legal prompt, as far as that is known; longer than the context none is.
+
+        Whether what follows an input is what the program writes is not known here.
 
         Where nothing is known, as of a strategy's texts, any text is, of any length.
         """
@@ -110,9 +133,21 @@ class Prompts:
             return False
         if self.bos is not None and (not tokens or tokens[0] != self.bos or self.bos in tokens[1:]):
             return False
-        if isinstance(self.inputs, str):
-            return re.fullmatch(self.inputs, self.vocabulary.join(tokens)) is not None
+        if self.pattern is not None:
+            return re.fullmatch(self.pattern, self.vocabulary.join(tokens)) is not None
         return True
+
+    def written(self, tokens: Sequence[str]) -> int:
+        """How many tokens at the end of a legal prompt the program has written itself.
+
+        Of several possibilities the fewest.
+        """
+        assert isinstance(self.inputs, str) or self.writes == 1
+        for count in range(self.writes if self.writes > 1 else 0):
+            text = self.vocabulary.join(tokens[: len(tokens) - count])
+            if re.fullmatch(str(self.inputs), text) is not None:
+                return count
+        return 0
 
     def check_legal(self, tokens: Sequence[str]) -> None:
         """Raise unless a text is a legal prompt, as far as that is known.
@@ -133,8 +168,29 @@ class Prompts:
         """
         if not self.is_legal(tokens):
             raise illegal_prompt(
-                tokens, self.vocabulary, self.context, inputs=self.inputs, bos=self.bos
+                tokens, self.vocabulary, self.context, pattern=self.pattern, bos=self.bos
             )
+
+
+def _writing_problems(
+    context: object, inputs: object, causal: bool, writes: object, place: Place
+) -> Iterable[HandcraftError]:
+    if not isinstance(writes, int) or isinstance(writes, bool) or writes < 1:
+        yield ProgramError(
+            f"writes={writes!r}", where=place, fix="use a whole number of tokens, 1 or more"
+        )
+    elif not isinstance(inputs, str):
+        yield ProgramError(
+            f"writes={writes}, and no regular expression says what the inputs are",
+            where=place,
+            fix="give inputs= a regular expression for what stands before the first written token",
+        )
+    elif not causal or (isinstance(context, int) and writes > context):
+        yield ProgramError(
+            f"writes={writes} for {f'a context of {context}' if causal else 'a program without mask'}",
+            where=place,
+            fix="a program with a causal mask writes token by token, within its context",
+        )
 
 
 def _problems(
