@@ -120,7 +120,7 @@ def test_a_rule_that_takes_too_many_neurons_is_refused(monkeypatch):
         CompileError, match=r"predict b after \[\^a\]\[\^z\]\[ace\]` takes 45 neurons"
     ) as caught:
         compile_program(Program(LETTERS, 5, rules), tokens="binary")
-    assert "beside each other in the vocabulary" in caught.value.fix
+    assert "one after the other in the vocabulary" in caught.value.fix
 
 
 def test_a_stream_that_is_too_narrow_for_bits_too_is_refused():
@@ -223,3 +223,27 @@ def test_a_thousand_tokens_fit_in_sixty_dimensions():
     assert found.layout.n_embd < 80 < log(1000) * 12
     assert found.complete("w998 w999", 2) == "w7 w0"
     assert found.complete("w5 w1", 1) == "w999"
+
+
+ONE_RULE = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
+TWO_RULES = Program("abcdefgh", 5, [predict("b").after("aaa"), predict("b").after("bbb"), RULES[-1]])
+
+
+@pytest.mark.parametrize(
+    ("program", "n_embd", "best"), [(ONE_RULE, 12, 0), (TWO_RULES, 42, 1)], ids=["one-hot", "bits"]
+)
+def test_of_two_widths_that_are_too_small_the_smaller_one_is_asked_for(program, n_embd, best):
+    asked = {"n_positions": 5, "sizes": Sizes(n_embd=n_embd)}
+    needed = []
+    for tokens in ("one-hot", "binary", "auto"):
+        with pytest.raises(LayoutError, match="the residual stream needs") as caught:
+            compile_program(program, tokens=tokens, **asked)
+        needed.append(int(caught.value.what.split()[4]))
+    assert needed[2] == needed[best] < needed[1 - best]
+
+
+def test_rules_that_bits_cannot_tell_apart_are_told_the_width_that_they_need(monkeypatch):
+    monkeypatch.setattr(module, "MOST_NEURONS", 2)
+    rules = [predict("b").after("[ace]a"), predict("b").after("bb"), predict("a").otherwise()]
+    with pytest.raises(LayoutError, match=r"needs \d+ dimensions, but n_embd=54"):
+        compile_program(Program(LETTERS, 5, rules), n_positions=5, sizes=Sizes(n_embd=54))
