@@ -1,8 +1,9 @@
 """Ten-digit addition in the form that leaderboards for the smallest adding transformer ask for.
 
 `build_model` gives a model and what is to be known of it, `add(model, a, b)` a sum of two numbers below
-10^10, which transformers' `generate` writes token by token. `python benchmarks/adding.py` tries 10 edge
-cases and 10,000 random pairs; `tests/judges/test_adding.py` tries fewer. Needs torch and transformers.
+10^10, which transformers' `generate` writes token by token. `python benchmarks/adding.py` compiles the
+program with every pass of `optimize` more, tries 10 edge cases and 10,000 random pairs with each, and
+prints a table; `tests/judges/test_adding.py` tries fewer. Needs torch and transformers.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 
 from handcraft import compile_program, save
+from handcraft.compiler import PASSES, Compiled
+from handcraft.model import Model
 
 WIDTH = 11
 BATCH = 500
-PROGRAM = Path(__file__).resolve().parents[1] / "programs" / "add.py"
+PROGRAM = runpy.run_path(str(Path(__file__).resolve().parents[1] / "programs" / "add.py"))["program"]
 DIGITS = "0123456789"
 
 EDGES = (
@@ -40,19 +44,28 @@ EDGES = (
 )
 
 
-def build_model() -> tuple[Any, dict[str, object]]:
-    """The GPT-2 that adds, as transformers loads it, and its facts."""
-    compiled = compile_program(runpy.run_path(str(PROGRAM))["program"])
-    with tempfile.TemporaryDirectory() as folder:
-        saved = save(compiled, Path(folder) / "add")
-        model = transformers.AutoModelForCausalLM.from_pretrained(saved)
-    return model.eval(), {
+def build_model(optimize: bool | Sequence[str] = True) -> tuple[Any, dict[str, object]]:
+    """The GPT-2 that adds, as transformers loads it, and its facts.
+
+    Args:
+        optimize: as for `compile_program`.
+    """
+    compiled = compile_program(PROGRAM, optimize=optimize)
+    model = loaded(compiled)
+    return model, {
         "name": "handcraft add",
         "architecture": "GPT2LMHeadModel, unmodified",
         "params": sum(parameter.numel() for parameter in model.parameters()),
         "nonzero": compiled.model.nonzero_parameters,
         "tricks": ["written as rules and compiled", "no training"],
     }
+
+
+def loaded(compiled: Compiled) -> Any:
+    """A compiled GPT-2, written and read by transformers."""
+    with tempfile.TemporaryDirectory() as folder:
+        saved = save(compiled, Path(folder) / "add")
+        return transformers.AutoModelForCausalLM.from_pretrained(saved).eval()
 
 
 def add(model: Any, a: int, b: int) -> int:
@@ -90,17 +103,60 @@ def _written(number: int) -> str:
 
 
 def main(count: int) -> None:
-    """Try the edge cases and random pairs, and print how many are right."""
-    model, facts = build_model()
-    print(", ".join(f"{name}: {value}" for name, value in facts.items()))
+    """Print a row for every target and every pass more: what it takes, and how many sums are right."""
+    from measuring import print_table
+
     chosen = Random(0)
-    pairs = [(chosen.randrange(10**10), chosen.randrange(10**10)) for _ in range(count)]
-    for name, some in (("edge cases", list(EDGES)), ("random pairs", pairs)):
-        right = 0
-        for start in range(0, len(some), BATCH):
-            batch = some[start : start + BATCH]
-            right += sum(c == a + b for c, (a, b) in zip(add_all(model, batch), batch, strict=True))
-        print(f"{name}: {right:,} of {len(some):,} right")
+    pairs = [*EDGES, *((chosen.randrange(10**10), chosen.randrange(10**10)) for _ in range(count))]
+    rows = []
+    for target in ("block", "gpt2"):
+        for some in range(len(PASSES) + 1):
+            compiled = compile_program(PROGRAM, architecture=target, optimize=PASSES[:some])
+            rows.append(_row(compiled, PASSES[some - 1] if some else "", pairs))
+    print_table(list(rows[0]), [list(map(_shown, row.values())) for row in rows])
+    print("The last of each target, as `handcraft compile programs/add.py --optimize` reports it:\n")
+    for target in ("block", "gpt2"):
+        compiled = compile_program(PROGRAM, architecture=target, optimize=True)
+        print(f"```\n{target}, {compiled.report().optimized}\n```\n")
+
+
+def _row(compiled: Compiled, last: str, pairs: Sequence[tuple[int, int]]) -> dict[str, object]:
+    """What one model takes, positions left out, and how many of the pairs it adds."""
+    model, shape = compiled.model, compiled.model.shape
+    numbers = [t for name, t in model.tensors.items() if name != "wpe.weight"]
+    if compiled.model.architecture.norm == "layer":
+        judged = loaded(compiled)
+        batches = (pairs[i : i + BATCH] for i in range(0, len(pairs), BATCH))
+        sums = [c for batch in batches for c in add_all(judged, batch)]
+        right = sum(c == a + b for c, (a, b) in zip(sums, pairs, strict=True))
+    else:
+        right = int(_is_right(model, pairs).sum())
+    return {
+        "target": model.architecture.name,
+        "passes": f"+ {last}" if last else "none",
+        "blocks": shape.n_layer,
+        "heads": shape.n_head,
+        "width": shape.n_embd,
+        "hidden units": sum(shape.n_inner),
+        "parameters": sum(t.size for t in numbers),
+        "not 0": sum(int(np.count_nonzero(t)) for t in numbers),
+        "distinct": len({float(n) for t in numbers for n in np.unique(t)}),
+        "with positions": model.parameters,
+        "right": f"{right:,} of {len(pairs):,}",
+    }
+
+
+def _shown(fact: object) -> str:
+    return f"{fact:,}" if isinstance(fact, int) else str(fact)
+
+
+def _is_right(model: Model, pairs: Sequence[tuple[int, int]]) -> Any:
+    """Whether a model writes each sum: every digit is the best token after all right ones before it."""
+    asked = np.array([model.vocabulary.ids(f"={_written(a)}+{_written(b)}=") for a, b in pairs])
+    sums = np.array([model.vocabulary.ids(f"{a + b:0{WIDTH}d}"[::-1]) for a, b in pairs])
+    texts = np.hstack([asked, sums[:, :-1]])
+    said = model.forward(texts)[:, asked.shape[1] - 1 :].argmax(axis=-1)
+    return (said == sums).all(axis=1)
 
 
 if __name__ == "__main__":

@@ -273,37 +273,41 @@ def _size(plan: Plan) -> tuple[int, ...]:
 
 
 def _notes(design: Design, passes: Collection[str]) -> tuple[Pass, ...]:
-    """What each pass did to a design."""
-    steps = all_steps(design.answer)
-    looks = len(looks_of(design.answer))
-    owns = sum(isinstance(atom, Own) for atom in design.answer.terms)
-    off = float(design.off)
-    did = {
+    """What each pass did to a design, and the numbers that discharge its obligation."""
+    answer, circle = design.answer, design.circle
+    tokens, steps, lines = sum(design.line.predicted), len(all_steps(answer)), float(answer.error)
+    looks, heads = len(looks_of(answer)), len(design.looks)
+    apart = sum(group.is_read and not group.is_home for group in design.groups)
+    forms = [answer, *(step.form for step in all_steps(answer))]
+    owns = any(isinstance(atom, Own) for form in forms for atom in form.terms)
+    notes = {
         "ordinal": (
-            f"{sum(design.line.predicted)} tokens along a line, {2} dimensions",
-            f"the answer is off by at most {off:.3f}, and a half is the end",
+            f"{tokens} tokens along a line",
+            f"the answer is off by {float(design.off):.3f} at most, and must be by less than 0.5",
         ),
         "relax": (
-            f"{len(steps)} steps are left",
-            f"lines put the answer off by at most {float(design.answer.error):.3f}",
+            f"{_count(steps, 'step')} left, lines in place of the others",
+            f"lines put the answer off by {lines:.3f} at most, and every step is told",
         ),
         "share": (
-            f"{sum(g.is_read and not g.is_home for g in design.groups)} sums have a dimension each",
-            "all that reads two numbers of a sum reads them in one ratio",
-        ),
-        "own": (
-            f"{owns} numbers of the token here are read from its codeword",
-            "the error of the nearest line through the squares is in the answer's",
-        ),
-        "merge": (
-            f"{looks} looks are {len(design.looks)} heads",
-            "the sources of each head count as much in all, at every position",
+            f"{_count(apart, 'sum')} with a dimension apart from the answer's",
+            "whoever reads two numbers of one sum reads them in the same ratio",
         ),
         "angles": (
-            "positions lie on a circle" if design.circle else "no circle has room for all patterns",
-            f"softmax misses at most {max(design.circle.missed):.1e} of the attention"
-            if design.circle
-            else "nothing to prove",
+            "positions on a circle" if circle else "not taken: no circle has room",
+            f"{max(circle.missed):.1e} of the attention goes astray at most" if circle else "as it was",
+        ),
+        "own": (
+            "the token here is read from its own codeword" if owns else "not taken: it saves nothing",
+            "the error of that line is one of the lines'" if owns else "as it was",
+        ),
+        "merge": (
+            f"{_count(looks, 'look')}, {_count(heads, 'head')}",
+            "the sources of a head count as much in all at every position",
         ),
     }
-    return tuple(Pass(name, *did[name]) for name in PASSES if name in passes)
+    return tuple(Pass(name, *notes[name]) for name in PASSES if name in passes)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
