@@ -98,6 +98,7 @@ def _origin_table(placement: Placement) -> tuple[list[Record], Record]:
     they are, and the places of their origins in the list.
     """
     numbers: dict[Origin, int] = {}
+    known: dict[int, list[int]] = {}  # by identity: all weights of a neuron have the same origins
     weights: Record = {}
     for name, tensor in placement.tensors.items():
         runs: list[list[Any]] = []
@@ -108,8 +109,9 @@ def _origin_table(placement: Placement) -> tuple[list[Record], Record]:
             if index == following and here == served:
                 runs[-1][-2] += 1
             else:
-                places = [numbers.setdefault(origin, len(numbers)) for origin in here]
-                runs.append([*index, 1, places])
+                if id(here) not in known:
+                    known[id(here)] = [numbers.setdefault(origin, len(numbers)) for origin in here]
+                runs.append([*index, 1, known[id(here)]])
             following, served = (*index[:-1], index[-1] + 1), here
         weights[name] = runs
     listed = [
