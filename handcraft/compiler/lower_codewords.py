@@ -76,8 +76,8 @@ def lower_codewords(program: Program, positions: str, style: Style) -> Circuits:
     found = find_replacements(clauses, len(tokens), context)
     readers = _readers(found, len(tokens))
     spans = sorted({each.region.span for each in found} - {Span(0)})
-    held = "binary" if positions == "auto" else positions
-    layout = choose_positions(held, context, {0, *readers}, ())
+    name = "binary" if positions == "auto" else positions
+    layout = choose_positions(name, context, {0, *readers}, ())
     bits = _Bits(signed_bits("token", tokens), style.unit)
     last, fetched = clauses[-1], [bits.back(distance) for distance in sorted(readers)]
     return Circuits(
@@ -101,7 +101,7 @@ def lower_codewords(program: Program, positions: str, style: Style) -> Circuits:
                     *(Bias(bits.rest(held), (REST,)) for held in fetched),
                 ),
                 neurons=tuple(_neurons(bits, found)),
-                kept=(bits.token, *fetched),
+                kept=(bits.token, *fetched) if style.unit == 1 else tuple(fetched),
             )
         ],
         unembedding=bits.token,
