@@ -46,6 +46,9 @@ NUMBER, SQUARE = 0, 1
 ECHO = Fraction(1, 32)
 """By how much the input token's own codeword, which a tied head counts too, may put an answer off."""
 
+SMALLEST_SCALE = 1024
+"""Half a unit, less what puts the answer off, is over 104 nats then: wrong tokens have no chance."""
+
 ECHOED = Origin("the input token's echo, which a tied head would count")
 """What clearing weights serve."""
 
@@ -56,7 +59,7 @@ STEADY = 11
 """How much larger the gap of a step must be than what may put its sum off. Its hidden units lie at
 least 16 (1 - 4/11) > 10 from 0 then, where GELU is straight."""
 
-APART = 128
+APART = 32
 """How many nats the sources of a pattern by single positions have more than all others."""
 
 
@@ -104,7 +107,7 @@ class Design:
         if self.normed:
             return 1
         echo = self.reach + self.reach * self.deepest
-        scale = 2
+        scale = SMALLEST_SCALE
         while echo > ECHO * scale:
             scale *= 2
         return scale
@@ -121,14 +124,18 @@ class Design:
     @property
     def missed(self) -> Fraction:
         """By how much heads may put the answer off: what one source gets too much another lacks."""
-        if self.circle is None:
-            missed = [float(np.expm1(2 * APART * float(digit(self.dtype))))] * len(self.looks)
-        else:
-            missed = list(self.circle.missed)
+        missed = self.circle.missed if self.circle else [*map(self.astray, self.looks)]
         weights = [max(sum(w for _, w in s) for s in look.sources) for look in self.looks]
         width = Fraction(max(self.line.numbers) - min(self.line.numbers)) / 2
-        parts = [Fraction(m) * w * width for m, w in zip(missed, weights, strict=True)]
+        read = Fraction(self.noise) * self.reach
+        parts = [w * (Fraction(m) * width + read) for m, w in zip(missed, weights, strict=True)]
         return sum(parts, start=Fraction(0))
+
+    def astray(self, look: Look) -> float:
+        """How much attention a pattern by single positions misses: none where it is exactly hard."""
+        if _is_single(look):
+            return 0.0
+        return float(np.expm1(APART * (2 * float(digit(self.dtype)) + self.noise)))
 
     @property
     def steadiness(self) -> Fraction:
@@ -423,7 +430,7 @@ class _Builder:
         relations: list[Relation] = []
         tables: dict[str, Table] = {}
         for number, look in enumerate(self.design.looks, 1):
-            is_single = all(len(sources) == 1 for sources in look.sources)
+            is_single = _is_single(look)
             if is_single and not self.design.normed:
                 relations.append(self._on_parabola(look, number, tables))
             else:
@@ -470,7 +477,7 @@ class _Builder:
             (key,),
             picks_one=is_single,
             shares=None if is_single else self._shares(look),
-            within=0 if is_single else 1e-3,
+            within=0 if is_single else 2 * self.design.astray(look),
         )
 
     def _shares(self, look: Look) -> tuple[tuple[tuple[int, Plain], ...], ...]:
@@ -494,6 +501,10 @@ class _Asking:
 
     tables: list[Table]
     relations: list[Relation]
+
+
+def _is_single(look: Look) -> bool:
+    return all(len(sources) == 1 for sources in look.sources)
 
 
 def _upright(look: Look) -> tuple[Look, int]:

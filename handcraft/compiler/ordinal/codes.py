@@ -78,7 +78,8 @@ def numberings(answer: Node, vocabulary: Vocabulary) -> Iterator[Mapping[Value, 
         if isinstance(argument.domain, Finite) and argument.domain.kind is Kind.NUMBER:
             found: dict[Value, Plain] = {}
             for value in argument.domain.values:
-                found.setdefault(inner.table[(value,)], as_number(value))
+                if (value,) in inner.table:
+                    found.setdefault(inner.table[(value,)], as_number(value))
             numbers = sorted(found.values())
             if all(b - a >= 1 for a, b in pairwise(numbers)):
                 yield {token: number - numbers[0] for token, number in found.items()}

@@ -161,7 +161,10 @@ class Reader:
         table: dict[tuple[Value, ...], Value] = {}
         for row in product(*domains):
             known = dict(zip(free, row, strict=True)) | dict(fixed)
-            table[row] = numbers(node.table[tuple(known[i] for i in range(len(node.arguments)))])
+            try:
+                table[row] = numbers(node.table[tuple(known[i] for i in range(len(node.arguments)))])
+            except KeyError:  # it never is that, and a sum would have to be something there
+                raise _no_sum(node) from None
         steps = find_steps(table, domains, None)
         wanted: dict[Plain, Plain] = {}
         for row, number in table.items():
@@ -243,7 +246,10 @@ class Reader:
         """The values at every position of an expression that hangs on nothing else."""
         if id(node) not in self._columns:
             text = self.tokens[:1] * self.context
-            (self._columns[id(node)],) = interpret([node], text, causal=True)
+            try:
+                (self._columns[id(node)],) = interpret([node], text, causal=True)
+            except AssumptionError as error:
+                raise NotASumError(error.what, where=node.place) from None
         return self._columns[id(node)]
 
     def _by_token(self, node: Node, numbers: Numbers) -> tuple[Plain | None, ...]:
