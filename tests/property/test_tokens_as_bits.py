@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from handcraft import Compiled, Program, compile_program
 from handcraft.testing import assert_agreement, rule_programs
 from handcraft.verify import check_facts
+from handcraft.weights import plan
+from handcraft.weights.layers import build_layers
 
 PROGRAMS = rule_programs(
     min_tokens=2, max_tokens=9, min_context=3, max_context=8, max_rules=6, max_pattern=4
@@ -64,3 +66,19 @@ def test_random_programs_agree_in_halves(architecture, dtype, program):
 @given(program=PROGRAMS)
 def test_random_programs_agree_with_every_layout_of_positions(positions, program):
     assert_agreement(compiled(program, "gpt2", positions=positions), **FEWER)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@settings(max_examples=30)
+@given(program=CROWDED)
+def test_rules_that_overlap_agree_where_every_layer_has_few_units(dtype, program):
+    def build_few(circuits, architecture, most_units):
+        return build_layers(circuits, architecture, 2)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "build_layers", build_few)
+        found = compiled(program, "gpt2", dtype=dtype)
+    neurons = len(found.circuits.blocks[0].neurons)
+    assert len(found.plan.layers) == max(1, -(-neurons // 2))
+    assert_agreement(found, **FEWER)
+    check_facts(found)
