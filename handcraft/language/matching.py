@@ -127,6 +127,25 @@ class Matching:
         """How many texts of one length there are."""
         return self._counts[length][0]
 
+    def tokens_at(self) -> list[frozenset[int]]:
+        """For each position the places of the tokens that stand there in some of the texts.
+
+        >>> Matching("(ab)+|b", Vocabulary("ab"), longest=3).tokens_at()
+        [frozenset({0, 1}), frozenset({1}), frozenset()]
+        """
+        found: list[frozenset[int]] = []
+        states = {0}
+        for length in range(1, self.longest + 1):
+            steps = [
+                (token, to)
+                for state in states
+                for token, to in enumerate(self._table[state].tolist())
+                if to != SINK and any(self._counts[n][to] for n in range(self.longest - length + 1))
+            ]
+            found.append(frozenset(token for token, _ in steps))
+            states = {to for _, to in steps}
+        return found
+
     def __iter__(self) -> Iterator[Ids]:
         """All texts of one length after the other, as ids: [text, position].
 

@@ -17,6 +17,10 @@ sampling answers what greedy decoding does. More would cost digits: float32 is t
 differences of logits to 1e-4, also where other tools fold LayerNorm into the weights."""
 
 
+CODED_LEAD = 1 / 4
+"""By how much the best codeword of somebody's choice mostly leads: codes count to the nearest unit."""
+
+
 def place_norms(tensors: dict[str, PlacedTensor], plan: Plan) -> None:
     """Place the gains; the shifts stay 0.
 
@@ -59,6 +63,8 @@ def _temperature(plan: Plan) -> Fraction:
     assert target is not None
     if target not in last.varying and target.encoding is Encoding.SIGNED_BITS:
         smallest, squares = _smallest_lead(target), float(last.sum_of_squares)
+    elif target.encoding is Encoding.CODED:
+        smallest, squares = CODED_LEAD, float(last.sum_of_squares)
     else:
         smallest, sizes = _logit_sizes(plan)
         squares = float(last.sum_of_squares) + 2 * sum(size**2 for size in sizes)

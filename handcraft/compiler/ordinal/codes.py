@@ -107,9 +107,9 @@ def line_for(
     ]
     predicted = tuple(number is not None for number in numbers)
     for wanted in asked:
-        fit = straight(numbers, wanted)
-        if fit is not None and fit[0]:
-            factor, constant = fit
+        none_known = all(n is None or w is None for n, w in zip(numbers, wanted, strict=True))
+        factor, constant = (1, 0) if none_known else straight(numbers, wanted) or (0, 0)
+        if factor:
             numbers = [
                 n if n is not None or w is None else (Fraction(w) - constant) / factor
                 for n, w in zip(numbers, wanted, strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 
@@ -28,6 +28,7 @@ from handcraft.language.sequences.domain import Plain, Value, magnitude
 from handcraft.language.sequences.node import Node
 from handcraft.model import Model
 from handcraft.model.attention import Array
+from handcraft.vocabulary import Vocabulary
 from handcraft.weights import Plan, Sizes, plan_model
 
 PASSES = ("ordinal", "relax", "share", "angles", "own", "merge")
@@ -77,12 +78,12 @@ def compile_ordinal(
     prompts, answer = program.prompts, _answer_of(program)
     assert prompts is not None
     normed = target.norm == "layer"
-    places = destinations_of(prompts)
+    legal = Legal.of(prompts)
     found: list[tuple[tuple[int, ...], Design, Circuits]] = []
     problem: HandcraftError | None = None
     for numbering in numberings(answer, prompts.vocabulary):
         try:
-            designs = list(_designs(answer, numbering, prompts, places, dtype, passes, normed))
+            designs = list(_designs(answer, numbering, prompts, legal, dtype, passes, normed))
         except CompileError as error:
             problem = problem or error
             continue
@@ -106,15 +107,16 @@ def _designs(
     answer: Node,
     numbering: Mapping[Value, Plain],
     prompts: Prompts,
-    places: tuple[int, ...],
+    legal: Legal,
     dtype: str,
     passes: Collection[str],
     normed: bool,
 ) -> Iterator[Design]:
     """Designs with tokens counted in one way: with and without what a pass may or may not help."""
+    places = legal.ends
 
     def reader_for(lines: frozenset[int]) -> Reader:
-        return Reader(prompts.vocabulary.tokens, prompts.context, places, lines)
+        return Reader(prompts.vocabulary.tokens, prompts.context, places, legal.stands, lines)
 
     def read(reader: Reader) -> Form:
         return reader.read(answer, numbering.__getitem__)
@@ -144,15 +146,34 @@ def _designs(
                     yield replace(design, circle=circle)
 
 
-def destinations_of(prompts: Prompts) -> tuple[int, ...]:
-    """The positions at which a legal prompt can end: only what is answered there counts."""
-    if prompts.pattern is not None and prompts.bos is None:
-        try:
-            texts = Matching(prompts.pattern, prompts.vocabulary, prompts.context)
-        except (NotRegularError, re.error):
-            return tuple(range(prompts.context))
-        return tuple(n - 1 for n in range(1, prompts.context + 1) if texts.count_of(n))
-    return tuple(range(prompts.context))
+@dataclass(frozen=True)
+class Legal:
+    """What is known of legal prompts.
+
+    Args:
+        ends: the positions at which one can end: only what is answered there counts.
+        stands: for each position the tokens that may stand there, as places in the vocabulary.
+    """
+
+    ends: tuple[int, ...]
+    stands: tuple[frozenset[int], ...]
+
+    @classmethod
+    def of(cls, prompts: Prompts) -> Legal:
+        """What their regular expression tells; without one, any token may stand anywhere."""
+        everywhere = range(prompts.context)
+        if prompts.pattern is not None and prompts.bos is None:
+            try:
+                texts = Matching(
+                    prompts.pattern, Vocabulary(prompts.vocabulary.tokens), prompts.context
+                )
+            except (NotRegularError, re.error):
+                pass
+            else:
+                ends = tuple(n for n in everywhere if texts.count_of(n + 1))
+                return cls(ends, tuple(texts.tokens_at()))
+        any_token = frozenset(range(len(prompts.vocabulary)))
+        return cls(tuple(everywhere), tuple(any_token for _ in everywhere))
 
 
 def check_design(design: Design) -> None:
@@ -247,14 +268,21 @@ def _along(look: Look, line: Line) -> Form:
     constants = tuple(constant * sum(weight for _, weight in sources) for sources in look.sources)
     if not factor:
         return Form({}, constants)
-    return Form({replace(look.times(factor), numbers=line.numbers): 1}, zeros).plus(Form({}, constants))
+    numbers = tuple(
+        None if asked is None else n for asked, n in zip(look.numbers, line.numbers, strict=True)
+    )
+    return Form({replace(look.times(factor), numbers=numbers): 1}, zeros).plus(Form({}, constants))
 
 
 def _by_square(look: Look, line: Line, places: tuple[int, ...]) -> Form | None:
     """The token here, read from the square of its number by the nearest line."""
     if not look.is_here(places) or look.total is None:
         return None
-    slope, constant, error = nearest_line(line.squares, line.numbers)
+    known = [i for i, number in enumerate(look.numbers) if number is not None]
+    squares, numbers = ([row[i] for i in known] for row in (line.squares, line.numbers))
+    if len(set(squares)) < 2:
+        return Form({}, tuple(numbers[0] * look.total for _ in places))
+    slope, constant, error = nearest_line(squares, numbers)
     form = Form({Own(True, look.origins): slope}, tuple(constant for _ in places))
     return form.blurred(-error, error).times(look.total)
 

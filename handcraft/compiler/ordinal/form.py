@@ -56,9 +56,13 @@ class Look:
         return replace(self, sources=tuple(counted))
 
     def plus(self, other: Look) -> Look:
-        """The sum of two looks for the same number."""
+        """The sum of two looks for the same number, where each of them stands."""
         added = (_added([*mine, *its]) for mine, its in zip(self.sources, other.sources, strict=True))
-        return Look(tuple(added), self.numbers, tuple(dict.fromkeys((*self.origins, *other.origins))))
+        numbers = (
+            its if mine is None else mine for mine, its in zip(self.numbers, other.numbers, strict=True)
+        )
+        origins = dict.fromkeys((*self.origins, *other.origins))
+        return Look(tuple(added), tuple(numbers), tuple(origins))
 
 
 @dataclass(frozen=True)

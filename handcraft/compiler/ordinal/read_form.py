@@ -48,12 +48,14 @@ class Reader:
         tokens: of the vocabulary.
         context: the number of positions.
         destinations: the positions whose answers count.
+        stands: for each position the tokens that may stand there, as places in the vocabulary.
         lines: the expressions that are not followed step by step: a line is laid through their values.
     """
 
     tokens: tuple[str, ...]
     context: int
     destinations: tuple[int, ...]
+    stands: tuple[frozenset[int], ...]
     lines: frozenset[int] = frozenset()
     bent: dict[int, Node] = field(default_factory=dict)
     _columns: dict[int, Values] = field(default_factory=dict)
@@ -234,9 +236,12 @@ class Reader:
         by_token: tuple[Plain | None, ...],
         node: Node | None = None,
     ) -> Form:
-        if not any(by_token) or not any(sources):
+        looked_at = {there for found in sources for there, _ in found}
+        stand = frozenset[int]().union(*(self.stands[there] for there in looked_at))
+        known = tuple(number if i in stand else None for i, number in enumerate(by_token))
+        if not any(known):
             return Form({}, self._zeros)
-        return Form({Look(sources, by_token, ((node or value).origin,)): 1}, self._zeros)
+        return Form({Look(sources, known, ((node or value).origin,)): 1}, self._zeros)
 
     @property
     def _zeros(self) -> tuple[Plain, ...]:

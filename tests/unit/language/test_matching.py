@@ -196,3 +196,12 @@ def test_what_no_automaton_is_made_of_is_refused(pattern):
         machine_of(pattern)
     with pytest.raises(NotRegularError):
         Matching(pattern, LETTERS, 3)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_tokens_stand_where_they_do_in_some_text(pattern):
+    found = [set[int]() for _ in range(5)]
+    for text in by_hand(pattern, LETTERS, 5):
+        for place, token in enumerate(LETTERS.ids(text)):
+            found[place].add(token)
+    assert Matching(pattern, LETTERS, 5).tokens_at() == found

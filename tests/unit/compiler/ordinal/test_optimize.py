@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
 from itertools import accumulate
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +13,11 @@ from handcraft import Program, Prompts, compile_program, lookup, predict, select
 from handcraft.circuits import Neuron, ideal_next
 from handcraft.compiler.ordinal import PASSES
 from handcraft.errors import CompileError
+from handcraft.testing import assert_writes
 from handcraft.verify import verify
 
 DIGITS = "01234"
+PROGRAMS = Path(__file__).parents[4] / "programs"
 
 
 def two_digits() -> Program:
@@ -124,3 +128,40 @@ def test_verify_tries_every_legal_prompt(architecture):
     assert compiled.passes[0].did != "nothing"
     report = verify(compiled.model, program)
     assert report.passed
+
+
+@pytest.mark.parametrize("architecture", ["block", "gpt2"])
+@pytest.mark.parametrize(("name", "most"), [("add", 200), ("modular", 520), ("parity", 125)])
+def test_shipped_programs_write_what_they_should(name, most, architecture):
+    shipped = runpy.run_path(str(PROGRAMS / f"{name}.py"))
+    program = shipped["program"]
+    compiled = compile_program(program, architecture=architecture, optimize=True)
+    if architecture == "block":
+        positions = compiled.model.tensors["wpe.weight"].size
+        assert compiled.model.parameters - positions <= most
+    starts = {"starts": shipped["starts"], "longest": program.context, "sample": 300}
+    assert assert_writes(compiled.model, shipped["meaning"], every_up_to=300, **starts) >= 256
+
+
+def test_ten_digit_addition_is_one_block_one_head_and_width_four():
+    program = runpy.run_path(str(PROGRAMS / "add.py"))["program"]
+    model = compile_program(program, architecture="block", optimize=True).model
+    numbers = [t for name, t in model.tensors.items() if name != "wpe.weight"]
+    assert (model.shape.n_layer, model.shape.n_head, model.shape.n_embd) == (1, 1, 4)
+    assert sum(t.size for t in numbers) <= 178
+    assert sum(int(np.count_nonzero(t)) for t in numbers) <= 43
+
+
+def test_tokens_that_never_stand_somewhere_are_not_asked_for():
+    """Bits count 0 and 1, and letters do: the looks are one although a table says otherwise of each."""
+    program = runpy.run_path(str(PROGRAMS / "parity.py"))["program"]
+    free = Prompts("01=eo", context=program.context)
+    bit = free.token.at(-8, default="0").map({"1": 1}, default=0)
+    written = free.token.map({"o": 1}, default=0)
+    everywhere = predict(((bit + written) % 2).map({0: "e", 1: "o"})).otherwise()
+    restricted = compile_program(program, architecture="block", optimize=True)
+    unrestricted = compile_program(
+        Program(prompts=free, rules=[everywhere]), architecture="block", optimize=True
+    )
+    assert restricted.passes[0].did != "nothing"
+    assert unrestricted.passes[0].did == "nothing"
