@@ -2,8 +2,9 @@
 
 `build_model` gives a model and what is to be known of it, `add(model, a, b)` a sum of two numbers below
 10^10, which transformers' `generate` writes token by token. `python benchmarks/adding.py` compiles the
-program with every pass of `optimize` more, tries 10 edge cases and 10,000 random pairs with each, and
-prints a table; `tests/judges/test_adding.py` tries fewer. Needs torch and transformers.
+program for `block` with every pass of `optimize` more, and for `gpt2` with none and with all, tries 10
+edge cases and 10,000 random pairs with each, and prints a table; `tests/judges/test_adding.py` tries
+fewer. Needs torch and transformers.
 """
 
 from __future__ import annotations
@@ -109,10 +110,12 @@ def main(count: int) -> None:
     chosen = Random(0)
     pairs = [*EDGES, *((chosen.randrange(10**10), chosen.randrange(10**10)) for _ in range(count))]
     rows = []
-    for target in ("block", "gpt2"):
-        for some in range(len(PASSES) + 1):
+    every = range(len(PASSES) + 1)
+    for target, counts in (("block", every), ("gpt2", (0, len(PASSES)))):
+        for some in counts:
             compiled = compile_program(PROGRAM, architecture=target, optimize=PASSES[:some])
-            rows.append(_row(compiled, PASSES[some - 1] if some else "", pairs))
+            name = "all" if target == "gpt2" else f"+ {PASSES[some - 1]}"
+            rows.append(_row(compiled, name if some else "none", pairs))
     print_table(list(rows[0]), [list(map(_shown, row.values())) for row in rows])
     print("The last of each target, as `handcraft compile programs/add.py --optimize` reports it:\n")
     for target in ("block", "gpt2"):
@@ -120,7 +123,7 @@ def main(count: int) -> None:
         print(f"```\n{target}, {compiled.report().optimized}\n```\n")
 
 
-def _row(compiled: Compiled, last: str, pairs: Sequence[tuple[int, int]]) -> dict[str, object]:
+def _row(compiled: Compiled, passes: str, pairs: Sequence[tuple[int, int]]) -> dict[str, object]:
     """What one model takes, positions left out, and how many of the pairs it adds."""
     model, shape = compiled.model, compiled.model.shape
     numbers = [t for name, t in model.tensors.items() if name != "wpe.weight"]
@@ -133,7 +136,7 @@ def _row(compiled: Compiled, last: str, pairs: Sequence[tuple[int, int]]) -> dic
         right = int(_is_right(model, pairs).sum())
     return {
         "target": model.architecture.name,
-        "passes": f"+ {last}" if last else "none",
+        "passes": passes,
         "blocks": shape.n_layer,
         "heads": shape.n_head,
         "width": shape.n_embd,

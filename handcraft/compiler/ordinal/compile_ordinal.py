@@ -52,7 +52,7 @@ def passes_named(optimize: bool | Collection[str]) -> tuple[str, ...]:
         raise CompileError(
             f"there is no pass {unknown[0]!r} of optimize", fix=f"passes are: {', '.join(PASSES)}"
         )
-    return tuple(name for name in PASSES if name == "ordinal" or name in names)
+    return tuple(name for name in PASSES if names and (name == "ordinal" or name in names))
 
 
 LARGEST_FLOAT16 = 65504
