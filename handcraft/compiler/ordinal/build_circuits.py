@@ -33,6 +33,7 @@ from handcraft.compiler.ordinal.form import Form, Look, Own, Step, all_steps
 from handcraft.compiler.ordinal.read_form import NotASumError
 from handcraft.compiler.ordinal.share import Group
 from handcraft.compiler.sequences.ir import between
+from handcraft.compiler.sequences.places import short
 from handcraft.compiler.sequences.precision import BITS, NOISE
 from handcraft.errors import PrecisionError
 from handcraft.language.sequences.domain import Plain, magnitude
@@ -245,7 +246,7 @@ class _Builder:
             ]
             heads.append(
                 Head(
-                    relation.label,
+                    short(", ".join(origin.what for origin in look.origins)),
                     relation,
                     (LinearMap(self.code, carried, ((NUMBER, 0, 1),)),),
                     tuple(writes),
