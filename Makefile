@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OUT    := build/demo
 
-.PHONY: demo test check deep bench bench-sequences programs clean
+.PHONY: demo test check deep bench bench-scale bench-sequences programs clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -36,6 +36,10 @@ deep: $(VENV)/installed-dev
 bench: $(VENV)/installed
 	@mkdir -p build
 	@$(BIN)/python benchmarks/run.py | tee build/benchmarks.md
+
+bench-scale: $(VENV)/installed-dev
+	@mkdir -p build
+	@$(BIN)/python benchmarks/scale.py | tee build/benchmarks-scale.md
 
 bench-sequences: $(VENV)/installed
 	@mkdir -p build
