@@ -48,5 +48,5 @@ def _short_prompt(prompts: Prompts | None) -> str | None:
     if prompts is None or not prompts.refuses_some:
         return None
     pattern = prompts.inputs if isinstance(prompts.inputs, str) else ".*"
-    texts = LegalTexts(prompts.vocabulary, prompts.context, pattern, prompts.bos)
+    texts = LegalTexts(prompts.vocabulary, prompts.longest_input, pattern, prompts.bos)
     return prompts.vocabulary.join(texts.begun(())[2]) or None

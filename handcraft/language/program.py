@@ -164,10 +164,7 @@ class Program:
                 f"a text of {len(ids)} tokens for a context of {self.context}",
                 fix=f"give 1 to {self.context} tokens",
             )
-        if self.prompts is None:
-            each = (self.next_token(ids[:n]) for n in range(1, len(ids) + 1))
-            return tuple(self.vocabulary.token(i) for i in each)
-        return tuple(_most_likely(shares) for shares in self._decided(ids))
+        return tuple(self.vocabulary.token(i) for i in self.next_tokens(ids))
 
     def next_token(self, ids: Sequence[int]) -> int:
         """The id of the token that the first matching rule predicts after exactly the tokens `ids`."""
@@ -177,6 +174,15 @@ class Program:
             if clause.pattern.matches(ids):
                 return clause.token
         raise UncoveredError(f"no rule covers {self.vocabulary.text(ids)!r}", where=self.place)
+
+    def next_tokens(self, ids: Sequence[int]) -> list[int]:
+        """The id of the token that is predicted at every position of the tokens `ids`.
+
+        As `trace`, but in ids.
+        """
+        if self.prompts is None:
+            return [self.next_token(ids[:length]) for length in range(1, len(ids) + 1)]
+        return [self.vocabulary.id(_most_likely(shares)) for shares in self._decided(ids)]
 
     def widened(self, context: int) -> Program:
         """The same rules seeing up to `context` tokens.
@@ -267,7 +273,11 @@ class Program:
         if not ids:
             raise VocabularyError("the prompt is empty", fix="give at least one token to predict from")
         if self.prompts is not None:
-            self.prompts.check_legal([self.vocabulary.token(i) for i in ids])
+            tokens = [self.vocabulary.token(i) for i in ids]
+            self.prompts.check_legal(tokens)
+            lengths = range(len(ids) - self.prompts.written(tokens), len(ids))
+            written = (self.vocabulary.token(self.next_token(ids[:length])) for length in lengths)
+            self.prompts.check_written(tokens, written)
         return ids[-self.context :]
 
     def _decided(self, ids: Sequence[int]) -> list[Distribution]:

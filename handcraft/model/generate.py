@@ -7,7 +7,7 @@ from itertools import count
 
 import numpy as np
 
-from handcraft.errors import ModelError, PromptError
+from handcraft.errors import ModelError
 from handcraft.language import Prompts
 from handcraft.model.attention import Array, softmax
 from handcraft.model.model import Model
@@ -83,7 +83,7 @@ def complete(
     Raises:
         ModelError: the prompt is empty, a setting makes no sense, or the model has no causal mask.
         VocabularyError: the prompt has an unknown token.
-        PromptError: the prompt is not legal.
+        PromptError: the prompt is not legal, or goes on with what the model would not have written.
     """
     _check_masked(model)
     ids = model.prompt_ids(prompt)
@@ -126,17 +126,10 @@ def _check_written(model: Model, ids: Sequence[int], prompts: Prompts) -> None:
     """
     tokens = _tokens(model, ids)
     count = prompts.written(tokens)
-    if not count:
-        return
-    logits = model.forward(np.array([ids[:-1]]))[0, -count:][:, model.vocabulary.numbers]
-    for place, best in zip(range(len(ids) - count, len(ids)), logits.argmax(axis=1), strict=True):
-        wanted = model.vocabulary.tokens[int(best)]
-        if tokens[place] != wanted:
-            raise PromptError(
-                f"{tokens[place]!r} stands where {wanted!r} is what follows",
-                where=f"token {place + 1} of {model.vocabulary.join(tokens)!r}",
-                fix="leave out what is to be written",
-            )
+    if count:
+        logits = model.forward(np.array([ids[:-1]]))[0, -count:][:, model.vocabulary.numbers]
+        known = model.vocabulary.tokens
+        prompts.check_written(tokens, [known[best] for best in logits.argmax(axis=1).tolist()])
 
 
 def _tokens(model: Model, ids: Sequence[int]) -> list[str]:

@@ -55,6 +55,20 @@ class Batch:
         return cls(texts, np.arange(count), np.full(count, length), np.full(count, length - 1), logits)
 
     @classmethod
+    def of_beginnings(cls, texts: Ids, shortest: int, logits: Array) -> Batch:
+        """The texts and their beginnings of so many tokens or more as contexts, with what follows each.
+
+        Args:
+            texts: [text, position].
+            shortest: how many tokens the shortest beginnings have.
+            logits: [text, position, n_vocab].
+        """
+        count, longest = texts.shape
+        rows = np.arange(count).repeat(longest - shortest + 1)
+        lengths = np.tile(np.arange(shortest, longest + 1), count)
+        return cls(texts, rows, lengths, lengths - 1, logits[rows, lengths - 1])
+
+    @classmethod
     def of_positions(cls, texts: Ids, logits: Array) -> Batch:
         """The texts themselves as contexts, with what stands at each position of them.
 
@@ -71,6 +85,8 @@ class Batch:
 
     def only(self, chosen: Flags) -> Batch:
         """Some of the answers, [answer], with their texts and no others."""
+        if chosen.all():
+            return self
         used, rows = np.unique(self.rows[chosen], return_inverse=True)
         lengths, places = self.lengths[chosen], self.places[chosen]
         return Batch(self.texts[used], rows.reshape(-1), lengths, places, self.logits[chosen])
@@ -79,6 +95,12 @@ class Batch:
     def is_last(self) -> Flags:
         """Whether an answer stands at the last position of its context: [answer]."""
         return np.equal(self.places, self.lengths - 1)
+
+    @property
+    def following(self) -> Ids:
+        """The token of its text that stands behind a context, -1 where that is the end: [answer]."""
+        ended = np.hstack([self.texts, np.full((len(self.texts), 1), -1)])
+        return np.asarray(ended[self.rows, self.lengths])
 
     def context(self, i: int) -> list[int]:
         """The context of one answer."""

@@ -18,7 +18,8 @@ from handcraft.errors import HandcraftError, PrecisionError, raise_all
 from handcraft.language import Program
 from handcraft.model.attention import Array, Flags
 from handcraft.verify.contexts import Ids, count_contexts, every_text
-from handcraft.verify.legal import drawn_texts, following_in, is_restricted
+from handcraft.verify.legal import drawn_texts, is_restricted
+from handcraft.verify.written import following_in, written_from
 from handcraft.weights.emit import UNDERFLOW
 
 LARGEST_FLOAT16 = 65504.0
@@ -158,9 +159,10 @@ def _norm_problems(compiled: Compiled, facts: Facts) -> list[HandcraftError]:
 
 def _texts(compiled: Compiled, seed: int) -> list[Ids]:
     """Batches of texts that show the facts: [text, position]."""
-    prompts = compiled.source.prompts if isinstance(compiled.source, Program) else None
-    if prompts is not None and is_restricted(prompts):
-        return list(drawn_texts(prompts, SAMPLE, seed, following_in(compiled.source)))
+    source = compiled.source
+    if isinstance(source, Program) and source.prompts is not None and is_restricted(source.prompts):
+        inputs = drawn_texts(source.prompts, SAMPLE, seed)
+        return [each.texts for each in written_from(source.prompts, inputs, following_in(source))]
     model, longest = compiled.model, compiled.source.context
     size = len(model.vocabulary)
     random = np.random.default_rng(seed)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.circuits import Circuits, ideal_next
-from handcraft.errors import AssumptionError, CommandError
-from handcraft.language import Program, Prompts
+from handcraft.errors import CommandError
+from handcraft.language import Prompts
 from handcraft.language.matching import Matching, NotRegularError
-from handcraft.model import Model
-from handcraft.verify.contexts import SAMPLE_ROWS, Batch, Ids, batch_of
+from handcraft.verify.contexts import Batch, Ids
 from handcraft.vocabulary import Vocabulary
 
 Flags = npt.NDArray[np.bool_]
@@ -39,87 +37,51 @@ def legal_only(batch: Batch, prompts: Prompts) -> Batch:
     return batch.only(np.array(legal, dtype=bool))
 
 
-Following = Callable[[Ids], Ids]
-"""From texts of one length to the token that is right after each; -1 for none."""
-
-
-def following_in(source: Program | Circuits) -> Following:
-    """What is right after texts, as a program means it, or the ideal circuits of one."""
-    if isinstance(source, Circuits):
-        return lambda texts: ideal_next(source, texts)[:, -1]
-
-    def ask(text: list[int]) -> int:
-        try:
-            return source.next_token(text)
-        except AssumptionError:
-            return -1
-
-    return lambda texts: np.array([ask(text) for text in texts.tolist()], dtype=np.int64)
-
-
-def drawn_texts(
-    prompts: Prompts, count: int, seed: int, following: Following | None = None
-) -> Iterator[Ids]:
+def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
     """Legal prompts drawn at random, each once, as places in the vocabulary: [text, position].
 
+    Nothing is written in them yet, and they are so many fewer than asked for as each is many prompts.
     Where a regular expression says which are legal, about as many of each length; one that no automaton
     matches is drawn from by Hypothesis, as a strategy is, and those are fewer.
 
     Args:
         prompts: which texts are legal.
-        count: how many at most.
+        count: how many legal prompts at most, with those that are written from them.
         seed: of what is drawn.
-        following: what the program writes, where it writes more than one token; left out, only inputs
-            are drawn then.
 
     Raises:
         CommandError: Hypothesis is needed, and not installed.
     """
-    known = LegalPrompts.of(prompts, following)
-    found = [] if known is None else [*known.some(count, seed)]
+    known = Inputs.of(prompts)
+    wanted = -(-count // prompts.writes)
+    found = [] if known is None else [*known.some(wanted, seed)]
     if found or (known is not None and known.count == 0):
         yield from found
     else:  # no automaton, or one whose texts hardly ever keep to the `bos`
-        yield from _by_hypothesis(prompts, min(count, BY_HYPOTHESIS), seed)
-
-
-def legal_batches(model: Model, texts: Iterator[Ids], at_every_position: bool) -> Iterator[Batch]:
-    """The texts as contexts, run so many at a time.
-
-    Args:
-        model: the model.
-        texts: places in the vocabulary, [text, position] for each length.
-        at_every_position: as for `every_context`.
-    """
-    for rows in texts:
-        for start in range(0, len(rows), SAMPLE_ROWS):
-            yield batch_of(model, rows[start : start + SAMPLE_ROWS], at_every_position)
+        yield from _by_hypothesis(prompts, min(wanted, BY_HYPOTHESIS), seed)
 
 
 @dataclass(frozen=True)
-class LegalPrompts:
-    """The legal prompts of a regular expression, of a `bos`, or of both.
+class Inputs:
+    """The legal prompts of a regular expression, of a `bos`, or of both: those with nothing written.
 
     Args:
         prompts: which texts are legal.
         texts: with a regular expression, what it matches. Without one, what may follow the `bos`: any
             texts of the other tokens.
-        following: what the program writes after each.
     """
 
     prompts: Prompts
     texts: Matching
-    following: Following | None = None
 
     @classmethod
-    def of(cls, prompts: Prompts, following: Following | None = None) -> LegalPrompts | None:
+    def of(cls, prompts: Prompts) -> Inputs | None:
         """None where only Python code tells, or no automaton."""
         tokens = prompts.vocabulary.tokens
         if isinstance(prompts.inputs, str):
-            room = prompts.context - prompts.writes + 1
             try:
-                texts = Matching(prompts.inputs, Vocabulary(tokens), room)
-                return cls(prompts, texts, following)
+                texts = Matching(prompts.inputs, Vocabulary(tokens), prompts.longest_input)
+                return cls(prompts, texts)
             except (re.error, NotRegularError):
                 return None
         if prompts.inputs is not None:
@@ -131,27 +93,15 @@ class LegalPrompts:
     @property
     def count(self) -> int:
         """How many there are, or more: a `bos` may make some of them illegal."""
-        return self.texts.count * self.prompts.writes + (self.prompts.inputs is None)
+        return self.texts.count + (self.prompts.inputs is None)
 
     def every(self) -> Iterator[Ids]:
         """All of them."""
-        return self._written(self._legal(iter(self.texts)))
+        return self._legal(iter(self.texts))
 
     def some(self, count: int, seed: int) -> Iterator[Ids]:
         """So many drawn, and each of those once."""
-        drawn = self.texts.draw(-(-count // self.prompts.writes), seed)
-        return self._written(self._legal(np.unique(rows, axis=0) for rows in drawn))
-
-    def _written(self, texts: Iterator[Ids]) -> Iterator[Ids]:
-        """Inputs, and what the program makes of them, token by token."""
-        for rows in texts:
-            yield rows
-            for _ in range(self.prompts.writes - 1 if self.following is not None else 0):
-                assert self.following is not None
-                added = self.following(rows)
-                rows = np.hstack([rows, added[:, None]])[added >= 0]
-                if len(rows):
-                    yield rows
+        return self._legal(np.unique(rows, axis=0) for rows in self.texts.draw(count, seed))
 
     def _legal(self, texts: Iterator[Ids]) -> Iterator[Ids]:
         prompts = self.prompts
@@ -181,7 +131,7 @@ def _by_hypothesis(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
         if is_spelled and not all(token in places for token in tokens):
             continue  # a regular expression spells words letter by letter, and not only known ones
         prompts.vocabulary.ids(tokens)  # raises where a strategy makes unknown ones
-        if 0 < len(tokens) <= prompts.context and prompts.is_legal(tokens):
+        if prompts.is_input(tokens):
             texts.setdefault(len(tokens), []).append([places[token] for token in tokens])
     for rows in texts.values():
         yield np.unique(np.array(rows, dtype=np.int64), axis=0)

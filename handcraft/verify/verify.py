@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from handcraft.circuits import Circuits, ideal_next
-from handcraft.errors import AssumptionError, ProgramError
+from handcraft.circuits import Circuits
+from handcraft.errors import ProgramError
 from handcraft.language import Program, Prompts
 from handcraft.model import Model
 from handcraft.model.attention import Array
@@ -25,15 +25,14 @@ from handcraft.verify.contexts import (
 )
 from handcraft.verify.legal import (
     DRAWN,
-    Following,
-    LegalPrompts,
+    Inputs,
     drawn_texts,
-    following_in,
     is_restricted,
-    legal_batches,
     legal_only,
 )
+from handcraft.verify.meant import ideal, meant_in, oracle
 from handcraft.verify.shares import CLOSE, share_errors, share_margins, shares_of
+from handcraft.verify.written import following_in, legal_batches, written_from
 
 EXHAUSTIVE_UP_TO = 10_000_000
 """The largest number of contexts that are all tried."""
@@ -197,6 +196,7 @@ def verify(
     `CLOSE` at most. Rules and causal circuits say what follows a context; circuits without a causal
     mask say something at every position of it, and all of that is tried. Where only some texts are
     legal prompts, only those are tried; one that breaks an assumption of the program is a failure.
+    What a program writes in them the model has written, and behind a wrong token nothing is tried.
     All of them are tried, however many other contexts there are, where a regular expression says
     which they are and there are no more than `LEGAL_UP_TO`, or than `sample`.
 
@@ -217,15 +217,15 @@ def verify(
     prompts = source.prompts if isinstance(source, Program) else prompts
     legal = prompts if is_restricted(prompts) else None
     everywhere = isinstance(source, Circuits) and not source.causal
-    following = following_in(source) if legal is not None else None
-    tried_on = _contexts(model, longest, legal, every_up_to, sample, seed, everywhere, following)
+    tried_on = _contexts(model, longest, legal, every_up_to, sample, seed, everywhere)
     broken: dict[tuple[int, ...], str] = {}
-    meaning = _oracle(source, broken) if isinstance(source, Program) else _ideal(source)
+    meaning = oracle(source, broken) if isinstance(source, Program) else ideal(source)
     shares = shares_of(source)
     tally = _Tally(model, broken)
     for batch in tried_on.batches:
         if len(batch):
-            tally.add(batch, meaning(batch), shares(batch) if shares is not None else None)
+            batch, expected = (batch, meaning(batch)) if legal is None else meant_in(batch, meaning)
+            tally.add(batch, expected, shares(batch) if shares is not None else None)
         if progress is not None:
             progress(tally.tried, tried_on.planned)
     tried = tally.tried
@@ -269,65 +269,27 @@ def _contexts(
     sample: int | None,
     seed: int,
     everywhere: bool,
-    following: Following | None,
 ) -> _Contexts:
     """All contexts where there are few enough, else random ones; only legal ones where not all are."""
     total = count_contexts(len(model.vocabulary), longest)
     if legal is not None:
-        known = LegalPrompts.of(legal, following)
+        inputs = Inputs.of(legal)
         most = min(every_up_to, max(LEGAL_UP_TO, sample or 0))
-        if known is not None and known.count <= most:
-            return _Contexts(legal_batches(model, known.every(), everywhere), known.count, True)
+        if inputs is not None and inputs.count * legal.writes <= most:
+            written = written_from(legal, inputs.every(), following_in(model))
+            batches = legal_batches(model, written, everywhere)
+            return _Contexts(batches, inputs.count * legal.writes, True)
     if total <= every_up_to and (legal is None or legal.writes == 1):
         batches = every_context(model, longest, at_every_position=everywhere)
         if legal is not None:
             batches = (legal_only(batch, legal) for batch in batches)
         return _Contexts(batches, total, True)
     if legal is not None:
-        texts = drawn_texts(legal, sample or DRAWN, seed, following)
-        return _Contexts(legal_batches(model, texts, everywhere), sample or DRAWN, False)
+        written = written_from(legal, drawn_texts(legal, sample or DRAWN, seed), following_in(model))
+        return _Contexts(legal_batches(model, written, everywhere), sample or DRAWN, False)
     count = sample or SAMPLE
     batches = random_contexts(model, count, seed, longest, at_every_position=everywhere)
     return _Contexts(batches, count, False)
-
-
-Meaning = Callable[[Batch], Ids]
-"""From answers to the token that each should be, [answer]; -1 for a tie."""
-
-
-def _oracle(program: Program, broken: dict[tuple[int, ...], str] | None = None) -> Meaning:
-    """Ask the program, once for all contexts that it cannot tell apart.
-
-    Contexts that break an assumption of the program are noted in `broken`, with the assumption.
-
-    No pattern reads more than `reach` tokens, and an anchored one asks besides whether there are
-    more, so contexts that share their last `reach` tokens and both have more share their meaning.
-    """
-    notes = {} if broken is None else broken
-    known: dict[tuple[int, ...], int] = {}
-
-    def ask(end: tuple[int, ...]) -> int:
-        if end not in known:
-            context = tuple(token for token in end if token >= 0)
-            try:
-                known[end] = program.next_token(context)
-            except AssumptionError as error:
-                known[end] = -1
-                notes[context] = error.what
-        return known[end]
-
-    def meaning(batch: Batch) -> Ids:
-        ends = batch.ends(program.reach + 1)
-        ends[:, 0] = np.minimum(ends[:, 0], 0)  # only that one more token is there, not which
-        distinct, rows = np.unique(ends, axis=0, return_inverse=True)
-        answers = np.array([ask(tuple(end)) for end in distinct.tolist()])
-        return answers[rows.reshape(-1)]
-
-    return meaning
-
-
-def _ideal(circuits: Circuits) -> Meaning:
-    return lambda batch: ideal_next(circuits, batch.texts)[batch.rows, batch.places]
 
 
 class _Tally:

@@ -117,7 +117,7 @@ CommandError: 1 argument: p.py
 $ run add =123456789010+10000000000=
 PromptError: '1' stands where legal prompts have '0'
   where: token 12 of '=123456789010+10000000000='
-  fix:   legal prompts match =[0-9]{10}0\+[0-9]{10}0=[0-9]{0,10}, as '=12345678900+00000000000=' does; …
+  fix:   legal prompts match =[0-9]{10}0\+[0-9]{10}0= and go on with …, as '=12345678900+00000000000=' does; …
 
 == an operand that is longer than all of them may be
 $ run add_ahead 012345678901+00000000001=
@@ -147,7 +147,7 @@ VocabularyError: '.' is not in the vocabulary
 $ run add =10000000000+10000000000=20000000000
 PromptError: legal prompts have at most 35 tokens, and this one has 36
   where: token 36 of '=10000000000+10000000000=20000000000'
-  fix:   legal prompts match …, as '=10000000000+10000000000=2000000000' does; --regardless …
+  fix:   legal prompts match …, as '=10000000000+10000000000=' does; --regardless …
 
 == a prompt that is only begun
 $ run modular '48 + 48'

@@ -137,6 +137,8 @@ def illegal_prompt(
     *,
     pattern: str | None,
     bos: str | None,
+    writes: int = 1,
+    begun: int = 0,
 ) -> PromptError:
     """What is wrong with a text that is no legal prompt.
 
@@ -144,22 +146,35 @@ def illegal_prompt(
         tokens: the text.
         vocabulary: its tokens.
         context: the most tokens of a legal one.
-        pattern: as of `Prompts`.
+        pattern: what inputs match: legal prompts of which the program wrote nothing.
         bos: as of `Prompts`.
+        writes: as of `Prompts`.
+        begun: how many tokens the longest input has that the text begins with; 0 where there is none,
+            or nothing could follow it.
     """
     text = vocabulary.join(tokens)
     rules = [] if pattern is None else [f"match {pattern}"]
     rules += [] if bos is None else [f"begin with {bos!r} and have it nowhere else"]
+    most = "a token" if writes == 2 else f"up to {writes - 1} tokens"
+    rules += [] if writes == 1 else [f"go on with {most} that the program writes"]
     legal = f"legal prompts {' and '.join(rules)}"
     long = f"legal prompts have at most {context} tokens, and this one has {len(tokens)}"
-    texts = LegalTexts(vocabulary, context, ".*" if pattern is None else pattern, bos)
+    texts = LegalTexts(vocabulary, context - writes + 1, ".*" if pattern is None else pattern, bos)
     try:
         place, following, ending = texts.begun(tokens)
     except (re.error, NotRegularError):  # the expression can be asked about whole texts only
-        return PromptError(long if len(tokens) > context else f"{text!r} is no legal prompt", fix=legal)
-    if place == 0 and not following:
-        return PromptError(f"no text of up to {context} tokens is a legal prompt", fix=legal)
+        if not begun:
+            what = long if len(tokens) > context else f"{text!r} is no legal prompt"
+            return PromptError(what, fix=legal)
+        place, following, ending = 0, (), ()
     example = vocabulary.join([*tokens[:place], *ending])
+    end = _end_of_writing(tokens, begun, writes, bos)
+    if begun and end >= place:
+        others = tuple(token for token in vocabulary.tokens if token != bos)
+        place, following, ending = end, others if tokens[end] == bos else (), ()
+        example = vocabulary.join(tokens[:begun])
+    if place == 0 and not following:
+        return PromptError(f"no text of up to {texts.context} tokens is a legal prompt", fix=legal)
     fix = f"{legal}, as {example!r} does" if len(example) <= SHOWN else legal
     if place == len(tokens):
         is_begun = f"{text!r} is only the beginning of a legal prompt"
@@ -174,3 +189,9 @@ def illegal_prompt(
     else:
         what = f"{stands} have one of {shorten(following)}"
     return PromptError(what, where=f"token {place + 1} of {text!r}", fix=fix)
+
+
+def _end_of_writing(tokens: Sequence[str], begun: int, writes: int, bos: str | None) -> int:
+    """How many tokens at first are an input and what could be written after it."""
+    end = min(begun + writes - 1, len(tokens))
+    return next((place for place in range(begun, end) if tokens[place] == bos), end)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from handcraft.errors import HandcraftError, ProgramError, raise_all
+from handcraft.errors import HandcraftError, ProgramError, PromptError, raise_all
 from handcraft.language.sequences.domain import Finite, Kind, whole_numbers
 from handcraft.language.sequences.expression import Expression
 from handcraft.language.sequences.legal_texts import illegal_prompt
@@ -36,9 +36,10 @@ class Prompts:
         bos: the token that every legal prompt begins with, and that stands nowhere else; None for no
             such token.
         causal: whether a position sees only itself and earlier ones.
-        writes: how many tokens a program adds to a text that matches `inputs`. Those that it has
-            written itself so far belong to a legal prompt too, and no others: so an `.assume()` may
-            rest on what the program writes.
+        writes: how many tokens a program adds to a text that matches `inputs`, which must leave room
+            for them. Those that it has written itself so far belong to a legal prompt too, and no
+            others: so an `.assume()` may rest on what the program writes. A text that matches `inputs`
+            as a whole is one to start from, whoever wrote it.
 
     Raises:
         HandcraftError: everything that is wrong, all at once.
@@ -72,7 +73,7 @@ class Prompts:
         place = place or caller_place(1)
         known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
         problems = [*_problems(known, context, inputs, bos, place)]
-        if writes != 1:
+        if type(writes) is not int or writes != 1:
             problems += _writing_problems(context, inputs, causal, writes, place)
         raise_all(problems)
         object.__setattr__(self, "vocabulary", known)
@@ -104,6 +105,14 @@ class Prompts:
         return Expression(self, constant(value))
 
     @property
+    def longest_input(self) -> int:
+        """The most tokens of a text that matches `inputs`: what is written after it has room.
+
+        The last token that is written needs none, for nothing follows it.
+        """
+        return self.context - self.writes + 1
+
+    @property
     def pattern(self) -> str | None:
         """A regular expression for legal prompts, where one was given: of what is written any tokens.
 
@@ -131,23 +140,39 @@ class Prompts:
             return True
         if len(tokens) > self.context or not all(token in self.vocabulary for token in tokens):
             return False
-        if self.bos is not None and (not tokens or tokens[0] != self.bos or self.bos in tokens[1:]):
+        if not self._keeps_to_bos(tokens):
             return False
-        if self.pattern is not None:
-            return re.fullmatch(self.pattern, self.vocabulary.join(tokens)) is not None
-        return True
+        return self._input_length(tokens, at_least=len(tokens) - self.writes + 1) > 0
+
+    def is_input(self, tokens: Sequence[str]) -> bool:
+        """Whether a text is a legal prompt of which the program need not have written anything."""
+        if not self._keeps_to_bos(tokens) or not 0 < len(tokens) <= self.longest_input:
+            return False
+        if not isinstance(self.inputs, str):
+            return True
+        return re.fullmatch(self.inputs, self.vocabulary.join(tokens)) is not None
+
+    def _keeps_to_bos(self, tokens: Sequence[str]) -> bool:
+        return self.bos is None or [i for i, token in enumerate(tokens) if token == self.bos] == [0]
 
     def written(self, tokens: Sequence[str]) -> int:
-        """How many tokens at the end of a legal prompt the program has written itself.
+        """How many tokens at the end of a legal prompt the program must have written itself.
 
-        Of several possibilities the fewest.
+        Where it begins with several inputs the longest counts: what was written after a shorter one
+        was written after the longer one too.
+
+        >>> Prompts("ab=", context=7, inputs="[ab]{3}=", writes=3).written("aba=ab")
+        2
         """
-        assert isinstance(self.inputs, str) or self.writes == 1
-        for count in range(self.writes if self.writes > 1 else 0):
-            text = self.vocabulary.join(tokens[: len(tokens) - count])
-            if re.fullmatch(str(self.inputs), text) is not None:
-                return count
-        return 0
+        if self.writes == 1:
+            return 0
+        return len(tokens) - self._input_length(tokens, at_least=len(tokens) - self.writes + 1)
+
+    def _input_length(self, tokens: Sequence[str], *, at_least: int = 1) -> int:
+        """How many tokens the longest input has that a text begins with; 0 where there is none."""
+        longest = min(len(tokens), self.longest_input)
+        lengths = range(longest, max(0, at_least - 1), -1)
+        return next((length for length in lengths if self.is_input(tokens[:length])), 0)
 
     def check_legal(self, tokens: Sequence[str]) -> None:
         """Raise unless a text is a legal prompt, as far as that is known.
@@ -168,8 +193,33 @@ class Prompts:
         """
         if not self.is_legal(tokens):
             raise illegal_prompt(
-                tokens, self.vocabulary, self.context, pattern=self.pattern, bos=self.bos
+                tokens,
+                self.vocabulary,
+                self.context,
+                pattern=self.inputs if isinstance(self.inputs, str) else None,
+                bos=self.bos,
+                writes=self.writes,
+                begun=self._input_length(tokens) if self.writes > 1 else 0,
             )
+
+    def check_written(self, tokens: Sequence[str], following: Iterable[str]) -> None:
+        """Raise unless a legal prompt goes on after its input with what the program writes.
+
+        Args:
+            tokens: the prompt.
+            following: what the program writes in place of each of the last `written(tokens)` tokens.
+
+        Raises:
+            PromptError: it does not; with the first token that the program would not have written.
+        """
+        first = len(tokens) - self.written(tokens)
+        for place, wanted in zip(range(first, len(tokens)), following, strict=True):
+            if tokens[place] != wanted:
+                raise PromptError(
+                    f"{tokens[place]!r} stands where the program writes {wanted!r}",
+                    where=f"token {place + 1} of {self.vocabulary.join(tokens)!r}",
+                    fix="leave out what is to be written",
+                )
 
 
 def _writing_problems(

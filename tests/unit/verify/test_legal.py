@@ -11,7 +11,7 @@ from hypothesis import strategies
 
 from handcraft import Program, Prompts, Vocabulary, compile_program, predict, verify
 from handcraft.errors import ProgramError, VocabularyError
-from handcraft.verify.legal import BY_HYPOTHESIS, LegalPrompts, drawn_texts
+from handcraft.verify.legal import BY_HYPOTHESIS, Inputs, drawn_texts
 
 # `handcraft.verify` also exports a function of that name, so the module is asked for by its own.
 verify_module = import_module("handcraft.verify.verify")
@@ -48,7 +48,7 @@ LISTED = {
 
 @pytest.mark.parametrize("prompts", LISTED.values(), ids=LISTED.keys())
 def test_all_legal_prompts_are_listed_once_each(prompts):
-    found = texts_of(LegalPrompts.of(prompts).every(), prompts)
+    found = texts_of(Inputs.of(prompts).every(), prompts)
     assert len(found) == len(set(found))
     assert set(found) == legal_texts(prompts)
 
@@ -76,12 +76,12 @@ def test_a_seed_decides_what_is_drawn():
 
 def test_ids_of_the_vocabulary_are_no_places():
     prompts = Prompts(Vocabulary("ab", ids=[7, 5]), context=2, inputs="ab?")
-    assert texts_of(LegalPrompts.of(prompts).every(), prompts) == [("a",), ("a", "b")]
+    assert texts_of(Inputs.of(prompts).every(), prompts) == [("a",), ("a", "b")]
 
 
 def test_where_only_code_tells_nothing_is_listed():
     for inputs in (strategies.text("ab"), r"(a|b)\1", "(?!b)[ab]*"):
-        assert LegalPrompts.of(Prompts("ab", 3, inputs=inputs)) is None
+        assert Inputs.of(Prompts("ab", 3, inputs=inputs)) is None
 
 
 @pytest.mark.parametrize("inputs", [strategies.text("ab", min_size=1), "(?!b)[ab]+"])

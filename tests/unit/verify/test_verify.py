@@ -34,6 +34,7 @@ from handcraft.circuits import (
 from handcraft.testing import rule_programs
 from handcraft.verify import count_contexts, logit_margins, verify
 from handcraft.verify.contexts import Batch
+from handcraft.verify.meant import oracle
 
 compile_block = partial(compile_program, architecture="block")
 
@@ -251,24 +252,24 @@ def batch_of(contexts):
 @given(program=rule_programs(max_tokens=4, max_context=5))
 @settings(max_examples=150, deadline=None)
 def test_the_oracle_remembers_suffixes_without_changing_the_meaning(program):
-    oracle = verify_module._oracle(program)
+    ask = oracle(program)
     for length in range(1, program.context + 1):
         contexts = np.array(list(product(range(len(program.vocabulary)), repeat=length)))
         expected = [program.next_token(tuple(context)) for context in contexts.tolist()]
-        assert oracle(batch_of(contexts)).tolist() == expected
+        assert ask(batch_of(contexts)).tolist() == expected
 
 
 def test_an_anchored_pattern_is_told_from_the_same_tokens_later():
     program = Program("ab", 4, [predict("b").after("start aa"), predict("a").otherwise()])
-    oracle = verify_module._oracle(program)
-    assert oracle(batch_of([[0, 0]])).tolist() == [1]
-    assert oracle(batch_of([[0, 0, 0], [1, 0, 0]])).tolist() == [0, 0]
+    ask = oracle(program)
+    assert ask(batch_of([[0, 0]])).tolist() == [1]
+    assert ask(batch_of([[0, 0, 0], [1, 0, 0]])).tolist() == [0, 0]
 
 
 def test_the_oracle_changes_no_context():
     program = Program("ab", 4, [predict("b").after("aa"), predict("a").otherwise()])
     contexts = np.array([[1, 0, 0, 1], [1, 1, 0, 0]])
-    verify_module._oracle(program)(batch_of(contexts))
+    oracle(program)(batch_of(contexts))
     np.testing.assert_array_equal(contexts, [[1, 0, 0, 1], [1, 1, 0, 0]])
 
 

@@ -1,0 +1,104 @@
+"""Legal prompts that a program, or its model, has written in itself, token by token.
+
+They are kept together: what is right after a text tells what is right after its beginnings too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from handcraft.errors import AssumptionError
+from handcraft.language import Program, Prompts
+from handcraft.model import Model
+from handcraft.verify.contexts import SAMPLE_ROWS, Batch, Ids
+
+Following = Callable[[Ids], Ids]
+"""From texts of one length, [text, position], to the token that is written after each; -1 for none."""
+
+
+def following_in(source: Program | Model) -> Following:
+    """What is written after texts: what a program means, or the best token of a model."""
+    if isinstance(source, Program):
+        return lambda texts: np.array([_meant(source, text) for text in texts.tolist()], dtype=np.int64)
+    size = len(source.vocabulary)
+
+    def best(texts: Ids) -> Ids:
+        tokens: Ids = source.answer(texts)[:, -1].argmax(axis=-1)
+        return np.where(tokens < size, tokens, -1)  # what is left is padding
+
+    return best
+
+
+def _meant(program: Program, text: list[int]) -> int:
+    try:
+        return program.next_token(text)
+    except AssumptionError:
+        return -1
+
+
+@dataclass(frozen=True)
+class Written:
+    """Legal prompts of one length, and those that they were written from.
+
+    Args:
+        texts: places in the vocabulary, [text, position].
+        shortest: how many tokens stand there at first. Each beginning of a text that has as many or
+            more is a legal prompt too.
+    """
+
+    texts: Ids
+    shortest: int
+
+
+def written_from(prompts: Prompts, inputs: Iterator[Ids], following: Following) -> Iterator[Written]:
+    """Legal prompts, from those of which nothing is written yet.
+
+    A text ends early where nothing legal can be written, or where it comes to be an input itself: then
+    it is one of the others.
+
+    Args:
+        prompts: which texts are legal.
+        inputs: places in the vocabulary, [text, position] for each length.
+        following: what is written.
+    """
+    for rows in inputs:
+        for start in range(0, len(rows), SAMPLE_ROWS):
+            yield from _written_from(prompts, rows[start : start + SAMPLE_ROWS], following)
+
+
+def _written_from(prompts: Prompts, texts: Ids, following: Following) -> Iterator[Written]:
+    tokens = prompts.vocabulary.tokens
+    shortest = texts.shape[1]
+    for _ in range(prompts.writes - 1):
+        if not len(texts):
+            return
+        added = following(texts)
+        longer = np.hstack([texts, added[:, None]])
+        goes_on = added >= 0
+        for row in np.flatnonzero(goes_on).tolist():
+            text = [tokens[token] for token in longer[row].tolist()]
+            goes_on[row] = prompts.is_legal(text) and not prompts.is_input(text)
+        if not goes_on.all():
+            yield Written(texts[~goes_on], shortest)
+        texts = longer[goes_on]
+    if len(texts):
+        yield Written(texts, shortest)
+
+
+def legal_batches(model: Model, written: Iterator[Written], at_every_position: bool) -> Iterator[Batch]:
+    """Legal prompts as contexts, run so many at a time.
+
+    Args:
+        model: the model.
+        written: the texts.
+        at_every_position: as for `every_context`.
+    """
+    for each in written:
+        logits = model.answer(each.texts)  # [text, position, n_vocab]
+        if at_every_position:
+            yield Batch.of_positions(each.texts, logits)
+        else:
+            yield Batch.of_beginnings(each.texts, each.shortest, logits)
