@@ -81,8 +81,8 @@ def _layout_section(compiled: Compiled) -> str:
         for subspace in layout.subspaces
     ]
     mirrored = (
-        "\n\nEvery dimension but a scalar's is followed by its opposite, `width` further on: "
-        "LayerNorm then sees a mean of 0 and one static sum of squares."
+        "\n\nEvery dimension but those of scalars and of coded subspaces is followed by its opposite, "
+        "`width` further on: LayerNorm then sees a mean of 0 and one static sum of squares."
         if layout.is_mirrored
         else ""
     )

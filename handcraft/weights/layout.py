@@ -12,6 +12,10 @@ from handcraft.architecture import BLOCK, Architecture
 from handcraft.circuits import Circuits, Encoding, Head, Number, Reuse, Subspace
 from handcraft.errors import LayoutError
 
+UNMIRRORED = (Encoding.SCALAR, Encoding.CODED)
+"""What shares the balance dimension in a mirrored layout: numbers of no constant length, for which
+opposites would not make LayerNorm exact."""
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -34,7 +38,8 @@ class Layout:
 
     A plain layout gives a coordinate one dimension. A mirrored one, for LayerNorm, gives it two that
     hold x and -x, so that the mean is always 0; a flag is held as -1 or +1 there, so that its square
-    is always 1; scalars share one *balance* dimension, which holds minus their sum.
+    is always 1; scalars and codewords of somebody's choice share one *balance* dimension, which holds
+    minus their sum.
 
     Args:
         subspaces: the subspaces of the residual stream, in order, without gaps.
@@ -259,7 +264,7 @@ def _can_align(circuits: Circuits, heads: list[Head]) -> bool:
 
 
 def _has_opposites(subspace: Subspace, is_mirrored: bool) -> bool:
-    return is_mirrored and subspace.encoding is not Encoding.SCALAR
+    return is_mirrored and subspace.encoding not in UNMIRRORED
 
 
 def _stride(subspace: Subspace, is_mirrored: bool) -> int:
@@ -276,7 +281,7 @@ def _starts(subspaces: Iterable[Subspace], is_mirrored: bool) -> dict[Subspace, 
 
 
 def _extra_names(layout: Layout) -> tuple[str, ...]:
-    scalars = any(s.encoding is Encoding.SCALAR for s in layout.subspaces)
+    scalars = any(s.encoding in UNMIRRORED for s in layout.subspaces)
     names = ("balance",) if layout.is_mirrored and scalars else ()
     if layout.has_ballast:
         names = (*names, "+ballast", "-ballast")

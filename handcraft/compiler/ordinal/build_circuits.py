@@ -119,8 +119,9 @@ class Design:
         if not self.normed:
             return 0.0
         pairs = zip(self.line.numbers, self.line.squares, strict=True)
-        squares = max(number**2 + square**2 for number, square in pairs)
-        return float(squares) / (2 * BALLAST**2) + 2 * float(NOISE)
+        words = [(float(number), float(square)) for number, square in pairs]
+        balanced = [n * n + s * s + 1 + (abs(n) + abs(s) + 2) ** 2 for n, s in words]
+        return max(balanced) / (4 * BALLAST**2) + 2 * float(NOISE)
 
     @property
     def missed(self) -> Fraction:

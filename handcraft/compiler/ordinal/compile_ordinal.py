@@ -24,7 +24,7 @@ from handcraft.compiler.stage import Pass
 from handcraft.errors import CompileError, HandcraftError, LayoutError, PrecisionError
 from handcraft.language import Program, Prompts
 from handcraft.language.matching import Matching, NotRegularError
-from handcraft.language.sequences.domain import Plain, Value, magnitude
+from handcraft.language.sequences.domain import Finite, Plain, Value, magnitude
 from handcraft.language.sequences.node import Node
 from handcraft.model import Model
 from handcraft.model.attention import Array
@@ -78,7 +78,8 @@ def compile_ordinal(
     prompts, answer = program.prompts, _answer_of(program)
     assert prompts is not None
     normed = target.norm == "layer"
-    legal = Legal.of(prompts)
+    assert isinstance(answer.domain, Finite)
+    legal = Legal.of(prompts, answer.domain.values)
     found: list[tuple[tuple[int, ...], Design, Circuits]] = []
     problem: HandcraftError | None = None
     for numbering in numberings(answer, prompts.vocabulary):
@@ -159,20 +160,30 @@ class Legal:
     stands: tuple[frozenset[int], ...]
 
     @classmethod
-    def of(cls, prompts: Prompts) -> Legal:
-        """What their regular expression tells; without one, any token may stand anywhere."""
-        everywhere = range(prompts.context)
-        if prompts.pattern is not None and prompts.bos is None:
+    def of(cls, prompts: Prompts, answers: Collection[Value]) -> Legal:
+        """What their regular expression tells; without one, any token may stand anywhere.
+
+        Args:
+            prompts: which texts are legal.
+            answers: the tokens that the program may write.
+        """
+        tokens, everywhere = prompts.vocabulary.tokens, range(prompts.context)
+        if isinstance(prompts.inputs, str) and prompts.bos is None:
             try:
-                texts = Matching(
-                    prompts.pattern, Vocabulary(prompts.vocabulary.tokens), prompts.context
-                )
+                inputs = Matching(prompts.inputs, Vocabulary(tokens), prompts.context)
             except (NotRegularError, re.error):
                 pass
             else:
-                ends = tuple(n for n in everywhere if texts.count_of(n + 1))
-                return cls(ends, tuple(texts.tokens_at()))
-        any_token = frozenset(range(len(prompts.vocabulary)))
+                lengths = [n for n in range(1, prompts.context + 1) if inputs.count_of(n)]
+                ends = {n - 1 + written for n in lengths for written in range(prompts.writes)}
+                own = frozenset(i for i, token in enumerate(tokens) if token in answers)
+                first = min(lengths, default=prompts.context) if prompts.writes > 1 else prompts.context
+                stands = (
+                    there | own if here >= first else there
+                    for here, there in enumerate(inputs.tokens_at())
+                )
+                return cls(tuple(sorted(ends.intersection(everywhere))), tuple(stands))
+        any_token = frozenset(range(len(tokens)))
         return cls(tuple(everywhere), tuple(any_token for _ in everywhere))
 
 
