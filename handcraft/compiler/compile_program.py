@@ -130,7 +130,9 @@ def _smaller(
     except (CompileError, PrecisionError, LayoutError) as error:
         return plan, (Pass("ordinal", "nothing", error.what),)
     if found.shape.parameters(target) >= plan.shape.parameters(target):
-        return plan, (Pass("ordinal", "nothing", "the answer along a line would not take fewer parameters"),)
+        return plan, (
+            Pass("ordinal", "nothing", "the answer along a line would not take fewer parameters"),
+        )
     return found, passes
 
 
