@@ -16,7 +16,8 @@ NUMBER = rf"0[0-9]{{{WIDTH - 1}}}"
 prompts = Prompts(
     "0123456789+=",
     context=3 * WIDTH + 1,
-    inputs=rf"{NUMBER}\+{NUMBER}=[0-9]{{0,{WIDTH - 1}}}",
+    inputs=rf"{NUMBER}\+{NUMBER}=",
+    writes=WIDTH,
 )
 token, position = prompts.token, prompts.position
 digit = token.map({str(number): number for number in range(10)}, default=0)
@@ -46,7 +47,7 @@ program = Program(
     ],
 )
 
-starts = rf"{NUMBER}\+{NUMBER}="
+starts = prompts.inputs
 """Two numbers."""
 
 

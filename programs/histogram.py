@@ -9,7 +9,7 @@ from handcraft import Expression, Program, Prompts, predict, select
 
 LETTERS = 9
 
-prompts = Prompts("abc0123456789=", context=LETTERS + 3, inputs=f"[abc]{{1,{LETTERS}}}=[0-9]{{0,2}}")
+prompts = Prompts("abc0123456789=", context=LETTERS + 3, inputs=f"[abc]{{1,{LETTERS}}}=", writes=3)
 
 
 def how_often(letter: str) -> Expression:
@@ -26,7 +26,7 @@ program = Program(
     ],
 )
 
-starts = f"[abc]{{1,{LETTERS}}}="
+starts = prompts.inputs
 """One to nine letters and the sign after them."""
 
 

@@ -9,8 +9,8 @@ from handcraft import Automaton, Program, Prompts, predict
 
 BITS = 8
 
-prompts = Prompts("01=eo", context=2 * BITS, inputs=f"[01]{{{BITS}}}=[eo]{{0,{BITS - 1}}}")
-token, position = prompts.token, prompts.position
+prompts = Prompts("01=eo", context=2 * BITS, inputs=f"[01]{{{BITS}}}=", writes=BITS)
+token = prompts.token
 
 machine = Automaton(
     states="eo",
@@ -29,7 +29,7 @@ program = Program(
     ],
 )
 
-starts = f"[01]{{{BITS}}}="
+starts = prompts.inputs
 """Eight bits and the sign after them."""
 
 

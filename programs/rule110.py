@@ -10,8 +10,13 @@ from handcraft import Program, Prompts, predict, weighted
 
 CELLS, ROWS = 10, 4
 
-prompts = Prompts("01/", context=ROWS * (CELLS + 1), inputs=f"([01]{{{CELLS}}}/)+[01]{{0,{CELLS}}}")
-token, position = prompts.token, prompts.position
+prompts = Prompts(
+    "01/",
+    context=ROWS * (CELLS + 1),
+    inputs=f"[01]{{{CELLS}}}/",
+    writes=(ROWS - 1) * (CELLS + 1),
+)
+token = prompts.token
 
 above = token.at(-CELLS, default="0")
 neighbours = weighted(token == "1", {-CELLS - 1: 4, -CELLS: 2, -CELLS + 1: 1})
@@ -24,7 +29,7 @@ program = Program(
     ],
 )
 
-starts = f"[01]{{{CELLS}}}/"
+starts = prompts.inputs
 """Any first row."""
 
 

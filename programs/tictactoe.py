@@ -11,7 +11,7 @@ from handcraft import Program, Prompts, predict, select
 LINES = ["123", "456", "789", "147", "258", "369", "159", "357"]
 BEST = "519732846"
 
-prompts = Prompts("123456789", context=9, inputs=r"(([1-9])(?!.*\2))*")
+prompts = Prompts("123456789", context=9, inputs=r"(([1-9])(?!.*\2)){1,8}")
 token, position = prompts.token, prompts.position
 
 own = select(position % 2, position % 2, "!=")
@@ -28,8 +28,8 @@ program = Program(
     rules=[
         *(predict(square).when(free[square] & wins[square]) for square in BEST),
         *(predict(square).when(free[square] & blocks[square]) for square in BEST),
-        *(predict(square).when(free[square]) for square in BEST),
-        predict("5").otherwise(),
+        *(predict(square).when(free[square]) for square in BEST[:-1]),
+        predict(BEST[-1]).otherwise(),
     ],
 )
 
