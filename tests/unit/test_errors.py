@@ -117,7 +117,7 @@ CommandError: 1 argument: p.py
 $ run add =123456789010+10000000000=
 PromptError: '1' stands where legal prompts have '0'
   where: token 12 of '=123456789010+10000000000='
-  fix:   legal prompts match =[0-9]{10}0\+[0-9]{10}0= and go on …, as '=12345678900+00000000000=' does; …
+  fix:   legal prompts match =[0-9]{10}0\+[0-9]{10}0= and go on …, as '=12345678900+00000000000=' does…
 
 == an operand that is longer than all of them may be
 $ run add_ahead 012345678901+00000000001=
@@ -157,7 +157,7 @@ PromptError: '48 + 48' is only the beginning of a legal prompt
 == a prompt that an expression with a lookahead refuses
 $ run tictactoe 15395
 PromptError: '15395' is no legal prompt
-  fix:   legal prompts match (([1-9])(?!.*\2))*; --regardless answers any prompt
+  fix:   legal prompts match (([1-9])(?!.*\2)){1,8}; --regardless answers any prompt
 
 == a program besides a rule
 $ run -e 'predict b after aa' aab aab

@@ -166,3 +166,89 @@ def test_a_text_past_the_context_is_legal_where_all_are_and_illegal_where_some_a
     prompts = Prompts("ab", context=3, inputs="[ab]*")
     with pytest.raises(PromptError, match="at most 3 tokens, and this one has 6"):
         Program(prompts=prompts, rules=[predict("b").otherwise()]).meaning("ababab")
+
+
+# --- what a program writes itself --------------------------------------------------------------
+
+SUM = Prompts("01+=", context=10, inputs=r"=[01]{2}\+[01]{2}=", writes=3)
+
+
+def test_an_input_is_told_apart_from_what_is_written_after_it():
+    error = refused(SUM, "=011+11=")
+    assert (error.what, error.where) == (
+        "'1' stands where legal prompts have '+'",
+        "token 4 of '=011+11='",
+    )
+    assert error.fix == (
+        r"legal prompts match =[01]{2}\+[01]{2}= and go on with up to 2 tokens that the program writes, "
+        "as '=01+00=' does"
+    )
+    assert refused(SUM, "=01+").what == "'=01+' is only the beginning of a legal prompt"
+
+
+def test_a_whole_answer_is_told_at_its_last_token():
+    for text in ("=01+11=001", "=01+11=0011"):
+        error = refused(SUM, text)
+        assert (error.what, error.where) == (
+            "'1' stands where legal prompts end",
+            f"token 10 of '{text}'",
+        )
+        assert error.fix.endswith("as '=01+11=' does")
+
+
+def test_a_whole_answer_that_fills_the_context_is_told_by_its_length():
+    error = refused(Prompts("ab=", context=4, inputs="[ab]=", writes=3), "a=baa")
+    assert error.what == "legal prompts have at most 4 tokens, and this one has 5"
+
+
+def test_an_input_without_room_for_its_answer_is_told_where_it_should_end():
+    prompts = Prompts("ab=", context=6, inputs="a+=", writes=3)
+    assert prompts.is_legal(tuple("aaa="))
+    error = refused(prompts, "aaaa=")
+    assert (error.what, error.where) == (
+        "'a' stands where legal prompts have '='",
+        "token 4 of 'aaaa='",
+    )
+    none = refused(Prompts("ab", context=3, inputs="a{3}", writes=2), "aaa")
+    assert none.what == "no text of up to 2 tokens is a legal prompt"
+
+
+def test_what_goes_further_is_told_an_input_or_its_answer():
+    prompts = Prompts("ab=", context=9, inputs="a|aaaaa=", writes=2)
+    assert refused(prompts, "abb").what == "'b' stands where legal prompts end"
+    error = refused(prompts, "aaaab=")
+    assert (error.what, error.where) == (
+        "'b' stands where legal prompts have 'a'",
+        "token 5 of 'aaaab='",
+    )
+
+
+def test_a_first_token_is_not_written():
+    prompts = Prompts("<ab", context=6, inputs="<a", bos="<", writes=3)
+    error = refused(prompts, "<ab<")
+    assert error.what == "'<' stands where legal prompts have one of a b"
+    assert error.fix == (
+        "legal prompts match <a and begin with '<' and have it nowhere else and go on with up to 2 tokens "
+        "that the program writes, as '<a' does"
+    )
+
+
+def test_an_answer_is_told_where_no_automaton_matches_the_inputs():
+    prompts = Prompts("12", context=5, inputs=r"([12])\1", writes=2)
+    assert refused(prompts, "1121").where == "token 4 of '1121'"
+    error = refused(prompts, "12")
+    assert error.what == "'12' is no legal prompt"
+    assert error.fix.endswith("go on with a token that the program writes")
+
+
+def test_a_program_means_nothing_after_what_it_would_not_have_written():
+    prompts = Prompts("ab=", context=8, inputs="[ab]{3}=", writes=3)
+    program = Program(
+        prompts=prompts, rules=[predict(prompts.token.at(-3, default="a").assume("ab")).otherwise()]
+    )
+    assert [program.meaning(text) for text in ("abb=", "abb=a", "abb=ab")] == ["a", "b", "b"]
+    for ask in (program.meaning, program.distribution):
+        with pytest.raises(PromptError) as caught:
+            ask("abb=ba")
+        assert caught.value.what == "'b' stands where the program writes 'a'"
+        assert caught.value.where == "token 5 of 'abb=ba'"
