@@ -209,6 +209,52 @@ def test_the_first_token_is_asked_for_besides_a_strategy(run, tmp_path, saved):
     assert ran.err.startswith("PromptError: 'b' stands where legal prompts have 'a'\n")
 
 
+THRICE = """\
+from handcraft import Program, Prompts, predict
+prompts = Prompts("ab=", context=9, inputs="[ab]{3}=", writes=3)
+there = prompts.token.at(-3, default="a").assume("ab")
+program = Program(prompts=prompts, rules=[predict(there).otherwise()])
+"""
+UNWRITTEN = """\
+PromptError: 'b' stands where the program writes 'a'
+  where: token 5 of 'abb=b'
+  fix:   leave out what is to be written; --regardless answers any prompt
+"""
+
+
+@pytest.fixture(params=["program", "folder"])
+def thrice(request, run, tmp_path):
+    """A program that copies three letters, or the folder that it was compiled to."""
+    (tmp_path / "thrice.py").write_text(THRICE)
+    if request.param == "program":
+        return "thrice.py"
+    assert run("compile", "thrice.py", "-o", "thrice").status == 0
+    return "thrice"
+
+
+def test_an_answer_is_written_whole_or_the_rest_of_it(run, thrice):
+    for written in ("", "a", "ab"):
+        ran = run("run", thrice, f"abb={written}")
+        assert (ran.status, ran.err) == (0, "")
+        assert ran.out == f"abb={written} :: {'abb'[len(written) :]}\n"
+    ran = run("run", thrice, "abb=", "-n", 5)
+    assert ran.out == "abb= :: abb\n"
+    assert ran.err == "note: nothing is promised after 3 of 5 tokens; --regardless goes on\n"
+
+
+def test_an_answer_that_it_would_not_have_begun_is_refused(run, thrice):
+    ran = run("run", thrice, "abb=b")
+    assert (ran.status, ran.out, ran.err) == (2, "", UNWRITTEN)
+    assert run("run", thrice, "abb=b", "-n", 1, "--regardless").out == "abb=b :: b\n"
+    ran = run("run", thrice, "abb=abb")
+    assert ran.status == 2
+    assert ran.err.startswith("PromptError: 'b' stands where legal prompts end\n")
+
+
+def test_without_a_prompt_an_input_is_proposed(run, thrice):
+    assert run("run", thrice).err.rstrip().endswith(f"as in handcraft run {thrice} aaa=")
+
+
 def test_a_sum_is_written_whole(run):
     assert run("run", "add", "=12345678900+98765432100=").out == (
         "=12345678900+98765432100= :: 01111111110\n"

@@ -178,3 +178,16 @@ def test_legal_prompts_are_sampled_where_they_are_many(run):
     ran = run("verify", "add", "--sample", 220, "--seed", 2)
     assert ran.status == 0
     assert ran.out.splitlines()[0] == "tried 220 random legal prompts (seed 2)"
+
+
+def test_what_a_program_writes_is_tried_too(run, tmp_path):
+    (tmp_path / "copy.py").write_text(
+        "from handcraft import Program, Prompts, predict\n"
+        'prompts = Prompts("ab=", context=9, inputs="[ab]{1,3}=", writes=2)\n'
+        'last = prompts.token.at(-1, default="a").assume("ab")\n'
+        "program = Program(prompts=prompts, rules=[predict(last).otherwise()])\n"
+    )
+    ran = run("verify", "copy.py")
+    assert (ran.status, ran.out.splitlines()[0]) == (1, "tried all 28 legal prompts")
+    assert "failures: 14\n" in ran.out
+    assert "is '=' at position 2 of 'a = a', and 'a' 'b' is assumed" in ran.out

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from handcraft import Program, compile_program, predict
+from handcraft import Program, Prompts, compile_program, complete, predict, verify
 from handcraft.circuits import Circuits
-from handcraft.errors import HandcraftWarning
+from handcraft.errors import CheckpointError, HandcraftWarning
 from handcraft.formats import read_checkpoint, save
 from handcraft.testing import rule_programs
 
@@ -150,3 +150,44 @@ def test_circuits_laid_out_by_hand_are_their_own_source(laid_out_by_hand, tmp_pa
     assert isinstance(read_checkpoint(folder).source, Circuits)
     record = json.loads((folder / "handcraft.json").read_text(encoding="utf-8"))
     assert set(record["source"]) == {"circuits"}
+
+
+def test_how_much_a_program_writes_comes_back(tmp_path):
+    prompts = Prompts("ab=", context=9, inputs="[ab]{3}=", writes=3)
+    there = prompts.token.at(-3, default="a").assume("ab")
+    program = Program(prompts=prompts, rules=[predict(there).otherwise()])
+    folder = save(compile_program(program), tmp_path / "out")
+    legal = json.loads((folder / "handcraft.json").read_text(encoding="utf-8"))["source"]["legal"]
+    assert legal == {"inputs": "[ab]{3}=", "bos": None, "by_code": False, "writes": 3}
+    found = read_checkpoint(folder)
+    for read in (found.prompts, found.known_prompts):
+        assert (read.inputs, read.writes, read.context) == ("[ab]{3}=", 3, 9)
+        assert read.vocabulary.tokens == prompts.vocabulary.tokens
+    report = verify(found.model, found.source, prompts=found.prompts)
+    assert (report.passed, report.is_exhaustive, report.tried) == (True, True, 24)
+    assert complete(found.model, "abb=a", prompts=found.prompts) == "bb"
+
+
+def test_a_folder_that_does_not_say_how_much_is_written_writes_one_token(tmp_path):
+    """As handcraft.json was before programs could say it."""
+    prompts = Prompts("ab=", context=9, inputs="[ab]{3}=")
+    folder = save(
+        compile_program(Program(prompts=prompts, rules=[predict("a").otherwise()])), tmp_path / "out"
+    )
+    record = json.loads((folder / "handcraft.json").read_text(encoding="utf-8"))
+    del record["source"]["legal"]["writes"]
+    (folder / "handcraft.json").write_text(json.dumps(record), encoding="utf-8")
+    assert read_checkpoint(folder).prompts.writes == 1
+
+
+@pytest.mark.parametrize("writes", [0, True, "3", None, 99])
+def test_a_folder_that_writes_what_cannot_be_written_is_damaged(tmp_path, writes):
+    prompts = Prompts("ab=", context=9, inputs="[ab]{3}=", writes=3)
+    folder = save(
+        compile_program(Program(prompts=prompts, rules=[predict("a").otherwise()])), tmp_path / "out"
+    )
+    record = json.loads((folder / "handcraft.json").read_text(encoding="utf-8"))
+    record["source"]["legal"]["writes"] = writes
+    (folder / "handcraft.json").write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(CheckpointError):
+        _ = read_checkpoint(folder).prompts

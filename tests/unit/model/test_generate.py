@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from handcraft import Program, Prompts, compile_program, complete, generate, pre
 from handcraft.architecture import BLOCK
 from handcraft.errors import ModelError, PromptError, VocabularyError
 from handcraft.model import Model, Shape
+from handcraft.model.grow import grow
 from handcraft.vocabulary import Vocabulary
 
 
@@ -277,3 +279,64 @@ def test_sampled_text_ends_with_the_legal_ones_too(halves):
     said = {complete(model, "ab=", temperature=50.0, seed=seed, prompts=prompts) for seed in range(40)}
     assert {len(text) for text in said} == {1, 2}  # `=` is sampled too, and no text goes on after it
     assert all(len(text) == 1 for text in said if text[0] == "=")
+
+
+# --- legal prompts that the model goes on with itself -------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def thrice():
+    """A model that copies three letters, and is not made for texts that are no copies."""
+    prompts = Prompts("ab=", context=9, inputs="[ab]{3}=", writes=3)
+    there = prompts.token.at(-3, default="a").assume("ab")
+    program = Program(prompts=prompts, rules=[predict(there).otherwise()])
+    return compile_program(program).model, prompts
+
+
+@pytest.mark.parametrize("written", ["", "a", "ab"])
+def test_an_answer_goes_on_until_it_is_whole(thrice, written):
+    """There is room in the context for more."""
+    model, prompts = thrice
+    rest = "abb"[len(written) :]
+    assert complete(model, f"abb={written}", prompts=prompts) == rest
+    assert complete(model, f"abb={written}", 1, prompts=prompts) == rest[:1]
+    assert complete(model, f"abb={written}", 9, prompts=prompts) == rest
+
+
+@pytest.mark.parametrize(
+    ("prompt", "token", "wanted"), [("abb=b", 5, "a"), ("abb=aa", 6, "b"), ("abb=bb", 5, "a")]
+)
+def test_an_answer_that_the_model_would_not_have_begun_is_refused(thrice, prompt, token, wanted):
+    model, prompts = thrice
+    for n in (None, 0, 3):
+        with pytest.raises(PromptError) as caught:
+            complete(model, prompt, n, prompts=prompts)
+        assert caught.value.what == f"{prompt[token - 1]!r} stands where the program writes {wanted!r}"
+        assert caught.value.where == f"token {token} of {prompt!r}"
+
+
+def test_an_answer_that_is_whole_is_no_prompt(thrice):
+    model, prompts = thrice
+    with pytest.raises(PromptError, match="'b' stands where legal prompts end"):
+        complete(model, "abb=abb", prompts=prompts)
+
+
+def test_ids_of_tokens_need_not_be_their_places(thrice):
+    model, prompts = thrice
+    larger = grow(model, replace(model.shape, n_vocab=80), ids=[70, 9, 12])
+    assert complete(larger, "abb=a", prompts=prompts) == "bb"
+    with pytest.raises(PromptError, match="'b' stands where the program writes 'a'"):
+        complete(larger, "abb=b", prompts=prompts)
+
+
+def test_what_a_model_writes_may_be_an_input_again():
+    """Then it is answered as any other, as long as there is room for its answer."""
+    prompts = Prompts("ab", context=6, inputs="a+", writes=2)
+    program = Program(prompts=prompts, rules=[predict("a").otherwise()])
+    model = compile_program(program, architecture="block").model
+    assert complete(model, "aa", prompts=prompts) == "aaaaa"  # 5 are an input, and the sixth its answer
+    other = Program(prompts=prompts, rules=[predict("b").otherwise()])
+    model = compile_program(other, architecture="block").model
+    assert complete(model, "aa", prompts=prompts) == "bb"
+    with pytest.raises(PromptError, match="'a' stands where the program writes 'b'"):
+        complete(model, "aaaaaa", prompts=prompts)

@@ -180,8 +180,8 @@ def test_an_input_is_told_apart_from_what_is_written_after_it():
         "token 4 of '=011+11='",
     )
     assert error.fix == (
-        r"legal prompts match =[01]{2}\+[01]{2}= and go on with up to 2 tokens that the program writes, "
-        "as '=01+00=' does"
+        r"legal prompts match =[01]{2}\+[01]{2}= and go on with up to 2 tokens that the program "
+        "writes, as '=01+00=' does"
     )
     assert refused(SUM, "=01+").what == "'=01+' is only the beginning of a legal prompt"
 
@@ -228,8 +228,8 @@ def test_a_first_token_is_not_written():
     error = refused(prompts, "<ab<")
     assert error.what == "'<' stands where legal prompts have one of a b"
     assert error.fix == (
-        "legal prompts match <a and begin with '<' and have it nowhere else and go on with up to 2 tokens "
-        "that the program writes, as '<a' does"
+        "legal prompts match <a and begin with '<' and have it nowhere else and go on with up to 2 "
+        "tokens that the program writes, as '<a' does"
     )
 
 
