@@ -38,6 +38,9 @@ OFF_UP_TO = Fraction(7, 16)
 """By how much an answer may be off; at a half the nearest number is another one."""
 
 
+LARGEST_FLOAT16 = 65504
+
+
 def passes_named(optimize: bool | Collection[str]) -> tuple[str, ...]:
     """The passes that are asked for, in order; none, all, or `ordinal` and those that are named.
 
@@ -53,9 +56,6 @@ def passes_named(optimize: bool | Collection[str]) -> tuple[str, ...]:
             f"there is no pass {unknown[0]!r} of optimize", fix=f"passes are: {', '.join(PASSES)}"
         )
     return tuple(name for name in PASSES if names and (name == "ordinal" or name in names))
-
-
-LARGEST_FLOAT16 = 65504
 
 
 def compile_ordinal(
@@ -80,6 +80,8 @@ def compile_ordinal(
     normed = target.norm == "layer"
     assert isinstance(answer.domain, Finite)
     legal = Legal.of(prompts, answer.domain.values)
+    if not legal.ends:
+        raise NotASumError("no text is a legal prompt", where=program.place)
     found: list[tuple[tuple[int, ...], Design, Circuits]] = []
     problem: HandcraftError | None = None
     for numbering in numberings(answer, prompts.vocabulary):
@@ -98,8 +100,7 @@ def compile_ordinal(
             else:
                 found.append((_size(plan), design, circuits))
     if not found:
-        assert problem is not None
-        raise problem
+        raise problem or NotASumError("not every position looks at as much as any other")
     _, design, circuits = min(found, key=lambda way: way[0])
     return circuits, _notes(design, passes)
 
@@ -122,15 +123,15 @@ def _designs(
     def read(reader: Reader) -> Form:
         return reader.read(answer, numbering.__getitem__)
 
-    form = relax(reader_for, read) if "relax" in passes else read(reader_for(frozenset()))
-    asked = [look.numbers for look in looks_of(form)]
+    written = read(reader_for(frozenset()))
+    asked = [look.numbers for look in looks_of(written)]
     line = line_for(numbering, asked, prompts.vocabulary, normed=normed)
-    form = rewritten(form, lambda look: _along(look, line))
-    forms = [form]
+    read_as = [relax(reader_for, read), written] if "relax" in passes else [written]
+    forms = [rewritten(form, lambda look: _along(look, line)) for form in read_as]
     if "own" in passes:
         by_square = partial(_by_square, line=line, places=places)
         itself = partial(_itself, places=places) if normed else by_square
-        forms.append(rewritten(form, itself, by_square))
+        forms += [rewritten(form, itself, by_square) for form in forms]
     for each in forms:
         groups = group_parts(each, shares="share" in passes, has_home=not normed)
         grouped = [tuple(groups)]
@@ -139,7 +140,7 @@ def _designs(
         for parts in dict.fromkeys(grouped):
             design = Design(each, line, parts, places, dtype, normed=normed)
             if any(look.total is None for look in design.looks):
-                raise NotASumError("not every position looks at as much")
+                continue  # some position looks at more than another, and attention adds up to 1
             yield design
             if "angles" in passes and design.looks:
                 circle = find_circle(design.looks, places, prompts.context, dtype, design.noise)
