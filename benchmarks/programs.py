@@ -11,12 +11,14 @@ import json
 import runpy
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from measuring import print_table
 
 from handcraft import compile_program
+from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled
 from handcraft.draw import circuits_svg
 from handcraft.errors import HandcraftError
@@ -95,12 +97,16 @@ def main(every_up_to: int, sample: int) -> None:
          "s to compile", "tokens a second", "dtypes that hold", "prompts, float32"],
         rows,
     )  # fmt: skip
-    print_sections()
+    print_sections(sizes)
     (FOLDER / "sizes.json").write_text(json.dumps(sizes, indent=1) + "\n", encoding="utf-8")
 
 
-def print_sections() -> None:
-    """For each program how it works, and its picture where that is small enough to follow."""
+def print_sections(sizes: Mapping[str, Mapping[str, int]]) -> None:
+    """For each program how it works, what it costs, and its picture where one can follow it.
+
+    Args:
+        sizes: of every program, as `size_of` gives them.
+    """
     PICTURES.mkdir(exist_ok=True)
     for path in sorted(FOLDER.glob("*.py")):
         known = runpy.run_path(str(path))
@@ -113,13 +119,33 @@ def print_sections() -> None:
                 f"It writes after `{known['starts']}`: "
                 f"[programs/{path.name}](../programs/{path.name}).\n"
             )
-        compiled = compile_program(known.get("program", known.get("circuits")), architecture="block")
+        source = known.get("program", known.get("circuits"))
+        print(f"It costs {_in_words(sizes[path.stem])}{_optimized(source)}.\n")
+        compiled = compile_program(source, architecture="block")
         parts = sum(len(block.heads) + len(block.neurons) for block in compiled.circuits.blocks)
         if parts <= PARTS_UP_TO:
             (PICTURES / f"{path.stem}.svg").write_text(
                 circuits_svg(compiled.circuits), encoding="utf-8"
             )
             print(f"![Data flow of {path.stem}](pictures/programs/{path.stem}.svg)\n")
+
+
+def _in_words(size: Mapping[str, int]) -> str:
+    """The size of a GPT-2 in words."""
+    blocks, heads = (_count(size[what], what[:-1]) for what in ("blocks", "heads"))
+    return f"{blocks} of width {size['width']}, {heads} and {size['parameters']:,} parameters"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _optimized(source: Program | Circuits) -> str:
+    """What the program costs with `--optimize`, where that finds something to leave out."""
+    compiled = compile_program(source, optimize=True)
+    if len(compiled.passes) < 2:
+        return ""
+    return f"; with `--optimize` {_in_words(size_of(compiled))}"
 
 
 def size_of(compiled: Compiled) -> dict[str, int]:
