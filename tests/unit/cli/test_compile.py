@@ -160,3 +160,28 @@ def test_a_missing_package_is_told_with_the_extra_and_no_temporary_name(run, mon
     assert ran.status == 2
     assert f"pip install 'handcraft[{format}]'" in ran.err
     assert ".out." not in ran.err
+
+
+def test_optimizing_says_what_each_pass_did_and_makes_it_smaller(run):
+    plain = json.loads(run("compile", "parity", "-o", "plain", "--json").out)
+    small = json.loads(run("compile", "parity", "-o", "small", "--optimize", "--json").out)
+    assert small["parameters"] < plain["parameters"]
+    said = run("compile", "parity", "-o", "some", "--passes", "ordinal,angles").out
+    assert "  ordinal  2 tokens along a line" in said
+    assert "merge" not in said
+
+
+def test_a_pass_that_is_not_known_is_refused_and_nothing_is_written(run, tmp_path):
+    result = run("compile", "parity", "-o", "none", "--passes", "ordinal,fuse")
+    assert result.status == 2
+    assert "no pass 'fuse'" in result.err
+    assert not (tmp_path / "none").exists()
+
+
+def test_rules_hold_tokens_as_they_are_asked_to(run, tmp_path):
+    wide, narrow = (
+        json.loads(run("compile", "aab", "-o", tokens, "--tokens", tokens, "--json").out)["width"]
+        for tokens in ("one-hot", "binary")
+    )
+    assert wide != narrow
+    assert run("verify", tmp_path / "binary").status == 0
