@@ -12,9 +12,10 @@ import numpy as np
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
-from handcraft.compiler.ordinal.build_circuits import Design, build_circuits, digit
+from handcraft.compiler.ordinal.build_circuits import build_circuits
 from handcraft.compiler.ordinal.circle import find_circle
 from handcraft.compiler.ordinal.codes import Line, line_for, numberings, straight
+from handcraft.compiler.ordinal.design import Design, digit
 from handcraft.compiler.ordinal.form import Form, Look, Own, all_steps, rewritten
 from handcraft.compiler.ordinal.read_form import NotASumError, Reader, nearest_line
 from handcraft.compiler.ordinal.relax import relax

@@ -43,6 +43,15 @@ class Look:
         """Whether no source counts less than nothing."""
         return all(weight > 0 for sources in self.sources for _, weight in sources)
 
+    @property
+    def is_single(self) -> bool:
+        """Whether every destination has one source."""
+        return all(len(sources) == 1 for sources in self.sources)
+
+    def upright(self) -> tuple[Look, int]:
+        """The same with sources that count more than nothing, and the sign that it lacks."""
+        return (self, 1) if self.is_positive else (self.times(-1), -1)
+
     def is_here(self, destinations: tuple[int, ...]) -> bool:
         """Whether every destination looks at itself only."""
         return all(

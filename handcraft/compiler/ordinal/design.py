@@ -1,0 +1,121 @@
+"""Everything that is decided before circuits are built, and by how much the answer may be off then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from handcraft.compiler.ordinal.circle import Circle
+from handcraft.compiler.ordinal.codes import Line
+from handcraft.compiler.ordinal.form import Form, Look
+from handcraft.compiler.ordinal.share import Group
+from handcraft.compiler.sequences.precision import BITS, NOISE
+from handcraft.language.sequences.domain import Plain
+from handcraft.weights.norms import BALLAST
+
+ECHO = Fraction(1, 32)
+"""By how much the input token's own codeword, which a tied head counts too, may put an answer off."""
+
+SMALLEST_SCALE = 1024
+"""Half a unit, less what puts the answer off, is over 104 nats then: wrong tokens have no chance."""
+
+APART = 32
+"""How many nats the sources of a pattern by single positions have more than all others."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """Everything that is decided before circuits are built.
+
+    Args:
+        answer: what is predicted, as a number.
+        line: the number of every token.
+        groups: which looks and steps share a dimension.
+        destinations: the positions whose answers count.
+        dtype: of the weights.
+        circle: where positions are, if on a circle.
+        normed: whether the target has LayerNorm. Numbers must stay small then, so the input token's own
+            codeword is taken off instead of being drowned.
+    """
+
+    answer: Form
+    line: Line
+    groups: tuple[Group, ...]
+    destinations: tuple[int, ...]
+    dtype: str
+    circle: Circle | None = None
+    normed: bool = False
+
+    @property
+    def looks(self) -> list[Look]:
+        """What heads look for, with positive weights, in order."""
+        return [look.times(f).upright()[0] for group in self.groups for look, f in group.looks]
+
+    @property
+    def reach(self) -> Plain:
+        """No number of the line is larger, whatever its sign."""
+        return max(abs(n) for n in self.line.numbers)
+
+    @property
+    def deepest(self) -> Fraction:
+        """No square of a codeword is further below 0."""
+        return -min(self.line.squares)
+
+    @property
+    def scale(self) -> int:
+        """How many times the answer is written: the input token's echo, at most `ECHO` beside it."""
+        if self.normed:
+            return 1
+        echo = self.reach + self.reach * self.deepest
+        scale = SMALLEST_SCALE
+        while echo > ECHO * scale:
+            scale *= 2
+        return scale
+
+    @property
+    def noise(self) -> float:
+        """By what part LayerNorm scales one source more than another: it follows the sum of squares."""
+        if not self.normed:
+            return 0.0
+        pairs = zip(self.line.numbers, self.line.squares, strict=True)
+        words = [(float(number), float(square)) for number, square in pairs]
+        balanced = [n * n + s * s + 1 + (abs(n) + abs(s) + 2) ** 2 for n, s in words]
+        return max(balanced) / (4 * BALLAST**2) + 2 * float(NOISE)
+
+    @property
+    def missed(self) -> Fraction:
+        """By how much heads may put the answer off: what one source gets too much another lacks."""
+        missed = self.circle.missed if self.circle else [*map(self.astray, self.looks)]
+        weights = [max(sum(w for _, w in s) for s in look.sources) for look in self.looks]
+        width = Fraction(max(self.line.numbers) - min(self.line.numbers)) / 2
+        read = Fraction(self.noise) * self.reach
+        parts = [w * (Fraction(m) * width + read) for m, w in zip(missed, weights, strict=True)]
+        return sum(parts, start=Fraction(0))
+
+    def astray(self, look: Look) -> float:
+        """How much attention a pattern by single positions misses: none where it is exactly hard."""
+        if look.is_single:
+            return 0.0
+        return float(np.expm1(APART * (2 * float(digit(self.dtype)) + self.noise)))
+
+    @property
+    def steadiness(self) -> Fraction:
+        """By what part LayerNorm may put off the sum that a step reads."""
+        if not self.normed:
+            return digit(self.dtype)
+        weights = (max(sum(w for _, w in s) for s in look.sources) for look in self.looks)
+        largest = self.reach + sum((w * self.reach for w in weights), start=Fraction(0))
+        return digit(self.dtype) + NOISE + Fraction(largest * largest) / BALLAST**2
+
+    @property
+    def off(self) -> Fraction:
+        """By how much the answer may be off, all in all."""
+        low, high = self.answer.off
+        return Fraction(high - low) / 2 + (0 if self.normed else ECHO) + self.missed
+
+
+def digit(dtype: str) -> Fraction:
+    """Half a unit in the last place of 1."""
+    return Fraction(1, 1 << BITS[dtype])
