@@ -99,7 +99,7 @@ class Matching:
     _final: npt.NDArray[np.bool_] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        table, final = _token_table(self.pattern, self.vocabulary)
+        table, final = token_table(self.pattern, self.vocabulary)
         object.__setattr__(self, "_table", table)
         object.__setattr__(self, "_final", final)
 
@@ -198,10 +198,13 @@ class Matching:
         return np.array(shares, dtype=np.float64)
 
 
-def _token_table(pattern: str, vocabulary: Vocabulary) -> tuple[Ids, npt.NDArray[np.bool_]]:
+def token_table(pattern: str, vocabulary: Vocabulary) -> tuple[Ids, npt.NDArray[np.bool_]]:
     """[state, token] to the next state, state 0 being the first; and whether a state is a match.
 
-    Words have a blank before them, but for the first.
+    Words have a blank before them, but for the first; `SINK` is where no text is matched any more.
+
+    Raises:
+        re.error, NotRegularError: as `machine_of`.
     """
     machine = machine_of(pattern)
 

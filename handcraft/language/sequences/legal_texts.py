@@ -7,19 +7,16 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
-
-import greenery
 
 from handcraft.errors import PromptError
-from handcraft.language.matching import NotRegularError, machine_of
+from handcraft.language.matching import SINK, NotRegularError, token_table
 from handcraft.vocabulary import Vocabulary, shorten
 
 SHOWN = 60
 """The most characters of a legal prompt that is shown as an example."""
 
-Node: TypeAlias = "tuple[int | str, bool]"
-"""A state of the automaton, and whether it is the one before the first token."""
+FIRST = 0
+"""The node before the first token."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class LegalTexts:
             How many of its tokens do, which tokens may follow those, and the fewest that make a legal
             text of them.
         """
-        node, place = self._first, 0
+        node, place = FIRST, 0
         for token in tokens:
             following = self._following(node, place)
             if token not in following:
@@ -62,7 +59,7 @@ class LegalTexts:
             node, place = following[token], place + 1
         return place, tuple(self._following(node, place)), self._ending(node)
 
-    def _ending(self, node: Node) -> tuple[str, ...]:
+    def _ending(self, node: int) -> tuple[str, ...]:
         """The fewest tokens to a whole legal text; of several the first in the vocabulary."""
         ending: list[str] = []
         while self._left.get(node, 0):
@@ -70,60 +67,44 @@ class LegalTexts:
             ending.append(token)
         return tuple(ending)
 
-    def _following(self, node: Node, place: int) -> dict[str, Node]:
+    def _following(self, node: int, place: int) -> dict[str, int]:
         """The tokens that can follow so many, and where they lead."""
         room = self.context - place - 1
         return {token: to for token, to in self._steps[node].items() if self._far(to) <= room}
 
-    def _far(self, node: Node) -> float:
+    def _far(self, node: int) -> float:
         return self._left.get(node, float("inf"))
 
     @cached_property
-    def _first(self) -> Node:
-        return self._machine.initial, True
+    def _graph(self) -> tuple[list[list[int]], list[bool]]:
+        """From every node, the node that each token leads to, and which nodes end a match."""
+        table, final = token_table(self.pattern, self.vocabulary)
+        return table.tolist(), final.tolist()
 
     @cached_property
-    def _machine(self) -> greenery.fsm.Fsm:
-        return machine_of(self.pattern)
+    def _steps(self) -> list[dict[str, int]]:
+        """From every node, where each token leads that may stand there."""
+        return [
+            {
+                token: to
+                for token, to in zip(self.vocabulary.tokens, row, strict=True)
+                if to != SINK and (self.bos is None or (token == self.bos) == (node == FIRST))
+            }
+            for node, row in enumerate(self._graph[0])
+        ]
 
     @cached_property
-    def _steps(self) -> dict[Node, dict[str, Node]]:
-        """From every node that a text can reach, where each token leads."""
-        found: dict[Node, dict[str, Node]] = {}
-        waiting = [self._first]
-        while waiting:
-            node = waiting.pop()
-            if node not in found:
-                found[node] = self._steps_from(*node)
-                waiting += found[node].values()
-        return found
-
-    def _steps_from(self, state: int | str, is_first: bool) -> dict[str, Node]:
-        blank = "" if is_first else self.vocabulary.separator
-        steps: dict[str, Node] = {}
-        for token in self.vocabulary.tokens:
-            if self.bos is None or (token == self.bos) == is_first:
-                steps[token] = (self._after(state, blank + token), False)
-        return steps
-
-    def _after(self, state: int | str, letters: str) -> int | str:
-        for letter in letters:
-            classes = self._machine.map[state].items()
-            state = next(to for known, to in classes if known.accepts(letter))
-        return state
-
-    @cached_property
-    def _left(self) -> dict[Node, int]:
+    def _left(self) -> dict[int, int]:
         """The fewest tokens from a node to a whole legal text; nodes from which there is none lack."""
-        before: dict[Node, list[Node]] = {node: [] for node in self._steps}
-        for node, steps in self._steps.items():
+        before: dict[int, list[int]] = {}
+        for node, steps in enumerate(self._steps):
             for to in steps.values():
-                before[to].append(node)
-        left = {node: 0 for node in self._steps if node[0] in self._machine.finals and not node[1]}
+                before.setdefault(to, []).append(node)
+        left = {node: 0 for node, is_final in enumerate(self._graph[1]) if is_final}
         waiting = deque(left)
         while waiting:
             node = waiting.popleft()
-            for earlier in before[node]:
+            for earlier in before.get(node, ()):
                 if earlier not in left:
                     left[earlier] = left[node] + 1
                     waiting.append(earlier)
