@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 
 from handcraft.circuits import Circuits
-from handcraft.cli.sources import load_with_file
+from handcraft.cli.sources import find
 from handcraft.errors import HandcraftError
 from handcraft.formats import read_checkpoint
 from handcraft.language import Program, Prompts
@@ -27,9 +27,9 @@ def example_prompt(name: str) -> str | None:
     with suppress(HandcraftError, NotRegularError, re.error):
         if os.path.isdir(name):
             return _short_prompt(read_checkpoint(name).known_prompts)
-        source, file = load_with_file(name)
-        prompts = source.prompts if isinstance(source, Program) else None
-        return _start(file.get("starts"), source) or _short_prompt(prompts)
+        found = find(name)
+        prompts = found.source.prompts if isinstance(found.source, Program) else None
+        return _start(found.file.get("starts"), found.source) or _short_prompt(prompts)
     return None
 
 

@@ -1,27 +1,43 @@
-"""What a command line names: a program file, a shipped program, or a compiled folder."""
+"""What a command line names: a program file, a shipped program, rules as text, or a compiled folder."""
 
 from __future__ import annotations
 
-import ast
-import json
 import os
-import runpy
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-import handcraft
 from handcraft.circuits import Circuits
+from handcraft.cli.program_file import choose, read_text, run_file
+from handcraft.cli.shipped import shipped_programs
 from handcraft.compiler import Compiled, compile_program
-from handcraft.errors import CommandError, CompileError, HandcraftError
+from handcraft.errors import CommandError, CompileError
 from handcraft.formats import Checkpoint, is_checkpoint, load, read_checkpoint
 from handcraft.language import Program, Prompts, parse_one_liner, parse_rules
 from handcraft.model import Model
+
+STDIN = "-"
+"""What stands for the standard input in place of a file."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a command line names, before anything of it is compiled.
+
+    Args:
+        source: the rules, or the circuits.
+        note: something that the user should be told, where anything was assumed.
+        file: all that its file defines besides, by name, where it is a Python file.
+        folder: the compiled folder that it was read from.
+    """
+
+    source: Program | Circuits
+    note: str | None = None
+    file: Mapping[str, object] = field(default_factory=dict, repr=False)
+    folder: Checkpoint | None = None
 
 
 @dataclass(frozen=True)
@@ -61,23 +77,19 @@ class Chosen(TypedDict, total=False):
     positions: str | None
 
 
-def load_model(name: str | None, rules: list[str], **chosen: Unpack[Chosen]) -> Loaded:
+def load_model(name: str | None, lines: Sequence[str] = (), **chosen: Unpack[Chosen]) -> Loaded:
     """The model that a command line names, compiled where it is not yet.
 
     Args:
-        name: a path or a shipped program; None where rules are given.
-        rules: rules typed on the command line, a line each.
+        name: as for `find`.
+        lines: as for `find`.
         chosen: for `compile_program`.
 
     Raises:
         HandcraftError: there is no such thing, or it is wrong.
     """
     options = {key: str(value) for key, value in chosen.items() if value is not None}
-    if rules:
-        program, added = parse_one_liner("\n".join(rules))
-        note = f"no rule says what to predict otherwise: added `{added}`" if added else None
-        return Loaded(_compile(program, options).model, program, note)
-    if name is not None and os.path.isdir(name):
+    if name is not None and not lines and os.path.isdir(name):
         if options:
             raise CommandError(
                 f"{name} is compiled already, and cannot be taken as {', '.join(options.values())}",
@@ -88,8 +100,8 @@ def load_model(name: str | None, rules: list[str], **chosen: Unpack[Chosen]) -> 
             return Loaded(load(name), None)
         checkpoint = read_checkpoint(name)
         return Loaded(checkpoint.model, checkpoint.source, folder=checkpoint)
-    source = load_source(name)
-    return Loaded(_compile(source, options).model, source)
+    found = find(name, lines)
+    return Loaded(_compile(found.source, options).model, found.source, found.note)
 
 
 def _compile(source: Program | Circuits, options: dict[str, str]) -> Compiled:
@@ -102,34 +114,45 @@ def _compile(source: Program | Circuits, options: dict[str, str]) -> Compiled:
     )
 
 
-def load_source(name: str | None) -> Program | Circuits:
-    """The program that a command line names: a path, a path and a name in it, or a shipped one.
+def load_source(name: str | None, lines: Sequence[str] = ()) -> Program | Circuits:
+    """The program that a command line names.
 
     Raises:
         HandcraftError: there is none, or it is wrong.
     """
-    return load_with_file(name)[0]
+    return find(name, lines).source
 
 
-def load_with_file(name: str | None) -> tuple[Program | Circuits, dict[str, object]]:
-    """The same, and all that its file defines besides, by name, where it is a Python file."""
+def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = False) -> Found:
+    """The program that a command line names, and what is known of it besides.
+
+    Args:
+        name: a path, a path and a name in it, a shipped program, a compiled folder, or ``-`` for rules
+            on the standard input; None where lines are given.
+        lines: rules typed on the command line.
+        shipped_first: a name is that of a shipped program, also where there is such a folder.
+
+    Raises:
+        HandcraftError: there is none, or it is wrong.
+    """
+    if lines:
+        if name is not None:
+            raise CommandError(
+                f"a program is named, {name}, and rules are given too",
+                fix=f"leave out {name}, or the rules behind -e",
+            )
+        program, added = parse_one_liner("\n".join(lines))
+        told = f"no rule says what to predict otherwise: added `{added}`" if added else None
+        return Found(program, told)
     if name is None:
         raise CommandError(
             "no program is named", fix='name a file or a shipped program, or use -e "RULE"'
         )
-    path, wanted = _split(name)
-    if path.is_dir() and is_checkpoint(path):
-        raise CommandError(
-            f"{path} is a compiled folder, and this command needs a program",
-            where=path,
-            fix="name the program that it was compiled from",
-        )
+    if name == STDIN:
+        return Found(parse_rules(_standard_input(), "<stdin>"))
+    path, wanted = _split(name, shipped_first)
     if path.is_dir():
-        raise CommandError(
-            f"{path} is a folder, and this command needs a program",
-            where=path,
-            fix="name a .py or .rules file in it",
-        )
+        return _folder(path)
     if path.suffix == ".rules":
         if wanted is not None:
             raise CommandError(
@@ -137,15 +160,35 @@ def load_with_file(name: str | None) -> tuple[Program | Circuits, dict[str, obje
                 where=path,
                 fix=f"leave out :{wanted}",
             )
-        return parse_rules(_read_text(path), str(path)), {}
+        return Found(parse_rules(read_text(path), str(path)))
     if path.suffix == ".py":
-        found = _run_file(path)
-        return _choose(_programs(found), wanted, path), found
+        defined = run_file(path)
+        return Found(choose(defined, wanted, path), file=defined)
     raise CommandError(
         f"{path} is neither a .py nor a .rules file",
         where=path,
         fix="name a program file, or a folder that `handcraft compile` wrote",
     )
+
+
+def _folder(path: Path) -> Found:
+    if not is_checkpoint(path):
+        raise CommandError(
+            f"{path} is a folder, and this command needs a program",
+            where=path,
+            fix="name a .py or .rules file in it, or a folder that `handcraft compile` wrote",
+        )
+    checkpoint = read_checkpoint(path)
+    return Found(checkpoint.source, folder=checkpoint)
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.read().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise CommandError(
+            f"the standard input cannot be read: {error}", fix="give rules as text"
+        ) from error
 
 
 def check_length(source: Program | Circuits, positions: int | None) -> None:
@@ -187,38 +230,10 @@ def read_token_ids(text: str) -> dict[str, int]:
     return ids
 
 
-def shipped_programs() -> dict[str, Path]:
-    """The programs that come with the package, by name."""
-    package = Path(handcraft.__file__).parent
-    for folder in (package / "programs", package.parent / "programs"):
-        if folder.is_dir():
-            files = sorted([*folder.glob("*.py"), *folder.glob("*.rules")])
-            return {path.stem: path for path in files}
-    return {}
-
-
-def shipped_sizes() -> dict[str, dict[str, int]]:
-    """Blocks, width, heads and parameters of each shipped program as a GPT-2, as they were measured."""
-    for path in shipped_programs().values():
-        sizes = path.parent / "sizes.json"
-        return json.loads(sizes.read_text(encoding="utf-8")) if sizes.is_file() else {}
-    return {}
-
-
-def summary(path: Path) -> str:
-    """What a program file says it is, in one line; the file is read, not run."""
-    text = _read_text(path)
-    if path.suffix == ".rules":
-        first = next((line for line in text.splitlines() if line.strip()), "")
-        return first.lstrip("# ").strip() if first.startswith("#") else ""
-    docstring = ast.get_docstring(ast.parse(text))
-    return docstring.splitlines()[0] if docstring else ""
-
-
-def _split(name: str) -> tuple[Path, str | None]:
+def _split(name: str, shipped_first: bool) -> tuple[Path, str | None]:
     """The file, and the name of a program in it where one is given after a colon."""
     shipped = shipped_programs()
-    if name in shipped and not os.path.isfile(name):
+    if name in shipped and not (os.path.isfile if shipped_first else os.path.exists)(name):
         return shipped[name], None
     if os.path.exists(name):
         return Path(name), None
@@ -230,78 +245,3 @@ def _split(name: str) -> tuple[Path, str | None]:
         f"there is no file and no shipped program {name!r}",
         fix=f"did you mean {near[0]}?" if near else f"shipped programs are: {', '.join(shipped)}",
     )
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(
-            f"{path} cannot be read: {error}", where=path, fix="name a text file"
-        ) from error
-
-
-@contextmanager
-def _folder_importable(folder: Path) -> Iterator[None]:
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # the program may have tidied it away
-            sys.path.remove(str(folder))
-
-
-def _run_file(path: Path) -> dict[str, object]:
-    """What a Python file defines, by name."""
-    _read_text(path)
-    try:
-        with _folder_importable(path.resolve().parent):
-            return runpy.run_path(str(path))
-    except HandcraftError:
-        raise
-    except (Exception, SystemExit) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        inside = [frame.lineno for frame in frames if frame.filename == str(path)]
-        line = next(reversed(inside), None)
-        where = f"{path}:{line}" if line else str(path)
-        if isinstance(error, SyntaxError):
-            where = f"{error.filename or path}:{error.lineno}" if error.lineno else str(path)
-        said = f": {error}" if str(error) else ""
-        raise CommandError(
-            f"{path.name} raised {type(error).__name__}{said}",
-            where=where,
-            fix="a program file runs from top to bottom without an error",
-        ) from error
-
-
-def _programs(found: dict[str, object]) -> dict[str, Program | Circuits]:
-    """The programs among what a Python file defines."""
-    return {
-        name: value
-        for name, value in found.items()
-        if isinstance(value, Program | Circuits) and not name.startswith("_")
-    }
-
-
-def _choose(found: dict[str, Program | Circuits], wanted: str | None, path: Path) -> Program | Circuits:
-    if wanted is not None:
-        if wanted in found:
-            return found[wanted]
-        raise CommandError(
-            f"{path} has no program {wanted!r}", fix=f"it has: {', '.join(found) or 'none'}"
-        )
-    distinct = {id(value): value for value in found.values()}
-    if not distinct:
-        raise CommandError(
-            f"{path} holds no program",
-            where=path,
-            fix="assign one to a name: program = Program(...), or circuits = Circuits(...)",
-        )
-    if len(distinct) > 1:
-        first = next(iter(found))
-        raise CommandError(
-            f"{path} holds {len(distinct)} programs: {', '.join(found)}",
-            where=path,
-            fix=f"say which, as in {path}:{first}",
-        )
-    return next(iter(distinct.values()))

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from handcraft import compile_program
-from handcraft.cli.sources import load_source, shipped_programs, shipped_sizes, summary
+from handcraft.cli.shipped import shipped_programs, shipped_sizes, summary
+from handcraft.cli.sources import load_source
 from handcraft.errors import PrecisionError
 from handcraft.formats import read_checkpoint, save
 from handcraft.testing import assert_writes

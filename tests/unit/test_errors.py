@@ -27,7 +27,7 @@ import pytest
 
 from handcraft.architecture import ARCHITECTURES
 from handcraft.cli.main import main
-from handcraft.cli.sources import shipped_programs
+from handcraft.cli.shipped import shipped_programs
 
 RULES = """\
 from handcraft import Program, predict
@@ -91,17 +91,17 @@ VocabularyError: 'x' is not in the vocabulary
 == no prompt
 $ run aab
 CommandError: 1 argument: aab
-  fix:   give PROGRAM_OR_DIR TEXT; quote a text with blanks
+  fix:   give PROGRAM TEXT; quote a text with blanks
 
 == a prompt that is not quoted
 $ run aab a a b
 CommandError: 4 arguments: aab a a b
-  fix:   give PROGRAM_OR_DIR TEXT; quote a text with blanks
+  fix:   give PROGRAM TEXT; quote a text with blanks
 
 == no prompt for a program that says what it writes after
 $ run modular
 CommandError: 1 argument: modular
-  fix:   give PROGRAM_OR_DIR TEXT, as in handcraft run modular '48 + 48 ='
+  fix:   give PROGRAM TEXT, as in handcraft run modular '48 + 48 ='
 
 == no prompt for a program with legal prompts
 --- p.py
@@ -111,7 +111,7 @@ legal = Prompts("ab=", context=5, inputs="[ab]{2}=")
 program = Program(prompts=legal, rules=[predict("a").otherwise()])
 $ run p.py
 CommandError: 1 argument: p.py
-  fix:   give PROGRAM_OR_DIR TEXT, as in handcraft run p.py aa=
+  fix:   give PROGRAM TEXT, as in handcraft run p.py aa=
 
 == an operand that is too long
 $ run add =123456789010+10000000000=
@@ -1093,6 +1093,16 @@ CompileError: `predict b after …` takes 28,561 neurons where tokens are held a
 $ run aab aab --temperature inf
 ModelError: a temperature of inf
   fix:   use 0 for greedy, or a positive one
+
+== a program besides a rule to compile
+$ compile aab -e 'predict b after aa' -o out
+CommandError: a program is named, aab, and rules are given too
+  fix:   leave out aab, or the rules behind -e
+
+== no program
+$ verify
+CommandError: no program is named
+  fix:   name a file or a shipped program, or use -e "RULE"
 
 == a picture without an ending
 $ draw aab -o picture
@@ -2518,10 +2528,10 @@ DAMAGED = [
         prepare=lambda folder: None,
     ),
     Case(
-        "a compiled folder to draw",
-        "draw out -o out.svg",
-        "CommandError: out is a compiled folder, and this command needs a program\n"
-        "  fix:   name the program that it was compiled from",
+        "a compiled folder to draw as something else",
+        "draw out -o out.svg --architecture block",
+        "CommandError: out is compiled already, and cannot be taken as block\n"
+        "  fix:   leave the options out, or name the program",
         prepare=lambda folder: None,
     ),
     Case(

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from handcraft import compile_program
-from handcraft.cli.sources import load_source, shipped_programs
+from handcraft.cli.shipped import shipped_programs
+from handcraft.cli.sources import load_source
 
 COMMANDS = ["run", "compile", "verify", "draw", "explain", "list"]
 
@@ -52,7 +53,7 @@ def test_list_as_json_tells_the_same(run):
 def test_list_runs_no_program(run, tmp_path, monkeypatch):
     (tmp_path / "trap.py").write_text('"""Does harm."""\nraise SystemExit("sprung")\n')
     shown = {"trap": tmp_path / "trap.py"}
-    monkeypatch.setattr("handcraft.cli.main.shipped_programs", lambda: shown)
+    monkeypatch.setattr("handcraft.cli.list.shipped_programs", lambda: shown)
     assert run("list").out == "trap  Does harm.\n"
 
 

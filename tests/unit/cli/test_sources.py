@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from handcraft import Program
-from handcraft.cli.sources import load_model, load_source, shipped_programs, summary
+from handcraft.cli.shipped import shipped_programs, summary
+from handcraft.cli.sources import load_model, load_source
 from handcraft.errors import CommandError
 
 

@@ -1,0 +1,118 @@
+"""`handcraft compile`: a program as weight files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from handcraft.cli.options import ARCHITECTURE, DTYPE, Json, Lines, Named, Positions
+from handcraft.cli.output import count, note, print_json
+from handcraft.cli.sources import check_length, find, read_token_ids
+from handcraft.compiler import PASSES, compile_program
+from handcraft.errors import CommandError
+from handcraft.formats import FORMATS, check_target, fill, save
+from handcraft.language import Program
+from handcraft.model import published_shape
+from handcraft.weights import Sizes
+
+EXAMPLES = (
+    "handcraft compile programs/aab.py -o aab/",
+    "handcraft compile by_hand -o by_hand/ --format npz",
+)
+
+OPTIMIZE_HELP = "Hold an answer that is a number along a line, and leave out all that this forgives."
+PASSES_HELP = f"Only some passes of --optimize, as in ordinal,merge. Known are: {', '.join(PASSES)}."
+FORMAT_HELP = f"One of: {', '.join(FORMATS)}. By default huggingface, for block safetensors."
+
+
+def compile_(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")],
+    program: Named = None,
+    lines: Lines = None,
+    architecture: Annotated[str, ARCHITECTURE] = "gpt2",
+    dtype: Annotated[str, DTYPE] = "float32",
+    format: Annotated[str | None, typer.Option(help=FORMAT_HELP)] = None,
+    positions: Positions = "auto",
+    n_positions: Annotated[int | None, typer.Option(min=1, help="Positions of the model.")] = None,
+    n_embd: Annotated[int | None, typer.Option(min=1, help="Width of the residual stream.")] = None,
+    n_head: Annotated[int | None, typer.Option(min=1, help="Heads in each block.")] = None,
+    head_dim: Annotated[int | None, typer.Option(min=1, help="Width of a head.")] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(help="Fill the shape of gpt2-small, gpt2-medium, gpt2-large or gpt2-xl."),
+    ] = None,
+    token_ids: Annotated[
+        str | None, typer.Option(help="Ids of tokens in that shape, as in a=64,b=65.")
+    ] = None,
+    reuse: Annotated[
+        bool, typer.Option("--reuse/--no-reuse", help="Clear dead dimensions and use them again.")
+    ] = True,
+    optimize: Annotated[bool, typer.Option("--optimize", help=OPTIMIZE_HELP)] = False,
+    passes: Annotated[str | None, typer.Option(help=PASSES_HELP, show_default=False)] = None,
+    tokens: Annotated[
+        str, typer.Option(help="How rules hold tokens: auto, one-hot or binary.")
+    ] = "auto",
+    report_: Annotated[
+        bool, typer.Option("--report", help="Say what every block holds, and what each pass saved.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Compile a program to weight files."""
+    check_target(output)
+    found = find(program, lines or (), shipped_first=True)
+    note(found.note)
+    source = found.source
+    if found.folder is not None:
+        raise CommandError(
+            f"{program} is a compiled folder, and this command needs a program",
+            where=program,
+            fix="name the program that it was compiled from",
+        )
+    check_length(source, published_shape(like).n_positions if like else n_positions)
+    compiled = compile_program(
+        source,
+        architecture=architecture,
+        dtype=dtype,
+        positions=positions,
+        n_positions=n_positions,
+        sizes=Sizes(n_embd=n_embd, n_head=n_head, head_dim=head_dim),
+        like=like,
+        tokens=tokens,
+        reuse=reuse,
+        optimize=passes.split(",") if passes is not None else optimize,
+    )
+    ids = None if token_ids is None else read_token_ids(token_ids)
+    folder = save(compiled, output, format=format, like=like, token_ids=ids)
+    model = fill(compiled, like, ids) if like else compiled.model
+    neurons = sum(len(block.neurons) for block in compiled.circuits.blocks)
+    heads = sum(len(block.heads) for block in compiled.circuits.blocks)
+    report = {
+        "folder": str(folder),
+        "files": sorted(path.name for path in folder.iterdir()),
+        "architecture": model.architecture.name,
+        "dtype": model.dtype.name,
+        "rules": len(source.rules) if isinstance(source, Program) else None,
+        "blocks": model.shape.n_layer,
+        "heads": heads,
+        "neurons": neurons,
+        "width": model.shape.n_embd,
+        "parameters": model.parameters,
+        "nonzero": model.nonzero_parameters,
+    }
+    made = compiled.report()
+    if json_:
+        print_json({**report, "report": asdict(made)} if report_ else report)
+        return
+    print(f"wrote {folder}/: {', '.join(report['files'])}")  # type: ignore[arg-type]
+    print(
+        f"{model.architecture.name}, {model.dtype.name}: {count(model.shape.n_layer, 'block')}, "
+        f"{count(heads, 'head')}, {count(neurons, 'neuron')}, width {model.shape.n_embd}; "
+        f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0"
+    )
+    if report_:
+        print(made)
+    elif made.passes:
+        print(made.optimized)

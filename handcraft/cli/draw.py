@@ -1,0 +1,64 @@
+"""`handcraft draw`: the data flow of a program as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from handcraft.circuits import Circuits
+from handcraft.cli.options import ARCHITECTURE, POSITIONS, Json, Lines, Named
+from handcraft.cli.output import note, print_json
+from handcraft.cli.sources import Found, find
+from handcraft.compiler import compile_program
+from handcraft.errors import CommandError
+from handcraft.formats import write_file
+
+EXAMPLES = ("handcraft draw programs/aab.py -o aab.svg", "handcraft draw by_hand -o by_hand.png")
+
+
+def draw(
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .svg, .png or .dot file.")],
+    program: Named = None,
+    lines: Lines = None,
+    architecture: Annotated[str | None, ARCHITECTURE] = None,
+    positions: Annotated[str | None, POSITIONS] = None,
+    json_: Json = False,
+) -> None:
+    """Draw the data flow of a program."""
+    from handcraft.draw import circuits_graph, render
+
+    suffix = output.suffix.removeprefix(".").lower()
+    if suffix not in ("svg", "png", "dot"):
+        raise CommandError(
+            f"{output} does not say what to draw", fix="end its name in .svg, .png or .dot"
+        )
+    found = find(program, lines or ())
+    note(found.note)
+    circuits = _circuits(found, architecture, positions)
+    picture = render(circuits_graph(circuits).source, suffix)  # type: ignore[arg-type]
+    write_file(output, picture)
+    if json_:
+        print_json({"file": str(output), "format": suffix, "bytes": len(picture)})
+    else:
+        print(f"wrote {output} ({len(picture):,} bytes)")
+
+
+def _circuits(found: Found, architecture: str | None, positions: str | None) -> Circuits:
+    """The circuits of a program, or those that a folder says it holds."""
+    if found.folder is not None:
+        given = [value for value in (architecture, positions) if value is not None]
+        if given:
+            raise CommandError(
+                f"{found.folder.folder} is compiled already, and cannot be taken as {', '.join(given)}",
+                where=found.folder.folder,
+                fix="leave the options out, or name the program",
+            )
+        if isinstance(found.source, Circuits):
+            return found.source
+        architecture = found.folder.model.architecture.name
+    compiled = compile_program(
+        found.source, architecture=architecture or "gpt2", positions=positions or "auto"
+    )
+    return compiled.circuits

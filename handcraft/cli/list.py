@@ -1,0 +1,35 @@
+"""`handcraft list`: the shipped programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from handcraft.cli.options import Json
+from handcraft.cli.output import count, print_json
+from handcraft.cli.shipped import shipped_programs, shipped_sizes, summary
+
+EXAMPLES = ("handcraft list",)
+
+
+def list_(json_: Json = False) -> None:
+    """Show the shipped programs, and how large each is as a GPT-2."""
+    shipped, sizes = shipped_programs(), shipped_sizes()
+    rows: list[dict[str, Any]] = [
+        {"name": name, "summary": summary(path), **sizes.get(name, {})}
+        for name, path in shipped.items()
+    ]
+    if json_:
+        print_json(rows)
+        return
+    width = max(map(len, shipped), default=0)
+    for row in rows:
+        print(f"{row['name']:<{width}}  {_sized(row)}{row['summary']}")
+
+
+def _sized(row: Mapping[str, Any]) -> str:
+    """Depth, width, heads and parameters in columns; nothing where they are not known."""
+    if "blocks" not in row:
+        return ""
+    blocks, heads = count(row["blocks"], "block"), count(row["heads"], "head")
+    return f"{blocks:<8}  {heads:<8}  width {row['width']:<4} {row['parameters']:>9,} parameters  "

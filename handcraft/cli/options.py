@@ -1,0 +1,33 @@
+"""The arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from handcraft.cli.completion import known_programs
+
+Json = Annotated[bool, typer.Option("--json", help="Report as JSON, errors too.")]
+
+Named = Annotated[
+    str | None,
+    typer.Argument(
+        help="A .py or .rules file, a shipped program, a compiled folder, or - for rules on the "
+        "standard input. Left out with -e.",
+        show_default=False,
+        autocompletion=known_programs,
+    ),
+]
+
+Lines = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-e", "--line", help="A line of rules in place of a program; may be repeated.", metavar="RULE"
+    ),
+]
+
+POSITIONS = typer.Option(help="How positions are held: auto, one-hot, binary or sinusoidal.")
+Positions = Annotated[str, POSITIONS]
+ARCHITECTURE = typer.Option(help="The target architecture: gpt2 or block.")
+DTYPE = typer.Option(help="The type of the weights: float32, float64, float16, bfloat16.")

@@ -1,0 +1,100 @@
+"""Python files that hold programs: running one, and choosing among what it defines."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from handcraft.circuits import Circuits
+from handcraft.errors import CommandError, HandcraftError
+from handcraft.language import Program
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        CommandError: it cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(
+            f"{path} cannot be read: {error}", where=path, fix="name a text file"
+        ) from error
+
+
+def run_file(path: Path) -> dict[str, object]:
+    """What a Python file defines, by name.
+
+    Raises:
+        HandcraftError: the file raised it.
+        CommandError: the file raised something else, or cannot be read.
+    """
+    read_text(path)
+    try:
+        with _folder_importable(path.resolve().parent):
+            return runpy.run_path(str(path))
+    except HandcraftError:
+        raise
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        inside = [frame.lineno for frame in frames if frame.filename == str(path)]
+        line = next(reversed(inside), None)
+        where = f"{path}:{line}" if line else str(path)
+        if isinstance(error, SyntaxError):
+            where = f"{error.filename or path}:{error.lineno}" if error.lineno else str(path)
+        said = f": {error}" if str(error) else ""
+        raise CommandError(
+            f"{path.name} raised {type(error).__name__}{said}",
+            where=where,
+            fix="a program file runs from top to bottom without an error",
+        ) from error
+
+
+def choose(defined: Mapping[str, object], wanted: str | None, path: Path) -> Program | Circuits:
+    """The one program that a Python file defines, or the one of a name.
+
+    Raises:
+        CommandError: there is none, or there are several and no name.
+    """
+    found = {
+        name: value
+        for name, value in defined.items()
+        if isinstance(value, Program | Circuits) and not name.startswith("_")
+    }
+    if wanted is not None:
+        if wanted in found:
+            return found[wanted]
+        raise CommandError(
+            f"{path} has no program {wanted!r}", fix=f"it has: {', '.join(found) or 'none'}"
+        )
+    distinct = {id(value): value for value in found.values()}
+    if not distinct:
+        raise CommandError(
+            f"{path} holds no program",
+            where=path,
+            fix="assign one to a name: program = Program(...), or circuits = Circuits(...)",
+        )
+    if len(distinct) > 1:
+        first = next(iter(found))
+        raise CommandError(
+            f"{path} holds {len(distinct)} programs: {', '.join(found)}",
+            where=path,
+            fix=f"say which, as in {path}:{first}",
+        )
+    return next(iter(distinct.values()))
+
+
+@contextmanager
+def _folder_importable(folder: Path) -> Iterator[None]:
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # the program may have tidied it away
+            sys.path.remove(str(folder))

@@ -1,0 +1,81 @@
+"""`handcraft run`: continue a prompt."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated
+
+import typer
+
+from handcraft.cli.completion import known_programs
+from handcraft.cli.example_prompt import example_prompt
+from handcraft.cli.options import Json, Lines
+from handcraft.cli.output import count, note, print_json
+from handcraft.cli.sources import load_model
+from handcraft.errors import CommandError, PromptError
+from handcraft.model import complete
+
+EXAMPLES = (
+    "handcraft run programs/aab.py aab",
+    'handcraft run -e "predict b after aa" aab',
+    "handcraft run aab/ aab -n 20",
+)
+
+N_HELP = "How many tokens to add: by default 10, or all that are promised after a legal prompt."
+REGARDLESS_HELP = "Answer prompts that are not legal too, and go on where nothing is promised."
+
+
+def run(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PROGRAM TEXT",
+            help="A program or - or a compiled folder, and a prompt.",
+            autocompletion=known_programs,
+        ),
+    ],
+    lines: Lines = None,
+    n: Annotated[int | None, typer.Option("-n", min=0, help=N_HELP, show_default=False)] = None,
+    temperature: Annotated[float, typer.Option(min=0, help="0 takes the best token.")] = 0.0,
+    top_k: Annotated[int | None, typer.Option(min=1, help="Sample among so many.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Makes sampling repeatable.")] = None,
+    regardless: Annotated[bool, typer.Option("--regardless", help=REGARDLESS_HELP)] = False,
+    json_: Json = False,
+) -> None:
+    """Continue a prompt.
+
+    With -e the program is left out: the rules stand in for it.
+    Where a program says which prompts are legal, no other is answered,
+    and the answer ends where nothing more is promised.
+    """
+    wanted = 1 if lines else 2
+    if len(arguments) != wanted:
+        raise _wrongcount(arguments, is_rule=bool(lines))
+    name, text = (None, arguments[0]) if lines else (arguments[0], arguments[1])
+    loaded = load_model(name, lines or ())
+    note(loaded.note)
+    prompts = None if regardless else loaded.known_prompts
+    try:
+        answer = complete(
+            loaded.model, text, n, temperature=temperature, top_k=top_k, seed=seed, prompts=prompts
+        )
+    except PromptError as error:
+        error.fix = f"{error.fix}; --regardless answers any prompt"
+        raise
+    added = len(loaded.model.vocabulary.split(answer))
+    if n is not None and added < n:
+        note(f"nothing is promised after {added} of {n} tokens; --regardless goes on")
+    if json_:
+        print_json({"prompt": text, "completion": answer, "tokens": added})
+    else:
+        print(f"{text} :: {answer}")
+
+
+def _wrongcount(arguments: list[str], *, is_rule: bool) -> CommandError:
+    expected = "TEXT" if is_rule else "PROGRAM TEXT"
+    example = example_prompt(arguments[0]) if len(arguments) == 1 and not is_rule else None
+    if example is None:
+        fix = f"give {expected}; quote a text with blanks"
+    else:
+        fix = f"give {expected}, as in {shlex.join(['handcraft', 'run', arguments[0], example])}"
+    return CommandError(f"{count(len(arguments), 'argument')}: {' '.join(arguments)}", fix=fix)

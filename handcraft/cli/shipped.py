@@ -1,0 +1,38 @@
+"""The programs that come with the package."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import handcraft
+from handcraft.cli.program_file import read_text
+
+
+def shipped_programs() -> dict[str, Path]:
+    """The programs that come with the package, by name."""
+    package = Path(handcraft.__file__).parent
+    for folder in (package / "programs", package.parent / "programs"):
+        if folder.is_dir():
+            files = sorted([*folder.glob("*.py"), *folder.glob("*.rules")])
+            return {path.stem: path for path in files}
+    return {}
+
+
+def shipped_sizes() -> dict[str, dict[str, int]]:
+    """Blocks, width, heads and parameters of each shipped program as a GPT-2, as they were measured."""
+    for path in shipped_programs().values():
+        sizes = path.parent / "sizes.json"
+        return json.loads(sizes.read_text(encoding="utf-8")) if sizes.is_file() else {}
+    return {}
+
+
+def summary(path: Path) -> str:
+    """What a program file says it is, in one line; the file is read, not run."""
+    text = read_text(path)
+    if path.suffix == ".rules":
+        first = next((line for line in text.splitlines() if line.strip()), "")
+        return first.lstrip("# ").strip() if first.startswith("#") else ""
+    docstring = ast.get_docstring(ast.parse(text))
+    return docstring.splitlines()[0] if docstring else ""

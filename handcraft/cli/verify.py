@@ -1,0 +1,61 @@
+"""`handcraft verify`: does the model answer what the program means?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, Json, Lines, Named
+from handcraft.cli.output import note, print_json
+from handcraft.cli.sources import Chosen, load_model
+from handcraft.errors import CommandError
+
+EXAMPLES = ("handcraft verify programs/aab.py", "handcraft verify aab/ --json")
+
+SAMPLE_HELP = (
+    "Random contexts, where there are too many for all: by default 100,000, or 10,000 legal prompts."
+)
+
+
+def verify(
+    program: Named = None,
+    lines: Lines = None,
+    architecture: Annotated[str | None, ARCHITECTURE] = None,
+    dtype: Annotated[str | None, DTYPE] = None,
+    positions: Annotated[str | None, POSITIONS] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help=SAMPLE_HELP, show_default=False)] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
+    json_: Json = False,
+) -> None:
+    """Try every context, up to 10 million, else a random sample.
+
+    Where only some prompts are legal: all of those, up to 200,000, else a sample.
+    Compares what the model answers with what the program means. Exits with 1 on any failure.
+    """
+    from handcraft.cli.report import print_report, progress_bar
+    from handcraft.verify import verify as run_verify
+
+    chosen = Chosen(architecture=architecture, dtype=dtype, positions=positions)
+    loaded = load_model(program, lines or (), **chosen)
+    note(loaded.note)
+    if loaded.source is None:
+        raise CommandError(
+            f"{program} does not say what its model should answer",
+            fix="name a program, or a folder that `handcraft compile` wrote",
+        )
+    with progress_bar(show=not json_) as progress:
+        report = run_verify(
+            loaded.model,
+            loaded.source,
+            prompts=loaded.prompts,
+            sample=sample,
+            seed=seed,
+            progress=progress,
+        )
+    if json_:
+        print_json(report.to_json())
+    else:
+        print_report(report)
+    if not report.passed:
+        raise typer.Exit(1)

@@ -1,0 +1,150 @@
+"""What all commands share: where programs come from, JSON errors, completion, exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from handcraft.cli.completion import known_programs
+from handcraft.cli.main import EXIT_CODES
+from handcraft.cli.shipped import shipped_programs
+
+AAB = "vocabulary a b\ncontext 5\npredict b after aa\npredict a otherwise\n"
+LINES = [part for line in AAB.splitlines() for part in ("-e", line)]
+TAKES_A_PROGRAM = {
+    "run": (["aab", "-n", 3], "aab :: aab\n"),
+    "verify": ([], "tried all 62 contexts"),
+    "compile": (["-o", "out"], "wrote out/"),
+    "draw": (["-o", "out.dot"], "wrote out.dot"),
+    "explain": (["wte.weight", 0, 0], "weight: wte.weight[0, 0]"),
+}
+
+
+@pytest.mark.parametrize("command", sorted(TAKES_A_PROGRAM.keys() - {"explain"}))
+def test_every_command_takes_rules_from_the_command_line(run, command):
+    more, expected = TAKES_A_PROGRAM[command]
+    ran = run(command, *LINES, *more)
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.startswith(expected)
+
+
+@pytest.mark.parametrize("command", TAKES_A_PROGRAM)
+def test_every_command_takes_rules_from_the_standard_input(run, command, monkeypatch):
+    more, expected = TAKES_A_PROGRAM[command]
+    monkeypatch.setattr(sys, "stdin", io.StringIO(AAB))
+    ran = run(command, "-", *more)
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.startswith(expected)
+
+
+@pytest.mark.parametrize("command", sorted(TAKES_A_PROGRAM.keys() - {"compile"}))
+@pytest.mark.parametrize("folder", ["rules", "by_hand"])
+def test_every_command_takes_a_compiled_folder(run, tmp_path, command, folder):
+    (tmp_path / "p.rules").write_text(AAB)
+    name = "p.rules" if folder == "rules" else folder
+    assert run("compile", name, "-o", "compiled").status == 0
+    more, _ = TAKES_A_PROGRAM[command]
+    ran = run(command, "compiled", *more)
+    assert (ran.status, ran.err) == (0, "")
+
+
+def test_a_broken_line_of_the_standard_input_has_its_place(run, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("predict b before aa\n"))
+    ran = run("run", "-", "aab")
+    assert ran.status == 2
+    assert "where: <stdin>:1:11, predict b before aa" in ran.err
+
+
+# --- errors as JSON ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "what", "where"),
+    [
+        (["run", "aab", "xyz"], "VocabularyError", "'x' is not in the vocabulary", "token 1 of 'xyz'"),
+        (["run", "nonsuch", "a"], "CommandError", "there is no file", "the command handcraft run"),
+        (["verify", "aab", "--sample", "0"], "CommandError", "--sample", "the command"),
+        (["verify", "aab", "--nonsense"], "CommandError", "No such option", "the command handcraft"),
+        (["compile", "aab"], "CommandError", "output", "the command handcraft compile aab --json"),
+        (["nonsense"], "CommandError", "nonsense", "the command handcraft nonsense --json"),
+    ],
+    ids=str,
+)
+def test_an_error_under_json_is_one_object_with_three_parts(run, arguments, kind, what, where):
+    ran = run(*arguments, "--json")
+    assert (ran.status, ran.err) == (2, "")
+    error = json.loads(ran.out)["error"]
+    assert set(error) == {"kind", "what", "where", "fix"}
+    assert (error["kind"], bool(error["fix"])) == (kind, True)
+    assert what in error["what"]
+    assert error["where"].startswith(where)
+
+
+def test_several_errors_under_json_are_listed(run, tmp_path):
+    (tmp_path / "p.rules").write_text("vocabulary a b\npredict x after y\npredict z otherwise\n")
+    error = json.loads(run("verify", "p.rules", "--json").out)["error"]
+    assert error["kind"] == "SeveralErrors"
+    assert [problem["kind"] for problem in error["problems"]] == ["VocabularyError"] * 3
+
+
+def test_a_prompt_called_json_asks_for_none(run):
+    ran = run("run", "aab", "--", "--json")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("VocabularyError")
+
+
+def test_a_failed_check_under_json_still_exits_with_1(run, tmp_path):
+    assert run("compile", "aab", "-o", "out", "--architecture", "block", "--format", "npz").status == 0
+    _zero(tmp_path / "out" / "model.npz")
+    ran = run("verify", "out", "--json")
+    assert (ran.status, json.loads(ran.out)["passed"]) == (1, False)
+
+
+def _zero(path):
+    import numpy as np
+
+    with np.load(path) as archive:
+        tensors = {name: np.zeros_like(archive[name]) for name in archive.files}
+    np.savez(path, **tensors)
+
+
+# --- version, completion, exit codes -----------------------------------------------------------
+
+
+def test_the_version_is_that_of_the_package(run):
+    ran = run("--version")
+    assert (ran.status, ran.out) == (0, f"handcraft {version('handcraft')}\n")
+
+
+def test_the_help_says_what_the_exit_codes_mean(run):
+    shown = " ".join(run("--help").out.replace("│", " ").split())
+    assert " ".join(EXIT_CODES.split()) in shown
+    for code in ("0 fine", "1 a check failed", "2 the input is wrong", "130 interrupted", "141"):
+        assert code in EXIT_CODES
+
+
+def test_shipped_programs_folders_and_program_files_complete(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "add_two.rules").touch()
+    (tmp_path / "add.txt").touch()
+    (tmp_path / "adding").mkdir()
+    assert known_programs("add") == ["add", "add_ahead", "adding/", "add_two.rules"]
+    assert set(known_programs("")) >= set(shipped_programs())
+
+
+def test_a_shell_completes_what_a_command_takes(run, monkeypatch):
+    monkeypatch.setenv("_HANDCRAFT_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "handcraft run hist")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert run().out.split() == ["histogram"]
+
+
+def test_the_script_for_a_shell_can_be_shown(run, monkeypatch):
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    ran = run("--show-completion", "bash")
+    assert ran.status == 0
+    assert "_HANDCRAFT_COMPLETE" in ran.out
