@@ -1,28 +1,47 @@
 """Phrases: expressions in the words of rule files, the way back from `read_sentence`.
 
-The text of an expression is Python, so Python's own parser takes it apart. Only what has words is
-understood; functions and tables, whose text may leave something out, have none.
+What an expression is decides how it is said, and never what it is called: two expressions that mean the
+same, and are made of the same parts, get the same words.
 """
 
 from __future__ import annotations
 
-import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from handcraft.errors import ProgramError
 from handcraft.language.pattern import Pattern, escape
-from handcraft.language.sequences import Expression
+from handcraft.language.sequences import Comparison, Expression
+from handcraft.language.sequences.domain import Finite, Kind, Value
+from handcraft.language.sequences.node import (
+    Aggregate,
+    AtLeast,
+    Constant,
+    Linear,
+    Lookup,
+    Match,
+    Node,
+    Sources,
+    is_position,
+    is_token,
+)
+from handcraft.language.sequences.reachable import bases, rows
 from handcraft.vocabulary import Vocabulary
-
-COMPARISONS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 
 OWN_WORDS = frozenset(("not", "token", "position", "first", "last", "count"))
 """Tokens that a condition would take for words of its own, were they not in brackets."""
+
+LONGEST = 100_000
+"""No condition is written with more characters: shared parts are written as often as they are read."""
 
 OR, AND, NOT = 1, 2, 3
 """How tightly phrases bind."""
 
 Phrase: TypeAlias = tuple[str, int]
+
+Place: TypeAlias = tuple[str, "str | None"]
+"""Where a token is read, and the token that stands for a missing one; None where none is missing."""
 
 
 class NoWordsError(ProgramError):
@@ -35,17 +54,16 @@ def answer_phrase(expression: Expression) -> str:
     Raises:
         NoWordsError: there are no words for it.
     """
-    tree = _parse(expression)
-    match tree:
-        case ast.Constant(value=str(token)):
-            return escape(token)
-        case ast.Name("token"):
-            return "the last token"
-    place, followed = _place(tree), _followed(tree)
+    node, context = expression.node, expression.prompts.context
+    if isinstance(node, Constant) and isinstance(node.value, str):
+        return escape(node.value)
+    if is_token(node):
+        return "the last token"
+    place, followed = _place(node, context), _followed(node, context)
     if followed is not None:
         return f"what followed last time otherwise {escape(followed)}"
     if place is None:
-        raise _no_words(tree)
+        raise _no_words(node)
     words, default = place
     return f"the {words}" if default is None else f"the {words} otherwise {escape(default)}"
 
@@ -56,93 +74,140 @@ def flag_phrase(expression: Expression) -> str:
     Raises:
         NoWordsError: there are no words for it.
     """
-    return _Flags(expression.prompts.vocabulary).phrase(_parse(expression))[0]
+    return _Flags(expression.prompts.vocabulary, expression.prompts.context).phrase(expression.node)[0]
 
 
+@dataclass
 class _Flags:
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self.vocabulary = vocabulary
+    """Says flags, those first that others are made from.
 
-    def phrase(self, tree: ast.expr) -> Phrase:
+    Attributes:
+        allowed: for the flags that test the token at a place, that place and the tokens of which they
+            hold.
+        said: the words of a flag, and how tightly they bind.
+    """
+
+    vocabulary: Vocabulary
+    context: int
+    allowed: dict[int, tuple[str, frozenset[str]]] = field(default_factory=dict)
+    said: dict[int, Phrase] = field(default_factory=dict)
+
+    def phrase(self, root: Node) -> Phrase:
         """The words of a flag, and how tightly they bind."""
-        found = self._place_is(tree)
-        if found is not None:
-            return found, NOT
-        match tree:
-            case ast.BinOp(left, ast.BitOr(), right):
-                return f"{self._within(left, OR)} or {self._within(right, AND)}", OR
-            case ast.BinOp(left, ast.BitAnd(), right):
-                return f"{self._within(left, AND)} and {self._within(right, NOT)}", AND
-            case ast.UnaryOp(ast.Invert(), flag):
-                return f"not ({self.phrase(flag)[0]})", NOT
-            case ast.Compare(number, [comparison], [ast.Constant(value=int(bound))]):
-                return f"{self._number(number)} {COMPARISONS[type(comparison)]} {bound}", NOT
-            case ast.Call(ast.Attribute(selection, "exists"), [], []):
-                return f"{self._selected(selection)} came before", NOT
-        raise _no_words(tree)
+        waiting = [(root, False)]
+        while waiting:
+            node, are_parts_said = waiting.pop()
+            if id(node) in self.said:
+                continue
+            parts = node.children if _joint(node) is not None else ()
+            if parts and not are_parts_said:
+                waiting += [(node, True), *((part, False) for part in reversed(parts))]
+                continue
+            allowed = self._allowed(node)
+            if allowed is not None:
+                self.allowed[id(node)] = allowed
+            words, binding = self._place_is(allowed) or self._joined(node) or self._test(node)
+            if len(words) > LONGEST:
+                raise NoWordsError(
+                    f"the words for `{root}` are more than {LONGEST:,} characters, since they repeat "
+                    "what it shares"
+                )
+            self.said[id(node)] = words, binding
+        return self.said[id(root)]
 
-    def _within(self, tree: ast.expr, binding: int) -> str:
-        words, bound = self.phrase(tree)
-        return words if bound >= binding else f"({words})"
-
-    def _number(self, tree: ast.expr) -> str:
-        match tree:
-            case ast.Name("position"):
-                return "position"
-            case ast.BinOp(number, ast.Mod(), ast.Constant(value=int(modulus))):
-                if not isinstance(number, ast.BinOp):
-                    return f"{self._number(number)} % {modulus}"
-            case ast.Call(ast.Attribute(selection, "count"), [], []):
-                return f"count of {self._selected(selection)}"
-        raise _no_words(tree)
-
-    def _selected(self, tree: ast.expr) -> str:
-        """The class of tokens that a selection looks for."""
-        match tree:
-            case ast.Name("everything"):
-                return "."
-            case ast.Call(ast.Name("select"), [ast.Name("token"), ast.Constant(value=str(token))], []):
-                return self._class({token})
-            case ast.Call(ast.Name("select"), [flag, ast.Constant(value=True)], []):
-                place, allowed = self._allowed(flag) or ("", set())
-                if place == "token":
-                    return self._class(allowed)
-        raise _no_words(tree)
-
-    def _place_is(self, tree: ast.expr) -> str | None:
-        """That the token at a place is there and in a class; None where the flag is no such test."""
-        found = self._allowed(tree)
-        if found is None or not found[1]:
-            return None
-        place, allowed = found
-        others = set(self.vocabulary.tokens) - allowed
-        if not others:
-            return f"position >= {next((word for word in place.split() if word.isdecimal()), 0)}"
-        if len(others) == 1:
-            return f"{place} is not {self._class(others)}"
-        return f"{place} is {self._class(allowed)}"
-
-    def _allowed(self, tree: ast.expr) -> tuple[str, set[str]] | None:
+    def _allowed(self, node: Node) -> tuple[str, frozenset[str]] | None:
         """A place, and the tokens that a flag allows there; None where it is no such test."""
-        match tree:
-            case ast.BinOp(left, ast.BitOr() | ast.BitAnd(), right):
-                one, other = self._allowed(left), self._allowed(right)
-                if one is None or other is None or one[0] != other[0]:
-                    return None
-                both = isinstance(tree.op, ast.BitAnd)
-                return one[0], one[1] & other[1] if both else one[1] | other[1]
-            case ast.Compare(there, [ast.Eq() | ast.NotEq()], [ast.Constant(value=str(token))]):
-                found = ("token", None) if _is_token(there) else _place(there)
-                if found is None:
-                    return None
-                place, default = found
-                allowed = {token}
-                if isinstance(tree.ops[0], ast.NotEq):
-                    allowed = set(self.vocabulary.tokens) - allowed
-                return None if default in allowed else (place, allowed)
-        return None
+        alone = _alone(node)
+        if alone is not None:
+            there, table = alone
+            place = _place(there, self.context)
+            if place is None:
+                return None
+            allowed = frozenset(str(token) for token, holds in table.items() if holds)
+            return None if place[1] in allowed else (place[0], allowed)
+        joint = _joint(node)
+        if joint not in ("and", "or"):
+            return None
+        one, other = (self.allowed.get(id(part)) for part in node.children)
+        if one is None or other is None or one[0] != other[0]:
+            return None
+        return one[0], one[1] & other[1] if joint == "and" else one[1] | other[1]
 
-    def _class(self, tokens: set[str]) -> str:
+    def _place_is(self, allowed: tuple[str, frozenset[str]] | None) -> Phrase | None:
+        """That the token at a place is there and in a class."""
+        if allowed is None or not allowed[1]:
+            return None
+        place, tokens = allowed
+        others = frozenset(self.vocabulary.tokens) - tokens
+        if not others:
+            return f"position >= {next((word for word in place.split() if word.isdecimal()), 0)}", NOT
+        if len(others) == 1:
+            return f"{place} is not {self._class(others)}", NOT
+        return f"{place} is {self._class(tokens)}", NOT
+
+    def _joined(self, node: Node) -> Phrase | None:
+        """What is made of other flags."""
+        joint = _joint(node)
+        if joint is None:
+            return None
+        parts = [self.said[id(part)] for part in node.children]
+        if joint == "not":
+            return f"not ({parts[0][0]})", NOT
+        binding = OR if joint == "or" else AND
+        left, right = (_within(part, binding + i) for i, part in enumerate(parts))
+        if joint == "not both":
+            return f"not ({left} and {right})", NOT
+        return f"{left} {joint} {right}", binding
+
+    def _test(self, node: Node) -> Phrase:
+        """A flag of one number, or of what came before."""
+        if isinstance(node, Aggregate) and node.how == "exists":
+            return f"{self._selected(node.sources, node)} came before", NOT
+        if isinstance(node, AtLeast) and isinstance(node.number, Linear):
+            match node.number:
+                case Linear(terms=((1, number),), constant=int(constant)) if constant <= 0:
+                    return f"{self._number(number)} >= {-constant}", NOT
+                case Linear(terms=((-1, number),), constant=int(constant)) if constant >= 0:
+                    return f"{self._number(number)} <= {constant}", NOT
+        alone = _alone(node)
+        if alone is not None:
+            number, table = alone
+            compared = _comparison(number, table)
+            if compared is not None:
+                return f"{self._number(number)} {compared}", NOT
+        raise _no_words(node)
+
+    def _number(self, node: Node) -> str:
+        alone = _alone(node)
+        if alone is not None:
+            number, table = alone
+            modulus = _modulus(table)
+            if modulus is not None:
+                return f"{self._counted(number)} % {modulus}"
+        return self._counted(node)
+
+    def _counted(self, node: Node) -> str:
+        if is_position(node):
+            return "position"
+        if isinstance(node, Aggregate) and node.how == "count":
+            return f"count of {self._selected(node.sources, node)}"
+        raise _no_words(node)
+
+    def _selected(self, sources: Sources, node: Node) -> str:
+        """The class of tokens that a selection looks for."""
+        match sources.cases:
+            case ((),):
+                return "."
+            case ((Match(key=key, query=Constant(value=wanted)) as match,),):
+                below = bases(key)
+                if len(below) == 1 and is_token(below[0]):
+                    held = {str(token): value for (token,), (value,) in rows([key], below)}
+                    allowed = frozenset(t for t, value in held.items() if match.holds(value, wanted))
+                    if allowed:
+                        return self._class(allowed)
+        raise _no_words(node)
+
+    def _class(self, tokens: frozenset[str]) -> str:
         ids = frozenset(self.vocabulary.ids(sorted(tokens)))
         written = Pattern((ids,)).text(self.vocabulary)
         for character in "()":
@@ -150,49 +215,102 @@ class _Flags:
         return f"[{written}]" if written in OWN_WORDS else written
 
 
-def _parse(expression: Expression) -> ast.expr:
-    try:
-        return ast.parse(str(expression), mode="eval").body
-    except SyntaxError:  # a function without a name is no Python
-        raise NoWordsError(f"`{expression}` has no words in rule files") from None
+def _within(phrase: Phrase, binding: int) -> str:
+    words, bound = phrase
+    return words if bound >= binding else f"({words})"
 
 
-def _place(tree: ast.expr) -> tuple[str, str | None] | None:
-    """A place that a token is read from, and the token that stands for a missing one."""
-    match tree:
-        case ast.Call(ast.Attribute(ast.Name("token"), "at_position"), [ast.Constant(value=0)], _):
-            return "first token", None
-        case ast.Call(
-            ast.Attribute(ast.Name("token"), "at"),
-            [ast.UnaryOp(ast.USub(), ast.Constant(value=int(distance)))],
-            [ast.keyword("default", ast.Constant(value=str(default)))],
-        ):
-            return f"token {distance} back", default
+def _joint(node: Node) -> str | None:
+    """How a flag is made of other flags: not, and, or, not both; None where it is not."""
+    if not isinstance(node, Lookup) or any(a.domain.kind is not Kind.FLAG for a in node.arguments):
+        return None
+    found = list(node.table.items())
+    if len(node.arguments) == 1:
+        return "not" if all(holds is (not row[0]) for row, holds in found) else None
+    if len(node.arguments) != 2:
+        return None
+    if all(holds is all(row) for row, holds in found):
+        return "and"
+    if all(holds is any(row) for row, holds in found):
+        return "or"
+    return "not both" if all(holds is (not all(row)) for row, holds in found) else None
+
+
+def _alone(node: Node) -> tuple[Node, Mapping[Value, Value]] | None:
+    """A table over one expression, and constants beside it, as a table over that expression."""
+    if not isinstance(node, Lookup):
+        return None
+    free = [i for i, argument in enumerate(node.arguments) if not isinstance(argument, Constant)]
+    if len(free) != 1:
+        return None
+    (place,) = free
+    return node.arguments[place], {row[place]: found for row, found in node.table.items()}
+
+
+def _comparison(number: Node, table: Mapping[Value, Value]) -> str | None:
+    """A flag of a whole number as one comparison, such as ``>= 3``; None where it takes several."""
+    if not isinstance(number.domain, Finite) or number.domain.kind is not Kind.NUMBER:
+        return None
+    values = [value for value in number.domain.values if value in table]
+    if not all(isinstance(value, int) for value in values):
+        return None
+    holding = [value for value in values if table[value]]
+    others = [value for value in values if not table[value]]
+    if len(holding) == 1:
+        return f"== {holding[0]}"
+    if len(others) == 1:
+        return f"!= {others[0]}"
+    if holding and holding == values[len(others) :]:
+        return f">= {holding[0]}"
+    return f"< {others[0]}" if holding == values[: len(holding)] else None
+
+
+def _modulus(table: Mapping[Value, Value]) -> int | None:
+    """The number of which a table gives the remainder; None where it gives something else."""
+    counted = [(n, left) for n, left in table.items() if type(n) is int and type(left) is int]
+    if len(counted) < len(table):
+        return None
+    modulus = next((number for number, left in counted if number != left), counted[-1][0] + 1)
+    fits = modulus > 0 and all(number % modulus == left for number, left in counted)
+    return modulus if fits else None
+
+
+def _place(node: Node | None, context: int) -> Place | None:
+    """A place that a token is read from."""
+    if is_token(node):
+        return "token", None
+    if not isinstance(node, Aggregate) or not is_token(node.value):
+        return None
+    match node.sources.cases:
+        case ((Match(key=key, query=query, relation=Comparison.EQ),),) if is_position(key):
+            match query:
+                case Constant(value=0):
+                    return "first token", None
+                case Linear(terms=((1, here),), constant=int(offset)):
+                    is_near = is_position(here) and -context < offset < 0
+                    if is_near and isinstance(node.default, str):
+                        return f"token {-offset} back", node.default
     return None
 
 
-def _followed(tree: ast.expr) -> str | None:
+def _followed(node: Node, context: int) -> str | None:
     """The token that stands for a missing one, where it reads what followed this token last time."""
-    match tree:
-        case ast.Call(
-            ast.Attribute(
-                ast.BinOp(
-                    ast.Call(ast.Name("select"), [before, ast.Name("token")], []), ast.BitAnd(), later
-                ),
-                "latest",
-            ),
-            [ast.Name("token")],
-            [ast.keyword("default", ast.Constant(value=str(default)))],
-        ):
-            place = _place(before)
-            if place is not None and place[0] == "token 1 back":
-                return default if ast.unparse(later) == "select(position, 0, '>')" else None
+    if not isinstance(node, Aggregate) or node.how != "latest" or not is_token(node.value):
+        return None
+    if len(node.sources.cases) != 1 or len(node.sources.cases[0]) != 2:
+        return None
+    if not isinstance(node.default, str):
+        return None
+    pair = node.sources.cases[0]
+    for same, later in (pair, pair[::-1]):
+        place = _place(same.key, context)
+        is_same = same.relation is Comparison.EQ and is_token(same.query)
+        is_later = later.relation is Comparison.GT and is_position(later.key)
+        starts = isinstance(later.query, Constant) and later.query.value == 0
+        if place is not None and place[0] == "token 1 back" and is_same and is_later and starts:
+            return node.default
     return None
 
 
-def _is_token(tree: ast.expr) -> bool:
-    return isinstance(tree, ast.Name) and tree.id == "token"
-
-
-def _no_words(tree: ast.expr) -> NoWordsError:
-    return NoWordsError(f"`{ast.unparse(tree)}` has no words in rule files")
+def _no_words(node: Node) -> NoWordsError:
+    return NoWordsError(f"`{node}` has no words in rule files")

@@ -10,12 +10,12 @@ from handcraft.language.sequences.domain import Finite, Value
 from handcraft.language.sequences.node import (
     Aggregate,
     Comparison,
-    Embedded,
     Linear,
     Lookup,
     Match,
     Node,
     Sources,
+    is_position,
 )
 from handcraft.language.sequences.reachable import bases, combinations, value_of
 
@@ -79,7 +79,7 @@ def _counted(sources: Sources, context: int, causal: bool) -> list[list[int]] | 
     below = bases(*nodes)
     if not all(map(_is_known_without_text, below)):
         return None
-    if causal or all(map(_is_position, below)):
+    if causal or all(map(is_position, below)):
         return _counted_once(sources, context, causal)
     if context**3 // 3 > PAIRS_UP_TO:
         return None
@@ -112,20 +112,16 @@ def _values(nodes: tuple[Node, ...], length: int, causal: bool) -> Iterator[dict
     below = bases(*nodes)
     for here in range(length):
         seen = here + 1 if causal else length
-        known: dict[int, Value] = {id(base): here if _is_position(base) else seen for base in below}
+        known: dict[int, Value] = {id(base): here if is_position(base) else seen for base in below}
         for node in nodes:
             value_of(node, known)
         yield known
 
 
-def _is_position(node: Node) -> bool:
-    return isinstance(node, Embedded) and node.of == "position"
-
-
 def _is_known_without_text(node: Node) -> bool:
     """Whether it is the position, or the number of positions that are seen."""
     is_length = isinstance(node, Aggregate) and node.how == "count" and node.sources.cases == ((),)
-    return is_length or _is_position(node)
+    return is_length or is_position(node)
 
 
 def _is_single(sources: Sources, context: int, causal: bool) -> bool:
@@ -161,7 +157,7 @@ def _is_distinct(node: Node, context: int, causal: bool) -> bool:
 
 def _separates(node: Node, context: int) -> bool:
     """Whether its value, computed from the position among others, tells positions apart."""
-    positions = [base for base in bases(node) if _is_position(base)]
+    positions = [base for base in bases(node) if is_position(base)]
     if not positions or not isinstance(node.domain, Finite):
         return False
     pairs = combinations([positions[0], node])
@@ -175,7 +171,7 @@ def _separates(node: Node, context: int) -> bool:
 
 def _first_rank(node: Node, context: int, causal: bool) -> int | None:
     """The smallest value, where those of a text are consecutive: ranks, counted by what is below."""
-    if _is_position(node):
+    if is_position(node):
         return 0
     if causal or not isinstance(node, Aggregate) or node.how != "count":
         return None

@@ -22,7 +22,7 @@ from handcraft.compiler.sequences.held import Held, Reading
 from handcraft.compiler.sequences.make_heads import make_heads
 from handcraft.compiler.sequences.make_neurons import make_biases, make_neurons
 from handcraft.compiler.sequences.places import Places, short
-from handcraft.language.sequences.node import Embedded
+from handcraft.language.sequences.node import Embedded, is_token
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary
 
@@ -102,11 +102,7 @@ def _results(outputs: Sequence[Reading], places: Places) -> list[Subspace]:
 
 
 def _unembedding(helds: Sequence[Held], places: Places) -> Subspace:
-    return next(
-        places.subspaces[id(h)][0]
-        for h in helds
-        if isinstance(h.node, Embedded) and h.node.of == "token"
-    )
+    return next(places.subspaces[id(h)][0] for h in helds if is_token(h.node))
 
 
 def _said_everywhere(helds: Sequence[Held], logits: Subspace) -> list[Bias]:

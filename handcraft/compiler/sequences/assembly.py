@@ -13,7 +13,7 @@ from handcraft.compiler.sequences.ir import Attend, Ladder
 from handcraft.compiler.sequences.precision import Precision
 from handcraft.errors import PrecisionError
 from handcraft.language.sequences.domain import Plain, magnitude
-from handcraft.language.sequences.node import Choice, Comparison, Embedded, Node
+from handcraft.language.sequences.node import Choice, Comparison, Embedded, Node, is_position
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Assembly:
         if len(node.case) != 1 or node.case[0].relation is not Comparison.EQ:
             return False
         (match,) = node.case
-        if not isinstance(match.key, Embedded) or match.key.of != "position":
+        if not is_position(match.key):
             return False
         if is_on_parabola(match, self.precision.steady // 4):
             return True

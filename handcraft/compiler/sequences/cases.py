@@ -19,6 +19,7 @@ from handcraft.language.sequences.node import (
     Lookup,
     Match,
     Node,
+    is_position,
 )
 from handcraft.language.sequences.reachable import bases, combinations, rows
 
@@ -60,7 +61,7 @@ def is_positional(match: Match) -> bool:
 
 
 def _of_position(node: Node) -> bool:
-    return all(isinstance(b, Embedded) and b.of == "position" for b in bases(node))
+    return all(map(is_position, bases(node)))
 
 
 def asks_nothing(match: Match) -> bool:

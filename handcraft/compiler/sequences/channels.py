@@ -16,7 +16,7 @@ from handcraft.compiler.sequences.cases import holding
 from handcraft.compiler.sequences.held import Holder, Numbers, Reading
 from handcraft.errors import CompileError
 from handcraft.language.sequences.domain import Finite, Kind, Value, as_number, magnitude
-from handcraft.language.sequences.node import Comparison, Match
+from handcraft.language.sequences.node import Comparison, Match, is_position
 
 Ints = npt.NDArray[np.int64]
 
@@ -73,11 +73,11 @@ def is_on_parabola(match: Match, largest: int) -> bool:
     """
     keys, queries = _values(match.key), _values(match.query)
     union = _ordered([*keys, *queries])
-    is_position = match.key.text == "position"
-    if len(union) <= 2 or (len(queries) == 1 and not is_position):
+    names_position = is_position(match.key)
+    if len(union) <= 2 or (len(queries) == 1 and not names_position):
         return False
     scale = _scale(union)
-    if is_position and _is_between(union, scale, keys):
+    if names_position and _is_between(union, scale, keys):
         return False
     return max(n * n for n in scale.values()) <= largest
 

@@ -11,11 +11,11 @@ from handcraft.language.sequences.domain import Finite, Value, as_number
 from handcraft.language.sequences.node import (
     Aggregate,
     Comparison,
-    Embedded,
     Linear,
     Match,
     Node,
     Sources,
+    is_position,
 )
 from handcraft.language.sequences.reachable import BASES_UP_TO, bases, combinations, rows
 
@@ -32,13 +32,9 @@ def finds_one(sources: Sources, setting: Setting) -> bool:
     (match,) = sources.cases[0]
     if match.relation is not Comparison.EQ:
         return False
-    if _is_position(match.key):
+    if is_position(match.key):
         return _is_within(match.query, setting)
-    return _is_position(match.query) and not setting.causal and _is_rank(match.key)
-
-
-def _is_position(node: Node) -> bool:
-    return isinstance(node, Embedded) and node.of == "position"
+    return is_position(match.query) and not setting.causal and _is_rank(match.key)
 
 
 def _is_length(node: Node) -> bool:
@@ -48,7 +44,7 @@ def _is_length(node: Node) -> bool:
 def _is_within(query: Node, setting: Setting) -> bool:
     """Whether a computed position is one of the text, whatever its length."""
     below = bases(query)
-    if not all(_is_position(base) or _is_length(base) for base in below):
+    if not all(is_position(base) or _is_length(base) for base in below):
         return False
     if not all(isinstance(base.domain, Finite) for base in below):
         return False
@@ -88,7 +84,7 @@ def _parts(query: Node, context: int) -> tuple[list[int], list[int]] | None:
         whole = [number for number in numbers if isinstance(number, int)]
         if len(whole) != context:
             return None
-        total = of_position if _is_position(below[0]) else of_length
+        total = of_position if is_position(below[0]) else of_length
         total[:] = map(add, total, whole)
     return of_position, of_length
 
@@ -97,8 +93,8 @@ def _is_each_within(query: Node, below: Sequence[Node], setting: Setting) -> boo
     """The same of any function, tried at every position of every length, if those are not too many."""
     if setting.context ** len(below) > BASES_UP_TO:
         return False
-    places = [i for i, base in enumerate(below) if _is_position(base)]
-    lengths = [i for i, base in enumerate(below) if not _is_position(base)]
+    places = [i for i, base in enumerate(below) if is_position(base)]
+    lengths = [i for i, base in enumerate(below) if not is_position(base)]
     for combination, (value,) in rows([query], below):
         position = combination[places[0]] if places else 0
         length = combination[lengths[0]] if lengths else None
@@ -129,7 +125,7 @@ def _is_rank(node: Node) -> bool:
 def _tells_positions_apart(match: Match) -> bool:
     """Whether the key is different at any two positions, whatever else it hangs on."""
     below = bases(match.key)
-    places = [i for i, base in enumerate(below) if _is_position(base)]
+    places = [i for i, base in enumerate(below) if is_position(base)]
     if not places or combinations([match.key]) is None:
         return False
     held: dict[Value, Value] = {}

@@ -35,6 +35,7 @@ from handcraft.language.sequences.node import (
     Node,
     Sources,
     enclosed,
+    is_position,
 )
 from handcraft.language.sequences.pointwise import check_comparable, listed
 from handcraft.language.sequences.reachable import bases, combinations, rows
@@ -144,7 +145,7 @@ def is_always(sources: Sources) -> bool:
     if _selects_itself(sources, nodes):
         return True
     below = bases(*nodes)
-    if len(below) != 1 or below[0].text != "position":
+    if len(below) != 1 or not is_position(below[0]):
         return False
     values = {combination[0]: row for combination, row in rows(nodes, below)}
     index = {id(node): i for i, node in enumerate(nodes)}

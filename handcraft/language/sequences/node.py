@@ -237,6 +237,16 @@ class Aggregate(Node):
         return (*self.sources.children, *(() if self.value is None else (self.value,)))
 
 
+def is_token(node: object) -> bool:
+    """Whether it is the token itself, whatever it is called."""
+    return isinstance(node, Embedded) and node.of == "token"
+
+
+def is_position(node: object) -> bool:
+    """Whether it is the position itself, whatever it is called."""
+    return isinstance(node, Embedded) and node.of == "position"
+
+
 def walk(*roots: Node, down_to: Iterable[Node] = ()) -> Iterator[Node]:
     """Every node once, those that are computed first before those that read them.
 

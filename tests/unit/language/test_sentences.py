@@ -17,7 +17,7 @@ from handcraft.errors import (
     SeveralErrors,
     VocabularyError,
 )
-from handcraft.language import parse_one_liner, write_rules
+from handcraft.language import Rule, parse_one_liner, write_rules
 from handcraft.language.pattern import escape
 from handcraft.language.phrase import NoWordsError
 
@@ -271,8 +271,7 @@ def test_every_sentence_that_names_an_unknown_token_is_told():
     [
         predict("b").when(POSITION * 2 >= 3),
         predict("b").when(TOKEN.at(-1, default="a") == TOKEN),
-        predict("b").when(TOKEN.map({"a": True, "b": False, "c": False})),
-        predict("b").when(TOKEN.map(lambda t: t == "a")),
+        predict("b").when(TOKEN.map({"a": 1, "b": 2, "c": 4}) > 1),
         predict("b").when(TOKEN.at(-1, default="a") == "a"),
         predict("b").when(select(TOKEN, TOKEN).count() > 1),
         predict(TOKEN.map({"a": "b", "b": "c", "c": "a"})).after("a"),
@@ -283,6 +282,51 @@ def test_what_has_no_words_is_refused_and_named(rule):
     with pytest.raises(NoWordsError, match="has no words in rule files") as caught:
         write_rules(Program(prompts=PROMPTS, rules=[rule, predict("a").otherwise()]))
     assert caught.value.where == f"{rule.place}, {rule}"
+
+
+def written(rule: Rule) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HandcraftWarning)
+        program = Program(prompts=PROMPTS, rules=[rule, predict("a").otherwise()])
+    found = write_rules(program)
+    assert_same(program, read(found))
+    return found.splitlines()[2]
+
+
+@pytest.mark.parametrize("name", ["token", "position", "x + 1", "(", "select(token, 'a')", "é"])
+def test_a_name_changes_no_word(name):
+    before = TOKEN.at(-1, default="a")
+    for plain, named in [
+        (predict(before).otherwise(), predict(before.named(name)).otherwise()),
+        (predict("b").when(before == "b"), predict("b").when(before.named(name) == "b")),
+        (predict("b").when(POSITION % 2 == 1), predict("b").when((POSITION % 2).named(name) == 1)),
+        (predict("b").when(POSITION >= 3), predict("b").when((POSITION.named(name) >= 3).named("f"))),
+        (
+            predict("b").when(select(TOKEN, "a").count() > 1),
+            predict("b").when(select(TOKEN.named(name), "a").count().named("token") > 1),
+        ),
+        (predict("b").when(~(TOKEN == "b")), predict("b").when(~(TOKEN == "b").named(name))),
+    ]:
+        assert written(named) == written(plain)
+
+
+def test_a_table_that_is_a_comparison_is_written_as_one():
+    test = TOKEN.map({"a": True, "b": False, "c": False})
+    assert written(predict("b").when(test)) == "predict b when token is a"
+    assert written(predict("b").when(POSITION.map(lambda p: p > 2))) == "predict b when position >= 3"
+    assert written(predict("b").when(POSITION < 0)) == "predict b when position < 0"
+    assert written(predict("b").when(POSITION > 9)) == "predict b when position < 0"
+
+
+def test_conditions_of_long_contexts_have_words_too():
+    prompts = Prompts("ab", context=5000)
+    for flag in (prompts.position >= 4200, prompts.position < 3, prompts.position != 7):
+        rules = [predict("b").when(flag), predict("a").otherwise()]
+        again = read(write_rules(Program(prompts=prompts, rules=rules)))
+        for length in (1, 3, 4, 7, 8, 9):
+            assert again.meaning("a" * length) == Program(prompts=prompts, rules=rules).meaning(
+                "a" * length
+            )
 
 
 def test_prompts_that_rule_files_cannot_state_are_refused():
