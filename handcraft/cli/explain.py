@@ -1,47 +1,151 @@
-"""`handcraft explain`: what a weight is for."""
+"""`handcraft explain`: what weights are for."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import shlex
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
-from handcraft.cli.options import Json
-from handcraft.cli.output import print_json
-from handcraft.cli.sources import load_source
-from handcraft.compiler import compile_program
-from handcraft.formats import read_checkpoint
+from handcraft.cli.completion import known_programs
+from handcraft.cli.options import Json, Lines
+from handcraft.cli.output import count, note, print_json
+from handcraft.cli.sources import find
+from handcraft.cli.weight_table import print_table
+from handcraft.cli.weights import Weight, Weights
+from handcraft.errors import CommandError
 
 EXAMPLES = (
+    "handcraft explain programs/aab.py",
     "handcraft explain programs/aab.py h.0.attn.c_proj.weight 23 43",
     "handcraft explain aab/ h.0.attn.c_attn.bias 92",
+    "handcraft explain aab/ wte.weight",
+    "handcraft explain aab h.0.attn.c_attn.weight --nonzero",
+    'handcraft explain aab --rule "predict b after aa"',
 )
+
+SHOWN = 40
+"""So many weights are shown of a tensor that is no table, unless all are asked for."""
 
 
 def explain(
-    program: Annotated[str, typer.Argument(help="p")],
-    tensor: Annotated[str, typer.Argument(help="The name of a tensor.")],
-    index: Annotated[list[int], typer.Argument(help="Row and column, or the place in a bias.")],
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PROGRAM [TENSOR [INDEX]]",
+            help="A program or - or a compiled folder, the name of a tensor, and its row and column.",
+            autocompletion=known_programs,
+        ),
+    ],
+    lines: Lines = None,
+    rule: Annotated[
+        str | None,
+        typer.Option(help="Every weight that serves one rule: its number, its text, or a part of it."),
+    ] = None,
+    nonzero: Annotated[
+        bool, typer.Option("--nonzero", help="Every weight of the tensor that is not 0.")
+    ] = False,
     json_: Json = False,
 ) -> None:
-    """Say which rules one weight serves."""
-    from handcraft.cli.report import explain_weight
+    """Say what weights stand for, and which rules they serve.
 
-    if Path(program).is_dir():
-        checkpoint = read_checkpoint(program)
-        found = explain_weight(checkpoint.model, checkpoint.origins, None, tensor, tuple(index))
+    Without an index the whole tensor is shown, as a table where it fits;
+    without a tensor, which tensors there are. With -e the program is left out.
+    """
+    name, rest = (None, arguments) if lines else (arguments[0], arguments[1:])
+    tensor, index = (rest[0], _numbers(rest[1:])) if rest else (None, ())
+    found = find(name, lines or ())
+    note(found.note)
+    weights = Weights.of(found)
+    if rule is not None:
+        _show_rule(weights, rule, tensor, index, json_)
+    elif tensor is None:
+        _show_tensors(weights, nonzero, json_)
+    elif index:
+        _show_weight(weights.weight(tensor, index), json_)
     else:
-        compiled = compile_program(load_source(program))
-        origins = {
-            name: {i: tuple(map(str, o)) for i, o in placed.origins.items()}
-            for name, placed in compiled.placement.tensors.items()
+        _show_tensor(weights, tensor, nonzero, json_)
+
+
+def _numbers(words: list[str]) -> tuple[int, ...]:
+    wrong = [word for word in words if not word.isdecimal()]
+    if wrong:
+        raise CommandError(
+            f"{wrong[0]!r} is no row or column", fix="give whole numbers, 0 for the first"
+        )
+    return tuple(map(int, words))
+
+
+def _show_weight(weight: Weight, as_json: bool) -> None:
+    if as_json:
+        print_json(weight.to_json())
+        return
+    axes = ("row", "column") if len(weight.index) == 2 else ("place",)
+    print(f"weight: {weight.place}")
+    print(f"value: {weight.value}")
+    for axis, i, name in zip(axes, weight.index, weight.stands_for, strict=False):
+        print(f"{axis}: {i}, {name}")
+    print(f"serves: {', '.join(weight.serves) or 'nothing: it is 0'}")
+
+
+def _show_rule(
+    weights: Weights, rule: str, tensor: str | None, index: tuple[int, ...], as_json: bool
+) -> None:
+    if index:
+        raise CommandError(
+            f"a rule is given, and one weight: {shlex.join(map(str, index))}",
+            fix="leave out the rule, or row and column",
+        )
+    text = weights.rule(rule)
+    if tensor is not None:
+        weights.shape(tensor)
+    tensors = list(weights.model.tensors) if tensor is None else [tensor]
+    served = list(weights.serving(text, tensors))
+    if as_json:
+        print_json({"rule": text, "weights": [weight.to_json() for weight in served]})
+        return
+    print(f"rule: {text}")
+    print(f"served by {count(len(served), 'weight')}")
+    _print_lines(served, with_rules=False)
+
+
+def _show_tensors(weights: Weights, nonzero: bool, as_json: bool) -> None:
+    if nonzero:
+        raise CommandError("no tensor is named", fix="name one before --nonzero, as in wte.weight")
+    rows = [
+        {
+            "tensor": name,
+            "shape": list(values.shape),
+            "nonzero": int((values != 0).sum()),
         }
-        found = explain_weight(compiled.model, origins, compiled, tensor, tuple(index))
-    if json_:
-        print_json(found)
-    else:
-        for name, value in found.items():
-            if value is not None:
-                shown = ", ".join(value) or "nothing: it is 0" if isinstance(value, list) else value
-                print(f"{name}: {shown}")
+        for name, values in weights.model.tensors.items()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    widths = [max(len(str(row[key])) for row in rows) for key in ("tensor", "shape")]
+    for row in rows:
+        print(f"{row['tensor']:<{widths[0]}}  {row['shape']!s:<{widths[1]}}  {row['nonzero']} not 0")
+
+
+def _show_tensor(weights: Weights, tensor: str, nonzero: bool, as_json: bool) -> None:
+    shape = list(weights.shape(tensor))
+    if as_json:
+        found = [weight.to_json() for weight in weights.nonzero(tensor)]
+        print_json({"tensor": tensor, "shape": shape, "weights": found})
+        return
+    if not nonzero and print_table(weights, tensor):
+        return
+    listed = list(weights.nonzero(tensor))
+    print(f"{tensor} {shape}: {count(len(listed), 'weight')} not 0")
+    _print_lines(listed if nonzero else listed[:SHOWN], with_rules=True)
+    if not nonzero and len(listed) > SHOWN:
+        note(f"{len(listed) - SHOWN:,} more are not 0; --nonzero lists all")
+
+
+def _print_lines(weights: Iterable[Weight], *, with_rules: bool) -> None:
+    """A line for each weight."""
+    for weight in weights:
+        rules = f"  serves {', '.join(weight.serves)}" if with_rules and weight.serves else ""
+        print(f"{weight.place} = {weight.value:g}  {' -> '.join(weight.stands_for)}{rules}")

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from math import isfinite
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from handcraft.compiler import Compiled
-from handcraft.errors import CommandError
-from handcraft.model import Model
 from handcraft.verify import Report
 from handcraft.verify.verify import Progress as Told
 from handcraft.verify.verify import about
-
-NEAR = 3
-"""How many tensors are named in place of one that is not there."""
 
 
 @contextmanager
@@ -64,46 +56,3 @@ def print_report(report: Report) -> None:
         )
     if report.failed > len(report.failures):
         print(f"  and {report.failed - len(report.failures):,} more")
-
-
-def explain_weight(
-    model: Model,
-    origins: Mapping[str, Mapping[tuple[int, ...], tuple[str, ...]]],
-    compiled: Compiled | None,
-    tensor: str,
-    index: tuple[int, ...],
-) -> dict[str, Any]:
-    """One weight: its value, what its row and column stand for, and the rules it serves.
-
-    Raises:
-        CommandError: there is no such tensor, or no such place in it.
-    """
-    if tensor not in model.tensors:
-        raise CommandError(f"there is no tensor {tensor!r}", fix=_tensors_like(tensor, model))
-    shape = model.tensors[tensor].shape
-    inside = all(0 <= i < size for i, size in zip(index, shape, strict=False))
-    if len(index) != len(shape) or not inside:
-        raise CommandError(
-            f"{tensor} is {list(shape)}, and has no place {list(index)}",
-            fix=f"give {len(shape)} numbers, each from 0 and below its size",
-        )
-    served = origins.get(tensor, {}).get(index, ())
-    return {
-        "weight": f"{tensor}{list(index)}",
-        "value": model.tensors[tensor][index].item(),
-        "stands for": compiled.placement.tensors[tensor].describe(index) if compiled else None,
-        "serves": list(served),
-    }
-
-
-def _tensors_like(name: str, model: Model) -> str:
-    """Which tensors may have been meant: those that are called nearly so, else what there is."""
-    bare = name.removeprefix("transformer.")
-    known = list(model.tensors)
-    near = [k for k in known if f".{bare}." in f".{k}."] or get_close_matches(bare, known, n=NEAR)
-    if near:
-        return f"did you mean {' or '.join(near[:NEAR])}?"
-    blocks = model.shape.n_layer
-    first = [k for k in known if not k.startswith("h.") or k.startswith("h.0.")]
-    more = f", and so on up to h.{blocks - 1}" if blocks > 1 else ""
-    return f"there are: {', '.join(first)}{more}"

@@ -32,6 +32,7 @@ from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_f
 from handcraft.language import Program, Prompts
 from handcraft.model import Model, grow, published_shape
 from handcraft.vocabulary import Vocabulary, shorten
+from handcraft.weights import AxisNames
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +90,18 @@ class Checkpoint:
         """
         try:
             return read_origins(self.record)
+        except FORM_ERRORS as error:
+            raise _other_form(error, self.folder) from error
+
+    @cached_property
+    def names(self) -> AxisNames | None:
+        """What rows and columns stand for; None where the folder is too old to say so.
+
+        Raises:
+            CheckpointError: handcraft.json does not say it in a form that can be read.
+        """
+        try:
+            return AxisNames.of_record(self.record["names"]) if "names" in self.record else None
         except FORM_ERRORS as error:
             raise _other_form(error, self.folder) from error
 

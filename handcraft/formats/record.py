@@ -20,7 +20,7 @@ from handcraft.language import Program, Prompts, Rule
 from handcraft.model import Shape
 from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary
-from handcraft.weights import Layout, Placement
+from handcraft.weights import AxisNames, Layout, Placement
 
 VERSION = 1
 """The version of handcraft.json that is written and read."""
@@ -56,6 +56,7 @@ def record_of(compiled: Compiled, format: str) -> Record:
         "token_ids": list(model.vocabulary.numbers),
         "source": _source_record(compiled),
         "layout": _layout_rows(compiled.layout),
+        "names": AxisNames.of(compiled.plan).to_record(),
         "origins": listed,
         "weights": weights,
     }

@@ -3,6 +3,7 @@
 from handcraft.weights.emit import DTYPES, check_dtype, check_sharpness, emit, sharpness_for
 from handcraft.weights.layers import SpreadError
 from handcraft.weights.layout import Layout, Sizes, allocate_layout
+from handcraft.weights.names import AxisNames
 from handcraft.weights.place_circuits import place_circuits
 from handcraft.weights.placement import PlacedTensor, Placement
 from handcraft.weights.plan import PADDING, Plan, plan_model
@@ -10,6 +11,7 @@ from handcraft.weights.plan import PADDING, Plan, plan_model
 __all__ = [
     "DTYPES",
     "PADDING",
+    "AxisNames",
     "Layout",
     "PlacedTensor",
     "Placement",

@@ -26,9 +26,9 @@ def test_a_weight_of_a_program_names_its_rule_and_line(run, weight):
     lines = ran.out.splitlines()
     assert lines[0] == f"weight: h.0.attn.c_proj.weight[{row}, {column}]"
     assert lines[1] == f"value: {value}"
-    assert lines[2].startswith("stands for: ")
-    assert lines[2].endswith("-> token b")
-    assert lines[3] == "serves: predict b after aa (aab.py:9:9)"
+    assert lines[2] == f"row: {row}, value of the head `this position`: rule 1, 0 back"
+    assert lines[3] == f"column: {column}, token b"
+    assert lines[4] == "serves: predict b after aa (aab.py:9:9)"
 
 
 def test_a_weight_of_a_folder_names_its_rule_and_line(run, weight):
@@ -69,3 +69,94 @@ def test_circuits_by_hand_name_the_head(run):
     assert ran.status == 0
     assert "position 0" in ran.out
     assert "last two" in ran.out
+
+
+# --- names of rows and columns -----------------------------------------------------------------
+
+
+def test_a_folder_has_the_names_that_its_program_has(run):
+    assert run("compile", "parity", "-o", "out").status == 0
+    model = compile_program(load_source("parity")).model
+    for tensor, values in model.tensors.items():
+        index = np.argwhere(values)[:1].tolist() or [[0] * values.ndim]
+        words = ("explain", tensor, *index[0])
+        assert run(words[0], "out", *words[1:]).out == run(words[0], "parity", *words[1:]).out
+
+
+def test_a_folder_without_names_still_says_what_is_served(run, tmp_path, weight):
+    run("compile", "aab", "-o", "out")
+    record = json.loads((tmp_path / "out" / "handcraft.json").read_text())
+    del record["names"]
+    (tmp_path / "out" / "handcraft.json").write_text(json.dumps(record))
+    ran = run("explain", "out", "h.0.attn.c_proj.weight", *weight[:2])
+    assert ran.out.splitlines()[2] == "serves: predict b after aa (aab.py:9:9)"
+    assert run("explain", "out", "wte.weight").status == 0
+
+
+# --- whole tensors, and rules ------------------------------------------------------------------
+
+
+def test_without_a_tensor_all_are_listed(run):
+    model = compile_program(load_source("aab")).model
+    rows = json.loads(run("explain", "aab", "--json").out)
+    assert [row["tensor"] for row in rows] == list(model.tensors)
+    assert {row["tensor"]: row["nonzero"] for row in rows} == {
+        name: int((values != 0).sum()) for name, values in model.tensors.items()
+    }
+    assert run("explain", "aab").out.startswith("wte.weight ")
+
+
+def test_a_small_tensor_is_a_table_with_names(run):
+    ran = run("explain", "aab", "wte.weight")
+    assert ran.out.splitlines()[0] == "wte.weight [3, 46]; rows and columns of zeros are left out"
+    assert "  column 42: token a\n" in ran.out
+    assert ran.out.endswith(".   1   .  -1  row 1: token 'b'\n")
+
+
+def test_a_bias_is_a_table_of_one_row(run):
+    lines = run("explain", "aab", "h.0.attn.c_proj.bias").out.splitlines()
+    assert lines[1] == "  column 42: token a"
+    assert len(lines[-1].split()) == len(lines[-2].split())
+
+
+def test_a_large_tensor_is_cut_and_nonzero_lists_all(run):
+    ran = run("explain", "aab", "wpe.weight")
+    assert len(ran.out.splitlines()) == 41
+    assert ran.err == "note: 42,968 more are not 0; --nonzero lists all\n"
+    tensor = compile_program(load_source("aab")).model.tensors["h.0.attn.c_attn.weight"]
+    lines = run("explain", "aab", "h.0.attn.c_attn.weight", "--nonzero").out.splitlines()
+    assert len(lines) == 1 + np.count_nonzero(tensor)
+    assert all("serves " in line and " -> " in line for line in lines[1:])
+
+
+@pytest.mark.parametrize("program", ["aab", "out"])
+@pytest.mark.parametrize("rule", ["1", "predict b after aa", "b after"])
+def test_a_rule_lists_exactly_the_weights_that_serve_it(run, program, rule):
+    assert run("compile", "aab", "-o", "out").status == 0
+    compiled = compile_program(load_source("aab"))
+    serving = {
+        f"{name}{list(index)}"
+        for name, placed in compiled.placement.tensors.items()
+        for index, origins in placed.origins.items()
+        if "predict b after aa" in [origin.what for origin in origins]
+    }
+    found = json.loads(run("explain", program, "--rule", rule, "--json").out)
+    assert found["rule"] == "predict b after aa"
+    assert {weight["weight"] for weight in found["weights"]} == serving
+    lines = run("explain", program, "h.0.attn.c_proj.weight", "--rule", rule).out.splitlines()
+    assert len(lines) - 2 == sum(w.startswith("h.0.attn.c_proj.weight") for w in serving)
+
+
+@pytest.mark.parametrize(
+    ("rule", "fix"),
+    [
+        ("9", "give a number from 1 to 2"),
+        ("predict b after ab", "did you mean 'predict b after aa'?"),
+        ("predict", "say which: 'predict b after aa', 'predict a otherwise'"),
+        ("zzz", "there are: 'predict b after aa', 'predict a otherwise'"),
+    ],
+)
+def test_a_rule_that_is_not_there_is_refused_with_those_that_are(run, rule, fix):
+    ran = run("explain", "aab", "--rule", rule)
+    assert (ran.status, ran.out) == (2, "")
+    assert fix in ran.err

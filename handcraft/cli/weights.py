@@ -1,0 +1,204 @@
+"""The weights of a model as `explain` shows them: values, names of rows and columns, rules served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+import numpy as np
+
+from handcraft.cli.sources import Found
+from handcraft.compiler import Compiled, compile_program
+from handcraft.errors import CommandError
+from handcraft.formats import Checkpoint
+from handcraft.language import Program
+from handcraft.model import Model
+from handcraft.origin import Origin
+from handcraft.weights import AxisNames
+
+NEAR = 3
+"""How many tensors or rules are named in place of one that is not there."""
+
+Index = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One weight.
+
+    Args:
+        tensor: its name.
+        index: row and column, or the place in a bias.
+        value: what it is.
+        stands_for: what its row and its column stand for; empty where that is not known.
+        serves: the rules that need it.
+    """
+
+    tensor: str
+    index: Index
+    value: float
+    stands_for: tuple[str, ...]
+    serves: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        """The tensor and the index."""
+        return f"{self.tensor}{list(self.index)}"
+
+    def to_json(self) -> dict[str, object]:
+        """The weight as plain data."""
+        axes = ("row", "column") if len(self.index) == 2 else ("place",)
+        named = dict(zip(axes, self.stands_for, strict=False))
+        return {"weight": self.place, "value": self.value, **named, "serves": list(self.serves)}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All weights of a model.
+
+    Args:
+        model: the model.
+        names: what rows and columns stand for, where that is known.
+        origins: for each tensor, what every nonzero weight serves.
+        rules: the rules in order, as they are written.
+        words: of origins that are text, which ends in a place, the text without it.
+    """
+
+    model: Model
+    names: AxisNames | None
+    origins: Mapping[str, Mapping[Index, Sequence[Origin | str]]]
+    rules: tuple[str, ...]
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, found: Found) -> Weights:
+        """The weights of a folder, or of what a program is compiled to."""
+        if found.folder is not None:
+            return cls._of_folder(found.folder)
+        return cls._of_compiled(compile_program(found.source))
+
+    @classmethod
+    def _of_compiled(cls, compiled: Compiled) -> Weights:
+        origins = {name: placed.origins for name, placed in compiled.placement.tensors.items()}
+        source = compiled.source
+        rules = tuple(map(str, source.rules)) if isinstance(source, Program) else ()
+        return cls(compiled.model, AxisNames.of(compiled.plan), origins, rules)
+
+    @classmethod
+    def _of_folder(cls, folder: Checkpoint) -> Weights:
+        source = folder.source
+        if isinstance(source, Program):
+            rules = tuple(map(str, source.rules))
+        else:
+            rules = tuple(map(str, folder.record["source"].get("written", ())))
+        listed = folder.record["origins"]
+        words = {f"{o['what']} ({o['place']})": str(o["what"]) for o in listed}
+        return cls(folder.model, folder.names, folder.origins, rules, words)
+
+    def weight(self, tensor: str, index: Index) -> Weight:
+        """One weight.
+
+        Raises:
+            CommandError: there is no such tensor, or no such place in it.
+        """
+        shape = self.shape(tensor)
+        inside = all(0 <= i < size for i, size in zip(index, shape, strict=False))
+        if len(index) != len(shape) or not inside:
+            raise CommandError(
+                f"{tensor} is {list(shape)}, and has no place {list(index)}",
+                fix=f"give {len(shape)} numbers, each from 0 and below its size",
+            )
+        return self._weight(tensor, index, self.model.tensors[tensor][index].item())
+
+    def nonzero(self, tensor: str) -> Iterator[Weight]:
+        """All weights of a tensor that are not 0."""
+        self.shape(tensor)
+        values = self.model.tensors[tensor]
+        for index in np.argwhere(values).tolist():
+            yield self._weight(tensor, tuple(index), values[tuple(index)].item())
+
+    def serving(self, rule: str, tensors: Sequence[str]) -> Iterator[Weight]:
+        """All weights of some tensors that serve a rule."""
+        for tensor in tensors:
+            served = [i for i, o in self.origins.get(tensor, {}).items() if rule in self._words(o)]
+            values = self.model.tensors[tensor]
+            for index in sorted(served):
+                yield self._weight(tensor, index, values[index].item())
+
+    def shape(self, tensor: str) -> tuple[int, ...]:
+        """The sizes of a tensor.
+
+        Raises:
+            CommandError: there is none of that name.
+        """
+        shapes = self.model.shape.tensors(self.model.architecture)
+        if tensor not in shapes:
+            raise CommandError(f"there is no tensor {tensor!r}", fix=_tensors_like(tensor, self.model))
+        return shapes[tensor]
+
+    def describe(self, tensor: str, axis: int, i: int) -> str | None:
+        """What one row or one column stands for, where that is known."""
+        if self.names is None:
+            return None
+        return self.names.describe(tensor, axis, i, self.model.shape, self.model.vocabulary)
+
+    def rule(self, wanted: str) -> str:
+        """A rule by its number, by its text, or by a part of it that no other has.
+
+        Raises:
+            CommandError: there is none, or there are several.
+        """
+        if wanted.isdecimal() and wanted not in self.rules:
+            number = int(wanted)
+            if not 1 <= number <= len(self.rules):
+                raise CommandError(
+                    f"there is no rule {number}",
+                    fix=f"give a number from 1 to {len(self.rules)}"
+                    if self.rules
+                    else f"the program has no rules; give the words of one of: {_few(self._served())}",
+                )
+            return self.rules[number - 1]
+        known = list(dict.fromkeys([*self.rules, *self._served()]))
+        found = [rule for rule in known if rule == wanted] or [r for r in known if wanted in r]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise CommandError(f"{len(found)} rules hold {wanted!r}", fix=f"say which: {_few(found)}")
+        near = get_close_matches(wanted, known, n=1)
+        raise CommandError(
+            f"there is no rule {wanted!r}",
+            fix=f"did you mean {near[0]!r}?" if near else f"there are: {_few(known)}",
+        )
+
+    def _served(self) -> list[str]:
+        """All that weights serve, without its place."""
+        every = {id(o): o for served in self.origins.values() for o in served.values()}
+        return list(dict.fromkeys(text for o in every.values() for text in self._words(o)))
+
+    def _words(self, origins: Sequence[Origin | str]) -> list[str]:
+        return [o.what if isinstance(o, Origin) else self.words.get(o, o) for o in origins]
+
+    def _weight(self, tensor: str, index: Index, value: float) -> Weight:
+        described = (self.describe(tensor, axis, i) for axis, i in enumerate(index))
+        names = tuple(name for name in described if name is not None)
+        served = tuple(map(str, self.origins.get(tensor, {}).get(index, ())))
+        return Weight(tensor, index, value, names, served)
+
+
+def _few(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - NEAR} more" if len(texts) > NEAR else ""
+    return ", ".join(map(repr, texts[:NEAR])) + more
+
+
+def _tensors_like(name: str, model: Model) -> str:
+    """Which tensors may have been meant: those that are called nearly so, else what there is."""
+    bare = name.removeprefix("transformer.")
+    known = list(model.tensors)
+    near = [k for k in known if f".{bare}." in f".{k}."] or get_close_matches(bare, known, n=NEAR)
+    if near:
+        return f"did you mean {' or '.join(near[:NEAR])}?"
+    blocks = model.shape.n_layer
+    first = [k for k in known if not k.startswith("h.") or k.startswith("h.0.")]
+    more = f", and so on up to h.{blocks - 1}" if blocks > 1 else ""
+    return f"there are: {', '.join(first)}{more}"

@@ -1,0 +1,160 @@
+"""What every row and column of a tensor stands for, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from handcraft.model import Shape
+from handcraft.vocabulary import Vocabulary
+from handcraft.weights.layers import Layer
+from handcraft.weights.layout import Layout
+from handcraft.weights.plan import Plan
+
+PARTS = ("query", "key", "value")
+"""What the columns of c_attn are, a third of them each."""
+
+
+@dataclass(frozen=True)
+class HeadNames:
+    """The name of a head, and what its channels hold; "" where a channel holds nothing.
+
+    Args:
+        name: of the head.
+        matching: the channels of query and key.
+        carried: the channels of the value.
+    """
+
+    name: str
+    matching: tuple[str, ...]
+    carried: tuple[str, ...]
+
+    def channel(self, part: str, i: int) -> str:
+        """What one channel of the query, the key or the value holds."""
+        names = self.carried if part == "value" else self.matching
+        held = names[i] if i < len(names) and names[i] else "unused"
+        return f"{part} of the head `{self.name}`: {held}"
+
+
+@dataclass(frozen=True)
+class BlockNames:
+    """The heads and the hidden units of one block; those behind the last one are unused."""
+
+    heads: tuple[HeadNames, ...]
+    units: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AxisNames:
+    """What the dimensions, the channels and the hidden units of a model stand for.
+
+    Args:
+        stream: what each dimension of the residual stream holds, and of which subspaces.
+        blocks: the heads and the hidden units of each block.
+    """
+
+    stream: tuple[str, ...]
+    blocks: tuple[BlockNames, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> AxisNames:
+        """The names that a plan gives."""
+        return cls(_stream(plan.layout), tuple(_block(each, plan.layout) for each in plan.layers))
+
+    def describe(self, tensor: str, axis: int, i: int, shape: Shape, vocabulary: Vocabulary) -> str:
+        """What one row, `axis` 0, or one column, `axis` 1, of a tensor stands for.
+
+        Args:
+            tensor: its name.
+            axis: 0 or 1; the one axis of a bias is 0.
+            i: the index along it.
+            shape: of the model, which may be larger than what was planned.
+            vocabulary: of the model.
+        """
+        if tensor in ("wte.weight", "lm_head.weight") and axis == 0:
+            tokens = dict(zip(vocabulary.numbers, vocabulary.tokens, strict=True))
+            return f"token {tokens[i]!r}" if i in tokens else "no token"
+        if tensor == "wpe.weight" and axis == 0:
+            return f"position {i}"
+        names = tensor.split(".")
+        block = int(names[1]) if names[0] == "h" else 0
+        writes = axis == 1 or names[-1] == "bias"
+        match ".".join(names[2:-1]), writes:
+            case "attn.c_attn", True:
+                part, channel = divmod(i, shape.n_embd)
+                return self._channel(block, PARTS[part], channel, shape.head_dim)
+            case "attn.c_proj", False:
+                return self._channel(block, "value", i, shape.head_dim)
+            case ("mlp.c_fc", True) | ("mlp.c_proj", False):
+                units = self.blocks[block].units if block < len(self.blocks) else ()
+                return f"hidden unit: {units[i]}" if i < len(units) else "hidden unit, unused"
+        return self.stream[i]
+
+    def _channel(self, block: int, part: str, channel: int, head_dim: int) -> str:
+        heads = self.blocks[block].heads if block < len(self.blocks) else ()
+        number, i = divmod(channel, head_dim)
+        return heads[number].channel(part, i) if number < len(heads) else f"{part} of an unused head"
+
+    def to_record(self) -> dict[str, Any]:
+        """The names as data."""
+        return {
+            "stream": list(self.stream),
+            "blocks": [
+                {
+                    "heads": [[h.name, list(h.matching), list(h.carried)] for h in block.heads],
+                    "units": list(block.units),
+                }
+                for block in self.blocks
+            ],
+        }
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> AxisNames:
+        """The names that `to_record` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: the record has another form.
+        """
+        blocks = tuple(
+            BlockNames(
+                tuple(
+                    HeadNames(str(name), _texts(matching), _texts(carried))
+                    for name, matching, carried in block["heads"]
+                ),
+                _texts(block["units"]),
+            )
+            for block in record["blocks"]
+        )
+        return cls(_texts(record["stream"]), blocks)
+
+
+def _texts(values: Iterable[object]) -> tuple[str, ...]:
+    return tuple(map(str, values))
+
+
+def _stream(layout: Layout) -> tuple[str, ...]:
+    held: list[list[str]] = [[] for _ in layout.dimension_names]
+    for subspace in layout.subspaces:
+        for i, name in enumerate(subspace.dimension_names):
+            known = name.startswith(subspace.name)
+            of = name if known else f"{name} of the subspace `{subspace.name}`"
+            opposite = layout.opposite(subspace, i)
+            held[layout.start[subspace] + i].append(of)
+            if opposite is not None and opposite != layout.balance:
+                held[opposite].append(f"-{of}")
+    return tuple(
+        ", then ".join(of) or name for name, of in zip(layout.dimension_names, held, strict=True)
+    )
+
+
+def _block(layer: Layer, layout: Layout) -> BlockNames:
+    heads = []
+    for head in layer.heads:
+        matching, carried = map(layout.channel_names, layout.channel_start(head))
+        heads.append(HeadNames(head.name, _in_order(matching), _in_order(carried)))
+    return BlockNames(tuple(heads), tuple(unit.name for unit in layer.units))
+
+
+def _in_order(names: Mapping[int, str]) -> tuple[str, ...]:
+    return tuple(names.get(i, "") for i in range(max(names, default=-1) + 1))

@@ -1,0 +1,63 @@
+"""What the rows and columns of every tensor stand for, in models as planned and in larger ones."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from handcraft import Program, Prompts, compile_program, predict, select
+from handcraft.formats import fill
+from handcraft.weights import AxisNames
+
+
+@pytest.fixture(scope="module")
+def program():
+    return Program("ab", 3, [predict("b").after("a"), predict("a").otherwise()])
+
+
+def expressions():
+    prompts = Prompts("ab", context=4)
+    most = select(prompts.token, "a").count() >= 2
+    return Program(prompts=prompts, rules=[predict("b").when(most), predict("a").otherwise()])
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "block"])
+@pytest.mark.parametrize("make", ["program", "expressions"])
+def test_every_row_and_column_that_holds_something_has_a_name(program, architecture, make):
+    source = program if make == "program" else expressions()
+    compiled = compile_program(source, architecture=architecture)
+    names = AxisNames.of(compiled.plan)
+    model = compiled.model
+    for tensor, placed in compiled.placement.tensors.items():
+        for index in placed.values:
+            for axis, i in enumerate(index):
+                told = names.describe(tensor, axis, i, model.shape, model.vocabulary)
+                assert told
+                assert "unused" not in told, (tensor, index, told)
+
+
+def test_names_survive_being_written_as_data():
+    names = AxisNames.of(compile_program(expressions()).plan)
+    assert AxisNames.of_record(json.loads(json.dumps(names.to_record()))) == names
+
+
+@pytest.mark.parametrize(
+    ("tensor", "axis", "i", "name"),
+    [
+        ("wte.weight", 0, 64, "token 'a'"),
+        ("wte.weight", 0, 0, "token 'b'"),
+        ("wte.weight", 0, 1, "no token"),
+        ("wpe.weight", 0, 1023, "position 1023"),
+        ("h.0.attn.c_attn.weight", 1, 768, "key of the head `this position`: position bit 9"),
+        ("h.11.attn.c_attn.bias", 0, 2303, "value of an unused head"),
+        ("h.0.attn.c_proj.weight", 0, 63, "value of the head `this position`: unused"),
+        ("h.11.mlp.c_fc.bias", 0, 9, "hidden unit, unused"),
+        ("h.11.mlp.c_proj.weight", 0, 9, "hidden unit, unused"),
+    ],
+)
+def test_in_a_published_shape_what_the_program_does_not_fill_is_unused(program, tensor, axis, i, name):
+    compiled = compile_program(program, like="gpt2-small")
+    model = fill(compiled, "gpt2-small", {"a": 64})
+    names = AxisNames.of(compiled.plan)
+    assert names.describe(tensor, axis, i, model.shape, model.vocabulary) == name
