@@ -168,6 +168,11 @@ def decided(
     return found
 
 
+def likeliest(shares: Distribution) -> str:
+    """The most likely token; of several the first in the order of the vocabulary, which is theirs."""
+    return max(shares, key=lambda token: shares[token])
+
+
 def _listed(tokens: Sequence[str]) -> str:
     shown = [repr(token) for token in tokens]
     return f"({', '.join(shown if len(shown) <= 6 else [*shown[:5], f'{len(shown) - 5} more'])})"

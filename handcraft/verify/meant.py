@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,83 +15,49 @@ from handcraft.verify.contexts import Batch, Ids
 Meaning = Callable[[Batch], Ids]
 """From answers to the token that each should be, [answer]; -1 for a tie, or a broken assumption."""
 
-Notes = dict[tuple[int, ...], str]
-"""Contexts that break an assumption of the program, with the assumption."""
-
 
 def ideal(circuits: Circuits) -> Meaning:
     """Ask the ideal circuits, once for all contexts that begin the same text."""
     return lambda batch: ideal_next(circuits, batch.texts)[batch.rows, batch.places]
 
 
-def oracle(program: Program, broken: Notes | None = None) -> Meaning:
-    """Ask the program, once for all contexts that it cannot tell apart.
-
-    Args:
-        program: the program.
-        broken: contexts that break an assumption are noted here.
-    """
-    notes = {} if broken is None else broken
-    if program.prompts is not None and program.prompts.causal:
-        return _oracle_of_texts(program, notes)
-    return _oracle_of_ends(program, notes)
-
-
-def _oracle_of_texts(program: Program, notes: Notes) -> Meaning:
-    """Ask a program over expressions, once for all contexts that begin the same text."""
-
-    def ask(text: tuple[int, ...]) -> int:
-        try:
-            return program.next_token(text)
-        except AssumptionError as error:
-            notes[text] = error.what
-            return -1
-
-    def ask_each(text: tuple[int, ...], lengths: list[int]) -> list[int]:
-        try:
-            said = program.next_tokens(text)
-        except AssumptionError:  # which may hold in some of its beginnings
-            return [ask(text[:length]) for length in lengths]
-        return [said[length - 1] for length in lengths]
+def oracle(program: Program) -> Meaning:
+    """Ask the program, about all contexts at once."""
 
     def meaning(batch: Batch) -> Ids:
         answers = np.empty(len(batch), dtype=np.int64)
-        order = np.argsort(batch.rows, kind="stable")
-        for same in np.split(order, np.flatnonzero(np.diff(batch.rows[order])) + 1):
-            lengths = batch.lengths[same]
-            longest = batch.context(int(same[lengths.argmax()]))
-            answers[same] = ask_each(tuple(longest), lengths.tolist())
+        for here, texts, rows, places in asked_of(program, batch):
+            answers[here] = program.answers_at(texts, rows, places)
         return answers
 
     return meaning
 
 
-def _oracle_of_ends(program: Program, notes: Notes) -> Meaning:
-    """Ask a program whose rules are patterns, or that has no mask.
+def asked_of(program: Program, batch: Batch) -> Iterator[tuple[Ids, Ids, Ids, Ids]]:
+    """The answers of a batch, so many at a time as a program can give from the same texts.
 
-    No pattern reads more than `reach` tokens, and an anchored one asks besides whether there are
-    more, so contexts that share their last `reach` tokens and both have more share their meaning.
+    Yields:
+        Which answers, and their texts, rows and positions as `Program.answers_at` takes them. Without a
+        causal mask what follows changes what stands before it: contexts of one length at a time.
     """
-    known: dict[tuple[int, ...], int] = {}
+    everything = np.arange(len(batch))
+    if program.prompts is None or program.prompts.causal:
+        yield everything, batch.texts, batch.rows, batch.lengths - 1
+        return
+    for length in np.unique(batch.lengths).tolist():
+        here = everything[batch.lengths == length]
+        yield here, batch.texts[:, :length], batch.rows[here], batch.lengths[here] - 1
 
-    def ask(end: tuple[int, ...]) -> int:
-        if end not in known:
-            context = tuple(token for token in end if token >= 0)
-            try:
-                known[end] = program.next_token(context)
-            except AssumptionError as error:
-                known[end] = -1
-                notes[context] = error.what
-        return known[end]
 
-    def meaning(batch: Batch) -> Ids:
-        ends = batch.ends(program.reach + 1)
-        ends[:, 0] = np.minimum(ends[:, 0], 0)  # only that one more token is there, not which
-        distinct, rows = np.unique(ends, axis=0, return_inverse=True)
-        answers = np.array([ask(tuple(end)) for end in distinct.tolist()])
-        return answers[rows.reshape(-1)]
-
-    return meaning
+def broken_assumption(source: Program | Circuits | None, context: Sequence[int]) -> str | None:
+    """The assumption of a program that a context breaks, in words; None for none."""
+    if not isinstance(source, Program):
+        return None
+    try:
+        source.next_token(context)
+    except AssumptionError as error:
+        return error.what
+    return None
 
 
 def meant_in(batch: Batch, meaning: Meaning) -> tuple[Batch, Ids]:

@@ -8,10 +8,10 @@ import numpy as np
 
 from handcraft.circuits import Circuits, ideal_logits
 from handcraft.circuits.resolve import resolve
-from handcraft.errors import AssumptionError
 from handcraft.language import Program
 from handcraft.model.attention import Array, Flags
 from handcraft.verify.contexts import Batch
+from handcraft.verify.meant import asked_of
 
 CLOSE = 1e-4
 """By how much a probability may be off: ten times what the compiler lets a dtype round away."""
@@ -33,18 +33,11 @@ def shares_of(source: Program | Circuits) -> Shares | None:
 
 
 def _shares_of_rules(program: Program) -> Shares:
-    tokens = program.vocabulary.tokens
-
     def shares(batch: Batch) -> Array:
         found = np.zeros(batch.logits.shape)
-        for row in range(len(batch)):
-            context = [tokens[token] for token in batch.context(row)]
-            try:
-                meant = program.distribution(context)
-            except AssumptionError:  # the oracle says so
-                continue
-            for token, share in meant.items():
-                found[row, program.vocabulary.id(token)] = share
+        size = len(program.vocabulary)
+        for here, texts, rows, places in asked_of(program, batch):
+            found[here, :size] = program.shares_at(texts, rows, places)
         return found
 
     return shares

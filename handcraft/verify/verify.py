@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import inf, isfinite, log10
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from handcraft.verify.legal import (
     is_restricted,
     legal_only,
 )
-from handcraft.verify.meant import ideal, meant_in, oracle
+from handcraft.verify.meant import broken_assumption, ideal, meant_in, oracle
 from handcraft.verify.shares import CLOSE, share_errors, share_margins, shares_of
 from handcraft.verify.written import following_in, legal_batches, written_from
 
@@ -218,10 +217,9 @@ def verify(
     legal = prompts if is_restricted(prompts) else None
     everywhere = isinstance(source, Circuits) and not source.causal
     tried_on = _contexts(model, longest, legal, every_up_to, sample, seed, everywhere)
-    broken: dict[tuple[int, ...], str] = {}
-    meaning = oracle(source, broken) if isinstance(source, Program) else ideal(source)
+    meaning = oracle(source) if isinstance(source, Program) else ideal(source)
     shares = shares_of(source)
-    tally = _Tally(model, broken)
+    tally = _Tally(model, source)
     for batch in tried_on.batches:
         if len(batch):
             batch, expected = (batch, meaning(batch)) if legal is None else meant_in(batch, meaning)
@@ -295,11 +293,9 @@ def _contexts(
 class _Tally:
     """Counts answers as they come in."""
 
-    def __init__(
-        self, model: Model, broken: Mapping[tuple[int, ...], str] = MappingProxyType({})
-    ) -> None:
+    def __init__(self, model: Model, source: Program | Circuits | None = None) -> None:
         self.model = model
-        self.broken = broken
+        self.source = source
         self.tried = 0
         self.failed = 0
         self.failures: list[Failure] = []
@@ -336,13 +332,14 @@ class _Tally:
         return tokens[token] if token < len(tokens) else "a padding token"
 
     def _failure(self, batch: Batch, row: int, expected: int, margin: float) -> Failure:
+        context = batch.context(row)
         return Failure(
             self._text(batch, row),
             None if expected < 0 else self._token(expected),
             self._token(int(batch.logits[row].argmax())),
             float(margin),
             _position(batch, row),
-            self.broken.get(tuple(batch.context(row))),
+            broken_assumption(self.source, context) if expected < 0 else None,
         )
 
 

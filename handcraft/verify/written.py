@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handcraft.errors import AssumptionError
 from handcraft.language import Program, Prompts
 from handcraft.model import Model
 from handcraft.verify.contexts import SAMPLE_ROWS, Batch, Ids
@@ -22,7 +21,9 @@ Following = Callable[[Ids], Ids]
 def following_in(source: Program | Model) -> Following:
     """What is written after texts: what a program means, or the best token of a model."""
     if isinstance(source, Program):
-        return lambda texts: np.array([_meant(source, text) for text in texts.tolist()], dtype=np.int64)
+        return lambda texts: source.answers_at(
+            texts, np.arange(len(texts)), np.full(len(texts), texts.shape[1] - 1)
+        )
     size = len(source.vocabulary)
 
     def best(texts: Ids) -> Ids:
@@ -30,13 +31,6 @@ def following_in(source: Program | Model) -> Following:
         return np.where(tokens < size, tokens, -1)  # what is left is padding
 
     return best
-
-
-def _meant(program: Program, text: list[int]) -> int:
-    try:
-        return program.next_token(text)
-    except AssumptionError:
-        return -1
 
 
 @dataclass(frozen=True)

@@ -189,8 +189,8 @@ def test_circuits_that_fail_on_an_input_fail():
 
 def test_a_program_is_asked_once_for_all_beginnings_of_a_text(monkeypatch):
     program, asked = adding(2), []
-    ask = Program.next_tokens
-    monkeypatch.setattr(Program, "next_tokens", lambda *text: asked.append(text) or ask(*text))
+    ask = Program.answers_at
+    monkeypatch.setattr(Program, "answers_at", lambda *texts: asked.append(texts) or ask(*texts))
     texts = np.array([program.vocabulary.ids(f"=210+110={answer('=210+110=')}")])[:, :-1]
     batch = Batch.of_beginnings(texts, 9, np.zeros((1, texts.shape[1], 5)))
     assert program.vocabulary.text(oracle(program)(batch)) == "001"

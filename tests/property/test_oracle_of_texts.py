@@ -1,0 +1,159 @@
+"""The oracle over many texts at once says what the plain oracle says of each."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from handcraft import Program, Prompts, predict, select, where
+from handcraft.errors import AssumptionError, HandcraftWarning
+from handcraft.language.decided_texts import UNDEFINED
+from handcraft.language.sequences import interpret_texts, select_texts
+from handcraft.language.sequences.interpret_texts import TextsOracle
+from handcraft.testing import declared_prompts, expressions, rule_programs, sequence_programs
+
+EXAMPLES = int(os.environ.get("HANDCRAFT_EXAMPLES", "12"))
+
+slow = settings(
+    max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+TEXTS = 27
+"""So many texts of a length are tried at most."""
+
+
+def texts_of(size, length):
+    every = np.array(list(product(range(size), repeat=length)))
+    return every[np.random.default_rng(0).permutation(len(every))[:TEXTS]]
+
+
+def assert_same(program, lengths):
+    for length in lengths:
+        texts = texts_of(len(program.vocabulary), length)
+        rows, places = np.divmod(np.arange(texts.size), length)
+        said = program.answers_at(texts, rows, places).reshape(texts.shape)
+        shares = program.shares_at(texts, rows, places).reshape(*texts.shape, -1)
+        for text, tokens, likely in zip(texts.tolist(), said.tolist(), shares, strict=True):
+            assert tokens == program.next_tokens(text)
+            if program.prompts is None:
+                continue
+            for meant, found in zip(program._decided(text), likely, strict=True):
+                names = program.vocabulary.tokens
+                assert found.tolist() == [float(meant.get(name, 0)) for name in names]
+
+
+@slow
+@given(rule_programs(max_tokens=4, max_context=6, max_rules=8))
+def test_of_rules_with_patterns(program):
+    assert_same(program, range(1, program.context + 3))
+
+
+@slow
+@given(sequence_programs(depth=3, distributions=True))
+def test_of_rules_over_expressions(program):
+    assert_same(program, range(1, program.context + 1))
+
+
+@slow
+@given(sequence_programs(depth=3, causal=False))
+def test_of_rules_without_a_mask(program):
+    assert_same(program, range(1, program.context + 1))
+
+
+@st.composite
+def wide_expressions(draw):
+    prompts = draw(declared_prompts(causal=draw(st.booleans())))
+    return draw(expressions(prompts, depth=draw(st.integers(1, 6)), wide=True))
+
+
+def assert_same_values(expression):
+    prompts = expression.prompts
+    oracle = TextsOracle([expression.node], prompts.vocabulary.tokens, causal=prompts.causal)
+    for length in range(1, prompts.context + 1):  # the later ones with the tables of the earlier ones
+        texts = texts_of(len(prompts.vocabulary), length)
+        computed = oracle.compute(texts)
+        codes = np.broadcast_to(computed.codes[expression.node], texts.shape)
+        values = computed.values[expression.node].values
+        for text, row in zip(texts.tolist(), codes.tolist(), strict=True):
+            said = tuple(values[code] for code in row)
+            meant = expression.trace([prompts.vocabulary.token(token) for token in text])
+            assert said == meant
+            assert [type(value) for value in said] == [type(value) for value in meant]
+
+
+@slow
+@given(wide_expressions())
+def test_of_every_value_of_an_expression(expression):
+    assert_same_values(expression)
+
+
+@pytest.mark.parametrize(
+    ("module", "limit", "number"),
+    [
+        (interpret_texts, "LARGEST", 1),
+        (select_texts, "LARGEST", 1),
+        (interpret_texts, "TABLE_UP_TO", 1),
+        (interpret_texts, "KEPT_UP_TO", 1),
+    ],
+    ids=["sums", "means", "tables", "memory"],
+)
+def test_of_every_value_where_arrays_do_not_hold_a_node(module, limit, number):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, limit, number)
+
+        @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), database=None)
+        @given(wide_expressions())
+        def check(expression):
+            assert_same_values(expression)
+
+        check()
+
+
+def test_of_numbers_past_what_int64_holds():
+    prompts = Prompts("ab", context=4)
+    number = prompts.token.map({"a": 3**39, "b": -(7**25)})
+    assert_same_values(number * 10**6 + prompts.position / 3)
+    assert_same_values(prompts.everything.mean(number * 10**6))
+    assert_same_values(select(prompts.token, prompts.token).mean(number))
+
+
+@st.composite
+def assuming_programs(draw):
+    """Programs that some texts break: values that are assumed away, at this position and at others."""
+    prompts = draw(declared_prompts(max_context=5, causal=draw(st.booleans())))
+    token, position = prompts.token, prompts.position
+    number = draw(expressions(prompts, depth=2, kind="number"))
+    values = number.domain.values
+    kept = draw(st.lists(st.sampled_from(values), min_size=1, unique=True))
+    assumed = number.assume(kept)
+    few = assumed.map(dict.fromkeys(kept, 1))  # a table with holes, if it were not for the assumption
+    seen = select(token, token).latest(where(assumed >= kept[0], 1, 0) + few)
+    flag = draw(st.sampled_from([few + position >= 2, seen >= 2, select(assumed, kept[0]).exists()]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HandcraftWarning)
+        rules = [predict("b").when(flag), predict("a").otherwise()]
+        return Program(prompts=prompts, rules=rules)
+
+
+@slow
+@given(assuming_programs())
+def test_of_texts_that_break_an_assumption(program):
+    for length in range(1, program.context + 1):
+        texts = texts_of(len(program.vocabulary), length)
+        rows, places = np.divmod(np.arange(texts.size), length)
+        said = program.answers_at(texts, rows, places)
+        shares = program.shares_at(texts, rows, places)
+        for answer, likely, row, place in zip(said, shares, rows, places, strict=True):
+            text = texts[row].tolist()
+            try:
+                meant = program.next_tokens(text[: place + 1] if program.prompts.causal else text)
+                assert answer == meant[place]
+            except AssumptionError:
+                assert answer == UNDEFINED
+                assert not likely.any()
