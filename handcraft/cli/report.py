@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from handcraft.verify import Report
+from handcraft.verify.report import about
 from handcraft.verify.verify import Progress as Told
-from handcraft.verify.verify import about
 
 
 @contextmanager
@@ -29,6 +29,11 @@ def progress_bar(show: bool) -> Iterator[Told | None]:
 
 def print_report(report: Report) -> None:
     """What verifying found, in a few lines."""
+    for found in report.disagreements:
+        print(f"disagrees: {found}")
+    if report.disagreements and not report.tried:
+        print("tried no context: no model can be built from these files")
+        return
     if report.is_exhaustive:
         print(f"tried all {report.contexts:,} {'legal prompts' if report.legal else 'contexts'}")
     elif report.legal:

@@ -15,7 +15,7 @@ from handcraft.cli.program_file import choose, read_text, run_file
 from handcraft.cli.shipped import shipped_programs
 from handcraft.compiler import Compiled, compile_program
 from handcraft.errors import CommandError, CompileError
-from handcraft.formats import Checkpoint, is_checkpoint, load, read_checkpoint
+from handcraft.formats import Checkpoint, disagreements, is_checkpoint, load, read_checkpoint
 from handcraft.language import Program, Prompts, parse_one_liner, parse_rules
 from handcraft.model import Model
 
@@ -99,9 +99,21 @@ def load_model(name: str | None, lines: Sequence[str] = (), **chosen: Unpack[Cho
         if not is_checkpoint(Path(name)):
             return Loaded(load(name), None)
         checkpoint = read_checkpoint(name)
-        return Loaded(checkpoint.model, checkpoint.source, folder=checkpoint)
+        return Loaded(checkpoint.model, checkpoint.source, _doubt(checkpoint), checkpoint)
     found = find(name, lines)
     return Loaded(_compile(found.source, options).model, found.source, found.note)
+
+
+def _doubt(checkpoint: Checkpoint) -> str | None:
+    """That other tools read another model out of a folder than its handcraft.json describes."""
+    found = disagreements(checkpoint)
+    if not found:
+        return None
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return (
+        f"this is the model of handcraft.json, and other tools may read another: {found[0]}{more}; "
+        "`handcraft verify` lists all"
+    )
 
 
 def _compile(source: Program | Circuits, options: dict[str, str]) -> Compiled:

@@ -32,27 +32,29 @@ def verify(
 
     Where only some prompts are legal: all of those, up to 200,000, else a sample.
     Compares what the model answers with what the program means. Exits with 1 on any failure.
+    Of a folder, the model that other tools read is judged: every key of config.json,
+    generation_config.json and the tokenizer's files is compared with handcraft.json.
     """
     from handcraft.cli.report import print_report, progress_bar
+    from handcraft.formats import verify_folder
     from handcraft.verify import verify as run_verify
 
     chosen = Chosen(architecture=architecture, dtype=dtype, positions=positions)
     loaded = load_model(program, lines or (), **chosen)
-    note(loaded.note)
+    if loaded.folder is None:
+        note(loaded.note)
     if loaded.source is None:
         raise CommandError(
             f"{program} does not say what its model should answer",
             fix="name a program, or a folder that `handcraft compile` wrote",
         )
     with progress_bar(show=not json_) as progress:
-        report = run_verify(
-            loaded.model,
-            loaded.source,
-            prompts=loaded.prompts,
-            sample=sample,
-            seed=seed,
-            progress=progress,
-        )
+        if loaded.folder is not None:
+            report = verify_folder(loaded.folder, sample=sample, seed=seed, progress=progress)
+        else:
+            report = run_verify(
+                loaded.model, loaded.source, sample=sample, seed=seed, progress=progress
+            )
     if json_:
         print_json(report.to_json())
     else:

@@ -1,17 +1,21 @@
 """Models as files: written whole or not at all, read without running anything."""
 
 from handcraft.formats.checkpoint import Checkpoint, fill, is_checkpoint, load, read_checkpoint, save
+from handcraft.formats.disagreements import disagreements
 from handcraft.formats.folder import check_target, write_file
+from handcraft.formats.verify_folder import verify_folder
 from handcraft.formats.writers import FORMATS
 
 __all__ = [
     "FORMATS",
     "Checkpoint",
     "check_target",
+    "disagreements",
     "fill",
     "is_checkpoint",
     "load",
     "read_checkpoint",
     "save",
+    "verify_folder",
     "write_file",
 ]

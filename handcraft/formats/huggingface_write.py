@@ -15,6 +15,7 @@ from handcraft.formats.tokenizer_files import tokenizer_config, tokenizer_record
 from handcraft.model import Model, Shape
 from handcraft.verify import Report
 from handcraft.vocabulary import Vocabulary
+from handcraft.weights.plan import padding_name
 
 Record = dict[str, Any]
 
@@ -42,16 +43,23 @@ def write_huggingface(compiled: Compiled, report: Report, folder: Path) -> None:
     """
     model = compiled.model
     check_is_gpt2(model.architecture)
-    vocabulary = model.vocabulary
-    padding = free_id(vocabulary, model.shape)
-    pad_token = compiled.plan.token_names[-1]
-    ids = {**dict(zip(vocabulary.tokens, vocabulary.numbers, strict=True)), pad_token: padding}
-    write_json(folder / "config.json", config(model, padding))
-    write_json(folder / "generation_config.json", generation_config(padding))
-    write_json(folder / "tokenizer.json", tokenizer_record(model.vocabulary, ids, pad_token))
-    write_json(folder / "tokenizer_config.json", tokenizer_config(model.shape.n_positions, pad_token))
+    for name, record in json_files(model).items():
+        write_json(folder / name, record)
     write_safetensors(folder / "model.safetensors", pending(model, PREFIX), METADATA)
     (folder / "README.md").write_text(model_card(compiled, report), encoding="utf-8")
+
+
+def json_files(model: Model) -> dict[str, Record]:
+    """What stands in each JSON file of a repository that transformers reads."""
+    vocabulary = model.vocabulary
+    padding, pad_token = free_id(vocabulary, model.shape), padding_name(vocabulary)
+    ids = {**dict(zip(vocabulary.tokens, vocabulary.numbers, strict=True)), pad_token: padding}
+    return {
+        "config.json": config(model, padding),
+        "generation_config.json": generation_config(padding),
+        "tokenizer.json": tokenizer_record(vocabulary, ids, pad_token),
+        "tokenizer_config.json": tokenizer_config(model.shape.n_positions, pad_token),
+    }
 
 
 def free_id(vocabulary: Vocabulary, shape: Shape) -> int:

@@ -37,14 +37,7 @@ def record_of(compiled: Compiled, format: str) -> Record:
     return {
         "handcraft": VERSION,
         "format": format,
-        "architecture": {
-            "name": architecture.name,
-            "norm": architecture.norm,
-            "activation": architecture.activation,
-            "tied": architecture.tied,
-            "causal": architecture.causal,
-            "score_scale": architecture.score_scale(shape.head_dim),
-        },
+        "architecture": architecture_record(architecture, shape),
         "shape": {
             "n_vocab": shape.n_vocab,
             "n_positions": shape.n_positions,
@@ -59,6 +52,18 @@ def record_of(compiled: Compiled, format: str) -> Record:
         "names": AxisNames.of(compiled.plan).to_record(),
         "origins": listed,
         "weights": weights,
+    }
+
+
+def architecture_record(architecture: Architecture, shape: Shape) -> Record:
+    """What the model computes, apart from its sizes; its name says all but the mask and the scale."""
+    return {
+        "name": architecture.name,
+        "norm": architecture.norm,
+        "activation": architecture.activation,
+        "tied": architecture.tied,
+        "causal": architecture.causal,
+        "score_scale": architecture.score_scale(shape.head_dim),
     }
 
 

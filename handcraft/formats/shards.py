@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -121,15 +122,8 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
     """
     try:
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 or length > size - 8:
-                raise ValueError(f"its header should be {length} bytes long, and the file has {size}")
-            if length > JSON_LIMIT:
-                raise ValueError(f"its header is {length} bytes long, and {JSON_LIMIT} are allowed")
-            header = parse_object(file.read(length))
+            header, end, size = _read_header(file)
         header.pop("__metadata__", None)
-        end = 8 + length
         tensors = [_stored(path, end, size - end, name, entry) for name, entry in header.items()]
         for tensor in sorted(tensors, key=lambda tensor: (tensor.begin, tensor.end)):
             if tensor.begin != end:
@@ -147,6 +141,35 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
             fix="it is cut off, or no safetensors file (a Git LFS pointer?); fetch it again",
         ) from error
     return {tensor.name: tensor for tensor in tensors}
+
+
+def read_metadata(path: Path) -> dict[str, object]:
+    """What the header of a safetensors file says besides its tensors; nothing where it says nothing.
+
+    Raises:
+        CheckpointError: the header is damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            found = _read_header(file)[0].get("__metadata__", {})
+        if not isinstance(found, dict):
+            raise ValueError(f"its __metadata__ is {shown(found)}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path.name} cannot be read: {error}", where=path, fix="fetch it again"
+        ) from error
+    return found
+
+
+def _read_header(file: BinaryIO) -> tuple[dict[str, Any], int, int]:
+    """The header, the byte at which it ends, and the size of the file."""
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > size - 8:
+        raise ValueError(f"its header should be {length} bytes long, and the file has {size}")
+    if length > JSON_LIMIT:
+        raise ValueError(f"its header is {length} bytes long, and {JSON_LIMIT} are allowed")
+    return parse_object(file.read(length)), 8 + length, size
 
 
 def _stored(path: Path, data: int, room: int, name: str, entry: object) -> StoredTensor:

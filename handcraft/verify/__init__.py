@@ -2,10 +2,13 @@
 
 from handcraft.verify.contexts import count_contexts, every_context, longer_contexts, random_contexts
 from handcraft.verify.facts import Facts, check_facts, measure_facts
+from handcraft.verify.report import Disagreement, Failure, Report
 from handcraft.verify.stream import check_stream
-from handcraft.verify.verify import Failure, Report, logit_margins, verify
+from handcraft.verify.tally import logit_margins
+from handcraft.verify.verify import verify
 
 __all__ = [
+    "Disagreement",
     "Facts",
     "Failure",
     "Report",

@@ -46,7 +46,7 @@ class Plan:
     def token_names(self) -> tuple[str, ...]:
         """The rows of the token embedding."""
         tokens = self.circuits.vocabulary.tokens
-        return (*tokens, _padding(self.circuits.vocabulary)) if self.has_norm else tokens
+        return (*tokens, padding_name(self.circuits.vocabulary)) if self.has_norm else tokens
 
     @property
     def shape(self) -> Shape:
@@ -64,7 +64,7 @@ class Plan:
         )
 
 
-def _padding(vocabulary: Vocabulary) -> str:
+def padding_name(vocabulary: Vocabulary) -> str:
     """The first name that no text over the vocabulary has in it."""
     letters = frozenset(vocabulary.tokens)
     words = " ".join(vocabulary.tokens)

@@ -28,10 +28,10 @@ from handcraft.circuits import (
 )
 from handcraft.verify import every_context, measure_facts, random_contexts, verify
 from handcraft.verify.contexts import Batch, longer_contexts
+from handcraft.verify.tally import Tally
 
 # `handcraft.verify` also exports a function of that name, so the modules are asked for by their own.
 contexts_module = importlib.import_module("handcraft.verify.contexts")
-verify_module = importlib.import_module("handcraft.verify.verify")
 
 SIZES = [(1, 1), (1, 5), (2, 4), (3, 3), (5, 2)]
 
@@ -122,7 +122,7 @@ def test_an_answer_within_a_context_is_told_with_its_position(random_model):
     logits = np.zeros((1, 3, 3))
     logits[0, [0, 1, 2], [2, 1, 0]] = [3, 1, 2]
     batch = Batch.of_positions(texts, logits)
-    tally = verify_module._Tally(model)
+    tally = Tally(model)
     tally.add(batch, np.array([2, 0, 1]))
     assert (tally.tried, tally.failed) == (1, 2)
     inside, last = tally.failures

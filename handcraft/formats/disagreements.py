@@ -1,0 +1,252 @@
+"""Where the files of a folder that other tools read contradict handcraft.json or the tensors.
+
+transformers never opens handcraft.json: it builds the model from config.json and the tensors, and makes
+ids of text as tokenizer.json says. So these files are compared, key by key, with those that would be
+written for the model that handcraft.json describes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from handcraft.errors import CheckpointError, HandcraftError
+from handcraft.formats.checkpoint import Checkpoint
+from handcraft.formats.folder import RECORD
+from handcraft.formats.foreign_files import find_file, read_object, shown
+from handcraft.formats.huggingface_config import CONFIG
+from handcraft.formats.huggingface_keys import GENERATION, KEYS, TOKENIZER_CONFIG, Keys
+from handcraft.formats.huggingface_read import read_huggingface
+from handcraft.formats.huggingface_vocabulary import CHARACTER, SPLITTERS, TOKENIZER
+from handcraft.formats.huggingface_write import METADATA, free_id, json_files
+from handcraft.formats.record import architecture_record
+from handcraft.formats.shards import INDEX, SINGLE, read_metadata
+from handcraft.formats.tensor_file import FILES
+from handcraft.model import Model
+from handcraft.verify import Disagreement
+from handcraft.vocabulary import Vocabulary
+from handcraft.weights.plan import padding_name
+
+OTHER_WEIGHTS = re.compile(
+    r".*\.(safetensors|bin|pt|pth|ckpt|h5|msgpack|npz|gguf|onnx)|" + re.escape(INDEX)
+)
+"""Files that some tool takes for the weights."""
+
+OTHER_SETTINGS = {
+    "adapter_config.json": "makes from_pretrained add an adapter to the weights",
+    "added_tokens.json": "adds tokens to those of tokenizer.json",
+    "special_tokens_map.json": "names special tokens besides those of tokenizer_config.json",
+    "vocab.json": "is another vocabulary beside tokenizer.json",
+    "merges.txt": "belongs to another tokenizer than tokenizer.json",
+    "preprocessor_config.json": "belongs to another kind of model",
+    "quantization_config.json": "makes some tools quantize the weights",
+}
+"""Files that change what is read, and how."""
+
+PLAIN_TEMPLATE = {
+    "type": "TemplateProcessing",
+    "single": [{"Sequence": {"id": "A", "type_id": 0}}],
+    "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+    "special_tokens": {},
+}
+"""The post-processor that transformers writes where there was none: it adds nothing."""
+
+_MISSING = object()
+
+
+def disagreements(checkpoint: Checkpoint) -> tuple[Disagreement, ...]:
+    """Every key that says something else than handcraft.json and the tensors, file by file."""
+    found = [*_in_record(checkpoint)]
+    if checkpoint.record["format"] == "huggingface":
+        for name, expected in json_files(checkpoint.model).items():
+            found += _in_file(checkpoint.folder, name, expected, checkpoint.model)
+        found += _in_weights(checkpoint.folder)
+    return (*found, *_other_files(checkpoint))
+
+
+def model_as_read(checkpoint: Checkpoint) -> Model:
+    """The model that `from_pretrained` builds: by config.json, its ids by tokenizer.json.
+
+    A folder of another format is read by handcraft.json alone.
+
+    Raises:
+        CheckpointError: no model can be built from these files.
+        SeveralErrors: for more than one reason.
+    """
+    if checkpoint.record["format"] != "huggingface":
+        return checkpoint.model
+    read = read_huggingface(checkpoint.folder)
+    tokens = checkpoint.model.vocabulary.tokens
+    path = checkpoint.folder / TOKENIZER
+    try:
+        ids = read_object(path)["model"]["vocab"]
+        numbers = [ids[token] for token in tokens]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{TOKENIZER} gives no id to a token of the program: {error}",
+            where=path,
+            fix="compile the program again",
+        ) from error
+    if not all(type(n) is int and 0 <= n < read.shape.n_vocab for n in numbers):
+        raise CheckpointError(
+            f"{TOKENIZER} gives ids that the model does not have, of {read.shape.n_vocab}",
+            where=path,
+            fix="compile the program again",
+        )
+    return Model(read.architecture, read.shape, Vocabulary(tokens, ids=numbers), read.tensors)
+
+
+def unreadable(error: HandcraftError) -> tuple[Disagreement, ...]:
+    """Why no model can be built, as disagreements."""
+    problems = getattr(error, "problems", (error,))
+    return tuple(Disagreement(Path(p.where or "").name, None, p.what) for p in problems)
+
+
+def _in_record(checkpoint: Checkpoint) -> Iterator[Disagreement]:
+    """Facts that handcraft.json states for others and that are not read here."""
+    model = checkpoint.model
+    expected = architecture_record(model.architecture, model.shape)
+    found = checkpoint.record["architecture"]
+    yield from _compared(RECORD, "architecture", found, expected)
+
+
+def _in_file(
+    folder: Path, name: str, expected: Mapping[str, Any], model: Model
+) -> Iterator[Disagreement]:
+    try:
+        path = find_file(folder, name)
+        found = None if path is None else read_object(path)
+    except CheckpointError as error:
+        yield Disagreement(name, None, error.what)
+        return
+    if found is None:
+        yield Disagreement(name, None, "the file is missing")
+    elif name == TOKENIZER:
+        yield from _compared(name, "", _plain_tokenizer(found), expected)
+    else:
+        yield from _by_keys(name, _plain(name, found, model), expected, KEYS[name])
+
+
+def _by_keys(
+    name: str, found: Mapping[str, Any], expected: Mapping[str, Any], keys: Keys
+) -> Iterator[Disagreement]:
+    """Compare what is read, where a key that is left out has a default and some have two names."""
+    named = {keys.synonyms.get(key, key) for key in found}
+    for key in [*expected, *(key for key in found if key not in expected)]:
+        meant = keys.synonyms.get(key, key)
+        right = expected.get(meant, keys.absent.get(meant, _MISSING))
+        if key not in found and (key in named or meant in keys.inert):
+            continue  # it stands there under its other name, or changes nothing
+        if meant in keys.inert:
+            if not keys.inert[meant].allows(found[key]):
+                what = f"is {shown(found[key])}, and must be {keys.inert[meant].values}"
+                yield Disagreement(name, key, what)
+        elif right is _MISSING:
+            what = f"is {shown(found[key])}, which may change answers: no such key was written"
+            yield Disagreement(name, key, what)
+        elif key in found:
+            yield from _compared(name, key, found[key], right)
+        else:
+            assumed = keys.absent.get(key, _MISSING)
+            if not _is_same(assumed, right):
+                meaning = "" if assumed is _MISSING else f", which means {shown(assumed)}"
+                yield Disagreement(name, key, f"is left out{meaning}, and {shown(right)} is right")
+
+
+def _compared(name: str, key: str, found: object, expected: object) -> Iterator[Disagreement]:
+    """Compare two values all the way down; a key is named by its path."""
+    path = f"{key}." if key else ""
+    if isinstance(found, Mapping) and isinstance(expected, Mapping):
+        for each in [*expected, *(other for other in found if other not in expected)]:
+            if each not in found:
+                what = f"is left out, and {shown(expected[each])} is right"
+                yield Disagreement(name, f"{path}{each}", what)
+            elif each not in expected:
+                what = f"is {shown(found[each])}, and should not be there"
+                yield Disagreement(name, f"{path}{each}", what)
+            else:
+                yield from _compared(name, f"{path}{each}", found[each], expected[each])
+    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        for i, (each, right) in enumerate(zip(found, expected, strict=True)):
+            yield from _compared(name, f"{path}{i}", each, right)
+    elif not _is_same(found, expected):
+        yield Disagreement(name, key, f"is {shown(found)}, and {shown(expected)} is right")
+
+
+def _is_same(found: object, expected: object) -> bool:
+    """Whether two values of JSON are equal; true is not 1, and 1 is 1.0 only for a float."""
+    if isinstance(expected, float) and type(found) is int:
+        return found == expected
+    return type(found) is type(expected) and found == expected
+
+
+def _plain(name: str, found: dict[str, Any], model: Model) -> dict[str, Any]:
+    """A file with each value in the one form that is written here."""
+    plain = dict(found)
+    if name == CONFIG:
+        if plain.get("n_inner") is None:
+            plain["n_inner"] = 4 * model.shape.n_embd
+        if "dtype" not in plain and "torch_dtype" not in plain:
+            plain["dtype"] = model.dtype.name  # that of the tensors
+    if name == GENERATION:
+        known = {*KEYS[name].absent, *KEYS[name].inert}
+        plain = {key: value for key, value in plain.items() if value is not None or key in known}
+    if name == TOKENIZER_CONFIG:
+        if plain.get("tokenizer_class") == "TokenizersBackend":  # as transformers 5 calls it
+            plain["tokenizer_class"] = "PreTrainedTokenizerFast"
+        padding = str(free_id(model.vocabulary, model.shape))
+        entry = json_files(model)[TOKENIZER]["added_tokens"][0]
+        listed = {padding: {key: value for key, value in entry.items() if key != "id"}}
+        if plain.get("added_tokens_decoder") == listed:  # transformers 4 repeats tokenizer.json
+            del plain["added_tokens_decoder"]
+    return plain
+
+
+def _plain_tokenizer(found: dict[str, Any]) -> dict[str, Any]:
+    """tokenizer.json with each part in the one form that is written here."""
+    plain = dict(found)
+    splitter = found.get("pre_tokenizer")
+    characters = [form for form, piece in SPLITTERS if piece == CHARACTER]
+    if splitter in characters:
+        plain["pre_tokenizer"] = characters[0]
+    if found.get("post_processor") == PLAIN_TEMPLATE:
+        plain["post_processor"] = None
+    return plain
+
+
+def _in_weights(folder: Path) -> Iterator[Disagreement]:
+    """What the header of model.safetensors says of itself."""
+    expected = METADATA["format"]
+    try:
+        found = read_metadata(folder / SINGLE).get("format", _MISSING)
+    except CheckpointError as error:
+        yield Disagreement(SINGLE, None, error.what)
+        return
+    if found != expected:
+        said = "is left out" if found is _MISSING else f"is {shown(found)}"
+        yield Disagreement(SINGLE, "__metadata__.format", f"{said}, and {shown(expected)} is right")
+
+
+def _other_files(checkpoint: Checkpoint) -> Iterator[Disagreement]:
+    """Files that were not written, and that some tool reads."""
+    for path in sorted(checkpoint.folder.iterdir()):
+        if OTHER_WEIGHTS.fullmatch(path.name) and path.name not in FILES:
+            what = "these are other weights than those that were judged, and some tools load them"
+            yield Disagreement(path.name, None, what)
+        elif path.name in OTHER_SETTINGS and not _says_no_more(path, checkpoint.model):
+            yield Disagreement(path.name, None, f"it {OTHER_SETTINGS[path.name]}")
+
+
+def _says_no_more(path: Path, model: Model) -> bool:
+    """Whether a list of special tokens names the padding token and no other, as transformers 4 does."""
+    if path.name != "special_tokens_map.json":
+        return False
+    try:
+        found = read_object(path)
+    except CheckpointError:
+        return False
+    entry = found.get("pad_token")
+    content = entry.get("content") if isinstance(entry, dict) else entry
+    return [*found] == ["pad_token"] and content == padding_name(model.vocabulary)

@@ -1,0 +1,155 @@
+"""What verifying found, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, isfinite, log10
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An answer that is not what the program means.
+
+    Args:
+        context: as text.
+        expected: the token that the program means, or the likeliest of them; None where its circuits
+            tie.
+        answered: the token with the highest logit.
+        margin: the logit of the right token less the best wrong one.
+        position: where in the context the answer stands, from 0; None at its end.
+        broken: the assumption of the program that the context breaks, in words; None for none.
+        off: where several tokens are meant, by how much a probability is off; None where one is.
+    """
+
+    context: str
+    expected: str | None
+    answered: str
+    margin: float
+    position: int | None = None
+    broken: str | None = None
+    off: float | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the answer stands, in words."""
+        return _in_words(self.context, self.position)
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A key of a file that other tools read, that contradicts handcraft.json or the tensors.
+
+    Args:
+        file: the name of the file.
+        key: the key in it, with dots between levels; None where the file as a whole is wrong.
+        what: what is wrong with it.
+    """
+
+    file: str
+    key: str | None
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.what if self.key is None else f'{self.key} {self.what}'}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What verifying found.
+
+    Args:
+        contexts: how many contexts of up to `longest` tokens there are.
+        longest: the context length of the program.
+        tried: how many of them were tried.
+        longer: how many longer contexts were tried, where the model has room for them; all of them
+            random.
+        seed: of the sample; None where every context was tried.
+        failed: how many answers were wrong.
+        failures: the first of them.
+        margin: the smallest logit margin of the right token, or of those that may follow; infinite
+            where there is no other.
+        margin_context: where it occurs.
+        margin_position: at which position of it, from 0; None at its end.
+        legal: whether only legal prompts were tried, and counted, since not every text is one.
+        disagreements: what the files that other tools read say differently; for a folder only.
+    """
+
+    contexts: int
+    longest: int
+    tried: int
+    longer: int
+    seed: int | None
+    failed: int
+    failures: tuple[Failure, ...]
+    margin: float
+    margin_context: str
+    margin_position: int | None = None
+    legal: bool = False
+    disagreements: tuple[Disagreement, ...] = ()
+
+    @classmethod
+    def of_values(cls, tried: int, longest: int) -> Report:
+        """Of a model that computes values and no logits: how many random texts were right."""
+        return cls(tried, longest, tried, 0, 0, 0, (), inf, "")
+
+    @property
+    def passed(self) -> bool:
+        """Whether every context that was tried is right, and no file disagrees."""
+        return self.failed == 0 and not self.disagreements
+
+    @property
+    def margin_place(self) -> str:
+        """Where the smallest margin occurs, in words."""
+        return _in_words(self.margin_context, self.margin_position)
+
+    @property
+    def is_exhaustive(self) -> bool:
+        """Whether every context was tried."""
+        return self.seed is None
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain data; an infinite margin is null."""
+        return {
+            "passed": self.passed,
+            "contexts": self.contexts if self.contexts < 2**53 else about(self.contexts),
+            "longest": self.longest,
+            "tried": self.tried,
+            "longer": self.longer,
+            "exhaustive": self.is_exhaustive,
+            "seed": self.seed,
+            "files": [
+                {"file": found.file, "key": found.key, "what": found.what}
+                for found in self.disagreements
+            ],
+            "failed": self.failed,
+            "failures": [
+                {
+                    "context": failure.context,
+                    "position": failure.position,
+                    "expected": failure.expected,
+                    "answered": failure.answered,
+                    "broken": failure.broken,
+                    "off": failure.off,
+                    "margin": failure.margin if isfinite(failure.margin) else None,
+                }
+                for failure in self.failures
+            ],
+            "smallest_margin": self.margin if isfinite(self.margin) else None,
+            "smallest_margin_context": self.margin_context,
+            "smallest_margin_position": self.margin_position,
+        }
+
+
+def _in_words(context: str, position: int | None) -> str:
+    return f"after {context!r}" if position is None else f"at position {position} of {context!r}"
+
+
+def about(number: int) -> str:
+    """A whole number of any size, to three digits.
+
+    >>> about(1_111_111_111_110)
+    '1.11e+12'
+    """
+    power = int(log10(number))
+    return f"{10 ** (log10(number) - power):.2f}e+{power:02d}"

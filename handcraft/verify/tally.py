@@ -1,0 +1,96 @@
+"""Judging answers as they come in: how many are wrong, and the smallest logit margin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+
+import numpy as np
+
+from handcraft.circuits import Circuits
+from handcraft.language import Program
+from handcraft.model import Model
+from handcraft.model.attention import Array
+from handcraft.verify.contexts import Batch, Ids
+from handcraft.verify.meant import broken_assumption
+from handcraft.verify.report import Failure
+from handcraft.verify.shares import CLOSE, share_errors, share_margins
+
+SHOWN = 10
+"""How many failures a report keeps."""
+
+
+class Tally:
+    """Counts answers as they come in."""
+
+    def __init__(self, model: Model, source: Program | Circuits | None = None) -> None:
+        self.model = model
+        self.source = source
+        self.tried = 0
+        self.failed = 0
+        self.failures: list[Failure] = []
+        self.margin = inf
+        self.margin_context = ""
+        self.margin_position: int | None = None
+
+    def add(self, batch: Batch, expected: Ids, shares: Array | None = None) -> None:
+        """Judge one batch: by the expected tokens and, where several are, by their probabilities."""
+        margins = logit_margins(batch.logits, expected)
+        off = np.full(len(expected), np.nan)
+        if shares is not None:
+            several = (shares > 0).sum(axis=1) > 1
+            off[several] = share_errors(batch.logits[several], shares[several])
+            margins[several] = share_margins(batch.logits[several], shares[several])
+        self.tried += int(batch.is_last.sum())
+        lowest = int(margins.argmin())
+        if margins[lowest] < self.margin or not self.margin_context:
+            self.margin = float(margins[lowest])
+            self.margin_context = self._text(batch, lowest)
+            self.margin_position = _position(batch, lowest)
+        wrong = np.flatnonzero(~(margins > 0) | (off > CLOSE))
+        self.failed += len(wrong)
+        for row in wrong[: SHOWN - len(self.failures)].tolist():
+            found = self._failure(batch, row, int(expected[row]), margins[row])
+            self.failures.append(found if np.isnan(off[row]) else replace(found, off=float(off[row])))
+
+    def _text(self, batch: Batch, row: int) -> str:
+        vocabulary = self.model.vocabulary
+        return vocabulary.join(vocabulary.tokens[token] for token in batch.context(row))
+
+    def _token(self, token: int) -> str:
+        tokens = self.model.vocabulary.tokens
+        return tokens[token] if token < len(tokens) else "a padding token"
+
+    def _failure(self, batch: Batch, row: int, expected: int, margin: float) -> Failure:
+        context = batch.context(row)
+        return Failure(
+            self._text(batch, row),
+            None if expected < 0 else self._token(expected),
+            self._token(int(batch.logits[row].argmax())),
+            float(margin),
+            _position(batch, row),
+            broken_assumption(self.source, context) if expected < 0 else None,
+        )
+
+
+def _position(batch: Batch, row: int) -> int | None:
+    """Where in its context an answer stands; None at the end."""
+    return None if batch.is_last[row] else int(batch.places[row])
+
+
+def logit_margins(logits: Array, expected: Ids) -> Array:
+    """The logit of the right token less the best wrong one.
+
+    Args:
+        logits: [batch, n_vocab].
+        expected: the right token of each row, [batch]; -1 where there is none.
+
+    Returns:
+        [batch]; infinite with a single token, and -inf where no token is right.
+    """
+    rows = np.arange(len(expected))
+    others = logits.copy()
+    others[rows, expected] = -np.inf
+    margins = logits[rows, expected] - others.max(axis=1)
+    margins[expected < 0] = -np.inf
+    return np.asarray(margins)
