@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,8 +12,7 @@ from handcraft.cli.options import ARCHITECTURE, DTYPE, Json, Lines, Named, Posit
 from handcraft.cli.output import count, note, print_json
 from handcraft.cli.sources import check_length, find, read_token_ids
 from handcraft.compiler import PASSES, compile_program
-from handcraft.errors import CommandError
-from handcraft.formats import FORMATS, check_target, fill, save
+from handcraft.formats import FORMATS, check_target, compile_again, fill, save
 from handcraft.language import Program
 from handcraft.model import published_shape
 from handcraft.weights import Sizes
@@ -21,6 +20,7 @@ from handcraft.weights import Sizes
 EXAMPLES = (
     "handcraft compile programs/aab.py -o aab/",
     "handcraft compile by_hand -o by_hand/ --format npz",
+    "handcraft compile aab/ -o half/ --dtype float16",
 )
 
 OPTIMIZE_HELP = "Hold an answer that is a number along a line, and leave out all that this forgives."
@@ -60,32 +60,33 @@ def compile_(
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Compile a program to weight files."""
+    """Compile a program to weight files.
+
+    Of a compiled folder the rules or the circuits that it holds are compiled again,
+    to another architecture, dtype, size or format.
+    """
     check_target(output)
     found = find(program, lines or (), shipped_first=True)
     note(found.note)
     source = found.source
-    if found.folder is not None:
-        raise CommandError(
-            f"{program} is a compiled folder, and this command needs a program",
-            where=program,
-            fix="name the program that it was compiled from",
-        )
     check_length(source, published_shape(like).n_positions if like else n_positions)
-    compiled = compile_program(
-        source,
-        architecture=architecture,
-        dtype=dtype,
-        positions=positions,
-        n_positions=n_positions,
-        sizes=Sizes(n_embd=n_embd, n_head=n_head, head_dim=head_dim),
-        like=like,
-        tokens=tokens,
-        reuse=reuse,
-        optimize=passes.split(",") if passes is not None else optimize,
-    )
+    options: dict[str, Any] = {
+        "architecture": architecture,
+        "dtype": dtype,
+        "positions": positions,
+        "n_positions": n_positions,
+        "sizes": Sizes(n_embd=n_embd, n_head=n_head, head_dim=head_dim),
+        "like": like,
+        "tokens": tokens,
+        "reuse": reuse,
+        "optimize": passes.split(",") if passes is not None else optimize,
+    }
+    if found.folder is not None:
+        compiled = compile_again(found.folder, **options)
+    else:
+        compiled = compile_program(source, **options)
     ids = None if token_ids is None else read_token_ids(token_ids)
-    folder = save(compiled, output, format=format, like=like, token_ids=ids)
+    folder = save(compiled, output, format=format, like=like, token_ids=ids, again=found.folder)
     model = fill(compiled, like, ids) if like else compiled.model
     neurons = sum(len(block.neurons) for block in compiled.circuits.blocks)
     heads = sum(len(block.heads) for block in compiled.circuits.blocks)
@@ -94,7 +95,7 @@ def compile_(
         "files": sorted(path.name for path in folder.iterdir()),
         "architecture": model.architecture.name,
         "dtype": model.dtype.name,
-        "rules": len(source.rules) if isinstance(source, Program) else None,
+        "rules": len(source.rules) if isinstance(source, Program) else len(compiled.written) or None,
         "blocks": model.shape.n_layer,
         "heads": heads,
         "neurons": neurons,

@@ -27,6 +27,7 @@ class Compiled:
         model: the weights as arrays, ready to run.
         stages: of rules over expressions, the trees after each pass.
         passes: where it was optimized, what each pass did, and what was proved for it.
+        written: the rules in words, where what was compiled are the circuits of a compiled folder.
     """
 
     source: Program | Circuits = field(repr=False)
@@ -36,6 +37,7 @@ class Compiled:
     model: Model
     stages: tuple[Stage, ...] = field(default=(), repr=False)
     passes: tuple[Pass, ...] = field(default=(), repr=False)
+    written: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def circuits(self) -> Circuits:

@@ -1,6 +1,7 @@
 """Models as files: written whole or not at all, read without running anything."""
 
 from handcraft.formats.checkpoint import Checkpoint, fill, is_checkpoint, load, read_checkpoint, save
+from handcraft.formats.compile_again import compile_again
 from handcraft.formats.disagreements import disagreements
 from handcraft.formats.folder import check_target, write_file
 from handcraft.formats.verify_folder import verify_folder
@@ -10,6 +11,7 @@ __all__ = [
     "FORMATS",
     "Checkpoint",
     "check_target",
+    "compile_again",
     "disagreements",
     "fill",
     "is_checkpoint",

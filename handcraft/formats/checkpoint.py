@@ -113,6 +113,7 @@ def save(
     format: str | None = None,
     like: str | None = None,
     token_ids: Mapping[str, int] | None = None,
+    again: Checkpoint | None = None,
 ) -> Path:
     """Write a compiled model to a folder, whole or not at all, if it answers what it should.
 
@@ -124,6 +125,8 @@ def save(
         like: the published GPT-2 whose shape to fill, such as ``gpt2-small``; the program must be
             compiled with its width and heads, as `compile_program(like=)` does.
         token_ids: ids for tokens in that shape; tokens left out get the lowest free ones.
+        again: the folder whose circuits were compiled, as `compile_again` does; what it says of legal
+            prompts and of outputs is kept.
 
     Returns:
         The folder.
@@ -148,14 +151,24 @@ def save(
         )
     target = Path(folder)
     check_target(target)
-    report = check_answers(compiled)
+    report = check_answers(compiled, None if again is None else again.known_prompts)
     if like is not None:
         compiled = replace(compiled, model=fill(compiled, like, token_ids))
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
         record = {**record_of(compiled, chosen), "outputs": outputs}
+        if again is not None:
+            record = _kept(record, again.record)
         (fresh / RECORD).write_text(line_by_key(record), encoding="utf-8")
     return target
+
+
+def _kept(record: Record, before: Record) -> Record:
+    """The record of a model whose circuits come from a folder, with what only that folder says."""
+    legal = before["source"].get("legal")
+    if legal is not None:
+        record = {**record, "source": {**record["source"], "legal": legal}}
+    return {**record, "outputs": before.get("outputs", [])}
 
 
 def load(folder: str | Path) -> Model:

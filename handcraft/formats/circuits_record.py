@@ -25,6 +25,7 @@ from handcraft.circuits import (
     Table,
 )
 from handcraft.circuits.number import Number, Plain, evaluate
+from handcraft.origin import Origin, Place
 
 Record = dict[str, Any]
 
@@ -55,7 +56,8 @@ def circuits_to_record(circuits: Circuits) -> Record:
             for r in circuits.reuses
         ],
     }
-    return {"subspaces": list(writer.subspaces.values()), **body}
+    origins = [[o.what, o.place.short if o.place else None] for o in writer.origins]
+    return {"subspaces": list(writer.subspaces.values()), "origins": origins, **body}
 
 
 def circuits_from_record(record: Record) -> Circuits:
@@ -65,7 +67,7 @@ def circuits_from_record(record: Record) -> Circuits:
         KeyError, TypeError, ValueError: the record has another form.
         HandcraftError: the circuits do not fit together.
     """
-    reader = _Reader(record["subspaces"])
+    reader = _Reader(record["subspaces"], record.get("origins", ()))
     unembedding = record["unembedding"]
     return Circuits(
         record["vocabulary"],
@@ -104,11 +106,17 @@ def is_causal(record: Record) -> bool:
 
 
 class _Writer:
-    """Names every subspace it meets, so that the record can define it once."""
+    """Names every subspace it meets, and numbers every origin, so that the record defines them once."""
 
     def __init__(self, values: Mapping[str, Plain]) -> None:
         self.values = values
         self.subspaces: dict[str, Record] = {}
+        self.origins: dict[Origin, int] = {}
+
+    def serves(self, origins: Iterable[Origin]) -> Record:
+        """What a circuit serves; nothing is said of one that serves every rule."""
+        numbers = [self.origins.setdefault(origin, len(self.origins)) for origin in origins]
+        return {"serves": numbers} if numbers else {}
 
     def name(self, subspace: Subspace) -> str:
         """The key of a subspace; channels of a head may share a name with another subspace."""
@@ -135,6 +143,7 @@ class _Writer:
                 "from": self.name(m.source),
                 "to": self.name(m.target),
                 "entries": [[i, j, self.number(n)] for i, j, n in m.entries],
+                **self.serves(m.origins),
             }
             for m in maps
         ]
@@ -163,6 +172,7 @@ class _Writer:
             "shares": head.attends.shares
             and [[[i, self.number(n)] for i, n in shares] for shares in head.attends.shares],
             "within": head.attends.within,
+            **self.serves(head.origins),
         }
 
     def neuron(self, neuron: Neuron | Ramp) -> Record:
@@ -170,6 +180,7 @@ class _Writer:
             "name": neuron.name,
             "reads": self.coefficients(neuron.reads),
             "writes": self.coefficients(neuron.writes),
+            **self.serves(neuron.origins),
         }
         if isinstance(neuron, Neuron):
             gap = None if neuron.gap is None else self.number(neuron.gap)
@@ -181,21 +192,25 @@ class _Writer:
             "most": self.number(neuron.most),
         }
 
+    def biases(self, biases: Iterable[Bias]) -> list[Record]:
+        return [{**self.coefficients([b.adds])[0], **self.serves(b.origins)} for b in biases]
+
     def block(self, block: Block) -> Record:
         return {
             "heads": [self.head(head) for head in block.heads],
-            "attention_bias": self.coefficients(each.adds for each in block.attention_bias),
+            "attention_bias": self.biases(block.attention_bias),
             "neurons": [self.neuron(neuron) for neuron in block.neurons],
-            "neuron_bias": self.coefficients(each.adds for each in block.neuron_bias),
+            "neuron_bias": self.biases(block.neuron_bias),
             "settled": [self.name(subspace) for subspace in block.settled],
             "kept": [self.name(subspace) for subspace in block.kept],
         }
 
 
 class _Reader:
-    """Knows the subspaces of a record by their keys."""
+    """Knows the subspaces of a record by their keys, and the origins by their numbers."""
 
-    def __init__(self, subspaces: Iterable[Record]) -> None:
+    def __init__(self, subspaces: Iterable[Record], origins: Iterable[list[Any]]) -> None:
+        self.origins = [Origin(str(what), read_place(place)) for what, place in origins]
         self.subspaces = {
             str(s["key"]): Subspace(
                 str(s["name"]), tuple(s["values"]), Encoding(s["encoding"]), _codes(s)
@@ -203,12 +218,16 @@ class _Reader:
             for s in subspaces
         }
 
+    def serves(self, record: Record) -> tuple[Origin, ...]:
+        return tuple(self.origins[number] for number in record.get("serves", ()))
+
     def linear(self, records: Iterable[Record]) -> tuple[LinearMap, ...]:
         return tuple(
             LinearMap(
                 self.subspaces[r["from"]],
                 self.subspaces[r["to"]],
                 tuple((int(i), int(j), _number(n)) for i, j, n in r["entries"]),
+                self.serves(r),
             )
             for r in records
         )
@@ -239,6 +258,7 @@ class _Reader:
             moves=self.linear(record["moves"]),
             writes=self.linear(record["writes"]),
             sharpness=None if record["sharpness"] is None else _number(record["sharpness"]),
+            origins=self.serves(record),
         )
 
     def neuron(self, record: Record) -> Neuron | Ramp:
@@ -252,6 +272,7 @@ class _Reader:
                 _number(record["at_least"]),
                 writes,
                 gap=None if gap is None else _number(gap),
+                origins=self.serves(record),
             )
         return Ramp(
             name,
@@ -261,6 +282,7 @@ class _Reader:
             lets_constant=_number(record["lets_constant"]),
             most=_number(record["most"]),
             writes=writes,
+            origins=self.serves(record),
         )
 
     def named(self, names: Iterable[str] | None) -> list[Subspace] | None:
@@ -271,15 +293,30 @@ class _Reader:
             return None
         return Nats(self.subspaces[record["rest"]], _number(record["squares"]))
 
+    def biases(self, records: Iterable[Record]) -> tuple[Bias, ...]:
+        return tuple(Bias(self.coefficients([r])[0], self.serves(r)) for r in records)
+
     def block(self, record: Record) -> Block:
         return Block(
             heads=tuple(self.head(r) for r in record["heads"]),
-            attention_bias=tuple(Bias(c) for c in self.coefficients(record["attention_bias"])),
+            attention_bias=self.biases(record["attention_bias"]),
             neurons=tuple(self.neuron(r) for r in record["neurons"]),
-            neuron_bias=tuple(Bias(c) for c in self.coefficients(record["neuron_bias"])),
+            neuron_bias=self.biases(record["neuron_bias"]),
             settled=tuple(self.subspaces[name] for name in record.get("settled", ())),
             kept=tuple(self.subspaces[name] for name in record.get("kept", ())),
         )
+
+
+def read_place(text: str | None) -> Place | None:
+    """A place as `Place.short` writes it.
+
+    Raises:
+        ValueError: it is written otherwise.
+    """
+    if text is None:
+        return None
+    file, line, column = text.rsplit(":", 2)
+    return Place(file, int(line), int(column))
 
 
 def _shares(rows: Iterable[Iterable[tuple[int, object]]] | None) -> tuple[Shares, ...] | None:

@@ -43,9 +43,11 @@ def _prompt(compiled: Compiled) -> str:
 
 def _source_section(compiled: Compiled) -> str:
     source = compiled.source
-    if not isinstance(source, Program):
+    if compiled.written:
+        lines = list(compiled.written)
+    elif not isinstance(source, Program):
         return "## What it computes\n\nIts circuits were laid out by hand, without rules."
-    if source.prompts is None:
+    elif source.prompts is None:
         lines = write_rules(source).splitlines()
     else:
         lines = [str(rule) for rule in source.rules]

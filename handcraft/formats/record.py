@@ -14,7 +14,12 @@ from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, CompiledSequences
 from handcraft.errors import CheckpointError, HandcraftWarning
-from handcraft.formats.circuits_record import circuits_from_record, circuits_to_record, is_causal
+from handcraft.formats.circuits_record import (
+    circuits_from_record,
+    circuits_to_record,
+    is_causal,
+    read_place,
+)
 from handcraft.formats.folder import RECORD
 from handcraft.language import Program, Prompts, Rule
 from handcraft.model import Shape
@@ -207,7 +212,8 @@ def _source_record(compiled: Compiled) -> Record:
     """The rules, where they are patterns; else the circuits: no code is run to read them back."""
     source = compiled.source
     if isinstance(source, Circuits):
-        return {"circuits": circuits_to_record(source)}
+        record: Record = {"circuits": circuits_to_record(source)}
+        return {**record, "written": list(compiled.written)} if compiled.written else record
     if source.prompts is not None:
         written = [str(rule) for rule in source.rules]
         circuits = circuits_to_record(compiled.circuits)
@@ -217,6 +223,7 @@ def _source_record(compiled: Compiled) -> Record:
         [
             tokens[clause.token],
             None if clause.is_otherwise else clause.pattern.text(source.vocabulary),
+            clause.rule.place.short if clause.rule.place else None,
         ]
         for clause in source.clauses
     ]
@@ -269,7 +276,9 @@ def read_source(record: Record, vocabulary: Vocabulary) -> Program | Circuits:
     """The rules, or the circuits; no code is run."""
     if "circuits" in record:
         return circuits_from_record(record["circuits"])
-    rules = [Rule(token, pattern) for token, pattern in record["rules"]]
+    rules = [
+        Rule(token, pattern, *map(read_place, place)) for token, pattern, *place in record["rules"]
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HandcraftWarning)  # told when it was compiled
         return Program(Vocabulary(vocabulary.tokens), record["context"], rules)

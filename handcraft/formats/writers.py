@@ -15,6 +15,7 @@ from handcraft.formats.gguf_file import write_gguf
 from handcraft.formats.huggingface_write import METADATA, write_huggingface
 from handcraft.formats.onnx_file import write_onnx
 from handcraft.formats.safetensors_file import pending, write_safetensors
+from handcraft.language import Prompts
 from handcraft.model import Model
 from handcraft.verify import Report, check_facts, check_stream, verify
 
@@ -27,8 +28,12 @@ SAMPLE = 2_000
 Writer = Callable[[Compiled, Report, Path], None]
 
 
-def check_answers(compiled: Compiled) -> Report:
+def check_answers(compiled: Compiled, prompts: Prompts | None = None) -> Report:
     """Run the weights as they were cast, before anything is written.
+
+    Args:
+        compiled: the model.
+        prompts: which texts are legal, where what was compiled are circuits and not all texts are.
 
     Raises:
         PrecisionError: a fact that the weights rest on does not hold, or an answer is wrong; the
@@ -37,7 +42,9 @@ def check_answers(compiled: Compiled) -> Report:
     if compiled.circuits.unembedding is None:
         check_facts(compiled)
         return Report.of_values(check_stream(compiled), compiled.circuits.context)
-    report = verify(compiled.model, compiled.source, every_up_to=EVERY_UP_TO, sample=SAMPLE)
+    report = verify(
+        compiled.model, compiled.source, prompts=prompts, every_up_to=EVERY_UP_TO, sample=SAMPLE
+    )
     if not any(failure.broken for failure in report.failures):
         check_facts(compiled)
     if not report.passed:

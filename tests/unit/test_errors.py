@@ -2521,13 +2521,6 @@ DAMAGED = [
         prepare=lambda folder: None,
     ),
     Case(
-        "a compiled folder to compile",
-        "compile out -o again",
-        "CommandError: out is a compiled folder, and this command needs a program\n"
-        "  fix:   name the program that it was compiled from",
-        prepare=lambda folder: None,
-    ),
-    Case(
         "a compiled folder to draw as something else",
         "draw out -o out.svg --architecture block",
         "CommandError: out is compiled already, and cannot be taken as block\n"

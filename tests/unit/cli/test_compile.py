@@ -185,3 +185,49 @@ def test_rules_hold_tokens_as_they_are_asked_to(run, tmp_path):
     )
     assert wide != narrow
     assert run("verify", tmp_path / "binary").status == 0
+
+
+# --- folders, again ----------------------------------------------------------------------------
+
+COPY = """\
+from handcraft import Program, Prompts, predict
+prompts = Prompts("ab=", context=5, inputs="[ab]{2}=[ab]?")
+there = prompts.token.at(-2, default="a")
+program = Program(prompts=prompts, rules=[predict(there).otherwise()])
+"""
+
+
+@pytest.fixture(params=["aab", "by_hand", "copy.py"])
+def folder(request, run, tmp_path):
+    (tmp_path / "copy.py").write_text(COPY)
+    assert run("compile", request.param, "-o", "before").status == 0
+    return tmp_path / "before"
+
+
+@pytest.mark.parametrize(
+    "options", [BLOCK, ("--dtype", "float64", "--format", "npz"), ("--n-head", 4)], ids=str
+)
+def test_a_folder_compiled_again_means_the_same(run, folder, options):
+    assert run("compile", folder, "-o", "after", *options).status == 0
+    before, after = run("verify", folder), run("verify", "after")
+    assert (after.status, after.out.splitlines()[0]) == (0, before.out.splitlines()[0])
+    for prompt in ("ab=", "ab=a", "aab", "b"):
+        before, after = run("run", folder, prompt), run("run", "after", prompt)
+        assert (before.status, before.out) == (after.status, after.out)
+
+
+def test_a_folder_compiled_again_as_it_was_is_the_same_folder(run, folder, tmp_path):
+    assert run("compile", folder, "-o", "after").status == 0
+    before, after = (load(path) for path in (folder, tmp_path / "after"))
+    assert before == after
+    records = [
+        json.loads((path / "handcraft.json").read_text()) for path in (folder, tmp_path / "after")
+    ]
+    assert records[0] == records[1]
+    cards = [(path / "README.md").read_text() for path in (folder, tmp_path / "after")]
+    assert cards[0].split("## Verified")[0] == cards[1].split("## Verified")[0]
+
+
+def test_a_folder_can_be_compiled_onto_itself(run, folder, tmp_path):
+    assert run("compile", folder, "-o", "before", "--dtype", "float64").status == 0
+    assert load(folder).dtype == "float64"

@@ -1,0 +1,37 @@
+"""Compiling what a folder holds once more: to another architecture, dtype or size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from handcraft.architecture import GPT2, Architecture, architecture_named
+from handcraft.circuits import Circuits
+from handcraft.compiler import Compiled, compile_program
+from handcraft.formats.checkpoint import Checkpoint
+
+
+def compile_again(
+    checkpoint: Checkpoint, *, architecture: Architecture | str = GPT2, **options: Any
+) -> Compiled:
+    """Compile the rules, or the circuits, that a folder holds.
+
+    Args:
+        checkpoint: as `read_checkpoint` gives it.
+        architecture: the target, or its name; its mask is that of the circuits.
+        options: as for `compile_program`.
+
+    Returns:
+        The model. `save(..., again=checkpoint)` writes it with what the folder says of legal prompts.
+
+    Raises:
+        HandcraftError: something does not fit; it names the circuit, and a fix.
+    """
+    source = checkpoint.source
+    target = architecture_named(architecture) if isinstance(architecture, str) else architecture
+    if isinstance(source, Circuits):
+        if not source.causal:
+            target = target.without_mask()
+        written = tuple(map(str, checkpoint.record["source"].get("written", ())))
+        return replace(compile_program(source, architecture=target, **options), written=written)
+    return compile_program(source, architecture=target, **options)
