@@ -6,7 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from handcraft.display import shorten_value
 from handcraft.errors import HandcraftError, VocabularyError, raise_all
+
+REPR_UP_TO = 60
+"""The largest vocabulary of which a repr shows every token."""
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -35,10 +39,7 @@ class Vocabulary:
     _ids: dict[str, int] = field(repr=False, compare=False)
 
     def __init__(self, tokens: str | Iterable[str], ids: Iterable[int] | None = None) -> None:
-        if isinstance(tokens, str):
-            listed: list[str] = tokens.split() if _has_blank(tokens) else list(tokens)
-        else:
-            listed = list(tokens)
+        listed = _listed(tokens)
         _check_tokens(listed)
         numbers = tuple(range(len(listed)) if ids is None else ids)
         object.__setattr__(self, "tokens", tuple(listed))
@@ -55,9 +56,14 @@ class Vocabulary:
         return " ".join(self.tokens)
 
     def __repr__(self) -> str:
-        text = (self.separator or "").join(self.tokens)
-        own = "" if self.is_counted else f", ids={list(self.numbers)}"
-        return f"Vocabulary({text!r}{own})"
+        few = len(self) <= REPR_UP_TO
+        shown = (
+            repr(self.join(self.tokens))
+            if few
+            else f"{self.join(self.tokens[:8])!r}... {len(self):,} tokens"
+        )
+        own = "" if self.is_counted else f", ids={list(self.numbers)}" if few else ", ids=..."
+        return f"Vocabulary({shown}{own})"
 
     @cached_property
     def _tokens(self) -> dict[int, str]:
@@ -96,11 +102,15 @@ class Vocabulary:
         Raises:
             VocabularyError: a token is not in the vocabulary; the message counts it from 1.
         """
-        tokens = self.split(text) if isinstance(text, str) else tuple(text)
         try:
+            tokens = self.split(text) if isinstance(text, str) else tuple(text)
             return tuple([self._ids[token] for token in tokens])
+        except TypeError:
+            raise _no_text(text) from None
         except KeyError:
             place, token = next((i, t) for i, t in enumerate(tokens, 1) if t not in self._ids)
+            if not isinstance(token, str):
+                raise _no_text(text) from None
             raise VocabularyError(
                 f"{token!r} is not in the vocabulary",
                 where=f"token {place} of {self.join(tokens)!r}",
@@ -118,6 +128,39 @@ class Vocabulary:
     def join(self, tokens: Iterable[str]) -> str:
         """The text that `tokens` spell."""
         return self.separator.join(tokens)
+
+
+def _listed(tokens: object) -> list[str]:
+    """The tokens that a vocabulary is made from.
+
+    Raises:
+        VocabularyError: what is given is no text and no list, or a text of which it is not clear
+            whether its tokens are characters or words.
+    """
+    if not isinstance(tokens, str):
+        if not isinstance(tokens, Iterable):
+            raise VocabularyError(
+                f"the vocabulary is {tokens!r}, of type {type(tokens).__name__}",
+                fix='name the tokens, as in "ab" or "the cat sat" or ["the", "cat", "sat"]',
+            )
+        return list(tokens)
+    words = tokens.split()
+    if _has_blank(tokens) and len(words) == 1 and len(words[0]) > 1:
+        raise VocabularyError(
+            f"the vocabulary {tokens!r} is one word and a blank: it could mean "
+            f"{len(words[0])} characters, or the blank as a token, or the word",
+            fix=f"write {words[0]!r} for its characters, {[*tokens]!r} with the blank as a token, "
+            f"or {words!r} for the word",
+        )
+    return words if _has_blank(tokens) else list(tokens)
+
+
+def _no_text(text: object) -> VocabularyError:
+    """The error for a prompt that is something else."""
+    return VocabularyError(
+        f"{shorten_value(text)} is neither text nor a list of tokens",
+        fix="give a text, or its tokens as strings; model.forward takes ids, as [batch, position]",
+    )
 
 
 def shorten(words: Sequence[object], most: int = 12) -> str:

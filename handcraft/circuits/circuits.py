@@ -13,11 +13,13 @@ from handcraft.circuits.linear_map import LinearMap
 from handcraft.circuits.neuron import Neuron, Ramp
 from handcraft.circuits.number import Number, Plain, exact
 from handcraft.circuits.subspace import Coefficients, Encoding, Subspace, Value
+from handcraft.display import short_repr
 from handcraft.errors import CircuitError, EncodingError, HandcraftError, raise_all
 from handcraft.origin import Origin, Place, caller_place
 from handcraft.vocabulary import Vocabulary, shorten
 
 
+@short_repr
 @dataclass(frozen=True)
 class Table:
     """What an embedding puts into one subspace: any function of the token or of the position.
@@ -62,6 +64,7 @@ def bias(
     return Bias(Coefficients.per_value(subspace, numbers), tuple(origins))
 
 
+@short_repr
 @dataclass(frozen=True)
 class Bias:
     """Numbers that are added to a subspace at every position."""
@@ -70,6 +73,7 @@ class Bias:
     origins: tuple[Origin, ...] = ()
 
 
+@short_repr
 @dataclass(frozen=True)
 class Block:
     """Heads, then neurons; each group may add a bias.
@@ -106,6 +110,7 @@ class Nats:
     squares: Plain
 
 
+@short_repr
 @dataclass(frozen=True)
 class Reuse:
     """A subspace that takes the dimensions of another, which is read no more and holds 0 by then.
@@ -124,6 +129,7 @@ class Reuse:
     at: int = 0
 
 
+@short_repr
 @dataclass(frozen=True, init=False, eq=False)
 class Circuits:
     """A transformer as circuits: what every part reads, and where it writes.

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from handcraft.circuits.linear_map import LinearMap, copy
 from handcraft.circuits.number import Number, Plain
 from handcraft.circuits.subspace import Coefficients, Encoding, Subspace
+from handcraft.display import short_repr
 from handcraft.errors import CircuitError, EncodingError
 from handcraft.origin import Origin
 
@@ -17,6 +18,7 @@ Shares: TypeAlias = "tuple[tuple[int, Plain], ...]"
 """Source positions, and how much of the attention each of them gets."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class Relation:
     """A QK circuit: which source positions a destination position attends to.
@@ -59,6 +61,7 @@ TELLING = (Encoding.ONE_HOT, Encoding.SIGNED_BITS, Encoding.SINUSOIDAL)
 """The encodings in which a value has its largest inner product with itself."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class Head:
     """An attention head over named subspaces.

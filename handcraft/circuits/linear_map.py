@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from handcraft.circuits.number import Number, exact
 from handcraft.circuits.subspace import Coefficients, Encoding, Subspace, Value
+from handcraft.display import short_repr
 from handcraft.errors import EncodingError
 from handcraft.origin import Origin
 
 
+@short_repr
 @dataclass(frozen=True)
 class LinearMap:
     """A matrix from one subspace to another, as its nonzero entries.

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from handcraft.circuits.number import Plain
 from handcraft.circuits.subspace import Coefficients
+from handcraft.display import short_repr
 from handcraft.origin import Origin
 
 
+@short_repr
 @dataclass(frozen=True)
 class Neuron:
     """A unit that is 1 where a sum of what it reads reaches a threshold, and 0 elsewhere.
@@ -48,6 +50,7 @@ class Neuron:
         return sum((read.highest for read in self.reads), start=0)
 
 
+@short_repr
 @dataclass(frozen=True)
 class Ramp:
     """A unit that passes a number on where it is let, and nothing elsewhere.

@@ -12,6 +12,7 @@ from math import cos, pi, sin
 from typing import TypeAlias
 
 from handcraft.circuits.number import Number, Plain, evaluate, exact
+from handcraft.display import short_repr
 from handcraft.errors import CircuitError, EncodingError
 from handcraft.vocabulary import shorten
 
@@ -48,6 +49,7 @@ class Codes:
     words: tuple[tuple[Plain, ...], ...]
 
 
+@short_repr
 @dataclass(frozen=True)
 class Subspace:
     """A stretch of the residual stream that holds one value of a known kind.
@@ -221,6 +223,7 @@ def _with_values(
     return Subspace(name, listed, encoding, codes)
 
 
+@short_repr
 @dataclass(frozen=True)
 class Coefficients:
     """A number for some dimensions of one subspace: what is read from them, or written to them.

@@ -11,10 +11,11 @@ from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.lower_codewords import lower_codewords
 from handcraft.compiler.lower_rules import NORMED, PLAIN, Style, lower_rules
 from handcraft.compiler.ordinal import check_shares, compile_ordinal, passes_named
-from handcraft.compiler.sequences import compile_decisions
+from handcraft.compiler.sequences.compile_decisions import compile_decisions
 from handcraft.compiler.stage import Pass, Stage
+from handcraft.display import shorten_value
 from handcraft.errors import CompileError, LayoutError, PrecisionError
-from handcraft.language import Program
+from handcraft.language import Expression, Program
 from handcraft.language.program import UncoveredError
 from handcraft.model import Model, published_shape
 from handcraft.weights import (
@@ -81,6 +82,7 @@ def compile_program(
     >>> compile_program(aab).complete("aab", n=6)
     'aabaab'
     """
+    _check_source(source)
     target = architecture_named(architecture) if isinstance(architecture, str) else architecture
     check_dtype(dtype)
     if like is not None:
@@ -117,6 +119,28 @@ def compile_program(
     model = Model(target, plan.shape, plan.circuits.vocabulary, tensors)
     check_shares(model, plan.circuits)
     return Compiled(source, plan, sharpness, placement, model, stages, passes)
+
+
+def _check_source(source: object) -> None:
+    """Raise unless it is a program or circuits, with what makes one of it.
+
+    Raises:
+        CompileError: it is neither.
+    """
+    if isinstance(source, Program | Circuits):
+        return
+    fix = "give a Program, or Circuits laid out by hand"
+    if isinstance(source, str):
+        fix = (
+            "parse_rules(text) makes a program of rules; on the command line, `handcraft compile NAME`"
+        )
+    elif isinstance(source, Expression):
+        fix = 'compile_sequences({"name": expression}); or predict(expression) as a rule of a program'
+    elif isinstance(source, type):
+        fix = f"make one: {source.__name__}(...)"
+    raise CompileError(
+        f"{shorten_value(source)} is no program, but of type {type(source).__name__}", fix=fix
+    )
 
 
 def _smaller(

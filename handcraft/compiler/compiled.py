@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from handcraft.circuits import Circuits
+from handcraft.compiler.actions import Actions
 from handcraft.compiler.report import CompileReport
 from handcraft.compiler.stage import Pass, Stage
 from handcraft.compiler.symbolic import Symbolic
+from handcraft.display import short_repr
 from handcraft.language import Program
 from handcraft.model import Model, Trace, complete, generate
 from handcraft.origin import Origin
-from handcraft.weights import Layout, Placement, Plan
+from handcraft.weights import Layout, Placement, Plan, axis_names
+
+if TYPE_CHECKING:
+    from handcraft.verify import Report
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
-class Compiled:
+class Compiled(Actions):
     """A program, its circuits and their plan, their exact weights and the model, in this order.
 
     Args:
@@ -62,8 +69,8 @@ class Compiled:
         return generate(self.model, prompt, n)
 
     def trace(self, prompt: str | Sequence[str]) -> Trace:
-        """Every named intermediate of running a prompt."""
-        return self.model.trace(prompt)
+        """Every intermediate of running a prompt, with names for heads, dimensions and hidden units."""
+        return self.model.trace(prompt).with_names(axis_names(self.plan))
 
     def symbolic(self) -> Symbolic:
         """The weights and the logits as exact expressions in the sharpness L."""
@@ -78,8 +85,13 @@ class Compiled:
         """
         return self.placement.tensors[tensor].origins.get(index, ())
 
-    def _repr_svg_(self) -> str:
-        """The data flow, for notebooks."""
-        from handcraft.draw import circuits_svg
+    def verify(self, *, sample: int | None = None, seed: int = 0) -> Report:
+        """Compare what the model answers with what its source means; as `handcraft.verify`.
 
-        return circuits_svg(self.circuits)
+        Args:
+            sample: how many random contexts to try where there are too many for all.
+            seed: of the sample.
+        """
+        from handcraft.verify import verify
+
+        return verify(self.model, self.source, sample=sample, seed=seed)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from handcraft.display import short_repr
 from handcraft.language.sequences.node import Node, walk
 
 
+@short_repr
 @dataclass(frozen=True)
 class Stage:
     """The trees after one pass.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from handcraft.circuits import ideal_logits
 from handcraft.circuits.number import Plain
+from handcraft.display import short_repr
 from handcraft.errors import ModelError
 from handcraft.weights import PlacedTensor, Placement, Plan, place_circuits
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import sympy
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class NamedMatrix:
     """A sympy matrix whose rows and columns have names.
@@ -50,6 +52,7 @@ class NamedMatrix:
         return f"$\\displaystyle {sympy.latex(self.matrix)}$"
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Symbolic:
     """A compiled model with every number exact.

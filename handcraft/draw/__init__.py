@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handcraft.draw.dataflow import circuits_graph
-from handcraft.draw.render import render
+from handcraft.draw.render import format_of, render
 
 if TYPE_CHECKING:
     from handcraft.circuits import Circuits
 
-__all__ = ["circuits_graph", "circuits_svg", "render"]
+__all__ = ["circuits_graph", "circuits_svg", "format_of", "render"]
 
 
 def circuits_svg(circuits: Circuits) -> str:

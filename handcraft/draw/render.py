@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 from handcraft.errors import DrawError
@@ -36,6 +37,19 @@ _SANS_SERIF = (
     "Verdana",
 )
 """Fonts that stand in, the first that is installed, where an SVG asks for none that is."""
+
+
+def format_of(file: Path) -> Format:
+    """The format that the name of a file asks for.
+
+    Raises:
+        DrawError: it ends in something else.
+    """
+    suffix = file.suffix.removeprefix(".").lower()
+    for format in FORMATS:
+        if suffix == format:
+            return format
+    raise DrawError(f"{file} does not say what to draw", fix="end its name in .svg, .png or .dot")
 
 
 def render(graph_source: str, format: Format) -> bytes:

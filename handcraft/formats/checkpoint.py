@@ -10,6 +10,7 @@ from pathlib import Path
 
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, CompiledSequences
+from handcraft.display import short_repr
 from handcraft.errors import CheckpointError, HandcraftError, VocabularyError
 from handcraft.formats.folder import RECORD, check_target, whole_folder
 from handcraft.formats.huggingface_config import CONFIG
@@ -35,6 +36,7 @@ from handcraft.vocabulary import Vocabulary, shorten
 from handcraft.weights import AxisNames
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """What a folder holds.

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 import greenery
 
+from handcraft.display import short_repr
 from handcraft.errors import DomainError, HandcraftError, ProgramError, raise_all
 from handcraft.language.matching import NotRegularError, machine_of, mentioned
 from handcraft.language.sequences.domain import Finite, Kind
@@ -34,6 +35,7 @@ MAPS_UP_TO = 128
 """The most maps of states that are composed: their table has a row for every pair."""
 
 
+@short_repr
 @dataclass(frozen=True, init=False, eq=False)
 class Automaton:
     """A deterministic finite automaton.

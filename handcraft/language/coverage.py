@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from handcraft.display import short_repr
 from handcraft.language.pattern import Pattern
 
 NODE_LIMIT = 2_000_000
 """How many (depth, open rules) pairs are visited before the walk gives up."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class Coverage:
     """What a list of patterns covers.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias, cast
 
+from handcraft.display import short_repr
 from handcraft.language.pattern import Pattern
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Prompts, pointwise
@@ -19,6 +20,7 @@ Distribution: TypeAlias = Mapping[str, Fraction]
 """How probable tokens are; those that are not named are impossible."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Decision:
     """What one rule decides, in terms of expressions.

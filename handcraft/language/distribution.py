@@ -96,7 +96,13 @@ def _wrong_sum(shares: Mapping[Any, Fraction]) -> ProgramError:
     rounded = {token: share.limit_denominator(1000) for token, share in shares.items()}
     *_, last = shares
     needed = shares[last] + 1 - total
-    if abs(total - 1) < CLOSE and sum(rounded.values()) == 1:
+    least = min(shares, key=lambda token: shares[token])
+    if shares[least] < CLOSE and abs(total - shares[least] - 1) < CLOSE:
+        fix = (
+            f"leave {least!r} out: no model tells {_show(shares[least])} from 0; or write all "
+            "as exact fractions, as in 1 - Fraction(1, 10**12)"
+        )
+    elif abs(total - 1) < CLOSE and sum(rounded.values()) == 1:
         fix = f"write exact fractions: {', '.join(f'{t!r}: {v!r}' for t, v in rounded.items())}"
     elif needed > 0:
         fix = f"give {last!r} {_show(needed)} in place of {_show(shares[last])}"

@@ -33,6 +33,12 @@ from handcraft.vocabulary import Vocabulary, shorten
 
 Shares: TypeAlias = npt.NDArray[np.float64]
 
+REPR_UP_TO = 12
+"""How many rules a repr shows."""
+
+HTML_UP_TO = 200
+"""How many rules the table of a notebook shows."""
+
 
 class UncoveredError(ProgramError):
     """Some context that no rule covers."""
@@ -116,12 +122,13 @@ class Program:
             self._check_decisions()
 
     def __repr__(self) -> str:
-        tokens = self.vocabulary.tokens
-        vocabulary = "".join(tokens) if self.vocabulary.is_characters else " ".join(tokens)
-        rules = ", ".join(repr(rule) for rule in self.rules)
+        vocabulary = repr(self.vocabulary).removeprefix("Vocabulary(").removesuffix(")")
+        shown = [repr(rule) for rule in self.rules[:REPR_UP_TO]]
+        more = len(self.rules) - len(shown)
+        rules = ", ".join([*shown, f"... {more:,} more"] if more else shown)
         if self.prompts is not None:
-            return f"Program(prompts=Prompts({vocabulary!r}, {self.context}), rules=[{rules}])"
-        return f"Program({vocabulary!r}, {self.context}, [{rules}])"
+            return f"Program(prompts=Prompts({vocabulary}, {self.context}), rules=[{rules}])"
+        return f"Program({vocabulary}, {self.context}, [{rules}])"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """The same for IPython and Hypothesis, which would list every field."""
@@ -384,8 +391,10 @@ class Program:
         """The rules as a table, for notebooks."""
         rows = "".join(
             f"<tr><td>{number}</td><td><code>{escape_html(str(rule))}</code></td></tr>"
-            for number, rule in enumerate(self.rules, 1)
+            for number, rule in enumerate(self.rules[:HTML_UP_TO], 1)
         )
+        if len(self.rules) > HTML_UP_TO:
+            rows += f"<tr><td></td><td>and {len(self.rules) - HTML_UP_TO:,} more</td></tr>"
         head = f"vocabulary <code>{escape_html(shorten(self.vocabulary.tokens))}</code>"
         return f"<table><caption>{head}, context {self.context}</caption>{rows}</table>"
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from handcraft.errors import (
     DomainError,
     HandcraftError,
+    HandcraftWarning,
     ProgramError,
     VocabularyError,
     raise_all,
 )
 from handcraft.language.decision import Deciding, Decision, Distribution
 from handcraft.language.distribution import read_distribution
-from handcraft.language.parse_pattern import PatternSyntaxError, parse_pattern
+from handcraft.language.parse_pattern import PatternSyntaxError, parse_pattern, pattern_items
 from handcraft.language.pattern import Pattern
 from handcraft.language.rule import Clause, Rule
 from handcraft.language.sequences import Expression, Prompts, pointwise
@@ -22,6 +24,9 @@ from handcraft.language.sequences.domain import Finite, Kind
 from handcraft.language.sequences.node import Node, enclosed
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary, shorten
+
+ANY = (True, ())
+"""What a pattern asks of a position where any token will do."""
 
 
 def rule_problems(rules: object, place: Place | None) -> list[HandcraftError]:
@@ -132,12 +137,24 @@ def _read_pattern(rule: Rule, vocabulary: Vocabulary, context: int) -> Pattern:
         pattern = parse_pattern(rule.pattern, vocabulary)
     except PatternSyntaxError as error:
         raise error.of(rule) from None
+    if "." in vocabulary and ANY in pattern_items(rule.pattern, vocabulary.is_characters):
+        warnings.warn(HandcraftWarning(_dot_is_any(rule)), stacklevel=2)
     if len(pattern) > context:
         raise ProgramError(
             f"the pattern {rule.pattern!r} reads {len(pattern)} tokens, but the context has {context}",
             fix=f"context={len(pattern)}, or a shorter pattern",
         )
     return pattern
+
+
+def _dot_is_any(rule: Rule) -> str:
+    """A warning for patterns over vocabularies of which a full stop is a token."""
+    where = f"{rule.place}, {rule}" if rule.place else str(rule)
+    return (
+        f"`.` in the pattern {rule.pattern!r} is any token, and the vocabulary has the token `.` too\n"
+        f"  where: {where}\n"
+        f"  fix:   write \\. for that token alone"
+    )
 
 
 def _read_token(token: str, vocabulary: Vocabulary) -> int:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from handcraft.display import short_repr
 from handcraft.model.attention import Array
 
 
+@short_repr
 @dataclass
 class Cache:
     """Keys and values of every block: [block, batch, head, position, head_dim].

@@ -7,6 +7,7 @@ from itertools import count
 
 import numpy as np
 
+from handcraft.display import shorten_value
 from handcraft.errors import ModelError
 from handcraft.language import Prompts
 from handcraft.model.attention import Array, softmax
@@ -173,12 +174,19 @@ def _choose(
 
 
 def _check_masked(model: Model) -> None:
+    if not isinstance(model, Model):
+        raise ModelError(
+            f"{shorten_value(model)} is no model",
+            fix="compile it: compile_program(program).complete(prompt); or load(folder) a model",
+        )
     model.check_masked(
         "to continue a text", fix="read the answer at every position: model.forward(tokens)"
     )
 
 
 def _check_settings(n: int | None, temperature: float, top_k: int | None, seed: int | None) -> None:
+    if n is not None and (not isinstance(n, int) or isinstance(n, bool)):
+        raise ModelError(f"{n!r} tokens to add, of type {type(n).__name__}", fix="use a whole number")
     if n is not None and n < 0:
         raise ModelError(f"{n} tokens to add", fix="use 0 or more")
     if not temperature >= 0 or temperature == float("inf"):

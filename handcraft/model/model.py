@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.architecture import Architecture
+from handcraft.display import short_repr
 from handcraft.errors import ModelError
 from handcraft.model.activation import ACTIVATIONS
 from handcraft.model.attention import Array, Flags, Watch, attend, merge_heads, split_heads
@@ -27,6 +28,7 @@ def _ignore(name: str, value: Array) -> None:
     """Watch nothing."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Model:
     """A decoder-only transformer: its architecture, its sizes, its vocabulary and its tensors.
@@ -80,12 +82,17 @@ class Model:
         return sum(int(np.count_nonzero(tensor)) for tensor in self.tensors.values())
 
     def forward(
-        self, tokens: npt.ArrayLike, cache: Cache | None = None, *, valid: npt.ArrayLike | None = None
+        self,
+        tokens: npt.ArrayLike | Sequence[str],
+        cache: Cache | None = None,
+        *,
+        valid: npt.ArrayLike | None = None,
     ) -> Array:
         """The logits at every position.
 
         Args:
-            tokens: token ids, [batch, position]; any id may stand for padding.
+            tokens: token ids, [batch, position]; any id may stand for padding. Or a text, or a list of
+                texts of one length.
             cache: keys and values of earlier positions, which these follow; it is filled further.
             valid: true where a token stands, and false at padding behind the text, which no position
                 attends to: [batch, position], as `valid_positions` gives it. None where all are tokens.
@@ -173,7 +180,11 @@ class Model:
                 fix=fix,
             )
 
-    def _checked(self, tokens: npt.ArrayLike, before: int) -> npt.NDArray[np.int64]:
+    def _checked(self, tokens: npt.ArrayLike | Sequence[str], before: int) -> npt.NDArray[np.int64]:
+        if isinstance(tokens, str):
+            tokens = [self.prompt_ids(tokens)]
+        elif isinstance(tokens, list | tuple) and tokens and all(isinstance(t, str) for t in tokens):
+            tokens = [self.prompt_ids(text) for text in tokens]
         try:
             ids = np.asarray(tokens)
         except ValueError:
@@ -183,7 +194,7 @@ class Model:
         if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer) or not ids.size:
             raise ModelError(
                 f"tokens of shape {ids.shape} and type {ids.dtype}",
-                fix="give integers as [batch, position], at least one of each",
+                fix="give a text, a list of texts, or ids as [batch, position], at least one of each",
             )
         if before + ids.shape[1] > self.shape.n_positions:
             raise ModelError(

@@ -1,16 +1,37 @@
-"""Every named intermediate of one forward pass."""
+"""Every named intermediate of one forward pass, and what its axes stand for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from handcraft.display import html_table
 from handcraft.errors import ModelError
 from handcraft.model.attention import Array
+
+SHOWN_UP_TO = 400
+"""How many numbers of one intermediate `show` prints at most."""
 
 
 class NoSuchValueError(ModelError, KeyError):
     """A trace that is asked for what it does not hold; also a `KeyError`, as of any mapping."""
+
+
+@dataclass(frozen=True)
+class AxisNames:
+    """What the axes of the intermediates stand for, where somebody laid them out by name.
+
+    Args:
+        dimensions: what each dimension of the residual stream holds, [n_embd].
+        heads: for each block, the names of its heads, [n_layer][n_head].
+        units: for each block, the names of its hidden units, [n_layer][n_inner].
+        tokens: the rows of the token embedding, [n_vocab].
+    """
+
+    dimensions: tuple[str, ...]
+    heads: tuple[tuple[str, ...], ...]
+    units: tuple[tuple[str, ...], ...]
+    tokens: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +49,12 @@ class Trace(Mapping[str, Array]):
     Args:
         tokens: the prompt.
         values_by_name: the intermediates, in the order in which they came up.
+        names: what their axes stand for; None for models that nobody laid out by name.
     """
 
     tokens: tuple[str, ...]
     values_by_name: Mapping[str, Array]
+    names: AxisNames | None = field(default=None, repr=False)
 
     def __getitem__(self, name: str) -> Array:
         try:
@@ -53,3 +76,61 @@ class Trace(Mapping[str, Array]):
     def __repr__(self) -> str:
         lines = [f"{name} {list(value.shape)}" for name, value in self.items()]
         return "\n".join([f"trace of {' '.join(self.tokens)}", *lines])
+
+    def with_names(self, names: AxisNames) -> Trace:
+        """The same with names for heads, dimensions and hidden units."""
+        return replace(self, names=names)
+
+    def axes(self, name: str) -> tuple[tuple[str, ...], ...]:
+        """What each place along each axis of an intermediate stands for; else its number.
+
+        Raises:
+            NoSuchValueError: there is no such intermediate.
+        """
+        value = self[name]
+        positions = tuple(f"{i} {token}" for i, token in enumerate(self.tokens))
+        numbers = tuple(tuple(map(str, range(size))) for size in value.shape)
+        layer = int(name.split(".")[1]) if name.startswith("h.") else 0
+        known = self.names
+        if value.ndim == 3:
+            heads = known.heads[layer] if known else numbers[0]
+            last = positions if name.endswith((".scores", ".pattern")) else numbers[2]
+            return heads, positions, last
+        if known is None:
+            return positions, numbers[1]
+        if name == "logits":
+            return positions, known.tokens
+        if name.endswith((".pre_activation", ".hidden")):
+            return positions, known.units[layer]
+        return positions, known.dimensions
+
+    def show(self, name: str) -> str:
+        """An intermediate as text, its rows and columns under their names; zeros are left out.
+
+        Raises:
+            NoSuchValueError: there is no such intermediate.
+        """
+        value, axes = self[name], self.axes(name)
+        if value.ndim == 2:
+            lines = _rows(value, axes[0], axes[1])
+        else:
+            lines = []
+            for head, part in zip(axes[0], value, strict=True):
+                lines += [f"head {head}", *_rows(part, axes[1], axes[2], indent="  ")]
+        return "\n".join([f"{name} {list(value.shape)}", *lines])
+
+    def _repr_html_(self) -> str:
+        """Names and shapes, for notebooks."""
+        rows = [(name, list(value.shape)) for name, value in self.items()]
+        return html_table(f"trace of {' '.join(self.tokens)}", rows)
+
+
+def _rows(value: Array, rows: Sequence[str], columns: Sequence[str], indent: str = "") -> list[str]:
+    """A line for each row, with what is not 0 in it: [row, column]."""
+    most = max(1, SHOWN_UP_TO // max(1, len(rows)))
+    lines = []
+    for row, numbers in zip(rows, value.tolist(), strict=True):
+        found = [f"{columns[i]} {number:.4g}" for i, number in enumerate(numbers) if number]
+        more = f", and {len(found) - most} more" if len(found) > most else ""
+        lines.append(f"{indent}{row}: {', '.join(found[:most]) or 'all 0'}{more}")
+    return lines

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from handcraft.display import short_repr
 from handcraft.model import Model
 from handcraft.model.attention import Array, Flags
 
@@ -27,6 +28,7 @@ SAMPLE_ROWS = 1 << 12
 """How many sampled contexts run at once."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class Batch:
     """Some contexts, and what the model answers to each.

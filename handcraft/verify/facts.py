@@ -14,6 +14,7 @@ import numpy as np
 
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled
+from handcraft.display import short_repr
 from handcraft.errors import HandcraftError, PrecisionError, raise_all
 from handcraft.language import Program
 from handcraft.model.attention import Array, Flags
@@ -46,6 +47,7 @@ SAMPLE = 256
 """Otherwise so many random ones are."""
 
 
+@short_repr
 @dataclass
 class Facts:
     """What was measured, each at its worst.

@@ -1,5 +1,6 @@
 """Where everything sits: circuits placed in the arrays of one architecture."""
 
+from handcraft.weights.axis_names import axis_names
 from handcraft.weights.emit import DTYPES, check_dtype, check_sharpness, emit, sharpness_for
 from handcraft.weights.layers import SpreadError
 from handcraft.weights.layout import Layout, Sizes, allocate_layout
@@ -19,6 +20,7 @@ __all__ = [
     "Sizes",
     "SpreadError",
     "allocate_layout",
+    "axis_names",
     "check_dtype",
     "check_sharpness",
     "emit",

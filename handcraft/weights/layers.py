@@ -12,6 +12,7 @@ from handcraft.architecture import Activation, Architecture
 from handcraft.circuits import Bias, Block, Circuits, Head, Neuron, Ramp, Subspace
 from handcraft.circuits.lifetimes import read_by_heads, read_by_neurons
 from handcraft.circuits.number import Plain, plainest
+from handcraft.display import short_repr
 from handcraft.errors import LayoutError
 
 
@@ -25,6 +26,7 @@ them, so every pre-activation is at least 16 away from 0, where GELU equals ReLU
 runtimes that tabulate it in half precision within |x| < 10. A power of two costs no precision."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class Unit:
     """One hidden unit: activation(gain * sum + constant) * weight.
@@ -46,6 +48,7 @@ class Unit:
     lets_gain: Plain = 0
 
 
+@short_repr
 @dataclass(frozen=True)
 class Layer:
     """One block of the model.

@@ -10,6 +10,7 @@ from math import ceil
 
 from handcraft.architecture import BLOCK, Architecture
 from handcraft.circuits import Circuits, Encoding, Head, Number, Reuse, Subspace
+from handcraft.display import short_repr
 from handcraft.errors import LayoutError
 
 UNMIRRORED = (Encoding.SCALAR, Encoding.CODED)
@@ -32,6 +33,7 @@ class Sizes:
     head_dim: int | None = None
 
 
+@short_repr
 @dataclass(frozen=True)
 class Layout:
     """Where everything lies.

@@ -15,6 +15,7 @@ from math import isqrt
 
 from handcraft.circuits import Circuits, Encoding, Head, LinearMap, Subspace, Table
 from handcraft.circuits.number import Plain, evaluate
+from handcraft.display import short_repr
 from handcraft.weights.layers import Layer
 from handcraft.weights.layout import Layout
 
@@ -22,6 +23,7 @@ BALLAST = 1024
 """What the two ballast dimensions hold, with opposite signs. Larger loses precision in float32."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class NormInput:
     """What one LayerNorm sees.

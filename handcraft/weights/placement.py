@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from handcraft.circuits import Number
+from handcraft.display import short_repr
 from handcraft.origin import Origin
 from handcraft.weights.layers import Layer
 from handcraft.weights.layout import Layout
@@ -14,6 +15,7 @@ from handcraft.weights.plan import Plan
 Index = tuple[int, ...]
 
 
+@short_repr
 @dataclass
 class PlacedTensor:
     """The nonzero entries of one tensor.
@@ -54,6 +56,7 @@ class PlacedTensor:
         return " -> ".join(axis[i] for axis, i in zip(self.axes, index, strict=True))
 
 
+@short_repr
 @dataclass(frozen=True)
 class Placement:
     """All tensors of a model as exact entries.

@@ -7,6 +7,7 @@ from itertools import chain, count
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
+from handcraft.display import short_repr
 from handcraft.errors import CompileError
 from handcraft.model import Shape
 from handcraft.vocabulary import Vocabulary
@@ -19,6 +20,7 @@ PADDING = ("<pad>", "[PAD]", "\u2400")
 padded. Tokenizers look for it inside any text, so it must not be spelled by other tokens."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Plan:
     """Everything that is decided before weights are placed.

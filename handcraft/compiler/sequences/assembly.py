@@ -11,11 +11,13 @@ from handcraft.compiler.sequences.channels import Channel, is_on_parabola, meet,
 from handcraft.compiler.sequences.held import ITSELF, Held, Holder, Reading
 from handcraft.compiler.sequences.ir import Attend, Ladder
 from handcraft.compiler.sequences.precision import Precision
+from handcraft.display import short_repr
 from handcraft.errors import PrecisionError
 from handcraft.language.sequences.domain import Plain, magnitude
 from handcraft.language.sequences.node import Choice, Comparison, Embedded, Node, is_position
 
 
+@short_repr
 @dataclass(frozen=True)
 class Looking:
     """A QK circuit: its channels, and whether it finds one source."""
@@ -34,6 +36,7 @@ def _key(reading: Reading) -> object:
     return frozenset((f, id(held), i) for f, held, i in reading.terms), reading.constant
 
 
+@short_repr
 @dataclass
 class Assembly:
     """Everything that is held, and how it is made.

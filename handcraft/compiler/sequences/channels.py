@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from handcraft.compiler.sequences.cases import holding
 from handcraft.compiler.sequences.held import Holder, Numbers, Reading
+from handcraft.display import short_repr
 from handcraft.errors import CompileError
 from handcraft.language.sequences.domain import Finite, Kind, Value, as_number, magnitude
 from handcraft.language.sequences.node import Comparison, Match, is_position
@@ -24,6 +25,7 @@ ROWS_UP_TO = 2048
 """The most channels that one condition may take."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class Channel:
     """One term of an attention score: what is read at the destination times what is at the source."""

@@ -19,7 +19,9 @@ from handcraft.compiler.sequences.places import Places
 from handcraft.compiler.sequences.precision import Precision
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.compiler.stage import Stage
+from handcraft.display import shorten_value
 from handcraft.errors import CompileError, LayoutError
+from handcraft.language import Program
 from handcraft.language.sequences.expression import Expression, check_same
 from handcraft.language.sequences.node import Node
 from handcraft.model import Model
@@ -72,9 +74,12 @@ def run_passes(nodes: list[Node], setting: Setting) -> tuple[list[Node], tuple[S
 def _check_outputs(outputs: object) -> None:
     """Raise unless they are expressions with names, at least one."""
     if not isinstance(outputs, Mapping):
+        is_program = isinstance(outputs, Program)
         raise CompileError(
-            f"{outputs!r} is no table of names and expressions",
-            fix='give each expression a name: compile_sequences({"name": expression})',
+            f"{shorten_value(outputs)} is no table of names and expressions",
+            fix="compile_program(program) compiles a program"
+            if is_program
+            else 'give each expression a name: compile_sequences({"name": expression})',
         )
     if not outputs:
         raise CompileError("there is nothing to compile", fix="name at least one expression")

@@ -6,26 +6,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from handcraft.circuits import Circuits
 from handcraft.circuits.ideal import ideal_stream
+from handcraft.compiler.actions import Actions
 from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.report import CompileReport
 from handcraft.compiler.sequences.held import Holder, Reading
 from handcraft.compiler.sequences.places import Places
 from handcraft.compiler.stage import Stage
+from handcraft.display import short_repr
 from handcraft.errors import ModelError
 from handcraft.language.sequences.domain import Domain, Finite, Kind, Value, as_number
 from handcraft.language.sequences.expression import Expression
 from handcraft.language.sequences.node import Node
 from handcraft.language.sequences.prompts import Prompts
 from handcraft.language.sequences.reachable import plain
-from handcraft.model import Model
+from handcraft.model import Model, Trace
 from handcraft.model.attention import Array
-from handcraft.weights import Placement, Plan
+from handcraft.weights import Placement, Plan, axis_names
+
+if TYPE_CHECKING:
+    from handcraft.verify import Report
 
 PARTS_UP_TO = 500
 """The largest denominator of fractions that are told apart in what a model computes."""
@@ -34,6 +40,7 @@ BATCH = 256
 """So many texts run at once."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class Output:
     """One expression, and how its value is read from the residual stream.
@@ -96,8 +103,9 @@ class Output:
         return np.array([float(as_number(v)) for v in self.domain.values])
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
-class CompiledSequences:
+class CompiledSequences(Actions):
     """Expressions, and the model that computes them.
 
     Args:
@@ -130,6 +138,23 @@ class CompiledSequences:
         return Compiled(
             self.circuits, self.plan, self.sharpness, self.placement, self.model, self.stages
         )
+
+    def trace(self, text: str | Sequence[str]) -> Trace:
+        """Every intermediate of running a text, with names for heads, dimensions and hidden units."""
+        return self.model.trace(text).with_names(axis_names(self.plan))
+
+    def verify(self, *, seed: int = 0) -> Report:
+        """Run random texts, and compare the residual stream with that of the ideal circuits.
+
+        Args:
+            seed: of the texts.
+
+        Raises:
+            PrecisionError: a value is wrong; it says which, and by how much.
+        """
+        from handcraft.verify import Report, check_stream
+
+        return Report.of_values(check_stream(self.as_compiled(), seed), self.circuits.context)
 
     def apply(self, texts: Sequence[str | Sequence[str]]) -> dict[str, list[tuple[Value, ...]]]:
         """The value of every output at every position of every text.

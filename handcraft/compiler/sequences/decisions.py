@@ -32,6 +32,10 @@ LISTED = 32
 """What a listed token has besides its log-probability, in nats: tokens that are not listed have 0, and
 are so improbable that no float32 shows them."""
 
+LEAST_PROBABILITY = Fraction(1, 10**12)
+"""The smallest probability that a rule may give a token: a logit of 4.4 nats, where tokens that are not
+listed have 0. Below e^-32 they would come first (`test_a_probability_too_small_is_refused`)."""
+
 
 @dataclass(frozen=True)
 class Speaker:
@@ -76,6 +80,7 @@ def read_decisions(decisions: Iterable[Decision], vocabulary: Vocabulary) -> lis
     for decision in known:
         answer: Node | Mapping[Any, Plain] = decision.answer
         if not isinstance(answer, Node):
+            _check_probabilities(answer, decision.origin)
             answer = {
                 vocabulary.tokens.index(token): Fraction(log(share)) + LISTED
                 for token, share in answer.items()
@@ -86,6 +91,22 @@ def read_decisions(decisions: Iterable[Decision], vocabulary: Vocabulary) -> lis
         if decision.condition is None:
             break
     return found
+
+
+def _check_probabilities(shares: Mapping[Any, Plain], origin: Origin) -> None:
+    """Raise unless every listed token is more probable than those that are not listed.
+
+    Raises:
+        PrecisionError: a probability is too small.
+    """
+    token = min(shares, key=lambda token: shares[token])
+    if shares[token] < LEAST_PROBABILITY:
+        raise PrecisionError(
+            f"the probability of {token!r} is {float(shares[token]):.3g}; below "
+            f"{float(LEAST_PROBABILITY):g} tokens that are not listed would come first",
+            where=origin,
+            fix=f"leave {token!r} out, or give it {float(LEAST_PROBABILITY):g} or more",
+        )
 
 
 def _literals(condition: Node | None) -> tuple[Node, ...]:

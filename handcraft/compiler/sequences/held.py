@@ -16,6 +16,7 @@ from math import ceil, gcd, lcm, log2
 
 from handcraft.compiler.sequences.fuse import digital
 from handcraft.compiler.sequences.ir import Attend, Ladder, is_scalar
+from handcraft.display import short_repr
 from handcraft.language.sequences.domain import Finite, Plain, Value, as_number, magnitude
 from handcraft.language.sequences.node import (
     Assumed,
@@ -37,6 +38,7 @@ ITSELF: Numbers = ()
 """Stands for the number itself, of a value that is held as one number only."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class Reading:
     """A number as a sum over what is held: factors and numbers of values, and a constant.
@@ -88,6 +90,7 @@ class Reading:
         return Reading(terms, self.constant + other.constant)
 
 
+@short_repr
 @dataclass(eq=False)
 class Held:
     """A value that is held in the residual stream.

@@ -12,6 +12,7 @@ from math import lcm
 from numbers import Integral, Real
 from typing import TypeAlias
 
+from handcraft.display import short_repr
 from handcraft.errors import DomainError
 from handcraft.language.written import written_place
 from handcraft.vocabulary import shorten
@@ -33,6 +34,7 @@ class Kind(Enum):
     NUMBER = "number"
 
 
+@short_repr
 @dataclass(frozen=True)
 class Finite:
     """An exact set of values.

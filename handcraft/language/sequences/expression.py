@@ -12,6 +12,7 @@ from handcraft.errors import DomainError, ProgramError
 from handcraft.language.sequences import look, pointwise
 from handcraft.language.sequences.domain import Domain, Finite, Value
 from handcraft.language.sequences.interpret import interpret
+from handcraft.language.sequences.misuse import NoSingleValue
 from handcraft.language.sequences.node import Comparison, How, Node, Sources, enclosed
 from handcraft.language.sequences.show import show, show_function, show_list
 from handcraft.language.written import written, written_place
@@ -32,7 +33,7 @@ class _Missing:
 NONE = _Missing()
 
 
-class Expression:
+class Expression(NoSingleValue):
     """A value at every position of a text.
 
     Expressions are made from `Prompts.token` and `Prompts.position` by operators and methods. Comparing
@@ -62,20 +63,6 @@ class Expression:
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
-
-    def __bool__(self) -> bool:
-        raise DomainError(
-            f"`{self}` has a value at every position, so it is neither true nor false",
-            where=written_place(),
-            fix="use & | ~ for and, or, not; where(c, x, y) for a choice",
-        )
-
-    def __iter__(self) -> Any:
-        raise DomainError(
-            f"`{self}` has no elements before there is a text",
-            where=written_place(),
-            fix="use .trace(text) for its values",
-        )
 
     def trace(self, text: str | Listed[str]) -> tuple[Value, ...]:
         """The value at every position of a text: what the expression means.

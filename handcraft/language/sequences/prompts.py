@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from handcraft.display import short_repr
 from handcraft.errors import HandcraftError, ProgramError, PromptError, raise_all
 from handcraft.language.sequences.domain import Finite, Kind, whole_numbers
 from handcraft.language.sequences.expression import Expression
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 
+@short_repr
 @dataclass(frozen=True, init=False, eq=False)
 class Prompts:
     """The legal prompts of a program: texts over a vocabulary, up to a length.

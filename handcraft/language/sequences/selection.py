@@ -16,6 +16,7 @@ from handcraft.language.sequences.expression import (
     check_same,
     other_prompts,
 )
+from handcraft.language.sequences.misuse import NoValue
 from handcraft.language.sequences.node import Comparison, How, Sources
 from handcraft.language.sequences.show import show, show_function
 from handcraft.language.written import written_place
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Selection:
+class Selection(NoValue):
     """Which source positions every destination selects; made by `select`.
 
     Selections combine with ``&``, ``|`` and ``~``.
@@ -33,8 +34,6 @@ class Selection:
 
     prompts: Prompts
     sources: Sources
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"<selection: {self}>"

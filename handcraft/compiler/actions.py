@@ -1,0 +1,75 @@
+"""What people do with a compiled result: save it, draw it.
+
+The work is done in packages above this one, which a method imports when it is called. import-linter
+lists these imports as the only ones that go up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handcraft.circuits import Circuits
+
+if TYPE_CHECKING:
+    import graphviz
+
+
+class Actions:
+    """The methods that `Compiled` and `CompiledSequences` share."""
+
+    @property
+    def circuits(self) -> Circuits:
+        """Heads and neurons over named subspaces."""
+        raise NotImplementedError
+
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        format: str | None = None,
+        like: str | None = None,
+        token_ids: Mapping[str, int] | None = None,
+    ) -> Path:
+        """Write the model to a folder, whole or not at all; as `handcraft.save`.
+
+        Args:
+            folder: must be missing, empty, or an earlier output, which is then replaced.
+            format: one of `handcraft.formats.FORMATS`; by default what the architecture suggests.
+            like: the published GPT-2 whose shape to fill.
+            token_ids: ids for tokens in that shape.
+
+        Raises:
+            HandcraftError: the folder or the format does not do, or an answer is wrong.
+        """
+        from handcraft.formats import save
+
+        return save(self, folder, format=format, like=like, token_ids=token_ids)  # type: ignore[arg-type]
+
+    def draw(self, file: str | Path | None = None) -> graphviz.Digraph:
+        """The data flow of the circuits.
+
+        Args:
+            file: an .svg, .png or .dot file to write; left out, nothing is written.
+
+        Returns:
+            The graph, which notebooks show; its `source` is DOT.
+
+        Raises:
+            DrawError: it cannot be drawn, or the file is of another kind.
+            CheckpointError: the file cannot be written.
+        """
+        from handcraft.draw import circuits_graph, format_of, render
+        from handcraft.formats import write_file
+
+        graph = circuits_graph(self.circuits)
+        if file is not None:
+            write_file(Path(file), render(graph.source, format_of(Path(file))))
+        return graph
+
+    def _repr_svg_(self) -> str:
+        """The data flow, for notebooks."""
+        from handcraft.draw import circuits_svg
+
+        return circuits_svg(self.circuits)
