@@ -8,6 +8,8 @@ from html import escape
 from itertools import islice
 from typing import Any, TypeVar
 
+import numpy as np
+
 Shown = TypeVar("Shown")
 
 ITEMS = 4
@@ -80,7 +82,7 @@ def shorten_value(value: object, depth: int = DEPTH) -> str:
     if isinstance(value, list | tuple | Set):
         brackets = "[]" if isinstance(value, list) else "()" if isinstance(value, tuple) else "{}"
         return _collection(brackets, value, depth)
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
+    if isinstance(value, np.ndarray):
         return f"array {list(value.shape)} of {value.dtype}"
     if is_dataclass(value) and not isinstance(value, type) and not _is_short(type(value)):
         return f"{type(value).__name__}(...)"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from handcraft.circuits import Circuits, Subspace
 from handcraft.circuits.lifetimes import lifetimes
 from handcraft.compiler.stage import Pass, Stage
+from handcraft.display import short_repr
 from handcraft.model import Model
 from handcraft.weights import Plan
 
@@ -29,6 +30,7 @@ class BlockReport:
     live: int
 
 
+@short_repr
 @dataclass(frozen=True)
 class CompileReport:
     """What a compiled model is made of.
