@@ -128,3 +128,14 @@ def test_all_that_is_wrong_with_the_tokens_is_told_at_once():
 def test_a_long_list_is_shortened_and_says_by_how_many():
     assert shorten(range(3), most=3) == "0 1 2"
     assert shorten(range(5), most=3) == "0 1 2 and 2 more"
+
+
+@pytest.mark.parametrize("text", ["ab ", " ab", "\tab"])
+def test_one_word_and_a_blank_could_mean_three_things_and_each_has_its_way(text):
+    with pytest.raises(VocabularyError, match="one word and a blank") as caught:
+        Vocabulary(text)
+    for tokens in ("ab", list(text), ["ab"]):
+        assert repr(tokens) in caught.value.fix
+    assert Vocabulary("ab").tokens == ("a", "b")
+    assert Vocabulary(["ab"]).tokens == ("ab",)
+    assert Vocabulary(" a b ").tokens == ("a", "b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from handcraft import Program, Prompts, compile_program, predict, select
 from handcraft.circuits import Circuits, Neuron
 from handcraft.compiler.sequences.decisions import HEIGHTS_UP_TO, UNIT
-from handcraft.errors import HandcraftWarning, PrecisionError
+from handcraft.errors import HandcraftWarning, PrecisionError, ProgramError
 from handcraft.testing import assert_agreement
 
 PROMPTS = Prompts("abc", context=4)
@@ -148,3 +149,22 @@ def test_probabilities_that_a_dtype_does_not_hold_are_refused():
 def test_probabilities_that_a_dtype_does_hold_are_not():
     program = Program(prompts=PROMPTS, rules=[predict({"a": 0.5, "b": 0.5}).otherwise()])
     assert_agreement(compile_program(program, dtype="bfloat16"))
+
+
+@pytest.mark.parametrize("architecture", ["block", "gpt2"])
+@pytest.mark.parametrize(
+    ("share", "holds"), [(Fraction(1, 10**12), True), (Fraction(1, 10**13), False)]
+)
+def test_a_probability_too_small_is_refused(architecture, share, holds):
+    shares = {"a": share, "b": 1 - share}
+    program = Program("ab", 3, [predict(shares).after("b"), predict("a").otherwise()])
+    if holds:
+        assert compile_program(program, architecture=architecture).verify().passed
+        return
+    with pytest.raises(PrecisionError, match="would come first"):
+        compile_program(program, architecture=architecture)
+
+
+def test_a_probability_that_floats_round_away_is_told_from_a_wrong_sum():
+    with pytest.raises(ProgramError, match="leave 'a' out"):
+        Program("ab", 3, [predict({"a": 1e-300, "b": 1.0}).otherwise()])
