@@ -15,7 +15,7 @@ from handcraft.display import short_repr
 from handcraft.language import Program
 from handcraft.model import Model, Trace, complete, generate
 from handcraft.origin import Origin
-from handcraft.weights import Layout, Placement, Plan, axis_names
+from handcraft.weights import Layout, Placement, Plan, trace_names
 
 if TYPE_CHECKING:
     from handcraft.verify import Report
@@ -70,7 +70,7 @@ class Compiled(Actions):
 
     def trace(self, prompt: str | Sequence[str]) -> Trace:
         """Every intermediate of running a prompt, with names for heads, dimensions and hidden units."""
-        return self.model.trace(prompt).with_names(axis_names(self.plan))
+        return self.model.trace(prompt).with_names(trace_names(self.plan))
 
     def symbolic(self) -> Symbolic:
         """The weights and the logits as exact expressions in the sharpness L."""

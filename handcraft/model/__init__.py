@@ -29,13 +29,14 @@ from handcraft.model.self_attention import (
     valid_positions,
 )
 from handcraft.model.shape import Shape
-from handcraft.model.trace import Trace
+from handcraft.model.trace import Trace, TraceNames
 
 __all__ = [
     "Cache",
     "Model",
     "Shape",
     "Trace",
+    "TraceNames",
     "attend",
     "attend_split",
     "attend_stacked",

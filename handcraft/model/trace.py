@@ -18,7 +18,7 @@ class NoSuchValueError(ModelError, KeyError):
 
 
 @dataclass(frozen=True)
-class AxisNames:
+class TraceNames:
     """What the axes of the intermediates stand for, where somebody laid them out by name.
 
     Args:
@@ -54,7 +54,7 @@ class Trace(Mapping[str, Array]):
 
     tokens: tuple[str, ...]
     values_by_name: Mapping[str, Array]
-    names: AxisNames | None = field(default=None, repr=False)
+    names: TraceNames | None = field(default=None, repr=False)
 
     def __getitem__(self, name: str) -> Array:
         try:
@@ -77,7 +77,7 @@ class Trace(Mapping[str, Array]):
         lines = [f"{name} {list(value.shape)}" for name, value in self.items()]
         return "\n".join([f"trace of {' '.join(self.tokens)}", *lines])
 
-    def with_names(self, names: AxisNames) -> Trace:
+    def with_names(self, names: TraceNames) -> Trace:
         """The same with names for heads, dimensions and hidden units."""
         return replace(self, names=names)
 

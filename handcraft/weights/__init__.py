@@ -1,10 +1,9 @@
 """Where everything sits: circuits placed in the arrays of one architecture."""
 
-from handcraft.weights.axis_names import axis_names
 from handcraft.weights.emit import DTYPES, check_dtype, check_sharpness, emit, sharpness_for
 from handcraft.weights.layers import SpreadError
 from handcraft.weights.layout import Layout, Sizes, allocate_layout
-from handcraft.weights.names import AxisNames
+from handcraft.weights.names import AxisNames, trace_names
 from handcraft.weights.place_circuits import place_circuits
 from handcraft.weights.placement import PlacedTensor, Placement
 from handcraft.weights.plan import PADDING, Plan, plan_model
@@ -20,11 +19,11 @@ __all__ = [
     "Sizes",
     "SpreadError",
     "allocate_layout",
-    "axis_names",
     "check_dtype",
     "check_sharpness",
     "emit",
     "place_circuits",
     "plan_model",
     "sharpness_for",
+    "trace_names",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from handcraft.model import Shape
+from handcraft.model import Shape, TraceNames
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights.layers import Layer
 from handcraft.weights.layout import Layout
@@ -61,6 +61,23 @@ class AxisNames:
     def of(cls, plan: Plan) -> AxisNames:
         """The names that a plan gives."""
         return cls(_stream(plan.layout), tuple(_block(each, plan.layout) for each in plan.layers))
+
+    def of_trace(self, shape: Shape, tokens: tuple[str, ...]) -> TraceNames:
+        """The names that a trace of the model shows.
+
+        Args:
+            shape: of the model.
+            tokens: the rows of the token embedding, [n_vocab].
+        """
+        return TraceNames(
+            dimensions=self.stream,
+            heads=tuple(_filled((h.name for h in block.heads), shape.n_head) for block in self.blocks),
+            units=tuple(
+                _filled(block.units, count)
+                for block, count in zip(self.blocks, shape.n_inner, strict=True)
+            ),
+            tokens=tokens,
+        )
 
     def describe(self, tensor: str, axis: int, i: int, shape: Shape, vocabulary: Vocabulary) -> str:
         """What one row, `axis` 0, or one column, `axis` 1, of a tensor stands for.
@@ -127,6 +144,16 @@ class AxisNames:
             for block in record["blocks"]
         )
         return cls(_texts(record["stream"]), blocks)
+
+
+def trace_names(plan: Plan) -> TraceNames:
+    """The names that a trace of a planned model shows."""
+    return AxisNames.of(plan).of_trace(plan.shape, plan.token_names)
+
+
+def _filled(names: Iterable[str], count: int) -> tuple[str, ...]:
+    known = tuple(names)
+    return (*known, *["unused"] * (count - len(known)))
 
 
 def _texts(values: Iterable[object]) -> tuple[str, ...]:

@@ -182,7 +182,8 @@ class _Found:
             if how == "exists":
                 return cls(some.astype(np.int64))
             first = (mask if how == "earliest" else mask[..., ::-1]).argmax(axis=-1)
-            return cls(np.where(some, first if how == "earliest" else mask.shape[-1] - 1 - first, -1))
+            found = first if how == "earliest" else mask.shape[-1] - 1 - first
+            return cls(np.asarray(np.where(some, found, -1)))
         counts: Ids = np.asarray(mask.sum(axis=-1))
         if tops is None:
             return cls(counts)
