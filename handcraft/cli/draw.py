@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -58,7 +58,6 @@ def _circuits(found: Found, architecture: str | None, positions: str | None) -> 
         if isinstance(found.source, Circuits):
             return found.source
         architecture = found.folder.model.architecture.name
-    compiled = compile_program(
-        found.source, architecture=architecture or "gpt2", positions=positions or "auto"
-    )
-    return compiled.circuits
+    chosen = {"architecture": architecture, "positions": positions}
+    options: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
+    return compile_program(found.source, **options).circuits

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from handcraft.circuits import Circuits
 from handcraft.cli.program_file import choose, read_text, run_file
@@ -116,14 +116,9 @@ def _doubt(checkpoint: Checkpoint) -> str | None:
     )
 
 
-def _compile(source: Program | Circuits, options: dict[str, str]) -> Compiled:
+def _compile(source: Program | Circuits, options: dict[str, Any]) -> Compiled:
     """Compile with the options that were chosen, and the defaults for the others."""
-    return compile_program(
-        source,
-        architecture=options.get("architecture", "gpt2"),
-        dtype=options.get("dtype", "float32"),
-        positions=options.get("positions", "auto"),
-    )
+    return compile_program(source, **options)
 
 
 def load_source(name: str | None, lines: Sequence[str] = ()) -> Program | Circuits:

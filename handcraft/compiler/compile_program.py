@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Literal
 
-from handcraft.architecture import GPT2, Architecture, architecture_named
+from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.lower_codewords import lower_codewords
@@ -40,13 +41,13 @@ TOKENS = ("auto", "one-hot", "binary")
 def compile_program(
     source: Program | Circuits,
     *,
-    architecture: Architecture | str = GPT2,
-    dtype: str = "float32",
-    positions: str = "auto",
-    tokens: str = "auto",
+    architecture: Literal["gpt2", "block"] | Architecture = "gpt2",
+    dtype: Literal["float32", "float64", "float16", "bfloat16"] = "float32",
+    positions: Literal["auto", "one-hot", "binary", "sinusoidal"] = "auto",
+    tokens: Literal["auto", "one-hot", "binary"] = "auto",
     n_positions: int | None = None,
     sizes: Sizes = Sizes(),  # noqa: B008 - frozen
-    like: str | None = None,
+    like: Literal["gpt2-small", "gpt2-medium", "gpt2-large", "gpt2-xl"] | None = None,
     reuse: bool = True,
     optimize: bool | Collection[str] = False,
 ) -> Compiled:
@@ -54,17 +55,16 @@ def compile_program(
 
     Args:
         source: a rule program, or circuits.
-        architecture: the target, or its name: ``gpt2`` or ``block``.
-        dtype: of the weights: ``float32``, ``float64``, ``float16`` or ``bfloat16``.
-        positions: how a rule program holds positions: ``one-hot``, ``binary``, ``sinusoidal``, or
-            ``auto``.
-        tokens: how a rule program holds tokens: ``one-hot``, ``binary``, or ``auto``, which is one-hot
-            where that fits the width that is asked for.
+        architecture: ``gpt2`` is GPT-2 as Hugging Face runs it; ``block`` has attention, ReLU and the
+            residual stream only.
+        dtype: of the weights.
+        positions: how a program of patterns holds positions; ``auto`` is one-hot up to a context of 16.
+        tokens: how a program of patterns holds tokens; ``auto`` is one-hot where that fits the width.
         n_positions: how many positions the model has; by default the context of the program in
             ``block``, and 1024 or the context if larger in ``gpt2``.
-        sizes: what is asked of the width and the heads.
-        like: the published GPT-2 whose width, heads and positions to take, such as ``gpt2-small``;
-            `save` then fills the rest of its shape.
+        sizes: the width and the heads, where they are to be larger than needed.
+        like: the published GPT-2 whose width, heads and positions to take; `save` then fills the rest
+            of its shape.
         reuse: whether dimensions that are read no more are cleared and used again, where rules speak in
             expressions.
         optimize: whether an answer that is a number may be held along a line and decoded to the nearest

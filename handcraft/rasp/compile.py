@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from handcraft.architecture import Architecture
 from handcraft.compiler.report import CompileReport
@@ -83,8 +83,8 @@ def compile(
     vocabulary: Vocabulary | Iterable[object],
     max_length: int,
     causal: bool = False,
-    architecture: Architecture | str = "block",
-    dtype: str = "float32",
+    architecture: Literal["gpt2", "block"] | Architecture = "block",
+    dtype: Literal["float32", "float64", "float16", "bfloat16"] = "float32",
 ) -> CompiledSequence:
     """Compile a RASP program to a transformer that computes it at every position.
 
@@ -93,7 +93,7 @@ def compile(
         vocabulary: the tokens, all strings or all numbers.
         max_length: the most tokens of an input.
         causal: whether a position sees only itself and earlier ones.
-        architecture: the target, or its name: ``block`` or ``gpt2``.
+        architecture: the target.
         dtype: of the weights.
 
     Raises:

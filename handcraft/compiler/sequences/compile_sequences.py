@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
-from handcraft.architecture import BLOCK, Architecture, architecture_named
+from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler.reuse import reuse_dimensions
 from handcraft.compiler.sequences.assemble import assemble
@@ -94,8 +95,8 @@ def _check_outputs(outputs: object) -> None:
 def compile_sequences(
     outputs: Mapping[str, Expression],
     *,
-    architecture: Architecture | str = BLOCK,
-    dtype: str = "float32",
+    architecture: Literal["gpt2", "block"] | Architecture = "block",
+    dtype: Literal["float32", "float64", "float16", "bfloat16"] = "float32",
     sizes: Sizes = Sizes(),  # noqa: B008 - frozen
     reuse: bool = True,
 ) -> CompiledSequences:
@@ -103,7 +104,7 @@ def compile_sequences(
 
     Args:
         outputs: a name for each expression; all of one `Prompts`.
-        architecture: the target, or its name: ``block`` or ``gpt2``; its mask is that of the prompts.
+        architecture: the target; its mask is that of the prompts.
         dtype: of the weights.
         sizes: what is asked of the width and the heads.
         reuse: whether dimensions that are read no more are cleared and used again.
