@@ -15,6 +15,7 @@ from handcraft.errors import ModelError
 from handcraft.model.activation import ACTIVATIONS
 from handcraft.model.attention import Array, Flags, Watch, attend, merge_heads, split_heads
 from handcraft.model.cache import Cache
+from handcraft.model.linear import Block, pruned_blocks, whole_blocks
 from handcraft.model.norm import layer_norm
 from handcraft.model.shape import Shape
 from handcraft.model.trace import Trace
@@ -105,18 +106,28 @@ class Model:
                 no integers, no matrix, or none at all; padding elsewhere than behind a text; or a cache
                 together with padding or without a causal mask.
         """
+        return self._forward(tokens, cache, valid, self._blocks)
+
+    def _forward(
+        self,
+        tokens: npt.ArrayLike,
+        cache: Cache | None,
+        valid: npt.ArrayLike | None,
+        blocks: tuple[Block, ...],
+    ) -> Array:
         ids = self._checked(tokens, 0 if cache is None else cache.length)
         flags = None if valid is None else _checked_valid(valid, ids)
         if cache is not None:
             self._check_cache(cache, ids, flags)
-            return self._run(ids, cache, _ignore)
+            return self._run(ids, cache, _ignore, blocks=blocks)
         rows = max(1, CHUNK // max(1, ids.shape[1] * self.shape.n_embd))
         if len(ids) <= rows:
-            return self._run(ids, None, _ignore, flags)
+            return self._run(ids, None, _ignore, flags, blocks=blocks)
         out = np.empty((*ids.shape, self.shape.n_vocab), dtype=self.running_dtype)
         for start in range(0, len(ids), rows):
             part = slice(start, start + rows)
-            out[part] = self._run(ids[part], None, _ignore, None if flags is None else flags[part])
+            seen = None if flags is None else flags[part]
+            out[part] = self._run(ids[part], None, _ignore, seen, blocks=blocks)
         return out
 
     def trace(self, prompt: str | Sequence[str]) -> Trace:
@@ -236,16 +247,21 @@ class Model:
         cache: Cache | None,
         watch: Watch,
         valid: Flags | None = None,
+        *,
+        blocks: tuple[Block, ...] | None = None,
     ) -> Array:
         start = 0 if cache is None else cache.length
         wte, wpe = self._running["wte.weight"], self._running["wpe.weight"]
         x: Array = wte[ids] + wpe[start : start + ids.shape[1]]  # [batch, position, n_embd]
         watch("embedding", x)
-        for layer in range(self.shape.n_layer):
-            x = x + self._attention(layer, x, cache, watch, valid)
+        for layer, block in enumerate(self._blocks if blocks is None else blocks):
+            if block.attends:
+                x = x + self._attention(layer, block, x, cache, watch, valid)
+            else:
+                x = x + block.attention.bias
             watch(f"h.{layer}.after_attention", x)
-            if self.shape.n_inner[layer]:
-                x = x + self._mlp(layer, x, watch)
+            if block.mlp is not None:
+                x = x + (self._mlp(layer, block, x, watch) if block.has_units else block.mlp.bias)
             watch(f"h.{layer}.output", x)
         if cache is not None:
             cache.advance(ids.shape[1])
@@ -256,11 +272,17 @@ class Model:
         return logits
 
     def _attention(
-        self, layer: int, x: Array, cache: Cache | None, watch: Watch, valid: Flags | None
+        self,
+        layer: int,
+        block: Block,
+        x: Array,
+        cache: Cache | None,
+        watch: Watch,
+        valid: Flags | None,
     ) -> Array:
         name = f"h.{layer}.attn"
         x = self._norm(f"h.{layer}.ln_1", x, watch)
-        qkv = self._linear(f"{name}.c_attn", x)  # [batch, position, 3 n_embd]
+        qkv = block.c_attn(x)  # [batch, position, 3 n_embd]
         q, k, v = (split_heads(part, self.shape.n_head) for part in np.split(qkv, 3, axis=-1))
         if cache is not None:
             k, v = cache.put(layer, k, v)
@@ -272,18 +294,20 @@ class Model:
         watch(f"{name}.scores", scores)
         watch(f"{name}.pattern", pattern)
         watch(f"{name}.head_output", out)
-        written = self._linear(f"{name}.c_proj", merge_heads(out))
+        written = block.attention(merge_heads(out))
         watch(f"{name}.output", written)
         return written
 
-    def _mlp(self, layer: int, x: Array, watch: Watch) -> Array:
+    def _mlp(self, layer: int, block: Block, x: Array, watch: Watch) -> Array:
+        assert block.c_fc is not None
+        assert block.mlp is not None
         name = f"h.{layer}.mlp"
         x = self._norm(f"h.{layer}.ln_2", x, watch)
-        before = self._linear(f"{name}.c_fc", x)  # [batch, position, n_inner]
+        before = block.c_fc(x)  # [batch, position, n_inner]
         watch(f"{name}.pre_activation", before)
         hidden = ACTIVATIONS[self.architecture.activation](before)
         watch(f"{name}.hidden", hidden)
-        written = self._linear(f"{name}.c_proj", hidden)
+        written = block.mlp(hidden)
         watch(f"{name}.output", written)
         return written
 
@@ -304,6 +328,14 @@ class Model:
         return {name: tensor.astype(self.running_dtype) for name, tensor in self.tensors.items()}
 
     @cached_property
+    def _blocks(self) -> tuple[Block, ...]:
+        return whole_blocks(self._running, self.shape.n_inner)
+
+    @cached_property
+    def _pruned_blocks(self) -> tuple[Block, ...]:
+        return pruned_blocks(self, self._blocks)
+
+    @cached_property
     def _program_first(self) -> npt.NDArray[np.int64]:
         """All ids, those of the vocabulary first and in its order."""
         own = self.vocabulary.numbers
@@ -313,6 +345,9 @@ class Model:
     def answer(self, contexts: npt.NDArray[np.int64], cache: Cache | None = None) -> Array:
         """The logits at every position, with tokens counted as the vocabulary counts them.
 
+        As `forward`, but for terms that are 0: where most weights are, it takes a fraction of the
+        time, and logits may differ from those of `forward` in their last bits.
+
         Args:
             contexts: places in the vocabulary, [batch, position], not ids.
             cache: as in `forward`.
@@ -321,16 +356,9 @@ class Model:
             [batch, position, n_vocab]: the tokens of the vocabulary in order, then all other ids.
         """
         if self.vocabulary.is_counted:
-            return self.forward(contexts, cache)
-        logits = self.forward(self._program_first[contexts], cache)
+            return self._forward(contexts, cache, None, self._pruned_blocks)
+        logits = self._forward(self._program_first[contexts], cache, None, self._pruned_blocks)
         return logits[..., self._program_first]
-
-    def _linear(self, name: str, x: Array) -> Array:
-        """[.., in] @ [in, out] + [out]."""
-        weight, bias = self._running[f"{name}.weight"], self._running[f"{name}.bias"]
-        flat = x.reshape(-1, x.shape[-1]) @ weight
-        flat += bias
-        return flat.reshape(*x.shape[:-1], weight.shape[1])
 
     def _repr_html_(self) -> str:
         """The sizes as a table, for notebooks."""

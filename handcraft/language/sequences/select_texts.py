@@ -178,12 +178,12 @@ class _Found:
     def of_mask(cls, mask: Flags, how: str, tops: Ids | None) -> _Found:
         """From which pairs are selected: [text, destination, source]."""
         if how in ("exists", "latest", "earliest"):
-            some = mask.any(axis=-1)
+            some: Flags = np.asarray(mask.any(axis=-1))
             if how == "exists":
                 return cls(some.astype(np.int64))
-            first = (mask if how == "earliest" else mask[..., ::-1]).argmax(axis=-1)
-            found = first if how == "earliest" else mask.shape[-1] - 1 - first
-            return cls(np.asarray(np.where(some, found, -1)))
+            if how == "earliest":
+                return cls(np.where(some, mask.argmax(axis=-1), -1))
+            return cls(np.where(some, mask.shape[-1] - 1 - mask[..., ::-1].argmax(axis=-1), -1))
         counts: Ids = np.asarray(mask.sum(axis=-1))
         if tops is None:
             return cls(counts)

@@ -71,9 +71,9 @@ def test_a_small_chunk_really_runs_few_rows_at_once(small, monkeypatch):
     rows = []
     run = Model._run
 
-    def watched(self, ids, *rest):
+    def watched(self, ids, *rest, **more):
         rows.append(len(ids))
-        return run(self, ids, *rest)
+        return run(self, ids, *rest, **more)
 
     monkeypatch.setattr(Model, "_run", watched)
     monkeypatch.setattr(model_module, "CHUNK", 3 * 5 * 8)  # three rows of five positions

@@ -1,0 +1,165 @@
+"""The matrices of a model as they run: whole, or without what is 0 in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.model.attention import Array
+
+if TYPE_CHECKING:
+    from handcraft.model.model import Model
+
+Indices = npt.NDArray[np.intp]
+
+LARGEST = 1e12
+"""Where no number of a run can be larger, none overflows on the way to a weight that is 0: its cube, in
+GELU, and products of two, in attention, are below what float32 holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A matrix and a bias.
+
+    Args:
+        weight: [in, out].
+        bias: [all out].
+        rows: the numbers that are read, of those that come in; None for all.
+        columns: where what is computed stands among what goes out; None for everywhere.
+    """
+
+    weight: Array
+    bias: Array
+    rows: Indices | None = None
+    columns: Indices | None = None
+
+    def __call__(self, x: Array) -> Array:
+        """[.., all in] -> [.., all out]."""
+        flat = x.reshape(-1, x.shape[-1])
+        if self.rows is not None:
+            flat = flat[:, self.rows]
+        out: Array = flat @ self.weight
+        if self.columns is None:
+            out += self.bias
+        else:
+            computed, out = out, np.tile(self.bias, (len(flat), 1))
+            out[:, self.columns] += computed
+        return out.reshape(*x.shape[:-1], len(self.bias))
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """What a block runs.
+
+    Args:
+        c_attn: to queries, keys and values.
+        attention: from what the heads brought.
+        c_fc: to the hidden units.
+        mlp: from the hidden units; None where there are none.
+    """
+
+    c_attn: Linear
+    attention: Linear
+    c_fc: Linear | None
+    mlp: Linear | None
+
+    @property
+    def attends(self) -> bool:
+        """Whether anything that the heads bring is read; else attention writes its bias alone."""
+        return self.attention.weight.size > 0
+
+    @property
+    def has_units(self) -> bool:
+        """Whether any hidden unit is read; else an MLP, where there is one, writes its bias alone."""
+        return self.mlp is not None and self.mlp.weight.size > 0
+
+
+def whole_blocks(tensors: Mapping[str, Array], inner: tuple[int, ...]) -> tuple[Block, ...]:
+    """Every matrix as it stands.
+
+    Args:
+        tensors: of a model, in the dtype in which it runs.
+        inner: how many hidden units each block has.
+    """
+
+    def linear(name: str) -> Linear:
+        return Linear(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
+
+    return tuple(
+        Block(
+            linear(f"h.{layer}.attn.c_attn"),
+            linear(f"h.{layer}.attn.c_proj"),
+            linear(f"h.{layer}.mlp.c_fc") if units else None,
+            linear(f"h.{layer}.mlp.c_proj") if units else None,
+        )
+        for layer, units in enumerate(inner)
+    )
+
+
+def pruned_blocks(model: Model, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    """The same function of the residual stream, without hidden units, rows and columns that are 0.
+
+    Sums leave out terms that are exactly 0, so they differ by rounding at most. The blocks stay whole
+    where a number might overflow that is multiplied with 0, since infinity times 0 is not 0.
+    """
+    if not _is_bounded(model, blocks):
+        return blocks
+    return tuple(_pruned_block(block) for block in blocks)
+
+
+def _pruned_block(block: Block) -> Block:
+    c_attn, attention = _pruned(block.c_attn), _pruned(block.attention)
+    if block.c_fc is None or block.mlp is None:
+        return Block(c_attn, attention, None, None)
+    units = np.flatnonzero(block.mlp.weight.any(axis=1))
+    hidden = Linear(block.c_fc.weight[:, units], block.c_fc.bias[units])
+    written = Linear(block.mlp.weight[units], block.mlp.bias)
+    return Block(c_attn, attention, _pruned(hidden), _pruned(written))
+
+
+def _pruned(linear: Linear) -> Linear:
+    rows, columns = (np.flatnonzero(linear.weight.any(axis=axis)) for axis in (1, 0))
+    weight = np.ascontiguousarray(linear.weight[rows][:, columns])
+    return Linear(
+        weight,
+        linear.bias,
+        None if len(rows) == len(linear.weight) else rows,
+        None if len(columns) == linear.weight.shape[1] else columns,
+    )
+
+
+def _is_bounded(model: Model, blocks: tuple[Block, ...]) -> bool:
+    """Whether no number of any run can be larger than `LARGEST`, by the sizes of the weights alone."""
+    tensors = {name: np.abs(tensor).max(initial=0) for name, tensor in model.tensors.items()}
+    if not all(np.isfinite(size) for size in tensors.values()):
+        return False
+    stream = float(tensors["wte.weight"]) + float(tensors["wpe.weight"])
+    has_norm = model.architecture.norm == "layer"
+    most = 0.0
+    for layer, block in enumerate(blocks):
+
+        def read(norm: str, stream: float, layer: int = layer) -> float:
+            if not has_norm:
+                return stream
+            name = f"h.{layer}.{norm}"  # a normed vector has no number above the root of its length
+            root = float(np.sqrt(model.shape.n_embd))
+            return root * float(tensors[f"{name}.weight"]) + float(tensors[f"{name}.bias"])
+
+        qkv = _most(block.c_attn, read("ln_1", stream))
+        stream += _most(block.attention, qkv)
+        most = max(most, stream, qkv * np.sqrt(model.shape.head_dim))
+        if block.c_fc is not None and block.mlp is not None:
+            hidden = _most(block.c_fc, read("ln_2", stream))
+            stream += _most(block.mlp, hidden)
+            most = max(most, stream, hidden)
+    return bool(most <= LARGEST)
+
+
+def _most(linear: Linear, size: float) -> float:
+    """The largest number that may come out where none that comes in is larger than `size`."""
+    sums = np.abs(linear.weight).sum(axis=0, dtype=np.float64) * size
+    return float((sums + np.abs(linear.bias)).max(initial=0))

@@ -1,0 +1,64 @@
+"""Runs without what is 0 give what whole runs give."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from handcraft import Program, compile_program, predict
+from handcraft.architecture import BLOCK, GPT2
+from handcraft.model import Shape
+from handcraft.model.linear import pruned_blocks
+
+SHAPE = Shape(n_vocab=3, n_positions=6, n_embd=8, n_head=2, n_inner=(9, 0, 5))
+
+TEXTS = np.random.default_rng(0).integers(0, 3, size=(5, 6))
+
+
+def thinned(model, share, seed=0):
+    """The model with so many of its weights 0: whole rows, whole columns, and single ones."""
+    random = np.random.default_rng(seed)
+    tensors = {}
+    for name, tensor in model.tensors.items():
+        if "attn" in name or "mlp" in name:
+            tensor = tensor * (random.random(tensor.shape) > share / 2)
+            tensor = tensor * (random.random(tensor.shape[-1]) > share)
+            if tensor.ndim == 2:
+                tensor = tensor * (random.random((len(tensor), 1)) > share)
+        tensors[name] = tensor.astype(model.dtype)
+    return replace(model, tensors=tensors)
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.8, 1])
+@pytest.mark.parametrize("architecture", [BLOCK, GPT2], ids=lambda each: each.name)
+def test_answers_are_those_of_the_forward_pass(random_model, architecture, share):
+    model = thinned(random_model(SHAPE, architecture=architecture), share)
+    np.testing.assert_allclose(model.answer(TEXTS), model.forward(TEXTS), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0, 0.8, 1])
+def test_answers_with_a_cache_are_those_without(random_model, share):
+    model = thinned(random_model(SHAPE, architecture=GPT2), share)
+    cache = model.empty_cache(len(TEXTS))
+    steps = [model.answer(TEXTS[:, [place]], cache) for place in range(TEXTS.shape[1])]
+    np.testing.assert_allclose(np.hstack(steps), model.forward(TEXTS), rtol=1e-4, atol=1e-5)
+
+
+def test_most_of_a_compiled_model_is_left_out():
+    program = Program("abc", 6, [predict("b").after("aa"), predict("a").otherwise()])
+    model = compile_program(program, n_positions=6).model
+    whole, pruned = model._blocks[0], model._pruned_blocks[0]
+    assert pruned.attention.weight.size < whole.attention.weight.size / 10
+    assert not pruned.has_units
+    np.testing.assert_array_equal(model.answer(TEXTS), model.forward(TEXTS))
+
+
+@pytest.mark.parametrize("size", [1e20, np.inf, np.nan])
+def test_infinity_times_0_is_not_left_out(random_model, size):
+    model = thinned(random_model(SHAPE, architecture=GPT2), 0.5)
+    name = "h.0.mlp.c_fc.bias"
+    tensors = {**model.tensors, name: np.full_like(model.tensors[name], size)}
+    broken = replace(model, tensors=tensors)
+    assert pruned_blocks(broken, broken._blocks) is broken._blocks
