@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import greenery
@@ -25,6 +25,7 @@ from handcraft.language.matching import NotRegularError, machine_of, mentioned
 from handcraft.language.sequences.domain import Finite, Kind
 from handcraft.language.sequences.expression import Expression, as_expression
 from handcraft.language.sequences.functions import lookup, where
+from handcraft.language.sequences.wording import Wording, reads
 from handcraft.language.written import written_place
 from handcraft.origin import Place, caller_place
 
@@ -98,7 +99,7 @@ class Automaton:
         """A flag at every position: whether it accepts the text up to there."""
         return self._named(
             self.state(sequence).map({s: s in self.accept for s in self.states}),
-            f"{self.name}.accepts({sequence})",
+            reads(f"{self.name}.accepts(", sequence.node, ")"),
         )
 
     def state(self, sequence: Expression) -> Expression:
@@ -132,7 +133,7 @@ class Automaton:
             known = self._fewer([*known, *pairs.values()], stretch)
         return self._named(
             here.map({_label(m): self.states[m[places[self.start]]] for m in known}),
-            f"{self.name}.state({sequence})",
+            reads(f"{self.name}.state(", sequence.node, ")"),
         )
 
     def step(self, state: Expression, sequence: Expression) -> Expression:
@@ -148,7 +149,8 @@ class Automaton:
         self._check(state, frozenset(self.states), "states")
         self._check(sequence, frozenset(self.alphabet), "alphabet")
         stepped = lookup(lambda s, t: self.transitions[s, t], state, sequence)
-        return self._named(stepped, f"{self.name}.step({state}, {sequence})")
+        text = reads(f"{self.name}.step(", state.node, ", ", sequence.node, ")")
+        return self._named(stepped, text)
 
     def run(self, tokens: Iterable[str]) -> State:
         """The state after a text, in plain Python.
@@ -186,10 +188,10 @@ class Automaton:
             )
 
     def _called(self, expression: Expression, stretch: str, sequence: Expression) -> Expression:
-        return self._named(expression, f"{self.name} over {stretch} of {sequence}")
+        return self._named(expression, reads(f"{self.name} over {stretch} of ", sequence.node))
 
-    def _named(self, expression: Expression, text: str) -> Expression:
-        node = replace(expression.node, text=text, binding=9, place=written_place() or self.place)
+    def _named(self, expression: Expression, text: Wording) -> Expression:
+        node = expression.node.called(text, written_place() or self.place)
         return Expression(expression.prompts, node)
 
 

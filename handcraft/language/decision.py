@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias, cast
 
@@ -14,6 +14,7 @@ from handcraft.language.sequences import Prompts, pointwise
 from handcraft.language.sequences.domain import FLAGS, Finite, Kind, Value, finite
 from handcraft.language.sequences.interpret import interpret
 from handcraft.language.sequences.node import AtLeast, Linear, Lookup, Node
+from handcraft.language.sequences.wording import enclosed, listed_in, reads
 from handcraft.origin import Origin, Place
 
 Distribution: TypeAlias = Mapping[str, Fraction]
@@ -98,7 +99,7 @@ class Deciding:
         if (length, anchored) not in self._lengths:
             position = self.prompts.position
             flag = position == length - 1 if anchored else position >= length - 1
-            self._lengths[length, anchored] = replace(flag.node, place=place)
+            self._lengths[length, anchored] = flag.node.called(flag.node.text, place)
         return self._lengths[length, anchored]
 
     def _is_in(self, distance: int, allowed: frozenset[int], place: Place | None) -> Node:
@@ -111,14 +112,15 @@ class Deciding:
                 (token,): i in allowed for i, token in enumerate(tokens)
             }
             test = f"== {wanted[0]!r}" if len(wanted) == 1 else f"in {_listed(wanted)}"
-            flag = Lookup(FLAGS, f"{there} {test}", (there,), table, binding=1, place=place)
+            text = reads(enclosed(there, 1), f" {test}", binding=1)
+            flag = Lookup(FLAGS, text, (there,), table, place=place)
             self._classes[distance, allowed] = flag
         return self._classes[distance, allowed]
 
     def _token_back(self, distance: int, place: Place | None) -> Node:
         if distance not in self._back:
             there = self.prompts.token.at(-distance, default=self.prompts.vocabulary.tokens[0])
-            self._back[distance] = replace(there.node, place=place)
+            self._back[distance] = there.node.called(there.node.text, place)
         return self._back[distance]
 
 
@@ -126,7 +128,7 @@ def conjunction(flags: Sequence[Node], place: Place | None) -> Node:
     """A flag: whether all of these hold. One sum and one threshold, however many they are."""
     if len(flags) == 1:
         return flags[0]
-    text = " & ".join(flag.text if flag.binding > 3 else f"({flag})" for flag in flags)
+    text = listed_in([enclosed(flag, 3) for flag in flags], " & ", binding=3)
     if all(flag.domain == ALWAYS for flag in flags):
         return pointwise.constant(True)
     holding = Linear(
@@ -134,11 +136,10 @@ def conjunction(flags: Sequence[Node], place: Place | None) -> Node:
         text,
         tuple((1, flag) for flag in flags),
         0,
-        binding=3,
         place=place,
     )
     known = NEVER if any(flag.domain == NEVER for flag in flags) else FLAGS
-    return AtLeast(known, text, holding, len(flags), binding=3, place=place)
+    return AtLeast(known, text, holding, len(flags), place=place)
 
 
 def decided(
@@ -156,16 +157,13 @@ def decided(
     """
     known = tuple(decisions)
     nodes = [node for d in known for node in (d.condition, d.answer) if isinstance(node, Node)]
-    values = {
-        id(node): column
-        for node, column in zip(nodes, interpret(nodes, tokens, causal=causal), strict=True)
-    }
+    values = dict(zip(nodes, interpret(nodes, tokens, causal=causal), strict=True))
     found: list[tuple[Decision, Distribution]] = []
     for place in range(len(tokens)):
-        winner = next(d for d in known if d.condition is None or values[id(d.condition)][place])
+        winner = next(d for d in known if d.condition is None or values[d.condition][place])
         answer = winner.answer
         if isinstance(answer, Node):
-            answer = {cast("str", values[id(answer)][place]): Fraction(1)}
+            answer = {cast("str", values[answer][place]): Fraction(1)}
         found.append((winner, answer))
     return found
 

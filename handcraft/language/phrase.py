@@ -89,15 +89,15 @@ class _Flags:
 
     vocabulary: Vocabulary
     context: int
-    allowed: dict[int, tuple[str, frozenset[str]]] = field(default_factory=dict)
-    said: dict[int, Phrase] = field(default_factory=dict)
+    allowed: dict[Node, tuple[str, frozenset[str]]] = field(default_factory=dict)
+    said: dict[Node, Phrase] = field(default_factory=dict)
 
     def phrase(self, root: Node) -> Phrase:
         """The words of a flag, and how tightly they bind."""
         waiting = [(root, False)]
         while waiting:
             node, are_parts_said = waiting.pop()
-            if id(node) in self.said:
+            if node in self.said:
                 continue
             parts = node.children if _joint(node) is not None else ()
             if parts and not are_parts_said:
@@ -105,15 +105,15 @@ class _Flags:
                 continue
             allowed = self._allowed(node)
             if allowed is not None:
-                self.allowed[id(node)] = allowed
+                self.allowed[node] = allowed
             words, binding = self._place_is(allowed) or self._joined(node) or self._test(node)
             if len(words) > LONGEST:
                 raise NoWordsError(
                     f"the words for `{root}` are more than {LONGEST:,} characters, since they repeat "
                     "what it shares"
                 )
-            self.said[id(node)] = words, binding
-        return self.said[id(root)]
+            self.said[node] = words, binding
+        return self.said[root]
 
     def _allowed(self, node: Node) -> tuple[str, frozenset[str]] | None:
         """A place, and the tokens that a flag allows there; None where it is no such test."""
@@ -128,7 +128,7 @@ class _Flags:
         joint = _joint(node)
         if joint not in ("and", "or"):
             return None
-        one, other = (self.allowed.get(id(part)) for part in node.children)
+        one, other = (self.allowed.get(part) for part in node.children)
         if one is None or other is None or one[0] != other[0]:
             return None
         return one[0], one[1] & other[1] if joint == "and" else one[1] | other[1]
@@ -150,7 +150,7 @@ class _Flags:
         joint = _joint(node)
         if joint is None:
             return None
-        parts = [self.said[id(part)] for part in node.children]
+        parts = [self.said[part] for part in node.children]
         if joint == "not":
             return f"not ({parts[0][0]})", NOT
         binding = OR if joint == "or" else AND

@@ -21,7 +21,8 @@ from handcraft.language.pattern import Pattern
 from handcraft.language.rule import Clause, Rule
 from handcraft.language.sequences import Expression, Prompts, pointwise
 from handcraft.language.sequences.domain import Finite, Kind
-from handcraft.language.sequences.node import Node, enclosed
+from handcraft.language.sequences.node import Node
+from handcraft.language.sequences.wording import enclosed
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary, shorten
 

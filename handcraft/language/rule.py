@@ -110,10 +110,10 @@ class Rule:
     def _identity(self) -> tuple[object, ...]:
         answer: object = self.answer
         if isinstance(answer, Expression):
-            answer = id(answer)
+            answer = answer.node
         elif isinstance(answer, Mapping):
             answer = frozenset(answer.items())
-        return answer, self.pattern, None if self.flag is None else id(self.flag)
+        return answer, self.pattern, None if self.flag is None else self.flag.node
 
 
 def _show(answer: object, show: Any) -> str:

@@ -10,6 +10,7 @@ from handcraft.errors import DomainError, ProgramError
 from handcraft.language.sequences import Expression, Prompts, look, pointwise
 from handcraft.language.sequences.domain import Value
 from handcraft.language.sequences.node import Sources
+from handcraft.language.sequences.wording import reads
 from handcraft.language.written import written_at, written_place
 from handcraft.origin import Place
 from handcraft.rasp.aggregate import Aggregate, SelectorWidth
@@ -163,12 +164,8 @@ class _Builder:
             case Indices():
                 return Lowered(self.prompts.position.node)
             case Length():
-                everything = look.everything()
-                return Lowered(
-                    look.aggregate(
-                        everything, "count", None, None, "length", self.prompts.context, given=False
-                    )
-                )
+                everything, text, most = look.everything(), reads("length"), self.prompts.context
+                return Lowered(look.aggregate(everything, "count", None, None, text, most, given=False))
             case Full():
                 return absent() if sop.fill is None else Lowered(pointwise.constant(sop.fill))
             case Map():

@@ -14,6 +14,7 @@ from handcraft.language.sequences.domain import (
     show_value,
 )
 from handcraft.language.sequences.node import Node
+from handcraft.language.sequences.wording import reads
 from handcraft.rasp.aggregate import Aggregate
 from handcraft.rasp.lowered import (
     Lowered,
@@ -120,7 +121,9 @@ def _choice(exists: Node | None, found: Node, default: Value) -> Node:
     if exists is None:
         return found
     if isinstance(found.domain, Finite):
-        return pointwise.lookup(lambda e, v: v if e else default, (exists, found), f"read({found})")
+        return pointwise.lookup(
+            lambda e, v: v if e else default, (exists, found), reads("read(", found, ")")
+        )
     return pointwise.where(exists, found, pointwise.constant(default))
 
 
@@ -149,7 +152,7 @@ def _sum(sop: Aggregate, selected: Selected, value: Node) -> Node:
             terms.append((as_number(number), there.learn("count", None)))
     if not terms:
         return pointwise.constant(0)
-    return pointwise.linear(terms, 0, str(sop), sop.binding)
+    return pointwise.linear(terms, 0, sop.wording)
 
 
 def _all_known(selected: Selected, present: Node) -> Node:

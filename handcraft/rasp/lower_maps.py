@@ -10,6 +10,7 @@ from handcraft.errors import DomainError
 from handcraft.language.sequences import Comparison, pointwise
 from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, kind_of
 from handcraft.language.sequences.node import Node
+from handcraft.language.sequences.wording import reads
 from handcraft.rasp.linear import LinearSequenceMap
 from handcraft.rasp.lowered import (
     Lowered,
@@ -65,7 +66,7 @@ def tabulate(f: Callable[..., object], arguments: Sequence[Lowered], sop: SOp) -
     if is_never(present):
         return absent()
     nodes = [argument.value for argument in arguments]
-    free = list({id(node): node for node in nodes if not is_constant(node)}.values())
+    free = list(dict.fromkeys(node for node in nodes if not is_constant(node)))
     if not free:
         answer = apply(f, [_constant(node) for node in nodes], sop)
         return absent() if answer is None else Lowered(pointwise.constant(answer), present)
@@ -82,20 +83,20 @@ def tabulate(f: Callable[..., object], arguments: Sequence[Lowered], sop: SOp) -
     answers = {row: apply(f, _arguments(nodes, free, row), sop) for row in rows}
     if any(answer is None for answer in answers.values()):
         known = {row: answer is not None for row, answer in answers.items()}
-        answered = pointwise.lookup(lambda *row: known.get(row, False), free, f"present({sop})")
+        answered = pointwise.lookup(lambda *row: known.get(row, False), free, reads(f"present({sop})"))
         present = all_present([present, answered])
     values = _one_kind([answer for answer in answers.values() if answer is not None])
     if not values:
         return absent()
     told = iter(values)
     table = {row: next(told) for row, answer in answers.items() if answer is not None}
-    node = pointwise.lookup(lambda *row: table.get(row, values[0]), free, str(sop), sop.binding)
+    node = pointwise.lookup(lambda *row: table.get(row, values[0]), free, sop.wording)
     return Lowered(node, present)
 
 
 def _arguments(nodes: Sequence[Node], free: Sequence[Node], row: tuple[Value, ...]) -> list[Value]:
-    known = {id(node): value for node, value in zip(free, row, strict=True)}
-    return [known[id(node)] if id(node) in known else _constant(node) for node in nodes]
+    known = dict(zip(free, row, strict=True))
+    return [known[node] if node in known else _constant(node) for node in nodes]
 
 
 def _one_kind(answers: list[Value]) -> list[Value]:
@@ -134,15 +135,13 @@ def _arithmetic(operator: Operator, one: Node, other: Node, sop: SOp) -> Node | 
 def weighted_sum(terms: Sequence[tuple[Plain, Node]], sop: SOp) -> Node:
     """A weighted sum of numbers and flags; constants and equal terms are put together."""
     constant: Plain = 0
-    factors: dict[int, Plain] = {}
-    nodes: dict[int, Node] = {}
+    factors: dict[Node, Plain] = {}
     for factor, node in terms:
         if is_constant(node):
             constant += factor * as_number(_constant(node))
         else:
-            factors[id(node)] = factors.get(id(node), 0) + factor
-            nodes[id(node)] = node
-    kept = [(factor, nodes[i]) for i, factor in factors.items() if factor]
+            factors[node] = factors.get(node, 0) + factor
+    kept = [(factor, node) for node, factor in factors.items() if factor]
     if not kept:
         return pointwise.constant(whole(Fraction(constant)))
-    return pointwise.linear(kept, whole(Fraction(constant)), str(sop), sop.binding)
+    return pointwise.linear(kept, whole(Fraction(constant)), sop.wording)

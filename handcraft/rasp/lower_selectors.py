@@ -10,6 +10,7 @@ from handcraft.language.sequences import Comparison as Compared
 from handcraft.language.sequences import look, pointwise
 from handcraft.language.sequences.domain import Finite, Kind, Value
 from handcraft.language.sequences.node import Match, Node, Pairs, Sources
+from handcraft.language.sequences.wording import Wording, reads
 from handcraft.rasp.lowered import Lowered, check_listed, is_never
 from handcraft.rasp.selector import Comparison, Select, Selector, SelectorOr
 
@@ -23,28 +24,24 @@ def lower_select(selector: Select, keys: Lowered, queries: Lowered) -> Sources:
         DomainError: the two cannot be compared, or have too many values.
     """
     if is_never(keys.present) or is_never(queries.present):
-        return nothing(str(selector))
+        return nothing(selector.wording)
     found = _related(selector, keys.value, queries.value)
     for key, query in ((keys.present, ALWAYS), (ALWAYS, queries.present)):
         if key is not None and query is not None:
-            found = look.intersection(found, look.matching(key, query, "==", ""))
-    return _read_as(found, selector, 9)
+            found = look.intersection(found, look.matching(key, query, "==", reads("")))
+    return replace(found, text=selector.wording)
 
 
 def lower_combined(selector: Selector, one: Sources, other: Sources) -> Sources:
     """What both, or either, select."""
     if isinstance(selector, SelectorOr):
-        return _read_as(look.union(one, other), selector, 2)
-    return _read_as(look.intersection(one, other), selector, 3)
+        return replace(look.union(one, other), text=selector.wording)
+    return replace(look.intersection(one, other), text=selector.wording)
 
 
-def nothing(text: str) -> Sources:
+def nothing(text: Wording) -> Sources:
     """A selection of no source."""
     return Sources((), text, always=False)
-
-
-def _read_as(found: Sources, selector: Selector, binding: int) -> Sources:
-    return replace(found, text=str(selector), binding=9 if selector.name else binding)
 
 
 def _related(selector: Select, key: Node, query: Node) -> Sources:
@@ -52,11 +49,11 @@ def _related(selector: Select, key: Node, query: Node) -> Sources:
     if comparison is Comparison.TRUE:
         return look.everything()
     if comparison is Comparison.FALSE:
-        return nothing("")
+        return nothing(reads(""))
     check_listed((key, query), selector)
     if isinstance(comparison, Comparison) and _both_numbers(key, query):
-        return look.matching(key, query, comparison.value, str(selector))
-    found = look.matching(key, query, selector.relates, str(selector))
+        return look.matching(key, query, comparison.value, selector.wording)
+    found = look.matching(key, query, selector.relates, selector.wording)
     return _simplified(found.cases[0][0], found)
 
 
@@ -65,7 +62,7 @@ def _simplified(match: Match, found: Sources) -> Sources:
     assert not isinstance(match.relation, Compared)
     keys, queries = pointwise.listed(match.key), pointwise.listed(match.query)
     if not match.relation:
-        return nothing("")
+        return nothing(reads(""))
     if len(match.relation) == len(keys) * len(queries):
         return look.everything()
     for comparison in _possible(match.key, match.query):

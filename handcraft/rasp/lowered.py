@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from math import prod
 
@@ -12,6 +12,7 @@ from handcraft.language.sequences import pointwise
 from handcraft.language.sequences.domain import Finite, Kind, Value, as_number
 from handcraft.language.sequences.node import Constant, Node
 from handcraft.language.sequences.reachable import combinations
+from handcraft.language.sequences.wording import reads
 from handcraft.rasp.node import Node as Named
 from handcraft.rasp.sequence import SOp
 
@@ -40,7 +41,7 @@ def absent() -> Lowered:
 
 def all_present(flags: Iterable[Node | None]) -> Node | None:
     """Whether all flags hold; None where they always do."""
-    listed = list({id(flag): flag for flag in flags if flag is not None}.values())
+    listed = list(dict.fromkeys(flag for flag in flags if flag is not None))
     if any(is_never(flag) for flag in listed):
         return NEVER
     kept = [flag for flag in listed if pointwise.listed(flag) != (True,)]
@@ -73,7 +74,7 @@ def as_numbers(node: Node) -> Node:
         return node
     if isinstance(node, Constant):
         return pointwise.constant(int(as_number(node.value)))
-    return pointwise.lookup({False: 0, True: 1}, (node,), f"number({node})")
+    return pointwise.lookup({False: 0, True: 1}, (node,), reads("number(", node, ")"))
 
 
 def reached(nodes: Sequence[Node], present: Node | None) -> list[tuple[Value, ...]] | None:
@@ -127,10 +128,10 @@ def described(found: Lowered, children: Iterable[Lowered], sop: SOp) -> Lowered:
         children: what it was made of; their nodes have their own words.
         sop: the sequence.
     """
-    old = {id(node) for child in children for node in (child.value, child.present)}
+    old = {node for child in children for node in (child.value, child.present)}
     value, present = found.value, found.present
-    if id(value) not in old and value.children:
-        value = replace(value, text=str(sop), place=sop.place, binding=9 if sop.name else sop.binding)
-    if present is not None and id(present) not in old and present.place is None:
-        present = replace(present, text=f"present({sop})", place=sop.place)
+    if value not in old and value.children:
+        value = value.called(sop.wording, sop.place)
+    if present is not None and present not in old and present.place is None:
+        present = present.called(reads(f"present({sop})"), sop.place)
     return Lowered(value, present)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from handcraft.errors import DomainError, HandcraftError, ProgramError
 from handcraft.language.sequences.domain import Value, plain_value, show_value
+from handcraft.language.sequences.wording import Wording, reads
 from handcraft.language.written import written_place
 from handcraft.origin import Place
 
@@ -94,10 +95,15 @@ class Node(ABC):
     @cached_property
     def text(self) -> str:
         """How it is written, kept: those of what it is computed from are made first."""
-        for node in walk(self):
+        for node in walk(self, turns_back=lambda node: "text" in vars(node)):
             if node is not self and "text" not in vars(node):
                 vars(node)["text"] = node.written
         return self.written
+
+    @property
+    def wording(self) -> Wording:
+        """How it reads, for the expressions that it becomes."""
+        return reads(str(self), binding=9 if self.name else self.binding)
 
     def __str__(self) -> str:
         return self.name or self.text
@@ -136,8 +142,13 @@ class Node(ABC):
         return found
 
 
-def walk(root: Node) -> Iterator[Node]:
-    """Every node once, those that are computed first before those that read them."""
+def walk(root: Node, turns_back: Callable[[Node], bool] = lambda node: False) -> Iterator[Node]:
+    """Every node once, those that are computed first before those that read them.
+
+    Args:
+        root: where to begin.
+        turns_back: tells of which nodes those that they are computed from are left out.
+    """
     seen: set[int] = set()
     stack = [(root, False)]
     while stack:
@@ -147,7 +158,8 @@ def walk(root: Node) -> Iterator[Node]:
         elif id(node) not in seen:
             seen.add(id(node))
             stack.append((node, True))
-            stack += [(child, False) for child in reversed(node.children)]
+            if not turns_back(node):
+                stack += [(child, False) for child in reversed(node.children)]
 
 
 def evaluate(expression: Node, xs: Sequence[object], causal: bool = False) -> list[Any]:

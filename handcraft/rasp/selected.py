@@ -8,6 +8,7 @@ from functools import cached_property
 from handcraft.language.sequences import Prompts, look, pointwise
 from handcraft.language.sequences.domain import Value, show_value
 from handcraft.language.sequences.node import How, Node, Sources
+from handcraft.language.sequences.wording import reads
 from handcraft.rasp.selection_facts import Facts, facts_of
 from handcraft.rasp.selector import Selector
 
@@ -30,24 +31,24 @@ class Selected:
 
     def learn(self, how: How, value: Node | None, default: Value = None) -> Node:
         """What the selected sources say together."""
-        said = self.sources.text if value is None else f"{self.sources.text}, {value}"
+        said = [self.sources] if value is None else [self.sources, ", ", value]
         node = look.aggregate(
             self.sources,
             how,
             value,
             default,
-            f"{how}({said})",
+            reads(f"{how}(", *said, ")"),
             self.prompts.context,
             default is not None,
         )
-        return replace(node, place=self.selector.place)
+        return node.called(node.text, self.selector.place)
 
     def holding(self, value: Node, wanted: Value) -> Selected:
         """The selected sources that hold one value."""
-        text = f"{value} == {show_value(wanted)}"
+        text = reads(value, f" == {show_value(wanted)}")
         there = look.matching(value, pointwise.constant(wanted), "==", text)
         found = look.intersection(self.sources, there)
-        return replace(self, sources=replace(found, text=f"{self.sources.text} where {text}"))
+        return replace(self, sources=replace(found, text=reads(self.sources, " where ", text)))
 
     @cached_property
     def existence(self) -> Node | None:
@@ -58,8 +59,10 @@ class Selected:
         if known is None:
             return self.learn("exists", None)
         table = dict(enumerate(known))
-        node = pointwise.lookup(table, (self.prompts.position.node,), f"exists({self.sources.text})")
-        return replace(node, place=self.selector.place)
+        node = pointwise.lookup(
+            table, (self.prompts.position.node,), reads("exists(", self.sources, ")")
+        )
+        return node.called(node.text, self.selector.place)
 
 
 def selected_by(selector: Selector, sources: Sources, prompts: Prompts) -> Selected:

@@ -103,16 +103,16 @@ def _counted_once(sources: Sources, context: int, causal: bool) -> list[list[int
     return found
 
 
-def _selects(sources: Sources, here: dict[int, Value], there: dict[int, Value]) -> bool:
-    return sources.holds(lambda node, is_key: (there if is_key else here)[id(node)])
+def _selects(sources: Sources, here: dict[Node, Value], there: dict[Node, Value]) -> bool:
+    return sources.holds(lambda node, is_key: (there if is_key else here)[node])
 
 
-def _values(nodes: tuple[Node, ...], length: int, causal: bool) -> Iterator[dict[int, Value]]:
+def _values(nodes: tuple[Node, ...], length: int, causal: bool) -> Iterator[dict[Node, Value]]:
     """At every position, the values of nodes that depend on the position and the length alone."""
     below = bases(*nodes)
     for here in range(length):
         seen = here + 1 if causal else length
-        known: dict[int, Value] = {id(base): here if is_position(base) else seen for base in below}
+        known: dict[Node, Value] = {base: here if is_position(base) else seen for base in below}
         for node in nodes:
             value_of(node, known)
         yield known
@@ -176,7 +176,7 @@ def _first_rank(node: Node, context: int, causal: bool) -> int | None:
     if causal or not isinstance(node, Aggregate) or node.how != "count":
         return None
     match node.sources.cases:
-        case ((Match(key=key, query=query, relation=Comparison() as relation),),) if key is query:
+        case ((Match(key=key, query=query, relation=Comparison() as relation),),) if key == query:
             if relation in (Comparison.EQ, Comparison.NEQ) or not _is_distinct(key, context, causal):
                 return None
             return 0 if relation in (Comparison.LT, Comparison.GT) else 1
@@ -193,7 +193,7 @@ def _selects_by_rank(sources: Sources, context: int, causal: bool) -> bool:
     if first is None or context**2 > PAIRS_UP_TO or not all(map(_is_known_without_text, bases(query))):
         return False
     return all(
-        row[id(query)] in range(first, first + length)
+        row[query] in range(first, first + length)
         for length in range(1, context + 1)
         for row in _values((query,), length, causal)
     )

@@ -118,7 +118,7 @@ def _designs(
     """Designs with tokens counted in one way: with and without what a pass may or may not help."""
     places = legal.ends
 
-    def reader_for(lines: frozenset[int]) -> Reader:
+    def reader_for(lines: frozenset[Node]) -> Reader:
         return Reader(prompts.vocabulary.tokens, prompts.context, places, legal.stands, lines)
 
     def read(reader: Reader) -> Form:

@@ -56,9 +56,9 @@ class Reader:
     context: int
     destinations: tuple[int, ...]
     stands: tuple[frozenset[int], ...]
-    lines: frozenset[int] = frozenset()
-    bent: dict[int, Node] = field(default_factory=dict)
-    _columns: dict[int, Values] = field(default_factory=dict)
+    lines: frozenset[Node] = frozenset()
+    bent: dict[Node, None] = field(default_factory=dict)
+    _columns: dict[Node, Values] = field(default_factory=dict)
     _steps: dict[Hashable, Step] = field(default_factory=dict)
 
     def read(self, node: Node, numbers: Numbers = as_number) -> Form:
@@ -183,8 +183,8 @@ class Reader:
         pairs = list(pairwise(zip(values, wanted, strict=True)))
         slopes = [Fraction(w - v) / (y - x) for (x, v), (y, w) in pairs]
         if len(set(slopes)) > 1:
-            self.bent[id(node)] = node
-        if id(node) in self.lines or len(set(slopes)) == 1:
+            self.bent[node] = None
+        if node in self.lines or len(set(slopes)) == 1:
             slope, constant, error = nearest_line(values, wanted)
             return form.times(slope).shifted(constant).blurred(-error, error)
         slope = max(slopes, key=slopes.count)
@@ -215,7 +215,7 @@ class Reader:
         assert value is not None
         if not reads <= {"position"} or not _hangs_on(value) <= {"token"}:
             raise _no_sum(node)
-        columns = {id(child): self._column(child) for child in node.sources.children}
+        columns = {child: self._column(child) for child in node.sources.children}
         chosen = selected(node.sources.cases, self.context, columns, causal=True)
         default = 0 if node.default is None else numbers(node.default)
         sources: list[Weights] = []
@@ -249,13 +249,13 @@ class Reader:
 
     def _column(self, node: Node) -> Values:
         """The values at every position of an expression that hangs on nothing else."""
-        if id(node) not in self._columns:
+        if node not in self._columns:
             text = self.tokens[:1] * self.context
             try:
-                (self._columns[id(node)],) = interpret([node], text, causal=True)
+                (self._columns[node],) = interpret([node], text, causal=True)
             except AssumptionError as error:
                 raise NotASumError(error.what, where=node.place) from None
-        return self._columns[id(node)]
+        return self._columns[node]
 
     def _by_token(self, node: Node, numbers: Numbers) -> tuple[Plain | None, ...]:
         """What an expression that hangs on one token alone counts for each; None for what never is."""

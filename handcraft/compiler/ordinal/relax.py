@@ -7,12 +7,13 @@ from fractions import Fraction
 
 from handcraft.compiler.ordinal.form import Form
 from handcraft.compiler.ordinal.read_form import NotASumError, Reader
+from handcraft.language.sequences.node import Node
 
 WITHIN = Fraction(1, 4)
 """By how much lines may put an answer off. Half of the distance to the next one is the end."""
 
 
-def relax(reader_for: Callable[[frozenset[int]], Reader], read: Callable[[Reader], Form]) -> Form:
+def relax(reader_for: Callable[[frozenset[Node]], Reader], read: Callable[[Reader], Form]) -> Form:
     """The form with the fewest steps, of those whose error stays within `WITHIN`.
 
     Expressions that take steps are tried one after the other, those that others are made from first.
@@ -28,7 +29,7 @@ def relax(reader_for: Callable[[frozenset[int]], Reader], read: Callable[[Reader
     """
     first = reader_for(frozenset())
     best = read(first)
-    lines: frozenset[int] = frozenset()
+    lines: frozenset[Node] = frozenset()
     for candidate in first.bent:
         try:
             form = read(reader_for(lines | {candidate}))

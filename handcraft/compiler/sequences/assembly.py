@@ -134,7 +134,7 @@ class Assembly:
         sums: dict[object, Reading] = {}
         found = []
         for rung in ladder.rungs:
-            key = tuple((factor, id(node)) for factor, node in rung.terms)
+            key = tuple((factor, node) for factor, node in rung.terms)
             if key not in sums:
                 sums[key] = self._sum(rung.terms)
             found.append((sums[key], rung.at_least, rung.gap))

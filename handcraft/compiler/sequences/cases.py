@@ -22,6 +22,7 @@ from handcraft.language.sequences.node import (
     is_position,
 )
 from handcraft.language.sequences.reachable import bases, combinations, rows
+from handcraft.language.sequences.wording import reads
 
 Flags = npt.NDArray[np.bool_]
 
@@ -46,7 +47,7 @@ class Setting:
     @cached_property
     def position(self) -> Embedded:
         """The position as a node."""
-        return Embedded(finite(range(self.context)), "position", "position")
+        return Embedded(finite(range(self.context)), reads("position"), "position")
 
     @property
     def visible(self) -> Flags:
@@ -117,7 +118,7 @@ def _at_positions(node: Node, setting: Setting) -> list[Value]:
 def match_key(match: Match) -> Hashable:
     """What a condition says: two with the same key hold of the same pairs."""
     relation = match.relation
-    return id(match.key), id(match.query), getattr(relation, "value", relation)
+    return match.key, match.query, relation
 
 
 def simplified(case: Case, setting: Setting) -> Case | None:
@@ -158,7 +159,7 @@ def pairs_match(flags: Flags, setting: Setting) -> Match:
 def holds_of_itself(case: Case) -> bool:
     """Whether a position surely selects itself."""
     reflexive = (Comparison.EQ, Comparison.LEQ, Comparison.GEQ)
-    rest = [m for m in case if not (m.key is m.query and m.relation in reflexive)]
+    rest = [m for m in case if not (m.key == m.query and m.relation in reflexive)]
     if not rest:
         return True
     nodes = [node for match in rest for node in (match.key, match.query)]
@@ -183,7 +184,7 @@ def split(match: Match) -> list[Case] | None:
     Only for a comparison of an expression with itself elsewhere; None where it is no such order.
     """
     relation = match.relation
-    if match.key is not match.query or not isinstance(relation, Comparison):
+    if match.key != match.query or not isinstance(relation, Comparison):
         return None
     if relation in (Comparison.EQ, Comparison.NEQ) or not isinstance(match.key.domain, Finite):
         return None
@@ -229,4 +230,4 @@ def _ranked(node: Node, ranks: dict[Value, int]) -> Node:
     assert isinstance(node.domain, Finite)
     if all(value == rank and not isinstance(value, bool) for value, rank in ranks.items()):
         return node
-    return Lookup(finite(ranks.values()), f"rank of {node}", (node,), table, place=node.place)
+    return Lookup(finite(ranks.values()), reads("rank of ", node), (node,), table, place=node.place)

@@ -19,40 +19,42 @@ from handcraft.language.sequences.node import (
 )
 
 
-def with_children(node: Node, done: Mapping[int, Node]) -> Node:
+def with_children(node: Node, done: Mapping[Node, Node]) -> Node:
     """A node over what its children became.
 
     Args:
         node: any node.
-        done: for the `id` of every child, what stands for it now.
+        done: for every child, what stands for it now.
     """
+    if all(done[child] is child for child in node.children):
+        return node
     match node:
         case Lookup():
-            return replace(node, arguments=tuple(done[id(a)] for a in node.arguments))
+            return replace(node, arguments=tuple(done[a] for a in node.arguments))
         case Linear():
-            return replace(node, terms=tuple((f, done[id(n)]) for f, n in node.terms))
+            return replace(node, terms=tuple((f, done[n]) for f, n in node.terms))
         case AtLeast():
-            return replace(node, number=done[id(node.number)])
+            return replace(node, number=done[node.number])
         case Assumed():
-            return replace(node, value=done[id(node.value)])
+            return replace(node, value=done[node.value])
         case Choice():
-            condition, yes, no = (done[id(child)] for child in node.children)
+            condition, yes, no = (done[child] for child in node.children)
             return replace(node, condition=condition, yes=yes, no=no)
         case Aggregate():
             cases = tuple(case_with(case, done) for case in node.sources.cases)
-            value = None if node.value is None else done[id(node.value)]
+            value = None if node.value is None else done[node.value]
             return replace(node, sources=replace(node.sources, cases=cases), value=value)
         case Attend():
-            return replace(node, case=case_with(node.case, done), value=done[id(node.value)])
+            return replace(node, case=case_with(node.case, done), value=done[node.value])
         case Ladder():
             rungs = tuple(
-                Rung(tuple((f, done[id(n)]) for f, n in rung.terms), rung.at_least, rung.gap)
+                Rung(tuple((f, done[n]) for f, n in rung.terms), rung.at_least, rung.gap)
                 for rung in node.rungs
             )
             return replace(node, rungs=rungs)
     return node
 
 
-def case_with(case: Case, done: Mapping[int, Node]) -> Case:
+def case_with(case: Case, done: Mapping[Node, Node]) -> Case:
     """Conditions over what their keys and queries became."""
-    return tuple(Match(done[id(m.key)], done[id(m.query)], m.relation) for m in case)
+    return tuple(Match(done[m.key], done[m.query], m.relation) for m in case)

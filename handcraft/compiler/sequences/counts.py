@@ -41,6 +41,7 @@ from handcraft.language.sequences.node import (
     Match,
     Node,
 )
+from handcraft.language.sequences.wording import reads
 
 TOGETHER_UP_TO = 64
 """Up to so many positions the shares of position 0 are added up and read by one ladder."""
@@ -107,7 +108,7 @@ class _Counting:
 
     def _turned(self, match: Match, rest: Case) -> Terms | None:
         """What is strictly less is all but what is not less, where a position always counts itself."""
-        strict = match.key is match.query and match.relation in STRICT
+        strict = match.key == match.query and match.relation in STRICT
         if not strict or is_positional(match):
             return None
         assert isinstance(match.relation, Comparison)
@@ -146,14 +147,14 @@ class _Counting:
         if len(placed) != 1 or not holds_of_itself(others):
             return None
         (match,) = placed
-        itself = match.key is match.query and isinstance(match.key, Embedded)
+        itself = match.key == match.query and isinstance(match.key, Embedded)
         if not itself or match.relation not in STRICT:
             return None
         assert isinstance(match.relation, Comparison)
         wider, _ = STRICT[match.relation]
         full = simplified((*others, replace(match, relation=wider)), self.setting)
         assert full is not None
-        return [*self.case(full), (-1, Constant(finite([1]), "1", 1))]
+        return [*self.case(full), (-1, Constant(finite([1]), reads("1"), 1))]
 
     def _marked(self, placed: Case, others: Case, flags: Flags) -> Terms:
         """Count by the share of position 0, forgiving it as many failures as it may have.
@@ -173,7 +174,7 @@ class _Counting:
         terms: Terms = [(1, ladder) for ladder in self._ladders(shares, gate, sure=sure)]
         outside = [not flag for flag in flags[:, 0].tolist()]
         if any(outside):
-            beyond = learning.at_positions(outside, "position 0 is no source")
+            beyond = learning.at_positions(outside, reads("position 0 is no source"))
             terms.append((-1, self._too_much(shares[0], beyond, gate)))
         return terms
 

@@ -25,6 +25,7 @@ from handcraft.language.sequences.node import (
     walk,
 )
 from handcraft.language.sequences.reachable import bases, combinations, rows
+from handcraft.language.sequences.wording import reads
 
 FLATTEN_UP_TO = 20_000
 """The most combinations of base values for which a table is made over the bases themselves."""
@@ -37,32 +38,32 @@ def fuse(roots: Sequence[Node], setting: Setting) -> list[Node]:
     """The same values, with no table over more than one value and no comparison of sums."""
     fusing = _Fusing(roots, setting)
     for node in walk(*roots):
-        fusing.done[id(node)] = fusing.fused(node)
-    return rebuild([fusing.done[id(root)] for root in roots])
+        fusing.done[node] = fusing.fused(node)
+    return rebuild([fusing.done[root] for root in roots])
 
 
 class _Fusing:
     """What is known while trees are fused.
 
     Attributes:
-        done: for the `id` of a node what became of it.
+        done: for a node what became of it.
         kept: the nodes that are made anyway, since heads read them.
         setting: what is known about the texts.
     """
 
     def __init__(self, roots: Sequence[Node], setting: Setting) -> None:
-        self.done: dict[int, Node] = {}
+        self.done: dict[Node, Node] = {}
         self.kept = {
-            id(child) for node in walk(*roots) if isinstance(node, Attend) for child in node.children
+            child for node in walk(*roots) if isinstance(node, Attend) for child in node.children
         }
         self.setting = setting
-        self._slots: dict[int, int] = {}
+        self._slots: dict[Node, int] = {}
 
     def fused(self, node: Node) -> Node:
         """What becomes of a node, all below it being done."""
         done, setting = self.done, self.setting
         if isinstance(node, AtLeast):
-            return _threshold(node, done[id(node.number)])
+            return _threshold(node, done[node.number])
         if not isinstance(node, Lookup) or _is_readable(node):
             return with_children(node, done)
         choices = [found for below in self._bases(node) if (found := self._flat(node, below))]
@@ -92,12 +93,12 @@ class _Fusing:
         """
         far = bases(node)
         yield far
-        last = max((self._slot(self.done[id(base)]) for base in far), default=0) // 2 * 2
+        last = max((self._slot(self.done[base]) for base in far), default=0) // 2 * 2
 
         def is_near(below: Node) -> bool:
-            if below is node or id(below) not in self.kept:
+            if below == node or below not in self.kept:
                 return False
-            made = self.done[id(below)]
+            made = self.done[below]
             return isinstance(made, Ladder) and self._slot(made) <= last
 
         near = bases(node, stops=is_near)
@@ -110,7 +111,7 @@ class _Fusing:
             return None
         if prod(len(_values(base)) for base in below) > FLATTEN_UP_TO:
             return None
-        arguments = [self.done[id(base)] for base in below]
+        arguments = [self.done[base] for base in below]
         if sum(map(is_scalar, arguments)) > 1:
             return None
         said = {combination: values[0] for combination, values in rows([node], below)}
@@ -122,14 +123,14 @@ class _Fusing:
 
     def _slot(self, node: Node) -> int:
         """When a fused node is there: 2b + 1 after the heads of block b, 2b + 2 after its neurons."""
-        if id(node) not in self._slots:
+        if node not in self._slots:
             before = max(map(self._slot, node.children), default=0)
             if isinstance(node, Attend):
                 before = (before + 1) // 2 * 2 + 1
             elif isinstance(node, Ladder | Choice):
                 before = before // 2 * 2 + 2
-            self._slots[id(node)] = before
-        return self._slots[id(node)]
+            self._slots[node] = before
+        return self._slots[node]
 
 
 def _is_readable(node: Lookup) -> bool:
@@ -143,9 +144,9 @@ def _steps_of(node: Node) -> int:
 
 def _reads_only(ladder: Ladder, nodes: Sequence[Node]) -> bool:
     """Whether a ladder reads nothing that would have to be made from the nodes first."""
-    known = {id(node) for node in nodes}
+    known = set(nodes)
     read = [term.arguments[0] if isinstance(term, Lookup) else term for term in ladder.children]
-    return all(id(node) in known for node in read)
+    return all(node in known for node in read)
 
 
 def _is_told(node: Node, setting: Setting) -> bool:
@@ -164,7 +165,7 @@ def _is_told(node: Node, setting: Setting) -> bool:
     return largest <= min(rung.gap for rung in node.rungs) * setting.steps
 
 
-def _guarded(node: Lookup, done: Mapping[int, Node], setting: Setting) -> Ladder | None:
+def _guarded(node: Lookup, done: Mapping[Node, Node], setting: Setting) -> Ladder | None:
     """The table as one that counts only where others are equal, if it is one.
 
     None too where the dtype may not tell its sums, but those of the table over its own arguments.
@@ -176,9 +177,9 @@ def _guarded(node: Lookup, done: Mapping[int, Node], setting: Setting) -> Ladder
     return None
 
 
-def _direct(node: Lookup, done: Mapping[int, Node]) -> Node:
+def _direct(node: Lookup, done: Mapping[Node, Node]) -> Node:
     """The table over its own arguments; several scalars are turned into steps first."""
-    arguments = [done[id(argument)] for argument in node.arguments]
+    arguments = [done[argument] for argument in node.arguments]
     scalars = [i for i, argument in enumerate(arguments) if is_scalar(argument)]
     for i in scalars if len(arguments) > 1 and len(scalars) > 1 else ():
         arguments[i] = digital(arguments[i])
@@ -255,7 +256,8 @@ def _factor(weights: Mapping[Value, Plain]) -> Plain:
 def _part(argument: Node, numbers: Mapping[Value, Plain], of: Node) -> Node:
     """A number for each value of one argument."""
     table: dict[tuple[Value, ...], Value] = {(value,): number for value, number in numbers.items()}
-    return Lookup(finite(table.values()), f"{argument} in {of}", (argument,), table, place=of.place)
+    text = reads(argument, " in ", of)
+    return Lookup(finite(table.values()), text, (argument,), table, place=of.place)
 
 
 def digital(node: Node) -> Ladder:

@@ -20,6 +20,7 @@ from handcraft.compiler.sequences.ir import Ladder, Rung, between, is_scalar
 from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, finite, magnitude
 from handcraft.language.sequences.node import Lookup, Node
 from handcraft.language.sequences.reachable import combinations
+from handcraft.language.sequences.wording import reads
 
 Pair = tuple[Node, Node]
 """Two nodes that are compared."""
@@ -46,11 +47,10 @@ def guarded(node: Lookup) -> Guarded | None:
     """The table as one that is guarded by equalities, where it is such a table."""
     if len(node.arguments) != 2:
         return None
-    for flag, value in (node.arguments, node.arguments[::-1]):
+    for is_first, (flag, value) in ((True, node.arguments), (False, node.arguments[::-1])):
         pairs = equalities(flag)
         if pairs is None or not isinstance(value.domain, Finite):
             continue
-        is_first = flag is node.arguments[0]
         rows = {row if is_first else row[::-1]: found for row, found in node.table.items()}
         outside = {found for (holds, _), found in rows.items() if not holds}
         inside = {of: found for (holds, of), found in rows.items() if holds}
@@ -74,7 +74,7 @@ def equalities(flag: Node) -> list[Pair] | None:
     return [(one, other)]
 
 
-def guarded_ladder(node: Lookup, found: Guarded, done: Mapping[int, Node], most: int) -> Ladder | None:
+def guarded_ladder(node: Lookup, found: Guarded, done: Mapping[Node, Node], most: int) -> Ladder | None:
     """Its steps; None where their sum would be too large, or a pair is never equal.
 
     Args:
@@ -83,15 +83,15 @@ def guarded_ladder(node: Lookup, found: Guarded, done: Mapping[int, Node], most:
         done: what became of the nodes below.
         most: how much larger than its gap a sum may be.
     """
-    places = _places(done[id(found.value)], found)
+    places = _places(done[found.value], found)
     ordered = sorted(places, key=places.__getitem__)
     low, high = places[ordered[0]], places[ordered[-1]]
-    terms: list[tuple[Plain, Node]] = [(1, _numbered(done[id(found.value)], places, node))]
+    terms: list[tuple[Plain, Node]] = [(1, _numbered(done[found.value], places, node))]
     step = min((places[b] - places[a] for a, b in pairwise(ordered)), default=1)
     beyond = high - low + step
     largest = max(magnitude(low), magnitude(high))
     for pair in found.pairs:
-        one, other = (done[id(each)] for each in pair)
+        one, other = (done[each] for each in pair)
         numbers = _common(one, other)
         if numbers is None or not _are_ever_equal(one, other):
             return None
@@ -166,7 +166,7 @@ def _numbered(node: Node, at: Mapping[Value, Plain], of: Node) -> Node:
     if all(v == number and not isinstance(v, bool) for v, number in own.items()):
         return node
     table: dict[tuple[Value, ...], Value] = {(value,): number for value, number in own.items()}
-    return Lookup(finite(table.values()), f"{node} in {of}", (node,), table, place=of.place)
+    return Lookup(finite(table.values()), reads(node, " in ", of), (node,), table, place=of.place)
 
 
 def _is_whole(value: Value) -> bool:

@@ -81,12 +81,10 @@ class Reading:
         )
 
     def __add__(self, other: Reading) -> Reading:
-        total: dict[tuple[int, int], Plain] = {}
-        held_by: dict[tuple[int, int], Held] = {}
+        total: dict[tuple[Held, int], Plain] = {}
         for factor, held, i in (*self.terms, *other.terms):
-            total[id(held), i] = total.get((id(held), i), 0) + factor
-            held_by[id(held), i] = held
-        terms = tuple((f, held_by[key], key[1]) for key, f in total.items() if f)
+            total[held, i] = total.get((held, i), 0) + factor
+        terms = tuple((f, held, i) for (held, i), f in total.items() if f)
         return Reading(terms, self.constant + other.constant)
 
 
@@ -161,7 +159,7 @@ class Holder:
     def __init__(self, one_hot: Sequence[str] = (), *, normed: bool = False) -> None:
         self.one_hot = tuple(one_hot)
         self.normed = normed
-        self.held: dict[int | str, Held] = {}
+        self.held: dict[Node | str, Held] = {}
         self._ladders: dict[Node, Ladder] = {}
         self._places: dict[Node, list[int]] = {}
 
@@ -286,7 +284,7 @@ class Holder:
 
     def _of(self, node: Node) -> Held:
         """What holds a value; token and position are held once, however many nodes they have."""
-        key = node.of if isinstance(node, Embedded) else id(node)
+        key = node.of if isinstance(node, Embedded) else node
         if key not in self.held:
             held = Held(node)
             held.is_one_hot = isinstance(node, Embedded) and node.of in self.one_hot

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor, log2
@@ -10,13 +10,13 @@ from typing import Literal
 
 from handcraft.language.sequences.domain import Finite, Plain, Value, as_number
 from handcraft.language.sequences.interpret import Values, interpret_with
-from handcraft.language.sequences.node import Assumed, Case, Choice, Linear, Lookup, Node
+from handcraft.language.sequences.node import Assumed, Case, Choice, Linear, Lookup, Node, case_key
 from handcraft.language.sequences.reachable import plain
 
 Picks = Literal["mean", "latest", "earliest"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Attend(Node):
     """What a head brings: a value from the sources that fit best.
 
@@ -36,6 +36,11 @@ class Attend(Node):
     picks: Picks
     forgiven: int = 0
     unique: bool = False
+
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value; that one source fits is known of the conditions, not stated."""
+        return case_key(self.case), self.value.identity, self.picks, self.forgiven
 
     @property
     def children(self) -> tuple[Node, ...]:
@@ -58,7 +63,7 @@ class Rung:
     gap: Plain
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ladder(Node):
     """A value for each number of rungs that are reached; a rung is reached only if all before it are.
 
@@ -71,10 +76,20 @@ class Ladder(Node):
     values: tuple[Value, ...]
 
     @property
+    def made_of(self) -> Hashable:
+        """What decides its value; rungs that add up the same share their terms."""
+        sums: dict[int, Hashable] = {}
+        for rung in self.rungs:
+            if id(rung.terms) not in sums:
+                sums[id(rung.terms)] = tuple([(f, node.identity) for f, node in rung.terms])
+        steps = [(sums[id(rung.terms)], rung.at_least, rung.gap) for rung in self.rungs]
+        return tuple(steps), self.values
+
+    @property
     def children(self) -> tuple[Node, ...]:
         """What the rungs add up."""
         nodes = [node for rung in self.rungs for _, node in rung.terms]
-        return tuple({id(node): node for node in nodes}.values())
+        return tuple(dict.fromkeys(nodes))
 
 
 def is_scalar(node: Node) -> bool:
@@ -102,7 +117,7 @@ def run_nodes(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> 
     return interpret_with(nodes, tokens, causal=causal, values=_values)
 
 
-def _values(node: Node, length: int, known: dict[int, Values], causal: bool) -> Values | None:
+def _values(node: Node, length: int, known: dict[Node, Values], causal: bool) -> Values | None:
     if isinstance(node, Attend):
         return tuple(_brought(node, here, length, known, causal) for here in range(length))
     if isinstance(node, Ladder):
@@ -110,22 +125,22 @@ def _values(node: Node, length: int, known: dict[int, Values], causal: bool) -> 
     return None
 
 
-def _brought(node: Attend, here: int, length: int, known: dict[int, Values], causal: bool) -> Value:
+def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], causal: bool) -> Value:
     seen = range(here + 1 if causal else length)
     failing = [
-        sum(not m.holds(known[id(m.key)][there], known[id(m.query)][here]) for m in node.case)
+        sum(not m.holds(known[m.key][there], known[m.query][here]) for m in node.case)
         - (node.forgiven if there == 0 else 0)
         for there in seen
     ]
     best = min(failing)
-    chosen = [known[id(node.value)][there] for there in seen if failing[there] == best]
+    chosen = [known[node.value][there] for there in seen if failing[there] == best]
     if node.picks == "mean":
         return plain(Fraction(sum(as_number(v) for v in chosen)) / len(chosen))
     return chosen[-1] if node.picks == "latest" else chosen[0]
 
 
-def _reached(ladder: Ladder, here: int, known: dict[int, Values]) -> int:
+def _reached(ladder: Ladder, here: int, known: dict[Node, Values]) -> int:
     return sum(
-        sum(factor * as_number(known[id(node)][here]) for factor, node in rung.terms) >= rung.at_least
+        sum(factor * as_number(known[node][here]) for factor, node in rung.terms) >= rung.at_least
         for rung in ladder.rungs
     )

@@ -12,6 +12,7 @@ from handcraft.compiler.sequences.cases import holding
 from handcraft.errors import CompileError
 from handcraft.language.sequences.domain import Finite, Value, finite
 from handcraft.language.sequences.node import Aggregate, Case, Lookup, Match, Node
+from handcraft.language.sequences.wording import listed_in, reads
 
 PAIRS_UP_TO = 4096
 """The most joint values of the keys of a selection that several cases select."""
@@ -29,11 +30,11 @@ def joined(cases: Sequence[Case], of: Aggregate) -> Case:
     queries = _distinct(m.query for case in cases for m in case)
     key, query = _tuple_of(keys, of), _tuple_of(queries, of)
     there, here = _joint(key), _joint(query)
-    at = {id(node): [row[i] for row in there] for i, node in enumerate(keys)}
-    asked = {id(node): [row[i] for row in here] for i, node in enumerate(queries)}
+    at = {node: [row[i] for row in there] for i, node in enumerate(keys)}
+    asked = {node: [row[i] for row in here] for i, node in enumerate(queries)}
     selected = np.zeros((len(here), len(there)), dtype=bool)
     for case in cases:
-        selected |= np.logical_and.reduce([holding(m, at[id(m.key)], asked[id(m.query)]) for m in case])
+        selected |= np.logical_and.reduce([holding(m, at[m.key], asked[m.query]) for m in case])
     pairs = frozenset((there[k], here[q]) for q, k in np.argwhere(selected).tolist())
     return (Match(key, query, pairs),)
 
@@ -44,7 +45,7 @@ def _joint(node: Lookup) -> list[tuple[Value, ...]]:
 
 
 def _distinct(nodes: Iterable[Node]) -> list[Node]:
-    return list({id(node): node for node in nodes}.values())
+    return list(dict.fromkeys(nodes))
 
 
 def _tuple_of(nodes: Sequence[Node], of: Aggregate) -> Lookup:
@@ -55,10 +56,10 @@ def _tuple_of(nodes: Sequence[Node], of: Aggregate) -> Lookup:
     size = prod(map(len, domains))
     if size > PAIRS_UP_TO:
         raise CompileError(
-            f"`{of.sources.text}` selects by {size:,} joint values, more than {PAIRS_UP_TO:,}",
+            f"`{of.sources}` selects by {size:,} joint values, more than {PAIRS_UP_TO:,}",
             where=of.place,
             fix="select by fewer values at a time, or .assume() those that occur",
         )
     table: dict[tuple[Value, ...], Value] = {row: row for row in product(*domains)}
-    text = f"({', '.join(map(str, nodes))})"
+    text = reads("(", listed_in(nodes), ")")
     return Lookup(finite(table.values()), text, tuple(nodes), table, place=of.place)

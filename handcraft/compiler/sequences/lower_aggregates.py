@@ -17,7 +17,7 @@ from handcraft.compiler.sequences.ir import Attend
 from handcraft.compiler.sequences.joined import joined
 from handcraft.compiler.sequences.learning import Learning
 from handcraft.compiler.sequences.proofs import finds_one
-from handcraft.compiler.sequences.rebuild import case_key, rebuild
+from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.language.sequences.domain import Finite, Plain, Value, finite
 from handcraft.language.sequences.look import mean_domain
 from handcraft.language.sequences.node import (
@@ -28,9 +28,11 @@ from handcraft.language.sequences.node import (
     Linear,
     Lookup,
     Node,
+    case_key,
     walk,
 )
 from handcraft.language.sequences.pointwise import linear
+from handcraft.language.sequences.wording import enclosed, listed_in
 
 
 def lower_aggregates(roots: Sequence[Node], setting: Setting) -> list[Node]:
@@ -39,13 +41,13 @@ def lower_aggregates(roots: Sequence[Node], setting: Setting) -> list[Node]:
     Raises:
         CompileError: a selection by too many joint values.
     """
-    done: dict[int, Node] = {}
+    done: dict[Node, Node] = {}
     for node in walk(*roots):
-        done[id(node)] = _lowered(node, done, setting)
-    return rebuild([done[id(root)] for root in roots])
+        done[node] = _lowered(node, done, setting)
+    return rebuild([done[root] for root in roots])
 
 
-def _lowered(node: Node, done: Mapping[int, Node], setting: Setting) -> Node:
+def _lowered(node: Node, done: Mapping[Node, Node], setting: Setting) -> Node:
     fresh = with_children(node, done)
     if isinstance(fresh, Linear):
         return _merged(fresh, setting)
@@ -97,8 +99,8 @@ def _merged(node: Linear, setting: Setting) -> Node:
     if all(len(group) == 1 for group in groups.values()):
         return node
     for group in groups.values():
-        text = " + ".join(str(term.value) for _, term in group)
-        inner = linear([(factor, term.value) for factor, term in group], 0, text, 5)
+        text = listed_in([enclosed(term.value, 4) for _, term in group], " + ", binding=5)
+        inner = linear([(factor, term.value) for factor, term in group], 0, text)
         domain = mean_domain(inner, setting.context)
         rest.append((1, replace(group[0][1], domain=domain, value=inner, text=node.text)))
     domain = rest[0][1].domain if len(rest) == 1 and not node.constant else node.domain

@@ -50,7 +50,7 @@ def _head(group: Sequence[Held], assembly: Assembly, places: Places, logits: Sub
             carried = scalar(f"carried {len(writes) + 1}")
             moves += places.maps(reading, carried)
             writes.append(LinearMap(carried, subspace, ((0, dimension, 1),)))
-    name = short(group[0].node.text)
+    name = short(str(group[0].node))
     relation = Relation(
         _label(group[0].node),
         tuple(queries),

@@ -21,7 +21,7 @@ def make_neurons(
         return _ramps(held, held.node, assembly, places)
     ladder = held.node
     assert isinstance(ladder, Ladder)
-    name = short(ladder.text)
+    name = short(str(ladder))
     steps = _changes(held, ladder, places, logits)
     neurons: list[Neuron | Ramp] = []
     for k, (reading, at_least, gap) in enumerate(assembly.rungs[id(held)]):
@@ -119,7 +119,7 @@ def _ramps(held: Held, node: Choice, assembly: Assembly, places: Places) -> list
             continue
         ramps.append(
             Ramp(
-                f"{short(node.text)}, {name}",
+                f"{short(str(node))}, {name}",
                 places.coefficients(number),
                 number.constant - least(of),
                 places.coefficients(lets),

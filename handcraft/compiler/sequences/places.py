@@ -28,7 +28,7 @@ class Places:
             self.subspaces[id(held)] = self._named(held)
 
     def _named(self, held: Held) -> list[Subspace]:
-        name = self._unique(short(held.node.text))
+        name = self._unique(short(str(held.node)))
         if held.is_one_hot:
             return [one_hot(name, [_shown(value) for value in held.values])]
         return [scalar(name if i == 0 else f"{name} ({i + 1})") for i in range(len(held.numbers))]

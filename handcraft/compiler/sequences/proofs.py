@@ -116,7 +116,7 @@ def _is_rank(node: Node) -> bool:
     if not isinstance(node, Aggregate) or node.how != "count" or len(node.sources.cases) != 1:
         return False
     case = node.sources.cases[0]
-    if len(case) != 1 or case[0].key is not case[0].query:
+    if len(case) != 1 or case[0].key != case[0].query:
         return False
     strict = case[0].relation in (Comparison.LT, Comparison.GT)
     return strict and _tells_positions_apart(case[0])

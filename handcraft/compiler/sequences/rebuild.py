@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
@@ -13,9 +12,7 @@ from handcraft.language.sequences.node import (
     Aggregate,
     Assumed,
     AtLeast,
-    Case,
     Choice,
-    Comparison,
     Constant,
     Embedded,
     Linear,
@@ -36,20 +33,20 @@ def rebuild(roots: Sequence[Node]) -> list[Node]:
     are known of the same value, the one that lists its values counts.
     """
     builder = _Builder()
-    done: dict[int, Node] = {}
+    done: dict[Node, Node] = {}
     for node in walk(*roots):
-        done[id(node)] = builder.node(node, done)
-    made = [done[id(root)] for root in roots]
+        done[node] = builder.node(node, done)
+    made = [done[root] for root in roots]
     return rebuild(_listed(made, builder.listed)) if builder.listed else made
 
 
-def _listed(roots: Sequence[Node], domains: Mapping[int, Finite]) -> list[Node]:
+def _listed(roots: Sequence[Node], domains: Mapping[Node, Finite]) -> list[Node]:
     """The same trees, some nodes with domains that list their values."""
-    done: dict[int, Node] = {}
+    done: dict[Node, Node] = {}
     for node in walk(*roots):
         fresh = with_children(node, done)
-        done[id(node)] = replace(fresh, domain=domains.get(id(node), fresh.domain))
-    return [done[id(root)] for root in roots]
+        done[node] = replace(fresh, domain=domains.get(node, fresh.domain))
+    return [done[root] for root in roots]
 
 
 class _Builder:
@@ -57,38 +54,39 @@ class _Builder:
 
     Attributes:
         made: the nodes.
-        listed: for the `id` of a node that was made over a range, its values, found out later.
+        listed: for a node that was made over a range, its values, found out later.
     """
 
     def __init__(self) -> None:
         self.made: dict[Hashable, Node] = {}
-        self.listed: dict[int, Finite] = {}
+        self.listed: dict[Node, Finite] = {}
 
-    def node(self, node: Node, done: Mapping[int, Node]) -> Node:
+    def node(self, node: Node, done: Mapping[Node, Node]) -> Node:
         """A node over children that are done."""
         fresh = self._folded(node, done)
-        made = self.made.setdefault((fresh.domain.kind, _key(fresh)), fresh)  # True equals 1
+        key = type(fresh), fresh.domain.kind, fresh.made_of  # by kind, for True equals 1
+        made = self.made.setdefault(key, fresh)
         if isinstance(fresh.domain, Finite) and not isinstance(made.domain, Finite):
-            self.listed[id(made)] = fresh.domain
+            self.listed[made] = fresh.domain
         return made
 
-    def _folded(self, node: Node, done: Mapping[int, Node]) -> Node:
+    def _folded(self, node: Node, done: Mapping[Node, Node]) -> Node:
         match node:
             case Lookup():
-                return self._lookup(node, [done[id(a)] for a in node.arguments])
+                return self._lookup(node, [done[a] for a in node.arguments])
             case Linear():
-                return self._linear(node, [(f, done[id(n)]) for f, n in node.terms])
+                return self._linear(node, [(f, done[n]) for f, n in node.terms])
             case AtLeast():
-                return self._at_least(node, done[id(node.number)])
+                return self._at_least(node, done[node.number])
             case Choice():
-                condition = done[id(node.condition)]
+                condition = done[node.condition]
                 if isinstance(condition, Constant):
-                    return done[id(node.yes if condition.value else node.no)]
+                    return done[node.yes if condition.value else node.no]
             case Assumed():
-                if isinstance(done[id(node.value)], Constant):
-                    return done[id(node.value)]
+                if isinstance(done[node.value], Constant):
+                    return done[node.value]
             case Aggregate() | Attend():
-                value = None if node.value is None else done[id(node.value)]
+                value = None if node.value is None else done[node.value]
                 always = isinstance(node, Attend) or node.sources.always
                 if isinstance(value, Constant) and always:
                     return self._brought(node, value)
@@ -100,13 +98,13 @@ class _Builder:
         if len(set(table.values())) == 1:
             return self._constant(node, next(iter(table.values())))
         kept: list[int] = []
-        seen: dict[int, int] = {}
+        seen: dict[Node, int] = {}
         for i, argument in enumerate(arguments):
-            if isinstance(argument, Constant) or id(argument) in seen:
+            if isinstance(argument, Constant) or argument in seen:
                 continue
-            seen[id(argument)] = i
+            seen[argument] = i
             kept.append(i)
-        twins = [(seen[id(a)], i) for i, a in enumerate(arguments) if seen.get(id(a), i) != i]
+        twins = [(seen[a], i) for i, a in enumerate(arguments) if seen.get(a, i) != i]
         if twins:
             table = {row: v for row, v in table.items() if all(row[i] == row[j] for i, j in twins)}
         for i in list(kept):
@@ -131,8 +129,8 @@ class _Builder:
 
     def _linear(self, node: Linear, terms: list[tuple[Plain, Node]]) -> Node:
         """One sum of different terms."""
-        total: dict[int, Plain] = {}
-        nodes: dict[int, Node] = {}
+        total: dict[Node, Plain] = {}
+        nodes: dict[Node, Node] = {}
         constant = node.constant
         while terms:
             factor, term = terms.pop(0)
@@ -142,8 +140,8 @@ class _Builder:
                 constant += factor * term.constant
                 terms += [(factor * f, n) for f, n in term.terms]
             else:
-                nodes[id(term)] = term
-                total[id(term)] = total.get(id(term), 0) + factor
+                nodes[term] = term
+                total[term] = total.get(term, 0) + factor
         left = tuple((factor, nodes[key]) for key, factor in total.items() if factor)
         if not left:
             return self._constant(node, plain(constant))
@@ -159,8 +157,8 @@ class _Builder:
         self, node: Linear, terms: Sequence[tuple[Plain, Node]], constant: Plain
     ) -> Node | None:
         """A sum over functions of one held value, such as the position, is one such function."""
-        sources = {id(_source(term)): _source(term) for _, term in terms}
-        source = next(iter(sources.values()))
+        sources = {_source(term): None for _, term in terms}
+        source = next(iter(sources))
         if len(sources) != 1 or source is None:
             return None
         assert isinstance(source.domain, Finite)
@@ -171,9 +169,7 @@ class _Builder:
                 at = term.table[(value,)] if isinstance(term, Lookup) else value
                 total += factor * as_number(at)
             table[(value,)] = plain(total)
-        lookup = Lookup(
-            finite(table.values()), node.text, (source,), table, binding=node.binding, place=node.place
-        )
+        lookup = Lookup(finite(table.values()), node.text, (source,), table, place=node.place)
         return self._lookup(lookup, [source])
 
     def _at_least(self, node: AtLeast, number: Node) -> Node:
@@ -182,7 +178,7 @@ class _Builder:
                 (v,): as_number(v) >= node.bound for v in number.domain.values
             }
             return self._lookup(
-                Lookup(FLAGS, node.text, (number,), table, binding=node.binding, place=node.place),
+                Lookup(FLAGS, node.text, (number,), table, place=node.place),
                 [number],
             )
         return replace(node, number=number)
@@ -194,7 +190,7 @@ class _Builder:
         return value
 
     def _constant(self, node: Node, value: Value) -> Constant:
-        return Constant(finite([value]), node.text, value, binding=node.binding, place=node.place)
+        return Constant(finite([value]), node.text, value, place=node.place)
 
 
 def _source(node: Node) -> Embedded | Ladder | None:
@@ -222,43 +218,3 @@ def _depends_only_on(table: Mapping[tuple[Value, ...], Value], columns: Sequence
     return all(
         found.setdefault(tuple(row[i] for i in columns), value) == value for row, value in table.items()
     )
-
-
-def _key(node: Node) -> Hashable:
-    """What a node is made of: two nodes with the same key have the same value everywhere."""
-    match node:
-        case Embedded():
-            return "embedded", node.of
-        case Constant():
-            return "constant", type(node.value) is bool, node.value
-        case Lookup():
-            return "lookup", tuple(map(id, node.arguments)), frozenset(node.table.items())
-        case Linear():
-            terms = frozenset((id(n), f) for f, n in node.terms)
-            return "linear", terms, node.constant
-        case AtLeast():
-            return "at least", id(node.number), node.bound
-        case Choice():
-            return "choice", id(node.condition), id(node.yes), id(node.no)
-        case Assumed():
-            return "assumed", id(node.value), node.domain
-        case Aggregate():
-            cases = tuple(case_key(case) for case in node.sources.cases)
-            return "aggregate", cases, node.how, id(node.value), node.default
-        case Attend():
-            return "attend", case_key(node.case), id(node.value), node.picks, node.forgiven
-        case Ladder():
-            rungs = tuple(
-                (tuple((f, id(n)) for f, n in r.terms), r.at_least, r.gap) for r in node.rungs
-            )
-            return "ladder", rungs, node.values
-    return id(node)
-
-
-def case_key(case: Case) -> Hashable:
-    """What conditions say: two cases with the same key select the same sources."""
-    counted = Counter(
-        (id(m.key), id(m.query), m.relation.value if isinstance(m.relation, Comparison) else m.relation)
-        for m in case
-    )
-    return frozenset(counted.items())

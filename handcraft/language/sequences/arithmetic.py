@@ -20,16 +20,17 @@ from handcraft.language.sequences.domain import (
     finite,
     numbers,
 )
-from handcraft.language.sequences.node import Constant, Linear, Node, enclosed
+from handcraft.language.sequences.node import Constant, Linear, Node
 from handcraft.language.sequences.reachable import BASES_UP_TO, combinations
 from handcraft.language.sequences.table import lookup
+from handcraft.language.sequences.wording import Wording, enclosed, reads
 from handcraft.language.written import written
 
 FRACTIONS_UP_TO = 1000
 """Of so many combinations of fractions the sums are listed; of more only their range is known."""
 
 
-def linear(terms: Sequence[tuple[Plain, Node]], constant: Plain, text: str, binding: int) -> Node:
+def linear(terms: Sequence[tuple[Plain, Node]], constant: Plain, text: Wording) -> Node:
     """A weighted sum of numbers; flags count as 0 and 1."""
     for _, node in terms:
         if node.domain.kind is Kind.CATEGORY:
@@ -39,8 +40,8 @@ def linear(terms: Sequence[tuple[Plain, Node]], constant: Plain, text: str, bind
                 fix="turn it into numbers with .map({...})",
             )
     if not terms:
-        return Constant(finite([constant]), text, constant, binding=binding)
-    return Linear(_sum_domain(terms, constant), text, tuple(terms), constant, binding=binding)
+        return Constant(finite([constant]), text, constant)
+    return Linear(_sum_domain(terms, constant), text, tuple(terms), constant)
 
 
 def _sum_domain(terms: Sequence[tuple[Plain, Node]], constant: Plain) -> Domain:
@@ -94,7 +95,7 @@ def common_unit(units: Sequence[Plain]) -> Fraction:
 
 def add(one: Node, other: Node, sign: int) -> Node:
     """The sum, or with a sign of -1 the difference."""
-    text = f"{enclosed(one, 4)} {'+' if sign > 0 else '-'} {enclosed(other, 5)}"
+    text = reads(enclosed(one, 4), " + " if sign > 0 else " - ", enclosed(other, 5), binding=5)
     terms: list[tuple[Plain, Node]] = []
     constant: Plain = 0
     for factor, node in ((1, one), (sign, other)):
@@ -102,42 +103,42 @@ def add(one: Node, other: Node, sign: int) -> Node:
             constant += factor * as_number(node.value)
         else:
             terms.append((factor, node))
-    return linear(terms, constant, text, 5)
+    return linear(terms, constant, text)
 
 
 def multiply(one: Node, other: Node) -> Node:
     """The product; one of the two must be a constant where the other is too many to list."""
-    text = f"{enclosed(one, 5)} * {enclosed(other, 6)}"
+    text = reads(enclosed(one, 5), " * ", enclosed(other, 6), binding=6)
     for fixed, moving in ((one, other), (other, one)):
         if isinstance(fixed, Constant) and fixed.domain.kind is Kind.NUMBER:
-            return linear([(as_number(fixed.value), moving)], 0, text, 6)
+            return linear([(as_number(fixed.value), moving)], 0, text)
     _check_numbers((one, other), text)
-    return lookup(lambda x, y: x * y, (one, other), text, 6)
+    return lookup(lambda x, y: x * y, (one, other), text)
 
 
 def divide(one: Node, other: Node) -> Node:
     """The quotient, exact."""
-    text = f"{enclosed(one, 5)} / {enclosed(other, 6)}"
+    text = reads(enclosed(one, 5), " / ", enclosed(other, 6), binding=6)
     _check_numbers((one, other), text)
     _check_divisor(other, text)
     if isinstance(other, Constant):
-        return linear([(Fraction(1) / as_number(other.value), one)], 0, text, 6)
-    return lookup(lambda x, y: Fraction(x) / Fraction(y), (one, other), text, 6)
+        return linear([(Fraction(1) / as_number(other.value), one)], 0, text)
+    return lookup(lambda x, y: Fraction(x) / Fraction(y), (one, other), text)
 
 
 def remainder(one: Node, other: Node, *, whole: bool) -> Node:
     """The remainder, or with `whole` the quotient rounded down."""
-    text = f"{enclosed(one, 5)} {'//' if whole else '%'} {enclosed(other, 6)}"
+    text = reads(enclosed(one, 5), " // " if whole else " % ", enclosed(other, 6), binding=6)
     _check_numbers((one, other), text)
     _check_divisor(other, text)
 
     def compute(x: Plain, y: Plain) -> Plain:
         return x // y if whole else x % y
 
-    return lookup(compute, (one, other), text, 6)
+    return lookup(compute, (one, other), text)
 
 
-def _check_numbers(nodes: Sequence[Node], text: str) -> None:
+def _check_numbers(nodes: Sequence[Node], text: Wording) -> None:
     for node in nodes:
         if node.domain.kind is not Kind.NUMBER:
             raise DomainError(
@@ -147,7 +148,7 @@ def _check_numbers(nodes: Sequence[Node], text: str) -> None:
             )
 
 
-def _check_divisor(node: Node, text: str) -> None:
+def _check_divisor(node: Node, text: Wording) -> None:
     domain = node.domain
     has_zero = 0 in domain if isinstance(domain, Finite) else domain.low <= 0 <= domain.high
     if has_zero and isinstance(node, Constant):

@@ -61,6 +61,13 @@ class Finite:
     def __contains__(self, value: object) -> bool:
         return (isinstance(value, bool), value) in self._known
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.kind, self.values))
+
     @cached_property
     def _known(self) -> frozenset[tuple[bool, Value]]:
         return frozenset((isinstance(v, bool), v) for v in self.values)

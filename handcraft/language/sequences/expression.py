@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Listed
-from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,8 +12,9 @@ from handcraft.language.sequences import look, pointwise
 from handcraft.language.sequences.domain import Domain, Finite, Value
 from handcraft.language.sequences.interpret import interpret
 from handcraft.language.sequences.misuse import NoSingleValue
-from handcraft.language.sequences.node import Comparison, How, Node, Sources, enclosed
+from handcraft.language.sequences.node import Comparison, How, Node, Sources
 from handcraft.language.sequences.show import show, show_function, show_list
+from handcraft.language.sequences.wording import Wording, enclosed, reads
 from handcraft.language.written import written, written_place
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ class Expression(NoSingleValue):
         return self.node.domain
 
     def __str__(self) -> str:
-        return self.node.text
+        return str(self.node)
 
     def __repr__(self) -> str:
-        return f"<{self.node.domain.kind.value}: {self.node.text}>"
+        return f"<{self.node.domain.kind.value}: {self}>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
@@ -95,7 +95,7 @@ class Expression(NoSingleValue):
                 values.
         """
         ending = "" if isinstance(default, _Missing) else f", default={show(default)}"
-        text = f"{enclosed(self.node, 8)}.map({show_function(function)}{ending})"
+        text = reads(enclosed(self.node, 8), f".map({show_function(function)}{ending})")
         if not isinstance(default, _Missing):
             if not isinstance(function, Mapping):
                 raise DomainError(
@@ -123,7 +123,7 @@ class Expression(NoSingleValue):
             raise DomainError(
                 f"the name of an expression is {name!r}", where=written_place(), fix="give it a word"
             )
-        return self._new(replace(self.node, text=name, binding=9))
+        return Expression(self.prompts, self.node.called(reads(name), written_place()))
 
     def assume(self, values: Iterable[object]) -> Expression:
         """Promise that on every legal prompt the value is one of these.
@@ -131,9 +131,8 @@ class Expression(NoSingleValue):
         Nothing is checked here; `verify` looks for a legal prompt that breaks it.
         """
         listed = list(values)
-        return self._new(
-            pointwise.assume(self.node, listed, f"{enclosed(self.node, 8)}.assume({show_list(listed)})")
-        )
+        text = reads(enclosed(self.node, 8), f".assume({show_list(listed)})")
+        return self._new(pointwise.assume(self.node, listed, text))
 
     def __add__(self, other: Operand) -> Expression:
         return self._new(pointwise.add(self.node, self.operand(other), 1))
@@ -166,7 +165,8 @@ class Expression(NoSingleValue):
         return self._new(pointwise.remainder(self.node, self.operand(other), whole=False))
 
     def __neg__(self) -> Expression:
-        return self._new(pointwise.linear([(-1, self.node)], 0, f"-{enclosed(self.node, 6)}", 7))
+        text = reads("-", enclosed(self.node, 6), binding=7)
+        return self._new(pointwise.linear([(-1, self.node)], 0, text))
 
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]
         return self._compare(other, Comparison.EQ)
@@ -211,7 +211,7 @@ class Expression(NoSingleValue):
         _check_offset(offset, self)
         given = default is not NONE
         ending = f", default={show(default)}" if given else ""
-        text = f"{enclosed(self.node, 8)}.at({offset}{ending})"
+        text = reads(enclosed(self.node, 8), f".at({offset}{ending})")
         if offset > 0 and self.prompts.causal:
             raise DomainError(
                 f"`{text}` looks {offset} ahead, which a causal model never sees",
@@ -237,12 +237,12 @@ class Expression(NoSingleValue):
                 fix=f"use a position from 0 to {self.prompts.context - 1}",
             )
         ending = "" if default is NONE else f", default={show(default)}"
-        text = f"{enclosed(self.node, 8)}.at_position({place}{ending})"
+        text = reads(enclosed(self.node, 8), f".at_position({place}{ending})")
         position = self.prompts.position
         sources = look.matching(position.node, self.prompts.constant(place).node, Comparison.EQ, text)
         return self._aggregate(sources, "latest", default, text)
 
-    def _aggregate(self, sources: Sources, how: How, default: object, text: str) -> Expression:
+    def _aggregate(self, sources: Sources, how: How, default: object, text: Wording) -> Expression:
         given = default is not NONE
         node = look.aggregate(
             sources, how, self.node, default if given else None, text, self.prompts.context, given
@@ -260,7 +260,7 @@ class Expression(NoSingleValue):
         return pointwise.constant(other)
 
     def _new(self, node: Node) -> Expression:
-        return Expression(self.prompts, replace(node, place=written_place()))
+        return Expression(self.prompts, node.called(node.text, written_place()))
 
 
 def trace(prompts: Prompts, node: Node, text: str | Listed[str]) -> tuple[Value, ...]:

@@ -13,6 +13,7 @@ from handcraft.language.sequences.domain import Kind, Plain, plain_value
 from handcraft.language.sequences.expression import Expression, Operand, as_expression
 from handcraft.language.sequences.node import Comparison
 from handcraft.language.sequences.show import show, show_function
+from handcraft.language.sequences.wording import Wording, listed_in, reads
 from handcraft.language.written import written, written_place
 
 
@@ -26,7 +27,7 @@ def where(condition: Expression, yes: Operand, no: Operand) -> Expression:
     """
     flag = as_expression(condition, "where")
     node = pointwise.where(flag.node, flag.operand(yes), flag.operand(no))
-    return Expression(flag.prompts, replace(node, place=written_place()))
+    return Expression(flag.prompts, node.called(node.text, written_place()))
 
 
 def lookup(function: Callable[..., object] | Mapping[Any, object], *arguments: Operand) -> Expression:
@@ -42,9 +43,9 @@ def lookup(function: Callable[..., object] | Mapping[Any, object], *arguments: O
     found = next((each for each in arguments if isinstance(each, Expression)), arguments)
     first = as_expression(found, "lookup")
     nodes = [first.operand(argument) for argument in arguments]
-    text = f"lookup({', '.join([show_function(function), *map(str, nodes)])})"
+    text = reads("lookup(", listed_in([show_function(function), *nodes]), ")")
     node = pointwise.lookup(function, nodes, text)
-    return Expression(first.prompts, replace(node, place=written_place()))
+    return Expression(first.prompts, node.called(node.text, written_place()))
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,14 @@ class Window:
         value = as_expression(value, f"window({self.length}).mean")
         position = value.prompts.position.node
         after = (value.prompts.position - self.length).node
-        text = f"window({self.length})"
+        text = reads(f"window({self.length})")
         recent = look.matching(position, after, Comparison.GT, text)
         seen = look.matching(position, position, Comparison.LEQ, text)
-        both = replace(look.intersection(recent, seen), text=text, binding=9)
+        both = replace(look.intersection(recent, seen), text=text)
         most = min(self.length, value.prompts.context)
-        node = look.aggregate(both, "mean", value.node, None, f"{text}.mean({value})", most, False)
-        return Expression(value.prompts, replace(node, place=written_place()))
+        said = reads(text, ".mean(", value.node, ")")
+        node = look.aggregate(both, "mean", value.node, None, said, most, False)
+        return Expression(value.prompts, node.called(node.text, written_place()))
 
 
 def window(length: int) -> Window:
@@ -99,17 +101,17 @@ def weighted(value: Expression, weights: Mapping[int, float], default: float = 0
     """
     value = as_expression(value, "weighted")
     ending = "" if default == 0 else f", default={show(default)}"
-    text = f"weighted({value}, {show_function(weights)}{ending})"
+    text = reads("weighted(", value.node, f", {show_function(weights)}{ending})")
     is_flag = value.domain.kind is Kind.FLAG and default in (0, 1)
     terms = []
     for offset, weight in weights.items():
         there = value if offset == 0 else value.at(offset, bool(default) if is_flag else default)
         terms.append((_weight(weight, text), there.node))
-    node = pointwise.linear(terms, 0, text, 9)
-    return Expression(value.prompts, replace(node, place=written_place()))
+    node = pointwise.linear(terms, 0, text)
+    return Expression(value.prompts, node.called(node.text, written_place()))
 
 
-def _weight(weight: object, text: str) -> Plain:
+def _weight(weight: object, text: Wording) -> Plain:
     known = plain_value(weight)
     if isinstance(known, bool) or not isinstance(known, int | Fraction):
         raise DomainError(

@@ -36,7 +36,7 @@ def interpret(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> 
     return interpret_with(nodes, tokens, causal=causal, values=lambda *_: None)
 
 
-Special: TypeAlias = Callable[[Node, int, dict[int, Values], bool], Values | None]
+Special: TypeAlias = Callable[[Node, int, dict[Node, Values], bool], Values | None]
 """Gives the values of nodes that the language does not know, from their children's; None for others."""
 
 
@@ -51,14 +51,14 @@ def interpret_with(
         causal: whether a position sees only itself and earlier ones.
         values: called with a node, the length of the text, the values of its children and `causal`.
     """
-    known: dict[int, Values] = {}
+    known: dict[Node, Values] = {}
     for node in walk(*nodes):
         found = values(node, len(tokens), known, causal)
-        known[id(node)] = _values(node, tokens, known, causal) if found is None else found
-    return [known[id(node)] for node in nodes]
+        known[node] = _values(node, tokens, known, causal) if found is None else found
+    return [known[node] for node in nodes]
 
 
-def _values(node: Node, tokens: Sequence[str], known: dict[int, Values], causal: bool) -> Values:
+def _values(node: Node, tokens: Sequence[str], known: dict[Node, Values], causal: bool) -> Values:
     match node:
         case Embedded():
             return tuple(tokens) if node.of == "token" else tuple(range(len(tokens)))
@@ -66,7 +66,7 @@ def _values(node: Node, tokens: Sequence[str], known: dict[int, Values], causal:
             return (node.value,) * len(tokens)
         case Aggregate():
             return _aggregate(node, len(tokens), known, causal)
-    columns = [known[id(child)] for child in node.children]
+    columns = [known[child] for child in node.children]
     found = tuple(compute(node, row) for row in zip(*columns, strict=True))
     if isinstance(node, Assumed):
         _check_assumption(node, found, tokens)
@@ -84,7 +84,7 @@ def _check_assumption(node: Assumed, found: Values, tokens: Sequence[str]) -> No
             )
 
 
-def _aggregate(node: Aggregate, length: int, known: dict[int, Values], causal: bool) -> Values:
+def _aggregate(node: Aggregate, length: int, known: dict[Node, Values], causal: bool) -> Values:
     answers: list[Value] = []
     for chosen in selected(node.sources.cases, length, known, causal):
         if node.how == "count":
@@ -93,7 +93,7 @@ def _aggregate(node: Aggregate, length: int, known: dict[int, Values], causal: b
             answers.append(bool(chosen))
         else:
             assert node.value is not None
-            answers.append(_said(node, [known[id(node.value)][there] for there in chosen]))
+            answers.append(_said(node, [known[node.value][there] for there in chosen]))
     return tuple(answers)
 
 
@@ -106,14 +106,14 @@ def _said(node: Aggregate, values: Sequence[Value]) -> Value:
 
 
 def selected(
-    cases: Sequence[Case], length: int, known: dict[int, Values], causal: bool
+    cases: Sequence[Case], length: int, known: dict[Node, Values], causal: bool
 ) -> list[list[int]]:
     """For every destination the sources that it selects, in order."""
     found: list[set[int]] = [set() for _ in range(length)]
     for case in cases:
         chosen = [set(range(length)) for _ in range(length)]
         for match in case:
-            keys, queries = known[id(match.key)], known[id(match.query)]
+            keys, queries = known[match.key], known[match.query]
             where: dict[Value, list[int]] = {}
             for there, key in enumerate(keys):
                 where.setdefault(key, []).append(there)

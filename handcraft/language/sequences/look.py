@@ -34,11 +34,11 @@ from handcraft.language.sequences.node import (
     Match,
     Node,
     Sources,
-    enclosed,
     is_position,
 )
 from handcraft.language.sequences.pointwise import check_comparable, listed
 from handcraft.language.sequences.reachable import bases, combinations, rows
+from handcraft.language.sequences.wording import Wording, enclosed, reads
 from handcraft.language.written import written
 
 OPPOSITE = {
@@ -51,7 +51,7 @@ OPPOSITE = {
 }
 
 
-def matching(key: Node, query: Node, relation: object, text: str) -> Sources:
+def matching(key: Node, query: Node, relation: object, text: Wording) -> Sources:
     """The sources whose key stands in a relation to the query here.
 
     Args:
@@ -89,27 +89,27 @@ def matching(key: Node, query: Node, relation: object, text: str) -> Sources:
 
 def everything() -> Sources:
     """All positions that are seen."""
-    return Sources(((),), "everything", always=True)
+    return Sources(((),), reads("everything"), always=True)
 
 
 def intersection(one: Sources, other: Sources) -> Sources:
     """What both select."""
-    text = f"{_enclosed(one, 2)} & {_enclosed(other, 3)}"
+    text = reads(enclosed(one, 2), " & ", enclosed(other, 3), binding=3)
     cases = tuple((*a, *b) for a in one.cases for b in other.cases)
-    return _sources(cases, text, 3)
+    return _sources(cases, text)
 
 
 def union(one: Sources, other: Sources) -> Sources:
     """What either selects: the first, and of the second what the first does not."""
-    text = f"{_enclosed(one, 1)} | {_enclosed(other, 2)}"
+    text = reads(enclosed(one, 1), " | ", enclosed(other, 2), binding=2)
     rest = tuple((*a, *b) for a in _complement(one) for b in other.cases)
-    either = _sources((*one.cases, *rest), text, 2)
+    either = _sources((*one.cases, *rest), text)
     return replace(either, always=one.always or other.always or either.always)
 
 
 def complement(one: Sources) -> Sources:
     """What it does not select."""
-    return _sources(_complement(one), f"~{_enclosed(one, 6)}", 7)
+    return _sources(_complement(one), reads("~", enclosed(one, 6), binding=7))
 
 
 def _complement(sources: Sources) -> tuple[Case, ...]:
@@ -128,13 +128,8 @@ def _negated(match: Match) -> Match:
     return Match(match.key, match.query, frozenset(everyone) - match.relation)
 
 
-def _enclosed(sources: Sources, binding: int) -> str:
-    return sources.text if sources.binding > binding else f"({sources.text})"
-
-
-def _sources(cases: tuple[Case, ...], text: str, binding: int = 9) -> Sources:
-    draft = Sources(cases, text, always=False, binding=binding)
-    return Sources(cases, text, always=is_always(draft), binding=binding)
+def _sources(cases: tuple[Case, ...], text: Wording) -> Sources:
+    return Sources(cases, text, always=is_always(Sources(cases, text, always=False)))
 
 
 def is_always(sources: Sources) -> bool:
@@ -148,11 +143,11 @@ def is_always(sources: Sources) -> bool:
     if len(below) != 1 or not is_position(below[0]):
         return False
     values = {combination[0]: row for combination, row in rows(nodes, below)}
-    index = {id(node): i for i, node in enumerate(nodes)}
+    index = {node: i for i, node in enumerate(nodes)}
     rows_in_order = list(values.values())
 
     def selects(here: int, there: int) -> bool:
-        return sources.holds(lambda n, key: rows_in_order[there if key else here][index[id(n)]])
+        return sources.holds(lambda n, key: rows_in_order[there if key else here][index[n]])
 
     return all(any(selects(i, j) for j in range(i + 1)) for i in range(len(rows_in_order)))
 
@@ -160,15 +155,15 @@ def is_always(sources: Sources) -> bool:
 def _selects_itself(sources: Sources, nodes: Sequence[Node]) -> bool:
     reflexive = (Comparison.EQ, Comparison.LEQ, Comparison.GEQ)
     for case in sources.cases:
-        if all(m.key is m.query and m.relation in reflexive for m in case):
+        if all(m.key == m.query and m.relation in reflexive for m in case):
             return True
     reached = combinations(nodes)
     if reached is None:
         return False
-    index = {id(node): i for i, node in enumerate(nodes)}
+    index = {node: i for i, node in enumerate(nodes)}
 
     def selects(row: tuple[Value, ...]) -> bool:
-        return sources.holds(lambda n, _: row[index[id(n)]])
+        return sources.holds(lambda n, _: row[index[n]])
 
     return all(map(selects, reached))
 
@@ -178,7 +173,7 @@ def aggregate(
     how: How,
     value: Node | None,
     default: object,
-    text: str,
+    text: Wording,
     context: int,
     given: bool,
 ) -> Aggregate:
@@ -222,7 +217,7 @@ def aggregate(
     return Aggregate(known, text, sources, how, value, fallback)
 
 
-def _with_default(domain: Domain, default: Value, value: Node, text: str) -> Domain:
+def _with_default(domain: Domain, default: Value, value: Node, text: Wording) -> Domain:
     """The domain with the default in it; a number or a flag may be new, a label may not."""
     if domain.kind is Kind.FLAG and isinstance(default, bool):
         return FLAGS if default not in domain else domain
@@ -272,9 +267,3 @@ def _means(low: Plain, unit: Fraction, steps: int, context: int, parts: int) -> 
         k = (context + q) // s
         p, q, r, s = r, s, k * r - p, k * s - q
     return numbers(means, unit=unit, parts=parts)
-
-
-def back_text(value: Node, distance: int, default: object, given: bool) -> str:
-    """How a look back reads."""
-    ending = f", default={show_value(plain_value(default))}" if given else ""
-    return f"{enclosed(value, 8)}.at({-distance}{ending})"

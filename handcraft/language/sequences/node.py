@@ -1,36 +1,63 @@
-"""The tree of an expression: what is computed from what. Everything below the user's operators."""
+"""The tree of an expression: what is computed from what. Everything below the user's operators.
+
+Nodes are equal where they are made of the same parts, whatever they are called and wherever they were
+written: a node is a key of dictionaries, and what is equal is computed once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from operator import ge, gt, le, lt
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
-from handcraft.language.sequences.domain import Domain, Plain, Value, as_number
+from handcraft.language.sequences.domain import Domain, Finite, Plain, Value, as_number
+from handcraft.language.sequences.identity import Identity, Rows, identity_of
+from handcraft.language.sequences.wording import Wording
 from handcraft.origin import Origin, Place
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Node:
     """One expression: a value at every position.
 
     Args:
         domain: the values it can have.
         text: how it reads in a program.
-        binding: how tightly the outermost operator of the text binds; 9 for a name or a call.
         place: where it was written.
+        identity: what it is, without its text and its place.
     """
 
     domain: Domain
-    text: str
-    binding: int = field(default=9, kw_only=True)
+    text: Wording
     place: Place | None = field(default=None, kw_only=True)
+    identity: Identity = field(init=False)
+
+    def __post_init__(self) -> None:
+        grid = self.domain.grid if isinstance(self.domain, Finite) else None
+        made_of = (type(self), self.domain, grid, self.made_of)
+        object.__setattr__(self, "identity", identity_of(made_of))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Node) and self.identity is other.identity
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
 
     def __str__(self) -> str:
-        return self.text
+        return str(self.text)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
+
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value, besides its domain: the identities of its children, and numbers."""
+        raise NotImplementedError
 
     @property
     def children(self) -> tuple[Node, ...]:
@@ -40,24 +67,41 @@ class Node:
     @property
     def origin(self) -> Origin:
         """The origin of everything that serves it."""
-        return Origin(self.text, self.place)
+        return Origin(str(self), self.place)
+
+    def called(self, text: Wording, place: Place | None) -> Self:
+        """The same node under another text, or from another place."""
+        other = copy(self)
+        object.__setattr__(other, "text", text)
+        object.__setattr__(other, "place", place)
+        return other
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Embedded(Node):
     """The token or the position itself."""
 
     of: Literal["token", "position"]
 
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        return self.of
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Constant(Node):
     """The same value everywhere."""
 
     value: Value
 
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        return self.value
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Lookup(Node):
     """A table over the values of some expressions at the same position.
 
@@ -70,12 +114,17 @@ class Lookup(Node):
     table: Mapping[tuple[Value, ...], Value]
 
     @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        return tuple([argument.identity for argument in self.arguments]), Rows(self.table)
+
+    @property
     def children(self) -> tuple[Node, ...]:
         """What it is computed from."""
         return self.arguments
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Linear(Node):
     """A weighted sum of numbers, and a constant. Flags count as 0 and 1."""
 
@@ -83,12 +132,18 @@ class Linear(Node):
     constant: Plain
 
     @property
+    def made_of(self) -> Hashable:
+        """What decides its value: terms count in any order, and as often as they are there."""
+        counted = Counter((factor, node.identity) for factor, node in self.terms)
+        return frozenset(counted.items()), self.constant
+
+    @property
     def children(self) -> tuple[Node, ...]:
         """What it is computed from."""
         return tuple(node for _, node in self.terms)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AtLeast(Node):
     """Whether a number reaches a bound."""
 
@@ -96,12 +151,17 @@ class AtLeast(Node):
     bound: Plain
 
     @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        return self.number.identity, self.bound
+
+    @property
     def children(self) -> tuple[Node, ...]:
         """What it is computed from."""
         return (self.number,)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Choice(Node):
     """One of two numbers, by a flag; for numbers too many for a table."""
 
@@ -110,16 +170,26 @@ class Choice(Node):
     no: Node
 
     @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        return self.condition.identity, self.yes.identity, self.no.identity
+
+    @property
     def children(self) -> tuple[Node, ...]:
         """What it is computed from."""
         return self.condition, self.yes, self.no
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Assumed(Node):
     """A value of which the program promises that it is one of `domain` on every legal prompt."""
 
     value: Node
+
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        return self.value.identity, self.domain
 
     @property
     def children(self) -> tuple[Node, ...]:
@@ -152,7 +222,7 @@ ORDERS = {"<": lt, "<=": le, ">": gt, ">=": ge}
 Pairs: TypeAlias = frozenset[tuple[Value, Value]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Match:
     """A condition on a pair of positions.
 
@@ -177,7 +247,13 @@ Case: TypeAlias = tuple[Match, ...]
 """Conditions that must all hold; none holds of every pair."""
 
 
-@dataclass(frozen=True, eq=False)
+def case_key(case: Case) -> Hashable:
+    """What conditions say: two cases with the same key select the same sources."""
+    counted = Counter((m.key.identity, m.query.identity, m.relation) for m in case)
+    return frozenset(counted.items())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Sources:
     """The source positions that a destination selects, of those that it sees.
 
@@ -188,15 +264,17 @@ class Sources:
     """
 
     cases: tuple[Case, ...]
-    text: str
+    text: Wording
     always: bool
-    binding: int = 9
+
+    def __str__(self) -> str:
+        return str(self.text)
 
     @cached_property
     def children(self) -> tuple[Node, ...]:
         """What keys and queries are computed from."""
         nodes = [node for case in self.cases for match in case for node in (match.key, match.query)]
-        return tuple({id(node): node for node in nodes}.values())
+        return tuple(dict.fromkeys(nodes))
 
     def holds(self, values: Callable[[Node, bool], Value]) -> bool:
         """Whether a pair is selected.
@@ -214,7 +292,7 @@ class Sources:
 How: TypeAlias = Literal["mean", "latest", "earliest", "count", "exists"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Aggregate(Node):
     """What a position learns from those that it selects.
 
@@ -230,6 +308,13 @@ class Aggregate(Node):
     how: How
     value: Node | None
     default: Value | None
+
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        cases = tuple(map(case_key, self.sources.cases))
+        value = None if self.value is None else self.value.identity
+        return cases, self.how, value, self.default
 
     @property
     def children(self) -> tuple[Node, ...]:
@@ -254,18 +339,13 @@ def walk(*roots: Node, down_to: Iterable[Node] = ()) -> Iterator[Node]:
         roots: where to begin.
         down_to: where to turn back; these are left out, and so is what only they are computed from.
     """
-    seen = set(map(id, down_to))
+    seen = set(down_to)
     stack = [(root, False) for root in reversed(roots)]
     while stack:
         node, done = stack.pop()
         if done:
             yield node
-        elif id(node) not in seen:
-            seen.add(id(node))
+        elif node not in seen:
+            seen.add(node)
             stack.append((node, True))
             stack += [(child, False) for child in reversed(node.children)]
-
-
-def enclosed(node: Node, binding: int) -> str:
-    """The text of a node as an operand of an operator that binds as tightly as `binding`."""
-    return node.text if node.binding > binding else f"({node.text})"

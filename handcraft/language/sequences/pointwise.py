@@ -32,9 +32,9 @@ from handcraft.language.sequences.node import (
     Comparison,
     Constant,
     Node,
-    enclosed,
 )
 from handcraft.language.sequences.table import ROWS_UP_TO, constant, listed, lookup
+from handcraft.language.sequences.wording import Wording, enclosed, reads
 from handcraft.language.written import written
 from handcraft.vocabulary import shorten
 
@@ -61,29 +61,29 @@ __all__ = [
 
 def compare(one: Node, other: Node, comparison: Comparison) -> Node:
     """A flag: whether the comparison holds."""
-    text = f"{enclosed(one, 1)} {comparison.value} {enclosed(other, 1)}"
+    text = reads(enclosed(one, 1), f" {comparison.value} ", enclosed(other, 1), binding=1)
     check_comparable(one, other, comparison, text)
     if isinstance(one.domain, Finite) and isinstance(other.domain, Finite):
         if isinstance(other, Constant):
-            return lookup(lambda x: comparison.holds(x, other.value), (one,), text, 1)
-        return lookup(comparison.holds, (one, other), text, 1)
+            return lookup(lambda x: comparison.holds(x, other.value), (one,), text)
+        return lookup(comparison.holds, (one, other), text)
     rising = add(one, other, -1)
     falling = add(other, one, -1)
     match comparison:
         case Comparison.GEQ:
-            return AtLeast(FLAGS, text, rising, 0, binding=1)
+            return AtLeast(FLAGS, text, rising, 0)
         case Comparison.LEQ:
-            return AtLeast(FLAGS, text, falling, 0, binding=1)
+            return AtLeast(FLAGS, text, falling, 0)
         case Comparison.LT:
-            return invert(AtLeast(FLAGS, text, rising, 0, binding=1), text, 1)
+            return invert(AtLeast(FLAGS, text, rising, 0), text)
         case Comparison.GT:
-            return invert(AtLeast(FLAGS, text, falling, 0, binding=1), text, 1)
+            return invert(AtLeast(FLAGS, text, falling, 0), text)
     both = (AtLeast(FLAGS, text, rising, 0), AtLeast(FLAGS, text, falling, 0))
     wanted = comparison is Comparison.EQ
-    return lookup(lambda x, y: (x and y) is wanted, both, text, 1)
+    return lookup(lambda x, y: (x and y) is wanted, both, text)
 
 
-def check_comparable(one: Node, other: Node, comparison: Comparison, text: str) -> None:
+def check_comparable(one: Node, other: Node, comparison: Comparison, text: Wording) -> None:
     """Raise unless the two can be compared.
 
     Raises:
@@ -116,30 +116,30 @@ def check_comparable(one: Node, other: Node, comparison: Comparison, text: str) 
             )
 
 
-def invert(flag: Node, text: str = "", binding: int = 7) -> Node:
+def invert(flag: Node, text: Wording | None = None) -> Node:
     """Not."""
-    text = text or f"~{enclosed(flag, 6)}"
+    text = text or reads("~", enclosed(flag, 6), binding=7)
     check_flags((flag,), text)
-    return lookup(lambda x: not x, (flag,), text, binding)
+    return lookup(lambda x: not x, (flag,), text)
 
 
 def both(one: Node, other: Node) -> Node:
     """And."""
-    text = f"{enclosed(one, 2)} & {enclosed(other, 3)}"
+    text = reads(enclosed(one, 2), " & ", enclosed(other, 3), binding=3)
     check_flags((one, other), text)
-    return lookup(lambda x, y: x and y, (one, other), text, 3)
+    return lookup(lambda x, y: x and y, (one, other), text)
 
 
 def either(one: Node, other: Node) -> Node:
     """Or."""
-    text = f"{enclosed(one, 1)} | {enclosed(other, 2)}"
+    text = reads(enclosed(one, 1), " | ", enclosed(other, 2), binding=2)
     check_flags((one, other), text)
-    return lookup(lambda x, y: x or y, (one, other), text, 2)
+    return lookup(lambda x, y: x or y, (one, other), text)
 
 
 def where(condition: Node, yes: Node, no: Node) -> Node:
     """One of two values, by a flag."""
-    text = f"where({condition}, {yes}, {no})"
+    text = reads("where(", condition, ", ", yes, ", ", no, ")")
     check_flags((condition,), text)
     if yes.domain.kind is not no.domain.kind:
         raise DomainError(
@@ -155,7 +155,7 @@ def where(condition: Node, yes: Node, no: Node) -> Node:
     return Choice(Range(low, high, unit, parts), text, condition, yes, no)
 
 
-def assume(node: Node, values: Sequence[object], text: str) -> Node:
+def assume(node: Node, values: Sequence[object], text: Wording) -> Node:
     """Promise that only some of the values occur on legal prompts."""
     promised = finite([plain_value(v) for v in values])
     if promised.kind is not node.domain.kind:
@@ -177,7 +177,7 @@ def assume(node: Node, values: Sequence[object], text: str) -> Node:
     return Assumed(promised, text, node)
 
 
-def check_flags(nodes: Sequence[Node], text: str) -> None:
+def check_flags(nodes: Sequence[Node], text: Wording) -> None:
     """Raise unless all are flags."""
     for node in nodes:
         if node.domain.kind is not Kind.FLAG:

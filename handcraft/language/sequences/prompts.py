@@ -17,6 +17,7 @@ from handcraft.language.sequences.look import everything
 from handcraft.language.sequences.node import Embedded
 from handcraft.language.sequences.selection import Selection
 from handcraft.language.sequences.table import constant
+from handcraft.language.sequences.wording import reads
 from handcraft.origin import Place, caller_place
 from handcraft.vocabulary import Vocabulary
 
@@ -90,12 +91,13 @@ class Prompts:
     def token(self) -> Expression:
         """The token at every position."""
         tokens = Finite(Kind.CATEGORY, self.vocabulary.tokens)
-        return Expression(self, Embedded(tokens, "token", "token"))
+        return Expression(self, Embedded(tokens, reads("token"), "token"))
 
     @cached_property
     def position(self) -> Expression:
         """The position, from 0."""
-        return Expression(self, Embedded(whole_numbers(0, self.context - 1), "position", "position"))
+        positions = whole_numbers(0, self.context - 1)
+        return Expression(self, Embedded(positions, reads("position"), "position"))
 
     @cached_property
     def everything(self) -> Selection:

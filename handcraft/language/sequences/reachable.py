@@ -44,19 +44,19 @@ def bases(*nodes: Node, stops: Callable[[Node], bool] = lambda node: False) -> t
         nodes: the nodes.
         stops: whether a node is taken as it is, and not followed further down.
     """
-    found: dict[int, Node] = {}
-    seen: set[int] = set()
+    found: dict[Node, None] = {}
+    seen: set[Node] = set()
     stack = list(reversed(nodes))
     while stack:
         node = stack.pop()
-        if id(node) in seen:
+        if node in seen:
             continue
-        seen.add(id(node))
+        seen.add(node)
         if is_pointwise(node) and not stops(node):
             stack += reversed(node.children)
         else:
-            found[id(node)] = node
-    return tuple(found.values())
+            found[node] = None
+    return tuple(found)
 
 
 def combinations(nodes: Sequence[Node], up_to: int = BASES_UP_TO) -> set[tuple[Value, ...]] | None:
@@ -82,15 +82,15 @@ def rows(
     One node after the other is computed for all combinations together, as a column of values.
     """
     walked = list(product(*(_values(base) for base in below)))
-    columns = {id(base): column for base, column in zip(below, zip(*walked, strict=True), strict=True)}
+    columns: dict[Node, Sequence[Value]] = dict(zip(below, zip(*walked, strict=True), strict=True))
     for node in walk(*nodes, down_to=below):
-        column = _column(node, [columns[id(child)] for child in node.children], len(walked))
-        columns[id(node)] = column
+        column = _column(node, [columns[child] for child in node.children], len(walked))
+        columns[node] = column
         left = [value is not _EXCLUDED for value in column]
         if not all(left):
             walked = list(compress(walked, left))
             columns = {key: tuple(compress(column, left)) for key, column in columns.items()}
-    return zip(walked, _rows([columns[id(node)] for node in nodes], len(walked)), strict=True)
+    return zip(walked, _rows([columns[node] for node in nodes], len(walked)), strict=True)
 
 
 _EXCLUDED: Value = object()
@@ -121,18 +121,17 @@ class _Excluded(Exception):
     """A combination that an assumption or a domain rules out."""
 
 
-def value_of(node: Node, known: dict[int, Value]) -> Value:
-    """The value of a pointwise node, given those of its bases by their `id`; it fills in `known`."""
-    if id(node) in known:
-        return known[id(node)]
-    values = [value_of(child, known) for child in node.children]
-    if isinstance(node, Lookup) and tuple(values) not in node.table:
-        raise _Excluded
-    result = compute(node, values)
-    if result not in node.domain:
-        raise _Excluded
-    known[id(node)] = result
-    return result
+def value_of(root: Node, known: dict[Node, Value]) -> Value:
+    """The value of a pointwise node, given those of its bases; it fills in `known`."""
+    for node in walk(root, down_to=known):
+        values = tuple([known[child] for child in node.children])
+        if isinstance(node, Lookup) and values not in node.table:
+            raise _Excluded
+        result = compute(node, values)
+        if result not in node.domain:
+            raise _Excluded
+        known[node] = result
+    return known[root]
 
 
 def compute(node: Node, values: Sequence[Value]) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handcraft.errors import DomainError, ProgramError
@@ -19,6 +19,7 @@ from handcraft.language.sequences.expression import (
 from handcraft.language.sequences.misuse import NoValue
 from handcraft.language.sequences.node import Comparison, How, Sources
 from handcraft.language.sequences.show import show, show_function
+from handcraft.language.sequences.wording import Part, enclosed, reads
 from handcraft.language.written import written_place
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Selection(NoValue):
         return f"<selection: {self}>"
 
     def __str__(self) -> str:
-        return self.sources.text
+        return str(self.sources)
 
     def __and__(self, other: Selection) -> Selection:
         return self._with(look.intersection, other)
@@ -74,19 +75,18 @@ class Selection(NoValue):
         given = default is not NONE
         if value is not None:
             check_same(self.prompts, as_expression(value, f"{self}.{how}"))
-        inside = "" if value is None else str(value)
-        inside += f", default={show(default)}" if given else ""
-        receiver = self.sources.text if self.sources.binding > 8 else f"({self.sources.text})"
+        inside: list[Part] = [] if value is None else [value.node]
+        inside += [f", default={show(default)}"] if given else []
         node = look.aggregate(
             self.sources,
             how,
             None if value is None else value.node,
             default if given else None,
-            f"{receiver}.{how}({inside})",
+            reads(enclosed(self.sources, 8), f".{how}(", *inside, ")"),
             self.prompts.context,
             given,
         )
-        return Expression(self.prompts, replace(node, place=written_place()))
+        return Expression(self.prompts, node.called(node.text, written_place()))
 
     def _with(self, combine: Callable[[Sources, Sources], Sources], other: Selection) -> Selection:
         if not isinstance(other, Selection):
@@ -129,5 +129,5 @@ def select(
     node = source.operand(query)
     named = relation.value if isinstance(relation, Comparison) else relation
     shown = repr(named) if isinstance(named, str) else show_function(named)
-    text = f"select({source}, {node}{'' if named == '==' else f', {shown}'})"
+    text = reads("select(", source.node, ", ", node, ")" if named == "==" else f", {shown})")
     return Selection(source.prompts, look.matching(source.node, node, relation, text))

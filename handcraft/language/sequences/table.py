@@ -20,6 +20,7 @@ from handcraft.language.sequences.domain import (
 )
 from handcraft.language.sequences.node import Constant, Lookup, Node
 from handcraft.language.sequences.reachable import combinations
+from handcraft.language.sequences.wording import Wording, reads
 from handcraft.language.written import written, written_place
 
 ROWS_UP_TO = 200_000
@@ -31,14 +32,13 @@ def constant(value: object) -> Constant:
     known = plain_value(value)
     text = show_value(known)
     binding = 6 if isinstance(known, Fraction) else 7 if text.startswith("-") else 9
-    return Constant(finite([known]), text, known, binding=binding)
+    return Constant(finite([known]), reads(text, binding=binding), known)
 
 
 def lookup(
     function: Callable[..., object] | Mapping[Any, object],
     arguments: Sequence[Node],
-    text: str,
-    binding: int = 9,
+    text: Wording,
 ) -> Node:
     """A function of some expressions, tabulated.
 
@@ -46,7 +46,6 @@ def lookup(
         function: what to tabulate, or the table; of one argument its keys are the values themselves.
         arguments: what it is a function of.
         text: how it reads.
-        binding: of the text.
 
     Raises:
         DomainError: too many rows, a row that the table lacks, a function that fails, or results of
@@ -67,7 +66,7 @@ def lookup(
         )
     reached = set(product(*map(listed, arguments))) if walked is None else walked
     table = {row: _result(function, row, arguments, text) for row in _ordered(reached, arguments)}
-    return Lookup(_domain_of(table, text), text, tuple(arguments), table, binding=binding)
+    return Lookup(_domain_of(table, text), text, tuple(arguments), table)
 
 
 def _plain_key(key: object, arguments: int) -> Value:
@@ -86,14 +85,13 @@ def _result(
     function: Callable[..., object] | Mapping[Any, object],
     row: tuple[Value, ...],
     arguments: Sequence[Node],
-    text: str,
+    text: Wording,
 ) -> Value:
-    said = ", ".join(f"{a} = {show_value(v)}" for a, v in zip(arguments, row, strict=True))
     if isinstance(function, Mapping):
         key = row[0] if len(row) == 1 else row
         if key not in function:
             raise DomainError(
-                f"the table has no row for {said}",
+                f"the table has no row for {_shown(arguments, row)}",
                 where=written(text),
                 fix=f"add {show_value(key)}: ..., or .assume() the values that occur",
             )
@@ -104,13 +102,17 @@ def _result(
         raise
     except Exception as error:
         raise DomainError(
-            f"the function fails for {said}: {type(error).__name__}: {error}",
+            f"the function fails for {_shown(arguments, row)}: {type(error).__name__}: {error}",
             where=written(text),
             fix="make it answer for every value, or .assume() the values that occur",
         ) from error
 
 
-def _domain_of(table: Mapping[tuple[Value, ...], Value], text: str) -> Finite:
+def _shown(arguments: Sequence[Node], row: tuple[Value, ...]) -> str:
+    return ", ".join(f"{a} = {show_value(v)}" for a, v in zip(arguments, row, strict=True))
+
+
+def _domain_of(table: Mapping[tuple[Value, ...], Value], text: Wording) -> Finite:
     kinds = {kind_of(value) for value in table.values()}
     if len(kinds) > 1:
         examples = {kind_of(value): (row, value) for row, value in table.items()}

@@ -93,7 +93,7 @@ def kinds(*roots: Node) -> Counter[str]:
 def read(reading: Reading, values: dict[str, Value]) -> object:
     """What a reading comes to, given the values of what is held by its text."""
     return reading.constant + sum(
-        factor * _number(held, i, values[held.node.text]) for factor, held, i in reading.terms
+        factor * _number(held, i, values[str(held.node)]) for factor, held, i in reading.terms
     )
 
 

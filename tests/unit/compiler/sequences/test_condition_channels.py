@@ -36,7 +36,7 @@ def scores(met: Met, match: Match) -> dict[tuple[Value, Value], object]:
     key, query = source_of(match.key), source_of(match.query)
     return {
         (there, here): sum(
-            read(channel.query, {query.text: here}) * read(channel.key, {key.text: there})
+            read(channel.query, {str(query): here}) * read(channel.key, {str(key): there})
             for channel in met.channels
         )
         for there, here in product(key.domain.values, query.domain.values)

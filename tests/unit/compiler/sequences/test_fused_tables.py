@@ -146,7 +146,8 @@ def test_only_means_and_sums_are_held_as_numbers_alone(expression, is_one):
 
 def test_rows_that_an_argument_never_says_are_left_out():
     prompts = Prompts("ab", context=8)
-    shares = [select(prompts.token, prompts.token).mean(prompts.position) for _ in "12"]
+    same = select(prompts.token, prompts.token)
+    shares = [same.mean(prompts.position), (same & same).mean(prompts.position)]
     never = shares[0] + 1 == shares[1]
     assert set(never.domain.values) == {False, True}, "nobody knows yet that both are the same mean"
     earlier = select(prompts.position, prompts.position, "<").mean(prompts.position, default=0)

@@ -12,6 +12,7 @@ from handcraft import Prompts, lookup, select, where, window
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.language.sequences.domain import FLAGS, Range
 from handcraft.language.sequences.node import AtLeast, Constant, Linear, Lookup, Node, walk
+from handcraft.language.sequences.wording import reads
 
 PROMPTS = Prompts("abc", context=4)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position
@@ -203,7 +204,7 @@ def test_a_sum_of_one_flag_stays_a_number():
 
 
 def test_a_comparison_of_few_numbers_becomes_a_table():
-    reached = AtLeast(FLAGS, "position >= 2", POSITION.node, 2)
+    reached = AtLeast(FLAGS, reads("position >= 2"), POSITION.node, 2)
     (node,) = rebuild([reached])
     assert_same(PROMPTS, [reached], [node])
     assert isinstance(node, Lookup)
@@ -223,7 +224,7 @@ def test_of_one_value_the_domain_that_lists_its_values_counts():
     coarse = replace(share.node, domain=Range(0, 1, Fraction(1), 4))
     number = replace((WIDE + 1).node, terms=((1, coarse),))
     found = rebuild([number, share.node, replace((WIDE >= 1).node, number=coarse)])
-    assert [node.domain for node in walk(*found) if node.text == share.node.text] == [share.node.domain]
+    assert [node.domain for node in walk(*found) if str(node) == str(share.node)] == [share.node.domain]
     assert not kinds(*found)["AtLeast"]
 
 

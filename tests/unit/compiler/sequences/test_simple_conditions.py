@@ -157,7 +157,7 @@ def holds_by_parts(cases, there: dict[str, object], here: dict[str, object]) -> 
     """For each case whether it holds, given token and position at the source and here."""
 
     def value(node: Node, at: dict[str, object]) -> object:
-        return at[node.text] if not node.children else node.table[(at[node.children[0].text],)]
+        return at[str(node)] if not node.children else node.table[(at[str(node.children[0])],)]
 
     return [all(m.holds(value(m.key, there), value(m.query, here)) for m in each) for each in cases]
 

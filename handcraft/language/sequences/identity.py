@@ -1,0 +1,54 @@
+"""Identities: one object for everything that is made of the same parts, as long as anyone has it.
+
+An identity is what a node is, without what it is called and where it was written. Two nodes are equal
+where they have the same identity, which takes no look at what they are made of: the parts have their
+own identities, and these decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from threading import Lock
+from typing import Any
+from weakref import WeakValueDictionary
+
+
+class Identity:
+    """Stands for what is made of certain parts; it is equal to itself alone."""
+
+    __slots__ = ("__weakref__",)
+
+
+_known: WeakValueDictionary[Hashable, Identity] = WeakValueDictionary()
+"""By what things are made of. An entry lasts as long as its identity, and keeps those of its parts."""
+
+_making = Lock()
+
+
+def identity_of(made_of: Hashable) -> Identity:
+    """The identity of what is made of some parts.
+
+    >>> identity_of(("sum", 1, 2)) is identity_of(("sum", 1, 2))
+    False
+    >>> kept = identity_of(("sum", 1, 2))
+    >>> identity_of(("sum", 1, 2)) is kept
+    True
+    """
+    with _making:
+        return _known.setdefault(made_of, Identity())
+
+
+class Rows:
+    """The rows of a table as a part: equal where the tables are, and hashed once."""
+
+    __slots__ = ("_hash", "table")
+
+    def __init__(self, table: Mapping[Any, Hashable]) -> None:
+        self.table = table
+        self._hash = hash(frozenset(table.items()))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rows) and (self.table is other.table or self.table == other.table)
