@@ -4,8 +4,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 OUT    := build/demo
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check deep bench bench-scale bench-sequences programs clean
+# Everything is installed as requirements/ locks it: with hashes, and nothing that the lock does not name.
+LOCKED := install --require-hashes --no-deps --no-build-isolation --use-pep517
+EDITED := install --no-deps --no-build-isolation --editable .
+
+.PHONY: demo test check deep bench bench-scale bench-sequences programs lock test-newest release clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -49,19 +54,57 @@ programs: $(VENV)/installed
 	@mkdir -p build
 	@$(BIN)/python benchmarks/programs.py | tee build/programs.md
 
+# The newest of everything that pyproject.toml allows, except torch. Reports, and always ends well.
+test-newest: NEWEST := .venv-newest
+test-newest:
+	@mkdir -p build
+	$(PYTHON) -m venv --clear $(NEWEST)
+	-$(NEWEST)/bin/python -m pip --quiet install --upgrade pip
+	-$(NEWEST)/bin/python -m pip --quiet install "$$(grep '^torch' requirements/torch.in)" --editable '.[dev,judges]'
+	@echo "\nnot as in the lock:"
+	@sed -nE 's/^([^ #;]*==[^ ;]*).*/\1/p' requirements/*.txt > build/locked.txt
+	-@$(NEWEST)/bin/python -m pip freeze --all --exclude-editable | tr _A-Z -a-z | grep -vixFf build/locked.txt
+	-$(NEWEST)/bin/python -m pytest -n 2 | tee build/test-newest.txt
+	@echo "\nReported, not required: the lock is what 'make test' holds to."
+
+# Renews the lock: the newest versions that work together on every Python from 3.11 on.
+# `make lock UPGRADE=` keeps what is locked and adds what is missing.
+UPGRADE ?= --upgrade
+COMPILE := .venv-lock/bin/uv --quiet pip compile --universal --python-version 3.11 --fork-strategy fewest \
+	--custom-compile-command 'make lock' $(UPGRADE)
+lock:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip --disable-pip-version-check --quiet install --upgrade uv
+	$(COMPILE) requirements/torch.in --output-file requirements/torch.txt
+	$(COMPILE) --generate-hashes --constraints requirements/torch.txt --extra dev --extra judges pyproject.toml \
+		requirements/build.in requirements/torch.in \
+		$$(sed -nE 's/^((torch|triton|nvidia-|cuda-)[a-z0-9-]*)==.*/--no-emit-package \1/p' requirements/torch.txt) \
+		--output-file requirements/test.txt
+	$(COMPILE) --generate-hashes --constraints requirements/test.txt pyproject.toml --output-file requirements/demo.txt
+	$(COMPILE) --generate-hashes --constraints requirements/test.txt --allow-unsafe requirements/build.in \
+		--output-file requirements/build.txt
+
+release: $(VENV)/installed-dev
+	$(BIN)/python release.py
+
 clean:
-	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist $(VENV) .venv-lock .venv-newest .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "handcraft needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+$(VENV)/installed: $(BIN)/python pyproject.toml requirements/build.txt requirements/demo.txt
+	$(PIP) $(LOCKED) -r requirements/build.txt
+	$(PIP) $(LOCKED) -r requirements/demo.txt
+	$(PIP) $(EDITED)
 	@touch $@
 
-$(VENV)/installed-dev: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,judges]'
+$(VENV)/installed-dev: $(BIN)/python pyproject.toml requirements/build.txt requirements/test.txt requirements/torch.txt
+	$(PIP) $(LOCKED) -r requirements/build.txt
+	$(PIP) $(LOCKED) -r requirements/test.txt
+	$(PIP) install --constraint requirements/torch.txt -r requirements/torch.in
+	$(PIP) $(EDITED)
+	$(BIN)/python -m pip check
 	@touch $@ $(VENV)/installed

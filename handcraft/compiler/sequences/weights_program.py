@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
@@ -24,9 +25,6 @@ def solve_weights(rows: Ints, levels: Ints) -> Iterator[list[Ints]]:
         For each argument a weight for each class; several roundings of the solution. Nothing where
         there is none.
     """
-    from scipy.optimize import linprog
-    from scipy.sparse import coo_array
-
     sizes = rows.max(axis=0) + 1
     starts = np.concatenate([[0], np.cumsum(sizes)])
     count, top = int(starts[-1]), int(levels.max())
@@ -40,14 +38,42 @@ def solve_weights(rows: Ints, levels: Ints) -> Iterator[list[Ints]]:
     bounds = np.broadcast_to([-1.0, 0.0], asked.shape)[asked]
     at = np.concatenate([sums, thresholds[asked][:, None]], axis=1)
     numbers = np.concatenate([np.tile(sign, (1, len(sizes))), -sign], axis=1)
-    i = np.arange(len(at)).repeat(at.shape[1])
-    matrix = coo_array((numbers.ravel(), (i, at.ravel())), shape=(len(at), count + top))
-    cost = np.concatenate([np.ones(count), np.zeros(top)])
-    limits = [(0, None)] * count + [(None, None)] * top
-    solution = linprog(cost, A_ub=matrix, b_ub=bounds, bounds=limits, method="highs")
-    if solution.status != 0:
+    found = _least_weights(count, top, at, numbers, bounds)
+    if found is None:
         return
-    found = solution.x[:count]
     for factor in (1, 2, 3, 4, 6, 12, 60):
         whole = np.rint(found * factor).astype(np.int64)
         yield [whole[starts[k] : starts[k + 1]] for k in range(len(sizes))]
+
+
+def _least_weights(count: int, top: int, at: Ints, numbers: Floats, bounds: Floats) -> Floats | None:
+    """The weights of least sum that keep every condition; None where there are none.
+
+    HiGHS works on one thread with its own fixed seed, so the same program has the same solution.
+
+    Args:
+        count: how many weights there are, each at least 0.
+        top: how many thresholds follow them, free.
+        at: which variables a condition adds up, [condition, term].
+        numbers: their factors, [condition, term].
+        bounds: what each sum may be at most, [condition].
+    """
+    import highspy
+
+    program = highspy.HighsLp()
+    program.num_col_, program.num_row_ = count + top, len(at)
+    program.col_cost_ = np.concatenate([np.ones(count), np.zeros(top)])
+    program.col_lower_ = np.concatenate([np.zeros(count), np.full(top, -highspy.kHighsInf)])
+    program.col_upper_ = np.full(count + top, highspy.kHighsInf)
+    program.row_lower_, program.row_upper_ = np.full(len(at), -highspy.kHighsInf), bounds
+    program.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    program.a_matrix_.start_ = np.arange(len(at) + 1) * at.shape[1]
+    program.a_matrix_.index_, program.a_matrix_.value_ = at.ravel(), numbers.ravel()
+    solver = highspy.Highs()
+    solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("threads", 1)
+    solver.passModel(program)
+    solver.run()
+    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        return None
+    return np.array(solver.getSolution().col_value)[:count]
