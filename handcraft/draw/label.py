@@ -11,7 +11,7 @@ FONT_SIZE = 11
 LONGEST_LINE = 72
 """Lines longer than this many characters are cut."""
 
-_POINTS_PER_INCH = 72
+POINTS_PER_INCH = 72
 _SIDE_MARGIN = 9  # points that Graphviz leaves on each side of a field of a record
 
 _NARROWEST_BOX = 1.4  # inches; a line down from the middle of it passes the title of its block
@@ -68,7 +68,7 @@ def box(*fields: Iterable[str]) -> dict[str, str]:
     shown = [[cut(visible(line)) for line in field] for field in fields]
     filled = [lines for lines in shown if lines]
     widest = max(width_in_points(line) for lines in filled for line in lines)
-    inches = max(_NARROWEST_BOX, (widest + 2 * _SIDE_MARGIN) / _POINTS_PER_INCH)
+    inches = max(_NARROWEST_BOX, (widest + 2 * _SIDE_MARGIN) / POINTS_PER_INCH)
     label = "|".join("".join(f"{_escape(line)}\\l" for line in lines) for lines in filled)
     return {"label": f"{{{label}}}", "width": f"{inches:.2f}"}
 

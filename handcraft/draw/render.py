@@ -1,13 +1,13 @@
-"""Graphs to files: with Graphviz where it is installed, else with Graphviz inside this process."""
+"""Graphs to files: SVG by Graphviz where it is installed, else by Graphviz inside this process; PNG."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from handcraft.draw.font import FAMILY, FILE, drawable
 from handcraft.errors import DrawError
 
 Format = Literal["svg", "png", "dot"]
@@ -18,25 +18,6 @@ _PNG_SCALE = 2
 """Pixels of a PNG for each pixel of the SVG, so that text is sharp."""
 
 _DPI = 96  # pixels per inch of an SVG at its own size, as browsers have it
-
-_SANS_SERIF = (
-    "sans-serif",
-    "DejaVu Sans",
-    "Liberation Sans",
-    "Noto Sans",
-    "Segoe UI",
-    "Arial",
-    "Helvetica",
-    "Ubuntu",
-    "Cantarell",
-    "Roboto",
-    "Open Sans",
-    "FreeSans",
-    "Nimbus Sans",
-    "Arimo",
-    "Verdana",
-)
-"""Fonts that stand in, the first that is installed, where an SVG asks for none that is."""
 
 
 def format_of(file: Path) -> Format:
@@ -55,9 +36,9 @@ def format_of(file: Path) -> Format:
 def render(graph_source: str, format: Format) -> bytes:
     """A picture of a graph.
 
-    The program `dot` of Graphviz draws it where it is installed. Elsewhere a Graphviz compiled to
-    WebAssembly does, and a PNG is its SVG in pixels. The same graph gives the same bytes, as long as
-    Graphviz and the fonts stay the same.
+    The program `dot` of Graphviz draws an SVG where it is installed; elsewhere a Graphviz compiled to
+    WebAssembly does. A PNG is always the SVG of the latter in pixels, with the font that comes along
+    and no other, so that it has the same text on every machine. What the font lacks is an escape there.
 
     Args:
         graph_source: the graph in the DOT language.
@@ -77,17 +58,15 @@ def render(graph_source: str, format: Format) -> bytes:
         )
     if format == "dot":
         return graph_source.encode()
+    if format == "png":
+        return _pixels(_run_inside(drawable(graph_source)))
     program = shutil.which("dot")
-    if program is not None:
-        return _run_dot(program, graph_source, format)
-    svg = _run_inside(graph_source)
-    return svg if format == "svg" else _pixels(svg)
+    return _run_inside(graph_source) if program is None else _run_dot(program, graph_source)
 
 
-def _run_dot(program: str, graph_source: str, format: str) -> bytes:
-    """What the program `dot` makes of a graph."""
-    dots_per_inch = [f"-Gdpi={_DPI * _PNG_SCALE}"] if format == "png" else []
-    command = [program, f"-T{format}", *dots_per_inch]
+def _run_dot(program: str, graph_source: str) -> bytes:
+    """The graph as SVG, drawn by the program `dot`."""
+    command = [program, "-Tsvg"]
     fix = "mend that Graphviz, or take it off the PATH: handcraft then draws without it"
     try:
         done = subprocess.run(command, input=graph_source.encode(), capture_output=True, check=False)
@@ -116,22 +95,20 @@ def _run_inside(graph_source: str) -> bytes:
 
 
 def _pixels(svg: bytes) -> bytes:
-    """An SVG as PNG."""
+    """An SVG as PNG, with text in the font that comes along, whatever font it asks for."""
     import resvg_py
 
-    font = _sans_serif_font()
-    if font is None:
-        raise DrawError(
-            "no font was found, and a PNG without text would say nothing",
-            where="the system's fonts",
-            fix="install a sans-serif font such as DejaVu Sans; or draw an SVG, which needs none",
-        )
     try:
         png = resvg_py.svg_to_bytes(
             svg_string=svg.decode(),
-            sans_serif_family=font,
-            serif_family=font,
-            monospace_family=font,
+            skip_system_fonts=True,
+            font_files=[str(FILE)],
+            font_family=FAMILY,
+            sans_serif_family=FAMILY,
+            serif_family=FAMILY,
+            monospace_family=FAMILY,
+            cursive_family=FAMILY,
+            fantasy_family=FAMILY,
             dpi=_DPI,
             zoom=_PNG_SCALE,
         )
@@ -139,21 +116,6 @@ def _pixels(svg: bytes) -> bytes:
         raise DrawError(
             f"the SVG cannot be turned into pixels: {error}",
             where="the package resvg-py",
-            fix="draw an SVG; or install Graphviz, so that `dot` is on the PATH",
+            fix="draw an SVG",
         ) from error
     return bytes(png)
-
-
-@lru_cache(maxsize=1)
-def _sans_serif_font() -> str | None:
-    """The first of the usual sans-serif fonts that is installed, as the mark of a letter shows."""
-    import resvg_py
-
-    letter = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9">{}</svg>'
-    blank = resvg_py.svg_to_bytes(svg_string=letter.format(""), dpi=_DPI)
-    text = letter.format('<text y="9" font-family="sans-serif">x</text>')
-    for family in _SANS_SERIF:
-        marked = resvg_py.svg_to_bytes(svg_string=text, sans_serif_family=family, dpi=_DPI)
-        if marked != blank:
-            return family
-    return None

@@ -86,8 +86,8 @@ def step_by_step(model, ids):
     with torch.inference_mode():
         for position in range(ids.shape[1]):
             here = ids[:, position : position + 1]
-            answer = model(here, past_key_values=cache, use_cache=True)
-            cache = answer.past_key_values
+            answer = model(here, cache=cache, use_cache=True)
+            cache = answer.cache
             rows.append(answer.logits)
     assert cache.get_seq_length() == ids.shape[1]
     return torch.cat(rows, dim=1)

@@ -17,8 +17,8 @@ from handcraft.circuits import (
     look_back,
     one_hot,
 )
+from handcraft.draw.font import FAMILY, FILE
 from handcraft.draw.label import width_in_points
-from handcraft.draw.render import _sans_serif_font
 from handcraft.origin import Origin
 
 HOSTILE = [
@@ -96,16 +96,18 @@ def test_a_very_long_name_is_cut(draw):
 def test_a_line_fits_into_the_room_that_it_is_given(line):
     import resvg_py
 
-    font = _sans_serif_font()
-    if font is None:
-        pytest.skip("no font is installed")
     line_width = width_in_points(line)
     text = f'<text y="20" font-size="11" font-family="sans-serif">{line}</text>'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="999" height="30">{text}{{}}</svg>'
 
     def pixels(cover):
         return resvg_py.svg_to_bytes(
-            svg_string=svg.format(cover), sans_serif_family=font, background="white", dpi=96
+            svg_string=svg.format(cover),
+            skip_system_fonts=True,
+            font_files=[str(FILE)],
+            sans_serif_family=FAMILY,
+            background="white",
+            dpi=96,
         )
 
     assert pixels(f'<rect x="{line_width}" width="999" height="30" fill="white"/>') == pixels("")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import functools
+import os
 import struct
 import subprocess
 import sys
+import unicodedata
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from handcraft.draw import circuits_graph, circuits_svg, render
-from handcraft.draw.render import _sans_serif_font
+from handcraft.draw.font import FILE, drawable
+from handcraft.draw.label import width_in_points
 from handcraft.errors import DrawError
 
 GRAPH = 'digraph { a [label="words"]; a -> b }'
@@ -29,11 +33,6 @@ def fake_dot(tmp_path):
     return write
 
 
-def needs_a_font():
-    if _sans_serif_font() is None:
-        pytest.skip("no font is installed")
-
-
 def test_an_svg_needs_no_program_called_dot():
     root = ElementTree.fromstring(render(GRAPH, "svg"))
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
@@ -41,7 +40,6 @@ def test_an_svg_needs_no_program_called_dot():
 
 
 def test_a_png_is_twice_as_large_as_its_svg_so_that_text_is_sharp():
-    needs_a_font()
     png = render(GRAPH, "png")
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     width, _ = struct.unpack(">II", png[16:24])
@@ -52,7 +50,6 @@ def test_a_png_is_twice_as_large_as_its_svg_so_that_text_is_sharp():
 
 @pytest.mark.parametrize("font", ["", "Helvetica,Arial,sans-serif", "Times,serif", "Courier,monospace"])
 def test_a_png_has_text_on_it_in_whatever_font_the_graph_asks_for(font):
-    needs_a_font()
     graph = GRAPH.replace("]", f' fontname="{font}"]') if font else GRAPH
     assert render(graph, "png") != render(graph.replace("words", "sword"), "png")
 
@@ -63,7 +60,6 @@ def test_dot_is_the_graph_itself():
 
 @pytest.mark.parametrize("format", ["svg", "png"])
 def test_the_same_graph_gives_the_same_bytes(format, aab):
-    needs_a_font()
     source = circuits_graph(aab).source
     assert render(source, format) == render(source, format)
 
@@ -73,9 +69,10 @@ def test_a_program_called_dot_is_used_where_there_is_one(fake_dot):
     assert render(GRAPH + "\n", "svg") == f"-Tsvg: {GRAPH}\n".encode()
 
 
-def test_a_program_called_dot_makes_a_png_of_twice_the_size(fake_dot):
-    fake_dot('#!/bin/sh\necho "$@"\n')
-    assert render(GRAPH, "png") == b"-Tpng -Gdpi=192\n"
+def test_a_png_is_the_same_where_there_is_a_program_called_dot(fake_dot):
+    without = render(GRAPH, "png")
+    fake_dot("#!/bin/sh\nexit 1\n")
+    assert render(GRAPH, "png") == without
 
 
 def test_a_failing_dot_is_told_in_three_parts(fake_dot, tmp_path):
@@ -97,12 +94,11 @@ def test_a_dot_that_draws_nothing_has_failed(fake_dot):
 def test_a_dot_that_cannot_be_run_is_told(fake_dot):
     fake_dot("#!/no/such/interpreter\n")
     with pytest.raises(DrawError, match="dot cannot be run"):
-        render(GRAPH, "png")
+        render(GRAPH, "svg")
 
 
 @pytest.mark.parametrize("format", ["svg", "png"])
 def test_what_is_no_graph_is_told_and_the_next_graph_is_drawn(format):
-    needs_a_font()
     before = render(GRAPH, format)
     with pytest.raises(DrawError) as caught:
         render("digraph { a -> ", format)
@@ -125,17 +121,56 @@ def test_an_unknown_format_is_told():
     assert caught.value.fix == "use one of: svg, png, dot"
 
 
-def test_a_png_without_any_font_is_refused_rather_than_drawn_without_text(monkeypatch):
+def test_a_png_is_the_same_where_no_font_is_installed(tmp_path):
+    code = "import sys; from handcraft.draw import render as r; r = sys.modules[r.__module__];"
+    code += "sys.stdout.buffer.write(r._pixels(sys.stdin.buffer.read()))"
+    config = tmp_path / "fonts.conf"
+    config.write_text("<?xml version='1.0'?><!DOCTYPE fontconfig SYSTEM 'fonts.dtd'><fontconfig/>")
+    hidden = os.environ | {"FONTCONFIG_FILE": str(config), "HOME": str(tmp_path)}
+    svg = render(GRAPH, "svg")
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, input=svg, capture_output=True, check=True, env=hidden)
+    assert done.stdout == render(GRAPH, "png")
+
+
+def test_the_renderer_is_given_the_font_that_comes_along_and_no_other(monkeypatch):
     import resvg_py
 
-    blind = functools.partial(resvg_py.svg_to_bytes, skip_system_fonts=True)
-    monkeypatch.setattr(resvg_py, "svg_to_bytes", blind)
-    _sans_serif_font.cache_clear()
-    try:
-        with pytest.raises(DrawError, match="no font was found"):
-            render(GRAPH, "png")
-    finally:
-        _sans_serif_font.cache_clear()
+    given, draws = [], resvg_py.svg_to_bytes
+    monkeypatch.setattr(resvg_py, "svg_to_bytes", lambda **how: given.append(how) or draws(**how))
+    render(GRAPH, "png")
+    (how,) = given
+    assert how["skip_system_fonts"] is True
+    assert how["font_files"] == [str(FILE)]
+    assert "font_dirs" not in how
+
+
+INK = [c for c in map(chr, range(0x110000)) if unicodedata.category(c)[0] in "LNPS" and c != "\u2800"]
+"""Every character that leaves a mark: letters, numbers, punctuation, symbols, but no braille blank."""
+
+
+@settings(max_examples=10)
+@given(st.lists(st.sampled_from(INK), min_size=1, max_size=3).map("".join))
+@example("中文")
+@example("😀")
+@example("→≤∑")
+@example("ἀéΩЖ")
+def test_every_character_leaves_ink_on_a_png(text):
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+    graph = 'digraph { a [label="%s" fixedsize=true width=9] }'
+    assert render(graph % quoted, "png") != render(graph % " ", "png")
+
+
+def test_tokens_that_the_font_lacks_are_told_apart_on_a_png():
+    first, second = (GRAPH.replace("words", token) for token in "中文")
+    assert render(first, "png") != render(second, "png")
+    assert render(first, "png") == render(GRAPH.replace("words", r"\\u4e2d"), "png")
+
+
+def test_a_box_grows_by_what_the_escapes_in_it_take():
+    source = r'a [label="width=1.00 中\l|b\l" width=1.00]'
+    grown = (width_in_points(r"\\u4e2d") - width_in_points("中")) / 72
+    assert drawable(source) == rf'a [label="width=1.00 \\u4e2d\l|b\l" width={1 + grown:.2f}]'
 
 
 def test_a_notebook_gets_one_svg_element(aab):
