@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --no-build-isolation --use-pep517
 EDITED := install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test check deep bench bench-scale bench-sequences programs lock test-newest release clean
+.PHONY: demo test check deep bench bench-scale bench-sequences bench-peers programs lock test-newest release clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -49,6 +49,24 @@ bench-scale: $(VENV)/installed-dev
 bench-sequences: $(VENV)/installed
 	@mkdir -p build
 	@$(BIN)/python benchmarks/sequences.py | tee build/benchmarks-sequences.md
+
+# Tracr is in no package index: TRACR is a checkout of it, cloned where it is missing.
+TRACR        ?= build/tracr
+TRACR_COMMIT := 9ce2b8c82b6ba10e62e86cf6f390e7536d4fd2cd
+
+bench-peers: $(VENV)/installed build/tracr-venv/installed $(TRACR)
+	@build/tracr-venv/bin/python -m pip install --quiet --no-deps $(TRACR)
+	@$(BIN)/python benchmarks/peers.py build/tracr-venv/bin/python | tee build/benchmarks-peers.md
+
+build/tracr:
+	git clone --quiet https://github.com/google-deepmind/tracr $@
+	git -C $@ checkout --quiet $(TRACR_COMMIT)
+
+build/tracr-venv/installed: benchmarks/requirements-tracr.txt
+	@mkdir -p build
+	$(PYTHON) -m venv build/tracr-venv
+	build/tracr-venv/bin/python -m pip install --quiet -r benchmarks/requirements-tracr.txt
+	@touch $@
 
 programs: $(VENV)/installed
 	@mkdir -p build
