@@ -34,8 +34,8 @@ def main(python: str) -> None:
     print("### Beside Tracr\n")
     print(
         "The same programs by the library of [Tracr](https://github.com/google-deepmind/tracr), over\n"
-        "26 tokens at length 50 unless it says otherwise, without a causal mask; ours in `block`. Both\n"
-        "were compiled in this run, in turn, by `make bench-peers`. Counted are all parameters of\n"
+        "26 tokens at length 50 unless it says otherwise, without a causal mask; ours in `block`.\n"
+        "Both were compiled in this run, in turn, by `make bench-peers`. Counted are all parameters of\n"
         "embeddings, attention and MLPs. Seconds are to write and to compile, the best of three after\n"
         f"a warm-up; a single run where Tracr takes more than {QUICK} s.\n"
     )
