@@ -86,7 +86,10 @@ def shorten_value(value: object, depth: int = DEPTH) -> str:
         return f"array {list(value.shape)} of {value.dtype}"
     if is_dataclass(value) and not isinstance(value, type) and not _is_short(type(value)):
         return f"{type(value).__name__}(...)"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # of a fraction with more digits than Python writes out
+        return f"a {type(value).__name__} of very many digits"
     return text if len(text) <= CHARACTERS else f"{text[: CHARACTERS - 8]}...{text[-4:]}"
 
 

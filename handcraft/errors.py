@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+LONGEST = 2_000
+"""The most characters of one part of a message. Longer ones quote something that somebody made long."""
+
 
 class HandcraftError(Exception):
     """An error that speaks in three parts.
@@ -21,12 +24,27 @@ class HandcraftError(Exception):
         self.fix = fix
 
     def __str__(self) -> str:
-        lines = [f"{type(self).__name__}: {self.what}"]
+        lines = [f"{type(self).__name__}: {_within(self.what)}"]
         if self.where is not None:
-            lines.append(f"  where: {self.where}")
+            lines.append(f"  where: {_within(self.where)}")
         if self.fix is not None:
-            lines.append(f"  fix:   {self.fix}")
+            lines.append(f"  fix:   {_within(self.fix)}")
         return "\n".join(lines)
+
+
+def _within(text: str, longest: int = LONGEST) -> str:
+    """A text, without its middle where it is too long.
+
+    >>> _within("0123456789" * 10, longest=40)
+    '01234567890123456789 ... 67890123456789 (100 characters)'
+    """
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest // 2]} ... {text[-longest // 3 :]} ({len(text):,} characters)"
+
+
+SHOWN = 20
+"""How many of several errors are shown."""
 
 
 class SeveralErrors(HandcraftError):
@@ -37,7 +55,13 @@ class SeveralErrors(HandcraftError):
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        return "\n".join(str(problem) for problem in self.problems)
+        shown = [str(problem) for problem in self.problems[:SHOWN]]
+        more = len(self.problems) - SHOWN
+        return "\n".join([*shown, f"and {more:,} more"] if more > 0 else shown)
+
+
+class LimitError(HandcraftError):
+    """More is asked for than is allowed: a count over a limit, or more memory than may be used."""
 
 
 class VocabularyError(HandcraftError):

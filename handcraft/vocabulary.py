@@ -8,6 +8,7 @@ from functools import cached_property
 
 from handcraft.display import shorten_value
 from handcraft.errors import HandcraftError, VocabularyError, raise_all
+from handcraft.limits import TOKENS
 
 REPR_UP_TO = 60
 """The largest vocabulary of which a repr shows every token."""
@@ -27,6 +28,7 @@ class Vocabulary:
 
     Raises:
         VocabularyError: no tokens, a token twice, an empty token, or a word with a blank in it.
+        LimitError: more than `TOKENS`.
 
     >>> Vocabulary("ab").tokens
     ('a', 'b')
@@ -40,6 +42,7 @@ class Vocabulary:
 
     def __init__(self, tokens: str | Iterable[str], ids: Iterable[int] | None = None) -> None:
         listed = _listed(tokens)
+        TOKENS.check(len(listed))
         _check_tokens(listed)
         numbers = tuple(range(len(listed)) if ids is None else ids)
         object.__setattr__(self, "tokens", tuple(listed))
@@ -143,7 +146,7 @@ def _listed(tokens: object) -> list[str]:
                 f"the vocabulary is {tokens!r}, of type {type(tokens).__name__}",
                 fix='name the tokens, as in "ab" or "the cat sat" or ["the", "cat", "sat"]',
             )
-        return list(tokens)
+        return TOKENS.take(tokens)
     words = tokens.split()
     if _has_blank(tokens) and len(words) == 1 and len(words[0]) > 1:
         raise VocabularyError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -229,7 +230,7 @@ def read_token_ids(text: str) -> dict[str, int]:
     ids: dict[str, int] = {}
     for part in text.split(","):
         token, equals, number = part.rpartition("=")
-        if not equals or not token or not number.strip().isdecimal():
+        if not equals or not token or not re.fullmatch(" *[0-9]{1,18} *", number):
             raise CommandError(
                 f"{part!r} of --token-ids {text} gives no token an id", fix="write a=64,b=65"
             )

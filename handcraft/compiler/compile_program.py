@@ -9,6 +9,7 @@ from typing import Literal
 from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler.compiled import Compiled
+from handcraft.compiler.estimate import check_plan, check_rules
 from handcraft.compiler.lower_codewords import lower_codewords
 from handcraft.compiler.lower_rules import NORMED, PLAIN, Style, lower_rules
 from handcraft.compiler.ordinal import check_shares, compile_ordinal, passes_named
@@ -18,6 +19,7 @@ from handcraft.display import shorten_value
 from handcraft.errors import CompileError, LayoutError, PrecisionError
 from handcraft.language import Expression, Program
 from handcraft.language.program import UncoveredError
+from handcraft.limits import CONTEXT
 from handcraft.model import Model, published_shape
 from handcraft.weights import (
     Plan,
@@ -111,7 +113,8 @@ def compile_program(
             plan, passes = _smaller(plan, source, dtype, sizes, wanted)
     else:
         program = _widen(source, target, n_positions)
-        plan = _plan_rules(program, target, positions, tokens, sizes)
+        plan = _plan_rules(program, target, positions, tokens, sizes, dtype)
+    check_plan(plan, dtype)
     check_sharpness(plan, dtype)
     sharpness = sharpness_for(plan, dtype)
     placement = place_circuits(plan, sharpness)
@@ -161,7 +164,7 @@ def _smaller(
 
 
 def _plan_rules(
-    program: Program, target: Architecture, positions: str, tokens: str, sizes: Sizes
+    program: Program, target: Architecture, positions: str, tokens: str, sizes: Sizes, dtype: str
 ) -> Plan:
     """Lower rules in the style of the target, tokens held as asked for, or else as they fit."""
     if tokens not in TOKENS:
@@ -171,6 +174,7 @@ def _plan_rules(
     style: Style = NORMED if target.norm == "layer" else PLAIN
 
     def plan(sizes: Sizes, *, as_bits: bool) -> Plan:
+        check_rules(program, target, sizes, dtype, as_bits=as_bits)
         if as_bits:
             return plan_model(lower_codewords(program, positions, style), target, sizes)
         return _plan_one_hot(program, target, positions, style, sizes)
@@ -208,6 +212,7 @@ def _plan_one_hot(
 
 def _widen(program: Program, target: Architecture, n_positions: int | None) -> Program:
     """The program with as many positions as the model will have."""
+    _check_number(n_positions, program)
     if n_positions is not None and n_positions < program.context:
         raise CompileError(
             f"the context is {program.context} tokens, but n_positions={n_positions}",
@@ -224,6 +229,18 @@ def _widen(program: Program, target: Architecture, n_positions: int | None) -> P
         return program.widened(POSITIONS)
     except UncoveredError:  # its rules are made for its own context only
         return program
+
+
+def _check_number(n_positions: object, program: Program) -> None:
+    if n_positions is None:
+        return
+    if not isinstance(n_positions, int) or isinstance(n_positions, bool):
+        raise CompileError(
+            f"n_positions={shorten_value(n_positions)}, of type {type(n_positions).__name__}",
+            where=program.place,
+            fix=f"use a whole number of positions, {program.context} or more",
+        )
+    CONTEXT.check(n_positions, where=program.place, fix=f"n_positions={CONTEXT.most} or fewer")
 
 
 def _check_length(program: Program, n_positions: int | None) -> None:

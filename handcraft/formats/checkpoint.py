@@ -10,7 +10,7 @@ from pathlib import Path
 
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, CompiledSequences
-from handcraft.display import short_repr
+from handcraft.display import short_repr, shorten_value
 from handcraft.errors import CheckpointError, HandcraftError, VocabularyError
 from handcraft.formats.folder import RECORD, check_target, whole_folder
 from handcraft.formats.huggingface_config import CONFIG
@@ -153,9 +153,9 @@ def save(
         )
     target = Path(folder)
     check_target(target)
+    model = compiled.model if like is None else fill(compiled, like, token_ids)
     report = check_answers(compiled, None if again is None else again.known_prompts)
-    if like is not None:
-        compiled = replace(compiled, model=fill(compiled, like, token_ids))
+    compiled = replace(compiled, model=model)
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
         record = {**record_of(compiled, chosen), "outputs": outputs}
@@ -280,6 +280,12 @@ def _ids(compiled: Compiled, chosen: Mapping[str, int] | None) -> list[int]:
             f"an id is chosen for {unknown[0]!r}, which is not in the vocabulary",
             fix=f"its tokens are: {shorten(tokens)}",
         )
+    for token, number in given.items():
+        if type(number) is not int:
+            raise VocabularyError(
+                f"the id of {token!r} is {shorten_value(number)}, of type {type(number).__name__}",
+                fix="give whole numbers, as in token_ids={'a': 64}",
+            )
     taken = set(given.values())
     free = (number for number in count() if number not in taken)
     return [given[token] if token in given else next(free) for token in tokens]

@@ -15,6 +15,7 @@ from lark.exceptions import UnexpectedInput
 from handcraft.errors import RuleSyntaxError, VocabularyError
 from handcraft.language.pattern import ANCHOR, SPECIAL, Pattern, unescape
 from handcraft.language.rule import Rule
+from handcraft.limits import PATTERN, PATTERN_TEXT
 from handcraft.vocabulary import Vocabulary, shorten
 
 Item = tuple[bool, tuple[str, ...]]
@@ -48,6 +49,7 @@ def parse_pattern(text: str, vocabulary: Vocabulary) -> Pattern:
     Raises:
         PatternSyntaxError: the text is not a pattern, or is empty.
         VocabularyError: it names a token that is not in the vocabulary.
+        LimitError: it is longer than `PATTERN_TEXT`, or has more tokens than `PATTERN`.
 
     >>> v = Vocabulary("ab")
     >>> parse_pattern("start a.[^a]", v).text(v)
@@ -84,6 +86,13 @@ def _split_anchor(text: str) -> tuple[bool, int]:
 
 
 def _items(body: str, characters: bool, start: int) -> Sequence[Item]:
+    PATTERN_TEXT.check(len(body))
+    items = _read_items(body, characters, start)
+    PATTERN.check(len(items))
+    return items
+
+
+def _read_items(body: str, characters: bool, start: int) -> Sequence[Item]:
     if not any(c in SPECIAL for c in body):  # plain tokens need no grammar
         plain = [c for c in body if not c.isspace()] if characters else body.split()
         return [(False, (token,)) for token in plain]

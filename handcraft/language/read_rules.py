@@ -23,6 +23,7 @@ from handcraft.language.sequences import Expression, Prompts, pointwise
 from handcraft.language.sequences.domain import Finite, Kind
 from handcraft.language.sequences.node import Node
 from handcraft.language.sequences.wording import enclosed
+from handcraft.limits import RULES
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary, shorten
 
@@ -46,6 +47,7 @@ def rule_problems(rules: object, place: Place | None) -> list[HandcraftError]:
                 "the program has no rules", where=place, fix='add one: predict("a").otherwise()'
             )
         ]
+    RULES.check(len(rules), where=place)
     return [problem for n, rule in enumerate(rules, 1) for problem in _type_problems(n, rule, place)]
 
 

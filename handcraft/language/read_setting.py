@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from handcraft.errors import HandcraftError, ProgramError
 from handcraft.language.sequences import Prompts
+from handcraft.limits import CONTEXT, VOCABULARY
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary
 
@@ -45,7 +46,9 @@ def read_setting(
     except HandcraftError as error:
         error.where = error.where or str(place)
         problems.append(error)
+    VOCABULARY.check(len(known), where=place)
     if isinstance(context, int) and not isinstance(context, bool) and context >= 1:
+        CONTEXT.check(context, where=place)
         return known, context, problems
     problems.append(
         ProgramError(

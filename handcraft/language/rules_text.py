@@ -38,6 +38,7 @@ from handcraft.language.rule import Rule
 from handcraft.language.sentence import Sentence
 from handcraft.language.sequences import Prompts
 from handcraft.language.syntax_error import syntax_error
+from handcraft.limits import CONTEXT, RULES, RULES_TEXT
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary
 
@@ -148,6 +149,7 @@ def _parser() -> Lark:
 
 
 def _read_statements(text: str, file: str) -> _Statements:
+    RULES_TEXT.check(len(text), where=file)
     try:
         tree = _parser().parse(text + "\n")
     except UnexpectedInput as error:
@@ -170,8 +172,11 @@ def _read_statements(text: str, file: str) -> _Statements:
             if statement.data == "context" and not re.fullmatch("0*[1-9][0-9]{0,8}", words[0]):
                 problems.append(_no_number(words[0], place))
     raise_all(problems)
+    RULES.check(len(sentences), where=file)
     vocabulary = settings.get("vocabulary")
     context = settings.get("context")
+    if context is not None:
+        CONTEXT.check(int(context[0]), where=places["context"], fix=f"write `context {CONTEXT.most}`")
     return _Statements(
         file,
         None if vocabulary is None else tuple(unescape(word) for word in vocabulary),

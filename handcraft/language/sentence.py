@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from lark import Token, Tree
 
-from handcraft.errors import RuleSyntaxError
+from handcraft.errors import LimitError, RuleSyntaxError
 from handcraft.language.parse_pattern import Item, PatternSyntaxError, pattern_items
 from handcraft.language.pattern import unescape
 from handcraft.language.rule import Answer, Rule
@@ -138,6 +138,9 @@ class Sentence:
             return pattern_items(self._pattern, characters)
         except PatternSyntaxError as error:
             raise error.of(self.rule("".join(self.predicted[:1]))) from None
+        except LimitError as error:
+            error.where = str(self.place)
+            raise
 
     def _class_items(self, characters: bool) -> Iterator[Sequence[Item]]:
         """The classes that the condition names, each as the items of a pattern."""

@@ -10,6 +10,7 @@ import numpy as np
 from handcraft.display import shorten_value
 from handcraft.errors import ModelError
 from handcraft.language import Prompts
+from handcraft.limits import ADDED_TOKENS
 from handcraft.model.attention import Array, softmax
 from handcraft.model.model import Model
 
@@ -47,6 +48,7 @@ def generate(
         VocabularyError: the prompt has an unknown token.
     """
     _check_masked(model)
+    ADDED_TOKENS.check(n)
     ids = model.prompt_ids(prompt)
     if len(ids) + n - 1 > model.shape.n_positions:
         raise ModelError(
@@ -187,6 +189,7 @@ def _check_masked(model: Model) -> None:
 def _check_settings(n: int | None, temperature: float, top_k: int | None, seed: int | None) -> None:
     if n is not None and (not isinstance(n, int) or isinstance(n, bool)):
         raise ModelError(f"{n!r} tokens to add, of type {type(n).__name__}", fix="use a whole number")
+    ADDED_TOKENS.check(n or 0)
     if n is not None and n < 0:
         raise ModelError(f"{n} tokens to add", fix="use 0 or more")
     if not temperature >= 0 or temperature == float("inf"):

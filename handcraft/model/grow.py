@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from handcraft.errors import HandcraftError, LayoutError, raise_all
+from handcraft.limits import shown_number
 from handcraft.model.attention import Array
 from handcraft.model.model import Model
 from handcraft.model.shape import Shape
@@ -115,19 +117,20 @@ def _check_growth(model: Model, shape: Shape, ids: tuple[int, ...]) -> None:
         problems.append(
             LayoutError(f"{len(ids)} ids for {len(tokens)} tokens", fix="give each token one id")
         )
+    given = Counter(ids)
     for token, number in zip(tokens, ids, strict=False):
         if not 0 <= number < shape.n_vocab:
             problems.append(
                 LayoutError(
-                    f"the token {token!r} has the id {number}, outside a vocabulary of "
+                    f"the token {token!r} has the id {shown_number(number)}, outside a vocabulary of "
                     f"{shape.n_vocab:,}",
                     fix=f"use an id from 0 to {shape.n_vocab - 1}",
                 )
             )
-        elif ids.count(number) > 1:
+        elif given[number] > 1:
             problems.append(
                 LayoutError(
-                    f"the id {number} is given to {ids.count(number)} tokens, {token!r} among them",
+                    f"the id {number} is given to {given[number]} tokens, {token!r} among them",
                     fix="give each token its own",
                 )
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from handcraft.circuits import Circuits
 from handcraft.errors import ProgramError
 from handcraft.language import Program, Prompts
+from handcraft.limits import SAMPLE as SAMPLE_UP_TO
 from handcraft.model import Model
 from handcraft.verify.contexts import (
     Batch,
@@ -80,7 +81,10 @@ def verify(
 
     Raises:
         ProgramError: no text is a legal prompt.
+        LimitError: a larger sample than may be asked for.
     """
+    if sample is not None:
+        SAMPLE_UP_TO.check(sample)
     positions, longest = model.shape.n_positions, source.context
     prompts = source.prompts if isinstance(source, Program) else prompts
     legal = prompts if is_restricted(prompts) else None

@@ -10,8 +10,9 @@ from math import ceil
 
 from handcraft.architecture import BLOCK, Architecture
 from handcraft.circuits import Circuits, Encoding, Head, Number, Reuse, Subspace
-from handcraft.display import short_repr
+from handcraft.display import short_repr, shorten_value
 from handcraft.errors import LayoutError
+from handcraft.limits import HEADS, WIDTH
 
 UNMIRRORED = (Encoding.SCALAR, Encoding.CODED)
 """What shares the balance dimension in a mirrored layout: numbers of no constant length, for which
@@ -26,11 +27,24 @@ class Sizes:
         n_embd: the width of the residual stream.
         n_head: heads in each block.
         head_dim: the width of a head.
+
+    Raises:
+        LayoutError: one is no whole number, or below 1.
+        LimitError: one is larger than any model is wide.
     """
 
     n_embd: int | None = None
     n_head: int | None = None
     head_dim: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, limit in (("n_embd", WIDTH), ("n_head", HEADS), ("head_dim", WIDTH)):
+            size = getattr(self, name)
+            if size is None:
+                continue
+            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+                raise LayoutError(f"{name}={shorten_value(size)}", fix="use a whole number, 1 or more")
+            limit.check(size, where=f"{name} of the sizes asked for")
 
 
 @short_repr
@@ -231,6 +245,7 @@ def _granted(sizes: Sizes, width: int, heads: list[Head], most: int) -> tuple[in
         n_head = max(n_head, ceil(width / sizes.head_dim))
     head_dim = sizes.head_dim or max(ceil(width / n_head), needed)
     n_embd = sizes.n_embd or n_head * head_dim
+    WIDTH.check(n_embd)
     if n_embd % n_head or (sizes.head_dim and n_embd != n_head * sizes.head_dim):
         raise LayoutError(
             f"{n_head} heads do not make n_embd={n_embd}"

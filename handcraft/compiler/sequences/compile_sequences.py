@@ -8,6 +8,7 @@ from typing import Literal
 
 from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
+from handcraft.compiler.estimate import check_plan
 from handcraft.compiler.reuse import reuse_dimensions
 from handcraft.compiler.sequences.assemble import assemble
 from handcraft.compiler.sequences.assembly import Assembly
@@ -146,6 +147,7 @@ def compile_sequences(
     if reuse:
         circuits = with_reuse(circuits, places, target, sizes)
     plan = plan_model(circuits, target, sizes)
+    check_plan(plan, dtype)
     check_sharpness(plan, dtype)
     sharpness = sharpness_for(plan, dtype)
     placement = place_circuits(plan, sharpness)

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from handcraft.display import short_repr
 from handcraft.errors import DomainError
 from handcraft.language.written import written_place
+from handcraft.limits import NUMBER_BITS
 from handcraft.vocabulary import shorten
 
 Value: TypeAlias = Hashable
@@ -49,6 +50,11 @@ class Finite:
     kind: Kind
     values: tuple[Value, ...]
     grid: tuple[Fraction, int] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.kind is Kind.NUMBER and self.values:
+            check_number(self.low)
+            check_number(self.high)
 
     def __str__(self) -> str:
         numbers = self.kind is Kind.NUMBER and len(self.values) > 3
@@ -120,6 +126,10 @@ class Range:
     parts: int = 1
 
     kind = Kind.NUMBER
+
+    def __post_init__(self) -> None:
+        for number in (self.low, self.high, self.unit, self.parts):
+            check_number(number)
 
     def __str__(self) -> str:
         of = "" if self.parts == 1 else f", fractions with denominators up to {self.parts}"
@@ -216,13 +226,15 @@ def plain_value(value: object) -> Value:
     if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
         return bool(value)
     if isinstance(value, Integral):
+        check_number(int(value))
         return int(value)
     try:
         if isinstance(value, Real):
             fraction = value if isinstance(value, Fraction) else Fraction(repr(float(value)))
+            check_number(fraction)
             return fraction.numerator if fraction.denominator == 1 else fraction
         hash(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DomainError(
             f"{value!r} is no value of a sequence",
             where=written_place(),
@@ -230,6 +242,17 @@ def plain_value(value: object) -> Value:
         ) from None
     assert isinstance(value, Hashable)
     return value
+
+
+def check_number(number: Plain) -> None:
+    """Raise where a number has more bits than exact arithmetic is done with.
+
+    Raises:
+        LimitError: it has more than `NUMBER_BITS`.
+    """
+    bits = max(number.numerator.bit_length(), number.denominator.bit_length())
+    if bits > NUMBER_BITS.most:  # the place takes long to find
+        NUMBER_BITS.check(bits, where=written_place(), fix="use smaller numbers, or rounder fractions")
 
 
 def show_value(value: Value) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Sequence as Listed
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from handcraft.display import shorten_value
 from handcraft.errors import DomainError, ProgramError
 from handcraft.language.sequences import look, pointwise
-from handcraft.language.sequences.domain import Domain, Finite, Value
+from handcraft.language.sequences.domain import Domain, Finite, Value, check_number
 from handcraft.language.sequences.interpret import interpret
 from handcraft.language.sequences.misuse import NoSingleValue
 from handcraft.language.sequences.node import Comparison, How, Node, Sources
@@ -218,8 +219,9 @@ class Expression(NoSingleValue):
                 where=written(text),
                 fix="look back, or declare Prompts(..., causal=False)",
             )
-        position = self.prompts.position
-        sources = look.matching(position.node, (position + offset).node, Comparison.EQ, text)
+        position, most = self.prompts.position, self.prompts.context  # further away is nothing either
+        there = position + max(-most, min(offset, most))
+        sources = look.matching(position.node, there.node, Comparison.EQ, text)
         return self._aggregate(sources, "latest", default, text)
 
     def at_position(self, place: int, default: object = NONE) -> Expression:
@@ -313,7 +315,8 @@ def other_prompts(one: Prompts, other: Prompts) -> str:
 def _check_offset(offset: object, value: Expression) -> None:
     if not isinstance(offset, int) or isinstance(offset, bool):
         raise DomainError(
-            f"`{value}` at {offset!r}, of type {type(offset).__name__}",
+            f"`{value}` at {shorten_value(offset)}, of type {type(offset).__name__}",
             where=written_place(),
             fix="give a whole number of positions; for a computed one use select(position, ...)",
         )
+    check_number(offset)

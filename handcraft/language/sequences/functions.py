@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+from handcraft.display import shorten_value
 from handcraft.errors import DomainError
 from handcraft.language.sequences import look, pointwise
-from handcraft.language.sequences.domain import Kind, Plain, plain_value
+from handcraft.language.sequences.domain import Kind, Plain, check_number, plain_value
 from handcraft.language.sequences.expression import Expression, Operand, as_expression
 from handcraft.language.sequences.node import Comparison
 from handcraft.language.sequences.show import show, show_function
 from handcraft.language.sequences.wording import Wording, listed_in, reads
 from handcraft.language.written import written, written_place
+from handcraft.limits import TERMS
 
 
 def where(condition: Expression, yes: Operand, no: Operand) -> Expression:
@@ -58,7 +60,7 @@ class Window:
         """The mean of a number over the window; over what there is of it near the beginning."""
         value = as_expression(value, f"window({self.length}).mean")
         position = value.prompts.position.node
-        after = (value.prompts.position - self.length).node
+        after = (value.prompts.position - min(self.length, value.prompts.context)).node
         text = reads(f"window({self.length})")
         recent = look.matching(position, after, Comparison.GT, text)
         seen = look.matching(position, position, Comparison.LEQ, text)
@@ -77,8 +79,9 @@ def window(length: int) -> Window:
     """
     if not isinstance(length, int) or isinstance(length, bool) or length < 1:
         raise DomainError(
-            f"a window of {length!r} positions", where=written_place(), fix="use 1 or more"
+            f"a window of {shorten_value(length)} positions", where=written_place(), fix="use 1 or more"
         )
+    check_number(length)
     return Window(length)
 
 
@@ -99,6 +102,7 @@ def weighted(value: Expression, weights: Mapping[int, float], default: float = 0
     >>> weighted(position, {0: 1, -1: 10}).trace("aaa")
     (0, 1, 12)
     """
+    TERMS.check(len(weights), where=written_place())
     value = as_expression(value, "weighted")
     ending = "" if default == 0 else f", default={show(default)}"
     text = reads("weighted(", value.node, f", {show_function(weights)}{ending})")

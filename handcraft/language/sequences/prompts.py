@@ -18,6 +18,7 @@ from handcraft.language.sequences.node import Embedded
 from handcraft.language.sequences.selection import Selection
 from handcraft.language.sequences.table import constant
 from handcraft.language.sequences.wording import reads
+from handcraft.limits import CONTEXT, LISTED_POSITIONS, VOCABULARY
 from handcraft.origin import Place, caller_place
 from handcraft.vocabulary import Vocabulary
 
@@ -75,6 +76,10 @@ class Prompts:
     ) -> None:
         place = place or caller_place(1)
         known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
+        VOCABULARY.check(len(known), where=place)
+        for number in (context, writes):
+            if isinstance(number, int):
+                CONTEXT.check(number, where=place)
         problems = [*_problems(known, context, inputs, bos, place)]
         if type(writes) is not int or writes != 1:
             problems += _writing_problems(context, inputs, causal, writes, place)
@@ -95,7 +100,16 @@ class Prompts:
 
     @cached_property
     def position(self) -> Expression:
-        """The position, from 0."""
+        """The position, from 0.
+
+        Raises:
+            LimitError: the context has more of them than expressions can read.
+        """
+        LISTED_POSITIONS.check(
+            self.context,
+            where=self.place,
+            fix=f"a context of {LISTED_POSITIONS.most:,}, or rules that read tokens only",
+        )
         positions = whole_numbers(0, self.context - 1)
         return Expression(self, Embedded(positions, reads("position"), "position"))
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from handcraft import Prompts, select, weighted, where, window
-from handcraft.errors import DomainError
+from handcraft.errors import DomainError, LimitError
 from handcraft.language.sequences.domain import (
     FLAGS,
     Finite,
@@ -17,6 +17,7 @@ from handcraft.language.sequences.domain import (
     plain_value,
     whole_numbers,
 )
+from handcraft.limits import LISTED_POSITIONS
 
 PROMPTS = Prompts("ab", context=12)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position
@@ -80,11 +81,16 @@ def test_every_comparison_with_a_range_is_exact(flag, meaning):
     assert flag.trace("a" * 12) == tuple(map(meaning, values))
 
 
-def test_a_long_context_has_a_range_of_positions():
+def test_whole_numbers_too_many_to_list_are_a_range():
     assert whole_numbers(0, 3) == finite(range(4))
-    far = Prompts("ab", context=10**9).position
-    assert far.domain == Range(0, 10**9 - 1)
-    assert (far >= 3).trace("aaaaa") == (False, False, False, True, True)
+    assert whole_numbers(0, 10**9 - 1) == Range(0, 10**9 - 1)
+
+
+def test_every_position_that_an_expression_can_read_is_listed():
+    most = LISTED_POSITIONS.most
+    assert Prompts("ab", context=most).position.domain == finite(range(most))
+    with pytest.raises(LimitError, match="4,097 positions"):
+        _ = Prompts("ab", context=most + 1).position
 
 
 def test_a_set_knows_its_kind_its_order_and_its_gap():

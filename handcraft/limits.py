@@ -1,0 +1,204 @@
+"""The limits on what a program, a command line or a file may ask for, checked before work begins.
+
+Each limit is a constant that says what it bounds. `tests/unit/test_limits.py` walks them all: one more
+than a limit allows is refused at once, and what a limit allows is done in bounded time and memory.
+Thresholds between two ways of compiling are no limits: they stand in the passes that they tune.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from math import isfinite, log10
+from typing import TypeVar
+
+from handcraft.errors import LimitError
+from handcraft.machine import memory_of_machine
+
+T = TypeVar("T")
+
+GIB = 1 << 30
+
+MEMORY = "HANDCRAFT_MEMORY"
+"""The environment variable that says how many GiB of memory may be used, in place of half of all."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The most that may be asked for of one kind of thing.
+
+    Args:
+        most: the largest number that is allowed.
+        noun: what is counted, in the plural.
+        bytes_each: about how much memory each takes once it is compiled; 0 where memory is not what
+            the limit is for.
+    """
+
+    most: int
+    noun: str
+    bytes_each: int = 0
+
+    def check(self, asked: int, *, where: object = None, fix: str | None = None) -> None:
+        """Raise where more is asked for than is allowed.
+
+        Args:
+            asked: how many.
+            where: the place in the user's program, file or command.
+            fix: what to do; by default, to ask for what is allowed.
+
+        Raises:
+            LimitError: with the number asked for, the number allowed, and the memory it would take.
+        """
+        if asked <= self.most:
+            return
+        takes = f"; it would take about {gib(asked * self.bytes_each)}" if self.bytes_each else ""
+        raise LimitError(
+            f"{shown_number(asked)} {self.noun}, and {self.most:,} are the most{takes}",
+            where=where,
+            fix=fix or f"use {self.most:,} or fewer",
+        )
+
+    def take(self, items: Iterable[T], *, where: object = None, fix: str | None = None) -> list[T]:
+        """The items as a list; the first that is one too many ends it, also where there is no end.
+
+        Raises:
+            LimitError: there are more than is allowed.
+        """
+        listed = list(islice(items, self.most + 1))
+        if len(listed) > self.most:
+            raise LimitError(
+                f"more than {self.most:,} {self.noun}",
+                where=where,
+                fix=fix or f"use {self.most:,} or fewer",
+            )
+        return listed
+
+
+CONTEXT = Limit(32_768, "tokens of context", bytes_each=18_000)
+"""Bounds the code of each position, which is held as exact numbers before it becomes an array: about
+60 numbers of 300 bytes for each position. Compiling for the largest takes some 10 s."""
+
+LISTED_POSITIONS = Limit(4_096, "positions for an expression to read")
+"""Bounds tables over the position: a function of it has a row for every position of the context. It is
+also the most values that any other expression is listed for."""
+
+PATTERN = Limit(1_024, "tokens in a pattern")
+"""Bounds the heads of a model, one for each token that a pattern reads, and with them its width."""
+
+PATTERN_TEXT = Limit(200_000, "characters in a pattern")
+"""Bounds how long a pattern is read, some 20 microseconds a character."""
+
+VOCABULARY = Limit(65_536, "tokens of a program", bytes_each=10_000)
+"""Bounds the code of each token, which is held as exact numbers: about 32 of 300 bytes each. GPT-2 has
+50,257 tokens."""
+
+TOKENS = Limit(1_048_576, "tokens of a vocabulary")
+"""Bounds the vocabulary of a model that was made elsewhere. The largest of published ones have a
+quarter of that."""
+
+RULES = Limit(131_072, "rules", bytes_each=15_000)
+"""Bounds the neurons of a model: a rule takes one or more, each with its weights and their origins."""
+
+RULES_TEXT = Limit(4_000_000, "characters of rules")
+"""Bounds the tree that the parser makes of a rule file."""
+
+TABLE_ROWS = Limit(200_000, "rows of a table")
+"""Bounds what a function of expressions is tabulated for."""
+
+NUMBER_BITS = Limit(1_100, "bits in a number")
+"""Bounds exact arithmetic. Every float is a fraction of two numbers below it; every dtype of weights
+ends far below it."""
+
+TERMS = Limit(4_096, "terms in a sum")
+"""Bounds the terms of a weighted sum that somebody lists."""
+
+WIDTH = Limit(65_536, "dimensions")
+"""Bounds the residual stream and its heads, whose dimensions all have names. The widest published
+models have a quarter of that."""
+
+HEADS = Limit(65_536, "heads")
+"""Bounds the heads of a block; there can be no more of them than dimensions."""
+
+ADDED_TOKENS = Limit(1_000_000, "tokens to add")
+"""Bounds how long a text is continued: each token costs a pass through the model."""
+
+SAMPLE = Limit(100_000_000, "random contexts")
+"""Bounds the sample of a check, whose lengths are drawn first: 16 bytes for each context."""
+
+JSON_BYTES = Limit(100_000_000, "bytes of JSON")
+"""Bounds what a JSON file of somebody else makes of memory, some 20 bytes for each of its own; the
+safetensors package draws the same line for headers."""
+
+
+def check_memory(needed: int, what: str, *, where: object = None, fix: str | None = None) -> None:
+    """Raise where something would take more memory than may be used.
+
+    That is half of what the machine has, unless the environment variable `MEMORY` says otherwise.
+
+    Args:
+        needed: bytes, estimated.
+        what: what needs them, such as ``a model of 10 parameters``.
+        where: the place in the user's program, file or command.
+        fix: what to do to need less.
+
+    Raises:
+        LimitError: with the memory that it would take and the memory that may be used.
+    """
+    allowed = memory_allowed()
+    if needed <= allowed:
+        return
+    told = MEMORY in os.environ
+    source = f"{MEMORY} allows" if told else "half of the memory of this machine is"
+    more = f"{MEMORY}={max(1, -(-needed // GIB)):.0f} in the environment allows it"
+    raise LimitError(
+        f"{what} takes about {gib(needed)} of memory, and {source} {gib(allowed)}",
+        where=where,
+        fix=f"{fix}; {more}" if fix else more,
+    )
+
+
+def memory_allowed() -> int:
+    """How many bytes may be used.
+
+    Raises:
+        LimitError: the environment variable `MEMORY` holds something else than a number of GiB.
+    """
+    told = os.environ.get(MEMORY)
+    if told is None:
+        return memory_of_machine() // 2
+    try:
+        number = float(told)
+    except ValueError:
+        number = float("nan")
+    if not isfinite(number) or number <= 0:
+        raise LimitError(
+            f"{MEMORY} is {told[:40]!r}",
+            where="the environment",
+            fix=f"give a number of GiB above 0, as in {MEMORY}=8",
+        )
+    return int(number * GIB)
+
+
+def gib(count: int) -> str:
+    """A number of bytes in GiB, to three digits.
+
+    >>> gib(3 << 29), gib(10**30), gib(5_000_000)
+    ('1.5 GiB', '9.31e+20 GiB', '0.00466 GiB')
+    """
+    if count.bit_length() > 1_000:
+        return f"{shown_number(count >> 30)} GiB"
+    return f"{count / GIB:.3g} GiB"
+
+
+def shown_number(number: int) -> str:
+    """A whole number for a message: in full where it is short, else its size.
+
+    >>> shown_number(1_000_000), shown_number(-(10**10_000))
+    ('1,000,000', 'about -10^10000')
+    """
+    if abs(number) < 10**15:
+        return f"{number:,}"
+    sign = "-" if number < 0 else ""
+    return f"about {sign}10^{round((abs(number).bit_length() - 0.5) * log10(2))}"
