@@ -187,7 +187,10 @@ def _walk(model: Model, longest: int) -> Iterator[Batch]:
 def random_contexts(
     model: Model, count: int, seed: int, longest: int, *, at_every_position: bool = False
 ) -> Iterator[Batch]:
-    """`count` contexts drawn at random: first a length, all equally likely, then each token.
+    """`count` contexts drawn at random: every length is as likely as another, and so is every token.
+
+    With a causal mask they are the beginnings of texts of the longest length, of which one run answers
+    all; of the last text some. Without one each context runs alone.
 
     Args:
         model: the model.
@@ -197,12 +200,33 @@ def random_contexts(
         at_every_position: as for `every_context`.
     """
     random = np.random.default_rng(seed)
+    if model.architecture.causal and not at_every_position:
+        yield from _beginnings(model, count, random, longest)
+        return
     lengths = random.integers(1, longest + 1, size=count)
     for length, number in zip(*np.unique(lengths, return_counts=True), strict=True):
         for start in range(0, int(number), SAMPLE_ROWS):
             rows = min(SAMPLE_ROWS, int(number) - start)
             contexts = random.integers(0, len(model.vocabulary), size=(rows, int(length)))
             yield batch_of(model, contexts, at_every_position)
+
+
+def _beginnings(
+    model: Model, count: int, random: np.random.Generator, longest: int
+) -> Iterator[Batch]:
+    """So many beginnings of random texts of the longest length."""
+    most = max(1, TEXT_NUMBERS // (longest * model.shape.n_vocab))
+    while count:
+        rows = min(most, -(-count // longest))
+        texts = random.integers(0, len(model.vocabulary), size=(rows, longest))
+        batch = Batch.of_beginnings(texts, 1, model.answer(texts))
+        if count < len(batch):
+            left = count - (rows - 1) * longest  # of the last text
+            chosen = np.ones(len(batch), dtype=bool)
+            chosen[(rows - 1) * longest + random.permutation(longest)[left:]] = False
+            batch = batch.only(chosen)
+        yield batch
+        count -= len(batch)
 
 
 def longer_contexts(model: Model, texts: int, seed: int, shortest: int) -> Iterator[Batch]:
