@@ -211,9 +211,7 @@ def random_contexts(
             yield batch_of(model, contexts, at_every_position)
 
 
-def _beginnings(
-    model: Model, count: int, random: np.random.Generator, longest: int
-) -> Iterator[Batch]:
+def _beginnings(model: Model, count: int, random: np.random.Generator, longest: int) -> Iterator[Batch]:
     """So many beginnings of random texts of the longest length."""
     most = max(1, TEXT_NUMBERS // (longest * model.shape.n_vocab))
     while count:

@@ -84,7 +84,9 @@ def test_a_sample_has_as_many_contexts_as_were_asked_for(random_model):
 
 
 def test_a_sample_runs_in_small_batches(random_model, monkeypatch):
-    monkeypatch.setattr(contexts_module, "SAMPLE_ROWS", 10)
+    monkeypatch.setattr(
+        contexts_module, "TEXT_NUMBERS", 30
+    )  # five texts of two positions, three tokens
     batches = list(random_contexts(random_model(3, 2), 95, 0, 2))
     assert sum(len(batch) for batch in batches) == 95
     assert max(len(batch) for batch in batches) == 10
