@@ -35,8 +35,8 @@ def main(python: str) -> None:
     print(
         "The same programs by the library of [Tracr](https://github.com/google-deepmind/tracr), over\n"
         "26 tokens at length 50 unless it says otherwise, without a causal mask; ours in `block`.\n"
-        "Both were compiled in this run, in turn, by `make bench-peers`. Counted are all parameters of\n"
-        "embeddings, attention and MLPs. Seconds are to write and to compile, the best of three after\n"
+        "Both were compiled in this run, in turn, by `make bench-peers`. Counted are all parameters\n"
+        "of embeddings, attention and MLPs. Seconds are to write and compile, the best of three after\n"
         f"a warm-up; a single run where Tracr takes more than {QUICK} s.\n"
     )
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores.\n")
