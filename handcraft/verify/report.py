@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import inf, isfinite, log10
 from typing import Any
 
+from handcraft.display import short_repr
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -54,6 +56,7 @@ class Disagreement:
         return f"{self.file}: {self.what if self.key is None else f'{self.key} {self.what}'}"
 
 
+@short_repr
 @dataclass(frozen=True)
 class Report:
     """What verifying found.
