@@ -13,6 +13,7 @@ from handcraft.cli.options import Json, Lines
 from handcraft.cli.output import count, note, print_json
 from handcraft.cli.sources import load_model
 from handcraft.errors import CommandError, PromptError
+from handcraft.language.sliding import sliding_note
 from handcraft.model import complete
 
 EXAMPLES = (
@@ -63,6 +64,8 @@ def run(
         error.fix = f"{error.fix}; --regardless answers any prompt"
         raise
     added = len(loaded.model.vocabulary.split(answer))
+    read = len(loaded.model.vocabulary.split(text)) + added - 1
+    note(sliding_note(loaded.source, loaded.model.shape.n_positions, read))
     if n is not None and added < n:
         note(f"nothing is promised after {added} of {n} tokens; --regardless goes on")
     if json_:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ from handcraft.compiler.report import CompileReport
 from handcraft.compiler.stage import Pass, Stage
 from handcraft.compiler.symbolic import Symbolic
 from handcraft.display import short_repr
+from handcraft.errors import HandcraftWarning
 from handcraft.language import Program
+from handcraft.language.sliding import sliding_note
 from handcraft.model import Model, Trace, complete, generate
 from handcraft.origin import Origin
 from handcraft.weights import Layout, Placement, Plan, trace_names
@@ -61,8 +64,17 @@ class Compiled(Actions):
         return CompileReport.of(self.plan, self.model, self.stages, self.passes)
 
     def complete(self, prompt: str | Sequence[str], n: int = 10) -> str:
-        """Continue a prompt by `n` tokens, sliding over the context."""
-        return complete(self.model, prompt, n)
+        """Continue a prompt by `n` tokens; past the context the model sees the last tokens only.
+
+        Warns:
+            HandcraftWarning: the text outgrows the context, and the rules read positions or the start.
+        """
+        answer = complete(self.model, prompt, n)
+        read = len(self.model.vocabulary.ids(prompt)) + n - 1
+        note = sliding_note(self.source, self.model.shape.n_positions, read)
+        if note is not None:
+            warnings.warn(HandcraftWarning(note), stacklevel=2)
+        return answer
 
     def generate(self, prompt: str | Sequence[str], n: int = 10) -> str:
         """Continue a prompt by `n` tokens within the context."""

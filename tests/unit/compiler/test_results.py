@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import numpy as np
 import pytest
 
 from handcraft import (
     HandcraftError,
+    HandcraftWarning,
     Program,
     Prompts,
     compile_program,
@@ -111,3 +113,18 @@ def test_nonsense_is_an_error_that_says_what_would_do(aab, call, advice):
     with pytest.raises(HandcraftError, match=re.escape(advice)) as caught:
         call(aab)
     assert caught.value.fix
+
+
+def test_a_text_that_outgrows_its_context_is_warned_of_once_where_that_matters(aab):
+    prompts = Prompts("ab", context=5)
+    rules = [predict("b").when(prompts.position >= 2), predict("a").otherwise()]
+    compiled = compile_program(Program(prompts=prompts, rules=rules))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        aab.complete("aab", 20)  # rules that read the last tokens mean the same in a window
+        compiled.complete("aab", 3)  # the last token is never read
+    with pytest.warns(
+        HandcraftWarning, match="comes to 6 tokens, and the model sees the last 5"
+    ) as told:
+        compiled.complete("aab", 4)
+    assert len(told) == 1

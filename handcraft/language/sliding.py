@@ -1,0 +1,25 @@
+"""Texts longer than the context: the model then sees their last tokens only."""
+
+from __future__ import annotations
+
+from handcraft.language.program import Program
+
+
+def sliding_note(source: object, positions: int, tokens: int) -> str | None:
+    """What to say of a text that grows past the positions of a model; None where nothing changes by it.
+
+    Rules that read the last few tokens, and no position, mean the same in a window that slides.
+
+    Args:
+        source: what the model was made from; only of rules something is known.
+        positions: how many positions the model has.
+        tokens: how many tokens the model reads at the end.
+    """
+    if tokens <= positions or not isinstance(source, Program):
+        return None
+    if source.prompts is None and not any(clause.pattern.anchored for clause in source.clauses):
+        return None
+    return (
+        f"the text comes to {tokens} tokens, and the model sees the last {positions}: what stood "
+        "before is forgotten, and positions count from the oldest token that is left"
+    )
