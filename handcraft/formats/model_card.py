@@ -45,13 +45,16 @@ def _source_section(compiled: Compiled) -> str:
     source = compiled.source
     if compiled.written:
         lines = list(compiled.written)
+        count = len(lines)
     elif not isinstance(source, Program):
         return "## What it computes\n\nIts circuits were laid out by hand, without rules."
     elif source.prompts is None:
-        lines = write_rules(source).splitlines()
+        lines = write_rules(source, most=MOST_RULES).splitlines()
+        count = len(source.rules) + len(lines) - len(source.rules[:MOST_RULES])
     else:
-        lines = [str(rule) for rule in source.rules]
-    more = f"\n# and {len(lines) - MOST_RULES:,} more" if len(lines) > MOST_RULES else ""
+        lines = [str(rule) for rule in source.rules[:MOST_RULES]]
+        count = len(source.rules)
+    more = f"\n# and {count - MOST_RULES:,} more" if count > MOST_RULES else ""
     fence = "````"
     shown = "\n".join(lines[:MOST_RULES])
     return f"## The rules\n\nThe first rule that matches wins.\n\n{fence}\n{shown}{more}\n{fence}"

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
@@ -109,27 +112,44 @@ def _origin_table(placement: Placement) -> tuple[list[Record], Record]:
     they are, and the places of their origins in the list.
     """
     numbers: dict[Origin, int] = {}
-    known: dict[int, list[int]] = {}  # by identity: all weights of a neuron have the same origins
-    weights: Record = {}
-    for name, tensor in placement.tensors.items():
-        runs: list[list[Any]] = []
-        following: tuple[int, ...] = ()
-        served: tuple[Origin, ...] = ()
-        for index in sorted(tensor.origins):
-            here = tensor.origins[index]
-            if index == following and here == served:
-                runs[-1][-2] += 1
-            else:
-                if id(here) not in known:
-                    known[id(here)] = [numbers.setdefault(origin, len(numbers)) for origin in here]
-                runs.append([*index, 1, known[id(here)]])
-            following, served = (*index[:-1], index[-1] + 1), here
-        weights[name] = runs
+    weights: Record = {
+        name: _origin_runs(tensor.origins, numbers) if tensor.origins else []
+        for name, tensor in placement.tensors.items()
+    }
     listed = [
         {"what": origin.what, "place": origin.place.short if origin.place else None}
         for origin in numbers
     ]
     return listed, weights
+
+
+def _origin_runs(
+    origins: Mapping[tuple[int, ...], tuple[Origin, ...]], numbers: dict[Origin, int]
+) -> list[list[Any]]:
+    """The runs of one tensor; new origins are given the next numbers."""
+    indices = np.array([*origins], dtype=np.int64)  # [weight, axis]
+    order = np.lexsort(indices.T[::-1])
+    indices, served = indices[order], [*origins.values()]
+    # All weights of a neuron have the same tuple of origins, which is looked up once.
+    same = np.array([id(each) for each in served])[order]
+    _, first, which = np.unique(same, return_index=True, return_inverse=True)
+    lists: dict[tuple[int, ...], int] = {}
+    found = np.empty(len(first), dtype=np.int64)
+    for each in np.argsort(first).tolist():
+        places = (numbers.setdefault(o, len(numbers)) for o in served[order[first[each]]])
+        found[each] = lists.setdefault(tuple(places), len(lists))
+    serves = found[which.reshape(-1)]
+    step = np.diff(indices, axis=0)
+    follows = (step[:, :-1] == 0).all(axis=1) & (step[:, -1] == 1) & (np.diff(serves) == 0)
+    starts = np.flatnonzero(np.concatenate([[True], ~follows]))
+    lengths = np.diff(np.append(starts, len(indices)))
+    listed = [[*places] for places in lists]
+    return [
+        [*index, length, listed[number]]
+        for index, length, number in zip(
+            indices[starts].tolist(), lengths.tolist(), serves[starts].tolist(), strict=True
+        )
+    ]
 
 
 def line_by_key(record: Record) -> str:

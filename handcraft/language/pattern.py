@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from handcraft.vocabulary import Vocabulary
 
@@ -75,6 +76,7 @@ LINES = {"\n": "n", "\r": "r", "\t": "t"}
 """Characters that are written as a letter behind a backslash, so that a rule stays on its line."""
 
 
+@lru_cache(maxsize=1 << 16)
 def escape(token: str) -> str:
     """The token with a backslash before every character that a pattern would misread."""
     escaped = "".join(f"\\{LINES.get(c, c)}" if c in SPECIAL or c.isspace() else c for c in token)

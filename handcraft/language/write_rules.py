@@ -14,8 +14,12 @@ from handcraft.language.sequences import Expression, Prompts
 from handcraft.vocabulary import Vocabulary
 
 
-def write_rules(program: Program) -> str:
+def write_rules(program: Program, *, most: int | None = None) -> str:
     """The program as text that `parse_rules` reads back to one that means the same.
+
+    Args:
+        program: the program.
+        most: how many of its rules to write, from the first; None for all.
 
     Raises:
         ProgramError: rule files have no words for something in it; docs/language-text.md says for what
@@ -38,7 +42,7 @@ def write_rules(program: Program) -> str:
         f"vocabulary {' '.join(escape(token) for token in vocabulary.tokens)}",
         f"context {program.context}",
     ]
-    for rule in program.rules:
+    for rule in program.rules[:most]:
         try:
             lines.append(_sentence(rule, vocabulary))
         except NoWordsError as problem:

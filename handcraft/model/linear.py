@@ -100,21 +100,30 @@ def whole_blocks(tensors: Mapping[str, Array], inner: tuple[int, ...]) -> tuple[
     )
 
 
-def pruned_blocks(model: Model, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+def pruned_blocks(
+    model: Model, blocks: tuple[Block, ...], *, keep_units: bool = False
+) -> tuple[Block, ...]:
     """The same function of the residual stream, without hidden units, rows and columns that are 0.
 
     Sums leave out terms that are exactly 0, so they differ by rounding at most. The blocks stay whole
     where a number might overflow that is multiplied with 0, since infinity times 0 is not 0.
+
+    Args:
+        model: the model.
+        blocks: its blocks, whole.
+        keep_units: whether hidden units stay that nothing reads, so that all keep their places.
     """
     if not _is_bounded(model, blocks):
         return blocks
-    return tuple(_pruned_block(block) for block in blocks)
+    return tuple(_pruned_block(block, keep_units) for block in blocks)
 
 
-def _pruned_block(block: Block) -> Block:
+def _pruned_block(block: Block, keep_units: bool) -> Block:
     c_attn, attention = _pruned(block.c_attn), _pruned(block.attention)
     if block.c_fc is None or block.mlp is None:
         return Block(c_attn, attention, None, None)
+    if keep_units:
+        return Block(c_attn, attention, _pruned(block.c_fc), _pruned(block.mlp))
     units = np.flatnonzero(block.mlp.weight.any(axis=1))
     hidden = Linear(block.c_fc.weight[:, units], block.c_fc.bias[units])
     written = Linear(block.mlp.weight[units], block.mlp.bias)

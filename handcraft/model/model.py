@@ -152,12 +152,15 @@ class Model:
     def watch(self, tokens: npt.ArrayLike, watch: Watch) -> Array:
         """The logits at every position, with every intermediate shown on the way.
 
+        It runs without terms that are 0, as `answer` does. What nothing reads is not shown: of a block
+        whose heads write nothing the attention, of one whose units write nothing the MLP.
+
         Args:
             tokens: token ids, [batch, position].
             watch: called with the name and the value of each; the names are those of `Trace`, the
                 values have a batch axis, and may change once it returns.
         """
-        return self._run(self._checked(tokens, 0), None, watch)
+        return self._run(self._checked(tokens, 0), None, watch, blocks=self._watched_blocks)
 
     def empty_cache(self, batch: int = 1, positions: int | None = None) -> Cache:
         """A cache for `batch` rows and `positions`, by default as many as the model has."""
@@ -334,6 +337,10 @@ class Model:
     @cached_property
     def _pruned_blocks(self) -> tuple[Block, ...]:
         return pruned_blocks(self, self._blocks)
+
+    @cached_property
+    def _watched_blocks(self) -> tuple[Block, ...]:
+        return pruned_blocks(self, self._blocks, keep_units=True)
 
     @cached_property
     def _program_first(self) -> npt.NDArray[np.int64]:

@@ -96,7 +96,7 @@ def check_facts(compiled: Compiled) -> Facts:
     problems += _norm_problems(compiled, facts)
     for number, layer in enumerate(compiled.plan.layers):
         for i, head in enumerate(layer.heads):
-            gap = facts.gap[f"h.{number}.attn head {i}"]
+            gap = facts.gap.get(f"h.{number}.attn head {i}", inf)  # none where it writes nothing
             is_hard = head.sharpness is None and head.attends.shares is None
             if is_hard and gap < 0.99 * UNDERFLOW[name]:
                 problems.append(

@@ -10,6 +10,7 @@ import pytest
 from handcraft import Program, compile_program, predict
 from handcraft.architecture import BLOCK, GPT2
 from handcraft.model import Shape
+from handcraft.model.activation import _gelu_tanh, gelu_tanh
 from handcraft.model.linear import pruned_blocks
 
 SHAPE = Shape(n_vocab=3, n_positions=6, n_embd=8, n_head=2, n_inner=(9, 0, 5))
@@ -62,3 +63,23 @@ def test_infinity_times_0_is_not_left_out(random_model, size):
     tensors = {**model.tensors, name: np.full_like(model.tensors[name], size)}
     broken = replace(model, tensors=tensors)
     assert pruned_blocks(broken, broken._blocks) is broken._blocks
+
+
+def test_watching_shows_what_the_forward_pass_computes(random_model):
+    model = thinned(random_model(SHAPE, architecture=GPT2), 0.3)
+    seen: dict[str, np.ndarray] = {}
+    logits = model.watch(TEXTS, lambda name, value: seen.update({name: value.copy()}))
+    np.testing.assert_allclose(logits, model.forward(TEXTS), rtol=1e-4, atol=1e-5)
+    trace = model.trace([model.vocabulary.tokens[token] for token in TEXTS[1]])
+    assert set(seen) == set(trace)
+    for name, value in seen.items():
+        np.testing.assert_allclose(value[1], trace[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gelu_is_that_of_its_formula_to_the_last_bit(dtype):
+    near = np.linspace(-9, 9, 2001).astype(dtype)
+    far = np.concatenate([near * 10**6, near[::50], [0, -0.0]]).astype(dtype)
+    with np.errstate(over="ignore"):
+        for x in (near, far):
+            assert gelu_tanh(x).tobytes() == _gelu_tanh(x).tobytes()
