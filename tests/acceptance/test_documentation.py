@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -68,5 +67,3 @@ def test_the_pages_show_commands_at_all():
 def test_what_the_project_says_of_itself_is_one_sentence():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["description"] in (ROOT / "README.md").read_text(encoding="utf-8")
-    assert project["description"] in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    assert metadata("handcraft")["Summary"] == project["description"]
