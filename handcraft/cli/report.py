@@ -43,7 +43,7 @@ def print_report(report: Report) -> None:
             f"tried {report.tried:,} random contexts of {about(report.contexts)} (seed {report.seed})"
         )
     if report.longer:
-        print(f"and {report.longer:,} longer random contexts, up to the model's length")
+        print(f"and {report.longer_in_words}")
     print(f"failures: {report.failed:,}")
     if isfinite(report.margin):
         print(f"smallest logit margin: {report.margin:g}, {report.margin_place}")

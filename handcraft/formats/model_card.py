@@ -66,7 +66,7 @@ def _verified_section(report: Report) -> str:
         if report.is_exhaustive
         else f"{report.tried:,} random contexts of up to {report.longest} tokens (seed {report.seed})"
     )
-    longer = f", and {report.longer:,} longer random ones" if report.longer else ""
+    longer = f", and on {report.longer_in_words}" if report.longer else ""
     margin = (
         f" The right token's logit leads by at least {report.margin:g} nats."
         if isfinite(report.margin)

@@ -227,20 +227,22 @@ def _beginnings(model: Model, count: int, random: np.random.Generator, longest: 
         count -= len(batch)
 
 
-def longer_contexts(model: Model, texts: int, seed: int, shortest: int) -> Iterator[Batch]:
-    """All contexts of at least `shortest` tokens that begin one of some long random texts.
+def longer_contexts(model: Model, texts: Ids, shortest: int) -> Iterator[Batch]:
+    """All contexts of at least `shortest` tokens that begin one of some long texts.
 
-    A text fills every position of the model; with a causal mask all its beginnings are answered in one
-    run.
+    With a causal mask all beginnings of a text are answered in one run.
+
+    Args:
+        model: the model.
+        texts: places in the vocabulary, [text, position].
+        shortest: how many tokens the shortest contexts have.
     """
-    random = np.random.default_rng(seed)
-    positions = model.shape.n_positions
-    for _ in range(texts):
-        text = random.integers(0, len(model.vocabulary), size=(1, positions))
-        lengths = np.arange(shortest, positions + 1)
+    positions = texts.shape[1]
+    rows = max(1, TEXT_NUMBERS // (positions * max(positions, model.shape.n_vocab)))
+    for start in range(0, len(texts), rows):
+        some = texts[start : start + rows]
         if model.architecture.causal:
-            logits = model.answer(text)[0, lengths - 1]
-            yield Batch(text, np.zeros_like(lengths), lengths, lengths - 1, logits)
+            yield Batch.of_beginnings(some, shortest, model.answer(some))
         else:
-            for length in lengths.tolist():
-                yield batch_of(model, text[:, :length], at_every_position=False)
+            for length in range(shortest, positions + 1):
+                yield batch_of(model, some[:, :length], at_every_position=False)

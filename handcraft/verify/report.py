@@ -21,7 +21,8 @@ class Failure:
         margin: the logit of the right token less the best wrong one.
         position: where in the context the answer stands, from 0; None at its end.
         broken: the assumption of the program that the context breaks, in words; None for none.
-        off: where several tokens are meant, by how much a probability is off; None where one is.
+        off: how much probability goes to other tokens than it should; None where the token that is
+            meant is not even the likeliest.
     """
 
     context: str
@@ -65,8 +66,7 @@ class Report:
         contexts: how many contexts of up to `longest` tokens there are.
         longest: the context length of the program.
         tried: how many of them were tried.
-        longer: how many longer contexts were tried, where the model has room for them; all of them
-            random.
+        longer: how many contexts were tried that fill more of the model's positions.
         seed: of the sample; None where every context was tried.
         failed: how many answers were wrong.
         failures: the first of them.
@@ -75,6 +75,9 @@ class Report:
         margin_context: where it occurs.
         margin_position: at which position of it, from 0; None at its end.
         legal: whether only legal prompts were tried, and counted, since not every text is one.
+        windows: how many windows of tokens the rules can tell apart, where longer contexts were tried.
+        windows_tried: how many of them each of those positions came after.
+        window: how many tokens such a window has.
         disagreements: what the files that other tools read say differently; for a folder only.
     """
 
@@ -89,6 +92,9 @@ class Report:
     margin_context: str
     margin_position: int | None = None
     legal: bool = False
+    windows: int = 0
+    windows_tried: int = 0
+    window: int = 0
     disagreements: tuple[Disagreement, ...] = ()
 
     @classmethod
@@ -111,6 +117,17 @@ class Report:
         """Whether every context was tried."""
         return self.seed is None
 
+    @property
+    def longer_in_words(self) -> str:
+        """What the longer contexts show."""
+        each = "token" if self.window == 1 else f"window of {self.window} tokens"
+        if self.windows_tried == self.windows:
+            return f"{self.longer:,} longer contexts: each further position after every {each}"
+        count = f"{self.windows:,}" if self.windows < 2**53 else about(self.windows)
+        what = "tokens" if self.window == 1 else f"windows of {self.window} tokens"
+        tried = f"{self.windows_tried:,} of {count} {what}"
+        return f"{self.longer:,} longer contexts: each further position after {tried}"
+
     def to_json(self) -> dict[str, Any]:
         """The report as plain data; an infinite margin is null."""
         return {
@@ -119,6 +136,8 @@ class Report:
             "longest": self.longest,
             "tried": self.tried,
             "longer": self.longer,
+            "windows": self.windows if self.windows < 2**53 else about(self.windows),
+            "windows_tried": self.windows_tried,
             "exhaustive": self.is_exhaustive,
             "seed": self.seed,
             "files": [

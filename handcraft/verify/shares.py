@@ -1,4 +1,4 @@
-"""Where several tokens are meant: how probable each of them is, and whether a model says so."""
+"""How probable each token should be, in programs that predict distributions, and is in a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from handcraft.verify.contexts import Batch
 from handcraft.verify.meant import asked_of
 
 CLOSE = 1e-4
-"""By how much a probability may be off: ten times what the compiler lets a dtype round away."""
+"""How much probability may go astray: ten times what the compiler lets a dtype round away."""
 
 IMPOSSIBLE = 1e-12
 """Less than the probability of any token that is named, and more than that of those that are not."""
@@ -24,7 +24,7 @@ Shares = Callable[[Batch], Array]
 
 
 def shares_of(source: Program | Circuits) -> Shares | None:
-    """How probable each token is that may follow; None where only one ever may."""
+    """How probable each token is that may follow; None where one always is sure."""
     if isinstance(source, Circuits):
         return _shares_of_circuits(source) if source.nats is not None else None
     if source.prompts is None or not any(isinstance(d.answer, dict) for d in source.decisions):
@@ -63,8 +63,11 @@ def probabilities(logits: Array) -> Array:
 
 
 def share_errors(logits: Array, shares: Array) -> Array:
-    """By how much the probability is off that is furthest off: [answer]."""
-    return np.asarray(np.abs(probabilities(logits) - shares).max(axis=1))
+    """How much probability goes to other tokens than it should, the total variation distance: [answer].
+
+    It is half the sum of what all tokens are off by. Where one token is sure it is what others get.
+    """
+    return np.asarray(np.abs(probabilities(logits) - shares).sum(axis=1) / 2)
 
 
 def share_margins(logits: Array, shares: Array) -> Array:

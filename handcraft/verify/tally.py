@@ -34,13 +34,13 @@ class Tally:
         self.margin_position: int | None = None
 
     def add(self, batch: Batch, expected: Ids, shares: Array | None = None) -> None:
-        """Judge one batch: by the expected tokens and, where several are, by their probabilities."""
+        """Judge one batch: by the expected tokens and, where a program has them, by probabilities."""
         margins = logit_margins(batch.logits, expected)
         off = np.full(len(expected), np.nan)
         if shares is not None:
-            several = (shares > 0).sum(axis=1) > 1
-            off[several] = share_errors(batch.logits[several], shares[several])
-            margins[several] = share_margins(batch.logits[several], shares[several])
+            said = (shares > 0).any(axis=1)  # nothing is, where an assumption is broken
+            off[said] = share_errors(batch.logits[said], shares[said])
+            margins[said] = share_margins(batch.logits[said], shares[said])
         self.tried += int(batch.is_last.sum())
         lowest = int(margins.argmin())
         if margins[lowest] < self.margin or not self.margin_context:
@@ -51,7 +51,8 @@ class Tally:
         self.failed += len(wrong)
         for row in wrong[: SHOWN - len(self.failures)].tolist():
             found = self._failure(batch, row, int(expected[row]), margins[row])
-            self.failures.append(found if np.isnan(off[row]) else replace(found, off=float(off[row])))
+            is_other = not margins[row] > 0 and (shares is None or (shares[row] > 0).sum() <= 1)
+            self.failures.append(found if is_other else replace(found, off=float(off[row])))
 
     def _text(self, batch: Batch, row: int) -> str:
         vocabulary = self.model.vocabulary

@@ -28,6 +28,7 @@ from handcraft.verify.meant import ideal, meant_in, oracle
 from handcraft.verify.report import Report
 from handcraft.verify.shares import shares_of
 from handcraft.verify.tally import Tally
+from handcraft.verify.windows import window_texts
 from handcraft.verify.written import following_in, legal_batches, written_from
 
 EXHAUSTIVE_UP_TO = 10_000_000
@@ -39,8 +40,8 @@ SAMPLE = 100_000
 LEGAL_UP_TO = 200_000
 """With at most so many legal prompts, all of them are tried, however many other contexts there are."""
 
-LONG_TEXTS = 2
-"""How many random texts of full length are run where the model has more positions than the program."""
+TEXT_OPERATIONS = 1e12
+"""About how many multiplications the texts that fill a model may take: a minute or so of one core."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of contexts tried and of all that will be."""
@@ -59,12 +60,14 @@ def verify(
     """Compare what the model answers with what its source means.
 
     Every context up to the program's length is tried where there are at most `every_up_to`, else
-    `sample` random ones. Where the model has more positions, all beginnings of `LONG_TEXTS` random
-    texts that fill it are tried besides. An answer is right when the right token's logit is higher
-    than every other; where several tokens are meant, when the probability of every token is off by
-    `CLOSE` at most. Rules and causal circuits say what follows a context; circuits without a causal
-    mask say something at every position of it, and all of that is tried. Where only some texts are
-    legal prompts, only those are tried; one that breaks an assumption of the program is a failure.
+    `sample` random ones. Where the model has more positions, texts that fill it are
+    tried besides: each position comes after every window of tokens that the rules can tell apart, or
+    after as many as `sample` contexts allow (see `window_texts`). An answer is right when the right
+    token's logit is higher than every other; of programs that predict distributions, when no more
+    than `CLOSE` of the probability goes to other tokens than it should. Rules and causal circuits say
+    what follows a context; circuits without a causal mask say something at every position of it, and
+    all of that is tried. Where only some texts are legal prompts, only those are tried; one that breaks
+    an assumption of the program is a failure.
     What a program writes in them the model has written, and behind a wrong token nothing is tried.
     All of them are tried, however many other contexts there are, where a regular expression says
     which they are and there are no more than `LEGAL_UP_TO`, or than `sample`.
@@ -106,8 +109,12 @@ def verify(
             where=legal.place,
             fix="write inputs= for texts over the vocabulary, no longer than the context",
         )
-    for batch in longer_contexts(model, LONG_TEXTS, seed, longest + 1) if positions > longest else ():
-        tally.add(batch, meaning(batch), shares(batch) if shares is not None else None)
+    windows = None
+    if isinstance(source, Program) and positions > longest:
+        windows = window_texts(source, positions, _most_texts(model, sample or SAMPLE), seed)
+        shortest = longest + 1 if tried_on.is_all else 1
+        for batch in longer_contexts(model, windows.texts, shortest):
+            tally.add(batch, meaning(batch))
     return Report(
         contexts=count_contexts(len(model.vocabulary), longest) if legal is None else tried,
         longest=longest,
@@ -120,7 +127,20 @@ def verify(
         margin_context=tally.margin_context,
         margin_position=tally.margin_position,
         legal=legal is not None,
+        windows=windows.count if windows is not None else 0,
+        windows_tried=windows.seen if windows is not None else 0,
+        window=windows.width if windows is not None else 0,
     )
+
+
+def _most_texts(model: Model, contexts: int) -> int:
+    """How many texts that fill a model are run, for about so many contexts."""
+    shape = model.shape
+    attention = 2 * shape.n_layer * shape.n_positions * shape.n_embd
+    operations: float = shape.n_positions * (model.parameters + attention)
+    if not model.architecture.causal:  # each beginning of a text runs alone
+        operations *= shape.n_positions / 2
+    return max(1, min(contexts // shape.n_positions, int(TEXT_OPERATIONS / operations)))
 
 
 @dataclass(frozen=True)

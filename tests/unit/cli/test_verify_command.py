@@ -80,7 +80,7 @@ def test_a_gpt2_passes_past_the_length_of_its_program_too(run):
     assert ran.status == 0
     tried, longer, failures, margin = ran.out.splitlines()
     assert tried == "tried all 62 contexts"
-    assert longer.startswith("and 2,038 longer random contexts")
+    assert longer == "and 65,216 longer contexts: each further position after every window of 2 tokens"
     assert failures == "failures: 0"
     assert margin.startswith("smallest logit margin: ")
 

@@ -9,8 +9,9 @@ import pytest
 
 from handcraft import Program, Prompts, compile_program, load, predict, save, select
 from handcraft.errors import PrecisionError, ProgramError
-from handcraft.verify import verify
+from handcraft.verify import every_context, verify
 from handcraft.verify.shares import CLOSE, probabilities, share_errors, share_margins, shares_of
+from handcraft.verify.tally import Tally
 
 PROMPTS = Prompts("abc", context=4)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position
@@ -79,6 +80,23 @@ def test_one_token_is_judged_by_its_margin():
     assert report.failed == 3 + 9 + 27
     assert report.failures[0].off is None
     assert (report.failures[0].expected, report.failures[0].answered) == ("b", "c")
+
+
+@pytest.mark.parametrize("architecture", ["block", "gpt2"])
+def test_a_token_that_should_be_sure_is_judged_by_its_probability_too(architecture):
+    program = Program("ab", 3, [predict("a").after("b"), predict({"a": 0.5, "b": 0.5}).otherwise()])
+    compiled = of_architecture(program, architecture)
+    assert verify(compiled.model, program).passed
+    batch = next(every_context(compiled.model, 1))
+    assert batch.context(1) == [1]
+    shares = shares_of(program)(batch)
+    logits = batch.logits.copy()
+    logits[1] = -50
+    logits[1, :2] = [2.0, 0.0]  # `a` leads, with a probability of 0.88
+    tally = Tally(compiled.model, program)
+    tally.add(replace(batch, logits=logits), np.array([0, 0]), shares)
+    assert [failure.context for failure in tally.failures] == ["b"]
+    assert tally.failures[0].off == pytest.approx(1 / (1 + np.exp(2)))
 
 
 def test_only_programs_with_probabilities_have_shares():

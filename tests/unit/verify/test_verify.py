@@ -222,7 +222,8 @@ def test_positions_past_the_program_are_tried_too(program):
     report = verify(model, program)
     assert report.passed
     assert (report.contexts, report.tried, report.longest) == (120, 120, 4)
-    assert report.longer == verify_module.LONG_TEXTS * (30 - 4)
+    assert report.longer == 27 * 27 * (30 - 4)  # windows of 6 tokens, since they are few
+    assert (report.windows, report.windows_tried, report.window) == (27, 27, 3)
 
 
 def test_a_weight_that_is_wrong_past_the_program_is_found(program, with_wrong_weight):
