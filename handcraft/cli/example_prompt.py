@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
 
 from handcraft.circuits import Circuits
@@ -11,7 +10,7 @@ from handcraft.cli.sources import find
 from handcraft.errors import HandcraftError
 from handcraft.formats import read_checkpoint
 from handcraft.language import Program, Prompts
-from handcraft.language.matching import Matching, NotRegularError
+from handcraft.language.matching import Matching
 from handcraft.language.sequences.legal_texts import LegalTexts
 
 
@@ -24,7 +23,7 @@ def example_prompt(name: str) -> str | None:
     Returns:
         None where any prompt would do, or where there is no such program.
     """
-    with suppress(HandcraftError, NotRegularError, re.error):
+    with suppress(HandcraftError):
         if os.path.isdir(name):
             return _short_prompt(read_checkpoint(name).known_prompts)
         found = find(name)
@@ -47,6 +46,4 @@ def _short_prompt(prompts: Prompts | None) -> str | None:
     """The shortest legal prompt, where not all texts are."""
     if prompts is None or not prompts.refuses_some:
         return None
-    pattern = prompts.inputs if isinstance(prompts.inputs, str) else ".*"
-    texts = LegalTexts(prompts.vocabulary, prompts.longest_input, pattern, prompts.bos)
-    return prompts.vocabulary.join(texts.begun(())[2]) or None
+    return prompts.vocabulary.join(LegalTexts(prompts.texts).begun(())[2]) or None

@@ -12,16 +12,15 @@ state into the text needs one block for one step.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import greenery
+import numpy as np
 
 from handcraft.display import short_repr
 from handcraft.errors import DomainError, HandcraftError, ProgramError, raise_all
-from handcraft.language.matching import NotRegularError, machine_of, mentioned
+from handcraft.language.regular import Letters, Machine, RegularExpressionError, mentioned
 from handcraft.language.sequences.domain import Finite, Kind
 from handcraft.language.sequences.expression import Expression, as_expression
 from handcraft.language.sequences.functions import lookup, where
@@ -34,6 +33,9 @@ Transitions: TypeAlias = "Mapping[Any, State] | Iterable[tuple[State, str, State
 
 MAPS_UP_TO = 128
 """The most maps of states that are composed: their table has a row for every pair."""
+
+STATES_UP_TO = 1_000
+"""The most states of a regular expression before those that do the same are made one."""
 
 
 @short_repr
@@ -213,14 +215,15 @@ def regex(pattern: str, alphabet: Iterable[str] | None = None) -> Automaton:
     r"""The smallest automaton that accepts what a regular expression matches as a whole.
 
     Args:
-        pattern: with characters, classes, ``.``, ``|``, ``*``, ``+``, ``?``, ``{m,n}`` and brackets.
+        pattern: as Python's `re.fullmatch` reads it; lookaheads, `^`, `$` and references to groups too,
+            as long as states are enough for them.
         alphabet: the tokens that it reads, each character by character; left out, the characters that
-            the pattern names. ``[a-c]`` names a, b and c, ``\d`` the ten digits, ``[^a]`` a, and ``.``
-            names none.
+            the pattern names. ``[a-c]`` names a, b and c, ``\d`` the ten digits of ASCII, ``[^a]`` a,
+            and ``.`` names none.
 
     Raises:
-        ProgramError: the pattern is no regular expression, and it says from which character on; or no
-            alphabet is given, and the pattern names no character.
+        ProgramError: the pattern is no regular expression, or no automaton of reasonable size decides
+            it; or no alphabet is given, and the pattern names no character.
 
     >>> from handcraft import Prompts
     >>> token = Prompts("ab", context=6).token
@@ -228,55 +231,65 @@ def regex(pattern: str, alphabet: Iterable[str] | None = None) -> Automaton:
     (False, True, False, True, False)
     """
     place = caller_place(1)
-    machine = _machine(pattern, place)
-    tokens = mentioned(pattern) if alphabet is None else tuple(alphabet)
-    if not tokens and alphabet is None:
-        raise ProgramError(
-            f"{pattern!r} names no character, so that its alphabet is not known",
-            where=place,
-            fix=f'say which tokens it reads, as in regex({pattern!r}, alphabet="ab")',
-        )
-    table: dict[tuple[State, str], State] = {}
-    numbers = {machine.initial: 0}
-    waiting = [machine.initial]
-    for state in waiting:
-        for token in tokens:
-            after = state
-            for letter in token:
-                after = next(
-                    to for letters, to in machine.map[after].items() if letters.accepts(letter)
-                )
-            if after not in numbers:
-                numbers[after] = len(numbers)
-                waiting.append(after)
-            table[str(numbers[state]), token] = str(numbers[after])
-    accept = [str(number) for state, number in numbers.items() if state in machine.finals]
+    try:
+        tokens = mentioned(pattern) if alphabet is None else tuple(alphabet)
+        if not tokens and alphabet is None:
+            raise ProgramError(
+                f"{pattern!r} names no character, so that its alphabet is not known",
+                where=place,
+                fix=f'say which tokens it reads, as in regex({pattern!r}, alphabet="ab")',
+            )
+        table, final = _smallest(*_states(pattern, tokens))
+    except RegularExpressionError as error:
+        raise RegularExpressionError(error.what, where=place, fix=error.fix) from None
     return Automaton(
-        [str(number) for number in numbers.values()],
+        [str(number) for number in range(len(table))],
         "0",
-        accept,
-        table,
+        [str(number) for number, is_final in enumerate(final) if is_final],
+        {
+            (str(number), token): str(after)
+            for number, row in enumerate(table)
+            for token, after in zip(tokens, row, strict=True)
+        },
         name=f"regex({pattern!r})",
         place=place,
     )
 
 
-def _machine(pattern: str, place: Place) -> greenery.fsm.Fsm:
-    try:
-        return machine_of(pattern)
-    except re.error as error:
-        raise ProgramError(
-            f"{pattern!r} is no regular expression for an automaton, from character {error.pos} on: "
-            f"{error.msg}",
-            where=place,
-            fix="write one that matches a whole text, with [], ., |, *, +, ?, {m,n} and ()",
-        ) from None
-    except NotRegularError as error:
-        raise ProgramError(
-            f"{pattern!r} cannot be made an automaton: {error}",
-            where=place,
-            fix="write it with [], ., |, *, +, ?, {m,n} and () only",
-        ) from None
+def _states(pattern: str, tokens: Sequence[str]) -> tuple[list[list[int]], list[bool]]:
+    """The next state for each state and token, from state 0 on, and which states accept."""
+    machine = Machine(pattern, Letters("".join(tokens)))
+    numbers, rows = {machine.start: 0}, []
+    waiting = [machine.start]
+    for state in waiting:
+        after = [machine.after(state, token) for token in tokens]
+        for each in after:
+            if each not in numbers:
+                numbers[each] = len(numbers)
+                waiting.append(each)
+        if len(waiting) > STATES_UP_TO:
+            raise RegularExpressionError(
+                f"{pattern!r} takes more than {STATES_UP_TO:,} states",
+                fix="repeat less often, or list its states: Automaton(states, start, accept, ...)",
+            )
+        rows.append([numbers[each] for each in after])
+    return rows, [machine.is_final(state) for state in waiting]
+
+
+def _smallest(rows: list[list[int]], final: list[bool]) -> tuple[list[list[int]], list[bool]]:
+    """The same with states that accept the same made one, numbered as they are come to."""
+    table = np.array(rows, dtype=np.int64).reshape(len(rows), -1)  # [state, token]
+    classes, count = np.array(final, dtype=np.int64), 0
+    while count < classes.max() + 1:  # until nothing more is told apart
+        count = int(classes.max()) + 1
+        told = np.column_stack([classes, classes[table]])
+        classes = np.unique(told, axis=0, return_inverse=True)[1].reshape(-1)
+    named, first = np.unique(classes, return_index=True)  # states are in the order they are come to
+    order = np.argsort(first)
+    numbers = np.empty(len(named), dtype=np.int64)
+    numbers[order] = np.arange(len(named))
+    kept = first[order]
+    return numbers[classes[table[kept]]].tolist(), [final[state] for state in kept]
 
 
 def _triples(transitions: Transitions, place: Place) -> list[tuple[State, str, State]]:

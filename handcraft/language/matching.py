@@ -1,89 +1,40 @@
-"""The texts that a regular expression matches: counted, listed, and drawn with equal chances."""
+"""The texts that a regular expression matches: told, counted, listed, and drawn with equal chances."""
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
-import greenery
 import numpy as np
 import numpy.typing as npt
-from greenery.parse import NoMatch
 
+from handcraft.language.regular import RegularExpressionError
+from handcraft.language.token_table import FIRST, SINK, Ids, TokenTable
 from handcraft.vocabulary import Vocabulary
 
-Ids = npt.NDArray[np.int64]
+COUNTS_UP_TO = 4_000_000
+"""The most numbers of texts that are kept, states times lengths: about 400 MB."""
+
 Shares = npt.NDArray[np.float64]
-
-SINK = -1
-"""The state from which no text is matched any more."""
-
-
-class NotRegularError(Exception):
-    """A regular expression that refers to a group, or is written in a way that greenery cannot read."""
-
-
-def machine_of(pattern: str) -> greenery.fsm.Fsm:
-    r"""The smallest automaton over classes of letters that matches a whole text.
-
-    ``\d``, ``\w`` and ``\s`` stand for ASCII characters only, and ``.`` for all, ends of lines too.
-
-    Raises:
-        re.error: it is no regular expression, or has an anchor ``^`` or ``$``, or a group ``(?...)``
-            other than ``(?:...)``, such as a lookahead; the place of the character is in `pos`.
-        NotRegularError: it refers to a group, as ``(a)\1`` does, or has ``\b``, ``\A``, ``a++`` or
-            something else that greenery does not know.
-    """
-    re.compile(pattern)
-    bare = re.sub(r"\\.|\[(\\.|[^\]])*\]", lambda found: "." * len(found[0]), pattern)
-    odd = re.search(r"[\^$]|\(\?(?!:)", bare)
-    if odd is not None:
-        raise re.error(f"{odd[0]} is not known here", pattern, odd.start())
-    try:
-        return greenery.parse(pattern).to_fsm().reduce()
-    except (NoMatch, ValueError, IndexError) as error:
-        raise NotRegularError(str(error)) from None
-
-
-def mentioned(pattern: str) -> tuple[str, ...]:
-    r"""The characters that a regular expression names, in the order of their code points.
-
-    A range names all its members and ``\d`` the ten digits. A negated class names those that it leaves
-    out, and so ``.`` names none. How often something is repeated names none either.
-
-    Args:
-        pattern: one of which `machine_of` makes an automaton.
-
-    >>> mentioned("[a-c]{2,3}|[^x].")
-    ('a', 'b', 'c', 'x')
-    """
-    named = {letter for letters in _classes(greenery.parse(pattern)) for letter in letters.get_chars()}
-    return tuple(sorted(named))
-
-
-def _classes(tree: greenery.Pattern | greenery.Charclass) -> Iterator[greenery.Charclass]:
-    """All classes of letters in a parsed expression; one letter is a class too."""
-    if isinstance(tree, greenery.Charclass):
-        yield tree
-        return
-    for sequence in tree.concs:
-        for repeated in sequence.mults:
-            yield from _classes(repeated.multiplicand)
 
 
 @dataclass(frozen=True)
 class Matching:
     """The texts of 1 to so many tokens that a regular expression matches as a whole.
 
+    Where two texts of tokens are spelled the same, both are there.
+
     Args:
-        pattern: the regular expression.
+        pattern: the regular expression, as Python's `re.fullmatch` reads it.
         vocabulary: the tokens.
         longest: the most tokens of a text.
+        bos: the token that begins every text and stands nowhere else; None for no such token.
 
     Raises:
-        re.error, NotRegularError: as `machine_of`.
+        RegularExpressionError: it is no regular expression, or one that no automaton of reasonable size
+            decides; raised when texts are first asked for.
 
     >>> texts = Matching("(ab)+|b", Vocabulary("ab"), longest=6)
     >>> texts.count
@@ -95,13 +46,12 @@ class Matching:
     pattern: str
     vocabulary: Vocabulary
     longest: int
-    _table: Ids = field(init=False, repr=False, compare=False)
-    _final: npt.NDArray[np.bool_] = field(init=False, repr=False, compare=False)
+    bos: str | None = None
 
-    def __post_init__(self) -> None:
-        table, final = token_table(self.pattern, self.vocabulary)
-        object.__setattr__(self, "_table", table)
-        object.__setattr__(self, "_final", final)
+    @cached_property
+    def table(self) -> TokenTable:
+        """The states that texts lead through."""
+        return TokenTable.of(self.pattern, self.vocabulary, self.longest, self.bos)
 
     @cached_property
     def _ids(self) -> Ids:
@@ -111,12 +61,32 @@ class Matching:
     @cached_property
     def _counts(self) -> list[list[int]]:
         """[tokens left][state]: how many ways there are to a match."""
-        counts = [[int(is_final) for is_final in self._final]]
-        rows = self._table.tolist()
+        tokens = np.bincount(self.table.kinds)  # of each kind
+        following = []
+        for row in self.table.columns:
+            after: Counter[int] = Counter()
+            for kind in np.flatnonzero(row != SINK).tolist():
+                after[int(row[kind])] += int(tokens[kind])
+            following.append(list(after.items()))
+        if len(self.table) * self.longest > COUNTS_UP_TO:
+            raise RegularExpressionError(
+                f"{len(self.table):,} states for texts of up to {self.longest:,} tokens, and texts are "
+                f"counted where the product is {COUNTS_UP_TO:,} at most",
+                fix="use a shorter context, or a pattern that repeats less often",
+            )
+        counts = [[int(is_final) for is_final in self.table.final]]
         for _ in range(self.longest):
             last = counts[-1]
-            counts.append([sum(last[to] for to in row if to != SINK) for row in rows])
+            counts.append([sum(last[to] * times for to, times in row) for row in following])
         return counts
+
+    @cached_property
+    def _left(self) -> list[list[bool]]:
+        """[tokens left][state]: whether there is a match with so many more tokens at most."""
+        left = [[count > 0 for count in self._counts[0]]]
+        for counts in self._counts[1:]:
+            left.append([known or count > 0 for known, count in zip(left[-1], counts, strict=True)])
+        return left
 
     @property
     def count(self) -> int:
@@ -124,8 +94,8 @@ class Matching:
         return sum(self.count_of(length) for length in range(1, self.longest + 1))
 
     def count_of(self, length: int) -> int:
-        """How many texts of one length there are."""
-        return self._counts[length][0]
+        """How many texts of one length there are; none are longer than the longest."""
+        return self._counts[length][FIRST] if length <= self.longest else 0
 
     def tokens_at(self) -> list[frozenset[int]]:
         """For each position the places of the tokens that stand there in some of the texts.
@@ -134,16 +104,13 @@ class Matching:
         [frozenset({0, 1}), frozenset({1}), frozenset()]
         """
         found: list[frozenset[int]] = []
-        states = {0}
+        states = np.array([FIRST])
         for length in range(1, self.longest + 1):
-            steps = [
-                (token, to)
-                for state in states
-                for token, to in enumerate(self._table[state].tolist())
-                if to != SINK and any(self._counts[n][to] for n in range(self.longest - length + 1))
-            ]
-            found.append(frozenset(token for token, _ in steps))
-            states = {to for _, to in steps}
+            columns = self.table.columns[states]  # [state, kind]
+            alive = (columns != SINK) & np.array(self._left[self.longest - length])[columns]
+            kinds = np.flatnonzero(alive.any(axis=0))
+            found.append(frozenset(np.flatnonzero(np.isin(self.table.kinds, kinds)).tolist()))
+            states = np.unique(columns[alive])
         return found
 
     def __iter__(self) -> Iterator[Ids]:
@@ -151,20 +118,26 @@ class Matching:
 
         They are in the order of the vocabulary.
         """
-        states, texts = np.zeros(1, dtype=np.int64), np.zeros((1, 0), dtype=np.int64)
-        size = len(self.vocabulary)
+        states, texts = np.array([FIRST]), np.zeros((1, 0), dtype=np.int64)
+        tokens, starts = self._following
         for length in range(1, self.longest + 1):
-            texts = np.hstack(
-                [np.repeat(texts, size, axis=0), np.tile(np.arange(size), len(texts))[:, None]]
-            )
-            states = self._table[states].reshape(-1)
-            left = [sum(self._counts[n][s] for n in range(self.longest - length + 1))
-                    for s in range(len(self._table))]  # fmt: skip
-            alive = (states != SINK) & np.array([n > 0 for n in left])[states]
-            states, texts = states[alive], texts[alive]
-            whole = self._final[states]
+            many = np.diff(starts)[states]  # how many tokens can follow each text
+            rows = np.repeat(np.arange(len(texts)), many)
+            nth = np.arange(len(rows)) - np.repeat(np.cumsum(many) - many, many)
+            added = tokens[starts[states[rows]] + nth]
+            states = self.table.columns[states[rows], self.table.kinds[added]]
+            alive = np.array(self._left[self.longest - length])[states]
+            states = states[alive]
+            texts = np.hstack([texts[rows[alive]], added[alive][:, None]])
+            whole = self.table.final[states]
             if whole.any():
                 yield self._ids[texts[whole]]
+
+    @cached_property
+    def _following(self) -> tuple[Ids, Ids]:
+        """The tokens that can follow in a state, one state after the other, and where each starts."""
+        states, tokens = np.nonzero(self.table.whole != SINK)
+        return tokens, np.searchsorted(states, np.arange(len(self.table) + 1))
 
     def draw(self, count: int, seed: int = 0) -> Iterator[Ids]:
         """Random texts, as ids: [text, position] for each length, about as many of each.
@@ -173,62 +146,40 @@ class Matching:
         """
         random = np.random.default_rng(seed)
         lengths = [n for n in range(1, self.longest + 1) if self.count_of(n)]
-        for i, length in enumerate(lengths):
-            rows = count // len(lengths) + (i < count % len(lengths))
-            if rows:
-                yield self._draw(rows, length, random)
+        many = [count // len(lengths) + (i < count % len(lengths)) for i in range(len(lengths))]
+        texts = self._drawn(np.repeat(lengths, many).astype(np.int64), random)
+        ends = np.cumsum(many)
+        for length, first, end in zip(lengths, ends - many, ends, strict=True):
+            if end > first:
+                yield self._ids[texts[first:end, -length:]]
 
-    def _draw(self, rows: int, length: int, random: np.random.Generator) -> Ids:
-        states = np.zeros(rows, dtype=np.int64)
-        texts = np.zeros((rows, length), dtype=np.int64)
-        for place in range(length):
-            ends = self._chances(length - place - 1)[states].cumsum(axis=1)  # [text, token]
-            spots = random.random((rows, 1)) * ends[:, -1:]  # below the last end, though it is rounded
-            texts[:, place] = (spots >= ends).sum(axis=1)
-            states = self._table[states, texts[:, place]]
-        return self._ids[texts]
+    def _drawn(self, lengths: Ids, random: np.random.Generator) -> Ids:
+        """Random texts of these lengths, as places, all of which end in the last column."""
+        order = np.argsort(self.table.kinds, kind="stable")  # tokens, one kind after the other
+        sizes = np.bincount(self.table.kinds)
+        starts = np.cumsum(sizes) - sizes
+        states = np.full(len(lengths), FIRST)
+        texts = np.zeros((len(lengths), self.longest), dtype=np.int64)
+        for left in reversed(range(self.longest)):
+            rows = np.flatnonzero(lengths > left)
+            spots = random.random((len(rows), 2))
+            kinds = np.zeros(len(rows), dtype=np.int64)
+            for state in np.unique(states[rows]).tolist():
+                here = states[rows] == state
+                ends = self._chances(state, left).cumsum()  # [kind]
+                below = spots[here, 0] * ends[-1]  # below the last end, though it is rounded
+                kinds[here] = np.searchsorted(ends, below, side="right")
+            nth = (spots[:, 1] * sizes[kinds]).astype(np.int64)  # of the tokens of that kind
+            texts[rows, self.longest - left - 1] = order[
+                starts[kinds] + np.minimum(nth, sizes[kinds] - 1)
+            ]
+            states[rows] = self.table.columns[states[rows], kinds]
+        return texts
 
-    def _chances(self, left: int) -> Shares:
-        """[state, token]: the share of the texts with so many tokens after this one."""
-        ways = [
-            [0 if to == SINK else self._counts[left][to] for to in row] for row in self._table.tolist()
-        ]
-        totals = [sum(row) or 1 for row in ways]
-        shares = [[n / total for n in row] for row, total in zip(ways, totals, strict=True)]
-        return np.array(shares, dtype=np.float64)
-
-
-def token_table(pattern: str, vocabulary: Vocabulary) -> tuple[Ids, npt.NDArray[np.bool_]]:
-    """[state, token] to the next state, state 0 being the first; and whether a state is a match.
-
-    Words have a blank before them, but for the first; `SINK` is where no text is matched any more.
-
-    Raises:
-        re.error, NotRegularError: as `machine_of`.
-    """
-    machine = machine_of(pattern)
-
-    def after(state: int | str, letters: str) -> int | str | None:
-        for letter in letters:
-            state = next(to for known, to in machine.map[state].items() if known.accepts(letter))
-        return state if machine.islive(state) else None
-
-    first = (machine.initial, True)
-    numbers = {first: 0}
-    waiting, rows = [first], []
-    for state, is_first in waiting:
-        row = []
-        for token in vocabulary.tokens:
-            blank = "" if is_first else vocabulary.separator
-            found = after(state, blank + token)
-            if found is None:
-                row.append(SINK)
-                continue
-            key = (found, False)
-            if key not in numbers:
-                numbers[key] = len(numbers)
-                waiting.append(key)
-            row.append(numbers[key])
-        rows.append(row)
-    final = np.array([state in machine.finals and not is_first for state, is_first in waiting])
-    return np.array(rows, dtype=np.int64), final
+    def _chances(self, state: int, left: int) -> Shares:
+        """[kind]: the share of the texts with so many tokens after one of this kind."""
+        row, counts = self.table.columns[state].tolist(), self._counts[left]
+        sizes = np.bincount(self.table.kinds).tolist()
+        ways = [0 if to == SINK else counts[to] * many for to, many in zip(row, sizes, strict=True)]
+        total = self._counts[left + 1][state]
+        return np.array([n / total for n in ways])

@@ -91,9 +91,9 @@ def _prompts(
     for length in lengths:
         rows = -(-sample // (longest if _has_prefixes(prompts) else len(lengths)))
         texts = _every_text(size, length) if everything else _some_texts(size, length, rows, seed)
-        legal = [prompts.is_legal(tuple(map(prompts.vocabulary.token, row))) for row in texts.tolist()]
-        if any(legal):
-            yield Written(texts[np.array(legal)], shortest=length if is_restricted(prompts) else 1)
+        legal = prompts.legal(texts)
+        if legal.any():
+            yield Written(texts[legal], shortest=length if is_restricted(prompts) else 1)
 
 
 def _has_prefixes(prompts: Prompts) -> bool:

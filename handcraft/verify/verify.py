@@ -19,8 +19,8 @@ from handcraft.verify.contexts import (
 )
 from handcraft.verify.legal import (
     DRAWN,
-    Inputs,
     drawn_texts,
+    inputs_of,
     is_restricted,
     legal_only,
 )
@@ -164,10 +164,10 @@ def _contexts(
     """All contexts where there are few enough, else random ones; only legal ones where not all are."""
     total = count_contexts(len(model.vocabulary), longest)
     if legal is not None:
-        inputs = Inputs.of(legal)
+        inputs = inputs_of(legal)
         most = min(every_up_to, max(LEGAL_UP_TO, sample or 0))
         if inputs is not None and inputs.count * legal.writes <= most:
-            written = written_from(legal, inputs.every(), following_in(model))
+            written = written_from(legal, iter(inputs), following_in(model))
             batches = legal_batches(model, written, everywhere)
             return _Contexts(batches, inputs.count * legal.writes, True)
     if total <= every_up_to and (legal is None or legal.writes == 1):

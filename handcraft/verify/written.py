@@ -64,7 +64,6 @@ def written_from(prompts: Prompts, inputs: Iterator[Ids], following: Following) 
 
 
 def _written_from(prompts: Prompts, texts: Ids, following: Following) -> Iterator[Written]:
-    tokens = prompts.vocabulary.tokens
     shortest = texts.shape[1]
     for _ in range(prompts.writes - 1):
         if not len(texts):
@@ -72,9 +71,8 @@ def _written_from(prompts: Prompts, texts: Ids, following: Following) -> Iterato
         added = following(texts)
         longer = np.hstack([texts, added[:, None]])
         goes_on = added >= 0
-        for row in np.flatnonzero(goes_on).tolist():
-            text = [tokens[token] for token in longer[row].tolist()]
-            goes_on[row] = prompts.is_legal(text) and not prompts.is_input(text)
+        known = longer[goes_on]
+        goes_on[goes_on] = prompts.legal(known) & ~prompts.inputs_among(known)
         if not goes_on.all():
             yield Written(texts[~goes_on], shortest)
         texts = longer[goes_on]

@@ -1,12 +1,16 @@
 """Random sums of digits, steps along them and remainders: optimized, every answer stays what it was."""
 
+# ruff: noqa: RUF001 - letters that look like others are tokens here
 from __future__ import annotations
 
+import re
+from itertools import product
+
 import numpy as np
-from hypothesis import event, given, settings
+from hypothesis import assume, event, example, given, settings
 from hypothesis import strategies as st
 
-from handcraft import Program, Prompts, compile_program, predict, where
+from handcraft import Program, Prompts, compile_program, predict, verify, where
 from handcraft.circuits import ideal_next
 from handcraft.compiler.ordinal import PASSES
 
@@ -56,6 +60,34 @@ def test_every_answer_after_a_legal_prompt_stays(program, passes, architecture, 
         meant = [program.next_token(tuple(row)) for row in texts.tolist()]
         assert compiled.model.forward(texts)[:, -1].argmax(-1).tolist() == meant
         assert ideal_next(compiled.circuits, texts[:10])[:, -1].tolist() == meant[:10]
+
+
+ODD = "0٣é_-Kkſ"
+"""Tokens that classes, with flags or without, tell apart in many ways."""
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    letter=st.sampled_from([r"\w", r"\d", r"[^\W\d]", "(?i:[a-k]|s)", r"(?a:\w)", "[^k]", "."]),
+    flags=st.sampled_from(["", "(?i)", "(?a)"]),
+    tokens=st.permutations(ODD).map(lambda letters: letters[:4]),
+)
+@example(letter=r"\w", flags="", tokens=["0", "1", "3", "é"])
+def test_every_legal_prompt_is_answered_whatever_the_classes_mean(letter, flags, tokens):
+    """The compiler believes of legal prompts what they are, and `verify` tries all of them."""
+    prompts = Prompts(tokens, 3, inputs=f"{flags}{letter}.?{letter}")
+    number = prompts.token.map({token: n for n, token in enumerate(tokens)})
+    total = (2 * number + number.at(-1, default=0)) % len(tokens)
+    answer = total.map(dict(enumerate(tokens)))
+    program = Program(prompts=prompts, rules=[predict(answer).otherwise()])
+    texts = [text for length in (2, 3) for text in product(tokens, repeat=length)]
+    legal = ["".join(text) for text in texts if re.fullmatch(prompts.inputs, "".join(text))]
+    assume(legal)
+    compiled = compile_program(program, architecture="block", optimize=True)
+    wrong = [text for text in legal if compiled.complete(text, n=1) != program.meaning(text)]
+    assert wrong == []
+    report = verify(compiled.model, program)
+    assert (report.passed, report.is_exhaustive, report.tried) == (True, True, len(legal))
 
 
 def test_most_random_programs_are_along_a_line():

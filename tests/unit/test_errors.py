@@ -156,8 +156,9 @@ PromptError: '48 + 48' is only the beginning of a legal prompt
 
 == a prompt that an expression with a lookahead refuses
 $ run tictactoe 15395
-PromptError: '15395' is no legal prompt
-  fix:   legal prompts match (([1-9])(?!.*\2)){1,8}; --regardless answers any prompt
+PromptError: '5' stands where legal prompts have one of 2 4 6 7 8
+  where: token 5 of '15395'
+  fix:   legal prompts match (([1-9])(?!.*\2)){1,8}, as '1539' does; --regardless answers any prompt
 
 == a program besides a rule
 $ run -e 'predict b after aa' aab aab
@@ -1747,23 +1748,23 @@ ProgramError: '.*' names no character, so that its alphabet is not known
   where: p.py:2:9
   fix:   say which tokens it reads, as in regex('.*', alphabet="ab")
 
-== an automaton of an anchor
+== an automaton with an atomic group
 --- p.py
 from handcraft import regex
-value = regex("^ab")
+value = regex("b(?>ab)")
 $ run p.py a
-ProgramError: '^ab' is no regular expression for an automaton, from character 0 on: ^ is not known …
+RegularExpressionError: 'b(?>ab)' has an atomic group at character 1, which no automaton here decides
   where: p.py:2:9
-  fix:   write one that matches a whole text, with [], ., |, *, +, ?, {m,n} and ()
+  fix:   write it without, or say which texts there are with a Hypothesis strategy, such as …
 
-== an automaton that refers to a group
+== an automaton of a text that is said again
 --- p.py
 from handcraft import regex
-value = regex(r"(a|b)\1")
+value = regex(r"((a|b)+)\1")
 $ run p.py a
-ProgramError: '(a|b)\\1' cannot be made an automaton: Could not parse …
+RegularExpressionError: '((a|b)+)\\1' takes more than 1,000 states
   where: p.py:2:9
-  fix:   write it with [], ., |, *, +, ?, {m,n} and () only
+  fix:   repeat less often, or list its states: Automaton(states, start, accept, ...)
 
 ======== prompts
 
@@ -1781,9 +1782,27 @@ ProgramError: the context is 0
 PROMPTS
 value = Prompts("ab", context=5, inputs="[ab")
 $ run p.py a
-ProgramError: inputs='[ab' is no regular expression: unterminated character set at position 0
+RegularExpressionError: inputs: '[ab' is no regular expression, at character 0: …
   where: p.py:5:9
-  fix:   write one as Python's re reads it, such as '[ab]+'
+  fix:   write one as Python's re reads it, such as '[ab]+'; \ before a sign means itself
+
+== inputs that no automaton of reasonable size decides
+--- p.py
+PROMPTS
+value = Prompts("ab", context=100, inputs=r"(.+)\1")
+$ run p.py a
+RegularExpressionError: inputs: the automaton of '(.+)\\1' takes more than 10,000 states
+  where: p.py:5:9
+  fix:   repeat less often, refer to fewer groups, or leave out what only tells texts apart that …
+
+== inputs with a possessive repetition
+--- p.py
+PROMPTS
+value = Prompts("ab", context=5, inputs="a++b")
+$ run p.py a
+RegularExpressionError: inputs: 'a++b' has a possessive repetition at character 1, which …
+  where: p.py:5:9
+  fix:   write it without, or say which texts there are with a Hypothesis strategy, such as …
 
 == inputs of another type
 --- p.py
@@ -2563,10 +2582,18 @@ DAMAGED = [
     Case(
         "legal prompts that no expression says",
         "run out a",
-        "CheckpointError: handcraft.json contradicts itself: inputs='[ab' is no regular expression: …\n"
+        "CheckpointError: handcraft.json contradicts itself: inputs: '[ab' is no regular …\n"
         "  where: out/handcraft.json\n"
         "  fix:   compile the program again",
         prepare=legal('{"inputs": "[ab", "bos": null, "by_code": false}'),
+    ),
+    Case(
+        "legal prompts that repeat something without end",
+        "run out a",
+        "CheckpointError: handcraft.json contradicts itself: inputs: '(?:a*){99…}' repeats …\n"
+        "  where: out/handcraft.json\n"
+        "  fix:   compile the program again",
+        prepare=legal(f'{{"inputs": "(?:a*){{{"9" * 30}}}", "bos": null, "by_code": false}}'),
     ),
     Case(
         "legal prompts in another form",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -24,12 +23,10 @@ from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.compiler.stage import Pass
 from handcraft.errors import CompileError, HandcraftError, LayoutError, PrecisionError
 from handcraft.language import Program, Prompts
-from handcraft.language.matching import Matching, NotRegularError
 from handcraft.language.sequences.domain import Finite, Plain, Value, magnitude
 from handcraft.language.sequences.node import Node
 from handcraft.model import Model
 from handcraft.model.attention import Array
-from handcraft.vocabulary import Vocabulary
 from handcraft.weights import Plan, Sizes, plan_model
 
 PASSES = ("ordinal", "relax", "share", "angles", "own", "merge")
@@ -163,30 +160,23 @@ class Legal:
 
     @classmethod
     def of(cls, prompts: Prompts, answers: Collection[Value]) -> Legal:
-        """What their regular expression tells; without one, any token may stand anywhere.
+        """What a regular expression and a `bos` tell; without either, any token may stand anywhere.
 
         Args:
             prompts: which texts are legal.
             answers: the tokens that the program may write.
         """
         tokens, everywhere = prompts.vocabulary.tokens, range(prompts.context)
-        if isinstance(prompts.inputs, str) and prompts.bos is None:
-            try:
-                inputs = Matching(prompts.inputs, Vocabulary(tokens), prompts.context)
-            except (NotRegularError, re.error):
-                pass
-            else:
-                lengths = [n for n in range(1, prompts.context + 1) if inputs.count_of(n)]
-                ends = {n - 1 + written for n in lengths for written in range(prompts.writes)}
-                own = frozenset(i for i, token in enumerate(tokens) if token in answers)
-                first = min(lengths, default=prompts.context) if prompts.writes > 1 else prompts.context
-                stands = (
-                    there | own if here >= first else there
-                    for here, there in enumerate(inputs.tokens_at())
-                )
-                return cls(tuple(sorted(ends.intersection(everywhere))), tuple(stands))
         any_token = frozenset(range(len(tokens)))
-        return cls(tuple(everywhere), tuple(any_token for _ in everywhere))
+        if not prompts.refuses_some:
+            return cls(tuple(everywhere), tuple(any_token for _ in everywhere))
+        lengths = [n for n in range(1, prompts.longest_input + 1) if prompts.texts.count_of(n)]
+        ends = {n - 1 + written for n in lengths for written in range(prompts.writes)}
+        own = frozenset(i for i, token in enumerate(tokens) if token in answers)
+        first = min(lengths, default=prompts.context) if prompts.writes > 1 else prompts.context
+        there = [*prompts.texts.tokens_at(), *[frozenset[int]()] * (prompts.writes - 1)]
+        stands = (each | own if here >= first else each for here, each in enumerate(there))
+        return cls(tuple(sorted(ends.intersection(everywhere))), tuple(stands))
 
 
 def check_design(design: Design) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from handcraft.errors import PromptError
-from handcraft.language.matching import SINK, NotRegularError, token_table
-from handcraft.vocabulary import Vocabulary, shorten
+from handcraft.language.matching import Matching
+from handcraft.language.token_table import FIRST, SINK
+from handcraft.vocabulary import shorten
 
 SHOWN = 60
 """The most characters of a legal prompt that is shown as an example."""
-
-FIRST = 0
-"""The node before the first token."""
 
 
 @dataclass(frozen=True)
@@ -24,25 +23,17 @@ class LegalTexts:
     """The texts that are legal prompts, as a graph whose edges are tokens.
 
     Args:
-        vocabulary: the tokens.
-        context: the most tokens of a text.
-        pattern: the regular expression that a whole text matches.
-        bos: the token that begins every text and stands nowhere else; None for no such token.
+        texts: those of which the program wrote nothing.
 
-    Raises:
-        re.error, NotRegularError: no automaton matches the pattern; raised when it is first walked.
-
-    >>> texts = LegalTexts(Vocabulary("ab"), context=5, pattern="(ab)+", bos=None)
+    >>> from handcraft import Vocabulary
+    >>> texts = LegalTexts(Matching("(ab)+", Vocabulary("ab"), longest=5))
     >>> texts.begun("abb")
     (2, ('a',), ())
     >>> texts.begun("aba")
     (3, ('b',), ('b',))
     """
 
-    vocabulary: Vocabulary
-    context: int
-    pattern: str
-    bos: str | None
+    texts: Matching
 
     def begun(self, tokens: Sequence[str]) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
         """How far a text begins a legal one.
@@ -63,44 +54,35 @@ class LegalTexts:
         """The fewest tokens to a whole legal text; of several the first in the vocabulary."""
         ending: list[str] = []
         while self._left.get(node, 0):
-            token, node = min(self._steps[node].items(), key=lambda step: self._far(step[1]))
+            steps = self._steps(node)
+            token = min(steps, key=lambda each: self._far(steps[each]))
             ending.append(token)
+            node = steps[token]
         return tuple(ending)
 
     def _following(self, node: int, place: int) -> dict[str, int]:
         """The tokens that can follow so many, and where they lead."""
-        room = self.context - place - 1
-        return {token: to for token, to in self._steps[node].items() if self._far(to) <= room}
+        room = self.texts.longest - place - 1
+        return {token: to for token, to in self._steps(node).items() if self._far(to) <= room}
 
     def _far(self, node: int) -> float:
         return self._left.get(node, float("inf"))
 
-    @cached_property
-    def _graph(self) -> tuple[list[list[int]], list[bool]]:
-        """From every node, the node that each token leads to, and which nodes end a match."""
-        table, final = token_table(self.pattern, self.vocabulary)
-        return table.tolist(), final.tolist()
-
-    @cached_property
-    def _steps(self) -> list[dict[str, int]]:
-        """From every node, where each token leads that may stand there."""
-        return [
-            {
-                token: to
-                for token, to in zip(self.vocabulary.tokens, row, strict=True)
-                if to != SINK and (self.bos is None or (token == self.bos) == (node == FIRST))
-            }
-            for node, row in enumerate(self._graph[0])
-        ]
+    def _steps(self, node: int) -> dict[str, int]:
+        """From a node, where each token leads that may stand there."""
+        table, tokens = self.texts.table, self.texts.vocabulary.tokens
+        row = table.columns[node][table.kinds].tolist()
+        return {token: to for token, to in zip(tokens, row, strict=True) if to != SINK}
 
     @cached_property
     def _left(self) -> dict[int, int]:
         """The fewest tokens from a node to a whole legal text; nodes from which there is none lack."""
+        table = self.texts.table
         before: dict[int, list[int]] = {}
-        for node, steps in enumerate(self._steps):
-            for to in steps.values():
+        for node, row in enumerate(table.columns):
+            for to in np.unique(row[row != SINK]).tolist():
                 before.setdefault(to, []).append(node)
-        left = {node: 0 for node, is_final in enumerate(self._graph[1]) if is_final}
+        left = dict.fromkeys(np.flatnonzero(table.final).tolist(), 0)
         waiting = deque(left)
         while waiting:
             node = waiting.popleft()
@@ -113,11 +95,10 @@ class LegalTexts:
 
 def illegal_prompt(
     tokens: Sequence[str],
-    vocabulary: Vocabulary,
+    texts: Matching,
     context: int,
     *,
     pattern: str | None,
-    bos: str | None,
     writes: int = 1,
     begun: int = 0,
 ) -> PromptError:
@@ -125,14 +106,14 @@ def illegal_prompt(
 
     Args:
         tokens: the text.
-        vocabulary: its tokens.
-        context: the most tokens of a legal one.
-        pattern: what inputs match: legal prompts of which the program wrote nothing.
-        bos: as of `Prompts`.
+        texts: the inputs: legal prompts of which the program wrote nothing.
+        context: the most tokens of a legal prompt.
+        pattern: what inputs match, as it was given; None where any does.
         writes: as of `Prompts`.
         begun: how many tokens the longest input has that the text begins with; 0 where there is none,
             or nothing could follow it.
     """
+    vocabulary, bos = texts.vocabulary, texts.bos
     text = vocabulary.join(tokens)
     rules = [] if pattern is None else [f"match {pattern}"]
     rules += [] if bos is None else [f"begin with {bos!r} and have it nowhere else"]
@@ -140,14 +121,7 @@ def illegal_prompt(
     rules += [] if writes == 1 else [f"go on with {most} that the program writes"]
     legal = f"legal prompts {' and '.join(rules)}"
     long = f"legal prompts have at most {context} tokens, and this one has {len(tokens)}"
-    texts = LegalTexts(vocabulary, context - writes + 1, ".*" if pattern is None else pattern, bos)
-    try:
-        place, following, ending = texts.begun(tokens)
-    except (re.error, NotRegularError):  # the expression can be asked about whole texts only
-        if not begun:
-            what = long if len(tokens) > context else f"{text!r} is no legal prompt"
-            return PromptError(what, fix=legal)
-        place, following, ending = 0, (), ()
+    place, following, ending = LegalTexts(texts).begun(tokens)
     example = vocabulary.join([*tokens[:place], *ending])
     end = _end_of_writing(tokens, begun, writes, bos)
     if begun and end >= place:
@@ -155,7 +129,7 @@ def illegal_prompt(
         place, following, ending = end, others if tokens[end] == bos else (), ()
         example = vocabulary.join(tokens[:begun])
     if place == 0 and not following:
-        return PromptError(f"no text of up to {texts.context} tokens is a legal prompt", fix=legal)
+        return PromptError(f"no text of up to {texts.longest} tokens is a legal prompt", fix=legal)
     fix = f"{legal}, as {example!r} does" if len(example) <= SHOWN else legal
     if place == len(tokens):
         is_begun = f"{text!r} is only the beginning of a legal prompt"

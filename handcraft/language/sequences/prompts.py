@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from handcraft.display import short_repr
 from handcraft.errors import HandcraftError, ProgramError, PromptError, raise_all
+from handcraft.language.matching import Matching
+from handcraft.language.regular import RegularExpressionError, parse
 from handcraft.language.sequences.domain import Finite, Kind, whole_numbers
 from handcraft.language.sequences.expression import Expression
 from handcraft.language.sequences.legal_texts import illegal_prompt
@@ -18,6 +21,7 @@ from handcraft.language.sequences.node import Embedded
 from handcraft.language.sequences.selection import Selection
 from handcraft.language.sequences.table import constant
 from handcraft.language.sequences.wording import reads
+from handcraft.language.token_table import ANYTHING, Flags, Ids
 from handcraft.limits import CONTEXT, LISTED_POSITIONS, VOCABULARY
 from handcraft.origin import Place, caller_place
 from handcraft.vocabulary import Vocabulary
@@ -91,6 +95,25 @@ class Prompts:
         object.__setattr__(self, "causal", causal)
         object.__setattr__(self, "writes", int(writes))
         object.__setattr__(self, "place", place)
+        self._check_inputs()
+
+    @cached_property
+    def texts(self) -> Matching:
+        """The legal prompts of which the program wrote nothing, as places in the vocabulary.
+
+        One automaton decides which they are, for all who ask. Of a strategy's texts nobody can tell,
+        so that all are there which keep to `bos`.
+        """
+        pattern = self.inputs if isinstance(self.inputs, str) else ANYTHING
+        return Matching(pattern, Vocabulary(self.vocabulary.tokens), self.longest_input, self.bos)
+
+    def _check_inputs(self) -> None:
+        """Raise unless an automaton of reasonable size decides which prompts are legal."""
+        if self.refuses_some:
+            try:
+                _ = self.texts.table
+            except RegularExpressionError as error:
+                raise _of_inputs(error, self.place) from None
 
     @cached_property
     def token(self) -> Expression:
@@ -131,47 +154,72 @@ class Prompts:
         return self.context - self.writes + 1
 
     @property
-    def pattern(self) -> str | None:
-        """A regular expression for legal prompts, where one was given: of what is written any tokens.
-
-        >>> Prompts("ab=", context=7, inputs="[ab]{3}=", writes=3).pattern
-        '(?:[ab]{3}=).{0,2}'
-        """
-        if not isinstance(self.inputs, str) or self.writes == 1:
-            return self.inputs if isinstance(self.inputs, str) else None
-        token = "." if self.vocabulary.is_characters else "(?: [^ ]+)"
-        return f"(?:{self.inputs}){token}{{0,{self.writes - 1}}}"
-
-    @property
     def refuses_some(self) -> bool:
         """Whether some text is known to be no legal prompt; of a strategy's texts nobody can tell."""
         return self.bos is not None or isinstance(self.inputs, str)
 
-    def is_legal(self, tokens: Sequence[str]) -> bool:
+    def is_legal(self, tokens: str | Sequence[str]) -> bool:
         """Whether a text is a legal prompt, as far as that is known; longer than the context none is.
 
         Whether what follows an input is what the program writes is not known here.
 
         Where nothing is known, as of a strategy's texts, any text is, of any length.
+
+        Args:
+            tokens: a text, or its tokens.
         """
         if not self.refuses_some:
             return True
-        if len(tokens) > self.context or not all(token in self.vocabulary for token in tokens):
+        places = self._places(tokens)
+        if places is None or not 0 < len(places) <= self.context or not self._goes_on(places):
             return False
-        if not self._keeps_to_bos(tokens):
-            return False
-        return self._input_length(tokens, at_least=len(tokens) - self.writes + 1) > 0
+        return self._input_length(places, at_least=len(places) - self.writes + 1) > 0
 
-    def is_input(self, tokens: Sequence[str]) -> bool:
+    def is_input(self, tokens: str | Sequence[str]) -> bool:
         """Whether a text is a legal prompt of which the program need not have written anything."""
-        if not self._keeps_to_bos(tokens) or not 0 < len(tokens) <= self.longest_input:
-            return False
-        if not isinstance(self.inputs, str):
-            return True
-        return re.fullmatch(self.inputs, self.vocabulary.join(tokens)) is not None
+        places = self._places(tokens)
+        return places is not None and 0 < len(places) == self._input_length(places)
 
-    def _keeps_to_bos(self, tokens: Sequence[str]) -> bool:
-        return self.bos is None or [i for i, token in enumerate(tokens) if token == self.bos] == [0]
+    def legal(self, texts: Ids) -> Flags:
+        """Which texts of one length are legal prompts, as far as that is known: [text].
+
+        Args:
+            texts: places in the vocabulary, [text, position].
+        """
+        count, length = texts.shape
+        if not self.refuses_some:
+            return np.ones(count, dtype=bool)
+        if length > self.context:
+            return np.zeros(count, dtype=bool)
+        inputs = self.texts.table.matches(texts[:, : self.longest_input])  # [text, position]
+        found = inputs[:, max(0, length - self.writes) :].any(axis=1)
+        if self.bos is not None:
+            found &= (texts[:, 1:] != self.vocabulary.tokens.index(self.bos)).all(axis=1)
+        return np.asarray(found)
+
+    def inputs_among(self, texts: Ids) -> Flags:
+        """Which texts of one length are legal prompts of which the program wrote nothing: [text].
+
+        Args:
+            texts: places in the vocabulary, [text, position].
+        """
+        if not 0 < texts.shape[1] <= self.longest_input:
+            return np.zeros(len(texts), dtype=bool)
+        return self.texts.table.matches(texts)[:, -1]
+
+    def _places(self, tokens: str | Sequence[str]) -> list[int] | None:
+        """The places of tokens in the vocabulary; None where one is not there."""
+        split = self.vocabulary.split(tokens) if isinstance(tokens, str) else tokens
+        places = [self._known.get(token) for token in split]
+        return None if None in places else [place for place in places if place is not None]
+
+    @cached_property
+    def _known(self) -> dict[str, int]:
+        return {token: place for place, token in enumerate(self.vocabulary.tokens)}
+
+    def _goes_on(self, places: Sequence[int]) -> bool:
+        """Whether the first token of every legal prompt stands nowhere else."""
+        return self.bos is None or self._known[self.bos] not in places[1:]
 
     def written(self, tokens: Sequence[str]) -> int:
         """How many tokens at the end of a legal prompt the program must have written itself.
@@ -184,13 +232,15 @@ class Prompts:
         """
         if self.writes == 1:
             return 0
-        return len(tokens) - self._input_length(tokens, at_least=len(tokens) - self.writes + 1)
+        places = self._places(tokens) or []
+        return len(tokens) - self._input_length(places, at_least=len(tokens) - self.writes + 1)
 
-    def _input_length(self, tokens: Sequence[str], *, at_least: int = 1) -> int:
+    def _input_length(self, places: Sequence[int], *, at_least: int = 1) -> int:
         """How many tokens the longest input has that a text begins with; 0 where there is none."""
-        longest = min(len(tokens), self.longest_input)
-        lengths = range(longest, max(0, at_least - 1), -1)
-        return next((length for length in lengths if self.is_input(tokens[:length])), 0)
+        ends = self.texts.table.ends(places[: self.longest_input])
+        found = (length for length in range(len(ends), 0, -1) if ends[length - 1])
+        longest = next(found, 0)
+        return longest if longest >= at_least else 0
 
     def check_legal(self, tokens: Sequence[str]) -> None:
         """Raise unless a text is a legal prompt, as far as that is known.
@@ -212,12 +262,11 @@ class Prompts:
         if not self.is_legal(tokens):
             raise illegal_prompt(
                 tokens,
-                self.vocabulary,
+                self.texts,
                 self.context,
                 pattern=self.inputs if isinstance(self.inputs, str) else None,
-                bos=self.bos,
                 writes=self.writes,
-                begun=self._input_length(tokens) if self.writes > 1 else 0,
+                begun=self._input_length(self._places(tokens) or []) if self.writes > 1 else 0,
             )
 
     def check_written(self, tokens: Sequence[str], following: Iterable[str]) -> None:
@@ -238,6 +287,10 @@ class Prompts:
                     where=f"token {place + 1} of {self.vocabulary.join(tokens)!r}",
                     fix="leave out what is to be written",
                 )
+
+
+def _of_inputs(error: RegularExpressionError, place: Place | None) -> RegularExpressionError:
+    return RegularExpressionError(f"inputs: {error.what}", where=place, fix=error.fix)
 
 
 def _writing_problems(
@@ -272,13 +325,9 @@ def _problems(
         )
     if isinstance(inputs, str):
         try:
-            re.compile(inputs)
-        except re.error as error:
-            yield ProgramError(
-                f"inputs={inputs!r} is no regular expression: {error}",
-                where=place,
-                fix=r"write one as Python's re reads it, such as '[ab]+'",
-            )
+            parse(inputs)
+        except RegularExpressionError as error:
+            yield _of_inputs(error, place)
     elif inputs is not None and not hasattr(inputs, "example"):
         yield ProgramError(
             f"inputs={inputs!r}, of type {type(inputs).__name__}",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft.language.matching import Matching, NotRegularError, machine_of, mentioned
+from handcraft.language.matching import Matching
 from handcraft.vocabulary import Vocabulary
 
 LETTERS = Vocabulary("abc")
@@ -94,13 +94,6 @@ def test_texts_of_random_expressions_are_those_that_python_matches(pattern, long
     assert_as_python(pattern, LETTERS, longest)
 
 
-@given(expressions())
-def test_what_an_expression_names_is_in_it(pattern):
-    assert mentioned(pattern) == tuple(
-        letter for letter in "abc" if letter in pattern.replace("[a-c]", "abc")
-    )
-
-
 def test_rows_of_one_length_come_together_and_none_are_empty():
     rows = list(Matching("a|bb|bc|abca", LETTERS, 6))
     assert [each.shape for each in rows] == [(1, 1), (2, 2), (1, 4)]
@@ -149,7 +142,7 @@ def test_texts_of_one_length_have_the_same_chance(pattern, length):
     """
     texts = Matching(pattern, LETTERS, length)
     count = 2_000 * texts.count_of(length)
-    rows = list(texts._draw(count, length, np.random.default_rng(1)))
+    rows = texts._drawn(np.full(count, length), np.random.default_rng(1))
     found = Counter(map(texts.vocabulary.text, rows))
     meant = [text for text in by_hand(pattern, LETTERS, length) if len(text) == length]
     assert set(found) == set(meant)
@@ -170,32 +163,8 @@ def test_rounded_chances_draw_nothing_that_does_not_match(size):
     """Ten tenths add up to less than 1 in floats: the last number must not stand for `~`."""
     letters = [chr(ord("A") + i) for i in range(size)]
     texts = Matching("[^~]", Vocabulary([*letters, "~"]), 1)
-    (row,) = texts._draw(1, 1, LastSpot())
+    (row,) = texts._drawn(np.array([1]), LastSpot())
     assert texts.vocabulary.text(row) == letters[-1]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "at"),
-    [("(ab", 0), ("[ab", 0), ("a**", 2), ("ab)", 2), ("a{2,1}", 2), ("*a", 0), ("[c-a]", 1),
-     ("^ab", 0), ("ab$", 2), ("a(?=b)", 1), ("a(?!b)", 1), ("(?<=a)b", 0), ("(?P<x>a)", 0),
-     ("a(?i)", 1), (r"\1", 1)],
-)  # fmt: skip
-def test_what_is_no_regular_expression_says_from_where(pattern, at):
-    with pytest.raises(re.error) as caught:
-        machine_of(pattern)
-    assert caught.value.pos == at
-    with pytest.raises(re.error):
-        Matching(pattern, LETTERS, 3)
-
-
-@pytest.mark.parametrize(
-    "pattern", [r"(a)\1", r"\ba", r"\Aa", r"a\Z", "a++", "[a^b]", "a{,3}", "{", r"\u0061"]
-)
-def test_what_no_automaton_is_made_of_is_refused(pattern):
-    with pytest.raises(NotRegularError):
-        machine_of(pattern)
-    with pytest.raises(NotRegularError):
-        Matching(pattern, LETTERS, 3)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

@@ -11,7 +11,7 @@ from hypothesis import strategies
 
 from handcraft import Program, Prompts, Vocabulary, compile_program, predict, verify
 from handcraft.errors import ProgramError, VocabularyError
-from handcraft.verify.legal import BY_HYPOTHESIS, Inputs, drawn_texts
+from handcraft.verify.legal import BY_HYPOTHESIS, drawn_texts, inputs_of
 
 # `handcraft.verify` also exports a function of that name, so the module is asked for by its own.
 verify_module = import_module("handcraft.verify.verify")
@@ -42,13 +42,17 @@ LISTED = {
     "a first token alone": Prompts("<", context=3, bos="<"),
     "a first token that fills the context": Prompts("ab<", context=1, bos="<"),
     "words": Prompts("the cat sat", context=3, inputs="the( cat| sat)*"),
+    "a lookahead": Prompts("abc", context=4, inputs="(?!b)[ab]+"),
+    "a letter again": Prompts("abc", context=4, inputs=r"(a|b)c*\1"),
+    "no letter twice": Prompts("abc", context=4, inputs=r"(?:(.)(?!.*\1))+"),
+    "ends of lines": Prompts(["a", "\n"], context=3, bos="a"),
     "words that nobody knows": Prompts("0 1 2 3", context=3, inputs=r"\d\d?( \d)*"),
 }
 
 
 @pytest.mark.parametrize("prompts", LISTED.values(), ids=LISTED.keys())
 def test_all_legal_prompts_are_listed_once_each(prompts):
-    found = texts_of(Inputs.of(prompts).every(), prompts)
+    found = texts_of(inputs_of(prompts), prompts)
     assert len(found) == len(set(found))
     assert set(found) == legal_texts(prompts)
 
@@ -76,17 +80,15 @@ def test_a_seed_decides_what_is_drawn():
 
 def test_ids_of_the_vocabulary_are_no_places():
     prompts = Prompts(Vocabulary("ab", ids=[7, 5]), context=2, inputs="ab?")
-    assert texts_of(Inputs.of(prompts).every(), prompts) == [("a",), ("a", "b")]
+    assert texts_of(inputs_of(prompts), prompts) == [("a",), ("a", "b")]
 
 
 def test_where_only_code_tells_nothing_is_listed():
-    for inputs in (strategies.text("ab"), r"(a|b)\1", "(?!b)[ab]*"):
-        assert Inputs.of(Prompts("ab", 3, inputs=inputs)) is None
+    assert inputs_of(Prompts("ab", 3, inputs=strategies.text("ab"))) is None
 
 
-@pytest.mark.parametrize("inputs", [strategies.text("ab", min_size=1), "(?!b)[ab]+"])
-def test_what_cannot_be_listed_is_drawn_by_hypothesis(inputs):
-    prompts = Prompts("abc", 20, inputs=inputs)
+def test_what_cannot_be_listed_is_drawn_by_hypothesis():
+    prompts = Prompts("abc", 20, inputs=strategies.text("ab", min_size=1))
     found = texts_of(drawn_texts(prompts, 10 * BY_HYPOTHESIS, seed=0), prompts)
     assert 100 < len(found) <= BY_HYPOTHESIS
     assert all(prompts.is_legal(text) and "c" not in text for text in found)

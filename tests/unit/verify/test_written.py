@@ -10,7 +10,7 @@ import pytest
 from handcraft import Program, Prompts, Vocabulary, compile_program, predict, select, verify
 from handcraft.errors import AssumptionError, CircuitError
 from handcraft.verify.contexts import Batch
-from handcraft.verify.legal import Inputs, drawn_texts
+from handcraft.verify.legal import drawn_texts, inputs_of
 from handcraft.verify.meant import meant_in, oracle
 from handcraft.verify.written import following_in, legal_batches, written_from
 
@@ -61,7 +61,7 @@ def contexts_of(program, written):
 
 
 def every_prompt(program, following=None):
-    inputs = Inputs.of(program.prompts).every()
+    inputs = iter(inputs_of(program.prompts))
     return written_from(program.prompts, inputs, following or following_in(program))
 
 
@@ -262,5 +262,5 @@ def test_padding_is_not_written():
             return np.eye(3)[best]
 
     prompts = Prompts("ab", 5, inputs="a", writes=4)
-    written = written_from(prompts, Inputs.of(prompts).every(), following_in(Padded()))
+    written = written_from(prompts, iter(inputs_of(prompts)), following_in(Padded()))
     assert [(each.texts.tolist(), each.shortest) for each in written] == [([[0, 1]], 1)]

@@ -36,7 +36,7 @@ def test_a_text_is_followed_as_far_as_some_legal_text_begins_so(case):
     known = prompts.vocabulary.tokens
     texts = [text for n in range(context + 1) for text in product(known, repeat=n)]
     legal = [text for text in texts if text and prompts.is_legal(text)]
-    walked = LegalTexts(prompts.vocabulary, context, pattern, bos)
+    walked = LegalTexts(prompts.texts)
     for text in [*texts, *product(known, repeat=context + 1)]:
         place, following, ending = walked.begun(text)
         begun = [n for n in range(len(text) + 1) if any(t[:n] == text[:n] for t in legal)]
@@ -126,12 +126,12 @@ def test_a_long_example_is_left_out():
     assert refused(prompts, "ab").fix == "legal prompts match [ab]{150}"
 
 
-def test_an_expression_that_no_automaton_matches_is_named_and_no_more():
+def test_a_text_that_breaks_a_lookahead_is_told_where():
     prompts = Prompts("123", context=3, inputs=r"(([123])(?!.*\2))*")
     assert prompts.is_legal("312")
     error = refused(prompts, "311")
-    assert error.what == "'311' is no legal prompt"
-    assert error.fix == r"legal prompts match (([123])(?!.*\2))*"
+    assert error.what == "'1' stands where legal prompts have '2'"
+    assert error.fix == r"legal prompts match (([123])(?!.*\2))*, as '31' does"
     assert refused(prompts, "3123").what == "legal prompts have at most 3 tokens, and this one has 4"
 
 
@@ -233,12 +233,12 @@ def test_a_first_token_is_not_written():
     )
 
 
-def test_an_answer_is_told_where_no_automaton_matches_the_inputs():
+def test_an_answer_is_told_where_the_input_says_a_letter_again():
     prompts = Prompts("12", context=5, inputs=r"([12])\1", writes=2)
     assert refused(prompts, "1121").where == "token 4 of '1121'"
     error = refused(prompts, "12")
-    assert error.what == "'12' is no legal prompt"
-    assert error.fix.endswith("go on with a token that the program writes")
+    assert error.what == "'2' stands where legal prompts have '1'"
+    assert error.fix.endswith("go on with a token that the program writes, as '11' does")
 
 
 def test_a_program_means_nothing_after_what_it_would_not_have_written():

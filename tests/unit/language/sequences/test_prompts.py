@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 
@@ -43,6 +44,16 @@ def test_a_regular_expression_and_a_first_token_say_which_texts_are_legal():
     assert not Prompts("^ab", 5, bos="^").is_legal(("^", "^"))
     assert Prompts("ab", 5).is_legal(("b",))
     assert Prompts("ab", 5, inputs=st.text("ab")).is_legal(("b",))
+
+
+def test_a_text_is_legal_as_its_tokens_are():
+    prompts = Prompts("the cat sat", 3, inputs="the( cat)?")
+    assert prompts.is_legal("the cat")
+    assert prompts.is_legal(["the", "cat"])
+    assert not prompts.is_legal("the dog")
+    assert not prompts.is_legal("")
+    assert prompts.is_input("the  cat")  # blanks separate, as in every prompt
+    assert Prompts("ab", 3, inputs="a+").is_legal("aa")
 
 
 def test_everything_wrong_is_told_at_once_at_its_line():
@@ -97,14 +108,6 @@ def test_what_is_wrong_with_an_answer_is_told_with_the_rest():
     assert len(caught.value.problems) == 4
 
 
-def test_the_pattern_of_legal_prompts_has_room_for_what_is_written():
-    assert Prompts("ab", 5).pattern is None
-    assert Prompts("ab", 5, inputs=st.text("a")).pattern is None
-    assert Prompts("ab", 5, inputs="a|b").pattern == "a|b"
-    assert Prompts("ab", 5, inputs="a|b", writes=3).pattern == "(?:a|b).{0,2}"
-    assert Prompts("the cat", 5, inputs="the|cat", writes=3).pattern == "(?:the|cat)(?: [^ ]+){0,2}"
-
-
 WRITING = {
     "one input": Prompts("ab=", 6, inputs="[ab]{2}=", writes=3),
     "inputs of two lengths": Prompts("ab=", 6, inputs="[ab]{1,2}=", writes=3),
@@ -114,7 +117,7 @@ WRITING = {
     "inputs that leave no room": Prompts("ab", 4, inputs="[ab]{3}|b", writes=3),
     "words": Prompts(["a", "ab", "b"], 5, inputs="a( ab)?", writes=3),
     "a first token": Prompts("<ab", 5, inputs="<[ab]?", bos="<", writes=3),
-    "no automaton": Prompts("ab", 5, inputs=r"(a|b)\1", writes=3),
+    "a letter again": Prompts("ab", 5, inputs=r"(a|b)\1", writes=3),
 }
 
 
@@ -136,6 +139,9 @@ def test_a_legal_prompt_is_an_input_and_a_part_of_its_answer(prompts):
         goes_on = prompts.bos is None or prompts.bos not in text[1:]
         assert prompts.is_input(text) == is_input(text)
         assert prompts.is_legal(text) == bool(ends and goes_on)
+        places = np.array([prompts.vocabulary.ids(text)], dtype=np.int64).reshape(1, -1)
+        assert prompts.legal(places).tolist() == [prompts.is_legal(text)]
+        assert prompts.inputs_among(places).tolist() == [is_input(text)]
         if prompts.is_legal(text):
             assert prompts.written(text) == ends[0]
             prompts.check_legal(text)

@@ -1,0 +1,8 @@
+"""Regular expressions as Python reads them, decided by automata and never by backtracking."""
+
+from handcraft.language.regular.letters import Letters
+from handcraft.language.regular.machine import DEAD, Machine
+from handcraft.language.regular.names import mentioned
+from handcraft.language.regular.read import RegularExpressionError, parse
+
+__all__ = ["DEAD", "Letters", "Machine", "RegularExpressionError", "mentioned", "parse"]

@@ -1,0 +1,406 @@
+r"""From the text of a regular expression to its tree, read as Python's `re` reads it.
+
+Python's own parser reads it, so that escapes, flags and classes are those that users know. Only what an
+automaton cannot decide is refused: look-behinds of more than one letter, atomic groups and possessive
+repetitions. The parser is `re._parser`, which has no public name; it is there from Python 3.11 on, and
+`test_regular.py` compares what is read with `re.fullmatch`.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from re import _constants as ops
+from re import _parser as parser
+from typing import Any
+
+from handcraft.errors import ProgramError
+from handcraft.language.regular.letters import MEMBERS_UP_TO, Letters, TooManyMembersError
+from handcraft.language.regular.tree import (
+    NO_GROUPS,
+    Again,
+    Ahead,
+    Behind,
+    Capture,
+    IfCaptured,
+    Letter,
+    Next,
+    Node,
+    choice,
+    repeat,
+    sequence,
+)
+
+CHARACTERS_UP_TO = 100_000
+"""The longest regular expression that is read: Python's parser takes about 0.3 s for it."""
+
+NESTED_UP_TO = 100
+"""How deep groups may stand in each other: parsers recurse, and Python ends that at 1,000 calls."""
+
+IGNORING_CASE_UP_TO = 1 << 21
+"""The most characters of ranges that ignore case: `re` looks at each, about a million a second."""
+
+CATEGORIES = {
+    ops.CATEGORY_DIGIT: r"\d",
+    ops.CATEGORY_NOT_DIGIT: r"\D",
+    ops.CATEGORY_SPACE: r"\s",
+    ops.CATEGORY_NOT_SPACE: r"\S",
+    ops.CATEGORY_WORD: r"\w",
+    ops.CATEGORY_NOT_WORD: r"\W",
+}
+
+OPENINGS = ("(?<=", "(?<!", "(?=", "(?!", "(?>", "++", "*+", "?+", "}+")
+"""The signs of more than one character that `pieces` keeps together."""
+
+Parsed = Any
+"""A part of what Python's parser returns: pairs of an operation and its argument."""
+
+
+class RegularExpressionError(ProgramError):
+    """A text that is no regular expression, or one that no automaton of reasonable size decides."""
+
+
+def parse(pattern: str) -> Parsed:
+    """What Python's parser makes of a regular expression.
+
+    Raises:
+        RegularExpressionError: it is none, or too long or too deep to be read.
+    """
+    if len(pattern) > CHARACTERS_UP_TO:
+        raise RegularExpressionError(
+            f"a regular expression of {len(pattern):,} characters, and {CHARACTERS_UP_TO:,} are read",
+            fix="write it shorter: [a-z] for letters side by side, {m,n} for repetitions",
+        )
+    depth = deepest = 0
+    for _, piece in pieces(pattern):
+        depth += (piece[0] == "(") - (piece == ")")
+        deepest = max(deepest, depth)
+    if deepest > NESTED_UP_TO:
+        raise RegularExpressionError(
+            f"{shown(pattern)} has groups in groups, {deepest:,} deep, and {NESTED_UP_TO} are read",
+            fix="leave out brackets that group nothing",
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sets that a later Python may read otherwise
+        try:
+            return parser.parse(pattern)
+        except re.error as error:
+            at = "" if error.pos is None else f", at character {error.pos}"
+            raise RegularExpressionError(
+                f"{shown(pattern)} is no regular expression{at}: {error.msg}",
+                fix=r"write one as Python's re reads it, such as '[ab]+'; \ before a sign means itself",
+            ) from None
+        except OverflowError:
+            raise RegularExpressionError(
+                f"{shown(pattern)} repeats something more often than Python can count",
+                fix="repeat it at most as often as the context has tokens, or without end: {2,}",
+            ) from None
+
+
+def read_expression(pattern: str, letters: Letters) -> Node:
+    """The tree of a regular expression over some letters.
+
+    Args:
+        pattern: the regular expression.
+        letters: those of the texts; it learns the sets that the expression tells apart.
+
+    Raises:
+        RegularExpressionError: it is no regular expression, or one that no automaton decides.
+    """
+    parsed = parse(pattern)
+    reader = _Reader(pattern, parsed, letters)
+    try:
+        return reader.sequence(parsed, parsed.state.flags)
+    except TooManyMembersError:
+        raise RegularExpressionError(
+            f"the classes of {shown(pattern)} have more than {MEMBERS_UP_TO:,} letters together",
+            fix="name fewer different classes, or use a vocabulary with fewer different letters",
+        ) from None
+
+
+class _Reader:
+    """Reads one expression, and keeps count of what it costs."""
+
+    def __init__(self, pattern: str, parsed: Parsed, letters: Letters) -> None:
+        self.pattern = pattern
+        self.is_verbose = bool(parsed.state.flags & re.VERBOSE)
+        self.letters = letters
+        self.referred = referred_groups(parsed)
+        self.within: tuple[int, ...] = ()
+        self.made_within: dict[int, tuple[int, ...]] = {}
+        self.lookarounds = 0
+        self.ignoring_case = 0
+        self.empty = sequence([])
+        self.nothing = Letter(letters.numbered([]))
+        self.readers: dict[Any, Callable[[Any, int], Node]] = {
+            ops.BRANCH: lambda value, flags: choice([self.sequence(each, flags) for each in value[1]]),
+            ops.SUBPATTERN: self.group,
+            ops.MAX_REPEAT: self.repeat,
+            ops.MIN_REPEAT: self.repeat,
+            ops.AT: self.edge,
+            ops.ASSERT: lambda value, flags: self.look(value, flags, negated=False),
+            ops.ASSERT_NOT: lambda value, flags: self.look(value, flags, negated=True),
+            ops.GROUPREF: self.again,
+            ops.GROUPREF_EXISTS: self.if_captured,
+            ops.FAILURE: lambda value, flags: self.nothing,
+        }
+
+    def sequence(self, parsed: Parsed, flags: int) -> Node:
+        return sequence([self.node(operation, value, flags) for operation, value in parsed])
+
+    def node(self, operation: Any, value: Any, flags: int) -> Node:
+        source = one_letter(operation, value)
+        if source is not None:
+            return Letter(self.asked(source, operation, value, flags))
+        if operation not in self.readers:
+            raise self.refused(operation)
+        return self.readers[operation](value, flags)
+
+    def asked(self, source: str, operation: Any, value: Any, flags: int) -> int:
+        """The set of letters of a class, as Python decides it."""
+        flags &= re.IGNORECASE | re.ASCII | re.DOTALL
+        if operation is not ops.IN:
+            return self.letters.matched(source, flags)
+        if not flags & re.IGNORECASE:
+            return self.in_class(value, flags)
+        self.ignoring_case += sum(each[1] - each[0] for kind, each in value if kind is ops.RANGE)
+        if self.ignoring_case > IGNORING_CASE_UP_TO:
+            raise RegularExpressionError(
+                f"the ranges of {shown(self.pattern)} that ignore case have "
+                f"{self.ignoring_case:,} characters or more, and {IGNORING_CASE_UP_TO:,} are read",
+                fix="shorten the ranges, or leave out (?i)",
+            )
+        return self.letters.matched(source, flags)
+
+    def in_class(self, parts: Parsed, flags: int) -> int:
+        """The same where case counts: `re` would walk through all characters of every range."""
+        places: set[int] = set()
+        for kind, value in parts:
+            if kind is ops.LITERAL:
+                places.update(self.letters.between(chr(value), chr(value)))
+            elif kind is ops.RANGE:
+                places.update(self.letters.between(*map(chr, value)))
+            elif kind is ops.CATEGORY:
+                places.update(self.letters.places_of(self.letters.matched(CATEGORIES[value], flags)))
+        number = self.letters.numbered(places)
+        return self.letters.others(number) if parts[0][0] is ops.NEGATE else number
+
+    def group(self, value: Any, flags: int) -> Node:
+        number, added, removed, inside = value
+        if added & (re.ASCII | re.UNICODE):
+            flags &= ~(re.ASCII | re.UNICODE)
+        item = self.sequence(inside, (flags | added) & ~removed)
+        if number is None or number not in self.referred:
+            return item
+        self.made_within[number] = self.within
+        return Capture(
+            number,
+            item,
+            keeps_text=self.referred[number],
+            needs=item.needs,
+            captures=item.captures | {number},
+            can_be_empty=False,  # whether it is there tells
+        )
+
+    def repeat(self, value: Any, flags: int) -> Node:
+        least, most, inside = value
+        return repeat(self.sequence(inside, flags), least, None if most is ops.MAXREPEAT else most)
+
+    def edge(self, kind: Any, flags: int) -> Node:
+        """`^`, `$` and the like, as what stands before this place and after it."""
+        ends, lines = self.letters.matched(r"\n"), bool(flags & re.MULTILINE)
+        none = self.letters.numbered([])
+        if kind is ops.AT_BEGINNING or kind is ops.AT_BEGINNING_STRING:
+            return Behind(ends if lines and kind is ops.AT_BEGINNING else none, at_start=True)
+        if kind is ops.AT_END:
+            return Next(ends, at_end=True, is_last=not lines)
+        if kind is ops.AT_END_STRING:
+            return Next(none, at_end=True)
+        inside, outside = (self.letters.matched(each, flags & re.ASCII) for each in (r"\w", r"\W"))
+        before, after = Behind(inside, at_start=False), Behind(outside, at_start=True)
+        begins, ends_here = Next(inside, at_end=False), Next(outside, at_end=True)
+        is_edge = kind is ops.AT_BOUNDARY
+        return choice(
+            [
+                sequence([before, ends_here if is_edge else begins]),
+                sequence([after, begins if is_edge else ends_here]),
+            ]
+        )
+
+    def look(self, value: Any, flags: int, *, negated: bool) -> Node:
+        direction, inside = value
+        self.lookarounds += 1
+        if direction < 0:
+            return self.look_behind(inside, flags, negated=negated)
+        outside, self.within = self.within, (*self.within, self.lookarounds)
+        item = self.sequence(inside, flags)
+        self.within = outside
+        return Ahead(item, negated, needs=item.needs)
+
+    def look_behind(self, inside: Parsed, flags: int, *, negated: bool) -> Node:
+        source = one_letter(*inside[0]) if len(inside) == 1 else None
+        if source is None:
+            raise self.refused("a look-behind of other than one letter")
+        operation, value = inside[0]
+        number = self.asked(source, operation, value, flags)
+        if not negated:
+            return Behind(number, at_start=False)
+        return Behind(self.letters.others(number), at_start=True)
+
+    def again(self, group: int, flags: int) -> Node:
+        self.check_reach(group)
+        same: list[int] = []
+        for letter in self.letters.text:
+            if flags & re.IGNORECASE:
+                alike = re.compile(rf"({re.escape(letter)})\1", flags & (re.IGNORECASE | re.ASCII))
+                places = [
+                    p for other, p in self.letters.places.items() if alike.fullmatch(letter + other)
+                ]
+            else:
+                places = [self.letters.places[letter]]
+            same.append(self.letters.numbered(places))
+        return Again(group, tuple(same), needs=frozenset([group]))
+
+    def if_captured(self, value: Any, flags: int) -> Node:
+        group, then, otherwise = value
+        self.check_reach(group)
+        branches = [self.sequence(each or [], flags) for each in (then, otherwise)]
+        needs = NO_GROUPS.union(*(branch.needs for branch in branches))
+        both = branches[0].captures & branches[1].captures
+        return IfCaptured(group, *branches, needs=needs | {group}, captures=both)
+
+    def check_reach(self, group: int) -> None:
+        """Raise where a group inside of a lookahead is referred to from outside of it."""
+        made = self.made_within.get(group, self.within)
+        if self.within[: len(made)] != made:
+            raise self.refused("a reference to a group inside of a lookahead")
+
+    def refused(self, what: Any) -> RegularExpressionError:
+        said, at = self.place_of(what)
+        return RegularExpressionError(
+            f"{shown(self.pattern)} has {said}{at}, which no automaton here decides",
+            fix="write it without, or say which texts there are with a Hypothesis strategy, such as "
+            "strategies.from_regex(..., fullmatch=True)",
+        )
+
+    def place_of(self, what: Any) -> tuple[str, str]:
+        """What is refused, in words, and the character at which it stands."""
+        signs: tuple[str, ...]
+        if what is ops.POSSESSIVE_REPEAT:
+            said, signs = "a possessive repetition", ("++", "*+", "?+", "}+")
+        elif what is ops.ATOMIC_GROUP:
+            said, signs = "an atomic group", ("(?>",)
+        elif isinstance(what, str):
+            said, signs = what, ("(?<=", "(?<!", "(?=", "(?!")
+        else:
+            said, signs = f"the operation {what}", ()
+        nth = self.lookarounds if isinstance(what, str) else 1
+        found = [at for at, piece in pieces(self.pattern, is_verbose=self.is_verbose) if piece in signs]
+        return said, f" at character {found[nth - 1]}" if 0 < nth <= len(found) else ""
+
+
+def referred_groups(parsed: Parsed) -> dict[int, bool]:
+    """The groups that an expression refers to, and whether it asks for their text."""
+    found: dict[int, bool] = {}
+    waiting = [parsed]
+    while waiting:
+        for operation, value in waiting.pop():
+            if operation is ops.GROUPREF:
+                found[value] = True
+            elif operation is ops.GROUPREF_EXISTS:
+                found.setdefault(value[0], False)
+            waiting += _inside(operation, value)
+    return found
+
+
+def _inside(operation: Any, value: Any) -> list[Parsed]:
+    """The sequences inside of a part."""
+    if operation is ops.BRANCH:
+        return list(value[1])
+    if operation is ops.GROUPREF_EXISTS:
+        return [each for each in value[1:] if each]
+    if operation in (ops.SUBPATTERN, ops.MAX_REPEAT, ops.MIN_REPEAT, ops.ASSERT, ops.ASSERT_NOT):
+        return [value[-1]]
+    return []
+
+
+def one_letter(operation: Any, value: Any) -> str | None:
+    """The source of a part that stands for one letter; None for any other."""
+    if operation is ops.ANY:
+        return "."
+    if operation is ops.LITERAL:
+        return _spelled(value)
+    if operation is ops.NOT_LITERAL:
+        return f"[^{_spelled(value)}]"
+    if operation is not ops.IN:
+        return None
+    return f"[{''.join(_in_class(*each) for each in value)}]"
+
+
+def _in_class(operation: Any, value: Any) -> str:
+    if operation is ops.NEGATE:
+        return "^"
+    if operation is ops.LITERAL:
+        return _spelled(value)
+    if operation is ops.RANGE:
+        return f"{_spelled(value[0])}-{_spelled(value[1])}"
+    return CATEGORIES[value]
+
+
+def _spelled(code: int) -> str:
+    return f"\\U{code:08x}"
+
+
+def pieces(pattern: str, *, is_verbose: bool = False) -> Iterator[tuple[int, str]]:
+    r"""The signs of an expression, each with its place: what is escaped or in a class is one sign.
+
+    >>> [piece for _, piece in pieces(r"a\.b[(]+(?=c)")]
+    ['a', '\\.', 'b', '[(]', '+', '(?=', 'c', ')']
+    """
+    at = 0
+    while at < len(pattern):
+        start, sign = at, pattern[at]
+        if sign == "\\":
+            at += 2
+        elif sign == "[":
+            at = _end_of_class(pattern, at)
+        elif pattern.startswith("(?#", at) or (is_verbose and sign == "#"):
+            end = pattern.find(")" if sign == "(" else "\n", at)
+            at = len(pattern) if end < 0 else end + 1
+            continue
+        else:
+            at += 1
+            if sign in "(+*?}":
+                at += (
+                    len(next((each for each in OPENINGS if pattern.startswith(each, start)), sign)) - 1
+                )
+        yield start, pattern[start:at]
+
+
+def _end_of_class(pattern: str, at: int) -> int:
+    at += 2 if pattern.startswith("[^", at) else 1
+    at += pattern.startswith("]", at)
+    while at < len(pattern) and pattern[at] != "]":
+        at += 2 if pattern[at] == "\\" else 1
+    return at + 1
+
+
+def shown(pattern: str, most: int = 60) -> str:
+    """An expression as messages quote it: not all of a long one."""
+    return repr(pattern) if len(pattern) <= most else f"{pattern[:most]!r}..."
+
+
+def names_in(parsed: Sequence[tuple[Any, Any]], flags: int) -> Iterator[tuple[str, Any, int]]:
+    """Every class and every letter of an expression, with the flags there."""
+    waiting: list[tuple[Any, int]] = [(parsed, flags)]
+    while waiting:
+        part, flags = waiting.pop()
+        for operation, value in part:
+            source = one_letter(operation, value)
+            if source is not None:
+                yield source, (operation, value), flags
+            here = flags
+            if operation is ops.SUBPATTERN:
+                here = (flags | value[1]) & ~value[2]
+            waiting += [(each, here) for each in _inside(operation, value)]

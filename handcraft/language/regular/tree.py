@@ -1,0 +1,154 @@
+"""What a regular expression is made of, once every class of letters is known.
+
+A node is one object wherever it stands, and is compared as such. Groups are kept only where something
+refers to them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+NO_GROUPS: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A part of a regular expression.
+
+    Args:
+        needs: the groups whose text it asks for before it captures them itself.
+        captures: the groups that it has captured once it has matched, in whichever way.
+        can_be_empty: whether it matches the empty text wherever it stands.
+    """
+
+    needs: frozenset[int] = field(default=NO_GROUPS, kw_only=True)
+    captures: frozenset[int] = field(default=NO_GROUPS, kw_only=True)
+    can_be_empty: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Letter(Node):
+    """One letter of a set, which `Letters` knows by its number."""
+
+    letters: int
+
+
+@dataclass(frozen=True, eq=False)
+class Sequence(Node):
+    """One after the other."""
+
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Choice(Node):
+    """One of several."""
+
+    branches: tuple[Node, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Repeat(Node):
+    """The same several times; `most` is None where there is no end to it."""
+
+    item: Node
+    least: int
+    most: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Behind(Node):
+    """The letter before this place is one of a set; or this is where the text begins, if `at_start`."""
+
+    letters: int
+    at_start: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Next(Node):
+    """The letter after this place is one of a set, or the text ends here, if `at_end`.
+
+    Args:
+        letters: the set.
+        at_end: whether the text may end here.
+        is_last: whether that letter ends the text.
+    """
+
+    letters: int
+    at_end: bool
+    is_last: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Ahead(Node):
+    """What follows this place begins with a match; or does not, if `negated`."""
+
+    item: Node
+    negated: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Capture(Node):
+    """A group that something refers to; its text is kept if `keeps_text`, else that it matched."""
+
+    group: int
+    item: Node
+    keeps_text: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Captured(Node):
+    """Where a group ends; only on the way through a match."""
+
+    group: int
+
+
+@dataclass(frozen=True, eq=False)
+class Again(Node):
+    """The text of a group again; each letter, by its place, stands for the set of letters listed."""
+
+    group: int
+    same: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class IfCaptured(Node):
+    """One of two, by whether a group has matched."""
+
+    group: int
+    then: Node
+    otherwise: Node
+
+
+def sequence(items: list[Node]) -> Node:
+    """Nodes one after the other, as one."""
+    if len(items) == 1:
+        return items[0]
+    needs, captures = NO_GROUPS, NO_GROUPS
+    for item in items:
+        needs |= item.needs - captures
+        captures |= item.captures
+    empty = all(item.can_be_empty for item in items)
+    return Sequence(tuple(items), needs=needs, captures=captures, can_be_empty=empty)
+
+
+def choice(branches: list[Node]) -> Node:
+    """One of several nodes, as one."""
+    return Choice(
+        tuple(branches),
+        needs=NO_GROUPS.union(*(branch.needs for branch in branches)),
+        captures=branches[0].captures.intersection(*(branch.captures for branch in branches)),
+        can_be_empty=any(branch.can_be_empty for branch in branches),
+    )
+
+
+def repeat(item: Node, least: int, most: int | None) -> Node:
+    """A node so many times; where it can be empty, it may as well be there less often."""
+    return Repeat(
+        item,
+        0 if item.can_be_empty else least,
+        most,
+        needs=item.needs,
+        captures=item.captures if least else NO_GROUPS,
+        can_be_empty=least == 0 or item.can_be_empty,
+    )
