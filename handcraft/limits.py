@@ -114,6 +114,13 @@ ends far below it."""
 TERMS = Limit(4_096, "terms in a sum")
 """Bounds the terms of a weighted sum that somebody lists."""
 
+DEPTH = Limit(128, "blocks, one after the other")
+"""Bounds how deep heads read what heads before them brought: each time takes a block, and the compiler
+follows it from the last to the first. GPT-3 has 96 blocks."""
+
+CONDITIONS = Limit(4_096, "conditions in a selection")
+"""Bounds selections that are made of others by `|` and `~`, whose disjoint cases multiply."""
+
 WIDTH = Limit(65_536, "dimensions")
 """Bounds the residual stream and its heads, whose dimensions all have names. The widest published
 models have a quarter of that."""

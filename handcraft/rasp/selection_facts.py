@@ -145,14 +145,18 @@ def _is_met_by_one_key(match: Match) -> bool:
 
 def _is_distinct(node: Node, context: int, causal: bool) -> bool:
     """Whether no two positions of a text share a value."""
-    if _first_rank(node, context, causal) is not None or _separates(node, context):
-        return True
-    match node:
-        case Linear(terms=((_, inner),)):
-            return _is_distinct(inner, context, causal)
-        case Lookup(arguments=(inner,), table=table):
-            return len(set(table.values())) == len(table) and _is_distinct(inner, context, causal)
-    return False
+    while not (is_position(node) or _separates(node, context)):
+        match node:
+            case Linear(terms=((factor, inner),)) if factor:
+                node = inner
+            case Lookup(arguments=(inner,), table=table) if len(set(table.values())) == len(table):
+                node = inner
+            case _:
+                ranked = _ranked(node, causal)
+                if ranked is None:
+                    return False
+                node = ranked[0]
+    return True
 
 
 def _separates(node: Node, context: int) -> bool:
@@ -173,13 +177,20 @@ def _first_rank(node: Node, context: int, causal: bool) -> int | None:
     """The smallest value, where those of a text are consecutive: ranks, counted by what is below."""
     if is_position(node):
         return 0
+    ranked = _ranked(node, causal)
+    if ranked is None or not _is_distinct(ranked[0], context, causal):
+        return None
+    return 0 if ranked[1] in (Comparison.LT, Comparison.GT) else 1
+
+
+def _ranked(node: Node, causal: bool) -> tuple[Node, Comparison] | None:
+    """The keys of which a count is the rank, and the order; None where it is no rank."""
     if causal or not isinstance(node, Aggregate) or node.how != "count":
         return None
     match node.sources.cases:
         case ((Match(key=key, query=query, relation=Comparison() as relation),),) if key == query:
-            if relation in (Comparison.EQ, Comparison.NEQ) or not _is_distinct(key, context, causal):
-                return None
-            return 0 if relation in (Comparison.LT, Comparison.GT) else 1
+            is_order = relation not in (Comparison.EQ, Comparison.NEQ)
+            return (key, relation) if is_order else None
     return None
 
 

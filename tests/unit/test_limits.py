@@ -18,6 +18,7 @@ from handcraft import (
     Program,
     Prompts,
     compile_program,
+    compile_sequences,
     limits,
     machine,
     predict,
@@ -51,6 +52,16 @@ def weights_of(number):
     return {-i: 1 for i in range(number)}
 
 
+def chain(number):
+    return reduce(lambda token, _: token.at(-1, default="a"), range(number), PROMPTS.token)
+
+
+def conditions(number):
+    if number == 1:
+        return select(PROMPTS.token, "a")
+    return conditions(number // 2) & conditions(number - number // 2)
+
+
 ASKED = {
     "CONTEXT": lambda n: Program("ab", n, AAB),
     "LISTED_POSITIONS": lambda n: Prompts("ab", n).position,
@@ -62,6 +73,8 @@ ASKED = {
     "RULES_TEXT": lambda n: parse_rules(" " * n),
     "NUMBER_BITS": lambda n: PROMPTS.constant(2 ** (n - 1)),
     "TERMS": lambda n: weighted(PROMPTS.position, weights_of(n), default=0),
+    "DEPTH": lambda n: compile_sequences({"chain": chain(n)}),
+    "CONDITIONS": conditions,
     "WIDTH": lambda n: compile_program(PROGRAM, sizes=Sizes(n_embd=n)),
     "HEADS": lambda n: compile_program(PROGRAM, sizes=Sizes(n_head=n)),
     "ADDED_TOKENS": lambda n: COMPILED.complete("aab", n),

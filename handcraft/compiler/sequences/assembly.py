@@ -194,14 +194,19 @@ class Assembly:
 
     def slot(self, held: Held) -> int:
         """When it is there: 0 embedded, 2b + 1 after the heads of block b, 2b + 2 after its neurons."""
-        if id(held) not in self.slots:
-            before = max((self.slot(h) for r in self.reads(held) for _, h, _ in r.terms), default=0)
-            if isinstance(held.node, Embedded):
-                self.slots[id(held)] = 0
-            elif isinstance(held.node, Attend):
-                self.slots[id(held)] = (before + 1) // 2 * 2 + 1
-            else:
-                self.slots[id(held)] = before // 2 * 2 + 2
+        waiting = [held]
+        while waiting:
+            here = waiting[-1]
+            known = id(here) in self.slots
+            read = [] if known else [h for r in self.reads(here) for _, h, _ in r.terms]
+            later = [h for h in read if id(h) not in self.slots]
+            if later:
+                waiting += later
+                continue
+            waiting.pop()
+            if not known:
+                before = max((self.slots[id(h)] for h in read), default=0)
+                self.slots[id(here)] = _slot_after(here.node, before)
         return self.slots[id(held)]
 
     def reads(self, held: Held) -> list[Reading]:
@@ -216,6 +221,13 @@ class Assembly:
         if isinstance(held.node, Ladder):
             return [reading for reading, _, _ in self.rungs[id(held)]]
         return list(self.choices.get(id(held), ()))
+
+
+def _slot_after(node: Node, before: int) -> int:
+    """The first slot of a node at which what it reads is there."""
+    if isinstance(node, Embedded):
+        return 0
+    return (before + 1) // 2 * 2 + 1 if isinstance(node, Attend) else before // 2 * 2 + 2
 
 
 def _is_crowded(held: Held) -> bool:

@@ -16,6 +16,7 @@ from handcraft.compiler.sequences.cases import Setting
 from handcraft.compiler.sequences.compiled_sequences import CompiledSequences, Output
 from handcraft.compiler.sequences.fuse import fuse
 from handcraft.compiler.sequences.held import Holder
+from handcraft.compiler.sequences.ir import note_slots
 from handcraft.compiler.sequences.lower_aggregates import lower_aggregates
 from handcraft.compiler.sequences.places import Places
 from handcraft.compiler.sequences.precision import Precision
@@ -26,6 +27,7 @@ from handcraft.errors import CompileError, LayoutError
 from handcraft.language import Program
 from handcraft.language.sequences.expression import Expression, check_same
 from handcraft.language.sequences.node import Node
+from handcraft.limits import DEPTH
 from handcraft.model import Model
 from handcraft.weights import (
     Sizes,
@@ -70,7 +72,23 @@ def run_passes(nodes: list[Node], setting: Setting) -> tuple[list[Node], tuple[S
     for name, run in PASSES.items():
         nodes = run(nodes, setting)
         stages.append(Stage(name, tuple(nodes)))
+    _check_depth(nodes)
     return nodes, tuple(stages)
+
+
+def _check_depth(nodes: Sequence[Node]) -> None:
+    """Raise where heads read from heads in more blocks than are made.
+
+    Raises:
+        LimitError: how many it would take, for the deepest expression.
+    """
+    slots: dict[Node, int] = {}
+    deepest = max(nodes, key=lambda node: note_slots(node, slots))
+    DEPTH.check(
+        (slots[deepest] + 1) // 2,
+        where=f"{deepest.place}, {deepest}" if deepest.place else deepest,
+        fix="look further at once, as .at(-3) does, and not step by step",
+    )
 
 
 def _check_outputs(outputs: object) -> None:

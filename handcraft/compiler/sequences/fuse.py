@@ -11,14 +11,13 @@ from math import prod
 from handcraft.compiler.sequences.cases import Setting
 from handcraft.compiler.sequences.children import with_children
 from handcraft.compiler.sequences.guarded import guarded, guarded_ladder
-from handcraft.compiler.sequences.ir import Attend, Ladder, Rung, between, is_scalar
+from handcraft.compiler.sequences.ir import Attend, Ladder, Rung, between, is_scalar, note_slots
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.compiler.sequences.step_function import Steps, additive, find_steps
 from handcraft.errors import CompileError
 from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, finite, magnitude
 from handcraft.language.sequences.node import (
     AtLeast,
-    Choice,
     Linear,
     Lookup,
     Node,
@@ -122,15 +121,8 @@ class _Fusing:
         return arguments, _as_sum_or_ladder(node, arguments, table)
 
     def _slot(self, node: Node) -> int:
-        """When a fused node is there: 2b + 1 after the heads of block b, 2b + 2 after its neurons."""
-        if node not in self._slots:
-            before = max(map(self._slot, node.children), default=0)
-            if isinstance(node, Attend):
-                before = (before + 1) // 2 * 2 + 1
-            elif isinstance(node, Ladder | Choice):
-                before = before // 2 * 2 + 2
-            self._slots[node] = before
-        return self._slots[node]
+        """When a fused node can be there."""
+        return note_slots(node, self._slots)
 
 
 def _is_readable(node: Lookup) -> bool:

@@ -61,17 +61,29 @@ def guarded(node: Lookup) -> Guarded | None:
 
 def equalities(flag: Node) -> list[Pair] | None:
     """The pairs that are equal exactly where a flag holds."""
-    if not isinstance(flag, Lookup) or flag.domain.kind is not Kind.FLAG or len(flag.arguments) < 2:
-        return None
-    if all(argument.domain.kind is Kind.FLAG for argument in flag.arguments):
-        if any(found != all(row) for row, found in flag.table.items()):
+    pairs: dict[Pair, None] = {}
+    seen: set[Node] = set()
+    waiting = [flag]
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        is_joint = isinstance(node, Lookup) and len(node.arguments) > 1
+        if not isinstance(node, Lookup) or not is_joint or node.domain.kind is not Kind.FLAG:
             return None
-        parts = [equalities(argument) for argument in flag.arguments]
-        return None if None in parts else [pair for part in parts for pair in part or ()]
-    if len(flag.arguments) != 2 or any(found != (a == b) for (a, b), found in flag.table.items()):
-        return None
-    one, other = flag.arguments
-    return [(one, other)]
+        if all(argument.domain.kind is Kind.FLAG for argument in node.arguments):
+            if any(found != all(row) for row, found in node.table.items()):
+                return None
+            waiting += reversed(node.arguments)
+        elif len(node.arguments) == 2 and all(
+            found == (a == b) for (a, b), found in node.table.items()
+        ):
+            one, other = node.arguments
+            pairs[one, other] = None
+        else:
+            return None
+    return list(pairs)
 
 
 def guarded_ladder(node: Lookup, found: Guarded, done: Mapping[Node, Node], most: int) -> Ladder | None:

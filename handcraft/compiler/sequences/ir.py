@@ -10,7 +10,16 @@ from typing import Literal
 
 from handcraft.language.sequences.domain import Finite, Plain, Value, as_number
 from handcraft.language.sequences.interpret import Values, interpret_with
-from handcraft.language.sequences.node import Assumed, Case, Choice, Linear, Lookup, Node, case_key
+from handcraft.language.sequences.node import (
+    Assumed,
+    Case,
+    Choice,
+    Linear,
+    Lookup,
+    Node,
+    case_key,
+    walk,
+)
 from handcraft.language.sequences.reachable import plain
 
 Picks = Literal["mean", "latest", "earliest"]
@@ -94,13 +103,30 @@ class Ladder(Node):
 
 def is_scalar(node: Node) -> bool:
     """Whether a value is held as a number only, of which no table can be read without neurons."""
-    if isinstance(node, Attend):
-        return node.picks == "mean" or is_scalar(node.value)
-    if isinstance(node, Assumed):
-        return is_scalar(node.value)
+    while isinstance(node, Attend | Assumed):
+        if isinstance(node, Attend) and node.picks == "mean":
+            return True
+        node = node.value
     if isinstance(node, Lookup) and len(node.arguments) == 1:
         return False
     return isinstance(node, Linear | Choice) or not isinstance(node.domain, Finite)
+
+
+def note_slots(root: Node, slots: dict[Node, int]) -> int:
+    """When a node can be there: 2b + 1 after the heads of block b, 2b + 2 after its neurons.
+
+    Args:
+        root: the node.
+        slots: of the nodes that were asked for before; it is filled in.
+    """
+    for node in walk(root, down_to=slots):
+        before = max((slots[child] for child in node.children), default=0)
+        if isinstance(node, Attend):
+            before = (before + 1) // 2 * 2 + 1
+        elif isinstance(node, Ladder | Choice):
+            before = before // 2 * 2 + 2
+        slots[node] = before
+    return slots[root]
 
 
 def between(below: Plain, above: Plain) -> tuple[Fraction, Fraction]:

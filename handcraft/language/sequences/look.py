@@ -39,7 +39,8 @@ from handcraft.language.sequences.node import (
 from handcraft.language.sequences.pointwise import check_comparable, listed
 from handcraft.language.sequences.reachable import bases, combinations, rows
 from handcraft.language.sequences.wording import Wording, enclosed, reads
-from handcraft.language.written import written
+from handcraft.language.written import written, written_place
+from handcraft.limits import CONDITIONS
 
 OPPOSITE = {
     Comparison.EQ: Comparison.NEQ,
@@ -49,6 +50,10 @@ OPPOSITE = {
     Comparison.GT: Comparison.LEQ,
     Comparison.LEQ: Comparison.GT,
 }
+
+
+PARTS_UP_TO = 100_000
+"""The largest denominator of numbers of which a mean is taken: that of the means is exponential."""
 
 
 def matching(key: Node, query: Node, relation: object, text: Wording) -> Sources:
@@ -95,6 +100,7 @@ def everything() -> Sources:
 def intersection(one: Sources, other: Sources) -> Sources:
     """What both select."""
     text = reads(enclosed(one, 2), " & ", enclosed(other, 3), binding=3)
+    _check_size(len(one.cases) * len(other.cases), text)
     cases = tuple((*a, *b) for a in one.cases for b in other.cases)
     return _sources(cases, text)
 
@@ -102,7 +108,9 @@ def intersection(one: Sources, other: Sources) -> Sources:
 def union(one: Sources, other: Sources) -> Sources:
     """What either selects: the first, and of the second what the first does not."""
     text = reads(enclosed(one, 1), " | ", enclosed(other, 2), binding=2)
-    rest = tuple((*a, *b) for a in _complement(one) for b in other.cases)
+    outside = _complement(one)
+    _check_size(len(outside) * len(other.cases), text)
+    rest = tuple((*a, *b) for a in outside for b in other.cases)
     either = _sources((*one.cases, *rest), text)
     return replace(either, always=one.always or other.always or either.always)
 
@@ -117,8 +125,15 @@ def _complement(sources: Sources) -> tuple[Case, ...]:
     rest: list[Case] = [()]
     for case in sources.cases:
         broken = [(*case[:i], _negated(match)) for i, match in enumerate(case)]
+        _check_size(len(rest) * len(broken), sources.text)
         rest = [(*before, *more) for before in rest for more in broken]
     return tuple(rest)
+
+
+def _check_size(conditions: int, text: Wording) -> None:
+    if conditions > CONDITIONS.most:  # the place takes long to find
+        fix = "select by one flag that says it all, as select(flag, True)"
+        CONDITIONS.check(conditions, where=written(text), fix=fix)
 
 
 def _negated(match: Match) -> Match:
@@ -129,6 +144,7 @@ def _negated(match: Match) -> Match:
 
 
 def _sources(cases: tuple[Case, ...], text: Wording) -> Sources:
+    _check_size(sum(map(len, cases)), text)
     return Sources(cases, text, always=is_always(Sources(cases, text, always=False)))
 
 
@@ -242,6 +258,13 @@ def _with_default(domain: Domain, default: Value, value: Node, text: Wording) ->
 def mean_domain(value: Node, context: int) -> Domain:
     """Means of up to `context` numbers: unit * p / q with q up to the context."""
     is_flag = value.domain.kind is Kind.FLAG
+    if value.domain.kind is Kind.NUMBER and value.domain.parts > PARTS_UP_TO:
+        raise DomainError(
+            f"`{value}` may be a fraction with a denominator above {PARTS_UP_TO:,}: a mean of means of "
+            "means, of which no mean is taken",
+            where=written_place(),
+            fix="compare it with a number first, or .assume() the values that occur",
+        )
     low: Plain = 0 if is_flag else value.domain.low
     high: Plain = 1 if is_flag else value.domain.high
     unit = Fraction(1) if is_flag else value.domain.unit

@@ -7,10 +7,13 @@ positions and what attention brings.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import compress, product
 from math import prod
 from operator import add
+from threading import RLock
 
 from handcraft.language.sequences.domain import Finite, Plain, Value, as_number
 from handcraft.language.sequences.node import (
@@ -27,6 +30,9 @@ from handcraft.language.sequences.node import (
 BASES_UP_TO = 20_000
 """The most combinations of base values that are walked; past it, every combination counts."""
 
+_EXCLUDED: Value = object()
+"""Stands where a node has no value, or one outside of its domain."""
+
 POINTWISE = (Lookup, Linear, AtLeast, Choice, Assumed, Constant)
 
 
@@ -37,13 +43,15 @@ def is_pointwise(node: Node) -> bool:
     return all(isinstance(child.domain, Finite) for child in node.children)
 
 
-def bases(*nodes: Node, stops: Callable[[Node], bool] = lambda node: False) -> tuple[Node, ...]:
+def bases(*nodes: Node, stops: Callable[[Node], bool] | None = None) -> tuple[Node, ...]:
     """What the nodes are computed from, point by point; each once.
 
     Args:
         nodes: the nodes.
         stops: whether a node is taken as it is, and not followed further down.
     """
+    if stops is None:
+        return tuple(dict.fromkeys(base for node in nodes for base in _column_of(node).bases))
     found: dict[Node, None] = {}
     seen: set[Node] = set()
     stack = list(reversed(nodes))
@@ -68,10 +76,71 @@ def combinations(nodes: Sequence[Node], up_to: int = BASES_UP_TO) -> set[tuple[V
     """
     below = bases(*nodes)
     if all(isinstance(base.domain, Finite) for base in below) and _size(below) <= up_to:
-        return {values for _, values in rows(nodes, below)}
+        columns = [_over(_column_of(node), below) for node in nodes]
+        return {row for row in _rows(columns, _size(below)) if _EXCLUDED not in row}
     if _size(nodes) > up_to:
         return None
     return set(product(*(_values(node) for node in nodes)))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """The values of a node for all combinations of the values of its bases.
+
+    Args:
+        bases: its bases.
+        values: in the order of the combinations; None where they are too many to walk.
+    """
+
+    bases: tuple[Node, ...]
+    values: tuple[Value, ...] | None
+
+
+COLUMNS_UP_TO = 256
+"""So many columns are kept: what is made step by step from what was made just now takes one step."""
+
+_columns: OrderedDict[Node, _Column] = OrderedDict()
+_keeping = RLock()
+
+
+def _column_of(root: Node) -> _Column:
+    """The column of a node, from those of its children, as far as these are known."""
+    with _keeping:
+        made: dict[Node, _Column] = {}
+        if root not in _columns:
+            for node in walk(root, down_to=_columns):
+                known = [made.get(child) or _columns[child] for child in node.children]
+                made[node] = _made_column(node, known)
+            _columns.update(list(made.items())[-COLUMNS_UP_TO:])
+        _columns.move_to_end(root)
+        while len(_columns) > COLUMNS_UP_TO:
+            _columns.popitem(last=False)
+        return _columns[root]
+
+
+def _made_column(node: Node, children: Sequence[_Column]) -> _Column:
+    if not is_pointwise(node):
+        return _Column((node,), node.domain.values if isinstance(node.domain, Finite) else None)
+    below = tuple(dict.fromkeys(base for child in children for base in child.bases))
+    finite = all(isinstance(base.domain, Finite) for base in below)
+    if not finite or _size(below) > BASES_UP_TO or any(child.values is None for child in children):
+        return _Column(below, None)
+    return _Column(below, _column(node, [_over(child, below) for child in children], _size(below)))
+
+
+def _over(column: _Column, below: tuple[Node, ...]) -> tuple[Value, ...]:
+    """A column as one over more bases."""
+    assert column.values is not None
+    if column.bases == below:
+        return column.values
+    steps: list[int] = []  # how far apart in the column two neighbouring values of each base are
+    for base in below:
+        after = column.bases[column.bases.index(base) + 1 :] if base in column.bases else ()
+        steps.append(_size(after) if base in column.bases else 0)
+    places = [0]
+    for base, step in zip(below, steps, strict=True):
+        places = [place + i * step for place in places for i in range(len(_values(base)))]
+    return tuple([column.values[place] for place in places])
 
 
 def rows(
@@ -93,15 +162,15 @@ def rows(
     return zip(walked, _rows([columns[node] for node in nodes], len(walked)), strict=True)
 
 
-_EXCLUDED: Value = object()
-"""Stands where a node has no value, or one outside of its domain."""
-
-
 def _column(node: Node, children: Sequence[Sequence[Value]], size: int) -> tuple[Value, ...]:
     """The values of a node for all combinations, given those of its children."""
     if isinstance(node, Lookup):
         table = {row: value for row, value in node.table.items() if value in node.domain}
         return tuple([table.get(row, _EXCLUDED) for row in _rows(children, size)])
+    if any(_EXCLUDED in column for column in children):
+        kept = [_EXCLUDED not in row for row in _rows(children, size)]
+        left = iter(_column(node, [list(compress(c, kept)) for c in children], sum(kept)))
+        return tuple([next(left) if keep else _EXCLUDED for keep in kept])
     if isinstance(node, Linear):
         totals: list[Plain] = [node.constant] * size
         for (factor, _), column in zip(node.terms, children, strict=True):
