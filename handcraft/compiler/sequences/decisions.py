@@ -47,6 +47,7 @@ class Speaker:
         writes: what is added to the logit of which token.
         origin: the rule.
         rest: what is added to the rest, so that squares come to the same after every context.
+        is_echo: whether it serves no rule, but takes the input token's own 1 from the logits.
     """
 
     reading: Reading
@@ -54,6 +55,7 @@ class Speaker:
     writes: Mapping[int, Plain]
     origin: Origin
     rest: Plain = 0
+    is_echo: bool = False
 
 
 @dataclass(frozen=True)
@@ -236,11 +238,11 @@ def speak_directly(rulings: Sequence[Ruling], holder: Holder, vocabulary: Vocabu
 
 def with_rest(spoken: Sequence[Speaker]) -> tuple[list[Speaker], Nats]:
     """The speakers of a program that predicts probabilities, all of the same sum of squares."""
-    squares = [sum(n * n for n in s.writes.values()) for s in spoken if s.origin != ECHO]
+    squares = [sum(n * n for n in s.writes.values()) for s in spoken if not s.is_echo]
     most = max(squares)
     whole = [
         replace(s, rest=Fraction(sqrt(most - sum(n * n for n in s.writes.values()))))
-        if s.origin != ECHO
+        if not s.is_echo
         else s
         for s in spoken
     ]
@@ -258,7 +260,9 @@ def _echoes(holder: Holder, token: Node) -> list[Speaker]:
     assert isinstance(token.domain, Finite)
     size = len(token.domain.values)
     return [
-        Speaker(holder.read(token, tuple(int(i == j) for j in range(size))), 1, {i: -1}, ECHO)
+        Speaker(
+            holder.read(token, tuple(int(i == j) for j in range(size))), 1, {i: -1}, ECHO, is_echo=True
+        )
         for i in range(size)
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from handcraft.circuits import Coefficients, Head, LinearMap, Relation, Subspace, scalar
+from handcraft.circuits import Coefficients, Head, LinearMap, Relation, Subspace
 from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.held import Held
 from handcraft.compiler.sequences.ir import Attend
@@ -27,7 +27,7 @@ def make_heads(
 
 def _head(group: Sequence[Held], assembly: Assembly, places: Places, logits: Subspace | None) -> Head:
     looking = assembly.looking[id(group[0])]
-    matching = [scalar(f"match {i + 1}") for i in range(len(looking.channels))]
+    matching = [places.channel(f"match {i + 1}") for i in range(len(looking.channels))]
     queries: list[LinearMap] = []
     keys: list[LinearMap] = []
     asked: list[Coefficients] = []
@@ -47,7 +47,7 @@ def _head(group: Sequence[Held], assembly: Assembly, places: Places, logits: Sub
         for reading, (subspace, dimension) in targets:
             if not reading.terms:
                 continue
-            carried = scalar(f"carried {len(writes) + 1}")
+            carried = places.channel(f"carried {len(writes) + 1}")
             moves += places.maps(reading, carried)
             writes.append(LinearMap(carried, subspace, ((0, dimension, 1),)))
     name = short(str(group[0].node))

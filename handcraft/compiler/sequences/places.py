@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain, count
 
 from handcraft.circuits import Coefficients, LinearMap, Subspace, one_hot, scalar
 from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.held import Held, Reading
 from handcraft.language.sequences.domain import Plain, Value
 from handcraft.vocabulary import Vocabulary
+
+RESERVED = ("rest", "nothing")
+"""Names of subspaces that hold no value of a program."""
 
 
 class Places:
@@ -22,7 +26,7 @@ class Places:
     def __init__(self, assembly: Assembly, vocabulary: Vocabulary) -> None:
         self.assembly = assembly
         self.vocabulary = vocabulary
-        self.used: dict[str, int] = {}
+        self.taken = set(RESERVED)
         self.subspaces: dict[int, list[Subspace]] = {}
         for held in assembly.holder.held.values():
             self.subspaces[id(held)] = self._named(held)
@@ -31,11 +35,21 @@ class Places:
         name = self._unique(short(str(held.node)))
         if held.is_one_hot:
             return [one_hot(name, [_shown(value) for value in held.values])]
-        return [scalar(name if i == 0 else f"{name} ({i + 1})") for i in range(len(held.numbers))]
+        others = [self._unique(f"{name} ({i + 1})") for i in range(1, len(held.numbers))]
+        return [scalar(each) for each in [name, *others][: len(held.numbers)]]
 
     def _unique(self, name: str) -> str:
-        self.used[name] = self.used.get(name, 0) + 1
-        return name if self.used[name] == 1 else f"{name}, {self.used[name]}"
+        """The name, with a number where something else has it: names of users may be any."""
+        numbered = (f"{name}, {number}" for number in count(2))
+        found = next(each for each in chain([name], numbered) if each not in self.taken)
+        self.taken.add(found)
+        return found
+
+    def channel(self, name: str) -> Subspace:
+        """A channel of a head, called as nothing in the residual stream."""
+        while name in self.taken:
+            name += "'"
+        return scalar(name)
 
     def dimension(self, held: Held, i: int) -> tuple[Subspace, int]:
         """The subspace and the dimension in it of one number."""
