@@ -102,8 +102,9 @@ lock:
 	$(COMPILE) --generate-hashes --constraints requirements/test.txt --allow-unsafe requirements/build.in \
 		--output-file requirements/build.txt
 
+# Builds wheel and sdist, installs the wheel alone in an empty environment, and tries it there.
 release: $(VENV)/installed-dev
-	$(BIN)/python release.py
+	.ci/release $(CURDIR)/$(BIN)/python
 
 clean:
 	rm -rf build dist $(VENV) .venv-lock .venv-newest .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
