@@ -69,7 +69,8 @@ def _least_weights(count: int, top: int, at: Ints, numbers: Floats, bounds: Floa
     program.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
     program.a_matrix_.start_ = np.arange(len(at) + 1) * at.shape[1]
     program.a_matrix_.index_, program.a_matrix_.value_ = at.ravel(), numbers.ravel()
-    solver = highspy._Highs()  # the solver itself: the class around it prints its licence when made
+    # The solver itself: the class around it prints its licence when it is made.
+    solver = highspy._Highs()  # type: ignore[attr-defined]
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("threads", 1)
     solver.passModel(program)

@@ -8,6 +8,8 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from handcraft.verify import count_contexts, every_context, random_contexts
 from handcraft.verify.contexts import Batch, longer_contexts
@@ -137,3 +139,35 @@ def test_the_ends_of_contexts_are_marked_where_there_is_no_token():
     assert contexts_of(batch) == [(4,), (7, 8, 9), (7, 8)]
     assert batch.ends(2).tolist() == [[-1, 4], [8, 9], [7, 8]]
     assert batch.ends(4).tolist() == [[-1, -1, -1, 4], [-1, 7, 8, 9], [-1, -1, 7, 8]]
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 3), st.integers(2, 5), st.sampled_from([(), (4, 0, 3)]), st.integers(1, 200))
+def test_fresh_memory_is_written_before_it_is_read(random_model, size, longest, n_inner, room):
+    """All of it holds NaN here: whatever read it would change a logit, or be an invalid operation."""
+    model = random_model(size, longest, n_inner=n_inner)
+    ids = np.random.default_rng(0).integers(0, size, (2, longest))
+    zeros = np.zeros
+
+    def run():
+        cache = model.empty_cache(batch=2)
+        for array in (cache.keys, cache.values):
+            array.fill(np.nan)
+        logits = [model.forward(ids[:, :1], cache)]
+        longer = cache.repeat(2, room=longest)
+        logits += [model.forward(ids[:, [i]].repeat(2, axis=0), longer) for i in range(1, longest)]
+        batches = [*every_context(model, longest), *random_contexts(model, 4, 0, longest)]
+        return [*logits, *(batch.logits for batch in batches)]
+
+    def full_of_nan(shape, dtype=float, **how):
+        fresh = zeros(shape, dtype, **how)
+        if fresh.dtype.kind == "f":
+            fresh.fill(np.nan)
+        return fresh
+
+    with pytest.MonkeyPatch.context() as patch, np.errstate(invalid="raise"):
+        patch.setattr(contexts_module, "CACHE_NUMBERS", room)
+        expected = run()
+        patch.setattr(np, "empty", full_of_nan)
+        for found, right in zip(run(), expected, strict=True):
+            np.testing.assert_array_equal(found, right)
