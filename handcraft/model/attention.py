@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.errors import ModelError
+from handcraft.model.product import product
 
 Array: TypeAlias = npt.NDArray[np.floating]
 Flags: TypeAlias = npt.NDArray[np.bool_]
@@ -99,7 +100,7 @@ def attend(
         and the head output [..., destination, head_dim]. A destination that sees nothing has a pattern
         and an output of zeros.
     """
-    scores = queries @ keys.swapaxes(-1, -2)  # [.., destination, d] @ [.., d, source]
+    scores = product(queries, keys.swapaxes(-1, -2))  # [.., destination, d] @ [.., d, source]
     scores *= scores.dtype.type(scale)
     if valid is not None:
         hidden = ~valid[..., None, :]  # [.., 1, source]
@@ -111,4 +112,4 @@ def attend(
         pattern = softmax(np.where(mask, scores.dtype.type(-np.inf), scores))
     else:
         pattern = softmax(scores)
-    return scores, pattern, pattern @ values  # [.., destination, source] @ [.., source, d]
+    return scores, pattern, product(pattern, values)  # [.., destination, source] @ [.., source, d]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.model.attention import Array
+from handcraft.model.product import product
 
 if TYPE_CHECKING:
     from handcraft.model.model import Model
@@ -42,7 +43,7 @@ class Linear:
         flat = x.reshape(-1, x.shape[-1])
         if self.rows is not None:
             flat = flat[:, self.rows]
-        out: Array = flat @ self.weight
+        out = product(flat, self.weight)
         if self.columns is None:
             out += self.bias
         else:

@@ -17,6 +17,7 @@ from handcraft.model.attention import Array, Flags, Watch, attend, merge_heads, 
 from handcraft.model.cache import Cache
 from handcraft.model.linear import Block, pruned_blocks, whole_blocks
 from handcraft.model.norm import layer_norm
+from handcraft.model.product import product
 from handcraft.model.shape import Shape
 from handcraft.model.trace import Trace
 from handcraft.vocabulary import Vocabulary
@@ -270,7 +271,7 @@ class Model:
             cache.advance(ids.shape[1])
         x = self._norm("ln_f", x, watch)
         head = wte if self.architecture.tied else self._running["lm_head.weight"]
-        logits = x @ head.T  # [batch, position, n_embd] @ [n_embd, n_vocab]
+        logits = product(x, head.T)  # [batch, position, n_embd] @ [n_embd, n_vocab]
         watch("logits", logits)
         return logits
 
