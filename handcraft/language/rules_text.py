@@ -75,6 +75,11 @@ def parse_rules(text: str, file: str = "rules") -> Program:
     >>> parse_rules("predict b after aa\npredict a otherwise").meaning("baa")
     'b'
     """
+    if isinstance(text, str) and "\n" not in text and text.endswith((".rules", ".py")):
+        raise RuleSyntaxError(
+            f"{text!r} is the name of a file, and the text of rules is expected",
+            fix=f"read it first: parse_rules(Path({text!r}).read_text())",
+        )
     return _program(_read_statements(text, file))
 
 

@@ -93,7 +93,8 @@ def syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxErro
     if line < 1 or line > len(lines):
         line, column = len(lines), len(lines[-1]) + 1
     left = set(names or ())
-    what, fix = f"{found} cannot stand here", _expected(left)
+    what = f"{found} cannot stand here"
+    fix = _meant(found.strip("'"), left) or _expected(left)
     token = _taken_for_token(error) if left == {"_CAME"} else None
     rest = lines[line - 1][column - 1 :]
     if token is not None:
@@ -106,6 +107,13 @@ def syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxErro
     return RuleSyntaxError(
         what, where=f"{Place(file, line, column)}, {lines[line - 1].strip()}", fix=fix
     )
+
+
+def _meant(found: str, names: Set[str]) -> str | None:
+    """A question, where what was found is nearly a word that the grammar would have taken."""
+    words = [EXPECTED[name].strip("`") for name in names if EXPECTED.get(name, "").startswith("`")]
+    near = get_close_matches(found.lower(), words, n=1)
+    return f"did you mean `{near[0]}`?" if near else None
 
 
 def _expected(names: Set[str]) -> str:

@@ -684,7 +684,7 @@ predict a otherwis
 $ run p.rules a
 RuleSyntaxError: 'otherwis' cannot stand here
   where: p.rules:2:11, predict a otherwis
-  fix:   expected `after` or `otherwise` or `when` or a probability
+  fix:   did you mean `otherwise`?
 
 == a rule without an ending
 --- p.rules
@@ -780,7 +780,7 @@ RuleSyntaxError: '\\' cannot stand here
 $ run -e 'predict b aftr aa' a
 RuleSyntaxError: 'aftr' cannot stand here
   where: -e:1:11, predict b aftr aa
-  fix:   expected `after` or `otherwise` or `when` or a probability
+  fix:   did you mean `after`?
 
 == a wrong second rule on the command line
 $ run -e 'predict b after aa' -e 'predict' a

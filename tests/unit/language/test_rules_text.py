@@ -254,3 +254,24 @@ def test_a_broken_line_is_refused_as_in_a_file():
     with pytest.raises(RuleSyntaxError) as caught:
         parse_one_liner("predict b before aa")
     assert caught.value.where == "-e:1:11, predict b before aa"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("predikt b after aa\npredict a otherwise", "predict"),
+        ("vocab a b\npredict a otherwise", "vocabulary"),
+        ("predict a otherwize", "otherwise"),
+        ("predict a whn position >= 2", "when"),
+    ],
+)
+def test_a_misspelt_word_is_asked_about_and_the_answer_reads(text, meant):
+    with pytest.raises(RuleSyntaxError, match=f"did you mean `{meant}`") as caught:
+        parse_rules(text)
+    misspelt = caught.value.what.split("'")[1]
+    assert parse_rules(text.replace(misspelt, meant) + "\npredict a otherwise").rules
+
+
+def test_the_name_of_a_file_is_not_taken_for_rules():
+    with pytest.raises(RuleSyntaxError, match="is the name of a file"):
+        parse_rules("programs/aab.rules")
