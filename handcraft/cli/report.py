@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from handcraft.verify import Report
 from handcraft.verify.report import about
+from handcraft.verify.tally import SHOWN
 from handcraft.verify.verify import Progress as Told
 
 
@@ -44,6 +45,18 @@ def print_report(report: Report) -> None:
         )
     if report.longer:
         print(f"and {report.longer_in_words}")
+    if report.rules:
+        exercised = len(report.rules) - len(report.unexercised)
+        right = sum(1 for _, count in report.answers if count)
+        print(
+            f"the sample made {exercised:,} of {len(report.rules):,} rules decide, "
+            f"and {right:,} of {len(report.answers):,} tokens right"
+        )
+    for each in report.unexercised[:SHOWN]:
+        at = f" ({each.place})" if each.place else ""
+        print(f"warning: the sample never made this rule decide: {each.rule}{at}")
+    if len(report.unexercised) > SHOWN:
+        print(f"warning: and {len(report.unexercised) - SHOWN:,} more rules")
     print(f"failures: {report.failed:,}")
     if isfinite(report.margin):
         print(f"smallest logit margin: {report.margin:g}, {report.margin_place}")

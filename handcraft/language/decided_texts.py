@@ -61,6 +61,20 @@ class DecidedTexts:
                     here[wins] = self.places[likeliest(decision.answer)]
         return found
 
+    def winners(self, texts: Ids) -> Ids:
+        """The number of the decision that fires at every position, `UNDEFINED` where none has values.
+
+        Args:
+            texts: places in the vocabulary, [text, position].
+
+        Returns:
+            [text, position].
+        """
+        found = np.full(texts.shape, UNDEFINED)
+        for part, computed in self._computed(texts):
+            found[part] = self._winners(computed, texts[part].shape)
+        return found
+
     def shares(self, texts: Ids) -> Array:
         """How probable each token is at every position, 0 for all where an assumption is broken.
 

@@ -224,6 +224,19 @@ class Program:
             raise UncoveredError(f"no rule covers {self.vocabulary.text(context)!r}", where=self.place)
         return np.asarray(self._tokens_of_clauses[winners])
 
+    def rules_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
+        """The numbers of the rules that decide at some positions of many texts, as for `answers_at`.
+
+        Returns:
+            [answer]; -1 where a text breaks an assumption, or no rule matches.
+        """
+        if self.prompts is None:
+            winners = self._first_match.at(texts, rows, places)
+            return np.where(winners == NONE, -1, winners)
+        numbers = {decision: number for number, decision in enumerate(self._each_rule)}
+        decided = [numbers[decision] for decision in self.decisions]
+        return np.array([*decided, -1])[self._decided_texts.winners(texts)[rows, places]]
+
     def shares_at(self, texts: Ids, rows: Ids, places: Ids) -> Shares:
         """How probable each token is at some positions of many texts: [answer, token].
 

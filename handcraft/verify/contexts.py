@@ -6,7 +6,7 @@ share anything: each is a text of its own, and runs with others of its length.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,9 @@ from handcraft.model import Model
 from handcraft.model.attention import Array, Flags
 
 Ids = npt.NDArray[np.int64]
+
+Change = Callable[[Ids, np.random.Generator], Ids]
+"""What is done to texts that were drawn: [text, position] -> [text, position]."""
 
 CACHE_NUMBERS = 1 << 21
 """About how many numbers a cache holds at each depth of the walk."""
@@ -185,7 +188,13 @@ def _walk(model: Model, longest: int) -> Iterator[Batch]:
 
 
 def random_contexts(
-    model: Model, count: int, seed: int, longest: int, *, at_every_position: bool = False
+    model: Model,
+    count: int,
+    seed: int,
+    longest: int,
+    *,
+    at_every_position: bool = False,
+    change: Change | None = None,
 ) -> Iterator[Batch]:
     """`count` contexts drawn at random: every length is as likely as another, and so is every token.
 
@@ -198,25 +207,33 @@ def random_contexts(
         seed: of what is drawn.
         longest: the length of the longest contexts.
         at_every_position: as for `every_context`.
+        change: what is done to drawn texts, so that rules fire in them; None for nothing.
     """
     random = np.random.default_rng(seed)
+    change = change or _leave
     if model.architecture.causal and not at_every_position:
-        yield from _beginnings(model, count, random, longest)
+        yield from _beginnings(model, count, random, longest, change)
         return
     lengths = random.integers(1, longest + 1, size=count)
     for length, number in zip(*np.unique(lengths, return_counts=True), strict=True):
         for start in range(0, int(number), SAMPLE_ROWS):
             rows = min(SAMPLE_ROWS, int(number) - start)
             contexts = random.integers(0, len(model.vocabulary), size=(rows, int(length)))
-            yield batch_of(model, contexts, at_every_position)
+            yield batch_of(model, change(contexts, random), at_every_position)
 
 
-def _beginnings(model: Model, count: int, random: np.random.Generator, longest: int) -> Iterator[Batch]:
+def _leave(texts: Ids, random: np.random.Generator) -> Ids:
+    return texts
+
+
+def _beginnings(
+    model: Model, count: int, random: np.random.Generator, longest: int, change: Change
+) -> Iterator[Batch]:
     """So many beginnings of random texts of the longest length."""
     most = max(1, TEXT_NUMBERS // (longest * model.shape.n_vocab))
     while count:
         rows = min(most, -(-count // longest))
-        texts = random.integers(0, len(model.vocabulary), size=(rows, longest))
+        texts = change(random.integers(0, len(model.vocabulary), size=(rows, longest)), random)
         batch = Batch.of_beginnings(texts, 1, model.answer(texts))
         if count < len(batch):
             left = count - (rows - 1) * longest  # of the last text

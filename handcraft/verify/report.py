@@ -59,6 +59,21 @@ class Disagreement:
 
 @short_repr
 @dataclass(frozen=True)
+class Exercise:
+    """How often a sample made one rule decide.
+
+    Args:
+        rule: as it is written.
+        place: where it is written; None where that is not known.
+        count: after how many of the contexts it decided.
+    """
+
+    rule: str
+    place: str | None
+    count: int
+
+
+@dataclass(frozen=True)
 class Report:
     """What verifying found.
 
@@ -78,6 +93,8 @@ class Report:
         windows: how many windows of tokens the rules can tell apart, where longer contexts were tried.
         windows_tried: how many of them each of those positions came after.
         window: how many tokens such a window has.
+        rules: how often each rule decided in a sample, in their order; of rules alone, not of circuits.
+        answers: how often each token was right in a sample, in the order of the vocabulary.
         disagreements: what the files that other tools read say differently; for a folder only.
     """
 
@@ -96,6 +113,8 @@ class Report:
     windows_tried: int = 0
     window: int = 0
     disagreements: tuple[Disagreement, ...] = ()
+    rules: tuple[Exercise, ...] = ()
+    answers: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def of_values(cls, tried: int, longest: int) -> Report:
@@ -116,6 +135,11 @@ class Report:
     def is_exhaustive(self) -> bool:
         """Whether every context was tried."""
         return self.seed is None
+
+    @property
+    def unexercised(self) -> tuple[Exercise, ...]:
+        """The rules that no context of the sample made decide: nothing is known of them."""
+        return tuple(each for each in self.rules if not each.count)
 
     @property
     def longer_in_words(self) -> str:
@@ -140,6 +164,10 @@ class Report:
             "windows_tried": self.windows_tried,
             "exhaustive": self.is_exhaustive,
             "seed": self.seed,
+            "rules": [
+                {"rule": each.rule, "place": each.place, "count": each.count} for each in self.rules
+            ],
+            "answers": dict(self.answers),
             "files": [
                 {"file": found.file, "key": found.key, "what": found.what}
                 for found in self.disagreements

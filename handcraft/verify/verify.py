@@ -12,11 +12,13 @@ from handcraft.limits import SAMPLE as SAMPLE_UP_TO
 from handcraft.model import Model
 from handcraft.verify.contexts import (
     Batch,
+    Change,
     count_contexts,
     every_context,
     longer_contexts,
     random_contexts,
 )
+from handcraft.verify.exercises import Exercises, with_patterns
 from handcraft.verify.legal import (
     DRAWN,
     drawn_texts,
@@ -92,14 +94,18 @@ def verify(
     prompts = source.prompts if isinstance(source, Program) else prompts
     legal = prompts if is_restricted(prompts) else None
     everywhere = isinstance(source, Circuits) and not source.causal
-    tried_on = _contexts(model, longest, legal, every_up_to, sample, seed, everywhere)
+    change = with_patterns(source) if isinstance(source, Program) and source.prompts is None else None
+    tried_on = _contexts(model, longest, legal, every_up_to, sample, seed, everywhere, change)
     meaning = oracle(source) if isinstance(source, Program) else ideal(source)
     shares = shares_of(source)
     tally = Tally(model, source)
+    exercises = None if tried_on.is_all else Exercises(source)
     for batch in tried_on.batches:
         if len(batch):
             batch, expected = (batch, meaning(batch)) if legal is None else meant_in(batch, meaning)
             tally.add(batch, expected, shares(batch) if shares is not None else None)
+            if exercises is not None:
+                exercises.add(batch, expected)
         if progress is not None:
             progress(tally.tried, tried_on.planned)
     tried = tally.tried
@@ -127,6 +133,8 @@ def verify(
         margin_context=tally.margin_context,
         margin_position=tally.margin_position,
         legal=legal is not None,
+        rules=exercises.rules if exercises is not None else (),
+        answers=exercises.answers if exercises is not None else (),
         windows=windows.count if windows is not None else 0,
         windows_tried=windows.seen if windows is not None else 0,
         window=windows.width if windows is not None else 0,
@@ -160,6 +168,7 @@ def _contexts(
     sample: int | None,
     seed: int,
     everywhere: bool,
+    change: Change | None,
 ) -> _Contexts:
     """All contexts where there are few enough, else random ones; only legal ones where not all are."""
     total = count_contexts(len(model.vocabulary), longest)
@@ -179,5 +188,5 @@ def _contexts(
         written = written_from(legal, drawn_texts(legal, sample or DRAWN, seed), following_in(model))
         return _Contexts(legal_batches(model, written, everywhere), sample or DRAWN, False)
     count = sample or SAMPLE
-    batches = random_contexts(model, count, seed, longest, at_every_position=everywhere)
+    batches = random_contexts(model, count, seed, longest, at_every_position=everywhere, change=change)
     return _Contexts(batches, count, False)

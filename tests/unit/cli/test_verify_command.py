@@ -147,6 +147,21 @@ def test_too_many_contexts_are_sampled_and_that_is_said(run, long_context):
     assert ran.out.splitlines()[0] == "tried 250 random contexts of 1.11e+12 (seed 3)"
 
 
+def test_a_rule_that_a_sample_never_reaches_is_a_warning(run, tmp_path):
+    words = "abcdefgh"
+    (tmp_path / "many.rules").write_text(
+        f"vocabulary {' '.join(words)}\ncontext 12\n"
+        + "".join(f"predict {b} after {a} {a} {b}\n" for a in words for b in words)
+        + "predict a otherwise\n"
+    )
+    ran = run("verify", "many.rules", "--architecture", "block", "--sample", 12)
+    assert ran.status == 0
+    lines = ran.out.splitlines()
+    assert " of 65 rules decide, and " in lines[1]
+    assert lines[2].startswith("warning: the sample never made this rule decide: predict ")
+    assert " more rules" in ran.out
+
+
 def test_a_negative_seed_is_refused(run, long_context):
     assert run("verify", long_context, "--sample", 5, "--seed", -1).status == 2
 
