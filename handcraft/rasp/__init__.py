@@ -20,6 +20,23 @@ from handcraft.rasp.build import BuiltSequence, build
 from handcraft.rasp.compile import CompiledSequence, compile
 from handcraft.rasp.linear import LinearSequenceMap
 from handcraft.rasp.node import evaluate
+from handcraft.rasp.published import (
+    IndicesType,
+    LengthType,
+    NumericValue,
+    Predicate,
+    RASPExpr,
+    SelectorValue,
+    TokensType,
+    Value,
+    get_encoding,
+    is_categorical,
+    is_numerical,
+    selector_and,
+    selector_not,
+    selector_or,
+    sop_not,
+)
 from handcraft.rasp.selector import Comparison, Select, Selector, SelectorAnd, SelectorOr
 from handcraft.rasp.sequence import Encoding, Full, Map, SequenceMap, SOp, categorical, numerical
 from handcraft.rasp.sources import indices, length, tokens
@@ -31,22 +48,37 @@ __all__ = [
     "CompiledSequence",
     "Encoding",
     "Full",
+    "IndicesType",
+    "LengthType",
     "LinearSequenceMap",
     "Map",
+    "NumericValue",
+    "Predicate",
+    "RASPExpr",
     "SOp",
     "Select",
     "Selector",
     "SelectorAnd",
     "SelectorOr",
+    "SelectorValue",
     "SelectorWidth",
     "SequenceMap",
+    "TokensType",
+    "Value",
     "build",
     "categorical",
     "compile",
     "evaluate",
+    "get_encoding",
     "indices",
+    "is_categorical",
+    "is_numerical",
     "length",
     "numerical",
+    "selector_and",
+    "selector_not",
+    "selector_or",
+    "sop_not",
     "tokens",
 ]
 
@@ -54,20 +86,9 @@ _LEFT_OUT = {
     "ConstantSOp": "give one value with Full(value), or make values from tokens and indices",
     "ConstantSelector": "make it with Select from indices",
     "DefaultRASPEvaluator": "use rasp.evaluate(expression, inputs, causal=False)",
-    "IndicesType": "use rasp.indices; its type is rasp.SOp",
-    "LengthType": "use rasp.length; its type is rasp.SOp",
     "RASPEvaluator": "use rasp.evaluate(expression, inputs, causal=False)",
-    "RASPExpr": "use rasp.SOp or rasp.Selector",
     "SelectorNot": "write ~selector",
-    "TokensType": "use rasp.tokens; its type is rasp.SOp",
     "annotate": "use .named(...), rasp.numerical or rasp.categorical",
-    "get_encoding": "use sequence.encoding",
-    "is_categorical": "use sequence.encoding",
-    "is_numerical": "use sequence.encoding",
-    "selector_and": "write one & other",
-    "selector_not": "write ~selector",
-    "selector_or": "write one | other",
-    "sop_not": "write ~sequence",
 }
 """Names of the published library that are not here, and what to use."""
 

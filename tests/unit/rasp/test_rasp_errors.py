@@ -42,10 +42,10 @@ ProgramError: handcraft.rasp has no ConstantSOp
   fix:   give one value with Full(value), or make values from tokens and indices
 
 == the import of such a name
-from handcraft.rasp import selector_and
+from handcraft.rasp import SelectorNot
 --
-ProgramError: handcraft.rasp has no selector_and
-  fix:   write one & other
+ProgramError: handcraft.rasp has no SelectorNot
+  fix:   write ~selector
 
 == an order of labels and numbers, evaluated
 rasp.evaluate(tokens < 3, "ab")

@@ -1,0 +1,75 @@
+"""Names of the published library that are other words for what is here: types, and plain functions.
+
+They are there so that a program moves over by its import alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from handcraft.language.sequences.domain import Value
+from handcraft.rasp.node import Node
+from handcraft.rasp.selector import Selector
+from handcraft.rasp.sequence import Encoding, SOp
+from handcraft.rasp.sources import Indices, Length, Tokens
+
+NumericValue: TypeAlias = int | float
+SelectorValue: TypeAlias = list[list[bool]]
+Predicate: TypeAlias = Callable[[Any, Any], bool]
+
+RASPExpr = Node
+TokensType, IndicesType, LengthType = Tokens, Indices, Length
+
+__all__ = [
+    "IndicesType",
+    "LengthType",
+    "NumericValue",
+    "Predicate",
+    "RASPExpr",
+    "SelectorValue",
+    "TokensType",
+    "Value",
+    "get_encoding",
+    "is_categorical",
+    "is_numerical",
+    "selector_and",
+    "selector_not",
+    "selector_or",
+    "sop_not",
+]
+
+
+def get_encoding(sop: SOp) -> Encoding:
+    """What `numerical` or `categorical` said of a sequence; categorical where neither did."""
+    return sop.encoding or Encoding.CATEGORICAL
+
+
+def is_numerical(sop: SOp) -> bool:
+    """Whether `numerical` said last what a sequence is."""
+    return get_encoding(sop) is Encoding.NUMERICAL
+
+
+def is_categorical(sop: SOp) -> bool:
+    """Whether a sequence holds labels, as all do of which `numerical` said nothing."""
+    return get_encoding(sop) is Encoding.CATEGORICAL
+
+
+def sop_not(sop: SOp) -> SOp:
+    """Whether a sequence is not true."""
+    return ~sop
+
+
+def selector_and(fst: Selector, snd: Selector, simplify: bool = True) -> Selector:
+    """What both select. `simplify` changes nothing: the compiler simplifies what it can."""
+    return fst & snd
+
+
+def selector_or(fst: Selector, snd: Selector, simplify: bool = True) -> Selector:
+    """What one of them selects. `simplify` changes nothing."""
+    return fst | snd
+
+
+def selector_not(inner: Selector, simplify: bool = True) -> Selector:
+    """The opposite relation. `simplify` changes nothing."""
+    return ~inner
