@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --no-build-isolation --use-pep517
 EDITED := install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test check deep bench bench-scale bench-sequences bench-peers programs lock test-newest release clean
+.PHONY: demo test check deep bench bench-scale bench-sequences bench-verify bench-peers programs lock test-newest release clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -45,6 +45,10 @@ bench: $(VENV)/installed
 bench-scale: $(VENV)/installed-dev
 	@mkdir -p build
 	@$(BIN)/python benchmarks/scale.py | tee build/benchmarks-scale.md
+
+bench-verify: $(VENV)/installed
+	@mkdir -p build
+	@$(BIN)/python benchmarks/verifying.py | tee build/benchmarks-verify.md
 
 bench-sequences: $(VENV)/installed
 	@mkdir -p build

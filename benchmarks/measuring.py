@@ -50,7 +50,7 @@ def measured(
         sys.stderr.write(done.stderr)
         last = done.stderr.strip().splitlines()[-1:] or [f"ended with {done.returncode}"]
         raise MeasureError(f"failed: {last[0]}")
-    return dict(json.loads(done.stdout))
+    return dict(json.loads(done.stdout.splitlines()[-1]))  # before it a solver may say its name
 
 
 def answer(measures: Mapping[str, Measure], arguments: Sequence[str]) -> None:

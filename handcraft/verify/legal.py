@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,19 @@ import numpy.typing as npt
 from handcraft.errors import CommandError
 from handcraft.language import Prompts
 from handcraft.language.matching import Matching
-from handcraft.verify.contexts import Batch, Ids
+from handcraft.model import Model
+from handcraft.verify.contexts import SAMPLE_ROWS, Batch, Ids
 
 Flags = npt.NDArray[np.bool_]
 
 DRAWN = 10_000
 """How many legal prompts are drawn unless somebody asks for more: the oracle takes up to 1 ms each."""
+
+BEGINNING = 40_000
+"""The same where beginnings of what is drawn are legal prompts too, which cost nothing."""
+
+TRIED_FIRST = 256
+"""So many texts tell how many beginnings a text has that are legal prompts."""
 
 BY_HYPOTHESIS = 2_000
 """How many at most where Hypothesis draws them, which takes ten times as long."""
@@ -56,6 +64,37 @@ def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
         yield from (np.unique(rows, axis=0) for rows in known.draw(wanted, seed))
     else:
         yield from _by_hypothesis(prompts, min(wanted, BY_HYPOTHESIS), seed)
+
+
+def drawn_beginnings(model: Model, prompts: Prompts, count: int, seed: int) -> Iterator[Batch]:
+    """Legal prompts drawn at random, with those of their beginnings that are legal prompts too.
+
+    Args:
+        model: the model, which has a causal mask: one run answers a text and all its beginnings.
+        prompts: which texts are legal; nothing is written in them.
+        count: about how many legal prompts, beginnings counted.
+        seed: of what is drawn.
+    """
+    some = [*drawn_texts(prompts, TRIED_FIRST, seed)]
+    texts = sum(map(len, some))
+    each = max(1, sum(int(beginnings(prompts, rows).sum()) for rows in some) / max(1, texts))
+    for rows in drawn_texts(prompts, ceil(count / each), seed):
+        for start in range(0, len(rows), SAMPLE_ROWS):
+            part = rows[start : start + SAMPLE_ROWS]
+            chosen = beginnings(prompts, part).reshape(-1)
+            yield Batch.of_beginnings(part, 1, model.answer(part)).only(chosen)
+
+
+def beginnings(prompts: Prompts, texts: Ids) -> Flags:
+    """Which beginnings of texts are legal prompts, each once: [text, position of the last token].
+
+    Args:
+        prompts: which texts are legal.
+        texts: in order, so that texts that begin alike follow one another: [text, position].
+    """
+    legal = np.stack([prompts.legal(texts[:, : n + 1]) for n in range(texts.shape[1])], axis=1)
+    legal[1:] &= ~np.logical_and.accumulate(texts[1:] == texts[:-1], axis=1)
+    return np.asarray(legal)
 
 
 def inputs_of(prompts: Prompts) -> Matching | None:

@@ -60,7 +60,7 @@ def broken_assumption(source: Program | Circuits | None, context: Sequence[int])
     return None
 
 
-def meant_in(batch: Batch, meaning: Meaning) -> tuple[Batch, Ids]:
+def meant_in(batch: Batch, meaning: Meaning, *, is_written: bool = True) -> tuple[Batch, Ids]:
     """Those contexts of texts that a model wrote that are legal prompts, and what each should be.
 
     What stands behind a token that it should not have written is none.
@@ -68,6 +68,7 @@ def meant_in(batch: Batch, meaning: Meaning) -> tuple[Batch, Ids]:
     Args:
         batch: contexts that all are legal prompts if the model is right.
         meaning: what each should be. It may fail on a context that is no legal prompt.
+        is_written: whether the model wrote what follows a context in its text; else it was drawn.
 
     Returns:
         The batch without the others, and for each answer the right token: [answer].
@@ -75,7 +76,9 @@ def meant_in(batch: Batch, meaning: Meaning) -> tuple[Batch, Ids]:
     try:
         expected = meaning(batch)
     except CircuitError:
-        expected = _meant_by_length(batch, meaning)
+        expected = _meant_by_length(batch, meaning, is_written)
+    if not is_written:
+        return batch, expected
     following = batch.following
     wrong = (following >= 0) & (following != expected)
     ends = np.full(len(batch.texts), batch.texts.shape[1])
@@ -84,7 +87,7 @@ def meant_in(batch: Batch, meaning: Meaning) -> tuple[Batch, Ids]:
     return batch.only(legal), expected[legal]
 
 
-def _meant_by_length(batch: Batch, meaning: Meaning) -> Ids:
+def _meant_by_length(batch: Batch, meaning: Meaning, is_written: bool) -> Ids:
     """The right tokens, asked for one length after the other; none behind a wrong one."""
     expected = np.full(len(batch), -1)
     right = np.ones(len(batch.texts), dtype=bool)
@@ -93,5 +96,6 @@ def _meant_by_length(batch: Batch, meaning: Meaning) -> Ids:
         if here.any():
             part = batch.only(here)
             expected[here] = meaning(replace(part, texts=part.texts[:, :length]))
-            right[batch.rows[here]] = batch.following[here] == expected[here]
+            if is_written:
+                right[batch.rows[here]] = batch.following[here] == expected[here]
     return expected

@@ -13,6 +13,7 @@ from handcraft.model import Model
 from handcraft.verify.contexts import (
     Batch,
     Change,
+    Ids,
     count_contexts,
     every_context,
     longer_contexts,
@@ -20,13 +21,15 @@ from handcraft.verify.contexts import (
 )
 from handcraft.verify.exercises import Exercises, with_patterns
 from handcraft.verify.legal import (
+    BEGINNING,
     DRAWN,
+    drawn_beginnings,
     drawn_texts,
     inputs_of,
     is_restricted,
     legal_only,
 )
-from handcraft.verify.meant import ideal, meant_in, oracle
+from handcraft.verify.meant import Meaning, ideal, meant_in, oracle
 from handcraft.verify.report import Report
 from handcraft.verify.shares import shares_of
 from handcraft.verify.tally import Tally
@@ -102,7 +105,7 @@ def verify(
     exercises = None if tried_on.is_all else Exercises(source)
     for batch in tried_on.batches:
         if len(batch):
-            batch, expected = (batch, meaning(batch)) if legal is None else meant_in(batch, meaning)
+            batch, expected = _meant(batch, meaning, legal)
             tally.add(batch, expected, shares(batch) if shares is not None else None)
             if exercises is not None:
                 exercises.add(batch, expected)
@@ -139,6 +142,13 @@ def verify(
         windows_tried=windows.seen if windows is not None else 0,
         window=windows.width if windows is not None else 0,
     )
+
+
+def _meant(batch: Batch, meaning: Meaning, legal: Prompts | None) -> tuple[Batch, Ids]:
+    """What each answer should be, and those answers that any is meant of."""
+    if legal is None:
+        return batch, meaning(batch)
+    return meant_in(batch, meaning, is_written=legal.writes > 1)
 
 
 def _most_texts(model: Model, contexts: int) -> int:
@@ -184,6 +194,10 @@ def _contexts(
         if legal is not None:
             batches = (legal_only(batch, legal) for batch in batches)
         return _Contexts(batches, total, True)
+    causal = model.architecture.causal and not everywhere
+    if legal is not None and legal.writes == 1 and causal and inputs_of(legal) is not None:
+        count = sample or BEGINNING
+        return _Contexts(drawn_beginnings(model, legal, count, seed), count, False)
     if legal is not None:
         written = written_from(legal, drawn_texts(legal, sample or DRAWN, seed), following_in(model))
         return _Contexts(legal_batches(model, written, everywhere), sample or DRAWN, False)

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from handcraft.language import Program, Prompts
-from handcraft.model import Model
+from handcraft.model import Cache, Model
+from handcraft.model.attention import Array
 from handcraft.verify.contexts import SAMPLE_ROWS, Batch, Ids
+
+CACHED_UP_TO = 1 << 24
+"""So many keys are kept at most of texts that a model writes."""
 
 Following = Callable[[Ids], Ids]
 """From texts of one length, [text, position], to the token that is written after each; -1 for none."""
@@ -24,13 +28,36 @@ def following_in(source: Program | Model) -> Following:
         return lambda texts: source.answers_at(
             texts, np.arange(len(texts)), np.full(len(texts), texts.shape[1] - 1)
         )
-    size = len(source.vocabulary)
+    return _Best(source).following
 
-    def best(texts: Ids) -> Ids:
-        tokens: Ids = source.answer(texts)[:, -1].argmax(axis=-1)
-        return np.where(tokens < size, tokens, -1)  # what is left is padding
 
-    return best
+class _Best:
+    """The best token of a model, whose keys and values are kept for texts that go on by one token."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._texts: Ids = np.zeros((0, 0), dtype=np.int64)
+        self._cache: Cache | None = None
+
+    def following(self, texts: Ids) -> Ids:
+        """The best token after each text, -1 for padding: [text]."""
+        tokens: Ids = self._last(texts).argmax(axis=-1)
+        return np.where(tokens < len(self.model.vocabulary), tokens, -1)
+
+    def _last(self, texts: Ids) -> Array:
+        """The logits after each text: [text, n_vocab]."""
+        if not self.model.architecture.causal or self._numbers(len(texts)) > CACHED_UP_TO:
+            return self.model.answer(texts)[:, -1]
+        goes_on = self._cache is not None and np.array_equal(texts[:, :-1], self._texts)
+        if not goes_on:
+            self._cache = self.model.empty_cache(len(texts))
+        self._texts = texts
+        return self.model.answer(texts[:, -1:] if goes_on else texts, self._cache)[:, -1]
+
+    def _numbers(self, texts: int) -> int:
+        """How many keys a cache of so many texts holds."""
+        shape = self.model.shape
+        return texts * shape.n_positions * shape.n_embd * shape.n_layer
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies
 
 from handcraft import Program, Prompts, Vocabulary, compile_program, predict, verify
 from handcraft.errors import ProgramError, VocabularyError
-from handcraft.verify.legal import BY_HYPOTHESIS, drawn_texts, inputs_of
+from handcraft.verify.legal import BY_HYPOTHESIS, drawn_beginnings, drawn_texts, inputs_of
 
 # `handcraft.verify` also exports a function of that name, so the module is asked for by its own.
 verify_module = import_module("handcraft.verify.verify")
@@ -171,3 +171,21 @@ def test_a_strategy_that_makes_unknown_words_is_an_error():
     program = Program(prompts=prompts, rules=[predict("a").otherwise()])
     with pytest.raises(VocabularyError, match="'c' is not in the vocabulary"):
         verify(compile_program(program).model, program)
+
+
+@pytest.mark.parametrize("prompts", [
+    Prompts("<ab=", 7, inputs="<[ab]{1,3}=[ab]*"),
+    Prompts("<ab=", 7, inputs="<(ab)+", bos="<"),
+    Prompts("<ab=", 7, bos="<"),
+], ids=["inputs", "both", "bos"])  # fmt: skip
+def test_beginnings_that_are_legal_are_drawn_once_with_their_texts(prompts):
+    program = Program(prompts=prompts, rules=[predict(prompts.token).otherwise()])
+    model = compile_program(program).model
+    for batch in drawn_beginnings(model, prompts, 300, seed=0):
+        contexts = [tuple(batch.context(i)) for i in range(len(batch))]
+        assert len(set(contexts)) == len(contexts)
+        texts = {tuple(text[:length]) for text in batch.texts.tolist() for length in range(1, 8)}
+        legal = {t for t in texts if prompts.is_legal([prompts.vocabulary.tokens[i] for i in t])}
+        assert set(contexts) == legal
+        logits = [model.forward([context])[0, -1] for context in contexts]
+        np.testing.assert_allclose(batch.logits, logits, rtol=1e-3, atol=1e-3)
