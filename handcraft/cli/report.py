@@ -35,7 +35,9 @@ def print_report(report: Report) -> None:
     if report.disagreements and not report.tried:
         print("tried no context: no model can be built from these files")
         return
-    if report.is_exhaustive:
+    if report.given:
+        print(f"tried {report.tried:,} given {'prompt' if report.tried == 1 else 'prompts'}")
+    elif report.is_exhaustive:
         print(f"tried all {report.contexts:,} {'legal prompts' if report.legal else 'contexts'}")
     elif report.legal:
         print(f"tried {report.tried:,} random legal prompts (seed {report.seed})")
@@ -49,12 +51,12 @@ def print_report(report: Report) -> None:
         exercised = len(report.rules) - len(report.unexercised)
         right = sum(1 for _, count in report.answers if count)
         print(
-            f"the sample made {exercised:,} of {len(report.rules):,} rules decide, "
+            f"they made {exercised:,} of {len(report.rules):,} rules decide, "
             f"and {right:,} of {len(report.answers):,} tokens right"
         )
     for each in report.unexercised[:SHOWN]:
         at = f" ({each.place})" if each.place else ""
-        print(f"warning: the sample never made this rule decide: {each.rule}{at}")
+        print(f"warning: no context that was tried made this rule decide: {each.rule}{at}")
     if len(report.unexercised) > SHOWN:
         print(f"warning: and {len(report.unexercised) - SHOWN:,} more rules")
     print(f"failures: {report.failed:,}")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, Json, Lines, Named
 from handcraft.cli.output import note, print_json
+from handcraft.cli.program_file import read_text
 from handcraft.cli.sources import Chosen, load_model
 from handcraft.errors import CommandError
 
-EXAMPLES = ("handcraft verify programs/aab.py", "handcraft verify aab/ --json")
+EXAMPLES = ("handcraft verify programs/aab.py", "handcraft verify aab/ --prompts prompts.txt")
 
 SAMPLE_HELP = (
     "Random contexts, where there are too many for all: by default 100,000, or 10,000 legal prompts."
 )
+
+PROMPTS_HELP = "Judge the prompts in this file instead, one a line; - reads the standard input."
 
 
 def verify(
@@ -26,6 +31,7 @@ def verify(
     positions: Annotated[str | None, POSITIONS] = None,
     sample: Annotated[int | None, typer.Option(min=1, help=SAMPLE_HELP, show_default=False)] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
+    prompts: Annotated[str | None, typer.Option(help=PROMPTS_HELP, show_default=False)] = None,
     json_: Json = False,
 ) -> None:
     """Try every context, up to 10 million, else a random sample.
@@ -48,12 +54,15 @@ def verify(
             f"{program} does not say what its model should answer",
             fix="name a program, or a folder that `handcraft compile` wrote",
         )
+    given = None if prompts is None else _read_lines(prompts)
     with progress_bar(show=not json_) as progress:
         if loaded.folder is not None:
-            report = verify_folder(loaded.folder, sample=sample, seed=seed, progress=progress)
+            report = verify_folder(
+                loaded.folder, sample=sample, seed=seed, progress=progress, given=given
+            )
         else:
             report = run_verify(
-                loaded.model, loaded.source, sample=sample, seed=seed, progress=progress
+                loaded.model, loaded.source, sample=sample, seed=seed, progress=progress, given=given
             )
     if json_:
         print_json(report.to_json())
@@ -61,3 +70,10 @@ def verify(
         print_report(report)
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _read_lines(name: str) -> list[str]:
+    """The lines of a file, or of the standard input."""
+    if name == "-":
+        return sys.stdin.read().splitlines()
+    return read_text(Path(name)).splitlines()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -19,6 +19,7 @@ def verify_folder(
     sample: int | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    given: Iterable[str] | None = None,
 ) -> Report:
     """Compare a folder with what handcraft.json says that its model means.
 
@@ -30,6 +31,7 @@ def verify_folder(
         sample: as for `verify`.
         seed: as for `verify`.
         progress: as for `verify`.
+        given: as for `verify`.
 
     Raises:
         CheckpointError: the tensors or handcraft.json are missing, damaged or foreign.
@@ -53,7 +55,8 @@ def verify_folder(
             "",
             disagreements=found or unreadable(error),
         )
+    prompts = checkpoint.prompts if given is None else checkpoint.known_prompts
     report = verify(
-        model, source, prompts=checkpoint.prompts, sample=sample, seed=seed, progress=progress
+        model, source, prompts=prompts, sample=sample, seed=seed, progress=progress, given=given
     )
     return replace(report, disagreements=found)

@@ -93,6 +93,7 @@ class Report:
         windows: how many windows of tokens the rules can tell apart, where longer contexts were tried.
         windows_tried: how many of them each of those positions came after.
         window: how many tokens such a window has.
+        given: whether the contexts are prompts that somebody gave, and no others.
         rules: how often each rule decided in a sample, in their order; of rules alone, not of circuits.
         answers: how often each token was right in a sample, in the order of the vocabulary.
         disagreements: what the files that other tools read say differently; for a folder only.
@@ -113,6 +114,7 @@ class Report:
     windows_tried: int = 0
     window: int = 0
     disagreements: tuple[Disagreement, ...] = ()
+    given: bool = False
     rules: tuple[Exercise, ...] = ()
     answers: tuple[tuple[str, int], ...] = ()
 
@@ -134,7 +136,7 @@ class Report:
     @property
     def is_exhaustive(self) -> bool:
         """Whether every context was tried."""
-        return self.seed is None
+        return self.seed is None and not self.given
 
     @property
     def unexercised(self) -> tuple[Exercise, ...]:

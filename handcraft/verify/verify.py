@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from handcraft.circuits import Circuits
@@ -20,6 +20,7 @@ from handcraft.verify.contexts import (
     random_contexts,
 )
 from handcraft.verify.exercises import Exercises, with_patterns
+from handcraft.verify.given import verify_given
 from handcraft.verify.legal import (
     BEGINNING,
     DRAWN,
@@ -61,6 +62,7 @@ def verify(
     sample: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    given: Iterable[str] | None = None,
 ) -> Report:
     """Compare what the model answers with what its source means.
 
@@ -86,9 +88,11 @@ def verify(
             out, or `DRAWN` legal prompts.
         seed: of the sample.
         progress: told how far it got.
+        given: prompts to judge in place of all these, as text.
 
     Raises:
         ProgramError: no text is a legal prompt.
+        PromptError, VocabularyError: a given prompt is none; with its place in the list.
         LimitError: a larger sample than may be asked for.
     """
     if sample is not None:
@@ -96,6 +100,8 @@ def verify(
     positions, longest = model.shape.n_positions, source.context
     prompts = source.prompts if isinstance(source, Program) else prompts
     legal = prompts if is_restricted(prompts) else None
+    if given is not None:
+        return verify_given(model, source, given, legal)
     everywhere = isinstance(source, Circuits) and not source.causal
     change = with_patterns(source) if isinstance(source, Program) and source.prompts is None else None
     tried_on = _contexts(model, longest, legal, every_up_to, sample, seed, everywhere, change)

@@ -158,8 +158,40 @@ def test_a_rule_that_a_sample_never_reaches_is_a_warning(run, tmp_path):
     assert ran.status == 0
     lines = ran.out.splitlines()
     assert " of 65 rules decide, and " in lines[1]
-    assert lines[2].startswith("warning: the sample never made this rule decide: predict ")
+    assert lines[2].startswith("warning: no context that was tried made this rule decide: predict ")
     assert " more rules" in ran.out
+
+
+def test_given_prompts_are_judged_and_no_others(run, tmp_path):
+    (tmp_path / "prompts.txt").write_text("aa\n\nab\naaabaa\n")
+    run("compile", "aab", "-o", "out")
+    for name in ("aab", "out"):
+        ran = run("verify", name, "--prompts", "prompts.txt")
+        assert ran.status == 0
+        assert ran.out.splitlines()[:3] == [
+            "tried 3 given prompts",
+            "they made 2 of 2 rules decide, and 2 of 2 tokens right",
+            "failures: 0",
+        ]
+        report = json.loads(run("verify", name, "--prompts", "prompts.txt", "--json").out)
+        assert (report["tried"], report["exhaustive"]) == (3, False)
+
+
+def test_given_prompts_that_are_none_are_told_with_their_lines(run, tmp_path):
+    (tmp_path / "prompts.txt").write_text("aa\nac\n" + "a" * 1025 + "\n")
+    ran = run("verify", "aab", "--prompts", "prompts.txt")
+    assert ran.status == 2
+    assert "'c' is not in the vocabulary" in ran.err
+    assert "where: line 2, token 2 of 'ac'" in ran.err
+    assert "the prompt has 1025 tokens, and 1024 are the most that are judged" in ran.err
+    assert "where: line 3" in ran.err
+
+
+def test_a_given_prompt_that_is_not_legal_is_told(run, tmp_path):
+    (tmp_path / "prompts.txt").write_text("12+34\n")
+    ran = run("verify", "add", "--prompts", "prompts.txt")
+    assert ran.status == 2
+    assert "where: line 1" in ran.err
 
 
 def test_a_negative_seed_is_refused(run, long_context):

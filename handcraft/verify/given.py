@@ -1,0 +1,91 @@
+"""The prompts that a user gives, a line each: they are judged, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from handcraft.circuits import Circuits
+from handcraft.errors import HandcraftError, PromptError, raise_all
+from handcraft.language import Program, Prompts
+from handcraft.model import Model
+from handcraft.verify.contexts import SAMPLE_ROWS, Ids, batch_of
+from handcraft.verify.exercises import Exercises
+from handcraft.verify.meant import ideal, oracle
+from handcraft.verify.report import Report
+from handcraft.verify.shares import shares_of
+from handcraft.verify.tally import Tally
+
+
+def verify_given(
+    model: Model, source: Program | Circuits, lines: Iterable[str], prompts: Prompts | None
+) -> Report:
+    """Compare what the model answers after each line with what its source means.
+
+    Args:
+        model: the model.
+        source: rules or circuits.
+        lines: a prompt each; those without any token are passed over.
+        prompts: which texts are legal, where not all are.
+
+    Raises:
+        PromptError, VocabularyError: a prompt is too long, unknown or not legal; each with its line.
+    """
+    everywhere = isinstance(source, Circuits) and not source.causal
+    meaning = oracle(source) if isinstance(source, Program) else ideal(source)
+    shares, tally, exercises = shares_of(source), Tally(model, source), Exercises(source)
+    by_length = _read(lines, source, model, prompts)
+    for texts in by_length:
+        for start in range(0, len(texts), SAMPLE_ROWS):
+            batch = batch_of(model, texts[start : start + SAMPLE_ROWS], everywhere)
+            expected = meaning(batch)
+            tally.add(batch, expected, shares(batch) if shares is not None else None)
+            exercises.add(batch, expected)
+    return Report(
+        contexts=tally.tried,
+        longest=source.context,
+        tried=tally.tried,
+        longer=0,
+        seed=None,
+        failed=tally.failed,
+        failures=tuple(tally.failures),
+        margin=tally.margin,
+        margin_context=tally.margin_context,
+        margin_position=tally.margin_position,
+        legal=prompts is not None,
+        given=True,
+        rules=exercises.rules,
+        answers=exercises.answers,
+    )
+
+
+def _read(
+    lines: Iterable[str], source: Program | Circuits, model: Model, prompts: Prompts | None
+) -> list[Ids]:
+    """The prompts, those of one length together: [text, position]."""
+    vocabulary, problems = source.vocabulary, list[HandcraftError]()
+    reads_patterns = isinstance(source, Program) and source.prompts is None
+    most = model.shape.n_positions if reads_patterns else source.context
+    found: dict[int, list[tuple[int, ...]]] = {}
+    for number, line in enumerate(lines, 1):
+        tokens = vocabulary.split(line.rstrip("\r\n"))
+        if not tokens:
+            continue
+        try:
+            ids = vocabulary.ids(tokens)
+            if len(ids) > most:
+                raise PromptError(
+                    f"the prompt has {len(ids)} tokens, and {most} are the most that are judged",
+                    fix=f"give at most {most} tokens a line",
+                )
+            if prompts is not None:
+                prompts.check_legal(tokens)
+            found.setdefault(len(ids), []).append(ids)
+        except HandcraftError as error:
+            error.where = f"line {number}" + (f", {error.where}" if error.where else "")
+            problems.append(error)
+    raise_all(problems)
+    if not found:
+        raise PromptError("there is no prompt to judge", fix="give one prompt a line")
+    return [np.array(texts) for _, texts in sorted(found.items())]
