@@ -72,9 +72,15 @@ def _verified_section(report: Report) -> str:
         if isfinite(report.margin)
         else ""
     )
+    facts = (
+        " That attention is hard, that LayerNorm sees what is planned and that no pre-activation is "
+        f"near 0 was {report.facts}."
+        if report.facts
+        else ""
+    )
     return (
         f"## Verified\n\nThese weights, in this dtype, were run on {tried}{longer}: "
-        f"{report.failed} failures.{margin}"
+        f"{report.failed} failures.{margin}{facts}"
     )
 
 

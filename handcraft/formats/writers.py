@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def check_answers(compiled: Compiled, prompts: Prompts | None = None) -> Report:
         compiled.model, compiled.source, prompts=prompts, every_up_to=EVERY_UP_TO, sample=SAMPLE
     )
     if not any(failure.broken for failure in report.failures):
-        check_facts(compiled)
+        report = replace(report, facts=check_facts(compiled).in_words)
     if not report.passed:
         failure = report.failures[0]
         if failure.broken:

@@ -1,4 +1,4 @@
-"""Proof by trying: every context of a model against what its program means."""
+"""Every context of a model, or a stated sample of them, against what its program means."""
 
 from handcraft.verify.contexts import count_contexts, every_context, longer_contexts, random_contexts
 from handcraft.verify.facts import Facts, check_facts, measure_facts

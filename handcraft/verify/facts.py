@@ -58,6 +58,8 @@ class Facts:
         gap: for each head, the smallest lead of the best score over the next, in nats.
         distance: for each MLP with units, the smallest distance of a pre-activation from 0.
         largest: for each intermediate, its largest absolute number; scores before scaling.
+        texts: how many texts were run.
+        is_all: whether those are all that the program can see; others are not proved.
     """
 
     mean: dict[str, float] = field(default_factory=dict)
@@ -65,6 +67,15 @@ class Facts:
     gap: dict[str, float] = field(default_factory=dict)
     distance: dict[str, float] = field(default_factory=dict)
     largest: dict[str, float] = field(default_factory=dict)
+    texts: int = 0
+    is_all: bool = False
+
+    @property
+    def in_words(self) -> str:
+        """On how many texts they were measured."""
+        if self.is_all:
+            return f"measured on all {self.texts:,} texts of the full length"
+        return f"measured on {self.texts:,} texts, and not proved for others"
 
 
 def measure_facts(compiled: Compiled, seed: int = 0) -> Facts:
@@ -81,6 +92,8 @@ def measure_facts(compiled: Compiled, seed: int = 0) -> Facts:
     meter = _Meter(compiled)
     for texts in _texts(compiled, seed):
         compiled.model.watch(texts, meter.see)
+        meter.facts.texts += len(texts)
+    meter.facts.is_all = _are_all(compiled)
     return meter.facts
 
 
@@ -177,6 +190,16 @@ def _texts(compiled: Compiled, seed: int) -> list[Ids]:
     if model.shape.n_positions > longest:
         texts.append(random.integers(0, size, size=(1, model.shape.n_positions)))
     return texts
+
+
+def _are_all(compiled: Compiled) -> bool:
+    """Whether every text of the full length was run, and the model has no further positions."""
+    source, model = compiled.source, compiled.model
+    if isinstance(source, Program) and is_restricted(source.prompts):
+        return False
+    if model.shape.n_positions > source.context:
+        return False
+    return count_contexts(len(model.vocabulary), source.context) <= EVERY_UP_TO
 
 
 def promised_positions(circuits: Circuits) -> Flags:

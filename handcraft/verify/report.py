@@ -96,6 +96,7 @@ class Report:
         given: whether the contexts are prompts that somebody gave, and no others.
         rules: how often each rule decided in a sample, in their order; of rules alone, not of circuits.
         answers: how often each token was right in a sample, in the order of the vocabulary.
+        facts: on how many texts the facts were measured that the weights rest on; where they were.
         disagreements: what the files that other tools read say differently; for a folder only.
     """
 
@@ -115,6 +116,7 @@ class Report:
     window: int = 0
     disagreements: tuple[Disagreement, ...] = ()
     given: bool = False
+    facts: str | None = None
     rules: tuple[Exercise, ...] = ()
     answers: tuple[tuple[str, int], ...] = ()
 
