@@ -32,6 +32,9 @@ COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
 }
 
+JOINT = ("either", "both", "negated")
+"""Conditions that are made of others."""
+
 LOOKS = {
     "first": "the first token",
     "last": "the last token",
@@ -101,19 +104,29 @@ class _Reading:
         return (select(before, token) & select(position, 0, ">")).latest(token, default=default)
 
     def flag(self, tree: Tree[Token]) -> Expression:
-        """What a condition means."""
-        with written_at(self.sentence.place_of(tree)):
-            return self._flag(tree)
+        """What a condition means; the parts of one that is made of others are read first."""
+        read: dict[int, Expression] = {}
+        waiting = [(tree, False)]
+        while waiting:
+            part, are_parts_read = waiting.pop()
+            parts: list[Any] = part.children if part.data in JOINT else []
+            if parts and not are_parts_read:
+                waiting += [(part, True), *((each, False) for each in reversed(parts))]
+                continue
+            with written_at(self.sentence.place_of(part)):
+                read[id(part)] = self._flag(part, [read[id(each)] for each in parts])
+        return read[id(tree)]
 
-    def _flag(self, tree: Tree[Token]) -> Expression:
+    def _flag(self, tree: Tree[Token], flags: list[Expression]) -> Expression:
+        """What a condition means, given what the conditions mean that it is made of."""
         parts: list[Any] = tree.children
         match tree.data:
             case "either":
-                return reduce(operator.or_, map(self.flag, parts))
+                return reduce(operator.or_, flags)
             case "both":
-                return reduce(operator.and_, map(self.flag, parts))
+                return reduce(operator.and_, flags)
             case "negated":
-                return ~self.flag(parts[0])
+                return ~flags[0]
             case "position":
                 return self._compare(self.prompts.position, parts[0])
             case "count":

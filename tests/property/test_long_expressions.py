@@ -1,0 +1,118 @@
+"""Long chains: every operator thousands deep is built, shown, run and compiled, or refused in words."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from handcraft import Prompts, compile_sequences, parse_rules, select, where, window
+from handcraft.errors import HandcraftError
+from handcraft.language import write_rules
+from handcraft.language.sequences.wording import LONGEST
+
+PROMPTS = Prompts("ab", context=8)
+TOKEN, POSITION = PROMPTS.token, PROMPTS.position
+
+LINKS = {
+    "token": [
+        lambda x: x.at(-1, default="a"),
+        lambda x: x.map({"a": "b", "b": "a"}),
+        lambda x: where(x == "a", x, "b"),
+        lambda x: select(x, x).latest(x),
+        lambda x: x.named("x"),
+    ],
+    "flag": [
+        lambda x: ~x,
+        lambda x: x & (TOKEN == "a"),
+        lambda x: x | (POSITION > 2),
+        lambda x: x & x,
+        lambda x: select(TOKEN, x.map({True: "a", False: "b"})).exists(),
+        lambda x: x.at(-1, default=False),
+    ],
+    "number": [
+        lambda x: x + 1,
+        lambda x: x + x,
+        lambda x: -x,
+        lambda x: (x + 1) % 8,
+        lambda x: 2 * x - x,
+        lambda x: where(TOKEN == "a", x, 0),
+        lambda x: window(2).mean(x),
+        lambda x: select(POSITION, x % 8).count(),
+        lambda x: x.assume(x.domain.values),
+    ],
+}
+STARTS = {"token": TOKEN, "flag": TOKEN == "a", "number": POSITION}
+
+
+def chain(kind: str, links: list, length: int):
+    made = STARTS[kind]
+    for i in range(length):
+        made = links[i % len(links)](made)
+    return made
+
+
+@st.composite
+def chains(draw, length: int):
+    kind = draw(st.sampled_from(sorted(LINKS)))
+    links = draw(st.lists(st.sampled_from(LINKS[kind]), min_size=1, max_size=4))
+    return kind, links, length
+
+
+def attempt(make):
+    """What is made, or the error in three parts that refuses it."""
+    try:
+        return make()
+    except HandcraftError as error:
+        return error
+
+
+def assert_refused(error: HandcraftError) -> None:
+    assert error.fix
+    assert len(str(error)) < 4 * LONGEST
+
+
+@settings(max_examples=4, deadline=None)
+@given(chains(1_000))
+def test_a_long_chain_is_shown_and_run_or_refused(drawn):
+    made = attempt(lambda: chain(*drawn))
+    if isinstance(made, HandcraftError):
+        assert_refused(made)
+        return
+    assert len(str(made)) <= LONGEST
+    assert len(repr(made.node)) <= LONGEST + 20
+    assert all(value in made.domain for value in made.trace("abab"))
+
+
+@pytest.mark.parametrize(("kind", "link"), [("flag", 0), ("number", 0), ("number", 3), ("token", 0)])
+def test_a_long_chain_compiles_or_is_refused(kind, link):
+    made = chain(kind, [LINKS[kind][link]], 300)
+    found = attempt(lambda: compile_sequences({"value": made}))
+    if isinstance(found, HandcraftError):
+        assert_refused(found)
+        assert "300 blocks" in found.what
+    else:
+        assert found.apply(["abab"])["value"] == [made.trace("abab")]
+
+
+def test_a_number_doubled_26_times_is_a_small_thing():
+    made = chain("number", [lambda x: x + x], 26)
+    assert made.node.text.size > 2**26
+    assert len(str(made)) <= LONGEST
+    assert made.trace("ab") == (0, 2**26)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "not " * 500 + "token is a",
+        "(" * 500 + "token is a" + ")" * 500,
+        "not (" * 500 + "token is a" + ")" * 500,
+        " and ".join(["token is a"] * 500),
+    ],
+)
+def test_conditions_nest_as_deep_as_they_are_written(condition):
+    text = f"vocabulary a b\ncontext 5\npredict b when {condition}\npredict a otherwise\n"
+    program = parse_rules(text)
+    assert program.trace("abab") == ("b", "a", "b", "a")
+    assert parse_rules(write_rules(program)).trace("abab") == ("b", "a", "b", "a")
