@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from handcraft.language.parse_pattern import parse_pattern
 from handcraft.language.program import Program
+from handcraft.language.rule import Rule
 
 
 def sliding_note(source: object, positions: int, tokens: int) -> str | None:
@@ -17,9 +19,13 @@ def sliding_note(source: object, positions: int, tokens: int) -> str | None:
     """
     if tokens <= positions or not isinstance(source, Program):
         return None
-    if source.prompts is None and not any(clause.pattern.anchored for clause in source.clauses):
+    if not any(rule.has_expressions or _is_anchored(rule, source) for rule in source.rules):
         return None
     return (
         f"the text comes to {tokens} tokens, and the model sees the last {positions}: what stood "
         "before is forgotten, and positions count from the oldest token that is left"
     )
+
+
+def _is_anchored(rule: Rule, program: Program) -> bool:
+    return rule.pattern is not None and parse_pattern(rule.pattern, program.vocabulary).anchored
