@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --no-build-isolation --use-pep517
 EDITED := install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test check deep bench bench-scale bench-sequences bench-verify bench-peers programs lock test-newest release clean
+.PHONY: demo test check deep fuzz bench bench-scale bench-sequences bench-verify bench-peers programs lock test-newest release clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -37,6 +37,10 @@ check: $(VENV)/installed-dev
 
 deep: $(VENV)/installed-dev
 	HANDCRAFT_EXAMPLES=10000 $(BIN)/python -m pytest -n 2 tests/property/test_expressions_compiled.py
+
+fuzz: $(VENV)/installed-dev
+	HANDCRAFT_FUZZ_SECONDS=$${HANDCRAFT_FUZZ_SECONDS:-600} HANDCRAFT_FUZZ_SEED=$${HANDCRAFT_FUZZ_SEED:-$$(date +%s)} \
+		$(BIN)/python -m pytest tests/fuzz
 
 bench: $(VENV)/installed
 	@mkdir -p build

@@ -125,6 +125,10 @@ WIDTH = Limit(65_536, "dimensions")
 """Bounds the residual stream and its heads, whose dimensions all have names. The widest published
 models have a quarter of that."""
 
+BLOCKS = Limit(4_096, "blocks")
+"""Bounds the tensors of a model, a dozen for each block. The deepest published models
+have some hundred."""
+
 HEADS = Limit(65_536, "heads")
 """Bounds the heads of a block; there can be no more of them than dimensions."""
 

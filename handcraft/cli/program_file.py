@@ -12,6 +12,7 @@ from pathlib import Path
 from handcraft.circuits import Circuits
 from handcraft.errors import CommandError, HandcraftError
 from handcraft.language import Program
+from handcraft.limits import RULES_TEXT
 
 
 def read_text(path: Path) -> str:
@@ -21,11 +22,14 @@ def read_text(path: Path) -> str:
         CommandError: it cannot be read, or is no text.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:  # a device may have no end
+            text = file.read(RULES_TEXT.most + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(
             f"{path} cannot be read: {error}", where=path, fix="name a text file"
         ) from error
+    RULES_TEXT.check(len(text), where=path)
+    return text
 
 
 def run_file(path: Path) -> dict[str, object]:

@@ -13,6 +13,7 @@ from handcraft.compiler import Compiled, CompiledSequences
 from handcraft.display import short_repr, shorten_value
 from handcraft.errors import CheckpointError, HandcraftError, VocabularyError
 from handcraft.formats.folder import RECORD, check_target, whole_folder
+from handcraft.formats.foreign_files import whole
 from handcraft.formats.huggingface_config import CONFIG
 from handcraft.formats.huggingface_read import read_huggingface
 from handcraft.formats.record import (
@@ -91,7 +92,8 @@ class Checkpoint:
             CheckpointError: handcraft.json does not say it in a form that can be read.
         """
         try:
-            return read_origins(self.record)
+            shapes = self.model.shape.tensors(self.model.architecture)
+            return read_origins(self.record, shapes)
         except FORM_ERRORS as error:
             raise _other_form(error, self.folder) from error
 
@@ -195,7 +197,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     record = read_record(path)
     try:
         architecture = read_architecture(record["architecture"])
-        vocabulary = Vocabulary(record["vocabulary"], ids=map(int, record["token_ids"]))
+        vocabulary = Vocabulary(record["vocabulary"], ids=map(whole, record["token_ids"]))
         shape = read_shape(record["shape"], vocabulary)
         source = read_source(record["source"], vocabulary)
         layout = tuple(dict(row) for row in record["layout"])

@@ -25,6 +25,7 @@ from handcraft.circuits import (
     Table,
 )
 from handcraft.circuits.number import Number, Plain, evaluate
+from handcraft.formats.foreign_files import whole
 from handcraft.origin import Origin, Place
 
 Record = dict[str, Any]
@@ -76,7 +77,7 @@ def circuits_from_record(record: Record) -> Circuits:
             Table(
                 table["of"],
                 reader.subspaces[table["subspace"]],
-                tuple(tuple((int(i), _number(n)) for i, n in row) for row in table["rows"]),
+                tuple(tuple((whole(i), _number(n)) for i, n in row) for row in table["rows"]),
             )
             for table in record["embedding"]
         ],
@@ -87,7 +88,7 @@ def circuits_from_record(record: Record) -> Circuits:
         nats=reader.nats(record.get("nats")),
         results=reader.named(record.get("results")),
         reuses=[
-            Reuse(reader.subspaces[r["subspace"]], reader.subspaces[r["within"]], int(r["at"]))
+            Reuse(reader.subspaces[r["subspace"]], reader.subspaces[r["within"]], whole(r["at"]))
             for r in record.get("reuses", ())
         ],
     )
@@ -226,7 +227,7 @@ class _Reader:
             LinearMap(
                 self.subspaces[r["from"]],
                 self.subspaces[r["to"]],
-                tuple((int(i), int(j), _number(n)) for i, j, n in r["entries"]),
+                tuple((whole(i), whole(j), _number(n)) for i, j, n in r["entries"]),
                 self.serves(r),
             )
             for r in records
@@ -236,7 +237,7 @@ class _Reader:
         return tuple(
             Coefficients(
                 self.subspaces[r["subspace"]],
-                tuple((int(i), _number(n)) for i, n in r["entries"]),
+                tuple((whole(i), _number(n)) for i, n in r["entries"]),
             )
             for r in records
         )
@@ -322,7 +323,7 @@ def read_place(text: str | None) -> Place | None:
 def _shares(rows: Iterable[Iterable[tuple[int, object]]] | None) -> tuple[Shares, ...] | None:
     if rows is None:
         return None
-    return tuple(tuple((int(i), _number(n)) for i, n in shares) for shares in rows)
+    return tuple(tuple((whole(i), _number(n)) for i, n in shares) for shares in rows)
 
 
 def _codes(record: Record) -> Codes | None:

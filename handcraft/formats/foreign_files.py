@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from handcraft.errors import CheckpointError
+from handcraft.limits import JSON_BYTES, check_memory
 
-JSON_LIMIT = 100_000_000
-"""The longest JSON that is read, in bytes; the safetensors package draws the same line for headers."""
+PARSED = 24
+"""Bytes of memory for each byte of JSON: of `[],[]`, three of which make a list of 64 bytes."""
 
 
 def shown(value: object) -> str:
@@ -20,6 +21,28 @@ def shown(value: object) -> str:
     short.maxstring = short.maxother = 80
     text = short.repr(value)
     return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def whole(value: object) -> int:
+    """A whole number out of a file; one in quotes, with a point or that is true or false is none.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if type(value) is not int:
+        raise ValueError(f"{shown(value)} stands where a whole number belongs")
+    return value
+
+
+def shown_text(text: object) -> str:
+    r"""What somebody says of a file, for a message: not long, and without control characters.
+
+    >>> shown_text("bad" + chr(7))
+    'bad\\x07'
+    """
+    text = str(text)
+    kept = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:400])
+    return kept if len(text) <= 400 else f"{kept}..."
 
 
 def find_file(folder: Path, name: str) -> Path | None:
@@ -62,12 +85,15 @@ def read_object(path: Path) -> dict[str, Any]:
     """
     try:
         size = path.stat().st_size
-        if size > JSON_LIMIT:
-            raise ValueError(f"it has {size} bytes, and {JSON_LIMIT} are the most that is read")
+        if size > JSON_BYTES.most:
+            raise ValueError(f"it has {size} bytes, and {JSON_BYTES.most} are the most that is read")
+        check_memory(size * PARSED, f"{size:,} bytes of JSON", where=path)
         return parse_object(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path.name} cannot be read: {error}", where=path, fix="it is damaged; fetch it again"
+            f"{path.name} cannot be read: {shown_text(error)}",
+            where=path,
+            fix="it is damaged; fetch it again",
         ) from error
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, CompiledSequences
+from handcraft.display import shorten_value
 from handcraft.errors import CheckpointError, HandcraftWarning
 from handcraft.formats.circuits_record import (
     circuits_from_record,
@@ -24,7 +25,9 @@ from handcraft.formats.circuits_record import (
     read_place,
 )
 from handcraft.formats.folder import RECORD
+from handcraft.formats.foreign_files import PARSED, find_file, parse_object, shown_text, whole
 from handcraft.language import Program, Prompts, Rule
+from handcraft.limits import BLOCKS, check_memory
 from handcraft.model import Shape
 from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary
@@ -173,26 +176,30 @@ def read_record(folder: Path) -> Record:
             where=folder,
             fix="name a folder that `handcraft compile` wrote",
         )
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if find_file(folder, RECORD) is None:
         raise CheckpointError(
             f"the folder holds no {RECORD}",
             where=folder,
             fix="name a folder that `handcraft compile` wrote",
-        ) from None
+        )
+    try:
+        size = path.stat().st_size
+        check_memory(size * PARSED, f"{RECORD} of {size:,} bytes", where=path)
+        record = parse_object(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{RECORD} cannot be read: {error}", where=path, fix="compile the program again"
+            f"{RECORD} cannot be read: {shown_text(error)}",
+            where=path,
+            fix="compile the program again",
         ) from error
-    version = record.get("handcraft") if isinstance(record, dict) else None
+    version = record.get("handcraft")
     if type(version) is not int or version != VERSION:
         raise CheckpointError(
-            f"{RECORD} is of version {version!r}",
+            f"{RECORD} is of version {shorten_value(version)}",
             where=path,
             fix=f"this handcraft reads version {VERSION}; compile the program again",
         )
-    return dict(record)
+    return record
 
 
 def read_architecture(facts: Record) -> Architecture:
@@ -216,9 +223,11 @@ def read_shape(sizes: Record, vocabulary: Vocabulary) -> Shape:
     )
     counts = (shape.n_vocab, shape.n_positions, shape.n_embd, shape.n_head)
     if not all(type(n) is int and n > 0 for n in counts):
-        raise ValueError(f"sizes {sizes}")
+        raise ValueError(f"sizes {shorten_value(counts)}")
+    if shape.n_layer > BLOCKS.most:
+        raise ValueError(f"{shape.n_layer:,} blocks, and {BLOCKS.most:,} are the most")
     if not all(type(n) is int and n >= 0 for n in shape.n_inner):
-        raise ValueError(f"n_inner {sizes['n_inner']}")
+        raise ValueError(f"n_inner {shorten_value(sizes['n_inner'])}")
     if shape.n_embd % shape.n_head:
         raise ValueError(f"{shape.n_embd} dimensions do not make {shape.n_head} equal heads")
     if not 0 <= min(vocabulary.numbers) <= max(vocabulary.numbers) < shape.n_vocab:
@@ -304,17 +313,39 @@ def read_source(record: Record, vocabulary: Vocabulary) -> Program | Circuits:
         return Program(Vocabulary(vocabulary.tokens), record["context"], rules)
 
 
-def read_origins(record: Record) -> Origins:
-    """For each tensor, what every nonzero weight serves, by its index."""
+def read_origins(record: Record, shapes: Mapping[str, tuple[int, ...]]) -> Origins:
+    """For each tensor, what every nonzero weight serves, by its index.
+
+    Args:
+        record: all of handcraft.json.
+        shapes: the sizes of the tensors.
+
+    Raises:
+        KeyError, TypeError, ValueError, IndexError: it has another form.
+    """
     listed = [
         str(o["what"]) if o["place"] is None else f"{o['what']} ({o['place']})"
         for o in record["origins"]
     ]
-    origins: Origins = {}
-    for name, runs in record["weights"].items():
-        origins[name] = {}
-        for *first, length, places in runs:
-            served = tuple(listed[place] for place in places)
-            for step in range(length):
-                origins[name][(*first[:-1], first[-1] + step)] = served
-    return origins
+    return {
+        name: _weights_served(name, runs, shapes[name], listed)
+        for name, runs in record["weights"].items()
+    }
+
+
+def _weights_served(
+    name: str, runs: Iterable[Any], sizes: tuple[int, ...], listed: Sequence[str]
+) -> dict[tuple[int, ...], tuple[str, ...]]:
+    """What the weights of one tensor serve. Runs are in order, so they are no more than its weights."""
+    found: dict[tuple[int, ...], tuple[str, ...]] = {}
+    before: tuple[int, ...] = ()
+    for *first, length, places in runs:
+        index = tuple(whole(i) for i in first)
+        is_inside = all(0 <= i < size for i, size in zip(index, sizes, strict=True))
+        if not is_inside or index <= before or not 0 < whole(length) <= sizes[-1] - index[-1]:
+            raise ValueError(f"{name} has a run of {shorten_value(length)} weights at {list(index)}")
+        served = tuple(listed[whole(place)] for place in places)
+        for step in range(length):
+            before = (*index[:-1], index[-1] + step)
+            found[before] = served
+    return found

@@ -17,8 +17,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from handcraft.errors import CheckpointError
-from handcraft.formats.foreign_files import JSON_LIMIT, find_file, parse_object, read_object, shown
+from handcraft.formats.foreign_files import find_file, parse_object, read_object, shown
 from handcraft.formats.safetensors_file import CODES, itemsize
+from handcraft.limits import JSON_BYTES
 from handcraft.model.attention import Array
 from handcraft.vocabulary import shorten
 from handcraft.weights.emit import numpy_dtype
@@ -61,9 +62,7 @@ class StoredTensor:
             CheckpointError: the file cannot be read, or a value is not finite.
         """
         try:
-            dtype = numpy_dtype(FLOATS[self.dtype])
-            flat = np.fromfile(self.path, dtype, prod(self.shape), offset=self.begin)
-            values: Array = flat.reshape(self.shape)
+            values = self.values()
         except (OSError, ValueError) as error:
             raise CheckpointError(
                 f"{self.path.name} cannot be read: {error}", where=self.path, fix="fetch it again"
@@ -76,6 +75,18 @@ class StoredTensor:
                 where=self.path,
                 fix="a weight is a finite number; train or export the model again",
             )
+        return values
+
+    def values(self) -> Array:
+        """The same, finite or not.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: it has become shorter.
+        """
+        dtype = numpy_dtype(FLOATS[self.dtype])
+        flat = np.fromfile(self.path, dtype, prod(self.shape), offset=self.begin)
+        values: Array = flat.reshape(self.shape)
         return values
 
 
@@ -167,8 +178,8 @@ def _read_header(file: BinaryIO) -> tuple[dict[str, Any], int, int]:
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > size - 8:
         raise ValueError(f"its header should be {length} bytes long, and the file has {size}")
-    if length > JSON_LIMIT:
-        raise ValueError(f"its header is {length} bytes long, and {JSON_LIMIT} are allowed")
+    if length > JSON_BYTES.most:
+        raise ValueError(f"its header is {length} bytes long, and {JSON_BYTES.most} are allowed")
     return parse_object(file.read(length)), 8 + length, size
 
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from handcraft.architecture import Architecture
 from handcraft.errors import CheckpointError
+from handcraft.formats.foreign_files import find_file, shown, shown_text
+from handcraft.formats.npz_file import npz_tensors
+from handcraft.formats.shards import FLOATS as STORED_FLOATS
+from handcraft.formats.shards import StoredTensor, read_header
+from handcraft.limits import check_memory
 from handcraft.model import Shape
 from handcraft.model.attention import Array
+from handcraft.weights.emit import numpy_dtype
 
 FILES = ("model.safetensors", "model.npz")
 """The files that tensors are read from."""
@@ -19,64 +28,118 @@ FILES = ("model.safetensors", "model.npz")
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 """The dtypes that are read."""
 
+OTHER_TYPES = {
+    **{f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
+    **{f"U{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)},
+    "BOOL": "bool",
+}
+"""What NumPy calls the types of safetensors that no model here has."""
+
 PREFIX = "transformer."
 """What some files put before every name."""
 
 
 def read_tensors(folder: Path, shape: Shape, architecture: Architecture) -> dict[str, Array]:
-    """Read the tensors of a model of the given sizes.
+    """Read the tensors of a model of the given sizes; no number before all headers are right.
 
     Raises:
         CheckpointError: no file or two, a damaged one, tensors that are missing, foreign, of the
             wrong shape or type, or not finite.
+        LimitError: they take more memory than may be used.
     """
-    found = [folder / file for file in FILES if (folder / file).exists()]
+    found = [path for file in FILES if (path := find_file(folder, file)) is not None]
     if len(found) != 1:
         names = " and ".join(path.name for path in found) or "neither of " + ", ".join(FILES)
         fix = "keep the one that was compiled" if found else "compile the program again"
         raise CheckpointError(f"the folder holds {names}", where=folder, fix=fix)
     path = found[0]
-    tensors = {name.removeprefix(PREFIX): tensor for name, tensor in _read_file(path).items()}
     expected = shape.tensors(architecture)
-    _check_tensors(tensors, expected, path)
-    return {name: tensors[name] for name in expected}
+    with _explained(path):
+        stored = _read_headers(path)
+    _check_headers(stored, expected, path)
+    size = sum(prod(sizes) for sizes in expected.values())
+    itemsize = stored[next(iter(expected))].dtype.itemsize
+    check_memory(size * itemsize, f"a model of {size:,} parameters", where=path)
+    with _explained(path):
+        tensors = {name: stored[name].read() for name in expected}
+    for name, tensor in tensors.items():
+        _check_finite(name, tensor, path)
+    return tensors
 
 
-def _read_file(path: Path) -> dict[str, Array]:
-    import ml_dtypes  # noqa: F401 - safetensors knows bfloat16 only where this is imported
+class Stored(Protocol):
+    """A tensor in a file, of which only the header was read."""
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Its type."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its sizes."""
+
+    def read(self) -> Array:
+        """Its values."""
+
+
+@dataclass(frozen=True)
+class _OfSafetensors:
+    """A tensor of a safetensors file, with its type as NumPy calls it."""
+
+    stored: StoredTensor
+    dtype: np.dtype[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.stored.shape
+
+    def read(self) -> Array:
+        return self.stored.values()
+
+
+def _read_headers(path: Path) -> dict[str, Stored]:
+    """The tensors of a file by their plain names."""
+    if path.suffix == ".npz":
+        return {name.removeprefix(PREFIX): tensor for name, tensor in npz_tensors(path).items()}
+    return {
+        name.removeprefix(PREFIX): _OfSafetensors(tensor, _numpy_type(tensor.dtype))
+        for name, tensor in read_header(path).items()
+    }
+
+
+def _numpy_type(code: str) -> np.dtype[Any]:
+    """The type that safetensors calls by a code.
+
+    Raises:
+        ValueError: NumPy has none.
+    """
+    if code in STORED_FLOATS:
+        return numpy_dtype(STORED_FLOATS[code])
+    if code not in OTHER_TYPES:
+        raise ValueError(f"it holds tensors of type {shown(code)}")
+    return np.dtype(OTHER_TYPES[code])
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Damage to a file makes its readers raise almost anything."""
     try:
-        if path.suffix == ".npz":
-            return _read_archive(path)
-        return load_file(path)
-    except Exception as error:  # a damaged file makes its readers raise almost anything
+        yield
+    except Exception as error:
         raise CheckpointError(
-            f"{path.name} cannot be read: {error}",
+            f"{path.name} cannot be read: {shown_text(getattr(error, 'what', error))}",
             where=path,
             fix="it is damaged or of another kind; compile the program again",
         ) from error
 
 
-def _read_archive(path: Path) -> dict[str, Array]:
-    with path.open("rb") as file:
-        archive = np.load(file, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it holds one array, and no archive of them")
-        with archive:
-            tensors = {name: archive[name] for name in archive.files}
-    foreign = [name for name, tensor in tensors.items() if not isinstance(tensor, np.ndarray)]
-    if foreign:
-        raise ValueError(f"{foreign[0]} is no array")
-    return tensors
-
-
-def _check_tensors(
-    tensors: Mapping[str, Array], expected: Mapping[str, tuple[int, ...]], path: Path
+def _check_headers(
+    tensors: Mapping[str, Stored], expected: Mapping[str, tuple[int, ...]], path: Path
 ) -> None:
     missing = [name for name in expected if name not in tensors]
     foreign = [name for name in tensors if name not in expected]
     if missing or foreign:
-        what = f"lacks {missing[0]}" if missing else f"has {foreign[0]}, which the model does not"
+        what = f"lacks {missing[0]}" if missing else f"has {foreign[0][:80]}, which the model does not"
         raise CheckpointError(f"{path.name} {what}", where=path, fix="compile the program again")
     dtypes = sorted({tensor.dtype.name for tensor in tensors.values()})
     if len(dtypes) != 1 or dtypes[0] not in FLOATS:
@@ -86,18 +149,21 @@ def _check_tensors(
             fix=f"all must be {' or all '.join(FLOATS)}",
         )
     for name, sizes in expected.items():
-        tensor = tensors[name]
-        if tensor.shape != sizes:
+        if tensors[name].shape != sizes:
             raise CheckpointError(
-                f"{name} is {list(tensor.shape)}, and the sizes of the model make it {list(sizes)}",
+                f"{name} is {list(tensors[name].shape)}, and the sizes of the model make it "
+                f"{list(sizes)}",
                 where=path,
                 fix="compile the program again",
             )
-        finite = np.isfinite(tensor)
-        if not finite.all():
-            place = np.argwhere(~finite)[0].tolist()
-            raise CheckpointError(
-                f"{name} holds {tensor[tuple(place)]} at {place}",
-                where=path,
-                fix="a weight is a finite number; compile the program again",
-            )
+
+
+def _check_finite(name: str, tensor: Array, path: Path) -> None:
+    finite = np.isfinite(tensor)
+    if not finite.all():
+        place = np.argwhere(~finite)[0].tolist()
+        raise CheckpointError(
+            f"{name} holds {tensor[tuple(place)]} at {place}",
+            where=path,
+            fix="a weight is a finite number; compile the program again",
+        )

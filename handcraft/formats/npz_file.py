@@ -1,0 +1,90 @@
+"""Reading npz files: every header before any number, so that a small file cannot unpack to a huge one.
+
+An npz is a zip of npy files. A zip says how large a member is once it is unpacked, and an npy file
+begins with a header that says its type and its shape; both are read, and held against each other,
+before the numbers are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import IO
+from zipfile import ZipFile
+
+import numpy as np
+from numpy.lib import format as npy
+
+from handcraft.model.attention import Array
+
+SUFFIX = ".npy"
+
+MOST_AXES = 8
+"""More than any weight has; the product of very many sizes would take long to form."""
+
+
+@dataclass(frozen=True)
+class NpzTensor:
+    """A tensor of an npz file that was not read yet.
+
+    Args:
+        path: the file.
+        member: its name in the zip.
+        dtype: its type.
+        shape: its sizes.
+    """
+
+    path: Path
+    member: str
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...]
+
+    def read(self) -> Array:
+        """Its values.
+
+        Raises:
+            Exception: of many kinds, where the file is damaged.
+        """
+        with ZipFile(self.path) as archive, archive.open(self.member) as file:
+            return npy.read_array(file, allow_pickle=False)
+
+
+def npz_tensors(path: Path) -> dict[str, NpzTensor]:
+    """The tensors of an npz file by name, none of them read yet.
+
+    Raises:
+        ValueError: a name stands there twice, a member is no array of plain numbers, or its header
+            says another size than the zip.
+        Exception: of many kinds, where the file is damaged.
+    """
+    found: dict[str, NpzTensor] = {}
+    with ZipFile(path) as archive:
+        for member in archive.infolist():
+            name = member.filename.removesuffix(SUFFIX)
+            if name in found or name == member.filename:
+                raise ValueError(f"it holds {member.filename[:80]!r}, twice or as no array")
+            with archive.open(member) as file:
+                dtype, shape = _read_header(file)
+                size = file.tell() + prod(shape) * dtype.itemsize
+            if size != member.file_size:
+                raise ValueError(
+                    f"{name[:80]!r} of shape {list(shape)} takes {size:,} bytes, and the zip gives it "
+                    f"{member.file_size:,}"
+                )
+            found[name] = NpzTensor(path, member.filename, dtype, shape)
+    return found
+
+
+def _read_header(file: IO[bytes]) -> tuple[np.dtype[np.generic], tuple[int, ...]]:
+    """The type and the shape that an npy file states."""
+    version = npy.read_magic(file)
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"it holds an array of format {version}")
+    shape, _, dtype = readers[version](file)
+    if dtype.hasobject:
+        raise ValueError("it holds pickled objects, and reading a pickle runs whatever code is in it")
+    if len(shape) > MOST_AXES or not all(0 <= n < 2**63 for n in shape):
+        raise ValueError("it holds an array of a shape that nothing has")
+    return dtype, shape
