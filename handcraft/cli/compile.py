@@ -10,6 +10,7 @@ import typer
 
 from handcraft.cli.options import ARCHITECTURE, DTYPE, Json, Lines, Named, Positions
 from handcraft.cli.output import count, note, print_json
+from handcraft.cli.progress import shown_progress
 from handcraft.cli.sources import check_length, find, read_token_ids
 from handcraft.compiler import PASSES, compile_program
 from handcraft.formats import FORMATS, check_target, compile_again, fill, save
@@ -81,12 +82,13 @@ def compile_(
         "reuse": reuse,
         "optimize": passes.split(",") if passes is not None else optimize,
     }
-    if found.folder is not None:
-        compiled = compile_again(found.folder, **options)
-    else:
-        compiled = compile_program(source, **options)
     ids = None if token_ids is None else read_token_ids(token_ids)
-    folder = save(compiled, output, format=format, like=like, token_ids=ids, again=found.folder)
+    with shown_progress():
+        if found.folder is not None:
+            compiled = compile_again(found.folder, **options)
+        else:
+            compiled = compile_program(source, **options)
+        folder = save(compiled, output, format=format, like=like, token_ids=ids, again=found.folder)
     model = fill(compiled, like, ids) if like else compiled.model
     neurons = sum(len(block.neurons) for block in compiled.circuits.blocks)
     heads = sum(len(block.heads) for block in compiled.circuits.blocks)

@@ -10,6 +10,7 @@ import typer
 from handcraft.circuits import Circuits
 from handcraft.cli.options import ARCHITECTURE, POSITIONS, Json, Lines, Named
 from handcraft.cli.output import note, print_json
+from handcraft.cli.progress import shown_progress
 from handcraft.cli.sources import Found, find
 from handcraft.compiler import compile_program
 from handcraft.errors import CommandError
@@ -60,4 +61,5 @@ def _circuits(found: Found, architecture: str | None, positions: str | None) -> 
         architecture = found.folder.model.architecture.name
     chosen = {"architecture": architecture, "positions": positions}
     options: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
-    return compile_program(found.source, **options).circuits
+    with shown_progress():
+        return compile_program(found.source, **options).circuits

@@ -13,6 +13,7 @@ import typer
 from handcraft.cli import compile as compile_command
 from handcraft.cli import draw, explain, run, verify
 from handcraft.cli import list as list_command
+from handcraft.cli.interrupt import Interrupted, interruptible
 from handcraft.cli.output import error_data, print_json
 from handcraft.errors import CommandError, HandcraftError, HandcraftWarning
 
@@ -68,7 +69,11 @@ def main() -> None:
     warnings.simplefilter("always", HandcraftWarning)
     warnings.showwarning = _show_warning
     try:
-        _run()
+        with interruptible():
+            _run()
+    except Interrupted:
+        print("interrupted: nothing was written", file=sys.stderr)
+        sys.exit(130)
     except HandcraftError as error:
         command = shlex.join(["handcraft", *sys.argv[1:]])
         for problem in getattr(error, "problems", (error,)):

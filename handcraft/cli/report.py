@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import isfinite
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from handcraft.verify import Report
 from handcraft.verify.report import about
 from handcraft.verify.tally import SHOWN
-from handcraft.verify.verify import Progress as Told
-
-
-@contextmanager
-def progress_bar(show: bool) -> Iterator[Told | None]:
-    """A bar on the terminal, gone when it is done; None where nothing is to be shown."""
-    if not show:
-        yield None
-        return
-    columns = (TextColumn("contexts"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("contexts", total=None)
-        yield lambda tried, planned: bar.update(task, completed=tried, total=planned)
 
 
 def print_report(report: Report) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TypedDict, Unpack
 
 from handcraft.circuits import Circuits
 from handcraft.cli.program_file import choose, read_text, run_file
+from handcraft.cli.progress import shown_progress
 from handcraft.cli.shipped import shipped_programs
 from handcraft.compiler import Compiled, compile_program
 from handcraft.errors import CommandError, CompileError
@@ -119,7 +120,8 @@ def _doubt(checkpoint: Checkpoint) -> str | None:
 
 def _compile(source: Program | Circuits, options: dict[str, Any]) -> Compiled:
     """Compile with the options that were chosen, and the defaults for the others."""
-    return compile_program(source, **options)
+    with shown_progress():
+        return compile_program(source, **options)
 
 
 def load_source(name: str | None, lines: Sequence[str] = ()) -> Program | Circuits:

@@ -11,6 +11,7 @@ import typer
 from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, Json, Lines, Named
 from handcraft.cli.output import note, print_json
 from handcraft.cli.program_file import read_text
+from handcraft.cli.progress import shown_progress
 from handcraft.cli.sources import Chosen, load_model
 from handcraft.errors import CommandError
 
@@ -41,7 +42,7 @@ def verify(
     Of a folder, the model that other tools read is judged: every key of config.json,
     generation_config.json and the tokenizer's files is compared with handcraft.json.
     """
-    from handcraft.cli.report import print_report, progress_bar
+    from handcraft.cli.report import print_report
     from handcraft.formats import verify_folder
     from handcraft.verify import verify as run_verify
 
@@ -55,15 +56,11 @@ def verify(
             fix="name a program, or a folder that `handcraft compile` wrote",
         )
     given = None if prompts is None else _read_lines(prompts)
-    with progress_bar(show=not json_) as progress:
+    with shown_progress():
         if loaded.folder is not None:
-            report = verify_folder(
-                loaded.folder, sample=sample, seed=seed, progress=progress, given=given
-            )
+            report = verify_folder(loaded.folder, sample=sample, seed=seed, given=given)
         else:
-            report = run_verify(
-                loaded.model, loaded.source, sample=sample, seed=seed, progress=progress, given=given
-            )
+            report = run_verify(loaded.model, loaded.source, sample=sample, seed=seed, given=given)
     if json_:
         print_json(report.to_json())
     else:

@@ -19,6 +19,7 @@ import numpy as np
 
 from handcraft.model import Model
 from handcraft.model.attention import Array
+from handcraft.progress import advance
 
 CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 """What the header calls each dtype."""
@@ -64,7 +65,8 @@ def write_safetensors(path: Path, tensors: Mapping[str, Pending], metadata: Mapp
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little"))
         file.write(text)
-        for tensor in tensors.values():
+        for number, tensor in enumerate(tensors.values()):
+            advance("write tensors", number, len(tensors))
             file.write(np.ascontiguousarray(tensor.make()).view(np.uint8).data)
 
 

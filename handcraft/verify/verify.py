@@ -10,6 +10,7 @@ from handcraft.errors import ProgramError
 from handcraft.language import Program, Prompts
 from handcraft.limits import SAMPLE as SAMPLE_UP_TO
 from handcraft.model import Model
+from handcraft.progress import advance
 from handcraft.verify.contexts import (
     Batch,
     Change,
@@ -115,6 +116,7 @@ def verify(
             tally.add(batch, expected, shares(batch) if shares is not None else None)
             if exercises is not None:
                 exercises.add(batch, expected)
+        advance("try contexts", tally.tried, tried_on.planned)
         if progress is not None:
             progress(tally.tried, tried_on.planned)
     tried = tally.tried

@@ -10,6 +10,7 @@ import numpy as np
 from handcraft.circuits.number import Plain, evaluate
 from handcraft.errors import PrecisionError
 from handcraft.model.attention import Array
+from handcraft.progress import advance
 from handcraft.weights.placement import PlacedTensor, Placement
 from handcraft.weights.plan import Plan
 
@@ -109,7 +110,11 @@ def emit(placement: Placement, values: Mapping[str, Plain], dtype: str) -> dict[
         PrecisionError: a number that is too large for the dtype, or an integer that it does not hold.
         CircuitError: a symbol has no value.
     """
-    return {name: _emit_tensor(tensor, values, dtype) for name, tensor in placement.tensors.items()}
+    arrays: dict[str, Array] = {}
+    for name, tensor in placement.tensors.items():
+        advance("make arrays", len(arrays), len(placement.tensors))
+        arrays[name] = _emit_tensor(tensor, values, dtype)
+    return arrays
 
 
 def _emit_tensor(tensor: PlacedTensor, values: Mapping[str, Plain], dtype: str) -> Array:

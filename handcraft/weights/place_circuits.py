@@ -8,12 +8,16 @@ from functools import cache
 
 from handcraft.circuits import Bias, Coefficients, LinearMap, Number, Ramp, Subspace
 from handcraft.origin import Origin
+from handcraft.progress import advance
 from handcraft.weights.layers import Layer
 from handcraft.weights.layout import Layout
 from handcraft.weights.norms import BALLAST
 from handcraft.weights.place_norms import place_norms
 from handcraft.weights.placement import PlacedTensor, Placement, empty_tensors
 from handcraft.weights.plan import Plan
+
+EVERY_ROWS = 1024
+"""After how many rows of the embeddings it is told how far it has come."""
 
 Starts = Mapping[Subspace, int]
 Tensors = dict[str, PlacedTensor]
@@ -29,6 +33,7 @@ def place_circuits(plan: Plan, sharpness: Number) -> Placement:
     tensors = empty_tensors(plan)
     _place_embedding(tensors, plan)
     for number, layer in enumerate(plan.layers):
+        advance("place blocks", number, len(plan.layers))
         nats = Fraction(1 / plan.architecture.score_scale(plan.layout.head_dim, number))
         _place_attention(tensors, f"h.{number}.attn", layer, plan.layout, sharpness, nats)
         if layer.has_mlp:
@@ -55,11 +60,16 @@ def _place_embedding(tensors: Tensors, plan: Plan) -> None:
     for position in range(plan.circuits.context):
         for dimension, number, origin in constants:
             wpe.add((position, dimension), number, (origin,))
+    rows = sum(len(table.rows) for table in plan.circuits.embedding)
+    placed = 0
     for table in plan.circuits.embedding:
         tensor = tensors["wte.weight" if table.of == "token" else "wpe.weight"]
         origins = table.origins or (Origin(f"the {table.of} embedding"),)
         cells = [layout.write(table.subspace, i, 1) for i in range(table.subspace.width)]
         for row, entries in enumerate(table.rows):
+            placed += 1
+            if placed % EVERY_ROWS == 0:
+                advance("place embeddings", placed, rows)
             for i, number in entries:
                 for dimension, factor in cells[i]:
                     tensor.add((row, dimension), number * factor, origins)

@@ -1,0 +1,172 @@
+"""Long work shows how far it has come, and Ctrl-C ends it with one line and nothing half written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from handcraft import Program, compile_program, predict, save
+from handcraft.cli import progress
+from handcraft.cli.progress import Reached, shown_progress
+from handcraft.progress import advance, listening
+from handcraft.verify import verify
+
+AAB = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
+RULES = "context 64\nvocabulary a b c d\npredict b after aa\npredict a otherwise\n"
+
+
+def test_every_part_of_the_work_tells_how_far_it_has_come(tmp_path):
+    told = {}
+    with listening(lambda stage, done, total: told.setdefault(stage, []).append((done, total))):
+        compiled = compile_program(AAB, n_positions=2_000)
+        save(compiled, tmp_path / "out")
+        verify(compiled.model, AAB)
+    assert {"place embeddings", "place blocks", "make arrays", "write tensors"} < told.keys()
+    assert told["try contexts"][-1] == (62, 62)
+    for steps in told.values():
+        assert all(0 <= done <= total for done, total in steps)
+
+
+def test_nobody_is_told_once_nobody_listens():
+    told = []
+    with listening(lambda *step: told.append(step)):
+        advance("work", 1, 2)
+    advance("work", 2, 2)
+    assert told == [("work", 1, 2)]
+
+
+def test_a_line_has_the_rate_and_the_time_left():
+    reached = Reached()
+    reached.advance("try contexts", 0, 1)
+    reached.advance("try contexts", 3_000, 9_000)
+    reached.began = time.monotonic() - 3
+    assert reached.line().startswith("try contexts: 3,000 of 9,000, 1,000 a second, 6 s left")
+
+
+def work_for(seconds):
+    with shown_progress():
+        for done in range(20):
+            advance("try contexts", done, 20)
+            time.sleep(seconds / 20)
+
+
+def test_without_a_terminal_there_is_a_line_now_and_then(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "EVERY", 0.1)
+    work_for(0.5)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert 1 <= err.count("\n") <= 5
+    assert all("of 20, " in line and "s left" in line for line in err.splitlines())
+
+
+def test_quick_work_shows_nothing(capsys):
+    work_for(0.0)
+    assert capsys.readouterr() == ("", "")
+
+
+ON_A_TERMINAL = """
+import sys, time
+from handcraft.cli import progress
+from handcraft.progress import advance
+progress.QUIET = 0.1
+with progress.shown_progress():
+    for done in range(30):
+        advance("try contexts", done, 30)
+        time.sleep(0.03)
+print("over")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_on_a_terminal_there_is_a_bar_that_goes_away():
+    import pty
+
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    command = [sys.executable, "-c", ON_A_TERMINAL]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as child:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:  # the other end is closed
+                break
+            if not piece:
+                break
+            shown += piece
+        assert child.wait(60) == 0
+    os.close(ours)
+    text = shown.decode()
+    assert "try contexts" in text
+    assert "/30" in text
+    assert text.rstrip().endswith("over")
+    assert "\x1b[2K" in text  # the bar is wiped
+
+
+STOPPED = """
+import os, signal
+from handcraft.progress import advance, listening
+from handcraft.cli import compile as command, main
+real = command.shown_progress
+from contextlib import contextmanager
+
+def press(stage, done, total):
+    if stage == {stage!r}:
+        os.kill(os.getpid(), signal.SIGINT)
+
+@contextmanager
+def pressing():
+    with listening(press):
+        yield
+
+command.shown_progress = pressing
+main.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are others")
+@pytest.mark.parametrize(
+    ("stage", "earlier"),
+    [
+        ("place embeddings", False),
+        ("try contexts", True),
+        ("write tensors", False),
+        ("write tensors", True),
+    ],
+)
+def test_an_interrupt_leaves_the_folder_as_it_was(stage, earlier, tmp_path):
+    (tmp_path / "p.rules").write_text(RULES)
+    if earlier:
+        save(compile_program(AAB), tmp_path / "out")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "out").glob("*")}
+    command = [sys.executable, "-c", STOPPED.format(stage=stage), "compile", "p.rules", "-o", "out"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "interrupted: nothing was written\n"
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").glob("*")} == before
+    assert {p.name for p in tmp_path.iterdir()} == {"p.rules", *(["out"] if earlier else [])}
+
+
+def test_a_second_interrupt_does_not_stop_the_clearing_away(monkeypatch):
+    from handcraft.cli.interrupt import Interrupted, interruptible
+
+    cleared = []
+
+    def work():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            cleared.append(True)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted), interruptible():
+        work()
+    assert cleared
+    assert signal.getsignal(signal.SIGINT) == before
