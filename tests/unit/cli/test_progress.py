@@ -23,7 +23,7 @@ RULES = "context 64\nvocabulary a b c d\npredict b after aa\npredict a otherwise
 def test_every_part_of_the_work_tells_how_far_it_has_come(tmp_path):
     told = {}
     with listening(lambda stage, done, total: told.setdefault(stage, []).append((done, total))):
-        compiled = compile_program(AAB, n_positions=2_000)
+        compiled = compile_program(AAB, n_positions=600)
         save(compiled, tmp_path / "out")
         verify(compiled.model, AAB)
     assert {"place embeddings", "place blocks", "make arrays", "write tensors"} < told.keys()
