@@ -161,3 +161,16 @@ def test_names_that_subspaces_would_share_stay_apart():
             for each in rules
         )
         assert one.model == other.model
+
+
+def test_a_position_is_one_under_any_name_and_nothing_else_is():
+    prompts = Prompts("abcdef", context=4)
+    token, position = prompts.token, prompts.position
+    for name in ("pos", "position", "token"):
+        here = position.named(name)
+        assert select(here, 0).latest(token).node == select(position, 0).latest(token).node
+        assert select(here, here).count().domain == select(position, position).count().domain
+        number = token.map({each: 2 * i for i, each in enumerate("abcdef")})
+        for plain, query in [(token, "c"), (token, token), (number, position), (number, 4)]:
+            named = select(plain.named(name), query).exists()
+            assert compiled(named) == compiled(select(plain, query).exists())
