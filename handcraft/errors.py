@@ -15,13 +15,17 @@ class HandcraftError(Exception):
         what: what is wrong, with the numbers that show it.
         where: the place in the user's program, file or command; omitted when there is only one.
         fix: the nearest thing that would make it right.
+        in_rules: the same in the words of rule files, where the fix is Python.
     """
 
-    def __init__(self, what: str, *, where: object = None, fix: str | None = None) -> None:
+    def __init__(
+        self, what: str, *, where: object = None, fix: str | None = None, in_rules: str | None = None
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.where = None if where is None else str(where)
         self.fix = fix
+        self.in_rules = in_rules
 
     def __str__(self) -> str:
         lines = [f"{type(self).__name__}: {_within(self.what)}"]

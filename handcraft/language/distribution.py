@@ -109,7 +109,12 @@ def _wrong_sum(shares: Mapping[Any, Fraction]) -> ProgramError:
     else:
         fix = "make the probabilities smaller"
     said = " + ".join(_show(share) for share in shares.values())
-    return ProgramError(f"the probabilities sum to {_show(total)}, not to 1: {said}", fix=fix)
+    words = " ".join(f"{token} {share}" for token, share in rounded.items())
+    return ProgramError(
+        f"the probabilities sum to {_show(total)}, not to 1: {said}",
+        fix=fix,
+        in_rules=f"write fractions that sum to 1: {words}" if sum(rounded.values()) == 1 else None,
+    )
 
 
 def _show(share: object) -> str:

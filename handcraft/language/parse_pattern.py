@@ -25,8 +25,8 @@ Item = tuple[bool, tuple[str, ...]]
 class PatternSyntaxError(RuleSyntaxError):
     """A pattern that cannot be read; `column` counts from 1 within the pattern."""
 
-    def __init__(self, what: str, *, column: int, fix: str) -> None:
-        super().__init__(what, fix=fix)
+    def __init__(self, what: str, *, column: int, fix: str, in_rules: str | None = None) -> None:
+        super().__init__(what, fix=fix, in_rules=in_rules)
         self.column = column
 
     def of(self, rule: Rule) -> RuleSyntaxError:
@@ -34,7 +34,7 @@ class PatternSyntaxError(RuleSyntaxError):
         start = rule.pattern_place
         place = start and replace(start, column=start.column + self.column - 1)
         where = f"{place or rule.place}, {rule}" if place or rule.place else str(rule)
-        return RuleSyntaxError(self.what, where=where, fix=self.fix)
+        return RuleSyntaxError(self.what, where=where, fix=self.fix, in_rules=self.in_rules)
 
 
 def parse_pattern(text: str, vocabulary: Vocabulary) -> Pattern:
@@ -59,7 +59,10 @@ def parse_pattern(text: str, vocabulary: Vocabulary) -> Pattern:
     body = text[start:]
     if not body.strip():
         raise PatternSyntaxError(
-            f"the pattern {text!r} has no tokens", column=1, fix="use otherwise() to match always"
+            f"the pattern {text!r} has no tokens",
+            column=1,
+            fix="use otherwise() to match always",
+            in_rules="write `otherwise` in place of `after` to match always",
         )
     items = _items(body, vocabulary.is_characters, start)
     return Pattern(tuple(_token_class(item, vocabulary, text) for item in items), anchored)

@@ -15,7 +15,7 @@ SPECIAL = ".[]^\\#"
 ANCHOR = "start"
 """The word that anchors a pattern at the first position."""
 
-RESERVED = (ANCHOR, "when")
+RESERVED = (ANCHOR, "when", "otherwise")
 """Words that mean something in a pattern or end it, and must be escaped to be tokens."""
 
 

@@ -6,17 +6,17 @@ same, and are made of the same parts, get the same words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from handcraft.errors import ProgramError
 from handcraft.language.pattern import Pattern, escape
+from handcraft.language.phrase_number import comparison, modulo
+from handcraft.language.phrase_place import Place, Tables, place_of, place_words, table_at
 from handcraft.language.sequences import Comparison, Expression
-from handcraft.language.sequences.domain import Finite, Kind, Value
+from handcraft.language.sequences.domain import Kind
 from handcraft.language.sequences.node import (
     Aggregate,
-    AtLeast,
     Constant,
     Linear,
     Lookup,
@@ -40,16 +40,20 @@ OR, AND, NOT = 1, 2, 3
 
 Phrase: TypeAlias = tuple[str, int]
 
-Place: TypeAlias = tuple[str, "str | None"]
-"""Where a token is read, and the token that stands for a missing one; None where none is missing."""
+Allowed: TypeAlias = tuple[Place, frozenset[str]]
+"""A place, and the tokens that a flag allows there; without a default the place must be there."""
 
 
 class NoWordsError(ProgramError):
     """An expression that rule files have no words for."""
 
 
-def answer_phrase(expression: Expression) -> str:
+def answer_phrase(expression: Expression, tables: Tables) -> str:
     """How a rule predicts the value of a category.
+
+    Args:
+        expression: the category.
+        tables: grow by those that it reads.
 
     Raises:
         NoWordsError: there are no words for it.
@@ -59,22 +63,30 @@ def answer_phrase(expression: Expression) -> str:
         return escape(node.value)
     if is_token(node):
         return "the last token"
-    place, followed = _place(node, context), _followed(node, context)
+    place, followed = place_of(node, context), _followed(node, context)
     if followed is not None:
         return f"what followed last time otherwise {escape(followed)}"
-    if place is None:
+    if place is not None:
+        otherwise = "" if place.default is None else f" otherwise {escape(place.default)}"
+        return f"the {place.words}{otherwise}"
+    mapped = place_words(node, context, tables, Kind.CATEGORY)
+    if mapped is None:
         raise _no_words(node)
-    words, default = place
-    return f"the {words}" if default is None else f"the {words} otherwise {escape(default)}"
+    return mapped
 
 
-def flag_phrase(expression: Expression) -> str:
+def flag_phrase(expression: Expression, tables: Tables) -> str:
     """How a rule says when it is tried.
+
+    Args:
+        expression: the flag.
+        tables: grow by those that it reads.
 
     Raises:
         NoWordsError: there are no words for it.
     """
-    return _Flags(expression.prompts.vocabulary, expression.prompts.context).phrase(expression.node)[0]
+    prompts = expression.prompts
+    return _Flags(prompts.vocabulary, prompts.context, tables).phrase(expression.node)[0]
 
 
 @dataclass
@@ -89,7 +101,8 @@ class _Flags:
 
     vocabulary: Vocabulary
     context: int
-    allowed: dict[Node, tuple[str, frozenset[str]]] = field(default_factory=dict)
+    tables: Tables
+    allowed: dict[Node, Allowed] = field(default_factory=dict)
     said: dict[Node, Phrase] = field(default_factory=dict)
 
     def phrase(self, root: Node) -> Phrase:
@@ -115,16 +128,13 @@ class _Flags:
             self.said[node] = words, binding
         return self.said[root]
 
-    def _allowed(self, node: Node) -> tuple[str, frozenset[str]] | None:
+    def _allowed(self, node: Node) -> Allowed | None:
         """A place, and the tokens that a flag allows there; None where it is no such test."""
-        alone = _alone(node)
-        if alone is not None:
-            there, table = alone
-            place = _place(there, self.context)
-            if place is None:
-                return None
+        found = table_at(node, self.context)
+        if found is not None:
+            place, table = found
             allowed = frozenset(str(token) for token, holds in table.items() if holds)
-            return None if place[1] in allowed else (place[0], allowed)
+            return (place if place.default in allowed else replace(place, default=None)), allowed
         joint = _joint(node)
         if joint not in ("and", "or"):
             return None
@@ -133,17 +143,17 @@ class _Flags:
             return None
         return one[0], one[1] & other[1] if joint == "and" else one[1] | other[1]
 
-    def _place_is(self, allowed: tuple[str, frozenset[str]] | None) -> Phrase | None:
+    def _place_is(self, allowed: Allowed | None) -> Phrase | None:
         """That the token at a place is there and in a class."""
         if allowed is None or not allowed[1]:
             return None
         place, tokens = allowed
         others = frozenset(self.vocabulary.tokens) - tokens
         if not others:
-            return f"position >= {next((word for word in place.split() if word.isdecimal()), 0)}", NOT
+            return f"position >= {place.distance if place.default is None else 0}", NOT
         if len(others) == 1:
-            return f"{place} is not {self._class(others)}", NOT
-        return f"{place} is {self._class(tokens)}", NOT
+            return f"{place.in_condition} is not {self._class(others)}", NOT
+        return f"{place.in_condition} is {self._class(tokens)}", NOT
 
     def _joined(self, node: Node) -> Phrase | None:
         """What is made of other flags."""
@@ -163,27 +173,32 @@ class _Flags:
         """A flag of one number, or of what came before."""
         if isinstance(node, Aggregate) and node.how == "exists":
             return f"{self._selected(node.sources, node)} came before", NOT
-        if isinstance(node, AtLeast) and isinstance(node.number, Linear):
-            match node.number:
-                case Linear(terms=((1, number),), constant=int(constant)) if constant <= 0:
-                    return f"{self._number(number)} >= {-constant}", NOT
-                case Linear(terms=((-1, number),), constant=int(constant)) if constant >= 0:
-                    return f"{self._number(number)} <= {constant}", NOT
-        alone = _alone(node)
-        if alone is not None:
-            number, table = alone
-            compared = _comparison(number, table)
-            if compared is not None:
-                return f"{self._number(number)} {compared}", NOT
-        raise _no_words(node)
+        words = self._same(node) or comparison(node, self._number)
+        if words is None:
+            raise _no_words(node)
+        return words, NOT
+
+    def _same(self, node: Node) -> str | None:
+        """Whether two places hold the same; None where a flag says something else."""
+        if not isinstance(node, Lookup) or len(node.arguments) != 2:
+            return None
+        is_same = {found is (one == other) for (one, other), found in node.table.items()}
+        if len(is_same) != 1:
+            return None
+        kind = Kind.CATEGORY
+        one, other = (place_words(n, self.context, self.tables, kind) for n in node.arguments)
+        if one is None or other is None:
+            return None
+        the = "the " if place_of(node.arguments[1], self.context) is not None else ""
+        return f"{one} {'is' if is_same == {True} else 'is not'} {the}{other}"
 
     def _number(self, node: Node) -> str:
-        alone = _alone(node)
-        if alone is not None:
-            number, table = alone
-            modulus = _modulus(table)
-            if modulus is not None:
-                return f"{self._counted(number)} % {modulus}"
+        remainder = modulo(node)
+        if remainder is not None:
+            number, divisor = remainder
+            if isinstance(number, Linear):  # of a sum there is no remainder in words
+                raise _no_words(node)
+            return f"{self._counted(number)} % {divisor}"
         return self._counted(node)
 
     def _counted(self, node: Node) -> str:
@@ -191,7 +206,10 @@ class _Flags:
             return "position"
         if isinstance(node, Aggregate) and node.how == "count":
             return f"count of {self._selected(node.sources, node)}"
-        raise _no_words(node)
+        words = place_words(node, self.context, self.tables, Kind.NUMBER)
+        if words is None:
+            raise _no_words(node)
+        return words
 
     def _selected(self, sources: Sources, node: Node) -> str:
         """The class of tokens that a selection looks for."""
@@ -236,63 +254,6 @@ def _joint(node: Node) -> str | None:
     return "not both" if all(holds is (not all(row)) for row, holds in found) else None
 
 
-def _alone(node: Node) -> tuple[Node, Mapping[Value, Value]] | None:
-    """A table over one expression, and constants beside it, as a table over that expression."""
-    if not isinstance(node, Lookup):
-        return None
-    free = [i for i, argument in enumerate(node.arguments) if not isinstance(argument, Constant)]
-    if len(free) != 1:
-        return None
-    (place,) = free
-    return node.arguments[place], {row[place]: found for row, found in node.table.items()}
-
-
-def _comparison(number: Node, table: Mapping[Value, Value]) -> str | None:
-    """A flag of a whole number as one comparison, such as ``>= 3``; None where it takes several."""
-    if not isinstance(number.domain, Finite) or number.domain.kind is not Kind.NUMBER:
-        return None
-    values = [value for value in number.domain.values if value in table]
-    if not all(isinstance(value, int) for value in values):
-        return None
-    holding = [value for value in values if table[value]]
-    others = [value for value in values if not table[value]]
-    if len(holding) == 1:
-        return f"== {holding[0]}"
-    if len(others) == 1:
-        return f"!= {others[0]}"
-    if holding and holding == values[len(others) :]:
-        return f">= {holding[0]}"
-    return f"< {others[0]}" if holding == values[: len(holding)] else None
-
-
-def _modulus(table: Mapping[Value, Value]) -> int | None:
-    """The number of which a table gives the remainder; None where it gives something else."""
-    counted = [(n, left) for n, left in table.items() if type(n) is int and type(left) is int]
-    if len(counted) < len(table):
-        return None
-    modulus = next((number for number, left in counted if number != left), counted[-1][0] + 1)
-    fits = modulus > 0 and all(number % modulus == left for number, left in counted)
-    return modulus if fits else None
-
-
-def _place(node: Node | None, context: int) -> Place | None:
-    """A place that a token is read from."""
-    if is_token(node):
-        return "token", None
-    if not isinstance(node, Aggregate) or not is_token(node.value):
-        return None
-    match node.sources.cases:
-        case ((Match(key=key, query=query, relation=Comparison.EQ),),) if is_position(key):
-            match query:
-                case Constant(value=0):
-                    return "first token", None
-                case Linear(terms=((1, here),), constant=int(offset)):
-                    is_near = is_position(here) and -context < offset < 0
-                    if is_near and isinstance(node.default, str):
-                        return f"token {-offset} back", node.default
-    return None
-
-
 def _followed(node: Node, context: int) -> str | None:
     """The token that stands for a missing one, where it reads what followed this token last time."""
     if not isinstance(node, Aggregate) or node.how != "latest" or not is_token(node.value):
@@ -303,11 +264,11 @@ def _followed(node: Node, context: int) -> str | None:
         return None
     pair = node.sources.cases[0]
     for same, later in (pair, pair[::-1]):
-        place = _place(same.key, context)
+        place = place_of(same.key, context)
         is_same = same.relation is Comparison.EQ and is_token(same.query)
         is_later = later.relation is Comparison.GT and is_position(later.key)
         starts = isinstance(later.query, Constant) and later.query.value == 0
-        if place is not None and place[0] == "token 1 back" and is_same and is_later and starts:
+        if place is not None and place.distance == 1 and is_same and is_later and starts:
             return node.default
     return None
 

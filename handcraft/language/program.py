@@ -24,6 +24,7 @@ from handcraft.language.decided_texts import DecidedTexts
 from handcraft.language.decision import Decision, Distribution, decided, likeliest
 from handcraft.language.first_match import NONE, FirstMatch, Ids
 from handcraft.language.hidden_rules import hiding_rules, never_fires
+from handcraft.language.pattern import escape
 from handcraft.language.read_rules import read_clauses, read_decisions, rule_problems
 from handcraft.language.read_setting import read_setting
 from handcraft.language.rule import Clause, Rule
@@ -364,6 +365,12 @@ class Program:
         found = decided(self.decisions, tokens, causal=self.prompts.causal)
         return [shares for _, shares in found]
 
+    @property
+    def _otherwise_line(self) -> str:
+        """The line that covers every context, as advice in a rule file."""
+        token = escape(self.vocabulary.tokens[0])
+        return f"end the rules with a line that always fires, as in `predict {token} otherwise`"
+
     def _check_coverage(self) -> None:
         covered = self.coverage
         if covered.uncovered is not None:
@@ -373,12 +380,14 @@ class Program:
                 where=self.place,
                 fix="end the rules with a rule that is always true, as in "
                 f'predict("{self.vocabulary.tokens[0]}").otherwise()',
+                in_rules=self._otherwise_line,
             )
         if not covered.is_complete and not any(clause.is_otherwise for clause in self.clauses):
             raise UncoveredError(
                 "the rules are too entangled to decide whether they cover every context",
                 where=self.place,
                 fix="end them with an otherwise() rule",
+                in_rules=self._otherwise_line,
             )
         if covered.is_complete:
             for i, clause in enumerate(self.clauses):
@@ -394,6 +403,7 @@ class Program:
                 where=self.place,
                 fix="end the rules with one that always fires, as in "
                 f'predict("{self.vocabulary.tokens[0]}").otherwise()',
+                in_rules=self._otherwise_line,
             )
         for i, decision in enumerate(self._each_rule):
             if decision.is_never or i > last:

@@ -146,6 +146,7 @@ def _read_pattern(rule: Rule, vocabulary: Vocabulary, context: int) -> Pattern:
         raise ProgramError(
             f"the pattern {rule.pattern!r} reads {len(pattern)} tokens, but the context has {context}",
             fix=f"context={len(pattern)}, or a shorter pattern",
+            in_rules=f"`context {len(pattern)}`, or a shorter pattern",
         )
     return pattern
 
@@ -199,6 +200,7 @@ def _read_answer(rule: Rule, prompts: Prompts) -> Node | Distribution:
             f"the rule predicts `{answer}`, which may be {strange[0]!r}{more}, not in the vocabulary",
             fix="turn it into tokens with .map({...}), or .assume() the values that occur; tokens are: "
             f"{shorten(prompts.vocabulary.tokens)}",
+            in_rules=f"predict tokens; they are: {shorten(prompts.vocabulary.tokens)}",
         )
     return answer.node
 

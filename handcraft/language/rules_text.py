@@ -13,17 +13,20 @@ A condition is made with ``and``, ``or``, ``not`` and parentheses of these::
 
     position >= 3           the last token's position; also  position % 2 == 0
     token is a              the last token; also  first token is a,  token 2 back is not [ab]
-    count of a > 2          how many of the tokens so far
+    token is the token 2 back   the two are there, and the same
+    count of a > count of b + 1   how many of the tokens so far
     a came before           whether any of them is
 
-There the border is. Arithmetic, tables, other tokens than these to look for, and `inputs=` of the
-prompts need Python.
+What goes beyond that has a statement of its own: ``inputs [ab]+=`` says which prompts are legal,
+``table next a -> b b -> a`` what `next of the last token` is. Means, windows and selections by computed
+values need Python.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
@@ -35,6 +38,7 @@ from handcraft.language.pattern import unescape
 from handcraft.language.program import Program, UncoveredError
 from handcraft.language.read_sentence import read_sentence
 from handcraft.language.rule import Rule
+from handcraft.language.rule_table import RuleTable
 from handcraft.language.sentence import Sentence
 from handcraft.language.sequences import Prompts
 from handcraft.language.syntax_error import syntax_error
@@ -54,7 +58,11 @@ class _Statements:
     vocabulary: tuple[str, ...] | None = None
     context: int | None = None
     sentences: tuple[Sentence, ...] = ()
-    vocabulary_place: Place | None = None
+    tables: Mapping[str, RuleTable] = field(default_factory=dict)
+    inputs: str | None = None
+    writes: int = 1
+    bos: str | None = None
+    places: Mapping[str, Place] = field(default_factory=dict)
 
 
 def parse_rules(text: str, file: str = "rules") -> Program:
@@ -112,39 +120,88 @@ def _program(stated: _Statements, *added: Rule) -> Program:
     if context is None:
         reached = (sentence.reach(vocabulary.is_characters) for sentence in stated.sentences)
         context = max([DEFAULT_CONTEXT, *reached])
-    place = Place(stated.file, 1, 1)
-    prompts = Prompts(vocabulary, context, place=place)
+    prompts = _prompts(stated, vocabulary, context)
     problems: list[HandcraftError] = []
     rules: list[Rule] = []
     for sentence in stated.sentences:
         try:
-            rules.append(read_sentence(sentence, prompts))
+            rules.append(read_sentence(sentence, prompts, stated.tables))
         except HandcraftError as problem:
             problems += getattr(problem, "problems", (problem,))
-    raise_all(problems)
+    raise_all([_in_words(problem, stated) for problem in problems])
     rules += added
-    if any(rule.has_expressions for rule in rules):
-        return Program(prompts=prompts, rules=rules, place=place)
-    return Program(vocabulary, context, rules, place=place)
+    place = Place(stated.file, 1, 1)
+    says_more = (stated.inputs, stated.bos) != (None, None)
+    try:
+        if says_more or any(rule.has_expressions for rule in rules):
+            return Program(prompts=prompts, rules=rules, place=place)
+        return Program(vocabulary, context, rules, place=place)
+    except HandcraftError as error:
+        last = stated.sentences[-1] if stated.sentences else None
+        for each in getattr(error, "problems", (error,)):
+            _in_words(each, stated)
+            if last is not None and isinstance(each, UncoveredError):
+                each.where = f"{last.place}, {last.text}"
+        raise
+
+
+def _prompts(stated: _Statements, vocabulary: Vocabulary, context: int) -> Prompts:
+    try:
+        return Prompts(
+            vocabulary,
+            context,
+            inputs=stated.inputs,
+            bos=stated.bos,
+            writes=stated.writes,
+            place=Place(stated.file, 1, 1),
+        )
+    except HandcraftError as error:
+        raise_all([_in_words(p, stated) for p in getattr(error, "problems", (error,))])
+        raise
+
+
+def _in_words(problem: HandcraftError, stated: _Statements) -> HandcraftError:
+    """The problem with its advice in the words of rule files, and the line that it is about."""
+    problem.fix = problem.in_rules or problem.fix
+    setting = problem.what.partition("=")[0]
+    if setting in stated.places:
+        problem.where = str(stated.places[setting])
+        problem.what = problem.what.replace("=", " ", 1)
+    return problem
 
 
 def _vocabulary(stated: _Statements) -> Vocabulary:
-    if stated.vocabulary is not None:
-        try:
-            return Vocabulary(stated.vocabulary)
-        except HandcraftError as error:
-            for problem in getattr(error, "problems", (error,)):
-                problem.where = str(stated.vocabulary_place)
-            raise
-    if not stated.sentences:
+    if stated.vocabulary is None and not stated.sentences:
         raise ProgramError(
             "the program has no rules",
             where=Place(stated.file, 1, 1),
             fix="add one: predict a otherwise",
         )
-    predicted = [token for sentence in stated.sentences for token in sentence.predicted]
+    tokens = stated.vocabulary or _named(stated)
+    place = stated.places.get("vocabulary") or stated.sentences[0].place
+    if not tokens:
+        raise ProgramError(
+            "the rules name no token, and there is no vocabulary",
+            where=f"{place}, {stated.sentences[0].text}",
+            fix="name the tokens in a line before the rules, as in `vocabulary a b`",
+        )
+    try:
+        return Vocabulary(tokens)
+    except HandcraftError as error:
+        for problem in getattr(error, "problems", (error,)):
+            problem.where = str(place)
+        raise
+
+
+def _named(stated: _Statements) -> tuple[str, ...]:
+    """The tokens that the rules and their tables name, in sorted order."""
+    used = {s.table for s in stated.sentences} & stated.tables.keys()
+    given = {result for name in used for result in stated.tables[str(name)].results}
+    predicted = {token for sentence in stated.sentences for token in sentence.predicted} | given
     characters = all(len(token) == 1 for token in predicted)
-    return Vocabulary(sorted(set().union(*(s.named(characters) for s in stated.sentences))))
+    named = set(given).union(*(s.named(characters) for s in stated.sentences))
+    named.update(token for table in stated.tables.values() for token in table.rows)
+    return tuple(sorted(named | ({stated.bos} if stated.bos is not None else set())))
 
 
 @cache
@@ -159,8 +216,10 @@ def _read_statements(text: str, file: str) -> _Statements:
         tree = _parser().parse(text + "\n")
     except UnexpectedInput as error:
         raise syntax_error(error, text, file) from None
-    settings: dict[str, list[str]] = {}
+    settings: dict[str, str] = {}
     places: dict[str, Place] = {}
+    tables: dict[str, RuleTable] = {}
+    vocabulary: tuple[str, ...] | None = None
     sentences: list[Sentence] = []
     problems: list[HandcraftError] = []
     for statement in tree.children:
@@ -168,34 +227,48 @@ def _read_statements(text: str, file: str) -> _Statements:
         place = Place(file, statement.meta.line, statement.meta.column)
         if statement.data == "rule":
             written = text[statement.meta.start_pos : statement.meta.end_pos]
-            sentences.append(Sentence(statement, place, " ".join(written.split())))
-        elif statement.data in settings:
+            sentences += Sentence(statement, place, " ".join(written.split())).split(text)
+        elif statement.data == "table":
+            table = RuleTable.read(statement, place)
+            if table.name in tables:
+                problems.append(_said_twice(f"table {table.name}", place))
+            tables[table.name] = table
+        elif statement.data in places:
             problems.append(_said_twice(statement.data, place))
         else:
-            words = settings[statement.data] = [str(word) for word in statement.children]
+            words = [str(word) for word in statement.children]
             places[statement.data] = place
-            if statement.data == "context" and not re.fullmatch("0*[1-9][0-9]{0,8}", words[0]):
-                problems.append(_no_number(words[0], place))
+            settings[statement.data] = words[0].strip()
+            if statement.data == "vocabulary":
+                vocabulary = tuple(unescape(word) for word in words)
+            elif statement.data in ("context", "writes") and not _is_number(words[0]):
+                problems.append(_no_number(statement.data, words[0], place))
     raise_all(problems)
     RULES.check(len(sentences), where=file)
-    vocabulary = settings.get("vocabulary")
-    context = settings.get("context")
-    if context is not None:
-        CONTEXT.check(int(context[0]), where=places["context"], fix=f"write `context {CONTEXT.most}`")
+    if "context" in settings:
+        asked = int(settings["context"])
+        CONTEXT.check(asked, where=places["context"], fix=f"write `context {CONTEXT.most}`")
     return _Statements(
         file,
-        None if vocabulary is None else tuple(unescape(word) for word in vocabulary),
-        None if context is None else int(context[0]),
+        vocabulary,
+        int(settings["context"]) if "context" in settings else None,
         tuple(sentences),
-        places.get("vocabulary"),
+        tables,
+        settings.get("inputs"),
+        int(settings.get("writes", 1)),
+        unescape(settings["bos"]) if "bos" in settings else None,
+        places,
     )
+
+
+def _is_number(word: str) -> bool:
+    return re.fullmatch("0*[1-9][0-9]{0,8}", word) is not None
 
 
 def _said_twice(statement: str, place: Place) -> RuleSyntaxError:
     return RuleSyntaxError(f"a second `{statement}` line", where=place, fix="state it once")
 
 
-def _no_number(word: str, place: Place) -> RuleSyntaxError:
-    return RuleSyntaxError(
-        f"the context is {word!r}", where=place, fix="use a whole number of tokens, 1 or more"
-    )
+def _no_number(setting: str, word: str, place: Place) -> RuleSyntaxError:
+    what = f"the context is {word!r}" if setting == "context" else f"`{setting} {word}`"
+    return RuleSyntaxError(what, where=place, fix="use a whole number of tokens, 1 or more")

@@ -18,7 +18,7 @@ from handcraft.language.rule import Answer, Rule
 from handcraft.language.sequences import Expression
 from handcraft.origin import Place
 
-LOOKS = ("first", "last", "back", "followed")
+LOOKS = ("first", "last", "back", "followed", "mapped")
 """Answers that are read from the context."""
 
 
@@ -48,7 +48,8 @@ class Sentence:
     @property
     def predicted(self) -> tuple[str, ...]:
         """The tokens that it may predict, of those that it names."""
-        named = [part for part in self.answer.children if isinstance(part, Token)]
+        is_mapped = self.answer.data == "mapped"  # its first word is the name of a table
+        named = [p for p in self.answer.children if isinstance(p, Token) and not is_mapped]
         if self.default is not None:
             named.append(self.default.children[0])  # type: ignore[arg-type]
         return tuple(unescape(part) for part in named if part.type == "WORD")
@@ -56,6 +57,7 @@ class Sentence:
     def named(self, characters: bool) -> set[str]:
         """All tokens that it names, read as single characters or as words."""
         found = set(self.predicted)
+        found.update(unescape(word(tree)) for tree in self.tree.find_data("missing"))
         for items in (self._items(characters), *self._class_items(characters)):
             found.update(token for _, tokens in items for token in tokens)
         return found
@@ -66,10 +68,33 @@ class Sentence:
         for tree in self.tree.iter_subtrees():
             if tree.data == "back":
                 reached.append(int(word(tree)) + 1)
-            elif tree.data == "position":
-                *modulo, _, bound = words(tree.children[0])
-                reached.append(0 if modulo else int(bound) + 1)
+            elif tree.data == "compared":
+                reached.append(_position_named(tree))
         return max(len(self._items(characters)), min(max(reached), LONGEST))
+
+    @property
+    def table(self) -> str | None:
+        """The table that gives what it predicts, where one does."""
+        return str(self.answer.children[0]) if self.answer.data == "mapped" else None
+
+    def split(self, text: str) -> Iterator[Sentence]:
+        """The sentence without what it says otherwise, and that as a sentence of its own.
+
+        Args:
+            text: in which it stands.
+        """
+        *parts, last = self.tree.children
+        if not isinstance(last, Tree) or last.data != "alternative":
+            yield self
+            return
+        end = text.rindex("otherwise", 0, last.meta.start_pos)
+        first = _said(text[self.tree.meta.start_pos : end])
+        yield replace(self, tree=Tree("rule", parts, self.tree.meta), text=first)
+        answer = last.children[0]
+        assert isinstance(answer, Tree)
+        ending = "" if answer.data in LOOKS else " otherwise"
+        said = f"predict {_said(text[last.meta.start_pos : last.meta.end_pos])}{ending}"
+        yield Sentence(Tree("rule", last.children, last.meta), self.place_of(last), said)
 
     def rule(self, answer: Answer, flag: Expression | None = None) -> Rule:
         """The rule that it is, once its answer and its condition are known."""
@@ -159,6 +184,23 @@ def words(tree: Token | Tree[Token]) -> list[str]:
 def word(tree: Tree[Token]) -> str:
     """The first of them."""
     return words(tree)[0]
+
+
+def _said(text: str) -> str:
+    """A text with single blanks."""
+    return " ".join(text.split())
+
+
+def _position_named(compared: Tree[Token]) -> int:
+    """How long a context is in which there is a position, where it is compared with a number."""
+    left, _, right = compared.children
+    match left, right:
+        case (
+            Tree(data="left", children=[Tree(data="term", children=[Tree(data="position")])]),
+            Tree(data="sum", children=[Tree(data="number", children=[bound])]),
+        ):
+            return int(str(bound)) + 1
+    return 0
 
 
 def _without_trailing_blanks(pattern: str) -> str:

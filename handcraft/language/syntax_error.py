@@ -9,6 +9,7 @@ from lark import Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from handcraft.errors import RuleSyntaxError
+from handcraft.language.beyond_words import WORDS, Beyond
 from handcraft.origin import Place
 
 EXPECTED = {
@@ -24,7 +25,12 @@ EXPECTED = {
     "_BACK": "`back`",
     "_FOLLOWED": "`followed`",
     "_TIME": "`time`",
-    "_OF": "`of`",
+    "_INPUTS": "`inputs`",
+    "_WRITES": "`writes`",
+    "_BOS": "`bos`",
+    "_TABLE": "`table`",
+    "_ARROW": "`->`",
+    "REGEX": "a regular expression",
     "_IS": "`is`",
     "_CAME": "`came before`",
     "_BEFORE": "`before`",
@@ -95,15 +101,23 @@ def syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxErro
     left = set(names or ())
     what = f"{found} cannot stand here"
     fix = _meant(found.strip("'"), left) or _expected(left)
-    token = _taken_for_token(error) if left == {"_CAME"} else None
+    token = _taken_for_token(error) if left in ({"_CAME", "_OF"}, {"_OF"}) else None
     rest = lines[line - 1][column - 1 :]
     if token is not None:
         line, column = token.line or line, token.column or column
-        what = f"{str(token)!r} is taken for a token here, and {found} cannot follow it"
-        fix = _condition_like(str(token))
+        if "_CAME" in left:
+            what = f"{str(token)!r} is taken for a token here, and {found} cannot follow it"
+            fix = _condition_like(str(token))
+        else:
+            what = f"{str(token)!r} is no place and no number, and no table that `of` follows"
+            fix = "expected a whole number, `position`, `count of` tokens, or a table, `of` and a place"
     elif rest.startswith("[") and left >= {"CLASS"}:
         what = f"the class `{rest.strip()}` is not closed"
         fix = "write `]` behind its last token, or \\[ for a bracket that stands for itself"
+    beyond = _beyond(lines[line - 1], error.column if line == error.line else column)
+    if beyond is not None:
+        what = f"rule files have no words for {beyond.name}"
+        fix = f"write the program in Python, with an expression such as `{beyond.python}`"
     return RuleSyntaxError(
         what, where=f"{Place(file, line, column)}, {lines[line - 1].strip()}", fix=fix
     )
@@ -114,6 +128,13 @@ def _meant(found: str, names: Set[str]) -> str | None:
     words = [EXPECTED[name].strip("`") for name in names if EXPECTED.get(name, "").startswith("`")]
     near = get_close_matches(found.lower(), words, n=1)
     return f"did you mean `{near[0]}`?" if near else None
+
+
+def _beyond(line: str, column: int) -> Beyond | None:
+    """What a line asks for, up to where it cannot be read, that needs Python."""
+    rest = line[column - 1 :].split()
+    said = [*line[: column - 1].split(), *rest[:1]]
+    return next((WORDS[word] for word in reversed(said) if word in WORDS), None)
 
 
 def _expected(names: Set[str]) -> str:

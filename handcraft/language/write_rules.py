@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from handcraft.errors import HandcraftError, ProgramError, raise_all
 from handcraft.language.parse_pattern import parse_pattern
 from handcraft.language.pattern import escape
 from handcraft.language.phrase import NoWordsError, answer_phrase, flag_phrase
+from handcraft.language.phrase_place import Tables
 from handcraft.language.program import Program
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Expression, Prompts
+from handcraft.language.sequences.node import Constant
 from handcraft.vocabulary import Vocabulary
 
 
@@ -42,33 +45,36 @@ def write_rules(program: Program, *, most: int | None = None) -> str:
         f"vocabulary {' '.join(escape(token) for token in vocabulary.tokens)}",
         f"context {program.context}",
     ]
+    if program.prompts is not None:
+        lines += _prompts_lines(program.prompts)
+    tables, sentences = Tables(), []
     for rule in program.rules[:most]:
         try:
-            lines.append(_sentence(rule, vocabulary))
+            sentences.append(_sentence(rule, vocabulary, tables))
         except NoWordsError as problem:
             problem.where = f"{rule.place}, {rule}" if rule.place else str(rule)
             problem.fix = "keep the program in Python; docs/language-text.md says what has words"
             problems.append(problem)
     raise_all(problems)
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *tables.lines(), *sentences]) + "\n"
 
 
-def _sentence(rule: Rule, vocabulary: Vocabulary) -> str:
-    parts = ["predict", _answer(rule)]
+def _sentence(rule: Rule, vocabulary: Vocabulary, tables: Tables) -> str:
+    parts = ["predict", _answer(rule, tables)]
     if rule.pattern is not None:
         pattern = parse_pattern(rule.pattern, vocabulary)
         parts.append(f"after {pattern.text(vocabulary)}")
     if rule.flag is not None:
-        parts.append(f"when {flag_phrase(rule.flag)}")
-    if rule.pattern is None and rule.flag is None and not _is_place(parts[1], rule):
+        parts.append(f"when {flag_phrase(rule.flag, tables)}")
+    if rule.pattern is None and rule.flag is None and not _reads_a_place(rule):
         parts.append("otherwise")
     return " ".join(parts)
 
 
-def _answer(rule: Rule) -> str:
+def _answer(rule: Rule, tables: Tables) -> str:
     answer = rule.answer
     if isinstance(answer, Expression):
-        return answer_phrase(answer)
+        return answer_phrase(answer, tables)
     if isinstance(answer, Mapping):
         return " ".join(f"{_in_distribution(token)} {share}" for token, share in answer.items())
     return escape(answer)
@@ -79,15 +85,26 @@ def _in_distribution(token: str) -> str:
     return f"\\{token}" if token in ("after", "when", "otherwise") else escape(token)
 
 
-def _is_place(words: str, rule: Rule) -> bool:
+def _reads_a_place(rule: Rule) -> bool:
     """Whether a token is read from some place, which needs no ending to happen everywhere."""
-    return isinstance(rule.answer, Expression) and words.startswith(("the ", "what "))
+    return isinstance(rule.answer, Expression) and not isinstance(rule.answer.node, Constant)
+
+
+def _prompts_lines(prompts: Prompts) -> Iterator[str]:
+    """What a file says of the legal prompts."""
+    if prompts.bos is not None:
+        yield f"bos {escape(prompts.bos)}"
+    if isinstance(prompts.inputs, str):
+        pattern = re.sub(r"(\\.)|#", lambda found: found[1] or r"\#", prompts.inputs, flags=re.DOTALL)
+        pattern = pattern.replace("\r", r"\r").replace("\n", r"\n")
+        yield f"inputs {pattern if pattern == pattern.strip() and pattern else f'(?:{pattern})'}"
+    if prompts.writes != 1:
+        yield f"writes {prompts.writes}"
 
 
 def _prompts_problems(prompts: Prompts) -> Iterator[ProgramError]:
     stated = {
-        f"inputs={prompts.inputs!r}": prompts.inputs is not None,
-        f"bos={prompts.bos!r}": prompts.bos is not None,
+        "inputs= as a Hypothesis strategy": not isinstance(prompts.inputs, str | None),
         "causal=False": not prompts.causal,
     }
     for words, is_stated in stated.items():

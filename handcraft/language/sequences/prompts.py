@@ -305,6 +305,8 @@ def _writing_problems(
             f"writes={writes}, and no regular expression says what the inputs are",
             where=place,
             fix="give inputs= a regular expression for what stands before the first written token",
+            in_rules="add a line `inputs` with a regular expression for what stands before the first "
+            "written token",
         )
     elif not causal or (isinstance(context, int) and writes > context):
         yield ProgramError(

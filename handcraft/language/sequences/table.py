@@ -64,6 +64,7 @@ def lookup(
             + ", ".join(_sizes(arguments)),
             where=written(text),
             fix="combine fewer of them at a time, or .assume() the values that occur",
+            in_rules="compare fewer counts and positions at a time, or state a shorter context",
         )
     reached = set(product(*map(listed, arguments))) if walked is None else walked
     table = {row: _result(function, row, arguments, text) for row in _ordered(reached, arguments)}

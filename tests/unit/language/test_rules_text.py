@@ -80,11 +80,11 @@ def test_a_broken_pattern_is_shown_also_where_the_vocabulary_is_concluded():
     ("text", "place", "fix"),
     [
         ("predict b before aa", "my.rules:1:11", "expected `after` or `otherwise`"),
-        ("vocabulary a b\nforecast b after aa", "my.rules:2:1", "`predict` or `vocabulary`"),
+        ("vocabulary a b\nforecast b after aa", "my.rules:2:1", "`predict` or `table` or `vocabulary`"),
         ("predict", "my.rules:1:8", "expected a word"),
         ("\npredict b", "my.rules:2:10", "expected `after` or `otherwise`"),
         ("predict b after", "my.rules:1:16", "expected a pattern"),
-        ("predict b after # aa", "my.rules:1:17", "use otherwise"),
+        ("predict b after # aa", "my.rules:1:17", "write `otherwise`"),
         ("predict b otherwise a", "my.rules:1:21", "expected the end of the line"),
         ("context 5 6", "my.rules:1:11", "expected the end of the line"),
         ("vocabulary", "my.rules:1:11", "expected a word"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from itertools import product
 
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft import Program, Prompts, parse_rules, predict, select
+import handcraft
+from handcraft import Expression, Program, Prompts, lookup, parse_rules, predict, select, where
 from handcraft.errors import (
+    HandcraftError,
     HandcraftWarning,
     ProgramError,
     RuleSyntaxError,
@@ -18,6 +21,7 @@ from handcraft.errors import (
     VocabularyError,
 )
 from handcraft.language import Rule, parse_one_liner, write_rules
+from handcraft.language.beyond_words import WORDS
 from handcraft.language.pattern import escape
 from handcraft.language.phrase import NoWordsError
 
@@ -40,7 +44,38 @@ def assert_same(one: Program, other: Program) -> None:
         assert one.trace(text) == other.trace(text), text
 
 
+NEXT = {"a": "b", "b": "c", "c": "a"}
+WORTH = {"a": 1, "b": 2, "c": -1}
+TABLES = "table next a -> b  b -> c  c -> a\ntable worth a -> 1  b -> 2  otherwise -1\n"
+AS, BS = select(TOKEN, "a").count(), select(TOKEN, "b").count()
+SECOND = TOKEN.at(-2, default="a")
+
 CONDITIONS = {
+    "token is the token 2 back": (SECOND == TOKEN) & (POSITION >= 2),
+    "token is not the token 2 back": (SECOND != TOKEN) & (POSITION >= 2),
+    "the first token is the last token": TOKEN.at_position(0) == TOKEN,
+    "token 1 back is the token 2 back": (TOKEN.at(-1, default="a") == SECOND) & (POSITION >= 2),
+    "token is the token 2 back else a": SECOND == TOKEN,
+    "token 2 back else a is not [bc]": SECOND == "a",
+    "token 2 back else a is a": SECOND == "a",
+    "next of token is the first token": TOKEN.map(NEXT) == TOKEN.at_position(0),
+    "the token 1 back is next of token": (TOKEN.at(-1, default="a") == TOKEN.map(NEXT))
+    & (POSITION >= 1),
+    "next of next of token is a": TOKEN == "b",
+    "next of the token 1 back else c is [ab]": TOKEN.at(-1, default="c").map(NEXT) != "c",
+    "worth of token is 2": TOKEN == "b",
+    "worth of token > 0": TOKEN != "c",
+    "count of a > count of b": AS > BS,
+    "the count of a is more than the count of b plus 1": AS > BS + 1,
+    "count of a is at least 2": AS >= 2,
+    "count of a - count of b == 0": AS == BS,
+    "count of a * 2 + 1 is at most position": AS * 2 + 1 <= POSITION,
+    "position - count of a - count of b > 1": POSITION - AS - BS > 1,
+    "position % 2 == count of a % 2": POSITION % 2 == AS % 2,
+    "worth of token + worth of the token 1 back == 3": (
+        (TOKEN.map(WORTH) + TOKEN.at(-1, default="c").map(WORTH) == 3) & (POSITION >= 1)
+    ),
+    "position minus 2 * count of c < 1": POSITION - 2 * select(TOKEN, "c").count() < 1,
     "position >= 3": POSITION >= 3,
     "position == 0": POSITION == 0,
     "position != 1": POSITION != 1,
@@ -75,7 +110,7 @@ CONDITIONS = {
 
 @pytest.mark.parametrize("words", CONDITIONS)
 def test_a_condition_means_what_it_says_and_is_written_again(words):
-    program = read(f"{SETTING}predict b when {words}\npredict a otherwise")
+    program = read(f"{SETTING}{TABLES}predict b when {words}\npredict a otherwise")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HandcraftWarning)
         rules = [predict("b").when(CONDITIONS[words]), predict("a").otherwise()]
@@ -86,6 +121,9 @@ def test_a_condition_means_what_it_says_and_is_written_again(words):
 
 
 ANSWERS = {
+    "next of the last token": TOKEN.map(NEXT),
+    "next of next of the first token": TOKEN.at_position(0).map(NEXT).map(NEXT),
+    "next of the token 2 back else a": SECOND.map(NEXT),
     "the last token": TOKEN,
     "the first token": TOKEN.at_position(0),
     "the token 1 back otherwise c": TOKEN.at(-1, default="c"),
@@ -101,7 +139,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("words", ANSWERS)
 def test_an_answer_means_what_it_says_and_is_written_again(words):
-    program = read(f"{SETTING}predict {words}")
+    program = read(f"{SETTING}{TABLES}predict {words}")
     assert_same(program, Program(prompts=PROMPTS, rules=[predict(ANSWERS[words]).otherwise()]))
     written = write_rules(program)
     assert_same(program, read(written))
@@ -269,13 +307,13 @@ def test_every_sentence_that_names_an_unknown_token_is_told():
 @pytest.mark.parametrize(
     "rule",
     [
-        predict("b").when(POSITION * 2 >= 3),
-        predict("b").when(TOKEN.at(-1, default="a") == TOKEN),
-        predict("b").when(TOKEN.map({"a": 1, "b": 2, "c": 4}) > 1),
-        predict("b").when(TOKEN.at(-1, default="a") == "a"),
+        predict("b").when((POSITION + 1) % 3 == 0),
+        predict("b").when(AS * BS > 1),
+        predict("b").when(select(TOKEN, "a").mean(POSITION, default=0) > 1),
         predict("b").when(select(TOKEN, TOKEN).count() > 1),
-        predict(TOKEN.map({"a": "b", "b": "c", "c": "a"})).after("a"),
+        predict("b").when(where(TOKEN == "a", POSITION, AS) > 2),
         predict(select(TOKEN, "a").earliest(TOKEN, default="b")).after("a"),
+        predict(lookup(lambda a, b: max(a, b), TOKEN, SECOND)).after("a"),
     ],
 )
 def test_what_has_no_words_is_refused_and_named(rule):
@@ -330,12 +368,208 @@ def test_conditions_of_long_contexts_have_words_too():
 
 
 def test_prompts_that_rule_files_cannot_state_are_refused():
-    odd = Prompts("ab", 3, inputs="a[ab]*", bos="a", causal=False)
+    odd = Prompts("ab", 3, inputs=st.text("ab"), causal=False)
     with pytest.raises(SeveralErrors) as caught:
         write_rules(Program(prompts=odd, rules=[predict("a").otherwise()]))
-    assert len(caught.value.problems) == 3
+    assert len(caught.value.problems) == 2
 
 
+# --- otherwise, in the same line ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [
+        ("predict b after aa otherwise c", "predict b after aa\npredict c otherwise"),
+        ("predict b when token is a otherwise c", "predict b when token is a\npredict c otherwise"),
+        (
+            "predict b when token is the token 2 back otherwise a",
+            "predict b when token is the token 2 back\npredict a otherwise",
+        ),
+        (
+            "predict the token 1 back otherwise b after a when position > 1 otherwise the first token",
+            "predict the token 1 back otherwise b after a when position > 1\npredict the first token",
+        ),
+        (
+            "predict a after b otherwise the token 2 back otherwise c",
+            "predict a after b\npredict the token 2 back otherwise c",
+        ),
+        ("predict a after b otherwise a 1/2 b 1/2", "predict a after b\npredict a 1/2 b 1/2 otherwise"),
+    ],
+)
+def test_a_line_that_says_otherwise_is_two_rules(line, lines):
+    one, other = read(SETTING + line), read(SETTING + lines)
+    assert_same(one, other)
+    assert [str(rule) for rule in one.rules] == [str(rule) for rule in other.rules]
+    assert write_rules(one) == write_rules(other)
+
+
+def test_the_second_rule_of_a_line_has_its_own_place():
+    with pytest.raises(VocabularyError) as caught:
+        read(f"{SETTING}predict b after aa otherwise x")
+    assert caught.value.where == "my.rules:3:30, predict x otherwise"
+
+
+# --- prompts and tables ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "stated"),
+    [
+        ("inputs [ab]{2}c[ab]?  # a comment", {"inputs": "[ab]{2}c[ab]?"}),
+        (r"inputs [^\#]+", {"inputs": r"[^\#]+"}),
+        ("inputs [ab]{2}c\nwrites 2", {"inputs": "[ab]{2}c", "writes": 2}),
+        ("bos c", {"bos": "c"}),
+        ("inputs c[ab]*\nbos c", {"inputs": "c[ab]*", "bos": "c"}),
+    ],
+)
+def test_which_prompts_are_legal_is_stated_in_lines_of_their_own(lines, stated):
+    program = read(f"{SETTING}{lines}\npredict the first token")
+    wanted = Prompts("abc", 5, **stated)
+    for name in ("inputs", "bos", "writes"):
+        assert getattr(program.prompts, name) == getattr(wanted, name)
+    written = write_rules(program)
+    assert write_rules(read(written)) == written
+    for text in TEXTS:
+        assert read(written).prompts.is_legal(text) is wanted.is_legal(text)
+
+
+@pytest.mark.parametrize("pattern", [" a", "a ", "a#b", r"a\#b", "(a|b)\nc", "#", "a\\\\#", ""])
+def test_any_regular_expression_can_be_written(pattern):
+    prompts = Prompts(["a", "b", "c", " ", "#", "\\"], 4, inputs=pattern)
+    program = Program(prompts=prompts, rules=[predict("a").otherwise()])
+    again = read(write_rules(program))
+    for text in ("a", " a", "a ", "a#b", "#", "ab", "a\\", "a\\#"):
+        assert again.prompts.is_legal([*text]) is prompts.is_legal([*text]), text
+
+
+@pytest.mark.parametrize(
+    ("lines", "place", "message", "fix"),
+    [
+        ("inputs [ab\npredict a otherwise", "1:1", "is no regular expression", "`inputs [ab]+`"),
+        ("writes 2\npredict a otherwise", "1:1", "no regular expression says", "a line `inputs`"),
+        ("writes x\npredict a otherwise", "1:1", "`writes x`", "1 or more"),
+        ("bos z\nvocabulary a\npredict a otherwise", "1:1", "not in the vocabulary", "add it"),
+        ("table t a -> b\npredict t of token", "1:1", "no row for 'b'", "add `b -> ...`"),
+        ("table t a -> b a -> a\npredict a otherwise", "1:1", "two rows for 'a'", "leave out one"),
+        ("table t otherwise b\npredict t of token", "1:20", "cannot stand here", "expected"),
+        (
+            "vocabulary a b\npredict t of the last token",
+            "2:9",
+            "there is no table `t`",
+            "table t a -> b",
+        ),
+        (
+            "table t a -> 1 otherwise b\npredict b when t of token > 1\npredict a otherwise",
+            "2:16",
+            "gives 'b', which is no whole number",
+            "compare it with `is`",
+        ),
+        (
+            "table t a -> b b -> a\npredict t of the token 2 back",
+            "2:9",
+            "may not be there",
+            "the token 2 back else a",
+        ),
+        (
+            "predict b when token is x of y\npredict a otherwise",
+            "1:30",
+            "'y' is no place",
+            "expected",
+        ),
+    ],
+)
+def test_a_line_about_prompts_or_tables_that_is_wrong_is_told(lines, place, message, fix):
+    with pytest.raises((ProgramError, RuleSyntaxError)) as caught:
+        read(lines)
+    assert caught.value.where.startswith(f"my.rules:{place}")
+    assert message in caught.value.what
+    assert fix in caught.value.fix
+
+
+# --- advice ------------------------------------------------------------------------------------
+
+PYTHON = re.compile(r"\w\(|\)\.|\w=|\[\.\.\.\]")
+"""What advice in Python looks like: calls, keywords, lists."""
+
+PIECES = """predict after when otherwise the last first token back what followed time position count of
+is not and or came before table inputs writes bos vocabulary context a b 1/2 0.3 3 -> else >= % + ( )
+[ab] [^ab] . start x"""
+
+RULES = """predict b after a a when token is a
+predict the token 2 back otherwise a when position >= 3
+predict a 1/2 b 1/2 when count of a > 1
+predict a otherwise"""
+
+
+def advice_of(text):
+    """Where, and what each error of a rule file advises; None where there is no error."""
+    try:
+        read(text)
+    except HandcraftError as error:
+        return [(each.where, each.fix) for each in getattr(error, "problems", (error,))]
+    return None
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 40), st.sampled_from([*PIECES.split(), "\n"])), min_size=1, max_size=3
+    ),
+    st.booleans(),
+)
+def test_every_error_of_a_rule_file_has_its_line_and_advises_in_its_words(changes, stated):
+    words = RULES.replace("\n", " \n ").split(" ")
+    for place, piece in changes:
+        words[place % len(words)] = piece
+    setting = "vocabulary a b\ncontext 5\n" if stated else ""
+    for place, fix in advice_of(setting + " ".join(words)) or ():
+        assert re.match(r"my\.rules:\d+:\d+", place or ""), (place, fix)
+        assert fix
+        assert not PYTHON.search(fix), fix
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "fix"),
+    [
+        ("predict the last token", "my.rules:1:1", "`vocabulary a b`"),
+        ("predict b when token is a", "my.rules:1:1", "`predict a otherwise`"),
+        ("vocabulary a b\npredict b after a", "my.rules:2:1", "`predict a otherwise`"),
+        (
+            "vocabulary a b\ncontext 1\npredict b after aa\npredict a otherwise",
+            "my.rules:3",
+            "`context 2`",
+        ),
+        ("predict a 1/2 b 1/4 otherwise", "my.rules:1:1", "1/2"),
+    ],
+)
+def test_what_whole_files_lack_is_advised_in_their_words(text, place, fix):
+    ((found, advice),) = advice_of(text)
+    assert found.startswith(place)
+    assert fix in advice
+    assert not PYTHON.search(advice)
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_construct_that_needs_python_is_named_and_shown_in_python_that_runs(word):
+    lines = [f"predict b when {word} of a > 2", f"predict the {word} token", f"{word} no"]
+    for line in lines:
+        ((place, fix),) = advice_of(f"{SETTING}{line}\npredict a otherwise")
+        assert place.startswith("my.rules:3:")
+        assert f"`{WORDS[word].python}`" in fix
+    names = {name: getattr(handcraft, name) for name in handcraft.__all__}
+    ab = Prompts("ab", context=5)
+    shown = eval(WORDS[word].python, names | {"token": ab.token, "position": ab.position})
+    if isinstance(shown, Expression):
+        assert len(shown.trace("ab")) == 2
+
+
+SAID = [
+    "b",
+    "a 1/3 c 2/3",
+    "the last token",
+    "next of the token 2 back else c",
+    "the token 2 back otherwise b",
+]
 TESTS = st.sampled_from(sorted(CONDITIONS))
 SENTENCES = st.recursive(
     TESTS,
@@ -350,7 +584,7 @@ SENTENCES = st.recursive(
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["b", "a 1/3 c 2/3", *sorted(ANSWERS)[:2], "the token 2 back otherwise b"]),
+            st.sampled_from(SAID),
             st.sampled_from(["", "after ab ", "after start [ab]. ", "after .c "]),
             SENTENCES,
         ),
@@ -362,7 +596,7 @@ def test_what_is_written_reads_back_to_the_same_meaning(rules):
         f"predict {answer.removesuffix(' otherwise')} {pattern}when {words}"
         for answer, pattern, words in rules
     ]
-    program = read("\n".join([SETTING, *lines, "predict a otherwise"]))
+    program = read("\n".join([SETTING + TABLES, *lines, "predict a otherwise"]))
     written = write_rules(program)
     assert_same(program, read(written))
     assert write_rules(read(written)) == written
