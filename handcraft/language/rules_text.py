@@ -163,7 +163,8 @@ def _prompts(stated: _Statements, vocabulary: Vocabulary, context: int) -> Promp
 def _in_words(problem: HandcraftError, stated: _Statements) -> HandcraftError:
     """The problem with its advice in the words of rule files, and the line that it is about."""
     problem.fix = problem.in_rules or problem.fix
-    setting = problem.what.partition("=")[0]
+    named = re.match(r"(inputs|writes|bos)[=:]", problem.what)
+    setting = named[1] if named else ""
     if setting in stated.places:
         problem.where = str(stated.places[setting])
         problem.what = problem.what.replace("=", " ", 1)

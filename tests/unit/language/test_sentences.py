@@ -446,7 +446,12 @@ def test_any_regular_expression_can_be_written(pattern):
 @pytest.mark.parametrize(
     ("lines", "place", "message", "fix"),
     [
-        ("inputs [ab\npredict a otherwise", "1:1", "is no regular expression", "`inputs [ab]+`"),
+        (
+            "context 3\ninputs [ab\npredict a otherwise",
+            "2:1",
+            "is no regular expression",
+            "such as '[ab]+'",
+        ),
         ("writes 2\npredict a otherwise", "1:1", "no regular expression says", "a line `inputs`"),
         ("writes x\npredict a otherwise", "1:1", "`writes x`", "1 or more"),
         ("bos z\nvocabulary a\npredict a otherwise", "1:1", "not in the vocabulary", "add it"),
