@@ -357,8 +357,8 @@ def test_a_table_that_is_a_comparison_is_written_as_one():
 
 
 def test_conditions_of_long_contexts_have_words_too():
-    prompts = Prompts("ab", context=5000)
-    for flag in (prompts.position >= 4200, prompts.position < 3, prompts.position != 7):
+    prompts = Prompts("ab", context=4096)
+    for flag in (prompts.position >= 4000, prompts.position < 3, prompts.position != 7):
         rules = [predict("b").when(flag), predict("a").otherwise()]
         again = read(write_rules(Program(prompts=prompts, rules=rules)))
         for length in (1, 3, 4, 7, 8, 9):
