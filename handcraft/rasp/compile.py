@@ -85,6 +85,7 @@ def compile(
     causal: bool = False,
     architecture: Literal["gpt2", "block"] | Architecture = "block",
     dtype: Literal["float32", "float64", "float16", "bfloat16"] = "float32",
+    tolerance: float = 0,
 ) -> CompiledSequence:
     """Compile a RASP program to a transformer that computes it at every position.
 
@@ -95,6 +96,7 @@ def compile(
         causal: whether a position sees only itself and earlier ones.
         architecture: the target.
         dtype: of the weights.
+        tolerance: by how much numbers may be off; those that the weights do not tell apart are floats.
 
     Raises:
         HandcraftError: something does not fit; it names the place, and a fix.
@@ -106,5 +108,7 @@ def compile(
     ([2, 1, 2], [[2, 2], [2, 1, 2]])
     """
     built = build(expression, vocabulary, max_length, causal, place=written_place())
-    compiled = compile_sequences(built.outputs, architecture=architecture, dtype=dtype)
+    compiled = compile_sequences(
+        built.outputs, architecture=architecture, dtype=dtype, tolerance=tolerance
+    )
     return CompiledSequence(built, compiled)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
+from math import inf
 
 import numpy as np
 import pytest
@@ -191,13 +192,13 @@ def check(case: Case, architecture: str) -> None:
     note("; ".join(f"{name} = {expression}" for name, expression in outputs.items()))
     note(f"{next(iter(outputs.values())).prompts}")
     try:
-        made = compile_sequences(outputs, architecture=architecture)
+        made = compile_sequences(outputs, architecture=architecture, tolerance=inf)
     except CompileError as error:
         event(f"float32: {type(error).__name__}")
         reject()
     assert_agrees(made, case, CLOSE[architecture, "float32"])
     try:
-        made = compile_sequences(outputs, architecture=architecture, dtype="bfloat16")
+        made = compile_sequences(outputs, architecture=architecture, dtype="bfloat16", tolerance=inf)
     except PrecisionError:
         event("bfloat16: PrecisionError")
         return

@@ -78,12 +78,6 @@ class Assembly:
                 self.precision.check_sum(held.node, size, gap)
                 self.precision.check_noise(held.node, reading.weight, level, gap, varying)
 
-    def off(self, reading: Reading) -> float:
-        """By how much a sum may be off for each block that its numbers passed."""
-        low, high = reading.span
-        largest = max(magnitude(low), magnitude(high), reading.size)
-        return self.precision.off(reading.weight, largest, self.varying)
-
     @property
     def bears_clearing(self) -> bool:
         """Whether neurons still tell their sums apart where every number has twice the noise.

@@ -14,6 +14,7 @@ from handcraft.compiler.sequences.assemble import assemble
 from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.cases import Setting
 from handcraft.compiler.sequences.compiled_sequences import CompiledSequences, Output
+from handcraft.compiler.sequences.error_bound import Finished, bound_errors, read_off
 from handcraft.compiler.sequences.fuse import fuse
 from handcraft.compiler.sequences.held import Holder
 from handcraft.compiler.sequences.ir import note_slots
@@ -118,6 +119,7 @@ def compile_sequences(
     dtype: Literal["float32", "float64", "float16", "bfloat16"] = "float32",
     sizes: Sizes = Sizes(),  # noqa: B008 - frozen
     reuse: bool = True,
+    tolerance: float = 0,
 ) -> CompiledSequences:
     """Compile expressions to a transformer that computes them at every position.
 
@@ -127,6 +129,8 @@ def compile_sequences(
         dtype: of the weights.
         sizes: what is asked of the width and the heads.
         reuse: whether dimensions that are read no more are cleared and used again.
+        tolerance: by how much numbers may be off. Values that the weights do not tell apart are
+            refused, unless they are off by no more than this; `.apply` then gives floats.
 
     Raises:
         HandcraftError: something does not fit; it names the expression, and a fix.
@@ -161,7 +165,6 @@ def compile_sequences(
         place=prompts.place,
         outputs=[output.reading for output in found],
     )
-    found = [replace(each, off=assembly.off(each.reading) * len(circuits.blocks)) for each in found]
     if reuse:
         circuits = with_reuse(circuits, places, target, sizes)
     plan = plan_model(circuits, target, sizes)
@@ -171,4 +174,10 @@ def compile_sequences(
     placement = place_circuits(plan, sharpness)
     tensors = emit(placement, circuits.values, dtype)
     model = Model(target, plan.shape, prompts.vocabulary, tensors)
+    off = bound_errors(Finished(plan, placement, tensors, places.spans(negative=True), dtype))
+    found = [
+        replace(each, off=read_off(places.coefficients(each.reading), plan, off)) for each in found
+    ]
+    for each in found:
+        each.check(dtype, tolerance)
     return CompiledSequences(prompts, tuple(found), stages, places, plan, sharpness, placement, model)

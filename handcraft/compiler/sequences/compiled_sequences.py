@@ -20,7 +20,7 @@ from handcraft.compiler.sequences.held import Holder, Reading
 from handcraft.compiler.sequences.places import Places
 from handcraft.compiler.stage import Stage
 from handcraft.display import short_repr
-from handcraft.errors import ModelError
+from handcraft.errors import ModelError, PrecisionError
 from handcraft.language.sequences.domain import Domain, Finite, Kind, Value, as_number
 from handcraft.language.sequences.expression import Expression
 from handcraft.language.sequences.node import Node
@@ -28,13 +28,11 @@ from handcraft.language.sequences.prompts import Prompts
 from handcraft.language.sequences.reachable import plain
 from handcraft.model import Model, Trace
 from handcraft.model.attention import Array
+from handcraft.origin import Place
 from handcraft.weights import Placement, Plan, trace_names
 
 if TYPE_CHECKING:
     from handcraft.verify import Report
-
-PARTS_UP_TO = 500
-"""The largest denominator of fractions that are told apart in what a model computes."""
 
 BATCH = 256
 """So many texts run at once."""
@@ -50,12 +48,14 @@ class Output:
         domain: the values it can have.
         reading: the number that stands for a value: itself, or its place among the values.
         off: by how much the number may be off in the model.
+        place: where the expression was written.
     """
 
     name: str
     domain: Domain
     reading: Reading
     off: float = 0
+    place: Place | None = None
 
     @classmethod
     def of(cls, name: str, expression: Expression, node: Node, holder: Holder) -> Output:
@@ -63,17 +63,18 @@ class Output:
         domain = expression.domain
         if domain.kind is Kind.NUMBER:
             finer = node.domain.parts < domain.parts  # means that were added up are one mean now
-            return cls(name, node.domain if finer else domain, holder.number(node))
+            known = node.domain if finer else domain
+            return cls(name, known, holder.number(node), place=expression.node.place)
         assert isinstance(domain, Finite)
         assert isinstance(node.domain, Finite)
         places = {(isinstance(v, bool), v): i for i, v in enumerate(domain.values)}
         numbers = tuple(places[isinstance(v, bool), v] for v in node.domain.values)
-        return cls(name, domain, holder.read(node, numbers))
+        return cls(name, domain, holder.read(node, numbers), place=expression.node.place)
 
     def value(self, number: float) -> Value:
         """The value that a number of the residual stream stands for.
 
-        Numbers that lie so close together that the weights do not tell them apart stay floats.
+        Where a tolerance let values come that the weights do not tell apart, it stays a float.
         """
         if not self.is_told:
             return number
@@ -84,17 +85,40 @@ class Output:
             return self.domain.values[min(max(round(number), 0), len(self.domain.values) - 1)]
         return self.domain.values[int(np.abs(self._known - number).argmin())]
 
-    @cached_property
+    @property
     def is_told(self) -> bool:
-        """Whether numbers are further apart than they can be off."""
+        """Whether values are further apart than twice what a number may be off."""
+        return self.apart > 2 * self.off
+
+    @cached_property
+    def apart(self) -> Fraction:
+        """The smallest difference between two of its numbers."""
         if self.domain.kind is not Kind.NUMBER:
-            return True
-        parts = self.domain.parts
+            return Fraction(1)
         if isinstance(self.domain, Finite):
-            gap = self.domain.gap
-        else:  # of fractions with such denominators
-            gap = self.domain.unit / (parts * max(1, parts - 1))
-        return parts <= PARTS_UP_TO and gap > 2 * self.off
+            return self.domain.gap
+        parts = self.domain.parts
+        return self.domain.unit / (parts * max(1, parts - 1))
+
+    def check(self, dtype: str, tolerance: float) -> None:
+        """Raise unless its values are told apart, or need not be.
+
+        Args:
+            dtype: of the weights.
+            tolerance: by how much numbers may be off.
+
+        Raises:
+            PrecisionError: the nearest value may be a neighbour of the right one.
+        """
+        if self.is_told or (self.domain.kind is Kind.NUMBER and self.off <= tolerance):
+            return
+        apart = float(self.apart)
+        raise PrecisionError(
+            f"`{self.name}` has values that differ by {apart:.3g}, but what the model holds in {dtype} "
+            f"may be off by up to {self.off:.3g}; less than {apart / 2:.3g} is safe",
+            where=self.place,
+            fix="a wider dtype, a shorter context, or .assume() the values that occur",
+        )
 
     @cached_property
     def _known(self) -> Array:

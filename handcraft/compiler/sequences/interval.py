@@ -1,0 +1,268 @@
+"""Numbers with an error bound: the interval that each lies in, and how far its float may be from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.circuits.number import Plain, evaluate
+from handcraft.model.attention import Array
+from handcraft.weights.placement import PlacedTensor
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+
+ANY_GRID = 1 << 20
+"""The grid of 0, which is a multiple of every power of two."""
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How sums are rounded.
+
+    Args:
+        digits: the binary digits of a float, the first one included.
+    """
+
+    digits: int
+
+    @property
+    def unit(self) -> float:
+        """Half a unit in the last place of 1: no rounding is off by a larger part."""
+        return 2.0**-self.digits
+
+    def is_exact(self, size: Array, grid: Ints) -> Flags:
+        """Whether sums of multiples of 2**grid are exact in any order: no partial sum is rounded.
+
+        Args:
+            size: no sum of absolute terms is larger.
+            grid: all terms are multiples of two to this power.
+        """
+        exact: Flags = size <= np.ldexp(1.0, np.minimum(grid + self.digits, 1000))
+        return exact
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """Numbers that floats stand for.
+
+    Args:
+        low: no exact number is smaller.
+        high: no exact number is larger.
+        off: how far a float may be from its number, beside the parts: [number].
+        own: by which part of itself each may be off besides: [number].
+        grid: all floats are multiples of two to this power, where they are exact.
+        part: by which part of itself each may be off besides, all of them by the same, as LayerNorm
+            scales a whole position.
+    """
+
+    low: Array
+    high: Array
+    off: Array
+    own: Array
+    grid: Ints
+    part: float = 0.0
+
+    @property
+    def largest(self) -> Array:
+        """No exact number is larger, whatever its sign."""
+        found: Array = np.maximum(np.abs(self.low), np.abs(self.high))
+        return found
+
+    @property
+    def all_off(self) -> Array:
+        """How far a float may be from its number, all in all."""
+        found: Array = self.off + (self.own + self.part) * self.largest
+        return found
+
+    @property
+    def is_exact(self) -> Flags:
+        """Whether the floats are the numbers."""
+        found: Flags = (self.off == 0) & (self.own == 0) & (self.part == 0)
+        return found
+
+    def slice(self, first: int, last: int) -> Bounded:
+        """Some of the numbers."""
+        some = slice(first, last)
+        low, high, off, own = (each[some] for each in (self.low, self.high, self.off, self.own))
+        return Bounded(low, high, off, own, self.grid[some], self.part)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The nonzero numbers of a matrix or a bias as they are stored.
+
+    Args:
+        rows: of each number; all 0 for a bias.
+        columns: of each number.
+        numbers: as stored.
+        off: how far each is at most from the exact number that was meant.
+        rounded: by how much storing changed each, to float64.
+        grid: each is a multiple of two to this power.
+        width: the number of columns.
+    """
+
+    rows: Ints
+    columns: Ints
+    numbers: Array
+    off: Array
+    rounded: Array
+    grid: Ints
+    width: int
+
+    @classmethod
+    def of(cls, placed: PlacedTensor, tensor: Array, values: Mapping[str, Plain]) -> Stored:
+        """What was placed, and what its tensor holds."""
+        indices = np.array([*placed.values], dtype=np.int64).reshape(-1, tensor.ndim)
+        numbers = tensor[tuple(indices.T)].astype(np.float64)
+        exact = [evaluate(number, values) for number in placed.values.values()]
+        rounded = numbers - np.array([float(number) for number in exact])
+        off = np.abs(rounded)
+        off += [0.0 if _is_dyadic(number) else abs(float(number)) * 2.0**-53 for number in exact]
+        rows = indices[:, 0] if tensor.ndim == 2 else np.zeros(len(indices), dtype=np.int64)
+        return cls(rows, indices[:, -1], numbers, off, rounded, grid_of(numbers), tensor.shape[-1])
+
+    def none(self) -> Stored:
+        """As many columns, without any number."""
+        rows, columns, grid = self.rows[:0], self.columns[:0], self.grid[:0]
+        numbers, off, rounded = (each[:0] for each in (self.numbers, self.off, self.rounded))
+        return Stored(rows, columns, numbers, off, rounded, grid, self.width)
+
+    def per_column(self, numbers: Array) -> Array:
+        """The sum of a number for each entry, column by column."""
+        return np.bincount(self.columns, weights=numbers, minlength=self.width).astype(np.float64)
+
+    def coarsest(self, grid: Ints) -> Ints:
+        """The least power of two of the entries, column by column."""
+        found = np.full(self.width, ANY_GRID, dtype=np.int64)
+        np.minimum.at(found, self.columns, grid)
+        return found
+
+    def most(self, numbers: Array, groups: Ints) -> Array:
+        """The largest sum of a number for each entry, or 0, where of a group of rows one counts."""
+        pairs, place = self._pairs(groups)
+        largest = np.zeros(len(pairs))
+        np.maximum.at(largest, place, numbers)
+        columns = pairs // self._base(groups)
+        return np.bincount(columns, weights=largest, minlength=self.width).astype(np.float64)
+
+    def terms(self, groups: Ints) -> Array:
+        """How many terms that are not 0 a column can have, where of a group of rows one counts."""
+        pairs, _ = self._pairs(groups)
+        return np.bincount(pairs // self._base(groups), minlength=self.width).astype(np.float64)
+
+    def _pairs(self, groups: Ints) -> tuple[Ints, Ints]:
+        """The different pairs of column and group, and the place of each entry among them."""
+        pairs = self.columns * self._base(groups) + groups[self.rows]
+        found, place = np.unique(pairs, return_inverse=True)
+        return found, place
+
+    def _base(self, groups: Ints) -> int:
+        return int(groups.max(initial=0)) + 1
+
+
+def _is_dyadic(number: Plain) -> bool:
+    """Whether float64 holds a number exactly."""
+    below = number.denominator
+    return below & (below - 1) == 0 and abs(number.numerator) <= 1 << 53
+
+
+def grid_of(numbers: Array) -> Ints:
+    """The largest power of two that each number is a multiple of, as its exponent."""
+    mantissa, exponent = np.frexp(numbers)
+    whole = np.abs(np.ldexp(mantissa, 53)).astype(np.int64)
+    lowest = whole & -whole
+    powers = np.frexp(lowest.astype(np.float64))[1] - 1
+    return np.where(whole == 0, ANY_GRID, exponent.astype(np.int64) - 53 + powers)
+
+
+def is_power_of_two(numbers: Array) -> Flags:
+    """Whether each number is a power of two, whatever its sign: a product with it is not rounded."""
+    found: Flags = np.abs(np.frexp(numbers)[0]) == 0.5
+    return found
+
+
+def linear(weight: Stored, bias: Stored, x: Bounded, groups: Ints, arithmetic: Arithmetic) -> Bounded:
+    """What a matrix and a bias make of numbers, whatever the order in which terms are added.
+
+    Args:
+        weight: [in, out].
+        bias: [out].
+        x: [in].
+        groups: of the numbers with the same group at most one is not 0: [in].
+        arithmetic: in which it is computed.
+
+    Returns:
+        [out]. What is one number times a weight is off by a part of itself, as that number is. The part
+        that all of x share scales a result less the bias, so `off` counts that part of the bias.
+    """
+    unit, rows, factors = arithmetic.unit, weight.rows, np.abs(weight.numbers)
+    ends, largest = (weight.numbers * x.low[rows], weight.numbers * x.high[rows]), x.largest[rows]
+    added, size = bias.per_column(bias.numbers), np.abs(bias.per_column(bias.numbers))
+    rounded = weight.per_column(weight.off * largest)
+    low = added - rounded - weight.most(-np.minimum(*ends), groups)
+    high = added + rounded + weight.most(np.maximum(*ends), groups)
+    size = size + weight.most(factors * (largest + x.off[rows]), groups)
+    count = weight.terms(groups)
+    is_sum = count + (added != 0) > 1
+    parts = x.own[rows] + weight.off / factors
+    off = (1 + x.part) * weight.per_column(factors * x.off[rows])
+    off += bias.per_column(bias.off) + np.where(count > 0, x.part * np.abs(added), 0.0)
+    off += np.where(is_sum, weight.per_column(factors * largest * parts), 0.0)
+    own = np.zeros(weight.width)
+    np.maximum.at(own, weight.columns, parts)
+    grid = np.minimum(
+        weight.coarsest(weight.grid + np.where(x.is_exact, x.grid, -ANY_GRID)[rows]),
+        bias.coarsest(bias.grid),
+    )
+    exact = (off == 0) & (own == 0) & (x.part == 0) & arithmetic.is_exact(size, grid)
+    off += np.where(is_sum & ~exact, unit * (count + 1) * (1 + x.part) * size, 0.0)
+    own = np.where(is_sum | exact | (count == 0), 0.0, own + unit)
+    return Bounded(low, high, off, own, np.where(exact, grid, -ANY_GRID), x.part)
+
+
+def score_off(query: Bounded, key: Bounded, scale: float, arithmetic: Arithmetic) -> float:
+    """How far an attention score of a head may be off, in nats.
+
+    Args:
+        query: at the destination: [head_dim].
+        key: at the source: [head_dim].
+        scale: of scores.
+        arithmetic: in which they are computed.
+    """
+    products = query.largest * key.largest
+    grid = np.where(products == 0, ANY_GRID, query.grid + key.grid)
+    size = np.array([products.sum()])
+    met = (query.is_exact & key.is_exact)[products > 0]
+    if met.all() and arithmetic.is_exact(size, grid.min(keepdims=True))[0]:
+        return 0.0
+    off = query.largest * key.all_off + key.largest * query.all_off + query.all_off * key.all_off
+    return scale * float(off.sum() + arithmetic.unit * (np.count_nonzero(products) + 2) * size[0])
+
+
+def tie_off(query: Bounded, key: Bounded, always: Array, scale: float, arithmetic: Arithmetic) -> float:
+    """How far apart the scores of two sources that share the attention may be, in nats.
+
+    Behind LayerNorm every channel of a source that is selected has a query or a key that is 0, which
+    stays 0 whatever the scale. Only the key that forgives position 0 what it lacks is more than 0; it
+    meets what every query has besides.
+
+    Args:
+        query: at the destination: [head_dim].
+        key: at the source: [head_dim].
+        always: what every query has besides: [head_dim].
+        scale: of scores.
+        arithmetic: in which they are computed.
+    """
+    part = max(query.part, key.part)
+    if not part:
+        return 2 * score_off(query, key, scale, arithmetic)
+    off = query.largest * key.off + key.largest * query.off + query.off * key.off
+    met = np.abs(always) * np.maximum(
+        key.high, 0
+    )  # one scale for all its keys: that of queries differs
+    return scale * float(2 * (1 + part) * off.sum() + (part + 8 * arithmetic.unit) * met.sum())
