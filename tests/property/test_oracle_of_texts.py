@@ -157,3 +157,22 @@ def test_of_texts_that_break_an_assumption(program):
             except AssumptionError:
                 assert answer == UNDEFINED
                 assert not likely.any()
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("relation", ["==", "!=", "<", ">="])
+def test_of_every_way_to_learn_from_other_positions(relation, causal):
+    prompts = Prompts("abc", context=4, causal=causal)
+    token, position = prompts.token, prompts.position
+    number = token.map({"a": 0, "b": 1, "c": 2})
+    for chosen in (
+        select(number, 1, relation),  # the same sources from everywhere
+        select(number, position - 1, relation),
+        select(number, number, relation) & select(position, 0, ">"),
+        select(number, position, lambda key, query: (key + query) % 2 == 0),
+    ):
+        assert_same_values(chosen.latest(token, default="b"))
+        assert_same_values(chosen.earliest(position, default=3))
+        assert_same_values(chosen.mean(number / 3 + position, default=7))
+        assert_same_values(chosen.count())
+        assert_same_values(chosen.exists())
