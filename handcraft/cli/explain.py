@@ -13,8 +13,9 @@ from handcraft.cli.options import Json, Lines
 from handcraft.cli.output import count, note, print_json
 from handcraft.cli.sources import find
 from handcraft.cli.weight_table import print_table
-from handcraft.cli.weights import Weight, Weights
+from handcraft.compiler import compile_program
 from handcraft.errors import CommandError
+from handcraft.weights import Weight, Weights
 
 EXAMPLES = (
     "handcraft explain programs/aab.py",
@@ -57,7 +58,7 @@ def explain(
     tensor, index = (rest[0], _numbers(rest[1:])) if rest else (None, ())
     found = find(name, lines or ())
     note(found.note)
-    weights = Weights.of(found)
+    weights = found.folder.weights if found.folder else compile_program(found.source).weights
     if rule is not None:
         _show_rule(weights, rule, tensor, index, json_)
     elif tensor is None:
@@ -81,12 +82,7 @@ def _show_weight(weight: Weight, as_json: bool) -> None:
     if as_json:
         print_json(weight.to_json())
         return
-    axes = ("row", "column") if len(weight.index) == 2 else ("place",)
-    print(f"weight: {weight.place}")
-    print(f"value: {weight.value}")
-    for axis, i, name in zip(axes, weight.index, weight.stands_for, strict=False):
-        print(f"{axis}: {i}, {name}")
-    print(f"serves: {', '.join(weight.serves) or 'nothing: it is 0'}")
+    print(weight)
 
 
 def _show_rule(

@@ -6,8 +6,8 @@ import shutil
 
 import numpy as np
 
-from handcraft.cli.weights import Weights
 from handcraft.model.attention import Array
+from handcraft.weights import Weights
 
 ROWS_UP_TO = 40
 """So many rows of a table are still one screen."""

@@ -1,4 +1,4 @@
-"""What people do with a compiled result: save it, draw it.
+"""What people do with a compiled result: explain it, save it, draw it.
 
 The work is done in packages above this one, which a method imports when it is called. import-linter
 lists these imports as the only ones that go up.
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handcraft.circuits import Circuits
+from handcraft.model import Model
+from handcraft.weights import AxisNames, Placement, Plan, Weight, Weights
 
 if TYPE_CHECKING:
     import graphviz
@@ -19,10 +21,46 @@ if TYPE_CHECKING:
 class Actions:
     """The methods that `Compiled` and `CompiledSequences` share."""
 
+    plan: Plan
+    placement: Placement
+    model: Model
+
     @property
     def circuits(self) -> Circuits:
         """Heads and neurons over named subspaces."""
-        raise NotImplementedError
+        return self.plan.circuits
+
+    @property
+    def weights(self) -> Weights:
+        """Every weight explained: what its row and its column stand for, and the rules it serves."""
+        origins = {name: placed.origins for name, placed in self.placement.tensors.items()}
+        return Weights(self.model, AxisNames.of(self.plan), origins, self._rules)
+
+    @property
+    def _rules(self) -> tuple[str, ...]:
+        """The rules in order, as they are written; none where there are only expressions."""
+        return ()
+
+    def explain(self, tensor: str, *index: int) -> Weight:
+        """What one weight stands for, and the rules it serves.
+
+        Args:
+            tensor: its name, such as ``h.0.attn.c_attn.weight``.
+            index: row and column, or the place in a bias.
+
+        Raises:
+            ModelError: there is no such tensor, or no such place in it.
+
+        >>> from handcraft import Program, compile_program, predict
+        >>> aab = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
+        >>> print(compile_program(aab, architecture="block").explain("h.0.attn.c_proj.weight", 5, 6))
+        weight: h.0.attn.c_proj.weight[5, 6]
+        value: 256.0
+        row: 5, value of the head `1 back`: rule 1, 1 back
+        column: 6, token b
+        serves: predict b after aa ...
+        """
+        return self.weights.weight(tensor, index)
 
     def save(
         self,

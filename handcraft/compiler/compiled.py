@@ -50,9 +50,8 @@ class Compiled(Actions):
     written: tuple[str, ...] = field(default=(), repr=False)
 
     @property
-    def circuits(self) -> Circuits:
-        """Heads and neurons over named subspaces."""
-        return self.plan.circuits
+    def _rules(self) -> tuple[str, ...]:
+        return tuple(map(str, self.source.rules)) if isinstance(self.source, Program) else ()
 
     @property
     def layout(self) -> Layout:

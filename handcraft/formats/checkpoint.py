@@ -34,7 +34,7 @@ from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_f
 from handcraft.language import Program, Prompts
 from handcraft.model import Model, grow, published_shape
 from handcraft.vocabulary import Vocabulary, shorten
-from handcraft.weights import AxisNames
+from handcraft.weights import AxisNames, Weight, Weights
 
 
 @short_repr
@@ -108,6 +108,28 @@ class Checkpoint:
             return AxisNames.of_record(self.record["names"]) if "names" in self.record else None
         except FORM_ERRORS as error:
             raise _other_form(error, self.folder) from error
+
+    @property
+    def weights(self) -> Weights:
+        """Every weight explained: what its row and its column stand for, and the rules it serves."""
+        source = self.source
+        written = (
+            source.rules if isinstance(source, Program) else self.record["source"].get("written", ())
+        )
+        words = {f"{o['what']} ({o['place']})": str(o["what"]) for o in self.record["origins"]}
+        return Weights(self.model, self.names, self.origins, tuple(map(str, written)), words)
+
+    def explain(self, tensor: str, *index: int) -> Weight:
+        """What one weight stands for, and the rules it serves.
+
+        Args:
+            tensor: its name, such as ``h.0.attn.c_attn.weight``.
+            index: row and column, or the place in a bias.
+
+        Raises:
+            ModelError: there is no such tensor, or no such place in it.
+        """
+        return self.weights.weight(tensor, index)
 
 
 def save(

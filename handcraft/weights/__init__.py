@@ -1,6 +1,7 @@
 """Where everything sits: circuits placed in the arrays of one architecture."""
 
 from handcraft.weights.emit import DTYPES, check_dtype, check_sharpness, emit, sharpness_for
+from handcraft.weights.explained import Weight, Weights
 from handcraft.weights.layers import SpreadError
 from handcraft.weights.layout import Layout, Sizes, allocate_layout
 from handcraft.weights.names import AxisNames, trace_names
@@ -18,6 +19,8 @@ __all__ = [
     "Plan",
     "Sizes",
     "SpreadError",
+    "Weight",
+    "Weights",
     "allocate_layout",
     "check_dtype",
     "check_sharpness",

@@ -1117,42 +1117,42 @@ CommandError: picture.gif does not say what to draw
 
 == an unknown tensor
 $ explain aab wte 0 0
-CommandError: there is no tensor 'wte'
+ModelError: there is no tensor 'wte'
   fix:   did you mean wte.weight?
 
 == a misspelled tensor
 $ explain add h.0.attn.c_atn.weight 0 0
-CommandError: there is no tensor 'h.0.attn.c_atn.weight'
+ModelError: there is no tensor 'h.0.attn.c_atn.weight'
   fix:   did you mean h.0.attn.c_attn.weight or h.1.attn.c_attn.weight or h.0.attn.c_proj.weight?
 
 == a tensor without its block
 $ explain aab c_fc.bias 0
-CommandError: there is no tensor 'c_fc.bias'
+ModelError: there is no tensor 'c_fc.bias'
   fix:   did you mean h.0.mlp.c_fc.bias?
 
 == a tensor as Hugging Face calls it
 $ explain aab transformer.wpe.weight 0 0
-CommandError: there is no tensor 'transformer.wpe.weight'
+ModelError: there is no tensor 'transformer.wpe.weight'
   fix:   did you mean wpe.weight?
 
 == a name that no tensor is like
 $ explain add xyz 0 0
-CommandError: there is no tensor 'xyz'
+ModelError: there is no tensor 'xyz'
   fix:   there are: wte.weight, wpe.weight, h.0.ln_1.weight, …, ln_f.bias, and so on up to h.1
 
 == too few numbers for a matrix
 $ explain aab wte.weight 0
-CommandError: wte.weight is [3, 46], and has no place [0]
+ModelError: wte.weight is [3, 46], and has no place [0]
   fix:   give 2 numbers, each from 0 and below its size
 
 == too many numbers for a bias
 $ explain aab h.0.attn.c_proj.bias 0 0
-CommandError: h.0.attn.c_proj.bias is [46], and has no place [0, 0]
+ModelError: h.0.attn.c_proj.bias is [46], and has no place [0, 0]
   fix:   give 1 numbers, each from 0 and below its size
 
 == a row past the end
 $ explain aab wte.weight 3 0
-CommandError: wte.weight is [3, 46], and has no place [3, 0]
+ModelError: wte.weight is [3, 46], and has no place [3, 0]
   fix:   give 2 numbers, each from 0 and below its size
 
 ======== outputs

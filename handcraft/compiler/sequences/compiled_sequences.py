@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.circuits import Circuits
 from handcraft.circuits.ideal import ideal_stream
 from handcraft.compiler.actions import Actions
 from handcraft.compiler.compiled import Compiled
@@ -151,11 +150,6 @@ class CompiledSequences(Actions):
     sharpness: int
     placement: Placement = field(repr=False)
     model: Model
-
-    @property
-    def circuits(self) -> Circuits:
-        """Heads and neurons over named subspaces."""
-        return self.plan.circuits
 
     def as_compiled(self) -> Compiled:
         """The same model as one of circuits, for everything that does not ask for values."""

@@ -128,3 +128,13 @@ def test_a_text_that_outgrows_its_context_is_warned_of_once_where_that_matters(a
     ) as told:
         compiled.complete("aab", 4)
     assert len(told) == 1
+
+
+def test_a_result_and_its_folder_explain_a_weight_alike(aab, tmp_path):
+    folder = read_checkpoint(aab.save(tmp_path / "aab"))
+    for index in np.argwhere(aab.model.tensors["h.0.attn.c_proj.weight"]).tolist():
+        explained = aab.explain("h.0.attn.c_proj.weight", *index)
+        assert str(folder.explain("h.0.attn.c_proj.weight", *index)) == str(explained)
+        assert "predict b after aa" in explained.serves[0]
+    with pytest.raises(ModelError, match="did you mean"):
+        aab.explain("h.0.attn.c_prj.weight", 0, 0)

@@ -1,4 +1,4 @@
-"""The weights of a model as `explain` shows them: values, names of rows and columns, rules served."""
+"""The weights of a model explained: values, names of rows and columns, and the rules they serve."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from handcraft.cli.sources import Found
-from handcraft.compiler import Compiled, compile_program
-from handcraft.errors import CommandError
-from handcraft.formats import Checkpoint
-from handcraft.language import Program
+from handcraft.errors import ModelError
 from handcraft.model import Model
 from handcraft.origin import Origin
-from handcraft.weights import AxisNames
+from handcraft.weights.names import AxisNames
 
 NEAR = 3
 """How many tensors or rules are named in place of one that is not there."""
@@ -46,10 +42,20 @@ class Weight:
         """The tensor and the index."""
         return f"{self.tensor}{list(self.index)}"
 
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """What the numbers of the index count."""
+        return ("row", "column") if len(self.index) == 2 else ("place",)
+
+    def __str__(self) -> str:
+        lines = [f"weight: {self.place}", f"value: {self.value}"]
+        named = zip(self.axes, self.index, self.stands_for, strict=False)
+        lines += [f"{axis}: {i}, {name}" for axis, i, name in named]
+        return "\n".join([*lines, f"serves: {', '.join(self.serves) or 'nothing: it is 0'}"])
+
     def to_json(self) -> dict[str, object]:
         """The weight as plain data."""
-        axes = ("row", "column") if len(self.index) == 2 else ("place",)
-        named = dict(zip(axes, self.stands_for, strict=False))
+        named = dict(zip(self.axes, self.stands_for, strict=False))
         return {"weight": self.place, "value": self.value, **named, "serves": list(self.serves)}
 
 
@@ -71,41 +77,16 @@ class Weights:
     rules: tuple[str, ...]
     words: Mapping[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, found: Found) -> Weights:
-        """The weights of a folder, or of what a program is compiled to."""
-        if found.folder is not None:
-            return cls._of_folder(found.folder)
-        return cls._of_compiled(compile_program(found.source))
-
-    @classmethod
-    def _of_compiled(cls, compiled: Compiled) -> Weights:
-        origins = {name: placed.origins for name, placed in compiled.placement.tensors.items()}
-        source = compiled.source
-        rules = tuple(map(str, source.rules)) if isinstance(source, Program) else ()
-        return cls(compiled.model, AxisNames.of(compiled.plan), origins, rules)
-
-    @classmethod
-    def _of_folder(cls, folder: Checkpoint) -> Weights:
-        source = folder.source
-        if isinstance(source, Program):
-            rules = tuple(map(str, source.rules))
-        else:
-            rules = tuple(map(str, folder.record["source"].get("written", ())))
-        listed = folder.record["origins"]
-        words = {f"{o['what']} ({o['place']})": str(o["what"]) for o in listed}
-        return cls(folder.model, folder.names, folder.origins, rules, words)
-
     def weight(self, tensor: str, index: Index) -> Weight:
         """One weight.
 
         Raises:
-            CommandError: there is no such tensor, or no such place in it.
+            ModelError: there is no such tensor, or no such place in it.
         """
         shape = self.shape(tensor)
         inside = all(0 <= i < size for i, size in zip(index, shape, strict=False))
         if len(index) != len(shape) or not inside:
-            raise CommandError(
+            raise ModelError(
                 f"{tensor} is {list(shape)}, and has no place {list(index)}",
                 fix=f"give {len(shape)} numbers, each from 0 and below its size",
             )
@@ -130,11 +111,11 @@ class Weights:
         """The sizes of a tensor.
 
         Raises:
-            CommandError: there is none of that name.
+            ModelError: there is none of that name.
         """
         shapes = self.model.shape.tensors(self.model.architecture)
         if tensor not in shapes:
-            raise CommandError(f"there is no tensor {tensor!r}", fix=_tensors_like(tensor, self.model))
+            raise ModelError(f"there is no tensor {tensor!r}", fix=_tensors_like(tensor, self.model))
         return shapes[tensor]
 
     def describe(self, tensor: str, axis: int, i: int) -> str | None:
@@ -147,12 +128,12 @@ class Weights:
         """A rule by its number, by its text, or by a part of it that no other has.
 
         Raises:
-            CommandError: there is none, or there are several.
+            ModelError: there is none, or there are several.
         """
         if wanted.isdecimal() and wanted not in self.rules:
             number = int(wanted)
             if not 1 <= number <= len(self.rules):
-                raise CommandError(
+                raise ModelError(
                     f"there is no rule {number}",
                     fix=f"give a number from 1 to {len(self.rules)}"
                     if self.rules
@@ -164,9 +145,9 @@ class Weights:
         if len(found) == 1:
             return found[0]
         if found:
-            raise CommandError(f"{len(found)} rules hold {wanted!r}", fix=f"say which: {_few(found)}")
+            raise ModelError(f"{len(found)} rules hold {wanted!r}", fix=f"say which: {_few(found)}")
         near = get_close_matches(wanted, known, n=1)
-        raise CommandError(
+        raise ModelError(
             f"there is no rule {wanted!r}",
             fix=f"did you mean {near[0]!r}?" if near else f"there are: {_few(known)}",
         )
