@@ -24,6 +24,7 @@ from handcraft.language.decided_texts import DecidedTexts
 from handcraft.language.decision import Decision, Distribution, decided, likeliest
 from handcraft.language.first_match import NONE, FirstMatch, Ids
 from handcraft.language.hidden_rules import hiding_rules, never_fires
+from handcraft.language.ngrams import ngram_rules
 from handcraft.language.pattern import escape
 from handcraft.language.read_rules import read_clauses, read_decisions, rule_problems
 from handcraft.language.read_setting import read_setting
@@ -121,6 +122,54 @@ class Program:
             self._check_coverage()
         else:
             self._check_decisions()
+
+    @classmethod
+    def from_ngrams(
+        cls,
+        text: str | Sequence[str],
+        order: int,
+        smoothing: Fraction | int | str = 0,
+        *,
+        words: bool = False,
+        greedy: bool = False,
+        vocabulary: Vocabulary | str | Iterable[str] | None = None,
+        context: int | None = None,
+    ) -> Program:
+        """The n-gram model of a text: what followed the longest context that the text holds.
+
+        The rules count exactly. After a context that the text does not hold, the model backs off to
+        the longest ending of it that the text does hold.
+
+        Args:
+            text: to count in, or its tokens.
+            order: 2 reads one token back, 3 reads two.
+            smoothing: what is added to the count of every token, exact: a whole number, a `Fraction`
+                or a text such as ``"1/10"``.
+            words: read a text as words between blanks, not as characters.
+            greedy: predict the token that followed most often, instead of a distribution; of several
+                the first in the vocabulary.
+            vocabulary: by default the tokens of the text, in sorted order.
+            context: how many tokens the model sees; by default as many as it reads.
+
+        Raises:
+            HandcraftError: the text is too short or holds an unknown token; or an argument is wrong.
+
+        >>> model = Program.from_ngrams("abracadabra", order=2)
+        >>> model.distribution("a")
+        {'b': Fraction(1, 2), 'c': Fraction(1, 4), 'd': Fraction(1, 4)}
+        >>> print(*Program.from_ngrams("abab", order=3, greedy=True).rules, sep=", ")
+        predict b after a, predict a otherwise
+        """
+        place = caller_place(1)
+        tokens = text.split() if words and isinstance(text, str) else list(text)
+        if isinstance(vocabulary, Vocabulary):
+            known = vocabulary
+        else:
+            known = Vocabulary(sorted(set(tokens)) if vocabulary is None else vocabulary)
+        rules = ngram_rules(
+            tokens, order, smoothing=smoothing, greedy=greedy, vocabulary=known, place=place
+        )
+        return cls(known, max(1, order - 1) if context is None else context, rules, place=place)
 
     def __repr__(self) -> str:
         vocabulary = repr(self.vocabulary).removeprefix("Vocabulary(").removesuffix(")")
