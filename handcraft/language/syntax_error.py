@@ -101,7 +101,7 @@ def syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxErro
     left = set(names or ())
     what = f"{found} cannot stand here"
     fix = _meant(found.strip("'"), left) or _expected(left)
-    token = _taken_for_token(error) if left in ({"_CAME", "_OF"}, {"_OF"}) else None
+    token = _taken_for_token(error) if left in ({"_CAME"}, {"_CAME", "_OF"}, {"_OF"}) else None
     rest = lines[line - 1][column - 1 :]
     if token is not None:
         line, column = token.line or line, token.column or column

@@ -437,7 +437,7 @@ predict a otherwise
 $ run p.rules a
 ProgramError: the pattern 'aaaa' reads 4 tokens, but the context has 3
   where: p.rules:3:1, predict b after aaaa
-  fix:   context=4, or a shorter pattern
+  fix:   `context 4`, or a shorter pattern
 
 == a pattern longer than the context in Python
 --- p.py
@@ -533,8 +533,8 @@ predict b after aa
 predict a after b
 $ run p.rules a
 UncoveredError: no rule says what to predict after 'a'
-  where: p.rules:1:1
-  fix:   end the rules with a rule that is always true, as in predict("a").otherwise()
+  where: p.rules:4:1, predict a after b
+  fix:   end the rules with a line that always fires, as in `predict a otherwise`
 
 == a context that no rule covers in Python
 --- p.py
@@ -553,8 +553,8 @@ predict cat after the
 predict the after . cat
 $ run p.rules a
 UncoveredError: no rule says what to predict after 'cat'
-  where: p.rules:1:1
-  fix:   end the rules with a rule that is always true, as in predict("the").otherwise()
+  where: p.rules:4:1, predict the after . cat
+  fix:   end the rules with a line that always fires, as in `predict the otherwise`
 
 ======== rules that are none
 
@@ -675,7 +675,7 @@ predict a otherwise
 $ run p.rules a
 RuleSyntaxError: 'hello' cannot stand here
   where: p.rules:2:1, hello there
-  fix:   expected `context` or `predict` or `vocabulary` or the end of the file or the end of the line
+  fix:   expected `bos` or `context` or `inputs` or `predict` or `table` or `vocabulary` or …
 
 == a misspelled ending
 --- p.rules
@@ -694,7 +694,7 @@ predict a otherwise
 $ run p.rules a
 RuleSyntaxError: the line's end cannot stand here
   where: p.rules:2:10, predict a
-  fix:   expected `after` or `otherwise` or `when` or a probability
+  fix:   expected `after` or `otherwise` or `when`
 
 == a rule without a token
 --- p.rules
@@ -774,7 +774,7 @@ predict a otherwise
 $ run p.rules a
 RuleSyntaxError: '\\' cannot stand here
   where: p.rules:1:18, predict a after b\
-  fix:   expected `when` or the end of the line
+  fix:   expected `otherwise` or `when` or the end of the line
 
 == a wrong rule on the command line
 $ run -e 'predict b aftr aa' a
@@ -2120,9 +2120,9 @@ vocabulary a b
 predict b when position >= many
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: 'many' cannot stand here
+RuleSyntaxError: 'many' is no place and no number, and no table that `of` follows
   where: p.rules:2:28, predict b when position >= many
-  fix:   expected a whole number
+  fix:   expected a whole number, …
 
 == a parenthesis that is not closed
 --- p.rules
@@ -2203,7 +2203,7 @@ predict a otherwise
 $ run p.rules a
 ProgramError: the rule looks 4 tokens back, but the context has 4
   where: p.rules:3:9, predict the token 4 back otherwise a
-  fix:   context 5, or look less far
+  fix:   `context 5`, or look less far
 
 == a place without a number
 --- p.rules
