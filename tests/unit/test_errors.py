@@ -2294,7 +2294,7 @@ ODD_FILES = [
         "run p.rules a",
         "RuleSyntaxError: the pattern '' has no tokens\n"
         "  where: p.rules:2:19, predict b after\n"
-        "  fix:   use otherwise() to match always",
+        "  fix:   write `otherwise` in place of `after` to match always",
         {"p.rules": "vocabulary a b\npredict b after   \npredict a otherwise\n"},
     ),
     Case(
