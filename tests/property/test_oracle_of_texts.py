@@ -176,3 +176,11 @@ def test_of_every_way_to_learn_from_other_positions(relation, causal):
         assert_same_values(chosen.mean(number / 3 + position, default=7))
         assert_same_values(chosen.count())
         assert_same_values(chosen.exists())
+
+
+def test_of_one_condition_in_two_selections_that_read_it_in_different_ways():
+    prompts = Prompts("ab", context=4)
+    token, before = prompts.token, prompts.token.at(-1, default="a")
+    fixed = select(token, "b")  # found at once for all destinations
+    followed = fixed & select(token, before)
+    assert_same_values(where(fixed.exists(), followed.latest(before, default="a"), "b"))

@@ -26,6 +26,9 @@ from handcraft.language.sequences.reachable import plain
 
 Flags = npt.NDArray[np.bool_]
 
+Made = tuple[tuple[int, int], tuple[npt.NDArray[Any], ...]]
+"""How many keys and queries there were when some tables were made, and the tables."""
+
 EXACT_UP_TO = 1 << 53
 """float64 holds all whole numbers up to here, so sums below it may run as matrix products."""
 
@@ -48,7 +51,7 @@ class Selecting:
     def __init__(self, values: Mapping[Node, Interned], *, causal: bool) -> None:
         self.values = values
         self.causal = causal
-        self._tables: dict[Match, tuple[tuple[int, int], tuple[npt.NDArray[Any], ...]]] = {}
+        self._tables: dict[tuple[Match, bool, bool], Made] = {}
 
     def aggregate(self, node: Aggregate, codes: Mapping[Node, Ids], length: int) -> Ids | None:
         """The codes of an aggregate; None where int64 may not hold its sums.
@@ -149,7 +152,8 @@ class Selecting:
         """
         keys, queries = self.values[match.key], self.values[match.query]
         sizes = (len(keys), len(queries))
-        known = self._tables.get(match)
+        asked = (match, as_keys, as_ranks)  # one condition can be read in several ways
+        known = self._tables.get(asked)
         if known is None or known[0] != sizes:
             if as_keys:
                 made: tuple[npt.NDArray[Any], ...] = (queries.table(lambda v: keys.find(v) or -1),)
@@ -157,7 +161,7 @@ class Selecting:
                 made = _ranks(keys, queries)
             else:
                 made = (_pairs(match, keys, queries),)
-            known = self._tables[match] = (sizes, made)
+            known = self._tables[asked] = (sizes, made)
         return known[1]
 
 
