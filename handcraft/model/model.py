@@ -13,7 +13,16 @@ from handcraft.architecture import Architecture
 from handcraft.display import short_repr
 from handcraft.errors import ModelError
 from handcraft.model.activation import ACTIVATIONS
-from handcraft.model.attention import Array, Flags, Watch, attend, merge_heads, split_heads
+from handcraft.model.attention import (
+    ROWS,
+    Array,
+    Flags,
+    Watch,
+    attend,
+    attend_causally,
+    merge_heads,
+    split_heads,
+)
 from handcraft.model.cache import Cache
 from handcraft.model.linear import Block, pruned_blocks, whole_blocks
 from handcraft.model.norm import layer_norm
@@ -291,8 +300,11 @@ class Model:
         if cache is not None:
             k, v = cache.put(layer, k, v)
         scale = self.architecture.score_scale(self.shape.head_dim, layer)
+        is_causal = self.architecture.causal
+        if watch is _ignore and cache is None and valid is None and q.shape[-2] > ROWS and is_causal:
+            return block.attention(merge_heads(attend_causally(q, k, v, scale=scale)))
         seen = None if valid is None else valid[:, None]  # [batch, 1, source], for every head
-        scores, pattern, out = attend(q, k, v, scale=scale, causal=self.architecture.causal, valid=seen)
+        scores, pattern, out = attend(q, k, v, scale=scale, causal=is_causal, valid=seen)
         for part, value in (("query", q), ("key", k), ("value", v)):
             watch(f"{name}.{part}", value)  # [batch, head, position, head_dim]
         watch(f"{name}.scores", scores)

@@ -10,6 +10,7 @@ import pytest
 from handcraft.architecture import Architecture
 from handcraft.errors import ModelError
 from handcraft.model import Model, Shape, attend, causal_mask, merge_heads, softmax, split_heads
+from handcraft.model.attention import ROWS
 from handcraft.vocabulary import Vocabulary
 
 # What is imported from handcraft.model is the class; the module of that name is wanted here.
@@ -217,3 +218,12 @@ def test_attend_gives_scores_before_the_mask_and_a_causal_pattern():
     np.testing.assert_allclose(pattern.sum(axis=-1), 1)
     assert (np.triu(pattern, 1) == 0).all()
     np.testing.assert_allclose(out, np.einsum("hij,hjd->hid", pattern, v))
+
+
+@pytest.mark.parametrize("positions", [ROWS + 1, 2 * ROWS, 2 * ROWS + 3])
+def test_long_texts_run_in_parts_and_give_what_they_give_whole(random_model, positions):
+    shape = Shape(n_vocab=4, n_positions=positions, n_embd=6, n_head=2, n_inner=(5, 0))
+    model = random_model(shape, seed=3)
+    ids = np.random.default_rng(1).integers(0, 4, size=(2, positions))
+    whole = model.watch(ids, lambda name, value: None)
+    assert np.allclose(model.forward(ids), whole, rtol=1e-12, atol=1e-12)
