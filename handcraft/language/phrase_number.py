@@ -46,8 +46,8 @@ def comparison(node: Node, atom: Atom) -> str | None:
     second = [_times(atom(node), factor) for factor, node in right]
     if constant > 0:
         first.append(str(constant))
-    elif constant < 0 or not second:
-        second.append(str(-constant))
+    if constant < 0 or not second:
+        second.append(str(max(0, -constant)))
     return f"{' + '.join(first)} {sign} {' + '.join(second)}"
 
 

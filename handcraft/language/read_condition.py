@@ -168,7 +168,8 @@ class Conditions:
             case "term":
                 return self._atom(parts[0], seen)
             case "modulo":
-                return self._atom(parts[0], seen) % int(parts[1])
+                left = self._atom(parts[0], seen) % int(parts[1])
+                return left * int(parts[2]) if len(parts) > 2 else left
         atom, number = parts if isinstance(parts[0], Tree) else parts[::-1]
         return self._atom(atom, seen) * int(number)
 
