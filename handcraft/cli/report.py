@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
 
 from handcraft.verify import Report
-from handcraft.verify.report import about
+from handcraft.verify.report import Selected, about
 from handcraft.verify.tally import SHOWN
 
 
@@ -40,6 +41,7 @@ def print_report(report: Report) -> None:
         print(f"warning: no context that was tried made this rule decide: {each.rule}{at}")
     if len(report.unexercised) > SHOWN:
         print(f"warning: and {len(report.unexercised) - SHOWN:,} more rules")
+    _print_selections(report)
     print(f"failures: {report.failed:,}")
     if isfinite(report.margin):
         print(f"smallest logit margin: {report.margin:g}, {report.margin_place}")
@@ -57,3 +59,26 @@ def print_report(report: Report) -> None:
         )
     if report.failed > len(report.failures):
         print(f"  and {report.failed - len(report.failures):,} more")
+
+
+def _print_selections(report: Report) -> None:
+    """Which selections found a source in the sample, and which found none."""
+    if not report.selections:
+        return
+    some = len(report.selections) - len(report.never_selected)
+    optional = [each for each in report.selections if not each.always]
+    none = len(optional) - len(report.always_selected)
+    print(
+        f"{some:,} of {len(report.selections):,} selections selected a source somewhere, and "
+        f"{none:,} of the {len(optional):,} that may select none did so"
+    )
+    _print_some("warning: no position that was tried selected a source", report.never_selected)
+    _print_some("note: every position that was tried selected a source", report.always_selected)
+
+
+def _print_some(what: str, selections: Sequence[Selected]) -> None:
+    for each in selections[:SHOWN]:
+        at = f" ({each.place})" if each.place else ""
+        print(f"{what}: {each.selection}{at}")
+    if len(selections) > SHOWN:
+        print(f"{what.split(':')[0]}: and {len(selections) - SHOWN:,} more selections")

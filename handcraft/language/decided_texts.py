@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from handcraft.language.decision import Decision, likeliest
 from handcraft.language.sequences.interpret_texts import Computed, TextsOracle
-from handcraft.language.sequences.node import Node
+from handcraft.language.sequences.node import Aggregate, Node, walk
 
 Ids = npt.NDArray[np.int64]
 Array = npt.NDArray[np.float64]
@@ -34,7 +34,9 @@ class DecidedTexts:
         self.decisions = tuple(decisions)
         self.places = {token: place for place, token in enumerate(tokens)}
         nodes = [n for d in self.decisions for n in (d.condition, d.answer) if isinstance(n, Node)]
+        self.selections = tuple(node for node in walk(*nodes) if isinstance(node, Aggregate))
         self._oracle = TextsOracle(nodes, tokens, causal=causal)
+        self._last: tuple[Ids, Computed] | None = None  # what was computed last, asked again and again
 
     def tokens(self, texts: Ids) -> Ids:
         """The likeliest token at every position, `UNDEFINED` where an assumption is broken.
@@ -75,6 +77,24 @@ class DecidedTexts:
             found[part] = self._winners(computed, texts[part].shape)
         return found
 
+    def selected(self, texts: Ids, ends: Ids) -> Ids:
+        """At how many positions each selection selected at least one source, and at how many none.
+
+        Args:
+            texts: places in the vocabulary, [text, position].
+            ends: how many positions of each text count, from the first: [text].
+
+        Returns:
+            [selection, 2], in the order of `selections`.
+        """
+        found = np.zeros((len(self.selections), 2), dtype=np.int64)
+        for part, computed in self._computed(texts):
+            counted = np.minimum(ends[part], computed.defined)[:, None] > np.arange(texts.shape[1])
+            for number, node in enumerate(self.selections):
+                selects = np.count_nonzero(computed.selects[node] & counted)
+                found[number] += selects, np.count_nonzero(counted) - selects
+        return found
+
     def shares(self, texts: Ids) -> Array:
         """How probable each token is at every position, 0 for all where an assumption is broken.
 
@@ -102,6 +122,12 @@ class DecidedTexts:
     def _computed(self, texts: Ids) -> Iterator[tuple[slice, Computed]]:
         """The values of all conditions and answers, on so many texts at a time as memory allows."""
         rows = max(1, PAIRS_UP_TO // texts.shape[1] ** 2)
+        if len(texts) <= rows:
+            if self._last is None or not np.array_equal(self._last[0], texts):
+                self._last = None  # so that its memory is free
+                self._last = texts.copy(), self._oracle.compute(texts)
+            yield slice(None), self._last[1]
+            return
         for start in range(0, len(texts), rows):
             part = slice(start, start + rows)
             yield part, self._oracle.compute(texts[part])

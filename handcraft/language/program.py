@@ -30,6 +30,7 @@ from handcraft.language.read_rules import read_clauses, read_decisions, rule_pro
 from handcraft.language.read_setting import read_setting
 from handcraft.language.rule import Clause, Rule
 from handcraft.language.sequences import Prompts
+from handcraft.language.sequences.node import Aggregate
 from handcraft.origin import Place, caller_place
 from handcraft.vocabulary import Vocabulary, shorten
 
@@ -286,6 +287,28 @@ class Program:
         numbers = {decision: number for number, decision in enumerate(self._each_rule)}
         decided = [numbers[decision] for decision in self.decisions]
         return np.array([*decided, -1])[self._decided_texts.winners(texts)[rows, places]]
+
+    @property
+    def selections(self) -> tuple[Aggregate, ...]:
+        """What the rules read at other positions, those that are computed first before the others."""
+        return self._decided_texts.selections if self.prompts is not None else ()
+
+    def selected_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
+        """At how many positions up to the answers each selection found a source, and at how many none.
+
+        Args:
+            texts: as for `answers_at`.
+            rows: as for `answers_at`.
+            places: as for `answers_at`.
+
+        Returns:
+            [selection, 2], in the order of `selections`.
+        """
+        if self.prompts is None:
+            return np.zeros((0, 2), dtype=np.int64)
+        ends = np.zeros(len(texts), dtype=np.int64)
+        np.maximum.at(ends, rows, places + 1)
+        return self._decided_texts.selected(texts, ends)
 
     def shares_at(self, texts: Ids, rows: Ids, places: Ids) -> Shares:
         """How probable each token is at some positions of many texts: [answer, token].

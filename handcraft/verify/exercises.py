@@ -8,11 +8,11 @@ from handcraft.circuits import Circuits
 from handcraft.language import Program
 from handcraft.verify.contexts import Batch, Change, Ids
 from handcraft.verify.meant import asked_of
-from handcraft.verify.report import Exercise
+from handcraft.verify.report import Exercise, Selected
 
 
 class Exercises:
-    """Counts, batch by batch, which rules decided and which tokens were right.
+    """Counts, batch by batch, which rules decided, which tokens were right, and what selections found.
 
     Args:
         source: what says so; of circuits no rules are known.
@@ -22,6 +22,8 @@ class Exercises:
         self.source = source
         rules = source.rules if isinstance(source, Program) else ()
         self._decided = np.zeros(len(rules) + 1, dtype=np.int64)  # the last: none did
+        self._selections = source.selections if isinstance(source, Program) else ()
+        self._selected = np.zeros((len(self._selections), 2), dtype=np.int64)
         self._right = np.zeros(len(source.vocabulary) + 1, dtype=np.int64)
 
     def add(self, batch: Batch, expected: Ids) -> None:
@@ -32,6 +34,8 @@ class Exercises:
             for _, texts, rows, places in asked_of(self.source, batch):
                 winners = self.source.rules_at(texts, rows, places)
                 self._decided += np.bincount(winners % size, minlength=size)
+                if self._selections:
+                    self._selected += self.source.selected_at(texts, rows, places)
 
     @property
     def rules(self) -> tuple[Exercise, ...]:
@@ -40,6 +44,16 @@ class Exercises:
         return tuple(
             Exercise(str(rule), rule.place.short if rule.place else None, count)
             for rule, count in zip(rules, self._decided.tolist(), strict=False)
+        )
+
+    @property
+    def selections(self) -> tuple[Selected, ...]:
+        """How often each selection found a source, and how often none."""
+        return tuple(
+            Selected(
+                str(node), node.place.short if node.place else None, some, none, node.sources.always
+            )
+            for node, (some, none) in zip(self._selections, self._selected.tolist(), strict=True)
         )
 
     @property

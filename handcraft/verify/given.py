@@ -57,6 +57,7 @@ def verify_given(
         given=True,
         rules=exercises.rules,
         answers=exercises.answers,
+        selections=exercises.selections,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import inf, isfinite, log10
 from typing import Any
 
@@ -74,6 +74,25 @@ class Exercise:
 
 
 @dataclass(frozen=True)
+class Selected:
+    """How often one selection found a source in a sample.
+
+    Args:
+        selection: what is read there, as it is written.
+        place: where it is written; None where that is not known.
+        some: at how many positions it selected at least one source.
+        none: at how many it selected none, so that it gave its default.
+        always: whether it can never select none.
+    """
+
+    selection: str
+    place: str | None
+    some: int
+    none: int
+    always: bool
+
+
+@dataclass(frozen=True)
 class Report:
     """What verifying found.
 
@@ -96,6 +115,7 @@ class Report:
         given: whether the contexts are prompts that somebody gave, and no others.
         rules: how often each rule decided in a sample, in their order; of rules alone, not of circuits.
         answers: how often each token was right in a sample, in the order of the vocabulary.
+        selections: how often each selection of the rules found a source in a sample.
         facts: on how many texts the facts were measured that the weights rest on; where they were.
         disagreements: what the files that other tools read say differently; for a folder only.
     """
@@ -119,6 +139,7 @@ class Report:
     facts: str | None = None
     rules: tuple[Exercise, ...] = ()
     answers: tuple[tuple[str, int], ...] = ()
+    selections: tuple[Selected, ...] = ()
 
     @classmethod
     def of_values(cls, tried: int, longest: int) -> Report:
@@ -144,6 +165,16 @@ class Report:
     def unexercised(self) -> tuple[Exercise, ...]:
         """The rules that no context of the sample made decide: nothing is known of them."""
         return tuple(each for each in self.rules if not each.count)
+
+    @property
+    def never_selected(self) -> tuple[Selected, ...]:
+        """The selections that selected no source anywhere in the sample."""
+        return tuple(each for each in self.selections if not each.some)
+
+    @property
+    def always_selected(self) -> tuple[Selected, ...]:
+        """The selections that may select none, and did so nowhere in the sample."""
+        return tuple(each for each in self.selections if not each.none and not each.always)
 
     @property
     def longer_in_words(self) -> str:
@@ -172,6 +203,7 @@ class Report:
                 {"rule": each.rule, "place": each.place, "count": each.count} for each in self.rules
             ],
             "answers": dict(self.answers),
+            "selections": [asdict(each) for each in self.selections],
             "files": [
                 {"file": found.file, "key": found.key, "what": found.what}
                 for found in self.disagreements

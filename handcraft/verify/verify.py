@@ -146,6 +146,7 @@ def verify(
         legal=legal is not None,
         rules=exercises.rules if exercises is not None else (),
         answers=exercises.answers if exercises is not None else (),
+        selections=exercises.selections if exercises is not None else (),
         windows=windows.count if windows is not None else 0,
         windows_tried=windows.seen if windows is not None else 0,
         window=windows.width if windows is not None else 0,

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from handcraft import Program, Prompts, predict, select, where
 from handcraft.errors import AssumptionError, HandcraftWarning
 from handcraft.language.decided_texts import UNDEFINED
-from handcraft.language.sequences import interpret_texts, select_texts
+from handcraft.language.sequences import interpret_texts, look, select_texts
+from handcraft.language.sequences.interpret import interpret
 from handcraft.language.sequences.interpret_texts import TextsOracle
+from handcraft.language.sequences.node import Aggregate, walk
 from handcraft.testing import declared_prompts, expressions, rule_programs, sequence_programs
 
 EXAMPLES = int(os.environ.get("HANDCRAFT_EXAMPLES", "12"))
@@ -91,6 +93,27 @@ def assert_same_values(expression):
 @given(wide_expressions())
 def test_of_every_value_of_an_expression(expression):
     assert_same_values(expression)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_of_a_count_that_reads_nothing(causal):
+    assert_same_values(Prompts("ab", context=4, causal=causal).everything.count())
+
+
+@slow
+@given(wide_expressions())
+def test_of_where_a_selection_selects_a_source(expression):
+    prompts = expression.prompts
+    oracle = TextsOracle([expression.node], prompts.vocabulary.tokens, causal=prompts.causal)
+    texts = texts_of(len(prompts.vocabulary), prompts.context)
+    selects = oracle.compute(texts).selects
+    for node in walk(expression.node):
+        if isinstance(node, Aggregate):
+            exists = look.aggregate(node.sources, "exists", None, None, node.text, 9, False)
+            for text, row in zip(texts, np.broadcast_to(selects[node], texts.shape), strict=True):
+                tokens = [prompts.vocabulary.token(token) for token in text.tolist()]
+                (meant,) = interpret([exists], tokens, causal=prompts.causal)
+                assert row.tolist() == list(meant)
 
 
 @pytest.mark.parametrize(

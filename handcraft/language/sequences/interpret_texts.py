@@ -30,7 +30,7 @@ from handcraft.language.sequences.node import (
     walk,
 )
 from handcraft.language.sequences.reachable import POINTWISE, compute
-from handcraft.language.sequences.select_texts import Selecting
+from handcraft.language.sequences.select_texts import Flags, Selecting
 
 TABLE_UP_TO = 1 << 18
 """The most rows of a table over codes; where there would be more, those that are met are kept."""
@@ -48,11 +48,13 @@ class Computed:
         values: for each node, what its codes stand for.
         defined: at how many positions, from the first, each text has values, since it breaks no
             assumption there: [text]. Without a causal mask all or none.
+        selects: for each aggregate, whether it selects a source: [text, position] or [1, position].
     """
 
     codes: dict[Node, Ids]
     values: dict[Node, Interned]
     defined: Ids
+    selects: dict[Aggregate, Flags]
 
 
 class TextsOracle:
@@ -89,9 +91,10 @@ class TextsOracle:
         if any(len(values) > KEPT_UP_TO for values in self._values.values()):
             self._forget()
         codes: dict[Node, Ids] = {}
+        selects: dict[Aggregate, Flags] = {}
         defined = np.full(len(texts), texts.shape[1])
         for node in self._order:
-            found = self._codes(node, texts, codes, defined)
+            found = self._codes(node, texts, codes, defined, selects)
             found = np.broadcast_to(found, (len(found), texts.shape[1]))
             codes[node] = found
             missing = found == UNDEFINED
@@ -105,10 +108,17 @@ class TextsOracle:
                 elif (first < defined).any():  # a hole in a table, say: the plain oracle says what
                     text = texts[int((first < defined).argmax())]
                     interpret(self.nodes, [self.tokens[i] for i in text], causal=self.causal)
-        return Computed(codes, self._values, defined)
+        return Computed(codes, self._values, defined, selects)
 
-    def _codes(self, node: Node, texts: Ids, codes: dict[Node, Ids], defined: Ids) -> Ids:
-        """The codes of one node, given those of its children."""
+    def _codes(
+        self,
+        node: Node,
+        texts: Ids,
+        codes: dict[Node, Ids],
+        defined: Ids,
+        selects: dict[Aggregate, Flags],
+    ) -> Ids:
+        """The codes of one node, given those of its children; of an aggregate also where it selects."""
         values = self._values[node]
         match node:
             case Embedded(of="token"):
@@ -118,7 +128,7 @@ class TextsOracle:
             case Constant():
                 return np.full((1, texts.shape[1]), values.code(node.value))
             case Aggregate():
-                found = self._selecting.aggregate(node, codes, texts.shape[1])
+                found, selects[node] = self._selecting.aggregate(node, codes, texts.shape[1])
                 return self._one_by_one(node, texts, defined) if found is None else found
             case Linear():
                 found = self._linear(node, codes)

@@ -53,8 +53,10 @@ class Selecting:
         self.causal = causal
         self._tables: dict[tuple[Match, bool, bool], Made] = {}
 
-    def aggregate(self, node: Aggregate, codes: Mapping[Node, Ids], length: int) -> Ids | None:
-        """The codes of an aggregate; None where int64 may not hold its sums.
+    def aggregate(
+        self, node: Aggregate, codes: Mapping[Node, Ids], length: int
+    ) -> tuple[Ids | None, Flags]:
+        """The codes of an aggregate, and where it selects a source.
 
         Args:
             node: the aggregate.
@@ -62,23 +64,26 @@ class Selecting:
             length: how many positions there are.
 
         Returns:
-            [text, position], with an axis of 1 where the codes are the same along it.
+            Its codes, None where int64 may not hold its sums; and whether each destination selects at
+            least one source. Both [text, position], with an axis of 1 where all texts have the same.
         """
-        tops, below = None, 1
+        how, tops, below = node.how, None, 1
         if node.how == "mean":
             assert node.value is not None
             scaled = self.values[node.value].scaled
             if scaled is None or scaled.most * (length + 1) ** 2 >= min(LARGEST, EXACT_UP_TO):
-                return None
-            tops, below = scaled.tops[codes[node.value]], scaled.below
-        chosen = self._chosen(node.sources, codes)
+                how = "exists"
+            else:
+                tops, below = scaled.tops[codes[node.value]], scaled.below
+        chosen = self._chosen(node.sources, codes, length)
         if chosen is None:
-            found = _Found.of_mask(self._mask(node.sources, codes, length), node.how, tops)
+            found = _Found.of_mask(self._mask(node.sources, codes, length), how, tops)
         elif self.causal:
-            found = _Found.so_far(chosen, node.how, tops)
+            found = _Found.so_far(chosen, how, tops)
         else:
-            found = _Found.of_mask(chosen[:, None], node.how, tops)
-        return self._read(node, found, codes, below)
+            found = _Found.of_mask(chosen[:, None], how, tops)
+        selects = found.which >= 0 if how in ("latest", "earliest") else found.which > 0
+        return self._read(node, found, codes, below) if how == node.how else None, selects
 
     def _read(self, node: Aggregate, found: _Found, codes: Mapping[Node, Ids], below: int) -> Ids:
         """The codes of what is read at the sources that were found."""
@@ -106,11 +111,10 @@ class Selecting:
         brought = np.take_along_axis(read, np.maximum(which, 0), axis=1)
         return np.where(which < 0, default, brought)
 
-    def _chosen(self, sources: Sources, codes: Mapping[Node, Ids]) -> Flags | None:
+    def _chosen(self, sources: Sources, codes: Mapping[Node, Ids], length: int) -> Flags | None:
         """The sources that are selected from everywhere, [text, source]; None where that differs."""
         if not all(isinstance(match.query, Constant) for case in sources.cases for match in case):
             return None
-        length = next((column.shape[1] for column in codes.values()), 1)
         chosen: Flags = np.zeros((1, length), dtype=bool)
         for case in sources.cases:
             fits: Flags = np.ones((1, length), dtype=bool)

@@ -162,6 +162,32 @@ def test_a_rule_that_a_sample_never_reaches_is_a_warning(run, tmp_path):
     assert " more rules" in ran.out
 
 
+def test_what_selections_found_in_given_prompts_is_said(run, tmp_path):
+    (tmp_path / "words.py").write_text(
+        "from handcraft import Program, Prompts, predict, select\n"
+        "prompts = Prompts('abc', context=4)\n"
+        "token = prompts.token\n"
+        "seen = select(token, 'c').exists()\n"
+        "first = select(token, 'a').earliest(prompts.position, default=0)\n"
+        "rules = [predict('b').when(seen), predict('c').when(first == 1), predict('a').otherwise()]\n"
+        "program = Program(prompts=prompts, rules=rules)\n"
+    )
+    (tmp_path / "prompts.txt").write_text("a\nab\naba\n")
+    ran = run("verify", "words.py", "--prompts", "prompts.txt")
+    assert ran.status == 0
+    lines = ran.out.splitlines()
+    assert (
+        "1 of 2 selections selected a source somewhere, and 1 of the 2 that may select none did so"
+        in lines
+    )
+    warned = "warning: no position that was tried selected a source: select(token, 'c').exists() (words"
+    assert [line for line in lines if line.startswith(warned)]
+    told = "note: every position that was tried selected a source: select(token, 'a').earliest("
+    assert [line for line in lines if line.startswith(told)]
+    report = json.loads(run("verify", "words.py", "--prompts", "prompts.txt", "--json").out)
+    assert [(each["some"], each["none"]) for each in report["selections"]] == [(0, 6), (6, 0)]
+
+
 def test_given_prompts_are_judged_and_no_others(run, tmp_path):
     (tmp_path / "prompts.txt").write_text("aa\n\nab\naaabaa\n")
     run("compile", "aab", "-o", "out")

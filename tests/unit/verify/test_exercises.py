@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_
+
 import numpy as np
 
-from handcraft import Program, Prompts, compile_program, predict
+from handcraft import Program, Prompts, compile_program, predict, select
+from handcraft.language.sequences import look
+from handcraft.language.sequences.interpret import interpret
 from handcraft.verify import verify
 from handcraft.verify.exercises import with_patterns
 
@@ -20,6 +25,12 @@ QUIZ = Program(
         predict("a").otherwise(),
     ],
 )
+
+
+def alternating(prompts):
+    """A flag: whether twelve tokens alternate. Texts of few tokens rarely do, and others never."""
+    flags = [prompts.token.at(-back, default="a") == "bc"[back % 2] for back in range(12)]
+    return reduce(and_, flags)
 
 
 def sampled(program, count=400):
@@ -38,9 +49,7 @@ def test_rules_for_long_words_decide_in_a_small_sample():
 
 def test_a_rule_that_never_decides_is_listed():
     prompts = Prompts("abcdef", context=30)
-    rare = prompts.token == "b"
-    for back in range(1, 12):
-        rare = rare & (prompts.token.at(-back, default="a") == "b")
+    rare = alternating(prompts)
     program = Program(
         prompts=prompts, rules=[predict("c").when(rare), predict(prompts.token).otherwise()]
     )
@@ -60,5 +69,62 @@ def test_counts_are_those_of_the_oracle_rule_by_rule():
         assert rule == first
 
 
+def test_what_a_selection_found_is_counted_at_every_position_that_was_judged():
+    prompts = Prompts("abcdef", context=8)
+    before = prompts.token.at(-1, default="a")
+    seen = select(prompts.token, "f").exists() | select(before, prompts.token).exists()
+    program = Program(
+        prompts=prompts,
+        rules=[predict("b").when(seen & (before == "b")), predict(prompts.token).otherwise()],
+    )
+    texts = np.random.default_rng(0).integers(0, 6, size=(30, 8))
+    rows, places = np.divmod(np.arange(30 * 8), 8)
+    kept = places < 5  # what stands behind is not judged
+    counts = program.selected_at(texts, rows[kept], places[kept])
+    assert len(counts) == 3
+    for node, (some, none) in zip(program.selections, counts, strict=True):
+        exists = look.aggregate(node.sources, "exists", None, None, node.text, 8, False)
+        meant = [
+            value
+            for text in texts[:, :5].tolist()
+            for value in interpret([exists], ["abcdef"[token] for token in text], causal=True)[0]
+        ]
+        assert (some, none) == (sum(meant), len(meant) - sum(meant))
+
+
+def test_a_selection_that_never_selects_is_listed_and_one_that_always_does():
+    prompts = Prompts("abcdef", context=30)
+    rare = select(alternating(prompts), True).exists()
+    word = select(prompts.token, prompts.token).count() >= 3
+    known = select(prompts.position, prompts.position, "<=").latest(prompts.token)
+    program = Program(
+        prompts=prompts,
+        rules=[
+            predict("a").when(rare),
+            predict("b").when(word),
+            predict(known).when(prompts.position >= 3),
+            predict("c").otherwise(),
+        ],
+    )
+    report = sampled(program, 20)
+    assert [each.always for each in report.selections[-2:]] == [True, True]
+    assert report.always_selected == ()
+    (never,) = report.never_selected
+    assert never.selection.startswith("select(")
+    assert never.selection.endswith(".exists()")
+    assert never.place.startswith("test_exercises.py:")
+    assert [each["some"] for each in report.to_json()["selections"]].count(0) == 1
+
+
+def test_a_default_that_no_position_took_is_listed():
+    prompts = Prompts("ab", context=12, inputs="a[ab]{11}")
+    first = select(prompts.token, "a").latest(prompts.position, default=0)
+    program = Program(prompts=prompts, rules=[predict("b").when(first >= 1), predict("a").otherwise()])
+    report = verify(compile_program(program).model, program, every_up_to=0, sample=50)
+    assert [each.none for each in report.always_selected] == [0]
+    assert report.never_selected == ()
+
+
 def test_all_contexts_need_no_count(model, program):
-    assert verify(model, program).rules == ()
+    report = verify(model, program)
+    assert report.rules == report.selections == ()
