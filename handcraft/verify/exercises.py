@@ -1,4 +1,4 @@
-"""What a sample is worth: how often each rule decided, and texts drawn so that rules do."""
+"""What a sample is worth: how often each rule decided, and what each selection found."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from handcraft.circuits import Circuits
 from handcraft.language import Program
-from handcraft.verify.contexts import Batch, Change, Ids
+from handcraft.verify.contexts import Batch, Ids
 from handcraft.verify.meant import asked_of
 from handcraft.verify.report import Exercise, Selected
 
@@ -60,31 +60,3 @@ class Exercises:
     def answers(self) -> tuple[tuple[str, int], ...]:
         """How often each token was right."""
         return tuple(zip(self.source.vocabulary.tokens, self._right.tolist(), strict=False))
-
-
-def with_patterns(program: Program) -> Change:
-    """Put the pattern of a random rule into every second text, at a random place.
-
-    A rule of four tokens out of 26 fires by chance in one of 456,976 contexts.
-
-    Args:
-        program: rules that are patterns.
-    """
-    patterns = [clause.pattern for clause in program.clauses if len(clause.pattern)]
-    classes = [[sorted(allowed) for allowed in pattern.classes] for pattern in patterns]
-
-    def change(texts: Ids, random: np.random.Generator) -> Ids:
-        texts, length = texts.copy(), texts.shape[1]
-        fitting = [i for i, pattern in enumerate(patterns) if len(pattern) <= length]
-        if not fitting:
-            return texts
-        chosen = random.choice(fitting, size=len(texts))
-        for row in range(0, len(texts), 2):
-            pattern = classes[chosen[row]]
-            last = 0 if patterns[chosen[row]].anchored else length - len(pattern)
-            first = int(random.integers(0, last + 1))
-            for place, allowed in enumerate(pattern, first):
-                texts[row, place] = allowed[int(random.integers(len(allowed)))]
-        return texts
-
-    return change

@@ -13,14 +13,13 @@ from handcraft.model import Model
 from handcraft.progress import advance
 from handcraft.verify.contexts import (
     Batch,
-    Change,
     Ids,
     count_contexts,
     every_context,
     longer_contexts,
     random_contexts,
 )
-from handcraft.verify.exercises import Exercises, with_patterns
+from handcraft.verify.exercises import Exercises
 from handcraft.verify.given import verify_given
 from handcraft.verify.legal import (
     BEGINNING,
@@ -32,6 +31,7 @@ from handcraft.verify.legal import (
     legal_only,
 )
 from handcraft.verify.meant import Meaning, ideal, meant_in, oracle
+from handcraft.verify.mixed import change_of
 from handcraft.verify.report import Report
 from handcraft.verify.shares import shares_of
 from handcraft.verify.tally import Tally
@@ -103,9 +103,7 @@ def verify(
     legal = prompts if is_restricted(prompts) else None
     if given is not None:
         return verify_given(model, source, given, legal)
-    everywhere = isinstance(source, Circuits) and not source.causal
-    change = with_patterns(source) if isinstance(source, Program) and source.prompts is None else None
-    tried_on = _contexts(model, longest, legal, every_up_to, sample, seed, everywhere, change)
+    tried_on = _contexts(model, source, legal, every_up_to, sample, seed)
     meaning = oracle(source) if isinstance(source, Program) else ideal(source)
     shares = shares_of(source)
     tally = Tally(model, source)
@@ -181,15 +179,14 @@ class _Contexts:
 
 def _contexts(
     model: Model,
-    longest: int,
+    source: Program | Circuits,
     legal: Prompts | None,
     every_up_to: int,
     sample: int | None,
     seed: int,
-    everywhere: bool,
-    change: Change | None,
 ) -> _Contexts:
     """All contexts where there are few enough, else random ones; only legal ones where not all are."""
+    longest, everywhere = source.context, isinstance(source, Circuits) and not source.causal
     total = count_contexts(len(model.vocabulary), longest)
     if legal is not None:
         inputs = inputs_of(legal)
@@ -211,5 +208,7 @@ def _contexts(
         written = written_from(legal, drawn_texts(legal, sample or DRAWN, seed), following_in(model))
         return _Contexts(legal_batches(model, written, everywhere), sample or DRAWN, False)
     count = sample or SAMPLE
-    batches = random_contexts(model, count, seed, longest, at_every_position=everywhere, change=change)
+    batches = random_contexts(
+        model, count, seed, longest, at_every_position=everywhere, change=change_of(source)
+    )
     return _Contexts(batches, count, False)
