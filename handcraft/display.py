@@ -45,16 +45,20 @@ def short_repr(cls: type[Shown]) -> type[Shown]:
 
 
 def _repr(self: Any) -> str:
-    shown = ", ".join(f"{name}={text}" for name, text in _shown_fields(self))
-    return f"{type(self).__name__}({shown})"
+    return _named(self, DEPTH)
+
+
+def _named(value: Any, depth: int) -> str:
+    shown = ", ".join(f"{name}={text}" for name, text in _shown_fields(value, depth))
+    return f"{type(value).__name__}({shown})"
 
 
 def _html(self: Any) -> str:
-    return html_table(type(self).__name__, _shown_fields(self))
+    return html_table(type(self).__name__, _shown_fields(self, DEPTH))
 
 
-def _shown_fields(value: Any) -> list[tuple[str, str]]:
-    return [(f.name, shorten_value(getattr(value, f.name))) for f in fields(value) if f.repr]
+def _shown_fields(value: Any, depth: int) -> list[tuple[str, str]]:
+    return [(f.name, shorten_value(getattr(value, f.name), depth)) for f in fields(value) if f.repr]
 
 
 def html_table(caption: str, rows: Iterable[tuple[str, object]]) -> str:
@@ -87,7 +91,12 @@ def shorten_value(value: object, depth: int = DEPTH) -> str:
     if is_dataclass(value) and not isinstance(value, type) and not _is_short(type(value)):
         return f"{type(value).__name__}(...)"
     try:
-        text = repr(value)
+        if type(value).__repr__ is not _repr:
+            text = repr(value)
+        elif depth:  # results may hold one another, however deep
+            text = _named(value, depth - 1)
+        else:
+            text = f"{type(value).__name__}(...)"
     except ValueError:  # of a fraction with more digits than Python writes out
         return f"a {type(value).__name__} of very many digits"
     return text if len(text) <= CHARACTERS else f"{text[: CHARACTERS - 8]}...{text[-4:]}"

@@ -149,7 +149,6 @@ def _is_bounded(model: Model, blocks: tuple[Block, ...]) -> bool:
         return False
     stream = float(tensors["wte.weight"]) + float(tensors["wpe.weight"])
     has_norm = model.architecture.norm == "layer"
-    most = 0.0
     for layer, block in enumerate(blocks):
 
         def read(norm: str, stream: float, layer: int = layer) -> float:
@@ -160,16 +159,21 @@ def _is_bounded(model: Model, blocks: tuple[Block, ...]) -> bool:
             return root * float(tensors[f"{name}.weight"]) + float(tensors[f"{name}.bias"])
 
         qkv = _most(block.c_attn, read("ln_1", stream))
+        if not qkv * np.sqrt(model.shape.head_dim) <= LARGEST:
+            return False  # at once: what follows might not even be a number
         stream += _most(block.attention, qkv)
-        most = max(most, stream, qkv * np.sqrt(model.shape.head_dim))
-        if block.c_fc is not None and block.mlp is not None:
+        if block.c_fc is not None and block.mlp is not None and stream <= LARGEST:
             hidden = _most(block.c_fc, read("ln_2", stream))
+            if not hidden <= LARGEST:
+                return False
             stream += _most(block.mlp, hidden)
-            most = max(most, stream, hidden)
-    return bool(most <= LARGEST)
+        if not stream <= LARGEST:
+            return False
+    return True
 
 
 def _most(linear: Linear, size: float) -> float:
     """The largest number that may come out where none that comes in is larger than `size`."""
-    sums = np.abs(linear.weight).sum(axis=0, dtype=np.float64) * size
-    return float((sums + np.abs(linear.bias)).max(initial=0))
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity is an answer too
+        sums = np.abs(linear.weight).sum(axis=0, dtype=np.float64) * size
+        return float((sums + np.abs(linear.bias)).max(initial=0))

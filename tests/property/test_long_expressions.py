@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handcraft import Prompts, compile_sequences, parse_rules, select, where, window
-from handcraft.errors import HandcraftError
+from handcraft import (
+    Program,
+    Prompts,
+    compile_program,
+    compile_sequences,
+    parse_rules,
+    predict,
+    select,
+    where,
+    window,
+)
+from handcraft.compiler.sequences.compile_sequences import run_passes
+from handcraft.errors import HandcraftError, LimitError
 from handcraft.language import write_rules
 from handcraft.language.sequences.wording import LONGEST
+from handcraft.limits import DEPTH
 
 PROMPTS = Prompts("ab", context=8)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position
@@ -116,3 +130,60 @@ def test_conditions_nest_as_deep_as_they_are_written(condition):
     program = parse_rules(text)
     assert program.trace("abab") == ("b", "a", "b", "a")
     assert parse_rules(write_rules(program)).trace("abab") == ("b", "a", "b", "a")
+
+
+def with_frames(count: int, make):
+    """What is made where so many functions wait for it already."""
+    return make() if count == 0 else with_frames(count - 1, make)
+
+
+READERS = {
+    "token": [
+        lambda x: x.at(-1, default="a").map({"a": "b", "b": "a"}),
+        lambda x: select(x, x).latest(x),
+    ],
+    "number": [lambda x: window(2).mean(x), lambda x: x.at(-1, default=0)],
+}
+"""Links of which each takes one block, whose heads read what the heads of the last have brought."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "link", "context"), [("token", 0, 8), ("token", 1, 8), ("number", 0, 2), ("number", 1, 8)]
+)
+def test_as_many_blocks_as_there_may_be_compile_where_many_functions_wait(kind, link, context):
+    prompts = Prompts("ab", context=context)
+    made = {"token": prompts.token, "number": prompts.position}[kind]
+    made = attempt(lambda: reduce(lambda x, _: READERS[kind][link](x), range(DEPTH.most), made))
+    found = attempt(lambda: with_frames(300, lambda: compile_sequences({"value": made})))
+    if isinstance(found, HandcraftError):
+        assert_refused(found)
+    else:
+        assert found.apply(["ab"])["value"] == [made.trace("ab")]
+
+
+def test_a_chain_of_too_many_blocks_is_refused_before_any_pass(monkeypatch):
+    passes = {"never": lambda nodes, setting: pytest.fail("a pass ran")}
+    monkeypatch.setitem(run_passes.__globals__, "PASSES", passes)
+    made = chain("token", [LINKS["token"][0]], 2 * DEPTH.most + 1)
+    with pytest.raises(LimitError, match="257 blocks, one after the other, and 128 are the most"):
+        compile_sequences({"value": made})
+
+
+def digits_of(prompts):
+    return prompts.token.map({token: int(token) for token in prompts.vocabulary.tokens})
+
+
+@pytest.mark.parametrize("length", [20, 200])
+def test_a_long_chain_is_optimized_or_compiled_as_it_is(length):
+    prompts = Prompts("012", context=3)
+    digits = digits_of(prompts)
+    added = reduce(lambda x, _: (x + digits.at(-1, default=0)) % 3, range(length), digits)
+    program = Program(
+        prompts=prompts, rules=[predict(added.map({i: str(i) for i in range(3)})).otherwise()]
+    )
+    compiled = with_frames(
+        300, lambda: compile_program(program, architecture="block", optimize=["ordinal"])
+    )
+    assert compiled.passes
+    for text in ([0], [1, 2], [2, 1, 2]):
+        assert compiled.model.forward([text])[0, -1].argmax() == program.next_token(text)

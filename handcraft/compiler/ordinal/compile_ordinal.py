@@ -119,7 +119,7 @@ def _designs(
         return Reader(prompts.vocabulary.tokens, prompts.context, places, legal.stands, lines)
 
     def read(reader: Reader) -> Form:
-        return reader.read(answer, numbering.__getitem__)
+        return reader.read(answer, numbering)
 
     written = read(reader_for(frozenset()))
     asked = [look.numbers for look in looks_of(written)]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from handcraft.display import short_repr
 from handcraft.language.sequences.domain import Plain
 from handcraft.origin import Origin
 
@@ -87,6 +88,7 @@ class Own:
     origins: tuple[Origin, ...] = field(compare=False)
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Step:
     """Whether a form means one number or more, where it never means one between two.
@@ -97,6 +99,7 @@ class Step:
         above: the smallest where it is.
         origin: the expression that it serves.
         text: what it is called.
+        depth: how many steps come before it, one after the other.
     """
 
     form: Form
@@ -104,21 +107,21 @@ class Step:
     above: Plain
     origin: Origin
     text: str
+    depth: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", self.form.depth)  # known of the steps within it by now
 
     @property
     def space(self) -> tuple[Plain, Plain]:
         """What the form comes to at most where the step is not taken, and at least where it is."""
         return self.below + self.form.off[1], self.above + self.form.off[0]
 
-    @property
-    def depth(self) -> int:
-        """How many steps come before it, one after the other."""
-        return self.form.depth
-
 
 Atom: TypeAlias = "Look | Own | Step"
 
 
+@short_repr
 @dataclass(frozen=True)
 class Form:
     """A constant, and numbers times looks and steps.
@@ -182,12 +185,20 @@ class Form:
 def all_steps(*forms: Form) -> list[Step]:
     """Every step of some forms once, those within steps before them."""
     found: dict[Step, None] = {}
-    for form in forms:
-        for atom in form.terms:
-            if isinstance(atom, Step) and atom not in found:
-                found.update(dict.fromkeys(all_steps(atom.form)))
-                found[atom] = None
+    stack = [(step, False) for form in reversed(forms) for step in reversed(_steps_in(form))]
+    while stack:
+        step, done = stack.pop()
+        if done:
+            found[step] = None
+        elif step not in found:
+            stack.append((step, True))
+            stack += [(inner, False) for inner in reversed(_steps_in(step.form)) if inner not in found]
     return list(found)
+
+
+def _steps_in(form: Form) -> list[Step]:
+    """The steps that a form adds up."""
+    return [atom for atom in form.terms if isinstance(atom, Step)]
 
 
 Change: TypeAlias = "Callable[[Look], Form | None]"
@@ -209,14 +220,14 @@ def rewritten(answer: Form, change: Change, within_steps: Change | None = None) 
         total = replace(form, terms={})
         for atom, factor in form.terms.items():
             if isinstance(atom, Step):
-                if atom not in steps:
-                    steps[atom] = replace(atom, form=write(atom.form, inner))
                 atom = steps[atom]
             other = change(atom) if isinstance(atom, Look) else None
             alone = Form({atom: 1}, tuple(0 for _ in form.constants))
             total = total.plus((alone if other is None else other).times(factor))
         return total
 
+    for step in all_steps(answer):
+        steps[step] = replace(step, form=write(step.form, inner))
     return write(answer, change)
 
 

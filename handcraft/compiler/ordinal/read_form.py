@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise, product
 from math import prod
 from typing import TypeAlias
 
+from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.ordinal.form import Form, Look, Step, Weights
 from handcraft.compiler.sequences.step_function import find_steps
 from handcraft.errors import AssumptionError, CompileError
@@ -24,9 +25,13 @@ from handcraft.language.sequences.node import (
     Node,
     walk,
 )
+from handcraft.limits import DEPTH
 
 Numbers: TypeAlias = "Callable[[Value], Plain]"
 """What each value of an expression counts."""
+
+Counted: TypeAlias = "Mapping[Value, Plain]"
+"""The same as a table; what is not in it never is."""
 
 SMALLEST_GAP = Fraction(1, 8)
 """No step is taken between numbers that lie nearer, their errors included."""
@@ -60,53 +65,72 @@ class Reader:
     bent: dict[Node, None] = field(default_factory=dict)
     _columns: dict[Node, Values] = field(default_factory=dict)
     _steps: dict[Hashable, Step] = field(default_factory=dict)
+    _forms: dict[Hashable, Form] = field(default_factory=dict)
+    _reads: dict[Node, frozenset[str]] = field(default_factory=dict)
 
-    def read(self, node: Node, numbers: Numbers = as_number) -> Form:
+    def read(self, node: Node, counted: Counted | None = None) -> Form:
         """What an expression counts, as a form. Expressions that take steps are noted in `bent`.
+
+        An expression that is read twice is read once, and none waits on the stack of Python for
+        another: expressions may be deep.
 
         Args:
             node: the expression.
-            numbers: what each of its values counts.
+            counted: what each of its values counts; None where it counts as the number that it is.
 
         Raises:
             NotASumError: it is none; it says which part.
         """
-        if _hangs_on(node) <= {"position"}:
+        return finish(self._read(node, counted))
+
+    def _read(self, node: Node, counted: Counted | None) -> Call[Form]:
+        key = node, None if counted is None else frozenset(counted.items())
+        if key not in self._forms:
+            self._forms[key] = yield from result_of(self._form(node, counted))
+        return self._forms[key]
+
+    def _form(self, node: Node, counted: Counted | None) -> Call[Form]:
+        numbers: Numbers = as_number if counted is None else counted.__getitem__
+        reads = self._hangs_on(node)
+        if reads <= {"position"}:
             column = self._column(node)
             return Form({}, tuple(numbers(column[here]) for here in self.destinations))
-        if _hangs_on(node) == {"token"}:
+        if reads == {"token"}:
             here: tuple[Weights, ...] = tuple(((d, 1),) for d in self.destinations)
             return self._look(node, here, self._by_token(node, numbers))
         match node:
             case Assumed():
-                return self._assumed(node, numbers)
+                return (yield from result_of(self._assumed(node, counted)))
             case Lookup():
-                return self._looked_up(node, numbers)
+                return (yield from result_of(self._looked_up(node, numbers)))
             case Aggregate() if node.value is not None:
                 return self._aggregate(node, numbers)
             case AtLeast():
-                return self._ladder(node, node.number, lambda v: numbers(as_number(v) >= node.bound))
-            case Linear() if numbers is as_number:
-                return self._sum(node)
+                bound = node.bound
+                reaches: Numbers = lambda v: numbers(as_number(v) >= bound)  # noqa: E731
+                return (yield from result_of(self._ladder(node, node.number, reaches)))
+            case Linear() if counted is None:
+                return (yield from result_of(self._sum(node)))
             case Linear():
-                return self._ladder(node, node, numbers)
+                return (yield from result_of(self._ladder(node, node, numbers)))
         raise _no_sum(node)
 
-    def _sum(self, node: Linear) -> Form:
+    def _sum(self, node: Linear) -> Call[Form]:
         form = Form({}, tuple(node.constant for _ in self.destinations))
         for factor, term in node.terms:
-            form = form.plus(self.read(term).times(factor))
+            read = yield from result_of(self._read(term, None))
+            form = form.plus(read.times(factor))
         return form
 
-    def _assumed(self, node: Assumed, numbers: Numbers) -> Form:
-        if numbers is as_number or not isinstance(node.domain, Finite):
-            return self.read(node.value, numbers)
+    def _assumed(self, node: Assumed, counted: Counted | None) -> Call[Form]:
+        if counted is None or not isinstance(node.domain, Finite):
+            return (yield from result_of(self._read(node.value, counted)))
         if isinstance(node.value, Linear):
-            return self._ladder(node, node, numbers)
-        known = {value: numbers(value) for value in node.domain.values}
-        return self.read(node.value, known.__getitem__)
+            return (yield from result_of(self._ladder(node, node, counted.__getitem__)))
+        known = _counted(counted.__getitem__, node.domain.values)
+        return (yield from result_of(self._read(node.value, known)))
 
-    def _looked_up(self, node: Lookup, numbers: Numbers) -> Form:
+    def _looked_up(self, node: Lookup, numbers: Numbers) -> Call[Form]:
         """A table over what is no constant among its arguments: over one expression only."""
         fixed = {
             i: self._fixed(argument)
@@ -115,7 +139,7 @@ class Reader:
         }
         free = [i for i in range(len(node.arguments)) if i not in fixed]
         if len(free) > 1:
-            return self._table(node, free, fixed, numbers)
+            return (yield from result_of(self._table(node, free, fixed, numbers)))
         (place,) = free
 
         def through(value: Value) -> Plain:
@@ -123,19 +147,20 @@ class Reader:
             return numbers(node.table[key])
 
         argument = node.arguments[place]
-        if isinstance(argument.domain, Finite) and argument.domain.kind is Kind.NUMBER:
-            return self._ladder(node, argument, through)
-        return self.read(argument, through)
+        assert isinstance(argument.domain, Finite)
+        if argument.domain.kind is Kind.NUMBER:
+            return (yield from result_of(self._ladder(node, argument, through)))
+        return (yield from result_of(self._read(argument, _counted(through, argument.domain.values))))
 
     def _fixed(self, node: Node) -> Value | None:
         """The value that an expression has at every destination, where that hangs on nothing else."""
-        if not _hangs_on(node) <= {"position"}:
+        if not self._hangs_on(node) <= {"position"}:
             return None
         column = self._column(node)
         found = {(isinstance(column[d], bool), column[d]) for d in self.destinations}
         return found.pop()[1] if len(found) == 1 else None
 
-    def _ladder(self, node: Node, argument: Node, numbers: Numbers) -> Form:
+    def _ladder(self, node: Node, argument: Node, numbers: Numbers) -> Call[Form]:
         """A function of a number: a line where it is one, else a line and steps beside it."""
         if not isinstance(argument.domain, Finite):
             raise _no_sum(argument)
@@ -148,11 +173,11 @@ class Reader:
                 continue
         if len(set(wanted)) == 1:
             return Form({}, tuple(wanted[0] for _ in self.destinations))
-        return self._bent(node, self.read(argument), values, wanted)
+        return self._bent(node, (yield from result_of(self._read(argument, None))), values, wanted)
 
     def _table(
         self, node: Lookup, free: Sequence[int], fixed: Mapping[int, Value], numbers: Numbers
-    ) -> Form:
+    ) -> Call[Form]:
         """A table over several expressions: a function of a weighted sum of them."""
         arguments = [node.arguments[i] for i in free]
         if not all(isinstance(argument.domain, Finite) for argument in arguments):
@@ -174,7 +199,8 @@ class Reader:
             wanted[total] = as_number(number)
         form = Form({}, self._zeros)
         for argument, weights in zip(arguments, steps.weights, strict=True):
-            form = form.plus(self.read(argument, weights.__getitem__))
+            read = yield from result_of(self._read(argument, weights))
+            form = form.plus(read)
         sums = sorted(wanted)
         return self._bent(node, form, sums, [wanted[total] for total in sums])
 
@@ -199,6 +225,12 @@ class Reader:
         """Whether a form means at least `above`, where it never means anything in between."""
         key = (frozenset(form.terms.items()), form.constants, above)
         if key not in self._steps:
+            if form.depth >= DEPTH.most:
+                raise NotASumError(
+                    f"`{node}` takes more than {DEPTH.most} layers of steps, one after the other",
+                    where=node.place,
+                    fix="compile it without optimize",
+                )
             step = Step(form, below, above, node.origin, f"{node}, from {above}")
             low, high = step.space
             if high - low < SMALLEST_GAP:
@@ -210,10 +242,10 @@ class Reader:
         """What is brought from positions that hang on the destination alone."""
         value, reads = (
             node.value,
-            {name for child in node.sources.children for name in _hangs_on(child)},
+            {name for child in node.sources.children for name in self._hangs_on(child)},
         )
         assert value is not None
-        if not reads <= {"position"} or not _hangs_on(value) <= {"token"}:
+        if not reads <= {"position"} or not self._hangs_on(value) <= {"token"}:
             raise _no_sum(node)
         columns = {child: self._column(child) for child in node.sources.children}
         chosen = selected(node.sources.cases, self.context, columns, causal=True)
@@ -242,6 +274,20 @@ class Reader:
         if not any(known):
             return Form({}, self._zeros)
         return Form({Look(sources, known, ((node or value).origin,)): 1}, self._zeros)
+
+    def _hangs_on(self, node: Node) -> frozenset[str]:
+        """Whether an expression reads ``token``, ``position``, or is brought from ``elsewhere``."""
+        for each in () if node in self._reads else walk(node):
+            found = frozenset[str]().union(*(self._reads[child] for child in each.children))
+            if isinstance(each, Embedded):
+                found |= {each.of}
+            elif isinstance(each, Aggregate):
+                found |= {"elsewhere"}
+            self._reads[each] = found
+        reads = self._reads[node]
+        if "token" not in reads:  # counts and positions of selections by position
+            return reads - {"elsewhere"}
+        return reads
 
     @property
     def _zeros(self) -> tuple[Plain, ...]:
@@ -307,17 +353,15 @@ def _hull(points: Sequence[tuple[Plain, Plain]], side: int) -> list[tuple[Plain,
     return corners
 
 
-def _hangs_on(node: Node) -> frozenset[str]:
-    """Whether an expression reads ``token``, ``position``, or is brought from ``elsewhere``."""
-    found: set[str] = set()
-    for each in walk(node):
-        if isinstance(each, Embedded):
-            found.add(each.of)
-        elif isinstance(each, Aggregate):
-            found.add("elsewhere")
-    if "elsewhere" in found and "token" not in found:
-        found.discard("elsewhere")  # counts and positions of selections by position
-    return frozenset(found)
+def _counted(numbers: Numbers, values: Iterable[Value]) -> Counted:
+    """What some values count, as a table: what is read through a chain of tables is read once."""
+    found: dict[Value, Plain] = {}
+    for value in values:
+        try:
+            found[value] = numbers(value)
+        except KeyError:  # it never is that
+            continue
+    return found
 
 
 def _no_sum(node: Node) -> NotASumError:

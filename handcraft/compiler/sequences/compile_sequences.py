@@ -27,7 +27,7 @@ from handcraft.display import shorten_value
 from handcraft.errors import CompileError, LayoutError
 from handcraft.language import Program
 from handcraft.language.sequences.expression import Expression, check_same
-from handcraft.language.sequences.node import Node
+from handcraft.language.sequences.node import Aggregate, Node, is_token, walk
 from handcraft.limits import DEPTH
 from handcraft.model import Model
 from handcraft.weights import (
@@ -69,12 +69,33 @@ def with_reuse(circuits: Circuits, places: Places, target: Architecture, sizes: 
 
 def run_passes(nodes: list[Node], setting: Setting) -> tuple[list[Node], tuple[Stage, ...]]:
     """The trees after all passes, and after each."""
+    _check_written_depth(nodes)
     stages = [Stage("as written", tuple(nodes))]
     for name, run in PASSES.items():
         nodes = run(nodes, setting)
         stages.append(Stage(name, tuple(nodes)))
     _check_depth(nodes)
     return nodes, tuple(stages)
+
+
+def _check_written_depth(nodes: Sequence[Node]) -> None:
+    """Raise before any pass where twice as many blocks are written as are made.
+
+    Passes make a chain shorter only where links of it change nothing; those that hang on the position
+    alone may become tables, and do not count here.
+
+    Raises:
+        LimitError: how many blocks the deepest expression takes, one for each time it looks elsewhere.
+    """
+    chains: dict[Node, int] = {}
+    reads_token: dict[Node, bool] = {}
+    for node in walk(*nodes):
+        reads_token[node] = is_token(node) or any(reads_token[child] for child in node.children)
+        before = max((chains[child] for child in node.children), default=0)
+        chains[node] = before + (isinstance(node, Aggregate) and reads_token[node])
+    deepest = max(nodes, key=chains.__getitem__)
+    if chains[deepest] > 2 * DEPTH.most:
+        _check_blocks(deepest, chains[deepest])
 
 
 def _check_depth(nodes: Sequence[Node]) -> None:
@@ -85,8 +106,12 @@ def _check_depth(nodes: Sequence[Node]) -> None:
     """
     slots: dict[Node, int] = {}
     deepest = max(nodes, key=lambda node: note_slots(node, slots))
+    _check_blocks(deepest, (slots[deepest] + 1) // 2)
+
+
+def _check_blocks(deepest: Node, blocks: int) -> None:
     DEPTH.check(
-        (slots[deepest] + 1) // 2,
+        blocks,
         where=f"{deepest.place}, {deepest}" if deepest.place else deepest,
         fix="look further at once, as .at(-3) does, and not step by step",
     )

@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.sequences.cases import (
     STRICT,
     Flags,
@@ -53,7 +54,7 @@ Terms = list[tuple[Plain, Node]]
 def count(of: Aggregate, cases: Sequence[Case], setting: Setting) -> Node:
     """How many sources fit: the sum over disjoint cases."""
     counting = _Counting(Learning(of, setting))
-    terms = [term for case in cases for term in counting.case(case)]
+    terms = [term for case in cases for term in finish(counting.case(case))]
     if len(terms) == 1 and isinstance(terms[0][1], Ladder) and terms[0][0] == 1:
         return terms[0][1]
     return Linear(of.domain, of.text, tuple(terms), 0, place=of.place)
@@ -82,11 +83,12 @@ class _Counting:
     def setting(self) -> Setting:
         return self.learning.setting
 
-    def case(self, case: Case) -> Terms:
+    def case(self, case: Case) -> Call[Terms]:
         """The count of one case."""
         for i, match in enumerate(case):
             rest = (*case[:i], *case[i + 1 :])
-            found = self._in_parts(match, rest) or self._turned(match, rest)
+            found = yield from result_of(self._in_parts(match, rest))
+            found = found or (yield from result_of(self._turned(match, rest)))
             if found is not None:
                 return found
         placed = tuple(m for m in case if is_positional(m))
@@ -96,17 +98,22 @@ class _Counting:
             return self._by_position(placed, flags)
         if not placed and all(map(asks_nothing, others)):
             return [(1, self._by_share(others))]
-        return self._before(placed, others) or self._marked(placed, others, flags)
+        before = yield from result_of(self._before(placed, others))
+        return before or self._marked(placed, others, flags)
 
-    def _in_parts(self, match: Match, rest: Case) -> Terms | None:
+    def _in_parts(self, match: Match, rest: Case) -> Call[Terms | None]:
         """An order of pairs: those whose first part is less, and those that tie there."""
         parts = split(match)
         if parts is None:
             return None
         cases = [simplified((*rest, *part), self.setting) for part in parts]
-        return [term for case in cases if case is not None for term in self.case(case)]
+        terms: Terms = []
+        for case in cases:
+            if case is not None:
+                terms += yield from result_of(self.case(case))
+        return terms
 
-    def _turned(self, match: Match, rest: Case) -> Terms | None:
+    def _turned(self, match: Match, rest: Case) -> Call[Terms | None]:
         """What is strictly less is all but what is not less, where a position always counts itself."""
         strict = match.key == match.query and match.relation in STRICT
         if not strict or is_positional(match):
@@ -116,7 +123,9 @@ class _Counting:
         turned = simplified((*rest, replace(match, relation=opposite)), self.setting)
         if turned is None or not holds_of_itself(turned):
             return None
-        return [*self.case(rest), *((-factor, node) for factor, node in self.case(turned))]
+        every = yield from result_of(self.case(rest))
+        left_out = yield from result_of(self.case(turned))
+        return [*every, *((-factor, node) for factor, node in left_out)]
 
     def _by_position(self, placed: Case, flags: Flags) -> Terms:
         """Where positions decide alone: a table of the position, or the share of position 0."""
@@ -142,7 +151,7 @@ class _Counting:
         )
         return Ladder(finite(range(n + 1)), of.text, rungs, tuple(range(n + 1)), place=of.place)
 
-    def _before(self, placed: Case, others: Case) -> Terms | None:
+    def _before(self, placed: Case, others: Case) -> Call[Terms | None]:
         """Sources before this position: those up to it, less itself, where it surely is one."""
         if len(placed) != 1 or not holds_of_itself(others):
             return None
@@ -154,7 +163,7 @@ class _Counting:
         wider, _ = STRICT[match.relation]
         full = simplified((*others, replace(match, relation=wider)), self.setting)
         assert full is not None
-        return [*self.case(full), (-1, Constant(finite([1]), reads("1"), 1))]
+        return [*(yield from result_of(self.case(full))), (-1, Constant(finite([1]), reads("1"), 1))]
 
     def _marked(self, placed: Case, others: Case, flags: Flags) -> Terms:
         """Count by the share of position 0, forgiving it as many failures as it may have.

@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import cached_property
 from math import ceil, gcd, lcm, log2
 
+from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.sequences.fuse import digital
 from handcraft.compiler.sequences.ir import Attend, Ladder, is_scalar
 from handcraft.display import short_repr
@@ -165,24 +166,7 @@ class Holder:
 
     def number(self, node: Node) -> Reading:
         """How the number that a node is can be read; a flag counts as 0 or 1."""
-        match node:
-            case Constant():
-                return Reading((), as_number(node.value))
-            case Linear():
-                total = Reading((), node.constant)
-                for factor, term in node.terms:
-                    total += self.number(term) * factor
-                return total
-            case Assumed():
-                return self.number(node.value)
-            case Choice():
-                return self._chosen(node)
-        if is_scalar(node):
-            held = self._of(node)
-            held.scale = self._scale(least(node), greatest(node))
-            return self._dimension(held, ITSELF) * held.scale
-        assert isinstance(node.domain, Finite)
-        return self.read(node, tuple(as_number(v) for v in node.domain.values))
+        return finish(self._number(node))
 
     def read(self, node: Node, numbers: Numbers, *, keeps_zero: bool = False) -> Reading:
         """How a function of a node can be read.
@@ -192,22 +176,52 @@ class Holder:
             numbers: the number for each of its values.
             keeps_zero: whether 0 is to be read where the number is 0, and not as a difference.
         """
+        return finish(self._read(node, numbers, keeps_zero=keeps_zero))
+
+    def _number(self, node: Node) -> Call[Reading]:
+        match node:
+            case Constant():
+                return Reading((), as_number(node.value))
+            case Linear():
+                total = Reading((), node.constant)
+                for factor, term in node.terms:
+                    read = yield from result_of(self._number(term))
+                    total += read * factor
+                return total
+            case Assumed():
+                return (yield from result_of(self._number(node.value)))
+            case Choice():
+                return (yield from result_of(self._chosen(node)))
+        if is_scalar(node):
+            held = self._of(node)
+            held.scale = self._scale(least(node), greatest(node))
+            alone = yield from result_of(self._dimension(held, ITSELF))
+            return alone * held.scale
+        assert isinstance(node.domain, Finite)
+        numbers = tuple(as_number(v) for v in node.domain.values)
+        return (yield from result_of(self._read(node, numbers, keeps_zero=False)))
+
+    def _read(self, node: Node, numbers: Numbers, *, keeps_zero: bool) -> Call[Reading]:
         assert isinstance(node.domain, Finite)
         if len(set(numbers)) == 1:
             return Reading((), numbers[0])
         match node:
             case Lookup():
                 (argument,) = node.arguments
-                return self.read(argument, self._through(node, numbers), keeps_zero=keeps_zero)
+                through = self._through(node, numbers)
+                return (yield from result_of(self._read(argument, through, keeps_zero=keeps_zero)))
             case Assumed() if not is_scalar(node):
-                return self.read(node.value, self._through(node, numbers), keeps_zero=keeps_zero)
+                through = self._through(node, numbers)
+                return (yield from result_of(self._read(node.value, through, keeps_zero=keeps_zero)))
         if is_scalar(node):
             line = _line(node.domain.values, numbers)
             if line is not None:
-                return self.number(node) * line[0] + Reading((), line[1])
+                number = yield from result_of(self._number(node))
+                return number * line[0] + Reading((), line[1])
             if node not in self._ladders:
                 self._ladders[node] = digital(node)
-            return self.read(self._ladders[node], numbers, keeps_zero=keeps_zero)
+            ladder = self._ladders[node]
+            return (yield from result_of(self._read(ladder, numbers, keeps_zero=keeps_zero)))
         if isinstance(node, Attend | Ladder):
             ever = self._through(node, numbers)
             if len(set(ever)) == 1:
@@ -220,7 +234,8 @@ class Holder:
         shape, factor, constant = _canonical(numbers, 0 if keeps_zero else usual(numbers))
         scale = self._scale(*shape)
         small = tuple(_plainer(Fraction(n, scale)) for n in shape) if scale > 1 else shape
-        return self._dimension(held, small) * (factor * scale) + Reading((), constant)
+        shaped = yield from result_of(self._dimension(held, small))
+        return shaped * (factor * scale) + Reading((), constant)
 
     def _scale(self, *numbers: Plain) -> int:
         """A power of two by which the numbers are divided before they are held."""
@@ -235,15 +250,15 @@ class Holder:
             self._places[node] = _places(node)
         return tuple([numbers[i] for i in self._places[node]])
 
-    def _dimension(self, held: Held, numbers: Numbers) -> Reading:
+    def _dimension(self, held: Held, numbers: Numbers) -> Call[Reading]:
         """One number of what is held; the constant of a sum that a head brings is added here."""
-        i = self._index(held, numbers)
+        i = yield from result_of(self._index(held, numbers))
         if not held.brought:
             return Reading(((1, held, i),))
         brought = held.brought[i]
         return Reading(((1, held, i),) if brought.terms else (), brought.constant)
 
-    def _chosen(self, node: Choice) -> Reading:
+    def _chosen(self, node: Choice) -> Call[Reading]:
         """Each number less its least passes a ramp where it is chosen; the rest is linear."""
         low_yes, low_no = least(node.yes), least(node.no)
         ramps = Reading(())
@@ -251,8 +266,9 @@ class Holder:
         if span:
             held = self._of(node)
             held.scale = self._scale(span)
-            ramps = self._dimension(held, ITSELF) * held.scale
-        return ramps + self.number(node.condition) * (low_yes - low_no) + Reading((), low_no)
+            ramps = (yield from result_of(self._dimension(held, ITSELF))) * held.scale
+        condition = yield from result_of(self._number(node.condition))
+        return ramps + condition * (low_yes - low_no) + Reading((), low_no)
 
     def speak(self, node: Node, numbers: Mapping[int, Numbers]) -> Held | None:
         """Have functions of a node written straight into the logits by what makes it.
@@ -291,17 +307,17 @@ class Holder:
             self.held[key] = held
         return self.held[key]
 
-    def _index(self, held: Held, numbers: Numbers) -> int:
+    def _index(self, held: Held, numbers: Numbers) -> Call[int]:
         """The dimension of a number, held from now on; a head's is asked for at its source too."""
         if numbers not in held.numbers:
             held.numbers[numbers] = len(held.numbers)
             if isinstance(held.node, Attend):
                 value = held.node.value
-                read = (
-                    self.number(value) * Fraction(1, held.scale)
-                    if numbers == ITSELF
-                    else self.read(value, self._through(held.node, numbers), keeps_zero=self.normed)
-                )
+                if numbers == ITSELF:
+                    read = (yield from result_of(self._number(value))) * Fraction(1, held.scale)
+                else:
+                    through = self._through(held.node, numbers)
+                    read = yield from result_of(self._read(value, through, keeps_zero=self.normed))
                 held.brought.append(read)
         return held.numbers[numbers]
 

@@ -148,8 +148,15 @@ def rows(
 ) -> Iterator[tuple[tuple[Value, ...], tuple[Value, ...]]]:
     """For every combination of values of `below` that no assumption excludes, those of `nodes`.
 
-    One node after the other is computed for all combinations together, as a column of values.
+    One node after the other is computed for all combinations together, as a column of values. That of
+    a single node over its own bases is known from those of its children.
     """
+    if len(nodes) == 1:
+        known = _column_of(nodes[0])
+        if known.values is not None and known.bases == tuple(below):
+            every = product(*(_values(base) for base in below))
+            pairs = zip(every, known.values, strict=True)
+            return iter([(row, (value,)) for row, value in pairs if value is not _EXCLUDED])
     walked = list(product(*(_values(base) for base in below)))
     columns: dict[Node, Sequence[Value]] = dict(zip(below, zip(*walked, strict=True), strict=True))
     for node in walk(*nodes, down_to=below):

@@ -65,6 +65,14 @@ def test_infinity_times_0_is_not_left_out(random_model, size):
     assert pruned_blocks(broken, broken._blocks) is broken._blocks
 
 
+@pytest.mark.parametrize("size", [1e154, 1e308])
+def test_bounds_that_no_float_holds_leave_the_blocks_whole(random_model, size):
+    model = thinned(random_model(SHAPE, architecture=BLOCK, dtype="float64"), 0.5)
+    tensors = {name: np.sign(tensor) * size for name, tensor in model.tensors.items()}
+    broken = replace(model, tensors=tensors)
+    assert pruned_blocks(broken, broken._blocks) is broken._blocks
+
+
 def test_watching_shows_what_the_forward_pass_computes(random_model):
     model = thinned(random_model(SHAPE, architecture=GPT2), 0.3)
     seen: dict[str, np.ndarray] = {}
