@@ -92,6 +92,7 @@ class Selected:
     always: bool
 
 
+@short_repr
 @dataclass(frozen=True)
 class Report:
     """What verifying found.
