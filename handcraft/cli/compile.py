@@ -13,7 +13,7 @@ from handcraft.cli.output import count, note, print_json
 from handcraft.cli.progress import shown_progress
 from handcraft.cli.sources import check_length, find, read_token_ids
 from handcraft.compiler import PASSES, compile_program
-from handcraft.formats import FORMATS, check_target, compile_again, fill, save
+from handcraft.formats import FORMATS, check_target, compile_again, fill, save_and_report
 from handcraft.language import Program
 from handcraft.model import published_shape
 from handcraft.weights import Sizes
@@ -88,13 +88,15 @@ def compile_(
             compiled = compile_again(found.folder, **options)
         else:
             compiled = compile_program(source, **options)
-        folder = save(compiled, output, format=format, like=like, token_ids=ids, again=found.folder)
+        judged = save_and_report(
+            compiled, output, format=format, like=like, token_ids=ids, again=found.folder
+        )
     model = fill(compiled, like, ids) if like else compiled.model
     neurons = sum(len(block.neurons) for block in compiled.circuits.blocks)
     heads = sum(len(block.heads) for block in compiled.circuits.blocks)
     report = {
-        "folder": str(folder),
-        "files": sorted(path.name for path in folder.iterdir()),
+        "folder": str(output),
+        "files": sorted(path.name for path in output.iterdir()),
         "architecture": model.architecture.name,
         "dtype": model.dtype.name,
         "rules": len(source.rules) if isinstance(source, Program) else len(compiled.written) or None,
@@ -104,12 +106,13 @@ def compile_(
         "width": model.shape.n_embd,
         "parameters": model.parameters,
         "nonzero": model.nonzero_parameters,
+        "facts": asdict(judged.facts) if judged.facts is not None else None,
     }
     made = compiled.report()
     if json_:
         print_json({**report, "report": asdict(made)} if report_ else report)
         return
-    print(f"wrote {folder}/: {', '.join(report['files'])}")  # type: ignore[arg-type]
+    print(f"wrote {output}/: {', '.join(report['files'])}")  # type: ignore[arg-type]
     print(
         f"{model.architecture.name}, {model.dtype.name}: {count(model.shape.n_layer, 'block')}, "
         f"{count(heads, 'head')}, {count(neurons, 'neuron')}, width {model.shape.n_embd}; "
@@ -117,5 +120,7 @@ def compile_(
     )
     if report_:
         print(made)
+        if judged.facts is not None:
+            print(f"hard attention, norms and thresholds: {judged.facts.in_words}")
     elif made.passes:
         print(made.optimized)

@@ -29,13 +29,13 @@ def print_report(report: Report) -> None:
         )
     if report.longer:
         print(f"and {report.longer_in_words}")
-    if report.rules:
+    if report.answers:
         exercised = len(report.rules) - len(report.unexercised)
         right = sum(1 for _, count in report.answers if count)
-        print(
-            f"they made {exercised:,} of {len(report.rules):,} rules decide, "
-            f"and {right:,} of {len(report.answers):,} tokens right"
-        )
+        rules = f"{exercised:,} of {len(report.rules):,} rules decide, and " if report.rules else ""
+        print(f"they made {rules}{right:,} of {len(report.answers):,} tokens right")
+        if not report.counts_rules:
+            print("rules were not counted: circuits do not say which rule decides")
     for each in report.unexercised[:SHOWN]:
         at = f" ({each.place})" if each.place else ""
         print(f"warning: no context that was tried made this rule decide: {each.rule}{at}")

@@ -1,6 +1,14 @@
 """Models as files: written whole or not at all, read without running anything."""
 
-from handcraft.formats.checkpoint import Checkpoint, fill, is_checkpoint, load, read_checkpoint, save
+from handcraft.formats.checkpoint import (
+    Checkpoint,
+    fill,
+    is_checkpoint,
+    load,
+    read_checkpoint,
+    save,
+    save_and_report,
+)
 from handcraft.formats.compile_again import compile_again
 from handcraft.formats.disagreements import disagreements
 from handcraft.formats.folder import check_target, write_file
@@ -18,6 +26,7 @@ __all__ = [
     "load",
     "read_checkpoint",
     "save",
+    "save_and_report",
     "verify_folder",
     "write_file",
 ]

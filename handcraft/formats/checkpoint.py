@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -33,6 +33,7 @@ from handcraft.formats.tensor_file import read_tensors
 from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_format
 from handcraft.language import Program, Prompts
 from handcraft.model import Model, grow, published_shape
+from handcraft.verify import Measured, Report
 from handcraft.vocabulary import Vocabulary, shorten
 from handcraft.weights import AxisNames, Weight, Weights
 
@@ -55,6 +56,14 @@ class Checkpoint:
     layout: tuple[Record, ...] = field(repr=False)
     folder: Path
     record: Record = field(repr=False)
+
+    @property
+    def facts(self) -> Measured | None:
+        """On what the facts were measured that the weights rest on; None where nothing says it."""
+        match self.record.get("facts"):
+            case {"texts": int(texts), "is_all": bool(is_all)} if 0 <= texts < 1 << 53:
+                return Measured(texts, is_all)
+        return None
 
     @property
     def prompts(self) -> Prompts | None:
@@ -162,6 +171,24 @@ def save(
             hold the model.
         PrecisionError: the weights, as they were cast, give a wrong answer.
     """
+    save_and_report(compiled, folder, format=format, like=like, token_ids=token_ids, again=again)
+    return Path(folder)
+
+
+def save_and_report(
+    compiled: Compiled | CompiledSequences,
+    folder: str | Path,
+    *,
+    format: str | None = None,
+    like: str | None = None,
+    token_ids: Mapping[str, int] | None = None,
+    again: Checkpoint | None = None,
+) -> Report:
+    """Write a compiled model as `save` does.
+
+    Returns:
+        What the weights answered before they were written.
+    """
     outputs: list[Record] = []
     if isinstance(compiled, CompiledSequences):
         outputs = output_records(compiled)
@@ -183,10 +210,12 @@ def save(
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
         record = {**record_of(compiled, chosen), "outputs": outputs}
+        if report.facts is not None:
+            record["facts"] = asdict(report.facts)
         if again is not None:
             record = _kept(record, again.record)
         (fresh / RECORD).write_text(line_by_key(record), encoding="utf-8")
-    return target
+    return report
 
 
 def _kept(record: Record, before: Record) -> Record:

@@ -74,7 +74,7 @@ def _verified_section(report: Report) -> str:
     )
     facts = (
         " That attention is hard, that LayerNorm sees what is planned and that no pre-activation is "
-        f"near 0 was {report.facts}."
+        f"near 0 was {report.facts.in_words}."
         if report.facts
         else ""
     )

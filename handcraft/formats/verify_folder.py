@@ -59,4 +59,4 @@ def verify_folder(
     report = verify(
         model, source, prompts=prompts, sample=sample, seed=seed, progress=progress, given=given
     )
-    return replace(report, disagreements=found)
+    return replace(report, disagreements=found, facts=checkpoint.facts)

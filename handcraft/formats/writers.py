@@ -41,13 +41,14 @@ def check_answers(compiled: Compiled, prompts: Prompts | None = None) -> Report:
             message says after which context.
     """
     if compiled.circuits.unembedding is None:
-        check_facts(compiled)
-        return Report.of_values(check_stream(compiled), compiled.circuits.context)
+        measured = check_facts(compiled).measured
+        report = Report.of_values(check_stream(compiled), compiled.circuits.context)
+        return replace(report, facts=measured)
     report = verify(
         compiled.model, compiled.source, prompts=prompts, every_up_to=EVERY_UP_TO, sample=SAMPLE
     )
     if not any(failure.broken for failure in report.failures):
-        report = replace(report, facts=check_facts(compiled).in_words)
+        report = replace(report, facts=check_facts(compiled).measured)
     if not report.passed:
         failure = report.failures[0]
         if failure.broken:

@@ -2,7 +2,7 @@
 
 from handcraft.verify.contexts import count_contexts, every_context, longer_contexts, random_contexts
 from handcraft.verify.facts import Facts, check_facts, measure_facts
-from handcraft.verify.report import Disagreement, Failure, Report
+from handcraft.verify.report import Disagreement, Failure, Measured, Report
 from handcraft.verify.stream import check_stream
 from handcraft.verify.tally import logit_margins
 from handcraft.verify.verify import verify
@@ -11,6 +11,7 @@ __all__ = [
     "Disagreement",
     "Facts",
     "Failure",
+    "Measured",
     "Report",
     "check_facts",
     "check_stream",

@@ -20,6 +20,7 @@ from handcraft.language import Program
 from handcraft.model.attention import Array, Flags
 from handcraft.verify.contexts import Ids, count_contexts, every_text
 from handcraft.verify.legal import drawn_texts, is_restricted
+from handcraft.verify.report import Measured
 from handcraft.verify.written import following_in, written_from
 from handcraft.weights.emit import UNDERFLOW
 
@@ -71,11 +72,9 @@ class Facts:
     is_all: bool = False
 
     @property
-    def in_words(self) -> str:
-        """On how many texts they were measured."""
-        if self.is_all:
-            return f"measured on all {self.texts:,} texts of the full length"
-        return f"measured on {self.texts:,} texts, and not proved for others"
+    def measured(self) -> Measured:
+        """On what they were measured."""
+        return Measured(self.texts, self.is_all)
 
 
 def measure_facts(compiled: Compiled, seed: int = 0) -> Facts:

@@ -58,6 +58,7 @@ def verify_given(
         rules=exercises.rules,
         answers=exercises.answers,
         selections=exercises.selections,
+        counts_rules=isinstance(source, Program),
     )
 
 

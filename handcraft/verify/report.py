@@ -57,6 +57,26 @@ class Disagreement:
         return f"{self.file}: {self.what if self.key is None else f'{self.key} {self.what}'}"
 
 
+@dataclass(frozen=True)
+class Measured:
+    """On what the facts were measured that the weights rest on.
+
+    Args:
+        texts: how many texts were run.
+        is_all: whether those are all that the program can see; others are not proved.
+    """
+
+    texts: int
+    is_all: bool
+
+    @property
+    def in_words(self) -> str:
+        """On how many texts they were measured."""
+        if self.is_all:
+            return f"measured on all {self.texts:,} texts of the full length"
+        return f"measured on {self.texts:,} texts, and not proved for others"
+
+
 @short_repr
 @dataclass(frozen=True)
 class Exercise:
@@ -117,7 +137,9 @@ class Report:
         rules: how often each rule decided in a sample, in their order; of rules alone, not of circuits.
         answers: how often each token was right in a sample, in the order of the vocabulary.
         selections: how often each selection of the rules found a source in a sample.
-        facts: on how many texts the facts were measured that the weights rest on; where they were.
+        counts_rules: whether rules and selections were counted at all: circuits do not say which rule
+            decides.
+        facts: on what the facts were measured that the weights rest on; None where that is not known.
         disagreements: what the files that other tools read say differently; for a folder only.
     """
 
@@ -137,10 +159,11 @@ class Report:
     window: int = 0
     disagreements: tuple[Disagreement, ...] = ()
     given: bool = False
-    facts: str | None = None
+    facts: Measured | None = None
     rules: tuple[Exercise, ...] = ()
     answers: tuple[tuple[str, int], ...] = ()
     selections: tuple[Selected, ...] = ()
+    counts_rules: bool = True
 
     @classmethod
     def of_values(cls, tried: int, longest: int) -> Report:
@@ -200,6 +223,7 @@ class Report:
             "windows_tried": self.windows_tried,
             "exhaustive": self.is_exhaustive,
             "seed": self.seed,
+            "rules_counted": not self.is_exhaustive and self.counts_rules,
             "rules": [
                 {"rule": each.rule, "place": each.place, "count": each.count} for each in self.rules
             ],
@@ -209,6 +233,7 @@ class Report:
                 {"file": found.file, "key": found.key, "what": found.what}
                 for found in self.disagreements
             ],
+            "facts": asdict(self.facts) if self.facts is not None else None,
             "failed": self.failed,
             "failures": [
                 {

@@ -145,6 +145,7 @@ def verify(
         rules=exercises.rules if exercises is not None else (),
         answers=exercises.answers if exercises is not None else (),
         selections=exercises.selections if exercises is not None else (),
+        counts_rules=isinstance(source, Program),
         windows=windows.count if windows is not None else 0,
         windows_tried=windows.seen if windows is not None else 0,
         window=windows.width if windows is not None else 0,

@@ -65,7 +65,21 @@ def test_json_tells_the_same(run, aab, tmp_path):
         "width": model.shape.n_embd,
         "parameters": model.parameters,
         "nonzero": model.nonzero_parameters,
+        "facts": {"texts": 32, "is_all": True},
     }
+
+
+def test_on_how_many_texts_the_facts_were_measured_is_said_and_kept(run, tmp_path):
+    (tmp_path / "long.rules").write_text(
+        "vocabulary a b\ncontext 30\npredict b after aa\npredict a otherwise\n"
+    )
+    options = ("long.rules", "--n-positions", 30, "-o", "out")
+    said = "hard attention, norms and thresholds: measured on 256 texts, and not proved for others"
+    assert run("compile", *options, "--report").out.splitlines()[-1] == said
+    facts = {"texts": 256, "is_all": False}
+    assert json.loads(run("compile", *options, "--json").out)["facts"] == facts
+    assert json.loads(run("verify", "out", "--sample", 50, "--json").out)["facts"] == facts
+    assert json.loads(run("verify", "aab", "--json").out)["facts"] is None
 
 
 def test_circuits_by_hand_have_no_rules(run, by_hand):
@@ -223,6 +237,8 @@ def test_a_folder_compiled_again_as_it_was_is_the_same_folder(run, folder, tmp_p
     records = [
         json.loads((path / "handcraft.json").read_text()) for path in (folder, tmp_path / "after")
     ]
+    for record in records:
+        del record["facts"]  # they are measured anew, on texts of the circuits
     assert records[0] == records[1]
     cards = [(path / "README.md").read_text() for path in (folder, tmp_path / "after")]
     assert cards[0].split("## Verified")[0] == cards[1].split("## Verified")[0]

@@ -188,6 +188,27 @@ def test_what_selections_found_in_given_prompts_is_said(run, tmp_path):
     assert [(each["some"], each["none"]) for each in report["selections"]] == [(0, 6), (6, 0)]
 
 
+def test_a_folder_of_circuits_says_that_rules_were_not_counted(run, tmp_path):
+    (tmp_path / "words.py").write_text(
+        "from handcraft import Program, Prompts, predict, select\n"
+        "prompts = Prompts('abc', context=20)\n"
+        "seen = select(prompts.token, 'c').exists()\n"
+        "rules = [predict('b').when(seen), predict('a').otherwise()]\n"
+        "program = Program(prompts=prompts, rules=rules)\n"
+    )
+    run("compile", "words.py", "-o", "out", "--architecture", "block")
+    said = "rules were not counted: circuits do not say which rule decides"
+    lines = run("verify", "out", "--sample", 60).out.splitlines()
+    assert lines[1:3] == ["they made 2 of 3 tokens right", said]
+    report = json.loads(run("verify", "out", "--sample", 60, "--json").out)
+    assert (report["rules_counted"], report["rules"]) == (False, [])
+    assert report["answers"]["b"] > 0
+    ran = run("verify", "words.py", "--architecture", "block", "--sample", 60)
+    assert said not in ran.out
+    assert "they made 2 of 2 rules decide, and 2 of 3 tokens right" in ran.out
+    assert said not in run("verify", "by_hand").out
+
+
 def test_given_prompts_are_judged_and_no_others(run, tmp_path):
     (tmp_path / "prompts.txt").write_text("aa\n\nab\naaabaa\n")
     run("compile", "aab", "-o", "out")
