@@ -93,6 +93,7 @@ class Exercise:
     count: int
 
 
+@short_repr
 @dataclass(frozen=True)
 class Selected:
     """How often one selection found a source in a sample.
