@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 LONGEST = 2_000
 """The most characters of one part of a message. Longer ones quote something that somebody made long."""
@@ -26,6 +26,7 @@ class HandcraftError(Exception):
         self.where = None if where is None else str(where)
         self.fix = fix
         self.in_rules = in_rules
+        self.on_command_line: str | None = None
 
     def __str__(self) -> str:
         lines = [f"{type(self).__name__}: {_within(self.what)}"]
@@ -113,7 +114,54 @@ class LayoutError(CompileError):
 
 
 class PrecisionError(CompileError):
-    """A number that the chosen dtype cannot hold, or a gap too small for it."""
+    """A number that the chosen dtype cannot hold, or a gap too small for it.
+
+    Args:
+        what: as for every error.
+        where: as for every error.
+        fix: as for every error; where the refusal is tight, what to say if nothing can be tried.
+        about: the expression that it is about, where it is about one.
+        is_tight: whether a wider dtype, a shorter context or fewer values may do. Then the compiler
+            tries some, and the fix says which of them do.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        fix: str | None = None,
+        about: object = None,
+        is_tight: bool = False,
+    ) -> None:
+        self._later: Callable[[], tuple[str | None, str | None]] | None = None
+        self._fix: str | None = fix
+        super().__init__(what, where=where, fix=fix)
+        self.about = about
+        self.is_tight = is_tight
+
+    @property
+    def fix(self) -> str | None:
+        """The nearest thing that would make it right; it is looked for when it is read first."""
+        if self._later is not None:
+            later, self._later = self._later, None
+            found, self.on_command_line = later()
+            self._fix = found or self._fix
+        return self._fix
+
+    @fix.setter
+    def fix(self, fix: str | None) -> None:
+        self._later = None
+        self._fix = fix
+
+    def fix_later(self, find: Callable[[], tuple[str | None, str | None]]) -> None:
+        """Look for the fix when somebody reads it.
+
+        Args:
+            find: gives it in Python, and in the words of command lines and rule files; None for what
+                the error says already.
+        """
+        self._later = find
 
 
 class ModelError(HandcraftError):

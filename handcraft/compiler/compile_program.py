@@ -8,6 +8,7 @@ from typing import Literal
 
 from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
+from handcraft.compiler.advice import advised
 from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.estimate import check_plan, check_rules
 from handcraft.compiler.lower_codewords import lower_codewords
@@ -85,6 +86,35 @@ def compile_program(
     'aabaab'
     """
     _check_source(source)
+    options = {
+        "architecture": architecture,
+        "dtype": dtype,
+        "positions": positions,
+        "tokens": tokens,
+        "n_positions": n_positions,
+        "sizes": sizes,
+        "like": like,
+        "reuse": reuse,
+        "optimize": optimize,
+    }
+    with advised(_compile, source, options):
+        return _compile(source, **options)  # type: ignore[arg-type]
+
+
+def _compile(
+    source: Program | Circuits,
+    *,
+    architecture: str | Architecture,
+    dtype: str,
+    positions: str,
+    tokens: str,
+    n_positions: int | None,
+    sizes: Sizes,
+    like: str | None,
+    reuse: bool,
+    optimize: bool | Collection[str],
+) -> Compiled:
+    """What `compile_program` does, pass by pass; a refusal advises nothing."""
     target = architecture_named(architecture) if isinstance(architecture, str) else architecture
     check_dtype(dtype)
     if like is not None:

@@ -151,4 +151,5 @@ def _check_cast(tensor: PlacedTensor, numbers: list[Plain], cast: Array, dtype: 
                 f"{dtype} does not hold {number}, the weight {tensor.describe(index)}",
                 where=f"{tensor.name}{list(index)}, which serves {served}",
                 fix=f"use {wider}" if wider else "use smaller numbers",
+                is_tight=True,
             )

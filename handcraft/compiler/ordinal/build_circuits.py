@@ -150,8 +150,8 @@ class _Builder:
         gap = Fraction(floor((high - low - 2 * noise) * GRAINS), GRAINS)
         if gap <= 0 or noise * STEADY >= gap:
             raise PrecisionError(
-                f"`{step.text}` hangs on a difference of {float(max(0, high - low)):g}, and the sum "
-                f"may be off by {float(noise):g}",
+                f"`{step.text}` must tell numbers apart that differ by {float(max(0, high - low)):g}, "
+                f"but their sum may be off by {float(noise):g}",
                 where=step.origin,
                 fix="compile it without optimize",
             )

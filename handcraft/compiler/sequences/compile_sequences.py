@@ -8,6 +8,7 @@ from typing import Literal
 
 from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
+from handcraft.compiler.advice import advised
 from handcraft.compiler.estimate import check_plan
 from handcraft.compiler.reuse import reuse_dimensions
 from handcraft.compiler.sequences.assemble import assemble
@@ -166,9 +167,30 @@ def compile_sequences(
     >>> model.apply(["abca"])["seen"]
     [(1, 1, 1, 2)]
     """
+    _check_outputs(outputs)
+    options = {
+        "architecture": architecture,
+        "dtype": dtype,
+        "sizes": sizes,
+        "reuse": reuse,
+        "tolerance": tolerance,
+    }
+    with advised(_compile, outputs, options):
+        return _compile(outputs, **options)  # type: ignore[arg-type]
+
+
+def _compile(
+    outputs: Mapping[str, Expression],
+    *,
+    architecture: str | Architecture,
+    dtype: str,
+    sizes: Sizes,
+    reuse: bool,
+    tolerance: float,
+) -> CompiledSequences:
+    """What `compile_sequences` does, pass by pass; a refusal advises nothing."""
     target = architecture_named(architecture) if isinstance(architecture, str) else architecture
     check_dtype(dtype)
-    _check_outputs(outputs)
     prompts = next(iter(outputs.values())).prompts
     for expression in outputs.values():
         check_same(prompts, expression)

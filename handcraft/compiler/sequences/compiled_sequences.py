@@ -116,7 +116,8 @@ class Output:
             f"`{self.name}` has values that differ by {apart:.3g}, but what the model holds in {dtype} "
             f"may be off by up to {self.off:.3g}; less than {apart / 2:.3g} is safe",
             where=self.place,
-            fix="a wider dtype, a shorter context, or .assume() the values that occur",
+            fix="a shorter context, or .assume() the values that occur",
+            is_tight=True,
         )
 
     @cached_property

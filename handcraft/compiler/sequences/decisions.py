@@ -169,6 +169,7 @@ def check_shares(rulings: Iterable[Ruling], dtype: str) -> None:
                 f"in {dtype} a probability is off by {off:.2g}",
                 where=ruling.origin,
                 fix="use float32",
+                is_tight=True,
             )
 
 

@@ -24,6 +24,10 @@ counted here. What `.apply` reads is bounded without this number (`error_bound.p
 less would fit behind LayerNorm: it decides how long a context may be, so it stays for now."""
 
 
+FIX = "a shorter context, or .assume() the values that occur"
+"""What to say where nothing was tried; else `advice.py` says what was."""
+
+
 @dataclass(frozen=True)
 class Precision:
     """The limits that a dtype sets.
@@ -73,10 +77,12 @@ class Precision:
         """
         if size > gap * self.steps:
             raise PrecisionError(
-                f"`{node}` hangs on differences of {_shown(gap)} in sums of up to {_shown(size)}, and "
-                f"{self.dtype} tells 1 part in {self.steps:,}",
+                f"`{node}` must tell numbers apart that differ by {_shown(gap)}, in sums of up to "
+                f"{_shown(size)}; {self.dtype} is safe for sums of up to {_shown(gap * self.steps)}",
                 where=node.place,
-                fix=self._wider("a shorter context, or .assume() fewer values"),
+                fix=FIX,
+                about=node,
+                is_tight=True,
             )
 
     def check_noise(self, node: Node, weight: Plain, level: Plain, gap: Plain, varying: Plain) -> None:
@@ -100,10 +106,12 @@ class Precision:
         off = NOISE * weight + magnitude(level) * self._scale_error(varying)
         if gap < 4 * off:
             raise PrecisionError(
-                f"`{node}` hangs on differences of {_shown(gap)}, and LayerNorm leaves the sum "
-                f"uncertain by up to {_shown(off)}",
+                f"`{node}` must tell numbers apart that differ by {_shown(gap)}, but LayerNorm can "
+                f"shift their sum by up to {_shown(off)}; at most {_shown(Fraction(gap) / 4)} is safe",
                 where=node.place,
-                fix=self._wider("a shorter context, .assume() fewer values, or the architecture block"),
+                fix=FIX,
+                about=node,
+                is_tight=True,
             )
 
     def check_tie(self, node: Node, context: int, varying: Plain) -> None:
@@ -122,10 +130,13 @@ class Precision:
         off = UNDERFLOW[self.dtype] * self._scale_error(varying)
         if self.normed and 8 * off * context > 1:
             raise PrecisionError(
-                f"`{node}` is told by how {context} sources share, and LayerNorm leaves their scores "
-                f"uncertain by up to {_shown(off)} nats",
+                f"`{node}` rests on {context} sources with the same attention weight, but LayerNorm "
+                f"can shift their scores by up to {_shown(off)} nats; at most "
+                f"{_shown(Fraction(1, 8 * context))} is safe",
                 where=node.place,
-                fix=self._wider("a shorter context, .assume() fewer values, or the architecture block"),
+                fix=FIX,
+                about=node,
+                is_tight=True,
             )
 
     def _scale_error(self, varying: Plain) -> Fraction:
@@ -140,14 +151,14 @@ class Precision:
         """
         if size > gap * self.steady:
             raise PrecisionError(
-                f"the head of `{node}` hangs on differences of {_shown(gap)} in scores of up to "
-                f"{_shown(size)}, and {self.dtype} tells 1 part in {self.steady:,}",
+                f"the head of `{node}` must tell attention scores apart that differ by {_shown(gap)}, "
+                f"in scores of up to {_shown(size)}; {self.dtype} is safe up to "
+                f"{_shown(gap * self.steady)}",
                 where=node.place,
-                fix=self._wider("a shorter context, or .assume() fewer values"),
+                fix=FIX,
+                about=node,
+                is_tight=True,
             )
-
-    def _wider(self, other: str) -> str:
-        return f"float32, or {other}" if self.dtype in ("float16", "bfloat16") else other
 
 
 def _shown(number: Plain) -> str:
