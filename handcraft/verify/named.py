@@ -30,8 +30,10 @@ from handcraft.language.sequences.node import (
 )
 from handcraft.language.sequences.reachable import POINTWISE, compute
 
-VALUES_UP_TO = 1 << 19
-"""After so many values of nodes, tokens counted one by one, no further tokens are looked for."""
+VALUES_UP_TO = 1 << 21
+"""After so many values of nodes, about a second, no further tokens are looked for.
+
+Rules for which no text is drawn then are still counted, and named where none decided."""
 
 Column = tuple[int | Node, Sequence[Value]]
 """What a node hangs on, and its value for each token there: so many positions back, or another node."""
