@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 from handcraft.errors import DomainError
 from handcraft.language.sequences.domain import Value
-from handcraft.rasp.node import Node, Text, apply, name_of
+from handcraft.language.written import written_place
+from handcraft.rasp.node import Node, Text, apply, name_of, walk
 from handcraft.rasp.operators import Operator
 from handcraft.rasp.sequence import SOp, as_sequence, check_function
 
@@ -80,9 +82,28 @@ class Selector(Node):
     def __invert__(self) -> Selector:
         return self.inverted()
 
-    @abstractmethod
     def inverted(self) -> Selector:
-        """What this does not select; of keys and queries without a value, still nothing."""
+        """What this does not select; of keys and queries without a value, still nothing.
+
+        Each part is inverted once, those that it is made of before it: selectors may be deep.
+        """
+        for node in walk(self, turns_back=_is_single_or_inverted):
+            if isinstance(node, Selector):
+                _ = node._opposite
+        other = replace(self._opposite, place=written_place())
+        vars(other)["_opposite"] = self
+        return other
+
+    @cached_property
+    def _opposite(self) -> Selector:
+        """What this does not select, kept; the opposite of that is this again."""
+        made = self._inverted()
+        vars(made)["_opposite"] = self
+        return made
+
+    @abstractmethod
+    def _inverted(self) -> Selector:
+        """What this does not select, made from the opposites of its parts, written where it is."""
 
     def shown(self, found: list[Any]) -> list[Any]:
         """For every destination whether it selects each source."""
@@ -123,7 +144,7 @@ class Select(Selector):
         )
         return f"Select({self.keys.operand(0)}, {self.queries.operand(0)}, {relation})"
 
-    def inverted(self) -> Selector:
+    def _inverted(self) -> Selector:
         """The selector with the opposite relation."""
         relation: Callable[[Any, Any], object]
         match self.predicate:
@@ -133,7 +154,7 @@ class Select(Selector):
                 relation = self.predicate.f
             case _:
                 relation = Negated(self.predicate)
-        return Select(self.keys, self.queries, relation)
+        return Select(self.keys, self.queries, relation, place=self.place)
 
     def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
         """The relation of every key and query."""
@@ -185,9 +206,9 @@ class SelectorAnd(_Combined):
     symbol = "&"
     binding = 3
 
-    def inverted(self) -> Selector:
+    def _inverted(self) -> Selector:
         """What one of the two does not select."""
-        return SelectorOr(self.fst.inverted(), self.snd.inverted())
+        return SelectorOr(self.fst._opposite, self.snd._opposite, place=self.place)
 
     def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
         """What both select."""
@@ -200,13 +221,17 @@ class SelectorOr(_Combined):
     symbol = "|"
     binding = 2
 
-    def inverted(self) -> Selector:
+    def _inverted(self) -> Selector:
         """What neither selects."""
-        return SelectorAnd(self.fst.inverted(), self.snd.inverted())
+        return SelectorAnd(self.fst._opposite, self.snd._opposite, place=self.place)
 
     def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
         """What either selects."""
         return [one | other for one, other in zip(*children, strict=True)]
+
+
+def _is_single_or_inverted(node: Node) -> bool:
+    return not isinstance(node, _Combined) or "_opposite" in vars(node)
 
 
 def check_selector(value: object, node: Node) -> None:

@@ -10,12 +10,16 @@ from fractions import Fraction
 import pytest
 
 from handcraft import Vocabulary, rasp
+from handcraft.language.sequences import look
+from handcraft.language.sequences.domain import finite
 from handcraft.language.sequences.node import Aggregate as Learned
 from handcraft.language.sequences.node import Comparison as Compared
-from handcraft.language.sequences.node import Lookup, walk
+from handcraft.language.sequences.node import Linear, Lookup, walk
+from handcraft.language.sequences.wording import reads
 from handcraft.rasp import (
     Aggregate,
     Comparison,
+    LinearSequenceMap,
     Map,
     Select,
     SelectorWidth,
@@ -26,6 +30,7 @@ from handcraft.rasp import (
     numerical,
     tokens,
 )
+from handcraft.rasp.selection_facts import facts_of
 
 
 def learned(built: rasp.BuiltSequence) -> list[Learned]:
@@ -99,6 +104,18 @@ def test_a_key_that_tells_positions_apart_is_selected_once(size):
 def test_a_key_that_does_not_is_meaned():
     read = Aggregate(Select(indices % 2, indices, Comparison.EQ), tokens)
     assert Fraction(5, 2) in rasp.build(read, [1, 4], 3).value.domain
+
+
+@pytest.mark.parametrize(
+    "key", [indices * 0, tokens * 0 + 1, LinearSequenceMap(indices, tokens, 0, 0), 0 * (indices + 1)]
+)
+def test_a_number_times_0_tells_no_positions_apart(key):
+    read = Aggregate(Select(key, key, Comparison.EQ), tokens)
+    built = rasp.build(read, [1, 4], 3)
+    assert built.trace([1, 4, 4]) == read([1, 4, 4]) == [3, 3, 3]
+    node = built.prompts.position.node
+    times_0 = Linear(finite([0]), reads("0"), ((0, node),), 0)
+    assert not facts_of(look.matching(times_0, times_0, "==", reads("")), 3, causal=False).single
 
 
 def test_ranks_are_selected_once_without_a_mask_only():
