@@ -187,3 +187,18 @@ def test_a_long_chain_is_optimized_or_compiled_as_it_is(length):
     assert compiled.passes
     for text in ([0], [1, 2], [2, 1, 2]):
         assert compiled.model.forward([text])[0, -1].argmax() == program.next_token(text)
+
+
+def test_names_and_chains_too_long_for_a_box_are_drawn_with_their_beginning():
+    long = "n" * 10_000
+    token = TOKEN.named(long)
+    compiled = compile_sequences(
+        {
+            long: select(token, token).count().named(long),
+            "deep": chain("number", LINKS["number"][3:4], 200),
+        }
+    )
+    drawn = str(compiled.draw())
+    assert "nnn" in drawn
+    assert "n" * 100 not in drawn
+    assert max(map(len, drawn.splitlines())) < 2_000

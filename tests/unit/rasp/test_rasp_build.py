@@ -106,21 +106,25 @@ def test_a_key_that_does_not_is_meaned():
     assert Fraction(5, 2) in rasp.build(read, [1, 4], 3).value.domain
 
 
-@pytest.mark.parametrize(
-    "key", [indices * 0, tokens * 0 + 1, LinearSequenceMap(indices, tokens, 0, 0), 0 * (indices + 1)]
-)
+ORDER = SequenceMap(lambda token, index: 9 * token + index, tokens, indices)
+"""A number that no two positions of a text of up to 9 tokens share."""
+
+
+@pytest.mark.parametrize("key", [ORDER * 0, tokens * 0 + 1, LinearSequenceMap(ORDER, tokens, 0, 0)])
 def test_a_number_times_0_tells_no_positions_apart(key):
     read = Aggregate(Select(key, key, Comparison.EQ), tokens)
-    built = rasp.build(read, [1, 4], 3)
-    assert built.trace([1, 4, 4]) == read([1, 4, 4]) == [3, 3, 3]
-    node = built.prompts.position.node
-    times_0 = Linear(finite([0]), reads("0"), ((0, node),), 0)
-    assert not facts_of(look.matching(times_0, times_0, "==", reads("")), 3, causal=False).single
+    assert rasp.build(read, [1, 4], 3).trace([1, 4, 4]) == read([1, 4, 4]) == [3, 3, 3]
+
+
+@pytest.mark.parametrize("factor", [0, 2])
+def test_one_term_tells_positions_apart_where_its_factor_is_not_0(factor):
+    order = rasp.build(ORDER, [1, 4], 3).value.node
+    key = Linear(finite([factor * n for n in order.domain.values]), reads("key"), ((factor, order),), 0)
+    assert facts_of(look.matching(key, key, "==", reads("")), 3, causal=False).single is (factor != 0)
 
 
 def test_ranks_are_selected_once_without_a_mask_only():
-    order = SequenceMap(lambda token, index: 9 * token + index, tokens, indices)
-    rank = SelectorWidth(Select(order, order, Comparison.GT))
+    rank = SelectorWidth(Select(ORDER, ORDER, Comparison.GT))
     read = Aggregate(Select(rank, length - indices - 1, Comparison.EQ), tokens)
     assert rasp.build(read, [1, 4], 3).present is None
     masked = rasp.build(read, [1, 4], 3, causal=True)
