@@ -189,6 +189,20 @@ def test_a_long_chain_is_optimized_or_compiled_as_it_is(length):
         assert compiled.model.forward([text])[0, -1].argmax() == program.next_token(text)
 
 
+@pytest.mark.parametrize("orders", [2, 30])
+def test_orders_of_pairs_in_one_selection_are_counted_or_refused(orders):
+    prompts = Prompts("ab", context=32)
+    tokens = [prompts.token.map({"a": 0, "b": 100 + i}) + prompts.position for i in range(orders)]
+    selection = reduce(lambda one, other: one & other, [select(key, key, "<=") for key in tokens])
+    found = attempt(lambda: with_frames(300, lambda: compile_sequences({"n": selection.count()})))
+    if isinstance(found, HandcraftError):
+        assert_refused(found)
+        assert "conditions in a selection, and 4,096 are the most" in found.what
+        assert orders == 30
+    else:
+        assert found.apply(["abab"])["n"] == [selection.count().trace("abab")]
+
+
 def test_names_and_chains_too_long_for_a_box_are_drawn_with_their_beginning():
     long = "n" * 10_000
     token = TOKEN.named(long)

@@ -43,6 +43,7 @@ from handcraft.language.sequences.node import (
     Node,
 )
 from handcraft.language.sequences.wording import reads
+from handcraft.limits import CONDITIONS
 
 TOGETHER_UP_TO = 64
 """Up to so many positions the shares of position 0 are added up and read by one ladder."""
@@ -52,7 +53,18 @@ Terms = list[tuple[Plain, Node]]
 
 
 def count(of: Aggregate, cases: Sequence[Case], setting: Setting) -> Node:
-    """How many sources fit: the sum over disjoint cases."""
+    """How many sources fit: the sum over disjoint cases.
+
+    Raises:
+        LimitError: orders of pairs make too many cases.
+    """
+    for case in cases:
+        orders = sum(split(match) is not None for match in case)  # each makes two cases of one
+        CONDITIONS.check(
+            len(case) << orders,
+            where=of.origin,
+            fix="compare fewer sums of two values in one selection",
+        )
     counting = _Counting(Learning(of, setting))
     terms = [term for case in cases for term in finish(counting.case(case))]
     if len(terms) == 1 and isinstance(terms[0][1], Ladder) and terms[0][0] == 1:
