@@ -21,6 +21,12 @@ def pytest_addoption(parser):
     )
 
 
+@pytest.fixture(autouse=True)
+def no_progress(monkeypatch):
+    """Print no line of progress, however slow the machine: tests compare what is printed."""
+    monkeypatch.setattr("handcraft.cli.progress.EVERY", 3600.0)
+
+
 @pytest.fixture
 def golden(request):
     """Compare a text with a file in tests/golden, or write the file when --update-golden is given."""

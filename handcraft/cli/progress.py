@@ -53,7 +53,9 @@ class Reached:
             seconds = max(time.monotonic() - self.began, 1e-9)
             rate = self.done / seconds
             left = (self.total - self.done) / rate if rate else 0
-            said = f"{self.stage or 'working'}: {self.done:,} of {self.total:,}"
+            if not self.total:
+                return self.stage or "working"
+            said = f"{self.stage}: {self.done:,} of {self.total:,}"
             return f"{said}, {rate:,.0f} a second, {left:,.0f} s left" if rate else said
 
 

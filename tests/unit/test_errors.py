@@ -316,9 +316,9 @@ VocabularyError: the vocabulary has words and also the blank token ' ', which se
 RULES
 program = Program(7, 3, rules)
 $ run p.py a
-CommandError: p.py raised TypeError: 'int' object is not iterable
-  where: p.py:3
-  fix:   a program file runs from top to bottom without an error
+VocabularyError: the vocabulary is 7, of type int
+  where: p.py:3:11
+  fix:   name the tokens, as in "ab" or "the cat sat" or ["the", "cat", "sat"]
 
 ======== patterns
 
@@ -1346,7 +1346,7 @@ value = (token == "a") and (position > 1)
 $ run p.py a
 DomainError: `token == 'a'` has a value at every position, so it is neither true nor false
   where: p.py:5:9
-  fix:   use & | ~ for and, or, not; where(c, x, y) for a choice
+  fix:   use & | ~ for and, or, not; where(c, x, y) for a choice; (1 < x) & (x < 3) for 1 < x < 3
 
 == a Python if
 --- p.py
@@ -1355,7 +1355,7 @@ value = 1 if token == "a" else 0
 $ run p.py a
 DomainError: `token == 'a'` has a value at every position, so it is neither true nor false
   where: p.py:5:14
-  fix:   use & | ~ for and, or, not; where(c, x, y) for a choice
+  fix:   use & | ~ for and, or, not; where(c, x, y) for a choice; (1 < x) & (x < 3) for 1 < x < 3
 
 == a loop over an expression
 --- p.py

@@ -86,6 +86,7 @@ def test_every_example_works_as_it_stands(run, command, tmp_path):
     programs = Path(__file__).parents[3] / "programs"
     (tmp_path / "programs").symlink_to(programs)
     assert run("compile", "aab", "-o", "aab/").status == 0
+    (tmp_path / "prompts.txt").write_text("aab\nb\n")
     found = examples(run(command, "--help").out)
     assert found
     for words in found:
