@@ -6,9 +6,10 @@ Nothing is tried before somebody reads the fix of the error: who catches it and 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from time import monotonic
 from typing import Any, TypeAlias
 
@@ -256,15 +257,36 @@ def advised(compile_once: Compile, source: Source, options: Mapping[str, Any]) -
         yield
     except PrecisionError as error:
         if error.is_tight and monotonic() - started <= SECONDS:
-            about = error.about if isinstance(error.about, Node) else None
-            trying = Trying(compile_once, source, options, about)
-            error.fix_later(lambda: _found(trying))
+            try_later([error], compile_once, source, options)
         raise
 
 
-def _found(trying: Trying) -> tuple[str | None, str | None]:
+def try_later(
+    errors: Sequence[PrecisionError],
+    compile_once: Compile,
+    source: Source,
+    options: Mapping[str, Any],
+    again: str | None = None,
+) -> None:
+    """Try what would make a program compile when the fix of one of some errors is read.
+
+    Args:
+        errors: what is wrong with it; all get the same fix.
+        compile_once: compiles a source with options, without advice, and raises where these are wrong.
+        source: what was compiled.
+        options: with which options.
+        again: what to advise where nothing need be changed; None where that was tried.
+    """
+    about = errors[0].about if errors and isinstance(errors[0].about, Node) else None
+    find = cache(lambda: _found(Trying(compile_once, source, options, about), again))
+    for error in errors:
+        error.fix_later(find)
+
+
+def _found(trying: Trying, again: str | None) -> tuple[str | None, str | None]:
     """What to do, in Python and on a command line; None where nothing was tried."""
-    trying.until = monotonic() + SECONDS
+    if again is not None and trying.fits(trying.source):
+        return again, again
     changes = list(trying.changes())
     failed = f"nothing that was tried helps: {', '.join(trying.tried)}" if trying.tried else None
     return (

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
+from typing import Any
 
 import numpy as np
 
 from handcraft.circuits import Circuits
-from handcraft.compiler import Compiled
+from handcraft.compiler import Compiled, compile_program
+from handcraft.compiler.advice import try_later
 from handcraft.display import short_repr
-from handcraft.errors import HandcraftError, PrecisionError, raise_all
+from handcraft.errors import PrecisionError, raise_all
 from handcraft.language import Program
 from handcraft.model.attention import Array, Flags
 from handcraft.verify.contexts import Ids, count_contexts, every_text
@@ -40,6 +42,9 @@ and no neuron sums more than some tens of units."""
 
 MEAN_TOLERANCE = 1e-5
 """How far from 0, in parts of the standard deviation, a mean may be."""
+
+AGAIN = "compile it again: these are not the weights that the compiler makes"
+"""What to do where nothing is wrong with the program and its options."""
 
 EVERY_UP_TO = 4096
 """With at most so many texts of the program's length, all of them are run."""
@@ -102,9 +107,25 @@ def check_facts(compiled: Compiled) -> Facts:
     Raises:
         PrecisionError: which value is off, by how much, and what would fit; all of them at once.
     """
+    facts, problems = _checked(compiled)
+    source, model = compiled.source, compiled.model
+    options: dict[str, Any] = {"architecture": model.architecture, "dtype": model.dtype.name}
+    if isinstance(source, Program) and source.prompts is None:
+        options["n_positions"] = model.shape.n_positions
+
+    def compile_once(source: Program | Circuits, **options: Any) -> None:
+        raise_all(_checked(compile_program(source, **options))[1])
+
+    try_later(problems, compile_once, source, options, AGAIN)
+    raise_all(problems)
+    return facts
+
+
+def _checked(compiled: Compiled) -> tuple[Facts, list[PrecisionError]]:
+    """The facts, and those of them that do not hold."""
     facts = measure_facts(compiled)
     name = compiled.model.dtype.name
-    problems: list[HandcraftError] = []
+    problems: list[PrecisionError] = []
     problems += _norm_problems(compiled, facts)
     for number, layer in enumerate(compiled.plan.layers):
         for i, head in enumerate(layer.heads):
@@ -113,10 +134,10 @@ def check_facts(compiled: Compiled) -> Facts:
             if is_hard and gap < 0.99 * UNDERFLOW[name]:
                 problems.append(
                     PrecisionError(
-                        f"`{head.name}` leads by {gap:.1f} nats, and {UNDERFLOW[name]} are needed in "
-                        f"{name} for hard attention",
+                        f"the attention score of the source that `{head.name}` selects is {gap:.1f} "
+                        f"nats above the next one; hard attention in {name} needs {UNDERFLOW[name]}",
                         where=f"h.{number}.attn, head {i}",
-                        fix="use --positions binary, whose gaps do not shrink with the context",
+                        fix="a shorter context",
                     )
                 )
     if compiled.model.architecture.activation != "relu":
@@ -139,12 +160,11 @@ def check_facts(compiled: Compiled) -> Facts:
             for place, largest in facts.largest.items()
             if largest > LARGEST_FLOAT16
         ]
-    raise_all(problems)
-    return facts
+    return facts, problems
 
 
-def _norm_problems(compiled: Compiled, facts: Facts) -> list[HandcraftError]:
-    problems: list[HandcraftError] = []
+def _norm_problems(compiled: Compiled, facts: Facts) -> list[PrecisionError]:
+    problems: list[PrecisionError] = []
     for norm in compiled.plan.norms:
         if not norm.is_read:
             continue

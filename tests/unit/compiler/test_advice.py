@@ -173,7 +173,7 @@ def test_nothing_is_tried_when_the_time_is_over():
 
 def test_nothing_is_tried_before_somebody_reads_the_fix(monkeypatch):
     asked = []
-    monkeypatch.setattr(advice, "_found", lambda trying: asked.append(trying) or ("a fix", None))
+    monkeypatch.setattr(advice, "_found", lambda *tried: asked.append(tried) or ("a fix", None))
     error = refused({"x": expression("count", 16)}, dtype="bfloat16")
     assert not asked
     assert (error.fix, error.fix) == ("a fix", "a fix")
