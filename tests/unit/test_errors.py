@@ -1038,7 +1038,7 @@ context 20
 predict a when count of b > 3
 predict b otherwise
 $ compile p.rules -o out --dtype bfloat16
-PrecisionError: `select(token, 'b').count()` must tell numbers apart that differ by 0.03125, in sums of up to 2.5; bfloat16 is safe for sums of up to 2
+PrecisionError: `select(token, 'b').count()` must tell numbers apart that differ by 0.03125, …
   where: p.rules:3:16
   fix:   use --dtype float32; or `context 7`, the largest that fits (both tried)
 
@@ -1048,7 +1048,7 @@ PROMPTS
 counted = select(token, token).count() > 3
 program = Program(prompts=prompts, rules=[predict("b").when(counted), predict("a").otherwise()])
 $ compile p.py -o out --dtype bfloat16
-PrecisionError: `share of position 0` rests on 5 sources with the same attention weight, but LayerNorm can shift their scores by up to 0.409635 nats; at most 0.025 is safe
+PrecisionError: … rests on 5 sources with the same attention weight, but LayerNorm can shift …
   where: p.py:5:11
   fix:   use --dtype float32; or --architecture block, which has no LayerNorm (both tried)
 
