@@ -163,6 +163,11 @@ class PrecisionError(CompileError):
         """
         self._later = find
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """What another process gets: the fix, found before, and no program."""
+        found = {"_fix": self.fix, "_later": None, "about": None}
+        return type(self), (self.what,), {**self.__dict__, **found}
+
 
 class ModelError(HandcraftError):
     """A prompt or a setting that a model cannot answer."""

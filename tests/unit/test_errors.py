@@ -1048,7 +1048,7 @@ PROMPTS
 counted = select(token, token).count() > 3
 program = Program(prompts=prompts, rules=[predict("b").when(counted), predict("a").otherwise()])
 $ compile p.py -o out --dtype bfloat16
-PrecisionError: … rests on 5 sources with the same attention weight, but LayerNorm can shift …
+PrecisionError: `select(token, token).count()` rests on 5 sources with the same …
   where: p.py:5:11
   fix:   use --dtype float32; or --architecture block, which has no LayerNorm (both tried)
 

@@ -72,11 +72,19 @@ class Assembly:
         varying = self.varying
         for held in self.holder.held.values():
             if isinstance(held.node, Attend) and held.node.forgiven:
-                self.precision.check_tie(held.node, self.context, varying)
+                self.precision.check_tie(self._read_by(held.node), self.context, varying)
             for reading, at_least, gap in self.rungs.get(id(held), ()):
                 size, level = reading.size + magnitude(reading.constant), at_least - reading.constant
                 self.precision.check_sum(held.node, size, gap)
                 self.precision.check_noise(held.node, reading.weight, level, gap, varying)
+
+    def _read_by(self, share: Attend) -> Node:
+        """What is told by a share: the first ladder that sums it, which bears a name of the program."""
+        for held in self.holder.held.values():
+            rungs = held.node.rungs if isinstance(held.node, Ladder) else ()
+            if any(node == share for rung in rungs for _, node in rung.terms):
+                return held.node
+        return share
 
     @property
     def bears_clearing(self) -> bool:

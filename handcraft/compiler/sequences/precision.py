@@ -120,7 +120,7 @@ class Precision:
         Its score is the difference of two large ones, of which LayerNorm changes one.
 
         Args:
-            node: what the head brings.
+            node: what is told by the share.
             context: the largest number of sources that share.
             varying: as for `check_noise`.
 

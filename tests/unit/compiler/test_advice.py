@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from fractions import Fraction
 
@@ -178,6 +179,11 @@ def test_nothing_is_tried_before_somebody_reads_the_fix(monkeypatch):
     assert not asked
     assert (error.fix, error.fix) == ("a fix", "a fix")
     assert len(asked) == 1
+
+
+def test_an_error_goes_to_another_process_with_its_fix():
+    error = refused({"x": expression("count", 16)}, dtype="bfloat16")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
 def test_an_error_that_states_its_own_fix_keeps_it():
