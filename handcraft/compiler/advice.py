@@ -117,15 +117,16 @@ class Trying:
         yield from self._dtypes()
         if isinstance(self.source, Circuits):
             return
-        yield from self._architectures()
         yield from self._layouts()
         yield from self._promises(self.source)
         yield from self._contexts(self.source)
+        yield from self._architectures()
 
     def _dtypes(self) -> Iterator[Change]:
         dtype = self.options.get("dtype", "float32")
         wider = {"float16": "float32", "bfloat16": "float32", "float32": "float64"}.get(dtype)
-        if wider is None or self.is_over:
+        is_limit_of_both = wider == "float64" and self.about is not None  # as `Precision` sets it
+        if wider is None or is_limit_of_both or self.is_over:
             return
         self.tried.append(f"dtype {wider}")
         if self.fits(self.source, dtype=wider):
@@ -164,7 +165,8 @@ class Trying:
         if self.options.get("like") or self.options.get("n_positions") or longest <= SHORTEST:
             return
         low, high, best, shortest = SHORTEST - 1, longest, 0, longest
-        while high - low > 1 and not self.is_over:
+        until = self.until - SECONDS / 3  # the last third is for the architecture
+        while high - low > 1 and not self.is_over and monotonic() < until:
             middle = (low + high) // 2
             try:
                 shorter = with_context(source, middle)
