@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from handcraft.cli.options import ARCHITECTURE, DTYPE, Json, Lines, Named, Positions
+from handcraft.cli.expressions import Expressions
+from handcraft.cli.options import DTYPE, TOLERANCE, Json, Lines, Named, Positions
 from handcraft.cli.output import count, note, print_json
 from handcraft.cli.progress import shown_progress
-from handcraft.cli.sources import check_length, find, read_token_ids
-from handcraft.compiler import PASSES, compile_program
+from handcraft.cli.sources import check_length, check_options, find, read_token_ids
+from handcraft.compiler import PASSES, Compiled, CompiledSequences, compile_program, compile_sequences
 from handcraft.formats import FORMATS, check_target, compile_again, fill, save_and_report
 from handcraft.language import Program
 from handcraft.model import published_shape
@@ -28,12 +29,27 @@ OPTIMIZE_HELP = "Hold an answer that is a number along a line, and leave out all
 PASSES_HELP = f"Only some passes of --optimize, as in ordinal,merge. Known are: {', '.join(PASSES)}."
 FORMAT_HELP = f"One of: {', '.join(FORMATS)}. By default huggingface, for block safetensors."
 
+DEFAULTS: dict[str, Any] = {
+    "positions": "auto",
+    "n_positions": None,
+    "like": None,
+    "tokens": "auto",
+    "optimize": False,
+}
+"""Options of programs alone, and what they are unless somebody says something."""
+
 
 def compile_(
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")],
     program: Named = None,
     lines: Lines = None,
-    architecture: Annotated[str, ARCHITECTURE] = "gpt2",
+    architecture: Annotated[
+        str | None,
+        typer.Option(
+            help="The target architecture: gpt2 or block. By default gpt2, of expressions block.",
+            show_default=False,
+        ),
+    ] = None,
     dtype: Annotated[str, DTYPE] = "float32",
     format: Annotated[str | None, typer.Option(help=FORMAT_HELP)] = None,
     positions: Positions = "auto",
@@ -56,13 +72,16 @@ def compile_(
     tokens: Annotated[
         str, typer.Option(help="How rules hold tokens: auto, one-hot or binary.")
     ] = "auto",
+    tolerance: Annotated[float | None, TOLERANCE] = None,
     report_: Annotated[
         bool, typer.Option("--report", help="Say what every block holds, and what each pass saved.")
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Compile a program to weight files.
+    """Compile a program, or expressions that are no rules, to weight files.
 
+    A Python file without a program is compiled to a model that computes values: those of
+    outputs = {"name": expression}, or else of every variable that is an expression.
     Of a compiled folder the rules or the circuits that it holds are compiled again,
     to another architecture, dtype, size or format.
     """
@@ -71,8 +90,11 @@ def compile_(
     note(found.note)
     source = found.source
     check_length(source, published_shape(like).n_positions if like else n_positions)
+    is_values = isinstance(source, Expressions) or (
+        found.folder is not None and found.folder.values is not None
+    )
     options: dict[str, Any] = {
-        "architecture": architecture,
+        "architecture": architecture or ("block" if is_values else "gpt2"),
         "dtype": dtype,
         "positions": positions,
         "n_positions": n_positions,
@@ -82,16 +104,28 @@ def compile_(
         "reuse": reuse,
         "optimize": passes.split(",") if passes is not None else optimize,
     }
+    compiled: Compiled | CompiledSequences
+    if isinstance(source, Expressions):
+        for_programs = {name: options.pop(name) for name in DEFAULTS}
+        for_programs |= {"passes": passes, "token_ids": token_ids}
+        check_options({k: v for k, v in for_programs.items() if v != DEFAULTS.get(k)}, source)
+        options["tolerance"] = tolerance or 0
+    elif tolerance is not None:
+        check_options({"tolerance": tolerance}, source)
     ids = None if token_ids is None else read_token_ids(token_ids)
     with shown_progress():
         if found.folder is not None:
             compiled = compile_again(found.folder, **options)
+        elif isinstance(source, Expressions):
+            compiled = compile_sequences(source.outputs, **options)
         else:
             compiled = compile_program(source, **options)
         judged = save_and_report(
             compiled, output, format=format, like=like, token_ids=ids, again=found.folder
         )
-    model = fill(compiled, like, ids) if like else compiled.model
+    model = compiled.model
+    if like and isinstance(compiled, Compiled):
+        model = fill(compiled, like, ids)
     neurons = sum(len(block.neurons) for block in compiled.circuits.blocks)
     heads = sum(len(block.heads) for block in compiled.circuits.blocks)
     report = {
@@ -99,7 +133,7 @@ def compile_(
         "files": sorted(path.name for path in output.iterdir()),
         "architecture": model.architecture.name,
         "dtype": model.dtype.name,
-        "rules": len(source.rules) if isinstance(source, Program) else len(compiled.written) or None,
+        "rules": _rules(source, compiled),
         "blocks": model.shape.n_layer,
         "heads": heads,
         "neurons": neurons,
@@ -109,6 +143,8 @@ def compile_(
         "facts": asdict(judged.facts) if judged.facts is not None else None,
     }
     made = compiled.report()
+    if isinstance(compiled, CompiledSequences):
+        report["outputs"] = [output.name for output in compiled.outputs]
     if json_:
         print_json({**report, "report": asdict(made)} if report_ else report)
         return
@@ -124,3 +160,10 @@ def compile_(
             print(f"hard attention, norms and thresholds: {judged.facts.in_words}")
     elif made.passes:
         print(made.optimized)
+
+
+def _rules(source: object, compiled: Compiled | CompiledSequences) -> int | None:
+    """How many rules there are; None where there are none."""
+    if isinstance(source, Program):
+        return len(source.rules)
+    return len(compiled.written) or None if isinstance(compiled, Compiled) else None

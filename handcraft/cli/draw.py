@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from handcraft.circuits import Circuits
 from handcraft.cli.options import ARCHITECTURE, POSITIONS, Json, Lines, Named
 from handcraft.cli.output import note, print_json
-from handcraft.cli.progress import shown_progress
-from handcraft.cli.sources import Found, find
-from handcraft.compiler import compile_program
+from handcraft.cli.sources import Found, compile_found, find
 from handcraft.errors import CommandError
 from handcraft.formats import write_file
 
@@ -59,7 +57,4 @@ def _circuits(found: Found, architecture: str | None, positions: str | None) -> 
         if isinstance(found.source, Circuits):
             return found.source
         architecture = found.folder.model.architecture.name
-    chosen = {"architecture": architecture, "positions": positions}
-    options: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
-    with shown_progress():
-        return compile_program(found.source, **options).circuits
+    return compile_found(found.source, architecture=architecture, positions=positions).circuits

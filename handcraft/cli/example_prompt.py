@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 
 from handcraft.circuits import Circuits
+from handcraft.cli.expressions import Expressions
 from handcraft.cli.sources import find
 from handcraft.errors import HandcraftError
 from handcraft.formats import read_checkpoint
@@ -27,14 +28,14 @@ def example_prompt(name: str) -> str | None:
         if os.path.isdir(name):
             return _short_prompt(read_checkpoint(name).known_prompts)
         found = find(name)
-        prompts = found.source.prompts if isinstance(found.source, Program) else None
+        prompts = found.source.prompts if isinstance(found.source, Program | Expressions) else None
         return _start(found.file.get("starts"), found.source) or _short_prompt(prompts)
     return None
 
 
-def _start(starts: object, source: Program | Circuits) -> str | None:
+def _start(starts: object, source: Program | Circuits | Expressions) -> str | None:
     """One of the prompts that a program writes after, neither the shortest nor the longest."""
-    if isinstance(starts, str):
+    if isinstance(starts, str) and not isinstance(source, Expressions):
         texts = [*Matching(starts, source.vocabulary, source.context).draw(source.context)]
         return source.vocabulary.text(texts[len(texts) // 2][0].tolist()) if texts else None
     if isinstance(starts, list | tuple) and starts:

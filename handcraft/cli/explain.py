@@ -11,9 +11,8 @@ import typer
 from handcraft.cli.completion import known_programs
 from handcraft.cli.options import Json, Lines
 from handcraft.cli.output import count, note, print_json
-from handcraft.cli.sources import find
+from handcraft.cli.sources import compile_found, find
 from handcraft.cli.weight_table import print_table
-from handcraft.compiler import compile_program
 from handcraft.errors import CommandError
 from handcraft.weights import Weight, Weights
 
@@ -58,7 +57,7 @@ def explain(
     tensor, index = (rest[0], _numbers(rest[1:])) if rest else (None, ())
     found = find(name, lines or ())
     note(found.note)
-    weights = found.folder.weights if found.folder else compile_program(found.source).weights
+    weights = found.folder.weights if found.folder else compile_found(found.source).weights
     if rule is not None:
         _show_rule(weights, rule, tensor, index, json_)
     elif tensor is None:

@@ -31,3 +31,8 @@ POSITIONS = typer.Option(help="How positions are held: auto, one-hot, binary or 
 Positions = Annotated[str, POSITIONS]
 ARCHITECTURE = typer.Option(help="The target architecture: gpt2 or block.")
 DTYPE = typer.Option(help="The type of the weights: float32, float64, float16, bfloat16.")
+TOLERANCE = typer.Option(
+    min=0,
+    help="Of expressions: by how much numbers may be off. By default all values are told apart.",
+    show_default=False,
+)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from handcraft.circuits import Circuits
+from handcraft.cli.expressions import Expressions, find_expressions, names_of_expressions
 from handcraft.errors import CommandError, HandcraftError
 from handcraft.language import Program
 from handcraft.limits import RULES_TEXT
@@ -60,8 +61,10 @@ def run_file(path: Path) -> dict[str, object]:
         ) from error
 
 
-def choose(defined: Mapping[str, object], wanted: str | None, path: Path) -> Program | Circuits:
-    """The one program that a Python file defines, or the one of a name.
+def choose(
+    defined: Mapping[str, object], wanted: str | None, path: Path
+) -> Program | Circuits | Expressions:
+    """The one program that a Python file defines, or the one of a name; else its expressions.
 
     Raises:
         CommandError: there is none, or there are several and no name.
@@ -74,15 +77,23 @@ def choose(defined: Mapping[str, object], wanted: str | None, path: Path) -> Pro
     if wanted is not None:
         if wanted in found:
             return found[wanted]
+        expressions = find_expressions(defined, wanted, path)
+        if expressions is not None:
+            return expressions
+        known = [*found, *names_of_expressions(defined)]
         raise CommandError(
-            f"{path} has no program {wanted!r}", fix=f"it has: {', '.join(found) or 'none'}"
+            f"{path} has no program and no expression {wanted!r}",
+            fix=f"it has: {', '.join(known) or 'none'}",
         )
     distinct = {id(value): value for value in found.values()}
     if not distinct:
+        expressions = find_expressions(defined, None, path)
+        if expressions is not None:
+            return expressions
         raise CommandError(
-            f"{path} holds no program",
+            f"{path} holds neither a program nor expressions",
             where=path,
-            fix="assign one to a name: program = Program(...), or circuits = Circuits(...)",
+            fix='write program = Program(...), circuits = Circuits(...) or outputs = {"name": ...}',
         )
     if len(distinct) > 1:
         first = next(iter(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -12,9 +13,13 @@ from handcraft.cli.example_prompt import example_prompt
 from handcraft.cli.options import Json, Lines
 from handcraft.cli.output import count, note, print_json
 from handcraft.cli.sources import load_model
+from handcraft.cli.values import value_table
+from handcraft.compiler.sequences.value_model import ValueModel
 from handcraft.errors import CommandError, PromptError
+from handcraft.language import Prompts
 from handcraft.language.sliding import sliding_note
 from handcraft.model import complete
+from handcraft.verify.values import json_value
 
 EXAMPLES = (
     "handcraft run programs/aab.py aab",
@@ -43,7 +48,7 @@ def run(
     regardless: Annotated[bool, typer.Option("--regardless", help=REGARDLESS_HELP)] = False,
     json_: Json = False,
 ) -> None:
-    """Continue a prompt.
+    """Continue a prompt; of expressions, print their values at each position of a text.
 
     With -e the program is left out: the rules stand in for it.
     Where a program says which prompts are legal, no other is answered,
@@ -56,6 +61,11 @@ def run(
     loaded = load_model(name, lines or ())
     note(loaded.note)
     prompts = None if regardless else loaded.known_prompts
+    if loaded.values is not None:
+        given = {"n": n, "temperature": temperature or None, "top_k": top_k, "seed": seed}
+        _check_no(given)
+        _print_values(loaded.values, text, prompts, json_)
+        return
     try:
         answer = complete(
             loaded.model, text, n, temperature=temperature, top_k=top_k, seed=seed, prompts=prompts
@@ -72,6 +82,38 @@ def run(
         print_json({"prompt": text, "completion": answer, "tokens": added})
     else:
         print(f"{text} :: {answer}")
+
+
+def _check_no(given: Mapping[str, object]) -> None:
+    """Raise where an option is given that is about what follows a prompt."""
+    names = [
+        "-n" if name == "n" else f"--{name}".replace("_", "-")
+        for name in given
+        if given[name] is not None
+    ]
+    if names:
+        raise CommandError(
+            f"{', '.join(names)}: nothing follows a text of which the model computes values",
+            fix=f"leave out {', '.join(names)}",
+        )
+
+
+def _print_values(values: ValueModel, text: str, prompts: Prompts | None, as_json: bool) -> None:
+    """The values of every output at each position of a text."""
+    tokens = values.model.vocabulary.split(text)
+    values.checked(text)
+    if prompts is not None:
+        try:
+            prompts.check_legal(tokens)
+        except PromptError as error:
+            error.fix = f"{error.fix}; --regardless answers any prompt"
+            raise
+    found = {name: lines[0] for name, lines in values.apply([text]).items()}
+    if as_json:
+        data = {name: [json_value(value) for value in line] for name, line in found.items()}
+        print_json({"text": text, "tokens": list(tokens), "values": data})
+        return
+    print(value_table(tokens, found))
 
 
 def _wrongcount(arguments: list[str], *, is_rule: bool) -> CommandError:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from handcraft.circuits import Circuits
+from handcraft.cli.expressions import Expressions
 from handcraft.cli.program_file import choose, read_text, run_file
 from handcraft.cli.progress import shown_progress
 from handcraft.cli.shipped import shipped_programs
-from handcraft.compiler import Compiled, compile_program
+from handcraft.compiler import Compiled, CompiledSequences, compile_program, compile_sequences
+from handcraft.compiler.sequences.value_model import ValueModel
 from handcraft.errors import CommandError, CompileError
 from handcraft.formats import Checkpoint, disagreements, is_checkpoint, load, read_checkpoint
 from handcraft.language import Program, Prompts, parse_one_liner, parse_rules
@@ -30,13 +32,13 @@ class Found:
     """What a command line names, before anything of it is compiled.
 
     Args:
-        source: the rules, or the circuits.
+        source: the rules, or the circuits, or expressions that are no rules.
         note: something that the user should be told, where anything was assumed.
         file: all that its file defines besides, by name, where it is a Python file.
         folder: the compiled folder that it was read from.
     """
 
-    source: Program | Circuits
+    source: Program | Circuits | Expressions
     note: str | None = None
     file: Mapping[str, object] = field(default_factory=dict, repr=False)
     folder: Checkpoint | None = None
@@ -51,12 +53,14 @@ class Loaded:
         source: the rules or circuits that say what it should answer; None for a foreign model.
         note: something that the user should be told, where anything was assumed.
         folder: the folder that it was read from.
+        values: how values are read from the model; None where it predicts tokens.
     """
 
     model: Model
-    source: Program | Circuits | None
+    source: Program | Circuits | Expressions | None
     note: str | None = None
     folder: Checkpoint | None = None
+    values: ValueModel | None = None
 
     @property
     def prompts(self) -> Prompts | None:
@@ -68,7 +72,7 @@ class Loaded:
         """Which texts are legal prompts, as far as that is known; None where nothing is."""
         if self.folder is not None:
             return self.folder.known_prompts
-        return self.source.prompts if isinstance(self.source, Program) else None
+        return self.source.prompts if isinstance(self.source, Program | Expressions) else None
 
 
 class Chosen(TypedDict, total=False):
@@ -77,6 +81,7 @@ class Chosen(TypedDict, total=False):
     architecture: str | None
     dtype: str | None
     positions: str | None
+    tolerance: float | None
 
 
 def load_model(name: str | None, lines: Sequence[str] = (), **chosen: Unpack[Chosen]) -> Loaded:
@@ -90,20 +95,24 @@ def load_model(name: str | None, lines: Sequence[str] = (), **chosen: Unpack[Cho
     Raises:
         HandcraftError: there is no such thing, or it is wrong.
     """
-    options = {key: str(value) for key, value in chosen.items() if value is not None}
+    given = [value for value in chosen.values() if value is not None]
     if name is not None and not lines and os.path.isdir(name):
-        if options:
+        if given:
             raise CommandError(
-                f"{name} is compiled already, and cannot be taken as {', '.join(options.values())}",
+                f"{name} is compiled already, and cannot be taken as {', '.join(map(str, given))}",
                 where=name,
                 fix="leave the options out, or name the program",
             )
         if not is_checkpoint(Path(name)):
             return Loaded(load(name), None)
         checkpoint = read_checkpoint(name)
-        return Loaded(checkpoint.model, checkpoint.source, _doubt(checkpoint), checkpoint)
+        return Loaded(
+            checkpoint.model, checkpoint.source, _doubt(checkpoint), checkpoint, checkpoint.values
+        )
     found = find(name, lines)
-    return Loaded(_compile(found.source, options).model, found.source, found.note)
+    compiled = compile_found(found.source, **chosen)
+    values = compiled.values if isinstance(compiled, CompiledSequences) else None
+    return Loaded(compiled.model, found.source, found.note, values=values)
 
 
 def _doubt(checkpoint: Checkpoint) -> str | None:
@@ -118,19 +127,57 @@ def _doubt(checkpoint: Checkpoint) -> str | None:
     )
 
 
-def _compile(source: Program | Circuits, options: dict[str, Any]) -> Compiled:
-    """Compile with the options that were chosen, and the defaults for the others."""
+def compile_found(
+    source: Program | Circuits | Expressions, **chosen: Unpack[Chosen]
+) -> Compiled | CompiledSequences:
+    """Compile with the options that were chosen, and the defaults for the others.
+
+    Raises:
+        CommandError: an option is for programs, and these are expressions, or the other way round.
+    """
+    options: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
+    for_the_other = [OF_PROGRAMS] if isinstance(source, Expressions) else [OF_EXPRESSIONS]
+    check_options({name: options[name] for name in for_the_other if name in options}, source)
     with shown_progress():
+        if isinstance(source, Expressions):
+            return compile_sequences(source.outputs, **options)
         return compile_program(source, **options)
+
+
+OF_PROGRAMS, OF_EXPRESSIONS = "positions", "tolerance"
+"""Options that say nothing to the other of the two."""
+
+
+def check_options(given: Mapping[str, object], source: Program | Circuits | Expressions) -> None:
+    """Raise where an option is given that says nothing to what is compiled.
+
+    Args:
+        given: such options, with what was said.
+        source: what is compiled.
+
+    Raises:
+        CommandError: there is one.
+    """
+    if not given:
+        return
+    names = ", ".join("--" + name.replace("_", "-") for name in given)
+    if isinstance(source, Expressions):
+        why = "for programs, and these are expressions that are no rules"
+    else:
+        why = "for expressions in a Python file, and this is a program"
+    raise CommandError(f"{names}: {why}", fix=f"leave out {names}")
 
 
 def load_source(name: str | None, lines: Sequence[str] = ()) -> Program | Circuits:
     """The program that a command line names.
 
     Raises:
-        HandcraftError: there is none, or it is wrong.
+        HandcraftError: there is none, or it is wrong, or there are only expressions.
     """
-    return find(name, lines).source
+    source = find(name, lines).source
+    if isinstance(source, Expressions):
+        raise CommandError(f"{name} holds expressions and no program", fix="name a program")
+    return source
 
 
 def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = False) -> Found:
@@ -173,7 +220,9 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
         return Found(parse_rules(read_text(path), str(path)))
     if path.suffix == ".py":
         defined = run_file(path)
-        return Found(choose(defined, wanted, path), file=defined)
+        source = choose(defined, wanted, path)
+        told = source.note if isinstance(source, Expressions) else None
+        return Found(source, told, file=defined)
     raise CommandError(
         f"{path} is neither a .py nor a .rules file",
         where=path,
@@ -201,7 +250,7 @@ def _standard_input() -> str:
         ) from error
 
 
-def check_length(source: Program | Circuits, positions: int | None) -> None:
+def check_length(source: object, positions: int | None) -> None:
     """Raise where a rule file speaks about another number of positions than the model shall have.
 
     The compiler says so too, but in Python, which is not where the context of a rule file is stated.

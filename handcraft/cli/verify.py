@@ -8,12 +8,16 @@ from typing import Annotated
 
 import typer
 
-from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, Json, Lines, Named
+from handcraft.cli.expressions import Expressions
+from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, TOLERANCE, Json, Lines, Named
 from handcraft.cli.output import note, print_json
 from handcraft.cli.program_file import read_text
 from handcraft.cli.progress import shown_progress
-from handcraft.cli.sources import Chosen, load_model
+from handcraft.cli.sources import Chosen, Loaded, load_model
+from handcraft.compiler.sequences.value_model import ValueModel
 from handcraft.errors import CommandError
+from handcraft.formats import verify_value_folder
+from handcraft.verify import Report, ValueReport, meant_by_expressions, verify_values
 
 EXAMPLES = ("handcraft verify programs/aab.py", "handcraft verify aab/ --prompts prompts.txt")
 
@@ -33,20 +37,24 @@ def verify(
     sample: Annotated[int | None, typer.Option(min=1, help=SAMPLE_HELP, show_default=False)] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
     prompts: Annotated[str | None, typer.Option(help=PROMPTS_HELP, show_default=False)] = None,
+    tolerance: Annotated[float | None, TOLERANCE] = None,
     json_: Json = False,
 ) -> None:
     """Try every context, up to 10 million, else a random sample.
 
     Where only some prompts are legal: all of those, up to 200,000, else a sample.
     Compares what the model answers with what the program means. Exits with 1 on any failure.
+    Of expressions, their values are compared at every position of all texts, up to 10,000, else of
+    a sample: with what the expressions mean, or of a folder with its ideal circuits.
     Of a folder, the model that other tools read is judged: every key of config.json,
     generation_config.json and the tokenizer's files is compared with handcraft.json.
     """
     from handcraft.cli.report import print_report
+    from handcraft.cli.values import print_value_report
     from handcraft.formats import verify_folder
     from handcraft.verify import verify as run_verify
 
-    chosen = Chosen(architecture=architecture, dtype=dtype, positions=positions)
+    chosen = Chosen(architecture=architecture, dtype=dtype, positions=positions, tolerance=tolerance)
     loaded = load_model(program, lines or (), **chosen)
     if loaded.folder is None:
         note(loaded.note)
@@ -56,17 +64,41 @@ def verify(
             fix="name a program, or a folder that `handcraft compile` wrote",
         )
     given = None if prompts is None else _read_lines(prompts)
+    report: Report | ValueReport
     with shown_progress():
-        if loaded.folder is not None:
+        if loaded.values is not None:
+            report = _verify_values(loaded, loaded.values, sample, seed, given)
+        elif loaded.folder is not None:
             report = verify_folder(loaded.folder, sample=sample, seed=seed, given=given)
         else:
+            assert not isinstance(loaded.source, Expressions)
             report = run_verify(loaded.model, loaded.source, sample=sample, seed=seed, given=given)
     if json_:
         print_json(report.to_json())
+    elif isinstance(report, ValueReport):
+        print_value_report(report)
     else:
         print_report(report)
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _verify_values(
+    loaded: Loaded, values: ValueModel, sample: int | None, seed: int, given: list[str] | None
+) -> ValueReport:
+    """Compare values with the expressions of a file, or with the circuits of a folder."""
+    if loaded.folder is not None:
+        return verify_value_folder(loaded.folder, values, sample=sample, seed=seed, given=given)
+    assert isinstance(loaded.source, Expressions)
+    return verify_values(
+        values,
+        meant_by_expressions(loaded.source.outputs),
+        loaded.source.prompts,
+        "what the expressions mean",
+        sample=sample,
+        seed=seed,
+        given=given,
+    )
 
 
 def _read_lines(name: str) -> list[str]:

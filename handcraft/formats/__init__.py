@@ -12,7 +12,7 @@ from handcraft.formats.checkpoint import (
 from handcraft.formats.compile_again import compile_again
 from handcraft.formats.disagreements import disagreements
 from handcraft.formats.folder import check_target, write_file
-from handcraft.formats.verify_folder import verify_folder
+from handcraft.formats.verify_folder import verify_folder, verify_value_folder
 from handcraft.formats.writers import FORMATS
 
 __all__ = [
@@ -28,5 +28,6 @@ __all__ = [
     "save",
     "save_and_report",
     "verify_folder",
+    "verify_value_folder",
     "write_file",
 ]

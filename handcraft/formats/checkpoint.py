@@ -10,17 +10,25 @@ from pathlib import Path
 
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, CompiledSequences
+from handcraft.compiler.sequences.value_model import ValueModel
 from handcraft.display import short_repr, shorten_value
 from handcraft.errors import CheckpointError, HandcraftError, VocabularyError
 from handcraft.formats.folder import RECORD, check_target, whole_folder
 from handcraft.formats.foreign_files import whole
 from handcraft.formats.huggingface_config import CONFIG
 from handcraft.formats.huggingface_read import read_huggingface
+from handcraft.formats.outputs_record import (
+    bounded_again,
+    outputs_to_record,
+    read_outputs,
+    read_values,
+    spans_of,
+)
 from handcraft.formats.record import (
     Origins,
     Record,
+    legal_record,
     line_by_key,
-    output_records,
     read_architecture,
     read_legal,
     read_origins,
@@ -88,6 +96,23 @@ class Checkpoint:
             return read_legal(self.record["source"], self.source, as_far_as_known=as_far_as_known)
         except CheckpointError:
             raise
+        except HandcraftError as error:
+            raise _contradiction(error, self.folder) from error
+        except FORM_ERRORS as error:
+            raise _other_form(error, self.folder) from error
+
+    @cached_property
+    def values(self) -> ValueModel | None:
+        """The model with how values are read from it; None where it predicts tokens.
+
+        Raises:
+            CheckpointError: handcraft.json does not say it in a form that can be read.
+        """
+        try:
+            outputs = read_outputs(self.record, self.source)
+            if not outputs:
+                return None
+            return read_values(self.record, outputs, self.model, self.source.context)
         except HandcraftError as error:
             raise _contradiction(error, self.folder) from error
         except FORM_ERRORS as error:
@@ -189,9 +214,11 @@ def save_and_report(
     Returns:
         What the weights answered before they were written.
     """
-    outputs: list[Record] = []
+    own: Record = {"outputs": []}
+    prompts = None
     if isinstance(compiled, CompiledSequences):
-        outputs = output_records(compiled)
+        own = {"outputs": outputs_to_record(compiled.outputs), "spans": spans_of(compiled)}
+        prompts = compiled.prompts
         compiled = compiled.as_compiled()
     architecture = compiled.model.architecture
     is_gpt2 = architecture.norm == "layer" and architecture.causal
@@ -205,25 +232,37 @@ def save_and_report(
     target = Path(folder)
     check_target(target)
     model = compiled.model if like is None else fill(compiled, like, token_ids)
+    if again is not None and again.values is not None:
+        own = _again(compiled, again)
     report = check_answers(compiled, None if again is None else again.known_prompts)
     compiled = replace(compiled, model=model)
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
-        record = {**record_of(compiled, chosen), "outputs": outputs}
+        record = {**record_of(compiled, chosen), **own}
         if report.facts is not None:
             record["facts"] = asdict(report.facts)
-        if again is not None:
-            record = _kept(record, again.record)
+        legal = None if again is None else again.record["source"].get("legal")
+        if prompts is not None and (prompts.inputs is not None or prompts.bos is not None):
+            legal = legal_record(prompts)
+        if legal is not None:
+            record = {**record, "source": {**record["source"], "legal": legal}}
         (fresh / RECORD).write_text(line_by_key(record), encoding="utf-8")
     return report
 
 
-def _kept(record: Record, before: Record) -> Record:
-    """The record of a model whose circuits come from a folder, with what only that folder says."""
-    legal = before["source"].get("legal")
-    if legal is not None:
-        record = {**record, "source": {**record["source"], "legal": legal}}
-    return {**record, "outputs": before.get("outputs", [])}
+def _again(compiled: Compiled, before: Checkpoint) -> Record:
+    """What a record says of values, of a model whose circuits come from a folder.
+
+    Raises:
+        PrecisionError: a value may be told wrong.
+        CheckpointError: the folder does not say what its numbers can be.
+    """
+    assert before.values is not None
+    try:
+        outputs = bounded_again(before.values.outputs, before.record, compiled)
+    except FORM_ERRORS as error:
+        raise _other_form(error, before.folder) from error
+    return {"outputs": outputs_to_record(outputs), "spans": before.record["spans"]}
 
 
 def load(folder: str | Path) -> Model:
@@ -277,7 +316,9 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         )
     tensors = read_tensors(path, shape, architecture)
     model = Model(architecture, shape, vocabulary, tensors)
-    return Checkpoint(model, source, layout, path, record)
+    checkpoint = Checkpoint(model, source, layout, path, record)
+    _ = checkpoint.values  # raises where it is of another form
+    return checkpoint
 
 
 FORM_ERRORS = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)

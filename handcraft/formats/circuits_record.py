@@ -77,7 +77,7 @@ def circuits_from_record(record: Record) -> Circuits:
             Table(
                 table["of"],
                 reader.subspaces[table["subspace"]],
-                tuple(tuple((whole(i), _number(n)) for i, n in row) for row in table["rows"]),
+                tuple(tuple((whole(i), read_number(n)) for i, n in row) for row in table["rows"]),
             )
             for table in record["embedding"]
         ],
@@ -227,7 +227,7 @@ class _Reader:
             LinearMap(
                 self.subspaces[r["from"]],
                 self.subspaces[r["to"]],
-                tuple((whole(i), whole(j), _number(n)) for i, j, n in r["entries"]),
+                tuple((whole(i), whole(j), read_number(n)) for i, j, n in r["entries"]),
                 self.serves(r),
             )
             for r in records
@@ -237,7 +237,7 @@ class _Reader:
         return tuple(
             Coefficients(
                 self.subspaces[r["subspace"]],
-                tuple((whole(i), _number(n)) for i, n in r["entries"]),
+                tuple((whole(i), read_number(n)) for i, n in r["entries"]),
             )
             for r in records
         )
@@ -250,7 +250,7 @@ class _Reader:
                 str(record["label"]),
                 query,
                 key,
-                _number(record["gap"]),
+                read_number(record["gap"]),
                 bool(record["picks_one"]),
                 self.coefficients(record.get("always_asked", ())),
                 _shares(record.get("shares")),
@@ -258,7 +258,7 @@ class _Reader:
             ),
             moves=self.linear(record["moves"]),
             writes=self.linear(record["writes"]),
-            sharpness=None if record["sharpness"] is None else _number(record["sharpness"]),
+            sharpness=None if record["sharpness"] is None else read_number(record["sharpness"]),
             origins=self.serves(record),
         )
 
@@ -270,18 +270,18 @@ class _Reader:
             return Neuron(
                 name,
                 reads,
-                _number(record["at_least"]),
+                read_number(record["at_least"]),
                 writes,
-                gap=None if gap is None else _number(gap),
+                gap=None if gap is None else read_number(gap),
                 origins=self.serves(record),
             )
         return Ramp(
             name,
             reads,
-            constant=_number(record["constant"]),
+            constant=read_number(record["constant"]),
             lets=self.coefficients(record["lets"]),
-            lets_constant=_number(record["lets_constant"]),
-            most=_number(record["most"]),
+            lets_constant=read_number(record["lets_constant"]),
+            most=read_number(record["most"]),
             writes=writes,
             origins=self.serves(record),
         )
@@ -292,7 +292,7 @@ class _Reader:
     def nats(self, record: Record | None) -> Nats | None:
         if record is None:
             return None
-        return Nats(self.subspaces[record["rest"]], _number(record["squares"]))
+        return Nats(self.subspaces[record["rest"]], read_number(record["squares"]))
 
     def biases(self, records: Iterable[Record]) -> tuple[Bias, ...]:
         return tuple(Bias(self.coefficients([r])[0], self.serves(r)) for r in records)
@@ -323,17 +323,17 @@ def read_place(text: str | None) -> Place | None:
 def _shares(rows: Iterable[Iterable[tuple[int, object]]] | None) -> tuple[Shares, ...] | None:
     if rows is None:
         return None
-    return tuple(tuple((whole(i), _number(n)) for i, n in shares) for shares in rows)
+    return tuple(tuple((whole(i), read_number(n)) for i, n in shares) for shares in rows)
 
 
 def _codes(record: Record) -> Codes | None:
     if "words" not in record:
         return None
-    words = tuple(tuple(_number(n) for n in word) for word in record["words"])
+    words = tuple(tuple(read_number(n) for n in word) for word in record["words"])
     return Codes(tuple(map(str, record["dimensions"])), words)
 
 
-def _number(value: object) -> Plain:
+def read_number(value: object) -> Plain:
     """An integer, or a fraction written p/q."""
     if isinstance(value, str):
         top, slash, bottom = value.partition("/")

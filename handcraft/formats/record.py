@@ -15,7 +15,7 @@ import numpy as np
 
 from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
-from handcraft.compiler import Compiled, CompiledSequences
+from handcraft.compiler import Compiled
 from handcraft.display import shorten_value
 from handcraft.errors import CheckpointError, HandcraftWarning
 from handcraft.formats.circuits_record import (
@@ -76,23 +76,6 @@ def architecture_record(architecture: Architecture, shape: Shape) -> Record:
         "causal": architecture.causal,
         "score_scale": architecture.score_scale(shape.head_dim),
     }
-
-
-def output_records(compiled: CompiledSequences) -> list[Record]:
-    """For every output its values, and the sum over the residual stream that stands for one of them."""
-    return [
-        {
-            "name": output.name,
-            "values": [str(v) for v in getattr(output.domain, "values", ())],
-            "constant": str(output.reading.constant),
-            "reads": [
-                [part.subspace.name, i, str(number)]
-                for part in compiled.places.coefficients(output.reading)
-                for i, number in part.entries
-            ],
-        }
-        for output in compiled.outputs
-    ]
 
 
 def _layout_rows(layout: Layout) -> list[Record]:
@@ -246,7 +229,7 @@ def _source_record(compiled: Compiled) -> Record:
     if source.prompts is not None:
         written = [str(rule) for rule in source.rules]
         circuits = circuits_to_record(compiled.circuits)
-        return {"circuits": circuits, "written": written, "legal": _legal_record(source.prompts)}
+        return {"circuits": circuits, "written": written, "legal": legal_record(source.prompts)}
     tokens = source.vocabulary.tokens
     rules = [
         [
@@ -259,7 +242,7 @@ def _source_record(compiled: Compiled) -> Record:
     return {"context": source.context, "rules": rules}
 
 
-def _legal_record(prompts: Prompts) -> Record:
+def legal_record(prompts: Prompts) -> Record:
     """Which prompts are legal; a strategy is code, and only that there is one is kept."""
     pattern = prompts.inputs if isinstance(prompts.inputs, str) else None
     by_code = prompts.inputs is not None and pattern is None

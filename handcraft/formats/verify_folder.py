@@ -7,10 +7,23 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 
+from handcraft.circuits import Circuits
+from handcraft.compiler.sequences.value_model import ValueModel
 from handcraft.errors import HandcraftError
 from handcraft.formats.checkpoint import Checkpoint, read_checkpoint
 from handcraft.formats.disagreements import disagreements, model_as_read, unreadable
-from handcraft.verify import Report, count_contexts, verify
+from handcraft.language import Prompts
+from handcraft.verify import (
+    Report,
+    ValueReport,
+    count_contexts,
+    meant_by_circuits,
+    verify,
+    verify_values,
+)
+
+CIRCUITS = "the ideal circuits in handcraft.json"
+"""What values of a folder are compared with."""
 
 
 def verify_folder(
@@ -60,3 +73,45 @@ def verify_folder(
         model, source, prompts=prompts, sample=sample, seed=seed, progress=progress, given=given
     )
     return replace(report, disagreements=found, facts=checkpoint.facts)
+
+
+def verify_value_folder(
+    checkpoint: Checkpoint,
+    values: ValueModel,
+    *,
+    sample: int | None = None,
+    seed: int = 0,
+    given: Iterable[str] | None = None,
+) -> ValueReport:
+    """Compare the values of a folder's model with those of the circuits that handcraft.json holds.
+
+    The model is the one that other tools read, as for `verify_folder`.
+
+    Args:
+        checkpoint: the folder.
+        values: its model, with how its values are read.
+        sample: as for `verify_values`.
+        seed: as for `verify_values`.
+        given: as for `verify_values`.
+
+    Raises:
+        CheckpointError: Python code said which prompts are legal, and none are given.
+    """
+    circuits = checkpoint.source
+    assert isinstance(circuits, Circuits)
+    found = disagreements(checkpoint)
+    try:
+        model = model_as_read(checkpoint)
+    except HandcraftError as error:
+        return ValueReport(CIRCUITS, None, 0, seed, 0, (), (), disagreements=found or unreadable(error))
+    prompts = checkpoint.prompts if given is None else checkpoint.known_prompts
+    report = verify_values(
+        replace(values, model=model),
+        meant_by_circuits(circuits, values.outputs),
+        prompts or Prompts(circuits.vocabulary, circuits.context, causal=circuits.causal),
+        CIRCUITS,
+        sample=sample,
+        seed=seed,
+        given=given,
+    )
+    return replace(report, disagreements=found)

@@ -5,6 +5,12 @@ from handcraft.verify.facts import Facts, check_facts, measure_facts
 from handcraft.verify.report import Disagreement, Failure, Measured, Report
 from handcraft.verify.stream import check_stream
 from handcraft.verify.tally import logit_margins
+from handcraft.verify.values import (
+    ValueReport,
+    meant_by_circuits,
+    meant_by_expressions,
+    verify_values,
+)
 from handcraft.verify.verify import verify
 
 __all__ = [
@@ -13,13 +19,17 @@ __all__ = [
     "Failure",
     "Measured",
     "Report",
+    "ValueReport",
     "check_facts",
     "check_stream",
     "count_contexts",
     "every_context",
     "logit_margins",
     "longer_contexts",
+    "meant_by_circuits",
+    "meant_by_expressions",
     "measure_facts",
     "random_contexts",
     "verify",
+    "verify_values",
 ]

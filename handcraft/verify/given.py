@@ -16,6 +16,7 @@ from handcraft.verify.meant import ideal, oracle
 from handcraft.verify.report import Report
 from handcraft.verify.shares import shares_of
 from handcraft.verify.tally import Tally
+from handcraft.vocabulary import Vocabulary
 
 
 def verify_given(
@@ -35,7 +36,9 @@ def verify_given(
     everywhere = isinstance(source, Circuits) and not source.causal
     meaning = oracle(source) if isinstance(source, Program) else ideal(source)
     shares, tally, exercises = shares_of(source), Tally(model, source), Exercises(source)
-    by_length = _read(lines, source, model, prompts)
+    reads_patterns = isinstance(source, Program) and source.prompts is None
+    most = model.shape.n_positions if reads_patterns else source.context
+    by_length = read_prompts(lines, source.vocabulary, most, prompts)
     for texts in by_length:
         for start in range(0, len(texts), SAMPLE_ROWS):
             batch = batch_of(model, texts[start : start + SAMPLE_ROWS], everywhere)
@@ -62,13 +65,21 @@ def verify_given(
     )
 
 
-def _read(
-    lines: Iterable[str], source: Program | Circuits, model: Model, prompts: Prompts | None
+def read_prompts(
+    lines: Iterable[str], vocabulary: Vocabulary, most: int, prompts: Prompts | None
 ) -> list[Ids]:
-    """The prompts, those of one length together: [text, position]."""
-    vocabulary, problems = source.vocabulary, list[HandcraftError]()
-    reads_patterns = isinstance(source, Program) and source.prompts is None
-    most = model.shape.n_positions if reads_patterns else source.context
+    """The prompts of some lines, those of one length together, as places: [text, position].
+
+    Args:
+        lines: a prompt each; those without any token are passed over.
+        vocabulary: of the program.
+        most: how many tokens a prompt may have.
+        prompts: which texts are legal, where not all are.
+
+    Raises:
+        PromptError, VocabularyError: a prompt is too long, unknown or not legal; each with its line.
+    """
+    problems = list[HandcraftError]()
     found: dict[int, list[tuple[int, ...]]] = {}
     for number, line in enumerate(lines, 1):
         tokens = vocabulary.split(line.rstrip("\r\n"))

@@ -44,8 +44,8 @@ def test_onnx_runtime_computes_what_an_expression_means(program, causal: bool, t
         text = [generator.choice("abcd") for _ in range(length)]
         ids = np.array([prompts.vocabulary.ids(text)], dtype=np.int64)
         (stream,) = session.run(["residual"], {"input_ids": ids})  # [batch, position, n_embd]
-        total = np.full(length, float(output.reading.constant))
-        for part in compiled.places.coefficients(output.reading):
+        total = np.full(length, float(output.constant))
+        for part in output.reads:
             for i, number in part.entries:
                 dimension, factor, constant = compiled.plan.layout.read(part.subspace, i, number)
                 total += stream[0, :, dimension] * float(factor) + float(constant)

@@ -30,8 +30,8 @@ from handcraft import (
     window,
 )
 from handcraft.compiler.sequences import CompiledSequences, compile_sequences
-from handcraft.compiler.sequences.compiled_sequences import Output
 from handcraft.compiler.sequences.ir import run_nodes
+from handcraft.compiler.sequences.output import Output
 from handcraft.errors import AssumptionError, CompileError, PrecisionError
 from handcraft.language.sequences.domain import Finite, Kind, Value, as_number
 from handcraft.testing import assert_agreement, declared_prompts, expressions, sequence_programs

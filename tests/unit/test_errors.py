@@ -912,18 +912,18 @@ CommandError: p.py raised ValueError: no luck
 --- p.py
 x = 1
 $ run p.py a
-CommandError: p.py holds no program
+CommandError: p.py holds neither a program nor expressions
   where: p.py
-  fix:   assign one to a name: program = Program(...), or circuits = Circuits(...)
+  fix:   write program = Program(...), circuits = Circuits(...) or outputs = {"name": ...}
 
 == a file with a hidden program only
 --- p.py
 RULES
 _program = Program("ab", 3, rules)
 $ run p.py a
-CommandError: p.py holds no program
+CommandError: p.py holds neither a program nor expressions
   where: p.py
-  fix:   assign one to a name: program = Program(...), or circuits = Circuits(...)
+  fix:   write program = Program(...), circuits = Circuits(...) or outputs = {"name": ...}
 
 == a file with several programs
 --- p.py
@@ -941,14 +941,14 @@ RULES
 one = Program("ab", 3, rules)
 two = Program("ab", 4, rules)
 $ run p.py:three a
-CommandError: p.py has no program 'three'
+CommandError: p.py has no program and no expression 'three'
   fix:   it has: one, two
 
 == a name in a file without a program
 --- p.py
 x = 1
 $ run p.py:one a
-CommandError: p.py has no program 'one'
+CommandError: p.py has no program and no expression 'one'
   fix:   it has: none
 
 == a name of something else
@@ -957,8 +957,86 @@ RULES
 x = 1
 one = Program("ab", 3, rules)
 $ run p.py:x a
-CommandError: p.py has no program 'x'
+CommandError: p.py has no program and no expression 'x'
   fix:   it has: one
+
+== outputs that are no table
+--- p.py
+PROMPTS
+outputs = [token]
+$ run p.py a
+CommandError: `outputs` is [<category: token>], and no table of names and expressions
+  where: p.py
+  fix:   write outputs = {"name": expression}
+
+== an output that is no expression
+--- p.py
+PROMPTS
+outputs = {"seen": select(token, "a")}
+$ compile p.py -o out
+CommandError: 'seen' of `outputs` is <selection: select(token, 'a')>, and that is no expression
+  where: p.py
+  fix:   .count() and .exists() make one of a selection, prompts.constant(x) of a value
+
+== outputs without any
+--- p.py
+outputs = {}
+$ run p.py a
+CommandError: `outputs` is empty
+  where: p.py
+  fix:   name at least one expression
+
+== outputs over two prompts
+--- p.py
+PROMPTS
+other = Prompts("ab", context=5)
+outputs = {"first": token == "a", "second": other.token == "a"}
+$ verify p.py
+ProgramError: `token == 'a'` speaks about other prompts: those of p.py:5:9, not those of p.py:2:11
+  where: p.py:6:48
+  fix:   make all expressions of a program from one Prompts
+
+== a text that is too long for its values
+--- p.py
+PROMPTS
+outputs = {"it": token == "a"}
+$ run p.py ababab
+ModelError: a text of 6 tokens for a context of 5
+  where: the command handcraft run p.py ababab
+  fix:   give 1 to 5 tokens
+
+== tokens that shall follow values
+--- p.py
+PROMPTS
+outputs = {"it": token == "a"}
+$ run p.py ab -n 3 --seed 1
+CommandError: -n, --seed: nothing follows a text of which the model computes values
+  where: the command handcraft run p.py ab -n 3 --seed 1
+  fix:   leave out -n, --seed
+
+== values in the shape of a published GPT-2
+--- p.py
+PROMPTS
+outputs = {"it": token == "a"}
+$ compile p.py -o out --like gpt2-small --optimize
+CommandError: --like, --optimize: for programs, and these are expressions that are no rules
+  where: the command handcraft compile p.py -o out --like gpt2-small --optimize
+  fix:   leave out --like, --optimize
+
+== a tolerance for a program
+$ verify aab --tolerance 0.1
+CommandError: --tolerance: for expressions in a Python file, and this is a program
+  where: the command handcraft verify aab --tolerance 0.1
+  fix:   leave out --tolerance
+
+== a program among expressions that is not there
+--- p.py
+PROMPTS
+seen = token == "a"
+$ run p.py:sen a
+CommandError: p.py has no program and no expression 'sen'
+  where: the command handcraft run p.py:sen a
+  fix:   it has: seen
 
 == circuits that do not fit
 --- p.py
@@ -2341,9 +2419,9 @@ ODD_FILES = [
     Case(
         "an empty Python file",
         "run p.py a",
-        "CommandError: p.py holds no program\n"
+        "CommandError: p.py holds neither a program nor expressions\n"
         "  where: p.py\n"
-        "  fix:   assign one to a name: program = Program(...), or circuits = Circuits(...)",
+        '  fix:   write program = Program(...), circuits = Circuits(...) or outputs = {"name": ...}',
         {"p.py": ""},
     ),
     Case(

@@ -14,12 +14,13 @@ from handcraft.compiler.reuse import reuse_dimensions
 from handcraft.compiler.sequences.assemble import assemble
 from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.cases import Setting
-from handcraft.compiler.sequences.compiled_sequences import CompiledSequences, Output
+from handcraft.compiler.sequences.compiled_sequences import CompiledSequences
 from handcraft.compiler.sequences.error_bound import Finished, bound_errors, read_off
 from handcraft.compiler.sequences.fuse import fuse
 from handcraft.compiler.sequences.held import Holder
 from handcraft.compiler.sequences.ir import note_slots
 from handcraft.compiler.sequences.lower_aggregates import lower_aggregates
+from handcraft.compiler.sequences.output import Wanted
 from handcraft.compiler.sequences.places import Places
 from handcraft.compiler.sequences.precision import Precision
 from handcraft.compiler.sequences.rebuild import rebuild
@@ -199,8 +200,8 @@ def _compile(
 
     nodes, stages = run_passes([expression.node for expression in outputs.values()], setting)
     holder = Holder(normed=target.norm == "layer")
-    found = [
-        Output.of(name, expression, node, holder)
+    wanted = [
+        Wanted.of(name, expression, node, holder)
         for (name, expression), node in zip(outputs.items(), nodes, strict=True)
     ]
     assembly = Assembly(holder, prompts.context, Precision(dtype, holder.normed))
@@ -210,7 +211,7 @@ def _compile(
         prompts.vocabulary,
         causal=prompts.causal,
         place=prompts.place,
-        outputs=[output.reading for output in found],
+        outputs=[output.reading for output in wanted],
     )
     if reuse:
         circuits = with_reuse(circuits, places, target, sizes)
@@ -222,9 +223,8 @@ def _compile(
     tensors = emit(placement, circuits.values, dtype)
     model = Model(target, plan.shape, prompts.vocabulary, tensors)
     off = bound_errors(Finished(plan, placement, tensors, places.spans(negative=True), dtype))
-    found = [
-        replace(each, off=read_off(places.coefficients(each.reading), plan, off)) for each in found
-    ]
+    placed = [each.output(places) for each in wanted]
+    found = [replace(each, off=read_off(each.reads, plan, off)) for each in placed]
     for each in found:
         each.check(dtype, tolerance)
     return CompiledSequences(prompts, tuple(found), stages, places, plan, sharpness, placement, model)

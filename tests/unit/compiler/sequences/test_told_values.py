@@ -9,8 +9,7 @@ from short_texts import assert_compiled, every_text
 
 from handcraft import Prompts, select, window
 from handcraft.compiler.sequences import compile_sequences
-from handcraft.compiler.sequences.compiled_sequences import Output
-from handcraft.compiler.sequences.held import Reading
+from handcraft.compiler.sequences.output import Output
 from handcraft.errors import PrecisionError
 from handcraft.language.sequences.domain import Finite, Kind, Range, finite
 
@@ -22,7 +21,7 @@ CLOSEST = Fraction(1, 300 * 299)
 
 
 def output(domain: Finite | Range, off: float) -> Output:
-    return Output("x", domain, Reading(()), off)
+    return Output("x", domain, (), off=off)
 
 
 def test_a_mean_of_means_is_refused_behind_layernorm():

@@ -1,0 +1,334 @@
+"""Does a model compute the values that expressions, or circuits, mean? All texts, or a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf, isfinite
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.circuits import Circuits
+from handcraft.circuits.ideal import ideal_stream
+from handcraft.compiler.sequences.output import Output
+from handcraft.compiler.sequences.value_model import BATCH, ValueModel
+from handcraft.display import short_repr
+from handcraft.errors import AssumptionError
+from handcraft.language import Prompts
+from handcraft.language.sequences.domain import Value, show_value
+from handcraft.language.sequences.expression import Expression
+from handcraft.language.sequences.interpret import interpret
+from handcraft.limits import SAMPLE as SAMPLE_UP_TO
+from handcraft.progress import advance
+from handcraft.verify.given import read_prompts
+from handcraft.verify.legal import drawn_texts, inputs_of, is_restricted
+from handcraft.verify.report import Disagreement, about
+from handcraft.vocabulary import Vocabulary
+
+Ids = npt.NDArray[np.int64]
+
+EVERY_UP_TO = 10_000
+"""The largest number of texts that are all tried."""
+
+SAMPLE = 1_000
+"""How many texts are drawn where there are more."""
+
+CELLS = 4_000_000
+"""About how many pairs of positions are looked at: both meanings are exact, and take a minute."""
+
+FEWEST = 8
+"""How many texts are drawn of the longest, whatever that takes."""
+
+SHOWN = 10
+"""How many wrong values are shown."""
+
+Line = Sequence[Value]
+Meaning = Callable[[Ids], Iterable["Mapping[str, Line] | str"]]
+"""Places of tokens, [text, position] -> of each text the values of every output, or why it has none."""
+
+
+@dataclass(frozen=True)
+class WrongValue:
+    """A value that is not what is meant.
+
+    Args:
+        output: its name; None where the text has no meaning.
+        text: the text.
+        position: where in it, from 0.
+        expected: what is meant.
+        found: what the model holds.
+        broken: the assumption that the text breaks, in words; None for none.
+    """
+
+    output: str | None
+    text: str
+    position: int | None = None
+    expected: Value = None
+    found: Value = None
+    broken: str | None = None
+
+    def __str__(self) -> str:
+        if self.broken is not None:
+            return f"{self.text!r} breaks an assumption: {self.broken}"
+        found = f"{self.found:g}" if isinstance(self.found, float) else show_value(self.found)
+        place = f"at position {self.position} of {self.text!r}"
+        return f"{self.output} {place}: {found}, and {show_value(self.expected)} is right"
+
+
+@dataclass
+class OutputReport:
+    """What was found of one output.
+
+    Args:
+        name: of the output.
+        bound: by how much its number may be off, as was proved when it was compiled.
+        wrong: how many values were wrong.
+        worst: by how much a number was off at most. A number stands for itself, another value is
+            counted among those that the output can have.
+    """
+
+    name: str
+    bound: float
+    wrong: int = 0
+    worst: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether all values were right, and none further off than proved."""
+        return not self.wrong and self.worst <= self.bound
+
+
+@short_repr
+@dataclass(frozen=True)
+class ValueReport:
+    """What verifying a model of values found.
+
+    Args:
+        judge: what the values were compared with, in words.
+        texts: how many texts there are; None where nobody can tell.
+        tried: how many of them were tried.
+        seed: of the sample; None where all were tried, or those that somebody gave.
+        values: how many values were compared.
+        outputs: what was found of each.
+        failures: the first wrong values.
+        broken: how many legal prompts broke an assumption.
+        legal: whether only legal prompts were tried, and counted, since not every text is one.
+        given: whether the texts are prompts that somebody gave.
+        disagreements: what the files that other tools read say differently; for a folder only.
+    """
+
+    judge: str
+    texts: int | None
+    tried: int
+    seed: int | None
+    values: int
+    outputs: tuple[OutputReport, ...]
+    failures: tuple[WrongValue, ...]
+    broken: int = 0
+    legal: bool = False
+    given: bool = False
+    disagreements: tuple[Disagreement, ...] = ()
+
+    @property
+    def wrong(self) -> int:
+        """How many values were wrong."""
+        return sum(output.wrong for output in self.outputs)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every value is right, none is further off than proved, and no file disagrees."""
+        right = all(output.passed for output in self.outputs)
+        return right and not self.broken and not self.disagreements
+
+    @property
+    def is_exhaustive(self) -> bool:
+        """Whether every text was tried."""
+        return self.seed is None and not self.given
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain data; a bound that nobody knows is null."""
+        count = self.texts
+        return {
+            "passed": self.passed,
+            "compared_with": self.judge,
+            "texts": count if count is None or count < 2**53 else about(count),
+            "tried": self.tried,
+            "exhaustive": self.is_exhaustive,
+            "seed": self.seed,
+            "values": self.values,
+            "wrong": self.wrong,
+            "outputs": [
+                {
+                    "name": output.name,
+                    "wrong": output.wrong,
+                    "worst_error": output.worst,
+                    "bound": output.bound if isfinite(output.bound) else None,
+                }
+                for output in self.outputs
+            ],
+            "broken_assumptions": self.broken,
+            "failures": [
+                {
+                    "output": failure.output,
+                    "text": failure.text,
+                    "position": failure.position,
+                    "expected": None if failure.broken else json_value(failure.expected),
+                    "found": None if failure.broken else json_value(failure.found),
+                    "broken": failure.broken,
+                }
+                for failure in self.failures
+            ],
+            "files": [
+                {"file": found.file, "key": found.key, "what": found.what}
+                for found in self.disagreements
+            ],
+        }
+
+
+def json_value(value: Value) -> object:
+    """A value as JSON has it: a flag, a whole number, a float, else text, as 1/3."""
+    return value if isinstance(value, bool | int | float) else str(value)
+
+
+def meant_by_expressions(expressions: Mapping[str, Expression]) -> Meaning:
+    """What expressions mean, as `Expression.trace` says it."""
+    prompts = next(iter(expressions.values())).prompts
+    nodes = [expression.node for expression in expressions.values()]
+    tokens = prompts.vocabulary.tokens
+
+    def meaning(texts: Ids) -> Iterator[Mapping[str, Line] | str]:
+        for row in texts.tolist():
+            try:
+                found = interpret(nodes, [tokens[i] for i in row], causal=prompts.causal)
+            except AssumptionError as error:
+                yield error.what
+            else:
+                yield dict(zip(expressions, found, strict=True))
+
+    return meaning
+
+
+def meant_by_circuits(circuits: Circuits, outputs: Iterable[Output]) -> Meaning:
+    """What ideal circuits compute, with hard attention and exact numbers."""
+    listed = tuple(outputs)
+
+    def meaning(texts: Ids) -> Iterator[Mapping[str, Line]]:
+        stream = ideal_stream(circuits, texts)
+        numbers = {output.name: output.exact(stream, texts.shape).tolist() for output in listed}
+        for row in range(len(texts)):
+            yield {o.name: [o.meant(n) for n in numbers[o.name][row]] for o in listed}
+
+    return meaning
+
+
+def verify_values(
+    values: ValueModel,
+    meaning: Meaning,
+    prompts: Prompts,
+    judge: str,
+    *,
+    sample: int | None = None,
+    seed: int = 0,
+    given: Iterable[str] | None = None,
+) -> ValueReport:
+    """Compare the values that a model holds at every position with what is meant.
+
+    Every legal prompt is tried where they are at most `EVERY_UP_TO` and not too long, else a sample.
+
+    Args:
+        values: the model.
+        meaning: of expressions or of circuits.
+        prompts: which texts are legal; what the program may write after them is none of them.
+        judge: what is compared with, in words.
+        sample: how many random texts to try where there are too many for all.
+        seed: of the sample.
+        given: prompts to judge in place of all these, as text; empty ones are passed over.
+
+    Raises:
+        PromptError, VocabularyError, ModelError: a given prompt is none; with its line.
+        LimitError: a larger sample than may be asked for.
+    """
+    if sample is not None:
+        SAMPLE_UP_TO.check(sample)
+    known = None if given is not None else inputs_of(prompts)
+    total = None if known is None else known.count
+    most = max(FEWEST, CELLS // prompts.context**2)
+    is_all = known is not None and known.count <= min(EVERY_UP_TO, most)
+    if given is not None:
+        tokens = Vocabulary(prompts.vocabulary.tokens)
+        legal = prompts if is_restricted(prompts) else None
+        batches: Iterable[Ids] = read_prompts(given, tokens, prompts.context, legal)
+    elif known is not None and is_all:
+        batches = iter(known)
+    else:
+        batches = drawn_texts(prompts, sample or min(SAMPLE, most), seed)
+    tally = _Tally(values, meaning)
+    for texts in batches:
+        for start in range(0, len(texts), BATCH):
+            tally.add(texts[start : start + BATCH])
+            advance(
+                "try texts", tally.tried, total if is_all and total else sample or min(SAMPLE, most)
+            )
+    return ValueReport(
+        judge,
+        total if given is None else tally.tried,
+        tally.tried,
+        None if is_all or given is not None else seed,
+        tally.values,
+        tuple(tally.outputs.values()),
+        tuple(tally.failures),
+        tally.broken,
+        legal=is_restricted(prompts),
+        given=given is not None,
+    )
+
+
+@dataclass
+class _Tally:
+    """What was found so far."""
+
+    model: ValueModel
+    meaning: Meaning
+    tried: int = 0
+    values: int = 0
+    broken: int = 0
+    failures: list[WrongValue] = field(default_factory=list)
+    outputs: dict[str, OutputReport] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.outputs = {o.name: OutputReport(o.name, float(o.off)) for o in self.model.outputs}
+
+    def add(self, texts: Ids) -> None:
+        """Run texts, [text, position], and compare."""
+        vocabulary = self.model.model.vocabulary
+        ids = np.array(vocabulary.numbers)[texts]
+        numbers = self.model.numbers(ids)
+        self.tried += len(texts)
+        for row, meant in enumerate(self.meaning(texts)):
+            if isinstance(meant, str):
+                self.broken += 1
+                self._failed(WrongValue(None, vocabulary.text(ids[row].tolist()), broken=meant))
+                continue
+            for output in self.model.outputs:
+                found = numbers[output.name][row].tolist()
+                for position, (number, value) in enumerate(zip(found, meant[output.name], strict=True)):
+                    self._compare(output, number, value, ids[row].tolist(), position)
+
+    def _compare(
+        self, output: Output, number: float, value: Value, ids: list[int], position: int
+    ) -> None:
+        kept = self.outputs[output.name]
+        self.values += 1
+        off = abs(number - float(output.number(value)))
+        kept.worst = max(kept.worst, off if off == off else inf)  # NaN is as wrong as can be
+        if not output.is_right(number, value):
+            kept.wrong += 1
+            text = self.model.model.vocabulary.text(ids)
+            found = output.value(number) if isfinite(number) else number
+            self._failed(WrongValue(output.name, text, position, value, found))
+
+    def _failed(self, failure: WrongValue) -> None:
+        if len(self.failures) < SHOWN:
+            self.failures.append(failure)
