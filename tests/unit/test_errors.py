@@ -993,7 +993,7 @@ other = Prompts("ab", context=5)
 outputs = {"first": token == "a", "second": other.token == "a"}
 $ verify p.py
 ProgramError: `token == 'a'` speaks about other prompts: those of p.py:5:9, not those of p.py:2:11
-  where: p.py:6:48
+  where: p.py:6:45
   fix:   make all expressions of a program from one Prompts
 
 == a text that is too long for its values
