@@ -143,7 +143,7 @@ def test_probabilities_that_a_dtype_does_not_hold_are_refused():
     with pytest.raises(PrecisionError, match="in bfloat16 a probability is off by") as caught:
         compile_program(program, dtype="bfloat16")
     assert "predict a 3/10 b 7/10 otherwise" in str(caught.value.where)
-    assert caught.value.fix == "use float32"
+    assert caught.value.fix == "compile with dtype='float32' (tried)"
 
 
 def test_probabilities_that_a_dtype_does_hold_are_not():
