@@ -170,7 +170,9 @@ class Program:
         rules = ngram_rules(
             tokens, order, smoothing=smoothing, greedy=greedy, vocabulary=known, place=place
         )
-        return cls(known, max(1, order - 1) if context is None else context, rules, place=place)
+        with warnings.catch_warnings():  # where the text leaves nothing for the last rule
+            warnings.simplefilter("ignore", HandcraftWarning)
+            return cls(known, max(1, order - 1) if context is None else context, rules, place=place)
 
     def __repr__(self) -> str:
         vocabulary = repr(self.vocabulary).removeprefix("Vocabulary(").removesuffix(")")

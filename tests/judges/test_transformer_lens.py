@@ -30,6 +30,7 @@ from judges import (
     short_texts,
     worst_margin,
 )
+from sweeps import sweep
 
 from handcraft import compile_program
 from handcraft.testing import rule_programs
@@ -158,7 +159,7 @@ def test_folding_and_centring_move_no_logit_difference(folder, compiled, name, d
     assert moved <= ABSOLUTE
 
 
-@drawn(25)
+@drawn(sweep(25))
 @given(program=rule_programs())
 def test_random_programs_answer_as_they_mean_before_and_after_folding(folder, program):
     compiled = compile_program(program)

@@ -27,6 +27,7 @@ from judges import (
     short_texts,
     worst_margin,
 )
+from sweeps import sweep
 
 from handcraft import Program, compile_program, predict, save
 from handcraft.formats.tokenizer_files import tokenizer_config, tokenizer_record
@@ -200,26 +201,26 @@ def test_a_program_is_answered_as_it_means(folder, compiled, name, dtype, attent
     assert_answers(model, PROGRAMS[name], compiled(name, dtype), most)
 
 
-@drawn(100)
+@drawn(sweep(100))
 @given(rule_programs(), st.sampled_from(IMPLEMENTATIONS))
-def test_100_random_programs_are_answered_as_they_mean_in_float32(program, attention):
+def test_random_programs_are_answered_as_they_mean_in_float32(program, attention):
     compiled = compile_program(program)
     assert_answers(gpt2_in_memory(compiled, attention), program, compiled)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@drawn(25)
+@drawn(sweep(25))
 @given(program=rule_programs(), attention=st.sampled_from(IMPLEMENTATIONS))
-def test_25_random_programs_are_answered_as_they_mean_in_half_precision(dtype, program, attention):
+def test_random_programs_are_answered_as_they_mean_in_half_precision(dtype, program, attention):
     compiled = compile_program(program, dtype=dtype)
     model = gpt2_in_memory(compiled, attention)
     assert model.dtype == getattr(torch, dtype)
     assert_answers(model, program, compiled, most=300)
 
 
-@drawn(12)
+@drawn(sweep(12))
 @given(rule_programs(min_tokens=3, min_context=6), st.sampled_from(DTYPES))
-def test_12_random_programs_are_answered_as_they_mean_through_a_folder(program, dtype):
+def test_random_programs_are_answered_as_they_mean_through_a_folder(program, dtype):
     compiled = compile_program(program, dtype=dtype)
     with tempfile.TemporaryDirectory() as place:
         model = read(save(compiled, Path(place) / "model"))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import find as find_smallest
 from hypothesis import given, settings
+from sweeps import sweep
 
 from handcraft import Compiled, Program, compile_program, predict
 from handcraft.compiler import lower_rules
@@ -31,13 +32,13 @@ def compiled(program: Program, architecture: str, **options) -> Compiled:
     return compile_program(program, architecture=architecture, n_positions=program.context, **options)
 
 
-@settings(max_examples=200)
+@settings(max_examples=sweep(200))
 @given(PROGRAMS)
 def test_random_programs_agree_in_the_bare_block(program):
     assert_agreement(compiled(program, "block", positions="one-hot"))
 
 
-@settings(max_examples=100)
+@settings(max_examples=sweep(100))
 @given(PROGRAMS)
 def test_random_programs_agree_in_gpt2(program):
     assert_agreement(compiled(program, "gpt2", positions="one-hot"), **FEWER)
@@ -45,14 +46,14 @@ def test_random_programs_agree_in_gpt2(program):
 
 @pytest.mark.parametrize("architecture", STYLES)
 @pytest.mark.parametrize("positions", ["binary", "sinusoidal"])
-@settings(max_examples=30)
+@settings(max_examples=sweep(30))
 @given(program=PROGRAMS)
 def test_random_programs_agree_with_coded_positions(architecture, positions, program):
     assert_agreement(compiled(program, architecture, positions=positions), **FEWER)
 
 
 @pytest.mark.parametrize("architecture", STYLES)
-@settings(max_examples=50)
+@settings(max_examples=sweep(50))
 @given(program=PROGRAMS)
 def test_random_programs_agree_where_two_layers_are_forced(architecture, program):
     circuits = lower_rules(program, style=replace(STYLES[architecture], highest=0))
@@ -61,14 +62,14 @@ def test_random_programs_agree_where_two_layers_are_forced(architecture, program
 
 
 @pytest.mark.parametrize("architecture", STYLES)
-@settings(max_examples=50)
+@settings(max_examples=sweep(50))
 @given(program=CROWDED)
 def test_programs_of_many_rules_over_few_tokens_agree(architecture, program):
     assert_agreement(compiled(program, architecture))
 
 
 @pytest.mark.parametrize("architecture", STYLES)
-@settings(max_examples=100)
+@settings(max_examples=sweep(100))
 @given(program=SMALL)
 def test_programs_of_one_or_two_positions_agree(architecture, program):
     assert_agreement(compiled(program, architecture))
@@ -163,7 +164,7 @@ def test_every_weight_that_matters_is_caught_when_its_sign_is_wrong(tensor, harm
 def test_a_compiler_that_forgets_the_first_rule_is_caught_on_a_small_program():
     caught: list[Program] = []
 
-    @settings(max_examples=100, database=None, derandomize=True)
+    @settings(max_examples=sweep(100), database=None, derandomize=True)
     @given(PROGRAMS)
     def forgetful(program):
         kept = program.rules[1:] or program.rules

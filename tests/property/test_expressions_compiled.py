@@ -36,7 +36,7 @@ from handcraft.errors import AssumptionError, CompileError, PrecisionError
 from handcraft.language.sequences.domain import Finite, Kind, Value, as_number
 from handcraft.testing import assert_agreement, declared_prompts, expressions, sequence_programs
 
-EXAMPLES = int(os.environ.get("HANDCRAFT_EXAMPLES", "500"))
+EXAMPLES = int(os.environ.get("HANDCRAFT_EXAMPLES", "120"))
 """How many sets of expressions are tried, both architectures together."""
 
 CLOSE = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from handcraft import Expression, Program, Prompts, lookup, select, weighted, where, window
@@ -44,6 +44,7 @@ def expressions_and_texts(draw, *, wide: bool = False, causal: bool = True):
 @given(expressions_and_texts())
 def test_what_an_expression_prints_makes_it_again(drawn):
     expression, texts = drawn
+    assume("..." not in str(expression))  # what is long is shortened, for people
     again = evaluated(str(expression), expression.prompts)
     assert str(again) == str(expression)
     assert again.domain == expression.domain

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
+from sweeps import sweep
 from test_rasp import CASES, meant, name, program, random_texts
 from test_rasp_programs import LABELS, sequences, texts
 
@@ -70,7 +71,7 @@ def test_a_report_says_what_the_model_is_made_of():
 
 
 @given(sequences, texts, st.booleans(), st.sampled_from(["block", "gpt2"]))
-@settings(max_examples=100)
+@settings(max_examples=sweep(100))
 def test_random_programs_compute_what_their_expressions_mean(sequence, texts, causal, architecture):
     try:
         model = rasp.compile(sequence, LABELS, 4, causal, architecture=architecture)

@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import event, given, reject, settings
 from hypothesis import strategies as st
+from sweeps import sweep
 
 from handcraft import rasp
 from handcraft.errors import DomainError
@@ -158,7 +159,7 @@ texts = st.lists(st.text(LABELS, min_size=1, max_size=4), min_size=1, max_size=1
 
 
 @given(sequences, texts, st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=sweep(300))
 def test_the_expressions_mean_what_is_published(sequence, texts, causal):
     try:
         built = rasp.build(sequence, LABELS, max_length=4, causal=causal)

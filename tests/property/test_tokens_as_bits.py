@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
+from sweeps import sweep
 
 from handcraft import Compiled, Program, compile_program
 from handcraft.testing import assert_agreement, rule_programs
@@ -29,7 +30,7 @@ def compiled(program: Program, architecture: str, **options) -> Compiled:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@settings(max_examples=100)
+@settings(max_examples=sweep(100))
 @given(program=PROGRAMS)
 def test_random_programs_agree(architecture, program):
     found = compiled(program, architecture)
@@ -38,14 +39,14 @@ def test_random_programs_agree(architecture, program):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@settings(max_examples=50)
+@settings(max_examples=sweep(50))
 @given(program=CROWDED)
 def test_programs_of_many_rules_over_few_tokens_agree(architecture, program):
     assert_agreement(compiled(program, architecture), **FEWER)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@settings(max_examples=100)
+@settings(max_examples=sweep(100))
 @given(program=SMALL)
 def test_programs_of_one_or_two_positions_agree(architecture, program):
     assert_agreement(compiled(program, architecture))
@@ -53,7 +54,7 @@ def test_programs_of_one_or_two_positions_agree(architecture, program):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@settings(max_examples=30)
+@settings(max_examples=sweep(30))
 @given(program=PROGRAMS)
 def test_random_programs_agree_in_halves(architecture, dtype, program):
     found = compiled(program, architecture, dtype=dtype)
@@ -69,7 +70,7 @@ def test_random_programs_agree_with_every_layout_of_positions(positions, program
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-@settings(max_examples=30)
+@settings(max_examples=sweep(30))
 @given(program=CROWDED)
 def test_rules_that_overlap_agree_where_every_layer_has_few_units(dtype, program):
     def build_few(circuits, architecture, most_units):

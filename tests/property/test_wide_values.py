@@ -20,7 +20,7 @@ from handcraft import Expression, Prompts, lookup, select, weighted, where, wind
 from handcraft.compiler.sequences import compile_sequences
 from handcraft.errors import HandcraftError
 
-EXAMPLES = int(os.environ.get("HANDCRAFT_EXAMPLES", "500")) // 5
+EXAMPLES = int(os.environ.get("HANDCRAFT_EXAMPLES", "200")) // 5
 
 TARGETS = [*product(["block", "gpt2"], ["bfloat16", "float16", "float32", "float64"])]
 

@@ -9,8 +9,9 @@ from functools import reduce
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweeps import sweep
 
 import handcraft
 from handcraft import Expression, Program, Prompts, lookup, parse_rules, predict, select, where
@@ -616,6 +617,7 @@ SENTENCES = st.recursive(
 )
 
 
+@settings(max_examples=sweep(120))
 @given(
     st.lists(
         st.tuples(
