@@ -148,7 +148,7 @@ class ValueReport:
         return self.seed is None and not self.given
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain data; a bound that nobody knows is null."""
+        """The report as plain data; an infinite error is null, and so is a bound that nobody knows."""
         count = self.texts
         return {
             "passed": self.passed,
@@ -163,7 +163,7 @@ class ValueReport:
                 {
                     "name": output.name,
                     "wrong": output.wrong,
-                    "worst_error": output.worst,
+                    "worst_error": output.worst if isfinite(output.worst) else None,
                     "bound": output.bound if isfinite(output.bound) else None,
                 }
                 for output in self.outputs
@@ -188,8 +188,10 @@ class ValueReport:
 
 
 def json_value(value: Value) -> object:
-    """A value as JSON has it: a flag, a whole number, a float, else text, as 1/3."""
-    return value if isinstance(value, bool | int | float) else str(value)
+    """A value as JSON has it: a flag, a whole number, a finite float, else text, as 1/3."""
+    if isinstance(value, float):
+        return value if isfinite(value) else str(value)
+    return value if isinstance(value, bool | int) else str(value)
 
 
 def meant_by_expressions(expressions: Mapping[str, Expression]) -> Meaning:
@@ -214,11 +216,14 @@ def meant_by_circuits(circuits: Circuits, outputs: Iterable[Output]) -> Meaning:
     """What ideal circuits compute, with hard attention and exact numbers."""
     listed = tuple(outputs)
 
-    def meaning(texts: Ids) -> Iterator[Mapping[str, Line]]:
+    def meaning(texts: Ids) -> Iterator[Mapping[str, Line] | str]:
         stream = ideal_stream(circuits, texts)
         numbers = {output.name: output.exact(stream, texts.shape).tolist() for output in listed}
         for row in range(len(texts)):
-            yield {o.name: [o.meant(n) for n in numbers[o.name][row]] for o in listed}
+            try:
+                yield {o.name: [o.meant(n) for n in numbers[o.name][row]] for o in listed}
+            except ValueError as error:  # an assumption is what says what a value can be
+                yield str(error)
 
     return meaning
 
@@ -326,8 +331,7 @@ class _Tally:
         if not output.is_right(number, value):
             kept.wrong += 1
             text = self.model.model.vocabulary.text(ids)
-            found = output.value(number) if isfinite(number) else number
-            self._failed(WrongValue(output.name, text, position, value, found))
+            self._failed(WrongValue(output.name, text, position, value, output.value(number)))
 
     def _failed(self, failure: WrongValue) -> None:
         if len(self.failures) < SHOWN:

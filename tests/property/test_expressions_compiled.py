@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,6 +34,7 @@ from handcraft.compiler.sequences import CompiledSequences, compile_sequences
 from handcraft.compiler.sequences.ir import run_nodes
 from handcraft.compiler.sequences.output import Output
 from handcraft.errors import AssumptionError, CompileError, PrecisionError
+from handcraft.formats.outputs_record import outputs_to_record, read_outputs
 from handcraft.language.sequences.domain import Finite, Kind, Value, as_number
 from handcraft.testing import assert_agreement, declared_prompts, expressions, sequence_programs
 
@@ -144,6 +146,7 @@ def assert_agrees(made: CompiledSequences, case: Case, close: float) -> None:
     """Assert that trees, circuits and weights say what the expressions mean, on every text."""
     outputs, texts = case
     prompts = made.prompts
+    _assert_recorded(made)
     for text in texts:
         meant = [expression.trace(text) for expression in outputs.values()]
         for stage in made.stages:
@@ -162,6 +165,13 @@ def assert_agrees(made: CompiledSequences, case: Case, close: float) -> None:
                     assert _says(output, number, value, close), (
                         f"weights: {output.name} of {text} is {number} and not {value}"
                     )
+
+
+def _assert_recorded(made: CompiledSequences) -> None:
+    """Assert that a folder says of every output what is known of it."""
+    outputs = tuple(replace(output, place=None) for output in made.outputs)
+    record = json.loads(json.dumps(outputs_to_record(outputs)))
+    assert read_outputs({"outputs": record}, made.circuits) == outputs
 
 
 def _exactly(output: Output, numbers: Sequence[Fraction]) -> tuple[Value, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
@@ -98,11 +99,20 @@ class Output:
         return total
 
     def meant(self, number: Plain) -> Value:
-        """The value that an exact number stands for."""
+        """The value that an exact number stands for.
+
+        Raises:
+            ValueError: none of the values that it can be.
+        """
         if self.domain.kind is Kind.NUMBER:
-            return plain(Fraction(number))
-        assert isinstance(self.domain, Finite)
-        return self.domain.values[int(number)]
+            value = plain(Fraction(number))
+            if value in self.domain:
+                return value
+        else:
+            assert isinstance(self.domain, Finite)
+            if number.denominator == 1 and 0 <= number < len(self.domain.values):
+                return self.domain.values[int(number)]
+        raise ValueError(f"`{self.name}` is {number}, and can be {self.domain}")
 
     def number(self, value: Value) -> Plain:
         """The number that stands for a value."""
@@ -119,13 +129,14 @@ class Output:
     def value(self, number: float) -> Value:
         """The value that a number of the residual stream stands for.
 
-        Where a tolerance let values come that the weights do not tell apart, it stays a float.
+        Where a tolerance let values come that the weights do not tell apart, it stays a float; so do
+        infinity and NaN.
         """
-        if not self.is_told:
+        if not self.is_told or not isfinite(number):
             return number
         if not isinstance(self.domain, Finite):
             unit = self.domain.unit
-            return plain(Fraction(number / float(unit)).limit_denominator(self.domain.parts) * unit)
+            return plain((Fraction(number) / unit).limit_denominator(self.domain.parts) * unit)
         if self.domain.kind is not Kind.NUMBER:
             return self.domain.values[min(max(round(number), 0), len(self.domain.values) - 1)]
         return self.domain.values[int(np.abs(self._known - number).argmin())]

@@ -160,11 +160,50 @@ def test_an_output_further_off_than_was_proved_fails(run, file, tmp_path):
 
 
 def test_a_legal_prompt_that_breaks_an_assumption_is_a_failure(run, tmp_path):
+    """A folder says what numbers can be; its circuits know no more of the assumption."""
     path = tmp_path / "assumed.py"
-    path.write_text(EXPRESSIONS.format(context=3) + 'outputs = {"few": seen.assume([1, 2])}\n')
-    ran = run("verify", path)
+    few = 'few = seen.assume([1, 2])\noutputs = {"few": few, "label": few.map({1: "x", 2: "y"})}\n'
+    path.write_text(EXPRESSIONS.format(context=3) + few)
+    run("compile", path, "-o", "out")
+    for source in (path, "out"):
+        ran = run("verify", source)
+        assert ran.status == 1
+        assert "legal prompts that break an assumption: 3\n" in ran.out
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
+@pytest.mark.parametrize("kind", ["label", "flag", "number"])
+def test_what_is_no_number_is_shown_as_such_and_is_wrong(run, tmp_path, kind):
+    """Weights of a folder that somebody changed: their sum is infinite."""
+    prompts = Prompts("ab", context=2)
+    token, position = prompts.token, prompts.position
+    expression = {"label": token, "flag": token == "a", "number": position * 1}[kind]
+    compiled = compile_sequences({"it": expression})
+    save(compiled, tmp_path / "out", format="npz")
+    tensors = {name: value.copy() for name, value in compiled.model.tensors.items()}
+    tensors["wpe.weight"][0] = tensors["wte.weight"][0] = 3e38
+    np.savez(tmp_path / "out" / "model.npz", **tensors)
+    shown = json.loads(run("run", "out", "ab", "--json").out, parse_constant=pytest.fail)
+    assert "nan" in shown["values"]["it"]
+    ran = run("verify", "out", "--json")
     assert ran.status == 1
-    assert "legal prompts that break an assumption: 3\n" in ran.out
+    found = json.loads(ran.out, parse_constant=pytest.fail)
+    assert found["wrong"] > 0
+    assert found["outputs"][0]["worst_error"] is None
+
+
+@pytest.mark.parametrize("architecture", ["block", "gpt2"])
+def test_without_a_mask_too(run, tmp_path, architecture):
+    path = tmp_path / "ahead.py"
+    path.write_text(
+        "from handcraft import Prompts, select\n"
+        'prompts = Prompts("ab", context=4, causal=False)\n'
+        'outputs = {"a": select(prompts.token, "a").count()}\n'
+    )
+    run("compile", path, "-o", "out", "--architecture", architecture)
+    assert run("run", "out", "baa").out == "token  b  a  a\na      2  2  2\n"
+    for source in (path, "out"):
+        assert run("verify", source).out.startswith("tried all 30 texts: 98 values")
 
 
 def test_only_legal_prompts_are_run_and_verified_also_from_a_folder(run, tmp_path):
