@@ -69,10 +69,7 @@ def _domain_to_record(domain: Domain) -> Record:
     if isinstance(domain, Range):
         ends = {"low": _shown(domain.low), "high": _shown(domain.high)}
         return {"kind": "number", **ends, "unit": _shown(domain.unit), "parts": domain.parts}
-    found: Record = {"kind": domain.kind.value, "values": [_value_shown(v) for v in domain.values]}
-    if domain.grid is not None:
-        found |= {"unit": _shown(domain.grid[0]), "parts": domain.grid[1]}
-    return found
+    return {"kind": domain.kind.value, "values": [_value_shown(v) for v in domain.values]}
 
 
 def _value_shown(value: Value) -> object:
@@ -124,6 +121,10 @@ def _read_output(record: Record, subspaces: Mapping[str, Subspace]) -> Output:
         raise ValueError(f"an output is called {shorten_value(name)}")
     reads: dict[Subspace, dict[int, Plain]] = {}
     for subspace, i, number in record["reads"]:
+        if subspaces[subspace].encoding not in (Encoding.SCALAR, Encoding.ONE_HOT):
+            raise ValueError(
+                f"{shorten_value(name)} reads {shorten_value(subspace)}, which holds no value"
+            )
         row = reads.setdefault(subspaces[subspace], {})
         if not 0 <= whole(i) < subspaces[subspace].width or i in row:
             raise ValueError(f"{shorten_value(name)} reads number {i} of {shorten_value(subspace)}")
@@ -150,7 +151,10 @@ def _read_domain(record: Record) -> Domain:
         low, high = _number(record["low"]), _number(record["high"])
         if low > high:
             raise ValueError(f"numbers from {shorten_value(low)} to {shorten_value(high)}")
-        return Range(low, high, *_grid(record))
+        unit, parts = Fraction(_number(record["unit"])), whole(record["parts"])
+        if unit <= 0 or parts < 1:
+            raise ValueError(f"unit {shorten_value(unit)} and parts {shorten_value(parts)}")
+        return Range(low, high, unit, parts)
     listed = record["values"]
     if not isinstance(listed, list) or not 0 < len(listed) <= VALUES_UP_TO:
         raise ValueError(f"values {shorten_value(listed)}")
@@ -164,15 +168,7 @@ def _read_domain(record: Record) -> Domain:
     numbers = [_number(value) for value in listed]
     if any(low >= high for low, high in pairwise(numbers)):
         raise ValueError(f"numbers out of order {shorten_value(listed)}")
-    return Finite(kind, tuple(numbers), _grid(record) if "unit" in record else None)
-
-
-def _grid(record: Record) -> tuple[Fraction, int]:
-    unit, parts = Fraction(_number(record["unit"])), whole(record["parts"])
-    if unit <= 0 or parts < 1:
-        raise ValueError(f"unit {shorten_value(unit)} and parts {shorten_value(parts)}")
-    check_number(parts)
-    return unit, parts
+    return Finite(kind, tuple(numbers))
 
 
 def _number(value: object) -> Plain:
@@ -194,7 +190,7 @@ def read_values(record: Record, outputs: tuple[Output, ...], model: Model, conte
     Raises:
         KeyError, TypeError, ValueError: the record has another form.
     """
-    read = _read_of(record["layout"], model)
+    read = _read_of(record["layout"])
     found = ValueModel(model, outputs, context, read)
     for output in outputs:
         for part in output.reads:
@@ -205,17 +201,12 @@ def read_values(record: Record, outputs: tuple[Output, ...], model: Model, conte
     return found
 
 
-def _read_of(rows: Iterable[Record], model: Model) -> Read:
-    """As `Layout.read`, from the rows of handcraft.json."""
+def _read_of(rows: Iterable[Record]) -> Read:
+    """As `Layout.read`, from the rows of handcraft.json, for subspaces that are no flags of LayerNorm."""
     first = {row["subspace"]: whole(row["first"]) for row in rows}
-    is_mirrored = model.architecture.norm == "layer"
 
     def read(subspace: Subspace, i: int, number: Number) -> tuple[int, Number, Number]:
-        dimension = first[subspace.name] + i
-        if is_mirrored and subspace.encoding is Encoding.FLAG:
-            half = number * Fraction(1, 2)
-            return dimension, half, half
-        return dimension, number, 0
+        return first[subspace.name] + i, number, 0
 
     return read
 

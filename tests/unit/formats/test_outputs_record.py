@@ -74,11 +74,22 @@ def test_a_range_of_fractions_is_read_back_too():
         ("number", "off", True),
         ("number", "off", 10**400),
         ("number", "place", "nowhere"),
-        ("number", "unit", 0),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path, output, key, value):
     assert_refused(tmp_path, lambda record: _find(record, output).update({key: value}))
+
+
+@pytest.mark.parametrize("damage", [{"unit": 0}, {"parts": 0}, {"low": 9, "high": 1}, {"kind": "flag"}])
+def test_a_range_that_cannot_be_is_refused(tmp_path, damage):
+    stated = {"kind": "number", "low": 0, "high": 9, "unit": "1/6", "parts": 3, **damage}
+
+    def change(record):
+        output = _find(record, "number")
+        del output["values"]
+        output.update(stated)
+
+    assert_refused(tmp_path, change)
 
 
 @pytest.mark.parametrize("key", ["name", "kind", "constant", "reads", "off", "place"])
