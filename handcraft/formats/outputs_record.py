@@ -202,7 +202,7 @@ def read_values(record: Record, outputs: tuple[Output, ...], model: Model, conte
 
 
 def _read_of(rows: Iterable[Record]) -> Read:
-    """As `Layout.read`, from the rows of handcraft.json, for subspaces that are no flags of LayerNorm."""
+    """As `Layout.read`, from the rows of handcraft.json, for scalars and one-hot subspaces."""
     first = {row["subspace"]: whole(row["first"]) for row in rows}
 
     def read(subspace: Subspace, i: int, number: Number) -> tuple[int, Number, Number]:

@@ -137,12 +137,12 @@ def test_given_prompts_are_judged_alone(run, file, tmp_path):
 
 
 def test_a_value_that_was_changed_is_found(run, tmp_path):
-    """Weights that hold 1.5 times what they should, beside circuits that are right."""
+    """Weights that hold a quarter of what they should, beside circuits that are right."""
     prompts = Prompts("ab", context=4)
     compiled = compile_sequences({"a": prompts.token == "a"})
     save(compiled, tmp_path / "out", format="npz")
     tensors = {name: value.copy() for name, value in compiled.model.tensors.items()}
-    tensors["wte.weight"] *= 1.75
+    tensors["wte.weight"] *= 0.25
     np.savez(tmp_path / "out" / "model.npz", **tensors)
     ran = run("verify", "out")
     assert ran.status == 1
