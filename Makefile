@@ -26,8 +26,9 @@ demo: $(VENV)/installed
 	$(BIN)/handcraft explain $(OUT)/aab h.0.attn.c_proj.weight 23 43
 	@echo "\nAll of it is in $(OUT)/. Next: docs/tutorial.md"
 
+# Two processes on two cores: threads of NumPy and torch inside each would only get in each other's way.
 test: check
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -154,10 +154,10 @@ def compile_(
         f"{count(heads, 'head')}, {count(neurons, 'neuron')}, width {model.shape.n_embd}; "
         f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0"
     )
+    if judged.facts is not None:
+        print(f"hard attention, norms and thresholds: {judged.facts.in_words}")
     if report_:
         print(made)
-        if judged.facts is not None:
-            print(f"hard attention, norms and thresholds: {judged.facts.in_words}")
     elif made.passes:
         print(made.optimized)
 
