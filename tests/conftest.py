@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from sweeps import sweep
 
 GOLDEN = Path(__file__).parent / "golden"
 
-settings.register_profile("dev", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+EXAMPLES = sweep(200)
+"""Of every property that asks for no number of its own."""
+
+settings.register_profile("dev", deadline=None, max_examples=EXAMPLES)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, max_examples=EXAMPLES)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 

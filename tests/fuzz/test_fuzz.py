@@ -1,6 +1,6 @@
 """Damaged folders, rule files and patterns: each is read, or refused in three parts, in bounded time.
 
-`HANDCRAFT_FUZZ_SECONDS` says how long all of it takes, 30 seconds where nothing says so; `make fuzz`
+`HANDCRAFT_FUZZ_SECONDS` says how long all of it takes, 20 seconds where nothing says so; `make fuzz`
 takes ten minutes and another seed each time. What fails is kept in build/fuzz/ and named with its seed:
 `HANDCRAFT_FUZZ_SEED=7 HANDCRAFT_FUZZ_SECONDS=1` begins with that input again.
 """
@@ -28,7 +28,7 @@ from handcraft.language.parse_pattern import parse_pattern
 from handcraft.model import complete
 from handcraft.vocabulary import Vocabulary
 
-SECONDS = float(os.environ.get("HANDCRAFT_FUZZ_SECONDS", "30"))
+SECONDS = float(os.environ.get("HANDCRAFT_FUZZ_SECONDS", "20"))
 SEED = int(os.environ.get("HANDCRAFT_FUZZ_SEED", "0"))
 
 LONGEST = 20

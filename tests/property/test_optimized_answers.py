@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 from hypothesis import assume, event, example, given, settings
 from hypothesis import strategies as st
+from sweeps import sweep
 
 from handcraft import Program, Prompts, compile_program, predict, verify, where
 from handcraft.circuits import ideal_next
@@ -44,7 +45,7 @@ def digit_programs(draw: st.DrawFn) -> Program:
     return Program(prompts=prompts, rules=[predict((total % base).map(str)).otherwise()])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=sweep(80), deadline=None)
 @given(
     program=digit_programs(),
     passes=st.sets(st.sampled_from(PASSES), min_size=1),
@@ -66,7 +67,7 @@ ODD = "0٣é_-Kkſ"
 """Tokens that classes, with flags or without, tell apart in many ways."""
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=sweep(30), deadline=None)
 @given(
     letter=st.sampled_from([r"\w", r"\d", r"[^\W\d]", "(?i:[a-k]|s)", r"(?a:\w)", "[^k]", "."]),
     flags=st.sampled_from(["", "(?i)", "(?a)"]),

@@ -39,13 +39,15 @@ def test_a_gpt2_is_written_for_other_tools_unless_something_else_is_asked_for(ru
 
 
 def test_it_says_what_it_wrote(run, aab):
-    first, second = run("compile", aab, "--architecture", "block", "-o", "out").out.splitlines()
+    printed = run("compile", aab, "--architecture", "block", "-o", "out").out
+    first, second, third = printed.splitlines()
     assert first == "wrote out/: handcraft.json, model.safetensors"
     model = compile_program(load_source("aab"), architecture="block").model
     assert second == (
         f"block, float32: 1 block, 2 heads, 0 neurons, width {model.shape.n_embd}; "
         f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0"
     )
+    assert third.endswith("measured on all 32 texts of the full length")
 
 
 def test_json_tells_the_same(run, aab, tmp_path):
@@ -75,7 +77,8 @@ def test_on_how_many_texts_the_facts_were_measured_is_said_and_kept(run, tmp_pat
     )
     options = ("long.rules", "--n-positions", 30, "-o", "out")
     said = "hard attention, norms and thresholds: measured on 256 texts, and not proved for others"
-    assert run("compile", *options, "--report").out.splitlines()[-1] == said
+    assert run("compile", *options).out.splitlines()[-1] == said
+    assert said in run("compile", *options, "--report").out.splitlines()
     facts = {"texts": 256, "is_all": False}
     assert json.loads(run("compile", *options, "--json").out)["facts"] == facts
     assert json.loads(run("verify", "out", "--sample", 50, "--json").out)["facts"] == facts

@@ -617,7 +617,7 @@ SENTENCES = st.recursive(
 )
 
 
-@settings(max_examples=sweep(120))
+@settings(max_examples=sweep(80))
 @given(
     st.lists(
         st.tuples(
