@@ -253,7 +253,8 @@ ROWS = (
         "three sequences, length 10",
         three_sequences,
         place_and_position_less_count,
-        None,
+        Theirs(3, 3216, 56_420_688),
+        0.1,
         context=10,
     ),
     Row(
