@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from handcraft.display import short_repr
-from handcraft.model.attention import Array
+from handcraft.model.attention import Array, Flags
 
 
 @short_repr
@@ -60,9 +60,9 @@ class Cache:
             self.length,
         )
 
-    def rows(self, start: int, stop: int) -> Cache:
-        """Some rows of the batch; they share the memory of this cache."""
-        return Cache(self.keys[:, start:stop], self.values[:, start:stop], self.length)
+    def rows(self, chosen: slice | Flags) -> Cache:
+        """Some rows of the batch; those of a slice share the memory of this cache."""
+        return Cache(self.keys[:, chosen], self.values[:, chosen], self.length)
 
 
 def _with_room(filled: Array, times: int, room: int) -> Array:

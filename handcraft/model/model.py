@@ -129,15 +129,17 @@ class Model:
         flags = None if valid is None else _checked_valid(valid, ids)
         if cache is not None:
             self._check_cache(cache, ids, flags)
-            return self._run(ids, cache, _ignore, blocks=blocks)
         rows = max(1, CHUNK // max(1, ids.shape[1] * self.shape.n_embd))
         if len(ids) <= rows:
-            return self._run(ids, None, _ignore, flags, blocks=blocks)
+            return self._run(ids, cache, _ignore, flags, blocks=blocks)
         out = np.empty((*ids.shape, self.shape.n_vocab), dtype=self.running_dtype)
         for start in range(0, len(ids), rows):
             part = slice(start, start + rows)
             seen = None if flags is None else flags[part]
-            out[part] = self._run(ids[part], None, _ignore, seen, blocks=blocks)
+            kept = None if cache is None else cache.rows(part)
+            out[part] = self._run(ids[part], kept, _ignore, seen, blocks=blocks)
+        if cache is not None:
+            cache.advance(ids.shape[1])
         return out
 
     def trace(self, prompt: str | Sequence[str]) -> Trace:

@@ -15,7 +15,7 @@ from handcraft.model.attention import Array
 from handcraft.verify import count_contexts, logit_margins
 from handcraft.verify.contexts import Ids
 from handcraft.verify.legal import drawn_texts, is_restricted
-from handcraft.verify.written import Written, following_in, written_from
+from handcraft.verify.written import following_in, written_from
 
 EVERY_UP_TO = 50_000
 SAMPLE = 20_000
@@ -56,7 +56,7 @@ def assert_agreement(
         _assert_on(compiled, rules, _texts(rules, every_up_to, sample, seed))
         return
     for written in _prompts(rules, rules.prompts, every_up_to, sample, seed):
-        _assert_on_prompts(compiled, rules, rules.prompts, written)
+        _assert_on_prompts(compiled, rules, rules.prompts, *written)
 
 
 def _texts(program: Program, every_up_to: int, sample: int, seed: int) -> Ids:
@@ -79,13 +79,14 @@ def _some_texts(size: int, length: int, rows: int, seed: int) -> Ids:
 
 def _prompts(
     program: Program, prompts: Prompts, every_up_to: int, sample: int, seed: int
-) -> Iterator[Written]:
-    """Legal prompts, the shorter ones first."""
+) -> Iterator[tuple[Ids, int]]:
+    """Legal prompts, the shorter ones first, and how long those are that begin each of them."""
     size, longest = len(prompts.vocabulary), prompts.context
     everything = count_contexts(size, longest) <= every_up_to
     if is_restricted(prompts) and (prompts.writes > 1 or not everything):
         drawn = sorted(drawn_texts(prompts, min(sample, LEGAL), seed), key=lambda rows: rows.shape[1])
-        yield from written_from(prompts, iter(drawn), following_in(program))
+        for each in written_from(prompts, iter(drawn), following_in(program)):
+            yield each.texts, each.shortest
         return
     lengths = [longest] if _has_prefixes(prompts) else range(1, longest + 1)
     for length in lengths:
@@ -93,7 +94,7 @@ def _prompts(
         texts = _every_text(size, length) if everything else _some_texts(size, length, rows, seed)
         legal = prompts.legal(texts)
         if legal.any():
-            yield Written(texts[legal], shortest=length if is_restricted(prompts) else 1)
+            yield texts[legal], length if is_restricted(prompts) else 1
 
 
 def _has_prefixes(prompts: Prompts) -> bool:
@@ -124,14 +125,13 @@ def _assert_on(compiled: Compiled, program: Program, texts: Ids) -> None:
 
 
 def _assert_on_prompts(
-    compiled: Compiled, program: Program, prompts: Prompts, written: Written
+    compiled: Compiled, program: Program, prompts: Prompts, texts: Ids, shortest: int
 ) -> None:
     """Compare at every position at which a legal prompt ends; without a mask at all of them."""
-    texts = written.texts
     logits = compiled.model.forward(texts)  # [text, position, n_vocab]
     exact = ideal_logits(compiled.circuits, texts).astype(np.float64)  # [text, position, vocabulary]
     said = [decided(program.decisions, _tokens(prompts, row), causal=prompts.causal) for row in texts]
-    for place in range(written.shortest - 1 if prompts.causal else 0, texts.shape[1]):
+    for place in range(shortest - 1 if prompts.causal else 0, texts.shape[1]):
         for row, text in enumerate(texts):
             _, meant = said[row][place]
             parted = _parted(compiled, meant, exact[row, place], logits[row, place])

@@ -66,12 +66,14 @@ class Batch:
         Args:
             texts: [text, position].
             shortest: how many tokens the shortest beginnings have.
-            logits: [text, position, n_vocab].
+            logits: [text, position, n_vocab], of all positions or of those that end a beginning.
         """
         count, longest = texts.shape
-        rows = np.arange(count).repeat(longest - shortest + 1)
+        each = longest - shortest + 1
+        rows = np.arange(count).repeat(each)
         lengths = np.tile(np.arange(shortest, longest + 1), count)
-        return cls(texts, rows, lengths, lengths - 1, logits[rows, lengths - 1])
+        answers = logits[:, -each:].reshape(len(rows), -1)
+        return cls(texts, rows, lengths, lengths - 1, answers)
 
     @classmethod
     def of_positions(cls, texts: Ids, logits: Array) -> Batch:
@@ -177,8 +179,8 @@ def _walk(model: Model, longest: int) -> Iterator[Batch]:
     while waiting:
         prefixes, cache = waiting.pop()
         if len(prefixes) > rows:
-            waiting.append((prefixes[rows:], cache.rows(rows, len(prefixes))))
-            prefixes, cache = prefixes[:rows], cache.rows(0, rows)
+            waiting.append((prefixes[rows:], cache.rows(slice(rows, None))))
+            prefixes, cache = prefixes[:rows], cache.rows(slice(rows))
         tokens = np.tile(np.arange(size), len(prefixes))[:, None]  # [rows * size, 1]
         contexts = np.hstack([prefixes.repeat(size, axis=0), tokens])
         longer = cache.repeat(size, room=1)

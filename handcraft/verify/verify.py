@@ -36,7 +36,7 @@ from handcraft.verify.report import Report
 from handcraft.verify.shares import shares_of
 from handcraft.verify.tally import Tally
 from handcraft.verify.windows import window_texts
-from handcraft.verify.written import following_in, legal_batches, written_from
+from handcraft.verify.written import legal_batches
 
 EXHAUSTIVE_UP_TO = 10_000_000
 """The largest number of contexts that are all tried."""
@@ -193,8 +193,7 @@ def _contexts(
         inputs = inputs_of(legal)
         most = min(every_up_to, max(LEGAL_UP_TO, sample or 0))
         if inputs is not None and inputs.count * legal.writes <= most:
-            written = written_from(legal, iter(inputs), following_in(model))
-            batches = legal_batches(model, written, everywhere)
+            batches = legal_batches(model, legal, iter(inputs), everywhere)
             return _Contexts(batches, inputs.count * legal.writes, True)
     if total <= every_up_to and (legal is None or legal.writes == 1):
         batches = every_context(model, longest, at_every_position=everywhere)
@@ -206,8 +205,8 @@ def _contexts(
         count = sample or BEGINNING
         return _Contexts(drawn_beginnings(model, legal, count, seed), count, False)
     if legal is not None:
-        written = written_from(legal, drawn_texts(legal, sample or DRAWN, seed), following_in(model))
-        return _Contexts(legal_batches(model, written, everywhere), sample or DRAWN, False)
+        drawn = drawn_texts(legal, sample or DRAWN, seed)
+        return _Contexts(legal_batches(model, legal, drawn, everywhere), sample or DRAWN, False)
     count = sample or SAMPLE
     batches = random_contexts(
         model, count, seed, longest, at_every_position=everywhere, change=change_of(source)

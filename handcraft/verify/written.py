@@ -12,23 +12,32 @@ import numpy as np
 
 from handcraft.language import Program, Prompts
 from handcraft.model import Cache, Model
-from handcraft.model.attention import Array
-from handcraft.verify.contexts import SAMPLE_ROWS, Batch, Ids
+from handcraft.model.attention import Array, Flags
+from handcraft.verify.contexts import SAMPLE_ROWS, Batch, Ids, batch_of
 
 CACHED_UP_TO = 1 << 24
-"""So many keys are kept at most of texts that a model writes."""
+"""About how many keys, or logits, are kept at most of texts that a model writes."""
 
-Following = Callable[[Ids], Ids]
-"""From texts of one length, [text, position], to the token that is written after each; -1 for none."""
+Following = Callable[[Ids, Flags | None], tuple[Ids, Array]]
+"""What is written after texts of one length, and the logits that say so.
+
+It takes the texts, [text, position], and which texts of the call before they continue by one token;
+None for new texts. It gives the token after each, -1 for none, and the logits, [text, n_vocab]. A
+program has no logits: there n_vocab is 0.
+"""
 
 
 def following_in(source: Program | Model) -> Following:
     """What is written after texts: what a program means, or the best token of a model."""
-    if isinstance(source, Program):
-        return lambda texts: source.answers_at(
-            texts, np.arange(len(texts)), np.full(len(texts), texts.shape[1] - 1)
-        )
-    return _Best(source).following
+    return _means(source) if isinstance(source, Program) else _Best(source)
+
+
+def _means(program: Program) -> Following:
+    def following(texts: Ids, kept: Flags | None) -> tuple[Ids, Array]:
+        ends = np.full(len(texts), texts.shape[1] - 1)
+        return program.answers_at(texts, np.arange(len(texts)), ends), np.empty((len(texts), 0))
+
+    return following
 
 
 class _Best:
@@ -36,28 +45,22 @@ class _Best:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._texts: Ids = np.zeros((0, 0), dtype=np.int64)
         self._cache: Cache | None = None
 
-    def following(self, texts: Ids) -> Ids:
-        """The best token after each text, -1 for padding: [text]."""
-        tokens: Ids = self._last(texts).argmax(axis=-1)
-        return np.where(tokens < len(self.model.vocabulary), tokens, -1)
+    def __call__(self, texts: Ids, kept: Flags | None) -> tuple[Ids, Array]:
+        logits = self._last(texts, kept)
+        tokens = logits.argmax(axis=-1)
+        return np.where(tokens < len(self.model.vocabulary), tokens, -1), logits
 
-    def _last(self, texts: Ids) -> Array:
+    def _last(self, texts: Ids, kept: Flags | None) -> Array:
         """The logits after each text: [text, n_vocab]."""
-        if not self.model.architecture.causal or self._numbers(len(texts)) > CACHED_UP_TO:
+        if not self.model.architecture.causal:
             return self.model.answer(texts)[:, -1]
-        goes_on = self._cache is not None and np.array_equal(texts[:, :-1], self._texts)
-        if not goes_on:
+        if self._cache is None or kept is None:
             self._cache = self.model.empty_cache(len(texts))
-        self._texts = texts
-        return self.model.answer(texts[:, -1:] if goes_on else texts, self._cache)[:, -1]
-
-    def _numbers(self, texts: int) -> int:
-        """How many keys a cache of so many texts holds."""
-        shape = self.model.shape
-        return texts * shape.n_positions * shape.n_embd * shape.n_layer
+        elif not kept.all():
+            self._cache = self._cache.rows(kept)
+        return self.model.answer(texts[:, self._cache.length :], self._cache)[:, -1]
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,17 @@ class Written:
         texts: places in the vocabulary, [text, position].
         shortest: how many tokens stand there at first. Each beginning of a text that has as many or
             more is a legal prompt too.
+        logits: what was answered after each of these beginnings, [text, beginning, n_vocab].
     """
 
     texts: Ids
     shortest: int
+    logits: Array
 
 
-def written_from(prompts: Prompts, inputs: Iterator[Ids], following: Following) -> Iterator[Written]:
+def written_from(
+    prompts: Prompts, inputs: Iterator[Ids], following: Following, rows: int = SAMPLE_ROWS
+) -> Iterator[Written]:
     """Legal prompts, from those of which nothing is written yet.
 
     A text ends early where nothing legal can be written, or where it comes to be an input itself: then
@@ -84,40 +91,52 @@ def written_from(prompts: Prompts, inputs: Iterator[Ids], following: Following) 
         prompts: which texts are legal.
         inputs: places in the vocabulary, [text, position] for each length.
         following: what is written.
+        rows: so many texts at a time.
     """
-    for rows in inputs:
-        for start in range(0, len(rows), SAMPLE_ROWS):
-            yield from _written_from(prompts, rows[start : start + SAMPLE_ROWS], following)
+    for texts in inputs:
+        for start in range(0, len(texts), rows):
+            yield from _written_from(prompts, texts[start : start + rows], following)
 
 
 def _written_from(prompts: Prompts, texts: Ids, following: Following) -> Iterator[Written]:
-    shortest = texts.shape[1]
-    for _ in range(prompts.writes - 1):
-        if not len(texts):
-            return
-        added = following(texts)
+    shortest, goes_on = texts.shape[1], None
+    answered: list[Array] = []  # after each beginning, [text, n_vocab]
+    for left in reversed(range(prompts.writes)):
+        added, logits = following(texts, goes_on)
+        answered.append(logits)
         longer = np.hstack([texts, added[:, None]])
-        goes_on = added >= 0
+        goes_on = (added >= 0) & (left > 0)
         known = longer[goes_on]
         goes_on[goes_on] = prompts.legal(known) & ~prompts.inputs_among(known)
         if not goes_on.all():
-            yield Written(texts[~goes_on], shortest)
+            ended = np.stack([each[~goes_on] for each in answered], axis=1)
+            yield Written(texts[~goes_on], shortest, ended)
+            answered = [each[goes_on] for each in answered]
         texts = longer[goes_on]
-    if len(texts):
-        yield Written(texts, shortest)
+        if not len(texts):
+            return
 
 
-def legal_batches(model: Model, written: Iterator[Written], at_every_position: bool) -> Iterator[Batch]:
-    """Legal prompts as contexts, run so many at a time.
+def legal_batches(
+    model: Model, prompts: Prompts, inputs: Iterator[Ids], at_every_position: bool
+) -> Iterator[Batch]:
+    """Legal prompts as contexts, with what the model has written in them.
+
+    A token that the model writes and the logits that are judged come of the same run.
 
     Args:
         model: the model.
-        written: the texts.
-        at_every_position: as for `every_context`.
+        prompts: which texts are legal.
+        inputs: those of which nothing is written, [text, position] for each length.
+        at_every_position: as for `every_context`; without a causal mask nothing is written.
     """
-    for each in written:
-        logits = model.answer(each.texts)  # [text, position, n_vocab]
-        if at_every_position:
-            yield Batch.of_positions(each.texts, logits)
-        else:
-            yield Batch.of_beginnings(each.texts, each.shortest, logits)
+    shape = model.shape
+    kept = shape.n_positions * max(shape.n_embd * shape.n_layer, shape.n_vocab)
+    rows = min(SAMPLE_ROWS, max(1, CACHED_UP_TO // kept))
+    if at_every_position:
+        for texts in inputs:
+            for start in range(0, len(texts), rows):
+                yield batch_of(model, texts[start : start + rows], at_every_position=True)
+        return
+    for each in written_from(prompts, inputs, following_in(model), rows):
+        yield Batch.of_beginnings(each.texts, each.shortest, each.logits)

@@ -86,7 +86,7 @@ def test_some_rows_of_a_cache_are_those_rows(small):
     ids = np.array([[0, 1], [2, 0], [1, 1]])
     cache = small.empty_cache(batch=3)
     small.forward(ids, cache)
-    part = cache.rows(1, 3).repeat(1, room=1)
+    part = cache.rows(slice(1, 3)).repeat(1, room=1)
     found = small.forward([[2], [2]], part)[:, -1]
     np.testing.assert_allclose(found, small.forward([[2, 0, 2], [1, 1, 2]])[:, -1], rtol=1e-12)
 

@@ -66,6 +66,10 @@ def test_running_in_chunks_changes_nothing(random_model, shape, monkeypatch, num
     whole = model.forward(ids)
     monkeypatch.setattr(model_module, "CHUNK", numbers)
     np.testing.assert_allclose(model.forward(ids), whole, rtol=1e-12, atol=1e-12)
+    cache = model.empty_cache(len(ids))
+    for place in range(ids.shape[1]):
+        answers = model.forward(ids[:, place : place + 1], cache)
+        np.testing.assert_allclose(answers[:, 0], whole[:, place], rtol=1e-12, atol=1e-12)
 
 
 def test_a_small_chunk_really_runs_few_rows_at_once(small, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from handcraft import Program, Prompts, Vocabulary, compile_program, predict, select, verify
 from handcraft.architecture import BLOCK
 from handcraft.errors import AssumptionError, CircuitError
+from handcraft.model import Model
+from handcraft.verify import written as written_module
 from handcraft.verify.contexts import Batch
 from handcraft.verify.legal import drawn_texts, inputs_of
 from handcraft.verify.meant import meant_in, oracle
@@ -52,12 +55,12 @@ def legal_sums(digits):
 
 def contexts_of(program, written):
     """The texts of all contexts that are tried, in the order in which they are."""
-    model = compile_program(program, architecture="block").model
     tokens = program.vocabulary.tokens
     return [
-        program.vocabulary.join(tokens[token] for token in batch.context(i))
-        for batch in legal_batches(model, written, at_every_position=False)
-        for i in range(len(batch))
+        program.vocabulary.join(tokens[token] for token in text[:length])
+        for each in written
+        for text in each.texts.tolist()
+        for length in range(each.shortest, len(text) + 1)
     ]
 
 
@@ -242,6 +245,26 @@ def test_a_text_that_can_be_written_in_several_ways_is_tried_once(case):
     assert sorted(texts) == sorted(by_definition(program))
     report = verify(compile_program(program, architecture="block").model, program)
     assert (report.passed, report.is_exhaustive, report.tried) == (True, True, len(texts))
+
+
+@pytest.mark.parametrize("kept", [1, 1 << 24])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("case", WRITING.values(), ids=WRITING.keys())
+def test_each_token_of_what_a_model_writes_runs_once(case, seed, kept, monkeypatch):
+    """And what is judged is what the model answers to the whole text, where some end early too."""
+    prompts, random = case[0], np.random.default_rng(seed)
+    model = compile_program(saying(*case), architecture="block").model
+    noisy = {name: each + random.normal(size=each.shape) for name, each in model.tensors.items()}
+    model = replace(model, tensors=noisy)  # every answer rests on all tokens before it
+    monkeypatch.setattr(written_module, "CACHED_UP_TO", kept)
+    run, counted = Model._run, []
+    with monkeypatch.context() as patch:
+        patch.setattr(Model, "_run", lambda m, *a, **b: counted.append(a[0].size) or run(m, *a, **b))
+        batches = [*legal_batches(model, prompts, iter(inputs_of(prompts)), at_every_position=False)]
+    assert sum(counted) == sum(batch.texts.size for batch in batches)
+    for batch in batches:
+        whole = model.answer(batch.texts)[batch.rows, batch.places]
+        np.testing.assert_allclose(batch.logits, whole, rtol=1e-9, atol=1e-9)
 
 
 def test_what_is_written_after_inputs_that_no_automaton_matches_is_tried_too():
