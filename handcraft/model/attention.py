@@ -116,33 +116,42 @@ def attend(
 
 
 ROWS = 64
-"""How many destinations `attend_causally` takes at a time: their scores stay in the CPU's caches."""
+"""How many destinations `attend_causally` takes at a time: about half of the scores are never made."""
+
+SCORES = 1 << 18
+"""About how many scores it makes at a time, and those of one text at least: they stay in CPU caches."""
 
 
 def attend_causally(queries: Array, keys: Array, values: Array, *, scale: float) -> Array:
     """The head output of `attend` with a causal mask, and nothing else of it.
 
-    Some destinations at a time attend only to what they can see, so that about half of the scores are
-    never made. For long texts of which nobody asks for scores or patterns.
+    Some destinations at a time attend only to what they can see. For runs of which nobody asks for
+    scores or patterns.
 
     Args:
-        queries: [..., destination, head_dim].
-        keys: [..., source, head_dim], as many sources as destinations.
-        values: [..., source, head_dim].
+        queries: [batch, head, destination, d_score].
+        keys: [batch, head, source, d_score]; the last destination is the last source.
+        values: [batch, head, source, d_value].
         scale: what scores are multiplied with.
 
     Returns:
-        [..., destination, head_dim].
+        [batch, head, destination, d_value].
     """
-    count = queries.shape[-2]
-    parts = []
-    for start in range(0, count, ROWS):
-        end = min(start + ROWS, count)
-        scores = product(queries[..., start:end, :], keys[..., :end, :].swapaxes(-1, -2))
-        scores *= scores.dtype.type(scale)  # [.., destination, source]
-        scores[..., start:][..., causal_mask(end - start, end - start)] = -np.inf
-        scores -= scores.max(axis=-1, keepdims=True)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=-1, keepdims=True)
-        parts.append(product(scores, values[..., :end, :]))
-    return np.concatenate(parts, axis=-2)
+    batch, heads, count, _ = queries.shape
+    before = keys.shape[2] - count  # sources before the first destination
+    out = np.empty((batch, heads, count, values.shape[3]), dtype=queries.dtype)
+    texts = max(1, SCORES // (heads * min(count, ROWS) * keys.shape[2]))
+    for some in (slice(first, first + texts) for first in range(0, batch, texts)):
+        for start in range(0, count, ROWS):
+            end = min(start + ROWS, count)
+            seen = before + end
+            scores = product(queries[some, :, start:end], keys[some, :, :seen].swapaxes(-1, -2))
+            scores *= scores.dtype.type(scale)  # [text, head, destination, source]
+            np.copyto(
+                scores[..., before + start :], -np.inf, where=causal_mask(end - start, end - start)
+            )
+            scores -= scores.max(axis=-1, keepdims=True)
+            np.exp(scores, out=scores)
+            scores /= scores.sum(axis=-1, keepdims=True)
+            out[some, :, start:end] = product(scores, values[some, :, :seen])
+    return out

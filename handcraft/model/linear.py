@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.model.attention import Array
+from handcraft.model.attention import Array, Flags
 from handcraft.model.product import product
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Linear:
             out += self.bias
         else:
             computed, out = out, np.tile(self.bias, (len(flat), 1))
-            out[:, self.columns] += computed
+            out[:, self.columns] = computed + self.bias[self.columns]
         return out.reshape(*x.shape[:-1], len(self.bias))
 
 
@@ -61,12 +61,16 @@ class Block:
         attention: from what the heads brought.
         c_fc: to the hidden units.
         mlp: from the hidden units; None where there are none.
+        scored: so many numbers of each query and key are multiplied, the first ones; None for all.
+        brought: so many numbers of each value are brought to `attention`; None for all.
     """
 
     c_attn: Linear
     attention: Linear
     c_fc: Linear | None
     mlp: Linear | None
+    scored: int | None = None
+    brought: int | None = None
 
     @property
     def attends(self) -> bool:
@@ -106,29 +110,51 @@ def pruned_blocks(
 ) -> tuple[Block, ...]:
     """The same function of the residual stream, without hidden units, rows and columns that are 0.
 
+    Of heads the last numbers are left out that are 0 in queries or keys, or that nothing reads.
+
     Sums leave out terms that are exactly 0, so they differ by rounding at most. The blocks stay whole
     where a number might overflow that is multiplied with 0, since infinity times 0 is not 0.
 
     Args:
         model: the model.
         blocks: its blocks, whole.
-        keep_units: whether hidden units stay that nothing reads, so that all keep their places.
+        keep_units: whether hidden units and numbers of heads stay that nothing reads, in their places.
     """
     if not _is_bounded(model, blocks):
         return blocks
-    return tuple(_pruned_block(block, keep_units) for block in blocks)
-
-
-def _pruned_block(block: Block, keep_units: bool) -> Block:
-    c_attn, attention = _pruned(block.c_attn), _pruned(block.attention)
-    if block.c_fc is None or block.mlp is None:
-        return Block(c_attn, attention, None, None)
     if keep_units:
-        return Block(c_attn, attention, _pruned(block.c_fc), _pruned(block.mlp))
+        return tuple(map(_pruned_block, blocks))
+    return tuple(_pruned_block(_without_unread(block, model.shape.n_head)) for block in blocks)
+
+
+def _pruned_block(block: Block) -> Block:
+    c_fc = None if block.c_fc is None else _pruned(block.c_fc)
+    mlp = None if block.mlp is None else _pruned(block.mlp)
+    return replace(
+        block, c_attn=_pruned(block.c_attn), attention=_pruned(block.attention), c_fc=c_fc, mlp=mlp
+    )
+
+
+def _without_unread(block: Block, n_head: int) -> Block:
+    """A whole block without hidden units that nothing reads, and with narrower heads."""
+    n_embd = len(block.attention.bias)
+    made = block.c_attn.weight.any(axis=0) | (block.c_attn.bias != 0)
+    queries, keys, values = made.reshape(3, n_head, -1)  # [head, head_dim] each
+    heads = block.attention.weight.reshape(n_head, -1, n_embd)  # [head, head_dim, n_embd]
+    scored = _count((queries & keys).any(axis=0))
+    brought = _count((values & heads.any(axis=2)).any(axis=0))
+    attention = Linear(heads[:, :brought].reshape(-1, n_embd), block.attention.bias)
+    block = replace(block, attention=attention, scored=scored, brought=brought)
+    if block.c_fc is None or block.mlp is None:
+        return block
     units = np.flatnonzero(block.mlp.weight.any(axis=1))
     hidden = Linear(block.c_fc.weight[:, units], block.c_fc.bias[units])
-    written = Linear(block.mlp.weight[units], block.mlp.bias)
-    return Block(c_attn, attention, _pruned(hidden), _pruned(written))
+    return replace(block, c_fc=hidden, mlp=Linear(block.mlp.weight[units], block.mlp.bias))
+
+
+def _count(flags: Flags) -> int:
+    """How many there are up to the last that is true."""
+    return int(np.flatnonzero(flags).max(initial=-1)) + 1
 
 
 def _pruned(linear: Linear) -> Linear:

@@ -14,7 +14,6 @@ from handcraft.display import short_repr
 from handcraft.errors import ModelError
 from handcraft.model.activation import ACTIVATIONS
 from handcraft.model.attention import (
-    ROWS,
     Array,
     Flags,
     Watch,
@@ -301,9 +300,10 @@ class Model:
         q, k, v = (split_heads(part, self.shape.n_head) for part in np.split(qkv, 3, axis=-1))
         if cache is not None:
             k, v = cache.put(layer, k, v)
+        q, k, v = q[..., : block.scored], k[..., : block.scored], v[..., : block.brought]
         scale = self.architecture.score_scale(self.shape.head_dim, layer)
         is_causal = self.architecture.causal
-        if watch is _ignore and cache is None and valid is None and q.shape[-2] > ROWS and is_causal:
+        if watch is _ignore and valid is None and is_causal:
             return block.attention(merge_heads(attend_causally(q, k, v, scale=scale)))
         seen = None if valid is None else valid[:, None]  # [batch, 1, source], for every head
         scores, pattern, out = attend(q, k, v, scale=scale, causal=is_causal, valid=seen)

@@ -18,5 +18,7 @@ def layer_norm(x: Array, gain: Array, bias: Array, epsilon: float) -> Array:
     """
     centred = x - x.mean(axis=-1, keepdims=True)
     variance = np.square(centred).mean(axis=-1, keepdims=True)
-    normed: Array = centred / np.sqrt(variance + x.dtype.type(epsilon)) * gain + bias
+    centred /= np.sqrt(variance + x.dtype.type(epsilon))
+    normed: Array = centred * gain
+    normed += bias
     return normed

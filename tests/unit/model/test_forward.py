@@ -15,6 +15,7 @@ from handcraft.vocabulary import Vocabulary
 
 # What is imported from handcraft.model is the class; the module of that name is wanted here.
 model_module = importlib.import_module("handcraft.model.model")
+attention_module = importlib.import_module("handcraft.model.attention")
 
 
 def texts(shape, rows=5, seed=1):
@@ -225,9 +226,14 @@ def test_attend_gives_scores_before_the_mask_and_a_causal_pattern():
 
 
 @pytest.mark.parametrize("positions", [ROWS + 1, 2 * ROWS, 2 * ROWS + 3])
-def test_long_texts_run_in_parts_and_give_what_they_give_whole(random_model, positions):
+def test_long_texts_run_in_parts_and_give_what_they_give_whole(random_model, positions, monkeypatch):
     shape = Shape(n_vocab=4, n_positions=positions, n_embd=6, n_head=2, n_inner=(5, 0))
     model = random_model(shape, seed=3)
     ids = np.random.default_rng(1).integers(0, 4, size=(2, positions))
     whole = model.watch(ids, lambda name, value: None)
     assert np.allclose(model.forward(ids), whole, rtol=1e-12, atol=1e-12)
+    monkeypatch.setattr(attention_module, "SCORES", 1)  # one text at a time
+    assert np.allclose(model.forward(ids), whole, rtol=1e-12, atol=1e-12)
+    cache = model.empty_cache(len(ids))  # the second part sees sources before its own
+    parts = [model.forward(ids[:, part], cache) for part in (slice(0, 1), slice(1, None))]
+    assert np.allclose(np.hstack(parts), whole, rtol=1e-12, atol=1e-12)

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from handcraft import Program, compile_program, predict
 from handcraft.architecture import BLOCK, GPT2
@@ -54,6 +56,29 @@ def test_most_of_a_compiled_model_is_left_out():
     assert pruned.attention.weight.size < whole.attention.weight.size / 10
     assert not pruned.has_units
     np.testing.assert_array_equal(model.answer(TEXTS), model.forward(TEXTS))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_heads_without_the_numbers_that_nothing_reads_answer_the_same(random_model, data):
+    """Queries, keys, values and what is read of them may end at any place of a head."""
+    model = random_model(SHAPE, seed=data.draw(st.integers(0, 99)))
+    tensors, heads, width = dict(model.tensors), SHAPE.n_head, SHAPE.head_dim
+    ends = [data.draw(st.integers(0, width)) for _ in range(4)]
+    for layer in range(SHAPE.n_layer):
+        name = f"h.{layer}.attn"
+        kept = [np.tile(np.arange(width) < end, heads) for end in ends]
+        tensors[f"{name}.c_attn.weight"] = model.tensors[f"{name}.c_attn.weight"] * np.hstack(kept[:3])
+        tensors[f"{name}.c_attn.bias"] = model.tensors[f"{name}.c_attn.bias"] * np.hstack(kept[:3])
+        tensors[f"{name}.c_proj.weight"] = model.tensors[f"{name}.c_proj.weight"] * kept[3][:, None]
+    narrow = replace(model, tensors=tensors)
+    block = narrow._pruned_blocks[0]
+    assert (block.scored, block.brought) == (min(ends[:2]), min(ends[2:]))
+    whole = narrow.forward(TEXTS)
+    np.testing.assert_allclose(narrow.answer(TEXTS), whole, rtol=1e-12, atol=1e-12)
+    cache = narrow.empty_cache(len(TEXTS))
+    steps = [narrow.answer(TEXTS[:, part], cache) for part in (slice(0, 2), slice(2, 3), slice(3, 6))]
+    np.testing.assert_allclose(np.hstack(steps), whole, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [1e20, np.inf, np.nan])
