@@ -354,7 +354,7 @@ def _reuse_problems(circuits: Circuits) -> list[HandcraftError]:
         elif not 0 <= reuse.at <= old.width - new.width:
             fix = f"take {new.width} of its {old.width} dimensions"
         elif any(old == later.subspace for later in circuits.reuses[number:]):
-            fix = f"say first whose place `{old}` takes"
+            fix = f"list first whose dimensions `{old}` takes"
         elif cells & taken:
             fix = "give each dimension to one of them, and that of the later one to the earlier"
         elif lives[old].read >= lives[new].born or lives[old].settled > lives[new].born:

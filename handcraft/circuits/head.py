@@ -160,8 +160,8 @@ def equal(query: Subspace, key: Subspace, *, label: str, picks_one: bool = False
     """
     if key.encoding not in TELLING:
         raise EncodingError(
-            f"`{key.name}` is held as {key.encoding.value}: equal values do not have the largest inner "
-            "product",
+            f"`{key.name}` is encoded as {key.encoding.value}: equal values do not have the largest "
+            "inner product",
             fix="use one-hot, signed bits or sinusoids",
         )
     gap = 2 if key.encoding is Encoding.SIGNED_BITS else 1
@@ -183,8 +183,8 @@ def _check_distance(distance: int) -> None:
 def _check_one_hot(position: Subspace) -> None:
     if position.encoding is not Encoding.ONE_HOT:
         raise EncodingError(
-            f"`{position.name}` is held as {position.encoding.value}, not one-hot",
-            fix="use a one-hot position, or equal() with a subspace that holds the target",
+            f"`{position.name}` is encoded as {position.encoding.value}, not one-hot",
+            fix="use a one-hot position, or equal() with a subspace that encodes the target",
         )
 
 

@@ -129,7 +129,7 @@ def hard_pattern(head: Head, stream: Stream, *, causal: bool = True) -> Exact:
         return _hardest(scores, causal)
     except TypeError as error:
         raise CircuitError(
-            f"the order of the scores of `{head.name}` hangs on a symbol: {error}",
+            f"the order of the scores of `{head.name}` depends on a symbol: {error}",
             fix="give the symbol its value, or use it as the sharpness",
         ) from error
 

@@ -106,5 +106,5 @@ def _check_scalar(subspace: Subspace) -> None:
     if subspace.encoding is not Encoding.SCALAR:
         raise EncodingError(
             f"`{subspace.name}` is {subspace.encoding.value}, not a scalar",
-            fix="use scalar(name) for a dimension that holds one number",
+            fix="use scalar(name) for a dimension that stores one number",
         )

@@ -73,7 +73,7 @@ def evaluate(value: Number, values: Mapping[str, Plain]) -> Plain:
         )
     result = exact(value.subs({s: values[s.name] for s in value.free_symbols}))
     if not isinstance(result, int | Fraction):
-        raise CircuitError(f"{value} comes to {result}, which is no rational number", where=value)
+        raise CircuitError(f"{value} is {result}, which is not a rational number", where=value)
     return result
 
 

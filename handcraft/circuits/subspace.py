@@ -132,7 +132,7 @@ class Subspace:
             return self._indices[value]
         except KeyError:
             raise EncodingError(
-                f"`{self.name}` cannot hold {value!r}",
+                f"`{self.name}` cannot encode {value!r}",
                 fix=f"its values are {shorten(self.values)}" if self.values else "it is a scalar",
             ) from None
 
@@ -247,7 +247,7 @@ class Coefficients:
             return cls(subspace, _nonzero([(0, exact(numbers))]))
         if subspace.encoding is not Encoding.ONE_HOT or not isinstance(numbers, Mapping):
             raise EncodingError(
-                f"`{subspace.name}` holds its values as {subspace.encoding.value}, which no number "
+                f"`{subspace.name}` is encoded as {subspace.encoding.value}, which no number "
                 "per value can address",
                 fix="use a one-hot subspace and a number for each value, or a scalar and one number",
             )

@@ -25,9 +25,12 @@ EXAMPLES = (
     "handcraft compile aab/ -o half/ --dtype float16",
 )
 
-OPTIMIZE_HELP = "Hold an answer that is a number along a line, and leave out all that this forgives."
-PASSES_HELP = f"Only some passes of --optimize, as in ordinal,merge. Known are: {', '.join(PASSES)}."
-FORMAT_HELP = f"One of: {', '.join(FORMATS)}. By default huggingface, for block safetensors."
+OPTIMIZE_HELP = (
+    "Encode a numeric answer as one scalar, decode it to the nearest token, and drop what the rounding "
+    "makes unnecessary."
+)
+PASSES_HELP = f"Only some passes of --optimize, as in ordinal,merge. All: {', '.join(PASSES)}."
+FORMAT_HELP = f"One of: {', '.join(FORMATS)}. By default huggingface; for block, safetensors."
 
 DEFAULTS: dict[str, Any] = {
     "positions": "auto",
@@ -46,14 +49,16 @@ def compile_(
     architecture: Annotated[
         str | None,
         typer.Option(
-            help="The target architecture: gpt2 or block. By default gpt2, of expressions block.",
+            help="The target architecture: gpt2 or block. By default gpt2; for expressions, block.",
             show_default=False,
         ),
     ] = None,
     dtype: Annotated[str, DTYPE] = "float32",
     format: Annotated[str | None, typer.Option(help=FORMAT_HELP)] = None,
     positions: Positions = "auto",
-    n_positions: Annotated[int | None, typer.Option(min=1, help="Positions of the model.")] = None,
+    n_positions: Annotated[
+        int | None, typer.Option(min=1, help="How many positions the model has.")
+    ] = None,
     n_embd: Annotated[int | None, typer.Option(min=1, help="Width of the residual stream.")] = None,
     n_head: Annotated[int | None, typer.Option(min=1, help="Heads in each block.")] = None,
     head_dim: Annotated[int | None, typer.Option(min=1, help="Width of a head.")] = None,
@@ -62,28 +67,32 @@ def compile_(
         typer.Option(help="Fill the shape of gpt2-small, gpt2-medium, gpt2-large or gpt2-xl."),
     ] = None,
     token_ids: Annotated[
-        str | None, typer.Option(help="Ids of tokens in that shape, as in a=64,b=65.")
+        str | None, typer.Option(help="Token ids to use in that shape, as in a=64,b=65.")
     ] = None,
     reuse: Annotated[
-        bool, typer.Option("--reuse/--no-reuse", help="Clear dead dimensions and use them again.")
+        bool,
+        typer.Option(
+            "--reuse/--no-reuse", help="Clear dimensions that are no longer read, and reuse them."
+        ),
     ] = True,
     optimize: Annotated[bool, typer.Option("--optimize", help=OPTIMIZE_HELP)] = False,
     passes: Annotated[str | None, typer.Option(help=PASSES_HELP, show_default=False)] = None,
     tokens: Annotated[
-        str, typer.Option(help="How rules hold tokens: auto, one-hot or binary.")
+        str, typer.Option(help="How rules encode tokens: auto, one-hot or binary.")
     ] = "auto",
     tolerance: Annotated[float | None, TOLERANCE] = None,
     report_: Annotated[
-        bool, typer.Option("--report", help="Say what every block holds, and what each pass saved.")
+        bool,
+        typer.Option("--report", help="Print what every block contains, and what each pass saved."),
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Compile a program, or expressions that are no rules, to weight files.
+    """Compile a program, or expressions without rules, to weight files.
 
     A Python file without a program is compiled to a model that computes values: those of
     outputs = {"name": expression}, or else of every variable that is an expression.
-    Of a compiled folder the rules or the circuits that it holds are compiled again,
-    to another architecture, dtype, size or format.
+    A compiled folder is compiled again from the rules or circuits stored in it,
+    for another architecture, dtype, size or format.
     """
     check_target(output)
     found = find(program, lines or (), shipped_first=True)

@@ -31,7 +31,7 @@ def draw(
     suffix = output.suffix.removeprefix(".").lower()
     if suffix not in ("svg", "png", "dot"):
         raise CommandError(
-            f"{output} does not say what to draw", fix="end its name in .svg, .png or .dot"
+            f"{output} names no format to draw", fix="end its name in .svg, .png or .dot"
         )
     found = find(program, lines or ())
     note(found.note)

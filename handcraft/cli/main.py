@@ -101,7 +101,7 @@ def _run() -> None:
         path = getattr(getattr(error, "ctx", None), "command_path", "handcraft")
         raise CommandError(
             cast(Any, error).format_message(),
-            fix=f"`{path} --help` says what it takes",
+            fix=f"`{path} --help` lists what it takes",
         ) from error
 
 

@@ -27,12 +27,12 @@ Lines = Annotated[
     ),
 ]
 
-POSITIONS = typer.Option(help="How positions are held: auto, one-hot, binary or sinusoidal.")
+POSITIONS = typer.Option(help="How positions are encoded: auto, one-hot, binary or sinusoidal.")
 Positions = Annotated[str, POSITIONS]
 ARCHITECTURE = typer.Option(help="The target architecture: gpt2 or block.")
 DTYPE = typer.Option(help="The type of the weights: float32, float64, float16, bfloat16.")
 TOLERANCE = typer.Option(
     min=0,
-    help="Of expressions: by how much numbers may be off. By default all values are told apart.",
+    help="For expressions: the largest error allowed in a number. By default every value is exact.",
     show_default=False,
 )

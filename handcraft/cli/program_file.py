@@ -91,16 +91,16 @@ def choose(
         if expressions is not None:
             return expressions
         raise CommandError(
-            f"{path} holds neither a program nor expressions",
+            f"{path} contains neither a program nor expressions",
             where=path,
             fix='write program = Program(...), circuits = Circuits(...) or outputs = {"name": ...}',
         )
     if len(distinct) > 1:
         first = next(iter(found))
         raise CommandError(
-            f"{path} holds {len(distinct)} programs: {', '.join(found)}",
+            f"{path} contains {len(distinct)} programs: {', '.join(found)}",
             where=path,
-            fix=f"say which, as in {path}:{first}",
+            fix=f"name one, as in {path}:{first}",
         )
     return next(iter(distinct.values()))
 

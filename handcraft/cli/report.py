@@ -35,7 +35,7 @@ def print_report(report: Report) -> None:
         rules = f"{exercised:,} of {len(report.rules):,} rules decide, and " if report.rules else ""
         print(f"they made {rules}{right:,} of {len(report.answers):,} tokens right")
         if not report.counts_rules:
-            print("rules were not counted: circuits do not say which rule decides")
+            print("rules were not counted: circuits do not record which rule decides")
     for each in report.unexercised[:SHOWN]:
         at = f" ({each.place})" if each.place else ""
         print(f"warning: no context that was tried made this rule decide: {each.rule}{at}")
@@ -50,7 +50,7 @@ def print_report(report: Report) -> None:
             print(f"  {failure.place}: breaks an assumption: {failure.broken}")
             continue
         if failure.off is not None:
-            print(f"  {failure.place}: a probability is off by {failure.off:.2g}")
+            print(f"  {failure.place}: a probability has an error of {failure.off:.2g}")
             continue
         expected = "a tie" if failure.expected is None else repr(failure.expected)
         print(

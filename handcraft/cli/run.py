@@ -77,7 +77,7 @@ def run(
     read = len(loaded.model.vocabulary.split(text)) + added - 1
     note(sliding_note(loaded.source, loaded.model.shape.n_positions, read))
     if n is not None and added < n:
-        note(f"nothing is promised after {added} of {n} tokens; --regardless goes on")
+        note(f"nothing is promised after {added} of {n} tokens; --regardless continues")
     if json_:
         print_json({"prompt": text, "completion": answer, "tokens": added})
     else:

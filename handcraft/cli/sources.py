@@ -176,7 +176,7 @@ def load_source(name: str | None, lines: Sequence[str] = ()) -> Program | Circui
     """
     source = find(name, lines).source
     if isinstance(source, Expressions):
-        raise CommandError(f"{name} holds expressions and no program", fix="name a program")
+        raise CommandError(f"{name} contains expressions and no program", fix="name a program")
     return source
 
 
@@ -199,7 +199,7 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
                 fix=f"leave out {name}, or the rules behind -e",
             )
         program, added = parse_one_liner("\n".join(lines))
-        told = f"no rule says what to predict otherwise: added `{added}`" if added else None
+        told = f"no rule covers the other contexts: added `{added}`" if added else None
         return Found(program, told)
     if name is None:
         raise CommandError(
@@ -213,7 +213,7 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
     if path.suffix == ".rules":
         if wanted is not None:
             raise CommandError(
-                f"{path} holds one program without a name, and {wanted!r} is asked for",
+                f"{path} contains one program without a name, but {wanted!r} was requested",
                 where=path,
                 fix=f"leave out :{wanted}",
             )
@@ -266,7 +266,8 @@ def check_length(source: object, positions: int | None) -> None:
         return
     if Path(source.place.file).suffix == ".rules" and positions not in (None, source.context):
         raise CompileError(
-            f"the rules speak about {source.context} positions, and the model shall have {positions}",
+            f"the rules are written for {source.context} positions, and the "
+            f"model is to have {positions}",
             where=source.place.file,
             fix=f"write `context {positions}` in the file",
         )

@@ -42,11 +42,11 @@ def verify(
 ) -> None:
     """Try every context, up to 10 million, else a random sample.
 
-    Where only some prompts are legal: all of those, up to 200,000, else a sample.
+    Where only some prompts are legal: every legal prompt, up to 200,000, else a sample.
     Compares what the model answers with what the program means. Exits with 1 on any failure.
-    Of expressions, their values are compared at every position of all texts, up to 10,000, else of
-    a sample: with what the expressions mean, or of a folder with its ideal circuits.
-    Of a folder, the model that other tools read is judged: every key of config.json,
+    For expressions, values are compared at every position of all texts, up to 10,000, else of a
+    sample: with what the expressions mean or, for a folder, with its ideal circuits.
+    A folder is judged as other tools read it: every key of config.json,
     generation_config.json and the tokenizer's files is compared with handcraft.json.
     """
     from handcraft.cli.report import print_report
@@ -60,7 +60,7 @@ def verify(
         note(loaded.note)
     if loaded.source is None:
         raise CommandError(
-            f"{program} does not say what its model should answer",
+            f"{program} does not record what its model should answer",
             fix="name a program, or a folder that `handcraft compile` wrote",
         )
     given = None if prompts is None else _read_lines(prompts)

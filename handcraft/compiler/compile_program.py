@@ -120,7 +120,7 @@ def _compile(
     if like is not None:
         if sizes != Sizes() or n_positions is not None:
             raise CompileError(
-                f"sizes are asked for, and those of {like} too",
+                f"both sizes and like={like!r} are given",
                 fix=f"leave out n_embd, n_head, head_dim and n_positions, or {like}",
             )
         shape = published_shape(like)
@@ -276,8 +276,8 @@ def _check_number(n_positions: object, program: Program) -> None:
 def _check_length(program: Program, n_positions: int | None) -> None:
     if n_positions not in (None, program.context):
         raise CompileError(
-            f"the expressions of the program speak about {program.context} positions, but n_positions="
-            f"{n_positions}",
+            f"the expressions of the program are written for {program.context} positions, but "
+            f"n_positions={n_positions}",
             where=program.place,
             fix=f"Prompts(..., context={n_positions})",
         )

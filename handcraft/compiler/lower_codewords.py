@@ -150,11 +150,11 @@ def _neurons(bits: _Bits, found: Iterable[Replacement]) -> Iterator[Neuron]:
         count = sum(prod(map(len, conditions)) for _, conditions in cases)
         if count > MOST_NEURONS:
             raise CompileError(
-                f"`{clause.rule}` takes {count:,} neurons where tokens are held as bits, more than "
+                f"`{clause.rule}` takes {count:,} neurons where tokens are encoded as bits, more than "
                 f"{MOST_NEURONS:,}",
                 where=clause.rule.place,
-                fix="name the tokens of a class one after the other in the vocabulary, or hold tokens "
-                "one-hot",
+                fix="name the tokens of a class one after the other in the vocabulary, or encode "
+                "tokens one-hot",
             )
         parts = (
             (reads, bits.answer(clause.token, in_place_of=each.before))

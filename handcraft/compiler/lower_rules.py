@@ -273,7 +273,7 @@ def _noting_blocks(lowering: _Lowering, fetching: tuple[Head, ...]) -> list[Bloc
     )
     speaking = tuple(
         Neuron(
-            f"rule {n + 1} speaks",
+            f"rule {n + 1} writes logits",
             reads=(
                 Coefficients(flags[n], ((0, 1),)),
                 *(Coefficients(flags[rival], ((0, -1),)) for rival in rivals[n]),

@@ -94,8 +94,8 @@ def _pieces(
         if len(left) > MOST_REGIONS:
             raise CompileError(
                 f"`{clause.rule}` overlaps {len(later) - 1} later rules, which takes more than "
-                f"{MOST_REGIONS:,} conditions to tell apart where tokens are held as bits",
+                f"{MOST_REGIONS:,} conditions to distinguish where tokens are encoded as bits",
                 where=clause.rule.place,
-                fix="write patterns that overlap less, or hold tokens one-hot",
+                fix="write patterns that overlap less, or encode tokens one-hot",
             )
         waiting = left

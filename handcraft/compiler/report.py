@@ -97,7 +97,7 @@ class CompileReport:
 
     def __str__(self) -> str:
         lines = [
-            f"block {number}: {_count(block.heads, 'head')} bringing "
+            f"block {number}: {_count(block.heads, 'head')} moving "
             f"{_count(block.brought, 'number')}, {_count(block.neurons, 'neuron')}, "
             f"{_count(block.live, 'live dimension')}"
             for number, block in enumerate(self.blocks)
@@ -139,7 +139,7 @@ block b, 2b + 2 after its neurons."""
 
 
 def longest_chain(circuits: Circuits) -> Chain:
-    """The longest wait: when its result is there at the earliest, and heads and neurons on the way.
+    """The longest chain of dependencies: the earliest slot of its result, and its heads and neurons.
 
     Heads read what earlier blocks wrote, neurons also what the heads of their block wrote, so two heads
     or two neurons in a row are a block apart.
@@ -155,23 +155,26 @@ def longest_chain(circuits: Circuits) -> Chain:
         _extend(chains, found)
         found = []
         for neuron in block.neurons:
-            read = {part.subspace for part in neuron.all_reads}
-            if read.issuperset(write.subspace for write in neuron.writes):
-                continue  # it clears what it reads, and nobody waits for that
+            read = dict.fromkeys(part.subspace for part in neuron.all_reads)
+            if all(write.subspace in read for write in neuron.writes):
+                continue  # it clears what it reads, which nothing else depends on
             slot, names = _longest(chains, read)
             chain = (slot // 2 * 2 + 2, (*names, f"neuron {neuron.name}"))
             found += [(write.subspace, chain) for write in neuron.writes]
         _extend(chains, found)
-    return max(chains.values(), default=(0, ()))
+    return _longest(chains, chains)
 
 
 def _longest(chains: dict[Subspace, Chain], read: Iterable[Subspace]) -> Chain:
-    return max((chains.get(subspace, (0, ())) for subspace in read), default=(0, ()))
+    """The longest of the chains that end here; of equally long ones the first, whatever their names."""
+    found = (chains.get(subspace, (0, ())) for subspace in read)
+    return max(found, key=lambda chain: chain[0], default=(0, ()))
 
 
 def _extend(chains: dict[Subspace, Chain], found: Iterable[tuple[Subspace, Chain]]) -> None:
     for subspace, chain in found:
-        chains[subspace] = max(chains.get(subspace, (0, ())), chain)
+        if chain[0] > chains.get(subspace, (0, ()))[0]:
+            chains[subspace] = chain
 
 
 def _count(number: int, noun: str) -> str:

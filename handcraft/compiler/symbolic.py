@@ -143,7 +143,7 @@ class Symbolic:
         if self.plan.has_norm:
             raise ModelError(
                 "logits with softmax and LayerNorm have no formula worth reading",
-                fix='compile for the architecture block, or ask for attention="hard"',
+                fix='compile for the architecture block, or use attention="hard"',
             )
         wte, wpe = self.tensor("wte.weight").matrix, self.tensor("wpe.weight").matrix
         x = sympy.Matrix([wte.row(t) + wpe.row(i) for i, t in enumerate(ids)])

@@ -30,7 +30,7 @@ def format_of(file: Path) -> Format:
     for format in FORMATS:
         if suffix == format:
             return format
-    raise DrawError(f"{file} does not say what to draw", fix="end its name in .svg, .png or .dot")
+    raise DrawError(f"{file} names no format to draw", fix="end its name in .svg, .png or .dot")
 
 
 def render(graph_source: str, format: Format) -> bytes:
@@ -52,7 +52,7 @@ def render(graph_source: str, format: Format) -> bytes:
     unfit = next((c for c in graph_source if c == "\0" or "\ud800" <= c <= "\udfff"), None)
     if unfit is not None:
         raise DrawError(
-            f"the graph holds {unfit!r}, which is no text",
+            f"the graph contains {unfit!r}, which is not text",
             where=f"character {graph_source.index(unfit) + 1} of the graph",
             fix="leave it out, or write it as an escape",
         )
@@ -67,7 +67,7 @@ def render(graph_source: str, format: Format) -> bytes:
 def _run_dot(program: str, graph_source: str) -> bytes:
     """The graph as SVG, drawn by the program `dot`."""
     command = [program, "-Tsvg"]
-    fix = "mend that Graphviz, or take it off the PATH: handcraft then draws without it"
+    fix = "repair that Graphviz, or remove it from the PATH: handcraft then draws without it"
     try:
         done = subprocess.run(command, input=graph_source.encode(), capture_output=True, check=False)
     except OSError as error:
@@ -75,7 +75,7 @@ def _run_dot(program: str, graph_source: str) -> bytes:
     if done.returncode != 0 or not done.stdout:
         said = done.stderr.decode(errors="replace").strip() or "nothing"
         raise DrawError(
-            f"dot ended with status {done.returncode} and said: {said}", where=program, fix=fix
+            f"dot ended with status {done.returncode} and printed: {said}", where=program, fix=fix
         )
     return done.stdout
 

@@ -25,9 +25,9 @@ GRAPH = {
 }
 
 LEGEND = (
-    "dashed: by what a head finds where to look (Q, K)",
-    "solid, V: what it moves from there",
-    "broad: what a subspace held, carried on",
+    "dashed: decides where the head attends (Q, K)",
+    "solid, V: what the head moves from there",
+    "broad: a subspace's value, carried on",
 )
 """What the lines mean."""
 

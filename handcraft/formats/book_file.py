@@ -218,7 +218,7 @@ def _without_bias(model: Model, layer: int, path: Path) -> tuple[Array, Array]:
     size = np.abs(_wide(projection_bias)) + np.abs(b_v) @ np.abs(W_o)
     if not _is_close(_wide(stored), exact, size, model):
         raise CheckpointError(
-            f"{model.dtype.name} does not hold the bias of the value behind the projection: "
+            f"{model.dtype.name} cannot represent the value bias after the projection: "
             f"{_worst(_wide(stored), exact)}",
             where=where,
             fix="compile with float32, or write the format huggingface, which has this bias",
@@ -243,11 +243,11 @@ def _shift_for(model: Model, layer: int, weight: Wide, b_q: Wide, where: str) ->
     room = (before + after)[: len(b_q)]  # LayerNorm's own part is of the order of the gain
     lost = None
     if not _is_close(added @ W_q, b_q, room, model):
-        lost = f"no shift of the LayerNorm before them comes to the model's: {_worst(added @ W_q, b_q)}"
+        lost = f"no shift of the LayerNorm before them equals the model's: {_worst(added @ W_q, b_q)}"
     elif (after > MOST_GROWTH * before).any():
-        lost = f"a shift of {np.abs(added).max():.6g}, which comes to the model's, would cost precision"
+        lost = f"a shift of {np.abs(added).max():.6g}, which equals the model's, would cost precision"
     elif not _is_close((_wide(stored) - shift) @ W_q, b_q, room, model):
-        lost = f"{model.dtype.name} does not hold the shift for it: {_worst(_wide(stored), exact)}"
+        lost = f"{model.dtype.name} cannot represent that shift: {_worst(_wide(stored), exact)}"
     if lost:
         raise CheckpointError(
             f"the book's queries have no bias, and {lost}",

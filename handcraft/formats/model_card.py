@@ -20,7 +20,7 @@ def model_card(compiled: Compiled, report: Report) -> str:
         "tags:\n- handcraft\n- interpretability\n---",
         "# A GPT-2 written by hand\n\n"
         "Nothing here is trained: every weight was placed by a compiler and serves a rule. "
-        "`handcraft.json` says which.",
+        "`handcraft.json` records which.",
         _source_section(compiled),
         "## How to load it\n\n```python\nfrom transformers import pipeline\n\n"
         'generate = pipeline("text-generation", model=".")\n'

@@ -123,7 +123,7 @@ def _read_output(record: Record, subspaces: Mapping[str, Subspace]) -> Output:
     for subspace, i, number in record["reads"]:
         if subspaces[subspace].encoding not in (Encoding.SCALAR, Encoding.ONE_HOT):
             raise ValueError(
-                f"{shorten_value(name)} reads {shorten_value(subspace)}, which holds no value"
+                f"{shorten_value(name)} reads {shorten_value(subspace)}, which stores no value"
             )
         row = reads.setdefault(subspaces[subspace], {})
         if not 0 <= whole(i) < subspaces[subspace].width or i in row:
@@ -132,7 +132,7 @@ def _read_output(record: Record, subspaces: Mapping[str, Subspace]) -> Output:
     parts = tuple(Coefficients(s, tuple(sorted(row.items()))) for s, row in reads.items())
     off = record["off"]
     if off is not None and (type(off) not in (int, float) or not 0 <= off < inf):
-        raise ValueError(f"{shorten_value(name)} is off by {shorten_value(off)}")
+        raise ValueError(f"{shorten_value(name)} has an error bound of {shorten_value(off)}")
     return Output(
         name,
         _read_domain(record),

@@ -272,7 +272,7 @@ def read_legal(
         return None
     if legal["by_code"] and not as_far_as_known:
         raise CheckpointError(
-            "a Hypothesis strategy says which prompts are legal, and a folder holds no code",
+            "a Hypothesis strategy decides which prompts are legal, and a folder contains no code",
             fix="verify the program that it was compiled from",
         )
     return Prompts(

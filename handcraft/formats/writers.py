@@ -59,7 +59,7 @@ def check_answers(compiled: Compiled, prompts: Prompts | None = None) -> Report:
             )
         if failure.off is not None:
             raise PrecisionError(
-                f"in {compiled.model.dtype.name} a probability is off by {failure.off:.2g} "
+                f"in {compiled.model.dtype.name} a probability has an error of {failure.off:.2g} "
                 f"{failure.place}",
                 where=compiled.source.place,
                 fix="use a wider dtype, or `handcraft verify` to see all failures",

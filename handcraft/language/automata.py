@@ -237,7 +237,7 @@ def regex(pattern: str, alphabet: Iterable[str] | None = None) -> Automaton:
             raise ProgramError(
                 f"{pattern!r} names no character, so that its alphabet is not known",
                 where=place,
-                fix=f'say which tokens it reads, as in regex({pattern!r}, alphabet="ab")',
+                fix=f'name the tokens it reads, as in regex({pattern!r}, alphabet="ab")',
             )
         table, final = _smallest(*_states(pattern, tokens))
     except RegularExpressionError as error:
@@ -344,5 +344,5 @@ def _problems(
         shown = ", ".join(f"({s!r}, {t!r})" for s, t in missing[:3])
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         yield ProgramError(
-            f"no transition for {shown}{more}", where=place, fix="say what comes next for every pair"
+            f"no transition for {shown}{more}", where=place, fix="give the next state for every pair"
         )

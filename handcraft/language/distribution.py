@@ -99,7 +99,7 @@ def _wrong_sum(shares: Mapping[Any, Fraction]) -> ProgramError:
     least = min(shares, key=lambda token: shares[token])
     if shares[least] < CLOSE and abs(total - shares[least] - 1) < CLOSE:
         fix = (
-            f"leave {least!r} out: no model tells {_show(shares[least])} from 0; or write all "
+            f"leave {least!r} out: no model distinguishes {_show(shares[least])} from 0; or write all "
             "as exact fractions, as in 1 - Fraction(1, 10**12)"
         )
     elif abs(total - 1) < CLOSE and sum(rounded.values()) == 1:

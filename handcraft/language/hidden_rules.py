@@ -33,7 +33,7 @@ def hiding_rules(
 def never_fires(rule: Rule, hiding: Sequence[Rule]) -> str:
     """The sentence that warns of a rule that others hide, or else whose own flag is in the way."""
     if not hiding:
-        return f"{rule.origin} can never fire: its condition holds nowhere"
+        return f"{rule.origin} can never fire: its condition is never true"
     names = [str(each.origin) for each in hiding[:3]]
     names += [f"{len(hiding) - 3} more"] if len(hiding) > 3 else []
     come = "comes" if len(hiding) == 1 else "come"

@@ -163,7 +163,7 @@ def _syntax_error(error: UnexpectedInput, body: str, start: int) -> PatternSynta
         return PatternSyntaxError(
             f"the class `{body[opened:].strip()}` is not closed",
             column=start + opened + 1,
-            fix="write `]` behind its last token, or \\[ for a bracket that stands for itself",
+            fix="write `]` after its last token, or \\[ for a literal bracket",
         )
     place = len(body) if ended or error.pos_in_stream is None else error.pos_in_stream
     found = "its end" if ended else repr(str(token) if token else body[place])
@@ -171,8 +171,7 @@ def _syntax_error(error: UnexpectedInput, body: str, start: int) -> PatternSynta
     return PatternSyntaxError(
         f"the pattern cannot go on with {found} at its character {column}",
         column=column,
-        fix="a pattern holds tokens, `.`, `[ab]` and `[^a]`; write \\ before a character that "
-        "stands for itself",
+        fix="a pattern consists of tokens, `.`, `[ab]` and `[^a]`; write \\ before a literal character",
     )
 
 

@@ -123,7 +123,7 @@ class _Flags:
             if len(words) > LONGEST:
                 raise NoWordsError(
                     f"the words for `{root}` are more than {LONGEST:,} characters, since they repeat "
-                    "what it shares"
+                    "its shared parts"
                 )
             self.said[node] = words, binding
         return self.said[root]

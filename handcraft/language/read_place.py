@@ -180,7 +180,7 @@ class Places:
             raise self.sentence.class_error(tree, error) from None
         if len(pattern) != 1:
             raise RuleSyntaxError(
-                f"`{text}` is {len(pattern)} tokens, and one is asked for",
+                f"`{text}` is {len(pattern)} tokens, and one is expected",
                 where=self.sentence.at(tree),
                 fix=f"write [{text}] for any one of them; for several in a row use `after`",
             )
@@ -210,7 +210,7 @@ class Places:
             raise ProgramError(
                 f"the rule looks {distance} tokens back, but the context has {self.prompts.context}",
                 where=self.sentence.at(tree),
-                fix=f"`context {distance + 1}`, or look less far",
+                fix=f"`context {distance + 1}`, or look back less far",
             )
         return distance
 
@@ -221,7 +221,7 @@ class Places:
             return
         looked = LOOKS[tree.data].format(*words(tree))
         if may_lack:
-            what, fix = "may not be there", f"say what then: {looked} otherwise TOKEN"
+            what, fix = "may not be there", f"add what to predict then: {looked} otherwise TOKEN"
         else:
             what, fix = "is always there", "leave out what to predict otherwise"
         raise RuleSyntaxError(f"`{looked}` {what}", where=self.sentence.at(tree), fix=fix)

@@ -222,6 +222,6 @@ def _check_prompts(expression: Expression, prompts: Prompts) -> None:
     if expression.prompts is not prompts:
         made = [p.place.short if p.place else "?" for p in (expression.prompts, prompts)]
         raise ProgramError(
-            f"`{expression}` speaks about other prompts: those of {made[0]}, not those of {made[1]}",
+            f"`{expression}` belongs to other prompts: those of {made[0]}, not those of {made[1]}",
             fix="make all expressions of a program from its Prompts",
         )

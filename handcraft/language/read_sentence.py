@@ -61,7 +61,7 @@ def _mapped(tree: Tree[Token], default: Tree[Token] | None, places: Places) -> E
         raise RuleSyntaxError(
             "what a table gives has no `otherwise` of its own",
             where=places.sentence.at(default),
-            fix="name the token that stands in for a missing one behind the place: "
+            fix="after the place, name the token to use where there is none: "
             f"{LOOKS['back'].format(2)} else {word(default)}",
         )
     with written_at(places.sentence.place_of(tree)):

@@ -22,8 +22,8 @@ def sliding_note(source: object, positions: int, tokens: int) -> str | None:
     if not any(rule.has_expressions or _is_anchored(rule, source) for rule in source.rules):
         return None
     return (
-        f"the text comes to {tokens} tokens, and the model sees the last {positions}: what stood "
-        "before is forgotten, and positions count from the oldest token that is left"
+        f"the text has {tokens} tokens, and the model sees the last {positions}: earlier "
+        "tokens are forgotten, and positions count from the oldest token that is left"
     )
 
 

@@ -99,7 +99,7 @@ def syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxErro
     if line < 1 or line > len(lines):
         line, column = len(lines), len(lines[-1]) + 1
     left = set(names or ())
-    what = f"{found} cannot stand here"
+    what = f"{found} is not allowed here"
     fix = _meant(found.strip("'"), left) or _expected(left)
     token = _taken_for_token(error) if left in ({"_CAME"}, {"_CAME", "_OF"}, {"_OF"}) else None
     rest = lines[line - 1][column - 1 :]
@@ -113,7 +113,7 @@ def syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxErro
             fix = "expected a whole number, `position`, `count of` tokens, or a table, `of` and a place"
     elif rest.startswith("[") and left >= {"CLASS"}:
         what = f"the class `{rest.strip()}` is not closed"
-        fix = "write `]` behind its last token, or \\[ for a bracket that stands for itself"
+        fix = "write `]` after its last token, or \\[ for a literal bracket"
     beyond = _beyond(lines[line - 1], error.column if line == error.line else column)
     if beyond is not None:
         what = f"rule files have no words for {beyond.name}"

@@ -76,7 +76,7 @@ class TokenTable:
                 raise RegularExpressionError(
                     f"{len(rows):,} states and more for {width:,} kinds of tokens, and a table has "
                     f"{CELLS_UP_TO:,} entries at most",
-                    fix="write a pattern that tells fewer tokens apart, or repeats less often",
+                    fix="write a pattern that distinguishes fewer tokens, or repeats less often",
                 )
             if depth == longest:
                 continue

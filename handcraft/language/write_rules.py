@@ -53,7 +53,7 @@ def write_rules(program: Program, *, most: int | None = None) -> str:
             sentences.append(_sentence(rule, vocabulary, tables))
         except NoWordsError as problem:
             problem.where = f"{rule.place}, {rule}" if rule.place else str(rule)
-            problem.fix = "keep the program in Python; docs/language-text.md says what has words"
+            problem.fix = "keep the program in Python; docs/language-text.md lists what has words"
             problems.append(problem)
     raise_all(problems)
     return "\n".join([*lines, *tables.lines(), *sentences]) + "\n"
@@ -112,5 +112,5 @@ def _prompts_problems(prompts: Prompts) -> Iterator[ProgramError]:
             yield ProgramError(
                 f"`{words}` of the prompts has no words in rule files",
                 where=prompts.place,
-                fix="keep the program in Python; docs/language-text.md says what has words",
+                fix="keep the program in Python; docs/language-text.md lists what has words",
             )

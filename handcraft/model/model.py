@@ -242,7 +242,7 @@ class Model:
         )
         if valid is not None:
             raise ModelError(
-                "padding and a cache: what follows would stand behind the padding",
+                "padding and a cache: what follows would come after the padding",
                 fix="run padded texts whole, without a cache",
             )
         layers, batch, heads, positions, head_dim = cache.keys.shape

@@ -111,5 +111,5 @@ class Aggregate(SOp):
         raise DomainError(
             f"`{self}` selects {show_value(values[0])} and {show_value(other)}: labels have no mean",
             where=self.where,
-            fix="select positions that hold the same value, or turn labels into numbers with Map",
+            fix="select positions that have the same value, or turn labels into numbers with Map",
         )

@@ -106,13 +106,13 @@ def _problems(found: tuple[object, ...], max_length: object, place: Place) -> It
     others = [token for token in found if not isinstance(token, str) and not _is_number(token)]
     if others:
         yield VocabularyError(
-            f"the vocabulary holds {others[0]!r}, of type {type(others[0]).__name__}",
+            f"the vocabulary contains {others[0]!r}, of type {type(others[0]).__name__}",
             where=place,
             fix="use only strings or only numbers",
         )
     if strings and numbers:
         yield VocabularyError(
-            f"the vocabulary holds the string {strings[0]!r} and the number {numbers[0]!r}",
+            f"the vocabulary contains the string {strings[0]!r} and the number {numbers[0]!r}",
             where=place,
             fix="use only strings or only numbers",
         )

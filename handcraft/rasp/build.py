@@ -201,7 +201,7 @@ def _hashed(value: object) -> Hashable:
 def _check_encoding(sop: SOp, found: Lowered) -> None:
     if sop.encoding is Encoding.NUMERICAL and is_label(found.value):
         raise DomainError(
-            f"`{sop}` is said to be numerical, and its values are {found.value.domain}",
+            f"`{sop}` is declared numerical, but its values are {found.value.domain}",
             where=sop.where,
             fix="leave numerical() out, or turn them into numbers with Map",
         )

@@ -75,7 +75,7 @@ def _read(sop: Aggregate, selected: Selected, value: Node, exists: Node | None) 
     """What the selected positions say; the default, or any such value, where nothing is selected."""
     if sop.how == "sum" and is_label(value):
         raise DomainError(
-            f"`{sop.sop}` holds labels ({value.domain}), which have no sum",
+            f"`{sop.sop}` has labels ({value.domain}), which have no sum",
             where=sop.where,
             fix="turn them into numbers with Map",
         )

@@ -153,7 +153,7 @@ def _checked(compiled: Compiled) -> tuple[Facts, list[PrecisionError]]:
     if name == "float16":
         problems += [
             PrecisionError(
-                f"{place} comes to {largest:,.0f}, and float16 ends at {LARGEST_FLOAT16:,.0f}",
+                f"{place} is {largest:,.0f}, and float16 ends at {LARGEST_FLOAT16:,.0f}",
                 where=place,
                 fix="use bfloat16 or float32",
             )
@@ -175,7 +175,7 @@ def _norm_problems(compiled: Compiled, facts: Facts) -> list[PrecisionError]:
             problems.append(
                 PrecisionError(
                     f"{norm.name} sees a sum of squares from {low:.6g} to {high:.6g}, and "
-                    f"{planned:.6g} is planned: its scale is off by {off:.2%}",
+                    f"{planned:.6g} is planned: its scale has an error of {off:.2%}",
                     where=", ".join(f"`{s}`" for s in norm.varying) or norm.name,
                     fix="write smaller numbers into subspaces that are read again later",
                 )

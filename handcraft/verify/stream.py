@@ -54,7 +54,7 @@ def check_stream(compiled: Compiled, seed: int = 0) -> int:
             off = float((np.abs(held - exact) / np.maximum(1, np.abs(exact))).max())
             if off > TOLERANCE:
                 raise PrecisionError(
-                    f"in {model.dtype.name} `{subspace}` is off by {off:.2g}",
+                    f"in {model.dtype.name} `{subspace}` has an error of {off:.2g}",
                     where=circuits.place,
                     fix="use a wider dtype",
                 )

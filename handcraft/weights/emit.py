@@ -148,7 +148,7 @@ def _check_cast(tensor: PlacedTensor, numbers: list[Plain], cast: Array, dtype: 
             served = ", ".join(str(origin) for origin in tensor.origins[index])
             wider = WIDER.get(dtype)
             raise PrecisionError(
-                f"{dtype} does not hold {number}, the weight {tensor.describe(index)}",
+                f"{dtype} cannot represent {number}, the weight {tensor.describe(index)}",
                 where=f"{tensor.name}{list(index)}, which serves {served}",
                 fix=f"use {wider}" if wider else "use smaller numbers",
                 is_tight=True,

@@ -145,7 +145,9 @@ class Weights:
         if len(found) == 1:
             return found[0]
         if found:
-            raise ModelError(f"{len(found)} rules hold {wanted!r}", fix=f"say which: {_few(found)}")
+            raise ModelError(
+                f"{len(found)} rules contain {wanted!r}", fix=f"name one of: {_few(found)}"
+            )
         near = get_close_matches(wanted, known, n=1)
         raise ModelError(
             f"there is no rule {wanted!r}",

@@ -254,7 +254,7 @@ def _granted(sizes: Sizes, width: int, heads: list[Head], most: int) -> tuple[in
         )
     if n_head < most:
         raise LayoutError(
-            f"a block needs {most} heads, but n_embd={n_embd} holds {n_head} of head_dim="
+            f"a block needs {most} heads, but n_embd={n_embd} has room for {n_head} of head_dim="
             f"{sizes.head_dim}",
             fix=f"n_embd={most * (sizes.head_dim or 1)}",
         )

@@ -319,19 +319,19 @@ def query_bias(*, dtype="float32", rows, bias, shift=0.0):
 UNHELD = {
     "a query that reads nothing": (
         query_bias(rows=[(0, 0, 1.0)], bias=[0, 1.5]),
-        "no shift of the LayerNorm before them comes to the model's: 0 instead of 1.5 at 1",
+        "no shift of the LayerNorm before them equals the model's: 0 instead of 1.5 at 1",
     ),
     "a shift of too many digits": (
         query_bias(dtype="float16", rows=[(0, 0, 3.0)], bias=[1.0]),
-        "float16 does not hold the shift for it: 0.333252 instead of 0.333333 at 0",
+        "float16 cannot represent that shift: 0.333252 instead of 0.333333 at 0",
     ),
     "a shift beyond the dtype": (
         query_bias(dtype="float16", rows=[(0, 0, 1.0)], bias=[70.0], shift=65504.0),
-        "float16 does not hold the shift for it: inf instead of 65574 at 0",
+        "float16 cannot represent that shift: inf instead of 65574 at 0",
     ),
     "a shift that drowns the query": (
         query_bias(rows=[(0, 0, 1.0), (0, 1, 1.0), (1, 1, 2.0**-12)], bias=[0.0, 1.0]),
-        "a shift of 4096, which comes to the model's, would cost precision",
+        "a shift of 4096, which equals the model's, would cost precision",
     ),
 }
 
@@ -349,7 +349,7 @@ def test_a_bias_of_the_query_that_has_nowhere_to_go_is_refused(tmp_path, model, 
 
 def test_a_bias_of_the_value_that_the_dtype_rounds_is_refused(tmp_path):
     model = random_model(dtype="bfloat16", biases=("value",))
-    with pytest.raises(CheckpointError, match="bfloat16 does not hold the bias of the value"):
+    with pytest.raises(CheckpointError, match="bfloat16 cannot represent the value bias"):
         write_book(model, tmp_path)
 
 

@@ -83,7 +83,7 @@ ModelError: the prompt is empty
 
 == an unknown token in a prompt for a rule
 $ run -e 'predict b after aa' aax
-note: no rule says what to predict otherwise: added `predict a otherwise`
+note: no rule covers the other contexts: added `predict a otherwise`
 VocabularyError: 'x' is not in the vocabulary
   where: token 3 of 'aax'
   fix:   use one of its 2 tokens: a b
@@ -252,7 +252,7 @@ VocabularyError: the vocabulary is empty
 vocabulary
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: the line's end cannot stand here
+RuleSyntaxError: the line's end is not allowed here
   where: p.rules:1:11, vocabulary
   fix:   expected a word
 
@@ -355,7 +355,7 @@ vocabulary a b
 predict b after
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: the line's end cannot stand here
+RuleSyntaxError: the line's end is not allowed here
   where: p.rules:2:16, predict b after
   fix:   expected a pattern
 
@@ -367,7 +367,7 @@ predict a otherwise
 $ run p.rules a
 RuleSyntaxError: the class `[b` is not closed
   where: p.rules:2:18, predict b after a[b
-  fix:   write `]` behind its last token, or \[ for a bracket that stands for itself
+  fix:   write `]` after its last token, or \[ for a literal bracket
 
 == a class of words that is not closed
 --- p.rules
@@ -377,7 +377,7 @@ predict the otherwise
 $ run p.rules the
 RuleSyntaxError: the class `[the cat` is not closed
   where: p.rules:2:25, predict cat after start [the cat
-  fix:   write `]` behind its last token, or \[ for a bracket that stands for itself
+  fix:   write `]` after its last token, or \[ for a literal bracket
 
 == a class that is not closed in Python
 --- p.py
@@ -386,7 +386,7 @@ program = Program("ab", 3, [predict("b").after("a[b"), *rules])
 $ run p.py a
 RuleSyntaxError: the class `[b` is not closed
   where: p.py:3:29, predict b after a[b
-  fix:   write `]` behind its last token, or \[ for a bracket that stands for itself
+  fix:   write `]` after its last token, or \[ for a literal bracket
 
 == a class that is not opened
 --- p.rules
@@ -396,7 +396,7 @@ predict a otherwise
 $ run p.rules a
 RuleSyntaxError: the pattern cannot go on with ']' at its character 3
   where: p.rules:2:19, predict b after ab]
-  fix:   a pattern holds tokens, `.`, `[ab]` and `[^a]`; write \ …
+  fix:   a pattern consists of tokens, `.`, `[ab]` and `[^a]`; write \ …
 
 == a class in a class
 --- p.rules
@@ -406,7 +406,7 @@ predict a otherwise
 $ run p.rules a
 RuleSyntaxError: the pattern cannot go on with '[' at its character 3
   where: p.rules:2:19, predict b after [a[b]]
-  fix:   a pattern holds tokens, `.`, `[ab]` and `[^a]`; write \ …
+  fix:   a pattern consists of tokens, `.`, `[ab]` and `[^a]`; write \ …
 
 == an empty class
 --- p.rules
@@ -416,7 +416,7 @@ predict a otherwise
 $ run p.rules a
 RuleSyntaxError: the pattern cannot go on with ']' at its character 3
   where: p.rules:2:19, predict b after a[]
-  fix:   a pattern holds tokens, `.`, `[ab]` and `[^a]`; write \ …
+  fix:   a pattern consists of tokens, `.`, `[ab]` and `[^a]`; write \ …
 
 == a class that leaves no token
 --- p.rules
@@ -673,7 +673,7 @@ vocabulary a b
 hello there
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: 'hello' cannot stand here
+RuleSyntaxError: 'hello' is not allowed here
   where: p.rules:2:1, hello there
   fix:   expected `bos` or `context` or `inputs` or `predict` or `table` or `vocabulary` or …
 
@@ -682,7 +682,7 @@ RuleSyntaxError: 'hello' cannot stand here
 vocabulary a b
 predict a otherwis
 $ run p.rules a
-RuleSyntaxError: 'otherwis' cannot stand here
+RuleSyntaxError: 'otherwis' is not allowed here
   where: p.rules:2:11, predict a otherwis
   fix:   did you mean `otherwise`?
 
@@ -692,7 +692,7 @@ vocabulary a b
 predict a
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: the line's end cannot stand here
+RuleSyntaxError: the line's end is not allowed here
   where: p.rules:2:10, predict a
   fix:   expected `after` or `otherwise` or `when`
 
@@ -702,7 +702,7 @@ vocabulary a b
 predict
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: the line's end cannot stand here
+RuleSyntaxError: the line's end is not allowed here
   where: p.rules:2:8, predict
   fix:   expected a word
 
@@ -710,7 +710,7 @@ RuleSyntaxError: the line's end cannot stand here
 --- p.rules
 predict a otherwise b
 $ run p.rules a
-RuleSyntaxError: 'b' cannot stand here
+RuleSyntaxError: 'b' is not allowed here
   where: p.rules:1:21, predict a otherwise b
   fix:   expected the end of the line
 
@@ -719,7 +719,7 @@ RuleSyntaxError: 'b' cannot stand here
 context 5 6
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: '6' cannot stand here
+RuleSyntaxError: '6' is not allowed here
   where: p.rules:1:11, context 5 6
   fix:   expected the end of the line
 
@@ -728,7 +728,7 @@ RuleSyntaxError: '6' cannot stand here
 context
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: the line's end cannot stand here
+RuleSyntaxError: the line's end is not allowed here
   where: p.rules:1:8, context
   fix:   expected a word
 
@@ -772,19 +772,19 @@ RuleSyntaxError: a second `vocabulary` line
 predict a after b\
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: '\\' cannot stand here
+RuleSyntaxError: '\\' is not allowed here
   where: p.rules:1:18, predict a after b\
   fix:   expected `otherwise` or `when` or the end of the line
 
 == a wrong rule on the command line
 $ run -e 'predict b aftr aa' a
-RuleSyntaxError: 'aftr' cannot stand here
+RuleSyntaxError: 'aftr' is not allowed here
   where: -e:1:11, predict b aftr aa
   fix:   did you mean `after`?
 
 == a wrong second rule on the command line
 $ run -e 'predict b after aa' -e 'predict' a
-RuleSyntaxError: the line's end cannot stand here
+RuleSyntaxError: the line's end is not allowed here
   where: -e:2:8, predict
   fix:   expected a word
 
@@ -912,7 +912,7 @@ CommandError: p.py raised ValueError: no luck
 --- p.py
 x = 1
 $ run p.py a
-CommandError: p.py holds neither a program nor expressions
+CommandError: p.py contains neither a program nor expressions
   where: p.py
   fix:   write program = Program(...), circuits = Circuits(...) or outputs = {"name": ...}
 
@@ -921,7 +921,7 @@ CommandError: p.py holds neither a program nor expressions
 RULES
 _program = Program("ab", 3, rules)
 $ run p.py a
-CommandError: p.py holds neither a program nor expressions
+CommandError: p.py contains neither a program nor expressions
   where: p.py
   fix:   write program = Program(...), circuits = Circuits(...) or outputs = {"name": ...}
 
@@ -931,9 +931,9 @@ RULES
 one = Program("ab", 3, rules)
 two = Program("ab", 4, rules)
 $ run p.py a
-CommandError: p.py holds 2 programs: one, two
+CommandError: p.py contains 2 programs: one, two
   where: p.py
-  fix:   say which, as in p.py:one
+  fix:   name one, as in p.py:one
 
 == a name that is not in the file
 --- p.py
@@ -992,7 +992,7 @@ PROMPTS
 other = Prompts("ab", context=5)
 outputs = {"first": token == "a", "second": other.token == "a"}
 $ verify p.py
-ProgramError: `token == 'a'` speaks about other prompts: those of p.py:5:9, not those of p.py:2:11
+ProgramError: `token == 'a'` belongs to other prompts: those of p.py:5:9, not those of p.py:2:11
   where: p.py:6:45
   fix:   make all expressions of a program from one Prompts
 
@@ -1116,7 +1116,7 @@ context 20
 predict a when count of b > 3
 predict b otherwise
 $ compile p.rules -o out --dtype bfloat16
-PrecisionError: `select(token, 'b').count()` must tell numbers apart that differ by 0.03125, …
+PrecisionError: `select(token, 'b').count()` must distinguish numbers that differ by 0.03125, …
   where: p.rules:3:16
   fix:   use --dtype float32; or `context 7`, the largest that fits (both tried)
 
@@ -1126,7 +1126,7 @@ PROMPTS
 counted = select(token, token).count() > 3
 program = Program(prompts=prompts, rules=[predict("b").when(counted), predict("a").otherwise()])
 $ compile p.py -o out --dtype bfloat16
-PrecisionError: `select(token, token).count()` rests on 5 sources with the same …
+PrecisionError: `select(token, token).count()` depends on 5 sources with the same …
   where: p.py:5:11
   fix:   use --dtype float32; or --architecture block, which has no LayerNorm (both tried)
 
@@ -1142,7 +1142,7 @@ context 6
 predict a when count of b > 2
 predict b otherwise
 $ compile p.rules -o out --like gpt2-small
-CompileError: the rules speak about 6 positions, and the model shall have 1024
+CompileError: the rules are written for 6 positions, and the model is to have 1024
   where: p.rules
   fix:   write `context 1024` in the file
 
@@ -1152,7 +1152,7 @@ vocabulary a b
 predict a when position >= 3
 predict b otherwise
 $ compile p.rules -o out --n-positions 4
-CompileError: the rules speak about 8 positions, and the model shall have 4
+CompileError: the rules are written for 8 positions, and the model is to have 4
   where: p.rules
   fix:   write `context 4` in the file
 
@@ -1161,7 +1161,7 @@ CompileError: the rules speak about 8 positions, and the model shall have 4
 PROMPTS
 program = Program(prompts=prompts, rules=[predict(token).when(position >= 3), otherwise])
 $ compile p.py -o out --like gpt2-small
-CompileError: the expressions of the program speak about 5 positions, but n_positions=1024
+CompileError: the expressions of the program are written for 5 positions, but n_positions=1024
   where: p.py:5:11
   fix:   Prompts(..., context=1024)
 
@@ -1185,9 +1185,9 @@ vocabulary a b c d e f g h i j k l m n o p q r s t u v w x y z
 predict b after [acegikmoqsuwy][acegikmoqsuwy][acegikmoqsuwy][acegikmoqsuwy]
 predict a otherwise
 $ compile p.rules -o out --n-embd 48
-CompileError: `predict b after …` takes 28,561 neurons where tokens are held as bits, more than 4,096
+CompileError: `predict b after …` takes 28,561 neurons where tokens are encoded as bits, more than 4,096
   where: p.rules:2:1
-  fix:   name the tokens of a class one after the other in the vocabulary, or hold tokens one-hot
+  fix:   name the tokens of a class one after the other in the vocabulary, or encode tokens one-hot
 
 == an infinite temperature
 $ run aab aab --temperature inf
@@ -1206,12 +1206,12 @@ CommandError: no program is named
 
 == a picture without an ending
 $ draw aab -o picture
-CommandError: picture does not say what to draw
+CommandError: picture names no format to draw
   fix:   end its name in .svg, .png or .dot
 
 == a picture of an unknown kind
 $ draw aab -o picture.gif
-CommandError: picture.gif does not say what to draw
+CommandError: picture.gif names no format to draw
   fix:   end its name in .svg, .png or .dot
 
 == an unknown tensor
@@ -1400,7 +1400,7 @@ value = 1 / position
 $ run p.py a
 DomainError: `position` may be 0: it is one of 0 to 4
   where: p.py:5:9, 1 / position
-  fix:   use where() to say what happens then, or .assume() values without 0
+  fix:   use where() to choose what happens then, or .assume() values without 0
 
 == a list in arithmetic
 --- p.py
@@ -1589,7 +1589,7 @@ DomainError: `token` is a category, and 1 is a number
 PROMPTS
 value = token.at(-1)
 $ run p.py a
-DomainError: there may be nothing to select, and no default says what then
+DomainError: there may be nothing to select, and there is no default for that
   where: p.py:5:9, token.at(-1)
   fix:   give default=, a value of `token`: 'a' 'b'
 
@@ -1634,7 +1634,7 @@ DomainError: `token` has no position 5: the context is 5
 PROMPTS
 value = token.at_position(3)
 $ run p.py a
-DomainError: there may be nothing to select, and no default says what then
+DomainError: there may be nothing to select, and there is no default for that
   where: p.py:5:9, token.at_position(3)
   fix:   give default=, a value of `token`: 'a' 'b'
 
@@ -1760,7 +1760,7 @@ DomainError: `token` has no mean: it is one of 'a' 'b'
 PROMPTS
 value = select(token, "a").latest(token)
 $ run p.py a
-DomainError: there may be nothing to select, and no default says what then
+DomainError: there may be nothing to select, and there is no default for that
   where: p.py:5:9, select(token, 'a').latest(token)
   fix:   give default=, a value of `token`: 'a' 'b'
 
@@ -1814,7 +1814,7 @@ DomainError: `window(5).mean(window(5).mean(position))` has too many values for 
 PROMPTS
 value = token == Prompts("ab", context=5).token
 $ run p.py a
-ProgramError: `token` speaks about other prompts: those of p.py:5:18, not those of p.py:2:11
+ProgramError: `token` belongs to other prompts: those of p.py:5:18, not those of p.py:2:11
   where: p.py:5:9
   fix:   make all expressions of a program from one Prompts
 
@@ -1823,7 +1823,7 @@ ProgramError: `token` speaks about other prompts: those of p.py:5:18, not those 
 PROMPTS
 value = select(token, "a") | select(Prompts("ab", context=5).token, "a")
 $ run p.py a
-ProgramError: `select(token, 'a')` speaks about other prompts: …:5:37, not those of p.py:2:11
+ProgramError: `select(token, 'a')` belongs to other prompts: …:5:37, not those of p.py:2:11
   where: p.py:5:9
   fix:   make all expressions of a program from one Prompts
 
@@ -1832,7 +1832,7 @@ ProgramError: `select(token, 'a')` speaks about other prompts: …:5:37, not tho
 PROMPTS
 value = where(token == "a", Prompts("ab", context=5).position, 1)
 $ run p.py a
-ProgramError: `position` speaks about other prompts: those of p.py:5:29, not those of p.py:2:11
+ProgramError: `position` belongs to other prompts: those of p.py:5:29, not those of p.py:2:11
   where: p.py:5:9
   fix:   make all expressions of a program from one Prompts
 
@@ -1845,7 +1845,7 @@ value = regex(".*")
 $ run p.py a
 ProgramError: '.*' names no character, so that its alphabet is not known
   where: p.py:2:9
-  fix:   say which tokens it reads, as in regex('.*', alphabet="ab")
+  fix:   name the tokens it reads, as in regex('.*', alphabet="ab")
 
 == an automaton with an atomic group
 --- p.py
@@ -1854,7 +1854,7 @@ value = regex("b(?>ab)")
 $ run p.py a
 RegularExpressionError: 'b(?>ab)' has an atomic group at character 1, which no automaton here decides
   where: p.py:2:9
-  fix:   write it without, or say which texts there are with a Hypothesis strategy, such as …
+  fix:   write it without, or draw the texts from a Hypothesis strategy, such as …
 
 == an automaton of a text that is said again
 --- p.py
@@ -1892,7 +1892,7 @@ value = Prompts("ab", context=100, inputs=r"(.+)\1")
 $ run p.py a
 RegularExpressionError: inputs: the automaton of '(.+)\\1' takes more than 10,000 states
   where: p.py:5:9
-  fix:   repeat less often, refer to fewer groups, or leave out what only tells texts apart that …
+  fix:   repeat less often, refer to fewer groups, or leave out what only distinguishes texts that …
 
 == inputs with a possessive repetition
 --- p.py
@@ -1901,7 +1901,7 @@ value = Prompts("ab", context=5, inputs="a++b")
 $ run p.py a
 RegularExpressionError: inputs: 'a++b' has a possessive repetition at character 1, which …
   where: p.py:5:9
-  fix:   write it without, or say which texts there are with a Hypothesis strategy, such as …
+  fix:   write it without, or draw the texts from a Hypothesis strategy, such as …
 
 == inputs of another type
 --- p.py
@@ -1929,7 +1929,7 @@ PROMPTS
 other = Prompts("ab", context=5)
 program = Program(prompts=prompts, rules=[predict("b").when(other.token == "a"), otherwise])
 $ run p.py a
-ProgramError: `token == 'a'` speaks about other prompts: those of p.py:5:9, not those of p.py:2:11
+ProgramError: `token == 'a'` belongs to other prompts: those of p.py:5:9, not those of p.py:2:11
   where: p.py:6:43, predict b when token == 'a'
   fix:   make all expressions of a program from its Prompts
 
@@ -2129,7 +2129,7 @@ vocabulary a b
 predict b when
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: the line's end cannot stand here
+RuleSyntaxError: the line's end is not allowed here
   where: p.rules:2:15, predict b when
   fix:   expected a condition
 
@@ -2139,7 +2139,7 @@ vocabulary a b
 predict b when token is a and
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: the line's end cannot stand here
+RuleSyntaxError: the line's end is not allowed here
   where: p.rules:2:30, predict b when token is a and
   fix:   expected a condition
 
@@ -2149,7 +2149,7 @@ vocabulary a b
 predict b when token equals a
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: 'equals' cannot stand here
+RuleSyntaxError: 'equals' is not allowed here
   where: p.rules:2:22, predict b when token equals a
   fix:   expected `is` or a whole number
 
@@ -2211,7 +2211,7 @@ predict a otherwise
 $ run p.rules a
 RuleSyntaxError: the class `[ab` is not closed
   where: p.rules:2:25, predict b when token is [ab
-  fix:   write `]` behind its last token, or \[ for a bracket that stands for itself
+  fix:   write `]` after its last token, or \[ for a literal bracket
 
 == a comparison without a number
 --- p.rules
@@ -2229,7 +2229,7 @@ vocabulary a b
 predict b when (token is a
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: the line's end cannot stand here
+RuleSyntaxError: the line's end is not allowed here
   where: p.rules:2:27, predict b when (token is a
   fix:   expected `)`
 
@@ -2249,7 +2249,7 @@ vocabulary a b
 predict b when token is ab
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: `ab` is 2 tokens, and one is asked for
+RuleSyntaxError: `ab` is 2 tokens, and one is expected
   where: p.rules:2:25, predict b when token is ab
   fix:   write [ab] for any one of them; for several in a row use `after`
 
@@ -2281,7 +2281,7 @@ predict a otherwise
 $ run p.rules a
 RuleSyntaxError: `the token 2 back` may not be there
   where: p.rules:2:9, predict the token 2 back when token is a
-  fix:   say what then: the token 2 back otherwise TOKEN
+  fix:   add what to predict then: the token 2 back otherwise TOKEN
 
 == a place that is always there
 --- p.rules
@@ -2302,7 +2302,7 @@ predict a otherwise
 $ run p.rules a
 ProgramError: the rule looks 4 tokens back, but the context has 4
   where: p.rules:3:9, predict the token 4 back otherwise a
-  fix:   `context 5`, or look less far
+  fix:   `context 5`, or look back less far
 
 == a place without a number
 --- p.rules
@@ -2310,7 +2310,7 @@ vocabulary a b
 predict the token back otherwise a
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: 'back' cannot stand here
+RuleSyntaxError: 'back' is not allowed here
   where: p.rules:2:19, predict the token back otherwise a
   fix:   expected a whole number
 
@@ -2320,7 +2320,7 @@ vocabulary a b
 predict what followed next time otherwise a
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: 'next' cannot stand here
+RuleSyntaxError: 'next' is not allowed here
   where: p.rules:2:23, predict what followed next time otherwise a
   fix:   expected `last`
 
@@ -2330,7 +2330,7 @@ vocabulary a b
 predict a 1/4 3/4 otherwise
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: 'otherwise' cannot stand here
+RuleSyntaxError: 'otherwise' is not allowed here
   where: p.rules:2:19, predict a 1/4 3/4 otherwise
   fix:   expected a probability
 
@@ -2411,7 +2411,7 @@ ODD_FILES = [
     Case(
         "a rule that breaks off with the file",
         "run p.rules a",
-        "RuleSyntaxError: the line's end cannot stand here\n"
+        "RuleSyntaxError: the line's end is not allowed here\n"
         "  where: p.rules:2:8, predict\n"
         "  fix:   expected a word",
         {"p.rules": "predict b after aa\npredict"},
@@ -2419,7 +2419,7 @@ ODD_FILES = [
     Case(
         "an empty Python file",
         "run p.py a",
-        "CommandError: p.py holds neither a program nor expressions\n"
+        "CommandError: p.py contains neither a program nor expressions\n"
         "  where: p.py\n"
         '  fix:   write program = Program(...), circuits = Circuits(...) or outputs = {"name": ...}',
         {"p.py": ""},

@@ -150,8 +150,8 @@ class _Builder:
         gap = Fraction(floor((high - low - 2 * noise) * GRAINS), GRAINS)
         if gap <= 0 or noise * STEADY >= gap:
             raise PrecisionError(
-                f"`{step.text}` must tell numbers apart that differ by {float(max(0, high - low)):g}, "
-                f"but their sum may be off by {float(noise):g}",
+                f"`{step.text}` must distinguish numbers that differ by {float(max(0, high - low)):g}, "
+                f"but the error bound of their sum is {float(noise):g}",
                 where=step.origin,
                 fix="compile it without optimize",
             )
@@ -236,7 +236,7 @@ class _Builder:
                 reads[self.code, SQUARE] = factor
         if len(set(constants)) > 1:
             raise PrecisionError(
-                "what is compared hangs on the position otherwise than what is answered",
+                "a threshold and the answer depend on the position in different ways",
                 fix="compile it without optimize",
             )
         return reads, constants[0], noise
@@ -278,7 +278,7 @@ class _Builder:
         asked = {there for look in self.design.looks for s in look.sources for there, _ in s}
         if not asked.isdisjoint(self.design.destinations):
             raise PrecisionError(
-                "what is added hangs on the position, and the same positions are looked at",
+                "a constant of the answer depends on the position, and heads attend to its positions",
                 fix="compile it without optimize",
             )
         rows: list[tuple[tuple[int, Plain], ...]] = [()] * self.context

@@ -98,7 +98,7 @@ def compile_ordinal(
             else:
                 found.append((_size(plan), design, circuits))
     if not found:
-        raise problem or NotASumError("not every position looks at as much as any other")
+        raise problem or NotASumError("some positions attend to more tokens than others")
     _, design, circuits = min(found, key=lambda way: way[0])
     return circuits, _notes(design, passes)
 
@@ -190,7 +190,7 @@ def check_design(design: Design) -> None:
     written = design.scale * (design.reach + max(map(magnitude, design.answer.constants))) * 2
     if design.dtype == "float16" and written > LARGEST_FLOAT16:
         raise PrecisionError(
-            f"the answer is written as numbers of up to {float(written):,.0f}, and float16 ends at "
+            f"the answer takes numbers of up to {float(written):,.0f}, and the largest of float16 is "
             f"{LARGEST_FLOAT16:,}",
             fix="use float32, or compile it without optimize",
         )
@@ -198,8 +198,8 @@ def check_design(design: Design) -> None:
     off = design.off + digit(design.dtype) * (4 * largest + 4 * design.reach)
     if off > OFF_UP_TO:
         raise PrecisionError(
-            f"in {design.dtype} the answer may be off by {float(off):.3g} of the distance to the next "
-            f"token, and {float(OFF_UP_TO):.3g} is the end",
+            f"in {design.dtype} the error bound of the answer is {float(off):.3g} of the distance to "
+            f"the next token; at most {float(OFF_UP_TO):.3g} is safe",
             fix="use float32, or compile it without optimize",
         )
 
@@ -226,8 +226,8 @@ def check_shares(model: Model, circuits: Circuits) -> None:
                 missed = float(np.abs(pattern).max())
                 if shares and missed > head.attends.within:
                     raise PrecisionError(
-                        f"`{head.name}` misses a share by {missed:.2g} at position {here}, and "
-                        f"{head.attends.within:.2g} is planned",
+                        f"an attention weight of `{head.name}` has an error of {missed:.2g} at "
+                        f"position {here}; at most {head.attends.within:.2g} is safe",
                         where=f"h.{number}.attn, head {i}",
                         fix="use a wider dtype",
                     )
@@ -265,7 +265,7 @@ def _along(look: Look, line: Line) -> Form:
     zeros = tuple(0 for _ in look.sources)
     if fit is None:
         raise NotASumError(
-            f"`{look.origins[0].what}` counts tokens otherwise than they are predicted",
+            f"`{look.origins[0].what}` does not number tokens as the answer does",
             where=look.origins[0].place,
             fix="compile it without optimize",
         )
@@ -315,28 +315,32 @@ def _notes(design: Design, passes: Collection[str]) -> tuple[Pass, ...]:
     owns = any(isinstance(atom, Own) for form in forms for atom in form.terms)
     notes = {
         "ordinal": (
-            f"{tokens} tokens along a line",
-            f"the answer is off by {float(design.off):.3f} at most, and must be by less than 0.5",
+            f"{tokens} tokens encoded as one scalar",
+            f"the error bound of the answer is {float(design.off):.3f}, and must be below 0.5",
         ),
         "relax": (
-            f"{_count(steps, 'step')} left, lines in place of the others",
-            f"lines put the answer off by {lines:.3f} at most, and every step is told",
+            f"{_count(steps, 'threshold')} left, linear fits replace the others",
+            f"the fits shift the answer by at most {lines:.3f}; every threshold left is exact",
         ),
         "share": (
-            f"{_count(apart, 'sum')} with a dimension apart from the answer's",
-            "whoever reads two numbers of one sum reads them in the same ratio",
+            f"{_count(apart, 'sum')} stored in a dimension besides the answer's",
+            "every reader of two terms of a sum uses them in a fixed ratio",
         ),
         "angles": (
-            "positions on a circle" if circle else "not taken: no circle has room",
-            f"{max(circle.missed):.1e} of the attention goes astray at most" if circle else "as it was",
+            "positions on a circle" if circle else "not applied: no circle has room",
+            f"{max(circle.missed):.1e} of the attention at most goes to wrong sources"
+            if circle
+            else "unchanged",
         ),
         "own": (
-            "the token here is read from its own codeword" if owns else "not taken: it saves nothing",
-            "the error of that line is one of the lines'" if owns else "as it was",
+            "the token at the destination is read from its own codeword"
+            if owns
+            else "not applied: it saves nothing",
+            "the error of that fit is in the error bound of the answer" if owns else "unchanged",
         ),
         "merge": (
-            f"{_count(looks, 'look')}, {_count(heads, 'head')}",
-            "the sources of a head count as much in all at every position",
+            f"{_count(looks, 'attention pattern')} in {_count(heads, 'head')}",
+            "the weights of a head's sources add up to the same total at every position",
         ),
     }
     return tuple(Pass(name, *notes[name]) for name in PASSES if name in passes)

@@ -234,7 +234,9 @@ class Reader:
             step = Step(form, below, above, node.origin, f"{node}, from {above}")
             low, high = step.space
             if high - low < SMALLEST_GAP:
-                raise NotASumError(f"`{node}` is made of what is off by up to {float(form.error):g}")
+                raise NotASumError(
+                    f"`{node}` depends on a sum with an error bound of {float(form.error):g}"
+                )
             self._steps[key] = step
         return self._steps[key]
 

@@ -115,7 +115,7 @@ def _check_blocks(deepest: Node, blocks: int) -> None:
     DEPTH.check(
         blocks,
         where=f"{deepest.place}, {deepest}" if deepest.place else deepest,
-        fix="look further at once, as .at(-3) does, and not step by step",
+        fix="look back several positions at once, as .at(-3) does, and not one after the other",
     )
 
 

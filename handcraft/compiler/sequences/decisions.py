@@ -166,7 +166,7 @@ def check_shares(rulings: Iterable[Ruling], dtype: str) -> None:
         off = float(np.abs(held / held.sum() - meant / meant.sum()).max())
         if off > SHARES_WITHIN:
             raise PrecisionError(
-                f"in {dtype} a probability is off by {off:.2g}",
+                f"in {dtype} a probability has an error of {off:.2g}",
                 where=ruling.origin,
                 fix="use float32",
                 is_tight=True,

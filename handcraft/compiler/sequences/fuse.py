@@ -275,7 +275,7 @@ def _threshold(node: AtLeast, number: Node) -> Ladder:
 def _values(node: Node) -> tuple[Value, ...]:
     if not isinstance(node.domain, Finite):
         raise CompileError(
-            f"`{node}` has too many values to tell apart: {node.domain}",
+            f"`{node}` has too many values to distinguish: {node.domain}",
             where=node.place,
             fix="compare it with a number, or .assume() the values that occur",
         )

@@ -36,7 +36,7 @@ class Learning:
     def share(self, case: Case, flag: Node, forgiven: int = 0) -> Attend:
         """The share of sources at which a flag holds: a fraction whose denominator is a count."""
         domain = Range(0, 1, Fraction(1), self.setting.context)
-        text = reads("share of ", flag)
+        text = reads("fraction of ", flag)
         return Attend(domain, text, case, flag, "mean", forgiven, place=self.of.place)
 
     def exists(self, case: Case) -> Node:

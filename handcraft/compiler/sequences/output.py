@@ -170,8 +170,8 @@ class Output:
             return
         apart = float(self.apart)
         raise PrecisionError(
-            f"`{self.name}` has values that differ by {apart:.3g}, but what the model holds in {dtype} "
-            f"may be off by up to {self.off:.3g}; less than {apart / 2:.3g} is safe",
+            f"`{self.name}` has values that differ by {apart:.3g}, but in {dtype} the error bound "
+            f"of what the model stores is {self.off:.3g}; less than {apart / 2:.3g} is safe",
             where=self.place,
             fix="a shorter context, or .assume() the values that occur",
             is_tight=True,

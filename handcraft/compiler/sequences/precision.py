@@ -77,7 +77,7 @@ class Precision:
         """
         if size > gap * self.steps:
             raise PrecisionError(
-                f"`{node}` must tell numbers apart that differ by {_shown(gap)}, in sums of up to "
+                f"`{node}` must distinguish numbers that differ by {_shown(gap)}, in sums of up to "
                 f"{_shown(size)}; {self.dtype} is safe for sums of up to {_shown(gap * self.steps)}",
                 where=node.place,
                 fix=FIX,
@@ -106,7 +106,7 @@ class Precision:
         off = NOISE * weight + magnitude(level) * self._scale_error(varying)
         if gap < 4 * off:
             raise PrecisionError(
-                f"`{node}` must tell numbers apart that differ by {_shown(gap)}, but LayerNorm can "
+                f"`{node}` must distinguish numbers that differ by {_shown(gap)}, but LayerNorm can "
                 f"shift their sum by up to {_shown(off)}; at most {_shown(Fraction(gap) / 4)} is safe",
                 where=node.place,
                 fix=FIX,
@@ -130,7 +130,7 @@ class Precision:
         off = UNDERFLOW[self.dtype] * self._scale_error(varying)
         if self.normed and 8 * off * context > 1:
             raise PrecisionError(
-                f"`{node}` rests on {context} sources with the same attention weight, but LayerNorm "
+                f"`{node}` depends on {context} sources with the same attention weight, but LayerNorm "
                 f"can shift their scores by up to {_shown(off)} nats; at most "
                 f"{_shown(Fraction(1, 8 * context))} is safe",
                 where=node.place,
@@ -151,7 +151,7 @@ class Precision:
         """
         if size > gap * self.steady:
             raise PrecisionError(
-                f"the head of `{node}` must tell attention scores apart that differ by {_shown(gap)}, "
+                f"the head of `{node}` must distinguish attention scores that differ by {_shown(gap)}, "
                 f"in scores of up to {_shown(size)}; {self.dtype} is safe up to "
                 f"{_shown(gap * self.steady)}",
                 where=node.place,

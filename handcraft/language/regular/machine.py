@@ -403,7 +403,7 @@ class Machine:
     def _too_large(self, asked: str) -> RegularExpressionError:
         return RegularExpressionError(
             f"the automaton of {shown(self.pattern)} takes {asked}",
-            fix="repeat less often, refer to fewer groups, or leave out what only tells texts apart "
+            fix="repeat less often, refer to fewer groups, or leave out what only distinguishes texts "
             "that are too long for the context",
         )
 

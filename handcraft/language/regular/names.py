@@ -54,7 +54,7 @@ def _named(kind: Any, value: Any, pattern: str) -> set[str]:
             raise RegularExpressionError(
                 f"{shown(pattern)} names {last - first + 1:,} characters in one range, and "
                 f"{NAMED_UP_TO:,} are read",
-                fix='say which tokens it reads, as in regex(..., alphabet="ab")',
+                fix='name the tokens it reads, as in regex(..., alphabet="ab")',
             )
         return set(map(chr, range(first, last + 1)))
     if kind is ops.CATEGORY:

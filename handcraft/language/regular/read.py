@@ -280,7 +280,7 @@ class _Reader:
         said, at = self.place_of(what)
         return RegularExpressionError(
             f"{shown(self.pattern)} has {said}{at}, which no automaton here decides",
-            fix="write it without, or say which texts there are with a Hypothesis strategy, such as "
+            fix="write it without, or draw the texts from a Hypothesis strategy, such as "
             "strategies.from_regex(..., fullmatch=True)",
         )
 

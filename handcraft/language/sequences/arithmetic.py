@@ -157,5 +157,5 @@ def _check_divisor(node: Node, text: Wording) -> None:
         raise DomainError(
             f"`{node}` may be 0: it is one of {domain}",
             where=written(text),
-            fix="use where() to say what happens then, or .assume() values without 0",
+            fix="use where() to choose what happens then, or .assume() values without 0",
         )

@@ -300,7 +300,7 @@ def check_same(prompts: Prompts, other: Expression) -> None:
     """
     if other.prompts is not prompts:
         raise ProgramError(
-            f"`{other}` speaks about other prompts: {other_prompts(other.prompts, prompts)}",
+            f"`{other}` belongs to other prompts: {other_prompts(other.prompts, prompts)}",
             where=written_place(),
             fix="make all expressions of a program from one Prompts",
         )

@@ -132,7 +132,7 @@ def _complement(sources: Sources) -> tuple[Case, ...]:
 
 def _check_size(conditions: int, text: Wording) -> None:
     if conditions > CONDITIONS.most:  # the place takes long to find
-        fix = "select by one flag that says it all, as select(flag, True)"
+        fix = "compute one flag and select by it, as select(flag, True)"
         CONDITIONS.check(conditions, where=written(text), fix=fix)
 
 
@@ -221,7 +221,7 @@ def aggregate(
         )
     if not given and not sources.always:
         raise DomainError(
-            "there may be nothing to select, and no default says what then",
+            "there may be nothing to select, and there is no default for that",
             where=written(text),
             fix=f"give default=, a value of `{value}`: {value.domain}",
         )

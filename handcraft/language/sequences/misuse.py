@@ -133,7 +133,7 @@ class NoValue:
     )
 
     def _refuse(self, *others: object) -> NoReturn:
-        refuse(f"`{self}` says which positions, and has no value of its own", self.advice)
+        refuse(f"`{self}` selects positions, and has no value of its own", self.advice)
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
     __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __pow__ = __rpow__ = __neg__ = __abs__ = _refuse

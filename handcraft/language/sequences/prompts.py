@@ -302,10 +302,10 @@ def _writing_problems(
         )
     elif not isinstance(inputs, str):
         yield ProgramError(
-            f"writes={writes}, and no regular expression says what the inputs are",
+            f"writes={writes}, but no regular expression describes the inputs",
             where=place,
-            fix="give inputs= a regular expression for what stands before the first written token",
-            in_rules="add a line `inputs` with a regular expression for what stands before the first "
+            fix="give inputs= a regular expression for what comes before the first written token",
+            in_rules="add a line `inputs` with a regular expression for what comes before the first "
             "written token",
         )
     elif not causal or (isinstance(context, int) and writes > context):

@@ -97,7 +97,7 @@ class Selection(NoValue):
             )
         if other.prompts is not self.prompts:
             raise ProgramError(
-                f"`{other}` speaks about other prompts: {other_prompts(other.prompts, self.prompts)}",
+                f"`{other}` belongs to other prompts: {other_prompts(other.prompts, self.prompts)}",
                 where=written_place(),
                 fix="make all expressions of a program from one Prompts",
             )

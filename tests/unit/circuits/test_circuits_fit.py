@@ -68,7 +68,7 @@ def test_circuits_know_where_they_were_made():
 def test_a_table_of_positions_can_hold_any_value_at_each():
     table = embed_position(TOKEN, ["b", "a", "b"])
     assert table.rows == (((1, 1),), ((0, 1),), ((1, 1),))
-    with pytest.raises(EncodingError, match="cannot hold 'x'"):
+    with pytest.raises(EncodingError, match="cannot encode 'x'"):
         embed_position(TOKEN, ["x"])
 
 

@@ -107,7 +107,7 @@ OWN = Block(neurons=(fires([BEFORE], RAISED),))
         (
             (FIRST, CLEARED, LATER),
             [Reuse(LATE, BOTH), Reuse(BOTH, BEFORE)],
-            "whose place `both b` takes",
+            "whose dimensions `both b` takes",
         ),
         ((FIRST, CLEARED, LATER), [Reuse(BOTH, BEFORE), Reuse(LATE, BEFORE)], "each dimension to one"),
         ((FIRST, CLEARED, LATER), [Reuse(BOTH, BEFORE), Reuse(LATE, BEFORE, 1)], None),

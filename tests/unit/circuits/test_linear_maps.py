@@ -61,11 +61,11 @@ def test_a_projection_writes_a_scalar_times_a_number_per_value():
     [
         (lambda: value_map(TOKEN, {"a": 1}, into=OTHER), "`other` is one-hot, not a scalar"),
         (lambda: value_map(TOKEN, {"a": 1}, into=flag("f")), "`f` is flag, not a scalar"),
-        (lambda: value_map(flag("f"), {True: 1}, into=SCRATCH), "`f` holds its values as flag"),
-        (lambda: value_map(TOKEN, {"x": 1}, into=SCRATCH), "`token` cannot hold 'x'"),
+        (lambda: value_map(flag("f"), {True: 1}, into=SCRATCH), "`f` is encoded as flag"),
+        (lambda: value_map(TOKEN, {"x": 1}, into=SCRATCH), "`token` cannot encode 'x'"),
         (lambda: project(TOKEN, into=OTHER, numbers={"x": 1}), "`token` is one-hot, not a scalar"),
-        (lambda: project(SCRATCH, into=SCRATCH, numbers={"x": 1}), "holds its values as scalar"),
-        (lambda: project(SCRATCH, into=OTHER, numbers={"a": 1}), "`other` cannot hold 'a'"),
+        (lambda: project(SCRATCH, into=SCRATCH, numbers={"x": 1}), "is encoded as scalar"),
+        (lambda: project(SCRATCH, into=OTHER, numbers={"a": 1}), "`other` cannot encode 'a'"),
     ],
 )
 def test_a_map_between_the_wrong_encodings_is_refused(make, message):

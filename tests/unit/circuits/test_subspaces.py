@@ -76,13 +76,13 @@ def test_a_flag_is_1_where_it_holds():
 def test_a_scalar_takes_one_dimension_and_has_no_codewords():
     scratch = scalar("scratch")
     assert (scratch.width, scratch.dimension_names) == (1, ("scratch",))
-    with pytest.raises(EncodingError, match="cannot hold 1") as caught:
+    with pytest.raises(EncodingError, match="cannot encode 1") as caught:
         scratch.codeword(1)
     assert caught.value.fix == "it is a scalar"
 
 
 def test_a_value_that_a_subspace_cannot_hold_is_named_with_those_it_can():
-    with pytest.raises(EncodingError, match="`token` cannot hold 'x'") as caught:
+    with pytest.raises(EncodingError, match="`token` cannot encode 'x'") as caught:
         TOKEN.index("x")
     assert "a b c" in caught.value.fix
 
@@ -121,12 +121,12 @@ def test_a_scalar_takes_one_number():
     ],
 )
 def test_a_number_per_value_needs_a_one_hot_subspace(subspace, numbers):
-    with pytest.raises(EncodingError, match=f"`{subspace.name}` holds its values as"):
+    with pytest.raises(EncodingError, match=f"`{subspace.name}` is encoded as"):
         Coefficients.per_value(subspace, numbers)
 
 
 def test_a_coefficient_of_an_unknown_value_is_refused():
-    with pytest.raises(EncodingError, match="cannot hold 'x'"):
+    with pytest.raises(EncodingError, match="cannot encode 'x'"):
         bias(TOKEN, {"x": 1})
 
 

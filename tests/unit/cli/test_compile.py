@@ -184,7 +184,7 @@ def test_optimizing_says_what_each_pass_did_and_makes_it_smaller(run):
     small = json.loads(run("compile", "parity", "-o", "small", "--optimize", "--json").out)
     assert small["parameters"] < plain["parameters"]
     said = run("compile", "parity", "-o", "some", "--passes", "ordinal,angles").out
-    assert "  ordinal  2 tokens along a line" in said
+    assert "  ordinal  2 tokens encoded as one scalar" in said
     assert "merge" not in said
 
 

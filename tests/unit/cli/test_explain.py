@@ -152,7 +152,7 @@ def test_a_rule_lists_exactly_the_weights_that_serve_it(run, program, rule):
     [
         ("9", "give a number from 1 to 2"),
         ("predict b after ab", "did you mean 'predict b after aa'?"),
-        ("predict", "say which: 'predict b after aa', 'predict a otherwise'"),
+        ("predict", "name one of: 'predict b after aa', 'predict a otherwise'"),
         ("zzz", "there are: 'predict b after aa', 'predict a otherwise'"),
     ],
 )

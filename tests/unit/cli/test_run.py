@@ -44,7 +44,7 @@ def test_a_prompt_longer_than_the_context_is_continued(run):
 def test_a_rule_on_the_command_line_stands_in_for_a_program(run):
     ran = run("run", "-e", "predict b after aa", "aab")
     assert (ran.status, ran.out) == (0, "aab :: aabaabaaba\n")
-    assert ran.err == "note: no rule says what to predict otherwise: added `predict a otherwise`\n"
+    assert ran.err == "note: no rule covers the other contexts: added `predict a otherwise`\n"
 
 
 def test_an_otherwise_that_is_said_needs_no_note(run):
@@ -158,7 +158,7 @@ def test_an_illegal_prompt_is_refused(run, copy):
 def test_more_tokens_than_are_promised_are_not_written_and_that_is_said(run, copy):
     ran = run("run", copy, "ab=", "-n", 5)
     assert (ran.status, ran.out) == (0, "ab= :: ab\n")
-    assert ran.err == "note: nothing is promised after 2 of 5 tokens; --regardless goes on\n"
+    assert ran.err == "note: nothing is promised after 2 of 5 tokens; --regardless continues\n"
     for n in (0, 1, 2):
         ran = run("run", copy, "ab=", "-n", n)
         assert (ran.out, ran.err) == (f"ab= :: {'ab'[:n]}\n", "")
@@ -172,7 +172,7 @@ def test_json_says_how_many_tokens_were_written(run, copy):
 def test_any_prompt_is_answered_regardless_and_any_answer_goes_on(run, copy):
     ran = run("run", copy, "abb=", "--regardless")
     assert (ran.status, len(ran.out)) == (0, len("abb= :: \n") + 10)
-    slid = "note: the text comes to 13 tokens, and the model sees the last 5"
+    slid = "note: the text has 13 tokens, and the model sees the last 5"
     assert ran.err.startswith(slid if copy.endswith(".py") else "")  # circuits have no rules to ask
     assert run("run", copy, "ab=", "-n", 4, "--regardless").out == "ab= :: ab=a\n"
 
@@ -240,7 +240,7 @@ def test_an_answer_is_written_whole_or_the_rest_of_it(run, thrice):
         assert ran.out == f"abb={written} :: {'abb'[len(written) :]}\n"
     ran = run("run", thrice, "abb=", "-n", 5)
     assert ran.out == "abb= :: abb\n"
-    assert ran.err == "note: nothing is promised after 3 of 5 tokens; --regardless goes on\n"
+    assert ran.err == "note: nothing is promised after 3 of 5 tokens; --regardless continues\n"
 
 
 def test_an_answer_that_it_would_not_have_begun_is_refused(run, thrice):

@@ -197,7 +197,7 @@ def test_a_folder_of_circuits_says_that_rules_were_not_counted(run, tmp_path):
         "program = Program(prompts=prompts, rules=rules)\n"
     )
     run("compile", "words.py", "-o", "out", "--architecture", "block")
-    said = "rules were not counted: circuits do not say which rule decides"
+    said = "rules were not counted: circuits do not record which rule decides"
     lines = run("verify", "out", "--sample", 60).out.splitlines()
     assert lines[1:3] == ["they made 2 of 3 tokens right", said]
     report = json.loads(run("verify", "out", "--sample", 60, "--json").out)

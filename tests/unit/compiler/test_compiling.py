@@ -175,7 +175,7 @@ def test_rules_that_cover_their_own_context_only_keep_it():
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("text", ["aaa", "bbaaa", "aaaa", "aaab"])
-@pytest.mark.filterwarnings("ignore:the text comes to:handcraft.HandcraftWarning")
+@pytest.mark.filterwarnings("ignore:the text has:handcraft.HandcraftWarning")
 def test_a_prompt_longer_than_the_context_is_answered_as_the_program_means(architecture, text):
     program = Program("ab", 3, [predict("b").after("start aaa"), predict("a").otherwise()])
     compiled = compile_program(program, architecture=architecture)

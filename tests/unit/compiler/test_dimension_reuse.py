@@ -162,7 +162,7 @@ def test_what_was_not_cleared_is_found(reverse):
         for b in reverse.circuits.blocks
     )
     spoiled = replace(reverse.circuits, blocks=blocks)
-    with pytest.raises(PrecisionError, match="is off by"):
+    with pytest.raises(PrecisionError, match="has an error of"):
         check_stream(compile_program(spoiled, architecture=reverse.model.architecture))
 
 

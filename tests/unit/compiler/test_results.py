@@ -76,7 +76,7 @@ def test_a_result_verifies_saves_and_draws_itself(aab, tmp_path):
     assert "next token" in aab.draw().source
     aab.draw(tmp_path / "aab.dot")
     assert (tmp_path / "aab.dot").read_text() == aab.draw().source
-    with pytest.raises(DrawError, match="does not say what to draw"):
+    with pytest.raises(DrawError, match="names no format to draw"):
         aab.draw(tmp_path / "aab.jpeg")
 
 

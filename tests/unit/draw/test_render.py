@@ -79,7 +79,7 @@ def test_a_failing_dot_is_told_in_three_parts(fake_dot, tmp_path):
     fake_dot("#!/bin/sh\necho half a graph\necho 'syntax error near a' >&2\nexit 3\n")
     with pytest.raises(DrawError) as caught:
         render(GRAPH, "svg")
-    assert caught.value.what == "dot ended with status 3 and said: syntax error near a"
+    assert caught.value.what == "dot ended with status 3 and printed: syntax error near a"
     assert caught.value.where == str(tmp_path / "dot")
     assert caught.value.fix is not None
     assert "PATH" in caught.value.fix
@@ -87,7 +87,7 @@ def test_a_failing_dot_is_told_in_three_parts(fake_dot, tmp_path):
 
 def test_a_dot_that_draws_nothing_has_failed(fake_dot):
     fake_dot("#!/bin/sh\nexit 0\n")
-    with pytest.raises(DrawError, match="status 0 and said: nothing"):
+    with pytest.raises(DrawError, match="status 0 and printed: nothing"):
         render(GRAPH, "svg")
 
 
@@ -110,7 +110,7 @@ def test_what_is_no_graph_is_told_and_the_next_graph_is_drawn(format):
 
 @pytest.mark.parametrize("character", ["\0", "\ud800"])
 def test_what_is_no_text_is_told(character):
-    with pytest.raises(DrawError, match="which is no text") as caught:
+    with pytest.raises(DrawError, match="which is not text") as caught:
         render(f"digraph {{ a [label={character}] }}", "dot")
     assert caught.value.where == "character 20 of the graph"
 

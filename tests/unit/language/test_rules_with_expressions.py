@@ -142,7 +142,7 @@ def test_a_rule_behind_one_that_always_fires_is_warned_of():
 
 
 def test_a_rule_whose_condition_holds_nowhere_is_warned_of_and_left_out():
-    with pytest.warns(HandcraftWarning, match="can never fire: its condition holds nowhere"):
+    with pytest.warns(HandcraftWarning, match="can never fire: its condition is never true"):
         made = program(predict("b").after("a").when((TOKEN == "a") & (TOKEN == "b")))
     assert len(made.decisions) == 1
 
@@ -220,8 +220,8 @@ def test_expressions_over_other_prompts_are_refused():
     with pytest.raises(SeveralErrors) as caught:
         program(predict(other.token).when(other.token == "a"))
     assert [p.what.split(":")[0] for p in caught.value.problems] == [
-        "`token` speaks about other prompts",
-        "`token == 'a'` speaks about other prompts",
+        "`token` belongs to other prompts",
+        "`token == 'a'` belongs to other prompts",
     ]
 
 

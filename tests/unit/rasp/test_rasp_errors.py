@@ -109,7 +109,7 @@ rasp.evaluate(Aggregate(Select(tokens, tokens, Comparison.TRUE), tokens), "ab")
 --
 DomainError: `Aggregate(Select(tokens, tokens, TRUE), tokens)` selects 'a' and 'b': labels have no mean
   where: program.py:1:15, Aggregate(Select(tokens, tokens, TRUE), tokens)
-  fix:   select positions that hold the same value, or turn labels into numbers with Map
+  fix:   select positions that have the same value, or turn labels into numbers with Map
 
 == a sum of labels, evaluated
 rasp.evaluate(Aggregate(Select(tokens, tokens, Comparison.EQ), tokens, how="sum"), "ab")
@@ -121,7 +121,7 @@ DomainError: `Aggregate(Select(tokens, tokens, EQ), tokens, how='sum')` sums 'a'
 == a sum of labels, built
 rasp.build(Aggregate(Select(tokens, tokens, Comparison.EQ), tokens, how="sum"), "ab", 5)
 --
-DomainError: `tokens` holds labels ('a' 'b'), which have no sum
+DomainError: `tokens` has labels ('a' 'b'), which have no sum
   where: program.py:1:12, Aggregate(Select(tokens, tokens, EQ), tokens, how='sum')
   fix:   turn them into numbers with Map
 
@@ -175,7 +175,7 @@ DomainError: how='max' is no way to aggregate
 == numerical labels
 rasp.build(rasp.numerical(tokens), "ab", 5)
 --
-DomainError: `tokens` is said to be numerical, and its values are 'a' 'b'
+DomainError: `tokens` is declared numerical, but its values are 'a' 'b'
   where: program.py:1:12, tokens
   fix:   leave numerical() out, or turn them into numbers with Map
 
@@ -245,7 +245,7 @@ ProgramError: 'ab', of type str, is no RASP expression
 == a vocabulary of several kinds
 rasp.build(tokens, ["a", 1], 5)
 --
-VocabularyError: the vocabulary holds the string 'a' and the number 1
+VocabularyError: the vocabulary contains the string 'a' and the number 1
   where: program.py:1:1
   fix:   use only strings or only numbers
 
@@ -255,7 +255,7 @@ rasp.compile(tokens, [True, None], max_length=0)
 ProgramError: max_length is 0
   where: program.py:1:1
   fix:   use a whole number of tokens, 1 or more
-VocabularyError: the vocabulary holds True, of type bool
+VocabularyError: the vocabulary contains True, of type bool
   where: program.py:1:1
   fix:   use only strings or only numbers
 

@@ -67,7 +67,7 @@ def test_a_probability_that_is_off_is_a_failure(unfair):
 
 
 def test_a_probability_that_is_off_is_not_saved(unfair, tmp_path):
-    with pytest.raises(PrecisionError, match=r"a probability is off by 0\.025 after 'a'"):
+    with pytest.raises(PrecisionError, match=r"a probability has an error of 0\.025 after 'a'"):
         save(unfair, tmp_path / "unfair")
 
 

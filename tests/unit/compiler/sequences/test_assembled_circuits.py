@@ -236,7 +236,7 @@ def test_a_text_alone_is_no_list_of_texts():
 
 
 def test_expressions_of_other_prompts_are_refused():
-    with pytest.raises(ProgramError, match="speaks about other prompts"):
+    with pytest.raises(ProgramError, match="belongs to other prompts"):
         compile_sequences({"one": TOKEN, "other": Prompts("abc", context=4).token})
 
 

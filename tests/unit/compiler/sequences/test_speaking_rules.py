@@ -140,7 +140,7 @@ def test_softmax_of_the_logits_is_the_distribution(architecture):
 
 def test_probabilities_that_a_dtype_does_not_hold_are_refused():
     program = Program(prompts=PROMPTS, rules=[predict({"a": 0.3, "b": 0.7}).otherwise()])
-    with pytest.raises(PrecisionError, match="in bfloat16 a probability is off by") as caught:
+    with pytest.raises(PrecisionError, match="in bfloat16 a probability has an error of") as caught:
         compile_program(program, dtype="bfloat16")
     assert "predict a 3/10 b 7/10 otherwise" in str(caught.value.where)
     assert caught.value.fix == "compile with dtype='float32' (tried)"

@@ -77,7 +77,7 @@ def test_an_error_gives_line_column_and_text(write, text):
 
 def test_two_prompts_are_told_apart_by_the_lines_that_made_them():
     other = Prompts("ab", context=5)
-    with pytest.raises(ProgramError, match="speaks about other prompts") as caught:
+    with pytest.raises(ProgramError, match="belongs to other prompts") as caught:
         _ = other.token == TOKEN
     assert caught.value.where.rpartition(":")[0].endswith(f"test_places.py:{here() - 1}")
     assert f"test_places.py:{PROMPTS.place.line}:" in caught.value.what

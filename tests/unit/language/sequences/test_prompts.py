@@ -85,7 +85,7 @@ def test_what_is_written_is_a_whole_number_of_tokens(writes):
 
 @pytest.mark.parametrize("inputs", [None, st.text("ab")])
 def test_only_a_regular_expression_says_where_an_answer_begins(inputs):
-    with pytest.raises(ProgramError, match="writes=2, and no regular expression says what the inputs"):
+    with pytest.raises(ProgramError, match="writes=2, but no regular expression describes the inputs"):
         Prompts("ab", 5, inputs=inputs, writes=2)
     assert Prompts("ab", 5, inputs=inputs, writes=1).writes == 1
 
