@@ -123,9 +123,7 @@ def test_a_text_that_outgrows_its_context_is_warned_of_once_where_that_matters(a
         warnings.simplefilter("error")
         aab.complete("aab", 20)  # rules that read the last tokens mean the same in a window
         compiled.complete("aab", 3)  # the last token is never read
-    with pytest.warns(
-        HandcraftWarning, match="has 6 tokens, and the model sees the last 5"
-    ) as told:
+    with pytest.warns(HandcraftWarning, match="has 6 tokens, and the model sees the last 5") as told:
         compiled.complete("aab", 4)
     assert len(told) == 1
 
