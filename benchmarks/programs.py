@@ -51,8 +51,8 @@ it writes (`starts`), and `meaning`: what it writes, in plain Python that does n
 This page is made by `make programs`. Every program is compiled for `gpt2`, and what the weights write,
 token by token, is compared with the meaning after every prompt, or after as many random ones as the
 last column says; in bfloat16 and float16 after at most 20,000. A dtype that is not listed is refused by
-the compiler, which says what sum or score the dtype cannot tell. `tests/judges/test_programs.py`
-generates with transformers.
+the compiler, with an error that names the sum or score for which the dtype is too coarse.
+`tests/judges/test_programs.py` generates with transformers.
 
 Tokens a second are of one text, with a cache, in NumPy.
 """

@@ -9,7 +9,7 @@ LONGEST = 2_000
 
 
 class HandcraftError(Exception):
-    """An error that speaks in three parts.
+    """An error in three parts: what is wrong, where, and the nearest fix.
 
     Args:
         what: what is wrong, with the numbers that show it.

@@ -84,7 +84,7 @@ class Vocabulary:
 
     @property
     def separator(self) -> str:
-        """What stands between two tokens in text: nothing for characters, a blank for words."""
+        """What separates two tokens in text: nothing for characters, a space for words."""
         return "" if self.is_characters else " "
 
     def split(self, text: str) -> tuple[str, ...]:

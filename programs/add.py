@@ -1,8 +1,8 @@
 """Addition: `=` a `+` b `=`, eleven digits each, least significant first; the sum is written.
 
-Looks bring the two digits above the next digit of the sum, and the two above the last one. Those and
-the last digit that was written tell the carry: their sum is larger than what was written by nine or
-ten, or there is none. A few steps along a + b + carry take ten off, and name the digit.
+Heads move the two digits for the next digit of the sum, and the two for the last one. From the latter
+and the last written digit follows the carry: it is 1 if their sum exceeds that digit by nine or ten.
+A few thresholds on a + b + carry subtract ten, and name the digit.
 """
 
 from handcraft import Expression, Program, Prompts, predict, select

@@ -2,7 +2,7 @@
 
 The next digit of the sum needs the carry out of all digits to its right, and none of them is written
 yet. A pair of digits makes a carry (10 or more), stops it (8 or less) or passes it on (9). So one head
-looks to the right of the two digits for the nearest pair that does not pass, and takes what that makes.
+attends to the nearest pair on the right that does not pass it on, and reads the carry of that pair.
 """
 
 from handcraft import Expression, Program, Prompts, predict, select

@@ -1,8 +1,8 @@
-"""The worked example, laid out by hand: one head looks at the last two tokens.
+"""The worked example, laid out by hand: one head attends to the last two tokens.
 
 One-hot positions, one-hot tokens and one scratch dimension make the residual stream. The head
 attends to the last two positions, moves a as +1 and b as -1 into the scratch dimension, and projects
-their mean back to token space: two a's call for b, anything else for a.
+their mean back to token space: two a's predict b, anything else a.
 """
 
 from sympy import Symbol

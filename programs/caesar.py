@@ -1,8 +1,8 @@
 """Caesar: after `=`, write the text with each letter as many places up the alphabet as the key says.
 
-The key is the first token, a digit, and one head brings it everywhere. Two heads copy the text: one
+The key is the first token, a digit, and one head moves it everywhere. Two heads copy the text: one
 finds the separator, and the other looks back by as many positions as the text has letters. Neurons
-turn the sum of key and letter into a letter again, where behind h comes a, and say a full stop at the
+turn the sum of key and letter into a letter again, where a follows h, and write a full stop at the
 end.
 """
 

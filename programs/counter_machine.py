@@ -2,7 +2,7 @@
 
 Every token is one step: `a` and `b` add to the counters, `-` takes one from A, `+` and `*` add one to
 B, `|` takes one from B. A counter is not stored: a head takes the mean of all steps so far, which is
-more than 0 exactly where the counter is. The last step tells where the machine is, so each instruction
+more than 0 exactly where the counter is. The last step gives the machine's state, so each instruction
 is one rule. Any program of two counters can be written like this, and two counters compute whatever can
 be computed at all (Minsky, 1967), as long as there is text left to write their steps.
 """

@@ -1,8 +1,8 @@
 """Dyck-2: close all brackets of two kinds that are open, in the right order, and end with a dot.
 
-How deep a bracket stands is how many were opened up to it less how many were closed. The innermost
-open bracket is the latest opening one as deep as the text is now, since whatever was opened later
-stands deeper. One head looks for it, and what closes it is written, or the dot at depth 0.
+The depth of a bracket is how many were opened up to it minus how many were closed. The innermost
+open bracket is the latest opening one of the depth of the text now, since whatever was opened later
+is deeper. One head attends to it, and its closing bracket is written, or the dot at depth 0.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Flip-flop: after `r`, write the bit that was written last: the 1 of `w1i0i1r`.
 
 In `w1` a bit is written, in `i0` one is ignored, in `r1` the last written one is read. One head
-tells every bit which instruction stands before it. A head of the next block looks for the bits
-behind a `w`, and reads the latest of them.
+moves the instruction before each bit to that bit. A head of the next block attends to the bits
+after a `w`, and reads the latest of them.
 """
 
 from handcraft import Program, Prompts, predict, select

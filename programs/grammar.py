@@ -1,9 +1,9 @@
 """Grammar: continue a sentence with words that fit: `the cat sat on` goes on with `the mat`.
 
-One head knows where in the sentence we are: it looks for the last preposition or full stop, and a noun
-after a preposition ends the sentence. Another looks for the last noun, and a third tells whether there
-is one: where a noun may stand, the next one of the list comes. Everything else is a table from one word
-to the next, and needs no head.
+One head finds the place in the sentence: it attends to the last preposition or full stop, and a noun
+after a preposition ends the sentence. Another attends to the last noun, and a third finds whether there
+is one: where a noun may follow, the next one of the list is written. Everything else is a table from
+one word to the next, and needs no head.
 """
 
 from handcraft import Program, Prompts, predict, select

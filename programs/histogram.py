@@ -1,8 +1,8 @@
-"""Histogram: after `=`, write how often each letter of the alphabet stands before it, as digits.
+"""Histogram: after `=`, write how often each letter of the alphabet occurs before it, as digits.
 
-One head looks at all tokens alike and brings the share of each letter, and its neurons turn shares
-into counts: a ladder of thresholds, a step for each digit. Another head tells whether the separator
-is one token back. The rules choose the letter by how far behind the separator the text ends.
+One head attends to all tokens equally and computes the fraction of each letter. Neurons turn fractions
+into counts: a step function with a threshold for each digit. Another head finds whether the separator
+is one token back. The rules choose the letter by how far after the separator the text ends.
 """
 
 from handcraft import Expression, Program, Prompts, predict, select

@@ -1,7 +1,7 @@
 """Induction: predict what followed last time.
 
-One head tells every position which token stands before it. A head of the next block looks for the
-positions whose token before is the last token, and reads the token at the latest of them. Position 0
+One head moves the previous token to every position. A head of the next block attends to the
+positions whose previous token is the last token, and reads the token at the latest of them. Position 0
 has nothing before it, so it is left out. Where the last token is new, the answer is a.
 """
 

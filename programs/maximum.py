@@ -1,9 +1,9 @@
 """Maximum: after `>`, write the largest digit before it.
 
-One head looks everywhere alike and brings the share of each digit, and a neuron for each digit
-tells whether its share is more than nothing. The rules ask for 9 first, then for 8, and so on down,
-and the first digit that was seen is written. That 9 is more than 8 is nothing but the order of the
-rules.
+One head attends to all tokens equally and computes the fraction of each digit, and a neuron for each
+digit fires if its fraction is more than 0. The rules try 9 first, then 8, and so on down, and the
+first digit that occurred is written. That 9 is more than 8 is expressed by the order of the rules
+only.
 """
 
 from handcraft import Program, Prompts, predict, select

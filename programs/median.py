@@ -1,8 +1,8 @@
 """Median: after `>`, write the digit in the middle of an odd number of digits, put in order.
 
 The median is the smallest digit such that more than half of all digits are no larger. One head
-looks everywhere alike and brings the share of tokens up to 0, the share up to 1, and so on; the
-first share that reaches a half writes its digit. The `>` is seen too and counts as large, so the
+attends to all tokens equally and computes the fraction of tokens up to 0, up to 1, and so on; the
+first fraction that reaches a half writes its digit. The `>` is included and counts as large, so the
 number of tokens is even, and half of the tokens are more than half of the digits.
 """
 

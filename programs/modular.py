@@ -2,7 +2,7 @@
 
 Every number has a column of its own in the embedding, and its value is one entry of that column. At the
 sign `=` one head looks three tokens back and another one token back, and the residual stream adds up
-the two values by itself. Neurons cut the sums from 0 to 192 into steps, and write the token of the
+the two values by itself. Neurons are thresholds on the sums from 0 to 192, and write the token of the
 remainder.
 """
 

@@ -1,8 +1,8 @@
 """Most frequent: predict the letter that occurs most often; of several, the first in the alphabet.
 
-One head looks everywhere alike and so brings the share that each letter has of the text. Neurons
-compare two shares each, by the sign of their difference. The rules go through the alphabet: a letter
-wins where none that comes later is ahead of it, for those that come earlier have lost already.
+One head attends to all tokens equally and so computes the fraction of each letter. Each neuron
+compares two fractions, by the sign of their difference. The rules go through the alphabet: a letter
+wins if no later letter is more frequent; earlier letters have been ruled out by earlier rules.
 """
 
 from handcraft import Program, Prompts, predict

@@ -1,9 +1,9 @@
 """N-gram: how probable each letter is after the last two, as counted in a short text.
 
 The rules are counted: what follows every two letters of the text, every single one, and any. The
-first rule that fits wins: two letters that never meet in the text leave it to the last one, and the
-full stop, which nothing follows, to how often each letter occurs. One head brings the letter before,
-and neurons recognize the pairs and write the logarithms of the chances.
+first rule that matches wins: a pair that never occurs in the text backs off to its last letter, and the
+full stop, which nothing follows, to how often each letter occurs. One head moves the previous letter,
+and neurons recognize the pairs and write the logarithms of the probabilities.
 """
 
 from collections import Counter

@@ -2,7 +2,7 @@
 
 Only at the sign is it known where the text ends, so all pairs are compared there, at once. For each
 pair one head looks so many positions from the front and another as many from the back. Any pair
-that differs makes it F; where a short text has no such pair, both heads stand for the sign itself.
+that differs makes it F; where a short text has no such pair, both heads attend to the sign itself.
 """
 
 from handcraft import Program, Prompts, predict

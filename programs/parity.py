@@ -1,8 +1,8 @@
 """Parity: after `=`, write how many ones there were so far, even or odd, bit by bit.
 
 A transformer of one block cannot count ones exactly in long texts, but it need not: the program writes
-the state of a two-state automaton after each bit, and the next state hangs on the last state that was
-written and on one bit. Two heads bring those two, and one neuron tells whether they differ.
+the state of a two-state automaton after each bit, and the next state depends on the last state that was
+written and on one bit. Two heads move those two, and one neuron fires if they differ.
 """
 
 from handcraft import Automaton, Program, Prompts, predict

@@ -1,6 +1,6 @@
 """Recall: after pairs of a key and a value, and a key, write its value: 2 after `a1b2c3b`.
 
-One head tells every value which key stands before it. A head of the next block looks for the values
+One head moves the key before each value to that value. A head of the next block attends to the values
 whose key is the key here, and reads the latest of them, so a later pair of the same key counts. For
 a key that is new the answer is `?`.
 """

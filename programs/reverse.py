@@ -1,8 +1,8 @@
-"""Reverse: after `=`, write what stands before it backwards, and a full stop.
+"""Reverse: after `=`, write the text before it backwards, and a full stop.
 
-One head finds the separator, which is the mirror: what is written next stands as far behind it as the
-token that is due stands before it. Another head looks at the mirrored position. Where that falls
-before the beginning it finds nothing, the whole text is written, and neurons say the full stop.
+One head finds the separator, which is the mirror: the next token is written as far after it as its
+original is before it. Another head attends to the mirrored position. Where that would be
+before the beginning it finds nothing, the whole text is written, and neurons write the full stop.
 """
 
 from handcraft import Program, Prompts, predict, select

@@ -2,8 +2,8 @@
 
 Three heads look back: to the cell above the one that comes next, and to its neighbours. Read as a
 binary number they are a row of the rule's table, and the table is the number 110 itself: the new cell
-is its bit. Where the sign `/` stands above, the row is complete, and it counts as a dead cell for its
-neighbours.
+is its bit. Where the cell above is the sign `/`, the row is complete, and it counts as a dead cell for
+its neighbours.
 """
 
 from handcraft import Program, Prompts, predict, weighted

@@ -1,8 +1,8 @@
 """Sort: after `=`, write the letters before it in alphabetical order, and a full stop.
 
-A letter is owed as long as it stands more often before the separator than behind it. One head takes a
-mean for each letter over the whole text: the letter counts as one before the separator and as minus
-one behind it, and a neuron asks whether the mean is more than 0. Of the letters that are owed the
+A letter is still to be written while it occurs more often before the separator than after it. One head
+takes a mean for each letter over the whole text: it counts as one before the separator and as minus
+one after it, and a neuron fires if the mean is more than 0. Of the letters still to be written the
 first is written.
 """
 

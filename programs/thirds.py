@@ -1,9 +1,9 @@
 """Thirds: after a binary number and `=`, write its remainder modulo 3.
 
 A bit sends the remainder r to 2r + bit, so each bit is a map from three remainders to three remainders,
-and so are two bits, four, eight. Block by block, a head brings the map of the stretch before, and
-neurons compose it with the map of the stretch here, which makes the stretch twice as long. Four blocks
-know the remainder of fifteen bits, and nothing is written on the way.
+and so are two bits, four, eight. Block by block, a head moves the map of the segment before, and
+neurons compose it with the map of the segment here, which makes the segment twice as long. Four blocks
+compute the remainder of fifteen bits, and nothing is written on the way.
 """
 
 from handcraft import Automaton, Program, Prompts, predict

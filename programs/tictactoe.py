@@ -1,6 +1,6 @@
 """Tic-tac-toe: make the next move: win, else block, else take the centre, a corner, a side.
 
-Squares are numbered 1 to 9, and a game is the list of its moves. Heads look for each square among the
+Squares are numbered 1 to 9, and a game is the list of its moves. Heads search for each square among the
 own moves, which are every second one, and among the others, so that a square counts as 1, -1 or 0. A
 line that sums to 2 is won on its free square, a line that sums to -2 has to be blocked there, and the
 first rule that fits decides.

@@ -61,18 +61,18 @@ def compile_program(
         architecture: ``gpt2`` is GPT-2 as Hugging Face runs it; ``block`` has attention, ReLU and the
             residual stream only.
         dtype: of the weights.
-        positions: how a program of patterns holds positions; ``auto`` is one-hot up to a context of 16.
-        tokens: how a program of patterns holds tokens; ``auto`` is one-hot where that fits the width.
+        positions: how a program of patterns encodes positions; ``auto`` is one-hot up to 16 of them.
+        tokens: how a program of patterns encodes tokens; ``auto`` is one-hot where that fits the width.
         n_positions: how many positions the model has; by default the context of the program in
             ``block``, and 1024 or the context if larger in ``gpt2``.
         sizes: the width and the heads, where they are to be larger than needed.
         like: the published GPT-2 whose width, heads and positions to take; `save` then fills the rest
             of its shape.
-        reuse: whether dimensions that are read no more are cleared and used again, where rules speak in
+        reuse: whether dimensions that are no longer read are cleared and reused, in programs with
             expressions.
-        optimize: whether an answer that is a number may be held along a line and decoded to the nearest
-            token, and all that this forgives be left out; or the names of some of those passes. What
-            each did and what was proved for it is in `Compiled.passes`.
+        optimize: whether to encode a numeric answer as one scalar, decode it to the nearest token, and
+            drop what the rounding makes unnecessary; or the names of some of those passes. What each
+            did and what was proved for it is in `Compiled.passes`.
 
     Returns:
         The model, together with every stage on the way to it. The same source gives the same bits.

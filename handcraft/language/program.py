@@ -220,7 +220,7 @@ class Program:
         """The token that is predicted at every position of a text of at most `self.context` tokens.
 
         Where the prompts are causal that is the meaning of every prefix; it costs no more than that of
-        the whole text. Whether the text or its prefixes are legal prompts is not asked.
+        the whole text. Whether the text or its prefixes are legal prompts is not checked.
 
         Raises:
             ProgramError: the text is empty or too long.

@@ -186,7 +186,7 @@ class Model:
         )
 
     def prompt_ids(self, prompt: str | Sequence[str]) -> tuple[int, ...]:
-        """The ids of a prompt, which must hold at least one token."""
+        """The ids of a prompt, which must have at least one token."""
         ids = self.vocabulary.ids(prompt)
         if not ids:
             raise ModelError("the prompt is empty", fix="give at least one token to predict from")

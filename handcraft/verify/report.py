@@ -131,10 +131,10 @@ class Report:
         margin_context: where it occurs.
         margin_position: at which position of it, from 0; None at its end.
         legal: whether only legal prompts were tried, and counted, since not every text is one.
-        windows: how many windows of tokens the rules can tell apart, where longer contexts were tried.
+        windows: how many windows of tokens the rules distinguish, where longer contexts were tried.
         windows_tried: how many of them each of those positions came after.
         window: how many tokens such a window has.
-        given: whether the contexts are prompts that somebody gave, and no others.
+        given: whether the contexts are only the prompts that were given.
         rules: how often each rule decided in a sample, in their order; of rules alone, not of circuits.
         answers: how often each token was right in a sample, in the order of the vocabulary.
         selections: how often each selection of the rules found a source in a sample.

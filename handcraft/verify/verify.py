@@ -88,7 +88,7 @@ def verify(
         sample: how many random contexts to try where there are too many for all; `SAMPLE` if left
             out, or `DRAWN` legal prompts.
         seed: of the sample.
-        progress: told how far it got.
+        progress: receives how far the work is.
         given: prompts to judge in place of all these, as text.
 
     Raises:

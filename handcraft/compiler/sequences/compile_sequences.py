@@ -154,10 +154,10 @@ def compile_sequences(
         outputs: a name for each expression; all of one `Prompts`.
         architecture: the target; its mask is that of the prompts.
         dtype: of the weights.
-        sizes: what is asked of the width and the heads.
-        reuse: whether dimensions that are read no more are cleared and used again.
-        tolerance: by how much numbers may be off. Values that the weights do not tell apart are
-            refused, unless they are off by no more than this; `.apply` then gives floats.
+        sizes: the width and the heads, where they are to be larger than needed.
+        reuse: whether dimensions that are no longer read are cleared and reused.
+        tolerance: the largest error allowed in a number. Values that the weights do not distinguish
+            are refused, unless their error bound is at most this; `.apply` then gives floats.
 
     Raises:
         HandcraftError: something does not fit; it names the expression, and a fix.

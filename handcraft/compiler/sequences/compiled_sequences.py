@@ -34,10 +34,10 @@ class CompiledSequences(Actions):
     """Expressions, and the model that computes them.
 
     Args:
-        prompts: the texts that they speak about.
+        prompts: the prompts that they are made from.
         outputs: the expressions, and where their values are.
         stages: the trees after each pass.
-        places: where everything is held.
+        places: where every feature is stored.
         plan: the circuits, where every subspace lies, and the layers of the model.
         sharpness: the factor of W_Q in every head.
         placement: every nonzero weight, exact, with its origin.
@@ -94,7 +94,7 @@ class CompiledSequences(Actions):
         return self.values.apply(texts)
 
     def numbers(self, ids: npt.NDArray[np.int64]) -> dict[str, Array]:
-        """What the residual stream says of every output after the last block: [batch, position]."""
+        """The numbers of every output, read from the final residual stream: [batch, position]."""
         return self.values.numbers(ids)
 
     def ideal(self, ids: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.object_]]:

@@ -70,7 +70,7 @@ class ValueModel:
         return found
 
     def numbers(self, ids: npt.NDArray[np.int64]) -> dict[str, Array]:
-        """What the residual stream says of every output after the last block: [batch, position].
+        """The numbers of every output, read from the final residual stream: [batch, position].
 
         Args:
             ids: token ids, [batch, position].

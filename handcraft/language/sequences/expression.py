@@ -41,7 +41,7 @@ class Expression(NoSingleValue):
     two gives a third: a flag at every position.
 
     Args:
-        prompts: the texts that it speaks about.
+        prompts: the prompts that it is made from.
         node: the tree behind it.
     """
 

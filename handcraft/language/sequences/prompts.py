@@ -41,7 +41,7 @@ class Prompts:
         inputs: which texts are legal: a regular expression that a whole text must match, or a
             Hypothesis strategy that makes them; None for all. Outside of them a program promises
             nothing.
-        bos: the token that every legal prompt begins with, and that stands nowhere else; None for no
+        bos: the token that every legal prompt begins with, and that occurs nowhere else; None for no
             such token.
         causal: whether a position sees only itself and earlier ones.
         writes: how many tokens a program adds to a text that matches `inputs`, which must leave room
