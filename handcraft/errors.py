@@ -29,18 +29,18 @@ class HandcraftError(Exception):
         self.on_command_line: str | None = None
 
     def __str__(self) -> str:
-        lines = [f"{type(self).__name__}: {_within(self.what)}"]
+        lines = [f"{type(self).__name__}: {within(self.what)}"]
         if self.where is not None:
-            lines.append(f"  where: {_within(self.where)}")
+            lines.append(f"  where: {within(self.where)}")
         if self.fix is not None:
-            lines.append(f"  fix:   {_within(self.fix)}")
+            lines.append(f"  fix:   {within(self.fix)}")
         return "\n".join(lines)
 
 
-def _within(text: str, longest: int = LONGEST) -> str:
+def within(text: str, longest: int = LONGEST) -> str:
     """A text, without its middle where it is too long.
 
-    >>> _within("0123456789" * 10, longest=40)
+    >>> within("0123456789" * 10, longest=40)
     '01234567890123456789 ... 67890123456789 (100 characters)'
     """
     if len(text) <= longest:

@@ -101,8 +101,8 @@ quarter of that."""
 RULES = Limit(131_072, "rules", bytes_each=15_000)
 """Bounds the neurons of a model: a rule takes one or more, each with its weights and their origins."""
 
-RULES_TEXT = Limit(4_000_000, "characters of rules")
-"""Bounds the tree that the parser makes of a rule file."""
+RULES_TEXT = Limit(4_000_000, "characters of text")
+"""Bounds the tree that the parser makes of a rule file, and how much of a file or a pipe is read."""
 
 TABLE_ROWS = Limit(200_000, "rows of a table")
 """Bounds what a function of expressions is tabulated for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +10,8 @@ from functools import cached_property
 from handcraft.display import shorten_value
 from handcraft.errors import HandcraftError, VocabularyError, raise_all
 from handcraft.limits import TOKENS
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 REPR_UP_TO = 60
 """The largest vocabulary of which a repr shows every token."""
@@ -196,6 +199,13 @@ def _check_tokens(tokens: Sequence[object]) -> None:
         elif token == "":
             problems.append(
                 VocabularyError(f"token {place} of the vocabulary is empty", fix="leave it out")
+            )
+        elif _SURROGATE.search(token):
+            problems.append(
+                VocabularyError(
+                    f"token {place} of the vocabulary, {token!r}, holds half of a character",
+                    fix="leave it out: it stands for bytes that are no UTF-8, and no file holds it",
+                )
             )
         elif len(token) > 1 and _has_blank(token):
             problems.append(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 import sys
 import warnings
@@ -70,7 +72,7 @@ def main() -> None:
     warnings.showwarning = _show_warning
     try:
         with interruptible():
-            _run()
+            _run_to_the_end()
     except Interrupted:
         print("interrupted: nothing was written", file=sys.stderr)
         sys.exit(130)
@@ -88,6 +90,30 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where Python writes the rest when it ends
+        full = CommandError(
+            f"the output cannot be written: {error.strerror}",
+            where="the standard output",
+            fix="make room, or send the output elsewhere",
+        )
+        print(full, file=sys.stderr)
+        sys.exit(2)
+
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What the operating system says where the standard output takes no more."""
+
+
+def _run_to_the_end() -> None:
+    """Run the command line, and write all that it printed."""
+    try:
+        _run()
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()
 
 
 def _run() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from handcraft.errors import HandcraftError
+from handcraft.errors import SHOWN, HandcraftError, within
 
 
 def note(text: str | None) -> None:
@@ -29,12 +29,9 @@ def count(number: int, noun: str) -> str:
 
 
 def error_data(error: HandcraftError) -> dict[str, object]:
-    """An error as data, and each of several."""
-    data: dict[str, object] = {
-        "kind": type(error).__name__,
-        "what": error.what,
-        "where": error.where,
-        "fix": error.fix,
-    }
-    problems = getattr(error, "problems", ())
+    """An error as data, and each of several; no more and no longer ones than a person is shown."""
+    parts = {"what": error.what, "where": error.where, "fix": error.fix}
+    data: dict[str, object] = {"kind": type(error).__name__}
+    data |= {name: None if part is None else within(part) for name, part in parts.items()}
+    problems = getattr(error, "problems", ())[:SHOWN]
     return {**data, "problems": [error_data(problem) for problem in problems]} if problems else data

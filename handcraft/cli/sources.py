@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -13,7 +12,7 @@ from typing import Any, TypedDict, Unpack
 
 from handcraft.circuits import Circuits
 from handcraft.cli.expressions import Expressions
-from handcraft.cli.program_file import choose, read_text, run_file
+from handcraft.cli.program_file import STDIN, choose, read_text, run_file
 from handcraft.cli.progress import shown_progress
 from handcraft.cli.shipped import shipped_programs
 from handcraft.compiler import Compiled, CompiledSequences, compile_program, compile_sequences
@@ -22,9 +21,6 @@ from handcraft.errors import CommandError, CompileError
 from handcraft.formats import Checkpoint, disagreements, is_checkpoint, load, read_checkpoint
 from handcraft.language import Program, Prompts, parse_one_liner, parse_rules
 from handcraft.model import Model
-
-STDIN = "-"
-"""What stands for the standard input in place of a file."""
 
 
 @dataclass(frozen=True)
@@ -206,10 +202,16 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
             "no program is named", fix='name a file or a shipped program, or use -e "RULE"'
         )
     if name == STDIN:
-        return Found(parse_rules(_standard_input(), "<stdin>"))
+        return Found(parse_rules(read_text(STDIN), "<stdin>"))
     path, wanted = _split(name, shipped_first)
     if path.is_dir():
         return _folder(path)
+    if not path.is_file():
+        raise CommandError(
+            f"{path} is no regular file",
+            where=path,
+            fix=f"name a file, or give rules on the standard input: {STDIN}",
+        )
     if path.suffix == ".rules":
         if wanted is not None:
             raise CommandError(
@@ -239,15 +241,6 @@ def _folder(path: Path) -> Found:
         )
     checkpoint = read_checkpoint(path)
     return Found(checkpoint.source, folder=checkpoint)
-
-
-def _standard_input() -> str:
-    try:
-        return sys.stdin.read().removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise CommandError(
-            f"the standard input cannot be read: {error}", fix="give rules as text"
-        ) from error
 
 
 def check_length(source: object, positions: int | None) -> None:

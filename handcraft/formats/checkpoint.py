@@ -13,7 +13,7 @@ from handcraft.compiler import Compiled, CompiledSequences
 from handcraft.compiler.sequences.value_model import ValueModel
 from handcraft.display import short_repr, shorten_value
 from handcraft.errors import CheckpointError, HandcraftError, VocabularyError
-from handcraft.formats.folder import RECORD, check_target, whole_folder
+from handcraft.formats.folder import RECORD, check_target, whole_folder, write_text
 from handcraft.formats.foreign_files import whole
 from handcraft.formats.huggingface_config import CONFIG
 from handcraft.formats.huggingface_read import read_huggingface
@@ -246,7 +246,7 @@ def save_and_report(
             legal = legal_record(prompts)
         if legal is not None:
             record = {**record, "source": {**record["source"], "legal": legal}}
-        (fresh / RECORD).write_text(line_by_key(record), encoding="utf-8")
+        write_text(fresh / RECORD, line_by_key(record))
     return report
 
 

@@ -80,6 +80,14 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    r"""Write a text, with an escape such as ``\udcff`` in place of what UTF-8 has no bytes for.
+
+    Names of files and of expressions may hold such characters. JSON reads the escape as the character.
+    """
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Write one file whole or not at all.
 

@@ -9,6 +9,7 @@ from typing import Any
 from handcraft.architecture import Activation, Architecture
 from handcraft.compiler import Compiled
 from handcraft.errors import CheckpointError
+from handcraft.formats.folder import write_text
 from handcraft.formats.model_card import model_card
 from handcraft.formats.safetensors_file import pending, write_safetensors
 from handcraft.formats.tokenizer_files import tokenizer_config, tokenizer_record
@@ -46,7 +47,7 @@ def write_huggingface(compiled: Compiled, report: Report, folder: Path) -> None:
     for name, record in json_files(model).items():
         write_json(folder / name, record)
     write_safetensors(folder / "model.safetensors", pending(model, PREFIX), METADATA)
-    (folder / "README.md").write_text(model_card(compiled, report), encoding="utf-8")
+    write_text(folder / "README.md", model_card(compiled, report))
 
 
 def json_files(model: Model) -> dict[str, Record]:
@@ -142,4 +143,4 @@ def generation_config(padding: int) -> Record:
 def write_json(path: Path, record: Record) -> None:
     """Write JSON that a person can read."""
     text = json.dumps(record, ensure_ascii=False, indent=2)
-    path.write_text(f"{text}\n", encoding="utf-8")
+    write_text(path, f"{text}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain, count
 from typing import Any
 
 from handcraft.vocabulary import Vocabulary
@@ -10,7 +11,8 @@ from handcraft.vocabulary import Vocabulary
 Record = dict[str, Any]
 
 UNKNOWN = "<unk>"
-"""The name of a token that no vocabulary here has: text with an unknown token is an error."""
+"""What unknown tokens are called, with a number where a token of the program is called so. No
+vocabulary has the name, so that text with an unknown token is an error."""
 
 
 def tokenizer_record(vocabulary: Vocabulary, ids: Mapping[str, int], padding: str) -> Record:
@@ -31,6 +33,7 @@ def tokenizer_record(vocabulary: Vocabulary, ids: Mapping[str, int], padding: st
         decoder: Record | None = {"type": "Fuse"}
     else:
         splitter, decoder = {"type": "WhitespaceSplit"}, None
+    names = chain([UNKNOWN], (f"<unk{number}>" for number in count(1)))
     return {
         "version": "1.0",
         "truncation": None,
@@ -50,7 +53,11 @@ def tokenizer_record(vocabulary: Vocabulary, ids: Mapping[str, int], padding: st
         "pre_tokenizer": splitter,
         "post_processor": None,
         "decoder": decoder,
-        "model": {"type": "WordLevel", "vocab": dict(ids), "unk_token": UNKNOWN},
+        "model": {
+            "type": "WordLevel",
+            "vocab": dict(ids),
+            "unk_token": next(n for n in names if n not in ids),
+        },
     }
 
 

@@ -139,3 +139,9 @@ def test_one_word_and_a_blank_could_mean_three_things_and_each_has_its_way(text)
     assert Vocabulary("ab").tokens == ("a", "b")
     assert Vocabulary(["ab"]).tokens == ("ab",)
     assert Vocabulary(" a b ").tokens == ("a", "b")
+
+
+@given(st.integers(0xD800, 0xDFFF).map(chr), st.text(max_size=3))
+def test_half_of_a_character_is_no_token(half, text):
+    with pytest.raises(VocabularyError, match="holds half of a character"):
+        Vocabulary(["a", text + half])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import sys
 from importlib.metadata import version
 
@@ -56,6 +58,48 @@ def test_a_broken_line_of_the_standard_input_has_its_place(run, monkeypatch):
     ran = run("run", "-", "aab")
     assert ran.status == 2
     assert "where: <stdin>:1:11, predict b before aa" in ran.err
+
+
+class Endless(io.StringIO):
+    """What `yes` writes."""
+
+    def read(self, size=-1):
+        assert 0 <= size < 1 << 24, "reads all of what has no end"
+        return "aa\n" * (size // 3 + 1)
+
+
+@pytest.mark.parametrize("arguments", [("run", "-", "a"), ("verify", "aab", "--prompts", "-")])
+def test_a_standard_input_without_end_is_refused(run, arguments, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Endless())
+    ran = run(*arguments)
+    assert ran.status == 2
+    assert "characters of text, and 4,000,000 are the most" in ran.err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of POSIX")
+@pytest.mark.parametrize("name", ["pipe.rules", "pipe.py"])
+def test_a_named_pipe_is_not_waited_for(run, tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    ran = run("run", name, "a")
+    assert ran.status == 2
+    assert f"{name} is no regular file" in ran.err
+
+
+class Full(io.StringIO):
+    """A standard output with no room left; it says so when it is written for good, as a file does."""
+
+    def flush(self):
+        if self.getvalue():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("run", "aab", "a"), ("--help",)])
+def test_a_standard_output_without_room_is_an_error_in_three_parts(run, arguments, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Full())
+    monkeypatch.setattr(os, "dup2", lambda *_: None)  # the tests go on to write there
+    ran = run(*arguments)
+    assert ran.status == 2
+    assert "CommandError: the output cannot be written: No space left on device\n  where:" in ran.err
 
 
 # --- errors as JSON ----------------------------------------------------------------------------
@@ -147,3 +191,10 @@ def test_the_script_for_a_shell_can_be_shown(run, monkeypatch):
     ran = run("--show-completion", "bash")
     assert ran.status == 0
     assert "_HANDCRAFT_COMPLETE" in ran.out
+
+
+def test_errors_as_json_are_no_longer_than_those_for_people(run, tmp_path):
+    (tmp_path / "many.txt").write_text("Z\n" * 1_000)
+    assert len(run("verify", "aab", "--prompts", "many.txt", "--json").out) < 10_000
+    (tmp_path / "long.rules").write_text(f"predict {'x' * 100_000} foo")
+    assert len(run("run", "long.rules", "a", "--json").out) < 10_000

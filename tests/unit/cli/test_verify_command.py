@@ -224,6 +224,17 @@ def test_given_prompts_are_judged_and_no_others(run, tmp_path):
         assert (report["tried"], report["exhaustive"]) == (3, False)
 
 
+@pytest.mark.parametrize("token", "\x0b\x0c\x1c\x1e\x85\u2028\u2029")
+def test_a_given_prompt_ends_where_its_line_ends(run, tmp_path, token):
+    (tmp_path / "p.py").write_text(
+        "from handcraft import Program, predict\n"
+        f"program = Program(['a', {token!r}], 3, [predict('a').otherwise()])\n"
+    )
+    (tmp_path / "prompts.txt").write_text(f"a{token}a\n", encoding="utf-8")
+    ran = run("verify", "p.py", "--architecture", "block", "--prompts", "prompts.txt")
+    assert ran.out.startswith("tried 1 given prompt")
+
+
 def test_given_prompts_that_are_none_are_told_with_their_lines(run, tmp_path):
     (tmp_path / "prompts.txt").write_text("aa\nac\n" + "a" * 1025 + "\n")
     ran = run("verify", "aab", "--prompts", "prompts.txt")

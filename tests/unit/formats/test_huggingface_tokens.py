@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handcraft import Program, compile_program, predict
 from handcraft.formats import load, save
 from handcraft.formats.huggingface_read import read_huggingface
+from handcraft.formats.tokenizer_files import tokenizer_record
 from handcraft.model import complete
 from handcraft.vocabulary import Vocabulary
 
@@ -139,3 +142,11 @@ def test_what_handcraft_wrote_is_read_as_by_handcraft(vocabulary, tmp_path):
     program = Program(vocabulary, 4, [predict(first).after(second), predict(second).otherwise()])
     save(compile_program(program), tmp_path / "out", format="huggingface")
     assert read_huggingface(tmp_path / "out") == load(tmp_path / "out")
+
+
+@given(st.sets(st.sampled_from(["<unk>", "<unk1>", "<unk2>", "the", "<pad>"]), min_size=1))
+def test_an_unknown_word_never_becomes_a_word_of_the_program(words):
+    vocabulary = Vocabulary(sorted(words))
+    ids = dict(zip(vocabulary.tokens, vocabulary.numbers, strict=True))
+    unknown = tokenizer_record(vocabulary, {**ids, "pad": len(ids)}, "pad")["model"]["unk_token"]
+    assert unknown not in ids

@@ -16,16 +16,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from handcraft import Program, Prompts, compile_program, compile_sequences, predict
 from handcraft.circuits import ideal_next
 from handcraft.errors import CheckpointError, HandcraftWarning, PrecisionError
 from handcraft.formats import FORMATS, is_checkpoint, load, read_checkpoint, save
+from handcraft.formats.record import read_record
 from handcraft.formats.tensor_file import read_tensors
 from handcraft.formats.writers import WRITERS
 from handcraft.language import write_rules
+from handcraft.origin import Place
 from handcraft.testing import rule_programs
 from handcraft.verify import verify
 
@@ -55,6 +58,22 @@ def test_loading_warns_of_nothing(tmp_path):
         warnings.simplefilter("always")
         load(folder)
     assert [str(warning.message) for warning in seen] == []
+
+
+@settings(max_examples=15)
+@given(
+    st.text(st.characters(), min_size=1, max_size=5), st.sampled_from(["huggingface", "onnx", "gguf"])
+)
+@example("\udcff", "huggingface")
+def test_any_name_of_a_file_and_of_an_expression_can_be_saved(name, format):
+    """Names that are no UTF-8 hold halves of characters."""
+    prompts = Prompts("ab", context=2)
+    flag = (prompts.token == "a").named(name)
+    rule = dataclasses.replace(predict("b").when(flag), place=Place(name, 1, 1))
+    compiled = compile_program(Program(prompts=prompts, rules=[rule, predict("a").otherwise()]))
+    with tempfile.TemporaryDirectory() as folder:
+        saved = save(compiled, Path(folder) / "out", format=format)
+        assert name in read_record(saved)["source"]["written"][0]
 
 
 def test_a_loaded_model_answers_as_the_saved_one(source, format, tmp_path):
