@@ -17,6 +17,10 @@ REPR_UP_TO = 60
 """The largest vocabulary of which a repr shows every token."""
 
 
+QUOTES = "'\"`"
+"""What may stand around a token by mistake."""
+
+
 @dataclass(frozen=True, init=False, repr=False)
 class Vocabulary:
     """A finite, ordered set of tokens; a token's id is its place in that order.
@@ -102,6 +106,19 @@ class Vocabulary:
         """
         return self.ids((token,))[0]
 
+    def advice(self, token: str) -> str:
+        """What to use in place of a token that is not in the vocabulary.
+
+        >>> Vocabulary(["the", "cat,"]).advice("cat")
+        "use one of its 2 tokens: the cat, ('cat,' differs in capitals, quotes or commas)"
+        """
+        plain = _plain(token)
+        near = [each for each in self.tokens if plain and _plain(each) == plain]
+        quoted = all(each != _plain(each) and each[0] in QUOTES for each in self.tokens)
+        differs = f" ({near[0]!r} differs in capitals, quotes or commas)" if near else ""
+        note = differs or (" (the quotes are part of them)" if quoted else "")
+        return f"use one of its {len(self)} tokens: {shorten(self.tokens)}{note}"
+
     def ids(self, text: str | Sequence[str]) -> tuple[int, ...]:
         """The ids of a text or of a sequence of tokens.
 
@@ -120,7 +137,7 @@ class Vocabulary:
             raise VocabularyError(
                 f"{token!r} is not in the vocabulary",
                 where=f"token {place} of {self.join(tokens)!r}",
-                fix=f"use one of its {len(self)} tokens: {shorten(self.tokens)}",
+                fix=self.advice(token),
             ) from None
 
     def text(self, ids: Iterable[int]) -> str:
@@ -230,3 +247,8 @@ def _check_tokens(tokens: Sequence[object]) -> None:
             if word.isspace() and len(word) == 1
         )
     raise_all(problems)
+
+
+def _plain(token: str) -> str:
+    """A token without the quotes and commas around it, in small letters."""
+    return token.strip(f"{QUOTES},;").lower()

@@ -32,10 +32,13 @@ def print_report(report: Report) -> None:
     if report.answers:
         exercised = len(report.rules) - len(report.unexercised)
         right = sum(1 for _, count in report.answers if count)
-        rules = f"{exercised:,} of {len(report.rules):,} rules decide, and " if report.rules else ""
-        print(f"they made {rules}{right:,} of {len(report.answers):,} tokens right")
-        if not report.counts_rules:
-            print("rules were not counted: circuits do not record which rule decides")
+        rules = f"{exercised:,} of {len(report.rules):,} rules decided, and " if report.rules else ""
+        print(
+            f"in this sample {rules}{right:,} of {len(report.answers):,} tokens were the right answer "
+            "at least once"
+        )
+    if not report.counts_rules:
+        print("compared with the ideal circuits, not with rules")
     for each in report.unexercised[:SHOWN]:
         at = f" ({each.place})" if each.place else ""
         print(f"warning: no context that was tried made this rule decide: {each.rule}{at}")

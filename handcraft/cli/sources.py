@@ -293,8 +293,28 @@ def _split(name: str, shipped_first: bool) -> tuple[Path, str | None]:
     file, _, wanted = name.rpartition(":")
     if file and os.path.exists(file):
         return Path(file), wanted
-    near = get_close_matches(Path(name).stem, shipped, n=1)
     raise CommandError(
-        f"there is no file and no shipped program {name!r}",
-        fix=f"did you mean {near[0]}?" if near else f"shipped programs are: {', '.join(shipped)}",
+        f"there is no file and no shipped program {name!r}", fix=_nearest(name, list(shipped))
     )
+
+
+def _nearest(name: str, shipped: list[str]) -> str:
+    """What may have been meant: a file beside the one that is missing, or a shipped program."""
+    path = Path(name)
+    if path.parent.is_dir():
+        beside = {
+            each.stem: each
+            for each in sorted(path.parent.iterdir())
+            if each.suffix in (".py", ".rules") or each.is_dir()
+        }
+        if near := get_close_matches(path.stem, beside, n=1):
+            return f"did you mean {beside[near[0]]}?"
+    if near := get_close_matches(path.stem, shipped, n=1):
+        return f"did you mean {near[0]}?"
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent} in {Path.cwd()}"
+    if name.endswith("/"):
+        return f"`handcraft compile PROGRAM -o {name}` writes such a folder"
+    if path.suffix:
+        return f"no such file is in {path.parent.absolute()}; `handcraft list` names shipped programs"
+    return f"shipped programs are: {', '.join(shipped)}"

@@ -214,6 +214,11 @@ def save_and_report(
     Returns:
         What the weights answered before they were written.
     """
+    if not isinstance(compiled, Compiled | CompiledSequences):
+        raise CheckpointError(
+            f"{shorten_value(compiled)} is not what a compiler gives",
+            fix="the compiled program comes first: save(compile_program(program), folder)",
+        )
     own: Record = {"outputs": []}
     prompts = None
     if isinstance(compiled, CompiledSequences):

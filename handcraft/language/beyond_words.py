@@ -33,7 +33,6 @@ WORDS = {
     "average": MEAN,
     "earliest": EARLIEST,
     "where": CHOICE,
-    "if": CHOICE,
     "window": WINDOW,
     "weighted": WEIGHTED,
     "lookup": FUNCTION,

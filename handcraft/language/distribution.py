@@ -8,7 +8,7 @@ from typing import Any
 
 from handcraft.errors import DomainError, HandcraftError, ProgramError, VocabularyError, raise_all
 from handcraft.language.sequences.domain import plain_value
-from handcraft.vocabulary import Vocabulary, shorten
+from handcraft.vocabulary import Vocabulary
 
 CLOSE = Fraction(1, 10**9)
 """Sums as near to 1 as this are taken for rounded fractions."""
@@ -74,7 +74,7 @@ def _problems(shares: Mapping[Any, Any], vocabulary: Vocabulary) -> Iterator[Han
         if token not in vocabulary:
             yield VocabularyError(
                 f"the distribution names {token!r}, which is not in the vocabulary",
-                fix=f"use some of its {len(vocabulary)} tokens: {shorten(vocabulary.tokens)}",
+                fix=vocabulary.advice(token) if isinstance(token, str) else "tokens are strings",
             )
         if not isinstance(share, Fraction):
             are_numbers = False

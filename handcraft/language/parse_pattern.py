@@ -16,7 +16,7 @@ from handcraft.errors import RuleSyntaxError, VocabularyError
 from handcraft.language.pattern import ANCHOR, SPECIAL, Pattern, unescape
 from handcraft.language.rule import Rule
 from handcraft.limits import PATTERN, PATTERN_TEXT
-from handcraft.vocabulary import Vocabulary, shorten
+from handcraft.vocabulary import Vocabulary
 
 Item = tuple[bool, tuple[str, ...]]
 """Whether the tokens are those left out, and the tokens; ``(True, ())`` is any token."""
@@ -142,7 +142,7 @@ def _token_class(item: Item, vocabulary: Vocabulary, text: str) -> frozenset[int
     if unknown:
         raise VocabularyError(
             f"the pattern {text!r} names {unknown[0]!r}, which is not in the vocabulary",
-            fix=f"use one of its {len(vocabulary)} tokens: {shorten(vocabulary.tokens)}",
+            fix=vocabulary.advice(unknown[0]),
         )
     ids = frozenset(vocabulary.ids(tokens))
     allowed = frozenset(range(len(vocabulary))) - ids if negated else ids

@@ -182,7 +182,9 @@ class Places:
             raise RuleSyntaxError(
                 f"`{text}` is {len(pattern)} tokens, and one is expected",
                 where=self.sentence.at(tree),
-                fix=f"write [{text}] for any one of them; for several in a row use `after`",
+                fix=f"write {text[1:-1]} without quotes"
+                if text[0] == text[-1] and text[0] in "'\"" and len(text) > 2
+                else f"write [{text}] for any one of them; for several in a row use `after`",
             )
         return pattern.classes[0]
 
@@ -200,7 +202,7 @@ class Places:
             raise VocabularyError(
                 f"the rule names {unknown[0]!r}, which is not in the vocabulary",
                 where=self.sentence.at(tree),
-                fix=f"use one of its {len(vocabulary)} tokens: {shorten(vocabulary.tokens)}",
+                fix=vocabulary.advice(unknown[0]),
             )
 
     def distance(self, tree: Tree[Token]) -> int:

@@ -165,7 +165,7 @@ def _read_token(token: str, vocabulary: Vocabulary) -> int:
     if token not in vocabulary:
         raise VocabularyError(
             f"the rule predicts {token!r}, which is not in the vocabulary",
-            fix=f"use one of its {len(vocabulary)} tokens: {shorten(vocabulary.tokens)}",
+            fix=vocabulary.advice(token),
         )
     return vocabulary.id(token)
 

@@ -34,6 +34,7 @@ from lark import Lark, Tree
 from lark.exceptions import UnexpectedInput
 
 from handcraft.errors import HandcraftError, ProgramError, RuleSyntaxError, raise_all
+from handcraft.language.joined_patterns import check_no_joined_pattern
 from handcraft.language.pattern import unescape
 from handcraft.language.program import Program, UncoveredError
 from handcraft.language.read_sentence import read_sentence
@@ -125,6 +126,8 @@ def _program(stated: _Statements, *added: Rule) -> Program:
     rules: list[Rule] = []
     for sentence in stated.sentences:
         try:
+            if vocabulary.is_characters or stated.vocabulary is None:
+                check_no_joined_pattern(sentence, vocabulary.is_characters)
             rules.append(read_sentence(sentence, prompts, stated.tables))
         except HandcraftError as problem:
             problems += getattr(problem, "problems", (problem,))

@@ -99,7 +99,7 @@ class Sentence:
     def rule(self, answer: Answer, flag: Expression | None = None) -> Rule:
         """The rule that it is, once its answer and its condition are known."""
         written = None if self.answer.data == "token" and not self.reads_context else self.text
-        return Rule(answer, self._pattern, self.place, self._pattern_place, flag=flag, written=written)
+        return Rule(answer, self.pattern, self.place, self._pattern_place, flag=flag, written=written)
 
     def place_of(self, tree: Tree[Token]) -> Place:
         """Where one of its parts stands."""
@@ -143,7 +143,8 @@ class Sentence:
         return next((part for part in self.tree.children if isinstance(part, Token)), None)
 
     @property
-    def _pattern(self) -> str | None:
+    def pattern(self) -> str | None:
+        """What stands behind `after`, without blanks around it."""
         found = self._pattern_token
         return None if found is None else _without_trailing_blanks(found.lstrip())
 
@@ -157,10 +158,10 @@ class Sentence:
 
     def _items(self, characters: bool) -> Sequence[Item]:
         """What the pattern asks of each position."""
-        if self._pattern is None:
+        if self.pattern is None:
             return ()
         try:
-            return pattern_items(self._pattern, characters)
+            return pattern_items(self.pattern, characters)
         except PatternSyntaxError as error:
             raise error.of(self.rule("".join(self.predicted[:1]))) from None
         except LimitError as error:

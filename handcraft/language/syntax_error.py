@@ -37,7 +37,7 @@ EXPECTED = {
     "_AND": "`and`",
     "_OR": "`or`",
     "RPAR": "`)`",
-    "COMPARISON": "a comparison",
+    "COMPARISON": "a comparison such as `==`, `>=` or `is at least`",
     "_MODULO": "`%`",
     "WORD": "a word",
     "NAME": "a token or a class",
@@ -74,6 +74,20 @@ BEGINNINGS = {
 """The words that a condition can begin with, and how it goes on."""
 
 
+MEANT = {
+    ("if", "_WHEN"): "write `when`",
+    ("else", "_OTHERWISE"): "write `otherwise`",
+    ("unless", "_WHEN"): "write `when not` and the condition in parentheses",
+    ("=", "_IS"): "write `is`",
+    ("==", "_IS"): "write `is`; `==` compares numbers",
+    ("equals", "_IS"): "write `is`",
+    ("=", "COMPARISON"): "write `==`",
+    ("is", "COMPARISON"): "write `==`, or `is at least`, `is at most`, `is more than`, `is less than`",
+    ("equals", "COMPARISON"): "write `==`",
+}
+"""Words of other languages, beside what the grammar would have taken: how to write it here."""
+
+
 def _first_word(found: str) -> str:
     """The first word of what was found, which may go on to the end of the line."""
     return found.split()[0] if found.strip() else found
@@ -100,14 +114,17 @@ def syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxErro
         line, column = len(lines), len(lines[-1]) + 1
     left = set(names or ())
     what = f"{found} is not allowed here"
-    fix = _meant(found.strip("'"), left) or _expected(left)
+    other = next(
+        (MEANT[found.strip("'"), name] for name in left if (found.strip("'"), name) in MEANT), None
+    )
+    fix = other or _meant(found.strip("'"), left) or _expected(left)
     token = _taken_for_token(error) if left in ({"_CAME"}, {"_CAME", "_OF"}, {"_OF"}) else None
     rest = lines[line - 1][column - 1 :]
     if token is not None:
         line, column = token.line or line, token.column or column
         if "_CAME" in left:
             what = f"{str(token)!r} is taken for a token here, and {found} cannot follow it"
-            fix = _condition_like(str(token))
+            fix = _condition_like(str(token), is_alone=found in ("the line's end", "'and'", "'or'"))
         else:
             what = f"{str(token)!r} is no place and no number, and no table that `of` follows"
             fix = "expected a whole number, `position`, `count of` tokens, or a table, `of` and a place"
@@ -115,7 +132,7 @@ def syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxErro
         what = f"the class `{rest.strip()}` is not closed"
         fix = "write `]` after its last token, or \\[ for a literal bracket"
     beyond = _beyond(lines[line - 1], error.column if line == error.line else column)
-    if beyond is not None:
+    if beyond is not None and other is None:
         what = f"rule files have no words for {beyond.name}"
         fix = f"write the program in Python, with an expression such as `{beyond.python}`"
     return RuleSyntaxError(
@@ -155,7 +172,7 @@ def _taken_for_token(error: UnexpectedInput) -> Token | None:
     return read if isinstance(read, Token) else None
 
 
-def _condition_like(word: str) -> str:
+def _condition_like(word: str, *, is_alone: bool) -> str:
     """What may have been meant by a condition that begins with a word that is no such beginning."""
     if word == "the":
         return "did you mean `the token`, `the first token` or `the last token`?"
@@ -163,4 +180,5 @@ def _condition_like(word: str) -> str:
     if near:
         return f"did you mean `{BEGINNINGS[near[0]]}`?"
     others = ", ".join(f"`{words}`" for words in BEGINNINGS.values())
-    return f"write `{word} came before`, or begin with {others}"
+    lone = f"`token is {word}` or " if is_alone else ""
+    return f"write {lone}`{word} came before`, or begin with {others}"

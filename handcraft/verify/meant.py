@@ -10,15 +10,29 @@ import numpy as np
 from handcraft.circuits import Circuits, ideal_next
 from handcraft.errors import AssumptionError, CircuitError
 from handcraft.language import Program
+from handcraft.progress import advance
 from handcraft.verify.contexts import Batch, Ids
 
 Meaning = Callable[[Batch], Ids]
 """From answers to the token that each should be, [answer]; -1 for a tie, or a broken assumption."""
 
 
+TEXTS = 256
+"""How many texts the ideal circuits run at once: seconds of work, between two reports of progress."""
+
+
 def ideal(circuits: Circuits) -> Meaning:
     """Ask the ideal circuits, once for all contexts that begin the same text."""
-    return lambda batch: ideal_next(circuits, batch.texts)[batch.rows, batch.places]
+
+    def meaning(batch: Batch) -> Ids:
+        answers = np.empty(batch.texts.shape, dtype=np.int64)
+        for start in range(0, len(answers), TEXTS):
+            advance("run ideal circuits", start, len(answers))
+            part = slice(start, start + TEXTS)
+            answers[part] = ideal_next(circuits, batch.texts[part])
+        return answers[batch.rows, batch.places]
+
+    return meaning
 
 
 def oracle(program: Program) -> Meaning:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from handcraft.circuits import Circuits
-from handcraft.errors import ProgramError
+from handcraft.display import shorten_value
+from handcraft.errors import ModelError, ProgramError
 from handcraft.language import Program, Prompts
 from handcraft.limits import SAMPLE as SAMPLE_UP_TO
 from handcraft.model import Model
@@ -95,7 +96,9 @@ def verify(
         ProgramError: no text is a legal prompt.
         PromptError, VocabularyError: a given prompt is none; with its place in the list.
         LimitError: a larger sample than may be asked for.
+        ModelError: `model` is no model, or `source` is neither rules nor circuits.
     """
+    _check_arguments(model, source)
     if sample is not None:
         SAMPLE_UP_TO.check(sample)
     positions, longest = model.shape.n_positions, source.context
@@ -150,6 +153,19 @@ def verify(
         windows_tried=windows.seen if windows is not None else 0,
         window=windows.width if windows is not None else 0,
     )
+
+
+def _check_arguments(model: object, source: object) -> None:
+    if not isinstance(model, Model):
+        raise ModelError(
+            f"{shorten_value(model)} is no model",
+            fix="the model comes first: verify(compiled.model, program); or write compiled.verify()",
+        )
+    if not isinstance(source, Program | Circuits):
+        raise ModelError(
+            f"{shorten_value(source)} does not say what the model should answer",
+            fix="give the program or its circuits: verify(compiled.model, program)",
+        )
 
 
 def _meant(batch: Batch, meaning: Meaning, legal: Prompts | None) -> tuple[Batch, Ids]:

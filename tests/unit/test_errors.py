@@ -66,7 +66,34 @@ predict a otherwise
 $ run p.rules A
 VocabularyError: 'A' is not in the vocabulary
   where: token 1 of 'A'
-  fix:   use one of its 14 tokens: a b c d e f g h i j k l and 2 more
+  fix:   use one of its 14 tokens: a b c d e f g h i j k l and 2 more ('a' differs in capitals, …)
+
+== tokens with quotes around them
+--- p.rules
+predict 'b' after 'aa'
+predict 'a' otherwise
+$ run p.rules aa
+VocabularyError: 'aa' is not in the vocabulary
+  where: token 1 of 'aa'
+  fix:   use one of its 3 tokens: 'a' 'aa' 'b' ("'aa'" differs in capitals, quotes or commas)
+
+== another word where all tokens have quotes around them
+--- p.rules
+predict 'b' after 'aa'
+predict 'a' otherwise
+$ run p.rules c
+VocabularyError: 'c' is not in the vocabulary
+  where: token 1 of 'c'
+  fix:   use one of its 3 tokens: 'a' 'aa' 'b' (the quotes are part of them)
+
+== a vocabulary with commas
+--- p.rules
+vocabulary a, b
+predict a otherwise
+$ run p.rules b
+VocabularyError: the rule predicts 'a', which is not in the vocabulary
+  where: p.rules:2:1, predict a otherwise
+  fix:   use one of its 2 tokens: a, b ('a,' differs in capitals, quotes or commas)
 
 == an empty prompt
 $ run aab ''
@@ -1068,6 +1095,28 @@ CommandError: there is no file and no shipped program 'nonsuch'
 == a file that is not there
 $ run nonsuch.py a
 CommandError: there is no file and no shipped program 'nonsuch.py'
+  fix:   no such file is in …; `handcraft list` names shipped programs
+
+== a file in a folder that is not there
+$ run nowhere/sums.py a
+CommandError: there is no file and no shipped program 'nowhere/sums.py'
+  fix:   there is no folder nowhere in …
+
+== a folder that is not there
+$ verify nonsuch/
+CommandError: there is no file and no shipped program 'nonsuch/'
+  fix:   `handcraft compile PROGRAM -o nonsuch/` writes such a folder
+
+== a name that is almost that of a file
+--- counting.rules
+predict a otherwise
+$ run countin.rules a
+CommandError: there is no file and no shipped program 'countin.rules'
+  fix:   did you mean counting.rules?
+
+== a name like no other
+$ run xyzzy a
+CommandError: there is no file and no shipped program 'xyzzy'
   fix:   shipped programs are: SHIPPED
 
 == a name that is almost that of a shipped program
@@ -2005,7 +2054,7 @@ program = Program("ab", 5, [predict({"a": 0.5, "c": 0.5}).after("a"), otherwise]
 $ run p.py a
 VocabularyError: the distribution names 'c', which is not in the vocabulary
   where: p.py:5:29, predict a 1/2 c 1/2 after a
-  fix:   use some of its 2 tokens: a b
+  fix:   use one of its 2 tokens: a b
 
 == an empty distribution
 --- p.py
@@ -2151,7 +2200,48 @@ predict a otherwise
 $ run p.rules a
 RuleSyntaxError: 'equals' is not allowed here
   where: p.rules:2:22, predict b when token equals a
-  fix:   expected `is` or a whole number
+  fix:   write `is`
+
+== a number compared as in Python's assignments
+--- p.rules
+predict b when position = 3
+$ run p.rules a
+RuleSyntaxError: '=' is not allowed here
+  where: p.rules:1:25, predict b when position = 3
+  fix:   write `==`
+
+== a number that is another
+--- p.rules
+predict b when count of a is 2
+$ run p.rules a
+RuleSyntaxError: 'is' is not allowed here
+  where: p.rules:1:27, predict b when count of a is 2
+  fix:   write `==`, or `is at least`, `is at most`, `is more than`, `is less than`
+
+== if in place of when
+--- p.rules
+predict b if token is a
+$ run p.rules a
+RuleSyntaxError: 'if' is not allowed here
+  where: p.rules:1:11, predict b if token is a
+  fix:   write `when`
+
+== a token in quotes
+--- p.rules
+predict b when token is 'a'
+$ run p.rules a
+RuleSyntaxError: `'a'` is 3 tokens, and one is expected
+  where: p.rules:1:25, predict b when token is 'a'
+  fix:   write a without quotes
+
+== a condition joined to a pattern
+--- p.rules
+predict b after aa and token is a
+predict a otherwise
+$ run p.rules a
+RuleSyntaxError: `and` in a pattern is read as the tokens a n d
+  where: p.rules:1:1, predict b after aa and token is a
+  fix:   write `predict b after aa when token is a`; [a]nd spells those tokens
 
 == a misspelled word of a condition
 --- p.rules
@@ -2181,7 +2271,7 @@ predict a otherwise
 $ run p.rules a
 RuleSyntaxError: 'a' is taken for a token here, and the line's end cannot follow it
   where: p.rules:2:20, predict b when not a
-  fix:   write `a came before`, or begin with …
+  fix:   write `token is a` or `a came before`, or begin with …
 
 == a count of nothing
 --- p.rules

@@ -121,7 +121,7 @@ class NoSingleValue:
         )
 
     def __getattr__(self, name: str) -> Any:
-        raise _no_such(self, name, "an expression")
+        raise _no_such(self, name, "an expression", SELECTION_METHODS.get(name))
 
 
 class NoValue:
@@ -148,6 +148,15 @@ class NoValue:
 BEFORE_INIT = ("node", "prompts", "sources")
 """Fields that an object lacks while it is made; other names with a _ are what notebooks look for."""
 
+SELECTION_METHODS = {
+    "count": 'count what is selected: select(token, "a").count(), or select(flag, True).count()',
+    "exists": 'ask whether any is selected: select(token, "a").exists()',
+    "mean": 'take it over what is selected: select(token, "a").mean(position, default=0)',
+    "latest": 'begin with what is selected: select(token, "a").latest(position, default=-1)',
+    "earliest": 'begin with what is selected: select(token, "a").earliest(position, default=-1)',
+}
+"""What to write where a method of selections is asked of an expression."""
+
 NUMPY_OPERATORS = {
     "add": "add",
     "subtract": "sub",
@@ -171,12 +180,12 @@ def _refuse_bitwise(sign: str, other: object, expression: object) -> NoReturn:
     )
 
 
-def _no_such(value: object, name: str, what: str) -> AttributeError:
+def _no_such(value: object, name: str, what: str, fix: str | None = None) -> AttributeError:
     if name.startswith("_") or name in BEFORE_INIT:
         return AttributeError(name)
     known = [method for method in dir(type(value)) if not method.startswith("_")]
     near = get_close_matches(name, known, n=1)
-    fix = f"did you mean .{near[0]}?" if near else f"there are: {', '.join(known)}"
+    fix = fix or (f"did you mean .{near[0]}?" if near else f"there are: {', '.join(known)}")
     return NoSuchMethodError(
         f"`{value}` is {what}, which has no .{name}", where=written_place(), fix=fix
     )

@@ -278,3 +278,11 @@ def test_values_that_take_no_head_and_no_neuron_are_saved(of, tmp_path):
     made = compile_sequences({"value": getattr(prompts, of)}, architecture="gpt2")
     folder = save(made, tmp_path / "values")
     assert load(folder) == made.model
+
+
+def test_what_is_not_compiled_is_not_saved(tmp_path):
+    program = Program("ab", 3, [predict("a").otherwise()])
+    for wrong in (program, compile_program(program).model, str(tmp_path)):
+        with pytest.raises(CheckpointError, match="is not what a compiler gives"):
+            save(wrong, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

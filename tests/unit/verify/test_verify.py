@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import warnings
 from fractions import Fraction
 from functools import partial
@@ -31,6 +32,7 @@ from handcraft.circuits import (
     value_map,
     window,
 )
+from handcraft.errors import ModelError
 from handcraft.testing import rule_programs
 from handcraft.verify import count_contexts, logit_margins, verify
 from handcraft.verify.contexts import Batch
@@ -392,3 +394,14 @@ def test_words_are_reported_with_blanks():
     program = Program("the cat sat", 2, [predict("sat").after("the cat"), predict("the").otherwise()])
     report = verify(compile_block(program).model, program)
     assert set(report.margin_context.split(" ")) <= {"the", "cat", "sat"}
+
+
+def test_what_is_no_model_and_what_means_nothing_are_told(program):
+    compiled = compile_program(program)
+    for model, source, advice in (
+        (compiled, program, "compiled.verify()"),
+        (program, compiled.model, "the model comes first"),
+        (compiled.model, compiled, "give the program or its circuits"),
+    ):
+        with pytest.raises(ModelError, match=re.escape(advice)):
+            verify(model, source)

@@ -56,7 +56,11 @@ MISTAKES = [
     ("position >> 1", "use // 1", "position // 1"),
     ("position @ position", "use *", "position * position"),
     ("np.sqrt(position)", ".map(numpy.sqrt)", "position.map(np.sqrt)"),
-    ("token.latest(token)", "has no .latest", "token.trace"),
+    ("token.latest(token)", "has no .latest", 'select(token, "a").latest(position, default=-1)'),
+    ('(token == "a").count()', "select(flag, True).count()", 'select(token == "a", True).count()'),
+    ('(token == "a").exists()', "select(", 'select(token, "a").exists()'),
+    ("position.mean()", "select(", 'select(token, "a").mean(position, default=0)'),
+    ("position.earliest()", "select(", 'select(token, "a").earliest(position, default=-1)'),
     ("token.mpa({})", "did you mean .map?", "token.map"),
     ('select(token, "a").latst(token)', "did you mean .latest?", 'select(token, "a").latest'),
 ]
