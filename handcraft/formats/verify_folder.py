@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -12,8 +12,12 @@ from handcraft.compiler.sequences.value_model import ValueModel
 from handcraft.errors import HandcraftError
 from handcraft.formats.checkpoint import Checkpoint, read_checkpoint
 from handcraft.formats.disagreements import disagreements, model_as_read, unreadable
+from handcraft.formats.foreign_files import shown
+from handcraft.formats.shards import SINGLE
 from handcraft.language import Prompts
+from handcraft.model import Model, as_rounded
 from handcraft.verify import (
+    Disagreement,
     Report,
     ValueReport,
     count_contexts,
@@ -21,6 +25,9 @@ from handcraft.verify import (
     verify,
     verify_values,
 )
+
+HALF = 2
+"""Bytes of a number in the dtypes that run in float32 here, and as they are in other tools."""
 
 CIRCUITS = "the ideal circuits in handcraft.json"
 """What values of a folder are compared with."""
@@ -37,7 +44,8 @@ def verify_folder(
     """Compare a folder with what handcraft.json says that its model means.
 
     The model is the one that transformers builds: by config.json, with the ids of tokenizer.json. What
-    these files say differently than handcraft.json is in the report as well, key by key.
+    these files say differently than handcraft.json is in the report as well, key by key. A model
+    in half precision is judged a second time, with what every step computes rounded to its dtype.
 
     Args:
         folder: what `save` wrote, or that as `read_checkpoint` gave it.
@@ -69,10 +77,29 @@ def verify_folder(
             disagreements=found or unreadable(error),
         )
     prompts = checkpoint.prompts if given is None else checkpoint.known_prompts
-    report = verify(
-        model, source, prompts=prompts, sample=sample, seed=seed, progress=progress, given=given
-    )
+    lines = None if given is None else list(given)
+
+    def judged(model: Model) -> Report:
+        return verify(
+            model, source, prompts=prompts, sample=sample, seed=seed, progress=progress, given=lines
+        )
+
+    report = judged(model)
+    if report.passed and model.dtype.itemsize == HALF:
+        found = (*found, *_rounded(judged(as_rounded(model)), model.dtype.name))
     return replace(report, disagreements=found, facts=checkpoint.facts)
+
+
+def _rounded(report: Report, dtype: str) -> Iterator[Disagreement]:
+    """That the answers are wrong where every step is rounded to the dtype of the tensors."""
+    if report.failed:
+        first, tried = report.failures[0], report.tried + report.longer
+        yield Disagreement(
+            SINGLE,
+            None,
+            f"computed in {dtype}, as other tools do, {report.failed:,} of {tried:,} answers are "
+            f"wrong, the first after {shown(first.context)}; in float32 all are right",
+        )
 
 
 def verify_value_folder(

@@ -21,6 +21,7 @@ from handcraft.model.position_tables import (
     sinusoid_shift,
     sinusoid_table,
 )
+from handcraft.model.rounded import RoundedModel, as_rounded
 from handcraft.model.self_attention import (
     attend_split,
     attend_stacked,
@@ -34,9 +35,11 @@ from handcraft.model.trace import Trace, TraceNames
 __all__ = [
     "Cache",
     "Model",
+    "RoundedModel",
     "Shape",
     "Trace",
     "TraceNames",
+    "as_rounded",
     "attend",
     "attend_split",
     "attend_stacked",

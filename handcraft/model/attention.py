@@ -15,6 +15,12 @@ Array: TypeAlias = npt.NDArray[np.floating]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 Watch: TypeAlias = Callable[[str, Array], None]
 """Called with the name and the value of every intermediate."""
+Kept: TypeAlias = Callable[[Array], Array]
+"""What one step leaves for the next, of what it computed."""
+
+
+def _all(value: Array) -> Array:
+    return value
 
 
 def softmax(scores: Array) -> Array:
@@ -84,6 +90,7 @@ def attend(
     scale: float,
     causal: bool,
     valid: Flags | None = None,
+    kept: Kept = _all,
 ) -> tuple[Array, Array, Array]:
     """Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1).
 
@@ -94,14 +101,16 @@ def attend(
         scale: what scores are multiplied with.
         causal: whether a destination sees no later source.
         valid: which sources hold a token and not padding, [..., source]; None where all do.
+        kept: what each step leaves for the next, of what it computed.
 
     Returns:
         The scores before any mask and the pattern after softmax, both [..., destination, source],
         and the head output [..., destination, head_dim]. A destination that sees nothing has a pattern
         and an output of zeros.
     """
-    scores = product(queries, keys.swapaxes(-1, -2))  # [.., destination, d] @ [.., d, source]
+    scores = kept(product(queries, keys.swapaxes(-1, -2)))  # [.., destination, d] @ [.., d, source]
     scores *= scores.dtype.type(scale)
+    scores = kept(scores)
     if valid is not None:
         hidden = ~valid[..., None, :]  # [.., 1, source]
         if causal:
@@ -112,7 +121,9 @@ def attend(
         pattern = softmax(np.where(mask, scores.dtype.type(-np.inf), scores))
     else:
         pattern = softmax(scores)
-    return scores, pattern, product(pattern, values)  # [.., destination, source] @ [.., source, d]
+    pattern = kept(pattern)
+    out = kept(product(pattern, values))  # [.., destination, source] @ [.., source, d]
+    return scores, pattern, out
 
 
 ROWS = 64
@@ -122,7 +133,9 @@ SCORES = 1 << 18
 """About how many scores it makes at a time, and those of one text at least: they stay in CPU caches."""
 
 
-def attend_causally(queries: Array, keys: Array, values: Array, *, scale: float) -> Array:
+def attend_causally(
+    queries: Array, keys: Array, values: Array, *, scale: float, kept: Kept = _all
+) -> Array:
     """The head output of `attend` with a causal mask, and nothing else of it.
 
     Some destinations at a time attend only to what they can see. For runs of which nobody asks for
@@ -133,6 +146,7 @@ def attend_causally(queries: Array, keys: Array, values: Array, *, scale: float)
         keys: [batch, head, source, d_score]; the last destination is the last source.
         values: [batch, head, source, d_value].
         scale: what scores are multiplied with.
+        kept: as for `attend`.
 
     Returns:
         [batch, head, destination, d_value].
@@ -145,13 +159,14 @@ def attend_causally(queries: Array, keys: Array, values: Array, *, scale: float)
         for start in range(0, count, ROWS):
             end = min(start + ROWS, count)
             seen = before + end
-            scores = product(queries[some, :, start:end], keys[some, :, :seen].swapaxes(-1, -2))
+            scores = kept(product(queries[some, :, start:end], keys[some, :, :seen].swapaxes(-1, -2)))
             scores *= scores.dtype.type(scale)  # [text, head, destination, source]
+            scores = kept(scores)
             np.copyto(
                 scores[..., before + start :], -np.inf, where=causal_mask(end - start, end - start)
             )
             scores -= scores.max(axis=-1, keepdims=True)
             np.exp(scores, out=scores)
             scores /= scores.sum(axis=-1, keepdims=True)
-            out[some, :, start:end] = product(scores, values[some, :, :seen])
-    return out
+            out[some, :, start:end] = product(kept(scores), values[some, :, :seen])
+    return kept(out)

@@ -266,22 +266,23 @@ class Model:
     ) -> Array:
         start = 0 if cache is None else cache.length
         wte, wpe = self._running["wte.weight"], self._running["wpe.weight"]
-        x: Array = wte[ids] + wpe[start : start + ids.shape[1]]  # [batch, position, n_embd]
+        x: Array = self._kept(wte[ids] + wpe[start : start + ids.shape[1]])  # [batch, position, n_embd]
         watch("embedding", x)
         for layer, block in enumerate(self._blocks if blocks is None else blocks):
             if block.attends:
-                x = x + self._attention(layer, block, x, cache, watch, valid)
+                x = self._kept(x + self._attention(layer, block, x, cache, watch, valid))
             else:
-                x = x + block.attention.bias
+                x = self._kept(x + block.attention.bias)
             watch(f"h.{layer}.after_attention", x)
             if block.mlp is not None:
-                x = x + (self._mlp(layer, block, x, watch) if block.has_units else block.mlp.bias)
+                units = self._mlp(layer, block, x, watch) if block.has_units else block.mlp.bias
+                x = self._kept(x + units)
             watch(f"h.{layer}.output", x)
         if cache is not None:
             cache.advance(ids.shape[1])
         x = self._norm("ln_f", x, watch)
         head = wte if self.architecture.tied else self._running["lm_head.weight"]
-        logits = product(x, head.T)  # [batch, position, n_embd] @ [n_embd, n_vocab]
+        logits = self._kept(product(x, head.T))  # [batch, position, n_embd] @ [n_embd, n_vocab]
         watch("logits", logits)
         return logits
 
@@ -296,7 +297,7 @@ class Model:
     ) -> Array:
         name = f"h.{layer}.attn"
         x = self._norm(f"h.{layer}.ln_1", x, watch)
-        qkv = block.c_attn(x)  # [batch, position, 3 n_embd]
+        qkv = self._kept(block.c_attn(x))  # [batch, position, 3 n_embd]
         q, k, v = (split_heads(part, self.shape.n_head) for part in np.split(qkv, 3, axis=-1))
         if cache is not None:
             k, v = cache.put(layer, k, v)
@@ -304,15 +305,18 @@ class Model:
         scale = self.architecture.score_scale(self.shape.head_dim, layer)
         is_causal = self.architecture.causal
         if watch is _ignore and valid is None and is_causal:
-            return block.attention(merge_heads(attend_causally(q, k, v, scale=scale)))
+            brought = attend_causally(q, k, v, scale=scale, kept=self._kept)
+            return self._kept(block.attention(merge_heads(brought)))
         seen = None if valid is None else valid[:, None]  # [batch, 1, source], for every head
-        scores, pattern, out = attend(q, k, v, scale=scale, causal=is_causal, valid=seen)
+        scores, pattern, out = attend(
+            q, k, v, scale=scale, causal=is_causal, valid=seen, kept=self._kept
+        )
         for part, value in (("query", q), ("key", k), ("value", v)):
             watch(f"{name}.{part}", value)  # [batch, head, position, head_dim]
         watch(f"{name}.scores", scores)
         watch(f"{name}.pattern", pattern)
         watch(f"{name}.head_output", out)
-        written = block.attention(merge_heads(out))
+        written = self._kept(block.attention(merge_heads(out)))
         watch(f"{name}.output", written)
         return written
 
@@ -321,11 +325,11 @@ class Model:
         assert block.mlp is not None
         name = f"h.{layer}.mlp"
         x = self._norm(f"h.{layer}.ln_2", x, watch)
-        before = block.c_fc(x)  # [batch, position, n_inner]
+        before = self._kept(block.c_fc(x))  # [batch, position, n_inner]
         watch(f"{name}.pre_activation", before)
-        hidden = ACTIVATIONS[self.architecture.activation](before)
+        hidden = self._kept(ACTIVATIONS[self.architecture.activation](before))
         watch(f"{name}.hidden", hidden)
-        written = block.mlp(hidden)
+        written = self._kept(block.mlp(hidden))
         watch(f"{name}.output", written)
         return written
 
@@ -334,9 +338,13 @@ class Model:
         if self.architecture.norm == "none":
             return x
         gain, bias = self._running[f"{name}.weight"], self._running[f"{name}.bias"]
-        normed = layer_norm(x, gain, bias, self.architecture.norm_epsilon)
+        normed = self._kept(layer_norm(x, gain, bias, self.architecture.norm_epsilon))
         watch(name, normed)
         return normed
+
+    def _kept(self, value: Array) -> Array:
+        """What one step leaves for the next: all that it computed."""
+        return value
 
     @cached_property
     def _running(self) -> Mapping[str, Array]:

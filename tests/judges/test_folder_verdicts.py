@@ -7,15 +7,18 @@ import shutil
 import warnings
 from copy import deepcopy
 from itertools import product
+from random import Random
 
 import pytest
 from judges import judge
+from sweeps import sweep
 
 from handcraft import Program, compile_program, predict, save
-from handcraft.formats import disagreements, read_checkpoint, verify_folder
+from handcraft.formats import disagreements, load, read_checkpoint, verify_folder
 
 torch = judge("torch")
 transformers = judge("transformers")
+safetensors = judge("safetensors.torch") and judge("safetensors")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -107,6 +110,43 @@ def test_what_transformers_answers_otherwise_is_no_pass(folder, name, key, value
     (folder / name).write_text(json.dumps({**record, key: value}))
     assert generated(folder) != RIGHT
     assert [found.key for found in verify_folder(folder).disagreements] == [key]
+
+
+HALVES = ("float16", "bfloat16")
+
+
+@pytest.fixture(scope="module", params=HALVES)
+def half(request, tmp_path_factory):
+    compiled = compile_program(PROGRAM, n_positions=16, dtype=request.param)
+    return save(compiled, tmp_path_factory.mktemp("half") / "out")
+
+
+def test_a_half_precision_folder_that_passes_is_right_where_transformers_runs_it(half, tmp_path):
+    """One large weight anywhere: in float32 nothing overflows, and 0 times it is 0."""
+    with safetensors.safe_open(half / "model.safetensors", "pt") as file:
+        metadata = file.metadata()
+    tensors = safetensors.torch.load_file(half / "model.safetensors")
+    folder = shutil.copytree(half, tmp_path / "out")
+    random, passed, caught = Random(1), 0, 0
+    for _ in range(sweep(16)):
+        name = random.choice([*tensors])
+        changed = tensors[name].clone()
+        changed.view(-1)[random.randrange(changed.numel())] = 6e4
+        safetensors.torch.save_file(
+            {**tensors, name: changed}, folder / "model.safetensors", metadata=metadata
+        )
+        report = verify_folder(folder)
+        caught += bool(report.disagreements)
+        if report.passed:
+            passed += 1
+            assert generated(folder) == RIGHT, name
+    assert passed
+    assert caught or half_is_wide(half)
+
+
+def half_is_wide(folder):
+    """Whether its numbers are as large as those of float32."""
+    return load(folder).dtype.name == "bfloat16"
 
 
 def test_a_folder_that_transformers_saved_again_passes(folder, tmp_path):
