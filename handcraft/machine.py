@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 UNKNOWN = 4 << 30
@@ -20,7 +21,7 @@ def memory_of_machine() -> int:
     The least of: the memory of the machine, the limits of the control groups that the process is in
     (version 1 and version 2), and its own limit on address space.
     """
-    return min(_installed(), *_group_limits(PROCESS_GROUPS, GROUPS), *_own_limits())
+    return min(_installed(), *_limits_of_groups(PROCESS_GROUPS, GROUPS), *_own_limits())
 
 
 def _installed() -> int:
@@ -29,6 +30,11 @@ def _installed() -> int:
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
         return UNKNOWN
     return found if found > 0 else UNKNOWN
+
+
+@cache  # they are many small files, and asked for with every model
+def _limits_of_groups(own: Path, groups: Path) -> tuple[int, ...]:
+    return tuple(_group_limits(own, groups))
 
 
 def _group_limits(own: Path, groups: Path) -> Iterator[int]:

@@ -7,12 +7,10 @@ else on some hundred random ones; `make programs` tries many more.
 from __future__ import annotations
 
 import ast
-import runpy
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
+from gallery import FOLDER, WRITING, compiled, facts
 
 from handcraft import compile_program
 from handcraft.cli.shipped import shipped_programs, shipped_sizes, summary
@@ -23,20 +21,11 @@ from handcraft.testing import assert_writes
 from handcraft.testing.writing import prompts_of
 from handcraft.verify import verify
 
-FOLDER = Path(__file__).parents[2] / "programs"
 FILES = sorted(path for path in FOLDER.iterdir() if path.suffix in (".py", ".rules"))
 SMALL = [path for path in FILES if path.stem in ("aab", "by_hand", "induction")]
 """Those of which every context can be tried."""
 
 TARGETS = [("block", "float32"), ("gpt2", "float32"), ("gpt2", "bfloat16")]
-
-
-@cache
-def facts(path: Path) -> dict[str, object]:
-    return runpy.run_path(str(path))
-
-
-WRITING = [path for path in FILES if "meaning" in facts(path)]
 
 
 def test_the_reference_programs_are_shipped():
@@ -62,36 +51,37 @@ def test_it_says_in_one_line_what_it_is(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_its_size_is_the_one_that_is_listed(path):
     """`make programs` writes them."""
-    compiled = compile_program(load_source(str(path)))
-    shape = compiled.model.shape
+    known = path.stem in WRITING
+    made = compiled(path.stem) if known else compile_program(load_source(str(path)))
+    shape = made.model.shape
     assert shipped_sizes()[path.stem] == {
         "blocks": shape.n_layer,
         "width": shape.n_embd,
-        "heads": sum(len(block.heads) for block in compiled.circuits.blocks),
-        "parameters": compiled.model.parameters,
+        "heads": sum(len(block.heads) for block in made.circuits.blocks),
+        "parameters": made.model.parameters,
     }
 
 
-@pytest.mark.parametrize("path", WRITING, ids=lambda path: path.stem)
+@pytest.mark.parametrize("name", WRITING)
 @pytest.mark.parametrize(("architecture", "dtype"), TARGETS)
-def test_it_writes_what_it_means(path, architecture, dtype):
-    known = facts(path)
+def test_it_writes_what_it_means(name, architecture, dtype):
+    known = facts(name)
     try:
-        compiled = compile_program(known["program"], architecture=architecture, dtype=dtype)
+        model = compiled(name, architecture, dtype).model
     except PrecisionError:
         assert dtype != "float32"
         return
     longest = known["program"].context
     tried = assert_writes(
-        compiled.model, known["meaning"], known["starts"], longest=longest, every_up_to=500, sample=300
+        model, known["meaning"], known["starts"], longest=longest, every_up_to=500, sample=300
     )
     assert tried >= 100
 
 
 def test_the_chances_of_the_ngram_model_are_the_counted_ones():
-    known = facts(FOLDER / "ngram.py")
+    known = facts("ngram")
     program = known["program"]
-    model = compile_program(program).model
+    model = compiled("ngram").model
     tried = 0
     for rows in prompts_of(model, known["starts"], program.context, every_up_to=30_000, sample=500):
         logits = model.forward(rows)[:, -1].astype(np.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import warnings
+from functools import cache, lru_cache
 from itertools import product
 from pathlib import Path
 
@@ -133,15 +134,14 @@ def meant(source, texts):
     """The token that a program means after every prefix of every text: [text, position]."""
     if isinstance(source, Circuits):
         return ideal_next(source, texts)
-    known = {}
-    answers = np.zeros(texts.shape, dtype=np.int64)
-    for row, text in enumerate(texts.tolist()):
-        for end in range(1, len(text) + 1):
-            context = tuple(text[:end])
-            if context not in known:
-                known[context] = source.next_token(context)
-            answers[row, end - 1] = known[context]
-    return answers
+    return np.array(_meant(source, tuple(map(tuple, texts.tolist()))))
+
+
+@lru_cache(maxsize=64)
+def _meant(source, texts):
+    """The same: one program is judged in several dtypes and implementations."""
+    after = cache(source.next_token)
+    return [[after(text[:end]) for end in range(1, len(text) + 1)] for text in texts]
 
 
 def continued(source, text, count):

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
-
 import pytest
+from gallery import WRITING, compiled, facts
 from judges import judge
 
-from handcraft import compile_program, save
+from handcraft import save
 from handcraft.errors import HandcraftError, PrecisionError
 from handcraft.formats import writers
 from handcraft.language.matching import Matching
 
 torch = judge("torch")
 transformers = judge("transformers")
-
-FOLDER = Path(__file__).parents[2] / "programs"
-KNOWN = {path.stem: runpy.run_path(str(path)) for path in sorted(FOLDER.glob("*.py"))}
-WRITING = {name: known for name, known in KNOWN.items() if "meaning" in known}
 
 
 @pytest.fixture(autouse=True)
@@ -31,10 +25,10 @@ def few_answers_are_tried_before_writing(monkeypatch):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", WRITING)
 def test_transformers_generates_what_a_program_means(name, dtype, tmp_path):
-    known = WRITING[name]
+    known = facts(name)
     program, meaning = known["program"], known["meaning"]
     try:
-        folder = save(compile_program(program, dtype=dtype), tmp_path / "model")
+        folder = save(compiled(name, dtype=dtype), tmp_path / "model")
     except HandcraftError as error:
         problems = getattr(error, "problems", (error,))
         assert dtype != "float32"

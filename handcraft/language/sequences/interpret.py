@@ -14,6 +14,7 @@ from handcraft.language.sequences.node import (
     Case,
     Constant,
     Embedded,
+    Lookup,
     Node,
     walk,
 )
@@ -67,10 +68,12 @@ def _values(node: Node, tokens: Sequence[str], known: dict[Node, Values], causal
         case Aggregate():
             return _aggregate(node, len(tokens), known, causal)
     columns = [known[child] for child in node.children]
-    found = tuple(compute(node, row) for row in zip(*columns, strict=True))
+    if isinstance(node, Lookup):
+        return tuple(map(node.table.__getitem__, zip(*columns, strict=True)))
     if isinstance(node, Assumed):
-        _check_assumption(node, found, tokens)
-    return found
+        _check_assumption(node, columns[0], tokens)
+        return columns[0]
+    return tuple([compute(node, row) for row in zip(*columns, strict=True)])
 
 
 def _check_assumption(node: Assumed, found: Values, tokens: Sequence[str]) -> None:
@@ -109,21 +112,21 @@ def selected(
     cases: Sequence[Case], length: int, known: dict[Node, Values], causal: bool
 ) -> list[list[int]]:
     """For every destination the sources that it selects, in order."""
-    found: list[set[int]] = [set() for _ in range(length)]
+    found = [0] * length  # a set of sources as bits
     for case in cases:
-        chosen = [set(range(length)) for _ in range(length)]
+        chosen = [(1 << length) - 1] * length
         for match in case:
             keys, queries = known[match.key], known[match.query]
-            where: dict[Value, list[int]] = {}
+            where: dict[Value, int] = {}
             for there, key in enumerate(keys):
-                where.setdefault(key, []).append(there)
-            for query in set(queries):
-                fits = {there for key, at in where.items() if match.holds(key, query) for there in at}
-                for here in range(length):
-                    if queries[here] == query:
-                        chosen[here] &= fits
-        for here in range(length):
-            found[here] |= chosen[here]
+                where[key] = where.get(key, 0) | 1 << there
+            fits = {
+                query: sum(at for key, at in where.items() if match.holds(key, query))
+                for query in set(queries)
+            }
+            chosen = [left & fits[query] for left, query in zip(chosen, queries, strict=True)]
+        found = [some | more for some, more in zip(found, chosen, strict=True)]
     return [
-        sorted(there for there in found[here] if there <= here or not causal) for here in range(length)
+        [there for there in range(here + 1 if causal else length) if sources >> there & 1]
+        for here, sources in enumerate(found)
     ]

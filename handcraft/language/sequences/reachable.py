@@ -15,6 +15,8 @@ from math import prod
 from operator import add
 from threading import RLock
 
+import numpy as np
+
 from handcraft.language.sequences.domain import Finite, Plain, Value, as_number
 from handcraft.language.sequences.node import (
     Assumed,
@@ -77,7 +79,8 @@ def combinations(nodes: Sequence[Node], up_to: int = BASES_UP_TO) -> set[tuple[V
     below = bases(*nodes)
     if all(isinstance(base.domain, Finite) for base in below) and _size(below) <= up_to:
         columns = [_over(_column_of(node), below) for node in nodes]
-        return {row for row in _rows(columns, _size(below)) if _EXCLUDED not in row}
+        found = set(_rows(columns, _size(below)))
+        return {row for row in found if not any(value is _EXCLUDED for value in row)}
     if _size(nodes) > up_to:
         return None
     return set(product(*(_values(node) for node in nodes)))
@@ -133,14 +136,12 @@ def _over(column: _Column, below: tuple[Node, ...]) -> tuple[Value, ...]:
     assert column.values is not None
     if column.bases == below:
         return column.values
-    steps: list[int] = []  # how far apart in the column two neighbouring values of each base are
+    places = np.zeros(1, dtype=np.int64)  # in the column, of each combination of the bases so far
     for base in below:
-        after = column.bases[column.bases.index(base) + 1 :] if base in column.bases else ()
-        steps.append(_size(after) if base in column.bases else 0)
-    places = [0]
-    for base, step in zip(below, steps, strict=True):
-        places = [place + i * step for place in places for i in range(len(_values(base)))]
-    return tuple([column.values[place] for place in places])
+        known = base in column.bases
+        step = _size(column.bases[column.bases.index(base) + 1 :]) if known else 0
+        places = np.add.outer(places, step * np.arange(len(_values(base)))).ravel()
+    return tuple([column.values[place] for place in places.tolist()])
 
 
 def rows(

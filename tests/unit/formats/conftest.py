@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from handcraft import Program, compile_program, predict
+from handcraft import Program, compile_program, predict, save
 from handcraft.circuits import (
     Block,
     Circuits,
@@ -99,20 +101,35 @@ def dtype(request):
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def compiled():
     """The reference program, compiled."""
     return compile_program(aab(), architecture="block")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def with_neurons():
     return compile_program(neurons(), architecture="block")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def laid_out_by_hand():
     return compile_program(by_hand(), architecture="block")
+
+
+@pytest.fixture(scope="session")
+def copy_of(compiled, with_neurons, laid_out_by_hand, tmp_path_factory):
+    """A function that copies the folder of one of the models above, which is written once."""
+    models = {"compiled": compiled, "with_neurons": with_neurons, "laid_out_by_hand": laid_out_by_hand}
+
+    @cache
+    def written(name: str, format: str) -> Path:
+        return save(models[name], tmp_path_factory.mktemp("written") / "model", format=format)
+
+    def copied(name: str, format: str, target: Path) -> Path:
+        return shutil.copytree(written(name, format), target)
+
+    return copied
 
 
 def snapshot(folder: Path) -> dict[str, bytes | None]:

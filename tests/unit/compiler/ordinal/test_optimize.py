@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import runpy
+from functools import cache
 from itertools import accumulate
-from pathlib import Path
 
 import numpy as np
 import pytest
+from gallery import facts
 
 from handcraft import Program, Prompts, compile_program, lookup, predict, select
 from handcraft.circuits import Neuron, ideal_next
@@ -17,7 +17,6 @@ from handcraft.testing import assert_writes
 from handcraft.verify import verify
 
 DIGITS = "01234"
-PROGRAMS = Path(__file__).parents[4] / "programs"
 
 
 def two_digits() -> Program:
@@ -46,10 +45,19 @@ def legal_texts(program: Program, count: int = 300) -> list[np.ndarray]:
     return [random.integers(0, size, (count, length)) for length in lengths]
 
 
-def assert_right(program: Program, compiled) -> None:
+@cache
+def legal_answers(make) -> list[tuple[np.ndarray, list[int]]]:
+    """Legal texts of a program, and what it means after each."""
+    program = make()
+    return [
+        (texts, [program.next_token(tuple(row)) for row in texts.tolist()])
+        for texts in legal_texts(program)
+    ]
+
+
+def assert_right(make, compiled) -> None:
     """The model and its ideal circuits answer what the program means, at the end of legal texts."""
-    for texts in legal_texts(program):
-        meant = [program.next_token(tuple(row)) for row in texts.tolist()]
+    for texts, meant in legal_answers(make):
         assert compiled.model.forward(texts)[:, -1].argmax(-1).tolist() == meant
         assert ideal_next(compiled.circuits, texts[:40])[:, -1].tolist() == meant[:40]
 
@@ -58,9 +66,8 @@ def assert_right(program: Program, compiled) -> None:
 @pytest.mark.parametrize("make", [two_digits, weighted_digits])
 @pytest.mark.parametrize("passes", list(accumulate(PASSES, lambda a, b: f"{a} {b}")))
 def test_every_pass_keeps_every_answer(make, passes, architecture):
-    program = make()
-    compiled = compile_program(program, architecture=architecture, optimize=passes.split())
-    assert_right(program, compiled)
+    compiled = compile_program(make(), architecture=architecture, optimize=passes.split())
+    assert_right(make, compiled)
 
 
 def test_more_passes_are_never_larger():
@@ -118,7 +125,7 @@ def test_an_unknown_pass_is_refused():
 
 def test_a_dtype_that_does_not_hold_the_answer_leaves_it_as_it_was():
     compiled = compile_program(two_digits(), architecture="block", dtype="bfloat16", optimize=True)
-    assert_right(two_digits(), compiled)
+    assert_right(two_digits, compiled)
 
 
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
@@ -133,7 +140,7 @@ def test_verify_tries_every_legal_prompt(architecture):
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
 @pytest.mark.parametrize(("name", "most"), [("add", 200), ("modular", 520), ("parity", 125)])
 def test_shipped_programs_write_what_they_should(name, most, architecture):
-    shipped = runpy.run_path(str(PROGRAMS / f"{name}.py"))
+    shipped = facts(name)
     program = shipped["program"]
     compiled = compile_program(program, architecture=architecture, optimize=True)
     if architecture == "block":
@@ -144,7 +151,7 @@ def test_shipped_programs_write_what_they_should(name, most, architecture):
 
 
 def test_ten_digit_addition_is_one_block_one_head_and_width_four():
-    program = runpy.run_path(str(PROGRAMS / "add.py"))["program"]
+    program = facts("add")["program"]
     model = compile_program(program, architecture="block", optimize=True).model
     numbers = [t for name, t in model.tensors.items() if name != "wpe.weight"]
     assert (model.shape.n_layer, model.shape.n_head, model.shape.n_embd) == (1, 1, 4)
@@ -154,7 +161,7 @@ def test_ten_digit_addition_is_one_block_one_head_and_width_four():
 
 def test_tokens_that_never_stand_somewhere_are_not_asked_for():
     """Bits count 0 and 1, and letters do: the looks are one although a table says otherwise of each."""
-    program = runpy.run_path(str(PROGRAMS / "parity.py"))["program"]
+    program = facts("parity")["program"]
     free = Prompts("01=eo", context=program.context)
     bit = free.token.at(-8, default="0").map({"1": 1}, default=0)
     written = free.token.map({"o": 1}, default=0)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from sweeps import sweep
 
 from handcraft import Prompts
 from handcraft.language.matching import Matching
-from handcraft.language.regular import DEAD, Letters, Machine, RegularExpressionError
+from handcraft.language.regular import DEAD, Letters, Machine, RegularExpressionError, machine
 from handcraft.vocabulary import Vocabulary
 
 ODD = "0aKkſsSßİiıIéÉ٣½Σσςµμ̈\u200d_ -^$.]\\\n\r\x1c𝒜𐐀𐐨𝟘"
@@ -176,6 +177,14 @@ HOSTILE = {
 }
 
 
+@pytest.fixture
+def low_limits(monkeypatch):
+    """What an automaton may take, a quarter of it where a run is no deep one."""
+    monkeypatch.setattr(machine, "STEPS_UP_TO", sweep(machine.STEPS_UP_TO))
+    monkeypatch.setattr(machine, "STATES_UP_TO", sweep(machine.STATES_UP_TO))
+
+
+@pytest.mark.usefixtures("low_limits")
 @pytest.mark.parametrize("pattern", HOSTILE.values(), ids=HOSTILE.keys())
 def test_no_expression_takes_long(pattern):
     """What is answered in time is answered; anything else is an error that says by how much."""
@@ -191,6 +200,7 @@ def test_no_expression_takes_long(pattern):
         assert len(str(problem)) < 400
 
 
+@pytest.mark.usefixtures("low_limits")
 def test_what_only_longer_texts_need_is_not_made():
     with pytest.raises(RegularExpressionError, match="takes more than"):
         _ = Matching(r"((a|b)*)\1", Vocabulary("ab"), 100).table

@@ -1,0 +1,32 @@
+"""The programs of the gallery: each file is run once in a process, each program compiled once a target."""
+
+from __future__ import annotations
+
+import runpy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from handcraft import compile_program
+
+FOLDER = Path(__file__).parents[1] / "programs"
+
+
+@cache
+def facts(name: str) -> dict[str, Any]:
+    """All that a file of the gallery defines."""
+    return runpy.run_path(str(FOLDER / f"{name}.py"))
+
+
+@cache
+def compiled(name: str, architecture: str = "gpt2", dtype: str = "float32"):
+    """A `program` of the gallery, compiled."""
+    return compile_program(facts(name)["program"], architecture=architecture, dtype=dtype)
+
+
+WRITING = [
+    path.stem
+    for path in sorted(FOLDER.glob("*.py"))
+    if "\ndef meaning(" in path.read_text(encoding="utf-8")
+]
+"""Those that say in plain Python what they write: told by their text, since running them takes time."""
