@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import cos, log, pi, sin
+from functools import cached_property
+from math import cos, inf, log, pi, sin
 
 import numpy as np
 import numpy.typing as npt
@@ -79,9 +80,13 @@ def find_circle(
         strongest = replace(asking, noise=0.0).circle(turns, period, STRENGTHS[-1])
         if strongest is None or max(strongest.missed) > LEFT:  # some other source is in the way
             continue
-        found = [plan for s in STRENGTHS if (plan := asking.circle(turns, period, s)) is not None]
-        best = min(found, key=lambda circle: max(circle.missed))
-        if max(best.missed) <= LEFT:
+        best: Circle | None = None
+        for strength in STRENGTHS:
+            most = LEFT if best is None else max(best.missed)
+            plan = asking.circle(turns, period, strength, most)
+            if plan is not None and (best is None or max(plan.missed) < most):
+                best = plan
+        if best is not None:
             return best
     return None
 
@@ -157,8 +162,26 @@ class _Asking:
         wanted = tuple(_shares(look, context) for look in looks)
         return cls(wanted, destinations, sources, context, dtype, noise)
 
-    def circle(self, turns: Sequence[_Turn], period: int, strength: float) -> Circle | None:
-        """Places and queries of one period and one strength, with what they miss."""
+    @cached_property
+    def _here(self) -> npt.NDArray[np.int64]:
+        return np.array(self.destinations)
+
+    @cached_property
+    def _seen(self) -> npt.NDArray[np.bool_]:
+        """[destination, source]"""
+        return np.arange(self.context) <= self._here[:, None]
+
+    def circle(
+        self, turns: Sequence[_Turn], period: int, strength: float, most: float = inf
+    ) -> Circle | None:
+        """Places and queries of one period and one strength, with what they miss.
+
+        Args:
+            turns: for each look.
+            period: the number of places of the circle.
+            strength: the largest score.
+            most: what a head may miss at most; None where one misses more.
+        """
         step = 2 * pi / period
         asides = [aside for turn in turns if (aside := _aside(turn, step, strength)) is not None]
         if len(asides) < len(turns):
@@ -177,30 +200,29 @@ class _Asking:
         for angle in angles:
             x, y = _place(angle - back)
             queries.append(((strength * x, -strength * y), (strength * y, strength * x)))
-        missed = [
-            self._missed(wanted, np.array(query), np.array(places))
-            for wanted, query in zip(self.wanted, queries, strict=True)
-        ]
+        held = self._rounded(np.array(places))
+        missed: list[float] = []
+        for wanted, query in zip(self.wanted, queries, strict=True):
+            missed.append(self._missed(wanted, np.array(query), held))
+            if missed[-1] > most:
+                return None
         return Circle(tuple(places), tuple(queries), tuple(missed))
 
-    def _missed(self, wanted: Floats, query: Floats, places: Floats) -> float:
+    def _rounded(self, numbers: Floats) -> Floats:
+        return numbers.astype(numpy_dtype(self.dtype)).astype(np.float64)
+
+    def _missed(self, wanted: Floats, query: Floats, held: Floats) -> float:
         """How much attention goes elsewhere than it should, in sum, at the worst destination.
 
         Where some scores are up to e nats larger than they should be, shares are off by 2 tanh(e/4) in
         sum: most where one half of the attention gains and the other does not.
         """
-        kind, here = numpy_dtype(self.dtype), np.array(self.destinations)
-
-        def rounded(numbers: Floats) -> Floats:
-            return numbers.astype(kind).astype(np.float64)
-
-        held = rounded(places)
-        asked = rounded(held[here] @ rounded(query).T)  # [destination, 2]
-        seen = np.arange(self.context) <= here[:, None]
-        scores = np.where(seen, rounded(asked @ held.T), -np.inf)  # [destination, source]
+        asked = self._rounded(held[self._here] @ self._rounded(query).T)  # [destination, 2]
+        found = self._rounded(asked @ held.T)
+        scores = np.where(self._seen, found, -np.inf)  # [destination, source]
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         astray = np.abs(powers / powers.sum(axis=1, keepdims=True) - wanted).sum(axis=1)
-        shaken = 2 * np.tanh(self.noise * np.abs(np.where(seen, scores, 0)).max(axis=1) / 4)
+        shaken = 2 * np.tanh(self.noise * np.abs(np.where(self._seen, found, 0)).max(axis=1) / 4)
         return float((astray + shaken).max()) + ROUNDED
 
 
