@@ -62,7 +62,7 @@ def evaluate(value: Number, values: Mapping[str, Plain]) -> Plain:
     Raises:
         CircuitError: a symbol has no value.
     """
-    if isinstance(value, int | Fraction):
+    if type(value) is int or isinstance(value, int | Fraction):
         return value
     missing = sorted(s.name for s in value.free_symbols if s.name not in values)
     if missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from math import isfinite, log2
 
 import numpy as np
@@ -125,9 +126,16 @@ def _emit_tensor(tensor: PlacedTensor, values: Mapping[str, Plain], dtype: str) 
     wide = np.array([_as_float(number) for number in numbers])
     with np.errstate(over="ignore"):
         cast = wide.astype(array.dtype)
-    array[tuple(np.array(list(tensor.values)).T)] = cast
-    _check_cast(tensor, numbers, cast.astype(np.float64), dtype)
+    places = np.fromiter(chain.from_iterable(tensor.values), np.int64)
+    array[tuple(places.reshape(-1, len(tensor.shape)).T)] = cast
+    held = cast.astype(np.float64)
+    if (held != wide).any() or np.abs(wide).max() >= EXACT_UP_TO:
+        _check_cast(tensor, numbers, held, dtype)
     return array
+
+
+EXACT_UP_TO = 2.0**53
+"""Below it a float64 holds every integer."""
 
 
 def _as_float(number: Plain) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 
 from handcraft.circuits import Bias, Coefficients, LinearMap, Number, Ramp, Subspace
 from handcraft.origin import Origin
@@ -57,22 +57,21 @@ def _place_embedding(tensors: Tensors, plan: Plan) -> None:
     fill = Origin("fill: LayerNorm divides by a power of two")
     for constant, (plus, minus) in zip(layout.fill, layout.filled, strict=True):
         constants += [(plus, constant, fill), (minus, -constant, fill)]
-    for position in range(plan.circuits.context):
-        for dimension, number, origin in constants:
-            wpe.add((position, dimension), number, (origin,))
+    for dimension, number, origin in constants:
+        cells = ((dimension, number),)
+        for position in range(plan.circuits.context):
+            wpe.add_row(position, cells, (origin,))
     rows = sum(len(table.rows) for table in plan.circuits.embedding)
     placed = 0
     for table in plan.circuits.embedding:
         tensor = tensors["wte.weight" if table.of == "token" else "wpe.weight"]
         origins = table.origins or (Origin(f"the {table.of} embedding"),)
-        cells = [layout.write(table.subspace, i, 1) for i in range(table.subspace.width)]
+        written = cache(partial(layout.write, table.subspace))  # many rows hold the same numbers
         for row, entries in enumerate(table.rows):
             placed += 1
             if placed % EVERY_ROWS == 0:
                 advance("place embeddings", placed, rows)
-            for i, number in entries:
-                for dimension, factor in cells[i]:
-                    tensor.add((row, dimension), number * factor, origins)
+            tensor.add_row(row, [cell for entry in entries for cell in written(*entry)], origins)
 
 
 def _place_attention(

@@ -51,6 +51,18 @@ class PlacedTensor:
             self.values[index] = number
             self.origins[index] = tuple(origins)
 
+    def add_row(
+        self, row: int, cells: Iterable[tuple[int, Number]], origins: tuple[Origin, ...]
+    ) -> None:
+        """Add numbers along a row, each with its column."""
+        values, known = self.values, self.origins
+        for column, number in cells:
+            index = (row, column)
+            if index in values or number == 0:
+                self.add(index, number, origins)
+            else:
+                values[index], known[index] = number, origins
+
     def describe(self, index: Index) -> str:
         """The place in words: what the row and the column stand for."""
         return " -> ".join(axis[i] for axis, i in zip(self.axes, index, strict=True))
