@@ -1,4 +1,4 @@
-"""The programs of the gallery: each file is run once in a process, each program compiled once a target."""
+"""The programs of the gallery: a process runs each file once, and compiles it once for a target."""
 
 from __future__ import annotations
 

@@ -71,10 +71,10 @@ def test_it_writes_what_it_means(name, architecture, dtype):
     except PrecisionError:
         assert dtype != "float32"
         return
-    longest = known["program"].context
-    tried = assert_writes(
-        model, known["meaning"], known["starts"], longest=longest, every_up_to=500, sample=300
-    )
+    longest, starts = known["program"].context, known["starts"]
+    if not isinstance(starts, str):
+        starts = starts[:: max(1, len(starts) // 500)]
+    tried = assert_writes(model, known["meaning"], starts, longest=longest, every_up_to=500, sample=300)
     assert tried >= 100
 
 

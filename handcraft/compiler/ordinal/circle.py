@@ -168,7 +168,7 @@ class _Asking:
 
     @cached_property
     def _seen(self) -> npt.NDArray[np.bool_]:
-        """[destination, source]"""
+        """Whether a destination sees a source: [destination, source]."""
         return np.arange(self.context) <= self._here[:, None]
 
     def circle(
