@@ -104,6 +104,9 @@ RULES = Limit(131_072, "rules", bytes_each=15_000)
 RULES_TEXT = Limit(4_000_000, "characters of text")
 """Bounds the tree that the parser makes of a rule file, and how much of a file or a pipe is read."""
 
+CONDITION_TEXT = Limit(65_536, "characters in a rule with a condition")
+"""Bounds how long the condition of one rule is read: a `not` or `and` takes half a millisecond."""
+
 TABLE_ROWS = Limit(200_000, "rows of a table")
 """Bounds what a function of expressions is tabulated for."""
 

@@ -20,6 +20,7 @@ from handcraft.language.rule_table import RuleTable
 from handcraft.language.sentence import Sentence, word, words
 from handcraft.language.sequences import Expression, Prompts
 from handcraft.language.written import written_at
+from handcraft.limits import CONDITION_TEXT
 
 
 def read_sentence(
@@ -33,9 +34,14 @@ def read_sentence(
         tables: those that the sentence may name.
 
     Raises:
+        LimitError: a condition makes it longer than `CONDITION_TEXT`.
         HandcraftError: the first thing that is wrong with it, at its line and column.
     """
     places = Places(prompts, sentence, tables or {})
+    if sentence.condition is not None:
+        CONDITION_TEXT.check(
+            len(sentence.text), where=sentence.place, fix="make it several rules, or write it in Python"
+        )
     answer, condition = _answer(places), sentence.condition
     return sentence.rule(answer, None if condition is None else Conditions(places).flag(condition))
 

@@ -62,6 +62,14 @@ def conditions(number):
     return conditions(number // 2) & conditions(number - number // 2)
 
 
+def with_condition(length):
+    rule = "predict b when token is a"
+    return (
+        rule.replace("when", f"when {'not ' * ((length - len(rule)) // 4 + 1)}")
+        + "\npredict a otherwise"
+    )
+
+
 ASKED = {
     "CONTEXT": lambda n: Program("ab", n, AAB),
     "LISTED_POSITIONS": lambda n: Prompts("ab", n).position,
@@ -70,6 +78,7 @@ ASKED = {
     "VOCABULARY": lambda n: Program(words(n), 5, [predict("w0").otherwise()]),
     "TOKENS": lambda n: Vocabulary(map(str, range(n))),
     "RULES": lambda n: Program("ab", 5, [AAB[0]] * n),
+    "CONDITION_TEXT": lambda n: parse_rules(with_condition(n)),
     "RULES_TEXT": lambda n: parse_rules(" " * n),
     "NUMBER_BITS": lambda n: PROMPTS.constant(2 ** (n - 1)),
     "TERMS": lambda n: weighted(PROMPTS.position, weights_of(n), default=0),
