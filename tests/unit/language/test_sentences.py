@@ -11,7 +11,7 @@ from itertools import product
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sweeps import sweep
+from sweeps import part, sweep
 
 import handcraft
 from handcraft import Expression, Program, Prompts, lookup, parse_rules, predict, select, where
@@ -31,7 +31,10 @@ from handcraft.language.phrase import NoWordsError
 SETTING = "vocabulary a b c\ncontext 5\n"
 PROMPTS = Prompts("abc", context=5)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position
-TEXTS = ["".join(letters) for n in (1, 2, 3, 5) for letters in product("abc", repeat=n)]
+TEXTS = [
+    *("".join(letters) for n in (1, 2, 3) for letters in product("abc", repeat=n)),
+    *part(["".join(letters) for letters in product("abc", repeat=5)], 1, of=4),
+]
 
 
 def read(text: str, file: str = "my.rules") -> Program:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -65,24 +65,30 @@ def assert_compiled(
 ) -> CompiledSequences:
     """Compile, and assert that circuits and weights say on every short text what was meant."""
     made = compile_sequences(outputs, architecture=architecture, dtype=dtype, reuse=reuse)
-    texts = [text for text in every_text(made.prompts, **options) if _is_legal(outputs, text)]
-    said = made.apply(texts)
-    for name, expression in outputs.items():
-        for text, found in zip(texts, said[name], strict=True):
-            assert found == expression.trace(text), (name, text)
-    for text in texts[-64:]:
+    meant = _meant(outputs, every_text(made.prompts, **options))
+    said = made.apply(list(meant))
+    for name in outputs:
+        for (text, values), found in zip(meant.items(), said[name], strict=True):
+            assert found == values[name], (name, text)
+    for text in list(meant)[-64:]:
         exact = made.ideal(np.array([made.prompts.vocabulary.ids(text)]))
         for output in made.outputs:
-            values = tuple(output.value(float(number)) for number in exact[output.name][0])
-            assert values == outputs[output.name].trace(text), (output.name, text)
+            found = tuple(output.value(float(number)) for number in exact[output.name][0])
+            assert found == meant[text][output.name], (output.name, text)
     return made
 
 
-def _is_legal(outputs: dict[str, Expression], text: Sequence[str]) -> bool:
-    try:
-        return bool([expression.trace(text) for expression in outputs.values()])
-    except AssumptionError:
-        return False
+def _meant(
+    outputs: dict[str, Expression], texts: Iterable[tuple[str, ...]]
+) -> dict[tuple[str, ...], dict[str, tuple[Value, ...]]]:
+    """What outputs are on legal texts."""
+    found = {}
+    for text in texts:
+        try:
+            found[text] = {name: expression.trace(text) for name, expression in outputs.items()}
+        except AssumptionError:  # no legal prompt
+            continue
+    return found
 
 
 def kinds(*roots: Node) -> Counter[str]:
