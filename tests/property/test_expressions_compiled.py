@@ -1,6 +1,6 @@
 """Compiled expressions mean what they meant: after every pass, as circuits, and as weights.
 
-`make deep` runs many more examples than the 500 of a test run.
+`make deep` runs many more examples than a test run.
 """
 
 from __future__ import annotations

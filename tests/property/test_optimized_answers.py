@@ -95,7 +95,7 @@ def test_most_random_programs_are_along_a_line():
     """So that the property above says something."""
     found = []
 
-    @settings(max_examples=30, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=sweep(60), deadline=None, database=None, derandomize=True)
     @given(program=digit_programs())
     def collect(program):
         compiled = compile_program(program, architecture="block", optimize=True)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sweeps import sweep
 
 from handcraft.errors import CheckpointError, HandcraftError
 from handcraft.formats.huggingface_read import read_huggingface
@@ -187,7 +188,7 @@ def test_a_cache_whose_blobs_lie_elsewhere_is_not(folder):
         read_huggingface(to_cache(folder, blobs="elsewhere"))
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=sweep(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_file_damaged_anywhere_is_an_error_and_never_a_crash(folder, data):
     write_tokenizer(folder, {"a": 0, "b": 1}, CHARACTERS, added_tokens=[PAD])

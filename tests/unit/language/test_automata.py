@@ -8,6 +8,7 @@ from itertools import product
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweeps import sweep
 
 from handcraft import Automaton, Program, Prompts, compile_program, predict, regex, verify
 from handcraft.compiler import compile_sequences
@@ -119,7 +120,7 @@ def test_digits_of_every_script_are_digits_where_they_are_tokens():
     assert machine.run("1x") not in machine.accept
 
 
-@settings(max_examples=40)
+@settings(max_examples=sweep(80))
 @given(st.data())
 def test_random_automata_run_as_their_tables_say(data):
     states = range(data.draw(st.integers(1, 3)))

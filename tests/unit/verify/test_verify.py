@@ -14,6 +14,7 @@ from math import inf
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from sweeps import sweep
 from sympy import Symbol
 
 from handcraft import Program, compile_program, predict
@@ -254,7 +255,7 @@ def batch_of(contexts):
 
 
 @given(program=rule_programs(max_tokens=4, max_context=5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=sweep(150), deadline=None)
 def test_the_oracle_remembers_suffixes_without_changing_the_meaning(program):
     ask = oracle(program)
     for length in range(1, program.context + 1):

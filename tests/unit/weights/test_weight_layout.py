@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
+from sweeps import sweep
 
 from handcraft import Program, compile_program, predict
 from handcraft.architecture import GPT2
@@ -180,7 +181,7 @@ def test_circuits_without_heads_need_no_room_for_any():
 
 
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
-@settings(max_examples=50)
+@settings(max_examples=sweep(100))
 @given(program=rule_programs())
 def test_subspaces_lie_one_after_the_other_and_heads_have_room(architecture, program):
     for positions in ("one-hot", "binary"):
@@ -205,7 +206,7 @@ def test_subspaces_lie_one_after_the_other_and_heads_have_room(architecture, pro
 
 
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
-@settings(max_examples=50)
+@settings(max_examples=sweep(100))
 @given(program=rule_programs())
 def test_every_row_and_column_of_every_tensor_has_a_name(architecture, program):
     compiled = compile_program(program, architecture=architecture, n_positions=program.context)

@@ -8,6 +8,7 @@ from itertools import product
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweeps import sweep
 
 from handcraft.compiler.sequences import step_function
 from handcraft.compiler.sequences.ir import between
@@ -214,7 +215,7 @@ def tables(draw):
     return domains, {row: draw(st.sampled_from(pool)) for row in kept}
 
 
-@settings(max_examples=300)
+@settings(max_examples=sweep(300))
 @given(tables())
 def test_any_table_becomes_steps(drawn):
     domains, table = drawn
@@ -223,7 +224,7 @@ def test_any_table_becomes_steps(drawn):
     assert len(found) < len(table)
 
 
-@settings(max_examples=150)
+@settings(max_examples=sweep(150))
 @given(
     tables(),
     st.lists(st.fractions(0, 3, max_denominator=6), min_size=2, max_size=6, unique=True),
@@ -240,7 +241,7 @@ def test_any_table_beside_a_share_becomes_steps(drawn, shares, data):
     assert len(multiples) == 1
 
 
-@settings(max_examples=150)
+@settings(max_examples=sweep(150))
 @given(tables())
 def test_what_is_taken_for_a_sum_is_one(drawn):
     domains, table = drawn
