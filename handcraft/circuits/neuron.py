@@ -26,6 +26,7 @@ class Neuron:
         origins: what it serves.
         gap: how far below the threshold the sum is at least where it does not reach it; None for
             sums that are integers.
+        most: no sum is larger, where more is known than the values of the subspaces tell.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Neuron:
     writes: tuple[Coefficients, ...]
     origins: tuple[Origin, ...] = ()
     gap: Plain | None = None
+    most: Plain | None = None
 
     @property
     def all_reads(self) -> tuple[Coefficients, ...]:
@@ -42,11 +44,13 @@ class Neuron:
 
     @property
     def highest(self) -> Plain:
-        """The largest sum that any values of the subspaces give.
+        """The largest sum that there can be: `most`, or what any values of the subspaces give.
 
         Raises:
             CircuitError: it reads a scalar, whose range is not known here.
         """
+        if self.most is not None:
+            return self.most
         return sum((read.highest for read in self.reads), start=0)
 
 

@@ -137,8 +137,7 @@ def _compile(
     elif source.prompts is not None:
         target = replace(target, causal=source.prompts.causal)
         _check_length(source, n_positions)
-        circuits, stages = compile_decisions(source, target, dtype, sizes, reuse=reuse)
-        plan = plan_model(circuits, target, sizes)
+        plan, stages = compile_decisions(source, target, dtype, sizes, reuse=reuse)
         if wanted:
             plan, passes = _smaller(plan, source, dtype, sizes, wanted)
     else:

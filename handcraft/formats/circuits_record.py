@@ -184,8 +184,9 @@ class _Writer:
             **self.serves(neuron.origins),
         }
         if isinstance(neuron, Neuron):
-            gap = None if neuron.gap is None else self.number(neuron.gap)
-            return facts | {"at_least": self.number(neuron.at_least), "gap": gap}
+            known = {key: getattr(neuron, key) for key in ("gap", "most")}
+            stated = {key: self.number(n) for key, n in known.items() if n is not None}
+            return facts | {"at_least": self.number(neuron.at_least), **stated}
         return facts | {
             "constant": self.number(neuron.constant),
             "lets": self.coefficients(neuron.lets),
@@ -266,15 +267,10 @@ class _Reader:
         name = str(record["name"])
         reads, writes = self.coefficients(record["reads"]), self.coefficients(record["writes"])
         if "at_least" in record:
-            gap = record.get("gap")
-            return Neuron(
-                name,
-                reads,
-                read_number(record["at_least"]),
-                writes,
-                gap=None if gap is None else read_number(gap),
-                origins=self.serves(record),
-            )
+            stated = {key: record.get(key) for key in ("gap", "most")}
+            known = {key: read_number(n) for key, n in stated.items() if n is not None}
+            at_least = read_number(record["at_least"])
+            return Neuron(name, reads, at_least, writes, origins=self.serves(record), **known)
         return Ramp(
             name,
             reads,

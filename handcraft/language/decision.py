@@ -10,15 +10,19 @@ from typing import TypeAlias, cast
 from handcraft.display import short_repr
 from handcraft.language.pattern import Pattern
 from handcraft.language.rule import Rule
-from handcraft.language.sequences import Prompts, pointwise
+from handcraft.language.sequences import Prompts, look, pointwise
 from handcraft.language.sequences.domain import FLAGS, Finite, Kind, Value, finite
 from handcraft.language.sequences.interpret import interpret
-from handcraft.language.sequences.node import AtLeast, Linear, Lookup, Node
+from handcraft.language.sequences.node import AtLeast, Comparison, Linear, Lookup, Node
 from handcraft.language.sequences.wording import enclosed, listed_in, reads
 from handcraft.origin import Origin, Place
 
 Distribution: TypeAlias = Mapping[str, Fraction]
 """How probable tokens are; those that are not named are impossible."""
+
+
+ANYWHERE = Pattern()
+"""Matches every context."""
 
 
 @short_repr
@@ -30,11 +34,15 @@ class Decision:
         condition: a flag, which says where the rule fires if no earlier one does; None for everywhere.
         answer: a category whose values are tokens of the vocabulary, or a distribution.
         rule: the rule as written.
+        literals: the flags that all hold where the condition does; none for everywhere.
+        pattern: what the context ends in where the condition holds.
     """
 
     condition: Node | None
     answer: Node | Distribution
     rule: Rule
+    literals: tuple[Node, ...] = ()
+    pattern: Pattern = ANYWHERE
 
     @property
     def origin(self) -> Origin:
@@ -77,9 +85,9 @@ class Deciding:
         if flag is not None:
             flags.append(flag)
         condition = conjunction(flags, rule.place) if flags else None
-        if condition is not None and condition.domain == ALWAYS:
-            condition = None
-        return Decision(condition, answer, rule)
+        if condition is None or condition.domain == ALWAYS:
+            return Decision(None, answer, rule)
+        return Decision(condition, answer, rule, tuple(flags), pattern)
 
     def _pattern_flags(self, pattern: Pattern, place: Place | None) -> list[Node]:
         """Flags that all hold where the context ends in the pattern."""
@@ -89,8 +97,9 @@ class Deciding:
             for distance in reversed(range(len(pattern)))
             if len(pattern.backwards(distance)) < size
         ]
-        # A look back past the beginning finds the default, so the classes alone prove nothing there.
-        if pattern.anchored or len(pattern) > 1:
+        # A look back past the beginning finds the first token, which both of the first two classes then
+        # must allow: where no token is in both, the classes alone prove that the pattern fits.
+        if pattern.anchored or (len(pattern) > 1 and pattern.classes[0] & pattern.classes[1]):
             flags.append(self._fits(len(pattern), pattern.anchored, place))
         return flags
 
@@ -118,9 +127,16 @@ class Deciding:
         return self._classes[distance, allowed]
 
     def _token_back(self, distance: int, place: Place | None) -> Node:
+        """The token so far back, or the first one where that is past the beginning."""
         if distance not in self._back:
-            there = self.prompts.token.at(-distance, default=self.prompts.vocabulary.tokens[0])
-            self._back[distance] = there.node.called(there.node.text, place)
+            token, position = self.prompts.token, self.prompts.position
+            there = position.map(lambda here: max(here - distance, 0))
+            text = reads(f"token.at(-{distance})")
+            sources = look.matching(position.node, there.node, Comparison.EQ, text)
+            found = look.aggregate(
+                sources, "latest", token.node, None, text, self.prompts.context, given=False
+            )
+            self._back[distance] = found.called(text, place)
         return self._back[distance]
 
 

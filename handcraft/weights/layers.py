@@ -17,7 +17,13 @@ from handcraft.errors import LayoutError
 
 
 class SpreadError(LayoutError):
-    """Neurons that do not fit one layer, and cannot take turns in several."""
+    """Neurons that do not fit one layer, and cannot take turns in several.
+
+    Attributes:
+        n_embd: the width in which one layer holds them all.
+    """
+
+    n_embd: int
 
 
 STEEPNESS = 64
@@ -202,8 +208,11 @@ def _check_spread(block: Block, number: int, units: int, size: int) -> None:
     written = {w.subspace for neuron in block.neurons for w in neuron.writes}
     both = sorted(s.name for s in read & written)
     if both:
-        raise SpreadError(
+        n_embd = -(-units // 4)
+        error = SpreadError(
             f"block {number} needs {units} hidden units, but n_inner={size}, and its neurons cannot "
             f"take turns: they read and write `{both[0]}`",
-            fix=f"n_embd={-(-units // 4)}",
+            fix=f"n_embd={n_embd}",
         )
+        error.n_embd = n_embd
+        raise error

@@ -14,6 +14,7 @@ from handcraft.circuits import (
     Ramp,
     Subspace,
     Table,
+    embed_token,
     scalar,
 )
 from handcraft.compiler.sequences.assembly import Assembly
@@ -35,6 +36,7 @@ def assemble(
     place: Place | None,
     speakers: Sequence[Speaker] = (),
     nats: Nats | None = None,
+    logits_apart: bool = False,
     outputs: Sequence[Reading] = (),
 ) -> tuple[Circuits, Places]:
     """The circuits of everything that is held, and where they hold it.
@@ -46,6 +48,7 @@ def assemble(
         place: where the program was written.
         speakers: neurons that write logits; none where nobody asks for logits.
         nats: where logits are log-probabilities, what keeps their scale.
+        logits_apart: whether logits have a subspace of their own, in which the token is embedded too.
         outputs: what is read after the last block, where nobody asks for logits.
     """
     places = Places(assembly, vocabulary)
@@ -56,7 +59,13 @@ def assemble(
         heard = [assembly.slots[id(h)] for s in speakers for _, h, _ in s.reading.terms]
         count = max(count, max(heard, default=0) // 2 + 1)
     speaks = bool(speakers) or any(held.spoken for held in helds)
-    unembedding = _unembedding(helds, places) if speaks else None
+    tables = [t for h in helds if isinstance(h.node, Embedded) for t in _tables(h, places)]
+    unembedding = None
+    if logits_apart:
+        unembedding = places.logits()
+        tables.append(embed_token(unembedding))
+    elif speaks:
+        unembedding = _unembedding(helds, places)
     blocks = []
     for number in range(count):
         heads = [h for h in helds if assembly.slots[id(h)] == 2 * number + 1]
@@ -80,7 +89,6 @@ def assemble(
                 neuron_bias=tuple(biases),
             )
         )
-    tables = [t for h in helds if isinstance(h.node, Embedded) for t in _tables(h, places)]
     circuits = Circuits(
         vocabulary,
         assembly.context,
@@ -125,13 +133,16 @@ def _spoken(
     if not speaker.reading.terms:
         fires = speaker.reading.constant >= speaker.at_least
         return [Bias(each, (speaker.origin,)) for each in writes] if fires else []
+    reading = speaker.reading
+    is_whole = reading.is_whole and (nats is None or not reading.has_shares)
     return Neuron(
         f"{short(speaker.origin.what)}, {number + 1}",
-        places.coefficients(speaker.reading),
-        speaker.at_least - speaker.reading.constant,
+        places.coefficients(reading),
+        speaker.at_least - reading.constant,
         tuple(writes),
         (speaker.origin,),
-        gap=1,
+        gap=None if is_whole else 1,
+        most=reading.span[1] - reading.constant if is_whole else None,
     )
 
 

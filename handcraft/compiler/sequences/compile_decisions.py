@@ -1,10 +1,10 @@
-"""Rules over expressions to circuits: in two ways, of which the smaller is taken."""
+"""Rules over expressions to circuits: in three ways, of which the smallest is taken."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import cache
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
@@ -14,15 +14,19 @@ from handcraft.circuits.lifetimes import (
     written_by_heads,
     written_by_neurons,
 )
+from handcraft.compiler.search import plan_in_one_layer, smallest
 from handcraft.compiler.sequences.assemble import assemble
 from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.cases import Setting
 from handcraft.compiler.sequences.compile_sequences import run_passes, with_reuse
 from handcraft.compiler.sequences.decisions import (
+    SMALL_UNIT,
+    UNIT,
     Ruling,
     are_exact,
     check_shares,
     nodes_of,
+    ranks,
     read_decisions,
     speak_directly,
     speakers,
@@ -32,133 +36,142 @@ from handcraft.compiler.sequences.decisions import (
 from handcraft.compiler.sequences.held import Holder
 from handcraft.compiler.sequences.precision import Precision
 from handcraft.compiler.stage import Stage
-from handcraft.errors import CompileError, LayoutError, PrecisionError
-from handcraft.language import Program
+from handcraft.language import Program, Prompts
 from handcraft.language.sequences.node import Node
-from handcraft.weights import Sizes, plan_model
+from handcraft.weights import Plan, Sizes, SpreadError, plan_model
 
 
 def compile_decisions(
     program: Program, target: Architecture, dtype: str, sizes: Sizes, *, reuse: bool
-) -> tuple[Circuits, tuple[Stage, ...]]:
-    """The circuits of a program whose rules speak in expressions, and its trees after each pass.
+) -> tuple[Plan, tuple[Stage, ...]]:
+    """The plan of a program whose rules read expressions, and its trees after each pass.
 
-    The answer of the last rule is spoken by neurons of its own, like all others, or directly by what
-    makes it. Of the ways that fit, the one with fewer layers is taken, then the narrower.
+    Three ways are tried, and the smallest model is taken: what makes the answer of the last rule
+    writes the logits itself; neurons write them for every rule; and, where those are too many for one
+    layer behind LayerNorm, neurons of several layers write them into a subspace of their own.
 
     Raises:
-        LayoutError, PrecisionError: neither way fits.
+        LayoutError, PrecisionError: no way fits.
     """
-    prompts = program.prompts
-    assert prompts is not None
-    setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
-    rulings = read_decisions(program.decisions, prompts.vocabulary)
-    nodes, stages = run_passes([*nodes_of(rulings), prompts.token.node], setting)
-    rulings = with_nodes(rulings, nodes[:-1])
-    if are_exact(rulings):
-        check_shares(rulings, dtype)
+    ruled = _Ruled.of(program, target, dtype, reuse=reuse)
 
-    def speak(direct: bool, asked: Sizes) -> _Way | None:
-        return _spoken(program, rulings, nodes[-1], target, dtype, asked, direct, reuse)
+    @cache
+    def made(way: str, asked: Sizes) -> Circuits | None:
+        return ruled.circuits(asked, direct=way == "direct", apart=way == "apart")
 
-    ways, problems = _try_both(speak, sizes)
-    if not ways:
-        raise _nearest(problems, speak)
-    return min(ways, key=lambda way: (way.layers, way.width)).circuits, stages
+    def direct(asked: Sizes) -> Plan | None:
+        circuits = made("direct", asked)
+        if circuits is None or not _speaks_last(circuits, has_norm=ruled.has_norm):
+            return None
+        plan = plan_in_one_layer(circuits, target, asked)
+        if plan.has_norm and 2 * len(circuits.blocks[-1].neurons) > 4 * plan.layout.n_embd:
+            return None  # those in later layers would read what others have written
+        return plan
+
+    def by_neurons(asked: Sizes) -> Plan | None:
+        circuits = made("neurons", asked)
+        return plan_in_one_layer(circuits, target, asked) if circuits else None
+
+    def apart(asked: Sizes) -> Plan | None:
+        together = made("neurons", asked)
+        if not ruled.has_norm or together is None or _fits_one_layer(together, target, asked):
+            return None
+        circuits = made("apart", asked)
+        return plan_model(circuits, target, asked) if circuits else None
+
+    return smallest((by_neurons, direct, apart), sizes), ruled.stages
+
+
+def _fits_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) -> bool:
+    """Whether the neurons of every block fit one layer of the width that everything else takes."""
+    try:
+        plan_model(circuits, target, sizes)
+    except SpreadError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
-class _Way:
-    """How the rules of a program can speak.
+class _Ruled:
+    """The rules of a program after all passes.
 
     Args:
-        direct: whether what makes the answer of the last rule writes the logits itself.
-        circuits: the circuits.
-        layers: of the model that they make.
-        width: of its residual stream.
+        program: the program.
+        target: the architecture.
+        dtype: of the weights.
+        reuse: whether dimensions that are read no more are used again.
+        rulings: the rules.
+        token: the token as a node.
+        stages: the trees after each pass.
     """
 
-    direct: bool
-    circuits: Circuits
-    layers: int
-    width: int
+    program: Program
+    target: Architecture
+    dtype: str
+    reuse: bool
+    rulings: Sequence[Ruling]
+    token: Node
+    stages: tuple[Stage, ...]
+
+    @classmethod
+    def of(cls, program: Program, target: Architecture, dtype: str, *, reuse: bool) -> _Ruled:
+        """Read the rules of a program, and run the passes."""
+        prompts = _prompts(program)
+        setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
+        rulings = read_decisions(program.decisions, prompts.vocabulary)
+        nodes, stages = run_passes([*nodes_of(rulings), prompts.token.node], setting)
+        rulings = with_nodes(rulings, nodes[:-1])
+        if are_exact(rulings):
+            check_shares(rulings, dtype)
+        return cls(program, target, dtype, reuse, rulings, nodes[-1], stages)
+
+    @property
+    def has_norm(self) -> bool:
+        """Whether LayerNorm sees what is stored."""
+        return self.target.norm == "layer"
+
+    def circuits(self, sizes: Sizes, *, direct: bool, apart: bool) -> Circuits | None:
+        """The circuits of one way; None where what makes the last answer cannot write logits.
+
+        Args:
+            sizes: what is asked of the width.
+            direct: whether it is to.
+            apart: whether logits have a subspace of their own.
+
+        Raises:
+            PrecisionError: the dtype does not distinguish what it must.
+        """
+        prompts = _prompts(self.program)
+        unit = SMALL_UNIT if apart else UNIT
+        holder = Holder(one_hot=() if apart else ("token",), normed=self.has_norm)
+        holder.hold(self.token)
+        ranked = ranks(self.rulings, apart=apart)
+        rules = self.rulings, ranked, holder, prompts.vocabulary
+        if direct and not speak_directly(*rules, unit):
+            return None
+        spoken = speakers(*rules, self.token, direct=direct, unit=unit)
+        spoken, nats = with_rest(spoken) if are_exact(self.rulings) else (spoken, None)
+        assembly = Assembly(holder, prompts.context, Precision(self.dtype, holder.normed))
+        assembly.settle()
+        squares = unit**2 * max(each.squares for each in ranked) if apart else 0
+        for speaker in spoken:
+            speaker.check(assembly.precision, assembly.varying + squares)
+        circuits, places = assemble(
+            assembly,
+            prompts.vocabulary,
+            causal=prompts.causal,
+            place=self.program.place,
+            speakers=spoken,
+            nats=nats,
+            logits_apart=apart,
+        )
+        return with_reuse(circuits, places, self.target, sizes) if self.reuse else circuits
 
 
-_Speak: TypeAlias = "Callable[[bool, Sizes], _Way | None]"
-"""From whether the last rule speaks directly, and the sizes asked for, to a way, where there is one."""
-
-
-def _try_both(speak: _Speak, sizes: Sizes) -> tuple[list[_Way], dict[bool, CompileError]]:
-    """The ways that there are; and what is wrong with the others, by whether they are direct."""
-    ways: list[_Way] = []
-    problems: dict[bool, CompileError] = {}
-    for direct in (True, False):
-        try:
-            way = speak(direct, sizes)
-        except (LayoutError, PrecisionError) as problem:
-            problems[direct] = problem
-        else:
-            ways += [way] if way else []
-    return ways, problems
-
-
-def _nearest(problems: Mapping[bool, CompileError], speak: _Speak) -> CompileError:
-    """What to say where neither way will do.
-
-    More width is asked for more easily than another dtype or program, so that a LayoutError is nearer
-    to being mended than a PrecisionError. Of two it is that of the way which can do with less.
-    """
-    narrow = [way for way in (False, True) if isinstance(problems.get(way), LayoutError)]
-    if len(narrow) == 2:
-        ways, _ = _try_both(speak, Sizes())
-        narrow = [way.direct for way in sorted(ways, key=lambda way: way.width)] or narrow
-    return problems[narrow[0] if narrow else False]
-
-
-def _spoken(
-    program: Program,
-    rulings: Sequence[Ruling],
-    token: Node,
-    target: Architecture,
-    dtype: str,
-    sizes: Sizes,
-    direct: bool,
-    reuse: bool,
-) -> _Way | None:
-    """One of the two ways; None where what makes the answer of the last rule cannot speak itself.
-
-    Raises:
-        LayoutError: the sizes asked for are too small, or neurons that do not fit a layer cannot take
-            turns.
-        PrecisionError: the dtype does not tell apart what has to be.
-    """
-    prompts = program.prompts
-    assert prompts is not None
-    holder = Holder(one_hot=("token",), normed=target.norm == "layer")
-    holder.hold(token)
-    if direct and not speak_directly(rulings, holder, prompts.vocabulary):
-        return None
-    spoken = speakers(rulings, holder, prompts.vocabulary, token, direct=direct)
-    spoken, nats = with_rest(spoken) if are_exact(rulings) else (spoken, None)
-    assembly = Assembly(holder, prompts.context, Precision(dtype, holder.normed))
-    assembly.settle()
-    circuits, places = assemble(
-        assembly,
-        prompts.vocabulary,
-        causal=prompts.causal,
-        place=program.place,
-        speakers=spoken,
-        nats=nats,
-    )
-    if reuse:
-        circuits = with_reuse(circuits, places, target, sizes)
-    if direct and not _speaks_last(circuits, has_norm=holder.normed):
-        return None
-    plan = plan_model(circuits, target, sizes)
-    width = plan.layout.n_embd
-    if direct and plan.has_norm and 2 * len(circuits.blocks[-1].neurons) > 4 * width:
-        return None  # those that take their turn later would read what others have said
-    return _Way(direct, circuits, len(plan.layers), width)
+def _prompts(program: Program) -> Prompts:
+    """The prompts of a program that has some."""
+    assert program.prompts is not None
+    return program.prompts
 
 
 def _speaks_last(circuits: Circuits, *, has_norm: bool) -> bool:

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import log, sqrt
+from itertools import combinations
+from math import inf, log, sqrt
 from typing import Any
 
 import numpy as np
 
 from handcraft.circuits import Nats, one_hot
-from handcraft.compiler.sequences.held import Holder, Reading
+from handcraft.compiler.rank_rules import Contender, Rank, rank
+from handcraft.compiler.sequences.held import Holder, Reading, sum_of
+from handcraft.compiler.sequences.ir import Ladder, Rung
+from handcraft.compiler.sequences.precision import Precision
 from handcraft.errors import PrecisionError
 from handcraft.language.decision import Decision
-from handcraft.language.sequences.domain import Finite, Kind, Plain, Value
+from handcraft.language.sequences.domain import FLAGS, Finite, Kind, Plain, Value, magnitude
 from handcraft.language.sequences.node import AtLeast, Linear, Node
+from handcraft.language.sequences.wording import reads
 from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights.emit import numpy_dtype
 
-HEIGHTS_UP_TO = 6
-"""Up to so many rules take heights that are powers of two, so that the first that fires outvotes all
-later ones together, also in bfloat16. Of more rules each fires only where no earlier one does."""
+HIGHEST = 32
+"""The largest height of a rule: bfloat16 tells 32 from 31. Rules that would need more get a veto."""
 
 UNIT = 128
 """What is written for each unit of height: the input token's echo of 1 in a tied head counts for
 nothing beside it."""
+
+SMALL_UNIT = 4
+"""The same where neurons of several layers write logits: LayerNorm between them sees what is written,
+and its scale must not follow it. A logit leads by 3 of these 4 at least, the echo taken off."""
+
+MOST_SQUARES = 1024
+"""Of heights that rules add at once where neurons of several layers write logits: times the square of
+`SMALL_UNIT` they change what LayerNorm divides by, beside its ballast, by less than half a percent."""
 
 LISTED = 32
 """What a listed token has besides its log-probability, in nats: tokens that are not listed have 0, and
@@ -57,6 +69,20 @@ class Speaker:
     rest: Plain = 0
     is_echo: bool = False
 
+    def check(self, precision: Precision, varying: Plain) -> None:
+        """Raise unless it tells sums that reach the threshold from those that do not.
+
+        Args:
+            precision: of the dtype.
+            varying: no sum of squares of what LayerNorm sees beside its ballast is larger.
+
+        Raises:
+            PrecisionError: the sum is too large, or LayerNorm makes it too uncertain.
+        """
+        reading, level = self.reading, self.at_least - self.reading.constant
+        precision.check_sum(self.origin, reading.size + magnitude(reading.constant), 1)
+        precision.check_noise(self.origin, reading.weight, level, 1, varying)
+
 
 @dataclass(frozen=True)
 class Ruling:
@@ -66,33 +92,63 @@ class Ruling:
         literals: flags that all hold where the rule fires.
         answer: the category that it predicts, or the log-probability of every listed token.
         origin: the rule.
+        contender: the rule as ranking looks at it.
     """
 
     literals: tuple[Node, ...]
     answer: Node | Mapping[int, Plain]
     origin: Origin
+    contender: Contender
 
 
-def read_decisions(decisions: Iterable[Decision], vocabulary: Vocabulary) -> list[Ruling]:
-    """The decisions up to the first that always fires; conditions are taken apart where that helps."""
-    known = [decision for decision in decisions if not decision.is_never]
-    exact = any(not isinstance(decision.answer, Node) for decision in known)
-    whole = exact or len(known) > HEIGHTS_UP_TO
+def read_decisions(decisions: Sequence[Decision], vocabulary: Vocabulary) -> list[Ruling]:
+    """The decisions that are needed; conditions are taken apart into literals.
+
+    Args:
+        decisions: in the order in which they are tried; the last one always fires.
+        vocabulary: the tokens.
+
+    Raises:
+        PrecisionError: a probability is too small.
+    """
+    ids = {token: i for i, token in enumerate(vocabulary.tokens)}
+    contenders = [_contender(decision, ids) for decision in decisions]
     found: list[Ruling] = []
-    for decision in known:
-        answer: Node | Mapping[Any, Plain] = decision.answer
-        if not isinstance(answer, Node):
-            _check_probabilities(answer, decision.origin)
-            answer = {
-                vocabulary.tokens.index(token): Fraction(log(share)) + LISTED
-                for token, share in answer.items()
-            }
-        condition = decision.condition
-        literals = (condition,) if whole and condition is not None else _literals(condition)
-        found.append(Ruling(literals, answer, decision.origin))
-        if decision.condition is None:
-            break
+    for each in rank(contenders):
+        decision = decisions[each.rule]
+        answer: Node | Mapping[int, Plain]
+        if isinstance(decision.answer, Node):
+            answer = decision.answer
+        else:
+            _check_probabilities(decision.answer, decision.origin)
+            answer = {ids[t]: Fraction(log(share)) + LISTED for t, share in decision.answer.items()}
+        literals = tuple(part for flag in decision.literals for part in _literals(flag))
+        found.append(Ruling(literals, answer, decision.origin, contenders[each.rule]))
     return found
+
+
+def ranks(rulings: Sequence[Ruling], *, apart: bool = False) -> tuple[Rank, ...]:
+    """The rank of each rule; where probabilities are predicted no rule adds to those of another.
+
+    Args:
+        rulings: the rules, all of which are needed.
+        apart: whether neurons of several layers write logits.
+    """
+    highest = 0 if are_exact(rulings) else HIGHEST
+    return rank([r.contender for r in rulings], highest, MOST_SQUARES if apart else inf)
+
+
+def _contender(decision: Decision, ids: Mapping[str, int]) -> Contender:
+    """A decision as ranking looks at it."""
+    answer = decision.answer
+    if not isinstance(answer, Node):
+        shares = frozenset(answer.items())
+        return Contender(
+            decision.pattern, shares, frozenset(ids[t] for t in answer), decision.is_always
+        )
+    assert isinstance(answer.domain, Finite)
+    tokens = frozenset(ids[str(value)] for value in answer.domain.values)
+    return Contender(decision.pattern, answer, tokens, decision.is_always)
 
 
 def _check_probabilities(shares: Mapping[Any, Plain], origin: Origin) -> None:
@@ -111,10 +167,8 @@ def _check_probabilities(shares: Mapping[Any, Plain], origin: Origin) -> None:
         )
 
 
-def _literals(condition: Node | None) -> tuple[Node, ...]:
+def _literals(condition: Node) -> tuple[Node, ...]:
     """A conjunction as its flags."""
-    if condition is None:
-        return ()
     if isinstance(condition, AtLeast) and isinstance(condition.number, Linear):
         terms = condition.number.terms
         ones = all(f == 1 and node.domain.kind is Kind.FLAG for f, node in terms)
@@ -137,10 +191,10 @@ def with_nodes(rulings: Sequence[Ruling], nodes: Sequence[Node]) -> list[Ruling]
     """The rulings with other trees, as `nodes_of` gives them."""
     left = iter(nodes)
     return [
-        Ruling(
-            tuple(next(left) for _ in ruling.literals),
-            next(left) if isinstance(ruling.answer, Node) else ruling.answer,
-            ruling.origin,
+        replace(
+            ruling,
+            literals=tuple(next(left) for _ in ruling.literals),
+            answer=next(left) if isinstance(ruling.answer, Node) else ruling.answer,
         )
         for ruling in rulings
     ]
@@ -175,42 +229,95 @@ def check_shares(rulings: Iterable[Ruling], dtype: str) -> None:
 
 def speakers(
     rulings: Sequence[Ruling],
+    ranked: Sequence[Rank],
     holder: Holder,
     vocabulary: Vocabulary,
     token: Node,
     *,
     direct: bool = False,
+    unit: int = UNIT,
 ) -> list[Speaker]:
     """Neurons for every rule and every token that it can predict.
 
     Args:
         rulings: after the passes.
+        ranked: the rank of each.
         holder: decides what is held.
         vocabulary: the tokens.
         token: the token as a node.
         direct: whether the last rule needs no neurons, since its answer is spoken directly.
+        unit: what is written for each unit of height, where rules predict tokens.
     """
     exact = are_exact(rulings)
-    apart = exact or len(rulings) > HEIGHTS_UP_TO
+    unit = LISTED if exact else unit
+    vetoed_by = _needed_vetoes(rulings, ranked)
     found: list[Speaker] = []
-    before = Reading(())
-    for place, ruling in enumerate(rulings[:-1] if direct else rulings):
-        height = 1 if apart else 1 << (len(rulings) - 1 - place)
+    for place, (ruling, own) in enumerate(zip(rulings, ranked, strict=True)):
         fires, needed = _conjunction(ruling.literals, holder)
         if fires is None:
             continue
-        if apart:
-            alone = fires
-            fires = fires + before * -1
-            before += alone
-        unit = LISTED if exact else UNIT
-        found += _speak(ruling, fires, needed, height * unit, holder, vocabulary)
-        if not needed:  # it always fires, as the passes found out, so none after it ever does
+        if direct and place == len(rulings) - 1:
             break
+        vetoes = [_veto(rulings[k], k + 1, ruling, holder) * -1 for k in vetoed_by[place]]
+        fires = sum_of((fires, *vetoes))
+        found += _speak(ruling, fires, needed, own.height * unit, holder, vocabulary)
+        if not needed and not vetoes:
+            break  # it always fires, as the passes found out, so none after it ever does
     return [*found, *(_echoes(holder, token) if exact else ())]
 
 
-def speak_directly(rulings: Sequence[Ruling], holder: Holder, vocabulary: Vocabulary) -> bool:
+def _needed_vetoes(rulings: Sequence[Ruling], ranked: Sequence[Rank]) -> list[list[int]]:
+    """For each rule the earlier ones, by their place, where which it must not fire.
+
+    One that asks all that another asks, and more, is left out: where it fires the other does.
+    """
+    found: list[list[int]] = [[] for _ in rulings]
+    for place, each in enumerate(ranked):
+        for rival in each.rivals if each.has_veto else ():
+            found[rival].append(place)
+    sets = [frozenset(ruling.literals) for ruling in rulings]
+    for place, by in enumerate(found):
+        asked = {sets[k] for k in by}
+        found[place] = [k for k in by if not any(less in asked for less in _parts(sets[k]))]
+    return found
+
+
+def _parts(flags: frozenset[Node], most: int = 6) -> Iterator[frozenset[Node]]:
+    """Conjunctions of fewer of these flags; of many flags only those of a single one."""
+    for size in range(len(flags) if len(flags) <= most else 2):
+        yield from map(frozenset, combinations(flags, size))
+
+
+def _veto(ruling: Ruling, number: int, rival: Ruling, holder: Holder) -> Reading:
+    """A sum that is 1 where a rule fires, as far as a rival can fire there too, and else 0.
+
+    Where the rival fires its own literals hold, so that those need not be asked again.
+    """
+    asked = [each for each in ruling.literals if each not in rival.literals]
+    readings = [holder.number(each) for each in asked]
+    if any(not reading.terms and not reading.constant for reading in readings):
+        return Reading(())
+    more = [reading for reading in readings if reading.terms]
+    if len(more) <= 1:
+        return more[0] if more else Reading((), 1)
+    terms = tuple((1, each) for each in ruling.literals if holder.number(each).terms)
+    flag = Ladder(
+        FLAGS,
+        reads(f"rule {number} matches"),
+        (Rung(terms, len(terms), 1),),
+        (False, True),
+        place=ruling.origin.place,
+    )
+    return holder.number(flag)
+
+
+def speak_directly(
+    rulings: Sequence[Ruling],
+    ranked: Sequence[Rank],
+    holder: Holder,
+    vocabulary: Vocabulary,
+    unit: int = UNIT,
+) -> bool:
     """Have what makes the answer of the last rule write logits itself, where that rule always fires.
 
     A ladder or a head writes the logit of a token instead of a number that another neuron would turn
@@ -219,11 +326,14 @@ def speak_directly(rulings: Sequence[Ruling], holder: Holder, vocabulary: Vocabu
 
     Args:
         rulings: after the passes.
+        ranked: the rank of each.
         holder: decides what is held.
         vocabulary: the tokens.
+        unit: what is written.
     """
     last = rulings[-1]
-    if are_exact(rulings) or len(rulings) > HEIGHTS_UP_TO or last.literals:
+    is_vetoed = any(each.has_veto for each in ranked)
+    if are_exact(rulings) or is_vetoed or last.literals:
         return False
     if not isinstance(last.answer, Node) or not isinstance(last.answer.domain, Finite):
         return False
@@ -231,7 +341,7 @@ def speak_directly(rulings: Sequence[Ruling], holder: Holder, vocabulary: Vocabu
     if len(values) < 2:
         return False
     numbers = {
-        _place(value, vocabulary): tuple(UNIT * (i == j) for j in range(len(values)))
+        _place(value, vocabulary): tuple(unit * (i == j) for j in range(len(values)))
         for i, value in enumerate(values)
     }
     return holder.speak(last.answer, numbers) is not None

@@ -27,6 +27,7 @@ from handcraft.language.sequences.node import (
     Linear,
     Lookup,
     Node,
+    walk,
 )
 
 Numbers = tuple[Plain, ...]
@@ -76,17 +77,35 @@ class Reading:
             low, high = low + min(ends), high + max(ends)
         return low, high
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that is added up is integers."""
+        return all(f.denominator == 1 and held.is_whole(i) for f, held, i in self.terms)
+
+    @property
+    def has_shares(self) -> bool:
+        """Whether something in it rests on a mean, which floats round."""
+        nodes = walk(*{held.node for _, held, _ in self.terms})
+        return any(isinstance(node, Attend) and node.picks == "mean" for node in nodes)
+
     def __mul__(self, factor: Plain) -> Reading:
         return Reading(
             tuple((f * factor, held, i) for f, held, i in self.terms), self.constant * factor
         )
 
     def __add__(self, other: Reading) -> Reading:
-        total: dict[tuple[Held, int], Plain] = {}
-        for factor, held, i in (*self.terms, *other.terms):
+        return sum_of((self, other))
+
+
+def sum_of(readings: Sequence[Reading]) -> Reading:
+    """All of them added up; what occurs in several is read once."""
+    total: dict[tuple[Held, int], Plain] = {}
+    constant: Plain = 0
+    for reading in readings:
+        constant += reading.constant
+        for factor, held, i in reading.terms:
             total[held, i] = total.get((held, i), 0) + factor
-        terms = tuple((f, held, i) for (held, i), f in total.items() if f)
-        return Reading(terms, self.constant + other.constant)
+    return Reading(tuple((f, held, i) for (held, i), f in total.items() if f), constant)
 
 
 @short_repr
@@ -137,6 +156,14 @@ class Held:
         for number in self._numbers(i):
             total += magnitude(number)
         return total
+
+    def is_whole(self, i: int) -> bool:
+        """Whether one of the numbers is always an integer."""
+        if self.is_one_hot and not self.numbers:
+            return True
+        numbers = self._numbers(i)
+        constant = self.brought[i].constant if self.brought else 0
+        return numbers != ITSELF and all(n.denominator == 1 for n in (*numbers, constant))
 
     def _numbers(self, i: int) -> Numbers:
         return next(numbers for numbers, place in self.numbers.items() if place == i)

@@ -45,6 +45,10 @@ class Places:
         self.taken.add(found)
         return found
 
+    def logits(self) -> Subspace:
+        """A subspace for logits that holds nothing else; the token's own 1 is in it."""
+        return one_hot(self._unique("answer"), self.vocabulary.tokens)
+
     def channel(self, name: str) -> Subspace:
         """A channel of a head, called as nothing in the residual stream."""
         while name in self.taken:

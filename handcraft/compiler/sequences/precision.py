@@ -8,6 +8,7 @@ from fractions import Fraction
 from handcraft.errors import PrecisionError
 from handcraft.language.sequences.domain import Plain, magnitude
 from handcraft.language.sequences.node import Node
+from handcraft.origin import Origin
 from handcraft.weights.emit import UNDERFLOW
 from handcraft.weights.norms import BALLAST
 
@@ -64,11 +65,11 @@ class Precision:
         """Whether a fraction and a whole number add up with an error that counts for nothing."""
         return BITS[self.dtype] > 16
 
-    def check_sum(self, node: Node, size: Plain, gap: Plain) -> None:
+    def check_sum(self, node: Node | Origin, size: Plain, gap: Plain) -> None:
         """Raise unless a neuron tells its sums apart.
 
         Args:
-            node: what the neuron serves.
+            node: what the neuron serves, an expression or a rule.
             size: the largest sum of absolute terms.
             gap: the smallest difference that counts.
 
@@ -77,22 +78,25 @@ class Precision:
         """
         if size > gap * self.steps:
             raise PrecisionError(
-                f"`{node}` must distinguish numbers that differ by {_shown(gap)}, in sums of up to "
-                f"{_shown(size)}; {self.dtype} is safe for sums of up to {_shown(gap * self.steps)}",
+                f"`{_text(node)}` must distinguish numbers that differ by {_shown(gap)}, in sums of up "
+                f"to {_shown(size)}; {self.dtype} is safe for sums of up to "
+                f"{_shown(gap * self.steps)}",
                 where=node.place,
                 fix=FIX,
-                about=node,
+                about=node if isinstance(node, Node) else None,
                 is_tight=True,
             )
 
-    def check_noise(self, node: Node, weight: Plain, level: Plain, gap: Plain, varying: Plain) -> None:
+    def check_noise(
+        self, node: Node | Origin, weight: Plain, level: Plain, gap: Plain, varying: Plain
+    ) -> None:
         """Raise unless a sum is told from others in spite of LayerNorm.
 
         It adds a little noise to each number, and its scale, which a static gain undoes, follows the
         sum of squares of what is held: by half the part that varies over the part of the ballast.
 
         Args:
-            node: what reads the sum.
+            node: what reads the sum, an expression or a rule.
             weight: the sum of the factors of what is read, without their signs.
             level: how large the sum is where it counts.
             gap: the smallest difference that counts.
@@ -106,11 +110,12 @@ class Precision:
         off = NOISE * weight + magnitude(level) * self._scale_error(varying)
         if gap < 4 * off:
             raise PrecisionError(
-                f"`{node}` must distinguish numbers that differ by {_shown(gap)}, but LayerNorm can "
-                f"shift their sum by up to {_shown(off)}; at most {_shown(Fraction(gap) / 4)} is safe",
+                f"`{_text(node)}` must distinguish numbers that differ by {_shown(gap)}, but LayerNorm "
+                f"can shift their sum by up to {_shown(off)}; at most {_shown(Fraction(gap) / 4)} is "
+                "safe",
                 where=node.place,
                 fix=FIX,
-                about=node,
+                about=node if isinstance(node, Node) else None,
                 is_tight=True,
             )
 
@@ -159,6 +164,10 @@ class Precision:
                 about=node,
                 is_tight=True,
             )
+
+
+def _text(node: Node | Origin) -> str:
+    return node.what if isinstance(node, Origin) else str(node)
 
 
 def _shown(number: Plain) -> str:

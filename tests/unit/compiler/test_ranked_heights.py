@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handcraft import Program, parse_rules, predict
-from handcraft.compiler.rank_rules import rank_rules
+from handcraft.compiler.rank_rules import Contender, rank, rank_rules
 from handcraft.language.pattern import Pattern
 from handcraft.language.rule import Clause
 from handcraft.testing import rule_programs
@@ -128,3 +128,37 @@ def test_rivals_are_the_later_rules_that_meet_a_rule_and_predict_something_else(
             if found[j].clause.token != each.clause.token
             and any(found[j].clause.pattern.matches(c) for c in mine)
         )
+
+
+ANSWERS = st.sampled_from([frozenset({0}), frozenset({1}), frozenset({2}), frozenset({0, 1})])
+
+
+@st.composite
+def contenders(draw):
+    classes = st.lists(st.frozensets(st.integers(0, 1), min_size=1), max_size=3).map(tuple)
+    rules = []
+    for number in range(draw(st.integers(1, 6))):
+        tokens = draw(ANSWERS)
+        answer = tokens if len(tokens) == 1 else number // 2  # two rules may predict the same category
+        rules.append(Contender(Pattern(draw(classes)), answer, tokens, is_otherwise=False))
+    return [*rules, Contender(Pattern(), frozenset({0}), frozenset({0}), is_otherwise=True)]
+
+
+@given(contenders(), st.sampled_from([0, 1, 3, 1000]), st.sampled_from([2, 20, 1000]), st.data())
+def test_whatever_else_rules_ask_the_first_that_fires_outvotes_every_other_token(
+    rules, highest, most_squares, data
+):
+    ranks = rank(rules, highest, most_squares)
+    context = data.draw(st.lists(st.integers(0, 1), min_size=1, max_size=4))
+    holds = [data.draw(st.booleans()) or rule.is_otherwise for rule in rules]
+    choice = {rule.answer: data.draw(st.sampled_from(sorted(rule.tokens))) for rule in rules}
+    fires = [holds[i] and rule.pattern.matches(context) for i, rule in enumerate(rules)]
+    meant = choice[next(rule.answer for rule, fired in zip(rules, fires, strict=True) if fired)]
+    vetoed = {k for each in ranks if each.has_veto and fires[each.rule] for k in each.rivals}
+    votes: Counter[int] = Counter()
+    for place, each in enumerate(ranks):
+        if fires[each.rule] and place not in vetoed:
+            votes[choice[rules[each.rule].answer]] += each.height
+    assert votes[meant] >= max((n for token, n in votes.items() if token != meant), default=0) + 1
+    assert all(each.height <= highest for each in ranks if each.rivals and not each.has_veto)
+    assert sum(n * n for n in votes.values()) <= max(each.squares for each in ranks)

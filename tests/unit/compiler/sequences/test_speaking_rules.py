@@ -10,7 +10,7 @@ import pytest
 
 from handcraft import Program, Prompts, compile_program, predict, select
 from handcraft.circuits import Circuits, Neuron
-from handcraft.compiler.sequences.decisions import HEIGHTS_UP_TO, UNIT
+from handcraft.compiler.sequences.decisions import HIGHEST, UNIT
 from handcraft.errors import HandcraftWarning, PrecisionError, ProgramError
 from handcraft.testing import assert_agreement
 
@@ -70,18 +70,36 @@ def test_a_pattern_and_a_flag_are_conditions_of_the_same_neuron():
     assert len(neuron.all_reads) >= 2
 
 
-def test_few_rules_take_heights_each_of_which_outvotes_all_later_ones():
+def test_rules_take_heights_each_of_which_outvotes_what_later_ones_add_for_another_token():
     several = [predict("ab"[k % 2]).when(k == POSITION) for k in range(3)]
     written = sorted(amounts(circuits(*several, OTHERWISE)), reverse=True)
-    assert written == [8 * UNIT, 4 * UNIT, 2 * UNIT, UNIT]
-    assert all(height > sum(written[i + 1 :]) for i, height in enumerate(written))
+    assert written == [4 * UNIT, 3 * UNIT, 2 * UNIT, UNIT]
 
 
-def test_of_many_rules_each_fires_only_where_no_earlier_one_does():
+def test_where_heights_grow_too_large_a_rule_has_a_veto_against_later_ones():
     flags = [TOKEN == "a", BEFORE == "a", SEEN >= 2, POSITION >= 3, BEFORE == "b", TOKEN == "b"]
-    many = [predict("abc"[k % 3]).when(flag) for k, flag in enumerate(flags)]
-    assert len(many) + 1 > HEIGHTS_UP_TO
-    assert set(amounts(circuits(*many, OTHERWISE))) == {UNIT}
+    many = [predict("ab"[k % 2]).when(flag) for k, flag in enumerate([*flags, ~flags[0], ~flags[2]])]
+    written = amounts(circuits(*many, OTHERWISE))
+    assert max(written) <= HIGHEST * UNIT
+    assert written.count(UNIT) > 1, "the first of them would need more than the largest height"
+
+
+def test_patterns_that_never_match_together_share_one_height_beside_a_flag():
+    pairs = [
+        predict("abc"[(i + 2 * k) % 3]).after(x + y)
+        for i, x in enumerate("abc")
+        for k, y in enumerate("abc")
+    ]
+    of = circuits(predict("b").when(POSITION >= 3), *pairs, OTHERWISE)
+    assert sorted(set(amounts(of)))[:2] == [UNIT, 2 * UNIT]
+    assert len(of.blocks) == 1, "no flag is made for a rule before another"
+
+
+def test_a_rule_with_a_longer_pattern_vetoes_by_what_it_asks_besides():
+    shares = {"a": 0.25, "b": 0.75}
+    of = circuits(predict(shares).after("ab"), predict("c").after("b"), predict(shares).otherwise())
+    made = [neuron for block in of.blocks[:-1] for neuron in block.neurons]
+    assert not made, "the letter before b is all that has to be asked"
 
 
 def test_the_first_of_two_rules_that_both_fire_wins():

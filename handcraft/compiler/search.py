@@ -1,0 +1,71 @@
+"""Several ways to the same answers are planned, and the smallest model that fits is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from handcraft.architecture import Architecture
+from handcraft.circuits import Circuits
+from handcraft.errors import CompileError, LayoutError, PrecisionError
+from handcraft.weights import Plan, Sizes, SpreadError, plan_model
+
+Way: TypeAlias = Callable[[Sizes], Plan | None]
+"""From the sizes asked for to a plan; None where this way does not apply.
+
+It raises a LayoutError where the sizes are too small for it, and a PrecisionError where the dtype does
+not distinguish what it must."""
+
+
+def smallest(ways: Sequence[Way], sizes: Sizes) -> Plan:
+    """The plan with the fewest parameters; of several the one with fewer blocks, then the first.
+
+    Raises:
+        LayoutError, PrecisionError: no way fits. More width is asked for more easily than another
+            dtype or program, so a LayoutError is nearer to a fix than a PrecisionError; of several it
+            is that of the way which can do with the least width.
+    """
+    plans: list[Plan] = []
+    problems: list[tuple[Way, CompileError]] = []
+    for way in ways:
+        try:
+            plan = way(sizes)
+        except (LayoutError, PrecisionError) as problem:
+            problems.append((way, problem))
+        else:
+            plans += [plan] if plan else []
+    if not plans:
+        raise _nearest(problems)
+    return min(plans, key=lambda plan: (plan.shape.parameters(plan.architecture), len(plan.layers)))
+
+
+def _nearest(problems: Sequence[tuple[Way, CompileError]]) -> CompileError:
+    """Of what is wrong with each way, what is fixed most easily."""
+    narrow = [(way, problem) for way, problem in problems if isinstance(problem, LayoutError)]
+    widths: list[tuple[int, CompileError]] = []
+    for way, problem in narrow if len(narrow) > 1 else ():
+        try:
+            plan = way(Sizes())
+        except (LayoutError, PrecisionError):
+            continue
+        widths += [(plan.layout.n_embd, problem)] if plan else []
+    if widths:
+        return min(widths, key=lambda each: each[0])[1]
+    return (narrow or problems)[0][1]
+
+
+def plan_in_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) -> Plan:
+    """The plan, in a wider stream where only then all neurons of a block fit one layer.
+
+    Raises:
+        SpreadError: they do not fit the width that was asked for.
+    """
+    try:
+        return plan_model(circuits, target, sizes)
+    except SpreadError as error:
+        if sizes.n_embd is not None:
+            raise
+        n_head = sizes.n_head or max(1, circuits.head_count)
+        n_embd = -(-error.n_embd // n_head) * n_head
+        return plan_model(circuits, target, replace(sizes, n_embd=n_embd, n_head=n_head))
