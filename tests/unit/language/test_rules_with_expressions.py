@@ -97,14 +97,19 @@ def test_a_pattern_means_the_same_as_a_decision(pattern):
 
 
 def test_decisions_join_pattern_and_flag_and_end_with_one_that_is_always_true():
-    first, last = program(predict("b").after("ab").when(POSITION >= 3)).decisions
+    first, last = program(predict("b").after("bb").when(POSITION >= 3)).decisions
     assert str(first.condition) == (
-        "(token.at(-1, default='a') == 'a') & (token == 'b') & (position >= 1) & (position >= 3)"
+        "(token.at(-1) == 'b') & (token == 'b') & (position >= 1) & (position >= 3)"
     )
     assert str(first.answer) == "'b'"
     assert first.origin == first.rule.origin
     assert first.condition.place == first.rule.place
     assert last.condition is None
+
+
+def test_a_pattern_whose_first_two_tokens_differ_asks_for_no_position():
+    first, _ = program(predict("b").after("ab")).decisions
+    assert str(first.condition) == "(token.at(-1) == 'a') & (token == 'b')"
 
 
 def test_patterns_share_what_they_look_back_at():

@@ -40,6 +40,11 @@ def compiled(*rules, prompts: Prompts = PROMPTS, architecture: str = "block", **
     return made
 
 
+def parameters(made: Compiled) -> int:
+    """How many numbers the model has."""
+    return made.model.shape.parameters(made.model.architecture)
+
+
 def speaking(made: Compiled) -> list[str]:
     """What writes logits: heads, neurons, or both, of each block."""
     logits = made.circuits.unembedding
@@ -100,8 +105,14 @@ def test_behind_layernorm_nothing_is_read_after_it_was_spoken():
     assert speaking(made) == ["neurons"]
 
 
-def test_many_rules_tell_apart_which_of_them_fires():
+def test_many_rules_outvote_what_a_head_writes():
     rules = [predict("abcd"[k % 4]).when(k == POSITION) for k in range(7)]
+    made = compiled(*rules, predict(FIRST).otherwise())
+    assert speaking(made) == ["heads and neurons"]
+
+
+def test_a_rule_with_a_veto_leaves_no_answer_to_a_head():
+    rules = [predict("ab"[k % 2]).when(k == POSITION) for k in range(7)]
     made = compiled(*rules, predict(FIRST).otherwise())
     assert speaking(made) == ["neurons"]
 
@@ -152,11 +163,15 @@ def test_where_a_head_that_speaks_is_too_wide_neurons_speak():
     assert speaking(made)[0] == ""
 
 
-def test_where_neurons_that_speak_cannot_take_turns_others_speak():
+def test_where_neurons_that_write_logits_do_not_fit_one_layer_the_smallest_model_is_taken():
     made = compiled(predict(TWO_BACK).otherwise(), prompts=EIGHT, architecture="gpt2")
-    assert speaking(made) == ["", "neurons"]
     wide = compiled(predict(TWO_BACK).otherwise(), prompts=EIGHT, architecture="gpt2", n_embd=64)
     assert speaking(wide) == ["neurons"]
+    assert parameters(made) < parameters(wide)
+    width = made.model.shape.n_embd
+    assert parameters(made) <= parameters(
+        compiled(predict(TWO_BACK).otherwise(), prompts=EIGHT, architecture="gpt2", n_embd=width)
+    )
 
 
 @pytest.mark.parametrize("missing", [1, 3])
@@ -182,7 +197,7 @@ def test_a_lack_of_width_is_told_sooner_than_one_of_precision():
     chosen = Random(0)
     table = {(a, b): chosen.choice(letters) for a in letters for b in letters}
     rule = predict(lookup(table, prompts.token, prompts.token.at(-1, default="b"))).otherwise()
-    error = refused(rule, prompts=prompts, architecture="gpt2")
+    error = refused(rule, prompts=prompts, architecture="gpt2", n_embd=60)
     assert isinstance(error, SpreadError)
     width = int(error.fix.removeprefix("n_embd="))
     made = compiled(rule, prompts=prompts, architecture="gpt2", n_embd=width)
