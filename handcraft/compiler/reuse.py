@@ -103,7 +103,7 @@ def _reuses(circuits: Circuits, spans: Spans, target: Architecture) -> Iterator[
             continue
         if life.born and new not in kept:
             fitting = [room for room in rooms if room.left >= new.width]
-            free = [room for room in fitting if _is_free(room.life, life.born, takes_turns=normed)]
+            free = [room for room in fitting if _is_free(room.life, life.born)]
             if free:
                 room = min(free, key=attrgetter("left"))
                 yield Reuse(new, room.subspace, room.taken)
@@ -112,14 +112,15 @@ def _reuses(circuits: Circuits, spans: Spans, target: Architecture) -> Iterator[
             rooms.append(_Room(new, life))
 
 
-def _is_free(life: Lifetime, born: int, *, takes_turns: bool) -> bool:
+def _is_free(life: Lifetime, born: int) -> bool:
     """Whether a subspace can be cleared between its last reading and a birth.
 
-    Where neurons of one block may take turns in several layers, none of them may still read it.
+    Neurons of the block that clears it may still read it: they all see the stream as it was before.
+    Only neurons in several layers would not, and a block whose neurons read what they write, as a
+    clearing one does, is never spread over several layers (`SpreadError`).
     """
     cleared = _cleared(born)
-    margin = 2 if takes_turns else 1
-    return cleared > 0 and life.settled < cleared and life.read + margin <= cleared
+    return cleared > 0 and life.settled < cleared and life.read < cleared
 
 
 def _cleared(born: int) -> int:

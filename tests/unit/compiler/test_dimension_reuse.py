@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from handcraft import Program, Prompts, compile_program, predict, select
-from handcraft.architecture import BLOCK
+from handcraft.architecture import BLOCK, GPT2
 from handcraft.circuits import (
     Block,
     Circuits,
@@ -17,6 +17,7 @@ from handcraft.circuits import (
     Neuron,
     Ramp,
     Reuse,
+    Subspace,
     embed_token,
     one_hot,
     scalar,
@@ -26,7 +27,7 @@ from handcraft.compiler import compile_sequences
 from handcraft.compiler.reuse import reuse_dimensions
 from handcraft.errors import LayoutError, PrecisionError
 from handcraft.verify import check_stream, verify
-from handcraft.weights import Sizes
+from handcraft.weights import Sizes, SpreadError, plan_model
 
 PROMPTS = Prompts("ab", context=6, causal=False)
 LENGTH = PROMPTS.everything.count()
@@ -193,3 +194,43 @@ def test_what_is_taken_of_one_subspace_at_two_times_is_cleared_at_once():
 def test_circuits_without_known_spans_stay_as_they_are(reverse):
     bare = replace(reverse.circuits, reuses=())
     assert reuse_dimensions(bare, {}, replace(BLOCK, causal=False)) is bare
+
+
+def turns(width: int) -> tuple[Circuits, Subspace]:
+    """Flags that neurons of the second block read for the last time, while others of them clear them.
+
+    Args:
+        width: how many neurons read each of the flags.
+    """
+    token, old, fresh = one_hot("token", "ab"), scalar("old"), scalar("fresh")
+
+    def neuron(name: str, reads: Subspace, writes: Subspace, at: int = 0) -> Neuron:
+        return Neuron(
+            name, (Coefficients(reads, ((0, 1),)),), 1, (Coefficients(writes, ((at, 1),)),), gap=1
+        )
+
+    blocks = [
+        Block(neurons=(neuron("note", token, old),)),
+        Block(neurons=tuple(neuron(f"use {k}", old, fresh) for k in range(width))),
+        Block(neurons=(neuron("answer", fresh, token, 1),)),
+    ]
+    made = Circuits("ab", 2, embedding=[embed_token(token)], blocks=blocks, unembedding=token)
+    return made, old
+
+
+@pytest.mark.parametrize("target", [BLOCK, GPT2], ids=["block", "gpt2"])
+def test_what_neurons_of_a_block_read_for_the_last_time_others_of_them_clear(target):
+    circuits, old = turns(1)
+    reused = reuse_dimensions(circuits, {(old, 0): (0, 1)}, target)
+    assert [reuse.within for reuse in reused.reuses] == [old]
+    assert clearing(reused) == ["clear old"]
+    assert [n.name for n in reused.blocks[1].neurons] == ["use 0", "clear old"]
+
+
+def test_a_block_that_clears_is_never_spread_over_layers_that_would_read_what_is_gone():
+    circuits, old = turns(40)
+    reused = reuse_dimensions(circuits, {(old, 0): (0, 1)}, GPT2)
+    assert reused.reuses
+    with pytest.raises(SpreadError, match="they read and write `old`"):
+        plan_model(reused, GPT2)
+    plan_model(circuits, GPT2)
