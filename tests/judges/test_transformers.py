@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import shutil
 import tempfile
@@ -29,7 +30,7 @@ from judges import (
 )
 from sweeps import sweep
 
-from handcraft import Program, compile_program, predict, save
+from handcraft import Program, Prompts, compile_program, predict, save, select
 from handcraft.formats.tokenizer_files import tokenizer_config, tokenizer_record
 from handcraft.testing import rule_programs
 from handcraft.vocabulary import Vocabulary
@@ -531,3 +532,20 @@ def test_what_transformers_saves_again_is_the_same_model(folder, tmp_path, name,
     prompt = tokenizer_again(text, return_tensors="pt")
     written = again.generate(**prompt, max_new_tokens=20, do_sample=False)
     assert tokenizer_again.decode(written[0]) == continued(PROGRAMS[name], text, 20)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_thousand_trigrams_and_a_rule_over_an_expression_are_answered_in_every_dtype(dtype):
+    letters, chosen = "abcdefghijklmnopqrstuvwxyz", random.Random(0)
+    prompts = Prompts(letters, context=8)
+    seen = sorted({"".join(chosen.choices(letters, k=3)) for _ in range(1_000)})
+    rules = [predict(chosen.choice(letters)).after(pattern) for pattern in seen]
+    late = predict("b").when(select(prompts.token, "e").exists() & (prompts.position >= 5))
+    source = Program(prompts=prompts, rules=[late, *rules, predict("a").otherwise()])
+    compiled = compile_program(source, dtype=dtype)
+    assert len(compiled.plan.layers) > 2, "neurons of several layers write logits"
+    texts = np.random.default_rng(3).integers(0, 26, size=(150, 8))
+    expected = source.answers_at(texts, *np.divmod(np.arange(texts.size), 8)).reshape(texts.shape)
+    answers = logits(gpt2_in_memory(compiled, "sdpa"), texts)
+    np.testing.assert_array_equal(answers[..., :26].argmax(-1).numpy(), expected)
+    assert worst_margin(answers, expected) > NATS

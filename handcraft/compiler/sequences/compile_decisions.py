@@ -154,8 +154,9 @@ class _Ruled:
         assembly = Assembly(holder, prompts.context, Precision(self.dtype, holder.normed))
         assembly.settle()
         squares = unit**2 * max(each.squares for each in ranked) if apart else 0
+        varying = assembly.varying + squares
         for speaker in spoken:
-            speaker.check(assembly.precision, assembly.varying + squares)
+            speaker.check(assembly.precision, varying)
         circuits, places = assemble(
             assembly,
             prompts.vocabulary,
