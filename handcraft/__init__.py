@@ -1,7 +1,13 @@
 """Write rules; get a GPT-2 checkpoint whose every weight you can explain."""
 
 from handcraft.architecture import BLOCK, Architecture
-from handcraft.compiler import Compiled, CompiledSequences, compile_program, compile_sequences
+from handcraft.compiler import (
+    Compiled,
+    CompiledSequences,
+    compile_program,
+    compile_sequences,
+    complete,
+)
 from handcraft.errors import HandcraftError, HandcraftWarning
 from handcraft.formats import load, read_checkpoint, save
 from handcraft.language import (
@@ -19,7 +25,7 @@ from handcraft.language import (
     where,
     window,
 )
-from handcraft.model import Model, complete, generate
+from handcraft.model import Model, generate
 from handcraft.verify import Report, verify
 from handcraft.vocabulary import Vocabulary
 

@@ -14,11 +14,11 @@ from handcraft.cli.options import Json, Lines
 from handcraft.cli.output import count, note, print_json
 from handcraft.cli.sources import load_model
 from handcraft.cli.values import value_table
+from handcraft.compiler import complete
 from handcraft.compiler.sequences.value_model import ValueModel
 from handcraft.errors import CommandError, PromptError
 from handcraft.language import Prompts
 from handcraft.language.sliding import sliding_note
-from handcraft.model import complete
 from handcraft.verify.values import json_value
 
 EXAMPLES = (

@@ -2,6 +2,7 @@
 
 from handcraft.compiler.compile_program import compile_program
 from handcraft.compiler.compiled import Compiled
+from handcraft.compiler.complete import complete
 from handcraft.compiler.lower_rules import lower_rules
 from handcraft.compiler.ordinal import PASSES
 from handcraft.compiler.sequences import CompiledSequences, compile_sequences
@@ -14,5 +15,6 @@ __all__ = [
     "Symbolic",
     "compile_program",
     "compile_sequences",
+    "complete",
     "lower_rules",
 ]

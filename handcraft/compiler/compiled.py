@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from handcraft.circuits import Circuits
 from handcraft.compiler.actions import Actions
+from handcraft.compiler.complete import complete
 from handcraft.compiler.report import CompileReport
 from handcraft.compiler.stage import Pass, Stage
 from handcraft.compiler.symbolic import Symbolic
@@ -16,7 +17,7 @@ from handcraft.display import short_repr
 from handcraft.errors import HandcraftWarning
 from handcraft.language import Program
 from handcraft.language.sliding import sliding_note
-from handcraft.model import Model, Trace, complete, generate
+from handcraft.model import Model, Trace, generate
 from handcraft.origin import Origin
 from handcraft.weights import Layout, Placement, Plan, trace_names
 

@@ -10,7 +10,7 @@ from handcraft.model.attention import (
     split_heads,
 )
 from handcraft.model.cache import Cache
-from handcraft.model.generate import complete, generate
+from handcraft.model.generate import ADDED, check_masked, continue_ids, generate
 from handcraft.model.grow import grow, published_shape
 from handcraft.model.model import Model
 from handcraft.model.norm import layer_norm
@@ -33,6 +33,7 @@ from handcraft.model.shape import Shape
 from handcraft.model.trace import Trace, TraceNames
 
 __all__ = [
+    "ADDED",
     "Cache",
     "Model",
     "RoundedModel",
@@ -44,7 +45,8 @@ __all__ = [
     "attend_split",
     "attend_stacked",
     "causal_mask",
-    "complete",
+    "check_masked",
+    "continue_ids",
     "gelu_erf",
     "gelu_tanh",
     "generate",

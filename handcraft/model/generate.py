@@ -1,15 +1,14 @@
-"""Text from a model: greedy or sampled, within the context or sliding over it."""
+"""Tokens from a model: greedy or sampled, within the context or sliding over it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 
 import numpy as np
 
 from handcraft.display import shorten_value
 from handcraft.errors import ModelError
-from handcraft.language import Prompts
 from handcraft.limits import ADDED_TOKENS
 from handcraft.model.attention import Array, softmax
 from handcraft.model.model import Model
@@ -47,7 +46,7 @@ def generate(
             causal mask.
         VocabularyError: the prompt has an unknown token.
     """
-    _check_masked(model)
+    check_masked(model)
     ADDED_TOKENS.check(n)
     ids = model.prompt_ids(prompt)
     if len(ids) + n - 1 > model.shape.n_positions:
@@ -55,88 +54,45 @@ def generate(
             f"{len(ids)} tokens and {n} more, but the model has {model.shape.n_positions} positions",
             fix="use complete(), which slides over the context",
         )
-    return model.vocabulary.text(_continue(model, ids, n, temperature, top_k, seed))
+    added = continue_ids(model, ids, n, temperature=temperature, top_k=top_k, seed=seed)
+    return model.vocabulary.text(added)
 
 
-def complete(
+def continue_ids(
     model: Model,
-    prompt: str | Sequence[str],
-    n: int | None = None,
+    ids: Sequence[int],
+    n: int | None,
     *,
     temperature: float = 0.0,
     top_k: int | None = None,
     seed: int | None = None,
-    prompts: Prompts | None = None,
-) -> str:
-    """Continue a prompt by `n` tokens; past the context the model sees the last tokens only.
-
-    Takes and returns what `generate` does, for prompts and answers of any length, and besides:
+    goes_on: Callable[[Sequence[int]], bool] | None = None,
+) -> list[int]:
+    """The ids that follow `ids`; past the context the model sees the last tokens only.
 
     Args:
         model: the model.
-        prompt: text or tokens.
-        n: how many tokens to add; if left out 10, or, with `prompts` that say which texts are legal,
-            as many as are promised.
+        ids: the prompt, at least one token.
+        n: how many tokens to add; None for as many as `goes_on` allows.
         temperature: as for `generate`.
         top_k: as for `generate`.
         seed: as for `generate`.
-        prompts: of the program that the model is made from, which an array does not know: another
-            prompt than a legal one is refused, and nothing is added to a text that is legal no more.
+        goes_on: given a text, whether a token is added to it; None where nothing but `n` ends it.
 
     Raises:
-        ModelError: the prompt is empty, a setting makes no sense, or the model has no causal mask.
-        VocabularyError: the prompt has an unknown token.
-        PromptError: the prompt is not legal, or goes on with what the model would not have written.
+        ModelError: a setting makes no sense, or the model has no causal mask.
     """
-    _check_masked(model)
-    ids = model.prompt_ids(prompt)
-    known = prompts if prompts is not None and prompts.refuses_some else None
-    if known is not None:
-        known.check_legal(_tokens(model, ids))
-        _check_written(model, ids, known)
-    elif n is None:
-        n = ADDED
-    return model.vocabulary.text(_continue(model, ids, n, temperature, top_k, seed, known))
-
-
-def _continue(
-    model: Model,
-    ids: tuple[int, ...],
-    n: int | None,
-    temperature: float,
-    top_k: int | None,
-    seed: int | None,
-    legal: Prompts | None = None,
-) -> list[int]:
-    """The ids that follow: so many, and no more than one after the last legal text."""
+    check_masked(model)
     _check_settings(n, temperature, top_k, seed)
     random = np.random.default_rng(seed)
     reader = _Reader(model)
     numbers = model.vocabulary.numbers
     text = list(ids)
     for _ in range(n) if n is not None else count():
-        if legal is not None and not legal.is_legal(_tokens(model, text)):
+        if goes_on is not None and not goes_on(text):
             break
         text.append(_choose(reader.logits_after(text), numbers, temperature, top_k, random))
     return text[len(ids) :]
-
-
-def _check_written(model: Model, ids: Sequence[int], prompts: Prompts) -> None:
-    """Raise unless what follows an input is what the model writes itself.
-
-    Raises:
-        PromptError: the first token that it would not have written.
-    """
-    tokens = _tokens(model, ids)
-    count = prompts.written(tokens)
-    if count:
-        logits = model.forward(np.array([ids[:-1]]))[0, -count:][:, model.vocabulary.numbers]
-        known = model.vocabulary.tokens
-        prompts.check_written(tokens, [known[best] for best in logits.argmax(axis=1).tolist()])
-
-
-def _tokens(model: Model, ids: Sequence[int]) -> list[str]:
-    return [model.vocabulary.token(number) for number in ids]
 
 
 class _Reader:
@@ -175,7 +131,8 @@ def _choose(
     return numbers[int(random.choice(len(scaled), p=softmax(scaled)))]
 
 
-def _check_masked(model: Model) -> None:
+def check_masked(model: Model) -> None:
+    """Raise unless `model` is one, and has the causal mask on which continuing a text rests."""
     if not isinstance(model, Model):
         raise ModelError(
             f"{shorten_value(model)} is no model",

@@ -20,12 +20,11 @@ from random import Random
 import pytest
 from mutate import damaged_bytes, damaged_json, damaged_text
 
-from handcraft import Program, compile_program, predict
+from handcraft import Program, compile_program, complete, predict
 from handcraft.errors import HandcraftError, HandcraftWarning
 from handcraft.formats import load, read_checkpoint, save
 from handcraft.language import parse_rules
 from handcraft.language.parse_pattern import parse_pattern
-from handcraft.model import complete
 from handcraft.vocabulary import Vocabulary
 
 SECONDS = float(os.environ.get("HANDCRAFT_FUZZ_SECONDS", "20"))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from judges import judge
 
+from handcraft import complete, generate
 from handcraft.formats.huggingface_config import ALIASES, DEFAULTS
 from handcraft.formats.huggingface_read import read_huggingface
-from handcraft.model import complete, generate
 
 torch = judge("torch")
 transformers = judge("transformers")

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft import Program, compile_program, predict
+from handcraft import Program, compile_program, complete, predict
 from handcraft.formats import load, save
 from handcraft.formats.huggingface_read import read_huggingface
 from handcraft.formats.tokenizer_files import tokenizer_record
-from handcraft.model import complete
 from handcraft.vocabulary import Vocabulary
 
 from .gpt2_folder import (

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from handcraft import complete, generate
 from handcraft.architecture import ARCHITECTURES, GPT2, architecture_named
 from handcraft.errors import ModelError
-from handcraft.model import Shape, complete, generate
+from handcraft.model import Shape
 
 SHAPE = Shape(n_vocab=3, n_positions=5, n_embd=8, n_head=2, n_inner=(6, 0))
 
