@@ -1,16 +1,17 @@
-"""Pictures of the data flow of circuits."""
+"""Pictures: the data flow of circuits, and tables of numbers as heatmaps."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from handcraft.draw.dataflow import circuits_graph
+from handcraft.draw.heatmap import heatmap_svg
 from handcraft.draw.render import format_of, render
 
 if TYPE_CHECKING:
     from handcraft.circuits import Circuits
 
-__all__ = ["circuits_graph", "circuits_svg", "format_of", "render"]
+__all__ = ["circuits_graph", "circuits_svg", "format_of", "heatmap_svg", "render"]
 
 
 def circuits_svg(circuits: Circuits) -> str:

@@ -14,21 +14,8 @@ from handcraft.model.generate import ADDED, check_masked, continue_ids, generate
 from handcraft.model.grow import grow, published_shape
 from handcraft.model.model import Model
 from handcraft.model.norm import layer_norm
-from handcraft.model.position_tables import (
-    heatmap_svg,
-    one_hot_table,
-    signed_bit_table,
-    sinusoid_shift,
-    sinusoid_table,
-)
+from handcraft.model.padding import valid_positions
 from handcraft.model.rounded import RoundedModel, as_rounded
-from handcraft.model.self_attention import (
-    attend_split,
-    attend_stacked,
-    position_ids,
-    self_attend,
-    valid_positions,
-)
 from handcraft.model.shape import Shape
 from handcraft.model.trace import Trace, TraceNames
 
@@ -42,8 +29,6 @@ __all__ = [
     "TraceNames",
     "as_rounded",
     "attend",
-    "attend_split",
-    "attend_stacked",
     "causal_mask",
     "check_masked",
     "continue_ids",
@@ -51,18 +36,11 @@ __all__ = [
     "gelu_tanh",
     "generate",
     "grow",
-    "heatmap_svg",
     "layer_norm",
     "masked_softmax",
     "merge_heads",
-    "one_hot_table",
-    "position_ids",
     "published_shape",
     "relu",
-    "self_attend",
-    "signed_bit_table",
-    "sinusoid_shift",
-    "sinusoid_table",
     "softmax",
     "split_heads",
     "valid_positions",

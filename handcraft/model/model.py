@@ -25,6 +25,7 @@ from handcraft.model.attention import (
 from handcraft.model.cache import Cache
 from handcraft.model.linear import Block, pruned_blocks, whole_blocks
 from handcraft.model.norm import layer_norm
+from handcraft.model.padding import checked_valid
 from handcraft.model.product import product
 from handcraft.model.shape import Shape
 from handcraft.model.trace import Trace
@@ -125,7 +126,7 @@ class Model:
         blocks: tuple[Block, ...],
     ) -> Array:
         ids = self._checked(tokens, 0 if cache is None else cache.length)
-        flags = None if valid is None else _checked_valid(valid, ids)
+        flags = None if valid is None else checked_valid(valid, ids)
         if cache is not None:
             self._check_cache(cache, ids, flags)
         rows = max(1, CHUNK // max(1, ids.shape[1] * self.shape.n_embd))
@@ -404,25 +405,3 @@ class Model:
         }
         rows = "".join(f"<tr><th>{name}</th><td>{fact}</td></tr>" for name, fact in facts.items())
         return f"<table>{rows}</table>"
-
-
-def _checked_valid(valid: npt.ArrayLike, ids: npt.NDArray[np.int64]) -> Flags:
-    """The flags of right-padded texts: [batch, position].
-
-    Raises:
-        ModelError: another shape or type, or a token behind padding.
-    """
-    flags = np.asarray(valid)
-    if flags.shape != ids.shape or flags.dtype != bool:
-        raise ModelError(
-            f"valid of shape {flags.shape} and type {flags.dtype} for tokens of shape {ids.shape}",
-            fix="give a boolean for each token, as valid_positions(lengths, positions) does",
-        )
-    behind = np.argwhere(flags[:, 1:] & ~flags[:, :-1])
-    if len(behind):
-        text, position = behind[0].tolist()
-        raise ModelError(
-            f"text {text} has padding at position {position} and a token after it",
-            fix="pad behind the text: positions are counted from the first token",
-        )
-    return flags

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from handcraft.model import attend, causal_mask, masked_softmax, softmax
-from handcraft.model.self_attention import self_attend
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "attention-by-numbers.md"
@@ -20,6 +19,8 @@ FIGURES = json.loads((ROOT / "tests" / "golden" / "attention_numbers.json").read
 X = np.array(FIGURES["inputs"])
 PLAIN = {name: np.array(figures) for name, figures in FIGURES["plain"].items()}
 D_K = FIGURES["causal_d_k"]
+
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS  # as in pyproject.toml
 
 HALF_A_DIGIT = 5e-5 + 1e-12  # the figures have four decimals
 
@@ -43,7 +44,7 @@ def page():
     names = {}
     source = PAGE.read_text(encoding="utf-8")
     test = doctest.DocTestParser().get_doctest(source, names, PAGE.name, str(PAGE), 0)
-    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE, verbose=False)
+    runner = doctest.DocTestRunner(optionflags=FLAGS, verbose=False)
     assert runner.run(test, out=lambda text: None, clear_globs=False).failed == 0
     return test.globs
 
@@ -65,8 +66,8 @@ def test_attention_without_weights_gives_the_figures():
     np.testing.assert_allclose(context, PLAIN["context"], rtol=0, atol=HALF_A_DIGIT)
 
 
-def test_identity_matrices_are_no_weights_up_to_the_scale():
-    scores, _, _ = self_attend(X, np.eye(3), np.eye(3), np.eye(3))
+def test_identity_matrices_are_no_weights_up_to_the_scale(page):
+    scores, _, _ = page["self_attend"](X, np.eye(3), np.eye(3), np.eye(3))
     np.testing.assert_allclose(scores * np.sqrt(3), PLAIN["scores"], rtol=0, atol=HALF_A_DIGIT)
 
 
@@ -82,7 +83,7 @@ def test_the_causal_figures_are_divided_by_the_root_of_d_k():
 
 
 def test_the_matrices_of_the_page_give_every_causal_figure(page):
-    scores, pattern, _ = self_attend(X, page["w_q"], page["w_k"], page["w_v"], causal=True)
+    scores, pattern, _ = page["self_attend"](X, page["w_q"], page["w_k"], page["w_v"], causal=True)
     raw = scores * np.sqrt(D_K)
     np.testing.assert_array_equal(raw.round(4)[SEEN], SCORES[SEEN])
     np.testing.assert_array_equal(pattern.round(4), PATTERN)

@@ -31,6 +31,18 @@ def model(request, random_model):
     return random_model(SHAPE, architecture=request.param, seed=3)
 
 
+def test_tokens_are_valid_and_the_padding_behind_them_is_not():
+    np.testing.assert_array_equal(valid_positions([3, 0, 1], 3), [[1, 1, 1], [0, 0, 0], [1, 0, 0]])
+
+
+@pytest.mark.parametrize("lengths", [[2, 5], [-1]])
+def test_lengths_that_do_not_fit_are_refused_with_the_numbers(lengths):
+    with pytest.raises(ModelError) as caught:
+        valid_positions(lengths, 4)
+    assert caught.value.what == f"texts of {lengths} tokens, padded to 4 positions"
+    assert caught.value.fix
+
+
 def test_every_text_has_the_logits_that_plain_loops_give_it_alone(model, naive):
     logits = model.forward(IDS, valid=VALID)
     for row, length in enumerate(LENGTHS):

@@ -1,7 +1,4 @@
-"""Tables of positions: sinusoids, one-hot rows, signed bits; and a table as a picture.
-
-GPT-2 learns its table of positions, `wpe`, so a hand-made checkpoint may put any of these there.
-"""
+"""A table of numbers as a heatmap: positions by dimensions, or destinations by sources."""
 
 from __future__ import annotations
 
@@ -13,107 +10,13 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.errors import ModelError
-from handcraft.model.attention import Array
+from handcraft.errors import DrawError
 
 Floats = npt.NDArray[np.float64]
 
 
-def sinusoid_table(n_positions: int, width: int, *, base: float = 10_000.0) -> Floats:
-    """Sines and cosines of the position, in pairs that turn more and more slowly.
-
-    Row p holds sin(p / base^(2i/width)) in column 2i and the cosine of the same angle in column 2i + 1:
-    Attention Is All You Need (2017), section 3.5.
-
-    Args:
-        n_positions: the number of rows.
-        width: the number of columns, an even number.
-        base: about how many times slower the last pair turns than the first.
-
-    Returns:
-        [n_positions, width].
-
-    Raises:
-        ModelError: no position, an odd width or one less than 2, or a base that is not positive.
-    """
-    _check_positions(n_positions)
-    angles = np.outer(np.arange(n_positions), _turns(width, base))  # [position, width / 2], radians
-    table = np.empty((n_positions, width))
-    table[:, 0::2] = np.sin(angles)
-    table[:, 1::2] = np.cos(angles)
-    return table
-
-
-def sinusoid_shift(width: int, distance: int, *, base: float = 10_000.0) -> Floats:
-    """The matrix that turns every row of `sinusoid_table` into the row `distance` positions before.
-
-    ``sinusoid_table(n, width) @ sinusoid_shift(width, 1)`` is the table moved down by one: a
-    rotation of each pair by its own angle. That a shift is linear is remarked in Attention Is All You
-    Need (2017), section 3.5.
-
-    Args:
-        width: the width of the table, an even number.
-        distance: how many positions back; forward where it is negative.
-        base: that of the table.
-
-    Returns:
-        [width, width].
-
-    Raises:
-        ModelError: the width is odd or less than 2, or the base is not positive.
-    """
-    shift = np.zeros((width, width))
-    for pair, turn in enumerate(_turns(width, base)):
-        sine, cosine = np.sin(distance * turn), np.cos(distance * turn)
-        both = slice(2 * pair, 2 * pair + 2)
-        # (sin a, cos a) -> (sin(a - t), cos(a - t)), by the addition theorems
-        shift[both, both] = [[cosine, sine], [-sine, cosine]]
-    return shift
-
-
-def one_hot_table(n_positions: int) -> Floats:
-    """One column for each position: row p holds 1 in column p and 0 elsewhere.
-
-    Args:
-        n_positions: the number of rows.
-
-    Returns:
-        [n_positions, n_positions].
-
-    Raises:
-        ModelError: no position.
-    """
-    _check_positions(n_positions)
-    return np.eye(n_positions)
-
-
-def signed_bit_table(n_positions: int) -> Floats:
-    """Every position in binary, the most significant bit first; a bit is +1 or -1.
-
-    >>> signed_bit_table(4).astype(int)
-    array([[-1, -1],
-           [-1,  1],
-           [ 1, -1],
-           [ 1,  1]])
-
-    Args:
-        n_positions: the number of rows.
-
-    Returns:
-        [n_positions, bits], with as many bits as the last position needs, and at least one.
-
-    Raises:
-        ModelError: no position.
-    """
-    _check_positions(n_positions)
-    bits = max(1, (n_positions - 1).bit_length())
-    places = np.arange(bits)[::-1]
-    is_set = np.arange(n_positions)[:, None] >> places & 1  # [position, bit]
-    return np.where(is_set, 1.0, -1.0)
-
-
 def heatmap_svg(
-    table: Array,
+    table: npt.ArrayLike,
     *,
     title: str,
     x_label: str = "dimension",
@@ -122,53 +25,38 @@ def heatmap_svg(
 ) -> str:
     """A table as a picture: a coloured cell for each number, axes, and a bar that explains the colours.
 
-    Blue is positive, amber negative, and the paler a cell, the nearer to 0: there are 32 shades on each
-    side. The bar leaves out the amber where no number is negative. The same table gives the same text.
+    Blue is positive and amber negative; the nearer to 0, the paler, in 32 shades on each side. If no
+    number is negative, the bar has no amber. The same table always gives the same text.
 
     Args:
         table: [row, column].
-        title: what stands above.
+        title: the text above the picture.
         x_label: what the columns are.
         y_label: what the rows are.
-        limit: the number with the full colour, and numbers beyond it have it too; by default the
-            largest absolute value in the table.
+        limit: numbers of this size and beyond have the full colour; by default the largest absolute
+            value in the table.
 
     Returns:
         The text of an SVG file.
 
     Raises:
-        ModelError: the table is empty, has another number of axes, or holds what is not a finite
-            number; or the limit is not positive.
+        DrawError: the table is empty, has another number of axes, or contains a number that is not
+            finite; or the limit is not positive.
     """
     numbers = np.asarray(table, dtype=np.float64)
     if numbers.ndim != 2 or not numbers.size:
-        raise ModelError(
+        raise DrawError(
             f"a table of shape {numbers.shape}", fix="give it as [row, column], with one cell or more"
         )
     if not np.isfinite(numbers).all():
-        raise ModelError(
+        raise DrawError(
             f"{int((~np.isfinite(numbers)).sum())} cells of the table are not finite numbers",
             fix="a masked score has no colour: draw the pattern after softmax",
         )
     top = (float(np.abs(numbers).max()) or 1.0) if limit is None else float(limit)
     if not 0 < top < np.inf:
-        raise ModelError(f"a limit of {limit}", fix="use a positive number, or leave it out")
+        raise DrawError(f"a limit of {limit}", fix="use a positive number, or leave it out")
     return "\n".join(_picture(numbers, title, x_label, y_label, top)) + "\n"
-
-
-def _check_positions(n_positions: int) -> None:
-    if n_positions < 1:
-        raise ModelError(f"a table of {n_positions} positions", fix="use one position or more")
-
-
-def _turns(width: int, base: float) -> Floats:
-    """How many radians each pair turns from one position to the next: [width / 2]."""
-    if width < 2 or width % 2:
-        raise ModelError(f"sinusoids {width} wide", fix="use an even width: they come in pairs")
-    if not 0 < base < np.inf:
-        raise ModelError(f"sinusoids with the base {base}", fix="use a positive number, such as 10000")
-    turns: Floats = float(base) ** -(np.arange(0, width, 2) / width)
-    return turns
 
 
 _INK, _QUIET, _FRAME = "#1f2937", "#64748b", "#94a3b8"

@@ -1,88 +1,20 @@
-"""Tables of positions, what finds a neighbour in them, and their pictures."""
+"""Tables of numbers as pictures."""
 
 from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from math import cos, sin
 
 import numpy as np
 import pytest
 
-from handcraft.circuits import signed_bits
-from handcraft.errors import ModelError
-from handcraft.model.position_tables import (
-    heatmap_svg,
-    one_hot_table,
-    signed_bit_table,
-    sinusoid_shift,
-    sinusoid_table,
-)
-
-
-@pytest.mark.parametrize(("n_positions", "width"), [(1, 2), (5, 4), (40, 16)])
-def test_a_sinusoid_table_is_its_formula(n_positions, width):
-    table = sinusoid_table(n_positions, width)
-    assert table.shape == (n_positions, width)
-    for p in range(n_positions):
-        for i in range(width // 2):
-            angle = p / 10_000 ** (2 * i / width)
-            assert table[p, 2 * i] == pytest.approx(sin(angle), abs=1e-12)
-            assert table[p, 2 * i + 1] == pytest.approx(cos(angle), abs=1e-12)
-
-
-def test_another_base_turns_otherwise():
-    np.testing.assert_allclose(sinusoid_table(5, 4, base=4)[3, 2:], [sin(1.5), cos(1.5)])
-
-
-@pytest.mark.parametrize("distance", [0, 1, 7, -3])
-def test_a_shift_moves_every_row_of_sinusoids(distance):
-    table, shift = sinusoid_table(30, 12, base=50), sinusoid_shift(12, distance, base=50)
-    for p in range(30):
-        if 0 <= p - distance < 30:
-            np.testing.assert_allclose(table[p] @ shift, table[p - distance], atol=1e-12)
-
-
-def test_products_of_sinusoids_depend_on_the_distance_only():
-    table = sinusoid_table(50, 16)
-    products = table @ table.T
-    for distance in range(50):
-        np.testing.assert_allclose(np.diagonal(products, distance), products[0, distance], atol=1e-12)
-    assert (products.argmax(axis=1) == np.arange(50)).all()
-
-
-@pytest.mark.parametrize("n_positions", [1, 2, 9])
-def test_a_one_hot_table_is_the_identity(n_positions):
-    np.testing.assert_array_equal(one_hot_table(n_positions), np.eye(n_positions))
-
-
-@pytest.mark.parametrize("n_positions", [1, 2, 3, 8, 9, 100])
-def test_signed_bits_are_those_of_the_circuits(n_positions):
-    subspace = signed_bits("position", range(n_positions))
-    expected = [subspace.codeword(p) for p in range(n_positions)]
-    np.testing.assert_array_equal(signed_bit_table(n_positions), expected)
-
-
-@pytest.mark.parametrize("n_positions", [2, 5, 64, 1024])
-def test_another_position_differs_in_a_bit_that_costs_2(n_positions):
-    table = signed_bit_table(n_positions)
-    products = table @ table.T
-    best = products.max()
-    np.fill_diagonal(products, -np.inf)
-    assert best == table.shape[1]
-    assert products.max() == best - 2
+from handcraft.draw import heatmap_svg
+from handcraft.errors import DrawError
 
 
 @pytest.mark.parametrize(
     ("call", "what"),
     [
-        (lambda: sinusoid_table(0, 4), "a table of 0 positions"),
-        (lambda: sinusoid_table(4, 3), "sinusoids 3 wide"),
-        (lambda: sinusoid_table(4, 0), "sinusoids 0 wide"),
-        (lambda: sinusoid_table(4, 4, base=0), "sinusoids with the base 0"),
-        (lambda: sinusoid_shift(5, 1), "sinusoids 5 wide"),
-        (lambda: one_hot_table(0), "a table of 0 positions"),
-        (lambda: signed_bit_table(-2), "a table of -2 positions"),
         (lambda: heatmap_svg(np.zeros(3), title=""), "a table of shape (3,)"),
         (lambda: heatmap_svg(np.zeros((0, 3)), title=""), "a table of shape (0, 3)"),
         (
@@ -93,8 +25,8 @@ def test_another_position_differs_in_a_bit_that_costs_2(n_positions):
         (lambda: heatmap_svg(np.eye(2), title="", limit=float("nan")), "a limit of nan"),
     ],
 )
-def test_what_cannot_be_is_refused_with_the_numbers(call, what):
-    with pytest.raises(ModelError) as caught:
+def test_a_table_that_has_no_picture_is_refused_with_its_numbers(call, what):
+    with pytest.raises(DrawError) as caught:
         call()
     assert caught.value.what == what
     assert caught.value.fix
