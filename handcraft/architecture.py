@@ -36,6 +36,23 @@ class Architecture:
     scales_scores: bool = True
     scales_by_layer: bool = False
 
+    @property
+    def has_norm(self) -> bool:
+        """Whether it has LayerNorm; then the compiler stores values mirrored, as x and -x."""
+        return self.norm == "layer"
+
+    @property
+    def unlike_gpt2(self) -> list[str]:
+        """How it differs from the GPT-2 that was published; nothing is said of its unembedding."""
+        facts = {
+            "the model has no LayerNorm": not self.has_norm,
+            f"its activation is {self.activation}, not gelu_tanh": self.activation != "gelu_tanh",
+            "its attention is not causal": not self.causal,
+            "its scores are not scaled by 1/sqrt(head_dim)": not self.scales_scores
+            or self.scales_by_layer,
+        }
+        return [difference for difference, holds in facts.items() if holds]
+
     def score_scale(self, head_dim: int, layer: int = 0) -> float:
         """What query times key is multiplied with (Vaswani et al. 2017, section 3.2.1).
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from handcraft.cli.completion import known_programs
+from handcraft.dtype import DTYPE_NAMES
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON, errors too.")]
 
@@ -30,7 +31,7 @@ Lines = Annotated[
 POSITIONS = typer.Option(help="How positions are encoded: auto, one-hot, binary or sinusoidal.")
 Positions = Annotated[str, POSITIONS]
 ARCHITECTURE = typer.Option(help="The target architecture: gpt2 or block.")
-DTYPE = typer.Option(help="The type of the weights: float32, float64, float16, bfloat16.")
+DTYPE = typer.Option(help=f"The type of the weights: {', '.join(DTYPE_NAMES)}.")
 TOLERANCE = typer.Option(
     min=0,
     help="For expressions: the largest error allowed in a number. By default every value is exact.",

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
+from handcraft.dtype import dtype_named
 from handcraft.errors import HandcraftError, HandcraftWarning, PrecisionError
 from handcraft.language import Program
 from handcraft.language.restated import (
@@ -123,14 +124,13 @@ class Trying:
         yield from self._architectures()
 
     def _dtypes(self) -> Iterator[Change]:
-        dtype = self.options.get("dtype", "float32")
-        wider = {"float16": "float32", "bfloat16": "float32", "float32": "float64"}.get(dtype)
-        is_limit_of_both = wider == "float64" and self.about is not None  # as `Precision` sets it
-        if wider is None or is_limit_of_both or self.is_over:
-            return
-        self.tried.append(f"dtype {wider}")
-        if self.fits(self.source, dtype=wider):
-            yield Change(f"dtype={wider!r}", f"--dtype {wider}")
+        dtype = dtype_named(self.options.get("dtype", "float32"))
+        wider = dtype.wider
+        if wider is None or self.is_over or (wider.bits == dtype.bits and self.about is not None):
+            return  # `Precision` sets the same limits for both
+        self.tried.append(f"dtype {wider.name}")
+        if self.fits(self.source, dtype=wider.name):
+            yield Change(f"dtype={wider.name!r}", f"--dtype {wider.name}")
 
     def _architectures(self) -> Iterator[Change]:
         target = self.options.get("architecture")

@@ -17,6 +17,7 @@ from handcraft.compiler.ordinal import check_shares, compile_ordinal, passes_nam
 from handcraft.compiler.sequences.compile_decisions import compile_decisions
 from handcraft.compiler.stage import Pass, Stage
 from handcraft.display import shorten_value
+from handcraft.dtype import dtype_named as check_dtype
 from handcraft.errors import CompileError, LayoutError, PrecisionError
 from handcraft.language import Expression, Program
 from handcraft.language.program import UncoveredError
@@ -26,7 +27,6 @@ from handcraft.weights import (
     Plan,
     Sizes,
     SpreadError,
-    check_dtype,
     check_sharpness,
     emit,
     place_circuits,

@@ -11,10 +11,10 @@ from math import prod
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
+from handcraft.dtype import numpy_dtype
 from handcraft.language import Program
 from handcraft.limits import check_memory, memory_allowed
 from handcraft.weights import Plan, Sizes
-from handcraft.weights.emit import numpy_dtype
 
 EXACT = 320
 """Bytes of one exact weight: in its circuit, and in its tensor with its index and its origins. The test
@@ -83,11 +83,11 @@ def least(
         for distance in range(1, len(clause.pattern))
         if len(clause.pattern.backwards(distance)) < size
     }
-    sides = 2 if target.norm == "layer" else 1
+    sides = 2 if target.has_norm else 1
     bits = max(1, (context - 1).bit_length()) * (1 + len(read)) if read else 0
     token = max(1, (size - 1).bit_length()) if as_bits else size
     width = sizes.n_embd or sides * (token + bits)
-    of_block = (12 if target.norm == "layer" else 4) * width**2
+    of_block = (12 if target.has_norm else 4) * width**2
     return Estimate(
         width,
         (size + context) * width + (of_block if read else 0),

@@ -93,9 +93,8 @@ class _Room:
 
 def _reuses(circuits: Circuits, spans: Spans, target: Architecture) -> Iterator[Reuse]:
     """A place for each subspace where one is free, in the order in which they come to life."""
-    normed = target.norm == "layer"
-    plain = (Encoding.SCALAR,) if normed else (Encoding.SCALAR, Encoding.ONE_HOT)
-    kept = {s for block in circuits.blocks for s in read_by_heads(block)} if normed else set()
+    plain = (Encoding.SCALAR,) if target.has_norm else (Encoding.SCALAR, Encoding.ONE_HOT)
+    kept = {s for block in circuits.blocks for s in read_by_heads(block)} if target.has_norm else set()
     lives = lifetimes(circuits)
     rooms: list[_Room] = []
     for new, life in sorted(lives.items(), key=lambda item: item[1].born):

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from handcraft.dtype import dtype_named
 from handcraft.errors import CheckpointError
 from handcraft.formats.safetensors_file import Pending, write_safetensors
 from handcraft.model import Model, Shape
@@ -52,9 +53,9 @@ def write_book(model: Model, folder: Path) -> None:
     path = folder / WEIGHTS
     _check_model(model, path)
     make = _makers(model, path)
+    dtype = dtype_named(model.dtype.name)
     tensors = {
-        name: Pending(sizes, model.dtype.name, make[name])
-        for name, sizes in book_shapes(model.shape).items()
+        name: Pending(sizes, dtype, make[name]) for name, sizes in book_shapes(model.shape).items()
     }
     write_safetensors(path, tensors, {"format": "pt"})
     (folder / CONFIG).write_text(json.dumps(_config(model.shape), indent=2) + "\n", encoding="utf-8")
@@ -113,17 +114,9 @@ def _config(shape: Shape) -> dict[str, Any]:
 def _check_model(model: Model, path: Path) -> None:
     """Raise unless the book's model computes what this one does, biases aside."""
     architecture, shape = model.architecture, model.shape
-    reasons = []
-    if architecture.norm != "layer":
-        reasons.append("the model has no LayerNorm")
-    elif architecture.norm_epsilon != NORM_EPSILON:
+    reasons = architecture.unlike_gpt2
+    if architecture.has_norm and architecture.norm_epsilon != NORM_EPSILON:
         reasons.append(f"its LayerNorm adds {architecture.norm_epsilon}, not {NORM_EPSILON}")
-    if architecture.activation != "gelu_tanh":
-        reasons.append(f"its activation is {architecture.activation}, not gelu_tanh")
-    if not architecture.causal:
-        reasons.append("its attention is not causal")
-    if not architecture.scales_scores or architecture.scales_by_layer:
-        reasons.append("its scores are not scaled by 1/sqrt(head_dim)")
     odd = [inner for inner in shape.n_inner if not 0 < inner <= 4 * shape.n_embd]
     if odd:
         reasons.append(f"an MLP has {odd[0]} hidden units, not from 1 to {4 * shape.n_embd}")

@@ -226,7 +226,7 @@ def save_and_report(
         prompts = compiled.prompts
         compiled = compiled.as_compiled()
     architecture = compiled.model.architecture
-    is_gpt2 = architecture.norm == "layer" and architecture.causal
+    is_gpt2 = architecture.has_norm and architecture.causal
     chosen = format or ("huggingface" if is_gpt2 else "safetensors")
     check_format(chosen, architecture)
     if token_ids is not None and like is None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from handcraft.dtype import DTYPES, FLOAT32, DType, dtype_named
 from handcraft.errors import CheckpointError, HandcraftWarning
-from handcraft.formats.safetensors_file import itemsize
 from handcraft.model import Model
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights import PADDING
@@ -33,12 +33,6 @@ NAMES = {
     "mlp.c_proj": "ffn_down",
 }
 """What llama.cpp calls the parts of a GPT-2; those of a block stand under ``blk.{i}``."""
-
-MATRIX_TYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-"""The types of matrices, by their names in GGUF; norms, biases and positions are always F32."""
-
-FILE_TYPE = {"float32": "ALL_F32", "float16": "MOSTLY_F16", "bfloat16": "MOSTLY_BF16"}
-"""What the file as a whole is said to hold."""
 
 NO_MERGE = "<none> <none>"
 """A merge of two pieces that no text has: the list of merges must be there, and cannot be empty."""
@@ -86,8 +80,8 @@ def write_gguf(model: Model, folder: Path) -> None:
         _add_facts(writer, gguf, model)
         _add_tokenizer(writer, gguf, model.vocabulary, model.shape.n_vocab)
         for tensor in stored:
-            kind = gguf.GGMLQuantizationType[MATRIX_TYPES[tensor.dtype]]
-            size = prod(tensor.shape) * itemsize(tensor.dtype)
+            kind = gguf.GGMLQuantizationType[tensor.dtype.code]
+            size = prod(tensor.shape) * tensor.dtype.numpy.itemsize
             any_type = np.dtype(np.uint16)  # `kind` says it
             writer.add_tensor_info(tensor.name, tensor.shape, any_type, size, kind)
         writer.write_header_to_file()
@@ -111,15 +105,7 @@ def _import_gguf() -> Any:
 def _check_model(model: Model, path: Path) -> None:
     """Raise unless llama.cpp's GPT-2 computes what the model does."""
     architecture, inner = model.architecture, sorted(set(model.shape.n_inner))
-    reasons = []
-    if architecture.norm != "layer":
-        reasons.append("the model has no LayerNorm")
-    if architecture.activation != "gelu_tanh":
-        reasons.append(f"its activation is {architecture.activation}, not gelu_tanh")
-    if not architecture.causal:
-        reasons.append("its attention is not causal")
-    if not architecture.scales_scores or architecture.scales_by_layer:
-        reasons.append("its scores are not scaled by 1/sqrt(head_dim)")
+    reasons = architecture.unlike_gpt2
     if len(inner) != 1 or inner == [0]:
         reasons.append(
             f"its MLPs have {' and '.join(map(str, inner)) or 'no'} hidden units, not one size"
@@ -130,11 +116,11 @@ def _check_model(model: Model, path: Path) -> None:
             where=path,
             fix="compile for the architecture gpt2, or write ONNX",
         )
-    if model.dtype.name not in MATRIX_TYPES:
+    if dtype_named(model.dtype.name).gguf is None:
         raise CheckpointError(
             f"the weights are {model.dtype.name}, and llama.cpp computes in float32 at most",
             where=path,
-            fix=f"compile with one of: {', '.join(MATRIX_TYPES)}",
+            fix=f"compile with one of: {', '.join(each.name for each in DTYPES if each.gguf)}",
         )
 
 
@@ -147,7 +133,7 @@ def _add_facts(writer: Any, gguf: Any, model: Model) -> None:
     writer.add_feed_forward_length(shape.n_inner[0])
     writer.add_head_count(shape.n_head)
     writer.add_layer_norm_eps(model.architecture.norm_epsilon)
-    writer.add_file_type(int(gguf.LlamaFileType[FILE_TYPE[model.dtype.name]]))
+    writer.add_file_type(int(gguf.LlamaFileType[dtype_named(model.dtype.name).gguf]))
 
 
 def _add_tokenizer(writer: Any, gguf: Any, vocabulary: Vocabulary, n_vocab: int) -> None:
@@ -228,28 +214,26 @@ class _Stored:
         name: in llama.cpp.
         source: its name in the model.
         shape: as NumPy counts axes; the file lists them the other way round.
-        dtype: the name of its type.
+        dtype: its type; norms, biases and positions are always float32.
         is_turned: whether the model holds it transposed.
     """
 
     name: str
     source: str
     shape: tuple[int, ...]
-    dtype: str
+    dtype: DType
     is_turned: bool
 
     def read(self, model: Model) -> np.ndarray[Any, Any]:
         """Its numbers in order, bfloat16 in the guise of a type that NumPy itself has."""
-        values = model.tensors[self.source]
-        if self.dtype != values.dtype.name:
-            values = values.astype(self.dtype)
+        values = model.tensors[self.source].astype(self.dtype.numpy, copy=False)
         ordered = np.ascontiguousarray(values.T if self.is_turned else values)
-        return ordered.view(np.uint16) if self.dtype == "bfloat16" else ordered
+        return ordered if self.dtype.is_in_numpy else ordered.view(np.uint16)
 
 
 def _stored_tensors(model: Model) -> list[_Stored]:
     """Every tensor of the file, in order; none is read yet."""
-    found = []
+    found, own = [], dtype_named(model.dtype.name)
     for source, sizes in model.shape.tensors(model.architecture).items():
         part, _, kind = source.rpartition(".")
         prefix = ""
@@ -257,7 +241,7 @@ def _stored_tensors(model: Model) -> list[_Stored]:
             _, layer, part = part.split(".", 2)
             prefix = f"blk.{layer}."
         is_turned = len(sizes) == 2 and bool(prefix)  # embeddings and the head are rows already
-        dtype = "float32" if len(sizes) == 1 or part == "wpe" else model.dtype.name
+        dtype = FLOAT32 if len(sizes) == 1 or part == "wpe" else own
         shape = sizes[::-1] if is_turned else sizes
         found.append(_Stored(f"{prefix}{NAMES[part]}.{kind}", source, shape, dtype, is_turned))
     return found

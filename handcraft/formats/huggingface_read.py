@@ -17,7 +17,6 @@ from handcraft.formats.shards import FLOATS, StoredTensor, find_tensors
 from handcraft.model import Model, Shape
 from handcraft.model.attention import Array
 from handcraft.vocabulary import shorten
-from handcraft.weights.emit import numpy_dtype
 
 HEAD = "lm_head.weight"
 
@@ -144,4 +143,4 @@ def _read_tensors(
 def _type_that_holds(codes: set[str]) -> np.dtype[np.floating]:
     """The smallest type that holds every value of some types exactly."""
     code = min(codes) if len(codes) == 1 else "F64" if "F64" in codes else "F32"
-    return numpy_dtype(FLOATS[code])
+    return FLOATS[code].numpy

@@ -89,7 +89,7 @@ def check_is_gpt2(architecture: Architecture) -> None:
     Raises:
         CheckpointError: naming the difference.
     """
-    if architecture.norm != "layer":
+    if not architecture.has_norm:
         raise CheckpointError(
             f"the architecture {architecture.name} has no LayerNorm, and GPT2LMHeadModel always has",
             fix="compile with --architecture gpt2, or write --format safetensors or npz",

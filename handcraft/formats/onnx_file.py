@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from handcraft.dtype import dtype_named
 from handcraft.errors import CheckpointError
 from handcraft.model import Model
 
@@ -26,9 +27,6 @@ OPSET = 13
 
 IR_VERSION = 7
 """The version of the file format that came with the opset."""
-
-TYPES = {"float32": "FLOAT", "float64": "DOUBLE", "float16": "FLOAT16", "bfloat16": "BFLOAT16"}
-"""The types of weights, by their names in ONNX."""
 
 
 def write_onnx(model: Model, folder: Path, *, with_stream: bool = False) -> None:
@@ -220,7 +218,7 @@ class _Graph:
         of two large numbers.
         """
         architecture = self.model.architecture
-        if architecture.norm == "none":
+        if not architecture.has_norm:
             return x
         mean = self.op("ReduceMean", x, out=f"{name}.mean", axes=[-1], keepdims=1)
         centred = self.op("Sub", x, mean, out=f"{name}.centred")
@@ -294,4 +292,4 @@ class _Graph:
 
 
 def _type_code(onnx: Any, dtype: np.dtype[Any]) -> Any:
-    return getattr(onnx.TensorProto, TYPES[dtype.name])
+    return getattr(onnx.TensorProto, dtype_named(dtype.name).onnx)

@@ -17,12 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from handcraft.dtype import DType, dtype_named
 from handcraft.model import Model
 from handcraft.model.attention import Array
 from handcraft.progress import advance
-
-CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-"""What the header calls each dtype."""
 
 ALIGNMENT = 8
 """The header is padded with blanks to a multiple of this, so that numbers are aligned."""
@@ -34,12 +32,12 @@ class Pending:
 
     Args:
         shape: its sizes.
-        dtype: the name of its type.
+        dtype: its type.
         make: makes it.
     """
 
     shape: tuple[int, ...]
-    dtype: str
+    dtype: DType
     make: Callable[[], Array]
 
 
@@ -54,9 +52,9 @@ def write_safetensors(path: Path, tensors: Mapping[str, Pending], metadata: Mapp
     header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
     end = 0
     for name, tensor in tensors.items():
-        start, end = end, end + prod(tensor.shape) * itemsize(tensor.dtype)
+        start, end = end, end + prod(tensor.shape) * tensor.dtype.numpy.itemsize
         header[name] = {
-            "dtype": CODES[tensor.dtype],
+            "dtype": tensor.dtype.code,
             "shape": list(tensor.shape),
             "data_offsets": [start, end],
         }
@@ -70,14 +68,9 @@ def write_safetensors(path: Path, tensors: Mapping[str, Pending], metadata: Mapp
             file.write(np.ascontiguousarray(tensor.make()).view(np.uint8).data)
 
 
-def itemsize(dtype: str) -> int:
-    """The bytes of one number."""
-    return {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}[CODES[dtype]]
-
-
 def pending(model: Model, prefix: str = "") -> dict[str, Pending]:
     """The tensors of a model, each fetched when it is written."""
-    dtype = model.dtype.name
+    dtype = dtype_named(model.dtype.name)
     return {
         f"{prefix}{name}": Pending(sizes, dtype, partial(model.tensors.__getitem__, name))
         for name, sizes in model.shape.tensors(model.architecture).items()

@@ -16,20 +16,19 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from handcraft.dtype import DTYPES
 from handcraft.errors import CheckpointError
 from handcraft.formats.foreign_files import find_file, parse_object, read_object, shown
-from handcraft.formats.safetensors_file import CODES, itemsize
 from handcraft.limits import JSON_BYTES
 from handcraft.model.attention import Array
 from handcraft.vocabulary import shorten
-from handcraft.weights.emit import numpy_dtype
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
-FLOATS = {code: dtype for dtype, code in CODES.items()}
-"""The types that are read: their names in safetensors, and in NumPy."""
+FLOATS = {dtype.code: dtype for dtype in DTYPES}
+"""The types that are read, by their names in safetensors."""
 
 MOST_AXES = 8
 """More than any weight has; the product of very many sizes would take long to form."""
@@ -84,7 +83,7 @@ class StoredTensor:
             OSError: the file cannot be read.
             ValueError: it has become shorter.
         """
-        dtype = numpy_dtype(FLOATS[self.dtype])
+        dtype = FLOATS[self.dtype].numpy
         flat = np.fromfile(self.path, dtype, prod(self.shape), offset=self.begin)
         values: Array = flat.reshape(self.shape)
         return values
@@ -196,7 +195,7 @@ def _stored(path: Path, data: int, room: int, name: str, entry: object) -> Store
         raise ValueError(
             f"the header puts {shown(name)} at bytes {shown(begin)} to {shown(end)} of {room}"
         )
-    needed = prod(shape) * itemsize(FLOATS[dtype]) if dtype in FLOATS else end - begin
+    needed = prod(shape) * FLOATS[dtype].numpy.itemsize if dtype in FLOATS else end - begin
     if needed != end - begin:
         raise ValueError(
             f"{shown(name)} of shape {shape} and type {dtype} takes {needed} bytes, "

@@ -12,21 +12,17 @@ from typing import Any, Protocol
 import numpy as np
 
 from handcraft.architecture import Architecture
+from handcraft.dtype import DTYPE_NAMES
 from handcraft.errors import CheckpointError
 from handcraft.formats.foreign_files import find_file, shown, shown_text
 from handcraft.formats.npz_file import npz_tensors
-from handcraft.formats.shards import FLOATS as STORED_FLOATS
-from handcraft.formats.shards import StoredTensor, read_header
+from handcraft.formats.shards import FLOATS, StoredTensor, read_header
 from handcraft.limits import check_memory
 from handcraft.model import Shape
 from handcraft.model.attention import Array
-from handcraft.weights.emit import numpy_dtype
 
 FILES = ("model.safetensors", "model.npz")
 """The files that tensors are read from."""
-
-FLOATS = ("float32", "float64", "float16", "bfloat16")
-"""The dtypes that are read."""
 
 OTHER_TYPES = {
     **{f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
@@ -113,8 +109,8 @@ def _numpy_type(code: str) -> np.dtype[Any]:
     Raises:
         ValueError: NumPy has none.
     """
-    if code in STORED_FLOATS:
-        return numpy_dtype(STORED_FLOATS[code])
+    if code in FLOATS:
+        return FLOATS[code].numpy
     if code not in OTHER_TYPES:
         raise ValueError(f"it holds tensors of type {shown(code)}")
     return np.dtype(OTHER_TYPES[code])
@@ -142,11 +138,11 @@ def _check_headers(
         what = f"lacks {missing[0]}" if missing else f"has {foreign[0][:80]}, which the model does not"
         raise CheckpointError(f"{path.name} {what}", where=path, fix="compile the program again")
     dtypes = sorted({tensor.dtype.name for tensor in tensors.values()})
-    if len(dtypes) != 1 or dtypes[0] not in FLOATS:
+    if len(dtypes) != 1 or dtypes[0] not in DTYPE_NAMES:
         raise CheckpointError(
             f"the tensors are of type {' and '.join(dtypes)}",
             where=path,
-            fix=f"all must be {' or all '.join(FLOATS)}",
+            fix=f"all must be {' or all '.join(DTYPE_NAMES)}",
         )
     for name, sizes in expected.items():
         if tensors[name].shape != sizes:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from handcraft.circuits import Circuits
 from handcraft.compiler.sequences.value_model import ValueModel
+from handcraft.dtype import dtype_named
 from handcraft.errors import HandcraftError
 from handcraft.formats.checkpoint import Checkpoint, read_checkpoint
 from handcraft.formats.disagreements import disagreements, model_as_read, unreadable
@@ -25,9 +26,6 @@ from handcraft.verify import (
     verify,
     verify_values,
 )
-
-HALF = 2
-"""Bytes of a number in the dtypes that run in float32 here, and as they are in other tools."""
 
 CIRCUITS = "the ideal circuits in handcraft.json"
 """What values of a folder are compared with."""
@@ -85,7 +83,7 @@ def verify_folder(
         )
 
     report = judged(model)
-    if report.passed and model.dtype.itemsize == HALF:
+    if report.passed and dtype_named(model.dtype.name).is_half:
         found = (*found, *_rounded(judged(as_rounded(model)), model.dtype.name))
     return replace(report, disagreements=found, facts=checkpoint.facts)
 

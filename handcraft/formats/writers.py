@@ -10,6 +10,7 @@ import numpy as np
 
 from handcraft.architecture import Architecture
 from handcraft.compiler import Compiled
+from handcraft.dtype import dtype_named
 from handcraft.errors import AssumptionError, CheckpointError, PrecisionError
 from handcraft.formats.book_file import write_book
 from handcraft.formats.gguf_file import write_gguf
@@ -96,9 +97,10 @@ def _write_safetensors(compiled: Compiled, report: Report, folder: Path) -> None
 
 
 def _write_npz(compiled: Compiled, report: Report, folder: Path) -> None:
-    if compiled.model.dtype.name == "bfloat16":
+    dtype = dtype_named(compiled.model.dtype.name)
+    if not dtype.is_in_numpy:
         raise CheckpointError(
-            "npz has no bfloat16", fix="use --dtype float32 or float16, or --format safetensors"
+            f"npz has no {dtype.name}", fix="use --dtype float32 or float16, or --format safetensors"
         )
     np.savez(folder / "model.npz", allow_pickle=False, **dict(compiled.model.tensors))
 

@@ -174,11 +174,10 @@ def _is_bounded(model: Model, blocks: tuple[Block, ...]) -> bool:
     if not all(np.isfinite(size) for size in tensors.values()):
         return False
     stream = float(tensors["wte.weight"]) + float(tensors["wpe.weight"])
-    has_norm = model.architecture.norm == "layer"
     for layer, block in enumerate(blocks):
 
         def read(norm: str, stream: float, layer: int = layer) -> float:
-            if not has_norm:
+            if not model.architecture.has_norm:
                 return stream
             name = f"h.{layer}.{norm}"  # a normed vector has no number above the root of its length
             root = float(np.sqrt(model.shape.n_embd))

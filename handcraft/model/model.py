@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from handcraft.architecture import Architecture
 from handcraft.display import short_repr
+from handcraft.dtype import dtype_named
 from handcraft.errors import ModelError
 from handcraft.model.activation import ACTIVATIONS
 from handcraft.model.attention import (
@@ -80,7 +81,7 @@ class Model:
     @property
     def running_dtype(self) -> np.dtype[np.floating]:
         """The type in which the forward pass runs: that of the tensors, or float32 if wider."""
-        return np.dtype(np.float64 if self.dtype == np.float64 else np.float32)
+        return dtype_named(self.dtype.name).running.numpy
 
     @property
     def parameters(self) -> int:
@@ -336,7 +337,7 @@ class Model:
 
     def _norm(self, name: str, x: Array, watch: Watch) -> Array:
         """LayerNorm where the architecture has one: [.., n_embd] -> [.., n_embd]."""
-        if self.architecture.norm == "none":
+        if not self.architecture.has_norm:
             return x
         gain, bias = self._running[f"{name}.weight"], self._running[f"{name}.bias"]
         normed = self._kept(layer_norm(x, gain, bias, self.architecture.norm_epsilon))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from handcraft.dtype import dtype_named
 from handcraft.model.attention import Array
 from handcraft.model.linear import Block
 from handcraft.model.model import Model
@@ -30,8 +31,9 @@ class RoundedModel(Model):
 
     @cached_property
     def _pruned_blocks(self) -> tuple[Block, ...]:
-        """Whole in float16: what is multiplied with 0 may be infinite."""
-        return self._blocks if self.dtype == np.float16 else super()._pruned_blocks
+        """Whole where other tools overflow first: what is multiplied with 0 may be infinite."""
+        is_whole = dtype_named(self.dtype.name).overflows_first
+        return self._blocks if is_whole else super()._pruned_blocks
 
 
 def as_rounded(model: Model) -> RoundedModel:

@@ -46,21 +46,20 @@ class Shape:
         Matrices are stored [in, out]; an untied head, as in checkpoints, [out, in].
         """
         d = self.n_embd
-        has_norm = architecture.norm == "layer"
         shapes: dict[str, tuple[int, ...]] = {
             "wte.weight": (self.n_vocab, d),
             "wpe.weight": (self.n_positions, d),
         }
         for layer, inner in enumerate(self.n_inner):
             block = f"h.{layer}"
-            if has_norm:
+            if architecture.has_norm:
                 shapes[f"{block}.ln_1.weight"] = (d,)
                 shapes[f"{block}.ln_1.bias"] = (d,)
             shapes[f"{block}.attn.c_attn.weight"] = (d, 3 * d)
             shapes[f"{block}.attn.c_attn.bias"] = (3 * d,)
             shapes[f"{block}.attn.c_proj.weight"] = (d, d)
             shapes[f"{block}.attn.c_proj.bias"] = (d,)
-            if inner and has_norm:
+            if inner and architecture.has_norm:
                 shapes[f"{block}.ln_2.weight"] = (d,)
                 shapes[f"{block}.ln_2.bias"] = (d,)
             if inner:
@@ -68,7 +67,7 @@ class Shape:
                 shapes[f"{block}.mlp.c_fc.bias"] = (inner,)
                 shapes[f"{block}.mlp.c_proj.weight"] = (inner, d)
                 shapes[f"{block}.mlp.c_proj.bias"] = (d,)
-        if has_norm:
+        if architecture.has_norm:
             shapes["ln_f.weight"] = (d,)
             shapes["ln_f.bias"] = (d,)
         if not architecture.tied:

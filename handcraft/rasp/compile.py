@@ -9,6 +9,7 @@ from typing import Any, Literal
 from handcraft.architecture import Architecture
 from handcraft.compiler.report import CompileReport
 from handcraft.compiler.sequences import CompiledSequences, compile_sequences
+from handcraft.dtype import DTypeName
 from handcraft.language.sequences.domain import Value
 from handcraft.language.written import written_place
 from handcraft.rasp.build import BuiltSequence, build, merged
@@ -84,7 +85,7 @@ def compile(
     max_length: int,
     causal: bool = False,
     architecture: Literal["gpt2", "block"] | Architecture = "block",
-    dtype: Literal["float32", "float64", "float16", "bfloat16"] = "float32",
+    dtype: DTypeName = "float32",
     tolerance: float = 0,
 ) -> CompiledSequence:
     """Compile a RASP program to a transformer that computes it at every position.

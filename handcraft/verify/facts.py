@@ -17,6 +17,7 @@ from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, compile_program
 from handcraft.compiler.advice import try_later
 from handcraft.display import short_repr
+from handcraft.dtype import dtype_named
 from handcraft.errors import PrecisionError, raise_all
 from handcraft.language import Program
 from handcraft.model.attention import Array, Flags
@@ -24,9 +25,6 @@ from handcraft.verify.contexts import Ids, count_contexts, every_text
 from handcraft.verify.legal import drawn_texts, is_restricted
 from handcraft.verify.report import Measured
 from handcraft.verify.written import following_in, written_from
-from handcraft.weights.emit import UNDERFLOW
-
-LARGEST_FLOAT16 = 65504.0
 
 NEAREST_TO_ZERO = 10.0
 """How far from 0 a pre-activation must be: GELU is straight there in every dtype, and in runtimes that
@@ -124,18 +122,19 @@ def check_facts(compiled: Compiled) -> Facts:
 def _checked(compiled: Compiled) -> tuple[Facts, list[PrecisionError]]:
     """The facts, and those of them that do not hold."""
     facts = measure_facts(compiled)
-    name = compiled.model.dtype.name
+    dtype = dtype_named(compiled.model.dtype.name)
     problems: list[PrecisionError] = []
     problems += _norm_problems(compiled, facts)
     for number, layer in enumerate(compiled.plan.layers):
         for i, head in enumerate(layer.heads):
             gap = facts.gap.get(f"h.{number}.attn head {i}", inf)  # none where it writes nothing
             is_hard = head.sharpness is None and head.attends.shares is None
-            if is_hard and gap < 0.99 * UNDERFLOW[name]:
+            if is_hard and gap < 0.99 * dtype.underflow:
                 problems.append(
                     PrecisionError(
                         f"the attention score of the source that `{head.name}` selects is {gap:.1f} "
-                        f"nats above the next one; hard attention in {name} needs {UNDERFLOW[name]}",
+                        f"nats above the next one; hard attention in {dtype.name} needs "
+                        f"{dtype.underflow}",
                         where=f"h.{number}.attn, head {i}",
                         fix="a shorter context",
                     )
@@ -150,15 +149,15 @@ def _checked(compiled: Compiled) -> tuple[Facts, list[PrecisionError]]:
             for place, distance in facts.distance.items()
             if distance < NEAREST_TO_ZERO
         ]
-    if name == "float16":
+    if dtype.overflows_first:
         problems += [
             PrecisionError(
-                f"{place} is {largest:,.0f}, and float16 ends at {LARGEST_FLOAT16:,.0f}",
+                f"{place} is {largest:,.0f}, and {dtype.name} ends at {dtype.largest:,}",
                 where=place,
                 fix="use bfloat16 or float32",
             )
             for place, largest in facts.largest.items()
-            if largest > LARGEST_FLOAT16
+            if largest > dtype.largest
         ]
     return facts, problems
 

@@ -1,6 +1,6 @@
 """Where everything sits: circuits placed in the arrays of one architecture."""
 
-from handcraft.weights.emit import DTYPES, check_dtype, check_sharpness, emit, sharpness_for
+from handcraft.weights.emit import check_sharpness, emit, sharpness_for
 from handcraft.weights.explained import Weight, Weights
 from handcraft.weights.layers import SpreadError
 from handcraft.weights.layout import Layout, Sizes, allocate_layout
@@ -10,7 +10,6 @@ from handcraft.weights.placement import PlacedTensor, Placement
 from handcraft.weights.plan import PADDING, Plan, plan_model
 
 __all__ = [
-    "DTYPES",
     "PADDING",
     "AxisNames",
     "Layout",
@@ -22,7 +21,6 @@ __all__ = [
     "Weight",
     "Weights",
     "allocate_layout",
-    "check_dtype",
     "check_sharpness",
     "emit",
     "place_circuits",

@@ -9,43 +9,12 @@ from math import isfinite, log2
 import numpy as np
 
 from handcraft.circuits.number import Plain, evaluate
+from handcraft.dtype import FLOAT64, dtype_named, numpy_dtype
 from handcraft.errors import PrecisionError
 from handcraft.model.attention import Array
 from handcraft.progress import advance
 from handcraft.weights.placement import PlacedTensor, Placement
 from handcraft.weights.plan import Plan
-
-DTYPES = ("float32", "float64", "float16", "bfloat16")
-"""The dtypes in which weights are emitted."""
-
-UNDERFLOW = {"float32": 104, "float64": 746, "float16": 104, "bfloat16": 104}
-"""The score gap in nats from which exp(-gap) is exactly 0: attention is then exactly hard. Softmax of
-the half-precision types runs in float32."""
-
-WIDER = {"float32": "float64", "float16": "float32", "bfloat16": "float32"}
-"""A dtype that holds what another does not."""
-
-
-def numpy_dtype(name: str) -> np.dtype[np.floating]:
-    """The NumPy type of that name; bfloat16 comes from ml_dtypes."""
-    if name == "bfloat16":
-        import ml_dtypes
-
-        half: np.dtype[np.floating] = np.dtype(ml_dtypes.bfloat16)
-        return half
-    return np.dtype(name)
-
-
-def check_dtype(dtype: str) -> None:
-    """Raise unless weights can be emitted in `dtype`.
-
-    Raises:
-        PrecisionError: there is no such dtype here.
-    """
-    if dtype not in DTYPES:
-        raise PrecisionError(
-            f"weights cannot be emitted as {dtype!r}", fix=f"use one of: {', '.join(DTYPES)}"
-        )
 
 
 def sharpness_for(plan: Plan, dtype: str) -> int:
@@ -63,7 +32,7 @@ def sharpness_for(plan: Plan, dtype: str) -> int:
         if head.sharpness is None and head.attends.shares is None
     ]
     scale = plan.architecture.score_scale(plan.layout.head_dim)
-    needed = UNDERFLOW[dtype] / (min(gaps, default=1) * scale)
+    needed = dtype_named(dtype).underflow / (min(gaps, default=1) * scale)
     power = 1
     while power < needed:
         power *= 2
@@ -80,7 +49,7 @@ def check_sharpness(plan: Plan, dtype: str) -> None:
         PrecisionError: naming the head, the gap it has and the gap it needs.
     """
     circuits = plan.circuits
-    bits = np.finfo("float64" if dtype == "float64" else "float32").nmant + 2
+    bits = dtype_named(dtype).running.significand + 1
     needed = (bits + log2(circuits.context)) * float(np.log(2))
     scale = plan.architecture.score_scale(plan.layout.head_dim)
     for number, block in enumerate(circuits.blocks):
@@ -105,7 +74,7 @@ def emit(placement: Placement, values: Mapping[str, Plain], dtype: str) -> dict[
     Args:
         placement: the exact weights.
         values: what each symbol stands for, by its name.
-        dtype: one of `DTYPES`.
+        dtype: of the arrays.
 
     Raises:
         PrecisionError: a number that is too large for the dtype, or an integer that it does not hold.
@@ -129,13 +98,9 @@ def _emit_tensor(tensor: PlacedTensor, values: Mapping[str, Plain], dtype: str) 
     places = np.fromiter(chain.from_iterable(tensor.values), np.int64)
     array[tuple(places.reshape(-1, len(tensor.shape)).T)] = cast
     held = cast.astype(np.float64)
-    if (held != wide).any() or np.abs(wide).max() >= EXACT_UP_TO:
+    if (held != wide).any() or np.abs(wide).max() >= FLOAT64.whole:
         _check_cast(tensor, numbers, held, dtype)
     return array
-
-
-EXACT_UP_TO = 2.0**53
-"""Below it a float64 holds every integer."""
 
 
 def _as_float(number: Plain) -> float:
@@ -154,10 +119,10 @@ def _check_cast(tensor: PlacedTensor, numbers: list[Plain], cast: Array, dtype: 
     for index, number, held in zip(tensor.values, numbers, cast.tolist(), strict=True):
         if (isinstance(number, int) and held != number) or not isfinite(held):
             served = ", ".join(str(origin) for origin in tensor.origins[index])
-            wider = WIDER.get(dtype)
+            wider = dtype_named(dtype).wider
             raise PrecisionError(
                 f"{dtype} cannot represent {number}, the weight {tensor.describe(index)}",
                 where=f"{tensor.name}{list(index)}, which serves {served}",
-                fix=f"use {wider}" if wider else "use smaller numbers",
+                fix=f"use {wider.name}" if wider else "use smaller numbers",
                 is_tight=True,
             )

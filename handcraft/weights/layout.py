@@ -222,7 +222,7 @@ def allocate_layout(
     Raises:
         LayoutError: a size that was asked for is too small; it says by how much.
     """
-    is_mirrored = architecture.norm == "layer"
+    is_mirrored = architecture.has_norm
     draft = Layout(circuits.stream, 1, 1, False, is_mirrored, has_ballast, reuses=circuits.reuses)
     width = draft.width
     heads = [head for block in circuits.blocks for head in block.heads]

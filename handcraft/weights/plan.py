@@ -42,7 +42,7 @@ class Plan:
     @property
     def has_norm(self) -> bool:
         """Whether the target has LayerNorm, and with it all that GPT-2 has."""
-        return self.architecture.norm == "layer"
+        return self.architecture.has_norm
 
     @property
     def token_names(self) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ def _check_head(circuits: Circuits, architecture: Architecture) -> None:
         return
     others = [t.subspace for t in circuits.embedding if t.of == "token"]
     others = [subspace for subspace in others if subspace != circuits.unembedding]
-    if architecture.norm == "none" and others:
+    if not architecture.has_norm and others:
         raise CompileError(
             f"the token is also embedded in `{others[0]}`, and in {architecture.name} the unembedding "
             "would read that too",
@@ -134,7 +134,6 @@ def _masked(causal: bool) -> str:
 
 def _plan(circuits: Circuits, architecture: Architecture, sizes: Sizes, *, has_ballast: bool) -> Plan:
     layout = allocate_layout(circuits, architecture, sizes, has_ballast=has_ballast)
-    has_norm = architecture.norm == "layer"
-    layers = build_layers(circuits, architecture, 4 * layout.n_embd if has_norm else None)
-    norms = norm_inputs(circuits, layout, layers) if has_norm else ()
+    layers = build_layers(circuits, architecture, 4 * layout.n_embd if architecture.has_norm else None)
+    norms = norm_inputs(circuits, layout, layers) if architecture.has_norm else ()
     return Plan(circuits, architecture, layout, layers, norms)

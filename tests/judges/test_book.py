@@ -13,11 +13,11 @@ from judges import judge
 
 from handcraft import Program, compile_program, predict
 from handcraft.architecture import BLOCK, GPT2
+from handcraft.dtype import numpy_dtype
 from handcraft.errors import CheckpointError
 from handcraft.formats.book_file import book_shapes, write_book
 from handcraft.model import Model, Shape
 from handcraft.vocabulary import Vocabulary
-from handcraft.weights.emit import numpy_dtype
 
 torch = judge("torch")
 safetensors = judge("safetensors")

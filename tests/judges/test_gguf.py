@@ -13,11 +13,11 @@ from judges import judge
 from handcraft import HandcraftWarning, Program, compile_program, predict
 from handcraft.architecture import BLOCK, GPT2
 from handcraft.compiler import complete
+from handcraft.dtype import numpy_dtype
 from handcraft.errors import CheckpointError
 from handcraft.formats.gguf_file import write_gguf
 from handcraft.model import Model, Shape
 from handcraft.vocabulary import Vocabulary
-from handcraft.weights.emit import numpy_dtype
 
 gguf = judge("gguf")
 

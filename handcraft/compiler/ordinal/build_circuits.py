@@ -79,7 +79,7 @@ class _Builder:
         for depth in range(self.depth):
             neurons: list[Neuron | Ramp] = [self._neuron(s) for s in self.steps if s.depth == depth]
             if depth == self.depth - 1:
-                neurons += self._clearing() if self.design.normed else self._passing()
+                neurons += self._clearing() if self.design.has_norm else self._passing()
             first = depth == 0
             blocks.append(
                 Block(
@@ -249,7 +249,7 @@ class _Builder:
         low, high = self.design.answer.off
         middle = Fraction(low + high) / 2
         owned = sum((factor for _, factor in self.owns), start=Fraction(0))
-        if self.design.normed:
+        if self.design.has_norm:
             _, first = min(zip(self.design.line.squares, self.design.line.numbers, strict=True))
             owned = (owned - 1) * -first  # what `_clearing` leaves where it takes no step
             return tuple(c - middle - owned for c in self.design.answer.constants)
@@ -266,7 +266,7 @@ class _Builder:
 
     def _unit(self) -> tuple[Bias, ...]:
         """The 1 that squares are multiplied with, as large as the answer is written."""
-        lowest = min(self.design.line.squares) if self.design.normed else 0
+        lowest = min(self.design.line.squares) if self.design.has_norm else 0
         entry = (SQUARE, self.design.scale * self.design.line.shrink - lowest)
         return (Bias(Coefficients(self.code, (entry,)), (Origin("the nearest number wins"),)),)
 

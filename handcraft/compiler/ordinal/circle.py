@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.compiler.ordinal.form import Look
-from handcraft.weights.emit import numpy_dtype
+from handcraft.dtype import DType
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def find_circle(
     looks: Sequence[Look],
     destinations: tuple[int, ...],
     context: int,
-    dtype: str,
+    dtype: DType,
     noise: float = 0.0,
 ) -> Circle | None:
     """The smallest circle on which every look finds its sources; None where there is none.
@@ -145,7 +145,7 @@ class _Asking:
     destinations: tuple[int, ...]
     sources: frozenset[int]
     context: int
-    dtype: str
+    dtype: DType
     noise: float
 
     @classmethod
@@ -154,7 +154,7 @@ class _Asking:
         looks: Sequence[Look],
         destinations: tuple[int, ...],
         context: int,
-        dtype: str,
+        dtype: DType,
         noise: float,
     ) -> _Asking:
         """Look at the sources of some looks."""
@@ -209,7 +209,7 @@ class _Asking:
         return Circle(tuple(places), tuple(queries), tuple(missed))
 
     def _rounded(self, numbers: Floats) -> Floats:
-        return numbers.astype(numpy_dtype(self.dtype)).astype(np.float64)
+        return numbers.astype(self.dtype.numpy).astype(np.float64)
 
     def _missed(self, wanted: Floats, query: Floats, held: Floats) -> float:
         """How much attention goes elsewhere than it should, in sum, at the worst destination.

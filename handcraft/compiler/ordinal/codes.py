@@ -92,7 +92,7 @@ def line_for(
     asked: Sequence[Sequence[Plain | None]],
     vocabulary: Vocabulary,
     *,
-    normed: bool = False,
+    has_norm: bool = False,
 ) -> Line:
     """The numbers of all tokens; those of tokens that are never predicted are what looks ask of them.
 
@@ -100,7 +100,7 @@ def line_for(
         numbering: the number of each token that is predicted.
         asked: for each number of tokens that is looked for, what each token counts.
         vocabulary: the tokens.
-        normed: whether LayerNorm is better off with small numbers, and padding has a logit of 0.
+        has_norm: whether LayerNorm is better off with small numbers, and padding has a logit of 0.
     """
     numbers: list[Fraction | None] = [
         Fraction(numbering[token]) if token in numbering else None for token in vocabulary.tokens
@@ -115,7 +115,7 @@ def line_for(
                 for n, w in zip(numbers, wanted, strict=True)
             ]
     line = Line(tuple(Fraction(0) if n is None else n for n in numbers), predicted)
-    return replace(line, lift=1, shrink=SHRINK) if normed else line
+    return replace(line, lift=1, shrink=SHRINK) if has_norm else line
 
 
 def straight(

@@ -14,13 +14,14 @@ from handcraft.circuits import Circuits
 from handcraft.compiler.ordinal.build_circuits import build_circuits
 from handcraft.compiler.ordinal.circle import find_circle
 from handcraft.compiler.ordinal.codes import Line, line_for, numberings, straight
-from handcraft.compiler.ordinal.design import Design, digit
+from handcraft.compiler.ordinal.design import Design
 from handcraft.compiler.ordinal.form import Form, Look, Own, all_steps, rewritten
 from handcraft.compiler.ordinal.read_form import NotASumError, Reader, nearest_line
 from handcraft.compiler.ordinal.relax import relax
 from handcraft.compiler.ordinal.share import group_parts, merge_looks
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.compiler.stage import Pass
+from handcraft.dtype import DType, dtype_named
 from handcraft.errors import CompileError, HandcraftError, LayoutError, PrecisionError
 from handcraft.language import Program, Prompts
 from handcraft.language.sequences.domain import Finite, Plain, Value, magnitude
@@ -34,9 +35,6 @@ PASSES = ("ordinal", "relax", "share", "angles", "own", "merge")
 
 OFF_UP_TO = Fraction(7, 16)
 """By how much an answer may be off; at a half the nearest number is another one."""
-
-
-LARGEST_FLOAT16 = 65504
 
 
 def passes_named(optimize: bool | Collection[str]) -> tuple[str, ...]:
@@ -75,7 +73,6 @@ def compile_ordinal(
     """
     prompts, answer = program.prompts, _answer_of(program)
     assert prompts is not None
-    normed = target.norm == "layer"
     assert isinstance(answer.domain, Finite)
     legal = Legal.of(prompts, answer.domain.values)
     if not legal.ends:
@@ -84,7 +81,8 @@ def compile_ordinal(
     problem: HandcraftError | None = None
     for numbering in numberings(answer, prompts.vocabulary):
         try:
-            designs = list(_designs(answer, numbering, prompts, legal, dtype, passes, normed))
+            kind = dtype_named(dtype)
+            designs = list(_designs(answer, numbering, prompts, legal, kind, passes, target.has_norm))
         except CompileError as error:
             problem = problem or error
             continue
@@ -108,9 +106,9 @@ def _designs(
     numbering: Mapping[Value, Plain],
     prompts: Prompts,
     legal: Legal,
-    dtype: str,
+    dtype: DType,
     passes: Collection[str],
-    normed: bool,
+    has_norm: bool,
 ) -> Iterator[Design]:
     """Designs with tokens counted in one way: with and without what a pass may or may not help."""
     places = legal.ends
@@ -123,20 +121,20 @@ def _designs(
 
     written = read(reader_for(frozenset()))
     asked = [look.numbers for look in looks_of(written)]
-    line = line_for(numbering, asked, prompts.vocabulary, normed=normed)
+    line = line_for(numbering, asked, prompts.vocabulary, has_norm=has_norm)
     read_as = [relax(reader_for, read), written] if "relax" in passes else [written]
     forms = [rewritten(form, lambda look: _along(look, line)) for form in read_as]
     if "own" in passes:
         by_square = partial(_by_square, line=line, places=places)
-        itself = partial(_itself, places=places) if normed else by_square
+        itself = partial(_itself, places=places) if has_norm else by_square
         forms += [rewritten(form, itself, by_square) for form in forms]
     for each in forms:
-        groups = group_parts(each, shares="share" in passes, has_home=not normed)
+        groups = group_parts(each, shares="share" in passes, has_home=not has_norm)
         grouped = [tuple(groups)]
         if "merge" in passes:
             grouped.append(tuple(map(merge_looks, groups)))
         for parts in dict.fromkeys(grouped):
-            design = Design(each, line, parts, places, dtype, normed=normed)
+            design = Design(each, line, parts, places, dtype, has_norm=has_norm)
             if any(look.total is None for look in design.looks):
                 continue  # some position looks at more than another, and attention adds up to 1
             yield design
@@ -188,18 +186,18 @@ def check_design(design: Design) -> None:
         PrecisionError: by how much it may be off.
     """
     written = design.scale * (design.reach + max(map(magnitude, design.answer.constants))) * 2
-    if design.dtype == "float16" and written > LARGEST_FLOAT16:
+    if written > design.dtype.largest:
         raise PrecisionError(
-            f"the answer takes numbers of up to {float(written):,.0f}, and the largest of float16 is "
-            f"{LARGEST_FLOAT16:,}",
+            f"the answer takes numbers of up to {float(written):,.0f}, and the largest of "
+            f"{design.dtype.name} is {design.dtype.largest:,}",
             fix="use float32, or compile it without optimize",
         )
     largest = max(number * number / 2 for number in design.line.numbers)
-    off = design.off + digit(design.dtype) * (4 * largest + 4 * design.reach)
+    off = design.off + design.dtype.unit * (4 * largest + 4 * design.reach)
     if off > OFF_UP_TO:
         raise PrecisionError(
-            f"in {design.dtype} the error bound of the answer is {float(off):.3g} of the distance to "
-            f"the next token; at most {float(OFF_UP_TO):.3g} is safe",
+            f"in {design.dtype.name} the error bound of the answer is {float(off):.3g} of the distance "
+            f"to the next token; at most {float(OFF_UP_TO):.3g} is safe",
             fix="use float32, or compile it without optimize",
         )
 

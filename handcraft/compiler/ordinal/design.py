@@ -11,7 +11,8 @@ from handcraft.compiler.ordinal.circle import Circle
 from handcraft.compiler.ordinal.codes import Line
 from handcraft.compiler.ordinal.form import Form, Look
 from handcraft.compiler.ordinal.share import Group
-from handcraft.compiler.sequences.precision import BITS, NOISE
+from handcraft.compiler.sequences.precision import NOISE
+from handcraft.dtype import DType
 from handcraft.language.sequences.domain import Plain
 from handcraft.weights.norms import BALLAST
 
@@ -36,17 +37,17 @@ class Design:
         destinations: the positions whose answers count.
         dtype: of the weights.
         circle: where positions are, if on a circle.
-        normed: whether the target has LayerNorm. Numbers must stay small then, so the input token's own
-            codeword is taken off instead of being drowned.
+        has_norm: whether the target has LayerNorm. Numbers must stay small then, so the input token's
+            own codeword is subtracted, not outweighed.
     """
 
     answer: Form
     line: Line
     groups: tuple[Group, ...]
     destinations: tuple[int, ...]
-    dtype: str
+    dtype: DType
     circle: Circle | None = None
-    normed: bool = False
+    has_norm: bool = False
 
     @property
     def looks(self) -> list[Look]:
@@ -66,7 +67,7 @@ class Design:
     @property
     def scale(self) -> int:
         """How many times the answer is written: the input token's echo, at most `ECHO` beside it."""
-        if self.normed:
+        if self.has_norm:
             return 1
         echo = self.reach + self.reach * self.deepest
         scale = SMALLEST_SCALE
@@ -77,7 +78,7 @@ class Design:
     @property
     def noise(self) -> float:
         """By what part LayerNorm scales one source more than another: it follows the sum of squares."""
-        if not self.normed:
+        if not self.has_norm:
             return 0.0
         pairs = zip(self.line.numbers, self.line.squares, strict=True)
         words = [(float(number), float(square)) for number, square in pairs]
@@ -98,24 +99,19 @@ class Design:
         """How much attention a pattern by single positions misses: none where it is exactly hard."""
         if look.is_single:
             return 0.0
-        return float(np.expm1(APART * (2 * float(digit(self.dtype)) + self.noise)))
+        return float(np.expm1(APART * (2 * float(self.dtype.unit) + self.noise)))
 
     @property
     def steadiness(self) -> Fraction:
         """By what part LayerNorm may put off the sum that a step reads."""
-        if not self.normed:
-            return digit(self.dtype)
+        if not self.has_norm:
+            return self.dtype.unit
         weights = (max(sum(w for _, w in s) for s in look.sources) for look in self.looks)
         largest = self.reach + sum((w * self.reach for w in weights), start=Fraction(0))
-        return digit(self.dtype) + NOISE + Fraction(largest * largest) / BALLAST**2
+        return self.dtype.unit + NOISE + Fraction(largest * largest) / BALLAST**2
 
     @property
     def off(self) -> Fraction:
         """By how much the answer may be off, all in all."""
         low, high = self.answer.off
-        return Fraction(high - low) / 2 + (0 if self.normed else ECHO) + self.missed
-
-
-def digit(dtype: str) -> Fraction:
-    """Half a unit in the last place of 1."""
-    return Fraction(1, 1 << BITS[dtype])
+        return Fraction(high - low) / 2 + (0 if self.has_norm else ECHO) + self.missed

@@ -76,7 +76,7 @@ def _one_by_one(design: Design, context: int) -> Asking:
     relations: list[Relation] = []
     tables: dict[str, Table] = {}
     for number, look in enumerate(design.looks, 1):
-        if look.is_single and not design.normed:
+        if look.is_single and not design.has_norm:
             relations.append(_on_parabola(design, context, look, number, tables))
         else:
             relations.append(_one_hot(design, context, look, tables))

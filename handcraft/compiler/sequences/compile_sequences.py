@@ -26,6 +26,7 @@ from handcraft.compiler.sequences.precision import Precision
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.compiler.stage import Stage
 from handcraft.display import shorten_value
+from handcraft.dtype import DTypeName, dtype_named
 from handcraft.errors import CompileError, LayoutError
 from handcraft.language import Program
 from handcraft.language.sequences.expression import Expression, check_same
@@ -35,7 +36,6 @@ from handcraft.model import Model
 from handcraft.weights import (
     Sizes,
     SpreadError,
-    check_dtype,
     check_sharpness,
     emit,
     place_circuits,
@@ -143,7 +143,7 @@ def compile_sequences(
     outputs: Mapping[str, Expression],
     *,
     architecture: Literal["gpt2", "block"] | Architecture = "block",
-    dtype: Literal["float32", "float64", "float16", "bfloat16"] = "float32",
+    dtype: DTypeName = "float32",
     sizes: Sizes = Sizes(),  # noqa: B008 - frozen
     reuse: bool = True,
     tolerance: float = 0,
@@ -191,7 +191,7 @@ def _compile(
 ) -> CompiledSequences:
     """What `compile_sequences` does, pass by pass; a refusal advises nothing."""
     target = architecture_named(architecture) if isinstance(architecture, str) else architecture
-    check_dtype(dtype)
+    dtype_named(dtype)
     prompts = next(iter(outputs.values())).prompts
     for expression in outputs.values():
         check_same(prompts, expression)
@@ -199,7 +199,7 @@ def _compile(
     setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
 
     nodes, stages = run_passes([expression.node for expression in outputs.values()], setting)
-    holder = Holder(normed=target.norm == "layer")
+    holder = Holder(normed=target.has_norm)
     wanted = [
         Wanted.of(name, expression, node, holder)
         for (name, expression), node in zip(outputs.items(), nodes, strict=True)

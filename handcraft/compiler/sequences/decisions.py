@@ -16,6 +16,7 @@ from handcraft.compiler.rank_rules import Contender, Rank, rank
 from handcraft.compiler.sequences.held import Holder, Reading, sum_of
 from handcraft.compiler.sequences.ir import Ladder, Rung
 from handcraft.compiler.sequences.precision import Precision
+from handcraft.dtype import numpy_dtype
 from handcraft.errors import PrecisionError
 from handcraft.language.decision import Decision
 from handcraft.language.sequences.domain import FLAGS, Finite, Kind, Plain, Value, magnitude
@@ -23,7 +24,6 @@ from handcraft.language.sequences.node import AtLeast, Linear, Node
 from handcraft.language.sequences.wording import reads
 from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary
-from handcraft.weights.emit import numpy_dtype
 
 HIGHEST = 32
 """The largest height of a rule: bfloat16 tells 32 from 31. Rules that would need more get a veto."""

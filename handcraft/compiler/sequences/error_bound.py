@@ -34,13 +34,11 @@ from handcraft.compiler.sequences.interval import (
     tie_off,
 )
 from handcraft.compiler.sequences.stream_hull import Hull, Spans, StreamHull, block_of_each_layer
+from handcraft.dtype import dtype_named
 from handcraft.model.attention import Array
 from handcraft.weights import Placement, Plan
 from handcraft.weights.layers import STEEPNESS, Layer, Unit
 from handcraft.weights.norms import BALLAST, NormInput
-
-RUNNING = {"float64": 53, "float32": 24, "float16": 24, "bfloat16": 24}
-"""The digits with which `Model` and ONNX compute: they make half-precision weights float32 first."""
 
 STRAIGHT = {"relu": 0.0, "gelu_tanh": 7.2, "gelu_erf": 8.4}
 """From here on an activation equals ReLU to the last bit, in float64 too."""
@@ -125,7 +123,7 @@ class _Stream:
 
     def __init__(self, model: Finished) -> None:
         self.model, self.plan = model, model.plan
-        self.arithmetic = Arithmetic(RUNNING[model.dtype])
+        self.arithmetic = Arithmetic(dtype_named(model.dtype).running.significand)
         self.hulls = StreamHull(model.plan, model.spans)
         self.low, self.high = self.hulls.at(0)
         self.groups = _groups(model.plan)

@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from handcraft.dtype import dtype_named
 from handcraft.errors import PrecisionError
 from handcraft.language.sequences.domain import Plain, magnitude
 from handcraft.language.sequences.node import Node
 from handcraft.origin import Origin
-from handcraft.weights.emit import UNDERFLOW
 from handcraft.weights.norms import BALLAST
-
-BITS = {"float64": 24, "float32": 24, "float16": 11, "bfloat16": 8}
-"""The digits of a number, the first one included; float64 is not asked for more than float32 gives."""
-
 
 NOISE = Fraction(1, 1 << 16)
 """What LayerNorm adds to a number in float32, where a ballast of 1024 dominates: 1.5e-5 as measured.
@@ -42,9 +38,14 @@ class Precision:
     normed: bool = False
 
     @property
+    def bits(self) -> int:
+        """The binary digits that are counted on."""
+        return dtype_named(self.dtype).bits
+
+    @property
     def whole(self) -> int:
         """All whole numbers up to it are exact."""
-        return 1 << BITS[self.dtype]
+        return 1 << self.bits
 
     @property
     def steady(self) -> int:
@@ -52,18 +53,18 @@ class Precision:
 
         LayerNorm scales each source by itself, by about 1e-5 more or less than it should.
         """
-        bits = BITS[self.dtype] - (6 if self.is_wide else 1)
+        bits = self.bits - (6 if self.is_wide else 1)
         return 1 << (min(bits, 14) if self.normed else bits)
 
     @property
     def steps(self) -> int:
         """How much larger than its gap the sum that a neuron reads may be."""
-        return 1 << (BITS[self.dtype] - 2)
+        return 1 << (self.bits - 2)
 
     @property
     def is_wide(self) -> bool:
         """Whether a fraction and a whole number add up with an error that counts for nothing."""
-        return BITS[self.dtype] > 16
+        return self.bits > 16
 
     def check_sum(self, node: Node | Origin, size: Plain, gap: Plain) -> None:
         """Raise unless a neuron tells its sums apart.
@@ -132,7 +133,7 @@ class Precision:
         Raises:
             PrecisionError: it would not.
         """
-        off = UNDERFLOW[self.dtype] * self._scale_error(varying)
+        off = dtype_named(self.dtype).underflow * self._scale_error(varying)
         if self.normed and 8 * off * context > 1:
             raise PrecisionError(
                 f"`{node}` depends on {context} sources with the same attention weight, but LayerNorm "
@@ -146,7 +147,7 @@ class Precision:
 
     def _scale_error(self, varying: Plain) -> Fraction:
         """By which part LayerNorm and its gain, rounded to the dtype, may make numbers too large."""
-        return Fraction(varying) / (4 * BALLAST**2) + Fraction(1, 1 << BITS[self.dtype])
+        return Fraction(varying) / (4 * BALLAST**2) + dtype_named(self.dtype).unit
 
     def check_score(self, node: Node, size: Plain, gap: Plain) -> None:
         """Raise unless a head tells its scores apart.

@@ -11,12 +11,12 @@ from handcraft import Architecture, compile_program, compile_sequences
 from handcraft.architecture import ARCHITECTURES
 from handcraft.compiler.compile_program import TOKENS
 from handcraft.compiler.positions import POSITIONS
+from handcraft.dtype import DTYPE_NAMES
 from handcraft.model.grow import PUBLISHED
-from handcraft.weights import DTYPES
 
 CHOICES = {
     "architecture": {each.name for each in ARCHITECTURES},
-    "dtype": set(DTYPES),
+    "dtype": set(DTYPE_NAMES),
     "positions": set(POSITIONS),
     "tokens": set(TOKENS),
     "like": set(PUBLISHED),

@@ -16,9 +16,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from sweeps import part
 
+from handcraft.dtype import DTYPE_NAMES
 from handcraft.errors import CheckpointError, HandcraftError, HandcraftWarning
 from handcraft.formats import load, read_checkpoint, save
-from handcraft.formats.tensor_file import FLOATS
 from handcraft.verify import verify
 
 NAMES = ("wte.weight", "wpe.weight", "h.0.attn.c_attn.bias", "h.0.attn.c_proj.weight")
@@ -315,7 +315,7 @@ def test_another_type_is_told(folder, dtype):
     write_tensors(folder, {name: t.astype(dtype) for name, t in read_tensors(folder).items()})
     error = refused(folder)
     assert error.what == f"the tensors are of type {dtype}"
-    assert error.fix == f"all must be {' or all '.join(FLOATS)}"
+    assert error.fix == f"all must be {' or all '.join(DTYPE_NAMES)}"
 
 
 def test_two_types_in_one_file_are_told(folder):

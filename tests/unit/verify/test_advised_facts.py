@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,8 +29,17 @@ def test_weights_that_somebody_changed_are_to_be_compiled_again():
     assert fixes(replace(compiled, model=replace(compiled.model, tensors=halved))) == {AGAIN}
 
 
+def ask_for(monkeypatch, **gaps):
+    """Let the facts of a dtype demand another score gap."""
+    asked = {
+        name: SimpleNamespace(name=name, underflow=gap, overflows_first=False)
+        for name, gap in gaps.items()
+    }
+    monkeypatch.setattr(facts, "dtype_named", asked.get)
+
+
 def test_a_dtype_whose_attention_is_hard_is_advised_after_it_was_tried(monkeypatch):
-    monkeypatch.setattr(facts, "UNDERFLOW", {"float32": 10**6, "float64": 700})
+    ask_for(monkeypatch, float32=10**6, float64=700)
     compiled = compile_program(AAB, n_positions=5)
     (fix,) = fixes(compiled)
     assert fix.startswith("compile with dtype='float64'")
@@ -37,7 +47,7 @@ def test_a_dtype_whose_attention_is_hard_is_advised_after_it_was_tried(monkeypat
 
 
 def test_another_layout_of_positions_is_not_advised_where_it_does_not_help(monkeypatch):
-    monkeypatch.setattr(facts, "UNDERFLOW", {"float32": 10**6, "float64": 10**6})
+    ask_for(monkeypatch, float32=10**6, float64=10**6)
     (fix,) = fixes(compile_program(AAB, n_positions=5))
     assert fix.startswith("nothing that was tried helps: dtype float64, ")
     assert "positions binary" in fix

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from handcraft.compiler.ordinal.circle import LEFT, find_circle
 from handcraft.compiler.ordinal.form import Look
 from handcraft.compiler.ordinal.read_form import nearest_line
+from handcraft.dtype import BFLOAT16, FLOAT32
 
 WHOLE = st.integers(-20, 20)
 
@@ -48,7 +49,7 @@ def pattern(circle, head: int, here: int) -> np.ndarray:
 
 def test_sources_at_one_place_share_evenly():
     looks = [look({0: 1, 4: 1}, {1: 1, 5: 1})]
-    circle = find_circle(looks, (8, 9), 10, "float32")
+    circle = find_circle(looks, (8, 9), 10, FLOAT32)
     assert circle is not None
     assert isclose(pattern(circle, 0, 8)[0], 0.5, abs_tol=LEFT)
     assert isclose(pattern(circle, 0, 9)[5], 0.5, abs_tol=LEFT)
@@ -57,7 +58,7 @@ def test_sources_at_one_place_share_evenly():
 @pytest.mark.parametrize("ratio", [2, 10, 100])
 def test_neighbours_share_in_the_ratio_that_is_asked_for(ratio):
     looks = [look({1: ratio, 0: 1, 6: ratio, 5: 1}, {2: ratio, 1: 1, 7: ratio, 6: 1})]
-    circle = find_circle(looks, (9, 10), 11, "float32")
+    circle = find_circle(looks, (9, 10), 11, FLOAT32)
     assert circle is not None
     found = pattern(circle, 0, 10)
     assert isclose(found[2] / found[1], ratio, rel_tol=0.02)
@@ -66,7 +67,7 @@ def test_neighbours_share_in_the_ratio_that_is_asked_for(ratio):
 
 def test_several_heads_turn_differently():
     looks = [look({1: 1}, {2: 1}), look({3: 1}, {4: 1})]
-    circle = find_circle(looks, (6, 7), 8, "float32")
+    circle = find_circle(looks, (6, 7), 8, FLOAT32)
     assert circle is not None
     assert pattern(circle, 0, 7).argmax() == 2
     assert pattern(circle, 1, 7).argmax() == 4
@@ -82,10 +83,10 @@ def test_several_heads_turn_differently():
     ids=["three levels", "the ratio changes", "the distance changes"],
 )
 def test_what_lies_otherwise_finds_no_circle(looks):
-    assert find_circle(looks, (8, 9), 10, "float32") is None
+    assert find_circle(looks, (8, 9), 10, FLOAT32) is None
 
 
 def test_a_dtype_that_rounds_too_much_finds_no_circle():
     looks = [look({12 + k: 10, 11 + k: 1, k: 10, max(k - 1, 0): 1}) for k in (1,)]
-    assert find_circle(looks, (30,), 31, "float32") is not None
-    assert find_circle(looks, (30,), 31, "bfloat16") is None
+    assert find_circle(looks, (30,), 31, FLOAT32) is not None
+    assert find_circle(looks, (30,), 31, BFLOAT16) is None
