@@ -47,11 +47,6 @@ def exact(value: object) -> Number:
     )
 
 
-def is_plain(value: Number) -> bool:
-    """Whether the number is an integer or a fraction, and no symbol is left in it."""
-    return isinstance(value, int | Fraction)
-
-
 def evaluate(value: Number, values: Mapping[str, Plain]) -> Plain:
     """The plain number that `value` is once every symbol has its value.
 

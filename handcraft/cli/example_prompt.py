@@ -19,7 +19,7 @@ def example_prompt(name: str) -> str | None:
     """One of the prompts that a program file says it writes after, as `starts`, or a short legal one.
 
     Args:
-        name: of a program, as for `load_source`, or of a compiled folder.
+        name: of a program, as for `find`, or of a compiled folder.
 
     Returns:
         None where any prompt would do, or where there is no such program.

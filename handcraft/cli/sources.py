@@ -164,18 +164,6 @@ def check_options(given: Mapping[str, object], source: Program | Circuits | Expr
     raise CommandError(f"{names}: {why}", fix=f"leave out {names}")
 
 
-def load_source(name: str | None, lines: Sequence[str] = ()) -> Program | Circuits:
-    """The program that a command line names.
-
-    Raises:
-        HandcraftError: there is none, or it is wrong, or there are only expressions.
-    """
-    source = find(name, lines).source
-    if isinstance(source, Expressions):
-        raise CommandError(f"{name} contains expressions and no program", fix="name a program")
-    return source
-
-
 def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = False) -> Found:
     """The program that a command line names, and what is known of it besides.
 

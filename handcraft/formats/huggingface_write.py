@@ -101,13 +101,12 @@ def check_is_gpt2(architecture: Architecture) -> None:
         )
 
 
-def config(model: Model, padding: int, dtype: str | None = None) -> Record:
-    """config.json. A null bos and eos keep generation from stopping at token 0."""
-    return config_of(model.shape, model.architecture, padding, dtype or model.dtype.name)
+def config(model: Model, padding: int) -> Record:
+    """config.json; `padding` is the id of the padding token.
 
-
-def config_of(shape: Shape, architecture: Architecture, padding: int, dtype: str) -> Record:
-    """config.json of a model of these sizes; `padding` is the id of the padding token."""
+    A null bos and eos keep generation from stopping at token 0.
+    """
+    shape, architecture = model.shape, model.architecture
     return {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
@@ -131,7 +130,7 @@ def config_of(shape: Shape, architecture: Architecture, padding: int, dtype: str
         "eos_token_id": None,
         "pad_token_id": padding,
         "use_cache": True,
-        "dtype": dtype,
+        "dtype": model.dtype.name,
     }
 
 

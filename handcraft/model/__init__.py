@@ -1,6 +1,5 @@
 """GPT-2 in NumPy: forward, KV cache, generation, traces."""
 
-from handcraft.model.activation import gelu_erf, gelu_tanh, relu
 from handcraft.model.attention import (
     attend,
     causal_mask,
@@ -13,7 +12,6 @@ from handcraft.model.cache import Cache
 from handcraft.model.generate import ADDED, check_masked, continue_ids, generate
 from handcraft.model.grow import grow, published_shape
 from handcraft.model.model import Model
-from handcraft.model.norm import layer_norm
 from handcraft.model.padding import valid_positions
 from handcraft.model.rounded import RoundedModel, as_rounded
 from handcraft.model.shape import Shape
@@ -32,15 +30,11 @@ __all__ = [
     "causal_mask",
     "check_masked",
     "continue_ids",
-    "gelu_erf",
-    "gelu_tanh",
     "generate",
     "grow",
-    "layer_norm",
     "masked_softmax",
     "merge_heads",
     "published_shape",
-    "relu",
     "softmax",
     "split_heads",
     "valid_positions",

@@ -80,7 +80,7 @@ class Facts:
         return Measured(self.texts, self.is_all)
 
 
-def measure_facts(compiled: Compiled, seed: int = 0) -> Facts:
+def measure_facts(compiled: Compiled) -> Facts:
     """Run the finished tensors and keep what is worst of every fact.
 
     All texts of the program's context length are run where there are few, else some random ones, and
@@ -89,10 +89,9 @@ def measure_facts(compiled: Compiled, seed: int = 0) -> Facts:
 
     Args:
         compiled: a model.
-        seed: of what is random.
     """
     meter = _Meter(compiled)
-    for texts in _texts(compiled, seed):
+    for texts in _texts(compiled):
         compiled.model.watch(texts, meter.see)
         meter.facts.texts += len(texts)
     meter.facts.is_all = _are_all(compiled)
@@ -190,15 +189,15 @@ def _norm_problems(compiled: Compiled, facts: Facts) -> list[PrecisionError]:
     return problems
 
 
-def _texts(compiled: Compiled, seed: int) -> list[Ids]:
+def _texts(compiled: Compiled) -> list[Ids]:
     """Batches of texts that show the facts: [text, position]."""
     source = compiled.source
     if isinstance(source, Program) and source.prompts is not None and is_restricted(source.prompts):
-        inputs = drawn_texts(source.prompts, SAMPLE, seed)
+        inputs = drawn_texts(source.prompts, SAMPLE, 0)
         return [each.texts for each in written_from(source.prompts, inputs, following_in(source))]
     model, longest = compiled.model, compiled.source.context
     size = len(model.vocabulary)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     lengths = [longest] if model.architecture.causal else range(1, longest + 1)
     if count_contexts(size, longest) <= EVERY_UP_TO:
         texts = [every_text(size, length) for length in lengths]

@@ -9,7 +9,7 @@ import pytest
 
 from handcraft import Program, compile_program, predict
 from handcraft.circuits import ideal_next
-from handcraft.cli.sources import load_source
+from handcraft.cli.sources import find
 from handcraft.formats import load, save
 
 CONTEXTS = ["".join(letters) for n in range(1, 6) for letters in product("ab", repeat=n)]
@@ -25,7 +25,7 @@ TARGETS = [("block", "float32"), ("block", "float64"), ("gpt2", "float32")]
 @pytest.fixture(scope="module", params=TARGETS, ids=" ".join)
 def compiled(request):
     architecture, dtype = request.param
-    return compile_program(load_source("aab"), architecture=architecture, dtype=dtype)
+    return compile_program(find("aab").source, architecture=architecture, dtype=dtype)
 
 
 def answer(model, context: str) -> str:
@@ -41,7 +41,7 @@ def test_there_are_62_contexts():
 
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_the_rules_mean_b_exactly_after_aa(context):
-    assert load_source("aab").meaning(context) == meant(context)
+    assert find("aab").source.meaning(context) == meant(context)
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
@@ -73,7 +73,7 @@ def test_aab_goes_on_as_aabaabaaba(compiled):
 
 
 def test_every_margin_of_the_bare_block_leaves_a_wrong_token_no_probability_in_float32():
-    compiled = compile_program(load_source("aab"), architecture="block")
+    compiled = compile_program(find("aab").source, architecture="block")
     for context in CONTEXTS:
         logits = compiled.model.forward([compiled.model.vocabulary.ids(context)])[0, -1]
         *_, second, best = sorted(logits.tolist())

@@ -14,7 +14,7 @@ from gallery import FOLDER, WRITING, compiled, facts
 
 from handcraft import compile_program
 from handcraft.cli.shipped import shipped_programs, shipped_sizes, summary
-from handcraft.cli.sources import load_source
+from handcraft.cli.sources import find
 from handcraft.errors import PrecisionError
 from handcraft.formats import read_checkpoint, save
 from handcraft.testing import assert_writes
@@ -52,7 +52,7 @@ def test_it_says_in_one_line_what_it_is(path):
 def test_its_size_is_the_one_that_is_listed(path):
     """`make programs` writes them."""
     known = path.stem in WRITING
-    made = compiled(path.stem) if known else compile_program(load_source(str(path)))
+    made = compiled(path.stem) if known else compile_program(find(str(path)).source)
     shape = made.model.shape
     assert shipped_sizes()[path.stem] == {
         "blocks": shape.n_layer,
@@ -101,7 +101,7 @@ def test_the_chances_of_the_ngram_model_are_the_counted_ones():
     ("architecture", "dtype"), [("block", "float32"), ("block", "float64"), ("gpt2", "float32")]
 )
 def test_it_is_right_on_every_context(path, architecture, dtype):
-    source = load_source(str(path))
+    source = find(str(path)).source
     compiled = compile_program(source, architecture=architecture, dtype=dtype)
     report = verify(compiled.model, source)
     assert report.is_exhaustive
@@ -116,7 +116,7 @@ def test_it_is_right_on_every_context(path, architecture, dtype):
     ("architecture", "format"), [("gpt2", "huggingface"), ("block", "safetensors"), ("block", "npz")]
 )
 def test_what_was_written_is_right_on_every_context(path, architecture, format, tmp_path):
-    source = load_source(str(path))
+    source = find(str(path)).source
     compiled = compile_program(source, architecture=architecture)
     found = read_checkpoint(save(compiled, tmp_path / "out", format=format))
     assert verify(found.model, found.source).passed

@@ -15,7 +15,7 @@ from hypothesis import Phase, settings
 
 from handcraft import Program, predict
 from handcraft.circuits import Circuits, ideal_next
-from handcraft.cli.sources import load_source
+from handcraft.cli.sources import find
 from handcraft.errors import HandcraftWarning
 from handcraft.verify import logit_margins
 
@@ -100,7 +100,7 @@ def _programs():
 
 _FILES = [ROOT / "programs" / f"{name}.py" for name in ("aab", "by_hand", "induction")]
 
-SHIPPED = {path.name: load_source(str(path)) for path in _FILES}
+SHIPPED = {path.name: find(str(path)).source for path in _FILES}
 """Those of the gallery of which every context can be tried; test_programs.py has the others."""
 
 PROGRAMS = SHIPPED | _programs()

@@ -15,9 +15,9 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 from handcraft import compile_program, save
-from handcraft.cli.sources import load_source, shipped_programs
+from handcraft.cli.sources import find, shipped_programs
 
-sources = {name: load_source(name) for name in shipped_programs()}
+sources = {name: find(name).source for name in shipped_programs()}
 assert len(sources) > 20
 save(compile_program(sources["tictactoe"]), "game")
 assert "hypothesis" not in sys.modules

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from handcraft import compile_program
-from handcraft.cli.sources import load_source
+from handcraft.cli.sources import find
 from handcraft.formats import load
 
 BLOCK = ("--architecture", "block")
@@ -21,7 +21,7 @@ BLOCK = ("--architecture", "block")
 def test_it_writes_what_compiling_gives(run, aab, tmp_path, architecture):
     ran = run("compile", aab, "-o", "out", "--architecture", architecture)
     assert (ran.status, ran.err) == (0, "")
-    expected = compile_program(load_source("aab"), architecture=architecture).model
+    expected = compile_program(find("aab").source, architecture=architecture).model
     assert load(tmp_path / "out") == expected
 
 
@@ -42,7 +42,7 @@ def test_it_says_what_it_wrote(run, aab):
     printed = run("compile", aab, "--architecture", "block", "-o", "out").out
     first, second, third = printed.splitlines()
     assert first == "wrote out/: handcraft.json, model.safetensors"
-    model = compile_program(load_source("aab"), architecture="block").model
+    model = compile_program(find("aab").source, architecture="block").model
     assert second == (
         f"block, float32: 1 block, 2 heads, 0 neurons, width {model.shape.n_embd}; "
         f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0"

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from handcraft import compile_program
-from handcraft.cli.sources import load_source
+from handcraft.cli.sources import find
 
 
 @pytest.fixture
 def weight():
     """A place in c_proj of the reference program that serves its first rule."""
-    tensor = compile_program(load_source("aab")).model.tensors["h.0.attn.c_proj.weight"]
+    tensor = compile_program(find("aab").source).model.tensors["h.0.attn.c_proj.weight"]
     row, column = np.argwhere(tensor)[0].tolist()
     return row, column, float(tensor[row, column])
 
@@ -40,7 +40,7 @@ def test_a_weight_of_a_folder_names_its_rule_and_line(run, weight):
 
 
 def test_a_place_in_a_bias_is_one_number(run):
-    tensor = compile_program(load_source("aab")).model.tensors["h.0.attn.c_proj.bias"]
+    tensor = compile_program(find("aab").source).model.tensors["h.0.attn.c_proj.bias"]
     place = int(np.flatnonzero(tensor)[0])
     ran = run("explain", "aab", "h.0.attn.c_proj.bias", place)
     assert ran.status == 0
@@ -76,7 +76,7 @@ def test_circuits_by_hand_name_the_head(run):
 
 def test_a_folder_has_the_names_that_its_program_has(run):
     assert run("compile", "parity", "-o", "out").status == 0
-    model = compile_program(load_source("parity")).model
+    model = compile_program(find("parity").source).model
     for tensor, values in model.tensors.items():
         index = np.argwhere(values)[:1].tolist() or [[0] * values.ndim]
         words = ("explain", tensor, *index[0])
@@ -97,7 +97,7 @@ def test_a_folder_without_names_still_says_what_is_served(run, tmp_path, weight)
 
 
 def test_without_a_tensor_all_are_listed(run):
-    model = compile_program(load_source("aab")).model
+    model = compile_program(find("aab").source).model
     rows = json.loads(run("explain", "aab", "--json").out)
     assert [row["tensor"] for row in rows] == list(model.tensors)
     assert {row["tensor"]: row["nonzero"] for row in rows} == {
@@ -123,7 +123,7 @@ def test_a_large_tensor_is_cut_and_nonzero_lists_all(run):
     ran = run("explain", "aab", "wpe.weight")
     assert len(ran.out.splitlines()) == 41
     assert ran.err == "note: 42,968 more are not 0; --nonzero lists all\n"
-    tensor = compile_program(load_source("aab")).model.tensors["h.0.attn.c_attn.weight"]
+    tensor = compile_program(find("aab").source).model.tensors["h.0.attn.c_attn.weight"]
     lines = run("explain", "aab", "h.0.attn.c_attn.weight", "--nonzero").out.splitlines()
     assert len(lines) == 1 + np.count_nonzero(tensor)
     assert all("serves " in line and " -> " in line for line in lines[1:])
@@ -133,7 +133,7 @@ def test_a_large_tensor_is_cut_and_nonzero_lists_all(run):
 @pytest.mark.parametrize("rule", ["1", "predict b after aa", "b after"])
 def test_a_rule_lists_exactly_the_weights_that_serve_it(run, program, rule):
     assert run("compile", "aab", "-o", "out").status == 0
-    compiled = compile_program(load_source("aab"))
+    compiled = compile_program(find("aab").source)
     serving = {
         f"{name}{list(index)}"
         for name, placed in compiled.placement.tensors.items()

@@ -13,7 +13,7 @@ import pytest
 
 from handcraft import compile_program
 from handcraft.cli.shipped import shipped_programs
-from handcraft.cli.sources import load_source
+from handcraft.cli.sources import find
 
 COMMANDS = ["run", "compile", "verify", "draw", "explain", "list"]
 
@@ -29,7 +29,7 @@ def test_list_shows_each_program_with_its_first_line(run):
 
 def test_list_shows_how_large_each_program_is(run):
     (line,) = [line for line in run("list").out.splitlines() if line.startswith("induction ")]
-    compiled = compile_program(load_source("induction"))
+    compiled = compile_program(find("induction").source)
     shape = compiled.model.shape
     assert f"{shape.n_layer} blocks" in line
     assert f"width {shape.n_embd}" in line

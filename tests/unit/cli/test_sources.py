@@ -8,19 +8,19 @@ import pytest
 
 from handcraft import Program
 from handcraft.cli.shipped import shipped_programs, summary
-from handcraft.cli.sources import load_model, load_source
+from handcraft.cli.sources import find, load_model
 from handcraft.errors import CommandError
 
 
 def test_a_name_after_the_path_chooses(several):
-    assert len(load_source(f"{several}:one").rules) == 2
-    assert len(load_source(f"{several}:two").rules) == 1
-    assert len(load_source(f"{several}:again").rules) == 2
+    assert len(find(f"{several}:one").source.rules) == 2
+    assert len(find(f"{several}:two").source.rules) == 1
+    assert len(find(f"{several}:again").source.rules) == 2
 
 
 def test_a_hidden_name_cannot_be_chosen(several):
     with pytest.raises(CommandError):
-        load_source(f"{several}:_hidden")
+        find(f"{several}:_hidden")
 
 
 def test_one_program_under_two_names_needs_no_choice(tmp_path):
@@ -29,20 +29,20 @@ def test_one_program_under_two_names_needs_no_choice(tmp_path):
         'program = Program("ab", 3, [predict("a").otherwise()])\n'
         "same = program\n"
     )
-    assert isinstance(load_source(str(tmp_path / "p.py")), Program)
+    assert isinstance(find(str(tmp_path / "p.py")).source, Program)
 
 
 def test_a_path_with_a_colon_in_it_is_a_path(tmp_path):
     path = tmp_path / "odd:name.rules"
     path.write_text("predict a otherwise\n")
-    assert isinstance(load_source(str(path)), Program)
+    assert isinstance(find(str(path)).source, Program)
 
 
 def test_a_name_cannot_be_chosen_in_a_rules_file(tmp_path):
     """It holds one program, which has no name."""
     (tmp_path / "a.rules").write_text("predict a otherwise\n")
     with pytest.raises(CommandError):
-        load_source(f"{tmp_path / 'a.rules'}:nonsense")
+        find(f"{tmp_path / 'a.rules'}:nonsense")
 
 
 def test_a_program_is_run_under_another_name_than_main(tmp_path):
@@ -52,12 +52,12 @@ def test_a_program_is_run_under_another_name_than_main(tmp_path):
         'if __name__ == "__main__":\n'
         "    raise SystemExit\n"
     )
-    assert isinstance(load_source(str(tmp_path / "p.py")), Program)
+    assert isinstance(find(str(tmp_path / "p.py")).source, Program)
 
 
 def test_reading_a_program_leaves_the_search_path_as_it_was(several):
     before = list(sys.path)
-    load_source(f"{several}:one")
+    find(f"{several}:one")
     assert sys.path == before
 
 
@@ -70,7 +70,7 @@ def test_a_program_that_changes_the_search_path_is_no_trouble(tmp_path):
     )
     before = list(sys.path)
     try:
-        assert isinstance(load_source(str(tmp_path / "p.py")), Program)
+        assert isinstance(find(str(tmp_path / "p.py")).source, Program)
     finally:
         sys.path = before
 
@@ -78,13 +78,13 @@ def test_a_program_that_changes_the_search_path_is_no_trouble(tmp_path):
 def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path):
     text = "vocabulary a b\ncontext 3\npredict b after a\npredict a otherwise\n"
     (tmp_path / "a.rules").write_text(text, encoding="utf-8-sig")
-    assert load_source(str(tmp_path / "a.rules")).meaning("a") == "b"
+    assert find(str(tmp_path / "a.rules")).source.meaning("a") == "b"
 
 
 def test_lines_may_end_as_they_do_on_windows(tmp_path):
     text = b"vocabulary a b\r\ncontext 3\r\npredict b after a\r\npredict a otherwise\r\n"
     (tmp_path / "a.rules").write_bytes(text)
-    assert load_source(str(tmp_path / "a.rules")).meaning("a") == "b"
+    assert find(str(tmp_path / "a.rules")).source.meaning("a") == "b"
 
 
 def test_rules_on_the_command_line_come_with_what_they_mean():

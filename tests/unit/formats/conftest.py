@@ -23,17 +23,17 @@ from handcraft.circuits import (
     value_map,
     window,
 )
-from handcraft.cli.sources import load_source
+from handcraft.cli.sources import find
 
 PROGRAMS = Path(__file__).parents[3] / "programs"
 
 
 def aab():
-    return load_source(str(PROGRAMS / "aab.py"))
+    return find(str(PROGRAMS / "aab.py")).source
 
 
 def by_hand():
-    return load_source(str(PROGRAMS / "by_hand.py"))
+    return find(str(PROGRAMS / "by_hand.py")).source
 
 
 def words():

@@ -203,12 +203,12 @@ COMPILE_ALL = """
 import sys
 from pathlib import Path
 from handcraft import Program, compile_program, predict
-from handcraft.cli.sources import load_source
+from handcraft.cli.sources import find
 from handcraft.formats import save
 
 out, programs = Path(sys.argv[1]), Path(sys.argv[2])
 some = ("aab", "by_hand", "induction", "parity", "recall")
-sources = {name: load_source(str(programs / f"{name}.py")) for name in some}
+sources = {name: find(str(programs / f"{name}.py")).source for name in some}
 sources["classes"] = Program(
     "the cat dog sat ran on",
     20,
