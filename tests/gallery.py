@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,3 +31,23 @@ WRITING = [
     if "\ndef meaning(" in path.read_text(encoding="utf-8")
 ]
 """Those that say in plain Python what they write: told by their text, since running them takes time."""
+
+
+REFUSED = {
+    "float32": frozenset(),
+    "bfloat16": frozenset(
+        {"add_ahead", "brackets", "dyck2", "histogram", "modular", "ngram", "thirds"}
+    ),
+    "float16": frozenset({"add_ahead", "ngram"}),
+}
+"""For which programs a dtype is too coarse, in every architecture: they are a `PrecisionError`."""
+
+
+def pairs(names: Iterable[str], targets: Iterable[tuple[str, str]], *, refused: bool = False):
+    """Every program, architecture and dtype that compiles, or every one that is refused."""
+    return [
+        (name, architecture, dtype)
+        for architecture, dtype in targets
+        for name in names
+        if (name in REFUSED[dtype]) == refused
+    ]

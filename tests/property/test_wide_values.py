@@ -13,12 +13,12 @@ from itertools import product
 from typing import TypeAlias
 
 import pytest
-from hypothesis import HealthCheck, event, given, note, settings
+from hypothesis import HealthCheck, event, given, note, reject, settings
 from hypothesis import strategies as st
 
 from handcraft import Expression, Prompts, lookup, select, weighted, where, window
 from handcraft.compiler.sequences import compile_sequences
-from handcraft.errors import HandcraftError
+from handcraft.errors import HandcraftError, PrecisionError
 
 EXAMPLES = int(os.environ.get("HANDCRAFT_EXAMPLES", "200")) // 5
 
@@ -83,7 +83,7 @@ def test_values_of_any_size_are_exact_or_refused(expression: Expression, target:
         made = compile_sequences({"x": expression}, architecture=architecture, dtype=dtype)
     except HandcraftError as error:
         event(f"{architecture} {dtype}: {type(error).__name__}")
-        return
+        reject()
     event(f"{architecture} {dtype}: compiled")
     lengths = range(1, prompts.context + 1)
     texts = ["".join(text) for length in lengths for text in product("abc", repeat=length)]
@@ -94,23 +94,24 @@ def test_values_of_any_size_are_exact_or_refused(expression: Expression, target:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "dtype", "size"),
+    ("architecture", "dtype", "size", "exact"),
     [
-        ("gpt2", "bfloat16", 1000),
-        ("gpt2", "float16", 10**4),
-        ("gpt2", "float32", 10**5),
-        ("gpt2", "float64", 10**5),
-        ("block", "float32", 10**6),
+        ("gpt2", "bfloat16", 1000, 0),
+        ("gpt2", "float16", 10**4, 0),
+        ("gpt2", "float32", 10**5, 1),
+        ("gpt2", "float64", 10**5, 1),
+        ("block", "float32", 10**6, 2),
     ],
 )
-def test_a_large_value_beside_small_ones_is_exact_or_refused(architecture, dtype, size):
+def test_a_large_value_beside_small_ones_is_exact_or_refused(architecture, dtype, size, exact):
     """Each of these once gave (size, 0, 0) for (size, -1, 1), or numbers further off than that."""
     prompts = Prompts("abc", context=3)
     value = prompts.token.map({"a": size, "b": -1, "c": 1})
-    for expression in (value, value + value.at(-1, default=0), prompts.everything.mean(value)):
-        try:
-            made = compile_sequences({"x": expression}, architecture=architecture, dtype=dtype)
-        except HandcraftError:
-            continue
+    tried = [value, value + value.at(-1, default=0), prompts.everything.mean(value)]
+    for expression in tried[:exact]:
+        made = compile_sequences({"x": expression}, architecture=architecture, dtype=dtype)
         for text in map("".join, product("abc", repeat=3)):
             assert made.apply([text])["x"] == [expression.trace(text)]
+    for expression in tried[exact:]:
+        with pytest.raises(PrecisionError):
+            compile_sequences({"x": expression}, architecture=architecture, dtype=dtype)

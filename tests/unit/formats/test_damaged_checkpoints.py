@@ -355,13 +355,9 @@ def test_types_that_only_safetensors_has_are_told(safetensors, dtype):
     refused(safetensors)
 
 
-def test_numbers_of_the_other_byte_order_are_refused_or_mean_the_same(npz, compiled):
+def test_numbers_of_the_other_byte_order_mean_the_same(npz, compiled):
     np.savez(npz / "model.npz", **{n: t.astype(">f4") for n, t in read_tensors(npz).items()})
-    try:
-        model = load(npz)
-    except CheckpointError:
-        return
-    np.testing.assert_array_equal(model.forward([[0, 0, 1]]), compiled.model.forward([[0, 0, 1]]))
+    np.testing.assert_array_equal(load(npz).forward([[0, 0, 1]]), compiled.model.forward([[0, 0, 1]]))
 
 
 # --- the record --------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from functools import reduce
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from sweeps import part, sweep
 
@@ -400,7 +400,7 @@ def test_comparisons_of_sums_written_in_python_read_back_to_the_same_meaning(one
     try:
         written = write_rules(program)
     except NoWordsError:  # nothing is compared, or a remainder is counted several times
-        return
+        reject()
     again = read(written)
     for text in TEXTS[::13]:
         assert again.trace(text) == program.trace(text), text
