@@ -23,7 +23,7 @@ from handcraft.compiler import Compiled
 from handcraft.draw import circuits_svg
 from handcraft.errors import HandcraftError
 from handcraft.language import Program
-from handcraft.language.matching import Matching
+from handcraft.language.regular.matching import Matching
 from handcraft.testing import assert_writes
 from handcraft.verify import verify
 

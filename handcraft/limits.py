@@ -15,7 +15,7 @@ from math import isfinite, log10
 from typing import TypeVar
 
 from handcraft.errors import LimitError
-from handcraft.machine import memory_of_machine
+from handcraft.memory import memory_of_machine
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ import typer
 
 from handcraft.cli.expressions import Expressions
 from handcraft.cli.options import DTYPE, TOLERANCE, Json, Lines, Named, Positions
-from handcraft.cli.output import count, note, print_json
-from handcraft.cli.progress import shown_progress
+from handcraft.cli.printing import count, note, print_json
+from handcraft.cli.progress_bar import shown_progress
 from handcraft.cli.sources import check_length, check_options, find, read_token_ids
 from handcraft.compiler import PASSES, Compiled, CompiledSequences, compile_program, compile_sequences
 from handcraft.formats import FORMATS, check_target, compile_again, fill, save_and_report

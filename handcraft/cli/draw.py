@@ -9,7 +9,7 @@ import typer
 
 from handcraft.circuits import Circuits
 from handcraft.cli.options import ARCHITECTURE, POSITIONS, Json, Lines, Named
-from handcraft.cli.output import note, print_json
+from handcraft.cli.printing import note, print_json
 from handcraft.cli.sources import Found, compile_found, find
 from handcraft.errors import CommandError
 from handcraft.formats import write_file

@@ -11,7 +11,7 @@ from handcraft.cli.sources import find
 from handcraft.errors import HandcraftError
 from handcraft.formats import read_checkpoint
 from handcraft.language import Program, Prompts
-from handcraft.language.matching import Matching
+from handcraft.language.regular.matching import Matching
 from handcraft.language.sequences.legal_texts import LegalTexts
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from handcraft.cli.options import Json
-from handcraft.cli.output import count, print_json
+from handcraft.cli.printing import count, print_json
 from handcraft.cli.shipped import shipped_programs, shipped_sizes, summary
 
 EXAMPLES = ("handcraft list",)

@@ -16,7 +16,7 @@ from handcraft.cli import compile as compile_command
 from handcraft.cli import draw, explain, run, verify
 from handcraft.cli import list as list_command
 from handcraft.cli.interrupt import Interrupted, interruptible
-from handcraft.cli.output import error_data, print_json
+from handcraft.cli.printing import error_data, print_json
 from handcraft.errors import CommandError, HandcraftError, HandcraftWarning
 
 EXIT_CODES = (

@@ -11,15 +11,15 @@ import typer
 from handcraft.cli.completion import known_programs
 from handcraft.cli.example_prompt import example_prompt
 from handcraft.cli.options import Json, Lines
-from handcraft.cli.output import count, note, print_json
+from handcraft.cli.printing import count, note, print_json
 from handcraft.cli.sources import load_model
-from handcraft.cli.values import value_table
+from handcraft.cli.value_table import value_table
 from handcraft.compiler import complete
 from handcraft.compiler.sequences.value_model import ValueModel
 from handcraft.errors import CommandError, PromptError
 from handcraft.language import Prompts
 from handcraft.language.sliding import sliding_note
-from handcraft.verify.values import json_value
+from handcraft.verify.verify_values import json_value
 
 EXAMPLES = (
     "handcraft run programs/aab.py aab",

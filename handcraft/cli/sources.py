@@ -13,7 +13,7 @@ from typing import Any, TypedDict, Unpack
 from handcraft.circuits import Circuits
 from handcraft.cli.expressions import Expressions
 from handcraft.cli.program_file import STDIN, choose, read_text, run_file
-from handcraft.cli.progress import shown_progress
+from handcraft.cli.progress_bar import shown_progress
 from handcraft.cli.shipped import shipped_programs
 from handcraft.compiler import Compiled, CompiledSequences, compile_program, compile_sequences
 from handcraft.compiler.sequences.value_model import ValueModel

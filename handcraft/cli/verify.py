@@ -8,9 +8,9 @@ import typer
 
 from handcraft.cli.expressions import Expressions
 from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, TOLERANCE, Json, Lines, Named
-from handcraft.cli.output import note, print_json
+from handcraft.cli.printing import note, print_json
 from handcraft.cli.program_file import read_text
-from handcraft.cli.progress import shown_progress
+from handcraft.cli.progress_bar import shown_progress
 from handcraft.cli.sources import Chosen, Loaded, load_model
 from handcraft.compiler.sequences.value_model import ValueModel
 from handcraft.errors import CommandError
@@ -47,8 +47,8 @@ def verify(
     A folder is judged as other tools read it: every key of config.json,
     generation_config.json and the tokenizer's files is compared with handcraft.json.
     """
-    from handcraft.cli.report import print_report
-    from handcraft.cli.values import print_value_report
+    from handcraft.cli.findings import print_report
+    from handcraft.cli.value_table import print_value_report
     from handcraft.formats import verify_folder
     from handcraft.verify import verify as run_verify
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from handcraft.circuits import Circuits
 from handcraft.compiler.actions import Actions
+from handcraft.compiler.compile_report import CompileReport
 from handcraft.compiler.complete import complete
-from handcraft.compiler.report import CompileReport
 from handcraft.compiler.stage import Pass, Stage
 from handcraft.compiler.symbolic import Symbolic
 from handcraft.display import short_repr

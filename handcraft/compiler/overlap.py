@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.pattern import Pattern
 
 
 @dataclass

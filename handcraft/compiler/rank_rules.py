@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from math import inf
 
 from handcraft.compiler.overlap import OverlapIndex
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.pattern import Pattern
 from handcraft.language.rule import Clause
 
 

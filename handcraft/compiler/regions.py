@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from handcraft.compiler.positions import Span
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.pattern import Pattern
 
 Class = frozenset[int]
 """The ids of the tokens that may stand at some place."""

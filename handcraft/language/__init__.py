@@ -4,7 +4,6 @@ from handcraft.language.automata import Automaton, regex
 from handcraft.language.decision import Decision
 from handcraft.language.program import Program
 from handcraft.language.rule import Prediction, Rule, predict
-from handcraft.language.rules_text import parse_one_liner, parse_rules
 from handcraft.language.sequences import (
     Comparison,
     Expression,
@@ -16,7 +15,8 @@ from handcraft.language.sequences import (
     where,
     window,
 )
-from handcraft.language.write_rules import write_rules
+from handcraft.language.text.rules_text import parse_one_liner, parse_rules
+from handcraft.language.text.write_rules import write_rules
 
 __all__ = [
     "Automaton",

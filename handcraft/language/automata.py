@@ -25,7 +25,7 @@ from handcraft.language.sequences.domain import Finite, Kind
 from handcraft.language.sequences.expression import Expression, as_expression
 from handcraft.language.sequences.functions import lookup, where
 from handcraft.language.sequences.wording import Wording, reads
-from handcraft.language.written import written_place
+from handcraft.language.written_place import written_place
 from handcraft.origin import Place, caller_place
 
 State: TypeAlias = "str | int"

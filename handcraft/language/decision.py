@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TypeAlias, cast
 
 from handcraft.display import short_repr
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.pattern import Pattern
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Prompts, look, pointwise
 from handcraft.language.sequences.domain import FLAGS, Finite, Kind, Value, finite

@@ -8,7 +8,7 @@ from contextlib import suppress
 from fractions import Fraction
 
 from handcraft.errors import ProgramError
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.pattern import Pattern
 from handcraft.language.rule import Answer, Rule
 from handcraft.limits import RULES
 from handcraft.origin import Place

@@ -19,13 +19,13 @@ from handcraft.errors import (
     VocabularyError,
     raise_all,
 )
-from handcraft.language.coverage import Coverage, cover
 from handcraft.language.decided_texts import DecidedTexts
 from handcraft.language.decision import Decision, Distribution, decided, likeliest
-from handcraft.language.first_match import NONE, FirstMatch, Ids
-from handcraft.language.hidden_rules import hiding_rules, never_fires
 from handcraft.language.ngrams import ngram_rules
-from handcraft.language.pattern import escape
+from handcraft.language.patterns.coverage import Coverage, cover
+from handcraft.language.patterns.first_match import NONE, FirstMatch, Ids
+from handcraft.language.patterns.hidden_rules import hiding_rules, never_fires
+from handcraft.language.patterns.pattern import escape
 from handcraft.language.read_rules import read_clauses, read_decisions, rule_problems
 from handcraft.language.read_setting import read_setting
 from handcraft.language.rule import Clause, Rule

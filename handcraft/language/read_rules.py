@@ -16,8 +16,8 @@ from handcraft.errors import (
 )
 from handcraft.language.decision import Deciding, Decision, Distribution
 from handcraft.language.distribution import read_distribution
-from handcraft.language.parse_pattern import PatternSyntaxError, parse_pattern, pattern_items
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.parse_pattern import PatternSyntaxError, parse_pattern, pattern_items
+from handcraft.language.patterns.pattern import Pattern
 from handcraft.language.rule import Clause, Rule
 from handcraft.language.sequences import Expression, Prompts, pointwise
 from handcraft.language.sequences.domain import Finite, Kind

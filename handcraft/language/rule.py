@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from handcraft.errors import ProgramError
 from handcraft.language.distribution import exact, show_distribution
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.pattern import Pattern
 from handcraft.language.sequences import Expression
 from handcraft.origin import Origin, Place, caller_place
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handcraft.language.parse_pattern import parse_pattern
+from handcraft.language.patterns.parse_pattern import parse_pattern
 from handcraft.language.program import Program
 from handcraft.language.rule import Rule
 

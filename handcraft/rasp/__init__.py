@@ -17,9 +17,9 @@ from typing import NoReturn
 from handcraft.errors import ProgramError
 from handcraft.rasp.aggregate import Aggregate, SelectorWidth
 from handcraft.rasp.build import BuiltSequence, build
-from handcraft.rasp.compile import CompiledSequence, compile
-from handcraft.rasp.linear import LinearSequenceMap
-from handcraft.rasp.node import evaluate
+from handcraft.rasp.compile_rasp import CompiledSequence, compile
+from handcraft.rasp.linear_sequence_map import LinearSequenceMap
+from handcraft.rasp.primitives import indices, length, tokens
 from handcraft.rasp.published import (
     IndicesType,
     LengthType,
@@ -37,9 +37,9 @@ from handcraft.rasp.published import (
     selector_or,
     sop_not,
 )
+from handcraft.rasp.rasp_node import evaluate
 from handcraft.rasp.selector import Comparison, Select, Selector, SelectorAnd, SelectorOr
 from handcraft.rasp.sequence import Encoding, Full, Map, SequenceMap, SOp, categorical, numerical
-from handcraft.rasp.sources import indices, length, tokens
 
 __all__ = [
     "Aggregate",

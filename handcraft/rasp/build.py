@@ -11,20 +11,20 @@ from handcraft.language.sequences import Expression, Prompts, look, pointwise
 from handcraft.language.sequences.domain import Value
 from handcraft.language.sequences.node import Sources
 from handcraft.language.sequences.wording import reads
-from handcraft.language.written import written_at, written_place
+from handcraft.language.written_place import written_at, written_place
 from handcraft.origin import Place
 from handcraft.rasp.aggregate import Aggregate, SelectorWidth
 from handcraft.rasp.alphabet import Alphabet, read_alphabet
-from handcraft.rasp.linear import LinearSequenceMap
+from handcraft.rasp.linear_sequence_map import LinearSequenceMap
 from handcraft.rasp.lower_aggregates import lower_aggregate, lower_width
 from handcraft.rasp.lower_maps import lower_linear, lower_map, lower_sequence_map
 from handcraft.rasp.lower_selectors import lower_combined, lower_select
 from handcraft.rasp.lowered import Lowered, absent, described, is_label
-from handcraft.rasp.node import Node, walk
+from handcraft.rasp.primitives import Indices, Length, Tokens
+from handcraft.rasp.rasp_node import Node, walk
 from handcraft.rasp.selected import Selected, selected_by
 from handcraft.rasp.selector import Select, Selector
 from handcraft.rasp.sequence import Encoding, Full, Map, SequenceMap, SOp
-from handcraft.rasp.sources import Indices, Length, Tokens
 from handcraft.vocabulary import Vocabulary
 
 

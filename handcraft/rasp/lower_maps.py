@@ -11,7 +11,7 @@ from handcraft.language.sequences import Comparison, pointwise
 from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, kind_of
 from handcraft.language.sequences.node import Node
 from handcraft.language.sequences.wording import reads
-from handcraft.rasp.linear import LinearSequenceMap
+from handcraft.rasp.linear_sequence_map import LinearSequenceMap
 from handcraft.rasp.lowered import (
     Lowered,
     absent,
@@ -23,8 +23,8 @@ from handcraft.rasp.lowered import (
     is_never,
     reached,
 )
-from handcraft.rasp.node import apply, whole
 from handcraft.rasp.operators import Operator
+from handcraft.rasp.rasp_node import apply, whole
 from handcraft.rasp.sequence import Map, SequenceMap, SOp
 
 

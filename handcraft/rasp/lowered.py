@@ -13,7 +13,7 @@ from handcraft.language.sequences.domain import Finite, Kind, Value, as_number
 from handcraft.language.sequences.node import Constant, Node
 from handcraft.language.sequences.reachable import combinations
 from handcraft.language.sequences.wording import reads
-from handcraft.rasp.node import Node as Named
+from handcraft.rasp.rasp_node import Node as Named
 from handcraft.rasp.sequence import SOp
 
 

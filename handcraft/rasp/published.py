@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from handcraft.language.sequences.domain import Value
-from handcraft.rasp.node import Node
+from handcraft.rasp.primitives import Indices, Length, Tokens
+from handcraft.rasp.rasp_node import Node
 from handcraft.rasp.selector import Selector
 from handcraft.rasp.sequence import Encoding, SOp
-from handcraft.rasp.sources import Indices, Length, Tokens
 
 NumericValue: TypeAlias = int | float
 SelectorValue: TypeAlias = list[list[bool]]

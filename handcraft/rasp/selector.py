@@ -11,9 +11,9 @@ from typing import Any
 
 from handcraft.errors import DomainError
 from handcraft.language.sequences.domain import Value
-from handcraft.language.written import written_place
-from handcraft.rasp.node import Node, Text, apply, name_of, walk
+from handcraft.language.written_place import written_place
 from handcraft.rasp.operators import Operator
+from handcraft.rasp.rasp_node import Node, Text, apply, name_of, walk
 from handcraft.rasp.sequence import SOp, as_sequence, check_function
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from handcraft.errors import HandcraftWarning
 from handcraft.language import Program, Rule, predict
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.pattern import Pattern
 from handcraft.vocabulary import Vocabulary
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

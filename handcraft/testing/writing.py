@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from handcraft.language.matching import Matching
+from handcraft.language.regular.matching import Matching
 from handcraft.model import Model
 from handcraft.verify.contexts import Ids
 

@@ -5,13 +5,13 @@ from handcraft.verify.facts import Facts, check_facts, measure_facts
 from handcraft.verify.report import Disagreement, Failure, Measured, Report
 from handcraft.verify.stream import check_stream
 from handcraft.verify.tally import logit_margins
-from handcraft.verify.values import (
+from handcraft.verify.verify_model import verify
+from handcraft.verify.verify_values import (
     ValueReport,
     meant_by_circuits,
     meant_by_expressions,
     verify_values,
 )
-from handcraft.verify.verify import verify
 
 __all__ = [
     "Disagreement",

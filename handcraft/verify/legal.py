@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from handcraft.errors import CommandError
 from handcraft.language import Prompts
-from handcraft.language.matching import Matching
+from handcraft.language.regular.matching import Matching
 from handcraft.model import Model
 from handcraft.verify.contexts import SAMPLE_ROWS, Batch, Ids
 

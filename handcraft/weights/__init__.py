@@ -1,10 +1,10 @@
 """Where everything sits: circuits placed in the arrays of one architecture."""
 
+from handcraft.weights.axis_names import AxisNames, trace_names
 from handcraft.weights.emit import check_sharpness, emit, sharpness_for
 from handcraft.weights.explained import Weight, Weights
 from handcraft.weights.layers import SpreadError
 from handcraft.weights.layout import Layout, Sizes, allocate_layout
-from handcraft.weights.names import AxisNames, trace_names
 from handcraft.weights.place_circuits import place_circuits
 from handcraft.weights.placement import PlacedTensor, Placement
 from handcraft.weights.plan import PADDING, Plan, plan_model

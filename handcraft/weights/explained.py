@@ -11,7 +11,7 @@ import numpy as np
 from handcraft.errors import ModelError
 from handcraft.model import Model
 from handcraft.origin import Origin
-from handcraft.weights.names import AxisNames
+from handcraft.weights.axis_names import AxisNames
 
 NEAR = 3
 """How many tensors or rules are named in place of one that is not there."""

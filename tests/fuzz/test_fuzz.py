@@ -24,7 +24,7 @@ from handcraft import Program, compile_program, complete, predict
 from handcraft.errors import HandcraftError, HandcraftWarning
 from handcraft.formats import load, read_checkpoint, save
 from handcraft.language import parse_rules
-from handcraft.language.parse_pattern import parse_pattern
+from handcraft.language.patterns.parse_pattern import parse_pattern
 from handcraft.vocabulary import Vocabulary
 
 SECONDS = float(os.environ.get("HANDCRAFT_FUZZ_SECONDS", "20"))

@@ -8,7 +8,7 @@ from judges import judge
 
 from handcraft import save
 from handcraft.formats import writers
-from handcraft.language.matching import Matching
+from handcraft.language.regular.matching import Matching
 
 torch = judge("torch")
 transformers = judge("transformers")

@@ -7,8 +7,8 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft.language.coverage import cover
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.coverage import cover
+from handcraft.language.patterns.pattern import Pattern
 
 
 @st.composite

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from handcraft import Expression, Program, Prompts, lookup, select, weighted, where, window
-from handcraft.language.parse_pattern import parse_pattern
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.parse_pattern import parse_pattern
+from handcraft.language.patterns.pattern import Pattern
 from handcraft.testing import declared_prompts, expressions, sequence_programs
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from handcraft import Program, parse_rules, predict
 from handcraft.errors import HandcraftWarning
 from handcraft.language import write_rules
-from handcraft.language.pattern import escape
+from handcraft.language.patterns.pattern import escape
 from handcraft.testing import contexts, rule_programs
 
 

@@ -20,7 +20,7 @@ from handcraft import (
     compile_program,
     compile_sequences,
     limits,
-    machine,
+    memory,
     predict,
     save,
     select,
@@ -31,7 +31,7 @@ from handcraft.architecture import BLOCK, GPT2
 from handcraft.compiler.estimate import EXACT, least
 from handcraft.errors import HandcraftError, LimitError
 from handcraft.language import parse_rules
-from handcraft.language.parse_pattern import parse_pattern
+from handcraft.language.patterns.parse_pattern import parse_pattern
 from handcraft.limits import GIB, MEMORY, Limit, check_memory, memory_allowed, shown_number
 from handcraft.verify import verify
 from handcraft.vocabulary import Vocabulary
@@ -294,12 +294,12 @@ def test_the_limit_of_a_group_is_found_in_all_groups_around_it(tmp_path):
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(limit)
-    assert sorted(machine._group_limits(tmp_path / "own", tmp_path)) == [700, 800, 900]
-    assert list(machine._group_limits(tmp_path / "none", tmp_path)) == []
+    assert sorted(memory._group_limits(tmp_path / "own", tmp_path)) == [700, 800, 900]
+    assert list(memory._group_limits(tmp_path / "none", tmp_path)) == []
 
 
 def test_a_machine_has_memory():
-    assert (1 << 28) < machine.memory_of_machine() < (1 << 50)
+    assert (1 << 28) < memory.memory_of_machine() < (1 << 50)
 
 
 def test_a_huge_number_is_shown_by_its_size():

@@ -12,7 +12,7 @@ ROOT = Path(handcraft.__file__).parent
 
 BOUNDED = {
     "circuits/number.py: _from_sympy": "once: a float of sympy becomes a fraction of it",
-    "cli/output.py: error_data": "once: several errors hold single ones",
+    "cli/printing.py: error_data": "once: several errors hold single ones",
     "compiler/lower_codewords.py: within": "the bits of a token: 16 for limits.VOCABULARY",
     "compiler/sequences/compile_sequences.py: with_reuse": "once: without the sizes that are asked for",
     "compiler/sequences/rebuild.py: _lookup": "once: a table under a table is folded already",

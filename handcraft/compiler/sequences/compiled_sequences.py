@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from handcraft.circuits.ideal import ideal_stream
 from handcraft.compiler.actions import Actions
+from handcraft.compiler.compile_report import CompileReport
 from handcraft.compiler.compiled import Compiled
-from handcraft.compiler.report import CompileReport
 from handcraft.compiler.sequences.output import Output
 from handcraft.compiler.sequences.places import Places
 from handcraft.compiler.sequences.value_model import ValueModel

@@ -2,7 +2,7 @@
 
 from handcraft.language.regular.letters import Letters
 from handcraft.language.regular.machine import DEAD, Machine
-from handcraft.language.regular.names import mentioned
+from handcraft.language.regular.named_letters import mentioned
 from handcraft.language.regular.read import RegularExpressionError, parse
 
 __all__ = ["DEAD", "Letters", "Machine", "RegularExpressionError", "mentioned", "parse"]

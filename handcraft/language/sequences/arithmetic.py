@@ -24,7 +24,7 @@ from handcraft.language.sequences.node import Constant, Linear, Node
 from handcraft.language.sequences.reachable import BASES_UP_TO, combinations
 from handcraft.language.sequences.table import lookup
 from handcraft.language.sequences.wording import Wording, enclosed, reads
-from handcraft.language.written import written
+from handcraft.language.written_place import written
 
 FRACTIONS_UP_TO = 1000
 """Of so many combinations of fractions the sums are listed; of more only their range is known."""

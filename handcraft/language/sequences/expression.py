@@ -16,7 +16,7 @@ from handcraft.language.sequences.misuse import NoSingleValue
 from handcraft.language.sequences.node import Comparison, How, Node, Sources
 from handcraft.language.sequences.show import show, show_function, show_list
 from handcraft.language.sequences.wording import Wording, enclosed, reads
-from handcraft.language.written import written, written_place
+from handcraft.language.written_place import written, written_place
 
 if TYPE_CHECKING:
     from handcraft.language.sequences.prompts import Prompts

@@ -15,7 +15,7 @@ from handcraft.language.sequences.expression import Expression, Operand, as_expr
 from handcraft.language.sequences.node import Comparison
 from handcraft.language.sequences.show import show, show_function
 from handcraft.language.sequences.wording import Wording, listed_in, reads
-from handcraft.language.written import written, written_place
+from handcraft.language.written_place import written, written_place
 from handcraft.limits import TERMS
 
 

@@ -10,8 +10,8 @@ from functools import cached_property
 import numpy as np
 
 from handcraft.errors import PromptError
-from handcraft.language.matching import Matching
-from handcraft.language.token_table import FIRST, SINK
+from handcraft.language.regular.matching import Matching
+from handcraft.language.regular.token_table import FIRST, SINK
 from handcraft.vocabulary import shorten
 
 SHOWN = 60

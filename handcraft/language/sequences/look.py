@@ -39,7 +39,7 @@ from handcraft.language.sequences.node import (
 from handcraft.language.sequences.pointwise import check_comparable, listed
 from handcraft.language.sequences.reachable import bases, combinations, rows
 from handcraft.language.sequences.wording import Wording, enclosed, reads
-from handcraft.language.written import written, written_place
+from handcraft.language.written_place import written, written_place
 from handcraft.limits import CONDITIONS
 
 OPPOSITE = {

@@ -35,7 +35,7 @@ from handcraft.language.sequences.node import (
 )
 from handcraft.language.sequences.table import ROWS_UP_TO, constant, listed, lookup
 from handcraft.language.sequences.wording import Wording, enclosed, reads
-from handcraft.language.written import written
+from handcraft.language.written_place import written
 from handcraft.vocabulary import shorten
 
 __all__ = [

@@ -20,7 +20,7 @@ from handcraft.language.sequences.misuse import NoValue
 from handcraft.language.sequences.node import Comparison, How, Sources
 from handcraft.language.sequences.show import show, show_function
 from handcraft.language.sequences.wording import Part, enclosed, reads
-from handcraft.language.written import written_place
+from handcraft.language.written_place import written_place
 
 if TYPE_CHECKING:
     from handcraft.language.sequences.prompts import Prompts

@@ -21,7 +21,7 @@ from handcraft.language.sequences.domain import (
 from handcraft.language.sequences.node import Constant, Lookup, Node
 from handcraft.language.sequences.reachable import combinations
 from handcraft.language.sequences.wording import Wording, reads
-from handcraft.language.written import written, written_place
+from handcraft.language.written_place import written, written_place
 from handcraft.limits import TABLE_ROWS
 
 ROWS_UP_TO = TABLE_ROWS.most

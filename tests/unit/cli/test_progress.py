@@ -11,8 +11,8 @@ import time
 import pytest
 
 from handcraft import Program, compile_program, predict, save
-from handcraft.cli import progress
-from handcraft.cli.progress import Reached, shown_progress
+from handcraft.cli import progress_bar
+from handcraft.cli.progress_bar import Reached, shown_progress
 from handcraft.progress import advance, listening
 from handcraft.verify import verify
 
@@ -56,7 +56,7 @@ def work_for(seconds):
 
 
 def test_without_a_terminal_there_is_a_line_now_and_then(monkeypatch, capsys):
-    monkeypatch.setattr(progress, "EVERY", 0.1)
+    monkeypatch.setattr(progress_bar, "EVERY", 0.1)
     work_for(0.5)
     out, err = capsys.readouterr()
     assert out == ""
@@ -71,10 +71,10 @@ def test_quick_work_shows_nothing(capsys):
 
 ON_A_TERMINAL = """
 import sys, time
-from handcraft.cli import progress
+from handcraft.cli import progress_bar
 from handcraft.progress import advance
-progress.QUIET = 0.1
-with progress.shown_progress():
+progress_bar.QUIET = 0.1
+with progress_bar.shown_progress():
     for done in range(30):
         advance("try contexts", done, 30)
         time.sleep(0.03)

@@ -16,7 +16,7 @@ from handcraft import Compiled, Program, compile_program, predict
 from handcraft.circuits import Encoding
 from handcraft.compiler.lower_codewords import cubes
 from handcraft.errors import CompileError, LayoutError
-from handcraft.language import coverage
+from handcraft.language.patterns import coverage
 from handcraft.testing import assert_agreement
 from handcraft.verify import check_facts, logit_margins
 from handcraft.weights import Sizes

@@ -14,7 +14,7 @@ from handcraft.circuits import Circuits
 from handcraft.compiler import lower_rules
 from handcraft.compiler.rank_rules import rank_rules
 from handcraft.errors import CompileError
-from handcraft.language import coverage
+from handcraft.language.patterns import coverage
 from handcraft.testing import assert_agreement
 from handcraft.weights.place_norms import NATS
 

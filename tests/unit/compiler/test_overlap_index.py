@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from handcraft import Vocabulary
 from handcraft.compiler.overlap import OverlapIndex
-from handcraft.language.parse_pattern import parse_pattern
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.parse_pattern import parse_pattern
+from handcraft.language.patterns.pattern import Pattern
 
 SIZE, LONGEST = 3, 3
 CONTEXTS = [c for n in range(1, LONGEST + 2) for c in product(range(SIZE), repeat=n)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from handcraft import Program, parse_rules, predict
 from handcraft.compiler.rank_rules import Contender, rank, rank_rules
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.pattern import Pattern
 from handcraft.language.rule import Clause
 from handcraft.testing import rule_programs
 

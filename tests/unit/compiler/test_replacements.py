@@ -14,7 +14,7 @@ from handcraft.compiler.positions import Span
 from handcraft.compiler.regions import Region
 from handcraft.compiler.replacements import find_replacements
 from handcraft.errors import CompileError
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.pattern import Pattern
 from handcraft.testing import rule_programs
 
 SIZE, CONTEXT = 3, 4

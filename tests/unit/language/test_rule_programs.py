@@ -15,7 +15,7 @@ from handcraft.errors import (
     SeveralErrors,
     VocabularyError,
 )
-from handcraft.language import coverage
+from handcraft.language.patterns import coverage
 from handcraft.language.program import UncoveredError
 
 OTHERWISE = predict("a").otherwise()

@@ -16,7 +16,7 @@ from handcraft.verify import legal
 from handcraft.verify.legal import drawn_beginnings, drawn_texts, inputs_of
 
 # `handcraft.verify` also exports a function of that name, so the module is asked for by its own.
-verify_module = import_module("handcraft.verify.verify")
+verify_module = import_module("handcraft.verify.verify_model")
 
 
 def program_of(prompts):

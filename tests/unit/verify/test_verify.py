@@ -42,7 +42,7 @@ from handcraft.verify.tally import SHOWN
 
 compile_block = partial(compile_program, architecture="block")
 
-verify_module = importlib.import_module("handcraft.verify.verify")
+verify_module = importlib.import_module("handcraft.verify.verify_model")
 
 
 def all_contexts(program):

@@ -12,11 +12,11 @@ from handcraft import Program, Prompts, Vocabulary, compile_program, predict, se
 from handcraft.architecture import BLOCK
 from handcraft.errors import AssumptionError, CircuitError
 from handcraft.model import Model
-from handcraft.verify import written as written_module
+from handcraft.verify import written_part as written_module
 from handcraft.verify.contexts import Batch
 from handcraft.verify.legal import drawn_texts, inputs_of
 from handcraft.verify.meant import meant_in, oracle
-from handcraft.verify.written import following_in, legal_batches, written_from
+from handcraft.verify.written_part import following_in, legal_batches, written_from
 
 
 def adding(digits, assumed=(-1, 0, 2, 3)):

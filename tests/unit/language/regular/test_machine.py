@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sweeps import sweep
 
 from handcraft import Prompts
-from handcraft.language.matching import Matching
 from handcraft.language.regular import DEAD, Letters, Machine, RegularExpressionError, machine
+from handcraft.language.regular.matching import Matching
 from handcraft.vocabulary import Vocabulary
 
 ODD = "0aKkſsSßİiıIéÉ٣½Σσςµμ̈\u200d_ -^$.]\\\n\r\x1c𝒜𐐀𐐨𝟘"

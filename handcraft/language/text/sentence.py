@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from lark import Token, Tree
 
 from handcraft.errors import LimitError, RuleSyntaxError
-from handcraft.language.parse_pattern import Item, PatternSyntaxError, pattern_items
-from handcraft.language.pattern import unescape
+from handcraft.language.patterns.parse_pattern import Item, PatternSyntaxError, pattern_items
+from handcraft.language.patterns.pattern import unescape
 from handcraft.language.rule import Answer, Rule
 from handcraft.language.sequences import Expression
 from handcraft.origin import Place

@@ -13,7 +13,7 @@ from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedInput
 
 from handcraft.errors import RuleSyntaxError, VocabularyError
-from handcraft.language.pattern import ANCHOR, SPECIAL, Pattern, unescape
+from handcraft.language.patterns.pattern import ANCHOR, SPECIAL, Pattern, unescape
 from handcraft.language.rule import Rule
 from handcraft.limits import PATTERN, PATTERN_TEXT
 from handcraft.vocabulary import Vocabulary

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from handcraft import Vocabulary
 from handcraft.errors import RuleSyntaxError, VocabularyError
-from handcraft.language.parse_pattern import parse_pattern, pattern_items
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.parse_pattern import parse_pattern, pattern_items
+from handcraft.language.patterns.pattern import Pattern
 
 ABC = Vocabulary("abc")
 STAR = Vocabulary("star")

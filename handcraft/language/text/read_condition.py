@@ -11,11 +11,11 @@ from typing import Any
 from lark import Token, Tree
 
 from handcraft.errors import RuleSyntaxError
-from handcraft.language.read_place import Places, Seen
-from handcraft.language.sentence import word
 from handcraft.language.sequences import Expression
 from handcraft.language.sequences.domain import Finite
-from handcraft.language.written import written_at
+from handcraft.language.text.read_place import Places, Seen
+from handcraft.language.text.sentence import word
+from handcraft.language.written_place import written_at
 
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,

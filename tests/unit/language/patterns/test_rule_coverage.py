@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from handcraft import Vocabulary
-from handcraft.language import coverage
-from handcraft.language.coverage import cover
-from handcraft.language.parse_pattern import parse_pattern
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns import coverage
+from handcraft.language.patterns.coverage import cover
+from handcraft.language.patterns.parse_pattern import parse_pattern
+from handcraft.language.patterns.pattern import Pattern
 
 AB = Vocabulary("ab")
 

@@ -37,7 +37,7 @@ from handcraft.verify.report import Report
 from handcraft.verify.shares import shares_of
 from handcraft.verify.tally import Tally
 from handcraft.verify.windows import window_texts
-from handcraft.verify.written import legal_batches
+from handcraft.verify.written_part import legal_batches
 
 EXHAUSTIVE_UP_TO = 10_000_000
 """The largest number of contexts that are all tried."""

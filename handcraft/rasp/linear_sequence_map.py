@@ -8,7 +8,7 @@ from typing import Any
 
 from handcraft.errors import DomainError
 from handcraft.language.sequences.domain import Value, as_number, show_value
-from handcraft.rasp.node import Text, apply, value_of, whole
+from handcraft.rasp.rasp_node import Text, apply, value_of, whole
 from handcraft.rasp.sequence import SOp, as_sequence
 
 

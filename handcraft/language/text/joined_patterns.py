@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from handcraft.errors import RuleSyntaxError
-from handcraft.language.sentence import Sentence
+from handcraft.language.text.sentence import Sentence
 
 JOINING = ("and", "or", "if", "but", "unless", "while")
 """Words that nobody spells out as tokens behind a blank; `[a]nd` still does."""

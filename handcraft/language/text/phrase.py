@@ -10,9 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from handcraft.errors import ProgramError
-from handcraft.language.pattern import Pattern, escape
-from handcraft.language.phrase_number import comparison, modulo
-from handcraft.language.phrase_place import Place, Tables, place_of, place_words, table_at
+from handcraft.language.patterns.pattern import Pattern, escape
 from handcraft.language.sequences import Comparison, Expression
 from handcraft.language.sequences.domain import Kind
 from handcraft.language.sequences.node import (
@@ -27,6 +25,8 @@ from handcraft.language.sequences.node import (
     is_token,
 )
 from handcraft.language.sequences.reachable import bases, rows
+from handcraft.language.text.phrase_number import comparison, modulo
+from handcraft.language.text.phrase_place import Place, Tables, place_of, place_words, table_at
 from handcraft.vocabulary import Vocabulary
 
 OWN_WORDS = frozenset(("not", "token", "position", "first", "last", "count"))

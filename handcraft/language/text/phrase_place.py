@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from handcraft.language.pattern import escape
+from handcraft.language.patterns.pattern import escape
 from handcraft.language.sequences import Comparison
 from handcraft.language.sequences.domain import Kind, Value
 from handcraft.language.sequences.node import (

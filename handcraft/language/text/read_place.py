@@ -11,11 +11,11 @@ from typing import Any
 from lark import Token, Tree
 
 from handcraft.errors import ProgramError, RuleSyntaxError, VocabularyError
-from handcraft.language.parse_pattern import PatternSyntaxError, parse_pattern, pattern_items
-from handcraft.language.pattern import ANCHOR, unescape
-from handcraft.language.rule_table import RuleTable
-from handcraft.language.sentence import Sentence, word, words
+from handcraft.language.patterns.parse_pattern import PatternSyntaxError, parse_pattern, pattern_items
+from handcraft.language.patterns.pattern import ANCHOR, unescape
 from handcraft.language.sequences import Expression, Prompts, Selection, select
+from handcraft.language.text.rule_table import RuleTable
+from handcraft.language.text.sentence import Sentence, word, words
 from handcraft.vocabulary import shorten
 
 LOOKS = {

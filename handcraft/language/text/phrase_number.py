@@ -7,9 +7,9 @@ from fractions import Fraction
 from math import lcm
 from operator import eq, ge, gt, le, lt, ne
 
-from handcraft.language.phrase_place import alone_in
 from handcraft.language.sequences.domain import Finite, Kind, Value, as_number
 from handcraft.language.sequences.node import AtLeast, Constant, Linear, Lookup, Node
+from handcraft.language.text.phrase_place import alone_in
 
 SIGNS = {"==": eq, "!=": ne, ">": gt, ">=": ge, "<": lt, "<=": le}
 

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 
 from handcraft.errors import HandcraftError, ProgramError, raise_all
-from handcraft.language.parse_pattern import parse_pattern
-from handcraft.language.pattern import escape
-from handcraft.language.phrase import NoWordsError, answer_phrase, flag_phrase
-from handcraft.language.phrase_place import Tables
+from handcraft.language.patterns.parse_pattern import parse_pattern
+from handcraft.language.patterns.pattern import escape
 from handcraft.language.program import Program
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Expression, Prompts
 from handcraft.language.sequences.node import Constant
+from handcraft.language.text.phrase import NoWordsError, answer_phrase, flag_phrase
+from handcraft.language.text.phrase_place import Tables
 from handcraft.vocabulary import Vocabulary
 
 

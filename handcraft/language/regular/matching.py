@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.language.regular import RegularExpressionError
-from handcraft.language.token_table import FIRST, SINK, Ids, TokenTable
+from handcraft.language.regular.token_table import FIRST, SINK, Ids, TokenTable
 from handcraft.vocabulary import Vocabulary
 
 COUNTS_UP_TO = 4_000_000

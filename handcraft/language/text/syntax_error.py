@@ -9,7 +9,7 @@ from lark import Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from handcraft.errors import RuleSyntaxError
-from handcraft.language.beyond_words import WORDS, Beyond
+from handcraft.language.text.beyond_words import WORDS, Beyond
 from handcraft.origin import Place
 
 EXPECTED = {

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from handcraft.display import short_repr
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.pattern import Pattern
 
 NODE_LIMIT = 2_000_000
 """How many (depth, open rules) pairs are visited before the walk gives up."""

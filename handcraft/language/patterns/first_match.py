@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.pattern import Pattern
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

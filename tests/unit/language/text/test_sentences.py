@@ -24,9 +24,9 @@ from handcraft.errors import (
     VocabularyError,
 )
 from handcraft.language import Rule, parse_one_liner, write_rules
-from handcraft.language.beyond_words import WORDS
-from handcraft.language.pattern import escape
-from handcraft.language.phrase import NoWordsError
+from handcraft.language.patterns.pattern import escape
+from handcraft.language.text.beyond_words import WORDS
+from handcraft.language.text.phrase import NoWordsError
 
 SETTING = "vocabulary a b c\ncontext 5\n"
 PROMPTS = Prompts("abc", context=5)

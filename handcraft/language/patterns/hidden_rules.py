@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from handcraft.language.coverage import Coverage
-from handcraft.language.pattern import Pattern
+from handcraft.language.patterns.coverage import Coverage
+from handcraft.language.patterns.pattern import Pattern
 from handcraft.language.rule import Clause, Rule
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from handcraft.origin import caller_place
-from handcraft.rasp.node import Text
+from handcraft.rasp.rasp_node import Text
 from handcraft.rasp.sequence import SOp
 
 

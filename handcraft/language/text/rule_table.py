@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lark import Token, Tree
 
 from handcraft.errors import HandcraftError, RuleSyntaxError, raise_all
-from handcraft.language.pattern import unescape
+from handcraft.language.patterns.pattern import unescape
 from handcraft.origin import Place
 
 

@@ -34,15 +34,15 @@ from lark import Lark, Tree
 from lark.exceptions import UnexpectedInput
 
 from handcraft.errors import HandcraftError, ProgramError, RuleSyntaxError, raise_all
-from handcraft.language.joined_patterns import check_no_joined_pattern
-from handcraft.language.pattern import unescape
+from handcraft.language.patterns.pattern import unescape
 from handcraft.language.program import Program, UncoveredError
-from handcraft.language.read_sentence import read_sentence
 from handcraft.language.rule import Rule
-from handcraft.language.rule_table import RuleTable
-from handcraft.language.sentence import Sentence
 from handcraft.language.sequences import Prompts
-from handcraft.language.syntax_error import syntax_error
+from handcraft.language.text.joined_patterns import check_no_joined_pattern
+from handcraft.language.text.read_sentence import read_sentence
+from handcraft.language.text.rule_table import RuleTable
+from handcraft.language.text.sentence import Sentence
+from handcraft.language.text.syntax_error import syntax_error
 from handcraft.limits import CONTEXT, RULES, RULES_TEXT
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary

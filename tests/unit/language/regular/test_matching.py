@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft.language.matching import Matching
+from handcraft.language.regular.matching import Matching
 from handcraft.vocabulary import Vocabulary
 
 LETTERS = Vocabulary("abc")

@@ -12,14 +12,14 @@ from fractions import Fraction
 from lark import Token, Tree
 
 from handcraft.errors import RuleSyntaxError
-from handcraft.language.pattern import unescape
-from handcraft.language.read_condition import Conditions
-from handcraft.language.read_place import LOOKS, Places
+from handcraft.language.patterns.pattern import unescape
 from handcraft.language.rule import Answer, Rule
-from handcraft.language.rule_table import RuleTable
-from handcraft.language.sentence import Sentence, word, words
 from handcraft.language.sequences import Expression, Prompts
-from handcraft.language.written import written_at
+from handcraft.language.text.read_condition import Conditions
+from handcraft.language.text.read_place import LOOKS, Places
+from handcraft.language.text.rule_table import RuleTable
+from handcraft.language.text.sentence import Sentence, word, words
+from handcraft.language.written_place import written_at
 from handcraft.limits import CONDITION_TEXT
 
 

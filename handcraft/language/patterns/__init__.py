@@ -1,0 +1,1 @@
+"""Patterns of tokens: their text, which contexts they match, and which rule decides."""

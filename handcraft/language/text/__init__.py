@@ -1,0 +1,1 @@
+"""Rules as text: reading rule files, and writing rules as sentences."""
