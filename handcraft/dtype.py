@@ -62,11 +62,6 @@ class DType:
         return max(self, FLOAT32, key=lambda each: each.significand)
 
     @property
-    def is_half(self) -> bool:
-        """Whether other tools compute in fewer digits than `Model` does."""
-        return self is not self.running
-
-    @property
     def overflows_first(self) -> bool:
         """Whether a number can be too large for it that is none for `running`."""
         return self.exponent < self.running.exponent

@@ -12,6 +12,7 @@ from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, CompiledSequences
 from handcraft.compiler.sequences.value_model import ValueModel
 from handcraft.display import short_repr, shorten_value
+from handcraft.dtype import FLOAT64
 from handcraft.errors import CheckpointError, HandcraftError, VocabularyError
 from handcraft.formats.folder import RECORD, check_target, whole_folder, write_text
 from handcraft.formats.foreign_files import whole
@@ -69,7 +70,7 @@ class Checkpoint:
     def facts(self) -> Measured | None:
         """On what the facts were measured that the weights rest on; None where nothing says it."""
         match self.record.get("facts"):
-            case {"texts": int(texts), "is_all": bool(is_all)} if 0 <= texts < 1 << 53:
+            case {"texts": int(texts), "is_all": bool(is_all)} if 0 <= texts < FLOAT64.whole:
                 return Measured(texts, is_all)
         return None
 

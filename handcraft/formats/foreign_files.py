@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import reprlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,14 @@ from handcraft.limits import JSON_BYTES, check_memory
 
 PARSED = 24
 """Bytes of memory for each byte of JSON: of `[],[]`, three of which make a list of 64 bytes."""
+
+MOST_AXES = 8
+"""More than any weight has; the product of very many sizes would take long to form."""
+
+
+def is_shape(sizes: Sequence[object]) -> bool:
+    """Whether sizes out of a file are those of an array that can be."""
+    return len(sizes) <= MOST_AXES and all(type(n) is int and 0 <= n < 2**63 for n in sizes)
 
 
 def shown(value: object) -> str:

@@ -16,12 +16,10 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.lib import format as npy
 
+from handcraft.formats.foreign_files import is_shape
 from handcraft.model.attention import Array
 
 SUFFIX = ".npy"
-
-MOST_AXES = 8
-"""More than any weight has; the product of very many sizes would take long to form."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,6 @@ def _read_header(file: IO[bytes]) -> tuple[np.dtype[np.generic], tuple[int, ...]
     shape, _, dtype = readers[version](file)
     if dtype.hasobject:
         raise ValueError("it holds pickled objects, and reading a pickle runs whatever code is in it")
-    if len(shape) > MOST_AXES or not all(0 <= n < 2**63 for n in shape):
+    if not is_shape(shape):
         raise ValueError("it holds an array of a shape that nothing has")
     return dtype, shape

@@ -18,7 +18,7 @@ import numpy as np
 
 from handcraft.dtype import DTYPES
 from handcraft.errors import CheckpointError
-from handcraft.formats.foreign_files import find_file, parse_object, read_object, shown
+from handcraft.formats.foreign_files import find_file, is_shape, parse_object, read_object, shown
 from handcraft.limits import JSON_BYTES
 from handcraft.model.attention import Array
 from handcraft.vocabulary import shorten
@@ -29,9 +29,6 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 
 FLOATS = {dtype.code: dtype for dtype in DTYPES}
 """The types that are read, by their names in safetensors."""
-
-MOST_AXES = 8
-"""More than any weight has; the product of very many sizes would take long to form."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +63,7 @@ class StoredTensor:
             raise CheckpointError(
                 f"{self.path.name} cannot be read: {error}", where=self.path, fix="fetch it again"
             ) from error
-        finite = np.isfinite(values)
-        if not finite.all():
-            place = np.argwhere(~finite)[0].tolist()
-            raise CheckpointError(
-                f"{shown(self.name)} holds {values[tuple(place)]} at {place}",
-                where=self.path,
-                fix="a weight is a finite number; train or export the model again",
-            )
+        check_finite(shown(self.name), values, self.path, "train or export the model again")
         return values
 
     def values(self) -> Array:
@@ -87,6 +77,22 @@ class StoredTensor:
         flat = np.fromfile(self.path, dtype, prod(self.shape), offset=self.begin)
         values: Array = flat.reshape(self.shape)
         return values
+
+
+def check_finite(name: str, values: Array, path: Path, fix: str) -> None:
+    """Raise unless every value of a tensor is a finite number.
+
+    Raises:
+        CheckpointError: naming the first that is not.
+    """
+    finite = np.isfinite(values)
+    if not finite.all():
+        place = np.argwhere(~finite)[0].tolist()
+        raise CheckpointError(
+            f"{name} holds {values[tuple(place)]} at {place}",
+            where=path,
+            fix=f"a weight is a finite number; {fix}",
+        )
 
 
 def find_tensors(folder: Path) -> dict[str, StoredTensor]:
@@ -189,7 +195,7 @@ def _stored(path: Path, data: int, room: int, name: str, entry: object) -> Store
             pass
         case _:
             raise ValueError(f"the header describes {shown(name)} as {shown(entry)}")
-    if len(shape) > MOST_AXES or not all(type(n) is int and 0 <= n < 2**63 for n in shape):
+    if not is_shape(shape):
         raise ValueError(f"the header gives {shown(name)} the shape {shown(shape)}")
     if not 0 <= begin <= end <= room:
         raise ValueError(

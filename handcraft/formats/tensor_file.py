@@ -16,7 +16,7 @@ from handcraft.dtype import DTYPE_NAMES
 from handcraft.errors import CheckpointError
 from handcraft.formats.foreign_files import find_file, shown, shown_text
 from handcraft.formats.npz_file import npz_tensors
-from handcraft.formats.shards import FLOATS, StoredTensor, read_header
+from handcraft.formats.shards import FLOATS, StoredTensor, check_finite, read_header
 from handcraft.limits import check_memory
 from handcraft.model import Shape
 from handcraft.model.attention import Array
@@ -59,7 +59,7 @@ def read_tensors(folder: Path, shape: Shape, architecture: Architecture) -> dict
     with _explained(path):
         tensors = {name: stored[name].read() for name in expected}
     for name, tensor in tensors.items():
-        _check_finite(name, tensor, path)
+        check_finite(name, tensor, path, "compile the program again")
     return tensors
 
 
@@ -152,14 +152,3 @@ def _check_headers(
                 where=path,
                 fix="compile the program again",
             )
-
-
-def _check_finite(name: str, tensor: Array, path: Path) -> None:
-    finite = np.isfinite(tensor)
-    if not finite.all():
-        place = np.argwhere(~finite)[0].tolist()
-        raise CheckpointError(
-            f"{name} holds {tensor[tuple(place)]} at {place}",
-            where=path,
-            fix="a weight is a finite number; compile the program again",
-        )

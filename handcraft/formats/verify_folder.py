@@ -9,7 +9,6 @@ from pathlib import Path
 
 from handcraft.circuits import Circuits
 from handcraft.compiler.sequences.value_model import ValueModel
-from handcraft.dtype import dtype_named
 from handcraft.errors import HandcraftError
 from handcraft.formats.checkpoint import Checkpoint, read_checkpoint
 from handcraft.formats.disagreements import disagreements, model_as_read, unreadable
@@ -83,7 +82,7 @@ def verify_folder(
         )
 
     report = judged(model)
-    if report.passed and dtype_named(model.dtype.name).is_half:
+    if report.passed and model.dtype != model.running_dtype:
         found = (*found, *_rounded(judged(as_rounded(model)), model.dtype.name))
     return replace(report, disagreements=found, facts=checkpoint.facts)
 

@@ -16,6 +16,7 @@ import numpy as np
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, compile_program
 from handcraft.compiler.advice import try_later
+from handcraft.compiler.sequences.precision import TIE
 from handcraft.display import short_repr
 from handcraft.dtype import dtype_named
 from handcraft.errors import PrecisionError, raise_all
@@ -29,10 +30,6 @@ from handcraft.verify.written_part import following_in, written_from
 NEAREST_TO_ZERO = 10.0
 """How far from 0 a pre-activation must be: GELU is straight there in every dtype, and in runtimes that
 tabulate it in half precision within |x| < 10."""
-
-TIE = 1 / 8
-"""Scores no further apart than this over the number of positions, in nats, count as equal: that many
-sources share so evenly then that a share still tells how many they are."""
 
 NORM_TOLERANCE = 1e-3
 """By what part of it the scale of a norm that is read may be off. A quarter of a unit decides a neuron,
@@ -286,7 +283,7 @@ class _Meter:
             behind = np.where(visible, value[:, i], -np.inf)
             best = behind.max(axis=-1, keepdims=True)
             behind[
-                behind >= best - np.abs(best) * 1e-5 - TIE / self.compiled.source.context
+                behind >= best - np.abs(best) * 1e-5 - float(TIE) / self.compiled.source.context
             ] = -np.inf  # it, and what ties with it
             lead = float((best - behind.max(axis=-1, keepdims=True)).min())
             key = f"{place} head {i}"

@@ -45,23 +45,15 @@ def verify_given(
             expected = meaning(batch)
             tally.add(batch, expected, shares(batch) if shares is not None else None)
             exercises.add(batch, expected)
-    return Report(
+    return tally.report(
+        exercises,
         contexts=tally.tried,
         longest=source.context,
         tried=tally.tried,
         longer=0,
         seed=None,
-        failed=tally.failed,
-        failures=tuple(tally.failures),
-        margin=tally.margin,
-        margin_context=tally.margin_context,
-        margin_position=tally.margin_position,
         legal=prompts is not None,
         given=True,
-        rules=exercises.rules,
-        answers=exercises.answers,
-        selections=exercises.selections,
-        counts_rules=isinstance(source, Program),
     )
 
 

@@ -7,6 +7,7 @@ from math import inf, isfinite, log10
 from typing import Any
 
 from handcraft.display import short_repr
+from handcraft.dtype import FLOAT64
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ class Report:
         each = "token" if self.window == 1 else f"window of {self.window} tokens"
         if self.windows_tried == self.windows:
             return f"{self.longer:,} longer contexts: each further position after every {each}"
-        count = f"{self.windows:,}" if self.windows < 2**53 else about(self.windows)
+        count = f"{self.windows:,}" if self.windows < FLOAT64.whole else about(self.windows)
         what = "tokens" if self.window == 1 else f"windows of {self.window} tokens"
         tried = f"{self.windows_tried:,} of {count} {what}"
         return f"{self.longer:,} longer contexts: each further position after {tried}"
@@ -216,11 +217,11 @@ class Report:
         """The report as plain data; an infinite margin is null."""
         return {
             "passed": self.passed,
-            "contexts": self.contexts if self.contexts < 2**53 else about(self.contexts),
+            "contexts": counted(self.contexts),
             "longest": self.longest,
             "tried": self.tried,
             "longer": self.longer,
-            "windows": self.windows if self.windows < 2**53 else about(self.windows),
+            "windows": counted(self.windows),
             "windows_tried": self.windows_tried,
             "exhaustive": self.is_exhaustive,
             "seed": self.seed,
@@ -256,6 +257,11 @@ class Report:
 
 def _in_words(context: str, position: int | None) -> str:
     return f"after {context!r}" if position is None else f"at position {position} of {context!r}"
+
+
+def counted(number: int) -> int | str:
+    """A whole number for JSON: about how large it is where readers of JSON would round it."""
+    return number if number < FLOAT64.whole else about(number)
 
 
 def about(number: int) -> str:

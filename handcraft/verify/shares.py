@@ -8,13 +8,14 @@ import numpy as np
 
 from handcraft.circuits import Circuits, ideal_logits
 from handcraft.circuits.resolve import resolve
+from handcraft.compiler.sequences.decisions import SHARES_WITHIN
 from handcraft.language import Program
 from handcraft.model.attention import Array, Flags
 from handcraft.verify.contexts import Batch
 from handcraft.verify.meant import asked_of
 
-CLOSE = 1e-4
-"""How much probability may go astray: ten times what the compiler lets a dtype round away."""
+CLOSE = 10 * SHARES_WITHIN
+"""How far a probability may be off: ten times what the compiler lets a dtype round away."""
 
 IMPOSSIBLE = 1e-12
 """Less than the probability of any token that is named, and more than that of those that are not."""

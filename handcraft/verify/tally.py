@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -12,8 +13,9 @@ from handcraft.language import Program
 from handcraft.model import Model
 from handcraft.model.attention import Array
 from handcraft.verify.contexts import Batch, Ids
+from handcraft.verify.exercises import Exercises
 from handcraft.verify.meant import broken_assumption
-from handcraft.verify.report import Failure
+from handcraft.verify.report import Failure, Report
 from handcraft.verify.shares import CLOSE, share_errors, share_margins
 
 SHOWN = 10
@@ -53,6 +55,21 @@ class Tally:
             found = self._failure(batch, row, int(expected[row]), margins[row])
             is_other = not margins[row] > 0 and (shares is None or (shares[row] > 0).sum() <= 1)
             self.failures.append(found if is_other else replace(found, off=float(off[row])))
+
+    def report(self, exercises: Exercises | None, **more: Any) -> Report:
+        """What was found; `more` are the fields that say which contexts were tried."""
+        return Report(
+            failed=self.failed,
+            failures=tuple(self.failures),
+            margin=self.margin,
+            margin_context=self.margin_context,
+            margin_position=self.margin_position,
+            rules=exercises.rules if exercises is not None else (),
+            answers=exercises.answers if exercises is not None else (),
+            selections=exercises.selections if exercises is not None else (),
+            counts_rules=isinstance(self.source, Program),
+            **more,
+        )
 
     def _text(self, batch: Batch, row: int) -> str:
         vocabulary = self.model.vocabulary

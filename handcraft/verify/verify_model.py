@@ -133,22 +133,14 @@ def verify(
         shortest = longest + 1 if tried_on.is_all else 1
         for batch in longer_contexts(model, windows.texts, shortest):
             tally.add(batch, meaning(batch))
-    return Report(
+    return tally.report(
+        exercises,
         contexts=count_contexts(len(model.vocabulary), longest) if legal is None else tried,
         longest=longest,
         tried=tried,
         longer=tally.tried - tried,
         seed=None if tried_on.is_all else seed,
-        failed=tally.failed,
-        failures=tuple(tally.failures),
-        margin=tally.margin,
-        margin_context=tally.margin_context,
-        margin_position=tally.margin_position,
         legal=legal is not None,
-        rules=exercises.rules if exercises is not None else (),
-        answers=exercises.answers if exercises is not None else (),
-        selections=exercises.selections if exercises is not None else (),
-        counts_rules=isinstance(source, Program),
         windows=windows.count if windows is not None else 0,
         windows_tried=windows.seen if windows is not None else 0,
         window=windows.width if windows is not None else 0,

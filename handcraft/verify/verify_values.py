@@ -24,7 +24,8 @@ from handcraft.limits import SAMPLE as SAMPLE_UP_TO
 from handcraft.progress import advance
 from handcraft.verify.given import read_prompts
 from handcraft.verify.legal import drawn_texts, inputs_of, is_restricted
-from handcraft.verify.report import Disagreement, about
+from handcraft.verify.report import Disagreement, counted
+from handcraft.verify.tally import SHOWN
 from handcraft.vocabulary import Vocabulary
 
 Ids = npt.NDArray[np.int64]
@@ -40,9 +41,6 @@ CELLS = 4_000_000
 
 FEWEST = 8
 """How many texts are drawn of the longest, whatever that takes."""
-
-SHOWN = 10
-"""How many wrong values are shown."""
 
 Line = Sequence[Value]
 Meaning = Callable[[Ids], Iterable["Mapping[str, Line] | str"]]
@@ -149,11 +147,10 @@ class ValueReport:
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data; an infinite error is null, and so is a bound that nobody knows."""
-        count = self.texts
         return {
             "passed": self.passed,
             "compared_with": self.judge,
-            "texts": count if count is None or count < 2**53 else about(count),
+            "texts": None if self.texts is None else counted(self.texts),
             "tried": self.tried,
             "exhaustive": self.is_exhaustive,
             "seed": self.seed,

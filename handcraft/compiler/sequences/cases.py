@@ -10,8 +10,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from handcraft.compiler.sequences.precision import Precision
 from handcraft.language.sequences.domain import Finite, Plain, Value, as_number, finite
 from handcraft.language.sequences.node import (
+    COMPARED,
     Case,
     Comparison,
     Constant,
@@ -42,7 +44,7 @@ class Setting:
 
     context: int
     causal: bool
-    steps: int = 1 << 22
+    steps: int = Precision("float32").steps
 
     @cached_property
     def position(self) -> Embedded:
@@ -92,16 +94,6 @@ def holding(match: Match, keys: Sequence[Value], queries: Sequence[Value]) -> Fl
     here = np.array([places[query] for query in queries])[:, None]
     flags: Flags = COMPARED[relation](there, here)
     return flags
-
-
-COMPARED: Mapping[Comparison, np.ufunc] = {
-    Comparison.EQ: np.equal,
-    Comparison.NEQ: np.not_equal,
-    Comparison.LT: np.less,
-    Comparison.LEQ: np.less_equal,
-    Comparison.GT: np.greater,
-    Comparison.GEQ: np.greater_equal,
-}
 
 
 def _at_positions(node: Node, setting: Setting) -> list[Value]:

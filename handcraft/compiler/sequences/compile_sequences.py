@@ -223,7 +223,7 @@ def _compile(
     tensors = emit(placement, circuits.values, dtype)
     model = Model(target, plan.shape, prompts.vocabulary, tensors)
     off = bound_errors(Finished(plan, placement, tensors, places.spans(negative=True), dtype))
-    placed = [each.output(places) for each in wanted]
+    placed = [each.placed(places) for each in wanted]
     found = [replace(each, off=read_off(each.reads, plan, off)) for each in placed]
     for each in found:
         each.check(dtype, tolerance)

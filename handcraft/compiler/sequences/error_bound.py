@@ -40,11 +40,8 @@ from handcraft.weights import Placement, Plan
 from handcraft.weights.layers import STEEPNESS, Layer, Unit
 from handcraft.weights.norms import BALLAST, NormInput
 
-STRAIGHT = {"relu": 0.0, "gelu_tanh": 7.2, "gelu_erf": 8.4}
-"""From here on an activation equals ReLU to the last bit, in float64 too."""
-
 BENT = 0.4005
-"""Nearer to 0, GELU and its tanh form differ from ReLU at x by less than this times exp(-x x / 2)."""
+"""GELU and its tanh form differ from ReLU at x by less than this times exp(-x x / 2)."""
 
 SAFE = 1.01
 """For products of two errors, which are left out: errors are a 100th of what they are errors of."""
@@ -298,10 +295,10 @@ class _Stream:
         sums = linear(reads, bias.none(), x, self.groups, self.arithmetic)
         constant, constant_off = bias.per_column(bias.numbers), bias.per_column(bias.off)
         constant_rounded = bias.per_column(bias.rounded)
-        straight, unit = STRAIGHT[self.plan.architecture.activation], self.arithmetic.unit
+        is_bent, unit = self.plan.architecture.activation != "relu", self.arithmetic.unit
         hidden.peak[:] = np.maximum(sums.high + constant, 0) + sums.all_off
         grid = np.minimum(sums.grid, bias.coarsest(bias.grid))
-        exact = sums.is_exact & (constant_off == 0) & (straight == 0)
+        exact = sums.is_exact & (constant_off == 0) & (not is_bent)
         exact &= self.arithmetic.is_exact(sums.largest + np.abs(constant), grid)
         hidden.grid[:] = np.where(exact, grid, -ANY_GRID)
         stored = reads.per_column(reads.off * x.largest[reads.rows])
@@ -317,7 +314,7 @@ class _Stream:
                 hidden.off[first] = sums.all_off[first] + unit * hidden.peak[first]
                 continue
             hidden.off[first] = abs(float(constant_rounded[places[0]] - constant_rounded[places[1]]))
-            if straight:  # sums that decide are less than half a gap off, so three quarters are left
+            if is_bent:  # sums that decide are less than half a gap off, so three quarters are left
                 hidden.off[first] += 2 * BENT * exp(-((3 / 16 * STEEPNESS / 2) ** 2) / 2)
             if is_ramp:
                 alone = gain * read_off(neuron.reads, self.plan, x.all_off) + float(stored[first])

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.circuits.number import Plain, evaluate
+from handcraft.dtype import FLOAT64
 from handcraft.model.attention import Array
 from handcraft.weights.placement import PlacedTensor
 
@@ -168,7 +169,7 @@ class Stored:
 def _is_dyadic(number: Plain) -> bool:
     """Whether float64 holds a number exactly."""
     below = number.denominator
-    return below & (below - 1) == 0 and abs(number.numerator) <= 1 << 53
+    return below & (below - 1) == 0 and abs(number.numerator) <= FLOAT64.whole
 
 
 def grid_of(numbers: Array) -> Ints:

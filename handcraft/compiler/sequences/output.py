@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from math import isfinite
@@ -27,38 +27,34 @@ from handcraft.origin import Place
 @short_repr
 @dataclass(frozen=True)
 class Wanted:
-    """An expression whose value will be held, before its place in the residual stream is known.
+    """An output whose value will be stored, before its place in the residual stream is known.
 
     Args:
-        name: of the output.
-        domain: the values it can have.
+        output: the output, which reads nothing yet.
         reading: the number that stands for a value: itself, or its place among the values.
-        place: where the expression was written.
     """
 
-    name: str
-    domain: Domain
+    output: Output
     reading: Reading
-    place: Place | None = None
 
     @classmethod
     def of(cls, name: str, expression: Expression, node: Node, holder: Holder) -> Wanted:
         """Ask the holder for the value of an expression."""
-        domain = expression.domain
+        domain, place = expression.domain, expression.node.place
         if domain.kind is Kind.NUMBER:
             finer = node.domain.parts < domain.parts  # means that were added up are one mean now
             known = node.domain if finer else domain
-            return cls(name, known, holder.number(node), expression.node.place)
+            return cls(Output(name, known, (), place=place), holder.number(node))
         assert isinstance(domain, Finite)
         assert isinstance(node.domain, Finite)
         places = {(isinstance(v, bool), v): i for i, v in enumerate(domain.values)}
         numbers = tuple(places[isinstance(v, bool), v] for v in node.domain.values)
-        return cls(name, domain, holder.read(node, numbers), expression.node.place)
+        return cls(Output(name, domain, (), place=place), holder.read(node, numbers))
 
-    def output(self, places: Places) -> Output:
-        """The same, once everything has its place."""
+    def placed(self, places: Places) -> Output:
+        """The output, once everything has its place."""
         reads = places.coefficients(self.reading)
-        return Output(self.name, self.domain, reads, self.reading.constant, place=self.place)
+        return replace(self.output, reads=reads, constant=self.reading.constant)
 
 
 @short_repr

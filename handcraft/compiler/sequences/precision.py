@@ -21,8 +21,9 @@ counted here. What `.apply` reads is bounded without this number (`error_bound.p
 less would fit behind LayerNorm: it decides how long a context may be, so it stays for now."""
 
 
-FIX = "a shorter context, or .assume() the values that occur"
-"""What to say where nothing was tried; else `advice.py` says what was."""
+TIE = Fraction(1, 8)
+"""Scores no further apart than this over the number of positions, in nats, count as equal: the
+attention weights of so many sources are so even then that one still tells how many there are."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,11 @@ class Precision:
             PrecisionError: the sum is too large for its gap.
         """
         if size > gap * self.steps:
-            raise PrecisionError(
+            raise _refusal(
+                node,
                 f"`{_text(node)}` must distinguish numbers that differ by {_shown(gap)}, in sums of up "
                 f"to {_shown(size)}; {self.dtype} is safe for sums of up to "
                 f"{_shown(gap * self.steps)}",
-                where=node.place,
-                fix=FIX,
-                about=node if isinstance(node, Node) else None,
-                is_tight=True,
             )
 
     def check_noise(
@@ -110,14 +108,11 @@ class Precision:
             return
         off = NOISE * weight + magnitude(level) * self._scale_error(varying)
         if gap < 4 * off:
-            raise PrecisionError(
+            raise _refusal(
+                node,
                 f"`{_text(node)}` must distinguish numbers that differ by {_shown(gap)}, but LayerNorm "
                 f"can shift their sum by up to {_shown(off)}; at most {_shown(Fraction(gap) / 4)} is "
                 "safe",
-                where=node.place,
-                fix=FIX,
-                about=node if isinstance(node, Node) else None,
-                is_tight=True,
             )
 
     def check_tie(self, node: Node, context: int, varying: Plain) -> None:
@@ -134,15 +129,12 @@ class Precision:
             PrecisionError: it would not.
         """
         off = dtype_named(self.dtype).underflow * self._scale_error(varying)
-        if self.normed and 8 * off * context > 1:
-            raise PrecisionError(
+        if self.normed and off * context > TIE:
+            raise _refusal(
+                node,
                 f"`{node}` depends on {context} sources with the same attention weight, but LayerNorm "
                 f"can shift their scores by up to {_shown(off)} nats; at most "
-                f"{_shown(Fraction(1, 8 * context))} is safe",
-                where=node.place,
-                fix=FIX,
-                about=node,
-                is_tight=True,
+                f"{_shown(TIE / context)} is safe",
             )
 
     def _scale_error(self, varying: Plain) -> Fraction:
@@ -156,15 +148,23 @@ class Precision:
             PrecisionError: the scores are too large for their gap.
         """
         if size > gap * self.steady:
-            raise PrecisionError(
+            raise _refusal(
+                node,
                 f"the head of `{node}` must distinguish attention scores that differ by {_shown(gap)}, "
                 f"in scores of up to {_shown(size)}; {self.dtype} is safe up to "
                 f"{_shown(gap * self.steady)}",
-                where=node.place,
-                fix=FIX,
-                about=node,
-                is_tight=True,
             )
+
+
+def _refusal(node: Node | Origin, what: str) -> PrecisionError:
+    """A gap that is too small; `advice.py` replaces the fix by one that was tried."""
+    return PrecisionError(
+        what,
+        where=node.place,
+        fix="a shorter context, or .assume() the values that occur",
+        about=node if isinstance(node, Node) else None,
+        is_tight=True,
+    )
 
 
 def _text(node: Node | Origin) -> str:

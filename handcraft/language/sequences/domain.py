@@ -15,7 +15,7 @@ from typing import TypeAlias
 from handcraft.display import short_repr
 from handcraft.errors import DomainError
 from handcraft.language.written_place import written_place
-from handcraft.limits import NUMBER_BITS
+from handcraft.limits import LISTED_POSITIONS, NUMBER_BITS
 from handcraft.vocabulary import shorten
 
 Value: TypeAlias = Hashable
@@ -23,7 +23,7 @@ Value: TypeAlias = Hashable
 
 Plain: TypeAlias = int | Fraction
 
-VALUES_UP_TO = 4096
+VALUES_UP_TO = LISTED_POSITIONS.most
 """The most values that an exact set holds; past it, numbers become a range."""
 
 

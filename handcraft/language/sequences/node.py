@@ -12,8 +12,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from operator import ge, gt, le, lt
-from typing import Literal, Self, TypeAlias
+from operator import eq, ge, gt, le, lt, ne
+from typing import Any, Literal, Self, TypeAlias
 
 from handcraft.language.sequences.domain import Domain, Finite, Plain, Value, as_number
 from handcraft.language.sequences.identity import Identity, Rows, identity_of
@@ -209,15 +209,15 @@ class Comparison(Enum):
 
     def holds(self, key: Value, query: Value) -> bool:
         """Whether the comparison holds of two values."""
-        if self is Comparison.EQ:
-            return key == query
-        if self is Comparison.NEQ:
-            return key != query
-        return bool(ORDERS[self.value](as_number(key), as_number(query)))
+        if self not in (Comparison.EQ, Comparison.NEQ):
+            key, query = as_number(key), as_number(query)
+        return bool(COMPARED[self](key, query))
 
 
-ORDERS = {"<": lt, "<=": le, ">": gt, ">=": ge}
-
+COMPARED: Mapping[Comparison, Callable[[Any, Any], Any]] = dict(
+    zip(Comparison, (eq, ne, lt, le, gt, ge), strict=True)
+)
+"""Each comparison as a function of two values or, element by element, of two arrays."""
 
 Pairs: TypeAlias = frozenset[tuple[Value, Value]]
 

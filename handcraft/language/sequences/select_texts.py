@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from itertools import product
-from operator import ge, gt, le, lt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from handcraft.dtype import FLOAT64
 from handcraft.language.sequences.domain import as_number
-from handcraft.language.sequences.interned import LARGEST, UNDEFINED, Ids, Interned
+from handcraft.language.sequences.interned import UNDEFINED, Ids, Interned
 from handcraft.language.sequences.node import (
+    COMPARED,
     Aggregate,
     Case,
     Comparison,
@@ -29,15 +30,8 @@ Flags = npt.NDArray[np.bool_]
 Made = tuple[tuple[int, int], tuple[npt.NDArray[Any], ...]]
 """How many keys and queries there were when some tables were made, and the tables."""
 
-EXACT_UP_TO = 1 << 53
-"""float64 holds all whole numbers up to here, so sums below it may run as matrix products."""
-
-ORDERS: dict[Comparison, Callable[[Any, Any], Any]] = {
-    Comparison.LT: lt,
-    Comparison.LEQ: le,
-    Comparison.GT: gt,
-    Comparison.GEQ: ge,
-}
+LARGEST = FLOAT64.whole
+"""Sums below it may run as matrix products in float64."""
 
 
 class Selecting:
@@ -71,7 +65,7 @@ class Selecting:
         if node.how == "mean":
             assert node.value is not None
             scaled = self.values[node.value].scaled
-            if scaled is None or scaled.most * (length + 1) ** 2 >= min(LARGEST, EXACT_UP_TO):
+            if scaled is None or scaled.most * (length + 1) ** 2 >= LARGEST:
                 how = "exists"
             else:
                 tops, below = scaled.tops[codes[node.value]], scaled.below
@@ -140,7 +134,7 @@ class Selecting:
                 fits = fits & (same if match.relation is Comparison.EQ else ~same)
             elif isinstance(match.relation, Comparison) and not isinstance(match.query, Constant):
                 key_ranks, query_ranks = self._table(match, as_ranks=True)
-                fits = fits & ORDERS[match.relation](key_ranks[keys], query_ranks[queries])
+                fits = fits & COMPARED[match.relation](key_ranks[keys], query_ranks[queries])
             else:
                 fits = fits & self._table(match)[0][keys, queries]
         return fits

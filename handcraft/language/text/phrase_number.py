@@ -9,14 +9,11 @@ from operator import eq, ge, gt, le, lt, ne
 
 from handcraft.language.sequences.domain import Finite, Kind, Value, as_number
 from handcraft.language.sequences.node import AtLeast, Constant, Linear, Lookup, Node
-from handcraft.language.text.phrase_place import alone_in
+from handcraft.language.text.phrase_place import LARGEST, alone_in
 
 SIGNS = {"==": eq, "!=": ne, ">": gt, ">=": ge, "<": lt, "<=": le}
 
 FLIPPED = {"==": "==", "!=": "!=", ">": "<", ">=": "<=", "<": ">", "<=": ">="}
-
-LARGEST = 10**9
-"""Numbers of a rule file are smaller."""
 
 Atom = Callable[[Node], str]
 """The words of a number that is no sum; it raises where there are none."""

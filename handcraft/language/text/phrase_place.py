@@ -19,6 +19,9 @@ from handcraft.language.sequences.node import (
     is_token,
 )
 
+LARGEST = 10**9
+"""Numbers of a rule file are smaller."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -129,7 +132,7 @@ def name(token: str) -> str:
 def _is_told(value: Value, kind: Kind) -> bool:
     if kind is Kind.CATEGORY:
         return isinstance(value, str)
-    return type(value) is int and abs(value) < 10**9
+    return type(value) is int and abs(value) < LARGEST
 
 
 def _cell(word: str) -> str:
