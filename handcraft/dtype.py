@@ -39,12 +39,9 @@ class DType:
     @property
     def numpy(self) -> np.dtype[np.floating]:
         """The NumPy type; bfloat16 comes from ml_dtypes."""
-        if self.is_in_numpy:
-            return np.dtype(self.name)
-        import ml_dtypes
-
-        found: np.dtype[np.floating] = np.dtype(getattr(ml_dtypes, self.name))
-        return found
+        if not self.is_in_numpy:
+            import ml_dtypes  # noqa: F401 - NumPy knows the name from then on
+        return np.dtype(self.name)
 
     @property
     def largest(self) -> int:

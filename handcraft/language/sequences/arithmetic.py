@@ -112,14 +112,14 @@ def multiply(one: Node, other: Node) -> Node:
     for fixed, moving in ((one, other), (other, one)):
         if isinstance(fixed, Constant) and fixed.domain.kind is Kind.NUMBER:
             return linear([(as_number(fixed.value), moving)], 0, text)
-    _check_numbers((one, other), text)
+    check_kind(Kind.NUMBER, (one, other), text)
     return lookup(lambda x, y: x * y, (one, other), text)
 
 
 def divide(one: Node, other: Node) -> Node:
     """The quotient, exact."""
     text = reads(enclosed(one, 5), " / ", enclosed(other, 6), binding=6)
-    _check_numbers((one, other), text)
+    check_kind(Kind.NUMBER, (one, other), text)
     _check_divisor(other, text)
     if isinstance(other, Constant):
         return linear([(Fraction(1) / as_number(other.value), one)], 0, text)
@@ -129,7 +129,7 @@ def divide(one: Node, other: Node) -> Node:
 def remainder(one: Node, other: Node, *, whole: bool) -> Node:
     """The remainder, or with `whole` the quotient rounded down."""
     text = reads(enclosed(one, 5), " // " if whole else " % ", enclosed(other, 6), binding=6)
-    _check_numbers((one, other), text)
+    check_kind(Kind.NUMBER, (one, other), text)
     _check_divisor(other, text)
 
     def compute(x: Plain, y: Plain) -> Plain:
@@ -138,13 +138,15 @@ def remainder(one: Node, other: Node, *, whole: bool) -> Node:
     return lookup(compute, (one, other), text)
 
 
-def _check_numbers(nodes: Sequence[Node], text: Wording) -> None:
+def check_kind(kind: Kind, nodes: Sequence[Node], text: Wording) -> None:
+    """Raise unless all are flags, or all are numbers."""
     for node in nodes:
-        if node.domain.kind is not Kind.NUMBER:
+        if node.domain.kind is not kind:
+            compare = f"compare it: {enclosed(node, 1)} == ..."
             raise DomainError(
-                f"`{node}` is a {node.domain.kind.value} ({node.domain}), not a number",
+                f"`{node}` is a {node.domain.kind.value} ({node.domain}), not a {kind.value}",
                 where=written(text),
-                fix="turn it into numbers with .map({...})",
+                fix=compare if kind is Kind.FLAG else "turn it into numbers with .map({...})",
             )
 
 

@@ -42,16 +42,6 @@ from handcraft.language.sequences.wording import Wording, enclosed, reads
 from handcraft.language.written_place import written, written_place
 from handcraft.limits import CONDITIONS
 
-OPPOSITE = {
-    Comparison.EQ: Comparison.NEQ,
-    Comparison.NEQ: Comparison.EQ,
-    Comparison.LT: Comparison.GEQ,
-    Comparison.GEQ: Comparison.LT,
-    Comparison.GT: Comparison.LEQ,
-    Comparison.LEQ: Comparison.GT,
-}
-
-
 PARTS_UP_TO = 100_000
 """The largest denominator of numbers of which a mean is taken: that of the means is exponential."""
 
@@ -138,7 +128,7 @@ def _check_size(conditions: int, text: Wording) -> None:
 
 def _negated(match: Match) -> Match:
     if isinstance(match.relation, Comparison):
-        return Match(match.key, match.query, OPPOSITE[match.relation])
+        return Match(match.key, match.query, match.relation.opposite)
     everyone = product(listed(match.key), listed(match.query))
     return Match(match.key, match.query, frozenset(everyone) - match.relation)
 

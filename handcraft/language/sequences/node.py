@@ -213,6 +213,13 @@ class Comparison(Enum):
             key, query = as_number(key), as_number(query)
         return bool(COMPARED[self](key, query))
 
+    @property
+    def opposite(self) -> Comparison:
+        """The comparison that holds where this one does not."""
+        return Comparison(
+            {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[self.value]
+        )
+
 
 COMPARED: Mapping[Comparison, Callable[[Any, Any], Any]] = dict(
     zip(Comparison, (eq, ne, lt, le, gt, ge), strict=True)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from handcraft.errors import DomainError
 from handcraft.language.sequences.arithmetic import (
     add,
+    check_kind,
     common_unit,
     divide,
     linear,
@@ -44,7 +45,6 @@ __all__ = [
     "assume",
     "both",
     "check_comparable",
-    "check_flags",
     "compare",
     "constant",
     "divide",
@@ -119,28 +119,28 @@ def check_comparable(one: Node, other: Node, comparison: Comparison, text: Wordi
 def invert(flag: Node, text: Wording | None = None) -> Node:
     """Not."""
     text = text or reads("~", enclosed(flag, 6), binding=7)
-    check_flags((flag,), text)
+    check_kind(Kind.FLAG, (flag,), text)
     return lookup(lambda x: not x, (flag,), text)
 
 
 def both(one: Node, other: Node) -> Node:
     """And."""
     text = reads(enclosed(one, 2), " & ", enclosed(other, 3), binding=3)
-    check_flags((one, other), text)
+    check_kind(Kind.FLAG, (one, other), text)
     return lookup(lambda x, y: x and y, (one, other), text)
 
 
 def either(one: Node, other: Node) -> Node:
     """Or."""
     text = reads(enclosed(one, 1), " | ", enclosed(other, 2), binding=2)
-    check_flags((one, other), text)
+    check_kind(Kind.FLAG, (one, other), text)
     return lookup(lambda x, y: x or y, (one, other), text)
 
 
 def where(condition: Node, yes: Node, no: Node) -> Node:
     """One of two values, by a flag."""
     text = reads("where(", condition, ", ", yes, ", ", no, ")")
-    check_flags((condition,), text)
+    check_kind(Kind.FLAG, (condition,), text)
     if yes.domain.kind is not no.domain.kind:
         raise DomainError(
             f"`{yes}` is a {yes.domain.kind.value}, and `{no}` is a {no.domain.kind.value}",
@@ -175,14 +175,3 @@ def assume(node: Node, values: Sequence[object], text: Wording) -> Node:
             )
         promised = finite(known)
     return Assumed(promised, text, node)
-
-
-def check_flags(nodes: Sequence[Node], text: Wording) -> None:
-    """Raise unless all are flags."""
-    for node in nodes:
-        if node.domain.kind is not Kind.FLAG:
-            raise DomainError(
-                f"`{node}` is a {node.domain.kind.value} ({node.domain}), not a flag",
-                where=written(text),
-                fix=f"compare it: {enclosed(node, 1)} == ...",
-            )
