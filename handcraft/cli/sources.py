@@ -59,11 +59,6 @@ class Loaded:
     values: ValueModel | None = None
 
     @property
-    def prompts(self) -> Prompts | None:
-        """Which texts are legal prompts of a folder, where not all are."""
-        return None if self.folder is None else self.folder.prompts
-
-    @property
     def known_prompts(self) -> Prompts | None:
         """Which texts are legal prompts, as far as that is known; None where nothing is."""
         if self.folder is not None:

@@ -113,12 +113,6 @@ class Batch:
         """The context of one answer."""
         return [int(token) for token in self.texts[self.rows[i], : self.lengths[i]]]
 
-    def ends(self, length: int) -> Ids:
-        """The last `length` tokens of every context, -1 where it has fewer: [answer, length]."""
-        places = self.lengths[:, None] + np.arange(-length, 0)  # [answer, length]
-        tokens = self.texts[self.rows[:, None], np.maximum(places, 0)]
-        return np.where(places < 0, -1, tokens)
-
 
 def count_contexts(size: int, longest: int) -> int:
     """The number of contexts of 1 to `longest` tokens over `size` tokens."""

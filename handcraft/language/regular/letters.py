@@ -24,8 +24,8 @@ class Letters:
     r"""The letters of some tokens, and the sets of them that an expression tells apart.
 
     >>> letters = Letters("0a_é")
-    >>> [letters.members(letters.matched(each)) for each in (r"\w", "[^0-9]", r"(?a:\w)")]
-    [('0', '_', 'a', 'é'), ('_', 'a', 'é'), ('0', '_', 'a')]
+    >>> [letters.places_of(letters.matched(each)) for each in (r"\w", "[^0-9]", r"(?a:\w)")]
+    [[0, 1, 2, 3], [1, 2, 3], [0, 1, 2]]
     """
 
     def __init__(self, letters: Iterable[str]) -> None:
@@ -78,10 +78,6 @@ class Letters:
             self._sets[key] = len(self._arrays)
             self._arrays.append(is_member)
         return self._sets[key]
-
-    def members(self, number: int) -> tuple[str, ...]:
-        """The letters of a set, in the order of their code points."""
-        return tuple(self.text[place] for place in self.places_of(number))
 
     def kinds(self, *, each: bool) -> tuple[list[int], list[int]]:
         """Letters that no set tells apart are of one kind.

@@ -132,15 +132,6 @@ def test_longer_contexts_are_all_beginnings_of_some_long_texts(random_model):
         assert_plain(model, batch)
 
 
-def test_the_ends_of_contexts_are_marked_where_there_is_no_token():
-    texts = np.array([[4, 5, 6], [7, 8, 9]])
-    lengths = np.array([1, 3, 2])
-    batch = Batch(texts, np.array([0, 1, 1]), lengths, lengths - 1, np.zeros((3, 1)))
-    assert contexts_of(batch) == [(4,), (7, 8, 9), (7, 8)]
-    assert batch.ends(2).tolist() == [[-1, 4], [8, 9], [7, 8]]
-    assert batch.ends(4).tolist() == [[-1, -1, -1, 4], [-1, 7, 8, 9], [-1, -1, 7, 8]]
-
-
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 3), st.integers(2, 5), st.sampled_from([(), (4, 0, 3)]), st.integers(1, 200))
 def test_fresh_memory_is_written_before_it_is_read(random_model, size, longest, n_inner, room):

@@ -136,8 +136,9 @@ def test_letters_that_ignore_case_are_those_that_python_says():
     cased = "".join(c for c in map(chr, range(0x1E944)) if c.lower() != c or c.upper() != c)
     known = Letters(cased)
     for letter in "KkſsİıIiΣςµßẞǅΐΰᲀꙋÅ𐐀":
-        found = known.members(known.matched(re.escape(letter), re.IGNORECASE))
-        assert found == tuple(c for c in cased if re.fullmatch(re.escape(letter), c, re.IGNORECASE))
+        places = known.places_of(known.matched(re.escape(letter), re.IGNORECASE))
+        found = [known.text[place] for place in places]
+        assert found == list(c for c in cased if re.fullmatch(re.escape(letter), c, re.IGNORECASE))
 
 
 def test_what_leads_nowhere_is_dead():
