@@ -12,9 +12,9 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from handcraft.cli import compile as compile_command
-from handcraft.cli import draw, explain, run, verify
-from handcraft.cli import list as list_command
+from handcraft.cli.commands import compile as compile_command
+from handcraft.cli.commands import draw, explain, run, verify
+from handcraft.cli.commands import list as list_command
 from handcraft.cli.interrupt import Interrupted, interruptible
 from handcraft.cli.printing import error_data, print_json
 from handcraft.errors import CommandError, HandcraftError, HandcraftWarning

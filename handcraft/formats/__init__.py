@@ -10,8 +10,8 @@ from handcraft.formats.checkpoint import (
     save_and_report,
 )
 from handcraft.formats.compile_again import compile_again
-from handcraft.formats.disagreements import disagreements
 from handcraft.formats.folder import check_target, write_file
+from handcraft.formats.huggingface.disagreements import disagreements
 from handcraft.formats.verify_folder import verify_folder, verify_value_folder
 from handcraft.formats.writers import FORMATS
 

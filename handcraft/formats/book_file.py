@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from handcraft.dtype import dtype_named
 from handcraft.errors import CheckpointError
-from handcraft.formats.safetensors_file import Pending, write_safetensors
+from handcraft.formats.tensors.safetensors_file import Pending, write_safetensors
 from handcraft.model import Model, Shape
 from handcraft.model.attention import Array
 

@@ -16,8 +16,8 @@ from handcraft.dtype import FLOAT64
 from handcraft.errors import CheckpointError, HandcraftError, VocabularyError
 from handcraft.formats.folder import RECORD, check_target, whole_folder, write_text
 from handcraft.formats.foreign_files import whole
-from handcraft.formats.huggingface_config import CONFIG
-from handcraft.formats.huggingface_read import read_huggingface
+from handcraft.formats.huggingface.config_json import CONFIG
+from handcraft.formats.huggingface.read_repository import read_huggingface
 from handcraft.formats.outputs_record import (
     bounded_again,
     outputs_to_record,
@@ -38,7 +38,7 @@ from handcraft.formats.record import (
     read_source,
     record_of,
 )
-from handcraft.formats.tensor_file import read_tensors
+from handcraft.formats.tensors.tensor_file import read_tensors
 from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_format
 from handcraft.language import Program, Prompts
 from handcraft.model import Model, grow, published_shape

@@ -11,9 +11,9 @@ from handcraft.circuits import Circuits
 from handcraft.compiler.sequences.value_model import ValueModel
 from handcraft.errors import HandcraftError
 from handcraft.formats.checkpoint import Checkpoint, read_checkpoint
-from handcraft.formats.disagreements import disagreements, model_as_read, unreadable
 from handcraft.formats.foreign_files import shown
-from handcraft.formats.shards import SINGLE
+from handcraft.formats.huggingface.disagreements import disagreements, model_as_read, unreadable
+from handcraft.formats.tensors.shards import SINGLE
 from handcraft.language import Prompts
 from handcraft.model import Model, as_rounded
 from handcraft.verify import (

@@ -14,9 +14,9 @@ from handcraft.dtype import dtype_named
 from handcraft.errors import AssumptionError, CheckpointError, PrecisionError
 from handcraft.formats.book_file import write_book
 from handcraft.formats.gguf_file import write_gguf
-from handcraft.formats.huggingface_write import METADATA, write_huggingface
+from handcraft.formats.huggingface.write_repository import METADATA, write_huggingface
 from handcraft.formats.onnx_file import write_onnx
-from handcraft.formats.safetensors_file import pending, write_safetensors
+from handcraft.formats.tensors.safetensors_file import pending, write_safetensors
 from handcraft.language import Prompts
 from handcraft.model import Model
 from handcraft.verify import Report, check_facts, check_stream, verify

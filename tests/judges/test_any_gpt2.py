@@ -9,8 +9,8 @@ import pytest
 from judges import judge
 
 from handcraft import complete, generate
-from handcraft.formats.huggingface_config import ALIASES, DEFAULTS
-from handcraft.formats.huggingface_read import read_huggingface
+from handcraft.formats.huggingface.config_json import ALIASES, DEFAULTS
+from handcraft.formats.huggingface.read_repository import read_huggingface
 
 torch = judge("torch")
 transformers = judge("transformers")

@@ -32,7 +32,7 @@ from judges import (
 from sweeps import sweep
 
 from handcraft import Program, Prompts, compile_program, predict, save, select
-from handcraft.formats.tokenizer_files import tokenizer_config, tokenizer_record
+from handcraft.formats.huggingface.write_tokenizer import tokenizer_config, tokenizer_record
 from handcraft.testing import rule_programs
 from handcraft.vocabulary import Vocabulary
 

@@ -53,7 +53,7 @@ def test_list_as_json_tells_the_same(run):
 def test_list_runs_no_program(run, tmp_path, monkeypatch):
     (tmp_path / "trap.py").write_text('"""Does harm."""\nraise SystemExit("sprung")\n')
     shown = {"trap": tmp_path / "trap.py"}
-    monkeypatch.setattr("handcraft.cli.list.shipped_programs", lambda: shown)
+    monkeypatch.setattr("handcraft.cli.commands.list.shipped_programs", lambda: shown)
     assert run("list").out == "trap  Does harm.\n"
 
 

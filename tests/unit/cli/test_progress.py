@@ -112,7 +112,8 @@ def test_on_a_terminal_there_is_a_bar_that_goes_away():
 STOPPED = """
 import os, signal
 from handcraft.progress import advance, listening
-from handcraft.cli import compile as command, main
+from handcraft.cli import main
+from handcraft.cli.commands import compile as command
 real = command.shown_progress
 from contextlib import contextmanager
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from handcraft import Program, compile_program, predict, save
 from handcraft.formats import verify_folder
 from handcraft.formats.checkpoint import read_checkpoint
-from handcraft.formats.disagreements import disagreements
-from handcraft.formats.huggingface_keys import KEYS
+from handcraft.formats.huggingface.config_keys import KEYS
+from handcraft.formats.huggingface.disagreements import disagreements
 from handcraft.vocabulary import Vocabulary
 
 FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")

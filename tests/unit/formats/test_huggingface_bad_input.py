@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from handcraft.errors import CheckpointError, SeveralErrors
-from handcraft.formats.huggingface_read import read_huggingface
+from handcraft.formats.huggingface.read_repository import read_huggingface
 
 from .gpt2_folder import (
     CONFIG,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sweeps import sweep
 
 from handcraft.errors import CheckpointError, HandcraftError
-from handcraft.formats.huggingface_read import read_huggingface
+from handcraft.formats.huggingface.read_repository import read_huggingface
 
 from .gpt2_folder import (
     CHARACTERS,

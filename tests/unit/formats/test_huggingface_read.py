@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from handcraft.architecture import GPT2
-from handcraft.formats.huggingface_read import read_huggingface
+from handcraft.formats.huggingface.read_repository import read_huggingface
 
 from .gpt2_folder import (
     INDEX,

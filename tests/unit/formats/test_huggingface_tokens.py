@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from handcraft import Program, compile_program, complete, predict
 from handcraft.formats import load, save
-from handcraft.formats.huggingface_read import read_huggingface
-from handcraft.formats.tokenizer_files import tokenizer_record
+from handcraft.formats.huggingface.read_repository import read_huggingface
+from handcraft.formats.huggingface.write_tokenizer import tokenizer_record
 from handcraft.vocabulary import Vocabulary
 
 from .gpt2_folder import (

@@ -25,7 +25,7 @@ from handcraft.circuits import ideal_next
 from handcraft.errors import CheckpointError, HandcraftWarning, PrecisionError
 from handcraft.formats import FORMATS, is_checkpoint, load, read_checkpoint, save
 from handcraft.formats.record import read_record
-from handcraft.formats.tensor_file import read_tensors
+from handcraft.formats.tensors.tensor_file import read_tensors
 from handcraft.formats.writers import WRITERS
 from handcraft.language import write_rules
 from handcraft.origin import Place

@@ -13,7 +13,7 @@ from handcraft import compile_program
 from handcraft.architecture import GPT2
 from handcraft.errors import CheckpointError
 from handcraft.formats import load, read_checkpoint, save
-from handcraft.formats.huggingface_write import check_is_gpt2
+from handcraft.formats.huggingface.write_repository import check_is_gpt2
 
 READERS = {"huggingface": "GPT2LMHeadModel", "book": "the book's GPTModel", "gguf": "llama.cpp"}
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handcraft.verify import count_contexts, every_context, random_contexts
-from handcraft.verify.contexts import Batch, longer_contexts
+from handcraft.verify.contexts import longer_contexts
 
 # `handcraft.verify` also exports a function of that name, so the module is asked for by its own.
 contexts_module = importlib.import_module("handcraft.verify.contexts")

@@ -138,7 +138,7 @@ def test_letters_that_ignore_case_are_those_that_python_says():
     for letter in "KkſsİıIiΣςµßẞǅΐΰᲀꙋÅ𐐀":
         places = known.places_of(known.matched(re.escape(letter), re.IGNORECASE))
         found = [known.text[place] for place in places]
-        assert found == list(c for c in cased if re.fullmatch(re.escape(letter), c, re.IGNORECASE))
+        assert found == [c for c in cased if re.fullmatch(re.escape(letter), c, re.IGNORECASE)]
 
 
 def test_what_leads_nowhere_is_dead():

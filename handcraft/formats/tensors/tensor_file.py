@@ -15,8 +15,8 @@ from handcraft.architecture import Architecture
 from handcraft.dtype import DTYPE_NAMES
 from handcraft.errors import CheckpointError
 from handcraft.formats.foreign_files import find_file, shown, shown_text
-from handcraft.formats.npz_file import npz_tensors
-from handcraft.formats.shards import FLOATS, StoredTensor, check_finite, read_header
+from handcraft.formats.tensors.npz_file import npz_tensors
+from handcraft.formats.tensors.shards import FLOATS, StoredTensor, check_finite, read_header
 from handcraft.limits import check_memory
 from handcraft.model import Shape
 from handcraft.model.attention import Array

@@ -10,9 +10,9 @@ from handcraft.architecture import Activation, Architecture
 from handcraft.compiler import Compiled
 from handcraft.errors import CheckpointError
 from handcraft.formats.folder import write_text
-from handcraft.formats.model_card import model_card
-from handcraft.formats.safetensors_file import pending, write_safetensors
-from handcraft.formats.tokenizer_files import tokenizer_config, tokenizer_record
+from handcraft.formats.huggingface.model_card import model_card
+from handcraft.formats.huggingface.write_tokenizer import tokenizer_config, tokenizer_record
+from handcraft.formats.tensors.safetensors_file import pending, write_safetensors
 from handcraft.model import Model, Shape
 from handcraft.verify import Report
 from handcraft.vocabulary import Vocabulary

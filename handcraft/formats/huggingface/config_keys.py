@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from handcraft.formats.huggingface_config import ALIASES, CONFIG, DEFAULTS
-from handcraft.formats.huggingface_vocabulary import TOKENIZER
+from handcraft.formats.huggingface.config_json import ALIASES, CONFIG, DEFAULTS
+from handcraft.formats.huggingface.read_tokenizer import TOKENIZER
 
 GENERATION = "generation_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"

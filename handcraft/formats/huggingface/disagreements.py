@@ -16,14 +16,14 @@ from handcraft.errors import CheckpointError, HandcraftError
 from handcraft.formats.checkpoint import Checkpoint
 from handcraft.formats.folder import RECORD
 from handcraft.formats.foreign_files import find_file, read_object, shown
-from handcraft.formats.huggingface_config import CONFIG
-from handcraft.formats.huggingface_keys import GENERATION, KEYS, TOKENIZER_CONFIG, Keys
-from handcraft.formats.huggingface_read import read_huggingface
-from handcraft.formats.huggingface_vocabulary import CHARACTER, SPLITTERS, TOKENIZER
-from handcraft.formats.huggingface_write import METADATA, free_id, json_files
+from handcraft.formats.huggingface.config_json import CONFIG
+from handcraft.formats.huggingface.config_keys import GENERATION, KEYS, TOKENIZER_CONFIG, Keys
+from handcraft.formats.huggingface.read_repository import read_huggingface
+from handcraft.formats.huggingface.read_tokenizer import CHARACTER, SPLITTERS, TOKENIZER
+from handcraft.formats.huggingface.write_repository import METADATA, free_id, json_files
 from handcraft.formats.record import architecture_record
-from handcraft.formats.shards import INDEX, SINGLE, read_metadata
-from handcraft.formats.tensor_file import FILES
+from handcraft.formats.tensors.shards import INDEX, SINGLE, read_metadata
+from handcraft.formats.tensors.tensor_file import FILES
 from handcraft.model import Model
 from handcraft.verify import Disagreement
 from handcraft.vocabulary import Vocabulary

@@ -11,9 +11,9 @@ import numpy as np
 from handcraft.architecture import Architecture
 from handcraft.errors import CheckpointError
 from handcraft.formats.foreign_files import shown
-from handcraft.formats.huggingface_config import CONFIG, Config, read_config
-from handcraft.formats.huggingface_vocabulary import read_vocabulary
-from handcraft.formats.shards import FLOATS, StoredTensor, find_tensors
+from handcraft.formats.huggingface.config_json import CONFIG, Config, read_config
+from handcraft.formats.huggingface.read_tokenizer import read_vocabulary
+from handcraft.formats.tensors.shards import FLOATS, StoredTensor, find_tensors
 from handcraft.model import Model, Shape
 from handcraft.model.attention import Array
 from handcraft.vocabulary import shorten

@@ -1,0 +1,1 @@
+"""Hugging Face repositories: written by hand, and read as transformers reads them."""

@@ -1,0 +1,1 @@
+"""Files of tensors: safetensors and npz, every header checked before any number is read."""
