@@ -6,6 +6,7 @@ from handcraft.compiler.complete import complete
 from handcraft.compiler.lower_rules import lower_rules
 from handcraft.compiler.ordinal import PASSES
 from handcraft.compiler.sequences import CompiledSequences, compile_sequences
+from handcraft.compiler.show_pass import show_pass
 from handcraft.compiler.symbolic import Symbolic
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "compile_sequences",
     "complete",
     "lower_rules",
+    "show_pass",
 ]

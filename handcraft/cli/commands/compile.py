@@ -8,12 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
+from handcraft.circuits import Circuits
 from handcraft.cli.expressions import Expressions
 from handcraft.cli.options import DTYPE, TOLERANCE, Json, Lines, Named, Positions
 from handcraft.cli.printing import count, note, print_json
 from handcraft.cli.progress_bar import shown_progress
-from handcraft.cli.sources import check_length, check_options, find, read_token_ids
-from handcraft.compiler import PASSES, Compiled, CompiledSequences, compile_program, compile_sequences
+from handcraft.cli.sources import Found, check_length, check_options, find, read_token_ids
+from handcraft.compiler import (
+    PASSES,
+    Compiled,
+    CompiledSequences,
+    compile_program,
+    compile_sequences,
+    show_pass,
+)
+from handcraft.errors import CommandError
 from handcraft.formats import FORMATS, check_target, compile_again, fill, save_and_report
 from handcraft.language import Program
 from handcraft.model import published_shape
@@ -23,6 +32,7 @@ EXAMPLES = (
     "handcraft compile programs/aab.py -o aab/",
     "handcraft compile by_hand -o by_hand/ --format npz",
     "handcraft compile aab/ -o half/ --dtype float16",
+    "handcraft compile induction --show fuse-tables",
 )
 
 OPTIMIZE_HELP = (
@@ -30,6 +40,10 @@ OPTIMIZE_HELP = (
     "makes unnecessary."
 )
 PASSES_HELP = f"Only some passes of --optimize, as in ordinal,merge. All: {', '.join(PASSES)}."
+SHOW_HELP = (
+    "Print the program after a pass, and write no folder: 'as written', 'fold and share', 'lower "
+    "aggregates' or 'fuse tables'; for rules also 'ranked rules'."
+)
 FORMAT_HELP = f"One of: {', '.join(FORMATS)}. By default huggingface; for block, safetensors."
 
 DEFAULTS: dict[str, Any] = {
@@ -43,9 +57,13 @@ DEFAULTS: dict[str, Any] = {
 
 
 def compile_(
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")],
     program: Named = None,
     lines: Lines = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The folder to write.", show_default=False),
+    ] = None,
+    show: Annotated[str | None, typer.Option(help=SHOW_HELP, show_default=False)] = None,
     architecture: Annotated[
         str | None,
         typer.Option(
@@ -94,6 +112,13 @@ def compile_(
     A compiled folder is compiled again from the rules or circuits stored in it,
     for another architecture, dtype, size or format.
     """
+    if show is not None:
+        _show(find(program, lines or (), shipped_first=True), show, output, dtype, as_json=json_)
+        return
+    if output is None:
+        raise CommandError(
+            "there is no folder to write", fix="name one with -o, or show a pass with --show"
+        )
     check_target(output)
     found = find(program, lines or (), shipped_first=True)
     note(found.note)
@@ -169,6 +194,33 @@ def compile_(
         print(made)
     elif made.passes:
         print(made.optimized)
+
+
+def _show(found: Found, name: str, output: Path | None, dtype: str, *, as_json: bool) -> None:
+    """Print the program after a pass.
+
+    Raises:
+        CommandError: it is no program, or a folder is to be written too.
+    """
+    if output is not None:
+        raise CommandError(
+            f"--show prints a pass and writes no folder, but -o is {output}",
+            fix="leave out -o, or leave out --show",
+        )
+    note(found.note)
+    source = found.source
+    if isinstance(source, Circuits):
+        raise CommandError(
+            "passes work on rules and expressions, and these are circuits",
+            where=source.place,
+            fix="name the program that they were compiled from",
+        )
+    shown = source.outputs if isinstance(source, Expressions) else source
+    text = show_pass(shown, name, dtype=dtype)
+    if as_json:
+        print_json({"pass": name.replace("-", " "), "text": text})
+    else:
+        print(text)
 
 
 def _rules(source: object, compiled: Compiled | CompiledSequences) -> int | None:

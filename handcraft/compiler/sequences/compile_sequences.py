@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -52,6 +52,9 @@ PASSES: Mapping[str, Pass] = {
 }
 """The passes over trees, in order. Each keeps every value at every position."""
 
+AS_WRITTEN = "as written"
+"""The stage before all passes."""
+
 
 def with_reuse(circuits: Circuits, places: Places, target: Architecture, sizes: Sizes) -> Circuits:
     """The circuits with dead dimensions reused, where the numbers in them can be cleared exactly."""
@@ -72,12 +75,18 @@ def with_reuse(circuits: Circuits, places: Places, target: Architecture, sizes: 
 def run_passes(nodes: list[Node], setting: Setting) -> tuple[list[Node], tuple[Stage, ...]]:
     """The trees after all passes, and after each."""
     _check_written_depth(nodes)
-    stages = [Stage("as written", tuple(nodes))]
+    stages = tuple(each_stage(nodes, setting))
+    nodes = [*stages[-1].nodes]
+    _check_depth(nodes)
+    return nodes, stages
+
+
+def each_stage(nodes: list[Node], setting: Setting) -> Iterator[Stage]:
+    """The trees as written and after each pass; a pass runs when its stage is asked for."""
+    yield Stage(AS_WRITTEN, tuple(nodes))
     for name, run in PASSES.items():
         nodes = run(nodes, setting)
-        stages.append(Stage(name, tuple(nodes)))
-    _check_depth(nodes)
-    return nodes, tuple(stages)
+        yield Stage(name, tuple(nodes))
 
 
 def _check_written_depth(nodes: Sequence[Node]) -> None:
