@@ -1050,6 +1050,39 @@ CommandError: --like, --optimize: for programs, and these are expressions that a
   where: the command handcraft compile p.py -o out --like gpt2-small --optimize
   fix:   leave out --like, --optimize
 
+== a compiled program without a folder
+$ compile aab
+CommandError: there is no folder to write
+  where: the command handcraft compile aab
+  fix:   name one with -o, or show a pass with --show
+
+== a pass that is not there
+$ compile aab --show fuse_table
+CompileError: there is no pass 'fuse_table'
+  where: the command handcraft compile aab --show fuse_table
+  fix:   did you mean 'fuse tables'? passes are: as written, ranked rules, …
+
+== ranked rules of expressions
+--- p.py
+PROMPTS
+outputs = {"it": token == "a"}
+$ compile p.py --show ranked-rules
+CompileError: there is no pass 'ranked-rules'
+  where: the command handcraft compile p.py --show ranked-rules
+  fix:   passes are: as written, fold and share, lower aggregates, fuse tables
+
+== a pass and a folder
+$ compile aab --show ranked-rules -o out
+CommandError: --show prints a pass and writes no folder, but -o is out
+  where: the command handcraft compile aab --show ranked-rules -o out
+  fix:   leave out -o, or leave out --show
+
+== a pass over circuits
+$ compile by_hand --show fuse-tables
+CommandError: passes work on rules and expressions, and these are circuits
+  where: …by_hand.py:30:12
+  fix:   name the program that they were compiled from
+
 == a tolerance for a program
 $ verify aab --tolerance 0.1
 CommandError: --tolerance: for expressions in a Python file, and this is a program

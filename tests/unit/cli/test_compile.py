@@ -12,6 +12,7 @@ import pytest
 
 from handcraft import compile_program
 from handcraft.cli.sources import find
+from handcraft.compiler import show_pass
 from handcraft.formats import load
 
 BLOCK = ("--architecture", "block")
@@ -69,6 +70,23 @@ def test_json_tells_the_same(run, aab, tmp_path):
         "nonzero": model.nonzero_parameters,
         "facts": {"texts": 32, "is_all": True},
     }
+
+
+def test_a_pass_is_shown_and_nothing_is_written(run, aab, tmp_path):
+    shown = run("compile", aab, "--show", "lower-aggregates")
+    assert (shown.status, shown.err) == (0, "")
+    assert shown.out == show_pass(find("aab").source, "lower aggregates") + "\n"
+    found = json.loads(run("compile", aab, "--show", "lower aggregates", "--json").out)
+    assert found == {"pass": "lower aggregates", "text": shown.out.rstrip("\n")}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pass_over_expressions_is_shown(run, tmp_path):
+    (tmp_path / "p.py").write_text(
+        'from handcraft import Prompts\ntoken = Prompts("ab", context=3).token\nis_a = token == "a"\n'
+    )
+    shown = run("compile", "p.py", "--show", "as-written").out
+    assert shown.splitlines()[-1] == "'is_a' = %2"
 
 
 def test_on_how_many_texts_the_facts_were_measured_is_said_and_kept(run, tmp_path):
