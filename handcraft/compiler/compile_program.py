@@ -10,11 +10,11 @@ from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler.advice import advised
 from handcraft.compiler.compiled import Compiled
-from handcraft.compiler.estimate import check_plan, check_rules
-from handcraft.compiler.lower_codewords import lower_codewords
-from handcraft.compiler.lower_rules import NORMED, PLAIN, Style, lower_rules
+from handcraft.compiler.estimate import check_plan
 from handcraft.compiler.ordinal import check_shares, compile_ordinal, passes_named
-from handcraft.compiler.sequences.compile_decisions import compile_decisions
+from handcraft.compiler.plan_patterns import plan_patterns
+from handcraft.compiler.search import smallest
+from handcraft.compiler.sequences.compile_decisions import decision_ways
 from handcraft.compiler.stage import Pass, Stage
 from handcraft.display import shorten_value
 from handcraft.dtype import dtype_named as check_dtype
@@ -26,7 +26,6 @@ from handcraft.model import Model, published_shape
 from handcraft.weights import (
     Plan,
     Sizes,
-    SpreadError,
     check_sharpness,
     emit,
     place_circuits,
@@ -36,9 +35,6 @@ from handcraft.weights import (
 
 POSITIONS = 1024
 """How many positions a GPT-2 gets when nobody says, so that generation is useful."""
-
-TOKENS = ("auto", "one-hot", "binary")
-"""The layouts of tokens that a program can ask for."""
 
 
 def compile_program(
@@ -137,12 +133,13 @@ def _compile(
     elif source.prompts is not None:
         target = replace(target, causal=source.prompts.causal)
         _check_length(source, n_positions)
-        plan, stages = compile_decisions(source, target, dtype, sizes, reuse=reuse)
+        ways, stages = decision_ways(source, target, dtype, reuse=reuse)
+        plan = smallest(ways, sizes)
         if wanted:
             plan, passes = _smaller(plan, source, dtype, sizes, wanted)
     else:
         program = _widen(source, target, n_positions)
-        plan = _plan_rules(program, target, positions, tokens, sizes, dtype)
+        plan = plan_patterns(program, target, dtype, sizes, positions, tokens, reuse=reuse)
     check_plan(plan, dtype)
     check_sharpness(plan, dtype)
     sharpness = sharpness_for(plan, dtype)
@@ -190,53 +187,6 @@ def _smaller(
             Pass("ordinal", "nothing", "the answer along a line would not take fewer parameters"),
         )
     return found, passes
-
-
-def _plan_rules(
-    program: Program, target: Architecture, positions: str, tokens: str, sizes: Sizes, dtype: str
-) -> Plan:
-    """Lower rules in the style of the target, tokens held as asked for, or else as they fit."""
-    if tokens not in TOKENS:
-        raise CompileError(
-            f"there is no layout of tokens {tokens!r}", fix=f"use one of: {', '.join(TOKENS)}"
-        )
-    style: Style = NORMED if target.norm == "layer" else PLAIN
-
-    def plan(sizes: Sizes, *, as_bits: bool) -> Plan:
-        check_rules(program, target, sizes, dtype, as_bits=as_bits)
-        if as_bits:
-            return plan_model(lower_codewords(program, positions, style), target, sizes)
-        return _plan_one_hot(program, target, positions, style, sizes)
-
-    if tokens != "auto" or _is_too_narrow(program, target, sizes):
-        return plan(sizes, as_bits=tokens != "one-hot")
-    try:
-        return plan(sizes, as_bits=False)
-    except LayoutError as error:
-        try:
-            return plan(sizes, as_bits=True)
-        except LayoutError as other:  # whichever asks for less is nearer to being mended
-            wide, narrow = (plan(Sizes(), as_bits=bits).layout.width for bits in (False, True))
-            raise (error if wide <= narrow else other) from None
-        except CompileError:
-            raise error from None
-
-
-def _is_too_narrow(program: Program, target: Architecture, sizes: Sizes) -> bool:
-    """Whether one-hot tokens alone take more dimensions than are asked for."""
-    width = len(program.vocabulary) * (2 if target.norm == "layer" else 1)
-    return sizes.n_embd is not None and sizes.n_embd < width
-
-
-def _plan_one_hot(
-    program: Program, target: Architecture, positions: str, style: Style, sizes: Sizes
-) -> Plan:
-    """Lower rules to one-hot tokens; hold the token apart where MLPs take several layers."""
-    try:
-        return plan_model(lower_rules(program, positions, style), target, sizes)
-    except SpreadError:
-        apart = replace(style, keeps_token=True)
-        return plan_model(lower_rules(program, positions, apart), target, sizes)
 
 
 def _widen(program: Program, target: Architecture, n_positions: int | None) -> Program:

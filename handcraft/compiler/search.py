@@ -8,30 +8,30 @@ from typing import TypeAlias
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
-from handcraft.errors import CompileError, LayoutError, PrecisionError
+from handcraft.errors import HandcraftError, LayoutError, LimitError, PrecisionError
 from handcraft.weights import Plan, Sizes, SpreadError, plan_model
 
 Way: TypeAlias = Callable[[Sizes], Plan | None]
 """From the sizes asked for to a plan; None where this way does not apply.
 
-It raises a LayoutError where the sizes are too small for it, and a PrecisionError where the dtype does
-not distinguish what it must."""
+It raises a LayoutError where the sizes are too small for it, a PrecisionError where the dtype does not
+distinguish what it must, and a LimitError where it would take too much memory."""
 
 
 def smallest(ways: Sequence[Way], sizes: Sizes) -> Plan:
     """The plan with the fewest parameters; of several the one with fewer blocks, then the first.
 
     Raises:
-        LayoutError, PrecisionError: no way fits. More width is asked for more easily than another
+        LayoutError, PrecisionError, LimitError: no way fits. More width is asked for more easily than another
             dtype or program, so a LayoutError is nearer to a fix than a PrecisionError; of several it
             is that of the way which can do with the least width.
     """
     plans: list[Plan] = []
-    problems: list[tuple[Way, CompileError]] = []
+    problems: list[tuple[Way, HandcraftError]] = []
     for way in ways:
         try:
             plan = way(sizes)
-        except (LayoutError, PrecisionError) as problem:
+        except (LayoutError, PrecisionError, LimitError) as problem:
             problems.append((way, problem))
         else:
             plans += [plan] if plan else []
@@ -40,14 +40,14 @@ def smallest(ways: Sequence[Way], sizes: Sizes) -> Plan:
     return min(plans, key=lambda plan: (plan.shape.parameters(plan.architecture), len(plan.layers)))
 
 
-def _nearest(problems: Sequence[tuple[Way, CompileError]]) -> CompileError:
+def _nearest(problems: Sequence[tuple[Way, HandcraftError]]) -> HandcraftError:
     """Of what is wrong with each way, what is fixed most easily."""
     narrow = [(way, problem) for way, problem in problems if isinstance(problem, LayoutError)]
-    widths: list[tuple[int, CompileError]] = []
+    widths: list[tuple[int, HandcraftError]] = []
     for way, problem in narrow if len(narrow) > 1 else ():
         try:
             plan = way(Sizes())
-        except (LayoutError, PrecisionError):
+        except (LayoutError, PrecisionError, LimitError):
             continue
         widths += [(plan.layout.n_embd, problem)] if plan else []
     if widths:

@@ -358,9 +358,13 @@ class Program:
         return tuple(d for d in self._each_rule[: last + 1] if not d.is_never)
 
     @cached_property
+    def texts(self) -> Prompts:
+        """The prompts that its rules read: those that it states, or any text up to its context."""
+        return self.prompts or Prompts(self.vocabulary, self.context, place=self.place)
+
+    @cached_property
     def _each_rule(self) -> tuple[Decision, ...]:
-        prompts = self.prompts or Prompts(self.vocabulary, self.context, place=self.place)
-        return read_decisions(self.rules, prompts)
+        return read_decisions(self.rules, self.texts)
 
     @cached_property
     def clauses(self) -> tuple[Clause, ...]:

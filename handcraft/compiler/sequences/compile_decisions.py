@@ -14,7 +14,7 @@ from handcraft.circuits.lifetimes import (
     written_by_heads,
     written_by_neurons,
 )
-from handcraft.compiler.search import plan_in_one_layer, smallest
+from handcraft.compiler.search import Way, plan_in_one_layer
 from handcraft.compiler.sequences.assemble import assemble
 from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.cases import Setting
@@ -36,22 +36,19 @@ from handcraft.compiler.sequences.decisions import (
 from handcraft.compiler.sequences.held import Holder
 from handcraft.compiler.sequences.precision import Precision
 from handcraft.compiler.stage import Stage
-from handcraft.language import Program, Prompts
+from handcraft.language import Program
 from handcraft.language.sequences.node import Node
 from handcraft.weights import Plan, Sizes, SpreadError, plan_model
 
 
-def compile_decisions(
-    program: Program, target: Architecture, dtype: str, sizes: Sizes, *, reuse: bool
-) -> tuple[Plan, tuple[Stage, ...]]:
-    """The plan of a program whose rules read expressions, and its trees after each pass.
+def decision_ways(
+    program: Program, target: Architecture, dtype: str, *, reuse: bool
+) -> tuple[tuple[Way, ...], tuple[Stage, ...]]:
+    """Three ways to plan the rules of a program, and its trees after each pass.
 
-    Three ways are tried, and the smallest model is taken: what makes the answer of the last rule
-    writes the logits itself; neurons write them for every rule; and, where those are too many for one
-    layer behind LayerNorm, neurons of several layers write them into a subspace of their own.
-
-    Raises:
-        LayoutError, PrecisionError: no way fits.
+    Neurons write the logits for every rule; or what makes the answer of the last rule writes them
+    itself; or, where the neurons are too many for one layer behind LayerNorm, those of several layers
+    write into a subspace of its own.
     """
     ruled = _Ruled.of(program, target, dtype, reuse=reuse)
 
@@ -79,7 +76,7 @@ def compile_decisions(
         circuits = made("apart", asked)
         return plan_model(circuits, target, asked) if circuits else None
 
-    return smallest((by_neurons, direct, apart), sizes), ruled.stages
+    return (by_neurons, direct, apart), ruled.stages
 
 
 def _fits_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) -> bool:
@@ -116,7 +113,7 @@ class _Ruled:
     @classmethod
     def of(cls, program: Program, target: Architecture, dtype: str, *, reuse: bool) -> _Ruled:
         """Read the rules of a program, and run the passes."""
-        prompts = _prompts(program)
+        prompts = program.texts
         setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
         rulings = read_decisions(program.decisions, prompts.vocabulary)
         nodes, stages = run_passes([*nodes_of(rulings), prompts.token.node], setting)
@@ -128,7 +125,7 @@ class _Ruled:
     @property
     def has_norm(self) -> bool:
         """Whether LayerNorm sees what is stored."""
-        return self.target.norm == "layer"
+        return self.target.has_norm
 
     def circuits(self, sizes: Sizes, *, direct: bool, apart: bool) -> Circuits | None:
         """The circuits of one way; None where what makes the last answer cannot write logits.
@@ -141,7 +138,7 @@ class _Ruled:
         Raises:
             PrecisionError: the dtype does not distinguish what it must.
         """
-        prompts = _prompts(self.program)
+        prompts = self.program.texts
         unit = SMALL_UNIT if apart else UNIT
         holder = Holder(one_hot=() if apart else ("token",), normed=self.has_norm)
         holder.hold(self.token)
@@ -167,12 +164,6 @@ class _Ruled:
             logits_apart=apart,
         )
         return with_reuse(circuits, places, self.target, sizes) if self.reuse else circuits
-
-
-def _prompts(program: Program) -> Prompts:
-    """The prompts of a program that has some."""
-    assert program.prompts is not None
-    return program.prompts
 
 
 def _speaks_last(circuits: Circuits, *, has_norm: bool) -> bool:

@@ -151,6 +151,13 @@ def is_always(sources: Sources) -> bool:
     values = {combination[0]: row for combination, row in rows(nodes, below)}
     index = {node: i for i, node in enumerate(nodes)}
     rows_in_order = list(values.values())
+    matches = [match for case in sources.cases for match in case]
+    if len(matches) == 1 and matches[0].relation is Comparison.EQ:
+        key, query = index[matches[0].key], index[matches[0].query]
+        first: dict[Value, int] = {}
+        for i, row in enumerate(rows_in_order):
+            first.setdefault(row[key], i)
+        return all(first.get(row[query], i + 1) <= i for i, row in enumerate(rows_in_order))
 
     def selects(here: int, there: int) -> bool:
         return sources.holds(lambda n, key: rows_in_order[there if key else here][index[n]])
