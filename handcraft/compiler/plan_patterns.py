@@ -64,7 +64,16 @@ def plan_patterns(
 
     if tokens != "auto":
         return smallest([one_hot if tokens == "one-hot" else binary], sizes)
-    as_bits = cache(binary)
+
+    @cache
+    def as_bits(asked: Sizes) -> Plan | None:
+        try:
+            return binary(asked)
+        except CompileError as error:
+            if isinstance(error, LayoutError):
+                raise
+            return None  # too many conditions would have to be told from bits
+
     if _is_surely_smallest(as_bits, program, sizes):
         return smallest([as_bits], sizes)
     ways: list[Way] = [as_bits, one_hot]

@@ -22,9 +22,9 @@ def smallest(ways: Sequence[Way], sizes: Sizes) -> Plan:
     """The plan with the fewest parameters; of several the one with fewer blocks, then the first.
 
     Raises:
-        LayoutError, PrecisionError, LimitError: no way fits. More width is asked for more easily than another
-            dtype or program, so a LayoutError is nearer to a fix than a PrecisionError; of several it
-            is that of the way which can do with the least width.
+        LayoutError, PrecisionError, LimitError: no way fits. More width is asked for more easily than
+            another dtype or program, so a LayoutError is nearer to a fix than a PrecisionError; of
+            several it is that of the way which can do with the least width.
     """
     plans: list[Plan] = []
     problems: list[tuple[Way, HandcraftError]] = []

@@ -4,4 +4,4 @@ from handcraft.compiler.sequences.compile_decisions import decision_ways
 from handcraft.compiler.sequences.compile_sequences import compile_sequences
 from handcraft.compiler.sequences.compiled_sequences import CompiledSequences
 
-__all__ = ["CompiledSequences", "decision_ways", "compile_sequences"]
+__all__ = ["CompiledSequences", "compile_sequences", "decision_ways"]

@@ -97,13 +97,13 @@ def test_every_nonzero_weight_has_an_origin_and_every_origin_a_nonzero_weight(ar
 
 
 def test_a_weight_that_is_0_serves_nothing():
-    compiled = compile_program(AAB, architecture="block")
+    compiled = compile_program(AAB, architecture="block", positions="one-hot")
     zeros = np.argwhere(compiled.model.tensors["h.0.attn.c_attn.weight"] == 0)
     assert compiled.origins("h.0.attn.c_attn.weight", *zeros[0].tolist()) == ()
 
 
 def test_the_weights_of_a_rule_name_the_rule_with_its_place():
-    compiled = compile_program(AAB, architecture="block")
+    compiled = compile_program(AAB, architecture="block", positions="one-hot")
     tensor = compiled.placement.tensors["h.0.attn.c_proj.weight"]
     assert {origin for of in tensor.origins.values() for origin in of} == {AAB.rules[0].origin}
     assert AAB.rules[0].origin.place.file == __file__

@@ -59,7 +59,8 @@ def test_evidence_needs_no_neurons():
     circuits = lower_rules(AAB)
     assert neurons(circuits) == [0]
     assert heads(circuits) == ["this position", "1 back"]
-    assert compile_program(AAB, architecture="block").model.shape.n_inner == (0,)
+    made = compile_program(AAB, architecture="block", positions="one-hot")
+    assert made.model.shape.n_inner == (0,)
     assert_right(AAB)
 
 
@@ -135,7 +136,9 @@ def test_a_real_program_whose_heights_exceed_the_highest_is_right_on_every_conte
     program = nested(24)
     heights = [each.height for each in rank_rules(program.live_clauses)]
     assert max(heights) > STYLES[architecture].highest
-    found = compile_program(program, architecture=architecture, positions=positions, n_positions=2)
+    found = compile_program(
+        program, architecture=architecture, positions=positions, tokens="one-hot", n_positions=2
+    )
     assert neurons(found.circuits)[0] == 23
     assert len(found.circuits.blocks) == 2
     assert_agreement(found)
@@ -151,7 +154,8 @@ def test_neurons_that_do_not_fit_one_mlp_take_turns_in_several():
     words = ["".join(letters) for letters in product("abc", repeat=5)]
     rules = [predict("ab"[word.count("a") % 2]).after(word) for word in words]
     program = Program("abcd", 5, [*rules, predict("d").otherwise()])
-    found = compile_program(program, architecture="gpt2", n_positions=5)
+    asked = {"positions": "one-hot", "tokens": "one-hot", "n_positions": 5}
+    found = compile_program(program, architecture="gpt2", **asked)
     assert (len(found.circuits.blocks), len(found.plan.layers)) == (1, 3)
     assert_agreement(found)
 

@@ -28,7 +28,8 @@ RULES = [
 
 
 def encodings(program: Program, positions: str = "auto") -> dict[str, Encoding]:
-    compiled = compile_program(program, positions=positions, architecture="block")
+    asked = {"positions": positions, "tokens": "one-hot"}
+    compiled = compile_program(program, architecture="block", **asked)
     tables = [table.subspace for table in compiled.circuits.embedding if table.of == "position"]
     return {subspace.name: subspace.encoding for subspace in tables}
 

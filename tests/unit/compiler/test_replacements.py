@@ -132,4 +132,4 @@ def test_rules_that_overlap_in_too_many_ways_are_refused(monkeypatch):
     program = Program("abc", 6, [predict("c").after("a"), *later, predict("a").otherwise()])
     with pytest.raises(CompileError, match="predict c after a` overlaps") as caught:
         find_replacements(program.live_clauses, 3, 6)
-    assert "hold tokens one-hot" in caught.value.fix
+    assert "encode tokens one-hot" in caught.value.fix

@@ -28,7 +28,7 @@ PROMPTS = Prompts("ab", context=5)
 
 @pytest.fixture(scope="module")
 def aab():
-    return compile_program(AAB, architecture="block")
+    return compile_program(AAB, architecture="block", positions="one-hot")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from handcraft import Architecture, compile_program, compile_sequences
 from handcraft.architecture import ARCHITECTURES
-from handcraft.compiler.compile_program import TOKENS
+from handcraft.compiler.plan_patterns import TOKENS
 from handcraft.compiler.positions import POSITIONS
 from handcraft.dtype import DTYPE_NAMES
 from handcraft.model.grow import PUBLISHED

@@ -106,7 +106,7 @@ def draw():
 @pytest.fixture
 def aab() -> Circuits:
     program = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
-    return compile_program(program, architecture="block").circuits
+    return compile_program(program, architecture="block", positions="one-hot").circuits
 
 
 @pytest.fixture

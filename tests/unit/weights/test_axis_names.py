@@ -57,7 +57,7 @@ def test_names_survive_being_written_as_data():
     ],
 )
 def test_in_a_published_shape_what_the_program_does_not_fill_is_unused(program, tensor, axis, i, name):
-    compiled = compile_program(program, like="gpt2-small")
+    compiled = compile_program(program, like="gpt2-small", positions="binary", tokens="one-hot")
     model = fill(compiled, "gpt2-small", {"a": 64})
     names = AxisNames.of(compiled.plan)
     assert names.describe(tensor, axis, i, model.shape, model.vocabulary) == name

@@ -42,7 +42,7 @@ def by_hand() -> Circuits:
 @pytest.fixture(scope="module")
 def aab():
     rules = [predict("b").after("aa"), predict("a").otherwise()]
-    return compile_program(Program("ab", 5, rules), architecture="block")
+    return compile_program(Program("ab", 5, rules), architecture="block", positions="one-hot")
 
 
 def test_one_head_over_subspaces_of_the_stream_is_aligned_with_it(by_hand):
@@ -79,7 +79,8 @@ def test_several_heads_are_packed_from_their_first_channel(aab):
 
 def test_a_head_whose_channels_are_not_in_the_stream_is_packed():
     rules = [predict("b").after("a"), predict("a").otherwise()]
-    layout = compile_program(Program("ab", 4, rules), architecture="block").layout
+    program = Program("ab", 4, rules)
+    layout = compile_program(program, architecture="block", positions="one-hot").layout
     assert (layout.is_aligned, layout.n_head) == (False, 1)
 
 
