@@ -75,6 +75,7 @@ def test_hostile_text_is_shown_as_it_is(draw, text):
 
 @pytest.mark.parametrize(
     ("text", "shown"),
+    [("\n", r"'\n'"), (" ", "' '"), ("\x00", r"\x00"), ("\u202e", r"\u202e")],
 )
 def test_what_cannot_be_seen_is_shown_by_an_escape(draw, text, shown):
     picture = draw(embedded(one_hot("token", ["x", text])))
