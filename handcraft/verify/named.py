@@ -14,7 +14,7 @@ from itertools import chain
 
 from handcraft.circuits import Circuits, Coefficients, Encoding
 from handcraft.language import Program
-from handcraft.language.sequences.domain import FLAGS, Finite, Value
+from handcraft.language.sequences.domain import FLAGS, Finite, Value, as_number
 from handcraft.language.sequences.node import (
     Aggregate,
     AtLeast,
@@ -204,6 +204,12 @@ def _distance(node: Aggregate) -> int | None:
     if isinstance(query, Linear) and [f for f, n in query.terms if is_position(n)] == [1]:
         offset = query.constant
         return -offset if isinstance(offset, int) and len(query.terms) == 1 else None
+    if isinstance(query, Lookup) and len(query.arguments) == 1 and is_position(query.arguments[0]):
+        sources = {here: as_number(there) for (here,), there in query.table.items()}
+        last = max(sources, key=as_number)
+        back = as_number(last) - sources[last]
+        is_back = all(there == max(as_number(here) - back, 0) for here, there in sources.items())
+        return int(back) if is_back else None
     return None
 
 
