@@ -23,7 +23,7 @@ demo: $(VENV)/installed
 	@echo "\n4. draw the data flow"
 	$(BIN)/handcraft draw programs/aab.py -o $(OUT)/aab.svg
 	@echo "\n5. ask a weight which rule it serves"
-	$(BIN)/handcraft explain $(OUT)/aab h.0.attn.c_proj.weight 23 43
+	$(BIN)/handcraft explain $(OUT)/aab h.0.mlp.c_proj.weight 0 1
 	@echo "\nAll of it is in $(OUT)/. Next: docs/tutorial.md"
 
 # Two processes on two cores: threads of NumPy and torch inside each would only get in each other's way.

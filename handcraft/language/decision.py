@@ -132,7 +132,8 @@ class Deciding:
             token, position = self.prompts.token, self.prompts.position
             there = position.map(lambda here: max(here - distance, 0))
             text = reads(f"token.at(-{distance})")
-            sources = look.matching(position.node, there.node, Comparison.EQ, text)
+            back = there.node.called(reads(f"{distance} back, or the first"), place)
+            sources = look.matching(position.node, back, Comparison.EQ, text)
             found = look.aggregate(
                 sources, "latest", token.node, None, text, self.prompts.context, given=False
             )

@@ -255,8 +255,15 @@ class Report:
         }
 
 
+SHOWN_UP_TO = 80
+"""How many characters of a context are shown to people; JSON has the whole."""
+
+
 def _in_words(context: str, position: int | None) -> str:
-    return f"after {context!r}" if position is None else f"at position {position} of {context!r}"
+    shown = repr(context)
+    if len(context) > SHOWN_UP_TO:
+        shown = f"{len(context):,} characters that end in {context[-SHOWN_UP_TO // 2 :]!r}"
+    return f"after {shown}" if position is None else f"at position {position} of {shown}"
 
 
 def counted(number: int) -> int | str:
