@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --no-build-isolation --use-pep517
 EDITED := install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test check deep fuzz bench bench-scale bench-sequences bench-verify bench-peers programs lock test-newest release clean
+.PHONY: demo test check deep fuzz bench bench-scale bench-sequences bench-verify bench-peers programs mutants lock test-newest release clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -76,6 +76,11 @@ build/tracr-venv/installed: benchmarks/requirements-tracr.txt
 	$(PYTHON) -m venv build/tracr-venv
 	build/tracr-venv/bin/python -m pip install --quiet -r benchmarks/requirements-tracr.txt
 	@touch $@
+
+# MUTANTS: files such as compiler/reuse.py, --count for mutants of each file, --seed for others.
+mutants: $(VENV)/installed-dev
+	@mkdir -p build
+	@$(BIN)/python benchmarks/mutants.py $(MUTANTS) | tee build/mutants.md
 
 programs: $(VENV)/installed
 	@mkdir -p build

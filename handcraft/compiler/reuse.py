@@ -100,7 +100,7 @@ def _reuses(circuits: Circuits, spans: Spans, target: Architecture) -> Iterator[
     for new, life in sorted(lives.items(), key=lambda item: item[1].born):
         if new.encoding not in plain:
             continue
-        if life.born and new not in kept:
+        if new not in kept:
             fitting = [room for room in rooms if room.left >= new.width]
             free = [room for room in fitting if _is_free(room.life, life.born)]
             if free:
@@ -119,7 +119,7 @@ def _is_free(life: Lifetime, born: int) -> bool:
     clearing one does, is never spread over several layers (`SpreadError`).
     """
     cleared = _cleared(born)
-    return cleared > 0 and life.settled < cleared and life.read < cleared
+    return life.settled < cleared and life.read < cleared
 
 
 def _cleared(born: int) -> int:

@@ -7,6 +7,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+from sweeps import sweep
 
 from handcraft import Program, Prompts, compile_program, predict, select
 from handcraft.architecture import BLOCK, GPT2
@@ -23,9 +26,11 @@ from handcraft.circuits import (
     scalar,
 )
 from handcraft.circuits.ideal import ideal_stream
+from handcraft.circuits.lifetimes import read_by_heads
 from handcraft.compiler import compile_sequences
 from handcraft.compiler.reuse import reuse_dimensions
-from handcraft.errors import LayoutError, PrecisionError
+from handcraft.errors import HandcraftError, LayoutError, PrecisionError
+from handcraft.testing import expressions
 from handcraft.verify import check_stream, verify
 from handcraft.weights import Sizes, SpreadError, plan_model
 
@@ -234,3 +239,15 @@ def test_a_block_that_clears_is_never_spread_over_layers_that_would_read_what_is
     with pytest.raises(SpreadError, match="they read and write `old`"):
         plan_model(reused, GPT2)
     plan_model(circuits, GPT2)
+
+
+@given(st.data())
+@settings(max_examples=sweep(60))
+def test_behind_layer_norm_no_head_reads_what_takes_the_place_of_something_else(data):
+    expression = data.draw(expressions(Prompts("ab", context=4), depth=5))
+    try:
+        made = compile_sequences({"x": expression}, architecture="gpt2").circuits
+    except HandcraftError:
+        reject()
+    read = {subspace for block in made.blocks for subspace in read_by_heads(block)}
+    assert read.isdisjoint(reuse.subspace for reuse in made.reuses)

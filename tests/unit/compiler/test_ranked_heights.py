@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from itertools import product
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handcraft import Program, parse_rules, predict
@@ -130,7 +131,7 @@ def test_rivals_are_the_later_rules_that_meet_a_rule_and_predict_something_else(
         )
 
 
-ANSWERS = st.sampled_from([frozenset({0}), frozenset({1}), frozenset({2}), frozenset({0, 1})])
+ANSWERS = st.sampled_from([*map(frozenset, [(0,), (1,), (2,), (0, 1), (0, 2)])])
 
 
 @st.composite
@@ -162,3 +163,28 @@ def test_whatever_else_rules_ask_the_first_that_fires_outvotes_every_other_token
     assert votes[meant] >= max((n for token, n in votes.items() if token != meant), default=0) + 1
     assert all(each.height <= highest for each in ranks if each.rivals and not each.has_veto)
     assert sum(n * n for n in votes.values()) <= max(each.squares for each in ranks)
+
+
+def answering(answer: object, *tokens: int) -> Contender:
+    return Contender(Pattern(), answer, frozenset(tokens), is_otherwise=False)
+
+
+@given(contenders())
+@example([answering(0, 0), answering("a", 0, 1), answering("b", 0, 2), answering(2, 2)])
+def test_a_rule_is_1_above_what_later_rules_add_to_any_token_but_its_own(rules):
+    ranks = rank(rules)
+    for place, each in enumerate(ranks):
+        rule, against = rules[each.rule], Counter()
+        for later in ranks[place + 1 :]:
+            meets = _contexts(rules[later.rule].pattern) & _contexts(rule.pattern)
+            if rules[later.rule].answer != rule.answer and meets:
+                against.update(dict.fromkeys(rules[later.rule].tokens, later.height))
+        if len(rule.tokens) == 1:
+            against.pop(*rule.tokens, None)
+        assert each.height == 1 + max(against.values(), default=0)
+
+
+@cache
+def _contexts(pattern: Pattern) -> frozenset[tuple[int, ...]]:
+    every = (c for length in range(1, 4) for c in product(range(2), repeat=length))
+    return frozenset(filter(pattern.matches, every))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handcraft import compile_program
 from handcraft.architecture import BLOCK, GPT2
@@ -12,6 +16,7 @@ from handcraft.circuits import (
     Circuits,
     Coefficients,
     Neuron,
+    bias,
     embed_position,
     embed_token,
     ideal_next,
@@ -88,3 +93,19 @@ def test_single_units_answer_as_the_circuits_mean(dtype):
     assert [len(layer.units) for layer in found.plan.layers] == [40]
     texts = np.array([[a, b] for a in range(4) for b in range(4)])
     assert found.model.forward(texts).argmax(axis=-1).tolist() == ideal_next(made, texts).tolist()
+
+
+@pytest.mark.parametrize("most", [None, 3])
+def test_the_bias_of_a_block_is_written_once_with_its_last_units(most):
+    made = circuits(Block(neurons=ALL.neurons, neuron_bias=(bias(TOKEN, {"a": 1}),)))
+    *earlier, last = build_layers(made, GPT2, most)
+    assert last.mlp_bias == made.blocks[0].neuron_bias
+    assert not any(layer.mlp_bias for layer in earlier)
+
+
+@given(st.fractions(Fraction(1, 50), 3, max_denominator=60), st.fractions(-9, 9, max_denominator=60))
+def test_the_constants_of_a_fine_threshold_are_quarters_that_floats_hold(gap, at_least):
+    fine = Neuron("fine", after("a").reads, at_least, after("a").writes, gap=gap)
+    (layer,) = build_layers(circuits(Block(neurons=(fine,))), GPT2)
+    assert len(layer.units) == 2
+    assert all((4 * Fraction(unit.constant)).denominator == 1 for unit in layer.units)

@@ -1,0 +1,344 @@
+"""Mutation testing: change one token of the compiler, and see whether a test notices.
+
+`python benchmarks/mutants.py` takes a sample of mutants of every file in `NEAR`, and
+`python benchmarks/mutants.py FILE ...` of some. A mutant that survives all tests is either a line that
+no test depends on, or a change without effect.
+
+Each mutant is written to a scratch copy of the package, never to the working tree. A fork of this
+process runs the tests: it has imported what the package imports, and nothing of the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import importlib
+import json
+import os
+import random
+import resource
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from measuring import print_table
+
+ROOT = Path(__file__).resolve().parents[1]
+UNIT = "tests/unit/"
+
+SECONDS = 90
+"""Of processor time for the tests of one mutant: a loop without an end is killed by then."""
+BYTES = 4 << 30
+"""Of memory, likewise."""
+
+
+def _unit(folder: str, *names: str) -> list[str]:
+    return [f"{UNIT}{folder}/test_{name}.py" for name in names]
+
+
+def _sequences(*names: str) -> list[str]:
+    return _unit("compiler/sequences", *names)
+
+
+_RULES = _unit("compiler", "ranked_heights", "overlap_index", "lowering_ways")
+_WEIGHTS = _unit("weights", "hidden_units", "level_norms", "weight_layout", "emitted_weights")
+_ORDINAL = _unit("compiler/ordinal", "lines_and_circles", "deep_forms", "optimize")
+
+NEAR = {
+    "compiler/rank_rules.py": _RULES,
+    "compiler/overlap.py": _RULES,
+    "compiler/reuse.py": _unit("compiler", "dimension_reuse") + _sequences("assembled_circuits"),
+    "compiler/search.py": _unit("compiler", "dimension_reuse", "compiling")
+    + _sequences("direct_speech"),
+    "compiler/sequences/decisions.py": _sequences("speaking_rules", "ramp_units", "direct_speech"),
+    "compiler/sequences/held.py": _sequences("held_numbers", "condition_channels", "told_values"),
+    "compiler/sequences/assembly.py": _sequences("assembled_circuits", "held_numbers", "ramp_units"),
+    "compiler/sequences/channels.py": _sequences("condition_channels", "one_source_proofs"),
+    "compiler/sequences/precision.py": _sequences("told_values", "refused_precision"),
+    "compiler/sequences/proofs.py": _sequences("one_source_proofs", "condition_channels"),
+    "compiler/sequences/guarded.py": _sequences("guarded_tables", "fused_tables"),
+    "compiler/sequences/step_function.py": _sequences("found_steps", "fused_tables", "ramp_units"),
+    "compiler/sequences/weights_program.py": _sequences("weights_program", "found_steps"),
+    "compiler/sequences/lower_aggregates.py": _sequences("lowered_aggregates", "one_source_proofs"),
+    "compiler/sequences/cases.py": _sequences("simple_conditions", "lowered_aggregates"),
+    **{
+        f"compiler/ordinal/{name}.py": _ORDINAL
+        for name in (
+            "compile_ordinal", "form", "read_form", "relax", "codes", "share",
+            "circle", "design", "looking", "build_circuits",
+        )
+    },
+    "weights/layers.py": _WEIGHTS,
+    "weights/layout.py": _unit("weights", "weight_layout", "placed_circuits") + _WEIGHTS,
+    "weights/norms.py": _unit("weights", "level_norms") + _WEIGHTS,
+    "weights/emit.py": _unit("weights", "emitted_weights") + _unit("compiler", "symbolic_weights"),
+}  # fmt: skip
+"""The tests of each file, those that concern it most first."""
+
+FAR = {
+    "compiler/sequences/": [
+        *_sequences("speaking_rules", "held_numbers", "found_steps", "fused_tables", "rebuilt_trees",
+                    "assembled_circuits", "guarded_tables", "direct_speech", "refused_precision"),
+        "tests/property/test_expressions_compiled.py",
+        "tests/property/test_mixed_rules.py",
+    ],
+    "compiler/ordinal/": ["tests/property/test_optimized_answers.py"],
+    "compiler/": [
+        *_unit("compiler", "codewords", "position_layouts", "replacements", "results"),
+        "tests/property/test_agreement.py",
+        "tests/property/test_mixed_rules.py",
+    ],
+    "weights/": [
+        *_unit("compiler", "symbolic_weights", "lowering_ways", "codewords"),
+        *_sequences("assembled_circuits", "speaking_rules"),
+        "tests/property/test_agreement.py",
+        "tests/property/test_tokens_as_bits.py",
+    ],
+}  # fmt: skip
+"""More tests, for what survives those: of the first prefix that a file has."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one file."""
+
+    path: str
+    line: int
+    old: str
+    new: str
+    source: str
+    """The whole file, changed."""
+
+    def __str__(self) -> str:
+        return f"`{_short(self.old)}` -> `{_short(self.new)}`"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 48 else text[:45] + "..."
+
+
+SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+    ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
+    ast.Add: ast.Sub, ast.Sub: ast.Add,
+}  # fmt: skip
+NAMES = {"min": "max", "max": "min", "all": "any", "any": "all"}
+
+
+def mutants_of(path: str, source: str) -> list[Mutant]:
+    """Every mutant of a file, in the order of its lines."""
+    lines = source.encode().splitlines(keepends=True)
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line))
+    whole = source.encode()
+    found = []
+    for node, changed in _changes(ast.parse(source)):
+        start = starts[node.lineno - 1] + node.col_offset
+        end = starts[node.end_lineno - 1] + node.end_col_offset
+        old, new = ast.unparse(node), ast.unparse(changed)
+        text = (whole[:start] + f"({new})".encode() + whole[end:]).decode()
+        found.append(Mutant(path, node.lineno, old, new, text))
+    return sorted(found, key=lambda mutant: (mutant.line, mutant.old, mutant.new))
+
+
+def _changes(tree: ast.AST) -> Iterator[tuple[Any, ast.expr]]:
+    """Expressions, and what each becomes."""
+    for node in _computed(tree):
+        if isinstance(node, ast.Compare) and len(node.ops) == 1:
+            yield node, _with(node, ops=[SWAPPED[type(node.ops[0])]()])
+        elif isinstance(node, ast.BoolOp) or (isinstance(node, ast.BinOp) and type(node.op) in SWAPPED):
+            yield node, _with(node, op=SWAPPED[type(node.op)]())
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            yield node, node.operand
+        elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+            yield node, ast.Constant(not node.value)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, int):
+            yield node, ast.Constant(node.value + 1)
+            yield node, ast.Constant(node.value - 1)
+        elif isinstance(node, ast.Name) and node.id in NAMES:
+            yield node, ast.Name(NAMES[node.id])
+        conditions = [node.test] if isinstance(node, ast.If | ast.IfExp) else []
+        conditions += node.ifs if isinstance(node, ast.comprehension) else []
+        for condition in conditions:
+            yield condition, ast.Constant(True)
+            yield condition, ast.Constant(False)  # also leaves out the `return` of a guard
+
+
+def _computed(node: ast.AST) -> Iterator[ast.AST]:
+    """All below a node that is computed: no types, texts, decorators and errors."""
+    yield node
+    left_out = {"annotation", "returns", "decorator_list"}
+    for name, value in ast.iter_fields(node):
+        for each in value if isinstance(value, list) else [value]:
+            if (
+                isinstance(each, ast.AST)
+                and name not in left_out
+                and not isinstance(each, ast.Raise | ast.JoinedStr | ast.Import | ast.ImportFrom)
+            ):
+                yield from _computed(each)
+
+
+def _with(node: ast.expr, **changes: Any) -> ast.expr:
+    changed = copy.copy(node)
+    for name, value in changes.items():
+        setattr(changed, name, value)
+    return changed
+
+
+def sample(paths: list[str], count: int, seed: int) -> list[Mutant]:
+    """So many mutants of each file, or all that it has; the same for the same seed and file."""
+    found = []
+    for path in paths:
+        every = mutants_of(path, (ROOT / "handcraft" / path).read_text(encoding="utf-8"))
+        chosen = random.Random(f"{seed} {path}").sample(every, min(count, len(every)))
+        found += sorted(chosen, key=lambda mutant: mutant.line)
+    return found
+
+
+class FirstFailure:
+    """A plugin of pytest that keeps the name of the first test that fails."""
+
+    name = ""
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Keep it."""
+        if report.failed and not self.name:
+            self.name = report.nodeid
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """A file that cannot be imported."""
+        self.pytest_runtest_logreport(report)
+
+
+def killer(scratch: Path, mutant: Mutant | None, tests: Iterable[str]) -> str:
+    """The first test that fails with a mutant in place, or nothing."""
+    if mutant is not None:
+        file = scratch / "handcraft" / mutant.path
+        right = file.read_text(encoding="utf-8")
+        for stale in (file.parent / "__pycache__").glob(f"{file.stem}.*"):
+            stale.unlink()
+        file.write_text(mutant.source, encoding="utf-8")
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reading)
+        os.write(writing, _run(scratch, tests).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        said = answer.read()
+    os.waitpid(child, 0)
+    if mutant is not None:
+        file.write_text(right, encoding="utf-8")
+    return json.loads(said) if said else "no end, or no memory"
+
+
+def _run(scratch: Path, tests: Iterable[str]) -> str:
+    """Run tests in this process, and return the first that fails as JSON."""
+    import pytest
+
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    resource.setrlimit(resource.RLIMIT_DATA, (BYTES, BYTES))
+    with open(os.devnull, "w") as nothing:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nothing.fileno(), stream.fileno())
+    sys.path.insert(0, str(scratch))
+    sys.dont_write_bytecode = True
+    first = FirstFailure()
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    status = pytest.main([*options, *dict.fromkeys(tests)], plugins=[first])
+    import handcraft
+
+    assert Path(handcraft.__file__).is_relative_to(scratch)
+    return json.dumps(first.name or ("" if status == 0 else f"pytest: {status!r}"))
+
+
+def main() -> None:
+    """Try mutants, and print what became of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "files", nargs="*", help="such as compiler/reuse.py; all in NEAR where none is named"
+    )
+    parser.add_argument("--count", type=int, default=8, help="mutants of each file")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--line", type=int, help="only mutants of this line, all of them")
+    parser.add_argument("--near", action="store_true", help="leave out the tests in FAR")
+    asked = parser.parse_args()
+    paths = asked.files or list(NEAR)
+    tried = sample(paths, 10**6 if asked.line else asked.count, asked.seed)
+    tried = [mutant for mutant in tried if asked.line in (None, mutant.line)]
+    os.chdir(ROOT)
+    os.environ.update(CI="1", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", HANDCRAFT_EXAMPLES="60")
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder).resolve()
+        shutil.copytree(ROOT / "handcraft", scratch / "handcraft")
+        shutil.copytree(ROOT / "programs", scratch / "programs")
+        _import_what_is_shared()
+        for tests in {tuple(NEAR[path]) for path in paths}:
+            if broken := killer(scratch, None, tests):
+                sys.exit(f"{broken} fails without any change")
+        survived = []
+        for mutant in tried:
+            if not _told(mutant, killer(scratch, mutant, NEAR[mutant.path])):
+                survived.append(mutant)
+        left = survived
+        if not asked.near:
+            print("\nmore tests, for those that survived\n", flush=True)
+            left = [m for m in survived if not _told(m, killer(scratch, m, _far(m.path)))]
+    print()
+    print_table(
+        ["file", "mutants there are", "tried", "killed", "survived"],
+        [
+            [
+                path,
+                str(len(mutants_of(path, (ROOT / "handcraft" / path).read_text(encoding="utf-8")))),
+                *(str(count) for count in _counts(path, tried, left)),
+            ]
+            for path in paths
+        ],
+    )
+
+
+def _counts(path: str, tried: list[Mutant], left: list[Mutant]) -> tuple[int, int, int]:
+    """How many were tried, killed, and survived."""
+    number, survived = (sum(each.path == path for each in some) for some in (tried, left))
+    return number, number - survived, survived
+
+
+def _told(mutant: Mutant, by: str) -> str:
+    """Print what became of a mutant, and return it."""
+    print(f"{mutant.path}:{mutant.line} {mutant} {by or 'SURVIVED'}", flush=True)
+    return by
+
+
+def _far(path: str) -> list[str]:
+    """The tests in FAR that concern a file, without those that it survived."""
+    tests = next(tests for prefix, tests in FAR.items() if path.startswith(prefix))
+    return [test for test in tests if test not in NEAR[path]]
+
+
+def _import_what_is_shared() -> None:
+    """So that no fork imports it again."""
+    for name in (
+        "highspy",
+        "hypothesis",
+        "lark",
+        "ml_dtypes",
+        "numpy",
+        "pytest",
+        "rich",
+        "sympy",
+        "typer",
+    ):
+        importlib.import_module(name)
+
+
+if __name__ == "__main__":
+    main()
