@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import groupby
+from itertools import groupby, product
 from math import ceil, floor, prod
 
 from handcraft.compiler.sequences.ir import Attend, Ladder, Rung
@@ -156,22 +157,21 @@ def _operation(node: Node, names: Mapping[Node, str]) -> str:
 
 
 def _table(node: Lookup) -> str:
-    """The rows; of a table of every combination those with the most frequent value as `else`."""
-    rows = [(row[0] if len(row) == 1 else row, value) for row, value in node.table.items()]
-    domains = [argument.domain for argument in node.arguments]
-    size = prod(len(d.values) if isinstance(d, Finite) else len(rows) + 1 for d in domains)
-    counted: dict[tuple[bool, Value], int] = {}
-    for value in node.table.values():
-        counted[isinstance(value, bool), value] = counted.get((isinstance(value, bool), value), 0) + 1
-    often = max(counted, key=counted.__getitem__, default=(False, None))
-    is_whole = size == len(rows) and all(
-        value in domain for row in node.table for value, domain in zip(row, domains, strict=True)
-    )
-    if not is_whole or 2 * counted.get(often, 0) < len(rows) or len(rows) <= 2:
-        return _braces(f"{_value(row)}: {_value(value)}" for row, value in rows)
-    others = [(row, value) for row, value in rows if (isinstance(value, bool), value) != often]
-    shown = [f"{_value(row)}: {_value(value)}" for row, value in others]
-    return _braces([*shown, f"else {_value(often[1])}"])
+    """The rows; of all combinations, in the order of the domains and with the commonest as `else`."""
+    known = [a.domain.values for a in node.arguments if isinstance(a.domain, Finite)]
+    listable = len(known) == len(node.arguments) and prod(map(len, known)) == len(node.table)
+    keys = [*product(*known)] if listable else [*node.table]
+    is_whole = listable and all(key in node.table for key in keys)
+    keys = keys if is_whole else [*node.table]
+    texts = [_value(node.table[key]) for key in keys]
+    often, count = next(iter(Counter(texts).most_common(1)), ("", 0))
+    has_else = is_whole and len(keys) > 2 and 2 * count >= len(keys)
+    rows = [
+        f"{_value(key[0] if len(key) == 1 else key)}: {text}"
+        for key, text in zip(keys, texts, strict=True)
+        if not (has_else and text == often)
+    ]
+    return _braces([*rows, f"else {often}"] if has_else else rows)
 
 
 def _sum(terms: Iterable[tuple[Plain, Node]], constant: Plain, names: Mapping[Node, str]) -> str:
