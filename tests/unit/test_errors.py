@@ -1266,7 +1266,7 @@ LayoutError: the residual stream needs 74 dimensions, but n_embd=24
 vocabulary a b c d e f g h i j k l m n o p q r s t u v w x y z
 predict b after [acegikmoqsuwy][acegikmoqsuwy][acegikmoqsuwy][acegikmoqsuwy]
 predict a otherwise
-$ compile p.rules -o out --n-embd 48
+$ compile p.rules -o out --tokens binary
 CompileError: `predict b after …` takes 28,561 neurons where tokens are encoded as bits, more than 4,096
   where: p.rules:2:1
   fix:   name the tokens of a class one after the other in the vocabulary, or encode tokens one-hot
@@ -1323,17 +1323,17 @@ ModelError: there is no tensor 'xyz'
 
 == too few numbers for a matrix
 $ explain aab wte.weight 0
-ModelError: wte.weight is [3, 46], and has no place [0]
+ModelError: wte.weight is [3, 29], and has no place [0]
   fix:   give 2 numbers, each from 0 and below its size
 
 == too many numbers for a bias
 $ explain aab h.0.attn.c_proj.bias 0 0
-ModelError: h.0.attn.c_proj.bias is [46], and has no place [0, 0]
+ModelError: h.0.attn.c_proj.bias is [29], and has no place [0, 0]
   fix:   give 1 numbers, each from 0 and below its size
 
 == a row past the end
 $ explain aab wte.weight 3 0
-ModelError: wte.weight is [3, 46], and has no place [3, 0]
+ModelError: wte.weight is [3, 29], and has no place [3, 0]
   fix:   give 2 numbers, each from 0 and below its size
 
 ======== outputs

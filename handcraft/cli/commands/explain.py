@@ -19,7 +19,7 @@ from handcraft.weights import Weight, Weights
 EXAMPLES = (
     "handcraft explain programs/aab.py",
     "handcraft explain programs/aab.py h.0.mlp.c_proj.weight 0 1",
-    "handcraft explain aab/ h.0.attn.c_attn.bias 92",
+    "handcraft explain aab/ h.0.mlp.c_fc.bias 0",
     "handcraft explain aab/ wte.weight",
     "handcraft explain aab h.0.attn.c_attn.weight --nonzero",
     'handcraft explain aab --rule "predict b after aa"',

@@ -45,7 +45,7 @@ def test_it_says_what_it_wrote(run, aab):
     assert first == "wrote out/: handcraft.json, model.safetensors"
     model = compile_program(find("aab").source, architecture="block").model
     assert second == (
-        f"block, float32: 1 block, 2 heads, 0 neurons, width {model.shape.n_embd}; "
+        f"block, float32: 1 block, 1 head, 1 neuron, width {model.shape.n_embd}; "
         f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0"
     )
     assert third.endswith("measured on all 32 texts of the full length")
@@ -63,8 +63,8 @@ def test_json_tells_the_same(run, aab, tmp_path):
         "dtype": "float64",
         "rules": 2,
         "blocks": 1,
-        "heads": 2,
-        "neurons": 0,
+        "heads": 1,
+        "neurons": 1,
         "width": model.shape.n_embd,
         "parameters": model.parameters,
         "nonzero": model.nonzero_parameters,

@@ -14,19 +14,19 @@ from handcraft.cli.sources import find
 @pytest.fixture
 def weight():
     """A place in c_proj of the reference program that serves its first rule."""
-    tensor = compile_program(find("aab").source).model.tensors["h.0.attn.c_proj.weight"]
+    tensor = compile_program(find("aab").source).model.tensors["h.0.mlp.c_proj.weight"]
     row, column = np.argwhere(tensor)[0].tolist()
     return row, column, float(tensor[row, column])
 
 
 def test_a_weight_of_a_program_names_its_rule_and_line(run, weight):
     row, column, value = weight
-    ran = run("explain", "aab", "h.0.attn.c_proj.weight", row, column)
+    ran = run("explain", "aab", "h.0.mlp.c_proj.weight", row, column)
     assert (ran.status, ran.err) == (0, "")
     lines = ran.out.splitlines()
-    assert lines[0] == f"weight: h.0.attn.c_proj.weight[{row}, {column}]"
+    assert lines[0] == f"weight: h.0.mlp.c_proj.weight[{row}, {column}]"
     assert lines[1] == f"value: {value}"
-    assert lines[2] == f"row: {row}, value of the head `this position`: rule 1, 0 back"
+    assert lines[2] == f"row: {row}, hidden unit: predict b after aa, 1"
     assert lines[3] == f"column: {column}, token b"
     assert lines[4] == "serves: predict b after aa (aab.py:9:9)"
 
@@ -34,33 +34,33 @@ def test_a_weight_of_a_program_names_its_rule_and_line(run, weight):
 def test_a_weight_of_a_folder_names_its_rule_and_line(run, weight):
     row, column, value = weight
     run("compile", "aab", "-o", "out")
-    lines = run("explain", "out", "h.0.attn.c_proj.weight", row, column).out.splitlines()
+    lines = run("explain", "out", "h.0.mlp.c_proj.weight", row, column).out.splitlines()
     assert lines[1] == f"value: {value}"
     assert lines[-1] == "serves: predict b after aa (aab.py:9:9)"
 
 
 def test_a_place_in_a_bias_is_one_number(run):
-    tensor = compile_program(find("aab").source).model.tensors["h.0.attn.c_proj.bias"]
+    tensor = compile_program(find("aab").source).model.tensors["h.0.mlp.c_proj.bias"]
     place = int(np.flatnonzero(tensor)[0])
-    ran = run("explain", "aab", "h.0.attn.c_proj.bias", place)
+    ran = run("explain", "aab", "h.0.mlp.c_proj.bias", place)
     assert ran.status == 0
     assert "predict" in ran.out
 
 
 def test_a_weight_of_0_serves_nothing(run):
-    ran = run("explain", "aab", "wte.weight", 0, 0)
+    ran = run("explain", "aab", "wte.weight", 0, 1)
     assert ran.status == 0
     assert ran.out.splitlines()[-1] == "serves: nothing: it is 0"
 
 
 def test_json_lists_what_is_served(run, weight):
-    found = json.loads(run("explain", "aab", "h.0.attn.c_proj.weight", *weight[:2], "--json").out)
+    found = json.loads(run("explain", "aab", "h.0.mlp.c_proj.weight", *weight[:2], "--json").out)
     assert found["value"] == weight[2]
     assert found["serves"] == ["predict b after aa (aab.py:9:9)"]
 
 
 def test_json_lists_nothing_where_nothing_is_served(run):
-    found = json.loads(run("explain", "aab", "wte.weight", 0, 0, "--json").out)
+    found = json.loads(run("explain", "aab", "wte.weight", 0, 1, "--json").out)
     assert found["serves"] == []
 
 
@@ -88,7 +88,7 @@ def test_a_folder_without_names_still_says_what_is_served(run, tmp_path, weight)
     record = json.loads((tmp_path / "out" / "handcraft.json").read_text())
     del record["names"]
     (tmp_path / "out" / "handcraft.json").write_text(json.dumps(record))
-    ran = run("explain", "out", "h.0.attn.c_proj.weight", *weight[:2])
+    ran = run("explain", "out", "h.0.mlp.c_proj.weight", *weight[:2])
     assert ran.out.splitlines()[2] == "serves: predict b after aa (aab.py:9:9)"
     assert run("explain", "out", "wte.weight").status == 0
 
@@ -108,21 +108,21 @@ def test_without_a_tensor_all_are_listed(run):
 
 def test_a_small_tensor_is_a_table_with_names(run):
     ran = run("explain", "aab", "wte.weight")
-    assert ran.out.splitlines()[0] == "wte.weight [3, 46]; rows and columns of zeros are left out"
-    assert "  column 42: token a\n" in ran.out
+    assert ran.out.splitlines()[0] == "wte.weight [3, 29]; rows and columns of zeros are left out"
+    assert "  column 0: token a\n" in ran.out
     assert ran.out.endswith(".   1   .  -1  row 1: token 'b'\n")
 
 
 def test_a_bias_is_a_table_of_one_row(run):
-    lines = run("explain", "aab", "h.0.attn.c_proj.bias").out.splitlines()
-    assert lines[1] == "  column 42: token a"
+    lines = run("explain", "aab", "h.0.mlp.c_proj.bias").out.splitlines()
+    assert lines[1] == "  column 0: token a"
     assert len(lines[-1].split()) == len(lines[-2].split())
 
 
 def test_a_large_tensor_is_cut_and_nonzero_lists_all(run):
     ran = run("explain", "aab", "wpe.weight")
     assert len(ran.out.splitlines()) == 41
-    assert ran.err == "note: 42,968 more are not 0; --nonzero lists all\n"
+    assert ran.err == "note: 13,263 more are not 0; --nonzero lists all\n"
     tensor = compile_program(find("aab").source).model.tensors["h.0.attn.c_attn.weight"]
     lines = run("explain", "aab", "h.0.attn.c_attn.weight", "--nonzero").out.splitlines()
     assert len(lines) == 1 + np.count_nonzero(tensor)
@@ -143,8 +143,8 @@ def test_a_rule_lists_exactly_the_weights_that_serve_it(run, program, rule):
     found = json.loads(run("explain", program, "--rule", rule, "--json").out)
     assert found["rule"] == "predict b after aa"
     assert {weight["weight"] for weight in found["weights"]} == serving
-    lines = run("explain", program, "h.0.attn.c_proj.weight", "--rule", rule).out.splitlines()
-    assert len(lines) - 2 == sum(w.startswith("h.0.attn.c_proj.weight") for w in serving)
+    lines = run("explain", program, "h.0.mlp.c_proj.weight", "--rule", rule).out.splitlines()
+    assert len(lines) - 2 == sum(w.startswith("h.0.mlp.c_proj.weight") for w in serving)
 
 
 @pytest.mark.parametrize(

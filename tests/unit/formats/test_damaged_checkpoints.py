@@ -294,7 +294,7 @@ def test_a_transposed_matrix_is_told(folder):
     tensors = read_tensors(folder)
     name = "h.0.attn.c_attn.weight"
     write_tensors(folder, {**tensors, name: np.ascontiguousarray(tensors[name].T)})
-    what = "h.0.attn.c_attn.weight is [30, 10], and the sizes of the model make it [10, 30]"
+    what = "h.0.attn.c_attn.weight is [21, 7], and the sizes of the model make it [7, 21]"
     assert refused(folder).what == what
 
 
