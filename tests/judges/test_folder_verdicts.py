@@ -29,7 +29,8 @@ TEXTS = ["".join(text) for length in (1, 2, 3) for text in product("ab", repeat=
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    return save(compile_program(PROGRAM, n_positions=16), tmp_path_factory.mktemp("verdict") / "out")
+    compiled = compile_program(PROGRAM, n_positions=16, positions="one-hot")
+    return save(compiled, tmp_path_factory.mktemp("verdict") / "out")
 
 
 @pytest.fixture

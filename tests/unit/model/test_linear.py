@@ -51,7 +51,7 @@ def test_answers_with_a_cache_are_those_without(random_model, share):
 
 def test_most_of_a_compiled_model_is_left_out():
     program = Program("abc", 6, [predict("b").after("aa"), predict("a").otherwise()])
-    model = compile_program(program, n_positions=6).model
+    model = compile_program(program, n_positions=6, positions="one-hot").model
     whole, pruned = model._blocks[0], model._pruned_blocks[0]
     assert pruned.attention.weight.size < whole.attention.weight.size / 10
     assert not pruned.has_units
