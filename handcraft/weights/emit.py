@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
-from math import isfinite, log2
+from math import ceil, isfinite, log2
 
 import numpy as np
 
@@ -56,15 +56,14 @@ def check_sharpness(plan: Plan, dtype: str) -> None:
         for head in block.heads:
             if head.sharpness is None or head.attends.shares is not None:
                 continue
-            sharpness = evaluate(head.sharpness, circuits.values)
-            gap = float(sharpness * evaluate(head.attends.gap, circuits.values)) * scale
+            each = float(evaluate(head.attends.gap, circuits.values)) * scale  # of a sharpness of 1
+            gap = float(evaluate(head.sharpness, circuits.values)) * each
             if gap < needed:
-                factor = float(sharpness) * needed / gap if gap > 0 else float("inf")
                 raise PrecisionError(
                     f"`{head.name}` of block {number} has a score gap of {gap:.1f} nats, and hard "
                     f"attention over {circuits.context} positions needs {needed:.1f} in {dtype}",
                     where=circuits.place,
-                    fix=f"a sharpness of {np.ceil(factor):.0f} or more",
+                    fix=f"a sharpness of {ceil(needed / each)} or more",
                 )
 
 

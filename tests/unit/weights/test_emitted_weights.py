@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import runpy
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sympy import Symbol
 
 from handcraft import compile_program
@@ -31,6 +34,7 @@ from handcraft.circuits import (
 from handcraft.errors import CircuitError, HandcraftError, PrecisionError
 from handcraft.origin import Origin
 from handcraft.weights import Sizes, plan_model, sharpness_for
+from handcraft.weights.emit import check_sharpness
 
 PROGRAMS = Path(__file__).parents[3] / "programs"
 TOKEN = one_hot("token", "ab")
@@ -153,6 +157,8 @@ def test_the_smallest_gap_decides():
         return sharpness_for(plan_model(made, BLOCK, Sizes(n_head=2, head_dim=16)), "float32")
 
     assert sharpness(*heads) == sharpness(heads[1]) == 2 * sharpness(heads[0])
+    stated = replace(heads[1], sharpness=1000)
+    assert sharpness(heads[0], stated) == sharpness(heads[0]), "only heads that leave it open count"
 
 
 @pytest.mark.parametrize("gap", [0, -1])
@@ -175,6 +181,28 @@ def test_too_small_a_sharpness_names_the_head_and_the_one_that_is_enough(dtype):
     compile_program(made(enough), dtype=dtype, architecture="block")
     with pytest.raises(PrecisionError):
         compile_program(made(enough - 1), dtype=dtype, architecture="block")
+
+
+@pytest.mark.parametrize("sharpness", [0, -3])
+def test_the_sharpness_that_is_enough_is_named_for_a_head_without_any(sharpness):
+    made = attending(window(POSITION, 2), POSITION, sharpness=sharpness)
+    with pytest.raises(PrecisionError) as caught:
+        compile_program(made, architecture="block")
+    enough = int(re.search(r"a sharpness of (\d+) or more", caught.value.fix)[1])
+    compile_program(attending(window(POSITION, 2), POSITION, sharpness=enough), architecture="block")
+
+
+@given(st.fractions(1, 60, max_denominator=100))
+def test_a_sharpness_is_enough_where_all_other_positions_weigh_less_than_rounding(sharpness):
+    made = attending(look_back(POSITION, 1), POSITION, sharpness=sharpness)
+    plan = plan_model(made, BLOCK)
+    gap = float(sharpness * made.blocks[0].heads[0].attends.gap)
+    others = made.context * np.exp(-gap * BLOCK.score_scale(plan.layout.head_dim))
+    if others <= np.finfo("float32").eps / 4:
+        check_sharpness(plan, "float32")
+    else:
+        with pytest.raises(PrecisionError):
+            check_sharpness(plan, "float32")
 
 
 def test_a_sharpness_that_is_enough_leaves_no_trace_of_the_other_positions():
