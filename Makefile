@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --no-build-isolation --use-pep517
 EDITED := install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test check deep fuzz bench bench-scale bench-sequences bench-verify bench-peers programs mutants lock test-newest release clean
+.PHONY: demo test check deep fuzz bench bench-scale bench-sequences bench-verify bench-mixed bench-peers programs mutants lock test-newest release clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -54,6 +54,10 @@ bench-scale: $(VENV)/installed-dev
 bench-verify: $(VENV)/installed
 	@mkdir -p build
 	@$(BIN)/python benchmarks/verifying.py | tee build/benchmarks-verify.md
+
+bench-mixed: $(VENV)/installed
+	@mkdir -p build
+	@$(BIN)/python benchmarks/mixed.py | tee build/benchmarks-mixed.md
 
 bench-sequences: $(VENV)/installed
 	@mkdir -p build
