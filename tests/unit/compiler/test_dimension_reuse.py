@@ -29,6 +29,7 @@ from handcraft.circuits.ideal import ideal_stream
 from handcraft.circuits.lifetimes import read_by_heads
 from handcraft.compiler import compile_sequences
 from handcraft.compiler.reuse import reuse_dimensions
+from handcraft.compiler.search import plan_in_one_layer
 from handcraft.errors import HandcraftError, LayoutError, PrecisionError
 from handcraft.testing import expressions
 from handcraft.verify import check_stream, verify
@@ -239,6 +240,16 @@ def test_a_block_that_clears_is_never_spread_over_layers_that_would_read_what_is
     with pytest.raises(SpreadError, match="they read and write `old`"):
         plan_model(reused, GPT2)
     plan_model(circuits, GPT2)
+
+
+def test_a_block_that_may_not_be_spread_gets_a_wider_stream_unless_a_width_is_asked_for():
+    circuits, old = turns(40)
+    reused = reuse_dimensions(circuits, {(old, 0): (0, 1)}, GPT2)
+    plan = plan_in_one_layer(reused, GPT2, Sizes())
+    assert len(plan.layers) == len(reused.blocks)
+    with pytest.raises(SpreadError):
+        plan_in_one_layer(reused, GPT2, Sizes(n_embd=plan.layout.n_embd // 2))
+    plan_in_one_layer(reused, GPT2, Sizes(n_embd=plan.layout.n_embd))
 
 
 @given(st.data())
