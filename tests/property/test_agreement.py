@@ -110,8 +110,8 @@ def answer(source: Compiled, context: tuple[str, ...]) -> str:
 
 def test_a_planted_wrong_weight_is_caught_and_shown_on_its_shortest_context():
     right = compiled(AAB, "block")
-    (row, column), *_ = nonzero(right, "h.0.attn.c_proj.weight")
-    wrong = planted(right, "h.0.attn.c_proj.weight", (row, column), 0.0)
+    (row, column), *_ = nonzero(right, "h.0.mlp.c_proj.weight")
+    wrong = planted(right, "h.0.mlp.c_proj.weight", (row, column), 0.0)
     assert_agreement(right)
     with pytest.raises(AssertionError, match="they part after 'aa':") as caught:
         assert_agreement(wrong)
@@ -122,8 +122,8 @@ def test_a_planted_wrong_weight_is_caught_and_shown_on_its_shortest_context():
 
 def test_a_planted_wrong_weight_shrinks_to_a_small_context():
     right = compiled(AAB, "block")
-    (row, column), *_ = nonzero(right, "h.0.attn.c_proj.weight")
-    wrong = planted(right, "h.0.attn.c_proj.weight", (row, column), 0.0)
+    (row, column), *_ = nonzero(right, "h.0.mlp.c_proj.weight")
+    wrong = planted(right, "h.0.mlp.c_proj.weight", (row, column), 0.0)
     smallest = find_smallest(
         contexts(AAB), lambda context: answer(wrong, context) != AAB.meaning(context)
     )
@@ -139,16 +139,22 @@ EDGES = [  # the first position has nothing else to attend to, and nothing looks
 
 
 @pytest.mark.parametrize(
-    ("tensor", "harmless"),
+    ("positions", "tensor", "harmless"),
     [
-        ("wte.weight", []),
-        ("h.0.attn.c_attn.weight", EDGES),
-        ("h.0.attn.c_proj.weight", []),
-        ("h.0.attn.c_proj.bias", []),
+        ("one-hot", "wte.weight", []),
+        ("one-hot", "h.0.attn.c_attn.weight", EDGES),
+        ("one-hot", "h.0.attn.c_proj.weight", []),
+        ("one-hot", "h.0.attn.c_proj.bias", []),
+        ("auto", "wte.weight", []),
+        ("auto", "h.0.attn.c_attn.weight", []),
+        ("auto", "h.0.attn.c_proj.weight", []),
+        ("auto", "h.0.mlp.c_fc.weight", []),
+        ("auto", "h.0.mlp.c_proj.weight", []),
     ],
 )
-def test_every_weight_that_matters_is_caught_when_its_sign_is_wrong(tensor, harmless):
-    right = compiled(AAB, "block")
+def test_every_weight_that_matters_is_caught_when_its_sign_is_wrong(positions, tensor, harmless):
+    right = compile_program(AAB, architecture="block", positions=positions)
+    assert nonzero(right, tensor)
     uncaught = []
     for index in nonzero(right, tensor):
         wrong = planted(right, tensor, index, -float(right.model.tensors[tensor][index]))
