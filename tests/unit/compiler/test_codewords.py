@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft import Compiled, Program, compile_program, predict
+from handcraft import Compiled, Program, compile_program, predict, save
 from handcraft.circuits import Encoding
 from handcraft.compiler.lower_codewords import cubes
 from handcraft.errors import CompileError, LayoutError
@@ -254,3 +254,11 @@ def test_rules_that_bits_cannot_tell_apart_are_told_the_width_that_they_need(mon
     with pytest.raises(LayoutError, match=r"needs \d+ dimensions, but n_embd=20"):
         compile_program(program, n_positions=5, sizes=Sizes(n_embd=20))
     assert_agreement(compile_program(program, n_positions=5))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("n_positions", [5, 16, 40, None])
+def test_what_is_compiled_as_it_is_asked_for_can_be_saved_in_every_dtype(tmp_path, dtype, n_positions):
+    program = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
+    compiled = compile_program(program, dtype=dtype, n_positions=n_positions)
+    assert save(compiled, tmp_path / "aab").is_dir()
