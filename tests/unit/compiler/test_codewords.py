@@ -235,7 +235,7 @@ TWO_RULES = Program("abcdefgh", 5, [predict("b").after("aaa"), predict("b").afte
 
 
 @pytest.mark.parametrize(
-    ("program", "n_embd", "best"), [(ONE_RULE, 8, 0), (TWO_RULES, 16, 1)], ids=["one-hot", "bits"]
+    ("program", "n_embd", "best"), [(ONE_RULE, 8, 0), (TWO_RULES, 18, 1)], ids=["one-hot", "bits"]
 )
 def test_of_two_widths_that_are_too_small_the_smaller_one_is_asked_for(program, n_embd, best):
     asked = {"n_positions": 5, "sizes": Sizes(n_embd=n_embd)}
