@@ -66,13 +66,18 @@ class Rank:
 
 
 def rank(
-    rules: Sequence[Contender], highest: float = inf, most_squares: float = inf
+    rules: Sequence[Contender],
+    highest: float = inf,
+    most_squares: float = inf,
+    *,
+    alone: bool = False,
 ) -> tuple[Rank, ...]:
     """The rules that are needed, with their heights, in order.
 
     Args:
         rules: in the order in which they are tried.
         highest: the largest height that a rule may get; with 0 every rule that has rivals gets a veto.
+        alone: whether no two rules may add anything at once, not even of the same answer.
         most_squares: a rule gets a veto too where `Rank.squares` would be larger without.
     """
     otherwise = rules[-1].answer if rules and rules[-1].is_otherwise else None
@@ -93,7 +98,7 @@ def rank(
     for i in reversed(range(len(rules))):
         rule = rules[i]
         together = sorted(index.overlapping(rule.pattern))
-        others = [j for j in together if rules[j].answer != rule.answer]
+        others = [j for j in together if alone or rules[j].answer != rule.answer]
         if not others and rule.answer == otherwise and not rule.is_otherwise:
             continue
         own = rule.tokens if len(rule.tokens) == 1 else frozenset()

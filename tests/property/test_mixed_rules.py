@@ -10,7 +10,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import event, given, reject, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from sweeps import sweep
 
@@ -84,9 +84,7 @@ def check(program: Program, target: str, dtype: str) -> None:
     try:
         compiled = compile_program(program, architecture=target, dtype=dtype)
     except PrecisionError:
-        event("refused")
         reject()
-    event(f"{len(compiled.plan.layers)} layers")
     report = verify(compiled.model, program)
     assert report.passed, report.failures
 
@@ -101,6 +99,13 @@ def test_the_first_rule_that_fires_decides(data, target):
 @given(mixed_programs(exact=True), st.sampled_from(["block", "gpt2"]))
 def test_its_probabilities_are_those_of_the_first_rule_that_fires(program, target):
     check(program, target, "float32")
+
+
+@pytest.mark.parametrize("target", ["block", "gpt2"])
+def test_two_rules_with_the_same_probabilities_are_not_added_up(target):
+    shares = {"a": 0.75, "b": 0.25}
+    rules = [predict(shares).after("ab"), predict(shares).after("b"), predict("c").otherwise()]
+    check(Program(prompts=Prompts(TOKENS, context=4), rules=rules), target, "float32")
 
 
 def trigrams(count: int, letters: str, prompts: Prompts) -> Program:
@@ -132,7 +137,7 @@ def test_one_condition_among_patterns_costs_hardly_more_than_the_patterns_alone(
     sizes = [
         made.model.parameters
         for made in (
-            compile_program(alone, architecture=target, n_positions=8),
+            compile_program(alone, architecture=target, tokens="one-hot", n_positions=8),
             compile_program(mixed, architecture=target),
         )
     ]

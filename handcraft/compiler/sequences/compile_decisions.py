@@ -150,8 +150,10 @@ class _Ruled:
         spoken, nats = with_rest(spoken) if are_exact(self.rulings) else (spoken, None)
         assembly = Assembly(holder, prompts.context, Precision(self.dtype, holder.normed))
         assembly.settle()
-        squares = unit**2 * max(each.squares for each in ranked) if apart else 0
+        squares = 2 * unit**2 * max(each.squares for each in ranked) if apart else 0
         varying = assembly.varying + squares
+        if self.program.prompts is None:  # there are other ways, so this one must surely hold
+            assembly.precision.check_scale(varying, self.program.place)
         for speaker in spoken:
             speaker.check(assembly.precision, varying)
         circuits, places = assemble(

@@ -36,9 +36,9 @@ SMALL_UNIT = 4
 """The same where neurons of several layers write logits: LayerNorm between them sees what is written,
 and its scale must not follow it. A logit leads by 3 of these 4 at least, the echo taken off."""
 
-MOST_SQUARES = 1024
+MOST_SQUARES = 64
 """Of heights that rules add at once where neurons of several layers write logits: times the square of
-`SMALL_UNIT` they change what LayerNorm divides by, beside its ballast, by less than half a percent."""
+`SMALL_UNIT` they change what LayerNorm divides by, beside its ballast, by less than a thousandth."""
 
 LISTED = 32
 """What a listed token has besides its log-probability, in nats: tokens that are not listed have 0, and
@@ -134,8 +134,10 @@ def ranks(rulings: Sequence[Ruling], *, apart: bool = False) -> tuple[Rank, ...]
         rulings: the rules, all of which are needed.
         apart: whether neurons of several layers write logits.
     """
-    highest = 0 if are_exact(rulings) else HIGHEST
-    return rank([r.contender for r in rulings], highest, MOST_SQUARES if apart else inf)
+    exact = are_exact(rulings)
+    most_squares = MOST_SQUARES if apart else inf
+    contenders = [ruling.contender for ruling in rulings]
+    return rank(contenders, 0 if exact else HIGHEST, most_squares, alone=exact)
 
 
 def _contender(decision: Decision, ids: Mapping[str, int]) -> Contender:

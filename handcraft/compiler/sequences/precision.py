@@ -9,7 +9,7 @@ from handcraft.dtype import dtype_named
 from handcraft.errors import PrecisionError
 from handcraft.language.sequences.domain import Plain, magnitude
 from handcraft.language.sequences.node import Node
-from handcraft.origin import Origin
+from handcraft.origin import Origin, Place
 from handcraft.weights.norms import BALLAST
 
 NOISE = Fraction(1, 1 << 16)
@@ -25,6 +25,10 @@ TIE = Fraction(1, 8)
 """Scores no further apart than this over the number of positions, in nats, count as equal: the
 attention weights of so many sources are so even then that one still tells how many there are. Too
 large a number fails test_without_mask.py, too small a one test_refused_precision.py."""
+
+
+SCALE_WITHIN = Fraction(1, 1000)
+"""How far the scale of a LayerNorm may be from the planned one: `NORM_TOLERANCE` of verify/facts.py."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,26 @@ class Precision:
                 f"`{node}` depends on {context} sources with the same attention weight, but LayerNorm "
                 f"can shift their scores by up to {_shown(off)} nats; at most "
                 f"{_shown(TIE / context)} is safe",
+            )
+
+    def check_scale(self, varying: Plain, where: Place | None) -> None:
+        """Raise unless LayerNorm surely divides by what was planned, as `verify/facts.py` asks.
+
+        Args:
+            varying: as for `check_noise`.
+            where: the program.
+
+        Raises:
+            PrecisionError: it may not.
+        """
+        off = Fraction(varying) / (4 * BALLAST**2)
+        if self.normed and off > SCALE_WITHIN:
+            raise PrecisionError(
+                f"LayerNorm may divide by up to {float(off):.2%} more than is planned; at most "
+                f"{float(SCALE_WITHIN):.2%} is safe",
+                where=where,
+                fix="a shorter context, or fewer tokens",
+                is_tight=True,
             )
 
     def _scale_error(self, varying: Plain) -> Fraction:

@@ -262,3 +262,9 @@ def test_what_is_compiled_as_it_is_asked_for_can_be_saved_in_every_dtype(tmp_pat
     program = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
     compiled = compile_program(program, dtype=dtype, n_positions=n_positions)
     assert save(compiled, tmp_path / "aab").is_dir()
+
+
+def test_the_smallest_model_is_one_whose_norms_divide_by_what_was_planned(tmp_path):
+    rules = [predict("ab"[i % 2]).after("a" * i) for i in range(8, 0, -1)]
+    program = Program("ab", 8, [*rules, predict("b").otherwise()])
+    assert save(compile_program(program), tmp_path / "two").is_dir()
