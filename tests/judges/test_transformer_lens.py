@@ -188,7 +188,7 @@ def test_a_processing_that_moves_logits_would_have_been_seen(folder, compiled):
         model = gpt2_in_memory(compiled(AAB))
         if made:  # the one that is then folded
             with torch.no_grad():
-                model.transformer.h[0].attn.c_proj.weight.mul_(1 + 1e-5)
+                model.transformer.h[0].mlp.c_proj.weight.mul_(1 + 1e-5)
         made.append(bridge_to(folder(AAB), model))
         return made[-1]
 
@@ -197,7 +197,7 @@ def test_a_processing_that_moves_logits_would_have_been_seen(folder, compiled):
 
 
 @pytest.mark.parametrize("is_processed", [False, True])
-def test_attention_is_seen_to_be_hard(folder, compiled, is_processed):
+def test_attention_is_seen_to_be_hard(folder, is_processed):
     bridge = bridge_to(folder(AAB))
     if is_processed:
         processed(bridge)
@@ -205,12 +205,8 @@ def test_attention_is_seen_to_be_hard(folder, compiled, is_processed):
         _, cache = bridge.run_with_cache(torch.as_tensor(long_text(2, 200)))
     pattern = cache["blocks.0.attn.hook_pattern"][0]  # [head, destination, source]
     assert sorted(set(pattern.unique().tolist())) == [0, 1]
-    looked = pattern.argmax(-1)
-    here, before = torch.arange(200), (torch.arange(200) - 1).clamp(min=0)
-    heads = {"0 back": here, "1 back": before}
-    names = [head.attends.label for head in compiled(AAB).circuits.blocks[0].heads]
-    assert len(names) == len(looked) == 2
-    assert {tuple(row.tolist()) for row in looked} == {tuple(row.tolist()) for row in heads.values()}
+    (looked,) = pattern.argmax(-1)
+    assert looked.tolist() == [0, *range(199)]
 
 
 @pytest.mark.parametrize("is_processed", [False, True])
