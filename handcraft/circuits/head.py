@@ -29,15 +29,15 @@ class Relation:
     `shares` says so, every source has a share of its own: scores are then logarithms of shares.
 
     Args:
-        label: what it says in a few words, such as ``1 back``.
+        label: a short name for pictures and reports, such as ``1 back``.
         query: maps from the residual stream at the destination to the matching subspaces.
         key: maps from the residual stream at the source to the matching subspaces.
         gap: the smallest difference between the best score and any other that is not equal to it.
         picks_one: whether exactly one source has the best score, at every destination.
-        always_asked: what every query has besides: numbers for the matching subspaces.
-        shares: for each destination position its sources and the share of each, adding up to 1; none
-            for a destination of which nothing is promised. Scores must hang on positions only.
-        within: by how much softmax may miss a share.
+        always_asked: constants that are added to every query, in the matching subspaces.
+        shares: for each destination position its sources and their attention weights, which sum to 1;
+            none for a destination whose weights are not stated. Scores must depend on positions only.
+        within: the largest error of an attention weight.
     """
 
     label: str

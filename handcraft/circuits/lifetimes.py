@@ -56,9 +56,9 @@ def lifetimes(circuits: Circuits) -> Mapping[Subspace, Lifetime]:
 
 
 def results(circuits: Circuits) -> tuple[Subspace, ...]:
-    """What is there for whoever reads the model: the logits, or what was said to be the results.
+    """The outputs of the model: the logits, or the subspaces that the circuits declare as results.
 
-    Where nobody said, it is all that no block reads.
+    Where none are declared, every subspace that no block reads is an output.
     """
     if circuits.unembedding is not None:
         return (circuits.unembedding,)

@@ -62,7 +62,7 @@ with a probability of exactly 0 in float32, also after the input token's echo of
 of such heights stay integers far below 2**24, so float32 adds them exactly."""
 
 NORMED = Style(unit=1, highest=32, cancels_echo=True)
-"""With LayerNorm the temperature is in ln_f. A height of 32 against 31 is told apart in bfloat16."""
+"""With LayerNorm the gain of ln_f scales the logits. bfloat16 distinguishes whole heights up to 32."""
 
 ECHO = Origin("the input token's echo, which a tied head would count")
 """What cancelling weights serve."""

@@ -1,4 +1,4 @@
-"""`optimize`: answers along a line, decoded to the nearest token, and all that this forgives."""
+"""`optimize`: encode numeric answers as one scalar, and decode it to the nearest token."""
 
 from handcraft.compiler.ordinal.compile_ordinal import (
     PASSES,

@@ -153,7 +153,7 @@ def _operation(node: Node, names: Mapping[Node, str]) -> str:
             return f"attend {node.picks} {case} value {names[node.value]}{slack}{unique}"
         case Ladder():
             return f"steps {_steps(node, names)}"
-    raise NotImplementedError(f"no text for {type(node).__name__}")
+    raise TypeError(f"a {type(node).__name__} is no kind of node that the graph text knows")
 
 
 def _table(node: Lookup) -> str:

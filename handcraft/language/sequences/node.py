@@ -6,6 +6,7 @@ written: a node is a key of dictionaries, and what is equal is computed once.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from copy import copy
@@ -22,7 +23,7 @@ from handcraft.origin import Origin, Place
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Node:
+class Node(ABC):
     """One expression: a value at every position.
 
     Args:
@@ -55,9 +56,9 @@ class Node:
         return f"<{type(self).__name__}: {self}>"
 
     @property
+    @abstractmethod
     def made_of(self) -> Hashable:
         """What decides its value, besides its domain: the identities of its children, and numbers."""
-        raise NotImplementedError
 
     @property
     def children(self) -> tuple[Node, ...]:
