@@ -53,11 +53,11 @@ class Actions:
 
         >>> from handcraft import Program, compile_program, predict
         >>> aab = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
-        >>> print(compile_program(aab, architecture="block").explain("h.0.attn.c_proj.weight", 5, 6))
-        weight: h.0.attn.c_proj.weight[5, 6]
+        >>> print(compile_program(aab, architecture="block").explain("h.0.mlp.c_proj.weight", 0, 1))
+        weight: h.0.mlp.c_proj.weight[0, 1]
         value: 256.0
-        row: 5, value of the head `1 back`: rule 1, 1 back
-        column: 6, token b
+        row: 0, hidden unit: predict b after aa, 1
+        column: 1, token b
         serves: predict b after aa ...
         """
         return self.weights.weight(tensor, index)

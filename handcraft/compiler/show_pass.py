@@ -41,9 +41,10 @@ def show_pass(source: Program | Mapping[str, Expression], name: str, *, dtype: s
         CompileError: there is no such pass, or a pass refuses the program.
 
     >>> token = Prompts("ab", context=4).token
-    >>> print(show_pass({"seen": token == token}, "fold and share"))
-    %1 = constant True : {True}  # token == token
-    'seen' = %1
+    >>> print(show_pass({"seen": token == "a"}, "fold and share"))
+    %token = token : {'a', 'b'}
+    %2 = table %token {'a': True, 'b': False} : flag  # token == 'a'
+    'seen' = %2
     """
     wanted = name.replace("-", " ")
     known = [AS_WRITTEN, *([RANKED] if isinstance(source, Program) else []), *PASSES]

@@ -252,7 +252,7 @@ def test_the_model_in_memory_answers_what_the_one_in_the_folder_does(folder, com
 def test_weights_that_answer_something_else_would_have_been_seen(compiled):
     model = gpt2_in_memory(compiled(AAB))
     with torch.no_grad():
-        model.transformer.h[0].attn.c_proj.bias.neg_()
+        model.transformer.h[0].mlp.c_proj.weight.neg_()
     with pytest.raises(AssertionError):
         assert_answers(model, PROGRAMS[AAB], compiled(AAB))
 

@@ -112,7 +112,7 @@ def test_a_standard_output_without_room_is_an_error_in_three_parts(run, argument
         (["run", "nonsuch", "a"], "CommandError", "there is no file", "the command handcraft run"),
         (["verify", "aab", "--sample", "0"], "CommandError", "--sample", "the command"),
         (["verify", "aab", "--nonsense"], "CommandError", "No such option", "the command handcraft"),
-        (["compile", "aab"], "CommandError", "output", "the command handcraft compile aab --json"),
+        (["compile", "aab"], "CommandError", "no folder", "the command handcraft compile aab --json"),
         (["nonsense"], "CommandError", "nonsense", "the command handcraft nonsense --json"),
     ],
     ids=str,

@@ -62,7 +62,8 @@ def test_loading_warns_of_nothing(tmp_path):
 
 @settings(max_examples=15)
 @given(
-    st.text(st.characters(), min_size=1, max_size=5), st.sampled_from(["huggingface", "onnx", "gguf"])
+    st.text(st.characters(), min_size=1, max_size=5).filter(str.strip),
+    st.sampled_from(["huggingface", "onnx", "gguf"]),
 )
 @example("\udcff", "huggingface")
 def test_any_name_of_a_file_and_of_an_expression_can_be_saved(name, format):
