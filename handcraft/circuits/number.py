@@ -5,14 +5,17 @@ from __future__ import annotations
 import numbers
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, NewType, TypeAlias, cast
 
 from handcraft.errors import CircuitError
 
 if TYPE_CHECKING:
     import sympy
 
-Number: TypeAlias = "int | Fraction | sympy.Expr"
+    Number: TypeAlias = int | Fraction | sympy.Expr
+else:  # sympy is imported only where a symbol is used
+    Number = NewType("Number", object)
+
 Plain: TypeAlias = int | Fraction
 
 

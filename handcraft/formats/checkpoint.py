@@ -2,47 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
 
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, CompiledSequences
+from handcraft.compiler.sequences.output import Output
 from handcraft.compiler.sequences.value_model import ValueModel
 from handcraft.display import short_repr, shorten_value
-from handcraft.dtype import FLOAT64
 from handcraft.errors import CheckpointError, HandcraftError, VocabularyError
-from handcraft.formats.folder import RECORD, check_target, whole_folder, write_text
-from handcraft.formats.foreign_files import whole
+from handcraft.formats.folder import MANIFEST, check_target, whole_folder, write_text
+from handcraft.formats.foreign_files import shown
 from handcraft.formats.huggingface.config_json import CONFIG
 from handcraft.formats.huggingface.read_repository import read_huggingface
-from handcraft.formats.outputs_record import (
-    bounded_again,
-    outputs_to_record,
-    read_outputs,
-    read_values,
-    spans_of,
-)
-from handcraft.formats.record import (
-    Origins,
-    Record,
-    legal_record,
-    line_by_key,
+from handcraft.formats.manifest.manifest import Grammar, LayoutRow, Manifest, Spans, write_manifest
+from handcraft.formats.manifest.read_manifest import (
+    check_shape,
+    parse_manifest,
     read_architecture,
-    read_legal,
-    read_origins,
-    read_record,
-    read_shape,
+    read_manifest,
+    read_prompts,
     read_source,
-    record_of,
 )
+from handcraft.formats.manifest.served import Origins, read_served
+from handcraft.formats.manifest.values import bounded_again, read_values, spans_of
 from handcraft.formats.tensors.tensor_file import read_tensors
 from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_format
 from handcraft.language import Program, Prompts
 from handcraft.model import Model, grow, published_shape
+from handcraft.origin import Origin
 from handcraft.verify import Measured, Report
+from handcraft.verify.legal import is_restricted
 from handcraft.vocabulary import Vocabulary, shorten
 from handcraft.weights import AxisNames, Weight, Weights
 
@@ -50,36 +44,45 @@ from handcraft.weights import AxisNames, Weight, Weights
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What a folder holds.
+    """What a folder contains.
 
     Args:
         model: the model.
         source: what it means: the rules, or the circuits with every symbol replaced by its value.
-        layout: for each subspace, its name, its encoding, its first dimension and its width.
         folder: where it lies.
-        record: all of handcraft.json.
+        manifest: all of handcraft.json.
+        listed_origins: what its weights may serve; handcraft.json refers to them by number.
+        values: the model with how values are read from it; None where it predicts tokens.
     """
 
     model: Model
     source: Program | Circuits
-    layout: tuple[Record, ...] = field(repr=False)
     folder: Path
-    record: Record = field(repr=False)
+    manifest: Manifest = field(repr=False)
+    listed_origins: tuple[Origin, ...] = field(repr=False)
+    values: ValueModel | None = None
+
+    @property
+    def layout(self) -> tuple[LayoutRow, ...]:
+        """For each subspace, its name, its encoding, its first dimension and its width."""
+        return self.manifest.layout
+
+    @property
+    def names(self) -> AxisNames:
+        """What rows and columns stand for."""
+        return self.manifest.names
 
     @property
     def facts(self) -> Measured | None:
         """On what the facts were measured that the weights rest on; None where nothing says it."""
-        match self.record.get("facts"):
-            case {"texts": int(texts), "is_all": bool(is_all)} if 0 <= texts < FLOAT64.whole:
-                return Measured(texts, is_all)
-        return None
+        return self.manifest.facts
 
     @property
     def prompts(self) -> Prompts | None:
         """Which texts are legal prompts, where not all are.
 
         Raises:
-            CheckpointError: Python code says which are, or handcraft.json says it in no form known.
+            CheckpointError: Python code says which are, or handcraft.json contradicts itself.
         """
         return self._legal(as_far_as_known=False)
 
@@ -88,36 +91,13 @@ class Checkpoint:
         """The same, but for what only Python code says: a prompt that it refuses may be let through.
 
         Raises:
-            CheckpointError: handcraft.json says it in no form known.
+            CheckpointError: handcraft.json contradicts itself.
         """
         return self._legal(as_far_as_known=True)
 
     def _legal(self, *, as_far_as_known: bool) -> Prompts | None:
-        try:
-            return read_legal(self.record["source"], self.source, as_far_as_known=as_far_as_known)
-        except CheckpointError:
-            raise
-        except HandcraftError as error:
-            raise _contradiction(error, self.folder) from error
-        except FORM_ERRORS as error:
-            raise _other_form(error, self.folder) from error
-
-    @cached_property
-    def values(self) -> ValueModel | None:
-        """The model with how values are read from it; None where it predicts tokens.
-
-        Raises:
-            CheckpointError: handcraft.json does not say it in a form that can be read.
-        """
-        try:
-            outputs = read_outputs(self.record, self.source)
-            if not outputs:
-                return None
-            return read_values(self.record, outputs, self.model, self.source.context)
-        except HandcraftError as error:
-            raise _contradiction(error, self.folder) from error
-        except FORM_ERRORS as error:
-            raise _other_form(error, self.folder) from error
+        with form_checked(self.folder):
+            return read_prompts(self.manifest, as_far_as_known=as_far_as_known)
 
     @cached_property
     def origins(self) -> Origins:
@@ -126,33 +106,16 @@ class Checkpoint:
         Raises:
             CheckpointError: handcraft.json does not say it in a form that can be read.
         """
-        try:
-            shapes = self.model.shape.tensors(self.model.architecture)
-            return read_origins(self.record, shapes)
-        except FORM_ERRORS as error:
-            raise _other_form(error, self.folder) from error
-
-    @cached_property
-    def names(self) -> AxisNames | None:
-        """What rows and columns stand for; None where the folder is too old to say so.
-
-        Raises:
-            CheckpointError: handcraft.json does not say it in a form that can be read.
-        """
-        try:
-            return AxisNames.of_record(self.record["names"]) if "names" in self.record else None
-        except FORM_ERRORS as error:
-            raise _other_form(error, self.folder) from error
+        shapes = self.model.shape.tensors(self.model.architecture)
+        with form_checked(self.folder):
+            return read_served(self.manifest.weights, self.listed_origins, shapes)
 
     @property
     def weights(self) -> Weights:
         """Every weight explained: what its row and its column stand for, and the rules it serves."""
-        source = self.source
-        written = (
-            source.rules if isinstance(source, Program) else self.record["source"].get("written", ())
-        )
-        words = {f"{o['what']} ({o['place']})": str(o["what"]) for o in self.record["origins"]}
-        return Weights(self.model, self.names, self.origins, tuple(map(str, written)), words)
+        source, manifest = self.source, self.manifest
+        written = source.rules if isinstance(source, Program) else manifest.written
+        return Weights(self.model, self.names, self.origins, tuple(map(str, written)))
 
     def explain(self, tensor: str, *index: int) -> Weight:
         """What one weight stands for, and the rules it serves.
@@ -220,11 +183,13 @@ def save_and_report(
             f"{shorten_value(compiled)} is not what a compiler gives",
             fix="the compiled program comes first: save(compile_program(program), folder)",
         )
-    own: Record = {"outputs": []}
-    prompts = None
+    outputs: tuple[Output, ...] = ()
+    spans: Spans = ()
+    legal = None if again is None else again.manifest.legal
     if isinstance(compiled, CompiledSequences):
-        own = {"outputs": outputs_to_record(compiled.outputs), "spans": spans_of(compiled)}
-        prompts = compiled.prompts
+        outputs, spans = compiled.outputs, spans_of(compiled)
+        if is_restricted(compiled.prompts):
+            legal = Grammar.of(compiled.prompts)
         compiled = compiled.as_compiled()
     architecture = compiled.model.architecture
     is_gpt2 = architecture.has_norm and architecture.causal
@@ -239,36 +204,18 @@ def save_and_report(
     check_target(target)
     model = compiled.model if like is None else fill(compiled, like, token_ids)
     if again is not None and again.values is not None:
-        own = _again(compiled, again)
+        spans = again.manifest.spans
+        with form_checked(again.folder):
+            outputs = bounded_again(again.manifest, compiled)
     report = check_answers(compiled, None if again is None else again.known_prompts)
     compiled = replace(compiled, model=model)
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
-        record = {**record_of(compiled, chosen), **own}
-        if report.facts is not None:
-            record["facts"] = asdict(report.facts)
-        legal = None if again is None else again.record["source"].get("legal")
-        if prompts is not None and (prompts.inputs is not None or prompts.bos is not None):
-            legal = legal_record(prompts)
-        if legal is not None:
-            record = {**record, "source": {**record["source"], "legal": legal}}
-        write_text(fresh / RECORD, line_by_key(record))
+        text = write_manifest(
+            compiled, chosen, legal=legal, outputs=outputs, spans=spans, facts=report.facts
+        )
+        write_text(fresh / MANIFEST, text)
     return report
-
-
-def _again(compiled: Compiled, before: Checkpoint) -> Record:
-    """What a record says of values, of a model whose circuits come from a folder.
-
-    Raises:
-        PrecisionError: a value may be told wrong.
-        CheckpointError: the folder does not say what its numbers can be.
-    """
-    assert before.values is not None
-    try:
-        outputs = bounded_again(before.values.outputs, before.record, compiled)
-    except FORM_ERRORS as error:
-        raise _other_form(error, before.folder) from error
-    return {"outputs": outputs_to_record(outputs), "spans": before.record["spans"]}
 
 
 def load(folder: str | Path) -> Model:
@@ -290,67 +237,65 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         CheckpointError: files are missing, damaged or foreign, or contradict each other.
     """
     path = Path(folder)
-    record = read_record(path)
-    try:
-        architecture = read_architecture(record["architecture"])
-        vocabulary = Vocabulary(record["vocabulary"], ids=map(whole, record["token_ids"]))
-        shape = read_shape(record["shape"], vocabulary)
-        source = read_source(record["source"], vocabulary)
-        layout = tuple(dict(row) for row in record["layout"])
-    except HandcraftError as error:
-        raise _contradiction(error, path) from error
-    except FORM_ERRORS as error:
-        raise _other_form(error, path) from error
+    data = parse_manifest(path)
+    with form_checked(path):
+        manifest, origins = read_manifest(data)
+        architecture = read_architecture(manifest.architecture)
+        vocabulary = Vocabulary(manifest.vocabulary, ids=manifest.token_ids)
+        shape = manifest.shape
+        check_shape(shape, vocabulary)
+        source = read_source(manifest)
     if source.vocabulary.tokens != vocabulary.tokens or source.context > shape.n_positions:
         raise CheckpointError(
-            f"{RECORD} describes a program of another vocabulary or context than its model",
-            where=path / RECORD,
+            f"{MANIFEST} describes a program of another vocabulary or context than its model",
+            where=path / MANIFEST,
             fix="compile the program again",
         )
     if isinstance(source, Circuits) and source.causal is not architecture.causal:
         masked, unmasked = ("circuits", "model") if source.causal else ("model", "circuits")
         raise CheckpointError(
-            f"{RECORD} gives a causal mask to the {masked}, and none to the {unmasked}",
-            where=path / RECORD,
+            f"{MANIFEST} gives a causal mask to the {masked}, and none to the {unmasked}",
+            where=path / MANIFEST,
             fix="compile the program again",
         )
-    if record.get("format") not in READ_BACK:
+    if manifest.format not in READ_BACK:
         raise CheckpointError(
-            f"the folder was written as {record.get('format')}, for other tools to read",
+            f"the folder was written as {shown(manifest.format)}, for other tools to read",
             where=path,
             fix=f"compile it again with --format {', '.join(READ_BACK[:-1])} or {READ_BACK[-1]}",
         )
     tensors = read_tensors(path, shape, architecture)
     model = Model(architecture, shape, vocabulary, tensors)
-    checkpoint = Checkpoint(model, source, layout, path, record)
-    _ = checkpoint.values  # raises where it is of another form
-    return checkpoint
+    with form_checked(path):
+        values = read_values(manifest, model, source)
+    return Checkpoint(model, source, path, manifest, origins, values)
 
 
-FORM_ERRORS = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
-"""What reading data of another form raises."""
-
-
-def _contradiction(error: HandcraftError, folder: Path) -> CheckpointError:
-    problems = getattr(error, "problems", (error,))
-    return CheckpointError(
-        f"{RECORD} contradicts itself: {'; '.join(problem.what for problem in problems)}",
-        where=folder / RECORD,
-        fix="compile the program again",
-    )
-
-
-def _other_form(error: Exception, folder: Path) -> CheckpointError:
-    return CheckpointError(
-        f"{RECORD} has another form: {type(error).__name__} {error}",
-        where=folder / RECORD,
-        fix="compile the program again",
-    )
+@contextmanager
+def form_checked(folder: Path) -> Iterator[None]:
+    """Errors about the form of handcraft.json, as errors of the folder."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except HandcraftError as error:
+        problems = getattr(error, "problems", (error,))
+        raise CheckpointError(
+            f"{MANIFEST} contradicts itself: {'; '.join(problem.what for problem in problems)}",
+            where=folder / MANIFEST,
+            fix="compile the program again",
+        ) from error
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+        raise CheckpointError(
+            f"{MANIFEST} has another form: {error}",
+            where=folder / MANIFEST,
+            fix="compile the program again",
+        ) from error
 
 
 def is_checkpoint(folder: Path) -> bool:
     """Whether a folder looks like one that was written here."""
-    return (folder / RECORD).is_file()
+    return (folder / MANIFEST).is_file()
 
 
 def fill(compiled: Compiled, like: str, token_ids: Mapping[str, int] | None = None) -> Model:

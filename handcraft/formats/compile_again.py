@@ -32,6 +32,6 @@ def compile_again(
     if isinstance(source, Circuits):
         if not source.causal:
             target = target.without_mask()
-        written = tuple(map(str, checkpoint.record["source"].get("written", ())))
-        return replace(compile_program(source, architecture=target, **options), written=written)
+        compiled = compile_program(source, architecture=target, **options)
+        return replace(compiled, written=checkpoint.manifest.written)
     return compile_program(source, architecture=target, **options)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from handcraft.errors import CheckpointError
 
-RECORD = "handcraft.json"
+MANIFEST = "handcraft.json"
 """The file by which a folder is known as one that handcraft wrote."""
 
 WRITTEN = frozenset(
     {
-        RECORD,
+        MANIFEST,
         "README.md",
         "config.json",
         "generation_config.json",
@@ -49,7 +49,7 @@ def check_target(folder: Path) -> None:
     with _explained(folder):
         names = {entry.name for entry in folder.iterdir()}
     foreign = sorted(names - WRITTEN)
-    if names and (foreign or RECORD not in names):
+    if names and (foreign or MANIFEST not in names):
         held = ", ".join(foreign[:3] or sorted(names)[:3])
         raise CheckpointError(
             f"{folder} holds something else: {held}",

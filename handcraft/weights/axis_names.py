@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from handcraft.model import Shape, TraceNames
 from handcraft.vocabulary import Vocabulary
@@ -113,38 +112,6 @@ class AxisNames:
         number, i = divmod(channel, head_dim)
         return heads[number].channel(part, i) if number < len(heads) else f"{part} of an unused head"
 
-    def to_record(self) -> dict[str, Any]:
-        """The names as data."""
-        return {
-            "stream": list(self.stream),
-            "blocks": [
-                {
-                    "heads": [[h.name, list(h.matching), list(h.carried)] for h in block.heads],
-                    "units": list(block.units),
-                }
-                for block in self.blocks
-            ],
-        }
-
-    @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> AxisNames:
-        """The names that `to_record` gave.
-
-        Raises:
-            KeyError, TypeError, ValueError: the record has another form.
-        """
-        blocks = tuple(
-            BlockNames(
-                tuple(
-                    HeadNames(str(name), _texts(matching), _texts(carried))
-                    for name, matching, carried in block["heads"]
-                ),
-                _texts(block["units"]),
-            )
-            for block in record["blocks"]
-        )
-        return cls(_texts(record["stream"]), blocks)
-
 
 def trace_names(plan: Plan) -> TraceNames:
     """The names that a trace of a planned model shows."""
@@ -154,10 +121,6 @@ def trace_names(plan: Plan) -> TraceNames:
 def _filled(names: Iterable[str], count: int) -> tuple[str, ...]:
     known = tuple(names)
     return (*known, *["unused"] * (count - len(known)))
-
-
-def _texts(values: Iterable[object]) -> tuple[str, ...]:
-    return tuple(map(str, values))
 
 
 def _stream(layout: Layout) -> tuple[str, ...]:

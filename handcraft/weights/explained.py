@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 import numpy as np
@@ -27,7 +27,7 @@ class Weight:
         tensor: its name.
         index: row and column, or the place in a bias.
         value: what it is.
-        stands_for: what its row and its column stand for; empty where that is not known.
+        stands_for: what its row and its column stand for.
         serves: the rules that need it.
     """
 
@@ -65,17 +65,15 @@ class Weights:
 
     Args:
         model: the model.
-        names: what rows and columns stand for, where that is known.
+        names: what rows and columns stand for.
         origins: for each tensor, what every nonzero weight serves.
         rules: the rules in order, as they are written.
-        words: of origins that are text, which ends in a place, the text without it.
     """
 
     model: Model
-    names: AxisNames | None
-    origins: Mapping[str, Mapping[Index, Sequence[Origin | str]]]
+    names: AxisNames
+    origins: Mapping[str, Mapping[Index, Sequence[Origin]]]
     rules: tuple[str, ...]
-    words: Mapping[str, str] = field(default_factory=dict)
 
     def weight(self, tensor: str, index: Index) -> Weight:
         """One weight.
@@ -102,7 +100,11 @@ class Weights:
     def serving(self, rule: str, tensors: Sequence[str]) -> Iterator[Weight]:
         """All weights of some tensors that serve a rule."""
         for tensor in tensors:
-            served = [i for i, o in self.origins.get(tensor, {}).items() if rule in self._words(o)]
+            served = [
+                i
+                for i, o in self.origins.get(tensor, {}).items()
+                if any(each.what == rule for each in o)
+            ]
             values = self.model.tensors[tensor]
             for index in sorted(served):
                 yield self._weight(tensor, index, values[index].item())
@@ -118,10 +120,8 @@ class Weights:
             raise ModelError(f"there is no tensor {tensor!r}", fix=_tensors_like(tensor, self.model))
         return shapes[tensor]
 
-    def describe(self, tensor: str, axis: int, i: int) -> str | None:
-        """What one row or one column stands for, where that is known."""
-        if self.names is None:
-            return None
+    def describe(self, tensor: str, axis: int, i: int) -> str:
+        """What one row or one column stands for."""
         return self.names.describe(tensor, axis, i, self.model.shape, self.model.vocabulary)
 
     def rule(self, wanted: str) -> str:
@@ -157,14 +157,10 @@ class Weights:
     def _served(self) -> list[str]:
         """All that weights serve, without its place."""
         every = {id(o): o for served in self.origins.values() for o in served.values()}
-        return list(dict.fromkeys(text for o in every.values() for text in self._words(o)))
-
-    def _words(self, origins: Sequence[Origin | str]) -> list[str]:
-        return [o.what if isinstance(o, Origin) else self.words.get(o, o) for o in origins]
+        return list(dict.fromkeys(origin.what for served in every.values() for origin in served))
 
     def _weight(self, tensor: str, index: Index, value: float) -> Weight:
-        described = (self.describe(tensor, axis, i) for axis, i in enumerate(index))
-        names = tuple(name for name in described if name is not None)
+        names = tuple(self.describe(tensor, axis, i) for axis, i in enumerate(index))
         served = tuple(map(str, self.origins.get(tensor, {}).get(index, ())))
         return Weight(tensor, index, value, names, served)
 

@@ -34,7 +34,7 @@ from handcraft.compiler.sequences import CompiledSequences, compile_sequences
 from handcraft.compiler.sequences.ir import run_nodes
 from handcraft.compiler.sequences.output import Output
 from handcraft.errors import AssumptionError, CompileError, PrecisionError
-from handcraft.formats.outputs_record import outputs_to_record, read_outputs
+from handcraft.formats.manifest.convert import Tables
 from handcraft.language.sequences.domain import Finite, Kind, Value, as_number
 from handcraft.testing import assert_agreement, declared_prompts, expressions, sequence_programs
 
@@ -170,8 +170,10 @@ def assert_agrees(made: CompiledSequences, case: Case, close: float) -> None:
 def _assert_recorded(made: CompiledSequences) -> None:
     """Assert that a folder says of every output what is known of it."""
     outputs = tuple(replace(output, place=None) for output in made.outputs)
-    record = json.loads(json.dumps(outputs_to_record(outputs)))
-    assert read_outputs({"outputs": record}, made.circuits) == outputs
+    written, read = Tables(), Tables()
+    data = json.loads(json.dumps({"outputs": written.write(outputs), **written.write_tables()}))
+    read.read_tables(data)
+    assert read.read(data["outputs"], tuple[Output, ...]) == outputs
 
 
 def _exactly(output: Output, numbers: Sequence[Fraction]) -> tuple[Value, ...]:

@@ -14,14 +14,14 @@ from typing import Any
 
 from handcraft.errors import CheckpointError, HandcraftError
 from handcraft.formats.checkpoint import Checkpoint
-from handcraft.formats.folder import RECORD
+from handcraft.formats.folder import MANIFEST
 from handcraft.formats.foreign_files import find_file, read_object, shown
 from handcraft.formats.huggingface.config_json import CONFIG
 from handcraft.formats.huggingface.config_keys import GENERATION, KEYS, TOKENIZER_CONFIG, Keys
 from handcraft.formats.huggingface.read_repository import read_huggingface
 from handcraft.formats.huggingface.read_tokenizer import CHARACTER, SPLITTERS, TOKENIZER
 from handcraft.formats.huggingface.write_repository import METADATA, free_id, json_files
-from handcraft.formats.record import architecture_record
+from handcraft.formats.manifest.manifest import architecture_facts
 from handcraft.formats.tensors.shards import INDEX, SINGLE, read_metadata
 from handcraft.formats.tensors.tensor_file import FILES
 from handcraft.model import Model
@@ -58,8 +58,8 @@ _MISSING = object()
 
 def disagreements(checkpoint: Checkpoint) -> tuple[Disagreement, ...]:
     """Every key that says something else than handcraft.json and the tensors, file by file."""
-    found = [*_in_record(checkpoint)]
-    if checkpoint.record["format"] == "huggingface":
+    found = [*_in_manifest(checkpoint)]
+    if checkpoint.manifest.format == "huggingface":
         for name, expected in json_files(checkpoint.model).items():
             found += _in_file(checkpoint.folder, name, expected, checkpoint.model)
         found += _in_weights(checkpoint.folder)
@@ -75,7 +75,7 @@ def model_as_read(checkpoint: Checkpoint) -> Model:
         CheckpointError: no model can be built from these files.
         SeveralErrors: for more than one reason.
     """
-    if checkpoint.record["format"] != "huggingface":
+    if checkpoint.manifest.format != "huggingface":
         return checkpoint.model
     read = read_huggingface(checkpoint.folder)
     tokens = checkpoint.model.vocabulary.tokens
@@ -104,12 +104,12 @@ def unreadable(error: HandcraftError) -> tuple[Disagreement, ...]:
     return tuple(Disagreement(Path(p.where or "").name, None, p.what) for p in problems)
 
 
-def _in_record(checkpoint: Checkpoint) -> Iterator[Disagreement]:
+def _in_manifest(checkpoint: Checkpoint) -> Iterator[Disagreement]:
     """Facts that handcraft.json states for others and that are not read here."""
     model = checkpoint.model
-    expected = architecture_record(model.architecture, model.shape)
-    found = checkpoint.record["architecture"]
-    yield from _compared(RECORD, "architecture", found, expected)
+    expected = architecture_facts(model.architecture, model.shape)
+    found = checkpoint.manifest.architecture
+    yield from _compared(MANIFEST, "architecture", found, expected)
 
 
 def _in_file(

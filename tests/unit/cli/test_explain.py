@@ -83,16 +83,6 @@ def test_a_folder_has_the_names_that_its_program_has(run):
         assert run(words[0], "out", *words[1:]).out == run(words[0], "parity", *words[1:]).out
 
 
-def test_a_folder_without_names_still_says_what_is_served(run, tmp_path, weight):
-    run("compile", "aab", "-o", "out")
-    record = json.loads((tmp_path / "out" / "handcraft.json").read_text())
-    del record["names"]
-    (tmp_path / "out" / "handcraft.json").write_text(json.dumps(record))
-    ran = run("explain", "out", "h.0.mlp.c_proj.weight", *weight[:2])
-    assert ran.out.splitlines()[2] == "serves: predict b after aa (aab.py:9:9)"
-    assert run("explain", "out", "wte.weight").status == 0
-
-
 # --- whole tensors, and rules ------------------------------------------------------------------
 
 

@@ -391,17 +391,23 @@ def edit(folder, change):
     path.write_text(json.dumps(record), encoding="utf-8")
 
 
-@pytest.mark.parametrize("version", [0, 2, -1, None, "1", 1.5, [1], True])
+@pytest.mark.parametrize("version", [0, 1, 3, -1, None, "2", 2.5, [2], True])
 def test_another_version_is_told(folder, version):
     edit(folder, lambda record: record.update(handcraft=version))
     error = refused(folder)
     assert error.what == f"handcraft.json is of version {version!r}"
-    assert error.fix == "this handcraft reads version 1; compile the program again"
+    assert error.fix == "this handcraft reads version 2; compile the program again"
 
 
 def test_a_record_without_a_version_is_told(folder):
     edit(folder, lambda record: record.pop("handcraft"))
     assert refused(folder).what == "handcraft.json is of version None"
+
+
+def rules(*pairs):
+    """A change of the rules, each a token and a pattern."""
+    stated = [{"predict": token, "after": pattern} for token, pattern in pairs]
+    return lambda record: record["source"].update(rules=stated)
 
 
 CONTRADICTIONS = {
@@ -422,10 +428,10 @@ CONTRADICTIONS = {
     "rules of a longer context": lambda r: r["source"].update(context=9),
     "a context of 0": lambda r: r["source"].update(context=0),
     "rules that are no pairs": lambda r: r["source"].update(rules=["predict"]),
-    "a rule that predicts an unknown token": lambda r: r["source"].update(rules=[["x", None]]),
-    "a pattern that is none": lambda r: r["source"].update(rules=[["a", "[b"], ["a", None]]),
-    "rules that do not cover everything": lambda r: r["source"].update(rules=[["a", "b"]]),
-    "several wrong rules": lambda r: r["source"].update(rules=[["x", "b"], ["y", "z"]]),
+    "a rule that predicts an unknown token": rules(("x", None)),
+    "a pattern that is none": rules(("a", "[b"), ("a", None)),
+    "rules that do not cover everything": rules(("a", "b")),
+    "several wrong rules": rules(("x", "b"), ("y", "z")),
     "a source that is neither": lambda r: r.update(source={}),
     "ids for more tokens": lambda r: r.update(token_ids=[0, 1, 2]),
     "an id twice": lambda r: r.update(token_ids=[1, 1]),

@@ -40,7 +40,7 @@ def edited(folder, change):
     return folder
 
 
-def refused(folder, read=load, error=CheckpointError):
+def refused(folder, read=load, error=CheckpointError, most=MOST):
     tracemalloc.start()
     try:
         with pytest.raises(error) as caught:
@@ -48,7 +48,7 @@ def refused(folder, read=load, error=CheckpointError):
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < MOST
+    assert peak < most
     assert caught.value.where
     assert caught.value.fix
     assert len(str(caught.value)) < 1_500
@@ -173,6 +173,16 @@ def test_json_that_no_writer_makes_is_refused(folder, text):
     assert "\x1b" not in refused(folder)
 
 
+@pytest.mark.parametrize("key", ["layout", "origins", "subspaces", "token_ids", "vocabulary"])
+def test_very_many_wrong_items_are_refused_at_the_first(folder, key):
+    edited(folder, lambda record: record.update({key: [{}] * 200_000}))
+    tracemalloc.start()
+    parse_object((folder / "handcraft.json").read_bytes())
+    _, parsed = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "[0]" in refused(folder, most=parsed + 1_000_000)
+
+
 def test_a_record_too_long_for_the_memory_is_not_read(folder, monkeypatch):
     monkeypatch.setenv(MEMORY, "0.0000001")
     assert "handcraft.json of" in refused(folder, error=LimitError)
@@ -229,7 +239,7 @@ def test_a_small_file_that_unpacks_to_a_huge_one_is_not_unpacked(npz):
 
 def test_a_bomb_that_agrees_with_its_record_is_held_against_the_memory(npz, monkeypatch):
     monkeypatch.setenv(MEMORY, "0.000001")
-    monkeypatch.setattr("handcraft.formats.record.PARSED", 0)
+    monkeypatch.setattr("handcraft.formats.manifest.read_manifest.PARSED", 0)
     assert "parameters takes" in refused(npz, error=LimitError)
 
 

@@ -24,7 +24,7 @@ from handcraft import Program, Prompts, compile_program, compile_sequences, pred
 from handcraft.circuits import ideal_next
 from handcraft.errors import CheckpointError, HandcraftWarning, PrecisionError
 from handcraft.formats import FORMATS, is_checkpoint, load, read_checkpoint, save
-from handcraft.formats.record import read_record
+from handcraft.formats.manifest.read_manifest import parse_manifest
 from handcraft.formats.tensors.tensor_file import read_tensors
 from handcraft.formats.writers import WRITERS
 from handcraft.language import write_rules
@@ -74,7 +74,7 @@ def test_any_name_of_a_file_and_of_an_expression_can_be_saved(name, format):
     compiled = compile_program(Program(prompts=prompts, rules=[rule, predict("a").otherwise()]))
     with tempfile.TemporaryDirectory() as folder:
         saved = save(compiled, Path(folder) / "out", format=format)
-        assert name in read_record(saved)["source"]["written"][0]
+        assert name in parse_manifest(saved)["source"]["written"][0]
 
 
 def test_a_loaded_model_answers_as_the_saved_one(source, format, tmp_path):

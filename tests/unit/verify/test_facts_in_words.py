@@ -7,6 +7,7 @@ import json
 import pytest
 
 from handcraft import Program, compile_program, predict, save
+from handcraft.errors import CheckpointError
 from handcraft.formats import read_checkpoint
 from handcraft.verify import Measured, measure_facts
 
@@ -28,11 +29,13 @@ def test_the_model_card_says_on_how_many_texts_the_facts_were_measured(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "damaged", [None, 7, {}, {"texts": "7", "is_all": True}, {"texts": -1, "is_all": 0}]
+    "damaged",
+    [7, {}, {"texts": "7", "is_all": True}, {"texts": 7, "is_all": 0}, {"texts": -1, "is_all": True}],
 )
-def test_a_folder_says_on_how_many_texts_its_facts_were_measured_or_nothing(tmp_path, damaged):
+def test_a_folder_says_on_how_many_texts_its_facts_were_measured(tmp_path, damaged):
     folder = save(compile_program(Program("ab", 5, RULES), n_positions=5), tmp_path / "out")
     assert read_checkpoint(folder).facts == Measured(32, True)
     path = folder / "handcraft.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "facts": damaged}))
-    assert read_checkpoint(folder).facts is None
+    with pytest.raises(CheckpointError, match="facts"):
+        read_checkpoint(folder)

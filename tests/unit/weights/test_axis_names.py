@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from handcraft import Program, Prompts, compile_program, predict, select
@@ -35,11 +33,6 @@ def test_every_row_and_column_that_holds_something_has_a_name(program, architect
                 told = names.describe(tensor, axis, i, model.shape, model.vocabulary)
                 assert told
                 assert "unused" not in told, (tensor, index, told)
-
-
-def test_names_survive_being_written_as_data():
-    names = AxisNames.of(compile_program(expressions()).plan)
-    assert AxisNames.of_record(json.loads(json.dumps(names.to_record()))) == names
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 import warnings
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +16,26 @@ from hypothesis import given, settings
 from handcraft import Program, Prompts, compile_program, complete, predict, verify
 from handcraft.circuits import Circuits
 from handcraft.errors import CheckpointError, HandcraftWarning
-from handcraft.formats import read_checkpoint, save
+from handcraft.formats import Checkpoint, read_checkpoint, save
 from handcraft.testing import rule_programs
+from handcraft.weights import AxisNames
 
-compile_block = partial(compile_program, architecture="block")
+compile_block = functools.partial(compile_program, architecture="block")
 
 
 def record_of(compiled, folder: Path):
     return json.loads((save(compiled, folder) / "handcraft.json").read_text(encoding="utf-8"))
 
 
+def served_by(found: Checkpoint) -> set[str]:
+    lists = [origins for served in found.origins.values() for origins in served.values()]
+    return {str(origin) for origins in lists for origin in origins}
+
+
 def test_it_states_architecture_sizes_and_vocabulary(with_neurons, tmp_path):
     record = record_of(with_neurons, tmp_path / "out")
     shape = with_neurons.model.shape
-    assert record["handcraft"] == 1
+    assert record["handcraft"] == 2
     assert record["architecture"]["name"] == "block"
     assert record["architecture"]["norm"] == "none"
     assert record["architecture"]["activation"] == "relu"
@@ -92,14 +99,17 @@ def test_origins_are_those_of_the_compiled_model(source, tmp_path):
     found = read_checkpoint(save(compiled, tmp_path / "out"))
     for name, served in found.origins.items():
         for index, texts in served.items():
-            assert texts == tuple(str(origin) for origin in compiled.origins(name, *index))
+            assert list(map(str, texts)) == list(map(str, compiled.origins(name, *index)))
 
 
 def test_a_weight_names_its_rule_and_the_line_it_was_written_on(tmp_path):
     rules = [predict("b").after("a"), predict("a").otherwise()]
     found = read_checkpoint(save(compile_block(Program("ab", 3, rules)), tmp_path / "out"))
     texts = {
-        text for served in found.origins.values() for origins in served.values() for text in origins
+        str(each)
+        for served in found.origins.values()
+        for origins in served.values()
+        for each in origins
     }
     for rule in rules:
         assert f"{rule} ({Path(__file__).name}:{rule.place.line}:{rule.place.column})" in texts
@@ -108,7 +118,10 @@ def test_a_weight_names_its_rule_and_the_line_it_was_written_on(tmp_path):
 def test_every_rule_that_can_fire_is_the_origin_of_some_weight(with_neurons, tmp_path):
     found = read_checkpoint(save(with_neurons, tmp_path / "out"))
     texts = {
-        text for served in found.origins.values() for origins in served.values() for text in origins
+        str(each)
+        for served in found.origins.values()
+        for origins in served.values()
+        for each in origins
     }
     for rule in with_neurons.source.rules:
         assert any(text.startswith(str(rule)) for text in texts), f"nothing serves {rule}"
@@ -117,7 +130,36 @@ def test_every_rule_that_can_fire_is_the_origin_of_some_weight(with_neurons, tmp
 def test_the_layout_comes_back(with_neurons, tmp_path):
     folder = save(with_neurons, tmp_path / "out")
     written = json.loads((folder / "handcraft.json").read_text(encoding="utf-8"))["layout"]
-    assert list(read_checkpoint(folder).layout) == written
+    assert [json.loads(json.dumps(asdict(row))) for row in read_checkpoint(folder).layout] == written
+
+
+def test_what_rows_and_columns_stand_for_comes_back(source, tmp_path):
+    compiled = compile_block(source)
+    folder = save(compiled, tmp_path / "out")
+    assert read_checkpoint(folder).manifest.names == AxisNames.of(compiled.plan)
+
+
+WRONG = {
+    "shape.n_inner[0]: '4' stands where a whole number belongs": ("shape", "n_inner", ["4"]),
+    "token_ids[1]: 1.5 stands where a whole number belongs": ("token_ids", [0, 1.5, 2]),
+    "names.stream[0]: None stands where text belongs": ("names", "stream", [None]),
+    "source.rules[0].predict: 3 stands where text belongs": ("source", "rules", [{"predict": 3}]),
+    "it lacks source.rules[0].predict": ("source", "rules", [{}]),
+    "layout: {} stands where a list belongs": ("layout", {}),
+    "shape is no object": ("shape", []),
+}
+
+
+@pytest.mark.parametrize(("what", "change"), WRONG.items(), ids=WRONG.keys())
+def test_what_is_wrong_is_named_by_its_key(with_neurons, tmp_path, what, change):
+    path = save(with_neurons, tmp_path / "out") / "handcraft.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    *within, last, value = change
+    functools.reduce(dict.__getitem__, within, record)[last] = value
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(path.parent)
+    assert caught.value.what == f"handcraft.json has another form: {what}"
 
 
 def test_a_person_can_find_things_in_it(compiled, tmp_path):
@@ -158,7 +200,7 @@ def test_how_much_a_program_writes_comes_back(tmp_path):
     program = Program(prompts=prompts, rules=[predict(there).otherwise()])
     folder = save(compile_program(program), tmp_path / "out")
     legal = json.loads((folder / "handcraft.json").read_text(encoding="utf-8"))["source"]["legal"]
-    assert legal == {"inputs": "[ab]{3}=", "bos": None, "by_code": False, "writes": 3}
+    assert legal == {"inputs": "[ab]{3}=", "writes": 3}
     found = read_checkpoint(folder)
     for read in (found.prompts, found.known_prompts):
         assert (read.inputs, read.writes, read.context) == ("[ab]{3}=", 3, 9)
@@ -166,18 +208,6 @@ def test_how_much_a_program_writes_comes_back(tmp_path):
     report = verify(found.model, found.source, prompts=found.prompts)
     assert (report.passed, report.is_exhaustive, report.tried) == (True, True, 24)
     assert complete(found.model, "abb=a", prompts=found.prompts) == "bb"
-
-
-def test_a_folder_that_does_not_say_how_much_is_written_writes_one_token(tmp_path):
-    """As handcraft.json was before programs could say it."""
-    prompts = Prompts("ab=", context=9, inputs="[ab]{3}=")
-    folder = save(
-        compile_program(Program(prompts=prompts, rules=[predict("a").otherwise()])), tmp_path / "out"
-    )
-    record = json.loads((folder / "handcraft.json").read_text(encoding="utf-8"))
-    del record["source"]["legal"]["writes"]
-    (folder / "handcraft.json").write_text(json.dumps(record), encoding="utf-8")
-    assert read_checkpoint(folder).prompts.writes == 1
 
 
 @pytest.mark.parametrize("writes", [0, True, "3", None, 99])

@@ -12,7 +12,7 @@ from handcraft import Prompts, compile_sequences, save, select
 from handcraft.compiler.sequences.output import Output
 from handcraft.errors import CheckpointError
 from handcraft.formats import read_checkpoint
-from handcraft.formats.outputs_record import outputs_to_record, read_outputs
+from handcraft.formats.manifest.convert import Tables
 from handcraft.language.sequences.domain import Range
 
 PROMPTS = Prompts("abc", context=4)
@@ -22,16 +22,22 @@ COMPILED = compile_sequences(
 )
 
 
+def there_and_back(outputs: tuple[Output, ...]) -> tuple[Output, ...]:
+    written = Tables()
+    data = {"outputs": written.write(outputs), **written.write_tables()}
+    read = Tables()
+    read.read_tables(json.loads(json.dumps(data)))
+    return read.read(json.loads(json.dumps(data["outputs"])), tuple[Output, ...])
+
+
 def test_outputs_are_read_back_as_they_were_written():
     outputs = tuple(replace(output, place=None) for output in COMPILED.outputs)
-    record = json.loads(json.dumps(outputs_to_record(outputs)))
-    assert read_outputs({"outputs": record}, COMPILED.circuits) == outputs
+    assert there_and_back(outputs) == outputs
 
 
 def test_a_range_of_fractions_is_read_back_too():
     output = Output("x", Range(0, Fraction(7, 2), Fraction(1, 6), 3), (), off=0.01)
-    record = json.loads(json.dumps(outputs_to_record([output])))
-    assert read_outputs({"outputs": record}, COMPILED.circuits) == (output,)
+    assert there_and_back((output,)) == (output,)
 
 
 @pytest.mark.parametrize(
@@ -39,35 +45,35 @@ def test_a_range_of_fractions_is_read_back_too():
     [
         ("number", "name", 3),
         ("number", "name", "flag"),
-        ("number", "kind", "text"),
-        ("number", "kind", None),
-        ("number", "values", []),
-        ("number", "values", [1, 1]),
-        ("number", "values", [2, 1]),
-        ("number", "values", [1, "x"]),
-        ("number", "values", [1, True]),
-        ("number", "values", [1, 1.5]),
-        ("number", "values", ["1/0"]),
-        ("number", "values", {"a": 1}),
-        ("number", "values", [*range(5000)]),
-        ("number", "values", [10**400]),
-        ("number", "values", "abc"),
-        ("flag", "values", [True, False]),
-        ("flag", "values", [True, True]),
-        ("flag", "values", [0, 1]),
-        ("label", "values", ["a", 1]),
-        ("label", "values", [["a"]]),
+        ("number", "domain.kind", "text"),
+        ("number", "domain.kind", None),
+        ("number", "domain.values", []),
+        ("number", "domain.values", [1, 1]),
+        ("number", "domain.values", [2, 1]),
+        ("number", "domain.values", [1, "x"]),
+        ("number", "domain.values", [1, True]),
+        ("number", "domain.values", [1, 1.5]),
+        ("number", "domain.values", ["1/0"]),
+        ("number", "domain.values", {"a": 1}),
+        ("number", "domain.values", [*range(5000)]),
+        ("number", "domain.values", [10**400]),
+        ("number", "domain.values", "abc"),
+        ("flag", "domain.values", [True, False]),
+        ("flag", "domain.values", [True, True]),
+        ("flag", "domain.values", [0, 1]),
+        ("label", "domain.values", ["a", 1]),
+        ("label", "domain.values", [["a"]]),
         ("number", "constant", 0.5),
         ("number", "constant", "9" * 5000),
         ("number", "constant", None),
-        ("number", "reads", [["nowhere", 0, 1]]),
-        ("number", "reads", [[["a"], 0, 1]]),
-        ("number", "reads", [["token", 3, 1]]),
-        ("number", "reads", [["token", -1, 1]]),
-        ("number", "reads", [["token", True, 1]]),
-        ("number", "reads", [["token", 0, 1], ["token", 0, 1]]),
-        ("number", "reads", [["token", 0]]),
-        ("number", "reads", [["token", 0, "1/3", 4]]),
+        ("number", "reads", [{"subspace": "nowhere", "entries": [[0, 1]]}]),
+        ("number", "reads", [{"subspace": ["a"], "entries": [[0, 1]]}]),
+        ("number", "reads", [{"subspace": "token", "entries": [[3, 1]]}]),
+        ("number", "reads", [{"subspace": "token", "entries": [[-1, 1]]}]),
+        ("number", "reads", [{"subspace": "token", "entries": [[True, 1]]}]),
+        ("number", "reads", [{"subspace": "token", "entries": [[0, 1], ["token", 0, 1]]}]),
+        ("number", "reads", [{"subspace": "token", "entries": [[0]]}]),
+        ("number", "reads", [{"subspace": "token", "entries": [[0, "1/3", 4]]}]),
         ("number", "reads", 7),
         ("number", "off", -1),
         ("number", "off", "0"),
@@ -77,22 +83,28 @@ def test_a_range_of_fractions_is_read_back_too():
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path, output, key, value):
-    assert_refused(tmp_path, lambda record: _find(record, output).update({key: value}))
-
-
-@pytest.mark.parametrize("damage", [{"unit": 0}, {"parts": 0}, {"low": 9, "high": 1}, {"kind": "flag"}])
-def test_a_range_that_cannot_be_is_refused(tmp_path, damage):
-    stated = {"kind": "number", "low": 0, "high": 9, "unit": "1/6", "parts": 3, **damage}
+    *within, last = key.split(".")
 
     def change(record):
-        output = _find(record, "number")
-        del output["values"]
-        output.update(stated)
+        stated = _find(record, output)
+        for name in within:
+            stated = stated[name]
+        stated[last] = value
 
     assert_refused(tmp_path, change)
 
 
-@pytest.mark.parametrize("key", ["name", "kind", "constant", "reads", "off", "place"])
+@pytest.mark.parametrize("damage", [{"unit": 0}, {"parts": 0}, {"low": 9, "high": 1}, {"low": None}])
+def test_a_range_that_cannot_be_is_refused(tmp_path, damage):
+    stated = {"low": 0, "high": 9, "unit": "1/6", "parts": 3, **damage}
+
+    def change(record):
+        _find(record, "number")["domain"] = stated
+
+    assert_refused(tmp_path, change)
+
+
+@pytest.mark.parametrize("key", ["name", "domain", "reads"])
 def test_what_is_missing_is_refused(tmp_path, key):
     assert_refused(tmp_path, lambda record: _find(record, "number").pop(key))
 

@@ -1,0 +1,229 @@
+"""handcraft.json as dataclasses: what a folder says of its model, made from a compiled one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from handcraft.architecture import Architecture
+from handcraft.circuits import Circuits, Subspace
+from handcraft.circuits.number import Plain
+from handcraft.compiler import Compiled
+from handcraft.compiler.sequences.output import Output
+from handcraft.formats.manifest.convert import Data, Tables
+from handcraft.formats.manifest.served import served_runs
+from handcraft.language import Prompts
+from handcraft.model import Shape
+from handcraft.origin import Place
+from handcraft.verify import Measured
+from handcraft.weights import AxisNames, Layout
+
+VERSION = 2
+"""The version of handcraft.json that is written and read."""
+
+Spans = tuple[tuple[Subspace, int, Plain, Plain], ...]
+"""The least and the greatest number of dimensions, each counted within its subspace."""
+
+
+@dataclass(frozen=True)
+class PatternRule:
+    """A rule that predicts one token after a pattern.
+
+    Args:
+        predict: the token.
+        after: the text of the pattern; None for any context.
+        place: where the rule was written.
+    """
+
+    predict: str
+    after: str | None = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """Which texts are legal prompts, and how much the model writes after one.
+
+    Args:
+        inputs: a regular expression.
+        bos: the token that each starts with.
+        by_code: whether a Hypothesis strategy decides, which is code and not stored.
+        writes: how many tokens the model writes.
+    """
+
+    inputs: str | None = None
+    bos: str | None = None
+    by_code: bool = False
+    writes: int = 1
+
+    @classmethod
+    def of(cls, prompts: Prompts) -> Grammar:
+        """What a folder can say of prompts."""
+        inputs = prompts.inputs if isinstance(prompts.inputs, str) else None
+        return cls(inputs, prompts.bos, prompts.inputs is not None and inputs is None, prompts.writes)
+
+
+@dataclass(frozen=True)
+class RulesSource:
+    """What a model means, where that is rules with patterns."""
+
+    context: int
+    rules: tuple[PatternRule, ...]
+
+
+@dataclass(frozen=True)
+class CircuitsSource:
+    """What a model means, where that is circuits.
+
+    Args:
+        circuits: with every symbol replaced by its value.
+        written: the rules that the circuits were compiled from, as text for people to read.
+        legal: which prompts are legal; None for any text.
+    """
+
+    circuits: Circuits
+    written: tuple[str, ...] = ()
+    legal: Grammar | None = None
+
+
+@dataclass(frozen=True)
+class LayoutRow:
+    """Where a subspace lies in the residual stream, and what its dimensions are called."""
+
+    subspace: str
+    encoding: str
+    first: int
+    width: int
+    dimensions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that handcraft.json says.
+
+    Args:
+        handcraft: the version of the file.
+        format: of the folder.
+        architecture: what the model computes, apart from its sizes.
+        shape: its sizes.
+        vocabulary: the tokens.
+        token_ids: the id of each.
+        source: what the model means.
+        layout: where each subspace lies.
+        names: what rows and columns stand for.
+        weights: for each tensor, which weights serve which origins; see `served_runs`.
+        outputs: the values that the model computes; none of a model that predicts tokens.
+        spans: of a model of values, what its dimensions can hold.
+        facts: on what the facts were measured that the weights rest on.
+    """
+
+    handcraft: int
+    format: str
+    architecture: Data
+    shape: Shape
+    vocabulary: tuple[str, ...]
+    token_ids: tuple[int, ...]
+    source: RulesSource | CircuitsSource
+    layout: tuple[LayoutRow, ...]
+    names: AxisNames
+    weights: Data
+    outputs: tuple[Output, ...] = ()
+    spans: Spans = ()
+    facts: Measured | None = None
+
+    @property
+    def legal(self) -> Grammar | None:
+        """Which prompts are legal; None for any text."""
+        return self.source.legal if isinstance(self.source, CircuitsSource) else None
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The rules that circuits were compiled from, as text."""
+        return self.source.written if isinstance(self.source, CircuitsSource) else ()
+
+
+def write_manifest(
+    compiled: Compiled,
+    format: str,
+    *,
+    legal: Grammar | None = None,
+    outputs: Sequence[Output] = (),
+    spans: Spans = (),
+    facts: Measured | None = None,
+) -> str:
+    """The text of handcraft.json.
+
+    Args:
+        compiled: the model.
+        format: of the folder.
+        legal: which prompts are legal, where the program does not say so itself.
+        outputs: as of a manifest.
+        spans: as of a manifest.
+        facts: as of a manifest.
+    """
+    tables = Tables(compiled.circuits.values)
+    model, shape = compiled.model, compiled.model.shape
+    manifest = Manifest(
+        VERSION,
+        format,
+        architecture_facts(model.architecture, shape),
+        shape,
+        compiled.circuits.vocabulary.tokens,
+        tuple(model.vocabulary.numbers),
+        _source(compiled, legal),
+        _layout_rows(compiled.layout),
+        AxisNames.of(compiled.plan),
+        served_runs(compiled.placement, tables.number),
+        tuple(outputs),
+        spans,
+        facts,
+    )
+    return _line_by_key({**tables.write(manifest), **tables.write_tables()})
+
+
+def architecture_facts(architecture: Architecture, shape: Shape) -> Data:
+    """What the model computes, apart from its sizes; its name says all but the mask and the scale."""
+    return {
+        "name": architecture.name,
+        "norm": architecture.norm,
+        "activation": architecture.activation,
+        "tied": architecture.tied,
+        "causal": architecture.causal,
+        "score_scale": architecture.score_scale(shape.head_dim),
+    }
+
+
+def _source(compiled: Compiled, legal: Grammar | None) -> RulesSource | CircuitsSource:
+    """The rules, where they are patterns; else the circuits: no code is run to read them back."""
+    source = compiled.source
+    if isinstance(source, Circuits):
+        return CircuitsSource(source, tuple(compiled.written), legal)
+    if source.prompts is not None:
+        written = tuple(str(rule) for rule in source.rules)
+        return CircuitsSource(compiled.circuits, written, Grammar.of(source.prompts))
+    tokens = source.vocabulary.tokens
+    rules = (
+        PatternRule(
+            tokens[clause.token],
+            None if clause.is_otherwise else clause.pattern.text(source.vocabulary),
+            clause.rule.place,
+        )
+        for clause in source.clauses
+    )
+    return RulesSource(source.context, tuple(rules))
+
+
+def _layout_rows(layout: Layout) -> tuple[LayoutRow, ...]:
+    return tuple(
+        LayoutRow(s.name, s.encoding.value, layout.start[s], s.width, s.dimension_names)
+        for s in layout.subspaces
+    )
+
+
+def _line_by_key(data: Data) -> str:
+    """JSON with a line for each top-level key: a person can find it, and it stays small."""
+    lines = [
+        f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in data.items()
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}\n"

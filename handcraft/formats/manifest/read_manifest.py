@@ -1,0 +1,142 @@
+"""From the file handcraft.json to its dataclasses, and to what these describe."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from handcraft.architecture import Architecture, architecture_named
+from handcraft.circuits import Circuits
+from handcraft.display import shorten_value
+from handcraft.dtype import FLOAT64
+from handcraft.errors import CheckpointError, HandcraftWarning
+from handcraft.formats.folder import MANIFEST
+from handcraft.formats.foreign_files import PARSED, find_file, parse_object, shown_text
+from handcraft.formats.manifest.convert import Data, Tables, strict
+from handcraft.formats.manifest.manifest import VERSION, Manifest, RulesSource
+from handcraft.language import Program, Prompts, Rule
+from handcraft.limits import BLOCKS, check_memory
+from handcraft.model import Shape
+from handcraft.origin import Origin
+from handcraft.vocabulary import Vocabulary
+
+
+def parse_manifest(folder: Path) -> Data:
+    """The JSON object in handcraft.json.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or of another version.
+    """
+    path = folder / MANIFEST
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder} is not a folder" if folder.exists() else f"there is no folder {folder}",
+            where=folder,
+            fix="name a folder that `handcraft compile` wrote",
+        )
+    if find_file(folder, MANIFEST) is None:
+        raise CheckpointError(
+            f"the folder holds no {MANIFEST}",
+            where=folder,
+            fix="name a folder that `handcraft compile` wrote",
+        )
+    try:
+        size = path.stat().st_size
+        check_memory(size * PARSED, f"{MANIFEST} of {size:,} bytes", where=path)
+        data = parse_object(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{MANIFEST} cannot be read: {shown_text(error)}",
+            where=path,
+            fix="compile the program again",
+        ) from error
+    version = data.get("handcraft")
+    if type(version) is not int or version != VERSION:
+        raise CheckpointError(
+            f"{MANIFEST} is of version {shorten_value(version)}",
+            where=path,
+            fix=f"this handcraft reads version {VERSION}; compile the program again",
+        )
+    return data
+
+
+def read_manifest(data: Data) -> tuple[Manifest, tuple[Origin, ...]]:
+    """What handcraft.json says, and the origins that it refers to by number.
+
+    Raises:
+        ValueError: it has another form.
+        HandcraftError: its circuits or values do not fit together.
+    """
+    tables = Tables()
+    tables.read_tables(data)
+    manifest = tables.read(data, Manifest)
+    if manifest.facts is not None and not 0 <= manifest.facts.texts < FLOAT64.whole:
+        raise ValueError(f"facts.texts: {shorten_value(manifest.facts.texts)}")
+    return manifest, tables.origins
+
+
+def read_architecture(facts: Data) -> Architecture:
+    """The named architecture, without its mask where the manifest says so."""
+    architecture = architecture_named(strict(facts.get("name"), str, "architecture.name"))
+    is_causal = strict(facts.get("causal"), bool, "architecture.causal")
+    return architecture if is_causal else architecture.without_mask()
+
+
+def check_shape(shape: Shape, vocabulary: Vocabulary) -> None:
+    """Raise unless a model can have these sizes.
+
+    Raises:
+        ValueError: none can.
+    """
+    counts = (shape.n_vocab, shape.n_positions, shape.n_embd, shape.n_head)
+    if min(counts) < 1:
+        raise ValueError(f"sizes {shorten_value(counts)}")
+    if shape.n_layer > BLOCKS.most:
+        raise ValueError(f"{shape.n_layer:,} blocks, and {BLOCKS.most:,} are the most")
+    if min(shape.n_inner, default=0) < 0:
+        raise ValueError(f"n_inner {shorten_value(shape.n_inner)}")
+    if shape.n_embd % shape.n_head:
+        raise ValueError(f"{shape.n_embd} dimensions do not make {shape.n_head} equal heads")
+    if not 0 <= min(vocabulary.numbers) <= max(vocabulary.numbers) < shape.n_vocab:
+        raise ValueError(f"token ids up to {max(vocabulary.numbers)} for n_vocab {shape.n_vocab}")
+    if len(set(vocabulary.numbers)) != len(vocabulary):
+        raise ValueError("two tokens have the same id")
+
+
+def read_source(manifest: Manifest) -> Program | Circuits:
+    """The rules, or the circuits; no code is run."""
+    source = manifest.source
+    if not isinstance(source, RulesSource):
+        return source.circuits
+    rules = [Rule(rule.predict, rule.after, rule.place) for rule in source.rules]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HandcraftWarning)  # shown when it was compiled
+        return Program(Vocabulary(manifest.vocabulary), source.context, rules)
+
+
+def read_prompts(manifest: Manifest, *, as_far_as_known: bool = False) -> Prompts | None:
+    """The legal prompts of a program whose rules were expressions; None for any text.
+
+    Args:
+        manifest: of the folder.
+        as_far_as_known: leave out what Python code says.
+
+    Raises:
+        CheckpointError: Python code says which are.
+    """
+    legal, source = manifest.legal, manifest.source
+    if legal is None or (legal.inputs, legal.bos, legal.by_code) == (None, None, False):
+        return None
+    if legal.by_code and not as_far_as_known:
+        raise CheckpointError(
+            "a Hypothesis strategy decides which prompts are legal, and a folder contains no code",
+            fix="verify the program that it was compiled from",
+        )
+    assert not isinstance(source, RulesSource)
+    return Prompts(
+        source.circuits.vocabulary,
+        source.circuits.context,
+        inputs=legal.inputs,
+        bos=legal.bos,
+        writes=legal.writes,
+    )

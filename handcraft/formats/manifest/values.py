@@ -1,0 +1,78 @@
+"""The values that the model of a folder computes: checked, read, and bounded again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from handcraft.circuits import Circuits, Encoding, Number, Subspace
+from handcraft.compiler import Compiled, CompiledSequences
+from handcraft.compiler.sequences.error_bound import Finished, bound_errors, read_off
+from handcraft.compiler.sequences.output import Output
+from handcraft.compiler.sequences.value_model import ValueModel
+from handcraft.display import shorten_value
+from handcraft.formats.manifest.manifest import Manifest, Spans
+from handcraft.model import Model
+
+
+def spans_of(compiled: CompiledSequences) -> Spans:
+    """What the dimensions can hold: a folder is bounded with it when it is compiled again."""
+    spans = compiled.places.spans(negative=True)
+    return tuple((subspace, i, low, high) for (subspace, i), (low, high) in spans.items())
+
+
+def read_values(manifest: Manifest, model: Model, source: object) -> ValueModel | None:
+    """The model with how its values are read; None of a model that predicts tokens.
+
+    Args:
+        manifest: of the folder.
+        model: its model.
+        source: its rules or its circuits.
+
+    Raises:
+        ValueError: the values cannot be read so.
+    """
+    outputs = manifest.outputs
+    if not outputs:
+        return None
+    if not isinstance(source, Circuits):
+        raise ValueError("outputs, and no circuits that compute them")
+    if len({output.name for output in outputs}) < len(outputs):
+        raise ValueError("two outputs with one name")
+    first = {row.subspace: row.first for row in manifest.layout}
+
+    def read(subspace: Subspace, i: int, number: Number) -> tuple[int, Number, Number]:
+        return first[subspace.name] + i, number, 0
+
+    stream = frozenset(source.stream)
+    for output in outputs:
+        places = [(part.subspace, i) for part in output.reads for i, _ in part.entries]
+        for subspace, i in places:
+            name = f"{shorten_value(output.name)} reads {shorten_value(subspace.name)}"
+            if subspace.encoding not in (Encoding.SCALAR, Encoding.ONE_HOT) or subspace not in stream:
+                raise ValueError(f"{name}, which stores no value")
+            if not (0 <= i < subspace.width and 0 <= first[subspace.name] + i < model.shape.n_embd):
+                raise ValueError(f"{name} at {i}")
+        if len(set(places)) < len(places):
+            raise ValueError(f"{shorten_value(output.name)} reads one number twice")
+    return ValueModel(model, outputs, source.context, read)
+
+
+def bounded_again(manifest: Manifest, compiled: Compiled) -> tuple[Output, ...]:
+    """The outputs of a folder, with the error bound of a model that its circuits were compiled to.
+
+    Args:
+        manifest: of the folder.
+        compiled: the new model.
+
+    Raises:
+        PrecisionError: two values cannot be distinguished any more. Values that could not be before
+            may have errors as large as they had.
+    """
+    plan, dtype = compiled.plan, compiled.model.dtype.name
+    spans = {(subspace, i): (low, high) for subspace, i, low, high in manifest.spans}
+    tensors = dict(compiled.model.tensors)
+    off = bound_errors(Finished(plan, compiled.placement, tensors, spans, dtype))
+    found = tuple(replace(each, off=read_off(each.reads, plan, off)) for each in manifest.outputs)
+    for before, after in zip(manifest.outputs, found, strict=True):
+        after.check(dtype, 0 if before.is_told else before.off)
+    return found
