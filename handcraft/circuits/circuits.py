@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Literal
 
 from handcraft.circuits.head import Head
@@ -36,6 +36,16 @@ class Table:
     rows: tuple[tuple[tuple[int, Number], ...], ...]
     origins: tuple[Origin, ...] = ()
 
+    @cached_property
+    def dimensions(self) -> frozenset[int]:
+        """The dimensions that any row writes to."""
+        return frozenset(i for row in self.rows for i, _ in row)
+
+    @cached_property
+    def lengths(self) -> frozenset[Number]:
+        """The sums of squares of its rows, each once."""
+        return frozenset(sum(n * n for _, n in row) for row in self.rows)
+
 
 def embed_token(subspace: Subspace) -> Table:
     """Put the token itself into `subspace`, whose values are the tokens in order."""
@@ -53,8 +63,8 @@ def embed_position(subspace: Subspace, values: Sequence[Value] | None = None) ->
 
 
 def _embed(of: Literal["token", "position"], subspace: Subspace, values: Iterable[Value]) -> Table:
-    rows = tuple(tuple((i, n) for i, n in enumerate(subspace.codeword(value)) if n) for value in values)
-    return Table(of, subspace, rows)
+    row = cache(subspace.entries)  # many positions have the same value
+    return Table(of, subspace, tuple(map(row, values)))
 
 
 def bias(
@@ -258,8 +268,7 @@ def _index_problems(circuits: Circuits) -> list[HandcraftError]:
             wrong.update({(subspace, i): None for i in dimensions if not 0 <= i < subspace.width})
 
     for table in circuits.embedding:
-        for row in table.rows:
-            look(table.subspace, [i for i, _ in row])
+        look(table.subspace, sorted(table.dimensions))
     for block in circuits.blocks:
         for head in block.heads:
             for linear in (*_maps_from_stream(head), *head.writes):

@@ -87,7 +87,7 @@ class Subspace:
     def __hash__(self) -> int:
         return hash(self.name)
 
-    @property
+    @cached_property
     def width(self) -> int:
         """The number of dimensions it takes."""
         if self.encoding is Encoding.ONE_HOT:
@@ -149,6 +149,12 @@ class Subspace:
             angles = [2 * pi * place / wavelength for wavelength in self.wavelengths]
             return tuple(Fraction(f(angle)) for angle in angles for f in (cos, sin))
         return tuple(1 if place >> bit & 1 else -1 for bit in reversed(range(self.width)))
+
+    def entries(self, value: Value) -> tuple[tuple[int, Plain], ...]:
+        """What a codeword has that is not 0: (dimension, number)."""
+        if self.encoding is Encoding.ONE_HOT and self.codes is None:
+            return ((self.index(value), 1),)
+        return tuple((i, n) for i, n in enumerate(self.codeword(value)) if n)
 
     @cached_property
     def _indices(self) -> dict[Value, int]:

@@ -7,6 +7,8 @@ import os
 import shlex
 import sys
 import warnings
+from collections.abc import Callable
+from functools import cache
 from importlib.metadata import version as installed_version
 from typing import Annotated, Any, cast
 
@@ -118,17 +120,24 @@ def _run_to_the_end() -> None:
 
 def _run() -> None:
     """Run the command that is named; under --json an unknown option is an error like others."""
+    command = _commands()
     if not _is_json():
-        app(prog_name="handcraft")
+        command(prog_name="handcraft")
         return
     try:
-        sys.exit(app(prog_name="handcraft", standalone_mode=False))
+        sys.exit(command(prog_name="handcraft", standalone_mode=False))
     except USAGE_ERROR as error:
         path = getattr(getattr(error, "ctx", None), "command_path", "handcraft")
         raise CommandError(
             cast(Any, error).format_message(),
             fix=f"`{path} --help` lists what it takes",
         ) from error
+
+
+@cache
+def _commands() -> Callable[..., Any]:
+    """The commands as typer makes them of their functions, which takes as long as many a command."""
+    return typer.main.get_command(app)
 
 
 def _is_json() -> bool:

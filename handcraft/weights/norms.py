@@ -183,12 +183,12 @@ class _Lengths:
 
     def _table_length(self, table: Table) -> Plain | None:
         """The sum of squares that a table puts into its subspace, where all rows have the same."""
-        rows = [[evaluate(n, self.values) for _, n in row] for row in table.rows]
         if table.subspace.encoding is Encoding.SCALAR:
             return None
         if table.subspace.encoding is Encoding.FLAG:
-            return _common([2 * (2 * sum(row) - 1) ** 2 for row in rows])
-        return _common([2 * sum(n * n for n in row) for row in rows])
+            flags = [sum(evaluate(n, self.values) for _, n in row) for row in set(table.rows)]
+            return _common([2 * (2 * each - 1) ** 2 for each in flags])
+        return _common([2 * evaluate(each, self.values) for each in table.lengths])
 
     def _composed(self, first: LinearMap, second: LinearMap) -> list[dict[int, Plain]]:
         """For each dimension of the source of `first`, what it comes to in the target of `second`."""

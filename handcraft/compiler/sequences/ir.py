@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor, log2
 from typing import Literal
 
 from handcraft.language.sequences.domain import Finite, Plain, Value, as_number
@@ -131,11 +130,12 @@ def note_slots(root: Node, slots: dict[Node, int]) -> int:
 
 def between(below: Plain, above: Plain) -> tuple[Fraction, Fraction]:
     """The threshold and the gap that tell two numbers apart: a power of two, centred between them."""
-    space = Fraction(above) - Fraction(below)
-    gap = Fraction(2) ** floor(log2(space))
-    if gap > space:  # log2 rounds
+    space = above - below
+    power = space.numerator.bit_length() - space.denominator.bit_length()
+    gap = Fraction(1 << power) if power >= 0 else Fraction(1, 1 << -power)
+    if gap > space:
         gap /= 2
-    return (Fraction(above) + Fraction(below) + gap) / 2, gap
+    return Fraction(above + below + gap) / 2, gap
 
 
 def run_nodes(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> list[Values]:
@@ -166,7 +166,12 @@ def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], ca
 
 
 def _reached(ladder: Ladder, here: int, known: dict[Node, Values]) -> int:
-    return sum(
-        sum(factor * as_number(known[node][here]) for factor, node in rung.terms) >= rung.at_least
-        for rung in ladder.rungs
-    )
+    reached = 0
+    total: Plain = 0
+    terms: tuple[tuple[Plain, Node], ...] = ()
+    for rung in ladder.rungs:
+        if rung.terms != terms:  # the rungs of a table have the same
+            terms = rung.terms
+            total = sum(factor * as_number(known[node][here]) for factor, node in terms)
+        reached += total >= rung.at_least
+    return reached

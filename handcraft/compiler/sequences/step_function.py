@@ -33,16 +33,21 @@ class Steps:
 
     Args:
         weights: for each argument, the number that each of its values counts.
-        thresholds: where the value changes, each with its gap, in order.
-        values: the value below the first threshold, between the first and the second, and so on.
+        changes: where the value changes, in order: the last sum before and the first one after.
+        values: the value before the first change, between the first and the second, and so on.
     """
 
     weights: tuple[Mapping[Value, Plain], ...]
-    thresholds: tuple[tuple[Plain, Plain], ...]
+    changes: tuple[tuple[Plain, Plain], ...]
     values: tuple[Value, ...]
 
     def __len__(self) -> int:
-        return len(self.thresholds)
+        return len(self.changes)
+
+    @property
+    def thresholds(self) -> tuple[tuple[Plain, Plain], ...]:
+        """The threshold of each change, with its gap."""
+        return tuple(between(below, above) for below, above in self.changes)
 
 
 def find_steps(
@@ -201,7 +206,7 @@ class _Search:
                 {v: int(w[j]) for j, v in enumerate(domain)}
                 for domain, w in zip(self.domains, weights, strict=True)
             ),
-            tuple(between(int(points[i - 1]), int(points[i])) for i in changes),
+            tuple((int(points[i - 1]), int(points[i])) for i in changes),
             tuple(self._value(outputs[i]) for i in (0, *changes)),
         )
 
@@ -242,7 +247,7 @@ class _Search:
                 weights.append({v: span * int(digits[i][j]) for j, v in enumerate(domain)})
         return Steps(
             tuple(weights),
-            tuple(between(sum_at(points[i - 1]), sum_at(points[i])) for i in changes),
+            tuple((sum_at(points[i - 1]), sum_at(points[i])) for i in changes),
             tuple(self._value(outputs[i]) for i in (0, *changes)),
         )
 

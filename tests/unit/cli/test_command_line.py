@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 import pytest
 
+from handcraft.cli import main as cli_main
 from handcraft.cli.completion import known_programs
 from handcraft.cli.main import EXIT_CODES
 from handcraft.cli.shipped import shipped_programs
@@ -188,6 +189,8 @@ def test_a_shell_completes_what_a_command_takes(run, monkeypatch):
 
 def test_the_script_for_a_shell_can_be_shown(run, monkeypatch):
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    made_anew = cli_main._commands.__wrapped__  # that is where typer reads the environment
+    monkeypatch.setattr(cli_main, "_commands", made_anew)
     ran = run("--show-completion", "bash")
     assert ran.status == 0
     assert "_HANDCRAFT_COMPLETE" in ran.out
