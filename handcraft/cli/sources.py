@@ -238,7 +238,7 @@ def check_length(source: object, positions: int | None) -> None:
     Raises:
         CompileError: its conditions and places are made for another number.
     """
-    if not isinstance(source, Program) or source.prompts is None or source.place is None:
+    if not isinstance(source, Program) or source.has_only_patterns or source.place is None:
         return
     if Path(source.place.file).suffix == ".rules" and positions not in (None, source.context):
         raise CompileError(

@@ -144,7 +144,7 @@ class Trying:
 
     def _layouts(self) -> Iterator[Change]:
         """Other codes of positions and tokens, where rules have patterns only."""
-        if not isinstance(self.source, Program) or self.source.prompts is not None:
+        if not isinstance(self.source, Program) or not self.source.has_only_patterns:
             return
         for option in ("positions", "tokens"):
             for layout in ("one-hot", "binary"):
@@ -158,10 +158,9 @@ class Trying:
     def _contexts(self, source: Stated) -> Iterator[Change]:
         """The largest context, by halving; what rests on its context is left out."""
         prompts = prompts_of(source)
-        if prompts is not None and not (prompts.inputs is None or isinstance(prompts.inputs, str)):
+        if not isinstance(prompts.inputs, str | None):
             return
-        context = source.context if isinstance(source, Program) and prompts is None else None
-        longest = context or (prompts.context if prompts is not None else 0)
+        longest = prompts.context
         if self.options.get("like") or self.options.get("n_positions") or longest <= SHORTEST:
             return
         low, high, best, shortest = SHORTEST - 1, longest, 0, longest
@@ -211,17 +210,14 @@ class Trying:
 
 def values_that_occur(source: Stated) -> dict[Node, tuple[Value, ...]]:
     """The values of each node on all legal prompts; nothing where those are too many to run all."""
-    prompts = prompts_of(source)
-    if prompts is None or prompts.writes > 1:
-        return {}
-    if not (prompts.inputs is None or isinstance(prompts.inputs, str)):
+    prompts, roots = prompts_of(source), [each.node for each in expressions_of(source)]
+    if not roots or prompts.writes > 1 or not isinstance(prompts.inputs, str | None):
         return {}
     if not prompts.refuses_some and prompts.context * len(prompts.vocabulary) > TEXTS_UP_TO:
         return {}
     try:
         if prompts.texts.count > TEXTS_UP_TO:
             return {}
-        roots = [expression.node for expression in expressions_of(source)]
         oracle = TextsOracle(roots, prompts.vocabulary.tokens, causal=prompts.causal)
         found: dict[Node, set[Value]] = {node: set() for node in walk(*roots)}
         for texts in prompts.texts:

@@ -20,7 +20,7 @@ from handcraft.display import shorten_value
 from handcraft.dtype import dtype_named as check_dtype
 from handcraft.errors import CompileError, LayoutError, PrecisionError
 from handcraft.language import Expression, Program
-from handcraft.language.program import UncoveredError
+from handcraft.language.uncovered import UncoveredError
 from handcraft.limits import CONTEXT
 from handcraft.model import Model, published_shape
 from handcraft.weights import (
@@ -130,7 +130,7 @@ def _compile(
     if isinstance(source, Circuits):
         _check_positions(source, n_positions)
         plan = plan_model(source, target, sizes)
-    elif source.prompts is not None:
+    elif not source.has_only_patterns:
         target = replace(target, causal=source.prompts.causal)
         _check_length(source, n_positions)
         ways, stages = decision_ways(source, target, dtype, reuse=reuse)

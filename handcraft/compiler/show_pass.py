@@ -67,7 +67,7 @@ def _nodes_after(nodes: list[Node], prompts: Prompts, wanted: str, dtype: str) -
 
 
 def _rules_after(program: Program, wanted: str, dtype: str) -> list[Result]:
-    prompts = program.texts
+    prompts = program.prompts
     rulings = read_decisions(program.decisions, prompts.vocabulary)
     if wanted == RANKED:
         return [

@@ -95,7 +95,7 @@ class DecidedTexts:
                 found[number] += selects, np.count_nonzero(counted) - selects
         return found
 
-    def shares(self, texts: Ids) -> Array:
+    def probabilities(self, texts: Ids) -> Array:
         """How probable each token is at every position, 0 for all where an assumption is broken.
 
         Args:
@@ -115,8 +115,8 @@ class DecidedTexts:
                     said = np.broadcast_to(table[computed.codes[decision.answer]], winners.shape)
                     here[rows, places, said[rows, places]] = 1
                 else:
-                    for token, share in decision.answer.items():
-                        here[rows, places, self.places[token]] = float(share)
+                    for token, probability in decision.answer.items():
+                        here[rows, places, self.places[token]] = float(probability)
         return found
 
     def _computed(self, texts: Ids) -> Iterator[tuple[slice, Computed]]:

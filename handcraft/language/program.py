@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from html import escape as escape_html
-from typing import Any, TypeAlias, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +19,13 @@ from handcraft.errors import (
     VocabularyError,
     raise_all,
 )
-from handcraft.language.decided_texts import DecidedTexts
-from handcraft.language.decision import Decision, Distribution, decided, likeliest
+from handcraft.language.decision import Decision
+from handcraft.language.expression_rules import ExpressionRules
 from handcraft.language.ngrams import ngram_rules
-from handcraft.language.patterns.coverage import Coverage, cover
-from handcraft.language.patterns.first_match import NONE, FirstMatch, Ids
-from handcraft.language.patterns.hidden_rules import hiding_rules, never_fires
-from handcraft.language.patterns.pattern import escape
-from handcraft.language.read_rules import read_clauses, read_decisions, rule_problems
+from handcraft.language.pattern_rules import PatternRules
+from handcraft.language.patterns.coverage import Coverage
+from handcraft.language.patterns.first_match import Ids
+from handcraft.language.read_rules import rule_problems, unprompted_problems
 from handcraft.language.read_setting import read_setting
 from handcraft.language.rule import Clause, Rule
 from handcraft.language.sequences import Prompts
@@ -34,17 +33,11 @@ from handcraft.language.sequences.node import Aggregate
 from handcraft.origin import Place, caller_place
 from handcraft.vocabulary import Vocabulary, shorten
 
-Shares: TypeAlias = npt.NDArray[np.float64]
-
 REPR_UP_TO = 12
 """How many rules a repr shows."""
 
 HTML_UP_TO = 200
 """How many rules the table of a notebook shows."""
-
-
-class UncoveredError(ProgramError):
-    """Some context that no rule covers."""
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -58,8 +51,8 @@ class Program:
         vocabulary: a `Vocabulary`, or what makes one.
         context: how many tokens the model sees; of a longer text, the last so many.
         rules: the rules, in the order in which they are tried.
-        prompts: in place of a vocabulary and a context, what the expressions are made from. None where
-            every rule predicts one token after a pattern.
+        prompts: in place of a vocabulary and a context, what the expressions are made from, and which
+            texts are legal.
 
     Raises:
         HandcraftError: everything that is wrong with the program, all at once.
@@ -80,7 +73,7 @@ class Program:
     vocabulary: Vocabulary
     context: int
     rules: tuple[Rule, ...]
-    prompts: Prompts | None
+    prompts: Prompts
     place: Place | None
 
     @overload
@@ -108,21 +101,18 @@ class Program:
         place: Place | None = None,
     ) -> None:
         place = place or caller_place(1)
-        known, longest, problems = read_setting(vocabulary, context, prompts, place)
+        given, problems = read_setting(vocabulary, context, prompts, place)
         if not isinstance(vocabulary, Prompts):  # else the rules stand in another place too
             problems += rule_problems(rules, place)
+            if prompts is None and not problems:
+                problems += unprompted_problems(rules)
         raise_all(problems)
-        if prompts is None and _has_only_distributions(rules):
-            prompts = Prompts(known, longest, place=place)
-        object.__setattr__(self, "vocabulary", known)
-        object.__setattr__(self, "context", longest)
+        object.__setattr__(self, "vocabulary", given.vocabulary)
+        object.__setattr__(self, "context", given.context)
         object.__setattr__(self, "rules", tuple(rules))
-        object.__setattr__(self, "prompts", prompts)
+        object.__setattr__(self, "prompts", given)
         object.__setattr__(self, "place", place)
-        if prompts is None:
-            self._check_coverage()
-        else:
-            self._check_decisions()
+        self._reading.check()
 
     @classmethod
     def from_ngrams(
@@ -179,9 +169,9 @@ class Program:
         shown = [repr(rule) for rule in self.rules[:REPR_UP_TO]]
         more = len(self.rules) - len(shown)
         rules = ", ".join([*shown, f"... {more:,} more"] if more else shown)
-        if self.prompts is not None:
-            return f"Program(prompts=Prompts({vocabulary}, {self.context}), rules=[{rules}])"
-        return f"Program({vocabulary}, {self.context}, [{rules}])"
+        if self.has_only_patterns:
+            return f"Program({vocabulary}, {self.context}, [{rules}])"
+        return f"Program(prompts=Prompts({vocabulary}, {self.context}), rules=[{rules}])"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """The same for IPython and Hypothesis, which would list every field."""
@@ -211,10 +201,7 @@ class Program:
         >>> program.distribution("a")
         {'a': Fraction(1, 4), 'b': Fraction(3, 4)}
         """
-        ids = self._seen(context)
-        if self.prompts is None:
-            return {self.vocabulary.token(self.next_token(ids)): Fraction(1)}
-        return dict(self._decided(ids)[-1])
+        return dict(self._reading.distribution(self._seen(context)))
 
     def trace(self, text: str | Sequence[str]) -> tuple[str, ...]:
         """The token that is predicted at every position of a text of at most `self.context` tokens.
@@ -235,21 +222,14 @@ class Program:
 
     def next_token(self, ids: Sequence[int]) -> int:
         """The id of the token that the first matching rule predicts after exactly the tokens `ids`."""
-        if self.prompts is not None:
-            return self.vocabulary.id(likeliest(self._decided(ids)[-1]))
-        for clause in self._tried_after[ids[-1]]:
-            if clause.pattern.matches(ids):
-                return clause.token
-        raise UncoveredError(f"no rule covers {self.vocabulary.text(ids)!r}", where=self.place)
+        return self._reading.next_token(ids)
 
     def next_tokens(self, ids: Sequence[int]) -> list[int]:
         """The id of the token that is predicted at every position of the tokens `ids`.
 
         As `trace`, but in ids.
         """
-        if self.prompts is None:
-            return [self.next_token(ids[:length]) for length in range(1, len(ids) + 1)]
-        return [self.vocabulary.id(likeliest(shares)) for shares in self._decided(ids)]
+        return self._reading.next_tokens(ids)
 
     def answers_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
         """The ids of the tokens that are predicted at some positions of many texts.
@@ -267,15 +247,7 @@ class Program:
         Raises:
             UncoveredError: no rule covers what ends at one of the places.
         """
-        if self.prompts is not None:
-            return np.asarray(self._decided_texts.tokens(texts)[rows, places])
-        winners = self._first_match.at(texts, rows, places)
-        uncovered = np.flatnonzero(winners == NONE)
-        if len(uncovered):
-            first = int(uncovered[0])
-            context = texts[rows[first], : places[first] + 1].tolist()
-            raise UncoveredError(f"no rule covers {self.vocabulary.text(context)!r}", where=self.place)
-        return np.asarray(self._tokens_of_clauses[winners])
+        return self._reading.answers_at(texts, rows, places)
 
     def rules_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
         """The numbers of the rules that decide at some positions of many texts, as for `answers_at`.
@@ -283,17 +255,12 @@ class Program:
         Returns:
             [answer]; -1 where a text breaks an assumption, or no rule matches.
         """
-        if self.prompts is None:
-            winners = self._first_match.at(texts, rows, places)
-            return np.where(winners == NONE, -1, winners)
-        numbers = {decision: number for number, decision in enumerate(self._each_rule)}
-        decided = [numbers[decision] for decision in self.decisions]
-        return np.array([*decided, -1])[self._decided_texts.winners(texts)[rows, places]]
+        return self._reading.rules_at(texts, rows, places)
 
     @property
     def selections(self) -> tuple[Aggregate, ...]:
         """What the rules read at other positions, those that are computed first before the others."""
-        return self._decided_texts.selections if self.prompts is not None else ()
+        return self._reading.selections
 
     def selected_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
         """At how many positions up to the answers each selection found a source, and at how many none.
@@ -306,13 +273,9 @@ class Program:
         Returns:
             [selection, 2], in the order of `selections`.
         """
-        if self.prompts is None:
-            return np.zeros((0, 2), dtype=np.int64)
-        ends = np.zeros(len(texts), dtype=np.int64)
-        np.maximum.at(ends, rows, places + 1)
-        return self._decided_texts.selected(texts, ends)
+        return self._reading.selected_at(texts, rows, places)
 
-    def shares_at(self, texts: Ids, rows: Ids, places: Ids) -> Shares:
+    def probabilities_at(self, texts: Ids, rows: Ids, places: Ids) -> npt.NDArray[np.float64]:
         """How probable each token is at some positions of many texts: [answer, token].
 
         Args:
@@ -320,9 +283,7 @@ class Program:
             rows: as for `answers_at`.
             places: as for `answers_at`.
         """
-        if self.prompts is not None:
-            return np.asarray(self._decided_texts.shares(texts)[rows, places])
-        return np.eye(len(self.vocabulary))[self.answers_at(texts, rows, places)]
+        return self._reading.probabilities_at(texts, rows, places)
 
     def widened(self, context: int) -> Program:
         """The same rules seeing up to `context` tokens.
@@ -331,7 +292,7 @@ class Program:
             UncoveredError: they leave some longer context uncovered.
             ProgramError: they read expressions, whose values depend on the context length.
         """
-        if self.prompts is not None:
+        if not self.has_only_patterns:
             raise ProgramError(
                 f"the expressions of the program are made for {self.context} tokens, not for {context}",
                 where=self.place,
@@ -341,152 +302,81 @@ class Program:
             warnings.simplefilter("ignore", HandcraftWarning)  # told once, when this was made
             return Program(self.vocabulary, context, self.rules, place=self.place)
 
+    @cached_property
+    def has_only_patterns(self) -> bool:
+        """Whether every rule predicts one token after a pattern, and any text is a legal prompt.
+
+        Such rules mean the same in a longer context, see one window of tokens each, and are compiled in
+        ways of their own.
+        """
+        is_any = self.prompts.causal and self.prompts.inputs is None and self.prompts.bos is None
+        return is_any and all(isinstance(rule.answer, str) and rule.flag is None for rule in self.rules)
+
     @property
     def reach(self) -> int:
         """How many tokens the longest pattern reads; expressions read the whole context."""
-        if self.prompts is not None:
-            return self.context
-        return max((len(clause.pattern) for clause in self.clauses), default=0)
+        return self._reading.reach
 
-    @cached_property
+    @property
     def decisions(self) -> tuple[Decision, ...]:
         """The rules as expressions, in the order in which they are tried; the last one fires always.
 
         Rules that never fire are left out: their flag never holds, or a rule before them fires always.
         """
-        last = next((i for i, d in enumerate(self._each_rule) if d.is_always), len(self.rules))
-        return tuple(d for d in self._each_rule[: last + 1] if not d.is_never)
+        return self._as_expressions.decisions
 
-    @cached_property
-    def texts(self) -> Prompts:
-        """The prompts that its rules read: those that it states, or any text up to its context."""
-        return self.prompts or Prompts(self.vocabulary, self.context, place=self.place)
-
-    @cached_property
-    def _each_rule(self) -> tuple[Decision, ...]:
-        return read_decisions(self.rules, self.texts)
-
-    @cached_property
+    @property
     def clauses(self) -> tuple[Clause, ...]:
-        """The rules with their patterns read, where each predicts one token after a pattern.
+        """The rules with their patterns read, where the program has only patterns.
 
         Raises:
-            ProgramError: the program is one over prompts.
+            ProgramError: it has not.
         """
-        if self.prompts is not None:
-            raise ProgramError(
-                "the rules of a program over prompts are more than patterns",
-                where=self.place,
-                fix="read its decisions",
-            )
-        return read_clauses(self.rules, self.vocabulary, self.context)
+        return self._as_patterns.clauses
 
-    @cached_property
+    @property
     def coverage(self) -> Coverage:
-        """Which rule wins where, decided over all contexts."""
-        patterns = [clause.pattern for clause in self.clauses]
-        return cover(patterns, len(self.vocabulary), self.context)
+        """Which rule wins where, decided over all contexts, where the program has only patterns."""
+        return self._as_patterns.coverage
 
-    @cached_property
+    @property
     def live_clauses(self) -> tuple[Clause, ...]:
-        """The clauses that win on some context, in order.
+        """The clauses that win on some context, in order, where the program has only patterns.
 
         Where coverage is undecided: all up to the first that always matches.
         """
-        if not self.coverage.is_complete:
-            always = (
-                i for i, c in enumerate(self.clauses) if c.pattern.is_always(len(self.vocabulary))
+        return self._as_patterns.live_clauses
+
+    @cached_property
+    def _reading(self) -> PatternRules | ExpressionRules:
+        """The rules as what they are: patterns only, or expressions."""
+        return self._as_patterns if self.has_only_patterns else self._as_expressions
+
+    @cached_property
+    def _as_patterns(self) -> PatternRules:
+        if not self.has_only_patterns:
+            raise ProgramError(
+                "the rules of the program are more than patterns",
+                where=self.place,
+                fix="read its decisions",
             )
-            return self.clauses[: next(always, len(self.clauses)) + 1]
-        return tuple(c for i, c in enumerate(self.clauses) if i in self.coverage.fired)
+        return PatternRules(self.rules, self.prompts, self.place)
 
     @cached_property
-    def _tried_after(self) -> tuple[tuple[Clause, ...], ...]:
-        """For each last token, the clauses that allow it: only these can match."""
-        after: list[list[Clause]] = [[] for _ in self.vocabulary.tokens]
-        everywhere = range(len(self.vocabulary))
-        for clause in self.clauses:
-            last = everywhere if clause.is_otherwise else clause.pattern.backwards(0)
-            for token in last:
-                after[token].append(clause)
-        return tuple(tuple(clauses) for clauses in after)
-
-    @cached_property
-    def _first_match(self) -> FirstMatch:
-        return FirstMatch([clause.pattern for clause in self.clauses], len(self.vocabulary))
-
-    @cached_property
-    def _tokens_of_clauses(self) -> Ids:
-        return np.array([clause.token for clause in self.clauses], dtype=np.int64)
-
-    @cached_property
-    def _decided_texts(self) -> DecidedTexts:
-        assert self.prompts is not None
-        return DecidedTexts(self.decisions, self.vocabulary.tokens, causal=self.prompts.causal)
+    def _as_expressions(self) -> ExpressionRules:
+        return ExpressionRules(self.rules, self.prompts, self.place)
 
     def _seen(self, context: str | Sequence[str]) -> tuple[int, ...]:
         """The ids of the tokens of a prompt that count."""
         ids = self.vocabulary.ids(context)
         if not ids:
             raise VocabularyError("the prompt is empty", fix="give at least one token to predict from")
-        if self.prompts is not None:
-            tokens = [self.vocabulary.token(i) for i in ids]
-            self.prompts.check_legal(tokens)
-            lengths = range(len(ids) - self.prompts.written(tokens), len(ids))
-            written = (self.vocabulary.token(self.next_token(ids[:length])) for length in lengths)
-            self.prompts.check_written(tokens, written)
-        return ids[-self.context :]
-
-    def _decided(self, ids: Sequence[int]) -> list[Distribution]:
-        assert self.prompts is not None
         tokens = [self.vocabulary.token(i) for i in ids]
-        found = decided(self.decisions, tokens, causal=self.prompts.causal)
-        return [shares for _, shares in found]
-
-    @property
-    def _otherwise_line(self) -> str:
-        """The line that covers every context, as advice in a rule file."""
-        token = escape(self.vocabulary.tokens[0])
-        return f"end the rules with a line that always fires, as in `predict {token} otherwise`"
-
-    def _check_coverage(self) -> None:
-        covered = self.coverage
-        if covered.uncovered is not None:
-            context = self.vocabulary.text(covered.uncovered)
-            raise UncoveredError(
-                f"no rule says what to predict after {context!r}",
-                where=self.place,
-                fix="end the rules with a rule that is always true, as in "
-                f'predict("{self.vocabulary.tokens[0]}").otherwise()',
-                in_rules=self._otherwise_line,
-            )
-        if not covered.is_complete and not any(clause.is_otherwise for clause in self.clauses):
-            raise UncoveredError(
-                "the rules are too entangled to decide whether they cover every context",
-                where=self.place,
-                fix="end them with an otherwise() rule",
-                in_rules=self._otherwise_line,
-            )
-        if covered.is_complete:
-            for i, clause in enumerate(self.clauses):
-                if i not in covered.fired:
-                    hiding = hiding_rules(i, self.clauses, self._tried_after, covered)
-                    warnings.warn(HandcraftWarning(never_fires(clause.rule, hiding)), stacklevel=3)
-
-    def _check_decisions(self) -> None:
-        last = next((i for i, d in enumerate(self._each_rule) if d.is_always), None)
-        if last is None:
-            raise UncoveredError(
-                f"no rule is sure to fire: the last one, `{self.rules[-1]}`, has a condition",
-                where=self.place,
-                fix="end the rules with one that always fires, as in "
-                f'predict("{self.vocabulary.tokens[0]}").otherwise()',
-                in_rules=self._otherwise_line,
-            )
-        for i, decision in enumerate(self._each_rule):
-            if decision.is_never or i > last:
-                hiding = [self.rules[last]] if i > last else []
-                warnings.warn(HandcraftWarning(never_fires(decision.rule, hiding)), stacklevel=3)
+        self.prompts.check_legal(tokens)
+        lengths = range(len(ids) - self.prompts.written(tokens), len(ids))
+        written = (self.vocabulary.token(self.next_token(ids[:length])) for length in lengths)
+        self.prompts.check_written(tokens, written)
+        return ids[-self.context :]
 
     def _repr_html_(self) -> str:
         """The rules as a table, for notebooks."""
@@ -498,10 +388,3 @@ class Program:
             rows += f"<tr><td></td><td>and {len(self.rules) - HTML_UP_TO:,} more</td></tr>"
         head = f"vocabulary <code>{escape_html(shorten(self.vocabulary.tokens))}</code>"
         return f"<table><caption>{head}, context {self.context}</caption>{rows}</table>"
-
-
-def _has_only_distributions(rules: Sequence[Rule]) -> bool:
-    """Whether rules predict distributions, and read no expressions that would bring prompts along."""
-    if any(rule.has_expressions for rule in rules):
-        return False
-    return any(isinstance(rule.answer, Mapping) for rule in rules)

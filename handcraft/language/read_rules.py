@@ -79,6 +79,20 @@ def _type_problems(number: int, rule: object, place: Place | None) -> Iterator[H
         )
 
 
+def unprompted_problems(rules: Sequence[Rule]) -> list[HandcraftError]:
+    """Rules that read expressions, in a program that was given no prompts."""
+    return [
+        ProgramError(
+            f"the rule reads `{rule.answer if rule.flag is None else rule.flag}`, and the program has "
+            "no prompts",
+            where=f"{rule.place}, {rule}" if rule.place else str(rule),
+            fix="write Program(prompts=..., rules=[...]) with the Prompts that it is made from",
+        )
+        for rule in rules
+        if rule.has_expressions
+    ]
+
+
 def read_clauses(rules: Sequence[Rule], vocabulary: Vocabulary, context: int) -> tuple[Clause, ...]:
     """Rules that predict one token each, after patterns.
 
@@ -90,7 +104,6 @@ def read_clauses(rules: Sequence[Rule], vocabulary: Vocabulary, context: int) ->
     for rule in rules:
         token, pattern = 0, Pattern()
         with _collecting(problems, rule):
-            _check_no_expressions(rule)
             token = _read_token(rule.token, vocabulary)
         with _collecting(problems, rule):
             pattern = _read_pattern(rule, vocabulary, context)
@@ -168,15 +181,6 @@ def _read_token(token: str, vocabulary: Vocabulary) -> int:
             fix=vocabulary.advice(token),
         )
     return vocabulary.id(token)
-
-
-def _check_no_expressions(rule: Rule) -> None:
-    if rule.has_expressions:
-        part = rule.flag if rule.flag is not None else rule.answer
-        raise ProgramError(
-            f"the rule reads `{part}`, and the program has no prompts",
-            fix="write Program(prompts=..., rules=[...]) with the Prompts that it is made from",
-        )
 
 
 def _read_answer(rule: Rule, prompts: Prompts) -> Node | Distribution:

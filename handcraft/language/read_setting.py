@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from handcraft.errors import HandcraftError, ProgramError
+from handcraft.errors import HandcraftError, LimitError, ProgramError
 from handcraft.language.sequences import Prompts
-from handcraft.limits import CONTEXT, VOCABULARY
 from handcraft.origin import Place
-from handcraft.vocabulary import Vocabulary
 
 
 def read_setting(
     vocabulary: object, context: object, prompts: object, place: Place
-) -> tuple[Vocabulary, int, list[HandcraftError]]:
-    """The vocabulary and the context length of a program, and what is wrong with them.
+) -> tuple[Prompts, list[HandcraftError]]:
+    """What the rules of a program speak about, and what is wrong with that.
 
     Args:
         vocabulary: as it was given, or None.
@@ -20,10 +18,11 @@ def read_setting(
         prompts: in place of both, or None.
         place: where the program was written.
     """
+    unknown = Prompts("?", 1, place=place)
     misplaced = isinstance(vocabulary, Prompts)
     if prompts is not None or misplaced:
         if isinstance(prompts, Prompts) and vocabulary is None and context is None:
-            return prompts.vocabulary, prompts.context, []
+            return prompts, []
         what = "a vocabulary or a context beside its prompts"
         what = f"{prompts!r} for prompts" if not isinstance(prompts, Prompts) else what
         problem = ProgramError(
@@ -31,30 +30,17 @@ def read_setting(
             where=place,
             fix="write Program(prompts=..., rules=[...])",
         )
-        return Vocabulary("?"), 1, [problem]
-    problems: list[HandcraftError] = []
-    known = Vocabulary("?")
+        return unknown, [problem]
     if vocabulary is None:
         problem = ProgramError(
             "the program has no vocabulary",
             where=place,
             fix='write Program("ab", 5, [...]), or Program(prompts=..., rules=[...])',
         )
-        return known, 1, [problem]
+        return unknown, [problem]
     try:
-        known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)  # type: ignore[arg-type]
+        return Prompts(vocabulary, context, place=place), []  # type: ignore[arg-type]
+    except LimitError:
+        raise
     except HandcraftError as error:
-        error.where = error.where or str(place)
-        problems.append(error)
-    VOCABULARY.check(len(known), where=place)
-    if isinstance(context, int) and not isinstance(context, bool) and context >= 1:
-        CONTEXT.check(context, where=place)
-        return known, context, problems
-    problems.append(
-        ProgramError(
-            f"the context is {context!r}",
-            where=place,
-            fix="use a whole number of tokens, 1 or more",
-        )
-    )
-    return known, 1, problems
+        return unknown, [*getattr(error, "problems", (error,))]

@@ -19,8 +19,8 @@ Stated: TypeAlias = "Program | Mapping[str, Expression]"
 """A program, or expressions by their names."""
 
 
-def prompts_of(stated: Stated) -> Prompts | None:
-    """The prompts that it speaks about; None for rules of patterns only."""
+def prompts_of(stated: Stated) -> Prompts:
+    """The prompts that it is about."""
     if isinstance(stated, Program):
         return stated.prompts
     return next(iter(stated.values())).prompts
@@ -40,11 +40,7 @@ def with_context(stated: Stated, context: int) -> Stated:
     Raises:
         HandcraftError: something in it rests on the context, or no prompt is that short.
     """
-    if isinstance(stated, Program) and stated.prompts is None:
-        with _quiet():
-            return Program(stated.vocabulary, context, stated.rules, place=stated.place)
     prompts = prompts_of(stated)
-    assert prompts is not None
     shorter = Prompts(
         prompts.vocabulary,
         context,
@@ -66,7 +62,6 @@ def with_promise(stated: Stated, node: Node, values: Sequence[Value]) -> Stated:
         HandcraftError: a table in it lacks a row for them.
     """
     prompts = prompts_of(stated)
-    assert prompts is not None
     return _restated(stated, prompts, {node: values})
 
 

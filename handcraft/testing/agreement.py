@@ -52,7 +52,7 @@ def assert_agreement(
     compiled = compile_program(program) if isinstance(program, Program) else program
     rules = compiled.source
     assert isinstance(rules, Program), "circuits laid out by hand have no rules to agree with"
-    if rules.prompts is None:
+    if rules.has_only_patterns:
         _assert_on(compiled, rules, _texts(rules, every_up_to, sample, seed))
         return
     for written in _prompts(rules, rules.prompts, every_up_to, sample, seed):

@@ -104,7 +104,7 @@ def check_facts(compiled: Compiled) -> Facts:
     facts, problems = _checked(compiled)
     source, model = compiled.source, compiled.model
     options: dict[str, Any] = {"architecture": model.architecture, "dtype": model.dtype.name}
-    if isinstance(source, Program) and source.prompts is None:
+    if isinstance(source, Program) and source.has_only_patterns:
         options["n_positions"] = model.shape.n_positions
 
     def compile_once(source: Program | Circuits, **options: Any) -> None:
@@ -189,7 +189,7 @@ def _norm_problems(compiled: Compiled, facts: Facts) -> list[PrecisionError]:
 def _texts(compiled: Compiled) -> list[Ids]:
     """Batches of texts that show the facts: [text, position]."""
     source = compiled.source
-    if isinstance(source, Program) and source.prompts is not None and is_restricted(source.prompts):
+    if isinstance(source, Program) and is_restricted(source.prompts):
         inputs = drawn_texts(source.prompts, SAMPLE, 0)
         return [each.texts for each in written_from(source.prompts, inputs, following_in(source))]
     model, longest = compiled.model, compiled.source.context

@@ -36,7 +36,7 @@ def verify_given(
     everywhere = isinstance(source, Circuits) and not source.causal
     meaning = oracle(source) if isinstance(source, Program) else ideal(source)
     shares, tally, exercises = shares_of(source), Tally(model, source), Exercises(source)
-    reads_patterns = isinstance(source, Program) and source.prompts is None
+    reads_patterns = isinstance(source, Program) and source.has_only_patterns
     most = model.shape.n_positions if reads_patterns else source.context
     by_length = read_prompts(lines, source.vocabulary, most, prompts)
     for texts in by_length:

@@ -55,7 +55,7 @@ def asked_of(program: Program, batch: Batch) -> Iterator[tuple[Ids, Ids, Ids, Id
         causal mask what follows changes what stands before it: contexts of one length at a time.
     """
     everything = np.arange(len(batch))
-    if program.prompts is None or program.prompts.causal:
+    if program.prompts.causal:
         yield everything, batch.texts, batch.rows, batch.lengths - 1
         return
     for length in np.unique(batch.lengths).tolist():

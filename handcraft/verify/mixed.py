@@ -26,7 +26,7 @@ def change_of(source: Program | Circuits) -> Change:
     Rules that are patterns read windows only; of other sources texts that repeat tokens matter too.
     """
     named = named_by(source)
-    repeats = not isinstance(source, Program) or source.prompts is not None
+    repeats = not isinstance(source, Program) or not source.has_only_patterns
     size = len(source.vocabulary)
 
     def change(texts: Ids, random: np.random.Generator) -> Ids:

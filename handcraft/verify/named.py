@@ -70,7 +70,7 @@ def named_by(source: Program | Circuits) -> Named:
     """What rules or circuits look for."""
     if isinstance(source, Circuits):
         return Named(tuple(sorted(set(_read_by(source)))), ())
-    if source.prompts is None:
+    if source.has_only_patterns:
         patterns = [clause.pattern for clause in source.clauses if len(clause.pattern)]
         places = {allowed: tuple(sorted(allowed)) for p in patterns for allowed in p.classes}
         windows = [Window(tuple(places[c] for c in p.classes), p.anchored) for p in patterns]

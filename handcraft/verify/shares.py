@@ -28,7 +28,7 @@ def shares_of(source: Program | Circuits) -> Shares | None:
     """How probable each token is that may follow; None where one always is sure."""
     if isinstance(source, Circuits):
         return _shares_of_circuits(source) if source.nats is not None else None
-    if source.prompts is None or not any(isinstance(d.answer, dict) for d in source.decisions):
+    if source.has_only_patterns or not any(isinstance(d.answer, dict) for d in source.decisions):
         return None
     return _shares_of_rules(source)
 
@@ -38,7 +38,7 @@ def _shares_of_rules(program: Program) -> Shares:
         found = np.zeros(batch.logits.shape)
         size = len(program.vocabulary)
         for here, texts, rows, places in asked_of(program, batch):
-            found[here, :size] = program.shares_at(texts, rows, places)
+            found[here, :size] = program.probabilities_at(texts, rows, places)
         return found
 
     return shares

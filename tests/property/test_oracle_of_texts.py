@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from handcraft import Program, Prompts, predict, select, where
 from handcraft.errors import AssumptionError, HandcraftWarning
 from handcraft.language.decided_texts import UNDEFINED
+from handcraft.language.decision import decided
 from handcraft.language.sequences import interpret_texts, look, select_texts
 from handcraft.language.sequences.interpret import interpret
 from handcraft.language.sequences.interpret_texts import TextsOracle
@@ -40,12 +41,14 @@ def assert_same(program, lengths):
         texts = texts_of(len(program.vocabulary), length)
         rows, places = np.divmod(np.arange(texts.size), length)
         said = program.answers_at(texts, rows, places).reshape(texts.shape)
-        shares = program.shares_at(texts, rows, places).reshape(*texts.shape, -1)
+        shares = program.probabilities_at(texts, rows, places).reshape(*texts.shape, -1)
         for text, tokens, likely in zip(texts.tolist(), said.tolist(), shares, strict=True):
             assert tokens == program.next_tokens(text)
-            if program.prompts is None:
+            if program.has_only_patterns:
                 continue
-            for meant, found in zip(program._decided(text), likely, strict=True):
+            words = [program.vocabulary.token(i) for i in text]
+            decisions = decided(program.decisions, words, causal=program.prompts.causal)
+            for (_, meant), found in zip(decisions, likely, strict=True):
                 names = program.vocabulary.tokens
                 assert found.tolist() == [float(meant.get(name, 0)) for name in names]
 
@@ -171,7 +174,7 @@ def test_of_texts_that_break_an_assumption(program):
         texts = texts_of(len(program.vocabulary), length)
         rows, places = np.divmod(np.arange(texts.size), length)
         said = program.answers_at(texts, rows, places)
-        shares = program.shares_at(texts, rows, places)
+        shares = program.probabilities_at(texts, rows, places)
         for answer, likely, row, place in zip(said, shares, rows, places, strict=True):
             text = texts[row].tolist()
             try:

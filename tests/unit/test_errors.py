@@ -2742,8 +2742,8 @@ DAMAGED = [
         "run out a",
         "CheckpointError: handcraft.json is of version 7\n"
         "  where: out/handcraft.json\n"
-        "  fix:   this handcraft reads version 1; compile the program again",
-        prepare=replaced('"handcraft": 1', '"handcraft": 7'),
+        "  fix:   this handcraft reads version 2; compile the program again",
+        prepare=replaced('"handcraft": 2', '"handcraft": 7'),
     ),
     Case(
         "a record of another architecture",
@@ -2791,12 +2791,12 @@ DAMAGED = [
         "CheckpointError: handcraft.json gives a causal mask to the model, and none to the circuits\n"
         "  where: out/handcraft.json\n"
         "  fix:   compile the program again",
-        prepare=replaced('"causal": true, "embedding"', '"causal": false, "embedding"'),
+        prepare=replaced('"causal": true, "nats"', '"causal": false, "nats"'),
     ),
     Case(
         "a mask that is neither there nor not",
         "verify out",
-        "CheckpointError: handcraft.json has another form: ValueError causal 1\n"
+        "CheckpointError: handcraft.json has another form: architecture.causal: 1 stands …\n"
         "  where: out/handcraft.json\n"
         "  fix:   compile the program again",
         prepare=replaced('"causal": true, "score_scale"', '"causal": 1, "score_scale"'),
@@ -2807,7 +2807,7 @@ DAMAGED = [
         "CheckpointError: handcraft.json contradicts itself: inputs: '[ab' is no regular …\n"
         "  where: out/handcraft.json\n"
         "  fix:   compile the program again",
-        prepare=legal('{"inputs": "[ab", "bos": null, "by_code": false}'),
+        prepare=legal('{"inputs": "[ab"}'),
     ),
     Case(
         "legal prompts that repeat something without end",
@@ -2815,15 +2815,15 @@ DAMAGED = [
         "CheckpointError: handcraft.json contradicts itself: inputs: '(?:a*){99…}' repeats …\n"
         "  where: out/handcraft.json\n"
         "  fix:   compile the program again",
-        prepare=legal(f'{{"inputs": "(?:a*){{{"9" * 30}}}", "bos": null, "by_code": false}}'),
+        prepare=legal(f'{{"inputs": "(?:a*){{{"9" * 30}}}"}}'),
     ),
     Case(
         "legal prompts in another form",
         "run out a",
-        "CheckpointError: handcraft.json has another form: KeyError 'by_code'\n"
+        "CheckpointError: handcraft.json has another form: source.legal.writes: '2' stands …\n"
         "  where: out/handcraft.json\n"
         "  fix:   compile the program again",
-        prepare=legal('{"inputs": "[ab]", "bos": null}'),
+        prepare=legal('{"inputs": "[ab]", "writes": "2"}'),
     ),
     Case(
         "a prompt that the record of legal ones refuses",
@@ -2831,7 +2831,7 @@ DAMAGED = [
         "PromptError: 'b' stands where legal prompts have 'a'\n"
         "  where: token 1 of 'ba'\n"
         "  fix:   legal prompts match a[ab]*, as 'a' does; --regardless answers any prompt",
-        prepare=legal('{"inputs": "a[ab]*", "bos": null, "by_code": false}'),
+        prepare=legal('{"inputs": "a[ab]*"}'),
     ),
 ]
 

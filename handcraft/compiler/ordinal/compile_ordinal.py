@@ -72,7 +72,6 @@ def compile_ordinal(
         PrecisionError: the dtype does not hold what is asked of it.
     """
     prompts, answer = program.prompts, _answer_of(program)
-    assert prompts is not None
     assert isinstance(answer.domain, Finite)
     legal = Legal.of(prompts, answer.domain.values)
     if not legal.ends:
@@ -240,7 +239,7 @@ def looks_of(answer: Form) -> list[Look]:
 
 def _answer_of(program: Program) -> Node:
     """The tree of what is always predicted."""
-    if program.prompts is None or not program.prompts.causal:
+    if program.has_only_patterns or not program.prompts.causal:
         raise CompileError(
             "optimize is for causal programs of rules over expressions",
             where=program.place,

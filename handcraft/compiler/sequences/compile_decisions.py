@@ -113,7 +113,7 @@ class _Ruled:
     @classmethod
     def of(cls, program: Program, target: Architecture, dtype: str, *, reuse: bool) -> _Ruled:
         """Read the rules of a program, and run the passes."""
-        prompts = program.texts
+        prompts = program.prompts
         setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
         rulings = read_decisions(program.decisions, prompts.vocabulary)
         nodes, stages = run_passes([*nodes_of(rulings), prompts.token.node], setting)
@@ -138,7 +138,7 @@ class _Ruled:
         Raises:
             PrecisionError: the dtype does not distinguish what it must.
         """
-        prompts = self.program.texts
+        prompts = self.program.prompts
         unit = SMALL_UNIT if apart else UNIT
         holder = Holder(one_hot=() if apart else ("token",), normed=self.has_norm)
         holder.hold(self.token)
@@ -152,7 +152,7 @@ class _Ruled:
         assembly.settle()
         squares = 2 * unit**2 * max(each.squares for each in ranked) if apart else 0
         varying = assembly.varying + squares
-        if self.program.prompts is None:  # there are other ways, so this one must surely hold
+        if self.program.has_only_patterns:  # there are other ways, so this one must surely hold
             assembly.precision.check_scale(varying, self.program.place)
         for speaker in spoken:
             speaker.check(assembly.precision, varying)

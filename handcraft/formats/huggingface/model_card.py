@@ -48,7 +48,7 @@ def _source_section(compiled: Compiled) -> str:
         count = len(lines)
     elif not isinstance(source, Program):
         return "## What it computes\n\nIts circuits were laid out by hand, without rules."
-    elif source.prompts is None:
+    elif source.has_only_patterns:
         lines = write_rules(source, most=MOST_RULES).splitlines()
         count = len(source.rules) + len(lines) - len(source.rules[:MOST_RULES])
     else:

@@ -116,8 +116,7 @@ class Tables:
 
     def plain(self, number: Number) -> int | str:
         """A number, with every symbol replaced, as JSON can hold it."""
-        plain = evaluate(number, self._values)
-        return plain if isinstance(plain, int) else str(plain)
+        return _write_plain(evaluate(number, self._values))
 
 
 TABLES: ContextVar[Tables] = ContextVar("tables")
@@ -156,7 +155,7 @@ def _converter() -> Converter:
     known.register_structure_hook_factory(_is_tuple, lambda of: _tuple_reader(of, known))
     writers: dict[Any, Callable[[Any], Any]] = {
         float: lambda number: number if isfinite(number) else None,
-        Fraction: str,
+        Fraction: _write_plain,
         Number: lambda number: TABLES.get().plain(number),
         Place: lambda place: place.short,
         Vocabulary: lambda vocabulary: list(vocabulary.tokens),
@@ -277,6 +276,10 @@ def read_number(data: object) -> Plain:
     return number
 
 
+def _write_plain(number: Plain) -> int | str:
+    return number.numerator if number.denominator == 1 else str(number)
+
+
 def _read_value(data: Any) -> Value:
     if type(data) not in (str, int, bool):
         raise ValueError(f"{shown(data)} is no value of a subspace")
@@ -312,7 +315,10 @@ def _read_finite(data: Any) -> Finite:
 
 def _write_finite(domain: Finite) -> Data:
     """A flag as it is, a number as JSON has it or p/q, a label as text."""
-    values = [value if isinstance(value, int) else str(value) for value in domain.values]
+    values = [
+        _write_plain(v) if isinstance(v, Fraction) else v if isinstance(v, int) else str(v)
+        for v in domain.values
+    ]
     return {"kind": domain.kind.value, "values": values}
 
 

@@ -199,7 +199,7 @@ def _source(compiled: Compiled, legal: Grammar | None) -> RulesSource | Circuits
     source = compiled.source
     if isinstance(source, Circuits):
         return CircuitsSource(source, tuple(compiled.written), legal)
-    if source.prompts is not None:
+    if not source.has_only_patterns:
         written = tuple(str(rule) for rule in source.rules)
         return CircuitsSource(compiled.circuits, written, Grammar.of(source.prompts))
     tokens = source.vocabulary.tokens

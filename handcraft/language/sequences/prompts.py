@@ -79,12 +79,12 @@ class Prompts:
         place: Place | None = None,
     ) -> None:
         place = place or caller_place(1)
-        known = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
+        known, problems = _read_vocabulary(vocabulary, place)
         VOCABULARY.check(len(known), where=place)
         for number in (context, writes):
             if isinstance(number, int):
                 CONTEXT.check(number, where=place)
-        problems = [*_problems(known, context, inputs, bos, place)]
+        problems += _problems(known, context, inputs, bos if not problems else None, place)
         if type(writes) is not int or writes != 1:
             problems += _writing_problems(context, inputs, causal, writes, place)
         raise_all(problems)
@@ -287,6 +287,21 @@ class Prompts:
                     where=f"token {place + 1} of {self.vocabulary.join(tokens)!r}",
                     fix="leave out what is to be written",
                 )
+
+
+def _read_vocabulary(
+    vocabulary: Vocabulary | str | Iterable[str], place: Place
+) -> tuple[Vocabulary, list[HandcraftError]]:
+    """The vocabulary, and what is wrong with it."""
+    if isinstance(vocabulary, Vocabulary):
+        return vocabulary, []
+    try:
+        return Vocabulary(vocabulary), []
+    except HandcraftError as error:
+        problems = [*getattr(error, "problems", (error,))]
+        for problem in problems:
+            problem.where = problem.where or str(place)
+        return Vocabulary("?"), problems
 
 
 def _of_inputs(error: RegularExpressionError, place: Place | None) -> RegularExpressionError:

@@ -35,7 +35,7 @@ from lark.exceptions import UnexpectedInput
 
 from handcraft.errors import HandcraftError, ProgramError, RuleSyntaxError, raise_all
 from handcraft.language.patterns.pattern import unescape
-from handcraft.language.program import Program, UncoveredError
+from handcraft.language.program import Program
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Prompts
 from handcraft.language.text.joined_patterns import check_no_joined_pattern
@@ -43,6 +43,7 @@ from handcraft.language.text.read_sentence import read_sentence
 from handcraft.language.text.rule_table import RuleTable
 from handcraft.language.text.sentence import Sentence
 from handcraft.language.text.syntax_error import syntax_error
+from handcraft.language.uncovered import UncoveredError
 from handcraft.limits import CONTEXT, RULES, RULES_TEXT
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary

@@ -38,15 +38,12 @@ def write_rules(program: Program, *, most: int | None = None) -> str:
     predict a otherwise
     """
     vocabulary = program.vocabulary
-    problems: list[HandcraftError] = []
-    if program.prompts is not None:
-        problems += _prompts_problems(program.prompts)
+    problems: list[HandcraftError] = [*_prompts_problems(program.prompts)]
     lines = [
         f"vocabulary {' '.join(escape(token) for token in vocabulary.tokens)}",
         f"context {program.context}",
     ]
-    if program.prompts is not None:
-        lines += _prompts_lines(program.prompts)
+    lines += _prompts_lines(program.prompts)
     tables, sentences = Tables(), []
     for rule in program.rules[:most]:
         try:

@@ -104,7 +104,7 @@ NONSENSE = [
     (lambda c: c.trace([["a"]]), "give a text"),
     (lambda c: AAB.meaning(5), "give a text"),
     (lambda c: Prompts("ab ", 5), "for the word"),
-    (lambda c: Prompts(5, "ab"), "name the tokens"),
+    (lambda c: Prompts(5, 2), "name the tokens"),
 ]
 
 

@@ -16,7 +16,7 @@ from handcraft.errors import (
     VocabularyError,
 )
 from handcraft.language.patterns import coverage
-from handcraft.language.program import UncoveredError
+from handcraft.language.uncovered import UncoveredError
 
 OTHERWISE = predict("a").otherwise()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
-from handcraft import Program, Prompts, predict
+from handcraft import Program, Prompts, compile_program, predict
 from handcraft.errors import (
     DomainError,
     HandcraftError,
@@ -16,7 +17,7 @@ from handcraft.errors import (
     SeveralErrors,
     VocabularyError,
 )
-from handcraft.language.program import UncoveredError
+from handcraft.language.uncovered import UncoveredError
 
 PROMPTS = Prompts("ab", context=5)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position
@@ -55,13 +56,13 @@ def test_a_distribution_means_its_most_likely_token_and_keeps_every_probability(
     assert coin.meaning("a") == "b"
     assert coin.distribution("a") == {"a": Fraction(1, 5), "b": Fraction(2, 5), "c": Fraction(2, 5)}
     assert coin.distribution("b") == {"a": 1}
-    assert coin.prompts is not None
+    assert not coin.has_only_patterns
 
 
 def test_the_distribution_of_patterns_alone_is_certain():
     plain = Program("ab", 3, [predict("b").after("aa"), OTHERWISE])
     assert plain.distribution("aa") == {"b": 1}
-    assert plain.prompts is None
+    assert plain.has_only_patterns
 
 
 def test_of_a_longer_text_only_the_last_tokens_count():
@@ -128,7 +129,7 @@ def test_a_flag_that_is_always_true_ends_a_program():
     assert len(Program(prompts=PROMPTS, rules=rules).decisions) == 2
 
 
-@pytest.mark.parametrize("last", [predict("b").after("a"), predict("b").when(TOKEN == "a")])
+@pytest.mark.parametrize("last", [predict({"b": 1}).after("a"), predict("b").when(TOKEN == "a")])
 def test_a_program_must_end_with_a_rule_that_is_sure_to_fire(last):
     with pytest.raises(UncoveredError, match="no rule is sure to fire") as caught:
         Program(prompts=PROMPTS, rules=[last])
@@ -166,7 +167,19 @@ def test_rules_read_as_they_are_written():
     assert str(rule) == "predict a 1/4 b 3/4 after aa when token == 'a'"
     assert repr(rule) == "predict({'a': 0.25, 'b': 0.75}).after('aa').when(token == 'a')"
     assert str(predict(TOKEN).otherwise()) == "predict token otherwise"
-    assert repr(program()) == "Program(prompts=Prompts('ab', 5), rules=[predict('a').otherwise()])"
+    assert repr(program()) == "Program('ab', 5, [predict('a').otherwise()])"
+    assert repr(program(predict(TOKEN).after("b"))).startswith("Program(prompts=Prompts('ab', 5), ")
+
+
+def test_patterns_are_the_same_program_over_prompts_as_over_a_vocabulary():
+    rules = [predict("b").after("aa"), OTHERWISE]
+    over_prompts = Program(prompts=Prompts("ab", context=5), rules=rules)
+    assert over_prompts.has_only_patterns
+    one, other = compile_program(over_prompts), compile_program(Program("ab", 5, rules))
+    assert dict(one.model.tensors).keys() == dict(other.model.tensors).keys()
+    assert all(np.array_equal(t, other.model.tensors[name]) for name, t in one.model.tensors.items())
+    assert not Program(prompts=Prompts("ab", context=5, bos="b"), rules=rules).has_only_patterns
+    assert not Program(prompts=Prompts("ab", context=5, causal=False), rules=rules).has_only_patterns
 
 
 def test_rules_are_equal_where_they_say_the_same():

@@ -1,0 +1,144 @@
+"""Rules that each predict one token after a pattern: which one decides after a context, if any."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.errors import HandcraftWarning
+from handcraft.language.decision import Distribution
+from handcraft.language.patterns.coverage import Coverage, cover
+from handcraft.language.patterns.first_match import NONE, FirstMatch, Ids
+from handcraft.language.patterns.hidden_rules import hiding_rules, never_fires
+from handcraft.language.read_rules import read_clauses
+from handcraft.language.rule import Clause, Rule
+from handcraft.language.sequences import Prompts
+from handcraft.language.sequences.node import Aggregate
+from handcraft.language.uncovered import UncoveredError, sure_line, sure_rule
+from handcraft.origin import Place
+
+
+class PatternRules:
+    """What rules decide that are patterns only.
+
+    Args:
+        rules: in the order in which they are tried.
+        prompts: with the vocabulary and the context.
+        place: of the program.
+
+    Raises:
+        HandcraftError: everything that is wrong with the rules, all at once.
+    """
+
+    selections: tuple[Aggregate, ...] = ()
+
+    def __init__(self, rules: Sequence[Rule], prompts: Prompts, place: Place | None) -> None:
+        self.vocabulary, self.place = prompts.vocabulary, place
+        self.clauses = read_clauses(rules, prompts.vocabulary, prompts.context)
+        patterns = [clause.pattern for clause in self.clauses]
+        self.coverage: Coverage = cover(patterns, len(self.vocabulary), prompts.context)
+
+    def check(self) -> None:
+        """Raise unless some rule decides after every context; warn of rules that never do."""
+        covered, vocabulary = self.coverage, self.vocabulary
+        if covered.uncovered is not None:
+            raise UncoveredError(
+                f"no rule says what to predict after {vocabulary.text(covered.uncovered)!r}",
+                where=self.place,
+                fix=f"end the rules with a rule that is always true, as in {sure_rule(vocabulary)}",
+                in_rules=sure_line(vocabulary),
+            )
+        if not covered.is_complete and not any(clause.is_otherwise for clause in self.clauses):
+            raise UncoveredError(
+                "the rules are too entangled to decide whether they cover every context",
+                where=self.place,
+                fix="end them with an otherwise() rule",
+                in_rules=sure_line(vocabulary),
+            )
+        if covered.is_complete:
+            for i, clause in enumerate(self.clauses):
+                if i not in covered.fired:
+                    hiding = hiding_rules(i, self.clauses, self._tried_after, covered)
+                    warnings.warn(HandcraftWarning(never_fires(clause.rule, hiding)), stacklevel=3)
+
+    def next_token(self, ids: Sequence[int]) -> int:
+        """As `Program.next_token`."""
+        for clause in self._tried_after[ids[-1]]:
+            if clause.pattern.matches(ids):
+                return clause.token
+        raise self._uncovered(ids)
+
+    def next_tokens(self, ids: Sequence[int]) -> list[int]:
+        """As `Program.next_tokens`."""
+        return [self.next_token(ids[:length]) for length in range(1, len(ids) + 1)]
+
+    def distribution(self, ids: Sequence[int]) -> Distribution:
+        """How probable each token is after exactly these."""
+        return {self.vocabulary.token(self.next_token(ids)): Fraction(1)}
+
+    def answers_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
+        """As `Program.answers_at`."""
+        winners = self._first_match.at(texts, rows, places)
+        uncovered = np.flatnonzero(winners == NONE)
+        if len(uncovered):
+            first = int(uncovered[0])
+            raise self._uncovered(texts[rows[first], : places[first] + 1].tolist())
+        return np.asarray(self._tokens[winners])
+
+    def rules_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
+        """As `Program.rules_at`."""
+        winners = self._first_match.at(texts, rows, places)
+        return np.where(winners == NONE, -1, winners)
+
+    def selected_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
+        """As `Program.selected_at`: patterns select nothing."""
+        return np.zeros((0, 2), dtype=np.int64)
+
+    def probabilities_at(self, texts: Ids, rows: Ids, places: Ids) -> npt.NDArray[np.float64]:
+        """As `Program.probabilities_at`."""
+        return np.eye(len(self.vocabulary))[self.answers_at(texts, rows, places)]
+
+    @property
+    def reach(self) -> int:
+        """How many tokens the longest pattern reads."""
+        return max((len(clause.pattern) for clause in self.clauses), default=0)
+
+    @cached_property
+    def live_clauses(self) -> tuple[Clause, ...]:
+        """The clauses that win on some context, in order.
+
+        Where coverage is undecided: all up to the first that always matches.
+        """
+        if not self.coverage.is_complete:
+            always = (
+                i for i, c in enumerate(self.clauses) if c.pattern.is_always(len(self.vocabulary))
+            )
+            return self.clauses[: next(always, len(self.clauses)) + 1]
+        return tuple(c for i, c in enumerate(self.clauses) if i in self.coverage.fired)
+
+    def _uncovered(self, ids: Sequence[int]) -> UncoveredError:
+        return UncoveredError(f"no rule covers {self.vocabulary.text(ids)!r}", where=self.place)
+
+    @cached_property
+    def _tried_after(self) -> tuple[tuple[Clause, ...], ...]:
+        """For each last token, the clauses that allow it: only these can match."""
+        after: list[list[Clause]] = [[] for _ in self.vocabulary.tokens]
+        everywhere = range(len(self.vocabulary))
+        for clause in self.clauses:
+            last = everywhere if clause.is_otherwise else clause.pattern.backwards(0)
+            for token in last:
+                after[token].append(clause)
+        return tuple(tuple(clauses) for clauses in after)
+
+    @cached_property
+    def _first_match(self) -> FirstMatch:
+        return FirstMatch([clause.pattern for clause in self.clauses], len(self.vocabulary))
+
+    @cached_property
+    def _tokens(self) -> Ids:
+        return np.array([clause.token for clause in self.clauses], dtype=np.int64)
