@@ -26,6 +26,18 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_collection_modifyitems(config, items):
+    """With `--dist loadgroup` a file is run by one process, which compiles once what its tests share.
+
+    All judges are run by the same: so only one imports torch and transformers, and writes the folders.
+    """
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            folder = item.path.parent
+            group = folder if folder.name == "judges" else item.path
+            item.add_marker(pytest.mark.xdist_group(str(group)))
+
+
 def pytest_collection_finish(session):
     """Look for garbage less often, and never among what stays: modules, torch, thousands of tests."""
     gc.collect()

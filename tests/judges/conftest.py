@@ -13,6 +13,9 @@ from judges import PROGRAMS, judge
 
 from handcraft import compile_program, save
 
+collect_ignore = ["book_model.py"]
+"""No doctests, but an import of torch."""
+
 
 @pytest.fixture(scope="session")
 def compiled():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import warnings
 from functools import cache, lru_cache
@@ -36,15 +37,29 @@ def drawn(count):
     return settings(max_examples=count, derandomize=True, phases=[Phase.generate], deadline=None)
 
 
+class Judge:
+    """A package that judges. It is imported when a test asks it for something.
+
+    That takes seconds, which a process that runs none of these tests saves.
+    """
+
+    def __init__(self, name):
+        self._name = name
+
+    def __getattribute__(self, attribute):  # not __getattr__: nnsight gives every object a `save`
+        if attribute.startswith(("_", "pytest")):  # which pytest looks for wherever it finds a name
+            return super().__getattribute__(attribute)
+        return getattr(importlib.import_module(self._name), attribute)
+
+
 def judge(name):
     """A package that judges; without it the tests are skipped, but in CI they fail."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        missing = (error.name or name).partition(".")[0]
+    package = name.partition(".")[0]
+    if importlib.util.find_spec(package) is None:
         if os.environ.get("CI"):
-            pytest.fail(f"the judge {missing} is missing, and in CI all must be there", pytrace=False)
-        pytest.skip(f"the judge {missing} is not installed", allow_module_level=True)
+            pytest.fail(f"the judge {package} is missing, and in CI all must be there", pytrace=False)
+        pytest.skip(f"the judge {package} is not installed", allow_module_level=True)
+    return Judge(name)
 
 
 def _suffixes(longest):

@@ -30,13 +30,22 @@ def test_transformers_generates_what_a_program_means(name, architecture, dtype, 
     folder = save(compiled(name, architecture, dtype), tmp_path / "model")
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    for prompt in some_prompts(program, known["starts"]):
-        ids = tokenizer(prompt, return_tensors="pt").input_ids
-        assert ids[0].tolist() == list(program.vocabulary.ids(prompt))
-        meant = program.vocabulary.ids(meaning(prompt))
+    for prompts in of_one_length(some_prompts(program, known["starts"]), program.vocabulary):
+        ids = tokenizer(prompts, return_tensors="pt").input_ids
+        assert ids.tolist() == [list(program.vocabulary.ids(prompt)) for prompt in prompts]
+        meant = [list(program.vocabulary.ids(meaning(prompt))) for prompt in prompts]
         with torch.no_grad():
-            out = model.generate(ids, max_new_tokens=len(meant), do_sample=False)
-        assert tuple(out[0, ids.shape[1] :].tolist()) == meant, prompt
+            out = model.generate(ids, max_new_tokens=max(map(len, meant)), do_sample=False)
+        for prompt, written, right in zip(prompts, out[:, ids.shape[1] :].tolist(), meant, strict=True):
+            assert written[: len(right)] == right, prompt
+
+
+def of_one_length(prompts, vocabulary):
+    """The prompts in batches that need no padding."""
+    batches = {}
+    for prompt in prompts:
+        batches.setdefault(len(vocabulary.ids(prompt)), []).append(prompt)
+    return list(batches.values())
 
 
 def some_prompts(program, starts):

@@ -40,6 +40,8 @@ def test_every_rule_is_right_as_a_prompt_behind_other_words_and_where_none_match
     model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
     assert model.dtype == getattr(torch, dtype)
     for kind, contexts in scale["contexts_of"](pairs, WORDS):
+        if kind != "each rule as a prompt" and dtype != "float32":
+            contexts = contexts[::4]  # torch computes in half precision slowly
         tried, wrong, margin = scale["wrong_and_margin"](model, contexts, pairs)
         assert (tried, wrong) == (len(contexts), 0), kind
         assert margin > NATS

@@ -37,7 +37,7 @@ from handcraft.testing import rule_programs
 
 torch = judge("torch")
 transformers = judge("transformers")
-TransformerBridge = judge("transformer_lens.model_bridge").TransformerBridge
+model_bridge = judge("transformer_lens.model_bridge")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -65,11 +65,10 @@ def bridge_to(folder, model=None):
     A bridge rebuilds the model that it is given: make a new one for everything else.
     """
     tokenizer = forgiving_tokenizer(folder)
+    boot = model_bridge.TransformerBridge.boot_transformers
     if model is None:
-        return TransformerBridge.boot_transformers(str(folder), tokenizer=tokenizer, device="cpu")
-    return TransformerBridge.boot_transformers(
-        str(folder), hf_model=model, tokenizer=tokenizer, dtype=model.dtype, device="cpu"
-    )
+        return boot(str(folder), tokenizer=tokenizer, device="cpu")
+    return boot(str(folder), hf_model=model, tokenizer=tokenizer, dtype=model.dtype, device="cpu")
 
 
 def processed(bridge, **options):
@@ -150,10 +149,10 @@ def test_in_compatibility_mode_it_answers_as_the_program_means(folder, compiled,
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_folding_and_centring_move_no_logit_difference(folder, compiled, name, dtype):
     def make():
-        return bridge_to(folder(name), gpt2_in_memory(compiled(name), dtype=dtype))
+        return bridge_to(folder(name), gpt2_in_memory(compiled(name), dtype=getattr(torch, dtype)))
 
     moved, _ = moved_by_folding(make, PROGRAMS[name], compiled(name))
     assert moved <= ABSOLUTE
@@ -227,11 +226,11 @@ def test_a_text_goes_in_and_its_continuation_comes_out(folder, name, prompt, is_
 
 
 def test_a_folder_whose_tokens_include_the_letter_a_boots_with_its_own_tokenizer(folder):
-    bridge = TransformerBridge.boot_transformers(str(folder(AAB)), device="cpu")
+    bridge = model_bridge.TransformerBridge.boot_transformers(str(folder(AAB)), device="cpu")
     assert_means(bridge, PROGRAMS[AAB], compile_program(PROGRAMS[AAB]))
     assert bridge.to_tokens("aab", prepend_bos=False).tolist() == [[0, 0, 1]]
 
 
 def test_any_other_folder_needs_a_tokenizer_that_forgives(folder):
     with pytest.raises(Exception, match="UNK"):
-        TransformerBridge.boot_transformers(str(folder("words")), device="cpu")
+        model_bridge.TransformerBridge.boot_transformers(str(folder("words")), device="cpu")

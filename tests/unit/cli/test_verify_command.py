@@ -45,22 +45,22 @@ def test_a_right_folder_passes(run, tmp_path):
 @pytest.fixture
 def edited(run, tmp_path):
     """The compiled reference program as a repository, whose config.json splits the stream otherwise."""
-    run("compile", "aab", "-o", "edited")
+    run("compile", "aab", "-o", "edited", "--n-positions", 8)
     path = tmp_path / "edited" / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "n_head": 29}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "n_head": 12}))
     return tmp_path / "edited"
 
 
 def test_a_key_that_other_tools_read_fails_with_1_and_is_named(run, edited):
     ran = run("verify", edited)
     assert ran.status == 1
-    assert ran.out.splitlines()[0] == "disagrees: config.json: n_head is 29, and 1 is right"
+    assert ran.out.splitlines()[0] == "disagrees: config.json: n_head is 12, and 1 is right"
     assert "tried all 62 contexts" in ran.out
     assert "failures: 0" not in ran.out
     report = json.loads(run("verify", edited, "--json").out)
     assert report["passed"] is False
     assert report["files"] == [
-        {"file": "config.json", "key": "n_head", "what": "is 29, and 1 is right"}
+        {"file": "config.json", "key": "n_head", "what": "is 12, and 1 is right"}
     ]
 
 
@@ -77,7 +77,7 @@ def test_a_folder_without_its_config_fails_with_1(run, edited):
 def test_running_a_folder_that_disagrees_says_so(run, edited):
     ran = run("run", edited, "aab")
     assert (ran.status, ran.out) == (0, "aab :: aabaabaaba\n")
-    assert "other tools may read another: config.json: n_head is 29, and 1 is right" in ran.err
+    assert "other tools may read another: config.json: n_head is 12, and 1 is right" in ran.err
 
 
 def test_a_gpt2_passes_past_the_length_of_its_program_too(run):

@@ -203,7 +203,7 @@ def test_a_checkpoint_is_known_by_its_record(compiled, tmp_path):
 COMPILE_ALL = """
 import sys
 from pathlib import Path
-from handcraft import Program, compile_program, predict
+from handcraft import Program, compile_program, parse_rules, predict
 from handcraft.cli.sources import find
 from handcraft.formats import save
 
@@ -221,6 +221,8 @@ sources["classes"] = Program(
         predict("the").otherwise(),
     ],
 )
+neurons = "predict b after aa|predict b after cb|predict c after start a|predict a otherwise"
+sources["neurons"] = parse_rules(neurons.replace("|", chr(10)))
 for name, source in sources.items():
     for format in ("safetensors", "npz"):
         for dtype in ("float32", "float64"):
