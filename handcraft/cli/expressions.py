@@ -9,8 +9,8 @@ from pathlib import Path
 from handcraft.display import shorten_value
 from handcraft.errors import CommandError, ProgramError
 from handcraft.language import Prompts
+from handcraft.language.graph.node import Embedded
 from handcraft.language.sequences.expression import Expression, check_same
-from handcraft.language.sequences.node import Embedded
 from handcraft.vocabulary import shorten
 
 OUTPUTS = "outputs"

@@ -18,6 +18,10 @@ from handcraft.circuits import Circuits
 from handcraft.dtype import dtype_named
 from handcraft.errors import HandcraftError, HandcraftWarning, PrecisionError
 from handcraft.language import Program
+from handcraft.language.graph.domain import Finite, Value, finite
+from handcraft.language.graph.node import Assumed, Constant, Embedded, Node, walk
+from handcraft.language.oracle.interned import UNDEFINED
+from handcraft.language.oracle.interpret_texts import TextsOracle
 from handcraft.language.restated import (
     Stated,
     expressions_of,
@@ -25,10 +29,6 @@ from handcraft.language.restated import (
     with_context,
     with_promise,
 )
-from handcraft.language.sequences.domain import Finite, Value, finite
-from handcraft.language.sequences.interned import UNDEFINED
-from handcraft.language.sequences.interpret_texts import TextsOracle
-from handcraft.language.sequences.node import Assumed, Constant, Embedded, Node, walk
 from handcraft.language.sequences.restate import promise
 
 TRIES = 16

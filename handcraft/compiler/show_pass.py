@@ -21,7 +21,7 @@ from handcraft.compiler.sequences.graph_text import Result, write_graph
 from handcraft.compiler.sequences.precision import Precision
 from handcraft.errors import CompileError
 from handcraft.language import Expression, Program, Prompts
-from handcraft.language.sequences.node import Node
+from handcraft.language.graph.node import Node
 
 RANKED = "ranked rules"
 """What a program of rules has besides: the graph as written, with the height of every rule."""

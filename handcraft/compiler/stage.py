@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from handcraft.display import short_repr
-from handcraft.language.sequences.node import Node, walk
+from handcraft.language.graph.node import Node, walk
 
 
 @short_repr

@@ -36,7 +36,7 @@ from handcraft.language import Program, Prompts
 from handcraft.model import Model, grow, published_shape
 from handcraft.origin import Origin
 from handcraft.verify import Measured, Report
-from handcraft.verify.legal import is_restricted
+from handcraft.verify.texts.legal import is_restricted
 from handcraft.vocabulary import Vocabulary, shorten
 from handcraft.weights import AxisNames, Weight, Weights
 

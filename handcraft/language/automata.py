@@ -20,11 +20,11 @@ import numpy as np
 
 from handcraft.display import short_repr
 from handcraft.errors import DomainError, HandcraftError, ProgramError, raise_all
+from handcraft.language.graph.domain import Finite, Kind
+from handcraft.language.graph.wording import Wording, reads
 from handcraft.language.regular import Letters, Machine, RegularExpressionError, mentioned
-from handcraft.language.sequences.domain import Finite, Kind
 from handcraft.language.sequences.expression import Expression, as_expression
 from handcraft.language.sequences.functions import lookup, where
-from handcraft.language.sequences.wording import Wording, reads
 from handcraft.language.written_place import written_place
 from handcraft.origin import Place, caller_place
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.language.decision import Decision, likeliest
-from handcraft.language.sequences.interpret_texts import Computed, TextsOracle
-from handcraft.language.sequences.node import Aggregate, Node, walk
+from handcraft.language.graph.node import Aggregate, Node, walk
+from handcraft.language.oracle.interpret_texts import Computed, TextsOracle
 
 Ids = npt.NDArray[np.int64]
 Array = npt.NDArray[np.float64]

@@ -8,13 +8,14 @@ from fractions import Fraction
 from typing import TypeAlias, cast
 
 from handcraft.display import short_repr
+from handcraft.language.graph import attend, pointwise
+from handcraft.language.graph.domain import FLAGS, Finite, Kind, Value, finite
+from handcraft.language.graph.node import AtLeast, Comparison, Linear, Lookup, Node
+from handcraft.language.graph.wording import enclosed, listed_in, reads
+from handcraft.language.oracle.interpret import interpret
 from handcraft.language.patterns.pattern import Pattern
 from handcraft.language.rule import Rule
-from handcraft.language.sequences import Prompts, look, pointwise
-from handcraft.language.sequences.domain import FLAGS, Finite, Kind, Value, finite
-from handcraft.language.sequences.interpret import interpret
-from handcraft.language.sequences.node import AtLeast, Comparison, Linear, Lookup, Node
-from handcraft.language.sequences.wording import enclosed, listed_in, reads
+from handcraft.language.sequences import Prompts
 from handcraft.origin import Origin, Place
 
 Distribution: TypeAlias = Mapping[str, Fraction]
@@ -133,8 +134,8 @@ class Deciding:
             there = position.map(lambda here: max(here - distance, 0))
             text = reads(f"token.at(-{distance})")
             back = there.node.called(reads(f"{distance} back, or the first"), place)
-            sources = look.matching(position.node, back, Comparison.EQ, text)
-            found = look.aggregate(
+            sources = attend.matching(position.node, back, Comparison.EQ, text)
+            found = attend.aggregate(
                 sources, "latest", token.node, None, text, self.prompts.context, given=False
             )
             self._back[distance] = found.called(text, place)

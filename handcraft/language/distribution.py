@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from handcraft.errors import DomainError, HandcraftError, ProgramError, VocabularyError, raise_all
-from handcraft.language.sequences.domain import plain_value
+from handcraft.language.graph.domain import plain_value
 from handcraft.vocabulary import Vocabulary
 
 CLOSE = Fraction(1, 10**9)

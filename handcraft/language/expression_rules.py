@@ -12,12 +12,12 @@ import numpy.typing as npt
 from handcraft.errors import HandcraftWarning
 from handcraft.language.decided_texts import DecidedTexts
 from handcraft.language.decision import Decision, Distribution, decided, likeliest
+from handcraft.language.graph.node import Aggregate
 from handcraft.language.patterns.first_match import Ids
 from handcraft.language.patterns.hidden_rules import never_fires
 from handcraft.language.read_rules import read_decisions
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Prompts
-from handcraft.language.sequences.node import Aggregate
 from handcraft.language.uncovered import UncoveredError, sure_line, sure_rule
 from handcraft.origin import Place
 

@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from handcraft.errors import HandcraftWarning
 from handcraft.language.decision import Distribution
+from handcraft.language.graph.node import Aggregate
 from handcraft.language.patterns.coverage import Coverage, cover
 from handcraft.language.patterns.first_match import NONE, FirstMatch, Ids
 from handcraft.language.patterns.hidden_rules import hiding_rules, never_fires
 from handcraft.language.read_rules import read_clauses
 from handcraft.language.rule import Clause, Rule
 from handcraft.language.sequences import Prompts
-from handcraft.language.sequences.node import Aggregate
 from handcraft.language.uncovered import UncoveredError, sure_line, sure_rule
 from handcraft.origin import Place
 

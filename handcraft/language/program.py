@@ -21,6 +21,7 @@ from handcraft.errors import (
 )
 from handcraft.language.decision import Decision
 from handcraft.language.expression_rules import ExpressionRules
+from handcraft.language.graph.node import Aggregate
 from handcraft.language.ngrams import ngram_rules
 from handcraft.language.pattern_rules import PatternRules
 from handcraft.language.patterns.coverage import Coverage
@@ -29,7 +30,6 @@ from handcraft.language.read_rules import rule_problems, unprompted_problems
 from handcraft.language.read_setting import read_setting
 from handcraft.language.rule import Clause, Rule
 from handcraft.language.sequences import Prompts
-from handcraft.language.sequences.node import Aggregate
 from handcraft.origin import Place, caller_place
 from handcraft.vocabulary import Vocabulary, shorten
 

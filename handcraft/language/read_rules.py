@@ -16,13 +16,14 @@ from handcraft.errors import (
 )
 from handcraft.language.decision import Deciding, Decision, Distribution
 from handcraft.language.distribution import read_distribution
+from handcraft.language.graph import pointwise
+from handcraft.language.graph.domain import Finite, Kind
+from handcraft.language.graph.node import Node
+from handcraft.language.graph.wording import enclosed
 from handcraft.language.patterns.parse_pattern import PatternSyntaxError, parse_pattern, pattern_items
 from handcraft.language.patterns.pattern import Pattern
 from handcraft.language.rule import Clause, Rule
-from handcraft.language.sequences import Expression, Prompts, pointwise
-from handcraft.language.sequences.domain import Finite, Kind
-from handcraft.language.sequences.node import Node
-from handcraft.language.sequences.wording import enclosed
+from handcraft.language.sequences import Expression, Prompts
 from handcraft.limits import RULES
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary, shorten

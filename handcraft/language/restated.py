@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from handcraft.errors import HandcraftWarning, ProgramError
+from handcraft.language.graph.domain import Value
+from handcraft.language.graph.node import Node
 from handcraft.language.program import Program
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Expression, Prompts
-from handcraft.language.sequences.domain import Value
-from handcraft.language.sequences.node import Node
 from handcraft.language.sequences.restate import restate
 
 Stated: TypeAlias = "Program | Mapping[str, Expression]"

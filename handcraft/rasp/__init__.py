@@ -16,9 +16,9 @@ from typing import NoReturn
 
 from handcraft.errors import ProgramError
 from handcraft.rasp.aggregate import Aggregate, SelectorWidth
-from handcraft.rasp.build import BuiltSequence, build
 from handcraft.rasp.compile_rasp import CompiledSequence, compile
 from handcraft.rasp.linear_sequence_map import LinearSequenceMap
+from handcraft.rasp.lowering.build import BuiltSequence, build
 from handcraft.rasp.primitives import indices, length, tokens
 from handcraft.rasp.published import (
     IndicesType,

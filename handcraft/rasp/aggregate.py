@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from handcraft.errors import DomainError
-from handcraft.language.sequences.domain import Value, as_number, show_value
+from handcraft.language.graph.domain import Value, as_number, show_value
 from handcraft.rasp.rasp_node import Text, value_of, whole
 from handcraft.rasp.selector import Selector, check_selector
 from handcraft.rasp.sequence import Encoding, SOp, as_sequence

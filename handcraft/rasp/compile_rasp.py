@@ -10,9 +10,9 @@ from handcraft.architecture import Architecture
 from handcraft.compiler.compile_report import CompileReport
 from handcraft.compiler.sequences import CompiledSequences, compile_sequences
 from handcraft.dtype import DTypeName
-from handcraft.language.sequences.domain import Value
+from handcraft.language.graph.domain import Value
 from handcraft.language.written_place import written_place
-from handcraft.rasp.build import BuiltSequence, build, merged
+from handcraft.rasp.lowering.build import BuiltSequence, build, merged
 from handcraft.rasp.sequence import SOp
 from handcraft.vocabulary import Vocabulary
 

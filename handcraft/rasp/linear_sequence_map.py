@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from handcraft.errors import DomainError
-from handcraft.language.sequences.domain import Value, as_number, show_value
+from handcraft.language.graph.domain import Value, as_number, show_value
 from handcraft.rasp.rasp_node import Text, apply, value_of, whole
 from handcraft.rasp.sequence import SOp, as_sequence
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from handcraft.language.sequences.domain import Value
+from handcraft.language.graph.domain import Value
 from handcraft.rasp.primitives import Indices, Length, Tokens
 from handcraft.rasp.rasp_node import Node
 from handcraft.rasp.selector import Selector

@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from handcraft.errors import DomainError, HandcraftError, ProgramError
-from handcraft.language.sequences.domain import Value, plain_value, show_value
-from handcraft.language.sequences.wording import Wording, reads
+from handcraft.language.graph.domain import Value, plain_value, show_value
+from handcraft.language.graph.wording import Wording, reads
 from handcraft.language.written_place import written_place
 from handcraft.origin import Place
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from handcraft.errors import DomainError
-from handcraft.language.sequences.domain import Value
+from handcraft.language.graph.domain import Value
 from handcraft.language.written_place import written_place
 from handcraft.rasp.operators import Operator
 from handcraft.rasp.rasp_node import Node, Text, apply, name_of, walk

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from handcraft.errors import DomainError
-from handcraft.language.sequences.domain import show_value
+from handcraft.language.graph.domain import show_value
 from handcraft.language.written_place import written_place
 from handcraft.rasp.operators import Operator
 from handcraft.rasp.rasp_node import Node, Text, apply, name_of, value_of

@@ -13,9 +13,9 @@ from handcraft.language import Program, Prompts
 from handcraft.language.decision import Distribution, decided
 from handcraft.model.attention import Array
 from handcraft.verify import count_contexts, logit_margins
-from handcraft.verify.contexts import Ids
-from handcraft.verify.legal import drawn_texts, is_restricted
-from handcraft.verify.written_part import following_in, written_from
+from handcraft.verify.texts.contexts import Ids
+from handcraft.verify.texts.legal import drawn_texts, is_restricted
+from handcraft.verify.texts.written_part import following_in, written_from
 
 EVERY_UP_TO = 50_000
 SAMPLE = 20_000

@@ -19,8 +19,8 @@ from handcraft.language import (
     where,
     window,
 )
-from handcraft.language.sequences.domain import Finite
-from handcraft.language.sequences.domain import Kind as DomainKind
+from handcraft.language.graph.domain import Finite
+from handcraft.language.graph.domain import Kind as DomainKind
 
 Kind: TypeAlias = Literal["category", "flag", "number"]
 

@@ -1,10 +1,15 @@
 """Every context of a model, or a stated sample of them, against what its program means."""
 
-from handcraft.verify.contexts import count_contexts, every_context, longer_contexts, random_contexts
 from handcraft.verify.facts import Facts, check_facts, measure_facts
 from handcraft.verify.report import Disagreement, Failure, Measured, Report
-from handcraft.verify.stream import check_stream
+from handcraft.verify.residual_stream import check_stream
 from handcraft.verify.tally import logit_margins
+from handcraft.verify.texts.contexts import (
+    count_contexts,
+    every_context,
+    longer_contexts,
+    random_contexts,
+)
 from handcraft.verify.verify_model import verify
 from handcraft.verify.verify_values import (
     ValueReport,

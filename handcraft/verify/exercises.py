@@ -6,9 +6,9 @@ import numpy as np
 
 from handcraft.circuits import Circuits
 from handcraft.language import Program
-from handcraft.verify.contexts import Batch, Ids
 from handcraft.verify.meant import asked_of
 from handcraft.verify.report import Exercise, Selected
+from handcraft.verify.texts.contexts import Batch, Ids
 
 
 class Exercises:

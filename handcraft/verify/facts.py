@@ -22,10 +22,10 @@ from handcraft.dtype import dtype_named
 from handcraft.errors import PrecisionError, raise_all
 from handcraft.language import Program
 from handcraft.model.attention import Array, Flags
-from handcraft.verify.contexts import Ids, count_contexts, every_text
-from handcraft.verify.legal import drawn_texts, is_restricted
 from handcraft.verify.report import Measured
-from handcraft.verify.written_part import following_in, written_from
+from handcraft.verify.texts.contexts import Ids, count_contexts, every_text
+from handcraft.verify.texts.legal import drawn_texts, is_restricted
+from handcraft.verify.texts.written_part import following_in, written_from
 
 NEAREST_TO_ZERO = 10.0
 """How far from 0 a pre-activation must be: GELU is straight there in every dtype, and in runtimes that

@@ -10,12 +10,12 @@ from handcraft.circuits import Circuits
 from handcraft.errors import HandcraftError, PromptError, raise_all
 from handcraft.language import Program, Prompts
 from handcraft.model import Model
-from handcraft.verify.contexts import SAMPLE_ROWS, Ids, batch_of
 from handcraft.verify.exercises import Exercises
 from handcraft.verify.meant import ideal, oracle
+from handcraft.verify.probabilities import shares_of
 from handcraft.verify.report import Report
-from handcraft.verify.shares import shares_of
 from handcraft.verify.tally import Tally
+from handcraft.verify.texts.contexts import SAMPLE_ROWS, Ids, batch_of
 from handcraft.vocabulary import Vocabulary
 
 

@@ -12,11 +12,11 @@ from handcraft.circuits import Circuits
 from handcraft.language import Program
 from handcraft.model import Model
 from handcraft.model.attention import Array
-from handcraft.verify.contexts import Batch, Ids
 from handcraft.verify.exercises import Exercises
 from handcraft.verify.meant import broken_assumption
+from handcraft.verify.probabilities import CLOSE, share_errors, share_margins
 from handcraft.verify.report import Failure, Report
-from handcraft.verify.shares import CLOSE, share_errors, share_margins
+from handcraft.verify.texts.contexts import Batch, Ids
 
 SHOWN = 10
 """How many failures a report keeps."""

@@ -12,7 +12,13 @@ from handcraft.language import Program, Prompts
 from handcraft.limits import SAMPLE as SAMPLE_UP_TO
 from handcraft.model import Model
 from handcraft.progress import advance
-from handcraft.verify.contexts import (
+from handcraft.verify.exercises import Exercises
+from handcraft.verify.given import verify_given
+from handcraft.verify.meant import Meaning, ideal, meant_in, oracle
+from handcraft.verify.probabilities import shares_of
+from handcraft.verify.report import Report
+from handcraft.verify.tally import Tally
+from handcraft.verify.texts.contexts import (
     Batch,
     Ids,
     count_contexts,
@@ -20,9 +26,7 @@ from handcraft.verify.contexts import (
     longer_contexts,
     random_contexts,
 )
-from handcraft.verify.exercises import Exercises
-from handcraft.verify.given import verify_given
-from handcraft.verify.legal import (
+from handcraft.verify.texts.legal import (
     BEGINNING,
     DRAWN,
     drawn_beginnings,
@@ -31,13 +35,9 @@ from handcraft.verify.legal import (
     is_restricted,
     legal_only,
 )
-from handcraft.verify.meant import Meaning, ideal, meant_in, oracle
-from handcraft.verify.mixed import change_of
-from handcraft.verify.report import Report
-from handcraft.verify.shares import shares_of
-from handcraft.verify.tally import Tally
-from handcraft.verify.windows import window_texts
-from handcraft.verify.written_part import legal_batches
+from handcraft.verify.texts.mixed import change_of
+from handcraft.verify.texts.windows import window_texts
+from handcraft.verify.texts.written_part import legal_batches
 
 EXHAUSTIVE_UP_TO = 10_000_000
 """The largest number of contexts that are all tried."""

@@ -17,15 +17,15 @@ from handcraft.compiler.sequences.value_model import BATCH, ValueModel
 from handcraft.display import short_repr
 from handcraft.errors import AssumptionError
 from handcraft.language import Prompts
-from handcraft.language.sequences.domain import Value, show_value
+from handcraft.language.graph.domain import Value, show_value
+from handcraft.language.oracle.interpret import interpret
 from handcraft.language.sequences.expression import Expression
-from handcraft.language.sequences.interpret import interpret
 from handcraft.limits import SAMPLE as SAMPLE_UP_TO
 from handcraft.progress import advance
 from handcraft.verify.given import read_prompts
-from handcraft.verify.legal import drawn_texts, inputs_of, is_restricted
 from handcraft.verify.report import Disagreement, counted
 from handcraft.verify.tally import SHOWN
+from handcraft.verify.texts.legal import drawn_texts, inputs_of, is_restricted
 from handcraft.vocabulary import Vocabulary
 
 Ids = npt.NDArray[np.int64]

@@ -35,7 +35,7 @@ from handcraft.compiler.sequences.ir import run_nodes
 from handcraft.compiler.sequences.output import Output
 from handcraft.errors import AssumptionError, CompileError, PrecisionError
 from handcraft.formats.manifest.convert import Tables
-from handcraft.language.sequences.domain import Finite, Kind, Value, as_number
+from handcraft.language.graph.domain import Finite, Kind, Value, as_number
 from handcraft.testing import assert_agreement, declared_prompts, expressions, sequence_programs
 
 EXAMPLES = int(os.environ.get("HANDCRAFT_EXAMPLES", "120"))

@@ -18,8 +18,8 @@ from handcraft.compiler.sequences.read_graph import read_graph
 from handcraft.compiler.show_pass import RANKED, show_pass
 from handcraft.compiler.stage import Stage
 from handcraft.errors import CompileError
-from handcraft.language.sequences.domain import Finite
-from handcraft.language.sequences.node import Aggregate, Node, walk
+from handcraft.language.graph.domain import Finite
+from handcraft.language.graph.node import Aggregate, Node, walk
 from handcraft.testing import declared_prompts, expressions, sequence_programs
 
 

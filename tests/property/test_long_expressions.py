@@ -22,7 +22,7 @@ from handcraft import (
 from handcraft.compiler.sequences.compile_sequences import run_passes
 from handcraft.errors import HandcraftError, LimitError
 from handcraft.language import write_rules
-from handcraft.language.sequences.wording import LONGEST
+from handcraft.language.graph.wording import LONGEST
 from handcraft.limits import DEPTH
 
 PROMPTS = Prompts("ab", context=8)

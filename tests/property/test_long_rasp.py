@@ -16,12 +16,12 @@ from handcraft.rasp import (
     Select,
     SelectorWidth,
     SequenceMap,
-    build,
     compile,
     evaluate,
     indices,
     tokens,
 )
+from handcraft.rasp.lowering import build
 
 EQUAL = Select(tokens, tokens, Comparison.EQ)
 BEFORE = Select(indices, indices, Comparison.LEQ)

@@ -25,7 +25,7 @@ from handcraft import (
 )
 from handcraft.errors import HandcraftError, HandcraftWarning
 from handcraft.language import write_rules
-from handcraft.language.sequences.wording import LONGEST
+from handcraft.language.graph.wording import LONGEST
 from handcraft.testing import declared_prompts, expressions
 
 slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -15,10 +15,11 @@ from handcraft import Program, Prompts, predict, select, where
 from handcraft.errors import AssumptionError, HandcraftWarning
 from handcraft.language.decided_texts import UNDEFINED
 from handcraft.language.decision import decided
-from handcraft.language.sequences import interpret_texts, look, select_texts
-from handcraft.language.sequences.interpret import interpret
-from handcraft.language.sequences.interpret_texts import TextsOracle
-from handcraft.language.sequences.node import Aggregate, walk
+from handcraft.language.graph import attend
+from handcraft.language.graph.node import Aggregate, walk
+from handcraft.language.oracle import interpret_texts, select_texts
+from handcraft.language.oracle.interpret import interpret
+from handcraft.language.oracle.interpret_texts import TextsOracle
 from handcraft.testing import declared_prompts, expressions, rule_programs, sequence_programs
 
 EXAMPLES = int(os.environ.get("HANDCRAFT_EXAMPLES", "12"))
@@ -112,7 +113,7 @@ def test_of_where_a_selection_selects_a_source(expression):
     selects = oracle.compute(texts).selects
     for node in walk(expression.node):
         if isinstance(node, Aggregate):
-            exists = look.aggregate(node.sources, "exists", None, None, node.text, 9, False)
+            exists = attend.aggregate(node.sources, "exists", None, None, node.text, 9, False)
             for text, row in zip(texts, np.broadcast_to(selects[node], texts.shape), strict=True):
                 tokens = [prompts.vocabulary.token(token) for token in text.tolist()]
                 (meant,) = interpret([exists], tokens, causal=prompts.causal)

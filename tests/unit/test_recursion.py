@@ -18,7 +18,7 @@ BOUNDED = {
     "compiler/sequences/rebuild.py: _lookup": "once: a table under a table is folded already",
     "compiler/sequences/rebuild.py: rebuild": "each time a node gets a domain with fewer values",
     "formats/huggingface/disagreements.py: _compared": "as deep as what handcraft writes",
-    "language/sequences/reachable.py: _column": "once: rows that are excluded are left out",
+    "language/graph/reachable.py: _column": "once: rows that are excluded are left out",
     "weights/norms.py: _as_squares": "the most squares that are asked for",
     "weights/plan.py: _filled": "once: an even width has all numbers",
 }

@@ -28,7 +28,7 @@ from handcraft.compiler.ordinal.share import Group
 from handcraft.compiler.sequences.ir import between
 from handcraft.compiler.sequences.places import short
 from handcraft.errors import PrecisionError
-from handcraft.language.sequences.domain import Plain, magnitude
+from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.origin import Origin, Place
 from handcraft.vocabulary import Vocabulary
 

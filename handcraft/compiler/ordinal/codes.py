@@ -17,8 +17,8 @@ from functools import cached_property
 from itertools import pairwise
 
 from handcraft.circuits import Subspace, coded
-from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number
-from handcraft.language.sequences.node import Assumed, Lookup, Node
+from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number
+from handcraft.language.graph.node import Assumed, Lookup, Node
 from handcraft.vocabulary import Vocabulary
 
 BEHIND = 1

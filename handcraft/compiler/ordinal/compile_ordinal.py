@@ -24,8 +24,8 @@ from handcraft.compiler.stage import Pass
 from handcraft.dtype import DType, dtype_named
 from handcraft.errors import CompileError, HandcraftError, LayoutError, PrecisionError
 from handcraft.language import Program, Prompts
-from handcraft.language.sequences.domain import Finite, Plain, Value, magnitude
-from handcraft.language.sequences.node import Node
+from handcraft.language.graph.domain import Finite, Plain, Value, magnitude
+from handcraft.language.graph.node import Node
 from handcraft.model import Model
 from handcraft.model.attention import Array
 from handcraft.weights import Plan, Sizes, plan_model

@@ -13,7 +13,7 @@ from handcraft.compiler.ordinal.form import Form, Look
 from handcraft.compiler.ordinal.share import Group
 from handcraft.compiler.sequences.precision import NOISE
 from handcraft.dtype import DType
-from handcraft.language.sequences.domain import Plain
+from handcraft.language.graph.domain import Plain
 from handcraft.weights.norms import BALLAST
 
 ECHO = Fraction(1, 32)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from handcraft.display import short_repr
-from handcraft.language.sequences.domain import Plain
+from handcraft.language.graph.domain import Plain
 from handcraft.origin import Origin
 
 Weights: TypeAlias = "tuple[tuple[int, Plain], ...]"

@@ -19,7 +19,7 @@ from handcraft.circuits import (
 )
 from handcraft.compiler.ordinal.design import APART, Design
 from handcraft.compiler.ordinal.form import Look
-from handcraft.language.sequences.domain import Plain
+from handcraft.language.graph.domain import Plain
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.ordinal.form import Form, Look, Step, Weights
 from handcraft.compiler.sequences.step_function import find_steps
 from handcraft.errors import AssumptionError, CompileError
-from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number
-from handcraft.language.sequences.interpret import Values, interpret, selected
-from handcraft.language.sequences.node import (
+from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number
+from handcraft.language.graph.node import (
     Aggregate,
     Assumed,
     AtLeast,
@@ -25,6 +24,7 @@ from handcraft.language.sequences.node import (
     Node,
     walk,
 )
+from handcraft.language.oracle.interpret import Values, interpret, selected
 from handcraft.limits import DEPTH
 
 Numbers: TypeAlias = "Callable[[Value], Plain]"

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from handcraft.compiler.ordinal.form import Form
 from handcraft.compiler.ordinal.read_form import NotASumError, Reader
-from handcraft.language.sequences.node import Node
+from handcraft.language.graph.node import Node
 
 WITHIN = Fraction(1, 4)
 """By how much lines may put an answer off. Half of the distance to the next one is the end."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from handcraft.compiler.ordinal.form import Atom, Form, Look, Own, Step, all_steps
-from handcraft.language.sequences.domain import Plain
+from handcraft.language.graph.domain import Plain
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from handcraft.compiler.sequences.held import Held, Reading
 from handcraft.compiler.sequences.make_heads import make_heads
 from handcraft.compiler.sequences.make_neurons import make_biases, make_neurons
 from handcraft.compiler.sequences.places import Places, short
-from handcraft.language.sequences.node import Embedded, is_token
+from handcraft.language.graph.node import Embedded, is_token
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary
 

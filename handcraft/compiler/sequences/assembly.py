@@ -13,8 +13,8 @@ from handcraft.compiler.sequences.ir import Attend, Ladder
 from handcraft.compiler.sequences.precision import Precision
 from handcraft.display import short_repr
 from handcraft.errors import PrecisionError
-from handcraft.language.sequences.domain import Plain, magnitude
-from handcraft.language.sequences.node import Choice, Comparison, Embedded, Node, is_position
+from handcraft.language.graph.domain import Plain, magnitude
+from handcraft.language.graph.node import Choice, Comparison, Embedded, Node, is_position
 
 
 @short_repr

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.compiler.sequences.precision import Precision
-from handcraft.language.sequences.domain import Finite, Plain, Value, as_number, finite
-from handcraft.language.sequences.node import (
+from handcraft.language.graph.domain import Finite, Plain, Value, as_number, finite
+from handcraft.language.graph.node import (
     COMPARED,
     Case,
     Comparison,
@@ -23,8 +23,8 @@ from handcraft.language.sequences.node import (
     Node,
     is_position,
 )
-from handcraft.language.sequences.reachable import bases, combinations, rows
-from handcraft.language.sequences.wording import reads
+from handcraft.language.graph.reachable import bases, combinations, rows
+from handcraft.language.graph.wording import reads
 
 Flags = npt.NDArray[np.bool_]
 

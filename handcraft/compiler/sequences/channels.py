@@ -16,8 +16,8 @@ from handcraft.compiler.sequences.cases import holding
 from handcraft.compiler.sequences.held import Holder, Numbers, Reading
 from handcraft.display import short_repr
 from handcraft.errors import CompileError
-from handcraft.language.sequences.domain import Finite, Kind, Value, as_number, magnitude
-from handcraft.language.sequences.node import Comparison, Match, is_position
+from handcraft.language.graph.domain import Finite, Kind, Value, as_number, magnitude
+from handcraft.language.graph.node import Comparison, Match, is_position
 
 Ints = npt.NDArray[np.int64]
 

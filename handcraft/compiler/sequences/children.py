@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from handcraft.compiler.sequences.ir import Attend, Ladder, Rung
-from handcraft.language.sequences.node import (
+from handcraft.language.graph.node import (
     Aggregate,
     Assumed,
     AtLeast,

@@ -37,7 +37,7 @@ from handcraft.compiler.sequences.held import Holder
 from handcraft.compiler.sequences.precision import Precision
 from handcraft.compiler.stage import Stage
 from handcraft.language import Program
-from handcraft.language.sequences.node import Node
+from handcraft.language.graph.node import Node
 from handcraft.weights import Plan, Sizes, SpreadError, plan_model
 
 

@@ -29,8 +29,8 @@ from handcraft.display import shorten_value
 from handcraft.dtype import DTypeName, dtype_named
 from handcraft.errors import CompileError, LayoutError
 from handcraft.language import Program
+from handcraft.language.graph.node import Aggregate, Node, is_token, walk
 from handcraft.language.sequences.expression import Expression, check_same
-from handcraft.language.sequences.node import Aggregate, Node, is_token, walk
 from handcraft.limits import DEPTH
 from handcraft.model import Model
 from handcraft.weights import (

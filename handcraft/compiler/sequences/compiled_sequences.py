@@ -18,7 +18,7 @@ from handcraft.compiler.sequences.places import Places
 from handcraft.compiler.sequences.value_model import ValueModel
 from handcraft.compiler.stage import Stage
 from handcraft.display import short_repr
-from handcraft.language.sequences.domain import Value
+from handcraft.language.graph.domain import Value
 from handcraft.language.sequences.prompts import Prompts
 from handcraft.model import Model, Trace
 from handcraft.model.attention import Array

@@ -30,8 +30,8 @@ from handcraft.compiler.sequences.cases import (
 )
 from handcraft.compiler.sequences.ir import Ladder, Rung, between
 from handcraft.compiler.sequences.learning import Learning
-from handcraft.language.sequences.domain import Plain, Value, finite
-from handcraft.language.sequences.node import (
+from handcraft.language.graph.domain import Plain, Value, finite
+from handcraft.language.graph.node import (
     Aggregate,
     Case,
     Comparison,
@@ -42,7 +42,7 @@ from handcraft.language.sequences.node import (
     Match,
     Node,
 )
-from handcraft.language.sequences.wording import reads
+from handcraft.language.graph.wording import reads
 from handcraft.limits import CONDITIONS
 
 TOGETHER_UP_TO = 64

@@ -19,9 +19,9 @@ from handcraft.compiler.sequences.precision import Precision
 from handcraft.dtype import numpy_dtype
 from handcraft.errors import PrecisionError
 from handcraft.language.decision import Decision
-from handcraft.language.sequences.domain import FLAGS, Finite, Kind, Plain, Value, magnitude
-from handcraft.language.sequences.node import AtLeast, Linear, Node
-from handcraft.language.sequences.wording import reads
+from handcraft.language.graph.domain import FLAGS, Finite, Kind, Plain, Value, magnitude
+from handcraft.language.graph.node import AtLeast, Linear, Node
+from handcraft.language.graph.wording import reads
 from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary
 

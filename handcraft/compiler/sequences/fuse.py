@@ -15,16 +15,16 @@ from handcraft.compiler.sequences.ir import Attend, Ladder, Rung, between, is_sc
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.compiler.sequences.step_function import Steps, additive, find_steps
 from handcraft.errors import CompileError
-from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, finite, magnitude
-from handcraft.language.sequences.node import (
+from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number, finite, magnitude
+from handcraft.language.graph.node import (
     AtLeast,
     Linear,
     Lookup,
     Node,
     walk,
 )
-from handcraft.language.sequences.reachable import bases, combinations, rows
-from handcraft.language.sequences.wording import reads
+from handcraft.language.graph.reachable import bases, combinations, rows
+from handcraft.language.graph.wording import reads
 
 FLATTEN_UP_TO = 20_000
 """The most combinations of base values for which a table is made over the bases themselves."""

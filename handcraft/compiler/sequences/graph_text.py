@@ -15,8 +15,8 @@ from math import ceil, floor, prod
 
 from handcraft.compiler.sequences.ir import Attend, Ladder, Rung
 from handcraft.errors import within
-from handcraft.language.sequences.domain import FLAGS, Domain, Finite, Kind, Plain, Value, as_number
-from handcraft.language.sequences.node import (
+from handcraft.language.graph.domain import FLAGS, Domain, Finite, Kind, Plain, Value, as_number
+from handcraft.language.graph.node import (
     Aggregate,
     Assumed,
     AtLeast,
@@ -31,7 +31,7 @@ from handcraft.language.sequences.node import (
     Node,
     walk,
 )
-from handcraft.language.sequences.wording import Wording
+from handcraft.language.graph.wording import Wording
 
 NAME = re.compile(r"[^\W\d]\w*")
 """What an author must call an expression for a line to be called the same."""

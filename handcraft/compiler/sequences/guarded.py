@@ -17,10 +17,10 @@ from fractions import Fraction
 from itertools import pairwise
 
 from handcraft.compiler.sequences.ir import Ladder, Rung, between, is_scalar
-from handcraft.language.sequences.domain import Finite, Kind, Plain, Value, as_number, finite, magnitude
-from handcraft.language.sequences.node import Lookup, Node
-from handcraft.language.sequences.reachable import combinations
-from handcraft.language.sequences.wording import reads
+from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number, finite, magnitude
+from handcraft.language.graph.node import Lookup, Node
+from handcraft.language.graph.reachable import combinations
+from handcraft.language.graph.wording import reads
 
 Pair = tuple[Node, Node]
 """Two nodes that are compared."""

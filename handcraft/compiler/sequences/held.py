@@ -18,8 +18,8 @@ from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.sequences.fuse import digital
 from handcraft.compiler.sequences.ir import Attend, Ladder, is_scalar
 from handcraft.display import short_repr
-from handcraft.language.sequences.domain import Finite, Plain, Value, as_number, magnitude
-from handcraft.language.sequences.node import (
+from handcraft.language.graph.domain import Finite, Plain, Value, as_number, magnitude
+from handcraft.language.graph.node import (
     Assumed,
     Choice,
     Constant,

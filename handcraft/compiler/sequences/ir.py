@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from handcraft.language.sequences.domain import Finite, Plain, Value, as_number
-from handcraft.language.sequences.interpret import Values, interpret_with
-from handcraft.language.sequences.node import (
+from handcraft.language.graph.domain import Finite, Plain, Value, as_number
+from handcraft.language.graph.node import (
     Assumed,
     Case,
     Choice,
@@ -19,7 +18,8 @@ from handcraft.language.sequences.node import (
     case_key,
     walk,
 )
-from handcraft.language.sequences.reachable import plain
+from handcraft.language.graph.reachable import plain
+from handcraft.language.oracle.interpret import Values, interpret_with
 
 Picks = Literal["mean", "latest", "earliest"]
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from handcraft.compiler.sequences.cases import holding
 from handcraft.errors import CompileError
-from handcraft.language.sequences.domain import Finite, Value, finite
-from handcraft.language.sequences.node import Aggregate, Case, Lookup, Match, Node
-from handcraft.language.sequences.wording import listed_in, reads
+from handcraft.language.graph.domain import Finite, Value, finite
+from handcraft.language.graph.node import Aggregate, Case, Lookup, Match, Node
+from handcraft.language.graph.wording import listed_in, reads
 
 PAIRS_UP_TO = 4096
 """The most joint values of the keys of a selection that several cases select."""

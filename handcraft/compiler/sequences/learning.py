@@ -11,9 +11,9 @@ import numpy as np
 
 from handcraft.compiler.sequences.cases import Setting, allowed, asks_nothing, holding, is_positional
 from handcraft.compiler.sequences.ir import Attend, Ladder, Picks, Rung, between
-from handcraft.language.sequences.domain import FLAGS, Finite, Range, Value
-from handcraft.language.sequences.node import Aggregate, Case, Constant, Lookup, Match, Node
-from handcraft.language.sequences.wording import Wording, enclosed, reads
+from handcraft.language.graph.domain import FLAGS, Finite, Range, Value
+from handcraft.language.graph.node import Aggregate, Case, Constant, Lookup, Match, Node
+from handcraft.language.graph.wording import Wording, enclosed, reads
 
 
 @dataclass(frozen=True)

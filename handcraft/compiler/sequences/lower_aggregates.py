@@ -18,9 +18,9 @@ from handcraft.compiler.sequences.joined import joined
 from handcraft.compiler.sequences.learning import Learning
 from handcraft.compiler.sequences.proofs import finds_one
 from handcraft.compiler.sequences.rebuild import rebuild
-from handcraft.language.sequences.domain import Finite, Plain, Value, finite
-from handcraft.language.sequences.look import mean_domain
-from handcraft.language.sequences.node import (
+from handcraft.language.graph.attend import mean_domain
+from handcraft.language.graph.domain import Finite, Plain, Value, finite
+from handcraft.language.graph.node import (
     Aggregate,
     Case,
     Choice,
@@ -31,8 +31,8 @@ from handcraft.language.sequences.node import (
     case_key,
     walk,
 )
-from handcraft.language.sequences.pointwise import linear
-from handcraft.language.sequences.wording import enclosed, listed_in
+from handcraft.language.graph.pointwise import linear
+from handcraft.language.graph.wording import enclosed, listed_in
 
 
 def lower_aggregates(roots: Sequence[Node], setting: Setting) -> list[Node]:

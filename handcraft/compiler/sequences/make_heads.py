@@ -9,7 +9,7 @@ from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.held import Held
 from handcraft.compiler.sequences.ir import Attend
 from handcraft.compiler.sequences.places import Places, short
-from handcraft.language.sequences.node import Comparison
+from handcraft.language.graph.node import Comparison
 from handcraft.origin import Origin
 
 

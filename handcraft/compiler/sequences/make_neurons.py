@@ -9,8 +9,8 @@ from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.held import ITSELF, Held, Reading, greatest, least
 from handcraft.compiler.sequences.ir import Ladder
 from handcraft.compiler.sequences.places import Places, short
-from handcraft.language.sequences.domain import Plain
-from handcraft.language.sequences.node import Choice
+from handcraft.language.graph.domain import Plain
+from handcraft.language.graph.node import Choice
 
 
 def make_neurons(

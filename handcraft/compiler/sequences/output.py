@@ -16,10 +16,10 @@ from handcraft.compiler.sequences.held import Holder, Reading
 from handcraft.compiler.sequences.places import Places
 from handcraft.display import short_repr
 from handcraft.errors import PrecisionError
-from handcraft.language.sequences.domain import Domain, Finite, Kind, Plain, Value, as_number
+from handcraft.language.graph.domain import Domain, Finite, Kind, Plain, Value, as_number
+from handcraft.language.graph.node import Node
+from handcraft.language.graph.reachable import plain
 from handcraft.language.sequences.expression import Expression
-from handcraft.language.sequences.node import Node
-from handcraft.language.sequences.reachable import plain
 from handcraft.model.attention import Array
 from handcraft.origin import Place
 

@@ -8,7 +8,7 @@ from itertools import chain, count
 from handcraft.circuits import Coefficients, LinearMap, Subspace, one_hot, scalar
 from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.held import Held, Reading
-from handcraft.language.sequences.domain import Plain, Value
+from handcraft.language.graph.domain import Plain, Value
 from handcraft.vocabulary import Vocabulary
 
 RESERVED = ("rest", "nothing")

@@ -7,8 +7,8 @@ from fractions import Fraction
 
 from handcraft.dtype import dtype_named
 from handcraft.errors import PrecisionError
-from handcraft.language.sequences.domain import Plain, magnitude
-from handcraft.language.sequences.node import Node
+from handcraft.language.graph.domain import Plain, magnitude
+from handcraft.language.graph.node import Node
 from handcraft.origin import Origin, Place
 from handcraft.weights.norms import BALLAST
 

@@ -7,8 +7,8 @@ from itertools import accumulate
 from operator import add
 
 from handcraft.compiler.sequences.cases import Setting
-from handcraft.language.sequences.domain import Finite, Value, as_number
-from handcraft.language.sequences.node import (
+from handcraft.language.graph.domain import Finite, Value, as_number
+from handcraft.language.graph.node import (
     Aggregate,
     Comparison,
     Linear,
@@ -17,7 +17,7 @@ from handcraft.language.sequences.node import (
     Sources,
     is_position,
 )
-from handcraft.language.sequences.reachable import BASES_UP_TO, bases, combinations, rows
+from handcraft.language.graph.reachable import BASES_UP_TO, bases, combinations, rows
 
 
 def finds_one(sources: Sources, setting: Setting) -> bool:

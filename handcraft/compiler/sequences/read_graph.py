@@ -18,7 +18,7 @@ from lark.exceptions import UnexpectedInput, VisitError
 from handcraft.compiler.sequences.graph_text import Result, all_fractions
 from handcraft.compiler.sequences.ir import Attend, Ladder, Rung
 from handcraft.errors import CompileError, HandcraftError, within
-from handcraft.language.sequences.domain import (
+from handcraft.language.graph.domain import (
     FLAGS,
     Domain,
     Finite,
@@ -28,7 +28,7 @@ from handcraft.language.sequences.domain import (
     Value,
     kind_of,
 )
-from handcraft.language.sequences.node import (
+from handcraft.language.graph.node import (
     Aggregate,
     Assumed,
     AtLeast,
@@ -43,7 +43,7 @@ from handcraft.language.sequences.node import (
     Node,
     Sources,
 )
-from handcraft.language.sequences.wording import Wording, reads
+from handcraft.language.graph.wording import Wording, reads
 
 Making = Callable[[Domain, Wording], Node]
 """An operation over nodes that are known: with a domain and a text it is a node."""

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from handcraft.compiler.sequences.children import with_children
 from handcraft.compiler.sequences.ir import Attend, Ladder
-from handcraft.language.sequences.domain import FLAGS, Finite, Kind, Plain, Value, as_number, finite
-from handcraft.language.sequences.node import (
+from handcraft.language.graph.domain import FLAGS, Finite, Kind, Plain, Value, as_number, finite
+from handcraft.language.graph.node import (
     Aggregate,
     Assumed,
     AtLeast,
@@ -20,7 +20,7 @@ from handcraft.language.sequences.node import (
     Node,
     walk,
 )
-from handcraft.language.sequences.reachable import plain
+from handcraft.language.graph.reachable import plain
 
 Table = Mapping[tuple[Value, ...], Value]
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.compiler.sequences.ir import between
-from handcraft.language.sequences.domain import Kind, Plain, Value, as_number, kind_of
+from handcraft.language.graph.domain import Kind, Plain, Value, as_number, kind_of
 
 Ints = npt.NDArray[np.int64]
 

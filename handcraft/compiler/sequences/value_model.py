@@ -13,7 +13,7 @@ from handcraft.circuits import Number, Subspace
 from handcraft.compiler.sequences.output import Output
 from handcraft.display import short_repr
 from handcraft.errors import ModelError
-from handcraft.language.sequences.domain import Value
+from handcraft.language.graph.domain import Value
 from handcraft.model import Model
 from handcraft.model.attention import Array
 

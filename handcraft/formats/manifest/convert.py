@@ -25,7 +25,7 @@ from handcraft.circuits.number import Number, Plain, evaluate, plainest
 from handcraft.circuits.subspace import Value
 from handcraft.errors import HandcraftError
 from handcraft.formats.foreign_files import shown, whole
-from handcraft.language.sequences.domain import VALUES_UP_TO, Finite, Kind, Range, check_number
+from handcraft.language.graph.domain import VALUES_UP_TO, Finite, Kind, Range, check_number
 from handcraft.origin import Origin, Place
 from handcraft.vocabulary import Vocabulary
 

@@ -1,8 +1,8 @@
 """Expressions: a value at every position, computed point by point or learned from other positions."""
 
+from handcraft.language.graph.node import Comparison
 from handcraft.language.sequences.expression import Expression
 from handcraft.language.sequences.functions import lookup, weighted, where, window
-from handcraft.language.sequences.node import Comparison
 from handcraft.language.sequences.prompts import Prompts
 from handcraft.language.sequences.selection import Selection, select
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from handcraft.display import shorten_value
 from handcraft.errors import DomainError, ProgramError
-from handcraft.language.sequences import look, pointwise
-from handcraft.language.sequences.domain import Domain, Finite, Value, check_number
-from handcraft.language.sequences.interpret import interpret
+from handcraft.language.graph import attend, pointwise
+from handcraft.language.graph.domain import Domain, Finite, Value, check_number
+from handcraft.language.graph.node import Comparison, How, Node, Sources
+from handcraft.language.graph.show import show, show_function, show_list
+from handcraft.language.graph.wording import Wording, enclosed, reads
+from handcraft.language.oracle.interpret import interpret
 from handcraft.language.sequences.misuse import NoSingleValue
-from handcraft.language.sequences.node import Comparison, How, Node, Sources
-from handcraft.language.sequences.show import show, show_function, show_list
-from handcraft.language.sequences.wording import Wording, enclosed, reads
 from handcraft.language.written_place import written, written_place
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class Expression(NoSingleValue):
             )
         position, most = self.prompts.position, self.prompts.context  # further away is nothing either
         there = position + max(-most, min(offset, most))
-        sources = look.matching(position.node, there.node, Comparison.EQ, text)
+        sources = attend.matching(position.node, there.node, Comparison.EQ, text)
         return self._aggregate(sources, "latest", default, text)
 
     def at_position(self, place: int, default: object = NONE) -> Expression:
@@ -241,12 +241,12 @@ class Expression(NoSingleValue):
         ending = "" if default is NONE else f", default={show(default)}"
         text = reads(enclosed(self.node, 8), f".at_position({place}{ending})")
         position = self.prompts.position
-        sources = look.matching(position.node, self.prompts.constant(place).node, Comparison.EQ, text)
+        sources = attend.matching(position.node, self.prompts.constant(place).node, Comparison.EQ, text)
         return self._aggregate(sources, "latest", default, text)
 
     def _aggregate(self, sources: Sources, how: How, default: object, text: Wording) -> Expression:
         given = default is not NONE
-        node = look.aggregate(
+        node = attend.aggregate(
             sources, how, self.node, default if given else None, text, self.prompts.context, given
         )
         return self._new(node)

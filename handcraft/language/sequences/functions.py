@@ -9,12 +9,12 @@ from typing import Any
 
 from handcraft.display import shorten_value
 from handcraft.errors import DomainError
-from handcraft.language.sequences import look, pointwise
-from handcraft.language.sequences.domain import Kind, Plain, check_number, plain_value
+from handcraft.language.graph import attend, pointwise
+from handcraft.language.graph.domain import Kind, Plain, check_number, plain_value
+from handcraft.language.graph.node import Comparison
+from handcraft.language.graph.show import show, show_function
+from handcraft.language.graph.wording import Wording, listed_in, reads
 from handcraft.language.sequences.expression import Expression, Operand, as_expression
-from handcraft.language.sequences.node import Comparison
-from handcraft.language.sequences.show import show, show_function
-from handcraft.language.sequences.wording import Wording, listed_in, reads
 from handcraft.language.written_place import written, written_place
 from handcraft.limits import TERMS
 
@@ -62,12 +62,12 @@ class Window:
         position = value.prompts.position.node
         after = (value.prompts.position - min(self.length, value.prompts.context)).node
         text = reads(f"window({self.length})")
-        recent = look.matching(position, after, Comparison.GT, text)
-        seen = look.matching(position, position, Comparison.LEQ, text)
-        both = replace(look.intersection(recent, seen), text=text)
+        recent = attend.matching(position, after, Comparison.GT, text)
+        seen = attend.matching(position, position, Comparison.LEQ, text)
+        both = replace(attend.intersection(recent, seen), text=text)
         most = min(self.length, value.prompts.context)
         said = reads(text, ".mean(", value.node, ")")
-        node = look.aggregate(both, "mean", value.node, None, said, most, False)
+        node = attend.aggregate(both, "mean", value.node, None, said, most, False)
         return Expression(value.prompts, node.called(node.text, written_place()))
 
 

@@ -11,17 +11,17 @@ import numpy as np
 
 from handcraft.display import short_repr
 from handcraft.errors import HandcraftError, ProgramError, PromptError, raise_all
+from handcraft.language.graph.attend import everything
+from handcraft.language.graph.domain import Finite, Kind, whole_numbers
+from handcraft.language.graph.node import Embedded
+from handcraft.language.graph.table import constant
+from handcraft.language.graph.wording import reads
 from handcraft.language.regular import RegularExpressionError, parse
 from handcraft.language.regular.matching import Matching
 from handcraft.language.regular.token_table import ANYTHING, Flags, Ids
-from handcraft.language.sequences.domain import Finite, Kind, whole_numbers
 from handcraft.language.sequences.expression import Expression
 from handcraft.language.sequences.legal_texts import illegal_prompt
-from handcraft.language.sequences.look import everything
-from handcraft.language.sequences.node import Embedded
 from handcraft.language.sequences.selection import Selection
-from handcraft.language.sequences.table import constant
-from handcraft.language.sequences.wording import reads
 from handcraft.limits import CONTEXT, LISTED_POSITIONS, VOCABULARY
 from handcraft.origin import Place, caller_place
 from handcraft.vocabulary import Vocabulary

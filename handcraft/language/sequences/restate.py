@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from math import lcm
 
 from handcraft.errors import DomainError
-from handcraft.language.sequences import look, pointwise
-from handcraft.language.sequences.domain import Finite, Value, as_number
-from handcraft.language.sequences.node import (
+from handcraft.language.graph import attend, pointwise
+from handcraft.language.graph.domain import Finite, Value, as_number
+from handcraft.language.graph.node import (
     Aggregate,
     Assumed,
     AtLeast,
@@ -27,9 +27,9 @@ from handcraft.language.sequences.node import (
     is_position,
     walk,
 )
+from handcraft.language.graph.show import show_list
+from handcraft.language.graph.wording import Wording, enclosed, reads
 from handcraft.language.sequences.prompts import Prompts
-from handcraft.language.sequences.show import show_list
-from handcraft.language.sequences.wording import Wording, enclosed, reads
 
 
 def restate(
@@ -104,14 +104,14 @@ def _threshold(node: AtLeast, number: Node) -> Node:
 def _aggregate(node: Aggregate, done: Mapping[Node, Node], context: int) -> Node:
     cases = tuple(_case(case, done, context) for case in node.sources.cases)
     text = node.sources.text
-    always = node.sources.always or look.is_always(Sources(cases, text, always=False))
+    always = node.sources.always or attend.is_always(Sources(cases, text, always=False))
     value = None if node.value is None else done[node.value]
     most = context
     if node.how == "mean" and node.value is not None:  # a window sees less than the context
         most = min(most, max(1, node.domain.parts // lcm(*range(1, node.value.domain.parts + 1))))
     sources = Sources(cases, text, always=always)
     given = node.default is not None and node.how not in ("count", "exists")
-    return look.aggregate(sources, node.how, value, node.default, node.text, most, given)
+    return attend.aggregate(sources, node.how, value, node.default, node.text, most, given)
 
 
 def _case(case: Case, done: Mapping[Node, Node], context: int) -> Case:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handcraft.errors import DomainError, ProgramError
-from handcraft.language.sequences import look
+from handcraft.language.graph import attend
+from handcraft.language.graph.node import Comparison, How, Sources
+from handcraft.language.graph.show import show, show_function
+from handcraft.language.graph.wording import Part, enclosed, reads
 from handcraft.language.sequences.expression import (
     NONE,
     Expression,
@@ -17,9 +20,6 @@ from handcraft.language.sequences.expression import (
     other_prompts,
 )
 from handcraft.language.sequences.misuse import NoValue
-from handcraft.language.sequences.node import Comparison, How, Sources
-from handcraft.language.sequences.show import show, show_function
-from handcraft.language.sequences.wording import Part, enclosed, reads
 from handcraft.language.written_place import written_place
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ class Selection(NoValue):
         return str(self.sources)
 
     def __and__(self, other: Selection) -> Selection:
-        return self._with(look.intersection, other)
+        return self._with(attend.intersection, other)
 
     def __or__(self, other: Selection) -> Selection:
-        return self._with(look.union, other)
+        return self._with(attend.union, other)
 
     def __invert__(self) -> Selection:
-        return Selection(self.prompts, look.complement(self.sources))
+        return Selection(self.prompts, attend.complement(self.sources))
 
     def mean(self, value: Expression, default: object = NONE) -> Expression:
         """The mean of a number over the selected positions; a flag counts as 0 or 1."""
@@ -77,7 +77,7 @@ class Selection(NoValue):
             check_same(self.prompts, as_expression(value, f"{self}.{how}"))
         inside: list[Part] = [] if value is None else [value.node]
         inside += [f", default={show(default)}"] if given else []
-        node = look.aggregate(
+        node = attend.aggregate(
             self.sources,
             how,
             None if value is None else value.node,
@@ -130,4 +130,4 @@ def select(
     named = relation.value if isinstance(relation, Comparison) else relation
     shown = repr(named) if isinstance(named, str) else show_function(named)
     text = reads("select(", source.node, ", ", node, ")" if named == "==" else f", {shown})")
-    return Selection(source.prompts, look.matching(source.node, node, relation, text))
+    return Selection(source.prompts, attend.matching(source.node, node, relation, text))

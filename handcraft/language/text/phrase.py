@@ -10,10 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from handcraft.errors import ProgramError
-from handcraft.language.patterns.pattern import Pattern, escape
-from handcraft.language.sequences import Comparison, Expression
-from handcraft.language.sequences.domain import Kind
-from handcraft.language.sequences.node import (
+from handcraft.language.graph.domain import Kind
+from handcraft.language.graph.node import (
     Aggregate,
     Constant,
     Linear,
@@ -24,7 +22,9 @@ from handcraft.language.sequences.node import (
     is_position,
     is_token,
 )
-from handcraft.language.sequences.reachable import bases, rows
+from handcraft.language.graph.reachable import bases, rows
+from handcraft.language.patterns.pattern import Pattern, escape
+from handcraft.language.sequences import Comparison, Expression
 from handcraft.language.text.phrase_number import comparison, modulo
 from handcraft.language.text.phrase_place import Place, Tables, place_of, place_words, table_at
 from handcraft.vocabulary import Vocabulary

@@ -7,8 +7,8 @@ from fractions import Fraction
 from math import lcm
 from operator import eq, ge, gt, le, lt, ne
 
-from handcraft.language.sequences.domain import Finite, Kind, Value, as_number
-from handcraft.language.sequences.node import AtLeast, Constant, Linear, Lookup, Node
+from handcraft.language.graph.domain import Finite, Kind, Value, as_number
+from handcraft.language.graph.node import AtLeast, Constant, Linear, Lookup, Node
 from handcraft.language.text.phrase_place import LARGEST, alone_in
 
 SIGNS = {"==": eq, "!=": ne, ">": gt, ">=": ge, "<": lt, "<=": le}

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from handcraft.language.patterns.pattern import escape
-from handcraft.language.sequences import Comparison
-from handcraft.language.sequences.domain import Kind, Value
-from handcraft.language.sequences.node import (
+from handcraft.language.graph.domain import Kind, Value
+from handcraft.language.graph.node import (
     Aggregate,
     Constant,
     Linear,
@@ -18,6 +16,8 @@ from handcraft.language.sequences.node import (
     is_position,
     is_token,
 )
+from handcraft.language.patterns.pattern import escape
+from handcraft.language.sequences import Comparison
 
 LARGEST = 10**9
 """Numbers of a rule file are smaller."""

@@ -11,8 +11,8 @@ from typing import Any
 from lark import Token, Tree
 
 from handcraft.errors import RuleSyntaxError
+from handcraft.language.graph.domain import Finite
 from handcraft.language.sequences import Expression
-from handcraft.language.sequences.domain import Finite
 from handcraft.language.text.read_place import Places, Seen
 from handcraft.language.text.sentence import word
 from handcraft.language.written_place import written_at

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 
 from handcraft.errors import HandcraftError, ProgramError, raise_all
+from handcraft.language.graph.node import Constant
 from handcraft.language.patterns.parse_pattern import parse_pattern
 from handcraft.language.patterns.pattern import escape
 from handcraft.language.program import Program
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Expression, Prompts
-from handcraft.language.sequences.node import Constant
 from handcraft.language.text.phrase import NoWordsError, answer_phrase, flag_phrase
 from handcraft.language.text.phrase_place import Tables
 from handcraft.vocabulary import Vocabulary

@@ -10,12 +10,12 @@ from fractions import Fraction
 import pytest
 
 from handcraft import Vocabulary, rasp
-from handcraft.language.sequences import look
-from handcraft.language.sequences.domain import finite
-from handcraft.language.sequences.node import Aggregate as Learned
-from handcraft.language.sequences.node import Comparison as Compared
-from handcraft.language.sequences.node import Linear, Lookup, walk
-from handcraft.language.sequences.wording import reads
+from handcraft.language.graph import attend
+from handcraft.language.graph.domain import finite
+from handcraft.language.graph.node import Aggregate as Learned
+from handcraft.language.graph.node import Comparison as Compared
+from handcraft.language.graph.node import Linear, Lookup, walk
+from handcraft.language.graph.wording import reads
 from handcraft.rasp import (
     Aggregate,
     Comparison,
@@ -30,7 +30,7 @@ from handcraft.rasp import (
     numerical,
     tokens,
 )
-from handcraft.rasp.selection_facts import facts_of
+from handcraft.rasp.lowering.selection_facts import facts_of
 
 
 def learned(built: rasp.BuiltSequence) -> list[Learned]:
@@ -120,7 +120,7 @@ def test_a_number_times_0_tells_no_positions_apart(key):
 def test_one_term_tells_positions_apart_where_its_factor_is_not_0(factor):
     order = rasp.build(ORDER, [1, 4], 3).value.node
     key = Linear(finite([factor * n for n in order.domain.values]), reads("key"), ((factor, order),), 0)
-    assert facts_of(look.matching(key, key, "==", reads("")), 3, causal=False).single is (factor != 0)
+    assert facts_of(attend.matching(key, key, "==", reads("")), 3, causal=False).single is (factor != 0)
 
 
 def test_ranks_are_selected_once_without_a_mask_only():

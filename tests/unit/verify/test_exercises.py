@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from handcraft import Program, Prompts, compile_program, predict, select
-from handcraft.language.sequences import look
-from handcraft.language.sequences.interpret import interpret
+from handcraft.language.graph import attend
+from handcraft.language.oracle.interpret import interpret
 from handcraft.verify import verify
-from handcraft.verify.mixed import change_of
+from handcraft.verify.texts.mixed import change_of
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -80,7 +80,7 @@ def test_what_a_selection_found_is_counted_at_every_position_that_was_judged():
     counts = program.selected_at(texts, rows[kept], places[kept])
     assert len(counts) == 3
     for node, (some, none) in zip(program.selections, counts, strict=True):
-        exists = look.aggregate(node.sources, "exists", None, None, node.text, 8, False)
+        exists = attend.aggregate(node.sources, "exists", None, None, node.text, 8, False)
         meant = [
             value
             for text in texts[:, :5].tolist()

@@ -36,9 +36,9 @@ from handcraft.circuits import (
 from handcraft.errors import ModelError
 from handcraft.testing import rule_programs
 from handcraft.verify import count_contexts, logit_margins, verify
-from handcraft.verify.contexts import Batch
 from handcraft.verify.meant import oracle
 from handcraft.verify.tally import SHOWN
+from handcraft.verify.texts.contexts import Batch
 
 compile_block = partial(compile_program, architecture="block")
 

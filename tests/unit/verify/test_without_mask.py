@@ -27,11 +27,11 @@ from handcraft.circuits import (
     value_map,
 )
 from handcraft.verify import every_context, measure_facts, random_contexts, verify
-from handcraft.verify.contexts import Batch, longer_contexts
 from handcraft.verify.tally import Tally
+from handcraft.verify.texts.contexts import Batch, longer_contexts
 
 # `handcraft.verify` also exports a function of that name, so the modules are asked for by their own.
-contexts_module = importlib.import_module("handcraft.verify.contexts")
+contexts_module = importlib.import_module("handcraft.verify.texts.contexts")
 
 SIZES = [(1, 1), (1, 5), (2, 4), (3, 3), (5, 2)]
 

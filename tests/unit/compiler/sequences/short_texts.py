@@ -15,9 +15,9 @@ from handcraft.compiler.sequences.compile_sequences import PASSES
 from handcraft.compiler.sequences.held import Held, Reading
 from handcraft.compiler.sequences.ir import run_nodes
 from handcraft.errors import AssumptionError
-from handcraft.language.sequences.domain import Value, as_number
-from handcraft.language.sequences.interpret import interpret
-from handcraft.language.sequences.node import Node, walk
+from handcraft.language.graph.domain import Value, as_number
+from handcraft.language.graph.node import Node, walk
+from handcraft.language.oracle.interpret import interpret
 
 
 def every_text(prompts: Prompts, longest: int = 4) -> Iterator[tuple[str, ...]]:

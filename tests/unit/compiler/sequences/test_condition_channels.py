@@ -15,8 +15,8 @@ from handcraft.compiler.sequences import channels
 from handcraft.compiler.sequences.channels import Met, meet, nearest
 from handcraft.compiler.sequences.held import Holder
 from handcraft.errors import CompileError
-from handcraft.language.sequences.domain import Value
-from handcraft.language.sequences.node import Comparison, Match, Node
+from handcraft.language.graph.domain import Value
+from handcraft.language.graph.node import Comparison, Match, Node
 
 PROMPTS = Prompts("abcdefgh", context=12, causal=False)
 TOKEN, POSITION = PROMPTS.token.node, PROMPTS.position.node

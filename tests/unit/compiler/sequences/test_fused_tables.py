@@ -11,7 +11,7 @@ from handcraft import Prompts, lookup, select, where, window
 from handcraft.compiler.sequences import compile_sequences
 from handcraft.compiler.sequences.fuse import is_scalar
 from handcraft.compiler.sequences.ir import Ladder
-from handcraft.language.sequences.node import Linear, Lookup, Node, walk
+from handcraft.language.graph.node import Linear, Lookup, Node, walk
 
 PROMPTS = Prompts("abc", context=4)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position

@@ -10,7 +10,7 @@ from handcraft.compiler.sequences.ir import Attend, Ladder
 from handcraft.compiler.sequences.lower_aggregates import lower_aggregates
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.errors import CompileError
-from handcraft.language.sequences.node import Comparison, Constant, Lookup, Node, walk
+from handcraft.language.graph.node import Comparison, Constant, Lookup, Node, walk
 
 CAUSAL = Prompts("abc", context=4)
 BOTH_WAYS = Prompts("abc", context=4, causal=False)

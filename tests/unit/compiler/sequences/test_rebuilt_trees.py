@@ -10,9 +10,9 @@ from short_texts import assert_same, kinds
 
 from handcraft import Prompts, lookup, select, where, window
 from handcraft.compiler.sequences.rebuild import rebuild
-from handcraft.language.sequences.domain import FLAGS, Range
-from handcraft.language.sequences.node import AtLeast, Constant, Linear, Lookup, Node, walk
-from handcraft.language.sequences.wording import reads
+from handcraft.language.graph.domain import FLAGS, Range
+from handcraft.language.graph.node import AtLeast, Constant, Linear, Lookup, Node, walk
+from handcraft.language.graph.wording import reads
 
 PROMPTS = Prompts("abc", context=4)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position

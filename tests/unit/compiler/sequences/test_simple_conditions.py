@@ -20,7 +20,7 @@ from handcraft.compiler.sequences.cases import (
     split,
 )
 from handcraft.compiler.sequences.joined import joined
-from handcraft.language.sequences.node import Comparison, Match, Node
+from handcraft.language.graph.node import Comparison, Match, Node
 
 PROMPTS = Prompts("abc", context=4)
 TOKEN, PLACE = PROMPTS.token, PROMPTS.position

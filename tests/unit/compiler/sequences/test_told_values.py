@@ -11,7 +11,7 @@ from handcraft import Prompts, select, window
 from handcraft.compiler.sequences import compile_sequences
 from handcraft.compiler.sequences.output import Output
 from handcraft.errors import PrecisionError
-from handcraft.language.sequences.domain import Finite, Kind, Range, finite
+from handcraft.language.graph.domain import Finite, Kind, Range, finite
 
 PROMPTS = Prompts("ab", context=5)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position

@@ -13,7 +13,7 @@ from handcraft.compiler.sequences.output import Output
 from handcraft.errors import CheckpointError
 from handcraft.formats import read_checkpoint
 from handcraft.formats.manifest.convert import Tables
-from handcraft.language.sequences.domain import Range
+from handcraft.language.graph.domain import Range
 
 PROMPTS = Prompts("abc", context=4)
 TOKEN = PROMPTS.token

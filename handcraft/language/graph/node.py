@@ -1,0 +1,359 @@
+"""The tree of an expression: what is computed from what. Everything below the user's operators.
+
+Nodes are equal where they are made of the same parts, whatever they are called and wherever they were
+written: a node is a key of dictionaries, and what is equal is computed once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from operator import eq, ge, gt, le, lt, ne
+from typing import Any, Literal, Self, TypeAlias
+
+from handcraft.language.graph.domain import Domain, Finite, Plain, Value, as_number
+from handcraft.language.graph.identity import Identity, Rows, identity_of
+from handcraft.language.graph.wording import Wording
+from handcraft.origin import Origin, Place
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Node(ABC):
+    """One expression: a value at every position.
+
+    Args:
+        domain: the values it can have.
+        text: how it reads in a program.
+        place: where it was written.
+        identity: what it is, without its text and its place.
+    """
+
+    domain: Domain
+    text: Wording
+    place: Place | None = field(default=None, kw_only=True)
+    identity: Identity = field(init=False)
+
+    def __post_init__(self) -> None:
+        grid = self.domain.grid if isinstance(self.domain, Finite) else None
+        made_of = (type(self), self.domain, grid, self.made_of)
+        object.__setattr__(self, "identity", identity_of(made_of))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Node) and self.identity is other.identity
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
+
+    def __str__(self) -> str:
+        return str(self.text)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
+
+    @property
+    @abstractmethod
+    def made_of(self) -> Hashable:
+        """What decides its value, besides its domain: the identities of its children, and numbers."""
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """What it is computed from."""
+        return ()
+
+    @property
+    def origin(self) -> Origin:
+        """The origin of everything that serves it."""
+        return Origin(str(self), self.place)
+
+    def called(self, text: Wording, place: Place | None) -> Self:
+        """The same node under another text, or from another place."""
+        other = copy(self)
+        object.__setattr__(other, "text", text)
+        object.__setattr__(other, "place", place)
+        return other
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Embedded(Node):
+    """The token or the position itself."""
+
+    of: Literal["token", "position"]
+
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        return self.of
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Constant(Node):
+    """The same value everywhere."""
+
+    value: Value
+
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        return self.value
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Lookup(Node):
+    """A table over the values of some expressions at the same position.
+
+    Args:
+        arguments: the expressions, each with a finite domain.
+        table: for every combination of their values, the value.
+    """
+
+    arguments: tuple[Node, ...]
+    table: Mapping[tuple[Value, ...], Value]
+
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        return tuple([argument.identity for argument in self.arguments]), Rows(self.table)
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """What it is computed from."""
+        return self.arguments
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Linear(Node):
+    """A weighted sum of numbers, and a constant. Flags count as 0 and 1."""
+
+    terms: tuple[tuple[Plain, Node], ...]
+    constant: Plain
+
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value: terms count in any order, and as often as they are there."""
+        counted = Counter((factor, node.identity) for factor, node in self.terms)
+        return frozenset(counted.items()), self.constant
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """What it is computed from."""
+        return tuple(node for _, node in self.terms)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AtLeast(Node):
+    """Whether a number reaches a bound."""
+
+    number: Node
+    bound: Plain
+
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        return self.number.identity, self.bound
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """What it is computed from."""
+        return (self.number,)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Choice(Node):
+    """One of two numbers, by a flag; for numbers too many for a table."""
+
+    condition: Node
+    yes: Node
+    no: Node
+
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        return self.condition.identity, self.yes.identity, self.no.identity
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """What it is computed from."""
+        return self.condition, self.yes, self.no
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Assumed(Node):
+    """A value of which the program promises that it is one of `domain` on every legal prompt."""
+
+    value: Node
+
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        return self.value.identity, self.domain
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """What it is computed from."""
+        return (self.value,)
+
+
+class Comparison(Enum):
+    """How a key is compared with a query: key first."""
+
+    EQ = "=="
+    NEQ = "!="
+    LT = "<"
+    LEQ = "<="
+    GT = ">"
+    GEQ = ">="
+
+    def holds(self, key: Value, query: Value) -> bool:
+        """Whether the comparison holds of two values."""
+        if self not in (Comparison.EQ, Comparison.NEQ):
+            key, query = as_number(key), as_number(query)
+        return bool(COMPARED[self](key, query))
+
+    @property
+    def opposite(self) -> Comparison:
+        """The comparison that holds where this one does not."""
+        return Comparison(
+            {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[self.value]
+        )
+
+
+COMPARED: Mapping[Comparison, Callable[[Any, Any], Any]] = dict(
+    zip(Comparison, (eq, ne, lt, le, gt, ge), strict=True)
+)
+"""Each comparison as a function of two values or, element by element, of two arrays."""
+
+Pairs: TypeAlias = frozenset[tuple[Value, Value]]
+
+
+@dataclass(frozen=True)
+class Match:
+    """A condition on a pair of positions.
+
+    Args:
+        key: read at the source position.
+        query: read at the destination position.
+        relation: a comparison, or the pairs (key, query) of which the condition holds.
+    """
+
+    key: Node
+    query: Node
+    relation: Comparison | Pairs
+
+    def holds(self, key: Value, query: Value) -> bool:
+        """Whether it holds of two values."""
+        if isinstance(self.relation, Comparison):
+            return self.relation.holds(key, query)
+        return (key, query) in self.relation
+
+
+Case: TypeAlias = tuple[Match, ...]
+"""Conditions that must all hold; none holds of every pair."""
+
+
+def case_key(case: Case) -> Hashable:
+    """What conditions say: two cases with the same key select the same sources."""
+    counted = Counter((m.key.identity, m.query.identity, m.relation) for m in case)
+    return frozenset(counted.items())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sources:
+    """The source positions that a destination selects, of those that it sees.
+
+    Args:
+        cases: a pair is selected where one of these holds; no two ever hold of the same pair.
+        text: how it reads in a program.
+        always: whether every destination selects at least one source, whatever the prompt.
+    """
+
+    cases: tuple[Case, ...]
+    text: Wording
+    always: bool
+
+    def __str__(self) -> str:
+        return str(self.text)
+
+    @cached_property
+    def children(self) -> tuple[Node, ...]:
+        """What keys and queries are computed from."""
+        nodes = [node for case in self.cases for match in case for node in (match.key, match.query)]
+        return tuple(dict.fromkeys(nodes))
+
+    def holds(self, values: Callable[[Node, bool], Value]) -> bool:
+        """Whether a pair is selected.
+
+        Args:
+            values: gives the value of a node at the source, where its second argument is true, or at
+                the destination.
+        """
+        return any(
+            all(m.holds(values(m.key, True), values(m.query, False)) for m in case)
+            for case in self.cases
+        )
+
+
+How: TypeAlias = Literal["mean", "latest", "earliest", "count", "exists"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Aggregate(Node):
+    """What a position learns from those that it selects.
+
+    Args:
+        sources: which those are.
+        how: the mean of a number, its value at the latest or the earliest of them, how many they are,
+            or whether there is any.
+        value: what is read there; None for a count and for existence.
+        default: the value where nothing is selected; None where that cannot be.
+    """
+
+    sources: Sources
+    how: How
+    value: Node | None
+    default: Value | None
+
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        cases = tuple(map(case_key, self.sources.cases))
+        value = None if self.value is None else self.value.identity
+        return cases, self.how, value, self.default
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """What it is computed from."""
+        return (*self.sources.children, *(() if self.value is None else (self.value,)))
+
+
+def is_token(node: object) -> bool:
+    """Whether it is the token itself, whatever it is called."""
+    return isinstance(node, Embedded) and node.of == "token"
+
+
+def is_position(node: object) -> bool:
+    """Whether it is the position itself, whatever it is called."""
+    return isinstance(node, Embedded) and node.of == "position"
+
+
+def walk(*roots: Node, down_to: Iterable[Node] = ()) -> Iterator[Node]:
+    """Every node once, those that are computed first before those that read them.
+
+    Args:
+        roots: where to begin.
+        down_to: where to turn back; these are left out, and so is what only they are computed from.
+    """
+    seen = set(down_to)
+    stack = [(root, False) for root in reversed(roots)]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            yield node
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack += [(child, False) for child in reversed(node.children)]

@@ -1,0 +1,150 @@
+"""Tables: functions of values at the same position, tabulated over all that can occur."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from itertools import product
+from math import prod
+from typing import Any
+
+from handcraft.errors import DomainError, HandcraftError
+from handcraft.language.graph.domain import (
+    Finite,
+    Range,
+    Value,
+    finite,
+    kind_of,
+    plain_value,
+    show_value,
+)
+from handcraft.language.graph.node import Constant, Lookup, Node
+from handcraft.language.graph.reachable import combinations
+from handcraft.language.graph.wording import Wording, reads
+from handcraft.language.written_place import written, written_place
+from handcraft.limits import TABLE_ROWS
+
+ROWS_UP_TO = TABLE_ROWS.most
+"""The most rows of a table."""
+
+
+def constant(value: object) -> Constant:
+    """The same value everywhere."""
+    known = plain_value(value)
+    text = show_value(known)
+    binding = 6 if isinstance(known, Fraction) else 7 if text.startswith("-") else 9
+    return Constant(finite([known]), reads(text, binding=binding), known)
+
+
+def lookup(
+    function: Callable[..., object] | Mapping[Any, object],
+    arguments: Sequence[Node],
+    text: Wording,
+) -> Node:
+    """A function of some expressions, tabulated.
+
+    Args:
+        function: what to tabulate, or the table; of one argument its keys are the values themselves.
+        arguments: what it is a function of.
+        text: how it reads.
+
+    Raises:
+        DomainError: too many rows, a row that the table lacks, a function that fails, or results of
+            several kinds.
+    """
+    for argument in arguments:
+        listed(argument)
+    if isinstance(function, Mapping):  # floats are read as the decimals that they are written as
+        function = {_plain_key(key, len(arguments)): value for key, value in function.items()}
+    walked = combinations(arguments)
+    size = prod(len(listed(a)) for a in arguments)
+    if walked is None and size > ROWS_UP_TO:
+        raise DomainError(
+            f"a table over {len(arguments)} expressions has {size:,} rows, more than {ROWS_UP_TO:,}: "
+            + ", ".join(_sizes(arguments)),
+            where=written(text),
+            fix="combine fewer of them at a time, or .assume() the values that occur",
+            in_rules="compare fewer counts and positions at a time, or state a shorter context",
+        )
+    reached = set(product(*map(listed, arguments))) if walked is None else walked
+    table = {row: _result(function, row, arguments, text) for row in _ordered(reached, arguments)}
+    return Lookup(_domain_of(table, text), text, tuple(arguments), table)
+
+
+def _plain_key(key: object, arguments: int) -> Value:
+    if arguments > 1 and isinstance(key, tuple):
+        return tuple(plain_value(part) for part in key)
+    return plain_value(key)
+
+
+def _ordered(reached: set[tuple[Value, ...]], arguments: Sequence[Node]) -> list[tuple[Value, ...]]:
+    """The rows in the order of the values: two runs give the same table."""
+    places = [{value: i for i, value in enumerate(listed(a))} for a in arguments]
+    return sorted(reached, key=lambda row: [at[v] for at, v in zip(places, row, strict=True)])
+
+
+def _result(
+    function: Callable[..., object] | Mapping[Any, object],
+    row: tuple[Value, ...],
+    arguments: Sequence[Node],
+    text: Wording,
+) -> Value:
+    if isinstance(function, Mapping):
+        key = row[0] if len(row) == 1 else row
+        if key not in function:
+            raise DomainError(
+                f"the table has no row for {_shown(arguments, row)}",
+                where=written(text),
+                fix=f"add {show_value(key)}: ..., or .assume() the values that occur",
+            )
+        return plain_value(function[key])
+    try:
+        return plain_value(function(*row))
+    except HandcraftError:
+        raise
+    except Exception as error:
+        raise DomainError(
+            f"the function fails for {_shown(arguments, row)}: {type(error).__name__}: {error}",
+            where=written(text),
+            fix="make it answer for every value, or .assume() the values that occur",
+        ) from error
+
+
+def _shown(arguments: Sequence[Node], row: tuple[Value, ...]) -> str:
+    return ", ".join(f"{a} = {show_value(v)}" for a, v in zip(arguments, row, strict=True))
+
+
+def _domain_of(table: Mapping[tuple[Value, ...], Value], text: Wording) -> Finite:
+    kinds = {kind_of(value) for value in table.values()}
+    if len(kinds) > 1:
+        examples = {kind_of(value): (row, value) for row, value in table.items()}
+        said = " and ".join(
+            f"{show_value(v)} for {', '.join(map(show_value, row))}" for row, v in examples.values()
+        )
+        raise DomainError(
+            f"the results are of {len(kinds)} kinds: {said}",
+            where=written(text),
+            fix="answer with only labels, only flags or only numbers",
+        )
+    return finite(table.values())
+
+
+def listed(node: Node) -> tuple[Value, ...]:
+    """The values of a node.
+
+    Raises:
+        DomainError: they are too many to list.
+    """
+    if isinstance(node.domain, Range):
+        raise DomainError(
+            f"`{node}` has too many values for a table: {node.domain}",
+            where=written_place(),
+            fix="compare it with a number, or .assume() the values that occur",
+        )
+    return node.domain.values
+
+
+def _sizes(nodes: Sequence[Node], most: int = 4) -> list[str]:
+    """How many values the first few have."""
+    sizes = [f"`{node}` has {len(listed(node)):,} values" for node in nodes[:most]]
+    return sizes if len(nodes) <= most else [*sizes, f"and {len(nodes) - most} more"]

@@ -1,0 +1,148 @@
+"""Lowers what is computed position by position: functions to tables, arithmetic to weighted sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from math import prod
+
+from handcraft.errors import DomainError
+from handcraft.language.graph import pointwise
+from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number, kind_of
+from handcraft.language.graph.node import Node
+from handcraft.language.graph.wording import reads
+from handcraft.language.sequences import Comparison
+from handcraft.rasp.linear_sequence_map import LinearSequenceMap
+from handcraft.rasp.lowering.lowered import (
+    Lowered,
+    absent,
+    all_present,
+    as_numbers,
+    check_listed,
+    is_constant,
+    is_label,
+    is_never,
+    reached,
+)
+from handcraft.rasp.operators import Operator
+from handcraft.rasp.rasp_node import apply, whole
+from handcraft.rasp.sequence import Map, SequenceMap, SOp
+
+
+def lower_map(sop: Map, inner: Lowered) -> Lowered:
+    """A function of one sequence."""
+    return tabulate(sop.f, [inner], sop)
+
+
+def lower_sequence_map(sop: SequenceMap, first: Lowered, second: Lowered) -> Lowered:
+    """A function of two sequences; sums and comparisons of many numbers need no table."""
+    if isinstance(sop.f, Operator):
+        found = _arithmetic(sop.f, first.value, second.value, sop)
+        if found is not None:
+            return Lowered(found, all_present([first.present, second.present]))
+    return tabulate(sop.f, [first, second], sop)
+
+
+def lower_linear(sop: LinearSequenceMap, first: Lowered, second: Lowered) -> Lowered:
+    """A weighted sum of two sequences."""
+    if is_label(first.value) or is_label(second.value):
+        return tabulate(sop.total, [first, second], sop)
+    weights = (as_number(sop.fst_fac), as_number(sop.snd_fac))
+    total = weighted_sum(list(zip(weights, (first.value, second.value), strict=True)), sop)
+    return Lowered(total, all_present([first.present, second.present]))
+
+
+def tabulate(f: Callable[..., object], arguments: Sequence[Lowered], sop: SOp) -> Lowered:
+    """A function as a table, over the values that occur together where there are any.
+
+    Args:
+        f: the function; an answer of None is no value.
+        arguments: what it is a function of.
+        sop: the sequence that it serves, for errors.
+
+    Raises:
+        DomainError: the function fails for values that occur, or there are too many of them.
+    """
+    present = all_present([argument.present for argument in arguments])
+    if is_never(present):
+        return absent()
+    nodes = [argument.value for argument in arguments]
+    free = list(dict.fromkeys(node for node in nodes if not is_constant(node)))
+    if not free:
+        answer = apply(f, [_constant(node) for node in nodes], sop)
+        return absent() if answer is None else Lowered(pointwise.constant(answer), present)
+    check_listed(free, sop)
+    rows = reached(free, present)
+    if rows is None:
+        sizes = [len(pointwise.listed(node)) for node in free]
+        raise DomainError(
+            f"`{sop}` takes a table of {prod(sizes):,} rows, more than {pointwise.ROWS_UP_TO:,}: "
+            + " by ".join(f"{size:,}" for size in sizes),
+            where=sop.where,
+            fix="compare with numbers first, or build with a smaller max_length",
+        )
+    answers = {row: apply(f, _arguments(nodes, free, row), sop) for row in rows}
+    if any(answer is None for answer in answers.values()):
+        known = {row: answer is not None for row, answer in answers.items()}
+        answered = pointwise.lookup(lambda *row: known.get(row, False), free, reads(f"present({sop})"))
+        present = all_present([present, answered])
+    values = _one_kind([answer for answer in answers.values() if answer is not None])
+    if not values:
+        return absent()
+    told = iter(values)
+    table = {row: next(told) for row, answer in answers.items() if answer is not None}
+    node = pointwise.lookup(lambda *row: table.get(row, values[0]), free, sop.wording)
+    return Lowered(node, present)
+
+
+def _arguments(nodes: Sequence[Node], free: Sequence[Node], row: tuple[Value, ...]) -> list[Value]:
+    known = dict(zip(free, row, strict=True))
+    return [known[node] if node in known else _constant(node) for node in nodes]
+
+
+def _one_kind(answers: list[Value]) -> list[Value]:
+    """Flags among numbers become 0 and 1, as they are in Python."""
+    if {kind_of(answer) for answer in answers} == {Kind.FLAG, Kind.NUMBER}:
+        return [as_number(answer) for answer in answers]
+    return answers
+
+
+def _constant(node: Node) -> Value:
+    assert isinstance(node.domain, Finite)
+    return node.domain.values[0]
+
+
+def _arithmetic(operator: Operator, one: Node, other: Node, sop: SOp) -> Node | None:
+    """The operator as a weighted sum, or None where it takes a table."""
+    if is_label(one) or is_label(other):
+        return None
+    match operator:
+        case Operator.ADD:
+            return weighted_sum([(1, one), (1, other)], sop)
+        case Operator.SUBTRACT:
+            return weighted_sum([(1, one), (-1, other)], sop)
+        case Operator.MULTIPLY if is_constant(one):
+            return weighted_sum([(as_number(_constant(one)), other)], sop)
+        case Operator.MULTIPLY if is_constant(other):
+            return weighted_sum([(as_number(_constant(other)), one)], sop)
+        case Operator.DIVIDE if is_constant(other) and _constant(other):
+            return weighted_sum([(whole(1 / Fraction(as_number(_constant(other)))), one)], sop)
+    is_listed = isinstance(one.domain, Finite) and isinstance(other.domain, Finite)
+    if operator.is_comparison and not is_listed:
+        return pointwise.compare(as_numbers(one), as_numbers(other), Comparison(operator.value))
+    return None
+
+
+def weighted_sum(terms: Sequence[tuple[Plain, Node]], sop: SOp) -> Node:
+    """A weighted sum of numbers and flags; constants and equal terms are put together."""
+    constant: Plain = 0
+    factors: dict[Node, Plain] = {}
+    for factor, node in terms:
+        if is_constant(node):
+            constant += factor * as_number(_constant(node))
+        else:
+            factors[node] = factors.get(node, 0) + factor
+    kept = [(factor, node) for node, factor in factors.items() if factor]
+    if not kept:
+        return pointwise.constant(whole(Fraction(constant)))
+    return pointwise.linear(kept, whole(Fraction(constant)), sop.wording)

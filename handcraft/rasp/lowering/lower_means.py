@@ -1,0 +1,162 @@
+"""Lowers what a position learns from others: counts, means, sums, and labels."""
+
+from __future__ import annotations
+
+from handcraft.errors import DomainError
+from handcraft.language.graph import pointwise
+from handcraft.language.graph.domain import (
+    Finite,
+    Kind,
+    Plain,
+    Value,
+    as_number,
+    kind_of,
+    show_value,
+)
+from handcraft.language.graph.node import Node
+from handcraft.language.graph.wording import reads
+from handcraft.rasp.aggregate import Aggregate
+from handcraft.rasp.lowering.lowered import (
+    Lowered,
+    absent,
+    all_present,
+    as_numbers,
+    check_listed,
+    is_constant,
+    is_label,
+    is_never,
+)
+from handcraft.rasp.lowering.selected import Selected
+
+TERMS_UP_TO = 64
+"""The most different numbers of a sum: each is counted by itself."""
+
+
+def lower_width(selected: Selected) -> Lowered:
+    """How many positions are selected."""
+    if not selected.sources.cases:
+        return Lowered(pointwise.constant(0))
+    return Lowered(selected.learn("count", None))
+
+
+def lower_aggregate(sop: Aggregate, selected: Selected, value: Lowered) -> Lowered:
+    """What the selected positions say.
+
+    Raises:
+        DomainError: a sum of labels, or a default of another kind than the values.
+    """
+    exists = selected.existence
+    if is_never(exists) or not selected.sources.cases:
+        return absent() if sop.default is None else Lowered(pointwise.constant(sop.default))
+    if is_never(value.present):
+        return _of_nothing(sop, exists)
+
+    found = _read(sop, selected, value.value, exists)
+    known = [] if sop.default is not None else [exists]
+    if value.present is not None:
+        known.append(_all_known(selected, value.present))
+    return Lowered(found, all_present(known))
+
+
+def _of_nothing(sop: Aggregate, exists: Node | None) -> Lowered:
+    """What positions say that never have a value: nothing, or the default where none is selected."""
+    if exists is None or sop.default is None:
+        return absent()
+    return Lowered(pointwise.constant(sop.default), pointwise.invert(exists))
+
+
+def _is_one(sop: Aggregate, selected: Selected, value: Node) -> bool:
+    """Whether the selected positions all hold the same value."""
+    labels = sop.how == "mean" and (is_label(value) or sop.is_categorical)
+    return selected.facts.single or labels
+
+
+def _read(sop: Aggregate, selected: Selected, value: Node, exists: Node | None) -> Node:
+    """What the selected positions say; the default, or any such value, where nothing is selected."""
+    if sop.how == "sum" and is_label(value):
+        raise DomainError(
+            f"`{sop.sop}` has labels ({value.domain}), which have no sum",
+            where=sop.where,
+            fix="turn them into numbers with Map",
+        )
+    one = _is_one(sop, selected, value)
+    if (one or is_constant(value)) and not (
+        sop.is_categorical and isinstance(sop.default, bool | None)
+    ):
+        value = as_numbers(value)
+    default = None if exists is None else _default(sop, value)
+    if is_constant(value) and (one or sop.how == "mean"):
+        return _choice(exists, value, default)
+    if one and (default is None or value.domain.kind is Kind.NUMBER or default in value.domain):
+        return selected.learn("latest", value, default)
+    if one:
+        return _choice(exists, selected.learn("latest", value, _any_value(value)), default)
+    if sop.how == "mean":
+        return selected.learn("mean", value, default)
+    return _choice(exists if default else None, _sum(sop, selected, value), default)
+
+
+def _default(sop: Aggregate, value: Node) -> Value:
+    """The value where nothing is selected, of the same kind as what is read elsewhere."""
+    default: Value = sop.default
+    if default is None:
+        return _any_value(value) if sop.is_categorical else _any_value(as_numbers(value))
+    kind = value.domain.kind
+    if kind is Kind.FLAG and not sop.is_categorical:
+        kind = Kind.NUMBER  # a mean, or a sum, of flags
+    if kind is Kind.NUMBER and isinstance(default, bool):
+        default = int(default)
+    if kind_of(default) is not kind:
+        raise DomainError(
+            f"the default {show_value(default)} is a {kind_of(default).value}, and `{sop.sop}` is a "
+            f"{value.domain.kind.value}: {value.domain}",
+            where=sop.where,
+            fix="give a default of the same kind, or none",
+        )
+    return default
+
+
+def _choice(exists: Node | None, found: Node, default: Value) -> Node:
+    """What was read where anything is selected, else the default."""
+    if exists is None:
+        return found
+    if isinstance(found.domain, Finite):
+        return pointwise.lookup(
+            lambda e, v: v if e else default, (exists, found), reads("read(", found, ")")
+        )
+    return pointwise.where(exists, found, pointwise.constant(default))
+
+
+def _any_value(node: Node) -> Value:
+    """One of its values: 0 where that is one."""
+    domain = node.domain
+    if domain.kind is Kind.NUMBER and domain.low <= 0 <= domain.high and 0 in domain:
+        return 0
+    return domain.values[0] if isinstance(domain, Finite) else domain.low
+
+
+def _sum(sop: Aggregate, selected: Selected, value: Node) -> Node:
+    """A sum of numbers: each number as often as it is there."""
+    check_listed((value,), sop)
+    numbers = pointwise.listed(value)
+    if len(numbers) > TERMS_UP_TO:
+        raise DomainError(
+            f"a sum over {len(numbers)} values of `{sop.sop}`, more than {TERMS_UP_TO}: {value.domain}",
+            where=sop.where,
+            fix="sum fewer different numbers, or multiply a mean by SelectorWidth",
+        )
+    terms: list[tuple[Plain, Node]] = []
+    for number in numbers:
+        if as_number(number):
+            there = selected if is_constant(value) else selected.holding(value, number)
+            terms.append((as_number(number), there.learn("count", None)))
+    if not terms:
+        return pointwise.constant(0)
+    return pointwise.linear(terms, 0, sop.wording)
+
+
+def _all_known(selected: Selected, present: Node) -> Node:
+    """Whether every selected position has a value."""
+    if selected.facts.single:
+        return selected.learn("latest", present, True)
+    return pointwise.invert(selected.holding(present, False).learn("exists", None))

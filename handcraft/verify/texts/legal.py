@@ -1,0 +1,147 @@
+"""The legal prompts of a program: all of them, those of some contexts, and random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.errors import CommandError
+from handcraft.language import Prompts
+from handcraft.language.regular.matching import Matching
+from handcraft.model import Model
+from handcraft.verify.texts.contexts import SAMPLE_ROWS, Batch, Ids
+
+Flags = npt.NDArray[np.bool_]
+
+DRAWN = 10_000
+"""How many legal prompts are drawn unless somebody asks for more: the oracle takes up to 1 ms each."""
+
+BEGINNING = 40_000
+"""The same where beginnings of what is drawn are legal prompts too, which cost nothing."""
+
+TRIED_FIRST = 256
+"""So many texts tell how many beginnings a text has that are legal prompts."""
+
+BY_HYPOTHESIS = 2_000
+"""How many at most where Hypothesis draws them, which takes ten times as long."""
+
+
+def is_restricted(prompts: Prompts | None) -> bool:
+    """Whether some texts are no legal prompts."""
+    return prompts is not None and (prompts.inputs is not None or prompts.bos is not None)
+
+
+def legal_only(batch: Batch, prompts: Prompts) -> Batch:
+    """Those answers of a batch whose context is a legal prompt."""
+    legal = np.zeros(len(batch), dtype=bool)
+    for length in np.unique(batch.lengths).tolist():
+        here = batch.lengths == length
+        legal[here] = prompts.legal(batch.texts[batch.rows[here], :length])
+    return batch.only(legal)
+
+
+def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
+    """Legal prompts drawn at random, each once, as places in the vocabulary: [text, position].
+
+    Nothing is written in them yet, and they are so many fewer than asked for as each is many prompts.
+    Where a regular expression says which are legal, about as many of each length; those of a strategy
+    are drawn by Hypothesis, and are fewer.
+
+    Args:
+        prompts: which texts are legal.
+        count: how many legal prompts at most, with those that are written from them.
+        seed: of what is drawn.
+
+    Raises:
+        CommandError: Hypothesis is needed, and not installed.
+    """
+    known = inputs_of(prompts)
+    wanted = -(-count // prompts.writes)
+    if known is not None:
+        yield from (np.unique(rows, axis=0) for rows in known.draw(wanted, seed))
+    else:
+        yield from _by_hypothesis(prompts, min(wanted, BY_HYPOTHESIS), seed)
+
+
+def drawn_beginnings(model: Model, prompts: Prompts, count: int, seed: int) -> Iterator[Batch]:
+    """Legal prompts drawn at random, with those of their beginnings that are legal prompts too.
+
+    Args:
+        model: the model, which has a causal mask: one run answers a text and all its beginnings.
+        prompts: which texts are legal; nothing is written in them.
+        count: about how many legal prompts, beginnings counted.
+        seed: of what is drawn.
+    """
+    some = [*drawn_texts(prompts, TRIED_FIRST, seed)]
+    texts = sum(map(len, some))
+    each = max(1, sum(int(beginnings(prompts, rows).sum()) for rows in some) / max(1, texts))
+    for rows in drawn_texts(prompts, ceil(count / each), seed):
+        for start in range(0, len(rows), SAMPLE_ROWS):
+            part = rows[start : start + SAMPLE_ROWS]
+            chosen = beginnings(prompts, part).reshape(-1)
+            yield Batch.of_beginnings(part, 1, model.answer(part)).only(chosen)
+
+
+def beginnings(prompts: Prompts, texts: Ids) -> Flags:
+    """Which beginnings of texts are legal prompts, each once: [text, position of the last token].
+
+    Args:
+        prompts: which texts are legal.
+        texts: in order, so that texts that begin alike follow one another: [text, position].
+    """
+    legal = np.stack([prompts.legal(texts[:, : n + 1]) for n in range(texts.shape[1])], axis=1)
+    legal[1:] &= ~np.logical_and.accumulate(texts[1:] == texts[:-1], axis=1)
+    return np.asarray(legal)
+
+
+def inputs_of(prompts: Prompts) -> Matching | None:
+    """The legal prompts of which nothing is written, as places; None where only Python code tells."""
+    is_known = prompts.inputs is None or isinstance(prompts.inputs, str)
+    return prompts.texts if is_known else None
+
+
+def _by_hypothesis(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
+    """Legal prompts that the strategy of some prompts makes."""
+    places = {token: place for place, token in enumerate(prompts.vocabulary.tokens)}
+    texts: dict[int, list[list[int]]] = {}
+    for tokens in _draw(prompts, count, seed):
+        prompts.vocabulary.ids(tokens)  # raises where a strategy makes unknown ones
+        if prompts.is_input(tokens):
+            texts.setdefault(len(tokens), []).append([places[token] for token in tokens])
+    for rows in texts.values():
+        yield np.unique(np.array(rows, dtype=np.int64), axis=0)
+
+
+def _draw(prompts: Prompts, count: int, seed: int) -> list[tuple[str, ...]]:
+    try:
+        import hypothesis
+    except ImportError:
+        raise CommandError(
+            "legal prompts are drawn with Hypothesis, which is not installed",
+            fix="pip install 'handcraft[testing]'",
+        ) from None
+    texts = prompts.inputs
+    assert texts is not None  # what a `bos` alone says can be listed
+    assert not isinstance(texts, str)  # and so can what a regular expression does
+    found: list[tuple[str, ...]] = []
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+        phases=[hypothesis.Phase.generate],
+    )
+    @hypothesis.given(texts)
+    def collect(text: object) -> None:
+        tokens = prompts.vocabulary.split(text) if isinstance(text, str) else tuple(text)  # type: ignore[arg-type]
+        if prompts.bos is not None and tokens[:1] != (prompts.bos,):
+            tokens = (prompts.bos, *(t for t in tokens if t != prompts.bos))
+        found.append(tuple(tokens))
+
+    collect()
+    return found

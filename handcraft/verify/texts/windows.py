@@ -1,0 +1,113 @@
+"""Texts that show every position of a model every window that the rules of a program can tell apart.
+
+A rule reads the last tokens of a context, at any position; a model holds each position by numbers of
+its own. So a window has to be tried at each of them. A de Bruijn sequence is a cycle in which every
+window occurs once: as many texts as there are windows, each cut from the cycle at another place, have
+every window end at every position. Where that takes few texts, the windows are wider than the rules
+need: a head that looks at a wrong place may find there what it should by chance, but not in all texts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from handcraft.language import Program
+from handcraft.verify.texts.contexts import Ids
+
+MOST_WINDOWS = 200_000
+"""The longest cycle that is made; where there are more windows, it is one of narrower windows."""
+
+WIDER_CONTEXTS = 1 << 16
+"""Windows are wider than the rules need where no more contexts than this come of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Texts, and what they show.
+
+    Args:
+        texts: places in the vocabulary, [text, position].
+        width: how many tokens the rules read.
+        count: how many windows of that width the rules can tell apart.
+        seen: how many different ones end at each position that has room for one.
+    """
+
+    texts: Ids
+    width: int
+    count: int
+    seen: int
+
+
+def window_texts(program: Program, positions: int, most: int, seed: int) -> Windows:
+    """At most `most` texts of a length in which no two windows that end at one position are the same.
+
+    Tokens that no rule can tell apart are one where the texts are too few for all windows of tokens;
+    which of them stands there is drawn.
+
+    Args:
+        program: rules that are patterns.
+        positions: the length of each text.
+        most: how many texts; at least 1.
+        seed: of what is drawn.
+    """
+    random = np.random.default_rng(seed)
+    width = max(1, program.reach)
+    kinds = [[token] for token in range(len(program.vocabulary))]
+    if len(kinds) ** width > most:
+        kinds = token_kinds(program)
+    count = len(kinds) ** width
+    size, room = len(kinds), min(most, WIDER_CONTEXTS // positions)
+    shown = width  # the width of the windows in the cycle
+    while shown > 1 and size**shown > MOST_WINDOWS:
+        shown -= 1
+    while size > 1 and shown < positions and size ** (shown + 1) <= room:
+        shown += 1
+    cycle = window_cycle(size, shown, random)
+    texts = min(most, len(cycle))
+    starts = np.arange(texts) * len(cycle) // texts  # all of them different
+    places = cycle[(starts[:, None] + np.arange(positions)) % len(cycle)]  # [text, position]
+    members = np.array([len(kind) for kind in kinds])
+    table = np.array([kind + kind[:1] * (members.max() - len(kind)) for kind in kinds])
+    drawn = table[places, random.integers(0, members[places])]
+    return Windows(drawn, width, count, min(texts, count))
+
+
+def token_kinds(program: Program) -> list[list[int]]:
+    """The tokens, those together that stand in the same token classes of all patterns."""
+    classes = {allowed for clause in program.clauses for allowed in clause.pattern.classes}
+    held = np.zeros((len(program.vocabulary), len(classes)), dtype=bool)
+    for column, allowed in enumerate(classes):
+        held[list(allowed), column] = True
+    kinds: dict[bytes, list[int]] = {}
+    for token, row in enumerate(np.packbits(held, axis=1)):
+        kinds.setdefault(row.tobytes(), []).append(token)
+    return list(kinds.values())
+
+
+def window_cycle(size: int, width: int, random: np.random.Generator) -> Ids:
+    """A random cycle over `size` letters in which every window of `width` occurs once.
+
+    It is an Eulerian circuit of the graph whose nodes are the windows of one letter less, and whose
+    edges are the letters that may follow (de Bruijn 1946; the circuit by Hierholzer's algorithm).
+
+    Returns:
+        [size ** width].
+
+    >>> cycle = window_cycle(2, 3, np.random.default_rng(0)).tolist()
+    >>> len({tuple((cycle + cycle)[i : i + 3]) for i in range(8)})
+    8
+    """
+    nodes = size ** (width - 1)
+    if nodes == 1:
+        return random.permutation(size)
+    following = random.permuted(np.tile(np.arange(size), (nodes, 1)), axis=1).tolist()
+    walk, closed = [0], []
+    while walk:
+        node = walk[-1]
+        if following[node]:
+            walk.append((node * size + following[node].pop()) % nodes)
+        else:
+            closed.append(walk.pop())
+    return np.array(closed[:0:-1], dtype=np.int64) % size
