@@ -4,14 +4,14 @@ from handcraft.circuits.circuits import (
     Bias,
     Block,
     Circuits,
-    Nats,
+    LogitScale,
     Reuse,
     Table,
     bias,
     embed_position,
     embed_token,
 )
-from handcraft.circuits.head import Head, Relation, Shares, equal, look_back, window
+from handcraft.circuits.head import AttentionWeights, Head, Relation, equal, look_back, window
 from handcraft.circuits.ideal import ideal_logits, ideal_next
 from handcraft.circuits.linear_map import LinearMap, copy, project, value_map
 from handcraft.circuits.neuron import Neuron, Ramp
@@ -30,6 +30,7 @@ from handcraft.circuits.subspace import (
 )
 
 __all__ = [
+    "AttentionWeights",
     "Bias",
     "Block",
     "Circuits",
@@ -38,13 +39,12 @@ __all__ = [
     "Encoding",
     "Head",
     "LinearMap",
-    "Nats",
+    "LogitScale",
     "Neuron",
     "Number",
     "Ramp",
     "Relation",
     "Reuse",
-    "Shares",
     "Subspace",
     "Table",
     "bias",

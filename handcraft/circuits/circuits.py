@@ -108,7 +108,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Nats:
+class LogitScale:
     """What keeps the scale of logits: after every context their squares come to the same.
 
     Args:
@@ -156,8 +156,8 @@ class Circuits:
         scratch: further subspaces of the residual stream.
         values: what each symbol in a number stands for once weights are emitted, by its name.
         causal: whether a position sees only itself and earlier ones.
-        nats: where logits are log-probabilities up to a constant, so that their scale counts, what
-            keeps it; None where only their order counts.
+        logit_scale: where logits are log-probabilities up to a constant, what keeps their scale; None
+            where only their order counts.
         results: where nobody asks for logits, the subspaces that are read after the last block; left
             out, all that no block reads.
         reuses: the subspaces that have no dimensions of their own.
@@ -174,7 +174,7 @@ class Circuits:
     scratch: tuple[Subspace, ...]
     values: Mapping[str, Plain]
     causal: bool
-    nats: Nats | None
+    logit_scale: LogitScale | None
     results: tuple[Subspace, ...] | None
     reuses: tuple[Reuse, ...]
     place: Place | None = field(repr=False)
@@ -190,7 +190,7 @@ class Circuits:
         scratch: Sequence[Subspace] = (),
         values: Mapping[str, object] | None = None,
         causal: bool = True,
-        nats: Nats | None = None,
+        logit_scale: LogitScale | None = None,
         results: Sequence[Subspace] | None = None,
         reuses: Sequence[Reuse] = (),
         place: Place | None = None,
@@ -205,7 +205,7 @@ class Circuits:
         plain = {name: exact(value) for name, value in (values or {}).items()}
         object.__setattr__(self, "values", plain)
         object.__setattr__(self, "causal", causal)
-        object.__setattr__(self, "nats", nats)
+        object.__setattr__(self, "logit_scale", logit_scale)
         object.__setattr__(self, "results", None if results is None else tuple(results))
         object.__setattr__(self, "reuses", tuple(reuses))
         object.__setattr__(self, "place", place or caller_place(1))

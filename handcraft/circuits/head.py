@@ -14,7 +14,7 @@ from handcraft.display import short_repr
 from handcraft.errors import CircuitError, EncodingError
 from handcraft.origin import Origin
 
-Shares: TypeAlias = "tuple[tuple[int, Plain], ...]"
+AttentionWeights: TypeAlias = "tuple[tuple[int, Plain], ...]"
 """Source positions, and how much of the attention each of them gets."""
 
 
@@ -25,8 +25,8 @@ class Relation:
 
     The attention score of a pair is the inner product of what `query` reads at the destination and
     `key` reads at the source, both written into the same *matching* subspaces (Elhage et al. 2021,
-    A Mathematical Framework for Transformer Circuits). The highest scores win; ties share. Or, where
-    `shares` says so, every source has a share of its own: scores are then logarithms of shares.
+    A Mathematical Framework for Transformer Circuits). The highest scores win; ties share. Or
+    `attention_weights` states the weight of every source: scores are then their logarithms.
 
     Args:
         label: a short name for pictures and reports, such as ``1 back``.
@@ -34,10 +34,11 @@ class Relation:
         key: maps from the residual stream at the source to the matching subspaces.
         gap: the smallest difference between the best score and any other that is not equal to it.
         picks_one: whether exactly one source has the best score, at every destination.
-        always_asked: constants that are added to every query, in the matching subspaces.
-        shares: for each destination position its sources and their attention weights, which sum to 1;
-            none for a destination whose weights are not stated. Scores must depend on positions only.
-        within: the largest error of an attention weight.
+        query_bias: constants that are added to every query, in the matching subspaces.
+        attention_weights: for each destination position its sources and their attention weights, which
+            sum to 1; none for a destination whose weights are not stated. Scores must depend on
+            positions only.
+        error_bound: the largest error of an attention weight.
     """
 
     label: str
@@ -45,9 +46,9 @@ class Relation:
     key: tuple[LinearMap, ...]
     gap: Number = 1
     picks_one: bool = False
-    always_asked: tuple[Coefficients, ...] = ()
-    shares: tuple[Shares, ...] | None = None
-    within: float = 0
+    query_bias: tuple[Coefficients, ...] = ()
+    attention_weights: tuple[AttentionWeights, ...] | None = None
+    error_bound: float = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.gap, int | Fraction) and self.gap <= 0:
@@ -57,7 +58,7 @@ class Relation:
             )
 
 
-TELLING = (Encoding.ONE_HOT, Encoding.SIGNED_BITS, Encoding.SINUSOIDAL)
+SELF_MATCHING = (Encoding.ONE_HOT, Encoding.SIGNED_BITS, Encoding.SINUSOIDAL)
 """The encodings in which a value has its largest inner product with itself."""
 
 
@@ -86,7 +87,7 @@ class Head:
     @property
     def matching(self) -> tuple[Subspace, ...]:
         """The subspaces in which query and key meet: the W_Q and W_K side of the head."""
-        asked = [each.subspace for each in self.attends.always_asked]
+        asked = [each.subspace for each in self.attends.query_bias]
         return _unique([*(m.target for m in (*self.attends.query, *self.attends.key)), *asked])
 
     @property
@@ -158,7 +159,7 @@ def equal(query: Subspace, key: Subspace, *, label: str, picks_one: bool = False
     Raises:
         EncodingError: the two subspaces are encoded differently.
     """
-    if key.encoding not in TELLING:
+    if key.encoding not in SELF_MATCHING:
         raise EncodingError(
             f"`{key.name}` is encoded as {key.encoding.value}: equal values do not have the largest "
             "inner product",

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.circuits.circuits import Bias, Block, Circuits, Table
-from handcraft.circuits.head import Head, Shares
+from handcraft.circuits.head import AttentionWeights, Head
 from handcraft.circuits.linear_map import LinearMap
 from handcraft.circuits.neuron import Neuron, Ramp
 from handcraft.circuits.resolve import resolve
@@ -119,12 +119,12 @@ def run_block(block: Block, stream: Stream, *, causal: bool = True) -> Stream:
 def hard_pattern(head: Head, stream: Stream, *, causal: bool = True) -> Exact:
     """The attention pattern: 1 shared among the highest scores; [batch, destination, source].
 
-    Where the head states shares, those. The sharpness does not matter here: any positive number leaves
-    the order of scores as it is.
+    Where the head states attention weights, those. The sharpness does not matter here: any positive
+    number leaves the order of scores as it is.
     """
     scores = _scores(head, stream)
-    if head.attends.shares is not None:
-        return _shared(head.attends.shares, scores.shape[1])
+    if head.attends.attention_weights is not None:
+        return _shared(head.attends.attention_weights, scores.shape[1])
     try:
         return _hardest(scores, causal)
     except TypeError as error:
@@ -134,12 +134,12 @@ def hard_pattern(head: Head, stream: Stream, *, causal: bool = True) -> Exact:
         ) from error
 
 
-def _shared(shares: Sequence[Shares], length: int) -> Exact:
+def _shared(weights: Sequence[AttentionWeights], length: int) -> Exact:
     """The pattern that is stated for each destination."""
     pattern = _zeros(1, length, length)
     for here in range(length):
-        for there, share in shares[here]:
-            pattern[0, here, there] = share
+        for there, weight in weights[here]:
+            pattern[0, here, there] = weight
     return pattern
 
 
@@ -165,8 +165,8 @@ def neuron_output(neuron: Neuron | Ramp, stream: Stream) -> Exact:
     """
     total = _sum(neuron.reads, stream)
     if isinstance(neuron, Ramp):
-        lets = np.asarray(_sum(neuron.lets, stream) + neuron.lets_constant)
-        return np.asarray(np.where(lets >= 1, total + neuron.constant, 0), dtype=object)
+        gate = np.asarray(_sum(neuron.gate, stream) + neuron.gate_constant)
+        return np.asarray(np.where(gate >= 1, total + neuron.constant, 0), dtype=object)
     reached = np.asarray(total >= neuron.at_least, dtype=bool)
     if neuron.gap is not None:
         close = ~reached & np.asarray(total > neuron.at_least - neuron.gap, dtype=bool)
@@ -208,7 +208,7 @@ def _attend(head: Head, stream: Stream, causal: bool) -> Stream:
 def _scores(head: Head, stream: Stream) -> Exact:
     queries = _apply(head.attends.query, stream)
     keys = _apply(head.attends.key, stream)
-    for asked in head.attends.always_asked:
+    for asked in head.attends.query_bias:
         row = _zeros(asked.subspace.width)
         for index, number in asked.entries:
             row[index] = number

@@ -57,14 +57,14 @@ class Neuron:
 @short_repr
 @dataclass(frozen=True)
 class Ramp:
-    """A unit that passes a number on where it is let, and nothing elsewhere.
+    """A unit that passes a number on where its gate is 1, and nothing elsewhere.
 
     Args:
         name: what pictures, errors and weights call it.
         reads: what is added up to the number, which must not be negative.
         constant: what is added to it.
-        lets: what is added up to 1 where the number may pass, and to 0 elsewhere.
-        lets_constant: what is added to that.
+        gate: what is added up to 1 where the number passes, and to 0 elsewhere.
+        gate_constant: what is added to that.
         most: no number is larger.
         writes: what the number is multiplied with, and added to the residual stream.
         origins: what it serves.
@@ -73,8 +73,8 @@ class Ramp:
     name: str
     reads: tuple[Coefficients, ...]
     constant: Plain
-    lets: tuple[Coefficients, ...]
-    lets_constant: Plain
+    gate: tuple[Coefficients, ...]
+    gate_constant: Plain
     most: Plain
     writes: tuple[Coefficients, ...]
     origins: tuple[Origin, ...] = ()
@@ -82,4 +82,4 @@ class Ramp:
     @property
     def all_reads(self) -> tuple[Coefficients, ...]:
         """Everything it reads."""
-        return (*self.reads, *self.lets)
+        return (*self.reads, *self.gate)

@@ -29,7 +29,7 @@ def resolve(circuits: Circuits) -> Circuits:
         unembedding=circuits.unembedding,
         scratch=circuits.scratch,
         causal=circuits.causal,
-        nats=circuits.nats,
+        logit_scale=circuits.logit_scale,
         results=circuits.results,
         reuses=circuits.reuses,
         place=circuits.place,
@@ -63,7 +63,7 @@ class _Value:
             query=self.linear(head.attends.query),
             key=self.linear(head.attends.key),
             gap=self.number(head.attends.gap),
-            always_asked=tuple(map(self.coefficients, head.attends.always_asked)),
+            query_bias=tuple(map(self.coefficients, head.attends.query_bias)),
         )
         return replace(
             head,
@@ -79,7 +79,7 @@ class _Value:
         if isinstance(neuron, Neuron):
             return replace(neuron, reads=reads, writes=writes)
         return replace(
-            neuron, reads=reads, writes=writes, lets=tuple(map(self.coefficients, neuron.lets))
+            neuron, reads=reads, writes=writes, gate=tuple(map(self.coefficients, neuron.gate))
         )
 
     def biases(self, biases: tuple[Bias, ...]) -> tuple[Bias, ...]:

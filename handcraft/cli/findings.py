@@ -52,8 +52,8 @@ def print_report(report: Report) -> None:
         if failure.broken:
             print(f"  {failure.place}: breaks an assumption: {failure.broken}")
             continue
-        if failure.off is not None:
-            print(f"  {failure.place}: a probability has an error of {failure.off:.2g}")
+        if failure.error is not None:
+            print(f"  {failure.place}: a probability has an error of {failure.error:.2g}")
             continue
         expected = "a tie" if failure.expected is None else repr(failure.expected)
         print(

@@ -12,10 +12,10 @@ from handcraft.architecture import Architecture
 from handcraft.compiler import Compiled
 from handcraft.dtype import dtype_named
 from handcraft.errors import AssumptionError, CheckpointError, PrecisionError
-from handcraft.formats.book_file import write_book
 from handcraft.formats.gguf_file import write_gguf
 from handcraft.formats.huggingface.write_repository import METADATA, write_huggingface
 from handcraft.formats.onnx_file import write_onnx
+from handcraft.formats.raschka_file import write_raschka
 from handcraft.formats.tensors.safetensors_file import pending, write_safetensors
 from handcraft.language import Prompts
 from handcraft.model import Model
@@ -58,9 +58,9 @@ def check_answers(compiled: Compiled, prompts: Prompts | None = None) -> Report:
                 where=compiled.source.place,
                 fix="assume more values, or make such prompts illegal with inputs=",
             )
-        if failure.off is not None:
+        if failure.error is not None:
             raise PrecisionError(
-                f"in {compiled.model.dtype.name} a probability has an error of {failure.off:.2g} "
+                f"in {compiled.model.dtype.name} a probability has an error of {failure.error:.2g} "
                 f"{failure.place}",
                 where=compiled.source.place,
                 fix="use a wider dtype, or `handcraft verify` to see all failures",
@@ -118,7 +118,7 @@ WRITERS: dict[str, Writer] = {
     "huggingface": write_huggingface,
     "safetensors": _write_safetensors,
     "npz": _write_npz,
-    "book": _of_model(write_book),
+    "raschka": _of_model(write_raschka),
     "onnx": _write_onnx,
     "gguf": _of_model(write_gguf),
 }
@@ -126,7 +126,7 @@ WRITERS: dict[str, Writer] = {
 
 FORMATS = tuple(WRITERS)
 
-MASKING = {"huggingface": "GPT2LMHeadModel", "book": "the book's GPTModel", "gguf": "llama.cpp"}
+MASKING = {"huggingface": "GPT2LMHeadModel", "raschka": "Raschka's GPTModel", "gguf": "llama.cpp"}
 """What reads a format, where it can run no model without a causal mask."""
 
 READ_BACK = ("huggingface", "safetensors", "npz")

@@ -186,9 +186,9 @@ def decided(
     return found
 
 
-def likeliest(shares: Distribution) -> str:
+def likeliest(probabilities: Distribution) -> str:
     """The most likely token; of several the first in the order of the vocabulary, which is theirs."""
-    return max(shares, key=lambda token: shares[token])
+    return max(probabilities, key=lambda token: probabilities[token])
 
 
 def _listed(tokens: Sequence[str]) -> str:

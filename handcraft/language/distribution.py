@@ -17,7 +17,7 @@ LONG = 10**6
 """Fractions with larger denominators are shown as decimals."""
 
 
-def exact(shares: Mapping[Any, Any]) -> dict[Any, Any]:
+def exact(probabilities: Mapping[Any, Any]) -> dict[Any, Any]:
     """Probabilities as fractions; floats as the decimals that they are written as.
 
     What is no number stays as it is, for `read_distribution` to complain of.
@@ -25,91 +25,97 @@ def exact(shares: Mapping[Any, Any]) -> dict[Any, Any]:
     >>> exact({"a": 0.1, "b": 0.9})
     {'a': Fraction(1, 10), 'b': Fraction(9, 10)}
     """
-    return {token: _exact(share) for token, share in shares.items()}
+    return {token: _exact(probability) for token, probability in probabilities.items()}
 
 
-def _exact(share: object) -> object:
+def _exact(probability: object) -> object:
     try:
-        value = plain_value(share)
+        value = plain_value(probability)
     except DomainError:
-        return share
+        return probability
     if isinstance(value, int | Fraction) and not isinstance(value, bool):
         return Fraction(value)
-    return share
+    return probability
 
 
-def read_distribution(shares: Mapping[Any, Any], vocabulary: Vocabulary) -> dict[str, Fraction]:
+def read_distribution(probabilities: Mapping[Any, Any], vocabulary: Vocabulary) -> dict[str, Fraction]:
     """A distribution over some tokens of a vocabulary, in its order.
 
     Args:
-        shares: as `exact` gives them.
+        probabilities: as `exact` gives them.
         vocabulary: where the tokens come from.
 
     Raises:
         HandcraftError: it is empty, names unknown tokens, has a probability that is no number above 0,
             or does not sum to 1.
     """
-    raise_all(list(_problems(shares, vocabulary)))
-    return {token: shares[token] for token in vocabulary.tokens if token in shares}
+    raise_all(list(_problems(probabilities, vocabulary)))
+    return {token: probabilities[token] for token in vocabulary.tokens if token in probabilities}
 
 
-def show_distribution(shares: Mapping[Any, Any]) -> str:
+def show_distribution(probabilities: Mapping[Any, Any]) -> str:
     """The distribution as a rule names it: each token with its probability.
 
     >>> show_distribution({"a": Fraction(1, 4), "b": Fraction(3, 4)})
     'a 1/4 b 3/4'
     """
-    return " ".join(f"{token} {_show(share)}" for token, share in shares.items()) or "{}"
+    return (
+        " ".join(f"{token} {_show(probability)}" for token, probability in probabilities.items())
+        or "{}"
+    )
 
 
-def _problems(shares: Mapping[Any, Any], vocabulary: Vocabulary) -> Iterator[HandcraftError]:
-    if not shares:
+def _problems(probabilities: Mapping[Any, Any], vocabulary: Vocabulary) -> Iterator[HandcraftError]:
+    if not probabilities:
         yield ProgramError(
             "the distribution is empty",
             fix='give tokens their probabilities, such as {"a": 0.25, "b": 0.75}',
         )
         return
     are_numbers = True
-    for token, share in shares.items():
+    for token, probability in probabilities.items():
         if token not in vocabulary:
             yield VocabularyError(
                 f"the distribution names {token!r}, which is not in the vocabulary",
                 fix=vocabulary.advice(token) if isinstance(token, str) else "tokens are strings",
             )
-        if not isinstance(share, Fraction):
+        if not isinstance(probability, Fraction):
             are_numbers = False
             yield ProgramError(
-                f"the probability of {token!r} is {share!r}, of type {type(share).__name__}",
+                f"the probability of {token!r} is {probability!r}, "
+                f"of type {type(probability).__name__}",
                 fix="give a number, such as 0.25 or Fraction(1, 3)",
             )
-        elif share <= 0:
+        elif probability <= 0:
             yield ProgramError(
-                f"the probability of {token!r} is {share}",
+                f"the probability of {token!r} is {probability}",
                 fix=f"leave {token!r} out, or give it more than 0",
             )
-    if are_numbers and sum(shares.values()) != 1:
-        yield _wrong_sum(shares)
+    if are_numbers and sum(probabilities.values()) != 1:
+        yield _wrong_sum(probabilities)
 
 
-def _wrong_sum(shares: Mapping[Any, Fraction]) -> ProgramError:
-    total = sum(shares.values(), Fraction())
-    rounded = {token: share.limit_denominator(1000) for token, share in shares.items()}
-    *_, last = shares
-    needed = shares[last] + 1 - total
-    least = min(shares, key=lambda token: shares[token])
-    if shares[least] < CLOSE and abs(total - shares[least] - 1) < CLOSE:
+def _wrong_sum(probabilities: Mapping[Any, Fraction]) -> ProgramError:
+    total = sum(probabilities.values(), Fraction())
+    rounded = {
+        token: probability.limit_denominator(1000) for token, probability in probabilities.items()
+    }
+    *_, last = probabilities
+    needed = probabilities[last] + 1 - total
+    least = min(probabilities, key=lambda token: probabilities[token])
+    if probabilities[least] < CLOSE and abs(total - probabilities[least] - 1) < CLOSE:
         fix = (
-            f"leave {least!r} out: no model distinguishes {_show(shares[least])} from 0; or write all "
-            "as exact fractions, as in 1 - Fraction(1, 10**12)"
+            f"leave {least!r} out: no model distinguishes {_show(probabilities[least])} from 0; or "
+            "write all as exact fractions, as in 1 - Fraction(1, 10**12)"
         )
     elif abs(total - 1) < CLOSE and sum(rounded.values()) == 1:
         fix = f"write exact fractions: {', '.join(f'{t!r}: {v!r}' for t, v in rounded.items())}"
     elif needed > 0:
-        fix = f"give {last!r} {_show(needed)} in place of {_show(shares[last])}"
+        fix = f"give {last!r} {_show(needed)} in place of {_show(probabilities[last])}"
     else:
         fix = "make the probabilities smaller"
-    said = " + ".join(_show(share) for share in shares.values())
-    words = " ".join(f"{token} {share}" for token, share in rounded.items())
+    said = " + ".join(_show(probability) for probability in probabilities.values())
+    words = " ".join(f"{token} {probability}" for token, probability in rounded.items())
     return ProgramError(
         f"the probabilities sum to {_show(total)}, not to 1: {said}",
         fix=fix,
@@ -117,8 +123,8 @@ def _wrong_sum(shares: Mapping[Any, Fraction]) -> ProgramError:
     )
 
 
-def _show(share: object) -> str:
+def _show(probability: object) -> str:
     """A fraction as it is, or as a decimal where it was most likely written as one."""
-    if isinstance(share, Fraction) and share.denominator > LONG:
-        return repr(float(share))
-    return str(share)
+    if isinstance(probability, Fraction) and probability.denominator > LONG:
+        return repr(float(probability))
+    return str(probability)

@@ -99,8 +99,8 @@ def _answer(counts: Counter[str], vocabulary: Vocabulary, added: Fraction, greed
     if greedy:
         return max(vocabulary.tokens, key=lambda token: counts[token])
     total = counts.total() + added * len(vocabulary)
-    shares = {token: (counts[token] + added) / total for token in vocabulary.tokens}
-    possible = {token: share for token, share in shares.items() if share}
+    probabilities = {token: (counts[token] + added) / total for token in vocabulary.tokens}
+    possible = {token: probability for token, probability in probabilities.items() if probability}
     return possible if len(possible) > 1 else next(iter(possible))
 
 

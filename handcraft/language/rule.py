@@ -124,12 +124,13 @@ def _show(answer: object, show: Any) -> str:
     return str(show(answer))
 
 
-def _plain(shares: Mapping[Any, Any]) -> dict[Any, Any]:
+def _plain(probabilities: Mapping[Any, Any]) -> dict[Any, Any]:
     """Probabilities as the shortest decimals that mean the same, where there are such."""
     floats = {
-        token: float(share) if isinstance(share, Fraction) else share for token, share in shares.items()
+        token: float(probability) if isinstance(probability, Fraction) else probability
+        for token, probability in probabilities.items()
     }
-    return floats if exact(floats) == shares else dict(shares)
+    return floats if exact(floats) == probabilities else dict(probabilities)
 
 
 @dataclass(frozen=True, repr=False)

@@ -152,7 +152,7 @@ def _tokens(prompts: Prompts, row: Ids) -> list[str]:
 def _parted(compiled: Compiled, meant: Distribution, exact: Array, logits: Array) -> str | None:
     """What the three floors say after one context, where they part."""
     tokens = compiled.circuits.vocabulary.tokens
-    if compiled.circuits.nats is None:
+    if compiled.circuits.logit_scale is None:
         (right,) = meant
         others = [i for i, token in enumerate(tokens) if token != right]
         place = tokens.index(right)

@@ -124,7 +124,7 @@ def _checked(compiled: Compiled) -> tuple[Facts, list[PrecisionError]]:
     for number, layer in enumerate(compiled.plan.layers):
         for i, head in enumerate(layer.heads):
             gap = facts.gap.get(f"h.{number}.attn head {i}", inf)  # none where it writes nothing
-            is_hard = head.sharpness is None and head.attends.shares is None
+            is_hard = head.sharpness is None and head.attends.attention_weights is None
             if is_hard and gap < 0.99 * dtype.underflow:
                 problems.append(
                     PrecisionError(
@@ -217,12 +217,12 @@ def _are_all(compiled: Compiled) -> bool:
 
 
 def promised_positions(circuits: Circuits) -> Flags:
-    """Whether something is promised of a position: not where a head that states shares has none."""
+    """Whether something is promised of a position: not where a head states no weights for it."""
     promised = np.ones(circuits.context, dtype=bool)
     for block in circuits.blocks:
         for head in block.heads:
-            if head.attends.shares is not None:
-                promised &= np.array([bool(shares) for shares in head.attends.shares])
+            if head.attends.attention_weights is not None:
+                promised &= np.array([bool(weights) for weights in head.attends.attention_weights])
     return promised
 
 

@@ -12,7 +12,7 @@ from handcraft.language import Program, Prompts
 from handcraft.model import Model
 from handcraft.verify.exercises import Exercises
 from handcraft.verify.meant import ideal, oracle
-from handcraft.verify.probabilities import shares_of
+from handcraft.verify.probabilities import probabilities_of
 from handcraft.verify.report import Report
 from handcraft.verify.tally import Tally
 from handcraft.verify.texts.contexts import SAMPLE_ROWS, Ids, batch_of
@@ -35,7 +35,7 @@ def verify_given(
     """
     everywhere = isinstance(source, Circuits) and not source.causal
     meaning = oracle(source) if isinstance(source, Program) else ideal(source)
-    shares, tally, exercises = shares_of(source), Tally(model, source), Exercises(source)
+    probabilities, tally, exercises = probabilities_of(source), Tally(model, source), Exercises(source)
     reads_patterns = isinstance(source, Program) and source.has_only_patterns
     most = model.shape.n_positions if reads_patterns else source.context
     by_length = read_prompts(lines, source.vocabulary, most, prompts)
@@ -43,7 +43,7 @@ def verify_given(
         for start in range(0, len(texts), SAMPLE_ROWS):
             batch = batch_of(model, texts[start : start + SAMPLE_ROWS], everywhere)
             expected = meaning(batch)
-            tally.add(batch, expected, shares(batch) if shares is not None else None)
+            tally.add(batch, expected, probabilities(batch) if probabilities is not None else None)
             exercises.add(batch, expected)
     return tally.report(
         exercises,

@@ -22,7 +22,7 @@ class Failure:
         margin: the logit of the right token less the best wrong one.
         position: where in the context the answer stands, from 0; None at its end.
         broken: the assumption of the program that the context breaks, in words; None for none.
-        off: how much probability goes to other tokens than it should; None where the token that is
+        error: how much probability goes to other tokens than it should; None where the token that is
             meant is not even the likeliest.
     """
 
@@ -32,7 +32,7 @@ class Failure:
     margin: float
     position: int | None = None
     broken: str | None = None
-    off: float | None = None
+    error: float | None = None
 
     @property
     def place(self) -> str:
@@ -244,7 +244,7 @@ class Report:
                     "expected": failure.expected,
                     "answered": failure.answered,
                     "broken": failure.broken,
-                    "off": failure.off,
+                    "error": failure.error,
                     "margin": failure.margin if isfinite(failure.margin) else None,
                 }
                 for failure in self.failures

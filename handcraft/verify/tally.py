@@ -35,26 +35,28 @@ class Tally:
         self.margin_context = ""
         self.margin_position: int | None = None
 
-    def add(self, batch: Batch, expected: Ids, shares: Array | None = None) -> None:
+    def add(self, batch: Batch, expected: Ids, probabilities: Array | None = None) -> None:
         """Judge one batch: by the expected tokens and, where a program has them, by probabilities."""
         margins = logit_margins(batch.logits, expected)
-        off = np.full(len(expected), np.nan)
-        if shares is not None:
-            said = (shares > 0).any(axis=1)  # nothing is, where an assumption is broken
-            off[said] = share_errors(batch.logits[said], shares[said])
-            margins[said] = share_margins(batch.logits[said], shares[said])
+        errors = np.full(len(expected), np.nan)
+        if probabilities is not None:
+            said = (probabilities > 0).any(axis=1)  # nothing is, where an assumption is broken
+            errors[said] = share_errors(batch.logits[said], probabilities[said])
+            margins[said] = share_margins(batch.logits[said], probabilities[said])
         self.tried += int(batch.is_last.sum())
         lowest = int(margins.argmin())
         if margins[lowest] < self.margin or not self.margin_context:
             self.margin = float(margins[lowest])
             self.margin_context = self._text(batch, lowest)
             self.margin_position = _position(batch, lowest)
-        wrong = np.flatnonzero(~(margins > 0) | (off > CLOSE))
+        wrong = np.flatnonzero(~(margins > 0) | (errors > CLOSE))
         self.failed += len(wrong)
         for row in wrong[: SHOWN - len(self.failures)].tolist():
             found = self._failure(batch, row, int(expected[row]), margins[row])
-            is_other = not margins[row] > 0 and (shares is None or (shares[row] > 0).sum() <= 1)
-            self.failures.append(found if is_other else replace(found, off=float(off[row])))
+            is_other = not margins[row] > 0 and (
+                probabilities is None or (probabilities[row] > 0).sum() <= 1
+            )
+            self.failures.append(found if is_other else replace(found, error=float(errors[row])))
 
     def report(self, exercises: Exercises | None, **more: Any) -> Report:
         """What was found; `more` are the fields that say which contexts were tried."""

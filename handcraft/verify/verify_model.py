@@ -15,7 +15,7 @@ from handcraft.progress import advance
 from handcraft.verify.exercises import Exercises
 from handcraft.verify.given import verify_given
 from handcraft.verify.meant import Meaning, ideal, meant_in, oracle
-from handcraft.verify.probabilities import shares_of
+from handcraft.verify.probabilities import probabilities_of
 from handcraft.verify.report import Report
 from handcraft.verify.tally import Tally
 from handcraft.verify.texts.contexts import (
@@ -108,13 +108,13 @@ def verify(
         return verify_given(model, source, given, legal)
     tried_on = _contexts(model, source, legal, every_up_to, sample, seed)
     meaning = oracle(source) if isinstance(source, Program) else ideal(source)
-    shares = shares_of(source)
+    probabilities = probabilities_of(source)
     tally = Tally(model, source)
     exercises = None if tried_on.is_all else Exercises(source)
     for batch in tried_on.batches:
         if len(batch):
             batch, expected = _meant(batch, meaning, legal)
-            tally.add(batch, expected, shares(batch) if shares is not None else None)
+            tally.add(batch, expected, probabilities(batch) if probabilities is not None else None)
             if exercises is not None:
                 exercises.add(batch, expected)
         advance("try contexts", tally.tried, tried_on.planned)

@@ -43,7 +43,7 @@ class Unit:
         gain: what the sum is multiplied with.
         constant: what is added.
         weight: what the neuron's `writes` are multiplied with.
-        lets_gain: what the sum of a ramp's `lets` is multiplied with.
+        gate_gain: what the sum of a ramp's gate is multiplied with.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Unit:
     gain: Plain
     constant: Plain
     weight: Plain
-    lets_gain: Plain = 0
+    gate_gain: Plain = 0
 
 
 @short_repr
@@ -185,7 +185,7 @@ def _scale(activation: Activation, gap: Plain) -> tuple[Plain, Plain, Plain]:
 
 
 def _ramp_units(ramp: Ramp, architecture: Architecture) -> Iterator[Unit]:
-    """The hidden units that pass a number x on where the sum l of `lets` is 1; 0 where that is 0.
+    """The hidden units that pass a number x on where the gate l is 1; 0 where that is 0.
 
     With ReLU, relu(x + B (l - 1)), where B is at least as large as x ever is. With GELU both a and
     b lie beyond 16: gelu(a) - gelu(b), a = 16 (x + 1 + B (l - 1)) and b = 16 (1 + B (l - 1)), over
@@ -193,10 +193,10 @@ def _ramp_units(ramp: Ramp, architecture: Architecture) -> Iterator[Unit]:
     """
     let = Fraction(2) ** (ceil(log2(float(ramp.most) + 1)) + 1)
     if architecture.activation == "relu":
-        constant = ramp.constant + let * (ramp.lets_constant - 1)
+        constant = ramp.constant + let * (ramp.gate_constant - 1)
         yield Unit(ramp.name, ramp, 1, constant, 1, let)
         return
-    shift = 16 * (1 + let * (ramp.lets_constant - 1))
+    shift = 16 * (1 + let * (ramp.gate_constant - 1))
     share = Fraction(1, 16)
     yield Unit(ramp.name, ramp, 16, shift + 16 * ramp.constant, share, 16 * let)
     yield Unit(f"{ramp.name}, less", ramp, 0, shift, -share, 16 * let)

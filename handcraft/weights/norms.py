@@ -68,10 +68,15 @@ def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -
         lengths.after_attention(layer)
         see(f"h.{number}.ln_2", bool(layer.units))
         lengths.after_mlp(layer)
-    if circuits.nats is None or circuits.unembedding is None:
+    if circuits.logit_scale is None or circuits.unembedding is None:
         see("ln_f", False)
     else:  # squares count twice, with those of the opposites
-        see("ln_f", True, (circuits.unembedding, circuits.nats.rest), 2 * circuits.nats.squares)
+        see(
+            "ln_f",
+            True,
+            (circuits.unembedding, circuits.logit_scale.rest),
+            2 * circuits.logit_scale.squares,
+        )
     return tuple(found)
 
 

@@ -77,13 +77,13 @@ def _place_embedding(tensors: Tensors, plan: Plan) -> None:
 def _place_attention(
     tensors: Tensors, name: str, layer: Layer, layout: Layout, sharpness: Number, nats: Number
 ) -> None:
-    """The heads of a layer side by side; the scores of those that state shares are logarithms."""
+    """The heads of a layer side by side; stated attention weights have logarithms as scores."""
     weight, bias = tensors[f"{name}.c_attn.weight"], tensors[f"{name}.c_attn.bias"]
     for number, head in enumerate(layer.heads):
         matching, carried = layout.channel_start(head)
         first = number * layout.head_dim
         origins = head.origins or (Origin(f"head {head.name}"),)
-        open_sharpness = sharpness if head.attends.shares is None else nats
+        open_sharpness = sharpness if head.attends.attention_weights is None else nats
         sharp = open_sharpness if head.sharpness is None else head.sharpness
         maps_of: tuple[tuple[int, tuple[LinearMap, ...], Starts, Number], ...] = (
             (0, head.attends.query, matching, sharp),
@@ -99,7 +99,7 @@ def _place_attention(
                     channel = column + channels[linear.target] + j
                     weight.add((row, channel), read, served)
                     bias.add((channel,), constant, served)
-        for asked in head.attends.always_asked:
+        for asked in head.attends.query_bias:
             for i, amount in asked.entries:
                 bias.add((first + matching[asked.subspace] + i,), amount * sharp, origins)
         for linear in head.writes:
@@ -129,7 +129,7 @@ def _place_mlp(tensors: Tensors, name: str, layer: Layer, layout: Layout) -> Non
         bias.add((column,), unit.constant, origins)
         reads: list[tuple[Coefficients, Number]] = [(each, unit.gain) for each in unit.neuron.reads]
         if isinstance(unit.neuron, Ramp):
-            reads += [(each, unit.lets_gain) for each in unit.neuron.lets]
+            reads += [(each, unit.gate_gain) for each in unit.neuron.gate]
         for each, gain in reads:
             rows, constant = read(each, gain)
             bias.add((column,), constant, origins)

@@ -58,7 +58,7 @@ def _temperature(plan: Plan) -> Fraction:
     ln_f divides by a scale that grows with the logits; the largest that may come up is assumed.
     """
     last = plan.norms[-1]
-    if plan.circuits.nats is not None:  # the tied head reads a mirrored logit twice
+    if plan.circuits.logit_scale is not None:  # the tied head reads a mirrored logit twice
         return _scale(plan, last.sum_of_squares) / 2
     target = plan.circuits.unembedding
     assert target is not None

@@ -13,7 +13,7 @@ from judges import PROGRAMS, judge
 
 from handcraft import compile_program, save
 
-collect_ignore = ["book_model.py"]
+collect_ignore = ["raschka_model.py"]
 """No doctests, but an import of torch."""
 
 

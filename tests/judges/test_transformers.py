@@ -32,7 +32,7 @@ from judges import (
 from sweeps import sweep
 
 from handcraft import Program, Prompts, compile_program, predict, save, select
-from handcraft.formats.huggingface.write_tokenizer import tokenizer_config, tokenizer_record
+from handcraft.formats.huggingface.write_tokenizer import tokenizer_config, tokenizer_json
 from handcraft.testing import rule_programs
 from handcraft.vocabulary import Vocabulary
 
@@ -483,7 +483,7 @@ def test_any_character_vocabulary_survives_the_tokenizer(data):
     ids = {token: i for i, token in enumerate((*tokens, "<pad>"))}
     with tempfile.TemporaryDirectory() as place:
         for name, record in (
-            ("tokenizer.json", tokenizer_record(vocabulary, ids, "<pad>")),
+            ("tokenizer.json", tokenizer_json(vocabulary, ids, "<pad>")),
             ("tokenizer_config.json", tokenizer_config(64, "<pad>")),
         ):
             (Path(place) / name).write_text(json.dumps(record), encoding="utf-8")

@@ -1215,7 +1215,7 @@ PrecisionError: `select(token, token).count()` depends on 5 sources with the sam
 == an unknown format
 $ compile aab -o out --format pickle
 CheckpointError: there is no format 'pickle'
-  fix:   use one of: huggingface, safetensors, npz, book, onnx, gguf
+  fix:   use one of: huggingface, safetensors, npz, raschka, onnx, gguf
 
 == rules that speak about fewer positions than a published shape has
 --- p.rules
@@ -2791,7 +2791,7 @@ DAMAGED = [
         "CheckpointError: handcraft.json gives a causal mask to the model, and none to the circuits\n"
         "  where: out/handcraft.json\n"
         "  fix:   compile the program again",
-        prepare=replaced('"causal": true, "nats"', '"causal": false, "nats"'),
+        prepare=replaced('"causal": true, "logit_scale"', '"causal": false, "logit_scale"'),
     ),
     Case(
         "a mask that is neither there nor not",

@@ -207,24 +207,24 @@ def check_shares(model: Model, circuits: Circuits) -> None:
     Raises:
         PrecisionError: which head, and by how much it misses.
     """
-    if not any(head.attends.shares for block in circuits.blocks for head in block.heads):
+    if not any(head.attends.attention_weights for block in circuits.blocks for head in block.heads):
         return  # which saves running the model once over all its positions
     text = np.zeros((1, circuits.context), dtype=np.int64)
     seen: dict[str, Array] = {}
     model.watch(text, lambda name, value: seen.update({name: value.astype(np.float64)}))
     for number, block in enumerate(circuits.blocks):
         for i, head in enumerate(block.heads):
-            for here, shares in enumerate(head.attends.shares or ()):
+            for here, shares in enumerate(head.attends.attention_weights or ()):
                 scores = seen[f"h.{number}.attn.scores"][0, i, here, : here + 1]
                 pattern = np.exp(scores - scores.max())
                 pattern /= pattern.sum()
                 for there, share in shares:
                     pattern[there] -= float(share)
                 missed = float(np.abs(pattern).max())
-                if shares and missed > head.attends.within:
+                if shares and missed > head.attends.error_bound:
                     raise PrecisionError(
                         f"an attention weight of `{head.name}` has an error of {missed:.2g} at "
-                        f"position {here}; at most {head.attends.within:.2g} is safe",
+                        f"position {here}; at most {head.attends.error_bound:.2g} is safe",
                         where=f"h.{number}.attn, head {i}",
                         fix="use a wider dtype",
                     )

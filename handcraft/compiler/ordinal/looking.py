@@ -7,10 +7,10 @@ from fractions import Fraction
 from math import log
 
 from handcraft.circuits import (
+    AttentionWeights,
     Coefficients,
     LinearMap,
     Relation,
-    Shares,
     Table,
     coded,
     embed_position,
@@ -59,8 +59,8 @@ def _on_circle(design: Design) -> Asking:
                 _label(design, look),
                 (LinearMap(angle, meets, tuple(entries)),),
                 (key,),
-                shares=_shares(design, len(circle.places), look),
-                within=2 * missed,
+                attention_weights=_shares(design, len(circle.places), look),
+                error_bound=2 * missed,
             )
         )
     return Asking([embed_position(angle)], relations)
@@ -104,7 +104,7 @@ def _on_parabola(
         (LinearMap(target, along, ((0, 0, 2),)),),
         (LinearMap(place, along, ((0, 0, 1),)), LinearMap(square, squared, ((0, 0, 1),))),
         picks_one=True,
-        always_asked=(Coefficients(squared, ((0, 1),)),),
+        query_bias=(Coefficients(squared, ((0, 1),)),),
     )
 
 
@@ -126,14 +126,14 @@ def _one_hot(design: Design, context: int, look: Look, tables: dict[str, Table])
         (LinearMap(position, meets, tuple(entries)),),
         (key,),
         picks_one=is_single,
-        shares=None if is_single else _shares(design, context, look),
-        within=0 if is_single else 2 * design.astray(look),
+        attention_weights=None if is_single else _shares(design, context, look),
+        error_bound=0 if is_single else 2 * design.astray(look),
     )
 
 
-def _shares(design: Design, context: int, look: Look) -> tuple[Shares, ...]:
+def _shares(design: Design, context: int, look: Look) -> tuple[AttentionWeights, ...]:
     assert look.total is not None
-    rows: list[Shares] = [()] * context
+    rows: list[AttentionWeights] = [()] * context
     for here, sources in zip(design.destinations, look.sources, strict=True):
         rows[here] = tuple((there, Fraction(weight) / look.total) for there, weight in sources)
     return tuple(rows)

@@ -9,7 +9,7 @@ from handcraft.circuits import (
     Block,
     Circuits,
     Coefficients,
-    Nats,
+    LogitScale,
     Neuron,
     Ramp,
     Subspace,
@@ -35,7 +35,7 @@ def assemble(
     causal: bool,
     place: Place | None,
     speakers: Sequence[Speaker] = (),
-    nats: Nats | None = None,
+    logit_scale: LogitScale | None = None,
     logits_apart: bool = False,
     outputs: Sequence[Reading] = (),
 ) -> tuple[Circuits, Places]:
@@ -47,7 +47,7 @@ def assemble(
         causal: whether a position sees only itself and earlier ones.
         place: where the program was written.
         speakers: neurons that write logits; none where nobody asks for logits.
-        nats: where logits are log-probabilities, what keeps their scale.
+        logit_scale: where logits are log-probabilities, what keeps their scale.
         logits_apart: whether logits have a subspace of their own, in which the token is embedded too.
         outputs: what is read after the last block, where nobody asks for logits.
     """
@@ -76,7 +76,7 @@ def assemble(
         biases = [b for held in layer for b in make_biases(held, assembly, places, unembedding)]
         if number == count - 1 and unembedding is not None:
             for k, speaker in enumerate(speakers):
-                spoken = _spoken(speaker, k, unembedding, places, nats)
+                spoken = _spoken(speaker, k, unembedding, places, logit_scale)
                 if not isinstance(spoken, Neuron):
                     biases += spoken
                 else:
@@ -96,7 +96,7 @@ def assemble(
         blocks=blocks,
         unembedding=unembedding,
         causal=causal,
-        nats=nats,
+        logit_scale=logit_scale,
         results=None if speaks else _results(outputs, places),
         place=place,
     )
@@ -124,17 +124,17 @@ def _said_everywhere(helds: Sequence[Held], logits: Subspace) -> list[Bias]:
 
 
 def _spoken(
-    speaker: Speaker, number: int, logits: Subspace, places: Places, nats: Nats | None
+    speaker: Speaker, number: int, logits: Subspace, places: Places, logit_scale: LogitScale | None
 ) -> Neuron | list[Bias]:
     """A neuron that writes logits; biases where it would always fire, nothing where it never would."""
     writes = [Coefficients(logits, tuple(sorted(speaker.writes.items())))]
-    if nats is not None and speaker.rest:
-        writes.append(Coefficients(nats.rest, ((0, speaker.rest),)))
+    if logit_scale is not None and speaker.rest:
+        writes.append(Coefficients(logit_scale.rest, ((0, speaker.rest),)))
     if not speaker.reading.terms:
         fires = speaker.reading.constant >= speaker.at_least
         return [Bias(each, (speaker.origin,)) for each in writes] if fires else []
     reading = speaker.reading
-    is_whole = reading.is_whole and (nats is None or not reading.has_shares)
+    is_whole = reading.is_whole and (logit_scale is None or not reading.has_shares)
     return Neuron(
         f"{short(speaker.origin.what)}, {number + 1}",
         places.coefficients(reading),

@@ -147,7 +147,7 @@ class _Ruled:
         if direct and not speak_directly(*rules, unit):
             return None
         spoken = speakers(*rules, self.token, direct=direct, unit=unit)
-        spoken, nats = with_rest(spoken) if are_exact(self.rulings) else (spoken, None)
+        spoken, logit_scale = with_rest(spoken) if are_exact(self.rulings) else (spoken, None)
         assembly = Assembly(holder, prompts.context, Precision(self.dtype, holder.normed))
         assembly.settle()
         squares = 2 * unit**2 * max(each.squares for each in ranked) if apart else 0
@@ -162,7 +162,7 @@ class _Ruled:
             causal=prompts.causal,
             place=self.program.place,
             speakers=spoken,
-            nats=nats,
+            logit_scale=logit_scale,
             logits_apart=apart,
         )
         return with_reuse(circuits, places, self.target, sizes) if self.reuse else circuits

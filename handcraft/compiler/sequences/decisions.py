@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from handcraft.circuits import Nats, one_hot
+from handcraft.circuits import LogitScale, one_hot
 from handcraft.compiler.rank_rules import Contender, Rank, rank
 from handcraft.compiler.sequences.held import Holder, Reading, sum_of
 from handcraft.compiler.sequences.ir import Ladder, Rung
@@ -349,7 +349,7 @@ def speak_directly(
     return holder.speak(last.answer, numbers) is not None
 
 
-def with_rest(spoken: Sequence[Speaker]) -> tuple[list[Speaker], Nats]:
+def with_rest(spoken: Sequence[Speaker]) -> tuple[list[Speaker], LogitScale]:
     """The speakers of a program that predicts probabilities, all of the same sum of squares."""
     squares = [sum(n * n for n in s.writes.values()) for s in spoken if not s.is_echo]
     most = max(squares)
@@ -359,7 +359,7 @@ def with_rest(spoken: Sequence[Speaker]) -> tuple[list[Speaker], Nats]:
         else s
         for s in spoken
     ]
-    return whole, Nats(one_hot("rest", ("rest",)), most)
+    return whole, LogitScale(one_hot("rest", ("rest",)), most)
 
 
 SHARES_WITHIN = 1e-5

@@ -57,7 +57,7 @@ def _head(group: Sequence[Held], assembly: Assembly, places: Places, logits: Sub
         tuple(keys),
         looking.gap,
         picks_one=looking.picks_one,
-        always_asked=tuple(asked),
+        query_bias=tuple(asked),
     )
     return Head(name, relation, tuple(moves), tuple(writes), origins=tuple(origins))
 

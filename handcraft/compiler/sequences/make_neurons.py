@@ -110,7 +110,7 @@ def _ramps(held: Held, node: Choice, assembly: Assembly, places: Places) -> list
     subspace, dimension = places.dimension(held, held.numbers[ITSELF])
     writes = (Coefficients(subspace, ((dimension, Fraction(1, held.scale)),)),)
     ramps: list[Neuron | Ramp] = []
-    for name, lets, number, of in (
+    for name, gate, number, of in (
         ("yes", condition, yes, node.yes),
         ("no", condition * -1 + Reading((), 1), no, node.no),
     ):
@@ -122,8 +122,8 @@ def _ramps(held: Held, node: Choice, assembly: Assembly, places: Places) -> list
                 f"{short(str(node))}, {name}",
                 places.coefficients(number),
                 number.constant - least(of),
-                places.coefficients(lets),
-                lets.constant,
+                places.coefficients(gate),
+                gate.constant,
                 span,
                 writes,
                 (node.origin,),

@@ -11,7 +11,7 @@ from handcraft.compiler import Compiled
 from handcraft.errors import CheckpointError
 from handcraft.formats.folder import write_text
 from handcraft.formats.huggingface.model_card import model_card
-from handcraft.formats.huggingface.write_tokenizer import tokenizer_config, tokenizer_record
+from handcraft.formats.huggingface.write_tokenizer import tokenizer_config, tokenizer_json
 from handcraft.formats.tensors.safetensors_file import pending, write_safetensors
 from handcraft.model import Model, Shape
 from handcraft.verify import Report
@@ -58,7 +58,7 @@ def json_files(model: Model) -> dict[str, Record]:
     return {
         "config.json": config(model, padding),
         "generation_config.json": generation_config(padding),
-        "tokenizer.json": tokenizer_record(vocabulary, ids, pad_token),
+        "tokenizer.json": tokenizer_json(vocabulary, ids, pad_token),
         "tokenizer_config.json": tokenizer_config(model.shape.n_positions, pad_token),
     }
 

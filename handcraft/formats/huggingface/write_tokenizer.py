@@ -15,7 +15,7 @@ UNKNOWN = "<unk>"
 vocabulary has the name, so that text with an unknown token is an error."""
 
 
-def tokenizer_record(vocabulary: Vocabulary, ids: Mapping[str, int], padding: str) -> Record:
+def tokenizer_json(vocabulary: Vocabulary, ids: Mapping[str, int], padding: str) -> Record:
     """tokenizer.json: every character is a token, or every word between blanks is.
 
     Args:

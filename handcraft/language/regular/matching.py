@@ -17,7 +17,7 @@ from handcraft.vocabulary import Vocabulary
 COUNTS_UP_TO = 4_000_000
 """The most numbers of texts that are kept, states times lengths: about 400 MB."""
 
-Shares = npt.NDArray[np.float64]
+Probabilities = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Matching:
             states[rows] = self.table.columns[states[rows], kinds]
         return texts
 
-    def _chances(self, state: int, left: int) -> Shares:
+    def _chances(self, state: int, left: int) -> Probabilities:
         """[kind]: the share of the texts with so many tokens after one of this kind."""
         row, counts = self.table.columns[state].tolist(), self._counts[left]
         sizes = np.bincount(self.table.kinds).tolist()

@@ -83,14 +83,16 @@ def _mapped(tree: Tree[Token], default: Tree[Token] | None, places: Places) -> E
 
 
 def _distribution(tree: Tree[Token], sentence: Sentence) -> dict[str, Fraction]:
-    shares: dict[str, Fraction] = {}
+    probabilities: dict[str, Fraction] = {}
     parts = words(tree)
-    for token, share in zip(map(unescape, parts[::2]), parts[1::2], strict=True):
-        if token in shares or re.fullmatch("[0-9]+/0+", share):
+    for token, probability in zip(map(unescape, parts[::2]), parts[1::2], strict=True):
+        if token in probabilities or re.fullmatch("[0-9]+/0+", probability):
             raise RuleSyntaxError(
-                f"{token!r} has two probabilities" if token in shares else f"{share} is no number",
+                f"{token!r} has two probabilities"
+                if token in probabilities
+                else f"{probability} is no number",
                 where=sentence.at(tree),
                 fix="give every token one, such as 1/4 or 0.25",
             )
-        shares[token] = Fraction(share)
-    return shares
+        probabilities[token] = Fraction(probability)
+    return probabilities

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from handcraft import Program, compile_program, complete, predict
 from handcraft.formats import load, save
 from handcraft.formats.huggingface.read_repository import read_huggingface
-from handcraft.formats.huggingface.write_tokenizer import tokenizer_record
+from handcraft.formats.huggingface.write_tokenizer import tokenizer_json
 from handcraft.vocabulary import Vocabulary
 
 from .gpt2_folder import (
@@ -147,5 +147,5 @@ def test_what_handcraft_wrote_is_read_as_by_handcraft(vocabulary, tmp_path):
 def test_an_unknown_word_never_becomes_a_word_of_the_program(words):
     vocabulary = Vocabulary(sorted(words))
     ids = dict(zip(vocabulary.tokens, vocabulary.numbers, strict=True))
-    unknown = tokenizer_record(vocabulary, {**ids, "pad": len(ids)}, "pad")["model"]["unk_token"]
+    unknown = tokenizer_json(vocabulary, {**ids, "pad": len(ids)}, "pad")["model"]["unk_token"]
     assert unknown not in ids

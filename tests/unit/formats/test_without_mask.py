@@ -15,7 +15,7 @@ from handcraft.errors import CheckpointError
 from handcraft.formats import load, read_checkpoint, save
 from handcraft.formats.huggingface.write_repository import check_is_gpt2
 
-READERS = {"huggingface": "GPT2LMHeadModel", "book": "the book's GPTModel", "gguf": "llama.cpp"}
+READERS = {"huggingface": "GPT2LMHeadModel", "raschka": "Raschka's GPTModel", "gguf": "llama.cpp"}
 
 
 def unmasked(compiled):

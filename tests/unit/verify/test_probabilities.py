@@ -10,7 +10,13 @@ import pytest
 from handcraft import Program, Prompts, compile_program, load, predict, save, select
 from handcraft.errors import PrecisionError, ProgramError
 from handcraft.verify import every_context, verify
-from handcraft.verify.probabilities import CLOSE, probabilities, share_errors, share_margins, shares_of
+from handcraft.verify.probabilities import (
+    CLOSE,
+    probabilities_of,
+    share_errors,
+    share_margins,
+    softmax,
+)
 from handcraft.verify.tally import Tally
 
 PROMPTS = Prompts("abc", context=4)
@@ -61,8 +67,8 @@ def unfair():
 def test_a_probability_that_is_off_is_a_failure(unfair):
     report = verify(unfair.model, COIN)
     assert report.failed == report.tried == 14
-    shares = np.exp([0.1, 0]) / np.exp([0.1, 0]).sum()
-    assert report.failures[0].off == pytest.approx(shares[0] - 0.5, abs=1e-5)
+    probabilities = np.exp([0.1, 0]) / np.exp([0.1, 0]).sum()
+    assert report.failures[0].error == pytest.approx(probabilities[0] - 0.5, abs=1e-5)
     assert report.margin > 0
 
 
@@ -78,7 +84,7 @@ def test_one_token_is_judged_by_its_margin():
     other = Program(prompts=PROMPTS, rules=[rules[0], predict("b").otherwise()])
     report = verify(model, other)
     assert report.failed == 3 + 9 + 27
-    assert report.failures[0].off is None
+    assert report.failures[0].error is None
     assert (report.failures[0].expected, report.failures[0].answered) == ("b", "c")
 
 
@@ -89,29 +95,29 @@ def test_a_token_that_should_be_sure_is_judged_by_its_probability_too(architectu
     assert verify(compiled.model, program).passed
     batch = next(every_context(compiled.model, 1))
     assert batch.context(1) == [1]
-    shares = shares_of(program)(batch)
+    probabilities = probabilities_of(program)(batch)
     logits = batch.logits.copy()
     logits[1] = -50
     logits[1, :2] = [2.0, 0.0]  # `a` leads, with a probability of 0.88
     tally = Tally(compiled.model, program)
-    tally.add(replace(batch, logits=logits), np.array([0, 0]), shares)
+    tally.add(replace(batch, logits=logits), np.array([0, 0]), probabilities)
     assert [failure.context for failure in tally.failures] == ["b"]
-    assert tally.failures[0].off == pytest.approx(1 / (1 + np.exp(2)))
+    assert tally.failures[0].error == pytest.approx(1 / (1 + np.exp(2)))
 
 
 def test_only_programs_with_probabilities_have_shares():
     rules = Program("ab", 3, [predict("a").otherwise()])
-    assert shares_of(rules) is None
-    assert shares_of(of_architecture(rules, "block").circuits) is None
-    assert shares_of(COIN) is not None
+    assert probabilities_of(rules) is None
+    assert probabilities_of(of_architecture(rules, "block").circuits) is None
+    assert probabilities_of(COIN) is not None
 
 
 def test_margins_and_errors_of_shares():
     logits = np.log(np.array([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]]))
-    shares = np.array([[0.5, 0.5, 0], [0.5, 0.25, 0.25]])
-    assert np.allclose(probabilities(logits), [[0.5, 0.25, 0.25]] * 2)
-    assert np.allclose(share_errors(logits, shares), [0.25, 0])
-    assert np.allclose(share_margins(logits, shares), [0, np.inf])
+    probabilities = np.array([[0.5, 0.5, 0], [0.5, 0.25, 0.25]])
+    assert np.allclose(softmax(logits), [[0.5, 0.25, 0.25]] * 2)
+    assert np.allclose(share_errors(logits, probabilities), [0.25, 0])
+    assert np.allclose(share_margins(logits, probabilities), [0, np.inf])
     assert CLOSE < 1e-3
 
 

@@ -375,7 +375,7 @@ def test_a_report_is_plain_data(broken, program):
         "answered",
         "margin",
         "broken",
-        "off",
+        "error",
     }
 
 

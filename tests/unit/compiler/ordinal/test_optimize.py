@@ -87,8 +87,11 @@ def test_heads_whose_sources_count_differently_are_one_head():
     assert merged.model.shape.n_head == 1
     assert apart.model.shape.n_head == 2
     (head,) = merged.circuits.blocks[0].heads
-    assert head.attends.shares is not None
-    assert {float(share) for row in head.attends.shares for _, share in row} == {1 / 3, 2 / 3}
+    assert head.attends.attention_weights is not None
+    assert {float(share) for row in head.attends.attention_weights for _, share in row} == {
+        1 / 3,
+        2 / 3,
+    }
 
 
 def test_a_line_takes_the_place_of_a_step_where_the_answer_forgives_it():

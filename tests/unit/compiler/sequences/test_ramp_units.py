@@ -15,20 +15,20 @@ from handcraft.compiler.sequences import compile_sequences
 from handcraft.errors import CircuitError
 
 ARCHITECTURES = ["block", "gpt2"]
-X, LETS, OUT = scalar("x"), scalar("lets"), scalar("out")
+X, GATE, OUT = scalar("x"), scalar("gate"), scalar("out")
 
 NUMBERS = (0, Fraction(1, 3), 1, Fraction(7, 4), 3, 5, Fraction(31, 4), 8)
 """What x is at each position."""
 
 
 def circuits(*neurons: Neuron | Ramp, numbers=NUMBERS) -> Circuits:
-    """Circuits in which x is a number for each position, and `lets` is 1 after b and 0 after a."""
+    """Circuits in which x is a number for each position, and `gate` is 1 after b and 0 after a."""
     return Circuits(
         "ab",
         len(numbers),
         embedding=[
             Table("position", X, tuple(((0, n),) if n else () for n in numbers)),
-            Table("token", LETS, ((), ((0, 1),))),
+            Table("token", GATE, ((), ((0, 1),))),
         ],
         blocks=[Block(neurons=neurons)],
         unembedding=None,
@@ -58,8 +58,8 @@ def ramp(**changes) -> Ramp:
     parts = {
         "reads": reads(X),
         "constant": 0,
-        "lets": reads(LETS),
-        "lets_constant": 0,
+        "gate": reads(GATE),
+        "gate_constant": 0,
         "most": 8,
         "writes": reads(OUT),
     }
@@ -78,7 +78,7 @@ def test_a_ramp_passes_a_number_on_where_it_is_let_and_is_0_elsewhere(token, arc
 
 @pytest.mark.parametrize("architecture", [None, *ARCHITECTURES])
 def test_a_ramp_may_be_let_by_what_does_not_hold_and_add_a_constant(architecture):
-    other = ramp(constant=Fraction(3, 2), lets=reads(LETS, -1), lets_constant=1, most=Fraction(19, 2))
+    other = ramp(constant=Fraction(3, 2), gate=reads(GATE, -1), gate_constant=1, most=Fraction(19, 2))
     ids = [0, 1] * 4
     said = written(circuits(other), ids, architecture)
     meant = [

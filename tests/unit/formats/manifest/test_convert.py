@@ -79,7 +79,9 @@ def assert_same(circuits: Circuits) -> None:
     assert back.unembedding == circuits.unembedding
     heads = [head.attends for block in circuits.blocks for head in block.heads]
     again = [head.attends for block in back.blocks for head in block.heads]
-    assert [(a.shares, a.within) for a in heads] == [(a.shares, a.within) for a in again]
+    assert [(a.attention_weights, a.error_bound) for a in heads] == [
+        (a.attention_weights, a.error_bound) for a in again
+    ]
 
 
 def test_every_source_answers_the_same_exactly(source):
@@ -98,7 +100,7 @@ def test_codewords_and_shares_come_back():
     angle = coded("angle", {0: (1, 0), 1: (0, 1)}, dimensions=("cos", "sin"))
     shares = (((0, 1),), ((0, Fraction(10, 11)), (1, Fraction(1, 11))))
     mix = replace(equal(position := one_hot("position", range(2)), position, label="mix"),
-                  shares=shares, within=1e-4)  # fmt: skip
+                  attention_weights=shares, error_bound=1e-4)  # fmt: skip
     assert_same(
         Circuits(
             "01",
@@ -162,7 +164,7 @@ def with_ramps() -> Circuits:
     """A head that always asks for an a, thresholds between integers, numbers let through."""
     token, mean, out = one_hot("token", "ab"), scalar("mean"), scalar("out")
     named = Coefficients(token, ((0, 1),))
-    asks = replace(equal(token, token, label="an a"), query=(), always_asked=(named,))
+    asks = replace(equal(token, token, label="an a"), query=(), query_bias=(named,))
     head = Head("a", asks, moves=(LinearMap(token, mean, ((0, 0, Fraction(1, 3)),)),),
                 writes=(LinearMap(mean, mean, ((0, 0, 1),)),))  # fmt: skip
     above = Neuron(
@@ -176,8 +178,8 @@ def with_ramps() -> Circuits:
         "ramp",
         reads=(Coefficients(mean, ((0, 3),)),),
         constant=Fraction(1, 2),
-        lets=(Coefficients(token, ((0, -1),)),),
-        lets_constant=1,
+        gate=(Coefficients(token, ((0, -1),)),),
+        gate_constant=1,
         most=2,
         writes=(Coefficients(token, ((1, 7),)), Coefficients(out, ((0, 1),))),
     )
@@ -196,7 +198,7 @@ def test_ramps_and_thresholds_between_integers_come_back():
     once, back = with_ramps().blocks[0], there_and_back(with_ramps()).blocks[0]
     assert back.neurons == once.neurons
     assert (back.settled, back.kept) == (once.settled, once.kept)
-    assert back.heads[0].attends.always_asked == once.heads[0].attends.always_asked
+    assert back.heads[0].attends.query_bias == once.heads[0].attends.query_bias
 
 
 def test_circuits_without_unembedding_come_back():

@@ -1,4 +1,4 @@
-"""The GPT of a from-scratch PyTorch book, written anew from its description.
+"""`GPTModel` of Raschka, Build a Large Language Model (From Scratch), written anew.
 
 The description: the names and shapes of its state dict; nn.Linear everywhere; queries, keys and values
 without bias; LayerNorm before attention, before the MLP and before the head, with the biased variance
@@ -12,7 +12,7 @@ from math import pi, sqrt
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="the book model is PyTorch, and torch is not installed")
+torch = pytest.importorskip("torch", reason="Raschka's model is PyTorch, and torch is not installed")
 nn = torch.nn
 
 

@@ -1,4 +1,4 @@
-"""The book's model loads what is written for it and answers what the NumPy forward does."""
+"""Raschka's model loads what is written for it and answers what the NumPy forward does."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from handcraft import Program, compile_program, predict
 from handcraft.architecture import BLOCK, GPT2
 from handcraft.dtype import numpy_dtype
 from handcraft.errors import CheckpointError
-from handcraft.formats.book_file import book_shapes, write_book
+from handcraft.formats.raschka_file import raschka_shapes, write_raschka
 from handcraft.model import Model, Shape
 from handcraft.vocabulary import Vocabulary
 
 torch = judge("torch")
 safetensors = judge("safetensors")
 safetensors_torch = judge("safetensors.torch")
-book_model = judge("book_model")
+raschka_model = judge("raschka_model")
 
 SMALL = Shape(n_vocab=7, n_positions=11, n_embd=12, n_head=3, n_inner=(48, 48))
 UNTIED = replace(GPT2, tied=False)
@@ -57,7 +57,7 @@ COUNTS = {
     "output_head": 38_597_376,
     "total": 163_009_536,
 }
-"""The parameters of GPT-2 small in the book's form, counted by others."""
+"""The parameters of GPT-2 small in Raschka's form, counted by others."""
 
 
 def random_model(shape=SMALL, architecture=GPT2, dtype="float32", biases=()):
@@ -80,8 +80,8 @@ def with_tensor(model, name, values):
 
 
 def read(folder):
-    """The book's model, with the weights in the folder."""
-    built = book_model.GPTModel(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    """Raschka's model, with the weights in the folder."""
+    built = raschka_model.GPTModel(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     state = safetensors_torch.load_file(folder / "model.safetensors")
     built.to(state["tok_emb.weight"].dtype)
     built.load_state_dict(state, strict=True)
@@ -89,7 +89,7 @@ def read(folder):
 
 
 def answers(folder, ids, dtype="float32"):
-    """The logits of the book's model, computed as the NumPy forward computes."""
+    """The logits of Raschka's model, computed as the NumPy forward computes."""
     judged = read(folder).to(torch.float64 if dtype == "float64" else torch.float32)
     with torch.no_grad():
         return judged(torch.tensor(ids)).numpy()
@@ -109,7 +109,7 @@ def assert_answers_same(model, folder, tolerance=1e-5):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_random_models_answer_the_same(tmp_path, dtype, architecture):
     model = random_model(architecture=architecture, dtype=dtype)
-    write_book(model, tmp_path)
+    write_raschka(model, tmp_path)
     assert_answers_same(model, tmp_path, 1e-12 if dtype == "float64" else 1e-5)
 
 
@@ -121,7 +121,7 @@ def test_random_models_answer_the_same(tmp_path, dtype, architecture):
 )
 def test_biases_go_where_they_change_nothing(tmp_path, biases, dtype):
     model = random_model(dtype=dtype, biases=biases)
-    write_book(model, tmp_path)
+    write_raschka(model, tmp_path)
     assert_answers_same(model, tmp_path, 1e-11 if dtype == "float64" else 3e-5)
 
 
@@ -129,7 +129,7 @@ def test_biases_go_where_they_change_nothing(tmp_path, biases, dtype):
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_compiled_programs_answer_every_context_the_same(tmp_path, program, dtype):
     model = compile_program(program, dtype=dtype).model
-    write_book(model, tmp_path)
+    write_raschka(model, tmp_path)
     for length in range(1, program.context + 1):
         ids = np.array(list(product(range(len(program.vocabulary)), repeat=length)))
         found, wanted = answers(tmp_path, ids, dtype), model.forward(ids)
@@ -149,7 +149,7 @@ def test_a_bias_of_the_query_on_whole_numbers_is_held_by_every_dtype(tmp_path):
             model = with_tensor(model, f"h.{layer}.attn.c_attn.bias", [0, 18, 0, 0, 0, 4, *[0] * 30])
             # so that what is left of the shift in the value is held too
             weight[3:5, 24:] = 0
-        write_book(model, tmp_path / dtype)
+        write_raschka(model, tmp_path / dtype)
         state = safetensors_torch.load_file(tmp_path / dtype / "model.safetensors")
         assert state["trf_blocks.0.norm1.shift"].tolist() == [0, 0, 0, 2, 1, *[0] * 7]
         assert_answers_same(model, tmp_path / dtype)
@@ -157,7 +157,7 @@ def test_a_bias_of_the_query_on_whole_numbers_is_held_by_every_dtype(tmp_path):
 
 def test_a_narrow_mlp_is_filled_up_with_zeros(tmp_path):
     model = random_model(replace(SMALL, n_inner=(5, 48)))
-    write_book(model, tmp_path)
+    write_raschka(model, tmp_path)
     state = safetensors_torch.load_file(tmp_path / "model.safetensors")
     assert state["trf_blocks.0.ff.layers.0.weight"].shape == (48, 12)
     assert not state["trf_blocks.0.ff.layers.0.weight"][5:].any()
@@ -168,7 +168,7 @@ def test_a_narrow_mlp_is_filled_up_with_zeros(tmp_path):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_matrices_are_transposed_and_keep_their_bits(tmp_path, dtype):
     model = random_model(dtype=dtype)
-    write_book(model, tmp_path)
+    write_raschka(model, tmp_path)
     state = safetensors_torch.load_file(tmp_path / "model.safetensors")
     c_attn = model.tensors["h.1.attn.c_attn.weight"]
     expected = {
@@ -190,19 +190,19 @@ def test_matrices_are_transposed_and_keep_their_bits(tmp_path, dtype):
 
 def test_the_state_dict_has_every_name_and_nothing_else(tmp_path):
     model = random_model()
-    write_book(model, tmp_path)
+    write_raschka(model, tmp_path)
     with safetensors.safe_open(tmp_path / "model.safetensors", framework="pt") as file:
         assert file.metadata() == {"format": "pt"}
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    assert shapes == book_shapes(SMALL)
+    assert shapes == raschka_shapes(SMALL)
     built = read(tmp_path)
     assert shapes == {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
     mask = built.state_dict()["trf_blocks.0.att.mask"]
     assert torch.equal(mask, torch.triu(torch.ones(11, 11), diagonal=1))
 
 
-def test_the_config_has_the_keys_of_the_book(tmp_path):
-    write_book(random_model(), tmp_path)
+def test_the_config_has_the_keys_of_raschka(tmp_path):
+    write_raschka(random_model(), tmp_path)
     assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8")) == {
         "vocab_size": 7,
         "context_length": 11,
@@ -214,9 +214,9 @@ def test_the_config_has_the_keys_of_the_book(tmp_path):
     }
 
 
-def test_gpt2_small_has_exactly_the_parameters_of_the_book():
+def test_gpt2_small_has_exactly_the_parameters_of_raschka():
     with torch.device("meta"):  # sizes without numbers
-        built = book_model.GPTModel(CONFIG)
+        built = raschka_model.GPTModel(CONFIG)
 
     def count(part):
         return sum(parameter.numel() for parameter in part.parameters())
@@ -234,13 +234,13 @@ def test_gpt2_small_has_exactly_the_parameters_of_the_book():
         "output_head": count(built.out_head),
         "total": count(built),
     } == COUNTS
-    assert book_shapes(GPT2_SMALL) == {
+    assert raschka_shapes(GPT2_SMALL) == {
         name: tuple(tensor.shape) for name, tensor in built.state_dict().items()
     }
 
 
 def test_what_is_written_in_the_shape_of_gpt2_small_has_these_parameters():
-    shapes = {name: sizes for name, sizes in book_shapes(GPT2_SMALL).items() if "mask" not in name}
+    shapes = {name: sizes for name, sizes in raschka_shapes(GPT2_SMALL).items() if "mask" not in name}
 
     def count(*parts):
         return sum(prod(sizes) for name, sizes in shapes.items() if name.startswith(parts))
@@ -293,11 +293,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("architecture", "shape", "reason"), REFUSED.values(), ids=REFUSED)
-def test_what_the_book_does_not_compute_is_refused(tmp_path, architecture, shape, reason):
+def test_what_raschka_does_not_compute_is_refused(tmp_path, architecture, shape, reason):
     with pytest.raises(CheckpointError) as caught:
-        write_book(random_model(shape, architecture), tmp_path)
+        write_raschka(random_model(shape, architecture), tmp_path)
     assert str(caught.value) == (
-        "CheckpointError: the book's GPT is another architecture than "
+        "CheckpointError: Raschka's GPT is another architecture than "
         f"`{architecture.name}`: {reason}\n"
         f"  where: {tmp_path / 'model.safetensors'}\n"
         "  fix:   compile for the architecture gpt2, or write ONNX"
@@ -339,9 +339,9 @@ UNHELD = {
 @pytest.mark.parametrize(("model", "reason"), UNHELD.values(), ids=UNHELD)
 def test_a_bias_of_the_query_that_has_nowhere_to_go_is_refused(tmp_path, model, reason):
     with pytest.raises(CheckpointError) as caught:
-        write_book(model, tmp_path)
+        write_raschka(model, tmp_path)
     assert str(caught.value) == (
-        f"CheckpointError: the book's queries have no bias, and {reason}\n"
+        f"CheckpointError: Raschka's queries have no bias, and {reason}\n"
         f"  where: h.0.attn.c_attn.bias, for {tmp_path / 'model.safetensors'}\n"
         "  fix:   write the format huggingface, which has this bias"
     )
@@ -350,14 +350,14 @@ def test_a_bias_of_the_query_that_has_nowhere_to_go_is_refused(tmp_path, model, 
 def test_a_bias_of_the_value_that_the_dtype_rounds_is_refused(tmp_path):
     model = random_model(dtype="bfloat16", biases=("value",))
     with pytest.raises(CheckpointError, match="bfloat16 cannot represent the value bias"):
-        write_book(model, tmp_path)
+        write_raschka(model, tmp_path)
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):
     written = []
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
-        write_book(random_model(biases=("query", "key", "value")), tmp_path / name)
+        write_raschka(random_model(biases=("query", "key", "value")), tmp_path / name)
         written.append({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()})
     assert written[0].keys() == {"model.safetensors", "config.json"}
     assert written[0] == written[1]

@@ -1,4 +1,4 @@
-"""A model as the state dict of the GPT that a widely read book builds from scratch in PyTorch."""
+"""A model as the state dict of `GPTModel` in Raschka, Build a Large Language Model (From Scratch)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 
 NORM_EPSILON = 1e-5
-"""What the book's LayerNorm adds to the variance."""
+"""What Raschka's LayerNorm adds to the variance."""
 
 MOST_GROWTH = 64
 """How many times as large sums may become where a bias moves into the shift before them."""
@@ -30,8 +30,8 @@ Wide: TypeAlias = npt.NDArray[np.float64]
 Maker: TypeAlias = Callable[[], Array]
 
 
-def write_book(model: Model, folder: Path) -> None:
-    """Write a model as ``model.safetensors`` and ``config.json`` for the book's ``GPTModel``.
+def write_raschka(model: Model, folder: Path) -> None:
+    """Write a model as ``model.safetensors`` and ``config.json`` for Raschka's ``GPTModel``.
 
     Its matrices are `nn.Linear`'s, [out, in]; query, key and value have one each and no bias; the head
     is not tied, so that a tied one is written a second time; the causal masks are part of the state;
@@ -48,25 +48,25 @@ def write_book(model: Model, folder: Path) -> None:
         folder: where; it exists.
 
     Raises:
-        CheckpointError: the book's model computes something else, or a bias has nowhere to go.
+        CheckpointError: Raschka's model computes something else, or a bias has nowhere to go.
     """
     path = folder / WEIGHTS
     _check_model(model, path)
     make = _makers(model, path)
     dtype = dtype_named(model.dtype.name)
     tensors = {
-        name: Pending(sizes, dtype, make[name]) for name, sizes in book_shapes(model.shape).items()
+        name: Pending(sizes, dtype, make[name]) for name, sizes in raschka_shapes(model.shape).items()
     }
     write_safetensors(path, tensors, {"format": "pt"})
     (folder / CONFIG).write_text(json.dumps(_config(model.shape), indent=2) + "\n", encoding="utf-8")
 
 
-def book_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
-    """The name and the shape of everything in the state dict of a book model, in order.
+def raschka_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
+    """The name and the shape of everything in the state dict of Raschka's model, in order.
 
     All are parameters except ``att.mask``.
 
-    >>> book_shapes(Shape(50257, 1024, 768, 12, (3072,)))["out_head.weight"]
+    >>> raschka_shapes(Shape(50257, 1024, 768, 12, (3072,)))["out_head.weight"]
     (50257, 768)
     """
     d, length = shape.n_embd, shape.n_positions
@@ -112,7 +112,7 @@ def _config(shape: Shape) -> dict[str, Any]:
 
 
 def _check_model(model: Model, path: Path) -> None:
-    """Raise unless the book's model computes what this one does, biases aside."""
+    """Raise unless Raschka's model computes what this one does, biases aside."""
     architecture, shape = model.architecture, model.shape
     reasons = architecture.unlike_gpt2
     if architecture.has_norm and architecture.norm_epsilon != NORM_EPSILON:
@@ -122,7 +122,7 @@ def _check_model(model: Model, path: Path) -> None:
         reasons.append(f"an MLP has {odd[0]} hidden units, not from 1 to {4 * shape.n_embd}")
     if reasons:
         raise CheckpointError(
-            f"the book's GPT is another architecture than `{architecture.name}`: {'; '.join(reasons)}",
+            f"Raschka's GPT is another architecture than `{architecture.name}`: {'; '.join(reasons)}",
             where=path,
             fix="compile for the architecture gpt2, or write ONNX",
         )
@@ -243,7 +243,7 @@ def _shift_for(model: Model, layer: int, weight: Wide, b_q: Wide, where: str) ->
         lost = f"{model.dtype.name} cannot represent that shift: {_worst(_wide(stored), exact)}"
     if lost:
         raise CheckpointError(
-            f"the book's queries have no bias, and {lost}",
+            f"Raschka's queries have no bias, and {lost}",
             where=where,
             fix="write the format huggingface, which has this bias",
         )
