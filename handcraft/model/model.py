@@ -24,6 +24,7 @@ from handcraft.model.attention import (
     split_heads,
 )
 from handcraft.model.cache import Cache
+from handcraft.model.checked_input import check_cache, checked_ids
 from handcraft.model.linear import Block, pruned_blocks, whole_blocks
 from handcraft.model.norm import layer_norm
 from handcraft.model.padding import checked_valid
@@ -126,10 +127,10 @@ class Model:
         valid: npt.ArrayLike | None,
         blocks: tuple[Block, ...],
     ) -> Array:
-        ids = self._checked(tokens, 0 if cache is None else cache.length)
+        ids = checked_ids(self, tokens, 0 if cache is None else cache.length)
         flags = None if valid is None else checked_valid(valid, ids)
         if cache is not None:
-            self._check_cache(cache, ids, flags)
+            check_cache(self, cache, ids, flags)
         rows = max(1, CHUNK // max(1, ids.shape[1] * self.shape.n_embd))
         if len(ids) <= rows:
             return self._run(ids, cache, _ignore, flags, blocks=blocks)
@@ -159,7 +160,7 @@ class Model:
         def keep(name: str, value: Array) -> None:
             values[name] = value[0].copy()  # without the batch of one
 
-        self._run(self._checked([ids], 0), None, keep)
+        self._run(checked_ids(self, [ids], 0), None, keep)
         return Trace(tuple(map(self.vocabulary.token, ids)), values)
 
     def watch(self, tokens: npt.ArrayLike, watch: Watch) -> Array:
@@ -173,7 +174,7 @@ class Model:
             watch: called with the name and the value of each; the names are those of `Trace`, the
                 values have a batch axis, and may change once it returns.
         """
-        return self._run(self._checked(tokens, 0), None, watch, blocks=self._watched_blocks)
+        return self._run(checked_ids(self, tokens, 0), None, watch, blocks=self._watched_blocks)
 
     def empty_cache(self, batch: int = 1, positions: int | None = None) -> Cache:
         """A cache for `batch` rows and `positions`, by default as many as the model has."""
@@ -205,56 +206,6 @@ class Model:
                 f"{what} rests on the causal mask, and this model attends to later positions",
                 where=f"the architecture {self.architecture.name} without mask",
                 fix=fix,
-            )
-
-    def _checked(self, tokens: npt.ArrayLike | Sequence[str], before: int) -> npt.NDArray[np.int64]:
-        if isinstance(tokens, str):
-            tokens = [self.prompt_ids(tokens)]
-        elif isinstance(tokens, list | tuple) and tokens and all(isinstance(t, str) for t in tokens):
-            tokens = [self.prompt_ids(text) for text in tokens]
-        try:
-            ids = np.asarray(tokens)
-        except ValueError:
-            raise ModelError(
-                "the texts are of different lengths", fix="run texts of one length at a time"
-            ) from None
-        if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer) or not ids.size:
-            raise ModelError(
-                f"tokens of shape {ids.shape} and type {ids.dtype}",
-                fix="give a text, a list of texts, or ids as [batch, position], at least one of each",
-            )
-        if before + ids.shape[1] > self.shape.n_positions:
-            raise ModelError(
-                f"{before + ids.shape[1]} tokens, but the model has {self.shape.n_positions} positions",
-                fix="use complete(), which slides over the context, or a shorter prompt"
-                if self.architecture.causal
-                else "use a shorter text",
-            )
-        if ids.min() < 0 or ids.max() >= self.shape.n_vocab:
-            wrong = int(ids.min() if ids.min() < 0 else ids.max())
-            raise ModelError(
-                f"the token id {wrong} is not in a vocabulary of {self.shape.n_vocab}",
-                fix=f"use ids from 0 to {self.shape.n_vocab - 1}",
-            )
-        return ids.astype(np.int64, copy=False)
-
-    def _check_cache(self, cache: Cache, ids: npt.NDArray[np.int64], valid: Flags | None) -> None:
-        self.check_masked(
-            "a cache of earlier positions", fix="run whole texts, without a cache: forward(tokens)"
-        )
-        if valid is not None:
-            raise ModelError(
-                "padding and a cache: what follows would come after the padding",
-                fix="run padded texts whole, without a cache",
-            )
-        layers, batch, heads, positions, head_dim = cache.keys.shape
-        shape = self.shape
-        fits = (layers, heads, head_dim) == (shape.n_layer, shape.n_head, shape.head_dim)
-        if not fits or batch != len(ids) or cache.length + ids.shape[1] > positions:
-            raise ModelError(
-                f"{len(ids)} texts of {ids.shape[1]} tokens more, but the cache holds {cache.length} "
-                f"of {positions} positions of {batch} texts, for {layers} blocks of {heads} heads",
-                fix="use empty_cache(batch), and one cache for one model",
             )
 
     def _run(

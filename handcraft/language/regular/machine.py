@@ -9,13 +9,21 @@ must not. So a lookahead costs no more than states, wherever it stands, and noth
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import NamedTuple
 
 from handcraft.language.regular.letters import Letters
 from handcraft.language.regular.read import RegularExpressionError, read_expression, shown
+from handcraft.language.regular.threads import (
+    NO_GROUPS,
+    Frame,
+    Groups,
+    Head,
+    Limit,
+    Owed,
+    State,
+    Thread,
+)
 from handcraft.language.regular.tree import (
     Again,
     Ahead,
@@ -43,88 +51,6 @@ DEAD = -1
 
 NIL = 0
 """The place after the whole of an expression."""
-
-
-class Frame(NamedTuple):
-    """What is left of an expression: a node, and behind it another frame.
-
-    Args:
-        node: what comes next; None at the end.
-        least: how often it must still be there, if it is repeated.
-        most: how often it may; None for any number of times.
-        rest: the number of the frame behind it.
-    """
-
-    node: Node | None
-    least: int
-    most: int | None
-    rest: int
-
-
-class Limit(NamedTuple):
-    """What may come next: letters of some kinds, or the end of the text.
-
-    Args:
-        kinds: of letters, as bits.
-        at_end: whether the text may end here.
-        is_last: whether that letter ends the text.
-    """
-
-    kinds: int
-    at_end: bool
-    is_last: bool
-
-
-class Owed(NamedTuple):
-    """A lookahead that is not decided yet: a state that must match in the end, or must not."""
-
-    state: int
-    negated: bool
-
-
-Groups = frozenset[tuple[int, bool, tuple[int, ...]]]
-"""The text of groups, by their number: whether one is still open, and the places of its letters."""
-
-NO_GROUPS: Groups = frozenset()
-
-
-class Thread(NamedTuple):
-    """One way of having matched what was read."""
-
-    frame: int
-    limit: Limit
-    groups: Groups
-    owed: frozenset[Owed]
-
-    def at(self, frame: int) -> Thread:
-        """The same with something else left of the expression."""
-        return Thread(frame, self.limit, self.groups, self.owed)
-
-
-class Head(NamedTuple):
-    """A thread in front of a letter: the kinds that it takes, and what it becomes."""
-
-    kinds: int
-    after: Thread
-
-
-@dataclass
-class _State:
-    """Where threads have come to.
-
-    Args:
-        heads: those in front of a letter of several kinds.
-        narrow: for each kind those in front of a letter of that kind alone.
-        is_final: whether the text may end here.
-        is_certain: whether every longer text matches.
-        steps: the states that are known to follow, for each kind.
-    """
-
-    heads: list[Head] = field(default_factory=list)
-    narrow: dict[int, list[Head]] = field(default_factory=dict)
-    is_final: bool = False
-    is_certain: bool = False
-    steps: dict[int, int] = field(default_factory=dict)
 
 
 class Machine:
@@ -164,7 +90,7 @@ class Machine:
         self._frames = [Frame(None, 0, 0, NIL)]
         self._needs: list[frozenset[int]] = [frozenset()]
         self._frame_numbers: dict[Frame, int] = {}
-        self._states: list[_State] = []
+        self._states: list[State] = []
         self._state_numbers: dict[tuple[tuple[bool, ...] | None, frozenset[Thread]], int] = {}
         self._known: dict[tuple[frozenset[Head], bool, bool], int] = {}
         self._ends: dict[int, Captured] = {}
@@ -195,7 +121,7 @@ class Machine:
             known[kind] = self._step(self._states[state], kind)
         return known[kind]
 
-    def _step(self, state: _State, kind: int) -> int:
+    def _step(self, state: State, kind: int) -> int:
         threads = set()
         for kinds, after in chain(state.heads, state.narrow.get(kind, ())):
             if kinds >> kind & 1:
@@ -243,7 +169,7 @@ class Machine:
             self._state_numbers[key] = self._kept(self._made(before, threads))
         return self._state_numbers[key]
 
-    def _kept(self, state: _State) -> int:
+    def _kept(self, state: State) -> int:
         """The number of a state: threads that have come to the same letters make the same one."""
         if not (state.heads or state.narrow or state.is_final):
             return DEAD
@@ -256,9 +182,9 @@ class Machine:
             self._states.append(state)
         return self._known[key]
 
-    def _made(self, before: tuple[bool, ...] | None, threads: set[Thread]) -> _State:
+    def _made(self, before: tuple[bool, ...] | None, threads: set[Thread]) -> State:
         """Follow threads up to their next letters."""
-        state = _State()
+        state = State()
         waiting, seen = list(threads), set(threads)
         while waiting:
             self._spend()
@@ -282,7 +208,7 @@ class Machine:
             return False
         return all(self.is_final(each.state) != each.negated for each in thread.owed)
 
-    def _add_head(self, state: _State, thread: Thread, kinds: int, rest: int) -> None:
+    def _add_head(self, state: State, thread: Thread, kinds: int, rest: int) -> None:
         kinds &= thread.limit.kinds
         if kinds:
             limit = self._ended if thread.limit.is_last else self._free

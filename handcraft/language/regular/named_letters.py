@@ -6,10 +6,9 @@ import re
 from re import _constants as ops
 from typing import Any
 
+from handcraft.language.regular.parsed import CATEGORIES, names_in
 from handcraft.language.regular.read import (
-    CATEGORIES,
     RegularExpressionError,
-    names_in,
     parse,
     shown,
 )

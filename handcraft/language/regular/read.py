@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from re import _constants as ops
 from re import _parser as parser
 from typing import Any
 
 from handcraft.errors import ProgramError
 from handcraft.language.regular.letters import MEMBERS_UP_TO, Letters, TooManyMembersError
+from handcraft.language.regular.parsed import CATEGORIES, Parsed, one_letter, referred_groups
 from handcraft.language.regular.tree import (
     NO_GROUPS,
     Again,
@@ -41,20 +42,8 @@ NESTED_UP_TO = 100
 IGNORING_CASE_UP_TO = 1 << 21
 """The most characters of ranges that ignore case: `re` looks at each, about a million a second."""
 
-CATEGORIES = {
-    ops.CATEGORY_DIGIT: r"\d",
-    ops.CATEGORY_NOT_DIGIT: r"\D",
-    ops.CATEGORY_SPACE: r"\s",
-    ops.CATEGORY_NOT_SPACE: r"\S",
-    ops.CATEGORY_WORD: r"\w",
-    ops.CATEGORY_NOT_WORD: r"\W",
-}
-
 OPENINGS = ("(?<=", "(?<!", "(?=", "(?!", "(?>", "++", "*+", "?+", "}+")
 """The signs of more than one character that `pieces` keeps together."""
-
-Parsed = Any
-"""A part of what Python's parser returns: pairs of an operation and its argument."""
 
 
 class RegularExpressionError(ProgramError):
@@ -300,58 +289,6 @@ class _Reader:
         return said, f" at character {found[nth - 1]}" if 0 < nth <= len(found) else ""
 
 
-def referred_groups(parsed: Parsed) -> dict[int, bool]:
-    """The groups that an expression refers to, and whether it asks for their text."""
-    found: dict[int, bool] = {}
-    waiting = [parsed]
-    while waiting:
-        for operation, value in waiting.pop():
-            if operation is ops.GROUPREF:
-                found[value] = True
-            elif operation is ops.GROUPREF_EXISTS:
-                found.setdefault(value[0], False)
-            waiting += _inside(operation, value)
-    return found
-
-
-def _inside(operation: Any, value: Any) -> list[Parsed]:
-    """The sequences inside of a part."""
-    if operation is ops.BRANCH:
-        return list(value[1])
-    if operation is ops.GROUPREF_EXISTS:
-        return [each for each in value[1:] if each]
-    if operation in (ops.SUBPATTERN, ops.MAX_REPEAT, ops.MIN_REPEAT, ops.ASSERT, ops.ASSERT_NOT):
-        return [value[-1]]
-    return []
-
-
-def one_letter(operation: Any, value: Any) -> str | None:
-    """The source of a part that stands for one letter; None for any other."""
-    if operation is ops.ANY:
-        return "."
-    if operation is ops.LITERAL:
-        return _spelled(value)
-    if operation is ops.NOT_LITERAL:
-        return f"[^{_spelled(value)}]"
-    if operation is not ops.IN:
-        return None
-    return f"[{''.join(_in_class(*each) for each in value)}]"
-
-
-def _in_class(operation: Any, value: Any) -> str:
-    if operation is ops.NEGATE:
-        return "^"
-    if operation is ops.LITERAL:
-        return _spelled(value)
-    if operation is ops.RANGE:
-        return f"{_spelled(value[0])}-{_spelled(value[1])}"
-    return CATEGORIES[value]
-
-
-def _spelled(code: int) -> str:
-    return f"\\U{code:08x}"
-
-
 def pieces(pattern: str, *, is_verbose: bool = False) -> Iterator[tuple[int, str]]:
     r"""The signs of an expression, each with its place: what is escaped or in a class is one sign.
 
@@ -389,18 +326,3 @@ def _end_of_class(pattern: str, at: int) -> int:
 def shown(pattern: str, most: int = 60) -> str:
     """An expression as messages quote it: not all of a long one."""
     return repr(pattern) if len(pattern) <= most else f"{pattern[:most]!r}..."
-
-
-def names_in(parsed: Sequence[tuple[Any, Any]], flags: int) -> Iterator[tuple[str, Any, int]]:
-    """Every class and every letter of an expression, with the flags there."""
-    waiting: list[tuple[Any, int]] = [(parsed, flags)]
-    while waiting:
-        part, flags = waiting.pop()
-        for operation, value in part:
-            source = one_letter(operation, value)
-            if source is not None:
-                yield source, (operation, value), flags
-            here = flags
-            if operation is ops.SUBPATTERN:
-                here = (flags | value[1]) & ~value[2]
-            waiting += [(each, here) for each in _inside(operation, value)]

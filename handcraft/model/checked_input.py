@@ -1,0 +1,91 @@
+"""What a model is given to run: token ids and a cache, checked before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.errors import ModelError
+from handcraft.model.attention import Flags
+from handcraft.model.cache import Cache
+
+if TYPE_CHECKING:
+    from handcraft.model.model import Model
+
+
+def checked_ids(
+    model: Model, tokens: npt.ArrayLike | Sequence[str], before: int
+) -> npt.NDArray[np.int64]:
+    """The ids of tokens that a model can run.
+
+    Args:
+        model: the model.
+        tokens: a text, several texts of one length, or ids as [batch, position].
+        before: how many tokens come before them.
+
+    Raises:
+        ModelError: it cannot.
+    """
+    if isinstance(tokens, str):
+        tokens = [model.prompt_ids(tokens)]
+    elif isinstance(tokens, list | tuple) and tokens and all(isinstance(t, str) for t in tokens):
+        tokens = [model.prompt_ids(text) for text in tokens]
+    try:
+        ids = np.asarray(tokens)
+    except ValueError:
+        raise ModelError(
+            "the texts are of different lengths", fix="run texts of one length at a time"
+        ) from None
+    if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer) or not ids.size:
+        raise ModelError(
+            f"tokens of shape {ids.shape} and type {ids.dtype}",
+            fix="give a text, a list of texts, or ids as [batch, position], at least one of each",
+        )
+    if before + ids.shape[1] > model.shape.n_positions:
+        raise ModelError(
+            f"{before + ids.shape[1]} tokens, but the model has {model.shape.n_positions} positions",
+            fix="use complete(), which slides over the context, or a shorter prompt"
+            if model.architecture.causal
+            else "use a shorter text",
+        )
+    if ids.min() < 0 or ids.max() >= model.shape.n_vocab:
+        wrong = int(ids.min() if ids.min() < 0 else ids.max())
+        raise ModelError(
+            f"the token id {wrong} is not in a vocabulary of {model.shape.n_vocab}",
+            fix=f"use ids from 0 to {model.shape.n_vocab - 1}",
+        )
+    return ids.astype(np.int64, copy=False)
+
+
+def check_cache(model: Model, cache: Cache, ids: npt.NDArray[np.int64], valid: Flags | None) -> None:
+    """Raise unless tokens can follow those in a cache.
+
+    Args:
+        model: the model.
+        cache: of the tokens before.
+        ids: the tokens, [batch, position].
+        valid: which positions are no padding.
+
+    Raises:
+        ModelError: they cannot.
+    """
+    model.check_masked(
+        "a cache of earlier positions", fix="run whole texts, without a cache: forward(tokens)"
+    )
+    if valid is not None:
+        raise ModelError(
+            "padding and a cache: what follows would come after the padding",
+            fix="run padded texts whole, without a cache",
+        )
+    layers, batch, heads, positions, head_dim = cache.keys.shape
+    shape = model.shape
+    fits = (layers, heads, head_dim) == (shape.n_layer, shape.n_head, shape.head_dim)
+    if not fits or batch != len(ids) or cache.length + ids.shape[1] > positions:
+        raise ModelError(
+            f"{len(ids)} texts of {ids.shape[1]} tokens more, but the cache holds {cache.length} "
+            f"of {positions} positions of {batch} texts, for {layers} blocks of {heads} heads",
+            fix="use empty_cache(batch), and one cache for one model",
+        )
