@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from handcraft import Program, Prompts, predict, select, where
 from handcraft.errors import AssumptionError, HandcraftWarning
-from handcraft.language.decided_texts import UNDEFINED
 from handcraft.language.decision import decided
+from handcraft.language.expression_rules import UNDEFINED
 from handcraft.language.graph import attend
 from handcraft.language.graph.node import Aggregate, walk
 from handcraft.language.oracle import interpret_texts, select_texts
