@@ -81,9 +81,8 @@ class ExpressionRules:
         """As `Program.answers_at`."""
         found = np.full(texts.shape, UNDEFINED)
         for part, wins, answer in self._predictions(texts):
-            if not isinstance(answer, np.ndarray):
-                answer = self._place_of[likeliest(answer)]
-            found[part][wins] = answer
+            sure = answer if isinstance(answer, np.ndarray) else self._place_of[likeliest(answer)]
+            found[part][wins] = sure
         return np.asarray(found[rows, places])
 
     def probabilities_at(self, texts: Ids, rows: Ids, places: Ids) -> npt.NDArray[np.float64]:
