@@ -163,8 +163,8 @@ def check_memory(needed: int, what: str, *, where: object = None, fix: str | Non
     allowed = memory_allowed()
     if needed <= allowed:
         return
-    told = MEMORY in os.environ
-    source = f"{MEMORY} allows" if told else "half of the memory of this machine is"
+    stated = MEMORY in os.environ
+    source = f"{MEMORY} allows" if stated else "half of the memory of this machine is"
     more = f"{MEMORY}={max(1, -(-needed // GIB)):.0f} in the environment allows it"
     raise LimitError(
         f"{what} takes about {gib(needed)} of memory, and {source} {gib(allowed)}",
@@ -179,16 +179,16 @@ def memory_allowed() -> int:
     Raises:
         LimitError: the environment variable `MEMORY` holds something else than a number of GiB.
     """
-    told = os.environ.get(MEMORY)
-    if told is None:
+    stated = os.environ.get(MEMORY)
+    if stated is None:
         return memory_of_machine() // 2
     try:
-        number = float(told)
+        number = float(stated)
     except ValueError:
         number = float("nan")
     if not isfinite(number) or number <= 0:
         raise LimitError(
-            f"{MEMORY} is {told[:40]!r}",
+            f"{MEMORY} is {stated[:40]!r}",
             where="the environment",
             fix=f"give a number of GiB above 0, as in {MEMORY}=8",
         )

@@ -59,9 +59,9 @@ def run_file(path: Path) -> dict[str, object]:
         where = f"{path}:{line}" if line else str(path)
         if isinstance(error, SyntaxError):
             where = f"{error.filename or path}:{error.lineno}" if error.lineno else str(path)
-        said = f": {error}" if str(error) else ""
+        detail = f": {error}" if str(error) else ""
         raise CommandError(
-            f"{path.name} raised {type(error).__name__}{said}",
+            f"{path.name} raised {type(error).__name__}{detail}",
             where=where,
             fix="a program file runs from top to bottom without an error",
         ) from error

@@ -55,8 +55,8 @@ class Reached:
             left = (self.total - self.done) / rate if rate else 0
             if not self.total:
                 return self.stage or "working"
-            said = f"{self.stage}: {self.done:,} of {self.total:,}"
-            return f"{said}, {rate:,.0f} a second, {left:,.0f} s left" if rate else said
+            message = f"{self.stage}: {self.done:,} of {self.total:,}"
+            return f"{message}, {rate:,.0f} a second, {left:,.0f} s left" if rate else message
 
 
 @contextmanager

@@ -178,8 +178,8 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
                 fix=f"leave out {name}, or the rules behind -e",
             )
         program, added = parse_one_liner("\n".join(lines))
-        told = f"no rule covers the other contexts: added `{added}`" if added else None
-        return Found(program, told)
+        remark = f"no rule covers the other contexts: added `{added}`" if added else None
+        return Found(program, remark)
     if name is None:
         raise CommandError(
             "no program is named", fix='name a file or a shipped program, or use -e "RULE"'
@@ -206,8 +206,8 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
     if path.suffix == ".py":
         defined = run_file(path)
         source = choose(defined, wanted, path)
-        told = source.note if isinstance(source, Expressions) else None
-        return Found(source, told, file=defined)
+        remark = source.note if isinstance(source, Expressions) else None
+        return Found(source, remark, file=defined)
     raise CommandError(
         f"{path} is neither a .py nor a .rules file",
         where=path,

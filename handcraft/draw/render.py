@@ -73,9 +73,9 @@ def _run_dot(program: str, graph_source: str) -> bytes:
     except OSError as error:
         raise DrawError(f"dot cannot be run: {error}", where=program, fix=fix) from error
     if done.returncode != 0 or not done.stdout:
-        said = done.stderr.decode(errors="replace").strip() or "nothing"
+        output = done.stderr.decode(errors="replace").strip() or "nothing"
         raise DrawError(
-            f"dot ended with status {done.returncode} and printed: {said}", where=program, fix=fix
+            f"dot ended with status {done.returncode} and printed: {output}", where=program, fix=fix
         )
     return done.stdout
 

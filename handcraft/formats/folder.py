@@ -50,9 +50,9 @@ def check_target(folder: Path) -> None:
         names = {entry.name for entry in folder.iterdir()}
     foreign = sorted(names - WRITTEN)
     if names and (foreign or MANIFEST not in names):
-        held = ", ".join(foreign[:3] or sorted(names)[:3])
+        content = ", ".join(foreign[:3] or sorted(names)[:3])
         raise CheckpointError(
-            f"{folder} holds something else: {held}",
+            f"{folder} holds something else: {content}",
             where=folder,
             fix="name another folder, or empty this one yourself",
         )

@@ -282,8 +282,8 @@ def _smallest(rows: list[list[int]], final: list[bool]) -> tuple[list[list[int]]
     classes, count = np.array(final, dtype=np.int64), 0
     while count < classes.max() + 1:  # until nothing more is told apart
         count = int(classes.max()) + 1
-        told = np.column_stack([classes, classes[table]])
-        classes = np.unique(told, axis=0, return_inverse=True)[1].reshape(-1)
+        columns = np.column_stack([classes, classes[table]])
+        classes = np.unique(columns, axis=0, return_inverse=True)[1].reshape(-1)
     named, first = np.unique(classes, return_index=True)  # states are in the order they are come to
     order = np.argsort(first)
     numbers = np.empty(len(named), dtype=np.int64)

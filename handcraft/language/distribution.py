@@ -114,10 +114,10 @@ def _wrong_sum(probabilities: Mapping[Any, Fraction]) -> ProgramError:
         fix = f"give {last!r} {_show(needed)} in place of {_show(probabilities[last])}"
     else:
         fix = "make the probabilities smaller"
-    said = " + ".join(_show(probability) for probability in probabilities.values())
+    addends = " + ".join(_show(probability) for probability in probabilities.values())
     words = " ".join(f"{token} {probability}" for token, probability in rounded.items())
     return ProgramError(
-        f"the probabilities sum to {_show(total)}, not to 1: {said}",
+        f"the probabilities sum to {_show(total)}, not to 1: {addends}",
         fix=fix,
         in_rules=f"write fractions that sum to 1: {words}" if sum(rounded.values()) == 1 else None,
     )

@@ -70,8 +70,8 @@ class Aggregate(SOp):
         """How it is written."""
         default = "" if self.default is None else f", default={show_value(self.default)}"
         how = "" if self.how == "mean" else f", how={self.how!r}"
-        said = f"Aggregate({self.selector.operand(0)}, {self.sop.operand(0)}{default}{how})"
-        return f"categorical({said})" if self.is_categorical else said
+        call = f"Aggregate({self.selector.operand(0)}, {self.sop.operand(0)}{default}{how})"
+        return f"categorical({call})" if self.is_categorical else call
 
     @property
     def is_categorical(self) -> bool:
@@ -82,11 +82,11 @@ class Aggregate(SOp):
         """What the selected positions say."""
         rows, values = children
         return [
-            self._said([value for there, value in enumerate(values) if row >> there & 1])
+            self._aggregated([value for there, value in enumerate(values) if row >> there & 1])
             for row in rows
         ]
 
-    def _said(self, values: list[Value]) -> Value:
+    def _aggregated(self, values: list[Value]) -> Value:
         if not values:
             default: Value = self.default
             return default

@@ -216,10 +216,10 @@ def apply(function: Callable[..., object], values: Sequence[Value], node: Node) 
     try:
         return value_of(function(*values))
     except Exception as error:
-        said = [show_value(value) for value in values]
+        listed = [show_value(value) for value in values]
         if isinstance(error, TypeError) and "not supported between" in str(error):
             raise DomainError(
-                f"`{node}` compares {' with '.join(said)}, which have no order",
+                f"`{node}` compares {' with '.join(listed)}, which have no order",
                 where=node.where,
                 fix="compare values of one kind; Map turns one into the other",
             ) from error
@@ -227,7 +227,7 @@ def apply(function: Callable[..., object], values: Sequence[Value], node: Node) 
             error.what if isinstance(error, HandcraftError) else f"{type(error).__name__}: {error}"
         )
         raise DomainError(
-            f"`{node}` fails for {' and '.join(said)}: {problem}",
+            f"`{node}` fails for {' and '.join(listed)}: {problem}",
             where=node.where,
             fix="make the function answer for every value",
         ) from error

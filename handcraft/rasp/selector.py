@@ -241,9 +241,9 @@ def check_selector(value: object, node: Node) -> None:
         DomainError: it is not.
     """
     if not isinstance(value, Selector):
-        said = f"`{value}`" if isinstance(value, Node) else repr(value)
+        described = f"`{value}`" if isinstance(value, Node) else repr(value)
         raise DomainError(
-            f"{said} stands where {type(node).__name__} takes a selector",
+            f"{described} stands where {type(node).__name__} takes a selector",
             where=node.place,
             fix="make one with Select(keys, queries, relation)",
         )

@@ -254,9 +254,9 @@ def check_function(function: object, node: Node, fix: str = "") -> None:
         DomainError: it cannot.
     """
     if isinstance(function, Node) or not callable(function):
-        said = f"`{function}`" if isinstance(function, Node) else repr(function)
+        described = f"`{function}`" if isinstance(function, Node) else repr(function)
         raise DomainError(
-            f"{said} stands where {type(node).__name__} takes a function",
+            f"{described} stands where {type(node).__name__} takes a function",
             where=node.place,
             fix=fix
             or f"the function comes first, as in {type(node).__name__}(function, sequence, ...)",

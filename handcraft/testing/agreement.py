@@ -13,6 +13,7 @@ from handcraft.language import Program, Prompts
 from handcraft.language.decision import Distribution, decided
 from handcraft.model.attention import Array
 from handcraft.verify import count_contexts, logit_margins
+from handcraft.verify.probabilities import softmax
 from handcraft.verify.texts.contexts import Ids
 from handcraft.verify.texts.legal import drawn_texts, is_restricted
 from handcraft.verify.texts.written_part import following_in, written_from
@@ -46,7 +47,7 @@ def assert_agreement(
         seed: of the sample.
 
     Raises:
-        AssertionError: naming the shortest context where they part, and on which floor.
+        AssertionError: naming the shortest context where they part, and on which level.
         AssumptionError: a legal prompt breaks an assumption of the program.
     """
     compiled = compile_program(program) if isinstance(program, Program) else program
@@ -130,10 +131,12 @@ def _assert_on_prompts(
     """Compare at every position at which a legal prompt ends; without a mask at all of them."""
     logits = compiled.model.forward(texts)  # [text, position, n_vocab]
     exact = ideal_logits(compiled.circuits, texts).astype(np.float64)  # [text, position, vocabulary]
-    said = [decided(program.decisions, _tokens(prompts, row), causal=prompts.causal) for row in texts]
+    rulings = [
+        decided(program.decisions, _tokens(prompts, row), causal=prompts.causal) for row in texts
+    ]
     for place in range(shortest - 1 if prompts.causal else 0, texts.shape[1]):
         for row, text in enumerate(texts):
-            _, meant = said[row][place]
+            _, meant = rulings[row][place]
             parted = _parted(compiled, meant, exact[row, place], logits[row, place])
             if parted is not None:
                 raise AssertionError(f"they part {_where(prompts, text, place)}:\n{parted}")
@@ -167,22 +170,16 @@ def _parted(compiled: Compiled, meant: Distribution, exact: Array, logits: Array
             f"  the forward pass    {_named(tokens, int(logits.argmax()))} (margin {margin:g})"
         )
     wanted = np.array([float(meant.get(token, 0)) for token in tokens])
-    floors = {"the ideal circuits": _shares(exact), "the forward pass": _shares(logits)}
-    if all(np.abs(found[: len(tokens)] - wanted).max() <= CLOSE for found in floors.values()):
+    levels = {"the ideal circuits": softmax(exact), "the forward pass": softmax(logits)}
+    if all(np.abs(found[: len(tokens)] - wanted).max() <= CLOSE for found in levels.values()):
         return None
     lines = [f"  {'the rules mean':19} {_shown(wanted)}"]
-    lines += [f"  {floor:19} {_shown(found)}" for floor, found in floors.items()]
+    lines += [f"  {level:19} {_shown(found)}" for level, found in levels.items()]
     return "\n".join(lines)
 
 
-def _shares(logits: Array) -> Array:
-    """Softmax: [n_vocab] -> [n_vocab]."""
-    powers = np.exp(logits.astype(np.float64) - float(logits.max()))
-    return np.asarray(powers / powers.sum())
-
-
-def _shown(shares: Array) -> str:
-    return " ".join(f"{share:.4f}" for share in shares.tolist())
+def _shown(probabilities: Array) -> str:
+    return " ".join(f"{each:.4f}" for each in probabilities.tolist())
 
 
 def _named(tokens: Sequence[str], token: int) -> str:

@@ -94,19 +94,21 @@ def _assert_rows(model: Model, meaning: Meaning, rows: Ids) -> None:
         if rows.shape[1] + size - 1 > model.shape.n_positions:
             raise AssertionError(f"{prompt!r} leaves no room for {size} tokens")
         texts = np.hstack([rows[some], answers[:, :-1]])
-        said = model.forward(texts)[:, rows.shape[1] - 1 :].argmax(axis=-1)
-        wrong = np.flatnonzero((said != answers).any(axis=1))
+        predicted = model.forward(texts)[:, rows.shape[1] - 1 :].argmax(axis=-1)
+        wrong = np.flatnonzero((predicted != answers).any(axis=1))
         if len(wrong):
-            raise AssertionError(_parted(model, texts[wrong[0]], rows.shape[1], answers, said, wrong))
+            raise AssertionError(
+                _parted(model, texts[wrong[0]], rows.shape[1], answers, predicted, wrong)
+            )
 
 
-def _parted(model: Model, text: Ids, start: int, answers: Ids, said: Ids, wrong: Ids) -> str:
+def _parted(model: Model, text: Ids, start: int, answers: Ids, predicted: Ids, wrong: Ids) -> str:
     here = wrong[0]
-    place = int(np.flatnonzero(said[here] != answers[here])[0])
+    place = int(np.flatnonzero(predicted[here] != answers[here])[0])
     vocabulary = model.vocabulary
     after = vocabulary.text(text[: start + place])
     return (
         f"{len(wrong)} of {len(answers)} answers are wrong; after {after!r}:\n"
         f"  it should write  {vocabulary.token(int(answers[here, place]))}\n"
-        f"  the model writes {vocabulary.token(int(said[here, place]))}"
+        f"  the model writes {vocabulary.token(int(predicted[here, place]))}"
     )

@@ -58,12 +58,12 @@ def _probabilities_of_circuits(circuits: Circuits) -> Probabilities:
 
 
 def softmax(logits: Array) -> Array:
-    """Softmax: [answer, n_vocab] -> [answer, n_vocab]."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    """Over the last axis: [.., n_vocab] -> [.., n_vocab]."""
+    powers = np.exp(logits.astype(np.float64) - logits.astype(np.float64).max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
-def share_errors(logits: Array, probabilities: Array) -> Array:
+def probability_errors(logits: Array, probabilities: Array) -> Array:
     """How much probability goes to other tokens than it should, the total variation distance: [answer].
 
     It is half the sum of the errors of all tokens. Where one token is sure it is what others get.
@@ -71,7 +71,7 @@ def share_errors(logits: Array, probabilities: Array) -> Array:
     return np.asarray(np.abs(softmax(logits) - probabilities).sum(axis=1) / 2)
 
 
-def share_margins(logits: Array, probabilities: Array) -> Array:
+def probability_margins(logits: Array, probabilities: Array) -> Array:
     """The least logit of the tokens that may follow less the best of those that may not: [answer].
 
     Infinite where all may.

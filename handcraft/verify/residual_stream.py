@@ -49,9 +49,9 @@ def check_stream(compiled: Compiled, seed: int = 0) -> int:
         ideal = ideal_stream(circuits, texts)
         for subspace, i in _last_in_each_dimension(compiled.layout):
             dimension, factor, constant = compiled.layout.read(subspace, i, 1)
-            held = kept[last][..., dimension] * float(factor) + float(constant)
+            stored = kept[last][..., dimension] * float(factor) + float(constant)
             exact = np.broadcast_to(ideal[subspace][..., i], texts.shape).astype(np.float64)
-            off = float((np.abs(held - exact) / np.maximum(1, np.abs(exact))).max())
+            off = float((np.abs(stored - exact) / np.maximum(1, np.abs(exact))).max())
             if off > TOLERANCE:
                 raise PrecisionError(
                     f"in {model.dtype.name} `{subspace}` has an error of {off:.2g}",

@@ -14,7 +14,7 @@ from handcraft.model import Model
 from handcraft.model.attention import Array
 from handcraft.verify.exercises import Exercises
 from handcraft.verify.meant import broken_assumption
-from handcraft.verify.probabilities import CLOSE, share_errors, share_margins
+from handcraft.verify.probabilities import CLOSE, probability_errors, probability_margins
 from handcraft.verify.report import Failure, Report
 from handcraft.verify.texts.contexts import Batch, Ids
 
@@ -40,9 +40,9 @@ class Tally:
         margins = logit_margins(batch.logits, expected)
         errors = np.full(len(expected), np.nan)
         if probabilities is not None:
-            said = (probabilities > 0).any(axis=1)  # nothing is, where an assumption is broken
-            errors[said] = share_errors(batch.logits[said], probabilities[said])
-            margins[said] = share_margins(batch.logits[said], probabilities[said])
+            known = (probabilities > 0).any(axis=1)  # nothing is, where an assumption is broken
+            errors[known] = probability_errors(batch.logits[known], probabilities[known])
+            margins[known] = probability_margins(batch.logits[known], probabilities[known])
         self.tried += int(batch.is_last.sum())
         lowest = int(margins.argmin())
         if margins[lowest] < self.margin or not self.margin_context:

@@ -96,9 +96,9 @@ def _emit_tensor(tensor: PlacedTensor, values: Mapping[str, Plain], dtype: str) 
         cast = wide.astype(array.dtype)
     places = np.fromiter(chain.from_iterable(tensor.values), np.int64)
     array[tuple(places.reshape(-1, len(tensor.shape)).T)] = cast
-    held = cast.astype(np.float64)
-    if (held != wide).any() or np.abs(wide).max() >= FLOAT64.whole:
-        _check_cast(tensor, numbers, held, dtype)
+    stored = cast.astype(np.float64)
+    if (stored != wide).any() or np.abs(wide).max() >= FLOAT64.whole:
+        _check_cast(tensor, numbers, stored, dtype)
     return array
 
 
@@ -115,8 +115,8 @@ def _check_cast(tensor: PlacedTensor, numbers: list[Plain], cast: Array, dtype: 
     A third has no binary form, and rounding it is what a float is for. An integer that is not held is
     a decision that may flip.
     """
-    for index, number, held in zip(tensor.values, numbers, cast.tolist(), strict=True):
-        if (isinstance(number, int) and held != number) or not isfinite(held):
+    for index, number, stored in zip(tensor.values, numbers, cast.tolist(), strict=True):
+        if (isinstance(number, int) and stored != number) or not isfinite(stored):
             served = ", ".join(str(origin) for origin in tensor.origins[index])
             wider = dtype_named(dtype).wider
             raise PrecisionError(

@@ -225,8 +225,8 @@ def _in_weights(folder: Path) -> Iterator[Disagreement]:
         yield Disagreement(SINGLE, None, error.what)
         return
     if found != expected:
-        said = "is left out" if found is _MISSING else f"is {shown(found)}"
-        yield Disagreement(SINGLE, "__metadata__.format", f"{said}, and {shown(expected)} is right")
+        state = "is left out" if found is _MISSING else f"is {shown(found)}"
+        yield Disagreement(SINGLE, "__metadata__.format", f"{state}, and {shown(expected)} is right")
 
 
 def _other_files(checkpoint: Checkpoint) -> Iterator[Disagreement]:

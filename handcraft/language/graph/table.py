@@ -118,11 +118,11 @@ def _domain_of(table: Mapping[tuple[Value, ...], Value], text: Wording) -> Finit
     kinds = {kind_of(value) for value in table.values()}
     if len(kinds) > 1:
         examples = {kind_of(value): (row, value) for row, value in table.items()}
-        said = " and ".join(
+        listing = " and ".join(
             f"{show_value(v)} for {', '.join(map(show_value, row))}" for row, v in examples.values()
         )
         raise DomainError(
-            f"the results are of {len(kinds)} kinds: {said}",
+            f"the results are of {len(kinds)} kinds: {listing}",
             where=written(text),
             fix="answer with only labels, only flags or only numbers",
         )

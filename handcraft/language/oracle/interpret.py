@@ -96,11 +96,11 @@ def _aggregate(node: Aggregate, length: int, known: dict[Node, Values], causal: 
             answers.append(bool(chosen))
         else:
             assert node.value is not None
-            answers.append(_said(node, [known[node.value][there] for there in chosen]))
+            answers.append(_aggregated(node, [known[node.value][there] for there in chosen]))
     return tuple(answers)
 
 
-def _said(node: Aggregate, values: Sequence[Value]) -> Value:
+def _aggregated(node: Aggregate, values: Sequence[Value]) -> Value:
     if not values:
         return node.default
     if node.how == "mean":

@@ -91,8 +91,8 @@ class Letters:
         if each or not self._arrays:
             kind_of = np.arange(len(self.text)) if each else np.zeros(len(self.text), dtype=int)
         else:
-            told = np.packbits(np.stack(self._arrays), axis=0)  # [set / 8, letter]
-            _, kind_of = np.unique(told, axis=1, return_inverse=True)
+            packed = np.packbits(np.stack(self._arrays), axis=0)  # [set / 8, letter]
+            _, kind_of = np.unique(packed, axis=1, return_inverse=True)
             kind_of = kind_of.reshape(-1)
         count = int(kind_of.max(initial=-1)) + 1
         bits = []

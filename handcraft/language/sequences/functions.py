@@ -66,8 +66,8 @@ class Window:
         seen = attend.matching(position, position, Comparison.LEQ, text)
         both = replace(attend.intersection(recent, seen), text=text)
         most = min(self.length, value.prompts.context)
-        said = reads(text, ".mean(", value.node, ")")
-        node = attend.aggregate(both, "mean", value.node, None, said, most, False)
+        phrase = reads(text, ".mean(", value.node, ")")
+        node = attend.aggregate(both, "mean", value.node, None, phrase, most, False)
         return Expression(value.prompts, node.called(node.text, written_place()))
 
 

@@ -92,7 +92,7 @@ def place_words(node: Node, context: int, tables: Tables, kind: Kind) -> str | N
     if node.domain.kind is not kind:
         return None
     found = table_at(node, context)
-    if found is None or not all(_is_told(value, kind) for value in found[1].values()):
+    if found is None or not all(_is_nameable(value, kind) for value in found[1].values()):
         return None
     return f"{tables.name(found[1])} of {found[0].in_condition}"
 
@@ -129,7 +129,7 @@ def name(token: str) -> str:
     return written
 
 
-def _is_told(value: Value, kind: Kind) -> bool:
+def _is_nameable(value: Value, kind: Kind) -> bool:
     if kind is Kind.CATEGORY:
         return isinstance(value, str)
     return type(value) is int and abs(value) < LARGEST

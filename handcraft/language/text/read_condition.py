@@ -107,16 +107,16 @@ class Conditions:
             return self._token_is(place, allowed)
         seen = self.places.seen(place)
         known = _values(seen.value)
-        held = frozenset(i for i in allowed if tokens[i] in known)
-        if not held:
+        kept = frozenset(i for i in allowed if tokens[i] in known)
+        if not kept:
             raise RuleSyntaxError(
                 f"`{word(tree)}` is nothing that can be there",
                 where=self.places.sentence.at(tree),
                 fix=f"name some of: {', '.join(map(str, known))}",
             )
-        if len(held) == len(known):
+        if len(kept) == len(known):
             return self.places.prompts.position >= seen.there_from
-        wanted = [tokens[i] for i in sorted(held)]
+        wanted = [tokens[i] for i in sorted(kept)]
         flag = reduce(operator.or_, [seen.value == token for token in wanted])
         return self._there((seen,), flag)
 

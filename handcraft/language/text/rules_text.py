@@ -236,10 +236,10 @@ def _read_statements(text: str, file: str) -> _Statements:
         elif statement.data == "table":
             table = RuleTable.read(statement, place)
             if table.name in tables:
-                problems.append(_said_twice(f"table {table.name}", place))
+                problems.append(_stated_twice(f"table {table.name}", place))
             tables[table.name] = table
         elif statement.data in places:
-            problems.append(_said_twice(statement.data, place))
+            problems.append(_stated_twice(statement.data, place))
         else:
             words = [str(word) for word in statement.children]
             places[statement.data] = place
@@ -270,7 +270,7 @@ def _is_number(word: str) -> bool:
     return re.fullmatch("0*[1-9][0-9]{0,8}", word) is not None
 
 
-def _said_twice(statement: str, place: Place) -> RuleSyntaxError:
+def _stated_twice(statement: str, place: Place) -> RuleSyntaxError:
     return RuleSyntaxError(f"a second `{statement}` line", where=place, fix="state it once")
 
 

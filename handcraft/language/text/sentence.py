@@ -88,13 +88,13 @@ class Sentence:
             yield self
             return
         end = text.rindex("otherwise", 0, last.meta.start_pos)
-        first = _said(text[self.tree.meta.start_pos : end])
+        first = _joined(text[self.tree.meta.start_pos : end])
         yield replace(self, tree=Tree("rule", parts, self.tree.meta), text=first)
         answer = last.children[0]
         assert isinstance(answer, Tree)
         ending = "" if answer.data in LOOKS else " otherwise"
-        said = f"predict {_said(text[last.meta.start_pos : last.meta.end_pos])}{ending}"
-        yield Sentence(Tree("rule", last.children, last.meta), self.place_of(last), said)
+        words = f"predict {_joined(text[last.meta.start_pos : last.meta.end_pos])}{ending}"
+        yield Sentence(Tree("rule", last.children, last.meta), self.place_of(last), words)
 
     def rule(self, answer: Answer, flag: Expression | None = None) -> Rule:
         """The rule that it is, once its answer and its condition are known."""
@@ -187,7 +187,7 @@ def word(tree: Tree[Token]) -> str:
     return words(tree)[0]
 
 
-def _said(text: str) -> str:
+def _joined(text: str) -> str:
     """A text with single blanks."""
     return " ".join(text.split())
 

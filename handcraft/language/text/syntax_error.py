@@ -150,8 +150,8 @@ def _meant(found: str, names: Set[str]) -> str | None:
 def _beyond(line: str, column: int) -> Beyond | None:
     """What a line asks for, up to where it cannot be read, that needs Python."""
     rest = line[column - 1 :].split()
-    said = [*line[: column - 1].split(), *rest[:1]]
-    return next((WORDS[word] for word in reversed(said) if word in WORDS), None)
+    start = [*line[: column - 1].split(), *rest[:1]]
+    return next((WORDS[word] for word in reversed(start) if word in WORDS), None)
 
 
 def _expected(names: Set[str]) -> str:

@@ -89,8 +89,8 @@ def tabulate(f: Callable[..., object], arguments: Sequence[Lowered], sop: SOp) -
     values = _one_kind([answer for answer in answers.values() if answer is not None])
     if not values:
         return absent()
-    told = iter(values)
-    table = {row: next(told) for row, answer in answers.items() if answer is not None}
+    remaining = iter(values)
+    table = {row: next(remaining) for row, answer in answers.items() if answer is not None}
     node = pointwise.lookup(lambda *row: table.get(row, values[0]), free, sop.wording)
     return Lowered(node, present)
 

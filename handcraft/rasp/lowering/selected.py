@@ -32,13 +32,13 @@ class Selected:
 
     def learn(self, how: How, value: Node | None, default: Value = None) -> Node:
         """What the selected sources say together."""
-        said = [self.sources] if value is None else [self.sources, ", ", value]
+        parts = [self.sources] if value is None else [self.sources, ", ", value]
         node = attend.aggregate(
             self.sources,
             how,
             value,
             default,
-            reads(f"{how}(", *said, ")"),
+            reads(f"{how}(", *parts, ")"),
             self.prompts.context,
             default is not None,
         )

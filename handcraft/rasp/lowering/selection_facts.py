@@ -129,12 +129,12 @@ def _is_single(sources: Sources, context: int, causal: bool) -> bool:
     if len(sources.cases) != 1:
         return False
     return any(
-        _is_met_by_one_key(match) and _is_distinct(match.key, context, causal)
+        _is_matched_by_one_key(match) and _is_distinct(match.key, context, causal)
         for match in sources.cases[0]
     )
 
 
-def _is_met_by_one_key(match: Match) -> bool:
+def _is_matched_by_one_key(match: Match) -> bool:
     if match.relation is Comparison.EQ:
         return True
     if isinstance(match.relation, Comparison):

@@ -77,11 +77,11 @@ def window_texts(program: Program, positions: int, most: int, seed: int) -> Wind
 def token_kinds(program: Program) -> list[list[int]]:
     """The tokens, those together that stand in the same token classes of all patterns."""
     classes = {allowed for clause in program.clauses for allowed in clause.pattern.classes}
-    held = np.zeros((len(program.vocabulary), len(classes)), dtype=bool)
+    is_member = np.zeros((len(program.vocabulary), len(classes)), dtype=bool)
     for column, allowed in enumerate(classes):
-        held[list(allowed), column] = True
+        is_member[list(allowed), column] = True
     kinds: dict[bytes, list[int]] = {}
-    for token, row in enumerate(np.packbits(held, axis=1)):
+    for token, row in enumerate(np.packbits(is_member, axis=1)):
         kinds.setdefault(row.tobytes(), []).append(token)
     return list(kinds.values())
 

@@ -13,8 +13,8 @@ from handcraft.verify import every_context, verify
 from handcraft.verify.probabilities import (
     CLOSE,
     probabilities_of,
-    share_errors,
-    share_margins,
+    probability_errors,
+    probability_margins,
     softmax,
 )
 from handcraft.verify.tally import Tally
@@ -116,8 +116,8 @@ def test_margins_and_errors_of_shares():
     logits = np.log(np.array([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]]))
     probabilities = np.array([[0.5, 0.5, 0], [0.5, 0.25, 0.25]])
     assert np.allclose(softmax(logits), [[0.5, 0.25, 0.25]] * 2)
-    assert np.allclose(share_errors(logits, probabilities), [0.25, 0])
-    assert np.allclose(share_margins(logits, probabilities), [0, np.inf])
+    assert np.allclose(probability_errors(logits, probabilities), [0.25, 0])
+    assert np.allclose(probability_margins(logits, probabilities), [0, np.inf])
     assert CLOSE < 1e-3
 
 
