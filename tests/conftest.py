@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from sweeps import sweep
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -15,8 +15,11 @@ GOLDEN = Path(__file__).parent / "golden"
 EXAMPLES = sweep(200)
 """Of every property that asks for no number of its own."""
 
-settings.register_profile("dev", deadline=None, max_examples=EXAMPLES)
-settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, max_examples=EXAMPLES)
+PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
+"""To explain a failure, every line that ran is traced, also where a test is about failing."""
+
+settings.register_profile("dev", deadline=None, max_examples=EXAMPLES, phases=PHASES)
+settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 

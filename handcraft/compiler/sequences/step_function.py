@@ -149,13 +149,15 @@ class _Search:
         size = len(self.domains[i])
         if i == self.scalar:
             return np.arange(size)
-        others = np.delete(self.rows, i, axis=1)
-        _, other = np.unique(others, axis=0, return_inverse=True)
+        other: Ints = np.zeros(len(self.rows), dtype=np.int64)  # the others together, numbered
+        for j, domain in enumerate(self.domains):
+            if j != i:
+                _, other = np.unique(other * len(domain) + self.rows[:, j], return_inverse=True)
         signatures: dict[bytes, int] = {}
         classes = np.zeros(size, dtype=np.int64)
         width = int(other.max(initial=0)) + 1
         columns = np.full((size, width), -1, dtype=np.int64)
-        columns[self.rows[:, i], other.reshape(-1)] = self.outputs
+        columns[self.rows[:, i], other] = self.outputs
         for value in range(size):
             classes[value] = signatures.setdefault(columns[value].tobytes(), len(signatures))
         return classes
