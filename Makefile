@@ -29,8 +29,7 @@ demo: $(VENV)/installed
 # Two processes on two cores: threads of NumPy and torch inside each would only get in each other's way.
 # What Python compiles is kept, whatever the environment says: some forty processes import it.
 test: check
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 \
-		--dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -29,16 +29,21 @@ def pytest_addoption(parser):
     )
 
 
-def pytest_collection_modifyitems(config, items):
-    """With `--dist loadgroup` a file is run by one process, which compiles once what its tests share.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file is run by one process, which compiles once what its tests share; the longest come first.
 
     All judges are run by the same: so only one imports torch and transformers, and writes the folders.
     """
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            folder = item.path.parent
-            group = folder if folder.name == "judges" else item.path
-            item.add_marker(pytest.mark.xdist_group(str(group)))
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "judges" if file.startswith("tests/judges/") else file
+
+    config.option.loadscopereorder = False  # files keep their order, in which the longest come first
+    return Scheduling(config, log)
 
 
 def pytest_collection_finish(session):
