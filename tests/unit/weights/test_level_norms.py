@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handcraft import Program, compile_program, predict
-from handcraft.weights import Sizes
+from handcraft.architecture import GPT2
+from handcraft.circuits import Block, Circuits, bias, coded, embed_position, embed_token, one_hot
+from handcraft.weights import Sizes, plan_model
 from handcraft.weights.norms import NormInput, level_fill
 
 RULES = [predict("d").after("ab"), predict("b").after("[bc]"), predict("a").otherwise()]
@@ -49,6 +51,20 @@ def test_every_norm_divides_by_1_and_the_mean_stays_0(n_embd):
     ]
     assert (first[:, filled].sum(axis=1) == 0).all()
     assert found.origins("wpe.weight", 0, filled[0])[0].what.startswith("fill")
+
+
+@given(st.lists(st.tuples(st.integers(-2, 2), st.integers(-2, 2)), min_size=2, max_size=4))
+def test_a_table_is_static_where_all_its_rows_have_one_length(words):
+    mark = coded("mark", dict(enumerate(words)), dimensions=("x", "y"))
+    token = one_hot("token", "ab")
+    embedding = [embed_token(token), embed_position(mark)]
+    blocks = [Block(attention_bias=(bias(token, {"a": 1}),))]
+    circuits = Circuits(
+        vocabulary="ab", context=len(words), embedding=embedding, blocks=blocks, unembedding=token
+    )
+    plan = plan_model(circuits, GPT2)
+    lengths = {x * x + y * y for x, y in words}
+    assert (mark in plan.norms[0].varying) == (len(lengths) > 1)
 
 
 def test_a_width_that_is_left_open_is_made_even():
