@@ -35,6 +35,7 @@ class Relation:
         gap: the smallest difference between the best score and any other that is not equal to it.
         picks_one: whether exactly one source has the best score, at every destination.
         query_bias: constants that are added to every query, in the matching subspaces.
+        key_bias: constants that are added to every key, in the matching subspaces.
         attention_weights: for each destination position its sources and their attention weights, which
             sum to 1; none for a destination whose weights are not stated. Scores must depend on
             positions only.
@@ -49,6 +50,7 @@ class Relation:
     query_bias: tuple[Coefficients, ...] = ()
     attention_weights: tuple[AttentionWeights, ...] | None = None
     error_bound: float = 0
+    key_bias: tuple[Coefficients, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.gap, int | Fraction) and self.gap <= 0:
@@ -87,7 +89,8 @@ class Head:
     @property
     def matching(self) -> tuple[Subspace, ...]:
         """The subspaces in which query and key meet: the W_Q and W_K side of the head."""
-        asked = [each.subspace for each in self.attends.query_bias]
+        constants = (*self.attends.query_bias, *self.attends.key_bias)
+        asked = [each.subspace for each in constants]
         return _unique([*(m.target for m in (*self.attends.query, *self.attends.key)), *asked])
 
     @property

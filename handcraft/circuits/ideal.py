@@ -208,14 +208,16 @@ def _attend(head: Head, stream: Stream, causal: bool) -> Stream:
 def _scores(head: Head, stream: Stream) -> Exact:
     queries = _apply(head.attends.query, stream)
     keys = _apply(head.attends.key, stream)
-    for asked in head.attends.query_bias:
-        row = _zeros(asked.subspace.width)
-        for index, number in asked.entries:
-            row[index] = number
-        before = queries.get(asked.subspace)
-        keyed = keys[asked.subspace]
-        start = _zeros(1, *keyed.shape[1:]) if before is None else before
-        queries[asked.subspace] = start + row
+    shape = next(iter(stream.values())).shape[1]
+    for added, constants in (
+        (queries, head.attends.query_bias),
+        (keys, head.attends.key_bias),
+    ):
+        for each in constants:
+            row = _zeros(each.subspace.width)
+            for index, number in each.entries:
+                row[index] = number
+            added[each.subspace] = added.get(each.subspace, _zeros(1, shape, each.subspace.width)) + row
     total: Any = 0
     for subspace in queries.keys() & keys.keys():
         # [batch, destination, width] @ [batch, width, source] -> [batch, destination, source]

@@ -64,6 +64,7 @@ class _Value:
             key=self.linear(head.attends.key),
             gap=self.number(head.attends.gap),
             query_bias=tuple(map(self.coefficients, head.attends.query_bias)),
+            key_bias=tuple(map(self.coefficients, head.attends.key_bias)),
         )
         return replace(
             head,

@@ -133,8 +133,9 @@ def _compile(
     elif not source.has_only_patterns:
         target = replace(target, causal=source.prompts.causal)
         _check_length(source, n_positions)
-        ways, stages = decision_ways(source, target, dtype, reuse=reuse)
-        plan = smallest(ways, sizes)
+        ways = decision_ways(source, target, dtype, reuse=reuse)
+        plan = smallest(ways.ways, sizes)
+        stages = ways.stages(plan)
         if wanted:
             plan, passes = _smaller(plan, source, dtype, sizes, wanted)
     else:

@@ -78,8 +78,7 @@ def plan_patterns(
         return smallest([as_bits], sizes)
     ways: list[Way] = [as_bits, one_hot]
     if positions == "auto" and dtype != "float16":  # whose scores end at 65,504: too few for a parabola
-        by_decisions, _ = decision_ways(program, target, dtype, reuse=reuse)
-        ways += by_decisions
+        ways += decision_ways(program, target, dtype, reuse=reuse).ways
     return smallest(ways, sizes)
 
 

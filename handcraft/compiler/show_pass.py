@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from fractions import Fraction
 from typing import cast
 
 from handcraft.compiler.sequences.cases import Setting
-from handcraft.compiler.sequences.compile_sequences import AS_WRITTEN, PASSES, each_stage
+from handcraft.compiler.sequences.coded import split_rules
+from handcraft.compiler.sequences.compile_sequences import AS_WRITTEN, BEFORE_TABLES, PASSES, each_stage
 from handcraft.compiler.sequences.decisions import (
     Ruling,
+    are_exact,
     nodes_of,
     ranks,
     read_decisions,
@@ -23,8 +25,13 @@ from handcraft.errors import CompileError
 from handcraft.language import Expression, Program, Prompts
 from handcraft.language.graph.node import Node
 
+SPLIT = "split into bits"
+"""What a program of rules has besides: the graph in which values of many kinds are flags."""
+
 RANKED = "ranked rules"
 """What a program of rules has besides: the graph as written, with the height of every rule."""
+
+*_, LOWERED = BEFORE_TABLES
 
 
 def show_pass(source: Program | Mapping[str, Expression], name: str, *, dtype: str = "float32") -> str:
@@ -47,7 +54,10 @@ def show_pass(source: Program | Mapping[str, Expression], name: str, *, dtype: s
     'seen' = %2
     """
     wanted = name.replace("-", " ")
-    known = [AS_WRITTEN, *([RANKED] if isinstance(source, Program) else []), *PASSES]
+    known = [AS_WRITTEN, *PASSES]
+    if isinstance(source, Program):
+        known[-1:-1] = [SPLIT]
+        known[1:1] = [RANKED]
     if wanted not in known:
         near = get_close_matches(wanted, known, n=1, cutoff=0.5)
         raise CompileError(
@@ -74,8 +84,24 @@ def _rules_after(program: Program, wanted: str, dtype: str) -> list[Result]:
             replace(_result(ruling, prompts), height=rank.height, has_veto=rank.has_veto)
             for ruling, rank in zip(rulings, ranks(rulings), strict=True)
         ]
+    if wanted == SPLIT:
+        nodes = _nodes_after(nodes_of(rulings), prompts, LOWERED, dtype)
+        return [*_bits_of(with_nodes(rulings, nodes), prompts)]
     nodes = _nodes_after(nodes_of(rulings), prompts, wanted, dtype)
     return [_result(ruling, prompts) for ruling in with_nodes(rulings, nodes)]
+
+
+def _bits_of(rulings: Sequence[Ruling], prompts: Prompts) -> Iterator[Result]:
+    """A line for each bit of the id of the token that a rule predicts, the highest first."""
+    if are_exact(rulings):
+        raise CompileError(
+            "the rules predict probabilities, which are not written bit by bit",
+            where=next(each.origin for each in rulings if not isinstance(each.answer, Node)),
+            fix=f"show another pass: {AS_WRITTEN}, {', '.join(PASSES)}",
+        )
+    for ruling, bits in zip(*split_rules(rulings, prompts.vocabulary), strict=True):
+        for k, bit in enumerate(reversed(bits)):
+            yield Result(f"{ruling.origin.what}, bit {k}", bit, ruling.literals)
 
 
 def _result(ruling: Ruling, prompts: Prompts) -> Result:

@@ -81,9 +81,18 @@ def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -
 
 
 def is_level(inputs: tuple[NormInput, ...]) -> bool:
-    """Whether all norms see one and the same static sum of squares."""
-    lengths = {norm.sum_of_squares for norm in inputs}
-    return len(lengths) == 1 and not any(norm.varying for norm in inputs)
+    """Whether all norms whose scale is read see one and the same static sum of squares."""
+    read = [norm for norm in inputs if norm.is_read]
+    return len({norm.sum_of_squares for norm in read}) == 1 and not any(norm.varying for norm in read)
+
+
+def divides_exactly(inputs: tuple[NormInput, ...], layout: Layout) -> bool:
+    """Whether every norm always divides by one and the same power of two."""
+    if not is_level(inputs):
+        return False
+    norm = next(norm for norm in inputs if norm.is_read)
+    squares = Fraction(norm.sum_of_squares) / layout.n_embd
+    return any(squares == Fraction(4) ** power for power in range(POWERS + 1))
 
 
 def level_fill(norm: NormInput, layout: Layout) -> tuple[int, ...]:

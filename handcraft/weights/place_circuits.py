@@ -102,6 +102,9 @@ def _place_attention(
         for asked in head.attends.query_bias:
             for i, amount in asked.entries:
                 bias.add((first + matching[asked.subspace] + i,), amount * sharp, origins)
+        for offered in head.attends.key_bias:
+            for i, amount in offered.entries:
+                bias.add((layout.n_embd + first + matching[offered.subspace] + i,), amount, origins)
         for linear in head.writes:
             served = linear.origins or origins
             for i, j, coefficient in linear.entries:

@@ -109,7 +109,8 @@ def _filled(plan: Plan, sizes: Sizes) -> Plan:
     if sizes == Sizes() and layout.n_embd % 2:
         even = Sizes(n_embd=layout.n_embd + layout.n_head, n_head=layout.n_head)
         return _filled(_plan(plan.circuits, plan.architecture, even, has_ballast=False), even)
-    layout = replace(layout, fill=level_fill(plan.norms[0], layout))
+    norm = next(norm for norm in plan.norms if norm.is_read)
+    layout = replace(layout, fill=level_fill(norm, layout))
     return replace(plan, layout=layout, norms=norm_inputs(plan.circuits, layout, plan.layers))
 
 

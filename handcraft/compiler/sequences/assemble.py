@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from handcraft.circuits import (
     Bias,
@@ -37,6 +37,7 @@ def assemble(
     speakers: Sequence[Speaker] = (),
     logit_scale: LogitScale | None = None,
     logits_apart: bool = False,
+    code: Held | None = None,
     outputs: Sequence[Reading] = (),
 ) -> tuple[Circuits, Places]:
     """The circuits of everything that is held, and where they hold it.
@@ -49,6 +50,7 @@ def assemble(
         speakers: neurons that write logits; none where nobody asks for logits.
         logit_scale: where logits are log-probabilities, what keeps their scale.
         logits_apart: whether logits have a subspace of their own, in which the token is embedded too.
+        code: what holds the signed bits of the token, where logits are read with those.
         outputs: what is read after the last block, where nobody asks for logits.
     """
     places = Places(assembly, vocabulary)
@@ -64,6 +66,8 @@ def assemble(
     if logits_apart:
         unembedding = places.logits()
         tables.append(embed_token(unembedding))
+    elif code is not None:
+        (unembedding,) = places.subspaces[id(code)]
     elif speaks:
         unembedding = _unembedding(helds, places)
     blocks = []
@@ -86,7 +90,10 @@ def assemble(
             Block(
                 heads=tuple(make_heads(heads, assembly, places, unembedding)),
                 neurons=tuple(neurons),
+                attention_bias=tuple(_added(heads, places)),
                 neuron_bias=tuple(biases),
+                settled=tuple(_flags(layer, places)),
+                kept=tuple(_flags(heads, places)),
             )
         )
     circuits = Circuits(
@@ -101,6 +108,22 @@ def assemble(
         place=place,
     )
     return circuits, places
+
+
+def _flags(helds: Sequence[Held], places: Places) -> Iterator[Subspace]:
+    """What is stored as flags: each holds 0 or 1 once it is written."""
+    for held in helds:
+        yield from (places.dimension(held, i)[0] for i in held.numbers.values() if held.is_flag(i))
+
+
+def _added(helds: Sequence[Held], places: Places) -> Iterator[Bias]:
+    """The constants of flags that heads bring: of a flag all is stored."""
+    for held in helds:
+        for i, reading in enumerate(held.brought):
+            if held.is_flag(i) and reading.terms and reading.constant:
+                subspace, dimension = places.dimension(held, i)
+                adds = Coefficients(subspace, ((dimension, reading.constant),))
+                yield Bias(adds, (held.node.origin,))
 
 
 def _results(outputs: Sequence[Reading], places: Places) -> list[Subspace]:
@@ -152,6 +175,8 @@ def _tables(held: Held, places: Places) -> list[Table]:
     if held.is_one_hot:
         subspace = places.subspaces[id(held)][0]
         return [Table(held.node.of, subspace, tuple(((i, 1),) for i in range(subspace.width)))]
+    if held.is_bits:
+        return [embed_token(places.subspaces[id(held)][0])]
     tables = []
     for numbers, i in held.numbers.items():
         subspace, _ = places.dimension(held, i)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from handcraft.compiler.sequences.cases import Setting, looks_back
+from handcraft.compiler.sequences.at_start import number_at_start
+from handcraft.compiler.sequences.cases import Setting, holds_of_itself, looks_back
 from handcraft.compiler.sequences.channels import Channel, is_on_parabola, meet, scaled
-from handcraft.compiler.sequences.held import ITSELF, Held, Holder, Reading
+from handcraft.compiler.sequences.held import ITSELF, Held, Holder, Reading, sum_of
 from handcraft.compiler.sequences.ir import Attend, Ladder
 from handcraft.compiler.sequences.precision import Precision
 from handcraft.display import short_repr
@@ -20,16 +21,27 @@ from handcraft.language.graph.node import Choice, Comparison, Embedded, Node, is
 @short_repr
 @dataclass(frozen=True)
 class Looking:
-    """A QK circuit: its channels, and whether it finds one source."""
+    """A QK circuit.
+
+    Args:
+        channels: the terms of the scores.
+        gap: the smallest difference between the best score and others.
+        picks_one: whether it finds one source.
+        is_centred: whether scores where all conditions hold are near 0: then the constants of keys
+            count, which otherwise add the same to all sources.
+        size: no score is larger, whatever its sign.
+    """
 
     channels: tuple[Channel, ...]
     gap: int
     picks_one: bool
+    is_centred: bool = False
+    size: int = 0
 
     @cached_property
     def key(self) -> object:
         """Two that have the same key attend to the same sources."""
-        return tuple((_key(c.query), _key(c.key)) for c in self.channels), self.gap
+        return tuple((_key(c.query), _key(c.key)) for c in self.channels), self.gap, self.is_centred
 
 
 def _key(reading: Reading) -> object:
@@ -54,6 +66,7 @@ class Assembly:
     rungs: dict[int, list[tuple[Reading, Plain, Plain]]] = field(default_factory=dict)
     choices: dict[int, tuple[Reading, Reading, Reading]] = field(default_factory=dict)
     slots: dict[int, int] = field(default_factory=dict)
+    _known: dict[object, Looking] = field(default_factory=dict)
 
     def settle(self) -> None:
         """Ask for everything that what is held needs, until nothing more is."""
@@ -67,15 +80,15 @@ class Assembly:
                 self._ask(held)
         for held in self.holder.held.values():
             self.slot(held)
-            if _is_crowded(held):
+            if _is_crowded(held) and not self.holder.in_bits:
                 held.is_one_hot = True
         varying = self.varying
         for held in self.holder.held.values():
             if isinstance(held.node, Attend) and held.node.forgiven:
                 self.precision.check_tie(self._read_by(held.node), self.context, varying)
             for reading, at_least, gap in self.rungs.get(id(held), ()):
-                size, level = reading.size + magnitude(reading.constant), at_least - reading.constant
-                self.precision.check_sum(held.node, size, gap)
+                level = at_least - reading.rest
+                self.precision.check_sum(held.node, reading, level, gap)
                 self.precision.check_noise(held.node, reading.weight, level, gap, varying)
 
     def _read_by(self, share: Attend) -> Node:
@@ -85,6 +98,11 @@ class Assembly:
             if any(node == share for rung in rungs for _, node in rung.terms):
                 return held.node
         return share
+
+    @property
+    def largest_score(self) -> int:
+        """No attention score is larger, before it is made sharp."""
+        return max((each.size for each in self.looking.values()), default=0)
 
     @property
     def bears_clearing(self) -> bool:
@@ -98,7 +116,7 @@ class Assembly:
         try:
             for held in self.holder.held.values():
                 for reading, at_least, gap in self.rungs.get(id(held), ()):
-                    level = at_least - reading.constant
+                    level = at_least - reading.rest
                     self.precision.check_noise(held.node, 2 * reading.weight, level, gap, varying)
         except PrecisionError:
             return False
@@ -110,9 +128,11 @@ class Assembly:
         squares: Plain = 0
         total: Plain = 0
         for held in self.holder.held.values():
-            if held.is_one_hot:
+            if held.is_one_hot or held.is_bits:
                 continue
             for i in held.numbers.values():
+                if held.is_flag(i):
+                    continue
                 largest = max(map(magnitude, held.span(i)))
                 squares += largest * largest
                 total += largest
@@ -121,7 +141,10 @@ class Assembly:
     def _ask(self, held: Held) -> None:
         node = held.node
         if isinstance(node, Attend):
-            self.looking[id(held)] = self._look(node)
+            asked = node.case, node.picks, node.forgiven, node.unique
+            if asked not in self._known:
+                self._known[asked] = self._look(node)
+            self.looking[id(held)] = self._known[asked]
         elif isinstance(node, Ladder):
             self.rungs[id(held)] = self._rungs(node)
         elif isinstance(node, Choice):
@@ -152,28 +175,64 @@ class Assembly:
         ordered = node.picks != "mean" and not node.unique and not self._finds_one(node)
         above = 1 << self.context.bit_length() if ordered else 1
         largest = min(self.precision.whole, self.precision.steady // (4 * above))
-        channels: list[Channel] = []
-        gaps: list[int] = []
-        for match in node.case:
-            met = meet(match, self.holder, flat=self._is_flat(node), largest=largest)
-            channels += met.channels
-            gaps.append(met.gap)
-        gap = min(gaps, default=1)
+        met = [
+            meet(match, self.holder, flat=self._is_flat(node), largest=largest) for match in node.case
+        ]
+        channels = [channel for each in met for channel in each.channels]
+        gap = min((each.gap for each in met), default=1)
+        reach = above * sum(each.reach for each in met) + self.context
+        is_tight = ordered and self.precision.is_rounded and reach > self.precision.steady
+        is_centred = is_tight and all(each.most is not None for each in met)
         position = Setting(self.context, causal=True).position
         if ordered:
             sign = 1 if node.picks == "latest" else -1
-            channels = [
-                *scaled(channels, above),
-                Channel(Reading((), sign), self.holder.number(position)),
-            ]
+            recent = self.holder.number(position)
+            channels = [*scaled(channels, above), Channel(Reading((), sign), recent)]
             gap = 1
+            if is_centred:
+                most = above * sum(each.most or 0 for each in met)
+                own = above * sum(
+                    0 if holds_of_itself((m,)) else e.cost for m, e in zip(node.case, met, strict=True)
+                )
+                is_sunk = own + self.context <= self.precision.steady
+                sink = [] if is_sunk else self._sink(node, channels[:-1], most - above)
+                channels[-1] = Channel(Reading((), sign), recent + Reading((), -self.context // 2))
+                channels += [Channel(Reading((), -most), Reading((), 1)), *sink]
         if node.forgiven:
             first = tuple(int(i == 0) for i in range(self.context))
             channels.append(Channel(Reading((), node.forgiven), self.holder.read(position, first)))
-        channels = [c for c in channels if c.key.terms and (c.query.terms or c.query.constant)]
+        channels = [
+            c
+            for c in channels
+            if (c.key.terms or (is_centred and c.key.constant)) and (c.query.terms or c.query.constant)
+        ]
         if ordered:
-            self.precision.check_score(node, above * len(node.case) + self.context, 1)
-        return Looking(tuple(channels), gap, node.picks != "mean")
+            self.precision.check_score(node, self.context if is_centred else reach, 1)
+        costs = sum(each.cost if is_centred else each.size for each in met)
+        size = above * costs + node.forgiven + ordered * self.context
+        return Looking(tuple(channels), gap, node.picks != "mean", is_centred, size)
+
+    def _sink(self, node: Attend, channels: Sequence[Channel], score: Plain) -> list[Channel]:
+        """What gives position 0 one score wherever it does not fit: more than any other that fails.
+
+        Without it, scores that are rounded could tie where no source fits, and what is brought would be
+        a mixture. Position 0 comes last anyway where the latest that fits is looked for.
+
+        Args:
+            node: what brings a value.
+            channels: of its conditions.
+            score: that position 0 is to have from these.
+
+        Raises:
+            PrecisionError: what position 0 scores depends on its token, or it is no last resort.
+        """
+        keys = [number_at_start(channel.key) for channel in channels]
+        if node.picks != "latest" or None in keys:
+            self.precision.refuse_ties(node)
+        total = sum_of([c.query * -k for c, k in zip(channels, keys, strict=True) if k is not None])
+        position = Setting(self.context, causal=True).position
+        first = tuple(int(i == 0) for i in range(self.context))
+        return [Channel(total + Reading((), score), self.holder.read(position, first))]
 
     def _finds_one(self, node: Attend) -> bool:
         """Whether one source is nearest to what a single condition asks for, also where none meets it.
@@ -186,7 +245,7 @@ class Assembly:
         (match,) = node.case
         if not is_position(match.key):
             return False
-        if is_on_parabola(match, self.precision.steady // 4):
+        if is_on_parabola(match, self.precision.steady // 4) and not self.holder.in_bits:
             return True
         return looks_back(match, Setting(self.context, causal=True))
 

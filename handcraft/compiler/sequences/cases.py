@@ -40,11 +40,14 @@ class Setting:
         context: the largest number of positions.
         causal: whether a position sees only itself and earlier ones.
         steps: how much larger than its gap a sum may be that a neuron reads.
+        in_powers: whether values that are compared count a power of two, of which every dtype holds
+            all digits.
     """
 
     context: int
     causal: bool
     steps: int = Precision("float32").steps
+    in_powers: bool = False
 
     @cached_property
     def position(self) -> Embedded:

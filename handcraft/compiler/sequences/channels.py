@@ -41,12 +41,18 @@ class Met:
     Args:
         channels: the terms.
         gap: the smallest difference.
-        is_flat: whether it is lower by the gap exactly, wherever the condition fails.
+        most: the sum where it holds, with the constants of keys; None where that depends on the query.
+        reach: no sum is larger, where the constants of keys are left out.
+        size: no sum is larger, whatever its sign; with the constants of keys or without.
+        cost: by how much the sum is lower at most where it does not hold.
     """
 
     channels: tuple[Channel, ...]
     gap: int
-    is_flat: bool
+    most: int | None = None
+    reach: int = 1
+    size: int = 1
+    cost: int = 1
 
 
 def meet(match: Match, holder: Holder, *, flat: bool, largest: int) -> Met:
@@ -61,11 +67,12 @@ def meet(match: Match, holder: Holder, *, flat: bool, largest: int) -> Met:
     keys, queries = _values(match.key), _values(match.query)
     union = _ordered([*keys, *queries])
     if match.relation is Comparison.EQ and not flat:
-        if is_on_parabola(match, largest):
+        if is_on_parabola(match, largest) and not holder.in_bits:
             return _parabola(match, holder, union)
-        if len(union) > 4 and len(queries) > 1:
+        if (len(union) > 4 and len(queries) > 1) or holder.in_bits:
             return _bits(match, holder, _ordered(keys))
-    return _table(match, holder, keys, queries)
+    zero = holder.normed and (flat or not holder.in_bits)
+    return _table(match, holder, keys, queries, keeps_zero=zero)
 
 
 def is_on_parabola(match: Match, largest: int) -> bool:
@@ -135,7 +142,8 @@ def _parabola(match: Match, holder: Holder, union: Sequence[Value]) -> Met:
     twice = holder.read(match.query, tuple(2 * at[v] for v in _values(match.query)))
     plain = holder.read(match.key, tuple(at[v] for v in _values(match.key)))
     square = holder.read(match.key, tuple(-at[v] * at[v] for v in _values(match.key)))
-    return Met((Channel(twice, plain), Channel(Reading((), 1), square)), 1, is_flat=False)
+    most = max(n * n for n in at.values())
+    return Met((Channel(twice, plain), Channel(Reading((), 1), square)), 1, size=3 * most)
 
 
 def _bits(match: Match, holder: Holder, keys: Sequence[Value]) -> Met:
@@ -159,11 +167,26 @@ def _bits(match: Match, holder: Holder, keys: Sequence[Value]) -> Met:
         )
         for k in range(width)
     )
-    return Met(channels, 2, is_flat=False)
+    return Met(channels, 2, width, 2 * width if holder.in_bits else 1, 2 * width, 2 * width)
 
 
-def _table(match: Match, holder: Holder, keys: tuple[Value, ...], queries: tuple[Value, ...]) -> Met:
-    """A channel for every different row of the condition's table, or for every different column."""
+def _table(
+    match: Match,
+    holder: Holder,
+    keys: tuple[Value, ...],
+    queries: tuple[Value, ...],
+    *,
+    keeps_zero: bool,
+) -> Met:
+    """A channel for every different row of the condition's table, or for every different column.
+
+    Args:
+        match: the condition.
+        holder: decides what is held.
+        keys: their values.
+        queries: their values.
+        keeps_zero: whether selected sources must have a score of 0, so that no scale changes it.
+    """
     grid = holding(match, keys, queries).astype(np.int64)  # [query, key]
     rows = [(row, here) for row, here in _different(grid) if 0 < row.sum() < len(keys)]
     columns = [(column, there) for column, there in _different(grid.T) if column.any()]
@@ -174,12 +197,12 @@ def _table(match: Match, holder: Holder, keys: tuple[Value, ...], queries: tuple
             where=match.query.place or match.key.place,
             fix="select by fewer values, or .assume() those that occur",
         )
-    if len(rows) <= len(columns) or holder.normed:
-        less = int(holder.normed)  # selected sources have 0 then, and all others -1
+    if len(rows) <= len(columns) or keeps_zero:
+        less = int(keeps_zero)  # selected sources have 0 then, and all others -1
         channels = tuple(
             Channel(
-                holder.read(match.query, _indicator(len(queries), here), keeps_zero=holder.normed),
-                holder.read(match.key, tuple((row - less).tolist()), keeps_zero=holder.normed),
+                holder.read(match.query, _indicator(len(queries), here), keeps_zero=keeps_zero),
+                holder.read(match.key, tuple((row - less).tolist()), keeps_zero=keeps_zero),
             )
             for row, here in rows
         )
@@ -191,7 +214,8 @@ def _table(match: Match, holder: Holder, keys: tuple[Value, ...], queries: tuple
             )
             for column, there in columns
         )
-    return Met(channels, 1, is_flat=True)
+    most = None if grid.all(axis=1).any() else 1 - int(keeps_zero)
+    return Met(channels, 1, most)
 
 
 def _different(grid: Ints) -> list[tuple[Ints, list[int]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from handcraft.compiler.sequences.ir import Attend, Ladder, Rung
+from handcraft.compiler.sequences.ir import Attend, Equal, Ladder, Rung
 from handcraft.language.graph.node import (
     Aggregate,
     Assumed,
@@ -46,6 +46,8 @@ def with_children(node: Node, done: Mapping[Node, Node]) -> Node:
             return replace(node, sources=replace(node.sources, cases=cases), value=value)
         case Attend():
             return replace(node, case=case_with(node.case, done), value=done[node.value])
+        case Equal():
+            return replace(node, one=done[node.one], other=done[node.other])
         case Ladder():
             rungs = tuple(
                 Rung(tuple((f, done[n]) for f, n in rung.terms), rung.at_least, rung.gap)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
@@ -18,7 +18,8 @@ from handcraft.compiler.search import Way, plan_in_one_layer
 from handcraft.compiler.sequences.assemble import assemble
 from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.cases import Setting
-from handcraft.compiler.sequences.compile_sequences import run_passes, with_reuse
+from handcraft.compiler.sequences.coded import CodedRules
+from handcraft.compiler.sequences.compile_sequences import BEFORE_TABLES, TABLES, run_passes, with_reuse
 from handcraft.compiler.sequences.decisions import (
     SMALL_UNIT,
     UNIT,
@@ -34,49 +35,135 @@ from handcraft.compiler.sequences.decisions import (
     with_rest,
 )
 from handcraft.compiler.sequences.held import Holder
-from handcraft.compiler.sequences.precision import Precision
+from handcraft.compiler.sequences.precision import ADDED_EXACTLY, Precision, check_overflow
+from handcraft.compiler.sequences.split_bits import MANY
 from handcraft.compiler.stage import Stage
+from handcraft.errors import LayoutError, LimitError, PrecisionError
 from handcraft.language import Program
 from handcraft.language.graph.node import Node
 from handcraft.weights import Plan, Sizes, SpreadError, plan_model
+from handcraft.weights.norms import divides_exactly
+
+Planning = Callable[[Circuits, Architecture, Sizes], Plan]
 
 
-def decision_ways(
-    program: Program, target: Architecture, dtype: str, *, reuse: bool
-) -> tuple[tuple[Way, ...], tuple[Stage, ...]]:
-    """Three ways to plan the rules of a program, and its trees after each pass.
+@dataclass(frozen=True)
+class Coded:
+    """Rules as circuits in which everything is held in bits.
+
+    Args:
+        circuits: the circuits.
+        is_level: whether they are precise enough only if LayerNorm always divides by the same.
+    """
+
+    circuits: Circuits
+    is_level: bool
+
+
+@dataclass(frozen=True, eq=False)
+class RuleWays:
+    """Ways to plan the rules of a program.
 
     Neurons write the logits for every rule; or what makes the answer of the last rule writes them
     itself; or, where the neurons are too many for one layer behind LayerNorm, those of several layers
-    write into a subspace of its own.
+    write into a subspace of its own. Or everything is held in bits, logits too: of many tokens that is
+    so much smaller that the other ways are not tried.
     """
-    ruled = _Ruled.of(program, target, dtype, reuse=reuse)
 
-    @cache
-    def made(way: str, asked: Sizes) -> Circuits | None:
-        return ruled.circuits(asked, direct=way == "direct", apart=way == "apart")
+    ruled: Ruled
+    target: Architecture
+    _coded: list[Circuits] = field(default_factory=list)
 
-    def direct(asked: Sizes) -> Plan | None:
-        circuits = made("direct", asked)
-        if circuits is None or not _speaks_last(circuits, has_norm=ruled.has_norm):
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """From sizes to plans."""
+        return self.coded_directly, self.coded, self.by_neurons, self.direct, self.apart
+
+    def stages(self, plan: Plan) -> tuple[Stage, ...]:
+        """The trees after each pass on the way to a plan."""
+        is_coded = any(plan.circuits is circuits for circuits in self._coded)
+        return self.ruled.coded_stages if is_coded else self.ruled.stages
+
+    def coded(self, asked: Sizes) -> Plan | None:
+        """Everything in bits; neurons write the logits for every rule."""
+        return self._in_bits(asked, direct=False)
+
+    def coded_directly(self, asked: Sizes) -> Plan | None:
+        """Everything in bits; what makes the answer of the last rule writes its logits."""
+        return self._in_bits(asked, direct=True)
+
+    def _in_bits(self, asked: Sizes, *, direct: bool) -> Plan | None:
+        coded = self.ruled.coded(direct=direct)
+        if isinstance(coded, PrecisionError):
+            raise coded
+        if coded is None:
             return None
-        plan = plan_in_one_layer(circuits, target, asked)
+        if direct and not _speaks_last(coded.circuits, has_norm=self.target.has_norm):
+            return None
+        self._coded.append(coded.circuits)
+        plan = self._planned(coded.circuits, asked)
+        return plan if not coded.is_level or self._is_level(plan) else None
+
+    def _planned(
+        self, circuits: Circuits, asked: Sizes, planning: Planning = plan_in_one_layer
+    ) -> Plan:
+        plan = planning(circuits, self.target, asked)
+        check_overflow(self.ruled.scores[id(circuits)], plan, self.ruled.dtype)
+        return plan
+
+    def _is_level(self, plan: Plan) -> bool:
+        """Whether LayerNorm always divides by the same, in a narrow dtype by a power of two."""
+        if plan.layout.has_ballast:
+            return False
+        return Precision(self.ruled.dtype).is_wide or divides_exactly(plan.norms, plan.layout)
+
+    def by_neurons(self, asked: Sizes) -> Plan | None:
+        """Neurons write every logit."""
+        circuits = self._made("neurons", asked)
+        return self._planned(circuits, asked) if circuits else None
+
+    def direct(self, asked: Sizes) -> Plan | None:
+        """What makes the answer of the last rule writes its logits."""
+        circuits = self._made("direct", asked)
+        if circuits is None or not _speaks_last(circuits, has_norm=self.target.has_norm):
+            return None
+        plan = self._planned(circuits, asked)
         if plan.has_norm and 2 * len(circuits.blocks[-1].neurons) > 4 * plan.layout.n_embd:
             return None  # those in later layers would read what others have written
         return plan
 
-    def by_neurons(asked: Sizes) -> Plan | None:
-        circuits = made("neurons", asked)
-        return plan_in_one_layer(circuits, target, asked) if circuits else None
-
-    def apart(asked: Sizes) -> Plan | None:
-        together = made("neurons", asked)
-        if not ruled.has_norm or together is None or _fits_one_layer(together, target, asked):
+    def apart(self, asked: Sizes) -> Plan | None:
+        """Neurons of several layers write logits into a subspace of their own."""
+        together = self._made("neurons", asked)
+        if not self.target.has_norm or together is None:
             return None
-        circuits = made("apart", asked)
-        return plan_model(circuits, target, asked) if circuits else None
+        if _fits_one_layer(together, self.target, asked):
+            return None
+        circuits = self._made("apart", asked)
+        return self._planned(circuits, asked, plan_model) if circuits else None
 
-    return (by_neurons, direct, apart), ruled.stages
+    @cache  # noqa: B019 - of a program that is being compiled
+    def _made(self, way: str, asked: Sizes) -> Circuits | None:
+        if self._is_surely_larger(asked):
+            return None
+        return self.ruled.circuits(asked, direct=way == "direct", apart=way == "apart")
+
+    @cache  # noqa: B019
+    def _is_surely_larger(self, asked: Sizes) -> bool:
+        """Whether no model with a dimension for each token can be smaller than the one in bits."""
+        size = len(self.ruled.program.vocabulary)
+        width = 2 * size if self.target.has_norm else size
+        least = width * (size + self.ruled.program.context + 8 * width * self.target.has_norm)
+        try:
+            plan = self.coded(asked)
+        except (LayoutError, PrecisionError, LimitError):
+            return False
+        return plan is not None and plan.shape.parameters(plan.architecture) <= least
+
+
+def decision_ways(program: Program, target: Architecture, dtype: str, *, reuse: bool) -> RuleWays:
+    """The ways to plan the rules of a program."""
+    return RuleWays(Ruled.of(program, target, dtype, reuse=reuse), target)
 
 
 def _fits_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) -> bool:
@@ -88,44 +175,128 @@ def _fits_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) -> b
     return True
 
 
-@dataclass(frozen=True)
-class _Ruled:
-    """The rules of a program after all passes.
+@dataclass(frozen=True, eq=False)
+class Ruled:
+    """The rules of a program, pass by pass as somebody asks.
 
     Args:
         program: the program.
         target: the architecture.
         dtype: of the weights.
         reuse: whether dimensions that are read no more are used again.
-        rulings: the rules.
-        token: the token as a node.
-        stages: the trees after each pass.
+        written: the rules as written.
+        scores: for circuits, by their identity, how large an attention score is at most.
     """
 
     program: Program
     target: Architecture
     dtype: str
     reuse: bool
-    rulings: Sequence[Ruling]
-    token: Node
-    stages: tuple[Stage, ...]
+    written: Sequence[Ruling]
+    scores: dict[int, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, program: Program, target: Architecture, dtype: str, *, reuse: bool) -> _Ruled:
-        """Read the rules of a program, and run the passes."""
-        prompts = program.prompts
-        setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
-        rulings = read_decisions(program.decisions, prompts.vocabulary)
-        nodes, stages = run_passes([*nodes_of(rulings), prompts.token.node], setting)
-        rulings = with_nodes(rulings, nodes[:-1])
+    def of(cls, program: Program, target: Architecture, dtype: str, *, reuse: bool) -> Ruled:
+        """Read the rules of a program."""
+        rulings = read_decisions(program.decisions, program.prompts.vocabulary)
         if are_exact(rulings):
             check_shares(rulings, dtype)
-        return cls(program, target, dtype, reuse, rulings, nodes[-1], stages)
+        return cls(program, target, dtype, reuse, rulings)
+
+    @cached_property
+    def lowered(self) -> tuple[Stage, ...]:
+        """The trees as written and after each pass up to that in which selections become heads."""
+        token = self.program.prompts.token.node
+        return run_passes([*nodes_of(self.written), token], self.setting, BEFORE_TABLES)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The trees as written and after all passes."""
+        nodes = [*self.lowered[-1].nodes]
+        return (*self.lowered, *run_passes(nodes, self.setting, TABLES)[1:])
+
+    @cached_property
+    def rulings(self) -> Sequence[Ruling]:
+        """The rules after all passes."""
+        return with_nodes(self.written, self.stages[-1].nodes[:-1])
+
+    @cached_property
+    def token(self) -> Node:
+        """The token as a node, after all passes."""
+        return self.stages[-1].nodes[-1]
 
     @property
     def has_norm(self) -> bool:
         """Whether LayerNorm sees what is stored."""
         return self.target.has_norm
+
+    @property
+    def setting(self) -> Setting:
+        """What is known about the texts."""
+        prompts = self.program.prompts
+        return Setting(prompts.context, prompts.causal, Precision(self.dtype).steps)
+
+    @cached_property
+    def coded_rules(self) -> CodedRules | None:
+        """The rules with answers split into bits; None where they are none, or few."""
+        prompts = self.program.prompts
+        if are_exact(self.written) or len(prompts.vocabulary) <= MANY:
+            return None
+        lowered = with_nodes(self.written, self.lowered[-1].nodes[:-1])
+        setting = self.setting
+        if not Precision(self.dtype).is_wide:
+            setting = replace(setting, steps=ADDED_EXACTLY, in_powers=True)
+        return CodedRules.of(lowered, prompts.vocabulary, setting, self.dtype)
+
+    @property
+    def coded_stages(self) -> tuple[Stage, ...]:
+        """The trees as written and after all passes, where everything is held in bits."""
+        return (*self.lowered, *(self.coded_rules.stages if self.coded_rules else ()))
+
+    @cache  # noqa: B019 - of a program that is being compiled
+    def coded(self, *, direct: bool) -> Coded | PrecisionError | None:
+        """The circuits in which everything is held in bits.
+
+        Args:
+            direct: whether what makes the answer of the last rule writes its logits.
+
+        Returns:
+            None where that is no way; where the dtype does not distinguish what it must, what is wrong.
+        """
+        rules = self.coded_rules
+        if rules is None or (direct and not rules.ends_alone):
+            return None
+        try:
+            found = self._coded(rules, direct=direct, is_level=True)
+            return found or self._coded(rules, direct=direct, is_level=False)
+        except PrecisionError as error:
+            return error
+
+    def _coded(self, rules: CodedRules, *, direct: bool, is_level: bool) -> Coded | None:
+        """The circuits, if LayerNorm always divides by the same or that does not matter."""
+        prompts = self.program.prompts
+        holder = Holder(normed=self.has_norm, in_bits=True)
+        code = holder.code(prompts.token.node)
+        spoken = rules.speakers(holder, SMALL_UNIT, direct=direct)
+        precision = Precision(self.dtype, holder.normed, level=is_level)
+        assembly = Assembly(holder, prompts.context, precision)
+        assembly.settle()
+        if is_level and assembly.varying:
+            return None
+        if not self.has_norm and "token" in holder.held:
+            return None  # the unembedding would read what is embedded besides the code
+        for speaker in spoken:
+            speaker.check(assembly.precision, assembly.varying)
+        circuits, _ = assemble(
+            assembly,
+            prompts.vocabulary,
+            causal=prompts.causal,
+            place=self.program.place,
+            speakers=spoken,
+            code=code,
+        )
+        self.scores[id(circuits)] = assembly.largest_score
+        return Coded(circuits, is_level and self.has_norm)
 
     def circuits(self, sizes: Sizes, *, direct: bool, apart: bool) -> Circuits | None:
         """The circuits of one way; None where what makes the last answer cannot write logits.
@@ -165,7 +336,10 @@ class _Ruled:
             logit_scale=logit_scale,
             logits_apart=apart,
         )
-        return with_reuse(circuits, places, self.target, sizes) if self.reuse else circuits
+        if self.reuse:
+            circuits = with_reuse(circuits, places, self.target, sizes)
+        self.scores[id(circuits)] = assembly.largest_score
+        return circuits
 
 
 def _speaks_last(circuits: Circuits, *, has_norm: bool) -> bool:

@@ -45,12 +45,17 @@ from handcraft.weights import (
 
 Pass = Callable[[Sequence[Node], Setting], list[Node]]
 
-PASSES: Mapping[str, Pass] = {
+BEFORE_TABLES: Mapping[str, Pass] = {
     "fold and share": lambda nodes, _: rebuild(nodes),
     "lower aggregates": lower_aggregates,
-    "fuse tables": fuse,
 }
-"""The passes over trees, in order. Each keeps every value at every position."""
+"""The first passes over trees, in order. Each keeps every value at every position."""
+
+TABLES: Mapping[str, Pass] = {"fuse tables": fuse}
+"""The passes after which nothing is left but what becomes heads and neurons."""
+
+PASSES = {**BEFORE_TABLES, **TABLES}
+"""All passes over trees, in order."""
 
 AS_WRITTEN = "as written"
 """The stage before all passes."""
@@ -72,19 +77,26 @@ def with_reuse(circuits: Circuits, places: Places, target: Architecture, sizes: 
     return reused
 
 
-def run_passes(nodes: list[Node], setting: Setting) -> tuple[list[Node], tuple[Stage, ...]]:
-    """The trees after all passes, and after each."""
+def run_passes(
+    nodes: list[Node], setting: Setting, passes: Mapping[str, Pass] = PASSES
+) -> tuple[Stage, ...]:
+    """The trees as they are and after each pass.
+
+    Raises:
+        LimitError: heads read from heads in more blocks than are made.
+    """
     _check_written_depth(nodes)
-    stages = tuple(each_stage(nodes, setting))
-    nodes = [*stages[-1].nodes]
-    _check_depth(nodes)
-    return nodes, stages
+    stages = tuple(each_stage(nodes, setting, passes))
+    _check_depth(stages[-1].nodes)
+    return stages
 
 
-def each_stage(nodes: list[Node], setting: Setting) -> Iterator[Stage]:
-    """The trees as written and after each pass; a pass runs when its stage is asked for."""
+def each_stage(
+    nodes: list[Node], setting: Setting, passes: Mapping[str, Pass] = PASSES
+) -> Iterator[Stage]:
+    """The trees as they are and after each pass; a pass runs when its stage is asked for."""
     yield Stage(AS_WRITTEN, tuple(nodes))
-    for name, run in PASSES.items():
+    for name, run in passes.items():
         nodes = run(nodes, setting)
         yield Stage(name, tuple(nodes))
 
@@ -207,7 +219,8 @@ def _compile(
     target = replace(target, causal=prompts.causal)
     setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
 
-    nodes, stages = run_passes([expression.node for expression in outputs.values()], setting)
+    stages = run_passes([expression.node for expression in outputs.values()], setting)
+    nodes = stages[-1].nodes
     holder = Holder(normed=target.has_norm)
     wanted = [
         Wanted.of(name, expression, node, holder)

@@ -19,7 +19,7 @@ from handcraft.compiler.sequences.precision import Precision
 from handcraft.dtype import numpy_dtype
 from handcraft.errors import PrecisionError
 from handcraft.language.decision import Decision
-from handcraft.language.graph.domain import FLAGS, Finite, Kind, Plain, Value, magnitude
+from handcraft.language.graph.domain import FLAGS, Finite, Kind, Plain, Value
 from handcraft.language.graph.node import AtLeast, Linear, Node
 from handcraft.language.graph.wording import reads
 from handcraft.origin import Origin
@@ -79,8 +79,8 @@ class Speaker:
         Raises:
             PrecisionError: the sum is too large, or LayerNorm makes it too uncertain.
         """
-        reading, level = self.reading, self.at_least - self.reading.constant
-        precision.check_sum(self.origin, reading.size + magnitude(reading.constant), 1)
+        reading, level = self.reading, self.at_least - self.reading.rest
+        precision.check_sum(self.origin, reading, level, 1)
         precision.check_noise(self.origin, reading.weight, level, 1, varying)
 
 
@@ -252,15 +252,15 @@ def speakers(
     """
     exact = are_exact(rulings)
     unit = LISTED if exact else unit
-    vetoed_by = _needed_vetoes(rulings, ranked)
+    vetoed_by = needed_vetoes(rulings, ranked)
     found: list[Speaker] = []
     for place, (ruling, own) in enumerate(zip(rulings, ranked, strict=True)):
-        fires, needed = _conjunction(ruling.literals, holder)
+        fires, needed = conjunction(ruling.literals, holder)
         if fires is None:
             continue
         if direct and place == len(rulings) - 1:
             break
-        vetoes = [_veto(rulings[k], k + 1, ruling, holder) * -1 for k in vetoed_by[place]]
+        vetoes = [veto(rulings[k], k + 1, ruling, holder) * -1 for k in vetoed_by[place]]
         fires = sum_of((fires, *vetoes))
         found += _speak(ruling, fires, needed, own.height * unit, holder, vocabulary)
         if not needed and not vetoes:
@@ -268,7 +268,7 @@ def speakers(
     return [*found, *(_echoes(holder, token) if exact else ())]
 
 
-def _needed_vetoes(rulings: Sequence[Ruling], ranked: Sequence[Rank]) -> list[list[int]]:
+def needed_vetoes(rulings: Sequence[Ruling], ranked: Sequence[Rank]) -> list[list[int]]:
     """For each rule the earlier ones, by their place, where which it must not fire.
 
     One that asks all that another asks, and more, is left out: where it fires the other does.
@@ -290,7 +290,7 @@ def _parts(flags: frozenset[Node], most: int = 6) -> Iterator[frozenset[Node]]:
         yield from map(frozenset, combinations(flags, size))
 
 
-def _veto(ruling: Ruling, number: int, rival: Ruling, holder: Holder) -> Reading:
+def veto(ruling: Ruling, number: int, rival: Ruling, holder: Holder) -> Reading:
     """A sum that is 1 where a rule fires, as far as a rival can fire there too, and else 0.
 
     Where the rival fires its own literals hold, so that those need not be asked again.
@@ -380,7 +380,7 @@ def _echoes(holder: Holder, token: Node) -> list[Speaker]:
     ]
 
 
-def _conjunction(literals: Sequence[Node], holder: Holder) -> tuple[Reading | None, int]:
+def conjunction(literals: Sequence[Node], holder: Holder) -> tuple[Reading | None, int]:
     """The sum of flags, and what it comes to where all of them hold; None where one never does."""
     total, needed = Reading(()), 0
     for literal in literals:

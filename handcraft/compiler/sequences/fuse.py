@@ -10,8 +10,8 @@ from math import prod
 
 from handcraft.compiler.sequences.cases import Setting
 from handcraft.compiler.sequences.children import with_children
-from handcraft.compiler.sequences.guarded import guarded, guarded_ladder
-from handcraft.compiler.sequences.ir import Attend, Ladder, Rung, between, is_scalar, note_slots
+from handcraft.compiler.sequences.guarded import equality_ladder, guarded, guarded_ladder
+from handcraft.compiler.sequences.ir import Attend, Equal, Ladder, Rung, between, is_scalar, note_slots
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.compiler.sequences.step_function import Steps, additive, find_steps
 from handcraft.errors import CompileError
@@ -63,6 +63,8 @@ class _Fusing:
         done, setting = self.done, self.setting
         if isinstance(node, AtLeast):
             return _threshold(node, done[node.number])
+        if isinstance(node, Equal):
+            return equality_ladder(node, done)
         if not isinstance(node, Lookup) or _is_readable(node):
             return with_children(node, done)
         choices = [found for below in self._bases(node) if (found := self._flat(node, below))]
@@ -75,6 +77,8 @@ class _Fusing:
         ladder = _guarded(node, done, setting)
         is_shorter = ladder is not None and _steps_of(ladder) < _steps_of(flat)
         if ladder is not None and is_shorter and _reads_only(ladder, arguments):
+            return ladder
+        if ladder is not None and self._slot(ladder) < self._slot(flat):
             return ladder
         if _steps_of(flat) <= STEPS_UP_TO and is_told:
             return flat
@@ -163,7 +167,7 @@ def _guarded(node: Lookup, done: Mapping[Node, Node], setting: Setting) -> Ladde
     None too where the dtype may not tell its sums, but those of the table over its own arguments.
     """
     found = guarded(node)
-    ladder = guarded_ladder(node, found, done, setting.steps) if found is not None else None
+    ladder = None if found is None else guarded_ladder(node, found, done, setting)
     if ladder is None or _is_told(ladder, setting) or not _is_told(_direct(node, done), setting):
         return ladder
     return None

@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import groupby, product
 from math import ceil, floor, prod
 
-from handcraft.compiler.sequences.ir import Attend, Ladder, Rung
+from handcraft.compiler.sequences.ir import Attend, Equal, Ladder, Rung
 from handcraft.errors import within
 from handcraft.language.graph.domain import FLAGS, Domain, Finite, Kind, Plain, Value, as_number
 from handcraft.language.graph.node import (
@@ -151,6 +151,8 @@ def _operation(node: Node, names: Mapping[Node, str]) -> str:
             unique = " unique" if node.unique else ""
             case = _case(node.case, names)
             return f"attend {node.picks} {case} value {names[node.value]}{slack}{unique}"
+        case Equal():
+            return f"equal {names[node.one]}, {names[node.other]}"
         case Ladder():
             return f"steps {_steps(node, names)}"
     raise TypeError(f"a {type(node).__name__} is no kind of node that the graph text knows")

@@ -15,10 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 
-from handcraft.compiler.sequences.ir import Ladder, Rung, between, is_scalar
+from handcraft.compiler.sequences.cases import Setting
+from handcraft.compiler.sequences.ir import Equal, Ladder, Rung, between, is_scalar
 from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number, finite, magnitude
-from handcraft.language.graph.node import Lookup, Node
+from handcraft.language.graph.node import Constant, Lookup, Node
 from handcraft.language.graph.reachable import combinations
 from handcraft.language.graph.wording import reads
 
@@ -60,7 +62,11 @@ def guarded(node: Lookup) -> Guarded | None:
 
 
 def equalities(flag: Node) -> list[Pair] | None:
-    """The pairs that are equal exactly where a flag holds."""
+    """The pairs that are equal exactly where a flag holds; None where no two values are compared.
+
+    Flags that must hold besides are compared with true.
+    """
+    alone: list[Node] = []
     pairs: dict[Pair, None] = {}
     seen: set[Node] = set()
     waiting = [flag]
@@ -69,31 +75,68 @@ def equalities(flag: Node) -> list[Pair] | None:
         if node in seen:
             continue
         seen.add(node)
-        is_joint = isinstance(node, Lookup) and len(node.arguments) > 1
-        if not isinstance(node, Lookup) or not is_joint or node.domain.kind is not Kind.FLAG:
+        if isinstance(node, Equal):
+            pairs[node.one, node.other] = None
+            continue
+        if node.domain.kind is not Kind.FLAG:
             return None
-        if all(argument.domain.kind is Kind.FLAG for argument in node.arguments):
-            if any(found != all(row) for row, found in node.table.items()):
-                return None
-            waiting += reversed(node.arguments)
-        elif len(node.arguments) == 2 and all(
-            found == (a == b) for (a, b), found in node.table.items()
-        ):
+        if _is_conjunction(node):
+            waiting += reversed(node.children)
+        elif isinstance(node, Lookup) and is_equality(node):
             one, other = node.arguments
             pairs[one, other] = None
         else:
-            return None
-    return list(pairs)
+            alone.append(node)
+    if not pairs:
+        return None
+    true = Constant(finite([True]), reads("True"), True)
+    return [*((node, true) for node in alone), *pairs]  # flags take the small weights
 
 
-def guarded_ladder(node: Lookup, found: Guarded, done: Mapping[Node, Node], most: int) -> Ladder | None:
+def _is_conjunction(node: Node) -> bool:
+    """Whether a table says where several flags all hold."""
+    if not isinstance(node, Lookup) or len(node.arguments) < 2:
+        return False
+    if any(argument.domain.kind is not Kind.FLAG for argument in node.arguments):
+        return False
+    return all(found == all(row) for row, found in node.table.items())
+
+
+def is_equality(node: Lookup, *, negated: bool = False) -> bool:
+    """Whether a table says where two values are equal; or where they are not."""
+    return len(node.arguments) == 2 and all(
+        found == ((a == b) is not negated) for (a, b), found in node.table.items()
+    )
+
+
+def equality_ladder(node: Equal, done: Mapping[Node, Node]) -> Ladder:
+    """Two steps along a difference: it reaches 0, and it reaches the next number.
+
+    Args:
+        node: the equality.
+        done: what became of the nodes below.
+
+    Raises:
+        CompileError: a value has too many values to list.
+    """
+    one, other = done[node.one], done[node.other]
+    numbers = _common(one, other)
+    assert numbers is not None
+    terms = ((1, _numbered(one, numbers.at, node)), (-1, _numbered(other, numbers.at, node)))
+    rungs = tuple(Rung(terms, *between(at - numbers.step, at)) for at in (0, numbers.step))
+    return Ladder(node.domain, node.text, rungs, (False, True, False), place=node.place)
+
+
+def guarded_ladder(
+    node: Lookup, found: Guarded, done: Mapping[Node, Node], setting: Setting
+) -> Ladder | None:
     """Its steps; None where their sum would be too large, or a pair is never equal.
 
     Args:
         node: the table.
         found: the same, as what it hangs on.
         done: what became of the nodes below.
-        most: how much larger than its gap a sum may be.
+        setting: how much larger than its gap a sum may be.
     """
     places = _places(done[found.value], found)
     ordered = sorted(places, key=places.__getitem__)
@@ -103,18 +146,20 @@ def guarded_ladder(node: Lookup, found: Guarded, done: Mapping[Node, Node], most
     beyond = high - low + step
     largest = max(magnitude(low), magnitude(high))
     for pair in found.pairs:
-        one, other = (done[each] for each in pair)
+        one, other = (done.get(each, each) for each in pair)
         numbers = _common(one, other)
         if numbers is None or not _are_ever_equal(one, other):
             return None
         weight = Fraction(beyond) / numbers.step
+        if setting.in_powers:
+            weight = Fraction(1 << (ceil(weight) - 1).bit_length())
         terms += [
             (weight, _numbered(one, numbers.at, node)),
             (-weight, _numbered(other, numbers.at, node)),
         ]
         largest += weight * numbers.most
         beyond += weight * numbers.range
-    if largest > most * step:
+    if largest > setting.steps * step:
         return None
     values = [found.outside, *(found.inside[value] for value in ordered), found.outside]
     edges = [low - step, *(places[value] for value in ordered), high + step]

@@ -36,6 +36,9 @@ Numbers = tuple[Plain, ...]
 SMALL = 4
 """Before LayerNorm no number that is held is larger: its square counts little beside the ballast."""
 
+CODE = "code of the token"
+"""What is held under this name are the signed bits of the id of the token."""
+
 ITSELF: Numbers = ()
 """Stands for the number itself, of a value that is held as one number only."""
 
@@ -59,6 +62,17 @@ class Reading:
             low, high = held.span(i)
             total += magnitude(factor) * max(magnitude(low), magnitude(high))
         return total
+
+    @cached_property
+    def rest(self) -> Plain:
+        """The constant, where a flag counts as the half by which it is off 1/2: as it is stored."""
+        halves = (Fraction(factor) / 2 for factor, held, i in self.terms if held.is_flag(i))
+        return self.constant + sum(halves)
+
+    @property
+    def digits(self) -> int:
+        """The most binary digits that a factor has, zeros at either end not counted."""
+        return max((_digits(Fraction(factor)) for factor, _, _ in self.terms), default=0)
 
     @cached_property
     def weight(self) -> Plain:
@@ -119,6 +133,9 @@ class Held:
         brought: for what a head brings, how each of the numbers reads at the source.
         is_one_hot: whether it is held with one dimension for each value instead.
         scale: by what the number itself is divided before it is held.
+        is_bits: whether its numbers are the signed bits of one code, which is embedded as a whole.
+        has_flags: whether a number that is 0 or 1 is stored as a flag.
+        zeros: the numbers for which 0 must be stored as 0, and not as -1 beside +1.
         spoken: which numbers of it are written straight into the logits, each by the id of its token.
         said: for what a head brings, how each of those reads at the source.
     """
@@ -127,6 +144,9 @@ class Held:
     numbers: dict[Numbers, int] = field(default_factory=dict)
     brought: list[Reading] = field(default_factory=list)
     is_one_hot: bool = False
+    is_bits: bool = False
+    has_flags: bool = False
+    zeros: set[int] = field(default_factory=set)
     scale: int = 1
     spoken: dict[int, Numbers] = field(default_factory=dict)
     said: dict[int, Reading] = field(default_factory=dict)
@@ -134,12 +154,20 @@ class Held:
     def __hash__(self) -> int:
         return id(self)
 
+    def is_flag(self, i: int) -> bool:
+        """Whether one of the numbers is stored as a flag: as -1 or +1, whose square never changes."""
+        return self.has_flags and i not in self.zeros and set(self._numbers(i)) == {0, 1}
+
+    def constant(self, i: int) -> Plain:
+        """What readers add to a number that a head brings; of a flag nothing is left out."""
+        return self.brought[i].constant if self.brought and not self.is_flag(i) else 0
+
     def span(self, i: int) -> tuple[Plain, Plain]:
         """The smallest and the largest of one of the numbers, in however many dimensions it lies."""
         if not self.numbers:
             return 0, 1
         numbers = self._numbers(i)
-        constant = self.brought[i].constant if self.brought else 0
+        constant = self.constant(i)
         if numbers != ITSELF:
             return min(numbers) - constant, max(numbers) - constant
         if isinstance(self.node, Choice):
@@ -162,7 +190,7 @@ class Held:
         if self.is_one_hot and not self.numbers:
             return True
         numbers = self._numbers(i)
-        constant = self.brought[i].constant if self.brought else 0
+        constant = self.constant(i)
         return numbers != ITSELF and all(n.denominator == 1 for n in (*numbers, constant))
 
     def _numbers(self, i: int) -> Numbers:
@@ -182,11 +210,16 @@ class Holder:
         one_hot: the sources ("token") that are held one-hot.
         normed: whether LayerNorm will see what is held: numbers are kept small then, so that its scale
             changes little, and what decides a tie is kept at 0, where a change of scale does nothing.
+        in_bits: whether values of many kinds are held in bits: the token in those of its id, and every
+            whole number that is no flag in those of its binary digits.
     """
 
-    def __init__(self, one_hot: Sequence[str] = (), *, normed: bool = False) -> None:
+    def __init__(
+        self, one_hot: Sequence[str] = (), *, normed: bool = False, in_bits: bool = False
+    ) -> None:
         self.one_hot = tuple(one_hot)
         self.normed = normed
+        self.in_bits = in_bits
         self.held: dict[Node | str, Held] = {}
         self._ladders: dict[Node, Ladder] = {}
         self._places: dict[Node, list[int]] = {}
@@ -253,16 +286,62 @@ class Holder:
             ever = self._through(node, numbers)
             if len(set(ever)) == 1:
                 return Reading((), ever[0])
+        if self.in_bits and isinstance(node, Embedded) and node.of == "token":
+            found = self._of_code(node, numbers)
+            if found is not None:
+                return found
         held = self._of(node)
         if held.is_one_hot:
             base = 0 if keeps_zero else usual(numbers)
             terms = [(n - base, held, i) for i, n in enumerate(numbers) if n != base]
             return Reading(tuple(terms), base)
+        if self.in_bits and len(set(numbers)) > 2 and all(n.denominator == 1 for n in numbers):
+            return (yield from result_of(self._in_digits(node, numbers, keeps_zero=keeps_zero)))
         shape, factor, constant = _canonical(numbers, 0 if keeps_zero else usual(numbers))
         scale = self._scale(*shape)
         small = tuple(_plainer(Fraction(n, scale)) for n in shape) if scale > 1 else shape
+        if keeps_zero:
+            held.zeros.add(held.numbers.get(small, len(held.numbers)))
         shaped = yield from result_of(self._dimension(held, small))
         return shaped * (factor * scale) + Reading((), constant)
+
+    def code(self, node: Node) -> Held:
+        """The signed bits of the id of a token, embedded as a whole; logits are read with them."""
+        assert isinstance(node.domain, Finite)
+        if CODE not in self.held:
+            size = len(node.domain.values)
+            held = Held(node, is_bits=True)
+            for i, k in enumerate(reversed(range(max(1, (size - 1).bit_length())))):
+                held.numbers[tuple(1 if place >> k & 1 else -1 for place in range(size))] = i
+            self.held[CODE] = held
+        return self.held[CODE]
+
+    def _of_code(self, token: Node, numbers: Numbers) -> Reading | None:
+        """A function of the token as a sum over the bits of its id; None where it is no such sum."""
+        code = self.code(token)
+        count = len(code.numbers)
+        steps = [numbers[1 << k] - numbers[0] for k in range(count)]  # of bit k set, the lowest first
+        for place, number in enumerate(numbers):
+            if (
+                place
+                and number != numbers[place & place - 1] + steps[(place & -place).bit_length() - 1]
+            ):
+                return None
+        halves = [_plainer(Fraction(step) / 2) for step in reversed(steps)]
+        terms = tuple((half, code, i) for i, half in enumerate(halves) if half)
+        return Reading(terms, _plainer(Fraction(numbers[0] + sum(halves))))
+
+    def _in_digits(self, node: Node, numbers: Numbers, *, keeps_zero: bool) -> Call[Reading]:
+        """Whole numbers as a sum of flags: the binary digits of what they exceed the least by."""
+        low = min(numbers)
+        unit = gcd(*(int(n - low) for n in numbers))
+        steps = [int(n - low) // unit for n in numbers]
+        total = Reading((), low)
+        for k in range(max(steps).bit_length()):
+            digits = tuple(step >> k & 1 for step in steps)
+            flag = yield from result_of(self._read(node, digits, keeps_zero=keeps_zero))
+            total += flag * (unit << k)
+        return total
 
     def _scale(self, *numbers: Plain) -> int:
         """A power of two by which the numbers are divided before they are held."""
@@ -282,8 +361,9 @@ class Holder:
         i = yield from result_of(self._index(held, numbers))
         if not held.brought:
             return Reading(((1, held, i),))
-        brought = held.brought[i]
-        return Reading(((1, held, i),) if brought.terms else (), brought.constant)
+        if not held.brought[i].terms:
+            return Reading((), held.brought[i].constant)
+        return Reading(((1, held, i),), held.constant(i))
 
     def _chosen(self, node: Choice) -> Call[Reading]:
         """Each number less its least passes a ramp where it is chosen; the rest is linear."""
@@ -314,11 +394,10 @@ class Holder:
         if is_scalar(node) or not isinstance(node, Attend | Ladder):
             return None
         held = self._of(node)
-        held.spoken = dict(numbers)
+        held.spoken |= numbers
         if isinstance(node, Attend):
-            held.said = {
-                token: self.read(node.value, self._through(node, row)) for token, row in numbers.items()
-            }
+            for token, row in numbers.items():
+                held.said[token] = self.read(node.value, self._through(node, row))
         return held
 
     def hold(self, node: Node) -> Held:
@@ -331,6 +410,7 @@ class Holder:
         if key not in self.held:
             held = Held(node)
             held.is_one_hot = isinstance(node, Embedded) and node.of in self.one_hot
+            held.has_flags = self.in_bits and self.normed and not is_scalar(node)
             self.held[key] = held
         return self.held[key]
 
@@ -344,7 +424,8 @@ class Holder:
                     read = (yield from result_of(self._number(value))) * Fraction(1, held.scale)
                 else:
                     through = self._through(held.node, numbers)
-                    read = yield from result_of(self._read(value, through, keeps_zero=self.normed))
+                    keeps_zero = self.normed and not (self.in_bits and held.node.picks != "mean")
+                    read = yield from result_of(self._read(value, through, keeps_zero=keeps_zero))
                 held.brought.append(read)
         return held.numbers[numbers]
 
@@ -378,6 +459,14 @@ def _places(node: Lookup | Assumed | Attend | Ladder) -> list[int]:
             made = node.values
     at = {_typed(v): i for i, v in enumerate(node.domain.values)}
     return [at[_typed(v)] for v in made]
+
+
+def _digits(number: Fraction) -> int:
+    """The significant binary digits of a number; too many where it has no end."""
+    whole, below = abs(number.numerator), number.denominator
+    if below & below - 1:
+        return whole.bit_length() + below.bit_length()
+    return whole.bit_length() - ((whole & -whole).bit_length() - 1 if whole else 0)
 
 
 def _line(values: Sequence[Value], numbers: Numbers) -> tuple[Plain, Plain] | None:

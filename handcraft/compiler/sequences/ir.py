@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from operator import eq
 from typing import Literal
 
 from handcraft.language.graph.domain import Finite, Plain, Value, as_number
@@ -100,6 +101,29 @@ class Ladder(Node):
         return tuple(dict.fromkeys(nodes))
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Equal(Node):
+    """Whether two values are the same; for values too many for a table of their pairs.
+
+    Args:
+        one: with a finite domain.
+        other: with a finite domain.
+    """
+
+    one: Node
+    other: Node
+
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        return self.one.identity, self.other.identity
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """What is compared."""
+        return self.one, self.other
+
+
 def is_scalar(node: Node) -> bool:
     """Whether a value is held as a number only, of which no table can be read without neurons."""
     while isinstance(node, Attend | Assumed):
@@ -122,14 +146,18 @@ def note_slots(root: Node, slots: dict[Node, int]) -> int:
         before = max((slots[child] for child in node.children), default=0)
         if isinstance(node, Attend):
             before = (before + 1) // 2 * 2 + 1
-        elif isinstance(node, Ladder | Choice):
+        elif isinstance(node, Ladder | Choice | Equal):
             before = before // 2 * 2 + 2
         slots[node] = before
     return slots[root]
 
 
-def between(below: Plain, above: Plain) -> tuple[Fraction, Fraction]:
+def between(below: Plain, above: Plain) -> tuple[Plain, Plain]:
     """The threshold and the gap that tell two numbers apart: a power of two, centred between them."""
+    if isinstance(below, int) and isinstance(above, int):
+        width = 1 << (above - below).bit_length() - 1
+        twice = above + below + width
+        return (Fraction(twice, 2) if twice % 2 else twice // 2), width
     space = above - below
     power = space.numerator.bit_length() - space.denominator.bit_length()
     gap = Fraction(1 << power) if power >= 0 else Fraction(1, 1 << -power)
@@ -148,6 +176,8 @@ def _values(node: Node, length: int, known: dict[Node, Values], causal: bool) ->
         return tuple(_brought(node, here, length, known, causal) for here in range(length))
     if isinstance(node, Ladder):
         return tuple(node.values[_reached(node, here, known)] for here in range(length))
+    if isinstance(node, Equal):
+        return tuple(map(eq, known[node.one], known[node.other]))
     return None
 
 

@@ -10,10 +10,13 @@ from itertools import product
 import numpy as np
 
 from handcraft.compiler.sequences.cases import Setting, allowed, asks_nothing, holding, is_positional
-from handcraft.compiler.sequences.ir import Attend, Ladder, Picks, Rung, between
+from handcraft.compiler.sequences.ir import Attend, Equal, Ladder, Picks, Rung, between
 from handcraft.language.graph.domain import FLAGS, Finite, Range, Value
-from handcraft.language.graph.node import Aggregate, Case, Constant, Lookup, Match, Node
+from handcraft.language.graph.node import Aggregate, Case, Comparison, Constant, Lookup, Match, Node
 from handcraft.language.graph.wording import Wording, enclosed, reads
+
+PAIRS_UP_TO = 20_000
+"""The most pairs of a key and a query for which a table says which are equal."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,12 @@ class Learning:
         assert isinstance(match.key.domain, Finite)
         assert isinstance(match.query.domain, Finite)
         keys, queries = match.key.domain.values, match.query.domain.values
+        exists = reads(self.of, " exists")
+        if match.relation is Comparison.EQ and len(keys) * len(queries) > PAIRS_UP_TO:
+            return Equal(FLAGS, exists, key, match.query, place=self.of.place)
         holds = holding(match, keys, queries).T.ravel().tolist()
         table: dict[tuple[Value, ...], Value] = dict(zip(product(keys, queries), holds, strict=True))
-        text = reads(self.of, " exists")
-        return Lookup(FLAGS, text, (key, match.query), table, place=self.of.place)
+        return Lookup(FLAGS, exists, (key, match.query), table, place=self.of.place)
 
     def _all(self, flags: Sequence[Node], text: Wording) -> Node:
         if len(flags) == 1:

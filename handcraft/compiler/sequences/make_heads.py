@@ -31,11 +31,14 @@ def _head(group: Sequence[Held], assembly: Assembly, places: Places, logits: Sub
     queries: list[LinearMap] = []
     keys: list[LinearMap] = []
     asked: list[Coefficients] = []
+    offered: list[Coefficients] = []
     for channel, target in zip(looking.channels, matching, strict=True):
         queries += places.maps(channel.query, target)
         keys += places.maps(channel.key, target)
         if channel.query.constant:
             asked.append(Coefficients(target, ((0, channel.query.constant),)))
+        if channel.key.constant and looking.is_centred:
+            offered.append(Coefficients(target, ((0, channel.key.constant),)))
     moves: list[LinearMap] = []
     writes: list[LinearMap] = []
     origins: dict[Origin, None] = {}
@@ -58,6 +61,7 @@ def _head(group: Sequence[Held], assembly: Assembly, places: Places, logits: Sub
         looking.gap,
         picks_one=looking.picks_one,
         query_bias=tuple(asked),
+        key_bias=tuple(offered),
     )
     return Head(name, relation, tuple(moves), tuple(writes), origins=tuple(origins))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain, count
 
-from handcraft.circuits import Coefficients, LinearMap, Subspace, one_hot, scalar
+from handcraft.circuits import Coefficients, LinearMap, Subspace, flag, one_hot, scalar, signed_bits
 from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.held import Held, Reading
 from handcraft.language.graph.domain import Plain, Value
@@ -35,8 +35,11 @@ class Places:
         name = self._unique(short(str(held.node)))
         if held.is_one_hot:
             return [one_hot(name, [_shown(value) for value in held.values])]
+        if held.is_bits:
+            return [signed_bits(name, self.vocabulary.tokens)]
         others = [self._unique(f"{name} ({i + 1})") for i in range(1, len(held.numbers))]
-        return [scalar(each) for each in [name, *others][: len(held.numbers)]]
+        names = [name, *others][: len(held.numbers)]
+        return [flag(each) if held.is_flag(i) else scalar(each) for i, each in enumerate(names)]
 
     def _unique(self, name: str) -> str:
         """The name, with a number where something else has it: names of users may be any."""
@@ -58,7 +61,7 @@ class Places:
     def dimension(self, held: Held, i: int) -> tuple[Subspace, int]:
         """The subspace and the dimension in it of one number."""
         subspaces = self.subspaces[id(held)]
-        return (subspaces[0], i) if held.is_one_hot else (subspaces[i], 0)
+        return (subspaces[0], i) if held.is_one_hot or held.is_bits else (subspaces[i], 0)
 
     def spans(self, *, negative: bool) -> dict[tuple[Subspace, int], tuple[Plain, Plain]]:
         """The least and the greatest number of every dimension that one is known of.

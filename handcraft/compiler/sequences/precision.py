@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING, NoReturn
 
 from handcraft.dtype import dtype_named
 from handcraft.errors import PrecisionError
 from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.language.graph.node import Node
 from handcraft.origin import Origin, Place
+from handcraft.weights import Plan, sharpness_for
 from handcraft.weights.norms import BALLAST
+
+if TYPE_CHECKING:
+    from handcraft.compiler.sequences.held import Reading
 
 NOISE = Fraction(1, 1 << 16)
 """What LayerNorm adds to a number in float32, where a ballast of 1024 dominates: 1.5e-5 as measured.
@@ -19,6 +24,16 @@ That is no bound. For sums in any order 4.2e-5 can be proved and no less, 2.8 ti
 of fewer than 8 dimensions were seen to reach 3.1e-5. Thresholds leave room for four times what is
 counted here. What `.apply` reads is bounded without this number (`error_bound.py`). With the proved one
 less would fit behind LayerNorm: it decides how long a context may be, so it stays for now."""
+
+
+LEVEL_NOISE = Fraction(1, 1 << 20)
+"""The same where the stream has one length at every position, and needs no ballast: four times the
+2.4e-7 that were measured in float32. Narrower dtypes round what is that near to 1 or -1 to just that,
+if norms divide by a power of two."""
+
+
+ADDED_EXACTLY = 1 << 20
+"""Sums up to so many times their gap are added exactly in float32, in which matrices are multiplied."""
 
 
 TIE = Fraction(1, 8)
@@ -38,10 +53,12 @@ class Precision:
     Args:
         dtype: its name.
         normed: whether LayerNorm stands before everything that is read.
+        level: whether it always divides by the same, in narrow dtypes by a power of two.
     """
 
     dtype: str
     normed: bool = False
+    level: bool = False
 
     @property
     def bits(self) -> int:
@@ -60,7 +77,7 @@ class Precision:
         LayerNorm scales each source by itself, by about 1e-5 more or less than it should.
         """
         bits = self.bits - (6 if self.is_wide else 1)
-        return 1 << (min(bits, 14) if self.normed else bits)
+        return 1 << (min(bits, 14) if self.normed and not self.level else bits)
 
     @property
     def steps(self) -> int:
@@ -68,27 +85,43 @@ class Precision:
         return 1 << (self.bits - 2)
 
     @property
+    def is_rounded(self) -> bool:
+        """Whether numbers near whole ones are rounded to just these, and so are exact."""
+        return self.level and not self.is_wide
+
+    @property
     def is_wide(self) -> bool:
         """Whether a fraction and a whole number add up with an error that counts for nothing."""
         return self.bits > 16
 
-    def check_sum(self, node: Node | Origin, size: Plain, gap: Plain) -> None:
+    def check_sum(self, node: Node | Origin, reading: Reading, level: Plain, gap: Plain) -> None:
         """Raise unless a neuron tells its sums apart.
+
+        Where numbers are rounded to whole ones, floats add them exactly and round the sum: then only
+        sums near the threshold count.
 
         Args:
             node: what the neuron serves, an expression or a rule.
-            size: the largest sum of absolute terms.
+            reading: the sum.
+            level: the threshold, less the constant with which numbers are stored.
             gap: the smallest difference that counts.
 
         Raises:
-            PrecisionError: the sum is too large for its gap.
+            PrecisionError: the sum is too large for its gap, or a factor has too many digits.
         """
+        size = magnitude(level) if self.is_rounded else reading.size + magnitude(reading.constant)
         if size > gap * self.steps:
             raise _refusal(
                 node,
                 f"`{_text(node)}` must distinguish numbers that differ by {_shown(gap)}, in sums of up "
                 f"to {_shown(size)}; {self.dtype} is safe for sums of up to "
                 f"{_shown(gap * self.steps)}",
+            )
+        if self.is_rounded and (reading.digits > self.bits or reading.size > gap * ADDED_EXACTLY):
+            raise _refusal(
+                node,
+                f"`{_text(node)}` is decided by a sum of up to {_shown(reading.size)} with weights of "
+                f"{reading.digits} binary digits; {self.dtype} holds {self.bits}",
             )
 
     def check_noise(
@@ -111,7 +144,7 @@ class Precision:
         """
         if not self.normed:
             return
-        off = NOISE * weight + magnitude(level) * self._scale_error(varying)
+        off = self._noise * weight + magnitude(level) * self._scale_error(varying)
         if gap < 4 * off:
             raise _refusal(
                 node,
@@ -162,9 +195,31 @@ class Precision:
                 is_tight=True,
             )
 
+    @property
+    def _noise(self) -> Fraction:
+        if not self.level:
+            return NOISE
+        return LEVEL_NOISE if self.is_wide else Fraction(0)
+
     def _scale_error(self, varying: Plain) -> Fraction:
         """By which part LayerNorm and its gain, rounded to the dtype, may make numbers too large."""
+        if self.level:
+            return Fraction(0) if not self.is_wide else dtype_named(self.dtype).unit
         return Fraction(varying) / (4 * BALLAST**2) + dtype_named(self.dtype).unit
+
+    def refuse_ties(self, node: Node) -> NoReturn:
+        """Raise where a head may find no source that fits, and rounded scores could tie then.
+
+        Raises:
+            PrecisionError: always.
+        """
+        raise PrecisionError(
+            f"where no source fits, {self.dtype} may round several scores of `{node}` to one number",
+            where=node.place,
+            fix="use float32, or select by what position 0 never has",
+            about=node,
+            is_tight=True,
+        )
 
     def check_score(self, node: Node, size: Plain, gap: Plain) -> None:
         """Raise unless a head tells its scores apart.
@@ -179,6 +234,27 @@ class Precision:
                 f"in scores of up to {_shown(size)}; {self.dtype} is safe up to "
                 f"{_shown(gap * self.steady)}",
             )
+
+
+def check_overflow(score: int, plan: Plan, dtype: str) -> None:
+    """Raise unless a dtype holds every attention score, which softmax scales after it is rounded.
+
+    Args:
+        score: no score is larger, before it is made sharp.
+        plan: decides how sharp that is.
+        dtype: of the weights.
+
+    Raises:
+        PrecisionError: scores are too large for it.
+    """
+    found, kind = score * sharpness_for(plan, dtype), dtype_named(dtype)
+    if kind.overflows_first and found > kind.largest:
+        raise PrecisionError(
+            f"attention scores reach {found:,}, and {dtype} ends at {kind.largest:,}",
+            where=plan.circuits.place,
+            fix="use bfloat16 or float32, or a shorter context",
+            is_tight=True,
+        )
 
 
 def _refusal(node: Node | Origin, what: str) -> PrecisionError:

@@ -16,7 +16,7 @@ from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedInput, VisitError
 
 from handcraft.compiler.sequences.graph_text import Result, all_fractions
-from handcraft.compiler.sequences.ir import Attend, Ladder, Rung
+from handcraft.compiler.sequences.ir import Attend, Equal, Ladder, Rung
 from handcraft.errors import CompileError, HandcraftError, within
 from handcraft.language.graph.domain import (
     FLAGS,
@@ -207,6 +207,9 @@ class _ReadGraph(Transformer[Token, Any]):
     ) -> Making:
         rest = str(picks), slack or 0, bool(unique)
         return lambda domain, text: Attend(domain, text, case, value, *rest)  # type: ignore[arg-type]
+
+    def equal(self, one: Node, other: Node) -> Making:
+        return lambda domain, text: Equal(domain, text, one, other)
 
     def steps(self, first: Value, *steps: tuple[_Sum | Token, Token, Plain, Plain, Value]) -> Making:
         rungs: list[Rung] = []

@@ -8,13 +8,16 @@ from handcraft import Program, Prompts, predict, select
 from handcraft.compiler.sequences.compile_sequences import AS_WRITTEN, PASSES
 from handcraft.compiler.sequences.graph_text import write_graph
 from handcraft.compiler.sequences.read_graph import GraphSyntaxError, read_graph
-from handcraft.compiler.show_pass import RANKED, show_pass
+from handcraft.compiler.show_pass import RANKED, SPLIT, show_pass
 from handcraft.errors import CompileError
 
 PROMPTS = Prompts("abc", context=6)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position
 
 BEFORE = TOKEN.at(-1, default="a").named("before")
+
+WORDS = Prompts([f"w{i}" for i in range(6)], context=4).token
+INDUCED = select(WORDS.at(-1, default="w0"), WORDS).latest(WORDS, default="w5")
 
 SMALL = {
     AS_WRITTEN: {
@@ -41,6 +44,10 @@ SMALL = {
         "count": select(TOKEN, TOKEN).count().named("count"),
         "last c": select(TOKEN, "c").latest(POSITION, default=-1),
     },
+    SPLIT: Program(
+        prompts=WORDS.prompts,
+        rules=[predict(INDUCED).otherwise()],
+    ),
     "fuse tables": {"answer": ~(POSITION < 2) & (select(TOKEN, "a").count() >= 2)},
 }
 
@@ -53,7 +60,7 @@ def test_the_text_after_a_pass(name, golden):
 
 
 def test_every_pass_has_a_text():
-    assert set(SMALL) == {AS_WRITTEN, RANKED, *PASSES}
+    assert set(SMALL) == {AS_WRITTEN, RANKED, SPLIT, *PASSES}
 
 
 def test_a_pass_is_shown_where_a_later_one_refuses_the_program(monkeypatch):

@@ -49,7 +49,7 @@ def holds(match: Match, there: Value, here: Value) -> bool:
     return match.holds(key, query)
 
 
-def assert_met(met: Met, match: Match) -> None:
+def assert_met(met: Met, match: Match, *, flat: bool = False) -> None:
     """Assert that at every destination failures are worse than successes by the gap."""
     found = scores(met, match)
     for here in source_of(match.query).domain.values:
@@ -59,8 +59,10 @@ def assert_met(met: Met, match: Match) -> None:
         assert len(good) <= 1, "sources that are selected share evenly"
         if good and bad:
             assert max(bad) <= max(good) - met.gap
-        if good and bad and met.is_flat:
-            assert bad == {max(good) - met.gap}
+            if flat:
+                assert bad == {max(good) - met.gap}
+        if good and met.most is not None:
+            assert good == {met.most}, "with the constants of keys"
 
 
 RELATIONS = {
@@ -83,13 +85,24 @@ RELATIONS = {
 @pytest.mark.parametrize("match", RELATIONS.values(), ids=RELATIONS)
 def test_every_kind_of_condition_is_met_with_its_gap(match, largest, flat, normed):
     met = meet(match, Holder(normed=normed), flat=flat, largest=largest)
+    assert_met(met, match, flat=flat)
+
+
+@pytest.mark.parametrize("match", RELATIONS.values(), ids=RELATIONS)
+def test_in_bits_no_score_is_larger_or_costs_more_than_is_stated(match):
+    met = meet(match, Holder(normed=True, in_bits=True), flat=False, largest=FAR)
     assert_met(met, match)
-    assert met.is_flat or not flat
+    found = scores(met, match)
+    for here in source_of(match.query).domain.values:
+        row = {there: found[there, here] for there in source_of(match.key).domain.values}
+        good = [row[there] for there in row if holds(match, there, here)]
+        assert not good or min(row.values()) >= good[0] - met.cost
+    assert max(map(abs, found.values())) <= met.reach
 
 
 def test_equal_numbers_meet_on_a_parabola_of_two_channels():
     met = meet(RELATIONS["equal positions"], Holder(), flat=False, largest=FAR)
-    assert (len(met.channels), met.is_flat) == (2, False)
+    assert len(met.channels) == 2
 
 
 def test_where_squares_are_too_large_equal_values_meet_bit_by_bit():
@@ -99,7 +112,7 @@ def test_where_squares_are_too_large_equal_values_meet_bit_by_bit():
 
 def test_where_all_failures_must_cost_the_same_there_is_a_channel_for_each_value():
     met = meet(RELATIONS["equal positions"], Holder(), flat=True, largest=FAR)
-    assert (len(met.channels), met.is_flat) == (12, True)
+    assert len(met.channels) == 12
 
 
 def test_a_condition_with_few_different_rows_takes_a_channel_for_each():
