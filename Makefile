@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --no-build-isolation --use-pep517
 EDITED := install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test check deep fuzz bench bench-scale bench-sequences bench-verify bench-mixed bench-peers programs mutants lock test-newest release clean
+.PHONY: demo test check deep fuzz bench bench-scale bench-sequences bench-verify bench-mixed bench-words bench-peers programs mutants lock test-newest release clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -59,6 +59,10 @@ bench-verify: $(VENV)/installed
 bench-mixed: $(VENV)/installed
 	@mkdir -p build
 	@$(BIN)/python benchmarks/mixed.py | tee build/benchmarks-mixed.md
+
+bench-words: $(VENV)/installed-dev
+	@mkdir -p build
+	@$(BIN)/python benchmarks/words.py | tee build/benchmarks-words.md
 
 bench-sequences: $(VENV)/installed
 	@mkdir -p build
