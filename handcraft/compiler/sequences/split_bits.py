@@ -152,22 +152,21 @@ class Splitting:
             }
             return Lookup(FLAGS, node.text, (equal,), truths, place=node.place)
         if isinstance(node, Ladder) and (fraction := _is_above_none(node)) is not None:
-            return self._any(node, fraction)
+            return self._any(node, fraction.value)
         if isinstance(node, Attend):
             case = tuple(part for match in node.case for part in self._match(match))
             return replace(node, case=case, value=self._kept[node.value])
         return with_children(node, self._kept)
 
-    def _any(self, node: Ladder, fraction: Attend) -> Node:
+    def _any(self, node: Ladder, flag: Node) -> Node:
         """Whether a flag holds at any source: it does at the latest of those where it holds, if at any.
 
         What a head brings from one source is a flag, and a fraction of several is not.
         """
-        flag = self._kept[fraction.value]
-        case = tuple(part for match in fraction.case for part in self._match(match))
+        kept = self._kept[flag]
         true = Constant(finite([True]), reads("True"), True)
-        wanted = Match(flag, true, Comparison.EQ)
-        return Attend(FLAGS, node.text, (*case, wanted), flag, "latest", place=node.place)
+        wanted = Match(kept, true, Comparison.EQ)
+        return Attend(FLAGS, node.text, (wanted,), kept, "latest", place=node.place)
 
     def _equal(self, node: Equal) -> Node:
         if is_readable(node.one) and is_readable(node.other):
@@ -208,14 +207,24 @@ def _compares_many(node: Lookup) -> bool:
 
 
 def _is_above_none(ladder: Ladder) -> Attend | None:
-    """The fraction of sources at which a flag holds, where a ladder says whether there is any."""
+    """The fraction of all sources at which a flag holds, where a ladder says whether it is above 0.
+
+    A fraction of some sources only is left: where the flag holds at none of those, a head could pick
+    another at which it holds.
+    """
     if len(ladder.rungs) != 1 or ladder.values != (False, True):
         return None
     (rung,) = ladder.rungs
     if len(rung.terms) != 1:
         return None
     factor, term = rung.terms[0]
-    if factor != 1 or not isinstance(term, Attend) or term.picks != "mean" or term.forgiven:
+    if (
+        factor != 1
+        or not isinstance(term, Attend)
+        or term.picks != "mean"
+        or term.forgiven
+        or term.case
+    ):
         return None
     parts = term.domain.parts if term.value.domain.kind is Kind.FLAG else 0
     return term if 0 < rung.at_least * parts <= 1 else None

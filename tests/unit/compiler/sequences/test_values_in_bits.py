@@ -136,6 +136,13 @@ def test_many_words_are_answered_right_rounded_at_every_step(name, dtype):
     assert_agreement(replace(made, model=model), sample=60, every_up_to=200)
 
 
+@pytest.mark.parametrize("picked", [POSITION == 0, POSITION >= 1, POSITION == POSITION])
+def test_a_flag_that_holds_at_other_sources_only_holds_at_none_of_those(picked):
+    found = (select(TOKEN, "w3") & select(picked, True)).exists()
+    rules = [predict("w1").when(found), predict("w2").otherwise()]
+    assert_agreement(compile_program(Program(prompts=PROMPTS, rules=rules)), sample=80)
+
+
 def test_scores_that_may_tie_when_they_are_rounded_are_refused():
     """`latest` of a token that the source's own token decides: position 0 may have any."""
     prompts = Prompts([f"w{i}" for i in range(40)], context=30)
