@@ -36,9 +36,9 @@ WRITING = [
 REFUSED = {
     "float32": frozenset(),
     "bfloat16": frozenset(
-        {"add_ahead", "brackets", "dyck2", "histogram", "modular", "ngram", "thirds"}
+        {"add_ahead", "brackets", "dyck2", "histogram", "ioi", "modular", "ngram", "thirds"}
     ),
-    "float16": frozenset({"add_ahead", "ngram"}),
+    "float16": frozenset({"add_ahead", "ioi", "ngram"}),
 }
 """For which programs a dtype is too coarse, in every architecture: they are a `PrecisionError`."""
 

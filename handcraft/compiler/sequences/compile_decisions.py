@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
@@ -44,8 +44,6 @@ from handcraft.language.graph.node import Node
 from handcraft.weights import Plan, Sizes, SpreadError, plan_model
 from handcraft.weights.norms import divides_exactly
 
-Planning = Callable[[Circuits, Architecture, Sizes], Plan]
-
 
 @dataclass(frozen=True)
 class Coded:
@@ -54,10 +52,12 @@ class Coded:
     Args:
         circuits: the circuits.
         is_level: whether they are precise enough only if LayerNorm always divides by the same.
+        score: no attention score is larger, before it is made sharp.
     """
 
     circuits: Circuits
     is_level: bool
+    score: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,15 +101,9 @@ class RuleWays:
         if direct and not _speaks_last(coded.circuits, has_norm=self.target.has_norm):
             return None
         self._coded.append(coded.circuits)
-        plan = self._planned(coded.circuits, asked)
+        plan = plan_in_one_layer(coded.circuits, self.target, asked)
+        check_overflow(coded.score, plan, self.ruled.dtype)
         return plan if not coded.is_level or self._is_level(plan) else None
-
-    def _planned(
-        self, circuits: Circuits, asked: Sizes, planning: Planning = plan_in_one_layer
-    ) -> Plan:
-        plan = planning(circuits, self.target, asked)
-        check_overflow(self.ruled.scores[id(circuits)], plan, self.ruled.dtype)
-        return plan
 
     def _is_level(self, plan: Plan) -> bool:
         """Whether LayerNorm always divides by the same, in a narrow dtype by a power of two."""
@@ -120,14 +114,14 @@ class RuleWays:
     def by_neurons(self, asked: Sizes) -> Plan | None:
         """Neurons write every logit."""
         circuits = self._made("neurons", asked)
-        return self._planned(circuits, asked) if circuits else None
+        return plan_in_one_layer(circuits, self.target, asked) if circuits else None
 
     def direct(self, asked: Sizes) -> Plan | None:
         """What makes the answer of the last rule writes its logits."""
         circuits = self._made("direct", asked)
         if circuits is None or not _speaks_last(circuits, has_norm=self.target.has_norm):
             return None
-        plan = self._planned(circuits, asked)
+        plan = plan_in_one_layer(circuits, self.target, asked)
         if plan.has_norm and 2 * len(circuits.blocks[-1].neurons) > 4 * plan.layout.n_embd:
             return None  # those in later layers would read what others have written
         return plan
@@ -140,7 +134,7 @@ class RuleWays:
         if _fits_one_layer(together, self.target, asked):
             return None
         circuits = self._made("apart", asked)
-        return self._planned(circuits, asked, plan_model) if circuits else None
+        return plan_model(circuits, self.target, asked) if circuits else None
 
     @cache  # noqa: B019 - of a program that is being compiled
     def _made(self, way: str, asked: Sizes) -> Circuits | None:
@@ -185,7 +179,6 @@ class Ruled:
         dtype: of the weights.
         reuse: whether dimensions that are read no more are used again.
         written: the rules as written.
-        scores: for circuits, by their identity, how large an attention score is at most.
     """
 
     program: Program
@@ -193,7 +186,6 @@ class Ruled:
     dtype: str
     reuse: bool
     written: Sequence[Ruling]
-    scores: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, program: Program, target: Architecture, dtype: str, *, reuse: bool) -> Ruled:
@@ -295,8 +287,7 @@ class Ruled:
             speakers=spoken,
             code=code,
         )
-        self.scores[id(circuits)] = assembly.largest_score
-        return Coded(circuits, is_level and self.has_norm)
+        return Coded(circuits, is_level and self.has_norm, assembly.largest_score)
 
     def circuits(self, sizes: Sizes, *, direct: bool, apart: bool) -> Circuits | None:
         """The circuits of one way; None where what makes the last answer cannot write logits.
@@ -336,10 +327,7 @@ class Ruled:
             logit_scale=logit_scale,
             logits_apart=apart,
         )
-        if self.reuse:
-            circuits = with_reuse(circuits, places, self.target, sizes)
-        self.scores[id(circuits)] = assembly.largest_score
-        return circuits
+        return with_reuse(circuits, places, self.target, sizes) if self.reuse else circuits
 
 
 def _speaks_last(circuits: Circuits, *, has_norm: bool) -> bool:
