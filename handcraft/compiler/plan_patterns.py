@@ -78,7 +78,7 @@ def plan_patterns(
         return smallest([as_bits], sizes)
     ways: list[Way] = [as_bits, one_hot]
     if positions == "auto" and dtype != "float16":  # whose scores end at 65,504: too few for a parabola
-        ways += decision_ways(program, target, dtype, reuse=reuse).ways
+        ways += decision_ways(program, target, dtype, reuse=reuse).one_hot_ways
     return smallest(ways, sizes)
 
 

@@ -77,7 +77,12 @@ class RuleWays:
     @property
     def ways(self) -> tuple[Way, ...]:
         """From sizes to plans."""
-        return self.coded_directly, self.coded, self.by_neurons, self.direct, self.apart
+        return self.coded_directly, self.coded, *self.one_hot_ways
+
+    @property
+    def one_hot_ways(self) -> tuple[Way, ...]:
+        """Those in which logits have a dimension for each token."""
+        return self.by_neurons, self.direct, self.apart
 
     def stages(self, plan: Plan) -> tuple[Stage, ...]:
         """The trees after each pass on the way to a plan."""
@@ -148,6 +153,8 @@ class RuleWays:
         size = len(self.ruled.program.vocabulary)
         width = 2 * size if self.target.has_norm else size
         least = width * (size + self.ruled.program.context + 8 * width * self.target.has_norm)
+        if self.ruled.program.has_only_patterns:
+            return False  # those are planned in bits without expressions
         try:
             plan = self.coded(asked)
         except (LayoutError, PrecisionError, LimitError):
