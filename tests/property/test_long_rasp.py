@@ -21,7 +21,7 @@ from handcraft.rasp import (
     indices,
     tokens,
 )
-from handcraft.rasp.lowering import build
+from handcraft.rasp.lowering.build import build
 
 EQUAL = Select(tokens, tokens, Comparison.EQ)
 BEFORE = Select(indices, indices, Comparison.LEQ)
