@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from judges import (
@@ -16,6 +18,7 @@ from judges import (
     short_texts,
     worst_margin,
 )
+from sweeps import part
 
 torch = judge("torch")
 transformers = judge("transformers")
@@ -36,8 +39,7 @@ def as_hidden(output):
     return output[0] if isinstance(output, tuple) else output
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(("name", "dtype"), part([*product(PROGRAMS, DTYPES)], 0, 2))
 def test_a_traced_model_gives_the_logits_of_transformers_to_the_last_bit(folder, name, dtype):
     source = PROGRAMS[name]
     model = transformers.AutoModelForCausalLM.from_pretrained(folder(name, dtype))

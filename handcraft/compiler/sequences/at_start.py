@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.sequences.held import Held, Reading
 from handcraft.compiler.sequences.ir import Attend, Ladder, is_scalar
 from handcraft.language.graph.domain import Finite, Plain, Value, as_number
@@ -31,20 +32,24 @@ def _stored_at_start(held: Held, i: int) -> Plain | None:
 
 def value_at_start(node: Node) -> Value | None:
     """The value at position 0; None where that depends on the token, or is not found out."""
+    return finish(_value(node))
+
+
+def _value(node: Node) -> Call[Value | None]:
     match node:
         case Constant():
             return node.value
         case Assumed() | Attend() if not is_scalar(node):
-            return value_at_start(node.value)
+            return (yield from result_of(_value(node.value)))
         case Lookup(arguments=(argument,)):
-            value = value_at_start(argument)
+            value = yield from result_of(_value(argument))
             return None if value is None else node.table.get((value,))
         case Ladder():
-            return _on_ladder(node)
+            return (yield from result_of(_on_ladder(node)))
     return 0 if is_position(node) else None
 
 
-def _on_ladder(ladder: Ladder) -> Value | None:
+def _on_ladder(ladder: Ladder) -> Call[Value | None]:
     """The value for the steps that are reached whatever the rest of their sums is."""
     reached = 0
     for rung in ladder.rungs:
@@ -53,7 +58,7 @@ def _on_ladder(ladder: Ladder) -> Value | None:
         for factor, term in rung.terms:
             if not isinstance(term.domain, Finite):
                 return None
-            value = value_at_start(term)
+            value = yield from result_of(_value(term))
             values = term.domain.values if value is None else (value,)
             products = [factor * as_number(each) for each in values]
             low, high = low + min(products), high + max(products)

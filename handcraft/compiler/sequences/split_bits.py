@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import ceil, log2
 
+from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.sequences.channels import nearest
 from handcraft.compiler.sequences.children import with_children
 from handcraft.compiler.sequences.guarded import is_equality
@@ -44,14 +45,14 @@ def width_of(size: int) -> int:
 
 def is_readable(node: Node) -> bool:
     """Whether any function of a value takes no neurons, as of a token or of what a head brings."""
-    match node:
-        case Attend():
-            return node.picks != "mean" and is_readable(node.value)
-        case Assumed():
-            return is_readable(node.value)
-        case Lookup():
-            return len(node.arguments) == 1 and is_readable(node.arguments[0])
-    return isinstance(node, Embedded | Constant | Ladder)
+    while True:
+        match node:
+            case Attend(picks="latest" | "earliest") | Assumed():
+                node = node.value
+            case Lookup(arguments=(argument,)):
+                node = argument
+            case _:
+                return isinstance(node, Embedded | Constant | Ladder)
 
 
 class Splitting:
@@ -75,7 +76,7 @@ class Splitting:
             places: the place of each of its values.
             width: how many bits.
         """
-        return [self.flag(node, _has_bit(places, k)) for k in reversed(range(width))]
+        return finish(self._bits(node, places, width))
 
     def flag(self, node: Node, test: Test) -> Node:
         """A flag that says of a value whether it passes a test.
@@ -84,25 +85,34 @@ class Splitting:
             node: with a finite domain.
             test: of its values.
         """
+        return finish(self._tested(node, test))
+
+    def _bits(self, node: Node, places: Mapping[Value, int], width: int) -> Call[list[Node]]:
+        found = []
+        for k in reversed(range(width)):
+            found.append((yield from result_of(self._tested(node, _has_bit(places, k)))))
+        return found
+
+    def _tested(self, node: Node, test: Test) -> Call[Node]:
         passing = frozenset(v for v in _values(node) if test(v))
         if (node, passing) not in self._flags:
-            self._flags[node, passing] = self._flag(node, passing)
+            self._flags[node, passing] = yield from result_of(self._flag(node, passing))
         return self._flags[node, passing]
 
-    def _flag(self, node: Node, passing: frozenset[Value]) -> Node:
+    def _flag(self, node: Node, passing: frozenset[Value]) -> Call[Node]:
         if not passing or len(passing) == len(_values(node)):
             return Constant(finite([bool(passing)]), reads(node), bool(passing), place=node.place)
         match node:
             case Attend() if node.picks != "mean":
-                value = self.flag(node.value, passing.__contains__)
+                value = yield from result_of(self._tested(node.value, passing.__contains__))
                 kept = self._kept[node]
                 assert isinstance(kept, Attend)
                 return replace(kept, domain=FLAGS, value=value)
             case Assumed():
-                return self.flag(node.value, passing.__contains__)
+                return (yield from result_of(self._tested(node.value, passing.__contains__)))
             case Lookup():
                 table = {row: value in passing for row, value in node.table.items()}
-                return self._table(node, node.arguments, table)
+                return (yield from result_of(self._table(node, node.arguments, table)))
         kept = self._kept[node]
         if kept.domain == FLAGS and passing == {True}:
             return kept
@@ -111,14 +121,15 @@ class Splitting:
 
     def _table(
         self, of: Lookup, arguments: Sequence[Node], table: Mapping[tuple[Value, ...], bool]
-    ) -> Node:
+    ) -> Call[Node]:
         """A table of flags, over flags in place of the arguments that have many values."""
         if len(arguments) == 1 and isinstance(arguments[0], Attend | Assumed | Lookup):
-            return self.flag(arguments[0], lambda value: table.get((value,), False))
+            asked = self._tested(arguments[0], lambda value: table.get((value,), False))
+            return (yield from result_of(asked))
         made: list[Node] = []
         shown: list[Mapping[Value, tuple[Value, ...]]] = []
         for i, argument in enumerate(arguments):
-            nodes, values = self._read(argument, _classes(table, i))
+            nodes, values = yield from result_of(self._read(argument, _classes(table, i)))
             made += nodes
             shown.append(values)
         rows: dict[tuple[Value, ...], Value] = {}
@@ -129,13 +140,13 @@ class Splitting:
 
     def _read(
         self, argument: Node, classes: Mapping[Value, int]
-    ) -> tuple[list[Node], Mapping[Value, tuple[Value, ...]]]:
+    ) -> Call[tuple[list[Node], Mapping[Value, tuple[Value, ...]]]]:
         """What is read in place of an argument of a table, and how each of its values reads there."""
         count = len(set(classes.values()))
         if len(classes) <= 2 or (count > 2 and is_readable(argument)):
             return [self._kept[argument]], {value: (value,) for value in classes}
         width = width_of(count) if count > 1 else 0
-        flags = self.bits(argument, classes, width)
+        flags = yield from result_of(self._bits(argument, classes, width))
         return flags, {
             value: tuple(bool(number >> k & 1) for k in reversed(range(width)))
             for value, number in classes.items()

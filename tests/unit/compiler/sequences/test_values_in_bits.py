@@ -68,6 +68,15 @@ def test_bits_take_a_step_or_two_where_the_value_takes_one_for_each_of_its_kinds
     assert [len(bit.rungs) for bit in bits_of(FOLLOWED)] == [2] * 4
 
 
+def test_a_long_chain_of_choices_is_split_without_pythons_stack():
+    chain = TOKEN
+    for place in range(400):
+        chain = where(WORDS[place % 12] == TOKEN, BEFORE if place % 2 else TOKEN, chain)
+    (node,) = lower_aggregates([chain.node], SETTING)
+    places = {word: i for i, word in enumerate(WORDS)}
+    assert len(Splitting([node]).bits(node, places, 1)) == 1
+
+
 def test_many_values_are_compared_by_two_steps_along_a_difference():
     many = Prompts([f"w{i}" for i in range(200)], context=3).token
     (found,) = lower_aggregates([select(many.at(-1, default="w0"), many).exists().node], SETTING)
