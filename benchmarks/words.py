@@ -85,7 +85,6 @@ CASES = [
     *((k, 5_000, 16, dtype) for k, dtype in product(range(len(PROGRAMS)), range(len(DTYPES)))),
     (3, 1_000, 1_024, 0),
     (3, 5_000, 1_024, 0),
-    (3, 50_000, 32, 0),
 ]
 """Which program, how many words, how many positions, and which dtype."""
 
