@@ -24,7 +24,7 @@ from handcraft.errors import CompileError
 from handcraft.language.rule import Clause
 
 MOST_REGIONS = 4096
-"""Into how many regions one rule may be cut; beyond, rules are too entangled to be told apart."""
+"""Into how many regions one rule may be cut; beyond that, rules overlap too much."""
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def _as_float(number: Plain) -> float:
 
 
 def _check_cast(tensor: PlacedTensor, numbers: list[Plain], cast: Array, dtype: str) -> None:
-    """Raise where the dtype does not hold a number that a decision may hang on.
+    """Raise where the dtype does not hold a number that a decision may depend on.
 
     A third has no binary form, and rounding it is what a float is for. An integer that is not held is
     a decision that may flip.

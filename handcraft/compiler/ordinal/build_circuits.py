@@ -52,7 +52,7 @@ def build_circuits(
     """The circuits of a design.
 
     Raises:
-        PrecisionError: a step is not told apart, its errors included.
+        PrecisionError: a threshold is too close to a sum, error bounds included.
     """
     return _Builder(design, vocabulary, context, place).circuits()
 
@@ -189,7 +189,7 @@ class _Builder:
     def _clearing(self) -> list[Neuron]:
         """Take the token's own codeword off, and leave what the answer asks of its number.
 
-        Codewords are told by their squares: one step from each to the next.
+        The square of a codeword identifies it: one threshold between each and the next.
         """
         line = self.design.line
         words = sorted(set(zip(line.squares, line.numbers, strict=True)))
@@ -271,7 +271,7 @@ class _Builder:
         return (Bias(Coefficients(self.code, (entry,)), (Origin("the nearest number wins"),)),)
 
     def _moving_constants(self) -> Table | None:
-        """Constants that hang on the position are a column of its embedding."""
+        """Constants that depend on the position are a column of its embedding."""
         constants = self._answer_constants
         if len(set(constants)) == 1:
             return None

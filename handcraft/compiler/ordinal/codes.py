@@ -4,8 +4,8 @@ Token v is held as (v, -v v / 2), and the logit of a stream (x, 1) is
 
     v x - v v / 2 = x x / 2 - (x - v) (x - v) / 2
 
-so that the highest logit is that of the number nearest to x. Two tokens a unit apart are told as long
-as x is off by less than a half.
+so the token whose number is nearest to x has the highest logit. Numbers are at least 1 apart, so the
+answer is right if the error of x is less than a half.
 """
 
 from __future__ import annotations

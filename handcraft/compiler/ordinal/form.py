@@ -1,7 +1,7 @@
 """Sums over a text: what an answer comes to, as numbers of tokens elsewhere and steps along them.
 
 A *form* is a constant, and numbers times *looks*, *own* numbers and *steps*. A look is a weighted sum
-of a number of the token at other positions, which hang on the destination alone. An own number is one
+of a number of the token at other positions, which depend on the destination alone. An own number is one
 of the destination's token. A step is 1 where another form reaches a threshold, and 0 elsewhere.
 """
 

@@ -1,4 +1,4 @@
-"""Expressions as forms: what hangs on the position alone, on one token alone, or on a sum."""
+"""Expressions as forms: what depends on the position alone, on one token alone, or on a sum."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class Reader:
         return (yield from result_of(self._read(argument, _counted(through, argument.domain.values))))
 
     def _fixed(self, node: Node) -> Value | None:
-        """The value that an expression has at every destination, where that hangs on nothing else."""
+        """The value that an expression has at every destination, where that depends on nothing else."""
         if not self._hangs_on(node) <= {"position"}:
             return None
         column = self._column(node)
@@ -241,7 +241,7 @@ class Reader:
         return self._steps[key]
 
     def _aggregate(self, node: Aggregate, numbers: Numbers) -> Form:
-        """What is brought from positions that hang on the destination alone."""
+        """What is brought from positions that depend on the destination alone."""
         value, reads = (
             node.value,
             {name for child in node.sources.children for name in self._hangs_on(child)},
@@ -296,7 +296,7 @@ class Reader:
         return tuple(0 for _ in self.destinations)
 
     def _column(self, node: Node) -> Values:
-        """The values at every position of an expression that hangs on nothing else."""
+        """The values at every position of an expression that depends on nothing else."""
         if node not in self._columns:
             text = self.tokens[:1] * self.context
             try:
@@ -306,7 +306,7 @@ class Reader:
         return self._columns[node]
 
     def _by_token(self, node: Node, numbers: Numbers) -> tuple[Plain | None, ...]:
-        """What an expression that hangs on one token alone counts for each; None for what never is."""
+        """The number of an expression for each value of one token; None for values that never occur."""
         found: list[Plain | None] = []
         for token in self.tokens:
             try:

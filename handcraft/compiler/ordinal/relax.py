@@ -18,7 +18,7 @@ def relax(reader_for: Callable[[frozenset[Node]], Reader], read: Callable[[Reade
 
     Expressions that take steps are tried one after the other, those that others are made from first.
     An expression with a line through its values is off by the line's error; that error is followed
-    through all that is made from it, and every later step must still be told apart.
+    through all that is made from it, and every later step must still be distinguishable.
 
     Args:
         reader_for: gives a reader that lays lines through some expressions.

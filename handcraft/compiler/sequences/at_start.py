@@ -1,10 +1,10 @@
-"""What is known of position 0, whatever its token: it sees nothing before itself."""
+"""What is known of position 0, whatever its token and whatever heads bring there."""
 
 from __future__ import annotations
 
 from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.sequences.held import Held, Reading
-from handcraft.compiler.sequences.ir import Attend, Ladder, is_scalar
+from handcraft.compiler.sequences.ir import Ladder, is_scalar
 from handcraft.language.graph.domain import Finite, Plain, Value, as_number
 from handcraft.language.graph.node import Assumed, Constant, Lookup, Node, is_position
 
@@ -39,7 +39,7 @@ def _value(node: Node) -> Call[Value | None]:
     match node:
         case Constant():
             return node.value
-        case Assumed() | Attend() if not is_scalar(node):
+        case Assumed() if not is_scalar(node):
             return (yield from result_of(_value(node.value)))
         case Lookup(arguments=(argument,)):
             value = yield from result_of(_value(argument))

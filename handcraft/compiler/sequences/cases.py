@@ -62,7 +62,7 @@ class Setting:
 
 
 def is_positional(match: Match) -> bool:
-    """Whether it hangs on nothing but the two positions."""
+    """Whether it depends on nothing but the two positions."""
     return _of_position(match.key) and _of_position(match.query)
 
 

@@ -104,7 +104,7 @@ def each_stage(
 def _check_written_depth(nodes: Sequence[Node]) -> None:
     """Raise before any pass where twice as many blocks are written as are made.
 
-    Passes make a chain shorter only where links of it change nothing; those that hang on the position
+    Passes make a chain shorter only where links of it change nothing; those that depend on the position
     alone may become tables, and do not count here.
 
     Raises:

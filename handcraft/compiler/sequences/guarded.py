@@ -1,4 +1,4 @@
-"""Tables that hang on a value only where two others are equal: one sum, with no table of all three.
+"""Tables that depend on a value only where two others are equal: one sum, with no table of all three.
 
 `where(key == query, value, default)` is a step function of
 
@@ -30,11 +30,11 @@ Pair = tuple[Node, Node]
 
 @dataclass(frozen=True)
 class Guarded:
-    """A table that has one value wherever a pair differs, and otherwise hangs on a single node.
+    """A table that has one value wherever a pair differs, and otherwise depends on a single node.
 
     Args:
         pairs: what must be equal.
-        value: what it hangs on then.
+        value: what it depends on then.
         inside: what it is then, for each value of that node.
         outside: what it is otherwise.
     """
@@ -134,7 +134,7 @@ def guarded_ladder(
 
     Args:
         node: the table.
-        found: the same, as what it hangs on.
+        found: the same, as what it depends on.
         done: what became of the nodes below.
         setting: how much larger than its gap a sum may be.
     """

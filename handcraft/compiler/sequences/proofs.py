@@ -71,7 +71,7 @@ def _is_sum_within(of_position: Sequence[int], of_length: Sequence[int], *, caus
 def _parts(query: Node, context: int) -> tuple[list[int], list[int]] | None:
     """Whole numbers for each position and for each length, of which the query is the sum.
 
-    None where a term hangs on both, is not whole, or is excluded somewhere by an assumption.
+    None where a term depends on both, is not whole, or is excluded somewhere by an assumption.
     """
     if not isinstance(query, Linear) or not isinstance(query.constant, int):
         return None
@@ -123,7 +123,7 @@ def _is_rank(node: Node) -> bool:
 
 
 def _tells_positions_apart(match: Match) -> bool:
-    """Whether the key is different at any two positions, whatever else it hangs on."""
+    """Whether the key is different at any two positions, whatever else it depends on."""
     below = bases(match.key)
     places = [i for i, base in enumerate(below) if is_position(base)]
     if not places or combinations([match.key]) is None:

@@ -1,7 +1,7 @@
 """The oracle of expressions over many texts at once: what `interpret` says, from arrays.
 
 Every value that a node was seen to have gets a code, and arrays hold the codes: [text, position], with
-one row where a value hangs on the position alone. Functions of values at the same position are tables
+one row where a value depends on the position alone. Functions of values at the same position are tables
 over codes, filled where a row is met for the first time by the same `compute` that the plain oracle
 calls. Sums run on whole numbers over one denominator, as long as int64 holds them. What has no array
 form is asked of the plain oracle, one text at a time, node by node.

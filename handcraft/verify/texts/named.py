@@ -1,7 +1,7 @@
 """Which tokens a program looks for: those that its conditions name, and where they must stand.
 
-Conditions are asked as nodes. What hangs on one token alone is computed for every token; the tokens for
-which it differs from what it is for most are named. Conditions that must all hold of tokens at fixed
+Conditions are read from nodes. What depends on one token alone is computed for every token; the tokens
+whose value differs from the most common one are named. Conditions that must all hold of tokens at fixed
 distances are a window, as a pattern is.
 """
 
@@ -36,7 +36,7 @@ VALUES_UP_TO = 1 << 21
 Rules for which no text is drawn then are still counted, and named where none decided."""
 
 Column = tuple[int | Node, Sequence[Value]]
-"""What a node hangs on, and its value for each token there: so many positions back, or another node."""
+"""What a node depends on, a token so many positions back or another node, and its value for each."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class _Asked:
 
     Args:
         tokens: the vocabulary.
-        columns: of the nodes that hang on one token.
+        columns: of the nodes that depend on one token.
         needed: of flags, which tokens must stand so many positions back where they hold.
         named: the tokens that were named so far.
         windows: the windows.
@@ -123,7 +123,7 @@ class _Asked:
         self.named.update(_unusual(values))
 
     def _column(self, node: Node) -> Column | None:
-        """The value of a node for each token that it hangs on; None where it hangs on more, or less."""
+        """The value of a node for each token; None unless it depends on the token alone."""
         if is_token(node):
             return 0, self.tokens
         if isinstance(node, POINTWISE):

@@ -14,12 +14,12 @@ from handcraft.compiler.sequences.at_start import value_at_start
 from handcraft.compiler.sequences.cases import Setting
 from handcraft.compiler.sequences.fuse import fuse
 from handcraft.compiler.sequences.held import Holder, Reading
-from handcraft.compiler.sequences.ir import Equal, Ladder, run_nodes
+from handcraft.compiler.sequences.ir import Attend, Equal, Ladder, run_nodes
 from handcraft.compiler.sequences.lower_aggregates import lower_aggregates
 from handcraft.compiler.sequences.rebuild import rebuild
 from handcraft.compiler.sequences.split_bits import Splitting, width_of
 from handcraft.errors import PrecisionError
-from handcraft.language.graph.node import Node
+from handcraft.language.graph.node import Node, walk
 from handcraft.model import as_rounded
 from handcraft.testing import assert_agreement
 
@@ -130,6 +130,13 @@ def test_what_is_known_of_position_0(expression, value):
     assert value_at_start(node) == value
     if value is not None:
         assert all(expression.trace(word)[0] == value for word in zip(WORDS))
+
+
+def test_nothing_is_known_of_what_a_head_brings_to_position_0():
+    """Without a mask it may come from later positions."""
+    raw = [node for node in walk(lowered(BEFORE)) if isinstance(node, Attend)]
+    brought = replace(raw[0], value=POSITION.node, domain=POSITION.node.domain)
+    assert value_at_start(brought) is None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
