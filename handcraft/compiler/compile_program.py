@@ -13,8 +13,7 @@ from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.estimate import check_plan
 from handcraft.compiler.ordinal import check_shares, compile_ordinal, passes_named
 from handcraft.compiler.plan_patterns import plan_patterns
-from handcraft.compiler.search import smallest
-from handcraft.compiler.sequences.compile_decisions import decision_ways
+from handcraft.compiler.sequences.compile_decisions import plan_rules
 from handcraft.compiler.stage import Pass, Stage
 from handcraft.display import shorten_value
 from handcraft.dtype import dtype_named as check_dtype
@@ -133,9 +132,7 @@ def _compile(
     elif not source.has_only_patterns:
         target = replace(target, causal=source.prompts.causal)
         _check_length(source, n_positions)
-        ways = decision_ways(source, target, dtype, reuse=reuse)
-        plan = smallest(ways.ways, sizes)
-        stages = ways.stages(plan)
+        plan, stages = plan_rules(source, target, dtype, sizes, reuse=reuse)
         if wanted:
             plan, passes = _smaller(plan, source, dtype, sizes, wanted)
     else:

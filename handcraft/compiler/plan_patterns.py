@@ -10,7 +10,7 @@ from handcraft.compiler.estimate import check_rules
 from handcraft.compiler.lower_codewords import lower_codewords
 from handcraft.compiler.lower_rules import NORMED, PLAIN, lower_rules
 from handcraft.compiler.search import Way, smallest
-from handcraft.compiler.sequences.compile_decisions import decision_ways
+from handcraft.compiler.sequences.compile_decisions import pattern_ways
 from handcraft.errors import CompileError, LayoutError, LimitError
 from handcraft.language import Program
 from handcraft.weights import Plan, Sizes, SpreadError, plan_model
@@ -78,7 +78,7 @@ def plan_patterns(
         return smallest([as_bits], sizes)
     ways: list[Way] = [as_bits, one_hot]
     if positions == "auto" and dtype != "float16":  # whose scores end at 65,504: too few for a parabola
-        ways += decision_ways(program, target, dtype, reuse=reuse).one_hot_ways
+        ways += pattern_ways(program, target, dtype, reuse=reuse)
     return smallest(ways, sizes)
 
 

@@ -26,10 +26,7 @@ from handcraft.verify.report import Measured
 from handcraft.verify.texts.contexts import Ids, count_contexts, every_text
 from handcraft.verify.texts.legal import drawn_texts, is_restricted
 from handcraft.verify.texts.written_part import following_in, written_from
-
-NEAREST_TO_ZERO = 10.0
-"""How far from 0 a pre-activation must be: GELU is straight there in every dtype, and in runtimes that
-tabulate it in half precision within |x| < 10."""
+from handcraft.weights.layers import NEAREST_TO_ZERO
 
 NORM_TOLERANCE = 1e-3
 """By what part of it the scale of a norm that is read may be off. A quarter of a unit decides a neuron,
@@ -138,7 +135,7 @@ def _checked(compiled: Compiled) -> tuple[Facts, list[PrecisionError]]:
     if compiled.model.architecture.activation != "relu":
         problems += [
             PrecisionError(
-                f"a pre-activation comes within {distance:.2f} of 0, nearer than {NEAREST_TO_ZERO:g}",
+                f"a pre-activation comes within {distance:.2f} of 0, nearer than {NEAREST_TO_ZERO}",
                 where=place,
                 fix="use a wider dtype",
             )

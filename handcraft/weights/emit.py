@@ -16,6 +16,11 @@ from handcraft.progress import advance
 from handcraft.weights.placement import PlacedTensor, Placement
 from handcraft.weights.plan import Plan
 
+SHIFTED_GAP = 2
+"""How much sharper attention is made where LayerNorm may shift scores: it scales each source by
+itself, by some parts in 100,000, and scores reach 16,384 times their gap
+(`test_what_compiles_can_be_saved`)."""
+
 
 def sharpness_for(plan: Plan, dtype: str) -> int:
     """The factor of W_Q that makes attention exactly hard: a power of two.
@@ -33,6 +38,8 @@ def sharpness_for(plan: Plan, dtype: str) -> int:
     ]
     scale = plan.architecture.score_scale(plan.layout.head_dim)
     needed = dtype_named(dtype).underflow / (min(gaps, default=1) * scale)
+    if plan.layout.has_ballast and not dtype_named(dtype).overflows_first:
+        needed *= SHIFTED_GAP
     power = 1
     while power < needed:
         power *= 2

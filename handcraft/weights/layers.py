@@ -31,6 +31,10 @@ STEEPNESS = 64
 them, so every pre-activation is at least 16 away from 0, where GELU equals ReLU in every dtype and in
 runtimes that tabulate it in half precision within |x| < 10. A power of two costs no precision."""
 
+NEAREST_TO_ZERO = 10
+"""How far from 0 every pre-activation must stay, whatever LayerNorm makes of the sum: GELU is straight
+there, as said of `STEEPNESS`. `verify/facts.py` measures it before anything is saved."""
+
 
 @short_repr
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from handcraft.circuits.lifetimes import (
     written_by_heads,
     written_by_neurons,
 )
-from handcraft.compiler.search import Way, plan_in_one_layer
+from handcraft.compiler.search import Way, plan_in_one_layer, smallest
 from handcraft.compiler.sequences.assemble import assemble
 from handcraft.compiler.sequences.assembly import Assembly
 from handcraft.compiler.sequences.cases import Setting
@@ -68,10 +68,16 @@ class RuleWays:
     itself; or, where the neurons are too many for one layer behind LayerNorm, those of several layers
     write into a subspace of its own. Or everything is held in bits, logits too: of many tokens that is
     so much smaller that the other ways are not tried.
+
+    Args:
+        ruled: the rules.
+        target: the architecture.
+        sure: whether a plan whose thresholds hold only if measuring shows it is none.
     """
 
     ruled: Ruled
     target: Architecture
+    sure: bool
     _coded: list[Circuits] = field(default_factory=list)
 
     @property
@@ -98,7 +104,7 @@ class RuleWays:
         return self._in_bits(asked, direct=True)
 
     def _in_bits(self, asked: Sizes, *, direct: bool) -> Plan | None:
-        coded = self.ruled.coded(direct=direct)
+        coded = self.ruled.coded(direct=direct, sure=self.sure)
         if isinstance(coded, PrecisionError):
             raise coded
         if coded is None:
@@ -145,7 +151,7 @@ class RuleWays:
     def _made(self, way: str, asked: Sizes) -> Circuits | None:
         if self._is_surely_larger(asked):
             return None
-        return self.ruled.circuits(asked, direct=way == "direct", apart=way == "apart")
+        return self.ruled.circuits(asked, direct=way == "direct", apart=way == "apart", sure=self.sure)
 
     @cache  # noqa: B019
     def _is_surely_larger(self, asked: Sizes) -> bool:
@@ -162,9 +168,37 @@ class RuleWays:
         return plan is not None and plan.shape.parameters(plan.architecture) <= least
 
 
-def decision_ways(program: Program, target: Architecture, dtype: str, *, reuse: bool) -> RuleWays:
-    """The ways to plan the rules of a program."""
-    return RuleWays(Ruled.of(program, target, dtype, reuse=reuse), target)
+def plan_rules(
+    program: Program, target: Architecture, dtype: str, sizes: Sizes, *, reuse: bool
+) -> tuple[Plan, tuple[Stage, ...]]:
+    """The smallest plan of rules over expressions, and the trees after each pass on the way to it.
+
+    Where no plan surely holds, one that does if measuring shows it; `save` measures.
+
+    Args:
+        program: the rules.
+        target: the architecture.
+        dtype: of the weights.
+        sizes: what is asked of the width and the heads.
+        reuse: whether dimensions that are read no more are used again.
+
+    Raises:
+        LayoutError, PrecisionError, LimitError: no way fits.
+    """
+    ruled = Ruled.of(program, target, dtype, reuse=reuse)
+    surely = RuleWays(ruled, target, sure=True)
+    try:
+        plan = smallest(surely.ways, sizes)
+    except (LayoutError, PrecisionError):
+        perhaps = RuleWays(ruled, target, sure=False)
+        plan = smallest(perhaps.ways, sizes)
+        return plan, perhaps.stages(plan)
+    return plan, surely.stages(plan)
+
+
+def pattern_ways(program: Program, target: Architecture, dtype: str, *, reuse: bool) -> tuple[Way, ...]:
+    """The ways to plan rules with patterns only as if they were expressions, in one-hot logits."""
+    return RuleWays(Ruled.of(program, target, dtype, reuse=reuse), target, sure=True).one_hot_ways
 
 
 def _fits_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) -> bool:
@@ -253,11 +287,12 @@ class Ruled:
         return (*self.lowered, *(self.coded_rules.stages if self.coded_rules else ()))
 
     @cache  # noqa: B019 - of a program that is being compiled
-    def coded(self, *, direct: bool) -> Coded | PrecisionError | None:
+    def coded(self, *, direct: bool, sure: bool) -> Coded | PrecisionError | None:
         """The circuits in which everything is held in bits.
 
         Args:
             direct: whether what makes the answer of the last rule writes its logits.
+            sure: whether what is only found by measuring is refused.
 
         Returns:
             None where that is no way; where the dtype does not distinguish what it must, what is wrong.
@@ -266,18 +301,18 @@ class Ruled:
         if rules is None or (direct and not rules.ends_alone):
             return None
         try:
-            found = self._coded(rules, direct=direct, is_level=True)
-            return found or self._coded(rules, direct=direct, is_level=False)
+            found = self._coded(rules, direct=direct, sure=sure, is_level=True)
+            return found or self._coded(rules, direct=direct, sure=sure, is_level=False)
         except PrecisionError as error:
             return error
 
-    def _coded(self, rules: CodedRules, *, direct: bool, is_level: bool) -> Coded | None:
+    def _coded(self, rules: CodedRules, *, direct: bool, sure: bool, is_level: bool) -> Coded | None:
         """The circuits, if LayerNorm always divides by the same or that does not matter."""
         prompts = self.program.prompts
         holder = Holder(normed=self.has_norm, in_bits=True)
         code = holder.code(prompts.token.node)
         spoken = rules.speakers(holder, SMALL_UNIT, direct=direct)
-        precision = Precision(self.dtype, holder.normed, level=is_level)
+        precision = Precision(self.dtype, holder.normed, level=is_level, sure=sure)
         assembly = Assembly(holder, prompts.context, precision)
         assembly.settle()
         if is_level and assembly.varying:
@@ -296,13 +331,14 @@ class Ruled:
         )
         return Coded(circuits, is_level and self.has_norm, assembly.largest_score)
 
-    def circuits(self, sizes: Sizes, *, direct: bool, apart: bool) -> Circuits | None:
+    def circuits(self, sizes: Sizes, *, direct: bool, apart: bool, sure: bool) -> Circuits | None:
         """The circuits of one way; None where what makes the last answer cannot write logits.
 
         Args:
             sizes: what is asked of the width.
             direct: whether it is to.
             apart: whether logits have a subspace of their own.
+            sure: whether what is only found by measuring is refused.
 
         Raises:
             PrecisionError: the dtype does not distinguish what it must.
@@ -317,7 +353,7 @@ class Ruled:
             return None
         spoken = speakers(*rules, self.token, direct=direct, unit=unit)
         spoken, logit_scale = with_rest(spoken) if are_exact(self.rulings) else (spoken, None)
-        assembly = Assembly(holder, prompts.context, Precision(self.dtype, holder.normed))
+        assembly = Assembly(holder, prompts.context, Precision(self.dtype, holder.normed, sure=sure))
         assembly.settle()
         squares = 2 * unit**2 * max(each.squares for each in ranked) if apart else 0
         varying = assembly.varying + squares

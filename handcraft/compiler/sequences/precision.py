@@ -12,6 +12,7 @@ from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.language.graph.node import Node
 from handcraft.origin import Origin, Place
 from handcraft.weights import Plan, sharpness_for
+from handcraft.weights.layers import NEAREST_TO_ZERO, STEEPNESS
 from handcraft.weights.norms import BALLAST
 
 if TYPE_CHECKING:
@@ -46,6 +47,14 @@ SCALE_WITHIN = Fraction(1, 1000)
 """How far the scale of a LayerNorm may be from the planned one: `NORM_TOLERANCE` of verify/facts.py."""
 
 
+SHIFT = Fraction(1, 4)
+"""By which part of its gap LayerNorm may shift a sum: a threshold lies that far from both sides."""
+
+SURE_SHIFT = SHIFT - Fraction(NEAREST_TO_ZERO, STEEPNESS)
+"""The same where every pre-activation surely stays where GELU is straight. What may be shifted by more
+holds or does not: `save` measures it, and refuses (`test_what_compiles_can_be_saved`)."""
+
+
 @dataclass(frozen=True)
 class Precision:
     """The limits that a dtype sets.
@@ -54,11 +63,13 @@ class Precision:
         dtype: its name.
         normed: whether LayerNorm stands before everything that is read.
         level: whether it always divides by the same, in narrow dtypes by a power of two.
+        sure: whether what is only found by measuring is refused.
     """
 
     dtype: str
     normed: bool = False
     level: bool = False
+    sure: bool = False
 
     @property
     def bits(self) -> int:
@@ -145,12 +156,12 @@ class Precision:
         if not self.normed:
             return
         off = self._noise * weight + magnitude(level) * self._scale_error(varying)
-        if gap < 4 * off:
+        most = gap * (SURE_SHIFT if self.sure else SHIFT)
+        if off > most:
             raise _refusal(
                 node,
                 f"`{_text(node)}` must distinguish numbers that differ by {_shown(gap)}, but LayerNorm "
-                f"can shift their sum by up to {_shown(off)}; at most {_shown(Fraction(gap) / 4)} is "
-                "safe",
+                f"can shift their sum by up to {_shown(off)}; at most {_shown(most)} is safe",
             )
 
     def check_tie(self, node: Node, context: int, varying: Plain) -> None:
