@@ -50,22 +50,22 @@ _WEIGHTS = _unit("weights", "hidden_units", "level_norms", "weight_layout", "emi
 _ORDINAL = _unit("compiler/ordinal", "lines_and_circles", "deep_forms", "optimize")
 
 NEAR = {
-    "compiler/rank_rules.py": _RULES,
-    "compiler/overlap.py": _RULES,
-    "compiler/reuse.py": _unit("compiler", "dimension_reuse") + _sequences("assembled_circuits"),
+    "compiler/rules/rank_rules.py": _RULES,
+    "compiler/rules/overlap.py": _RULES,
+    "compiler/features/reuse.py": _unit("compiler", "dimension_reuse") + _sequences("assembled_circuits"),
     "compiler/search.py": _unit("compiler", "dimension_reuse", "compiling")
     + _sequences("direct_speech"),
-    "compiler/sequences/decisions.py": _sequences("speaking_rules", "ramp_units", "direct_speech"),
-    "compiler/sequences/held.py": _sequences("held_numbers", "condition_channels", "told_values"),
-    "compiler/sequences/assembly.py": _sequences("assembled_circuits", "held_numbers", "ramp_units"),
-    "compiler/sequences/channels.py": _sequences("condition_channels", "one_source_proofs"),
-    "compiler/sequences/precision.py": _sequences("told_values", "refused_precision"),
-    "compiler/sequences/proofs.py": _sequences("one_source_proofs", "condition_channels"),
-    "compiler/sequences/guarded.py": _sequences("guarded_tables", "fused_tables"),
-    "compiler/sequences/step_function.py": _sequences("found_steps", "fused_tables", "ramp_units"),
-    "compiler/sequences/weights_program.py": _sequences("weights_program", "found_steps"),
-    "compiler/sequences/lower_aggregates.py": _sequences("lowered_aggregates", "one_source_proofs"),
-    "compiler/sequences/cases.py": _sequences("simple_conditions", "lowered_aggregates"),
+    "compiler/rules/rule_logits.py": _sequences("speaking_rules", "ramp_units", "direct_speech"),
+    "compiler/features/feature.py": _sequences("held_numbers", "condition_channels", "told_values"),
+    "compiler/features/assembly.py": _sequences("assembled_circuits", "held_numbers", "ramp_units"),
+    "compiler/features/score_terms.py": _sequences("condition_channels", "one_source_proofs"),
+    "compiler/features/precision.py": _sequences("told_values", "refused_precision"),
+    "compiler/passes/proofs.py": _sequences("one_source_proofs", "condition_channels"),
+    "compiler/passes/guarded.py": _sequences("guarded_tables", "fused_tables"),
+    "compiler/passes/step_function.py": _sequences("found_steps", "fused_tables", "ramp_units"),
+    "compiler/passes/weights_program.py": _sequences("weights_program", "found_steps"),
+    "compiler/passes/lower_aggregates.py": _sequences("lowered_aggregates", "one_source_proofs"),
+    "compiler/passes/cases.py": _sequences("simple_conditions", "lowered_aggregates"),
     **{
         f"compiler/ordinal/{name}.py": _ORDINAL
         for name in (
@@ -262,7 +262,7 @@ def main() -> None:
     """Try mutants, and print what became of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "files", nargs="*", help="such as compiler/reuse.py; all in NEAR where none is named"
+        "files", nargs="*", help="such as compiler/features/reuse.py; all in NEAR where none is named"
     )
     parser.add_argument("--count", type=int, default=8, help="mutants of each file")
     parser.add_argument("--seed", type=int, default=0)

@@ -16,7 +16,7 @@ from handcraft.cli.program_file import STDIN, choose, read_text, run_file
 from handcraft.cli.progress_bar import shown_progress
 from handcraft.cli.shipped import shipped_programs
 from handcraft.compiler import Compiled, CompiledSequences, compile_program, compile_sequences
-from handcraft.compiler.sequences.value_model import ValueModel
+from handcraft.compiler.values.value_model import ValueModel
 from handcraft.errors import CommandError, CompileError
 from handcraft.formats import Checkpoint, disagreements, is_checkpoint, load, read_checkpoint
 from handcraft.language import Program, Prompts, parse_one_liner, parse_rules

@@ -3,11 +3,12 @@
 from handcraft.compiler.compile_program import compile_program
 from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.complete import complete
-from handcraft.compiler.lower_rules import lower_rules
 from handcraft.compiler.ordinal import PASSES
-from handcraft.compiler.sequences import CompiledSequences, compile_sequences
-from handcraft.compiler.show_pass import show_pass
+from handcraft.compiler.rules.lower_rules import lower_rules
 from handcraft.compiler.symbolic import Symbolic
+from handcraft.compiler.text.show_pass import show_pass
+from handcraft.compiler.values.compile_sequences import compile_sequences
+from handcraft.compiler.values.compiled_sequences import CompiledSequences
 
 __all__ = [
     "PASSES",

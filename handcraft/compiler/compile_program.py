@@ -12,8 +12,8 @@ from handcraft.compiler.advice import advised
 from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.estimate import check_plan
 from handcraft.compiler.ordinal import check_shares, compile_ordinal, passes_named
-from handcraft.compiler.plan_patterns import plan_patterns
-from handcraft.compiler.sequences.compile_decisions import plan_rules
+from handcraft.compiler.rules.plan_patterns import plan_patterns
+from handcraft.compiler.rules.plan_rules import plan_rules
 from handcraft.compiler.stage import Pass, Stage
 from handcraft.display import shorten_value
 from handcraft.dtype import dtype_named as check_dtype

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, CompiledSequences
-from handcraft.compiler.sequences.output import Output
-from handcraft.compiler.sequences.value_model import ValueModel
+from handcraft.compiler.values.output import Output
+from handcraft.compiler.values.value_model import ValueModel
 from handcraft.display import short_repr, shorten_value
 from handcraft.errors import CheckpointError, HandcraftError, VocabularyError
 from handcraft.formats.folder import MANIFEST, check_target, whole_folder, write_text

@@ -8,7 +8,7 @@ from math import inf
 from pathlib import Path
 
 from handcraft.circuits import Circuits
-from handcraft.compiler.sequences.value_model import ValueModel
+from handcraft.compiler.values.value_model import ValueModel
 from handcraft.errors import HandcraftError
 from handcraft.formats.checkpoint import Checkpoint, read_checkpoint
 from handcraft.formats.foreign_files import shown

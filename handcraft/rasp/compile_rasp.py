@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from handcraft.architecture import Architecture
 from handcraft.compiler.compile_report import CompileReport
-from handcraft.compiler.sequences import CompiledSequences, compile_sequences
+from handcraft.compiler.values.compile_sequences import compile_sequences
+from handcraft.compiler.values.compiled_sequences import CompiledSequences
 from handcraft.dtype import DTypeName
 from handcraft.language.graph.domain import Value
 from handcraft.language.written_place import written_place

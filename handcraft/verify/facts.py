@@ -16,7 +16,7 @@ import numpy as np
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, compile_program
 from handcraft.compiler.advice import try_later
-from handcraft.compiler.sequences.precision import TIE
+from handcraft.compiler.features.precision import TIE
 from handcraft.display import short_repr
 from handcraft.dtype import dtype_named
 from handcraft.errors import PrecisionError, raise_all

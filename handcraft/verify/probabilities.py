@@ -8,7 +8,7 @@ import numpy as np
 
 from handcraft.circuits import Circuits, ideal_logits
 from handcraft.circuits.resolve import resolve
-from handcraft.compiler.sequences.decisions import SHARES_WITHIN
+from handcraft.compiler.rules.rule_logits import SHARES_WITHIN
 from handcraft.language import Program
 from handcraft.model.attention import Array, Flags
 from handcraft.verify.meant import asked_of

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from handcraft.circuits import Circuits
 from handcraft.circuits.ideal import ideal_stream
-from handcraft.compiler.sequences.output import Output
-from handcraft.compiler.sequences.value_model import BATCH, ValueModel
+from handcraft.compiler.values.output import Output
+from handcraft.compiler.values.value_model import BATCH, ValueModel
 from handcraft.display import short_repr
 from handcraft.errors import AssumptionError
 from handcraft.language import Prompts

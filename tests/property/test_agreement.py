@@ -15,7 +15,7 @@ from handcraft import Compiled, Program, compile_program, predict
 from handcraft.compiler import lower_rules
 from handcraft.testing import assert_agreement, contexts, rule_programs
 
-lowering = importlib.import_module("handcraft.compiler.lower_rules")  # the function has its name
+lowering = importlib.import_module("handcraft.compiler.rules.lower_rules")  # the function has its name
 
 STYLES = {"block": lowering.PLAIN, "gpt2": lowering.NORMED}
 PROGRAMS = rule_programs(

@@ -30,9 +30,9 @@ from handcraft import (
     where,
     window,
 )
-from handcraft.compiler.sequences import CompiledSequences, compile_sequences
-from handcraft.compiler.sequences.ir import run_nodes
-from handcraft.compiler.sequences.output import Output
+from handcraft.compiler import CompiledSequences, compile_sequences
+from handcraft.compiler.passes.ir import run_nodes
+from handcraft.compiler.values.output import Output
 from handcraft.errors import AssumptionError, CompileError, PrecisionError
 from handcraft.formats.manifest.convert import Tables
 from handcraft.language.graph.domain import Finite, Kind, Value, as_number

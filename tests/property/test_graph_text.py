@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from sweeps import sweep
 
 from handcraft import Expression, Program, Prompts, select
-from handcraft.compiler.sequences.cases import Setting
-from handcraft.compiler.sequences.compile_sequences import AS_WRITTEN, PASSES, each_stage
-from handcraft.compiler.sequences.graph_text import Result, write_graph
-from handcraft.compiler.sequences.ir import Attend, run_nodes
-from handcraft.compiler.sequences.read_graph import read_graph
-from handcraft.compiler.show_pass import RANKED, show_pass
+from handcraft.compiler.passes.cases import Setting
+from handcraft.compiler.passes.ir import Attend, run_nodes
+from handcraft.compiler.passes.run_passes import AS_WRITTEN, PASSES, each_stage
 from handcraft.compiler.stage import Stage
+from handcraft.compiler.text.read_graph import read_graph
+from handcraft.compiler.text.show_pass import RANKED, show_pass
+from handcraft.compiler.text.write_graph import Result, write_graph
 from handcraft.errors import CompileError
 from handcraft.language.graph.domain import Finite
 from handcraft.language.graph.node import Aggregate, Node, walk

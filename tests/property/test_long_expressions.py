@@ -19,7 +19,7 @@ from handcraft import (
     where,
     window,
 )
-from handcraft.compiler.sequences.compile_sequences import run_passes
+from handcraft.compiler.passes.run_passes import run_passes
 from handcraft.errors import HandcraftError, LimitError
 from handcraft.language import write_rules
 from handcraft.language.graph.wording import LONGEST

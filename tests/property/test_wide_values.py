@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, event, given, note, reject, settings
 from hypothesis import strategies as st
 
 from handcraft import Expression, Prompts, lookup, select, weighted, where, window
-from handcraft.compiler.sequences import compile_sequences
+from handcraft.compiler import compile_sequences
 from handcraft.errors import HandcraftError, PrecisionError
 
 EXAMPLES = int(os.environ.get("HANDCRAFT_EXAMPLES", "200")) // 5

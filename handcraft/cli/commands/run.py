@@ -15,7 +15,7 @@ from handcraft.cli.printing import count, note, print_json
 from handcraft.cli.sources import load_model
 from handcraft.cli.value_table import value_table
 from handcraft.compiler import complete
-from handcraft.compiler.sequences.value_model import ValueModel
+from handcraft.compiler.values.value_model import ValueModel
 from handcraft.errors import CommandError, PromptError
 from handcraft.language import Prompts
 from handcraft.language.sliding import sliding_note

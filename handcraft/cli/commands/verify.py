@@ -12,7 +12,7 @@ from handcraft.cli.printing import note, print_json
 from handcraft.cli.program_file import read_text
 from handcraft.cli.progress_bar import shown_progress
 from handcraft.cli.sources import Chosen, Loaded, load_model
-from handcraft.compiler.sequences.value_model import ValueModel
+from handcraft.compiler.values.value_model import ValueModel
 from handcraft.errors import CommandError
 from handcraft.formats import verify_value_folder
 from handcraft.verify import Report, ValueReport, meant_by_expressions, verify_values

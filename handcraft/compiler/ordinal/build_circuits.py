@@ -20,13 +20,13 @@ from handcraft.circuits import (
     embed_token,
     scalar,
 )
+from handcraft.compiler.features.places import short
 from handcraft.compiler.ordinal.design import Design
 from handcraft.compiler.ordinal.form import Form, Own, Step, all_steps
 from handcraft.compiler.ordinal.looking import looking
 from handcraft.compiler.ordinal.read_form import NotASumError
 from handcraft.compiler.ordinal.share import Group
-from handcraft.compiler.sequences.ir import between
-from handcraft.compiler.sequences.places import short
+from handcraft.compiler.passes.ir import between
 from handcraft.errors import PrecisionError
 from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.origin import Origin, Place

@@ -19,7 +19,7 @@ from handcraft.compiler.ordinal.form import Form, Look, Own, all_steps, rewritte
 from handcraft.compiler.ordinal.read_form import NotASumError, Reader, nearest_line
 from handcraft.compiler.ordinal.relax import relax
 from handcraft.compiler.ordinal.share import group_parts, merge_looks
-from handcraft.compiler.sequences.rebuild import rebuild
+from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.stage import Pass
 from handcraft.dtype import DType, dtype_named
 from handcraft.errors import CompileError, HandcraftError, LayoutError, PrecisionError

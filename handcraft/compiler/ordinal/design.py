@@ -7,11 +7,11 @@ from fractions import Fraction
 
 import numpy as np
 
+from handcraft.compiler.features.precision import NOISE
 from handcraft.compiler.ordinal.circle import Circle
 from handcraft.compiler.ordinal.codes import Line
 from handcraft.compiler.ordinal.form import Form, Look
 from handcraft.compiler.ordinal.share import Group
-from handcraft.compiler.sequences.precision import NOISE
 from handcraft.dtype import DType
 from handcraft.language.graph.domain import Plain
 from handcraft.weights.norms import BALLAST

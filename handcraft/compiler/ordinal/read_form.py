@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.ordinal.form import Form, Look, Step, Weights
-from handcraft.compiler.sequences.step_function import find_steps
+from handcraft.compiler.passes.step_function import find_steps
 from handcraft.errors import AssumptionError, CompileError
 from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number
 from handcraft.language.graph.node import (

@@ -10,7 +10,7 @@ from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits, Subspace
 from handcraft.circuits.number import Plain
 from handcraft.compiler import Compiled
-from handcraft.compiler.sequences.output import Output
+from handcraft.compiler.values.output import Output
 from handcraft.formats.manifest.convert import Data, Tables
 from handcraft.formats.manifest.served import served_runs
 from handcraft.language import Prompts

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from handcraft.circuits import Circuits, Encoding, Number, Subspace
 from handcraft.compiler import Compiled, CompiledSequences
-from handcraft.compiler.sequences.error_bound import Finished, bound_errors, read_off
-from handcraft.compiler.sequences.output import Output
-from handcraft.compiler.sequences.value_model import ValueModel
+from handcraft.compiler.values.error_bound import Finished, bound_errors, read_off
+from handcraft.compiler.values.output import Output
+from handcraft.compiler.values.value_model import ValueModel
 from handcraft.display import shorten_value
 from handcraft.formats.manifest.manifest import Manifest, Spans
 from handcraft.model import Model

@@ -28,7 +28,7 @@ from handcraft.circuits import (
 from handcraft.circuits.ideal import ideal_stream
 from handcraft.circuits.lifetimes import read_by_heads
 from handcraft.compiler import compile_sequences
-from handcraft.compiler.reuse import reuse_dimensions
+from handcraft.compiler.features.reuse import reuse_dimensions
 from handcraft.compiler.search import plan_in_one_layer
 from handcraft.errors import HandcraftError, LayoutError, PrecisionError
 from handcraft.testing import expressions

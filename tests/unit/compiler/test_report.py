@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from handcraft import Prompts, select
-from handcraft.compiler.sequences import compile_sequences
+from handcraft.compiler import compile_sequences
 
 PROMPTS = Prompts("abc", context=5)
 

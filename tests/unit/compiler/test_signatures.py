@@ -9,8 +9,8 @@ import pytest
 
 from handcraft import Architecture, compile_program, compile_sequences
 from handcraft.architecture import ARCHITECTURES
-from handcraft.compiler.plan_patterns import TOKENS
-from handcraft.compiler.positions import POSITIONS
+from handcraft.compiler.rules.plan_patterns import TOKENS
+from handcraft.compiler.rules.positions import POSITIONS
 from handcraft.dtype import DTYPE_NAMES
 from handcraft.model.grow import PUBLISHED
 

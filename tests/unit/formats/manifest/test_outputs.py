@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 
 from handcraft import Prompts, compile_sequences, save, select
-from handcraft.compiler.sequences.output import Output
+from handcraft.compiler.values.output import Output
 from handcraft.errors import CheckpointError
 from handcraft.formats import read_checkpoint
 from handcraft.formats.manifest.convert import Tables

@@ -1,0 +1,1 @@
+"""Nodes to circuits: the features that hold their values, and the heads and neurons that write them."""

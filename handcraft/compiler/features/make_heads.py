@@ -1,0 +1,75 @@
+"""What is brought from other positions, as heads: one for all that comes from the same sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from handcraft.circuits import Coefficients, Head, LinearMap, Relation, Subspace
+from handcraft.compiler.features.assembly import Assembly
+from handcraft.compiler.features.feature import Held
+from handcraft.compiler.features.places import Places, short
+from handcraft.compiler.passes.ir import Attend
+from handcraft.language.graph.node import Comparison
+from handcraft.origin import Origin
+
+
+def make_heads(
+    helds: Sequence[Held], assembly: Assembly, places: Places, logits: Subspace | None
+) -> list[Head]:
+    """One head for all that is brought from the same sources; what is spoken goes into the logits."""
+    groups: dict[object, list[Held]] = {}
+    for held in helds:
+        readings = (*held.brought, *held.said.values())
+        if any(reading.terms for reading in readings):  # else it brings the same from everywhere
+            groups.setdefault(assembly.looking[id(held)].key, []).append(held)
+    return [_head(group, assembly, places, logits) for group in groups.values()]
+
+
+def _head(group: Sequence[Held], assembly: Assembly, places: Places, logits: Subspace | None) -> Head:
+    looking = assembly.looking[id(group[0])]
+    matching = [places.channel(f"match {i + 1}") for i in range(len(looking.channels))]
+    queries: list[LinearMap] = []
+    keys: list[LinearMap] = []
+    asked: list[Coefficients] = []
+    offered: list[Coefficients] = []
+    for channel, target in zip(looking.channels, matching, strict=True):
+        queries += places.maps(channel.query, target)
+        keys += places.maps(channel.key, target)
+        if channel.query.constant:
+            asked.append(Coefficients(target, ((0, channel.query.constant),)))
+        if channel.key.constant and looking.is_centred:
+            offered.append(Coefficients(target, ((0, channel.key.constant),)))
+    moves: list[LinearMap] = []
+    writes: list[LinearMap] = []
+    origins: dict[Origin, None] = {}
+    for held in group:
+        origins[held.node.origin] = None
+        targets = [(reading, places.dimension(held, i)) for i, reading in enumerate(held.brought)]
+        if logits is not None:
+            targets += [(reading, (logits, token)) for token, reading in held.said.items()]
+        for reading, (subspace, dimension) in targets:
+            if not reading.terms:
+                continue
+            carried = places.channel(f"carried {len(writes) + 1}")
+            moves += places.maps(reading, carried)
+            writes.append(LinearMap(carried, subspace, ((0, dimension, 1),)))
+    name = short(str(group[0].node))
+    relation = Relation(
+        _label(group[0].node),
+        tuple(queries),
+        tuple(keys),
+        looking.gap,
+        picks_one=looking.picks_one,
+        query_bias=tuple(asked),
+        key_bias=tuple(offered),
+    )
+    return Head(name, relation, tuple(moves), tuple(writes), origins=tuple(origins))
+
+
+def _label(node: object) -> str:
+    assert isinstance(node, Attend)
+    said = [
+        f"{m.key} {m.relation.value if isinstance(m.relation, Comparison) else 'fits'} {m.query}"
+        for m in node.case
+    ]
+    return short(" and ".join(said) or "everything", 60)

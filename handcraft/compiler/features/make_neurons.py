@@ -1,0 +1,132 @@
+"""What is computed from values at the same position, as neurons: a step each, or a ramp."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from handcraft.circuits import Bias, Coefficients, Neuron, Ramp, Subspace
+from handcraft.compiler.features.assembly import Assembly
+from handcraft.compiler.features.feature import ITSELF, Held, Reading, greatest, least
+from handcraft.compiler.features.places import Places, short
+from handcraft.compiler.passes.ir import Ladder
+from handcraft.language.graph.domain import Plain
+from handcraft.language.graph.node import Choice
+
+
+def make_neurons(
+    held: Held, assembly: Assembly, places: Places, logits: Subspace | None
+) -> list[Neuron | Ramp]:
+    """The neurons that write a value: one for each rung of a ladder at which a number changes."""
+    if isinstance(held.node, Choice):
+        return _ramps(held, held.node, assembly, places)
+    ladder = held.node
+    assert isinstance(ladder, Ladder)
+    name = short(str(ladder))
+    steps = _changes(held, ladder, places, logits)
+    neurons: list[Neuron | Ramp] = []
+    for k, (reading, at_least, gap) in enumerate(assembly.rungs[id(held)]):
+        if not steps[k]:
+            continue
+        sign = -1 if _is_turned(reading, at_least) else 1
+        threshold = at_least - reading.constant
+        neurons.append(
+            Neuron(
+                f"{name}, step {k + 1}",
+                places.coefficients(reading * sign),
+                threshold if sign > 0 else gap - threshold,
+                tuple(Coefficients(s, tuple((i, sign * n) for i, n in e)) for s, e in steps[k].items()),
+                (ladder.origin,),
+                gap,
+            )
+        )
+    return neurons
+
+
+def _is_turned(reading: Reading, at_least: Plain) -> bool:
+    """Whether a step is written where its threshold is *not* reached, and taken off everywhere.
+
+    The two hidden units of a step grow with the distance to the threshold, and only their difference
+    counts; what they lose in rounding is less on the side that is nearer.
+    """
+    low, high = reading.span
+    return high - at_least > at_least - low
+
+
+_Entries = dict[Subspace, list[tuple[int, Plain]]]
+
+
+def _changes(held: Held, ladder: Ladder, places: Places, logits: Subspace | None) -> list[_Entries]:
+    """For each rung, what changes in which dimensions where it is reached."""
+    found: list[_Entries] = [{} for _ in ladder.rungs]
+    for row, (subspace, dimension) in _by_reached(held, ladder, places, logits):
+        for k in range(len(ladder.rungs)):
+            if row[k + 1] != row[k]:
+                found[k].setdefault(subspace, []).append((dimension, row[k + 1] - row[k]))
+    return found
+
+
+def _by_reached(
+    held: Held, ladder: Ladder, places: Places, logits: Subspace | None
+) -> list[tuple[list[Plain], tuple[Subspace, int]]]:
+    """What each dimension holds for each count of reached rungs, the spoken ones of the logits too."""
+    place = {(isinstance(v, bool), v): i for i, v in enumerate(held.values)}
+    at = [place[isinstance(v, bool), v] for v in ladder.values]
+    rows: list[tuple[list[Plain], tuple[Subspace, int]]] = []
+    if held.is_one_hot:
+        for j in range(len(held.values)):
+            rows.append(([int(i == j) for i in at], places.dimension(held, j)))
+    else:
+        for numbers, d in held.numbers.items():
+            rows.append(([numbers[i] for i in at], places.dimension(held, d)))
+    if logits is not None:
+        rows += [([numbers[i] for i in at], (logits, t)) for t, numbers in held.spoken.items()]
+    return rows
+
+
+def make_biases(held: Held, assembly: Assembly, places: Places, logits: Subspace | None) -> list[Bias]:
+    """What a ladder holds where none of its neurons fires."""
+    if not isinstance(held.node, Ladder):
+        return []
+    total: dict[tuple[Subspace, int], Plain] = {}
+    for row, dimension in _by_reached(held, held.node, places, logits):
+        total[dimension] = row[0]
+    rungs = assembly.rungs[id(held)]
+    for (reading, at_least, _), step in zip(
+        rungs, _changes(held, held.node, places, logits), strict=True
+    ):
+        if _is_turned(reading, at_least):
+            for subspace, entries in step.items():
+                for i, number in entries:
+                    total[subspace, i] += number
+    entries_of: _Entries = {}
+    for (subspace, i), number in total.items():
+        if number:
+            entries_of.setdefault(subspace, []).append((i, number))
+    return [Bias(Coefficients(s, tuple(e)), (held.node.origin,)) for s, e in entries_of.items()]
+
+
+def _ramps(held: Held, node: Choice, assembly: Assembly, places: Places) -> list[Neuron | Ramp]:
+    condition, yes, no = assembly.choices[id(held)]
+    subspace, dimension = places.dimension(held, held.numbers[ITSELF])
+    writes = (Coefficients(subspace, ((dimension, Fraction(1, held.scale)),)),)
+    ramps: list[Neuron | Ramp] = []
+    for name, gate, number, of in (
+        ("yes", condition, yes, node.yes),
+        ("no", condition * -1 + Reading((), 1), no, node.no),
+    ):
+        span = greatest(of) - least(of)
+        if not span:
+            continue
+        ramps.append(
+            Ramp(
+                f"{short(str(node))}, {name}",
+                places.coefficients(number),
+                number.constant - least(of),
+                places.coefficients(gate),
+                gate.constant,
+                span,
+                writes,
+                (node.origin,),
+            )
+        )
+    return ramps

@@ -1,0 +1,114 @@
+"""Where everything that is held lies: subspaces of the residual stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain, count
+
+from handcraft.circuits import Coefficients, LinearMap, Subspace, flag, one_hot, scalar, signed_bits
+from handcraft.compiler.features.assembly import Assembly
+from handcraft.compiler.features.feature import Held, Reading
+from handcraft.language.graph.domain import Plain, Value
+from handcraft.vocabulary import Vocabulary
+
+RESERVED = ("rest", "nothing")
+"""Names of subspaces that hold no value of a program."""
+
+
+class Places:
+    """The subspaces of what is held.
+
+    Args:
+        assembly: everything that is held.
+        vocabulary: the tokens.
+    """
+
+    def __init__(self, assembly: Assembly, vocabulary: Vocabulary) -> None:
+        self.assembly = assembly
+        self.vocabulary = vocabulary
+        self.taken = set(RESERVED)
+        self.subspaces: dict[int, list[Subspace]] = {}
+        for held in assembly.holder.held.values():
+            self.subspaces[id(held)] = self._named(held)
+
+    def _named(self, held: Held) -> list[Subspace]:
+        name = self._unique(short(str(held.node)))
+        if held.is_one_hot:
+            return [one_hot(name, [_shown(value) for value in held.values])]
+        if held.is_bits:
+            return [signed_bits(name, self.vocabulary.tokens)]
+        others = [self._unique(f"{name} ({i + 1})") for i in range(1, len(held.numbers))]
+        names = [name, *others][: len(held.numbers)]
+        return [flag(each) if held.is_flag(i) else scalar(each) for i, each in enumerate(names)]
+
+    def _unique(self, name: str) -> str:
+        """The name, with a number where something else has it: names of users may be any."""
+        numbered = (f"{name}, {number}" for number in count(2))
+        found = next(each for each in chain([name], numbered) if each not in self.taken)
+        self.taken.add(found)
+        return found
+
+    def logits(self) -> Subspace:
+        """A subspace for logits that holds nothing else; the token's own 1 is in it."""
+        return one_hot(self._unique("answer"), self.vocabulary.tokens)
+
+    def channel(self, name: str) -> Subspace:
+        """A channel of a head, called as nothing in the residual stream."""
+        while name in self.taken:
+            name += "'"
+        return scalar(name)
+
+    def dimension(self, held: Held, i: int) -> tuple[Subspace, int]:
+        """The subspace and the dimension in it of one number."""
+        subspaces = self.subspaces[id(held)]
+        return (subspaces[0], i) if held.is_one_hot or held.is_bits else (subspaces[i], 0)
+
+    def spans(self, *, negative: bool) -> dict[tuple[Subspace, int], tuple[Plain, Plain]]:
+        """The least and the greatest number of every dimension that one is known of.
+
+        Args:
+            negative: whether numbers count that may be less than 0.
+        """
+        found = {}
+        for held in self.assembly.holder.held.values():
+            for i in range(len(held.values)) if held.is_one_hot else held.numbers.values():
+                low, high = (0, 1) if held.is_one_hot else held.span(i)
+                if negative or low >= 0:
+                    found[self.dimension(held, i)] = (low, high)
+        return found
+
+    def coefficients(self, reading: Reading) -> tuple[Coefficients, ...]:
+        """A reading, subspace by subspace."""
+        entries: dict[Subspace, dict[int, Plain]] = {}
+        for factor, held, i in reading.terms:
+            subspace, dimension = self.dimension(held, i)
+            row = entries.setdefault(subspace, {})
+            for place, number in self._spread(held, i, dimension):
+                row[place] = row.get(place, 0) + factor * number
+        return tuple(
+            Coefficients(s, tuple(sorted((i, n) for i, n in row.items() if n)))
+            for s, row in entries.items()
+        )
+
+    def _spread(self, held: Held, i: int, dimension: int) -> Iterable[tuple[int, Plain]]:
+        """Of a value that is held one-hot any number is a sum over its dimensions."""
+        if not held.is_one_hot or not held.numbers:
+            return [(dimension, 1)]
+        return enumerate(next(numbers for numbers, d in held.numbers.items() if d == i))
+
+    def maps(self, reading: Reading, target: Subspace, at: int = 0) -> list[LinearMap]:
+        """A reading, into one dimension of a channel."""
+        return [
+            LinearMap(part.subspace, target, tuple((i, at, n) for i, n in part.entries))
+            for part in self.coefficients(reading)
+        ]
+
+
+def short(text: str, most: int = 40) -> str:
+    """The text, or its beginning where it is long."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _shown(value: Value) -> str | int:
+    """A value as a dimension is named after it."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else str(value)

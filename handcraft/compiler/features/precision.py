@@ -1,0 +1,287 @@
+"""What the numbers of a dtype can tell apart, where activations are rounded to it too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, NoReturn
+
+from handcraft.dtype import dtype_named
+from handcraft.errors import PrecisionError
+from handcraft.language.graph.domain import Plain, magnitude
+from handcraft.language.graph.node import Node
+from handcraft.origin import Origin, Place
+from handcraft.weights import Plan, sharpness_for
+from handcraft.weights.layers import NEAREST_TO_ZERO, STEEPNESS
+from handcraft.weights.norms import BALLAST
+
+if TYPE_CHECKING:
+    from handcraft.compiler.features.feature import Reading
+
+NOISE = Fraction(1, 1 << 16)
+"""What LayerNorm adds to a number in float32, where a ballast of 1024 dominates: 1.5e-5 as measured.
+
+That is no bound. For sums in any order 4.2e-5 can be proved and no less, 2.8 times as much, and streams
+of fewer than 8 dimensions were seen to reach 3.1e-5. Thresholds leave room for four times what is
+counted here. What `.apply` reads is bounded without this number (`error_bound.py`). With the proved one
+less would fit behind LayerNorm: it decides how long a context may be, so it stays for now."""
+
+
+LEVEL_NOISE = Fraction(1, 1 << 20)
+"""The same where the stream has one length at every position, and needs no ballast: four times the
+2.4e-7 that were measured in float32. Narrower dtypes round what is that near to 1 or -1 to just that,
+if norms divide by a power of two."""
+
+
+ADDED_EXACTLY = 1 << 20
+"""Sums up to so many times their gap are added exactly in float32, in which matrices are multiplied."""
+
+
+TIE = Fraction(1, 8)
+"""Scores no further apart than this over the number of positions, in nats, count as equal: the
+attention weights of so many sources are so even then that one still tells how many there are. Too
+large a number fails test_without_mask.py, too small a one test_refused_precision.py."""
+
+
+SCALE_WITHIN = Fraction(1, 1000)
+"""How far the scale of a LayerNorm may be from the planned one: `NORM_TOLERANCE` of verify/facts.py."""
+
+
+SHIFT = Fraction(1, 4)
+"""By which part of its gap LayerNorm may shift a sum: a threshold lies that far from both sides."""
+
+SURE_SHIFT = SHIFT - Fraction(NEAREST_TO_ZERO, STEEPNESS)
+"""The same where every pre-activation surely stays where GELU is straight. What may be shifted by more
+holds or does not: `save` measures it, and refuses (`test_what_compiles_can_be_saved`)."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The limits that a dtype sets.
+
+    Args:
+        dtype: its name.
+        normed: whether LayerNorm stands before everything that is read.
+        level: whether it always divides by the same, in narrow dtypes by a power of two.
+        sure: whether what is only found by measuring is refused.
+    """
+
+    dtype: str
+    normed: bool = False
+    level: bool = False
+    sure: bool = False
+
+    @property
+    def bits(self) -> int:
+        """The binary digits that are counted on."""
+        return dtype_named(self.dtype).bits
+
+    @property
+    def whole(self) -> int:
+        """All whole numbers up to it are exact."""
+        return 1 << self.bits
+
+    @property
+    def steady(self) -> int:
+        """How much larger than its gap an attention score may be.
+
+        LayerNorm scales each source by itself, by about 1e-5 more or less than it should.
+        """
+        bits = self.bits - (6 if self.is_wide else 1)
+        return 1 << (min(bits, 14) if self.normed and not self.level else bits)
+
+    @property
+    def steps(self) -> int:
+        """How much larger than its gap the sum that a neuron reads may be."""
+        return 1 << (self.bits - 2)
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether numbers near whole ones are rounded to just these, and so are exact."""
+        return self.level and not self.is_wide
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether a fraction and a whole number add up with an error that counts for nothing."""
+        return self.bits > 16
+
+    def check_sum(self, node: Node | Origin, reading: Reading, level: Plain, gap: Plain) -> None:
+        """Raise unless a neuron tells its sums apart.
+
+        Where numbers are rounded to whole ones, floats add them exactly and round the sum: then only
+        sums near the threshold count.
+
+        Args:
+            node: what the neuron serves, an expression or a rule.
+            reading: the sum.
+            level: the threshold, less the constant with which numbers are stored.
+            gap: the smallest difference that counts.
+
+        Raises:
+            PrecisionError: the sum is too large for its gap, or a factor has too many digits.
+        """
+        size = magnitude(level) if self.is_rounded else reading.size + magnitude(reading.constant)
+        if size > gap * self.steps:
+            raise _refusal(
+                node,
+                f"`{_text(node)}` must distinguish numbers that differ by {_shown(gap)}, in sums of up "
+                f"to {_shown(size)}; {self.dtype} is safe for sums of up to "
+                f"{_shown(gap * self.steps)}",
+            )
+        if self.is_rounded and (reading.digits > self.bits or reading.size > gap * ADDED_EXACTLY):
+            raise _refusal(
+                node,
+                f"`{_text(node)}` is decided by a sum of up to {_shown(reading.size)} with weights of "
+                f"{reading.digits} binary digits; {self.dtype} holds {self.bits}",
+            )
+
+    def check_noise(
+        self, node: Node | Origin, weight: Plain, level: Plain, gap: Plain, varying: Plain
+    ) -> None:
+        """Raise unless a sum is told from others in spite of LayerNorm.
+
+        It adds a little noise to each number, and its scale, which a static gain undoes, follows the
+        sum of squares of what is held: by half the part that varies over the part of the ballast.
+
+        Args:
+            node: what reads the sum, an expression or a rule.
+            weight: the sum of the factors of what is read, without their signs.
+            level: how large the sum is where it counts.
+            gap: the smallest difference that counts.
+            varying: no sum of squares of what is held is larger, the ballast left out.
+
+        Raises:
+            PrecisionError: the difference is too small.
+        """
+        if not self.normed:
+            return
+        off = self._noise * weight + magnitude(level) * self._scale_error(varying)
+        most = gap * (SURE_SHIFT if self.sure else SHIFT)
+        if off > most:
+            raise _refusal(
+                node,
+                f"`{_text(node)}` must distinguish numbers that differ by {_shown(gap)}, but LayerNorm "
+                f"can shift their sum by up to {_shown(off)}; at most {_shown(most)} is safe",
+            )
+
+    def check_tie(self, node: Node, context: int, varying: Plain) -> None:
+        """Raise unless a forgiven position 0 shares evenly with sources that need no forgiving.
+
+        Its score is the difference of two large ones, of which LayerNorm changes one.
+
+        Args:
+            node: what is told by the share.
+            context: the largest number of sources that share.
+            varying: as for `check_noise`.
+
+        Raises:
+            PrecisionError: it would not.
+        """
+        off = dtype_named(self.dtype).underflow * self._scale_error(varying)
+        if self.normed and off * context > TIE:
+            raise _refusal(
+                node,
+                f"`{node}` depends on {context} sources with the same attention weight, but LayerNorm "
+                f"can shift their scores by up to {_shown(off)} nats; at most "
+                f"{_shown(TIE / context)} is safe",
+            )
+
+    def check_scale(self, varying: Plain, where: Place | None) -> None:
+        """Raise unless LayerNorm surely divides by what was planned, as `verify/facts.py` asks.
+
+        Args:
+            varying: as for `check_noise`.
+            where: the program.
+
+        Raises:
+            PrecisionError: it may not.
+        """
+        off = Fraction(varying) / (4 * BALLAST**2)
+        if self.normed and off > SCALE_WITHIN:
+            raise PrecisionError(
+                f"LayerNorm may divide by up to {float(off):.2%} more than is planned; at most "
+                f"{float(SCALE_WITHIN):.2%} is safe",
+                where=where,
+                fix="a shorter context, or fewer tokens",
+                is_tight=True,
+            )
+
+    @property
+    def _noise(self) -> Fraction:
+        if not self.level:
+            return NOISE
+        return LEVEL_NOISE if self.is_wide else Fraction(0)
+
+    def _scale_error(self, varying: Plain) -> Fraction:
+        """By which part LayerNorm and its gain, rounded to the dtype, may make numbers too large."""
+        if self.level:
+            return Fraction(0) if not self.is_wide else dtype_named(self.dtype).unit
+        return Fraction(varying) / (4 * BALLAST**2) + dtype_named(self.dtype).unit
+
+    def refuse_ties(self, node: Node) -> NoReturn:
+        """Raise where a head may find no source that fits, and rounded scores could tie then.
+
+        Raises:
+            PrecisionError: always.
+        """
+        raise PrecisionError(
+            f"where no source fits, {self.dtype} may round several scores of `{node}` to one number",
+            where=node.place,
+            fix="use float32, or select by what position 0 never has",
+            about=node,
+            is_tight=True,
+        )
+
+    def check_score(self, node: Node, size: Plain, gap: Plain) -> None:
+        """Raise unless a head tells its scores apart.
+
+        Raises:
+            PrecisionError: the scores are too large for their gap.
+        """
+        if size > gap * self.steady:
+            raise _refusal(
+                node,
+                f"the head of `{node}` must distinguish attention scores that differ by {_shown(gap)}, "
+                f"in scores of up to {_shown(size)}; {self.dtype} is safe up to "
+                f"{_shown(gap * self.steady)}",
+            )
+
+
+def check_overflow(score: int, plan: Plan, dtype: str) -> None:
+    """Raise unless a dtype holds every attention score, which softmax scales after it is rounded.
+
+    Args:
+        score: no score is larger, before it is made sharp.
+        plan: decides how sharp that is.
+        dtype: of the weights.
+
+    Raises:
+        PrecisionError: scores are too large for it.
+    """
+    found, kind = score * sharpness_for(plan, dtype), dtype_named(dtype)
+    if kind.overflows_first and found > kind.largest:
+        raise PrecisionError(
+            f"attention scores reach {found:,}, and {dtype} ends at {kind.largest:,}",
+            where=plan.circuits.place,
+            fix="use bfloat16 or float32, or a shorter context",
+            is_tight=True,
+        )
+
+
+def _refusal(node: Node | Origin, what: str) -> PrecisionError:
+    """A gap that is too small; `advice.py` replaces the fix by one that was tried."""
+    return PrecisionError(
+        what,
+        where=node.place,
+        fix="a shorter context, or .assume() the values that occur",
+        about=node if isinstance(node, Node) else None,
+        is_tight=True,
+    )
+
+
+def _text(node: Node | Origin) -> str:
+    return node.what if isinstance(node, Origin) else str(node)
+
+
+def _shown(number: Plain) -> str:
+    return f"{float(Fraction(number)):g}"

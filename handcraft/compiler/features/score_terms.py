@@ -1,0 +1,247 @@
+"""Conditions of a selection as channels in which query and key meet."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil, log2
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.compiler.features.feature import Holder, Numbers, Reading
+from handcraft.compiler.passes.cases import holding
+from handcraft.display import short_repr
+from handcraft.errors import CompileError
+from handcraft.language.graph.domain import Finite, Kind, Value, as_number, magnitude
+from handcraft.language.graph.node import Comparison, Match, is_position
+
+Ints = npt.NDArray[np.int64]
+
+ROWS_UP_TO = 2048
+"""The most channels that one condition may take."""
+
+
+@short_repr
+@dataclass(frozen=True)
+class Channel:
+    """One term of an attention score: what is read at the destination times what is at the source."""
+
+    query: Reading
+    key: Reading
+
+
+@dataclass(frozen=True)
+class Met:
+    """A condition as channels: their sum is highest where it holds, else lower by the gap or more.
+
+    Args:
+        channels: the terms.
+        gap: the smallest difference.
+        most: the sum where it holds, with the constants of keys; None where that depends on the query.
+        reach: no sum is larger, where the constants of keys are left out.
+        size: no sum is larger, whatever its sign; with the constants of keys or without.
+        cost: by how much the sum is lower at most where it does not hold.
+    """
+
+    channels: tuple[Channel, ...]
+    gap: int
+    most: int | None = None
+    reach: int = 1
+    size: int = 1
+    cost: int = 1
+
+
+def meet(match: Match, holder: Holder, *, flat: bool, largest: int) -> Met:
+    """The channels of a condition.
+
+    Args:
+        match: the condition.
+        holder: decides what is held.
+        flat: whether every failure must cost the same.
+        largest: the largest whole number that a weight can hold; 0 where only small ones are wanted.
+    """
+    keys, queries = _values(match.key), _values(match.query)
+    union = _ordered([*keys, *queries])
+    if match.relation is Comparison.EQ and not flat:
+        if is_on_parabola(match, largest) and not holder.in_bits:
+            return _parabola(match, holder, union)
+        if (len(union) > 4 and len(queries) > 1) or holder.in_bits:
+            return _bits(match, holder, _ordered(keys))
+    zero = holder.normed and (flat or not holder.in_bits)
+    return _table(match, holder, keys, queries, keeps_zero=zero)
+
+
+def is_on_parabola(match: Match, largest: int) -> bool:
+    """Whether an equality becomes a parabola: its squares are held exactly, and it is worth it.
+
+    A position is asked for on one only if one position is nearest to every query.
+    """
+    keys, queries = _values(match.key), _values(match.query)
+    union = _ordered([*keys, *queries])
+    names_position = is_position(match.key)
+    if len(union) <= 2 or (len(queries) == 1 and not names_position):
+        return False
+    scale = _scale(union)
+    if names_position and _is_between(union, scale, keys):
+        return False
+    return max(n * n for n in scale.values()) <= largest
+
+
+def _is_between(union: Sequence[Value], scale: Mapping[Value, int], keys: Sequence[Value]) -> bool:
+    """Whether some value, in the middle between two keys that are neighbours, is as near to both."""
+    places = sorted(scale[key] for key in keys)
+    middles = {low + high for low, high in pairwise(places)}
+    taken = set(places)
+    return any(2 * scale[v] in middles and scale[v] not in taken for v in union)
+
+
+def _values(node: object) -> tuple[Value, ...]:
+    domain = getattr(node, "domain")  # noqa: B009
+    assert isinstance(domain, Finite)
+    return domain.values
+
+
+def _ordered(values: Sequence[Value]) -> list[Value]:
+    """Each value once; numbers in order."""
+    found = list(dict.fromkeys(values))
+    numbers = [v for v in found if isinstance(v, int | Fraction) and not isinstance(v, bool)]
+    return sorted(found, key=as_number) if len(numbers) == len(found) else found
+
+
+def nearest(query: Value, keys: Sequence[Value]) -> int:
+    """The place of the key that stands for a query that is no key: the nearest number, or the first.
+
+    Keys that are numbers are in order.
+    """
+    if not all(isinstance(value, int | Fraction) for value in (query, keys[0])):
+        return 0
+    number = as_number(query)
+    after = bisect_left(keys, number, key=as_number)
+    beside = [i for i in (after - 1, after) if 0 <= i < len(keys)]
+    return min(beside, key=lambda i: magnitude(as_number(keys[i]) - number))
+
+
+def _scale(union: Sequence[Value]) -> dict[Value, int]:
+    """A whole number for each value, centred: the number itself where it is whole, else its place."""
+    if all(isinstance(v, int) and not isinstance(v, bool) for v in union):
+        places = {v: int(as_number(v)) for v in union}
+        if places[union[-1]] - places[union[0]] <= 4 * len(union):
+            middle = (places[union[0]] + places[union[-1]]) // 2
+            return {v: n - middle for v, n in places.items()}
+    middle = len(union) // 2
+    return {v: i - middle for i, v in enumerate(union)}
+
+
+def _parabola(match: Match, holder: Holder, union: Sequence[Value]) -> Met:
+    """2 q k - k k is highest where k = q: it is q q - (q - k)(q - k), and q q is the same for all."""
+    at = _scale(union)
+    twice = holder.read(match.query, tuple(2 * at[v] for v in _values(match.query)))
+    plain = holder.read(match.key, tuple(at[v] for v in _values(match.key)))
+    square = holder.read(match.key, tuple(-at[v] * at[v] for v in _values(match.key)))
+    most = max(n * n for n in at.values())
+    return Met((Channel(twice, plain), Channel(Reading((), 1), square)), 1, size=3 * most)
+
+
+def _bits(match: Match, holder: Holder, keys: Sequence[Value]) -> Met:
+    """The bits of the place among the keys, each as +1 or -1: every bit that differs costs 2.
+
+    A query that is no key meets none; it asks for the first key, or as a number for the nearest.
+    """
+    places = {v: i for i, v in enumerate(keys)}
+    for query in _values(match.query):
+        if query not in places:
+            places[query] = nearest(query, keys)
+    width = max(1, ceil(log2(len(keys))))
+
+    def bit(values: Sequence[Value], k: int) -> Numbers:
+        return tuple(1 if places[v] >> k & 1 else -1 for v in values)
+
+    channels = tuple(
+        Channel(
+            holder.read(match.query, bit(_values(match.query), k)),
+            holder.read(match.key, bit(_values(match.key), k)),
+        )
+        for k in range(width)
+    )
+    return Met(channels, 2, width, 2 * width if holder.in_bits else 1, 2 * width, 2 * width)
+
+
+def _table(
+    match: Match,
+    holder: Holder,
+    keys: tuple[Value, ...],
+    queries: tuple[Value, ...],
+    *,
+    keeps_zero: bool,
+) -> Met:
+    """A channel for every different row of the condition's table, or for every different column.
+
+    Args:
+        match: the condition.
+        holder: decides what is held.
+        keys: their values.
+        queries: their values.
+        keeps_zero: whether selected sources must have a score of 0, so that no scale changes it.
+    """
+    grid = holding(match, keys, queries).astype(np.int64)  # [query, key]
+    rows = [(row, here) for row, here in _different(grid) if 0 < row.sum() < len(keys)]
+    columns = [(column, there) for column, there in _different(grid.T) if column.any()]
+    if min(len(rows), len(columns)) > ROWS_UP_TO:
+        raise CompileError(
+            f"selecting `{match.key}` by `{match.query}` takes {min(len(rows), len(columns)):,} "
+            "channels",
+            where=match.query.place or match.key.place,
+            fix="select by fewer values, or .assume() those that occur",
+        )
+    if len(rows) <= len(columns) or keeps_zero:
+        less = int(keeps_zero)  # selected sources have 0 then, and all others -1
+        channels = tuple(
+            Channel(
+                holder.read(match.query, _indicator(len(queries), here), keeps_zero=keeps_zero),
+                holder.read(match.key, tuple((row - less).tolist()), keeps_zero=keeps_zero),
+            )
+            for row, here in rows
+        )
+    else:
+        channels = tuple(
+            Channel(
+                holder.read(match.query, tuple(column.tolist())),
+                holder.read(match.key, _indicator(len(keys), there)),
+            )
+            for column, there in columns
+        )
+    most = None if grid.all(axis=1).any() else 1 - int(keeps_zero)
+    return Met(channels, 1, most)
+
+
+def _different(grid: Ints) -> list[tuple[Ints, list[int]]]:
+    """The different rows, each with the places where it stands."""
+    found: dict[bytes, list[int]] = {}
+    for i, row in enumerate(grid):
+        found.setdefault(row.tobytes(), []).append(i)
+    return [(grid[places[0]], places) for places in found.values()]
+
+
+def _indicator(size: int, members: Sequence[int]) -> Numbers:
+    numbers = [0] * size
+    for i in members:
+        numbers[i] = 1
+    return tuple(numbers)
+
+
+def kind_is_number(match: Match) -> bool:
+    """Whether keys and queries are numbers."""
+    return match.key.domain.kind is Kind.NUMBER
+
+
+def scaled(channels: Sequence[Channel], factor: int) -> tuple[Channel, ...]:
+    """The same channels, counting `factor` times as much, a power of two.
+
+    Query and key share it, so that neither weight grows past what a narrow dtype holds.
+    """
+    half = 1 << factor.bit_length() // 2
+    return tuple(Channel(c.query * (factor // half), c.key * half) for c in channels)

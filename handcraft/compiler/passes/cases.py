@@ -1,0 +1,228 @@
+"""What can be said of the conditions of a selection before anything is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.compiler.features.precision import Precision
+from handcraft.language.graph.domain import Finite, Plain, Value, as_number, finite
+from handcraft.language.graph.node import (
+    COMPARED,
+    Case,
+    Comparison,
+    Constant,
+    Embedded,
+    Lookup,
+    Match,
+    Node,
+    is_position,
+)
+from handcraft.language.graph.reachable import bases, combinations, rows
+from handcraft.language.graph.wording import reads
+
+Flags = npt.NDArray[np.bool_]
+
+LEXICOGRAPHIC_FROM = 64
+"""From so many values on, a comparison is split into its parts where that is possible."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the passes know about the texts.
+
+    Args:
+        context: the largest number of positions.
+        causal: whether a position sees only itself and earlier ones.
+        steps: how much larger than its gap a sum may be that a neuron reads.
+        in_powers: whether values that are compared count a power of two, of which every dtype holds
+            all digits.
+    """
+
+    context: int
+    causal: bool
+    steps: int = Precision("float32").steps
+    in_powers: bool = False
+
+    @cached_property
+    def position(self) -> Embedded:
+        """The position as a node."""
+        return Embedded(finite(range(self.context)), reads("position"), "position")
+
+    @property
+    def visible(self) -> Flags:
+        """Which source a destination sees where the text is as long as the context."""
+        everywhere = np.ones((self.context, self.context), dtype=bool)
+        return np.tril(everywhere) if self.causal else everywhere
+
+
+def is_positional(match: Match) -> bool:
+    """Whether it depends on nothing but the two positions."""
+    return _of_position(match.key) and _of_position(match.query)
+
+
+def _of_position(node: Node) -> bool:
+    return all(map(is_position, bases(node)))
+
+
+def asks_nothing(match: Match) -> bool:
+    """Whether its query is the same everywhere."""
+    return isinstance(match.query, Constant)
+
+
+def allowed(matches: Sequence[Match], setting: Setting) -> Flags:
+    """Which sources positional conditions allow: [destination, source], unseen ones too."""
+    flags = np.ones((setting.context, setting.context), dtype=bool)
+    for match in matches:
+        flags &= holding(match, _at_positions(match.key, setting), _at_positions(match.query, setting))
+    return flags
+
+
+def holding(match: Match, keys: Sequence[Value], queries: Sequence[Value]) -> Flags:
+    """Of which keys and queries a condition holds: [query, key]."""
+    relation = match.relation
+    if isinstance(relation, frozenset):
+        known = {query: [(key, query) in relation for key in keys] for query in dict.fromkeys(queries)}
+        return np.array([known[query] for query in queries])
+    values: Iterable[Value] = dict.fromkeys([*keys, *queries])
+    if relation not in (Comparison.EQ, Comparison.NEQ):
+        values = sorted(values, key=as_number)
+    places = {value: i for i, value in enumerate(values)}
+    there = np.array([places[key] for key in keys])[None, :]
+    here = np.array([places[query] for query in queries])[:, None]
+    flags: Flags = COMPARED[relation](there, here)
+    return flags
+
+
+def _at_positions(node: Node, setting: Setting) -> list[Value]:
+    below = bases(node)
+    if not below:
+        return [next(rows([node], below))[1][0]] * setting.context
+    values = {  # every base is the position itself
+        combination[0]: row[0] for combination, row in rows([node], below) if len({*combination}) == 1
+    }
+    filler = next(iter(values.values()))
+    return [values.get(i, filler) for i in range(setting.context)]
+
+
+def match_key(match: Match) -> Hashable:
+    """What a condition says: two with the same key hold of the same pairs."""
+    relation = match.relation
+    return match.key, match.query, relation
+
+
+def simplified(case: Case, setting: Setting) -> Case | None:
+    """The case without conditions that always hold or are there twice; None where it never holds.
+
+    Positional conditions become one.
+    """
+    distinct = tuple({match_key(match): match for match in case}.values())
+    placed = [match for match in distinct if is_positional(match)]
+    others = tuple(match for match in distinct if not is_positional(match))
+    if not placed:
+        return others
+    flags = allowed(placed, setting)
+    if not (flags & setting.visible).any():
+        return None
+    if (flags | ~setting.visible).all():
+        return others
+    if len(placed) == 1:
+        return (*others, placed[0])
+    return (*others, pairs_match(flags, setting))
+
+
+def looks_back(match: Match, setting: Setting) -> bool:
+    """Whether a condition that names a position names none that is later than this one."""
+    if not _of_position(match.query):
+        return False
+    queries = _at_positions(match.query, setting)
+    return all(as_number(query) <= here for here, query in enumerate(queries))
+
+
+def pairs_match(flags: Flags, setting: Setting) -> Match:
+    """The positional condition that allows just these pairs: [destination, source]."""
+    here, there = np.nonzero(flags)
+    pairs = frozenset(zip(there.tolist(), here.tolist(), strict=True))
+    return Match(setting.position, setting.position, pairs)
+
+
+def holds_of_itself(case: Case) -> bool:
+    """Whether a position surely selects itself."""
+    reflexive = (Comparison.EQ, Comparison.LEQ, Comparison.GEQ)
+    rest = [m for m in case if not (m.key == m.query and m.relation in reflexive)]
+    if not rest:
+        return True
+    nodes = [node for match in rest for node in (match.key, match.query)]
+    reached = combinations(nodes)
+    if reached is None:
+        return False
+    return all(
+        match.holds(row[2 * i], row[2 * i + 1]) for row in reached for i, match in enumerate(rest)
+    )
+
+
+STRICT = {
+    Comparison.LT: (Comparison.LEQ, Comparison.GEQ),
+    Comparison.GT: (Comparison.GEQ, Comparison.LEQ),
+}
+"""For a strict comparison, itself or equal, and its opposite."""
+
+
+def split(match: Match) -> list[Case] | None:
+    """An order of pairs as disjoint cases over their parts: the first decides, the second breaks ties.
+
+    Only for a comparison of an expression with itself elsewhere; None where it is no such order.
+    """
+    relation = match.relation
+    if match.key != match.query or not isinstance(relation, Comparison):
+        return None
+    if relation in (Comparison.EQ, Comparison.NEQ) or not isinstance(match.key.domain, Finite):
+        return None
+    below = bases(match.key)
+    if len(match.key.domain.values) < LEXICOGRAPHIC_FROM or len(below) != 2:
+        return None
+    table = {combination: as_number(row[0]) for combination, row in rows([match.key], below)}
+    for first, second in ((0, 1), (1, 0)):
+        ranks = _ranks(table, first, second)
+        if ranks is not None:
+            one = _ranked(below[first], ranks[0])
+            other = _ranked(below[second], ranks[1])
+            strict = Comparison.LT if relation in (Comparison.LT, Comparison.LEQ) else Comparison.GT
+            tie = Match(one, one, Comparison.EQ)
+            return [(Match(one, one, strict),), (tie, Match(other, other, relation))]
+    return None
+
+
+def _ranks(
+    table: Mapping[tuple[Value, ...], Plain], first: int, second: int
+) -> tuple[dict[Value, int], dict[Value, int]] | None:
+    """The order of the values of both parts: the first decides, the second breaks ties."""
+    groups: dict[Value, list[tuple[Plain, Value]]] = {}
+    for row, number in table.items():
+        groups.setdefault(row[first], []).append((number, row[second]))
+    for members in groups.values():
+        members.sort(key=lambda member: member[0])
+    ordered = sorted(groups.items(), key=lambda item: item[1][0][0])
+    numbers = [number for _, members in ordered for number, _ in members]
+    ties = [value for _, value in ordered[0][1]]
+    same = all([value for _, value in members] == ties for _, members in ordered)
+    if not same or any(before >= after for before, after in pairwise(numbers)):
+        return None
+    return (
+        {value: rank for rank, (value, _) in enumerate(ordered)},
+        {value: rank for rank, value in enumerate(ties)},
+    )
+
+
+def _ranked(node: Node, ranks: dict[Value, int]) -> Node:
+    """A node that gives the rank of the value of another."""
+    table: dict[tuple[Value, ...], Value] = {(value,): rank for value, rank in ranks.items()}
+    assert isinstance(node.domain, Finite)
+    if all(value == rank and not isinstance(value, bool) for value, rank in ranks.items()):
+        return node
+    return Lookup(finite(ranks.values()), reads("rank of ", node), (node,), table, place=node.place)

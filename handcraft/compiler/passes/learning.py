@@ -1,0 +1,105 @@
+"""What one selection learns from a head: shares of sources, and whether there is any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+
+from handcraft.compiler.passes.cases import Setting, allowed, asks_nothing, holding, is_positional
+from handcraft.compiler.passes.ir import Attend, Equal, Ladder, Picks, Rung, between
+from handcraft.language.graph.domain import FLAGS, Finite, Range, Value
+from handcraft.language.graph.node import Aggregate, Case, Comparison, Constant, Lookup, Match, Node
+from handcraft.language.graph.wording import Wording, enclosed, reads
+
+PAIRS_UP_TO = 20_000
+"""The most pairs of a key and a query for which a table says which are equal."""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Makes the nodes of one aggregate.
+
+    Args:
+        of: the aggregate, over children that are lowered.
+        setting: what is known about the texts.
+    """
+
+    of: Aggregate
+    setting: Setting
+
+    def bring(self, case: Case, value: Node, picks: Picks, *, unique: bool = False) -> Attend:
+        """A value from the sources that fit best."""
+        domain = self.of.domain if picks == "mean" else value.domain
+        return Attend(domain, self.of.text, case, value, picks, unique=unique, place=self.of.place)
+
+    def share(self, case: Case, flag: Node, forgiven: int = 0) -> Attend:
+        """The share of sources at which a flag holds: a fraction whose denominator is a count."""
+        domain = Range(0, 1, Fraction(1), self.setting.context)
+        text = reads("fraction of ", flag)
+        return Attend(domain, text, case, flag, "mean", forgiven, place=self.of.place)
+
+    def exists(self, case: Case) -> Node:
+        """A flag: whether any source fits."""
+        placed = tuple(m for m in case if is_positional(m))
+        others = tuple(m for m in case if not is_positional(m))
+        exists = reads(enclosed(self.of.sources, 8), ".exists()")
+        flags = allowed(placed, self.setting)
+        surely = np.asarray(np.tril(flags).any(axis=1))
+        maybe = (flags & self.setting.visible).any(axis=1)
+        if not others and bool((surely == maybe).all()):
+            return self.at_positions(surely.tolist(), exists)
+        if bool(surely.all()) and all(map(asks_nothing, others)):
+            at_least, gap = between(0, Fraction(1, self.setting.context))
+            rung = Rung(((1, self.share(placed, self.fits(others))),), at_least, gap)
+            return Ladder(FLAGS, self.of.text, (rung,), (False, True), place=self.of.place)
+        return self._all([self._met(case, match) for match in case], exists)
+
+    def fits(self, matches: Sequence[Match]) -> Node:
+        """A flag of the source: whether it meets conditions that ask the same everywhere."""
+        flags: list[Node] = []
+        for match in matches:
+            assert isinstance(match.key.domain, Finite)
+            assert isinstance(match.query, Constant)
+            query = match.query.value
+            table: dict[tuple[Value, ...], Value] = {
+                (key,): match.holds(key, query) for key in match.key.domain.values
+            }
+            text = reads(match.key, " fits")
+            flags.append(Lookup(FLAGS, text, (match.key,), table, place=self.of.place))
+        return self._all(flags, reads("all fit"))
+
+    def at_positions(self, flags: Sequence[bool], text: Wording) -> Lookup:
+        """A flag for every position."""
+        table: dict[tuple[Value, ...], Value] = {(i,): flag for i, flag in enumerate(flags)}
+        return Lookup(FLAGS, text, (self.setting.position,), table, place=self.of.place)
+
+    def first(self) -> Lookup:
+        """A flag: whether this is position 0."""
+        return self.at_positions([i == 0 for i in range(self.setting.context)], reads("position 0"))
+
+    def _met(self, case: Case, match: Match) -> Node:
+        """Whether the source that is picked meets one of the conditions: its key is brought too."""
+        picks: Picks = "earliest" if self.of.how == "earliest" else "latest"
+        domain, text = match.key.domain, reads("key of ", self.of)
+        key = Attend(domain, text, case, match.key, picks, place=self.of.place)
+        assert isinstance(match.key.domain, Finite)
+        assert isinstance(match.query.domain, Finite)
+        keys, queries = match.key.domain.values, match.query.domain.values
+        exists = reads(self.of, " exists")
+        if match.relation is Comparison.EQ and len(keys) * len(queries) > PAIRS_UP_TO:
+            return Equal(FLAGS, exists, key, match.query, place=self.of.place)
+        holds = holding(match, keys, queries).T.ravel().tolist()
+        table: dict[tuple[Value, ...], Value] = dict(zip(product(keys, queries), holds, strict=True))
+        return Lookup(FLAGS, exists, (key, match.query), table, place=self.of.place)
+
+    def _all(self, flags: Sequence[Node], text: Wording) -> Node:
+        if len(flags) == 1:
+            return flags[0]
+        table: dict[tuple[Value, ...], Value] = {
+            row: all(row) for row in product((False, True), repeat=len(flags))
+        }
+        return Lookup(FLAGS, text, tuple(flags), table, place=self.of.place)

@@ -1,0 +1,112 @@
+"""Selections to heads and ladders: means, single sources, existence, counts.
+
+A head always brings something: where no source fits, that of the sources that fit best. So whether any
+fits is asked for besides, and decides between what was brought and the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+
+from handcraft.compiler.passes.cases import Setting, simplified
+from handcraft.compiler.passes.children import with_children
+from handcraft.compiler.passes.counts import count
+from handcraft.compiler.passes.fold import rebuild
+from handcraft.compiler.passes.ir import Attend
+from handcraft.compiler.passes.joined import joined
+from handcraft.compiler.passes.learning import Learning
+from handcraft.compiler.passes.proofs import finds_one
+from handcraft.language.graph.attend import mean_domain
+from handcraft.language.graph.domain import Finite, Plain, Value, finite
+from handcraft.language.graph.node import (
+    Aggregate,
+    Case,
+    Choice,
+    Constant,
+    Linear,
+    Lookup,
+    Node,
+    case_key,
+    walk,
+)
+from handcraft.language.graph.pointwise import linear
+from handcraft.language.graph.wording import enclosed, listed_in
+
+
+def lower_aggregates(roots: Sequence[Node], setting: Setting) -> list[Node]:
+    """The same values with `Attend` and `Ladder` in place of every `Aggregate`.
+
+    Raises:
+        CompileError: a selection by too many joint values.
+    """
+    done: dict[Node, Node] = {}
+    for node in walk(*roots):
+        done[node] = _lowered(node, done, setting)
+    return rebuild([done[root] for root in roots])
+
+
+def _lowered(node: Node, done: Mapping[Node, Node], setting: Setting) -> Node:
+    fresh = with_children(node, done)
+    if isinstance(fresh, Linear):
+        return _merged(fresh, setting)
+    if not isinstance(fresh, Aggregate):
+        return fresh
+    assert isinstance(node, Aggregate)
+    cases = [simplified(case, setting) for case in fresh.sources.cases]
+    found = [case for case in cases if case is not None]
+    if fresh.how == "count":
+        return count(fresh, found, setting)
+    alone = finds_one(node.sources, setting)
+    if fresh.value is None:
+        known = True if alone else None if found else False
+        return _constant(fresh, known) if known is not None else _exists(fresh, found, setting)
+    if not found:
+        return _constant(fresh, fresh.default)
+    assert fresh.how in ("mean", "latest", "earliest")
+    raw = Learning(fresh, setting).bring(joined(found, fresh), fresh.value, fresh.how, unique=alone)
+    if fresh.default is None or alone:
+        return raw
+    return _or_default(fresh, _exists(fresh, found, setting), raw, fresh.default)
+
+
+def _exists(of: Aggregate, found: Sequence[Case], setting: Setting) -> Node:
+    return Learning(of, setting).exists(joined(found, of))
+
+
+def _or_default(of: Aggregate, exists: Node, raw: Node, default: Value) -> Node:
+    """What was brought where a source fits, else the default."""
+    if not isinstance(raw.domain, Finite) or not isinstance(of.domain, Finite):
+        fallback = _constant(of, default)
+        return Choice(of.domain, of.text, exists, raw, fallback, place=of.place)
+    table: dict[tuple[Value, ...], Value] = {
+        (flag, value): value if flag else default
+        for flag, value in product((False, True), raw.domain.values)
+    }
+    return Lookup(of.domain, of.text, (exists, raw), table, place=of.place)
+
+
+def _merged(node: Linear, setting: Setting) -> Node:
+    """Means over the same sources become one mean of a sum."""
+    groups: dict[object, list[tuple[Plain, Attend]]] = {}
+    rest: list[tuple[Plain, Node]] = []
+    for factor, term in node.terms:
+        if isinstance(term, Attend) and term.picks == "mean":
+            groups.setdefault((case_key(term.case), term.forgiven), []).append((factor, term))
+        else:
+            rest.append((factor, term))
+    if all(len(group) == 1 for group in groups.values()):
+        return node
+    for group in groups.values():
+        text = listed_in([enclosed(term.value, 4) for _, term in group], " + ", binding=5)
+        inner = linear([(factor, term.value) for factor, term in group], 0, text)
+        domain = mean_domain(inner, setting.context)
+        rest.append((1, replace(group[0][1], domain=domain, value=inner, text=node.text)))
+    domain = rest[0][1].domain if len(rest) == 1 and not node.constant else node.domain
+    return replace(node, terms=tuple(rest), domain=domain)
+
+
+def _constant(of: Node, value: Value | None) -> Constant:
+    assert value is not None
+    return Constant(finite([value]), of.text, value, place=of.place)

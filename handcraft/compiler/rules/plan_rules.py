@@ -1,0 +1,394 @@
+"""Rules over expressions to circuits: in three ways, of which the smallest is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+
+from handcraft.architecture import Architecture
+from handcraft.circuits import Circuits
+from handcraft.circuits.lifetimes import (
+    read_by_heads,
+    read_by_neurons,
+    written_by_heads,
+    written_by_neurons,
+)
+from handcraft.compiler.features.assemble import assemble
+from handcraft.compiler.features.assembly import Assembly
+from handcraft.compiler.features.feature import Holder
+from handcraft.compiler.features.precision import ADDED_EXACTLY, Precision, check_overflow
+from handcraft.compiler.features.reuse import with_reuse
+from handcraft.compiler.passes.cases import Setting
+from handcraft.compiler.passes.run_passes import BEFORE_TABLES, TABLES, run_passes
+from handcraft.compiler.passes.split_bits import MANY
+from handcraft.compiler.rules.coded_rules import CodedRules
+from handcraft.compiler.rules.rule_logits import (
+    SMALL_UNIT,
+    UNIT,
+    Ruling,
+    are_exact,
+    check_shares,
+    nodes_of,
+    ranks,
+    read_decisions,
+    speak_directly,
+    speakers,
+    with_nodes,
+    with_rest,
+)
+from handcraft.compiler.search import Way, plan_in_one_layer, smallest
+from handcraft.compiler.stage import Stage
+from handcraft.errors import LayoutError, LimitError, PrecisionError
+from handcraft.language import Program
+from handcraft.language.graph.node import Node
+from handcraft.weights import Plan, Sizes, SpreadError, plan_model
+from handcraft.weights.norms import divides_exactly
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Rules as circuits in which everything is held in bits.
+
+    Args:
+        circuits: the circuits.
+        is_level: whether they are precise enough only if LayerNorm always divides by the same.
+        score: no attention score is larger, before it is made sharp.
+    """
+
+    circuits: Circuits
+    is_level: bool
+    score: int
+
+
+@dataclass(frozen=True, eq=False)
+class RuleWays:
+    """Ways to plan the rules of a program.
+
+    Neurons write the logits for every rule; or what makes the answer of the last rule writes them
+    itself; or, where the neurons are too many for one layer behind LayerNorm, those of several layers
+    write into a subspace of its own. Or everything is held in bits, logits too: of many tokens that is
+    so much smaller that the other ways are not tried.
+
+    Args:
+        ruled: the rules.
+        target: the architecture.
+        sure: whether a plan whose thresholds hold only if measuring shows it is none.
+    """
+
+    ruled: Ruled
+    target: Architecture
+    sure: bool
+    _coded: list[Circuits] = field(default_factory=list)
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """From sizes to plans."""
+        return self.coded_directly, self.coded, *self.one_hot_ways
+
+    @property
+    def one_hot_ways(self) -> tuple[Way, ...]:
+        """Those in which logits have a dimension for each token."""
+        return self.by_neurons, self.direct, self.apart
+
+    def stages(self, plan: Plan) -> tuple[Stage, ...]:
+        """The trees after each pass on the way to a plan."""
+        is_coded = any(plan.circuits is circuits for circuits in self._coded)
+        return self.ruled.coded_stages if is_coded else self.ruled.stages
+
+    def coded(self, asked: Sizes) -> Plan | None:
+        """Everything in bits; neurons write the logits for every rule."""
+        return self._in_bits(asked, direct=False)
+
+    def coded_directly(self, asked: Sizes) -> Plan | None:
+        """Everything in bits; what makes the answer of the last rule writes its logits."""
+        return self._in_bits(asked, direct=True)
+
+    def _in_bits(self, asked: Sizes, *, direct: bool) -> Plan | None:
+        coded = self.ruled.coded(direct=direct, sure=self.sure)
+        if isinstance(coded, PrecisionError):
+            raise coded
+        if coded is None:
+            return None
+        if direct and not _speaks_last(coded.circuits, has_norm=self.target.has_norm):
+            return None
+        self._coded.append(coded.circuits)
+        plan = plan_in_one_layer(coded.circuits, self.target, asked)
+        check_overflow(coded.score, plan, self.ruled.dtype)
+        return plan if not coded.is_level or self._is_level(plan) else None
+
+    def _is_level(self, plan: Plan) -> bool:
+        """Whether LayerNorm always divides by the same, in a narrow dtype by a power of two."""
+        if plan.layout.has_ballast:
+            return False
+        return Precision(self.ruled.dtype).is_wide or divides_exactly(plan.norms, plan.layout)
+
+    def by_neurons(self, asked: Sizes) -> Plan | None:
+        """Neurons write every logit."""
+        circuits = self._made("neurons", asked)
+        return plan_in_one_layer(circuits, self.target, asked) if circuits else None
+
+    def direct(self, asked: Sizes) -> Plan | None:
+        """What makes the answer of the last rule writes its logits."""
+        circuits = self._made("direct", asked)
+        if circuits is None or not _speaks_last(circuits, has_norm=self.target.has_norm):
+            return None
+        plan = plan_in_one_layer(circuits, self.target, asked)
+        if plan.has_norm and 2 * len(circuits.blocks[-1].neurons) > 4 * plan.layout.n_embd:
+            return None  # those in later layers would read what others have written
+        return plan
+
+    def apart(self, asked: Sizes) -> Plan | None:
+        """Neurons of several layers write logits into a subspace of their own."""
+        together = self._made("neurons", asked)
+        if not self.target.has_norm or together is None:
+            return None
+        if _fits_one_layer(together, self.target, asked):
+            return None
+        circuits = self._made("apart", asked)
+        return plan_model(circuits, self.target, asked) if circuits else None
+
+    @cache  # noqa: B019 - of a program that is being compiled
+    def _made(self, way: str, asked: Sizes) -> Circuits | None:
+        if self._is_surely_larger(asked):
+            return None
+        return self.ruled.circuits(asked, direct=way == "direct", apart=way == "apart", sure=self.sure)
+
+    @cache  # noqa: B019
+    def _is_surely_larger(self, asked: Sizes) -> bool:
+        """Whether no model with a dimension for each token can be smaller than the one in bits."""
+        size = len(self.ruled.program.vocabulary)
+        width = 2 * size if self.target.has_norm else size
+        least = width * (size + self.ruled.program.context + 8 * width * self.target.has_norm)
+        if self.ruled.program.has_only_patterns:
+            return False  # those are planned in bits without expressions
+        try:
+            plan = self.coded(asked)
+        except (LayoutError, PrecisionError, LimitError):
+            return False
+        return plan is not None and plan.shape.parameters(plan.architecture) <= least
+
+
+def plan_rules(
+    program: Program, target: Architecture, dtype: str, sizes: Sizes, *, reuse: bool
+) -> tuple[Plan, tuple[Stage, ...]]:
+    """The smallest plan of rules over expressions, and the trees after each pass on the way to it.
+
+    Where no plan surely holds, one that does if measuring shows it; `save` measures.
+
+    Args:
+        program: the rules.
+        target: the architecture.
+        dtype: of the weights.
+        sizes: what is asked of the width and the heads.
+        reuse: whether dimensions that are read no more are used again.
+
+    Raises:
+        LayoutError, PrecisionError, LimitError: no way fits.
+    """
+    ruled = Ruled.of(program, target, dtype, reuse=reuse)
+    surely = RuleWays(ruled, target, sure=True)
+    try:
+        plan = smallest(surely.ways, sizes)
+    except (LayoutError, PrecisionError):
+        perhaps = RuleWays(ruled, target, sure=False)
+        plan = smallest(perhaps.ways, sizes)
+        return plan, perhaps.stages(plan)
+    return plan, surely.stages(plan)
+
+
+def pattern_ways(program: Program, target: Architecture, dtype: str, *, reuse: bool) -> tuple[Way, ...]:
+    """The ways to plan rules with patterns only as if they were expressions, in one-hot logits."""
+    return RuleWays(Ruled.of(program, target, dtype, reuse=reuse), target, sure=True).one_hot_ways
+
+
+def _fits_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) -> bool:
+    """Whether the neurons of every block fit one layer of the width that everything else takes."""
+    try:
+        plan_model(circuits, target, sizes)
+    except SpreadError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, eq=False)
+class Ruled:
+    """The rules of a program, pass by pass as somebody asks.
+
+    Args:
+        program: the program.
+        target: the architecture.
+        dtype: of the weights.
+        reuse: whether dimensions that are read no more are used again.
+        written: the rules as written.
+    """
+
+    program: Program
+    target: Architecture
+    dtype: str
+    reuse: bool
+    written: Sequence[Ruling]
+
+    @classmethod
+    def of(cls, program: Program, target: Architecture, dtype: str, *, reuse: bool) -> Ruled:
+        """Read the rules of a program."""
+        rulings = read_decisions(program.decisions, program.prompts.vocabulary)
+        if are_exact(rulings):
+            check_shares(rulings, dtype)
+        return cls(program, target, dtype, reuse, rulings)
+
+    @cached_property
+    def lowered(self) -> tuple[Stage, ...]:
+        """The trees as written and after each pass up to that in which selections become heads."""
+        token = self.program.prompts.token.node
+        return run_passes([*nodes_of(self.written), token], self.setting, BEFORE_TABLES)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The trees as written and after all passes."""
+        nodes = [*self.lowered[-1].nodes]
+        return (*self.lowered, *run_passes(nodes, self.setting, TABLES)[1:])
+
+    @cached_property
+    def rulings(self) -> Sequence[Ruling]:
+        """The rules after all passes."""
+        return with_nodes(self.written, self.stages[-1].nodes[:-1])
+
+    @cached_property
+    def token(self) -> Node:
+        """The token as a node, after all passes."""
+        return self.stages[-1].nodes[-1]
+
+    @property
+    def has_norm(self) -> bool:
+        """Whether LayerNorm sees what is stored."""
+        return self.target.has_norm
+
+    @property
+    def setting(self) -> Setting:
+        """What is known about the texts."""
+        prompts = self.program.prompts
+        return Setting(prompts.context, prompts.causal, Precision(self.dtype).steps)
+
+    @cached_property
+    def coded_rules(self) -> CodedRules | None:
+        """The rules with answers split into bits; None where they are none, or few."""
+        prompts = self.program.prompts
+        if are_exact(self.written) or len(prompts.vocabulary) <= MANY:
+            return None
+        lowered = with_nodes(self.written, self.lowered[-1].nodes[:-1])
+        setting = self.setting
+        if not Precision(self.dtype).is_wide:
+            setting = replace(setting, steps=ADDED_EXACTLY, in_powers=True)
+        return CodedRules.of(lowered, prompts.vocabulary, setting, self.dtype)
+
+    @property
+    def coded_stages(self) -> tuple[Stage, ...]:
+        """The trees as written and after all passes, where everything is held in bits."""
+        return (*self.lowered, *(self.coded_rules.stages if self.coded_rules else ()))
+
+    @cache  # noqa: B019 - of a program that is being compiled
+    def coded(self, *, direct: bool, sure: bool) -> Coded | PrecisionError | None:
+        """The circuits in which everything is held in bits.
+
+        Args:
+            direct: whether what makes the answer of the last rule writes its logits.
+            sure: whether what is only found by measuring is refused.
+
+        Returns:
+            None where that is no way; where the dtype does not distinguish what it must, what is wrong.
+        """
+        rules = self.coded_rules
+        if rules is None or (direct and not rules.ends_alone):
+            return None
+        try:
+            found = self._coded(rules, direct=direct, sure=sure, is_level=True)
+            return found or self._coded(rules, direct=direct, sure=sure, is_level=False)
+        except PrecisionError as error:
+            return error
+
+    def _coded(self, rules: CodedRules, *, direct: bool, sure: bool, is_level: bool) -> Coded | None:
+        """The circuits, if LayerNorm always divides by the same or that does not matter."""
+        prompts = self.program.prompts
+        holder = Holder(normed=self.has_norm, in_bits=True)
+        code = holder.code(prompts.token.node)
+        spoken = rules.speakers(holder, SMALL_UNIT, direct=direct)
+        precision = Precision(self.dtype, holder.normed, level=is_level, sure=sure)
+        assembly = Assembly(holder, prompts.context, precision)
+        assembly.settle()
+        if is_level and assembly.varying:
+            return None
+        if not self.has_norm and "token" in holder.held:
+            return None  # the unembedding would read what is embedded besides the code
+        for speaker in spoken:
+            speaker.check(assembly.precision, assembly.varying)
+        circuits, _ = assemble(
+            assembly,
+            prompts.vocabulary,
+            causal=prompts.causal,
+            place=self.program.place,
+            speakers=spoken,
+            code=code,
+        )
+        return Coded(circuits, is_level and self.has_norm, assembly.largest_score)
+
+    def circuits(self, sizes: Sizes, *, direct: bool, apart: bool, sure: bool) -> Circuits | None:
+        """The circuits of one way; None where what makes the last answer cannot write logits.
+
+        Args:
+            sizes: what is asked of the width.
+            direct: whether it is to.
+            apart: whether logits have a subspace of their own.
+            sure: whether what is only found by measuring is refused.
+
+        Raises:
+            PrecisionError: the dtype does not distinguish what it must.
+        """
+        prompts = self.program.prompts
+        unit = SMALL_UNIT if apart else UNIT
+        holder = Holder(one_hot=() if apart else ("token",), normed=self.has_norm)
+        holder.hold(self.token)
+        ranked = ranks(self.rulings, apart=apart)
+        rules = self.rulings, ranked, holder, prompts.vocabulary
+        if direct and not speak_directly(*rules, unit):
+            return None
+        spoken = speakers(*rules, self.token, direct=direct, unit=unit)
+        spoken, logit_scale = with_rest(spoken) if are_exact(self.rulings) else (spoken, None)
+        assembly = Assembly(holder, prompts.context, Precision(self.dtype, holder.normed, sure=sure))
+        assembly.settle()
+        squares = 2 * unit**2 * max(each.squares for each in ranked) if apart else 0
+        varying = assembly.varying + squares
+        if self.program.has_only_patterns:  # there are other ways, so this one must surely hold
+            assembly.precision.check_scale(varying, self.program.place)
+        for speaker in spoken:
+            speaker.check(assembly.precision, varying)
+        circuits, places = assemble(
+            assembly,
+            prompts.vocabulary,
+            causal=prompts.causal,
+            place=self.program.place,
+            speakers=spoken,
+            logit_scale=logit_scale,
+            logits_apart=apart,
+        )
+        return with_reuse(circuits, places, self.target, sizes) if self.reuse else circuits
+
+
+def _speaks_last(circuits: Circuits, *, has_norm: bool) -> bool:
+    """Whether nobody reads what is no longer there once something was written into the logits.
+
+    The token itself is read from the subspace of the logits. Behind LayerNorm everything would be read
+    on another scale.
+    """
+    logits = circuits.unembedding
+    assert logits is not None
+    has_spoken = False
+    for block in circuits.blocks:
+        heads, neurons = set(read_by_heads(block)), set(read_by_neurons(block))
+        if has_spoken and (logits in heads or (has_norm and (heads or neurons))):
+            return False
+        has_spoken = has_spoken or logits in written_by_heads(block)
+        if has_spoken and (logits in neurons or (has_norm and neurons)):
+            return False
+        has_spoken = has_spoken or logits in written_by_neurons(block)
+    return True

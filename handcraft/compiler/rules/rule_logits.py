@@ -1,0 +1,424 @@
+"""Rules over expressions to neurons that speak: each adds to the logits of the tokens it predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import combinations
+from math import inf, log, sqrt
+from typing import Any
+
+import numpy as np
+
+from handcraft.circuits import LogitScale, one_hot
+from handcraft.compiler.features.feature import Holder, Reading, sum_of
+from handcraft.compiler.features.precision import Precision
+from handcraft.compiler.passes.ir import Ladder, Rung
+from handcraft.compiler.rules.rank_rules import Contender, Rank, rank
+from handcraft.dtype import numpy_dtype
+from handcraft.errors import PrecisionError
+from handcraft.language.decision import Decision
+from handcraft.language.graph.domain import FLAGS, Finite, Kind, Plain, Value
+from handcraft.language.graph.node import AtLeast, Linear, Node
+from handcraft.language.graph.wording import reads
+from handcraft.origin import Origin
+from handcraft.vocabulary import Vocabulary
+
+HIGHEST = 32
+"""The largest height of a rule: bfloat16 tells 32 from 31. Rules that would need more get a veto."""
+
+UNIT = 128
+"""What is written for each unit of height: the input token's echo of 1 in a tied head counts for
+nothing beside it."""
+
+SMALL_UNIT = 4
+"""The same where neurons of several layers write logits: LayerNorm between them sees what is written,
+and its scale must not follow it. A logit leads by 3 of these 4 at least, the echo taken off."""
+
+MOST_SQUARES = 64
+"""Of heights that rules add at once where neurons of several layers write logits: times the square of
+`SMALL_UNIT` they change what LayerNorm divides by, beside its ballast, by less than a thousandth."""
+
+LISTED = 32
+"""What a listed token has besides its log-probability, in nats: tokens that are not listed have 0, and
+are so improbable that no float32 shows them."""
+
+LEAST_PROBABILITY = Fraction(1, 10**12)
+"""The smallest probability that a rule may give a token: a logit of 4.4 nats, where tokens that are not
+listed have 0. Below e^-32 they would come first (`test_a_probability_too_small_is_refused`)."""
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A neuron that adds to logits where a sum reaches a threshold; without a sum it always does.
+
+    Args:
+        reading: the sum.
+        at_least: the threshold.
+        writes: what is added to the logit of which token.
+        origin: the rule.
+        rest: what is added to the rest, so that squares come to the same after every context.
+        is_echo: whether it serves no rule, but takes the input token's own 1 from the logits.
+    """
+
+    reading: Reading
+    at_least: Plain
+    writes: Mapping[int, Plain]
+    origin: Origin
+    rest: Plain = 0
+    is_echo: bool = False
+
+    def check(self, precision: Precision, varying: Plain) -> None:
+        """Raise unless it tells sums that reach the threshold from those that do not.
+
+        Args:
+            precision: of the dtype.
+            varying: no sum of squares of what LayerNorm sees beside its ballast is larger.
+
+        Raises:
+            PrecisionError: the sum is too large, or LayerNorm makes it too uncertain.
+        """
+        reading, level = self.reading, self.at_least - self.reading.rest
+        precision.check_sum(self.origin, reading, level, 1)
+        precision.check_noise(self.origin, reading.weight, level, 1, varying)
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """One decision, ready for the passes.
+
+    Args:
+        literals: flags that all hold where the rule fires.
+        answer: the category that it predicts, or the log-probability of every listed token.
+        origin: the rule.
+        contender: the rule as ranking looks at it.
+    """
+
+    literals: tuple[Node, ...]
+    answer: Node | Mapping[int, Plain]
+    origin: Origin
+    contender: Contender
+
+
+def read_decisions(decisions: Sequence[Decision], vocabulary: Vocabulary) -> list[Ruling]:
+    """The decisions that are needed; conditions are taken apart into literals.
+
+    Args:
+        decisions: in the order in which they are tried; the last one always fires.
+        vocabulary: the tokens.
+
+    Raises:
+        PrecisionError: a probability is too small.
+    """
+    ids = {token: i for i, token in enumerate(vocabulary.tokens)}
+    contenders = [_contender(decision, ids) for decision in decisions]
+    found: list[Ruling] = []
+    for each in rank(contenders):
+        decision = decisions[each.rule]
+        answer: Node | Mapping[int, Plain]
+        if isinstance(decision.answer, Node):
+            answer = decision.answer
+        else:
+            _check_probabilities(decision.answer, decision.origin)
+            answer = {ids[t]: Fraction(log(share)) + LISTED for t, share in decision.answer.items()}
+        literals = tuple(part for flag in decision.literals for part in _literals(flag))
+        found.append(Ruling(literals, answer, decision.origin, contenders[each.rule]))
+    return found
+
+
+def ranks(rulings: Sequence[Ruling], *, apart: bool = False) -> tuple[Rank, ...]:
+    """The rank of each rule; where probabilities are predicted no rule adds to those of another.
+
+    Args:
+        rulings: the rules, all of which are needed.
+        apart: whether neurons of several layers write logits.
+    """
+    exact = are_exact(rulings)
+    most_squares = MOST_SQUARES if apart else inf
+    contenders = [ruling.contender for ruling in rulings]
+    return rank(contenders, 0 if exact else HIGHEST, most_squares, alone=exact)
+
+
+def _contender(decision: Decision, ids: Mapping[str, int]) -> Contender:
+    """A decision as ranking looks at it."""
+    answer = decision.answer
+    if not isinstance(answer, Node):
+        shares = frozenset(answer.items())
+        return Contender(
+            decision.pattern, shares, frozenset(ids[t] for t in answer), decision.is_always
+        )
+    assert isinstance(answer.domain, Finite)
+    tokens = frozenset(ids[str(value)] for value in answer.domain.values)
+    return Contender(decision.pattern, answer, tokens, decision.is_always)
+
+
+def _check_probabilities(shares: Mapping[Any, Plain], origin: Origin) -> None:
+    """Raise unless every listed token is more probable than those that are not listed.
+
+    Raises:
+        PrecisionError: a probability is too small.
+    """
+    token = min(shares, key=lambda token: shares[token])
+    if shares[token] < LEAST_PROBABILITY:
+        raise PrecisionError(
+            f"the probability of {token!r} is {float(shares[token]):.3g}; below "
+            f"{float(LEAST_PROBABILITY):g} tokens that are not listed would come first",
+            where=origin,
+            fix=f"leave {token!r} out, or give it {float(LEAST_PROBABILITY):g} or more",
+        )
+
+
+def _literals(condition: Node) -> tuple[Node, ...]:
+    """A conjunction as its flags."""
+    if isinstance(condition, AtLeast) and isinstance(condition.number, Linear):
+        terms = condition.number.terms
+        ones = all(f == 1 and node.domain.kind is Kind.FLAG for f, node in terms)
+        if ones and condition.bound == len(terms) and condition.number.constant == 0:
+            return tuple(node for _, node in terms)
+    return (condition,)
+
+
+def nodes_of(rulings: Sequence[Ruling]) -> list[Node]:
+    """All the trees of some rulings, in order."""
+    return [
+        node
+        for ruling in rulings
+        for node in (*ruling.literals, ruling.answer)
+        if isinstance(node, Node)
+    ]
+
+
+def with_nodes(rulings: Sequence[Ruling], nodes: Sequence[Node]) -> list[Ruling]:
+    """The rulings with other trees, as `nodes_of` gives them."""
+    left = iter(nodes)
+    return [
+        replace(
+            ruling,
+            literals=tuple(next(left) for _ in ruling.literals),
+            answer=next(left) if isinstance(ruling.answer, Node) else ruling.answer,
+        )
+        for ruling in rulings
+    ]
+
+
+def are_exact(rulings: Iterable[Ruling]) -> bool:
+    """Whether probabilities are predicted, and not only tokens."""
+    return any(not isinstance(ruling.answer, Node) for ruling in rulings)
+
+
+def check_shares(rulings: Iterable[Ruling], dtype: str) -> None:
+    """Raise unless a dtype holds every distribution.
+
+    Raises:
+        PrecisionError: log-probabilities, rounded to the dtype, give another probability.
+    """
+    kind = numpy_dtype(dtype)
+    for ruling in rulings:
+        if isinstance(ruling.answer, Node):
+            continue
+        exact = np.array([float(n) for n in ruling.answer.values()])
+        meant, held = (np.exp(n - LISTED) for n in (exact, exact.astype(kind).astype(np.float64)))
+        off = float(np.abs(held / held.sum() - meant / meant.sum()).max())
+        if off > SHARES_WITHIN:
+            raise PrecisionError(
+                f"in {dtype} a probability has an error of {off:.2g}",
+                where=ruling.origin,
+                fix="use float32",
+                is_tight=True,
+            )
+
+
+def speakers(
+    rulings: Sequence[Ruling],
+    ranked: Sequence[Rank],
+    holder: Holder,
+    vocabulary: Vocabulary,
+    token: Node,
+    *,
+    direct: bool = False,
+    unit: int = UNIT,
+) -> list[Speaker]:
+    """Neurons for every rule and every token that it can predict.
+
+    Args:
+        rulings: after the passes.
+        ranked: the rank of each.
+        holder: decides what is held.
+        vocabulary: the tokens.
+        token: the token as a node.
+        direct: whether the last rule needs no neurons, since its answer is spoken directly.
+        unit: what is written for each unit of height, where rules predict tokens.
+    """
+    exact = are_exact(rulings)
+    unit = LISTED if exact else unit
+    vetoed_by = needed_vetoes(rulings, ranked)
+    found: list[Speaker] = []
+    for place, (ruling, own) in enumerate(zip(rulings, ranked, strict=True)):
+        fires, needed = conjunction(ruling.literals, holder)
+        if fires is None:
+            continue
+        if direct and place == len(rulings) - 1:
+            break
+        vetoes = [veto(rulings[k], k + 1, ruling, holder) * -1 for k in vetoed_by[place]]
+        fires = sum_of((fires, *vetoes))
+        found += _speak(ruling, fires, needed, own.height * unit, holder, vocabulary)
+        if not needed and not vetoes:
+            break  # it always fires, as the passes found out, so none after it ever does
+    return [*found, *(_echoes(holder, token) if exact else ())]
+
+
+def needed_vetoes(rulings: Sequence[Ruling], ranked: Sequence[Rank]) -> list[list[int]]:
+    """For each rule the earlier ones, by their place, where which it must not fire.
+
+    One that asks all that another asks, and more, is left out: where it fires the other does.
+    """
+    found: list[list[int]] = [[] for _ in rulings]
+    for place, each in enumerate(ranked):
+        for rival in each.rivals if each.has_veto else ():
+            found[rival].append(place)
+    sets = [frozenset(ruling.literals) for ruling in rulings]
+    for place, by in enumerate(found):
+        asked = {sets[k] for k in by}
+        found[place] = [k for k in by if not any(less in asked for less in _parts(sets[k]))]
+    return found
+
+
+def _parts(flags: frozenset[Node], most: int = 6) -> Iterator[frozenset[Node]]:
+    """Conjunctions of fewer of these flags; of many flags only those of a single one."""
+    for size in range(len(flags) if len(flags) <= most else 2):
+        yield from map(frozenset, combinations(flags, size))
+
+
+def veto(ruling: Ruling, number: int, rival: Ruling, holder: Holder) -> Reading:
+    """A sum that is 1 where a rule fires, as far as a rival can fire there too, and else 0.
+
+    Where the rival fires its own literals hold, so that those need not be asked again.
+    """
+    asked = [each for each in ruling.literals if each not in rival.literals]
+    readings = [holder.number(each) for each in asked]
+    if any(not reading.terms and not reading.constant for reading in readings):
+        return Reading(())
+    more = [reading for reading in readings if reading.terms]
+    if len(more) <= 1:
+        return more[0] if more else Reading((), 1)
+    terms = tuple((1, each) for each in ruling.literals if holder.number(each).terms)
+    flag = Ladder(
+        FLAGS,
+        reads(f"rule {number} matches"),
+        (Rung(terms, len(terms), 1),),
+        (False, True),
+        place=ruling.origin.place,
+    )
+    return holder.number(flag)
+
+
+def speak_directly(
+    rulings: Sequence[Ruling],
+    ranked: Sequence[Rank],
+    holder: Holder,
+    vocabulary: Vocabulary,
+    unit: int = UNIT,
+) -> bool:
+    """Have what makes the answer of the last rule write logits itself, where that rule always fires.
+
+    A ladder or a head writes the logit of a token instead of a number that another neuron would turn
+    into it. Nothing is done where the answer is made in another way, or rules must tell apart which of
+    them fires.
+
+    Args:
+        rulings: after the passes.
+        ranked: the rank of each.
+        holder: decides what is held.
+        vocabulary: the tokens.
+        unit: what is written.
+    """
+    last = rulings[-1]
+    is_vetoed = any(each.has_veto for each in ranked)
+    if are_exact(rulings) or is_vetoed or last.literals:
+        return False
+    if not isinstance(last.answer, Node) or not isinstance(last.answer.domain, Finite):
+        return False
+    values = last.answer.domain.values
+    if len(values) < 2:
+        return False
+    numbers = {
+        _place(value, vocabulary): tuple(unit * (i == j) for j in range(len(values)))
+        for i, value in enumerate(values)
+    }
+    return holder.speak(last.answer, numbers) is not None
+
+
+def with_rest(spoken: Sequence[Speaker]) -> tuple[list[Speaker], LogitScale]:
+    """The speakers of a program that predicts probabilities, all of the same sum of squares."""
+    squares = [sum(n * n for n in s.writes.values()) for s in spoken if not s.is_echo]
+    most = max(squares)
+    whole = [
+        replace(s, rest=Fraction(sqrt(most - sum(n * n for n in s.writes.values()))))
+        if not s.is_echo
+        else s
+        for s in spoken
+    ]
+    return whole, LogitScale(one_hot("rest", ("rest",)), most)
+
+
+SHARES_WITHIN = 1e-5
+"""By how much a probability may be off."""
+
+ECHO = Origin("the input token's echo, which a tied head would count")
+
+
+def _echoes(holder: Holder, token: Node) -> list[Speaker]:
+    """One neuron for each token, which takes the token's own 1 from the logits."""
+    assert isinstance(token.domain, Finite)
+    size = len(token.domain.values)
+    return [
+        Speaker(
+            holder.read(token, tuple(int(i == j) for j in range(size))), 1, {i: -1}, ECHO, is_echo=True
+        )
+        for i in range(size)
+    ]
+
+
+def conjunction(literals: Sequence[Node], holder: Holder) -> tuple[Reading | None, int]:
+    """The sum of flags, and what it comes to where all of them hold; None where one never does."""
+    total, needed = Reading(()), 0
+    for literal in literals:
+        flag = holder.number(literal)
+        if not flag.terms and not flag.constant:
+            return None, 0
+        if flag.terms:
+            total += flag
+            needed += 1
+    return total, needed
+
+
+def _speak(
+    ruling: Ruling,
+    fires: Reading,
+    needed: int,
+    amount: Plain,
+    holder: Holder,
+    vocabulary: Vocabulary,
+) -> list[Speaker]:
+    answer = ruling.answer
+    if isinstance(answer, Node):
+        assert isinstance(answer.domain, Finite)
+        values = answer.domain.values
+        if len(values) == 1:
+            return [Speaker(fires, needed, {_place(values[0], vocabulary): amount}, ruling.origin)]
+        return [
+            Speaker(
+                fires + holder.read(answer, tuple(int(i == j) for j in range(len(values)))),
+                needed + 1,
+                {_place(value, vocabulary): amount},
+                ruling.origin,
+            )
+            for i, value in enumerate(values)
+        ]
+    return [Speaker(fires, needed, answer, ruling.origin)]
+
+
+def _place(value: Value, vocabulary: Vocabulary) -> int:
+    assert isinstance(value, str)
+    return vocabulary.tokens.index(value)

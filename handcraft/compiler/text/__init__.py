@@ -1,0 +1,1 @@
+"""Graphs as text: the program after any pass, written so that it can be read back."""

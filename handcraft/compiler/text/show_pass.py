@@ -1,0 +1,112 @@
+"""The text of a program after one of the passes, without compiling it any further."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from fractions import Fraction
+from typing import cast
+
+from handcraft.compiler.features.precision import Precision
+from handcraft.compiler.passes.cases import Setting
+from handcraft.compiler.passes.run_passes import AS_WRITTEN, BEFORE_TABLES, PASSES, each_stage
+from handcraft.compiler.rules.coded_rules import split_rules
+from handcraft.compiler.rules.rule_logits import (
+    Ruling,
+    are_exact,
+    nodes_of,
+    ranks,
+    read_decisions,
+    with_nodes,
+)
+from handcraft.compiler.text.write_graph import Result, write_graph
+from handcraft.errors import CompileError
+from handcraft.language import Expression, Program, Prompts
+from handcraft.language.graph.node import Node
+
+SPLIT = "split into bits"
+"""What a program of rules has besides: the graph in which values of many kinds are flags."""
+
+RANKED = "ranked rules"
+"""What a program of rules has besides: the graph as written, with the height of every rule."""
+
+*_, LOWERED = BEFORE_TABLES
+
+
+def show_pass(source: Program | Mapping[str, Expression], name: str, *, dtype: str = "float32") -> str:
+    """The program after a pass, as text that `read_graph` reads back.
+
+    Rules that have patterns only are shown as expressions too.
+
+    Args:
+        source: rules, or expressions by name.
+        name: of the pass; ``-`` may stand for a blank.
+        dtype: of the weights, which bounds the sums that passes make.
+
+    Raises:
+        CompileError: there is no such pass, or a pass refuses the program.
+
+    >>> token = Prompts("ab", context=4).token
+    >>> print(show_pass({"seen": token == "a"}, "fold and share"))
+    %token = token : {'a', 'b'}
+    %2 = table %token {'a': True, 'b': False} : flag  # token == 'a'
+    'seen' = %2
+    """
+    wanted = name.replace("-", " ")
+    known = [AS_WRITTEN, *PASSES]
+    if isinstance(source, Program):
+        known[-1:-1] = [SPLIT]
+        known[1:1] = [RANKED]
+    if wanted not in known:
+        near = get_close_matches(wanted, known, n=1, cutoff=0.5)
+        raise CompileError(
+            f"there is no pass {name!r}",
+            fix=(f"did you mean {near[0]!r}? " if near else "") + f"passes are: {', '.join(known)}",
+        )
+    if isinstance(source, Program):
+        return write_graph(_rules_after(source, wanted, dtype))
+    prompts = next(iter(source.values())).prompts
+    nodes = _nodes_after([output.node for output in source.values()], prompts, wanted, dtype)
+    return write_graph([Result(name, node) for name, node in zip(source, nodes, strict=True)])
+
+
+def _nodes_after(nodes: list[Node], prompts: Prompts, wanted: str, dtype: str) -> Sequence[Node]:
+    setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
+    return next(stage.nodes for stage in each_stage(nodes, setting) if stage.name == wanted)
+
+
+def _rules_after(program: Program, wanted: str, dtype: str) -> list[Result]:
+    prompts = program.prompts
+    rulings = read_decisions(program.decisions, prompts.vocabulary)
+    if wanted == RANKED:
+        return [
+            replace(_result(ruling, prompts), height=rank.height, has_veto=rank.has_veto)
+            for ruling, rank in zip(rulings, ranks(rulings), strict=True)
+        ]
+    if wanted == SPLIT:
+        nodes = _nodes_after(nodes_of(rulings), prompts, LOWERED, dtype)
+        return [*_bits_of(with_nodes(rulings, nodes), prompts)]
+    nodes = _nodes_after(nodes_of(rulings), prompts, wanted, dtype)
+    return [_result(ruling, prompts) for ruling in with_nodes(rulings, nodes)]
+
+
+def _bits_of(rulings: Sequence[Ruling], prompts: Prompts) -> Iterator[Result]:
+    """A line for each bit of the id of the token that a rule predicts, the highest first."""
+    if are_exact(rulings):
+        raise CompileError(
+            "the rules predict probabilities, which are not written bit by bit",
+            where=next(each.origin for each in rulings if not isinstance(each.answer, Node)),
+            fix=f"show another pass: {AS_WRITTEN}, {', '.join(PASSES)}",
+        )
+    for ruling, bits in zip(*split_rules(rulings, prompts.vocabulary), strict=True):
+        for k, bit in enumerate(reversed(bits)):
+            yield Result(f"{ruling.origin.what}, bit {k}", bit, ruling.literals)
+
+
+def _result(ruling: Ruling, prompts: Prompts) -> Result:
+    if isinstance(ruling.answer, Node):
+        return Result(ruling.origin.what, ruling.answer, ruling.literals)
+    shares = dict(cast("Iterable[tuple[str, Fraction]]", ruling.contender.answer))
+    known = {token: shares[token] for token in prompts.vocabulary.tokens if token in shares}
+    return Result(ruling.origin.what, known, ruling.literals)

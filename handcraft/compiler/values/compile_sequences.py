@@ -1,0 +1,147 @@
+"""Expressions to a transformer, on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+from handcraft.architecture import Architecture, architecture_named
+from handcraft.compiler.advice import advised
+from handcraft.compiler.estimate import check_plan
+from handcraft.compiler.features.assemble import assemble
+from handcraft.compiler.features.assembly import Assembly
+from handcraft.compiler.features.feature import Holder
+from handcraft.compiler.features.precision import Precision
+from handcraft.compiler.features.reuse import with_reuse
+from handcraft.compiler.passes.cases import Setting
+from handcraft.compiler.passes.run_passes import run_passes
+from handcraft.compiler.values.compiled_sequences import CompiledSequences
+from handcraft.compiler.values.error_bound import Finished, bound_errors, read_off
+from handcraft.compiler.values.output import Wanted
+from handcraft.display import shorten_value
+from handcraft.dtype import DTypeName, dtype_named
+from handcraft.errors import CompileError
+from handcraft.language import Program
+from handcraft.language.sequences.expression import Expression, check_same
+from handcraft.model import Model
+from handcraft.weights import (
+    Sizes,
+    check_sharpness,
+    emit,
+    place_circuits,
+    plan_model,
+    sharpness_for,
+)
+
+
+def _check_outputs(outputs: object) -> None:
+    """Raise unless they are expressions with names, at least one."""
+    if not isinstance(outputs, Mapping):
+        is_program = isinstance(outputs, Program)
+        raise CompileError(
+            f"{shorten_value(outputs)} is no table of names and expressions",
+            fix="compile_program(program) compiles a program"
+            if is_program
+            else 'give each expression a name: compile_sequences({"name": expression})',
+        )
+    if not outputs:
+        raise CompileError("there is nothing to compile", fix="name at least one expression")
+    for name, output in outputs.items():
+        if not isinstance(output, Expression):
+            raise CompileError(
+                f"{name!r} is {output!r}, and that is no expression",
+                fix=".count() and .exists() make one of a selection, prompts.constant(x) of a value",
+            )
+
+
+def compile_sequences(
+    outputs: Mapping[str, Expression],
+    *,
+    architecture: Literal["gpt2", "block"] | Architecture = "block",
+    dtype: DTypeName = "float32",
+    sizes: Sizes = Sizes(),  # noqa: B008 - frozen
+    reuse: bool = True,
+    tolerance: float = 0,
+) -> CompiledSequences:
+    """Compile expressions to a transformer that computes them at every position.
+
+    Args:
+        outputs: a name for each expression; all of one `Prompts`.
+        architecture: the target; its mask is that of the prompts.
+        dtype: of the weights.
+        sizes: the width and the heads, where they are to be larger than needed.
+        reuse: whether dimensions that are no longer read are cleared and reused.
+        tolerance: the largest error allowed in a number. Values that the weights do not distinguish
+            are refused, unless their error bound is at most this; `.apply` then gives floats.
+
+    Raises:
+        HandcraftError: something does not fit; it names the expression, and a fix.
+
+    >>> from handcraft import Prompts, select
+    >>> token = Prompts("abc", context=8).token
+    >>> model = compile_sequences({"seen": select(token, token).count()})
+    >>> model.apply(["abca"])["seen"]
+    [(1, 1, 1, 2)]
+    """
+    _check_outputs(outputs)
+    options = {
+        "architecture": architecture,
+        "dtype": dtype,
+        "sizes": sizes,
+        "reuse": reuse,
+        "tolerance": tolerance,
+    }
+    with advised(_compile, outputs, options):
+        return _compile(outputs, **options)  # type: ignore[arg-type]
+
+
+def _compile(
+    outputs: Mapping[str, Expression],
+    *,
+    architecture: str | Architecture,
+    dtype: str,
+    sizes: Sizes,
+    reuse: bool,
+    tolerance: float,
+) -> CompiledSequences:
+    """What `compile_sequences` does, pass by pass; a refusal advises nothing."""
+    target = architecture_named(architecture) if isinstance(architecture, str) else architecture
+    dtype_named(dtype)
+    prompts = next(iter(outputs.values())).prompts
+    for expression in outputs.values():
+        check_same(prompts, expression)
+    target = replace(target, causal=prompts.causal)
+    setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
+
+    stages = run_passes([expression.node for expression in outputs.values()], setting)
+    nodes = stages[-1].nodes
+    holder = Holder(normed=target.has_norm)
+    wanted = [
+        Wanted.of(name, expression, node, holder)
+        for (name, expression), node in zip(outputs.items(), nodes, strict=True)
+    ]
+    assembly = Assembly(holder, prompts.context, Precision(dtype, holder.normed))
+    assembly.settle()
+    circuits, places = assemble(
+        assembly,
+        prompts.vocabulary,
+        causal=prompts.causal,
+        place=prompts.place,
+        outputs=[output.reading for output in wanted],
+    )
+    if reuse:
+        circuits = with_reuse(circuits, places, target, sizes)
+    plan = plan_model(circuits, target, sizes)
+    check_plan(plan, dtype)
+    check_sharpness(plan, dtype)
+    sharpness = sharpness_for(plan, dtype)
+    placement = place_circuits(plan, sharpness)
+    tensors = emit(placement, circuits.values, dtype)
+    model = Model(target, plan.shape, prompts.vocabulary, tensors)
+    off = bound_errors(Finished(plan, placement, tensors, places.spans(negative=True), dtype))
+    placed = [each.placed(places) for each in wanted]
+    found = [replace(each, off=read_off(each.reads, plan, off)) for each in placed]
+    for each in found:
+        each.check(dtype, tolerance)
+    return CompiledSequences(prompts, tuple(found), stages, places, plan, sharpness, placement, model)

@@ -1,0 +1,172 @@
+"""Values of many kinds as flags: what is split, what stays, and what is known of position 0."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handcraft import Expression, Program, Prompts, compile_program, predict, select, where
+from handcraft.compiler.features.at_start import value_at_start
+from handcraft.compiler.features.feature import Holder, Reading
+from handcraft.compiler.passes.cases import Setting
+from handcraft.compiler.passes.fold import rebuild
+from handcraft.compiler.passes.fuse import fuse
+from handcraft.compiler.passes.ir import Attend, Equal, Ladder, run_nodes
+from handcraft.compiler.passes.lower_aggregates import lower_aggregates
+from handcraft.compiler.passes.split_bits import Splitting, width_of
+from handcraft.errors import PrecisionError
+from handcraft.language.graph.node import Node, walk
+from handcraft.model import as_rounded
+from handcraft.testing import assert_agreement
+
+WORDS = tuple(f"w{i}" for i in range(12))
+PROMPTS = Prompts(WORDS, context=3)
+TOKEN, POSITION = PROMPTS.token, PROMPTS.position
+BEFORE = TOKEN.at(-1, default="w5")
+SETTING = Setting(3, causal=True)
+
+FOLLOWED = select(BEFORE, TOKEN).latest(TOKEN, default="w7")
+VALUES = {
+    "a token": TOKEN,
+    "one back": BEFORE,
+    "a choice": where(POSITION >= 1, BEFORE, TOKEN),
+    "induction": FOLLOWED,
+    "a table of a table": FOLLOWED.map(lambda word: WORDS[-1 - WORDS.index(word)]),
+    "another word": select(TOKEN, BEFORE, "!=").latest(TOKEN, default="w0"),
+}
+
+
+def lowered(expression: Expression) -> Node:
+    (node,) = lower_aggregates(rebuild([expression.node]), SETTING)
+    return node
+
+
+def bits_of(expression: Expression) -> list[Node]:
+    """The bits of a value, as they are compiled."""
+    node = lowered(expression)
+    places = {word: i for i, word in enumerate(WORDS)}
+    bits = Splitting([node]).bits(node, places, width_of(len(WORDS)))
+    return fuse(rebuild(bits), SETTING)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_bits_of_a_value_say_which_it_is(name):
+    bits = bits_of(VALUES[name])
+    for text in product(WORDS[::3], repeat=3):
+        found = run_nodes(bits, text, causal=True)
+        said = [int("".join(str(int(bit)) for bit in column), 2) for column in zip(*found, strict=True)]
+        assert [WORDS[place] for place in said] == list(VALUES[name].trace(text))
+
+
+def test_bits_take_a_step_or_two_where_the_value_takes_one_for_each_of_its_kinds():
+    (whole,) = fuse([lowered(FOLLOWED)], SETTING)
+    assert len(whole.rungs) == 12, whole.rungs
+    assert [len(bit.rungs) for bit in bits_of(FOLLOWED)] == [2] * 4
+
+
+def test_a_long_chain_of_choices_is_split_without_pythons_stack():
+    chain = TOKEN
+    for place in range(400):
+        chain = where(WORDS[place % 12] == TOKEN, BEFORE if place % 2 else TOKEN, chain)
+    (node,) = lower_aggregates([chain.node], SETTING)
+    places = {word: i for i, word in enumerate(WORDS)}
+    assert len(Splitting([node]).bits(node, places, 1)) == 1
+
+
+def test_many_values_are_compared_by_two_steps_along_a_difference():
+    many = Prompts([f"w{i}" for i in range(200)], context=3).token
+    (found,) = lower_aggregates([select(many.at(-1, default="w0"), many).exists().node], SETTING)
+    assert isinstance(found, Equal)
+    (ladder,) = fuse([found], SETTING)
+    assert isinstance(ladder, Ladder)
+    assert ladder.values == (False, True, False)
+
+
+@given(st.lists(st.integers(-9, 9), min_size=12, max_size=12))
+def test_any_whole_number_of_the_token_is_a_sum_of_its_bits_and_of_flags(numbers):
+    holder = Holder(normed=True, in_bits=True)
+    node = TOKEN.node
+    reading = holder.read(node, tuple(numbers))
+    for place, number in enumerate(numbers):
+        assert reading.constant + sum(
+            factor * next(row[place] for row, k in held.numbers.items() if k == i)
+            for factor, held, i in reading.terms
+        ) == number  # fmt: skip
+    assert all(held.is_bits or held.is_flag(i) for _, held, i in reading.terms)
+
+
+def test_what_reads_the_bits_of_the_id_takes_no_dimension_of_its_own():
+    holder = Holder(normed=True, in_bits=True)
+    places = tuple(range(12))
+    assert len(holder.read(TOKEN.node, places).terms) == 4
+    assert [held.is_bits for held in holder.held.values()] == [True]
+
+
+def test_a_flag_counts_half_where_it_is_stored_as_minus_or_plus_1():
+    holder = Holder(normed=True, in_bits=True)
+    reading = holder.read(POSITION.node, (0, 1, 1)) * 6
+    assert (reading.constant, reading.rest) in {(0, 3), (6, 3)}
+    assert Reading((), 5).rest == 5
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        (POSITION, 0),
+        (POSITION * 3 + 1, 1),
+        (BEFORE, "w5"),
+        (BEFORE == "w5", True),
+        (TOKEN, None),
+        (TOKEN == "w5", None),
+        (where(POSITION >= 1, BEFORE, TOKEN), None),
+    ],
+)
+def test_what_is_known_of_position_0(expression, value):
+    (node,) = fuse([lowered(expression)], SETTING)
+    assert value_at_start(node) == value
+    if value is not None:
+        assert all(expression.trace(word)[0] == value for word in zip(WORDS))
+
+
+def test_nothing_is_known_of_what_a_head_brings_to_position_0():
+    """Without a mask it may come from later positions."""
+    raw = [node for node in walk(lowered(BEFORE)) if isinstance(node, Attend)]
+    brought = replace(raw[0], value=POSITION.node, domain=POSITION.node.domain)
+    assert value_at_start(brought) is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("name", VALUES)
+def test_many_words_are_answered_right_rounded_at_every_step(name, dtype, tmp_path):
+    program = Program(prompts=PROMPTS, rules=[predict(VALUES[name]).otherwise()])
+    try:
+        made = compile_program(program, dtype=dtype)
+        made.save(tmp_path / "model")
+    except PrecisionError:
+        assert dtype == "float16"
+        return
+    model = made.model if dtype == "float32" else as_rounded(made.model)
+    assert_agreement(replace(made, model=model), sample=60, every_up_to=200)
+
+
+@pytest.mark.parametrize("picked", [POSITION == 0, POSITION >= 1, POSITION == POSITION])
+def test_a_flag_that_holds_at_other_sources_only_holds_at_none_of_those(picked):
+    found = (select(TOKEN, "w3") & select(picked, True)).exists()
+    rules = [predict("w1").when(found), predict("w2").otherwise()]
+    assert_agreement(compile_program(Program(prompts=PROMPTS, rules=rules)), sample=80)
+
+
+def test_scores_that_may_tie_when_they_are_rounded_are_refused():
+    """`latest` of a token that the source's own token decides: position 0 may have any."""
+    prompts = Prompts([f"w{i}" for i in range(40)], context=30)
+    token = prompts.token
+    asked = token.map(lambda word: f"w{(int(word[1:]) + 1) % 40}")
+    found = select(token, asked).latest(token.at(-1, default="w0"), default="w0")
+    program = Program(prompts=prompts, rules=[predict(found).otherwise()])
+    compile_program(program)
+    with pytest.raises(PrecisionError, match="to one number"):
+        compile_program(program, dtype="bfloat16")
