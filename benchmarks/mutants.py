@@ -37,35 +37,33 @@ BYTES = 4 << 30
 """Of memory, likewise."""
 
 
-def _unit(folder: str, *names: str) -> list[str]:
-    return [f"{UNIT}{folder}/test_{name}.py" for name in names]
+def _unit(*names: str) -> list[str]:
+    """The files of unit tests with these names, whatever folder they lie in."""
+    found = {path.stem: str(path.relative_to(ROOT)) for path in (ROOT / UNIT).rglob("test_*.py")}
+    return [found[f"test_{name}"] for name in names]
 
 
-def _sequences(*names: str) -> list[str]:
-    return _unit("compiler/sequences", *names)
-
-
-_RULES = _unit("compiler", "ranked_heights", "overlap_index", "lowering_ways")
-_WEIGHTS = _unit("weights", "hidden_units", "level_norms", "weight_layout", "emitted_weights")
-_ORDINAL = _unit("compiler/ordinal", "lines_and_circles", "deep_forms", "optimize")
+_RULES = _unit("ranked_heights", "overlap_index", "lowering_ways")
+_WEIGHTS = _unit("hidden_units", "level_norms", "weight_layout", "emitted_weights")
+_ORDINAL = _unit("lines_and_circles", "deep_forms", "optimize")
 
 NEAR = {
     "compiler/rules/rank_rules.py": _RULES,
     "compiler/rules/overlap.py": _RULES,
-    "compiler/features/reuse.py": _unit("compiler", "dimension_reuse") + _sequences("assembled_circuits"),
-    "compiler/search.py": _unit("compiler", "dimension_reuse", "compiling")
-    + _sequences("direct_speech"),
-    "compiler/rules/rule_logits.py": _sequences("speaking_rules", "ramp_units", "direct_speech"),
-    "compiler/features/feature.py": _sequences("held_numbers", "condition_channels", "told_values"),
-    "compiler/features/assembly.py": _sequences("assembled_circuits", "held_numbers", "ramp_units"),
-    "compiler/features/score_terms.py": _sequences("condition_channels", "one_source_proofs"),
-    "compiler/features/precision.py": _sequences("told_values", "refused_precision"),
-    "compiler/passes/proofs.py": _sequences("one_source_proofs", "condition_channels"),
-    "compiler/passes/guarded.py": _sequences("guarded_tables", "fused_tables"),
-    "compiler/passes/step_function.py": _sequences("found_steps", "fused_tables", "ramp_units"),
-    "compiler/passes/weights_program.py": _sequences("weights_program", "found_steps"),
-    "compiler/passes/lower_aggregates.py": _sequences("lowered_aggregates", "one_source_proofs"),
-    "compiler/passes/cases.py": _sequences("simple_conditions", "lowered_aggregates"),
+    "compiler/features/reuse.py": _unit("dimension_reuse") + _unit("assembled_circuits"),
+    "compiler/search.py": _unit("dimension_reuse", "compiling")
+    + _unit("direct_logits"),
+    "compiler/rules/rule_logits.py": _unit("rule_logits", "ramp_units", "direct_logits"),
+    "compiler/features/feature.py": _unit("features", "score_terms", "distinguishable_values"),
+    "compiler/features/assembly.py": _unit("assembled_circuits", "features", "ramp_units"),
+    "compiler/features/score_terms.py": _unit("score_terms", "one_source_proofs"),
+    "compiler/features/precision.py": _unit("distinguishable_values", "refused_precision"),
+    "compiler/passes/proofs.py": _unit("one_source_proofs", "score_terms"),
+    "compiler/passes/guarded.py": _unit("guarded_tables", "fused_tables"),
+    "compiler/passes/step_function.py": _unit("found_steps", "fused_tables", "ramp_units"),
+    "compiler/passes/weights_program.py": _unit("weights_program", "found_steps"),
+    "compiler/passes/lower_aggregates.py": _unit("lowered_aggregates", "one_source_proofs"),
+    "compiler/passes/cases.py": _unit("simple_conditions", "lowered_aggregates"),
     **{
         f"compiler/ordinal/{name}.py": _ORDINAL
         for name in (
@@ -74,9 +72,9 @@ NEAR = {
         )
     },
     "weights/layers.py": _WEIGHTS,
-    "weights/layout.py": _unit("weights", "weight_layout", "placed_circuits") + _WEIGHTS,
-    "weights/norms.py": _unit("weights", "level_norms") + _WEIGHTS,
-    "weights/emit.py": _unit("weights", "emitted_weights") + _unit("compiler", "symbolic_weights"),
+    "weights/layout.py": _unit("weight_layout", "placed_circuits") + _WEIGHTS,
+    "weights/norms.py": _unit("level_norms") + _WEIGHTS,
+    "weights/emit.py": _unit("emitted_weights") + _unit("symbolic_weights"),
 }  # fmt: skip
 """The tests of each file, those that concern it most first."""
 
@@ -84,17 +82,17 @@ SIZES = "tests/acceptance/test_shipped_programs.py::test_its_size_is_the_one_tha
 """Tried next: many changes that leave every answer right make a model larger."""
 
 FAR = {
-    "compiler/sequences/": [
-        *_unit("compiler", "dimension_reuse"),
-        *_sequences("speaking_rules", "held_numbers", "found_steps", "fused_tables", "rebuilt_trees",
+    ("compiler/passes/", "compiler/features/", "compiler/rules/"): [
+        *_unit("dimension_reuse"),
+        *_unit("rule_logits", "features", "found_steps", "fused_tables", "folded_trees",
                     "assembled_circuits", "ramp_units", "guarded_tables", "refused_precision"),
         "tests/property/test_mixed_rules.py",
     ],
-    "compiler/ordinal/": ["tests/property/test_optimized_answers.py"],
-    "compiler/": _unit("compiler", "codewords", "position_layouts", "replacements", "results"),
-    "weights/": [
-        *_unit("compiler", "symbolic_weights", "lowering_ways", "codewords"),
-        *_sequences("ramp_units", "assembled_circuits", "speaking_rules"),
+    ("compiler/ordinal/",): ["tests/property/test_optimized_answers.py"],
+    ("compiler/",): _unit("codewords", "position_layouts", "replacements", "results"),
+    ("weights/",): [
+        *_unit("symbolic_weights", "lowering_ways", "codewords"),
+        *_unit("ramp_units", "assembled_circuits", "rule_logits"),
         "tests/property/test_agreement.py",
     ],
 }  # fmt: skip
@@ -319,7 +317,7 @@ def _told(mutant: Mutant, by: str) -> str:
 
 def _far(path: str) -> list[str]:
     """The tests in FAR that concern a file, without those that it survived."""
-    tests = next(tests for prefix, tests in FAR.items() if path.startswith(prefix))
+    tests = next(tests for prefixes, tests in FAR.items() if path.startswith(prefixes))
     return [SIZES, *(test for test in tests if test not in NEAR[path])]
 
 

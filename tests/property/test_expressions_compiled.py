@@ -192,7 +192,7 @@ def _says(output: Output, number: float, value: Value, close: float) -> bool:
     domain = output.domain
     if domain.kind is Kind.NUMBER:
         allowed = close * max(1, abs(domain.low), abs(domain.high))
-        if not output.is_told or not isinstance(domain, Finite) or domain.gap < 2 * allowed:
+        if not output.is_distinguishable or not isinstance(domain, Finite) or domain.gap < 2 * allowed:
             return abs(number - as_number(value)) <= allowed
     said = output.value(number)
     return said == value and type(said) is type(value)

@@ -5,10 +5,10 @@ from string import ascii_lowercase
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweeps import sweep
 
 from handcraft import compile_program, parse_rules
 from handcraft.verify.facts import check_facts
-from tests.sweeps import sweep
 
 RULES = (
     "predict what followed last time otherwise a",

@@ -1,4 +1,4 @@
-"""Held values to circuits: every value in the first block that can make it."""
+"""Features to circuits: every value in the first block that can make it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from handcraft.circuits import (
     scalar,
 )
 from handcraft.compiler.features.assembly import Assembly
-from handcraft.compiler.features.feature import Held, Reading
+from handcraft.compiler.features.feature import Feature, Reading
 from handcraft.compiler.features.make_heads import make_heads
 from handcraft.compiler.features.make_neurons import make_biases, make_neurons
 from handcraft.compiler.features.places import Places, short
-from handcraft.compiler.rules.rule_logits import Speaker
+from handcraft.compiler.rules.rule_logits import LogitNeuron
 from handcraft.language.graph.node import Embedded, is_token
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary
@@ -34,10 +34,10 @@ def assemble(
     *,
     causal: bool,
     place: Place | None,
-    speakers: Sequence[Speaker] = (),
+    logit_neurons: Sequence[LogitNeuron] = (),
     logit_scale: LogitScale | None = None,
     logits_apart: bool = False,
-    code: Held | None = None,
+    code: Feature | None = None,
     outputs: Sequence[Reading] = (),
 ) -> tuple[Circuits, Places]:
     """The circuits of everything that is held, and where they hold it.
@@ -47,45 +47,45 @@ def assemble(
         vocabulary: the tokens.
         causal: whether a position sees only itself and earlier ones.
         place: where the program was written.
-        speakers: neurons that write logits; none where nobody asks for logits.
+        logit_neurons: neurons that write logits; none where nobody asks for logits.
         logit_scale: where logits are log-probabilities, what keeps their scale.
         logits_apart: whether logits have a subspace of their own, in which the token is embedded too.
         code: what holds the signed bits of the token, where logits are read with those.
         outputs: what is read after the last block, where nobody asks for logits.
     """
     places = Places(assembly, vocabulary)
-    helds = list(assembly.holder.held.values())
-    last = max((assembly.slots[id(h)] for h in helds), default=0)
+    every_feature = list(assembly.features.by_node.values())
+    last = max((assembly.slots[id(h)] for h in every_feature), default=0)
     count = max(1, (last + 1) // 2)
-    if speakers:
-        heard = [assembly.slots[id(h)] for s in speakers for _, h, _ in s.reading.terms]
+    if logit_neurons:
+        heard = [assembly.slots[id(h)] for s in logit_neurons for _, h, _ in s.reading.terms]
         count = max(count, max(heard, default=0) // 2 + 1)
-    speaks = bool(speakers) or any(held.spoken for held in helds)
-    tables = [t for h in helds if isinstance(h.node, Embedded) for t in _tables(h, places)]
+    writes_logits = bool(logit_neurons) or any(feature.logits for feature in every_feature)
+    tables = [t for h in every_feature if isinstance(h.node, Embedded) for t in _tables(h, places)]
     unembedding = None
     if logits_apart:
         unembedding = places.logits()
         tables.append(embed_token(unembedding))
     elif code is not None:
         (unembedding,) = places.subspaces[id(code)]
-    elif speaks:
-        unembedding = _unembedding(helds, places)
+    elif writes_logits:
+        unembedding = _unembedding(every_feature, places)
     blocks = []
     for number in range(count):
-        heads = [h for h in helds if assembly.slots[id(h)] == 2 * number + 1]
-        layer = [h for h in helds if assembly.slots[id(h)] == 2 * number + 2]
+        heads = [h for h in every_feature if assembly.slots[id(h)] == 2 * number + 1]
+        layer = [h for h in every_feature if assembly.slots[id(h)] == 2 * number + 2]
         neurons: list[Neuron | Ramp] = []
-        for held in layer:
-            neurons += make_neurons(held, assembly, places, unembedding)
-        biases = [b for held in layer for b in make_biases(held, assembly, places, unembedding)]
+        for feature in layer:
+            neurons += make_neurons(feature, assembly, places, unembedding)
+        biases = [b for feature in layer for b in make_biases(feature, assembly, places, unembedding)]
         if number == count - 1 and unembedding is not None:
-            for k, speaker in enumerate(speakers):
-                spoken = _spoken(speaker, k, unembedding, places, logit_scale)
-                if not isinstance(spoken, Neuron):
-                    biases += spoken
+            for k, logit_neuron in enumerate(logit_neurons):
+                made = _logit_neuron(logit_neuron, k, unembedding, places, logit_scale)
+                if isinstance(made, Neuron):
+                    neurons.append(made)
                 else:
-                    neurons.append(spoken)
-            biases += _said_everywhere(helds, unembedding)
+                    biases += made
+            biases += _constant_logits(every_feature, unembedding)
         blocks.append(
             Block(
                 heads=tuple(make_heads(heads, assembly, places, unembedding)),
@@ -104,26 +104,28 @@ def assemble(
         unembedding=unembedding,
         causal=causal,
         logit_scale=logit_scale,
-        results=None if speaks else _results(outputs, places),
+        results=None if writes_logits else _results(outputs, places),
         place=place,
     )
     return circuits, places
 
 
-def _flags(helds: Sequence[Held], places: Places) -> Iterator[Subspace]:
+def _flags(every_feature: Sequence[Feature], places: Places) -> Iterator[Subspace]:
     """What is stored as flags: each holds 0 or 1 once it is written."""
-    for held in helds:
-        yield from (places.dimension(held, i)[0] for i in held.numbers.values() if held.is_flag(i))
+    for feature in every_feature:
+        yield from (
+            places.dimension(feature, i)[0] for i in feature.numbers.values() if feature.is_flag(i)
+        )
 
 
-def _added(helds: Sequence[Held], places: Places) -> Iterator[Bias]:
+def _added(every_feature: Sequence[Feature], places: Places) -> Iterator[Bias]:
     """The constants of flags that heads bring: of a flag all is stored."""
-    for held in helds:
-        for i, reading in enumerate(held.brought):
-            if held.is_flag(i) and reading.terms and reading.constant:
-                subspace, dimension = places.dimension(held, i)
+    for feature in every_feature:
+        for i, reading in enumerate(feature.brought):
+            if feature.is_flag(i) and reading.terms and reading.constant:
+                subspace, dimension = places.dimension(feature, i)
                 adds = Coefficients(subspace, ((dimension, reading.constant),))
-                yield Bias(adds, (held.node.origin,))
+                yield Bias(adds, (feature.node.origin,))
 
 
 def _results(outputs: Sequence[Reading], places: Places) -> list[Subspace]:
@@ -132,54 +134,60 @@ def _results(outputs: Sequence[Reading], places: Places) -> list[Subspace]:
     return list(dict.fromkeys(part.subspace for part in parts))
 
 
-def _unembedding(helds: Sequence[Held], places: Places) -> Subspace:
-    return next(places.subspaces[id(h)][0] for h in helds if is_token(h.node))
+def _unembedding(every_feature: Sequence[Feature], places: Places) -> Subspace:
+    return next(places.subspaces[id(h)][0] for h in every_feature if is_token(h.node))
 
 
-def _said_everywhere(helds: Sequence[Held], logits: Subspace) -> list[Bias]:
+def _constant_logits(every_feature: Sequence[Feature], logits: Subspace) -> list[Bias]:
     """The constants of what heads write into the logits."""
     found = []
-    for held in helds:
-        entries = tuple((token, r.constant) for token, r in held.said.items() if r.constant)
+    for feature in every_feature:
+        entries = tuple(
+            (token, r.constant) for token, r in feature.brought_logits.items() if r.constant
+        )
         if entries:
-            found.append(Bias(Coefficients(logits, entries), (held.node.origin,)))
+            found.append(Bias(Coefficients(logits, entries), (feature.node.origin,)))
     return found
 
 
-def _spoken(
-    speaker: Speaker, number: int, logits: Subspace, places: Places, logit_scale: LogitScale | None
+def _logit_neuron(
+    logit_neuron: LogitNeuron,
+    number: int,
+    logits: Subspace,
+    places: Places,
+    logit_scale: LogitScale | None,
 ) -> Neuron | list[Bias]:
     """A neuron that writes logits; biases where it would always fire, nothing where it never would."""
-    writes = [Coefficients(logits, tuple(sorted(speaker.writes.items())))]
-    if logit_scale is not None and speaker.rest:
-        writes.append(Coefficients(logit_scale.rest, ((0, speaker.rest),)))
-    if not speaker.reading.terms:
-        fires = speaker.reading.constant >= speaker.at_least
-        return [Bias(each, (speaker.origin,)) for each in writes] if fires else []
-    reading = speaker.reading
+    writes = [Coefficients(logits, tuple(sorted(logit_neuron.writes.items())))]
+    if logit_scale is not None and logit_neuron.rest:
+        writes.append(Coefficients(logit_scale.rest, ((0, logit_neuron.rest),)))
+    if not logit_neuron.reading.terms:
+        fires = logit_neuron.reading.constant >= logit_neuron.at_least
+        return [Bias(each, (logit_neuron.origin,)) for each in writes] if fires else []
+    reading = logit_neuron.reading
     is_whole = reading.is_whole and (logit_scale is None or not reading.has_shares)
     return Neuron(
-        f"{short(speaker.origin.what)}, {number + 1}",
+        f"{short(logit_neuron.origin.what)}, {number + 1}",
         places.coefficients(reading),
-        speaker.at_least - reading.constant,
+        logit_neuron.at_least - reading.constant,
         tuple(writes),
-        (speaker.origin,),
+        (logit_neuron.origin,),
         gap=None if is_whole else 1,
         most=reading.span[1] - reading.constant if is_whole else None,
     )
 
 
-def _tables(held: Held, places: Places) -> list[Table]:
+def _tables(feature: Feature, places: Places) -> list[Table]:
     """The columns of wte or wpe that hold a source."""
-    assert isinstance(held.node, Embedded)
-    if held.is_one_hot:
-        subspace = places.subspaces[id(held)][0]
-        return [Table(held.node.of, subspace, tuple(((i, 1),) for i in range(subspace.width)))]
-    if held.is_bits:
-        return [embed_token(places.subspaces[id(held)][0])]
+    assert isinstance(feature.node, Embedded)
+    if feature.is_one_hot:
+        subspace = places.subspaces[id(feature)][0]
+        return [Table(feature.node.of, subspace, tuple(((i, 1),) for i in range(subspace.width)))]
+    if feature.is_bits:
+        return [embed_token(places.subspaces[id(feature)][0])]
     tables = []
-    for numbers, i in held.numbers.items():
-        subspace, _ = places.dimension(held, i)
+    for numbers, i in feature.numbers.items():
+        subspace, _ = places.dimension(feature, i)
         rows = tuple(((0, n),) if n else () for n in numbers)
-        tables.append(Table(held.node.of, subspace, rows))
+        tables.append(Table(feature.node.of, subspace, rows))
     return tables

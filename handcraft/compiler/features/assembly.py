@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.at_start import number_at_start
-from handcraft.compiler.features.feature import ITSELF, Held, Holder, Reading, sum_of
+from handcraft.compiler.features.feature import ITSELF, Feature, Reading, sum_of
 from handcraft.compiler.features.precision import Precision
-from handcraft.compiler.features.score_terms import Channel, is_on_parabola, meet, scaled
+from handcraft.compiler.features.score_terms import Channel, is_on_parabola, scaled, score_terms
 from handcraft.compiler.passes.cases import Setting, holds_of_itself, looks_back
-from handcraft.compiler.passes.ir import Attend, Ladder
+from handcraft.compiler.passes.ir import Attend, StepFunction
 from handcraft.display import short_repr
 from handcraft.errors import PrecisionError
 from handcraft.language.graph.domain import Plain, magnitude
@@ -20,7 +21,7 @@ from handcraft.language.graph.node import Choice, Comparison, Embedded, Node, is
 
 @short_repr
 @dataclass(frozen=True)
-class Looking:
+class QKCircuit:
     """A QK circuit.
 
     Args:
@@ -45,7 +46,7 @@ class Looking:
 
 
 def _key(reading: Reading) -> object:
-    return frozenset((f, id(held), i) for f, held, i in reading.terms), reading.constant
+    return frozenset((f, id(feature), i) for f, feature, i in reading.terms), reading.constant
 
 
 @short_repr
@@ -54,55 +55,55 @@ class Assembly:
     """Everything that is held, and how it is made.
 
     Args:
-        holder: decides what is held.
+        features: decides what is held.
         context: the number of positions.
         precision: what the dtype can tell apart.
     """
 
-    holder: Holder
+    features: Features
     context: int
     precision: Precision
-    looking: dict[int, Looking] = field(default_factory=dict)
-    rungs: dict[int, list[tuple[Reading, Plain, Plain]]] = field(default_factory=dict)
+    qk_circuits: dict[int, QKCircuit] = field(default_factory=dict)
+    thresholds: dict[int, list[tuple[Reading, Plain, Plain]]] = field(default_factory=dict)
     choices: dict[int, tuple[Reading, Reading, Reading]] = field(default_factory=dict)
     slots: dict[int, int] = field(default_factory=dict)
-    _known: dict[object, Looking] = field(default_factory=dict)
+    _known: dict[object, QKCircuit] = field(default_factory=dict)
 
     def settle(self) -> None:
         """Ask for everything that what is held needs, until nothing more is."""
         done: set[int] = set()
         while True:
-            waiting = [h for h in self.holder.held.values() if id(h) not in done]
+            waiting = [h for h in self.features.by_node.values() if id(h) not in done]
             if not waiting:
                 break
-            for held in waiting:
-                done.add(id(held))
-                self._ask(held)
-        for held in self.holder.held.values():
-            self.slot(held)
-            if _is_crowded(held) and not self.holder.in_bits:
-                held.is_one_hot = True
+            for feature in waiting:
+                done.add(id(feature))
+                self._ask(feature)
+        for feature in self.features.by_node.values():
+            self.slot(feature)
+            if _is_crowded(feature) and not self.features.in_bits:
+                feature.is_one_hot = True
         varying = self.varying
-        for held in self.holder.held.values():
-            if isinstance(held.node, Attend) and held.node.forgiven:
-                self.precision.check_tie(self._read_by(held.node), self.context, varying)
-            for reading, at_least, gap in self.rungs.get(id(held), ()):
+        for feature in self.features.by_node.values():
+            if isinstance(feature.node, Attend) and feature.node.slack:
+                self.precision.check_tie(self._read_by(feature.node), self.context, varying)
+            for reading, at_least, gap in self.thresholds.get(id(feature), ()):
                 level = at_least - reading.rest
-                self.precision.check_sum(held.node, reading, level, gap)
-                self.precision.check_noise(held.node, reading.weight, level, gap, varying)
+                self.precision.check_sum(feature.node, reading, level, gap)
+                self.precision.check_noise(feature.node, reading.weight, level, gap, varying)
 
     def _read_by(self, share: Attend) -> Node:
-        """What is told by a share: the first ladder that sums it, which bears a name of the program."""
-        for held in self.holder.held.values():
-            rungs = held.node.rungs if isinstance(held.node, Ladder) else ()
-            if any(node == share for rung in rungs for _, node in rung.terms):
-                return held.node
+        """What a share decides: the first step function that sums it, which the program names."""
+        for feature in self.features.by_node.values():
+            thresholds = feature.node.thresholds if isinstance(feature.node, StepFunction) else ()
+            if any(node == share for threshold in thresholds for _, node in threshold.terms):
+                return feature.node
         return share
 
     @property
     def largest_score(self) -> int:
         """No attention score is larger, before it is made sharp."""
-        return max((each.size for each in self.looking.values()), default=0)
+        return max((each.size for each in self.qk_circuits.values()), default=0)
 
     @property
     def bears_clearing(self) -> bool:
@@ -114,10 +115,10 @@ class Assembly:
             return False
         varying = self.varying
         try:
-            for held in self.holder.held.values():
-                for reading, at_least, gap in self.rungs.get(id(held), ()):
+            for feature in self.features.by_node.values():
+                for reading, at_least, gap in self.thresholds.get(id(feature), ()):
                     level = at_least - reading.rest
-                    self.precision.check_noise(held.node, 2 * reading.weight, level, gap, varying)
+                    self.precision.check_noise(feature.node, 2 * reading.weight, level, gap, varying)
         except PrecisionError:
             return False
         return True
@@ -127,80 +128,82 @@ class Assembly:
         """No sum of squares of what is held is larger: all numbers and the balance, minus their sum."""
         squares: Plain = 0
         total: Plain = 0
-        for held in self.holder.held.values():
-            if held.is_one_hot or held.is_bits:
+        for feature in self.features.by_node.values():
+            if feature.is_one_hot or feature.is_bits:
                 continue
-            for i in held.numbers.values():
-                if held.is_flag(i):
+            for i in feature.numbers.values():
+                if feature.is_flag(i):
                     continue
-                largest = max(map(magnitude, held.span(i)))
+                largest = max(map(magnitude, feature.span(i)))
                 squares += largest * largest
                 total += largest
         return squares + total * total
 
-    def _ask(self, held: Held) -> None:
-        node = held.node
+    def _ask(self, feature: Feature) -> None:
+        node = feature.node
         if isinstance(node, Attend):
-            asked = node.case, node.picks, node.forgiven, node.unique
+            asked = node.case, node.picks, node.slack, node.unique
             if asked not in self._known:
-                self._known[asked] = self._look(node)
-            self.looking[id(held)] = self._known[asked]
-        elif isinstance(node, Ladder):
-            self.rungs[id(held)] = self._rungs(node)
+                self._known[asked] = self._qk_circuit(node)
+            self.qk_circuits[id(feature)] = self._known[asked]
+        elif isinstance(node, StepFunction):
+            self.thresholds[id(feature)] = self._thresholds(node)
         elif isinstance(node, Choice):
-            self.choices[id(held)] = (
-                self.holder.number(node.condition),
-                self.holder.number(node.yes),
-                self.holder.number(node.no),
+            self.choices[id(feature)] = (
+                self.features.number(node.condition),
+                self.features.number(node.yes),
+                self.features.number(node.no),
             )
 
-    def _rungs(self, ladder: Ladder) -> list[tuple[Reading, Plain, Plain]]:
-        """Sum, threshold and gap of every rung; those that add up the same share one sum."""
+    def _thresholds(self, step_function: StepFunction) -> list[tuple[Reading, Plain, Plain]]:
+        """Sum, threshold and gap of every threshold; those that add up the same share one sum."""
         sums: dict[object, Reading] = {}
         found = []
-        for rung in ladder.rungs:
-            key = tuple((factor, node) for factor, node in rung.terms)
+        for threshold in step_function.thresholds:
+            key = tuple((factor, node) for factor, node in threshold.terms)
             if key not in sums:
-                sums[key] = self._sum(rung.terms)
-            found.append((sums[key], rung.at_least, rung.gap))
+                sums[key] = self._sum(threshold.terms)
+            found.append((sums[key], threshold.at_least, threshold.gap))
         return found
 
     def _sum(self, terms: Iterable[tuple[Plain, Node]]) -> Reading:
         total = Reading(())
         for factor, node in terms:
-            total += self.holder.number(node) * factor
+            total += self.features.number(node) * factor
         return total
 
-    def _look(self, node: Attend) -> Looking:
+    def _qk_circuit(self, node: Attend) -> QKCircuit:
         ordered = node.picks != "mean" and not node.unique and not self._finds_one(node)
         above = 1 << self.context.bit_length() if ordered else 1
         largest = min(self.precision.whole, self.precision.steady // (4 * above))
-        met = [
-            meet(match, self.holder, flat=self._is_flat(node), largest=largest) for match in node.case
+        terms = [
+            score_terms(match, self.features, flat=self._is_flat(node), largest=largest)
+            for match in node.case
         ]
-        channels = [channel for each in met for channel in each.channels]
-        gap = min((each.gap for each in met), default=1)
-        reach = above * sum(each.reach for each in met) + self.context
+        channels = [channel for each in terms for channel in each.channels]
+        gap = min((each.gap for each in terms), default=1)
+        reach = above * sum(each.reach for each in terms) + self.context
         is_tight = ordered and self.precision.is_rounded and reach > self.precision.steady
-        is_centred = is_tight and all(each.most is not None for each in met)
+        is_centred = is_tight and all(each.most is not None for each in terms)
         position = Setting(self.context, causal=True).position
         if ordered:
             sign = 1 if node.picks == "latest" else -1
-            recent = self.holder.number(position)
+            recent = self.features.number(position)
             channels = [*scaled(channels, above), Channel(Reading((), sign), recent)]
             gap = 1
             if is_centred:
-                most = above * sum(each.most or 0 for each in met)
+                most = above * sum(each.most or 0 for each in terms)
                 own = above * sum(
-                    0 if holds_of_itself((m,)) else e.cost for m, e in zip(node.case, met, strict=True)
+                    0 if holds_of_itself((m,)) else e.cost
+                    for m, e in zip(node.case, terms, strict=True)
                 )
                 is_sunk = own + self.context <= self.precision.steady
                 sink = [] if is_sunk else self._sink(node, channels[:-1], most - above)
                 channels[-1] = Channel(Reading((), sign), recent + Reading((), -self.context // 2))
                 channels += [Channel(Reading((), -most), Reading((), 1)), *sink]
-        if node.forgiven:
+        if node.slack:
             first = tuple(int(i == 0) for i in range(self.context))
-            channels.append(Channel(Reading((), node.forgiven), self.holder.read(position, first)))
+            channels.append(Channel(Reading((), node.slack), self.features.read(position, first)))
         channels = [
             c
             for c in channels
@@ -208,9 +211,9 @@ class Assembly:
         ]
         if ordered:
             self.precision.check_score(node, self.context if is_centred else reach, 1)
-        costs = sum(each.cost if is_centred else each.size for each in met)
-        size = above * costs + node.forgiven + ordered * self.context
-        return Looking(tuple(channels), gap, node.picks != "mean", is_centred, size)
+        costs = sum(each.cost if is_centred else each.size for each in terms)
+        size = above * costs + node.slack + ordered * self.context
+        return QKCircuit(tuple(channels), gap, node.picks != "mean", is_centred, size)
 
     def _sink(self, node: Attend, channels: Sequence[Channel], score: Plain) -> list[Channel]:
         """What gives position 0 one score wherever it does not fit: more than any other that fails.
@@ -232,7 +235,7 @@ class Assembly:
         total = sum_of([c.query * -k for c, k in zip(channels, keys, strict=True) if k is not None])
         position = Setting(self.context, causal=True).position
         first = tuple(int(i == 0) for i in range(self.context))
-        return [Channel(total + Reading((), score), self.holder.read(position, first))]
+        return [Channel(total + Reading((), score), self.features.read(position, first))]
 
     def _finds_one(self, node: Attend) -> bool:
         """Whether one source is nearest to what a single condition asks for, also where none meets it.
@@ -245,17 +248,17 @@ class Assembly:
         (match,) = node.case
         if not is_position(match.key):
             return False
-        if is_on_parabola(match, self.precision.steady // 4) and not self.holder.in_bits:
+        if is_on_parabola(match, self.precision.steady // 4) and not self.features.in_bits:
             return True
         return looks_back(match, Setting(self.context, causal=True))
 
     def _is_flat(self, node: Attend) -> bool:
         """Whether all failures must cost the same, or selected scores be 0 behind LayerNorm."""
-        return node.forgiven > 0 or (self.holder.normed and node.picks == "mean")
+        return node.slack > 0 or (self.features.normed and node.picks == "mean")
 
-    def slot(self, held: Held) -> int:
+    def slot(self, feature: Feature) -> int:
         """When it is there: 0 embedded, 2b + 1 after the heads of block b, 2b + 2 after its neurons."""
-        waiting = [held]
+        waiting = [feature]
         while waiting:
             here = waiting[-1]
             known = id(here) in self.slots
@@ -268,20 +271,20 @@ class Assembly:
             if not known:
                 before = max((self.slots[id(h)] for h in read), default=0)
                 self.slots[id(here)] = _slot_after(here.node, before)
-        return self.slots[id(held)]
+        return self.slots[id(feature)]
 
-    def reads(self, held: Held) -> list[Reading]:
+    def reads(self, feature: Feature) -> list[Reading]:
         """Everything that is read to make it."""
-        if isinstance(held.node, Attend):
-            channels = self.looking[id(held)].channels
+        if isinstance(feature.node, Attend):
+            channels = self.qk_circuits[id(feature)].channels
             return [
                 *(r for c in channels for r in (c.query, c.key)),
-                *held.brought,
-                *held.said.values(),
+                *feature.brought,
+                *feature.brought_logits.values(),
             ]
-        if isinstance(held.node, Ladder):
-            return [reading for reading, _, _ in self.rungs[id(held)]]
-        return list(self.choices.get(id(held), ()))
+        if isinstance(feature.node, StepFunction):
+            return [reading for reading, _, _ in self.thresholds[id(feature)]]
+        return list(self.choices.get(id(feature), ()))
 
 
 def _slot_after(node: Node, before: int) -> int:
@@ -291,7 +294,7 @@ def _slot_after(node: Node, before: int) -> int:
     return (before + 1) // 2 * 2 + 1 if isinstance(node, Attend) else before // 2 * 2 + 2
 
 
-def _is_crowded(held: Held) -> bool:
+def _is_crowded(feature: Feature) -> bool:
     """Whether more numbers of a value are read than it has values."""
-    is_table = isinstance(held.node, Embedded | Ladder)
-    return is_table and ITSELF not in held.numbers and len(held.numbers) > len(held.values)
+    is_table = isinstance(feature.node, Embedded | StepFunction)
+    return is_table and ITSELF not in feature.numbers and len(feature.numbers) > len(feature.values)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from handcraft.circuits import Coefficients, Head, LinearMap, Relation, Subspace
 from handcraft.compiler.features.assembly import Assembly
-from handcraft.compiler.features.feature import Held
+from handcraft.compiler.features.feature import Feature
 from handcraft.compiler.features.places import Places, short
 from handcraft.compiler.passes.ir import Attend
 from handcraft.language.graph.node import Comparison
@@ -14,39 +14,41 @@ from handcraft.origin import Origin
 
 
 def make_heads(
-    helds: Sequence[Held], assembly: Assembly, places: Places, logits: Subspace | None
+    every_feature: Sequence[Feature], assembly: Assembly, places: Places, logits: Subspace | None
 ) -> list[Head]:
     """One head for all that is brought from the same sources; what is spoken goes into the logits."""
-    groups: dict[object, list[Held]] = {}
-    for held in helds:
-        readings = (*held.brought, *held.said.values())
+    groups: dict[object, list[Feature]] = {}
+    for feature in every_feature:
+        readings = (*feature.brought, *feature.brought_logits.values())
         if any(reading.terms for reading in readings):  # else it brings the same from everywhere
-            groups.setdefault(assembly.looking[id(held)].key, []).append(held)
+            groups.setdefault(assembly.qk_circuits[id(feature)].key, []).append(feature)
     return [_head(group, assembly, places, logits) for group in groups.values()]
 
 
-def _head(group: Sequence[Held], assembly: Assembly, places: Places, logits: Subspace | None) -> Head:
-    looking = assembly.looking[id(group[0])]
-    matching = [places.channel(f"match {i + 1}") for i in range(len(looking.channels))]
+def _head(
+    group: Sequence[Feature], assembly: Assembly, places: Places, logits: Subspace | None
+) -> Head:
+    qk = assembly.qk_circuits[id(group[0])]
+    matching = [places.channel(f"match {i + 1}") for i in range(len(qk.channels))]
     queries: list[LinearMap] = []
     keys: list[LinearMap] = []
     asked: list[Coefficients] = []
     offered: list[Coefficients] = []
-    for channel, target in zip(looking.channels, matching, strict=True):
+    for channel, target in zip(qk.channels, matching, strict=True):
         queries += places.maps(channel.query, target)
         keys += places.maps(channel.key, target)
         if channel.query.constant:
             asked.append(Coefficients(target, ((0, channel.query.constant),)))
-        if channel.key.constant and looking.is_centred:
+        if channel.key.constant and qk.is_centred:
             offered.append(Coefficients(target, ((0, channel.key.constant),)))
     moves: list[LinearMap] = []
     writes: list[LinearMap] = []
     origins: dict[Origin, None] = {}
-    for held in group:
-        origins[held.node.origin] = None
-        targets = [(reading, places.dimension(held, i)) for i, reading in enumerate(held.brought)]
+    for feature in group:
+        origins[feature.node.origin] = None
+        targets = [(reading, places.dimension(feature, i)) for i, reading in enumerate(feature.brought)]
         if logits is not None:
-            targets += [(reading, (logits, token)) for token, reading in held.said.items()]
+            targets += [(reading, (logits, token)) for token, reading in feature.brought_logits.items()]
         for reading, (subspace, dimension) in targets:
             if not reading.terms:
                 continue
@@ -58,8 +60,8 @@ def _head(group: Sequence[Held], assembly: Assembly, places: Places, logits: Sub
         _label(group[0].node),
         tuple(queries),
         tuple(keys),
-        looking.gap,
-        picks_one=looking.picks_one,
+        qk.gap,
+        picks_one=qk.picks_one,
         query_bias=tuple(asked),
         key_bias=tuple(offered),
     )

@@ -6,25 +6,25 @@ from fractions import Fraction
 
 from handcraft.circuits import Bias, Coefficients, Neuron, Ramp, Subspace
 from handcraft.compiler.features.assembly import Assembly
-from handcraft.compiler.features.feature import ITSELF, Held, Reading, greatest, least
+from handcraft.compiler.features.feature import ITSELF, Feature, Reading, greatest, least
 from handcraft.compiler.features.places import Places, short
-from handcraft.compiler.passes.ir import Ladder
+from handcraft.compiler.passes.ir import StepFunction
 from handcraft.language.graph.domain import Plain
 from handcraft.language.graph.node import Choice
 
 
 def make_neurons(
-    held: Held, assembly: Assembly, places: Places, logits: Subspace | None
+    feature: Feature, assembly: Assembly, places: Places, logits: Subspace | None
 ) -> list[Neuron | Ramp]:
-    """The neurons that write a value: one for each rung of a ladder at which a number changes."""
-    if isinstance(held.node, Choice):
-        return _ramps(held, held.node, assembly, places)
-    ladder = held.node
-    assert isinstance(ladder, Ladder)
-    name = short(str(ladder))
-    steps = _changes(held, ladder, places, logits)
+    """The neurons that write a value: one for each threshold at which a number changes."""
+    if isinstance(feature.node, Choice):
+        return _ramps(feature, feature.node, assembly, places)
+    step_function = feature.node
+    assert isinstance(step_function, StepFunction)
+    name = short(str(step_function))
+    steps = _changes(feature, step_function, places, logits)
     neurons: list[Neuron | Ramp] = []
-    for k, (reading, at_least, gap) in enumerate(assembly.rungs[id(held)]):
+    for k, (reading, at_least, gap) in enumerate(assembly.thresholds[id(feature)]):
         if not steps[k]:
             continue
         sign = -1 if _is_turned(reading, at_least) else 1
@@ -35,7 +35,7 @@ def make_neurons(
                 places.coefficients(reading * sign),
                 threshold if sign > 0 else gap - threshold,
                 tuple(Coefficients(s, tuple((i, sign * n) for i, n in e)) for s, e in steps[k].items()),
-                (ladder.origin,),
+                (step_function.origin,),
                 gap,
             )
         )
@@ -55,44 +55,48 @@ def _is_turned(reading: Reading, at_least: Plain) -> bool:
 _Entries = dict[Subspace, list[tuple[int, Plain]]]
 
 
-def _changes(held: Held, ladder: Ladder, places: Places, logits: Subspace | None) -> list[_Entries]:
-    """For each rung, what changes in which dimensions where it is reached."""
-    found: list[_Entries] = [{} for _ in ladder.rungs]
-    for row, (subspace, dimension) in _by_reached(held, ladder, places, logits):
-        for k in range(len(ladder.rungs)):
+def _changes(
+    feature: Feature, step_function: StepFunction, places: Places, logits: Subspace | None
+) -> list[_Entries]:
+    """For each threshold, what changes in which dimensions where it is reached."""
+    found: list[_Entries] = [{} for _ in step_function.thresholds]
+    for row, (subspace, dimension) in _by_reached(feature, step_function, places, logits):
+        for k in range(len(step_function.thresholds)):
             if row[k + 1] != row[k]:
                 found[k].setdefault(subspace, []).append((dimension, row[k + 1] - row[k]))
     return found
 
 
 def _by_reached(
-    held: Held, ladder: Ladder, places: Places, logits: Subspace | None
+    feature: Feature, step_function: StepFunction, places: Places, logits: Subspace | None
 ) -> list[tuple[list[Plain], tuple[Subspace, int]]]:
-    """What each dimension holds for each count of reached rungs, the spoken ones of the logits too."""
-    place = {(isinstance(v, bool), v): i for i, v in enumerate(held.values)}
-    at = [place[isinstance(v, bool), v] for v in ladder.values]
+    """What each dimension holds for each count of reached thresholds, those of the logits too."""
+    place = {(isinstance(v, bool), v): i for i, v in enumerate(feature.values)}
+    at = [place[isinstance(v, bool), v] for v in step_function.values]
     rows: list[tuple[list[Plain], tuple[Subspace, int]]] = []
-    if held.is_one_hot:
-        for j in range(len(held.values)):
-            rows.append(([int(i == j) for i in at], places.dimension(held, j)))
+    if feature.is_one_hot:
+        for j in range(len(feature.values)):
+            rows.append(([int(i == j) for i in at], places.dimension(feature, j)))
     else:
-        for numbers, d in held.numbers.items():
-            rows.append(([numbers[i] for i in at], places.dimension(held, d)))
+        for numbers, d in feature.numbers.items():
+            rows.append(([numbers[i] for i in at], places.dimension(feature, d)))
     if logits is not None:
-        rows += [([numbers[i] for i in at], (logits, t)) for t, numbers in held.spoken.items()]
+        rows += [([numbers[i] for i in at], (logits, t)) for t, numbers in feature.logits.items()]
     return rows
 
 
-def make_biases(held: Held, assembly: Assembly, places: Places, logits: Subspace | None) -> list[Bias]:
-    """What a ladder holds where none of its neurons fires."""
-    if not isinstance(held.node, Ladder):
+def make_biases(
+    feature: Feature, assembly: Assembly, places: Places, logits: Subspace | None
+) -> list[Bias]:
+    """What a step function holds where none of its neurons fires."""
+    if not isinstance(feature.node, StepFunction):
         return []
     total: dict[tuple[Subspace, int], Plain] = {}
-    for row, dimension in _by_reached(held, held.node, places, logits):
+    for row, dimension in _by_reached(feature, feature.node, places, logits):
         total[dimension] = row[0]
-    rungs = assembly.rungs[id(held)]
+    thresholds = assembly.thresholds[id(feature)]
     for (reading, at_least, _), step in zip(
-        rungs, _changes(held, held.node, places, logits), strict=True
+        thresholds, _changes(feature, feature.node, places, logits), strict=True
     ):
         if _is_turned(reading, at_least):
             for subspace, entries in step.items():
@@ -102,13 +106,13 @@ def make_biases(held: Held, assembly: Assembly, places: Places, logits: Subspace
     for (subspace, i), number in total.items():
         if number:
             entries_of.setdefault(subspace, []).append((i, number))
-    return [Bias(Coefficients(s, tuple(e)), (held.node.origin,)) for s, e in entries_of.items()]
+    return [Bias(Coefficients(s, tuple(e)), (feature.node.origin,)) for s, e in entries_of.items()]
 
 
-def _ramps(held: Held, node: Choice, assembly: Assembly, places: Places) -> list[Neuron | Ramp]:
-    condition, yes, no = assembly.choices[id(held)]
-    subspace, dimension = places.dimension(held, held.numbers[ITSELF])
-    writes = (Coefficients(subspace, ((dimension, Fraction(1, held.scale)),)),)
+def _ramps(feature: Feature, node: Choice, assembly: Assembly, places: Places) -> list[Neuron | Ramp]:
+    condition, yes, no = assembly.choices[id(feature)]
+    subspace, dimension = places.dimension(feature, feature.numbers[ITSELF])
+    writes = (Coefficients(subspace, ((dimension, Fraction(1, feature.scale)),)),)
     ramps: list[Neuron | Ramp] = []
     for name, gate, number, of in (
         ("yes", condition, yes, node.yes),

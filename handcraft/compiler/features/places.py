@@ -7,7 +7,7 @@ from itertools import chain, count
 
 from handcraft.circuits import Coefficients, LinearMap, Subspace, flag, one_hot, scalar, signed_bits
 from handcraft.compiler.features.assembly import Assembly
-from handcraft.compiler.features.feature import Held, Reading
+from handcraft.compiler.features.feature import Feature, Reading
 from handcraft.language.graph.domain import Plain, Value
 from handcraft.vocabulary import Vocabulary
 
@@ -28,18 +28,18 @@ class Places:
         self.vocabulary = vocabulary
         self.taken = set(RESERVED)
         self.subspaces: dict[int, list[Subspace]] = {}
-        for held in assembly.holder.held.values():
-            self.subspaces[id(held)] = self._named(held)
+        for feature in assembly.features.by_node.values():
+            self.subspaces[id(feature)] = self._named(feature)
 
-    def _named(self, held: Held) -> list[Subspace]:
-        name = self._unique(short(str(held.node)))
-        if held.is_one_hot:
-            return [one_hot(name, [_shown(value) for value in held.values])]
-        if held.is_bits:
+    def _named(self, feature: Feature) -> list[Subspace]:
+        name = self._unique(short(str(feature.node)))
+        if feature.is_one_hot:
+            return [one_hot(name, [_shown(value) for value in feature.values])]
+        if feature.is_bits:
             return [signed_bits(name, self.vocabulary.tokens)]
-        others = [self._unique(f"{name} ({i + 1})") for i in range(1, len(held.numbers))]
-        names = [name, *others][: len(held.numbers)]
-        return [flag(each) if held.is_flag(i) else scalar(each) for i, each in enumerate(names)]
+        others = [self._unique(f"{name} ({i + 1})") for i in range(1, len(feature.numbers))]
+        names = [name, *others][: len(feature.numbers)]
+        return [flag(each) if feature.is_flag(i) else scalar(each) for i, each in enumerate(names)]
 
     def _unique(self, name: str) -> str:
         """The name, with a number where something else has it: names of users may be any."""
@@ -58,10 +58,10 @@ class Places:
             name += "'"
         return scalar(name)
 
-    def dimension(self, held: Held, i: int) -> tuple[Subspace, int]:
+    def dimension(self, feature: Feature, i: int) -> tuple[Subspace, int]:
         """The subspace and the dimension in it of one number."""
-        subspaces = self.subspaces[id(held)]
-        return (subspaces[0], i) if held.is_one_hot or held.is_bits else (subspaces[i], 0)
+        subspaces = self.subspaces[id(feature)]
+        return (subspaces[0], i) if feature.is_one_hot or feature.is_bits else (subspaces[i], 0)
 
     def spans(self, *, negative: bool) -> dict[tuple[Subspace, int], tuple[Plain, Plain]]:
         """The least and the greatest number of every dimension that one is known of.
@@ -70,31 +70,31 @@ class Places:
             negative: whether numbers count that may be less than 0.
         """
         found = {}
-        for held in self.assembly.holder.held.values():
-            for i in range(len(held.values)) if held.is_one_hot else held.numbers.values():
-                low, high = (0, 1) if held.is_one_hot else held.span(i)
+        for feature in self.assembly.features.by_node.values():
+            for i in range(len(feature.values)) if feature.is_one_hot else feature.numbers.values():
+                low, high = (0, 1) if feature.is_one_hot else feature.span(i)
                 if negative or low >= 0:
-                    found[self.dimension(held, i)] = (low, high)
+                    found[self.dimension(feature, i)] = (low, high)
         return found
 
     def coefficients(self, reading: Reading) -> tuple[Coefficients, ...]:
         """A reading, subspace by subspace."""
         entries: dict[Subspace, dict[int, Plain]] = {}
-        for factor, held, i in reading.terms:
-            subspace, dimension = self.dimension(held, i)
+        for factor, feature, i in reading.terms:
+            subspace, dimension = self.dimension(feature, i)
             row = entries.setdefault(subspace, {})
-            for place, number in self._spread(held, i, dimension):
+            for place, number in self._spread(feature, i, dimension):
                 row[place] = row.get(place, 0) + factor * number
         return tuple(
             Coefficients(s, tuple(sorted((i, n) for i, n in row.items() if n)))
             for s, row in entries.items()
         )
 
-    def _spread(self, held: Held, i: int, dimension: int) -> Iterable[tuple[int, Plain]]:
+    def _spread(self, feature: Feature, i: int, dimension: int) -> Iterable[tuple[int, Plain]]:
         """Of a value that is held one-hot any number is a sum over its dimensions."""
-        if not held.is_one_hot or not held.numbers:
+        if not feature.is_one_hot or not feature.numbers:
             return [(dimension, 1)]
-        return enumerate(next(numbers for numbers, d in held.numbers.items() if d == i))
+        return enumerate(next(numbers for numbers, d in feature.numbers.items() if d == i))
 
     def maps(self, reading: Reading, target: Subspace, at: int = 0) -> list[LinearMap]:
         """A reading, into one dimension of a channel."""

@@ -141,7 +141,7 @@ class Precision:
         """Raise unless a sum is told from others in spite of LayerNorm.
 
         It adds a little noise to each number, and its scale, which a static gain undoes, follows the
-        sum of squares of what is held: by half the part that varies over the part of the ballast.
+        sum of squares of what is stored: by half the part that varies over the part of the ballast.
 
         Args:
             node: what reads the sum, an expression or a rule.

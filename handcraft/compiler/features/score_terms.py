@@ -12,7 +12,8 @@ from math import ceil, log2
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.compiler.features.feature import Holder, Numbers, Reading
+from handcraft.compiler.features.allocate import Features
+from handcraft.compiler.features.feature import Numbers, Reading
 from handcraft.compiler.passes.cases import holding
 from handcraft.display import short_repr
 from handcraft.errors import CompileError
@@ -35,7 +36,7 @@ class Channel:
 
 
 @dataclass(frozen=True)
-class Met:
+class ScoreTerms:
     """A condition as channels: their sum is highest where it holds, else lower by the gap or more.
 
     Args:
@@ -55,24 +56,24 @@ class Met:
     cost: int = 1
 
 
-def meet(match: Match, holder: Holder, *, flat: bool, largest: int) -> Met:
+def score_terms(match: Match, features: Features, *, flat: bool, largest: int) -> ScoreTerms:
     """The channels of a condition.
 
     Args:
         match: the condition.
-        holder: decides what is held.
+        features: decides what is held.
         flat: whether every failure must cost the same.
         largest: the largest whole number that a weight can hold; 0 where only small ones are wanted.
     """
     keys, queries = _values(match.key), _values(match.query)
     union = _ordered([*keys, *queries])
     if match.relation is Comparison.EQ and not flat:
-        if is_on_parabola(match, largest) and not holder.in_bits:
-            return _parabola(match, holder, union)
-        if (len(union) > 4 and len(queries) > 1) or holder.in_bits:
-            return _bits(match, holder, _ordered(keys))
-    zero = holder.normed and (flat or not holder.in_bits)
-    return _table(match, holder, keys, queries, keeps_zero=zero)
+        if is_on_parabola(match, largest) and not features.in_bits:
+            return _parabola(match, features, union)
+        if (len(union) > 4 and len(queries) > 1) or features.in_bits:
+            return _bits(match, features, _ordered(keys))
+    zero = features.normed and (flat or not features.in_bits)
+    return _table(match, features, keys, queries, keeps_zero=zero)
 
 
 def is_on_parabola(match: Match, largest: int) -> bool:
@@ -136,17 +137,17 @@ def _scale(union: Sequence[Value]) -> dict[Value, int]:
     return {v: i - middle for i, v in enumerate(union)}
 
 
-def _parabola(match: Match, holder: Holder, union: Sequence[Value]) -> Met:
+def _parabola(match: Match, features: Features, union: Sequence[Value]) -> ScoreTerms:
     """2 q k - k k is highest where k = q: it is q q - (q - k)(q - k), and q q is the same for all."""
     at = _scale(union)
-    twice = holder.read(match.query, tuple(2 * at[v] for v in _values(match.query)))
-    plain = holder.read(match.key, tuple(at[v] for v in _values(match.key)))
-    square = holder.read(match.key, tuple(-at[v] * at[v] for v in _values(match.key)))
+    twice = features.read(match.query, tuple(2 * at[v] for v in _values(match.query)))
+    plain = features.read(match.key, tuple(at[v] for v in _values(match.key)))
+    square = features.read(match.key, tuple(-at[v] * at[v] for v in _values(match.key)))
     most = max(n * n for n in at.values())
-    return Met((Channel(twice, plain), Channel(Reading((), 1), square)), 1, size=3 * most)
+    return ScoreTerms((Channel(twice, plain), Channel(Reading((), 1), square)), 1, size=3 * most)
 
 
-def _bits(match: Match, holder: Holder, keys: Sequence[Value]) -> Met:
+def _bits(match: Match, features: Features, keys: Sequence[Value]) -> ScoreTerms:
     """The bits of the place among the keys, each as +1 or -1: every bit that differs costs 2.
 
     A query that is no key meets none; it asks for the first key, or as a number for the nearest.
@@ -162,27 +163,27 @@ def _bits(match: Match, holder: Holder, keys: Sequence[Value]) -> Met:
 
     channels = tuple(
         Channel(
-            holder.read(match.query, bit(_values(match.query), k)),
-            holder.read(match.key, bit(_values(match.key), k)),
+            features.read(match.query, bit(_values(match.query), k)),
+            features.read(match.key, bit(_values(match.key), k)),
         )
         for k in range(width)
     )
-    return Met(channels, 2, width, 2 * width if holder.in_bits else 1, 2 * width, 2 * width)
+    return ScoreTerms(channels, 2, width, 2 * width if features.in_bits else 1, 2 * width, 2 * width)
 
 
 def _table(
     match: Match,
-    holder: Holder,
+    features: Features,
     keys: tuple[Value, ...],
     queries: tuple[Value, ...],
     *,
     keeps_zero: bool,
-) -> Met:
+) -> ScoreTerms:
     """A channel for every different row of the condition's table, or for every different column.
 
     Args:
         match: the condition.
-        holder: decides what is held.
+        features: decides what is held.
         keys: their values.
         queries: their values.
         keeps_zero: whether selected sources must have a score of 0, so that no scale changes it.
@@ -201,21 +202,21 @@ def _table(
         less = int(keeps_zero)  # selected sources have 0 then, and all others -1
         channels = tuple(
             Channel(
-                holder.read(match.query, _indicator(len(queries), here), keeps_zero=keeps_zero),
-                holder.read(match.key, tuple((row - less).tolist()), keeps_zero=keeps_zero),
+                features.read(match.query, _indicator(len(queries), here), keeps_zero=keeps_zero),
+                features.read(match.key, tuple((row - less).tolist()), keeps_zero=keeps_zero),
             )
             for row, here in rows
         )
     else:
         channels = tuple(
             Channel(
-                holder.read(match.query, tuple(column.tolist())),
-                holder.read(match.key, _indicator(len(keys), there)),
+                features.read(match.query, tuple(column.tolist())),
+                features.read(match.key, _indicator(len(keys), there)),
             )
             for column, there in columns
         )
     most = None if grid.all(axis=1).any() else 1 - int(keeps_zero)
-    return Met(channels, 1, most)
+    return ScoreTerms(channels, 1, most)
 
 
 def _different(grid: Ints) -> list[tuple[Ints, list[int]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from handcraft.compiler.passes.ir import Attend, Equal, Ladder, Rung
+from handcraft.compiler.passes.ir import Attend, Equal, StepFunction, Threshold
 from handcraft.language.graph.node import (
     Aggregate,
     Assumed,
@@ -48,12 +48,14 @@ def with_children(node: Node, done: Mapping[Node, Node]) -> Node:
             return replace(node, case=case_with(node.case, done), value=done[node.value])
         case Equal():
             return replace(node, one=done[node.one], other=done[node.other])
-        case Ladder():
-            rungs = tuple(
-                Rung(tuple((f, done[n]) for f, n in rung.terms), rung.at_least, rung.gap)
-                for rung in node.rungs
+        case StepFunction():
+            thresholds = tuple(
+                Threshold(
+                    tuple((f, done[n]) for f, n in threshold.terms), threshold.at_least, threshold.gap
+                )
+                for threshold in node.thresholds
             )
-            return replace(node, rungs=rungs)
+            return replace(node, thresholds=thresholds)
     return node
 
 

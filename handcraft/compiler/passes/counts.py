@@ -28,7 +28,7 @@ from handcraft.compiler.passes.cases import (
     simplified,
     split,
 )
-from handcraft.compiler.passes.ir import Ladder, Rung, between
+from handcraft.compiler.passes.ir import StepFunction, Threshold, between
 from handcraft.compiler.passes.learning import Learning
 from handcraft.language.graph.domain import Plain, Value, finite
 from handcraft.language.graph.node import (
@@ -46,7 +46,7 @@ from handcraft.language.graph.wording import reads
 from handcraft.limits import CONDITIONS
 
 TOGETHER_UP_TO = 64
-"""Up to so many positions the shares of position 0 are added up and read by one ladder."""
+"""Up to so many positions the shares of position 0 are added up and read by one step function."""
 
 Terms = list[tuple[Plain, Node]]
 """Factors and nodes that are added up to a count."""
@@ -67,14 +67,14 @@ def count(of: Aggregate, cases: Sequence[Case], setting: Setting) -> Node:
         )
     counting = _Counting(Learning(of, setting))
     terms = [term for case in cases for term in finish(counting.case(case))]
-    if len(terms) == 1 and isinstance(terms[0][1], Ladder) and terms[0][0] == 1:
+    if len(terms) == 1 and isinstance(terms[0][1], StepFunction) and terms[0][0] == 1:
         return terms[0][1]
     return Linear(of.domain, of.text, tuple(terms), 0, place=of.place)
 
 
 @dataclass(frozen=True)
 class _Gate:
-    """A flag without which a ladder stays on the ground; None for no such flag."""
+    """A flag without which a step function stays on the ground; None for no such flag."""
 
     flag: Node | None
 
@@ -158,10 +158,12 @@ class _Counting:
         one = self.learning.share((), self.learning.first())
         half = Fraction(1, 2 * n)
         at_least, gap = between(-half, half)
-        rungs = tuple(
-            Rung(((1, share), (Fraction(1, 2) - t, one)), at_least, gap) for t in range(1, n + 1)
+        thresholds = tuple(
+            Threshold(((1, share), (Fraction(1, 2) - t, one)), at_least, gap) for t in range(1, n + 1)
         )
-        return Ladder(finite(range(n + 1)), of.text, rungs, tuple(range(n + 1)), place=of.place)
+        return StepFunction(
+            finite(range(n + 1)), of.text, thresholds, tuple(range(n + 1)), place=of.place
+        )
 
     def _before(self, placed: Case, others: Case) -> Call[Terms | None]:
         """Sources before this position: those up to it, less itself, where it surely is one."""
@@ -189,10 +191,10 @@ class _Counting:
         )
         gate = _Gate(None if sure else learning.exists((*others, *placed)))
         case = (*others, *self._with_first(placed, flags))
-        shares = [
-            learning.share(case, learning.first(), forgiven) for forgiven in range(len(others) + 1)
+        shares = [learning.share(case, learning.first(), slack) for slack in range(len(others) + 1)]
+        terms: Terms = [
+            (1, step_function) for step_function in self._step_functions(shares, gate, sure=sure)
         ]
-        terms: Terms = [(1, ladder) for ladder in self._ladders(shares, gate, sure=sure)]
         outside = [not flag for flag in flags[:, 0].tolist()]
         if any(outside):
             beyond = learning.at_positions(outside, reads("position 0 is no source"))
@@ -207,51 +209,51 @@ class _Counting:
             return ()
         return placed if bool((wider == flags).all()) else (pairs_match(wider, self.setting),)
 
-    def _too_much(self, share: Node, beyond: Node, gate: _Gate) -> Ladder:
+    def _too_much(self, share: Node, beyond: Node, gate: _Gate) -> StepFunction:
         """1 where position 0 fits but for where it stands."""
         at_least, gap = between(1, 1 + Fraction(1, self.setting.context))
         terms = ((1, share), (1, beyond), *gate.terms(1))
-        rung = Rung(terms, at_least + gate.raised(1), gap)
+        threshold = Threshold(terms, at_least + gate.raised(1), gap)
         of = self.learning.of
-        return Ladder(finite([0, 1]), of.text, (rung,), (0, 1), place=of.place)
+        return StepFunction(finite([0, 1]), of.text, (threshold,), (0, 1), place=of.place)
 
-    def _ladders(self, shares: Sequence[Node], gate: _Gate, *, sure: bool) -> list[Ladder]:
+    def _step_functions(self, shares: Sequence[Node], gate: _Gate, *, sure: bool) -> list[StepFunction]:
         """From the shares of position 0 to the count.
 
         Where the position fails f conditions, the share is 0 for fewer forgiven ones, 1 for more,
         and for f itself 1/c or, from f = 1 on, 1/(c + 1). The sum of all shares tells f and the
-        count. In long texts float32 does not tell such sums apart, and each share has a ladder of
-        its own, of which one is not 0.
+        count. In long texts float32 does not distinguish such sums, and each share has a step function
+        of its own, of which one is not 0.
         """
         n = self.setting.context
         selected = [(Fraction(1, c), c) for c in range(n, 0, -1)]
-        forgiven = [(Fraction(1, c + 1), c) for c in range(n - 1, 0, -1)]
+        slack = [(Fraction(1, c + 1), c) for c in range(n - 1, 0, -1)]
         last = len(shares) - 1
         if n <= TOGETHER_UP_TO and 2 * n * (n + 1) * len(shares) <= self.setting.steps:
-            points = [(last - f + share, c) for f in range(last, 0, -1) for share, c in forgiven]
+            points = [(last - f + share, c) for f in range(last, 0, -1) for share, c in slack]
             points += [(last + share, c) for share, c in selected]
-            return [self._ladder(shares, points, gate, sure=sure)]
-        rest = [*forgiven, (Fraction(1), 0)]
+            return [self._step_function(shares, points, gate, sure=sure)]
+        rest = [*slack, (Fraction(1), 0)]
         return [
-            self._ladder(shares[:1], selected, gate),
-            *(self._ladder([share], rest, gate) for share in shares[1:]),
+            self._step_function(shares[:1], selected, gate),
+            *(self._step_function([share], rest, gate) for share in shares[1:]),
         ]
 
-    def _ladder(
+    def _step_function(
         self,
         shares: Sequence[Node],
         points: Sequence[tuple[Fraction, int]],
         gate: _Gate,
         *,
         sure: bool = False,
-    ) -> Ladder:
+    ) -> StepFunction:
         """The count for each sum of shares; 0 below the first unless one is sure, or at a shut gate."""
         terms = (*((1, share) for share in shares), *gate.terms(len(shares)))
         known = points if sure else [(Fraction(0), 0), *points]
-        rungs: list[Rung] = []
+        thresholds: list[Threshold] = []
         for (before, _), (point, _) in pairwise(known):
             at_least, gap = between(before, point)
-            rungs.append(Rung(terms, at_least + gate.raised(len(shares)), gap))
+            thresholds.append(Threshold(terms, at_least + gate.raised(len(shares)), gap))
         values = tuple(number for _, number in known)
         of = self.learning.of
-        return Ladder(finite(set(values)), of.text, tuple(rungs), values, place=of.place)
+        return StepFunction(finite(set(values)), of.text, tuple(thresholds), values, place=of.place)

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from handcraft.compiler.passes.children import with_children
-from handcraft.compiler.passes.ir import Attend, Ladder
+from handcraft.compiler.passes.ir import Attend, StepFunction
 from handcraft.language.graph.domain import FLAGS, Finite, Kind, Plain, Value, as_number, finite
 from handcraft.language.graph.node import (
     Aggregate,
@@ -193,13 +193,13 @@ class _Builder:
         return Constant(finite([value]), node.text, value, place=node.place)
 
 
-def _source(node: Node) -> Embedded | Ladder | None:
-    """The token, position or ladder of which a node is a function, known for all its values."""
-    if isinstance(node, Embedded | Ladder):
+def _source(node: Node) -> Embedded | StepFunction | None:
+    """The token, position or step function of which a node is a function, known for all its values."""
+    if isinstance(node, Embedded | StepFunction):
         return node
     if isinstance(node, Lookup) and len(node.arguments) == 1:
         (source,) = node.arguments
-        if isinstance(source, Embedded | Ladder) and isinstance(source.domain, Finite):
+        if isinstance(source, Embedded | StepFunction) and isinstance(source.domain, Finite):
             known = all((value,) in node.table for value in source.domain.values)
             return source if known else None
     return None

@@ -1,4 +1,4 @@
-"""Tables over several values become ladders: steps along one weighted sum."""
+"""Tables over several values become step functions: steps along one weighted sum."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.children import with_children
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.guarded import equality_ladder, guarded, guarded_ladder
-from handcraft.compiler.passes.ir import Attend, Equal, Ladder, Rung, between, is_scalar, note_slots
+from handcraft.compiler.passes.ir import (
+    Attend,
+    Equal,
+    StepFunction,
+    Threshold,
+    between,
+    is_scalar,
+    note_slots,
+)
 from handcraft.compiler.passes.step_function import Steps, additive, find_steps
 from handcraft.errors import CompileError
 from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number, finite, magnitude
@@ -71,22 +79,22 @@ class _Fusing:
         if not choices:
             return _guarded(node, done, setting) or _direct(node, done)
         arguments, flat = min(choices, key=lambda choice: _steps_of(choice[1]))
-        if not isinstance(flat, Ladder):
+        if not isinstance(flat, StepFunction):
             return flat
-        is_told = _is_told(flat, setting)
-        ladder = _guarded(node, done, setting)
-        is_shorter = ladder is not None and _steps_of(ladder) < _steps_of(flat)
-        if ladder is not None and is_shorter and _reads_only(ladder, arguments):
-            return ladder
-        if ladder is not None and self._slot(ladder) < self._slot(flat):
-            return ladder
-        if _steps_of(flat) <= STEPS_UP_TO and is_told:
+        is_distinguishable = _is_distinguishable(flat, setting)
+        step_function = _guarded(node, done, setting)
+        is_shorter = step_function is not None and _steps_of(step_function) < _steps_of(flat)
+        if step_function is not None and is_shorter and _reads_only(step_function, arguments):
+            return step_function
+        if step_function is not None and self._slot(step_function) < self._slot(flat):
+            return step_function
+        if _steps_of(flat) <= STEPS_UP_TO and is_distinguishable:
             return flat
-        if ladder is not None and (is_shorter or not is_told):
-            return ladder
+        if step_function is not None and (is_shorter or not is_distinguishable):
+            return step_function
         direct = _direct(node, done)
-        if is_told != _is_told(direct, setting):
-            return flat if is_told else direct
+        if is_distinguishable != _is_distinguishable(direct, setting):
+            return flat if is_distinguishable else direct
         return flat if _steps_of(flat) <= 2 * _steps_of(direct) else direct
 
     def _bases(self, node: Lookup) -> Iterator[tuple[Node, ...]]:
@@ -102,7 +110,7 @@ class _Fusing:
             if below == node or below not in self.kept:
                 return False
             made = self.done[below]
-            return isinstance(made, Ladder) and self._slot(made) <= last
+            return isinstance(made, StepFunction) and self._slot(made) <= last
 
         near = bases(node, stops=is_near)
         if near != far:
@@ -135,41 +143,45 @@ def _is_readable(node: Lookup) -> bool:
 
 
 def _steps_of(node: Node) -> int:
-    return len(node.rungs) if isinstance(node, Ladder) else 0
+    return len(node.thresholds) if isinstance(node, StepFunction) else 0
 
 
-def _reads_only(ladder: Ladder, nodes: Sequence[Node]) -> bool:
-    """Whether a ladder reads nothing that would have to be made from the nodes first."""
+def _reads_only(step_function: StepFunction, nodes: Sequence[Node]) -> bool:
+    """Whether a step function reads nothing that would have to be made from the nodes first."""
     known = set(nodes)
-    read = [term.arguments[0] if isinstance(term, Lookup) else term for term in ladder.children]
+    read = [term.arguments[0] if isinstance(term, Lookup) else term for term in step_function.children]
     return all(node in known for node in read)
 
 
-def _is_told(node: Node, setting: Setting) -> bool:
-    """Whether the dtype surely tells all sums of a ladder from their thresholds.
+def _is_distinguishable(node: Node, setting: Setting) -> bool:
+    """Whether the dtype surely tells all sums of a step function from their thresholds.
 
     A value is held as its difference from the most common one, so a term can be as large as that and
     its constant together.
     """
-    if not isinstance(node, Ladder) or not node.rungs:
+    if not isinstance(node, StepFunction) or not node.thresholds:
         return True
     largest: Plain = 0
-    for factor, term in node.rungs[0].terms:  # all rungs of a table have the same terms
+    for factor, term in node.thresholds[0].terms:  # all thresholds of a table have the same terms
         numbers = [as_number(v) for v in _values(term)]
         most = max(map(magnitude, numbers))
         largest += magnitude(factor) * (max(numbers) - min(numbers) + most)
-    return largest <= min(rung.gap for rung in node.rungs) * setting.steps
+    return largest <= min(threshold.gap for threshold in node.thresholds) * setting.steps
 
 
-def _guarded(node: Lookup, done: Mapping[Node, Node], setting: Setting) -> Ladder | None:
+def _guarded(node: Lookup, done: Mapping[Node, Node], setting: Setting) -> StepFunction | None:
     """The table as one that counts only where others are equal, if it is one.
 
     None too where the dtype may not tell its sums, but those of the table over its own arguments.
     """
     found = guarded(node)
-    ladder = None if found is None else guarded_ladder(node, found, done, setting)
-    if ladder is None or _is_told(ladder, setting) or not _is_told(_direct(node, done), setting):
-        return ladder
+    step_function = None if found is None else guarded_ladder(node, found, done, setting)
+    if (
+        step_function is None
+        or _is_distinguishable(step_function, setting)
+        or not _is_distinguishable(_direct(node, done), setting)
+    ):
+        return step_function
     return None
 
 
@@ -222,7 +234,7 @@ def _as_sum_or_ladder(
             flags: dict[tuple[Value, ...], Value] = {(0,): False, (1,): True}
             return Lookup(node.domain, node.text, (total,), flags, place=node.place)
     steps = find_steps(table, domains, scalars[0] if scalars else None)
-    return _ladder(node, arguments, steps, scalars)
+    return _step_function(node, arguments, steps, scalars)
 
 
 def numbers_of(node: Node) -> Finite:
@@ -230,15 +242,17 @@ def numbers_of(node: Node) -> Finite:
     return finite(as_number(v) for v in _values(node))
 
 
-def _ladder(node: Node, arguments: Sequence[Node], steps: Steps, scalars: Sequence[int]) -> Ladder:
+def _step_function(
+    node: Node, arguments: Sequence[Node], steps: Steps, scalars: Sequence[int]
+) -> StepFunction:
     terms: list[tuple[Plain, Node]] = []
     for i, (argument, weights) in enumerate(zip(arguments, steps.weights, strict=True)):
         if i in scalars:
             terms.append((_factor(weights), argument))
         elif any(weights.values()):
             terms.append((1, _part(argument, weights, node)))
-    rungs = tuple(Rung(tuple(terms), at_least, gap) for at_least, gap in steps.thresholds)
-    return Ladder(finite(steps.values), node.text, rungs, steps.values, place=node.place)
+    thresholds = tuple(Threshold(tuple(terms), at_least, gap) for at_least, gap in steps.thresholds)
+    return StepFunction(finite(steps.values), node.text, thresholds, steps.values, place=node.place)
 
 
 def _factor(weights: Mapping[Value, Plain]) -> Plain:
@@ -256,24 +270,24 @@ def _part(argument: Node, numbers: Mapping[Value, Plain], of: Node) -> Node:
     return Lookup(finite(table.values()), text, (argument,), table, place=of.place)
 
 
-def digital(node: Node) -> Ladder:
+def digital(node: Node) -> StepFunction:
     """A number as steps, so that any table of it can be read."""
     values = _values(node)
-    rungs = []
+    thresholds = []
     for below, above in pairwise(values):
         at_least, gap = between(as_number(below), as_number(above))
-        rungs.append(Rung(((1, node),), at_least, gap))
-    return Ladder(node.domain, node.text, tuple(rungs), values, place=node.place)
+        thresholds.append(Threshold(((1, node),), at_least, gap))
+    return StepFunction(node.domain, node.text, tuple(thresholds), values, place=node.place)
 
 
-def _threshold(node: AtLeast, number: Node) -> Ladder:
+def _threshold(node: AtLeast, number: Node) -> StepFunction:
     """A comparison of a number with a bound: one step."""
     domain = node.number.domain
     assert not isinstance(domain, Finite)
     below = domain.below(node.bound)
     at_least, gap = between(node.bound - below, node.bound)
-    rung = Rung(((1, number),), at_least, gap)
-    return Ladder(node.domain, node.text, (rung,), (False, True), place=node.place)
+    threshold = Threshold(((1, number),), at_least, gap)
+    return StepFunction(node.domain, node.text, (threshold,), (False, True), place=node.place)
 
 
 def _values(node: Node) -> tuple[Value, ...]:

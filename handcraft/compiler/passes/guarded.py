@@ -18,7 +18,7 @@ from itertools import pairwise
 from math import ceil
 
 from handcraft.compiler.passes.cases import Setting
-from handcraft.compiler.passes.ir import Equal, Ladder, Rung, between, is_scalar
+from handcraft.compiler.passes.ir import Equal, StepFunction, Threshold, between, is_scalar
 from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number, finite, magnitude
 from handcraft.language.graph.node import Constant, Lookup, Node
 from handcraft.language.graph.reachable import combinations
@@ -109,7 +109,7 @@ def is_equality(node: Lookup, *, negated: bool = False) -> bool:
     )
 
 
-def equality_ladder(node: Equal, done: Mapping[Node, Node]) -> Ladder:
+def equality_ladder(node: Equal, done: Mapping[Node, Node]) -> StepFunction:
     """Two steps along a difference: it reaches 0, and it reaches the next number.
 
     Args:
@@ -123,13 +123,13 @@ def equality_ladder(node: Equal, done: Mapping[Node, Node]) -> Ladder:
     numbers = _common(one, other)
     assert numbers is not None
     terms = ((1, _numbered(one, numbers.at, node)), (-1, _numbered(other, numbers.at, node)))
-    rungs = tuple(Rung(terms, *between(at - numbers.step, at)) for at in (0, numbers.step))
-    return Ladder(node.domain, node.text, rungs, (False, True, False), place=node.place)
+    thresholds = tuple(Threshold(terms, *between(at - numbers.step, at)) for at in (0, numbers.step))
+    return StepFunction(node.domain, node.text, thresholds, (False, True, False), place=node.place)
 
 
 def guarded_ladder(
     node: Lookup, found: Guarded, done: Mapping[Node, Node], setting: Setting
-) -> Ladder | None:
+) -> StepFunction | None:
     """Its steps; None where their sum would be too large, or a pair is never equal.
 
     Args:
@@ -163,13 +163,13 @@ def guarded_ladder(
         return None
     values = [found.outside, *(found.inside[value] for value in ordered), found.outside]
     edges = [low - step, *(places[value] for value in ordered), high + step]
-    rungs = tuple(
-        Rung(tuple(terms), *between(below, above))
+    thresholds = tuple(
+        Threshold(tuple(terms), *between(below, above))
         for (below, above), (before, after) in zip(pairwise(edges), pairwise(values), strict=True)
         if before != after
     )
     kept = [values[0], *(after for before, after in pairwise(values) if before != after)]
-    return Ladder(finite(kept), node.text, rungs, tuple(kept), place=node.place)
+    return StepFunction(finite(kept), node.text, thresholds, tuple(kept), place=node.place)
 
 
 def _are_ever_equal(one: Node, other: Node) -> bool:

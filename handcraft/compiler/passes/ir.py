@@ -36,20 +36,20 @@ class Attend(Node):
         case: the conditions.
         value: what is read at the sources.
         picks: the mean over them, or the value at the latest or the earliest.
-        forgiven: how many failing conditions do not count at position 0.
+        slack: how many failing conditions do not count at position 0.
         unique: whether exactly one source fits at every destination.
     """
 
     case: Case
     value: Node
     picks: Picks
-    forgiven: int = 0
+    slack: int = 0
     unique: bool = False
 
     @property
     def made_of(self) -> Hashable:
         """What decides its value; that one source fits is known of the conditions, not stated."""
-        return case_key(self.case), self.value.identity, self.picks, self.forgiven
+        return case_key(self.case), self.value.identity, self.picks, self.slack
 
     @property
     def children(self) -> tuple[Node, ...]:
@@ -58,8 +58,8 @@ class Attend(Node):
 
 
 @dataclass(frozen=True)
-class Rung:
-    """One step of a ladder: whether a weighted sum reaches a threshold.
+class Threshold:
+    """One step of a step_function: whether a weighted sum reaches a threshold.
 
     Args:
         terms: factors and numbers that are added up.
@@ -73,31 +73,34 @@ class Rung:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Ladder(Node):
-    """A value for each number of rungs that are reached; a rung is reached only if all before it are.
+class StepFunction(Node):
+    """A value for each number of thresholds that are reached; one is reached only if all before it are.
 
     Args:
-        rungs: in order.
-        values: for each number of reached rungs, from none to all, the value.
+        thresholds: in order.
+        values: for each number of reached thresholds, from none to all, the value.
     """
 
-    rungs: tuple[Rung, ...]
+    thresholds: tuple[Threshold, ...]
     values: tuple[Value, ...]
 
     @property
     def made_of(self) -> Hashable:
-        """What decides its value; rungs that add up the same share their terms."""
+        """What decides its value; thresholds that add up the same share their terms."""
         sums: dict[int, Hashable] = {}
-        for rung in self.rungs:
-            if id(rung.terms) not in sums:
-                sums[id(rung.terms)] = tuple([(f, node.identity) for f, node in rung.terms])
-        steps = [(sums[id(rung.terms)], rung.at_least, rung.gap) for rung in self.rungs]
+        for threshold in self.thresholds:
+            if id(threshold.terms) not in sums:
+                sums[id(threshold.terms)] = tuple([(f, node.identity) for f, node in threshold.terms])
+        steps = [
+            (sums[id(threshold.terms)], threshold.at_least, threshold.gap)
+            for threshold in self.thresholds
+        ]
         return tuple(steps), self.values
 
     @property
     def children(self) -> tuple[Node, ...]:
-        """What the rungs add up."""
-        nodes = [node for rung in self.rungs for _, node in rung.terms]
+        """What the thresholds add up."""
+        nodes = [node for threshold in self.thresholds for _, node in threshold.terms]
         return tuple(dict.fromkeys(nodes))
 
 
@@ -146,7 +149,7 @@ def note_slots(root: Node, slots: dict[Node, int]) -> int:
         before = max((slots[child] for child in node.children), default=0)
         if isinstance(node, Attend):
             before = (before + 1) // 2 * 2 + 1
-        elif isinstance(node, Ladder | Choice | Equal):
+        elif isinstance(node, StepFunction | Choice | Equal):
             before = before // 2 * 2 + 2
         slots[node] = before
     return slots[root]
@@ -174,7 +177,7 @@ def run_nodes(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> 
 def _values(node: Node, length: int, known: dict[Node, Values], causal: bool) -> Values | None:
     if isinstance(node, Attend):
         return tuple(_brought(node, here, length, known, causal) for here in range(length))
-    if isinstance(node, Ladder):
+    if isinstance(node, StepFunction):
         return tuple(node.values[_reached(node, here, known)] for here in range(length))
     if isinstance(node, Equal):
         return tuple(map(eq, known[node.one], known[node.other]))
@@ -185,7 +188,7 @@ def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], ca
     seen = range(here + 1 if causal else length)
     failing = [
         sum(not m.holds(known[m.key][there], known[m.query][here]) for m in node.case)
-        - (node.forgiven if there == 0 else 0)
+        - (node.slack if there == 0 else 0)
         for there in seen
     ]
     best = min(failing)
@@ -195,13 +198,13 @@ def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], ca
     return chosen[-1] if node.picks == "latest" else chosen[0]
 
 
-def _reached(ladder: Ladder, here: int, known: dict[Node, Values]) -> int:
+def _reached(step_function: StepFunction, here: int, known: dict[Node, Values]) -> int:
     reached = 0
     total: Plain = 0
     terms: tuple[tuple[Plain, Node], ...] = ()
-    for rung in ladder.rungs:
-        if rung.terms != terms:  # the rungs of a table have the same
-            terms = rung.terms
+    for threshold in step_function.thresholds:
+        if threshold.terms != terms:  # the thresholds of a table have the same
+            terms = threshold.terms
             total = sum(factor * as_number(known[node][here]) for factor, node in terms)
-        reached += total >= rung.at_least
+        reached += total >= threshold.at_least
     return reached

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 
 from handcraft.compiler.passes.cases import Setting, allowed, asks_nothing, holding, is_positional
-from handcraft.compiler.passes.ir import Attend, Equal, Ladder, Picks, Rung, between
+from handcraft.compiler.passes.ir import Attend, Equal, Picks, StepFunction, Threshold, between
 from handcraft.language.graph.domain import FLAGS, Finite, Range, Value
 from handcraft.language.graph.node import Aggregate, Case, Comparison, Constant, Lookup, Match, Node
 from handcraft.language.graph.wording import Wording, enclosed, reads
@@ -36,11 +36,11 @@ class Learning:
         domain = self.of.domain if picks == "mean" else value.domain
         return Attend(domain, self.of.text, case, value, picks, unique=unique, place=self.of.place)
 
-    def share(self, case: Case, flag: Node, forgiven: int = 0) -> Attend:
+    def share(self, case: Case, flag: Node, slack: int = 0) -> Attend:
         """The share of sources at which a flag holds: a fraction whose denominator is a count."""
         domain = Range(0, 1, Fraction(1), self.setting.context)
         text = reads("fraction of ", flag)
-        return Attend(domain, text, case, flag, "mean", forgiven, place=self.of.place)
+        return Attend(domain, text, case, flag, "mean", slack, place=self.of.place)
 
     def exists(self, case: Case) -> Node:
         """A flag: whether any source fits."""
@@ -54,8 +54,8 @@ class Learning:
             return self.at_positions(surely.tolist(), exists)
         if bool(surely.all()) and all(map(asks_nothing, others)):
             at_least, gap = between(0, Fraction(1, self.setting.context))
-            rung = Rung(((1, self.share(placed, self.fits(others))),), at_least, gap)
-            return Ladder(FLAGS, self.of.text, (rung,), (False, True), place=self.of.place)
+            threshold = Threshold(((1, self.share(placed, self.fits(others))),), at_least, gap)
+            return StepFunction(FLAGS, self.of.text, (threshold,), (False, True), place=self.of.place)
         return self._all([self._met(case, match) for match in case], exists)
 
     def fits(self, matches: Sequence[Match]) -> Node:

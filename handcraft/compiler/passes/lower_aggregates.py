@@ -1,4 +1,4 @@
-"""Selections to heads and ladders: means, single sources, existence, counts.
+"""Selections to heads and step functions: means, single sources, existence, counts.
 
 A head always brings something: where no source fits, that of the sources that fit best. So whether any
 fits is asked for besides, and decides between what was brought and the default.
@@ -36,7 +36,7 @@ from handcraft.language.graph.wording import enclosed, listed_in
 
 
 def lower_aggregates(roots: Sequence[Node], setting: Setting) -> list[Node]:
-    """The same values with `Attend` and `Ladder` in place of every `Aggregate`.
+    """The same values with `Attend` and `StepFunction` in place of every `Aggregate`.
 
     Raises:
         CompileError: a selection by too many joint values.
@@ -93,7 +93,7 @@ def _merged(node: Linear, setting: Setting) -> Node:
     rest: list[tuple[Plain, Node]] = []
     for factor, term in node.terms:
         if isinstance(term, Attend) and term.picks == "mean":
-            groups.setdefault((case_key(term.case), term.forgiven), []).append((factor, term))
+            groups.setdefault((case_key(term.case), term.slack), []).append((factor, term))
         else:
             rest.append((factor, term))
     if all(len(group) == 1 for group in groups.values()):

@@ -128,8 +128,8 @@ def _tells_positions_apart(match: Match) -> bool:
     places = [i for i, base in enumerate(below) if is_position(base)]
     if not places or combinations([match.key]) is None:
         return False
-    held: dict[Value, Value] = {}
+    feature: dict[Value, Value] = {}
     for combination, (value,) in rows([match.key], below):
-        if held.setdefault(value, combination[places[0]]) != combination[places[0]]:
+        if feature.setdefault(value, combination[places[0]]) != combination[places[0]]:
             return False
     return True

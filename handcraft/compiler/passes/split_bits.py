@@ -16,7 +16,7 @@ from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.features.score_terms import nearest
 from handcraft.compiler.passes.children import with_children
 from handcraft.compiler.passes.guarded import is_equality
-from handcraft.compiler.passes.ir import Attend, Equal, Ladder
+from handcraft.compiler.passes.ir import Attend, Equal, StepFunction
 from handcraft.language.graph.domain import FLAGS, Finite, Kind, Value, finite
 from handcraft.language.graph.node import (
     Assumed,
@@ -52,7 +52,7 @@ def is_readable(node: Node) -> bool:
             case Lookup(arguments=(argument,)):
                 node = argument
             case _:
-                return isinstance(node, Embedded | Constant | Ladder)
+                return isinstance(node, Embedded | Constant | StepFunction)
 
 
 class Splitting:
@@ -162,14 +162,14 @@ class Splitting:
                 (holds,): holds is is_equality(node) for holds in (False, True)
             }
             return Lookup(FLAGS, node.text, (equal,), truths, place=node.place)
-        if isinstance(node, Ladder) and (fraction := _is_above_none(node)) is not None:
+        if isinstance(node, StepFunction) and (fraction := _is_above_none(node)) is not None:
             return self._any(node, fraction.value)
         if isinstance(node, Attend):
             case = tuple(part for match in node.case for part in self._match(match))
             return replace(node, case=case, value=self._kept[node.value])
         return with_children(node, self._kept)
 
-    def _any(self, node: Ladder, flag: Node) -> Node:
+    def _any(self, node: StepFunction, flag: Node) -> Node:
         """Whether a flag holds at any source: it does at the latest of those where it holds, if at any.
 
         What a head brings from one source is a flag, and a fraction of several is not.
@@ -217,28 +217,22 @@ def _compares_many(node: Lookup) -> bool:
     return is_equality(node) or is_equality(node, negated=True)
 
 
-def _is_above_none(ladder: Ladder) -> Attend | None:
-    """The fraction of all sources at which a flag holds, where a ladder says whether it is above 0.
+def _is_above_none(step_function: StepFunction) -> Attend | None:
+    """The fraction of all sources at which a flag holds, where the threshold is whether it is above 0.
 
     A fraction of some sources only is left: where the flag holds at none of those, a head could pick
     another at which it holds.
     """
-    if len(ladder.rungs) != 1 or ladder.values != (False, True):
+    if len(step_function.thresholds) != 1 or step_function.values != (False, True):
         return None
-    (rung,) = ladder.rungs
-    if len(rung.terms) != 1:
+    (threshold,) = step_function.thresholds
+    if len(threshold.terms) != 1:
         return None
-    factor, term = rung.terms[0]
-    if (
-        factor != 1
-        or not isinstance(term, Attend)
-        or term.picks != "mean"
-        or term.forgiven
-        or term.case
-    ):
+    factor, term = threshold.terms[0]
+    if factor != 1 or not isinstance(term, Attend) or term.picks != "mean" or term.slack or term.case:
         return None
     parts = term.domain.parts if term.value.domain.kind is Kind.FLAG else 0
-    return term if 0 < rung.at_least * parts <= 1 else None
+    return term if 0 < threshold.at_least * parts <= 1 else None
 
 
 def _classes(table: Mapping[tuple[Value, ...], bool], i: int) -> dict[Value, int]:

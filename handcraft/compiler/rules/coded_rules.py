@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from handcraft.compiler.features.feature import Holder, sum_of
+from handcraft.compiler.features.allocate import Features
+from handcraft.compiler.features.feature import sum_of
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.run_passes import TABLES, run_passes
@@ -19,8 +20,8 @@ from handcraft.compiler.rules.rank_rules import Contender, Rank, rank
 from handcraft.compiler.rules.rule_logits import (
     HIGHEST,
     SMALL_UNIT,
+    LogitNeuron,
     Ruling,
-    Speaker,
     conjunction,
     needed_vetoes,
     veto,
@@ -117,36 +118,36 @@ class CodedRules:
         """Whether the last rule always fires, and no rule keeps others from firing."""
         return not self.rulings[-1].literals and not any(each.has_veto for each in self.ranked)
 
-    def speakers(self, holder: Holder, unit: int, *, direct: bool) -> list[Speaker]:
+    def rule_neurons(self, features: Features, unit: int, *, direct: bool) -> list[LogitNeuron]:
         """The neurons of every rule: that it fires, and that a bit is one besides.
 
         Args:
-            holder: decides what is held.
+            features: decides what is held.
             unit: what is written for each unit of height.
             direct: whether what makes a bit of the last answer writes its logits itself, where it can.
         """
-        found: list[Speaker] = []
+        found: list[LogitNeuron] = []
         vetoed_by = needed_vetoes(self.rulings, self.ranked)
         for place, (ruling, own) in enumerate(zip(self.rulings, self.ranked, strict=True)):
-            fires, needed = conjunction(ruling.literals, holder)
+            fires, needed = conjunction(ruling.literals, features)
             if fires is None:
                 continue
-            vetoes = [veto(self.rulings[k], k + 1, ruling, holder) * -1 for k in vetoed_by[place]]
+            vetoes = [veto(self.rulings[k], k + 1, ruling, features) * -1 for k in vetoed_by[place]]
             fires = sum_of((fires, *vetoes))
             amount = own.height * unit
             is_last = direct and place == len(self.rulings) - 1
             always: dict[int, int] = {}
             for i, bit in enumerate(self.bits[place]):
-                if is_last and holder.speak(bit, {i: (-amount, amount)}) is not None:
+                if is_last and features.write_logits(bit, {i: (-amount, amount)}) is not None:
                     continue
                 if isinstance(bit, Constant):
                     always[i] = amount if bit.value else -amount
                     continue
                 always[i] = -amount
-                both = fires + holder.number(bit)
-                found.append(Speaker(both, needed + 1, {i: 2 * amount}, ruling.origin))
+                both = fires + features.number(bit)
+                found.append(LogitNeuron(both, needed + 1, {i: 2 * amount}, ruling.origin))
             if always:
-                found.append(Speaker(fires, needed, always, ruling.origin))
+                found.append(LogitNeuron(fires, needed, always, ruling.origin))
             if not needed and not vetoes:
                 break  # it always fires
         return found

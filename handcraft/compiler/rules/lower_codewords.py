@@ -89,8 +89,8 @@ def lower_codewords(program: Program, positions: str, style: Style) -> Circuits:
             embed_position(ONE, [1] * context),
             embed_token(bits.token),
             *(
-                replace(embed_position(held, [tokens[0]] * context), origins=(REST,))
-                for held in fetched
+                replace(embed_position(feature, [tokens[0]] * context), origins=(REST,))
+                for feature in fetched
             ),
         ),
         blocks=[
@@ -98,7 +98,7 @@ def lower_codewords(program: Program, positions: str, style: Style) -> Circuits:
                 heads=tuple(_heads(bits, layout, readers)),
                 attention_bias=(
                     Bias(bits.answer(last.token), (last.rule.origin,)),
-                    *(Bias(bits.rest(held), (REST,)) for held in fetched),
+                    *(Bias(bits.rest(feature), (REST,)) for feature in fetched),
                 ),
                 neurons=tuple(_neurons(bits, found)),
                 kept=(bits.token, *fetched) if style.unit == 1 else tuple(fetched),
@@ -194,9 +194,9 @@ class _Bits:
         """What holds the token so far back, once heads have written."""
         return signed_bits(f"token {distance} back", self.token.values)
 
-    def rest(self, held: Subspace) -> Coefficients:
+    def rest(self, feature: Subspace) -> Coefficients:
         """What takes the codeword of the first token away, which a subspace holds at rest."""
-        return Coefficients(held, tuple((i, -n) for i, n in enumerate(self._words[0])))
+        return Coefficients(feature, tuple((i, -n) for i, n in enumerate(self._words[0])))
 
     def answer(self, token: int, in_place_of: int | None = None) -> Coefficients:
         """The codeword of a token, less that of another."""
@@ -216,9 +216,9 @@ class _Bits:
     def _cases(self, distance: int, allowed: Class) -> tuple[Coefficients, ...]:
         """Bits to read of the token so far back, for each cube of a class."""
         if (distance, allowed) not in self._known:
-            held = self.back(distance)
-            found = cubes(allowed, len(held.values), held.width)
-            self._known[distance, allowed] = tuple(Coefficients(held, cube) for cube in found)
+            feature = self.back(distance)
+            found = cubes(allowed, len(feature.values), feature.width)
+            self._known[distance, allowed] = tuple(Coefficients(feature, cube) for cube in found)
         return self._known[distance, allowed]
 
     @cached_property

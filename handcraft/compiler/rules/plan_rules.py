@@ -14,9 +14,9 @@ from handcraft.circuits.lifetimes import (
     written_by_heads,
     written_by_neurons,
 )
+from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.assemble import assemble
 from handcraft.compiler.features.assembly import Assembly
-from handcraft.compiler.features.feature import Holder
 from handcraft.compiler.features.precision import ADDED_EXACTLY, Precision, check_overflow
 from handcraft.compiler.features.reuse import with_reuse
 from handcraft.compiler.passes.cases import Setting
@@ -32,10 +32,10 @@ from handcraft.compiler.rules.rule_logits import (
     nodes_of,
     ranks,
     read_decisions,
-    speak_directly,
-    speakers,
+    rule_neurons,
     with_nodes,
     with_rest,
+    write_last_directly,
 )
 from handcraft.compiler.search import Way, plan_in_one_layer, smallest
 from handcraft.compiler.stage import Stage
@@ -110,7 +110,7 @@ class RuleWays:
             raise coded
         if coded is None:
             return None
-        if direct and not _speaks_last(coded.circuits, has_norm=self.target.has_norm):
+        if direct and not _writes_logits_last(coded.circuits, has_norm=self.target.has_norm):
             return None
         self._coded.append(coded.circuits)
         plan = plan_in_one_layer(coded.circuits, self.target, asked)
@@ -131,7 +131,7 @@ class RuleWays:
     def direct(self, asked: Sizes) -> Plan | None:
         """What makes the answer of the last rule writes its logits."""
         circuits = self._made("direct", asked)
-        if circuits is None or not _speaks_last(circuits, has_norm=self.target.has_norm):
+        if circuits is None or not _writes_logits_last(circuits, has_norm=self.target.has_norm):
             return None
         plan = plan_in_one_layer(circuits, self.target, asked)
         if plan.has_norm and 2 * len(circuits.blocks[-1].neurons) > 4 * plan.layout.n_embd:
@@ -310,24 +310,24 @@ class Ruled:
     def _coded(self, rules: CodedRules, *, direct: bool, sure: bool, is_level: bool) -> Coded | None:
         """The circuits, if LayerNorm always divides by the same or that does not matter."""
         prompts = self.program.prompts
-        holder = Holder(normed=self.has_norm, in_bits=True)
-        code = holder.code(prompts.token.node)
-        spoken = rules.speakers(holder, SMALL_UNIT, direct=direct)
-        precision = Precision(self.dtype, holder.normed, level=is_level, sure=sure)
-        assembly = Assembly(holder, prompts.context, precision)
+        features = Features(normed=self.has_norm, in_bits=True)
+        code = features.code(prompts.token.node)
+        logit_neurons = rules.rule_neurons(features, SMALL_UNIT, direct=direct)
+        precision = Precision(self.dtype, features.normed, level=is_level, sure=sure)
+        assembly = Assembly(features, prompts.context, precision)
         assembly.settle()
         if is_level and assembly.varying:
             return None
-        if not self.has_norm and "token" in holder.held:
+        if not self.has_norm and "token" in features.by_node:
             return None  # the unembedding would read what is embedded besides the code
-        for speaker in spoken:
-            speaker.check(assembly.precision, assembly.varying)
+        for logit_neuron in logit_neurons:
+            logit_neuron.check(assembly.precision, assembly.varying)
         circuits, _ = assemble(
             assembly,
             prompts.vocabulary,
             causal=prompts.causal,
             place=self.program.place,
-            speakers=spoken,
+            logit_neurons=logit_neurons,
             code=code,
         )
         return Coded(circuits, is_level and self.has_norm, assembly.largest_score)
@@ -346,35 +346,39 @@ class Ruled:
         """
         prompts = self.program.prompts
         unit = SMALL_UNIT if apart else UNIT
-        holder = Holder(one_hot=() if apart else ("token",), normed=self.has_norm)
-        holder.hold(self.token)
+        features = Features(one_hot=() if apart else ("token",), normed=self.has_norm)
+        features.allocate(self.token)
         ranked = ranks(self.rulings, apart=apart)
-        rules = self.rulings, ranked, holder, prompts.vocabulary
-        if direct and not speak_directly(*rules, unit):
+        rules = self.rulings, ranked, features, prompts.vocabulary
+        if direct and not write_last_directly(*rules, unit):
             return None
-        spoken = speakers(*rules, self.token, direct=direct, unit=unit)
-        spoken, logit_scale = with_rest(spoken) if are_exact(self.rulings) else (spoken, None)
-        assembly = Assembly(holder, prompts.context, Precision(self.dtype, holder.normed, sure=sure))
+        logit_neurons = rule_neurons(*rules, self.token, direct=direct, unit=unit)
+        logit_neurons, logit_scale = (
+            with_rest(logit_neurons) if are_exact(self.rulings) else (logit_neurons, None)
+        )
+        assembly = Assembly(
+            features, prompts.context, Precision(self.dtype, features.normed, sure=sure)
+        )
         assembly.settle()
         squares = 2 * unit**2 * max(each.squares for each in ranked) if apart else 0
         varying = assembly.varying + squares
         if self.program.has_only_patterns:  # there are other ways, so this one must surely hold
             assembly.precision.check_scale(varying, self.program.place)
-        for speaker in spoken:
-            speaker.check(assembly.precision, varying)
+        for logit_neuron in logit_neurons:
+            logit_neuron.check(assembly.precision, varying)
         circuits, places = assemble(
             assembly,
             prompts.vocabulary,
             causal=prompts.causal,
             place=self.program.place,
-            speakers=spoken,
+            logit_neurons=logit_neurons,
             logit_scale=logit_scale,
             logits_apart=apart,
         )
         return with_reuse(circuits, places, self.target, sizes) if self.reuse else circuits
 
 
-def _speaks_last(circuits: Circuits, *, has_norm: bool) -> bool:
+def _writes_logits_last(circuits: Circuits, *, has_norm: bool) -> bool:
     """Whether nobody reads what is no longer there once something was written into the logits.
 
     The token itself is read from the subspace of the logits. Behind LayerNorm everything would be read
@@ -382,13 +386,13 @@ def _speaks_last(circuits: Circuits, *, has_norm: bool) -> bool:
     """
     logits = circuits.unembedding
     assert logits is not None
-    has_spoken = False
+    is_written = False
     for block in circuits.blocks:
         heads, neurons = set(read_by_heads(block)), set(read_by_neurons(block))
-        if has_spoken and (logits in heads or (has_norm and (heads or neurons))):
+        if is_written and (logits in heads or (has_norm and (heads or neurons))):
             return False
-        has_spoken = has_spoken or logits in written_by_heads(block)
-        if has_spoken and (logits in neurons or (has_norm and neurons)):
+        is_written = is_written or logits in written_by_heads(block)
+        if is_written and (logits in neurons or (has_norm and neurons)):
             return False
-        has_spoken = has_spoken or logits in written_by_neurons(block)
+        is_written = is_written or logits in written_by_neurons(block)
     return True

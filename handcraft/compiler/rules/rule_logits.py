@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from handcraft.circuits import LogitScale, one_hot
-from handcraft.compiler.features.feature import Holder, Reading, sum_of
+from handcraft.compiler.features.allocate import Features
+from handcraft.compiler.features.feature import Reading, sum_of
 from handcraft.compiler.features.precision import Precision
-from handcraft.compiler.passes.ir import Ladder, Rung
+from handcraft.compiler.passes.ir import StepFunction, Threshold
 from handcraft.compiler.rules.rank_rules import Contender, Rank, rank
 from handcraft.dtype import numpy_dtype
 from handcraft.errors import PrecisionError
@@ -50,7 +51,7 @@ listed have 0. Below e^-32 they would come first (`test_a_probability_too_small_
 
 
 @dataclass(frozen=True)
-class Speaker:
+class LogitNeuron:
     """A neuron that adds to logits where a sum reaches a threshold; without a sum it always does.
 
     Args:
@@ -218,8 +219,8 @@ def check_shares(rulings: Iterable[Ruling], dtype: str) -> None:
         if isinstance(ruling.answer, Node):
             continue
         exact = np.array([float(n) for n in ruling.answer.values()])
-        meant, held = (np.exp(n - LISTED) for n in (exact, exact.astype(kind).astype(np.float64)))
-        off = float(np.abs(held / held.sum() - meant / meant.sum()).max())
+        meant, feature = (np.exp(n - LISTED) for n in (exact, exact.astype(kind).astype(np.float64)))
+        off = float(np.abs(feature / feature.sum() - meant / meant.sum()).max())
         if off > SHARES_WITHIN:
             raise PrecisionError(
                 f"in {dtype} a probability has an error of {off:.2g}",
@@ -229,22 +230,22 @@ def check_shares(rulings: Iterable[Ruling], dtype: str) -> None:
             )
 
 
-def speakers(
+def rule_neurons(
     rulings: Sequence[Ruling],
     ranked: Sequence[Rank],
-    holder: Holder,
+    features: Features,
     vocabulary: Vocabulary,
     token: Node,
     *,
     direct: bool = False,
     unit: int = UNIT,
-) -> list[Speaker]:
+) -> list[LogitNeuron]:
     """Neurons for every rule and every token that it can predict.
 
     Args:
         rulings: after the passes.
         ranked: the rank of each.
-        holder: decides what is held.
+        features: decides what is held.
         vocabulary: the tokens.
         token: the token as a node.
         direct: whether the last rule needs no neurons, since its answer is spoken directly.
@@ -253,19 +254,19 @@ def speakers(
     exact = are_exact(rulings)
     unit = LISTED if exact else unit
     vetoed_by = needed_vetoes(rulings, ranked)
-    found: list[Speaker] = []
+    found: list[LogitNeuron] = []
     for place, (ruling, own) in enumerate(zip(rulings, ranked, strict=True)):
-        fires, needed = conjunction(ruling.literals, holder)
+        fires, needed = conjunction(ruling.literals, features)
         if fires is None:
             continue
         if direct and place == len(rulings) - 1:
             break
-        vetoes = [veto(rulings[k], k + 1, ruling, holder) * -1 for k in vetoed_by[place]]
+        vetoes = [veto(rulings[k], k + 1, ruling, features) * -1 for k in vetoed_by[place]]
         fires = sum_of((fires, *vetoes))
-        found += _speak(ruling, fires, needed, own.height * unit, holder, vocabulary)
+        found += _speak(ruling, fires, needed, own.height * unit, features, vocabulary)
         if not needed and not vetoes:
             break  # it always fires, as the passes found out, so none after it ever does
-    return [*found, *(_echoes(holder, token) if exact else ())]
+    return [*found, *(_echoes(features, token) if exact else ())]
 
 
 def needed_vetoes(rulings: Sequence[Ruling], ranked: Sequence[Rank]) -> list[list[int]]:
@@ -290,46 +291,46 @@ def _parts(flags: frozenset[Node], most: int = 6) -> Iterator[frozenset[Node]]:
         yield from map(frozenset, combinations(flags, size))
 
 
-def veto(ruling: Ruling, number: int, rival: Ruling, holder: Holder) -> Reading:
+def veto(ruling: Ruling, number: int, rival: Ruling, features: Features) -> Reading:
     """A sum that is 1 where a rule fires, as far as a rival can fire there too, and else 0.
 
     Where the rival fires its own literals hold, so that those need not be asked again.
     """
     asked = [each for each in ruling.literals if each not in rival.literals]
-    readings = [holder.number(each) for each in asked]
+    readings = [features.number(each) for each in asked]
     if any(not reading.terms and not reading.constant for reading in readings):
         return Reading(())
     more = [reading for reading in readings if reading.terms]
     if len(more) <= 1:
         return more[0] if more else Reading((), 1)
-    terms = tuple((1, each) for each in ruling.literals if holder.number(each).terms)
-    flag = Ladder(
+    terms = tuple((1, each) for each in ruling.literals if features.number(each).terms)
+    flag = StepFunction(
         FLAGS,
         reads(f"rule {number} matches"),
-        (Rung(terms, len(terms), 1),),
+        (Threshold(terms, len(terms), 1),),
         (False, True),
         place=ruling.origin.place,
     )
-    return holder.number(flag)
+    return features.number(flag)
 
 
-def speak_directly(
+def write_last_directly(
     rulings: Sequence[Ruling],
     ranked: Sequence[Rank],
-    holder: Holder,
+    features: Features,
     vocabulary: Vocabulary,
     unit: int = UNIT,
 ) -> bool:
     """Have what makes the answer of the last rule write logits itself, where that rule always fires.
 
-    A ladder or a head writes the logit of a token instead of a number that another neuron would turn
-    into it. Nothing is done where the answer is made in another way, or rules must tell apart which of
-    them fires.
+    A step function or a head writes the logit of a token instead of a number that another neuron would
+    turn into it. Nothing is done where the answer is made in another way, or where rules must decide
+    which of them fires.
 
     Args:
         rulings: after the passes.
         ranked: the rank of each.
-        holder: decides what is held.
+        features: decides what is held.
         vocabulary: the tokens.
         unit: what is written.
     """
@@ -346,18 +347,18 @@ def speak_directly(
         _place(value, vocabulary): tuple(unit * (i == j) for j in range(len(values)))
         for i, value in enumerate(values)
     }
-    return holder.speak(last.answer, numbers) is not None
+    return features.write_logits(last.answer, numbers) is not None
 
 
-def with_rest(spoken: Sequence[Speaker]) -> tuple[list[Speaker], LogitScale]:
-    """The speakers of a program that predicts probabilities, all of the same sum of squares."""
-    squares = [sum(n * n for n in s.writes.values()) for s in spoken if not s.is_echo]
+def with_rest(logit_neurons: Sequence[LogitNeuron]) -> tuple[list[LogitNeuron], LogitScale]:
+    """The neurons of a program that predicts probabilities, all of the same sum of squares."""
+    squares = [sum(n * n for n in s.writes.values()) for s in logit_neurons if not s.is_echo]
     most = max(squares)
     whole = [
         replace(s, rest=Fraction(sqrt(most - sum(n * n for n in s.writes.values()))))
         if not s.is_echo
         else s
-        for s in spoken
+        for s in logit_neurons
     ]
     return whole, LogitScale(one_hot("rest", ("rest",)), most)
 
@@ -368,23 +369,27 @@ SHARES_WITHIN = 1e-5
 ECHO = Origin("the input token's echo, which a tied head would count")
 
 
-def _echoes(holder: Holder, token: Node) -> list[Speaker]:
+def _echoes(features: Features, token: Node) -> list[LogitNeuron]:
     """One neuron for each token, which takes the token's own 1 from the logits."""
     assert isinstance(token.domain, Finite)
     size = len(token.domain.values)
     return [
-        Speaker(
-            holder.read(token, tuple(int(i == j) for j in range(size))), 1, {i: -1}, ECHO, is_echo=True
+        LogitNeuron(
+            features.read(token, tuple(int(i == j) for j in range(size))),
+            1,
+            {i: -1},
+            ECHO,
+            is_echo=True,
         )
         for i in range(size)
     ]
 
 
-def conjunction(literals: Sequence[Node], holder: Holder) -> tuple[Reading | None, int]:
+def conjunction(literals: Sequence[Node], features: Features) -> tuple[Reading | None, int]:
     """The sum of flags, and what it comes to where all of them hold; None where one never does."""
     total, needed = Reading(()), 0
     for literal in literals:
-        flag = holder.number(literal)
+        flag = features.number(literal)
         if not flag.terms and not flag.constant:
             return None, 0
         if flag.terms:
@@ -398,25 +403,25 @@ def _speak(
     fires: Reading,
     needed: int,
     amount: Plain,
-    holder: Holder,
+    features: Features,
     vocabulary: Vocabulary,
-) -> list[Speaker]:
+) -> list[LogitNeuron]:
     answer = ruling.answer
     if isinstance(answer, Node):
         assert isinstance(answer.domain, Finite)
         values = answer.domain.values
         if len(values) == 1:
-            return [Speaker(fires, needed, {_place(values[0], vocabulary): amount}, ruling.origin)]
+            return [LogitNeuron(fires, needed, {_place(values[0], vocabulary): amount}, ruling.origin)]
         return [
-            Speaker(
-                fires + holder.read(answer, tuple(int(i == j) for j in range(len(values)))),
+            LogitNeuron(
+                fires + features.read(answer, tuple(int(i == j) for j in range(len(values)))),
                 needed + 1,
                 {_place(value, vocabulary): amount},
                 ruling.origin,
             )
             for i, value in enumerate(values)
         ]
-    return [Speaker(fires, needed, answer, ruling.origin)]
+    return [LogitNeuron(fires, needed, answer, ruling.origin)]
 
 
 def _place(value: Value, vocabulary: Vocabulary) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedInput, VisitError
 
-from handcraft.compiler.passes.ir import Attend, Equal, Ladder, Rung
+from handcraft.compiler.passes.ir import Attend, Equal, StepFunction, Threshold
 from handcraft.compiler.text.write_graph import Result, all_fractions
 from handcraft.errors import CompileError, HandcraftError, within
 from handcraft.language.graph.domain import (
@@ -212,16 +212,16 @@ class _ReadGraph(Transformer[Token, Any]):
         return lambda domain, text: Equal(domain, text, one, other)
 
     def steps(self, first: Value, *steps: tuple[_Sum | Token, Token, Plain, Plain, Value]) -> Making:
-        rungs: list[Rung] = []
+        thresholds: list[Threshold] = []
         for total, _, bound, gap, _ in steps:
             if isinstance(total, _Sum):
-                rungs.append(Rung(total.terms, bound - total.constant, gap))
-            elif rungs:
-                rungs.append(Rung(rungs[-1].terms, bound, gap))
+                thresholds.append(Threshold(total.terms, bound - total.constant, gap))
+            elif thresholds:
+                thresholds.append(Threshold(thresholds[-1].terms, bound, gap))
             else:
                 raise _error(total, "the first step has no step before it", "write its sum")
         values = (first, *(step[-1] for step in steps))
-        return lambda domain, text: Ladder(domain, text, tuple(rungs), values)
+        return lambda domain, text: StepFunction(domain, text, tuple(thresholds), values)
 
     # conditions on pairs of positions
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import groupby, product
 from math import ceil, floor, prod
 
-from handcraft.compiler.passes.ir import Attend, Equal, Ladder, Rung
+from handcraft.compiler.passes.ir import Attend, Equal, StepFunction, Threshold
 from handcraft.errors import within
 from handcraft.language.graph.domain import FLAGS, Domain, Finite, Kind, Plain, Value, as_number
 from handcraft.language.graph.node import (
@@ -147,13 +147,13 @@ def _operation(node: Node, names: Mapping[Node, str]) -> str:
             always = " always" if node.sources.always else ""
             return f"select {node.how} {cases}{value}{default}{always}"
         case Attend():
-            slack = f" slack {node.forgiven}" if node.forgiven else ""
+            slack = f" slack {node.slack}" if node.slack else ""
             unique = " unique" if node.unique else ""
             case = _case(node.case, names)
             return f"attend {node.picks} {case} value {names[node.value]}{slack}{unique}"
         case Equal():
             return f"equal {names[node.one]}, {names[node.other]}"
-        case Ladder():
+        case StepFunction():
             return f"steps {_steps(node, names)}"
     raise TypeError(f"a {type(node).__name__} is no kind of node that the graph text knows")
 
@@ -201,14 +201,14 @@ def _match(match: Match, names: Mapping[Node, str]) -> str:
     return f"key {key}, query {query} in {_braces(pairs)}"
 
 
-def _steps(node: Ladder, names: Mapping[Node, str]) -> str:
+def _steps(node: StepFunction, names: Mapping[Node, str]) -> str:
     text = _value(node.values[0])
-    before: Rung | None = None
-    for rung, value in zip(node.rungs, node.values[1:], strict=True):
-        is_same = before is not None and rung.terms == before.terms
-        terms = "same" if is_same else _sum(rung.terms, 0, names)
-        text += f" [{terms} >= {rung.at_least} gap {rung.gap}] {_value(value)}"
-        before = rung
+    before: Threshold | None = None
+    for threshold, value in zip(node.thresholds, node.values[1:], strict=True):
+        is_same = before is not None and threshold.terms == before.terms
+        terms = "same" if is_same else _sum(threshold.terms, 0, names)
+        text += f" [{terms} >= {threshold.at_least} gap {threshold.gap}] {_value(value)}"
+        before = threshold
     return text
 
 

@@ -1,1 +1,1 @@
-"""Expressions to a model that computes them: its outputs are values, each within a proved error bound."""
+"""Expressions to a model that computes them: its outputs are values, each within an error bound."""

@@ -9,9 +9,9 @@ from typing import Literal
 from handcraft.architecture import Architecture, architecture_named
 from handcraft.compiler.advice import advised
 from handcraft.compiler.estimate import check_plan
+from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.assemble import assemble
 from handcraft.compiler.features.assembly import Assembly
-from handcraft.compiler.features.feature import Holder
 from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.features.reuse import with_reuse
 from handcraft.compiler.passes.cases import Setting
@@ -116,12 +116,12 @@ def _compile(
 
     stages = run_passes([expression.node for expression in outputs.values()], setting)
     nodes = stages[-1].nodes
-    holder = Holder(normed=target.has_norm)
+    features = Features(normed=target.has_norm)
     wanted = [
-        Wanted.of(name, expression, node, holder)
+        Wanted.of(name, expression, node, features)
         for (name, expression), node in zip(outputs.items(), nodes, strict=True)
     ]
-    assembly = Assembly(holder, prompts.context, Precision(dtype, holder.normed))
+    assembly = Assembly(features, prompts.context, Precision(dtype, features.normed))
     assembly.settle()
     circuits, places = assemble(
         assembly,

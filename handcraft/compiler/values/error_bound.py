@@ -302,7 +302,7 @@ class _Stream:
         exact &= self.arithmetic.is_exact(sums.largest + np.abs(constant), grid)
         hidden.grid[:] = np.where(exact, grid, -ANY_GRID)
         stored = reads.per_column(reads.off * x.largest[reads.rows])
-        ladders: dict[object, list[int]] = {}
+        step_functions: dict[object, list[int]] = {}
         for places, units in _by_neuron(layer.units):
             neuron, first, gain = units[0].neuron, places[0], float(units[0].gain)
             is_ramp = isinstance(neuron, Ramp)
@@ -320,10 +320,10 @@ class _Stream:
                 alone = gain * read_off(neuron.reads, self.plan, x.all_off) + float(stored[first])
                 hidden.off[first] += alone + unit * float(hidden.peak[places].sum())
             else:
-                ladders.setdefault((neuron.origins, gap), []).append(first)
-        for k, firsts in enumerate(ladders.values()):
+                step_functions.setdefault((neuron.origins, gap), []).append(first)
+        for k, firsts in enumerate(step_functions.values()):
             every = [*firsts, *(first + 1 for first in firsts)]
-            hidden.ladder[every] = k
+            hidden.step_function[every] = k
             hidden.shared[every] = 7 * unit * 2.0 ** floor(log2(max(hidden.peak[every].max(), 1)))
         return hidden
 
@@ -334,16 +334,16 @@ class _Hidden:
 
     A unit is rounded when its constant is added. The two units of a step are rounded alike, as both add
     a constant to the same sum, unless a power of two lies between them; and they cancel in what they
-    write, unless one lies between what is written with one of them and without. The steps of a ladder
-    lie apart. So one step is counted for each power of two: below the largest unit all of them are off
-    by 3 and by 4 halves of its last place together.
+    write, unless one lies between what is written with one of them and without. The steps of a step
+    function lie apart. So one step is counted for each power of two: below the largest unit all of
+    them are off by 3 and by 4 halves of its last place together.
 
     Args:
         net: the most that the units of a neuron come to together.
         off: by how much that may be off.
         peak: the most that a unit holds.
-        shared: by how much the steps of a ladder may be off besides, all of them together.
-        ladder: a number for each of those ladders.
+        shared: by how much the steps of a step function may be off besides, all of them together.
+        step_function: a number for each of those step functions.
         grid: each unit is a multiple of two to this power, where it is exact.
     """
 
@@ -351,14 +351,14 @@ class _Hidden:
     off: Array
     peak: Array
     shared: Array
-    ladder: Ints
+    step_function: Ints
     grid: Ints
 
     def shared_off(self, out: Stored) -> Array:
-        """By how much the steps of ladders put off what a matrix makes of the units: [out]."""
+        """By how much the steps of step functions put off what a matrix makes of the units: [out]."""
         entry = np.flatnonzero(self.shared[out.rows])
         rows, columns = out.rows[entry], out.columns[entry]
-        pairs, place = np.unique(self.ladder[rows] * out.width + columns, return_inverse=True)
+        pairs, place = np.unique(self.step_function[rows] * out.width + columns, return_inverse=True)
         largest = np.zeros(len(pairs))
         np.maximum.at(largest, place, np.abs(out.numbers[entry]) * self.shared[rows])
         columns = pairs % out.width

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.circuits import Coefficients, Subspace
-from handcraft.compiler.features.feature import Holder, Reading
+from handcraft.compiler.features.allocate import Features
+from handcraft.compiler.features.feature import Reading
 from handcraft.compiler.features.places import Places
 from handcraft.display import short_repr
 from handcraft.errors import PrecisionError
@@ -38,18 +39,18 @@ class Wanted:
     reading: Reading
 
     @classmethod
-    def of(cls, name: str, expression: Expression, node: Node, holder: Holder) -> Wanted:
+    def of(cls, name: str, expression: Expression, node: Node, features: Features) -> Wanted:
         """Ask the holder for the value of an expression."""
         domain, place = expression.domain, expression.node.place
         if domain.kind is Kind.NUMBER:
             finer = node.domain.parts < domain.parts  # means that were added up are one mean now
             known = node.domain if finer else domain
-            return cls(Output(name, known, (), place=place), holder.number(node))
+            return cls(Output(name, known, (), place=place), features.number(node))
         assert isinstance(domain, Finite)
         assert isinstance(node.domain, Finite)
         places = {(isinstance(v, bool), v): i for i, v in enumerate(domain.values)}
         numbers = tuple(places[isinstance(v, bool), v] for v in node.domain.values)
-        return cls(Output(name, domain, (), place=place), holder.read(node, numbers))
+        return cls(Output(name, domain, (), place=place), features.read(node, numbers))
 
     def placed(self, places: Places) -> Output:
         """The output, once everything has its place."""
@@ -118,7 +119,7 @@ class Output:
 
     def is_right(self, number: float, value: Value) -> bool:
         """Whether a number stands for a value; where values are not told apart, is within its bound."""
-        if self.is_told:
+        if self.is_distinguishable:
             return self.value(number) == value
         return abs(number - float(self.number(value))) <= self.off
 
@@ -128,7 +129,7 @@ class Output:
         Where a tolerance let values come that the weights do not tell apart, it stays a float; so do
         infinity and NaN.
         """
-        if not self.is_told or not isfinite(number):
+        if not self.is_distinguishable or not isfinite(number):
             return number
         if not isinstance(self.domain, Finite):
             unit = self.domain.unit
@@ -138,7 +139,7 @@ class Output:
         return self.domain.values[int(np.abs(self._known - number).argmin())]
 
     @property
-    def is_told(self) -> bool:
+    def is_distinguishable(self) -> bool:
         """Whether values are further apart than twice what a number may be off."""
         return self.apart > 2 * self.off
 
@@ -162,7 +163,7 @@ class Output:
         Raises:
             PrecisionError: the nearest value may be a neighbour of the right one.
         """
-        if self.is_told or (self.domain.kind is Kind.NUMBER and self.off <= tolerance):
+        if self.is_distinguishable or (self.domain.kind is Kind.NUMBER and self.off <= tolerance):
             return
         apart = float(self.apart)
         raise PrecisionError(

@@ -74,5 +74,5 @@ def bounded_again(manifest: Manifest, compiled: Compiled) -> tuple[Output, ...]:
     off = bound_errors(Finished(plan, compiled.placement, tensors, spans, dtype))
     found = tuple(replace(each, off=read_off(each.reads, plan, off)) for each in manifest.outputs)
     for before, after in zip(manifest.outputs, found, strict=True):
-        after.check(dtype, 0 if before.is_told else before.off)
+        after.check(dtype, 0 if before.is_distinguishable else before.off)
     return found

@@ -473,13 +473,13 @@ def paths(value):
 
 def changed(record, path, value=None, *, delete=False):
     record = copy.deepcopy(record)
-    holder = record
+    features = record
     for key in path[:-1]:
-        holder = holder[key]
+        features = features[key]
     if delete:
-        del holder[path[-1]]
+        del features[path[-1]]
     else:
-        holder[path[-1]] = value
+        features[path[-1]] = value
     return record
 
 

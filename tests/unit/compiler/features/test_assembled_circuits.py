@@ -1,4 +1,4 @@
-"""Held values as circuits: in which block, by which head, with how many neurons."""
+"""Features as circuits: in which block, by which head, with how many neurons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How values are held: as those numbers that somebody reads, and what shares a dimension."""
+"""How values are feature: as those numbers that somebody reads, and what shares a dimension."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import pytest
 from short_texts import after, assert_compiled, read
 
 from handcraft import Prompts, lookup, select, where, window
-from handcraft.compiler.features.feature import SMALL, Holder, Reading
+from handcraft.compiler.features.allocate import SMALL, Features
+from handcraft.compiler.features.feature import Reading
 
 PROMPTS = Prompts("abc", context=4)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position
 WORTH = TOKEN.map({"a": 0, "b": 1, "c": 3})
 
 
-def widths(holder: Holder) -> dict[str, int]:
+def widths(features: Features) -> dict[str, int]:
     """For everything that is held, how many dimensions it takes."""
     return {
-        str(held.node): len(held.values) if held.is_one_hot else len(held.numbers)
-        for held in holder.held.values()
+        str(feature.node): len(feature.values) if feature.is_one_hot else len(feature.numbers)
+        for feature in features.by_node.values()
     }
 
 
@@ -29,125 +30,127 @@ def assert_reads(reading: Reading, of, name: str, values) -> None:
 
 
 def test_a_number_that_is_read_as_itself_takes_one_dimension():
-    holder = Holder()
-    assert_reads(holder.number(POSITION.node), lambda n: n, "position", range(4))
-    assert widths(holder) == {"position": 1}
+    features = Features()
+    assert_reads(features.number(POSITION.node), lambda n: n, "position", range(4))
+    assert widths(features) == {"position": 1}
 
 
 @pytest.mark.parametrize("factor", [3, -1, Fraction(2, 7)])
 def test_numbers_that_differ_by_a_factor_and_a_constant_share_a_dimension(factor):
-    holder = Holder()
+    features = Features()
     square = POSITION.map(lambda n: n * n)
     other = POSITION.map(lambda n: factor * n * n + 5)
-    assert_reads(holder.number(square.node), lambda n: n * n, "position", range(4))
-    assert_reads(holder.number(other.node), lambda n: factor * n * n + 5, "position", range(4))
-    assert widths(holder) == {"position": 1}
+    assert_reads(features.number(square.node), lambda n: n * n, "position", range(4))
+    assert_reads(features.number(other.node), lambda n: factor * n * n + 5, "position", range(4))
+    assert widths(features) == {"position": 1}
 
 
 def test_a_flag_and_its_negation_share_a_dimension():
-    holder = Holder()
+    features = Features()
     flag = TOKEN == "a"
-    assert_reads(holder.number(flag.node), lambda t: int(t == "a"), "token", "abc")
-    assert_reads(holder.number((~flag).node), lambda t: int(t != "a"), "token", "abc")
-    assert widths(holder) == {"token": 1}
+    assert_reads(features.number(flag.node), lambda t: int(t == "a"), "token", "abc")
+    assert_reads(features.number((~flag).node), lambda t: int(t != "a"), "token", "abc")
+    assert widths(features) == {"token": 1}
 
 
 def test_other_functions_of_a_value_take_a_dimension_each():
-    holder = Holder()
-    holder.number(POSITION.node)
-    holder.number(POSITION.map(lambda n: n * n).node)
-    assert widths(holder) == {"position": 2}
+    features = Features()
+    features.number(POSITION.node)
+    features.number(POSITION.map(lambda n: n * n).node)
+    assert widths(features) == {"position": 2}
 
 
 def test_the_same_function_twice_takes_one_dimension():
-    holder = Holder()
+    features = Features()
     for _ in range(2):
-        holder.number(lookup(lambda x: ord(x) ** 2, TOKEN).node)
-    assert widths(holder) == {"token": 1}
+        features.number(lookup(lambda x: ord(x) ** 2, TOKEN).node)
+    assert widths(features) == {"token": 1}
 
 
 def test_a_table_of_tables_is_a_number_of_what_lies_below():
-    holder = Holder()
+    features = Features()
     table = WORTH.map(lambda n: n * n).map(lambda n: 10 - n)
-    assert_reads(holder.number(table.node), lambda t: 10 - {"a": 0, "b": 1, "c": 9}[t], "token", "abc")
-    assert widths(holder) == {"token": 1}
+    assert_reads(
+        features.number(table.node), lambda t: 10 - {"a": 0, "b": 1, "c": 9}[t], "token", "abc"
+    )
+    assert widths(features) == {"token": 1}
 
 
 def test_a_sum_is_read_term_by_term_and_takes_no_dimension_of_its_own():
-    holder = Holder()
-    reading = holder.number((2 * POSITION - WORTH + 7).node)
+    features = Features()
+    reading = features.number((2 * POSITION - WORTH + 7).node)
     for n in range(4):
         for t, worth in (("a", 0), ("b", 1), ("c", 3)):
             assert read(reading, {"position": n, "token": t}) == 2 * n - worth + 7
-    assert widths(holder) == {"position": 1, "token": 1}
+    assert widths(features) == {"position": 1, "token": 1}
 
 
 def test_a_sum_that_cancels_reads_nothing():
-    reading = Holder().number((WORTH * 2 - TOKEN.map({"a": 1, "b": 3, "c": 7})).node)
+    reading = Features().number((WORTH * 2 - TOKEN.map({"a": 1, "b": 3, "c": 7})).node)
     assert (reading.terms, reading.constant) == ((), -1)
 
 
 def test_a_constant_is_not_held():
-    holder = Holder()
-    assert holder.number(PROMPTS.constant(3).node).constant == 3
-    assert not holder.held
+    features = Features()
+    assert features.number(PROMPTS.constant(3).node).constant == 3
+    assert not features.by_node
 
 
 def test_what_is_promised_is_read_from_what_it_is_promised_of():
-    holder = Holder()
+    features = Features()
     promised = POSITION.assume([1, 2])
-    reading = holder.number(promised.map(lambda n: 7 * n * n).node)
+    reading = features.number(promised.map(lambda n: 7 * n * n).node)
     assert_reads(reading, lambda n: 7 * n * n, "position", (1, 2))
-    assert set(widths(holder)) == {"position"}
+    assert set(widths(features)) == {"position"}
 
 
 def test_a_token_that_is_held_one_hot_reads_any_function_of_it():
-    holder = Holder(one_hot=("token",))
+    features = Features(one_hot=("token",))
     for function in (ord, lambda t: t == "b", lambda t: Fraction(ord(t), 7)):
-        reading = holder.number(lookup(function, TOKEN).node)
+        reading = features.number(lookup(function, TOKEN).node)
         assert_reads(reading, lambda t, f=function: f(t) + 0, "token", "abc")
-    assert widths(holder) == {"token": 3}
+    assert widths(features) == {"token": 3}
 
 
 def test_zero_is_kept_where_it_is_asked_for():
     asked = (0, 5, 5, 5)
-    reading = Holder().read(POSITION.node, asked, keeps_zero=True)
+    reading = Features().read(POSITION.node, asked, keeps_zero=True)
     assert reading.constant == 0
     assert_reads(reading, lambda n: asked[n], "position", range(4))
 
 
 @pytest.mark.parametrize("number", [100 * POSITION, POSITION.map(lambda n: 1000 * n * n)], ids=str)
 def test_before_layernorm_large_numbers_are_held_small(number):
-    holder = Holder(normed=True)
-    reading = holder.number(number.node)
+    features = Features(normed=True)
+    reading = features.number(number.node)
     assert_reads(reading, lambda n: number.trace("aaaa")[n], "position", range(4))
-    for _, held, i in reading.terms:
-        assert max(map(abs, held.span(i))) <= SMALL
+    for _, feature, i in reading.terms:
+        assert max(map(abs, feature.span(i))) <= SMALL
 
 
 def test_the_ends_of_a_reading_are_those_of_what_it_reads():
-    reading = Holder().number((5 - 2 * POSITION).node)
+    reading = Features().number((5 - 2 * POSITION).node)
     assert reading.span == (-1, 5)
     assert reading.size == 6
 
 
 def test_the_ends_are_those_of_the_number_however_many_dimensions_it_takes():
     """A value of which many numbers are read is held one-hot at last; its numbers stay as large."""
-    holder = Holder()
-    reading = holder.number(POSITION.node) * 20
-    ((_, held, i),) = reading.terms
-    held.is_one_hot = True
+    features = Features()
+    reading = features.number(POSITION.node) * 20
+    ((_, feature, i),) = reading.terms
+    feature.is_one_hot = True
     assert (reading.span, reading.size, reading.weight) == ((0, 60), 60, 20 * (1 + 2 + 3))
-    assert held.span(i) == (0, 3)
+    assert feature.span(i) == (0, 3)
 
 
 def test_the_ends_of_what_a_head_brings_are_without_the_constant():
     """Of a flag that is mostly True the difference from True is brought."""
     flags = select(TOKEN, TOKEN).latest(TOKEN != "a")
     (brought,) = after("fuse tables", flags)
-    reading = Holder().number(brought)
-    ((_, held, i),) = reading.terms
-    assert (held.span(i), reading.constant) == ((-1, 0), 1)
+    reading = Features().number(brought)
+    ((_, feature, i),) = reading.terms
+    assert (feature.span(i), reading.constant) == ((-1, 0), 1)
     assert reading.span == (0, 1)
 
 
@@ -164,7 +167,7 @@ def heads(made) -> int:
 
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
 def test_what_is_brought_may_be_known_to_be_less_than_its_source_can_be(architecture):
-    """A count that is at least 1 is 0 nowhere, though the ladder that makes it could say so."""
+    """A count that is at least 1 is 0 nowhere, though the step function that makes it could say so."""
     prompts = Prompts("ab", context=2)
     many = (~select(window(1).mean(prompts.position), -1)).count() * 2
     here = many.at(0, default=0)

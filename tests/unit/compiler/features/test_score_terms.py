@@ -12,8 +12,8 @@ from short_texts import read
 
 from handcraft import Prompts
 from handcraft.compiler.features import score_terms as channels
-from handcraft.compiler.features.feature import Holder
-from handcraft.compiler.features.score_terms import Met, meet, nearest
+from handcraft.compiler.features.allocate import Features
+from handcraft.compiler.features.score_terms import ScoreTerms, nearest, score_terms
 from handcraft.errors import CompileError
 from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Comparison, Match, Node
@@ -31,13 +31,13 @@ def source_of(node: Node) -> Node:
     return node.children[0] if node.children else node
 
 
-def scores(met: Met, match: Match) -> dict[tuple[Value, Value], object]:
+def scores(terms: ScoreTerms, match: Match) -> dict[tuple[Value, Value], object]:
     """For every value at the source and every value at the destination, the score."""
     key, query = source_of(match.key), source_of(match.query)
     return {
         (there, here): sum(
             read(channel.query, {str(query): here}) * read(channel.key, {str(key): there})
-            for channel in met.channels
+            for channel in terms.channels
         )
         for there, here in product(key.domain.values, query.domain.values)
     }
@@ -49,20 +49,20 @@ def holds(match: Match, there: Value, here: Value) -> bool:
     return match.holds(key, query)
 
 
-def assert_met(met: Met, match: Match, *, flat: bool = False) -> None:
+def assert_met(terms: ScoreTerms, match: Match, *, flat: bool = False) -> None:
     """Assert that at every destination failures are worse than successes by the gap."""
-    found = scores(met, match)
+    found = scores(terms, match)
     for here in source_of(match.query).domain.values:
         row = {there: found[there, here] for there in source_of(match.key).domain.values}
         good = {row[there] for there in row if holds(match, there, here)}
         bad = {row[there] for there in row if not holds(match, there, here)}
         assert len(good) <= 1, "sources that are selected share evenly"
         if good and bad:
-            assert max(bad) <= max(good) - met.gap
+            assert max(bad) <= max(good) - terms.gap
             if flat:
-                assert bad == {max(good) - met.gap}
-        if good and met.most is not None:
-            assert good == {met.most}, "with the constants of keys"
+                assert bad == {max(good) - terms.gap}
+        if good and terms.most is not None:
+            assert good == {terms.most}, "with the constants of keys"
 
 
 RELATIONS = {
@@ -84,67 +84,67 @@ RELATIONS = {
 @pytest.mark.parametrize("largest", [0, FAR], ids=["small weights", "large weights"])
 @pytest.mark.parametrize("match", RELATIONS.values(), ids=RELATIONS)
 def test_every_kind_of_condition_is_met_with_its_gap(match, largest, flat, normed):
-    met = meet(match, Holder(normed=normed), flat=flat, largest=largest)
-    assert_met(met, match, flat=flat)
+    terms = score_terms(match, Features(normed=normed), flat=flat, largest=largest)
+    assert_met(terms, match, flat=flat)
 
 
 @pytest.mark.parametrize("match", RELATIONS.values(), ids=RELATIONS)
 def test_in_bits_no_score_is_larger_or_costs_more_than_is_stated(match):
-    met = meet(match, Holder(normed=True, in_bits=True), flat=False, largest=FAR)
-    assert_met(met, match)
-    found = scores(met, match)
+    terms = score_terms(match, Features(normed=True, in_bits=True), flat=False, largest=FAR)
+    assert_met(terms, match)
+    found = scores(terms, match)
     for here in source_of(match.query).domain.values:
         row = {there: found[there, here] for there in source_of(match.key).domain.values}
         good = [row[there] for there in row if holds(match, there, here)]
-        assert not good or min(row.values()) >= good[0] - met.cost
-    assert max(map(abs, found.values())) <= met.reach
+        assert not good or min(row.values()) >= good[0] - terms.cost
+    assert max(map(abs, found.values())) <= terms.reach
 
 
 def test_equal_numbers_meet_on_a_parabola_of_two_channels():
-    met = meet(RELATIONS["equal positions"], Holder(), flat=False, largest=FAR)
-    assert len(met.channels) == 2
+    terms = score_terms(RELATIONS["equal positions"], Features(), flat=False, largest=FAR)
+    assert len(terms.channels) == 2
 
 
 def test_where_squares_are_too_large_equal_values_meet_bit_by_bit():
-    met = meet(RELATIONS["equal positions"], Holder(), flat=False, largest=8)
-    assert (len(met.channels), met.gap) == (4, 2)
+    terms = score_terms(RELATIONS["equal positions"], Features(), flat=False, largest=8)
+    assert (len(terms.channels), terms.gap) == (4, 2)
 
 
 def test_where_all_failures_must_cost_the_same_there_is_a_channel_for_each_value():
-    met = meet(RELATIONS["equal positions"], Holder(), flat=True, largest=FAR)
-    assert len(met.channels) == 12
+    terms = score_terms(RELATIONS["equal positions"], Features(), flat=True, largest=FAR)
+    assert len(terms.channels) == 12
 
 
 def test_a_condition_with_few_different_rows_takes_a_channel_for_each():
-    assert len(meet(RELATIONS["parity"], Holder(), flat=True, largest=0).channels) == 2
-    assert len(meet(RELATIONS["a pair or two"], Holder(), flat=True, largest=0).channels) == 2
+    assert len(score_terms(RELATIONS["parity"], Features(), flat=True, largest=0).channels) == 2
+    assert len(score_terms(RELATIONS["a pair or two"], Features(), flat=True, largest=0).channels) == 2
 
 
 def test_an_order_takes_a_channel_for_each_value_but_one():
-    assert len(meet(RELATIONS["earlier"], Holder(), flat=False, largest=FAR).channels) == 11
+    assert len(score_terms(RELATIONS["earlier"], Features(), flat=False, largest=FAR).channels) == 11
 
 
 def test_what_is_asked_everywhere_takes_one_channel():
     asked = PROMPTS.constant("c").node
-    met = meet(Match(TOKEN, asked, Comparison.EQ), Holder(), flat=False, largest=FAR)
-    (channel,) = met.channels
+    terms = score_terms(Match(TOKEN, asked, Comparison.EQ), Features(), flat=False, largest=FAR)
+    (channel,) = terms.channels
     assert (channel.query.terms, channel.query.constant) == ((), 1)
     assert {read(channel.key, {"token": t}) for t in "abdefgh"} == {0}
 
 
 def test_two_values_take_a_channel_each():
     flag = (PROMPTS.token == "a").node
-    met = meet(Match(flag, flag, Comparison.EQ), Holder(), flat=False, largest=FAR)
-    assert len(met.channels) == 2
+    terms = score_terms(Match(flag, flag, Comparison.EQ), Features(), flat=False, largest=FAR)
+    assert len(terms.channels) == 2
 
 
 def test_behind_layernorm_selected_sources_have_a_score_of_0_that_no_scale_can_change():
     match = RELATIONS["equal tokens"]
-    met = meet(match, Holder(normed=True), flat=True, largest=FAR)
-    found = scores(met, match)
+    terms = score_terms(match, Features(normed=True), flat=True, largest=FAR)
+    found = scores(terms, match)
     assert {score for (there, here), score in found.items() if there == here} == {0}
     assert {score for (there, here), score in found.items() if there != here} == {-1}
-    for channel in met.channels:
+    for channel in terms.channels:
         assert channel.query.constant == 0, "a constant and what cancels it would be scaled apart"
 
 
@@ -152,19 +152,19 @@ def test_queries_that_are_no_key_meet_none():
     asked = PROMPTS.position.map(lambda n: n - 3).node
     for largest in (0, FAR):
         match = Match(POSITION, asked, Comparison.EQ)
-        assert_met(meet(match, Holder(), flat=False, largest=largest), match)
+        assert_met(score_terms(match, Features(), flat=False, largest=largest), match)
 
 
 def test_too_many_channels_are_refused(monkeypatch):
     monkeypatch.setattr(channels, "ROWS_UP_TO", 7)
     with pytest.raises(CompileError, match=r"selecting `token` by `token` takes 8 channels"):
-        meet(RELATIONS["equal tokens"], Holder(), flat=True, largest=FAR)
+        score_terms(RELATIONS["equal tokens"], Features(), flat=True, largest=FAR)
 
 
 @given(st.sets(st.sampled_from(list(product("abcdefgh", range(12))))), st.booleans(), st.booleans())
 def test_any_relation_is_met(pairs, flat, normed):
     match = Match(TOKEN, POSITION, frozenset(pairs))
-    assert_met(meet(match, Holder(normed=normed), flat=flat, largest=FAR), match)
+    assert_met(score_terms(match, Features(normed=normed), flat=flat, largest=FAR), match)
 
 
 @given(st.sets(st.fractions(-9, 9, max_denominator=6), min_size=1), st.fractions(-12, 12))

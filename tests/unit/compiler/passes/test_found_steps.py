@@ -39,7 +39,9 @@ def assert_right(steps: Steps, table) -> None:
     for row, value in table.items():
         total = sum(weights[part] for weights, part in zip(steps.weights, row, strict=True))
         reached = [total >= at_least for at_least, _ in steps.thresholds]
-        assert reached == sorted(reached, reverse=True), "a rung is reached only if all before it are"
+        assert reached == sorted(reached, reverse=True), (
+            "a threshold is reached only if all before it are"
+        )
         said = steps.values[sum(reached)]
         assert (said, type(said)) == (value, type(value)), row
         for at_least, gap in steps.thresholds:

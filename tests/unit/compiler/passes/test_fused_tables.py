@@ -10,7 +10,7 @@ from short_texts import after, assert_compiled, assert_same, kinds
 from handcraft import Prompts, lookup, select, where, window
 from handcraft.compiler import compile_sequences
 from handcraft.compiler.passes.fuse import is_scalar
-from handcraft.compiler.passes.ir import Ladder
+from handcraft.compiler.passes.ir import StepFunction
 from handcraft.language.graph.node import Linear, Lookup, Node, walk
 
 PROMPTS = Prompts("abc", context=4)
@@ -32,12 +32,12 @@ def fused(*expressions) -> list[Node]:
     return nodes
 
 
-def ladders(*roots: Node) -> list[Ladder]:
-    return [node for node in walk(*roots) if isinstance(node, Ladder)]
+def step_functions(*roots: Node) -> list[StepFunction]:
+    return [node for node in walk(*roots) if isinstance(node, StepFunction)]
 
 
 def steps(*roots: Node) -> int:
-    return sum(len(node.rungs) for node in ladders(*roots))
+    return sum(len(node.thresholds) for node in step_functions(*roots))
 
 
 EVERY_KIND = {
@@ -84,7 +84,7 @@ def test_flags_that_all_hold_are_one_step_however_they_are_nested():
 
 def test_tables_of_tables_are_read_from_what_lies_below_all():
     (node,) = fused(((TOKEN == "a") | (BEFORE == "a")) & ~(TOKEN == "b") | (BEFORE == "c"))
-    assert len(ladders(node)) == 1
+    assert len(step_functions(node)) == 1
     bottom = {str(child) for child in walk(node) if not child.children}
     assert bottom <= {"token", "position"}
 
@@ -102,8 +102,8 @@ def test_flags_that_exclude_each_other_are_added_without_a_step():
 
 def test_a_comparison_of_a_range_is_one_step():
     (node,) = fused(WIDE >= 0.1)
-    assert isinstance(node, Ladder)
-    assert len(node.rungs) == 1
+    assert isinstance(node, StepFunction)
+    assert len(node.thresholds) == 1
 
 
 def test_numbers_of_a_range_are_equal_between_two_comparisons():
@@ -113,14 +113,14 @@ def test_numbers_of_a_range_are_equal_between_two_comparisons():
 def test_a_share_is_turned_into_steps_once_where_two_are_compared():
     shares = lookup(lambda s, r: s < r, SHARE, window(2).mean(TOKEN == "a"))
     (node,) = fused(shares)
-    assert {str(ladder) for ladder in ladders(node)} >= {str(SHARE)}
+    assert {str(step_function) for step_function in step_functions(node)} >= {str(SHARE)}
 
 
 def test_a_share_beside_a_token_is_read_as_it_is():
     (node,) = fused(lookup(lambda s, x: s > 1 and x == "a", SHARE, TOKEN))
-    assert isinstance(node, Ladder)
-    assert len(ladders(node)) == 1
-    assert any(is_scalar(term) for _, term in node.rungs[0].terms)
+    assert isinstance(node, StepFunction)
+    assert len(step_functions(node)) == 1
+    assert any(is_scalar(term) for _, term in node.thresholds[0].terms)
 
 
 @pytest.mark.parametrize(

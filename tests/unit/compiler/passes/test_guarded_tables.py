@@ -10,7 +10,7 @@ from short_texts import after, assert_compiled, assert_same, every_text, setting
 from handcraft import Prompts, compile_sequences, lookup, select, where
 from handcraft.compiler.passes import fuse
 from handcraft.compiler.passes.guarded import equalities, guarded
-from handcraft.compiler.passes.ir import Ladder, run_nodes
+from handcraft.compiler.passes.ir import StepFunction, run_nodes
 
 PROMPTS = Prompts("abc", context=4)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position
@@ -64,11 +64,11 @@ def test_it_takes_a_step_for_each_value_and_one_more():
     prompts = Prompts("abcdefgh", context=40)
     last = select(prompts.token.at(-1, default="a"), prompts.token)
     (node,) = after("fuse tables", last.latest(prompts.token, default="a"))
-    assert isinstance(node, Ladder)
-    assert len(node.rungs) == 8
+    assert isinstance(node, StepFunction)
+    assert len(node.thresholds) == 8
     (node,) = after("fuse tables", last.latest(prompts.token == "a", default=False))
-    assert isinstance(node, Ladder)
-    assert len(node.rungs) == 2
+    assert isinstance(node, StepFunction)
+    assert len(node.thresholds) == 2
 
 
 @pytest.mark.parametrize(("steps", "is_one_sum"), [(8, False), (64, True)])
@@ -77,7 +77,7 @@ def test_a_sum_too_large_for_the_dtype_is_not_made(steps, is_one_sum):
     (node,) = fuse.fuse([lowered], replace(setting_of(PROMPTS), steps=steps))
     for text in every_text(PROMPTS):
         assert run_nodes([node], text, causal=True) == run_nodes([lowered], text, causal=True)
-    reads = {str(term) for rung in node.rungs for _, term in rung.terms}
+    reads = {str(term) for threshold in node.thresholds for _, term in threshold.terms}
     assert any(text.startswith("key of") for text in reads) == is_one_sum
 
 

@@ -7,7 +7,7 @@ from short_texts import assert_same, kinds, setting_of
 
 from handcraft import Prompts, lookup, select, window
 from handcraft.compiler.passes.fold import rebuild
-from handcraft.compiler.passes.ir import Attend, Ladder
+from handcraft.compiler.passes.ir import Attend, StepFunction
 from handcraft.compiler.passes.lower_aggregates import lower_aggregates
 from handcraft.errors import CompileError
 from handcraft.language.graph.node import Comparison, Constant, Lookup, Node, walk
@@ -31,8 +31,8 @@ def heads(*roots: Node) -> list[Attend]:
     return [node for node in walk(*roots) if isinstance(node, Attend)]
 
 
-def ladders(*roots: Node) -> list[Ladder]:
-    return [node for node in walk(*roots) if isinstance(node, Ladder)]
+def step_functions(*roots: Node) -> list[StepFunction]:
+    return [node for node in walk(*roots) if isinstance(node, StepFunction)]
 
 
 EVERY_KIND = {
@@ -97,9 +97,9 @@ def test_the_count_of_earlier_positions_is_the_position():
 
 def test_a_count_of_what_is_asked_everywhere_is_read_from_a_share():
     (node,) = lowered(select(CAUSAL.token, "a").count())
-    assert isinstance(node, Ladder)
+    assert isinstance(node, StepFunction)
     assert [head.case for head in heads(node)] == [(), ()]
-    assert {head.forgiven for head in heads(node)} == {0}
+    assert {head.slack for head in heads(node)} == {0}
 
 
 def test_a_count_of_what_holds_of_itself_needs_no_proof_that_there_is_any():
@@ -136,7 +136,7 @@ def test_earlier_equal_ones_are_counted_with_this_one_and_1_is_taken_off():
     here = select(CAUSAL.position, CAUSAL.position, "<")
     (node,) = lowered((select(CAUSAL.token, CAUSAL.token) & here).count())
     assert {head.picks for head in heads(node)} == {"mean"}
-    assert isinstance(node, Lookup), "1 less is another number of the same ladder"
+    assert isinstance(node, Lookup), "1 less is another number of the same step function"
     assert all(less == count - 1 for (count,), less in node.table.items())
 
 
@@ -204,8 +204,8 @@ def test_existence_among_positions_is_a_table_of_the_position():
 
 def test_existence_of_what_is_asked_everywhere_is_one_step_of_a_share():
     (node,) = lowered(select(CAUSAL.token, "a").exists())
-    assert isinstance(node, Ladder)
-    assert (len(node.rungs), [head.picks for head in heads(node)]) == (1, ["mean"])
+    assert isinstance(node, StepFunction)
+    assert (len(node.thresholds), [head.picks for head in heads(node)]) == (1, ["mean"])
 
 
 def test_existence_else_is_read_from_the_key_of_the_source_that_fits_best():

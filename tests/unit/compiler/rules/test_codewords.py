@@ -106,8 +106,8 @@ def test_many_tokens_are_bits_and_few_are_not():
 
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
 def test_tokens_are_held_as_they_are_asked_for(architecture):
-    held = compile_program(FIVE, tokens="binary", architecture=architecture)
-    assert encodings(held) == {"token": Encoding.SIGNED_BITS}
+    feature = compile_program(FIVE, tokens="binary", architecture=architecture)
+    assert encodings(feature) == {"token": Encoding.SIGNED_BITS}
     with pytest.raises(LayoutError, match="residual stream needs"):
         compile_program(
             trigrams(60, 40), tokens="one-hot", architecture=architecture, sizes=Sizes(n_embd=36)

@@ -24,7 +24,7 @@ LATE = predict("d").when(POSITION >= 5)
 ANSWERS = {
     "brought by a head": FIRST,
     "a table of what is brought": FIRST.map({"a": "c", "b": "c", "c": "d", "d": "a"}),
-    "made by a ladder": FOLLOWED,
+    "made by a step function": FOLLOWED,
     "a table of a count": COUNTED,
     "a default": BEFORE,
     "a choice": where(BEFORE == "a", TOKEN, BEFORE),
@@ -45,7 +45,7 @@ def parameters(made: Compiled) -> int:
     return made.model.shape.parameters(made.model.architecture)
 
 
-def speaking(made: Compiled) -> list[str]:
+def writing_logits(made: Compiled) -> list[str]:
     """What writes logits: heads, neurons, or both, of each block."""
     logits = made.circuits.unembedding
     return [
@@ -68,15 +68,15 @@ def test_every_kind_of_answer_is_right(answer, architecture):
     compiled(LATE, predict(answer).otherwise(), architecture=architecture)
 
 
-def test_a_head_speaks_without_neurons():
+def test_a_head_writes_logits_without_neurons():
     made = compiled(predict(FIRST).otherwise())
-    assert speaking(made) == ["heads"]
+    assert writing_logits(made) == ["heads"]
     assert not made.circuits.blocks[0].neurons
 
 
-def test_a_ladder_speaks_in_its_own_block():
+def test_a_step_function_writes_logits_in_its_own_block():
     made = compiled(predict(COUNTED).otherwise())
-    assert speaking(made) == ["neurons"]
+    assert writing_logits(made) == ["neurons"]
 
 
 def test_induction_takes_two_blocks():
@@ -86,35 +86,35 @@ def test_induction_takes_two_blocks():
 def test_the_token_itself_is_no_maker():
     """A tied head reads the token where it is embedded: another neuron names what it becomes."""
     made = compiled(predict(NEXT).otherwise())
-    assert speaking(made) == ["neurons"]
+    assert writing_logits(made) == ["neurons"]
     assert len(made.circuits.blocks[0].neurons) == 4
 
 
 def test_earlier_rules_outvote_what_is_spoken():
     made = compiled(predict("d").when(POSITION >= 3), predict(FIRST).otherwise())
-    assert speaking(made) == ["heads and neurons"]
+    assert writing_logits(made) == ["heads and neurons"]
 
 
 def test_the_token_is_not_read_where_a_head_has_spoken():
     made = compiled(predict("d").when(TOKEN == "a"), predict(FIRST).otherwise())
-    assert speaking(made) == ["neurons"]
+    assert writing_logits(made) == ["neurons"]
 
 
 def test_behind_layernorm_nothing_is_read_after_it_was_spoken():
     made = compiled(LATE, predict(FIRST).otherwise(), architecture="gpt2")
-    assert speaking(made) == ["neurons"]
+    assert writing_logits(made) == ["neurons"]
 
 
 def test_many_rules_outvote_what_a_head_writes():
     rules = [predict("abcd"[k % 4]).when(k == POSITION) for k in range(7)]
     made = compiled(*rules, predict(FIRST).otherwise())
-    assert speaking(made) == ["heads and neurons"]
+    assert writing_logits(made) == ["heads and neurons"]
 
 
 def test_a_rule_with_a_veto_leaves_no_answer_to_a_head():
     rules = [predict("ab"[k % 2]).when(k == POSITION) for k in range(7)]
     made = compiled(*rules, predict(FIRST).otherwise())
-    assert speaking(made) == ["neurons"]
+    assert writing_logits(made) == ["neurons"]
 
 
 def test_where_only_one_of_the_two_ways_is_precise_enough_it_is_taken():
@@ -124,7 +124,7 @@ def test_where_only_one_of_the_two_ways_is_precise_enough_it_is_taken():
     rule = predict(((number + number.at(-1, default=0)) % 97).map(str)).otherwise()
     program = Program(prompts=prompts, rules=[rule])
     made = compile_program(program, architecture="gpt2")
-    assert speaking(made)[-1] == "neurons"
+    assert writing_logits(made)[-1] == "neurons"
     assert verify(made.model, program).passed
 
 
@@ -136,8 +136,8 @@ THREE_HEADS = [
     predict("d").when(OPENED == "c"),
     predict(OPENED).otherwise(),
 ]
-"""One of three heads brings the first token and, where it speaks, whether that is c besides: 7 channels
-instead of 6."""
+"""One of three heads brings the first token and, where it writes logits, whether that is c besides: 7
+channels instead of 6."""
 
 EIGHT = Prompts("abcdefgh", context=4)
 TWO_BACK = lookup(
@@ -146,8 +146,8 @@ TWO_BACK = lookup(
     EIGHT.token,
     EIGHT.token.at(-1, default="b"),
 )  # fmt: skip
-"""Its neurons do not fit one layer behind LayerNorm, and cannot take turns where they also speak, since
-they read the token."""
+"""Its neurons do not fit one layer behind LayerNorm, and cannot take turns where they also write
+logits, since they read the token."""
 
 TWENTY = Prompts("abcdefghijklmnopqrst", context=4)
 TWENTY_BACK = lookup(
@@ -164,17 +164,17 @@ def refused(*rules, prompts: Prompts, architecture: str = "block", **asked) -> C
     return caught.value
 
 
-def test_where_a_head_that_speaks_is_too_wide_neurons_speak():
+def test_where_a_head_that_writes_logits_is_too_wide_neurons_write_them():
     direct = compiled(*THREE_HEADS, prompts=SIX, n_embd=21)
-    assert speaking(direct) == ["heads", "neurons"]
+    assert writing_logits(direct) == ["heads", "neurons"]
     made = compiled(*THREE_HEADS, prompts=SIX, n_embd=18)
-    assert speaking(made)[0] == ""
+    assert writing_logits(made)[0] == ""
 
 
 def test_where_neurons_that_write_logits_do_not_fit_one_layer_the_smallest_model_is_taken():
     made = compiled(predict(TWO_BACK).otherwise(), prompts=EIGHT, architecture="gpt2")
     wide = compiled(predict(TWO_BACK).otherwise(), prompts=EIGHT, architecture="gpt2", n_embd=64)
-    assert speaking(wide) == ["neurons"]
+    assert writing_logits(wide) == ["neurons"]
     assert parameters(made) < parameters(wide)
     width = made.model.shape.n_embd
     assert parameters(made) <= parameters(
@@ -184,13 +184,13 @@ def test_where_neurons_that_write_logits_do_not_fit_one_layer_the_smallest_model
 
 @pytest.mark.parametrize("missing", [1, 3])
 def test_where_neither_way_fits_the_narrower_says_what_is_missing(missing):
-    """Three heads are narrower where neurons speak, a first token where its head does."""
+    """Three heads are narrower where neurons write logits, a first token where its head does."""
     for rules, prompts, is_direct in (
         (THREE_HEADS, SIX, False),
         ([predict(OPENED).otherwise()], SIX, True),
     ):
         narrow = compiled(*rules, prompts=prompts)
-        assert (speaking(narrow)[0] == "heads") == is_direct
+        assert (writing_logits(narrow)[0] == "heads") == is_direct
         width = narrow.model.shape.n_embd
         heads = narrow.model.shape.n_head
         error = refused(*rules, prompts=prompts, n_embd=width - missing * heads)
@@ -199,7 +199,7 @@ def test_where_neither_way_fits_the_narrower_says_what_is_missing(missing):
 
 
 def test_a_lack_of_width_is_told_sooner_than_one_of_precision():
-    """Neurons that would speak could do with a wider stream; no width makes the others precise."""
+    """A wider stream would do for neurons that write logits; no width makes the others precise."""
     rule, prompts = predict(TWENTY_BACK).otherwise(), TWENTY
     error = refused(rule, prompts=prompts, architecture="gpt2", n_embd=60)
     assert isinstance(error, LayoutError)

@@ -123,7 +123,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def nested(count: int) -> Program:
-    """Rules that all meet and speak for a and b in turn, so that heights are Fibonacci numbers."""
+    """Rules that all overlap and predict a and b in turn, so that heights are Fibonacci numbers."""
     rules = [predict("ab"[k % 2]).after(f"[{LETTERS[:k]}]" * 2) for k in range(1, count)]
     return Program(LETTERS[:count], 2, [*rules, predict("c").otherwise()])
 
@@ -161,7 +161,7 @@ def test_neurons_that_do_not_fit_one_mlp_take_turns_in_several():
 
 
 def alternating(context: int) -> list:
-    """Rules of one condition each, which speak for a and b in turn by the length of the context."""
+    """Rules of one condition each, which predict a and b in turn by the length of the context."""
     return [predict("ab"[k % 2]).after("." * k) for k in range(context, 0, -1)]
 
 

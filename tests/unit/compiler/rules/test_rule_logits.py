@@ -28,7 +28,7 @@ def circuits(*rules) -> Circuits:
     return made.circuits
 
 
-def speaking(of: Circuits) -> list[Neuron]:
+def writing_logits(of: Circuits) -> list[Neuron]:
     """The neurons that write logits."""
     return [
         neuron
@@ -41,31 +41,34 @@ def speaking(of: Circuits) -> list[Neuron]:
 def amounts(of: Circuits) -> list[int]:
     """What is written for a token, by neurons and by biases."""
     biases = [bias.adds for block in of.blocks for bias in block.neuron_bias]
-    writes = [write for neuron in speaking(of) for write in neuron.writes]
+    writes = [write for neuron in writing_logits(of) for write in neuron.writes]
     logits = [part for part in (*writes, *biases) if part.subspace == of.unembedding]
     return [number for part in logits for _, number in part.entries]
 
 
 def test_a_rule_that_predicts_a_token_is_one_neuron():
     of = circuits(predict("b").when(TOKEN == "a"), OTHERWISE)
-    assert len(speaking(of)) == 1
+    assert len(writing_logits(of)) == 1
 
 
 def test_the_rule_for_everything_else_is_a_bias():
     of = circuits(OTHERWISE)
-    assert not speaking(of)
+    assert not writing_logits(of)
     assert amounts(of) == [UNIT]
 
 
 def test_a_rule_that_predicts_an_expression_is_a_neuron_for_every_token_it_can_be():
-    assert len(speaking(circuits(predict(TOKEN).otherwise()))) == 3
-    assert len(speaking(circuits(predict(TOKEN.map({"a": "b", "b": "b", "c": "a"})).otherwise()))) == 2
+    assert len(writing_logits(circuits(predict(TOKEN).otherwise()))) == 3
+    assert (
+        len(writing_logits(circuits(predict(TOKEN.map({"a": "b", "b": "b", "c": "a"})).otherwise())))
+        == 2
+    )
 
 
 def test_a_pattern_and_a_flag_are_conditions_of_the_same_neuron():
     first = TOKEN.at_position(0) == "a"
     of = circuits(predict("b").after("b").when(first), OTHERWISE)
-    (neuron,) = speaking(of)
+    (neuron,) = writing_logits(of)
     assert [len(block.neurons) for block in of.blocks] == [1], "no step says first that all hold"
     assert len(neuron.all_reads) >= 2
 
@@ -114,24 +117,24 @@ def test_a_rule_that_never_fires_says_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HandcraftWarning)
         of = circuits(predict("b").when(never), OTHERWISE)
-    assert not speaking(of)
+    assert not writing_logits(of)
 
 
 @pytest.mark.parametrize("is_exact", [False, True], ids=["token", "probabilities"])
-def test_nothing_speaks_after_a_rule_that_the_passes_find_to_fire_always(is_exact):
+def test_nothing_writes_logits_after_a_rule_that_the_passes_find_to_fire_always(is_exact):
     always = PROMPTS.everything.exists()
     answer = {"a": 0.25, "b": 0.75} if is_exact else "a"
     of = circuits(predict(answer).when(always), predict("b").when(TOKEN == "a"), OTHERWISE)
     wanted = 3 if is_exact else 0  # the echoes of three tokens are taken off
-    assert len(speaking(of)) == wanted
+    assert len(writing_logits(of)) == wanted
 
 
 def test_what_a_rule_writes_carries_the_rule_as_its_origin():
     rule = predict("b").when(TOKEN == "a")
-    (neuron,) = speaking(circuits(rule, OTHERWISE))
+    (neuron,) = writing_logits(circuits(rule, OTHERWISE))
     (origin,) = neuron.origins
     assert origin.what == str(rule)
-    assert "test_speaking_rules.py" in str(origin)
+    assert "test_rule_logits.py" in str(origin)
 
 
 # probabilities

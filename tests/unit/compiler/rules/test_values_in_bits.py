@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handcraft import Expression, Program, Prompts, compile_program, predict, select, where
+from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.at_start import value_at_start
-from handcraft.compiler.features.feature import Holder, Reading
+from handcraft.compiler.features.feature import Reading
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.fuse import fuse
-from handcraft.compiler.passes.ir import Attend, Equal, Ladder, run_nodes
+from handcraft.compiler.passes.ir import Attend, Equal, StepFunction, run_nodes
 from handcraft.compiler.passes.lower_aggregates import lower_aggregates
 from handcraft.compiler.passes.split_bits import Splitting, width_of
 from handcraft.errors import PrecisionError
@@ -64,8 +65,8 @@ def test_the_bits_of_a_value_say_which_it_is(name):
 
 def test_bits_take_a_step_or_two_where_the_value_takes_one_for_each_of_its_kinds():
     (whole,) = fuse([lowered(FOLLOWED)], SETTING)
-    assert len(whole.rungs) == 12, whole.rungs
-    assert [len(bit.rungs) for bit in bits_of(FOLLOWED)] == [2] * 4
+    assert len(whole.thresholds) == 12, whole.thresholds
+    assert [len(bit.thresholds) for bit in bits_of(FOLLOWED)] == [2] * 4
 
 
 def test_a_long_chain_of_choices_is_split_without_pythons_stack():
@@ -81,34 +82,34 @@ def test_many_values_are_compared_by_two_steps_along_a_difference():
     many = Prompts([f"w{i}" for i in range(200)], context=3).token
     (found,) = lower_aggregates([select(many.at(-1, default="w0"), many).exists().node], SETTING)
     assert isinstance(found, Equal)
-    (ladder,) = fuse([found], SETTING)
-    assert isinstance(ladder, Ladder)
-    assert ladder.values == (False, True, False)
+    (step_function,) = fuse([found], SETTING)
+    assert isinstance(step_function, StepFunction)
+    assert step_function.values == (False, True, False)
 
 
 @given(st.lists(st.integers(-9, 9), min_size=12, max_size=12))
 def test_any_whole_number_of_the_token_is_a_sum_of_its_bits_and_of_flags(numbers):
-    holder = Holder(normed=True, in_bits=True)
+    features = Features(normed=True, in_bits=True)
     node = TOKEN.node
-    reading = holder.read(node, tuple(numbers))
+    reading = features.read(node, tuple(numbers))
     for place, number in enumerate(numbers):
         assert reading.constant + sum(
-            factor * next(row[place] for row, k in held.numbers.items() if k == i)
-            for factor, held, i in reading.terms
+            factor * next(row[place] for row, k in feature.numbers.items() if k == i)
+            for factor, feature, i in reading.terms
         ) == number  # fmt: skip
-    assert all(held.is_bits or held.is_flag(i) for _, held, i in reading.terms)
+    assert all(feature.is_bits or feature.is_flag(i) for _, feature, i in reading.terms)
 
 
 def test_what_reads_the_bits_of_the_id_takes_no_dimension_of_its_own():
-    holder = Holder(normed=True, in_bits=True)
+    features = Features(normed=True, in_bits=True)
     places = tuple(range(12))
-    assert len(holder.read(TOKEN.node, places).terms) == 4
-    assert [held.is_bits for held in holder.held.values()] == [True]
+    assert len(features.read(TOKEN.node, places).terms) == 4
+    assert [feature.is_bits for feature in features.by_node.values()] == [True]
 
 
 def test_a_flag_counts_half_where_it_is_stored_as_minus_or_plus_1():
-    holder = Holder(normed=True, in_bits=True)
-    reading = holder.read(POSITION.node, (0, 1, 1)) * 6
+    features = Features(normed=True, in_bits=True)
+    reading = features.read(POSITION.node, (0, 1, 1)) * 6
     assert (reading.constant, reading.rest) in {(0, 3), (6, 3)}
     assert Reading((), 5).rest == 5
 

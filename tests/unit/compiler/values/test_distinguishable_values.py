@@ -27,13 +27,13 @@ def output(domain: Finite | Range, off: float) -> Output:
 def test_a_mean_of_means_is_refused_behind_layernorm():
     with pytest.raises(PrecisionError, match="`x` has values that differ by") as caught:
         compile_sequences({"x": MEAN_OF_MEANS}, architecture="gpt2")
-    assert "test_told_values.py" in caught.value.where
+    assert "test_distinguishable_values.py" in caught.value.where
 
 
 def test_with_a_tolerance_it_is_floats_and_none_is_further_off_than_was_said():
     made = compile_sequences({"x": MEAN_OF_MEANS}, architecture="gpt2", tolerance=1e-3)
     (told,) = made.outputs
-    assert not told.is_told
+    assert not told.is_distinguishable
     assert CLOSEST / 2 <= told.off <= 1e-3
     parts = told.domain.parts
     neighbours = set()
@@ -67,7 +67,7 @@ def test_values_that_lie_apart_are_exact(architecture):
         "before": TOKEN.at(-1, default="b"),
     }
     made = assert_compiled(outputs, architecture, longest=5)
-    assert all(each.is_told for each in made.outputs)
+    assert all(each.is_distinguishable for each in made.outputs)
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ def test_values_that_lie_apart_are_exact(architecture):
 def test_numbers_are_told_where_they_are_further_apart_than_twice_what_they_may_be_off(domain):
     """Each of these domains has values 1/6 apart, and none closer."""
     third = 0.3333
-    assert output(domain, 0).is_told
-    assert output(domain, 0.0833).is_told
+    assert output(domain, 0).is_distinguishable
+    assert output(domain, 0.0833).is_distinguishable
     assert output(domain, 0.0833).value(third) == Fraction(1, 3)
-    assert not output(domain, 0.0834).is_told
+    assert not output(domain, 0.0834).is_distinguishable
     assert output(domain, 0.0834).value(third) == third
 
 

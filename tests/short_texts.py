@@ -10,7 +10,7 @@ import numpy as np
 
 from handcraft import Expression, Prompts
 from handcraft.compiler import CompiledSequences, compile_sequences
-from handcraft.compiler.features.feature import Held, Reading
+from handcraft.compiler.features.feature import Feature, Reading
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.ir import run_nodes
 from handcraft.compiler.passes.run_passes import PASSES
@@ -99,15 +99,15 @@ def kinds(*roots: Node) -> Counter[str]:
 def read(reading: Reading, values: dict[str, Value]) -> object:
     """What a reading comes to, given the values of what is held by its text."""
     return reading.constant + sum(
-        factor * _number(held, i, values[str(held.node)]) for factor, held, i in reading.terms
+        factor * _number(feature, i, values[str(feature.node)]) for factor, feature, i in reading.terms
     )
 
 
-def _number(held: Held, i: int, value: Value) -> object:
-    if held.is_one_hot:
-        return int(held.values.index(value) == i)
-    numbers = next(numbers for numbers, dimension in held.numbers.items() if dimension == i)
-    return numbers[held.values.index(value)] if numbers else as_number(value)
+def _number(feature: Feature, i: int, value: Value) -> object:
+    if feature.is_one_hot:
+        return int(feature.values.index(value) == i)
+    numbers = next(numbers for numbers, dimension in feature.numbers.items() if dimension == i)
+    return numbers[feature.values.index(value)] if numbers else as_number(value)
 
 
 def _typed(columns: Sequence[Sequence[Value]]) -> list[list[tuple[bool, Value]]]:

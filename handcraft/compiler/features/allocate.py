@@ -1,0 +1,324 @@
+"""Which features are allocated: those numbers of a value that somebody reads.
+
+A value that is read only as itself takes one dimension; one whose square is read too takes two. What is
+computed point by point from one value is no value of its own: it is another number of that one. So a
+function of the token, of the position, or of any feature costs nothing but its dimension.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import ceil, gcd, lcm, log2
+
+from handcraft.circuits.number import plainest
+from handcraft.compiler.deep_calls import Call, finish, result_of
+from handcraft.compiler.features.feature import ITSELF, Feature, Numbers, Reading, greatest, least
+from handcraft.compiler.passes.fuse import digital
+from handcraft.compiler.passes.ir import Attend, StepFunction, is_scalar
+from handcraft.language.graph.domain import Finite, Plain, Value, as_number, magnitude
+from handcraft.language.graph.node import (
+    Assumed,
+    Choice,
+    Constant,
+    Embedded,
+    Linear,
+    Lookup,
+    Node,
+)
+
+SMALL = 4
+"""Before LayerNorm no feature is larger: its square counts little beside the ballast."""
+
+CODE = "code of the token"
+"""The name of the feature that has the signed bits of the id of the token."""
+
+
+class Features:
+    """Decides what is held, as one number after the other is asked for.
+
+    Args:
+        one_hot: the sources ("token") that are held one-hot.
+        normed: whether LayerNorm will see what is stored: numbers are kept small then, so that its
+            scale changes little, and what decides a tie is kept at 0, where no scale changes anything.
+        in_bits: whether values of many kinds are held in bits: the token in those of its id, and every
+            whole number that is no flag in those of its binary digits.
+    """
+
+    def __init__(
+        self, one_hot: Sequence[str] = (), *, normed: bool = False, in_bits: bool = False
+    ) -> None:
+        self.one_hot = tuple(one_hot)
+        self.normed = normed
+        self.in_bits = in_bits
+        self.by_node: dict[Node | str, Feature] = {}
+        self._step_functions: dict[Node, StepFunction] = {}
+        self._places: dict[Node, list[int]] = {}
+
+    def number(self, node: Node) -> Reading:
+        """How the number that a node is can be read; a flag counts as 0 or 1."""
+        return finish(self._number(node))
+
+    def read(self, node: Node, numbers: Numbers, *, keeps_zero: bool = False) -> Reading:
+        """How a function of a node can be read.
+
+        Args:
+            node: with a finite domain.
+            numbers: the number for each of its values.
+            keeps_zero: whether 0 is to be read where the number is 0, and not as a difference.
+        """
+        return finish(self._read(node, numbers, keeps_zero=keeps_zero))
+
+    def _number(self, node: Node) -> Call[Reading]:
+        match node:
+            case Constant():
+                return Reading((), as_number(node.value))
+            case Linear():
+                total = Reading((), node.constant)
+                for factor, term in node.terms:
+                    read = yield from result_of(self._number(term))
+                    total += read * factor
+                return total
+            case Assumed():
+                return (yield from result_of(self._number(node.value)))
+            case Choice():
+                return (yield from result_of(self._chosen(node)))
+        if is_scalar(node):
+            feature = self._of(node)
+            feature.scale = self._scale(least(node), greatest(node))
+            alone = yield from result_of(self._dimension(feature, ITSELF))
+            return alone * feature.scale
+        assert isinstance(node.domain, Finite)
+        numbers = tuple(as_number(v) for v in node.domain.values)
+        return (yield from result_of(self._read(node, numbers, keeps_zero=False)))
+
+    def _read(self, node: Node, numbers: Numbers, *, keeps_zero: bool) -> Call[Reading]:
+        assert isinstance(node.domain, Finite)
+        if len(set(numbers)) == 1:
+            return Reading((), numbers[0])
+        match node:
+            case Lookup():
+                (argument,) = node.arguments
+                through = self._through(node, numbers)
+                return (yield from result_of(self._read(argument, through, keeps_zero=keeps_zero)))
+            case Assumed() if not is_scalar(node):
+                through = self._through(node, numbers)
+                return (yield from result_of(self._read(node.value, through, keeps_zero=keeps_zero)))
+        if is_scalar(node):
+            line = _line(node.domain.values, numbers)
+            if line is not None:
+                number = yield from result_of(self._number(node))
+                return number * line[0] + Reading((), line[1])
+            if node not in self._step_functions:
+                self._step_functions[node] = digital(node)
+            step_function = self._step_functions[node]
+            return (yield from result_of(self._read(step_function, numbers, keeps_zero=keeps_zero)))
+        if isinstance(node, Attend | StepFunction):
+            ever = self._through(node, numbers)
+            if len(set(ever)) == 1:
+                return Reading((), ever[0])
+        if self.in_bits and isinstance(node, Embedded) and node.of == "token":
+            found = self._of_code(node, numbers)
+            if found is not None:
+                return found
+        feature = self._of(node)
+        if feature.is_one_hot:
+            base = 0 if keeps_zero else usual(numbers)
+            terms = [(n - base, feature, i) for i, n in enumerate(numbers) if n != base]
+            return Reading(tuple(terms), base)
+        if self.in_bits and len(set(numbers)) > 2 and all(n.denominator == 1 for n in numbers):
+            return (yield from result_of(self._in_digits(node, numbers, keeps_zero=keeps_zero)))
+        shape, factor, constant = _canonical(numbers, 0 if keeps_zero else usual(numbers))
+        scale = self._scale(*shape)
+        small = tuple(plainest(Fraction(n, scale)) for n in shape) if scale > 1 else shape
+        if keeps_zero:
+            feature.zeros.add(feature.numbers.get(small, len(feature.numbers)))
+        shaped = yield from result_of(self._dimension(feature, small))
+        return shaped * (factor * scale) + Reading((), constant)
+
+    def code(self, node: Node) -> Feature:
+        """The signed bits of the id of a token, embedded as a whole; logits are read with them."""
+        assert isinstance(node.domain, Finite)
+        if CODE not in self.by_node:
+            size = len(node.domain.values)
+            feature = Feature(node, is_bits=True)
+            for i, k in enumerate(reversed(range(max(1, (size - 1).bit_length())))):
+                feature.numbers[tuple(1 if place >> k & 1 else -1 for place in range(size))] = i
+            self.by_node[CODE] = feature
+        return self.by_node[CODE]
+
+    def _of_code(self, token: Node, numbers: Numbers) -> Reading | None:
+        """A function of the token as a sum over the bits of its id; None where it is no such sum."""
+        code = self.code(token)
+        count = len(code.numbers)
+        steps = [numbers[1 << k] - numbers[0] for k in range(count)]  # of bit k set, the lowest first
+        for place, number in enumerate(numbers):
+            if (
+                place
+                and number != numbers[place & place - 1] + steps[(place & -place).bit_length() - 1]
+            ):
+                return None
+        halves = [plainest(Fraction(step) / 2) for step in reversed(steps)]
+        terms = tuple((half, code, i) for i, half in enumerate(halves) if half)
+        return Reading(terms, plainest(Fraction(numbers[0] + sum(halves))))
+
+    def _in_digits(self, node: Node, numbers: Numbers, *, keeps_zero: bool) -> Call[Reading]:
+        """Whole numbers as a sum of flags: the binary digits of what they exceed the least by."""
+        low = min(numbers)
+        unit = gcd(*(int(n - low) for n in numbers))
+        steps = [int(n - low) // unit for n in numbers]
+        total = Reading((), low)
+        for k in range(max(steps).bit_length()):
+            digits = tuple(step >> k & 1 for step in steps)
+            flag = yield from result_of(self._read(node, digits, keeps_zero=keeps_zero))
+            total += flag * (unit << k)
+        return total
+
+    def _scale(self, *numbers: Plain) -> int:
+        """A power of two by which the numbers are divided before they are held."""
+        if not self.normed:
+            return 1
+        largest = max(map(magnitude, numbers))
+        return 1 << max(0, ceil(log2(largest / SMALL))) if largest > SMALL else 1
+
+    def _through(self, node: Lookup | Assumed | Attend | StepFunction, numbers: Numbers) -> Numbers:
+        """Numbers for the values of a node as numbers for the values of what it is made from."""
+        if node not in self._places:
+            self._places[node] = _places(node)
+        return tuple([numbers[i] for i in self._places[node]])
+
+    def _dimension(self, feature: Feature, numbers: Numbers) -> Call[Reading]:
+        """One number of what is held; the constant of a sum that a head brings is added here."""
+        i = yield from result_of(self._index(feature, numbers))
+        if not feature.brought:
+            return Reading(((1, feature, i),))
+        if not feature.brought[i].terms:
+            return Reading((), feature.brought[i].constant)
+        return Reading(((1, feature, i),), feature.constant(i))
+
+    def _chosen(self, node: Choice) -> Call[Reading]:
+        """Each number less its least passes a ramp where it is chosen; the rest is linear."""
+        low_yes, low_no = least(node.yes), least(node.no)
+        ramps = Reading(())
+        span = max(greatest(n) - least(n) for n in (node.yes, node.no))
+        if span:
+            feature = self._of(node)
+            feature.scale = self._scale(span)
+            ramps = (yield from result_of(self._dimension(feature, ITSELF))) * feature.scale
+        condition = yield from result_of(self._number(node.condition))
+        return ramps + condition * (low_yes - low_no) + Reading((), low_no)
+
+    def write_logits(self, node: Node, numbers: Mapping[int, Numbers]) -> Feature | None:
+        """Have functions of a node written straight into the logits by what makes it.
+
+        Args:
+            node: with a finite domain.
+            numbers: for the id of each token the number for each value of the node.
+
+        Returns:
+            The feature of the value that they are functions of; None where neither a head nor a step
+            function makes it.
+        """
+        while isinstance(node, Lookup | Assumed) and not is_scalar(node):
+            numbers = {token: self._through(node, row) for token, row in numbers.items()}
+            node = node.arguments[0] if isinstance(node, Lookup) else node.value
+        if is_scalar(node) or not isinstance(node, Attend | StepFunction):
+            return None
+        feature = self._of(node)
+        feature.logits |= numbers
+        if isinstance(node, Attend):
+            for token, row in numbers.items():
+                feature.brought_logits[token] = self.read(node.value, self._through(node, row))
+        return feature
+
+    def allocate(self, node: Node) -> Feature:
+        """Hold a value whether anything of it is read or not."""
+        return self._of(node)
+
+    def _of(self, node: Node) -> Feature:
+        """What holds a value; token and position are held once, however many nodes they have."""
+        key = node.of if isinstance(node, Embedded) else node
+        if key not in self.by_node:
+            feature = Feature(node)
+            feature.is_one_hot = isinstance(node, Embedded) and node.of in self.one_hot
+            feature.has_flags = self.in_bits and self.normed and not is_scalar(node)
+            self.by_node[key] = feature
+        return self.by_node[key]
+
+    def _index(self, feature: Feature, numbers: Numbers) -> Call[int]:
+        """The dimension of a number, held from now on; a head's is asked for at its source too."""
+        if numbers not in feature.numbers:
+            feature.numbers[numbers] = len(feature.numbers)
+            if isinstance(feature.node, Attend):
+                value = feature.node.value
+                if numbers == ITSELF:
+                    read = (yield from result_of(self._number(value))) * Fraction(1, feature.scale)
+                else:
+                    through = self._through(feature.node, numbers)
+                    keeps_zero = self.normed and not (self.in_bits and feature.node.picks != "mean")
+                    read = yield from result_of(self._read(value, through, keeps_zero=keeps_zero))
+                feature.brought.append(read)
+        return feature.numbers[numbers]
+
+
+def _places(node: Lookup | Assumed | Attend | StepFunction) -> list[int]:
+    """For each value of what a node is made from, the place of the value that the node has then.
+
+    What never occurs counts as the first. A step function is made from the number of thresholds
+    that are reached.
+    """
+    assert isinstance(node.domain, Finite)
+    first = node.domain.values[0]
+    match node:
+        case Lookup():
+            (argument,) = node.arguments
+            assert isinstance(argument.domain, Finite)
+            made: Sequence[Value] = [node.table.get((v,), first) for v in argument.domain.values]
+        case Assumed() | Attend():
+            assert isinstance(node.value.domain, Finite)
+            made = [v if v in node.domain else first for v in node.value.domain.values]
+        case StepFunction():
+            made = node.values
+    at = {_typed(v): i for i, v in enumerate(node.domain.values)}
+    return [at[_typed(v)] for v in made]
+
+
+def _line(values: Sequence[Value], numbers: Numbers) -> tuple[Plain, Plain] | None:
+    """Factor and constant where the numbers are a straight line over the values."""
+    first, second = as_number(values[0]), as_number(values[1])
+    factor = Fraction(numbers[1] - numbers[0]) / (second - first)
+    constant = numbers[0] - factor * first
+    if all(factor * as_number(v) + constant == n for v, n in zip(values, numbers, strict=True)):
+        return factor, constant
+    return None
+
+
+def usual(numbers: Numbers) -> Plain:
+    """The number that most values have, the first of those: what is held is the difference from it.
+
+    A mark on one position is held as a mark, and not as its absence everywhere else: of 1/1000 float32
+    keeps all digits, of 999/1000 it does not.
+    """
+    return Counter(numbers).most_common(1)[0][0]
+
+
+def _canonical(numbers: Numbers, constant: Plain) -> tuple[Numbers, Plain, Plain]:
+    """The numbers less a constant as a factor times whole ones.
+
+    Functions that differ by a factor and a constant share a dimension.
+    """
+    left = [n - constant for n in numbers] if constant else numbers
+    below = lcm(*{n.denominator for n in left})
+    whole = [int(n * below) for n in left]
+    if below > 1 << 20:
+        return tuple(left), 1, constant
+    common = gcd(*whole)
+    first = next(n for n in whole if n)
+    sign = 1 if first > 0 else -1
+    shape = tuple(n // common * sign for n in whole)
+    return shape, plainest(Fraction(common * sign, below)), constant
+
+
+def _typed(value: Value) -> tuple[bool, Value]:
+    return isinstance(value, bool), value
