@@ -15,6 +15,12 @@ GOLDEN = Path(__file__).parent / "golden"
 EXAMPLES = sweep(200)
 """Of every property that asks for no number of its own."""
 
+GALLERY = (
+    "tests/acceptance/test_shipped_programs.py",
+    "tests/unit/compiler/ordinal/test_optimize.py",
+)
+"""The files that compile programs by tests/gallery.py, beside the judges."""
+
 PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
 """To explain a failure, every line that ran is traced, also where a test is about failing."""
 
@@ -34,13 +40,14 @@ def pytest_xdist_make_scheduler(config, log):
     """A file is run by one process, which compiles once what its tests share; the longest come first.
 
     All judges are run by the same: so only one imports torch and transformers, and writes the folders.
+    It also runs the other tests of the gallery, whose programs the judges compile too.
     """
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
             file = super()._split_scope(nodeid)
-            return "judges" if file.startswith("tests/judges/") else file
+            return "judges" if file.startswith(("tests/judges/", *GALLERY)) else file
 
     config.option.loadscopereorder = False  # files keep their order, in which the longest come first
     return Scheduling(config, log)

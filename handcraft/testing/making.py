@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import cache
 from itertools import product
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -33,6 +34,18 @@ FEW = 6
 
 SOME = 24
 """The most values of a number, unless it may be wide."""
+
+
+@cache
+def whole_numbers(least: int, most: int) -> st.SearchStrategy[int]:
+    """A strategy that is made once: Hypothesis takes longer to check a new one than to draw from it."""
+    return st.integers(least, most)
+
+
+WEIGHTS = st.dictionaries(
+    st.integers(-2, 0), st.sampled_from([1, 2, -1, 0.5, 0.25]), min_size=1, max_size=3
+)
+"""Of sources, by their offsets."""
 
 
 class Making:
@@ -81,11 +94,11 @@ class Making:
             return position
         return self._either(
             lambda: token == self._one(self.prompts.vocabulary.tokens),
-            lambda: position >= self.draw(st.integers(1, self.prompts.context)),
+            lambda: position >= self.draw(whole_numbers(1, self.prompts.context)),
         )
 
     def _one(self, choices: Sequence[T]) -> T:
-        return self.draw(st.sampled_from(choices))
+        return choices[self.draw(whole_numbers(0, len(choices) - 1))]
 
     def _either(self, *ways: Callable[[], T]) -> T:
         """What one of some ways makes."""
@@ -93,10 +106,10 @@ class Making:
 
     def _beside(self, kind: Kind, depth: int) -> Expression:
         """A smaller expression to stand beside one of this depth, so that trees stay slender."""
-        return self.expression(kind, self.draw(st.integers(0, min(depth, 1))))
+        return self.expression(kind, self.draw(whole_numbers(0, min(depth, 1))))
 
     def _whole(self) -> int:
-        return self.draw(st.integers(-3, 6))
+        return self.draw(whole_numbers(-3, 6))
 
     # numbers kept small
 
@@ -106,7 +119,7 @@ class Making:
         if isinstance(domain, Finite) and len(domain.values) <= most:
             return number
         if isinstance(domain, Finite) and all(isinstance(value, int) for value in domain.values):
-            return number % self.draw(st.integers(2, min(most, 4)))
+            return number % self.draw(whole_numbers(2, min(most, 4)))
         return where(number >= self._whole(), 1, 0)
 
     def _few(self, kind: Kind, depth: int) -> Expression:
@@ -151,12 +164,12 @@ class Making:
     def _back(self, kind: Kind, depth: int) -> Expression:
         value = self.expression(kind, depth)
         nearest = 0 if self.prompts.causal else self.prompts.context - 1
-        offset = self.draw(st.integers(-self.prompts.context, nearest))
+        offset = self.draw(whole_numbers(-self.prompts.context, nearest))
         return value.at(offset, default=self._default(value))
 
     def _at_position(self, kind: Kind, depth: int) -> Expression:
         value = self.expression(kind, depth)
-        place = self.draw(st.integers(0, self.prompts.context - 1))
+        place = self.draw(whole_numbers(0, self.prompts.context - 1))
         return value.at_position(place, default=self._default(value))
 
     def _learned(self, kind: Kind, depth: int) -> Expression:
@@ -250,13 +263,12 @@ class Making:
         return self._either(*ways)
 
     def _window(self, depth: int) -> Expression:
-        length = self.draw(st.integers(1, self.prompts.context + 1))
+        length = self.draw(whole_numbers(1, self.prompts.context + 1))
         return window(length).mean(self.expression(self._one(["number", "flag"]), depth))
 
     def _weighted(self, depth: int) -> Expression:
         value = self.expression(self._one(["number", "flag"]), depth)
-        weight = st.sampled_from([1, 2, -1, 0.5, 0.25])
-        weights = self.draw(st.dictionaries(st.integers(-2, 0), weight, min_size=1, max_size=3))
+        weights = self.draw(WEIGHTS)
         return weighted(value, weights, default=self._one([0, 0, 1]))
 
     def _count(self, depth: int) -> Expression:

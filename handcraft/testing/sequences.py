@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from handcraft.errors import HandcraftWarning
 from handcraft.language import Expression, Program, Prompts, Rule, predict
-from handcraft.testing.making import KINDS, Kind, Making
+from handcraft.testing.making import KINDS, Kind, Making, whole_numbers
 from handcraft.testing.strategies import patterns, vocabularies
 
 
@@ -40,7 +40,7 @@ def declared_prompts(
         causal: whether a position sees only itself and earlier ones.
     """
     vocabulary = draw(vocabularies(min_tokens, max_tokens, words=False))
-    return Prompts(vocabulary, draw(st.integers(min_context, max_context)), causal=causal)
+    return Prompts(vocabulary, draw(whole_numbers(min_context, max_context)), causal=causal)
 
 
 @st.composite
@@ -63,7 +63,7 @@ def expressions(
     """
     making = Making(draw, prompts, wide)
     wanted = draw(st.sampled_from(KINDS)) if kind is None else kind
-    return making.expression(wanted, draw(st.integers(0, depth)))
+    return making.expression(wanted, draw(whole_numbers(0, depth)))
 
 
 @st.composite
@@ -106,7 +106,7 @@ def sequence_programs(
         after = prediction.after(draw(patterns(prompts.vocabulary, longest)))
         return after.when(draw(flags)) if conditions == "both" else after
 
-    rules = [rule() for _ in range(draw(st.integers(0, max_rules - 1)))]
+    rules = [rule() for _ in range(draw(whole_numbers(0, max_rules - 1)))]
     rules.append(predict(draw(st.one_of(answers))).otherwise())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HandcraftWarning)  # a hidden rule is a fine example too
@@ -116,5 +116,5 @@ def sequence_programs(
 @st.composite
 def _distributions(draw: st.DrawFn, prompts: Prompts) -> Mapping[str, Fraction]:
     tokens = draw(st.lists(st.sampled_from(prompts.vocabulary.tokens), min_size=1, unique=True))
-    parts = [draw(st.integers(1, 4)) for _ in tokens]
+    parts = [draw(whole_numbers(1, 4)) for _ in tokens]
     return {token: Fraction(part, sum(parts)) for token, part in zip(tokens, parts, strict=True)}

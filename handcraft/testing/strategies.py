@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -38,21 +39,29 @@ def contexts(program: Program, *, max_length: int | None = None) -> st.SearchStr
     return st.lists(token, min_size=1, max_size=longest).map(tuple)
 
 
-@st.composite
-def patterns(draw: st.DrawFn, vocabulary: Vocabulary, max_length: int = 4) -> str:
-    """The text of a pattern: tokens, classes, any token, now and then anchored at the start."""
-    everything = frozenset(range(len(vocabulary)))
+@cache
+def pattern_items(tokens: int) -> dict[str, st.SearchStrategy[frozenset[int]]]:
+    """Strategies for one item of a pattern, by kind, made once: Hypothesis checks every new one."""
+    everything = frozenset(range(tokens))
     token = st.sampled_from(sorted(everything))
-    items = {
+    return {
         "token": token.map(lambda i: frozenset({i})),
         "class": st.sets(token, min_size=1).map(frozenset),
         "any": st.just(everything),
     }
-    kinds = st.sampled_from(["token", "token", "token", "class", "class", "any"])
-    length = draw(st.sampled_from(range(1, max_length + 1)))
-    classes = tuple(draw(items[draw(kinds)]) for _ in range(length))
-    anchored = draw(st.sampled_from([False, False, False, True]))
-    return Pattern(classes, anchored).text(vocabulary)
+
+
+ITEMS = st.sampled_from(["token", "token", "token", "class", "class", "any"])
+ANCHORED = st.sampled_from([False, False, False, True])
+
+
+@st.composite
+def patterns(draw: st.DrawFn, vocabulary: Vocabulary, max_length: int = 4) -> str:
+    """The text of a pattern: tokens, classes, any token, now and then anchored at the start."""
+    items = pattern_items(len(vocabulary))
+    length = draw(st.integers(1, max_length))
+    classes = tuple(draw(items[draw(ITEMS)]) for _ in range(length))
+    return Pattern(classes, draw(ANCHORED)).text(vocabulary)
 
 
 @st.composite

@@ -15,7 +15,6 @@ judge("torch")
 judge("transformers")
 
 
-
 @pytest.fixture(scope="module")
 def adding():
     """What benchmarks/adding.py defines. Running it imports torch, so only who runs the tests does."""

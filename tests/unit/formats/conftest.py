@@ -140,6 +140,6 @@ def snapshot(folder: Path) -> dict[str, bytes | None]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def everything_in():
     return snapshot

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import shutil
-import subprocess
-import sys
 import tempfile
 import warnings
 import zipfile
@@ -198,62 +194,6 @@ def test_a_checkpoint_is_known_by_its_record(compiled, tmp_path):
     assert not is_checkpoint(tmp_path / "missing")
     assert not is_checkpoint(tmp_path)
     assert is_checkpoint(save(compiled, tmp_path / "out"))
-
-
-COMPILE_ALL = """
-import sys
-from pathlib import Path
-from handcraft import Program, compile_program, parse_rules, predict
-from handcraft.cli.sources import find
-from handcraft.formats import save
-
-out, programs = Path(sys.argv[1]), Path(sys.argv[2])
-some = ("aab", "by_hand", "induction", "parity", "recall")
-sources = {name: find(str(programs / f"{name}.py")).source for name in some}
-sources["classes"] = Program(
-    "the cat dog sat ran on",
-    20,
-    [
-        predict("sat").after("[the cat dog] [^sat ran]"),
-        predict("ran").after("start [the dog] . cat"),
-        predict("sat").after(". [cat dog on]"),
-        predict("on").after("[^on] sat"),
-        predict("the").otherwise(),
-    ],
-)
-neurons = "predict b after aa|predict b after cb|predict c after start a|predict a otherwise"
-sources["neurons"] = parse_rules(neurons.replace("|", chr(10)))
-for name, source in sources.items():
-    for format in ("safetensors", "npz"):
-        for dtype in ("float32", "float64"):
-            compiled = compile_program(source, architecture="block", dtype=dtype)
-            save(compiled, out / f"{name}-{format}-{dtype}", format=format)
-    gpt2 = compile_program(source, architecture="gpt2", n_positions=source.context)
-    save(gpt2, out / f"{name}-huggingface")
-"""
-
-
-def test_two_processes_with_other_hash_seeds_write_the_same_bytes(tmp_path, everything_in):
-    found = []
-    for seed in ("1", "271828"):
-        programs = tmp_path / f"programs{seed}"
-        shutil.copytree(PROGRAMS, programs, ignore=shutil.ignore_patterns("__pycache__"))
-        for path in programs.glob("*"):
-            os.utime(path, (int(seed), int(seed)))
-        done = subprocess.run(
-            [sys.executable, "-c", COMPILE_ALL, str(tmp_path / seed), str(programs)],
-            env={**os.environ, "PYTHONHASHSEED": seed, "TZ": f"UTC+{len(seed)}"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-        found.append(everything_in(tmp_path / seed))
-    one, other = found
-    files = [name for name, data in one.items() if data is not None]
-    assert len(files) >= 3 * (2 * 2 * 2 + 5)
-    assert list(one) == list(other)
-    assert [name for name in one if one[name] != other[name]] == []
 
 
 def test_compiling_again_in_one_process_gives_the_same_bytes(source, format, tmp_path, everything_in):
