@@ -218,7 +218,7 @@ class Row:
         share: which part of Tracr's parameters ours may have at most; past 1 where Tracr is smaller.
         tokens: the size of the vocabulary.
         context: the number of positions.
-        draw: a random legal text of some length.
+        draw: a random allowed text of some length.
     """
 
     name: str
@@ -317,7 +317,7 @@ def causally(meaning: Callable[[Text], Values], text: Text) -> Values:
 
 
 def inputs(row: Row, size: int, count: int, tokens: int | None = None) -> list[list[str]]:
-    """Random legal texts, the same in every run; the first of `any_text` has one token only."""
+    """Random allowed texts, the same in every run; the first of `any_text` has one token only."""
     chosen = Random(f"{row.name}, {size} tokens")
     known = LETTERS[: tokens or row.tokens]
     texts = [row.draw(chosen, known, size) for _ in range(count)]

@@ -86,7 +86,7 @@ class AssumptionError(ProgramError):
 
 
 class PromptError(ProgramError):
-    """A text that is no legal prompt of a program, so that nothing is promised of what follows it."""
+    """A prompt that the program does not allow: it promises no answer."""
 
 
 class RuleSyntaxError(HandcraftError):
@@ -186,7 +186,7 @@ class CommandError(HandcraftError):
 
 
 class HandcraftWarning(UserWarning):
-    """Something legal that is most likely not what was meant."""
+    """A program that is valid, but most likely not what was meant."""
 
 
 def raise_all(problems: Sequence[HandcraftError]) -> None:

@@ -45,11 +45,11 @@ def after(last: str, *expressions: Expression) -> list[Node]:
 def assert_same(
     prompts: Prompts, before: Sequence[Node], now: Sequence[Node], longest: int = 4
 ) -> None:
-    """Assert that trees keep their values, flags and numbers apart, on every short legal text."""
+    """Assert that trees keep their values, flags and numbers apart, on every short allowed text."""
     for text in every_text(prompts, longest):
         try:
             meant = interpret(before, text, causal=prompts.causal)
-        except AssumptionError:  # no legal prompt
+        except AssumptionError:  # no allowed prompt
             continue
         said = run_nodes(now, text, causal=prompts.causal)
         assert _typed(said) == _typed(meant), text
@@ -81,12 +81,12 @@ def assert_compiled(
 def _meant(
     outputs: dict[str, Expression], texts: Iterable[tuple[str, ...]]
 ) -> dict[tuple[str, ...], dict[str, tuple[Value, ...]]]:
-    """What outputs are on legal texts."""
+    """What outputs are on allowed texts."""
     found = {}
     for text in texts:
         try:
             found[text] = {name: expression.trace(text) for name, expression in outputs.items()}
-        except AssumptionError:  # no legal prompt
+        except AssumptionError:  # no allowed prompt
             continue
     return found
 

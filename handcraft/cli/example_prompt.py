@@ -12,11 +12,11 @@ from handcraft.errors import HandcraftError
 from handcraft.formats import read_checkpoint
 from handcraft.language import Program, Prompts
 from handcraft.language.regular.matching import Matching
-from handcraft.language.sequences.legal_texts import LegalTexts
+from handcraft.language.sequences.allowed_texts import AllowedTexts
 
 
 def example_prompt(name: str) -> str | None:
-    """One of the prompts that a program file says it writes after, as `starts`, or a short legal one.
+    """One of the prompts that a program file says it writes after, as `starts`, or a short allowed one.
 
     Args:
         name: of a program, as for `find`, or of a compiled folder.
@@ -44,7 +44,7 @@ def _start(starts: object, source: Program | Circuits | Expressions) -> str | No
 
 
 def _short_prompt(prompts: Prompts | None) -> str | None:
-    """The shortest legal prompt, where not all texts are."""
+    """The shortest allowed prompt, where not all texts are."""
     if prompts is None or not prompts.refuses_some:
         return None
-    return prompts.vocabulary.join(LegalTexts(prompts.texts).begun(())[2]) or None
+    return prompts.vocabulary.join(AllowedTexts(prompts.texts).begun(())[2]) or None

@@ -20,9 +20,10 @@ def print_report(report: Report) -> None:
     if report.given:
         print(f"tried {report.tried:,} given {'prompt' if report.tried == 1 else 'prompts'}")
     elif report.is_exhaustive:
-        print(f"tried all {report.contexts:,} {'legal prompts' if report.legal else 'contexts'}")
-    elif report.legal:
-        print(f"tried {report.tried:,} random legal prompts (seed {report.seed})")
+        what = "allowed prompts" if report.only_allowed else "contexts"
+        print(f"tried all {report.contexts:,} {what}")
+    elif report.only_allowed:
+        print(f"tried {report.tried:,} random allowed prompts (seed {report.seed})")
     else:
         print(
             f"tried {report.tried:,} random contexts of {about(report.contexts)} (seed {report.seed})"

@@ -60,7 +60,7 @@ class Loaded:
 
     @property
     def known_prompts(self) -> Prompts | None:
-        """Which texts are legal prompts, as far as that is known; None where nothing is."""
+        """Which texts are allowed prompts, as far as that is known; None where nothing is."""
         if self.folder is not None:
             return self.folder.known_prompts
         return self.source.prompts if isinstance(self.source, Program | Expressions) else None

@@ -82,13 +82,13 @@ def print_value_report(report: ValueReport) -> None:
         print(f"{name:<{width}}  {output.wrong:>7,}  {output.worst:>11.3g}  {bound:>9}")
     print(f"values wrong: {report.wrong:,}")
     if report.broken:
-        print(f"legal prompts that break an assumption: {report.broken:,}")
+        print(f"allowed prompts that break an assumption: {report.broken:,}")
     for failure in report.failures:
         print(f"  {failure}")
 
 
 def _tried(report: ValueReport) -> str:
-    what = "legal prompt" if report.legal else "text"
+    what = "allowed prompt" if report.only_allowed else "text"
     if report.given:
         what = "given prompt"
     plural = "" if report.tried == 1 else "s"

@@ -41,7 +41,7 @@ SHORTEST = 4
 """Shorter contexts are not worth advising."""
 
 TEXTS_UP_TO = 4096
-"""So many legal prompts are run to list the values that an expression has."""
+"""So many allowed prompts are run to list the values that an expression has."""
 
 PROMISES = 3
 """Of so many expressions an assumption is tried."""
@@ -186,7 +186,7 @@ class Trying:
             self.tried.append(f"a context of {shortest}")
 
     def _promises(self, source: Stated) -> Iterator[Change]:
-        """Assumptions that hold on every legal prompt, where those are few enough to run all."""
+        """Assumptions that hold on every allowed prompt, where those are few enough to run all."""
         if self._is_text:
             return  # sentences have no word for them
         occurring = values_that_occur(source)
@@ -209,7 +209,7 @@ class Trying:
 
 
 def values_that_occur(source: Stated) -> dict[Node, tuple[Value, ...]]:
-    """The values of each node on all legal prompts; nothing where those are too many to run all."""
+    """The values of each node on all allowed prompts; nothing where those are too many to run all."""
     prompts, roots = prompts_of(source), [each.node for each in expressions_of(source)]
     if not roots or prompts.writes > 1 or not isinstance(prompts.inputs, str | None):
         return {}
@@ -225,7 +225,7 @@ def values_that_occur(source: Stated) -> dict[Node, tuple[Value, ...]]:
             for node, seen in found.items():
                 codes = computed.codes[node]
                 if (codes == UNDEFINED).any():
-                    return {}  # a legal prompt breaks an assumption
+                    return {}  # an allowed prompt breaks an assumption
                 seen.update(computed.values[node].values[code] for code in set(codes.ravel().tolist()))
     except HandcraftError:
         return {}

@@ -1,4 +1,4 @@
-"""Text that continues a prompt: over any length, and within the legal prompts where they are known."""
+"""Continue a prompt, to any length, or as far as the prompt grammar goes where that is known."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def complete(
     Args:
         model: the model.
         prompt: text or tokens.
-        n: how many tokens to add. If left out: 10, or, with `prompts` that say which texts are legal,
+        n: how many tokens to add. If left out: 10, or, with `prompts` that say which texts are allowed,
             as many as these promise.
         temperature: as for `generate`.
         top_k: as for `generate`.
         seed: as for `generate`.
         prompts: those of the program that the model was compiled from, which the model itself does
-            not contain. A prompt that is not legal is an error, and no token is added to a text that
-            is no longer legal.
+            not contain. A prompt that is not allowed is an error, and no token is added to a text that
+            is no longer allowed.
 
     Returns:
         The tokens that were added, as text.
@@ -40,7 +40,7 @@ def complete(
     Raises:
         ModelError: the prompt is empty, a setting makes no sense, or the model has no causal mask.
         VocabularyError: the prompt has an unknown token.
-        PromptError: the prompt is not legal, or begins an answer that the model would not write.
+        PromptError: the prompt is not allowed, or begins an answer that the model would not write.
     """
     check_masked(model)
     ids = model.prompt_ids(prompt)
@@ -49,13 +49,13 @@ def complete(
         added = continue_ids(model, ids, n, temperature=temperature, top_k=top_k, seed=seed)
         return model.vocabulary.text(added)
 
-    def is_legal(text: Sequence[int]) -> bool:
-        return prompts.is_legal(_tokens(model, text))
+    def is_allowed(text: Sequence[int]) -> bool:
+        return prompts.allows(_tokens(model, text))
 
-    prompts.check_legal(_tokens(model, ids))
+    prompts.check_allowed(_tokens(model, ids))
     _check_written(model, ids, prompts)
     return model.vocabulary.text(
-        continue_ids(model, ids, n, temperature=temperature, top_k=top_k, seed=seed, goes_on=is_legal)
+        continue_ids(model, ids, n, temperature=temperature, top_k=top_k, seed=seed, goes_on=is_allowed)
     )
 
 

@@ -36,7 +36,7 @@ from handcraft.language import Program, Prompts
 from handcraft.model import Model, grow, published_shape
 from handcraft.origin import Origin
 from handcraft.verify import Measured, Report
-from handcraft.verify.texts.legal import is_restricted
+from handcraft.verify.texts.allowed import is_restricted
 from handcraft.vocabulary import Vocabulary, shorten
 from handcraft.weights import AxisNames, Weight, Weights
 
@@ -79,12 +79,12 @@ class Checkpoint:
 
     @property
     def prompts(self) -> Prompts | None:
-        """Which texts are legal prompts, where not all are.
+        """Which texts are allowed prompts, where not all are.
 
         Raises:
             CheckpointError: Python code says which are, or handcraft.json contradicts itself.
         """
-        return self._legal(as_far_as_known=False)
+        return self._allowed(as_far_as_known=False)
 
     @property
     def known_prompts(self) -> Prompts | None:
@@ -93,9 +93,9 @@ class Checkpoint:
         Raises:
             CheckpointError: handcraft.json contradicts itself.
         """
-        return self._legal(as_far_as_known=True)
+        return self._allowed(as_far_as_known=True)
 
-    def _legal(self, *, as_far_as_known: bool) -> Prompts | None:
+    def _allowed(self, *, as_far_as_known: bool) -> Prompts | None:
         with form_checked(self.folder):
             return read_prompts(self.manifest, as_far_as_known=as_far_as_known)
 
@@ -149,7 +149,7 @@ def save(
         like: the published GPT-2 whose shape to fill, such as ``gpt2-small``; the program must be
             compiled with its width and heads, as `compile_program(like=)` does.
         token_ids: ids for tokens in that shape; tokens left out get the lowest free ones.
-        again: the folder whose circuits were compiled, as `compile_again` does; what it says of legal
+        again: the folder whose circuits were compiled, as `compile_again` does; what it says of allowed
             prompts and of outputs is kept.
 
     Returns:
@@ -185,11 +185,11 @@ def save_and_report(
         )
     outputs: tuple[Output, ...] = ()
     spans: Spans = ()
-    legal = None if again is None else again.manifest.legal
+    grammar = None if again is None else again.manifest.grammar
     if isinstance(compiled, CompiledSequences):
         outputs, spans = compiled.outputs, spans_of(compiled)
         if is_restricted(compiled.prompts):
-            legal = Grammar.of(compiled.prompts)
+            grammar = Grammar.of(compiled.prompts)
         compiled = compiled.as_compiled()
     architecture = compiled.model.architecture
     is_gpt2 = architecture.has_norm and architecture.causal
@@ -212,7 +212,7 @@ def save_and_report(
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
         text = write_manifest(
-            compiled, chosen, legal=legal, outputs=outputs, spans=spans, facts=report.facts
+            compiled, chosen, grammar=grammar, outputs=outputs, spans=spans, facts=report.facts
         )
         write_text(fresh / MANIFEST, text)
     return report

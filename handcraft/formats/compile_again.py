@@ -22,7 +22,7 @@ def compile_again(
         options: as for `compile_program`.
 
     Returns:
-        The model. `save(..., again=checkpoint)` writes it with what the folder says of legal prompts.
+        The model. `save(..., again=checkpoint)` writes it with what the folder says of allowed prompts.
 
     Raises:
         HandcraftError: something does not fit; it names the circuit, and a fix.

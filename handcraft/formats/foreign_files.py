@@ -39,7 +39,7 @@ def whole(value: object) -> int:
         ValueError: it is something else.
     """
     if type(value) is not int:
-        raise ValueError(f"{shown(value)} stands where a whole number belongs")
+        raise ValueError(f"expected a whole number, not {shown(value)}")
     return value
 
 

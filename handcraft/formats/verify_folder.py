@@ -119,7 +119,7 @@ def verify_value_folder(
         given: as for `verify_values`.
 
     Raises:
-        CheckpointError: Python code said which prompts are legal, and none are given.
+        CheckpointError: Python code said which prompts are allowed, and none are given.
     """
     circuits = checkpoint.source
     assert isinstance(circuits, Circuits)

@@ -35,7 +35,7 @@ def check_answers(compiled: Compiled, prompts: Prompts | None = None) -> Report:
 
     Args:
         compiled: the model.
-        prompts: which texts are legal, where what was compiled are circuits and not all texts are.
+        prompts: which texts are allowed, where what was compiled are circuits and not all texts are.
 
     Raises:
         PrecisionError: a fact that the weights rest on does not hold, or an answer is wrong; the
@@ -54,9 +54,9 @@ def check_answers(compiled: Compiled, prompts: Prompts | None = None) -> Report:
         failure = report.failures[0]
         if failure.broken:
             raise AssumptionError(
-                f"a legal prompt breaks an assumption: {failure.broken}",
+                f"an allowed prompt breaks an assumption: {failure.broken}",
                 where=compiled.source.place,
-                fix="assume more values, or make such prompts illegal with inputs=",
+                fix="assume more values, or exclude such prompts with inputs=",
             )
         if failure.error is not None:
             raise PrecisionError(

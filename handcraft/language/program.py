@@ -52,7 +52,7 @@ class Program:
         context: how many tokens the model sees; of a longer text, the last so many.
         rules: the rules, in the order in which they are tried.
         prompts: in place of a vocabulary and a context, what the expressions are made from, and which
-            texts are legal.
+            texts are allowed.
 
     Raises:
         HandcraftError: everything that is wrong with the program, all at once.
@@ -185,7 +185,7 @@ class Program:
 
         Raises:
             VocabularyError: a token is unknown, or there is none.
-            PromptError: the context is no legal prompt of the program.
+            PromptError: the context is no allowed prompt of the program.
             AssumptionError: the context breaks an assumption of the program.
         """
         return self.vocabulary.token(self.next_token(self._seen(context)))
@@ -207,7 +207,7 @@ class Program:
         """The token that is predicted at every position of a text of at most `self.context` tokens.
 
         Where the prompts are causal that is the meaning of every prefix; it costs no more than that of
-        the whole text. Whether the text or its prefixes are legal prompts is not checked.
+        the whole text. Whether the text or its prefixes are allowed prompts is not checked.
 
         Raises:
             ProgramError: the text is empty or too long.
@@ -304,7 +304,7 @@ class Program:
 
     @cached_property
     def has_only_patterns(self) -> bool:
-        """Whether every rule predicts one token after a pattern, and any text is a legal prompt.
+        """Whether every rule predicts one token after a pattern, and any text is an allowed prompt.
 
         Such rules mean the same in a longer context, see one window of tokens each, and are compiled in
         ways of their own.
@@ -372,7 +372,7 @@ class Program:
         if not ids:
             raise VocabularyError("the prompt is empty", fix="give at least one token to predict from")
         tokens = [self.vocabulary.token(i) for i in ids]
-        self.prompts.check_legal(tokens)
+        self.prompts.check_allowed(tokens)
         lengths = range(len(ids) - self.prompts.written(tokens), len(ids))
         written = (self.vocabulary.token(self.next_token(ids[:length])) for length in lengths)
         self.prompts.check_written(tokens, written)

@@ -51,7 +51,7 @@ def with_context(stated: Stated, context: int) -> Stated:
         place=prompts.place,
     )
     if shorter.refuses_some and not shorter.texts.count:
-        raise ProgramError(f"no legal prompt has {context} tokens or fewer")
+        raise ProgramError(f"no allowed prompt has {context} tokens or fewer")
     return _restated(stated, shorter, {})
 
 

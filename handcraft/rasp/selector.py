@@ -243,7 +243,7 @@ def check_selector(value: object, node: Node) -> None:
     if not isinstance(value, Selector):
         described = f"`{value}`" if isinstance(value, Node) else repr(value)
         raise DomainError(
-            f"{described} stands where {type(node).__name__} takes a selector",
+            f"{type(node).__name__} takes a selector here, not {described}",
             where=node.place,
             fix="make one with Select(keys, queries, relation)",
         )

@@ -256,7 +256,7 @@ def check_function(function: object, node: Node, fix: str = "") -> None:
     if isinstance(function, Node) or not callable(function):
         described = f"`{function}`" if isinstance(function, Node) else repr(function)
         raise DomainError(
-            f"{described} stands where {type(node).__name__} takes a function",
+            f"{type(node).__name__} takes a function here, not {described}",
             where=node.place,
             fix=fix
             or f"the function comes first, as in {type(node).__name__}(function, sequence, ...)",

@@ -14,15 +14,15 @@ from handcraft.language.decision import Distribution, decided
 from handcraft.model.attention import Array
 from handcraft.verify import count_contexts, logit_margins
 from handcraft.verify.probabilities import softmax
+from handcraft.verify.texts.allowed import drawn_texts, is_restricted
 from handcraft.verify.texts.contexts import Ids
-from handcraft.verify.texts.legal import drawn_texts, is_restricted
 from handcraft.verify.texts.written_part import following_in, written_from
 
 EVERY_UP_TO = 50_000
 SAMPLE = 20_000
 
-LEGAL = 2_000
-"""How many legal prompts are drawn at most, each of which is interpreted by itself."""
+ALLOWED = 2_000
+"""How many allowed prompts are drawn at most, each of which is interpreted by itself."""
 
 CLOSE = 1e-3
 """How far a probability may be off."""
@@ -37,18 +37,18 @@ def assert_agreement(
 ) -> None:
     """Assert that what a program means, its ideal circuits and its model agree.
 
-    Of a program over prompts only legal prompts are tried; without a causal mask at every position.
+    Of a program over prompts only allowed prompts are tried; without a causal mask at every position.
     Where it predicts probabilities, those are compared.
 
     Args:
         program: a rule program, which is compiled, or one that already is.
         every_up_to: with at most so many contexts, every one is tried.
-        sample: otherwise so many drawn at random; of legal prompts no more than `LEGAL`.
+        sample: otherwise so many drawn at random; of allowed prompts no more than `ALLOWED`.
         seed: of the sample.
 
     Raises:
         AssertionError: naming the shortest context where they part, and on which level.
-        AssumptionError: a legal prompt breaks an assumption of the program.
+        AssumptionError: an allowed prompt breaks an assumption of the program.
     """
     compiled = compile_program(program) if isinstance(program, Program) else program
     rules = compiled.source
@@ -81,11 +81,11 @@ def _some_texts(size: int, length: int, rows: int, seed: int) -> Ids:
 def _prompts(
     program: Program, prompts: Prompts, every_up_to: int, sample: int, seed: int
 ) -> Iterator[tuple[Ids, int]]:
-    """Legal prompts, the shorter ones first, and how long those are that begin each of them."""
+    """Allowed prompts, the shorter ones first, and how long those are that begin each of them."""
     size, longest = len(prompts.vocabulary), prompts.context
     everything = count_contexts(size, longest) <= every_up_to
     if is_restricted(prompts) and (prompts.writes > 1 or not everything):
-        drawn = sorted(drawn_texts(prompts, min(sample, LEGAL), seed), key=lambda rows: rows.shape[1])
+        drawn = sorted(drawn_texts(prompts, min(sample, ALLOWED), seed), key=lambda rows: rows.shape[1])
         for each in written_from(prompts, iter(drawn), following_in(program)):
             yield each.texts, each.shortest
         return
@@ -93,9 +93,9 @@ def _prompts(
     for length in lengths:
         rows = -(-sample // (longest if _has_prefixes(prompts) else len(lengths)))
         texts = _every_text(size, length) if everything else _some_texts(size, length, rows, seed)
-        legal = prompts.legal(texts)
-        if legal.any():
-            yield texts[legal], length if is_restricted(prompts) else 1
+        allowed = prompts.allowed(texts)
+        if allowed.any():
+            yield texts[allowed], length if is_restricted(prompts) else 1
 
 
 def _has_prefixes(prompts: Prompts) -> bool:
@@ -128,7 +128,7 @@ def _assert_on(compiled: Compiled, program: Program, texts: Ids) -> None:
 def _assert_on_prompts(
     compiled: Compiled, program: Program, prompts: Prompts, texts: Ids, shortest: int
 ) -> None:
-    """Compare at every position at which a legal prompt ends; without a mask at all of them."""
+    """Compare at every position at which an allowed prompt ends; without a mask at all of them."""
     logits = compiled.model.forward(texts)  # [text, position, n_vocab]
     exact = ideal_logits(compiled.circuits, texts).astype(np.float64)  # [text, position, vocabulary]
     rulings = [

@@ -1,4 +1,4 @@
-"""Making random expressions: one of each kind from what a strategy draws, legal as it is made."""
+"""Making random expressions: one of each kind from what a strategy draws, valid by construction."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Hypothesis strategies: prompts, sequence expressions over all primitives, and programs made of them.
 
-Every expression is legal as it is made, not by trial. What it prints is Python that makes it again: its
-tables are dictionaries of a few rows, and its functions are builtins.
+Every expression is valid by construction; none is filtered out. Its printed form is Python that makes
+it again: its tables are dictionaries of a few rows, and its functions are builtins.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def declared_prompts(
     max_context: int = 6,
     causal: bool = True,
 ) -> Prompts:
-    """Prompts over a few letters, of which every text is legal.
+    """Prompts over a few letters, of which every text is allowed.
 
     Args:
         draw: given by Hypothesis.

@@ -28,10 +28,10 @@ def verify_given(
         model: the model.
         source: rules or circuits.
         lines: a prompt each; those without any token are passed over.
-        prompts: which texts are legal, where not all are.
+        prompts: which texts are allowed, where not all are.
 
     Raises:
-        PromptError, VocabularyError: a prompt is too long, unknown or not legal; each with its line.
+        PromptError, VocabularyError: a prompt is too long, unknown or not allowed; each with its line.
     """
     everywhere = isinstance(source, Circuits) and not source.causal
     meaning = oracle(source) if isinstance(source, Program) else ideal(source)
@@ -52,7 +52,7 @@ def verify_given(
         tried=tally.tried,
         longer=0,
         seed=None,
-        legal=prompts is not None,
+        only_allowed=prompts is not None,
         given=True,
     )
 
@@ -66,10 +66,10 @@ def read_prompts(
         lines: a prompt each; those without any token are passed over.
         vocabulary: of the program.
         most: how many tokens a prompt may have.
-        prompts: which texts are legal, where not all are.
+        prompts: which texts are allowed, where not all are.
 
     Raises:
-        PromptError, VocabularyError: a prompt is too long, unknown or not legal; each with its line.
+        PromptError, VocabularyError: a prompt is too long, unknown or not allowed; each with its line.
     """
     problems = list[HandcraftError]()
     found: dict[int, list[tuple[int, ...]]] = {}
@@ -85,7 +85,7 @@ def read_prompts(
                     fix=f"give at most {most} tokens a line",
                 )
             if prompts is not None:
-                prompts.check_legal(tokens)
+                prompts.check_allowed(tokens)
             found.setdefault(len(ids), []).append(ids)
         except HandcraftError as error:
             error.where = f"line {number}" + (f", {error.where}" if error.where else "")

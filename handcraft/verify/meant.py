@@ -75,13 +75,13 @@ def broken_assumption(source: Program | Circuits | None, context: Sequence[int])
 
 
 def meant_in(batch: Batch, meaning: Meaning, *, is_written: bool = True) -> tuple[Batch, Ids]:
-    """Those contexts of texts that a model wrote that are legal prompts, and what each should be.
+    """Those contexts of texts that a model wrote that are allowed prompts, and what each should be.
 
     What stands behind a token that it should not have written is none.
 
     Args:
-        batch: contexts that all are legal prompts if the model is right.
-        meaning: what each should be. It may fail on a context that is no legal prompt.
+        batch: contexts that all are allowed prompts if the model is right.
+        meaning: what each should be. It may fail on a context that is no allowed prompt.
         is_written: whether the model wrote what follows a context in its text; else it was drawn.
 
     Returns:
@@ -97,8 +97,8 @@ def meant_in(batch: Batch, meaning: Meaning, *, is_written: bool = True) -> tupl
     wrong = (following >= 0) & (following != expected)
     ends = np.full(len(batch.texts), batch.texts.shape[1])
     np.minimum.at(ends, batch.rows[wrong], batch.lengths[wrong])
-    legal = batch.lengths <= ends[batch.rows]
-    return batch.only(legal), expected[legal]
+    allowed = batch.lengths <= ends[batch.rows]
+    return batch.only(allowed), expected[allowed]
 
 
 def _meant_by_length(batch: Batch, meaning: Meaning, is_written: bool) -> Ids:

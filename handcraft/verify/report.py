@@ -131,7 +131,7 @@ class Report:
             where there is no other.
         margin_context: where it occurs.
         margin_position: at which position of it, from 0; None at its end.
-        legal: whether only legal prompts were tried, and counted, since not every text is one.
+        only_allowed: whether only allowed prompts were tried and counted, since not every text is one.
         windows: how many windows of tokens the rules distinguish, where longer contexts were tried.
         windows_tried: how many of them each of those positions came after.
         window: how many tokens such a window has.
@@ -155,7 +155,7 @@ class Report:
     margin: float
     margin_context: str
     margin_position: int | None = None
-    legal: bool = False
+    only_allowed: bool = False
     windows: int = 0
     windows_tried: int = 0
     window: int = 0

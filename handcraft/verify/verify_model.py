@@ -18,6 +18,15 @@ from handcraft.verify.meant import Meaning, ideal, meant_in, oracle
 from handcraft.verify.probabilities import probabilities_of
 from handcraft.verify.report import Report
 from handcraft.verify.tally import Tally
+from handcraft.verify.texts.allowed import (
+    BEGINNING,
+    DRAWN,
+    allowed_contexts,
+    drawn_beginnings,
+    drawn_texts,
+    inputs_of,
+    is_restricted,
+)
 from handcraft.verify.texts.contexts import (
     Batch,
     Ids,
@@ -26,27 +35,18 @@ from handcraft.verify.texts.contexts import (
     longer_contexts,
     random_contexts,
 )
-from handcraft.verify.texts.legal import (
-    BEGINNING,
-    DRAWN,
-    drawn_beginnings,
-    drawn_texts,
-    inputs_of,
-    is_restricted,
-    legal_only,
-)
 from handcraft.verify.texts.mixed import change_of
 from handcraft.verify.texts.windows import window_texts
-from handcraft.verify.texts.written_part import legal_batches
+from handcraft.verify.texts.written_part import allowed_batches
 
 EXHAUSTIVE_UP_TO = 10_000_000
 """The largest number of contexts that are all tried."""
 
 SAMPLE = 100_000
-"""How many contexts are tried where there are more, unless only some are legal prompts."""
+"""How many contexts are tried where there are more, unless only some are allowed prompts."""
 
-LEGAL_UP_TO = 200_000
-"""With at most so many legal prompts, all of them are tried, however many other contexts there are."""
+ALLOWED_UP_TO = 200_000
+"""With at most so many allowed prompts, all of them are tried, however many contexts there are."""
 
 TEXT_OPERATIONS = 1e12
 """About how many multiplications the texts that fill a model may take: a minute or so of one core."""
@@ -75,25 +75,26 @@ def verify(
     token's logit is higher than every other; of programs that predict distributions, when no more
     than `CLOSE` of the probability goes to other tokens than it should. Rules and causal circuits say
     what follows a context; circuits without a causal mask say something at every position of it, and
-    all of that is tried. Where only some texts are legal prompts, only those are tried; one that breaks
-    an assumption of the program is a failure.
-    What a program writes in them the model has written, and behind a wrong token nothing is tried.
-    All of them are tried, however many other contexts there are, where a regular expression says
-    which they are and there are no more than `LEGAL_UP_TO`, or than `sample`.
+    all of that is tried.
+
+    Where not all texts are allowed prompts, only allowed ones are tried: all of them, if a regular
+    expression declares them and there are at most `ALLOWED_UP_TO`, or `sample`. One that breaks an
+    assumption of the program is a failure. The parts of a prompt that the program would write are
+    written by the model; after its first wrong token nothing more of that prompt is tried.
 
     Args:
         model: the model.
         source: rules, whose oracle answers, or circuits, whose ideal interpreter does.
-        prompts: which texts are legal, of circuits; rules over expressions say it themselves.
+        prompts: which texts are allowed, of circuits; rules over expressions say it themselves.
         every_up_to: with at most so many contexts, every one is tried.
         sample: how many random contexts to try where there are too many for all; `SAMPLE` if left
-            out, or `DRAWN` legal prompts.
+            out, or `DRAWN` allowed prompts.
         seed: of the sample.
         progress: receives how far the work is.
         given: prompts to judge in place of all these, as text.
 
     Raises:
-        ProgramError: no text is a legal prompt.
+        ProgramError: no text is an allowed prompt.
         PromptError, VocabularyError: a given prompt is none; with its place in the list.
         LimitError: a larger sample than may be asked for.
         ModelError: `model` is no model, or `source` is neither rules nor circuits.
@@ -103,17 +104,17 @@ def verify(
         SAMPLE_UP_TO.check(sample)
     positions, longest = model.shape.n_positions, source.context
     prompts = source.prompts if isinstance(source, Program) else prompts
-    legal = prompts if is_restricted(prompts) else None
+    allowed = prompts if is_restricted(prompts) else None
     if given is not None:
-        return verify_given(model, source, given, legal)
-    tried_on = _contexts(model, source, legal, every_up_to, sample, seed)
+        return verify_given(model, source, given, allowed)
+    tried_on = _contexts(model, source, allowed, every_up_to, sample, seed)
     meaning = oracle(source) if isinstance(source, Program) else ideal(source)
     probabilities = probabilities_of(source)
     tally = Tally(model, source)
     exercises = None if tried_on.is_all else Exercises(source)
     for batch in tried_on.batches:
         if len(batch):
-            batch, expected = _meant(batch, meaning, legal)
+            batch, expected = _meant(batch, meaning, allowed)
             tally.add(batch, expected, probabilities(batch) if probabilities is not None else None)
             if exercises is not None:
                 exercises.add(batch, expected)
@@ -121,10 +122,10 @@ def verify(
         if progress is not None:
             progress(tally.tried, tried_on.planned)
     tried = tally.tried
-    if legal is not None and not tried:
+    if allowed is not None and not tried:
         raise ProgramError(
-            f"no text of up to {longest} tokens is a legal prompt",
-            where=legal.place,
+            f"no text of up to {longest} tokens is an allowed prompt",
+            where=allowed.place,
             fix="write inputs= for texts over the vocabulary, no longer than the context",
         )
     windows = None
@@ -135,12 +136,12 @@ def verify(
             tally.add(batch, meaning(batch))
     return tally.report(
         exercises,
-        contexts=count_contexts(len(model.vocabulary), longest) if legal is None else tried,
+        contexts=count_contexts(len(model.vocabulary), longest) if allowed is None else tried,
         longest=longest,
         tried=tried,
         longer=tally.tried - tried,
         seed=None if tried_on.is_all else seed,
-        legal=legal is not None,
+        only_allowed=allowed is not None,
         windows=windows.count if windows is not None else 0,
         windows_tried=windows.seen if windows is not None else 0,
         window=windows.width if windows is not None else 0,
@@ -160,11 +161,11 @@ def _check_arguments(model: object, source: object) -> None:
         )
 
 
-def _meant(batch: Batch, meaning: Meaning, legal: Prompts | None) -> tuple[Batch, Ids]:
+def _meant(batch: Batch, meaning: Meaning, allowed: Prompts | None) -> tuple[Batch, Ids]:
     """What each answer should be, and those answers that any is meant of."""
-    if legal is None:
+    if allowed is None:
         return batch, meaning(batch)
-    return meant_in(batch, meaning, is_written=legal.writes > 1)
+    return meant_in(batch, meaning, is_written=allowed.writes > 1)
 
 
 def _most_texts(model: Model, contexts: int) -> int:
@@ -189,32 +190,32 @@ class _Contexts:
 def _contexts(
     model: Model,
     source: Program | Circuits,
-    legal: Prompts | None,
+    allowed: Prompts | None,
     every_up_to: int,
     sample: int | None,
     seed: int,
 ) -> _Contexts:
-    """All contexts where there are few enough, else random ones; only legal ones where not all are."""
+    """All contexts if there are few enough, else random ones; only allowed ones if not all are."""
     longest, everywhere = source.context, isinstance(source, Circuits) and not source.causal
     total = count_contexts(len(model.vocabulary), longest)
-    if legal is not None:
-        inputs = inputs_of(legal)
-        most = min(every_up_to, max(LEGAL_UP_TO, sample or 0))
-        if inputs is not None and inputs.count * legal.writes <= most:
-            batches = legal_batches(model, legal, iter(inputs), everywhere)
-            return _Contexts(batches, inputs.count * legal.writes, True)
-    if total <= every_up_to and (legal is None or legal.writes == 1):
+    if allowed is not None:
+        inputs = inputs_of(allowed)
+        most = min(every_up_to, max(ALLOWED_UP_TO, sample or 0))
+        if inputs is not None and inputs.count * allowed.writes <= most:
+            batches = allowed_batches(model, allowed, iter(inputs), everywhere)
+            return _Contexts(batches, inputs.count * allowed.writes, True)
+    if total <= every_up_to and (allowed is None or allowed.writes == 1):
         batches = every_context(model, longest, at_every_position=everywhere)
-        if legal is not None:
-            batches = (legal_only(batch, legal) for batch in batches)
+        if allowed is not None:
+            batches = (allowed_contexts(batch, allowed) for batch in batches)
         return _Contexts(batches, total, True)
     causal = model.architecture.causal and not everywhere
-    if legal is not None and legal.writes == 1 and causal and inputs_of(legal) is not None:
+    if allowed is not None and allowed.writes == 1 and causal and inputs_of(allowed) is not None:
         count = sample or BEGINNING
-        return _Contexts(drawn_beginnings(model, legal, count, seed), count, False)
-    if legal is not None:
-        drawn = drawn_texts(legal, sample or DRAWN, seed)
-        return _Contexts(legal_batches(model, legal, drawn, everywhere), sample or DRAWN, False)
+        return _Contexts(drawn_beginnings(model, allowed, count, seed), count, False)
+    if allowed is not None:
+        drawn = drawn_texts(allowed, sample or DRAWN, seed)
+        return _Contexts(allowed_batches(model, allowed, drawn, everywhere), sample or DRAWN, False)
     count = sample or SAMPLE
     batches = random_contexts(
         model, count, seed, longest, at_every_position=everywhere, change=change_of(source)

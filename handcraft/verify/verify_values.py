@@ -25,7 +25,7 @@ from handcraft.progress import advance
 from handcraft.verify.given import read_prompts
 from handcraft.verify.report import Disagreement, counted
 from handcraft.verify.tally import SHOWN
-from handcraft.verify.texts.legal import drawn_texts, inputs_of, is_restricted
+from handcraft.verify.texts.allowed import drawn_texts, inputs_of, is_restricted
 from handcraft.vocabulary import Vocabulary
 
 Ids = npt.NDArray[np.int64]
@@ -111,9 +111,9 @@ class ValueReport:
         values: how many values were compared.
         outputs: what was found of each.
         failures: the first wrong values.
-        broken: how many legal prompts broke an assumption.
-        legal: whether only legal prompts were tried, and counted, since not every text is one.
-        given: whether the texts are prompts that somebody gave.
+        broken: how many allowed prompts broke an assumption.
+        only_allowed: whether only allowed prompts were tried and counted, since not every text is one.
+        given: whether the texts are prompts from a file of the user.
         disagreements: what the files that other tools read say differently; for a folder only.
     """
 
@@ -125,7 +125,7 @@ class ValueReport:
     outputs: tuple[OutputReport, ...]
     failures: tuple[WrongValue, ...]
     broken: int = 0
-    legal: bool = False
+    only_allowed: bool = False
     given: bool = False
     disagreements: tuple[Disagreement, ...] = ()
 
@@ -237,12 +237,12 @@ def verify_values(
 ) -> ValueReport:
     """Compare the values that a model holds at every position with what is meant.
 
-    Every legal prompt is tried where they are at most `EVERY_UP_TO` and not too long, else a sample.
+    Every allowed prompt is tried where they are at most `EVERY_UP_TO` and not too long, else a sample.
 
     Args:
         values: the model.
         meaning: of expressions or of circuits.
-        prompts: which texts are legal; what the program may write after them is none of them.
+        prompts: which texts are allowed; what the program may write after them is none of them.
         judge: what is compared with, in words.
         sample: how many random texts to try where there are too many for all.
         seed: of the sample.
@@ -260,8 +260,8 @@ def verify_values(
     is_all = known is not None and known.count <= min(EVERY_UP_TO, most)
     if given is not None:
         tokens = Vocabulary(prompts.vocabulary.tokens)
-        legal = prompts if is_restricted(prompts) else None
-        batches: Iterable[Ids] = read_prompts(given, tokens, prompts.context, legal)
+        allowed = prompts if is_restricted(prompts) else None
+        batches: Iterable[Ids] = read_prompts(given, tokens, prompts.context, allowed)
     elif known is not None and is_all:
         batches = iter(known)
     else:
@@ -282,7 +282,7 @@ def verify_values(
         tuple(tally.outputs.values()),
         tuple(tally.failures),
         tally.broken,
-        legal=is_restricted(prompts),
+        only_allowed=is_restricted(prompts),
         given=given is not None,
     )
 

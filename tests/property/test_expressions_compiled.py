@@ -326,7 +326,7 @@ def promising(prompts: Prompts) -> Program:
 
 
 @pytest.mark.parametrize("every_up_to", [1000, 0], ids=["every", "drawn"])
-def test_only_legal_prompts_are_tried(every_up_to):
+def test_only_allowed_prompts_are_tried(every_up_to):
     assert_agreement(
         promising(Prompts("ab", context=3, inputs="a[ab]*")), every_up_to=every_up_to, sample=50
     )
@@ -340,7 +340,7 @@ def test_only_legal_prompts_are_tried(every_up_to):
 
 
 @pytest.mark.parametrize("every_up_to", [1000, 0], ids=["every", "drawn"])
-def test_a_legal_prompt_that_breaks_a_promise_is_found(every_up_to):
+def test_an_allowed_prompt_that_breaks_a_promise_is_found(every_up_to):
     with pytest.raises(AssumptionError, match=r"`token.at_position\(0\)` is 'b' at position 0"):
         assert_agreement(promising(Prompts("ab", context=3)), every_up_to=every_up_to, sample=50)
 

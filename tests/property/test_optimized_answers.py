@@ -52,7 +52,7 @@ def digit_programs(draw: st.DrawFn) -> Program:
     architecture=st.sampled_from(["block", "gpt2"]),
     seed=st.integers(0, 999),
 )
-def test_every_answer_after_a_legal_prompt_stays(program, passes, architecture, seed):
+def test_every_answer_after_an_allowed_prompt_stays(program, passes, architecture, seed):
     compiled = compile_program(program, architecture=architecture, optimize=passes)
     event(f"{architecture}: {'as ever' if compiled.passes[0].did == 'nothing' else 'along a line'}")
     random = np.random.default_rng(seed)
@@ -74,21 +74,21 @@ ODD = "0٣é_-Kkſ"
     tokens=st.permutations(ODD).map(lambda letters: letters[:4]),
 )
 @example(letter=r"\w", flags="", tokens=["0", "1", "3", "é"])
-def test_every_legal_prompt_is_answered_whatever_the_classes_mean(letter, flags, tokens):
-    """The compiler believes of legal prompts what they are, and `verify` tries all of them."""
+def test_every_allowed_prompt_is_answered_whatever_the_classes_mean(letter, flags, tokens):
+    """The compiler believes of allowed prompts what they are, and `verify` tries all of them."""
     prompts = Prompts(tokens, 3, inputs=f"{flags}{letter}.?{letter}")
     number = prompts.token.map({token: n for n, token in enumerate(tokens)})
     total = (2 * number + number.at(-1, default=0)) % len(tokens)
     answer = total.map(dict(enumerate(tokens)))
     program = Program(prompts=prompts, rules=[predict(answer).otherwise()])
     texts = [text for length in (2, 3) for text in product(tokens, repeat=length)]
-    legal = ["".join(text) for text in texts if re.fullmatch(prompts.inputs, "".join(text))]
-    assume(legal)
+    allowed = ["".join(text) for text in texts if re.fullmatch(prompts.inputs, "".join(text))]
+    assume(allowed)
     compiled = compile_program(program, architecture="block", optimize=True)
-    wrong = [text for text in legal if compiled.complete(text, n=1) != program.meaning(text)]
+    wrong = [text for text in allowed if compiled.complete(text, n=1) != program.meaning(text)]
     assert wrong == []
     report = verify(compiled.model, program)
-    assert (report.passed, report.is_exhaustive, report.tried) == (True, True, len(legal))
+    assert (report.passed, report.is_exhaustive, report.tried) == (True, True, len(allowed))
 
 
 def test_most_random_programs_are_along_a_line():

@@ -130,33 +130,33 @@ $ run modular
 CommandError: 1 argument: modular
   fix:   give PROGRAM TEXT, as in handcraft run modular '48 + 48 ='
 
-== no prompt for a program with legal prompts
+== no prompt for a program with allowed prompts
 --- p.py
 PROMPTS
 from handcraft import *
-legal = Prompts("ab=", context=5, inputs="[ab]{2}=")
-program = Program(prompts=legal, rules=[predict("a").otherwise()])
+allowed = Prompts("ab=", context=5, inputs="[ab]{2}=")
+program = Program(prompts=allowed, rules=[predict("a").otherwise()])
 $ run p.py
 CommandError: 1 argument: p.py
   fix:   give PROGRAM TEXT, as in handcraft run p.py aa=
 
 == an operand that is too long
 $ run add =123456789010+10000000000=
-PromptError: '1' stands where legal prompts have '0'
+PromptError: '1' is not allowed here; expected '0'
   where: token 12 of '=123456789010+10000000000='
-  fix:   legal prompts match =[0-9]{10}0\+[0-9]{10}0= and go on …, as '=12345678900+00000000000=' does…
+  fix:   allowed prompts match =[0-9]{10}0\+[0-9]{10}0= and go on …
 
 == an operand that is longer than all of them may be
 $ run add_ahead 012345678901+00000000001=
-PromptError: '1' stands where legal prompts have '+'
+PromptError: '1' is not allowed here; expected '+'
   where: token 12 of '012345678901+00000000001='
-  fix:   legal prompts match …, as '01234567890+00000000000=' does; --regardless answers any prompt
+  fix:   allowed prompts match …, for example '01234567890+00000000000='; --regardless …
 
 == an operand that is too short
 $ run add =123+456=
-PromptError: '+' stands where legal prompts have one of 0 1 2 3 4 5 6 7 8 9
+PromptError: '+' is not allowed here; expected one of 0 1 2 3 4 5 6 7 8 9
   where: token 5 of '=123+456='
-  fix:   legal prompts match …, as '=12300000000+00000000000=' does; --regardless answers any prompt
+  fix:   allowed prompts match …, for example '=12300000000+00000000000='; --regardless …
 
 == a negative operand
 $ run add =-1000000000+10000000000=
@@ -172,20 +172,20 @@ VocabularyError: '.' is not in the vocabulary
 
 == a sum that is written already
 $ run add =10000000000+10000000000=20000000000
-PromptError: legal prompts have at most 35 tokens, and this one has 36
+PromptError: allowed prompts have at most 35 tokens, and this one has 36
   where: token 36 of '=10000000000+10000000000=20000000000'
-  fix:   legal prompts match …, as '=10000000000+10000000000=' does; --regardless …
+  fix:   allowed prompts match …, for example '=10000000000+10000000000='; --regardless …
 
 == a prompt that is only begun
 $ run modular '48 + 48'
-PromptError: '48 + 48' is only the beginning of a legal prompt
-  fix:   legal prompts match \d\d? [+] \d\d? =, as '48 + 48 =' does; --regardless answers any prompt
+PromptError: '48 + 48' is only the beginning of an allowed prompt
+  fix:   allowed prompts match \d\d? [+] \d\d? =, for example '48 + 48 ='; --regardless …
 
 == a prompt that an expression with a lookahead refuses
 $ run tictactoe 15395
-PromptError: '5' stands where legal prompts have one of 2 4 6 7 8
+PromptError: '5' is not allowed here; expected one of 2 4 6 7 8
   where: token 5 of '15395'
-  fix:   legal prompts match (([1-9])(?!.*\2)){1,8}, as '1539' does; --regardless answers any prompt
+  fix:   allowed prompts match (([1-9])(?!.*\2)){1,8}, for example '1539'; --regardless …
 
 == a program besides a rule
 $ run -e 'predict b after aa' aab aab
@@ -2630,9 +2630,9 @@ def replaced(old: str, new: str) -> Callable[[Path], None]:
     return change
 
 
-def legal(record: str) -> Callable[[Path], None]:
-    """Which prompts are legal, in the record."""
-    return replaced('"source": {', f'"source": {{"legal": {record}, ')
+def allowed(record: str) -> Callable[[Path], None]:
+    """Which prompts are allowed, in the record."""
+    return replaced('"source": {', f'"source": {{"grammar": {record}, ')
 
 
 NAN = np.zeros((2, 8), dtype="float32")
@@ -2796,42 +2796,42 @@ DAMAGED = [
     Case(
         "a mask that is neither there nor not",
         "verify out",
-        "CheckpointError: handcraft.json has another form: architecture.causal: 1 stands …\n"
+        "CheckpointError: handcraft.json has another form: architecture.causal: expected …\n"
         "  where: out/handcraft.json\n"
         "  fix:   compile the program again",
         prepare=replaced('"causal": true, "score_scale"', '"causal": 1, "score_scale"'),
     ),
     Case(
-        "legal prompts that no expression says",
+        "allowed prompts that no expression says",
         "run out a",
         "CheckpointError: handcraft.json contradicts itself: inputs: '[ab' is no regular …\n"
         "  where: out/handcraft.json\n"
         "  fix:   compile the program again",
-        prepare=legal('{"inputs": "[ab"}'),
+        prepare=allowed('{"inputs": "[ab"}'),
     ),
     Case(
-        "legal prompts that repeat something without end",
+        "allowed prompts that repeat something without end",
         "run out a",
         "CheckpointError: handcraft.json contradicts itself: inputs: '(?:a*){99…}' repeats …\n"
         "  where: out/handcraft.json\n"
         "  fix:   compile the program again",
-        prepare=legal(f'{{"inputs": "(?:a*){{{"9" * 30}}}"}}'),
+        prepare=allowed(f'{{"inputs": "(?:a*){{{"9" * 30}}}"}}'),
     ),
     Case(
-        "legal prompts in another form",
+        "allowed prompts in another form",
         "run out a",
-        "CheckpointError: handcraft.json has another form: source.legal.writes: '2' stands …\n"
+        "CheckpointError: handcraft.json has another form: source.grammar.writes: expected a …\n"
         "  where: out/handcraft.json\n"
         "  fix:   compile the program again",
-        prepare=legal('{"inputs": "[ab]", "writes": "2"}'),
+        prepare=allowed('{"inputs": "[ab]", "writes": "2"}'),
     ),
     Case(
-        "a prompt that the record of legal ones refuses",
+        "a prompt that the record of allowed ones refuses",
         "run out ba",
-        "PromptError: 'b' stands where legal prompts have 'a'\n"
+        "PromptError: 'b' is not allowed here; expected 'a'\n"
         "  where: token 1 of 'ba'\n"
-        "  fix:   legal prompts match a[ab]*, as 'a' does; --regardless answers any prompt",
-        prepare=legal('{"inputs": "a[ab]*"}'),
+        "  fix:   allowed prompts match a[ab]*, for example 'a'; --regardless answers any prompt",
+        prepare=allowed('{"inputs": "a[ab]*"}'),
     ),
 ]
 

@@ -27,8 +27,8 @@ EXAMPLES = (
     "handcraft run aab/ aab -n 20",
 )
 
-N_HELP = "How many tokens to add: by default 10, or all that are promised after a legal prompt."
-REGARDLESS_HELP = "Answer prompts that are not legal too, and go on where nothing is promised."
+N_HELP = "How many tokens to add: by default 10, or all that are promised after an allowed prompt."
+REGARDLESS_HELP = "Answer prompts that are not allowed too, and go on where nothing is promised."
 
 
 def run(
@@ -51,7 +51,7 @@ def run(
     """Continue a prompt; of expressions, print their values at each position of a text.
 
     With -e the program is left out: the rules stand in for it.
-    Where a program says which prompts are legal, no other is answered,
+    Where a program says which prompts are allowed, no other is answered,
     and the answer ends where nothing more is promised.
     """
     wanted = 1 if lines else 2
@@ -104,7 +104,7 @@ def _print_values(values: ValueModel, text: str, prompts: Prompts | None, as_jso
     values.checked(text)
     if prompts is not None:
         try:
-            prompts.check_legal(tokens)
+            prompts.check_allowed(tokens)
         except PromptError as error:
             error.fix = f"{error.fix}; --regardless answers any prompt"
             raise

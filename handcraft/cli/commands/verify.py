@@ -20,7 +20,7 @@ from handcraft.verify import Report, ValueReport, meant_by_expressions, verify_v
 EXAMPLES = ("handcraft verify programs/aab.py", "handcraft verify aab/ --prompts prompts.txt")
 
 SAMPLE_HELP = (
-    "Random contexts, where there are too many for all: by default 100,000, or 10,000 legal prompts."
+    "Random contexts, where there are too many for all: by default 100,000, or 10,000 allowed prompts."
 )
 
 PROMPTS_HELP = "Judge the prompts in this file instead, one a line; - reads the standard input."
@@ -40,7 +40,7 @@ def verify(
 ) -> None:
     """Try every context, up to 10 million, else a random sample.
 
-    Where only some prompts are legal: every legal prompt, up to 200,000, else a sample.
+    Where only some prompts are allowed: every allowed prompt, up to 200,000, else a sample.
     Compares what the model answers with what the program means. Exits with 1 on any failure.
     For expressions, values are compared at every position of all texts, up to 10,000, else of a
     sample: with what the expressions mean or, for a folder, with its ideal circuits.

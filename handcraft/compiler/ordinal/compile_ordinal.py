@@ -73,15 +73,15 @@ def compile_ordinal(
     """
     prompts, answer = program.prompts, _answer_of(program)
     assert isinstance(answer.domain, Finite)
-    legal = Legal.of(prompts, answer.domain.values)
-    if not legal.ends:
-        raise NotASumError("no text is a legal prompt", where=program.place)
+    allowed = Allowed.of(prompts, answer.domain.values)
+    if not allowed.ends:
+        raise NotASumError("no text is an allowed prompt", where=program.place)
     found: list[tuple[tuple[int, ...], Design, Circuits]] = []
     problem: HandcraftError | None = None
     for numbering in numberings(answer, prompts.vocabulary):
         try:
             kind = dtype_named(dtype)
-            designs = list(_designs(answer, numbering, prompts, legal, kind, passes, target.has_norm))
+            designs = list(_designs(answer, numbering, prompts, allowed, kind, passes, target.has_norm))
         except CompileError as error:
             problem = problem or error
             continue
@@ -104,16 +104,16 @@ def _designs(
     answer: Node,
     numbering: Mapping[Value, Plain],
     prompts: Prompts,
-    legal: Legal,
+    allowed: Allowed,
     dtype: DType,
     passes: Collection[str],
     has_norm: bool,
 ) -> Iterator[Design]:
     """Designs with tokens counted in one way: with and without what a pass may or may not help."""
-    places = legal.ends
+    places = allowed.ends
 
     def reader_for(lines: frozenset[Node]) -> Reader:
-        return Reader(prompts.vocabulary.tokens, prompts.context, places, legal.stands, lines)
+        return Reader(prompts.vocabulary.tokens, prompts.context, places, allowed.stands, lines)
 
     def read(reader: Reader) -> Form:
         return reader.read(answer, numbering)
@@ -144,8 +144,8 @@ def _designs(
 
 
 @dataclass(frozen=True)
-class Legal:
-    """What is known of legal prompts.
+class Allowed:
+    """What is known of allowed prompts.
 
     Args:
         ends: the positions at which one can end: only what is answered there counts.
@@ -156,11 +156,11 @@ class Legal:
     stands: tuple[frozenset[int], ...]
 
     @classmethod
-    def of(cls, prompts: Prompts, answers: Collection[Value]) -> Legal:
+    def of(cls, prompts: Prompts, answers: Collection[Value]) -> Allowed:
         """What a regular expression and a `bos` tell; without either, any token may stand anywhere.
 
         Args:
-            prompts: which texts are legal.
+            prompts: which texts are allowed.
             answers: the tokens that the program may write.
         """
         tokens, everywhere = prompts.vocabulary.tokens, range(prompts.context)

@@ -248,7 +248,7 @@ def strict(data: Any, of: type[T], key: str = "") -> T:
     """
     if type(data) is not of:
         at = f"{key}: " if key else ""
-        raise ValueError(f"{at}{shown(data)} stands where {NAMES[of]} belongs")
+        raise ValueError(f"{at}expected {NAMES[of]}, not {shown(data)}")
     return data
 
 

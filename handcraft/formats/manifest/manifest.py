@@ -43,7 +43,7 @@ class PatternRule:
 
 @dataclass(frozen=True)
 class Grammar:
-    """Which texts are legal prompts, and how much the model writes after one.
+    """Which texts are allowed prompts, and how much the model writes after one.
 
     Args:
         inputs: a regular expression.
@@ -79,12 +79,12 @@ class CircuitsSource:
     Args:
         circuits: with every symbol replaced by its value.
         written: the rules that the circuits were compiled from, as text for people to read.
-        legal: which prompts are legal; None for any text.
+        grammar: which prompts are allowed; None for any text.
     """
 
     circuits: Circuits
     written: tuple[str, ...] = ()
-    legal: Grammar | None = None
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,9 @@ class Manifest:
     facts: Measured | None = None
 
     @property
-    def legal(self) -> Grammar | None:
-        """Which prompts are legal; None for any text."""
-        return self.source.legal if isinstance(self.source, CircuitsSource) else None
+    def grammar(self) -> Grammar | None:
+        """Which prompts are allowed; None for any text."""
+        return self.source.grammar if isinstance(self.source, CircuitsSource) else None
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -147,7 +147,7 @@ def write_manifest(
     compiled: Compiled,
     format: str,
     *,
-    legal: Grammar | None = None,
+    grammar: Grammar | None = None,
     outputs: Sequence[Output] = (),
     spans: Spans = (),
     facts: Measured | None = None,
@@ -157,7 +157,7 @@ def write_manifest(
     Args:
         compiled: the model.
         format: of the folder.
-        legal: which prompts are legal, where the program does not say so itself.
+        grammar: which prompts are allowed, where the program does not say so itself.
         outputs: as of a manifest.
         spans: as of a manifest.
         facts: as of a manifest.
@@ -171,7 +171,7 @@ def write_manifest(
         shape,
         compiled.circuits.vocabulary.tokens,
         tuple(model.vocabulary.numbers),
-        _source(compiled, legal),
+        _source(compiled, grammar),
         _layout_rows(compiled.layout),
         AxisNames.of(compiled.plan),
         served_runs(compiled.placement, tables.number),
@@ -194,11 +194,11 @@ def architecture_facts(architecture: Architecture, shape: Shape) -> Data:
     }
 
 
-def _source(compiled: Compiled, legal: Grammar | None) -> RulesSource | CircuitsSource:
+def _source(compiled: Compiled, grammar: Grammar | None) -> RulesSource | CircuitsSource:
     """The rules, where they are patterns; else the circuits: no code is run to read them back."""
     source = compiled.source
     if isinstance(source, Circuits):
-        return CircuitsSource(source, tuple(compiled.written), legal)
+        return CircuitsSource(source, tuple(compiled.written), grammar)
     if not source.has_only_patterns:
         written = tuple(str(rule) for rule in source.rules)
         return CircuitsSource(compiled.circuits, written, Grammar.of(source.prompts))

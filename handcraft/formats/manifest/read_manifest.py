@@ -115,7 +115,7 @@ def read_source(manifest: Manifest) -> Program | Circuits:
 
 
 def read_prompts(manifest: Manifest, *, as_far_as_known: bool = False) -> Prompts | None:
-    """The legal prompts of a program whose rules were expressions; None for any text.
+    """The allowed prompts of a program whose rules were expressions; None for any text.
 
     Args:
         manifest: of the folder.
@@ -124,19 +124,19 @@ def read_prompts(manifest: Manifest, *, as_far_as_known: bool = False) -> Prompt
     Raises:
         CheckpointError: Python code says which are.
     """
-    legal, source = manifest.legal, manifest.source
-    if legal is None or (legal.inputs, legal.bos, legal.by_code) == (None, None, False):
+    grammar, source = manifest.grammar, manifest.source
+    if grammar is None or (grammar.inputs, grammar.bos, grammar.by_code) == (None, None, False):
         return None
-    if legal.by_code and not as_far_as_known:
+    if grammar.by_code and not as_far_as_known:
         raise CheckpointError(
-            "a Hypothesis strategy decides which prompts are legal, and a folder contains no code",
+            "a Hypothesis strategy decides which prompts are allowed, and a folder contains no code",
             fix="verify the program that it was compiled from",
         )
     assert not isinstance(source, RulesSource)
     return Prompts(
         source.circuits.vocabulary,
         source.circuits.context,
-        inputs=legal.inputs,
-        bos=legal.bos,
-        writes=legal.writes,
+        inputs=grammar.inputs,
+        bos=grammar.bos,
+        writes=grammar.writes,
     )

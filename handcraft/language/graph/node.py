@@ -183,7 +183,7 @@ class Choice(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Assumed(Node):
-    """A value of which the program promises that it is one of `domain` on every legal prompt."""
+    """A value of which the program promises that it is one of `domain` on every allowed prompt."""
 
     value: Node
 

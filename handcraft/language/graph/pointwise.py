@@ -156,7 +156,7 @@ def where(condition: Node, yes: Node, no: Node) -> Node:
 
 
 def assume(node: Node, values: Sequence[object], text: Wording) -> Node:
-    """Promise that only some of the values occur on legal prompts."""
+    """Promise that only some of the values occur on allowed prompts."""
     promised = finite([plain_value(v) for v in values])
     if promised.kind is not node.domain.kind:
         raise DomainError(

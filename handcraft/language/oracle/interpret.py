@@ -83,7 +83,7 @@ def _check_assumption(node: Assumed, found: Values, tokens: Sequence[str]) -> No
                 f"`{node.value}` is {show_value(value)} at position {place} of "
                 f"{' '.join(map(str, tokens))!r}, and {node.domain} is assumed",
                 where=f"{node.place}, {node}" if node.place else node,
-                fix="assume more values, or make that prompt illegal with inputs=",
+                fix="assume more values, or exclude that prompt with inputs=",
             )
 
 

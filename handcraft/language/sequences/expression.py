@@ -127,9 +127,9 @@ class Expression(NoSingleValue):
         return Expression(self.prompts, self.node.called(reads(name), written_place()))
 
     def assume(self, values: Iterable[object]) -> Expression:
-        """Promise that on every legal prompt the value is one of these.
+        """Promise that on every allowed prompt the value is one of these.
 
-        Nothing is checked here; `verify` looks for a legal prompt that breaks it.
+        Nothing is checked here; `verify` looks for an allowed prompt that breaks it.
         """
         listed = list(values)
         text = reads(enclosed(self.node, 8), f".assume({show_list(listed)})")

@@ -19,8 +19,8 @@ from handcraft.language.graph.wording import reads
 from handcraft.language.regular import RegularExpressionError, parse
 from handcraft.language.regular.matching import Matching
 from handcraft.language.regular.token_table import ANYTHING, Flags, Ids
+from handcraft.language.sequences.allowed_texts import refused_prompt
 from handcraft.language.sequences.expression import Expression
-from handcraft.language.sequences.legal_texts import illegal_prompt
 from handcraft.language.sequences.selection import Selection
 from handcraft.limits import CONTEXT, LISTED_POSITIONS, VOCABULARY
 from handcraft.origin import Place, caller_place
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 @short_repr
 @dataclass(frozen=True, init=False, eq=False)
 class Prompts:
-    """The legal prompts of a program: texts over a vocabulary, up to a length.
+    """The allowed prompts of a program: texts over a vocabulary, up to a length.
 
     Args:
         vocabulary: a `Vocabulary`, or what makes one.
         context: the most tokens of a text.
-        inputs: which texts are legal: a regular expression that a whole text must match, or a
+        inputs: which texts are allowed: a regular expression that a whole text must match, or a
             Hypothesis strategy that makes them; None for all. Outside of them a program promises
             nothing.
-        bos: the token that every legal prompt begins with, and that occurs nowhere else; None for no
+        bos: the token that every allowed prompt begins with, and that occurs nowhere else; None for no
             such token.
         causal: whether a position sees only itself and earlier ones.
         writes: how many tokens a program adds to a text that matches `inputs`, which must leave room
-            for them. Those that it has written itself so far belong to a legal prompt too, and no
+            for them. Those that it has written itself so far belong to an allowed prompt too, and no
             others: so an `.assume()` may rest on what the program writes. A text that matches `inputs`
             as a whole is one to start from, whoever wrote it.
 
@@ -99,7 +99,7 @@ class Prompts:
 
     @cached_property
     def texts(self) -> Matching:
-        """The legal prompts of which the program wrote nothing, as places in the vocabulary.
+        """The allowed prompts of which the program wrote nothing, as places in the vocabulary.
 
         One automaton decides which they are, for all who ask. Of a strategy's texts nobody can tell,
         so that all are there which keep to `bos`.
@@ -108,7 +108,7 @@ class Prompts:
         return Matching(pattern, Vocabulary(self.vocabulary.tokens), self.longest_input, self.bos)
 
     def _check_inputs(self) -> None:
-        """Raise unless an automaton of reasonable size decides which prompts are legal."""
+        """Raise unless an automaton of reasonable size decides which prompts are allowed."""
         if self.refuses_some:
             try:
                 _ = self.texts.table
@@ -155,13 +155,13 @@ class Prompts:
 
     @property
     def refuses_some(self) -> bool:
-        """Whether some text is known to be no legal prompt; of a strategy's texts nobody can tell."""
+        """Whether some texts are known not to be allowed; a strategy cannot check a given text."""
         return self.bos is not None or isinstance(self.inputs, str)
 
-    def is_legal(self, tokens: str | Sequence[str]) -> bool:
-        """Whether a text is a legal prompt, as far as that is known; longer than the context none is.
+    def allows(self, tokens: str | Sequence[str]) -> bool:
+        """Whether a text is an allowed prompt; a text longer than the context never is.
 
-        Whether what follows an input is what the program writes is not known here.
+        Whether the tokens after an input are those that the program writes is not checked here.
 
         Where nothing is known, as of a strategy's texts, any text is, of any length.
 
@@ -176,12 +176,12 @@ class Prompts:
         return self._input_length(places, at_least=len(places) - self.writes + 1) > 0
 
     def is_input(self, tokens: str | Sequence[str]) -> bool:
-        """Whether a text is a legal prompt of which the program need not have written anything."""
+        """Whether a text is an allowed prompt of which the program need not have written anything."""
         places = self._places(tokens)
         return places is not None and 0 < len(places) == self._input_length(places)
 
-    def legal(self, texts: Ids) -> Flags:
-        """Which texts of one length are legal prompts, as far as that is known: [text].
+    def allowed(self, texts: Ids) -> Flags:
+        """Which texts of one length are allowed prompts, as far as that is known: [text].
 
         Args:
             texts: places in the vocabulary, [text, position].
@@ -198,7 +198,7 @@ class Prompts:
         return np.asarray(found)
 
     def inputs_among(self, texts: Ids) -> Flags:
-        """Which texts of one length are legal prompts of which the program wrote nothing: [text].
+        """Which texts of one length are allowed prompts of which the program wrote nothing: [text].
 
         Args:
             texts: places in the vocabulary, [text, position].
@@ -218,11 +218,11 @@ class Prompts:
         return {token: place for place, token in enumerate(self.vocabulary.tokens)}
 
     def _goes_on(self, places: Sequence[int]) -> bool:
-        """Whether the first token of every legal prompt stands nowhere else."""
+        """Whether the first token of every allowed prompt stands nowhere else."""
         return self.bos is None or self._known[self.bos] not in places[1:]
 
     def written(self, tokens: Sequence[str]) -> int:
-        """How many tokens at the end of a legal prompt the program must have written itself.
+        """How many tokens at the end of an allowed prompt the program must have written itself.
 
         Where it begins with several inputs the longest counts: what was written after a shorter one
         was written after the longer one too.
@@ -242,25 +242,25 @@ class Prompts:
         longest = next(found, 0)
         return longest if longest >= at_least else 0
 
-    def check_legal(self, tokens: Sequence[str]) -> None:
-        """Raise unless a text is a legal prompt, as far as that is known.
+    def check_allowed(self, tokens: Sequence[str]) -> None:
+        """Raise unless a text is an allowed prompt, as far as that is known.
 
         Args:
             tokens: the text; all are in the vocabulary.
 
         Raises:
-            PromptError: it is none; with the first token at which no legal prompt begins so, or with
+            PromptError: it is none; with the first token at which no allowed prompt begins so, or with
                 what is missing at its end.
 
-        >>> Prompts("ab=", context=7, inputs="[ab]{3}=[ab]{0,2}").check_legal("ab=")
+        >>> Prompts("ab=", context=7, inputs="[ab]{3}=[ab]{0,2}").check_allowed("ab=")
         Traceback (most recent call last):
             ...
-        handcraft.errors.PromptError: PromptError: '=' stands where legal prompts have one of a b
+        handcraft.errors.PromptError: PromptError: '=' is not allowed here; expected one of a b
           where: token 3 of 'ab='
-          fix:   legal prompts match [ab]{3}=[ab]{0,2}, as 'aba=' does
+          fix:   allowed prompts match [ab]{3}=[ab]{0,2}, for example 'aba='
         """
-        if not self.is_legal(tokens):
-            raise illegal_prompt(
+        if not self.allows(tokens):
+            raise refused_prompt(
                 tokens,
                 self.texts,
                 self.context,
@@ -270,7 +270,7 @@ class Prompts:
             )
 
     def check_written(self, tokens: Sequence[str], following: Iterable[str]) -> None:
-        """Raise unless a legal prompt goes on after its input with what the program writes.
+        """Raise unless an allowed prompt goes on after its input with what the program writes.
 
         Args:
             tokens: the prompt.
@@ -283,7 +283,7 @@ class Prompts:
         for place, wanted in zip(range(first, len(tokens)), following, strict=True):
             if tokens[place] != wanted:
                 raise PromptError(
-                    f"{tokens[place]!r} stands where the program writes {wanted!r}",
+                    f"{tokens[place]!r} where the program writes {wanted!r}",
                     where=f"token {place + 1} of {self.vocabulary.join(tokens)!r}",
                     fix="leave out what is to be written",
                 )

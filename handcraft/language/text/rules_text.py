@@ -17,7 +17,7 @@ A condition is made with ``and``, ``or``, ``not`` and parentheses of these::
     count of a > count of b + 1   how many of the tokens so far
     a came before           whether any of them is
 
-What goes beyond that has a statement of its own: ``inputs [ab]+=`` says which prompts are legal,
+What goes beyond that has a statement of its own: ``inputs [ab]+=`` says which prompts are allowed,
 ``table next a -> b b -> a`` what `next of the last token` is. Means, windows and selections by computed
 values need Python.
 """

@@ -88,7 +88,7 @@ def _reads_a_place(rule: Rule) -> bool:
 
 
 def _prompts_lines(prompts: Prompts) -> Iterator[str]:
-    """What a file says of the legal prompts."""
+    """What a file says of the allowed prompts."""
     if prompts.bos is not None:
         yield f"bos {escape(prompts.bos)}"
     if isinstance(prompts.inputs, str):

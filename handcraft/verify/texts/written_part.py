@@ -1,4 +1,4 @@
-"""Legal prompts that a program, or its model, has written in itself, token by token.
+"""Allowed prompts that a program, or its model, has written in itself, token by token.
 
 They are kept together: what is right after a text tells what is right after its beginnings too.
 """
@@ -65,12 +65,12 @@ class _Best:
 
 @dataclass(frozen=True)
 class Written:
-    """Legal prompts of one length, and those that they were written from.
+    """Allowed prompts of one length, and those that they were written from.
 
     Args:
         texts: places in the vocabulary, [text, position].
         shortest: how many tokens stand there at first. Each beginning of a text that has as many or
-            more is a legal prompt too.
+            more is an allowed prompt too.
         logits: what was answered after each of these beginnings, [text, beginning, n_vocab].
     """
 
@@ -82,13 +82,13 @@ class Written:
 def written_from(
     prompts: Prompts, inputs: Iterator[Ids], following: Following, rows: int = SAMPLE_ROWS
 ) -> Iterator[Written]:
-    """Legal prompts, from those of which nothing is written yet.
+    """Allowed prompts, from those of which nothing is written yet.
 
-    A text ends early where nothing legal can be written, or where it comes to be an input itself: then
-    it is one of the others.
+    A text ends early where no allowed token can be written, or where it becomes an input itself,
+    because it is then one of the others.
 
     Args:
-        prompts: which texts are legal.
+        prompts: which texts are allowed.
         inputs: places in the vocabulary, [text, position] for each length.
         following: what is written.
         rows: so many texts at a time.
@@ -107,7 +107,7 @@ def _written_from(prompts: Prompts, texts: Ids, following: Following) -> Iterato
         longer = np.hstack([texts, added[:, None]])
         goes_on = (added >= 0) & (left > 0)
         known = longer[goes_on]
-        goes_on[goes_on] = prompts.legal(known) & ~prompts.inputs_among(known)
+        goes_on[goes_on] = prompts.allowed(known) & ~prompts.inputs_among(known)
         if not goes_on.all():
             ended = np.stack([each[~goes_on] for each in answered], axis=1)
             yield Written(texts[~goes_on], shortest, ended)
@@ -117,16 +117,16 @@ def _written_from(prompts: Prompts, texts: Ids, following: Following) -> Iterato
             return
 
 
-def legal_batches(
+def allowed_batches(
     model: Model, prompts: Prompts, inputs: Iterator[Ids], at_every_position: bool
 ) -> Iterator[Batch]:
-    """Legal prompts as contexts, with what the model has written in them.
+    """Allowed prompts as contexts, with what the model has written in them.
 
     A token that the model writes and the logits that are judged come of the same run.
 
     Args:
         model: the model.
-        prompts: which texts are legal.
+        prompts: which texts are allowed.
         inputs: those of which nothing is written, [text, position] for each length.
         at_every_position: as for `every_context`; without a causal mask nothing is written.
     """

@@ -118,7 +118,7 @@ def test_a_tiny_temperature_is_no_error(run):
     assert (ran.status, ran.out, ran.err) == (0, "aab :: aabaabaaba\n", "")
 
 
-# --- legal prompts -----------------------------------------------------------------------------
+# --- allowed prompts -----------------------------------------------------------------------------
 
 COPY = """\
 from handcraft import Program, Prompts, predict
@@ -127,15 +127,15 @@ there = prompts.token.at(-2, default="a")
 program = Program(prompts=prompts, rules=[predict(there).otherwise()])
 """
 REFUSED = """\
-PromptError: 'b' stands where legal prompts have '='
+PromptError: 'b' is not allowed here; expected '='
   where: token 3 of 'abb='
-  fix:   legal prompts match [ab]{2}=[ab]?, as 'ab=' does; --regardless answers any prompt
+  fix:   allowed prompts match [ab]{2}=[ab]?, for example 'ab='; --regardless answers any prompt
 """
 
 
 @pytest.fixture(params=["program", "folder"])
 def copy(request, run, tmp_path):
-    """A program with legal prompts, or the folder that it was compiled to."""
+    """A program with allowed prompts, or the folder that it was compiled to."""
     (tmp_path / "copy.py").write_text(COPY)
     if request.param == "program":
         return "copy.py"
@@ -149,7 +149,7 @@ def test_an_answer_ends_where_nothing_more_is_promised(run, copy):
     assert run("run", copy, "ab=a").out == "ab=a :: b\n"
 
 
-def test_an_illegal_prompt_is_refused(run, copy):
+def test_a_prompt_outside_the_grammar_is_refused(run, copy):
     ran = run("run", copy, "abb=")
     assert (ran.status, ran.out, ran.err) == (2, "", REFUSED)
     assert run("run", copy, "abb=", "-n", 0).status == 2
@@ -177,7 +177,7 @@ def test_any_prompt_is_answered_regardless_and_any_answer_goes_on(run, copy):
     assert run("run", copy, "ab=", "-n", 4, "--regardless").out == "ab= :: ab=a\n"
 
 
-def test_without_legal_prompts_regardless_changes_nothing(run):
+def test_without_allowed_prompts_regardless_changes_nothing(run):
     assert run("run", "aab", "aab", "--regardless").out == "aab :: aabaabaaba\n"
 
 
@@ -207,7 +207,7 @@ def test_the_first_token_is_asked_for_besides_a_strategy(run, tmp_path, saved):
     assert run("run", name, "ab").out == "ab :: bbbb\n"
     ran = run("run", name, "bb")
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err.startswith("PromptError: 'b' stands where legal prompts have 'a'\n")
+    assert ran.err.startswith("PromptError: 'b' is not allowed here; expected 'a'\n")
 
 
 THRICE = """\
@@ -217,7 +217,7 @@ there = prompts.token.at(-3, default="a").assume("ab")
 program = Program(prompts=prompts, rules=[predict(there).otherwise()])
 """
 UNWRITTEN = """\
-PromptError: 'b' stands where the program writes 'a'
+PromptError: 'b' where the program writes 'a'
   where: token 5 of 'abb=b'
   fix:   leave out what is to be written; --regardless answers any prompt
 """
@@ -249,7 +249,7 @@ def test_an_answer_that_it_would_not_have_begun_is_refused(run, thrice):
     assert run("run", thrice, "abb=b", "-n", 1, "--regardless").out == "abb=b :: b\n"
     ran = run("run", thrice, "abb=abb")
     assert ran.status == 2
-    assert ran.err.startswith("PromptError: 'b' stands where legal prompts end\n")
+    assert ran.err.startswith("PromptError: 'b' is not allowed here; expected the end of the prompt\n")
 
 
 def test_without_a_prompt_an_input_is_proposed(run, thrice):

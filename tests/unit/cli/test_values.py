@@ -159,7 +159,7 @@ def test_an_output_further_off_than_was_proved_fails(run, file, tmp_path):
     assert ran.out.endswith("values wrong: 0\n")
 
 
-def test_a_legal_prompt_that_breaks_an_assumption_is_a_failure(run, tmp_path):
+def test_an_allowed_prompt_that_breaks_an_assumption_is_a_failure(run, tmp_path):
     """A folder says what numbers can be; its circuits know no more of the assumption."""
     path = tmp_path / "assumed.py"
     few = 'few = seen.assume([1, 2])\noutputs = {"few": few, "label": few.map({1: "x", 2: "y"})}\n'
@@ -168,7 +168,7 @@ def test_a_legal_prompt_that_breaks_an_assumption_is_a_failure(run, tmp_path):
     for source in (path, "out"):
         ran = run("verify", source)
         assert ran.status == 1
-        assert "legal prompts that break an assumption: 3\n" in ran.out
+        assert "allowed prompts that break an assumption: 3\n" in ran.out
 
 
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")
@@ -206,8 +206,8 @@ def test_without_a_mask_too(run, tmp_path, architecture):
         assert run("verify", source).out.startswith("tried all 30 texts: 98 values")
 
 
-def test_only_legal_prompts_are_run_and_verified_also_from_a_folder(run, tmp_path):
-    path = tmp_path / "legal.py"
+def test_only_allowed_prompts_are_run_and_verified_also_from_a_folder(run, tmp_path):
+    path = tmp_path / "allowed.py"
     path.write_text(
         "from handcraft import Prompts, select\n"
         'prompts = Prompts("ab", context=4, inputs="ab*")\n'
@@ -215,7 +215,7 @@ def test_only_legal_prompts_are_run_and_verified_also_from_a_folder(run, tmp_pat
     )
     run("compile", path, "-o", "out")
     for source in (path, "out"):
-        assert run("verify", source).out.startswith("tried all 4 legal prompts: 10 values")
+        assert run("verify", source).out.startswith("tried all 4 allowed prompts: 10 values")
         refused = run("run", source, "ba")
         assert refused.status == 2
         assert "--regardless answers any prompt" in refused.err

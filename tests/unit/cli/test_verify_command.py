@@ -254,7 +254,7 @@ def test_given_prompts_that_are_none_are_told_with_their_lines(run, tmp_path):
     assert "where: line 3" in ran.err
 
 
-def test_a_given_prompt_that_is_not_legal_is_told(run, tmp_path):
+def test_a_given_prompt_that_is_not_allowed_is_an_error(run, tmp_path):
     (tmp_path / "prompts.txt").write_text("12+34\n")
     ran = run("verify", "add", "--prompts", "prompts.txt")
     assert ran.status == 2
@@ -306,8 +306,8 @@ def test_a_folder_cannot_be_verified_as_something_that_it_is_not(run, options):
 
 
 @pytest.fixture
-def few_legal(tmp_path):
-    """A program with 3,100 legal prompts among very many contexts."""
+def few_allowed(tmp_path):
+    """A program with 3,100 allowed prompts among very many contexts."""
     (tmp_path / "few.py").write_text(
         "from handcraft import Program, Prompts, predict\n"
         'prompts = Prompts("0123456789+=", context=30, inputs=r"[0-9]\\+[0-9]=[01]?[0-9]?")\n'
@@ -316,18 +316,18 @@ def few_legal(tmp_path):
     return "few.py"
 
 
-def test_all_legal_prompts_are_tried_where_they_are_few(run, few_legal):
-    ran = run("verify", few_legal)
+def test_all_allowed_prompts_are_tried_where_they_are_few(run, few_allowed):
+    ran = run("verify", few_allowed)
     assert ran.status == 0
-    assert ran.out.splitlines()[0] == "tried all 3,100 legal prompts"
-    run("compile", few_legal, "-o", "few")
-    assert run("verify", "few").out.splitlines()[0] == "tried all 3,100 legal prompts"
+    assert ran.out.splitlines()[0] == "tried all 3,100 allowed prompts"
+    run("compile", few_allowed, "-o", "few")
+    assert run("verify", "few").out.splitlines()[0] == "tried all 3,100 allowed prompts"
 
 
-def test_legal_prompts_are_sampled_where_they_are_many(run):
+def test_allowed_prompts_are_sampled_where_they_are_many(run):
     ran = run("verify", "add", "--sample", 220, "--seed", 2)
     assert ran.status == 0
-    assert ran.out.splitlines()[0] == "tried 220 random legal prompts (seed 2)"
+    assert ran.out.splitlines()[0] == "tried 220 random allowed prompts (seed 2)"
 
 
 def test_what_a_program_writes_is_tried_too(run, tmp_path):
@@ -338,6 +338,6 @@ def test_what_a_program_writes_is_tried_too(run, tmp_path):
         "program = Program(prompts=prompts, rules=[predict(last).otherwise()])\n"
     )
     ran = run("verify", "copy.py")
-    assert (ran.status, ran.out.splitlines()[0]) == (1, "tried all 28 legal prompts")
+    assert (ran.status, ran.out.splitlines()[0]) == (1, "tried all 28 allowed prompts")
     assert "failures: 14\n" in ran.out
     assert "is '=' at position 2 of 'a = a', and 'a' 'b' is assumed" in ran.out

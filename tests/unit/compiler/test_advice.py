@@ -90,7 +90,7 @@ def test_what_rests_on_its_context_is_not_shortened():
         with_context({"x": five.token}, 5)
 
 
-def test_an_assumption_is_advised_that_holds_on_every_legal_prompt():
+def test_an_assumption_is_advised_that_holds_on_every_allowed_prompt():
     prompts = Prompts("ab", context=16, inputs="a{16}|b{5}")
     mean = window(16).mean(prompts.token == "a")
     table = {value: value * 16 % 3 for value in mean.domain.values}
@@ -100,7 +100,7 @@ def test_an_assumption_is_advised_that_holds_on_every_legal_prompt():
     assert made.apply(["a" * 16, "b" * 5])["x"] == [(1,) * 16, (0,) * 5]
 
 
-def test_values_occur_on_legal_prompts_only():
+def test_values_occur_on_allowed_prompts_only():
     prompts = Prompts("ab", context=3, inputs="a+b?")
     here = select(prompts.token, prompts.token).count()
     assert values_that_occur({"x": here})[here.node] == (1, 2, 3)

@@ -1,4 +1,4 @@
-"""Text that continues a prompt, where the prompts say which texts are legal."""
+"""Text that continues a prompt, where the prompts say which texts are allowed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def halves():
     return compile_program(program).model, prompts
 
 
-def test_a_text_is_continued_as_long_as_it_is_legal(halves):
+def test_a_text_is_continued_as_long_as_it_is_allowed(halves):
     model, prompts = halves
     assert complete(model, "ab=", prompts=prompts) == "ab"
     assert complete(model, "ab=a", prompts=prompts) == "b"
@@ -38,14 +38,14 @@ def test_a_text_is_continued_as_long_as_it_is_legal(halves):
     assert complete(model, "ab=", 9, prompts=prompts) == "ab"
 
 
-def test_an_illegal_prompt_is_not_continued(halves):
+def test_a_refused_prompt_is_not_continued(halves):
     model, prompts = halves
     for n in (None, 0, 3):
         with pytest.raises(PromptError, match="token 3 of 'abb='"):
             complete(model, "abb=", n, prompts=prompts)
 
 
-def test_a_model_alone_knows_no_legal_prompts(halves):
+def test_a_model_alone_knows_no_allowed_prompts(halves):
     model, _ = halves
     assert len(complete(model, "abb=")) == 10
     assert complete(model, "ab=", 4) == "ab=a"
@@ -57,12 +57,12 @@ def test_prompts_of_which_nothing_is_known_change_nothing(letters):
         assert complete(letters, "ab", 3, prompts=prompts) == complete(letters, "ab", 3)
 
 
-def test_a_text_that_is_always_legal_ends_one_token_after_the_context(letters):
+def test_a_text_that_is_always_allowed_ends_one_token_after_the_context(letters):
     prompts = Prompts("abc", 5, inputs="[abc]+")
     assert complete(letters, "ab", prompts=prompts) == complete(letters, "ab", 4)
 
 
-def test_sampled_text_ends_with_the_legal_ones_too(halves):
+def test_sampled_text_ends_with_the_allowed_ones_too(halves):
     model, prompts = halves
     said = {complete(model, "ab=", temperature=50.0, seed=seed, prompts=prompts) for seed in range(40)}
     assert {len(text) for text in said} == {1, 2}  # `=` is sampled too, and no text goes on after it
@@ -96,13 +96,13 @@ def test_an_answer_that_the_model_would_not_have_begun_is_refused(thrice, prompt
     for n in (None, 0, 3):
         with pytest.raises(PromptError) as caught:
             complete(model, prompt, n, prompts=prompts)
-        assert caught.value.what == f"{prompt[token - 1]!r} stands where the program writes {wanted!r}"
+        assert caught.value.what == f"{prompt[token - 1]!r} where the program writes {wanted!r}"
         assert caught.value.where == f"token {token} of {prompt!r}"
 
 
 def test_an_answer_that_is_whole_is_no_prompt(thrice):
     model, prompts = thrice
-    with pytest.raises(PromptError, match="'b' stands where legal prompts end"):
+    with pytest.raises(PromptError, match="'b' is not allowed here; expected the end of the prompt"):
         complete(model, "abb=abb", prompts=prompts)
 
 
@@ -110,7 +110,7 @@ def test_ids_of_tokens_need_not_be_their_places(thrice):
     model, prompts = thrice
     larger = grow(model, replace(model.shape, n_vocab=80), ids=[70, 9, 12])
     assert complete(larger, "abb=a", prompts=prompts) == "bb"
-    with pytest.raises(PromptError, match="'b' stands where the program writes 'a'"):
+    with pytest.raises(PromptError, match="'b' where the program writes 'a'"):
         complete(larger, "abb=b", prompts=prompts)
 
 
@@ -123,5 +123,5 @@ def test_what_a_model_writes_may_be_an_input_again():
     other = Program(prompts=prompts, rules=[predict("b").otherwise()])
     model = compile_program(other, architecture="block").model
     assert complete(model, "aa", prompts=prompts) == "bb"
-    with pytest.raises(PromptError, match="'a' stands where the program writes 'b'"):
+    with pytest.raises(PromptError, match="'a' where the program writes 'b'"):
         complete(model, "aaaaaa", prompts=prompts)

@@ -59,7 +59,7 @@ def paths(value, path=()):
 
 
 def others(value):
-    """Legal values of the same type, or that are legal where null is."""
+    """Allowed values of the same type, or that are allowed where null is."""
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int | float):

@@ -66,7 +66,7 @@ def test_a_mask_that_is_neither_there_nor_not_is_refused(compiled, format, tmp_p
     change_record(folder, lambda record: record["architecture"].update(causal=odd))
     with pytest.raises(CheckpointError) as caught:
         load(folder)
-    wrong = f"architecture.causal: {odd!r} stands where true or false belongs"
+    wrong = f"architecture.causal: expected true or false, not {odd!r}"
     assert caught.value.what == f"handcraft.json has another form: {wrong}"
 
 

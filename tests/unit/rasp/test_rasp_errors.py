@@ -182,21 +182,21 @@ DomainError: `tokens` is declared numerical, but its values are 'a' 'b'
 == the arguments of Map in the wrong order
 Map(tokens, str)
 --
-DomainError: `tokens` stands where Map takes a function
+DomainError: Map takes a function here, not `tokens`
   where: program.py:1:1
   fix:   the function comes first, as in Map(function, sequence, ...)
 
 == a name instead of a function
 Map("lower", tokens)
 --
-DomainError: 'lower' stands where Map takes a function
+DomainError: Map takes a function here, not 'lower'
   where: program.py:1:1
   fix:   the function comes first, as in Map(function, sequence, ...)
 
 == a comparison instead of a selector
 Aggregate(tokens == "a", tokens)
 --
-DomainError: `tokens == 'a'` stands where Aggregate takes a selector
+DomainError: Aggregate takes a selector here, not `tokens == 'a'`
   where: program.py:1:1
   fix:   make one with Select(keys, queries, relation)
 
@@ -210,7 +210,7 @@ DomainError: `Select(tokens, tokens, EQ)` is a selector, not a sequence
 == a relation that is no function
 Select(tokens, tokens, "==")
 --
-DomainError: '==' stands where Select takes a function
+DomainError: Select takes a function here, not '=='
   where: program.py:1:1
   fix:   use a Comparison, such as Comparison.EQ, or a function of a key and a query
 

@@ -126,5 +126,5 @@ def test_prompts_that_allow_no_text_prove_nothing(context):
     prompts = Prompts("ab", context=context, inputs="c+")
     program = Program(prompts=prompts, rules=[predict(prompts.token).otherwise()])
     model = compile_program(program, architecture="block").model
-    with pytest.raises(ProgramError, match=f"no text of up to {context} tokens is a legal prompt"):
+    with pytest.raises(ProgramError, match=f"no text of up to {context} tokens is an allowed prompt"):
         verify(model, program)

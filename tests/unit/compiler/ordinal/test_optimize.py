@@ -36,28 +36,28 @@ def weighted_digits() -> Program:
     return Program(prompts=prompts, rules=[predict(total.map(str)).otherwise()])
 
 
-def legal_texts(program: Program, count: int = 300) -> list[np.ndarray]:
+def allowed_texts(program: Program, count: int = 300) -> list[np.ndarray]:
     prompts = program.prompts
     assert prompts is not None
     random = np.random.default_rng(0)
     size = 3 if "0-2" in str(prompts.inputs) else len(prompts.vocabulary)
-    lengths = [n for n in range(1, prompts.context + 1) if prompts.is_legal(("0",) * n)]
+    lengths = [n for n in range(1, prompts.context + 1) if prompts.allows(("0",) * n)]
     return [random.integers(0, size, (count, length)) for length in lengths]
 
 
 @cache
-def legal_answers(make) -> list[tuple[np.ndarray, list[int]]]:
-    """Legal texts of a program, and what it means after each."""
+def allowed_answers(make) -> list[tuple[np.ndarray, list[int]]]:
+    """Allowed texts of a program, and what it means after each."""
     program = make()
     return [
         (texts, [program.next_token(tuple(row)) for row in texts.tolist()])
-        for texts in legal_texts(program)
+        for texts in allowed_texts(program)
     ]
 
 
 def assert_right(make, compiled) -> None:
-    """The model and its ideal circuits answer what the program means, at the end of legal texts."""
-    for texts, meant in legal_answers(make):
+    """The model and its ideal circuits answer what the program means, at the end of allowed texts."""
+    for texts, meant in allowed_answers(make):
         assert compiled.model.forward(texts)[:, -1].argmax(-1).tolist() == meant
         assert ideal_next(compiled.circuits, texts[:40])[:, -1].tolist() == meant[:40]
 
@@ -132,7 +132,7 @@ def test_a_dtype_that_does_not_hold_the_answer_leaves_it_as_it_was():
 
 
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
-def test_verify_tries_every_legal_prompt(architecture):
+def test_verify_tries_every_allowed_prompt(architecture):
     program = weighted_digits()
     compiled = compile_program(program, architecture=architecture, optimize=True)
     assert compiled.passes[0].did != "nothing"

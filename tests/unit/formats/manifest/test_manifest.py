@@ -140,12 +140,12 @@ def test_what_rows_and_columns_stand_for_comes_back(source, tmp_path):
 
 
 WRONG = {
-    "shape.n_inner[0]: '4' stands where a whole number belongs": ("shape", "n_inner", ["4"]),
-    "token_ids[1]: 1.5 stands where a whole number belongs": ("token_ids", [0, 1.5, 2]),
-    "names.stream[0]: None stands where text belongs": ("names", "stream", [None]),
-    "source.rules[0].predict: 3 stands where text belongs": ("source", "rules", [{"predict": 3}]),
+    "shape.n_inner[0]: expected a whole number, not '4'": ("shape", "n_inner", ["4"]),
+    "token_ids[1]: expected a whole number, not 1.5": ("token_ids", [0, 1.5, 2]),
+    "names.stream[0]: expected text, not None": ("names", "stream", [None]),
+    "source.rules[0].predict: expected text, not 3": ("source", "rules", [{"predict": 3}]),
     "it lacks source.rules[0].predict": ("source", "rules", [{}]),
-    "layout: {} stands where a list belongs": ("layout", {}),
+    "layout: expected a list, not {}": ("layout", {}),
     "shape is no object": ("shape", []),
 }
 
@@ -199,8 +199,8 @@ def test_how_much_a_program_writes_comes_back(tmp_path):
     there = prompts.token.at(-3, default="a").assume("ab")
     program = Program(prompts=prompts, rules=[predict(there).otherwise()])
     folder = save(compile_program(program), tmp_path / "out")
-    legal = json.loads((folder / "handcraft.json").read_text(encoding="utf-8"))["source"]["legal"]
-    assert legal == {"inputs": "[ab]{3}=", "writes": 3}
+    allowed = json.loads((folder / "handcraft.json").read_text(encoding="utf-8"))["source"]["grammar"]
+    assert allowed == {"inputs": "[ab]{3}=", "writes": 3}
     found = read_checkpoint(folder)
     for read in (found.prompts, found.known_prompts):
         assert (read.inputs, read.writes, read.context) == ("[ab]{3}=", 3, 9)
@@ -217,7 +217,7 @@ def test_a_folder_that_writes_what_cannot_be_written_is_damaged(tmp_path, writes
         compile_program(Program(prompts=prompts, rules=[predict("a").otherwise()])), tmp_path / "out"
     )
     record = json.loads((folder / "handcraft.json").read_text(encoding="utf-8"))
-    record["source"]["legal"]["writes"] = writes
+    record["source"]["grammar"]["writes"] = writes
     (folder / "handcraft.json").write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(CheckpointError):
         _ = read_checkpoint(folder).prompts

@@ -66,18 +66,18 @@ def vocabularies() -> st.SearchStrategy[Vocabulary]:
 
 
 def assert_as_python(pattern: str, vocabulary: Vocabulary, longest: int) -> None:
-    """All who ask which texts are legal hear what `re.fullmatch` says."""
+    """All who ask which texts are allowed hear what `re.fullmatch` says."""
     prompts = Prompts(vocabulary, longest, inputs=pattern)
     found = Matching(pattern, vocabulary, longest)
     meant = []
     for length in range(1, longest + 1):
         rows = list(product(range(len(vocabulary)), repeat=length))
-        legal = [re.fullmatch(pattern, vocabulary.text(row)) is not None for row in rows]
-        meant += [row for row, is_legal in zip(rows, legal, strict=True) if is_legal]
-        assert prompts.legal(np.array(rows)).tolist() == legal
+        allowed = [re.fullmatch(pattern, vocabulary.text(row)) is not None for row in rows]
+        meant += [row for row, is_allowed in zip(rows, allowed, strict=True) if is_allowed]
+        assert prompts.allowed(np.array(rows)).tolist() == allowed
         tokens = [[vocabulary.token(place) for place in row] for row in rows]
-        assert [prompts.is_legal(each) for each in tokens] == legal
-        assert found.count_of(length) == sum(legal)
+        assert [prompts.allows(each) for each in tokens] == allowed
+        assert found.count_of(length) == sum(allowed)
     assert [tuple(row) for rows in found for row in rows.tolist()] == meant
     assert {tuple(row) for rows in found.draw(9) for row in rows.tolist()} <= set(meant)
 

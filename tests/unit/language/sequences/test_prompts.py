@@ -1,4 +1,4 @@
-"""Prompts: what texts are legal, and everything that can be wrong with a declaration."""
+"""Prompts: what texts are allowed, and everything that can be wrong with a declaration."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ def test_an_unknown_token_is_refused():
         Prompts("ab", 3).token.trace("ax")
 
 
-def test_a_regular_expression_and_a_first_token_say_which_texts_are_legal():
+def test_a_regular_expression_and_a_first_token_say_which_texts_are_allowed():
     prompts = Prompts("^ab", 5, inputs=r"\^a*b?", bos="^")
-    assert prompts.is_legal(("^", "a", "b"))
-    assert not prompts.is_legal(("^", "b", "b"))
-    assert not prompts.is_legal(("a", "b"))
-    assert not Prompts("^ab", 5, bos="^").is_legal(("^", "^"))
-    assert Prompts("ab", 5).is_legal(("b",))
-    assert Prompts("ab", 5, inputs=st.text("ab")).is_legal(("b",))
+    assert prompts.allows(("^", "a", "b"))
+    assert not prompts.allows(("^", "b", "b"))
+    assert not prompts.allows(("a", "b"))
+    assert not Prompts("^ab", 5, bos="^").allows(("^", "^"))
+    assert Prompts("ab", 5).allows(("b",))
+    assert Prompts("ab", 5, inputs=st.text("ab")).allows(("b",))
 
 
-def test_a_text_is_legal_as_its_tokens_are():
+def test_a_text_is_allowed_as_its_tokens_are():
     prompts = Prompts("the cat sat", 3, inputs="the( cat)?")
-    assert prompts.is_legal("the cat")
-    assert prompts.is_legal(["the", "cat"])
-    assert not prompts.is_legal("the dog")
-    assert not prompts.is_legal("")
+    assert prompts.allows("the cat")
+    assert prompts.allows(["the", "cat"])
+    assert not prompts.allows("the dog")
+    assert not prompts.allows("")
     assert prompts.is_input("the  cat")  # blanks separate, as in every prompt
-    assert Prompts("ab", 3, inputs="a+").is_legal("aa")
+    assert Prompts("ab", 3, inputs="a+").allows("aa")
 
 
 def test_everything_wrong_is_told_at_once_at_its_line():
@@ -122,7 +122,7 @@ WRITING = {
 
 
 @pytest.mark.parametrize("prompts", WRITING.values(), ids=WRITING.keys())
-def test_a_legal_prompt_is_an_input_and_a_part_of_its_answer(prompts):
+def test_an_allowed_prompt_is_an_input_and_a_part_of_its_answer(prompts):
     """By the definition: an input with room for its answer, and fewer tokens than are written."""
     texts = [
         t for n in range(prompts.context + 2) for t in product(prompts.vocabulary.tokens, repeat=n)
@@ -130,24 +130,24 @@ def test_a_legal_prompt_is_an_input_and_a_part_of_its_answer(prompts):
     room = prompts.context - prompts.writes + 1
 
     def is_input(text):
-        legal = prompts.bos is None or (text[:1] == (prompts.bos,) and prompts.bos not in text[1:])
+        allowed = prompts.bos is None or (text[:1] == (prompts.bos,) and prompts.bos not in text[1:])
         spelled = prompts.vocabulary.join(text)
-        return legal and 0 < len(text) <= room and re.fullmatch(prompts.inputs, spelled) is not None
+        return allowed and 0 < len(text) <= room and re.fullmatch(prompts.inputs, spelled) is not None
 
     for text in texts:
         ends = [n for n in range(prompts.writes) if n <= len(text) and is_input(text[: len(text) - n])]
         goes_on = prompts.bos is None or prompts.bos not in text[1:]
         assert prompts.is_input(text) == is_input(text)
-        assert prompts.is_legal(text) == bool(ends and goes_on)
+        assert prompts.allows(text) == bool(ends and goes_on)
         places = np.array([prompts.vocabulary.ids(text)], dtype=np.int64).reshape(1, -1)
-        assert prompts.legal(places).tolist() == [prompts.is_legal(text)]
+        assert prompts.allowed(places).tolist() == [prompts.allows(text)]
         assert prompts.inputs_among(places).tolist() == [is_input(text)]
-        if prompts.is_legal(text):
+        if prompts.allows(text):
             assert prompts.written(text) == ends[0]
-            prompts.check_legal(text)
+            prompts.check_allowed(text)
         elif text:
             with pytest.raises(PromptError):
-                prompts.check_legal(text)
+                prompts.check_allowed(text)
 
 
 def test_where_a_text_begins_with_several_inputs_the_longest_counts():
@@ -167,6 +167,6 @@ def test_what_the_program_did_not_write_is_told_at_its_token():
     prompts.check_written("ab=ba", ["b", "a"])
     with pytest.raises(PromptError) as caught:
         prompts.check_written("ab=ba", ["b", "b"])
-    assert caught.value.what == "'a' stands where the program writes 'b'"
+    assert caught.value.what == "'a' where the program writes 'b'"
     assert caught.value.where == "token 5 of 'ab=ba'"
     assert caught.value.fix == "leave out what is to be written"

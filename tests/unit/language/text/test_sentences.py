@@ -457,7 +457,7 @@ def test_the_second_rule_of_a_line_has_its_own_place():
         ("inputs c[ab]*\nbos c", {"inputs": "c[ab]*", "bos": "c"}),
     ],
 )
-def test_which_prompts_are_legal_is_stated_in_lines_of_their_own(lines, stated):
+def test_which_prompts_are_allowed_is_stated_in_lines_of_their_own(lines, stated):
     program = read(f"{SETTING}{lines}\npredict the first token")
     wanted = Prompts("abc", 5, **stated)
     for name in ("inputs", "bos", "writes"):
@@ -465,7 +465,7 @@ def test_which_prompts_are_legal_is_stated_in_lines_of_their_own(lines, stated):
     written = write_rules(program)
     assert write_rules(read(written)) == written
     for text in TEXTS:
-        assert read(written).prompts.is_legal(text) is wanted.is_legal(text)
+        assert read(written).prompts.allows(text) is wanted.allows(text)
 
 
 @pytest.mark.parametrize("pattern", [" a", "a ", "a#b", r"a\#b", "(a|b)\nc", "#", "a\\\\#", ""])
@@ -474,7 +474,7 @@ def test_any_regular_expression_can_be_written(pattern):
     program = Program(prompts=prompts, rules=[predict("a").otherwise()])
     again = read(write_rules(program))
     for text in ("a", " a", "a ", "a#b", "#", "ab", "a\\", "a\\#"):
-        assert again.prompts.is_legal([*text]) is prompts.is_legal([*text]), text
+        assert again.prompts.allows([*text]) is prompts.allows([*text]), text
 
 
 @pytest.mark.parametrize(

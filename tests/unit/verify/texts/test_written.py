@@ -1,4 +1,4 @@
-"""Legal prompts that a program has written in: all of them, and none that it would not have written."""
+"""Allowed prompts that a program has written in: all of them, and none that it would not write."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from handcraft.errors import AssumptionError, CircuitError
 from handcraft.model import Model
 from handcraft.verify.meant import meant_in, oracle
 from handcraft.verify.texts import written_part as written_module
+from handcraft.verify.texts.allowed import drawn_texts, inputs_of
 from handcraft.verify.texts.contexts import Batch
-from handcraft.verify.texts.legal import drawn_texts, inputs_of
-from handcraft.verify.texts.written_part import following_in, legal_batches, written_from
+from handcraft.verify.texts.written_part import allowed_batches, following_in, written_from
 
 
 def adding(digits, assumed=(-1, 0, 2, 3)):
@@ -46,8 +46,8 @@ def answer(question):
     return "".join(str((a + b) // 3**place % 3) for place in range(question.index("+") - 1))
 
 
-def legal_sums(digits):
-    """All legal prompts of `adding`, in plain Python."""
+def allowed_sums(digits):
+    """All allowed prompts of `adding`, in plain Python."""
     numbers = ["".join(each) + "0" for each in product("012", repeat=digits)]
     questions = [f"={a}+{b}=" for a in numbers for b in numbers]
     return [text + answer(text)[:length] for text in questions for length in range(digits + 1)]
@@ -69,13 +69,13 @@ def every_prompt(program, following=None):
     return written_from(program.prompts, inputs, following or following_in(program))
 
 
-def test_all_legal_prompts_are_tried_once_each():
+def test_all_allowed_prompts_are_tried_once_each():
     program = adding(1)
-    assert sorted(contexts_of(program, every_prompt(program))) == sorted(legal_sums(1))
+    assert sorted(contexts_of(program, every_prompt(program))) == sorted(allowed_sums(1))
     model = compile_program(program, architecture="block").model
     report = verify(model, program)
-    assert (report.passed, report.is_exhaustive, report.legal) == (True, True, True)
-    assert report.tried == report.contexts == len(legal_sums(1)) == 18
+    assert (report.passed, report.is_exhaustive, report.only_allowed) == (True, True, True)
+    assert report.tried == report.contexts == len(allowed_sums(1)) == 18
 
 
 def test_a_model_writes_what_its_program_means():
@@ -86,7 +86,7 @@ def test_a_model_writes_what_its_program_means():
     )
 
 
-def test_legal_prompts_of_more_are_drawn_with_what_is_written_in_them():
+def test_allowed_prompts_of_more_are_drawn_with_what_is_written_in_them():
     program = adding(8)
     inputs = drawn_texts(program.prompts, 300, seed=1)
     texts = contexts_of(program, written_from(program.prompts, inputs, following_in(program)))
@@ -127,7 +127,7 @@ def test_an_assumption_that_what_is_written_breaks_is_named():
     assert report.failures[0].broken is not None
     assert "is -1 at position" in report.failures[0].broken
     assert "0 2 3 is assumed" in report.failures[0].broken
-    broken = {text for text in legal_sums(2) if breaks(program, text)}
+    broken = {text for text in allowed_sums(2) if breaks(program, text)}
     first = {text for text in broken if text[:-1] not in broken}
     assert report.failed == len(first)
     assert {failure.context for failure in report.failures} <= first
@@ -143,7 +143,7 @@ def breaks(program, text):
 
 @pytest.fixture(scope="module")
 def wrong():
-    """A model of `adding` that answers one legal prompt wrongly, in the middle of its answer."""
+    """A model of `adding` that answers one allowed prompt wrongly, in the middle of its answer."""
     program = adding(2)
     told = predict("2").after("=210+110=0")
     other = Program(prompts=program.prompts, rules=[told, *program.rules])
@@ -159,7 +159,7 @@ def test_a_wrong_token_is_found_and_nothing_is_tried_behind_it(wrong):
         (failure,) = report.failures
         assert (failure.context, failure.expected, failure.answered) == ("=210+110=0", "0", "2")
         assert failure.broken is None
-        assert report.tried == len(legal_sums(2)) - 1
+        assert report.tried == len(allowed_sums(2)) - 1
 
 
 def test_nothing_is_asked_of_circuits_behind_a_wrong_token():
@@ -172,8 +172,8 @@ def test_nothing_is_asked_of_circuits_behind_a_wrong_token():
             raise CircuitError("2 is never written")
         return np.ones(len(asked), dtype=np.int64)
 
-    legal, expected = meant_in(batch, meaning)
-    assert [legal.context(i) for i in range(len(legal))] == [
+    allowed, expected = meant_in(batch, meaning)
+    assert [allowed.context(i) for i in range(len(allowed))] == [
         [0], [0, 1], [0, 1, 1],
         [0],
         [0], [0, 1],
@@ -221,7 +221,7 @@ def saying(prompts, said):
 
 
 def by_definition(program):
-    """Every legal prompt: an input that leaves room for its answer, and a part of that."""
+    """Every allowed prompt: an input that leaves room for its answer, and a part of that."""
     prompts = program.prompts
     tokens = prompts.vocabulary.tokens
     room = prompts.context - prompts.writes + 1
@@ -260,7 +260,7 @@ def test_each_token_of_what_a_model_writes_runs_once(case, seed, kept, monkeypat
     run, counted = Model._run, []
     with monkeypatch.context() as patch:
         patch.setattr(Model, "_run", lambda m, *a, **b: counted.append(a[0].size) or run(m, *a, **b))
-        batches = [*legal_batches(model, prompts, iter(inputs_of(prompts)), at_every_position=False)]
+        batches = [*allowed_batches(model, prompts, iter(inputs_of(prompts)), at_every_position=False)]
     assert sum(counted) == sum(batch.texts.size for batch in batches)
     for batch in batches:
         whole = model.answer(batch.texts)[batch.rows, batch.places]

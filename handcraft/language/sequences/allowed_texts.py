@@ -1,4 +1,4 @@
-"""Where a text leaves the legal prompts, and how it could have gone on: what its error says."""
+"""The error for a prompt that is not allowed: which token is wrong, and what was expected there."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from handcraft.language.regular.token_table import FIRST, SINK
 from handcraft.vocabulary import shorten
 
 SHOWN = 60
-"""The most characters of a legal prompt that is shown as an example."""
+"""The most characters of an allowed prompt that is shown as an example."""
 
 
 @dataclass(frozen=True)
-class LegalTexts:
-    """The texts that are legal prompts, as a graph whose edges are tokens.
+class AllowedTexts:
+    """The texts that are allowed prompts, as a graph whose edges are tokens.
 
     Args:
         texts: those of which the program wrote nothing.
 
     >>> from handcraft import Vocabulary
-    >>> texts = LegalTexts(Matching("(ab)+", Vocabulary("ab"), longest=5))
+    >>> texts = AllowedTexts(Matching("(ab)+", Vocabulary("ab"), longest=5))
     >>> texts.begun("abb")
     (2, ('a',), ())
     >>> texts.begun("aba")
@@ -36,11 +36,11 @@ class LegalTexts:
     texts: Matching
 
     def begun(self, tokens: Sequence[str]) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
-        """How far a text begins a legal one.
+        """How far a text can be followed as the beginning of an allowed one.
 
         Returns:
-            How many of its tokens do, which tokens may follow those, and the fewest that make a legal
-            text of them.
+            How many of its tokens can, which tokens may come next, and the shortest ending that
+            completes an allowed text.
         """
         node, place = FIRST, 0
         for token in tokens:
@@ -51,7 +51,7 @@ class LegalTexts:
         return place, tuple(self._following(node, place)), self._ending(node)
 
     def _ending(self, node: int) -> tuple[str, ...]:
-        """The fewest tokens to a whole legal text; of several the first in the vocabulary."""
+        """The shortest ending of an allowed text; among equals the first in vocabulary order."""
         ending: list[str] = []
         while self._left.get(node, 0):
             steps = self._steps(node)
@@ -76,7 +76,7 @@ class LegalTexts:
 
     @cached_property
     def _left(self) -> dict[int, int]:
-        """The fewest tokens from a node to a whole legal text; nodes from which there is none lack."""
+        """The fewest tokens from each node to the end of an allowed text; other nodes are left out."""
         table = self.texts.table
         before: dict[int, list[int]] = {}
         for node, row in enumerate(table.columns):
@@ -93,7 +93,7 @@ class LegalTexts:
         return left
 
 
-def illegal_prompt(
+def refused_prompt(
     tokens: Sequence[str],
     texts: Matching,
     context: int,
@@ -102,26 +102,26 @@ def illegal_prompt(
     writes: int = 1,
     begun: int = 0,
 ) -> PromptError:
-    """What is wrong with a text that is no legal prompt.
+    """The error for a text that is not an allowed prompt.
 
     Args:
         tokens: the text.
-        texts: the inputs: legal prompts of which the program wrote nothing.
-        context: the most tokens of a legal prompt.
+        texts: the inputs: allowed prompts of which the program wrote nothing.
+        context: the most tokens of an allowed prompt.
         pattern: what inputs match, as it was given; None where any does.
         writes: as of `Prompts`.
-        begun: how many tokens the longest input has that the text begins with; 0 where there is none,
-            or nothing could follow it.
+        begun: the length of the longest input that the text begins with; 0 if there is none, or if
+            nothing may follow it.
     """
     vocabulary, bos = texts.vocabulary, texts.bos
     text = vocabulary.join(tokens)
     rules = [] if pattern is None else [f"match {pattern}"]
-    rules += [] if bos is None else [f"begin with {bos!r} and have it nowhere else"]
+    rules += [] if bos is None else [f"begin with {bos!r} and contain it nowhere else"]
     most = "a token" if writes == 2 else f"up to {writes - 1} tokens"
     rules += [] if writes == 1 else [f"go on with {most} that the program writes"]
-    legal = f"legal prompts {' and '.join(rules)}"
-    long = f"legal prompts have at most {context} tokens, and this one has {len(tokens)}"
-    place, following, ending = LegalTexts(texts).begun(tokens)
+    allowed = f"allowed prompts {' and '.join(rules)}"
+    long = f"allowed prompts have at most {context} tokens, and this one has {len(tokens)}"
+    place, following, ending = AllowedTexts(texts).begun(tokens)
     example = vocabulary.join([*tokens[:place], *ending])
     end = _end_of_writing(tokens, begun, writes, bos)
     if begun and end >= place:
@@ -129,20 +129,20 @@ def illegal_prompt(
         place, following, ending = end, others if tokens[end] == bos else (), ()
         example = vocabulary.join(tokens[:begun])
     if place == 0 and not following:
-        return PromptError(f"no text of up to {texts.longest} tokens is a legal prompt", fix=legal)
-    fix = f"{legal}, as {example!r} does" if len(example) <= SHOWN else legal
+        return PromptError(f"no text of up to {texts.longest} tokens is an allowed prompt", fix=allowed)
+    fix = f"{allowed}, for example {example!r}" if len(example) <= SHOWN else allowed
     if place == len(tokens):
-        is_begun = f"{text!r} is only the beginning of a legal prompt"
-        return PromptError(is_begun if ending else f"{text!r} is no legal prompt", fix=fix)
-    stands = f"{tokens[place]!r} stands where legal prompts"
+        is_begun = f"{text!r} is only the beginning of an allowed prompt"
+        return PromptError(is_begun if ending else f"{text!r} is not an allowed prompt", fix=fix)
+    refused = f"{tokens[place]!r} is not allowed here; expected"
     if place == context:
         what = long
     elif not following:
-        what = f"{stands} end"
+        what = f"{refused} the end of the prompt"
     elif len(following) == 1:
-        what = f"{stands} have {following[0]!r}"
+        what = f"{refused} {following[0]!r}"
     else:
-        what = f"{stands} have one of {shorten(following)}"
+        what = f"{refused} one of {shorten(following)}"
     return PromptError(what, where=f"token {place + 1} of {text!r}", fix=fix)
 
 

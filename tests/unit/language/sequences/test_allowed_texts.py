@@ -1,4 +1,4 @@
-"""Texts that are no legal prompts: where they leave the legal ones, and what is said of it."""
+"""Texts that are no allowed prompts: where they leave the allowed ones, and what is said of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from handcraft import Program, Prompts, predict
 from handcraft.errors import PromptError
-from handcraft.language.sequences.legal_texts import LegalTexts
+from handcraft.language.sequences.allowed_texts import AllowedTexts
 
 LETTERS = [
     ("ab", 4, "(ab)+", None),
@@ -30,127 +30,131 @@ WORDS = [
 
 
 @pytest.mark.parametrize("case", [*LETTERS, *WORDS], ids=lambda case: f"{case[2]}, bos {case[3]}")
-def test_a_text_is_followed_as_far_as_some_legal_text_begins_so(case):
+def test_a_text_is_followed_as_far_as_some_allowed_text_begins_so(case):
     tokens, context, pattern, bos = case
     prompts = Prompts(tokens, context, inputs=pattern, bos=bos)
     known = prompts.vocabulary.tokens
     texts = [text for n in range(context + 1) for text in product(known, repeat=n)]
-    legal = [text for text in texts if text and prompts.is_legal(text)]
-    walked = LegalTexts(prompts.texts)
+    allowed = [text for text in texts if text and prompts.allows(text)]
+    walked = AllowedTexts(prompts.texts)
     for text in [*texts, *product(known, repeat=context + 1)]:
         place, following, ending = walked.begun(text)
-        begun = [n for n in range(len(text) + 1) if any(t[:n] == text[:n] for t in legal)]
+        begun = [n for n in range(len(text) + 1) if any(t[:n] == text[:n] for t in allowed)]
         assert place == max(begun, default=0)
-        longer = [t for t in legal if t[:place] == text[:place]]
+        longer = [t for t in allowed if t[:place] == text[:place]]
         assert set(following) == {t[place] for t in longer if len(t) > place}
         if longer:
             assert len(ending) == min(map(len, longer)) - place
-            assert text[:place] + ending in legal
+            assert text[:place] + ending in allowed
 
 
 def refused(prompts: Prompts, text: object) -> PromptError:
-    """The error of a text that is no legal prompt."""
-    assert not prompts.is_legal(tuple(text))
+    """The error of a text that is no allowed prompt."""
+    assert not prompts.allows(tuple(text))
     with pytest.raises(PromptError) as caught:
-        prompts.check_legal(text)
+        prompts.check_allowed(text)
     return caught.value
 
 
 ADD = Prompts("01+=", context=8, inputs=r"=[01]{2}\+[01]{2}=[01]?")
 
 
-def test_a_legal_prompt_is_let_through():
-    ADD.check_legal("=01+11=")
-    ADD.check_legal(["=", "0", "1", "+", "1", "1", "=", "0"])
+def test_an_allowed_prompt_passes():
+    ADD.check_allowed("=01+11=")
+    ADD.check_allowed(["=", "0", "1", "+", "1", "1", "=", "0"])
 
 
 def test_an_operand_that_is_too_long_is_told_at_its_first_token_too_many():
     error = refused(ADD, "=011+11=")
-    assert error.what == "'1' stands where legal prompts have '+'"
+    assert error.what == "'1' is not allowed here; expected '+'"
     assert error.where == "token 4 of '=011+11='"
-    assert error.fix == r"legal prompts match =[01]{2}\+[01]{2}=[01]?, as '=01+00=' does"
+    assert error.fix == r"allowed prompts match =[01]{2}\+[01]{2}=[01]?, for example '=01+00='"
 
 
 def test_an_operand_that_is_too_short_is_told_where_it_ends():
     error = refused(ADD, "=0+11=")
-    assert error.what == "'+' stands where legal prompts have one of 0 1"
+    assert error.what == "'+' is not allowed here; expected one of 0 1"
     assert error.where == "token 3 of '=0+11='"
 
 
 def test_a_prompt_that_breaks_off_is_told_how_it_could_go_on():
     error = refused(ADD, "=01+")
-    assert error.what == "'=01+' is only the beginning of a legal prompt"
-    assert error.fix.endswith("as '=01+00=' does")
+    assert error.what == "'=01+' is only the beginning of an allowed prompt"
+    assert error.fix.endswith("for example '=01+00='")
 
 
 def test_a_prompt_that_goes_on_too_long_is_told_where_it_should_end():
     question = Prompts("ab=", context=9, inputs="[ab]{1,2}=")
     error = refused(question, "ab=a")
-    assert (error.what, error.where) == ("'a' stands where legal prompts end", "token 4 of 'ab=a'")
-    assert error.fix.endswith("as 'ab=' does")
+    assert (error.what, error.where) == (
+        "'a' is not allowed here; expected the end of the prompt",
+        "token 4 of 'ab=a'",
+    )
+    assert error.fix.endswith("for example 'ab='")
 
 
 def test_a_prompt_longer_than_the_context_is_told_both_lengths():
     error = refused(Prompts("ab", context=3, inputs="[ab]+"), "abab")
-    assert error.what == "legal prompts have at most 3 tokens, and this one has 4"
+    assert error.what == "allowed prompts have at most 3 tokens, and this one has 4"
     assert error.where == "token 4 of 'abab'"
-    assert error.fix == "legal prompts match [ab]+, as 'aba' does"
+    assert error.fix == "allowed prompts match [ab]+, for example 'aba'"
 
 
 def test_a_prompt_that_has_no_room_left_to_end_is_told_where_it_should_have():
     error = refused(Prompts("ab", context=4, inputs="a*bb"), "aaab")
-    assert (error.what, error.where) == ("'a' stands where legal prompts have 'b'", "token 3 of 'aaab'")
+    assert (error.what, error.where) == ("'a' is not allowed here; expected 'b'", "token 3 of 'aaab'")
 
 
 def test_the_first_token_is_told():
     prompts = Prompts("^ab", context=4, bos="^")
-    assert refused(prompts, "ab").what == "'a' stands where legal prompts have '^'"
+    assert refused(prompts, "ab").what == "'a' is not allowed here; expected '^'"
     twice = refused(prompts, "^a^")
-    assert twice.what == "'^' stands where legal prompts have one of a b"
-    assert twice.fix == "legal prompts begin with '^' and have it nowhere else, as '^a' does"
+    assert twice.what == "'^' is not allowed here; expected one of a b"
+    assert twice.fix == "allowed prompts begin with '^' and contain it nowhere else, for example '^a'"
     both = refused(Prompts("<ab", context=4, inputs="<a*", bos="<"), "<b")
     assert (
-        both.fix == "legal prompts match <a* and begin with '<' and have it nowhere else, as '<' does"
+        both.fix
+        == "allowed prompts match <a* and begin with '<' and contain it nowhere else, for example '<'"
     )
 
 
 def test_words_are_told_as_words():
     prompts = Prompts("the cat sat", context=5, inputs="the( cat)?")
     error = refused(prompts, ["the", "sat"])
-    assert error.what == "'sat' stands where legal prompts have 'cat'"
+    assert error.what == "'sat' is not allowed here; expected 'cat'"
     assert error.where == "token 2 of 'the sat'"
 
 
 def test_a_long_example_is_left_out():
     prompts = Prompts("ab", context=200, inputs="[ab]{150}")
-    assert refused(prompts, "ab").fix == "legal prompts match [ab]{150}"
+    assert refused(prompts, "ab").fix == "allowed prompts match [ab]{150}"
 
 
 def test_a_text_that_breaks_a_lookahead_is_told_where():
     prompts = Prompts("123", context=3, inputs=r"(([123])(?!.*\2))*")
-    assert prompts.is_legal("312")
+    assert prompts.allows("312")
     error = refused(prompts, "311")
-    assert error.what == "'1' stands where legal prompts have '2'"
-    assert error.fix == r"legal prompts match (([123])(?!.*\2))*, as '31' does"
-    assert refused(prompts, "3123").what == "legal prompts have at most 3 tokens, and this one has 4"
+    assert error.what == "'1' is not allowed here; expected '2'"
+    assert error.fix == r"allowed prompts match (([123])(?!.*\2))*, for example '31'"
+    assert refused(prompts, "3123").what == "allowed prompts have at most 3 tokens, and this one has 4"
 
 
-def test_where_no_prompt_is_legal_that_is_told():
+def test_where_no_prompt_is_allowed_the_error_says_so():
     prompts = Prompts("ab", context=3, inputs="c+")
-    assert refused(prompts, "ab").what == "no text of up to 3 tokens is a legal prompt"
+    assert refused(prompts, "ab").what == "no text of up to 3 tokens is an allowed prompt"
 
 
 def test_of_a_strategy_nothing_is_known_but_the_first_token():
     prompts = Prompts("ab", context=3, inputs=st.text("a"))
     assert not prompts.refuses_some
-    assert prompts.is_legal("bbbbb")
-    prompts.check_legal("bbbbb")
+    assert prompts.allows("bbbbb")
+    prompts.check_allowed("bbbbb")
     begun = Prompts("ab", context=3, inputs=st.text("ab"), bos="a")
     assert begun.refuses_some
-    assert refused(begun, "bb").what == "'b' stands where legal prompts have 'a'"
+    assert refused(begun, "bb").what == "'b' is not allowed here; expected 'a'"
 
 
-def test_a_program_means_nothing_after_an_illegal_prompt():
+def test_a_program_means_nothing_after_a_prompt_that_is_not_allowed():
     program = Program(prompts=ADD, rules=[predict("0").otherwise()])
     assert program.meaning("=01+11=") == "0"
     assert program.distribution("=01+11=0") == {"0": 1}
@@ -160,7 +164,7 @@ def test_a_program_means_nothing_after_an_illegal_prompt():
     assert program.trace("=011") == ("0",) * 4
 
 
-def test_a_text_past_the_context_is_legal_where_all_are_and_illegal_where_some_are():
+def test_a_text_past_the_context_is_allowed_where_all_are_and_refused_where_some_are():
     free = Program(prompts=Prompts("ab", context=3), rules=[predict("b").otherwise()])
     assert free.meaning("ababab") == "b"
     prompts = Prompts("ab", context=3, inputs="[ab]*")
@@ -176,49 +180,49 @@ SUM = Prompts("01+=", context=10, inputs=r"=[01]{2}\+[01]{2}=", writes=3)
 def test_an_input_is_told_apart_from_what_is_written_after_it():
     error = refused(SUM, "=011+11=")
     assert (error.what, error.where) == (
-        "'1' stands where legal prompts have '+'",
+        "'1' is not allowed here; expected '+'",
         "token 4 of '=011+11='",
     )
     assert error.fix == (
-        r"legal prompts match =[01]{2}\+[01]{2}= and go on with up to 2 tokens that the program "
-        "writes, as '=01+00=' does"
+        r"allowed prompts match =[01]{2}\+[01]{2}= and go on with up to 2 tokens that the program "
+        "writes, for example '=01+00='"
     )
-    assert refused(SUM, "=01+").what == "'=01+' is only the beginning of a legal prompt"
+    assert refused(SUM, "=01+").what == "'=01+' is only the beginning of an allowed prompt"
 
 
 def test_a_whole_answer_is_told_at_its_last_token():
     for text in ("=01+11=001", "=01+11=0011"):
         error = refused(SUM, text)
         assert (error.what, error.where) == (
-            "'1' stands where legal prompts end",
+            "'1' is not allowed here; expected the end of the prompt",
             f"token 10 of '{text}'",
         )
-        assert error.fix.endswith("as '=01+11=' does")
+        assert error.fix.endswith("for example '=01+11='")
 
 
 def test_a_whole_answer_that_fills_the_context_is_told_by_its_length():
     error = refused(Prompts("ab=", context=4, inputs="[ab]=", writes=3), "a=baa")
-    assert error.what == "legal prompts have at most 4 tokens, and this one has 5"
+    assert error.what == "allowed prompts have at most 4 tokens, and this one has 5"
 
 
 def test_an_input_without_room_for_its_answer_is_told_where_it_should_end():
     prompts = Prompts("ab=", context=6, inputs="a+=", writes=3)
-    assert prompts.is_legal(tuple("aaa="))
+    assert prompts.allows(tuple("aaa="))
     error = refused(prompts, "aaaa=")
     assert (error.what, error.where) == (
-        "'a' stands where legal prompts have '='",
+        "'a' is not allowed here; expected '='",
         "token 4 of 'aaaa='",
     )
     none = refused(Prompts("ab", context=3, inputs="a{3}", writes=2), "aaa")
-    assert none.what == "no text of up to 2 tokens is a legal prompt"
+    assert none.what == "no text of up to 2 tokens is an allowed prompt"
 
 
 def test_what_goes_further_is_told_an_input_or_its_answer():
     prompts = Prompts("ab=", context=9, inputs="a|aaaaa=", writes=2)
-    assert refused(prompts, "abb").what == "'b' stands where legal prompts end"
+    assert refused(prompts, "abb").what == "'b' is not allowed here; expected the end of the prompt"
     error = refused(prompts, "aaaab=")
     assert (error.what, error.where) == (
-        "'b' stands where legal prompts have 'a'",
+        "'b' is not allowed here; expected 'a'",
         "token 5 of 'aaaab='",
     )
 
@@ -226,10 +230,10 @@ def test_what_goes_further_is_told_an_input_or_its_answer():
 def test_a_first_token_is_not_written():
     prompts = Prompts("<ab", context=6, inputs="<a", bos="<", writes=3)
     error = refused(prompts, "<ab<")
-    assert error.what == "'<' stands where legal prompts have one of a b"
+    assert error.what == "'<' is not allowed here; expected one of a b"
     assert error.fix == (
-        "legal prompts match <a and begin with '<' and have it nowhere else and go on with up to 2 "
-        "tokens that the program writes, as '<a' does"
+        "allowed prompts match <a and begin with '<' and contain it nowhere else and go on with "
+        "up to 2 tokens that the program writes, for example '<a'"
     )
 
 
@@ -237,8 +241,8 @@ def test_an_answer_is_told_where_the_input_says_a_letter_again():
     prompts = Prompts("12", context=5, inputs=r"([12])\1", writes=2)
     assert refused(prompts, "1121").where == "token 4 of '1121'"
     error = refused(prompts, "12")
-    assert error.what == "'2' stands where legal prompts have '1'"
-    assert error.fix.endswith("go on with a token that the program writes, as '11' does")
+    assert error.what == "'2' is not allowed here; expected '1'"
+    assert error.fix.endswith("go on with a token that the program writes, for example '11'")
 
 
 def test_a_program_means_nothing_after_what_it_would_not_have_written():
@@ -250,5 +254,5 @@ def test_a_program_means_nothing_after_what_it_would_not_have_written():
     for ask in (program.meaning, program.distribution):
         with pytest.raises(PromptError) as caught:
             ask("abb=ba")
-        assert caught.value.what == "'b' stands where the program writes 'a'"
+        assert caught.value.what == "'b' where the program writes 'a'"
         assert caught.value.where == "token 5 of 'abb=ba'"

@@ -1,4 +1,4 @@
-"""The legal prompts of a program: all of them, those of some contexts, and random ones."""
+"""The allowed prompts of a program: all of them, those of some contexts, and random ones."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from handcraft.verify.texts.contexts import SAMPLE_ROWS, Batch, Ids
 Flags = npt.NDArray[np.bool_]
 
 DRAWN = 10_000
-"""How many legal prompts are drawn unless somebody asks for more: the oracle takes up to 1 ms each."""
+"""How many allowed prompts are drawn by default: the oracle takes up to 1 ms for each."""
 
 BEGINNING = 40_000
-"""The same where beginnings of what is drawn are legal prompts too, which cost nothing."""
+"""The same where prefixes of the drawn texts are allowed prompts too, which cost nothing."""
 
 TRIED_FIRST = 256
-"""So many texts tell how many beginnings a text has that are legal prompts."""
+"""How many texts are drawn to estimate how many of a text's prefixes are allowed prompts."""
 
 BY_HYPOTHESIS = 2_000
 """How many at most where Hypothesis draws them, which takes ten times as long."""
 
 
 def is_restricted(prompts: Prompts | None) -> bool:
-    """Whether some texts are no legal prompts."""
+    """Whether some texts are not allowed as prompts."""
     return prompts is not None and (prompts.inputs is not None or prompts.bos is not None)
 
 
-def legal_only(batch: Batch, prompts: Prompts) -> Batch:
-    """Those answers of a batch whose context is a legal prompt."""
-    legal = np.zeros(len(batch), dtype=bool)
+def allowed_contexts(batch: Batch, prompts: Prompts) -> Batch:
+    """Those answers of a batch whose context is an allowed prompt."""
+    allowed = np.zeros(len(batch), dtype=bool)
     for length in np.unique(batch.lengths).tolist():
         here = batch.lengths == length
-        legal[here] = prompts.legal(batch.texts[batch.rows[here], :length])
-    return batch.only(legal)
+        allowed[here] = prompts.allowed(batch.texts[batch.rows[here], :length])
+    return batch.only(allowed)
 
 
 def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
-    """Legal prompts drawn at random, each once, as places in the vocabulary: [text, position].
+    """Allowed prompts drawn at random, each once, as places in the vocabulary: [text, position].
 
     Nothing is written in them yet, and they are so many fewer than asked for as each is many prompts.
-    Where a regular expression says which are legal, about as many of each length; those of a strategy
+    Where a regular expression says which are allowed, about as many of each length; those of a strategy
     are drawn by Hypothesis, and are fewer.
 
     Args:
-        prompts: which texts are legal.
-        count: how many legal prompts at most, with those that are written from them.
+        prompts: which texts are allowed.
+        count: how many allowed prompts at most, with those that are written from them.
         seed: of what is drawn.
 
     Raises:
@@ -67,12 +67,12 @@ def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
 
 
 def drawn_beginnings(model: Model, prompts: Prompts, count: int, seed: int) -> Iterator[Batch]:
-    """Legal prompts drawn at random, with those of their beginnings that are legal prompts too.
+    """Allowed prompts drawn at random, with those of their beginnings that are allowed prompts too.
 
     Args:
         model: the model, which has a causal mask: one run answers a text and all its beginnings.
-        prompts: which texts are legal; nothing is written in them.
-        count: about how many legal prompts, beginnings counted.
+        prompts: which texts are allowed; nothing is written in them.
+        count: about how many allowed prompts, beginnings counted.
         seed: of what is drawn.
     """
     some = [*drawn_texts(prompts, TRIED_FIRST, seed)]
@@ -86,25 +86,25 @@ def drawn_beginnings(model: Model, prompts: Prompts, count: int, seed: int) -> I
 
 
 def beginnings(prompts: Prompts, texts: Ids) -> Flags:
-    """Which beginnings of texts are legal prompts, each once: [text, position of the last token].
+    """Which beginnings of texts are allowed prompts, each once: [text, position of the last token].
 
     Args:
-        prompts: which texts are legal.
+        prompts: which texts are allowed.
         texts: in order, so that texts that begin alike follow one another: [text, position].
     """
-    legal = np.stack([prompts.legal(texts[:, : n + 1]) for n in range(texts.shape[1])], axis=1)
-    legal[1:] &= ~np.logical_and.accumulate(texts[1:] == texts[:-1], axis=1)
-    return np.asarray(legal)
+    allowed = np.stack([prompts.allowed(texts[:, : n + 1]) for n in range(texts.shape[1])], axis=1)
+    allowed[1:] &= ~np.logical_and.accumulate(texts[1:] == texts[:-1], axis=1)
+    return np.asarray(allowed)
 
 
 def inputs_of(prompts: Prompts) -> Matching | None:
-    """The legal prompts of which nothing is written, as places; None where only Python code tells."""
+    """The allowed prompts of which nothing is written, as places; None where only Python code tells."""
     is_known = prompts.inputs is None or isinstance(prompts.inputs, str)
     return prompts.texts if is_known else None
 
 
 def _by_hypothesis(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
-    """Legal prompts that the strategy of some prompts makes."""
+    """Allowed prompts that the strategy of some prompts makes."""
     places = {token: place for place, token in enumerate(prompts.vocabulary.tokens)}
     texts: dict[int, list[list[int]]] = {}
     for tokens in _draw(prompts, count, seed):
@@ -120,7 +120,7 @@ def _draw(prompts: Prompts, count: int, seed: int) -> list[tuple[str, ...]]:
         import hypothesis
     except ImportError:
         raise CommandError(
-            "legal prompts are drawn with Hypothesis, which is not installed",
+            "allowed prompts are drawn with Hypothesis, which is not installed",
             fix="pip install 'handcraft[testing]'",
         ) from None
     texts = prompts.inputs

@@ -1,4 +1,4 @@
-"""Legal prompts: all of them where they can be listed, else some that are drawn at random."""
+"""Allowed prompts: all of them where they can be listed, else some that are drawn at random."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sweeps import sweep
 
 from handcraft import Program, Prompts, Vocabulary, compile_program, predict, verify
 from handcraft.errors import ProgramError, VocabularyError
-from handcraft.verify.texts import legal
-from handcraft.verify.texts.legal import drawn_beginnings, drawn_texts, inputs_of
+from handcraft.verify.texts import allowed
+from handcraft.verify.texts.allowed import drawn_beginnings, drawn_texts, inputs_of
 
 # `handcraft.verify` also exports a function of that name, so the module is asked for by its own.
 verify_module = import_module("handcraft.verify.verify_model")
@@ -29,10 +29,10 @@ def texts_of(batches, prompts):
     return [tuple(tokens[place] for place in row) for rows in batches for row in rows.tolist()]
 
 
-def legal_texts(prompts):
+def allowed_texts(prompts):
     lengths = range(1, prompts.context + 1)
     texts = [t for n in lengths for t in product(prompts.vocabulary.tokens, repeat=n)]
-    return {text for text in texts if prompts.is_legal(text)}
+    return {text for text in texts if prompts.allows(text)}
 
 
 LISTED = {
@@ -53,17 +53,17 @@ LISTED = {
 
 
 @pytest.mark.parametrize("prompts", LISTED.values(), ids=LISTED.keys())
-def test_all_legal_prompts_are_listed_once_each(prompts):
+def test_all_allowed_prompts_are_listed_once_each(prompts):
     found = texts_of(inputs_of(prompts), prompts)
     assert len(found) == len(set(found))
-    assert set(found) == legal_texts(prompts)
+    assert set(found) == allowed_texts(prompts)
 
 
 @pytest.mark.parametrize("prompts", LISTED.values(), ids=LISTED.keys())
-def test_legal_prompts_that_are_drawn_are_legal_and_differ(prompts):
+def test_allowed_prompts_that_are_drawn_are_allowed_and_differ(prompts):
     found = texts_of(drawn_texts(prompts, 300, seed=0), prompts)
     assert len(found) == len(set(found)) > 0
-    assert set(found) <= legal_texts(prompts)
+    assert set(found) <= allowed_texts(prompts)
 
 
 def test_about_as_many_are_drawn_of_each_length():
@@ -90,38 +90,38 @@ def test_where_only_code_tells_nothing_is_listed():
 
 
 def test_what_cannot_be_listed_is_drawn_by_hypothesis(monkeypatch):
-    most = sweep(legal.BY_HYPOTHESIS)
-    monkeypatch.setattr(legal, "BY_HYPOTHESIS", most)
+    most = sweep(allowed.BY_HYPOTHESIS)
+    monkeypatch.setattr(allowed, "BY_HYPOTHESIS", most)
     prompts = Prompts("abc", 20, inputs=strategies.text("ab", min_size=1))
     found = texts_of(drawn_texts(prompts, 10 * most, seed=0), prompts)
     assert 100 < len(found) <= most
-    assert all(prompts.is_legal(text) and "c" not in text for text in found)
+    assert all(prompts.allows(text) and "c" not in text for text in found)
 
 
 def test_an_expression_that_forgets_its_first_token_is_drawn_from_all_the_same():
     prompts = Prompts("<abcdefghij", 30, inputs=".{30}", bos="<")
     found = texts_of(drawn_texts(prompts, 2_000, seed=0), prompts)
     assert found
-    assert all(prompts.is_legal(text) for text in found)
+    assert all(prompts.allows(text) for text in found)
 
 
-def test_few_legal_prompts_are_all_tried_among_however_many_contexts():
+def test_few_allowed_prompts_are_all_tried_among_however_many_contexts():
     program = program_of(Prompts("0123456789+=", 30, inputs=r"\d\+\d="))
     report = verify(compile_program(program, architecture="block").model, program)
     assert (report.tried, report.contexts, report.is_exhaustive) == (100, 100, True)
 
 
-def test_many_legal_prompts_are_sampled():
+def test_many_allowed_prompts_are_sampled():
     program = program_of(Prompts("01", 30, inputs="[01]{20,}"))
     model = compile_program(program, architecture="block").model
     report = verify(model, program, sample=500, seed=3)
     assert not report.is_exhaustive
-    assert (report.seed, report.legal) == (3, True)
+    assert (report.seed, report.only_allowed) == (3, True)
     assert 480 <= report.tried <= 500
 
 
 def test_as_many_as_are_asked_for_are_all_tried(monkeypatch):
-    monkeypatch.setattr(verify_module, "LEGAL_UP_TO", 10)
+    monkeypatch.setattr(verify_module, "ALLOWED_UP_TO", 10)
     program = program_of(Prompts("01", 30, inputs="[01]{5}"))
     model = compile_program(program, architecture="block").model
     assert not verify(model, program, sample=31).is_exhaustive
@@ -129,7 +129,7 @@ def test_as_many_as_are_asked_for_are_all_tried(monkeypatch):
     assert not verify(model, program, sample=32, every_up_to=31).is_exhaustive
 
 
-def test_progress_counts_up_to_the_legal_prompts():
+def test_progress_counts_up_to_the_allowed_prompts():
     program = program_of(Prompts("01", 30, inputs="[01]{5}"))
     told = []
     model = compile_program(program, architecture="block").model
@@ -137,7 +137,7 @@ def test_progress_counts_up_to_the_legal_prompts():
     assert told[-1] == (32, 32)
 
 
-def test_a_wrong_answer_to_one_legal_prompt_is_found():
+def test_a_wrong_answer_to_one_allowed_prompt_is_found():
     prompts = Prompts("ab=", 30, inputs="[ab]{8}=")
     told = predict("a").when(prompts.token.at_position(3, default="a") == "a")
     program = Program(prompts=prompts, rules=[told, predict("b").otherwise()])
@@ -147,7 +147,7 @@ def test_a_wrong_answer_to_one_legal_prompt_is_found():
     assert report.failures[0].context == "abbbbaba="
 
 
-def test_without_a_mask_legal_prompts_are_answered_at_their_ends():
+def test_without_a_mask_allowed_prompts_are_answered_at_their_ends():
     prompts = Prompts("ab", 30, inputs="[ab]{6}", causal=False)
     first = prompts.token.at(-5, default="a")
     program = Program(prompts=prompts, rules=[predict(first).otherwise()])
@@ -155,10 +155,10 @@ def test_without_a_mask_legal_prompts_are_answered_at_their_ends():
     assert (report.passed, report.tried) == (True, 64)
 
 
-def test_where_no_text_is_legal_that_is_an_error():
+def test_where_no_text_is_allowed_that_is_an_error():
     for inputs in ("c+", "[ab]{40}", ""):
         program = program_of(Prompts("ab", 30, inputs=inputs))
-        with pytest.raises(ProgramError, match="no text of up to 30 tokens is a legal prompt"):
+        with pytest.raises(ProgramError, match="no text of up to 30 tokens is an allowed prompt"):
             verify(compile_program(program, architecture="block").model, program)
 
 
@@ -182,14 +182,14 @@ def test_a_strategy_that_makes_unknown_words_is_an_error():
     Prompts("<ab=", 7, inputs="<(ab)+", bos="<"),
     Prompts("<ab=", 7, bos="<"),
 ], ids=["inputs", "both", "bos"])  # fmt: skip
-def test_beginnings_that_are_legal_are_drawn_once_with_their_texts(prompts):
+def test_beginnings_that_are_allowed_are_drawn_once_with_their_texts(prompts):
     program = Program(prompts=prompts, rules=[predict(prompts.token).otherwise()])
     model = compile_program(program).model
     for batch in drawn_beginnings(model, prompts, 300, seed=0):
         contexts = [tuple(batch.context(i)) for i in range(len(batch))]
         assert len(set(contexts)) == len(contexts)
         texts = {tuple(text[:length]) for text in batch.texts.tolist() for length in range(1, 8)}
-        legal = {t for t in texts if prompts.is_legal([prompts.vocabulary.tokens[i] for i in t])}
-        assert set(contexts) == legal
+        allowed = {t for t in texts if prompts.allows([prompts.vocabulary.tokens[i] for i in t])}
+        assert set(contexts) == allowed
         logits = [model.forward([context])[0, -1] for context in contexts]
         np.testing.assert_allclose(batch.logits, logits, rtol=1e-3, atol=1e-3)
