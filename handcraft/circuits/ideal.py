@@ -1,32 +1,52 @@
 """The ideal interpreter: circuits run with hard attention and exact numbers.
 
-Arrays hold Python objects: integers where everything is an integer, fractions where a mean asks for
-them, symbols where a symbol was given. Nothing is rounded.
+Numbers are integers, fractions where a mean asks for them, and symbols where a symbol was given.
+Nothing is rounded. Each different beginning of the texts is computed once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from fractions import Fraction
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.circuits.circuits import Bias, Block, Circuits, Table
-from handcraft.circuits.head import AttentionWeights, Head
-from handcraft.circuits.linear_map import LinearMap
+from handcraft.circuits.beginnings import Beginnings, Ids
+from handcraft.circuits.circuits import Bias, Block, Circuits
+from handcraft.circuits.exact_array import ExactArray, add, combine, take
+from handcraft.circuits.ideal_heads import Held, attend
 from handcraft.circuits.neuron import Neuron, Ramp
+from handcraft.circuits.number import Number
 from handcraft.circuits.resolve import resolve
 from handcraft.circuits.subspace import Coefficients, Encoding, Subspace
 from handcraft.errors import CircuitError
 
 Exact = npt.NDArray[np.object_]
-Stream = dict[Subspace, Exact]
-"""For each subspace of the residual stream, what it holds: [batch, position, width].
+"""Integers, fractions and symbols."""
 
-A subspace that depends on the position alone keeps a batch of 1.
-"""
+UNITS = 1024
+"""How many neurons are summed up at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stream(Mapping[Subspace, Exact]):
+    """The residual stream on some texts; of each subspace [text, position, width]."""
+
+    held: Held
+    beginnings: Beginnings
+    _plain: dict[Subspace, Exact] = field(default_factory=dict, repr=False)
+
+    def __getitem__(self, subspace: Subspace) -> Exact:
+        if subspace not in self._plain:
+            self._plain[subspace] = self.held[subspace].plain[self.beginnings.of]
+        return self._plain[subspace]
+
+    def __iter__(self) -> Iterator[Subspace]:
+        return iter(self.held)
+
+    def __len__(self) -> int:
+        return len(self.held)
 
 
 def ideal_logits(circuits: Circuits, tokens: npt.ArrayLike) -> Exact:
@@ -42,14 +62,26 @@ def ideal_logits(circuits: Circuits, tokens: npt.ArrayLike) -> Exact:
     Raises:
         CircuitError: more positions than the context, or scores whose order a symbol leaves open.
     """
-    ids = np.asarray(tokens, dtype=np.int64)
-    if circuits.unembedding is None:
+    logits, beginnings = logits_of_beginnings(circuits, tokens)
+    return logits.plain[beginnings.of]
+
+
+def logits_of_beginnings(circuits: Circuits, tokens: npt.ArrayLike) -> tuple[ExactArray, Beginnings]:
+    """The same after each different beginning of the texts: [beginning, vocabulary]."""
+    unembedding = circuits.unembedding
+    if unembedding is None:
+        _checked(circuits, tokens)
         raise CircuitError("these circuits have no unembedding", fix="use ideal_stream()")
-    logits = ideal_stream(circuits, ids)[circuits.unembedding]
-    if circuits.unembedding.encoding is not Encoding.ONE_HOT:
-        words = np.array([*map(circuits.unembedding.codeword, circuits.unembedding.values)], object)
-        logits = logits @ words.T  # [.., width] @ [width, vocabulary]
-    return np.broadcast_to(logits, (*ids.shape, logits.shape[-1]))
+    stream = ideal_stream(circuits, tokens)
+    logits = stream.held[unembedding]
+    if unembedding.encoding is not Encoding.ONE_HOT:
+        entries = [
+            (i, token, number)
+            for token, value in enumerate(unembedding.values)
+            for i, number in unembedding.entries(value)
+        ]
+        logits = combine([(logits, entries)], len(unembedding.values))
+    return logits, stream.beginnings
 
 
 def ideal_stream(circuits: Circuits, tokens: npt.ArrayLike) -> Stream:
@@ -65,213 +97,161 @@ def ideal_stream(circuits: Circuits, tokens: npt.ArrayLike) -> Stream:
     Raises:
         CircuitError: more positions than the context, or scores whose order a symbol leaves open.
     """
+    width = max((subspace.width for subspace in circuits.stream), default=1)
+    beginnings = Beginnings.of_texts(_checked(circuits, tokens), causal=circuits.causal, width=width)
+    held = embed(circuits, beginnings)
+    for block in circuits.blocks:
+        held = run_block(block, held, beginnings)
+    return Stream(held, beginnings)
+
+
+def _checked(circuits: Circuits, tokens: npt.ArrayLike) -> Ids:
     ids = np.asarray(tokens, dtype=np.int64)
     if ids.ndim != 2 or ids.shape[1] > circuits.context:
         raise CircuitError(
             f"tokens of shape {ids.shape} for a context of {circuits.context}",
             fix="give [batch, position] with at most that many positions",
         )
-    stream = embed(circuits, ids)
-    for block in circuits.blocks:
-        stream = run_block(block, stream, causal=circuits.causal)
-    return stream
+    return ids
 
 
-def ideal_next(circuits: Circuits, tokens: npt.ArrayLike) -> npt.NDArray[np.int64]:
+def ideal_next(circuits: Circuits, tokens: npt.ArrayLike) -> Ids:
     """The id of the highest logit at every position: [batch, position].
 
     Symbols are given their values first. Where the highest logit is shared the answer is -1: a tie
     is no answer.
     """
-    logits = ideal_logits(resolve(circuits), tokens)
-    best = logits.max(axis=-1, keepdims=True)
-    wins = np.asarray(logits == best, dtype=bool)  # [batch, position, vocabulary]
-    answers = wins.argmax(axis=-1)
-    return np.where(wins.sum(axis=-1) == 1, answers, -1)
+    logits, beginnings = logits_of_beginnings(resolve(circuits), tokens)
+    best = logits.tops.max(axis=-1, keepdims=True)
+    wins = np.asarray(logits.tops == best, dtype=bool)  # [beginning, vocabulary]
+    answers = np.where(wins.sum(axis=-1) == 1, wins.argmax(axis=-1), -1)
+    return np.asarray(answers[beginnings.of])
 
 
-def embed(circuits: Circuits, ids: npt.NDArray[np.int64]) -> Stream:
+def embed(circuits: Circuits, beginnings: Beginnings) -> dict[Subspace, ExactArray]:
     """The residual stream as it enters the first block."""
-    stream: Stream = {s: _zeros(1, ids.shape[1], s.width) for s in circuits.stream}
+    held: dict[Subspace, ExactArray] = {}
     for table in circuits.embedding:
-        rows = _dense(table)
-        added = rows[ids] if table.of == "token" else rows[None, : ids.shape[1]]
-        stream[table.subspace] = stream[table.subspace] + added
-    return stream
+        rows = ExactArray.of_rows(table.rows, table.subspace.width)
+        places = beginnings.tokens if table.of == "token" else beginnings.positions
+        found = take(rows, places)
+        held[table.subspace] = add([held[table.subspace], found]) if table.subspace in held else found
+    for subspace in circuits.stream:
+        held.setdefault(subspace, combine([], subspace.width, rows=len(beginnings)))
+    return {subspace: held[subspace] for subspace in circuits.stream}
 
 
-def run_block(block: Block, stream: Stream, *, causal: bool = True) -> Stream:
+def run_block(block: Block, stream: Held, beginnings: Beginnings) -> dict[Subspace, ExactArray]:
     """The residual stream after the heads and the neurons of one block."""
-    after_heads = dict(stream)
-    for head in block.heads:
-        for subspace, written in _apply(head.writes, _attend(head, stream, causal)).items():
-            after_heads[subspace] = after_heads[subspace] + written
-    _add_bias(block.attention_bias, after_heads)
-    after = dict(after_heads)
-    for neuron in block.neurons:
-        fires = neuron_output(neuron, after_heads)  # [batch, position]
-        for write in neuron.writes:
-            after[write.subspace] = after[write.subspace] + _outer(fires, write)
-    _add_bias(block.neuron_bias, after)
+    brought = [(head, *attend(head, stream, beginnings)) for head in block.heads]
+    parts = [
+        (
+            means,
+            [
+                (linear.target, columns[linear.source, i], j, number)
+                for linear in head.writes
+                for i, j, number in linear.entries
+                if (linear.source, i) in columns
+            ],
+        )
+        for head, means, columns in brought
+    ]
+    after_heads = _written(stream, parts, block.attention_bias)
+    units: list[tuple[ExactArray, list[Write]]] = []
+    for start in range(0, len(block.neurons), UNITS):
+        for outputs, neurons in neuron_outputs(block.neurons[start : start + UNITS], after_heads):
+            writes = [
+                (write.subspace, i, j, number)
+                for i, neuron in enumerate(neurons)
+                for write in neuron.writes
+                for j, number in write.entries
+            ]
+            units.append((outputs, writes))
+    return _written(after_heads, units, block.neuron_bias)
+
+
+Write = tuple[Subspace, int, int, Number]
+"""The subspace that is written to, the column that is read, the dimension written, the number."""
+
+
+def _written(
+    stream: Held, parts: Iterable[tuple[ExactArray, list[Write]]], biases: Iterable[Bias]
+) -> dict[Subspace, ExactArray]:
+    """The residual stream once more is written to it."""
+    reads: dict[Subspace, list[tuple[ExactArray, list[tuple[int, int, Number]]]]] = {}
+    for array, writes in parts:
+        entries: dict[Subspace, list[tuple[int, int, Number]]] = {}
+        for subspace, i, j, number in writes:
+            entries.setdefault(subspace, []).append((i, j, number))
+        for subspace, listed in entries.items():
+            reads.setdefault(subspace, []).append((array, listed))
+    constants: dict[Subspace, list[tuple[int, Number]]] = {}
+    for each in biases:
+        constants.setdefault(each.adds.subspace, []).extend(each.adds.entries)
+    after = dict(stream)
+    for subspace in dict.fromkeys([*reads, *constants]):
+        old = stream[subspace]
+        added = combine(
+            reads.get(subspace, ()), subspace.width, constants.get(subspace, ()), rows=len(old)
+        )
+        after[subspace] = add([old, added])
     return after
 
 
-def hard_pattern(head: Head, stream: Stream, *, causal: bool = True) -> Exact:
-    """The attention pattern: 1 shared among the highest scores; [batch, destination, source].
+def neuron_outputs(
+    neurons: Sequence[Neuron | Ramp], stream: Held, rows: int = 1
+) -> Iterator[tuple[ExactArray, Sequence[Neuron | Ramp]]]:
+    """What neurons multiply their writes with: [beginning, neuron], and which neurons.
 
-    Where the head states attention weights, those. The sharpness does not matter here: any positive
-    number leaves the order of scores as it is.
-    """
-    scores = _scores(head, stream)
-    if head.attends.attention_weights is not None:
-        return _shared(head.attends.attention_weights, scores.shape[1])
-    try:
-        return _hardest(scores, causal)
-    except TypeError as error:
-        raise CircuitError(
-            f"the order of the scores of `{head.name}` depends on a symbol: {error}",
-            fix="give the symbol its value, or use it as the sharpness",
-        ) from error
-
-
-def _shared(weights: Sequence[AttentionWeights], length: int) -> Exact:
-    """The pattern that is stated for each destination."""
-    pattern = _zeros(1, length, length)
-    for here in range(length):
-        for there, weight in weights[here]:
-            pattern[0, here, there] = weight
-    return pattern
-
-
-def _hardest(scores: Exact, causal: bool) -> Exact:
-    pattern = _zeros(*scores.shape)
-    for here in range(scores.shape[1]):
-        seen = here + 1 if causal else scores.shape[2]
-        visible = scores[:, here, :seen]  # [batch, source]
-        wins = visible == visible.max(axis=1, keepdims=True)
-        counts = wins.sum(axis=1)
-        for count in set(counts.tolist()):
-            rows = counts == count
-            shares = np.array([0, 1 if count == 1 else Fraction(1, int(count))], dtype=object)
-            pattern[rows, here, :seen] = shares[wins[rows].astype(int)]
-    return pattern
-
-
-def neuron_output(neuron: Neuron | Ramp, stream: Stream) -> Exact:
-    """What a neuron multiplies its writes with: [batch, position].
+    Args:
+        neurons: of one block.
+        stream: what they read.
+        rows: how many beginnings there are, where nothing is read.
 
     Raises:
         CircuitError: a sum that lies in the gap below the threshold, which must never be.
     """
-    total = _sum(neuron.reads, stream)
-    if isinstance(neuron, Ramp):
-        gate = np.asarray(_sum(neuron.gate, stream) + neuron.gate_constant)
-        return np.asarray(np.where(gate >= 1, total + neuron.constant, 0), dtype=object)
-    reached = np.asarray(total >= neuron.at_least, dtype=bool)
-    if neuron.gap is not None:
-        close = ~reached & np.asarray(total > neuron.at_least - neuron.gap, dtype=bool)
+    steps = [neuron for neuron in neurons if isinstance(neuron, Neuron)]
+    if steps:
+        yield _steps(steps, stream, rows), steps
+    for ramp in neurons:
+        if isinstance(ramp, Ramp):
+            number = _sums([ramp.reads], stream, [(0, ramp.constant)], rows)
+            gate = _sums([ramp.gate], stream, [(0, ramp.gate_constant)], rows)
+            tops = np.where(gate.reaches([1]), number.tops, 0)
+            yield ExactArray(tops, number.below, number.most), [ramp]
+
+
+def _steps(neurons: Sequence[Neuron], stream: Held, rows: int) -> ExactArray:
+    sums = _sums([neuron.reads for neuron in neurons], stream, (), rows)
+    reached = sums.reaches([neuron.at_least for neuron in neurons])
+    gapped = [i for i, neuron in enumerate(neurons) if neuron.gap is not None]
+    if gapped:
+        lowest = [neurons[i].at_least - (neurons[i].gap or 0) for i in gapped]
+        columns = take(sums, (slice(None), gapped))
+        close = columns.exceeds(lowest) & ~reached[:, gapped]
         if close.any():
+            row, column = np.argwhere(close)[0].tolist()
+            neuron = neurons[gapped[column]]
             raise CircuitError(
-                f"`{neuron.name}` sums to {np.asarray(total)[close][0]}, within {neuron.gap} of its "
-                f"threshold {neuron.at_least}",
+                f"`{neuron.name}` sums to {take(columns, ([row], [column])).plain[0]}, within "
+                f"{neuron.gap} of its threshold {neuron.at_least}",
                 fix="state the gap as it is",
             )
-    ones = np.where(reached, 1, 0).astype(object)
-    return ones if ones.ndim else ones.reshape(1, 1)
+    return ExactArray(reached.astype(np.float64), 1, 1)
 
 
-def _sum(reads: Iterable[Coefficients], stream: Stream) -> Any:
-    total: Any = 0
-    for read in reads:
-        for index, number in read.entries:
-            total = total + stream[read.subspace][..., index] * number
-    return total
-
-
-def _attend(head: Head, stream: Stream, causal: bool) -> Stream:
-    """The mean of what the head moves, in its carried subspaces, at every destination."""
-    pattern = hard_pattern(head, stream, causal=causal)
-    carried: Stream = {}
-    for subspace, values in _apply(head.moves, stream).items():
-        batch = max(len(pattern), len(values))
-        means = _zeros(batch, *values.shape[1:])
-        for here in range(values.shape[1]):
-            for there in range(here + 1 if causal else values.shape[1]):
-                weight = pattern[:, here, there, None]  # [batch, 1]
-                if len(weight) == 1 and weight[0, 0] == 0:
-                    continue
-                means[:, here] = means[:, here] + weight * values[:, there]
-        carried[subspace] = means
-    return carried
-
-
-def _scores(head: Head, stream: Stream) -> Exact:
-    queries = _apply(head.attends.query, stream)
-    keys = _apply(head.attends.key, stream)
-    shape = next(iter(stream.values())).shape[1]
-    for added, constants in (
-        (queries, head.attends.query_bias),
-        (keys, head.attends.key_bias),
-    ):
-        for each in constants:
-            row = _zeros(each.subspace.width)
-            for index, number in each.entries:
-                row[index] = number
-            added[each.subspace] = added.get(each.subspace, _zeros(1, shape, each.subspace.width)) + row
-    total: Any = 0
-    for subspace in queries.keys() & keys.keys():
-        # [batch, destination, width] @ [batch, width, source] -> [batch, destination, source]
-        total = total + queries[subspace] @ keys[subspace].swapaxes(1, 2)
-    if np.ndim(total) == 0:
-        positions = next(iter(stream.values())).shape[1]
-        return _zeros(1, positions, positions)
-    return np.asarray(total)
-
-
-def _apply(maps: Iterable[LinearMap], stream: Stream) -> Stream:
-    """What `maps` read from `stream`, added up by target: [batch, position, width]."""
-    columns: dict[Subspace, list[Any]] = {}
-    shape: dict[Subspace, Sequence[int]] = {}
-    for linear in maps:
-        source = stream[linear.source]
-        into = columns.setdefault(linear.target, [0] * linear.target.width)
-        shape.setdefault(linear.target, source.shape[:2])
-        if len(source) > shape[linear.target][0]:
-            shape[linear.target] = source.shape[:2]
-        for i, j, number in linear.entries:
-            into[j] = into[j] + source[..., i] * number
-    return {
-        target: np.stack(
-            [np.broadcast_to(np.asarray(c, dtype=object), shape[target]) for c in into], axis=-1
-        )
-        for target, into in columns.items()
-    }
-
-
-def _outer(fires: Exact, write: Coefficients) -> Exact:
-    row = _zeros(write.subspace.width)
-    for index, number in write.entries:
-        row[index] = number
-    # [batch, position, 1] * [width] -> [batch, position, width]
-    return np.asarray(fires[..., None] * row)
-
-
-def _add_bias(biases: Iterable[Bias], stream: Stream) -> None:
-    for each in biases:
-        subspace = each.adds.subspace
-        row = _zeros(subspace.width)
-        for index, number in each.adds.entries:
-            row[index] = number
-        stream[subspace] = stream[subspace] + row
-
-
-def _dense(table: Table) -> Exact:
-    rows = _zeros(len(table.rows), table.subspace.width)
-    for i, entries in enumerate(table.rows):
-        for j, number in entries:
-            rows[i, j] = number
-    return rows
-
-
-def _zeros(*shape: int) -> Exact:
-    return np.zeros(shape, dtype=object)
+def _sums(
+    reads: Sequence[Iterable[Coefficients]],
+    stream: Held,
+    constants: Iterable[tuple[int, Number]],
+    rows: int,
+) -> ExactArray:
+    """What each of some neurons adds up: [beginning, neuron]."""
+    entries: dict[Subspace, list[tuple[int, int, Number]]] = {}
+    for column, each in enumerate(reads):
+        for read in each:
+            listed = entries.setdefault(read.subspace, [])
+            listed += [(i, column, number) for i, number in read.entries]
+    parts = [(stream[subspace], listed) for subspace, listed in entries.items()]
+    return combine(parts, len(reads), constants, rows=len(next(iter(stream.values()), range(rows))))

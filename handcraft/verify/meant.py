@@ -17,18 +17,20 @@ Meaning = Callable[[Batch], Ids]
 """From answers to the token that each should be, [answer]; -1 for a tie, or a broken assumption."""
 
 
-TEXTS = 256
-"""How many texts the ideal circuits run at once: seconds of work, between two reports of progress."""
+NUMBERS = 1 << 22
+"""About how many numbers of the residual stream the ideal circuits hold at once."""
 
 
 def ideal(circuits: Circuits) -> Meaning:
     """Ask the ideal circuits, once for all contexts that begin the same text."""
+    width = sum(subspace.width for subspace in circuits.stream)
 
     def meaning(batch: Batch) -> Ids:
         answers = np.empty(batch.texts.shape, dtype=np.int64)
-        for start in range(0, len(answers), TEXTS):
+        texts = max(1, NUMBERS // (batch.texts.shape[1] * width))
+        for start in range(0, len(answers), texts):
             advance("run ideal circuits", start, len(answers))
-            part = slice(start, start + TEXTS)
+            part = slice(start, start + texts)
             answers[part] = ideal_next(circuits, batch.texts[part])
         return answers[batch.rows, batch.places]
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from handcraft.circuits import Circuits, ideal_logits
+from handcraft.circuits import Circuits
+from handcraft.circuits.ideal import logits_of_beginnings
 from handcraft.circuits.resolve import resolve
 from handcraft.compiler.rules.rule_logits import SHARES_WITHIN
 from handcraft.language import Program
@@ -48,7 +49,8 @@ def _probabilities_of_circuits(circuits: Circuits) -> Probabilities:
     resolved = resolve(circuits)
 
     def probabilities(batch: Batch) -> Array:
-        exact = ideal_logits(resolved, batch.texts)[batch.rows, batch.places].astype(np.float64)
+        logits, beginnings = logits_of_beginnings(resolved, batch.texts)
+        exact = logits.floats[beginnings.of[batch.rows, batch.places]]
         likely = softmax(exact)
         found = np.zeros(batch.logits.shape)
         found[:, : exact.shape[1]] = np.where(likely < IMPOSSIBLE, 0, likely)

@@ -26,7 +26,9 @@ from handcraft.circuits import (
     value_map,
     window,
 )
-from handcraft.circuits.ideal import embed, hard_pattern
+from handcraft.circuits.beginnings import Beginnings
+from handcraft.circuits.ideal import embed
+from handcraft.circuits.ideal_heads import hard_pattern, queries_and_keys
 from handcraft.errors import CircuitError, EncodingError
 
 TOKEN = one_hot("token", "ab")
@@ -39,8 +41,10 @@ def pattern(relation: Relation, tables, text: str) -> list[list]:
     circuits = Circuits(
         "ab", len(text), embedding=[*tables, embed_token(TOKEN)], blocks=[], unembedding=TOKEN
     )
-    stream = embed(circuits, np.array([circuits.vocabulary.ids(text)]))
-    return hard_pattern(head, stream)[0].tolist()
+    texts = Beginnings.of_texts(np.array([circuits.vocabulary.ids(text)]), causal=True)
+    scored = queries_and_keys(head, embed(circuits, texts))
+    rows = [hard_pattern(head, scored, seen, texts).plain.tolist()[0] for seen in texts.seen]
+    return [row + [0] * (len(text) - len(row)) for row in rows]
 
 
 def one_hot_position(context: int):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import product
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +20,8 @@ from handcraft.circuits import (
     signed_bits,
     sinusoidal,
 )
-from handcraft.circuits.ideal import neuron_output
+from handcraft.circuits.exact_array import ExactArray
+from handcraft.circuits.ideal import neuron_outputs
 from handcraft.errors import CircuitError
 
 TOKEN = one_hot("token", "abc")
@@ -38,10 +38,11 @@ def neuron(*reads: Coefficients, at_least: int = 1) -> Neuron:
 def fires(unit: Neuron, **values) -> int:
     """Whether the unit fires where its subspaces hold `values`."""
     stream = {
-        read.subspace: np.array([[read.subspace.codeword(values[read.subspace.name])]], dtype=object)
+        read.subspace: ExactArray.of([read.subspace.codeword(values[read.subspace.name])])
         for read in unit.reads
     }
-    return neuron_output(unit, stream).tolist()[0][0]
+    ((outputs, _),) = neuron_outputs([unit], stream)
+    return int(outputs.plain.item())
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,8 @@ def test_a_sum_one_below_the_threshold_does_not_reach_it():
 
 @pytest.mark.parametrize(("at_least", "fired"), [(0, 1), (1, 0)])
 def test_a_neuron_that_reads_nothing_compares_0(at_least, fired):
-    assert neuron_output(neuron(at_least=at_least), {}).tolist() == [[fired]]
+    ((outputs, _),) = neuron_outputs([neuron(at_least=at_least)], {})
+    assert outputs.plain.tolist() == [[fired]]
 
 
 @pytest.mark.parametrize(

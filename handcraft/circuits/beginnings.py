@@ -1,0 +1,90 @@
+"""The different beginnings of texts: under a causal mask no position depends on more than its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.int64]
+
+NUMBERS = 1 << 20
+"""About how many numbers of keys, or of values, are collected at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Destinations that see equally many sources.
+
+    Args:
+        destinations: which beginnings they are.
+        sources: what each of them sees, as beginnings: [destination, source].
+    """
+
+    destinations: slice
+    sources: Ids
+
+
+@dataclass(frozen=True, eq=False)
+class Beginnings:
+    """The different beginnings of texts; without a causal mask every position of every text is one.
+
+    Args:
+        tokens: the last token of each: [beginning].
+        positions: the position of that token: [beginning].
+        seen: what they see, in order.
+        of: which beginning ends at each position of each text: [text, position].
+    """
+
+    tokens: Ids
+    positions: Ids
+    seen: tuple[Seen, ...]
+    of: Ids
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @classmethod
+    def of_texts(cls, ids: Ids, *, causal: bool, width: int = 1) -> Beginnings:
+        """Those of some texts.
+
+        Args:
+            ids: [text, position].
+            causal: whether there is a causal mask.
+            width: how many numbers are read of each source at most.
+        """
+        count, length = ids.shape
+        if not causal:
+            of = np.arange(count * length).reshape(count, length)
+            sources = of.repeat(length, axis=0)  # [text * position, position]
+            return cls(
+                ids.reshape(-1), np.tile(np.arange(length), count), tuple(_split(0, sources, width)), of
+            )
+        of = np.empty((count, length), dtype=np.int64)
+        size = int(ids.max(initial=0)) + 1
+        before: Ids = np.zeros(count, dtype=np.int64)  # which of the shorter beginnings each text has
+        tokens = [np.zeros(0, dtype=np.int64)]
+        places = [np.zeros(0, dtype=np.int64)]
+        seen: list[Seen] = []
+        start = 0
+        for place in range(length):
+            _, first, before = np.unique(
+                before * size + ids[:, place], return_index=True, return_inverse=True
+            )
+            before = before.reshape(-1)
+            of[:, place] = start + before
+            tokens.append(ids[first, place])
+            places.append(np.full(len(first), place))
+            seen += _split(start, of[first, : place + 1], width)
+            start += len(first)
+        return cls(np.concatenate(tokens), np.concatenate(places), tuple(seen), of)
+
+
+def _split(start: int, sources: Ids, width: int) -> list[Seen]:
+    """So many destinations at a time as `NUMBERS` allows."""
+    rows = max(1, NUMBERS // (sources.shape[1] * max(1, width)))
+    return [
+        Seen(slice(start + i, start + min(i + rows, len(sources))), sources[i : i + rows])
+        for i in range(0, len(sources), rows)
+    ]

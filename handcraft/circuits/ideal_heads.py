@@ -1,0 +1,120 @@
+"""What the heads of ideal circuits bring: hard attention patterns, and means of what is moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from handcraft.circuits.beginnings import Beginnings, Seen
+from handcraft.circuits.exact_array import ExactArray, combine, join, product, shares, take
+from handcraft.circuits.head import AttentionWeights, Head
+from handcraft.circuits.linear_map import LinearMap
+from handcraft.circuits.subspace import Coefficients, Subspace
+from handcraft.errors import CircuitError
+
+Held = Mapping[Subspace, ExactArray]
+"""For each subspace of the residual stream, what it holds: [beginning, width]."""
+
+Columns = dict[tuple[Subspace, int], int]
+"""Which column of an array holds a dimension of a subspace."""
+
+
+def attend(head: Head, stream: Held, beginnings: Beginnings) -> tuple[ExactArray, Columns]:
+    """The mean of what the head moves, in its carried subspaces, at every destination."""
+    columns = _columns(head.moves, ())
+    values = _mapped(head.moves, (), columns, stream)
+    scored = queries_and_keys(head, stream)
+    means = []
+    for seen in beginnings.seen:
+        pattern = hard_pattern(head, scored, seen, beginnings)
+        if pattern.below == 1 and head.attends.attention_weights is None:  # each picks one source
+            picked = pattern.tops.argmax(axis=1)
+            means.append(take(values, seen.sources[np.arange(len(picked)), picked]))
+        else:
+            there = take(values, seen.sources)  # [destination, source, width]
+            turned = ExactArray(there.tops.swapaxes(1, 2), there.below, there.most)
+            means.append(product(pattern, turned, pattern.most))
+    return join(means), columns
+
+
+def hard_pattern(
+    head: Head, scored: tuple[ExactArray, ExactArray], seen: Seen, beginnings: Beginnings
+) -> ExactArray:
+    """The attention pattern: 1 shared among the highest scores; [destination, source].
+
+    Where the head states attention weights, those. The sharpness does not matter here: any positive
+    number leaves the order of scores as it is.
+
+    Args:
+        head: the head.
+        scored: its queries and keys, as `queries_and_keys` gives them.
+        seen: the destinations, and the sources of each.
+        beginnings: of the texts.
+    """
+    if head.attends.attention_weights is not None:
+        return _stated(head.attends.attention_weights, seen, beginnings)
+    queries, keys = scored
+    scores = product(take(queries, seen.destinations), take(keys, seen.sources)).tops
+    try:
+        wins = np.asarray(scores == scores.max(axis=1, keepdims=True), dtype=bool)
+    except TypeError as error:
+        raise CircuitError(
+            f"the order of the scores of `{head.name}` depends on a symbol: {error}",
+            fix="give the symbol its value, or use it as the sharpness",
+        ) from error
+    return shares(wins)
+
+
+def _stated(weights: Sequence[AttentionWeights], seen: Seen, beginnings: Beginnings) -> ExactArray:
+    """The pattern that is stated for each destination."""
+    count = seen.sources.shape[1]
+    places = beginnings.positions[seen.destinations].tolist()
+    pattern = ExactArray.of_rows([[(i, n) for i, n in weights[p] if i < count] for p in places], count)
+    if pattern.most is None:
+        return pattern
+    return replace(pattern, most=int(np.abs(pattern.tops).sum(axis=1).max(initial=0)))
+
+
+def queries_and_keys(head: Head, stream: Held) -> tuple[ExactArray, ExactArray]:
+    """What attention scores are the inner products of: [beginning, width] each."""
+    attends = head.attends
+    queries = _columns(attends.query, attends.query_bias)
+    shared = [each for each in _columns(attends.key, attends.key_bias) if each in queries]
+    columns = {each: column for column, each in enumerate(shared)}
+    return (
+        _mapped(attends.query, attends.query_bias, columns, stream),
+        _mapped(attends.key, attends.key_bias, columns, stream),
+    )
+
+
+def _columns(maps: Iterable[LinearMap], constants: Iterable[Coefficients]) -> Columns:
+    """A column for every dimension that is written."""
+    written = [(linear.target, j) for linear in maps for _, j, _ in linear.entries]
+    written += [(each.subspace, j) for each in constants for j, _ in each.entries]
+    return {each: column for column, each in enumerate(dict.fromkeys(written))}
+
+
+def _mapped(
+    maps: Iterable[LinearMap], constants: Iterable[Coefficients], columns: Columns, stream: Held
+) -> ExactArray:
+    """What `maps` read from the stream and `constants` add, in some columns: [beginning, column]."""
+    parts = [
+        (
+            stream[linear.source],
+            [
+                (i, columns[linear.target, j], number)
+                for i, j, number in linear.entries
+                if (linear.target, j) in columns
+            ],
+        )
+        for linear in maps
+    ]
+    added = [
+        (columns[each.subspace, j], number)
+        for each in constants
+        for j, number in each.entries
+        if (each.subspace, j) in columns
+    ]
+    return combine(parts, len(columns), added, rows=len(next(iter(stream.values()))))
