@@ -10,9 +10,9 @@ from typing import TypeAlias, cast
 from handcraft.display import short_repr
 from handcraft.language.graph import attend, pointwise
 from handcraft.language.graph.domain import FLAGS, Finite, Kind, Value, finite
-from handcraft.language.graph.node import AtLeast, Comparison, Linear, Lookup, Node
+from handcraft.language.graph.node import AtLeast, Comparison, Linear, Lookup, Node, walk
 from handcraft.language.graph.wording import enclosed, listed_in, reads
-from handcraft.language.oracle.interpret import interpret
+from handcraft.language.oracle.interpret import interpret_in
 from handcraft.language.patterns.pattern import Pattern
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Prompts
@@ -160,8 +160,18 @@ def conjunction(flags: Sequence[Node], place: Place | None) -> Node:
     return AtLeast(known, text, holding, len(flags), place=place)
 
 
+def nodes_of(decisions: Iterable[Decision]) -> list[Node]:
+    """The conditions and answers that are computed."""
+    parts = [part for d in decisions for part in (d.condition, d.answer)]
+    return [part for part in parts if isinstance(part, Node)]
+
+
 def decided(
-    decisions: Iterable[Decision], tokens: Sequence[str], *, causal: bool
+    decisions: Iterable[Decision],
+    tokens: Sequence[str],
+    *,
+    causal: bool,
+    order: Iterable[Node] | None = None,
 ) -> list[tuple[Decision, Distribution]]:
     """What is predicted after every position of a text, and which decision says so.
 
@@ -169,13 +179,13 @@ def decided(
         decisions: in the order in which they are tried; the last one fires always.
         tokens: the text.
         causal: whether a position sees only itself and earlier ones.
+        order: all that is computed, as `walk` gives it, for who asks of many texts.
 
     Raises:
         AssumptionError: the text breaks an assumption.
     """
     known = tuple(decisions)
-    nodes = [node for d in known for node in (d.condition, d.answer) if isinstance(node, Node)]
-    values = dict(zip(nodes, interpret(nodes, tokens, causal=causal), strict=True))
+    values = interpret_in(walk(*nodes_of(known)) if order is None else order, tokens, causal=causal)
     found: list[tuple[Decision, Distribution]] = []
     for place in range(len(tokens)):
         winner = next(d for d in known if d.condition is None or values[d.condition][place])

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.errors import HandcraftWarning
-from handcraft.language.decision import Decision, Distribution, decided, likeliest
+from handcraft.language.decision import Decision, Distribution, decided, likeliest, nodes_of
 from handcraft.language.graph.node import Aggregate, Node, walk
 from handcraft.language.oracle.interpret_texts import Computed, TextsOracle
 from handcraft.language.patterns.first_match import Ids
@@ -108,7 +108,7 @@ class ExpressionRules:
     @cached_property
     def selections(self) -> tuple[Aggregate, ...]:
         """As `Program.selections`."""
-        return tuple(node for node in walk(*self._nodes) if isinstance(node, Aggregate))
+        return tuple(node for node in self._order if isinstance(node, Aggregate))
 
     def selected_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
         """As `Program.selected_at`."""
@@ -124,8 +124,11 @@ class ExpressionRules:
 
     @cached_property
     def _nodes(self) -> list[Node]:
-        parts = [part for d in self.decisions for part in (d.condition, d.answer)]
-        return [part for part in parts if isinstance(part, Node)]
+        return nodes_of(self.decisions)
+
+    @cached_property
+    def _order(self) -> tuple[Node, ...]:
+        return tuple(walk(*self._nodes))
 
     @cached_property
     def _place_of(self) -> dict[str, int]:
@@ -184,4 +187,5 @@ class ExpressionRules:
 
     def _distributions(self, ids: Sequence[int]) -> list[Distribution]:
         tokens = [self.vocabulary.token(i) for i in ids]
-        return [each for _, each in decided(self.decisions, tokens, causal=self.prompts.causal)]
+        causal = self.prompts.causal
+        return [each for _, each in decided(self.decisions, tokens, causal=causal, order=self._order)]

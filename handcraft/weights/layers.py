@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from math import ceil, log2
 
 from handcraft.architecture import Activation, Architecture
@@ -174,11 +174,9 @@ def _units(
     if is_last_word and m == 0 and not exceeds:
         yield Unit(neuron.name, neuron, steepness, 2 * quarter, weight)
         return
-    for name, sign, below in ((neuron.name, 1, 3), (f"{neuron.name}, capped", -1, 1)):
-        constant = below * quarter - steepness * m
-        if neuron.gap is not None:  # so that floats hold both constants, and their difference
-            constant = plainest(Fraction(round(4 * constant), 4))
-        yield Unit(name, neuron, steepness, constant, sign * weight)
+    upper, lower = _constants(architecture.activation, m, neuron.gap)
+    yield Unit(neuron.name, neuron, steepness, upper, weight)
+    yield Unit(f"{neuron.name}, capped", neuron, steepness, lower, -weight)
 
 
 @cache
@@ -186,6 +184,17 @@ def _scale(activation: Activation, gap: Plain) -> tuple[Plain, Plain, Plain]:
     """K, K g/4, and the weight by which K g/2 becomes 1."""
     reach = Fraction(2 if activation == "relu" else STEEPNESS)
     return plainest(reach / gap), plainest(reach / 4), plainest(2 / reach)
+
+
+@lru_cache(maxsize=10_000)
+def _constants(activation: Activation, m: Plain, gap: Plain | None) -> tuple[Plain, Plain]:
+    """What the two units of a threshold m add, a and b: many neurons of a table share one."""
+    steepness, quarter, _ = _scale(activation, 1 if gap is None else gap)
+    upper, lower = (below * quarter - steepness * m for below in (3, 1))
+    if gap is None:
+        return upper, lower
+    # So that floats hold both constants, and their difference.
+    return plainest(Fraction(round(4 * upper), 4)), plainest(Fraction(round(4 * lower), 4))
 
 
 def _ramp_units(ramp: Ramp, architecture: Architecture) -> Iterator[Unit]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import permutations, product
 
 import numpy as np
@@ -222,7 +221,7 @@ class _Search:
     def _over_scalar(self, order: Sequence[int]) -> Steps:
         """Digits above a number that is added as it is: its span is what the last digit counts."""
         assert self.scalar is not None
-        numbers = [Fraction(as_number(v)) for v in self.domains[self.scalar]]
+        numbers = [as_number(v) for v in self.domains[self.scalar]]
         span = numbers[-1] - numbers[0] + 1
         digits: list[Ints] = [np.zeros(0, dtype=np.int64)] * len(self.domains)
         stride = 1
@@ -234,7 +233,7 @@ class _Search:
             high += digits[i][self.rows[:, i]]
         size = len(numbers)
 
-        def sum_at(point: np.int64) -> Fraction:
+        def sum_at(point: np.int64) -> Plain:
             high, last = divmod(int(point), size)
             return numbers[last] + span * high
 

@@ -6,7 +6,7 @@ written: a node is a key of dictionaries, and what is equal is computed once.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from copy import copy
@@ -23,8 +23,10 @@ from handcraft.origin import Origin, Place
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Node(ABC):
+class Node:
     """One expression: a value at every position.
+
+    Not an `ABC`, whose `isinstance` takes ten times as long: passes ask each node many times.
 
     Args:
         domain: the values it can have.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol, TypeAlias
 
 LONGEST = 400
@@ -38,6 +39,10 @@ class Wording:
         object.__setattr__(self, "size", min(size, LONGEST_SIZE))
 
     def __str__(self) -> str:
+        return self._shown
+
+    @cached_property
+    def _shown(self) -> str:
         return _written(self, LONGEST)
 
     def __repr__(self) -> str:

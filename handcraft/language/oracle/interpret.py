@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -34,7 +34,8 @@ def interpret(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> 
     Raises:
         AssumptionError: the text breaks an assumption; it says which, where and with which value.
     """
-    return interpret_with(nodes, tokens, causal=causal, values=lambda *_: None)
+    known = interpret_in(walk(*nodes), tokens, causal=causal)
+    return [known[node] for node in nodes]
 
 
 Special: TypeAlias = Callable[[Node, int, dict[Node, Values], bool], Values | None]
@@ -57,6 +58,16 @@ def interpret_with(
         found = values(node, len(tokens), known, causal)
         known[node] = _values(node, tokens, known, causal) if found is None else found
     return [known[node] for node in nodes]
+
+
+def interpret_in(
+    order: Iterable[Node], tokens: Sequence[str], *, causal: bool
+) -> Mapping[Node, Values]:
+    """As `interpret`, for nodes of which each comes behind its children, as `walk` orders them."""
+    known: dict[Node, Values] = {}
+    for node in order:
+        known[node] = _values(node, tokens, known, causal)
+    return known
 
 
 def _values(node: Node, tokens: Sequence[str], known: dict[Node, Values], causal: bool) -> Values:
