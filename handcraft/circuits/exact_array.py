@@ -7,7 +7,7 @@ bound, and where there are symbols, arrays hold Python objects.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor, lcm
@@ -114,15 +114,20 @@ class ExactArray:
         """Where numbers are at least the threshold of their column: [.., column]."""
         limits = [threshold * self.below for threshold in thresholds]
         if self.most is None:
-            return np.asarray(self.tops >= np.array(limits, dtype=object), dtype=bool)
+            return np.asarray(self.tops >= self._limits(limits, ceil), dtype=bool)
         return np.asarray(self.tops >= _clipped(map(ceil, limits)))
 
     def exceeds(self, thresholds: Sequence[Plain]) -> npt.NDArray[np.bool_]:
         """Where numbers are more than the threshold of their column: [.., column]."""
         limits = [threshold * self.below for threshold in thresholds]
         if self.most is None:
-            return np.asarray(self.tops > np.array(limits, dtype=object), dtype=bool)
+            return np.asarray(self.tops > self._limits(limits, floor), dtype=bool)
         return np.asarray(self.tops > _clipped(map(floor, limits)))
+
+    def _limits(self, limits: list[Plain], rounded: Callable[[Plain], int]) -> npt.NDArray[np.object_]:
+        """What objects are compared with: whole numbers, unless there are symbols among them."""
+        is_whole = all(type(top) is int for top in self.tops.ravel().tolist())
+        return np.array([*map(rounded, limits)] if is_whole else limits, dtype=object)
 
 
 def _clipped(limits: Iterable[int]) -> npt.NDArray[np.float64]:
@@ -138,6 +143,18 @@ def shares(wins: npt.NDArray[np.bool_]) -> ExactArray:
         return ExactArray(wins * (below / counts)[:, None], below, below)
     each = np.array([below // count for count in counts.tolist()], dtype=object)
     return ExactArray(wins.astype(object) * each[:, None], below, None)
+
+
+def proportions(weights: npt.NDArray[np.object_]) -> ExactArray:
+    """Each row of whole numbers over its sum: [row, column]."""
+    totals = weights.sum(axis=1)
+    below = lcm(*set(totals.tolist()))
+    tops = weights * (below // totals)[:, None]
+    return (
+        ExactArray(tops.astype(np.float64), below, below)
+        if below < HELD
+        else ExactArray(tops, below, None)
+    )
 
 
 def combine(

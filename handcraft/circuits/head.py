@@ -25,8 +25,9 @@ class Relation:
 
     The attention score of a pair is the inner product of what `query` reads at the destination and
     `key` reads at the source, both written into the same *matching* subspaces (Elhage et al. 2021,
-    A Mathematical Framework for Transformer Circuits). The highest scores win; ties share. Or
-    `attention_weights` states the weight of every source: scores are then their logarithms.
+    A Mathematical Framework for Transformer Circuits). The highest scores win; ties share. Or attention
+    is soft: `base` says what a score higher by 1 multiplies a weight by, or `attention_weights` states
+    the weight of every source, and scores are their logarithms.
 
     Args:
         label: a short name for pictures and reports, such as ``1 back``.
@@ -40,6 +41,8 @@ class Relation:
             sum to 1; none for a destination whose weights are not stated. Scores must depend on
             positions only.
         error_bound: the largest error of an attention weight.
+        base: what the weight of a source is multiplied by for each 1 that its score is higher; None
+            where only the highest scores count.
     """
 
     label: str
@@ -51,6 +54,12 @@ class Relation:
     attention_weights: tuple[AttentionWeights, ...] | None = None
     error_bound: float = 0
     key_bias: tuple[Coefficients, ...] = ()
+    base: int | None = None
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether only the highest scores count."""
+        return self.base is None and self.attention_weights is None
 
     def __post_init__(self) -> None:
         if isinstance(self.gap, int | Fraction) and self.gap <= 0:

@@ -1,4 +1,4 @@
-"""What the heads of ideal circuits bring: hard attention patterns, and means of what is moved."""
+"""What the heads of ideal circuits bring: exact attention patterns, and means of what is moved."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from handcraft.circuits.beginnings import Beginnings, Seen
-from handcraft.circuits.exact_array import ExactArray, combine, join, product, shares, take
+from handcraft.circuits.exact_array import (
+    ExactArray,
+    combine,
+    join,
+    product,
+    proportions,
+    shares,
+    take,
+)
 from handcraft.circuits.head import AttentionWeights, Head
 from handcraft.circuits.linear_map import LinearMap
 from handcraft.circuits.subspace import Coefficients, Subspace
@@ -29,7 +37,7 @@ def attend(head: Head, stream: Held, beginnings: Beginnings) -> tuple[ExactArray
     means = []
     for seen in beginnings.seen:
         pattern = hard_pattern(head, scored, seen, beginnings)
-        if pattern.below == 1 and head.attends.attention_weights is None:  # each picks one source
+        if pattern.below == 1 and head.attends.is_hard:  # each picks one source
             picked = pattern.tops.argmax(axis=1)
             means.append(take(values, seen.sources[np.arange(len(picked)), picked]))
         else:
@@ -44,8 +52,8 @@ def hard_pattern(
 ) -> ExactArray:
     """The attention pattern: 1 shared among the highest scores; [destination, source].
 
-    Where the head states attention weights, those. The sharpness does not matter here: any positive
-    number leaves the order of scores as it is.
+    Where attention is soft, the weights that the head states, or those that follow from its base. The
+    sharpness does not matter here: any positive number leaves the order of scores as it is.
 
     Args:
         head: the head.
@@ -57,6 +65,9 @@ def hard_pattern(
         return _stated(head.attends.attention_weights, seen, beginnings)
     queries, keys = scored
     scores = product(take(queries, seen.destinations), take(keys, seen.sources)).tops
+    if head.attends.base is not None:
+        higher = (scores - scores.min(axis=1, keepdims=True)).astype(int).astype(object)
+        return proportions(np.asarray(head.attends.base**higher))
     try:
         wins = np.asarray(scores == scores.max(axis=1, keepdims=True), dtype=bool)
     except TypeError as error:

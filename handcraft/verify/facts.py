@@ -121,7 +121,7 @@ def _checked(compiled: Compiled) -> tuple[Facts, list[PrecisionError]]:
     for number, layer in enumerate(compiled.plan.layers):
         for i, head in enumerate(layer.heads):
             gap = facts.gap.get(f"h.{number}.attn head {i}", inf)  # none where it writes nothing
-            is_hard = head.sharpness is None and head.attends.attention_weights is None
+            is_hard = head.sharpness is None and head.attends.is_hard
             if is_hard and gap < 0.99 * dtype.underflow:
                 problems.append(
                     PrecisionError(

@@ -34,7 +34,7 @@ def sharpness_for(plan: Plan, dtype: str) -> int:
         float(evaluate(head.attends.gap, plan.circuits.values))
         for layer in plan.layers
         for head in layer.heads
-        if head.sharpness is None and head.attends.attention_weights is None
+        if head.sharpness is None and head.attends.is_hard
     ]
     scale = plan.architecture.score_scale(plan.layout.head_dim)
     needed = dtype_named(dtype).underflow / (min(gaps, default=1) * scale)
@@ -61,7 +61,7 @@ def check_sharpness(plan: Plan, dtype: str) -> None:
     scale = plan.architecture.score_scale(plan.layout.head_dim)
     for number, block in enumerate(circuits.blocks):
         for head in block.heads:
-            if head.sharpness is None or head.attends.attention_weights is not None:
+            if head.sharpness is None or not head.attends.is_hard:
                 continue
             each = float(evaluate(head.attends.gap, circuits.values)) * scale  # of a sharpness of 1
             gap = float(evaluate(head.sharpness, circuits.values)) * each

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cache, partial
+from math import e, log
 
 from handcraft.circuits import Bias, Coefficients, LinearMap, Number, Ramp, Subspace
 from handcraft.origin import Origin
@@ -77,13 +78,15 @@ def _place_embedding(tensors: Tensors, plan: Plan) -> None:
 def _place_attention(
     tensors: Tensors, name: str, layer: Layer, layout: Layout, sharpness: Number, nats: Number
 ) -> None:
-    """The heads of a layer side by side; stated attention weights have logarithms as scores."""
+    """The heads of a layer side by side; where attention is soft, scores are logarithms of weights."""
     weight, bias = tensors[f"{name}.c_attn.weight"], tensors[f"{name}.c_attn.bias"]
     for number, head in enumerate(layer.heads):
         matching, carried = layout.channel_start(head)
         first = number * layout.head_dim
         origins = head.origins or (Origin(f"head {head.name}"),)
-        open_sharpness = sharpness if head.attends.attention_weights is None else nats
+        open_sharpness = (
+            sharpness if head.attends.is_hard else nats * Fraction(log(head.attends.base or e))
+        )
         sharp = open_sharpness if head.sharpness is None else head.sharpness
         maps_of: tuple[tuple[int, tuple[LinearMap, ...], Starts, Number], ...] = (
             (0, head.attends.query, matching, sharp),

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from handcraft.architecture import architecture_named
 from handcraft.circuits import Circuits
 from handcraft.cli.expressions import Expressions
 from handcraft.cli.options import DTYPE, TOLERANCE, Json, Lines, Named, Positions
@@ -113,7 +114,8 @@ def compile_(
     for another architecture, dtype, size or format.
     """
     if show is not None:
-        _show(find(program, lines or (), shipped_first=True), show, output, dtype, as_json=json_)
+        found = find(program, lines or (), shipped_first=True)
+        _show(found, show, output, architecture, dtype, as_json=json_)
         return
     if output is None:
         raise CommandError(
@@ -196,7 +198,15 @@ def compile_(
         print(made.optimized)
 
 
-def _show(found: Found, name: str, output: Path | None, dtype: str, *, as_json: bool) -> None:
+def _show(
+    found: Found,
+    name: str,
+    output: Path | None,
+    architecture: str | None,
+    dtype: str,
+    *,
+    as_json: bool,
+) -> None:
     """Print the program after a pass.
 
     Raises:
@@ -216,7 +226,8 @@ def _show(found: Found, name: str, output: Path | None, dtype: str, *, as_json: 
             fix="name the program that they were compiled from",
         )
     shown = source.outputs if isinstance(source, Expressions) else source
-    text = show_pass(shown, name, dtype=dtype)
+    target = architecture_named(architecture) if architecture else None
+    text = show_pass(shown, name, architecture=target, dtype=dtype)
     if as_json:
         print_json({"pass": name.replace("-", " "), "text": text})
     else:

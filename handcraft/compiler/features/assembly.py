@@ -31,6 +31,7 @@ class QKCircuit:
         is_centred: whether scores where all conditions hold are near 0: then the constants of keys
             count, which otherwise add the same to all sources.
         size: no score is larger, whatever its sign.
+        base: by what each condition that fails divides a weight; None where attention is hard.
     """
 
     channels: tuple[Channel, ...]
@@ -38,11 +39,13 @@ class QKCircuit:
     picks_one: bool
     is_centred: bool = False
     size: int = 0
+    base: int | None = None
 
     @cached_property
     def key(self) -> object:
         """Two that have the same key attend to the same sources."""
-        return tuple((_key(c.query), _key(c.key)) for c in self.channels), self.gap, self.is_centred
+        channels = tuple((_key(c.query), _key(c.key)) for c in self.channels)
+        return channels, self.gap, self.is_centred, self.base
 
 
 def _key(reading: Reading) -> object:
@@ -142,7 +145,7 @@ class Assembly:
     def _ask(self, feature: Feature) -> None:
         node = feature.node
         if isinstance(node, Attend):
-            asked = node.case, node.picks, node.slack, node.unique
+            asked = node.case, node.picks, node.slack, node.unique, node.base
             if asked not in self._known:
                 self._known[asked] = self._qk_circuit(node)
             self.qk_circuits[id(feature)] = self._known[asked]
@@ -213,7 +216,9 @@ class Assembly:
             self.precision.check_score(node, self.context if is_centred else reach, 1)
         costs = sum(each.cost if is_centred else each.size for each in terms)
         size = above * costs + node.slack + ordered * self.context
-        return QKCircuit(tuple(channels), gap, node.picks != "mean", is_centred, size)
+        return QKCircuit(
+            tuple(channels), gap, node.picks != "mean", is_centred, size, node.base or None
+        )
 
     def _sink(self, node: Attend, channels: Sequence[Channel], score: Plain) -> list[Channel]:
         """What gives position 0 one score wherever it does not fit: more than any other that fails.
@@ -254,7 +259,7 @@ class Assembly:
 
     def _is_flat(self, node: Attend) -> bool:
         """Whether all failures must cost the same, or selected scores be 0 behind LayerNorm."""
-        return node.slack > 0 or (self.features.normed and node.picks == "mean")
+        return node.slack > 0 or node.base > 0 or (self.features.normed and node.picks == "mean")
 
     def slot(self, feature: Feature) -> int:
         """When it is there: 0 embedded, 2b + 1 after the heads of block b, 2b + 2 after its neurons."""

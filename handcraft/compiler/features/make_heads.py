@@ -64,6 +64,7 @@ def _head(
         picks_one=qk.picks_one,
         query_bias=tuple(asked),
         key_bias=tuple(offered),
+        base=qk.base,
     )
     return Head(name, relation, tuple(moves), tuple(writes), origins=tuple(origins))
 

@@ -42,12 +42,20 @@ class Setting:
         steps: how much larger than its gap a sum may be that a neuron reads.
         in_powers: whether values that are compared count a power of two, of which every dtype holds
             all digits.
+        soft: whether attention may be soft: no LayerNorm changes scores, and a float holds many digits.
     """
 
     context: int
     causal: bool
     steps: int = Precision("float32").steps
     in_powers: bool = False
+    soft: bool = False
+
+    @classmethod
+    def of(cls, context: int, causal: bool, precision: Precision) -> Setting:
+        """For a model with some precision."""
+        soft = precision.is_wide and not precision.normed
+        return cls(context, causal, precision.steps, soft=soft)
 
     @cached_property
     def position(self) -> Embedded:

@@ -1,9 +1,10 @@
 """Counts: how many sources fit, told by the share of position 0.
 
-Softmax always sums to 1, so a head can say which sources fit, not how many. Position 0 carries a
-mark. Where it is selected, its share is 1/c. Where it is not, a second head forgives it the
-conditions that it fails, and its share is 1/(c + 1). Conditions that ask the same everywhere need
-no mark: of all visible sources the share that fits is c/n, and 1/n is known too.
+Softmax always sums to 1, so a head can say which sources fit, not how many. Position 0 carries a mark.
+By soft attention one head is enough (`soft_share.py`). Where attention must be hard, the share of
+position 0 is 1/c if it is selected. If it is not, another head has slack for the conditions that it
+fails, and its share is 1/(c + 1). Conditions that ask the same everywhere need no mark: of all visible
+sources the share that fits is c/n, and 1/n is known too.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from handcraft.compiler.passes.cases import (
 )
 from handcraft.compiler.passes.ir import StepFunction, Threshold, between
 from handcraft.compiler.passes.learning import Learning
+from handcraft.compiler.passes.soft_share import Point, base_for, points
 from handcraft.language.graph.domain import Plain, Value, finite
 from handcraft.language.graph.node import (
     Aggregate,
@@ -85,6 +87,25 @@ class _Gate:
     def raised(self, most: int) -> int:
         """By how much thresholds grow."""
         return 0 if self.flag is None else 2 * most
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """How a share tells that position 0 fits.
+
+    Args:
+        share: of position 0.
+        below: it is no larger where the position does not fit.
+        above: it is no smaller where it does.
+    """
+
+    share: Node
+    below: Fraction
+    above: Fraction
+
+
+def _exactly(share: Fraction, count: int) -> Point:
+    return Point(share, share, count)
 
 
 @dataclass(frozen=True)
@@ -180,7 +201,7 @@ class _Counting:
         return [*(yield from result_of(self.case(full))), (-1, Constant(finite([1]), reads("1"), 1))]
 
     def _marked(self, placed: Case, others: Case, flags: Flags) -> Terms:
-        """Count by the share of position 0, forgiving it as many failures as it may have.
+        """Count by the share of position 0, with slack for as many failures as it may have.
 
         Positional conditions are made to hold of position 0, and what that counts too much is taken
         off.
@@ -191,15 +212,37 @@ class _Counting:
         )
         gate = _Gate(None if sure else learning.exists((*others, *placed)))
         case = (*others, *self._with_first(placed, flags))
-        shares = [learning.share(case, learning.first(), slack) for slack in range(len(others) + 1)]
-        terms: Terms = [
-            (1, step_function) for step_function in self._step_functions(shares, gate, sure=sure)
-        ]
+        soft = self._softly(case, len(others), gate, sure=sure)
+        if soft is None:
+            first = learning.first()
+            shares = [learning.share(case, first, slack) for slack in range(len(others) + 1)]
+            step_functions = self._step_functions(shares, gate, sure=sure)
+            fits = _Fits(shares[0], Fraction(0), Fraction(1, self.setting.context))
+        else:
+            step_functions, fits = [soft[0]], soft[1]
+        terms: Terms = [(1, step_function) for step_function in step_functions]
         outside = [not flag for flag in flags[:, 0].tolist()]
         if any(outside):
             beyond = learning.at_positions(outside, reads("position 0 is no source"))
-            terms.append((-1, self._too_much(shares[0], beyond, gate)))
+            terms.append((-1, self._too_much(fits, beyond, gate)))
         return terms
+
+    def _softly(
+        self, case: Case, conditions: int, gate: _Gate, *, sure: bool
+    ) -> tuple[StepFunction, _Fits] | None:
+        """The count by one head of soft attention; None where hard attention is better."""
+        base = base_for(self.setting.context, conditions) if self.setting.soft and conditions else 0
+        if not base:
+            return None
+        share = self.learning.share(case, self.learning.first(), conditions, base)
+        found = points(self.setting.context, conditions, base)
+        step_function = self._step_function([share], found, gate, sure=sure)
+        gap = min((threshold.gap for threshold in step_function.thresholds), default=1)
+        if 1 + gate.raised(1) > gap * self.setting.steps:
+            return None
+        fits = found[-self.setting.context].low  # of a text that is full of sources
+        fails = max((point.high for point in found[: -self.setting.context]), default=Fraction(0))
+        return step_function, _Fits(share, fails, fits)
 
     def _with_first(self, placed: Case, flags: Flags) -> Case:
         """Positional conditions, made to hold of position 0."""
@@ -209,10 +252,10 @@ class _Counting:
             return ()
         return placed if bool((wider == flags).all()) else (pairs_match(wider, self.setting),)
 
-    def _too_much(self, share: Node, beyond: Node, gate: _Gate) -> StepFunction:
+    def _too_much(self, fits: _Fits, beyond: Node, gate: _Gate) -> StepFunction:
         """1 where position 0 fits but for where it stands."""
-        at_least, gap = between(1, 1 + Fraction(1, self.setting.context))
-        terms = ((1, share), (1, beyond), *gate.terms(1))
+        at_least, gap = between(1 + fits.below, 1 + fits.above)
+        terms = ((1, fits.share), (1, beyond), *gate.terms(1))
         threshold = Threshold(terms, at_least + gate.raised(1), gap)
         of = self.learning.of
         return StepFunction(finite([0, 1]), of.text, (threshold,), (0, 1), place=of.place)
@@ -226,14 +269,14 @@ class _Counting:
         of its own, of which one is not 0.
         """
         n = self.setting.context
-        selected = [(Fraction(1, c), c) for c in range(n, 0, -1)]
-        slack = [(Fraction(1, c + 1), c) for c in range(n - 1, 0, -1)]
+        selected = [_exactly(Fraction(1, c), c) for c in range(n, 0, -1)]
+        slack = [_exactly(Fraction(1, c + 1), c) for c in range(n - 1, 0, -1)]
         last = len(shares) - 1
         if n <= TOGETHER_UP_TO and 2 * n * (n + 1) * len(shares) <= self.setting.steps:
-            points = [(last - f + share, c) for f in range(last, 0, -1) for share, c in slack]
-            points += [(last + share, c) for share, c in selected]
-            return [self._step_function(shares, points, gate, sure=sure)]
-        rest = [*slack, (Fraction(1), 0)]
+            sums = [_exactly(last - f + x, c) for f in range(last, 0, -1) for x, _, c in slack]
+            sums += [_exactly(last + x, c) for x, _, c in selected]
+            return [self._step_function(shares, sums, gate, sure=sure)]
+        rest = [*slack, _exactly(Fraction(1), 0)]
         return [
             self._step_function(shares[:1], selected, gate),
             *(self._step_function([share], rest, gate) for share in shares[1:]),
@@ -242,18 +285,18 @@ class _Counting:
     def _step_function(
         self,
         shares: Sequence[Node],
-        points: Sequence[tuple[Fraction, int]],
+        points: Sequence[Point],
         gate: _Gate,
         *,
         sure: bool = False,
     ) -> StepFunction:
         """The count for each sum of shares; 0 below the first unless one is sure, or at a shut gate."""
         terms = (*((1, share) for share in shares), *gate.terms(len(shares)))
-        known = points if sure else [(Fraction(0), 0), *points]
+        known = points if sure else [_exactly(Fraction(0), 0), *points]
         thresholds: list[Threshold] = []
-        for (before, _), (point, _) in pairwise(known):
-            at_least, gap = between(before, point)
+        for before, point in pairwise(known):
+            at_least, gap = between(before.high, point.low)
             thresholds.append(Threshold(terms, at_least + gate.raised(len(shares)), gap))
-        values = tuple(number for _, number in known)
+        values = tuple(point.fit for point in known)
         of = self.learning.of
         return StepFunction(finite(set(values)), of.text, tuple(thresholds), values, place=of.place)

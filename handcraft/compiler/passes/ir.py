@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from operator import eq
+from operator import eq, mul
 from typing import Literal
 
 from handcraft.language.graph.domain import Finite, Plain, Value, as_number
@@ -29,8 +29,8 @@ Picks = Literal["mean", "latest", "earliest"]
 class Attend(Node):
     """What a head brings: a value from the sources that fit best.
 
-    The sources of which the fewest conditions fail are attended to; where all fail, that is all of
-    them.
+    Attention is hard, and goes to the sources of which the fewest conditions fail; where all fail, that
+    is all of them. Or it is soft, and each failing condition divides the weight of a source by `base`.
 
     Args:
         case: the conditions.
@@ -38,6 +38,7 @@ class Attend(Node):
         picks: the mean over them, or the value at the latest or the earliest.
         slack: how many failing conditions do not count at position 0.
         unique: whether exactly one source fits at every destination.
+        base: of a mean by soft attention; 0 where attention is hard.
     """
 
     case: Case
@@ -45,11 +46,12 @@ class Attend(Node):
     picks: Picks
     slack: int = 0
     unique: bool = False
+    base: int = 0
 
     @property
     def made_of(self) -> Hashable:
         """What decides its value; that one source fits is known of the conditions, not stated."""
-        return case_key(self.case), self.value.identity, self.picks, self.slack
+        return case_key(self.case), self.value.identity, self.picks, self.slack, self.base
 
     @property
     def children(self) -> tuple[Node, ...]:
@@ -191,6 +193,10 @@ def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], ca
         - (node.slack if there == 0 else 0)
         for there in seen
     ]
+    if node.base:
+        weights = [Fraction(node.base) ** -count for count in failing]
+        values = (as_number(known[node.value][there]) for there in seen)
+        return plain(Fraction(sum(map(mul, weights, values)) / sum(weights)))
     best = min(failing)
     chosen = [known[node.value][there] for there in seen if failing[there] == best]
     if node.picks == "mean":

@@ -36,11 +36,15 @@ class Learning:
         domain = self.of.domain if picks == "mean" else value.domain
         return Attend(domain, self.of.text, case, value, picks, unique=unique, place=self.of.place)
 
-    def share(self, case: Case, flag: Node, slack: int = 0) -> Attend:
-        """The share of sources at which a flag holds: a fraction whose denominator is a count."""
-        domain = Range(0, 1, Fraction(1), self.setting.context)
+    def share(self, case: Case, flag: Node, slack: int = 0, base: int = 0) -> Attend:
+        """The share of sources at which a flag holds: a fraction whose denominator is a count.
+
+        Where attention is soft, the denominator is a sum of weights, as a multiple of the smallest.
+        """
+        most = base ** (len(case) + slack) if base else 1
+        domain = Range(0, 1, Fraction(1), self.setting.context * most)
         text = reads("fraction of ", flag)
-        return Attend(domain, text, case, flag, "mean", slack, place=self.of.place)
+        return Attend(domain, text, case, flag, "mean", slack, base=base, place=self.of.place)
 
     def exists(self, case: Case) -> Node:
         """A flag: whether any source fits."""

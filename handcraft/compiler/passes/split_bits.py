@@ -229,7 +229,14 @@ def _is_above_none(step_function: StepFunction) -> Attend | None:
     if len(threshold.terms) != 1:
         return None
     factor, term = threshold.terms[0]
-    if factor != 1 or not isinstance(term, Attend) or term.picks != "mean" or term.slack or term.case:
+    if (
+        factor != 1
+        or not isinstance(term, Attend)
+        or term.picks != "mean"
+        or term.slack
+        or term.base
+        or term.case
+    ):
         return None
     parts = term.domain.parts if term.value.domain.kind is Kind.FLAG else 0
     return term if 0 < threshold.at_least * parts <= 1 else None

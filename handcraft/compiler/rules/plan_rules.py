@@ -268,7 +268,7 @@ class Ruled:
     def setting(self) -> Setting:
         """What is known about the texts."""
         prompts = self.program.prompts
-        return Setting(prompts.context, prompts.causal, Precision(self.dtype).steps)
+        return Setting.of(prompts.context, prompts.causal, Precision(self.dtype, self.has_norm))
 
     @cached_property
     def coded_rules(self) -> CodedRules | None:

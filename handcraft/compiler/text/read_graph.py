@@ -203,9 +203,15 @@ class _ReadGraph(Transformer[Token, Any]):
         return make
 
     def attend(
-        self, picks: Token, case: Case, value: Node, slack: int | None, unique: bool | None
+        self,
+        picks: Token,
+        case: Case,
+        value: Node,
+        slack: int | None,
+        base: int | None,
+        unique: bool | None,
     ) -> Making:
-        rest = str(picks), slack or 0, bool(unique)
+        rest = str(picks), slack or 0, bool(unique), base or 0
         return lambda domain, text: Attend(domain, text, case, value, *rest)  # type: ignore[arg-type]
 
     def equal(self, one: Node, other: Node) -> Making:
@@ -301,7 +307,7 @@ class _ReadGraph(Transformer[Token, Any]):
     def _true(self) -> bool:
         return True
 
-    plus = height = read = default = slack = unit = parts = _only
+    plus = height = read = default = slack = base = unit = parts = _only
     conditions = refs = cases = case = several = row = share = step = _all
     veto = always = unique = _true
 

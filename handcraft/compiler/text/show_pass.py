@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from fractions import Fraction
-from typing import cast
+from typing import Literal, cast
 
+from handcraft.architecture import Architecture, architecture_named
 from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.run_passes import AS_WRITTEN, BEFORE_TABLES, PASSES, each_stage
@@ -34,7 +35,13 @@ RANKED = "ranked rules"
 *_, LOWERED = BEFORE_TABLES
 
 
-def show_pass(source: Program | Mapping[str, Expression], name: str, *, dtype: str = "float32") -> str:
+def show_pass(
+    source: Program | Mapping[str, Expression],
+    name: str,
+    *,
+    architecture: Literal["gpt2", "block"] | Architecture | None = None,
+    dtype: str = "float32",
+) -> str:
     """The program after a pass, as text that `read_graph` reads back.
 
     Rules that have patterns only are shown as expressions too.
@@ -42,6 +49,8 @@ def show_pass(source: Program | Mapping[str, Expression], name: str, *, dtype: s
     Args:
         source: rules, or expressions by name.
         name: of the pass; ``-`` may stand for a blank.
+        architecture: the target; by default gpt2 for rules, block for expressions. Where it has no
+            LayerNorm, counts use soft attention.
         dtype: of the weights, which bounds the sums that passes make.
 
     Raises:
@@ -64,19 +73,25 @@ def show_pass(source: Program | Mapping[str, Expression], name: str, *, dtype: s
             f"there is no pass {name!r}",
             fix=(f"did you mean {near[0]!r}? " if near else "") + f"passes are: {', '.join(known)}",
         )
+    if architecture is None:
+        architecture = "gpt2" if isinstance(source, Program) else "block"
+    target = architecture_named(architecture) if isinstance(architecture, str) else architecture
+    precision = Precision(dtype, target.has_norm)
     if isinstance(source, Program):
-        return write_graph(_rules_after(source, wanted, dtype))
+        return write_graph(_rules_after(source, wanted, precision))
     prompts = next(iter(source.values())).prompts
-    nodes = _nodes_after([output.node for output in source.values()], prompts, wanted, dtype)
+    nodes = _nodes_after([output.node for output in source.values()], prompts, wanted, precision)
     return write_graph([Result(name, node) for name, node in zip(source, nodes, strict=True)])
 
 
-def _nodes_after(nodes: list[Node], prompts: Prompts, wanted: str, dtype: str) -> Sequence[Node]:
-    setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
+def _nodes_after(
+    nodes: list[Node], prompts: Prompts, wanted: str, precision: Precision
+) -> Sequence[Node]:
+    setting = Setting.of(prompts.context, prompts.causal, precision)
     return next(stage.nodes for stage in each_stage(nodes, setting) if stage.name == wanted)
 
 
-def _rules_after(program: Program, wanted: str, dtype: str) -> list[Result]:
+def _rules_after(program: Program, wanted: str, precision: Precision) -> list[Result]:
     prompts = program.prompts
     rulings = read_decisions(program.decisions, prompts.vocabulary)
     if wanted == RANKED:
@@ -85,9 +100,9 @@ def _rules_after(program: Program, wanted: str, dtype: str) -> list[Result]:
             for ruling, rank in zip(rulings, ranks(rulings), strict=True)
         ]
     if wanted == SPLIT:
-        nodes = _nodes_after(nodes_of(rulings), prompts, LOWERED, dtype)
+        nodes = _nodes_after(nodes_of(rulings), prompts, LOWERED, precision)
         return [*_bits_of(with_nodes(rulings, nodes), prompts)]
-    nodes = _nodes_after(nodes_of(rulings), prompts, wanted, dtype)
+    nodes = _nodes_after(nodes_of(rulings), prompts, wanted, precision)
     return [_result(ruling, prompts) for ruling in with_nodes(rulings, nodes)]
 
 

@@ -148,9 +148,10 @@ def _operation(node: Node, names: Mapping[Node, str]) -> str:
             return f"select {node.how} {cases}{value}{default}{always}"
         case Attend():
             slack = f" slack {node.slack}" if node.slack else ""
+            base = f" base {node.base}" if node.base else ""
             unique = " unique" if node.unique else ""
             case = _case(node.case, names)
-            return f"attend {node.picks} {case} value {names[node.value]}{slack}{unique}"
+            return f"attend {node.picks} {case} value {names[node.value]}{slack}{base}{unique}"
         case Equal():
             return f"equal {names[node.one]}, {names[node.other]}"
         case StepFunction():

@@ -112,7 +112,7 @@ def _compile(
     for expression in outputs.values():
         check_same(prompts, expression)
     target = replace(target, causal=prompts.causal)
-    setting = Setting(prompts.context, prompts.causal, Precision(dtype).steps)
+    setting = Setting.of(prompts.context, prompts.causal, Precision(dtype, target.has_norm))
 
     stages = run_passes([expression.node for expression in outputs.values()], setting)
     nodes = stages[-1].nodes

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from handcraft.circuits import (
     Circuits,
+    Coefficients,
     Head,
+    LinearMap,
     Relation,
+    Table,
     copy,
     embed_position,
     embed_token,
@@ -49,6 +52,18 @@ def pattern(relation: Relation, tables, text: str) -> list[list]:
 
 def one_hot_position(context: int):
     return one_hot("position", range(context))
+
+
+def test_soft_attention_weighs_a_source_by_the_base_to_the_power_of_its_score():
+    count = scalar("position")
+    maps = (LinearMap(count, SCRATCH, ((0, 0, 1),)),)
+    one = Relation("later", (), maps, query_bias=(Coefficients(SCRATCH, ((0, 1),)),), base=3)
+    tables = [Table("position", count, tuple(((0, i),) for i in range(3)))]
+    assert pattern(one, tables, "aaa") == [
+        [1, 0, 0],
+        [Fraction(1, 4), Fraction(3, 4), 0],
+        [Fraction(1, 13), Fraction(3, 13), Fraction(9, 13)],
+    ]
 
 
 @pytest.mark.parametrize("back", [1, 2, 3, 7])

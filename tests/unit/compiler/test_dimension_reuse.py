@@ -95,9 +95,10 @@ def test_the_report_counts_what_is_used_again(reverse):
 
 
 def test_nothing_is_cleared_where_the_stream_stays_as_wide():
-    """The heads of a histogram are wider than what is dead."""
+    """The heads of a histogram by hard attention are wider than what is dead."""
     prompts = Prompts("abcdef", context=6)
-    made = compile_sequences({"often": select(prompts.token, prompts.token).count()})
+    often = select(prompts.token, prompts.token).count()
+    made = compile_sequences({"often": often}, dtype="bfloat16")
     assert made.circuits.reuses == ()
     assert clearing(made.circuits) == []
     assert made.report().reused == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from short_texts import assert_same, kinds, setting_of
 
@@ -17,11 +19,11 @@ BOTH_WAYS = Prompts("abc", context=4, causal=False)
 RANKS = {"a": 2, "b": 1, "c": 3}
 
 
-def lowered(*expressions) -> list[Node]:
+def lowered(*expressions, soft=False) -> list[Node]:
     """The trees after the pass, which keeps every value and leaves no aggregate."""
     prompts = expressions[0].prompts
     shared = rebuild([expression.node for expression in expressions])
-    found = lower_aggregates(shared, setting_of(prompts))
+    found = lower_aggregates(shared, replace(setting_of(prompts), soft=soft))
     assert not kinds(*found)["Aggregate"]
     assert_same(prompts, [expression.node for expression in expressions], found)
     return found
@@ -74,6 +76,14 @@ LEARNT = {
 def test_every_kind_of_learning_keeps_its_meaning(choose, learn, causal):
     prompts = CAUSAL if causal else BOTH_WAYS
     lowered(learn(prompts, choose(prompts.token, prompts.position, select)))
+
+
+@pytest.mark.parametrize("causal", [True, False], ids=["causal", "both ways"])
+@pytest.mark.parametrize("choose", EVERY_KIND.values(), ids=EVERY_KIND)
+def test_a_count_by_soft_attention_keeps_its_meaning_and_takes_no_more_heads(choose, causal):
+    prompts = CAUSAL if causal else BOTH_WAYS
+    count = choose(prompts.token, prompts.position, select).count()
+    assert len(heads(*lowered(count, soft=True))) <= len(heads(*lowered(count)))
 
 
 def test_learning_within_learning_keeps_its_meaning():
