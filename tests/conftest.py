@@ -57,7 +57,7 @@ def pytest_collection_finish(session):
     """Look for garbage less often, and never among what stays: modules, torch, thousands of tests."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(500_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import cos, inf, log, pi, sin
 
 import numpy as np
@@ -189,12 +189,13 @@ class _Asking:
         angles = [
             -step * (turn.near + turn.side * aside) for turn, aside in zip(turns, asides, strict=True)
         ]
-        places = [_place(step * p) for p in range(self.context)]
+        places = list(_places(period, self.context))
         back = 0.0
         if self.sources.isdisjoint(self.destinations):  # who only asks may stand where it asks for
             back, strength = angles[0], strength / SHORT
-            for p in sorted(set(range(self.context)) - self.sources):
-                x, y = _place(step * p + back)
+            turned = _places(period, self.context, back)
+            for p in set(range(self.context)) - self.sources:
+                x, y = turned[p]
                 places[p] = SHORT * x, SHORT * y
         queries = []
         for angle in angles:
@@ -249,6 +250,13 @@ def _shares(look: Look, context: int) -> Floats:
         for there, weight in sources:
             row[there] = float(weight) / total
     return wanted
+
+
+@lru_cache(maxsize=8)
+def _places(period: int, context: int, back: float = 0.0) -> tuple[tuple[float, float], ...]:
+    """All places of a circle, turned by an angle; every strength of a period asks for the same."""
+    step = 2 * pi / period
+    return tuple(_place(step * p + back) for p in range(context))
 
 
 def _place(angle: float) -> tuple[float, float]:

@@ -36,6 +36,24 @@ def weighted_digits() -> Program:
     return Program(prompts=prompts, rules=[predict(total.map(str)).otherwise()])
 
 
+def add() -> Program:
+    return facts("add")["program"]
+
+
+def modular() -> Program:
+    return facts("modular")["program"]
+
+
+def parity() -> Program:
+    return facts("parity")["program"]
+
+
+@cache
+def optimized(make, architecture="block", passes=PASSES):
+    """A program compiled with some passes, once for all tests."""
+    return compile_program(make(), architecture=architecture, optimize=passes)
+
+
 def allowed_texts(program: Program, count: int = 300) -> list[np.ndarray]:
     prompts = program.prompts
     assert prompts is not None
@@ -66,24 +84,18 @@ def assert_right(make, compiled) -> None:
 @pytest.mark.parametrize("make", [two_digits, weighted_digits])
 @pytest.mark.parametrize("passes", list(accumulate(PASSES, lambda a, b: f"{a} {b}")))
 def test_every_pass_keeps_every_answer(make, passes, architecture):
-    compiled = compile_program(make(), architecture=architecture, optimize=passes.split())
-    assert_right(make, compiled)
+    assert_right(make, optimized(make, architecture, tuple(passes.split())))
 
 
 def test_more_passes_are_never_larger():
-    program = two_digits()
-    sizes = [
-        compile_program(program, architecture="block", optimize=PASSES[:n]).model.parameters
-        for n in range(len(PASSES) + 1)
-    ]
+    sizes = [optimized(two_digits, passes=PASSES[:n]).model.parameters for n in range(len(PASSES) + 1)]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] < sizes[0] / 3
 
 
 def test_heads_whose_sources_count_differently_are_one_head():
-    program = weighted_digits()
-    merged = compile_program(program, architecture="block", optimize=True)
-    apart = compile_program(program, architecture="block", optimize=set(PASSES) - {"merge"})
+    merged = optimized(weighted_digits)
+    apart = optimized(weighted_digits, passes=PASSES[: PASSES.index("merge")])
     assert merged.model.shape.n_head == 1
     assert apart.model.shape.n_head == 2
     (head,) = merged.circuits.blocks[0].heads
@@ -121,6 +133,12 @@ def test_what_is_no_sum_is_compiled_as_ever_and_says_why():
     assert tried.model.shape == plain.model.shape
 
 
+def test_all_passes_are_asked_for_by_true():
+    assert compile_program(two_digits(), architecture="block", optimize=True).model == (
+        optimized(two_digits).model
+    )
+
+
 def test_an_unknown_pass_is_refused():
     with pytest.raises(CompileError, match="no pass 'angels'"):
         compile_program(two_digits(), optimize=["angels"])
@@ -133,29 +151,26 @@ def test_a_dtype_that_does_not_hold_the_answer_leaves_it_as_it_was():
 
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
 def test_verify_tries_every_allowed_prompt(architecture):
-    program = weighted_digits()
-    compiled = compile_program(program, architecture=architecture, optimize=True)
+    compiled = optimized(weighted_digits, architecture)
     assert compiled.passes[0].did != "nothing"
-    report = verify(compiled.model, program)
+    report = verify(compiled.model, weighted_digits())
     assert report.passed
 
 
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
-@pytest.mark.parametrize(("name", "most"), [("add", 200), ("modular", 520), ("parity", 125)])
-def test_shipped_programs_write_what_they_should(name, most, architecture):
-    shipped = facts(name)
-    program = shipped["program"]
-    compiled = compile_program(program, architecture=architecture, optimize=True)
+@pytest.mark.parametrize(("make", "most"), [(add, 200), (modular, 520), (parity, 125)])
+def test_shipped_programs_write_what_they_should(make, most, architecture):
+    shipped = facts(make.__name__)
+    compiled = optimized(make, architecture)
     if architecture == "block":
         positions = compiled.model.tensors["wpe.weight"].size
         assert compiled.model.parameters - positions <= most
-    starts = {"starts": shipped["starts"], "longest": program.context, "sample": 300}
+    starts = {"starts": shipped["starts"], "longest": shipped["program"].context, "sample": 300}
     assert assert_writes(compiled.model, shipped["meaning"], every_up_to=300, **starts) >= 256
 
 
 def test_ten_digit_addition_is_one_block_one_head_and_width_four():
-    program = facts("add")["program"]
-    model = compile_program(program, architecture="block", optimize=True).model
+    model = optimized(add).model
     numbers = [t for name, t in model.tensors.items() if name != "wpe.weight"]
     assert (model.shape.n_layer, model.shape.n_head, model.shape.n_embd) == (1, 1, 4)
     assert sum(t.size for t in numbers) <= 178
@@ -164,14 +179,12 @@ def test_ten_digit_addition_is_one_block_one_head_and_width_four():
 
 def test_tokens_that_never_stand_somewhere_are_not_asked_for():
     """Bits count 0 and 1, and letters do: the looks are one although a table says otherwise of each."""
-    program = facts("parity")["program"]
-    free = Prompts("01=eo", context=program.context)
+    free = Prompts("01=eo", context=parity().context)
     bit = free.token.at(-8, default="0").map({"1": 1}, default=0)
     written = free.token.map({"o": 1}, default=0)
     everywhere = predict(((bit + written) % 2).map({0: "e", 1: "o"})).otherwise()
-    restricted = compile_program(program, architecture="block", optimize=True)
     unrestricted = compile_program(
         Program(prompts=free, rules=[everywhere]), architecture="block", optimize=True
     )
-    assert restricted.passes[0].did != "nothing"
+    assert optimized(parity).passes[0].did != "nothing"
     assert unrestricted.passes[0].did == "nothing"
