@@ -9,18 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bar
-from rich.text import Text
-
 from handcraft.progress import listening
 
 QUIET = 1.0
@@ -63,9 +51,8 @@ class Reached:
 def shown_progress() -> Iterator[None]:
     """Within it, whatever takes long shows on stderr how far it has come."""
     reached, over = Reached(), Event()
-    console = Console(stderr=True)
-    show = _show_bar if console.is_terminal else _print_lines
-    shower = Thread(target=show, args=(reached, over, console), daemon=True)
+    show = _show_bar if sys.stderr.isatty() else _print_lines
+    shower = Thread(target=show, args=(reached, over), daemon=True)
     shower.start()
     try:
         with listening(reached.advance):
@@ -75,38 +62,14 @@ def shown_progress() -> Iterator[None]:
         shower.join()
 
 
-def _print_lines(reached: Reached, over: Event, console: Console) -> None:
+def _print_lines(reached: Reached, over: Event) -> None:
     while not over.wait(EVERY):
         print(reached.line(), file=sys.stderr, flush=True)
 
 
-def _show_bar(reached: Reached, over: Event, console: Console) -> None:
+def _show_bar(reached: Reached, over: Event) -> None:
     if over.wait(QUIET):
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console, transient=True) as bar:
-        shown, task = "", None
-        while True:
-            with reached.lock:
-                stage, done, total = reached.stage, reached.done, reached.total
-            if task is None or stage != shown:
-                if task is not None:
-                    bar.remove_task(task)
-                shown, task = stage, bar.add_task(stage or "working", total=total or None)
-            bar.update(task, completed=done, total=total or None)
-            if over.wait(0.1):
-                return
+    from handcraft.cli.rich_bar import show_bar  # a tenth of the start of every command
 
-
-class _Rate(ProgressColumn):
-    """How much is done in a second."""
-
-    def render(self, task: Task) -> Text:
-        """The rate of the last seconds."""
-        return Text("" if task.speed is None else f"{task.speed:,.0f}/s", style="progress.data.speed")
+    show_bar(reached, over)

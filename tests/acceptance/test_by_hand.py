@@ -7,14 +7,17 @@ formula in the reference's own words, so that nothing here leans on handcraft's 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from handcraft import complete
+from handcraft.cli.main import main
 from handcraft.formats import load
 
 ROOT = Path(__file__).parents[2]
@@ -31,11 +34,13 @@ ARRAYS = {
 
 
 def handcraft(*arguments: object, cwd: Path) -> str:
-    command = [sys.executable, "-m", "handcraft", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return done.stdout
+    """What the command prints, run in this process; test_list_and_help.py starts it by itself."""
+    out, err = StringIO(), StringIO()
+    command = patch.object(sys, "argv", ["handcraft", *map(str, arguments)])
+    with command, chdir(cwd), redirect_stdout(out), redirect_stderr(err), suppress(SystemExit):
+        main()
+    assert err.getvalue() == ""  # so that it did not fail
+    return out.getvalue()
 
 
 @pytest.fixture(scope="module")
