@@ -274,4 +274,4 @@ def _followed(node: Node, context: int) -> str | None:
 
 
 def _no_words(node: Node) -> NoWordsError:
-    return NoWordsError(f"`{node}` has no words in rule files")
+    return NoWordsError(f"`{node}` cannot be expressed in a rule file")

@@ -50,7 +50,7 @@ def write_rules(program: Program, *, most: int | None = None) -> str:
             sentences.append(_sentence(rule, vocabulary, tables))
         except NoWordsError as problem:
             problem.where = f"{rule.place}, {rule}" if rule.place else str(rule)
-            problem.fix = "keep the program in Python; docs/language-text.md lists what has words"
+            problem.fix = "keep the program in Python; docs/language-text.md lists what can be expressed"
             problems.append(problem)
     raise_all(problems)
     return "\n".join([*lines, *tables.lines(), *sentences]) + "\n"
@@ -107,7 +107,7 @@ def _prompts_problems(prompts: Prompts) -> Iterator[ProgramError]:
     for words, is_stated in stated.items():
         if is_stated:
             yield ProgramError(
-                f"`{words}` of the prompts has no words in rule files",
+                f"`{words}` of the prompts cannot be expressed in a rule file",
                 where=prompts.place,
-                fix="keep the program in Python; docs/language-text.md lists what has words",
+                fix="keep the program in Python; docs/language-text.md lists what can be expressed",
             )

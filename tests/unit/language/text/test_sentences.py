@@ -326,7 +326,7 @@ def test_every_sentence_that_names_an_unknown_token_is_told():
     ],
 )
 def test_what_has_no_words_is_refused_and_named(rule):
-    with pytest.raises(NoWordsError, match="has no words in rule files") as caught:
+    with pytest.raises(NoWordsError, match="cannot be expressed in a rule file") as caught:
         write_rules(Program(prompts=PROMPTS, rules=[rule, predict("a").otherwise()]))
     assert caught.value.where == f"{rule.place}, {rule}"
 
