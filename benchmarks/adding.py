@@ -84,7 +84,7 @@ def add_all(model: Any, pairs: Sequence[tuple[int, int]]) -> list[int]:
     """The sums of pairs, generated together.
 
     Raises:
-        TypeError: an operand is no whole number.
+        TypeError: an operand is not a whole number.
         ValueError: an operand is negative, or has more than ten digits.
     """
     texts = [f"={_written(a)}+{_written(b)}=" for a, b in pairs]
@@ -99,7 +99,7 @@ def add_all(model: Any, pairs: Sequence[tuple[int, int]]) -> list[int]:
 def _written(number: int) -> str:
     """Eleven digits, the least significant first."""
     if isinstance(number, bool) or not hasattr(number, "__index__"):
-        raise TypeError(f"{number!r} is no whole number")
+        raise TypeError(f"{number!r} is not a whole number")
     if not 0 <= number < 10**10:
         raise ValueError(f"{number} is not a number from 0 to 9,999,999,999, of up to ten digits")
     return f"{index(number):0{WIDTH}d}"[::-1]

@@ -1,4 +1,4 @@
-"""Write rules; get a GPT-2 checkpoint whose every weight you can explain."""
+"""Write rules; get a GPT-2 checkpoint in which every weight can be explained."""
 
 from handcraft.architecture import BLOCK, Architecture
 from handcraft.compiler import (

@@ -17,14 +17,14 @@ class Architecture:
     """What a target computes, apart from its sizes.
 
     Args:
-        name: how the command line calls it.
+        name: its name on the command line.
         norm: ``none``, or ``layer`` for LayerNorm before attention, MLP and unembedding.
         norm_epsilon: what LayerNorm adds to the variance.
         activation: the function between the two matrices of an MLP.
         tied: whether the unembedding is the transpose of the token embedding.
         causal: whether a position sees only itself and earlier ones; see `without_mask`.
-        scales_scores: whether scores are multiplied with 1/sqrt(head_dim).
-        scales_by_layer: whether scores are besides divided by the number of the block, from 1.
+        scales_scores: whether scores are multiplied by 1/sqrt(head_dim).
+        scales_by_layer: whether scores are also divided by the number of the block, from 1.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Architecture:
         return [difference for difference, holds in facts.items() if holds]
 
     def score_scale(self, head_dim: int, layer: int = 0) -> float:
-        """What query times key is multiplied with (Vaswani et al. 2017, section 3.2.1).
+        """The factor of the product of query and key (Vaswani et al. 2017, section 3.2.1).
 
         Args:
             head_dim: the width of a head.

@@ -1,4 +1,4 @@
-"""How results look in a terminal and in a notebook: every repr fits a screen, whatever it holds."""
+"""How results are shown in a terminal and in a notebook: every repr fits on a screen."""
 
 from __future__ import annotations
 

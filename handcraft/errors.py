@@ -1,11 +1,11 @@
-"""What went wrong, where in the user's work, and the nearest fix: the one form of every error."""
+"""The form of every error: what is wrong, where in the user's program, and the nearest fix."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 LONGEST = 2_000
-"""The most characters of one part of a message. Longer ones quote something that somebody made long."""
+"""The most characters of one part of a message; a longer part is shortened in the middle."""
 
 
 class HandcraftError(Exception):
@@ -53,10 +53,10 @@ SHOWN = 20
 
 
 class SeveralErrors(HandcraftError):
-    """All that is wrong at once, so that nobody mends a program one message at a time."""
+    """Several errors reported at once, so that they can be fixed together."""
 
     def __init__(self, problems: Sequence[HandcraftError]) -> None:
-        super().__init__(f"{len(problems)} things are wrong")
+        super().__init__(f"{len(problems)} problems found")
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
@@ -66,15 +66,15 @@ class SeveralErrors(HandcraftError):
 
 
 class LimitError(HandcraftError):
-    """More is asked for than is allowed: a count over a limit, or more memory than may be used."""
+    """A count exceeds its limit, or more memory is needed than may be used."""
 
 
 class VocabularyError(HandcraftError):
-    """A vocabulary that cannot be, or a token that is not in it."""
+    """An invalid vocabulary, or a token that is not in it."""
 
 
 class ProgramError(HandcraftError):
-    """A rule program that means nothing, or not one thing only."""
+    """A program without a meaning, or with an ambiguous one."""
 
 
 class DomainError(ProgramError):
@@ -98,7 +98,7 @@ class CircuitError(HandcraftError):
 
 
 class EncodingError(CircuitError):
-    """A subspace cannot hold the value, or cannot be read in the way that was asked."""
+    """A subspace cannot encode the value, or cannot be read in this way."""
 
 
 class ArchitectureError(HandcraftError):
@@ -106,7 +106,7 @@ class ArchitectureError(HandcraftError):
 
 
 class CompileError(HandcraftError):
-    """A program that the chosen architecture cannot hold."""
+    """A program that the chosen architecture cannot compute."""
 
 
 class LayoutError(CompileError):
@@ -114,15 +114,15 @@ class LayoutError(CompileError):
 
 
 class PrecisionError(CompileError):
-    """A number that the chosen dtype cannot hold, or a gap too small for it.
+    """A number that the chosen dtype cannot represent, or a gap too small for it.
 
     Args:
         what: as for every error.
         where: as for every error.
-        fix: as for every error; where the refusal is tight, what to say if nothing can be tried.
-        about: the expression that it is about, where it is about one.
-        is_tight: whether a wider dtype, a shorter context or fewer values may do. Then the compiler
-            tries some, and the fix says which of them do.
+        fix: as for every error; if `is_tight`, the fix to give when no alternative can be tried.
+        about: the expression that the error is about, if any.
+        is_tight: whether a wider dtype, a shorter context or fewer values may help. Then the compiler
+            tries some of these, and the fix names those that do.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class PrecisionError(CompileError):
 
     @property
     def fix(self) -> str | None:
-        """The nearest thing that would make it right; it is looked for when it is read first."""
+        """The nearest fix; it is searched for when it is first read."""
         if self._later is not None:
             later, self._later = self._later, None
             found, self.on_command_line = later()
@@ -155,11 +155,11 @@ class PrecisionError(CompileError):
         self._fix = fix
 
     def fix_later(self, find: Callable[[], tuple[str | None, str | None]]) -> None:
-        """Look for the fix when somebody reads it.
+        """Search for the fix when it is first read.
 
         Args:
-            find: gives it in Python, and in the words of command lines and rule files; None for what
-                the error says already.
+            find: returns the fix in Python, and in the words of command lines and rule files; None
+                keeps the fix that the error already has.
         """
         self._later = find
 
@@ -182,7 +182,7 @@ class DrawError(HandcraftError):
 
 
 class CommandError(HandcraftError):
-    """A command line that asks for something that is not there."""
+    """A command line that is wrong, or names something that does not exist."""
 
 
 class HandcraftWarning(UserWarning):

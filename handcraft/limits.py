@@ -1,8 +1,8 @@
-"""The limits on what a program, a command line or a file may ask for, checked before work begins.
+"""The limits on the size of programs, command lines and files, checked before work begins.
 
-Each limit is a constant that says what it bounds. `tests/unit/test_limits.py` walks them all: one more
-than a limit allows is refused at once, and what a limit allows is done in bounded time and memory.
-Thresholds between two ways of compiling are no limits: they stand in the passes that they tune.
+Each limit is a constant that says what it bounds. `tests/unit/test_limits.py` tests all of them: one
+more than a limit is refused at once, and the limit itself takes bounded time and memory. A number that
+only chooses between two ways of compiling is in the pass that it tunes, not here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MEMORY = "HANDCRAFT_MEMORY"
 
 @dataclass(frozen=True)
 class Limit:
-    """The most that may be asked for of one kind of thing.
+    """The greatest allowed number of one kind of thing.
 
     Args:
         most: the largest number that is allowed.
@@ -41,21 +41,21 @@ class Limit:
     bytes_each: int = 0
 
     def check(self, asked: int, *, where: object = None, fix: str | None = None) -> None:
-        """Raise where more is asked for than is allowed.
+        """Raise if the limit is exceeded.
 
         Args:
             asked: how many.
             where: the place in the user's program, file or command.
-            fix: what to do; by default, to ask for what is allowed.
+            fix: what to do; by default, to stay within the limit.
 
         Raises:
-            LimitError: with the number asked for, the number allowed, and the memory it would take.
+            LimitError: the limit is exceeded; the message has both numbers, and the memory needed.
         """
         if asked <= self.most:
             return
         takes = f"; it would take about {gib(asked * self.bytes_each)}" if self.bytes_each else ""
         raise LimitError(
-            f"{shown_number(asked)} {self.noun}, and {self.most:,} are the most{takes}",
+            f"{shown_number(asked)} {self.noun}; the limit is {self.most:,}{takes}",
             where=where,
             fix=fix or f"use {self.most:,} or fewer",
         )
@@ -77,7 +77,7 @@ class Limit:
 
 
 CONTEXT = Limit(32_768, "tokens of context", bytes_each=18_000)
-"""Bounds the code of each position, which is held as exact numbers before it becomes an array: about
+"""Bounds the code of each position, which is stored as exact numbers before it becomes an array: about
 60 numbers of 300 bytes for each position. Compiling for the largest takes some 10 s."""
 
 LISTED_POSITIONS = Limit(4_096, "positions for an expression to read")
@@ -91,7 +91,7 @@ PATTERN_TEXT = Limit(200_000, "characters in a pattern")
 """Bounds how long a pattern is read, some 20 microseconds a character."""
 
 VOCABULARY = Limit(65_536, "tokens of a program", bytes_each=10_000)
-"""Bounds the code of each token, which is held as exact numbers: about 32 of 300 bytes each. GPT-2 has
+"""Bounds the code of each token, which is stored as about 32 exact numbers of 300 bytes. GPT-2 has
 50,257 tokens."""
 
 TOKENS = Limit(1_048_576, "tokens of a vocabulary")
@@ -115,7 +115,7 @@ NUMBER_BITS = Limit(1_100, "bits in a number")
 ends far below it."""
 
 TERMS = Limit(4_096, "terms in a sum")
-"""Bounds the terms of a weighted sum that somebody lists."""
+"""Bounds the listed terms of a weighted sum."""
 
 DEPTH = Limit(128, "blocks, one after the other")
 """Bounds how deep heads read what heads before them brought: each time takes a block, and the compiler
@@ -142,8 +142,8 @@ SAMPLE = Limit(100_000_000, "random contexts")
 """Bounds the sample of a check, whose lengths are drawn first: 16 bytes for each context."""
 
 JSON_BYTES = Limit(100_000_000, "bytes of JSON")
-"""Bounds what a JSON file of somebody else makes of memory, some 20 bytes for each of its own; the
-safetensors package draws the same line for headers."""
+"""Bounds the memory that an untrusted JSON file takes, about 20 bytes for each of its own; the
+safetensors package has the same limit for headers."""
 
 
 def check_memory(needed: int, what: str, *, where: object = None, fix: str | None = None) -> None:
@@ -177,7 +177,7 @@ def memory_allowed() -> int:
     """How many bytes may be used.
 
     Raises:
-        LimitError: the environment variable `MEMORY` holds something else than a number of GiB.
+        LimitError: the environment variable `MEMORY` is not a number of GiB.
     """
     stated = os.environ.get(MEMORY)
     if stated is None:

@@ -1,4 +1,4 @@
-"""Where things come from: the habit that gives explanations, pictures and error places for free."""
+"""Origins: the piece of the program that a circuit or weight serves, and where it was written."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Origin:
 
     Args:
         what: the piece in the words of the language, such as ``predict b after aa``.
-        place: where it was written, when somebody wrote it.
+        place: where it was written; None for parts that the compiler adds.
     """
 
     what: str
@@ -58,7 +58,7 @@ def _instruction_places(code: CodeType) -> tuple[tuple[int | None, int | None], 
 
 
 def caller_place(levels_up: int) -> Place:
-    """The place in the source file that called, `levels_up` frames above the one asking."""
+    """The place of a call in a source file, `levels_up` frames above the caller."""
     frame: FrameType = sys._getframe(levels_up + 1)
     code = frame.f_code
     line, column = _instruction_places(code)[frame.f_lasti // 2]

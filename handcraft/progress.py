@@ -1,7 +1,7 @@
-"""How far long work has come: told by whoever works, shown by whoever asked.
+"""Progress of long work: reported by the code that does the work, shown by a listener.
 
-Work calls `advance`; where nobody listens that costs next to nothing. A listener is set for a stretch
-of code, as the standard library's decimal context is, so that no pass needs an argument for it.
+Work calls `advance`, which costs almost nothing without a listener. A listener is set for a block of
+code, like the decimal context of the standard library, so that no pass needs an argument for it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _listener: ContextVar[Progress | None] = ContextVar("listener", default=None)
 
 @contextmanager
 def listening(progress: Progress | None) -> Iterator[None]:
-    """Within it, all work tells `progress` how far it has come.
+    """A context manager in which all work reports its progress to `progress`.
 
     >>> with listening(lambda stage, done, total: print(f"{stage}: {done} of {total}")):
     ...     advance("place weights", 2, 10)
@@ -32,7 +32,7 @@ def listening(progress: Progress | None) -> Iterator[None]:
 
 
 def advance(stage: str, done: int, total: int) -> None:
-    """Say how far a stage has come.
+    """Report the progress of a stage.
 
     Args:
         stage: what is being done, such as ``place weights``.

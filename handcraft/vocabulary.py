@@ -1,4 +1,4 @@
-"""The tokens a program speaks: single characters, or words separated by blanks."""
+"""The tokens of a program: single characters, or words separated by spaces."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ QUOTES = "'\"`"
 
 @dataclass(frozen=True, init=False, repr=False)
 class Vocabulary:
-    """A finite, ordered set of tokens; a token's id is its place in that order.
+    """A finite, ordered set of tokens; by default the id of a token is its index.
 
-    A vocabulary whose tokens are all one character long reads text character by character; any
-    other reads words separated by blanks.
+    A vocabulary whose tokens are all one character long splits text into characters; any
+    other splits it into words at spaces.
 
     Args:
-        tokens: a string without blanks (its characters), a string with blanks (its words), or any
+        tokens: a string without spaces (its characters), a string with spaces (its words), or any
             iterable of strings.
-        ids: an id for each token, where it is not the token's place in the order.
+        ids: the id of each token, if that is not its index.
 
     Raises:
-        VocabularyError: no tokens, a token twice, an empty token, or a word with a blank in it.
+        VocabularyError: no tokens, a token twice, an empty token, or a word that contains a space.
         LimitError: more than `TOKENS`.
 
     >>> Vocabulary("ab").tokens
@@ -170,9 +170,9 @@ def _listed(tokens: object) -> list[str]:
     words = tokens.split()
     if _has_blank(tokens) and len(words) == 1 and len(words[0]) > 1:
         raise VocabularyError(
-            f"the vocabulary {tokens!r} is one word and a blank: it could mean "
-            f"{len(words[0])} characters, or the blank as a token, or the word",
-            fix=f"write {words[0]!r} for its characters, {[*tokens]!r} with the blank as a token, "
+            f"the vocabulary {tokens!r} is one word and a space: it could mean "
+            f"{len(words[0])} characters, or the space as a token, or the word",
+            fix=f"write {words[0]!r} for its characters, {[*tokens]!r} with the space as a token, "
             f"or {words!r} for the word",
         )
     return words if _has_blank(tokens) else list(tokens)
@@ -220,15 +220,15 @@ def _check_tokens(tokens: Sequence[object]) -> None:
         elif _SURROGATE.search(token):
             problems.append(
                 VocabularyError(
-                    f"token {place} of the vocabulary, {token!r}, holds half of a character",
-                    fix="leave it out: it stands for bytes that are no UTF-8, and no file holds it",
+                    f"token {place} of the vocabulary, {token!r}, contains half of a character",
+                    fix="leave it out: it is not valid UTF-8, and no file can store it",
                 )
             )
         elif len(token) > 1 and _has_blank(token):
             problems.append(
                 VocabularyError(
-                    f"the word {token!r} of the vocabulary has a blank in it",
-                    fix="blanks separate words: make it two tokens",
+                    f"the word {token!r} of the vocabulary contains a space",
+                    fix="spaces separate words: make it two tokens",
                 )
             )
         elif token in seen:
@@ -240,8 +240,8 @@ def _check_tokens(tokens: Sequence[object]) -> None:
     if any(len(word) > 1 for word in words):
         problems.extend(
             VocabularyError(
-                f"the vocabulary has words and also the blank token {word!r}, which separates them",
-                fix="leave the blank out, or use single characters only",
+                f"the vocabulary has words and also the token {word!r}, which separates them",
+                fix="leave it out, or use single characters only",
             )
             for word in words
             if word.isspace() and len(word) == 1

@@ -1,4 +1,4 @@
-"""How a transformer does it: heads and neurons over named subspaces of the residual stream."""
+"""Circuits: heads and neurons over named subspaces of the residual stream."""
 
 from handcraft.circuits.circuits import (
     Bias,

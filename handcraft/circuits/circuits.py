@@ -93,10 +93,10 @@ class Block:
         attention_bias: what is added together with what the heads write.
         neurons: they read the stream after the heads have written.
         neuron_bias: what is added together with what the neurons write.
-        settled: the subspaces that hold one of their codewords from here on, in whatever parts they
-            were written.
-        kept: the subspaces that hold one of their codewords all along: after the heads, and after
-            any number of the neurons, counted from the first.
+        settled: the subspaces that contain one of their codewords from the end of this block on,
+            even if several parts of it are written separately.
+        kept: the subspaces that contain one of their codewords at every point of the block: after the
+            heads, and after any number of the neurons, counted from the first.
     """
 
     heads: tuple[Head, ...] = ()
@@ -109,11 +109,11 @@ class Block:
 
 @dataclass(frozen=True)
 class LogitScale:
-    """What keeps the scale of logits: after every context their squares come to the same.
+    """Keeps the scale of logits through ln_f: a fixed sum of squares after every context.
 
     Args:
-        rest: a one-hot subspace of one value, in which what the logits lack is written.
-        squares: the sum of squares of the logits and the rest, after every context.
+        rest: a one-hot subspace of one value, which completes the squares of the logits.
+        squares: the sum of squares of the logits and `rest`, after every context.
     """
 
     rest: Subspace
@@ -123,10 +123,10 @@ class LogitScale:
 @short_repr
 @dataclass(frozen=True)
 class Reuse:
-    """A subspace that takes the dimensions of another, which is read no more and holds 0 by then.
+    """A subspace that reuses dimensions of another, which is no longer read and is 0 by then.
 
-    What the other held must have been cleared: its negative was written, at the latest together with
-    what comes first into the new one. Circuits that are run ideally keep both apart.
+    The other subspace must have been cleared: its negative was written, at the latest together with
+    the first write to the new one. The ideal interpreter keeps the two separate.
 
     Args:
         subspace: the new one.
@@ -150,16 +150,16 @@ class Circuits:
         embedding: the tables of the token and the position embedding, in the order in which their
             subspaces lie in the residual stream.
         blocks: in order.
-        unembedding: the subspace of tokens that is read in the end: the logit of a token is the inner
-            product of its codeword with what the subspace holds, so the dimensions of a one-hot one
-            are the logits. None where nobody asks for logits.
+        unembedding: the subspace from which logits are read: the logit of a token is the inner
+            product of its codeword with the value of the subspace, so the dimensions of a one-hot
+            subspace are the logits. None for a model without logits.
         scratch: further subspaces of the residual stream.
         values: what each symbol in a number stands for once weights are emitted, by its name.
         causal: whether a position sees only itself and earlier ones.
-        logit_scale: where logits are log-probabilities up to a constant, what keeps their scale; None
-            where only their order counts.
-        results: where nobody asks for logits, the subspaces that are read after the last block; left
-            out, all that no block reads.
+        logit_scale: what keeps the scale of logits that are log-probabilities up to a constant; None
+            if only the order of logits matters.
+        results: in a model without logits, the subspaces that are read after the last block; by
+            default all that no block reads.
         reuses: the subspaces that have no dimensions of their own.
 
     Raises:
@@ -224,7 +224,7 @@ class Circuits:
 
     @property
     def head_count(self) -> int:
-        """The number of heads of the block that has most."""
+        """The largest number of heads in a block."""
         return max((len(block.heads) for block in self.blocks), default=0)
 
 
@@ -288,7 +288,7 @@ def _index_problems(circuits: Circuits) -> list[HandcraftError]:
 
 
 def _unembedding_problems(circuits: Circuits) -> list[HandcraftError]:
-    """The head is tied: a logit is what the stream has in common with the token's embedding."""
+    """The unembedding is tied: a logit is the inner product of stream and token embedding."""
     target, tokens = circuits.unembedding, circuits.vocabulary.tokens
     if target is None:
         return []
@@ -304,7 +304,7 @@ def _unembedding_problems(circuits: Circuits) -> list[HandcraftError]:
     if [table.rows for table in held] != [embed_token(target).rows]:
         return [
             CircuitError(
-                f"the unembedding reads `{target}`, into which the token is not embedded just once",
+                f"the unembedding reads `{target}`, into which the token is not embedded exactly once",
                 fix=f"a tied head needs embed_token({target.name}), once",
             )
         ]
@@ -359,7 +359,7 @@ def _reuse_problems(circuits: Circuits) -> list[HandcraftError]:
         if new not in lives or old not in lives or lives[new].born == 0:
             fix = "name subspaces of the stream, of which the new one is not embedded"
         elif Encoding.FLAG in (new.encoding, old.encoding):
-            fix = "give a flag dimensions of its own: behind LayerNorm it rests at -1"
+            fix = "give a flag dimensions of its own: after LayerNorm its resting value is -1"
         elif not 0 <= reuse.at <= old.width - new.width:
             fix = f"take {new.width} of its {old.width} dimensions"
         elif any(old == later.subspace for later in circuits.reuses[number:]):

@@ -1,4 +1,4 @@
-"""Attention heads: where they look (the QK circuit) and what they move (the OV circuit)."""
+"""Attention heads: where they attend (the QK circuit) and what they move (the OV circuit)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ class Relation:
 
     The attention score of a pair is the inner product of what `query` reads at the destination and
     `key` reads at the source, both written into the same *matching* subspaces (Elhage et al. 2021,
-    A Mathematical Framework for Transformer Circuits). The highest scores win; ties share. Or attention
-    is soft: `base` says what a score higher by 1 multiplies a weight by, or `attention_weights` states
-    the weight of every source, and scores are their logarithms.
+    A Mathematical Framework for Transformer Circuits). Sources with the highest score get all the
+    attention, in equal parts. Alternatively attention is soft: either `base` is the factor by which a
+    score higher by 1 multiplies a weight, or `attention_weights` gives the weight of every source, and
+    the scores are their logarithms.
 
     Args:
         label: a short name for pictures and reports, such as ``1 back``.
@@ -79,12 +80,12 @@ class Head:
     """An attention head over named subspaces.
 
     Args:
-        name: what pictures, errors and weights call it.
+        name: its name in pictures, errors and explanations of weights.
         attends: the QK circuit.
         moves: what is read at the sources, into *carried* subspaces: W_V.
-        writes: what the mean of that becomes in the residual stream here: W_O.
-        sharpness: what the query is multiplied with; None for as much as the dtype needs so that
-            attention is exactly hard.
+        writes: how the mean of that is written to the residual stream at the destination: W_O.
+        sharpness: the factor of the query; None for the smallest one that makes attention exactly
+            hard in the dtype.
         origins: what the whole head serves.
     """
 
@@ -97,7 +98,7 @@ class Head:
 
     @property
     def matching(self) -> tuple[Subspace, ...]:
-        """The subspaces in which query and key meet: the W_Q and W_K side of the head."""
+        """The subspaces in which query and key are multiplied: the W_Q and W_K side of the head."""
         constants = (*self.attends.query_bias, *self.attends.key_bias)
         asked = [each.subspace for each in constants]
         return _unique([*(m.target for m in (*self.attends.query, *self.attends.key)), *asked])
@@ -182,7 +183,7 @@ def equal(query: Subspace, key: Subspace, *, label: str, picks_one: bool = False
 
 
 def back_label(distance: int) -> str:
-    """What a relation that looks back is called."""
+    """The label of a relation that attends `distance` positions back."""
     return "this position" if distance == 0 else f"{distance} back"
 
 

@@ -236,7 +236,7 @@ def _steps(neurons: Sequence[Neuron], stream: Held, rows: int) -> ExactArray:
             raise CircuitError(
                 f"`{neuron.name}` sums to {take(columns, ([row], [column])).plain[0]}, within "
                 f"{neuron.gap} of its threshold {neuron.at_least}",
-                fix="state the gap as it is",
+                fix="state the actual gap",
             )
     return ExactArray(reached.astype(np.float64), 1, 1)
 

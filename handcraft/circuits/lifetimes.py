@@ -1,4 +1,4 @@
-"""When a subspace is written and read: what is read no more may make room for what comes later.
+"""When a subspace is written and read, so that dimensions no longer read can be reused.
 
 The residual stream has a state before the first block, state 0, one after the heads of block b, state
 2 b + 1, and one after its neurons, state 2 b + 2. Heads of block b read state 2 b, its neurons state
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from handcraft.circuits.circuits import Block, Circuits
 
 NEVER = -1
-"""Stands for the state in which something is read that never is."""
+"""The state of the last read of a subspace that is never read."""
 
 
 @dataclass(frozen=True)
 class Lifetime:
-    """The states between which a subspace counts.
+    """The states between which the value of a subspace is needed.
 
     Args:
-        born: the first that holds something of it.
-        settled: from which on nothing is written to it.
-        read: the last in which it is read; that after the last block where it is a result, and `NEVER`
-            where nobody reads it.
+        born: the first state after a write to it.
+        settled: the state from which on nothing is written to it.
+        read: the last state in which it is read: that after the last block for a result, and `NEVER`
+            if it is never read.
     """
 
     born: int

@@ -1,4 +1,4 @@
-"""Linear maps between named subspaces: the only thing heads and embeddings are made of."""
+"""Linear maps between named subspaces, of which heads and embeddings are made."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LinearMap:
 def copy(
     source: Subspace, target: Subspace, *, times: object = 1, origins: Iterable[Origin] = ()
 ) -> LinearMap:
-    """The map that carries `source` over to `target` as it is.
+    """The map that copies `source` to `target`.
 
     Args:
         source: the subspace that is read.
@@ -72,7 +72,7 @@ def value_map(
         origins: what it serves.
 
     Raises:
-        EncodingError: `source` is not one-hot, lacks a value, or `into` is no scalar.
+        EncodingError: `source` is not one-hot, lacks a value, or `into` is not a scalar.
     """
     _check_scalar(into)
     read = Coefficients.per_value(source, numbers)
@@ -95,7 +95,7 @@ def project(
         origins: what it serves.
 
     Raises:
-        EncodingError: `source` is no scalar, or `into` is not one-hot or lacks a value.
+        EncodingError: `source` is not a scalar, or `into` is not one-hot or lacks a value.
     """
     _check_scalar(source)
     write = Coefficients.per_value(into, numbers)

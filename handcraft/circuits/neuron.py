@@ -16,17 +16,18 @@ class Neuron:
     """A unit that is 1 where a sum of what it reads reaches a threshold, and 0 elsewhere.
 
     The sum must be an integer on every input, or else the gap says how far below the threshold it
-    stays. How many hidden units of an MLP a neuron takes is the business of the architecture.
+    stays. How many hidden units of the MLP a neuron takes depends on the architecture.
 
     Args:
-        name: what pictures, errors and weights call it.
+        name: its name in pictures, errors and explanations of weights.
         reads: what is added up.
         at_least: the threshold.
         writes: what is added to the residual stream where the threshold is reached.
         origins: what it serves.
         gap: how far below the threshold the sum is at least where it does not reach it; None for
             sums that are integers.
-        most: no sum is larger, where more is known than the values of the subspaces tell.
+        most: an upper bound of the sum, if one is known that is tighter than the values of the
+            subspaces imply.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Neuron:
 
     @property
     def highest(self) -> Plain:
-        """The largest sum that there can be: `most`, or what any values of the subspaces give.
+        """The largest possible sum: `most`, or the maximum over the values of the subspaces.
 
         Raises:
             CircuitError: it reads a scalar, whose range is not known here.
@@ -57,16 +58,16 @@ class Neuron:
 @short_repr
 @dataclass(frozen=True)
 class Ramp:
-    """A unit that passes a number on where its gate is 1, and nothing elsewhere.
+    """A unit that passes a number on where its gate is 1, and writes 0 elsewhere.
 
     Args:
-        name: what pictures, errors and weights call it.
-        reads: what is added up to the number, which must not be negative.
-        constant: what is added to it.
-        gate: what is added up to 1 where the number passes, and to 0 elsewhere.
-        gate_constant: what is added to that.
-        most: no number is larger.
-        writes: what the number is multiplied with, and added to the residual stream.
+        name: its name in pictures, errors and explanations of weights.
+        reads: the terms of the number, which must not be negative.
+        constant: the constant term of the number.
+        gate: the terms of the gate, whose sum is 1 where the number passes, and 0 elsewhere.
+        gate_constant: the constant term of the gate.
+        most: an upper bound of the number.
+        writes: the coefficients with which the number is added to the residual stream.
         origins: what it serves.
     """
 

@@ -26,7 +26,7 @@ def exact(value: object) -> Number:
     it is a rational number.
 
     Raises:
-        CircuitError: the value is no finite number.
+        CircuitError: the value is not a finite number.
 
     >>> exact(0.5), exact(3.0), exact(7)
     (Fraction(1, 2), 3, 7)

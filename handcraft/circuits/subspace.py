@@ -1,4 +1,4 @@
-"""Named, typed stretches of the residual stream, and how they hold a value."""
+"""Subspaces: named groups of dimensions of the residual stream, and how they encode a value."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Value: TypeAlias = str | int | bool
 
 
 class Encoding(Enum):
-    """How a subspace holds its value."""
+    """How a subspace encodes its value."""
 
     ONE_HOT = "one-hot"
-    """One dimension per value; 1 at the value held, 0 elsewhere."""
+    """One dimension per value: 1 for the current value, 0 for the others."""
     SIGNED_BITS = "signed bits"
     """The index of the value in binary, most significant bit first; a bit is +1 or -1."""
     FLAG = "flag"
@@ -33,7 +33,7 @@ class Encoding(Enum):
     SCALAR = "scalar"
     """One dimension, a number."""
     CODED = "coded"
-    """A codeword for each value, whatever numbers somebody chose."""
+    """A codeword for each value, chosen by the author of the circuits."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class Codes:
 @short_repr
 @dataclass(frozen=True)
 class Subspace:
-    """A stretch of the residual stream that holds one value of a known kind.
+    """A group of dimensions of the residual stream that stores one value.
 
     Make one with `one_hot`, `signed_bits`, `sinusoidal`, `coded`, `flag` or `scalar`.
 
     Args:
         name: what the value is, such as ``token`` or ``position``.
-        values: the values it can hold; none for a scalar.
-        encoding: how it holds them.
+        values: its possible values; none for a scalar.
+        encoding: how it encodes them.
         codes: of a coded subspace, what its dimensions are called, and the codeword of each value.
     """
 
@@ -126,7 +126,7 @@ class Subspace:
         """The place of `value` among the values.
 
         Raises:
-            EncodingError: the subspace cannot hold it.
+            EncodingError: it is not one of them.
         """
         try:
             return self._indices[value]
@@ -137,7 +137,7 @@ class Subspace:
             ) from None
 
     def codeword(self, value: Value) -> tuple[Plain, ...]:
-        """What the dimensions hold when the subspace holds `value`; of shape [width]."""
+        """The numbers in the dimensions for `value`: [width]."""
         place = self.index(value)
         if self.codes is not None:
             return self.codes.words[place]
@@ -171,7 +171,7 @@ def one_hot(name: str, values: Iterable[Value]) -> Subspace:
 
 
 def signed_bits(name: str, values: Iterable[Value]) -> Subspace:
-    """A subspace that holds the index of a value in binary, each bit as +1 or -1.
+    """A subspace that stores the index of a value in binary, each bit as +1 or -1.
 
     >>> signed_bits("position", range(5)).codeword(3)
     (-1, 1, 1)
@@ -180,7 +180,7 @@ def signed_bits(name: str, values: Iterable[Value]) -> Subspace:
 
 
 def sinusoidal(name: str, values: Iterable[Value]) -> Subspace:
-    """A subspace that holds cosines and sines of the index of a value (Vaswani et al. 2017, 3.5).
+    """A subspace that stores cosines and sines of the index of a value (Vaswani et al. 2017, 3.5).
 
     The wavelengths are powers of 4, so that any two values differ by at least 1 in inner product.
 
@@ -191,7 +191,7 @@ def sinusoidal(name: str, values: Iterable[Value]) -> Subspace:
 
 
 def coded(name: str, words: Mapping[Value, Iterable[object]], *, dimensions: Iterable[str]) -> Subspace:
-    """A subspace that holds each value as the codeword that is given for it.
+    """A subspace that stores each value as a given codeword.
 
     Args:
         name: what the value is.
@@ -209,12 +209,12 @@ def coded(name: str, words: Mapping[Value, Iterable[object]], *, dimensions: Ite
 
 
 def flag(name: str) -> Subspace:
-    """A subspace of one dimension that is 1 where something holds and 0 where it does not."""
+    """A subspace of one dimension that is 1 where a condition is true, and 0 elsewhere."""
     return Subspace(name, (False, True), Encoding.FLAG)
 
 
 def scalar(name: str) -> Subspace:
-    """A subspace of one dimension that holds a number."""
+    """A subspace of one dimension that stores a number."""
     return Subspace(name, (), Encoding.SCALAR)
 
 
@@ -247,7 +247,7 @@ class Coefficients:
         """Coefficients given value by value for one-hot subspaces, or as one number for a scalar.
 
         Raises:
-            EncodingError: the subspace holds its values otherwise.
+            EncodingError: the subspace has another encoding.
         """
         if subspace.encoding is Encoding.SCALAR and not isinstance(numbers, Mapping):
             return cls(subspace, _nonzero([(0, exact(numbers))]))

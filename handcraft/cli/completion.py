@@ -1,4 +1,4 @@
-"""What a shell completes where a program is named."""
+"""Shell completion of program names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A prompt to try a program with, for who gave none."""
+"""A prompt to propose when none was given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python files that hold expressions and no program: which of them are the outputs."""
+"""Python files with expressions but no program: which expressions are the outputs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Expressions:
 
     @property
     def prompts(self) -> Prompts:
-        """The texts that they speak about."""
+        """The prompts that they belong to."""
         return next(iter(self.outputs.values())).prompts
 
     @property
@@ -58,7 +58,7 @@ def find_expressions(
 
     Raises:
         CommandError: `outputs` is no table of names and expressions.
-        ProgramError: they speak about several `Prompts`.
+        ProgramError: they belong to several `Prompts`.
     """
     name = wanted or OUTPUTS
     stated = defined.get(name)
@@ -102,7 +102,7 @@ def _table(stated: Mapping[object, object], called: str, path: Path) -> dict[str
             )
         if not isinstance(value, Expression):
             raise CommandError(
-                f"{name!r} of `{called}` is {shorten_value(value)}, and that is no expression",
+                f"{name!r} of `{called}` is {shorten_value(value)}, and that is not an expression",
                 where=path,
                 fix=".count() and .exists() make one of a selection, prompts.constant(x) of a value",
             )

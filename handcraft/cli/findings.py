@@ -58,7 +58,7 @@ def print_report(report: Report) -> None:
             continue
         expected = "a tie" if failure.expected is None else repr(failure.expected)
         print(
-            f"  {failure.place}: means {expected}, answered {failure.answered!r} "
+            f"  {failure.place}: expected {expected}, answered {failure.answered!r} "
             f"(margin {failure.margin:g})"
         )
     if report.failed > len(report.failures):
@@ -73,7 +73,7 @@ def _print_selections(report: Report) -> None:
     optional = [each for each in report.selections if not each.always]
     none = len(optional) - len(report.always_selected)
     print(
-        f"{some:,} of {len(report.selections):,} selections selected a source somewhere, and "
+        f"{some:,} of {len(report.selections):,} selections found a source somewhere, and "
         f"{none:,} of the {len(optional):,} that may select none did so"
     )
     _print_some("warning: no position that was tried selected a source", report.never_selected)

@@ -1,4 +1,4 @@
-"""Ctrl-C: whatever is being done is undone, and the command ends with one line."""
+"""Ctrl-C: work in progress is undone, and the command ends with one line."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import NoReturn
 
 
 class Interrupted(BaseException):
-    """Somebody pressed Ctrl-C. As no `Exception`, it is not taken for a failure on its way."""
+    """Ctrl-C was pressed. Not an `Exception`, so that no handler of failures catches it."""
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within it Ctrl-C raises `Interrupted`, and so does a program that raises `KeyboardInterrupt`.
+    """A context manager in which Ctrl-C, or a `KeyboardInterrupt`, raises `Interrupted`.
 
     The first Ctrl-C ends the work; while that is being undone, further ones are ignored.
     """

@@ -1,4 +1,4 @@
-"""The command line: its commands, and what becomes of their errors."""
+"""The command line: its commands, and how their errors are printed."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from handcraft.cli.printing import error_data, print_json
 from handcraft.errors import CommandError, HandcraftError, HandcraftWarning
 
 EXIT_CODES = (
-    "Exit codes: 0 fine; 1 a check failed; 2 the input is wrong, and nothing was written; "
-    "130 interrupted; 141 what read the output has closed it."
+    "Exit codes: 0 success; 1 a check failed; 2 the input is wrong, and nothing was written; "
+    "130 interrupted; 141 the reader of the output closed it."
 )
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """What typer raises for every command line that makes no sense; only this one has a public name."""
 
 app = typer.Typer(
     name="handcraft",
-    help="Write rules; get a GPT-2 checkpoint whose every weight you can explain.",
+    help="Write rules; get a GPT-2 checkpoint in which every weight can be explained.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -65,7 +65,7 @@ def _handcraft(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Write rules; get a GPT-2 checkpoint whose every weight you can explain."""
+    """Write rules; get a GPT-2 checkpoint in which every weight can be explained."""
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where Python writes the rest when it ends
         full = CommandError(
             f"the output cannot be written: {error.strerror}",
-            where="the standard output",
+            where="standard output",
             fix="make room, or send the output elsewhere",
         )
         print(full, file=sys.stderr)
@@ -106,7 +106,7 @@ def main() -> None:
 
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""What the operating system says where the standard output takes no more."""
+"""What the operating system says where standard output takes no more."""
 
 
 def _run_to_the_end() -> None:

@@ -16,18 +16,18 @@ from handcraft.language import Program
 from handcraft.limits import RULES_TEXT
 
 STDIN = "-"
-"""What stands for the standard input in place of a file."""
+"""What stands for standard input in place of a file."""
 
 
 def read_text(name: str | Path) -> str:
-    """The text of a file, or of the standard input where it is called `STDIN`.
+    """The text of a file, or of standard input where it is called `STDIN`.
 
     Raises:
         CommandError: it cannot be read, or is no text.
         LimitError: it is longer than `RULES_TEXT`; no more than that is read, since a pipe or a device
             may have no end.
     """
-    what = "the standard input" if name == STDIN else str(name)
+    what = "standard input" if name == STDIN else str(name)
     try:
         with nullcontext(sys.stdin) if name == STDIN else open(name, encoding="utf-8") as file:
             text = file.read(RULES_TEXT.most + 1)
@@ -63,7 +63,7 @@ def run_file(path: Path) -> dict[str, object]:
         raise CommandError(
             f"{path.name} raised {type(error).__name__}{detail}",
             where=where,
-            fix="a program file runs from top to bottom without an error",
+            fix="fix the error: the file is run from top to bottom",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What a command line names: a program file, a shipped program, rules as text, or a compiled folder."""
+"""Find what a command line names: a program file, a shipped program, rules, or a compiled folder."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from handcraft.model import Model
 
 @dataclass(frozen=True)
 class Found:
-    """What a command line names, before anything of it is compiled.
+    """What a command line names, before it is compiled.
 
     Args:
-        source: the rules, or the circuits, or expressions that are no rules.
-        note: something that the user should be told, where anything was assumed.
+        source: the rules, the circuits, or expressions without rules.
+        note: a note to print for the user, if something was assumed.
         file: all that its file defines besides, by name, where it is a Python file.
         folder: the compiled folder that it was read from.
     """
@@ -47,7 +47,7 @@ class Loaded:
     Args:
         model: the model.
         source: the rules or circuits that say what it should answer; None for a foreign model.
-        note: something that the user should be told, where anything was assumed.
+        note: a note to print for the user, if something was assumed.
         folder: the folder that it was read from.
         values: how values are read from the model; None where it predicts tokens.
     """
@@ -90,9 +90,9 @@ def load_model(name: str | None, lines: Sequence[str] = (), **chosen: Unpack[Cho
     if name is not None and not lines and os.path.isdir(name):
         if given:
             raise CommandError(
-                f"{name} is compiled already, and cannot be taken as {', '.join(map(str, given))}",
+                f"{name} is already compiled, so these do not apply: {', '.join(map(str, given))}",
                 where=name,
-                fix="leave the options out, or name the program",
+                fix="leave out the options, or name the program",
             )
         if not is_checkpoint(Path(name)):
             return Loaded(load(name), None)
@@ -153,9 +153,9 @@ def check_options(given: Mapping[str, object], source: Program | Circuits | Expr
         return
     names = ", ".join("--" + name.replace("_", "-") for name in given)
     if isinstance(source, Expressions):
-        why = "for programs, and these are expressions that are no rules"
+        why = "only for programs, and this file has expressions without rules"
     else:
-        why = "for expressions in a Python file, and this is a program"
+        why = "only for expressions in a Python file, and this is a program"
     raise CommandError(f"{names}: {why}", fix=f"leave out {names}")
 
 
@@ -164,7 +164,7 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
 
     Args:
         name: a path, a path and a name in it, a shipped program, a compiled folder, or ``-`` for rules
-            on the standard input; None where lines are given.
+            on standard input; None where lines are given.
         lines: rules typed on the command line.
         shipped_first: a name is that of a shipped program, also where there is such a folder.
 
@@ -174,8 +174,8 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
     if lines:
         if name is not None:
             raise CommandError(
-                f"a program is named, {name}, and rules are given too",
-                fix=f"leave out {name}, or the rules behind -e",
+                f"both a program, {name}, and rules are given",
+                fix=f"leave out {name}, or the rules after -e",
             )
         program, added = parse_one_liner("\n".join(lines))
         remark = f"no rule covers the other contexts: added `{added}`" if added else None
@@ -191,9 +191,9 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
         return _folder(path)
     if not path.is_file():
         raise CommandError(
-            f"{path} is no regular file",
+            f"{path} is not a regular file",
             where=path,
-            fix=f"name a file, or give rules on the standard input: {STDIN}",
+            fix=f"name a file, or give rules on standard input: {STDIN}",
         )
     if path.suffix == ".rules":
         if wanted is not None:
@@ -227,9 +227,9 @@ def _folder(path: Path) -> Found:
 
 
 def check_length(source: object, positions: int | None) -> None:
-    """Raise where a rule file speaks about another number of positions than the model shall have.
+    """Raise if a rule file states another context than the model is to have.
 
-    The compiler says so too, but in Python, which is not where the context of a rule file is stated.
+    The compiler checks this too, but its error is about Python, not about a rule file.
 
     Args:
         source: the program.
@@ -242,8 +242,7 @@ def check_length(source: object, positions: int | None) -> None:
         return
     if Path(source.place.file).suffix == ".rules" and positions not in (None, source.context):
         raise CompileError(
-            f"the rules are written for {source.context} positions, and the "
-            f"model is to have {positions}",
+            f"the rules are written for {source.context} positions, but {positions} are requested",
             where=source.place.file,
             fix=f"write `context {positions}` in the file",
         )
@@ -259,9 +258,7 @@ def read_token_ids(text: str) -> dict[str, int]:
     for part in text.split(","):
         token, equals, number = part.rpartition("=")
         if not equals or not token or not re.fullmatch(" *[0-9]{1,18} *", number):
-            raise CommandError(
-                f"{part!r} of --token-ids {text} gives no token an id", fix="write a=64,b=65"
-            )
+            raise CommandError(f"{part!r} in --token-ids {text} is not TOKEN=ID", fix="write a=64,b=65")
         ids[token] = int(number)
     return ids
 

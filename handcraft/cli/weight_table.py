@@ -1,4 +1,4 @@
-"""A tensor as a table on a terminal: the rows and columns that hold anything, with their names."""
+"""A tensor as a table on a terminal: the rows and columns that are not 0, with their names."""
 
 from __future__ import annotations
 

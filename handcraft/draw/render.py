@@ -30,7 +30,7 @@ def format_of(file: Path) -> Format:
     for format in FORMATS:
         if suffix == format:
             return format
-    raise DrawError(f"{file} names no format to draw", fix="end its name in .svg, .png or .dot")
+    raise DrawError(f"{file} has no known picture format", fix="end its name in .svg, .png or .dot")
 
 
 def render(graph_source: str, format: Format) -> bytes:

@@ -1,4 +1,4 @@
-"""Models as files: written whole or not at all, read without running anything."""
+"""Models as files: written completely or not at all, and read without executing anything."""
 
 from handcraft.formats.checkpoint import (
     Checkpoint,

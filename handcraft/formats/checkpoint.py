@@ -49,7 +49,7 @@ class Checkpoint:
     Args:
         model: the model.
         source: what it means: the rules, or the circuits with every symbol replaced by its value.
-        folder: where it lies.
+        folder: its path.
         manifest: all of handcraft.json.
         listed_origins: what its weights may serve; handcraft.json refers to them by number.
         values: the model with how values are read from it; None where it predicts tokens.
@@ -74,7 +74,7 @@ class Checkpoint:
 
     @property
     def facts(self) -> Measured | None:
-        """On what the facts were measured that the weights rest on; None where nothing says it."""
+        """On how many texts the facts were measured; None if the folder does not say."""
         return self.manifest.facts
 
     @property
@@ -139,7 +139,7 @@ def save(
     token_ids: Mapping[str, int] | None = None,
     again: Checkpoint | None = None,
 ) -> Path:
-    """Write a compiled model to a folder, whole or not at all, if it answers what it should.
+    """Write a compiled model to a folder, completely or not at all, if its answers are right.
 
     Args:
         compiled: what `compile_program` or `compile_sequences` gave.
@@ -149,15 +149,15 @@ def save(
         like: the published GPT-2 whose shape to fill, such as ``gpt2-small``; the program must be
             compiled with its width and heads, as `compile_program(like=)` does.
         token_ids: ids for tokens in that shape; tokens left out get the lowest free ones.
-        again: the folder whose circuits were compiled, as `compile_again` does; what it says of allowed
-            prompts and of outputs is kept.
+        again: the folder whose circuits were compiled, as `compile_again` does; its prompt grammar and
+            its outputs are kept.
 
     Returns:
         The folder.
 
     Raises:
-        CheckpointError: the folder holds something else or cannot be written, or the format cannot
-            hold the model.
+        CheckpointError: the folder contains something else or cannot be written, or the format cannot
+            represent the model.
         PrecisionError: the weights, as they were cast, give a wrong answer.
     """
     save_and_report(compiled, folder, format=format, like=like, token_ids=token_ids, again=again)
@@ -180,7 +180,7 @@ def save_and_report(
     """
     if not isinstance(compiled, Compiled | CompiledSequences):
         raise CheckpointError(
-            f"{shorten_value(compiled)} is not what a compiler gives",
+            f"{shorten_value(compiled)} is not a compiled program",
             fix="the compiled program comes first: save(compile_program(program), folder)",
         )
     outputs: tuple[Output, ...] = ()
@@ -197,7 +197,7 @@ def save_and_report(
     check_format(chosen, architecture)
     if token_ids is not None and like is None:
         raise CheckpointError(
-            "ids are chosen for tokens, but no shape that has room for them",
+            "token ids are given, but no published shape",
             fix="fill a published shape too, as in like='gpt2-small', or leave the ids out",
         )
     target = Path(folder)
@@ -247,7 +247,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         source = read_source(manifest)
     if source.vocabulary.tokens != vocabulary.tokens or source.context > shape.n_positions:
         raise CheckpointError(
-            f"{MANIFEST} describes a program of another vocabulary or context than its model",
+            f"{MANIFEST} describes a program whose vocabulary or context differs from its model",
             where=path / MANIFEST,
             fix="compile the program again",
         )
@@ -287,7 +287,7 @@ def form_checked(folder: Path) -> Iterator[None]:
         ) from error
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise CheckpointError(
-            f"{MANIFEST} has another form: {error}",
+            f"{MANIFEST} is malformed: {error}",
             where=folder / MANIFEST,
             fix="compile the program again",
         ) from error

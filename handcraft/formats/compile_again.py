@@ -1,4 +1,4 @@
-"""Compiling what a folder holds once more: to another architecture, dtype or size."""
+"""Compile the contents of a folder again, for another architecture, dtype or size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from handcraft.formats.checkpoint import Checkpoint
 def compile_again(
     checkpoint: Checkpoint, *, architecture: Architecture | str = GPT2, **options: Any
 ) -> Compiled:
-    """Compile the rules, or the circuits, that a folder holds.
+    """Compile the rules, or the circuits, that are stored in a folder.
 
     Args:
         checkpoint: as `read_checkpoint` gives it.
@@ -22,7 +22,7 @@ def compile_again(
         options: as for `compile_program`.
 
     Returns:
-        The model. `save(..., again=checkpoint)` writes it with what the folder says of allowed prompts.
+        The model. `save(..., again=checkpoint)` writes it with the prompt grammar of the folder.
 
     Raises:
         HandcraftError: something does not fit; it names the circuit, and a fix.

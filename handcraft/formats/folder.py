@@ -1,4 +1,4 @@
-"""Writing a folder whole or not at all."""
+"""Write a folder completely or not at all."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_target(folder: Path) -> None:
     """Raise unless `folder` can be replaced: it is missing, empty, or an earlier output.
 
     Raises:
-        CheckpointError: it is a file, or holds something that handcraft did not write.
+        CheckpointError: it is a file, or contains something that handcraft did not write.
     """
     with _explained(folder):
         exists = os.path.lexists(folder) or folder.exists()
@@ -52,20 +52,20 @@ def check_target(folder: Path) -> None:
     if names and (foreign or MANIFEST not in names):
         content = ", ".join(foreign[:3] or sorted(names)[:3])
         raise CheckpointError(
-            f"{folder} holds something else: {content}",
+            f"{folder} contains something else: {content}",
             where=folder,
-            fix="name another folder, or empty this one yourself",
+            fix="name another folder, or empty this one",
         )
 
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A fresh folder to write into, which takes the place of `folder` once all is written.
+    """A new folder to write into, which replaces `folder` once everything is written.
 
-    When anything goes wrong, an interrupt included, `folder` stays as it was.
+    If anything fails, including by an interrupt, `folder` stays as it was.
 
     Raises:
-        CheckpointError: `folder` holds something else, or its place cannot be written.
+        CheckpointError: `folder` contains something else, or its place cannot be written.
     """
     check_target(folder)
     with _explained(folder):
@@ -83,13 +83,13 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     r"""Write a text, with an escape such as ``\udcff`` in place of what UTF-8 has no bytes for.
 
-    Names of files and of expressions may hold such characters. JSON reads the escape as the character.
+    File names and expressions may contain such characters; JSON reads the escape as the character.
     """
     path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write one file whole or not at all.
+    """Write one file completely or not at all.
 
     Raises:
         CheckpointError: its place cannot be written.
@@ -132,9 +132,9 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         files = [parent for parent in path.parents if parent.is_file()]
-        why = f"{files[0]} is no folder" if files else error.strerror or error
+        why = f"{files[0]} is not a folder" if files else error.strerror or error
         raise CheckpointError(
             f"{path} cannot be written: {why}",
             where=path,
-            fix="choose a place where you may write and where there is room",
+            fix="choose a place with write permission and enough space",
         ) from error

@@ -1,4 +1,4 @@
-"""Files in a folder that somebody else filled: found without leaving it, read without trusting them."""
+"""Untrusted files: found without leaving their folder, and read with every value checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARSED = 24
 """Bytes of memory for each byte of JSON: of `[],[]`, three of which make a list of 64 bytes."""
 
 MOST_AXES = 8
-"""More than any weight has; the product of very many sizes would take long to form."""
+"""More axes than any weight has; the product of very many sizes would take long to compute."""
 
 
 def is_shape(sizes: Sequence[object]) -> bool:
@@ -25,7 +25,7 @@ def is_shape(sizes: Sequence[object]) -> bool:
 
 
 def shown(value: object) -> str:
-    """Something out of a file, for a message: never long, never with control characters."""
+    """A value from a file, for a message: never long, and without control characters."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = 80
     text = short.repr(value)
@@ -33,7 +33,7 @@ def shown(value: object) -> str:
 
 
 def whole(value: object) -> int:
-    """A whole number out of a file; one in quotes, with a point or that is true or false is none.
+    """A whole number from a file; not one in quotes, with a decimal point, or true or false.
 
     Raises:
         ValueError: it is something else.
@@ -44,7 +44,7 @@ def whole(value: object) -> int:
 
 
 def shown_text(text: object) -> str:
-    r"""What somebody says of a file, for a message: not long, and without control characters.
+    r"""A text about a file, for a message: not long, and without control characters.
 
     >>> shown_text("bad" + chr(7))
     'bad\\x07'
@@ -61,7 +61,7 @@ def find_file(folder: Path, name: str) -> Path | None:
     of ``snapshots/<revision>/`` link to: ``blobs/`` beside ``snapshots/``.
 
     Raises:
-        CheckpointError: it is a link out of the folder, or no regular file.
+        CheckpointError: it is a link out of the folder, or not a regular file.
     """
     path = folder / name
     try:
@@ -77,7 +77,7 @@ def find_file(folder: Path, name: str) -> Path | None:
             )
         if not real.is_file():
             raise CheckpointError(
-                f"{name} is no regular file", where=path, fix="put the file itself into the folder"
+                f"{name} is not a regular file", where=path, fix="put the file itself into the folder"
             )
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         raise CheckpointError(
@@ -90,7 +90,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
     Raises:
-        CheckpointError: it cannot be read, is no JSON object, or names something twice.
+        CheckpointError: it cannot be read, is not a JSON object, or has a key twice.
     """
     try:
         size = path.stat().st_size
@@ -115,7 +115,7 @@ def parse_object(data: bytes) -> dict[str, Any]:
     """
     value = json.loads(data.decode(), object_pairs_hook=_only_once, parse_constant=_refuse_constant)
     if not isinstance(value, dict):
-        raise ValueError(f"it holds {shown(value)} and no JSON object")
+        raise ValueError(f"it contains {shown(value)}, not a JSON object")
     return value
 
 
@@ -129,4 +129,4 @@ def _only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"it holds {name}, which is no JSON")
+    raise ValueError(f"it contains {name}, which is not JSON")

@@ -35,7 +35,7 @@ NAMES = {
 """What llama.cpp calls the parts of a GPT-2; those of a block stand under ``blk.{i}``."""
 
 NO_MERGE = "<none> <none>"
-"""A merge of two pieces that no text has: the list of merges must be there, and cannot be empty."""
+"""A merge of two pieces that occur in no text: the list of merges is required, and cannot be empty."""
 
 DEFAULT_END = 11
 """The token that llama.cpp takes for the end of a text when none is named, if there are so many."""
@@ -47,18 +47,18 @@ def write_gguf(model: Model, folder: Path) -> None:
     Matrices keep their type, transposed to [out, in]. Norms, biases and the position embedding are
     float32, as llama.cpp wants them.
 
-    The tokenizer is GPT-2's with the vocabulary in the place of its own. Text over a vocabulary of
-    characters becomes exactly its tokens: none is ever merged, and the bytes of one that has several in
-    UTF-8 are merged to it alone. Words are user-defined tokens, which llama.cpp looks for in the text
-    before all else, the longest first: words with blanks between them become exactly their tokens, and
-    the blanks nothing. The text of answers has no blanks between words. What is not in the vocabulary
-    is dropped without notice, and a word is also found within a longer, unknown one.
+    The tokenizer is GPT-2's with another vocabulary. Text over a vocabulary of characters is split
+    exactly into its tokens: characters are never merged, and the UTF-8 bytes of a character are merged
+    to that character only. Words are user-defined tokens, which llama.cpp finds in the text before
+    anything else, the longest first: words separated by spaces become exactly their tokens, and the
+    spaces are dropped. The text of answers has no spaces between words. Anything that is not in the
+    vocabulary is dropped silently, and a word is also found inside a longer, unknown one.
 
-    Ids that no token has are named ``<unused...>``, the highest ``<pad>``. llama.cpp must have a token
-    that ends a text, and it is this one: a compiled program never answers it.
+    Ids without a token are named ``<unused...>``, the highest ``<pad>``. llama.cpp needs a token that
+    ends a text, and ``<pad>`` is that token: a compiled program never predicts it.
 
-    Beyond n_positions there is nothing to read: llama.cpp rounds the length it makes room for up to a
-    multiple of 256, and a text that outgrows the model there ends the process.
+    There is no position past n_positions: llama.cpp rounds the context length up to a multiple of 256,
+    and a text that grows longer than the model crashes the process.
 
     Args:
         model: what to write.

@@ -34,21 +34,22 @@ def write_raschka(model: Model, folder: Path) -> None:
     """Write a model as ``model.safetensors`` and ``config.json`` for Raschka's ``GPTModel``.
 
     Its matrices are `nn.Linear`'s, [out, in]; query, key and value have one each and no bias; the head
-    is not tied, so that a tied one is written a second time; the causal masks are part of the state;
-    the MLP is four times as wide as the stream, so that a narrower one is filled up with zeros.
+    is not tied, so a tied one is written a second time; the causal masks are part of the state;
+    the MLP is four times as wide as the stream, so a narrower one is padded with zeros.
 
-    A bias of query, key or value goes where it changes nothing, to the precision in which the model
-    runs. The key's adds the same to all scores of a query, and softmax does not see it. The value's
-    passes through attention as it is, as a pattern sums to 1, and joins the bias of the projection. The
-    query's is put into the shift of the LayerNorm before, where some shift makes the query's matrix
-    yield it; what the shift makes of key and value is a bias of theirs and treated like one.
+    The model has no bias for query, key and value, so these are moved elsewhere without changing the
+    result, up to rounding. The bias of the key adds the same to all scores of a query, which does not
+    change softmax. The bias of the value passes through attention unchanged, because attention weights
+    sum to 1, and joins the bias of the projection. The bias of the query moves into the shift of the
+    LayerNorm before it, if there is a shift that the query matrix maps to it; what the shift adds to
+    key and value is treated like a bias of theirs.
 
     Args:
         model: what to write; its tensors are read one at a time.
         folder: where; it exists.
 
     Raises:
-        CheckpointError: Raschka's model computes something else, or a bias has nowhere to go.
+        CheckpointError: Raschka's model computes something else, or a bias cannot be moved.
     """
     path = folder / WEIGHTS
     _check_model(model, path)
@@ -190,7 +191,7 @@ def _without_bias(model: Model, layer: int, path: Path) -> tuple[Array, Array]:
         output: pattern (v + b) W_o + b_o  =  pattern v W_o + (b W_o + b_o)       a pattern sums to 1
 
     Raises:
-        CheckpointError: no m is good enough, or the dtype does not hold the sums.
+        CheckpointError: no m is good enough, or the dtype cannot represent the sums.
     """
     block = f"h.{layer}"
     shift = model.tensors[f"{block}.ln_1.bias"]
@@ -223,8 +224,8 @@ def _shift_for(model: Model, layer: int, weight: Wide, b_q: Wide, where: str) ->
     """The shift of the first LayerNorm that makes the query's matrix yield the query's bias.
 
     Raises:
-        CheckpointError: there is none, it makes all sums of c_attn much larger, or the dtype does not
-            hold it.
+        CheckpointError: there is none, it makes all sums of c_attn much larger, or the dtype cannot
+            represent it.
     """
     gain, shift = (_wide(model.tensors[f"h.{layer}.ln_1.{kind}"]) for kind in ("weight", "bias"))
     W_q = np.split(weight, 3, axis=1)[0]

@@ -1,4 +1,4 @@
-"""Judging a folder: the model that other tools read out of it, and the files that they read."""
+"""Verify a folder: the model that other tools read from it, and the files that they read."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def verify_folder(
     progress: Callable[[int, int], None] | None = None,
     given: Iterable[str] | None = None,
 ) -> Report:
-    """Compare a folder with what handcraft.json says that its model means.
+    """Compare the model in a folder with its meaning in handcraft.json.
 
-    The model is the one that transformers builds: by config.json, with the ids of tokenizer.json. What
-    these files say differently than handcraft.json is in the report as well, key by key. A model
-    in half precision is judged a second time, with what every step computes rounded to its dtype.
+    The model is the one that transformers builds: by config.json, with the ids of tokenizer.json. The
+    report also lists, key by key, where these files contradict handcraft.json. A model in half
+    precision is checked a second time with every step rounded to its dtype.
 
     Args:
         folder: what `save` wrote, or that as `read_checkpoint` gave it.
@@ -107,7 +107,7 @@ def verify_value_folder(
     seed: int = 0,
     given: Iterable[str] | None = None,
 ) -> ValueReport:
-    """Compare the values of a folder's model with those of the circuits that handcraft.json holds.
+    """Compare the values of a folder's model with those of the circuits in handcraft.json.
 
     The model is the one that other tools read, as for `verify_folder`.
 

@@ -1,4 +1,4 @@
-"""Every format that a compiled model is written in."""
+"""The formats in which a compiled model can be written."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def check_answers(compiled: Compiled, prompts: Prompts | None = None) -> Report:
 
     Args:
         compiled: the model.
-        prompts: which texts are allowed, where what was compiled are circuits and not all texts are.
+        prompts: which texts are allowed, if circuits were compiled and not all texts are allowed.
 
     Raises:
-        PrecisionError: a fact that the weights rest on does not hold, or an answer is wrong; the
+        PrecisionError: a fact on which the weights rely is violated, or an answer is wrong; the
             message says after which context.
     """
     if compiled.circuits.unembedding is None:

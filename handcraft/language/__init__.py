@@ -1,4 +1,4 @@
-"""What a program means: rules over a vocabulary, interpreted in plain Python."""
+"""The language: rules over a vocabulary, and their meaning in plain Python."""
 
 from handcraft.language.automata import Automaton, regex
 from handcraft.language.decision import Decision

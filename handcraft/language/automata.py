@@ -1,11 +1,11 @@
 """Finite automata as sequences: the state after each token.
 
-What a token does to an automaton is a map from states to states, and so is what several tokens do, one
-after the other. Maps of ever longer stretches are composed pairwise,
+A token acts on an automaton as a map from states to states, and so does a sequence of tokens. The maps
+of ever longer sequences are composed pairwise,
 
     map over 2 k tokens, here = map over k tokens, here, after map over k tokens, k positions back
 
-so that log2 of the context many blocks know the state after every token: parallel prefix, as in
+so that log2(context) blocks compute the state after every token. This is the parallel prefix of
 "Transformers Learn Shortcuts to Automata" (Liu et al., 2022), section 3. A program that writes its
 state into the text needs one block for one step.
 """
@@ -49,7 +49,7 @@ class Automaton:
         accept: the states in which it accepts.
         transitions: for each state and token the next state: a table whose keys are pairs, or triples
             of state, token and next state. Every pair must be there, once.
-        name: what expressions call it.
+        name: its name in the printed form of expressions.
 
     Raises:
         ProgramError: missing or contradictory transitions, unknown states; all that is wrong at once.
@@ -105,9 +105,9 @@ class Automaton:
         )
 
     def state(self, sequence: Expression) -> Expression:
-        """The state after each token; in a causal program and in any other it reads from left to right.
+        """The state after each token, reading from left to right even without a causal mask.
 
-        Costs a block for each doubling of the stretch that is known, up to the context.
+        Costs a block for each doubling of the context.
 
         Args:
             sequence: a category whose values are in the alphabet; `Prompts.token`, mostly.
@@ -212,7 +212,7 @@ def _label(states: Iterable[int]) -> str:
 
 
 def regex(pattern: str, alphabet: Iterable[str] | None = None) -> Automaton:
-    r"""The smallest automaton that accepts what a regular expression matches as a whole.
+    r"""The smallest automaton that accepts the full matches of a regular expression.
 
     Args:
         pattern: as Python's `re.fullmatch` reads it; lookaheads, `^`, `$` and references to groups too,
@@ -222,8 +222,8 @@ def regex(pattern: str, alphabet: Iterable[str] | None = None) -> Automaton:
             and ``.`` names none.
 
     Raises:
-        ProgramError: the pattern is no regular expression, or no automaton of reasonable size decides
-            it; or no alphabet is given, and the pattern names no character.
+        ProgramError: the pattern is not a regular expression, its automaton would be too large, or
+            no alphabet is given and the pattern names no character.
 
     >>> from handcraft import Prompts
     >>> token = Prompts("ab", context=6).token
@@ -235,7 +235,7 @@ def regex(pattern: str, alphabet: Iterable[str] | None = None) -> Automaton:
         tokens = mentioned(pattern) if alphabet is None else tuple(alphabet)
         if not tokens and alphabet is None:
             raise ProgramError(
-                f"{pattern!r} names no character, so that its alphabet is not known",
+                f"{pattern!r} names no character, so its alphabet is unknown",
                 where=place,
                 fix=f'name the tokens it reads, as in regex({pattern!r}, alphabet="ab")',
             )
@@ -300,7 +300,7 @@ def _triples(transitions: Transitions, place: Place) -> list[tuple[State, str, S
         return [(state, token, after) for state, token, after in transitions]
     except (TypeError, ValueError):
         raise ProgramError(
-            "the transitions of an automaton have another form",
+            "the transitions of an automaton have the wrong form",
             where=place,
             fix='write {("even", "1"): "odd", ...}, or triples ("even", "1", "odd")',
         ) from None
@@ -316,7 +316,7 @@ def _problems(
     known = dict.fromkeys(states)
     if not states or len(known) < len(states):
         twice = next((s for s in states if states.count(s) > 1), None)
-        what = "an automaton has no states" if not states else f"state {twice!r} is there twice"
+        what = "an automaton has no states" if not states else f"state {twice!r} is listed twice"
         yield ProgramError(what, where=place, fix="list every state once")
     for state in dict.fromkeys(
         [start, *accept, *(s for s, _, _ in triples), *(s for *_, s in triples)]

@@ -35,8 +35,8 @@ class Decision:
         condition: a flag, which says where the rule fires if no earlier one does; None for everywhere.
         answer: a category whose values are tokens of the vocabulary, or a distribution.
         rule: the rule as written.
-        literals: the flags that all hold where the condition does; none for everywhere.
-        pattern: what the context ends in where the condition holds.
+        literals: the flags whose conjunction is the condition; none for everywhere.
+        pattern: the pattern that the context ends in where the condition is true.
     """
 
     condition: Node | None
@@ -66,10 +66,10 @@ NEVER = Finite(Kind.FLAG, (False,))
 
 
 class Deciding:
-    """Turns rules into decisions; what several patterns ask is one node for all of them.
+    """Turns rules into decisions; a test that several patterns share is one node.
 
     Args:
-        prompts: the texts that the rules speak about.
+        prompts: the prompts of the program.
     """
 
     def __init__(self, prompts: Prompts) -> None:
@@ -81,7 +81,7 @@ class Deciding:
     def decide(
         self, rule: Rule, pattern: Pattern, flag: Node | None, answer: Node | Distribution
     ) -> Decision:
-        """The decision of a rule that fires where its pattern and its flag hold."""
+        """The decision of a rule that fires where its pattern matches and its flag is true."""
         flags = self._pattern_flags(pattern, rule.place)
         if flag is not None:
             flags.append(flag)
@@ -91,7 +91,7 @@ class Deciding:
         return Decision(condition, answer, rule, tuple(flags), pattern)
 
     def _pattern_flags(self, pattern: Pattern, place: Place | None) -> list[Node]:
-        """Flags that all hold where the context ends in the pattern."""
+        """Flags whose conjunction says whether the context ends in the pattern."""
         size = len(self.prompts.vocabulary)
         flags = [
             self._is_in(distance, pattern.backwards(distance), place)
@@ -143,7 +143,7 @@ class Deciding:
 
 
 def conjunction(flags: Sequence[Node], place: Place | None) -> Node:
-    """A flag: whether all of these hold. One sum and one threshold, however many they are."""
+    """A flag: the conjunction of some flags. One sum and one threshold, however many they are."""
     if len(flags) == 1:
         return flags[0]
     text = listed_in([enclosed(flag, 3) for flag in flags], " & ", binding=3)

@@ -11,7 +11,7 @@ from handcraft.language.graph.domain import plain_value
 from handcraft.vocabulary import Vocabulary
 
 CLOSE = Fraction(1, 10**9)
-"""Sums as near to 1 as this are taken for rounded fractions."""
+"""Sums as near to 1 as this are treated as rounded fractions."""
 
 LONG = 10**6
 """Fractions with larger denominators are shown as decimals."""
@@ -20,7 +20,7 @@ LONG = 10**6
 def exact(probabilities: Mapping[Any, Any]) -> dict[Any, Any]:
     """Probabilities as fractions; floats as the decimals that they are written as.
 
-    What is no number stays as it is, for `read_distribution` to complain of.
+    Anything that is not a number is left unchanged; `read_distribution` raises an error for it.
 
     >>> exact({"a": 0.1, "b": 0.9})
     {'a': Fraction(1, 10), 'b': Fraction(9, 10)}

@@ -24,14 +24,14 @@ from handcraft.origin import Place
 Flags = npt.NDArray[np.bool_]
 
 PAIRS_UP_TO = 1 << 22
-"""How many pairs of positions are held at once where a program selects some: 4 MB of flags each."""
+"""How many pairs of positions are in memory at once if a program selects some: 4 MB of flags each."""
 
 UNDEFINED = -1
 """Stands for the token where a text breaks an assumption."""
 
 
 class ExpressionRules:
-    """What rules of any kind decide, each as a condition and an answer.
+    """Rules of any kind, each as a condition and an answer.
 
     Args:
         rules: in the order in which they are tried.

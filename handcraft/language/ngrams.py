@@ -18,7 +18,7 @@ Row = tuple[str, ...]
 """Tokens that follow each other."""
 
 Follows = dict[Row, Counter[str]]
-"""For each row that stands in a text, how often each token follows it."""
+"""For each token sequence in a text, how often each token follows it."""
 
 
 def ngram_rules(
@@ -30,7 +30,7 @@ def ngram_rules(
     vocabulary: Vocabulary,
     place: Place,
 ) -> list[Rule]:
-    """Rules that predict what followed the longest context that a text holds; longest contexts first.
+    """Rules that predict what followed the longest context that occurs in a text, longest first.
 
     Args:
         text: to count in.
@@ -42,8 +42,8 @@ def ngram_rules(
         place: where the program is made.
 
     Raises:
-        ProgramError: the order, the smoothing or the text is none.
-        LimitError: the text holds more contexts than rules are allowed.
+        ProgramError: the order, the smoothing or the text is invalid.
+        LimitError: the text has more contexts than rules are allowed.
     """
     tokens = [vocabulary.token(i) for i in vocabulary.ids(text)]
     if type(order) is not int or order < 1:
@@ -51,7 +51,7 @@ def ngram_rules(
     added = _smoothing(smoothing, place)
     if len(tokens) < order:
         raise ProgramError(
-            f"a text of {len(tokens)} tokens holds no row of {order}",
+            f"a text of {len(tokens)} tokens has no sequence of {order}",
             where=place,
             fix=f"give a longer text, or order={max(1, len(tokens))}" if tokens else "give a text",
         )

@@ -24,7 +24,7 @@ from handcraft.origin import Place
 
 
 class PatternRules:
-    """What rules decide that are patterns only.
+    """Rules that are all patterns, and what they decide.
 
     Args:
         rules: in the order in which they are tried.
@@ -55,7 +55,7 @@ class PatternRules:
             )
         if not covered.is_complete and not any(clause.is_otherwise for clause in self.clauses):
             raise UncoveredError(
-                "the rules are too entangled to decide whether they cover every context",
+                "deciding whether the rules cover every context takes too long",
                 where=self.place,
                 fix="end them with an otherwise() rule",
                 in_rules=sure_line(vocabulary),

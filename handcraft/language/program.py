@@ -44,12 +44,12 @@ HTML_UP_TO = 200
 class Program:
     """Rules over a vocabulary; the first rule that matches wins.
 
-    A program is made from a vocabulary and a context length, or, where its rules read expressions, from
-    the `Prompts` that those speak about. Rules that predict distributions may stand in either.
+    A program is made from a vocabulary and a context length or, if its rules read expressions, from
+    the `Prompts` of those expressions. Both kinds may have rules that predict distributions.
 
     Args:
         vocabulary: a `Vocabulary`, or what makes one.
-        context: how many tokens the model sees; of a longer text, the last so many.
+        context: how many tokens the model sees; of a longer text, only the last ones.
         rules: the rules, in the order in which they are tried.
         prompts: in place of a vocabulary and a context, what the expressions are made from, and which
             texts are allowed.
@@ -126,24 +126,24 @@ class Program:
         vocabulary: Vocabulary | str | Iterable[str] | None = None,
         context: int | None = None,
     ) -> Program:
-        """The n-gram model of a text: what followed the longest context that the text holds.
+        """The back-off n-gram model of a text.
 
-        The rules count exactly. After a context that the text does not hold, the model backs off to
-        the longest ending of it that the text does hold.
+        The rules count exactly. They predict what followed the longest suffix of the context that
+        occurs in the text.
 
         Args:
             text: to count in, or its tokens.
             order: 2 reads one token back, 3 reads two.
             smoothing: what is added to the count of every token, exact: a whole number, a `Fraction`
                 or a text such as ``"1/10"``.
-            words: read a text as words between blanks, not as characters.
+            words: split the text into words at spaces, not into characters.
             greedy: predict the token that followed most often, instead of a distribution; of several
                 the first in the vocabulary.
             vocabulary: by default the tokens of the text, in sorted order.
             context: how many tokens the model sees; by default as many as it reads.
 
         Raises:
-            HandcraftError: the text is too short or holds an unknown token; or an argument is wrong.
+            HandcraftError: the text is too short or has an unknown token, or an argument is wrong.
 
         >>> model = Program.from_ngrams("abracadabra", order=2)
         >>> model.distribution("a")
@@ -185,13 +185,13 @@ class Program:
 
         Raises:
             VocabularyError: a token is unknown, or there is none.
-            PromptError: the context is no allowed prompt of the program.
+            PromptError: the context is not an allowed prompt of the program.
             AssumptionError: the context breaks an assumption of the program.
         """
         return self.vocabulary.token(self.next_token(self._seen(context)))
 
     def distribution(self, context: str | Sequence[str]) -> dict[str, Fraction]:
-        """How probable each token is that the first matching rule allows: 1 for the only one.
+        """The probabilities that the first matching rule gives; a single token has 1.
 
         Args:
             context: as for `meaning`.
@@ -206,8 +206,8 @@ class Program:
     def trace(self, text: str | Sequence[str]) -> tuple[str, ...]:
         """The token that is predicted at every position of a text of at most `self.context` tokens.
 
-        Where the prompts are causal that is the meaning of every prefix; it costs no more than that of
-        the whole text. Whether the text or its prefixes are allowed prompts is not checked.
+        In a causal program this is the meaning of every prefix, at the cost of the whole text alone.
+        Whether the text or its prefixes are allowed prompts is not checked.
 
         Raises:
             ProgramError: the text is empty or too long.
@@ -234,7 +234,7 @@ class Program:
     def answers_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
         """The ids of the tokens that are predicted at some positions of many texts.
 
-        What `next_tokens` says of one text at a time, but in arrays, and many times faster.
+        The same as `next_tokens` for one text at a time, but in arrays, and many times faster.
 
         Args:
             texts: token ids, [text, position].
@@ -259,7 +259,7 @@ class Program:
 
     @property
     def selections(self) -> tuple[Aggregate, ...]:
-        """What the rules read at other positions, those that are computed first before the others."""
+        """The selections that the rules use, in the order in which they are computed."""
         return self._reading.selections
 
     def selected_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
@@ -286,7 +286,7 @@ class Program:
         return self._reading.probabilities_at(texts, rows, places)
 
     def widened(self, context: int) -> Program:
-        """The same rules seeing up to `context` tokens.
+        """The same rules with a context of `context` tokens.
 
         Raises:
             UncoveredError: they leave some longer context uncovered.
@@ -306,8 +306,8 @@ class Program:
     def has_only_patterns(self) -> bool:
         """Whether every rule predicts one token after a pattern, and any text is an allowed prompt.
 
-        Such rules mean the same in a longer context, see one window of tokens each, and are compiled in
-        ways of their own.
+        Such rules mean the same in a longer context, read one window of tokens each, and have plans of
+        their own in the compiler.
         """
         is_any = self.prompts.causal and self.prompts.inputs is None and self.prompts.bos is None
         return is_any and all(isinstance(rule.answer, str) and rule.flag is None for rule in self.rules)
@@ -321,7 +321,7 @@ class Program:
     def decisions(self) -> tuple[Decision, ...]:
         """The rules as expressions, in the order in which they are tried; the last one fires always.
 
-        Rules that never fire are left out: their flag never holds, or a rule before them fires always.
+        Rules that never fire are left out: their flag is never true, or an earlier rule always fires.
         """
         return self._as_expressions.decisions
 
@@ -330,7 +330,7 @@ class Program:
         """The rules with their patterns read, where the program has only patterns.
 
         Raises:
-            ProgramError: it has not.
+            ProgramError: it has other rules too.
         """
         return self._as_patterns.clauses
 
@@ -349,14 +349,14 @@ class Program:
 
     @cached_property
     def _reading(self) -> PatternRules | ExpressionRules:
-        """The rules as what they are: patterns only, or expressions."""
+        """The rules, read as patterns if all of them are, else as expressions."""
         return self._as_patterns if self.has_only_patterns else self._as_expressions
 
     @cached_property
     def _as_patterns(self) -> PatternRules:
         if not self.has_only_patterns:
             raise ProgramError(
-                "the rules of the program are more than patterns",
+                "not all rules of the program are patterns",
                 where=self.place,
                 fix="read its decisions",
             )

@@ -1,4 +1,4 @@
-"""Rules read against a vocabulary or prompts: what they mean, or everything that is wrong with them."""
+"""Parse rules with a vocabulary or prompts, and collect everything that is wrong with them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary, shorten
 
 ANY = (True, ())
-"""What a pattern asks of a position where any token will do."""
+"""The test of a pattern position where any token matches."""
 
 
 def rule_problems(rules: object, place: Place | None) -> list[HandcraftError]:
@@ -68,13 +68,13 @@ def _type_problems(number: int, rule: object, place: Place | None) -> Iterator[H
         )
     if not isinstance(rule.pattern, str | None):
         yield ProgramError(
-            f"rule {number} comes after {rule.pattern!r}, of type {type(rule.pattern).__name__}",
+            f"rule {number} has the pattern {rule.pattern!r}, of type {type(rule.pattern).__name__}",
             where=rule.place,
             fix="patterns are strings; an expression goes into .when()",
         )
     if not isinstance(rule.flag, Expression | None):
         yield ProgramError(
-            f"rule {number} is tried when {rule.flag!r}, of type {type(rule.flag).__name__}",
+            f"rule {number} has the condition {rule.flag!r}, of type {type(rule.flag).__name__}",
             where=rule.place,
             fix='give a flag, such as .when(token == "a"); a pattern goes into .after()',
         )
@@ -195,7 +195,7 @@ def _read_answer(rule: Rule, prompts: Prompts) -> Node | Distribution:
     domain = answer.domain
     if not isinstance(domain, Finite) or domain.kind is not Kind.CATEGORY:
         raise DomainError(
-            f"the rule predicts `{answer}`, a {domain.kind.value} ({domain}), and tokens are labels",
+            f"the rule predicts `{answer}`, a {domain.kind.value} ({domain}), but tokens are labels",
             fix="turn it into tokens with .map({...})",
         )
     strange = [value for value in domain.values if value not in prompts.vocabulary]
@@ -217,7 +217,7 @@ def _read_flag(rule: Rule, prompts: Prompts) -> Node | None:
     domain = rule.flag.domain
     if domain.kind is not Kind.FLAG:
         raise DomainError(
-            f"the rule is tried when `{rule.flag}`, a {domain.kind.value} ({domain}), not a flag",
+            f"the condition of the rule is `{rule.flag}`, a {domain.kind.value} ({domain}), not a flag",
             fix=f"compare it: .when({enclosed(rule.flag.node, 1)} == ...)",
         )
     return rule.flag.node

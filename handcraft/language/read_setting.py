@@ -10,7 +10,7 @@ from handcraft.origin import Place
 def read_setting(
     vocabulary: object, context: object, prompts: object, place: Place
 ) -> tuple[Prompts, list[HandcraftError]]:
-    """What the rules of a program speak about, and what is wrong with that.
+    """The prompts of a program, and what is wrong with its arguments.
 
     Args:
         vocabulary: as it was given, or None.
@@ -23,10 +23,10 @@ def read_setting(
     if prompts is not None or misplaced:
         if isinstance(prompts, Prompts) and vocabulary is None and context is None:
             return prompts, []
-        what = "a vocabulary or a context beside its prompts"
+        what = "a vocabulary or a context besides its prompts"
         what = f"{prompts!r} for prompts" if not isinstance(prompts, Prompts) else what
         problem = ProgramError(
-            f"the program has {'prompts in the place of a vocabulary' if misplaced else what}",
+            f"the program has {'prompts in place of a vocabulary' if misplaced else what}",
             where=place,
             fix="write Program(prompts=..., rules=[...])",
         )

@@ -27,7 +27,7 @@ def prompts_of(stated: Stated) -> Prompts:
 
 
 def expressions_of(stated: Stated) -> list[Expression]:
-    """The expressions that somebody wrote in it."""
+    """The expressions in it, as written."""
     if not isinstance(stated, Program):
         return list(stated.values())
     parts = [part for rule in stated.rules for part in (rule.answer, rule.flag)]
@@ -38,7 +38,7 @@ def with_context(stated: Stated, context: int) -> Stated:
     """The same over a shorter context.
 
     Raises:
-        HandcraftError: something in it rests on the context, or no prompt is that short.
+        HandcraftError: something in it depends on the context, or no prompt is that short.
     """
     prompts = prompts_of(stated)
     shorter = Prompts(
@@ -81,5 +81,5 @@ def _restated(stated: Stated, prompts: Prompts, promised: Mapping[Node, Sequence
 
 
 def _quiet() -> warnings.catch_warnings[None]:
-    """Without warnings: whoever wrote the rules has seen them."""
+    """Without warnings, which were given when the rules were written."""
     return warnings.catch_warnings(action="ignore", category=HandcraftWarning)

@@ -1,4 +1,4 @@
-"""Rules, as a person writes them: `predict("b").after("aa").when(position >= 3)`."""
+"""Rules as written: `predict("b").after("aa").when(position >= 3)`."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Answer: TypeAlias = str | Expression | Mapping[str, Fraction]
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Rule:
-    """One rule as written; what it means is settled by the program that holds it.
+    """One rule as written; its meaning depends on the program that it is in.
 
-    Two rules are equal where they say the same; an expression says the same as itself only.
+    Two rules are equal if all their parts are; an expression is equal only to itself.
 
     Args:
         answer: what to predict.
         pattern: the text of the pattern that the context must end in; None for any context.
         place: where the rule was written.
-        pattern_place: where the first character of the pattern stands, when the rule is text.
-        flag: what must hold besides the pattern; None for nothing.
-        written: the sentence that it was read from, where that says it better than Python does.
+        pattern_place: where the pattern begins, if the rule was read from text.
+        flag: the condition besides the pattern; None for no condition.
+        written: the sentence that it was read from; None for a rule written in Python.
     """
 
     answer: Answer
@@ -74,7 +74,7 @@ class Rule:
 
     @property
     def has_expressions(self) -> bool:
-        """Whether a sequence expression says what it predicts, or when."""
+        """Whether its answer or its condition is an expression."""
         return self.flag is not None or isinstance(self.answer, Expression)
 
     def after(self, pattern: str) -> Rule:
@@ -83,14 +83,14 @@ class Rule:
         return replace(self, pattern=pattern, written=None)
 
     def when(self, flag: Expression) -> Rule:
-        """The same rule, where `flag` holds as well."""
+        """The same rule, where `flag` is true as well."""
         self._check_free(self.flag, "when", "join the two flags with &")
         return replace(self, flag=flag, written=None)
 
     def _check_free(self, taken: object, method: str, fix: str) -> None:
         if self.pattern is None and self.flag is None:
             raise ProgramError(
-                f"`.{method}()` comes behind otherwise(), which fires everywhere",
+                f"`.{method}()` comes after otherwise(), which always fires",
                 where=f"{caller_place(2)}, {self}",
                 fix="leave otherwise() out",
             )
@@ -135,7 +135,7 @@ def _plain(probabilities: Mapping[Any, Any]) -> dict[Any, Any]:
 
 @dataclass(frozen=True, repr=False)
 class Prediction:
-    """The first half of a rule: what to predict. `after`, `when` or `otherwise` makes it whole."""
+    """The first half of a rule: what to predict. `after`, `when` or `otherwise` completes it."""
 
     answer: Answer
 
@@ -145,13 +145,13 @@ class Prediction:
     def after(self, pattern: str) -> Rule:
         """Predict it where the context ends in `pattern`.
 
-        The pattern may hold tokens, ``.`` for any token, ``[ab]``, ``[^a]``, and ``start`` with a
-        blank at its beginning to anchor it at the first position.
+        The pattern may contain tokens, ``.`` for any token, ``[ab]``, ``[^a]``, and begin with
+        ``start`` and a space, which anchors it at the first position.
         """
         return Rule(self.answer, pattern, caller_place(1))
 
     def when(self, flag: Expression) -> Rule:
-        """Predict it where `flag` holds."""
+        """Predict it where `flag` is true."""
         return Rule(self.answer, place=caller_place(1), flag=flag)
 
     def otherwise(self) -> Rule:
@@ -164,7 +164,7 @@ def predict(answer: str | Expression | Mapping[str, float | Fraction]) -> Predic
 
     Args:
         answer: a token; a category, whose value is the token; or a mapping that gives tokens their
-            probabilities, which sum to 1. Floats are read as the decimals that they are written as.
+            probabilities, which sum to 1. A float is taken as its decimal notation: 0.1 is 1/10.
 
     >>> print(predict("b").after("aa"))
     predict b after aa
@@ -176,7 +176,7 @@ def predict(answer: str | Expression | Mapping[str, float | Fraction]) -> Predic
 
 @dataclass(frozen=True)
 class Clause:
-    """A rule that predicts one token after a pattern, read against a vocabulary.
+    """A rule that predicts one token after a pattern, parsed with a vocabulary.
 
     Args:
         token: the id of the token to predict.

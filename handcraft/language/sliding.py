@@ -1,4 +1,4 @@
-"""Texts longer than the context: the model then sees their last tokens only."""
+"""Texts longer than the context, of which the model sees only the last tokens."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from handcraft.language.rule import Rule
 
 
 def sliding_note(source: object, positions: int, tokens: int) -> str | None:
-    """What to say of a text that grows past the positions of a model; None where nothing changes by it.
+    """A note for a text that grows past the positions of a model; None if that changes no answer.
 
     Rules that read the last few tokens, and no position, mean the same in a window that slides.
 
     Args:
-        source: what the model was made from; only of rules something is known.
+        source: what the model was made from; there is a note for rules only.
         positions: how many positions the model has.
         tokens: how many tokens the model reads at the end.
     """
@@ -22,8 +22,8 @@ def sliding_note(source: object, positions: int, tokens: int) -> str | None:
     if not any(rule.has_expressions or _is_anchored(rule, source) for rule in source.rules):
         return None
     return (
-        f"the text has {tokens} tokens, and the model sees the last {positions}: earlier "
-        "tokens are forgotten, and positions count from the oldest token that is left"
+        f"the text has {tokens} tokens, but the model sees only the last {positions}, "
+        "and positions are counted from the first of those"
     )
 
 

@@ -8,7 +8,7 @@ from handcraft.vocabulary import Vocabulary
 
 
 class UncoveredError(ProgramError):
-    """Some context that no rule covers."""
+    """A context that no rule covers."""
 
 
 def sure_rule(vocabulary: Vocabulary) -> str:

@@ -1,4 +1,4 @@
-"""Where somebody wrote what this package is reading: the place of expressions and of their errors."""
+"""Where an expression was written in the user's file: its place, and that of its errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _read_at: ContextVar[Place | None] = ContextVar("read_at", default=None)
 
 @contextmanager
 def written_at(place: Place) -> Iterator[None]:
-    """Within it, everything counts as written at `place`: for languages that are read from text."""
+    """A context manager in which everything counts as written at `place`, for rules read from text."""
     before = _read_at.set(place)
     try:
         yield

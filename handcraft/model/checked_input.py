@@ -47,7 +47,7 @@ def checked_ids(
     if before + ids.shape[1] > model.shape.n_positions:
         raise ModelError(
             f"{before + ids.shape[1]} tokens, but the model has {model.shape.n_positions} positions",
-            fix="use complete(), which slides over the context, or a shorter prompt"
+            fix="use complete(), which keeps only the last tokens, or a shorter prompt"
             if model.architecture.causal
             else "use a shorter text",
         )
@@ -77,7 +77,7 @@ def check_cache(model: Model, cache: Cache, ids: npt.NDArray[np.int64], valid: F
     )
     if valid is not None:
         raise ModelError(
-            "padding and a cache: what follows would come after the padding",
+            "padding cannot be combined with a cache: later tokens would come after the padding",
             fix="run padded texts whole, without a cache",
         )
     layers, batch, heads, positions, head_dim = cache.keys.shape
@@ -85,7 +85,7 @@ def check_cache(model: Model, cache: Cache, ids: npt.NDArray[np.int64], valid: F
     fits = (layers, heads, head_dim) == (shape.n_layer, shape.n_head, shape.head_dim)
     if not fits or batch != len(ids) or cache.length + ids.shape[1] > positions:
         raise ModelError(
-            f"{len(ids)} texts of {ids.shape[1]} tokens more, but the cache holds {cache.length} "
+            f"{len(ids)} texts of {ids.shape[1]} tokens more, but the cache has {cache.length} "
             f"of {positions} positions of {batch} texts, for {layers} blocks of {heads} heads",
             fix="use empty_cache(batch), and one cache for one model",
         )

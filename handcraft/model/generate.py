@@ -52,7 +52,7 @@ def generate(
     if len(ids) + n - 1 > model.shape.n_positions:
         raise ModelError(
             f"{len(ids)} tokens and {n} more, but the model has {model.shape.n_positions} positions",
-            fix="use complete(), which slides over the context",
+            fix="use complete(), which keeps only the last tokens",
         )
     added = continue_ids(model, ids, n, temperature=temperature, top_k=top_k, seed=seed)
     return model.vocabulary.text(added)
@@ -135,7 +135,7 @@ def check_masked(model: Model) -> None:
     """Raise unless `model` is one, and has the causal mask on which continuing a text rests."""
     if not isinstance(model, Model):
         raise ModelError(
-            f"{shorten_value(model)} is no model",
+            f"{shorten_value(model)} is not a model",
             fix="compile it: compile_program(program).complete(prompt); or load(folder) a model",
         )
     model.check_masked(

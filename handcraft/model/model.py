@@ -203,7 +203,7 @@ class Model:
         """
         if not self.architecture.causal:
             raise ModelError(
-                f"{what} rests on the causal mask, and this model attends to later positions",
+                f"{what} needs the causal mask, but this model attends to later positions",
                 where=f"the architecture {self.architecture.name} without mask",
                 fix=fix,
             )

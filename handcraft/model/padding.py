@@ -54,6 +54,6 @@ def checked_valid(valid: npt.ArrayLike, ids: npt.NDArray[np.int64]) -> Flags:
         text, position = behind[0].tolist()
         raise ModelError(
             f"text {text} has padding at position {position} and a token after it",
-            fix="pad behind the text: positions are counted from the first token",
+            fix="pad after the text: positions are counted from the first token",
         )
     return flags

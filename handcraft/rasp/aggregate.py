@@ -62,7 +62,9 @@ class Aggregate(SOp):
         object.__setattr__(self, "default", value_of(self.default))
         if self.how not in HOW:
             raise DomainError(
-                f"how={self.how!r} is no way to aggregate", where=self.place, fix='use "mean" or "sum"'
+                f"how={self.how!r} is not a way to aggregate",
+                where=self.place,
+                fix='use "mean" or "sum"',
             )
 
     @property
@@ -104,7 +106,7 @@ class Aggregate(SOp):
             return values[0]
         if self.how == "sum":
             raise DomainError(
-                f"`{self}` sums {', '.join(map(show_value, values))}, which are no numbers",
+                f"`{self}` sums {', '.join(map(show_value, values))}, which are not numbers",
                 where=self.where,
                 fix="turn them into numbers with Map",
             )

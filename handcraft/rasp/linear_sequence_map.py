@@ -33,7 +33,9 @@ class LinearSequenceMap(SOp):
             found = value_of(getattr(self, factor))
             if not isinstance(found, int | Fraction):
                 raise DomainError(
-                    f"the weight {factor}={found!r} is no number", where=self.place, fix="use a number"
+                    f"the weight {factor}={found!r} is not a number",
+                    where=self.place,
+                    fix="use a number",
                 )
             object.__setattr__(self, factor, found)
         object.__setattr__(self, "fst", as_sequence(self.fst))
@@ -56,5 +58,5 @@ class LinearSequenceMap(SOp):
         """The weighted sum of two numbers."""
         for number in (x, y):
             if not isinstance(number, int | Fraction):
-                raise TypeError(f"{number!r} is no number")
+                raise TypeError(f"{number!r} is not a number")
         return whole(Fraction(self.fst_fac * as_number(x) + self.snd_fac * as_number(y)))

@@ -184,7 +184,7 @@ def evaluate(expression: Node, xs: Sequence[object], causal: bool = False) -> li
     """
     if not isinstance(expression, Node):
         raise ProgramError(
-            f"{expression!r}, of type {type(expression).__name__}, is no RASP expression",
+            f"{expression!r}, of type {type(expression).__name__}, is not a RASP expression",
             where=written_place(),
             fix="give a sequence or a selector, and after it the values of the text",
         )

@@ -30,7 +30,7 @@ class Comparison(Enum):
     FALSE = "False"
 
     def __call__(self, key: Any, query: Any) -> bool:
-        """Whether it holds of two values; of None, where there is no value, it never does."""
+        """Whether it contains of two values; of None, where there is no value, it never does."""
         if key is None or query is None:
             return False
         if self in (Comparison.TRUE, Comparison.FALSE):

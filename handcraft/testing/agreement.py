@@ -117,7 +117,7 @@ def _assert_on(compiled: Compiled, program: Program, texts: Ids) -> None:
             context = program.vocabulary.text(contexts[first].tolist())
             answered = int(logits[rows[first], length - 1].argmax())
             raise AssertionError(
-                f"they part after {context!r}:\n"
+                f"they disagree after {context!r}:\n"
                 f"  the rules mean      {_token(program, int(meant[first]))}\n"
                 f"  the ideal circuits  {_token(program, int(circuits[first]))}\n"
                 f"  the forward pass    {_token(program, answered)}"
@@ -139,7 +139,7 @@ def _assert_on_prompts(
             _, meant = rulings[row][place]
             parted = _parted(compiled, meant, exact[row, place], logits[row, place])
             if parted is not None:
-                raise AssertionError(f"they part {_where(prompts, text, place)}:\n{parted}")
+                raise AssertionError(f"they disagree {_where(prompts, text, place)}:\n{parted}")
 
 
 def _where(prompts: Prompts, text: Ids, place: int) -> str:

@@ -46,7 +46,7 @@ def assert_writes(
     Raises:
         AssertionError: naming a prompt, what should follow it, and what the model writes; or saying
             that there is nothing to try, or no room for an answer.
-        RegularExpressionError: what says the prompts is no regular expression, or too large a one.
+        RegularExpressionError: what says the prompts is not a regular expression, or too large a one.
     """
     tried = 0
     most = model.shape.n_positions if longest is None else longest

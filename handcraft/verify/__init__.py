@@ -1,4 +1,4 @@
-"""Every context of a model, or a stated sample of them, against what its program means."""
+"""Compare a model with the meaning of its program, on every context or on a stated sample."""
 
 from handcraft.verify.facts import Facts, check_facts, measure_facts
 from handcraft.verify.report import Disagreement, Failure, Measured, Report

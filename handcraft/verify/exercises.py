@@ -1,4 +1,4 @@
-"""What a sample is worth: how often each rule decided, and what each selection found."""
+"""What a sample covered: how often each rule decided, and what each selection found."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The facts that a GPT-2 written by hand rests on, measured on its finished tensors.
+"""The facts on which the correctness of a compiled GPT-2 relies, measured on its finished tensors.
 
-LayerNorm is undone by a static gain: so the mean must be 0 and the sum of squares the planned one.
-Attention is hard: so the best score must lead by a gap that softmax cannot see across. GELU is a
-threshold: so every pre-activation must be far from 0. float16 ends at 65504: so nothing may be larger.
+A static gain undoes LayerNorm, so the mean must be 0 and the sum of squares as planned. Attention is
+hard, so the best score must lead by a gap that softmax rounds to 0. GELU is used as a threshold, so
+every pre-activation must be far from 0. float16 ends at 65504, so no number may be larger.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ MEAN_TOLERANCE = 1e-5
 """How far from 0, in parts of the standard deviation, a mean may be."""
 
 AGAIN = "compile it again: these are not the weights that the compiler makes"
-"""What to do where nothing is wrong with the program and its options."""
+"""The fix if nothing is wrong with the program and its options."""
 
 EVERY_UP_TO = 4096
-"""With at most so many texts of the program's length, all of them are run."""
+"""Up to so many texts of the program's length, all of them are run."""
 
 SAMPLE = 256
 """Otherwise so many random ones are."""
@@ -48,7 +48,7 @@ SAMPLE = 256
 @short_repr
 @dataclass
 class Facts:
-    """What was measured, each at its worst.
+    """The worst value of each fact that was measured.
 
     Args:
         mean: for each LayerNorm, the largest mean of its input, in standard deviations.
@@ -57,7 +57,7 @@ class Facts:
         distance: for each MLP with units, the smallest distance of a pre-activation from 0.
         largest: for each intermediate, its largest absolute number; scores before scaling.
         texts: how many texts were run.
-        is_all: whether those are all that the program can see; others are not proved.
+        is_all: whether those are all texts of the program; if not, nothing is proved for the others.
     """
 
     mean: dict[str, float] = field(default_factory=dict)
@@ -75,11 +75,11 @@ class Facts:
 
 
 def measure_facts(compiled: Compiled) -> Facts:
-    """Run the finished tensors and keep what is worst of every fact.
+    """Run the finished tensors and keep the worst value of every fact.
 
-    All texts of the program's context length are run where there are few, else some random ones, and
-    one random text that fills every position. Without a causal mask the beginning of a text is another
-    text, so that every shorter length is run as well.
+    All texts of the program's context length are run if there are few, else some random ones, and
+    one random text that fills every position. Without a causal mask a prefix is not computed like the
+    text itself, so every shorter length is run as well.
 
     Args:
         compiled: a model.
@@ -93,10 +93,10 @@ def measure_facts(compiled: Compiled) -> Facts:
 
 
 def check_facts(compiled: Compiled) -> Facts:
-    """Raise unless the facts hold that the model rests on.
+    """Raise unless the model satisfies the facts on which its correctness relies.
 
     Raises:
-        PrecisionError: which value is off, by how much, and what would fit; all of them at once.
+        PrecisionError: which values are out of range, by how much, and what would fit.
     """
     facts, problems = _checked(compiled)
     source, model = compiled.source, compiled.model
@@ -166,7 +166,7 @@ def _norm_problems(compiled: Compiled, facts: Facts) -> list[PrecisionError]:
         if off > NORM_TOLERANCE:
             problems.append(
                 PrecisionError(
-                    f"{norm.name} sees a sum of squares from {low:.6g} to {high:.6g}, and "
+                    f"{norm.name} has a sum of squares from {low:.6g} to {high:.6g}, and "
                     f"{planned:.6g} is planned: its scale has an error of {off:.2%}",
                     where=", ".join(f"`{s}`" for s in norm.varying) or norm.name,
                     fix="write smaller numbers into subspaces that are read again later",
@@ -175,7 +175,7 @@ def _norm_problems(compiled: Compiled, facts: Facts) -> list[PrecisionError]:
         if facts.mean[norm.name] > MEAN_TOLERANCE:
             problems.append(
                 PrecisionError(
-                    f"{norm.name} sees a mean of {facts.mean[norm.name]:.2g} standard deviations",
+                    f"{norm.name} has a mean of {facts.mean[norm.name]:.2g} standard deviations",
                     where=norm.name,
                     fix="use a wider dtype",
                 )

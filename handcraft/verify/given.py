@@ -1,4 +1,4 @@
-"""The prompts that a user gives, a line each: they are judged, and no others."""
+"""Verify a model on the prompts that a user gives, one per line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def verify_given(
     Args:
         model: the model.
         source: rules or circuits.
-        lines: a prompt each; those without any token are passed over.
+        lines: one prompt each; empty lines are skipped.
         prompts: which texts are allowed, where not all are.
 
     Raises:
@@ -63,7 +63,7 @@ def read_prompts(
     """The prompts of some lines, those of one length together, as places: [text, position].
 
     Args:
-        lines: a prompt each; those without any token are passed over.
+        lines: one prompt each; empty lines are skipped.
         vocabulary: of the program.
         most: how many tokens a prompt may have.
         prompts: which texts are allowed, where not all are.
@@ -92,5 +92,5 @@ def read_prompts(
             problems.append(error)
     raise_all(problems)
     if not found:
-        raise PromptError("there is no prompt to judge", fix="give one prompt a line")
+        raise PromptError("there is no prompt to check", fix="give one prompt per line")
     return [np.array(texts) for _, texts in sorted(found.items())]

@@ -1,4 +1,4 @@
-"""What is right after contexts: as a program means it, or as its ideal circuits say."""
+"""The right answers after contexts: those of a program, or of its ideal circuits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NUMBERS = 1 << 22
 
 
 def ideal(circuits: Circuits) -> Meaning:
-    """Ask the ideal circuits, once for all contexts that begin the same text."""
+    """The answers of the ideal circuits, computed once for all prefixes of a text."""
     width = sum(subspace.width for subspace in circuits.stream)
 
     def meaning(batch: Batch) -> Ids:
@@ -38,7 +38,7 @@ def ideal(circuits: Circuits) -> Meaning:
 
 
 def oracle(program: Program) -> Meaning:
-    """Ask the program, about all contexts at once."""
+    """The answers of the program, for all contexts at once."""
 
     def meaning(batch: Batch) -> Ids:
         answers = np.empty(len(batch), dtype=np.int64)
@@ -77,13 +77,13 @@ def broken_assumption(source: Program | Circuits | None, context: Sequence[int])
 
 
 def meant_in(batch: Batch, meaning: Meaning, *, is_written: bool = True) -> tuple[Batch, Ids]:
-    """Those contexts of texts that a model wrote that are allowed prompts, and what each should be.
+    """Those contexts in texts written by a model that are allowed prompts, with the right answers.
 
-    What stands behind a token that it should not have written is none.
+    A context after a wrongly written token is not one.
 
     Args:
-        batch: contexts that all are allowed prompts if the model is right.
-        meaning: what each should be. It may fail on a context that is no allowed prompt.
+        batch: contexts that are all allowed prompts if the model is right.
+        meaning: the right answers. It may fail on a context that is not an allowed prompt.
         is_written: whether the model wrote what follows a context in its text; else it was drawn.
 
     Returns:

@@ -1,4 +1,4 @@
-"""How probable each token should be, in programs that predict distributions, and is in a model."""
+"""Compare the probabilities of a model with those that a program predicts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from handcraft.verify.meant import asked_of
 from handcraft.verify.texts.contexts import Batch
 
 CLOSE = 10 * SHARES_WITHIN
-"""The largest error of a probability: ten times what the compiler lets a dtype round away."""
+"""The largest error of a probability: ten times what the compiler accepts from rounding."""
 
 IMPOSSIBLE = 1e-12
 """Less than the probability of any token that is named, and more than that of those that are not."""
@@ -66,7 +66,7 @@ def softmax(logits: Array) -> Array:
 
 
 def probability_errors(logits: Array, probabilities: Array) -> Array:
-    """How much probability goes to other tokens than it should, the total variation distance: [answer].
+    """The total variation distance between the two distributions: [answer].
 
     It is half the sum of the errors of all tokens. Where one token is sure it is what others get.
     """

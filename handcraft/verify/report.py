@@ -16,14 +16,13 @@ class Failure:
 
     Args:
         context: as text.
-        expected: the token that the program means, or the likeliest of them; None where its circuits
-            tie.
+        expected: the right token, or the most likely one of a distribution; None if circuits tie.
         answered: the token with the highest logit.
-        margin: the logit of the right token less the best wrong one.
-        position: where in the context the answer stands, from 0; None at its end.
+        margin: the logit of the right token minus that of the best wrong one.
+        position: the position of the answer in the context, from 0; None at its end.
         broken: the assumption of the program that the context breaks, in words; None for none.
-        error: how much probability goes to other tokens than it should; None where the token that is
-            meant is not even the likeliest.
+        error: the total variation distance between the distributions; None if the most likely token
+            is already wrong.
     """
 
     context: str
@@ -60,11 +59,11 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Measured:
-    """On what the facts were measured that the weights rest on.
+    """On how many texts the facts were measured on which the weights rely.
 
     Args:
         texts: how many texts were run.
-        is_all: whether those are all that the program can see; others are not proved.
+        is_all: whether those are all texts of the program; if not, nothing is proved for the others.
     """
 
     texts: int
@@ -135,14 +134,14 @@ class Report:
         windows: how many windows of tokens the rules distinguish, where longer contexts were tried.
         windows_tried: how many of them each of those positions came after.
         window: how many tokens such a window has.
-        given: whether the contexts are only the prompts that were given.
+        given: whether only given prompts were tried.
         rules: how often each rule decided in a sample, in their order; of rules alone, not of circuits.
         answers: how often each token was right in a sample, in the order of the vocabulary.
         selections: how often each selection of the rules found a source in a sample.
         counts_rules: whether rules and selections were counted at all: circuits do not say which rule
             decides.
-        facts: on what the facts were measured that the weights rest on; None where that is not known.
-        disagreements: what the files that other tools read say differently; for a folder only.
+        facts: on how many texts the facts were measured; None if that is not known.
+        disagreements: where the files that other tools read contradict handcraft.json; for a folder.
     """
 
     contexts: int

@@ -1,4 +1,4 @@
-"""Does a model that computes values hold what its circuits mean? Random texts, every subspace."""
+"""Compare the residual stream of a model with its ideal circuits, on random texts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CELLS_UP_TO = 20_000
 """Up to how many pairs of positions of one length are run; the ideal interpreter is exact and slow."""
 
 TOLERANCE = 1e-2
-"""By how much a number of the residual stream may be off. Whole numbers and steps are a unit apart."""
+"""The largest error of a number in the residual stream. Whole numbers and steps are a unit apart."""
 
 
 def check_stream(compiled: Compiled, seed: int = 0) -> int:
@@ -34,7 +34,7 @@ def check_stream(compiled: Compiled, seed: int = 0) -> int:
         How many texts were run.
 
     Raises:
-        PrecisionError: a subspace holds another number than its circuits say.
+        PrecisionError: a number in a subspace differs from that of the circuits.
     """
     circuits, model = compiled.circuits, compiled.model
     random = np.random.default_rng(seed)
@@ -63,7 +63,7 @@ def check_stream(compiled: Compiled, seed: int = 0) -> int:
 
 
 def _last_in_each_dimension(layout: Layout) -> Iterable[tuple[Subspace, int]]:
-    """For every dimension that holds something the last subspace in it, and the coordinate there."""
+    """For every dimension in use, the last subspace in it, and the coordinate there."""
     found = {
         layout.start[subspace] + i: (subspace, i)
         for subspace in layout.subspaces

@@ -1,4 +1,4 @@
-"""Judging answers as they come in: how many are wrong, and the smallest logit margin."""
+"""Check answers batch by batch: count wrong ones, and keep the smallest logit margin."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN = 10
 
 
 class Tally:
-    """Counts answers as they come in."""
+    """Counts right and wrong answers, batch by batch."""
 
     def __init__(self, model: Model, source: Program | Circuits | None = None) -> None:
         self.model = model
@@ -36,7 +36,7 @@ class Tally:
         self.margin_position: int | None = None
 
     def add(self, batch: Batch, expected: Ids, probabilities: Array | None = None) -> None:
-        """Judge one batch: by the expected tokens and, where a program has them, by probabilities."""
+        """Check one batch: the tokens and, if the program predicts distributions, the probabilities."""
         margins = logit_margins(batch.logits, expected)
         errors = np.full(len(expected), np.nan)
         if probabilities is not None:

@@ -69,13 +69,12 @@ def verify(
     """Compare what the model answers with what its source means.
 
     Every context up to the program's length is tried where there are at most `every_up_to`, else
-    `sample` random ones. Where the model has more positions, texts that fill it are
-    tried besides: each position comes after every window of tokens that the rules can tell apart, or
-    after as many as `sample` contexts allow (see `window_texts`). An answer is right when the right
-    token's logit is higher than every other; of programs that predict distributions, when no more
-    than `CLOSE` of the probability goes to other tokens than it should. Rules and causal circuits say
-    what follows a context; circuits without a causal mask say something at every position of it, and
-    all of that is tried.
+    `sample` random ones. If the model has more positions, texts that fill them are
+    tried too: each position comes after every window of tokens that the rules distinguish, or
+    after as many as `sample` contexts allow (see `window_texts`). An answer is right if the logit of
+    the right token is the highest; for a distribution, if the total variation distance is at most
+    `CLOSE`. Rules and causal circuits predict what follows a context; circuits without a causal mask
+    have an answer at every position, and all of them are checked.
 
     Where not all texts are allowed prompts, only allowed ones are tried: all of them, if a regular
     expression declares them and there are at most `ALLOWED_UP_TO`, or `sample`. One that breaks an
@@ -85,19 +84,19 @@ def verify(
     Args:
         model: the model.
         source: rules, whose oracle answers, or circuits, whose ideal interpreter does.
-        prompts: which texts are allowed, of circuits; rules over expressions say it themselves.
+        prompts: which texts are allowed, for circuits; rules have prompts of their own.
         every_up_to: with at most so many contexts, every one is tried.
         sample: how many random contexts to try where there are too many for all; `SAMPLE` if left
             out, or `DRAWN` allowed prompts.
         seed: of the sample.
-        progress: receives how far the work is.
-        given: prompts to judge in place of all these, as text.
+        progress: is called with the progress of the work.
+        given: prompts to check instead of all these, as text.
 
     Raises:
         ProgramError: no text is an allowed prompt.
-        PromptError, VocabularyError: a given prompt is none; with its place in the list.
-        LimitError: a larger sample than may be asked for.
-        ModelError: `model` is no model, or `source` is neither rules nor circuits.
+        PromptError, VocabularyError: a given prompt is invalid; with its place in the list.
+        LimitError: the sample is too large.
+        ModelError: `model` is not a model, or `source` is neither rules nor circuits.
     """
     _check_arguments(model, source)
     if sample is not None:
@@ -151,7 +150,7 @@ def verify(
 def _check_arguments(model: object, source: object) -> None:
     if not isinstance(model, Model):
         raise ModelError(
-            f"{shorten_value(model)} is no model",
+            f"{shorten_value(model)} is not a model",
             fix="the model comes first: verify(compiled.model, program); or write compiled.verify()",
         )
     if not isinstance(source, Program | Circuits):

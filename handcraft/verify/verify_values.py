@@ -37,7 +37,7 @@ SAMPLE = 1_000
 """How many texts are drawn where there are more."""
 
 CELLS = 4_000_000
-"""About how many pairs of positions are looked at: both meanings are exact, and take a minute."""
+"""About how many pairs of positions are compared: both meanings are exact, and take a minute."""
 
 FEWEST = 8
 """How many texts are drawn of the longest, whatever that takes."""
@@ -49,14 +49,14 @@ Meaning = Callable[[Ids], Iterable["Mapping[str, Line] | str"]]
 
 @dataclass(frozen=True)
 class WrongValue:
-    """A value that is not what is meant.
+    """A wrong value.
 
     Args:
         output: its name; None where the text has no meaning.
         text: the text.
         position: where in it, from 0.
-        expected: what is meant.
-        found: what the model holds.
+        expected: the right value.
+        found: the value of the model.
         broken: the assumption that the text breaks, in words; None for none.
     """
 
@@ -77,14 +77,14 @@ class WrongValue:
 
 @dataclass
 class OutputReport:
-    """What was found of one output.
+    """The result for one output.
 
     Args:
         name: of the output.
-        bound: by how much its number may be off, as was proved when it was compiled.
+        bound: the error bound of its number, proved when it was compiled.
         wrong: how many values were wrong.
-        worst: by how much a number was off at most. A number stands for itself, another value is
-            counted among those that the output can have.
+        worst: the largest error of a number. A value that is not a number counts as its index among
+            the values of the output.
     """
 
     name: str
@@ -105,9 +105,9 @@ class ValueReport:
 
     Args:
         judge: what the values were compared with, in words.
-        texts: how many texts there are; None where nobody can tell.
+        texts: how many texts there are; None if that is not known.
         tried: how many of them were tried.
-        seed: of the sample; None where all were tried, or those that somebody gave.
+        seed: of the sample; None if all texts were tried, or given ones.
         values: how many values were compared.
         outputs: what was found of each.
         failures: the first wrong values.

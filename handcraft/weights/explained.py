@@ -85,7 +85,7 @@ class Weights:
         inside = all(0 <= i < size for i, size in zip(index, shape, strict=False))
         if len(index) != len(shape) or not inside:
             raise ModelError(
-                f"{tensor} is {list(shape)}, and has no place {list(index)}",
+                f"{tensor} is {list(shape)}, and has no entry {list(index)}",
                 fix=f"give {len(shape)} numbers, each from 0 and below its size",
             )
         return self._weight(tensor, index, self.model.tensors[tensor][index].item())

@@ -29,7 +29,7 @@ class Sizes:
         head_dim: the width of a head.
 
     Raises:
-        LayoutError: one is no whole number, or below 1.
+        LayoutError: one is not a whole number, or below 1.
         LimitError: one is larger than any model is wide.
     """
 

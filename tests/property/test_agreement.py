@@ -113,7 +113,7 @@ def test_a_planted_wrong_weight_is_caught_and_shown_on_its_shortest_context():
     (row, column), *_ = nonzero(right, "h.0.mlp.c_proj.weight")
     wrong = planted(right, "h.0.mlp.c_proj.weight", (row, column), 0.0)
     assert_agreement(right)
-    with pytest.raises(AssertionError, match="they part after 'aa':") as caught:
+    with pytest.raises(AssertionError, match="they disagree after 'aa':") as caught:
         assert_agreement(wrong)
     assert "the rules mean      b" in str(caught.value)
     assert "the ideal circuits  b" in str(caught.value)
@@ -182,7 +182,7 @@ def test_a_compiler_that_forgets_the_first_rule_is_caught_on_a_small_program():
             caught.append(program)
             raise
 
-    with pytest.raises(AssertionError, match=r"they part after '\w'"):
+    with pytest.raises(AssertionError, match=r"they disagree after '\w'"):
         forgetful()
     smallest = caught[-1]
     assert (len(smallest.rules), len(smallest.vocabulary), smallest.reach) == (2, 2, 1)
@@ -203,5 +203,5 @@ def test_a_model_that_answers_the_padding_token_is_caught():
     tensors = {**right.model.tensors, "ln_f.weight": gains}
     tensors["ln_f.bias"] = -right.model.tensors["wte.weight"][:2].sum(axis=0)
     wrong = replace(right, model=replace(right.model, tensors=tensors))
-    with pytest.raises(AssertionError, match="they part after 'a'"):
+    with pytest.raises(AssertionError, match="they disagree after 'a'"):
         assert_agreement(wrong)

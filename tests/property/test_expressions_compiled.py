@@ -292,7 +292,7 @@ def planted(program: Program, number: float) -> Compiled:
 
 def test_a_wrong_token_is_caught_after_its_shortest_context():
     rules = [predict("b").when(SEEN >= 2), predict("a").otherwise()]
-    with pytest.raises(AssertionError, match="they part after 'aa':") as caught:
+    with pytest.raises(AssertionError, match="they disagree after 'aa':") as caught:
         assert_agreement(planted(Program(prompts=PROMPTS, rules=rules), 1000))
     assert "the rules mean      b" in str(caught.value)
     assert "the ideal circuits  b" in str(caught.value)
@@ -302,13 +302,13 @@ def test_a_wrong_token_is_caught_after_its_shortest_context():
 def test_a_wrong_token_is_caught_wherever_it_stands_in_a_prompt_without_a_mask():
     prompts = Prompts("ab", context=3, causal=False)
     rules = [predict("b").when(prompts.token.at(1, default="a") == "b"), predict("a").otherwise()]
-    with pytest.raises(AssertionError, match="they part at position 0 of 'ab':"):
+    with pytest.raises(AssertionError, match="they disagree at position 0 of 'ab':"):
         assert_agreement(planted(Program(prompts=prompts, rules=rules), 1000))
 
 
 def test_a_wrong_probability_is_caught():
     rules = [predict({"a": 0.25, "b": 0.75}).when(SEEN >= 2), predict("b").otherwise()]
-    with pytest.raises(AssertionError, match="they part after 'aa':") as caught:
+    with pytest.raises(AssertionError, match="they disagree after 'aa':") as caught:
         assert_agreement(planted(Program(prompts=PROMPTS, rules=rules), 0.1))
     assert "the rules mean      0.2500 0.7500" in str(caught.value)
     assert "the ideal circuits  0.2500 0.7500" in str(caught.value)

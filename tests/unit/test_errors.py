@@ -118,12 +118,12 @@ VocabularyError: 'x' is not in the vocabulary
 == no prompt
 $ run aab
 CommandError: 1 argument: aab
-  fix:   give PROGRAM TEXT; quote a text with blanks
+  fix:   give PROGRAM TEXT; quote a text that contains spaces
 
 == a prompt that is not quoted
 $ run aab a a b
 CommandError: 4 arguments: aab a a b
-  fix:   give PROGRAM TEXT; quote a text with blanks
+  fix:   give PROGRAM TEXT; quote a text that contains spaces
 
 == no prompt for a program that says what it writes after
 $ run modular
@@ -164,7 +164,7 @@ VocabularyError: '-' is not in the vocabulary
   where: token 2 of '=-1000000000+10000000000='
   fix:   use one of its 12 tokens: 0 1 2 3 4 5 6 7 8 9 + =
 
-== an operand that is no whole number
+== an operand that is not a whole number
 $ run add_ahead 0000000001.5+00000000001=
 VocabularyError: '.' is not in the vocabulary
   where: token 11 of '0000000001.5+00000000001='
@@ -190,7 +190,7 @@ PromptError: '5' is not allowed here; expected one of 2 4 6 7 8
 == a program besides a rule
 $ run -e 'predict b after aa' aab aab
 CommandError: 2 arguments: aab aab
-  fix:   give TEXT; quote a text with blanks
+  fix:   give TEXT; quote a text that contains spaces
 
 ======== tokens and vocabularies
 
@@ -325,18 +325,18 @@ VocabularyError: token 2 of the vocabulary is empty
 RULES
 program = Program(["the cat", "a"], 3, rules)
 $ run p.py a
-VocabularyError: the word 'the cat' of the vocabulary has a blank in it
+VocabularyError: the word 'the cat' of the vocabulary contains a space
   where: p.py:3:11
-  fix:   blanks separate words: make it two tokens
+  fix:   spaces separate words: make it two tokens
 
 == a blank among words
 --- p.py
 RULES
 program = Program(["the", " "], 3, rules)
 $ run p.py a
-VocabularyError: the vocabulary has words and also the blank token ' ', which separates them
+VocabularyError: the vocabulary has words and also the token ' ', which separates them
   where: p.py:3:11
-  fix:   leave the blank out, or use single characters only
+  fix:   leave it out, or use single characters only
 
 == a vocabulary that is a number
 --- p.py
@@ -421,7 +421,7 @@ vocabulary a b
 predict b after ab]
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: the pattern cannot go on with ']' at its character 3
+RuleSyntaxError: the pattern cannot continue with ']' at its character 3
   where: p.rules:2:19, predict b after ab]
   fix:   a pattern consists of tokens, `.`, `[ab]` and `[^a]`; write \ …
 
@@ -431,7 +431,7 @@ vocabulary a b
 predict b after [a[b]]
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: the pattern cannot go on with '[' at its character 3
+RuleSyntaxError: the pattern cannot continue with '[' at its character 3
   where: p.rules:2:19, predict b after [a[b]]
   fix:   a pattern consists of tokens, `.`, `[ab]` and `[^a]`; write \ …
 
@@ -441,7 +441,7 @@ vocabulary a b
 predict b after a[]
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: the pattern cannot go on with ']' at its character 3
+RuleSyntaxError: the pattern cannot continue with ']' at its character 3
   where: p.rules:2:19, predict b after a[]
   fix:   a pattern consists of tokens, `.`, `[ab]` and `[^a]`; write \ …
 
@@ -453,7 +453,7 @@ predict a otherwise
 $ run p.rules a
 RuleSyntaxError: the class [^ab] in 'b[^ab]' leaves no token
   where: p.rules:2:17, predict b after b[^ab]
-  fix:   leave out fewer tokens
+  fix:   exclude fewer tokens
 
 == a pattern longer than the context
 --- p.rules
@@ -653,7 +653,7 @@ ProgramError: rule 1 predicts 7, of type int
 RULES
 program = Program("ab", 3, [predict("b").after(7), *rules])
 $ run p.py a
-ProgramError: rule 1 comes after 7, of type int
+ProgramError: rule 1 has the pattern 7, of type int
   where: p.py:3:29
   fix:   patterns are strings; an expression goes into .when()
 
@@ -830,7 +830,7 @@ raise ValueError('no luck')
 $ run p.py a
 CommandError: p.py raised ValueError: no luck
   where: p.py:2
-  fix:   a program file runs from top to bottom without an error
+  fix:   fix the error: the file is run from top to bottom
 
 == a file that raises deep down
 --- p.py
@@ -842,7 +842,7 @@ f()
 $ run p.py a
 CommandError: p.py raised ZeroDivisionError: division by zero
   where: p.py:2
-  fix:   a program file runs from top to bottom without an error
+  fix:   fix the error: the file is run from top to bottom
 
 == a file that raises without a word
 --- p.py
@@ -850,7 +850,7 @@ raise ValueError
 $ run p.py a
 CommandError: p.py raised ValueError
   where: p.py:1
-  fix:   a program file runs from top to bottom without an error
+  fix:   fix the error: the file is run from top to bottom
 
 == a file that exits
 --- p.py
@@ -860,7 +860,7 @@ sys.exit(3)
 $ run p.py a
 CommandError: p.py raised SystemExit: 3
   where: p.py:3
-  fix:   a program file runs from top to bottom without an error
+  fix:   fix the error: the file is run from top to bottom
 
 == a file that exits without a word
 --- p.py
@@ -870,7 +870,7 @@ sys.exit()
 $ run p.py a
 CommandError: p.py raised SystemExit
   where: p.py:3
-  fix:   a program file runs from top to bottom without an error
+  fix:   fix the error: the file is run from top to bottom
 
 == a file with a syntax error
 --- p.py
@@ -879,7 +879,7 @@ y = = 2
 $ run p.py a
 CommandError: p.py raised SyntaxError: invalid syntax (p.py, line 2)
   where: p.py:2
-  fix:   a program file runs from top to bottom without an error
+  fix:   fix the error: the file is run from top to bottom
 
 == a file with a bracket that is not closed
 --- p.py
@@ -888,7 +888,7 @@ y = (
 $ run p.py a
 CommandError: p.py raised SyntaxError: '(' was never closed (p.py, line 2)
   where: p.py:2
-  fix:   a program file runs from top to bottom without an error
+  fix:   fix the error: the file is run from top to bottom
 
 == a file that is indented wrongly
 --- p.py
@@ -897,7 +897,7 @@ x = 1
 $ run p.py a
 CommandError: p.py raised IndentationError: unexpected indent (p.py, line 2)
   where: p.py:2
-  fix:   a program file runs from top to bottom without an error
+  fix:   fix the error: the file is run from top to bottom
 
 == a file that imports what is not there
 --- p.py
@@ -906,7 +906,7 @@ import no_such_module_anywhere
 $ run p.py a
 CommandError: p.py raised ModuleNotFoundError: No module named 'no_such_module_anywhere'
   where: p.py:2
-  fix:   a program file runs from top to bottom without an error
+  fix:   fix the error: the file is run from top to bottom
 
 == a file whose import has a syntax error
 --- p.py
@@ -933,7 +933,7 @@ raise ValueError('no luck')
 $ run p.py a
 CommandError: p.py raised ValueError: no luck
   where: p.py:2
-  fix:   a program file runs from top to bottom without an error
+  fix:   fix the error: the file is run from top to bottom
 
 == a file without a program
 --- p.py
@@ -996,12 +996,12 @@ CommandError: `outputs` is [<category: token>], and no table of names and expres
   where: p.py
   fix:   write outputs = {"name": expression}
 
-== an output that is no expression
+== an output that is not an expression
 --- p.py
 PROMPTS
 outputs = {"seen": select(token, "a")}
 $ compile p.py -o out
-CommandError: 'seen' of `outputs` is <selection: select(token, 'a')>, and that is no expression
+CommandError: 'seen' of `outputs` is <selection: select(token, 'a')>, and that is not an expression
   where: p.py
   fix:   .count() and .exists() make one of a selection, prompts.constant(x) of a value
 
@@ -1037,7 +1037,7 @@ ModelError: a text of 6 tokens for a context of 5
 PROMPTS
 outputs = {"it": token == "a"}
 $ run p.py ab -n 3 --seed 1
-CommandError: -n, --seed: nothing follows a text of which the model computes values
+CommandError: -n, --seed: the model computes values, and does not continue a text
   where: the command handcraft run p.py ab -n 3 --seed 1
   fix:   leave out -n, --seed
 
@@ -1046,7 +1046,7 @@ CommandError: -n, --seed: nothing follows a text of which the model computes val
 PROMPTS
 outputs = {"it": token == "a"}
 $ compile p.py -o out --like gpt2-small --optimize
-CommandError: --like, --optimize: for programs, and these are expressions that are no rules
+CommandError: --like, --optimize: only for programs, and this file has expressions without rules
   where: the command handcraft compile p.py -o out --like gpt2-small --optimize
   fix:   leave out --like, --optimize
 
@@ -1085,7 +1085,7 @@ CommandError: passes work on rules and expressions, and these are circuits
 
 == a tolerance for a program
 $ verify aab --tolerance 0.1
-CommandError: --tolerance: for expressions in a Python file, and this is a program
+CommandError: --tolerance: only for expressions in a Python file, and this is a program
   where: the command handcraft verify aab --tolerance 0.1
   fix:   leave out --tolerance
 
@@ -1161,7 +1161,7 @@ CommandError: there is no file and no shipped program 'abb'
 --- notes/readme.txt
 mine
 $ run notes a
-CheckpointError: the folder holds no handcraft.json
+CheckpointError: the folder has no handcraft.json
   where: notes
   fix:   name a folder that `handcraft compile` wrote
 
@@ -1224,7 +1224,7 @@ context 6
 predict a when count of b > 2
 predict b otherwise
 $ compile p.rules -o out --like gpt2-small
-CompileError: the rules are written for 6 positions, and the model is to have 1024
+CompileError: the rules are written for 6 positions, but 1024 are requested
   where: p.rules
   fix:   write `context 1024` in the file
 
@@ -1234,7 +1234,7 @@ vocabulary a b
 predict a when position >= 3
 predict b otherwise
 $ compile p.rules -o out --n-positions 4
-CompileError: the rules are written for 8 positions, and the model is to have 4
+CompileError: the rules are written for 8 positions, but 4 are requested
   where: p.rules
   fix:   write `context 4` in the file
 
@@ -1278,8 +1278,8 @@ ModelError: a temperature of inf
 
 == a program besides a rule to compile
 $ compile aab -e 'predict b after aa' -o out
-CommandError: a program is named, aab, and rules are given too
-  fix:   leave out aab, or the rules behind -e
+CommandError: both a program, aab, and rules are given
+  fix:   leave out aab, or the rules after -e
 
 == no program
 $ verify
@@ -1288,12 +1288,12 @@ CommandError: no program is named
 
 == a picture without an ending
 $ draw aab -o picture
-CommandError: picture names no format to draw
+CommandError: picture has no known picture format
   fix:   end its name in .svg, .png or .dot
 
 == a picture of an unknown kind
 $ draw aab -o picture.gif
-CommandError: picture.gif names no format to draw
+CommandError: picture.gif has no known picture format
   fix:   end its name in .svg, .png or .dot
 
 == an unknown tensor
@@ -1323,17 +1323,17 @@ ModelError: there is no tensor 'xyz'
 
 == too few numbers for a matrix
 $ explain aab wte.weight 0
-ModelError: wte.weight is [3, 29], and has no place [0]
+ModelError: wte.weight is [3, 29], and has no entry [0]
   fix:   give 2 numbers, each from 0 and below its size
 
 == too many numbers for a bias
 $ explain aab h.0.attn.c_proj.bias 0 0
-ModelError: h.0.attn.c_proj.bias is [29], and has no place [0, 0]
+ModelError: h.0.attn.c_proj.bias is [29], and has no entry [0, 0]
   fix:   give 1 numbers, each from 0 and below its size
 
 == a row past the end
 $ explain aab wte.weight 3 0
-ModelError: wte.weight is [3, 29], and has no place [3, 0]
+ModelError: wte.weight is [3, 29], and has no entry [3, 0]
   fix:   give 2 numbers, each from 0 and below its size
 
 ======== outputs
@@ -1350,7 +1350,7 @@ CheckpointError: out is a file
 --- file
 mine
 $ compile aab -o file/out
-CheckpointError: file/out cannot be written: file is no folder
+CheckpointError: file/out cannot be written: file is not a folder
   where: file/out
   fix:   …
 
@@ -1358,9 +1358,9 @@ CheckpointError: file/out cannot be written: file is no folder
 --- out/notes.txt
 mine
 $ compile aab -o out
-CheckpointError: out holds something else: notes.txt
+CheckpointError: out contains something else: notes.txt
   where: out
-  fix:   name another folder, or empty this one yourself
+  fix:   name another folder, or empty this one
 
 == an output that holds much else
 --- out/a.txt
@@ -1374,31 +1374,31 @@ mine
 --- out/e.txt
 mine
 $ compile aab -o out
-CheckpointError: out holds something else: a.txt, b.txt, c.txt
+CheckpointError: out contains something else: a.txt, b.txt, c.txt
   where: out
-  fix:   name another folder, or empty this one yourself
+  fix:   name another folder, or empty this one
 
 == an output with tensors and no record
 --- out/model.safetensors
 mine
 $ compile aab -o out
-CheckpointError: out holds something else: model.safetensors
+CheckpointError: out contains something else: model.safetensors
   where: out
-  fix:   name another folder, or empty this one yourself
+  fix:   name another folder, or empty this one
 
 == the working folder as an output
 --- mine.txt
 mine
 $ compile aab -o .
-CheckpointError: . holds something else: mine.txt
+CheckpointError: . contains something else: mine.txt
   where: .
-  fix:   name another folder, or empty this one yourself
+  fix:   name another folder, or empty this one
 
 == a picture below a file
 --- file
 mine
 $ draw aab -o file/p.dot
-…Error: file/p.dot cannot be written: file is no folder
+…Error: file/p.dot cannot be written: file is not a folder
   where: file/p.dot
   fix:   …
 
@@ -1408,7 +1408,7 @@ mine
 $ draw aab -o out.svg
 CheckpointError: out.svg cannot be written: Is a directory
   where: out.svg
-  fix:   choose a place where you may write and where there is room
+  fix:   choose a place with write permission and enough space
 
 == a program that is wrong, with an output
 --- p.rules
@@ -1426,7 +1426,7 @@ VocabularyError: the rule predicts 'c', which is not in the vocabulary
 PROMPTS
 value = token + 1
 $ run p.py a
-DomainError: `token` is no number: it is one of 'a' 'b'
+DomainError: `token` is not a number: it is one of 'a' 'b'
   where: p.py:5:9, token + 1
   fix:   turn it into numbers with .map({...})
 
@@ -1489,7 +1489,7 @@ DomainError: `position` may be 0: it is one of 0 to 4
 PROMPTS
 value = position + [1, 2]
 $ run p.py a
-DomainError: [1, 2] is no value of a sequence
+DomainError: [1, 2] is not a value of a sequence
   where: p.py:5:9
   fix:   use a label, a flag or a finite number
 
@@ -1498,7 +1498,7 @@ DomainError: [1, 2] is no value of a sequence
 PROMPTS
 value = position * float("nan")
 $ run p.py a
-DomainError: nan is no value of a sequence
+DomainError: nan is not a value of a sequence
   where: p.py:5:9
   fix:   use a label, a flag or a finite number
 
@@ -1579,7 +1579,7 @@ DomainError: the function fails for position = 0: ZeroDivisionError: integer div
 PROMPTS
 value = position.map(lambda p: [p])
 $ run p.py a
-DomainError: [0] is no value of a sequence
+DomainError: [0] is not a value of a sequence
   where: p.py:5:9
   fix:   use a label, a flag or a finite number
 
@@ -1597,7 +1597,7 @@ DomainError: the table has no row for token = 'a', position = 1
 PROMPTS
 value = lookup(max)
 $ run p.py a
-DomainError: `lookup` of (), which is no expression
+DomainError: `lookup` of (), which is not an expression
   where: p.py:5:9
   fix:   begin with token or position of a Prompts; its .constant(x) is x at every position
 
@@ -1633,7 +1633,7 @@ DomainError: `1` is a number, and `'b'` is a category
 PROMPTS
 value = where(True, 1, 2)
 $ run p.py a
-DomainError: `where` of True, which is no expression
+DomainError: `where` of True, which is not an expression
   where: p.py:5:9
   fix:   begin with token or position of a Prompts; its .constant(x) is x at every position
 
@@ -1671,7 +1671,7 @@ DomainError: `token` is a category, and 1 is a number
 PROMPTS
 value = token.at(-1)
 $ run p.py a
-DomainError: there may be nothing to select, and there is no default for that
+DomainError: a position may select nothing, and there is no default
   where: p.py:5:9, token.at(-1)
   fix:   give default=, a value of `token`: 'a' 'b'
 
@@ -1680,7 +1680,7 @@ DomainError: there may be nothing to select, and there is no default for that
 PROMPTS
 value = token.at(-1, default="x")
 $ run p.py a
-DomainError: the default 'x' is no value of `token`: 'a' 'b'
+DomainError: the default 'x' is not a value of `token`: 'a' 'b'
   where: p.py:5:9, token.at(-1, default='x')
   fix:   give one of: 'a' 'b'
 
@@ -1689,9 +1689,9 @@ DomainError: the default 'x' is no value of `token`: 'a' 'b'
 PROMPTS
 value = token.at(1, default="a")
 $ run p.py a
-DomainError: `token.at(1, default='a')` looks 1 ahead, which a causal model never sees
+DomainError: `token.at(1, default='a')` looks 1 ahead, which a causal model cannot see
   where: p.py:5:9, token.at(1, default='a')
-  fix:   look back, or declare Prompts(..., causal=False)
+  fix:   read an earlier position, or declare Prompts(..., causal=False)
 
 == a look at a computed place
 --- p.py
@@ -1716,7 +1716,7 @@ DomainError: `token` has no position 5: the context is 5
 PROMPTS
 value = token.at_position(3)
 $ run p.py a
-DomainError: there may be nothing to select, and there is no default for that
+DomainError: a position may select nothing, and there is no default
   where: p.py:5:9, token.at_position(3)
   fix:   give default=, a value of `token`: 'a' 'b'
 
@@ -1743,7 +1743,7 @@ DomainError: `token` has no mean: it is one of 'a' 'b'
 PROMPTS
 value = window(2).mean(1)
 $ run p.py a
-DomainError: `window(2).mean` of 1, which is no expression
+DomainError: `window(2).mean` of 1, which is not an expression
   where: p.py:5:9
   fix:   begin with token or position of a Prompts; its .constant(x) is x at every position
 
@@ -1752,7 +1752,7 @@ DomainError: `window(2).mean` of 1, which is no expression
 PROMPTS
 value = weighted(token, {0: 1})
 $ run p.py a
-DomainError: `token` is no number: it is one of 'a' 'b'
+DomainError: `token` is not a number: it is one of 'a' 'b'
   where: p.py:5:9, weighted(token, {0: 1})
   fix:   turn it into numbers with .map({...})
 
@@ -1761,7 +1761,7 @@ DomainError: `token` is no number: it is one of 'a' 'b'
 PROMPTS
 value = weighted(position, {0: "a"})
 $ run p.py a
-DomainError: the weight 'a' is no number
+DomainError: the weight 'a' is not a number
   where: p.py:5:9, weighted(position, {0: 'a'})
   fix:   give a number, such as 0.5
 
@@ -1770,16 +1770,16 @@ DomainError: the weight 'a' is no number
 PROMPTS
 value = weighted(position, {1: 1})
 $ run p.py a
-DomainError: `position.at(1, default=0)` looks 1 ahead, which a causal model never sees
+DomainError: `position.at(1, default=0)` looks 1 ahead, which a causal model cannot see
   where: p.py:5:9, position.at(1, default=0)
-  fix:   look back, or declare Prompts(..., causal=False)
+  fix:   read an earlier position, or declare Prompts(..., causal=False)
 
 == weights of a value
 --- p.py
 PROMPTS
 value = weighted(3, {0: 1})
 $ run p.py a
-DomainError: `weighted` of 3, which is no expression
+DomainError: `weighted` of 3, which is not an expression
   where: p.py:5:9
   fix:   begin with token or position of a Prompts; its .constant(x) is x at every position
 
@@ -1815,7 +1815,7 @@ DomainError: `token` has no order: its values are 'a' 'b'
 PROMPTS
 value = select(token, token, "=~")
 $ run p.py a
-DomainError: '=~' is no relation of a key and a query
+DomainError: '=~' is not a relation of a key and a query
   where: p.py:5:9, select(token, token, '=~')
   fix:   use one of "==", "!=", "<", "<=", ">", ">=", or a function of both
 
@@ -1824,7 +1824,7 @@ DomainError: '=~' is no relation of a key and a query
 PROMPTS
 value = select("a", token)
 $ run p.py a
-DomainError: `select` of 'a', which is no expression
+DomainError: `select` of 'a', which is not an expression
   where: p.py:5:9
   fix:   begin with token or position of a Prompts; its .constant(x) is x at every position
 
@@ -1842,7 +1842,7 @@ DomainError: `token` has no mean: it is one of 'a' 'b'
 PROMPTS
 value = select(token, "a").latest(token)
 $ run p.py a
-DomainError: there may be nothing to select, and there is no default for that
+DomainError: a position may select nothing, and there is no default
   where: p.py:5:9, select(token, 'a').latest(token)
   fix:   give default=, a value of `token`: 'a' 'b'
 
@@ -1851,7 +1851,7 @@ DomainError: there may be nothing to select, and there is no default for that
 PROMPTS
 value = select(token, "a").earliest(token, default=1)
 $ run p.py a
-DomainError: the default 1 is no value of `token`: 'a' 'b'
+DomainError: the default 1 is not a value of `token`: 'a' 'b'
   where: p.py:5:9, select(token, 'a').earliest(token, default=1)
   fix:   give one of: 'a' 'b'
 
@@ -1860,7 +1860,7 @@ DomainError: the default 1 is no value of `token`: 'a' 'b'
 PROMPTS
 value = select(token, "a").latest("a", default="a")
 $ run p.py a
-DomainError: `select(token, 'a').latest` of 'a', which is no expression
+DomainError: `select(token, 'a').latest` of 'a', which is not an expression
   where: p.py:5:9
   fix:   begin with token or position of a Prompts; its .constant(x) is x at every position
 
@@ -1869,7 +1869,7 @@ DomainError: `select(token, 'a').latest` of 'a', which is no expression
 PROMPTS
 value = select(token, "a") & (token == "a")
 $ run p.py a
-DomainError: `select(token, 'a')` is a selection, and <flag: token == 'a'> is none
+DomainError: `select(token, 'a')` is a selection, and <flag: token == 'a'> is not
   where: p.py:5:9
   fix:   combine it with another select(...); .exists() and .count() make it an expression
 
@@ -1878,7 +1878,7 @@ DomainError: `select(token, 'a')` is a selection, and <flag: token == 'a'> is no
 PROMPTS
 value = (token == "a") & select(token, "a")
 $ run p.py a
-DomainError: <selection: select(token, 'a')> is no value of a sequence
+DomainError: <selection: select(token, 'a')> is not a value of a sequence
   where: p.py:5:9
   fix:   use a label, a flag or a finite number
 
@@ -1925,7 +1925,7 @@ ProgramError: `position` belongs to other prompts: those of p.py:5:29, not those
 from handcraft import regex
 value = regex(".*")
 $ run p.py a
-ProgramError: '.*' names no character, so that its alphabet is not known
+ProgramError: '.*' names no character, so its alphabet is unknown
   where: p.py:2:9
   fix:   name the tokens it reads, as in regex('.*', alphabet="ab")
 
@@ -1934,7 +1934,7 @@ ProgramError: '.*' names no character, so that its alphabet is not known
 from handcraft import regex
 value = regex("b(?>ab)")
 $ run p.py a
-RegularExpressionError: 'b(?>ab)' has an atomic group at character 1, which no automaton here decides
+RegularExpressionError: 'b(?>ab)' has an atomic group at character 1, which is not supported
   where: p.py:2:9
   fix:   write it without, or draw the texts from a Hypothesis strategy, such as …
 
@@ -1963,7 +1963,7 @@ ProgramError: the context is 0
 PROMPTS
 value = Prompts("ab", context=5, inputs="[ab")
 $ run p.py a
-RegularExpressionError: inputs: '[ab' is no regular expression, at character 0: …
+RegularExpressionError: inputs: '[ab' is not a regular expression, at character 0: …
   where: p.py:5:9
   fix:   write one as Python's re reads it, such as '[ab]+'; \ before a sign means itself
 
@@ -1976,12 +1976,12 @@ RegularExpressionError: inputs: the automaton of '(.+)\\1' takes more than 10,00
   where: p.py:5:9
   fix:   repeat less often, refer to fewer groups, or leave out what only distinguishes texts that …
 
-== inputs with a possessive repetition
+== inputs with a possessive quantifier
 --- p.py
 PROMPTS
 value = Prompts("ab", context=5, inputs="a++b")
 $ run p.py a
-RegularExpressionError: inputs: 'a++b' has a possessive repetition at character 1, which …
+RegularExpressionError: inputs: 'a++b' has a possessive quantifier at character 1, which …
   where: p.py:5:9
   fix:   write it without, or draw the texts from a Hypothesis strategy, such as …
 
@@ -2030,7 +2030,7 @@ VocabularyError: the rule predicts `…`, which may be 'c', not in the vocabular
 PROMPTS
 program = Program(prompts=prompts, rules=[predict(position).otherwise()])
 $ run p.py a
-DomainError: the rule predicts `position`, a number (0 to 4), and tokens are labels
+DomainError: the rule predicts `position`, a number (0 to 4), but tokens are labels
   where: p.py:5:43, predict position otherwise
   fix:   turn it into tokens with .map({...})
 
@@ -2039,7 +2039,7 @@ DomainError: the rule predicts `position`, a number (0 to 4), and tokens are lab
 PROMPTS
 program = Program(prompts=prompts, rules=[predict("b").when(position), otherwise])
 $ run p.py a
-DomainError: the rule is tried when `position`, a number (0 to 4), not a flag
+DomainError: the condition of the rule is `position`, a number (0 to 4), not a flag
   where: p.py:5:43, predict b when position
   fix:   compare it: .when(position == ...)
 
@@ -2048,7 +2048,7 @@ DomainError: the rule is tried when `position`, a number (0 to 4), not a flag
 PROMPTS
 program = Program(prompts=prompts, rules=[predict("b").when("a"), otherwise])
 $ run p.py a
-ProgramError: rule 1 is tried when 'a', of type str
+ProgramError: rule 1 has the condition 'a', of type str
   where: p.py:5:43
   fix:   give a flag, such as .when(token == "a"); a pattern goes into .after()
 
@@ -2057,7 +2057,7 @@ ProgramError: rule 1 is tried when 'a', of type str
 PROMPTS
 program = Program(prompts=prompts, rules=[predict("b").after(token == "a"), otherwise])
 $ run p.py a
-ProgramError: rule 1 comes after <flag: token == 'a'>, of type Expression
+ProgramError: rule 1 has the pattern <flag: token == 'a'>, of type Expression
   where: p.py:5:43
   fix:   patterns are strings; an expression goes into .when()
 
@@ -2130,7 +2130,7 @@ ProgramError: the rule reads `token == 'a'`, and the program has no prompts
 PROMPTS
 program = Program(prompts, [otherwise])
 $ run p.py a
-ProgramError: the program has prompts in the place of a vocabulary
+ProgramError: the program has prompts in place of a vocabulary
   where: p.py:5:11
   fix:   write Program(prompts=..., rules=[...])
 
@@ -2139,7 +2139,7 @@ ProgramError: the program has prompts in the place of a vocabulary
 PROMPTS
 program = Program(prompts=prompts, context=5, rules=[otherwise])
 $ run p.py a
-ProgramError: the program has a vocabulary or a context beside its prompts
+ProgramError: the program has a vocabulary or a context besides its prompts
   where: p.py:5:11
   fix:   write Program(prompts=..., rules=[...])
 
@@ -2184,7 +2184,7 @@ ProgramError: the rule has a second `.after()`
 PROMPTS
 rule = predict("b").otherwise().when(token == "a")
 $ run p.py a
-ProgramError: `.when()` comes behind otherwise(), which fires everywhere
+ProgramError: `.when()` comes after otherwise(), which always fires
   where: p.py:5:8, predict b otherwise
   fix:   leave otherwise() out
 
@@ -2199,7 +2199,7 @@ VocabularyError: the rule predicts 'c', which is not in the vocabulary
 VocabularyError: the pattern 'x' names 'x', which is not in the vocabulary
   where: p.py:5:43, predict c after x when token
   fix:   use one of its 2 tokens: a b
-DomainError: the rule is tried when `token`, a category ('a' 'b'), not a flag
+DomainError: the condition of the rule is `token`, a category ('a' 'b'), not a flag
   where: p.py:5:43, predict c after x when token
   fix:   compare it: .when(token == ...)
 
@@ -2282,7 +2282,7 @@ vocabulary a b
 predict b when token is a and postion >= 3
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: 'postion' is taken for a token here, and '>=' cannot follow it
+RuleSyntaxError: 'postion' is read as a token here, and '>=' cannot follow it
   where: p.rules:2:31, predict b when token is a and postion >= 3
   fix:   did you mean `position`?
 
@@ -2292,7 +2292,7 @@ vocabulary a b
 predict b when foo is a
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: 'foo' is taken for a token here, and 'is' cannot follow it
+RuleSyntaxError: 'foo' is read as a token here, and 'is' cannot follow it
   where: p.rules:2:16, predict b when foo is a
   fix:   write `foo came before`, or begin with `position`, `token`, `first token`, …, `not`
 
@@ -2302,7 +2302,7 @@ vocabulary a b
 predict b when not a
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: 'a' is taken for a token here, and the line's end cannot follow it
+RuleSyntaxError: 'a' is read as a token here, and the line's end cannot follow it
   where: p.rules:2:20, predict b when not a
   fix:   write `token is a` or `a came before`, or begin with …
 
@@ -2312,7 +2312,7 @@ vocabulary a b
 predict b when count > 2
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: 'count' is taken for a token here, and '>' cannot follow it
+RuleSyntaxError: 'count' is read as a token here, and '>' cannot follow it
   where: p.rules:2:16, predict b when count > 2
   fix:   did you mean `count of`?
 
@@ -2322,7 +2322,7 @@ vocabulary a b
 predict b when the tokn 2 back is a
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: 'the' is taken for a token here, and 'tokn' cannot follow it
+RuleSyntaxError: 'the' is read as a token here, and 'tokn' cannot follow it
   where: p.rules:2:16, predict b when the tokn 2 back is a
   fix:   did you mean `the token`, `the first token` or `the last token`?
 
@@ -2342,7 +2342,7 @@ vocabulary a b
 predict b when position >= many
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: 'many' is no place and no number, and no table that `of` follows
+RuleSyntaxError: 'many' is neither a place, nor a number, nor a table followed by `of`
   where: p.rules:2:28, predict b when position >= many
   fix:   expected a whole number, …
 
@@ -2382,7 +2382,7 @@ vocabulary a b
 predict b when token is not [ab]
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: the condition leaves no token
+RuleSyntaxError: no token satisfies the condition
   where: p.rules:2:29, predict b when token is not [ab]
   fix:   leave out fewer
 
@@ -2425,7 +2425,7 @@ predict a otherwise
 $ run p.rules a
 ProgramError: the rule looks 4 tokens back, but the context has 4
   where: p.rules:3:9, predict the token 4 back otherwise a
-  fix:   `context 5`, or look back less far
+  fix:   `context 5`, or a shorter distance
 
 == a place without a number
 --- p.rules
@@ -2552,7 +2552,7 @@ ODD_FILES = [
         "run p.py a",
         "CommandError: p.py raised SyntaxError: source code string cannot contain null bytes\n"
         "  where: p.py\n"
-        "  fix:   a program file runs from top to bottom without an error",
+        "  fix:   fix the error: the file is run from top to bottom",
         {"p.py": "x = 1\nb = '\0'\n"},
     ),
     Case(
@@ -2644,7 +2644,7 @@ DAMAGED = [
     Case(
         "a folder without its record",
         "run out a",
-        "CheckpointError: the folder holds no handcraft.json\n"
+        "CheckpointError: the folder has no handcraft.json\n"
         "  where: out\n"
         "  fix:   name a folder that `handcraft compile` wrote",
         prepare=without("handcraft.json"),
@@ -2652,7 +2652,7 @@ DAMAGED = [
     Case(
         "a folder without its tensors",
         "run out a",
-        "CheckpointError: the folder holds neither of model.safetensors, model.npz\n"
+        "CheckpointError: the folder has neither of model.safetensors, model.npz\n"
         "  where: out\n"
         "  fix:   compile the program again",
         prepare=without("model.npz"),
@@ -2660,7 +2660,7 @@ DAMAGED = [
     Case(
         "a folder with two files of tensors",
         "run out a",
-        "CheckpointError: the folder holds model.safetensors and model.npz\n"
+        "CheckpointError: the folder has model.safetensors and model.npz\n"
         "  where: out\n"
         "  fix:   keep the one that was compiled",
         prepare=holding("model.safetensors", b""),
@@ -2706,7 +2706,7 @@ DAMAGED = [
         prepare=with_tensor("wte.weight", np.zeros((2, 9), dtype="float32")),
     ),
     Case(
-        "a weight that is no number",
+        "a weight that is not a number",
         "verify out",
         "CheckpointError: wte.weight holds nan at [1, 3]\n"
         "  where: out/model.npz\n"
@@ -2764,14 +2764,14 @@ DAMAGED = [
     Case(
         "a compiled folder to draw as something else",
         "draw out -o out.svg --architecture block",
-        "CommandError: out is compiled already, and cannot be taken as block\n"
-        "  fix:   leave the options out, or name the program",
+        "CommandError: out is already compiled, so these do not apply: block\n"
+        "  fix:   leave out the options, or name the program",
         prepare=lambda folder: None,
     ),
     Case(
         "a text to continue for a model without mask",
         "run out a",
-        "ModelError: to continue a text rests on the causal mask, and this model attends to later "
+        "ModelError: to continue a text needs the causal mask, but this model attends to later "
         "positions\n"
         "  where: the architecture block without mask\n"
         "  fix:   read the answer at every position: model.forward(tokens)",
@@ -2796,7 +2796,7 @@ DAMAGED = [
     Case(
         "a mask that is neither there nor not",
         "verify out",
-        "CheckpointError: handcraft.json has another form: architecture.causal: expected …\n"
+        "CheckpointError: handcraft.json is malformed: architecture.causal: expected …\n"
         "  where: out/handcraft.json\n"
         "  fix:   compile the program again",
         prepare=replaced('"causal": true, "score_scale"', '"causal": 1, "score_scale"'),
@@ -2804,7 +2804,7 @@ DAMAGED = [
     Case(
         "allowed prompts that no expression says",
         "run out a",
-        "CheckpointError: handcraft.json contradicts itself: inputs: '[ab' is no regular …\n"
+        "CheckpointError: handcraft.json contradicts itself: inputs: '[ab' is not a regular …\n"
         "  where: out/handcraft.json\n"
         "  fix:   compile the program again",
         prepare=allowed('{"inputs": "[ab"}'),
@@ -2820,7 +2820,7 @@ DAMAGED = [
     Case(
         "allowed prompts in another form",
         "run out a",
-        "CheckpointError: handcraft.json has another form: source.grammar.writes: expected a …\n"
+        "CheckpointError: handcraft.json is malformed: source.grammar.writes: expected a …\n"
         "  where: out/handcraft.json\n"
         "  fix:   compile the program again",
         prepare=allowed('{"inputs": "[ab]", "writes": "2"}'),

@@ -105,8 +105,8 @@ def test_an_unknown_word_is_named_whole():
         ("aba", "the token 'a' is in the vocabulary twice"),
         (["a", ""], "token 2 of the vocabulary is empty"),
         (["a", 7], "token 2 of the vocabulary is 7, of type int"),
-        (["the cat", "sat"], "the word 'the cat' of the vocabulary has a blank in it"),
-        (["the", " "], "the vocabulary has words and also the blank token ' '"),
+        (["the cat", "sat"], "the word 'the cat' of the vocabulary contains a space"),
+        (["the", " "], "the vocabulary has words and also the token ' '"),
     ],
 )
 def test_a_vocabulary_that_cannot_be_is_refused(tokens, message):

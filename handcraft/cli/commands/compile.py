@@ -54,7 +54,7 @@ DEFAULTS: dict[str, Any] = {
     "tokens": "auto",
     "optimize": False,
 }
-"""Options of programs alone, and what they are unless somebody says something."""
+"""Options for programs only, with their defaults."""
 
 
 def compile_(

@@ -31,7 +31,7 @@ def draw(
     suffix = output.suffix.removeprefix(".").lower()
     if suffix not in ("svg", "png", "dot"):
         raise CommandError(
-            f"{output} names no format to draw", fix="end its name in .svg, .png or .dot"
+            f"{output} has no known picture format", fix="end its name in .svg, .png or .dot"
         )
     found = find(program, lines or ())
     note(found.note)
@@ -45,14 +45,14 @@ def draw(
 
 
 def _circuits(found: Found, architecture: str | None, positions: str | None) -> Circuits:
-    """The circuits of a program, or those that a folder says it holds."""
+    """The circuits of a program, or those stored in a folder."""
     if found.folder is not None:
         given = [value for value in (architecture, positions) if value is not None]
         if given:
             raise CommandError(
-                f"{found.folder.folder} is compiled already, and cannot be taken as {', '.join(given)}",
+                f"{found.folder.folder} is already compiled, so these do not apply: {', '.join(given)}",
                 where=found.folder.folder,
-                fix="leave the options out, or name the program",
+                fix="leave out the options, or name the program",
             )
         if isinstance(found.source, Circuits):
             return found.source

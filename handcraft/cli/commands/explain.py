@@ -48,10 +48,10 @@ def explain(
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Say what weights stand for, and which rules they serve.
+    """Explain what weights stand for, and which rules they serve.
 
-    Without an index the whole tensor is shown, as a table where it fits;
-    without a tensor, which tensors there are. With -e the program is left out.
+    Without an index the whole tensor is shown, as a table if it fits on the screen;
+    without a tensor, the tensors are listed. With -e, leave out the program.
     """
     name, rest = (None, arguments) if lines else (arguments[0], arguments[1:])
     tensor, index = (rest[0], _numbers(rest[1:])) if rest else (None, ())
@@ -72,7 +72,7 @@ def _numbers(words: list[str]) -> tuple[int, ...]:
     wrong = [word for word in words if not word.isdecimal()]
     if wrong:
         raise CommandError(
-            f"{wrong[0]!r} is no row or column", fix="give whole numbers, 0 for the first"
+            f"{wrong[0]!r} is not a row or column", fix="give whole numbers, 0 for the first"
         )
     return tuple(map(int, words))
 
@@ -89,7 +89,7 @@ def _show_rule(
 ) -> None:
     if index:
         raise CommandError(
-            f"a rule is given, and one weight: {shlex.join(map(str, index))}",
+            f"a rule and a weight are both given: {shlex.join(map(str, index))}",
             fix="leave out the rule, or row and column",
         )
     text = weights.rule(rule)

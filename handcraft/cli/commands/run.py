@@ -27,8 +27,8 @@ EXAMPLES = (
     "handcraft run aab/ aab -n 20",
 )
 
-N_HELP = "How many tokens to add: by default 10, or all that are promised after an allowed prompt."
-REGARDLESS_HELP = "Answer prompts that are not allowed too, and go on where nothing is promised."
+N_HELP = "How many tokens to add: by default 10, or the whole answer to an allowed prompt."
+REGARDLESS_HELP = "Answer prompts that are not allowed too, and continue past the declared answer."
 
 
 def run(
@@ -48,11 +48,11 @@ def run(
     regardless: Annotated[bool, typer.Option("--regardless", help=REGARDLESS_HELP)] = False,
     json_: Json = False,
 ) -> None:
-    """Continue a prompt; of expressions, print their values at each position of a text.
+    """Continue a prompt; for expressions, print their values at each position of a text.
 
-    With -e the program is left out: the rules stand in for it.
-    Where a program says which prompts are allowed, no other is answered,
-    and the answer ends where nothing more is promised.
+    With -e, leave out the program: the rules replace it.
+    If a program declares which prompts are allowed, it answers no others,
+    and the answer ends where the declared answer is complete.
     """
     wanted = 1 if lines else 2
     if len(arguments) != wanted:
@@ -93,7 +93,7 @@ def _check_no(given: Mapping[str, object]) -> None:
     ]
     if names:
         raise CommandError(
-            f"{', '.join(names)}: nothing follows a text of which the model computes values",
+            f"{', '.join(names)}: the model computes values, and does not continue a text",
             fix=f"leave out {', '.join(names)}",
         )
 
@@ -120,7 +120,7 @@ def _wrongcount(arguments: list[str], *, is_rule: bool) -> CommandError:
     expected = "TEXT" if is_rule else "PROGRAM TEXT"
     example = example_prompt(arguments[0]) if len(arguments) == 1 and not is_rule else None
     if example is None:
-        fix = f"give {expected}; quote a text with blanks"
+        fix = f"give {expected}; quote a text that contains spaces"
     else:
         fix = f"give {expected}, as in {shlex.join(['handcraft', 'run', arguments[0], example])}"
     return CommandError(f"{count(len(arguments), 'argument')}: {' '.join(arguments)}", fix=fix)

@@ -20,10 +20,10 @@ from handcraft.verify import Report, ValueReport, meant_by_expressions, verify_v
 EXAMPLES = ("handcraft verify programs/aab.py", "handcraft verify aab/ --prompts prompts.txt")
 
 SAMPLE_HELP = (
-    "Random contexts, where there are too many for all: by default 100,000, or 10,000 allowed prompts."
+    "Size of the sample, if there is one: by default 100,000 contexts, or 10,000 allowed prompts."
 )
 
-PROMPTS_HELP = "Judge the prompts in this file instead, one a line; - reads the standard input."
+PROMPTS_HELP = "Check the prompts in this file instead, one per line; - reads standard input."
 
 
 def verify(
@@ -38,14 +38,14 @@ def verify(
     tolerance: Annotated[float | None, TOLERANCE] = None,
     json_: Json = False,
 ) -> None:
-    """Try every context, up to 10 million, else a random sample.
+    """Compare the answers of a model with what the program means. Exits with 1 on any failure.
 
-    Where only some prompts are allowed: every allowed prompt, up to 200,000, else a sample.
-    Compares what the model answers with what the program means. Exits with 1 on any failure.
+    Tries every context if there are at most 10 million, else a random sample.
+    If only some prompts are allowed: every allowed prompt, up to 200,000, else a sample.
     For expressions, values are compared at every position of all texts, up to 10,000, else of a
     sample: with what the expressions mean or, for a folder, with its ideal circuits.
-    A folder is judged as other tools read it: every key of config.json,
-    generation_config.json and the tokenizer's files is compared with handcraft.json.
+    A folder is read as other tools read it: every key of config.json,
+    generation_config.json and the tokenizer files is compared with handcraft.json.
     """
     from handcraft.cli.findings import print_report
     from handcraft.cli.value_table import print_value_report
@@ -100,5 +100,5 @@ def _verify_values(
 
 
 def _read_lines(name: str) -> list[str]:
-    """The lines of a file, or of the standard input; what else Python ends lines at may be a token."""
+    """The lines of a file, or of standard input; what else Python ends lines at may be a token."""
     return read_text(name).split("\n")

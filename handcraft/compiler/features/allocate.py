@@ -1,7 +1,7 @@
 """Which features are allocated: those numbers of a value that somebody reads.
 
 A value that is read only as itself takes one dimension; one whose square is read too takes two. What is
-computed point by point from one value is no value of its own: it is another number of that one. So a
+computed point by point from one value is not a value of its own: it is another number of that one. So a
 function of the token, of the position, or of any feature costs nothing but its dimension.
 """
 

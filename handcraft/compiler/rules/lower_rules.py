@@ -70,7 +70,7 @@ ECHO = Origin("the input token's echo, which a tied head would count")
 
 @dataclass(frozen=True)
 class _Lowering:
-    """What every way down shares: the program, its needed rules, and where it holds what."""
+    """What every way down shares: the program, its needed rules, and where it contains what."""
 
     program: Program
     rules: tuple[RankedRule, ...]
@@ -314,7 +314,7 @@ def _echo_neurons(lowering: _Lowering) -> list[Neuron]:
 def _matching_neuron(lowering: _Lowering, number: int, clause: Clause, writes: Coefficients) -> Neuron:
     """A neuron that fires where all conditions of the clause hold.
 
-    Every condition reaches its `needed` where it holds and falls 1 short where it does not, so the
+    Every condition reaches its `needed` where it contains and falls 1 short where it does not, so the
     sum reaches the sum of all `needed` exactly where all of them hold.
     """
     literals = [literal for _, literal in lowering.conditions(clause, lowering.token_back)]

@@ -92,7 +92,7 @@ def _syntax_error(error: UnexpectedInput, text: str) -> GraphSyntaxError:
     line = lines[number - 1]
     found = "its end" if is_end else within(repr(line[error.column - 1 :].split(" ")[0] or "its end"))
     return GraphSyntaxError(
-        f"line {number} of the graph cannot go on with {found}",
+        f"line {number} of the graph cannot continue with {found}",
         where=within(line),
         fix="write a line as `handcraft compile --show` prints it, such as %2 = sum 2*%1 + 1 : {1, 3}",
     )
@@ -126,7 +126,7 @@ class _ReadGraph(Transformer[Token, Any]):
 
     def node(self, name: Token, make: Making, domain: Domain) -> None:
         if name in self._known:
-            raise _error(name, f"{name} is there twice", "give each node a name of its own")
+            raise _error(name, f"{name} is listed twice", "give each node a name of its own")
         self._known[str(name)] = make(domain, reads(name if name[1:].isdigit() else name[1:]))
 
     def ref(self, name: Token) -> Node:

@@ -50,7 +50,7 @@ def _check_outputs(outputs: object) -> None:
     for name, output in outputs.items():
         if not isinstance(output, Expression):
             raise CompileError(
-                f"{name!r} is {output!r}, and that is no expression",
+                f"{name!r} is {output!r}, and that is not an expression",
                 fix=".count() and .exists() make one of a selection, prompts.constant(x) of a value",
             )
 

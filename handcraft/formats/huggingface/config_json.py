@@ -48,12 +48,12 @@ ACTIVATIONS: dict[str, Activation] = {
 """The activation functions that are read, by their names in config.json."""
 
 LARGEST = 2**31 - 1
-"""The largest size that is believed."""
+"""The largest size that is accepted."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """What config.json says, as far as it decides the logits.
+    """The facts in config.json that decide the logits.
 
     Args:
         architecture: what the model computes.
@@ -92,7 +92,7 @@ def read_config(folder: Path) -> Config:
     path = find_file(folder, CONFIG)
     if path is None:
         raise CheckpointError(
-            f"the folder holds no {CONFIG}",
+            f"the folder has no {CONFIG}",
             where=folder,
             fix="name a folder that save_pretrained wrote",
         )

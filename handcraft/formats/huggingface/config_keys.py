@@ -1,6 +1,6 @@
 """How transformers reads the keys of a repository: defaults, synonyms, and keys without effect.
 
-A key that stands in none of these tables is taken to change what is answered.
+A key that is in none of these tables is assumed to change answers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the files of a folder that other tools read contradict handcraft.json or the tensors.
+"""Find where the files that other tools read contradict handcraft.json or the tensors.
 
 transformers never opens handcraft.json: it builds the model from config.json and the tensors, and makes
 ids of text as tokenizer.json says. So these files are compared, key by key, with those that would be
@@ -57,7 +57,7 @@ _MISSING = object()
 
 
 def disagreements(checkpoint: Checkpoint) -> tuple[Disagreement, ...]:
-    """Every key that says something else than handcraft.json and the tensors, file by file."""
+    """Every key that contradicts handcraft.json or the tensors, file by file."""
     found = [*_in_manifest(checkpoint)]
     if checkpoint.manifest.format == "huggingface":
         for name, expected in json_files(checkpoint.model).items():

@@ -93,7 +93,7 @@ def _layout_section(compiled: Compiled) -> str:
     ]
     mirrored = (
         "\n\nEvery dimension but those of scalars and of coded subspaces is followed by its opposite, "
-        "`width` further on: LayerNorm then sees a mean of 0 and one static sum of squares."
+        "`width` further on: LayerNorm then has a mean of 0 and one static sum of squares."
         if layout.is_mirrored
         else ""
     )

@@ -23,7 +23,7 @@ HEAD = "lm_head.weight"
 _PREFIX = re.compile(r"^transformer\.(?!lm_head\.)")
 _BLOCK = re.compile(r"h\.(\d+)\.")
 _BUFFER = re.compile(r"h\.\d+\.attn\.(masked_)?bias")
-"""The causal mask, which old checkpoints hold and nobody reads."""
+"""The causal mask, which old checkpoints contain, and which is not read."""
 
 
 def read_huggingface(folder: Path) -> Model:
@@ -31,7 +31,7 @@ def read_huggingface(folder: Path) -> Model:
 
     Tensors may be called as in `GPT2LMHeadModel` or, without ``transformer.``, as in `GPT2Model`. They
     keep their type, float16, bfloat16, float32 or float64; where types are mixed, all get the smallest
-    type that holds every value exactly. What config.json says of types is not asked.
+    type that represents every value exactly. The type in config.json is ignored.
 
     Tokens have the names that tokenizer.json gives them, where it splits text into characters or words;
     otherwise they are called ``#0``, ``#1``, ... by their ids. The byte pairs of the published GPT-2
@@ -41,7 +41,7 @@ def read_huggingface(folder: Path) -> Model:
         folder: the folder. Nothing outside it is read (but see `find_file` on the Hugging Face cache).
 
     Raises:
-        CheckpointError: the folder holds no GPT-2 in safetensors, or its files are damaged or
+        CheckpointError: the folder has no GPT-2 in safetensors, or its files are damaged or
             contradict each other. Pickles are refused.
         SeveralErrors: several facts of config.json are wrong.
     """
@@ -81,9 +81,9 @@ def _check_blocks(config: Config, stored: Mapping[str, StoredTensor], folder: Pa
     blocks = {found[1] for found in map(_BLOCK.match, stored) if found}
     if config.n_layer != len(blocks):
         raise CheckpointError(
-            f"n_layer is {config.n_layer}, and the files hold tensors of {len(blocks)} blocks",
+            f"n_layer is {config.n_layer}, and the files have tensors of {len(blocks)} blocks",
             where=folder / CONFIG,
-            fix=f"take the weights that belong to this {CONFIG}, or mend n_layer",
+            fix=f"use the weights that belong to this {CONFIG}, or correct n_layer",
         )
 
 
@@ -98,11 +98,11 @@ def _check_tensors(
     foreign = [shown(tensor.name) for name, tensor in stored.items() if name not in expected]
     if missing or foreign:
         lacks = [f"the files lack {shorten(missing, 3)}"] if missing else []
-        holds = [f"the files hold {shorten(foreign, 3)}, unknown to GPT-2"] if foreign else []
+        holds = [f"the files have {shorten(foreign, 3)}, unknown to GPT-2"] if foreign else []
         raise CheckpointError(
             ", and ".join(lacks + holds),
             where=folder,
-            fix=f"take the weights that belong to this {CONFIG}",
+            fix=f"use the weights that belong to this {CONFIG}",
         )
     lies = [name for name, sizes in expected.items() if stored[name].shape != sizes]
     if lies:
@@ -111,7 +111,7 @@ def _check_tensors(
         raise CheckpointError(
             f"{tensor.name} is {list(tensor.shape)}, and {CONFIG} makes it {list(sizes)}{more}",
             where=tensor.path,
-            fix=f"take the weights that belong to this {CONFIG}, or mend its sizes",
+            fix=f"use the weights that belong to this {CONFIG}, or correct its sizes",
         )
     for tensor in stored.values():
         if tensor.dtype not in FLOATS:
@@ -135,12 +135,12 @@ def _read_tensors(
             raise CheckpointError(
                 f"{HEAD} differs from wte.weight, and {CONFIG} says that they are one tensor",
                 where=head.path,
-                fix="set tie_word_embeddings to false, or leave the one out that was not trained",
+                fix="set tie_word_embeddings to false, or remove the one that was not trained",
             )
     return tensors
 
 
 def _type_that_holds(codes: set[str]) -> np.dtype[np.floating]:
-    """The smallest type that holds every value of some types exactly."""
+    """The smallest type that represents every value of some types exactly."""
     code = min(codes) if len(codes) == 1 else "F64" if "F64" in codes else "F32"
     return FLOATS[code].numpy

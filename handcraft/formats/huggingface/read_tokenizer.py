@@ -1,4 +1,4 @@
-"""tokenizer.json, as far as a vocabulary of characters or words can say the same."""
+"""Read tokenizer.json, if it is equivalent to a vocabulary of characters or words."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def read_vocabulary(folder: Path, n_vocab: int, padding: int | None = None) -> V
             ids = _ids(tokenizer["model"].get("vocab"), tokenizer.get("added_tokens") or [], n_vocab)
         except ValueError as error:
             raise CheckpointError(
-                f"{TOKENIZER} cannot be right: {error}",
+                f"{TOKENIZER} is invalid: {error}",
                 where=path,
-                fix=f"mend it, or take it away: the tokens are then called #0 to #{n_vocab - 1}",
+                fix=f"repair it, or remove it: the tokens are then called #0 to #{n_vocab - 1}",
             ) from error
         ids = {t: i for t, i in ids.items() if i != padding and re.fullmatch(piece, t)}
     if ids:
@@ -78,10 +78,10 @@ def _ids(vocab: object, added: object, n_vocab: int) -> dict[str, int]:
     """The ids of a WordLevel tokenizer, each token and each id once, in the order of the file.
 
     Raises:
-        ValueError: it is nonsense.
+        ValueError: it is malformed.
     """
     if not isinstance(vocab, dict) or not isinstance(added, list):
-        raise ValueError("vocab is no object, or added_tokens is no list")
+        raise ValueError("vocab is not an object, or added_tokens is not a list")
     ids: dict[str, int] = dict(vocab)
     for entry in added:
         match entry:

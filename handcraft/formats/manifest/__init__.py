@@ -1,1 +1,1 @@
-"""handcraft.json as data: what a folder says of its model. Nothing that is read is run."""
+"""handcraft.json as data: the description of the model in a folder. Nothing in it is executed."""

@@ -1,7 +1,7 @@
-"""Dataclasses to plain JSON data and back, as their types say; every symbol is replaced by its value.
+"""Dataclasses to plain JSON data and back, by their types; every symbol is replaced by its value.
 
-cattrs follows the types. Here is what it cannot know: subspaces and origins are stated once and
-referred to, numbers are exact, and a value of another type is an error, never converted.
+cattrs follows the types. This file adds what it cannot know: subspaces and origins are written once
+and referred to, numbers are exact, and a value of another type is an error, never converted.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Stated:
 
 
 class Tables:
-    """The subspaces and the origins of one handcraft.json: stated once, and referred to elsewhere.
+    """The subspaces and the origins of one handcraft.json: written once, and referred to elsewhere.
 
-    So what is written is written before its tables, and what is read is read after them.
+    So the tables are written last, and read first.
 
     Args:
         values: what each symbol in a number stands for, by its name.
@@ -75,7 +75,7 @@ class Tables:
         """What `write` made into data.
 
         Raises:
-            ValueError: the data has another form; the message names the key.
+            ValueError: the data is malformed; the message names the key.
             HandcraftError: the parts do not fit together.
         """
         try:
@@ -194,7 +194,7 @@ def _tuple_reader(of: Any, known: Converter) -> Callable[[Any, Any], tuple[Any, 
 
     def read_row(data: Any, _: Any) -> tuple[Any, ...]:
         if len(strict(data, list)) != len(parts):
-            raise ValueError(f"{shown(data)} is no list of {len(parts)}")
+            raise ValueError(f"{shown(data)} is not a list of {len(parts)}")
         return tuple([read(each, part) for read, each, part in zip(readers, data, parts, strict=True)])
 
     def read_all(data: Any, _: Any) -> tuple[Any, ...]:
@@ -231,7 +231,7 @@ def _first_problem(error: Exception) -> Exception:
             else f"{key} names {shown(error.args[0])}, which is not there"
         )
     if isinstance(error, TypeError | AttributeError):
-        return ValueError(f"{within or 'it'} is no object")
+        return ValueError(f"{within or 'it'} is not an object")
     return ValueError(f"{key}: {error}")
 
 
@@ -282,7 +282,7 @@ def _write_plain(number: Plain) -> int | str:
 
 def _read_value(data: Any) -> Value:
     if type(data) not in (str, int, bool):
-        raise ValueError(f"{shown(data)} is no value of a subspace")
+        raise ValueError(f"{shown(data)} is not a value of a subspace")
     return data  # type: ignore[no-any-return]
 
 
@@ -291,7 +291,7 @@ def _read_float(data: Any) -> float:
     if data is None:
         return inf
     if type(data) not in (int, float) or not 0 <= data < inf:
-        raise ValueError(f"{shown(data)} is no error bound")
+        raise ValueError(f"{shown(data)} is not an error bound")
     return float(data)
 
 

@@ -1,4 +1,4 @@
-"""handcraft.json as dataclasses: what a folder says of its model, made from a compiled one."""
+"""handcraft.json as dataclasses: the description of a compiled model in its folder."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ class Grammar:
 
     @classmethod
     def of(cls, prompts: Prompts) -> Grammar:
-        """What a folder can say of prompts."""
+        """The part of `Prompts` that a folder can store."""
         inputs = prompts.inputs if isinstance(prompts.inputs, str) else None
         return cls(inputs, prompts.bos, prompts.inputs is not None and inputs is None, prompts.writes)
 
 
 @dataclass(frozen=True)
 class RulesSource:
-    """What a model means, where that is rules with patterns."""
+    """The meaning of a model that was compiled from rules with patterns only."""
 
     context: int
     rules: tuple[PatternRule, ...]
@@ -74,7 +74,7 @@ class RulesSource:
 
 @dataclass(frozen=True)
 class CircuitsSource:
-    """What a model means, where that is circuits.
+    """The meaning of any other model: its circuits.
 
     Args:
         circuits: with every symbol replaced by its value.
@@ -114,8 +114,8 @@ class Manifest:
         names: what rows and columns stand for.
         weights: for each tensor, which weights serve which origins; see `served_runs`.
         outputs: the values that the model computes; none of a model that predicts tokens.
-        spans: of a model of values, what its dimensions can hold.
-        facts: on what the facts were measured that the weights rest on.
+        spans: for a model of values, the range of each dimension.
+        facts: on how many texts the facts were measured on which the weights rely.
     """
 
     handcraft: int

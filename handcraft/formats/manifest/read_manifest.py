@@ -36,7 +36,7 @@ def parse_manifest(folder: Path) -> Data:
         )
     if find_file(folder, MANIFEST) is None:
         raise CheckpointError(
-            f"the folder holds no {MANIFEST}",
+            f"the folder has no {MANIFEST}",
             where=folder,
             fix="name a folder that `handcraft compile` wrote",
         )
@@ -64,7 +64,7 @@ def read_manifest(data: Data) -> tuple[Manifest, tuple[Origin, ...]]:
     """What handcraft.json says, and the origins that it refers to by number.
 
     Raises:
-        ValueError: it has another form.
+        ValueError: it is malformed.
         HandcraftError: its circuits or values do not fit together.
     """
     tables = Tables()
@@ -92,7 +92,7 @@ def check_shape(shape: Shape, vocabulary: Vocabulary) -> None:
     if min(counts) < 1:
         raise ValueError(f"sizes {shorten_value(counts)}")
     if shape.n_layer > BLOCKS.most:
-        raise ValueError(f"{shape.n_layer:,} blocks, and {BLOCKS.most:,} are the most")
+        raise ValueError(f"{shape.n_layer:,} blocks; the limit is {BLOCKS.most:,}")
     if min(shape.n_inner, default=0) < 0:
         raise ValueError(f"n_inner {shorten_value(shape.n_inner)}")
     if shape.n_embd % shape.n_head:

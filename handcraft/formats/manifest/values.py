@@ -15,7 +15,7 @@ from handcraft.model import Model
 
 
 def spans_of(compiled: CompiledSequences) -> Spans:
-    """What the dimensions can hold: a folder is bounded with it when it is compiled again."""
+    """The range of each dimension, for the error bound when a folder is compiled again."""
     spans = compiled.places.spans(negative=True)
     return tuple((subspace, i, low, high) for (subspace, i), (low, high) in spans.items())
 

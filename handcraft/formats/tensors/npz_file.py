@@ -1,8 +1,7 @@
-"""Reading npz files: every header before any number, so that a small file cannot unpack to a huge one.
+"""Read npz files: every header before any number, so that a small file cannot unpack to a huge one.
 
-An npz is a zip of npy files. A zip says how large a member is once it is unpacked, and an npy file
-begins with a header that says its type and its shape; both are read, and held against each other,
-before the numbers are.
+An npz is a zip of npy files. The zip states the unpacked size of each member, and an npy file begins
+with a header that states its type and shape. Both are read and compared before the numbers.
 """
 
 from __future__ import annotations
@@ -52,8 +51,8 @@ def npz_tensors(path: Path) -> dict[str, NpzTensor]:
     """The tensors of an npz file by name, none of them read yet.
 
     Raises:
-        ValueError: a name stands there twice, a member is no array of plain numbers, or its header
-            says another size than the zip.
+        ValueError: a name occurs twice, a member is not an array of plain numbers, or its header
+            contradicts the size in the zip.
         Exception: of many kinds, where the file is damaged.
     """
     found: dict[str, NpzTensor] = {}
@@ -61,7 +60,7 @@ def npz_tensors(path: Path) -> dict[str, NpzTensor]:
         for member in archive.infolist():
             name = member.filename.removesuffix(SUFFIX)
             if name in found or name == member.filename:
-                raise ValueError(f"it holds {member.filename[:80]!r}, twice or as no array")
+                raise ValueError(f"it contains {member.filename[:80]!r}, twice, or not as an array")
             with archive.open(member) as file:
                 dtype, shape = _read_header(file)
                 size = file.tell() + prod(shape) * dtype.itemsize
@@ -79,10 +78,12 @@ def _read_header(file: IO[bytes]) -> tuple[np.dtype[np.generic], tuple[int, ...]
     version = npy.read_magic(file)
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     if version not in readers:
-        raise ValueError(f"it holds an array of format {version}")
+        raise ValueError(f"it contains an array of format {version}")
     shape, _, dtype = readers[version](file)
     if dtype.hasobject:
-        raise ValueError("it holds pickled objects, and reading a pickle runs whatever code is in it")
+        raise ValueError(
+            "it contains pickled objects, and reading a pickle runs whatever code is in it"
+        )
     if not is_shape(shape):
-        raise ValueError("it holds an array of a shape that nothing has")
+        raise ValueError("it contains an array with an impossible shape")
     return dtype, shape

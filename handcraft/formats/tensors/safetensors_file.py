@@ -1,4 +1,4 @@
-"""Writing safetensors files tensor by tensor: no more than one is ever held.
+"""Write safetensors files tensor by tensor: only one is in memory at a time.
 
 The format is a header and the numbers: eight bytes with the length of the header, the header as JSON
 with the type, the shape and the place of every tensor, then the tensors one after the other. The

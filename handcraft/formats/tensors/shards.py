@@ -1,8 +1,8 @@
-"""Tensors in a folder that somebody else filled: safetensors, in one file or in shards.
+"""Tensors in an untrusted folder: safetensors, in one file or in shards.
 
-No memory is set aside for a tensor before the header that declares it was held against the length of
-its file. The header is read here and not by the safetensors package, which has no bfloat16 for NumPy of
-its own and names no sizes when it refuses a file.
+No memory is allocated for a tensor before its header has been compared with the length of the file.
+The header is read here and not by the safetensors package, which has no bfloat16 for NumPy, and whose
+errors name no sizes.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def find_tensors(folder: Path) -> dict[str, StoredTensor]:
         for tensor in sorted(listed ^ found.keys()):
             what = "lacks" if tensor in listed else "also holds"
             raise CheckpointError(
-                f"{name} {what} {shown(tensor)}, against what {INDEX} says",
+                f"{name} {what} {shown(tensor)}, contrary to {INDEX}",
                 where=shard,
                 fix="fetch the shards and the index again, from one place",
             )
@@ -189,7 +189,7 @@ def _read_header(file: BinaryIO) -> tuple[dict[str, Any], int, int]:
 
 
 def _stored(path: Path, data: int, room: int, name: str, entry: object) -> StoredTensor:
-    """What a header says of one tensor; the tensors begin at byte `data` and have `room` bytes."""
+    """The entry of one tensor in a header; the tensors begin at byte `data` and take `room` bytes."""
     match entry:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(begin), int(end)]}:
             pass
@@ -221,7 +221,7 @@ def _names_by_shard(index: Path) -> dict[str, set[str]]:
     for tensor, shard in listed.items():
         if not isinstance(shard, str) or not re.fullmatch(r"[\w.-]{1,100}\.safetensors", shard):
             raise CheckpointError(
-                f"{INDEX} has {shown(tensor)} in {shown(shard)}, which is no file name of a shard",
+                f"{INDEX} has {shown(tensor)} in {shown(shard)}, which is not a file name of a shard",
                 where=index,
                 fix="shards lie in the folder itself and end in .safetensors",
             )
@@ -242,12 +242,12 @@ def _nothing_to_read(folder: Path) -> CheckpointError:
         return CheckpointError(
             f"{shown(pickles[0])} is a pickle, and reading a pickle runs whatever code is in it",
             where=folder,
-            fix="where you trust it, write it anew as safetensors: "
+            fix="if you trust it, convert it to safetensors: "
             "GPT2LMHeadModel.from_pretrained(FOLDER).save_pretrained(OTHER)",
         )
     held = shorten([shown(name) for name in names], 3) or "nothing"
     return CheckpointError(
-        f"the folder holds no {SINGLE} and no {INDEX}, but {held}",
+        f"the folder has no {SINGLE} and no {INDEX}, but {held}",
         where=folder,
         fix="name a folder that save_pretrained wrote",
     )

@@ -36,7 +36,7 @@ PREFIX = "transformer."
 
 
 def read_tensors(folder: Path, shape: Shape, architecture: Architecture) -> dict[str, Array]:
-    """Read the tensors of a model of the given sizes; no number before all headers are right.
+    """Read the tensors of a model of the given sizes; all headers are checked before any number.
 
     Raises:
         CheckpointError: no file or two, a damaged one, tensors that are missing, foreign, of the
@@ -47,7 +47,7 @@ def read_tensors(folder: Path, shape: Shape, architecture: Architecture) -> dict
     if len(found) != 1:
         names = " and ".join(path.name for path in found) or "neither of " + ", ".join(FILES)
         fix = "keep the one that was compiled" if found else "compile the program again"
-        raise CheckpointError(f"the folder holds {names}", where=folder, fix=fix)
+        raise CheckpointError(f"the folder has {names}", where=folder, fix=fix)
     path = found[0]
     expected = shape.tensors(architecture)
     with _explained(path):
@@ -112,13 +112,13 @@ def _numpy_type(code: str) -> np.dtype[Any]:
     if code in FLOATS:
         return FLOATS[code].numpy
     if code not in OTHER_TYPES:
-        raise ValueError(f"it holds tensors of type {shown(code)}")
+        raise ValueError(f"it contains tensors of type {shown(code)}")
     return np.dtype(OTHER_TYPES[code])
 
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Damage to a file makes its readers raise almost anything."""
+    """The errors of a damaged file: its readers may raise almost any of them."""
     try:
         yield
     except Exception as error:

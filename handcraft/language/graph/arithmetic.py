@@ -35,7 +35,7 @@ def linear(terms: Sequence[tuple[Plain, Node]], constant: Plain, text: Wording) 
     for _, node in terms:
         if node.domain.kind is Kind.CATEGORY:
             raise DomainError(
-                f"`{node}` is no number: it is one of {node.domain}",
+                f"`{node}` is not a number: it is one of {node.domain}",
                 where=written(text),
                 fix="turn it into numbers with .map({...})",
             )

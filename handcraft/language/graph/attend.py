@@ -67,7 +67,7 @@ def matching(key: Node, query: Node, relation: object, text: Wording) -> Sources
     if not callable(relation):
         known = ", ".join(f'"{c.value}"' for c in Comparison)
         raise DomainError(
-            f"{relation!r} is no relation of a key and a query",
+            f"{relation!r} is not a relation of a key and a query",
             where=written(text),
             fix=f"use one of {known}, or a function of both",
         )
@@ -202,7 +202,7 @@ def aggregate(
         given: whether somebody gave a default.
 
     Raises:
-        DomainError: nothing may be selected and there is no default, or it is no value of the kind.
+        DomainError: nothing may be selected and there is no default, or it is not a value of the kind.
     """
     if how == "count":
         known: Domain = whole_numbers(int(sources.always), context)
@@ -218,7 +218,7 @@ def aggregate(
         )
     if not given and not sources.always:
         raise DomainError(
-            "there may be nothing to select, and there is no default for that",
+            "a position may select nothing, and there is no default",
             where=written(text),
             fix=f"give default=, a value of `{value}`: {value.domain}",
         )
@@ -245,7 +245,7 @@ def _with_default(domain: Domain, default: Value, value: Node, text: Wording) ->
         return Range(min(domain.low, number), max(domain.high, number), unit, domain.parts)
     if not isinstance(domain, Finite) or default not in domain:
         raise DomainError(
-            f"the default {show_value(default)} is no value of `{value}`: {domain}",
+            f"the default {show_value(default)} is not a value of `{value}`: {domain}",
             where=written(text),
             fix=f"give one of: {domain}",
         )
@@ -258,7 +258,7 @@ def mean_domain(value: Node, context: int) -> Domain:
     if value.domain.kind is Kind.NUMBER and value.domain.parts > PARTS_UP_TO:
         raise DomainError(
             f"`{value}` may be a fraction with a denominator above {PARTS_UP_TO:,}: a mean of means of "
-            "means, of which no mean is taken",
+            "means, of which no further mean can be taken",
             where=written_place(),
             fix="compare it with a number first, or .assume() the values that occur",
         )

@@ -236,7 +236,7 @@ def plain_value(value: object) -> Value:
         hash(value)
     except (TypeError, ValueError, OverflowError):
         raise DomainError(
-            f"{value!r} is no value of a sequence",
+            f"{value!r} is not a value of a sequence",
             where=written_place(),
             fix="use a label, a flag or a finite number",
         ) from None

@@ -247,7 +247,7 @@ class Match:
     relation: Comparison | Pairs
 
     def holds(self, key: Value, query: Value) -> bool:
-        """Whether it holds of two values."""
+        """Whether it contains of two values."""
         if isinstance(self.relation, Comparison):
             return self.relation.holds(key, query)
         return (key, query) in self.relation

@@ -150,7 +150,7 @@ def _token_class(item: Item, vocabulary: Vocabulary, text: str) -> frozenset[int
         raise PatternSyntaxError(
             f"the class [^{vocabulary.join(tokens)}] in {text!r} leaves no token",
             column=1,
-            fix="leave out fewer tokens",
+            fix="exclude fewer tokens",
         )
     return allowed
 
@@ -169,7 +169,7 @@ def _syntax_error(error: UnexpectedInput, body: str, start: int) -> PatternSynta
     found = "its end" if ended else repr(str(token) if token else body[place])
     column = start + place + 1
     return PatternSyntaxError(
-        f"the pattern cannot go on with {found} at its character {column}",
+        f"the pattern cannot continue with {found} at its character {column}",
         column=column,
         fix="a pattern consists of tokens, `.`, `[ab]` and `[^a]`; write \\ before a literal character",
     )

@@ -63,7 +63,7 @@ class Machine:
         letters: those of all texts.
 
     Raises:
-        RegularExpressionError: it is no regular expression, or one that no automaton decides.
+        RegularExpressionError: it is not a regular expression, or one that no automaton decides.
 
     >>> machine = Machine("(?!b)[ab]+", Letters("ab"))
     >>> machine.is_final(machine.after(machine.start, "ab"))

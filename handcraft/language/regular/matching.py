@@ -33,8 +33,8 @@ class Matching:
         bos: the token that begins every text and stands nowhere else; None for no such token.
 
     Raises:
-        RegularExpressionError: it is no regular expression, or one that no automaton of reasonable size
-            decides; raised when texts are first asked for.
+        RegularExpressionError: it is not a regular expression, or its automaton would be too large;
+            raised when texts are first read.
 
     >>> texts = Matching("(ab)+|b", Vocabulary("ab"), longest=6)
     >>> texts.count

@@ -27,7 +27,7 @@ def mentioned(pattern: str) -> tuple[str, ...]:
     something is repeated names none either. Where case is ignored, a letter names its other case too.
 
     Raises:
-        RegularExpressionError: it is no regular expression, or names too many.
+        RegularExpressionError: it is not a regular expression, or names too many.
 
     >>> mentioned("[a-c]{2,3}|[^x].")
     ('a', 'b', 'c', 'x')

@@ -47,7 +47,7 @@ OPENINGS = ("(?<=", "(?<!", "(?=", "(?!", "(?>", "++", "*+", "?+", "}+")
 
 
 class RegularExpressionError(ProgramError):
-    """A text that is no regular expression, or one that no automaton of reasonable size decides."""
+    """A text that is not a regular expression, or one that no automaton of reasonable size decides."""
 
 
 def parse(pattern: str) -> Parsed:
@@ -68,7 +68,7 @@ def parse(pattern: str) -> Parsed:
     if deepest > NESTED_UP_TO:
         raise RegularExpressionError(
             f"{shown(pattern)} has groups in groups, {deepest:,} deep, and {NESTED_UP_TO} are read",
-            fix="leave out brackets that group nothing",
+            fix="remove parentheses that are not needed",
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of sets that a later Python may read otherwise
@@ -77,7 +77,7 @@ def parse(pattern: str) -> Parsed:
         except re.error as error:
             at = "" if error.pos is None else f", at character {error.pos}"
             raise RegularExpressionError(
-                f"{shown(pattern)} is no regular expression{at}: {error.msg}",
+                f"{shown(pattern)} is not a regular expression{at}: {error.msg}",
                 fix=r"write one as Python's re reads it, such as '[ab]+'; \ before a sign means itself",
             ) from None
         except OverflowError:
@@ -95,7 +95,7 @@ def read_expression(pattern: str, letters: Letters) -> Node:
         letters: those of the texts; it learns the sets that the expression tells apart.
 
     Raises:
-        RegularExpressionError: it is no regular expression, or one that no automaton decides.
+        RegularExpressionError: it is not a regular expression, or one that no automaton decides.
     """
     parsed = parse(pattern)
     reader = _Reader(pattern, parsed, letters)
@@ -230,7 +230,7 @@ class _Reader:
     def look_behind(self, inside: Parsed, flags: int, *, negated: bool) -> Node:
         source = one_letter(*inside[0]) if len(inside) == 1 else None
         if source is None:
-            raise self.refused("a look-behind of other than one letter")
+            raise self.refused("a lookbehind of other than one character")
         operation, value = inside[0]
         number = self.asked(source, operation, value, flags)
         if not negated:
@@ -263,12 +263,12 @@ class _Reader:
         """Raise where a group inside of a lookahead is referred to from outside of it."""
         made = self.made_within.get(group, self.within)
         if self.within[: len(made)] != made:
-            raise self.refused("a reference to a group inside of a lookahead")
+            raise self.refused("a backreference inside a lookahead")
 
     def refused(self, what: Any) -> RegularExpressionError:
         said, at = self.place_of(what)
         return RegularExpressionError(
-            f"{shown(self.pattern)} has {said}{at}, which no automaton here decides",
+            f"{shown(self.pattern)} has {said}{at}, which is not supported",
             fix="write it without, or draw the texts from a Hypothesis strategy, such as "
             "strategies.from_regex(..., fullmatch=True)",
         )
@@ -277,7 +277,7 @@ class _Reader:
         """What is refused, in words, and the character at which it stands."""
         signs: tuple[str, ...]
         if what is ops.POSSESSIVE_REPEAT:
-            said, signs = "a possessive repetition", ("++", "*+", "?+", "}+")
+            said, signs = "a possessive quantifier", ("++", "*+", "?+", "}+")
         elif what is ops.ATOMIC_GROUP:
             said, signs = "an atomic group", ("(?>",)
         elif isinstance(what, str):

@@ -59,8 +59,7 @@ class TokenTable:
             bos: the token that begins every text and stands nowhere else; None for no such token.
 
         Raises:
-            RegularExpressionError: it is no regular expression, or one that no automaton of reasonable
-                size decides.
+            RegularExpressionError: it is not a regular expression, or its automaton would be too large.
         """
         letters = Letters("".join(vocabulary.tokens) + vocabulary.separator)
         machine = Machine(pattern, letters)

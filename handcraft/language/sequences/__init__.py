@@ -1,4 +1,4 @@
-"""Expressions: a value at every position, computed point by point or learned from other positions."""
+"""Expressions: a value at every position, computed from values there or at other positions."""
 
 from handcraft.language.graph.node import Comparison
 from handcraft.language.sequences.expression import Expression

@@ -25,7 +25,7 @@ Operand: TypeAlias = "Expression | str | int | float | bool | Fraction"
 
 
 class _Missing:
-    """Stands for a default that nobody gave."""
+    """Stands for an omitted default."""
 
     def __repr__(self) -> str:
         return "<no default>"
@@ -89,7 +89,7 @@ class Expression(NoSingleValue):
 
         Args:
             function: what to tabulate, or a table.
-            default: what the values become for which the table has no row.
+            default: the result for values for which the table has no row.
 
         Raises:
             DomainError: the table has holes and no default, the function fails, or there are too many
@@ -109,7 +109,7 @@ class Expression(NoSingleValue):
         return self._new(pointwise.lookup(function, (self.node,), text))
 
     def named(self, name: str) -> Expression:
-        """The same value under a name: so it is called in other expressions, pictures and weights.
+        """The same value under a name, which is used in other expressions, pictures and weights.
 
         Raises:
             DomainError: the name is empty.
@@ -129,7 +129,7 @@ class Expression(NoSingleValue):
     def assume(self, values: Iterable[object]) -> Expression:
         """Promise that on every allowed prompt the value is one of these.
 
-        Nothing is checked here; `verify` looks for an allowed prompt that breaks it.
+        Nothing is checked here; `verify` searches for an allowed prompt that breaks it.
         """
         listed = list(values)
         text = reads(enclosed(self.node, 8), f".assume({show_list(listed)})")
@@ -206,7 +206,7 @@ class Expression(NoSingleValue):
             default: the value where there is no such position.
 
         Raises:
-            DomainError: no default, or one that is no value of this; a later position in a causal
+            DomainError: no default, or one that is not a value of this; a later position in a causal
                 program.
         """
         _check_offset(offset, self)
@@ -215,9 +215,9 @@ class Expression(NoSingleValue):
         text = reads(enclosed(self.node, 8), f".at({offset}{ending})")
         if offset > 0 and self.prompts.causal:
             raise DomainError(
-                f"`{text}` looks {offset} ahead, which a causal model never sees",
+                f"`{text}` looks {offset} ahead, which a causal model cannot see",
                 where=written(text),
-                fix="look back, or declare Prompts(..., causal=False)",
+                fix="read an earlier position, or declare Prompts(..., causal=False)",
             )
         position, most = self.prompts.position, self.prompts.context  # further away is nothing either
         there = position + max(-most, min(offset, most))
@@ -229,7 +229,7 @@ class Expression(NoSingleValue):
 
         Args:
             place: which position.
-            default: the value where that position is not seen, or not there.
+            default: the value where that position does not exist or is not visible.
         """
         _check_offset(place, self)
         if not 0 <= place < self.prompts.context:
@@ -281,11 +281,11 @@ def as_expression(value: object, called: str) -> Expression:
     """The value, which must be an expression.
 
     Raises:
-        DomainError: it is none.
+        DomainError: it is not.
     """
     if not isinstance(value, Expression):
         raise DomainError(
-            f"`{called}` of {value!r}, which is no expression",
+            f"`{called}` of {value!r}, which is not an expression",
             where=written_place(),
             fix="begin with token or position of a Prompts; its .constant(x) is x at every position",
         )
@@ -293,7 +293,7 @@ def as_expression(value: object, called: str) -> Expression:
 
 
 def check_same(prompts: Prompts, other: Expression) -> None:
-    """Raise unless the expression speaks about these prompts.
+    """Raise unless the expression belongs to these prompts.
 
     Raises:
         ProgramError: it belongs to another program.

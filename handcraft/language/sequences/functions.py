@@ -57,7 +57,7 @@ class Window:
     length: int
 
     def mean(self, value: Expression) -> Expression:
-        """The mean of a number over the window; over what there is of it near the beginning."""
+        """The mean of a number over the window; near the beginning, over the positions that exist."""
         value = as_expression(value, f"window({self.length}).mean")
         position = value.prompts.position.node
         after = (value.prompts.position - min(self.length, value.prompts.context)).node
@@ -94,8 +94,8 @@ def weighted(value: Expression, weights: Mapping[int, float], default: float = 0
         default: the number where there is no such position.
 
     Raises:
-        DomainError: the value is no number, an offset no whole number or ahead of a causal program, or
-            a weight no number.
+        DomainError: the value or a weight is not a number, or an offset is not a whole number, or is
+            ahead in a causal program.
 
     >>> from handcraft import Prompts
     >>> position = Prompts("ab", context=5).position
@@ -119,6 +119,8 @@ def _weight(weight: object, text: Wording) -> Plain:
     known = plain_value(weight)
     if isinstance(known, bool) or not isinstance(known, int | Fraction):
         raise DomainError(
-            f"the weight {weight!r} is no number", where=written(text), fix="give a number, such as 0.5"
+            f"the weight {weight!r} is not a number",
+            where=written(text),
+            fix="give a number, such as 0.5",
         )
     return known

@@ -1,7 +1,7 @@
-"""Mistakes that Python would let through, or answer in its own words: each says what to write instead.
+"""Errors for Python operators that expressions do not have; each says what to write instead.
 
-Expressions and selections inherit from these. An operator that has no meaning for them raises a
-`DomainError` in three parts, in place of a TypeError, or of a silent False.
+Expressions and selections inherit from these classes. An operator that is not defined for them raises a
+`DomainError` in three parts, instead of a TypeError or a silent False.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from handcraft.language.written_place import written_place
 
 
 class NoSuchMethodError(DomainError, AttributeError):
-    """A method that is not there; also an `AttributeError`, so that `hasattr` works."""
+    """A missing method; also an `AttributeError`, so that `hasattr` works."""
 
 
 def refuse(what: str, fix: str) -> NoReturn:
@@ -92,10 +92,16 @@ class NoSingleValue:
     __rxor__ = __xor__
 
     def __lshift__(self, other: object) -> Any:
-        refuse(f"`{self}` has no operator <<", f"use * {other} for a product, .at(-1) to look back")
+        refuse(
+            f"`{self}` has no operator <<",
+            f"use * {other} for a product, .at(-1) for an earlier position",
+        )
 
     def __rshift__(self, other: object) -> Any:
-        refuse(f"`{self}` has no operator >>", f"use // {other} for a quotient, .at(-1) to look back")
+        refuse(
+            f"`{self}` has no operator >>",
+            f"use // {other} for a quotient, .at(-1) for an earlier position",
+        )
 
     def __matmul__(self, other: object) -> Any:
         refuse(f"`{self}` has no operator @", "use * for a product at each position")
@@ -155,7 +161,7 @@ SELECTION_METHODS = {
     "latest": 'begin with what is selected: select(token, "a").latest(position, default=-1)',
     "earliest": 'begin with what is selected: select(token, "a").earliest(position, default=-1)',
 }
-"""What to write where a method of selections is asked of an expression."""
+"""What to write when a method of selections is called on an expression."""
 
 NUMPY_OPERATORS = {
     "add": "add",

@@ -1,4 +1,4 @@
-"""The texts that a program speaks about, and the sequences that it starts from."""
+"""`Prompts`: the vocabulary, context and prompt grammar of a program, and its token and position."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class Prompts:
         vocabulary: a `Vocabulary`, or what makes one.
         context: the most tokens of a text.
         inputs: which texts are allowed: a regular expression that a whole text must match, or a
-            Hypothesis strategy that makes them; None for all. Outside of them a program promises
-            nothing.
+            Hypothesis strategy that generates them; None for all. For other texts the answer is
+            undefined.
         bos: the token that every allowed prompt begins with, and that occurs nowhere else; None for no
             such token.
         causal: whether a position sees only itself and earlier ones.
         writes: how many tokens a program adds to a text that matches `inputs`, which must leave room
-            for them. Those that it has written itself so far belong to an allowed prompt too, and no
-            others: so an `.assume()` may rest on what the program writes. A text that matches `inputs`
-            as a whole is one to start from, whoever wrote it.
+            for them. An allowed prompt may end in some of the tokens that the program writes, and in
+            no others, so an `.assume()` may depend on them. A text that matches `inputs` as a whole
+            is always an input, even if the program wrote its end.
 
     Raises:
         HandcraftError: everything that is wrong, all at once.
@@ -101,8 +101,8 @@ class Prompts:
     def texts(self) -> Matching:
         """The allowed prompts of which the program wrote nothing, as places in the vocabulary.
 
-        One automaton decides which they are, for all who ask. Of a strategy's texts nobody can tell,
-        so that all are there which keep to `bos`.
+        One automaton decides which they are, everywhere. A strategy cannot check a text, so all texts
+        that conform to `bos` are included.
         """
         pattern = self.inputs if isinstance(self.inputs, str) else ANYTHING
         return Matching(pattern, Vocabulary(self.vocabulary.tokens), self.longest_input, self.bos)
@@ -163,7 +163,7 @@ class Prompts:
 
         Whether the tokens after an input are those that the program writes is not checked here.
 
-        Where nothing is known, as of a strategy's texts, any text is, of any length.
+        If nothing is known, as for a strategy, any text of any length is allowed.
 
         Args:
             tokens: a text, or its tokens.
@@ -218,7 +218,7 @@ class Prompts:
         return {token: place for place, token in enumerate(self.vocabulary.tokens)}
 
     def _goes_on(self, places: Sequence[int]) -> bool:
-        """Whether the first token of every allowed prompt stands nowhere else."""
+        """Whether the first token of every allowed prompt occurs nowhere else."""
         return self.bos is None or self._known[self.bos] not in places[1:]
 
     def written(self, tokens: Sequence[str]) -> int:
@@ -243,14 +243,14 @@ class Prompts:
         return longest if longest >= at_least else 0
 
     def check_allowed(self, tokens: Sequence[str]) -> None:
-        """Raise unless a text is an allowed prompt, as far as that is known.
+        """Raise unless a text is an allowed prompt; a strategy allows any text.
 
         Args:
             tokens: the text; all are in the vocabulary.
 
         Raises:
-            PromptError: it is none; with the first token at which no allowed prompt begins so, or with
-                what is missing at its end.
+            PromptError: it is not; the message names the first token that is not allowed, or says what
+                is missing at the end.
 
         >>> Prompts("ab=", context=7, inputs="[ab]{3}=[ab]{0,2}").check_allowed("ab=")
         Traceback (most recent call last):
@@ -270,14 +270,15 @@ class Prompts:
             )
 
     def check_written(self, tokens: Sequence[str], following: Iterable[str]) -> None:
-        """Raise unless an allowed prompt goes on after its input with what the program writes.
+        """Raise unless an allowed prompt continues its input with what the program writes.
 
         Args:
             tokens: the prompt.
             following: what the program writes in place of each of the last `written(tokens)` tokens.
 
         Raises:
-            PromptError: it does not; with the first token that the program would not have written.
+            PromptError: it does not; the message names the first token that the program would not
+                have written.
         """
         first = len(tokens) - self.written(tokens)
         for place, wanted in zip(range(first, len(tokens)), following, strict=True):

@@ -43,7 +43,7 @@ def restate(
         promised: for some nodes the values that they are assumed to have.
 
     Raises:
-        DomainError: a table, an assumption or a position rests on the context that there was.
+        DomainError: a table, an assumption or a position depends on the original context.
     """
     known = promised or {}
     done: dict[Node, Node] = {}

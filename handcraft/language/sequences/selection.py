@@ -1,4 +1,4 @@
-"""Selections: which source positions a destination looks at, and what it learns there."""
+"""Selections: which source positions a destination attends to, and aggregates of them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Selection(NoValue):
     def _with(self, combine: Callable[[Sources, Sources], Sources], other: Selection) -> Selection:
         if not isinstance(other, Selection):
             raise DomainError(
-                f"`{self}` is a selection, and {other!r} is none",
+                f"`{self}` is a selection, and {other!r} is not",
                 where=written_place(),
                 fix="combine it with another select(...); .exists() and .count() make it an expression",
             )
@@ -109,11 +109,11 @@ def select(
     query: Operand,
     relation: str | Comparison | Callable[[Any, Any], bool] = Comparison.EQ,
 ) -> Selection:
-    """The source positions whose `key` stands in a relation to the `query` at the destination.
+    """Select the source positions whose `key` is in a relation to the `query` at the destination.
 
     Args:
         key: read at the source.
-        query: read at the destination; a plain value is the same everywhere.
+        query: read at the destination; a plain value is a constant.
         relation: ``"=="``, ``"!="``, ``"<"``, ``"<="``, ``">"``, ``">="``, always key first; or a
             function of a key and a query.
 

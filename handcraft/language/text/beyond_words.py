@@ -1,4 +1,4 @@
-"""What rule files have no words for, and the Python that says it."""
+"""Constructs that rule files cannot express, and the Python for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Beyond:
     """A construct that needs Python.
 
     Args:
-        name: what it is, in words.
+        name: its description in errors.
         python: one expression that shows it; `token` and `position` are those of some `Prompts`.
     """
 
@@ -43,4 +43,4 @@ WORDS = {
     "mask": UNMASKED,
     "assume": ASSUMED,
 }
-"""The words by which a rule file asks for one of them."""
+"""The words in a rule file that suggest one of them."""

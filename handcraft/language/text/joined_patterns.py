@@ -1,4 +1,4 @@
-"""A word that joins conditions, found in a pattern: there it would be read as tokens."""
+"""Errors for a word such as `and` in a pattern, where it would be read as tokens."""
 
 from __future__ import annotations
 

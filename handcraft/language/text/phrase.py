@@ -1,7 +1,7 @@
 """Phrases: expressions in the words of rule files, the way back from `read_sentence`.
 
-What an expression is decides how it is said, and never what it is called: two expressions that mean the
-same, and are made of the same parts, get the same words.
+The words depend on the structure of an expression, never on its name: two expressions with the same
+meaning and the same parts get the same words.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from handcraft.language.text.phrase_place import Place, Tables, place_of, place_
 from handcraft.vocabulary import Vocabulary
 
 OWN_WORDS = frozenset(("not", "token", "position", "first", "last", "count"))
-"""Tokens that a condition would take for words of its own, were they not in brackets."""
+"""Tokens that must be in brackets in a condition, because they are words of the grammar."""
 
 LONGEST = 100_000
-"""No condition is written with more characters: shared parts are written as often as they are read."""
+"""The most characters of a condition; a shared part is written once for each use."""
 
 OR, AND, NOT = 1, 2, 3
 """How tightly phrases bind."""
@@ -45,18 +45,18 @@ Allowed: TypeAlias = tuple[Place, frozenset[str]]
 
 
 class NoWordsError(ProgramError):
-    """An expression that rule files have no words for."""
+    """An expression that rule files cannot express."""
 
 
 def answer_phrase(expression: Expression, tables: Tables) -> str:
-    """How a rule predicts the value of a category.
+    """The words for a rule that predicts the value of a category.
 
     Args:
         expression: the category.
         tables: grow by those that it reads.
 
     Raises:
-        NoWordsError: there are no words for it.
+        NoWordsError: a rule file cannot express it.
     """
     node, context = expression.node, expression.prompts.context
     if isinstance(node, Constant) and isinstance(node.value, str):
@@ -76,14 +76,14 @@ def answer_phrase(expression: Expression, tables: Tables) -> str:
 
 
 def flag_phrase(expression: Expression, tables: Tables) -> str:
-    """How a rule says when it is tried.
+    """The words for the condition of a rule.
 
     Args:
         expression: the flag.
         tables: grow by those that it reads.
 
     Raises:
-        NoWordsError: there are no words for it.
+        NoWordsError: a rule file cannot express it.
     """
     prompts = expression.prompts
     return _Flags(prompts.vocabulary, prompts.context, tables).phrase(expression.node)[0]
@@ -91,7 +91,7 @@ def flag_phrase(expression: Expression, tables: Tables) -> str:
 
 @dataclass
 class _Flags:
-    """Says flags, those first that others are made from.
+    """Writes flags as words, operands before results.
 
     Attributes:
         allowed: for the flags that test the token at a place, that place and the tokens of which they
@@ -212,7 +212,7 @@ class _Flags:
         return words
 
     def _selected(self, sources: Sources, node: Node) -> str:
-        """The class of tokens that a selection looks for."""
+        """The class of tokens that a selection selects."""
         match sources.cases:
             case ((),):
                 return "."

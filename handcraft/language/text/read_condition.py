@@ -99,7 +99,7 @@ class Conditions:
             allowed = frozenset(range(len(tokens))) - allowed
             if not allowed:
                 raise RuleSyntaxError(
-                    "the condition leaves no token",
+                    "no token satisfies the condition",
                     where=self.places.sentence.at(tree),
                     fix="leave out fewer",
                 )

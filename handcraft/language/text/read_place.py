@@ -47,7 +47,7 @@ class Places:
     """Reads places, tokens and classes as expressions.
 
     Args:
-        prompts: the texts that the program speaks about.
+        prompts: the prompts of the program.
         sentence: the sentence that names them.
         tables: by name.
     """
@@ -94,7 +94,7 @@ class Places:
                 raise RuleSyntaxError(
                     f"`{LOOKS['back'].format(0)}` is always there",
                     where=self.sentence.at(tree),
-                    fix="leave out `else` and the token behind it",
+                    fix="leave out `else` and the token after it",
                 )
             return Seen(self.look(tree, self.token(missing)))
         distance = self.distance(tree) if tree.data == "back" else 0
@@ -125,7 +125,7 @@ class Places:
             if not table.has_numbers:
                 odd = next(r for r in table.results if not r.removeprefix("-").isdecimal())
                 raise RuleSyntaxError(
-                    f"the table `{name}` gives {odd!r}, which is no whole number",
+                    f"the table `{name}` gives {odd!r}, which is not a whole number",
                     where=self.sentence.at(tree),
                     fix=f"compare it with `is`, or let `{name}` give whole numbers only",
                 )
@@ -212,7 +212,7 @@ class Places:
             raise ProgramError(
                 f"the rule looks {distance} tokens back, but the context has {self.prompts.context}",
                 where=self.sentence.at(tree),
-                fix=f"`context {distance + 1}`, or look back less far",
+                fix=f"`context {distance + 1}`, or a shorter distance",
             )
         return distance
 

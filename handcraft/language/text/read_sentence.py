@@ -30,7 +30,7 @@ def read_sentence(
 
     Args:
         sentence: as it was read.
-        prompts: the texts that the program speaks about.
+        prompts: the prompts of the program.
         tables: those that the sentence may name.
 
     Raises:
@@ -65,7 +65,7 @@ def _mapped(tree: Tree[Token], default: Tree[Token] | None, places: Places) -> E
     """What a table gives for the token at a place."""
     if default is not None:
         raise RuleSyntaxError(
-            "what a table gives has no `otherwise` of its own",
+            "the result of a table takes no `otherwise`",
             where=places.sentence.at(default),
             fix="after the place, name the token to use where there is none: "
             f"{LOOKS['back'].format(2)} else {word(default)}",
@@ -90,7 +90,7 @@ def _distribution(tree: Tree[Token], sentence: Sentence) -> dict[str, Fraction]:
             raise RuleSyntaxError(
                 f"{token!r} has two probabilities"
                 if token in probabilities
-                else f"{probability} is no number",
+                else f"{probability} is not a number",
                 where=sentence.at(tree),
                 fix="give every token one, such as 1/4 or 0.25",
             )

@@ -49,7 +49,7 @@ from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary
 
 DEFAULT_CONTEXT = 8
-"""The context of rules that do not state one, or the longest pattern where that is longer."""
+"""The context of rules that do not state one, unless their longest pattern is longer."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class _Statements:
 def parse_rules(text: str, file: str = "rules") -> Program:
     r"""Read a rule program from text.
 
-    A text without a ``vocabulary`` line speaks the tokens that its rules name, in sorted order: as
-    characters where every predicted token is one, else as words. A text without a ``context`` line
-    sees `DEFAULT_CONTEXT` tokens, or as many as its longest pattern reads.
+    Without a ``vocabulary`` line the tokens are those that the rules name, in sorted order:
+    characters if every predicted token is one character, else words. Without a ``context`` line the
+    context is `DEFAULT_CONTEXT`, or as long as the longest pattern.
 
     Args:
         text: statements, one a line.
@@ -80,7 +80,7 @@ def parse_rules(text: str, file: str = "rules") -> Program:
 
     Raises:
         RuleSyntaxError: with the line, the column and what was expected there.
-        HandcraftError: whatever `Program` finds wrong.
+        HandcraftError: an error that `Program` raises.
 
     >>> parse_rules("predict b after aa\npredict a otherwise").meaning("baa")
     'b'
@@ -94,7 +94,7 @@ def parse_rules(text: str, file: str = "rules") -> Program:
 
 
 def parse_one_liner(text: str, file: str = "-e") -> tuple[Program, Rule | None]:
-    """Read rules typed at a prompt, and add the ``otherwise`` that they leave unsaid.
+    """Read rules typed on the command line, and add an ``otherwise`` rule if one is needed.
 
     The added rule predicts the first token that no other rule predicts, else the first of all.
 

@@ -1,6 +1,6 @@
-"""Sentences: the rules of a rule file, as they are before there is a vocabulary to read them against.
+"""Sentences: the rules of a rule file, before there is a vocabulary.
 
-What a sentence names is known without one, so that a text need not state its vocabulary.
+The tokens that a sentence names are known without one, so a text need not state its vocabulary.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LOOKS = ("first", "last", "back", "followed", "mapped")
 
 
 LONGEST = 1024
-"""The longest context that is concluded from how far a rule looks back or which position it names."""
+"""The longest context that is inferred from the distances and positions that a rule names."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Sentence:
         return found
 
     def reach(self, characters: bool) -> int:
-        """How long a context it speaks of: its pattern, how far it looks back, its positions."""
+        """The context that it needs for its pattern, its distances and its positions."""
         reached = [0]
         for tree in self.tree.iter_subtrees():
             if tree.data == "back":
@@ -131,7 +131,7 @@ class Sentence:
 
     @property
     def condition(self) -> Tree[Token] | None:
-        """What must hold besides the pattern."""
+        """The condition besides the pattern."""
         return next((part for part in self._later_trees if part.data != "default"), None)
 
     @property

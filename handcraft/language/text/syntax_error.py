@@ -1,4 +1,4 @@
-"""Errors of rule files: from what the parser says to what its reader can mend."""
+"""Syntax errors of rule files: from the parser's message to one with a fix."""
 
 from __future__ import annotations
 
@@ -123,17 +123,17 @@ def syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxErro
     if token is not None:
         line, column = token.line or line, token.column or column
         if "_CAME" in left:
-            what = f"{str(token)!r} is taken for a token here, and {found} cannot follow it"
+            what = f"{str(token)!r} is read as a token here, and {found} cannot follow it"
             fix = _condition_like(str(token), is_alone=found in ("the line's end", "'and'", "'or'"))
         else:
-            what = f"{str(token)!r} is no place and no number, and no table that `of` follows"
+            what = f"{str(token)!r} is neither a place, nor a number, nor a table followed by `of`"
             fix = "expected a whole number, `position`, `count of` tokens, or a table, `of` and a place"
     elif rest.startswith("[") and left >= {"CLASS"}:
         what = f"the class `{rest.strip()}` is not closed"
         fix = "write `]` after its last token, or \\[ for a literal bracket"
     beyond = _beyond(lines[line - 1], error.column if line == error.line else column)
     if beyond is not None and other is None:
-        what = f"rule files have no words for {beyond.name}"
+        what = f"rule files cannot express {beyond.name}"
         fix = f"write the program in Python, with an expression such as `{beyond.python}`"
     return RuleSyntaxError(
         what, where=f"{Place(file, line, column)}, {lines[line - 1].strip()}", fix=fix

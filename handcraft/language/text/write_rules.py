@@ -25,8 +25,8 @@ def write_rules(program: Program, *, most: int | None = None) -> str:
         most: how many of its rules to write, from the first; None for all.
 
     Raises:
-        ProgramError: rule files have no words for something in it; docs/language-text.md says for what
-            they have.
+        ProgramError: rule files cannot express something in it; docs/language-text.md lists what they
+            can express.
 
     >>> from handcraft import Prompts, predict
     >>> prompts = Prompts("ab", context=5)
@@ -50,7 +50,9 @@ def write_rules(program: Program, *, most: int | None = None) -> str:
             sentences.append(_sentence(rule, vocabulary, tables))
         except NoWordsError as problem:
             problem.where = f"{rule.place}, {rule}" if rule.place else str(rule)
-            problem.fix = "keep the program in Python; docs/language-text.md lists what can be expressed"
+            problem.fix = (
+                "keep the program in Python; docs/language-text.md lists what can be expressed"
+            )
             problems.append(problem)
     raise_all(problems)
     return "\n".join([*lines, *tables.lines(), *sentences]) + "\n"

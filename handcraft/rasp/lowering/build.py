@@ -101,7 +101,7 @@ def build(
     if not isinstance(expression, SOp):
         said = f"`{expression}`" if isinstance(expression, Node) else repr(expression)
         raise ProgramError(
-            f"{said} is no sequence",
+            f"{said} is not a sequence",
             where=place,
             fix="give a sequence; of a selector, SelectorWidth(...) or Aggregate(..., sequence)",
         )
@@ -181,7 +181,7 @@ class _Builder:
                 return lower_width(self._selected(sop.selector))
             case Aggregate():
                 return lower_aggregate(sop, self._selected(sop.selector), self._of(sop.sop))
-        raise TypeError(f"{type(sop).__name__} is not lowered")
+        raise TypeError(f"{type(sop).__name__} cannot be lowered")
 
     def _selected(self, selector: Selector) -> Selected:
         number = self.numbers[id(selector)]

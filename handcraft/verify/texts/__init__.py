@@ -1,1 +1,1 @@
-"""The texts that a model is tried on: all of them, or those that the program can tell apart."""
+"""The texts that a model is tried on: all of them, or texts that exercise its rules."""

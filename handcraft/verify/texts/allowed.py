@@ -35,7 +35,7 @@ def is_restricted(prompts: Prompts | None) -> bool:
 
 
 def allowed_contexts(batch: Batch, prompts: Prompts) -> Batch:
-    """Those answers of a batch whose context is an allowed prompt."""
+    """The answers of a batch whose contexts are allowed prompts."""
     allowed = np.zeros(len(batch), dtype=bool)
     for length in np.unique(batch.lengths).tolist():
         here = batch.lengths == length
@@ -46,9 +46,9 @@ def allowed_contexts(batch: Batch, prompts: Prompts) -> Batch:
 def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
     """Allowed prompts drawn at random, each once, as places in the vocabulary: [text, position].
 
-    Nothing is written in them yet, and they are so many fewer than asked for as each is many prompts.
-    Where a regular expression says which are allowed, about as many of each length; those of a strategy
-    are drawn by Hypothesis, and are fewer.
+    They are inputs, without anything that the program writes; since each input stands for several
+    prompts, there are fewer than `count`. A regular expression gives about equally many of each length;
+    from a strategy, Hypothesis draws fewer.
 
     Args:
         prompts: which texts are allowed.

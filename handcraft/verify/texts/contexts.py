@@ -1,7 +1,7 @@
-"""All contexts of a model, each run once: a walk down the tree of prefixes with shared caches.
+"""Run all contexts of a model once each: a walk down the tree of prefixes with shared caches.
 
-Both rest on the causal mask. Without it a token changes what stands before it, so that no two contexts
-share anything: each is a text of its own, and runs with others of its length.
+This depends on the causal mask. Without it a token also changes earlier positions, so contexts share
+nothing: each is a text of its own, and runs in a batch with others of its length.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ SAMPLE_ROWS = 1 << 12
 @short_repr
 @dataclass(frozen=True)
 class Batch:
-    """Some contexts, and what the model answers to each.
+    """Some contexts, and the answers of the model.
 
-    A context is a beginning of a text; many contexts may share one. It is answered at its last position
-    or, where every position sees all others, at each of them.
+    A context is a prefix of a text; many contexts may share a text. It is answered at its last position
+    or, without a causal mask, at each position.
 
     Args:
         texts: places in the vocabulary, [text, position].

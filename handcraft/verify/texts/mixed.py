@@ -1,8 +1,8 @@
 """Random texts, changed so that rules fire and selections select.
 
-A rule for one word out of 500 fires by chance in one of 500 contexts, one for four letters in one of
-456,976. So some texts keep to a few tokens, which come again; some hold the tokens that a program looks
-for; some hold a whole window of them; and some stay as they were drawn.
+In random contexts a rule for one word out of 500 fires once in 500, and one for four letters once in
+456,976. So some texts use only a few tokens, which repeat; some contain the tokens that the program
+tests for; some contain a whole window of them; and some stay as they were drawn.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ AS_DRAWN, FEW_TOKENS, NAMED_TOKENS = range(3)
 
 
 def change_of(source: Program | Circuits) -> Change:
-    """What makes of texts that were drawn such as the source tells apart.
+    """A function that changes random texts so that they exercise the rules or circuits.
 
-    Rules that are patterns read windows only; of other sources texts that repeat tokens matter too.
+    Patterns only read windows; for other sources, texts that repeat tokens matter too.
     """
     named = named_by(source)
     repeats = not isinstance(source, Program) or not source.has_only_patterns

@@ -1,4 +1,4 @@
-"""Which tokens a program looks for: those that its conditions name, and where they must stand.
+"""Which tokens a program tests for: those that its conditions name, and at which distances.
 
 Conditions are read from nodes. What depends on one token alone is computed for every token; the tokens
 whose value differs from the most common one are named. Conditions that must all hold of tokens at fixed
@@ -31,7 +31,7 @@ from handcraft.language.graph.node import (
 from handcraft.language.graph.reachable import POINTWISE, compute
 
 VALUES_UP_TO = 1 << 21
-"""After so many values of nodes, about a second, no further tokens are looked for.
+"""The search for tokens ends after so many values of nodes, about a second.
 
 Rules for which no text is drawn then are still counted, and named where none decided."""
 
@@ -55,7 +55,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Named:
-    """What a program looks for.
+    """What a program tests for.
 
     Args:
         tokens: the tokens that conditions name, as places in the vocabulary.
@@ -67,7 +67,7 @@ class Named:
 
 
 def named_by(source: Program | Circuits) -> Named:
-    """What rules or circuits look for."""
+    """What rules or circuits test for."""
     if isinstance(source, Circuits):
         return Named(tuple(sorted(set(_read_by(source)))), ())
     if source.has_only_patterns:
@@ -94,7 +94,7 @@ class _Asked:
         needed: of flags, which tokens must stand so many positions back where they hold.
         named: the tokens that were named so far.
         windows: the windows.
-        seen: how many values were looked at.
+        seen: how many values were read.
     """
 
     tokens: tuple[str, ...]
@@ -192,7 +192,7 @@ def _conjunction(node: Node) -> tuple[Node, ...]:
 
 
 def _distance(node: Aggregate) -> int | None:
-    """How many positions back it looks, where that is the same everywhere."""
+    """How many positions back it reads, if that is a constant."""
     matches = [*chain.from_iterable(node.sources.cases)]
     if node.how not in ("latest", "earliest") or len(matches) != 1:
         return None
@@ -214,7 +214,7 @@ def _distance(node: Aggregate) -> int | None:
 
 
 def _read_by(circuits: Circuits) -> Iterator[int]:
-    """The tokens that heads and neurons tell from most others, and those that an embedding does."""
+    """The tokens that heads, neurons or an embedding distinguish from most others."""
     size = len(circuits.vocabulary)
     whole = set()
     for table in circuits.embedding:

@@ -1,10 +1,11 @@
-"""Texts that show every position of a model every window that the rules of a program can tell apart.
+"""Texts in which every distinguishable window of tokens ends at every position of a model.
 
-A rule reads the last tokens of a context, at any position; a model holds each position by numbers of
-its own. So a window has to be tried at each of them. A de Bruijn sequence is a cycle in which every
-window occurs once: as many texts as there are windows, each cut from the cycle at another place, have
-every window end at every position. Where that takes few texts, the windows are wider than the rules
-need: a head that looks at a wrong place may find there what it should by chance, but not in all texts.
+A rule reads the last tokens of a context, at any position, but a model encodes each position by its
+own numbers, so every window must be tried at every position. A de Bruijn sequence is a cycle in which
+every window occurs once. So there are as many texts as windows, each starting at another place of the
+cycle, and every window ends at every position. If that takes few texts, the windows are wider than the
+rules need: a head that attends to a wrong position may find the right token there by chance, but not in
+all texts.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Windows:
     Args:
         texts: places in the vocabulary, [text, position].
         width: how many tokens the rules read.
-        count: how many windows of that width the rules can tell apart.
+        count: how many windows of that width the rules distinguish.
         seen: how many different ones end at each position that has room for one.
     """
 
@@ -43,8 +44,8 @@ class Windows:
 def window_texts(program: Program, positions: int, most: int, seed: int) -> Windows:
     """At most `most` texts of a length in which no two windows that end at one position are the same.
 
-    Tokens that no rule can tell apart are one where the texts are too few for all windows of tokens;
-    which of them stands there is drawn.
+    If there are too few texts for all windows of tokens, tokens that no rule distinguishes count as
+    one, and each occurrence is drawn at random from them.
 
     Args:
         program: rules that are patterns.

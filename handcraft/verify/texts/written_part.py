@@ -1,6 +1,6 @@
-"""Allowed prompts that a program, or its model, has written in itself, token by token.
+"""Allowed prompts whose last tokens a program, or its model, has written, token by token.
 
-They are kept together: what is right after a text tells what is right after its beginnings too.
+They stay together: the right answers for a text give those for its prefixes too.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def allowed_batches(
 ) -> Iterator[Batch]:
     """Allowed prompts as contexts, with what the model has written in them.
 
-    A token that the model writes and the logits that are judged come of the same run.
+    The tokens that the model writes and the logits that are checked come from the same run.
 
     Args:
         model: the model.

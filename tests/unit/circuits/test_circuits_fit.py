@@ -189,9 +189,9 @@ FIRES = Neuron("fires", (Coefficients.per_value(TOKEN, {"a": 1}),), 1, (Coeffici
 @pytest.mark.parametrize(
     ("embedding", "unembedding", "says"),
     [
-        ([embed_token(TOKEN)], OUT, "into which the token is not embedded just once"),
+        ([embed_token(TOKEN)], OUT, "into which the token is not embedded exactly once"),
         ([embed_token(TOKEN), embed_token(OUT)], TOKEN, "the token is also embedded in `out`"),
-        ([embed_token(TOKEN)] * 2, TOKEN, "into which the token is not embedded just once"),
+        ([embed_token(TOKEN)] * 2, TOKEN, "into which the token is not embedded exactly once"),
     ],
     ids=["no token is embedded in it", "another holds the token too", "the token is embedded twice"],
 )

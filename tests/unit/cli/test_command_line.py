@@ -74,7 +74,7 @@ def test_a_standard_input_without_end_is_refused(run, arguments, monkeypatch):
     monkeypatch.setattr(sys, "stdin", Endless())
     ran = run(*arguments)
     assert ran.status == 2
-    assert "characters of text, and 4,000,000 are the most" in ran.err
+    assert "characters of text; the limit is 4,000,000" in ran.err
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of POSIX")
@@ -83,7 +83,7 @@ def test_a_named_pipe_is_not_waited_for(run, tmp_path, name):
     os.mkfifo(tmp_path / name)
     ran = run("run", name, "a")
     assert ran.status == 2
-    assert f"{name} is no regular file" in ran.err
+    assert f"{name} is not a regular file" in ran.err
 
 
 class Full(io.StringIO):

@@ -172,7 +172,7 @@ def test_json_says_how_many_tokens_were_written(run, copy):
 def test_any_prompt_is_answered_regardless_and_any_answer_goes_on(run, copy):
     ran = run("run", copy, "abb=", "--regardless")
     assert (ran.status, len(ran.out)) == (0, len("abb= :: \n") + 10)
-    slid = "note: the text has 13 tokens, and the model sees the last 5"
+    slid = "note: the text has 13 tokens, but the model sees only the last 5"
     assert ran.err.startswith(slid if copy.endswith(".py") else "")  # circuits have no rules to ask
     assert run("run", copy, "ab=", "-n", 4, "--regardless").out == "ab= :: ab=a\n"
 

@@ -95,7 +95,7 @@ def test_a_wrong_weight_fails_with_1_and_is_shown(run, broken):
     assert ran.status == 1
     assert ran.out.splitlines()[0] == "tried all 62 contexts"
     assert "failures: 0" not in ran.out
-    assert "  after 'aa': means 'b', answered 'a' (margin -" in ran.out
+    assert "  after 'aa': expected 'b', answered 'a' (margin -" in ran.out
 
 
 def test_more_failures_than_are_shown_are_counted(run, broken, tmp_path):
@@ -182,7 +182,7 @@ def test_what_selections_found_in_given_prompts_is_said(run, tmp_path):
     assert ran.status == 0
     lines = ran.out.splitlines()
     assert (
-        "1 of 2 selections selected a source somewhere, and 1 of the 2 that may select none did so"
+        "1 of 2 selections found a source somewhere, and 1 of the 2 that may select none did so"
         in lines
     )
     warned = "warning: no position that was tried selected a source: select(token, 'c').exists() (words"

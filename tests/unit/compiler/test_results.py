@@ -76,7 +76,7 @@ def test_a_result_verifies_saves_and_draws_itself(aab, tmp_path):
     assert "next token" in aab.draw().source
     aab.draw(tmp_path / "aab.dot")
     assert (tmp_path / "aab.dot").read_text() == aab.draw().source
-    with pytest.raises(DrawError, match="names no format to draw"):
+    with pytest.raises(DrawError, match="has no known picture format"):
         aab.draw(tmp_path / "aab.jpeg")
 
 
@@ -123,7 +123,9 @@ def test_a_text_that_outgrows_its_context_is_warned_of_once_where_that_matters(a
         warnings.simplefilter("error")
         aab.complete("aab", 20)  # rules that read the last tokens mean the same in a window
         compiled.complete("aab", 3)  # the last token is never read
-    with pytest.warns(HandcraftWarning, match="has 6 tokens, and the model sees the last 5") as told:
+    with pytest.warns(
+        HandcraftWarning, match="has 6 tokens, but the model sees only the last 5"
+    ) as told:
         compiled.complete("aab", 4)
     assert len(told) == 1
 

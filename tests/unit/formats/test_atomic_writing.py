@@ -151,7 +151,7 @@ def test_a_full_disk_is_told_in_three_parts(compiled, tmp_path, stage, monkeypat
         save(compiled, tmp_path / "out")
     assert caught.value.what == f"{tmp_path / 'out'} cannot be written: No space left on device"
     assert caught.value.where == str(tmp_path / "out")
-    assert caught.value.fix == "choose a place where you may write and where there is room"
+    assert caught.value.fix == "choose a place with write permission and enough space"
 
 
 def test_an_earlier_output_is_replaced_whole(compiled, tmp_path, everything_in):
@@ -207,9 +207,9 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(
     for refuse in (lambda: check_target(folder), lambda: save(compiled, folder)):
         with pytest.raises(CheckpointError) as caught:
             refuse()
-        assert caught.value.what.startswith(f"{folder} holds something else: ")
+        assert caught.value.what.startswith(f"{folder} contains something else: ")
         assert caught.value.where == str(folder)
-        assert caught.value.fix == "name another folder, or empty this one yourself"
+        assert caught.value.fix == "name another folder, or empty this one"
     assert everything_in(tmp_path) == before
 
 
@@ -219,7 +219,7 @@ def test_what_is_in_the_way_is_named(compiled, tmp_path):
         (tmp_path / "out" / name).touch()
     with pytest.raises(CheckpointError) as caught:
         save(compiled, tmp_path / "out")
-    assert caught.value.what == f"{tmp_path / 'out'} holds something else: a, b, c"
+    assert caught.value.what == f"{tmp_path / 'out'} contains something else: a, b, c"
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(compiled, tmp_path):

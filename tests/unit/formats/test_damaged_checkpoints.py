@@ -84,14 +84,14 @@ def test_a_file_in_its_place_is_told(tmp_path):
 def test_a_folder_without_a_record_is_told(folder):
     (folder / "handcraft.json").unlink()
     error = refused(folder)
-    assert error.what == "the folder holds no handcraft.json"
+    assert error.what == "the folder has no handcraft.json"
     assert error.where == str(folder)
 
 
 def test_a_folder_without_tensors_is_told(folder):
     tensor_file(folder).unlink()
     error = refused(folder)
-    assert error.what == "the folder holds neither of model.safetensors, model.npz"
+    assert error.what == "the folder has neither of model.safetensors, model.npz"
     assert "compile" in error.fix
     assert "keep" not in error.fix
 
@@ -99,7 +99,7 @@ def test_a_folder_without_tensors_is_told(folder):
 def test_two_tensor_files_are_told(safetensors, npz):
     shutil.copy(npz / "model.npz", safetensors)
     error = refused(safetensors)
-    assert error.what == "the folder holds model.safetensors and model.npz"
+    assert error.what == "the folder has model.safetensors and model.npz"
     assert error.fix == "keep the one that was compiled"
 
 

@@ -101,7 +101,7 @@ def test_a_program_that_never_ends_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["handcraft", "run", str(tmp_path / "p.rules"), "a"])
     with pytest.raises(SystemExit):
         main()
-    assert "p.rules is no regular file" in capsys.readouterr().err
+    assert "p.rules is not a regular file" in capsys.readouterr().err
 
 
 # --- handcraft.json -----------------------------------------------------------------------------

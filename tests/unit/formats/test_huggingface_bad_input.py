@@ -40,22 +40,22 @@ def folder(tmp_path):
 
 
 BAD_CONFIGS = {
-    "missing": (lambda folder: (folder / "config.json").unlink(), "the folder holds no config.json"),
+    "missing": (lambda folder: (folder / "config.json").unlink(), "the folder has no config.json"),
     "empty": (text("config.json", ""), "config.json cannot be read"),
     "no JSON": (text("config.json", "import os"), "config.json cannot be read"),
     "no object": (
         text("config.json", "[1]"),
-        "config.json cannot be read: it holds [1] and no JSON object",
+        "config.json cannot be read: it contains [1], not a JSON object",
     ),
     "no text": (lambda folder: (folder / "config.json").write_bytes(b"\xff\xfe"), "cannot be read"),
     "very deep": (text("config.json", deep('{"a":')), "config.json cannot be read"),
     "very deep lists": (text("config.json", '{"a":' + deep("[")), "config.json cannot be read"),
     "a fact twice": (text("config.json", '{"n_embd": 8, "n_embd": 4}'), "it names 'n_embd' twice"),
-    "NaN": (text("config.json", '{"layer_norm_epsilon": NaN}'), "it holds NaN, which is no JSON"),
+    "NaN": (text("config.json", '{"layer_norm_epsilon": NaN}'), "it contains NaN, which is not JSON"),
     "very many digits": (text("config.json", '{"n_embd": ' + "9" * 5000 + "}"), "cannot be read"),
     "a directory": (
         lambda folder: ((folder / "config.json").unlink(), (folder / "config.json").mkdir()),
-        "config.json is no regular file",
+        "config.json is not a regular file",
     ),
     "another architecture": (config(model_type="llama"), "of a model of type 'llama'"),
     "no architecture": (config(model_type=None), "of a model of type None"),
@@ -106,8 +106,8 @@ LIES = {
         config(n_inner=31),
         "mlp.c_fc.weight is [8, 32], and config.json makes it [8, 31]; 5 more",
     ),
-    "fewer blocks": (config(n_layer=1), "n_layer is 1, and the files hold tensors of 2 blocks"),
-    "more blocks": (config(n_layer=3), "n_layer is 3, and the files hold tensors of 2 blocks"),
+    "fewer blocks": (config(n_layer=1), "n_layer is 1, and the files have tensors of 2 blocks"),
+    "more blocks": (config(n_layer=3), "n_layer is 3, and the files have tensors of 2 blocks"),
     "very many blocks": (config(n_layer=2**31 - 1), "n_layer is 2147483647, and the files hold"),
     "a very large vocabulary": (config(vocab_size=2**31 - 1), "makes it [2147483647, 8]"),
     "GPT2Config's own sizes": (text("config.json", '{"model_type": "gpt2"}'), "n_layer is 12"),
@@ -130,19 +130,19 @@ BAD_TENSORS = {
     ),
     "a foreign one": (
         tensors(score__weight=np.ones((2, 8), np.float32)),
-        "the files hold 'score.weight', unknown to GPT-2",
+        "the files have 'score.weight', unknown to GPT-2",
     ),
     "cross-attention": (
         tensors(transformer__h__0__ln_cross_attn__bias=np.ones(8, np.float32)),
-        "the files hold 'transformer.h.0.ln_cross_attn.bias'",
+        "the files have 'transformer.h.0.ln_cross_attn.bias'",
     ),
     "a renamed one": (
         tensors(transformer__ln_f__bias=None, transformer__ln_g__bias=np.ones(8, np.float32)),
-        "the files lack ln_f.bias, and the files hold 'transformer.ln_g.bias'",
+        "the files lack ln_f.bias, and the files have 'transformer.ln_g.bias'",
     ),
     "a prefix where there is none": (
         tensors(transformer__lm_head__weight=np.ones((4, 8), np.float32)),
-        "the files hold 'transformer.lm_head.weight'",
+        "the files have 'transformer.lm_head.weight'",
     ),
     "two names for one": (
         tensors(ln_f__bias=np.ones(8, np.float32)),
@@ -181,7 +181,7 @@ BAD_HEADERS = {
     ),
     "longer than any file": (header({}, length=2**64 - 1), "should be 18446744073709551615 bytes long"),
     "no JSON": (header(b"#!/bin/sh"), "model.safetensors cannot be read"),
-    "no object": (header([1, 2]), "and no JSON object"),
+    "no object": (header([1, 2]), "not a JSON object"),
     "no text": (header(b"\xff\xff"), "model.safetensors cannot be read"),
     "very deep": (header(b'{"a":' * 200_000), "model.safetensors cannot be read"),
     "a tensor twice": (header(b'{"a": {}, "a": {}}'), "it names 'a' twice"),
@@ -224,7 +224,7 @@ BAD_SHARDS = {
     "an index without a map": (shards(weight_map=[1]), "has no weight_map, or an empty one"),
     "a name that climbs": (
         shards(weight_map={"wte.weight": "../secret.safetensors"}),
-        "has 'wte.weight' in '../secret.safetensors', which is no file name of a shard",
+        "has 'wte.weight' in '../secret.safetensors', which is not a file name of a shard",
     ),
     "an absolute name": (shards(weight_map={"a": "/etc/x.safetensors"}), "no file name of a shard"),
     "a name with backslashes": (
@@ -237,10 +237,10 @@ BAD_SHARDS = {
         "no file name of a shard",
     ),
     "a pickle as a shard": (shards(weight_map={"a": "pytorch_model.bin"}), "no file name of a shard"),
-    "a number as a shard": (shards(weight_map={"a": 1}), "has 'a' in 1, which is no file name"),
+    "a number as a shard": (shards(weight_map={"a": 1}), "has 'a' in 1, which is not a file name"),
     "a tensor that is not in its shard": (
         shards(weight_map={"ghost": FIRST, **dict.fromkeys(sorted(random_tensors())[:10], FIRST)}),
-        f"{FIRST} lacks 'ghost', against what {INDEX} says",
+        f"{FIRST} lacks 'ghost', contrary to {INDEX}",
     ),
     "a tensor that is in another shard too": (
         shards(shards={FIRST: sorted(random_tensors())[:11], SECOND: sorted(random_tensors())[10:]}),
@@ -260,14 +260,14 @@ BAD_TOKENIZERS = {
         text("tokenizer.json", '{"model": {"vocab": {"a": 0, "a": 1}}}'),
         "it names 'a' twice",
     ),
-    "a vocabulary that is a list": (tokenizer(["a", "b"]), "vocab is no object"),
+    "a vocabulary that is a list": (tokenizer(["a", "b"]), "vocab is not an object"),
     "an id twice": (tokenizer({"a": 0, "b": 0}), "'a' and 'b' both have the id 0"),
     "an id outside": (tokenizer({"a": 4}), "'a' has the id 4, and vocab_size is 4"),
     "a negative id": (tokenizer({"a": -1}), "'a' has the id -1"),
     "an id that is text": (tokenizer({"a": "0"}), "'a' has the id '0'"),
     "an id that is true": (tokenizer({"a": True}), "'a' has the id True"),
     "an id that is a list": (tokenizer({"a": [0]}), "'a' has the id [0]"),
-    "half a character": (tokenizer({"\ud800": 0}), "tokenizer.json cannot be right"),
+    "half a character": (tokenizer({"\ud800": 0}), "tokenizer.json is invalid"),
     "added tokens that are text": (tokenizer({"a": 0}, added_tokens="x"), "added_tokens is no list"),
     "an added token that is text": (tokenizer({"a": 0}, added_tokens=["x"]), "an added token is 'x'"),
     "an added token without id": (

@@ -70,7 +70,7 @@ def test_a_pickle_beside_safetensors_is_not_looked_at(folder):
 
 def test_weights_of_another_kind_are_named(folder):
     (folder / WEIGHTS).rename(folder / "tf_model.h5")
-    with pytest.raises(CheckpointError, match=r"holds no model.safetensors .* 'tf_model.h5'"):
+    with pytest.raises(CheckpointError, match=r"has no model.safetensors .* 'tf_model.h5'"):
         read_huggingface(folder)
 
 
@@ -147,7 +147,7 @@ def test_a_message_stays_short_and_harmless(folder, spoil):
 def test_a_pipe_is_not_waited_for(folder):
     (folder / "tokenizer.json").unlink(missing_ok=True)
     os.mkfifo(folder / "tokenizer.json")
-    with pytest.raises(CheckpointError, match=r"tokenizer.json is no regular file"):
+    with pytest.raises(CheckpointError, match=r"tokenizer.json is not a regular file"):
         read_huggingface(folder)
 
 

@@ -226,6 +226,6 @@ def test_values_that_take_no_head_and_no_neuron_are_saved(of, tmp_path):
 def test_what_is_not_compiled_is_not_saved(tmp_path):
     program = Program("ab", 3, [predict("a").otherwise()])
     for wrong in (program, compile_program(program).model, str(tmp_path)):
-        with pytest.raises(CheckpointError, match="is not what a compiler gives"):
+        with pytest.raises(CheckpointError, match="is not a compiled program"):
             save(wrong, tmp_path / "out")
     assert not (tmp_path / "out").exists()

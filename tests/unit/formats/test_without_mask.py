@@ -67,7 +67,7 @@ def test_a_mask_that_is_neither_there_nor_not_is_refused(compiled, format, tmp_p
     with pytest.raises(CheckpointError) as caught:
         load(folder)
     wrong = f"architecture.causal: expected true or false, not {odd!r}"
-    assert caught.value.what == f"handcraft.json has another form: {wrong}"
+    assert caught.value.what == f"handcraft.json is malformed: {wrong}"
 
 
 @pytest.mark.parametrize("earlier", [False, True], ids=["no folder", "an earlier output"])

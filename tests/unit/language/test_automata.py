@@ -96,9 +96,9 @@ def test_a_pattern_that_names_no_character_asks_for_an_alphabet(pattern):
 @pytest.mark.parametrize(
     ("pattern", "says"),
     [
-        ("ba++", "has a possessive repetition at character 2"),
+        ("ba++", "has a possessive quantifier at character 2"),
         ("b(?>a)", "has an atomic group at character 1"),
-        ("(?<=a)(?<!ab)b", "has a look-behind of other than one letter at character 6"),
+        ("(?<=a)(?<!ab)b", "has a lookbehind of other than one character at character 6"),
         ("(a|b){2000}", "takes more than 1,000 states"),
         (r"((a|b)*)\1", "takes more than 1,000 states"),
     ],
@@ -170,7 +170,7 @@ def test_rules_ask_whether_it_accepts():
             (["e", "o"], "e", ["e"], [("e", "1", "o"), ("e", "1", "e"), ("o", "1", "e")]),
             "in state 'e' the token '1' leads to 'o' and to 'e'",
         ),
-        ((["e", "e"], "e", ["e"], {("e", "1"): "e"}), "state 'e' is there twice"),
+        ((["e", "e"], "e", ["e"], {("e", "1"): "e"}), "state 'e' is listed twice"),
         (([], "e", [], {}), "an automaton has no states"),
         ((["e"], "x", ["e"], {("e", "1"): "e"}), "no state 'x'"),
         ((["e"], "e", ["y"], {("e", "1"): "e"}), "no state 'y'"),

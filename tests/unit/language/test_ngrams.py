@@ -76,7 +76,7 @@ def test_letters_that_spell_a_word_of_patterns_are_letters():
     [
         (("ab", 0), "order=0"),
         (("ab", 2.0), "order=2.0"),
-        (("ab", 3), "2 tokens holds no row of 3"),
+        (("ab", 3), "2 tokens has no sequence of 3"),
         (("abab", 2, -1), "smoothing=-1"),
         (("abab", 2, 0.1), "smoothing=0.1"),
         (("abab", 2, "x"), "smoothing='x'"),

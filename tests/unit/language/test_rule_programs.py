@@ -91,8 +91,8 @@ def test_text_instead_of_a_list_of_rules_is_refused():
         (predict("b"), r"rule 1 is predict\('b'\), of type Prediction"),
         ("predict b after a", "rule 1 is 'predict b after a', of type str"),
         (predict(3).otherwise(), "rule 1 predicts 3, of type int"),
-        (predict("a").after(3), "rule 1 comes after 3, of type int"),
-        (predict("a").when("b"), "rule 1 is tried when 'b', of type str"),
+        (predict("a").after(3), "rule 1 has the pattern 3, of type int"),
+        (predict("a").when("b"), "rule 1 has the condition 'b', of type str"),
     ],
 )
 def test_what_is_no_rule_is_named_with_its_number(rule, message):

@@ -228,7 +228,9 @@ def test_a_distribution_cannot_be_changed_from_outside():
 
 
 def test_a_condition_that_is_no_flag_is_refused():
-    with pytest.raises(DomainError, match="the rule is tried when `position`, a number") as caught:
+    with pytest.raises(
+        DomainError, match="the condition of the rule is `position`, a number"
+    ) as caught:
         program(predict("b").when(POSITION))
     assert "position == ..." in caught.value.fix
 
@@ -281,7 +283,7 @@ def test_a_rule_says_each_thing_once(write, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Program(PROMPTS, [OTHERWISE]), "prompts in the place of a vocabulary"),
+        (lambda: Program(PROMPTS, [OTHERWISE]), "prompts in place of a vocabulary"),
         (lambda: Program("ab", 3, [OTHERWISE], prompts=PROMPTS), "beside its prompts"),
         (lambda: Program(prompts="ab", rules=[OTHERWISE]), "'ab' for prompts"),
         (lambda: Program(rules=[OTHERWISE]), "the program has no vocabulary"),

@@ -93,7 +93,7 @@ def test_generate_refuses_to_pass_the_positions(small):
     with pytest.raises(ModelError) as caught:
         generate(small, "ab", 5)
     assert caught.value.what == "2 tokens and 5 more, but the model has 5 positions"
-    assert caught.value.fix == "use complete(), which slides over the context"
+    assert caught.value.fix == "use complete(), which keeps only the last tokens"
 
 
 def test_generate_refuses_a_prompt_that_is_too_long_by_itself(small):

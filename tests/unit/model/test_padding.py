@@ -112,7 +112,10 @@ def test_padding_and_a_cache_are_refused(random_model):
     cache = model.empty_cache(batch=len(IDS))
     with pytest.raises(ModelError) as caught:
         model.forward(IDS, cache, valid=VALID)
-    assert caught.value.what == "padding and a cache: what follows would come after the padding"
+    assert (
+        caught.value.what
+        == "padding cannot be combined with a cache: later tokens would come after the padding"
+    )
     assert cache.length == 0
 
 

@@ -61,7 +61,7 @@ def test_a_cache_is_refused_and_left_as_it_was(model):
     with pytest.raises(ModelError) as caught:
         model.forward([[0, 1]], cache)
     assert str(caught.value) == (
-        "ModelError: a cache of earlier positions rests on the causal mask, and this model attends to "
+        "ModelError: a cache of earlier positions needs the causal mask, but this model attends to "
         "later positions\n"
         f"  where: the architecture {model.architecture.name} without mask\n"
         "  fix:   run whole texts, without a cache: forward(tokens)"
@@ -76,7 +76,7 @@ def test_no_text_is_continued(model, go_on, prompt):
     with pytest.raises(ModelError) as caught:
         go_on(model, prompt, 2)
     assert str(caught.value) == (
-        "ModelError: to continue a text rests on the causal mask, and this model attends to later "
+        "ModelError: to continue a text needs the causal mask, but this model attends to later "
         "positions\n"
         f"  where: the architecture {model.architecture.name} without mask\n"
         "  fix:   read the answer at every position: model.forward(tokens)"

@@ -93,7 +93,7 @@ DomainError: `1 / indices` fails for 1 and 0: ZeroDivisionError: Fraction(1, 0)
 == a function that answers with what is no value
 rasp.evaluate(Map(lambda x: [x], tokens), "ab")
 --
-DomainError: `Map(lambda, tokens)` fails for 'a': ['a'] is no value of a sequence
+DomainError: `Map(lambda, tokens)` fails for 'a': ['a'] is not a value of a sequence
   where: program.py:1:15, Map(lambda, tokens)
   fix:   make the function answer for every value
 
@@ -114,7 +114,7 @@ DomainError: `Aggregate(Select(tokens, tokens, TRUE), tokens)` selects 'a' and '
 == a sum of labels, evaluated
 rasp.evaluate(Aggregate(Select(tokens, tokens, Comparison.EQ), tokens, how="sum"), "ab")
 --
-DomainError: `Aggregate(Select(tokens, tokens, EQ), tokens, how='sum')` sums 'a', which are no numbers
+DomainError: `Aggregate(Select(tokens, tokens, EQ), tokens, how='sum')` sums 'a', which are not numbers
   where: program.py:1:15, Aggregate(Select(tokens, tokens, EQ), tokens, how='sum')
   fix:   turn them into numbers with Map
 
@@ -168,7 +168,7 @@ DomainError: the default 0 is a number, and `tokens` is a category: 'a' 'b'
 == an unknown way to aggregate
 Aggregate(Select(tokens, tokens, Comparison.EQ), indices, how="max")
 --
-DomainError: how='max' is no way to aggregate
+DomainError: how='max' is not a way to aggregate
   where: program.py:1:1
   fix:   use "mean" or "sum"
 
@@ -214,31 +214,31 @@ DomainError: Select takes a function here, not '=='
   where: program.py:1:1
   fix:   use a Comparison, such as Comparison.EQ, or a function of a key and a query
 
-== a weight that is no number
+== a weight that is not a number
 LinearSequenceMap(indices, indices, "2", 1)
 --
-DomainError: the weight fst_fac='2' is no number
+DomainError: the weight fst_fac='2' is not a number
   where: program.py:1:1
   fix:   use a number
 
 == a plain value that cannot be one
 tokens == ["a"]
 --
-DomainError: ['a'] is no value of a sequence
+DomainError: ['a'] is not a value of a sequence
   where: program.py:1:1
   fix:   use a label, a flag or a finite number
 
 == a selector that is built
 rasp.build(Select(tokens, tokens, Comparison.EQ), "ab", 5)
 --
-ProgramError: `Select(tokens, tokens, EQ)` is no sequence
+ProgramError: `Select(tokens, tokens, EQ)` is not a sequence
   where: program.py:1:1
   fix:   give a sequence; of a selector, SelectorWidth(...) or Aggregate(..., sequence)
 
 == the arguments of evaluate in the wrong order
 rasp.evaluate("ab", tokens)
 --
-ProgramError: 'ab', of type str, is no RASP expression
+ProgramError: 'ab', of type str, is not a RASP expression
   where: program.py:1:1
   fix:   give a sequence or a selector, and after it the values of the text
 

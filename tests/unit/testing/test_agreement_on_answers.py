@@ -41,7 +41,7 @@ def test_an_answer_that_parts_is_named_with_what_is_written_before_it():
     other = counting(3, also=[predict("2").after("220=0")])
     with pytest.raises(AssertionError) as caught:
         assert_agreement(replace(compile_program(other), source=program))
-    assert "they part after '220=0':" in str(caught.value)
+    assert "they disagree after '220=0':" in str(caught.value)
     assert "the rules mean      0" in str(caught.value)
 
 

@@ -221,8 +221,8 @@ def test_nothing_to_compile_is_refused():
     ("outputs", "what"),
     [
         (TOKEN, "is no table of names and expressions"),
-        ({"same": SAME}, "'same' is .*select.*, and that is no expression"),
-        ({"three": 3}, "'three' is 3, and that is no expression"),
+        ({"same": SAME}, "'same' is .*select.*, and that is not an expression"),
+        ({"three": 3}, "'three' is 3, and that is not an expression"),
     ],
     ids=["no table", "selection", "number"],
 )

@@ -146,7 +146,7 @@ WRONG = {
     "source.rules[0].predict: expected text, not 3": ("source", "rules", [{"predict": 3}]),
     "it lacks source.rules[0].predict": ("source", "rules", [{}]),
     "layout: expected a list, not {}": ("layout", {}),
-    "shape is no object": ("shape", []),
+    "shape is not an object": ("shape", []),
 }
 
 
@@ -159,7 +159,7 @@ def test_what_is_wrong_is_named_by_its_key(with_neurons, tmp_path, what, change)
     path.write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(CheckpointError) as caught:
         read_checkpoint(path.parent)
-    assert caught.value.what == f"handcraft.json has another form: {what}"
+    assert caught.value.what == f"handcraft.json is malformed: {what}"
 
 
 def test_a_person_can_find_things_in_it(compiled, tmp_path):

@@ -115,5 +115,5 @@ def test_a_python_value_becomes_a_value_of_the_language(value, plain):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [1], {"a": 1}])
 def test_what_is_no_value_is_refused(value):
-    with pytest.raises(DomainError, match="is no value of a sequence"):
+    with pytest.raises(DomainError, match="is not a value of a sequence"):
         plain_value(value)

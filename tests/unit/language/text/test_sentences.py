@@ -279,7 +279,7 @@ def test_characters_that_spell_a_word_of_the_grammar_are_a_pattern():
         ("predict a 1/4 b otherwise", 17, "expected a probability"),
         ("predict b when token is a]", 26, "expected `and`"),
         ("predict b when token is start", 25, "`start` is a place"),
-        ("predict b when token is not [abc]", 29, "the condition leaves no token"),
+        ("predict b when token is not [abc]", 29, "no token satisfies the condition"),
         ("predict b when token is [^abc]", 25, "leaves no token"),
         ("predict b when token is ab", 25, "`ab` is 2 tokens, and one is expected"),
         ("predict b when position % 0 == 1", 16, "division by 0"),
@@ -288,7 +288,7 @@ def test_characters_that_spell_a_word_of_the_grammar_are_a_pattern():
         ("predict the first token otherwise a", 9, "`the first token` is always there"),
         ("predict the token 5 back otherwise a", 9, "looks 5 tokens back, but the context has 5"),
         ("predict a 1/2 a 1/2 otherwise", 9, "'a' has two probabilities"),
-        ("predict a 1/0 otherwise", 9, "1/0 is no number"),
+        ("predict a 1/0 otherwise", 9, "1/0 is not a number"),
     ],
 )
 def test_a_sentence_that_is_none_is_refused_with_its_line_and_column(sentence, column, message):
@@ -483,7 +483,7 @@ def test_any_regular_expression_can_be_written(pattern):
         (
             "context 3\ninputs [ab\npredict a otherwise",
             "2:1",
-            "is no regular expression",
+            "is not a regular expression",
             "such as '[ab]+'",
         ),
         ("writes 2\npredict a otherwise", "1:1", "no regular expression describes", "a line `inputs`"),
@@ -501,7 +501,7 @@ def test_any_regular_expression_can_be_written(pattern):
         (
             "table t a -> 1 otherwise b\npredict b when t of token > 1\npredict a otherwise",
             "2:16",
-            "gives 'b', which is no whole number",
+            "gives 'b', which is not a whole number",
             "compare it with `is`",
         ),
         (

@@ -135,7 +135,7 @@ def test_longer_contexts_are_all_beginnings_of_some_long_texts(random_model):
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 3), st.integers(2, 5), st.sampled_from([(), (4, 0, 3)]), st.integers(1, 200))
 def test_fresh_memory_is_written_before_it_is_read(random_model, size, longest, n_inner, room):
-    """All of it holds NaN here: whatever read it would change a logit, or be an invalid operation."""
+    """All of it is NaN here: reading it would change a logit, or be an invalid operation."""
     model = random_model(size, longest, n_inner=n_inner)
     ids = np.random.default_rng(0).integers(0, size, (2, longest))
     zeros = np.zeros
