@@ -1,6 +1,6 @@
 """The ideal interpreter: circuits run with hard attention and exact numbers.
 
-Numbers are integers, fractions where a mean asks for them, and symbols where a symbol was given.
+Numbers are integers, fractions after a mean, and symbols where the circuits have symbols.
 Nothing is rounded. Each different beginning of the texts is computed once.
 """
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from handcraft.circuits.beginnings import Beginnings, Ids
 from handcraft.circuits.circuits import Bias, Block, Circuits
 from handcraft.circuits.exact_array import ExactArray, add, combine, take
-from handcraft.circuits.ideal_heads import Held, attend
+from handcraft.circuits.ideal_heads import Numbers, attend
 from handcraft.circuits.neuron import Neuron, Ramp
 from handcraft.circuits.number import Number
 from handcraft.circuits.resolve import resolve
@@ -33,20 +33,20 @@ UNITS = 1024
 class Stream(Mapping[Subspace, Exact]):
     """The residual stream on some texts; of each subspace [text, position, width]."""
 
-    held: Held
+    numbers: Numbers
     beginnings: Beginnings
     _plain: dict[Subspace, Exact] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, subspace: Subspace) -> Exact:
         if subspace not in self._plain:
-            self._plain[subspace] = self.held[subspace].plain[self.beginnings.of]
+            self._plain[subspace] = self.numbers[subspace].plain[self.beginnings.of]
         return self._plain[subspace]
 
     def __iter__(self) -> Iterator[Subspace]:
-        return iter(self.held)
+        return iter(self.numbers)
 
     def __len__(self) -> int:
-        return len(self.held)
+        return len(self.numbers)
 
 
 def ideal_logits(circuits: Circuits, tokens: npt.ArrayLike) -> Exact:
@@ -73,7 +73,7 @@ def logits_of_beginnings(circuits: Circuits, tokens: npt.ArrayLike) -> tuple[Exa
         _checked(circuits, tokens)
         raise CircuitError("these circuits have no unembedding", fix="use ideal_stream()")
     stream = ideal_stream(circuits, tokens)
-    logits = stream.held[unembedding]
+    logits = stream.numbers[unembedding]
     if unembedding.encoding is not Encoding.ONE_HOT:
         entries = [
             (i, token, number)
@@ -141,7 +141,7 @@ def embed(circuits: Circuits, beginnings: Beginnings) -> dict[Subspace, ExactArr
     return {subspace: held[subspace] for subspace in circuits.stream}
 
 
-def run_block(block: Block, stream: Held, beginnings: Beginnings) -> dict[Subspace, ExactArray]:
+def run_block(block: Block, stream: Numbers, beginnings: Beginnings) -> dict[Subspace, ExactArray]:
     """The residual stream after the heads and the neurons of one block."""
     brought = [(head, *attend(head, stream, beginnings)) for head in block.heads]
     parts = [
@@ -175,7 +175,7 @@ Write = tuple[Subspace, int, int, Number]
 
 
 def _written(
-    stream: Held, parts: Iterable[tuple[ExactArray, list[Write]]], biases: Iterable[Bias]
+    stream: Numbers, parts: Iterable[tuple[ExactArray, list[Write]]], biases: Iterable[Bias]
 ) -> dict[Subspace, ExactArray]:
     """The residual stream once more is written to it."""
     reads: dict[Subspace, list[tuple[ExactArray, list[tuple[int, int, Number]]]]] = {}
@@ -199,7 +199,7 @@ def _written(
 
 
 def neuron_outputs(
-    neurons: Sequence[Neuron | Ramp], stream: Held, rows: int = 1
+    neurons: Sequence[Neuron | Ramp], stream: Numbers, rows: int = 1
 ) -> Iterator[tuple[ExactArray, Sequence[Neuron | Ramp]]]:
     """What neurons multiply their writes with: [beginning, neuron], and which neurons.
 
@@ -222,7 +222,7 @@ def neuron_outputs(
             yield ExactArray(tops, number.below, number.most), [ramp]
 
 
-def _steps(neurons: Sequence[Neuron], stream: Held, rows: int) -> ExactArray:
+def _steps(neurons: Sequence[Neuron], stream: Numbers, rows: int) -> ExactArray:
     sums = _sums([neuron.reads for neuron in neurons], stream, (), rows)
     reached = sums.reaches([neuron.at_least for neuron in neurons])
     gapped = [i for i, neuron in enumerate(neurons) if neuron.gap is not None]
@@ -243,7 +243,7 @@ def _steps(neurons: Sequence[Neuron], stream: Held, rows: int) -> ExactArray:
 
 def _sums(
     reads: Sequence[Iterable[Coefficients]],
-    stream: Held,
+    stream: Numbers,
     constants: Iterable[tuple[int, Number]],
     rows: int,
 ) -> ExactArray:

@@ -1,4 +1,4 @@
-"""What the heads of ideal circuits bring: exact attention patterns, and means of what is moved."""
+"""The heads of ideal circuits: exact attention patterns, and means of what is moved."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from handcraft.circuits.linear_map import LinearMap
 from handcraft.circuits.subspace import Coefficients, Subspace
 from handcraft.errors import CircuitError
 
-Held = Mapping[Subspace, ExactArray]
-"""For each subspace of the residual stream, what it holds: [beginning, width]."""
+Numbers = Mapping[Subspace, ExactArray]
+"""The numbers in each subspace of the residual stream: [beginning, width]."""
 
 Columns = dict[tuple[Subspace, int], int]
-"""Which column of an array holds a dimension of a subspace."""
+"""The column of an array for each dimension of a subspace."""
 
 
-def attend(head: Head, stream: Held, beginnings: Beginnings) -> tuple[ExactArray, Columns]:
+def attend(head: Head, stream: Numbers, beginnings: Beginnings) -> tuple[ExactArray, Columns]:
     """The mean of what the head moves, in its carried subspaces, at every destination."""
     columns = _columns(head.moves, ())
     values = _mapped(head.moves, (), columns, stream)
@@ -88,7 +88,7 @@ def _stated(weights: Sequence[AttentionWeights], seen: Seen, beginnings: Beginni
     return replace(pattern, most=int(np.abs(pattern.tops).sum(axis=1).max(initial=0)))
 
 
-def queries_and_keys(head: Head, stream: Held) -> tuple[ExactArray, ExactArray]:
+def queries_and_keys(head: Head, stream: Numbers) -> tuple[ExactArray, ExactArray]:
     """What attention scores are the inner products of: [beginning, width] each."""
     attends = head.attends
     queries = _columns(attends.query, attends.query_bias)
@@ -108,7 +108,7 @@ def _columns(maps: Iterable[LinearMap], constants: Iterable[Coefficients]) -> Co
 
 
 def _mapped(
-    maps: Iterable[LinearMap], constants: Iterable[Coefficients], columns: Columns, stream: Held
+    maps: Iterable[LinearMap], constants: Iterable[Coefficients], columns: Columns, stream: Numbers
 ) -> ExactArray:
     """What `maps` read from the stream and `constants` add, in some columns: [beginning, column]."""
     parts = [

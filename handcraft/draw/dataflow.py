@@ -32,9 +32,9 @@ _GAP = "\u00a0\u00a0"
 def circuits_graph(circuits: Circuits) -> graphviz.Digraph:
     """The data flow of `circuits`, from the token and its position down to the next token.
 
-    Dashed lines say by what a head finds where to look (its QK circuit), solid lines what it moves and
-    where to (its OV circuit). Neurons that read and write the same are one box, and so are many
-    subspaces that play the same part.
+    Dashed lines show what decides where a head attends (its QK circuit), solid lines what it moves and
+    where it writes (its OV circuit). Neurons that read and write the same are one box, and so are many
+    subspaces with the same role.
 
     Returns:
         A graph whose `source` is the same for the same circuits; `handcraft.draw.render` makes a
@@ -179,7 +179,7 @@ class _Drawing:
                     self._graph.edge(node, f"subspace {self._number[family]}", style="invis")
 
     def _held(self, family: Family) -> str:
-        """The box of what a family holds by now."""
+        """The current box of a family."""
         if family not in self._now:
             self._subspace(self._graph, family, "0 so far")
         return self._now[family]

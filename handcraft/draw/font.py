@@ -1,4 +1,4 @@
-r"""The one font of PNG pictures: DejaVu Sans, which comes along, so that every machine draws the same.
+r"""The font of PNG pictures: a bundled DejaVu Sans, so that every machine draws the same.
 
 `fonts/DejaVuSans.ttf` is DejaVu Sans 2.37 without hints and without what labels hardly need, cut by
 fontTools; its licence is beside it:

@@ -21,7 +21,7 @@ _DPI = 96  # pixels per inch of an SVG at its own size, as browsers have it
 
 
 def format_of(file: Path) -> Format:
-    """The format that the name of a file asks for.
+    """The format for the name of a file.
 
     Raises:
         DrawError: it ends in something else.
@@ -37,8 +37,8 @@ def render(graph_source: str, format: Format) -> bytes:
     """A picture of a graph.
 
     The program `dot` of Graphviz draws an SVG where it is installed; elsewhere a Graphviz compiled to
-    WebAssembly does. A PNG is always the SVG of the latter in pixels, with the font that comes along
-    and no other, so that it has the same text on every machine. What the font lacks is an escape there.
+    WebAssembly does. A PNG is always made from the SVG of the latter, with the bundled font, so that it
+    is the same on every machine. Characters that the font lacks are escaped in it.
 
     Args:
         graph_source: the graph in the DOT language.
@@ -95,7 +95,7 @@ def _run_inside(graph_source: str) -> bytes:
 
 
 def _pixels(svg: bytes) -> bytes:
-    """An SVG as PNG, with text in the font that comes along, whatever font it asks for."""
+    """An SVG as PNG, with all text in the bundled font."""
     import resvg_py
 
     try:

@@ -1,4 +1,4 @@
-"""How the picture looks: a few calm colours, by kind."""
+"""The style of pictures: colours and shapes by kind."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ STRAIGHT_FROM = 8
 def gelu_tanh(x: Array) -> Array:
     """GELU by its tanh approximation, called gelu_new in GPT-2 (Hendrycks and Gimpel 2016).
 
-    tanh is asked only where it is curved, so that compiled models, whose pre-activations lie far from 0
-    or are 0, run fast.
+    tanh is computed only where it is curved, so that compiled models, whose pre-activations are 0 or
+    far from 0, run fast.
     """
     curved = (np.abs(x) < STRAIGHT_FROM) & (x != 0)
     if np.count_nonzero(curved) > x.size // 8:

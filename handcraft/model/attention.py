@@ -15,8 +15,8 @@ Array: TypeAlias = npt.NDArray[np.floating]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 Watch: TypeAlias = Callable[[str, Array], None]
 """Called with the name and the value of every intermediate."""
-Kept: TypeAlias = Callable[[Array], Array]
-"""What one step leaves for the next, of what it computed."""
+AfterStep: TypeAlias = Callable[[Array], Array]
+"""Maps the result of one step to the input of the next, for example rounded."""
 
 
 def _all(value: Array) -> Array:
@@ -24,7 +24,7 @@ def _all(value: Array) -> Array:
 
 
 def softmax(scores: Array) -> Array:
-    """Softmax along the last axis; -inf becomes exactly 0. Every row must hold something finite."""
+    """Softmax along the last axis; -inf becomes exactly 0. Every row must have a finite number."""
     shifted: Array = scores - scores.max(axis=-1, keepdims=True)
     np.exp(shifted, out=shifted)
     shifted /= shifted.sum(axis=-1, keepdims=True)
@@ -90,7 +90,7 @@ def attend(
     scale: float,
     causal: bool,
     valid: Flags | None = None,
-    kept: Kept = _all,
+    after_step: AfterStep = _all,
 ) -> tuple[Array, Array, Array]:
     """Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1).
 
@@ -98,19 +98,21 @@ def attend(
         queries: [..., destination, head_dim].
         keys: [..., source, head_dim].
         values: [..., source, head_dim].
-        scale: what scores are multiplied with.
+        scale: the factor of the scores.
         causal: whether a destination sees no later source.
-        valid: which sources hold a token and not padding, [..., source]; None where all do.
-        kept: what each step leaves for the next, of what it computed.
+        valid: which sources are tokens and not padding, [..., source]; None if all are.
+        after_step: applied to the result of each step, for example to round it.
 
     Returns:
         The scores before any mask and the pattern after softmax, both [..., destination, source],
         and the head output [..., destination, head_dim]. A destination that sees nothing has a pattern
         and an output of zeros.
     """
-    scores = kept(product(queries, keys.swapaxes(-1, -2)))  # [.., destination, d] @ [.., d, source]
+    scores = after_step(
+        product(queries, keys.swapaxes(-1, -2))
+    )  # [.., destination, d] @ [.., d, source]
     scores *= scores.dtype.type(scale)
-    scores = kept(scores)
+    scores = after_step(scores)
     if valid is not None:
         hidden = ~valid[..., None, :]  # [.., 1, source]
         if causal:
@@ -121,8 +123,8 @@ def attend(
         pattern = softmax(np.where(mask, scores.dtype.type(-np.inf), scores))
     else:
         pattern = softmax(scores)
-    pattern = kept(pattern)
-    out = kept(product(pattern, values))  # [.., destination, source] @ [.., source, d]
+    pattern = after_step(pattern)
+    out = after_step(product(pattern, values))  # [.., destination, source] @ [.., source, d]
     return scores, pattern, out
 
 
@@ -134,19 +136,19 @@ SCORES = 1 << 18
 
 
 def attend_causally(
-    queries: Array, keys: Array, values: Array, *, scale: float, kept: Kept = _all
+    queries: Array, keys: Array, values: Array, *, scale: float, after_step: AfterStep = _all
 ) -> Array:
     """The head output of `attend` with a causal mask, and nothing else of it.
 
-    Some destinations at a time attend only to what they can see. For runs of which nobody asks for
-    scores or patterns.
+    It is computed for some destinations at a time, with only their visible sources, for runs whose
+    scores and patterns are not needed.
 
     Args:
         queries: [batch, head, destination, d_score].
         keys: [batch, head, source, d_score]; the last destination is the last source.
         values: [batch, head, source, d_value].
-        scale: what scores are multiplied with.
-        kept: as for `attend`.
+        scale: the factor of the scores.
+        after_step: as for `attend`.
 
     Returns:
         [batch, head, destination, d_value].
@@ -159,14 +161,16 @@ def attend_causally(
         for start in range(0, count, ROWS):
             end = min(start + ROWS, count)
             seen = before + end
-            scores = kept(product(queries[some, :, start:end], keys[some, :, :seen].swapaxes(-1, -2)))
+            scores = after_step(
+                product(queries[some, :, start:end], keys[some, :, :seen].swapaxes(-1, -2))
+            )
             scores *= scores.dtype.type(scale)  # [text, head, destination, source]
-            scores = kept(scores)
+            scores = after_step(scores)
             np.copyto(
                 scores[..., before + start :], -np.inf, where=causal_mask(end - start, end - start)
             )
             scores -= scores.max(axis=-1, keepdims=True)
             np.exp(scores, out=scores)
             scores /= scores.sum(axis=-1, keepdims=True)
-            out[some, :, start:end] = product(kept(scores), values[some, :, :seen])
-    return kept(out)
+            out[some, :, start:end] = product(after_step(scores), values[some, :, :seen])
+    return after_step(out)

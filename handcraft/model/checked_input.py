@@ -1,4 +1,4 @@
-"""What a model is given to run: token ids and a cache, checked before anything is computed."""
+"""Check the input of a model, token ids and a cache, before anything is computed."""
 
 from __future__ import annotations
 

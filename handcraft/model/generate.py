@@ -42,7 +42,7 @@ def generate(
 
     Raises:
         ModelError: the prompt is empty, prompt and answer together have more tokens than the model
-            has positions (the last token needs none), a setting makes no sense, or the model has no
+            has positions (the last token needs none), a setting is invalid, or the model has no
             causal mask.
         VocabularyError: the prompt has an unknown token.
     """
@@ -80,7 +80,7 @@ def continue_ids(
         goes_on: given a text, whether a token is added to it; None where nothing but `n` ends it.
 
     Raises:
-        ModelError: a setting makes no sense, or the model has no causal mask.
+        ModelError: a setting is invalid, or the model has no causal mask.
     """
     check_masked(model)
     _check_settings(n, temperature, top_k, seed)
@@ -96,7 +96,7 @@ def continue_ids(
 
 
 class _Reader:
-    """Runs only what it has not yet seen of a growing text, as long as the text fits the context."""
+    """Runs only the new tokens of a growing text, as long as the text fits the context."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -132,7 +132,7 @@ def _choose(
 
 
 def check_masked(model: Model) -> None:
-    """Raise unless `model` is one, and has the causal mask on which continuing a text rests."""
+    """Raise unless `model` is a model with a causal mask, without which no text can be continued."""
     if not isinstance(model, Model):
         raise ModelError(
             f"{shorten_value(model)} is not a model",

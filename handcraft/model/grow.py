@@ -1,4 +1,4 @@
-"""A model in a larger shape, the rest of which is 0: the tensors are made one at a time, when asked."""
+"""A model in a larger shape, padded with zeros; each tensor is made when it is read."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def grow(model: Model, shape: Shape, ids: Sequence[int] | None = None) -> Model:
 
 
 class _Grown(Mapping[str, Array]):
-    """Tensors in their larger shapes, made when asked and not kept."""
+    """Tensors in their larger shapes, made when they are read and not kept."""
 
     def __init__(self, small: Model, grown: Model, ids: tuple[int, ...]) -> None:
         self._small = small

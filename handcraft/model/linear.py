@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Indices = npt.NDArray[np.intp]
 
 LARGEST = 1e12
-"""Where no number of a run can be larger, none overflows on the way to a weight that is 0: its cube, in
-GELU, and products of two, in attention, are below what float32 holds."""
+"""If no number of a run can be larger, none overflows on the way to a weight that is 0: its cube, in
+GELU, and products of two, in attention, are in the range of float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """What a block runs.
+    """The matrices that a block runs.
 
     Args:
         c_attn: to queries, keys and values.

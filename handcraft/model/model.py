@@ -38,7 +38,7 @@ CHUNK = 1 << 20
 
 
 def _ignore(name: str, value: Array) -> None:
-    """Watch nothing."""
+    """Ignore the intermediates."""
 
 
 @short_repr
@@ -107,15 +107,15 @@ class Model:
             tokens: token ids, [batch, position]; any id may stand for padding. Or a text, or a list of
                 texts of one length.
             cache: keys and values of earlier positions, which these follow; it is filled further.
-            valid: true where a token stands, and false at padding behind the text, which no position
-                attends to: [batch, position], as `valid_positions` gives it. None where all are tokens.
+            valid: true at tokens, and false at padding after the text, which no position attends to:
+                [batch, position], as `valid_positions` returns it. None if all are tokens.
 
         Returns:
-            [batch, position, n_vocab]. At padding it is finite, and nothing more is said of it.
+            [batch, position, n_vocab]. At padding the logits are finite, but have no meaning.
 
         Raises:
             ModelError: an id outside the vocabulary, more positions than the model has, tokens that are
-                no integers, no matrix, or none at all; padding elsewhere than behind a text; or a cache
+                not a nonempty matrix of integers, padding that is not at the end of a text, or a cache
                 together with padding or without a causal mask.
         """
         return self._forward(tokens, cache, valid, self._blocks)
@@ -196,7 +196,7 @@ class Model:
         return ids
 
     def check_masked(self, what: str, *, fix: str) -> None:
-        """Raise unless later positions are masked, on which `what` rests.
+        """Raise unless later positions are masked, which `what` requires.
 
         Raises:
             ModelError: they are not.
@@ -219,23 +219,25 @@ class Model:
     ) -> Array:
         start = 0 if cache is None else cache.length
         wte, wpe = self._running["wte.weight"], self._running["wpe.weight"]
-        x: Array = self._kept(wte[ids] + wpe[start : start + ids.shape[1]])  # [batch, position, n_embd]
+        x: Array = self._after_step(
+            wte[ids] + wpe[start : start + ids.shape[1]]
+        )  # [batch, position, n_embd]
         watch("embedding", x)
         for layer, block in enumerate(self._blocks if blocks is None else blocks):
             if block.attends:
-                x = self._kept(x + self._attention(layer, block, x, cache, watch, valid))
+                x = self._after_step(x + self._attention(layer, block, x, cache, watch, valid))
             else:
-                x = self._kept(x + block.attention.bias)
+                x = self._after_step(x + block.attention.bias)
             watch(f"h.{layer}.after_attention", x)
             if block.mlp is not None:
                 units = self._mlp(layer, block, x, watch) if block.has_units else block.mlp.bias
-                x = self._kept(x + units)
+                x = self._after_step(x + units)
             watch(f"h.{layer}.output", x)
         if cache is not None:
             cache.advance(ids.shape[1])
         x = self._norm("ln_f", x, watch)
         head = wte if self.architecture.tied else self._running["lm_head.weight"]
-        logits = self._kept(product(x, head.T))  # [batch, position, n_embd] @ [n_embd, n_vocab]
+        logits = self._after_step(product(x, head.T))  # [batch, position, n_embd] @ [n_embd, n_vocab]
         watch("logits", logits)
         return logits
 
@@ -250,7 +252,7 @@ class Model:
     ) -> Array:
         name = f"h.{layer}.attn"
         x = self._norm(f"h.{layer}.ln_1", x, watch)
-        qkv = self._kept(block.c_attn(x))  # [batch, position, 3 n_embd]
+        qkv = self._after_step(block.c_attn(x))  # [batch, position, 3 n_embd]
         q, k, v = (split_heads(part, self.shape.n_head) for part in np.split(qkv, 3, axis=-1))
         if cache is not None:
             k, v = cache.put(layer, k, v)
@@ -258,18 +260,18 @@ class Model:
         scale = self.architecture.score_scale(self.shape.head_dim, layer)
         is_causal = self.architecture.causal
         if watch is _ignore and valid is None and is_causal:
-            brought = attend_causally(q, k, v, scale=scale, kept=self._kept)
-            return self._kept(block.attention(merge_heads(brought)))
+            brought = attend_causally(q, k, v, scale=scale, after_step=self._after_step)
+            return self._after_step(block.attention(merge_heads(brought)))
         seen = None if valid is None else valid[:, None]  # [batch, 1, source], for every head
         scores, pattern, out = attend(
-            q, k, v, scale=scale, causal=is_causal, valid=seen, kept=self._kept
+            q, k, v, scale=scale, causal=is_causal, valid=seen, after_step=self._after_step
         )
         for part, value in (("query", q), ("key", k), ("value", v)):
             watch(f"{name}.{part}", value)  # [batch, head, position, head_dim]
         watch(f"{name}.scores", scores)
         watch(f"{name}.pattern", pattern)
         watch(f"{name}.head_output", out)
-        written = self._kept(block.attention(merge_heads(out)))
+        written = self._after_step(block.attention(merge_heads(out)))
         watch(f"{name}.output", written)
         return written
 
@@ -278,11 +280,11 @@ class Model:
         assert block.mlp is not None
         name = f"h.{layer}.mlp"
         x = self._norm(f"h.{layer}.ln_2", x, watch)
-        before = self._kept(block.c_fc(x))  # [batch, position, n_inner]
+        before = self._after_step(block.c_fc(x))  # [batch, position, n_inner]
         watch(f"{name}.pre_activation", before)
-        hidden = self._kept(ACTIVATIONS[self.architecture.activation](before))
+        hidden = self._after_step(ACTIVATIONS[self.architecture.activation](before))
         watch(f"{name}.hidden", hidden)
-        written = self._kept(block.mlp(hidden))
+        written = self._after_step(block.mlp(hidden))
         watch(f"{name}.output", written)
         return written
 
@@ -291,11 +293,11 @@ class Model:
         if not self.architecture.has_norm:
             return x
         gain, bias = self._running[f"{name}.weight"], self._running[f"{name}.bias"]
-        normed = self._kept(layer_norm(x, gain, bias, self.architecture.norm_epsilon))
+        normed = self._after_step(layer_norm(x, gain, bias, self.architecture.norm_epsilon))
         watch(name, normed)
         return normed
 
-    def _kept(self, value: Array) -> Array:
+    def _after_step(self, value: Array) -> Array:
         """What one step leaves for the next: all that it computed."""
         return value
 

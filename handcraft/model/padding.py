@@ -1,4 +1,4 @@
-"""Padding behind the shorter texts of a batch."""
+"""Padding at the end of the shorter texts of a batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from handcraft.model.attention import Flags
 
 
 def valid_positions(lengths: Sequence[int], positions: int) -> Flags:
-    """Which positions of texts that are padded at the end hold a token.
+    """Which positions are tokens, in texts that are padded at the end.
 
     >>> valid_positions([3, 1], 3).astype(int)
     array([[1, 1, 1],
@@ -41,7 +41,7 @@ def checked_valid(valid: npt.ArrayLike, ids: npt.NDArray[np.int64]) -> Flags:
     """The flags of right-padded texts: [batch, position].
 
     Raises:
-        ModelError: another shape or type, or a token behind padding.
+        ModelError: another shape or type, or a token after padding.
     """
     flags = np.asarray(valid)
     if flags.shape != ids.shape or flags.dtype != bool:

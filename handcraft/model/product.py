@@ -11,16 +11,17 @@ if TYPE_CHECKING:
 
 
 def product(left: Array, right: Array) -> Array:
-    """``left @ right``; an invalid operation shows as NaN in the result, and no warning says so.
+    """``left @ right``; an invalid operation gives NaN in the result, without a warning.
 
-    A BLAS computes on whole vector registers, and what stands in lanes that it throws away can raise
-    the flag of an invalid operation (IEEE 754). NumPy then warns of finite products, in one run of
-    many, as OpenBLAS has made it do (numpy/numpy#24067, OpenMathLib/OpenBLAS#1924). It is not memory of
-    ours: `test_fresh_memory_is_written_before_it_is_read` fills all of it with NaN, and none is read.
+    A BLAS computes on whole vector registers, and the contents of lanes that it discards can raise
+    the flag of an invalid operation (IEEE 754). NumPy then occasionally warns although the product is
+    finite, as has happened with OpenBLAS (numpy/numpy#24067, OpenMathLib/OpenBLAS#1924). Our memory is
+    not the cause: `test_fresh_memory_is_written_before_it_is_read` fills all of it with NaN, and none
+    is read.
 
-    Leaving the flag out hides nothing. Sums of products of finite numbers are invalid only after one
-    overflowed, and an overflow is still warned of; whatever else is invalid is NaN in the result, and
-    answers are compared, where NaN equals nothing.
+    Ignoring the flag hides nothing. Sums of products of finite numbers are invalid only after an
+    overflow, which still gives a warning; any other invalid operation gives NaN in the result, and NaN
+    never equals a right answer.
     """
     with np.errstate(invalid="ignore"):
         result: Array = left @ right

@@ -20,7 +20,7 @@ class RoundedModel(Model):
     adds up products in float32 too, and rounds what comes out, as here.
     """
 
-    def _kept(self, value: Array) -> Array:
+    def _after_step(self, value: Array) -> Array:
         rounded: Array = value.astype(self.dtype).astype(self.running_dtype)
         return rounded
 

@@ -37,7 +37,7 @@ class Shape:
         return self.n_embd // self.n_head
 
     def parameters(self, architecture: Architecture = BLOCK) -> int:
-        """How many numbers the tensors hold."""
+        """How many numbers the tensors have."""
         return sum(prod(sizes) for sizes in self.tensors(architecture).values())
 
     def tensors(self, architecture: Architecture = BLOCK) -> dict[str, tuple[int, ...]]:

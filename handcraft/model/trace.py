@@ -14,15 +14,15 @@ SHOWN_UP_TO = 400
 
 
 class NoSuchValueError(ModelError, KeyError):
-    """A trace that is asked for what it does not hold; also a `KeyError`, as of any mapping."""
+    """An intermediate that a trace does not have; also a `KeyError`, as for any mapping."""
 
 
 @dataclass(frozen=True)
 class TraceNames:
-    """What the axes of the intermediates stand for, where somebody laid them out by name.
+    """The names of the axes of the intermediates, for a compiled model.
 
     Args:
-        dimensions: what each dimension of the residual stream holds, [n_embd].
+        dimensions: what each dimension of the residual stream stores, [n_embd].
         heads: for each block, the names of its heads, [n_layer][n_head].
         units: for each block, the names of its hidden units, [n_layer][n_inner].
         tokens: the rows of the token embedding, [n_vocab].
@@ -36,7 +36,7 @@ class TraceNames:
 
 @dataclass(frozen=True, eq=False)
 class Trace(Mapping[str, Array]):
-    """What a prompt made of every part of the model, without a batch axis.
+    """The value of every intermediate for one prompt, without a batch axis.
 
     ``embedding`` and ``h.{i}.after_attention``, ``h.{i}.output`` are the residual stream,
     [position, n_embd]; ``h.{i}.attn.query``, ``.key``, ``.value`` and ``.head_output`` are
@@ -49,7 +49,7 @@ class Trace(Mapping[str, Array]):
     Args:
         tokens: the prompt.
         values_by_name: the intermediates, in the order in which they came up.
-        names: what their axes stand for; None for models that nobody laid out by name.
+        names: what their axes stand for; None for a model that was not compiled here.
     """
 
     tokens: tuple[str, ...]

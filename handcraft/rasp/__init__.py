@@ -1,6 +1,6 @@
-"""The names of the RASP library that Tracr made known, with their published meaning.
+"""The names of Tracr's RASP library, with their published meaning.
 
-A program is made of sequences ("s-ops") and selectors. `evaluate` says what it means in plain Python,
+A program is made of sequences ("s-ops") and selectors. `evaluate` computes its meaning in plain Python,
 `build` turns it into expressions, and `compile` into weights.
 
 >>> from handcraft import rasp

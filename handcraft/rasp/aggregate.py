@@ -1,4 +1,4 @@
-"""What a position learns from those that it selects: how many they are, and what they say together."""
+"""Aggregates of selected positions: their number, mean, sum, or common label."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class SelectorWidth(SOp):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Aggregate(SOp):
-    """What the selected positions say: the mean of their numbers, or the one label that they hold.
+    """The mean of the numbers at the selected positions, or the one label that they have.
 
-    Where nothing is selected it is the default. Where a selected position has no value, it has none.
+    Where nothing is selected it is the default. If a selected position has no value, neither has this.
 
     Args:
         selector: which positions.
@@ -77,11 +77,11 @@ class Aggregate(SOp):
 
     @property
     def is_categorical(self) -> bool:
-        """Whether it was said that its values are labels."""
+        """Whether `categorical` declared its values to be labels."""
         return self.encoding is Encoding.CATEGORICAL and self.how == "mean"
 
     def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
-        """What the selected positions say."""
+        """The aggregate at every position."""
         rows, values = children
         return [
             self._aggregated([value for there, value in enumerate(values) if row >> there & 1])
@@ -100,7 +100,7 @@ class Aggregate(SOp):
         return whole(total if self.how == "sum" else total / len(values))
 
     def _common(self, values: list[Value]) -> Value:
-        """The value that all hold."""
+        """The value that all of them have."""
         other = next((value for value in values if value != values[0]), None)
         if other is None and self.how == "mean":
             return values[0]

@@ -98,7 +98,7 @@ def compile(
         causal: whether a position sees only itself and earlier ones.
         architecture: the target.
         dtype: of the weights.
-        tolerance: by how much numbers may be off; those that the weights do not tell apart are floats.
+        tolerance: the largest error of a number; what the weights cannot distinguish is a float.
 
     Raises:
         HandcraftError: something does not fit; it names the place, and a fix.

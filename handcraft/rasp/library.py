@@ -1,7 +1,7 @@
 """Programs of the RASP literature, written in RASP.
 
-Each function makes one program. What a program says is the docstring; `tests/property/test_rasp.py`
-says it again in plain Python.
+Each function makes one program, whose meaning is in the docstring; `tests/property/test_rasp.py`
+compares it with plain Python.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def make_length() -> SOp:
 
 
 def make_hist() -> SOp:
-    """How many positions hold the same token as this one.
+    """How many positions have the same token as this one.
 
     >>> make_hist()("abac")
     [2, 1, 2, 1]
@@ -36,7 +36,7 @@ def make_hist() -> SOp:
 
 
 def make_count(sequence: SOp, value: object) -> SOp:
-    """How often a sequence holds a value, at every position.
+    """How often a sequence has a given value in the text.
 
     >>> make_count(tokens, "a")("aab")
     [2, 2, 2]
@@ -45,7 +45,7 @@ def make_count(sequence: SOp, value: object) -> SOp:
 
 
 def make_count_less_freq(limit: int) -> SOp:
-    """How many positions hold a token that occurs at most `limit` times.
+    """How many positions have a token that occurs at most `limit` times.
 
     >>> make_count_less_freq(2)("aaabbc")
     [3, 3, 3, 3, 3, 3]
@@ -54,9 +54,9 @@ def make_count_less_freq(limit: int) -> SOp:
 
 
 def make_frac_prevs(flags: SOp) -> SOp:
-    """The fraction of positions, up to this one, where a flag holds.
+    """The fraction of positions, up to this one, where a flag is true.
 
-    >>> [str(share) for share in make_frac_prevs(tokens == "l")("hello")]
+    >>> [str(fraction) for fraction in make_frac_prevs(tokens == "l")("hello")]
     ['0', '0', '1/3', '1/2', '2/5']
     """
     until_here = Select(indices, indices, Comparison.LEQ)
@@ -64,7 +64,7 @@ def make_frac_prevs(flags: SOp) -> SOp:
 
 
 def make_shift_by(offset: int, sequence: SOp) -> SOp:
-    """The value `offset` positions earlier; none where there is no such position.
+    """The value `offset` positions earlier; None where there is no such position.
 
     >>> make_shift_by(1, tokens)("abcd")
     [None, 'a', 'b', 'c']
@@ -74,7 +74,7 @@ def make_shift_by(offset: int, sequence: SOp) -> SOp:
 
 
 def make_detect_pattern(sequence: SOp, pattern: Sequence[object]) -> SOp:
-    """Whether the last values, up to this position, spell a pattern; none where too few have come.
+    """Whether the values up to this position end in a pattern; None where there are too few.
 
     >>> make_detect_pattern(tokens, "ab")("aaba")
     [None, False, True, False]

@@ -1,6 +1,6 @@
-"""Names of the published library that are other words for what is here: types, and plain functions.
+"""Names of the published library that are aliases here: types, and plain functions.
 
-They are there so that a program moves over by its import alone.
+With them a program can be moved here by changing its import only.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def is_numerical(sop: SOp) -> bool:
 
 
 def is_categorical(sop: SOp) -> bool:
-    """Whether a sequence holds labels, as all do of which `numerical` said nothing."""
+    """Whether a sequence has labels; every sequence does unless `numerical` was used."""
     return get_encoding(sop) is Encoding.CATEGORICAL
 
 

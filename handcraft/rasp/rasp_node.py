@@ -1,4 +1,4 @@
-"""What every object of RASP is: an immutable node with a name, a place and a published meaning."""
+"""The base of every RASP object: an immutable node with a name, a place and a published meaning."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ Self = TypeVar("Self", bound="Node")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Node(ABC):
-    """A sequence or a selector of RASP. It knows no vocabulary and no length.
+    """A sequence or a selector of RASP, independent of vocabulary and length.
 
     Args:
-        name: what it is called in texts and errors.
+        name: its name in texts and errors.
         place: where it was written.
     """
 
@@ -147,7 +147,7 @@ def walk(root: Node, turns_back: Callable[[Node], bool] = lambda node: False) ->
 
     Args:
         root: where to begin.
-        turns_back: tells of which nodes those that they are computed from are left out.
+        turns_back: whether to leave out the children of a node.
     """
     seen: set[int] = set()
     stack = [(root, False)]
@@ -163,7 +163,7 @@ def walk(root: Node, turns_back: Callable[[Node], bool] = lambda node: False) ->
 
 
 def evaluate(expression: Node, xs: Sequence[object], causal: bool = False) -> list[Any]:
-    """What a program means on one input, in plain Python with exact numbers.
+    """The meaning of a program on one input, in plain Python with exact numbers.
 
     Args:
         expression: a sequence or a selector.
@@ -175,7 +175,7 @@ def evaluate(expression: Node, xs: Sequence[object], causal: bool = False) -> li
         whether it selects each source.
 
     Raises:
-        DomainError: a function fails, or values are put together that do not go together.
+        DomainError: a function fails, or values cannot be combined.
 
     >>> from handcraft.rasp import Aggregate, Comparison, Select, indices, tokens
     >>> before = Aggregate(Select(indices, indices - 1, Comparison.EQ), tokens)

@@ -39,7 +39,7 @@ class Comparison(Enum):
 
     @property
     def opposite(self) -> Comparison:
-        """The comparison that holds where this does not."""
+        """The negation of this comparison."""
         return _OPPOSITES[self]
 
 
@@ -63,7 +63,7 @@ class Negated:
         return f"not {name_of(self.f)}"
 
     def __call__(self, key: Any, query: Any) -> bool:
-        """Whether the function does not hold."""
+        """The negated result of the function."""
         return not self.f(key, query)
 
 

@@ -224,8 +224,8 @@ def numerical(sop: Sequence) -> Sequence:
 def categorical(sop: Sequence) -> Sequence:
     """Say that the values are labels, even where they are numbers.
 
-    An `Aggregate` that is categorical never means different values: where it selects several positions,
-    they hold the same one.
+    A categorical `Aggregate` never averages different values: all positions that it selects must have
+    the same one.
     """
     return replace(sop, encoding=Encoding.CATEGORICAL, place=written_place())
 

@@ -25,7 +25,7 @@ ALLOWED = 2_000
 """How many allowed prompts are drawn at most, each of which is interpreted by itself."""
 
 CLOSE = 1e-3
-"""How far a probability may be off."""
+"""The largest error of a probability."""
 
 
 def assert_agreement(
@@ -37,8 +37,8 @@ def assert_agreement(
 ) -> None:
     """Assert that what a program means, its ideal circuits and its model agree.
 
-    Of a program over prompts only allowed prompts are tried; without a causal mask at every position.
-    Where it predicts probabilities, those are compared.
+    Only allowed prompts are tried; without a causal mask, at every position. If a program predicts
+    probabilities, those are compared.
 
     Args:
         program: a rule program, which is compiled, or one that already is.
@@ -47,7 +47,7 @@ def assert_agreement(
         seed: of the sample.
 
     Raises:
-        AssertionError: naming the shortest context where they part, and on which level.
+        AssertionError: they disagree; the message names the shortest context, and the levels.
         AssumptionError: an allowed prompt breaks an assumption of the program.
     """
     compiled = compile_program(program) if isinstance(program, Program) else program
@@ -153,7 +153,7 @@ def _tokens(prompts: Prompts, row: Ids) -> list[str]:
 
 
 def _parted(compiled: Compiled, meant: Distribution, exact: Array, logits: Array) -> str | None:
-    """What the three floors say after one context, where they part."""
+    """The answers of the three levels after one context, where they disagree."""
     tokens = compiled.circuits.vocabulary.tokens
     if compiled.circuits.logit_scale is None:
         (right,) = meant

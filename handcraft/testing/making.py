@@ -53,7 +53,7 @@ class Making:
 
     Args:
         draw: given by Hypothesis.
-        prompts: what the expressions speak about.
+        prompts: what the expressions are made from.
         wide: whether numbers may have many values.
     """
 
@@ -101,7 +101,7 @@ class Making:
         return choices[self.draw(whole_numbers(0, len(choices) - 1))]
 
     def _either(self, *ways: Callable[[], T]) -> T:
-        """What one of some ways makes."""
+        """The result of one of some constructions."""
         return self._one(ways)()
 
     def _beside(self, kind: Kind, depth: int) -> Expression:

@@ -56,7 +56,7 @@ def expressions(
 
     Args:
         draw: given by Hypothesis.
-        prompts: what they speak about; categories have tokens for values.
+        prompts: what they are made from; categories have tokens for values.
         depth: the most operations inside one another, up to 6 or so.
         kind: what they are; None for any kind.
         wide: whether numbers may have many values, or too many to list.

@@ -1,4 +1,4 @@
-"""A second opinion: does a model write what a plain Python function says?"""
+"""Compare what a model writes with a plain Python function."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def assert_writes(
     sample: int = SAMPLE,
     seed: int = 0,
 ) -> int:
-    """Assert that a model, asked for its best token again and again, writes what it should.
+    """Assert that greedy decoding of a model writes what a function says.
 
     Args:
         model: the model.
-        meaning: what should follow a prompt, as text; a blank between words.
+        meaning: what should follow a prompt, as text; words are separated by spaces.
         starts: the prompts: a regular expression that they match as a whole, or the prompts themselves.
         longest: the most tokens of a prompt that matches; as many as the model has positions, if left
             out.
@@ -46,7 +46,7 @@ def assert_writes(
     Raises:
         AssertionError: naming a prompt, what should follow it, and what the model writes; or saying
             that there is nothing to try, or no room for an answer.
-        RegularExpressionError: what says the prompts is not a regular expression, or too large a one.
+        RegularExpressionError: `starts` is not a regular expression, or its automaton is too large.
     """
     tried = 0
     most = model.shape.n_positions if longest is None else longest

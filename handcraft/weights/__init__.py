@@ -1,4 +1,4 @@
-"""Where everything sits: circuits placed in the arrays of one architecture."""
+"""From circuits to the weight arrays of one architecture: plan, place, emit."""
 
 from handcraft.weights.axis_names import AxisNames, trace_names
 from handcraft.weights.emit import check_sharpness, emit, sharpness_for

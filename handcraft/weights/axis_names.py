@@ -17,7 +17,7 @@ PARTS = ("query", "key", "value")
 
 @dataclass(frozen=True)
 class HeadNames:
-    """The name of a head, and what its channels hold; "" where a channel holds nothing.
+    """The name of a head, and what its channels store; "" for an unused channel.
 
     Args:
         name: of the head.
@@ -30,7 +30,7 @@ class HeadNames:
     carried: tuple[str, ...]
 
     def channel(self, part: str, i: int) -> str:
-        """What one channel of the query, the key or the value holds."""
+        """What one channel of the query, the key or the value stores."""
         names = self.carried if part == "value" else self.matching
         held = names[i] if i < len(names) and names[i] else "unused"
         return f"{part} of the head `{self.name}`: {held}"
@@ -49,7 +49,7 @@ class AxisNames:
     """What the dimensions, the channels and the hidden units of a model stand for.
 
     Args:
-        stream: what each dimension of the residual stream holds, and of which subspaces.
+        stream: what each dimension of the residual stream stores, and of which subspaces.
         blocks: the heads and the hidden units of each block.
     """
 
@@ -85,7 +85,7 @@ class AxisNames:
             tensor: its name.
             axis: 0 or 1; the one axis of a bias is 0.
             i: the index along it.
-            shape: of the model, which may be larger than what was planned.
+            shape: of the model, which may be larger than planned.
             vocabulary: of the model.
         """
         if tensor in ("wte.weight", "lm_head.weight") and axis == 0:

@@ -1,4 +1,4 @@
-"""Placed weights to arrays of one dtype, and the sharpness that the dtype asks for."""
+"""Placed weights to arrays of one dtype, with the sharpness that the dtype needs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from handcraft.weights.placement import PlacedTensor, Placement
 from handcraft.weights.plan import Plan
 
 SHIFTED_GAP = 2
-"""How much sharper attention is made where LayerNorm may shift scores: it scales each source by
-itself, by some parts in 100,000, and scores reach 16,384 times their gap
+"""How much sharper attention is made where LayerNorm may shift scores: it scales each source
+separately, by some parts in 100,000, and scores reach 16,384 times their gap
 (`test_what_compiles_can_be_saved`)."""
 
 
@@ -47,10 +47,10 @@ def sharpness_for(plan: Plan, dtype: str) -> int:
 
 
 def check_sharpness(plan: Plan, dtype: str) -> None:
-    """Raise unless every head that states its sharpness attends hard, to the last bit of `dtype`.
+    """Raise unless attention is exactly hard in `dtype` for every head that states its sharpness.
 
-    What the other positions weigh together must be lost in rounding: less than half a unit in the
-    last place.
+    The attention weights of all other positions together must be less than half a unit in the last
+    place.
 
     Raises:
         PrecisionError: naming the head, the gap it has and the gap it needs.
@@ -83,7 +83,7 @@ def emit(placement: Placement, values: Mapping[str, Plain], dtype: str) -> dict[
         dtype: of the arrays.
 
     Raises:
-        PrecisionError: a number that is too large for the dtype, or an integer that it does not hold.
+        PrecisionError: a number is too large for the dtype, or an integer that it cannot represent.
         CircuitError: a symbol has no value.
     """
     arrays: dict[str, Array] = {}
@@ -117,10 +117,9 @@ def _as_float(number: Plain) -> float:
 
 
 def _check_cast(tensor: PlacedTensor, numbers: list[Plain], cast: Array, dtype: str) -> None:
-    """Raise where the dtype does not hold a number that a decision may depend on.
+    """Raise if the dtype cannot represent an integer weight.
 
-    A third has no binary form, and rounding it is what a float is for. An integer that is not held is
-    a decision that may flip.
+    Rounding a fraction such as 1/3 is expected. Rounding an integer may change a decision.
     """
     for index, number, stored in zip(tensor.values, numbers, cast.tolist(), strict=True):
         if (isinstance(number, int) and stored != number) or not isfinite(stored):

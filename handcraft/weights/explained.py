@@ -14,7 +14,7 @@ from handcraft.origin import Origin
 from handcraft.weights.axis_names import AxisNames
 
 NEAR = 3
-"""How many tensors or rules are named in place of one that is not there."""
+"""How many tensors or rules an error suggests for one that does not exist."""
 
 Index = tuple[int, ...]
 
@@ -26,7 +26,7 @@ class Weight:
     Args:
         tensor: its name.
         index: row and column, or the place in a bias.
-        value: what it is.
+        value: its value.
         stands_for: what its row and its column stand for.
         serves: the rules that need it.
     """
@@ -44,7 +44,7 @@ class Weight:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """What the numbers of the index count."""
+        """What the numbers of the index refer to."""
         return ("row", "column") if len(self.index) == 2 else ("place",)
 
     def __str__(self) -> str:
@@ -113,7 +113,7 @@ class Weights:
         """The sizes of a tensor.
 
         Raises:
-            ModelError: there is none of that name.
+            ModelError: there is no tensor of that name.
         """
         shapes = self.model.shape.tensors(self.model.architecture)
         if tensor not in shapes:
@@ -171,7 +171,7 @@ def _few(texts: Sequence[str]) -> str:
 
 
 def _tensors_like(name: str, model: Model) -> str:
-    """Which tensors may have been meant: those that are called nearly so, else what there is."""
+    """Suggestions for a wrong name: tensors with similar names, else all tensors."""
     bare = name.removeprefix("transformer.")
     known = list(model.tensors)
     near = [k for k in known if f".{bare}." in f".{k}."] or get_close_matches(bare, known, n=NEAR)

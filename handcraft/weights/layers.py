@@ -17,23 +17,23 @@ from handcraft.errors import LayoutError
 
 
 class SpreadError(LayoutError):
-    """Neurons that do not fit one layer, and cannot take turns in several.
+    """Neurons that do not fit in one layer, and cannot be spread over several.
 
     Attributes:
-        n_embd: the width in which one layer holds them all.
+        n_embd: the smallest width at which they fit in one layer.
     """
 
     n_embd: int
 
 
 STEEPNESS = 64
-"""What GELU units multiply their sum with. Sums are integers and thresholds lie a quarter beside
+"""The factor of the sum in a GELU unit. Sums are integers and thresholds lie a quarter beside
 them, so every pre-activation is at least 16 away from 0, where GELU equals ReLU in every dtype and in
 runtimes that tabulate it in half precision within |x| < 10. A power of two costs no precision."""
 
 NEAREST_TO_ZERO = 10
-"""How far from 0 every pre-activation must stay, whatever LayerNorm makes of the sum: GELU is straight
-there, as said of `STEEPNESS`. `verify/facts.py` measures it before anything is saved."""
+"""How far from 0 every pre-activation must stay, including the error of LayerNorm: GELU is linear
+there, see `STEEPNESS`. `verify/facts.py` measures it before anything is saved."""
 
 
 @short_repr
@@ -42,12 +42,12 @@ class Unit:
     """One hidden unit: activation(gain * sum + constant) * weight.
 
     Args:
-        name: what its weights are called.
+        name: its name in explanations of weights.
         neuron: the neuron that it belongs to; its `reads` make the sum.
-        gain: what the sum is multiplied with.
-        constant: what is added.
-        weight: what the neuron's `writes` are multiplied with.
-        gate_gain: what the sum of a ramp's gate is multiplied with.
+        gain: the factor of the sum.
+        constant: the constant term.
+        weight: the factor of the neuron's `writes`.
+        gate_gain: the factor of the sum of a ramp's gate.
     """
 
     name: str
@@ -68,8 +68,8 @@ class Layer:
         attention_bias: what attention adds at every position.
         units: the hidden units of its MLP.
         mlp_bias: what the MLP adds at every position.
-        settled: the subspaces that hold one of their codewords from here on.
-        kept: the subspaces that hold one of their codewords after its heads and after its units.
+        settled: the subspaces that contain one of their codewords from the end of this block on.
+        kept: the subspaces that contain one of their codewords after its heads and after its units.
     """
 
     heads: tuple[Head, ...] = ()
@@ -88,7 +88,7 @@ class Layer:
 def build_layers(
     circuits: Circuits, architecture: Architecture, most_units: int | None = None
 ) -> tuple[Layer, ...]:
-    """The layers that hold the circuits; one block's neurons may spread over several.
+    """The layers of some circuits; the neurons of one block may be spread over several.
 
     Args:
         circuits: the circuits.
@@ -96,7 +96,7 @@ def build_layers(
         most_units: the hidden units of one layer; None for as many as it takes.
 
     Raises:
-        SpreadError: neurons that do not fit one layer read what they write.
+        SpreadError: neurons that do not fit in one layer read what they write.
     """
     layers: list[Layer] = []
     for number, block in enumerate(circuits.blocks):
@@ -149,11 +149,12 @@ def _units(
     term is 0 throughout where s never exceeds m, and is left out.
 
     Else a = K (s - m + 3g/4) and b = K (s - m + g/4), and act(a) - act(b) is K g/2 where s >= m,
-    else 0. Both terms are on the straight parts of the activation even if s is off by nearly g/4,
-    and the difference does not depend on s: errors die here. With GELU, K is `STEEPNESS` / g.
+    else 0. Both terms are on the linear parts of the activation even if s has an error of nearly g/4,
+    and the difference does not depend on s: errors are removed here. With GELU, K is `STEEPNESS` / g.
 
     Where s never exceeds 0 and m is 0, act(K (s + g/2)) alone is K g/2 where s is 0, else 0. Errors of
-    s are passed on, but 0 stays 0 by whatever LayerNorm multiplies it. So last words may be said so.
+    s are passed on, but a sum of 0 stays 0 whatever LayerNorm multiplies it by. This is safe for
+    neurons that only the unembedding reads.
 
     Args:
         neuron: the neuron.
@@ -188,7 +189,7 @@ def _scale(activation: Activation, gap: Plain) -> tuple[Plain, Plain, Plain]:
 
 @lru_cache(maxsize=10_000)
 def _constants(activation: Activation, m: Plain, gap: Plain | None) -> tuple[Plain, Plain]:
-    """What the two units of a threshold m add, a and b: many neurons of a table share one."""
+    """The constants of the two units of a threshold m, which many neurons of a table share."""
     steepness, quarter, _ = _scale(activation, 1 if gap is None else gap)
     upper, lower = (below * quarter - steepness * m for below in (3, 1))
     if gap is None:
@@ -216,7 +217,7 @@ def _ramp_units(ramp: Ramp, architecture: Architecture) -> Iterator[Unit]:
 
 
 def _check_spread(block: Block, number: int, units: int, size: int) -> None:
-    """Neurons in a later layer see what those in an earlier one wrote."""
+    """Raise if neurons read what others of them write, because a later layer sees earlier writes."""
     read = {r.subspace for neuron in block.neurons for r in neuron.all_reads}
     written = {w.subspace for neuron in block.neurons for w in neuron.writes}
     both = sorted(s.name for s in read & written)

@@ -1,4 +1,4 @@
-"""Every subspace's place in the residual stream, and every channel's place in a head."""
+"""The dimensions of every subspace in the residual stream, and of every channel in a head."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from handcraft.errors import LayoutError
 from handcraft.limits import HEADS, WIDTH
 
 UNMIRRORED = (Encoding.SCALAR, Encoding.CODED)
-"""What shares the balance dimension in a mirrored layout: numbers of no constant length, for which
-opposites would not make LayerNorm exact."""
+"""The encodings that share the balance dimension in a mirrored layout: their length is not constant,
+so opposites would not make LayerNorm exact."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a user asks of the sizes; None leaves it to the compiler.
+    """The sizes that a user requests; None leaves a size to the compiler.
 
     Args:
         n_embd: the width of the residual stream.
@@ -29,7 +29,7 @@ class Sizes:
         head_dim: the width of a head.
 
     Raises:
-        LayoutError: one is not a whole number, or below 1.
+        LayoutError: a size is not a whole number, or is below 1.
         LimitError: one is larger than any model is wide.
     """
 
@@ -50,12 +50,12 @@ class Sizes:
 @short_repr
 @dataclass(frozen=True)
 class Layout:
-    """Where everything lies.
+    """Which dimensions of the residual stream store what.
 
     A plain layout gives a coordinate one dimension. A mirrored one, for LayerNorm, gives it two that
-    hold x and -x, so that the mean is always 0; a flag is held as -1 or +1 there, so that its square
-    is always 1; scalars and codewords of somebody's choice share one *balance* dimension, which holds
-    minus their sum.
+    store x and -x, so that the mean is always 0. A flag is then stored as -1 or +1, so that its square
+    is always 1. Scalars and coded subspaces share one *balance* dimension, which stores minus their
+    sum.
 
     Args:
         subspaces: the subspaces of the residual stream, in order, without gaps.
@@ -65,10 +65,9 @@ class Layout:
             dimensions for the same subspaces; otherwise the channels of a head are packed from 0.
         is_mirrored: whether every coordinate has an opposite.
         has_ballast: whether two constant dimensions dominate the variance.
-        fill: constants that make the sum of squares what is wanted; each takes two dimensions, that
-            hold it and its negative.
-        reuses: the subspaces that lie where others lay. In a mirrored layout only scalars do; all
-            others have dimensions of their own there.
+        fill: constants that complete the sum of squares to a chosen number; each takes two dimensions,
+            which store it and its negative.
+        reuses: the subspaces that reuse dimensions of others. In a mirrored layout only scalars do.
     """
 
     subspaces: tuple[Subspace, ...]
@@ -95,7 +94,7 @@ class Layout:
 
     @property
     def balance(self) -> int | None:
-        """The dimension that holds minus the sum of all scalars, where there is one."""
+        """The dimension that stores minus the sum of all scalars, if there is one."""
         return self._extras.get("balance")
 
     @property
@@ -114,7 +113,7 @@ class Layout:
 
     @cached_property
     def dimension_names(self) -> tuple[str, ...]:
-        """What each dimension of the residual stream holds."""
+        """What each dimension of the residual stream stores."""
         names: list[str] = []
         for subspace in self._own:
             names += subspace.dimension_names
@@ -127,7 +126,7 @@ class Layout:
         return tuple(names + [f"spare {i}" for i in range(self.n_embd - len(names))])
 
     def opposite(self, subspace: Subspace, i: int) -> int | None:
-        """The dimension that holds minus coordinate `i`, where there is one."""
+        """The dimension that stores minus coordinate `i`, if there is one."""
         if _has_opposites(subspace, self.is_mirrored):
             return self.start[subspace] + subspace.width + i
         return self.balance
@@ -150,7 +149,7 @@ class Layout:
         return dimension, number, 0
 
     def rest(self, subspace: Subspace) -> tuple[tuple[int, Number], ...]:
-        """What the dimensions of a subspace hold while its value is 0 everywhere."""
+        """The numbers in the dimensions of a subspace while its value is 0."""
         if not self._is_signed(subspace):
             return ()
         start = self.start[subspace]
@@ -163,7 +162,7 @@ class Layout:
         return _starts(head.matching, False), _starts(head.carried, False)
 
     def channel_names(self, channels: Mapping[Subspace, int]) -> dict[int, str]:
-        """What each channel of a head holds."""
+        """What each channel of a head stores."""
         return {
             start + i: name
             for subspace, start in channels.items()
@@ -175,12 +174,12 @@ class Layout:
 
     @property
     def reused(self) -> int:
-        """How many dimensions hold something else after what was in them first."""
+        """How many dimensions are reused."""
         return sum(reuse.subspace.width for reuse in self._honoured)
 
     @cached_property
     def _honoured(self) -> tuple[Reuse, ...]:
-        """The subspaces that lie where others lay, each after the one whose place it takes."""
+        """The subspaces that reuse dimensions, each after the one whose dimensions it reuses."""
         return tuple(
             reuse
             for reuse in self.reuses
@@ -196,7 +195,7 @@ class Layout:
 
     @property
     def width(self) -> int:
-        """How many dimensions hold something."""
+        """How many dimensions are in use."""
         return sum(_stride(s, self.is_mirrored) for s in self._own) + len(_extra_names(self))
 
     @cached_property
@@ -213,14 +212,14 @@ def allocate_layout(
     *,
     has_ballast: bool = False,
 ) -> Layout:
-    """The smallest layout that holds the circuits and grants the sizes asked for.
+    """The smallest layout for the circuits that has the requested sizes.
 
     Subspaces lie in the order of the stream. Without LayerNorm, a single head whose channels are all
     subspaces of the stream is aligned with it; otherwise all heads are as wide as the widest one
     needs.
 
     Raises:
-        LayoutError: a size that was asked for is too small; it says by how much.
+        LayoutError: a requested size is too small; the message says by how much.
     """
     is_mirrored = architecture.has_norm
     draft = Layout(circuits.stream, 1, 1, False, is_mirrored, has_ballast, reuses=circuits.reuses)

@@ -1,9 +1,9 @@
-"""What LayerNorm will see: where the sum of squares of the residual stream is one static number.
+"""The sum of squares at every LayerNorm, and whether it is the same for every input (*static*).
 
-In a mirrored layout the mean is always 0. The sum of squares is static where every subspace holds a
-codeword of constant length, which this follows from block to block. Where it is not, and somebody
-reads the result, the layout needs ballast. Where it is the same number for all norms, some constants
-can make it such that norms divide by a power of two: then no dtype rounds a gain.
+In a mirrored layout the mean is always 0. The sum of squares is static if every subspace contains a
+codeword of constant length; this is tracked from block to block. If it is not static at a norm whose
+result is read, the layout needs ballast. If it is the same number at all norms, added constants can
+make the norms divide by a power of two, so that no dtype rounds a gain.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from handcraft.weights.layers import Layer
 from handcraft.weights.layout import Layout
 
 BALLAST = 1024
-"""What the two ballast dimensions hold, with opposite signs. Larger loses precision in float32."""
+"""The two ballast dimensions are this constant and its negative. More loses precision in float32."""
 
 
 @short_repr
 @dataclass(frozen=True)
 class NormInput:
-    """What one LayerNorm sees.
+    """The input of one LayerNorm.
 
     Args:
         name: of the norm, such as ``h.0.ln_1``.
@@ -42,15 +42,15 @@ class NormInput:
 
 
 def needs_ballast(inputs: tuple[NormInput, ...]) -> bool:
-    """Whether some norm that is read does not see a static sum of squares."""
+    """Whether the sum of squares is not static at some norm that is read."""
     return any(norm.is_read and norm.varying for norm in inputs)
 
 
 def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -> tuple[NormInput, ...]:
-    """What every LayerNorm sees, in order: ln_1 and ln_2 of each layer, then ln_f.
+    """The inputs of all LayerNorms, in order: ln_1 and ln_2 of each layer, then ln_f.
 
-    The scale of ln_f's result is not read where only the order of logits counts: it changes every logit
-    by the same positive factor.
+    The scale of the result of ln_f is not read if only the order of logits matters, because it
+    multiplies every logit by the same positive factor.
     """
     lengths = _Lengths(circuits)
     constant = 2 * sum(number**2 for number in layout.fill)
@@ -81,7 +81,7 @@ def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -
 
 
 def is_level(inputs: tuple[NormInput, ...]) -> bool:
-    """Whether all norms whose scale is read see one and the same static sum of squares."""
+    """Whether all norms whose scale is read have the same static sum of squares."""
     read = [norm for norm in inputs if norm.is_read]
     return len({norm.sum_of_squares for norm in read}) == 1 and not any(norm.varying for norm in read)
 
@@ -96,17 +96,17 @@ def divides_exactly(inputs: tuple[NormInput, ...], layout: Layout) -> bool:
 
 
 def level_fill(norm: NormInput, layout: Layout) -> tuple[int, ...]:
-    """Constants for spare dimensions with which a norm divides by a power of two.
+    """Constants for spare dimensions that make a norm divide by a power of two.
 
-    The sum of squares becomes 4**k n_embd. What is missing is to be twice a sum of squares. Every whole
-    number is the sum of four (Lagrange); where fewer pairs of dimensions are spare there may be none.
+    The sum of squares becomes 4**k n_embd. The missing part must be twice a sum of squares. Every whole
+    number is the sum of four squares (Lagrange); with fewer spare pairs there may be no solution.
 
     Args:
-        norm: sees a static sum of squares.
+        norm: a norm with a static sum of squares.
         layout: has the spare dimensions.
 
     Returns:
-        The constants; none where nothing is missing, or nothing can be made of them.
+        The constants; none if nothing is missing, or if there is no solution.
     """
     pairs = min(4, (layout.n_embd - layout.width) // 2)
     for power in range(POWERS + 1):
@@ -119,7 +119,7 @@ def level_fill(norm: NormInput, layout: Layout) -> tuple[int, ...]:
 
 
 POWERS = 4
-"""Norms are made to divide by 1 to 2**4: beside smaller numbers, what they add would show."""
+"""Norms divide by 1 to 2**4: next to a smaller number, their epsilon would matter."""
 
 
 def _as_squares(total: int, most: int) -> tuple[int, ...] | None:
@@ -238,6 +238,6 @@ def _is_copy(linear: LinearMap) -> bool:
 
 
 def _common(lengths: list[Plain]) -> Plain | None:
-    """The length that all share, but for what cosines and sines lose in float64."""
+    """The length that all have in common, up to the rounding of cosines and sines in float64."""
     low, high = min(lengths), max(lengths)
     return low if low == high or (high - low) * 10**12 < high else None

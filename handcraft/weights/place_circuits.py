@@ -1,4 +1,4 @@
-"""Circuits to placed weights: here `W_Q` becomes a third of `c_attn`, and a head a slice of it."""
+"""Circuits to placed weights: `W_Q` becomes a third of `c_attn`, and a head a slice of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from handcraft.weights.placement import PlacedTensor, Placement, empty_tensors
 from handcraft.weights.plan import Plan
 
 EVERY_ROWS = 1024
-"""After how many rows of the embeddings it is told how far it has come."""
+"""After how many rows of the embeddings progress is reported."""
 
 Starts = Mapping[Subspace, int]
 Tensors = dict[str, PlacedTensor]
@@ -29,7 +29,7 @@ def place_circuits(plan: Plan, sharpness: Number) -> Placement:
 
     Args:
         plan: where everything lies.
-        sharpness: the factor of W_Q in heads that leave theirs open; a symbol stays one.
+        sharpness: the factor of W_Q in heads without one of their own; a symbol stays a symbol.
     """
     tensors = empty_tensors(plan)
     _place_embedding(tensors, plan)
@@ -45,7 +45,7 @@ def place_circuits(plan: Plan, sharpness: Number) -> Placement:
 
 
 def _place_embedding(tensors: Tensors, plan: Plan) -> None:
-    """Tables go where they belong; constants go to every position."""
+    """Place the tables, and constants at every position."""
     layout, wpe = plan.layout, tensors["wpe.weight"]
     constants: list[tuple[int, Number, Origin]] = []
     for subspace in plan.circuits.stream:

@@ -12,9 +12,9 @@ from handcraft.weights.placement import PlacedTensor
 from handcraft.weights.plan import Plan
 
 NATS = 20
-"""About how many nats one unit of logit becomes: a wrong token's probability is then so small that
-sampling answers what greedy decoding does. More would cost digits: float32 is to hold
-differences of logits to 1e-4, also where other tools fold LayerNorm into the weights."""
+"""About how many nats one unit of logit becomes: the probability of a wrong token is then so small
+that sampling gives the same answers as greedy decoding. More would cost digits: float32 must represent
+differences of logits to 1e-4, also in tools that fold LayerNorm into the weights."""
 
 
 CODED_LEAD = 1 / 6
@@ -74,9 +74,9 @@ def _temperature(plan: Plan) -> Fraction:
 
 
 def _smallest_lead(held: Subspace) -> float:
-    """By how much a codeword of signed bits has more in common with itself than with any other.
+    """By how much the inner product of a codeword of signed bits is largest with itself.
 
-    Padding has the codeword 0. A bit that differs takes 2, so a single one is enough to look at.
+    Padding has the codeword 0. Each bit that differs lowers the product by 2, so one bit decides.
     """
     return min(2.0 if len(held.values) > 1 else inf, held.width)
 

@@ -1,4 +1,4 @@
-"""Weights before they are arrays: exact numbers, each with its place and its origin."""
+"""Placed weights, not yet arrays: exact numbers, each with its row, its column and its origins."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PlacedTensor:
         name: as in GPT-2 checkpoints.
         shape: its sizes.
         axes: for each axis, what every index along it stands for.
-        values: the exact number at each index that holds one.
+        values: the exact number at each index that is not 0.
         origins: what each of them serves.
     """
 
@@ -35,7 +35,7 @@ class PlacedTensor:
     origins: dict[Index, tuple[Origin, ...]] = field(default_factory=dict)
 
     def add(self, index: Index, number: Number, origins: Iterable[Origin]) -> None:
-        """Add `number` at `index`; numbers that meet there add up, and so do their origins."""
+        """Add `number` at `index`; numbers at the same index add up, and their origins are joined."""
         if number == 0:
             return
         if index in self.values:
@@ -117,7 +117,7 @@ def _qkv_names(layer: Layer, layout: Layout) -> tuple[str, ...]:
 
 
 def _channel_names(layer: Layer, layout: Layout, part: str) -> tuple[str, ...]:
-    """What the channels of all heads of a layer hold, heads side by side."""
+    """What the channels of all heads of a layer store, heads side by side."""
     names: list[str] = []
     for number in range(layout.n_head):
         if number >= len(layer.heads):

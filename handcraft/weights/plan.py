@@ -1,4 +1,4 @@
-"""What a model will look like before any weight is placed: layout, layers, norms, sizes."""
+"""The plan of a model, before any weight is placed: layout, layers, norms, sizes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Plan:
         architecture: the target.
         layout: where every subspace lies.
         layers: the heads and hidden units of every block.
-        norms: what every LayerNorm sees; none without LayerNorm.
+        norms: the input of every LayerNorm; none without LayerNorm.
     """
 
     circuits: Circuits
@@ -79,10 +79,10 @@ def padding_name(vocabulary: Vocabulary) -> str:
 
 
 def plan_model(circuits: Circuits, architecture: Architecture, sizes: Sizes = Sizes()) -> Plan:  # noqa: B008
-    """Decide layout and layers; with LayerNorm, add ballast where constant norm does not hold.
+    """Decide layout and layers; with LayerNorm, add ballast if a length is not constant.
 
     Raises:
-        LayoutError: the circuits do not fit the sizes asked for.
+        LayoutError: the circuits do not fit the requested sizes.
     """
     _check_head(circuits, architecture)
     if circuits.causal is not architecture.causal:
@@ -115,7 +115,7 @@ def _filled(plan: Plan, sizes: Sizes) -> Plan:
 
 
 def _check_head(circuits: Circuits, architecture: Architecture) -> None:
-    """Without LayerNorm, whose last gain can leave dimensions out, a tied head reads all of wte."""
+    """Raise if a tied unembedding would read more than it should: without ln_f it reads all of wte."""
     if circuits.unembedding is None:
         return
     others = [t.subspace for t in circuits.embedding if t.of == "token"]

@@ -47,7 +47,7 @@ class BuiltSequence:
 
     @property
     def prompts(self) -> Prompts:
-        """The texts that it speaks about."""
+        """The prompts that it is built over."""
         return self.alphabet.prompts
 
     @property
@@ -88,10 +88,10 @@ def build(
         vocabulary: the tokens, all strings or all numbers.
         max_length: the most tokens of an input.
         causal: whether a position sees only itself and earlier ones.
-        place: where that was asked for, when not here.
+        place: where the call was written; by default the place of this call.
 
     Raises:
-        HandcraftError: a vocabulary or a length that cannot be; values that do not go together.
+        HandcraftError: an invalid vocabulary or length, or values that cannot be combined.
 
     >>> from handcraft.rasp import indices, tokens
     >>> build(tokens * 10 + indices, [1, 2, 3], max_length=5).trace([3, 1, 2])
@@ -113,7 +113,7 @@ def build(
 
 
 class _Builder:
-    """Lowers every node once; those that say the same become one."""
+    """Lowers every node once; equal nodes become one."""
 
     def __init__(self, alphabet: Alphabet) -> None:
         self.alphabet = alphabet

@@ -1,4 +1,4 @@
-"""Lowers what a position learns from others: counts, means, sums, and labels."""
+"""Lowers aggregates: counts, means, sums, and labels."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def lower_width(selected: Selected) -> Lowered:
 
 
 def lower_aggregate(sop: Aggregate, selected: Selected, value: Lowered) -> Lowered:
-    """What the selected positions say.
+    """The aggregate of the selected positions.
 
     Raises:
         DomainError: a sum of labels, or a default of another kind than the values.
@@ -66,7 +66,7 @@ def _of_nothing(sop: Aggregate, exists: Node | None) -> Lowered:
 
 
 def _is_one(sop: Aggregate, selected: Selected, value: Node) -> bool:
-    """Whether the selected positions all hold the same value."""
+    """Whether all selected positions have the same value."""
     labels = sop.how == "mean" and (is_label(value) or sop.is_categorical)
     return selected.facts.single or labels
 

@@ -1,4 +1,4 @@
-"""What a sequence of RASP becomes: a value that every position has, and a flag where it may be none."""
+"""A lowered RASP sequence: a value at every position, and a flag for whether it exists."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def absent() -> Lowered:
 
 
 def all_present(flags: Iterable[Node | None]) -> Node | None:
-    """Whether all flags hold; None where they always do."""
+    """The conjunction of some flags; None if it is always true."""
     listed = list(dict.fromkeys(flag for flag in flags if flag is not None))
     if any(is_never(flag) for flag in listed):
         return NEVER
@@ -54,7 +54,7 @@ def all_present(flags: Iterable[Node | None]) -> Node | None:
 
 
 def is_never(flag: Node | None) -> bool:
-    """Whether a flag never holds."""
+    """Whether a flag is never true."""
     return flag is not None and pointwise.listed(flag) == (False,)
 
 

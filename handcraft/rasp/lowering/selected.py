@@ -1,4 +1,4 @@
-"""A selection while it is lowered, with what was proved of it."""
+"""A selection being lowered, with what is proved about it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Selected:
         return node.called(node.text, self.selector.place)
 
     def holding(self, value: Node, wanted: Value) -> Selected:
-        """The selected sources that hold one value."""
+        """The selected sources that have one value."""
         text = reads(value, f" == {show_value(wanted)}")
         there = attend.matching(value, pointwise.constant(wanted), "==", text)
         found = attend.intersection(self.sources, there)

@@ -1,4 +1,4 @@
-"""What is known of a selection before there is a text: how many sources every destination selects."""
+"""Facts about a selection that hold for every text: how many sources each destination selects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from handcraft.language.graph.node import (
 from handcraft.language.graph.reachable import bases, combinations, value_of
 
 PAIRS_UP_TO = 50_000
-"""The most pairs of positions that are tried to learn what a selection by position alone selects."""
+"""The most pairs of positions that are tried for a selection that depends on positions only."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _is_known_without_text(node: Node) -> bool:
 
 
 def _is_single(sources: Sources, context: int, causal: bool) -> bool:
-    """Whether one condition alone is met by one source at most: a value that no two positions share."""
+    """Whether one condition is true of one source at most: its key differs at any two positions."""
     if len(sources.cases) != 1:
         return False
     return any(
@@ -144,7 +144,7 @@ def _is_matched_by_one_key(match: Match) -> bool:
 
 
 def _is_distinct(node: Node, context: int, causal: bool) -> bool:
-    """Whether no two positions of a text share a value."""
+    """Whether any two positions of a text have different values."""
     while not (is_position(node) or _separates(node, context)):
         match node:
             case Linear(terms=((factor, inner),)) if factor:
@@ -160,7 +160,7 @@ def _is_distinct(node: Node, context: int, causal: bool) -> bool:
 
 
 def _separates(node: Node, context: int) -> bool:
-    """Whether its value, computed from the position among others, tells positions apart."""
+    """Whether its value, computed partly from the position, differs at any two positions."""
     positions = [base for base in bases(node) if is_position(base)]
     if not positions or not isinstance(node.domain, Finite):
         return False

@@ -108,7 +108,7 @@ LIES = {
     ),
     "fewer blocks": (config(n_layer=1), "n_layer is 1, and the files have tensors of 2 blocks"),
     "more blocks": (config(n_layer=3), "n_layer is 3, and the files have tensors of 2 blocks"),
-    "very many blocks": (config(n_layer=2**31 - 1), "n_layer is 2147483647, and the files hold"),
+    "very many blocks": (config(n_layer=2**31 - 1), "n_layer is 2147483647, and the files have"),
     "a very large vocabulary": (config(vocab_size=2**31 - 1), "makes it [2147483647, 8]"),
     "GPT2Config's own sizes": (text("config.json", '{"model_type": "gpt2"}'), "n_layer is 12"),
     "an untied head": (config(tie_word_embeddings=False), "the files lack lm_head.weight"),
@@ -226,17 +226,20 @@ BAD_SHARDS = {
         shards(weight_map={"wte.weight": "../secret.safetensors"}),
         "has 'wte.weight' in '../secret.safetensors', which is not a file name of a shard",
     ),
-    "an absolute name": (shards(weight_map={"a": "/etc/x.safetensors"}), "no file name of a shard"),
+    "an absolute name": (shards(weight_map={"a": "/etc/x.safetensors"}), "not a file name of a shard"),
     "a name with backslashes": (
         shards(weight_map={"a": "..\\x.safetensors"}),
-        "no file name of a shard",
+        "not a file name of a shard",
     ),
-    "a name with a NUL": (shards(weight_map={"a": "\0.safetensors"}), "no file name of a shard"),
+    "a name with a NUL": (shards(weight_map={"a": "\0.safetensors"}), "not a file name of a shard"),
     "a name that is too long": (
         shards(weight_map={"a": "x" * 300 + ".safetensors"}),
-        "no file name of a shard",
+        "not a file name of a shard",
     ),
-    "a pickle as a shard": (shards(weight_map={"a": "pytorch_model.bin"}), "no file name of a shard"),
+    "a pickle as a shard": (
+        shards(weight_map={"a": "pytorch_model.bin"}),
+        "not a file name of a shard",
+    ),
     "a number as a shard": (shards(weight_map={"a": 1}), "has 'a' in 1, which is not a file name"),
     "a tensor that is not in its shard": (
         shards(weight_map={"ghost": FIRST, **dict.fromkeys(sorted(random_tensors())[:10], FIRST)}),
@@ -268,7 +271,7 @@ BAD_TOKENIZERS = {
     "an id that is true": (tokenizer({"a": True}), "'a' has the id True"),
     "an id that is a list": (tokenizer({"a": [0]}), "'a' has the id [0]"),
     "half a character": (tokenizer({"\ud800": 0}), "tokenizer.json is invalid"),
-    "added tokens that are text": (tokenizer({"a": 0}, added_tokens="x"), "added_tokens is no list"),
+    "added tokens that are text": (tokenizer({"a": 0}, added_tokens="x"), "added_tokens is not a list"),
     "an added token that is text": (tokenizer({"a": 0}, added_tokens=["x"]), "an added token is 'x'"),
     "an added token without id": (
         tokenizer({"a": 0}, added_tokens=[{"content": "x"}]),
