@@ -1,7 +1,7 @@
-"""What people do with a compiled result: explain it, save it, draw it.
+"""Methods of compiled results: explain, save, draw.
 
-The work is done in packages above this one, which a method imports when it is called. import-linter
-lists these imports as the only ones that go up.
+They call packages above this one, which a method imports when it is called. import-linter lists these
+imports as the only ones that go up.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Actions:
         like: str | None = None,
         token_ids: Mapping[str, int] | None = None,
     ) -> Path:
-        """Write the model to a folder, whole or not at all; as `handcraft.save`.
+        """Write the model to a folder, completely or not at all; as `handcraft.save`.
 
         Args:
             folder: must be missing, empty, or an earlier output, which is then replaced.
@@ -79,7 +79,7 @@ class Actions:
             token_ids: ids for tokens in that shape.
 
         Raises:
-            HandcraftError: the folder or the format does not do, or an answer is wrong.
+            HandcraftError: the folder or the format is unsuitable, or an answer is wrong.
         """
         from handcraft.formats import save
 

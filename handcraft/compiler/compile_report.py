@@ -19,9 +19,9 @@ class BlockReport:
 
     Args:
         heads: how many heads.
-        brought: how many numbers they bring; those from the same sources share a head.
+        brought: how many numbers they move; those from the same sources share a head.
         neurons: how many thresholds and ramps.
-        live: how many dimensions hold something that is read here or later.
+        live: how many dimensions store something that is read here or later.
     """
 
     heads: int
@@ -37,9 +37,9 @@ class CompileReport:
 
     Args:
         blocks: of the circuits, in order.
-        layers: blocks of the model; more than those of the circuits where neurons take turns.
+        layers: blocks of the model; more than those of the circuits if neurons are spread.
         width: of the residual stream.
-        reused: how many of its dimensions are cleared and hold something else later.
+        reused: how many of its dimensions are cleared and reused.
         parameters: all of them; a tied unembedding counts once.
         nonzero: those that are not 0.
         needed: how many blocks the longest chain of dependencies takes at least.
@@ -121,7 +121,7 @@ class CompileReport:
 
 
 def live_subspaces(circuits: Circuits) -> list[tuple[Subspace, ...]]:
-    """For each block, the subspaces that hold something by its end which it, or a later one, reads."""
+    """For each block, the subspaces whose value at its end is read by it or by a later one."""
     lives = lifetimes(circuits)
     return [
         tuple(

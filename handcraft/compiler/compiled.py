@@ -1,4 +1,4 @@
-"""What compiling gives: the model, and every stage on the way to it."""
+"""The result of compiling: the model, and every stage on the way to it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Compiled(Actions):
     Args:
         source: what was compiled: a rule program or circuits.
         plan: its circuits, where every subspace lies, and the layers of the model.
-        sharpness: the factor of W_Q in every head that leaves its own open.
+        sharpness: the factor of W_Q in every head without one of its own.
         placement: every nonzero weight, exact, with its origin.
         model: the weights as arrays, ready to run.
         stages: of rules over expressions, the trees after each pass.
         passes: where it was optimized, what each pass did, and what was proved for it.
-        written: the rules in words, where what was compiled are the circuits of a compiled folder.
+        written: the rules as text, if the circuits of a compiled folder were compiled.
     """
 
     source: Program | Circuits = field(repr=False)

@@ -1,6 +1,6 @@
-"""Functions that call themselves on what a user wrote, however deep, without Python's stack.
+"""Recursive functions over user input of any depth, without Python's stack.
 
-Such a function is a generator: it yields a call in place of making it, and is sent what came of it.
+Such a function is a generator: it yields a call instead of making it, and is sent the result.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 Result = TypeVar("Result")
 
 Call: TypeAlias = "Generator[Call[Any], Any, Result]"
-"""A call that is not finished: it yields other calls, and returns a result."""
+"""An unfinished call: it yields other calls, and returns a result."""
 
 
 def finish(call: Call[Result]) -> Result:

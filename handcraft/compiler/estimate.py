@@ -1,7 +1,7 @@
-"""How much memory a program takes to compile: estimated, and refused where it is too much.
+"""Estimate the memory that compiling a program takes, and refuse if it is too much.
 
-Two things take memory: the arrays, which hold every parameter, and what each nonzero weight is before,
-an exact number with its place and its origins.
+Two things take memory: the arrays of all parameters, and the exact nonzero weights before them, each
+with its place and its origins.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def least(
     Args:
         program: whose rules read tokens at some distances.
         target: the architecture.
-        sizes: what is asked of the width.
+        sizes: the requested width.
         dtype: of the weights.
         as_bits: whether tokens are signed bits; otherwise they are one-hot.
     """

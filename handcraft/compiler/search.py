@@ -1,4 +1,4 @@
-"""Several ways to the same answers are planned, and the smallest model that fits is kept."""
+"""Try several plans for the same answers, and keep the smallest model that fits."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from handcraft.errors import HandcraftError, LayoutError, LimitError, PrecisionE
 from handcraft.weights import Plan, Sizes, SpreadError, plan_model
 
 Way: TypeAlias = Callable[[Sizes], Plan | None]
-"""From the sizes asked for to a plan; None where this way does not apply.
+"""From the requested sizes to a plan; None if this kind of plan does not apply.
 
-It raises a LayoutError where the sizes are too small for it, a PrecisionError where the dtype does not
-distinguish what it must, and a LimitError where it would take too much memory."""
+It raises a LayoutError if the sizes are too small for it, a PrecisionError if the dtype cannot
+distinguish what it must, and a LimitError if it would take too much memory."""
 
 
 def smallest(ways: Sequence[Way], sizes: Sizes) -> Plan:
     """The plan with the fewest parameters; of several the one with fewer blocks, then the first.
 
     Raises:
-        LayoutError, PrecisionError, LimitError: no way fits. More width is asked for more easily than
-            another dtype or program, so a LayoutError is nearer to a fix than a PrecisionError; of
-            several it is that of the way which can do with the least width.
+        LayoutError, PrecisionError, LimitError: no plan fits. More width is easier to get than another
+            dtype or program, so a LayoutError is preferred to a PrecisionError; among several it is
+            the one for the smallest width.
     """
     plans: list[Plan] = []
     problems: list[tuple[Way, HandcraftError]] = []
@@ -59,7 +59,7 @@ def plan_in_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) ->
     """The plan, in a wider stream where only then all neurons of a block fit one layer.
 
     Raises:
-        SpreadError: they do not fit the width that was asked for.
+        SpreadError: they do not fit in the requested width.
     """
     try:
         return plan_model(circuits, target, sizes)

@@ -1,4 +1,4 @@
-"""What passes leave: trees, and of those that optimize a note."""
+"""The results of passes: graphs, and a note from each optimizing pass."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Pass:
-    """What a pass did, and what had to hold for it.
+    """What a pass did, and the obligation that was proved for it.
 
     Args:
         name: of the pass.

@@ -57,7 +57,7 @@ class NamedMatrix:
 class Symbolic:
     """A compiled model with every number exact.
 
-    Heads that leave their sharpness open have the symbol `sharpness` in W_Q.
+    Heads without a sharpness of their own have the symbol `sharpness` in W_Q.
 
     Args:
         plan: where everything lies, and what is computed.

@@ -114,7 +114,7 @@ class _Drawing:
             return
         to_logits, to_token = f"{read} becomes the logits", "the one with the highest logit"
         self._node(self._graph, "unembedding", "output", ["unembedding"], [to_logits])
-        self._edge(self._held(self._family_of[read]), "unembedding", "move")
+        self._edge(self._current(self._family_of[read]), "unembedding", "move")
         self._node(self._graph, "next token", "output", ["next token"], [to_token])
         self._edge("unembedding", "next token", "write")
 
@@ -125,9 +125,9 @@ class _Drawing:
         keyed = self._families_of(m.source for m in head.attends.key)
         for family in dict.fromkeys((*queried, *keyed)):
             read_as = [name for name, read in (("Q", queried), ("K", keyed)) if family in read]
-            self._edge(self._held(family), node, "look", " ".join(read_as))
+            self._edge(self._current(family), node, "attend", " ".join(read_as))
         for family in self._families_of(m.source for m in head.moves):
-            self._edge(self._held(family), node, "move", "V")
+            self._edge(self._current(family), node, "move", "V")
         for family in self._families_of(m.target for m in head.writes):
             written.setdefault(family, []).append(node)
 
@@ -137,7 +137,7 @@ class _Drawing:
         count = counted(len(group.neurons), "neuron")
         self._node(graph, node, "neurons", [count], *neuron_fields(group.neurons))
         for family in group.reads:
-            self._edge(self._held(family), node, "move")
+            self._edge(self._current(family), node, "move")
         for family in group.writes:
             written.setdefault(family, []).append(node)
 
@@ -178,7 +178,7 @@ class _Drawing:
                     node = self._circuits.embedding[0].of
                     self._graph.edge(node, f"subspace {self._number[family]}", style="invis")
 
-    def _held(self, family: Family) -> str:
+    def _current(self, family: Family) -> str:
         """The current box of a family."""
         if family not in self._now:
             self._subspace(self._graph, family, "0 so far")

@@ -59,8 +59,8 @@ def counted(count: int, noun: str) -> str:
 def box(*fields: Iterable[str]) -> dict[str, str]:
     """The label of a box with one field below the other, each of some lines; and the width it needs.
 
-    Graphviz without font files knows the widths of Helvetica only, and of ASCII only. What it is told
-    here is enough for the widest of the common sans-serif fonts and for every script.
+    Without font files Graphviz knows only the widths of Helvetica, for ASCII. The width given here is
+    enough for the widest of the common sans-serif fonts, and for every script.
 
     Returns:
         The attributes `label` and `width` of a node whose shape is a record.

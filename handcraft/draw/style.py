@@ -7,7 +7,7 @@ from typing import Literal
 from handcraft.draw.label import FONT, FONT_SIZE
 
 Kind = Literal["input", "subspace", "idle", "head", "neurons", "bias", "output"]
-Flow = Literal["embed", "stream", "look", "move", "write"]
+Flow = Literal["embed", "stream", "attend", "move", "write"]
 
 INK = "#1f2937"
 QUIET = "#64748b"
@@ -70,7 +70,7 @@ _NODES: dict[Kind, tuple[str, str]] = {
 _EDGES: dict[Flow, dict[str, str]] = {
     "embed": {"color": "#94a3b8"},
     "stream": {"color": "#b9d1ee", "penwidth": "4", "arrowhead": "none"},
-    "look": {"color": "#b98a2f", "style": "dashed", "fontcolor": "#8a641b"},
+    "attend": {"color": "#b98a2f", "style": "dashed", "fontcolor": "#8a641b"},
     "move": {"color": "#4b7bb5", "penwidth": "1.3", "fontcolor": "#3a6293"},
     "write": {"color": "#6b7280", "penwidth": "1.3"},
 }

@@ -280,7 +280,7 @@ def _smallest(rows: list[list[int]], final: list[bool]) -> tuple[list[list[int]]
     """The same with states that accept the same made one, numbered as they are come to."""
     table = np.array(rows, dtype=np.int64).reshape(len(rows), -1)  # [state, token]
     classes, count = np.array(final, dtype=np.int64), 0
-    while count < classes.max() + 1:  # until nothing more is told apart
+    while count < classes.max() + 1:  # until no more classes are split
         count = int(classes.max()) + 1
         columns = np.column_stack([classes, classes[table]])
         classes = np.unique(columns, axis=0, return_inverse=True)[1].reshape(-1)

@@ -299,7 +299,7 @@ class Program:
                 fix=f"declare Prompts(..., context={context})",
             )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", HandcraftWarning)  # told once, when this was made
+            warnings.simplefilter("ignore", HandcraftWarning)  # given once, when this was made
             return Program(self.vocabulary, context, self.rules, place=self.place)
 
     @cached_property

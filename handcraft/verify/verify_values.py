@@ -146,7 +146,7 @@ class ValueReport:
         return self.seed is None and not self.given
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain data; an infinite error is null, and so is a bound that nobody knows."""
+        """The report as plain data; an infinite error is null, and so is an unknown bound."""
         return {
             "passed": self.passed,
             "compared_with": self.judge,

@@ -18,8 +18,8 @@ differences of logits to 1e-4, also in tools that fold LayerNorm into the weight
 
 
 CODED_LEAD = 1 / 6
-"""By how much, in half units, the best of codewords that somebody chose is taken to lead. They have no
-opposites, so that a logit is read once; a lead of a third of a unit comes to `NATS`."""
+"""The assumed lead, in half units, of the right codeword in a coded subspace. It has no opposites, so
+a logit is read once; a lead of a third of a unit becomes `NATS`."""
 
 
 def place_norms(tensors: dict[str, PlacedTensor], plan: Plan) -> None:

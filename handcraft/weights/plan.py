@@ -74,8 +74,8 @@ def padding_name(vocabulary: Vocabulary) -> str:
     def is_spelled(name: str) -> bool:
         return letters.issuperset(name) if vocabulary.is_characters else name in words
 
-    unheard = (chr(code) for code in count(0xE000))  # private use: nobody's characters
-    return next(name for name in chain(PADDING, unheard) if not is_spelled(name))
+    unused = (chr(code) for code in count(0xE000))  # the private use area of Unicode
+    return next(name for name in chain(PADDING, unused) if not is_spelled(name))
 
 
 def plan_model(circuits: Circuits, architecture: Architecture, sizes: Sizes = Sizes()) -> Plan:  # noqa: B008

@@ -2396,25 +2396,25 @@ DomainError: division by 0
   where: p.rules:2:16, position % 0
   fix:   divide by a number other than 0
 
-== a place that may not be there
+== a place that may not exist
 --- p.rules
 vocabulary a b
 predict the token 2 back when token is a
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: `the token 2 back` may not be there
+RuleSyntaxError: `the token 2 back` may not exist
   where: p.rules:2:9, predict the token 2 back when token is a
-  fix:   add what to predict then: the token 2 back otherwise TOKEN
+  fix:   add a prediction for that case: the token 2 back otherwise TOKEN
 
-== a place that is always there
+== a place that always exists
 --- p.rules
 vocabulary a b
 predict the first token otherwise a
 predict a otherwise
 $ run p.rules a
-RuleSyntaxError: `the first token` is always there
+RuleSyntaxError: `the first token` always exists
   where: p.rules:2:9, predict the first token otherwise a
-  fix:   leave out what to predict otherwise
+  fix:   leave out `otherwise` and the token after it
 
 == a place past the context
 --- p.rules

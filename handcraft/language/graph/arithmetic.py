@@ -27,7 +27,7 @@ from handcraft.language.graph.wording import Wording, enclosed, reads
 from handcraft.language.written_place import written
 
 FRACTIONS_UP_TO = 1000
-"""Of so many combinations of fractions the sums are listed; of more only their range is known."""
+"""Up to so many combinations of fractions, their sums are listed; else only their range is known."""
 
 
 def linear(terms: Sequence[tuple[Plain, Node]], constant: Plain, text: Wording) -> Node:

@@ -1,4 +1,4 @@
-"""What is learned from other positions: which of them are selected, and what they say together."""
+"""Make selections, and aggregates of the selected positions."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ from handcraft.language.written_place import written, written_place
 from handcraft.limits import CONDITIONS
 
 PARTS_UP_TO = 100_000
-"""The largest denominator of numbers of which a mean is taken: that of the means is exponential."""
+"""The largest denominator of numbers that are averaged: that of their means is exponential in it."""
 
 
 def matching(key: Node, query: Node, relation: object, text: Wording) -> Sources:
-    """The sources whose key stands in a relation to the query here.
+    """The sources whose key is in a relation to the query at the destination.
 
     Args:
         key: read at the source.
@@ -139,7 +139,7 @@ def _sources(cases: tuple[Case, ...], text: Wording) -> Sources:
 
 
 def is_always(sources: Sources) -> bool:
-    """Whether every destination surely selects a source: itself, or one whose position says so."""
+    """Whether every destination is sure to select a source: itself, or one at a known position."""
     nodes = sources.children
     if not nodes:
         return bool(sources.cases)
@@ -190,7 +190,7 @@ def aggregate(
     context: int,
     given: bool,
 ) -> Aggregate:
-    """What the selected sources say together.
+    """An aggregate of the selected sources.
 
     Args:
         sources: which are selected.
@@ -199,7 +199,7 @@ def aggregate(
         default: the value where nothing is selected.
         text: how it reads.
         context: the most positions that are ever selected.
-        given: whether somebody gave a default.
+        given: whether there is a default.
 
     Raises:
         DomainError: nothing may be selected and there is no default, or it is not a value of the kind.

@@ -1,4 +1,4 @@
-"""What values an expression can have: an exact set while that is small, else a range of numbers."""
+"""Domains: the values that an expression can have, as an exact set if it is small, else as a range."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Value: TypeAlias = Hashable
 Plain: TypeAlias = int | Fraction
 
 VALUES_UP_TO = LISTED_POSITIONS.most
-"""The most values that an exact set holds; past it, numbers become a range."""
+"""The most values of an exact set; a larger set of numbers becomes a range."""
 
 
 class Kind(Enum):
-    """What an expression is about."""
+    """The kind of the values of an expression."""
 
     CATEGORY = "category"
     FLAG = "flag"
@@ -141,7 +141,7 @@ class Range:
         return (Fraction(value) / self.unit).denominator <= self.parts
 
     def below(self, bound: Plain) -> Fraction:
-        """How far below `bound` the largest value is at least, of those that do not reach it.
+        """A lower bound on the distance from `bound` to the largest value below it.
 
         bound - unit p/q is a positive multiple of 1/(denominator of bound/unit * q).
         """
@@ -245,7 +245,7 @@ def plain_value(value: object) -> Value:
 
 
 def check_number(number: Plain) -> None:
-    """Raise where a number has more bits than exact arithmetic is done with.
+    """Raise if a number has too many bits for exact arithmetic.
 
     Raises:
         LimitError: it has more than `NUMBER_BITS`.

@@ -1,8 +1,8 @@
-"""Identities: one object for everything that is made of the same parts, as long as anyone has it.
+"""Identities (hash-consing): one object for everything made of the same parts, while it is in use.
 
-An identity is what a node is, without what it is called and where it was written. Two nodes are equal
-where they have the same identity, which takes no look at what they are made of: the parts have their
-own identities, and these decide.
+An identity is a node without its name and its place in the source. Two nodes are equal if they have the
+same identity. Comparing them does not visit their parts, because the parts have identities of their
+own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 
 class Identity:
-    """Stands for what is made of certain parts; it is equal to itself alone."""
+    """Stands for everything made of certain parts; equal only to itself."""
 
     __slots__ = ("__weakref__",)
 

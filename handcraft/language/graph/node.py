@@ -1,4 +1,4 @@
-"""The tree of an expression: what is computed from what. Everything below the user's operators.
+"""The nodes of the graph behind expressions.
 
 Nodes are equal where they are made of the same parts, whatever they are called and wherever they were
 written: a node is a key of dictionaries, and what is equal is computed once.
@@ -26,7 +26,7 @@ from handcraft.origin import Origin, Place
 class Node:
     """One expression: a value at every position.
 
-    Not an `ABC`, whose `isinstance` takes ten times as long: passes ask each node many times.
+    Not an `ABC`, whose `isinstance` takes ten times as long: passes test each node many times.
 
     Args:
         domain: the values it can have.
@@ -88,7 +88,7 @@ class Embedded(Node):
 
     @property
     def made_of(self) -> Hashable:
-        """What decides its value."""
+        """The parts that determine its value."""
         return self.of
 
 
@@ -100,7 +100,7 @@ class Constant(Node):
 
     @property
     def made_of(self) -> Hashable:
-        """What decides its value."""
+        """The parts that determine its value."""
         return self.value
 
 
@@ -118,7 +118,7 @@ class Lookup(Node):
 
     @property
     def made_of(self) -> Hashable:
-        """What decides its value."""
+        """The parts that determine its value."""
         return tuple([argument.identity for argument in self.arguments]), Rows(self.table)
 
     @property
@@ -155,7 +155,7 @@ class AtLeast(Node):
 
     @property
     def made_of(self) -> Hashable:
-        """What decides its value."""
+        """The parts that determine its value."""
         return self.number.identity, self.bound
 
     @property
@@ -174,7 +174,7 @@ class Choice(Node):
 
     @property
     def made_of(self) -> Hashable:
-        """What decides its value."""
+        """The parts that determine its value."""
         return self.condition.identity, self.yes.identity, self.no.identity
 
     @property
@@ -185,13 +185,13 @@ class Choice(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Assumed(Node):
-    """A value of which the program promises that it is one of `domain` on every allowed prompt."""
+    """A value that the program promises to be in `domain` on every allowed prompt."""
 
     value: Node
 
     @property
     def made_of(self) -> Hashable:
-        """What decides its value."""
+        """The parts that determine its value."""
         return self.value.identity, self.domain
 
     @property
@@ -211,14 +211,14 @@ class Comparison(Enum):
     GEQ = ">="
 
     def holds(self, key: Value, query: Value) -> bool:
-        """Whether the comparison holds of two values."""
+        """Whether the comparison is true of two values."""
         if self not in (Comparison.EQ, Comparison.NEQ):
             key, query = as_number(key), as_number(query)
         return bool(COMPARED[self](key, query))
 
     @property
     def opposite(self) -> Comparison:
-        """The comparison that holds where this one does not."""
+        """The negation of this comparison."""
         return Comparison(
             {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}[self.value]
         )
@@ -239,7 +239,7 @@ class Match:
     Args:
         key: read at the source position.
         query: read at the destination position.
-        relation: a comparison, or the pairs (key, query) of which the condition holds.
+        relation: a comparison, or the set of pairs (key, query) that satisfy the condition.
     """
 
     key: Node
@@ -247,14 +247,14 @@ class Match:
     relation: Comparison | Pairs
 
     def holds(self, key: Value, query: Value) -> bool:
-        """Whether it contains of two values."""
+        """Whether it is true of two values."""
         if isinstance(self.relation, Comparison):
             return self.relation.holds(key, query)
         return (key, query) in self.relation
 
 
 Case: TypeAlias = tuple[Match, ...]
-"""Conditions that must all hold; none holds of every pair."""
+"""A conjunction of conditions; the empty one is true of every pair."""
 
 
 def case_key(case: Case) -> Hashable:
@@ -268,7 +268,7 @@ class Sources:
     """The source positions that a destination selects, of those that it sees.
 
     Args:
-        cases: a pair is selected where one of these holds; no two ever hold of the same pair.
+        cases: a pair is selected if one of these is true; no two are ever true of the same pair.
         text: how it reads in a program.
         always: whether every destination selects at least one source, whatever the prompt.
     """
@@ -304,7 +304,7 @@ How: TypeAlias = Literal["mean", "latest", "earliest", "count", "exists"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Aggregate(Node):
-    """What a position learns from those that it selects.
+    """An aggregate of the positions that a destination selects.
 
     Args:
         sources: which those are.
@@ -321,7 +321,7 @@ class Aggregate(Node):
 
     @property
     def made_of(self) -> Hashable:
-        """What decides its value."""
+        """The parts that determine its value."""
         cases = tuple(map(case_key, self.sources.cases))
         value = None if self.value is None else self.value.identity
         return cases, self.how, value, self.default
@@ -347,7 +347,7 @@ def walk(*roots: Node, down_to: Iterable[Node] = ()) -> Iterator[Node]:
 
     Args:
         roots: where to begin.
-        down_to: where to turn back; these are left out, and so is what only they are computed from.
+        down_to: nodes at which to stop; these are left out, and so is what only they read.
     """
     seen = set(down_to)
     stack = [(root, False) for root in reversed(roots)]

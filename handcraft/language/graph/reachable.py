@@ -1,8 +1,8 @@
 """Which combinations of values can occur together at one position.
 
-Expressions that are computed from the same values hang together: of `token` and `token == "a"` only two
-kinds of pairs ever occur. What is computed point by point is followed down to its *bases*: tokens,
-positions and what attention brings.
+Expressions that are computed from the same values are correlated: `token` and `token == "a"` only occur
+in pairs that agree. Pointwise nodes are followed down to their *bases*: tokens, positions and the
+outputs of aggregates.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BASES_UP_TO = 20_000
 """The most combinations of base values that are walked; past it, every combination counts."""
 
 _EXCLUDED: Value = object()
-"""Stands where a node has no value, or one outside of its domain."""
+"""Marks a node without a value, or with one outside its domain."""
 
 POINTWISE = (Lookup, Linear, AtLeast, Choice, Assumed, Constant)
 

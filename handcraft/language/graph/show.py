@@ -1,4 +1,4 @@
-"""How what a user hands over is shown in the text of an expression."""
+"""How the user's values, functions and tables are shown in the text of an expression."""
 
 from __future__ import annotations
 

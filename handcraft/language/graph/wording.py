@@ -1,8 +1,8 @@
-"""How expressions read: texts that are made when they are asked for, and then kept short.
+"""The texts of expressions, which are made on demand and kept short.
 
-A wording holds words and the wordings of parts. It costs the same however long its text would be: of
-`x = x + x`, repeated 26 times, the text has 300 million characters and the wording 26 parts. What is
-longer than `LONGEST` is written with an ellipsis for what lies deepest.
+A wording consists of words and the wordings of parts. Its size does not depend on the length of its
+text: for `x = x + x`, repeated 26 times, the text has 300 million characters and the wording 26 parts.
+In a text longer than `LONGEST`, the deepest parts are replaced by an ellipsis.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Protocol, TypeAlias
 
 LONGEST = 400
-"""No text has more characters; tests/property/test_long_expressions.py holds it to that."""
+"""The most characters of a text, as tests/property/test_long_expressions.py checks."""
 
 ELLIPSIS = "..."
 

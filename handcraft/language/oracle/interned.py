@@ -1,4 +1,4 @@
-"""The values that a node was seen to have, each with a number, so that arrays can hold them."""
+"""The values that occurred at a node, each with a number, so that arrays can store them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGEST = 1 << 62
 """Sums stay below it, so that int64 holds them."""
 
 SPREAD_UP_TO = 1 << 20
-"""Numbers that lie no further apart are told apart by a table, others by sorting."""
+"""Numbers in a range up to this size are numbered by a table, others by sorting."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ class Interned:
         return self.coded(tops, lambda top: plain(Fraction(top, below)))
 
     def coded(self, keys: Ids, value: Callable[[int], Value]) -> Ids:
-        """The codes of what a function makes of whole numbers, of any shape; each is asked once."""
+        """The codes of a function of whole numbers, of any shape; it is called once for each number."""
         low, high = int(keys.min(initial=0)), int(keys.max(initial=0))
         if high - low <= SPREAD_UP_TO:
             table = np.zeros(high - low + 1, dtype=np.int64)

@@ -39,7 +39,7 @@ def interpret(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> 
 
 
 Special: TypeAlias = Callable[[Node, int, dict[Node, Values], bool], Values | None]
-"""Gives the values of nodes that the language does not know, from their children's; None for others."""
+"""Returns the values of nodes of other kinds from those of their children; None for known kinds."""
 
 
 def interpret_with(

@@ -1,10 +1,10 @@
-"""The oracle of expressions over many texts at once: what `interpret` says, from arrays.
+"""The oracle of expressions over many texts at once: the same as `interpret`, with arrays.
 
-Every value that a node was seen to have gets a code, and arrays hold the codes: [text, position], with
-one row where a value depends on the position alone. Functions of values at the same position are tables
-over codes, filled where a row is met for the first time by the same `compute` that the plain oracle
-calls. Sums run on whole numbers over one denominator, as long as int64 holds them. What has no array
-form is asked of the plain oracle, one text at a time, node by node.
+Every value that occurs at a node gets a code, and arrays store the codes: [text, position], with one
+row if a value depends on the position only. Functions of values at the same position are tables over
+codes; a row is filled when it first occurs, by the same `compute` as in the plain oracle. Sums are of
+whole numbers over one denominator, as long as they fit in int64. Everything else is computed by the
+plain oracle, one text at a time, node by node.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from handcraft.language.oracle.interpret import interpret
 from handcraft.language.oracle.select_texts import Flags, Selecting
 
 TABLE_UP_TO = 1 << 18
-"""The most rows of a table over codes; where there would be more, those that are met are kept."""
+"""The most rows of a table over codes; with more, only rows that occur are stored."""
 
 KEPT_UP_TO = 1 << 18
-"""With more values than this of one node, all that was seen is forgotten before the next texts."""
+"""If one node has more values than this, all codes are dropped before the next texts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,8 @@ class TextsOracle:
             texts: places in the vocabulary, [text, position].
 
         Raises:
-            Exception: whatever `interpret` raises on one of the texts, but for broken assumptions.
+            Exception: any error that `interpret` raises on one of the texts, except for broken
+                assumptions.
         """
         if any(len(values) > KEPT_UP_TO for values in self._values.values()):
             self._forget()

@@ -1,4 +1,4 @@
-"""What positions learn from those that they select, on many texts at once: masks and running sums."""
+"""Aggregates of selected positions, on many texts at once, by masks and running sums."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of many patterns a context ends in first, asked for many contexts at once."""
+"""The first of many patterns that a context ends in, for many contexts at once."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ NONE = -1
 class FirstMatch:
     """The first of some patterns that each context ends in.
 
-    Patterns that ask for single tokens at the same distances from the end, and for the same classes at
-    the others, are one family: they are looked up together, however many they are.
+    Patterns with single tokens at the same distances from the end, and the same classes at the other
+    distances, are one family: they are looked up together, however many they are.
 
     Args:
         patterns: in the order in which they are tried.
@@ -59,7 +59,7 @@ class FirstMatch:
 
 @dataclass(frozen=True)
 class _Shape:
-    """What the patterns of a family share.
+    """The common shape of the patterns of a family.
 
     Args:
         length: how many tokens they read.

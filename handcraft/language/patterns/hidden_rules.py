@@ -31,7 +31,7 @@ def hiding_rules(
 
 
 def never_fires(rule: Rule, hiding: Sequence[Rule]) -> str:
-    """The sentence that warns of a rule that others hide, or else whose own flag is in the way."""
+    """The warning for a rule that never fires: others hide it, or its own flag is never true."""
     if not hiding:
         return f"{rule.origin} can never fire: its condition is never true"
     names = [str(each.origin) for each in hiding[:3]]

@@ -30,7 +30,7 @@ class PatternSyntaxError(RuleSyntaxError):
         self.column = column
 
     def of(self, rule: Rule) -> RuleSyntaxError:
-        """The same error, with the place in the rule that holds the pattern."""
+        """The same error, with the place of the pattern in its rule."""
         start = rule.pattern_place
         place = start and replace(start, column=start.column + self.column - 1)
         where = f"{place or rule.place}, {rule}" if place or rule.place else str(rule)
@@ -41,10 +41,9 @@ def parse_pattern(text: str, vocabulary: Vocabulary) -> Pattern:
     r"""Read a pattern.
 
     A pattern is a suffix of the context: tokens, ``.`` for any token, ``[ab]`` for one of several,
-    ``[^a]`` for any other, with ``start`` and a blank before it to anchor it at the first position.
-    A backslash makes any character stand for itself, but ``\n``, ``\r`` and ``\t`` are the end of a
-    line, the return and the tab. Over a vocabulary of words the same holds with blanks between the
-    words.
+    ``[^a]`` for any other; ``start`` and a space before it anchor it at the first position.
+    A backslash escapes a character, but ``\n``, ``\r`` and ``\t`` are newline, carriage return and
+    tab. If tokens are words, they are separated by spaces.
 
     Raises:
         PatternSyntaxError: the text is not a pattern, or is empty.
@@ -69,11 +68,11 @@ def parse_pattern(text: str, vocabulary: Vocabulary) -> Pattern:
 
 
 def pattern_items(text: str, characters: bool) -> Sequence[Item]:
-    """What a pattern asks of each position, before a vocabulary gives the tokens ids.
+    """The classes of a pattern, before a vocabulary gives the tokens ids.
 
     Args:
         text: the pattern.
-        characters: whether to read single characters; otherwise words separated by blanks.
+        characters: whether to read single characters; otherwise words separated by spaces.
 
     Raises:
         PatternSyntaxError: the text is not a pattern.

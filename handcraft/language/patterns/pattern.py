@@ -1,4 +1,4 @@
-"""Patterns: what the end of a context must look like for a rule to fire."""
+"""Patterns: the condition of a rule on the last tokens of a context."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from functools import lru_cache
 from handcraft.vocabulary import Vocabulary
 
 SPECIAL = ".[]^\\#"
-"""Characters that mean something in a pattern, and must be escaped to stand for themselves."""
+"""Characters with a meaning in patterns, which must be escaped to be tokens."""
 
 ANCHOR = "start"
 """The word that anchors a pattern at the first position."""
 
 RESERVED = (ANCHOR, "when", "otherwise")
-"""Words that mean something in a pattern or end it, and must be escaped to be tokens."""
+"""Words with a meaning in patterns or after them, which must be escaped to be tokens."""
 
 
 @dataclass(frozen=True)

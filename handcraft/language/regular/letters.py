@@ -21,7 +21,7 @@ class TooManyMembersError(Exception):
 
 
 class Letters:
-    r"""The letters of some tokens, and the sets of them that an expression tells apart.
+    r"""The letters of some tokens, and the sets of them that an expression distinguishes.
 
     >>> letters = Letters("0a_é")
     >>> [letters.places_of(letters.matched(each)) for each in (r"\w", "[^0-9]", r"(?a:\w)")]
@@ -80,7 +80,7 @@ class Letters:
         return self._sets[key]
 
     def kinds(self, *, each: bool) -> tuple[list[int], list[int]]:
-        """Letters that no set tells apart are of one kind.
+        """Letters that no set distinguishes are of one kind.
 
         Args:
             each: make every letter a kind of its own.

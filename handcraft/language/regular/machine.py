@@ -56,14 +56,14 @@ NIL = 0
 class Machine:
     """The automaton of a regular expression over some letters.
 
-    States are numbers. Letters that no state tells apart are of one kind.
+    States are numbers. Letters that no state distinguishes are of one kind.
 
     Args:
         pattern: the regular expression.
         letters: those of all texts.
 
     Raises:
-        RegularExpressionError: it is not a regular expression, or one that no automaton decides.
+        RegularExpressionError: it is not a regular expression, or not a supported one.
 
     >>> machine = Machine("(?!b)[ab]+", Letters("ab"))
     >>> machine.is_final(machine.after(machine.start, "ab"))
@@ -312,7 +312,7 @@ class Machine:
 
     @cached_property
     def _letters(self) -> list[Letter]:
-        """A letter for every set that the expression tells apart."""
+        """A letter for every set that the expression distinguishes."""
         return [Letter(number) for number in range(len(self._bits))]
 
     def _captured(self, group: int) -> Captured:

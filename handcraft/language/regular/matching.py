@@ -1,4 +1,4 @@
-"""The texts that a regular expression matches: told, counted, listed, and drawn with equal chances."""
+"""The texts that a regular expression matches: recognized, counted, listed, and drawn uniformly."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Probabilities = npt.NDArray[np.float64]
 class Matching:
     """The texts of 1 to so many tokens that a regular expression matches as a whole.
 
-    Where two texts of tokens are spelled the same, both are there.
+    Two sequences of tokens with the same spelling are two texts.
 
     Args:
         pattern: the regular expression, as Python's `re.fullmatch` reads it.
         vocabulary: the tokens.
         longest: the most tokens of a text.
-        bos: the token that begins every text and stands nowhere else; None for no such token.
+        bos: the token that begins every text and occurs nowhere else; None for no such token.
 
     Raises:
         RegularExpressionError: it is not a regular expression, or its automaton would be too large;

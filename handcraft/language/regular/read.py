@@ -1,9 +1,9 @@
 r"""From the text of a regular expression to its tree, read as Python's `re` reads it.
 
 Python's own parser reads it, so that escapes, flags and classes are those that users know. Only what an
-automaton cannot decide is refused: look-behinds of more than one letter, atomic groups and possessive
-repetitions. The parser is `re._parser`, which has no public name; it is there from Python 3.11 on, and
-`test_regular.py` compares what is read with `re.fullmatch`.
+automaton cannot decide is refused: lookbehinds of more than one letter, atomic groups and possessive
+quantifiers. The parser is `re._parser`, which has no public name; it exists since Python 3.11, and
+`test_regular.py` compares the result with `re.fullmatch`.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ CHARACTERS_UP_TO = 100_000
 """The longest regular expression that is read: Python's parser takes about 0.3 s for it."""
 
 NESTED_UP_TO = 100
-"""How deep groups may stand in each other: parsers recurse, and Python ends that at 1,000 calls."""
+"""How deep groups may be nested: parsers recurse, and Python allows 1,000 calls."""
 
 IGNORING_CASE_UP_TO = 1 << 21
-"""The most characters of ranges that ignore case: `re` looks at each, about a million a second."""
+"""The most characters of ranges that ignore case: `re` tests each, about a million per second."""
 
 OPENINGS = ("(?<=", "(?<!", "(?=", "(?!", "(?>", "++", "*+", "?+", "}+")
 """The signs of more than one character that `pieces` keeps together."""
 
 
 class RegularExpressionError(ProgramError):
-    """A text that is not a regular expression, or one that no automaton of reasonable size decides."""
+    """A text that is not a regular expression, or one that is not supported or too large."""
 
 
 def parse(pattern: str) -> Parsed:
@@ -92,10 +92,10 @@ def read_expression(pattern: str, letters: Letters) -> Node:
 
     Args:
         pattern: the regular expression.
-        letters: those of the texts; it learns the sets that the expression tells apart.
+        letters: those of the texts; the sets that the expression distinguishes are added to it.
 
     Raises:
-        RegularExpressionError: it is not a regular expression, or one that no automaton decides.
+        RegularExpressionError: it is not a regular expression, or not a supported one.
     """
     parsed = parse(pattern)
     reader = _Reader(pattern, parsed, letters)

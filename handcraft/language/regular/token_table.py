@@ -1,6 +1,6 @@
-"""The automaton of a regular expression, token by token: a table that all who ask of texts read.
+"""The automaton of a regular expression, token by token, as one table for every purpose.
 
-Tokens that are spelled with the same kinds of letters do the same, and share a column.
+Tokens that are spelled with the same kinds of letters behave alike, and share a column.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class TokenTable:
         """The table of a regular expression.
 
         Args:
-            pattern: what whole texts match; between words stands a blank.
+            pattern: what whole texts match; words are separated by a space.
             vocabulary: the tokens.
             longest: the most tokens of a text.
-            bos: the token that begins every text and stands nowhere else; None for no such token.
+            bos: the token that begins every text and occurs nowhere else; None for no such token.
 
         Raises:
             RegularExpressionError: it is not a regular expression, or its automaton would be too large.

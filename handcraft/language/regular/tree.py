@@ -1,7 +1,6 @@
-"""What a regular expression is made of, once every class of letters is known.
+"""The tree of a regular expression, once every class of letters is known.
 
-A node is one object wherever it stands, and is compared as such. Groups are kept only where something
-refers to them.
+Equal nodes are one object, and are compared as such. Groups are kept only if something refers to them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ class Node:
     """A part of a regular expression.
 
     Args:
-        needs: the groups whose text it asks for before it captures them itself.
+        needs: the groups whose text it reads before it captures them itself.
         captures: the groups that it has captured once it has matched, in whichever way.
         can_be_empty: whether it matches the empty text wherever it stands.
     """

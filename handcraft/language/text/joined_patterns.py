@@ -8,7 +8,7 @@ from handcraft.errors import RuleSyntaxError
 from handcraft.language.text.sentence import Sentence
 
 JOINING = ("and", "or", "if", "but", "unless", "while")
-"""Words that nobody spells out as tokens behind a blank; `[a]nd` still does."""
+"""Words that are refused as tokens after a space; `[a]nd` still spells the tokens."""
 
 CONDITION = re.compile(
     r"(not\s+)?(the\s+)?((first|last)\s+)?(token\s(.*\s)?is|position\s(is|[<>=!%]+)|count\sof)\s"

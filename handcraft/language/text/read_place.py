@@ -18,13 +18,13 @@ from handcraft.language.text.rule_table import RuleTable
 from handcraft.language.text.sentence import Sentence, word, words
 from handcraft.vocabulary import shorten
 
-LOOKS = {
+PLACE_NAMES = {
     "first": "the first token",
     "last": "the last token",
     "back": "the token {} back",
     "followed": "what followed last time",
 }
-"""How the places are called that a token is read from."""
+"""The words for each place that a token is read from."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Places:
         if missing is not None:
             if not self.distance(tree):
                 raise RuleSyntaxError(
-                    f"`{LOOKS['back'].format(0)}` is always there",
+                    f"`{PLACE_NAMES['back'].format(0)}` always exists",
                     where=self.sentence.at(tree),
                     fix="leave out `else` and the token after it",
                 )
@@ -221,9 +221,9 @@ class Places:
         may_lack = tree.data == "followed" or (tree.data == "back" and int(word(tree)) > 0)
         if may_lack == (default is not None):
             return
-        looked = LOOKS[tree.data].format(*words(tree))
+        named = PLACE_NAMES[tree.data].format(*words(tree))
         if may_lack:
-            what, fix = "may not be there", f"add what to predict then: {looked} otherwise TOKEN"
+            what, fix = "may not exist", f"add a prediction for that case: {named} otherwise TOKEN"
         else:
-            what, fix = "is always there", "leave out what to predict otherwise"
-        raise RuleSyntaxError(f"`{looked}` {what}", where=self.sentence.at(tree), fix=fix)
+            what, fix = "always exists", "leave out `otherwise` and the token after it"
+        raise RuleSyntaxError(f"`{named}` {what}", where=self.sentence.at(tree), fix=fix)

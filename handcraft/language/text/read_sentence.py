@@ -16,7 +16,7 @@ from handcraft.language.patterns.pattern import unescape
 from handcraft.language.rule import Answer, Rule
 from handcraft.language.sequences import Expression, Prompts
 from handcraft.language.text.read_condition import Conditions
-from handcraft.language.text.read_place import LOOKS, Places
+from handcraft.language.text.read_place import PLACE_NAMES, Places
 from handcraft.language.text.rule_table import RuleTable
 from handcraft.language.text.sentence import Sentence, word, words
 from handcraft.language.written_place import written_at
@@ -68,15 +68,15 @@ def _mapped(tree: Tree[Token], default: Tree[Token] | None, places: Places) -> E
             "the result of a table takes no `otherwise`",
             where=places.sentence.at(default),
             fix="after the place, name the token to use where there is none: "
-            f"{LOOKS['back'].format(2)} else {word(default)}",
+            f"{PLACE_NAMES['back'].format(2)} else {word(default)}",
         )
     with written_at(places.sentence.place_of(tree)):
         seen = places.seen(tree)
     if seen.there_from:
         raise RuleSyntaxError(
-            f"`{LOOKS['back'].format(seen.there_from)}` may not be there",
+            f"`{PLACE_NAMES['back'].format(seen.there_from)}` may not exist",
             where=places.sentence.at(tree),
-            fix=f"name the token to read then: {LOOKS['back'].format(seen.there_from)} else "
+            fix=f"name the token to read then: {PLACE_NAMES['back'].format(seen.there_from)} else "
             f"{places.prompts.vocabulary.tokens[0]}",
         )
     return seen.value

@@ -18,7 +18,7 @@ from handcraft.language.rule import Answer, Rule
 from handcraft.language.sequences import Expression
 from handcraft.origin import Place
 
-LOOKS = ("first", "last", "back", "followed", "mapped")
+READ_ANSWERS = ("first", "last", "back", "followed", "mapped")
 """Answers that are read from the context."""
 
 
@@ -43,7 +43,7 @@ class Sentence:
     @property
     def reads_context(self) -> bool:
         """Whether it needs expressions, and is more than a token or a distribution after a pattern."""
-        return self.answer.data in LOOKS or self.condition is not None
+        return self.answer.data in READ_ANSWERS or self.condition is not None
 
     @property
     def predicted(self) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class Sentence:
         yield replace(self, tree=Tree("rule", parts, self.tree.meta), text=first)
         answer = last.children[0]
         assert isinstance(answer, Tree)
-        ending = "" if answer.data in LOOKS else " otherwise"
+        ending = "" if answer.data in READ_ANSWERS else " otherwise"
         words = f"predict {_joined(text[last.meta.start_pos : last.meta.end_pos])}{ending}"
         yield Sentence(Tree("rule", last.children, last.meta), self.place_of(last), words)
 

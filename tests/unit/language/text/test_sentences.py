@@ -283,9 +283,9 @@ def test_characters_that_spell_a_word_of_the_grammar_are_a_pattern():
         ("predict b when token is [^abc]", 25, "leaves no token"),
         ("predict b when token is ab", 25, "`ab` is 2 tokens, and one is expected"),
         ("predict b when position % 0 == 1", 16, "division by 0"),
-        ("predict the token 1 back", 9, "`the token 1 back` may not be there"),
-        ("predict what followed last time when token is a", 9, "may not be there"),
-        ("predict the first token otherwise a", 9, "`the first token` is always there"),
+        ("predict the token 1 back", 9, "`the token 1 back` may not exist"),
+        ("predict what followed last time when token is a", 9, "may not exist"),
+        ("predict the first token otherwise a", 9, "`the first token` always exists"),
         ("predict the token 5 back otherwise a", 9, "looks 5 tokens back, but the context has 5"),
         ("predict a 1/2 a 1/2 otherwise", 9, "'a' has two probabilities"),
         ("predict a 1/0 otherwise", 9, "1/0 is not a number"),
@@ -507,7 +507,7 @@ def test_any_regular_expression_can_be_written(pattern):
         (
             "table t a -> b b -> a\npredict t of the token 2 back",
             "2:9",
-            "may not be there",
+            "may not exist",
             "the token 2 back else a",
         ),
         (
