@@ -29,7 +29,7 @@ def test_tokens_come_from_characters_words_or_a_list_in_that_order(given_tokens,
     assert Vocabulary(given_tokens).tokens == tokens
 
 
-def test_single_characters_are_read_without_blanks():
+def test_single_characters_are_read_without_spaces():
     vocabulary = Vocabulary("ab")
     assert vocabulary.is_characters
     assert vocabulary.ids("abba") == (0, 1, 1, 0)
@@ -47,7 +47,7 @@ def test_one_word_alone_is_a_word_and_not_its_letters():
     assert Vocabulary(["hello"]).ids("hello hello") == (0, 0)
 
 
-def test_a_blank_can_be_a_character():
+def test_a_space_can_be_a_character():
     vocabulary = Vocabulary(["a", " "])
     assert vocabulary.ids("a a") == (0, 1, 0)
     assert vocabulary.text([0, 1, 0]) == "a a"
@@ -121,7 +121,7 @@ def test_all_that_is_wrong_with_the_tokens_is_told_at_once():
         Vocabulary(["a", "a", "", 7, "b c", " "])
     problems = [problem.what for problem in caught.value.problems]
     assert len(problems) == 5
-    for word in ("twice", "is empty", "of type int", "'b c'", "blank token ' '"):
+    for word in ("twice", "is empty", "of type int", "'b c'", "the token ' '"):
         assert sum(word in problem for problem in problems) == 1
 
 
@@ -131,8 +131,8 @@ def test_a_long_list_is_shortened_and_says_by_how_many():
 
 
 @pytest.mark.parametrize("text", ["ab ", " ab", "\tab"])
-def test_one_word_and_a_blank_could_mean_three_things_and_each_has_its_way(text):
-    with pytest.raises(VocabularyError, match="one word and a blank") as caught:
+def test_one_word_and_a_space_could_mean_three_things_and_each_has_its_way(text):
+    with pytest.raises(VocabularyError, match="one word and a space") as caught:
         Vocabulary(text)
     for tokens in ("ab", list(text), ["ab"]):
         assert repr(tokens) in caught.value.fix
@@ -143,5 +143,5 @@ def test_one_word_and_a_blank_could_mean_three_things_and_each_has_its_way(text)
 
 @given(st.integers(0xD800, 0xDFFF).map(chr), st.text(max_size=3))
 def test_half_of_a_character_is_no_token(half, text):
-    with pytest.raises(VocabularyError, match="holds half of a character"):
+    with pytest.raises(VocabularyError, match="contains half of a character"):
         Vocabulary(["a", text + half])

@@ -513,7 +513,7 @@ def test_any_regular_expression_can_be_written(pattern):
         (
             "predict b when token is x of y\npredict a otherwise",
             "1:30",
-            "'y' is no place",
+            "'y' is neither a place",
             "expected",
         ),
     ],
