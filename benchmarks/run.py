@@ -210,7 +210,7 @@ ONE_OFFS = (
 def main() -> None:
     """Print every table."""
     print("# Benchmarks\n")
-    print("Made by `make bench`, in one run, each row in a process of its own with one thread.\n")
+    print("Made by `make bench` in one run, each row in its own process with one thread.\n")
     cores = os.cpu_count()
     print(f"Python {platform.python_version()}, {platform.machine()}, {cores} cores.\n")
     print("## One-offs\n")

@@ -175,7 +175,7 @@ Python, NumPy and handcraft hold about 40 MB before anything is compiled.
 def main() -> None:
     """Print every table of the section."""
     print("## Sequence expressions\n")
-    print("Made by `make bench-sequences`, in one run, each row in a process of its own, one thread.\n")
+    print("Made by `make bench-sequences` in one run, each row in its own process with one thread.\n")
     cores = os.cpu_count()
     print(f"Python {platform.python_version()}, {platform.machine()}, {cores} cores.\n")
     _print_sizes()

@@ -348,11 +348,11 @@ def missed(theirs: Theirs, ours: Ours, share: float = 1) -> list[str]:
     """In what ours is not better: deeper, larger than a share of theirs, or slower. A sentence each."""
     found = []
     if ours.layers > theirs.layers:
-        found.append(f"{ours.layers} layers, and {theirs.layers} in Tracr")
+        found.append(f"{ours.layers} layers; Tracr has {theirs.layers}")
     most = int(theirs.parameters * share)
     if ours.parameters >= most:
-        part = "" if share == 1 else f", {share:g} of Tracr's"
-        found.append(f"{ours.parameters:,} parameters, and fewer than {most:,} are wanted{part}")
+        part = "" if share == 1 else f", of which {share:g} is {most:,}"
+        found.append(f"{ours.parameters:,} parameters; Tracr has {theirs.parameters:,}{part}")
     if theirs.seconds is not None and ours.seconds is not None and ours.seconds > theirs.seconds:
-        found.append(f"{ours.seconds:.3f} s, and {theirs.seconds:.3f} s in Tracr")
+        found.append(f"{ours.seconds:.3f} s; Tracr takes {theirs.seconds:.3f} s")
     return found
