@@ -52,9 +52,9 @@ def test_a_goal_can_be_missed():
     theirs = TABLE["Theirs"](4, 357, 7_907_907, 6.7)
     ours = TABLE["Ours"](5, 7, 790_791, 6.8)
     assert TABLE["missed"](theirs, ours, 0.1) == [
-        "5 layers, and 4 in Tracr",
-        "790,791 parameters, and fewer than 790,790 are wanted, 0.1 of Tracr's",
-        "6.800 s, and 6.700 s in Tracr",
+        "5 layers; Tracr has 4",
+        "790,791 parameters; Tracr has 7,907,907, of which 0.1 is 790,790",
+        "6.800 s; Tracr takes 6.700 s",
     ]
 
 
