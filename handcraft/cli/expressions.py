@@ -57,7 +57,7 @@ def find_expressions(
         None where it has none.
 
     Raises:
-        CommandError: `outputs` is no table of names and expressions.
+        CommandError: `outputs` is not a dictionary of named expressions.
         ProgramError: they belong to several `Prompts`.
     """
     name = wanted or OUTPUTS
@@ -70,7 +70,7 @@ def find_expressions(
         return None
     if stated is not None and not callable(stated):
         raise CommandError(
-            f"`{OUTPUTS}` is {shorten_value(stated)}, and no table of names and expressions",
+            f"`{OUTPUTS}` is {shorten_value(stated)}, not a dictionary of named expressions",
             where=path,
             fix=f'write {OUTPUTS} = {{"name": expression}}',
         )

@@ -166,7 +166,7 @@ def _check_source(source: object) -> None:
     elif isinstance(source, type):
         fix = f"make one: {source.__name__}(...)"
     raise CompileError(
-        f"{shorten_value(source)} is no program, but of type {type(source).__name__}", fix=fix
+        f"{shorten_value(source)} is of type {type(source).__name__}, not a program", fix=fix
     )
 
 
@@ -182,7 +182,11 @@ def _smaller(
         return plan, (Pass("ordinal", "nothing", error.what),)
     if found.shape.parameters(target) >= plan.shape.parameters(target):
         return plan, (
-            Pass("ordinal", "nothing", "the answer along a line would not take fewer parameters"),
+            Pass(
+                "ordinal",
+                "nothing",
+                "encoding the answer as one scalar would not take fewer parameters",
+            ),
         )
     return found, passes
 

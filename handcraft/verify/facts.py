@@ -145,7 +145,7 @@ def _checked(compiled: Compiled) -> tuple[Facts, list[PrecisionError]]:
     if dtype.overflows_first:
         problems += [
             PrecisionError(
-                f"{place} is {largest:,.0f}, and {dtype.name} ends at {dtype.largest:,}",
+                f"{place} is {largest:,.0f}, but the largest {dtype.name} is {dtype.largest:,}",
                 where=place,
                 fix="use bfloat16 or float32",
             )

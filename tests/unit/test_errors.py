@@ -992,7 +992,7 @@ CommandError: p.py has no program and no expression 'x'
 PROMPTS
 outputs = [token]
 $ run p.py a
-CommandError: `outputs` is [<category: token>], and no table of names and expressions
+CommandError: `outputs` is [<category: token>], not a dictionary of named expressions
   where: p.py
   fix:   write outputs = {"name": expression}
 

@@ -225,9 +225,9 @@ class Precision:
             PrecisionError: always.
         """
         raise PrecisionError(
-            f"where no source fits, {self.dtype} may round several scores of `{node}` to one number",
+            f"where no source matches, {self.dtype} may round several scores of `{node}` to one number",
             where=node.place,
-            fix="use float32, or select by what position 0 never has",
+            fix="use float32, or select by a value that position 0 never has",
             about=node,
             is_tight=True,
         )
@@ -261,7 +261,7 @@ def check_overflow(score: int, plan: Plan, dtype: str) -> None:
     found, kind = score * sharpness_for(plan, dtype), dtype_named(dtype)
     if kind.overflows_first and found > kind.largest:
         raise PrecisionError(
-            f"attention scores reach {found:,}, and {dtype} ends at {kind.largest:,}",
+            f"attention scores reach {found:,}, but the largest {dtype} is {kind.largest:,}",
             where=plan.circuits.place,
             fix="use bfloat16 or float32, or a shorter context",
             is_tight=True,

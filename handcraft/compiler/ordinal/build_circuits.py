@@ -35,7 +35,7 @@ from handcraft.vocabulary import Vocabulary
 NUMBER, SQUARE = 0, 1
 """The dimensions of a codeword."""
 
-ECHOED = Origin("the input token's echo, which a tied head would count")
+ECHOED = Origin("cancels the echo of the input token")
 """What clearing weights serve."""
 
 GRAINS = 32

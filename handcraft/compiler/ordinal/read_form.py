@@ -368,7 +368,7 @@ def _counted(numbers: Numbers, values: Iterable[Value]) -> Counted:
 
 def _no_sum(node: Node) -> NotASumError:
     return NotASumError(
-        f"`{node}` is no sum of what single tokens count and of steps along such a sum",
+        f"`{node}` is not a sum of numbers of single tokens and of thresholds on such sums",
         where=node.place,
         fix="compile it without optimize",
     )

@@ -90,5 +90,5 @@ def _check_blocks(deepest: Node, blocks: int) -> None:
     DEPTH.check(
         blocks,
         where=f"{deepest.place}, {deepest}" if deepest.place else deepest,
-        fix="look back several positions at once, as .at(-3) does, and not one after the other",
+        fix="read several positions back at once, as .at(-3) does",
     )

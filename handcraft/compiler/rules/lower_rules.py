@@ -64,7 +64,7 @@ of such heights stay integers far below 2**24, so float32 adds them exactly."""
 NORMED = Style(unit=1, highest=32, cancels_echo=True)
 """With LayerNorm the gain of ln_f scales the logits. bfloat16 distinguishes whole heights up to 32."""
 
-ECHO = Origin("the input token's echo, which a tied head would count")
+ECHO = Origin("cancels the echo of the input token")
 """What cancelling weights serve."""
 
 

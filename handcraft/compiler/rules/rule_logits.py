@@ -366,7 +366,7 @@ def with_rest(logit_neurons: Sequence[LogitNeuron]) -> tuple[list[LogitNeuron], 
 SHARES_WITHIN = 1e-5
 """By how much a probability may be off."""
 
-ECHO = Origin("the input token's echo, which a tied head would count")
+ECHO = Origin("cancels the echo of the input token")
 
 
 def _echoes(features: Features, token: Node) -> list[LogitNeuron]:

@@ -168,7 +168,7 @@ class _ReadGraph(Transformer[Token, Any]):
                 continue
             key = (row[0],) if len(arguments) == 1 else row[0]
             if not isinstance(key, tuple) or len(key) != len(arguments):
-                what = f"{within(repr(row[0]))} is no row of a table of {len(arguments)} nodes"
+                what = f"{within(repr(row[0]))} is not a row of a table of {len(arguments)} nodes"
                 raise _error(brace, what, "give a value for each: (value, value): value")
             table[key] = row[1]
         return lambda domain, text: Lookup(domain, text, arguments, table)
@@ -295,7 +295,7 @@ class _ReadGraph(Transformer[Token, Any]):
         return None
 
     def thing(self, text: Token) -> None:
-        what = f"{within(literal_eval(text))} is an object of a Python class, and not read from text"
+        what = f"{within(literal_eval(text))} is a Python object, which cannot be read from text"
         raise _error(text, what, "use strings, numbers, flags or tuples of them as values")
 
     def _only(self, value: Any) -> Any:
@@ -316,7 +316,9 @@ def _combinations(brace: Token, arguments: Sequence[Node]) -> Iterable[tuple[Val
     domains = [argument.domain for argument in arguments]
     listed = [domain.values for domain in domains if isinstance(domain, Finite)]
     if len(listed) < len(domains):
-        raise _error(brace, "`else` stands for rows that nobody can list", "list all rows of the table")
+        raise _error(
+            brace, "`else` stands for rows that cannot be listed", "list all rows of the table"
+        )
     return product(*listed)
 
 

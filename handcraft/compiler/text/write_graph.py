@@ -156,7 +156,7 @@ def _operation(node: Node, names: Mapping[Node, str]) -> str:
             return f"equal {names[node.one]}, {names[node.other]}"
         case StepFunction():
             return f"steps {_steps(node, names)}"
-    raise TypeError(f"a {type(node).__name__} is no kind of node that the graph text knows")
+    raise TypeError(f"a {type(node).__name__} is not a kind of node that the graph text has")
 
 
 def _table(node: Lookup) -> str:

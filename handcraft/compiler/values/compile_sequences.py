@@ -40,7 +40,7 @@ def _check_outputs(outputs: object) -> None:
     if not isinstance(outputs, Mapping):
         is_program = isinstance(outputs, Program)
         raise CompileError(
-            f"{shorten_value(outputs)} is no table of names and expressions",
+            f"{shorten_value(outputs)} is not a dictionary of named expressions",
             fix="compile_program(program) compiles a program"
             if is_program
             else 'give each expression a name: compile_sequences({"name": expression})',

@@ -109,7 +109,7 @@ class Output:
             assert isinstance(self.domain, Finite)
             if number.denominator == 1 and 0 <= number < len(self.domain.values):
                 return self.domain.values[int(number)]
-        raise ValueError(f"`{self.name}` is {number}, and can be {self.domain}")
+        raise ValueError(f"`{self.name}` is {number}, but its values are {self.domain}")
 
     def number(self, value: Value) -> Plain:
         """The number that stands for a value."""

@@ -52,9 +52,7 @@ class ValueModel:
             ModelError: a text that is empty or longer than the context, or one text alone.
         """
         if isinstance(texts, str):
-            raise ModelError(
-                f"{texts!r} is one text, and a list of texts is expected", fix=f"apply([{texts!r}])"
-            )
+            raise ModelError(f"{texts!r} is one text, not a list of texts", fix=f"apply([{texts!r}])")
         ids = [self.checked(text) for text in texts]
         found: dict[str, list[tuple[Value, ...]]] = {
             output.name: [()] * len(ids) for output in self.outputs

@@ -220,7 +220,7 @@ def test_nothing_to_compile_is_refused():
 @pytest.mark.parametrize(
     ("outputs", "what"),
     [
-        (TOKEN, "is no table of names and expressions"),
+        (TOKEN, "is not a dictionary of named expressions"),
         ({"same": SAME}, "'same' is .*select.*, and that is not an expression"),
         ({"three": 3}, "'three' is 3, and that is not an expression"),
     ],

@@ -79,9 +79,9 @@ WRONG = {
     "%1 = token : {'a'} {": "line 1 of the graph cannot continue with '{'",
     "%1 = token :": "line 1 of the graph cannot continue with its end",
     "%1 = token : {'a', 1}": "the domain has values of 2 kinds",
-    "%1 = constant <'Color.RED'> : {'a'}": "Color.RED is an object of a Python class",
-    "%1 = token : {'a'}\n%2 = table %1, %1 {'a': 1} : {1}": "'a' is no row of a table of 2 nodes",
-    "%1 = sum 1/2 : 0 to 1\n%2 = table %1 {else 1} : {1}": "`else` stands for rows that nobody can",
+    "%1 = constant <'Color.RED'> : {'a'}": "Color.RED is a Python object",
+    "%1 = token : {'a'}\n%2 = table %1, %1 {'a': 1} : {1}": "'a' is not a row of a table of 2 nodes",
+    "%1 = sum 1/2 : 0 to 1\n%2 = table %1 {else 1} : {1}": "`else` stands for rows that cannot be",
     "%1 = steps 0 [same >= 1 gap 1] 1 : {0, 1}": "the first step has no step before it",
     "%1 = constant 1/0 : {0}": "line 1 of the graph cannot continue with '/0'",
 }
