@@ -30,7 +30,7 @@ class Comparison(Enum):
     FALSE = "False"
 
     def __call__(self, key: Any, query: Any) -> bool:
-        """Whether it contains of two values; of None, where there is no value, it never does."""
+        """Whether it is true of two values; it never is if one of them is None, no value."""
         if key is None or query is None:
             return False
         if self in (Comparison.TRUE, Comparison.FALSE):

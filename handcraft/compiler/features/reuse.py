@@ -1,10 +1,10 @@
-"""What is read no more makes room: its dimensions are cleared and hold something later.
+"""Dead dimensions: a feature that is no longer read is cleared, and a later one reuses its dimensions.
 
-A ramp reads a number x that is never negative, or x less the least it can be, and writes -x. That
-costs a neuron, and saves a row or a column of every matrix that touches the residual stream.
+A ramp reads a number x that is never negative, or x minus its least value, and writes -x. That costs a
+neuron, and saves a row or a column of every matrix that touches the residual stream.
 
-LayerNorm adds a little noise to what the ramp reads, which stays. So behind it only what neurons read
-takes the place of something else, and only where they bear twice the noise.
+LayerNorm adds a small error to what the ramp reads, which remains in the dimension. So after LayerNorm
+only features that neurons read reuse dimensions, and only if these neurons tolerate twice that error.
 """
 
 from __future__ import annotations
@@ -63,15 +63,15 @@ def reuse_dimensions(
 ) -> Circuits:
     """The same circuits with later subspaces in the dimensions of earlier ones, as far as it pays.
 
-    Contract: every subspace holds the same until it was read for the last time. The width of the
-    residual stream shrinks, or the circuits are given back as they are: where heads need the width, or
-    it was asked for and suffices, nothing is gained.
+    Contract: every subspace keeps its value until it is read for the last time. Either the residual
+    stream becomes narrower, or the circuits are returned unchanged, because heads need the width, or
+    a requested width is already sufficient.
 
     Args:
         circuits: with no subspace reused yet.
         spans: of the dimensions that may be cleared.
         target: whose layout counts.
-        sizes: what is asked of that layout.
+        sizes: the requested sizes of that layout.
     """
     found = list(_reuses(circuits, spans, target))
 
@@ -95,7 +95,7 @@ class _Room:
     Args:
         subspace: the dead one.
         life: when it was read and written.
-        taken: how many dimensions have something new in them.
+        taken: how many of its dimensions are reused.
     """
 
     subspace: Subspace
@@ -131,7 +131,7 @@ def _reuses(circuits: Circuits, spans: Spans, target: Architecture) -> Iterator[
 def _is_free(life: Lifetime, born: int) -> bool:
     """Whether a subspace can be cleared between its last reading and a birth.
 
-    Neurons of the block that clears it may still read it: they all see the stream as it was before.
+    Neurons of the block that clears it may still read it, because all read before any of them writes.
     Only neurons in several layers would not, and a block whose neurons read what they write, as a
     clearing one does, is never spread over several layers (`SpreadError`).
     """

@@ -1,4 +1,4 @@
-"""Constant folding and common subexpressions: the same tree, smaller, every expression once."""
+"""Constant folding and common subexpressions: the same graph, smaller, every expression once."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Table = Mapping[tuple[Value, ...], Value]
 def rebuild(roots: Sequence[Node]) -> list[Node]:
     """The same values from fewer nodes.
 
-    What is constant becomes a constant; what is computed twice is computed once; a table of a table is
-    one table; arguments that change nothing are left out; sums of sums are one sum. Of two domains that
-    are known of the same value, the one that lists its values counts.
+    Constant expressions become constants; equal nodes are computed once; a table of a table becomes one
+    table; arguments that change nothing are left out; sums of sums become one sum. If two domains of
+    the same value are known, the one that lists its values is kept.
     """
     builder = _Builder()
     done: dict[Node, Node] = {}
@@ -50,7 +50,7 @@ def _listed(roots: Sequence[Node], domains: Mapping[Node, Finite]) -> list[Node]
 
 
 class _Builder:
-    """Knows every node that was made, by what it is made of.
+    """All nodes that were made, by their parts.
 
     Attributes:
         made: the nodes.

@@ -35,7 +35,7 @@ from handcraft.language.graph.reachable import bases, combinations, rows
 from handcraft.language.graph.wording import reads
 
 FLATTEN_UP_TO = 20_000
-"""The most combinations of base values for which a table is made over the bases themselves."""
+"""The most combinations of base values of a table that is made over the bases themselves."""
 
 STEPS_UP_TO = 64
 """So many steps are always worth a block that is saved."""
@@ -50,11 +50,11 @@ def fuse(roots: Sequence[Node], setting: Setting) -> list[Node]:
 
 
 class _Fusing:
-    """What is known while trees are fused.
+    """The state of the pass.
 
     Attributes:
         done: for a node what became of it.
-        kept: the nodes that are made anyway, since heads read them.
+        kept: the nodes that are computed anyway, because heads read them.
         setting: what is known about the texts.
     """
 
@@ -154,7 +154,7 @@ def _reads_only(step_function: StepFunction, nodes: Sequence[Node]) -> bool:
 
 
 def _is_distinguishable(node: Node, setting: Setting) -> bool:
-    """Whether the dtype surely tells all sums of a step function from their thresholds.
+    """Whether the dtype is sure to distinguish all sums of a step function from their thresholds.
 
     A value is held as its difference from the most common one, so a term can be as large as that and
     its constant together.
@@ -172,7 +172,7 @@ def _is_distinguishable(node: Node, setting: Setting) -> bool:
 def _guarded(node: Lookup, done: Mapping[Node, Node], setting: Setting) -> StepFunction | None:
     """The table as one that counts only where others are equal, if it is one.
 
-    None too where the dtype may not tell its sums, but those of the table over its own arguments.
+    None also if the dtype might not distinguish its sums, but would those of the original table.
     """
     found = guarded(node)
     step_function = None if found is None else guarded_ladder(node, found, done, setting)

@@ -15,11 +15,11 @@ from handcraft.language.graph.node import Aggregate, Case, Lookup, Match, Node
 from handcraft.language.graph.wording import listed_in, reads
 
 PAIRS_UP_TO = 4096
-"""The most joint values of the keys of a selection that several cases select."""
+"""The most joint values of the keys of a selection with several cases."""
 
 
 def joined(cases: Sequence[Case], of: Aggregate) -> Case:
-    """One case that selects what any of these does.
+    """One case that selects whatever one of several selects.
 
     Raises:
         CompileError: the keys, or the queries, have too many joint values.

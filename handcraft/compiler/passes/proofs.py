@@ -1,4 +1,4 @@
-"""Selections that surely find a source, proved from what they are made of."""
+"""Prove that a selection always finds exactly one source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A linear program for the weights of a sum along which the levels of a table follow each other."""
+"""A linear program for the weights of a sum along which the levels of a table ascend."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Ints = npt.NDArray[np.int64]
 
 
 def solve_weights(rows: Ints, levels: Ints) -> Iterator[list[Ints]]:
-    """Whole weights for which the sum may order the levels; the caller tests them exactly.
+    """Whole weights for which the sum may order the levels; the caller checks them exactly.
 
-    The program asks of a row of level l that its sum is at least t[l - 1] and at most t[l] - 1,
-    with free weights and thresholds t, and keeps the weights small.
+    The program requires that the sum of a row of level l is at least t[l - 1] and at most t[l] - 1,
+    with free weights and thresholds t, and minimizes the weights.
 
     Args:
         rows: for each row of the table, the class of each argument, [row, argument].
@@ -47,7 +47,7 @@ def solve_weights(rows: Ints, levels: Ints) -> Iterator[list[Ints]]:
 
 
 def _least_weights(count: int, top: int, at: Ints, numbers: Floats, bounds: Floats) -> Floats | None:
-    """The weights of least sum that keep every condition; None where there are none.
+    """The weights of least sum that satisfy every condition; None if there are none.
 
     HiGHS works on one thread with its own fixed seed, so the same program has the same solution.
 

@@ -1,16 +1,15 @@
-"""Rules to circuits that hold tokens as signed bits, where one-hot tokens would be too wide.
+"""Lower rules to circuits with tokens as signed bits, for vocabularies too large for one-hot tokens.
 
-Ten bits tell a thousand tokens apart. A logit is then the inner product of the token's codeword with
-what the stream holds, so answers cannot add up: each rule that matches replaces the answer of the
-later ones by its own.
+Ten bits distinguish a thousand tokens. A logit is then the inner product of the codeword of a token
+with the stream, so answers cannot be added: each rule that matches replaces the answer of later rules.
 
-- A head at the position itself fetches the last token, and takes it out of where the answer is to be.
-  What the last rule predicts is written there instead, at every position.
-- Further heads fetch earlier tokens. A neuron for each replacement sees whether all bits are as they
-  should be, and writes the codeword of its answer less that of the answer that it replaces.
+- A head that attends to its own position moves the last token to a subspace of its own, and removes it
+  from the subspace of the answer. The prediction of the last rule is written there instead, everywhere.
+- Further heads fetch earlier tokens. There is one neuron for each replacement; it fires if all bits are
+  right, and writes the codeword of its answer minus that of the answer that it replaces.
 
-After any number of neurons the stream holds one codeword, that of the first match so far. So its length
-never changes, LayerNorm stays exact, and neurons may spread over as many layers as they need.
+After any number of neurons the subspace contains one codeword, that of the first match so far. So its
+length never changes, LayerNorm stays exact, and neurons may be spread over as many layers as needed.
 """
 
 from __future__ import annotations
@@ -51,8 +50,8 @@ MOST_NEURONS = 4096
 """How many neurons one rule may take."""
 
 ONE = one_hot("constant", (1,))
-"""What neurons read in place of a threshold: a sum that is to come to m comes to 0 with -m times this.
-By whatever LayerNorm multiplies the stream, 0 it stays: a neuron that fires fires exactly."""
+"""The constant that replaces a threshold: -m times this makes 0 of a sum that should reach m.
+LayerNorm does not change a sum of 0, so a neuron that fires does so exactly."""
 
 REST = Origin("at rest: LayerNorm sees the same length before a token is fetched and after")
 """What the codeword serves that subspaces hold before heads write."""
@@ -66,7 +65,7 @@ def lower_codewords(program: Program, positions: str, style: Style) -> Circuits:
 
     Args:
         program: the rules.
-        positions: the layout of positions: one of `POSITIONS`; ``auto`` holds them as bits too.
+        positions: the layout of positions: one of `POSITIONS`; ``auto`` stores them as bits too.
         style: how the architecture wants its logits.
 
     Raises:
@@ -126,7 +125,7 @@ def _readers(found: Iterable[Replacement], size: int) -> dict[int, list[Clause]]
 
 
 def _heads(bits: _Bits, layout: Positions, readers: dict[int, list[Clause]]) -> Iterator[Head]:
-    """Heads that fetch tokens; the one that looks at its own position takes the token away besides."""
+    """Heads that fetch tokens; the one that attends to its own position also removes the token."""
     for distance in sorted({0, *readers}):
         fetched = bits.back(distance)
         writes: list[LinearMap] = [copy(fetched, fetched)] if distance in readers else []
@@ -183,7 +182,7 @@ class _Bits:
     """How tokens are written and read as signed bits.
 
     Args:
-        token: holds the codeword of the token, and, once heads have written, that of the answer.
+        token: contains the codeword of the token and, after the heads, that of the answer.
         unit: the size of the numbers in the codeword of an answer.
     """
 
@@ -191,11 +190,11 @@ class _Bits:
     unit: int
 
     def back(self, distance: int) -> Subspace:
-        """What holds the token so far back, once heads have written."""
+        """The subspace of the token so far back, after the heads have written."""
         return signed_bits(f"token {distance} back", self.token.values)
 
     def rest(self, feature: Subspace) -> Coefficients:
-        """What takes the codeword of the first token away, which a subspace holds at rest."""
+        """The write that removes the codeword of the first token, which a subspace contains at rest."""
         return Coefficients(feature, tuple((i, -n) for i, n in enumerate(self._words[0])))
 
     def answer(self, token: int, in_place_of: int | None = None) -> Coefficients:

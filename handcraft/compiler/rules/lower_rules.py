@@ -70,7 +70,7 @@ ECHO = Origin("cancels the echo of the input token")
 
 @dataclass(frozen=True)
 class _Lowering:
-    """What every way down shares: the program, its needed rules, and where it contains what."""
+    """The common parts of all three forms: the program, its needed rules, and its subspaces."""
 
     program: Program
     rules: tuple[RankedRule, ...]
@@ -314,7 +314,7 @@ def _echo_neurons(lowering: _Lowering) -> list[Neuron]:
 def _matching_neuron(lowering: _Lowering, number: int, clause: Clause, writes: Coefficients) -> Neuron:
     """A neuron that fires where all conditions of the clause hold.
 
-    Every condition reaches its `needed` where it contains and falls 1 short where it does not, so the
+    Every condition reaches its `needed` where it is true, and is 1 less where it is not, so the
     sum reaches the sum of all `needed` exactly where all of them hold.
     """
     literals = [literal for _, literal in lowering.conditions(clause, lowering.token_back)]

@@ -24,7 +24,7 @@ class _Node:
         return self.by_class.setdefault(allowed, _Node())
 
     def matching(self, allowed: frozenset[int]) -> Iterator[_Node]:
-        """The nodes one token further back whose tokens meet `allowed`."""
+        """The nodes one token further back whose tokens intersect `allowed`."""
         if len(allowed) == 1:
             token = next(iter(allowed))
             if token in self.by_token:
@@ -44,7 +44,7 @@ class _Node:
 
 
 class OverlapIndex:
-    """Patterns by their ends, to ask which of them share a context with another pattern."""
+    """Patterns indexed by their ends, to find those that match a context together with another."""
 
     def __init__(self) -> None:
         self._root = _Node()

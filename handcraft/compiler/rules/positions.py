@@ -62,7 +62,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Literal:
-    """A condition as a number to read: it contains where `reads` comes to `needed`, its largest value.
+    """A condition as a number to read: it is true where `reads` is `needed`, its largest value.
 
     Args:
         reads: what is added up; the sum is 0 or 1, or -1 or 0.

@@ -10,9 +10,8 @@ above, since only later rules that overlap r can fire too. So r's token wins by 
 Where that height is too large for a logit, r gets a veto instead: no later rule that overlaps it and
 predicts anything else fires where r does. Then a height of 1 is enough.
 
-What a rule reads besides its pattern is not looked at: two rules overlap where their patterns do.
-A rule after which nothing that overlaps it predicts anything else is not needed at all where an
-`otherwise` predicts the same: it is dropped.
+Conditions other than the pattern are ignored here: two rules overlap if their patterns do. A rule is
+dropped if an `otherwise` predicts the same and no later rule that overlaps it predicts anything else.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from handcraft.language.rule import Clause
 
 @dataclass(frozen=True)
 class Contender:
-    """A rule, as far as ranking looks at it.
+    """The parts of a rule that ranking reads.
 
     Args:
         pattern: what the context must end in where it fires.
@@ -46,7 +45,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Rank:
-    """What a rule that is needed adds, and against which.
+    """The height of a needed rule, and its rivals.
 
     Args:
         rule: its index among all rules.
@@ -123,7 +122,7 @@ def _squares(added: Mapping[int, int]) -> int:
 
 @dataclass(frozen=True)
 class RankedRule:
-    """A clause that is needed, and the rules it must outvote.
+    """A needed clause, and the rules that it must outweigh.
 
     Args:
         clause: the clause.

@@ -47,7 +47,7 @@ class Region:
         return Region(tuple(classes), span)
 
     def without(self, other: Region, everything: Class) -> Iterator[Region]:
-        """What is left where the contexts of `other` are taken away, as regions that do not overlap.
+        """The contexts that are not in `other`, as regions that do not overlap.
 
         First the contexts at other positions. Of those left, the ones whose last token is not of the
         class of `other`; of those left, the ones whose token before it is not; and so on.

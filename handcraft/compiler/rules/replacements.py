@@ -1,15 +1,15 @@
 """Where each rule replaces the answer of the rules after it, and what it replaces.
 
-Rules are tried from the last to the first, and each that matches replaces the answer so far: then the
-first match has the last word. To replace an answer one must know it. So the contexts of a rule are cut
-into regions in each of which one of the later rules is the first to match:
+Rules are applied from the last to the first, and each that matches replaces the current answer, so the
+answer of the first match remains. To replace an answer it must be known. So the contexts of a rule are
+split into regions, in each of which one of the later rules is the first to match:
 
     predict c after ab        replaces b after ab, in whose place it stands
     predict b after [ab]b     replaces a after ab and after bb
     predict a otherwise
 
-Where patterns are disjoint, or one lies within the other as a trigram does in the bigram behind it, a
-rule is one region for every answer that it replaces. Patterns that overlap otherwise are cut to pieces.
+If patterns are disjoint, or one includes the other as a bigram includes the trigrams that end in it, a
+rule is one region for every answer that it replaces. Patterns that overlap otherwise are split.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from handcraft.errors import CompileError
 from handcraft.language.rule import Clause
 
 MOST_REGIONS = 4096
-"""Into how many regions one rule may be cut; beyond that, rules overlap too much."""
+"""The most regions of one rule; beyond that, rules overlap too much."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Replacement:
         number: which rule, counted from 1 among those that can win.
         clause: the rule.
         region: the contexts, all of which match it.
-        before: the token that the first later match predicts there; another than that of the rule.
+        before: the token that the first later match predicts there, which differs from the rule's.
     """
 
     number: int
@@ -45,7 +45,7 @@ class Replacement:
 
 
 def find_replacements(clauses: Sequence[Clause], size: int, context: int) -> list[Replacement]:
-    """The replacements of all rules but the last, which speaks first and everywhere.
+    """The replacements of all rules but the last, which is applied first and everywhere.
 
     With the last rule's token as the first answer, replacing in this order leaves the token of the
     first match, and after each step that of the first match among the rules so far.
@@ -82,7 +82,7 @@ def find_replacements(clauses: Sequence[Clause], size: int, context: int) -> lis
 def _pieces(
     clause: Clause, region: Region, later: Sequence[tuple[Region, int]], everything: Class
 ) -> Iterator[tuple[Region, int]]:
-    """The region of a rule, cut where the first later match predicts another token, with that token."""
+    """The regions of a rule by the token that the first later match predicts, if it is another one."""
     waiting = [region]
     for other, token in later:
         left: list[Region] = []

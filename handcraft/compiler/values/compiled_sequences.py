@@ -1,4 +1,4 @@
-"""What compiling expressions gives: a model that computes them, and every stage on the way to it."""
+"""The result of compiling expressions: a model that computes them, and every stage on the way to it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class CompiledSequences(Actions):
         return ValueModel(self.model, self.outputs, self.prompts.context, self.plan.layout.read)
 
     def as_compiled(self) -> Compiled:
-        """The same model as one of circuits, for everything that does not ask for values."""
+        """The same model as compiled circuits, for everything that does not concern values."""
         return Compiled(
             self.circuits, self.plan, self.sharpness, self.placement, self.model, self.stages
         )

@@ -33,7 +33,7 @@ class Arithmetic:
 
     @property
     def unit(self) -> float:
-        """Half a unit in the last place of 1: no rounding is off by a larger part."""
+        """Half a unit in the last place of 1: the largest relative error of rounding."""
         return 2.0**-self.digits
 
     def is_exact(self, size: Array, grid: Ints) -> Flags:
@@ -49,16 +49,16 @@ class Arithmetic:
 
 @dataclass(frozen=True)
 class Bounded:
-    """Numbers that floats stand for.
+    """Exact numbers, and the errors of the floats that represent them.
 
     Args:
         low: no exact number is smaller.
         high: no exact number is larger.
-        off: how far a float may be from its number, beside the parts: [number].
-        own: by which part of itself each may be off besides: [number].
+        off: the absolute error bound of each float, without the relative errors: [number].
+        own: the relative error bound of each float: [number].
         grid: all floats are multiples of two to this power, where they are exact.
-        part: by which part of itself each may be off besides, all of them by the same, as LayerNorm
-            scales a whole position.
+        part: a relative error bound that all numbers have in common, because LayerNorm scales a whole
+            position.
     """
 
     low: Array
@@ -76,7 +76,7 @@ class Bounded:
 
     @property
     def all_off(self) -> Array:
-        """How far a float may be from its number, all in all."""
+        """The total error bound of each float."""
         found: Array = self.off + (self.own + self.part) * self.largest
         return found
 
@@ -101,8 +101,8 @@ class Stored:
         rows: of each number; all 0 for a bias.
         columns: of each number.
         numbers: as stored.
-        off: how far each is at most from the exact number that was meant.
-        rounded: by how much storing changed each, to float64.
+        off: the error bound of each against the exact number.
+        rounded: by how much rounding to the dtype changed each, to float64.
         grid: each is a multiple of two to this power.
         width: the number of columns.
     """
@@ -117,7 +117,7 @@ class Stored:
 
     @classmethod
     def of(cls, placed: PlacedTensor, tensor: Array, values: Mapping[str, Plain]) -> Stored:
-        """What was placed, and what its tensor holds."""
+        """The placed numbers, and those stored in the tensor."""
         indices = np.array([*placed.values], dtype=np.int64).reshape(-1, tensor.ndim)
         numbers = tensor[tuple(indices.T)].astype(np.float64)
         exact = [evaluate(number, values) for number in placed.values.values()]
@@ -167,7 +167,7 @@ class Stored:
 
 
 def _is_dyadic(number: Plain) -> bool:
-    """Whether float64 holds a number exactly."""
+    """Whether float64 represents a number exactly."""
     below = number.denominator
     return below & (below - 1) == 0 and abs(number.numerator) <= FLOAT64.whole
 
@@ -188,7 +188,7 @@ def is_power_of_two(numbers: Array) -> Flags:
 
 
 def linear(weight: Stored, bias: Stored, x: Bounded, groups: Ints, arithmetic: Arithmetic) -> Bounded:
-    """What a matrix and a bias make of numbers, whatever the order in which terms are added.
+    """The result of a matrix and a bias, for any order in which terms are added.
 
     Args:
         weight: [in, out].
@@ -198,8 +198,9 @@ def linear(weight: Stored, bias: Stored, x: Bounded, groups: Ints, arithmetic: A
         arithmetic: in which it is computed.
 
     Returns:
-        [out]. What is one number times a weight is off by a part of itself, as that number is. The part
-        that all of x share scales a result less the bias, so `off` counts that part of the bias.
+        [out]. A result that is one number times a weight keeps the relative error of that number. The
+        common relative error of x applies to a result without the bias, so `off` includes that part of
+        the bias.
     """
     unit, rows, factors = arithmetic.unit, weight.rows, np.abs(weight.numbers)
     ends, largest = (weight.numbers * x.low[rows], weight.numbers * x.high[rows]), x.largest[rows]
@@ -227,7 +228,7 @@ def linear(weight: Stored, bias: Stored, x: Bounded, groups: Ints, arithmetic: A
 
 
 def score_off(query: Bounded, key: Bounded, scale: float, arithmetic: Arithmetic) -> float:
-    """How far an attention score of a head may be off, in nats.
+    """The error bound of an attention score of a head, in nats.
 
     Args:
         query: at the destination: [head_dim].
@@ -246,16 +247,16 @@ def score_off(query: Bounded, key: Bounded, scale: float, arithmetic: Arithmetic
 
 
 def tie_off(query: Bounded, key: Bounded, always: Array, scale: float, arithmetic: Arithmetic) -> float:
-    """How far apart the scores of two sources that share the attention may be, in nats.
+    """A bound on the score difference of two sources that should get equal attention weights, in nats.
 
-    Behind LayerNorm every channel of a source that is selected has a query or a key that is 0, which
-    stays 0 whatever the scale. Only the key that forgives position 0 what it lacks is more than 0; it
-    meets what every query has besides.
+    After LayerNorm every channel of a selected source has a query or a key that is 0, which stays 0
+    whatever the scale. Only the key that gives position 0 its slack is more than 0; it is multiplied
+    by the constant part of every query.
 
     Args:
         query: at the destination: [head_dim].
         key: at the source: [head_dim].
-        always: what every query has besides: [head_dim].
+        always: the constant part of every query: [head_dim].
         scale: of scores.
         arithmetic: in which they are computed.
     """

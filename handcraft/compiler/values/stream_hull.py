@@ -1,4 +1,4 @@
-"""What each dimension of the residual stream can hold, from state to state of a model of values."""
+"""The range of each dimension of the residual stream, state by state, in a model of values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from handcraft.weights.layers import Layer
 from handcraft.weights.norms import BALLAST
 
 Spans = Mapping[tuple[Subspace, int], tuple[Plain, Plain]]
-"""For dimensions of subspaces the least and the greatest number that they hold."""
+"""For dimensions of subspaces, the least and the greatest number in them."""
 
 Hull = tuple[Array, Array]
 """For each dimension no number is smaller than the first, and none larger than the second."""
@@ -28,7 +28,7 @@ class StreamHull:
 
     Args:
         plan: its layout and its blocks.
-        spans: what the dimensions of its subspaces hold.
+        spans: the ranges of the dimensions of its subspaces.
     """
 
     def __init__(self, plan: Plan, spans: Spans) -> None:
@@ -50,7 +50,7 @@ class StreamHull:
         return self._completed(low, high)
 
     def _between(self, block: int) -> Hull:
-        """Between layers that hold the neurons of one block: some have written, and others have not."""
+        """Between layers with neurons of one block: some have written, and others have not."""
         layout = self.plan.layout
         before, after = self.at(2 * block + 1), self.at(2 * block + 2)
         low, high = np.minimum(before[0], after[0]), np.maximum(before[1], after[1])
