@@ -66,8 +66,8 @@ class Architecture:
     def without_mask(self) -> Architecture:
         """The same, but every position sees all others; by its name one finds the causal one.
 
-        Only our own forward pass, ONNX, safetensors and npz hold it: what else reads GPT-2s masks later
-        positions.
+        Only our own forward pass, ONNX, safetensors and npz support it: all other readers of GPT-2 mask
+        later positions.
 
         >>> BLOCK.without_mask().causal
         False

@@ -1,4 +1,4 @@
-"""Addition, the most significant digit first: the carry is found by looking ahead.
+"""Addition, the most significant digit first: the carry comes from digits that are not written yet.
 
 The next digit of the sum needs the carry out of all digits to its right, and none of them is written
 yet. A pair of digits makes a carry (10 or more), stops it (8 or less) or passes it on (9). So one head

@@ -1,8 +1,8 @@
 """Copy text: after `=`, write the text before it, and a full stop.
 
 The separator directly follows the text, so its position is the length of the text. One head finds
-that position, and another looks back by as much: it moves the token to write next. Where that is
-the separator itself the whole text is written, and neurons write the full stop.
+that position. Another attends that many positions back, and moves the token to write next. Where that
+is the separator itself, the whole text is written, and neurons write the full stop.
 """
 
 from handcraft import Program, Prompts, predict, select

@@ -1,7 +1,7 @@
 """Modular: add two numbers modulo 97, where each number is a single token.
 
 Every number has a column of its own in the embedding, and its value is one entry of that column. At the
-sign `=` one head looks three tokens back and another one token back, and the residual stream adds up
+sign `=` one head attends three tokens back and another one token back, and the residual stream adds up
 the two values by itself. Neurons are thresholds on the sums from 0 to 192, and write the token of the
 remainder.
 """

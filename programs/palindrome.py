@@ -1,8 +1,8 @@
 """Palindrome: after `=`, write T if the text before it reads the same backwards, otherwise F.
 
 Only at the sign is it known where the text ends, so all pairs are compared there, at once. For each
-pair one head looks so many positions from the front and another as many from the back. Any pair
-that differs makes it F; where a short text has no such pair, both heads attend to the sign itself.
+pair one head attends to a position counted from the front, another to one counted from the back. Any
+pair that differs makes it F; if a short text has no such pair, both heads attend to the sign itself.
 """
 
 from handcraft import Program, Prompts, predict

@@ -1,6 +1,6 @@
 """Rule 110: write the cellular automaton row after row, each cell from the three cells above it.
 
-Three heads look back: to the cell above the one that comes next, and to its neighbours. Read as a
+Three heads attend to earlier cells: the one above the next cell, and its neighbours. Read as a
 binary number they are a row of the rule's table, and the table is the number 110 itself: the new cell
 is its bit. Where the cell above is the sign `/`, the row is complete, and it counts as a dead cell for
 its neighbours.

@@ -300,8 +300,8 @@ def _unembedding_problems(circuits: Circuits) -> list[HandcraftError]:
                 fix=f"read a subspace whose values are the tokens: {shorten(tokens)}",
             )
         ]
-    held = [table for table in circuits.embedding if table.subspace == target and table.of == "token"]
-    if [table.rows for table in held] != [embed_token(target).rows]:
+    tables = [table for table in circuits.embedding if table.subspace == target and table.of == "token"]
+    if [table.rows for table in tables] != [embed_token(target).rows]:
         return [
             CircuitError(
                 f"the unembedding reads `{target}`, into which the token is not embedded exactly once",

@@ -99,10 +99,10 @@ def ideal_stream(circuits: Circuits, tokens: npt.ArrayLike) -> Stream:
     """
     width = max((subspace.width for subspace in circuits.stream), default=1)
     beginnings = Beginnings.of_texts(_checked(circuits, tokens), causal=circuits.causal, width=width)
-    held = embed(circuits, beginnings)
+    numbers = embed(circuits, beginnings)
     for block in circuits.blocks:
-        held = run_block(block, held, beginnings)
-    return Stream(held, beginnings)
+        numbers = run_block(block, numbers, beginnings)
+    return Stream(numbers, beginnings)
 
 
 def _checked(circuits: Circuits, tokens: npt.ArrayLike) -> Ids:
@@ -130,15 +130,17 @@ def ideal_next(circuits: Circuits, tokens: npt.ArrayLike) -> Ids:
 
 def embed(circuits: Circuits, beginnings: Beginnings) -> dict[Subspace, ExactArray]:
     """The residual stream as it enters the first block."""
-    held: dict[Subspace, ExactArray] = {}
+    numbers: dict[Subspace, ExactArray] = {}
     for table in circuits.embedding:
         rows = ExactArray.of_rows(table.rows, table.subspace.width)
         places = beginnings.tokens if table.of == "token" else beginnings.positions
         found = take(rows, places)
-        held[table.subspace] = add([held[table.subspace], found]) if table.subspace in held else found
+        numbers[table.subspace] = (
+            add([numbers[table.subspace], found]) if table.subspace in numbers else found
+        )
     for subspace in circuits.stream:
-        held.setdefault(subspace, combine([], subspace.width, rows=len(beginnings)))
-    return {subspace: held[subspace] for subspace in circuits.stream}
+        numbers.setdefault(subspace, combine([], subspace.width, rows=len(beginnings)))
+    return {subspace: numbers[subspace] for subspace in circuits.stream}
 
 
 def run_block(block: Block, stream: Numbers, beginnings: Beginnings) -> dict[Subspace, ExactArray]:

@@ -27,7 +27,7 @@ class Encoding(Enum):
     SIGNED_BITS = "signed bits"
     """The index of the value in binary, most significant bit first; a bit is +1 or -1."""
     FLAG = "flag"
-    """One dimension: 1 where it holds, 0 where it does not."""
+    """One dimension: 1 where it is true, 0 elsewhere."""
     SINUSOIDAL = "sinusoidal"
     """Cosine and sine of the index of the value, at wavelengths of 4, 16, 64 and so on."""
     SCALAR = "scalar"

@@ -9,13 +9,13 @@ import typer
 from handcraft.cli.completion import known_programs
 from handcraft.dtype import DTYPE_NAMES
 
-Json = Annotated[bool, typer.Option("--json", help="Report as JSON, errors too.")]
+Json = Annotated[bool, typer.Option("--json", help="Report as JSON, including errors.")]
 
 Named = Annotated[
     str | None,
     typer.Argument(
-        help="A .py or .rules file, a shipped program, a compiled folder, or - for rules on the "
-        "standard input. Left out with -e.",
+        help="A .py or .rules file, a shipped program, a compiled folder, or - for rules on "
+        "standard input. Omit it with -e.",
         show_default=False,
         autocompletion=known_programs,
     ),
@@ -24,7 +24,7 @@ Named = Annotated[
 Lines = Annotated[
     list[str] | None,
     typer.Option(
-        "-e", "--line", help="A line of rules in place of a program; may be repeated.", metavar="RULE"
+        "-e", "--line", help="A line of rules, instead of a program; may be repeated.", metavar="RULE"
     ),
 ]
 

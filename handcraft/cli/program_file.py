@@ -1,4 +1,4 @@
-"""Python files that hold programs: running one, and choosing among what it defines."""
+"""Python files with programs: run one, and choose among what it defines."""
 
 from __future__ import annotations
 

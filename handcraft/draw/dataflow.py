@@ -1,7 +1,7 @@
 """The data flow of circuits as a graph: what every head and neuron reads, and where it writes.
 
 A subspace of the residual stream is drawn anew each time something writes to it, so that everything
-flows one way; a broad pale line joins what it held before to what it contains now.
+flows one way; a broad pale line joins its earlier box to the new one.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def write_onnx(model: Model, folder: Path, *, with_stream: bool = False) -> None
     under ``vocabulary``, a JSON object with the id of each. More than `INLINE` bytes of weights go to a
     file beside the graph, one tensor at a time.
 
-    Every architecture is held, causal or not. Ids and lengths are the caller's to check: an id below 0
+    Every architecture is supported, causal or not. The caller must check ids and lengths: an id below 0
     counts from the end of the vocabulary, one above it or a length above n_positions fails. In float64
     ONNX Runtime rounds the scale of scores to float32, which costs 1e-8, and has no Erf for gelu_erf.
 

@@ -57,7 +57,7 @@ class Decision:
 
     @property
     def is_never(self) -> bool:
-        """Whether its condition holds nowhere."""
+        """Whether its condition is never true."""
         return self.condition is not None and self.condition.domain == NEVER
 
 

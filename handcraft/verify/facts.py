@@ -113,7 +113,7 @@ def check_facts(compiled: Compiled) -> Facts:
 
 
 def _checked(compiled: Compiled) -> tuple[Facts, list[PrecisionError]]:
-    """The facts, and those of them that do not hold."""
+    """The facts, and those that are violated."""
     facts = measure_facts(compiled)
     dtype = dtype_named(compiled.model.dtype.name)
     problems: list[PrecisionError] = []

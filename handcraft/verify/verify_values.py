@@ -235,7 +235,7 @@ def verify_values(
     seed: int = 0,
     given: Iterable[str] | None = None,
 ) -> ValueReport:
-    """Compare the values that a model holds at every position with what is meant.
+    """Compare the values of a model at every position with the right ones.
 
     Every allowed prompt is tried where they are at most `EVERY_UP_TO` and not too long, else a sample.
 

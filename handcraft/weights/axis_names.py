@@ -32,8 +32,8 @@ class HeadNames:
     def channel(self, part: str, i: int) -> str:
         """What one channel of the query, the key or the value stores."""
         names = self.carried if part == "value" else self.matching
-        held = names[i] if i < len(names) and names[i] else "unused"
-        return f"{part} of the head `{self.name}`: {held}"
+        stored = names[i] if i < len(names) and names[i] else "unused"
+        return f"{part} of the head `{self.name}`: {stored}"
 
 
 @dataclass(frozen=True)
@@ -124,17 +124,17 @@ def _filled(names: Iterable[str], count: int) -> tuple[str, ...]:
 
 
 def _stream(layout: Layout) -> tuple[str, ...]:
-    held: list[list[str]] = [[] for _ in layout.dimension_names]
+    stored: list[list[str]] = [[] for _ in layout.dimension_names]
     for subspace in layout.subspaces:
         for i, name in enumerate(subspace.dimension_names):
             known = name.startswith(subspace.name)
             of = name if known else f"{name} of the subspace `{subspace.name}`"
             opposite = layout.opposite(subspace, i)
-            held[layout.start[subspace] + i].append(of)
+            stored[layout.start[subspace] + i].append(of)
             if opposite is not None and opposite != layout.balance:
-                held[opposite].append(f"-{of}")
+                stored[opposite].append(f"-{of}")
     return tuple(
-        ", then ".join(of) or name for name, of in zip(layout.dimension_names, held, strict=True)
+        ", then ".join(of) or name for name, of in zip(layout.dimension_names, stored, strict=True)
     )
 
 

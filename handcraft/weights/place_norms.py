@@ -73,12 +73,12 @@ def _temperature(plan: Plan) -> Fraction:
     return Fraction(2) ** ceil(log2(wanted))
 
 
-def _smallest_lead(held: Subspace) -> float:
+def _smallest_lead(subspace: Subspace) -> float:
     """By how much the inner product of a codeword of signed bits is largest with itself.
 
     Padding has the codeword 0. Each bit that differs lowers the product by 2, so one bit decides.
     """
-    return min(2.0 if len(held.values) > 1 else inf, held.width)
+    return min(2.0 if len(subspace.values) > 1 else inf, subspace.width)
 
 
 def _logit_sizes(plan: Plan) -> tuple[float, list[float]]:

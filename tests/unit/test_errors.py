@@ -2708,7 +2708,7 @@ DAMAGED = [
     Case(
         "a weight that is not a number",
         "verify out",
-        "CheckpointError: wte.weight holds nan at [1, 3]\n"
+        "CheckpointError: wte.weight has nan at [1, 3]\n"
         "  where: out/model.npz\n"
         "  fix:   a weight is a finite number; compile the program again",
         prepare=with_tensor("wte.weight", NAN),

@@ -83,7 +83,9 @@ def compile_(
     head_dim: Annotated[int | None, typer.Option(min=1, help="Width of a head.")] = None,
     like: Annotated[
         str | None,
-        typer.Option(help="Fill the shape of gpt2-small, gpt2-medium, gpt2-large or gpt2-xl."),
+        typer.Option(
+            help="Fill the shape of gpt2-small, -medium, -large or -xl with zeros around the program."
+        ),
     ] = None,
     token_ids: Annotated[
         str | None, typer.Option(help="Token ids to use in that shape, as in a=64,b=65.")

@@ -89,7 +89,7 @@ def check_finite(name: str, values: Array, path: Path, fix: str) -> None:
     if not finite.all():
         place = np.argwhere(~finite)[0].tolist()
         raise CheckpointError(
-            f"{name} holds {values[tuple(place)]} at {place}",
+            f"{name} has {values[tuple(place)]} at {place}",
             where=path,
             fix=f"a weight is a finite number; {fix}",
         )
@@ -120,7 +120,7 @@ def find_tensors(folder: Path) -> dict[str, StoredTensor]:
             )
         found = read_header(shard)
         for tensor in sorted(listed ^ found.keys()):
-            what = "lacks" if tensor in listed else "also holds"
+            what = "lacks" if tensor in listed else "also has"
             raise CheckpointError(
                 f"{name} {what} {shown(tensor)}, contrary to {INDEX}",
                 where=shard,
@@ -245,9 +245,9 @@ def _nothing_to_read(folder: Path) -> CheckpointError:
             fix="if you trust it, convert it to safetensors: "
             "GPT2LMHeadModel.from_pretrained(FOLDER).save_pretrained(OTHER)",
         )
-    held = shorten([shown(name) for name in names], 3) or "nothing"
+    others = shorten([shown(name) for name in names], 3) or "nothing"
     return CheckpointError(
-        f"the folder has no {SINGLE} and no {INDEX}, but {held}",
+        f"the folder has no {SINGLE} and no {INDEX}, but {others}",
         where=folder,
         fix="name a folder that save_pretrained wrote",
     )

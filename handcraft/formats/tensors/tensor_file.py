@@ -1,4 +1,4 @@
-"""Reading the file that holds the tensors: safetensors or npz, both by the same names."""
+"""Read the file of tensors: safetensors or npz, both with the same names."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ class Selecting:
     def _table(
         self, match: Match, *, as_keys: bool = False, as_ranks: bool = False
     ) -> tuple[npt.NDArray[Any], ...]:
-        """What tells of codes whether a condition holds, made anew where values were added.
+        """A table of a condition over codes, made again when values were added.
 
         Returns:
             Whether it holds, [key, query]; or `as_keys` for each query the code of the same key; or

@@ -219,8 +219,8 @@ class _Flags:
             case ((Match(key=key, query=Constant(value=wanted)) as match,),):
                 below = bases(key)
                 if len(below) == 1 and is_token(below[0]):
-                    held = {str(token): value for (token,), (value,) in rows([key], below)}
-                    allowed = frozenset(t for t, value in held.items() if match.holds(value, wanted))
+                    values = {str(token): value for (token,), (value,) in rows([key], below)}
+                    allowed = frozenset(t for t, value in values.items() if match.holds(value, wanted))
                     if allowed:
                         return self._class(allowed)
         raise _no_words(node)

@@ -75,7 +75,7 @@ class Conditions:
         return self._is(parts[0], parts[1], negated=tree.data == "is_none_of")
 
     def _same(self, one: Tree[Token], other: Tree[Token], *, is_same: bool) -> Expression:
-        """Whether two places are there and hold the same token, or different ones."""
+        """Whether two places exist and have the same token, or different ones."""
         a, b = self.places.seen(one), self.places.seen(other)
         shared = [v for v in _values(a.value) if v in _values(b.value)]
         if not shared:

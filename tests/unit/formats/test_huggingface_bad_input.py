@@ -159,7 +159,7 @@ BAD_TENSORS = {
     "integers": (tensors(transformer__ln_f__bias=np.ones(8, np.int32)), "ln_f.bias is of type 'I32'"),
     "NaN": (
         tensors(transformer__h__0__mlp__c_fc__weight=with_nan()),
-        "'transformer.h.0.mlp.c_fc.weight' holds nan at [3, 2]",
+        "'transformer.h.0.mlp.c_fc.weight' has nan at [3, 2]",
     ),
     "infinity": (
         tensors(transformer__h__0__mlp__c_fc__weight=with_nan(-np.inf)),
@@ -167,7 +167,7 @@ BAD_TENSORS = {
     ),
     "NaN in half precision": (
         tensors(transformer__h__0__mlp__c_fc__weight=with_nan().astype(np.float16)),
-        "holds nan at [3, 2]",
+        "has nan at [3, 2]",
     ),
 }
 
@@ -247,7 +247,7 @@ BAD_SHARDS = {
     ),
     "a tensor that is in another shard too": (
         shards(shards={FIRST: sorted(random_tensors())[:11], SECOND: sorted(random_tensors())[10:]}),
-        f"{FIRST} also holds",
+        f"{FIRST} also has",
     ),
     "an index that is no JSON": (
         lambda folder: (write_shards(folder), (folder / INDEX).write_text("{")),
