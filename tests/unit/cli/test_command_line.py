@@ -167,7 +167,7 @@ def test_the_version_is_that_of_the_package(run):
 def test_the_help_says_what_the_exit_codes_mean(run):
     shown = " ".join(run("--help").out.replace("│", " ").split())
     assert " ".join(EXIT_CODES.split()) in shown
-    for code in ("0 fine", "1 a check failed", "2 the input is wrong", "130 interrupted", "141"):
+    for code in ("0 success", "1 a check failed", "2 the input is wrong", "130 interrupted", "141"):
         assert code in EXIT_CODES
 
 

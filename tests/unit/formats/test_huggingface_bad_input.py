@@ -163,7 +163,7 @@ BAD_TENSORS = {
     ),
     "infinity": (
         tensors(transformer__h__0__mlp__c_fc__weight=with_nan(-np.inf)),
-        "'transformer.h.0.mlp.c_fc.weight' holds -inf at [3, 2]",
+        "'transformer.h.0.mlp.c_fc.weight' has -inf at [3, 2]",
     ),
     "NaN in half precision": (
         tensors(transformer__h__0__mlp__c_fc__weight=with_nan().astype(np.float16)),
