@@ -29,6 +29,7 @@ from handcraft.compiler.values.interval import (
     Flags,
     Ints,
     Stored,
+    bound_products,
     is_power_of_two,
     linear,
     tie_off,
@@ -129,6 +130,7 @@ class _Stream:
         tokens, positions = map(model.stored, ("wte.weight", "wpe.weight"))
         rows = np.bincount(positions.columns, minlength=n_embd)
         self.is_mark: Flags = (rows == 1) & (np.bincount(tokens.columns, minlength=n_embd) == 0)
+        self.embedded_groups = _embedded_groups(tokens, rows == 0, self.groups)
         off, grid = np.zeros(n_embd), np.minimum(*(t.coarsest(t.grid) for t in (tokens, positions)))
         for table in (tokens, positions):
             most = np.zeros(n_embd)
@@ -203,11 +205,12 @@ class _Stream:
         """Take in what the heads of a layer write, after which the stream has another hull."""
         name = f"h.{number}.attn"
         weight, bias, out, added = map(self.model.stored, _names(name, "c_attn", "c_proj"))
-        qkv = linear(weight, bias, self.read(number, 0), self.groups, self.arithmetic)
+        x = self.read(number, 0)
+        qkv = linear(weight, bias, x, self.groups, self.arithmetic)
         always = bias.per_column(bias.numbers)
         is_mark = weight.per_column((~self.is_mark)[weight.rows].astype(np.float64)) == 0
         is_mark &= (weight.terms(self.groups) == 1) & (always == 0)
-        carried = self._carried(number, layer, qkv, always, is_mark[2 * len(self.off) :])
+        carried = self._carried(number, layer, (weight, x), qkv, always, is_mark[2 * len(self.off) :])
         written = linear(out, added, carried, np.arange(len(self.off)), self.arithmetic)
         touched = np.isin(np.arange(len(self.off)), [*out.columns, *added.columns])
         size = out.per_column(np.abs(out.numbers) * carried.largest[out.rows])
@@ -222,13 +225,20 @@ class _Stream:
         self.unbalanced += float((np.abs(rows) * most).sum()) + abs(float(added.numbers.sum()))
 
     def _carried(
-        self, number: int, layer: Layer, qkv: Bounded, always: Array, is_mark: Flags
+        self,
+        number: int,
+        layer: Layer,
+        factors: tuple[Stored, Bounded],
+        qkv: Bounded,
+        always: Array,
+        is_mark: Flags,
     ) -> Bounded:
         """What the heads read at their sources, or the mean of it: [n_embd].
 
         Args:
             number: of the layer.
             layer: with its heads.
+            factors: the matrix of which `qkv` is the product, and what it is multiplied with.
             qkv: queries, keys and values: [3 n_embd].
             always: what every query has besides: [3 n_embd].
             is_mark: whether a value is not 0 at one source at most: [n_embd].
@@ -243,7 +253,12 @@ class _Stream:
             here, ends = slice(first, first + width), (first, first + width)
             query, key = (qkv.slice(*(end + i * n_embd for end in ends)) for i in (0, 1))
             if not head.attends.picks_one:  # weights that should be equal, rounded, and added up
-                apart = tie_off(query, key, always[here], scale, self.arithmetic)
+                weight, x = factors[0].slice(*ends), factors[1]
+                groups = self.groups if number else self.embedded_groups
+                most = bound_products(weight, always[here], x, key, groups)
+                apart = tie_off(query, key, always[here], most, scale, self.arithmetic)
+                if not head.attends.is_hard:  # weights that are added up are rounded, too
+                    apart += unit * (context + 2)
                 spread, largest, mark = (
                     (value.high - value.low)[here],
                     value.largest[here],
@@ -391,6 +406,23 @@ def _groups(plan: Plan) -> Ints:
             if layout.is_mirrored:
                 groups[first + subspace.width : first + 2 * subspace.width] = first + subspace.width
     return groups
+
+
+def _embedded_groups(tokens: Stored, is_free: Flags, groups: Ints) -> Ints:
+    """The same before anything is written: dimensions that mark one token each, all different ones.
+
+    Args:
+        tokens: the embedding of the tokens.
+        is_free: whether the embedding of the positions leaves a dimension out.
+        groups: as `_groups` gives them.
+    """
+    marks = is_free & (np.bincount(tokens.columns, minlength=len(groups)) == 1)
+    entry = np.flatnonzero(marks[tokens.columns])
+    _, first = np.unique(tokens.rows[entry], return_index=True)
+    columns = tokens.columns[entry[first]]
+    found = groups.copy()
+    found[columns] = columns.min(initial=len(groups) - 1)
+    return found
 
 
 def _is_varying(norm: NormInput, plan: Plan) -> Flags:

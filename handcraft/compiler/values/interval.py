@@ -133,6 +133,13 @@ class Stored:
         numbers, off, rounded = (each[:0] for each in (self.numbers, self.off, self.rounded))
         return Stored(rows, columns, numbers, off, rounded, grid, self.width)
 
+    def slice(self, first: int, last: int) -> Stored:
+        """Some of the columns."""
+        some = (self.columns >= first) & (self.columns < last)
+        numbers, off, rounded = self.numbers[some], self.off[some], self.rounded[some]
+        columns = self.columns[some] - first
+        return Stored(self.rows[some], columns, numbers, off, rounded, self.grid[some], last - first)
+
     def per_column(self, numbers: Array) -> Array:
         """The sum of a number for each entry, column by column."""
         return np.bincount(self.columns, weights=numbers, minlength=self.width).astype(np.float64)
@@ -227,12 +234,42 @@ def linear(weight: Stored, bias: Stored, x: Bounded, groups: Ints, arithmetic: A
     return Bounded(low, high, off, own, np.where(exact, grid, -ANY_GRID), x.part)
 
 
-def score_off(query: Bounded, key: Bounded, scale: float, arithmetic: Arithmetic) -> float:
+def bound_products(
+    weight: Stored, always: Array, x: Bounded, key: Bounded, groups: Ints
+) -> tuple[float, float]:
+    """The largest sum of absolute products of a query and a key, and how many are not 0 at most.
+
+    Args:
+        weight: of the queries: [in, head_dim].
+        always: the constant part of every query: [head_dim].
+        x: the numbers that queries are computed from: [in].
+        key: at the source: [head_dim].
+        groups: of the numbers with the same group at most one is not 0: [in].
+    """
+    keys, largest = key.largest + key.all_off, x.largest + x.all_off
+    sizes = np.abs(weight.numbers) * largest[weight.rows] * keys[weight.columns]
+    constant = np.abs(always) * keys
+    found = []
+    for terms, added in ((sizes, constant), (sizes > 0, constant > 0)):
+        most = np.zeros(len(groups))
+        np.maximum.at(most, groups, np.bincount(weight.rows, weights=terms, minlength=len(groups)))
+        found.append(float(most.sum() + added.sum()))
+    return found[0], found[1]
+
+
+def score_off(
+    query: Bounded,
+    key: Bounded,
+    most: tuple[float, float],
+    scale: float,
+    arithmetic: Arithmetic,
+) -> float:
     """The error bound of an attention score of a head, in nats.
 
     Args:
         query: at the destination: [head_dim].
         key: at the source: [head_dim].
+        most: the largest sum of their absolute products, and how many are not 0 at most.
         scale: of scores.
         arithmetic: in which they are computed.
     """
@@ -242,11 +279,19 @@ def score_off(query: Bounded, key: Bounded, scale: float, arithmetic: Arithmetic
     met = (query.is_exact & key.is_exact)[products > 0]
     if met.all() and arithmetic.is_exact(size, grid.min(keepdims=True))[0]:
         return 0.0
-    off = query.largest * key.all_off + key.largest * query.all_off + query.all_off * key.all_off
-    return scale * float(off.sum() + arithmetic.unit * (np.count_nonzero(products) + 2) * size[0])
+    off = query.largest * key.off + key.largest * query.off + query.all_off * key.all_off
+    part = float((query.own + query.part + key.own + key.part)[products > 0].max(initial=0))
+    return scale * (float(off.sum()) + (part + arithmetic.unit * (most[1] + 2)) * most[0])
 
 
-def tie_off(query: Bounded, key: Bounded, always: Array, scale: float, arithmetic: Arithmetic) -> float:
+def tie_off(
+    query: Bounded,
+    key: Bounded,
+    always: Array,
+    most: tuple[float, float],
+    scale: float,
+    arithmetic: Arithmetic,
+) -> float:
     """A bound on the score difference of two sources that should get equal attention weights, in nats.
 
     After LayerNorm every channel of a selected source has a query or a key that is 0, which stays 0
@@ -257,12 +302,13 @@ def tie_off(query: Bounded, key: Bounded, always: Array, scale: float, arithmeti
         query: at the destination: [head_dim].
         key: at the source: [head_dim].
         always: the constant part of every query: [head_dim].
+        most: the largest sum of absolute products, and how many are not 0 at most.
         scale: of scores.
         arithmetic: in which they are computed.
     """
     part = max(query.part, key.part)
     if not part:
-        return 2 * score_off(query, key, scale, arithmetic)
+        return 2 * score_off(query, key, most, scale, arithmetic)
     off = query.largest * key.off + key.largest * query.off + query.off * key.off
     met = np.abs(always) * np.maximum(
         key.high, 0

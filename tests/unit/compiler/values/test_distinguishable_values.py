@@ -95,3 +95,14 @@ def test_categories_and_flags_are_told_where_their_places_are():
 
 def test_one_number_alone_is_told():
     assert output(finite([7]), 0.1).value(7.05) == 7
+
+
+def test_a_count_is_as_exact_over_many_tokens_as_over_few():
+    """Scores add up a channel for each token, of which one is not 0."""
+
+    def off(size: int) -> float:
+        prompts = Prompts([*map(str, range(size))], context=64)
+        made = compile_sequences({"count": select(prompts.token, prompts.token).count()})
+        return made.outputs[0].off
+
+    assert off(120) < 1.01 * off(12)
