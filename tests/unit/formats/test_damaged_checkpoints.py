@@ -306,7 +306,7 @@ def test_a_number_that_is_not_finite_is_told_with_its_place(folder, name, number
     tensors[name][place] = number
     write_tensors(folder, tensors)
     error = refused(folder)
-    assert error.what == f"{name} holds {number} at {list(place)}"
+    assert error.what == f"{name} has {number} at {list(place)}"
     assert error.fix == "a weight is a finite number; compile the program again"
 
 

@@ -176,8 +176,8 @@ def test_rules_ask_whether_it_accepts():
         ((["e"], "e", ["y"], {("e", "1"): "e"}), "no state 'y'"),
         ((["e"], "e", ["e"], {("e", "1"): "z"}), "no state 'z'"),
         ((["e"], "e", ["e"], {}), "no transitions"),
-        ((["e"], "e", ["e"], {"e": "e"}), "another form"),
-        ((["e"], "e", ["e"], 7), "another form"),
+        ((["e"], "e", ["e"], {"e": "e"}), "the wrong form"),
+        ((["e"], "e", ["e"], 7), "the wrong form"),
     ],
 )
 def test_what_is_no_automaton_is_refused_with_its_place(arguments, says):

@@ -158,7 +158,7 @@ def test_a_program_over_prompts_cannot_be_widened_and_reaches_its_whole_context(
     assert made.reach == 5
     with pytest.raises(ProgramError, match="made for 5 tokens, not for 9"):
         made.widened(9)
-    with pytest.raises(ProgramError, match="more than patterns"):
+    with pytest.raises(ProgramError, match="are patterns"):
         _ = made.clauses
 
 
@@ -269,8 +269,8 @@ def test_everything_wrong_is_told_at_once_and_in_order():
     [
         (lambda: predict("b").after("a").after("b"), "a second `.after()`"),
         (lambda: predict("b").when(TOKEN == "a").when(TOKEN == "b"), "a second `.when()`"),
-        (lambda: predict("b").otherwise().when(TOKEN == "a"), "behind otherwise()"),
-        (lambda: predict("b").otherwise().after("a"), "behind otherwise()"),
+        (lambda: predict("b").otherwise().when(TOKEN == "a"), "after otherwise()"),
+        (lambda: predict("b").otherwise().after("a"), "after otherwise()"),
     ],
 )
 def test_a_rule_says_each_thing_once(write, message):
@@ -284,7 +284,7 @@ def test_a_rule_says_each_thing_once(write, message):
     ("make", "message"),
     [
         (lambda: Program(PROMPTS, [OTHERWISE]), "prompts in place of a vocabulary"),
-        (lambda: Program("ab", 3, [OTHERWISE], prompts=PROMPTS), "beside its prompts"),
+        (lambda: Program("ab", 3, [OTHERWISE], prompts=PROMPTS), "besides its prompts"),
         (lambda: Program(prompts="ab", rules=[OTHERWISE]), "'ab' for prompts"),
         (lambda: Program(rules=[OTHERWISE]), "the program has no vocabulary"),
     ],
