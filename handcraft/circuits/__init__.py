@@ -27,6 +27,7 @@ from handcraft.circuits.subspace import (
     scalar,
     signed_bits,
     sinusoidal,
+    small,
 )
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "scalar",
     "signed_bits",
     "sinusoidal",
+    "small",
     "value_map",
     "window",
 ]

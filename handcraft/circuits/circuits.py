@@ -292,7 +292,7 @@ def _unembedding_problems(circuits: Circuits) -> list[HandcraftError]:
     target, tokens = circuits.unembedding, circuits.vocabulary.tokens
     if target is None:
         return []
-    if target.values != tokens or target.encoding in (Encoding.FLAG, Encoding.SCALAR):
+    if target.values != tokens or target.encoding is Encoding.FLAG or target.is_number:
         return [
             EncodingError(
                 f"the unembedding reads `{target}`, {target.encoding.value}, with the values "

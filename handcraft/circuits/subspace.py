@@ -32,6 +32,8 @@ class Encoding(Enum):
     """Cosine and sine of the index of the value, at wavelengths of 4, 16, 64 and so on."""
     SCALAR = "scalar"
     """One dimension, a number."""
+    SMALL = "small"
+    """One dimension, a number; beside LayerNorm so small a part of it that no length changes."""
     CODED = "coded"
     """A codeword for each value, chosen by the author of the circuits."""
 
@@ -86,6 +88,11 @@ class Subspace:
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it holds any number, and not one of some values."""
+        return self.encoding in (Encoding.SCALAR, Encoding.SMALL)
 
     @cached_property
     def width(self) -> int:
@@ -218,6 +225,11 @@ def scalar(name: str) -> Subspace:
     return Subspace(name, (), Encoding.SCALAR)
 
 
+def small(name: str) -> Subspace:
+    """A scalar that LayerNorm sees as a small part of itself, beside its opposite."""
+    return Subspace(name, (), Encoding.SMALL)
+
+
 def _with_values(
     name: str, values: Iterable[Value], encoding: Encoding, codes: Codes | None = None
 ) -> Subspace:
@@ -249,7 +261,7 @@ class Coefficients:
         Raises:
             EncodingError: the subspace has another encoding.
         """
-        if subspace.encoding is Encoding.SCALAR and not isinstance(numbers, Mapping):
+        if subspace.is_number and not isinstance(numbers, Mapping):
             return cls(subspace, _nonzero([(0, exact(numbers))]))
         if subspace.encoding is not Encoding.ONE_HOT or not isinstance(numbers, Mapping):
             raise EncodingError(
@@ -270,7 +282,7 @@ class Coefficients:
         words = () if subspace.codes is None else subspace.codes.words
         numbers = {i: number for i, number in self.entries if isinstance(number, int)}
         is_whole = all(isinstance(number, int) for word in words for number in word)
-        is_known = subspace.encoding not in (Encoding.SCALAR, Encoding.SINUSOIDAL)
+        is_known = not subspace.is_number and subspace.encoding is not Encoding.SINUSOIDAL
         if not (is_known and is_whole and len(numbers) == len(self.entries)):
             raise CircuitError(
                 f"a neuron reads `{subspace.name}`, whose sums are not known to be integers",

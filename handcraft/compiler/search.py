@@ -10,6 +10,7 @@ from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
 from handcraft.errors import HandcraftError, LayoutError, LimitError, PrecisionError
 from handcraft.weights import Plan, Sizes, SpreadError, plan_model
+from handcraft.weights.layers import build_layers
 
 Way: TypeAlias = Callable[[Sizes], Plan | None]
 """From the requested sizes to a plan; None if this kind of plan does not apply.
@@ -66,6 +67,16 @@ def plan_in_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) ->
     except SpreadError as error:
         if sizes.n_embd is not None:
             raise
-        n_head = sizes.n_head or max(1, circuits.head_count)
-        n_embd = -(-error.n_embd // n_head) * n_head
-        return plan_model(circuits, target, replace(sizes, n_embd=n_embd, n_head=n_head))
+        return plan_model(circuits, target, _as_wide(error.n_embd, circuits, sizes))
+
+
+def plan_without_spreading(circuits: Circuits, target: Architecture, sizes: Sizes) -> Plan:
+    """The plan in a stream so wide that the neurons of every block fit one layer."""
+    units = max(len(layer.units) for layer in build_layers(circuits, target))
+    return plan_model(circuits, target, _as_wide(-(-units // 4), circuits, sizes))
+
+
+def _as_wide(n_embd: int, circuits: Circuits, sizes: Sizes) -> Sizes:
+    """The sizes, with so many dimensions or a few more, which the heads divide evenly."""
+    n_head = sizes.n_head or max(1, circuits.head_count)
+    return replace(sizes, n_embd=-(-n_embd // n_head) * n_head, n_head=n_head)

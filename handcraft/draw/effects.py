@@ -88,7 +88,7 @@ def _composed(head: Head) -> dict[tuple[Subspace, int], _Effect]:
 
 def _is_copy(source: Subspace, effects: dict[int, _Effect]) -> bool:
     """Whether each dimension of `source` is written, times 1, to the same place of one subspace."""
-    if source.encoding is Encoding.SCALAR or len(effects) != source.width:
+    if source.is_number or len(effects) != source.width:
         return False
     targets = {target for effect in effects.values() for target, _ in effect}
     return len(targets) == 1 and all(

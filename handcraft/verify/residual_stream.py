@@ -48,8 +48,8 @@ def check_stream(compiled: Compiled, seed: int = 0) -> int:
         model.watch(texts, lambda name, value, kept=kept: kept.update({name: value.copy()}))  # type: ignore[misc]
         ideal = ideal_stream(circuits, texts)
         for subspace, i in _last_in_each_dimension(compiled.layout):
-            dimension, factor, constant = compiled.layout.read(subspace, i, 1)
-            stored = kept[last][..., dimension] * float(factor) + float(constant)
+            cells, constant = compiled.layout.read(subspace, i, 1)
+            stored = sum(kept[last][..., d] * float(factor) for d, factor in cells) + float(constant)
             exact = np.broadcast_to(ideal[subspace][..., i], texts.shape).astype(np.float64)
             off = float((np.abs(stored - exact) / np.maximum(1, np.abs(exact))).max())
             if off > TOLERANCE:

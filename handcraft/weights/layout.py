@@ -19,6 +19,14 @@ UNMIRRORED = (Encoding.SCALAR, Encoding.CODED)
 so opposites would not make LayerNorm exact."""
 
 
+SMALL = Fraction(1, 1 << 12)
+"""The factor with which small numbers are stored before LayerNorm. A number of 1 and its opposite add
+2**-23 to a sum of squares of 2 or more, so results shrink by 2**-25 at most: float32 rounds by more."""
+
+Cells = tuple[tuple[int, Number], ...]
+"""Dimensions of the residual stream, each with a factor."""
+
+
 @dataclass(frozen=True)
 class Sizes:
     """The sizes that a user requests; None leaves a size to the compiler.
@@ -54,8 +62,8 @@ class Layout:
 
     A plain layout gives a coordinate one dimension. A mirrored one, for LayerNorm, gives it two that
     store x and -x, so that the mean is always 0. A flag is then stored as -1 or +1, so that its square
-    is always 1. Scalars and coded subspaces share one *balance* dimension, which stores minus their
-    sum.
+    is always 1. A small number is stored times `SMALL`. Scalars and coded subspaces share one *balance*
+    dimension, which stores minus their sum.
 
     Args:
         subspaces: the subspaces of the residual stream, in order, without gaps.
@@ -131,22 +139,26 @@ class Layout:
             return self.start[subspace] + subspace.width + i
         return self.balance
 
-    def write(self, subspace: Subspace, i: int, number: Number) -> tuple[tuple[int, Number], ...]:
+    def write(self, subspace: Subspace, i: int, number: Number) -> Cells:
         """What is added to which dimensions so that coordinate `i` grows by `number`."""
         scaled = number * 2 if self._is_signed(subspace) else number
+        scaled = scaled * SMALL if self._is_small(subspace) else scaled
         opposite = self.opposite(subspace, i)
         here = ((self.start[subspace] + i, scaled),)
         return here if opposite is None else (*here, (opposite, -scaled))
 
-    def read(self, subspace: Subspace, i: int, number: Number) -> tuple[int, Number, Number]:
-        """A dimension, the factor with which to read it, and a constant.
+    def read(self, subspace: Subspace, i: int, number: Number) -> tuple[Cells, Number]:
+        """Dimensions, the factors with which to read them, and a constant.
 
-        Factor times dimension plus constant is `number` times coordinate `i`.
+        The sum of factors times dimensions plus the constant is `number` times coordinate `i`.
         """
         dimension = self.start[subspace] + i
         if self._is_signed(subspace):  # the dimension holds 2 f - 1, so f is half of it plus a half
-            return dimension, _half(number), _half(number)
-        return dimension, number, 0
+            return ((dimension, _half(number)),), _half(number)
+        if self._is_small(subspace):  # the rounded mean of everything cancels in the difference
+            half, opposite = _half(number) * (1 / SMALL), self.start[subspace] + subspace.width + i
+            return ((dimension, half), (opposite, -half)), 0
+        return ((dimension, number),), 0
 
     def rest(self, subspace: Subspace) -> tuple[tuple[int, Number], ...]:
         """The numbers in the dimensions of a subspace while its value is 0."""
@@ -171,6 +183,9 @@ class Layout:
 
     def _is_signed(self, subspace: Subspace) -> bool:
         return self.is_mirrored and subspace.encoding is Encoding.FLAG
+
+    def _is_small(self, subspace: Subspace) -> bool:
+        return self.is_mirrored and subspace.encoding is Encoding.SMALL
 
     @property
     def reused(self) -> int:

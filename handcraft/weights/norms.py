@@ -179,7 +179,7 @@ class _Lengths:
             self._set(subspace, settled.get(subspace, length))
 
     def _set(self, subspace: Subspace, length: Plain | None) -> None:
-        self.of[subspace] = length
+        self.of[subspace] = 0 if subspace.encoding is Encoding.SMALL else length
         self.untouched.discard(subspace)
 
     def _moved_length(self, head: Head, write: LinearMap) -> Plain | None:

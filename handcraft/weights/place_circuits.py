@@ -98,9 +98,10 @@ def _place_attention(
             for linear in maps:
                 served = linear.origins or origins
                 for i, j, coefficient in linear.entries:
-                    row, read, constant = layout.read(linear.source, i, coefficient * factor)
+                    cells, constant = layout.read(linear.source, i, coefficient * factor)
                     channel = column + channels[linear.target] + j
-                    weight.add((row, channel), read, served)
+                    for row, read in cells:
+                        weight.add((row, channel), read, served)
                     bias.add((channel,), constant, served)
         for asked in head.attends.query_bias:
             for i, amount in asked.entries:
@@ -124,7 +125,7 @@ def _place_mlp(tensors: Tensors, name: str, layer: Layer, layout: Layout) -> Non
     @cache  # neurons by the thousand read the same
     def read(part: Coefficients, gain: Number) -> tuple[list[tuple[int, Number]], Number]:
         found = [layout.read(part.subspace, i, number * gain) for i, number in part.entries]
-        return [(row, factor) for row, factor, _ in found], sum(constant for _, _, constant in found)
+        return [cell for cells, _ in found for cell in cells], sum(constant for _, constant in found)
 
     @cache
     def written(part: Coefficients, times: Number) -> list[tuple[int, Number]]:

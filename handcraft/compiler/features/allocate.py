@@ -28,7 +28,7 @@ from handcraft.language.graph.node import (
     Node,
 )
 
-SMALL = 4
+MOST = 4
 """Before LayerNorm no feature is larger: its square counts little beside the ballast."""
 
 CODE = "code of the token"
@@ -44,14 +44,22 @@ class Features:
             scale changes little, and what decides a tie is kept at 0, where no scale changes anything.
         in_bits: whether values of many kinds are held in bits: the token in those of its id, and every
             whole number that is no flag in those of its binary digits.
+        small: whether numbers that are no flags are held so small beside them that LayerNorm always
+            divides by the same; else there is ballast.
     """
 
     def __init__(
-        self, one_hot: Sequence[str] = (), *, normed: bool = False, in_bits: bool = False
+        self,
+        one_hot: Sequence[str] = (),
+        *,
+        normed: bool = False,
+        in_bits: bool = False,
+        small: bool = False,
     ) -> None:
         self.one_hot = tuple(one_hot)
         self.normed = normed
         self.in_bits = in_bits
+        self.small = small and normed
         self.by_node: dict[Node | str, Feature] = {}
         self._step_functions: dict[Node, StepFunction] = {}
         self._places: dict[Node, list[int]] = {}
@@ -179,8 +187,8 @@ class Features:
         """A power of two by which the numbers are divided before they are held."""
         if not self.normed:
             return 1
-        largest = max(map(magnitude, numbers))
-        return 1 << max(0, ceil(log2(largest / SMALL))) if largest > SMALL else 1
+        largest, most = max(map(magnitude, numbers)), 1 if self.small else MOST
+        return 1 << max(0, ceil(log2(largest / most))) if largest > most else 1
 
     def _through(self, node: Lookup | Assumed | Attend | StepFunction, numbers: Numbers) -> Numbers:
         """Numbers for the values of a node as numbers for the values of what it is made from."""
@@ -243,6 +251,7 @@ class Features:
             feature = Feature(node)
             feature.is_one_hot = isinstance(node, Embedded) and node.of in self.one_hot
             feature.has_flags = self.in_bits and self.normed and not is_scalar(node)
+            feature.has_small = self.small
             self.by_node[key] = feature
         return self.by_node[key]
 

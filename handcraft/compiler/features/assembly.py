@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,6 +17,7 @@ from handcraft.display import short_repr
 from handcraft.errors import PrecisionError
 from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.language.graph.node import Choice, Comparison, Embedded, Node, is_position
+from handcraft.weights.layout import SMALL
 
 
 @short_repr
@@ -90,10 +91,17 @@ class Assembly:
         for feature in self.features.by_node.values():
             if isinstance(feature.node, Attend) and feature.node.slack:
                 self.precision.check_tie(self._read_by(feature.node), self.context, varying)
-            for reading, at_least, gap in self.thresholds.get(id(feature), ()):
+            for reading, at_least, gap in self._needed(feature):
                 level = at_least - reading.rest
                 self.precision.check_sum(feature.node, reading, level, gap)
-                self.precision.check_noise(feature.node, reading.weight, level, gap, varying)
+                self.precision.check_noise(feature.node, reading, level, gap, varying)
+
+    def _needed(self, feature: Feature) -> Iterator[tuple[Reading, Plain, Plain]]:
+        """The thresholds at which something that is read changes: the others take no neuron."""
+        thresholds = self.thresholds.get(id(feature), ())
+        for threshold, changes in zip(thresholds, feature.changes if thresholds else (), strict=True):
+            if changes:
+                yield threshold
 
     def _read_by(self, share: Attend) -> Node:
         """What a share decides: the first step function that sums it, which the program names."""
@@ -119,9 +127,9 @@ class Assembly:
         varying = self.varying
         try:
             for feature in self.features.by_node.values():
-                for reading, at_least, gap in self.thresholds.get(id(feature), ()):
+                for reading, at_least, gap in self._needed(feature):
                     level = at_least - reading.rest
-                    self.precision.check_noise(feature.node, 2 * reading.weight, level, gap, varying)
+                    self.precision.check_noise(feature.node, reading, level, gap, varying, times=2)
         except PrecisionError:
             return False
         return True
@@ -138,6 +146,9 @@ class Assembly:
                 if feature.is_flag(i):
                     continue
                 largest = max(map(magnitude, feature.span(i)))
+                if feature.is_small(i):
+                    squares += 2 * (SMALL * largest) ** 2
+                    continue
                 squares += largest * largest
                 total += largest
         return squares + total * total

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 
 from handcraft.circuits.number import plainest
-from handcraft.compiler.passes.ir import Attend
+from handcraft.compiler.passes.ir import Attend, StepFunction
 from handcraft.display import short_repr
 from handcraft.language.graph.domain import Finite, Plain, Value, as_number, magnitude
 from handcraft.language.graph.node import (
@@ -57,11 +58,25 @@ class Reading:
 
     @cached_property
     def weight(self) -> Plain:
-        """The sum of the factors without their signs: what an error of each dimension counts."""
+        """The sum of the factors without their signs: what an error of each dimension counts.
+
+        Small numbers are left out: of those no error is larger than a part of the number.
+        """
         total: Plain = 0
         for factor, feature, i in self.terms:
-            total += magnitude(factor) * feature.weight(i)
+            if not feature.is_small(i):
+                total += magnitude(factor) * feature.weight(i)
         return total
+
+    @cached_property
+    def small(self) -> tuple[Plain, Plain]:
+        """How much small numbers add at most, and how much they take off at most."""
+        adds, takes = Fraction(0), Fraction(0)
+        for factor, feature, i in self.terms:
+            if feature.is_small(i):
+                ends = [Fraction(factor * end) for end in (0, *feature.span(i))]
+                adds, takes = adds + max(ends), takes - min(ends)
+        return adds, takes
 
     @cached_property
     def span(self) -> tuple[Plain, Plain]:
@@ -116,6 +131,7 @@ class Feature:
         scale: by what the number itself is divided before it is held.
         is_bits: whether its numbers are the signed bits of one code, which is embedded as a whole.
         has_flags: whether a number that is 0 or 1 is stored as a flag.
+        has_small: whether a number that is no flag is stored small.
         zeros: the numbers for which 0 must be stored as 0, and not as -1 beside +1.
         spoken: which numbers of it are written straight into the logits, each by the id of its token.
         said: for what a head brings, how each of those reads at the source.
@@ -127,6 +143,7 @@ class Feature:
     is_one_hot: bool = False
     is_bits: bool = False
     has_flags: bool = False
+    has_small: bool = False
     zeros: set[int] = field(default_factory=set)
     scale: int = 1
     logits: dict[int, Numbers] = field(default_factory=dict)
@@ -138,6 +155,10 @@ class Feature:
     def is_flag(self, i: int) -> bool:
         """Whether one of the numbers is stored as a flag: as -1 or +1, whose square never changes."""
         return self.has_flags and i not in self.zeros and set(self._numbers(i)) == {0, 1}
+
+    def is_small(self, i: int) -> bool:
+        """Whether one of the numbers is stored so small that LayerNorm divides by the same."""
+        return self.has_small and not (self.is_one_hot or self.is_bits or self.is_flag(i))
 
     def constant(self, i: int) -> Plain:
         """What readers add to a number that a head brings; of a flag nothing is left out."""
@@ -176,6 +197,24 @@ class Feature:
 
     def _numbers(self, i: int) -> Numbers:
         return next(numbers for numbers, place in self.numbers.items() if place == i)
+
+    @property
+    def at_reached(self) -> list[int]:
+        """Of a step function, the place of its value for each number of reached thresholds."""
+        assert isinstance(self.node, StepFunction)
+        place = {(isinstance(v, bool), v): i for i, v in enumerate(self.values)}
+        return [place[isinstance(v, bool), v] for v in self.node.values]
+
+    @property
+    def changes(self) -> list[bool]:
+        """Of a step function, whether anything that is read changes at each threshold."""
+        read = (*self.numbers, *self.logits.values())
+        return [
+            before != after
+            if self.is_one_hot
+            else any(numbers[before] != numbers[after] for numbers in read)
+            for before, after in pairwise(self.at_reached)
+        ]
 
     @property
     def values(self) -> tuple[Value, ...]:

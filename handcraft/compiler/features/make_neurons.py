@@ -22,7 +22,7 @@ def make_neurons(
     step_function = feature.node
     assert isinstance(step_function, StepFunction)
     name = short(str(step_function))
-    steps = _changes(feature, step_function, places, logits)
+    steps = _changes(feature, places, logits)
     neurons: list[Neuron | Ramp] = []
     for k, (reading, at_least, gap) in enumerate(assembly.thresholds[id(feature)]):
         if not steps[k]:
@@ -55,24 +55,21 @@ def _is_turned(reading: Reading, at_least: Plain) -> bool:
 _Entries = dict[Subspace, list[tuple[int, Plain]]]
 
 
-def _changes(
-    feature: Feature, step_function: StepFunction, places: Places, logits: Subspace | None
-) -> list[_Entries]:
+def _changes(feature: Feature, places: Places, logits: Subspace | None) -> list[_Entries]:
     """For each threshold, what changes in which dimensions where it is reached."""
-    found: list[_Entries] = [{} for _ in step_function.thresholds]
-    for row, (subspace, dimension) in _by_reached(feature, step_function, places, logits):
-        for k in range(len(step_function.thresholds)):
+    found: list[_Entries] = [{} for _ in feature.at_reached[1:]]
+    for row, (subspace, dimension) in _by_reached(feature, places, logits):
+        for k in range(len(found)):
             if row[k + 1] != row[k]:
                 found[k].setdefault(subspace, []).append((dimension, row[k + 1] - row[k]))
     return found
 
 
 def _by_reached(
-    feature: Feature, step_function: StepFunction, places: Places, logits: Subspace | None
+    feature: Feature, places: Places, logits: Subspace | None
 ) -> list[tuple[list[Plain], tuple[Subspace, int]]]:
     """What each dimension holds for each count of reached thresholds, those of the logits too."""
-    place = {(isinstance(v, bool), v): i for i, v in enumerate(feature.values)}
-    at = [place[isinstance(v, bool), v] for v in step_function.values]
+    at = feature.at_reached
     rows: list[tuple[list[Plain], tuple[Subspace, int]]] = []
     if feature.is_one_hot:
         for j in range(len(feature.values)):
@@ -92,12 +89,11 @@ def make_biases(
     if not isinstance(feature.node, StepFunction):
         return []
     total: dict[tuple[Subspace, int], Plain] = {}
-    for row, dimension in _by_reached(feature, feature.node, places, logits):
+    for row, dimension in _by_reached(feature, places, logits):
         total[dimension] = row[0]
     thresholds = assembly.thresholds[id(feature)]
-    for (reading, at_least, _), step in zip(
-        thresholds, _changes(feature, feature.node, places, logits), strict=True
-    ):
+    changes = _changes(feature, places, logits)
+    for (reading, at_least, _), step in zip(thresholds, changes, strict=True):
         if _is_turned(reading, at_least):
             for subspace, entries in step.items():
                 for i, number in entries:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain, count
 
-from handcraft.circuits import Coefficients, LinearMap, Subspace, flag, one_hot, scalar, signed_bits
+from handcraft.circuits import (
+    Coefficients,
+    LinearMap,
+    Subspace,
+    flag,
+    one_hot,
+    scalar,
+    signed_bits,
+    small,
+)
 from handcraft.compiler.features.assembly import Assembly
 from handcraft.compiler.features.feature import Feature, Reading
 from handcraft.language.graph.domain import Plain, Value
@@ -39,7 +48,7 @@ class Places:
             return [signed_bits(name, self.vocabulary.tokens)]
         others = [self._unique(f"{name} ({i + 1})") for i in range(1, len(feature.numbers))]
         names = [name, *others][: len(feature.numbers)]
-        return [flag(each) if feature.is_flag(i) else scalar(each) for i, each in enumerate(names)]
+        return [_encoding(feature, i)(each) for i, each in enumerate(names)]
 
     def _unique(self, name: str) -> str:
         """The name, with a number where something else has it: names of users may be any."""
@@ -102,6 +111,13 @@ class Places:
             LinearMap(part.subspace, target, tuple((i, at, n) for i, n in part.entries))
             for part in self.coefficients(reading)
         ]
+
+
+def _encoding(feature: Feature, i: int) -> Callable[[str], Subspace]:
+    """What makes the subspace of one of the numbers of a feature."""
+    if feature.is_flag(i):
+        return flag
+    return small if feature.is_small(i) else scalar
 
 
 def short(text: str, most: int = 40) -> str:

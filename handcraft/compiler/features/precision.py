@@ -33,6 +33,15 @@ LEVEL_NOISE = Fraction(1, 1 << 20)
 if norms divide by a power of two."""
 
 
+ROUNDINGS = 4
+"""How often a narrow dtype rounds a number on its way: when a head writes it, when it is added to the
+stream, when LayerNorm gives it and its opposite."""
+
+
+LEAST_SQUARES = 2
+"""No stream of one length has a smaller sum of squares: the token takes a bit and its opposite."""
+
+
 ADDED_EXACTLY = 1 << 20
 """Sums up to so many times their gap are added exactly in float32, in which matrices are multiplied."""
 
@@ -120,7 +129,8 @@ class Precision:
         Raises:
             PrecisionError: the sum is too large for its gap, or a factor has too many digits.
         """
-        size = magnitude(level) if self.is_rounded else reading.size + magnitude(reading.constant)
+        is_rounded = self.is_rounded and not any(reading.small)
+        size = magnitude(level) if is_rounded else reading.size + magnitude(reading.constant)
         if size > gap * self.steps:
             raise _refusal(
                 node,
@@ -128,7 +138,7 @@ class Precision:
                 f"to {_shown(size)}; {self.dtype} is safe for sums of up to "
                 f"{_shown(gap * self.steps)}",
             )
-        if self.is_rounded and (reading.digits > self.bits or reading.size > gap * ADDED_EXACTLY):
+        if is_rounded and (reading.digits > self.bits or reading.size > gap * ADDED_EXACTLY):
             raise _refusal(
                 node,
                 f"`{_text(node)}` is decided by a sum of up to {_shown(reading.size)} with weights of "
@@ -136,7 +146,13 @@ class Precision:
             )
 
     def check_noise(
-        self, node: Node | Origin, weight: Plain, level: Plain, gap: Plain, varying: Plain
+        self,
+        node: Node | Origin,
+        reading: Reading,
+        level: Plain,
+        gap: Plain,
+        varying: Plain,
+        times: int = 1,
     ) -> None:
         """Raise unless a sum is told from others in spite of LayerNorm.
 
@@ -145,17 +161,19 @@ class Precision:
 
         Args:
             node: what reads the sum, an expression or a rule.
-            weight: the sum of the factors of what is read, without their signs.
-            level: how large the sum is where it counts.
+            reading: the sum.
+            level: how large it is where it counts.
             gap: the smallest difference that counts.
             varying: no sum of squares of what is held is larger, the ballast left out.
+            times: what noise is multiplied with.
 
         Raises:
             PrecisionError: the difference is too small.
         """
         if not self.normed:
             return
-        off = self._noise * weight + magnitude(level) * self._scale_error(varying)
+        off = times * (self._noise * reading.weight + self._small_noise(reading, level, gap))
+        off += magnitude(level) * self._scale_error(varying)
         most = gap * (SURE_SHIFT if self.sure else SHIFT)
         if off > most:
             raise _refusal(
@@ -212,10 +230,31 @@ class Precision:
             return NOISE
         return LEVEL_NOISE if self.is_wide else Fraction(0)
 
+    def _small_noise(self, reading: Reading, level: Plain, gap: Plain) -> Plain:
+        """By how much small numbers may shift a sum that is near its threshold.
+
+        Each has an error in proportion to itself. Near the threshold what they add and what they take
+        off are nearly equal, so both together are hardly more than twice the smaller.
+        """
+        adds, takes = reading.small
+        others = sum(
+            magnitude(factor) * max(map(magnitude, feature.span(i)))
+            for factor, feature, i in reading.terms
+            if not feature.is_small(i)
+        )
+        near = magnitude(level) + gap + others
+        return self._part * min(adds + takes, near + 2 * min(adds, takes))
+
+    @property
+    def _part(self) -> Fraction:
+        """By which part of it a small number may be off: every step from head to neuron rounds it."""
+        return LEVEL_NOISE if self.is_wide else ROUNDINGS * dtype_named(self.dtype).unit
+
     def _scale_error(self, varying: Plain) -> Fraction:
         """By which part LayerNorm and its gain, rounded to the dtype, may make numbers too large."""
         if self.level:
-            return Fraction(0) if not self.is_wide else dtype_named(self.dtype).unit
+            unit = dtype_named(self.dtype).unit if self.is_wide else 0
+            return Fraction(varying) / (2 * LEAST_SQUARES) + unit
         return Fraction(varying) / (4 * BALLAST**2) + dtype_named(self.dtype).unit
 
     def refuse_ties(self, node: Node) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
@@ -37,7 +38,7 @@ from handcraft.compiler.rules.rule_logits import (
     with_rest,
     write_last_directly,
 )
-from handcraft.compiler.search import Way, plan_in_one_layer, smallest
+from handcraft.compiler.search import Way, plan_in_one_layer, plan_without_spreading, smallest
 from handcraft.compiler.stage import Stage
 from handcraft.errors import LayoutError, LimitError, PrecisionError
 from handcraft.language import Program
@@ -84,7 +85,17 @@ class RuleWays:
     @property
     def ways(self) -> tuple[Way, ...]:
         """From sizes to plans."""
-        return self.coded_directly, self.coded, *self.one_hot_ways
+        return self.one_hot_ways if self.has_few_tokens else (*self.coded_ways, *self.one_hot_ways)
+
+    @property
+    def has_few_tokens(self) -> bool:
+        """Whether there are so few tokens that in bits nothing would be smaller."""
+        return len(self.ruled.program.vocabulary) <= MANY
+
+    @property
+    def coded_ways(self) -> tuple[Way, ...]:
+        """Those in which everything is held in bits."""
+        return self.coded_directly, self.coded
 
     @property
     def one_hot_ways(self) -> tuple[Way, ...]:
@@ -114,6 +125,9 @@ class RuleWays:
             return None
         self._coded.append(coded.circuits)
         plan = plan_in_one_layer(coded.circuits, self.target, asked)
+        is_spread = len(plan.layers) > len(coded.circuits.blocks)
+        if coded.is_level and is_spread and asked.n_embd is None and not self._is_level(plan):
+            plan = plan_without_spreading(coded.circuits, self.target, asked)
         check_overflow(coded.score, plan, self.ruled.dtype)
         return plan if not coded.is_level or self._is_level(plan) else None
 
@@ -160,7 +174,7 @@ class RuleWays:
         size = len(self.ruled.program.vocabulary)
         width = 2 * size if self.target.has_norm else size
         least = width * (size + self.ruled.program.context + 8 * width * self.target.has_norm)
-        if self.ruled.program.has_only_patterns:
+        if self.has_few_tokens or self.ruled.program.has_only_patterns:
             return False  # those are planned in bits without expressions
         try:
             plan = self.coded(asked)
@@ -174,7 +188,8 @@ def plan_rules(
 ) -> tuple[Plan, tuple[Stage, ...]]:
     """The smallest plan of rules over expressions, and the trees after each pass on the way to it.
 
-    Where no plan surely holds, one that does if measuring shows it; `save` measures.
+    Where no plan surely holds, one in bits that does, and then one that does if measuring shows it;
+    `save` measures.
 
     Args:
         program: the rules.
@@ -191,10 +206,23 @@ def plan_rules(
     try:
         plan = smallest(surely.ways, sizes)
     except (LayoutError, PrecisionError):
+        found = _first_that_fits(surely.coded_ways, sizes) if surely.has_few_tokens else None
+        if found is not None:
+            return found, surely.stages(found)
         perhaps = RuleWays(ruled, target, sure=False)
         plan = smallest(perhaps.ways, sizes)
         return plan, perhaps.stages(plan)
     return plan, surely.stages(plan)
+
+
+def _first_that_fits(ways: Sequence[Way], sizes: Sizes) -> Plan | None:
+    """The plan of the first way that has one."""
+    for way in ways:
+        with suppress(LayoutError, PrecisionError, LimitError):
+            plan = way(sizes)
+            if plan is not None:
+                return plan
+    return None
 
 
 def pattern_ways(program: Program, target: Architecture, dtype: str, *, reuse: bool) -> tuple[Way, ...]:
@@ -272,9 +300,9 @@ class Ruled:
 
     @cached_property
     def coded_rules(self) -> CodedRules | None:
-        """The rules with answers split into bits; None where they are none, or few."""
+        """The rules with answers split into bits; None where they are probabilities."""
         prompts = self.program.prompts
-        if are_exact(self.written) or len(prompts.vocabulary) <= MANY:
+        if are_exact(self.written):
             return None
         lowered = with_nodes(self.written, self.lowered[-1].nodes[:-1])
         setting = self.setting
@@ -301,22 +329,27 @@ class Ruled:
         rules = self.coded_rules
         if rules is None or (direct and not rules.ends_alone):
             return None
-        try:
-            found = self._coded(rules, direct=direct, sure=sure, is_level=True)
-            return found or self._coded(rules, direct=direct, sure=sure, is_level=False)
-        except PrecisionError as error:
-            return error
+        refused: PrecisionError | None = None
+        for is_level in (True, False):
+            try:
+                found = self._coded(rules, direct=direct, sure=sure, is_level=is_level)
+            except PrecisionError as error:
+                refused = refused or error
+                continue
+            if found is not None:
+                return found
+        return refused
 
     def _coded(self, rules: CodedRules, *, direct: bool, sure: bool, is_level: bool) -> Coded | None:
         """The circuits, if LayerNorm always divides by the same or that does not matter."""
         prompts = self.program.prompts
-        features = Features(normed=self.has_norm, in_bits=True)
+        features = Features(normed=self.has_norm, in_bits=True, small=is_level)
         code = features.code(prompts.token.node)
         logit_neurons = rules.rule_neurons(features, SMALL_UNIT, direct=direct)
         precision = Precision(self.dtype, features.normed, level=is_level, sure=sure)
         assembly = Assembly(features, prompts.context, precision)
         assembly.settle()
-        if is_level and assembly.varying:
+        if is_level and not self.has_norm and assembly.varying:
             return None
         if not self.has_norm and "token" in features.by_node:
             return None  # the unembedding would read what is embedded besides the code

@@ -82,7 +82,7 @@ class LogitNeuron:
         """
         reading, level = self.reading, self.at_least - self.reading.rest
         precision.check_sum(self.origin, reading, level, 1)
-        precision.check_noise(self.origin, reading.weight, level, 1, varying)
+        precision.check_noise(self.origin, reading, level, 1, varying)
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,8 @@ def read_off(parts: Iterable[Coefficients], plan: Plan, off: Array) -> float:
     total = 0.0
     for part in parts:
         for i, number in part.entries:
-            dimension, factor, _ = plan.layout.read(part.subspace, i, number)
-            total += abs(float(evaluate(factor, {}))) * float(off[dimension])
+            for dimension, factor in plan.layout.read(part.subspace, i, number)[0]:
+                total += abs(float(evaluate(factor, {}))) * float(off[dimension])
     return total
 
 

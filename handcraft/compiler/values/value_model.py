@@ -16,12 +16,13 @@ from handcraft.errors import ModelError
 from handcraft.language.graph.domain import Value
 from handcraft.model import Model
 from handcraft.model.attention import Array
+from handcraft.weights.layout import Cells
 
 BATCH = 256
 """So many texts run at once."""
 
-Read = Callable[[Subspace, int, Number], tuple[int, Number, Number]]
-"""As `Layout.read`: where a coordinate lies, the factor with which to read it, and a constant."""
+Read = Callable[[Subspace, int, Number], tuple[Cells, Number]]
+"""As `Layout.read`: where a coordinate lies, the factors with which to read it, and a constant."""
 
 
 @short_repr
@@ -115,7 +116,7 @@ class ValueModel:
                 for part in output.reads
                 for i, number in part.entries
             ]
-            terms = [(dimension, float(factor)) for dimension, factor, _ in read]
-            constant = float(output.constant) + sum(float(added) for *_, added in read)
+            terms = [(dimension, float(factor)) for cells, _ in read for dimension, factor in cells]
+            constant = float(output.constant) + sum(float(added) for _, added in read)
             found[output.name] = (terms, constant)
         return found

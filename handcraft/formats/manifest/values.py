@@ -12,6 +12,7 @@ from handcraft.compiler.values.value_model import ValueModel
 from handcraft.display import shorten_value
 from handcraft.formats.manifest.manifest import Manifest, Spans
 from handcraft.model import Model
+from handcraft.weights.layout import Cells
 
 
 def spans_of(compiled: CompiledSequences) -> Spans:
@@ -40,8 +41,8 @@ def read_values(manifest: Manifest, model: Model, source: object) -> ValueModel 
         raise ValueError("two outputs with one name")
     first = {row.subspace: row.first for row in manifest.layout}
 
-    def read(subspace: Subspace, i: int, number: Number) -> tuple[int, Number, Number]:
-        return first[subspace.name] + i, number, 0
+    def read(subspace: Subspace, i: int, number: Number) -> tuple[Cells, Number]:
+        return ((first[subspace.name] + i, number),), 0
 
     stream = frozenset(source.stream)
     for output in outputs:

@@ -9,7 +9,7 @@ from short_texts import after, assert_compiled, read
 
 from handcraft import Prompts, lookup, select, where, window
 from handcraft.circuits import Neuron
-from handcraft.compiler.features.allocate import SMALL, Features
+from handcraft.compiler.features.allocate import MOST, Features
 from handcraft.compiler.features.feature import Reading
 
 PROMPTS = Prompts("abc", context=4)
@@ -126,7 +126,7 @@ def test_before_layernorm_large_numbers_are_held_small(number):
     reading = features.number(number.node)
     assert_reads(reading, lambda n: number.trace("aaaa")[n], "position", range(4))
     for _, feature, i in reading.terms:
-        assert max(map(abs, feature.span(i))) <= SMALL
+        assert max(map(abs, feature.span(i))) <= MOST
 
 
 def test_the_ends_of_a_reading_are_those_of_what_it_reads():

@@ -49,7 +49,7 @@ def written(of: Circuits, ids, architecture: str | None = None) -> list[float]:
     last = f"h.{made.model.shape.n_layer - 1}.output"
     kept = {}
     made.model.watch([ids], lambda name, value: kept.update({name: value.copy()}))
-    dimension, factor, constant = made.layout.read(OUT, 0, 1)
+    ((dimension, factor),), constant = made.layout.read(OUT, 0, 1)
     return (kept[last][0, :, dimension] * float(factor) + float(constant)).tolist()
 
 
