@@ -15,7 +15,7 @@ from handcraft.formats.foreign_files import shown
 from handcraft.formats.huggingface.disagreements import disagreements, model_as_read, unreadable
 from handcraft.formats.tensors.shards import SINGLE
 from handcraft.language import Prompts
-from handcraft.model import Model, as_rounded
+from handcraft.model import Model, as_reordered, as_rounded
 from handcraft.verify import (
     Disagreement,
     Report,
@@ -42,7 +42,8 @@ def verify_folder(
 
     The model is the one that transformers builds: by config.json, with the ids of tokenizer.json. The
     report also lists, key by key, where these files contradict handcraft.json. A model in half
-    precision is checked a second time with every step rounded to its dtype.
+    precision is checked twice more with every step rounded to its dtype: with the steps of transformers,
+    and with sums in another order.
 
     Args:
         folder: what `save` wrote, or that as `read_checkpoint` gave it.
@@ -83,20 +84,28 @@ def verify_folder(
 
     report = judged(model)
     if report.passed and model.dtype != model.running_dtype:
-        found = (*found, *_rounded(judged(as_rounded(model)), model.dtype.name))
+        found = (*found, *_in_half_precision(model, judged))
     return replace(report, disagreements=found, facts=checkpoint.facts)
 
 
-def _rounded(report: Report, dtype: str) -> Iterator[Disagreement]:
-    """That the answers are wrong where every step is rounded to the dtype of the tensors."""
-    if report.failed:
-        first, tried = report.failures[0], report.tried + report.longer
-        yield Disagreement(
-            SINGLE,
-            None,
-            f"computed in {dtype}, as other tools do, {report.failed:,} of {tried:,} answers are "
-            f"wrong, the first after {shown(first.context)}; in float32 all are right",
-        )
+def _in_half_precision(model: Model, judged: Callable[[Model], Report]) -> Iterator[Disagreement]:
+    """That answers are wrong where every step is rounded to the dtype of the tensors."""
+    dtype = model.dtype.name
+    ways = {
+        f"computed in {dtype}, as other tools do,": as_rounded,
+        f"computed in {dtype}, with sums in another order than here,": as_reordered,
+    }
+    for how, run in ways.items():
+        report = judged(run(model))
+        if report.failed:
+            first, tried = report.failures[0], report.tried + report.longer
+            yield Disagreement(
+                SINGLE,
+                None,
+                f"{how} {report.failed:,} of {tried:,} answers are wrong, the first after "
+                f"{shown(first.context)}; in float32 all are right",
+            )
+            return
 
 
 def verify_value_folder(

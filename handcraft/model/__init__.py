@@ -13,7 +13,7 @@ from handcraft.model.generate import ADDED, check_masked, continue_ids, generate
 from handcraft.model.grow import grow, published_shape
 from handcraft.model.model import Model
 from handcraft.model.padding import valid_positions
-from handcraft.model.rounded import RoundedModel, as_rounded
+from handcraft.model.rounded import ReorderedModel, RoundedModel, as_reordered, as_rounded
 from handcraft.model.shape import Shape
 from handcraft.model.trace import Trace, TraceNames
 
@@ -21,10 +21,12 @@ __all__ = [
     "ADDED",
     "Cache",
     "Model",
+    "ReorderedModel",
     "RoundedModel",
     "Shape",
     "Trace",
     "TraceNames",
+    "as_reordered",
     "as_rounded",
     "attend",
     "causal_mask",

@@ -282,11 +282,15 @@ class Model:
         x = self._norm(f"h.{layer}.ln_2", x, watch)
         before = self._after_step(block.c_fc(x))  # [batch, position, n_inner]
         watch(f"{name}.pre_activation", before)
-        hidden = self._after_step(ACTIVATIONS[self.architecture.activation](before))
+        hidden = self._after_step(self._activated(before))
         watch(f"{name}.hidden", hidden)
         written = self._after_step(block.mlp(hidden))
         watch(f"{name}.output", written)
         return written
+
+    def _activated(self, before: Array) -> Array:
+        """What the hidden units make of their sums."""
+        return ACTIVATIONS[self.architecture.activation](before)
 
     def _norm(self, name: str, x: Array, watch: Watch) -> Array:
         """LayerNorm where the architecture has one: [.., n_embd] -> [.., n_embd]."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from math import pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,21 @@ class RoundedModel(Model):
     """A model of float16 or bfloat16 tensors that keeps no more digits than they do.
 
     A `Model` runs in float32 at least, where nothing overflows that does in float16. PyTorch on a CPU
-    adds up products in float32 too, and rounds what comes out, as here.
+    adds up products in float32 too, and rounds what comes out, as here. GELU by tanh is several steps,
+    as transformers computes `gelu_new`.
     """
 
     def _after_step(self, value: Array) -> Array:
         rounded: Array = value.astype(self.dtype).astype(self.running_dtype)
         return rounded
+
+    def _activated(self, before: Array) -> Array:
+        if self.architecture.activation != "gelu_tanh":
+            return super()._activated(before)
+        number, kept = before.dtype.type, self._after_step
+        cubes = kept(number(0.044715) * kept(before * before * before))
+        inner = kept(number(sqrt(2 / pi)) * kept(before + cubes))
+        return kept(number(0.5) * before) * kept(1 + kept(np.tanh(inner)))
 
     def _run(self, *arguments: Any, **more: Any) -> Array:
         """Infinity, and what comes of it, is what other tools have then, too."""
@@ -34,6 +44,42 @@ class RoundedModel(Model):
         """Whole where other tools overflow first: what is multiplied with 0 may be infinite."""
         is_whole = dtype_named(self.dtype.name).overflows_first
         return self._blocks if is_whole else super()._pruned_blocks
+
+
+NUDGE = 2.0**-17
+"""By what part sums may differ in float32: by 2**-24 for each of about a hundred terms."""
+
+
+class ReorderedModel(RoundedModel):
+    """A rounded model whose sums are computed in another order, with GELU in one step.
+
+    What differs in float32 is rounded to another number where it lies about half-way between two of
+    them. So whatever does is moved up or down before it is rounded, equal numbers alike, as an order
+    of summation would. Answers that change hold on some machines and not on others.
+    """
+
+    def _after_step(self, value: Array) -> Array:
+        mixed = value.astype(np.float32).view(np.uint32) * np.uint32(2654435761)  # a hash
+        nudged = value * np.where(mixed >> 31, 1 + NUDGE, 1 - NUDGE).astype(value.dtype)
+        return super()._after_step(nudged)
+
+    def _activated(self, before: Array) -> Array:
+        return Model._activated(self, before)
+
+
+def as_reordered(model: Model) -> ReorderedModel:
+    """The same model with dimensions, heads and hidden units in reverse, rounded at every step."""
+    tensors = {name: _reversed(name, tensor) for name, tensor in model.tensors.items()}
+    return ReorderedModel(model.architecture, model.shape, model.vocabulary, tensors)
+
+
+def _reversed(name: str, tensor: Array) -> Array:
+    if name in ("wte.weight", "wpe.weight", "lm_head.weight"):  # tokens and positions stay in order
+        return tensor[:, ::-1]
+    if ".c_attn." in name:  # queries, keys and values stay side by side
+        parts = np.split(tensor, 3, axis=-1)
+        return np.concatenate([np.flip(part) for part in parts], axis=-1)
+    return np.flip(tensor)
 
 
 def as_rounded(model: Model) -> RoundedModel:

@@ -9,16 +9,18 @@ from copy import deepcopy
 from itertools import product
 from random import Random
 
+import numpy as np
 import pytest
 from judges import judge
 from sweeps import sweep
 
 from handcraft import Program, compile_program, predict, save
 from handcraft.formats import disagreements, load, read_checkpoint, verify_folder
+from handcraft.model import as_rounded
 
 torch = judge("torch")
 transformers = judge("transformers")
-safetensors = judge("safetensors.torch") and judge("safetensors")
+safetensors, torch_files = judge("safetensors"), judge("safetensors.torch")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -126,14 +128,14 @@ def test_a_half_precision_folder_that_passes_is_right_where_transformers_runs_it
     """One large weight anywhere: in float32 nothing overflows, and 0 times it is 0."""
     with safetensors.safe_open(half / "model.safetensors", "pt") as file:
         metadata = file.metadata()
-    tensors = safetensors.torch.load_file(half / "model.safetensors")
+    tensors = torch_files.load_file(half / "model.safetensors")
     folder = shutil.copytree(half, tmp_path / "out")
     random, passed, caught = Random(1), 0, 0
     for _ in range(sweep(16)):
         name = random.choice([*tensors])
         changed = tensors[name].clone()
         changed.view(-1)[random.randrange(changed.numel())] = 6e4
-        safetensors.torch.save_file(
+        torch_files.save_file(
             {**tensors, name: changed}, folder / "model.safetensors", metadata=metadata
         )
         report = verify_folder(folder)
@@ -143,6 +145,17 @@ def test_a_half_precision_folder_that_passes_is_right_where_transformers_runs_it
             assert generated(folder) == RIGHT, name
     assert passed
     assert caught or half_is_wide(half)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_gelu_is_rounded_in_the_steps_in_which_transformers_computes_it(dtype):
+    every = torch.arange(-(2**15), 2**15, dtype=torch.int16).view(getattr(torch, dtype))
+    every = every[every.isfinite()]
+    theirs = transformers.activations.ACT2FN["gelu_new"](every).float().numpy()
+    model = as_rounded(compile_program(PROGRAM, dtype=dtype).model)
+    with np.errstate(over="ignore", invalid="ignore"):
+        ours = model._after_step(model._activated(every.float().numpy()))
+    assert (theirs != ours).sum() < 20  # their tanh rounds otherwise; GELU in one step differs at 1,000
 
 
 def half_is_wide(folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from fractions import Fraction
 from itertools import cycle
 
 from hypothesis import HealthCheck, assume, given, settings
@@ -56,7 +57,8 @@ def renamed(expression: Expression, names: list[str]) -> Expression:
     prompts = expression.prompts
     known = {"token": prompts.token, "position": prompts.position, "everything": prompts.everything}
     functions = {
-        each.__name__: each for each in (lookup, select, weighted, where, window, abs, int, str)
+        each.__name__: each
+        for each in (lookup, select, weighted, where, window, abs, int, str, Fraction)
     }
     return eval(compile(tree, "<text>", "eval"), {**known, **functions, "named": named})
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from handcraft import Program, compile_program, predict
-from handcraft.model import Model, as_rounded
+from handcraft.model import Model, as_reordered, as_rounded
 from handcraft.verify import verify
 
 PROGRAM = Program("ab", 3, [predict("b").after("aa"), predict("a").otherwise()])
@@ -18,15 +18,59 @@ def model(request):
     return compile_program(PROGRAM, n_positions=8, dtype=request.param).model
 
 
-def test_every_step_leaves_numbers_of_the_dtype(model):
+ROUNDINGS = [as_rounded, as_reordered]
+
+
+@pytest.mark.parametrize("rounded", ROUNDINGS)
+def test_every_step_leaves_numbers_of_the_dtype(model, rounded):
     def see(name, value):
         assert np.array_equal(value, value.astype(model.dtype).astype(np.float32)), name
 
-    as_rounded(model).watch(TEXTS, see)
+    rounded(model).watch(TEXTS, see)
 
 
-def test_its_answers_are_those_of_the_model(model):
-    assert verify(as_rounded(model), PROGRAM).passed
+@pytest.mark.parametrize("rounded", ROUNDINGS)
+def test_its_answers_are_those_of_the_model(model, rounded):
+    assert verify(rounded(model), PROGRAM).passed
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "block"])
+def test_a_model_in_another_order_is_the_same_function(architecture):
+    model, random = compile_program(PROGRAM, architecture=architecture).model, np.random.default_rng(0)
+    for tensor in model.tensors.values():
+        tensor[:] += random.normal(size=tensor.shape)
+    again = in_float32(as_reordered(model))
+    assert np.allclose(model.forward(TEXTS), again.forward(TEXTS), rtol=1e-3, atol=1e-3)
+
+
+def in_float32(model):
+    """The tensors of a rounded model, run without rounding."""
+    return Model(model.architecture, model.shape, model.vocabulary, model.tensors)
+
+
+def edited(model, name, place, value):
+    tensor = model.tensors[name].copy()
+    tensor[place] = value
+    return Model(model.architecture, model.shape, model.vocabulary, {**model.tensors, name: tensor})
+
+
+def edges(model, name):
+    """A model for each weight of a tensor, which is about as wrong as it may be with right answers."""
+    for place in np.flatnonzero(model.tensors[name]).tolist():
+        right = start = float(model.tensors[name][place])
+        wrong = 4 * start
+        while (middle := float(model.dtype.type((right + wrong) / 2))) not in (right, wrong):
+            is_right = verify(as_rounded(edited(model, name, place, middle)), PROGRAM).passed
+            right, wrong = (middle, wrong) if is_right else (right, middle)
+        yield edited(model, name, place, right)
+
+
+def test_margins_that_hold_in_one_order_of_summation_only_are_thin():
+    model = compile_program(PROGRAM, n_positions=8, dtype="bfloat16").model
+    found = [*edges(model, "h.0.mlp.c_proj.bias")]
+    assert all(verify(in_float32(edge), PROGRAM).passed for edge in found)
+    passed = [verify(as_reordered(edge), PROGRAM).passed for edge in found]
+    assert not all(passed)
 
 
 def test_a_number_too_large_for_float16_is_seen():
