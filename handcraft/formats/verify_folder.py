@@ -42,8 +42,8 @@ def verify_folder(
 
     The model is the one that transformers builds: by config.json, with the ids of tokenizer.json. The
     report also lists, key by key, where these files contradict handcraft.json. A model in half
-    precision is checked twice more with every step rounded to its dtype: with the steps of transformers,
-    and with sums in another order.
+    precision is checked twice more, with every step rounded to its dtype: with the steps of
+    transformers, and with sums in another order.
 
     Args:
         folder: what `save` wrote, or that as `read_checkpoint` gave it.
