@@ -67,8 +67,8 @@ NEAR = {
     **{
         f"compiler/ordinal/{name}.py": _ORDINAL
         for name in (
-            "compile_ordinal", "form", "read_form", "relax", "codes", "share",
-            "circle", "design", "looking", "build_circuits",
+            "compile_ordinal", "approximate", "approximate_sum", "read_sum", "relax", "codes", "share",
+            "circle", "design", "qk_circuits", "build_circuits",
         )
     },
     "weights/layers.py": _WEIGHTS,

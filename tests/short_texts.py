@@ -12,7 +12,7 @@ from handcraft import Expression, Prompts
 from handcraft.compiler import CompiledSequences, compile_sequences
 from handcraft.compiler.features.feature import Feature, Reading
 from handcraft.compiler.passes.cases import Setting
-from handcraft.compiler.passes.ir import run_nodes
+from handcraft.compiler.passes.run_nodes import run_nodes
 from handcraft.compiler.passes.run_passes import PASSES
 from handcraft.errors import AssumptionError
 from handcraft.language.graph.domain import Value, as_number

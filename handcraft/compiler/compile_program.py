@@ -173,11 +173,10 @@ def _check_source(source: object) -> None:
 def _smaller(
     plan: Plan, program: Program, dtype: str, sizes: Sizes, wanted: Collection[str]
 ) -> tuple[Plan, tuple[Pass, ...]]:
-    """The plan along a line, where there is one and it is smaller; and what was done, or why not."""
+    """The plan with the answer as one scalar, where that is smaller; and what was done, or why not."""
     target = plan.architecture
     try:
-        circuits, passes = compile_ordinal(program, target, dtype, sizes, wanted)
-        found = plan_model(circuits, target, sizes)
+        found, passes = compile_ordinal(program, target, dtype, sizes, wanted)
     except (CompileError, PrecisionError, LayoutError) as error:
         return plan, (Pass("ordinal", "nothing", error.what),)
     if found.shape.parameters(target) >= plan.shape.parameters(target):

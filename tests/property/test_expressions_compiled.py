@@ -31,7 +31,7 @@ from handcraft import (
     window,
 )
 from handcraft.compiler import CompiledSequences, compile_sequences
-from handcraft.compiler.passes.ir import run_nodes
+from handcraft.compiler.passes.run_nodes import run_nodes
 from handcraft.compiler.values.output import Output
 from handcraft.errors import AssumptionError, CompileError, PrecisionError
 from handcraft.formats.manifest.convert import Tables

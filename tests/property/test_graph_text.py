@@ -11,7 +11,8 @@ from sweeps import sweep
 
 from handcraft import Expression, Program, Prompts, select
 from handcraft.compiler.passes.cases import Setting
-from handcraft.compiler.passes.ir import Attend, run_nodes
+from handcraft.compiler.passes.ir import Attend
+from handcraft.compiler.passes.run_nodes import run_nodes
 from handcraft.compiler.passes.run_passes import AS_WRITTEN, PASSES, each_stage
 from handcraft.compiler.stage import Stage
 from handcraft.compiler.text.read_graph import read_graph

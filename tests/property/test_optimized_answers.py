@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -13,7 +14,12 @@ from sweeps import sweep
 
 from handcraft import Program, Prompts, compile_program, predict, verify, where
 from handcraft.circuits import ideal_next
-from handcraft.compiler.ordinal import PASSES
+from handcraft.compiler import show_pass
+from handcraft.compiler.ordinal import PASSES, NotASumError
+from handcraft.compiler.passes.ir import Nearest
+from handcraft.compiler.passes.run_nodes import run_nodes
+from handcraft.compiler.text.read_graph import read_graph
+from handcraft.compiler.text.write_graph import write_graph
 
 LONGEST, SHORTEST = 8, 6
 
@@ -61,6 +67,28 @@ def test_every_answer_after_an_allowed_prompt_stays(program, passes, architectur
         meant = [program.next_token(tuple(row)) for row in texts.tolist()]
         assert compiled.model.forward(texts)[:, -1].argmax(-1).tolist() == meant
         assert ideal_next(compiled.circuits, texts[:10])[:, -1].tolist() == meant[:10]
+
+
+@settings(max_examples=sweep(60), deadline=None)
+@given(program=digit_programs(), seed=st.integers(0, 999))
+def test_the_approximate_graph_is_within_its_error_bound_and_reads_back(program, seed):
+    try:
+        text = show_pass(program, "approximate")
+    except NotASumError:
+        assume(False)
+    (result,) = read_graph(text)
+    assert read_graph(write_graph([result])) == (result,)
+    answer = result.answer
+    assert isinstance(answer, Nearest)
+    assert answer.error < Fraction(1, 2)
+    numbers = {token: number for number, token in answer.values}
+    random = np.random.default_rng(seed)
+    for length in range(SHORTEST, LONGEST + 1):
+        for row in random.integers(0, len(program.vocabulary), (8, length)).tolist():
+            prompt = [program.vocabulary.tokens[i] for i in row]
+            found, number = run_nodes([answer, answer.number], prompt, causal=True)
+            assert found[-1] == program.meaning(prompt)
+            assert abs(number[-1] - numbers[found[-1]]) <= answer.error
 
 
 ODD = "0٣é_-Kkſ"

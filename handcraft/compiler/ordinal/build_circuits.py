@@ -1,8 +1,10 @@
-"""A form as circuits: heads bring its looks, neurons take its steps, and the nearest number wins."""
+"""An approximate sum as circuits: heads weigh, neurons take steps, and the nearest number wins."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from math import floor
 
@@ -21,16 +23,16 @@ from handcraft.circuits import (
     scalar,
 )
 from handcraft.compiler.features.places import short
+from handcraft.compiler.ordinal.approximate_sum import ApproximateSum, sum_in
 from handcraft.compiler.ordinal.design import Design
-from handcraft.compiler.ordinal.form import Form, Own, Step, all_steps
-from handcraft.compiler.ordinal.looking import looking
-from handcraft.compiler.ordinal.read_form import NotASumError
+from handcraft.compiler.ordinal.qk_circuits import qk_circuits
+from handcraft.compiler.ordinal.read_sum import NotASumError
 from handcraft.compiler.ordinal.share import Group
-from handcraft.compiler.passes.ir import between
+from handcraft.compiler.passes.ir import StepFunction, between
 from handcraft.errors import PrecisionError
 from handcraft.language.graph.domain import Plain, magnitude
+from handcraft.language.graph.node import Lookup
 from handcraft.origin import Origin, Place
-from handcraft.vocabulary import Vocabulary
 
 NUMBER, SQUARE = 0, 1
 """The dimensions of a codeword."""
@@ -46,60 +48,54 @@ STEADY = 11
 least 16 (1 - 4/11) > 10 from 0 then, where GELU is straight."""
 
 
-def build_circuits(
-    design: Design, vocabulary: Vocabulary, context: int, place: Place | None = None
-) -> Circuits:
+def build_circuits(design: Design, place: Place | None = None) -> Circuits:
     """The circuits of a design.
 
     Raises:
         PrecisionError: a threshold is too close to a sum, error bounds included.
     """
-    return _Builder(design, vocabulary, context, place).circuits()
+    return _Builder(design, place).circuits()
 
 
 class _Builder:
-    def __init__(
-        self, design: Design, vocabulary: Vocabulary, context: int, place: Place | None
-    ) -> None:
-        self.design, self.vocabulary, self.context, self.place = design, vocabulary, context, place
-        self.code = design.line.subspace(vocabulary)
-        self.steps = all_steps(design.answer)
-        self.depth = max(1, design.answer.depth)
-        self.names: dict[int, Subspace] = {}
-        for number, group in enumerate(design.groups):
-            if group.is_read and not group.is_home:
-                self.names[number] = scalar(f"sum {number + 1}")
-        self.owns = [
-            (atom, factor) for atom, factor in design.answer.terms.items() if isinstance(atom, Own)
-        ]
+    def __init__(self, design: Design, place: Place | None) -> None:
+        self.design, self.place = design, place
+        self.code = design.line.subspace
+        self.steps = design.steps
+        self.sums = {
+            group.shown: scalar(f"sum {number}")
+            for number, group in enumerate(design.groups, 1)
+            if group.is_read and not group.is_home
+        }
+        self.owns = [(n, f) for n, f in design.answer.terms.items() if isinstance(n, Lookup)]
 
     def circuits(self) -> Circuits:
         tables, heads = self._heads()
+        depth = max(self.steps.values(), default=0)
         blocks = []
-        for depth in range(self.depth):
-            neurons: list[Neuron | Ramp] = [self._neuron(s) for s in self.steps if s.depth == depth]
-            if depth == self.depth - 1:
+        for layer in range(depth + 1):
+            neurons: list[Neuron | Ramp] = [
+                self._neuron(step) for step, before in self.steps.items() if before == layer
+            ]
+            if layer == depth:
                 neurons += self._clearing() if self.design.has_norm else self._passing()
-            first = depth == 0
+            first = layer == 0
             blocks.append(
                 Block(
                     heads=tuple(heads) if first else (),
                     attention_bias=self._offset() if first else (),
                     neurons=tuple(neurons),
-                    neuron_bias=self._unit() if depth == self.depth - 1 else (),
+                    neuron_bias=self._unit() if layer == depth else (),
                 )
             )
-        tables.append(embed_token(self.code))
         moving = self._moving_constants()
-        if moving is not None:
-            tables.append(moving)
         return Circuits(
-            self.vocabulary,
-            self.context,
-            embedding=tables,
+            self.design.line.vocabulary,
+            self.design.context,
+            embedding=[*tables, embed_token(self.code), *([moving] if moving else ())],
             blocks=blocks,
             unembedding=self.code,
-            scratch=tuple(self.names.values()),
+            scratch=tuple(self.sums.values()),
             place=self.place,
         )
 
@@ -107,63 +103,60 @@ class _Builder:
 
     def _targets(self, group: Group, factor: Plain) -> list[tuple[Subspace, Plain]]:
         """The dimensions in which a part of a group is written, and how often."""
-        number = self.design.groups.index(group)
         found: list[tuple[Subspace, Plain]] = []
-        if number in self.names:
-            found.append((self.names[number], factor))
+        if group.shown in self.sums:
+            found.append((self.sums[group.shown], factor))
         if group.in_answer:
             found.append((self.code, factor * group.in_answer * self.design.scale))
         return found
 
     def _heads(self) -> tuple[list[Table], list[Head]]:
-        parts = [
-            (group, look.times(factor)) for group in self.design.groups for look, factor in group.looks
-        ]
+        parts = [(group, node) for group in self.design.groups for node in group.weighted]
         if not parts:
             return [], []
-        asking = looking(self.design, self.context)
+        tables, relations = qk_circuits(self.design)
         heads = []
-        for (group, look), relation in zip(parts, asking.relations, strict=True):
-            upright, sign = look.upright()
-            assert upright.total is not None
-            carried = scalar("carried")
+        for (group, node), relation in zip(parts, relations, strict=True):
+            assert node.total is not None
+            carried, origins = scalar("carried"), (node.origin, *node.others)
             writes = [
-                LinearMap(carried, subspace, ((0, NUMBER, sign * upright.total * times),))
+                LinearMap(carried, subspace, ((0, NUMBER, node.total * times),))
                 for subspace, times in self._targets(group, 1)
             ]
             heads.append(
                 Head(
-                    short(", ".join(origin.what for origin in look.origins)),
+                    short(", ".join(origin.what for origin in origins)),
                     relation,
                     (LinearMap(self.code, carried, ((NUMBER, 0, 1),)),),
                     tuple(writes),
-                    origins=look.origins,
+                    origins=origins,
                 )
             )
-        return asking.tables, heads
+        return tables, heads
 
-    def _neuron(self, step: Step) -> Neuron:
-        """A step as a threshold on what is held; what is off by nature lies outside of its gap."""
-        reads, constant, noise = self._reading(step.form)
-        low, high = step.space
-        noise += magnitude(high) * self.design.steadiness
-        gap = Fraction(floor((high - low - 2 * noise) * GRAINS), GRAINS)
+    def _neuron(self, step: StepFunction) -> Neuron:
+        """A step as a threshold on what is stored; its error bounds lie outside of its gap."""
+        (threshold,) = step.thresholds
+        reads, constant, noise = self._reading(sum_in(step, self.design.answer.zero))
+        at_least = threshold.at_least - constant
+        noise += magnitude(at_least) * self.design.steadiness
+        gap = Fraction(floor((threshold.gap - 2 * noise) * GRAINS), GRAINS)
         if gap <= 0 or noise * STEADY >= gap:
             raise PrecisionError(
-                f"`{step.text}` must distinguish numbers that differ by {float(max(0, high - low)):g}, "
+                f"`{step}` must distinguish numbers that differ by {float(max(0, threshold.gap)):g}, "
                 f"but the error bound of their sum is {float(noise):g}",
                 where=step.origin,
                 fix="compile it without optimize",
             )
         writes: dict[Subspace, Plain] = {}
         for group in self.design.groups:
-            for atom, factor in group.parts:
-                if atom is step:
+            for node, factor in group.parts:
+                if node == step:
                     writes.update(self._targets(group, factor))
         return Neuron(
-            step.text,
+            str(step),
             _coefficients(reads),
-            (low + high + gap) / 2 - constant,
+            at_least + (gap - threshold.gap) / 2,
             tuple(Coefficients(s, ((0, n),)) for s, n in writes.items()),
             (step.origin,),
             gap,
@@ -181,7 +174,7 @@ class _Builder:
                 1,
                 deepest,
                 (Coefficients(self.code, ((NUMBER, factor * self.design.scale),)),),
-                own.origins,
+                (own.origin,),
             )
             for own, factor in self.owns
         ]
@@ -206,62 +199,61 @@ class _Builder:
                     (Coefficients(self.code, ((SQUARE, 1),)),),
                     at_least,
                     (Coefficients(self.code, tuple((i, n) for i, n in entries if n)),),
-                    (*(origin for own, _ in self.owns for origin in own.origins), ECHOED),
+                    (*(own.origin for own, _ in self.owns), ECHOED),
                     gap,
                 )
             )
         return neurons
 
-    def _reading(self, form: Form) -> tuple[dict[tuple[Subspace, int], Plain], Plain, Fraction]:
-        """What to read for a form, the constant to add, and by how much heads and echo put it off."""
+    def _reading(
+        self, total: ApproximateSum
+    ) -> tuple[dict[tuple[Subspace, int], Plain], Plain, Fraction]:
+        """What to read for a sum, the constant to add, and by how much heads and echo put it off."""
         design, scale = self.design, self.design.scale
         reads: dict[tuple[Subspace, int], Plain] = {}
-        constants = list(form.constants)
         noise = Fraction(0)
-        for number, group in enumerate(design.groups):
-            times = group.times_in(form)
+        for group in design.groups:
+            times = group.times_in(total.terms)
             if not times:
                 continue
             if not group.is_home:
-                reads[self.names[number], 0] = times
+                reads[self.sums[group.shown], 0] = times
                 noise += design.missed * magnitude(times)
                 continue
             ratio = Fraction(times) / group.in_answer
             reads[self.code, NUMBER] = ratio / scale
-            constants = [c - ratio * a for c, a in zip(constants, self._answer_constants, strict=True)]
+            total = total.plus(replace(total.zero, constants=self._answer.constants).times(-ratio))
             noise += magnitude(ratio) * (Fraction(design.reach) / scale + design.missed)
-        for atom, factor in form.terms.items():
-            if isinstance(atom, Own):
-                assert atom.is_square
+        for node, factor in total.terms.items():
+            if isinstance(node, Lookup):
                 reads[self.code, SQUARE] = factor
-        if len(set(constants)) > 1:
+        if len(set(total.known)) > 1:
             raise PrecisionError(
                 "a threshold and the answer depend on the position in different ways",
                 fix="compile it without optimize",
             )
-        return reads, constants[0], noise
+        return reads, total.known[0], noise
 
     # -- constants ----------------------------------------------------------------------------------
 
-    @property
-    def _answer_constants(self) -> tuple[Plain, ...]:
-        """What is added to the answer at each destination, so that it is off as much to either side."""
+    @cached_property
+    def _answer(self) -> ApproximateSum:
+        """The answer with constants as they are stored, so that it is off as much to either side."""
         low, high = self.design.answer.off
-        middle = Fraction(low + high) / 2
         owned = sum((factor for _, factor in self.owns), start=Fraction(0))
         if self.design.has_norm:
             _, first = min(zip(self.design.line.squares, self.design.line.numbers, strict=True))
             owned = (owned - 1) * -first  # what `_clearing` leaves where it takes no step
-            return tuple(c - middle - owned for c in self.design.answer.constants)
-        owned *= self.design.deepest
-        return tuple(c - middle - owned for c in self.design.answer.constants)
+        else:
+            owned *= self.design.deepest
+        return self.design.answer.shifted(-Fraction(low + high) / 2 - owned)
 
     def _offset(self) -> tuple[Bias, ...]:
         """The constant of the answer, where it is the same everywhere."""
-        constants = self._answer_constants
-        if len(set(constants)) > 1 or not constants[0]:
+        constant, *others = set(self._answer.known)
+        if others or not constant:
             return ()
-        entry = (NUMBER, constants[0] * self.design.scale)
+        entry = (NUMBER, constant * self.design.scale)
         return (Bias(Coefficients(self.code, (entry,)), (Origin("the constant of the answer"),)),)
 
     def _unit(self) -> tuple[Bias, ...]:
@@ -272,19 +264,17 @@ class _Builder:
 
     def _moving_constants(self) -> Table | None:
         """Constants that depend on the position are a column of its embedding."""
-        constants = self._answer_constants
-        if len(set(constants)) == 1:
+        constants = self._answer.constants
+        if len(set(self._answer.known)) == 1:
             return None
-        asked = {there for look in self.design.looks for s in look.sources for there, _ in s}
-        if not asked.isdisjoint(self.design.destinations):
+        read = {there for node in self.design.weighted for _, row in node.rows for there, _ in row}
+        if any(constants[there] is not None for there in read):
             raise PrecisionError(
                 "a constant of the answer depends on the position, and heads attend to its positions",
                 fix="compile it without optimize",
             )
-        rows: list[tuple[tuple[int, Plain], ...]] = [()] * self.context
-        for here, constant in zip(self.design.destinations, constants, strict=True):
-            rows[here] = ((NUMBER, constant * self.design.scale),) if constant else ()
-        return Table("position", self.code, tuple(rows))
+        rows = tuple(((NUMBER, c * self.design.scale),) if c else () for c in constants)
+        return Table("position", self.code, rows)
 
 
 def _coefficients(reads: dict[tuple[Subspace, int], Plain]) -> tuple[Coefficients, ...]:

@@ -22,7 +22,7 @@ from math import cos, inf, log, pi, sin
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.compiler.ordinal.form import Look
+from handcraft.compiler.passes.ir import WeightedSum
 from handcraft.dtype import DType
 
 Floats = npt.NDArray[np.float64]
@@ -57,25 +57,20 @@ class Circle:
 
 
 def find_circle(
-    looks: Sequence[Look],
-    destinations: tuple[int, ...],
-    context: int,
-    dtype: DType,
-    noise: float = 0.0,
+    sums: Sequence[WeightedSum], context: int, dtype: DType, noise: float = 0.0
 ) -> Circle | None:
-    """The smallest circle on which every look finds its sources; None where there is none.
+    """The smallest circle on which every sum finds its sources; None where there is none.
 
     Args:
-        looks: with positive weights.
-        destinations: the positions at which they count.
+        sums: with positive weights, all read at the same positions.
         context: the number of positions.
         dtype: in which places and queries are rounded.
         noise: by what part of it a score may be off besides, from the largest to the smallest.
     """
-    asking = _Asking.of(looks, destinations, context, dtype, noise)
+    asking = _Asking.of(sums, context, dtype, noise)
     for period in range(2, 2 * context + 1):
-        turns = [turn for look in looks if (turn := _turn(look, destinations, period))]
-        if len(turns) < len(looks):
+        turns = [turn for node in sums if (turn := _turn(node, period))]
+        if len(turns) < len(sums):
             continue
         strongest = replace(asking, noise=0.0).circle(turns, period, STRENGTHS[-1])
         if strongest is None or max(strongest.missed) > LEFT:  # some other source is in the way
@@ -106,10 +101,10 @@ class _Turn:
     ratio: float = 1.0
 
 
-def _turn(look: Look, destinations: tuple[int, ...], period: int) -> _Turn | None:
+def _turn(node: WeightedSum, period: int) -> _Turn | None:
     """The turn that every destination asks for; None where they differ or it takes more places."""
     found: set[_Turn] = set()
-    for here, sources in zip(destinations, look.sources, strict=True):
+    for here, sources in node.rows:
         weights = {weight for _, weight in sources}
         most = max(weights)
         near = {(here - there) % period for there, weight in sources if weight == most}
@@ -133,9 +128,9 @@ class _Asking:
     """What is asked of a circle.
 
     Args:
-        wanted: for each look the attention that is asked for, [destination, source].
+        wanted: for each sum the attention that is asked for, [destination, source].
         destinations: the positions at which it is.
-        sources: the positions that some look finds.
+        sources: the positions that some sum reads.
         context: the number of positions.
         dtype: in which places and queries are rounded.
         noise: by what part of it a score may be off besides.
@@ -149,18 +144,11 @@ class _Asking:
     noise: float
 
     @classmethod
-    def of(
-        cls,
-        looks: Sequence[Look],
-        destinations: tuple[int, ...],
-        context: int,
-        dtype: DType,
-        noise: float,
-    ) -> _Asking:
-        """Look at the sources of some looks."""
-        sources = frozenset(there for look in looks for found in look.sources for there, _ in found)
-        wanted = tuple(_shares(look, context) for look in looks)
-        return cls(wanted, destinations, sources, context, dtype, noise)
+    def of(cls, sums: Sequence[WeightedSum], context: int, dtype: DType, noise: float) -> _Asking:
+        """What some sums ask for."""
+        sources = frozenset(there for node in sums for _, row in node.rows for there, _ in row)
+        wanted = tuple(_shares(node, context) for node in sums)
+        return cls(wanted, tuple(here for here, _ in sums[0].rows), sources, context, dtype, noise)
 
     @cached_property
     def _here(self) -> npt.NDArray[np.int64]:
@@ -242,10 +230,10 @@ def _aside(turn: _Turn, step: float, strength: float) -> float | None:
     return low
 
 
-def _shares(look: Look, context: int) -> Floats:
+def _shares(node: WeightedSum, context: int) -> Floats:
     """The attention that is asked for: [destination, source]."""
-    wanted = np.zeros((len(look.sources), context))
-    for row, sources in zip(wanted, look.sources, strict=True):
+    wanted = np.zeros((len(node.rows), context))
+    for row, (_, sources) in zip(wanted, node.rows, strict=True):
         total = float(sum(weight for _, weight in sources))
         for there, weight in sources:
             row[there] = float(weight) / total

@@ -1,6 +1,6 @@
-"""Codewords along a line: the nearest number wins.
+"""Tokens as numbers, and their codewords: the nearest number has the highest logit.
 
-Token v is held as (v, -v v / 2), and the logit of a stream (x, 1) is
+Token v has the codeword (v, -v v / 2), and the logit of a stream (x, 1) is
 
     v x - v v / 2 = x x / 2 - (x - v) (x - v) / 2
 
@@ -17,8 +17,13 @@ from functools import cached_property
 from itertools import pairwise
 
 from handcraft.circuits import Subspace, coded
-from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number
-from handcraft.language.graph.node import Assumed, Lookup, Node
+from handcraft.compiler.ordinal.approximate_sum import ApproximateSum
+from handcraft.compiler.passes.ir import Nearest
+from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number, finite
+from handcraft.language.graph.node import Assumed, Embedded, Lookup, Node
+from handcraft.language.graph.reachable import plain
+from handcraft.language.graph.wording import Wording, reads
+from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary
 
 BEHIND = 1
@@ -34,13 +39,14 @@ class Line:
     """A number for every token.
 
     Args:
-        numbers: for each token of the vocabulary; of tokens that are never predicted whatever is asked
-            of them elsewhere.
+        vocabulary: the tokens.
+        numbers: for each token; of tokens that are never predicted what weighted sums read of them.
         predicted: which tokens are.
         lift: what is added to every logit, so that all that win are above 0, which padding has.
         shrink: what the second number is divided by, to be multiplied again in the end.
     """
 
+    vocabulary: Vocabulary
     numbers: tuple[Fraction, ...]
     predicted: tuple[bool, ...]
     lift: int = 0
@@ -54,17 +60,43 @@ class Line:
             for n, known in zip(self.numbers, self.predicted, strict=True)
         )
 
-    def subspace(self, vocabulary: Vocabulary) -> Subspace:
+    @property
+    def subspace(self) -> Subspace:
         """The codewords of all tokens."""
-        words: Mapping[Value, tuple[Fraction, Fraction]] = {
-            token: (n, square)
-            for token, n, square in zip(vocabulary.tokens, self.numbers, self.squares, strict=True)
-        }
-        return coded("answer", words, dimensions=("number", "-square/2"))  # type: ignore[arg-type]
+        words = zip(self.vocabulary.tokens, zip(self.numbers, self.squares, strict=True), strict=True)
+        return coded("answer", dict(words), dimensions=("number", "-square/2"))
+
+    def decoded(self, answer: ApproximateSum, text: Wording) -> Nearest:
+        """The token that an answer stands for, in the graph."""
+        known = zip(self.numbers, self.vocabulary.tokens, self.predicted, strict=True)
+        values = tuple((number, token) for number, token, is_known in known if is_known)
+        domain = finite(token for _, token in values)
+        return Nearest(domain, text, answer.node(reads("number of ", text)), values, answer.error)
+
+
+def by_token(
+    vocabulary: Vocabulary,
+    numbers: Sequence[Plain | None],
+    text: Wording,
+    place: Place | None = None,
+) -> Lookup:
+    """A number of the token, in the graph; None for a token that never stands where it is read."""
+    tokens = vocabulary.tokens
+    token = Embedded(finite(tokens), reads("token"), "token")
+    rows = zip(tokens, numbers, strict=True)
+    table: dict[tuple[Value, ...], Value] = {(t,): None if n is None else plain(n) for t, n in rows}
+    known = finite(number for number in table.values() if number is not None)
+    return Lookup(known, text, (token,), table, place=place)
+
+
+def numbers_of(node: Node) -> list[Plain | None]:
+    """The number of each token in the order of the vocabulary, of what `by_token` has made."""
+    assert isinstance(node, Lookup)
+    return [None if number is None else as_number(number) for number in node.table.values()]
 
 
 def numberings(answer: Node, vocabulary: Vocabulary) -> Iterator[Mapping[Value, Plain]]:
-    """Ways to count the tokens that are predicted, from 0 on and a unit apart or more.
+    """Ways to number the tokens that are predicted, from 0 on and 1 or more apart.
 
     First by the number that they are looked up with, where that is so; then in the order of the
     vocabulary.
@@ -94,11 +126,11 @@ def line_for(
     *,
     has_norm: bool = False,
 ) -> Line:
-    """The numbers of all tokens; those of tokens that are never predicted are what looks ask of them.
+    """The numbers of all tokens; those of tokens that are never predicted are what sums read of them.
 
     Args:
         numbering: the number of each token that is predicted.
-        asked: for each number of tokens that is looked for, what each token counts.
+        asked: for each weighted sum the number of each token; None for one that it never reads.
         vocabulary: the tokens.
         has_norm: whether LayerNorm is better off with small numbers, and padding has a logit of 0.
     """
@@ -114,7 +146,7 @@ def line_for(
                 n if n is not None or w is None else (Fraction(w) - constant) / factor
                 for n, w in zip(numbers, wanted, strict=True)
             ]
-    line = Line(tuple(Fraction(0) if n is None else n for n in numbers), predicted)
+    line = Line(vocabulary, tuple(Fraction(0) if n is None else n for n in numbers), predicted)
     return replace(line, lift=1, shrink=SHRINK) if has_norm else line
 
 

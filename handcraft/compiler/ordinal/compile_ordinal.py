@@ -1,9 +1,9 @@
-"""`optimize`: one answer along a line, with everything that such an answer forgives."""
+"""`optimize`: a numeric answer as one scalar, without all that its error bound makes unnecessary."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
@@ -11,21 +11,26 @@ import numpy as np
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
+from handcraft.compiler.ordinal.approximate import (
+    Approximation,
+    approximated,
+    predicted,
+    weighted_sums,
+)
+from handcraft.compiler.ordinal.approximate_sum import ApproximateSum, is_by_position, rewritten
 from handcraft.compiler.ordinal.build_circuits import build_circuits
 from handcraft.compiler.ordinal.circle import find_circle
-from handcraft.compiler.ordinal.codes import Line, line_for, numberings, straight
+from handcraft.compiler.ordinal.codes import Line, by_token, numberings, numbers_of
 from handcraft.compiler.ordinal.design import Design
-from handcraft.compiler.ordinal.form import Form, Look, Own, all_steps, rewritten
-from handcraft.compiler.ordinal.read_form import NotASumError, Reader, nearest_line
-from handcraft.compiler.ordinal.relax import relax
-from handcraft.compiler.ordinal.share import group_parts, merge_looks
-from handcraft.compiler.passes.fold import rebuild
+from handcraft.compiler.ordinal.read_sum import NotASumError, nearest_line
+from handcraft.compiler.ordinal.share import group_parts, merge_heads
+from handcraft.compiler.passes.ir import WeightedSum
 from handcraft.compiler.stage import Pass
 from handcraft.dtype import DType, dtype_named
-from handcraft.errors import CompileError, HandcraftError, LayoutError, PrecisionError
-from handcraft.language import Program, Prompts
-from handcraft.language.graph.domain import Finite, Plain, Value, magnitude
-from handcraft.language.graph.node import Node
+from handcraft.errors import CompileError, PrecisionError
+from handcraft.language import Program
+from handcraft.language.graph.domain import magnitude
+from handcraft.language.graph.node import Lookup
 from handcraft.model import Model
 from handcraft.model.attention import Array
 from handcraft.weights import Plan, Sizes, plan_model
@@ -56,8 +61,8 @@ def passes_named(optimize: bool | Collection[str]) -> tuple[str, ...]:
 
 def compile_ordinal(
     program: Program, target: Architecture, dtype: str, sizes: Sizes, passes: Collection[str] = PASSES
-) -> tuple[Circuits, tuple[Pass, ...]]:
-    """The circuits of a program whose answer is a number along a line, and what each pass did.
+) -> tuple[Plan, tuple[Pass, ...]]:
+    """The plan of a program whose answer is encoded as one scalar, and what each pass did.
 
     Args:
         program: one rule over expressions that always fires.
@@ -67,113 +72,60 @@ def compile_ordinal(
         passes: those of `PASSES` that are wanted.
 
     Raises:
-        NotASumError: the answer is no sum of looks and steps.
+        NotASumError: the answer is no sum of numbers of tokens and of steps.
         CompileError: the program or the target is of another kind.
         PrecisionError: the dtype does not hold what is asked of it.
     """
-    prompts, answer = program.prompts, _answer_of(program)
-    assert isinstance(answer.domain, Finite)
-    allowed = Allowed.of(prompts, answer.domain.values)
-    if not allowed.ends:
-        raise NotASumError("no text is an allowed prompt", where=program.place)
-    found: list[tuple[tuple[int, ...], Design, Circuits]] = []
-    problem: HandcraftError | None = None
-    for numbering in numberings(answer, prompts.vocabulary):
+    answer, kind = predicted(program), dtype_named(dtype)
+    found: list[tuple[Plan, Design]] = []
+    problem: CompileError | None = None
+    for numbering in numberings(answer, program.vocabulary):
         try:
-            kind = dtype_named(dtype)
-            designs = list(_designs(answer, numbering, prompts, allowed, kind, passes, target.has_norm))
+            approximation = approximated(
+                answer,
+                program.prompts,
+                numbering,
+                relaxes="relax" in passes,
+                has_norm=target.has_norm,
+            )
         except CompileError as error:
             problem = problem or error
             continue
-        for design in designs:
+        for design in _designs(approximation, kind, passes, has_norm=target.has_norm):
             try:
                 check_design(design)
-                circuits = build_circuits(design, prompts.vocabulary, prompts.context, program.place)
-                plan = plan_model(circuits, target, sizes)
-            except (CompileError, PrecisionError, LayoutError) as error:
+                plan = plan_model(build_circuits(design, program.place), target, sizes)
+            except CompileError as error:
                 problem = problem or error
             else:
-                found.append((_size(plan), design, circuits))
+                found.append((plan, design))
     if not found:
         raise problem or NotASumError("some positions attend to more tokens than others")
-    _, design, circuits = min(found, key=lambda way: way[0])
-    return circuits, _notes(design, passes)
+    plan, design = min(found, key=lambda way: _size(way[0]))
+    return plan, _notes(design, passes)
 
 
 def _designs(
-    answer: Node,
-    numbering: Mapping[Value, Plain],
-    prompts: Prompts,
-    allowed: Allowed,
-    dtype: DType,
-    passes: Collection[str],
-    has_norm: bool,
+    approximation: Approximation, dtype: DType, passes: Collection[str], *, has_norm: bool
 ) -> Iterator[Design]:
-    """Designs with tokens counted in one way: with and without what a pass may or may not help."""
-    places = allowed.ends
-
-    def reader_for(lines: frozenset[Node]) -> Reader:
-        return Reader(prompts.vocabulary.tokens, prompts.context, places, allowed.stands, lines)
-
-    def read(reader: Reader) -> Form:
-        return reader.read(answer, numbering)
-
-    written = read(reader_for(frozenset()))
-    asked = [look.numbers for look in looks_of(written)]
-    line = line_for(numbering, asked, prompts.vocabulary, has_norm=has_norm)
-    read_as = [relax(reader_for, read), written] if "relax" in passes else [written]
-    forms = [rewritten(form, lambda look: _along(look, line)) for form in read_as]
+    """Designs with and without what a pass may or may not help."""
+    answers, line = approximation.answers, approximation.line
     if "own" in passes:
-        by_square = partial(_by_square, line=line, places=places)
-        itself = partial(_itself, places=places) if has_norm else by_square
-        forms += [rewritten(form, itself, by_square) for form in forms]
-    for each in forms:
-        groups = group_parts(each, shares="share" in passes, has_home=not has_norm)
-        grouped = [tuple(groups)]
-        if "merge" in passes:
-            grouped.append(tuple(map(merge_looks, groups)))
+        by_square = partial(_by_square, line=line, zero=answers[0].zero)
+        itself = partial(_itself, line=line, zero=answers[0].zero) if has_norm else by_square
+        answers += tuple(rewritten(answer, itself, by_square) for answer in answers)
+    for answer in answers:
+        groups = tuple(group_parts(answer, shares="share" in passes, has_home=not has_norm))
+        grouped = [groups, tuple(map(merge_heads, groups))] if "merge" in passes else [groups]
         for parts in dict.fromkeys(grouped):
-            design = Design(each, line, parts, places, dtype, has_norm=has_norm)
-            if any(look.total is None for look in design.looks):
-                continue  # some position looks at more than another, and attention adds up to 1
+            design = Design(answer, line, parts, dtype, has_norm=has_norm)
+            if any(node.total is None for node in design.weighted):
+                continue  # some position attends to more than another, and attention adds up to 1
             yield design
-            if "angles" in passes and design.looks:
-                circle = find_circle(design.looks, places, prompts.context, dtype, design.noise)
+            if "angles" in passes and design.weighted:
+                circle = find_circle(design.weighted, design.context, dtype, design.noise)
                 if circle is not None:
                     yield replace(design, circle=circle)
-
-
-@dataclass(frozen=True)
-class Allowed:
-    """What is known of allowed prompts.
-
-    Args:
-        ends: the positions at which one can end: only what is answered there counts.
-        stands: for each position the tokens that may stand there, as places in the vocabulary.
-    """
-
-    ends: tuple[int, ...]
-    stands: tuple[frozenset[int], ...]
-
-    @classmethod
-    def of(cls, prompts: Prompts, answers: Collection[Value]) -> Allowed:
-        """What a regular expression and a `bos` tell; without either, any token may stand anywhere.
-
-        Args:
-            prompts: which texts are allowed.
-            answers: the tokens that the program may write.
-        """
-        tokens, everywhere = prompts.vocabulary.tokens, range(prompts.context)
-        any_token = frozenset(range(len(tokens)))
-        if not prompts.refuses_some:
-            return cls(tuple(everywhere), tuple(any_token for _ in everywhere))
-        lengths = [n for n in range(1, prompts.longest_input + 1) if prompts.texts.count_of(n)]
-        ends = {n - 1 + written for n in lengths for written in range(prompts.writes)}
-        own = frozenset(i for i, token in enumerate(tokens) if token in answers)
-        first = min(lengths, default=prompts.context) if prompts.writes > 1 else prompts.context
-        there = [*prompts.texts.tokens_at(), *[frozenset[int]()] * (prompts.writes - 1)]
-        stands = (each | own if here >= first else each for here, each in enumerate(there))
-        return cls(tuple(sorted(ends.intersection(everywhere))), tuple(stands))
 
 
 def check_design(design: Design) -> None:
@@ -184,7 +136,7 @@ def check_design(design: Design) -> None:
     Raises:
         PrecisionError: by how much it may be off.
     """
-    written = design.scale * (design.reach + max(map(magnitude, design.answer.constants))) * 2
+    written = design.scale * (design.reach + max(map(magnitude, design.answer.known))) * 2
     if written > design.dtype.largest:
         raise PrecisionError(
             f"the answer takes numbers of up to {float(written):,.0f}, and the largest of "
@@ -230,70 +182,24 @@ def check_shares(model: Model, circuits: Circuits) -> None:
                     )
 
 
-def looks_of(answer: Form) -> list[Look]:
-    """All looks of a form, those of its steps included, each once."""
-    forms = [answer, *(step.form for step in all_steps(answer))]
-    found = dict.fromkeys(atom for form in forms for atom in form.terms if isinstance(atom, Look))
-    return list(found)
-
-
-def _answer_of(program: Program) -> Node:
-    """The tree of what is always predicted."""
-    if program.has_only_patterns or not program.prompts.causal:
-        raise CompileError(
-            "optimize is for causal programs of rules over expressions",
-            where=program.place,
-            fix="compile it without optimize",
-        )
-    first = program.decisions[0]
-    if first.condition is not None or not isinstance(first.answer, Node):
-        raise NotASumError(
-            f"`{first.rule}` does not always predict one token",
-            where=first.rule.place,
-            fix="write one rule with .otherwise(), or compile without optimize",
-        )
-    (answer,) = rebuild([first.answer])
-    return answer
-
-
-def _along(look: Look, line: Line) -> Form:
-    """A look for any number of tokens as one for their numbers along the line."""
-    fit = straight(line.numbers, look.numbers)
-    zeros = tuple(0 for _ in look.sources)
-    if fit is None:
-        raise NotASumError(
-            f"`{look.origins[0].what}` does not number tokens as the answer does",
-            where=look.origins[0].place,
-            fix="compile it without optimize",
-        )
-    factor, constant = fit
-    constants = tuple(constant * sum(weight for _, weight in sources) for sources in look.sources)
-    if not factor:
-        return Form({}, constants)
-    numbers = tuple(
-        None if asked is None else n for asked, n in zip(look.numbers, line.numbers, strict=True)
-    )
-    return Form({replace(look.times(factor), numbers=numbers): 1}, zeros).plus(Form({}, constants))
-
-
-def _by_square(look: Look, line: Line, places: tuple[int, ...]) -> Form | None:
-    """The token here, read from the square of its number by the nearest line."""
-    if not look.is_here(places) or look.total is None:
+def _by_square(node: WeightedSum, line: Line, zero: ApproximateSum) -> ApproximateSum | None:
+    """The number of the token here, by a linear fit to the square of its number."""
+    if not node.is_here or node.total is None:
         return None
-    known = [i for i, number in enumerate(look.numbers) if number is not None]
+    known = [i for i, number in enumerate(numbers_of(node.value)) if number is not None]
     squares, numbers = ([row[i] for i in known] for row in (line.squares, line.numbers))
     if len(set(squares)) < 2:
-        return Form({}, tuple(numbers[0] * look.total for _ in places))
+        return zero.shifted(numbers[0] * node.total)
     slope, constant, error = nearest_line(squares, numbers)
-    form = Form({Own(True, look.origins): slope}, tuple(constant for _ in places))
-    return form.blurred(-error, error).times(look.total)
+    square = zero.only(by_token(line.vocabulary, line.squares, node.text, node.place))
+    return square.times(slope).shifted(constant).blurred(error).times(node.total)
 
 
-def _itself(look: Look, places: tuple[int, ...]) -> Form | None:
-    """The token here, as it is."""
-    if not look.is_here(places) or look.total is None:
+def _itself(node: WeightedSum, line: Line, zero: ApproximateSum) -> ApproximateSum | None:
+    """The number of the token here, as it is embedded."""
+    if not node.is_here or node.total is None:
         return None
-    return Form({Own(False, look.origins): look.total}, tuple(0 for _ in places))
+    return zero.only(by_token(line.vocabulary, line.numbers, node.text, node.place)).times(node.total)
 
 
 def _size(plan: Plan) -> tuple[int, ...]:
@@ -305,19 +211,19 @@ def _size(plan: Plan) -> tuple[int, ...]:
 def _notes(design: Design, passes: Collection[str]) -> tuple[Pass, ...]:
     """What each pass did to a design, and the numbers that discharge its obligation."""
     answer, circle = design.answer, design.circle
-    tokens, steps, lines = sum(design.line.predicted), len(all_steps(answer)), float(answer.error)
-    looks, heads = len(looks_of(answer)), len(design.looks)
+    tokens, fits = sum(design.line.predicted), float(answer.error)
+    sums, heads = weighted_sums(answer), len(design.weighted)
     apart = sum(group.is_read and not group.is_home for group in design.groups)
-    forms = [answer, *(step.form for step in all_steps(answer))]
-    owns = any(isinstance(atom, Own) for form in forms for atom in form.terms)
+    read = (*answer.terms, *(node for step in design.steps for node in step.children))
+    owns = any(isinstance(node, Lookup) and not is_by_position(node) for node in read)
     notes = {
         "ordinal": (
             f"{tokens} tokens encoded as one scalar",
             f"the error bound of the answer is {float(design.off):.3f}, and must be below 0.5",
         ),
         "relax": (
-            f"{_count(steps, 'threshold')} left, linear fits replace the others",
-            f"the fits shift the answer by at most {lines:.3f}; every threshold left is exact",
+            f"{_count(len(design.steps), 'threshold')} left, linear fits replace the others",
+            f"the fits shift the answer by at most {fits:.3f}; every threshold left is exact",
         ),
         "share": (
             f"{_count(apart, 'sum')} stored in a dimension besides the answer's",
@@ -336,7 +242,7 @@ def _notes(design: Design, passes: Collection[str]) -> tuple[Pass, ...]:
             "the error of that fit is in the error bound of the answer" if owns else "unchanged",
         ),
         "merge": (
-            f"{_count(looks, 'attention pattern')} in {_count(heads, 'head')}",
+            f"{_count(len(sums), 'attention pattern')} in {_count(heads, 'head')}",
             "the weights of a head's sources add up to the same total at every position",
         ),
     }

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
 from handcraft.compiler.features.precision import NOISE
+from handcraft.compiler.ordinal.approximate_sum import ApproximateSum, step_layers
 from handcraft.compiler.ordinal.circle import Circle
 from handcraft.compiler.ordinal.codes import Line
-from handcraft.compiler.ordinal.form import Form, Look
 from handcraft.compiler.ordinal.share import Group
+from handcraft.compiler.passes.ir import StepFunction, WeightedSum
 from handcraft.dtype import DType
 from handcraft.language.graph.domain import Plain
 from handcraft.weights.norms import BALLAST
@@ -33,26 +35,40 @@ class Design:
     Args:
         answer: what is predicted, as a number.
         line: the number of every token.
-        groups: which looks and steps share a dimension.
-        destinations: the positions whose answers count.
+        groups: which weighted sums and steps share a dimension.
         dtype: of the weights.
-        circle: where positions are, if on a circle.
+        circle: the angles of positions, if they are on a circle.
         has_norm: whether the target has LayerNorm. Numbers must stay small then, so the input token's
             own codeword is subtracted, not outweighed.
     """
 
-    answer: Form
+    answer: ApproximateSum
     line: Line
     groups: tuple[Group, ...]
-    destinations: tuple[int, ...]
     dtype: DType
     circle: Circle | None = None
     has_norm: bool = False
 
     @property
-    def looks(self) -> list[Look]:
-        """What heads look for, with positive weights, in order."""
-        return [look.times(f).upright()[0] for group in self.groups for look, f in group.looks]
+    def context(self) -> int:
+        """The number of positions."""
+        return len(self.answer.constants)
+
+    @property
+    def steps(self) -> dict[StepFunction, int]:
+        """All steps, each after those that it reads, with how many come before it."""
+        return step_layers(self.answer.terms)
+
+    @cached_property
+    def weighted(self) -> list[WeightedSum]:
+        """What heads compute, with positive weights, in order."""
+        found = [node for group in self.groups for node in group.weighted]
+        return [node if node.is_positive else node.times(-1) for node in found]
+
+    @property
+    def weights(self) -> list[Plain]:
+        """The largest sum of the weights of each."""
+        return [max(sum(w for _, w in row) for _, row in node.rows) for node in self.weighted]
 
     @property
     def reach(self) -> Plain:
@@ -88,26 +104,24 @@ class Design:
     @property
     def missed(self) -> Fraction:
         """By how much heads may put the answer off: what one source gets too much another lacks."""
-        missed = self.circle.missed if self.circle else [*map(self.astray, self.looks)]
-        weights = [max(sum(w for _, w in s) for s in look.sources) for look in self.looks]
+        missed = self.circle.missed if self.circle else [*map(self.astray, self.weighted)]
         width = Fraction(max(self.line.numbers) - min(self.line.numbers)) / 2
         read = Fraction(self.noise) * self.reach
-        parts = [w * (Fraction(m) * width + read) for m, w in zip(missed, weights, strict=True)]
+        parts = [w * (Fraction(m) * width + read) for m, w in zip(missed, self.weights, strict=True)]
         return sum(parts, start=Fraction(0))
 
-    def astray(self, look: Look) -> float:
+    def astray(self, node: WeightedSum) -> float:
         """How much attention a pattern by single positions misses: none where it is exactly hard."""
-        if look.is_single:
+        if node.is_single:
             return 0.0
         return float(np.expm1(APART * (2 * float(self.dtype.unit) + self.noise)))
 
     @property
     def steadiness(self) -> Fraction:
-        """By what part LayerNorm may put off the sum that a step reads."""
+        """By what part LayerNorm may shift the sum that a step reads."""
         if not self.has_norm:
             return self.dtype.unit
-        weights = (max(sum(w for _, w in s) for s in look.sources) for look in self.looks)
-        largest = self.reach + sum((w * self.reach for w in weights), start=Fraction(0))
+        largest = self.reach + sum((w * self.reach for w in self.weights), start=Fraction(0))
         return self.dtype.unit + NOISE + Fraction(largest * largest) / BALLAST**2
 
     @property

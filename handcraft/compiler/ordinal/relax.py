@@ -1,40 +1,37 @@
-"""Lines in place of steps, where answers are decoded right all the same."""
+"""Linear fits in place of steps, where answers are decoded right all the same."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
-from handcraft.compiler.ordinal.form import Form
-from handcraft.compiler.ordinal.read_form import NotASumError, Reader
+from handcraft.compiler.ordinal.approximate_sum import ApproximateSum, step_layers
+from handcraft.compiler.ordinal.read_sum import Counted, NotASumError, Reader
 from handcraft.language.graph.node import Node
 
 WITHIN = Fraction(1, 4)
-"""By how much lines may put an answer off. Half of the distance to the next one is the end."""
+"""How far linear fits may shift an answer; half of the distance to the next one would change it."""
 
 
-def relax(reader_for: Callable[[frozenset[Node]], Reader], read: Callable[[Reader], Form]) -> Form:
-    """The form with the fewest steps, of those whose error stays within `WITHIN`.
+def relax(reader: Reader, answer: Node, counted: Counted) -> ApproximateSum:
+    """The sum with the fewest steps, of those whose error bound is at most `WITHIN`.
 
     Expressions that take steps are tried one after the other, those that others are made from first.
-    An expression with a line through its values is off by the line's error; that error is followed
-    through all that is made from it, and every later step must still be distinguishable.
+    The error of a fit is followed through all that is made from it, and every later step must still be
+    distinguishable.
 
     Args:
-        reader_for: gives a reader that lays lines through some expressions.
-        read: reads the answer.
-
-    Raises:
-        NotASumError: the answer is no form at all.
+        reader: has read the answer.
+        answer: the expression.
+        counted: the number for each of its values.
     """
-    first = reader_for(frozenset())
-    best = read(first)
-    lines: frozenset[Node] = frozenset()
-    for candidate in first.bent:
+    best = reader.read(answer, counted)
+    for candidate in reader.bent:
+        tried = replace(reader, fitted=reader.fitted | {candidate})
         try:
-            form = read(reader_for(lines | {candidate}))
+            found = tried.read(answer, counted)
         except NotASumError:
             continue
-        if form.error <= WITHIN and form.steps < best.steps:
-            best, lines = form, lines | {candidate}
+        if found.error <= WITHIN and len(step_layers(found.terms)) < len(step_layers(best.terms)):
+            best, reader = found, tried
     return best

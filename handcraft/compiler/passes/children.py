@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from handcraft.compiler.passes.ir import Attend, Equal, StepFunction, Threshold
+from handcraft.compiler.passes.ir import Attend, Equal, Nearest, StepFunction, Threshold, WeightedSum
 from handcraft.language.graph.node import (
     Aggregate,
     Assumed,
@@ -46,6 +46,10 @@ def with_children(node: Node, done: Mapping[Node, Node]) -> Node:
             return replace(node, sources=replace(node.sources, cases=cases), value=value)
         case Attend():
             return replace(node, case=case_with(node.case, done), value=done[node.value])
+        case WeightedSum():
+            return replace(node, value=done[node.value])
+        case Nearest():
+            return replace(node, number=done[node.number])
         case Equal():
             return replace(node, one=done[node.one], other=done[node.other])
         case StepFunction():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from operator import eq, mul
-from typing import Literal
+from typing import Literal, Self, TypeAlias
 
-from handcraft.language.graph.domain import Finite, Plain, Value, as_number
+from handcraft.language.graph.arithmetic import common_unit
+from handcraft.language.graph.domain import Finite, Plain, Range, Value, as_number
 from handcraft.language.graph.node import (
     Assumed,
     Case,
@@ -19,8 +19,7 @@ from handcraft.language.graph.node import (
     case_key,
     walk,
 )
-from handcraft.language.graph.reachable import plain
-from handcraft.language.oracle.interpret import Values, interpret_with
+from handcraft.origin import Origin
 
 Picks = Literal["mean", "latest", "earliest"]
 
@@ -129,6 +128,110 @@ class Equal(Node):
         return self.one, self.other
 
 
+Weights: TypeAlias = tuple[tuple[int, Plain], ...]
+"""Source positions in order, and the weight of each."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WeightedSum(Node):
+    """A number of the tokens at other positions, with weights that the position here decides.
+
+    Args:
+        value: a number of the token, at the source.
+        rows: the positions at which it is read, in order, each with its sources; elsewhere it is 0.
+        others: what else it serves, where it stands for several sums.
+    """
+
+    value: Node
+    rows: tuple[tuple[int, Weights], ...]
+    others: tuple[Origin, ...] = ()
+
+    @classmethod
+    def of(cls, value: Node, rows: Iterable[tuple[int, Weights]], like: Node) -> Self:
+        """The sum, with the range of its values, called as another node is."""
+        assert isinstance(value.domain, Finite)
+        numbers = [as_number(number) for number in value.domain.values]
+        made = tuple(rows)
+        products = [[(w * numbers[0], w * numbers[-1]) for _, w in row] for _, row in made]
+        low = min((0, *(sum(map(min, row)) for row in products)))
+        high = max((0, *(sum(map(max, row)) for row in products)))
+        unit = common_unit(numbers) * common_unit([w for _, row in made for _, w in row])
+        return cls(Range(low, high, unit), like.text, value, made, place=like.place)
+
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value."""
+        return self.value.identity, self.rows
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """What is added up."""
+        return (self.value,)
+
+    @property
+    def total(self) -> Plain | None:
+        """The sum of the weights; None where it depends on the position."""
+        totals = {sum(weight for _, weight in row) for _, row in self.rows}
+        return totals.pop() if len(totals) == 1 else None
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether all weights are above 0."""
+        return all(weight > 0 for _, row in self.rows for _, weight in row)
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one source everywhere."""
+        return all(len(row) == 1 for _, row in self.rows)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether every position is its own only source."""
+        return all([there for there, _ in row] == [here] for here, row in self.rows)
+
+    def times(self, factor: Plain) -> Self:
+        """Every weight times a factor."""
+        rows = ((here, tuple((s, w * factor) for s, w in row)) for here, row in self.rows)
+        return replace(self.of(self.value, rows, self), others=self.others)
+
+    def plus(self, other: WeightedSum) -> Self:
+        """The sum of two of the same number, read at the same positions."""
+        added: list[tuple[int, Weights]] = []
+        for (here, mine), (_, its) in zip(self.rows, other.rows, strict=True):
+            total: dict[int, Plain] = {}
+            for there, weight in (*mine, *its):
+                total[there] = total.get(there, 0) + weight
+            added.append((here, tuple((i, total[i]) for i in sorted(total) if total[i])))
+        both = dict.fromkeys((*self.others, other.origin, *other.others))
+        both.pop(self.origin, None)
+        return replace(self.of(self.value, added, self), others=tuple(both))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Nearest(Node):
+    """The value whose number is nearest to a sum that is only approximately what is meant.
+
+    Args:
+        number: the sum.
+        values: every value with its number, in order.
+        error: the error bound of the sum.
+    """
+
+    number: Node
+    values: tuple[tuple[Plain, Value], ...]
+    error: Plain
+
+    @property
+    def made_of(self) -> Hashable:
+        """What decides its value; the error bound is known of the sum, not stated."""
+        return self.number.identity, self.values
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """What is decoded."""
+        return (self.number,)
+
+
 def is_scalar(node: Node) -> bool:
     """Whether a value is held as a number only, of which no table can be read without neurons."""
     while isinstance(node, Attend | Assumed):
@@ -149,7 +252,7 @@ def note_slots(root: Node, slots: dict[Node, int]) -> int:
     """
     for node in walk(root, down_to=slots):
         before = max((slots[child] for child in node.children), default=0)
-        if isinstance(node, Attend):
+        if isinstance(node, Attend | WeightedSum):
             before = (before + 1) // 2 * 2 + 1
         elif isinstance(node, StepFunction | Choice | Equal):
             before = before // 2 * 2 + 2
@@ -169,48 +272,3 @@ def between(below: Plain, above: Plain) -> tuple[Plain, Plain]:
     if gap > space:
         gap /= 2
     return Fraction(above + below + gap) / 2, gap
-
-
-def run_nodes(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> list[Values]:
-    """The oracle, for trees that hold the nodes of this module too."""
-    return interpret_with(nodes, tokens, causal=causal, values=_values)
-
-
-def _values(node: Node, length: int, known: dict[Node, Values], causal: bool) -> Values | None:
-    if isinstance(node, Attend):
-        return tuple(_brought(node, here, length, known, causal) for here in range(length))
-    if isinstance(node, StepFunction):
-        return tuple(node.values[_reached(node, here, known)] for here in range(length))
-    if isinstance(node, Equal):
-        return tuple(map(eq, known[node.one], known[node.other]))
-    return None
-
-
-def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], causal: bool) -> Value:
-    seen = range(here + 1 if causal else length)
-    failing = [
-        sum(not m.holds(known[m.key][there], known[m.query][here]) for m in node.case)
-        - (node.slack if there == 0 else 0)
-        for there in seen
-    ]
-    if node.base:
-        weights = [Fraction(node.base) ** -count for count in failing]
-        values = (as_number(known[node.value][there]) for there in seen)
-        return plain(Fraction(sum(map(mul, weights, values)) / sum(weights)))
-    best = min(failing)
-    chosen = [known[node.value][there] for there in seen if failing[there] == best]
-    if node.picks == "mean":
-        return plain(Fraction(sum(as_number(v) for v in chosen)) / len(chosen))
-    return chosen[-1] if node.picks == "latest" else chosen[0]
-
-
-def _reached(step_function: StepFunction, here: int, known: dict[Node, Values]) -> int:
-    reached = 0
-    total: Plain = 0
-    terms: tuple[tuple[Plain, Node], ...] = ()
-    for threshold in step_function.thresholds:
-        if threshold.terms != terms:  # the thresholds of a table have the same
-            terms = threshold.terms
-            total = sum(factor * as_number(known[node][here]) for factor, node in terms)
-        reached += total >= threshold.at_least
-    return reached

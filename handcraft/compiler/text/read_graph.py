@@ -15,7 +15,15 @@ from typing import Any
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedInput, VisitError
 
-from handcraft.compiler.passes.ir import Attend, Equal, StepFunction, Threshold
+from handcraft.compiler.passes.ir import (
+    Attend,
+    Equal,
+    Nearest,
+    StepFunction,
+    Threshold,
+    WeightedSum,
+    Weights,
+)
 from handcraft.compiler.text.write_graph import Result, all_fractions
 from handcraft.errors import CompileError, HandcraftError, within
 from handcraft.language.graph.domain import (
@@ -229,6 +237,15 @@ class _ReadGraph(Transformer[Token, Any]):
         values = (first, *(step[-1] for step in steps))
         return lambda domain, text: StepFunction(domain, text, tuple(thresholds), values)
 
+    def weigh(self, value: Node, *rows: tuple[int, Weights]) -> Making:
+        return lambda domain, text: WeightedSum(domain, text, value, rows)
+
+    def weights(self, here: int, *row: tuple[int, Plain]) -> tuple[int, Weights]:
+        return here, row
+
+    def nearest(self, number: Node, error: Plain, *values: tuple[Plain, Value]) -> Making:
+        return lambda domain, text: Nearest(domain, text, number, values, error)
+
     # conditions on pairs of positions
 
     def compared(self, key: Node, relation: Token, query: Node) -> Match:
@@ -308,7 +325,7 @@ class _ReadGraph(Transformer[Token, Any]):
         return True
 
     plus = height = read = default = slack = base = unit = parts = _only
-    conditions = refs = cases = case = several = row = share = step = _all
+    conditions = refs = cases = case = several = row = share = step = weight = numbered = _all
     veto = always = unique = _true
 
 

@@ -10,6 +10,7 @@ from typing import Literal, cast
 
 from handcraft.architecture import Architecture, architecture_named
 from handcraft.compiler.features.precision import Precision
+from handcraft.compiler.ordinal import approximate
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.run_passes import AS_WRITTEN, BEFORE_TABLES, PASSES, each_stage
 from handcraft.compiler.rules.coded_rules import split_rules
@@ -31,6 +32,9 @@ SPLIT = "split into bits"
 
 RANKED = "ranked rules"
 """What a program of rules has besides: the graph as written, with the height of every rule."""
+
+APPROXIMATE = "approximate"
+"""What a program has besides that predicts a number: the graph that `optimize` makes of it."""
 
 *_, LOWERED = BEFORE_TABLES
 
@@ -67,6 +71,7 @@ def show_pass(
     if isinstance(source, Program):
         known[-1:-1] = [SPLIT]
         known[1:1] = [RANKED]
+        known += [APPROXIMATE]
     if wanted not in known:
         near = get_close_matches(wanted, known, n=1, cutoff=0.5)
         raise CompileError(
@@ -93,6 +98,8 @@ def _nodes_after(
 
 def _rules_after(program: Program, wanted: str, precision: Precision) -> list[Result]:
     prompts = program.prompts
+    if wanted == APPROXIMATE:
+        return [Result(program.decisions[0].origin.what, approximate(program))]
     rulings = read_decisions(program.decisions, prompts.vocabulary)
     if wanted == RANKED:
         return [

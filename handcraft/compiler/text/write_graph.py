@@ -13,7 +13,14 @@ from fractions import Fraction
 from itertools import groupby, product
 from math import ceil, floor, prod
 
-from handcraft.compiler.passes.ir import Attend, Equal, StepFunction, Threshold
+from handcraft.compiler.passes.ir import (
+    Attend,
+    Equal,
+    Nearest,
+    StepFunction,
+    Threshold,
+    WeightedSum,
+)
 from handcraft.errors import within
 from handcraft.language.graph.domain import FLAGS, Domain, Finite, Kind, Plain, Value, as_number
 from handcraft.language.graph.node import (
@@ -156,6 +163,12 @@ def _operation(node: Node, names: Mapping[Node, str]) -> str:
             return f"equal {names[node.one]}, {names[node.other]}"
         case StepFunction():
             return f"steps {_steps(node, names)}"
+        case WeightedSum():
+            rows = (f"{here}: {_braces(f'{i}: {w}' for i, w in row)}" for here, row in node.rows)
+            return f"weigh {names[node.value]} {_braces(rows)}"
+        case Nearest():
+            values = _braces(f"{number}: {_value(value)}" for number, value in node.values)
+            return f"nearest {names[node.number]} error {node.error} {values}"
     raise TypeError(f"a {type(node).__name__} is not a kind of node that the graph text has")
 
 

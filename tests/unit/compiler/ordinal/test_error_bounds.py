@@ -7,31 +7,36 @@ from fractions import Fraction
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from handcraft.compiler.ordinal.approximate_sum import ApproximateSum
 from handcraft.compiler.ordinal.build_circuits import STEADY, build_circuits
-from handcraft.compiler.ordinal.codes import line_for
+from handcraft.compiler.ordinal.codes import by_token, line_for
 from handcraft.compiler.ordinal.compile_ordinal import check_design
 from handcraft.compiler.ordinal.design import ECHO, Design
-from handcraft.compiler.ordinal.form import Form, Look, Step
 from handcraft.compiler.ordinal.share import group_parts
+from handcraft.compiler.passes.ir import WeightedSum
 from handcraft.dtype import BFLOAT16, FLOAT16, FLOAT32, FLOAT64
 from handcraft.errors import PrecisionError
-from handcraft.origin import Origin
+from handcraft.language.graph.wording import reads
 from handcraft.vocabulary import Vocabulary
 
 LETTERS = "abcd"
 VOCABULARY = Vocabulary(LETTERS)
 LINE = line_for({letter: n for n, letter in enumerate(LETTERS)}, (), VOCABULARY)
-HERE = Origin("here")
-LAST = Look((((0, 1),),), (0, 1, 2, 3), (HERE,))
-"""The number of the first token, asked at position 1."""
+NUMBER = by_token(VOCABULARY, (0, 1, 2, 3), reads("number"))
+FIRST = WeightedSum.of(NUMBER, [(1, ((0, 1),))], NUMBER)
+"""The number of the first token, read at position 1."""
 
 ERRORS = st.fractions(0, 1, max_denominator=1000)
 DTYPES = st.sampled_from([FLOAT64, FLOAT32, FLOAT16, BFLOAT16])
 
 
-def design(answer: Form, dtype=FLOAT32) -> Design:
+def off_by(error: Fraction) -> ApproximateSum:
+    return ApproximateSum({FIRST: 1}, (None, 0)).blurred(error)
+
+
+def design(answer: ApproximateSum, dtype=FLOAT32) -> Design:
     groups = tuple(group_parts(answer, shares=True, has_home=True))
-    return Design(answer, LINE, groups, (1,), dtype)
+    return Design(answer, LINE, groups, dtype)
 
 
 def is_refused(step, *arguments) -> bool:
@@ -44,7 +49,7 @@ def is_refused(step, *arguments) -> bool:
 
 @given(ERRORS, DTYPES)
 def test_an_accepted_answer_stays_nearest_to_the_right_token(error, dtype):
-    made = design(Form({LAST: 1}, (0,)).blurred(-error, error), dtype)
+    made = design(off_by(error), dtype)
     largest = dtype.unit * 4 * made.reach**2 / 2  # what rounding may add to the logits of two tokens
     if error + ECHO + largest >= Fraction(1, 2):
         assert is_refused(check_design, made)
@@ -55,13 +60,13 @@ def test_an_accepted_answer_stays_nearest_to_the_right_token(error, dtype):
 @given(ERRORS)
 @example(Fraction(12, 25))
 def test_an_accepted_threshold_has_a_gap_that_its_sum_never_enters(error):
-    step = Step(Form({LAST: 1}, (0,)).blurred(-error, error), 1, 2, HERE, "c or d first")
-    made = design(Form({LAST: 1, step: 1}, (0,)))
-    assert is_refused(build_circuits, made, VOCABULARY, 2) or error < Fraction(1, 2)
-    if is_refused(build_circuits, made, VOCABULARY, 2):
+    step = off_by(error).step(1, 2, reads("c or d first"), None)
+    made = design(ApproximateSum({FIRST: 1, step: 1}, (None, 0)))
+    assert is_refused(build_circuits, made) or error < Fraction(1, 2)
+    if is_refused(build_circuits, made):
         assert error > Fraction(1, 4)
     else:
-        (neuron,) = build_circuits(made, VOCABULARY, 2).blocks[0].neurons[:1]
+        (neuron,) = build_circuits(made).blocks[0].neurons[:1]
         echo = (
             Fraction(made.reach) / made.scale
         )  # of the token at the destination, which the sum includes

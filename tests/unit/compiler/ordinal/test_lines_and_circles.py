@@ -11,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handcraft.compiler.ordinal.circle import LEFT, find_circle
-from handcraft.compiler.ordinal.form import Look
-from handcraft.compiler.ordinal.read_form import nearest_line
+from handcraft.compiler.ordinal.codes import by_token
+from handcraft.compiler.ordinal.read_sum import nearest_line
+from handcraft.compiler.passes.ir import WeightedSum
 from handcraft.dtype import BFLOAT16, FLOAT32
+from handcraft.language.graph.wording import reads
+from handcraft.vocabulary import Vocabulary
 
 WHOLE = st.integers(-20, 20)
 
@@ -36,8 +39,13 @@ def test_of_numbers_at_one_place_the_line_is_in_the_middle():
     assert nearest_line([0, 0, 1], [0, 2, 1])[2] == 1
 
 
-def look(*sources: dict[int, int]) -> Look:
-    return Look(tuple(tuple(sorted(found.items())) for found in sources), (0, 1), ())
+NUMBER = by_token(Vocabulary("ab"), (0, 1), reads("number"))
+
+
+def weigh(first: int, *sources: dict[int, int]) -> WeightedSum:
+    """Sources with their weights, at the first position and those after it."""
+    rows = [(first + i, tuple(sorted(found.items()))) for i, found in enumerate(sources)]
+    return WeightedSum.of(NUMBER, rows, NUMBER)
 
 
 def pattern(circle, head: int, here: int) -> np.ndarray:
@@ -48,8 +56,7 @@ def pattern(circle, head: int, here: int) -> np.ndarray:
 
 
 def test_sources_at_one_place_share_evenly():
-    looks = [look({0: 1, 4: 1}, {1: 1, 5: 1})]
-    circle = find_circle(looks, (8, 9), 10, FLOAT32)
+    circle = find_circle([weigh(8, {0: 1, 4: 1}, {1: 1, 5: 1})], 10, FLOAT32)
     assert circle is not None
     assert isclose(pattern(circle, 0, 8)[0], 0.5, abs_tol=LEFT)
     assert isclose(pattern(circle, 0, 9)[5], 0.5, abs_tol=LEFT)
@@ -57,8 +64,8 @@ def test_sources_at_one_place_share_evenly():
 
 @pytest.mark.parametrize("ratio", [2, 10, 100])
 def test_neighbours_share_in_the_ratio_that_is_asked_for(ratio):
-    looks = [look({1: ratio, 0: 1, 6: ratio, 5: 1}, {2: ratio, 1: 1, 7: ratio, 6: 1})]
-    circle = find_circle(looks, (9, 10), 11, FLOAT32)
+    sums = [weigh(9, {1: ratio, 0: 1, 6: ratio, 5: 1}, {2: ratio, 1: 1, 7: ratio, 6: 1})]
+    circle = find_circle(sums, 11, FLOAT32)
     assert circle is not None
     found = pattern(circle, 0, 10)
     assert isclose(found[2] / found[1], ratio, rel_tol=0.02)
@@ -66,27 +73,27 @@ def test_neighbours_share_in_the_ratio_that_is_asked_for(ratio):
 
 
 def test_several_heads_turn_differently():
-    looks = [look({1: 1}, {2: 1}), look({3: 1}, {4: 1})]
-    circle = find_circle(looks, (6, 7), 8, FLOAT32)
+    sums = [weigh(6, {1: 1}, {2: 1}), weigh(6, {3: 1}, {4: 1})]
+    circle = find_circle(sums, 8, FLOAT32)
     assert circle is not None
     assert pattern(circle, 0, 7).argmax() == 2
     assert pattern(circle, 1, 7).argmax() == 4
 
 
 @pytest.mark.parametrize(
-    "looks",
+    "node",
     [
-        [look({0: 1, 2: 4, 5: 2}, {1: 1, 3: 4, 6: 2})],
-        [look({0: 2, 3: 1}, {1: 1, 4: 2})],
-        [look({0: 1}, {2: 1})],
+        weigh(8, {0: 1, 2: 4, 5: 2}, {1: 1, 3: 4, 6: 2}),
+        weigh(8, {0: 2, 3: 1}, {1: 1, 4: 2}),
+        weigh(8, {0: 1}, {2: 1}),
     ],
     ids=["three levels", "the ratio changes", "the distance changes"],
 )
-def test_what_lies_otherwise_finds_no_circle(looks):
-    assert find_circle(looks, (8, 9), 10, FLOAT32) is None
+def test_what_lies_otherwise_finds_no_circle(node):
+    assert find_circle([node], 10, FLOAT32) is None
 
 
 def test_a_dtype_that_rounds_too_much_finds_no_circle():
-    looks = [look({12 + k: 10, 11 + k: 1, k: 10, max(k - 1, 0): 1}) for k in (1,)]
-    assert find_circle(looks, (30,), 31, FLOAT32) is not None
-    assert find_circle(looks, (30,), 31, BFLOAT16) is None
+    sums = [weigh(30, {13: 10, 12: 1, 1: 10, 0: 1})]
+    assert find_circle(sums, 31, FLOAT32) is not None
+    assert find_circle(sums, 31, BFLOAT16) is None

@@ -16,8 +16,9 @@ from handcraft.compiler.features.feature import Reading
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.fuse import fuse
-from handcraft.compiler.passes.ir import Attend, Equal, StepFunction, run_nodes
+from handcraft.compiler.passes.ir import Attend, Equal, StepFunction
 from handcraft.compiler.passes.lower_aggregates import lower_aggregates
+from handcraft.compiler.passes.run_nodes import run_nodes
 from handcraft.compiler.passes.split_bits import Splitting, width_of
 from handcraft.errors import PrecisionError
 from handcraft.language.graph.node import Node, walk

@@ -7,7 +7,7 @@ import pytest
 from handcraft import Program, Prompts, predict, select
 from handcraft.compiler.passes.run_passes import AS_WRITTEN, PASSES
 from handcraft.compiler.text.read_graph import GraphSyntaxError, read_graph
-from handcraft.compiler.text.show_pass import RANKED, SPLIT, show_pass
+from handcraft.compiler.text.show_pass import APPROXIMATE, RANKED, SPLIT, show_pass
 from handcraft.compiler.text.write_graph import write_graph
 from handcraft.errors import CompileError
 
@@ -18,6 +18,10 @@ BEFORE = TOKEN.at(-1, default="a").named("before")
 
 WORDS = Prompts([f"w{i}" for i in range(6)], context=4).token
 INDUCED = select(WORDS.at(-1, default="w0"), WORDS).latest(WORDS, default="w5")
+
+DIGITS = Prompts("012", context=4, inputs="[0-2]{3,4}")
+DIGIT = DIGITS.token.map(int).named("digit")
+APART = (DIGIT - DIGIT.at(-1, default=0) + 5 * DIGIT.at(-2, default=0)).assume([-1, 0, 9])
 
 SMALL = {
     AS_WRITTEN: {
@@ -48,6 +52,9 @@ SMALL = {
         prompts=WORDS.prompts,
         rules=[predict(INDUCED).otherwise()],
     ),
+    APPROXIMATE: Program(
+        prompts=DIGITS, rules=[predict((((APART > 4) + DIGIT) % 3).map(str)).otherwise()]
+    ),
     "fuse tables": {"answer": ~(POSITION < 2) & (select(TOKEN, "a").count() >= 2)},
 }
 
@@ -60,7 +67,7 @@ def test_the_text_after_a_pass(name, golden):
 
 
 def test_every_pass_has_a_text():
-    assert set(SMALL) == {AS_WRITTEN, RANKED, SPLIT, *PASSES}
+    assert set(SMALL) == {AS_WRITTEN, RANKED, SPLIT, APPROXIMATE, *PASSES}
 
 
 def test_a_pass_is_shown_where_a_later_one_refuses_the_program(monkeypatch):

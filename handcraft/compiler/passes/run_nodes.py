@@ -1,0 +1,73 @@
+"""The oracle for graphs with the nodes that passes make: every value on one text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from operator import eq, mul
+
+from handcraft.compiler.passes.ir import Attend, Equal, Nearest, StepFunction, WeightedSum, Weights
+from handcraft.language.graph.domain import Plain, Value, as_number, magnitude
+from handcraft.language.graph.node import Node
+from handcraft.language.graph.reachable import plain
+from handcraft.language.oracle.interpret import Values, interpret_with
+
+
+def run_nodes(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> list[Values]:
+    """The oracle, for trees that hold the nodes of this module too."""
+    return interpret_with(nodes, tokens, causal=causal, values=_values)
+
+
+def _values(node: Node, length: int, known: dict[Node, Values], causal: bool) -> Values | None:
+    if isinstance(node, Attend):
+        return tuple(_brought(node, here, length, known, causal) for here in range(length))
+    if isinstance(node, StepFunction):
+        return tuple(node.values[_reached(node, here, known)] for here in range(length))
+    if isinstance(node, Equal):
+        return tuple(map(eq, known[node.one], known[node.other]))
+    if isinstance(node, WeightedSum):
+        rows = dict(node.rows)
+        return tuple(_weighted(rows.get(here, ()), known[node.value]) for here in range(length))
+    if isinstance(node, Nearest):
+        return tuple(_nearest(node, as_number(number)) for number in known[node.number])
+    return None
+
+
+def _weighted(row: Weights, values: Values) -> Value:
+    start: Plain = 0
+    return plain(sum((weight * as_number(values[there]) for there, weight in row), start))
+
+
+def _nearest(node: Nearest, number: Plain) -> Value:
+    _, value = min(node.values, key=lambda pair: magnitude(pair[0] - number))
+    return value
+
+
+def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], causal: bool) -> Value:
+    seen = range(here + 1 if causal else length)
+    failing = [
+        sum(not m.holds(known[m.key][there], known[m.query][here]) for m in node.case)
+        - (node.slack if there == 0 else 0)
+        for there in seen
+    ]
+    if node.base:
+        weights = [Fraction(node.base) ** -count for count in failing]
+        values = (as_number(known[node.value][there]) for there in seen)
+        return plain(Fraction(sum(map(mul, weights, values)) / sum(weights)))
+    best = min(failing)
+    chosen = [known[node.value][there] for there in seen if failing[there] == best]
+    if node.picks == "mean":
+        return plain(Fraction(sum(as_number(v) for v in chosen)) / len(chosen))
+    return chosen[-1] if node.picks == "latest" else chosen[0]
+
+
+def _reached(step_function: StepFunction, here: int, known: dict[Node, Values]) -> int:
+    reached = 0
+    total: Plain = 0
+    terms: tuple[tuple[Plain, Node], ...] = ()
+    for threshold in step_function.thresholds:
+        if threshold.terms != terms:  # the thresholds of a table have the same
+            terms = threshold.terms
+            total = sum(factor * as_number(known[node][here]) for factor, node in terms)
+        reached += total >= threshold.at_least
+    return reached
