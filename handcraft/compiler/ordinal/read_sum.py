@@ -258,7 +258,7 @@ class Reader:
         zero = self._constant(lambda _: 0)
         if not any(known):
             return zero
-        number = by_token(self.prompts.vocabulary, known, value.text)
+        number = by_token(self.prompts.vocabulary, known, reads("number of ", value))
         return zero.only(WeightedSum.of(number, rows, node))
 
     def _depends_on(self, node: Node) -> frozenset[str]:

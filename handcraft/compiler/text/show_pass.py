@@ -99,7 +99,12 @@ def _nodes_after(
 def _rules_after(program: Program, wanted: str, precision: Precision) -> list[Result]:
     prompts = program.prompts
     if wanted == APPROXIMATE:
-        return [Result(program.decisions[0].origin.what, approximate(program))]
+        try:
+            answer = approximate(program)
+        except CompileError as error:
+            fix = f"show another pass: {AS_WRITTEN}, {', '.join(PASSES)}"
+            raise CompileError(error.what, where=error.where, fix=fix) from None
+        return [Result(program.decisions[0].origin.what, answer)]
     rulings = read_decisions(program.decisions, prompts.vocabulary)
     if wanted == RANKED:
         return [

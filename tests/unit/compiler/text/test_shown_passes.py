@@ -66,6 +66,12 @@ def test_the_text_after_a_pass(name, golden):
     assert read_graph(write_graph(read_graph(text))) == read_graph(text)
 
 
+def test_an_answer_that_is_no_number_has_another_pass_to_show():
+    with pytest.raises(CompileError, match="always predict") as caught:
+        show_pass(SMALL[RANKED], APPROXIMATE)
+    assert caught.value.fix.startswith("show another pass: as written, fold and share")
+
+
 def test_every_pass_has_a_text():
     assert set(SMALL) == {AS_WRITTEN, RANKED, SPLIT, APPROXIMATE, *PASSES}
 
