@@ -36,9 +36,9 @@ WRITING = [
 REFUSED = {
     "float32": frozenset(),
     "bfloat16": frozenset(
-        {"add_ahead", "brackets", "dyck2", "histogram", "ioi", "modular", "ngram", "thirds"}
+        {"add_ahead", "brackets", "dyck2", "histogram", "ioi", "modular", "ngram", "subleq", "thirds"}
     ),
-    "float16": frozenset({"add_ahead", "ioi", "ngram"}),
+    "float16": frozenset({"add_ahead", "ioi", "ngram", "subleq"}),
 }
 """For which programs a dtype is too coarse, in every architecture: they are a `PrecisionError`."""
 
