@@ -60,9 +60,14 @@ def induction(words: tuple[str, ...], context: int) -> Program:
     return Program(prompts=prompts, rules=[predict(followed).otherwise()])
 
 
-def indirect_object(words: tuple[str, ...], context: int) -> Program:
-    """The latest of 20 names that is not the last one that was said twice."""
-    names = words[:20]
+def many_names(words: tuple[str, ...], context: int) -> Program:
+    """The indirect object among 900 names."""
+    return indirect_object(words, context, 900)
+
+
+def indirect_object(words: tuple[str, ...], context: int, size: int = 20) -> Program:
+    """The latest of so many names that is not the last one that was said twice."""
+    names = words[:size]
     prompts = Prompts(words, context=context)
     token, position = prompts.token, prompts.position
     name = token.map(lambda word: word if word in names else words[-1])
@@ -80,10 +85,12 @@ PROGRAMS: tuple[Callable[[tuple[str, ...], int], Program], ...] = (
     eleven_rules,
     induction,
     indirect_object,
+    many_names,
 )
 CASES = [
     *((k, 5_000, 16, dtype) for k, dtype in product(range(len(PROGRAMS)), range(len(DTYPES)))),
     (3, 1_000, 1_024, 0),
+    (3, 1_000, 1_024, 1),
     (3, 5_000, 1_024, 0),
 ]
 """Which program, how many words, how many positions, and which dtype."""

@@ -36,7 +36,7 @@ WRITING = [
 REFUSED = {
     "float32": frozenset(),
     "bfloat16": frozenset(
-        {"add_ahead", "brackets", "dyck2", "histogram", "ioi", "modular", "ngram", "subleq", "thirds"}
+        {"add_ahead", "brackets", "dyck2", "histogram", "modular", "ngram", "subleq", "thirds"}
     ),
     "float16": frozenset({"add_ahead", "ioi", "ngram", "subleq"}),
 }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sweeps import sweep
 
 from handcraft import Compiled, Program, compile_program
-from handcraft.compiler.passes import split_bits
+from handcraft.compiler.passes import split_bits, unequal
 from handcraft.compiler.rules import plan_rules as compile_decisions
 from handcraft.errors import LayoutError, PrecisionError
 from handcraft.testing import assert_agreement, sequence_programs
@@ -26,6 +26,7 @@ TARGETS = [
 def only_in_bits(request, monkeypatch):
     """Two values are many, and there is no other way."""
     monkeypatch.setattr(split_bits, "MANY", 1)
+    monkeypatch.setattr(unequal, "KEYS_FROM", 2)
     monkeypatch.setattr(compile_decisions, "MANY", 1)
     wanted = "coded_directly" if request.param == "direct" else "coded"
     ways = property(lambda self: (getattr(self, wanted),))

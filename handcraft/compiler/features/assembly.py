@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.at_start import number_at_start
-from handcraft.compiler.features.feature import ITSELF, Feature, Reading, sum_of
+from handcraft.compiler.features.feature import ITSELF, Feature, Reading, greatest, least, sum_of
 from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.features.score_terms import Channel, is_on_parabola, scaled, score_terms
-from handcraft.compiler.passes.cases import Setting, holds_of_itself, looks_back
+from handcraft.compiler.passes.cases import Setting, holds_of_itself, names_one_position
 from handcraft.compiler.passes.ir import Attend, StepFunction
 from handcraft.display import short_repr
 from handcraft.errors import PrecisionError
@@ -156,7 +157,7 @@ class Assembly:
     def _ask(self, feature: Feature) -> None:
         node = feature.node
         if isinstance(node, Attend):
-            asked = node.case, node.picks, node.slack, node.unique, node.base
+            asked = node.case, node.picks, node.slack, node.unique, node.base, node.by
             if asked not in self._known:
                 self._known[asked] = self._qk_circuit(node)
             self.qk_circuits[id(feature)] = self._known[asked]
@@ -188,7 +189,10 @@ class Assembly:
 
     def _qk_circuit(self, node: Attend) -> QKCircuit:
         ordered = node.picks != "mean" and not node.unique and not self._finds_one(node)
-        above = 1 << self.context.bit_length() if ordered else 1
+        position = Setting(self.context, causal=True).position
+        by = node.by or position
+        span = 1 + int(greatest(by) - least(by))
+        above = 1 << span.bit_length() if ordered else 1
         largest = min(self.precision.whole, self.precision.steady // (4 * above))
         terms = [
             score_terms(match, self.features, flat=self._is_flat(node), largest=largest)
@@ -196,25 +200,25 @@ class Assembly:
         ]
         channels = [channel for each in terms for channel in each.channels]
         gap = min((each.gap for each in terms), default=1)
-        reach = above * sum(each.reach for each in terms) + self.context
+        reach = above * sum(each.reach for each in terms) + span
         is_tight = ordered and self.precision.is_rounded and reach > self.precision.steady
         is_centred = is_tight and all(each.most is not None for each in terms)
-        position = Setting(self.context, causal=True).position
         if ordered:
             sign = 1 if node.picks == "latest" else -1
-            recent = self.features.number(position)
+            recent = self.features.number(by)
             channels = [*scaled(channels, above), Channel(Reading((), sign), recent)]
             gap = 1
             if is_centred:
-                most = above * sum(each.most or 0 for each in terms)
+                most = sum(each.most or 0 for each in terms)
                 own = above * sum(
                     0 if holds_of_itself((m,)) else e.cost
                     for m, e in zip(node.case, terms, strict=True)
                 )
-                is_sunk = own + self.context <= self.precision.steady
-                sink = [] if is_sunk else self._sink(node, channels[:-1], most - above)
-                channels[-1] = Channel(Reading((), sign), recent + Reading((), -self.context // 2))
-                channels += [Channel(Reading((), -most), Reading((), 1)), *sink]
+                is_sunk = own + span <= self.precision.steady
+                score = above * most - max(1, above // 8)
+                sink = [] if is_sunk else self._sink(node, channels[:-1], above, score)
+                channels[-1] = Channel(Reading((), sign), recent + Reading((), -(span // 2)))
+                channels += [Channel(Reading((), -most), Reading((), above)), *sink]
         if node.slack:
             first = tuple(int(i == 0) for i in range(self.context))
             channels.append(Channel(Reading((), node.slack), self.features.read(position, first)))
@@ -224,14 +228,15 @@ class Assembly:
             if (c.key.terms or (is_centred and c.key.constant)) and (c.query.terms or c.query.constant)
         ]
         if ordered:
-            self.precision.check_score(node, self.context if is_centred else reach, 1)
+            self.precision.check_score(node, span if is_centred else reach, 1)
+        picks_one = node.picks != "mean" and node.by != node.value
         costs = sum(each.cost if is_centred else each.size for each in terms)
-        size = above * costs + node.slack + ordered * self.context
-        return QKCircuit(
-            tuple(channels), gap, node.picks != "mean", is_centred, size, node.base or None
-        )
+        size = above * costs + node.slack + ordered * span
+        return QKCircuit(tuple(channels), gap, picks_one, is_centred, size, node.base or None)
 
-    def _sink(self, node: Attend, channels: Sequence[Channel], score: Plain) -> list[Channel]:
+    def _sink(
+        self, node: Attend, channels: Sequence[Channel], factor: int, score: int
+    ) -> list[Channel]:
         """What gives position 0 one score wherever it does not fit: more than any other that fails.
 
         Without it, scores that are rounded could tie where no source fits, and what is brought would be
@@ -240,6 +245,7 @@ class Assembly:
         Args:
             node: what brings a value.
             channels: of its conditions.
+            factor: of the key, so that no weight of the query is too large for the dtype.
             score: that position 0 is to have from these.
 
         Raises:
@@ -251,7 +257,8 @@ class Assembly:
         total = sum_of([c.query * -k for c, k in zip(channels, keys, strict=True) if k is not None])
         position = Setting(self.context, causal=True).position
         first = tuple(int(i == 0) for i in range(self.context))
-        return [Channel(total + Reading((), score), self.features.read(position, first))]
+        asked = (total + Reading((), score)) * Fraction(1, factor)
+        return [Channel(asked, self.features.read(position, first) * factor)]
 
     def _finds_one(self, node: Attend) -> bool:
         """Whether one source is nearest to what a single condition asks for, also where none meets it.
@@ -266,7 +273,7 @@ class Assembly:
             return False
         if is_on_parabola(match, self.precision.steady // 4) and not self.features.in_bits:
             return True
-        return looks_back(match, Setting(self.context, causal=True))
+        return names_one_position(node.case, Setting(self.context, causal=True))
 
     def _is_flat(self, node: Attend) -> bool:
         """Whether all failures must cost the same, or selected scores be 0 behind LayerNorm."""

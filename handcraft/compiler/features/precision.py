@@ -100,6 +100,11 @@ class Precision:
         return 1 << (min(bits, 14) if self.normed and not self.level else bits)
 
     @property
+    def positions(self) -> int:
+        """How many positions a score distinguishes that grows with the position."""
+        return self.steady if self.is_rounded else self.whole
+
+    @property
     def steps(self) -> int:
         """How much larger than its gap the sum that a neuron reads may be."""
         return 1 << (self.bits - 2)

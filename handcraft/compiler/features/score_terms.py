@@ -192,11 +192,14 @@ def _table(
     rows = [(row, here) for row, here in _different(grid) if 0 < row.sum() < len(keys)]
     columns = [(column, there) for column, there in _different(grid.T) if column.any()]
     if min(len(rows), len(columns)) > ROWS_UP_TO:
+        fix = "select by fewer values, or .assume() those that occur"
+        if match.relation is Comparison.NEQ:
+            fix += "; or ask for the latest, and let the other conditions depend on the source alone"
         raise CompileError(
             f"selecting `{match.key}` by `{match.query}` takes {min(len(rows), len(columns)):,} "
             "channels",
             where=match.query.place or match.key.place,
-            fix="select by fewer values, or .assume() those that occur",
+            fix=fix,
         )
     if len(rows) <= len(columns) or keeps_zero:
         less = int(keeps_zero)  # selected sources have 0 then, and all others -1

@@ -43,6 +43,7 @@ class Setting:
         in_powers: whether values that are compared count a power of two, of which every dtype holds
             all digits.
         soft: whether attention may be soft: no LayerNorm changes scores, and a float holds many digits.
+        in_bits: whether values of many kinds become flags in the end.
     """
 
     context: int
@@ -50,6 +51,7 @@ class Setting:
     steps: int = Precision("float32").steps
     in_powers: bool = False
     soft: bool = False
+    in_bits: bool = False
 
     @classmethod
     def of(cls, context: int, causal: bool, precision: Precision) -> Setting:
@@ -150,6 +152,14 @@ def looks_back(match: Match, setting: Setting) -> bool:
         return False
     queries = _at_positions(match.query, setting)
     return all(as_number(query) <= here for here, query in enumerate(queries))
+
+
+def names_one_position(case: Case, setting: Setting) -> bool:
+    """Whether the only condition is that a source is at a position that is surely seen."""
+    if len(case) != 1 or case[0].relation is not Comparison.EQ:
+        return False
+    (match,) = case
+    return is_position(match.key) and looks_back(match, setting)
 
 
 def pairs_match(flags: Flags, setting: Setting) -> Match:

@@ -45,7 +45,8 @@ def with_children(node: Node, done: Mapping[Node, Node]) -> Node:
             value = None if node.value is None else done[node.value]
             return replace(node, sources=replace(node.sources, cases=cases), value=value)
         case Attend():
-            return replace(node, case=case_with(node.case, done), value=done[node.value])
+            by = None if node.by is None else done[node.by]
+            return replace(node, case=case_with(node.case, done), value=done[node.value], by=by)
         case WeightedSum():
             return replace(node, value=done[node.value])
         case Nearest():

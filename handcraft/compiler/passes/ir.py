@@ -38,6 +38,8 @@ class Attend(Node):
         slack: how many failing conditions do not count at position 0.
         unique: whether exactly one source fits at every destination.
         base: of a mean by soft attention; 0 where attention is hard.
+        by: the number of a source that decides which is the latest or the earliest; None for its
+            position. Sources that fit and have the same number bring the same.
     """
 
     case: Case
@@ -46,16 +48,19 @@ class Attend(Node):
     slack: int = 0
     unique: bool = False
     base: int = 0
+    by: Node | None = None
 
     @property
     def made_of(self) -> Hashable:
         """What decides its value; that one source fits is known of the conditions, not stated."""
-        return case_key(self.case), self.value.identity, self.picks, self.slack, self.base
+        by = None if self.by is None else self.by.identity
+        return case_key(self.case), self.value.identity, self.picks, self.slack, self.base, by
 
     @property
     def children(self) -> tuple[Node, ...]:
-        """Keys, queries, and what is brought."""
-        return (*(node for match in self.case for node in (match.key, match.query)), self.value)
+        """Keys, queries, what is brought, and what decides."""
+        conditions = (node for match in self.case for node in (match.key, match.query))
+        return (*conditions, self.value, *(() if self.by is None else (self.by,)))
 
 
 @dataclass(frozen=True)

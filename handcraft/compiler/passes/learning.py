@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 
@@ -17,6 +17,9 @@ from handcraft.language.graph.wording import Wording, enclosed, reads
 
 PAIRS_UP_TO = 20_000
 """The most pairs of a key and a query for which a table says which are equal."""
+
+EQUALITY = (Comparison.EQ, Comparison.NEQ)
+"""The relations that say whether two values are the same."""
 
 
 @dataclass(frozen=True)
@@ -90,15 +93,27 @@ class Learning:
         picks: Picks = "earliest" if self.of.how == "earliest" else "latest"
         domain, text = match.key.domain, reads("key of ", self.of)
         key = Attend(domain, text, case, match.key, picks, place=self.of.place)
-        assert isinstance(match.key.domain, Finite)
-        assert isinstance(match.query.domain, Finite)
-        keys, queries = match.key.domain.values, match.query.domain.values
-        exists = reads(self.of, " exists")
-        if match.relation is Comparison.EQ and len(keys) * len(queries) > PAIRS_UP_TO:
-            return Equal(FLAGS, exists, key, match.query, place=self.of.place)
+        return self._holds(replace(match, key=key), reads(self.of, " exists"))
+
+    def equal(self, one: Node, other: Node, text: Wording) -> Node:
+        """A flag: whether two values at one position are the same."""
+        return self._holds(Match(one, other, Comparison.EQ), text)
+
+    def _holds(self, match: Match, text: Wording) -> Node:
+        """Whether a condition holds of two values at one position."""
+        key, query = match.key, match.query
+        assert isinstance(key.domain, Finite)
+        assert isinstance(query.domain, Finite)
+        keys, queries = key.domain.values, query.domain.values
+        if match.relation in EQUALITY and len(keys) * len(queries) > PAIRS_UP_TO:
+            same = Equal(FLAGS, text, key, query, place=self.of.place)
+            if match.relation is Comparison.EQ:
+                return same
+            opposite: dict[tuple[Value, ...], Value] = {(True,): False, (False,): True}
+            return Lookup(FLAGS, text, (same,), opposite, place=self.of.place)
         holds = holding(match, keys, queries).T.ravel().tolist()
         table: dict[tuple[Value, ...], Value] = dict(zip(product(keys, queries), holds, strict=True))
-        return Lookup(FLAGS, exists, (key, match.query), table, place=self.of.place)
+        return Lookup(FLAGS, text, (key, query), table, place=self.of.place)
 
     def _all(self, flags: Sequence[Node], text: Wording) -> Node:
         if len(flags) == 1:

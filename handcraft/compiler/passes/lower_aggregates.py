@@ -18,6 +18,7 @@ from handcraft.compiler.passes.ir import Attend
 from handcraft.compiler.passes.joined import joined
 from handcraft.compiler.passes.learning import Learning
 from handcraft.compiler.passes.proofs import finds_one
+from handcraft.compiler.passes.unequal import Unequal
 from handcraft.language.graph.attend import mean_domain
 from handcraft.language.graph.domain import Finite, Plain, Value, finite
 from handcraft.language.graph.node import (
@@ -58,6 +59,14 @@ def _lowered(node: Node, done: Mapping[Node, Node], setting: Setting) -> Node:
     found = [case for case in cases if case is not None]
     if fresh.how == "count":
         return count(fresh, found, setting)
+    unequal = Unequal.read(fresh, found[0], setting) if setting.in_bits and len(found) == 1 else None
+    if unequal is not None and (fresh.value is None or isinstance(fresh.value.domain, Finite)):
+        if fresh.value is None:
+            return unequal.exists()
+        raw = unequal.bring(fresh.value)
+        return (
+            raw if fresh.default is None else _or_default(fresh, unequal.exists(), raw, fresh.default)
+        )
     alone = finds_one(node.sources, setting)
     if fresh.value is None:
         known = True if alone else None if found else False

@@ -55,7 +55,12 @@ def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], ca
         values = (as_number(known[node.value][there]) for there in seen)
         return plain(Fraction(sum(map(mul, weights, values)) / sum(weights)))
     best = min(failing)
-    chosen = [known[node.value][there] for there in seen if failing[there] == best]
+    fitting = [there for there in seen if failing[there] == best]
+    if node.by is not None:
+        numbers = [as_number(known[node.by][there]) for there in fitting]
+        end = max(numbers) if node.picks == "latest" else min(numbers)
+        fitting = [there for there, n in zip(fitting, numbers, strict=True) if n == end]
+    chosen = [known[node.value][there] for there in fitting]
     if node.picks == "mean":
         return plain(Fraction(sum(as_number(v) for v in chosen)) / len(chosen))
     return chosen[-1] if node.picks == "latest" else chosen[0]

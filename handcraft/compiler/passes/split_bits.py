@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from math import ceil, log2
 
 from handcraft.compiler.deep_calls import Call, finish, result_of
@@ -21,6 +22,7 @@ from handcraft.language.graph.domain import FLAGS, Finite, Kind, Value, finite
 from handcraft.language.graph.node import (
     Assumed,
     Case,
+    Choice,
     Comparison,
     Constant,
     Embedded,
@@ -110,6 +112,10 @@ class Splitting:
                 return replace(kept, domain=FLAGS, value=value)
             case Assumed():
                 return (yield from result_of(self._tested(node.value, passing.__contains__)))
+            case Choice() if _is_listed(node):
+                yes = yield from result_of(self._tested(node.yes, passing.__contains__))
+                no = yield from result_of(self._tested(node.no, passing.__contains__))
+                return self._chosen(node, yes, no)
             case Lookup():
                 table = {row: value in passing for row, value in node.table.items()}
                 return (yield from result_of(self._table(node, node.arguments, table)))
@@ -119,11 +125,19 @@ class Splitting:
         rows: dict[tuple[Value, ...], Value] = {(v,): v in passing for v in _values(kept)}
         return Lookup(FLAGS, reads(node), (kept,), rows, place=node.place)
 
+    def _chosen(self, node: Choice, yes: Node, no: Node) -> Lookup:
+        """One of two flags, by a third."""
+        rows: dict[tuple[Value, ...], Value] = {
+            (row, one, other): one if row else other
+            for row, one, other in product((False, True), repeat=3)
+        }
+        return Lookup(FLAGS, node.text, (self._kept[node.condition], yes, no), rows, place=node.place)
+
     def _table(
         self, of: Lookup, arguments: Sequence[Node], table: Mapping[tuple[Value, ...], bool]
     ) -> Call[Node]:
         """A table of flags, over flags in place of the arguments that have many values."""
-        if len(arguments) == 1 and isinstance(arguments[0], Attend | Assumed | Lookup):
+        if len(arguments) == 1 and isinstance(arguments[0], Attend | Assumed | Choice | Lookup):
             asked = self._tested(arguments[0], lambda value: table.get((value,), False))
             return (yield from result_of(asked))
         made: list[Node] = []
@@ -164,6 +178,11 @@ class Splitting:
             return Lookup(FLAGS, node.text, (equal,), truths, place=node.place)
         if isinstance(node, StepFunction) and (fraction := _is_above_none(node)) is not None:
             return self._any(node, fraction.value)
+        if isinstance(node, Choice) and _is_listed(node):
+            places = {value: i for i, value in enumerate(_values(node))}
+            number = self._number(node, places, node.text)
+            rows: dict[tuple[Value, ...], Value] = {(i,): value for value, i in places.items()}
+            return Lookup(node.domain, node.text, (number,), rows, place=node.place)
         if isinstance(node, Attend):
             case = tuple(part for match in node.case for part in self._match(match))
             return replace(node, case=case, value=self._kept[node.value])
@@ -208,6 +227,11 @@ class Splitting:
             self.bits(match.key, places, width), self.bits(match.query, asked, width), strict=True
         )
         return tuple(Match(key, query, Comparison.EQ) for key, query in both)
+
+
+def _is_listed(node: Choice) -> bool:
+    """Whether it is one of two values that are no numbers along a line."""
+    return isinstance(node.yes.domain, Finite) and isinstance(node.no.domain, Finite)
 
 
 def _compares_many(node: Lookup) -> bool:

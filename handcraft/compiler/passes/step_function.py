@@ -20,7 +20,7 @@ from handcraft.language.graph.domain import Kind, Plain, Value, as_number, kind_
 Ints = npt.NDArray[np.int64]
 
 PROGRAM_ROWS_UP_TO = 3000
-"""The largest table for which a linear program looks for weights."""
+"""The largest table for which a linear program looks for weights; alike rows count once."""
 
 LARGEST = 1 << 20
 """No weighted sum is larger, so that floats add it exactly."""
@@ -255,17 +255,18 @@ class _Search:
     def _programmed(self, fewer_than: int) -> Steps | None:
         """Weights from a linear program, along which every output has one interval, in its order."""
         plain = [value for _, value in self.values]
-        if len(self.rows) > PROGRAM_ROWS_UP_TO or any(kind_of(v) is Kind.CATEGORY for v in plain):
-            return None
-        if len(plain) - 1 >= fewer_than:
+        if any(kind_of(v) is Kind.CATEGORY for v in plain) or len(plain) - 1 >= fewer_than:
             return None
         from handcraft.compiler.passes.weights_program import solve_weights
 
         order = sorted(range(len(plain)), key=lambda i: as_number(plain[i]))
         level = np.empty(len(order), dtype=np.int64)
         level[order] = np.arange(len(order))
-        rows = np.stack([c[self.rows[:, i]] for i, c in enumerate(self.classes)], axis=1)
-        for scale in solve_weights(rows, level[self.outputs]):
+        columns = [c[self.rows[:, i]] for i, c in enumerate(self.classes)]
+        rows = np.unique(np.stack([*columns, level[self.outputs]], axis=1), axis=0)
+        if len(rows) > PROGRAM_ROWS_UP_TO:
+            return None
+        for scale in solve_weights(rows[:, :-1], rows[:, -1]):
             each = zip(scale, self.classes, strict=True)
             # A class that no row has may be the last one, and then it has no weight.
             weights = [w[np.minimum(c, len(w) - 1)] for w, c in each]

@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import sum_of
+from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.run_passes import TABLES, run_passes
 from handcraft.compiler.passes.split_bits import Splitting, width_of
+from handcraft.compiler.passes.split_positions import split_positions
 from handcraft.compiler.rules.rank_rules import Contender, Rank, rank
 from handcraft.compiler.rules.rule_logits import (
     HIGHEST,
@@ -94,6 +96,7 @@ class CodedRules:
         width = width_of(len(vocabulary))
         nodes = [literal for each in found for literal in each.literals]
         nodes += [bit for each in bits for bit in each]
+        nodes = split_positions(nodes, setting, Precision(dtype, level=True).positions)
         stages = run_passes(nodes, setting, TABLES)
         stages = (replace(stages[0], name="split into bits"), *stages[1:])
         made = iter(stages[-1].nodes)

@@ -23,6 +23,7 @@ from handcraft.compiler.features.reuse import with_reuse
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.run_passes import BEFORE_TABLES, TABLES, run_passes
 from handcraft.compiler.passes.split_bits import MANY
+from handcraft.compiler.passes.unequal import has_inequality
 from handcraft.compiler.rules.coded_rules import CodedRules
 from handcraft.compiler.rules.rule_logits import (
     SMALL_UNIT,
@@ -272,6 +273,14 @@ class Ruled:
         return run_passes([*nodes_of(self.written), token], self.setting, BEFORE_TABLES)
 
     @cached_property
+    def lowered_for_bits(self) -> tuple[Stage, ...]:
+        """The same where an inequality of values that become flags takes no score."""
+        nodes = [*self.lowered[0].nodes]
+        if not has_inequality(nodes):
+            return self.lowered
+        return run_passes(nodes, replace(self.setting, in_bits=True), BEFORE_TABLES)
+
+    @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The trees as written and after all passes."""
         nodes = [*self.lowered[-1].nodes]
@@ -304,7 +313,7 @@ class Ruled:
         prompts = self.program.prompts
         if are_exact(self.written):
             return None
-        lowered = with_nodes(self.written, self.lowered[-1].nodes[:-1])
+        lowered = with_nodes(self.written, self.lowered_for_bits[-1].nodes[:-1])
         setting = self.setting
         if not Precision(self.dtype).is_wide:
             setting = replace(setting, steps=ADDED_EXACTLY, in_powers=True)
@@ -313,7 +322,7 @@ class Ruled:
     @property
     def coded_stages(self) -> tuple[Stage, ...]:
         """The trees as written and after all passes, where everything is held in bits."""
-        return (*self.lowered, *(self.coded_rules.stages if self.coded_rules else ()))
+        return (*self.lowered_for_bits, *(self.coded_rules.stages if self.coded_rules else ()))
 
     @cache  # noqa: B019 - of a program that is being compiled
     def coded(self, *, direct: bool, sure: bool) -> Coded | PrecisionError | None:

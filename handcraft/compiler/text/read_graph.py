@@ -215,11 +215,12 @@ class _ReadGraph(Transformer[Token, Any]):
         picks: Token,
         case: Case,
         value: Node,
+        by: Node | None,
         slack: int | None,
         base: int | None,
         unique: bool | None,
     ) -> Making:
-        rest = str(picks), slack or 0, bool(unique), base or 0
+        rest = str(picks), slack or 0, bool(unique), base or 0, by
         return lambda domain, text: Attend(domain, text, case, value, *rest)  # type: ignore[arg-type]
 
     def equal(self, one: Node, other: Node) -> Making:
@@ -324,7 +325,7 @@ class _ReadGraph(Transformer[Token, Any]):
     def _true(self) -> bool:
         return True
 
-    plus = height = read = default = slack = base = unit = parts = _only
+    plus = height = read = order = default = slack = base = unit = parts = _only
     conditions = refs = cases = case = several = row = share = step = weight = numbered = _all
     veto = always = unique = _true
 

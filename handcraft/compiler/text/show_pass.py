@@ -90,9 +90,14 @@ def show_pass(
 
 
 def _nodes_after(
-    nodes: list[Node], prompts: Prompts, wanted: str, precision: Precision
+    nodes: list[Node],
+    prompts: Prompts,
+    wanted: str,
+    precision: Precision,
+    *,
+    in_bits: bool = False,
 ) -> Sequence[Node]:
-    setting = Setting.of(prompts.context, prompts.causal, precision)
+    setting = replace(Setting.of(prompts.context, prompts.causal, precision), in_bits=in_bits)
     return next(stage.nodes for stage in each_stage(nodes, setting) if stage.name == wanted)
 
 
@@ -112,7 +117,7 @@ def _rules_after(program: Program, wanted: str, precision: Precision) -> list[Re
             for ruling, rank in zip(rulings, ranks(rulings), strict=True)
         ]
     if wanted == SPLIT:
-        nodes = _nodes_after(nodes_of(rulings), prompts, LOWERED, precision)
+        nodes = _nodes_after(nodes_of(rulings), prompts, LOWERED, precision, in_bits=True)
         return [*_bits_of(with_nodes(rulings, nodes), prompts)]
     nodes = _nodes_after(nodes_of(rulings), prompts, wanted, precision)
     return [_result(ruling, prompts) for ruling in with_nodes(rulings, nodes)]

@@ -158,7 +158,8 @@ def _operation(node: Node, names: Mapping[Node, str]) -> str:
             base = f" base {node.base}" if node.base else ""
             unique = " unique" if node.unique else ""
             case = _case(node.case, names)
-            return f"attend {node.picks} {case} value {names[node.value]}{slack}{base}{unique}"
+            by = f" by {names[node.by]}" if node.by is not None else ""
+            return f"attend {node.picks} {case} value {names[node.value]}{by}{slack}{base}{unique}"
         case Equal():
             return f"equal {names[node.one]}, {names[node.other]}"
         case StepFunction():

@@ -59,6 +59,13 @@ def test_an_order_of_two_numbers_is_one_step():
     assert len(steps_of(lambda x, y: x < y, DIGITS, DIGITS)) == 1
 
 
+def test_words_of_which_only_their_kind_counts_make_no_table_too_large(monkeypatch):
+    monkeypatch.setattr(step_function, "PROGRAM_ROWS_UP_TO", 2 * 5 * 5 * 2)
+    words = tuple("abcdefghij")
+    found = steps_of(lambda f, x, y, w: f and x < y and w < "d", BITS, DIGITS, DIGITS, words)
+    assert len(found) == 1
+
+
 def test_two_numbers_that_are_equal_lie_between_two_steps():
     assert len(steps_of(lambda x, y: x == y, DIGITS, DIGITS)) == 2
 
