@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import inf
 from typing import TypeAlias
 
 from handcraft.architecture import Architecture
@@ -39,6 +40,15 @@ def smallest(ways: Sequence[Way], sizes: Sizes) -> Plan:
     if not plans:
         raise _nearest(problems)
     return min(plans, key=lambda plan: (plan.shape.parameters(plan.architecture), len(plan.layers)))
+
+
+def parameters_of(way: Way, sizes: Sizes) -> float:
+    """How many parameters the plan has; infinitely many where there is none."""
+    try:
+        plan = way(sizes)
+    except (LayoutError, PrecisionError, LimitError):
+        return inf
+    return plan.shape.parameters(plan.architecture) if plan else inf
 
 
 def _nearest(problems: Sequence[tuple[Way, HandcraftError]]) -> HandcraftError:

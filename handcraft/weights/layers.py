@@ -145,8 +145,8 @@ def _units(
 ) -> Iterator[Unit]:
     """The hidden units that make one threshold m on a sum s that is never between m - g and m.
 
-    With ReLU and whole numbers, relu(s - m + 1) - relu(s - m) is 1 where s >= m, else 0; the second
-    term is 0 throughout where s never exceeds m, and is left out.
+    With ReLU and whole numbers, relu(s - m + 1) - relu(s - m) is 1 where s >= m, else 0. Where s never
+    exceeds m, relu((s - m)/g + 1) alone is, of fractions too.
 
     Else a = K (s - m + 3g/4) and b = K (s - m + g/4), and act(a) - act(b) is K g/2 where s >= m,
     else 0. Both terms are on the linear parts of the activation even if s has an error of nearly g/4,
@@ -165,9 +165,11 @@ def _units(
         yield from _ramp_units(neuron, architecture)
         return
     m, gap = neuron.at_least, 1 if neuron.gap is None else neuron.gap
-    exceeds = neuron.gap is not None or neuron.highest > m
-    if architecture.activation == "relu" and neuron.gap is None:
-        yield Unit(neuron.name, neuron, 1, 1 - m, 1)
+    is_bounded = neuron.gap is None or neuron.most is not None
+    exceeds = not is_bounded or neuron.highest > m
+    if architecture.activation == "relu" and not (exceeds and neuron.gap):
+        share = plainest(Fraction(1) / gap)
+        yield Unit(neuron.name, neuron, share, 1 - m * share, 1)
         if exceeds:
             yield Unit(f"{neuron.name}, capped", neuron, 1, -m, -1)
         return

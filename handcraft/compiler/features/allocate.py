@@ -34,6 +34,12 @@ MOST = 4
 CODE = "code of the token"
 """The name of the feature that has the signed bits of the id of the token."""
 
+COPY = "copy of the code"
+"""The name of another like it, where neurons may not read what logits are written into."""
+
+ONE = "one"
+"""The name of a flag that always holds."""
+
 
 class Features:
     """Decides what is held, as one number after the other is asked for.
@@ -46,6 +52,8 @@ class Features:
             whole number that is no flag in those of its binary digits.
         small: whether numbers that are no flags are held so small beside them that LayerNorm always
             divides by the same; else there is ballast.
+        code_apart: whether the bits of the token are read from a copy, so that nothing but the
+            unembedding reads what logits are written into.
     """
 
     def __init__(
@@ -55,11 +63,13 @@ class Features:
         normed: bool = False,
         in_bits: bool = False,
         small: bool = False,
+        code_apart: bool = False,
     ) -> None:
         self.one_hot = tuple(one_hot)
         self.normed = normed
         self.in_bits = in_bits
         self.small = small and normed
+        self.code_apart = code_apart
         self.by_node: dict[Node | str, Feature] = {}
         self._step_functions: dict[Node, StepFunction] = {}
         self._places: dict[Node, list[int]] = {}
@@ -145,20 +155,33 @@ class Features:
         shaped = yield from result_of(self._dimension(feature, small))
         return shaped * (factor * scale) + Reading((), constant)
 
-    def code(self, node: Node) -> Feature:
-        """The signed bits of the id of a token, embedded as a whole; logits are read with them."""
+    def one(self, position: Node) -> Reading:
+        """A constant that LayerNorm scales like everything else, embedded at every position."""
+        if ONE not in self.by_node:
+            assert isinstance(position.domain, Finite)
+            everywhere = (1,) * len(position.domain.values)
+            self.by_node[ONE] = Feature(position, {everywhere: 0}, has_flags=True)
+        return Reading(((1, self.by_node[ONE], 0),))
+
+    def code(self, node: Node, name: str = CODE) -> Feature:
+        """The signed bits of the id of a token, embedded as a whole.
+
+        Args:
+            node: the token.
+            name: of the feature. Logits are written into, and read from, the one named `CODE`.
+        """
         assert isinstance(node.domain, Finite)
-        if CODE not in self.by_node:
+        if name not in self.by_node:
             size = len(node.domain.values)
             feature = Feature(node, is_bits=True)
             for i, k in enumerate(reversed(range(max(1, (size - 1).bit_length())))):
                 feature.numbers[tuple(1 if place >> k & 1 else -1 for place in range(size))] = i
-            self.by_node[CODE] = feature
-        return self.by_node[CODE]
+            self.by_node[name] = feature
+        return self.by_node[name]
 
     def _of_code(self, token: Node, numbers: Numbers) -> Reading | None:
         """A function of the token as a sum over the bits of its id; None where it is no such sum."""
-        code = self.code(token)
+        code = self.code(token, COPY if self.code_apart else CODE)
         count = len(code.numbers)
         steps = [numbers[1 << k] - numbers[0] for k in range(count)]  # of bit k set, the lowest first
         for place, number in enumerate(numbers):

@@ -165,7 +165,8 @@ def _logit_neuron(
         fires = logit_neuron.reading.constant >= logit_neuron.at_least
         return [Bias(each, (logit_neuron.origin,)) for each in writes] if fires else []
     reading = logit_neuron.reading
-    is_whole = reading.is_whole and (logit_scale is None or not reading.has_shares)
+    is_rounded = reading.has_shares and not (reading.is_whole and logit_scale is None)
+    is_whole = reading.is_whole and not is_rounded
     return Neuron(
         f"{short(logit_neuron.origin.what)}, {number + 1}",
         places.coefficients(reading),
@@ -173,7 +174,7 @@ def _logit_neuron(
         tuple(writes),
         (logit_neuron.origin,),
         gap=None if is_whole else 1,
-        most=reading.span[1] - reading.constant if is_whole else None,
+        most=None if is_rounded else reading.span[1] - reading.constant,
     )
 
 

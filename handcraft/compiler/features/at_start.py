@@ -24,7 +24,7 @@ def _stored_at_start(feature: Feature, i: int) -> Plain | None:
     if feature.is_one_hot or feature.is_bits or not isinstance(feature.node.domain, Finite):
         return None
     value = value_at_start(feature.node)
-    numbers = next(numbers for numbers, place in feature.numbers.items() if place == i)
+    numbers = feature.numbers_at(i)
     if value is None or not numbers:
         return None
     return numbers[feature.values.index(value)] - feature.constant(i)

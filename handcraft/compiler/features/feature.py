@@ -121,20 +121,20 @@ def sum_of(readings: Sequence[Reading]) -> Reading:
 @short_repr
 @dataclass(eq=False)
 class Feature:
-    """A value that is held in the residual stream.
+    """A value in the residual stream.
 
     Args:
         node: the value: a token, a position, what a head brings, what neurons write.
-        numbers: which numbers of it are held, each for one dimension; `ITSELF` for the number itself.
+        numbers: which numbers of it are stored, each in one dimension; `ITSELF` for the number itself.
         brought: for what a head brings, how each of the numbers reads at the source.
-        is_one_hot: whether it is held with one dimension for each value instead.
-        scale: by what the number itself is divided before it is held.
+        is_one_hot: whether it is stored with one dimension for each value instead.
+        scale: by what the number itself is divided before it is stored.
         is_bits: whether its numbers are the signed bits of one code, which is embedded as a whole.
         has_flags: whether a number that is 0 or 1 is stored as a flag.
         has_small: whether a number that is no flag is stored small.
         zeros: the numbers for which 0 must be stored as 0, and not as -1 beside +1.
-        spoken: which numbers of it are written straight into the logits, each by the id of its token.
-        said: for what a head brings, how each of those reads at the source.
+        logits: which numbers of it are written straight into the logits, each by the id of its token.
+        brought_logits: for what a head brings, how each of those reads at the source.
     """
 
     node: Node
@@ -148,13 +148,19 @@ class Feature:
     scale: int = 1
     logits: dict[int, Numbers] = field(default_factory=dict)
     brought_logits: dict[int, Reading] = field(default_factory=dict)
+    _ordered: list[Numbers] = field(default_factory=list)
+    _flags: dict[int, bool] = field(default_factory=dict)
 
     def __hash__(self) -> int:
         return id(self)
 
     def is_flag(self, i: int) -> bool:
         """Whether one of the numbers is stored as a flag: as -1 or +1, whose square never changes."""
-        return self.has_flags and i not in self.zeros and set(self._numbers(i)) == {0, 1}
+        if not self.has_flags or i in self.zeros:
+            return False
+        if i not in self._flags:
+            self._flags[i] = set(self.numbers_at(i)) <= {0, 1}
+        return self._flags[i]
 
     def is_small(self, i: int) -> bool:
         """Whether one of the numbers is stored so small that LayerNorm divides by the same."""
@@ -166,9 +172,11 @@ class Feature:
 
     def span(self, i: int) -> tuple[Plain, Plain]:
         """The smallest and the largest of one of the numbers, in however many dimensions it lies."""
-        if not self.numbers:
+        if not self.numbers or self.is_flag(i):
             return 0, 1
-        numbers = self._numbers(i)
+        if self.is_bits:
+            return -1, 1
+        numbers = self.numbers_at(i)
         constant = self.constant(i)
         if numbers != ITSELF:
             return min(numbers) - constant, max(numbers) - constant
@@ -183,7 +191,7 @@ class Feature:
         if not self.is_one_hot or not self.numbers:
             return 1
         total: Plain = 0
-        for number in self._numbers(i):
+        for number in self.numbers_at(i):
             total += magnitude(number)
         return total
 
@@ -191,12 +199,15 @@ class Feature:
         """Whether one of the numbers is always an integer."""
         if self.is_one_hot and not self.numbers:
             return True
-        numbers = self._numbers(i)
+        numbers = self.numbers_at(i)
         constant = self.constant(i)
         return numbers != ITSELF and all(n.denominator == 1 for n in (*numbers, constant))
 
-    def _numbers(self, i: int) -> Numbers:
-        return next(numbers for numbers, place in self.numbers.items() if place == i)
+    def numbers_at(self, i: int) -> Numbers:
+        """The number for each value that is stored in one of the dimensions."""
+        if len(self._ordered) < len(self.numbers):
+            self._ordered = list(self.numbers)
+        return self._ordered[i]
 
     @property
     def at_reached(self) -> list[int]:

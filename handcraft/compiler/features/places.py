@@ -103,7 +103,7 @@ class Places:
         """Of a value that is held one-hot any number is a sum over its dimensions."""
         if not feature.is_one_hot or not feature.numbers:
             return [(dimension, 1)]
-        return enumerate(next(numbers for numbers, d in feature.numbers.items() if d == i))
+        return enumerate(feature.numbers_at(i))
 
     def maps(self, reading: Reading, target: Subspace, at: int = 0) -> list[LinearMap]:
         """A reading, into one dimension of a channel."""

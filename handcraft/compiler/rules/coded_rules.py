@@ -7,17 +7,19 @@ in the answer of the first; and of all codes that one has the largest inner prod
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from handcraft.compiler.features.allocate import Features
-from handcraft.compiler.features.feature import sum_of
+from handcraft.compiler.features.feature import Reading, sum_of
 from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.run_passes import TABLES, run_passes
 from handcraft.compiler.passes.split_bits import Splitting, width_of
 from handcraft.compiler.passes.split_positions import split_positions
+from handcraft.compiler.rules.cubes import read_cubes
 from handcraft.compiler.rules.rank_rules import Contender, Rank, rank
 from handcraft.compiler.rules.rule_logits import (
     HIGHEST,
@@ -30,8 +32,9 @@ from handcraft.compiler.rules.rule_logits import (
 )
 from handcraft.compiler.stage import Stage
 from handcraft.dtype import dtype_named
-from handcraft.language.graph.domain import Value
+from handcraft.language.graph.domain import Plain, Value
 from handcraft.language.graph.node import Constant, Node
+from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary
 
 
@@ -118,21 +121,29 @@ class CodedRules:
 
     @property
     def ends_alone(self) -> bool:
-        """Whether the last rule always fires, and no rule keeps others from firing."""
-        return not self.rulings[-1].literals and not any(each.has_veto for each in self.ranked)
+        """Whether the last rule always fires with an answer that is made, and no rule has a veto."""
+        is_made = any(not isinstance(bit, Constant) for bit in self.bits[-1])
+        return is_made and not self.rulings[-1].literals and not any(r.has_veto for r in self.ranked)
 
-    def rule_neurons(self, features: Features, unit: int, *, direct: bool) -> list[LogitNeuron]:
+    def rule_neurons(
+        self, features: Features, unit: int, *, direct: bool, one: Reading | None = None
+    ) -> list[LogitNeuron]:
         """The neurons of every rule: that it fires, and that a bit is one besides.
 
         Args:
             features: decides what is held.
             unit: what is written for each unit of height.
             direct: whether what makes a bit of the last answer writes its logits itself, where it can.
+            one: a constant, if sums are to be compared with 0: that takes half the hidden units behind
+                LayerNorm.
         """
+        neuron = LogitNeuron if one is None else partial(_compared_with_0, one)
         found: list[LogitNeuron] = []
         vetoed_by = needed_vetoes(self.rulings, self.ranked)
+        literals = (literal for each in self.rulings for literal in each.literals)
+        cubes = read_cubes(literals, features)
         for place, (ruling, own) in enumerate(zip(self.rulings, self.ranked, strict=True)):
-            fires, needed = conjunction(ruling.literals, features)
+            fires, needed = conjunction(ruling.literals, features, cubes)
             if fires is None:
                 continue
             vetoes = [veto(self.rulings[k], k + 1, ruling, features) * -1 for k in vetoed_by[place]]
@@ -148,9 +159,19 @@ class CodedRules:
                     continue
                 always[i] = -amount
                 both = fires + features.number(bit)
-                found.append(LogitNeuron(both, needed + 1, {i: 2 * amount}, ruling.origin))
+                found.append(neuron(both, needed + 1, {i: 2 * amount}, ruling.origin))
             if always:
-                found.append(LogitNeuron(fires, needed, always, ruling.origin))
-            if not needed and not vetoes:
+                found.append(neuron(fires, needed, always, ruling.origin))
+            if not fires.terms and fires.constant >= needed:
                 break  # it always fires
         return found
+
+
+def _compared_with_0(
+    one: Reading, sum_: Reading, at_least: Plain, writes: Mapping[int, Plain], origin: Origin
+) -> LogitNeuron:
+    """A neuron whose sum is less by its threshold, as often the constant 1."""
+    if not sum_.terms:
+        return LogitNeuron(sum_, at_least, writes, origin)
+    rest = Reading((), -sum_.constant)
+    return LogitNeuron(sum_of((sum_, rest, one * (sum_.constant - at_least))), 0, writes, origin)

@@ -10,13 +10,16 @@ from handcraft.compiler.estimate import check_rules
 from handcraft.compiler.rules.lower_codewords import lower_codewords
 from handcraft.compiler.rules.lower_rules import NORMED, PLAIN, lower_rules
 from handcraft.compiler.rules.plan_rules import pattern_ways
-from handcraft.compiler.search import Way, smallest
-from handcraft.errors import CompileError, LayoutError, LimitError
+from handcraft.compiler.search import Way, parameters_of, smallest
+from handcraft.errors import CompileError, LayoutError
 from handcraft.language import Program
 from handcraft.weights import Plan, Sizes, SpreadError, plan_model
 
 TOKENS = ("auto", "one-hot", "binary")
 """The layouts of tokens that a program can ask for."""
+
+RULES_PLANNED = 4096
+"""Programs of more rules are planned only by the ways for patterns: others take milliseconds a rule."""
 
 
 def plan_patterns(
@@ -74,25 +77,27 @@ def plan_patterns(
                 raise
             return None  # too many conditions would have to be told from bits
 
-    if _is_surely_smallest(as_bits, program, sizes):
-        return smallest([as_bits], sizes)
-    ways: list[Way] = [as_bits, one_hot]
-    if positions == "auto" and dtype != "float16":  # whose scores end at 65,504: too few for a parabola
-        ways += pattern_ways(program, target, dtype, reuse=reuse)
+    ways: list[Way] = [as_bits]
+    most = parameters_of(as_bits, sizes)
+    if most > _least_one_hot(program):
+        ways.append(one_hot)
+    is_planned = len(program.clauses) <= RULES_PLANNED and _may_fit_one_layer(program, target, sizes)
+    if positions == "auto" and is_planned:
+        ways += pattern_ways(program, target, dtype, reuse=reuse, most=most)
     return smallest(ways, sizes)
 
 
-def _is_surely_smallest(as_bits: Way, program: Program, sizes: Sizes) -> bool:
-    """Whether no model that has a dimension for each token can be smaller than one with bits.
+def _least_one_hot(program: Program) -> int:
+    """No model with a dimension for each token has fewer parameters.
 
     It has one row of them for each token and position, and at least four such rows for each dimension
-    where something looks back.
+    where a head reads earlier tokens.
     """
     size = len(program.vocabulary)
     reads_back = any(len(clause.pattern) > 1 for clause in program.clauses)
-    try:
-        plan = as_bits(sizes)
-    except (LayoutError, LimitError):
-        return False
-    least = size * (size + program.context + 4 * size * reads_back)
-    return plan is not None and plan.shape.parameters(plan.architecture) <= least
+    return size * (size + program.context + 4 * size * reads_back)
+
+
+def _may_fit_one_layer(program: Program, target: Architecture, sizes: Sizes) -> bool:
+    """Whether a hidden unit for each rule fits one layer of the width that was asked for."""
+    return not target.has_norm or sizes.n_embd is None or len(program.clauses) <= 4 * sizes.n_embd

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from math import ceil, inf
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
@@ -22,7 +23,7 @@ from handcraft.compiler.features.precision import ADDED_EXACTLY, Precision, chec
 from handcraft.compiler.features.reuse import with_reuse
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.run_passes import BEFORE_TABLES, TABLES, run_passes
-from handcraft.compiler.passes.split_bits import MANY
+from handcraft.compiler.passes.split_bits import MANY, width_of
 from handcraft.compiler.passes.unequal import has_inequality
 from handcraft.compiler.rules.coded_rules import CodedRules
 from handcraft.compiler.rules.rule_logits import (
@@ -41,10 +42,11 @@ from handcraft.compiler.rules.rule_logits import (
 )
 from handcraft.compiler.search import Way, plan_in_one_layer, plan_without_spreading, smallest
 from handcraft.compiler.stage import Stage
+from handcraft.dtype import dtype_named
 from handcraft.errors import LayoutError, LimitError, PrecisionError
 from handcraft.language import Program
 from handcraft.language.graph.node import Node
-from handcraft.weights import Plan, Sizes, SpreadError, plan_model
+from handcraft.weights import Plan, Sizes, SpreadError, allocate_layout, plan_model
 from handcraft.weights.norms import divides_exactly
 
 
@@ -76,17 +78,19 @@ class RuleWays:
         ruled: the rules.
         target: the architecture.
         sure: whether a plan whose thresholds hold only if measuring shows it is none.
+        most: ways that surely take as many parameters are left out.
     """
 
     ruled: Ruled
     target: Architecture
     sure: bool
+    most: float = inf
     _coded: list[Circuits] = field(default_factory=list)
 
     @property
     def ways(self) -> tuple[Way, ...]:
         """From sizes to plans."""
-        return self.one_hot_ways if self.has_few_tokens else (*self.coded_ways, *self.one_hot_ways)
+        return self.one_hot_ways if self.has_few_tokens else (*self.ways_in_bits, *self.one_hot_ways)
 
     @property
     def has_few_tokens(self) -> bool:
@@ -94,9 +98,9 @@ class RuleWays:
         return len(self.ruled.program.vocabulary) <= MANY
 
     @property
-    def coded_ways(self) -> tuple[Way, ...]:
-        """Those in which everything is held in bits."""
-        return self.coded_directly, self.coded
+    def ways_in_bits(self) -> tuple[Way, ...]:
+        """Those in which everything is stored in bits."""
+        return self.coded_directly, self.coded, self.coded_in_short
 
     @property
     def one_hot_ways(self) -> tuple[Way, ...]:
@@ -116,8 +120,22 @@ class RuleWays:
         """Everything in bits; what makes the answer of the last rule writes its logits."""
         return self._in_bits(asked, direct=True)
 
-    def _in_bits(self, asked: Sizes, *, direct: bool) -> Plan | None:
-        coded = self.ruled.coded(direct=direct, sure=self.sure)
+    def coded_in_short(self, asked: Sizes) -> Plan | None:
+        """Everything in bits; neurons of one hidden unit each, where those decide the width."""
+        if not self.target.has_norm or self._is_too_large:
+            return None
+        long = self.ruled.coded(direct=False, sure=self.sure, short=False)
+        if not isinstance(long, Coded):
+            return None
+        units = len(long.circuits.blocks[-1].neurons)
+        if 2 * units <= 4 * allocate_layout(long.circuits, self.target, asked).n_embd:
+            return None
+        return self._in_bits(asked, short=True)
+
+    def _in_bits(self, asked: Sizes, *, direct: bool = False, short: bool = False) -> Plan | None:
+        if self._is_too_large:
+            return None
+        coded = self.ruled.coded(direct=direct, sure=self.sure, short=short)
         if isinstance(coded, PrecisionError):
             raise coded
         if coded is None:
@@ -131,6 +149,11 @@ class RuleWays:
             plan = plan_without_spreading(coded.circuits, self.target, asked)
         check_overflow(coded.score, plan, self.ruled.dtype)
         return plan if not coded.is_level or self._is_level(plan) else None
+
+    @property
+    def _is_too_large(self) -> bool:
+        """Whether no model in bits has fewer parameters than one that is there."""
+        return self._least(width_of(len(self.ruled.program.vocabulary))) >= self.most
 
     def _is_level(self, plan: Plan) -> bool:
         """Whether LayerNorm always divides by the same, in a narrow dtype by a power of two."""
@@ -172,16 +195,25 @@ class RuleWays:
     @cache  # noqa: B019
     def _is_surely_larger(self, asked: Sizes) -> bool:
         """Whether no model with a dimension for each token can be smaller than the one in bits."""
-        size = len(self.ruled.program.vocabulary)
-        width = 2 * size if self.target.has_norm else size
-        least = width * (size + self.ruled.program.context + 8 * width * self.target.has_norm)
+        least = self._least(len(self.ruled.program.vocabulary))
+        if least >= self.most:
+            return True
         if self.has_few_tokens or self.ruled.program.has_only_patterns:
-            return False  # those are planned in bits without expressions
+            return False
         try:
             plan = self.coded(asked)
         except (LayoutError, PrecisionError, LimitError):
             return False
         return plan is not None and plan.shape.parameters(plan.architecture) <= least
+
+    def _least(self, dimensions: int) -> int:
+        """No model has fewer parameters whose logits have so many dimensions."""
+        program, units = self.ruled.program, len(self.ruled.written) - 1
+        rows = len(program.vocabulary) + program.context
+        if not self.target.has_norm:
+            return dimensions * (rows + 2 * units)
+        width = max(2 * dimensions, ceil(units / 4) if program.has_only_patterns else 0)
+        return width * (rows + 12 * width)
 
 
 def plan_rules(
@@ -207,7 +239,7 @@ def plan_rules(
     try:
         plan = smallest(surely.ways, sizes)
     except (LayoutError, PrecisionError):
-        found = _first_that_fits(surely.coded_ways, sizes) if surely.has_few_tokens else None
+        found = _first_that_fits(surely.ways_in_bits, sizes) if surely.has_few_tokens else None
         if found is not None:
             return found, surely.stages(found)
         perhaps = RuleWays(ruled, target, sure=False)
@@ -226,9 +258,21 @@ def _first_that_fits(ways: Sequence[Way], sizes: Sizes) -> Plan | None:
     return None
 
 
-def pattern_ways(program: Program, target: Architecture, dtype: str, *, reuse: bool) -> tuple[Way, ...]:
-    """The ways to plan rules with patterns only as if they were expressions, in one-hot logits."""
-    return RuleWays(Ruled.of(program, target, dtype, reuse=reuse), target, sure=True).one_hot_ways
+def pattern_ways(
+    program: Program, target: Architecture, dtype: str, *, reuse: bool, most: float
+) -> tuple[Way, ...]:
+    """The ways to plan rules with patterns only as if they were expressions.
+
+    Args:
+        program: as many positions long as the model.
+        target: the architecture.
+        dtype: of the weights.
+        reuse: whether dimensions that are read no more are used again.
+        most: ways that surely take as many parameters are left out.
+    """
+    ways = RuleWays(Ruled.of(program, target, dtype, reuse=reuse), target, sure=True, most=most)
+    overflows = dtype_named(dtype).overflows_first  # whose scores end too soon for a parabola
+    return ways.ways_in_bits if overflows else ways.ways
 
 
 def _fits_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) -> bool:
@@ -325,12 +369,13 @@ class Ruled:
         return (*self.lowered_for_bits, *(self.coded_rules.stages if self.coded_rules else ()))
 
     @cache  # noqa: B019 - of a program that is being compiled
-    def coded(self, *, direct: bool, sure: bool) -> Coded | PrecisionError | None:
+    def coded(self, *, direct: bool, sure: bool, short: bool) -> Coded | PrecisionError | None:
         """The circuits in which everything is held in bits.
 
         Args:
             direct: whether what makes the answer of the last rule writes its logits.
             sure: whether what is only found by measuring is refused.
+            short: whether a neuron is to take one hidden unit behind LayerNorm.
 
         Returns:
             None where that is no way; where the dtype does not distinguish what it must, what is wrong.
@@ -338,10 +383,11 @@ class Ruled:
         rules = self.coded_rules
         if rules is None or (direct and not rules.ends_alone):
             return None
+        is_mixed = self.has_norm or not Precision(self.dtype).is_wide
         refused: PrecisionError | None = None
-        for is_level in (True, False):
+        for is_level in (True, False) if is_mixed and not short else (short,):
             try:
-                found = self._coded(rules, direct=direct, sure=sure, is_level=is_level)
+                found = self._coded(rules, direct=direct, sure=sure, is_level=is_level, short=short)
             except PrecisionError as error:
                 refused = refused or error
                 continue
@@ -349,21 +395,35 @@ class Ruled:
                 return found
         return refused
 
-    def _coded(self, rules: CodedRules, *, direct: bool, sure: bool, is_level: bool) -> Coded | None:
+    def _coded(
+        self,
+        rules: CodedRules,
+        *,
+        sure: bool,
+        is_level: bool,
+        direct: bool,
+        short: bool,
+    ) -> Coded | None:
         """The circuits, if LayerNorm always divides by the same or that does not matter."""
         prompts = self.program.prompts
-        features = Features(normed=self.has_norm, in_bits=True, small=is_level)
+        features = Features(normed=self.has_norm, in_bits=True, small=is_level, code_apart=short)
         code = features.code(prompts.token.node)
-        logit_neurons = rules.rule_neurons(features, SMALL_UNIT, direct=direct)
+        logit_neurons = rules.rule_neurons(
+            features,
+            SMALL_UNIT,
+            direct=direct,
+            one=features.one(self.setting.position) if short else None,
+        )
         precision = Precision(self.dtype, features.normed, level=is_level, sure=sure)
         assembly = Assembly(features, prompts.context, precision)
         assembly.settle()
-        if is_level and not self.has_norm and assembly.varying:
+        varying = assembly.varying
+        if varying and (short or (is_level and not self.has_norm)):
             return None
         if not self.has_norm and "token" in features.by_node:
             return None  # the unembedding would read what is embedded besides the code
         for logit_neuron in logit_neurons:
-            logit_neuron.check(assembly.precision, assembly.varying)
+            logit_neuron.check(assembly.precision, varying)
         circuits, _ = assemble(
             assembly,
             prompts.vocabulary,

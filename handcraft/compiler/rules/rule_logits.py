@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations
 from math import inf, log, sqrt
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -264,7 +265,7 @@ def rule_neurons(
         vetoes = [veto(rulings[k], k + 1, ruling, features) * -1 for k in vetoed_by[place]]
         fires = sum_of((fires, *vetoes))
         found += _speak(ruling, fires, needed, own.height * unit, features, vocabulary)
-        if not needed and not vetoes:
+        if not fires.terms and fires.constant >= needed:
             break  # it always fires, as the passes found out, so none after it ever does
     return [*found, *(_echoes(features, token) if exact else ())]
 
@@ -385,17 +386,29 @@ def _echoes(features: Features, token: Node) -> list[LogitNeuron]:
     ]
 
 
-def conjunction(literals: Sequence[Node], features: Features) -> tuple[Reading | None, int]:
-    """The sum of flags, and what it comes to where all of them hold; None where one never does."""
-    total, needed = Reading(()), 0
+def conjunction(
+    literals: Sequence[Node], features: Features, cubes: Mapping[Node, Reading] = MappingProxyType({})
+) -> tuple[Reading | None, int]:
+    """The sum of flags, and what it comes to where all of them hold; None where one never does.
+
+    Args:
+        literals: the flags.
+        features: decides what is stored.
+        cubes: sums for some of them; each is 0 where its flag holds, and at most -1 elsewhere.
+    """
+    found: list[Reading] = []
+    needed = 0
     for literal in literals:
+        if literal in cubes:
+            found.append(cubes[literal])
+            continue
         flag = features.number(literal)
         if not flag.terms and not flag.constant:
             return None, 0
         if flag.terms:
-            total += flag
+            found.append(flag)
             needed += 1
-    return total, needed
+    return sum_of(found), needed
 
 
 def _speak(

@@ -1,0 +1,102 @@
+"""Literals about one value as sums over its bits: that a token is `a`, or one of a few.
+
+Tokens that share some bits of their ids are a cube. A value lies in a cube where all of these bits are
+as they should be. So a conjunction of such literals is a sum over bits with one threshold, and takes no
+feature for any of them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from handcraft.compiler.features.allocate import Features
+from handcraft.compiler.features.feature import Reading, sum_of
+from handcraft.compiler.passes.ir import Attend, is_scalar
+from handcraft.compiler.passes.split_bits import width_of
+from handcraft.language.graph.domain import Finite, Value
+from handcraft.language.graph.node import Assumed, Embedded, Lookup, Node, is_token
+
+
+@dataclass(frozen=True)
+class Cube:
+    """That some bits of a value's place are as they should be.
+
+    Args:
+        value: what is read: the token, or what a head brings.
+        bits: the numbers of the bits, each with whether it is to be set.
+    """
+
+    value: Node
+    bits: tuple[tuple[int, bool], ...]
+
+    def read(self, features: Features) -> Reading:
+        """A sum that is 0 where the value lies in the cube, and -1 or less elsewhere."""
+        assert isinstance(self.value.domain, Finite)
+        size = len(self.value.domain.values)
+        right = (tuple(int((i >> k & 1) == is_set) for i in range(size)) for k, is_set in self.bits)
+        found = [features.read(self.value, numbers) for numbers in right]
+        return sum_of([Reading((), -len(self.bits)), *found])
+
+
+def cube_of(literal: Node) -> Cube | None:
+    """The cube that a flag asks for; None where it reads something else, or no cube."""
+    passing: set[Value] = {True}
+    node = literal
+    while True:
+        match node:
+            case Lookup(arguments=(argument,)) if not is_scalar(node):
+                passing = {row[0] for row, value in node.table.items() if value in passing}
+                node = argument
+            case Assumed() if not is_scalar(node):
+                node = node.value
+            case _:
+                break
+    is_brought = isinstance(node, Attend) and node.picks != "mean"
+    if node is literal or not (is_token(node) or is_brought):
+        return None
+    assert isinstance(node.domain, Finite)
+    places = [i for i, value in enumerate(node.domain.values) if value in passing]
+    return _cube(node, places, len(node.domain.values)) if places else None
+
+
+def _cube(node: Node, places: list[int], size: int) -> Cube | None:
+    """The smallest cube with some places; None where it has more than these."""
+    fixed, other = places[0], 0
+    for place in places:
+        other |= place ^ fixed
+    bits = [k for k in range(width_of(size)) if not other >> k & 1]
+    mask = sum(1 << k for k in bits)
+    if sum((place ^ fixed) & mask == 0 for place in range(size)) > len(places):
+        return None
+    return Cube(node, tuple((k, bool(fixed >> k & 1)) for k in reversed(bits)))
+
+
+def read_cubes(literals: Iterable[Node], features: Features) -> dict[Node, Reading]:
+    """The sums of those literals that are read as cubes: they ask a value for more than it has bits.
+
+    The bits of the token itself are always there.
+
+    Args:
+        literals: the flags of all rules.
+        features: decides what is stored.
+    """
+    found = {
+        literal: cube for literal in dict.fromkeys(literals) if (cube := cube_of(literal)) is not None
+    }
+    asked: defaultdict[Node, dict[Cube, None]] = defaultdict(dict)
+    for cube in found.values():
+        asked[cube.value][cube] = None
+    read = {
+        cube: cube.read(features)
+        for value, cubes in asked.items()
+        if isinstance(value, Embedded) or len(cubes) > _width(value)
+        for cube in cubes
+    }
+    return {literal: read[cube] for literal, cube in found.items() if cube in read}
+
+
+def _width(node: Node) -> int:
+    assert isinstance(node.domain, Finite)
+    return width_of(len(node.domain.values))
