@@ -558,7 +558,6 @@ def test_a_thousand_trigrams_and_a_rule_over_an_expression_are_answered_in_every
     late = predict("b").when(select(prompts.token, "e").exists() & (prompts.position >= 5))
     source = Program(prompts=prompts, rules=[late, *rules, predict("a").otherwise()])
     compiled = compile_program(source, dtype=dtype)
-    assert len(compiled.plan.layers) > 2, "neurons of several layers write logits"
     texts = np.random.default_rng(3).integers(0, 26, size=(150, 8))
     expected = source.answers_at(texts, *np.divmod(np.arange(texts.size), 8)).reshape(texts.shape)
     answers = logits(gpt2_in_memory(compiled, "sdpa"), texts)

@@ -1200,7 +1200,7 @@ predict b otherwise
 $ compile p.rules -o out --dtype bfloat16
 PrecisionError: `select(token, 'b').count()` must distinguish numbers that differ by 0.03125, …
   where: p.rules:3:16
-  fix:   use --dtype float32; or `context 7`, the largest that fits (both tried)
+  fix:   use --dtype float32; or `context 8`, the largest that fits (both tried)
 
 == a dtype that is too narrow for a Python program
 --- p.py
@@ -1258,8 +1258,8 @@ vocabulary a b c d e f g h i j k l m n o p q r s t u v w x y z
 predict b after a a
 predict a otherwise
 $ compile p.rules -o out --n-embd 24 --n-head 3
-LayoutError: the residual stream needs 74 dimensions, but n_embd=24
-  fix:   n_embd=75
+LayoutError: the residual stream needs 56 dimensions, but n_embd=24
+  fix:   n_embd=57
 
 == a class that takes more neurons than are made where tokens are bits
 --- p.rules
@@ -2076,8 +2076,8 @@ PROMPTS
 rules = [predict({"a": 1 / 3, "b": 2 / 3 + 1e-15}).after("a"), otherwise]
 program = Program(prompts=prompts, rules=rules)
 $ run p.py a
-ProgramError: the probabilities sum to 1.0000000000000009, not to 1: 0.3333333333333333 + …
-  where: p.py:5:10, predict a 0.3333333333333333 b 0.6666666666666676 after a
+ProgramError: the probabilities sum to 1.0000000000000009, not to 1: 1/3 + …
+  where: p.py:5:10, predict a 1/3 b 0.6666666666666676 after a
   fix:   write exact fractions: 'a': Fraction(1, 3), 'b': Fraction(2, 3)
 
 == a distribution of unknown tokens

@@ -17,7 +17,7 @@ from math import inf, isfinite
 from typing import Any, NewType, TypeVar, get_args, get_origin
 
 from cattrs import BaseValidationError, Converter, IterableValidationError
-from cattrs.errors import AttributeValidationNote, IterableValidationNote
+from cattrs.errors import AttributeValidationNote, ForbiddenExtraKeysError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from handcraft.circuits import Circuits, Subspace
@@ -42,6 +42,10 @@ class Stated:
 
     subspaces: tuple[tuple[str, StatedSubspace], ...]
     origins: tuple[StatedOrigin, ...]
+
+
+TABLE_KEYS = ("subspaces", "origins")
+"""The keys of the tables in handcraft.json."""
 
 
 class Tables:
@@ -72,12 +76,17 @@ class Tables:
         return written
 
     def read(self, data: object, of: type[T]) -> T:
-        """What `write` made into data.
+        """What `write` made into data, beside the tables; of an object every key must be known.
 
         Raises:
             ValueError: the data is malformed; the message names the key.
             HandcraftError: the parts do not fit together.
         """
+        if isinstance(data, dict):
+            data = {key: value for key, value in data.items() if key not in TABLE_KEYS}
+        return self._read(data, of)
+
+    def _read(self, data: object, of: type[T]) -> T:
         try:
             with _in_use(self):
                 return _converter().structure(data, of)
@@ -93,7 +102,7 @@ class Tables:
         Raises:
             ValueError, HandcraftError: as for `read`.
         """
-        stated = self.read(data, Stated)
+        stated = self._read({key: data[key] for key in TABLE_KEYS if key in data}, Stated)
         self._subspaces.update(stated.subspaces)
         self.origins = tuple(stated.origins)
 
@@ -134,7 +143,9 @@ def _in_use(tables: Tables) -> Iterator[None]:
 
 @cache  # it compiles code for every class
 def _converter() -> Converter:
-    known = Converter(omit_if_default=True, unstruct_collection_overrides={tuple: list})
+    known = Converter(
+        omit_if_default=True, forbid_extra_keys=True, unstruct_collection_overrides={tuple: list}
+    )
     readers: dict[Any, Callable[[Any], Any]] = {
         str: _strict_as(str),
         bool: _strict_as(bool),
@@ -163,10 +174,11 @@ def _converter() -> Converter:
     }
     for type_, writer in writers.items():
         known.register_unstructure_hook(type_, writer)
-    read_range = make_dict_structure_fn(Range, known)
+    strictly: Any = {"_cattrs_forbid_extra_keys": True}
+    read_range = make_dict_structure_fn(Range, known, **strictly)
     known.register_structure_hook(Range, lambda data, _: _check_range(read_range(data, Range)))
     for row, type_ in ((StatedSubspace, Subspace), (StatedOrigin, Origin)):
-        known.register_structure_hook(row, make_dict_structure_fn(type_, known))
+        known.register_structure_hook(row, make_dict_structure_fn(type_, known, **strictly))
         known.register_unstructure_hook(row, make_dict_unstructure_fn(type_, known))
     known.register_structure_hook(Subspace, lambda data, _: TABLES.get().subspace(data))
     known.register_structure_hook(Origin, lambda data, _: TABLES.get().origins[whole(data)])
@@ -174,7 +186,9 @@ def _converter() -> Converter:
     known.register_unstructure_hook(Origin, lambda origin: TABLES.get().number(origin))
     # Symbols are replaced by their values, and a folder has no source file.
     omitted: Any = {name: override(omit=True) for name in ("values", "place")}
-    known.register_structure_hook(Circuits, make_dict_structure_fn(Circuits, known, **omitted))
+    known.register_structure_hook(
+        Circuits, make_dict_structure_fn(Circuits, known, **strictly, **omitted)
+    )
     known.register_unstructure_hook(Circuits, make_dict_unstructure_fn(Circuits, known, **omitted))
     return known
 
@@ -213,17 +227,20 @@ def _tuple_reader(of: Any, known: Converter) -> Callable[[Any, Any], tuple[Any, 
 
 def _first_problem(error: Exception) -> Exception:
     """The first thing that is wrong, with the key where: ``source.circuits.blocks[0].heads``."""
-    key, within = "", ""
+    key = ""
     while isinstance(error, BaseValidationError):
         error = error.exceptions[0]
         for note in getattr(error, "__notes__", ()):
             if isinstance(note, AttributeValidationNote):
-                within, key = key, f"{key}.{note.name}"
+                key = f"{key}.{note.name}"
             elif isinstance(note, IterableValidationNote):
-                within, key = key, f"{key}[{note.index}]"
-    key, within = key.removeprefix("."), within.removeprefix(".")
+                key = f"{key}[{note.index}]"
+    key = key.removeprefix(".")
     if isinstance(error, HandcraftError):
         return error
+    if isinstance(error, ForbiddenExtraKeysError):
+        extra = min(error.extra_fields)
+        return ValueError(f"{f'{key}.{extra}' if key else extra}: no such key is known")
     if isinstance(error, KeyError):
         return ValueError(
             f"it lacks {key}"
@@ -231,7 +248,7 @@ def _first_problem(error: Exception) -> Exception:
             else f"{key} names {shown(error.args[0])}, which is not there"
         )
     if isinstance(error, TypeError | AttributeError):
-        return ValueError(f"{within or 'it'} is not an object")
+        return ValueError(f"{key or 'it'} is not an object")
     return ValueError(f"{key}: {error}")
 
 

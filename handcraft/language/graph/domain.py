@@ -214,14 +214,18 @@ def magnitude(number: Plain) -> Plain:
     return -number if number < 0 else number
 
 
+SMALL_DENOMINATOR = 1000
+"""A float is taken for a fraction with at most this denominator where they are equal as floats."""
+
+
 def plain_value(value: object) -> Value:
-    """A Python value as one of the language; floats become the decimal fraction that they are written.
+    """A Python value as one of the language; a float becomes the fraction that it stands for.
 
     Raises:
         DomainError: the value cannot be one, such as a list or NaN.
 
-    >>> plain_value(0.1), plain_value(2.0), plain_value("a")
-    (Fraction(1, 10), 2, 'a')
+    >>> plain_value(0.1), plain_value(1 / 3), plain_value(2.0), plain_value("a")
+    (Fraction(1, 10), Fraction(1, 3), 2, 'a')
     """
     if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
         return bool(value)
@@ -230,7 +234,7 @@ def plain_value(value: object) -> Value:
         return int(value)
     try:
         if isinstance(value, Real):
-            fraction = value if isinstance(value, Fraction) else Fraction(repr(float(value)))
+            fraction = value if isinstance(value, Fraction) else _as_fraction(float(value))
             check_number(fraction)
             return fraction.numerator if fraction.denominator == 1 else fraction
         hash(value)
@@ -242,6 +246,12 @@ def plain_value(value: object) -> Value:
         ) from None
     assert isinstance(value, Hashable)
     return value
+
+
+def _as_fraction(number: float) -> Fraction:
+    """The fraction with a small denominator that has this float, such as 1/3; else what it prints."""
+    near = Fraction(number).limit_denominator(SMALL_DENOMINATOR)
+    return near if float(near) == number else Fraction(repr(number))
 
 
 def check_number(number: Plain) -> None:

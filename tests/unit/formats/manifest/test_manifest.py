@@ -147,6 +147,8 @@ WRONG = {
     "it lacks source.rules[0].predict": ("source", "rules", [{}]),
     "layout: expected a list, not {}": ("layout", {}),
     "shape is not an object": ("shape", []),
+    "source.legal: no such key is known": ("source", "legal", {}),
+    "comment: no such key is known": ("comment", "by hand"),
 }
 
 
