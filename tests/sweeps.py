@@ -1,4 +1,4 @@
-"""How many random examples a test tries: all of them with `make deep`, a quarter in every other run."""
+"""How many random examples a test tries: all of them with `make deep`, a sixth in every other run."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def part(items: Sequence[T], number: int, of: int = 4) -> Sequence[T]:
 
 
 def sweep(count: int) -> int:
-    """So many examples in a deep run, and a quarter of them otherwise."""
-    return count if DEEP else max(1, count // 4)
+    """So many examples in a deep run, and a sixth of them otherwise."""
+    return count if DEEP else max(1, count // 6)

@@ -38,7 +38,7 @@ from handcraft.formats.manifest.convert import Tables
 from handcraft.language.graph.domain import Finite, Kind, Value, as_number
 from handcraft.testing import assert_agreement, declared_prompts, expressions, sequence_programs
 
-EXAMPLES = int(os.environ.get("HANDCRAFT_EXAMPLES", "120"))
+EXAMPLES = int(os.environ.get("HANDCRAFT_EXAMPLES", "80"))
 """How many sets of expressions are tried, both architectures together."""
 
 CLOSE = {
