@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import permutations, product
 
 import numpy as np
@@ -56,12 +57,26 @@ def find_steps(
 ) -> Steps:
     """The step function with the fewest steps that was found.
 
+    A program is planned in several ways, which search the same tables again: the last ones are kept.
+
     Args:
         table: the value for every combination that can occur.
         domains: the values of each argument.
         scalar: the argument of which only a multiple can be added up, if there is one.
     """
-    return _Search(table, domains, scalar).best()
+    outputs = tuple(map(_typed, table.values()))
+    return _known_steps(tuple(table), outputs, tuple(tuple(map(_typed, d)) for d in domains), scalar)
+
+
+@lru_cache(maxsize=256)
+def _known_steps(
+    rows: tuple[tuple[Value, ...], ...],
+    outputs: tuple[tuple[bool, Value], ...],
+    domains: tuple[tuple[tuple[bool, Value], ...], ...],
+    scalar: int | None,
+) -> Steps:
+    table = {row: value for row, (_, value) in zip(rows, outputs, strict=True)}
+    return _Search(table, [tuple(value for _, value in domain) for domain in domains], scalar).best()
 
 
 def additive(
