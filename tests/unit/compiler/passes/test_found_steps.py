@@ -51,6 +51,14 @@ def assert_right(steps: Steps, table) -> None:
 # fewest steps
 
 
+@pytest.fixture(autouse=True)
+def nothing_known():
+    """Step functions are searched anew, and what was found is forgotten afterwards."""
+    step_function._known_steps.cache_clear()
+    yield
+    step_function._known_steps.cache_clear()
+
+
 def test_a_comparison_of_a_sum_of_numbers_is_one_step():
     assert len(steps_of(lambda x, y: x + y >= 4, DIGITS, DIGITS)) == 1
 
@@ -108,15 +116,7 @@ def vote(a: bool, b: bool, c: bool, d: bool) -> bool:
     return 2 * a + b + c + d >= 3
 
 
-@pytest.fixture
-def nothing_known():
-    """Step functions are searched anew, and what was found is forgotten afterwards."""
-    step_function._known_steps.cache_clear()
-    yield
-    step_function._known_steps.cache_clear()
-
-
-def test_weights_that_nobody_wrote_down_come_from_a_linear_program(monkeypatch, nothing_known):
+def test_weights_that_nobody_wrote_down_come_from_a_linear_program(monkeypatch):
     assert len(steps_of(vote, *[BITS] * 4)) == 1
     monkeypatch.setattr(step_function, "PROGRAM_ROWS_UP_TO", 0)
     step_function._known_steps.cache_clear()
