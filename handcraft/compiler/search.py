@@ -10,7 +10,7 @@ from typing import TypeAlias
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
 from handcraft.errors import HandcraftError, LayoutError, LimitError, PrecisionError
-from handcraft.weights import Plan, Sizes, SpreadError, plan_model
+from handcraft.weights import Plan, Sizes, SpreadError, allocate_layout, plan_model
 from handcraft.weights.layers import build_layers
 
 Way: TypeAlias = Callable[[Sizes], Plan | None]
@@ -80,10 +80,22 @@ def plan_in_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) ->
         return plan_model(circuits, target, _as_wide(error.n_embd, circuits, sizes))
 
 
-def plan_without_spreading(circuits: Circuits, target: Architecture, sizes: Sizes) -> Plan:
-    """The plan in a stream so wide that the neurons of every block fit one layer."""
+def plan_without_spreading(
+    circuits: Circuits, target: Architecture, sizes: Sizes, *, short: bool
+) -> Plan:
+    """The plan in a stream so wide that the neurons of every block fit one layer.
+
+    Args:
+        circuits: the circuits.
+        target: the architecture.
+        sizes: what is asked of the width and the heads.
+        short: whether each neuron can do with one hidden unit.
+    """
     units = max(len(layer.units) for layer in build_layers(circuits, target))
-    return plan_model(circuits, target, _as_wide(-(-units // 4), circuits, sizes))
+    if short:
+        units = max(len(block.neurons) for block in circuits.blocks)
+    n_embd = max(-(-units // 4), allocate_layout(circuits, target, sizes).n_embd)
+    return plan_model(circuits, target, _as_wide(n_embd, circuits, sizes))
 
 
 def _as_wide(n_embd: int, circuits: Circuits, sizes: Sizes) -> Sizes:

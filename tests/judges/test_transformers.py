@@ -212,7 +212,7 @@ def test_a_config_read_alone_and_generation_settings_warn_of_nothing(folder, sai
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_is_answered_as_it_means(known, compiled, name, dtype, attention):
     model, _ = known(name, dtype, attention)
-    most = 5_000 if dtype == "float32" else 300
+    most = 3_000 if dtype == "float32" else 300
     assert_answers(model, PROGRAMS[name], compiled(name, dtype), most)
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sweeps import sweep
 
 from handcraft import Program, Prompts, compile_program, predict, select, where
+from handcraft.compiler.rules.plan_rules import RuleWays
 from handcraft.errors import HandcraftWarning, PrecisionError
 from handcraft.testing import patterns
 from handcraft.verify import verify
@@ -118,10 +119,13 @@ def trigrams(count: int, letters: str, prompts: Prompts) -> Program:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_where_rules_are_many_neurons_of_several_layers_write_logits(dtype):
+@pytest.mark.parametrize(("way", "layers"), [("apart", 2), ("coded_in_short", 1)])
+def test_where_rules_are_many_they_are_right_in_every_way(dtype, way, layers, monkeypatch):
+    """Neurons of several layers write logits, or those of one layer with one hidden unit each."""
+    monkeypatch.setattr(RuleWays, "ways", property(lambda self: (getattr(self, way),)))
     program = trigrams(300, "abcdefghijkl", Prompts("abcdefghijkl", context=5))
     compiled = compile_program(program, dtype=dtype)
-    assert len(compiled.plan.layers) == 2
+    assert len(compiled.plan.layers) == layers
     texts = np.random.default_rng(1).integers(0, 12, size=(2_000, 5))
     rows, places = np.divmod(np.arange(texts.size), 5)
     expected = program.answers_at(texts, rows, places)

@@ -149,7 +149,7 @@ class Feature:
     logits: dict[int, Numbers] = field(default_factory=dict)
     brought_logits: dict[int, Reading] = field(default_factory=dict)
     _ordered: list[Numbers] = field(default_factory=list)
-    _flags: dict[int, bool] = field(default_factory=dict)
+    _flags: dict[int, tuple[Plain, Plain] | None] = field(default_factory=dict)
 
     def __hash__(self) -> int:
         return id(self)
@@ -158,8 +158,13 @@ class Feature:
         """Whether one of the numbers is stored as a flag: as -1 or +1, whose square never changes."""
         if not self.has_flags or i in self.zeros:
             return False
+        return self._ends(i) is not None
+
+    def _ends(self, i: int) -> tuple[Plain, Plain] | None:
+        """The smallest and the largest of some numbers that are all 0 or 1; None of others."""
         if i not in self._flags:
-            self._flags[i] = set(self.numbers_at(i)) <= {0, 1}
+            numbers = set(self.numbers_at(i))
+            self._flags[i] = (min(numbers), max(numbers)) if numbers <= {0, 1} else None
         return self._flags[i]
 
     def is_small(self, i: int) -> bool:
@@ -172,8 +177,10 @@ class Feature:
 
     def span(self, i: int) -> tuple[Plain, Plain]:
         """The smallest and the largest of one of the numbers, in however many dimensions it lies."""
-        if not self.numbers or self.is_flag(i):
+        if not self.numbers:
             return 0, 1
+        if self.is_flag(i) and (ends := self._ends(i)) is not None:
+            return ends
         if self.is_bits:
             return -1, 1
         numbers = self.numbers_at(i)

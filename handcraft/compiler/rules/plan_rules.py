@@ -146,7 +146,7 @@ class RuleWays:
         plan = plan_in_one_layer(coded.circuits, self.target, asked)
         is_spread = len(plan.layers) > len(coded.circuits.blocks)
         if coded.is_level and is_spread and asked.n_embd is None and not self._is_level(plan):
-            plan = plan_without_spreading(coded.circuits, self.target, asked)
+            plan = plan_without_spreading(coded.circuits, self.target, asked, short=short)
         check_overflow(coded.score, plan, self.ruled.dtype)
         return plan if not coded.is_level or self._is_level(plan) else None
 
