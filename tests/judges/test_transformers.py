@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -112,9 +113,9 @@ def step_by_step(model, ids):
 # Loading
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("attention", IMPLEMENTATIONS)
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(
+    ("name", "attention", "dtype"), part([*product(PROGRAMS, IMPLEMENTATIONS, DTYPES)], 0, 5)
+)
 def test_from_pretrained_finds_every_tensor_and_warns_of_nothing(folder, name, dtype, attention, said):
     model, found = read(
         folder(name, dtype), attn_implementation=attention, dtype=dtype, output_loading_info=True
@@ -207,9 +208,9 @@ def test_a_config_read_alone_and_generation_settings_warn_of_nothing(folder, sai
 # Answers
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("attention", IMPLEMENTATIONS)
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(
+    ("name", "attention", "dtype"), part([*product(PROGRAMS, IMPLEMENTATIONS, DTYPES)], 0, 5)
+)
 def test_a_program_is_answered_as_it_means(known, compiled, name, dtype, attention):
     model, _ = known(name, dtype, attention)
     most = 3_000 if dtype == "float32" else 300
