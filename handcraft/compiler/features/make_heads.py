@@ -16,7 +16,7 @@ from handcraft.origin import Origin
 def make_heads(
     every_feature: Sequence[Feature], assembly: Assembly, places: Places, logits: Subspace | None
 ) -> list[Head]:
-    """One head for all that is brought from the same sources; what is spoken goes into the logits."""
+    """One head for all values from the same sources, and for the logits that it writes directly."""
     groups: dict[object, list[Feature]] = {}
     for feature in every_feature:
         readings = (*feature.brought, *feature.brought_logits.values())

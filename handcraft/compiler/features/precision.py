@@ -188,7 +188,7 @@ class Precision:
             )
 
     def check_tie(self, node: Node, context: int, varying: Plain) -> None:
-        """Raise unless a forgiven position 0 shares evenly with sources that need no forgiving.
+        """Raise unless position 0, given slack, ties with the sources that meet every condition.
 
         Its score is the difference of two large ones, of which LayerNorm changes one.
 

@@ -261,12 +261,12 @@ class _Counting:
         return StepFunction(finite([0, 1]), of.text, (threshold,), (0, 1), place=of.place)
 
     def _step_functions(self, shares: Sequence[Node], gate: _Gate, *, sure: bool) -> list[StepFunction]:
-        """From the shares of position 0 to the count.
+        """From the attention weights of position 0 to the count c.
 
-        Where the position fails f conditions, the share is 0 for fewer forgiven ones, 1 for more,
-        and for f itself 1/c or, from f = 1 on, 1/(c + 1). The sum of all shares tells f and the
-        count. In long texts float32 does not distinguish such sums, and each share has a step function
-        of its own, of which one is not 0.
+        There is one head for each amount of slack. If position 0 fails f conditions, its weight is 0
+        with less slack than f, 1 with more, and with slack f it is 1/c if f is 0, else 1/(c + 1). So
+        the sum of all these weights determines f and c. In long texts float32 does not distinguish
+        such sums: then each weight has a step function of its own, and only one of these is not 0.
         """
         n = self.setting.context
         selected = [_exactly(Fraction(1, c), c) for c in range(n, 0, -1)]

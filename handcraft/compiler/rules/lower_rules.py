@@ -7,8 +7,8 @@ Three ways down, the first that fits:
 - *one layer of neurons*: a head fetches each earlier token that some pattern reads, one neuron per
   rule sees whether the whole pattern is there, and writes the rule's height.
 - *two layers*: where so many rules overlap that heights grow past what a float adds exactly, the
-  first layer only notes which rules match, and the second lets a rule speak unless an earlier
-  rival matches.
+  first layer only marks which rules match, and the second writes the logits of each such rule
+  unless an earlier rival matches.
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ def _deciding_block(lowering: _Lowering, fetching: tuple[Head, ...]) -> Block:
 
 
 def _noting_blocks(lowering: _Lowering, fetching: tuple[Head, ...]) -> list[Block]:
-    """Note in a flag which rules match; then let each speak unless an earlier rival matches."""
+    """Set a flag for each rule that matches; it writes logits unless an earlier rival matches too."""
     size, unit = len(lowering.token.values), lowering.style.unit
     conditional = {
         number: rule

@@ -1,4 +1,4 @@
-"""Rules over expressions to neurons that speak: each adds to the logits of the tokens it predicts."""
+"""Rules over expressions to neurons, each of which adds to the logits of the tokens it predicts."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class LogitNeuron:
     is_echo: bool = False
 
     def check(self, precision: Precision, varying: Plain) -> None:
-        """Raise unless it tells sums that reach the threshold from those that do not.
+        """Raise unless it distinguishes sums that reach the threshold from all others.
 
         Args:
             precision: of the dtype.
@@ -249,7 +249,7 @@ def rule_neurons(
         features: decides what is held.
         vocabulary: the tokens.
         token: the token as a node.
-        direct: whether the last rule needs no neurons, since its answer is spoken directly.
+        direct: whether the last rule needs no neurons, since what makes its answer writes logits.
         unit: what is written for each unit of height, where rules predict tokens.
     """
     exact = are_exact(rulings)

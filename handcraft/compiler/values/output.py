@@ -118,7 +118,7 @@ class Output:
         return self._places[isinstance(value, bool), value]
 
     def is_right(self, number: float, value: Value) -> bool:
-        """Whether a number stands for a value; where values are not told apart, is within its bound."""
+        """Whether a number stands for a value: is nearest to it, or within its error bound."""
         if self.is_distinguishable:
             return self.value(number) == value
         return abs(number - float(self.number(value))) <= self.off
@@ -126,7 +126,7 @@ class Output:
     def value(self, number: float) -> Value:
         """The value that a number of the residual stream stands for.
 
-        Where a tolerance let values come that the weights do not tell apart, it stays a float; so do
+        If a tolerance allowed values that the weights do not distinguish, it stays a float; so do
         infinity and NaN.
         """
         if not self.is_distinguishable or not isfinite(number):
@@ -154,7 +154,7 @@ class Output:
         return self.domain.unit / (parts * max(1, parts - 1))
 
     def check(self, dtype: str, tolerance: float) -> None:
-        """Raise unless its values are told apart, or need not be.
+        """Raise unless its values are distinguishable, or `tolerance` allows for their error.
 
         Args:
             dtype: of the weights.
