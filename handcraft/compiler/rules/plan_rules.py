@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from dataclasses import dataclass, field
+from functools import cache
 from math import ceil, inf
 
 from handcraft.architecture import Architecture
@@ -16,53 +16,16 @@ from handcraft.circuits.lifetimes import (
     written_by_heads,
     written_by_neurons,
 )
-from handcraft.compiler.features.allocate import Features
-from handcraft.compiler.features.assemble import assemble
-from handcraft.compiler.features.assembly import Assembly
-from handcraft.compiler.features.precision import ADDED_EXACTLY, Precision, check_overflow
-from handcraft.compiler.features.reuse import with_reuse
-from handcraft.compiler.passes.cases import Setting
-from handcraft.compiler.passes.run_passes import BEFORE_TABLES, TABLES, run_passes
+from handcraft.compiler.features.precision import Precision, check_overflow
 from handcraft.compiler.passes.split_bits import MANY, width_of
-from handcraft.compiler.passes.unequal import has_inequality
-from handcraft.compiler.rules.coded_rules import CodedRules
-from handcraft.compiler.rules.rule_logits import (
-    SMALL_UNIT,
-    UNIT,
-    Ruling,
-    are_exact,
-    check_shares,
-    nodes_of,
-    ranks,
-    read_decisions,
-    rule_neurons,
-    with_nodes,
-    with_rest,
-    write_last_directly,
-)
+from handcraft.compiler.rules.ruled import Coded, Ruled
 from handcraft.compiler.search import Way, plan_in_one_layer, plan_without_spreading, smallest
 from handcraft.compiler.stage import Stage
 from handcraft.dtype import dtype_named
 from handcraft.errors import LayoutError, LimitError, PrecisionError
 from handcraft.language import Program
-from handcraft.language.graph.node import Node
 from handcraft.weights import Plan, Sizes, SpreadError, allocate_layout, plan_model
 from handcraft.weights.norms import divides_exactly
-
-
-@dataclass(frozen=True)
-class Coded:
-    """Rules as circuits in which everything is held in bits.
-
-    Args:
-        circuits: the circuits.
-        is_level: whether they are precise enough only if LayerNorm always divides by the same.
-        score: no attention score is larger, before it is made sharp.
-    """
-
-    circuits: Circuits
-    is_level: bool
-    score: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,202 +245,6 @@ def _fits_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) -> b
     except SpreadError:
         return False
     return True
-
-
-@dataclass(frozen=True, eq=False)
-class Ruled:
-    """The rules of a program, pass by pass as somebody asks.
-
-    Args:
-        program: the program.
-        target: the architecture.
-        dtype: of the weights.
-        reuse: whether dimensions that are read no more are used again.
-        written: the rules as written.
-    """
-
-    program: Program
-    target: Architecture
-    dtype: str
-    reuse: bool
-    written: Sequence[Ruling]
-
-    @classmethod
-    def of(cls, program: Program, target: Architecture, dtype: str, *, reuse: bool) -> Ruled:
-        """Read the rules of a program."""
-        rulings = read_decisions(program.decisions, program.prompts.vocabulary)
-        if are_exact(rulings):
-            check_shares(rulings, dtype)
-        return cls(program, target, dtype, reuse, rulings)
-
-    @cached_property
-    def lowered(self) -> tuple[Stage, ...]:
-        """The trees as written and after each pass up to that in which selections become heads."""
-        token = self.program.prompts.token.node
-        return run_passes([*nodes_of(self.written), token], self.setting, BEFORE_TABLES)
-
-    @cached_property
-    def lowered_for_bits(self) -> tuple[Stage, ...]:
-        """The same where an inequality of values that become flags takes no score."""
-        nodes = [*self.lowered[0].nodes]
-        if not has_inequality(nodes):
-            return self.lowered
-        return run_passes(nodes, replace(self.setting, in_bits=True), BEFORE_TABLES)
-
-    @cached_property
-    def stages(self) -> tuple[Stage, ...]:
-        """The trees as written and after all passes."""
-        nodes = [*self.lowered[-1].nodes]
-        return (*self.lowered, *run_passes(nodes, self.setting, TABLES)[1:])
-
-    @cached_property
-    def rulings(self) -> Sequence[Ruling]:
-        """The rules after all passes."""
-        return with_nodes(self.written, self.stages[-1].nodes[:-1])
-
-    @cached_property
-    def token(self) -> Node:
-        """The token as a node, after all passes."""
-        return self.stages[-1].nodes[-1]
-
-    @property
-    def has_norm(self) -> bool:
-        """Whether LayerNorm sees what is stored."""
-        return self.target.has_norm
-
-    @property
-    def setting(self) -> Setting:
-        """What is known about the texts."""
-        prompts = self.program.prompts
-        return Setting.of(prompts.context, prompts.causal, Precision(self.dtype, self.has_norm))
-
-    @cached_property
-    def coded_rules(self) -> CodedRules | None:
-        """The rules with answers split into bits; None where they are probabilities."""
-        prompts = self.program.prompts
-        if are_exact(self.written):
-            return None
-        lowered = with_nodes(self.written, self.lowered_for_bits[-1].nodes[:-1])
-        setting = self.setting
-        if not Precision(self.dtype).is_wide:
-            setting = replace(setting, steps=ADDED_EXACTLY, in_powers=True)
-        return CodedRules.of(lowered, prompts.vocabulary, setting, self.dtype)
-
-    @property
-    def coded_stages(self) -> tuple[Stage, ...]:
-        """The trees as written and after all passes, where everything is held in bits."""
-        return (*self.lowered_for_bits, *(self.coded_rules.stages if self.coded_rules else ()))
-
-    @cache  # noqa: B019 - of a program that is being compiled
-    def coded(self, *, direct: bool, sure: bool, short: bool) -> Coded | PrecisionError | None:
-        """The circuits in which everything is held in bits.
-
-        Args:
-            direct: whether what makes the answer of the last rule writes its logits.
-            sure: whether what is only found by measuring is refused.
-            short: whether a neuron is to take one hidden unit behind LayerNorm.
-
-        Returns:
-            None where that is no way; where the dtype does not distinguish what it must, what is wrong.
-        """
-        rules = self.coded_rules
-        if rules is None or (direct and not rules.ends_alone):
-            return None
-        is_mixed = self.has_norm or not Precision(self.dtype).is_wide
-        refused: PrecisionError | None = None
-        for is_level in (True, False) if is_mixed and not short else (short,):
-            try:
-                found = self._coded(rules, direct=direct, sure=sure, is_level=is_level, short=short)
-            except PrecisionError as error:
-                refused = refused or error
-                continue
-            if found is not None:
-                return found
-        return refused
-
-    def _coded(
-        self,
-        rules: CodedRules,
-        *,
-        sure: bool,
-        is_level: bool,
-        direct: bool,
-        short: bool,
-    ) -> Coded | None:
-        """The circuits, if LayerNorm always divides by the same or that does not matter."""
-        prompts = self.program.prompts
-        features = Features(normed=self.has_norm, in_bits=True, small=is_level, code_apart=short)
-        code = features.code(prompts.token.node)
-        logit_neurons = rules.rule_neurons(
-            features,
-            SMALL_UNIT,
-            direct=direct,
-            one=features.one(self.setting.position) if short else None,
-        )
-        precision = Precision(self.dtype, features.normed, level=is_level, sure=sure)
-        assembly = Assembly(features, prompts.context, precision)
-        assembly.settle()
-        varying = assembly.varying
-        if varying and (short or (is_level and not self.has_norm)):
-            return None
-        if not self.has_norm and "token" in features.by_node:
-            return None  # the unembedding would read what is embedded besides the code
-        for logit_neuron in logit_neurons:
-            logit_neuron.check(assembly.precision, varying)
-        circuits, _ = assemble(
-            assembly,
-            prompts.vocabulary,
-            causal=prompts.causal,
-            place=self.program.place,
-            logit_neurons=logit_neurons,
-            code=code,
-        )
-        return Coded(circuits, is_level and self.has_norm, assembly.largest_score)
-
-    def circuits(self, sizes: Sizes, *, direct: bool, apart: bool, sure: bool) -> Circuits | None:
-        """The circuits of one way; None where what makes the last answer cannot write logits.
-
-        Args:
-            sizes: what is asked of the width.
-            direct: whether it is to.
-            apart: whether logits have a subspace of their own.
-            sure: whether what is only found by measuring is refused.
-
-        Raises:
-            PrecisionError: the dtype does not distinguish what it must.
-        """
-        prompts = self.program.prompts
-        unit = SMALL_UNIT if apart else UNIT
-        features = Features(one_hot=() if apart else ("token",), normed=self.has_norm)
-        features.allocate(self.token)
-        ranked = ranks(self.rulings, apart=apart)
-        rules = self.rulings, ranked, features, prompts.vocabulary
-        if direct and not write_last_directly(*rules, unit):
-            return None
-        logit_neurons = rule_neurons(*rules, self.token, direct=direct, unit=unit)
-        logit_neurons, logit_scale = (
-            with_rest(logit_neurons) if are_exact(self.rulings) else (logit_neurons, None)
-        )
-        assembly = Assembly(
-            features, prompts.context, Precision(self.dtype, features.normed, sure=sure)
-        )
-        assembly.settle()
-        squares = 2 * unit**2 * max(each.squares for each in ranked) if apart else 0
-        varying = assembly.varying + squares
-        if self.program.has_only_patterns:  # there are other ways, so this one must surely hold
-            assembly.precision.check_scale(varying, self.program.place)
-        for logit_neuron in logit_neurons:
-            logit_neuron.check(assembly.precision, varying)
-        circuits, places = assemble(
-            assembly,
-            prompts.vocabulary,
-            causal=prompts.causal,
-            place=self.program.place,
-            logit_neurons=logit_neurons,
-            logit_scale=logit_scale,
-            logits_apart=apart,
-        )
-        return with_reuse(circuits, places, self.target, sizes) if self.reuse else circuits
 
 
 def _writes_logits_last(circuits: Circuits, *, has_norm: bool) -> bool:
