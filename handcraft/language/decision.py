@@ -135,9 +135,8 @@ class Deciding:
             text = reads(f"token.at(-{distance})")
             back = there.node.called(reads(f"{distance} back, or the first"), place)
             sources = attend.matching(position.node, back, Comparison.EQ, text)
-            found = attend.aggregate(
-                sources, "latest", token.node, None, text, self.prompts.context, given=False
-            )
+            context = self.prompts.context
+            found = attend.aggregate(sources, "latest", token.node, attend.NONE, text, context)
             self._back[distance] = found.called(text, place)
         return self._back[distance]
 

@@ -15,11 +15,11 @@ A program is made of sequences ("s-ops") and selectors. `evaluate` computes its 
 from typing import NoReturn
 
 from handcraft.errors import ProgramError
+from handcraft.language.graph.domain import Value
 from handcraft.rasp.aggregate import Aggregate, SelectorWidth
 from handcraft.rasp.compile_rasp import CompiledSequence, compile
-from handcraft.rasp.linear_sequence_map import LinearSequenceMap
 from handcraft.rasp.lowering.build import BuiltSequence, build
-from handcraft.rasp.primitives import indices, length, tokens
+from handcraft.rasp.node import evaluate
 from handcraft.rasp.published import (
     IndicesType,
     LengthType,
@@ -28,7 +28,6 @@ from handcraft.rasp.published import (
     RASPExpr,
     SelectorValue,
     TokensType,
-    Value,
     get_encoding,
     is_categorical,
     is_numerical,
@@ -37,9 +36,20 @@ from handcraft.rasp.published import (
     selector_or,
     sop_not,
 )
-from handcraft.rasp.rasp_node import evaluate
 from handcraft.rasp.selector import Comparison, Select, Selector, SelectorAnd, SelectorOr
-from handcraft.rasp.sequence import Encoding, Full, Map, SequenceMap, SOp, categorical, numerical
+from handcraft.rasp.sequence import (
+    Encoding,
+    Full,
+    LinearSequenceMap,
+    Map,
+    SequenceMap,
+    SOp,
+    categorical,
+    indices,
+    length,
+    numerical,
+    tokens,
+)
 
 __all__ = [
     "Aggregate",

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from handcraft.errors import DomainError
 from handcraft.language.graph.domain import Value, as_number, show_value
-from handcraft.rasp.rasp_node import Text, value_of, whole
+from handcraft.language.graph.wording import Wording, reads
+from handcraft.rasp.node import Text, value_of, whole
 from handcraft.rasp.selector import Selector, check_selector
 from handcraft.rasp.sequence import Encoding, SOp, as_sequence
 
@@ -27,14 +28,12 @@ class SelectorWidth(SOp):
 
     def __post_init__(self) -> None:
         check_selector(self.selector, self)
+        super().__post_init__()
 
-    @property
-    def written(self) -> str:
-        """How it is written."""
-        return f"SelectorWidth({self.selector.operand(0)})"
+    def _written(self) -> Wording:
+        return reads("SelectorWidth(", self.selector, ")")
 
-    def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
-        """The number of selected positions."""
+    def _meaning(self, text: Text, *children: list[Any]) -> list[Any]:
         return [row.bit_count() for row in children[0]]
 
 
@@ -66,22 +65,21 @@ class Aggregate(SOp):
                 where=self.place,
                 fix='use "mean" or "sum"',
             )
+        super().__post_init__()
 
-    @property
-    def written(self) -> str:
-        """How it is written."""
+    def _written(self) -> Wording:
         default = "" if self.default is None else f", default={show_value(self.default)}"
         how = "" if self.how == "mean" else f", how={self.how!r}"
-        call = f"Aggregate({self.selector.operand(0)}, {self.sop.operand(0)}{default}{how})"
-        return f"categorical({call})" if self.is_categorical else call
+        parts = (self.selector, ", ", self.sop.operand(0), f"{default}{how})")
+        call = reads("Aggregate(", *parts)
+        return reads("categorical(", call, ")") if self.is_categorical else call
 
     @property
     def is_categorical(self) -> bool:
         """Whether `categorical` declared its values to be labels."""
         return self.encoding is Encoding.CATEGORICAL and self.how == "mean"
 
-    def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
-        """The aggregate at every position."""
+    def _meaning(self, text: Text, *children: list[Any]) -> list[Any]:
         rows, values = children
         return [
             self._aggregated([value for there, value in enumerate(values) if row >> there & 1])

@@ -12,9 +12,18 @@ from functools import reduce
 from typing import Any
 
 from handcraft.rasp.aggregate import Aggregate, SelectorWidth
-from handcraft.rasp.primitives import indices, length, tokens
 from handcraft.rasp.selector import Comparison, Select
-from handcraft.rasp.sequence import Full, Map, SequenceMap, SOp, categorical, numerical
+from handcraft.rasp.sequence import (
+    Full,
+    Map,
+    SequenceMap,
+    SOp,
+    categorical,
+    indices,
+    length,
+    numerical,
+    tokens,
+)
 
 
 def make_length() -> SOp:

@@ -8,7 +8,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import Any
 
-from handcraft.rasp.rasp_node import whole
+from handcraft.rasp.node import whole
 
 
 def _divide(x: Any, y: Any) -> Any:
@@ -19,62 +19,34 @@ def _divide(x: Any, y: Any) -> Any:
 
 
 class Operator(Enum):
-    """An operator between the values of two sequences at the same position."""
+    """An operator between the values of two sequences at the same position.
 
-    ADD = "+"
-    SUBTRACT = "-"
-    MULTIPLY = "*"
-    DIVIDE = "/"
-    REMAINDER = "%"
-    QUOTIENT = "//"
-    EQUAL = "=="
-    UNEQUAL = "!="
-    LESS = "<"
-    AT_MOST = "<="
-    MORE = ">"
-    AT_LEAST = ">="
-    AND = "&"
-    OR = "|"
+    Each has its sign, how tightly it binds (comparisons least), and its function of two values.
+    """
+
+    OR = "|", 2, lambda x, y: x or y
+    AND = "&", 3, lambda x, y: x and y
+    ADD = "+", 5, operator.add
+    SUBTRACT = "-", 5, operator.sub
+    MULTIPLY = "*", 6, operator.mul
+    DIVIDE = "/", 6, _divide
+    REMAINDER = "%", 6, operator.mod
+    QUOTIENT = "//", 6, operator.floordiv
+    EQUAL = "==", 1, operator.eq
+    UNEQUAL = "!=", 1, operator.ne
+    LESS = "<", 1, operator.lt
+    AT_MOST = "<=", 1, operator.le
+    MORE = ">", 1, operator.gt
+    AT_LEAST = ">=", 1, operator.ge
+
+    def __init__(self, sign: str, binding: int, function: Callable[[Any, Any], Any]) -> None:
+        self.sign, self.binding, self.function = sign, binding, function
 
     def __call__(self, x: Any, y: Any) -> Any:
         """What it says of two values."""
-        return _FUNCTIONS[self](x, y)
-
-    @property
-    def binding(self) -> int:
-        """How tightly it binds; comparisons least."""
-        return _BINDINGS.get(self, 1)
+        return self.function(x, y)
 
     @property
     def is_comparison(self) -> bool:
         """Whether its answer is a flag for any two values."""
         return self.binding == 1
-
-
-_FUNCTIONS: dict[Operator, Callable[[Any, Any], Any]] = {
-    Operator.ADD: operator.add,
-    Operator.SUBTRACT: operator.sub,
-    Operator.MULTIPLY: operator.mul,
-    Operator.DIVIDE: _divide,
-    Operator.REMAINDER: operator.mod,
-    Operator.QUOTIENT: operator.floordiv,
-    Operator.EQUAL: operator.eq,
-    Operator.UNEQUAL: operator.ne,
-    Operator.LESS: operator.lt,
-    Operator.AT_MOST: operator.le,
-    Operator.MORE: operator.gt,
-    Operator.AT_LEAST: operator.ge,
-    Operator.AND: lambda x, y: x and y,
-    Operator.OR: lambda x, y: x or y,
-}
-
-_BINDINGS = {
-    Operator.OR: 2,
-    Operator.AND: 3,
-    Operator.ADD: 5,
-    Operator.SUBTRACT: 5,
-    Operator.MULTIPLY: 6,
-    Operator.DIVIDE: 6,
-    Operator.REMAINDER: 6,
-    Operator.QUOTIENT: 6,
-}

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from handcraft.language.graph.domain import Value
-from handcraft.rasp.primitives import Indices, Length, Tokens
-from handcraft.rasp.rasp_node import Node
+from handcraft.rasp.node import Node
 from handcraft.rasp.selector import Selector
-from handcraft.rasp.sequence import Encoding, SOp
+from handcraft.rasp.sequence import Encoding, Indices, Length, SOp, Tokens
 
 NumericValue: TypeAlias = int | float
 SelectorValue: TypeAlias = list[list[bool]]
@@ -20,24 +18,6 @@ Predicate: TypeAlias = Callable[[Any, Any], bool]
 
 RASPExpr = Node
 TokensType, IndicesType, LengthType = Tokens, Indices, Length
-
-__all__ = [
-    "IndicesType",
-    "LengthType",
-    "NumericValue",
-    "Predicate",
-    "RASPExpr",
-    "SelectorValue",
-    "TokensType",
-    "Value",
-    "get_encoding",
-    "is_categorical",
-    "is_numerical",
-    "selector_and",
-    "selector_not",
-    "selector_or",
-    "sop_not",
-]
 
 
 def get_encoding(sop: SOp) -> Encoding:

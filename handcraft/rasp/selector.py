@@ -11,9 +11,11 @@ from typing import Any
 
 from handcraft.errors import DomainError
 from handcraft.language.graph.domain import Value
+from handcraft.language.graph.node import COMPARED
+from handcraft.language.graph.wording import Wording, reads
+from handcraft.language.sequences import Comparison as Compared
 from handcraft.language.written_place import written_place
-from handcraft.rasp.operators import Operator
-from handcraft.rasp.rasp_node import Node, Text, apply, name_of, walk
+from handcraft.rasp.node import Node, Text, apply, name_of, walk
 from handcraft.rasp.sequence import SOp, as_sequence, check_function
 
 
@@ -35,21 +37,14 @@ class Comparison(Enum):
             return False
         if self in (Comparison.TRUE, Comparison.FALSE):
             return self is Comparison.TRUE
-        return bool(Operator(self.value)(key, query))
+        return bool(COMPARED[Compared(self.value)](key, query))
 
     @property
     def opposite(self) -> Comparison:
         """The negation of this comparison."""
-        return _OPPOSITES[self]
-
-
-_PAIRS = (
-    (Comparison.EQ, Comparison.NEQ),
-    (Comparison.LT, Comparison.GEQ),
-    (Comparison.GT, Comparison.LEQ),
-    (Comparison.TRUE, Comparison.FALSE),
-)
-_OPPOSITES = dict(_PAIRS) | {other: one for one, other in _PAIRS}
+        if self in (Comparison.TRUE, Comparison.FALSE):
+            return Comparison.FALSE if self is Comparison.TRUE else Comparison.TRUE
+        return Comparison(Compared(self.value).opposite.value)
 
 
 @dataclass(frozen=True)
@@ -80,14 +75,11 @@ class Selector(Node):
         return SelectorOr(self, other)
 
     def __invert__(self) -> Selector:
-        return self.inverted()
-
-    def inverted(self) -> Selector:
         """What this does not select; of keys and queries without a value, still nothing.
 
         Each part is inverted once, those that it is made of before it: selectors may be deep.
         """
-        for node in walk(self, turns_back=_is_single_or_inverted):
+        for node in walk(self, turns_back=lambda each: "_opposite" in vars(each)):
             if isinstance(node, Selector):
                 _ = node._opposite
         other = replace(self._opposite, place=written_place())
@@ -105,8 +97,7 @@ class Selector(Node):
     def _inverted(self) -> Selector:
         """What this does not select, made from the opposites of its parts, written where it is."""
 
-    def shown(self, found: list[Any]) -> list[Any]:
-        """For every destination whether it selects each source."""
+    def _shown(self, found: list[Any]) -> list[Any]:
         return [[bool(row >> there & 1) for there in range(len(found))] for row in found]
 
 
@@ -128,24 +119,18 @@ class Select(Selector):
 
     def __post_init__(self) -> None:
         if not isinstance(self.predicate, Comparison | Negated):
-            check_function(
-                self.predicate,
-                self,
-                "use a Comparison, such as Comparison.EQ, or a function of a key and a query",
-            )
+            fix = "use a Comparison, such as Comparison.EQ, or a function of a key and a query"
+            check_function(self.predicate, self, fix)
         object.__setattr__(self, "keys", as_sequence(self.keys))
         object.__setattr__(self, "queries", as_sequence(self.queries))
+        super().__post_init__()
 
-    @property
-    def written(self) -> str:
-        """How it is written."""
-        relation = (
-            self.predicate.name if isinstance(self.predicate, Comparison) else name_of(self.predicate)
-        )
-        return f"Select({self.keys.operand(0)}, {self.queries.operand(0)}, {relation})"
+    def _written(self) -> Wording:
+        known = self.predicate
+        relation = known.name if isinstance(known, Comparison) else name_of(known)
+        return reads("Select(", self.keys.operand(0), ", ", self.queries.operand(0), f", {relation})")
 
     def _inverted(self) -> Selector:
-        """The selector with the opposite relation."""
         relation: Callable[[Any, Any], object]
         match self.predicate:
             case Comparison():
@@ -156,8 +141,7 @@ class Select(Selector):
                 relation = Negated(self.predicate)
         return Select(self.keys, self.queries, relation, place=self.place)
 
-    def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
-        """The relation of every key and query."""
+    def _meaning(self, text: Text, *children: list[Any]) -> list[Any]:
         keys, queries = children
         return [
             0 if query is None else self._row(keys[: text.seen(here)], query)
@@ -188,50 +172,33 @@ class _Combined(Selector):
     def __post_init__(self) -> None:
         for part in (self.fst, self.snd):
             check_selector(part, self)
-
-    @property
-    @abstractmethod
-    def symbol(self) -> str:
-        """The operator between the two."""
-
-    @property
-    def written(self) -> str:
-        """How it is written."""
-        return f"{self.fst.operand(self.binding - 1)} {self.symbol} {self.snd.operand(self.binding)}"
+        super().__post_init__()
 
 
 class SelectorAnd(_Combined):
     """Selects what both select."""
 
-    symbol = "&"
-    binding = 3
+    def _written(self) -> Wording:
+        return reads(self.fst.operand(2), " & ", self.snd.operand(3), binding=3)
 
     def _inverted(self) -> Selector:
-        """What one of the two does not select."""
         return SelectorOr(self.fst._opposite, self.snd._opposite, place=self.place)
 
-    def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
-        """What both select."""
+    def _meaning(self, text: Text, *children: list[Any]) -> list[Any]:
         return [one & other for one, other in zip(*children, strict=True)]
 
 
 class SelectorOr(_Combined):
     """Selects what either selects."""
 
-    symbol = "|"
-    binding = 2
+    def _written(self) -> Wording:
+        return reads(self.fst.operand(1), " | ", self.snd.operand(2), binding=2)
 
     def _inverted(self) -> Selector:
-        """What neither selects."""
         return SelectorAnd(self.fst._opposite, self.snd._opposite, place=self.place)
 
-    def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
-        """What either selects."""
+    def _meaning(self, text: Text, *children: list[Any]) -> list[Any]:
         return [one | other for one, other in zip(*children, strict=True)]
-
-
-def _is_single_or_inverted(node: Node) -> bool:
-    return not isinstance(node, _Combined) or "_opposite" in vars(node)
 
 
 def check_selector(value: object, node: Node) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from fractions import Fraction
 from typing import Any, TypeVar
 
 from handcraft.errors import DomainError
-from handcraft.language.graph.domain import show_value
+from handcraft.language.graph.domain import Value, as_number, show_value
+from handcraft.language.graph.wording import Wording, reads
 from handcraft.language.written_place import written_place
+from handcraft.origin import caller_place
+from handcraft.rasp.node import Node, Text, apply, name_of, value_of, whole
 from handcraft.rasp.operators import Operator
-from handcraft.rasp.rasp_node import Node, Text, apply, name_of, value_of
 
 
 class Encoding(Enum):
@@ -19,6 +22,21 @@ class Encoding(Enum):
 
     CATEGORICAL = "categorical"
     NUMERICAL = "numerical"
+
+
+Method = Callable[["SOp", object], "SOp"]
+
+
+def _both_ways(operator: Operator) -> tuple[Method, Method]:
+    """The methods of an operator whose left operand is a sequence, and whose right one is."""
+
+    def forward(self: SOp, other: object) -> SOp:
+        return SequenceMap(operator, self, as_sequence(other))
+
+    def backward(self: SOp, other: object) -> SOp:
+        return SequenceMap(operator, as_sequence(other), self)
+
+    return forward, backward
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -35,74 +53,23 @@ class SOp(Node):
     __array_ufunc__ = None
     """Numbers of NumPy leave operators to the sequence."""
 
-    def __add__(self, other: object) -> SOp:
-        return _operation(Operator.ADD, self, other)
-
-    def __radd__(self, other: object) -> SOp:
-        return _operation(Operator.ADD, other, self)
-
-    def __sub__(self, other: object) -> SOp:
-        return _operation(Operator.SUBTRACT, self, other)
-
-    def __rsub__(self, other: object) -> SOp:
-        return _operation(Operator.SUBTRACT, other, self)
-
-    def __mul__(self, other: object) -> SOp:
-        return _operation(Operator.MULTIPLY, self, other)
-
-    def __rmul__(self, other: object) -> SOp:
-        return _operation(Operator.MULTIPLY, other, self)
-
-    def __truediv__(self, other: object) -> SOp:
-        return _operation(Operator.DIVIDE, self, other)
-
-    def __rtruediv__(self, other: object) -> SOp:
-        return _operation(Operator.DIVIDE, other, self)
-
-    def __mod__(self, other: object) -> SOp:
-        return _operation(Operator.REMAINDER, self, other)
-
-    def __rmod__(self, other: object) -> SOp:
-        return _operation(Operator.REMAINDER, other, self)
-
-    def __floordiv__(self, other: object) -> SOp:
-        return _operation(Operator.QUOTIENT, self, other)
-
-    def __rfloordiv__(self, other: object) -> SOp:
-        return _operation(Operator.QUOTIENT, other, self)
-
-    def __eq__(self, other: object) -> SOp:  # type: ignore[override]
-        return _operation(Operator.EQUAL, self, other)
-
-    def __ne__(self, other: object) -> SOp:  # type: ignore[override]
-        return _operation(Operator.UNEQUAL, self, other)
-
-    def __lt__(self, other: object) -> SOp:
-        return _operation(Operator.LESS, self, other)
-
-    def __le__(self, other: object) -> SOp:
-        return _operation(Operator.AT_MOST, self, other)
-
-    def __gt__(self, other: object) -> SOp:
-        return _operation(Operator.MORE, self, other)
-
-    def __ge__(self, other: object) -> SOp:
-        return _operation(Operator.AT_LEAST, self, other)
-
-    def __and__(self, other: object) -> SOp:
-        return _operation(Operator.AND, self, other)
-
-    def __rand__(self, other: object) -> SOp:
-        return _operation(Operator.AND, other, self)
-
-    def __or__(self, other: object) -> SOp:
-        return _operation(Operator.OR, self, other)
-
-    def __ror__(self, other: object) -> SOp:
-        return _operation(Operator.OR, other, self)
+    __add__, __radd__ = _both_ways(Operator.ADD)
+    __sub__, __rsub__ = _both_ways(Operator.SUBTRACT)
+    __mul__, __rmul__ = _both_ways(Operator.MULTIPLY)
+    __truediv__, __rtruediv__ = _both_ways(Operator.DIVIDE)
+    __mod__, __rmod__ = _both_ways(Operator.REMAINDER)
+    __floordiv__, __rfloordiv__ = _both_ways(Operator.QUOTIENT)
+    __and__, __rand__ = _both_ways(Operator.AND)
+    __or__, __ror__ = _both_ways(Operator.OR)
+    __eq__ = _both_ways(Operator.EQUAL)[0]  # type: ignore[assignment]
+    __ne__ = _both_ways(Operator.UNEQUAL)[0]  # type: ignore[assignment]
+    __lt__ = _both_ways(Operator.LESS)[0]
+    __le__ = _both_ways(Operator.AT_MOST)[0]
+    __gt__ = _both_ways(Operator.MORE)[0]
+    __ge__ = _both_ways(Operator.AT_LEAST)[0]
 
     def __neg__(self) -> SOp:
-        return _operation(Operator.SUBTRACT, 0, self)
+        return 0 - self
 
     def __invert__(self) -> SOp:
         return Map(opposite, self)
@@ -111,6 +78,41 @@ class SOp(Node):
 def opposite(value: object) -> bool:
     """Not."""
     return not value
+
+
+class Tokens(SOp):
+    """The token at every position."""
+
+    def _written(self) -> Wording:
+        return reads("tokens")
+
+    def _meaning(self, text: Text, *children: list[Any]) -> list[Any]:
+        return list(text.tokens)
+
+
+class Indices(SOp):
+    """The position, from 0."""
+
+    def _written(self) -> Wording:
+        return reads("indices")
+
+    def _meaning(self, text: Text, *children: list[Any]) -> list[Any]:
+        return list(range(len(text)))
+
+
+class Length(SOp):
+    """How many positions there are; in a causal program, how many are seen."""
+
+    def _written(self) -> Wording:
+        return reads("length")
+
+    def _meaning(self, text: Text, *children: list[Any]) -> list[Any]:
+        return [text.seen(here) for here in range(len(text))]
+
+
+tokens = Tokens(place=caller_place(0))
+indices = Indices(place=caller_place(0))
+length = Length(place=caller_place(0))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -125,18 +127,16 @@ class Full(SOp):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fill", value_of(self.fill))
+        super().__post_init__()
 
-    @property
-    def written(self) -> str:
-        """How it is written."""
-        return f"Full({show_value(self.fill)})"
+    def _written(self) -> Wording:
+        return reads(f"Full({show_value(self.fill)})")
 
-    def operand(self, binding: int) -> str:
+    def operand(self, binding: int) -> Wording:
         """As an operand: the value."""
-        return self.name or show_value(self.fill)
+        return reads(self.name or show_value(self.fill))
 
-    def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
-        """The value, as often as there are positions."""
+    def _meaning(self, text: Text, *children: list[Any]) -> list[Any]:
         return [self.fill] * len(text)
 
 
@@ -155,26 +155,36 @@ class Map(SOp):
     def __post_init__(self) -> None:
         check_function(self.f, self)
         object.__setattr__(self, "inner", as_sequence(self.inner))
+        super().__post_init__()
 
-    @property
-    def written(self) -> str:
-        """How it is written."""
+    def _written(self) -> Wording:
         if self.f is opposite:
-            return f"~{self.inner.operand(6)}"
-        return f"Map({name_of(self.f)}, {self.inner.operand(0)})"
+            return reads("~", self.inner.operand(6), binding=7)
+        return reads(f"Map({name_of(self.f)}, ", self.inner.operand(0), ")")
 
-    @property
-    def binding(self) -> int:
-        """How tightly it binds."""
-        return 7 if self.f is opposite else 9
-
-    def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
-        """The function of every value."""
+    def _meaning(self, text: Text, *children: list[Any]) -> list[Any]:
         return [None if x is None else apply(self.f, (x,), self) for x in children[0]]
 
 
+class _OfPairs(SOp):
+    """What is computed from two values; where either is missing there is none."""
+
+    f: Callable[[Any, Any], object]
+
+    def __post_init__(self) -> None:
+        for name in ("fst", "snd"):
+            object.__setattr__(self, name, as_sequence(getattr(self, name)))
+        super().__post_init__()
+
+    def _meaning(self, text: Text, *children: list[Any]) -> list[Any]:
+        return [
+            None if x is None or y is None else apply(self.f, (x, y), self)
+            for x, y in zip(*children, strict=True)
+        ]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class SequenceMap(SOp):
+class SequenceMap(_OfPairs):
     """A function of two sequences, position by position; where either has no value there is none.
 
     Args:
@@ -189,28 +199,55 @@ class SequenceMap(SOp):
 
     def __post_init__(self) -> None:
         check_function(self.f, self)
-        object.__setattr__(self, "fst", as_sequence(self.fst))
-        object.__setattr__(self, "snd", as_sequence(self.snd))
+        super().__post_init__()
 
-    @property
-    def written(self) -> str:
-        """How it is written."""
-        if isinstance(self.f, Operator):
-            left = 1 if self.binding == 1 else self.binding - 1
-            return f"{self.fst.operand(left)} {self.f.value} {self.snd.operand(self.binding)}"
-        return f"SequenceMap({name_of(self.f)}, {self.fst.operand(0)}, {self.snd.operand(0)})"
+    def _written(self) -> Wording:
+        if not isinstance(self.f, Operator):
+            parts = (self.fst.operand(0), ", ", self.snd.operand(0), ")")
+            return reads(f"SequenceMap({name_of(self.f)}, ", *parts)
+        binding = self.f.binding
+        left = self.fst.operand(1 if binding == 1 else binding - 1)
+        return reads(left, f" {self.f.sign} ", self.snd.operand(binding), binding=binding)
 
-    @property
-    def binding(self) -> int:
-        """How tightly it binds."""
-        return self.f.binding if isinstance(self.f, Operator) else 9
 
-    def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
-        """The function of every pair of values."""
-        return [
-            None if x is None or y is None else apply(self.f, (x, y), self)
-            for x, y in zip(*children, strict=True)
-        ]
+@dataclass(frozen=True, eq=False, repr=False)
+class LinearSequenceMap(_OfPairs):
+    """A weighted sum of two sequences of numbers.
+
+    Args:
+        fst: the first.
+        snd: the second.
+        fst_fac: the weight of the first.
+        snd_fac: the weight of the second.
+    """
+
+    fst: SOp
+    snd: SOp
+    fst_fac: int | float | Fraction
+    snd_fac: int | float | Fraction
+
+    def __post_init__(self) -> None:
+        for factor in ("fst_fac", "snd_fac"):
+            found = value_of(getattr(self, factor))
+            if not isinstance(found, int | Fraction):
+                raise DomainError(
+                    f"the weight {factor}={found!r} is not a number",
+                    where=self.place,
+                    fix="use a number",
+                )
+            object.__setattr__(self, factor, found)
+        super().__post_init__()
+
+    def _written(self) -> Wording:
+        weights = f", {show_value(self.fst_fac)}, {show_value(self.snd_fac)})"
+        return reads("LinearSequenceMap(", self.fst.operand(0), ", ", self.snd.operand(0), weights)
+
+    def f(self, x: Value, y: Value) -> int | Fraction:
+        """The weighted sum of two numbers."""
+        for number in (x, y):
+            if not isinstance(number, int | Fraction):
+                raise TypeError(f"{number!r} is not a number")
+        return whole(Fraction(self.fst_fac * as_number(x) + self.snd_fac * as_number(y)))
 
 
 Sequence = TypeVar("Sequence", bound=SOp)
@@ -261,7 +298,3 @@ def check_function(function: object, node: Node, fix: str = "") -> None:
             fix=fix
             or f"the function comes first, as in {type(node).__name__}(function, sequence, ...)",
         )
-
-
-def _operation(operator: Operator, first: object, second: object) -> SOp:
-    return SequenceMap(operator, as_sequence(first), as_sequence(second))

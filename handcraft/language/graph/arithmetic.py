@@ -31,17 +31,24 @@ FRACTIONS_UP_TO = 1000
 
 
 def linear(terms: Sequence[tuple[Plain, Node]], constant: Plain, text: Wording) -> Node:
-    """A weighted sum of numbers; flags count as 0 and 1."""
-    for _, node in terms:
+    """A weighted sum of numbers; flags count as 0 and 1. Constants and equal terms are put together."""
+    factors: dict[Node, Plain] = {}
+    for factor, node in terms:
         if node.domain.kind is Kind.CATEGORY:
             raise DomainError(
                 f"`{node}` is not a number: it is one of {node.domain}",
                 where=written(text),
                 fix="turn it into numbers with .map({...})",
             )
-    if not terms:
+        if isinstance(node, Constant):
+            constant += factor * as_number(node.value)
+        else:
+            factors[node] = factors.get(node, 0) + factor
+    kept = tuple([(_whole(factor), node) for node, factor in factors.items() if factor])
+    constant = _whole(constant)
+    if not kept:
         return Constant(finite([constant]), text, constant)
-    return Linear(_sum_domain(terms, constant), text, tuple(terms), constant)
+    return Linear(_sum_domain(kept, constant), text, kept, constant)
 
 
 def _sum_domain(terms: Sequence[tuple[Plain, Node]], constant: Plain) -> Domain:
@@ -96,14 +103,7 @@ def common_unit(units: Sequence[Plain]) -> Fraction:
 def add(one: Node, other: Node, sign: int) -> Node:
     """The sum, or with a sign of -1 the difference."""
     text = reads(enclosed(one, 4), " + " if sign > 0 else " - ", enclosed(other, 5), binding=5)
-    terms: list[tuple[Plain, Node]] = []
-    constant: Plain = 0
-    for factor, node in ((1, one), (sign, other)):
-        if isinstance(node, Constant) and node.domain.kind is Kind.NUMBER:
-            constant += factor * as_number(node.value)
-        else:
-            terms.append((factor, node))
-    return linear(terms, constant, text)
+    return linear([(1, one), (sign, other)], 0, text)
 
 
 def multiply(one: Node, other: Node) -> Node:

@@ -46,6 +46,16 @@ PARTS_UP_TO = 100_000
 """The largest denominator of numbers that are averaged: that of their means is exponential in it."""
 
 
+class Missing:
+    """Stands for an omitted default."""
+
+    def __repr__(self) -> str:
+        return "<no default>"
+
+
+NONE = Missing()
+
+
 def matching(key: Node, query: Node, relation: object, text: Wording) -> Sources:
     """The sources whose key is in a relation to the query at the destination.
 
@@ -188,7 +198,6 @@ def aggregate(
     default: object,
     text: Wording,
     context: int,
-    given: bool,
 ) -> Aggregate:
     """An aggregate of the selected sources.
 
@@ -196,10 +205,9 @@ def aggregate(
         sources: which are selected.
         how: as in `Aggregate`.
         value: what is read at the sources; None for a count and for existence.
-        default: the value where nothing is selected.
+        default: the value where nothing is selected; `NONE` for no default.
         text: how it reads.
         context: the most positions that are ever selected.
-        given: whether there is a default.
 
     Raises:
         DomainError: nothing may be selected and there is no default, or it is not a value of the kind.
@@ -216,7 +224,7 @@ def aggregate(
             where=written(text),
             fix="take its .latest() or .earliest(), or turn it into numbers with .map({...})",
         )
-    if not given and not sources.always:
+    if default is NONE and not sources.always:
         raise DomainError(
             "a position may select nothing, and there is no default",
             where=written(text),
@@ -224,7 +232,7 @@ def aggregate(
         )
     known = mean_domain(value, context) if how == "mean" else value.domain
     fallback: Value | None = None
-    if given and not sources.always:
+    if default is not NONE and not sources.always:
         fallback = plain_value(default)
         known = _with_default(known, fallback, value, text)
     return Aggregate(known, text, sources, how, value, fallback)

@@ -56,9 +56,9 @@ def lookup(
         listed(argument)
     if isinstance(function, Mapping):  # floats are read as the decimals that they are written as
         function = {_plain_key(key, len(arguments)): value for key, value in function.items()}
-    walked = combinations(arguments)
-    size = prod(len(listed(a)) for a in arguments)
-    if walked is None and size > ROWS_UP_TO:
+    rows = rows_of(arguments)
+    if rows is None:
+        size = prod(len(listed(a)) for a in arguments)
         raise DomainError(
             f"a table over {len(arguments)} expressions has {size:,} rows, more than {ROWS_UP_TO:,}: "
             + ", ".join(_sizes(arguments)),
@@ -66,8 +66,7 @@ def lookup(
             fix="combine fewer of them at a time, or .assume() the values that occur",
             in_rules="compare fewer counts and positions at a time, or state a shorter context",
         )
-    reached = set(product(*map(listed, arguments))) if walked is None else walked
-    table = {row: _result(function, row, arguments, text) for row in _ordered(reached, arguments)}
+    table = {row: _result(function, row, arguments, text) for row in rows}
     return Lookup(_domain_of(table, text), text, tuple(arguments), table)
 
 
@@ -77,10 +76,17 @@ def _plain_key(key: object, arguments: int) -> Value:
     return plain_value(key)
 
 
-def _ordered(reached: set[tuple[Value, ...]], arguments: Sequence[Node]) -> list[tuple[Value, ...]]:
-    """The rows in the order of the values: two runs give the same table."""
+def rows_of(arguments: Sequence[Node]) -> list[tuple[Value, ...]] | None:
+    """The combinations of values that can occur, in the order of the values: two runs give the same.
+
+    None where they are too many for a table.
+    """
+    found = combinations(arguments)
+    if found is None:
+        values = [listed(argument) for argument in arguments]
+        return None if prod(map(len, values)) > ROWS_UP_TO else list(product(*values))
     places = [{value: i for i, value in enumerate(listed(a))} for a in arguments]
-    return sorted(reached, key=lambda row: [at[v] for at, v in zip(places, row, strict=True)])
+    return sorted(found, key=lambda row: [at[v] for at, v in zip(places, row, strict=True)])
 
 
 def _result(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from handcraft.display import shorten_value
 from handcraft.errors import DomainError, ProgramError
 from handcraft.language.graph import attend, pointwise
+from handcraft.language.graph.attend import NONE, Missing
 from handcraft.language.graph.domain import Domain, Finite, Value, check_number
 from handcraft.language.graph.node import Comparison, How, Node, Sources
 from handcraft.language.graph.show import show, show_function, show_list
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
     from handcraft.language.sequences.prompts import Prompts
 
 Operand: TypeAlias = "Expression | str | int | float | bool | Fraction"
-
-
-class _Missing:
-    """Stands for an omitted default."""
-
-    def __repr__(self) -> str:
-        return "<no default>"
-
-
-NONE = _Missing()
 
 
 class Expression(NoSingleValue):
@@ -83,7 +74,7 @@ class Expression(NoSingleValue):
         self,
         function: Callable[[Any], object] | Mapping[Any, object],
         *,
-        default: str | int | float | bool | Fraction | _Missing = NONE,
+        default: str | int | float | bool | Fraction | Missing = NONE,
     ) -> Expression:
         """A function of the value, or a table with a row for each.
 
@@ -95,9 +86,9 @@ class Expression(NoSingleValue):
             DomainError: the table has holes and no default, the function fails, or there are too many
                 values.
         """
-        ending = "" if isinstance(default, _Missing) else f", default={show(default)}"
+        ending = "" if isinstance(default, Missing) else f", default={show(default)}"
         text = reads(enclosed(self.node, 8), f".map({show_function(function)}{ending})")
-        if not isinstance(default, _Missing):
+        if not isinstance(default, Missing):
             if not isinstance(function, Mapping):
                 raise DomainError(
                     "default= is for a table that lacks rows, and this is a function",
@@ -245,11 +236,8 @@ class Expression(NoSingleValue):
         return self._aggregate(sources, "latest", default, text)
 
     def _aggregate(self, sources: Sources, how: How, default: object, text: Wording) -> Expression:
-        given = default is not NONE
-        node = attend.aggregate(
-            sources, how, self.node, default if given else None, text, self.prompts.context, given
-        )
-        return self._new(node)
+        context = self.prompts.context
+        return self._new(attend.aggregate(sources, how, self.node, default, text, context))
 
     def _compare(self, other: object, comparison: Comparison) -> Expression:
         return self._new(pointwise.compare(self.node, self.operand(other), comparison))

@@ -67,7 +67,7 @@ class Window:
         both = replace(attend.intersection(recent, seen), text=text)
         most = min(self.length, value.prompts.context)
         phrase = reads(text, ".mean(", value.node, ")")
-        node = attend.aggregate(both, "mean", value.node, None, phrase, most, False)
+        node = attend.aggregate(both, "mean", value.node, attend.NONE, phrase, most)
         return Expression(value.prompts, node.called(node.text, written_place()))
 
 

@@ -110,8 +110,8 @@ def _aggregate(node: Aggregate, done: Mapping[Node, Node], context: int) -> Node
     if node.how == "mean" and node.value is not None:  # a window sees less than the context
         most = min(most, max(1, node.domain.parts // lcm(*range(1, node.value.domain.parts + 1))))
     sources = Sources(cases, text, always=always)
-    given = node.default is not None and node.how not in ("count", "exists")
-    return attend.aggregate(sources, node.how, value, node.default, node.text, most, given)
+    default = attend.NONE if node.default is None else node.default
+    return attend.aggregate(sources, node.how, value, default, node.text, most)
 
 
 def _case(case: Case, done: Mapping[Node, Node], context: int) -> Case:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from handcraft.errors import DomainError, ProgramError
 from handcraft.language.graph import attend
+from handcraft.language.graph.attend import NONE
 from handcraft.language.graph.node import Comparison, How, Sources
 from handcraft.language.graph.show import show, show_function
 from handcraft.language.graph.wording import Part, enclosed, reads
 from handcraft.language.sequences.expression import (
-    NONE,
     Expression,
     Operand,
     as_expression,
@@ -72,21 +72,14 @@ class Selection(NoValue):
         return self._learn("exists", None, NONE)
 
     def _learn(self, how: How, value: Expression | None, default: object) -> Expression:
-        given = default is not NONE
         if value is not None:
             check_same(self.prompts, as_expression(value, f"{self}.{how}"))
-        inside: list[Part] = [] if value is None else [value.node]
-        inside += [f", default={show(default)}"] if given else []
-        node = attend.aggregate(
-            self.sources,
-            how,
-            None if value is None else value.node,
-            default if given else None,
-            reads(enclosed(self.sources, 8), f".{how}(", *inside, ")"),
-            self.prompts.context,
-            given,
-        )
-        return Expression(self.prompts, node.called(node.text, written_place()))
+        read = None if value is None else value.node
+        inside: list[Part] = [] if read is None else [read]
+        inside += [] if default is NONE else [f", default={show(default)}"]
+        text = reads(enclosed(self.sources, 8), f".{how}(", *inside, ")")
+        node = attend.aggregate(self.sources, how, read, default, text, self.prompts.context)
+        return Expression(self.prompts, node.called(text, written_place()))
 
     def _with(self, combine: Callable[[Sources, Sources], Sources], other: Selection) -> Selection:
         if not isinstance(other, Selection):

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from handcraft.errors import DomainError, ProgramError
 from handcraft.language.graph import attend, pointwise
 from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Sources
-from handcraft.language.graph.wording import reads
 from handcraft.language.sequences import Expression, Prompts
 from handcraft.language.written_place import written_at, written_place
 from handcraft.origin import Place
 from handcraft.rasp.aggregate import Aggregate, SelectorWidth
-from handcraft.rasp.linear_sequence_map import LinearSequenceMap
 from handcraft.rasp.lowering.alphabet import Alphabet, read_alphabet
-from handcraft.rasp.lowering.lower_maps import lower_linear, lower_map, lower_sequence_map
-from handcraft.rasp.lowering.lower_means import lower_aggregate, lower_width
-from handcraft.rasp.lowering.lower_selectors import lower_combined, lower_select
+from handcraft.rasp.lowering.lower_maps import lower_linear, lower_sequence_map, tabulate
+from handcraft.rasp.lowering.lower_means import Selected, lower_aggregate, lower_width
+from handcraft.rasp.lowering.lower_selectors import lower_select
 from handcraft.rasp.lowering.lowered import Lowered, absent, described, is_label
-from handcraft.rasp.lowering.selected import Selected, selected_by
-from handcraft.rasp.primitives import Indices, Length, Tokens
-from handcraft.rasp.rasp_node import Node, walk
-from handcraft.rasp.selector import Select, Selector
-from handcraft.rasp.sequence import Encoding, Full, Map, SequenceMap, SOp
+from handcraft.rasp.node import Node, walk
+from handcraft.rasp.selector import Select, Selector, SelectorOr
+from handcraft.rasp.sequence import (
+    Encoding,
+    Full,
+    Indices,
+    Length,
+    LinearSequenceMap,
+    Map,
+    SequenceMap,
+    SOp,
+    Tokens,
+)
 from handcraft.vocabulary import Vocabulary
 
 
@@ -113,47 +119,30 @@ def build(
 
 
 class _Builder:
-    """Lowers every node once; equal nodes become one."""
+    """Lowers every node once."""
 
     def __init__(self, alphabet: Alphabet) -> None:
         self.alphabet = alphabet
         self.prompts = alphabet.prompts
         self.found: dict[int, Any] = {}
-        self.numbers: dict[int, int] = {}
         self.selected: dict[int, Selected] = {}
 
     def built(self, root: SOp) -> Lowered:
         """The value of a program, and whether it has one."""
-        signatures: dict[Hashable, int] = {}
         for node in walk(root):
-            number = signatures.setdefault(self._signature(node), len(signatures))
-            self.numbers[id(node)] = number
-            if number not in self.found:
-                self.found[number] = self._lowered(node)
+            self.found[id(node)] = self._lowered(node)
             if isinstance(node, SOp):
                 _check_encoding(node, self._of(node))
         answer: Lowered = self._of(root)
         return answer
 
     def _of(self, node: Node) -> Any:
-        return self.found[self.numbers[id(node)]]
-
-    def _signature(self, node: Node) -> Hashable:
-        """What a node says, without its name and place."""
-        said: list[Hashable] = [type(node), isinstance(node, Aggregate) and node.is_categorical]
-        for known in fields(node):
-            if known.name not in ("name", "place", "encoding"):
-                value = getattr(node, known.name)
-                is_node = isinstance(value, Node)
-                said.append(
-                    (Node, self.numbers[id(value)]) if is_node else (type(value), _hashed(value))
-                )
-        return tuple(said)
+        return self.found[id(node)]
 
     def _lowered(self, node: Node) -> Lowered | Sources:
         with written_at(node.place):
             if isinstance(node, Selector):
-                return self._selector(node)
+                return replace(self._selector(node), text=node.text)
             assert isinstance(node, SOp)
             children = [self._of(child) for child in node.children if isinstance(child, SOp)]
             return described(self._sequence(node), children, node)
@@ -165,14 +154,11 @@ class _Builder:
             case Indices():
                 return Lowered(self.prompts.position.node)
             case Length():
-                everything, text, most = attend.everything(), reads("length"), self.prompts.context
-                return Lowered(
-                    attend.aggregate(everything, "count", None, None, text, most, given=False)
-                )
+                return Lowered(self.prompts.everything.count().node.called(sop.text, None))
             case Full():
                 return absent() if sop.fill is None else Lowered(pointwise.constant(sop.fill))
             case Map():
-                return lower_map(sop, self._of(sop.inner))
+                return tabulate(sop.f, [self._of(sop.inner)], sop)
             case SequenceMap():
                 return lower_sequence_map(sop, self._of(sop.fst), self._of(sop.snd))
             case LinearSequenceMap():
@@ -184,21 +170,15 @@ class _Builder:
         raise TypeError(f"{type(sop).__name__} cannot be lowered")
 
     def _selected(self, selector: Selector) -> Selected:
-        number = self.numbers[id(selector)]
-        if number not in self.selected:
-            self.selected[number] = selected_by(selector, self.found[number], self.prompts)
-        return self.selected[number]
+        if id(selector) not in self.selected:
+            self.selected[id(selector)] = Selected.of(selector, self._of(selector), self.prompts)
+        return self.selected[id(selector)]
 
     def _selector(self, selector: Selector) -> Sources:
         if isinstance(selector, Select):
             return lower_select(selector, self._of(selector.keys), self._of(selector.queries))
-        one, other = map(self._of, selector.children)
-        return lower_combined(selector, one, other)
-
-
-def _hashed(value: object) -> Hashable:
-    """A plain value or a function as it is; what cannot be hashed by its identity."""
-    return value if isinstance(value, Hashable) else id(value)
+        combine = attend.union if isinstance(selector, SelectorOr) else attend.intersection
+        return combine(*map(self._of, selector.children))
 
 
 def _check_encoding(sop: SOp, found: Lowered) -> None:

@@ -7,12 +7,11 @@ from fractions import Fraction
 from math import prod
 
 from handcraft.errors import DomainError
-from handcraft.language.graph import pointwise
+from handcraft.language.graph import pointwise, table
 from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number, kind_of
 from handcraft.language.graph.node import Node
 from handcraft.language.graph.wording import reads
 from handcraft.language.sequences import Comparison
-from handcraft.rasp.linear_sequence_map import LinearSequenceMap
 from handcraft.rasp.lowering.lowered import (
     Lowered,
     absent,
@@ -22,16 +21,10 @@ from handcraft.rasp.lowering.lowered import (
     is_constant,
     is_label,
     is_never,
-    reached,
 )
+from handcraft.rasp.node import apply
 from handcraft.rasp.operators import Operator
-from handcraft.rasp.rasp_node import apply, whole
-from handcraft.rasp.sequence import Map, SequenceMap, SOp
-
-
-def lower_map(sop: Map, inner: Lowered) -> Lowered:
-    """A function of one sequence."""
-    return tabulate(sop.f, [inner], sop)
+from handcraft.rasp.sequence import LinearSequenceMap, SequenceMap, SOp
 
 
 def lower_sequence_map(sop: SequenceMap, first: Lowered, second: Lowered) -> Lowered:
@@ -46,9 +39,9 @@ def lower_sequence_map(sop: SequenceMap, first: Lowered, second: Lowered) -> Low
 def lower_linear(sop: LinearSequenceMap, first: Lowered, second: Lowered) -> Lowered:
     """A weighted sum of two sequences."""
     if is_label(first.value) or is_label(second.value):
-        return tabulate(sop.total, [first, second], sop)
-    weights = (as_number(sop.fst_fac), as_number(sop.snd_fac))
-    total = weighted_sum(list(zip(weights, (first.value, second.value), strict=True)), sop)
+        return tabulate(sop.f, [first, second], sop)
+    terms = [(as_number(sop.fst_fac), first.value), (as_number(sop.snd_fac), second.value)]
+    total = pointwise.linear(terms, 0, sop.text)
     return Lowered(total, all_present([first.present, second.present]))
 
 
@@ -72,8 +65,8 @@ def tabulate(f: Callable[..., object], arguments: Sequence[Lowered], sop: SOp) -
         answer = apply(f, [_constant(node) for node in nodes], sop)
         return absent() if answer is None else Lowered(pointwise.constant(answer), present)
     check_listed(free, sop)
-    rows = reached(free, present)
-    if rows is None:
+    found = table.rows_of(free if present is None else [*free, present])
+    if found is None:
         sizes = [len(pointwise.listed(node)) for node in free]
         raise DomainError(
             f"`{sop}` takes a table of {prod(sizes):,} rows, more than {pointwise.ROWS_UP_TO:,}: "
@@ -81,30 +74,25 @@ def tabulate(f: Callable[..., object], arguments: Sequence[Lowered], sop: SOp) -
             where=sop.where,
             fix="compare with numbers first, or build with a smaller max_length",
         )
+    rows = found if present is None else [row[:-1] for row in found if row[-1]]
     answers = {row: apply(f, _arguments(nodes, free, row), sop) for row in rows}
-    if any(answer is None for answer in answers.values()):
+    if None in answers.values():
         known = {row: answer is not None for row, answer in answers.items()}
         answered = pointwise.lookup(lambda *row: known.get(row, False), free, reads(f"present({sop})"))
         present = all_present([present, answered])
-    values = _one_kind([answer for answer in answers.values() if answer is not None])
+    values = {row: answer for row, answer in answers.items() if answer is not None}
     if not values:
         return absent()
-    remaining = iter(values)
-    table = {row: next(remaining) for row, answer in answers.items() if answer is not None}
-    node = pointwise.lookup(lambda *row: table.get(row, values[0]), free, sop.wording)
+    if {kind_of(answer) for answer in values.values()} == {Kind.FLAG, Kind.NUMBER}:  # as in Python
+        values = {row: as_number(answer) for row, answer in values.items()}
+    any_value = next(iter(values.values()))
+    node = pointwise.lookup(lambda *row: values.get(row, any_value), free, sop.text)
     return Lowered(node, present)
 
 
 def _arguments(nodes: Sequence[Node], free: Sequence[Node], row: tuple[Value, ...]) -> list[Value]:
     known = dict(zip(free, row, strict=True))
     return [known[node] if node in known else _constant(node) for node in nodes]
-
-
-def _one_kind(answers: list[Value]) -> list[Value]:
-    """Flags among numbers become 0 and 1, as they are in Python."""
-    if {kind_of(answer) for answer in answers} == {Kind.FLAG, Kind.NUMBER}:
-        return [as_number(answer) for answer in answers]
-    return answers
 
 
 def _constant(node: Node) -> Value:
@@ -116,33 +104,21 @@ def _arithmetic(operator: Operator, one: Node, other: Node, sop: SOp) -> Node | 
     """The operator as a weighted sum, or None where it takes a table."""
     if is_label(one) or is_label(other):
         return None
+    terms: list[tuple[Plain, Node]] = []
     match operator:
         case Operator.ADD:
-            return weighted_sum([(1, one), (1, other)], sop)
+            terms = [(1, one), (1, other)]
         case Operator.SUBTRACT:
-            return weighted_sum([(1, one), (-1, other)], sop)
+            terms = [(1, one), (-1, other)]
         case Operator.MULTIPLY if is_constant(one):
-            return weighted_sum([(as_number(_constant(one)), other)], sop)
+            terms = [(as_number(_constant(one)), other)]
         case Operator.MULTIPLY if is_constant(other):
-            return weighted_sum([(as_number(_constant(other)), one)], sop)
+            terms = [(as_number(_constant(other)), one)]
         case Operator.DIVIDE if is_constant(other) and _constant(other):
-            return weighted_sum([(whole(1 / Fraction(as_number(_constant(other)))), one)], sop)
+            terms = [(1 / Fraction(as_number(_constant(other))), one)]
+    if terms:
+        return pointwise.linear(terms, 0, sop.text)
     is_listed = isinstance(one.domain, Finite) and isinstance(other.domain, Finite)
     if operator.is_comparison and not is_listed:
-        return pointwise.compare(as_numbers(one), as_numbers(other), Comparison(operator.value))
+        return pointwise.compare(as_numbers(one), as_numbers(other), Comparison(operator.sign))
     return None
-
-
-def weighted_sum(terms: Sequence[tuple[Plain, Node]], sop: SOp) -> Node:
-    """A weighted sum of numbers and flags; constants and equal terms are put together."""
-    constant: Plain = 0
-    factors: dict[Node, Plain] = {}
-    for factor, node in terms:
-        if is_constant(node):
-            constant += factor * as_number(_constant(node))
-        else:
-            factors[node] = factors.get(node, 0) + factor
-    kept = [(factor, node) for node, factor in factors.items() if factor]
-    if not kept:
-        return pointwise.constant(whole(Fraction(constant)))
-    return pointwise.linear(kept, whole(Fraction(constant)), sop.wording)

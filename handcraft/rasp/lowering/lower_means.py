@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import cached_property
+
 from handcraft.errors import DomainError
-from handcraft.language.graph import pointwise
+from handcraft.language.graph import attend, pointwise
 from handcraft.language.graph.domain import (
     Finite,
     Kind,
@@ -13,8 +16,9 @@ from handcraft.language.graph.domain import (
     kind_of,
     show_value,
 )
-from handcraft.language.graph.node import Node
+from handcraft.language.graph.node import How, Node, Sources
 from handcraft.language.graph.wording import reads
+from handcraft.language.sequences import Prompts
 from handcraft.rasp.aggregate import Aggregate
 from handcraft.rasp.lowering.lowered import (
     Lowered,
@@ -26,10 +30,62 @@ from handcraft.rasp.lowering.lowered import (
     is_label,
     is_never,
 )
-from handcraft.rasp.lowering.selected import Selected
+from handcraft.rasp.lowering.selection_facts import Facts, facts_of
+from handcraft.rasp.selector import Selector
 
 TERMS_UP_TO = 64
 """The most different numbers of a sum: each is counted by itself."""
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A selection, and what is known of it.
+
+    Args:
+        selector: where it comes from.
+        sources: which sources are selected.
+        facts: what is proved of it.
+        prompts: the texts.
+    """
+
+    selector: Selector
+    sources: Sources
+    facts: Facts
+    prompts: Prompts
+
+    @classmethod
+    def of(cls, selector: Selector, sources: Sources, prompts: Prompts) -> Selected:
+        """A selection, with what can be proved of it."""
+        facts = facts_of(sources, prompts.context, prompts.causal)
+        sources = replace(sources, always=sources.always or facts.always)
+        return cls(selector, sources, facts, prompts)
+
+    def learn(self, how: How, value: Node | None, default: Value = None) -> Node:
+        """What the selected sources say together."""
+        parts = [self.sources] if value is None else [self.sources, ", ", value]
+        text = reads(f"{how}(", *parts, ")")
+        given = attend.NONE if default is None else default
+        node = attend.aggregate(self.sources, how, value, given, text, self.prompts.context)
+        return node.called(text, self.selector.place)
+
+    def holding(self, value: Node, wanted: Value) -> Selected:
+        """The selected sources that have one value."""
+        text = reads(value, f" == {show_value(wanted)}")
+        there = attend.matching(value, pointwise.constant(wanted), "==", text)
+        found = attend.intersection(self.sources, there)
+        return replace(self, sources=replace(found, text=reads(self.sources, " where ", text)))
+
+    @cached_property
+    def existence(self) -> Node | None:
+        """Whether any source is selected; None where one always is."""
+        if self.sources.always:
+            return None
+        known = self.facts.exists
+        if known is None:
+            return self.learn("exists", None)
+        text = reads("exists(", self.sources, ")")
+        node = pointwise.lookup(dict(enumerate(known)), (self.prompts.position.node,), text)
+        return node.called(text, self.selector.place)
 
 
 def lower_width(selected: Selected) -> Lowered:
@@ -152,7 +208,7 @@ def _sum(sop: Aggregate, selected: Selected, value: Node) -> Node:
             terms.append((as_number(number), there.learn("count", None)))
     if not terms:
         return pointwise.constant(0)
-    return pointwise.linear(terms, 0, sop.wording)
+    return pointwise.linear(terms, 0, sop.text)
 
 
 def _all_known(selected: Selected, present: Node) -> Node:

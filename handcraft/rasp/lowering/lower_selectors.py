@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import product
 
 from handcraft.language.graph import attend, pointwise
@@ -12,7 +11,7 @@ from handcraft.language.graph.node import Match, Node, Pairs, Sources
 from handcraft.language.graph.wording import Wording, reads
 from handcraft.language.sequences import Comparison as Compared
 from handcraft.rasp.lowering.lowered import Lowered, check_listed, is_never
-from handcraft.rasp.selector import Comparison, Select, Selector, SelectorOr
+from handcraft.rasp.selector import Comparison, Select
 
 ALWAYS = pointwise.constant(True)
 
@@ -24,19 +23,12 @@ def lower_select(selector: Select, keys: Lowered, queries: Lowered) -> Sources:
         DomainError: the two cannot be compared, or have too many values.
     """
     if is_never(keys.present) or is_never(queries.present):
-        return nothing(selector.wording)
+        return nothing(selector.text)
     found = _related(selector, keys.value, queries.value)
     for key, query in ((keys.present, ALWAYS), (ALWAYS, queries.present)):
         if key is not None and query is not None:
             found = attend.intersection(found, attend.matching(key, query, "==", reads("")))
-    return replace(found, text=selector.wording)
-
-
-def lower_combined(selector: Selector, one: Sources, other: Sources) -> Sources:
-    """What both, or either, select."""
-    if isinstance(selector, SelectorOr):
-        return replace(attend.union(one, other), text=selector.wording)
-    return replace(attend.intersection(one, other), text=selector.wording)
+    return found
 
 
 def nothing(text: Wording) -> Sources:
@@ -52,8 +44,8 @@ def _related(selector: Select, key: Node, query: Node) -> Sources:
         return nothing(reads(""))
     check_listed((key, query), selector)
     if isinstance(comparison, Comparison) and _both_numbers(key, query):
-        return attend.matching(key, query, comparison.value, selector.wording)
-    found = attend.matching(key, query, selector.relates, selector.wording)
+        return attend.matching(key, query, comparison.value, selector.text)
+    found = attend.matching(key, query, selector.relates, selector.text)
     return _simplified(found.cases[0][0], found)
 
 

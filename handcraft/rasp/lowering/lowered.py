@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import product
-from math import prod
+from functools import reduce
 
 from handcraft.errors import DomainError
 from handcraft.language.graph import pointwise
-from handcraft.language.graph.domain import Finite, Kind, Value, as_number
+from handcraft.language.graph.domain import Finite, Kind, as_number
 from handcraft.language.graph.node import Constant, Node
-from handcraft.language.graph.reachable import combinations
 from handcraft.language.graph.wording import reads
-from handcraft.rasp.rasp_node import Node as Named
+from handcraft.rasp.node import Node as Named
 from handcraft.rasp.sequence import SOp
 
 
@@ -45,22 +43,12 @@ def all_present(flags: Iterable[Node | None]) -> Node | None:
     if any(is_never(flag) for flag in listed):
         return NEVER
     kept = [flag for flag in listed if pointwise.listed(flag) != (True,)]
-    if not kept:
-        return None
-    joined = kept[0]
-    for flag in kept[1:]:
-        joined = pointwise.both(joined, flag)
-    return joined
+    return reduce(pointwise.both, kept) if kept else None
 
 
 def is_never(flag: Node | None) -> bool:
     """Whether a flag is never true."""
     return flag is not None and pointwise.listed(flag) == (False,)
-
-
-def is_flag(node: Node) -> bool:
-    """Whether its values are flags."""
-    return node.domain.kind is Kind.FLAG
 
 
 def is_label(node: Node) -> bool:
@@ -70,33 +58,11 @@ def is_label(node: Node) -> bool:
 
 def as_numbers(node: Node) -> Node:
     """Flags as 0 and 1; numbers as they are."""
-    if not is_flag(node):
+    if node.domain.kind is not Kind.FLAG:
         return node
     if isinstance(node, Constant):
         return pointwise.constant(int(as_number(node.value)))
     return pointwise.lookup({False: 0, True: 1}, (node,), reads("number(", node, ")"))
-
-
-def reached(nodes: Sequence[Node], present: Node | None) -> list[tuple[Value, ...]] | None:
-    """The combinations of values that occur where there is one, in the order of the values.
-
-    Args:
-        nodes: expressions with listed values.
-        present: whether there is one.
-
-    Returns:
-        The combinations, or None where they are too many for a table.
-    """
-    asked = nodes if present is None else [*nodes, present]
-    found = combinations(asked)
-    if found is None:
-        sizes = [len(pointwise.listed(node)) for node in nodes]
-        if prod(sizes) > pointwise.ROWS_UP_TO:
-            return None
-        return list(product(*map(pointwise.listed, nodes)))
-    rows = {row[: len(nodes)] for row in found if present is None or row[-1]}
-    places = [{value: i for i, value in enumerate(pointwise.listed(node))} for node in nodes]
-    return sorted(rows, key=lambda row: [at[v] for at, v in zip(places, row, strict=True)])
 
 
 def check_listed(nodes: Iterable[Node], asking: Named) -> None:
@@ -121,17 +87,11 @@ def is_constant(node: Node) -> bool:
 
 
 def described(found: Lowered, children: Iterable[Lowered], sop: SOp) -> Lowered:
-    """The same, in the words of the program: what it is called and where it was written.
-
-    Args:
-        found: what a sequence becomes.
-        children: what it was made of; their nodes have their own words.
-        sop: the sequence.
-    """
+    """What a sequence becomes, under its name and place unless its children gave it others."""
     old = {node for child in children for node in (child.value, child.present)}
     value, present = found.value, found.present
     if value not in old and value.children:
-        value = value.called(sop.wording, sop.place)
+        value = value.called(sop.text, sop.place)
     if present is not None and present not in old and present.place is None:
         present = present.called(reads(f"present({sop})"), sop.place)
     return Lowered(value, present)

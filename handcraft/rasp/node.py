@@ -6,17 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
-from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Self
 
 from handcraft.errors import DomainError, HandcraftError, ProgramError
 from handcraft.language.graph.domain import Value, plain_value, show_value
-from handcraft.language.graph.wording import Wording, reads
+from handcraft.language.graph.wording import Wording, enclosed, reads
 from handcraft.language.written_place import written_place
 from handcraft.origin import Place
-
-LONGEST_OPERAND = 60
-"""The most characters of an operand that a text spells out."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +35,6 @@ class Text:
         return here + 1 if self.causal else len(self.tokens)
 
 
-Self = TypeVar("Self", bound="Node")
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Node(ABC):
     """A sequence or a selector of RASP, independent of vocabulary and length.
@@ -49,29 +42,23 @@ class Node(ABC):
     Args:
         name: its name in texts and errors.
         place: where it was written.
+        written: how it is written, without its name.
     """
 
     name: str | None = field(default=None, kw_only=True)
     place: Place = field(default_factory=written_place, kw_only=True)
+    written: Wording = field(init=False)
 
-    @property
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "written", self._written())
+
     @abstractmethod
-    def written(self) -> str:
+    def _written(self) -> Wording:
         """How it is written, without its name."""
 
     @abstractmethod
-    def meaning(self, text: Text, *children: list[Any]) -> list[Any]:
-        """The published meaning: what it is at every position.
-
-        Args:
-            text: what the program is evaluated on.
-            children: the meaning of each child.
-        """
-
-    @property
-    def binding(self) -> int:
-        """How tightly the outermost operator of `written` binds; 9 for a name or a call."""
-        return 9
+    def _meaning(self, text: Text, *children: list[Any]) -> list[Any]:
+        """The published meaning: what it is at every position, given the meaning of each child."""
 
     @property
     def children(self) -> tuple[Node, ...]:
@@ -79,37 +66,24 @@ class Node(ABC):
         found = (getattr(self, known.name) for known in fields(self))
         return tuple(child for child in found if isinstance(child, Node))
 
-    def named(self: Self, name: str) -> Self:
+    @property
+    def text(self) -> Wording:
+        """How it reads: its name where it has one."""
+        return self.written if self.name is None else reads(self.name)
+
+    def operand(self, binding: int) -> Wording:
+        """Its text inside that of another, whose operator binds as tightly as `binding`."""
+        return enclosed(self, binding)
+
+    def named(self, name: str) -> Self:
         """The same with a name."""
         return replace(self, name=name)
 
-    def operand(self, binding: int) -> str:
-        """Its text inside that of another, whose operator binds as tightly as `binding`."""
-        if self.name is not None:
-            return self.name
-        text = self.text
-        if len(text) > LONGEST_OPERAND:
-            return f"{type(self).__name__}(...)"
-        return text if self.binding > binding else f"({text})"
-
-    @cached_property
-    def text(self) -> str:
-        """How it is written, kept: those of what it is computed from are made first."""
-        for node in walk(self, turns_back=lambda node: "text" in vars(node)):
-            if node is not self and "text" not in vars(node):
-                vars(node)["text"] = node.written
-        return self.written
-
-    @property
-    def wording(self) -> Wording:
-        """How it reads, for the expressions that it becomes."""
-        return reads(str(self), binding=9 if self.name else self.binding)
-
     def __str__(self) -> str:
-        return self.name or self.text
+        return str(self.text)
 
     def __repr__(self) -> str:
-        return self.text if self.name is None else f"{self.name} = {self.text}"
+        return str(self.written) if self.name is None else f"{self.name} = {self.written}"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
@@ -137,8 +111,8 @@ class Node(ABC):
         """The same as `evaluate(self, xs)`."""
         return evaluate(self, xs)
 
-    def shown(self, found: list[Any]) -> list[Any]:
-        """The meaning as `evaluate` gives it back."""
+    def _shown(self, found: list[Any]) -> list[Any]:
+        """The meaning as `evaluate` returns it."""
         return found
 
 
@@ -191,8 +165,8 @@ def evaluate(expression: Node, xs: Sequence[object], causal: bool = False) -> li
     text = Text(tuple([value_of(x) for x in xs]), causal)
     known: dict[int, list[Any]] = {}
     for node in walk(expression):
-        known[id(node)] = node.meaning(text, *[known[id(child)] for child in node.children])
-    return expression.shown(known[id(expression)])
+        known[id(node)] = node._meaning(text, *[known[id(child)] for child in node.children])
+    return expression._shown(known[id(expression)])
 
 
 _AS_THEY_ARE = frozenset({int, str, bool, type(None)})
