@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, log
-from typing import Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from handcraft.errors import PrecisionError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DTypeName = Literal["float32", "float64", "float16", "bfloat16"]
 
@@ -39,6 +40,8 @@ class DType:
     @property
     def numpy(self) -> np.dtype[np.floating]:
         """The NumPy type; bfloat16 comes from ml_dtypes."""
+        import numpy as np
+
         if not self.is_in_numpy:
             import ml_dtypes  # noqa: F401 - NumPy knows the name from then on
         return np.dtype(self.name)

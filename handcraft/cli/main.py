@@ -9,14 +9,12 @@ import sys
 import warnings
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from importlib.metadata import version as installed_version
 from typing import Annotated, Any, cast
 
 import typer
 
-from handcraft.cli.commands import compile as compile_command
-from handcraft.cli.commands import draw, explain, run, verify
-from handcraft.cli.commands import list as list_command
 from handcraft.cli.interrupt import Interrupted, interruptible
 from handcraft.cli.printing import error_data, print_json
 from handcraft.errors import CommandError, HandcraftError, HandcraftWarning
@@ -28,28 +26,15 @@ EXIT_CODES = (
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """What typer raises for every command line that makes no sense; only this one has a public name."""
 
-app = typer.Typer(
-    name="handcraft",
-    help="Write rules; get a GPT-2 checkpoint in which every weight can be explained.",
-    epilog=EXIT_CODES,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _epilog(examples: tuple[str, ...]) -> str:
-    title = "Example:" if len(examples) == 1 else "Examples:"
-    return "\n\n".join([title, *(f"  {example}" for example in examples)])
-
-
-app.command(epilog=_epilog(run.EXAMPLES), no_args_is_help=True)(run.run)
-app.command("compile", epilog=_epilog(compile_command.EXAMPLES))(compile_command.compile_)
-app.command(epilog=_epilog(verify.EXAMPLES))(verify.verify)
-app.command(epilog=_epilog(draw.EXAMPLES))(draw.draw)
-app.command(epilog=_epilog(explain.EXAMPLES))(explain.explain)
-app.command("list", epilog=_epilog(list_command.EXAMPLES))(list_command.list_)
+COMMANDS = {
+    "run": "run",
+    "compile": "compile_",
+    "verify": "verify",
+    "draw": "draw",
+    "explain": "explain",
+    "list": "list_",
+}
+"""The commands in the order of the help, each a module; and the function of it that runs."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -58,7 +43,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _handcraft(
     version: Annotated[
         bool,
@@ -120,7 +104,7 @@ def _run_to_the_end() -> None:
 
 def _run() -> None:
     """Run the command that is named; under --json an unknown option is an error like others."""
-    command = _commands()
+    command = _commands(_wanted())
     if not _is_json():
         command(prog_name="handcraft")
         return
@@ -134,10 +118,39 @@ def _run() -> None:
         ) from error
 
 
+def _wanted() -> tuple[str, ...]:
+    """The command that is named; all of them where it is none, as for help and completion."""
+    named = sys.argv[1:2]
+    return tuple(named) if set(named) & COMMANDS.keys() else tuple(COMMANDS)
+
+
 @cache
-def _commands() -> Callable[..., Any]:
-    """The commands as typer makes them of their functions, which takes as long as many a command."""
+def _commands(names: tuple[str, ...]) -> Callable[..., Any]:
+    """Some commands as typer makes them of their functions, which takes as long as many a command.
+
+    No other is imported: each imports what it needs, and most start faster without the rest.
+    """
+    app = typer.Typer(
+        name="handcraft",
+        help="Write rules; get a GPT-2 checkpoint in which every weight can be explained.",
+        epilog=EXIT_CODES,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_handcraft)
+    for name in names:
+        module = import_module(f"handcraft.cli.commands.{name}")
+        app.command(name, epilog=_epilog(module.EXAMPLES), no_args_is_help=name == "run")(
+            getattr(module, COMMANDS[name])
+        )
     return typer.main.get_command(app)
+
+
+def _epilog(examples: tuple[str, ...]) -> str:
+    title = "Example:" if len(examples) == 1 else "Examples:"
+    return "\n\n".join([title, *(f"  {example}" for example in examples)])
 
 
 def _is_json() -> bool:

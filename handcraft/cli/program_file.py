@@ -6,37 +6,14 @@ import runpy
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from handcraft.circuits import Circuits
 from handcraft.cli.expressions import Expressions, find_expressions, names_of_expressions
+from handcraft.cli.read_text import read_text
 from handcraft.errors import CommandError, HandcraftError
 from handcraft.language import Program
-from handcraft.limits import RULES_TEXT
-
-STDIN = "-"
-"""What stands for standard input in place of a file."""
-
-
-def read_text(name: str | Path) -> str:
-    """The text of a file, or of standard input where it is called `STDIN`.
-
-    Raises:
-        CommandError: it cannot be read, or is no text.
-        LimitError: it is longer than `RULES_TEXT`; no more than that is read, since a pipe or a device
-            may have no end.
-    """
-    what = "standard input" if name == STDIN else str(name)
-    try:
-        with nullcontext(sys.stdin) if name == STDIN else open(name, encoding="utf-8") as file:
-            text = file.read(RULES_TEXT.most + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(
-            f"{what} cannot be read: {error}", where=what, fix="name a text file"
-        ) from error
-    RULES_TEXT.check(len(text), where=what)
-    return text.removeprefix("\ufeff")
 
 
 def run_file(path: Path) -> dict[str, object]:

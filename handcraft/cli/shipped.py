@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import handcraft
-from handcraft.cli.program_file import read_text
+from handcraft.cli.read_text import read_text
 
 
 def shipped_programs() -> dict[str, Path]:

@@ -8,19 +8,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from handcraft.circuits import Circuits
 from handcraft.cli.expressions import Expressions
-from handcraft.cli.program_file import STDIN, choose, read_text, run_file
+from handcraft.cli.program_file import choose, run_file
 from handcraft.cli.progress_bar import shown_progress
+from handcraft.cli.read_text import STDIN, read_text
 from handcraft.cli.shipped import shipped_programs
-from handcraft.compiler import Compiled, CompiledSequences, compile_program, compile_sequences
-from handcraft.compiler.values.value_model import ValueModel
+from handcraft.compiler import Compiled, compile_program
 from handcraft.errors import CommandError, CompileError
-from handcraft.formats import Checkpoint, disagreements, is_checkpoint, load, read_checkpoint
-from handcraft.language import Program, Prompts, parse_one_liner, parse_rules
+from handcraft.language import Program, Prompts
 from handcraft.model import Model
+
+if TYPE_CHECKING:
+    from handcraft.compiler import CompiledSequences
+    from handcraft.compiler.values.value_model import ValueModel
+    from handcraft.formats import Checkpoint
+
+# What reads folders and rules as text is imported where it is needed, since that takes longest.
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,8 @@ def load_model(name: str | None, lines: Sequence[str] = (), **chosen: Unpack[Cho
     """
     given = [value for value in chosen.values() if value is not None]
     if name is not None and not lines and os.path.isdir(name):
+        from handcraft.formats import is_checkpoint, load, read_checkpoint
+
         if given:
             raise CommandError(
                 f"{name} is already compiled, so these do not apply: {', '.join(map(str, given))}",
@@ -102,12 +110,14 @@ def load_model(name: str | None, lines: Sequence[str] = (), **chosen: Unpack[Cho
         )
     found = find(name, lines)
     compiled = compile_found(found.source, **chosen)
-    values = compiled.values if isinstance(compiled, CompiledSequences) else None
+    values = None if isinstance(compiled, Compiled) else compiled.values
     return Loaded(compiled.model, found.source, found.note, values=values)
 
 
 def _doubt(checkpoint: Checkpoint) -> str | None:
     """That other tools read another model out of a folder than its handcraft.json describes."""
+    from handcraft.formats import disagreements
+
     found = disagreements(checkpoint)
     if not found:
         return None
@@ -131,6 +141,8 @@ def compile_found(
     check_options({name: options[name] for name in for_the_other if name in options}, source)
     with shown_progress():
         if isinstance(source, Expressions):
+            from handcraft.compiler import compile_sequences
+
             return compile_sequences(source.outputs, **options)
         return compile_program(source, **options)
 
@@ -177,6 +189,8 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
                 f"both a program, {name}, and rules are given",
                 fix=f"leave out {name}, or the rules after -e",
             )
+        from handcraft.language import parse_one_liner
+
         program, added = parse_one_liner("\n".join(lines))
         remark = f"no rule covers the other contexts: added `{added}`" if added else None
         return Found(program, remark)
@@ -185,6 +199,8 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
             "no program is named", fix='name a file or a shipped program, or use -e "RULE"'
         )
     if name == STDIN:
+        from handcraft.language import parse_rules
+
         return Found(parse_rules(read_text(STDIN), "<stdin>"))
     path, wanted = _split(name, shipped_first)
     if path.is_dir():
@@ -202,6 +218,8 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
                 where=path,
                 fix=f"leave out :{wanted}",
             )
+        from handcraft.language import parse_rules
+
         return Found(parse_rules(read_text(path), str(path)))
     if path.suffix == ".py":
         defined = run_file(path)
@@ -216,6 +234,8 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
 
 
 def _folder(path: Path) -> Found:
+    from handcraft.formats import is_checkpoint, read_checkpoint
+
     if not is_checkpoint(path):
         raise CommandError(
             f"{path} is a folder, and this command needs a program",

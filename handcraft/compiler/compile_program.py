@@ -11,7 +11,6 @@ from handcraft.circuits import Circuits
 from handcraft.compiler.advice import advised
 from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.estimate import check_plan
-from handcraft.compiler.ordinal import check_shares, compile_ordinal, passes_named
 from handcraft.compiler.rules.plan_patterns import plan_patterns
 from handcraft.compiler.rules.plan_rules import plan_rules
 from handcraft.compiler.stage import Pass, Stage
@@ -122,7 +121,7 @@ def _compile(
         sizes = Sizes(n_embd=shape.n_embd, n_head=shape.n_head)
         n_positions = shape.n_positions
     stages: tuple[Stage, ...] = ()
-    wanted = passes_named(optimize)
+    wanted = _passes_of_optimize(optimize)
     passes: tuple[Pass, ...] = ()
     if wanted:
         passes = (Pass("ordinal", "nothing", "it is for rules over expressions"),)
@@ -144,7 +143,10 @@ def _compile(
     placement = place_circuits(plan, sharpness)
     tensors = emit(placement, plan.circuits.values, dtype)
     model = Model(target, plan.shape, plan.circuits.vocabulary, tensors)
-    check_shares(model, plan.circuits)
+    if any(head.attends.attention_weights for block in plan.circuits.blocks for head in block.heads):
+        from handcraft.compiler.ordinal import check_shares
+
+        check_shares(model, plan.circuits)
     return Compiled(source, plan, sharpness, placement, model, stages, passes)
 
 
@@ -170,10 +172,21 @@ def _check_source(source: object) -> None:
     )
 
 
+def _passes_of_optimize(optimize: bool | Collection[str]) -> tuple[str, ...]:
+    """The passes that are asked for; the package of them is imported only where there are any."""
+    if optimize is False:
+        return ()
+    from handcraft.compiler.ordinal import passes_named
+
+    return passes_named(optimize)
+
+
 def _smaller(
     plan: Plan, program: Program, dtype: str, sizes: Sizes, wanted: Collection[str]
 ) -> tuple[Plan, tuple[Pass, ...]]:
     """The plan with the answer as one scalar, where that is smaller; and what was done, or why not."""
+    from handcraft.compiler.ordinal import compile_ordinal
+
     target = plan.architecture
     try:
         found, passes = compile_ordinal(program, target, dtype, sizes, wanted)

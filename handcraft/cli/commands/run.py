@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from handcraft.cli.completion import known_programs
-from handcraft.cli.example_prompt import example_prompt
 from handcraft.cli.options import Json, Lines
 from handcraft.cli.printing import count, note, print_json
 from handcraft.cli.sources import load_model
-from handcraft.cli.value_table import value_table
 from handcraft.compiler import complete
-from handcraft.compiler.values.value_model import ValueModel
 from handcraft.errors import CommandError, PromptError
 from handcraft.language import Prompts
 from handcraft.language.sliding import sliding_note
-from handcraft.verify.verify_values import json_value
+
+if TYPE_CHECKING:
+    from handcraft.compiler.values.value_model import ValueModel
 
 EXAMPLES = (
     "handcraft run programs/aab.py aab",
@@ -100,6 +99,9 @@ def _check_no(given: Mapping[str, object]) -> None:
 
 def _print_values(values: ValueModel, text: str, prompts: Prompts | None, as_json: bool) -> None:
     """The values of every output at each position of a text."""
+    from handcraft.cli.value_table import value_table
+    from handcraft.verify.verify_outputs import json_value
+
     tokens = values.model.vocabulary.split(text)
     values.checked(text)
     if prompts is not None:
@@ -117,6 +119,8 @@ def _print_values(values: ValueModel, text: str, prompts: Prompts | None, as_jso
 
 
 def _wrongcount(arguments: list[str], *, is_rule: bool) -> CommandError:
+    from handcraft.cli.example_prompt import example_prompt
+
     expected = "TEXT" if is_rule else "PROGRAM TEXT"
     example = example_prompt(arguments[0]) if len(arguments) == 1 and not is_rule else None
     if example is None:

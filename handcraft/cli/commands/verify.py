@@ -9,8 +9,8 @@ import typer
 from handcraft.cli.expressions import Expressions
 from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, TOLERANCE, Json, Lines, Named
 from handcraft.cli.printing import note, print_json
-from handcraft.cli.program_file import read_text
 from handcraft.cli.progress_bar import shown_progress
+from handcraft.cli.read_text import read_text
 from handcraft.cli.sources import Chosen, Loaded, load_model
 from handcraft.compiler.values.value_model import ValueModel
 from handcraft.errors import CommandError

@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
-from importlib.resources import files
-from typing import Any
-
-from lark import Lark, Token, Transformer, v_args
-from lark.exceptions import UnexpectedInput
+from typing import TYPE_CHECKING
 
 from handcraft.errors import RuleSyntaxError, VocabularyError
-from handcraft.language.patterns.pattern import ANCHOR, SPECIAL, Pattern, unescape
+from handcraft.language.patterns.pattern import ANCHOR, SPECIAL, Pattern
 from handcraft.language.rule import Rule
 from handcraft.limits import PATTERN, PATTERN_TEXT
 from handcraft.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from lark.exceptions import UnexpectedInput
 
 Item = tuple[bool, tuple[str, ...]]
 """Whether the tokens are those left out, and the tokens; ``(True, ())`` is any token."""
@@ -98,41 +96,12 @@ def _read_items(body: str, characters: bool, start: int) -> Sequence[Item]:
     if not any(c in SPECIAL for c in body):  # plain tokens need no grammar
         plain = [c for c in body if not c.isspace()] if characters else body.split()
         return [(False, (token,)) for token in plain]
+    from handcraft.language.patterns import pattern_grammar  # takes as long as thousands of patterns
+
     try:
-        tree = _parser().parse(body, start="characters" if characters else "words")
-    except UnexpectedInput as error:
+        return pattern_grammar.read_items(body, characters)
+    except pattern_grammar.UnexpectedInput as error:
         raise _syntax_error(error, body, start) from None
-    return _ReadItems().transform(tree)  # type: ignore[no-any-return]
-
-
-@cache
-def _parser() -> Lark:
-    grammar = files(__package__).joinpath("pattern.lark").read_text("utf-8")
-    return Lark(grammar, start=["characters", "words"], parser="lalr")
-
-
-@v_args(inline=True)
-class _ReadItems(Transformer[Token, Any]):
-    def character(self, token: Token) -> Item:
-        return False, (unescape(token),)
-
-    word = character
-
-    def any_character(self) -> Item:
-        return True, ()
-
-    any_word = any_character
-
-    def character_class(self, *tokens: Token) -> Item:
-        negated = tokens[0].type == "NOT"
-        return negated, tuple(unescape(token) for token in tokens[negated:])
-
-    word_class = character_class
-
-    def characters(self, *items: Item) -> list[Item]:
-        return list(items)
-
-    words = characters
 
 
 def _token_class(item: Item, vocabulary: Vocabulary, text: str) -> frozenset[int]:
