@@ -8,8 +8,7 @@ from functools import cache, cached_property
 from typing import Literal
 
 from handcraft.circuits.head import Head
-from handcraft.circuits.lifetimes import lifetimes
-from handcraft.circuits.linear_map import LinearMap
+from handcraft.circuits.lifetimes import lifetimes, written_by_heads, written_by_neurons
 from handcraft.circuits.neuron import Neuron, Ramp
 from handcraft.circuits.number import Number, Plain, exact
 from handcraft.circuits.subspace import Coefficients, Encoding, Subspace, Value
@@ -53,12 +52,7 @@ def embed_token(subspace: Subspace) -> Table:
 
 
 def embed_position(subspace: Subspace, values: Sequence[Value] | None = None) -> Table:
-    """Put a value for each position into `subspace`.
-
-    Args:
-        subspace: where it is put.
-        values: the value at each position; left out, the values of `subspace` in order.
-    """
+    """Put a value for each position into `subspace`; by default its values, in order."""
     return _embed("position", subspace, subspace.values if values is None else values)
 
 
@@ -216,10 +210,7 @@ class Circuits:
         """The subspaces of the residual stream, in order."""
         named = [table.subspace for table in self.embedding] + list(self.scratch)
         for block in self.blocks:
-            named += [linear.target for head in block.heads for linear in head.writes]
-            named += [each.adds.subspace for each in block.attention_bias]
-            named += [write.subspace for neuron in block.neurons for write in neuron.writes]
-            named += [each.adds.subspace for each in block.neuron_bias]
+            named += [*written_by_heads(block), *written_by_neurons(block)]
         return tuple(dict.fromkeys(named))
 
     @property
@@ -271,7 +262,7 @@ def _index_problems(circuits: Circuits) -> list[HandcraftError]:
         look(table.subspace, sorted(table.dimensions))
     for block in circuits.blocks:
         for head in block.heads:
-            for linear in (*_maps_from_stream(head), *head.writes):
+            for linear in (*head.all_reads, *head.writes):
                 look(linear.source, [i for i, _, _ in linear.entries])
                 look(linear.target, [j for _, j, _ in linear.entries])
         parts = [each.adds for each in (*block.attention_bias, *block.neuron_bias)]
@@ -323,7 +314,7 @@ def _stream_problems(circuits: Circuits) -> list[HandcraftError]:
     known = frozenset(stream)
     for number, block in enumerate(circuits.blocks):
         reads = [
-            *((head.name, m.source) for head in block.heads for m in _maps_from_stream(head)),
+            *((head.name, m.source) for head in block.heads for m in head.all_reads),
             *((n.name, read.subspace) for n in block.neurons for read in n.all_reads),
         ]
         problems.extend(
@@ -373,7 +364,3 @@ def _reuse_problems(circuits: Circuits) -> list[HandcraftError]:
             continue
         problems.append(CircuitError(f"`{new}` cannot take the place of `{old}`", fix=fix))
     return problems
-
-
-def _maps_from_stream(head: Head) -> tuple[LinearMap, ...]:
-    return (*head.attends.query, *head.attends.key, *head.moves)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -97,6 +97,11 @@ class Head:
     origins: tuple[Origin, ...] = ()
 
     @property
+    def all_reads(self) -> tuple[LinearMap, ...]:
+        """Every map that reads the residual stream."""
+        return (*self.attends.query, *self.attends.key, *self.moves)
+
+    @property
     def matching(self) -> tuple[Subspace, ...]:
         """The subspaces in which query and key are multiplied: the W_Q and W_K side of the head."""
         constants = (*self.attends.query_bias, *self.attends.key_bias)
@@ -126,14 +131,8 @@ def window(position: Subspace, back: int) -> Relation:
     """
     if back < 1:
         raise CircuitError(f"a window of {back} positions", fix="attend to at least 1 position")
-    _check_one_hot(position)
-    entries = tuple(
-        (here, there, 1)
-        for here in range(position.width)
-        for there in range(max(0, here - back + 1), here + 1)
-    )
     label = "this position" if back == 1 else f"the last {back} positions"
-    return Relation(label, (LinearMap(position, position, entries),), (copy(position, position),))
+    return _of_positions(position, label, lambda here: range(max(0, here - back + 1), here + 1))
 
 
 def look_back(position: Subspace, distance: int) -> Relation:
@@ -146,15 +145,12 @@ def look_back(position: Subspace, distance: int) -> Relation:
     Raises:
         CircuitError: `distance` is negative, or `position` is not one-hot.
     """
-    _check_distance(distance)
-    _check_one_hot(position)
-    entries = tuple((here, max(0, here - distance), 1) for here in range(position.width))
-    return Relation(
-        back_label(distance),
-        (LinearMap(position, position, entries),),
-        (copy(position, position),),
-        picks_one=True,
-    )
+    if distance < 0:
+        raise CircuitError(
+            f"looking {distance} back", fix="use 0 for this position, or a positive distance"
+        )
+    relation = _of_positions(position, back_label(distance), lambda here: [max(0, here - distance)])
+    return replace(relation, picks_one=True)
 
 
 def equal(query: Subspace, key: Subspace, *, label: str, picks_one: bool = False) -> Relation:
@@ -187,19 +183,15 @@ def back_label(distance: int) -> str:
     return "this position" if distance == 0 else f"{distance} back"
 
 
-def _check_distance(distance: int) -> None:
-    if distance < 0:
-        raise CircuitError(
-            f"looking {distance} back", fix="use 0 for this position, or a positive distance"
-        )
-
-
-def _check_one_hot(position: Subspace) -> None:
+def _of_positions(position: Subspace, label: str, sources: Callable[[int], Iterable[int]]) -> Relation:
+    """Attend to the positions that a function gives for each destination."""
     if position.encoding is not Encoding.ONE_HOT:
         raise EncodingError(
             f"`{position.name}` is encoded as {position.encoding.value}, not one-hot",
             fix="use a one-hot position, or equal() with a subspace that encodes the target",
         )
+    entries = tuple((here, there, 1) for here in range(position.width) for there in sources(here))
+    return Relation(label, (LinearMap(position, position, entries),), (copy(position, position),))
 
 
 def _unique(subspaces: Iterable[Subspace]) -> tuple[Subspace, ...]:

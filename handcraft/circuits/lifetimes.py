@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from handcraft.circuits.subspace import Subspace
@@ -70,31 +71,21 @@ def results(circuits: Circuits) -> tuple[Subspace, ...]:
 
 def read_by_heads(block: Block) -> Iterable[Subspace]:
     """What the heads of a block read."""
-    for head in block.heads:
-        for linear in (*head.attends.query, *head.attends.key, *head.moves):
-            yield linear.source
+    return (linear.source for head in block.heads for linear in head.all_reads)
 
 
 def read_by_neurons(block: Block) -> Iterable[Subspace]:
     """What the neurons of a block read."""
-    for neuron in block.neurons:
-        for read in neuron.all_reads:
-            yield read.subspace
+    return (read.subspace for neuron in block.neurons for read in neuron.all_reads)
 
 
 def written_by_heads(block: Block) -> Iterable[Subspace]:
     """What the heads of a block write, and what is added with them."""
-    for head in block.heads:
-        for linear in head.writes:
-            yield linear.target
-    for each in block.attention_bias:
-        yield each.adds.subspace
+    written = (linear.target for head in block.heads for linear in head.writes)
+    return chain(written, (each.adds.subspace for each in block.attention_bias))
 
 
 def written_by_neurons(block: Block) -> Iterable[Subspace]:
     """What the neurons of a block write, and what is added with them."""
-    for neuron in block.neurons:
-        for write in neuron.writes:
-            yield write.subspace
-    for each in block.neuron_bias:
-        yield each.adds.subspace
+    written = (write.subspace for neuron in block.neurons for write in neuron.writes)
+    return chain(written, (each.adds.subspace for each in block.neuron_bias))

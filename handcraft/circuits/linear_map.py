@@ -36,14 +36,8 @@ def copy(
 ) -> LinearMap:
     """The map that copies `source` to `target`.
 
-    Args:
-        source: the subspace that is read.
-        target: a subspace of the same width and encoding.
-        times: a factor for all of it.
-        origins: what it serves.
-
     Raises:
-        EncodingError: the two subspaces are encoded differently.
+        EncodingError: the two subspaces differ in width or encoding.
     """
     if source.width != target.width or source.encoding is not target.encoding:
         raise EncodingError(
@@ -65,11 +59,7 @@ def value_map(
 ) -> LinearMap:
     """The map that turns each value of a one-hot subspace into a number in a scalar one.
 
-    Args:
-        source: a one-hot subspace.
-        numbers: the number for each value; values left out give 0.
-        into: a scalar subspace.
-        origins: what it serves.
+    Values that `numbers` leaves out give 0.
 
     Raises:
         EncodingError: `source` is not one-hot, lacks a value, or `into` is not a scalar.
@@ -88,11 +78,7 @@ def project(
 ) -> LinearMap:
     """The map that writes a scalar, times a number for each value, into a one-hot subspace.
 
-    Args:
-        source: a scalar subspace.
-        into: a one-hot subspace.
-        numbers: the factor for each value; values left out are not written.
-        origins: what it serves.
+    Values that `numbers` leaves out are not written.
 
     Raises:
         EncodingError: `source` is not a scalar, or `into` is not one-hot or lacks a value.
