@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from handcraft.display import shorten_value
-from handcraft.errors import HandcraftError, VocabularyError, raise_all
+from handcraft.errors import VocabularyError, raise_all
 from handcraft.limits import TOKENS
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -197,56 +197,37 @@ def _has_blank(text: str) -> bool:
 
 
 def _check_tokens(tokens: Sequence[object]) -> None:
-    problems: list[HandcraftError] = []
+    raise_all([VocabularyError(what, fix=fix) for what, fix in _problems(tokens)])
+
+
+def _problems(tokens: Sequence[object]) -> Iterator[tuple[str, str]]:
+    """What is wrong with each token, and the fix."""
     if not tokens:
-        problems.append(
-            VocabularyError(
-                "the vocabulary is empty", fix='name at least one token, as in vocabulary="ab"'
-            )
-        )
-    seen: set[object] = set()
+        yield "the vocabulary is empty", 'name at least one token, as in vocabulary="ab"'
+    has_words = any(isinstance(token, str) and len(token) > 1 for token in tokens)
+    separators: list[str] = []
+    seen: set[str] = set()
     for place, token in enumerate(tokens, 1):
+        this = f"token {place} of the vocabulary"
         if not isinstance(token, str):
-            problems.append(
-                VocabularyError(
-                    f"token {place} of the vocabulary is {token!r}, of type {type(token).__name__}",
-                    fix="tokens are strings",
-                )
-            )
-        elif token == "":
-            problems.append(
-                VocabularyError(f"token {place} of the vocabulary is empty", fix="leave it out")
-            )
+            yield f"{this} is {token!r}, of type {type(token).__name__}", "tokens are strings"
+            continue
+        if token == "":
+            yield f"{this} is empty", "leave it out"
         elif _SURROGATE.search(token):
-            problems.append(
-                VocabularyError(
-                    f"token {place} of the vocabulary, {token!r}, contains half of a character",
-                    fix="leave it out: it is not valid UTF-8, and no file can store it",
-                )
-            )
+            fix = "leave it out: it is not valid UTF-8, and no file can store it"
+            yield f"{this}, {token!r}, contains half of a character", fix
         elif len(token) > 1 and _has_blank(token):
-            problems.append(
-                VocabularyError(
-                    f"the word {token!r} of the vocabulary contains a space",
-                    fix="spaces separate words: make it two tokens",
-                )
-            )
+            fix = "spaces separate words: make it two tokens"
+            yield f"the word {token!r} of the vocabulary contains a space", fix
         elif token in seen:
-            problems.append(
-                VocabularyError(f"the token {token!r} is in the vocabulary twice", fix="name it once")
-            )
-        seen.add(token if isinstance(token, str) else id(token))
-    words = [token for token in tokens if isinstance(token, str)]
-    if any(len(word) > 1 for word in words):
-        problems.extend(
-            VocabularyError(
-                f"the vocabulary has words and also the token {word!r}, which separates them",
-                fix="leave it out, or use single characters only",
-            )
-            for word in words
-            if word.isspace() and len(word) == 1
-        )
-    raise_all(problems)
+            yield f"the token {token!r} is in the vocabulary twice", "name it once"
+        if has_words and len(token) == 1 and token.isspace():
+            separators.append(token)
+        seen.add(token)
+    for word in separators:
+        what = f"the vocabulary has words and also the token {word!r}, which separates them"
+        yield what, "leave it out, or use single characters only"
 
 
 def _plain(token: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Literal
@@ -220,128 +220,104 @@ class Circuits:
 
 
 def _check(circuits: Circuits) -> None:
-    problems = [
-        *_table_problems(circuits),
-        *_stream_problems(circuits),
-        *_index_problems(circuits),
-        *_reuse_problems(circuits),
-    ]
+    checks = (
+        _table_problems,
+        _unembedding_problems,
+        _stream_problems,
+        _index_problems,
+        _reuse_problems,
+    )
+    problems = [problem for check in checks for problem in check(circuits)]
     for problem in problems:
         problem.where = problem.where or str(circuits.place)
     raise_all(problems)
 
 
-def _table_problems(circuits: Circuits) -> list[HandcraftError]:
-    problems: list[HandcraftError] = []
+def _table_problems(circuits: Circuits) -> Iterator[HandcraftError]:
     if not isinstance(circuits.context, int) or circuits.context < 1:
-        problems.append(
-            CircuitError(f"the context is {circuits.context!r}", fix="use 1 or more positions")
-        )
+        yield CircuitError(f"the context is {circuits.context!r}", fix="use 1 or more positions")
     counts = {"token": len(circuits.vocabulary), "position": circuits.context}
-    problems.extend(
-        CircuitError(
-            f"the table of `{table.subspace}` has {len(table.rows)} rows for "
-            f"{counts[table.of]} {table.of}s",
-            fix=f"give one row for each {table.of}",
-        )
-        for table in circuits.embedding
-        if len(table.rows) != counts[table.of]
-    )
-    return [*problems, *_unembedding_problems(circuits)]
-
-
-def _index_problems(circuits: Circuits) -> list[HandcraftError]:
-    """Entries that point past the dimensions of their subspace."""
-    wrong: dict[tuple[Subspace, int], None] = {}
-
-    def look(subspace: Subspace, dimensions: Sequence[int]) -> None:
-        if dimensions and not (min(dimensions) >= 0 and max(dimensions) < subspace.width):
-            wrong.update({(subspace, i): None for i in dimensions if not 0 <= i < subspace.width})
-
     for table in circuits.embedding:
-        look(table.subspace, sorted(table.dimensions))
+        if len(table.rows) != counts[table.of]:
+            yield CircuitError(
+                f"the table of `{table.subspace}` has {len(table.rows)} rows for "
+                f"{counts[table.of]} {table.of}s",
+                fix=f"give one row for each {table.of}",
+            )
+
+
+def _index_problems(circuits: Circuits) -> Iterator[HandcraftError]:
+    """Entries that point past the dimensions of their subspace."""
+    used: list[tuple[Subspace, Iterable[int]]] = []
+    for table in circuits.embedding:
+        used.append((table.subspace, sorted(table.dimensions)))
     for block in circuits.blocks:
         for head in block.heads:
             for linear in (*head.all_reads, *head.writes):
-                look(linear.source, [i for i, _, _ in linear.entries])
-                look(linear.target, [j for _, j, _ in linear.entries])
+                used.append((linear.source, [i for i, _, _ in linear.entries]))
+                used.append((linear.target, [j for _, j, _ in linear.entries]))
         parts = [each.adds for each in (*block.attention_bias, *block.neuron_bias)]
         parts += [part for neuron in block.neurons for part in (*neuron.all_reads, *neuron.writes)]
-        for part in parts:
-            look(part.subspace, [i for i, _ in part.entries])
-    return [
-        CircuitError(
+        used += [(part.subspace, [i for i, _ in part.entries]) for part in parts]
+    wrong = [(subspace, i) for subspace, places in used for i in places if not 0 <= i < subspace.width]
+    for subspace, i in dict.fromkeys(wrong):
+        yield CircuitError(
             f"dimension {i} of `{subspace}` is used, which has {subspace.width}",
             fix="count the dimensions of a subspace from 0",
         )
-        for subspace, i in wrong
-    ]
 
 
-def _unembedding_problems(circuits: Circuits) -> list[HandcraftError]:
+def _unembedding_problems(circuits: Circuits) -> Iterator[HandcraftError]:
     """The unembedding is tied: a logit is the inner product of stream and token embedding."""
     target, tokens = circuits.unembedding, circuits.vocabulary.tokens
     if target is None:
-        return []
+        return
     if target.values != tokens or target.encoding is Encoding.FLAG or target.is_number:
-        return [
-            EncodingError(
-                f"the unembedding reads `{target}`, {target.encoding.value}, with the values "
-                f"{shorten(target.values)}",
-                fix=f"read a subspace whose values are the tokens: {shorten(tokens)}",
-            )
-        ]
+        yield EncodingError(
+            f"the unembedding reads `{target}`, {target.encoding.value}, with the values "
+            f"{shorten(target.values)}",
+            fix=f"read a subspace whose values are the tokens: {shorten(tokens)}",
+        )
+        return
     tables = [table for table in circuits.embedding if table.subspace == target and table.of == "token"]
     if [table.rows for table in tables] != [embed_token(target).rows]:
-        return [
-            CircuitError(
-                f"the unembedding reads `{target}`, into which the token is not embedded exactly once",
-                fix=f"a tied head needs embed_token({target.name}), once",
-            )
-        ]
-    return []
+        yield CircuitError(
+            f"the unembedding reads `{target}`, into which the token is not embedded exactly once",
+            fix=f"a tied head needs embed_token({target.name}), once",
+        )
 
 
-def _stream_problems(circuits: Circuits) -> list[HandcraftError]:
-    problems: list[HandcraftError] = []
-    stream = circuits.stream
+def _stream_problems(circuits: Circuits) -> Iterator[HandcraftError]:
     by_name: dict[str, Subspace] = {}
-    for subspace in stream:
+    for subspace in circuits.stream:
         if by_name.setdefault(subspace.name, subspace) != subspace:
-            problems.append(
-                CircuitError(f"two subspaces are called `{subspace}`", fix="give each its own name")
-            )
-    known = frozenset(stream)
+            yield CircuitError(f"two subspaces are called `{subspace}`", fix="give each its own name")
+    known = frozenset(circuits.stream)
     for number, block in enumerate(circuits.blocks):
         reads = [
             *((head.name, m.source) for head in block.heads for m in head.all_reads),
             *((n.name, read.subspace) for n in block.neurons for read in n.all_reads),
         ]
-        problems.extend(
-            CircuitError(
-                f"`{reader}` of block {number} reads `{subspace}`, which is not in the residual stream",
-                fix="embed it, write it, or name it in scratch=",
-            )
-            for reader, subspace in reads
-            if subspace not in known
-        )
+        for reader, subspace in reads:
+            if subspace not in known:
+                yield CircuitError(
+                    f"`{reader}` of block {number} reads `{subspace}`, which is not in the residual "
+                    "stream",
+                    fix="embed it, write it, or name it in scratch=",
+                )
         for head in block.heads:
             carried = frozenset(head.carried)
-            problems.extend(
-                CircuitError(
-                    f"`{head.name}` of block {number} writes from `{m.source}`, which it does not "
-                    "carry",
-                    fix="move something into it first",
-                )
-                for m in head.writes
-                if m.source not in carried
-            )
-    return problems
+            for m in head.writes:
+                if m.source not in carried:
+                    yield CircuitError(
+                        f"`{head.name}` of block {number} writes from `{m.source}`, which it does not "
+                        "carry",
+                        fix="move something into it first",
+                    )
 
 
-def _reuse_problems(circuits: Circuits) -> list[HandcraftError]:
+def _reuse_problems(circuits: Circuits) -> Iterator[HandcraftError]:
     """Subspaces that take dimensions which are not there, or not free."""
-    problems: list[HandcraftError] = []
     lives = lifetimes(circuits)
     taken: set[tuple[Subspace, int]] = set()
     for number, reuse in enumerate(circuits.reuses):
@@ -362,5 +338,4 @@ def _reuse_problems(circuits: Circuits) -> list[HandcraftError]:
         else:
             taken |= cells
             continue
-        problems.append(CircuitError(f"`{new}` cannot take the place of `{old}`", fix=fix))
-    return problems
+        yield CircuitError(f"`{new}` cannot take the place of `{old}`", fix=fix)

@@ -57,7 +57,7 @@ def grow(model: Model, shape: Shape, ids: Sequence[int] | None = None) -> Model:
     """
     tokens = model.vocabulary.tokens
     chosen = tuple(range(len(tokens))) if ids is None else tuple(ids)
-    _check_growth(model, shape, chosen)
+    raise_all([*_problems(model, shape, chosen)])
     vocabulary = Vocabulary(tokens, ids=chosen)
     grown = replace(model, shape=shape, vocabulary=vocabulary, tensors={})
     return replace(grown, tensors=_Grown(model, grown, chosen))
@@ -89,49 +89,33 @@ class _Grown(Mapping[str, Array]):
         return len(self._shapes)
 
 
-def _check_growth(model: Model, shape: Shape, ids: tuple[int, ...]) -> None:
-    problems: list[HandcraftError] = []
-    small = model.shape
+def _problems(model: Model, shape: Shape, ids: tuple[int, ...]) -> Iterator[HandcraftError]:
+    """Why a model cannot be grown to a shape."""
+    small, tokens = model.shape, model.vocabulary.tokens
     if small.n_layer > shape.n_layer:
-        problems.append(
-            LayoutError(
-                f"the program needs {small.n_layer} blocks, but the shape has {shape.n_layer}",
-                fix="use a larger published shape, or fewer rules",
-            )
+        yield LayoutError(
+            f"the program needs {small.n_layer} blocks, but the shape has {shape.n_layer}",
+            fix="use a larger published shape, or fewer rules",
         )
-    if (small.n_embd, small.n_head, small.n_positions) != (
-        shape.n_embd,
-        shape.n_head,
-        shape.n_positions,
-    ):
-        problems.append(
-            LayoutError(
-                f"a model of width {small.n_embd}, {small.n_head} heads and {small.n_positions} "
-                f"positions does not fill one of {shape.n_embd}, {shape.n_head} and "
-                f"{shape.n_positions}",
-                fix="compile it with the sizes of the shape",
-            )
+    sizes, wanted = ((each.n_embd, each.n_head, each.n_positions) for each in (small, shape))
+    if sizes != wanted:
+        yield LayoutError(
+            f"a model of width {small.n_embd}, {small.n_head} heads and {small.n_positions} positions "
+            f"does not fill one of {shape.n_embd}, {shape.n_head} and {shape.n_positions}",
+            fix="compile it with the sizes of the shape",
         )
-    tokens = model.vocabulary.tokens
     if len(ids) != len(tokens):
-        problems.append(
-            LayoutError(f"{len(ids)} ids for {len(tokens)} tokens", fix="give each token one id")
-        )
+        yield LayoutError(f"{len(ids)} ids for {len(tokens)} tokens", fix="give each token one id")
     given = Counter(ids)
     for token, number in zip(tokens, ids, strict=False):
         if not 0 <= number < shape.n_vocab:
-            problems.append(
-                LayoutError(
-                    f"the token {token!r} has the id {shown_number(number)}, outside a vocabulary of "
-                    f"{shape.n_vocab:,}",
-                    fix=f"use an id from 0 to {shape.n_vocab - 1}",
-                )
+            yield LayoutError(
+                f"the token {token!r} has the id {shown_number(number)}, outside a vocabulary of "
+                f"{shape.n_vocab:,}",
+                fix=f"use an id from 0 to {shape.n_vocab - 1}",
             )
         elif given[number] > 1:
-            problems.append(
-                LayoutError(
-                    f"the id {number} is given to {given[number]} tokens, {token!r} among them",
-                    fix="give each token its own",
-                )
+            yield LayoutError(
+                f"the id {number} is given to {given[number]} tokens, {token!r} among them",
+                fix="give each token its own",
             )
-    raise_all(problems)

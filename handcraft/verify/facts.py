@@ -7,6 +7,7 @@ every pre-activation must be far from 0. float16 ends at 65504, so no number may
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -115,72 +116,58 @@ def check_facts(compiled: Compiled) -> Facts:
 def _checked(compiled: Compiled) -> tuple[Facts, list[PrecisionError]]:
     """The facts, and those that are violated."""
     facts = measure_facts(compiled)
+    return facts, [*_norm_problems(compiled, facts), *_problems(compiled, facts)]
+
+
+def _problems(compiled: Compiled, facts: Facts) -> Iterator[PrecisionError]:
     dtype = dtype_named(compiled.model.dtype.name)
-    problems: list[PrecisionError] = []
-    problems += _norm_problems(compiled, facts)
     for number, layer in enumerate(compiled.plan.layers):
         for i, head in enumerate(layer.heads):
             gap = facts.gap.get(f"h.{number}.attn head {i}", inf)  # none where it writes nothing
             is_hard = head.sharpness is None and head.attends.is_hard
             if is_hard and gap < 0.99 * dtype.underflow:
-                problems.append(
-                    PrecisionError(
-                        f"the attention score of the source that `{head.name}` selects is {gap:.1f} "
-                        f"nats above the next one; hard attention in {dtype.name} needs "
-                        f"{dtype.underflow}",
-                        where=f"h.{number}.attn, head {i}",
-                        fix="a shorter context",
-                    )
+                yield PrecisionError(
+                    f"the attention score of the source that `{head.name}` selects is {gap:.1f} nats "
+                    f"above the next one; hard attention in {dtype.name} needs {dtype.underflow}",
+                    where=f"h.{number}.attn, head {i}",
+                    fix="a shorter context",
                 )
-    if compiled.model.architecture.activation != "relu":
-        problems += [
-            PrecisionError(
+    for place, distance in facts.distance.items():
+        if compiled.model.architecture.activation != "relu" and distance < NEAREST_TO_ZERO:
+            yield PrecisionError(
                 f"a pre-activation comes within {distance:.2f} of 0, nearer than {NEAREST_TO_ZERO}",
                 where=place,
                 fix="use a wider dtype",
             )
-            for place, distance in facts.distance.items()
-            if distance < NEAREST_TO_ZERO
-        ]
-    if dtype.overflows_first:
-        problems += [
-            PrecisionError(
+    for place, largest in facts.largest.items():
+        if dtype.overflows_first and largest > dtype.largest:
+            yield PrecisionError(
                 f"{place} is {largest:,.0f}, but the largest {dtype.name} is {dtype.largest:,}",
                 where=place,
                 fix="use bfloat16 or float32",
             )
-            for place, largest in facts.largest.items()
-            if largest > dtype.largest
-        ]
-    return facts, problems
 
 
-def _norm_problems(compiled: Compiled, facts: Facts) -> list[PrecisionError]:
-    problems: list[PrecisionError] = []
+def _norm_problems(compiled: Compiled, facts: Facts) -> Iterator[PrecisionError]:
     for norm in compiled.plan.norms:
         if not norm.is_read:
             continue
-        low, high = facts.sum_of_squares[norm.name]
         planned = float(norm.sum_of_squares)
+        low, high = facts.sum_of_squares[norm.name]
         off = max(abs(low - planned), abs(high - planned)) / (2 * planned)
         if off > NORM_TOLERANCE:
-            problems.append(
-                PrecisionError(
-                    f"{norm.name} has a sum of squares from {low:.6g} to {high:.6g}, and "
-                    f"{planned:.6g} is planned: its scale has an error of {off:.2%}",
-                    where=", ".join(f"`{s}`" for s in norm.varying) or norm.name,
-                    fix="write smaller numbers into subspaces that are read again later",
-                )
+            yield PrecisionError(
+                f"{norm.name} has a sum of squares from {low:.6g} to {high:.6g}, and {planned:.6g} is "
+                f"planned: its scale has an error of {off:.2%}",
+                where=", ".join(f"`{s}`" for s in norm.varying) or norm.name,
+                fix="write smaller numbers into subspaces that are read again later",
             )
         if facts.mean[norm.name] > MEAN_TOLERANCE:
-            problems.append(
-                PrecisionError(
-                    f"{norm.name} has a mean of {facts.mean[norm.name]:.2g} standard deviations",
-                    where=norm.name,
-                    fix="use a wider dtype",
-                )
+            yield PrecisionError(
+                f"{norm.name} has a mean of {facts.mean[norm.name]:.2g} standard deviations",
+                where=norm.name,
+                fix="use a wider dtype",
             )
-    return problems
 
 
 def _texts(compiled: Compiled) -> list[Ids]:

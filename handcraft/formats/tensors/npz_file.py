@@ -28,16 +28,16 @@ class NpzTensor:
     Args:
         path: the file.
         member: its name in the zip.
-        dtype: its type.
+        type: the name of its type in NumPy.
         shape: its sizes.
     """
 
     path: Path
     member: str
-    dtype: np.dtype[np.generic]
+    type: str
     shape: tuple[int, ...]
 
-    def read(self) -> Array:
+    def values(self) -> Array:
         """Its values.
 
         Raises:
@@ -69,7 +69,7 @@ def npz_tensors(path: Path) -> dict[str, NpzTensor]:
                     f"{name[:80]!r} of shape {list(shape)} takes {size:,} bytes, and the zip gives it "
                     f"{member.file_size:,}"
                 )
-            found[name] = NpzTensor(path, member.filename, dtype, shape)
+            found[name] = NpzTensor(path, member.filename, dtype.name, shape)
     return found
 
 

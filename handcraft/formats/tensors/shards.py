@@ -51,6 +51,11 @@ class StoredTensor:
     begin: int
     end: int
 
+    @property
+    def type(self) -> str:
+        """The name of its type in NumPy, or in safetensors where it is none of `FLOATS`."""
+        return FLOATS[self.dtype].name if self.dtype in FLOATS else self.dtype
+
     def read(self) -> Array:
         """Its values, in the type in which they are stored, which must be one of `FLOATS`.
 

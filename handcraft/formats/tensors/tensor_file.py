@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
 
 from handcraft.architecture import Architecture
-from handcraft.dtype import DTYPE_NAMES
+from handcraft.dtype import DTYPE_NAMES, numpy_dtype
 from handcraft.errors import CheckpointError
-from handcraft.formats.foreign_files import find_file, shown, shown_text
-from handcraft.formats.tensors.npz_file import npz_tensors
-from handcraft.formats.tensors.shards import FLOATS, StoredTensor, check_finite, read_header
+from handcraft.formats.foreign_files import find_file, shown_text
+from handcraft.formats.tensors.npz_file import NpzTensor, npz_tensors
+from handcraft.formats.tensors.shards import StoredTensor, check_finite, read_header
 from handcraft.limits import check_memory
 from handcraft.model import Shape
 from handcraft.model.attention import Array
@@ -24,12 +20,7 @@ from handcraft.model.attention import Array
 FILES = ("model.safetensors", "model.npz")
 """The files that tensors are read from."""
 
-OTHER_TYPES = {
-    **{f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
-    **{f"U{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)},
-    "BOOL": "bool",
-}
-"""What NumPy calls the types of safetensors that no model here has."""
+Stored = NpzTensor | StoredTensor
 
 PREFIX = "transformer."
 """What some files put before every name."""
@@ -54,66 +45,19 @@ def read_tensors(folder: Path, shape: Shape, architecture: Architecture) -> dict
         stored = _read_headers(path)
     _check_headers(stored, expected, path)
     size = sum(prod(sizes) for sizes in expected.values())
-    itemsize = stored[next(iter(expected))].dtype.itemsize
+    itemsize = numpy_dtype(stored[next(iter(expected))].type).itemsize
     check_memory(size * itemsize, f"a model of {size:,} parameters", where=path)
     with _explained(path):
-        tensors = {name: stored[name].read() for name in expected}
+        tensors = {name: stored[name].values() for name in expected}
     for name, tensor in tensors.items():
         check_finite(name, tensor, path, "compile the program again")
     return tensors
 
 
-class Stored(Protocol):
-    """A tensor in a file, of which only the header was read."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Its type."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its sizes."""
-
-    def read(self) -> Array:
-        """Its values."""
-
-
-@dataclass(frozen=True)
-class _OfSafetensors:
-    """A tensor of a safetensors file, with its type as NumPy calls it."""
-
-    stored: StoredTensor
-    dtype: np.dtype[Any]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.stored.shape
-
-    def read(self) -> Array:
-        return self.stored.values()
-
-
-def _read_headers(path: Path) -> dict[str, Stored]:
+def _read_headers(path: Path) -> Mapping[str, Stored]:
     """The tensors of a file by their plain names."""
-    if path.suffix == ".npz":
-        return {name.removeprefix(PREFIX): tensor for name, tensor in npz_tensors(path).items()}
-    return {
-        name.removeprefix(PREFIX): _OfSafetensors(tensor, _numpy_type(tensor.dtype))
-        for name, tensor in read_header(path).items()
-    }
-
-
-def _numpy_type(code: str) -> np.dtype[Any]:
-    """The type that safetensors calls by a code.
-
-    Raises:
-        ValueError: NumPy has none.
-    """
-    if code in FLOATS:
-        return FLOATS[code].numpy
-    if code not in OTHER_TYPES:
-        raise ValueError(f"it contains tensors of type {shown(code)}")
-    return np.dtype(OTHER_TYPES[code])
+    found: Mapping[str, Stored] = npz_tensors(path) if path.suffix == ".npz" else read_header(path)
+    return {name.removeprefix(PREFIX): tensor for name, tensor in found.items()}
 
 
 @contextmanager
@@ -137,10 +81,10 @@ def _check_headers(
     if missing or foreign:
         what = f"lacks {missing[0]}" if missing else f"has {foreign[0][:80]}, which the model does not"
         raise CheckpointError(f"{path.name} {what}", where=path, fix="compile the program again")
-    dtypes = sorted({tensor.dtype.name for tensor in tensors.values()})
-    if len(dtypes) != 1 or dtypes[0] not in DTYPE_NAMES:
+    types = sorted({tensor.type for tensor in tensors.values()})
+    if len(types) != 1 or types[0] not in DTYPE_NAMES:
         raise CheckpointError(
-            f"the tensors are of type {' and '.join(dtypes)}",
+            f"the tensors are of type {' and '.join(map(shown_text, types))}",
             where=path,
             fix=f"all must be {' or all '.join(DTYPE_NAMES)}",
         )
