@@ -16,7 +16,7 @@ from handcraft.compiler.values.value_model import ValueModel
 from handcraft.display import short_repr, shorten_value
 from handcraft.errors import CheckpointError, HandcraftError, VocabularyError
 from handcraft.formats.folder import MANIFEST, check_target, whole_folder, write_text
-from handcraft.formats.foreign_files import shown
+from handcraft.formats.foreign_files import contradiction, shown
 from handcraft.formats.huggingface.config_json import CONFIG
 from handcraft.formats.huggingface.read_repository import read_huggingface
 from handcraft.formats.manifest.manifest import Grammar, LayoutRow, Manifest, Spans, write_manifest
@@ -246,18 +246,12 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         check_shape(shape, vocabulary)
         source = read_source(manifest)
     if source.vocabulary.tokens != vocabulary.tokens or source.context > shape.n_positions:
-        raise CheckpointError(
-            f"{MANIFEST} describes a program whose vocabulary or context differs from its model",
-            where=path / MANIFEST,
-            fix="compile the program again",
-        )
+        what = f"{MANIFEST} describes a program whose vocabulary or context differs from its model"
+        raise contradiction(what, path / MANIFEST)
     if isinstance(source, Circuits) and source.causal is not architecture.causal:
         masked, unmasked = ("circuits", "model") if source.causal else ("model", "circuits")
-        raise CheckpointError(
-            f"{MANIFEST} gives a causal mask to the {masked}, and none to the {unmasked}",
-            where=path / MANIFEST,
-            fix="compile the program again",
-        )
+        what = f"{MANIFEST} gives a causal mask to the {masked}, and none to the {unmasked}"
+        raise contradiction(what, path / MANIFEST)
     if manifest.format not in READ_BACK:
         raise CheckpointError(
             f"the folder was written as {shown(manifest.format)}, for other tools to read",
@@ -279,18 +273,11 @@ def form_checked(folder: Path) -> Iterator[None]:
     except CheckpointError:
         raise
     except HandcraftError as error:
-        problems = getattr(error, "problems", (error,))
-        raise CheckpointError(
-            f"{MANIFEST} contradicts itself: {'; '.join(problem.what for problem in problems)}",
-            where=folder / MANIFEST,
-            fix="compile the program again",
-        ) from error
+        problems = "; ".join(problem.what for problem in getattr(error, "problems", (error,)))
+        what = f"{MANIFEST} contradicts itself: {problems}"
+        raise contradiction(what, folder / MANIFEST) from error
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-        raise CheckpointError(
-            f"{MANIFEST} is malformed: {error}",
-            where=folder / MANIFEST,
-            fix="compile the program again",
-        ) from error
+        raise contradiction(f"{MANIFEST} is malformed: {error}", folder / MANIFEST) from error
 
 
 def is_checkpoint(folder: Path) -> bool:

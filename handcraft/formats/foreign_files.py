@@ -54,6 +54,21 @@ def shown_text(text: object) -> str:
     return kept if len(text) <= 400 else f"{kept}..."
 
 
+def contradiction(what: str, place: Path) -> CheckpointError:
+    """The error for files of a compiled folder that do not fit together."""
+    return CheckpointError(what, where=place, fix="compile the program again")
+
+
+def check_folder(folder: Path, writer: str) -> None:
+    """Raise unless there is a folder; `writer` is what writes such folders."""
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder} is not a folder" if folder.exists() else f"there is no folder {folder}",
+            where=folder,
+            fix=f"name a folder that {writer} wrote",
+        )
+
+
 def find_file(folder: Path, name: str) -> Path | None:
     """The file called `name` in a folder; None where there is none.
 

@@ -45,7 +45,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "gelu": "gelu_erf",
     "relu": "relu",
 }
-"""The activation functions that are read, by their names in config.json."""
+"""The activation functions, by their names in config.json; the first name of one is written."""
 
 LARGEST = 2**31 - 1
 """The largest size that is accepted."""

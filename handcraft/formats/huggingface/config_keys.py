@@ -21,12 +21,10 @@ class Inert:
     """A key that changes no answer, as long as its value is one that is read.
 
     Args:
-        reason: why it changes none.
         values: what its value must be, in words; others are refused, or misread.
         allows: whether a value is one of them.
     """
 
-    reason: str
     values: str
     allows: Callable[[object], bool]
 
@@ -50,30 +48,13 @@ def _is_share(value: object) -> bool:
     return isinstance(value, int | float) and type(value) is not bool and 0 <= value <= 1
 
 
-def _is_flag(value: object) -> bool:
-    return type(value) is bool
+SHARE = Inert("a number from 0 to 1", _is_share)
+FLAG = Inert("true or false", lambda value: type(value) is bool)
+TEXT = Inert("a text", lambda value: type(value) is str)
+NAME = Inert("a name or null", lambda value: value is None or type(value) is str)
 
-
-def _is_text(value: object) -> bool:
-    return type(value) is str
-
-
-_DROPOUT = Inert(
-    "dropout is active in training only, and from_pretrained ends with eval()",
-    "a number from 0 to 1",
-    _is_share,
-)
-_CACHE = Inert(
-    "keys and values that are kept are those that would be computed again", "true or false", _is_flag
-)
-_ORDER = Inert("scores are scaled and rounded in another order", "true or false", _is_flag)
-_INIT = Inert("only weights that are in no file are drawn at random", "a number from 0 to 1", _is_share)
-_OTHER_CLASS = "only models of other classes have a summary layer"
-_SUMMARY_FLAG = Inert(_OTHER_CLASS, "true or false", _is_flag)
-_SUMMARY_TEXT = Inert(_OTHER_CLASS, "a name or null", lambda value: value is None or _is_text(value))
-_SUMMARY_SHARE = Inert(_OTHER_CLASS, "a number from 0 to 1", _is_share)
-_NOTE = Inert("a note on who wrote the file", "a text", _is_text)
-_NOTE_FLAG = Inert("a note on where the files were", "true or false", _is_flag)
+NOTES = {"transformers_version": TEXT}
+"""Notes on who wrote a file."""
 
 KEYS: Mapping[str, Keys] = {
     CONFIG: Keys(
@@ -88,19 +69,17 @@ KEYS: Mapping[str, Keys] = {
         },
         synonyms={other: key for key, other in ALIASES.items()} | {"torch_dtype": "dtype"},
         inert={
-            "resid_pdrop": _DROPOUT,
-            "embd_pdrop": _DROPOUT,
-            "attn_pdrop": _DROPOUT,
-            "initializer_range": _INIT,
-            "summary_activation": _SUMMARY_TEXT,
-            "summary_first_dropout": _SUMMARY_SHARE,
-            "summary_proj_to_labels": _SUMMARY_FLAG,
-            "summary_type": _SUMMARY_TEXT,
-            "summary_use_proj": _SUMMARY_FLAG,
-            "reorder_and_upcast_attn": _ORDER,
-            "use_cache": _CACHE,
-            "transformers_version": _NOTE,
-            "_name_or_path": _NOTE,
+            **dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), SHARE),  # in training only
+            "initializer_range": SHARE,  # of weights that are in no file
+            "summary_activation": NAME,  # only models of other classes have a summary layer
+            "summary_first_dropout": SHARE,
+            "summary_proj_to_labels": FLAG,
+            "summary_type": NAME,
+            "summary_use_proj": FLAG,
+            "reorder_and_upcast_attn": FLAG,  # the order in which scores are scaled and rounded
+            "use_cache": FLAG,  # keys and values that are kept are those computed again otherwise
+            "_name_or_path": TEXT,
+            **NOTES,
         },
     ),
     GENERATION: Keys(
@@ -114,21 +93,12 @@ KEYS: Mapping[str, Keys] = {
             "repetition_penalty": 1.0,
             "max_length": 20,
         },
-        inert={
-            "use_cache": _CACHE,
-            "transformers_version": _NOTE,
-            "_from_model_config": _NOTE_FLAG,
-        },
+        inert={"use_cache": FLAG, "_from_model_config": FLAG, **NOTES},
     ),
     TOKENIZER: Keys(),
     TOKENIZER_CONFIG: Keys(
         absent={"add_prefix_space": False, "extra_special_tokens": {}, "backend": "tokenizers"},
-        inert={
-            "is_local": _NOTE_FLAG,
-            "local_files_only": _NOTE_FLAG,
-            "name_or_path": _NOTE,
-            "transformers_version": _NOTE,
-        },
+        inert={"is_local": FLAG, "local_files_only": FLAG, "name_or_path": TEXT, **NOTES},
     ),
 }
 """The files that transformers reads, and how."""

@@ -15,11 +15,11 @@ from typing import Any
 from handcraft.errors import CheckpointError, HandcraftError
 from handcraft.formats.checkpoint import Checkpoint
 from handcraft.formats.folder import MANIFEST
-from handcraft.formats.foreign_files import find_file, read_object, shown
+from handcraft.formats.foreign_files import contradiction, find_file, read_object, shown
 from handcraft.formats.huggingface.config_json import CONFIG
 from handcraft.formats.huggingface.config_keys import GENERATION, KEYS, TOKENIZER_CONFIG, Keys
 from handcraft.formats.huggingface.read_repository import read_huggingface
-from handcraft.formats.huggingface.read_tokenizer import CHARACTER, SPLITTERS, TOKENIZER
+from handcraft.formats.huggingface.read_tokenizer import CHARACTER, CHARACTERS, SPLITTERS, TOKENIZER
 from handcraft.formats.huggingface.write_repository import METADATA, free_id, json_files
 from handcraft.formats.manifest.manifest import architecture_facts
 from handcraft.formats.tensors.shards import INDEX, SINGLE, read_metadata
@@ -84,17 +84,11 @@ def model_as_read(checkpoint: Checkpoint) -> Model:
         ids = read_object(path)["model"]["vocab"]
         numbers = [ids[token] for token in tokens]
     except (KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{TOKENIZER} gives no id to a token of the program: {error}",
-            where=path,
-            fix="compile the program again",
-        ) from error
+        what = f"{TOKENIZER} gives no id to a token of the program: {error}"
+        raise contradiction(what, path) from error
     if not all(type(n) is int and 0 <= n < read.shape.n_vocab for n in numbers):
-        raise CheckpointError(
-            f"{TOKENIZER} gives ids that the model does not have, of {read.shape.n_vocab}",
-            where=path,
-            fix="compile the program again",
-        )
+        what = f"{TOKENIZER} gives ids that the model does not have, of {read.shape.n_vocab}"
+        raise contradiction(what, path)
     return Model(read.architecture, read.shape, Vocabulary(tokens, ids=numbers), read.tensors)
 
 
@@ -207,10 +201,8 @@ def _plain(name: str, found: dict[str, Any], model: Model) -> dict[str, Any]:
 def _plain_tokenizer(found: dict[str, Any]) -> dict[str, Any]:
     """tokenizer.json with each part in the one form that is written here."""
     plain = dict(found)
-    splitter = found.get("pre_tokenizer")
-    characters = [form for form, piece in SPLITTERS if piece == CHARACTER]
-    if splitter in characters:
-        plain["pre_tokenizer"] = characters[0]
+    if (found.get("pre_tokenizer"), CHARACTER) in SPLITTERS:
+        plain["pre_tokenizer"] = CHARACTERS
     if found.get("post_processor") == PLAIN_TEMPLATE:
         plain["post_processor"] = None
     return plain

@@ -10,7 +10,7 @@ import numpy as np
 
 from handcraft.architecture import Architecture
 from handcraft.errors import CheckpointError
-from handcraft.formats.foreign_files import shown
+from handcraft.formats.foreign_files import check_folder, shown
 from handcraft.formats.huggingface.config_json import CONFIG, Config, read_config
 from handcraft.formats.huggingface.read_tokenizer import read_vocabulary
 from handcraft.formats.tensors.shards import FLOATS, StoredTensor, find_tensors
@@ -45,12 +45,7 @@ def read_huggingface(folder: Path) -> Model:
             contradict each other. Pickles are refused.
         SeveralErrors: several facts of config.json are wrong.
     """
-    if not folder.is_dir():
-        raise CheckpointError(
-            f"{folder} is not a folder" if folder.exists() else f"there is no folder {folder}",
-            where=folder,
-            fix="name a folder that save_pretrained wrote",
-        )
+    check_folder(folder, "save_pretrained")
     stored = _by_plain_names(find_tensors(folder))
     config = read_config(folder)
     _check_blocks(config, stored, folder)

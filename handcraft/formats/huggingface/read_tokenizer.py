@@ -15,12 +15,18 @@ TOKENIZER = "tokenizer.json"
 
 CHARACTER = r"[\s\S]"
 
-_SPLIT = {"type": "Split", "behavior": "Isolated", "invert": False}
+CHARACTERS = {
+    "type": "Split",
+    "pattern": {"Regex": CHARACTER},
+    "behavior": "Isolated",
+    "invert": False,
+}
+WORDS = {"type": "WhitespaceSplit"}
 
 SPLITTERS: tuple[tuple[object, str], ...] = (
-    ({**_SPLIT, "pattern": {"Regex": CHARACTER}}, CHARACTER),
-    ({**_SPLIT, "pattern": {"String": ""}}, CHARACTER),
-    ({"type": "WhitespaceSplit"}, r"\S+"),
+    (CHARACTERS, CHARACTER),
+    ({**CHARACTERS, "pattern": {"String": ""}}, CHARACTER),
+    (WORDS, r"\S+"),
     ({"type": "Whitespace"}, r"\w+|[^\w\s]+"),
 )
 """The pre-tokenizers that split as a vocabulary does, and what their pieces look like."""

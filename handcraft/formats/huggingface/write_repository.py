@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from handcraft.architecture import Activation, Architecture
+from handcraft.architecture import Architecture
 from handcraft.compiler import Compiled
 from handcraft.errors import CheckpointError
 from handcraft.formats.folder import write_text
+from handcraft.formats.huggingface.config_json import ACTIVATIONS
 from handcraft.formats.huggingface.model_card import model_card
 from handcraft.formats.huggingface.write_tokenizer import tokenizer_config, tokenizer_json
 from handcraft.formats.tensors.safetensors_file import pending, write_safetensors
@@ -22,13 +23,6 @@ Record = dict[str, Any]
 
 PREFIX = "transformer."
 """What GPT2LMHeadModel puts before the name of every tensor."""
-
-ACTIVATIONS: dict[Activation, str] = {
-    "gelu_tanh": "gelu_new",
-    "gelu_erf": "gelu",
-    "relu": "relu",
-}
-"""What transformers calls each activation."""
 
 
 def write_huggingface(compiled: Compiled, report: Report, folder: Path) -> None:
@@ -117,7 +111,7 @@ def config(model: Model, padding: int) -> Record:
         "n_layer": shape.n_layer,
         "n_head": shape.n_head,
         "n_inner": max(shape.n_inner),
-        "activation_function": ACTIVATIONS[architecture.activation],
+        "activation_function": next(n for n, a in ACTIVATIONS.items() if a == architecture.activation),
         "layer_norm_epsilon": architecture.norm_epsilon,
         "scale_attn_weights": architecture.scales_scores,
         "scale_attn_by_inverse_layer_idx": architecture.scales_by_layer,

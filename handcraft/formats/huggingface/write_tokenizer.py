@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import chain, count
 from typing import Any
 
+from handcraft.formats.huggingface.read_tokenizer import CHARACTERS, WORDS
 from handcraft.vocabulary import Vocabulary
 
 Record = dict[str, Any]
@@ -18,21 +19,8 @@ vocabulary has the name, so that text with an unknown token is an error."""
 def tokenizer_json(vocabulary: Vocabulary, ids: Mapping[str, int], padding: str) -> Record:
     """tokenizer.json: every character is a token, or every word between blanks is.
 
-    Args:
-        vocabulary: the tokens of the program.
-        ids: the id of every token, padding included.
-        padding: the token that batches are padded with.
+    `ids` has every token, and the one that batches are padded with.
     """
-    if vocabulary.is_characters:
-        splitter: Record = {
-            "type": "Split",
-            "pattern": {"Regex": r"[\s\S]"},
-            "behavior": "Isolated",
-            "invert": False,
-        }
-        decoder: Record | None = {"type": "Fuse"}
-    else:
-        splitter, decoder = {"type": "WhitespaceSplit"}, None
     names = chain([UNKNOWN], (f"<unk{number}>" for number in count(1)))
     return {
         "version": "1.0",
@@ -50,9 +38,9 @@ def tokenizer_json(vocabulary: Vocabulary, ids: Mapping[str, int], padding: str)
             }
         ],
         "normalizer": None,
-        "pre_tokenizer": splitter,
+        "pre_tokenizer": CHARACTERS if vocabulary.is_characters else WORDS,
         "post_processor": None,
-        "decoder": decoder,
+        "decoder": {"type": "Fuse"} if vocabulary.is_characters else None,
         "model": {
             "type": "WordLevel",
             "vocab": dict(ids),

@@ -11,7 +11,14 @@ from handcraft.display import shorten_value
 from handcraft.dtype import FLOAT64
 from handcraft.errors import CheckpointError, HandcraftWarning
 from handcraft.formats.folder import MANIFEST
-from handcraft.formats.foreign_files import PARSED, find_file, parse_object, shown_text
+from handcraft.formats.foreign_files import (
+    PARSED,
+    check_folder,
+    contradiction,
+    find_file,
+    parse_object,
+    shown_text,
+)
 from handcraft.formats.manifest.convert import Data, Tables, strict
 from handcraft.formats.manifest.manifest import VERSION, Manifest, RulesSource
 from handcraft.language import Program, Prompts, Rule
@@ -28,12 +35,7 @@ def parse_manifest(folder: Path) -> Data:
         CheckpointError: it is missing, damaged, or of another version.
     """
     path = folder / MANIFEST
-    if not folder.is_dir():
-        raise CheckpointError(
-            f"{folder} is not a folder" if folder.exists() else f"there is no folder {folder}",
-            where=folder,
-            fix="name a folder that `handcraft compile` wrote",
-        )
+    check_folder(folder, "`handcraft compile`")
     if find_file(folder, MANIFEST) is None:
         raise CheckpointError(
             f"the folder has no {MANIFEST}",
@@ -45,11 +47,7 @@ def parse_manifest(folder: Path) -> Data:
         check_memory(size * PARSED, f"{MANIFEST} of {size:,} bytes", where=path)
         data = parse_object(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{MANIFEST} cannot be read: {shown_text(error)}",
-            where=path,
-            fix="compile the program again",
-        ) from error
+        raise contradiction(f"{MANIFEST} cannot be read: {shown_text(error)}", path) from error
     version = data.get("handcraft")
     if type(version) is not int or version != VERSION:
         raise CheckpointError(

@@ -10,7 +10,7 @@ from pathlib import Path
 from handcraft.architecture import Architecture
 from handcraft.dtype import DTYPE_NAMES, numpy_dtype
 from handcraft.errors import CheckpointError
-from handcraft.formats.foreign_files import find_file, shown_text
+from handcraft.formats.foreign_files import contradiction, find_file, shown_text
 from handcraft.formats.tensors.npz_file import NpzTensor, npz_tensors
 from handcraft.formats.tensors.shards import StoredTensor, check_finite, read_header
 from handcraft.limits import check_memory
@@ -80,7 +80,7 @@ def _check_headers(
     foreign = [name for name in tensors if name not in expected]
     if missing or foreign:
         what = f"lacks {missing[0]}" if missing else f"has {foreign[0][:80]}, which the model does not"
-        raise CheckpointError(f"{path.name} {what}", where=path, fix="compile the program again")
+        raise contradiction(f"{path.name} {what}", path)
     types = sorted({tensor.type for tensor in tensors.values()})
     if len(types) != 1 or types[0] not in DTYPE_NAMES:
         raise CheckpointError(
@@ -90,9 +90,6 @@ def _check_headers(
         )
     for name, sizes in expected.items():
         if tensors[name].shape != sizes:
-            raise CheckpointError(
-                f"{name} is {list(tensors[name].shape)}, and the sizes of the model make it "
-                f"{list(sizes)}",
-                where=path,
-                fix="compile the program again",
-            )
+            found = list(tensors[name].shape)
+            what = f"{name} is {found}, and the sizes of the model make it {list(sizes)}"
+            raise contradiction(what, path)
