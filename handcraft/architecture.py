@@ -56,9 +56,7 @@ class Architecture:
     def score_scale(self, head_dim: int, layer: int = 0) -> float:
         """The factor of the product of query and key (Vaswani et al. 2017, section 3.2.1).
 
-        Args:
-            head_dim: the width of a head.
-            layer: the number of the block, from 0.
+        `layer` is the number of the block, from 0.
         """
         scale = 1.0 / sqrt(head_dim) if self.scales_scores else 1.0
         return scale / (layer + 1) if self.scales_by_layer else scale

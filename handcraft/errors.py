@@ -116,13 +116,9 @@ class LayoutError(CompileError):
 class PrecisionError(CompileError):
     """A number that the chosen dtype cannot represent, or a gap too small for it.
 
-    Args:
-        what: as for every error.
-        where: as for every error.
-        fix: as for every error; if `is_tight`, the fix to give when no alternative can be tried.
-        about: the expression that the error is about, if any.
-        is_tight: whether a wider dtype, a shorter context or fewer values may help. Then the compiler
-            tries some of these, and the fix names those that do.
+    Where it `is_tight`, a wider dtype, a shorter context or fewer values may help: the compiler tries
+    some of these, and the fix names those that do; the one given here is for when none can be tried.
+    The error is about an expression, if about any.
     """
 
     def __init__(

@@ -43,10 +43,7 @@ class Limit:
     def check(self, asked: int, *, where: object = None, fix: str | None = None) -> None:
         """Raise if the limit is exceeded.
 
-        Args:
-            asked: how many.
-            where: the place in the user's program, file or command.
-            fix: what to do; by default, to stay within the limit.
+        The fix is by default to stay within the limit.
 
         Raises:
             LimitError: the limit is exceeded; the message has both numbers, and the memory needed.
@@ -151,11 +148,7 @@ def check_memory(needed: int, what: str, *, where: object = None, fix: str | Non
 
     That is half of what the machine has, unless the environment variable `MEMORY` says otherwise.
 
-    Args:
-        needed: bytes, estimated.
-        what: what needs them, such as ``a model of 10 parameters``.
-        where: the place in the user's program, file or command.
-        fix: what to do to need less.
+    `needed` is in bytes, and `what` says what needs them, such as ``a model of 10 parameters``.
 
     Raises:
         LimitError: with the memory that it would take and the memory that may be used.

@@ -40,9 +40,7 @@ def _limits_of_groups(own: Path, groups: Path) -> tuple[int, ...]:
 def _group_limits(own: Path, groups: Path) -> Iterator[int]:
     """The limits of a control group and of all groups around it.
 
-    Args:
-        own: the file that names the groups of this process.
-        groups: where the groups are mounted.
+    The file `own` names the groups of this process; `groups` is where they are mounted.
     """
     try:
         lines = own.read_text().splitlines()

@@ -32,13 +32,7 @@ def listening(progress: Progress | None) -> Iterator[None]:
 
 
 def advance(stage: str, done: int, total: int) -> None:
-    """Report the progress of a stage.
-
-    Args:
-        stage: what is being done, such as ``place weights``.
-        done: how much of it is done.
-        total: how much there is to do.
-    """
+    """Report the progress of a stage."""
     listener = _listener.get()
     if listener is not None:
         listener(stage, done, total)

@@ -49,10 +49,7 @@ class Beginnings:
     def of_texts(cls, ids: Ids, *, causal: bool, width: int = 1) -> Beginnings:
         """Those of some texts.
 
-        Args:
-            ids: [text, position].
-            causal: whether there is a causal mask.
-            width: how many numbers are read of each source at most.
+        `ids` is [text, position]; `width` is how many numbers are read of each source at most.
         """
         count, length = ids.shape
         if not causal:

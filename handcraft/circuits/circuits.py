@@ -121,11 +121,6 @@ class Reuse:
 
     The other subspace must have been cleared: its negative was written, at the latest together with
     the first write to the new one. The ideal interpreter keeps the two separate.
-
-    Args:
-        subspace: the new one.
-        within: the other one.
-        at: the first dimension of the other that it takes.
     """
 
     subspace: Subspace

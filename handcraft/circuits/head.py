@@ -122,10 +122,6 @@ class Head:
 def window(position: Subspace, back: int) -> Relation:
     """Attend to the last `back` positions, this one among them, equally.
 
-    Args:
-        position: a one-hot subspace of the position.
-        back: how many positions; fewer where the context is shorter.
-
     Raises:
         CircuitError: `back` is not at least 1, or `position` is not one-hot.
     """
@@ -137,10 +133,6 @@ def window(position: Subspace, back: int) -> Relation:
 
 def look_back(position: Subspace, distance: int) -> Relation:
     """Attend to the position `distance` before this one, or to the first where there is none.
-
-    Args:
-        position: a one-hot subspace of the position.
-        distance: 0 for this position itself.
 
     Raises:
         CircuitError: `distance` is negative, or `position` is not one-hot.

@@ -52,9 +52,7 @@ class Stream(Mapping[Subspace, Exact]):
 def ideal_logits(circuits: Circuits, tokens: npt.ArrayLike) -> Exact:
     """The logits of `circuits` with hard attention and exact arithmetic.
 
-    Args:
-        circuits: the circuits; their symbols stay symbols.
-        tokens: token ids, [batch, position].
+    `tokens` is [batch, position]. Symbols stay symbols.
 
     Returns:
         [batch, position, vocabulary], of integers, fractions or sympy expressions.
@@ -87,9 +85,7 @@ def logits_of_beginnings(circuits: Circuits, tokens: npt.ArrayLike) -> tuple[Exa
 def ideal_stream(circuits: Circuits, tokens: npt.ArrayLike) -> Stream:
     """The residual stream after the last block, with hard attention and exact arithmetic.
 
-    Args:
-        circuits: the circuits; their symbols stay symbols.
-        tokens: token ids, [batch, position].
+    `tokens` is [batch, position]. Symbols stay symbols.
 
     Returns:
         For each subspace [batch, position, width].
@@ -205,10 +201,7 @@ def neuron_outputs(
 ) -> Iterator[tuple[ExactArray, Sequence[Neuron | Ramp]]]:
     """What neurons multiply their writes with: [beginning, neuron], and which neurons.
 
-    Args:
-        neurons: of one block.
-        stream: what they read.
-        rows: how many beginnings there are, where nothing is read.
+    `rows` is how many beginnings there are, where nothing is read.
 
     Raises:
         CircuitError: a sum that lies in the gap below the threshold, which must never be.

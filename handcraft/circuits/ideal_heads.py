@@ -55,11 +55,7 @@ def hard_pattern(
     Where attention is soft, the weights that the head states, or those that follow from its base. The
     sharpness does not matter here: any positive number leaves the order of scores as it is.
 
-    Args:
-        head: the head.
-        scored: its queries and keys, as `queries_and_keys` gives them.
-        seen: the destinations, and the sources of each.
-        beginnings: of the texts.
+    `scored` is what `queries_and_keys` gives.
     """
     if head.attends.attention_weights is not None:
         return _stated(head.attends.attention_weights, seen, beginnings)

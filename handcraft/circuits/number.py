@@ -53,10 +53,6 @@ def exact(value: object) -> Number:
 def evaluate(value: Number, values: Mapping[str, Plain]) -> Plain:
     """The plain number that `value` is once every symbol has its value.
 
-    Args:
-        value: a number.
-        values: what each symbol stands for, by its name.
-
     Raises:
         CircuitError: a symbol has no value.
     """

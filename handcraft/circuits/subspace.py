@@ -40,12 +40,7 @@ class Encoding(Enum):
 
 @dataclass(frozen=True)
 class Codes:
-    """The codewords of a coded subspace.
-
-    Args:
-        dimensions: a name for each dimension.
-        words: for each value in order its numbers, one for each dimension.
-    """
+    """The names of the dimensions of a coded subspace, and the codeword of each value in order."""
 
     dimensions: tuple[str, ...]
     words: tuple[tuple[Plain, ...], ...]
@@ -200,11 +195,6 @@ def sinusoidal(name: str, values: Iterable[Value]) -> Subspace:
 def coded(name: str, words: Mapping[Value, Iterable[object]], *, dimensions: Iterable[str]) -> Subspace:
     """A subspace that stores each value as a given codeword.
 
-    Args:
-        name: what the value is.
-        words: for each value the numbers of its codeword.
-        dimensions: what each number of a codeword is called.
-
     Raises:
         CircuitError: there are no values, or a codeword has another length than there are dimensions.
 
@@ -246,9 +236,7 @@ def _with_values(
 class Coefficients:
     """A number for some dimensions of one subspace: what is read from them, or written to them.
 
-    Args:
-        subspace: the subspace.
-        entries: pairs of a dimension's index within the subspace and a number that is not 0.
+    An entry is the index of a dimension within the subspace, and a number that is not 0.
     """
 
     subspace: Subspace

@@ -18,9 +18,6 @@ from handcraft.language.sequences.allowed_texts import AllowedTexts
 def example_prompt(name: str) -> str | None:
     """One of the prompts that a program file says it writes after, as `starts`, or a short allowed one.
 
-    Args:
-        name: of a program, as for `find`, or of a compiled folder.
-
     Returns:
         None where any prompt would do, or where there is no such program.
     """

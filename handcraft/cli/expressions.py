@@ -21,9 +21,7 @@ OUTPUTS = "outputs"
 class Expressions:
     """Expressions with names, all over the same prompts.
 
-    Args:
-        outputs: the expressions by name.
-        is_stated: whether the file has a table of them, or names one; else all of its variables count.
+    They are stated where the file has a table of them, or names one; else all of its variables count.
     """
 
     outputs: Mapping[str, Expression]
@@ -48,10 +46,7 @@ def find_expressions(
 ) -> Expressions | None:
     """The expressions that a file computes: its `outputs`, else its variables but for sources.
 
-    Args:
-        defined: all that the file defines.
-        wanted: the name of one expression, or of a table of them; None for what the file states.
-        path: the file.
+    `wanted` is the name of one expression, or of a table of them; None for what the file states.
 
     Returns:
         None where it has none.

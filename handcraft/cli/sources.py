@@ -84,11 +84,6 @@ class Chosen(TypedDict, total=False):
 def load_model(name: str | None, lines: Sequence[str] = (), **chosen: Unpack[Chosen]) -> Loaded:
     """The model that a command line names, compiled where it is not yet.
 
-    Args:
-        name: as for `find`.
-        lines: as for `find`.
-        chosen: for `compile_program`.
-
     Raises:
         HandcraftError: there is no such thing, or it is wrong.
     """
@@ -153,10 +148,6 @@ OF_PROGRAMS, OF_EXPRESSIONS = "positions", "tolerance"
 
 def check_options(given: Mapping[str, object], source: Program | Circuits | Expressions) -> None:
     """Raise where an option is given that says nothing to what is compiled.
-
-    Args:
-        given: such options, with what was said.
-        source: what is compiled.
 
     Raises:
         CommandError: there is one.
@@ -250,10 +241,6 @@ def check_length(source: object, positions: int | None) -> None:
     """Raise if a rule file states another context than the model is to have.
 
     The compiler checks this too, but its error is about Python, not about a rule file.
-
-    Args:
-        source: the program.
-        positions: how many the model shall have; None where the program decides.
 
     Raises:
         CompileError: its conditions and places are made for another number.

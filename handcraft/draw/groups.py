@@ -19,12 +19,7 @@ _Part = tuple[str | int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Family:
-    """Subspaces that are drawn as one box.
-
-    Args:
-        members: in the order of the residual stream.
-        is_idle: whether nothing reads them and nothing writes to them.
-    """
+    """Subspaces that are drawn as one box."""
 
     members: tuple[Subspace, ...]
     is_idle: bool = False
@@ -32,13 +27,7 @@ class Family:
 
 @dataclass(frozen=True)
 class NeuronGroup:
-    """Neurons of one block that are drawn as one box.
-
-    Args:
-        neurons: in order.
-        reads: the families that any of them reads.
-        writes: the families that any of them writes to.
-    """
+    """Neurons of one block that are drawn as one box."""
 
     neurons: tuple[Neuron | Ramp, ...]
     reads: tuple[Family, ...]

@@ -40,9 +40,7 @@ def render(graph_source: str, format: Format) -> bytes:
     WebAssembly does. A PNG is always made from the SVG of the latter, with the bundled font, so that it
     is the same on every machine. Characters that the font lacks are escaped in it.
 
-    Args:
-        graph_source: the graph in the DOT language.
-        format: ``svg``, ``png``, or ``dot`` for the graph itself.
+    The format ``dot`` is the graph itself.
 
     Raises:
         DrawError: there is no such format, or the graph cannot be drawn.

@@ -120,10 +120,6 @@ class Checkpoint:
     def explain(self, tensor: str, *index: int) -> Weight:
         """What one weight stands for, and the rules it serves.
 
-        Args:
-            tensor: its name, such as ``h.0.attn.c_attn.weight``.
-            index: row and column, or the place in a bias.
-
         Raises:
             ModelError: there is no such tensor, or no such place in it.
         """
@@ -290,10 +286,7 @@ def fill(compiled: Compiled, like: str, token_ids: Mapping[str, int] | None = No
 
     Its tensors are made one at a time, when asked.
 
-    Args:
-        compiled: compiled with `like`.
-        like: such as ``gpt2-small``.
-        token_ids: ids for tokens; tokens left out get the lowest free ones.
+    Tokens that `token_ids` leaves out get the lowest free ids.
 
     Raises:
         LayoutError: the program does not fit, or an id is outside the vocabulary or given twice.

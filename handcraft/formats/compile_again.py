@@ -16,10 +16,7 @@ def compile_again(
 ) -> Compiled:
     """Compile the rules, or the circuits, that are stored in a folder.
 
-    Args:
-        checkpoint: as `read_checkpoint` gives it.
-        architecture: the target, or its name; its mask is that of the circuits.
-        options: as for `compile_program`.
+    The mask of the target is that of the circuits; the other options are those of `compile_program`.
 
     Returns:
         The model. `save(..., again=checkpoint)` writes it with the prompt grammar of the folder.

@@ -60,10 +60,6 @@ def write_gguf(model: Model, folder: Path) -> None:
     There is no position past n_positions: llama.cpp rounds the context length up to a multiple of 256,
     and a text that grows longer than the model crashes the process.
 
-    Args:
-        model: what to write.
-        folder: where; it exists.
-
     Raises:
         CheckpointError: the model is not one that llama.cpp computes as a GPT-2, its type is float64,
             or the gguf package is missing.

@@ -43,11 +43,8 @@ def write_onnx(model: Model, folder: Path, *, with_stream: bool = False) -> None
     counts from the end of the vocabulary, one above it or a length above n_positions fails. In float64
     ONNX Runtime rounds the scale of scores to float32, which costs 1e-8, and has no Erf for gelu_erf.
 
-    Args:
-        model: what to write.
-        folder: where; it exists.
-        with_stream: whether the residual stream after the last block comes out too, as ``residual``,
-            [batch, length, n_embd]; it is what a model that computes values is read from.
+    `with_stream` adds the output ``residual``, [batch, length, n_embd]: the residual stream after the
+    last block, from which the values of a model without logits are read.
 
     Raises:
         CheckpointError: the onnx package is missing.

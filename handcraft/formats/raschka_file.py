@@ -44,9 +44,7 @@ def write_raschka(model: Model, folder: Path) -> None:
     LayerNorm before it, if there is a shift that the query matrix maps to it; what the shift adds to
     key and value is treated like a bias of theirs.
 
-    Args:
-        model: what to write; its tensors are read one at a time.
-        folder: where; it exists.
+    Tensors are read one at a time.
 
     Raises:
         CheckpointError: Raschka's model computes something else, or a bias cannot be moved.

@@ -45,12 +45,7 @@ def verify_folder(
     precision is checked twice more, with every step rounded to its dtype: with the steps of
     transformers, and with sums in another order.
 
-    Args:
-        folder: what `save` wrote, or that as `read_checkpoint` gave it.
-        sample: as for `verify`.
-        seed: as for `verify`.
-        progress: as for `verify`.
-        given: as for `verify`.
+    The options are those of `verify`.
 
     Raises:
         CheckpointError: the tensors or handcraft.json are missing, damaged or foreign.
@@ -120,12 +115,7 @@ def verify_value_folder(
 
     The model is the one that other tools read, as for `verify_folder`.
 
-    Args:
-        checkpoint: the folder.
-        values: its model, with how its values are read.
-        sample: as for `verify_values`.
-        seed: as for `verify_values`.
-        given: as for `verify_values`.
+    The options are those of `verify_values`.
 
     Raises:
         CheckpointError: Python code said which prompts are allowed, and none are given.

@@ -33,9 +33,7 @@ Writer = Callable[[Compiled, Report, Path], None]
 def check_answers(compiled: Compiled, prompts: Prompts | None = None) -> Report:
     """Run the weights as they were cast, before anything is written.
 
-    Args:
-        compiled: the model.
-        prompts: which texts are allowed, if circuits were compiled and not all texts are allowed.
+    `prompts` says which texts are allowed, if circuits were compiled and not all texts are.
 
     Raises:
         PrecisionError: a fact on which the weights rely is violated, or an answer is wrong; the

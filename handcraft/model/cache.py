@@ -50,9 +50,7 @@ class Cache:
     def repeat(self, times: int, *, room: int = 0) -> Cache:
         """A copy in which every row of the batch stands `times` times, one after the other.
 
-        Args:
-            times: how often.
-            room: for how many positions more than are filled.
+        There is `room` for more positions than are filled.
         """
         return Cache(
             _with_room(self.keys[:, :, :, : self.length], times, room),

@@ -21,10 +21,7 @@ def checked_ids(
 ) -> npt.NDArray[np.int64]:
     """The ids of tokens that a model can run.
 
-    Args:
-        model: the model.
-        tokens: a text, several texts of one length, or ids as [batch, position].
-        before: how many tokens come before them.
+    `tokens` is a text, several texts of one length, or ids as [batch, position].
 
     Raises:
         ModelError: it cannot.
@@ -62,12 +59,6 @@ def checked_ids(
 
 def check_cache(model: Model, cache: Cache, ids: npt.NDArray[np.int64], valid: Flags | None) -> None:
     """Raise unless tokens can follow those in a cache.
-
-    Args:
-        model: the model.
-        cache: of the tokens before.
-        ids: the tokens, [batch, position].
-        valid: which positions are no padding.
 
     Raises:
         ModelError: they cannot.

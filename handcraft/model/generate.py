@@ -70,14 +70,8 @@ def continue_ids(
 ) -> list[int]:
     """The ids that follow `ids`; past the context the model sees the last tokens only.
 
-    Args:
-        model: the model.
-        ids: the prompt, at least one token.
-        n: how many tokens to add; None for as many as `goes_on` allows.
-        temperature: as for `generate`.
-        top_k: as for `generate`.
-        seed: as for `generate`.
-        goes_on: given a text, whether a token is added to it; None where nothing but `n` ends it.
+    Without `n`, tokens are added as long as `goes_on` allows, which is asked about every text so far.
+    Sampling is as for `generate`.
 
     Raises:
         ModelError: a setting is invalid, or the model has no causal mask.

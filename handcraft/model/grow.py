@@ -47,10 +47,7 @@ def grow(model: Model, shape: Shape, ids: Sequence[int] | None = None) -> Model:
     A block of zeros adds nothing to the residual stream, and a token with a zero embedding has the
     logit 0.
 
-    Args:
-        model: a model of the same width, heads and positions.
-        shape: the sizes to fill.
-        ids: the id of each token of the vocabulary; by default they stay.
+    The tokens of the vocabulary get the ids `ids`; by default they keep theirs.
 
     Raises:
         LayoutError: the shape is too small, or an id is outside it or given twice.

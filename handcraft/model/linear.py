@@ -84,12 +84,7 @@ class Block:
 
 
 def whole_blocks(tensors: Mapping[str, Array], inner: tuple[int, ...]) -> tuple[Block, ...]:
-    """Every matrix as it stands.
-
-    Args:
-        tensors: of a model, in the dtype in which it runs.
-        inner: how many hidden units each block has.
-    """
+    """Every matrix as it stands."""
 
     def linear(name: str) -> Linear:
         return Linear(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
@@ -115,10 +110,7 @@ def pruned_blocks(
     Sums leave out terms that are exactly 0, so they differ by rounding at most. The blocks stay whole
     where a number might overflow that is multiplied with 0, since infinity times 0 is not 0.
 
-    Args:
-        model: the model.
-        blocks: its blocks, whole.
-        keep_units: whether hidden units and numbers of heads stay that nothing reads, in their places.
+    With `keep_units`, hidden units and numbers of heads that nothing reads stay in their places.
     """
     if not _is_bounded(model, blocks):
         return blocks

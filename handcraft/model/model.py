@@ -147,9 +147,6 @@ class Model:
     def trace(self, prompt: str | Sequence[str]) -> Trace:
         """Run a prompt and keep every named intermediate.
 
-        Args:
-            prompt: text or tokens, no longer than the context.
-
         Raises:
             ModelError: the prompt is empty or too long.
             VocabularyError: the prompt has an unknown token.
@@ -337,9 +334,7 @@ class Model:
         As `forward`, but for terms that are 0: where most weights are, it takes a fraction of the
         time, and logits may differ from those of `forward` in their last bits.
 
-        Args:
-            contexts: places in the vocabulary, [batch, position], not ids.
-            cache: as in `forward`.
+        `contexts` are places in the vocabulary, [batch, position], not ids.
 
         Returns:
             [batch, position, n_vocab]: the tokens of the vocabulary in order, then all other ids.

@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from handcraft.circuits import ideal_next
-from handcraft.circuits.ideal import ideal_logits
+from handcraft.circuits.ideal import logits_of_beginnings
 from handcraft.compiler import Compiled, compile_program
-from handcraft.language import Program, Prompts
+from handcraft.language import Program
 from handcraft.language.decision import Distribution, decided
 from handcraft.model.attention import Array
 from handcraft.verify import count_contexts, logit_margins
 from handcraft.verify.probabilities import softmax
 from handcraft.verify.texts.allowed import drawn_texts, is_restricted
-from handcraft.verify.texts.contexts import Ids
+from handcraft.verify.texts.contexts import Ids, every_text
 from handcraft.verify.texts.written_part import following_in, written_from
 
 EVERY_UP_TO = 50_000
@@ -53,140 +52,93 @@ def assert_agreement(
     compiled = compile_program(program) if isinstance(program, Program) else program
     rules = compiled.source
     assert isinstance(rules, Program), "circuits laid out by hand have no rules to agree with"
-    if rules.has_only_patterns:
-        _assert_on(compiled, rules, _texts(rules, every_up_to, sample, seed))
-        return
-    for written in _prompts(rules, rules.prompts, every_up_to, sample, seed):
-        _assert_on_prompts(compiled, rules, rules.prompts, *written)
+    for texts, shortest in _prompts(rules, every_up_to, sample, seed):
+        _assert_on(compiled, rules, texts, shortest)
 
 
-def _texts(program: Program, every_up_to: int, sample: int, seed: int) -> Ids:
-    """Texts whose prefixes are the contexts to try: [text, position]."""
-    size, longest = len(program.vocabulary), program.context
-    if count_contexts(size, longest) <= every_up_to:
-        return _every_text(size, longest)
-    return _some_texts(size, longest, -(-sample // longest), seed)
-
-
-def _every_text(size: int, length: int) -> Ids:
-    numbers = np.arange(size**length)
-    digits = [numbers // size**place % size for place in reversed(range(length))]
-    return np.stack(digits, axis=1)
-
-
-def _some_texts(size: int, length: int, rows: int, seed: int) -> Ids:
-    return np.random.default_rng(seed).integers(0, size, size=(rows, length))
-
-
-def _prompts(
-    program: Program, prompts: Prompts, every_up_to: int, sample: int, seed: int
-) -> Iterator[tuple[Ids, int]]:
+def _prompts(program: Program, every_up_to: int, sample: int, seed: int) -> Iterator[tuple[Ids, int]]:
     """Allowed prompts, the shorter ones first, and how long those are that begin each of them."""
-    size, longest = len(prompts.vocabulary), prompts.context
+    prompts = program.prompts
+    size, longest, is_some = len(prompts.vocabulary), prompts.context, is_restricted(prompts)
     everything = count_contexts(size, longest) <= every_up_to
-    if is_restricted(prompts) and (prompts.writes > 1 or not everything):
+    if is_some and (prompts.writes > 1 or not everything):
         drawn = sorted(drawn_texts(prompts, min(sample, ALLOWED), seed), key=lambda rows: rows.shape[1])
         for each in written_from(prompts, iter(drawn), following_in(program)):
             yield each.texts, each.shortest
         return
-    lengths = [longest] if _has_prefixes(prompts) else range(1, longest + 1)
-    for length in lengths:
-        rows = -(-sample // (longest if _has_prefixes(prompts) else len(lengths)))
-        texts = _every_text(size, length) if everything else _some_texts(size, length, rows, seed)
+    has_prefixes = prompts.causal and not is_some  # a position answers as if it were the last
+    for length in [longest] if has_prefixes else range(1, longest + 1):
+        if everything:
+            texts = every_text(size, length)
+        else:
+            rows = -(-sample // longest)
+            texts = np.random.default_rng(seed).integers(0, size, size=(rows, length))
         allowed = prompts.allowed(texts)
         if allowed.any():
-            yield texts[allowed], length if is_restricted(prompts) else 1
+            yield texts[allowed], length if is_some else 1
 
 
-def _has_prefixes(prompts: Prompts) -> bool:
-    """Whether what stands at a position of a prompt is what stands at the end of its prefix."""
-    return prompts.causal and not is_restricted(prompts)
-
-
-def _assert_on(compiled: Compiled, program: Program, texts: Ids) -> None:
-    logits = compiled.model.forward(texts)  # [text, position, n_vocab]
-    ideal = ideal_next(compiled.circuits, texts)  # [text, position]
-    for length in range(1, texts.shape[1] + 1):
-        contexts, rows = np.unique(texts[:, :length], axis=0, return_index=True)
-        meant = np.array([program.next_token(tuple(context)) for context in contexts.tolist()])
-        circuits = ideal[rows, length - 1]
-        margins = logit_margins(logits[rows, length - 1], meant)
-        wrong = np.flatnonzero((circuits != meant) | ~(margins > 0))
-        if len(wrong):
-            first = int(wrong[0])
-            context = program.vocabulary.text(contexts[first].tolist())
-            answered = int(logits[rows[first], length - 1].argmax())
-            raise AssertionError(
-                f"they disagree after {context!r}:\n"
-                f"  the rules mean      {_token(program, int(meant[first]))}\n"
-                f"  the ideal circuits  {_token(program, int(circuits[first]))}\n"
-                f"  the forward pass    {_token(program, answered)}"
-                f" (margin {float(margins[first]):g})"
-            )
-
-
-def _assert_on_prompts(
-    compiled: Compiled, program: Program, prompts: Prompts, texts: Ids, shortest: int
-) -> None:
+def _assert_on(compiled: Compiled, program: Program, texts: Ids, shortest: int) -> None:
     """Compare at every position at which an allowed prompt ends; without a mask at all of them."""
-    logits = compiled.model.forward(texts)  # [text, position, n_vocab]
-    exact = ideal_logits(compiled.circuits, texts).astype(np.float64)  # [text, position, vocabulary]
-    rulings = [
-        decided(program.decisions, _tokens(prompts, row), causal=prompts.causal) for row in texts
-    ]
-    for place in range(shortest - 1 if prompts.causal else 0, texts.shape[1]):
-        for row, text in enumerate(texts):
-            _, meant = rulings[row][place]
-            parted = _parted(compiled, meant, exact[row, place], logits[row, place])
-            if parted is not None:
-                raise AssertionError(f"they disagree {_where(prompts, text, place)}:\n{parted}")
+    tokens = compiled.circuits.vocabulary.tokens
+    meant = [_meant(program, row) for row in texts.tolist()]
+    exact, beginnings = logits_of_beginnings(compiled.circuits, texts)
+    levels = {
+        "the ideal circuits": exact.floats[beginnings.of],  # [text, position, vocabulary]
+        "the forward pass": compiled.model.forward(texts),  # [text, position, n_vocab]
+    }
+    if compiled.circuits.logit_scale is None:
+        right = np.array([[tokens.index(token) for each in row for token in each] for row in meant])
+        wrong = [~(_margins(found, right) > 0) for found in levels.values()]
+    else:
+        wanted = np.array(
+            [[[float(each.get(token, 0)) for token in tokens] for each in row] for row in meant]
+        )
+        shares = [softmax(found)[..., : len(tokens)] for found in levels.values()]
+        wrong = [np.abs(share - wanted).max(axis=-1) > CLOSE for share in shares]
+    parted = np.any(wrong, axis=0)  # [text, position]
+    parted[:, : shortest - 1 if program.prompts.causal else 0] = False
+    if not parted.any():
+        return
+    place = int(parted.any(axis=0).argmax())
+    row = int(parted[:, place].argmax())
+    found = {level: logits[row, place] for level, logits in levels.items()}
+    seen = texts[row, : place + 1] if program.prompts.causal else texts[row]
+    context = program.vocabulary.text(seen.tolist())
+    at = f"after {context!r}" if len(seen) == place + 1 else f"at position {place} of {context!r}"
+    lines = _lines(compiled, meant[row][place], found)
+    raise AssertionError(f"they disagree {at}:\n" + "\n".join(lines))
 
 
-def _where(prompts: Prompts, text: Ids, place: int) -> str:
-    seen = text[: place + 1] if prompts.causal else text
-    context = prompts.vocabulary.join(_tokens(prompts, seen))
-    return f"after {context!r}" if len(seen) == place + 1 else f"at position {place} of {context!r}"
+def _meant(program: Program, row: list[int]) -> Sequence[Distribution]:
+    """What a program means at every position of a text, interpreted by itself."""
+    tokens = program.vocabulary.tokens
+    if program.has_only_patterns:
+        return [{tokens[i]: 1} for i in program.next_tokens(row)]  # type: ignore[dict-item]
+    text = [tokens[i] for i in row]
+    return [meant for _, meant in decided(program.decisions, text, causal=program.prompts.causal)]
 
 
-def _tokens(prompts: Prompts, row: Ids) -> list[str]:
-    return [prompts.vocabulary.token(token) for token in row.tolist()]
+def _margins(logits: Array, right: Ids) -> Array:
+    """The margins of the right tokens: [text, position]."""
+    flat = logits.reshape(-1, logits.shape[-1])
+    return logit_margins(flat, right.reshape(-1)).reshape(right.shape)
 
 
-def _parted(compiled: Compiled, meant: Distribution, exact: Array, logits: Array) -> str | None:
-    """The answers of the three levels after one context, where they disagree."""
+def _lines(compiled: Compiled, meant: Distribution, found: dict[str, Array]) -> list[str]:
+    """The answers of the three levels after one context."""
     tokens = compiled.circuits.vocabulary.tokens
     if compiled.circuits.logit_scale is None:
         (right,) = meant
-        others = [i for i, token in enumerate(tokens) if token != right]
-        place = tokens.index(right)
-        circuits = exact[place] - max(exact[others], default=-np.inf)
-        rest = np.delete(logits, place)
-        margin = float(logits[place]) - max(rest.tolist(), default=-np.inf)
-        if circuits > 0 and margin > 0:
-            return None
-        return (
-            f"  the rules mean      {right}\n"
-            f"  the ideal circuits  {tokens[int(exact.argmax())] if circuits else 'a tie'}\n"
-            f"  the forward pass    {_named(tokens, int(logits.argmax()))} (margin {margin:g})"
-        )
-    wanted = np.array([float(meant.get(token, 0)) for token in tokens])
-    levels = {"the ideal circuits": softmax(exact), "the forward pass": softmax(logits)}
-    if all(np.abs(found[: len(tokens)] - wanted).max() <= CLOSE for found in levels.values()):
-        return None
-    lines = [f"  {'the rules mean':19} {_shown(wanted)}"]
-    lines += [f"  {level:19} {_shown(found)}" for level, found in levels.items()]
-    return "\n".join(lines)
-
-
-def _shown(probabilities: Array) -> str:
-    return " ".join(f"{each:.4f}" for each in probabilities.tolist())
-
-
-def _named(tokens: Sequence[str], token: int) -> str:
-    return tokens[token] if token < len(tokens) else "a padding token"
-
-
-def _token(program: Program, token: int) -> str:
-    if token < 0:
-        return "a tie"
-    return program.vocabulary.token(token)  # an id past the vocabulary is shown as its number
+        answers = {"the rules mean": right}
+        for level, logits in found.items():
+            best = np.flatnonzero(logits == logits.max()).tolist()
+            named = tokens[best[0]] if best[0] < len(tokens) else "a padding token"
+            answers[level] = "a tie" if len(best) > 1 else named
+        margin = logit_margins(found["the forward pass"][None], np.array([tokens.index(right)]))[0]
+        answers["the forward pass"] += f" (margin {float(margin):g})"
+    else:
+        shares = {level: softmax(logits).tolist() for level, logits in found.items()}
+        shares = {"the rules mean": [float(meant.get(token, 0)) for token in tokens], **shares}
+        answers = {level: " ".join(f"{each:.4f}" for each in share) for level, share in shares.items()}
+    return [f"  {level:19} {answer}" for level, answer in answers.items()]

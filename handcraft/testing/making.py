@@ -51,10 +51,7 @@ WEIGHTS = st.dictionaries(
 class Making:
     """Makes expressions of each kind from what is drawn.
 
-    Args:
-        draw: given by Hypothesis.
-        prompts: what the expressions are made from.
-        wide: whether numbers may have many values.
+    Numbers may have many values only if it is `wide`.
     """
 
     def __init__(self, draw: st.DrawFn, prompts: Prompts, wide: bool) -> None:

@@ -29,16 +29,7 @@ def declared_prompts(
     max_context: int = 6,
     causal: bool = True,
 ) -> Prompts:
-    """Prompts over a few letters, of which every text is allowed.
-
-    Args:
-        draw: given by Hypothesis.
-        min_tokens: the smallest vocabulary.
-        max_tokens: the largest vocabulary.
-        min_context: the shortest context length.
-        max_context: the longest context length.
-        causal: whether a position sees only itself and earlier ones.
-    """
+    """Prompts over a few letters, of which every text is allowed."""
     vocabulary = draw(vocabularies(min_tokens, max_tokens, words=False))
     return Prompts(vocabulary, draw(whole_numbers(min_context, max_context)), causal=causal)
 
@@ -54,12 +45,7 @@ def expressions(
 ) -> Expression:
     """Expressions over all primitives but `assume`.
 
-    Args:
-        draw: given by Hypothesis.
-        prompts: what they are made from; categories have tokens for values.
-        depth: the most operations inside one another, up to 6 or so.
-        kind: what they are; None for any kind.
-        wide: whether numbers may have many values, or too many to list.
+    With `wide`, numbers may have many values, or too many to list. A `depth` of 6 or so is the most.
     """
     making = Making(draw, prompts, wide)
     wanted = draw(st.sampled_from(KINDS)) if kind is None else kind
@@ -79,14 +65,7 @@ def sequence_programs(
 ) -> Program:
     """Programs over prompts, whose rules read expressions, patterns and flags.
 
-    Args:
-        draw: given by Hypothesis.
-        max_tokens: the largest vocabulary.
-        max_context: the longest context length.
-        max_rules: the most rules, the last one included, which fires always.
-        depth: of their expressions.
-        distributions: whether rules may predict distributions.
-        causal: whether a position sees only itself and earlier ones.
+    The last rule fires always; `depth` is that of the expressions.
     """
     prompts = draw(declared_prompts(max_tokens=max_tokens, max_context=max_context, causal=causal))
     answers: list[st.SearchStrategy[Any]] = [

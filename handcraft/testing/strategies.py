@@ -28,12 +28,7 @@ def vocabularies(
 
 
 def contexts(program: Program, *, max_length: int | None = None) -> st.SearchStrategy[tuple[str, ...]]:
-    """Contexts of a program, as tokens: at least one, and at most its context length.
-
-    Args:
-        program: the program.
-        max_length: the longest, where that is not the program's context length.
-    """
+    """Contexts of a program, as tokens: at least one, and at most its context length."""
     longest = program.context if max_length is None else max_length
     token = st.sampled_from(program.vocabulary.tokens)
     return st.lists(token, min_size=1, max_size=longest).map(tuple)
@@ -75,17 +70,7 @@ def rule_programs(
     max_rules: int = 6,
     max_pattern: int = 4,
 ) -> Program:
-    """Rule programs that cover every context; the last rule is an `otherwise`.
-
-    Args:
-        draw: given by Hypothesis.
-        min_tokens: the smallest vocabulary.
-        max_tokens: the largest vocabulary.
-        min_context: the shortest context length.
-        max_context: the longest context length.
-        max_rules: the most rules, the last one included.
-        max_pattern: the longest pattern.
-    """
+    """Rule programs that cover every context; the last rule is an `otherwise`."""
     vocabulary = draw(vocabularies(min_tokens, max_tokens))
     context = draw(st.integers(min_context, max_context))
     tokens = st.sampled_from(vocabulary.tokens)

@@ -14,8 +14,7 @@ from handcraft.verify.texts.contexts import Batch, Ids
 class Exercises:
     """Counts, batch by batch, which rules decided, which tokens were right, and what selections found.
 
-    Args:
-        source: what says so; of circuits no rules are known.
+    Of circuits no rules are known.
     """
 
     def __init__(self, source: Program | Circuits) -> None:

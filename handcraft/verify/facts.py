@@ -81,9 +81,6 @@ def measure_facts(compiled: Compiled) -> Facts:
     All texts of the program's context length are run if there are few, else some random ones, and
     one random text that fills every position. Without a causal mask a prefix is not computed like the
     text itself, so every shorter length is run as well.
-
-    Args:
-        compiled: a model.
     """
     meter = _Meter(compiled)
     for texts in _texts(compiled):

@@ -24,12 +24,6 @@ def verify_given(
 ) -> Report:
     """Compare what the model answers after each line with what its source means.
 
-    Args:
-        model: the model.
-        source: rules or circuits.
-        lines: one prompt each; empty lines are skipped.
-        prompts: which texts are allowed, where not all are.
-
     Raises:
         PromptError, VocabularyError: a prompt is too long, unknown or not allowed; each with its line.
     """
@@ -62,11 +56,7 @@ def read_prompts(
 ) -> list[Ids]:
     """The prompts of some lines, those of one length together, as places: [text, position].
 
-    Args:
-        lines: one prompt each; empty lines are skipped.
-        vocabulary: of the program.
-        most: how many tokens a prompt may have.
-        prompts: which texts are allowed, where not all are.
+    Empty lines are skipped. A prompt may have `most` tokens.
 
     Raises:
         PromptError, VocabularyError: a prompt is too long, unknown or not allowed; each with its line.

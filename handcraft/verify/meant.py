@@ -81,10 +81,8 @@ def meant_in(batch: Batch, meaning: Meaning, *, is_written: bool = True) -> tupl
 
     A context after a wrongly written token is not one.
 
-    Args:
-        batch: contexts that are all allowed prompts if the model is right.
-        meaning: the right answers. It may fail on a context that is not an allowed prompt.
-        is_written: whether the model wrote what follows a context in its text; else it was drawn.
+    The meaning may fail on a context that is not an allowed prompt. Where the text was drawn, and not
+    written by the model, all contexts stay.
 
     Returns:
         The batch without the others, and for each answer the right token: [answer].

@@ -80,13 +80,7 @@ class Measured:
 @short_repr
 @dataclass(frozen=True)
 class Exercise:
-    """How often a sample made one rule decide.
-
-    Args:
-        rule: as it is written.
-        place: where it is written; None where that is not known.
-        count: after how many of the contexts it decided.
-    """
+    """How often a sample made one rule decide."""
 
     rule: str
     place: str | None

@@ -26,10 +26,6 @@ TOLERANCE = 1e-2
 def check_stream(compiled: Compiled, seed: int = 0) -> int:
     """Compare the residual stream after the last block with that of the ideal circuits.
 
-    Args:
-        compiled: circuits and their model.
-        seed: of the texts.
-
     Returns:
         How many texts were run.
 

@@ -239,14 +239,9 @@ def verify_values(
 
     Every allowed prompt is tried where they are at most `EVERY_UP_TO` and not too long, else a sample.
 
-    Args:
-        values: the model.
-        meaning: of expressions or of circuits.
-        prompts: which texts are allowed; what the program may write after them is none of them.
-        judge: what is compared with, in words.
-        sample: how many random texts to try where there are too many for all.
-        seed: of the sample.
-        given: prompts to judge in place of all these, as text; empty ones are passed over.
+    What the program may write after an allowed prompt is not tried. All texts are tried if they are few
+    enough, else `sample` drawn ones; or the `given` prompts in their place, as text. `judge` says in
+    words what is compared with.
 
     Raises:
         PromptError, VocabularyError, ModelError: a given prompt is none; with its line.

@@ -19,10 +19,7 @@ PARTS = ("query", "key", "value")
 class HeadNames:
     """The name of a head, and what its channels store; "" for an unused channel.
 
-    Args:
-        name: of the head.
-        matching: the channels of query and key.
-        carried: the channels of the value.
+    Those of queries and keys are `matching`, and those of values are `carried`.
     """
 
     name: str
@@ -46,12 +43,7 @@ class BlockNames:
 
 @dataclass(frozen=True)
 class AxisNames:
-    """What the dimensions, the channels and the hidden units of a model stand for.
-
-    Args:
-        stream: what each dimension of the residual stream stores, and of which subspaces.
-        blocks: the heads and the hidden units of each block.
-    """
+    """What the dimensions, the channels and the hidden units of a model stand for."""
 
     stream: tuple[str, ...]
     blocks: tuple[BlockNames, ...]
@@ -62,12 +54,7 @@ class AxisNames:
         return cls(_stream(plan.layout), tuple(_block(each, plan.layout) for each in plan.layers))
 
     def of_trace(self, shape: Shape, tokens: tuple[str, ...]) -> TraceNames:
-        """The names that a trace of the model shows.
-
-        Args:
-            shape: of the model.
-            tokens: the rows of the token embedding, [n_vocab].
-        """
+        """The names that a trace of the model shows."""
         return TraceNames(
             dimensions=self.stream,
             heads=tuple(_filled((h.name for h in block.heads), shape.n_head) for block in self.blocks),
@@ -81,12 +68,7 @@ class AxisNames:
     def describe(self, tensor: str, axis: int, i: int, shape: Shape, vocabulary: Vocabulary) -> str:
         """What one row, `axis` 0, or one column, `axis` 1, of a tensor stands for.
 
-        Args:
-            tensor: its name.
-            axis: 0 or 1; the one axis of a bias is 0.
-            i: the index along it.
-            shape: of the model, which may be larger than planned.
-            vocabulary: of the model.
+        The one axis of a bias is 0. The model may be larger than planned.
         """
         if tensor in ("wte.weight", "lm_head.weight") and axis == 0:
             tokens = dict(zip(vocabulary.numbers, vocabulary.tokens, strict=True))

@@ -25,10 +25,7 @@ separately, by some parts in 100,000, and scores reach 16,384 times their gap
 def sharpness_for(plan: Plan, dtype: str) -> int:
     """The factor of W_Q that makes attention exactly hard: a power of two.
 
-    Args:
-        plan: the smallest gap among heads that leave their sharpness open decides, with the scale of
-            scores.
-        dtype: in which softmax runs.
+    The smallest gap among heads that leave their sharpness open decides, with the scale of scores.
     """
     gaps = [
         float(evaluate(head.attends.gap, plan.circuits.values))
@@ -76,11 +73,6 @@ def check_sharpness(plan: Plan, dtype: str) -> None:
 
 def emit(placement: Placement, values: Mapping[str, Plain], dtype: str) -> dict[str, Array]:
     """The arrays that a placement describes.
-
-    Args:
-        placement: the exact weights.
-        values: what each symbol stands for, by its name.
-        dtype: of the arrays.
 
     Raises:
         PrecisionError: a number is too large for the dtype, or an integer that it cannot represent.

@@ -90,10 +90,7 @@ def build_layers(
 ) -> tuple[Layer, ...]:
     """The layers of some circuits; the neurons of one block may be spread over several.
 
-    Args:
-        circuits: the circuits.
-        architecture: decides how many units make a neuron.
-        most_units: the hidden units of one layer; None for as many as it takes.
+    `most_units` is the number of hidden units of one layer; None for as many as it takes.
 
     Raises:
         SpreadError: neurons that do not fit in one layer read what they write.
@@ -156,10 +153,7 @@ def _units(
     s are passed on, but a sum of 0 stays 0 whatever LayerNorm multiplies it by. This is safe for
     neurons that only the unembedding reads.
 
-    Args:
-        neuron: the neuron.
-        architecture: decides how many units it takes.
-        is_last_word: whether nothing but the unembedding reads what it writes, and units are short.
+    The short form is for `is_last_word`: nothing but the unembedding reads what the neuron writes.
     """
     if isinstance(neuron, Ramp):
         yield from _ramp_units(neuron, architecture)

@@ -31,11 +31,6 @@ Cells = tuple[tuple[int, Number], ...]
 class Sizes:
     """The sizes that a user requests; None leaves a size to the compiler.
 
-    Args:
-        n_embd: the width of the residual stream.
-        n_head: heads in each block.
-        head_dim: the width of a head.
-
     Raises:
         LayoutError: a size is not a whole number, or is below 1.
         LimitError: one is larger than any model is wide.

@@ -101,10 +101,6 @@ def level_fill(norm: NormInput, layout: Layout) -> tuple[int, ...]:
     The sum of squares becomes 4**k n_embd. The missing part must be twice a sum of squares. Every whole
     number is the sum of four squares (Lagrange); with fewer spare pairs there may be no solution.
 
-    Args:
-        norm: a norm with a static sum of squares.
-        layout: has the spare dimensions.
-
     Returns:
         The constants; none if nothing is missing, or if there is no solution.
     """
@@ -134,11 +130,7 @@ def _as_squares(total: int, most: int) -> tuple[int, ...] | None:
 
 
 class _Lengths:
-    """The sum of squares of every subspace as it stands, its opposites included; None where it varies.
-
-    Args:
-        circuits: gives the subspaces and what the embedding puts into them.
-    """
+    """The sum of squares of every subspace, its opposites included; None where it varies."""
 
     def __init__(self, circuits: Circuits) -> None:
         self.values = circuits.values

@@ -27,9 +27,7 @@ Tensors = dict[str, PlacedTensor]
 def place_circuits(plan: Plan, sharpness: Number) -> Placement:
     """Every nonzero weight of a planned model, exact, with its place and its origin.
 
-    Args:
-        plan: where everything lies.
-        sharpness: the factor of W_Q in heads without one of their own; a symbol stays a symbol.
+    `sharpness` is the factor of W_Q in heads without one of their own; a symbol stays a symbol.
     """
     tensors = empty_tensors(plan)
     _place_embedding(tensors, plan)

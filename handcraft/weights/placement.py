@@ -71,11 +71,7 @@ class PlacedTensor:
 @short_repr
 @dataclass(frozen=True)
 class Placement:
-    """All tensors of a model as exact entries.
-
-    Args:
-        tensors: by name, in the order of the checkpoint.
-    """
+    """All tensors of a model as exact entries, by name, in the order of the checkpoint."""
 
     tensors: dict[str, PlacedTensor]
 

@@ -25,12 +25,7 @@ padded. Tokenizers look for it inside any text, so it must not be spelled by oth
 class Plan:
     """Everything that is decided before weights are placed.
 
-    Args:
-        circuits: the circuits.
-        architecture: the target.
-        layout: where every subspace lies.
-        layers: the heads and hidden units of every block.
-        norms: the input of every LayerNorm; none without LayerNorm.
+    It has no norms where the target has no LayerNorm.
     """
 
     circuits: Circuits

@@ -55,15 +55,7 @@ LARGEST = 2**31 - 1
 class Config:
     """The facts in config.json that decide the logits.
 
-    Args:
-        architecture: what the model computes.
-        n_vocab: tokens.
-        n_positions: positions.
-        n_embd: the width of the residual stream.
-        n_layer: blocks.
-        n_head: heads in each block.
-        n_inner: hidden units in each block.
-        padding: the id that fills up batches and does nothing else; None where there is none.
+    The id `padding` fills up batches and does nothing else; None where there is none.
     """
 
     architecture: Architecture

@@ -31,13 +31,7 @@ class Inert:
 
 @dataclass(frozen=True)
 class Keys:
-    """How one file is read.
-
-    Args:
-        absent: what is assumed where a key is left out.
-        synonyms: other names of a key.
-        inert: keys that change no answer.
-    """
+    """How one file is read: defaults, other names of keys, and keys that change no answer."""
 
     absent: Mapping[str, Any] = field(default_factory=dict)
     synonyms: Mapping[str, str] = field(default_factory=dict)

@@ -37,8 +37,7 @@ def read_huggingface(folder: Path) -> Model:
     otherwise they are called ``#0``, ``#1``, ... by their ids. The byte pairs of the published GPT-2
     are not built here: its texts have to be made into ids elsewhere. See `read_vocabulary`.
 
-    Args:
-        folder: the folder. Nothing outside it is read (but see `find_file` on the Hugging Face cache).
+    Nothing outside the folder is read (but see `find_file` on the Hugging Face cache).
 
     Raises:
         CheckpointError: the folder has no GPT-2 in safetensors, or its files are damaged or

@@ -39,10 +39,7 @@ def read_vocabulary(folder: Path, n_vocab: int, padding: int | None = None) -> V
     vocabulary, split by characters or at blanks, nothing normalised and nothing put around the text.
     Then tokens that no piece of text can be, such as ``<unk>`` among characters, have no name.
 
-    Args:
-        folder: where tokenizer.json is, if there is one.
-        n_vocab: the number of ids.
-        padding: an id that only fills up batches, and so has no name either.
+    The id `padding` only fills up batches, and so has no name either.
 
     Raises:
         CheckpointError: tokenizer.json is damaged, or gives a token or an id twice, or an id outside

@@ -28,11 +28,6 @@ PREFIX = "transformer."
 def write_huggingface(compiled: Compiled, report: Report, folder: Path) -> None:
     """Write config, weights, tokenizer and model card into an empty folder.
 
-    Args:
-        compiled: a model of the architecture gpt2.
-        report: what verifying it found.
-        folder: where to write.
-
     Raises:
         CheckpointError: GPT2LMHeadModel does not compute what the model's architecture does.
     """

@@ -52,9 +52,6 @@ class Tables:
     """The subspaces and the origins of one handcraft.json: written once, and referred to elsewhere.
 
     So the tables are written last, and read first.
-
-    Args:
-        values: what each symbol in a number stands for, by its name.
     """
 
     def __init__(self, values: Mapping[str, Plain] | None = None) -> None:
@@ -95,9 +92,6 @@ class Tables:
 
     def read_tables(self, data: Data) -> None:
         """The two tables.
-
-        Args:
-            data: all of handcraft.json.
 
         Raises:
             ValueError, HandcraftError: as for `read`.
@@ -255,10 +249,7 @@ def _first_problem(error: Exception) -> Exception:
 def strict(data: Any, of: type[T], key: str = "") -> T:
     """Data of one type of JSON.
 
-    Args:
-        data: the data.
-        of: str, bool, list or dict.
-        key: where it stands, for the message, where that is not found otherwise.
+    `key` says where it stands, where that is not found otherwise.
 
     Raises:
         ValueError: it is of another type.

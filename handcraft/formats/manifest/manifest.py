@@ -30,10 +30,7 @@ Spans = tuple[tuple[Subspace, int, Plain, Plain], ...]
 class PatternRule:
     """A rule that predicts one token after a pattern.
 
-    Args:
-        predict: the token.
-        after: the text of the pattern; None for any context.
-        place: where the rule was written.
+    It fires after any context where it has no pattern.
     """
 
     predict: str
@@ -154,13 +151,7 @@ def write_manifest(
 ) -> str:
     """The text of handcraft.json.
 
-    Args:
-        compiled: the model.
-        format: of the folder.
-        grammar: which prompts are allowed, where the program does not say so itself.
-        outputs: as of a manifest.
-        spans: as of a manifest.
-        facts: as of a manifest.
+    `grammar` says which prompts are allowed, where the program does not say so itself.
     """
     tables = Tables(compiled.circuits.values)
     model, shape = compiled.model, compiled.model.shape

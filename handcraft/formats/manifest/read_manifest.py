@@ -115,9 +115,7 @@ def read_source(manifest: Manifest) -> Program | Circuits:
 def read_prompts(manifest: Manifest, *, as_far_as_known: bool = False) -> Prompts | None:
     """The allowed prompts of a program whose rules were expressions; None for any text.
 
-    Args:
-        manifest: of the folder.
-        as_far_as_known: leave out what Python code says.
+    With `as_far_as_known`, what Python code says is left out.
 
     Raises:
         CheckpointError: Python code says which are.

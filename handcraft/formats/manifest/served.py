@@ -21,9 +21,7 @@ def served_runs(placement: Placement, number: Callable[[Origin], int]) -> dict[s
     Neighbours along the last axis that serve the same are one run: the index of the first, how many
     they are, and the numbers of their origins.
 
-    Args:
-        placement: the weights.
-        number: gives the number of an origin.
+    `number` gives the number of an origin.
     """
     return {
         name: _runs(tensor.origins, number) if tensor.origins else []
@@ -63,11 +61,6 @@ def read_served(
     weights: Mapping[str, Any], origins: Sequence[Origin], shapes: Mapping[str, tuple[int, ...]]
 ) -> Origins:
     """For each tensor, what every nonzero weight serves, by its index.
-
-    Args:
-        weights: as `served_runs` gave them.
-        origins: in the order of their numbers.
-        shapes: the sizes of the tensors.
 
     Raises:
         KeyError, TypeError, ValueError, IndexError: they have another form.

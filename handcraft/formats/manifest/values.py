@@ -24,11 +24,6 @@ def spans_of(compiled: CompiledSequences) -> Spans:
 def read_values(manifest: Manifest, model: Model, source: object) -> ValueModel | None:
     """The model with how its values are read; None of a model that predicts tokens.
 
-    Args:
-        manifest: of the folder.
-        model: its model.
-        source: its rules or its circuits.
-
     Raises:
         ValueError: the values cannot be read so.
     """
@@ -60,10 +55,6 @@ def read_values(manifest: Manifest, model: Model, source: object) -> ValueModel 
 
 def bounded_again(manifest: Manifest, compiled: Compiled) -> tuple[Output, ...]:
     """The outputs of a folder, with the error bound of a model that its circuits were compiled to.
-
-    Args:
-        manifest: of the folder.
-        compiled: the new model.
 
     Raises:
         PrecisionError: two values cannot be distinguished any more. Values that could not be before

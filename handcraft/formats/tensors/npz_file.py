@@ -23,14 +23,7 @@ SUFFIX = ".npy"
 
 @dataclass(frozen=True)
 class NpzTensor:
-    """A tensor of an npz file that was not read yet.
-
-    Args:
-        path: the file.
-        member: its name in the zip.
-        type: the name of its type in NumPy.
-        shape: its sizes.
-    """
+    """A tensor of an npz file that was not read yet."""
 
     path: Path
     member: str

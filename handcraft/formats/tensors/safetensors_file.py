@@ -28,13 +28,7 @@ ALIGNMENT = 8
 
 @dataclass(frozen=True)
 class Pending:
-    """A tensor that is made when its turn comes.
-
-    Args:
-        shape: its sizes.
-        dtype: its type.
-        make: makes it.
-    """
+    """A tensor that is made when its turn comes."""
 
     shape: tuple[int, ...]
     dtype: DType
@@ -42,13 +36,7 @@ class Pending:
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Pending], metadata: Mapping[str, str]) -> None:
-    """Write tensors in the order given; the same ones give the same bytes.
-
-    Args:
-        path: the file.
-        tensors: by name.
-        metadata: further strings for the header.
-    """
+    """Write tensors in the order given; the same ones give the same bytes."""
     header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
     end = 0
     for name, tensor in tensors.items():

@@ -50,11 +50,6 @@ def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
     prompts, there are fewer than `count`. A regular expression gives about equally many of each length;
     from a strategy, Hypothesis draws fewer.
 
-    Args:
-        prompts: which texts are allowed.
-        count: how many allowed prompts at most, with those that are written from them.
-        seed: of what is drawn.
-
     Raises:
         CommandError: Hypothesis is needed, and not installed.
     """
@@ -69,11 +64,8 @@ def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
 def drawn_beginnings(model: Model, prompts: Prompts, count: int, seed: int) -> Iterator[Batch]:
     """Allowed prompts drawn at random, with those of their beginnings that are allowed prompts too.
 
-    Args:
-        model: the model, which has a causal mask: one run answers a text and all its beginnings.
-        prompts: which texts are allowed; nothing is written in them.
-        count: about how many allowed prompts, beginnings counted.
-        seed: of what is drawn.
+    There are about `count` of them, beginnings counted. The model has a causal mask: one run answers a
+    text and all its beginnings.
     """
     some = [*drawn_texts(prompts, TRIED_FIRST, seed)]
     texts = sum(map(len, some))
@@ -88,9 +80,7 @@ def drawn_beginnings(model: Model, prompts: Prompts, count: int, seed: int) -> I
 def beginnings(prompts: Prompts, texts: Ids) -> Flags:
     """Which beginnings of texts are allowed prompts, each once: [text, position of the last token].
 
-    Args:
-        prompts: which texts are allowed.
-        texts: in order, so that texts that begin alike follow one another: [text, position].
+    The texts, [text, position], are in order, so that those that begin alike follow one another.
     """
     allowed = np.stack([prompts.allowed(texts[:, : n + 1]) for n in range(texts.shape[1])], axis=1)
     allowed[1:] &= ~np.logical_and.accumulate(texts[1:] == texts[:-1], axis=1)

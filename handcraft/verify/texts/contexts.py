@@ -77,12 +77,7 @@ class Batch:
 
     @classmethod
     def of_positions(cls, texts: Ids, logits: Array) -> Batch:
-        """The texts themselves as contexts, with what stands at each position of them.
-
-        Args:
-            texts: [text, position].
-            logits: [text, position, n_vocab].
-        """
+        """The texts, with what stands at each position of them: [text, position, n_vocab]."""
         count, length = texts.shape
         rows, places = np.divmod(np.arange(count * length), length)
         return cls(texts, rows, np.full_like(rows, length), places, logits.reshape(len(rows), -1))
@@ -133,11 +128,8 @@ def _texts(numbers: Ids, size: int, length: int) -> Ids:
 def every_context(model: Model, longest: int, *, at_every_position: bool = False) -> Iterator[Batch]:
     """Every context of 1 to `longest` tokens, in batches.
 
-    Args:
-        model: the model.
-        longest: the length of the longest contexts.
-        at_every_position: give what stands at each position of a context, run alone, and not only what
-            follows it.
+    With `at_every_position`, a batch has what stands at each position of a context, run alone, and not
+    only what follows it.
     """
     if model.architecture.causal and not at_every_position:
         yield from _walk(model, longest)
@@ -197,13 +189,7 @@ def random_contexts(
     With a causal mask they are the beginnings of texts of the longest length, of which one run answers
     all; of the last text some. Without one each context runs alone.
 
-    Args:
-        model: the model.
-        count: how many.
-        seed: of what is drawn.
-        longest: the length of the longest contexts.
-        at_every_position: as for `every_context`.
-        change: what is done to drawn texts, so that rules fire in them; None for nothing.
+    `change` is done to drawn texts, so that rules fire in them.
     """
     random = np.random.default_rng(seed)
     change = change or _leave
@@ -244,11 +230,6 @@ def longer_contexts(model: Model, texts: Ids, shortest: int) -> Iterator[Batch]:
     """All contexts of at least `shortest` tokens that begin one of some long texts.
 
     With a causal mask all beginnings of a text are answered in one run.
-
-    Args:
-        model: the model.
-        texts: places in the vocabulary, [text, position].
-        shortest: how many tokens the shortest contexts have.
     """
     positions = texts.shape[1]
     rows = max(1, TEXT_NUMBERS // (positions * max(positions, model.shape.n_vocab)))

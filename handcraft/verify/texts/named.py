@@ -57,9 +57,7 @@ class Window:
 class Named:
     """What a program tests for.
 
-    Args:
-        tokens: the tokens that conditions name, as places in the vocabulary.
-        windows: tokens that must stand together.
+    Tokens are places in the vocabulary; those of a window must stand together.
     """
 
     tokens: tuple[int, ...]

@@ -46,12 +46,6 @@ def window_texts(program: Program, positions: int, most: int, seed: int) -> Wind
 
     If there are too few texts for all windows of tokens, tokens that no rule distinguishes count as
     one, and each occurrence is drawn at random from them.
-
-    Args:
-        program: rules that are patterns.
-        positions: the length of each text.
-        most: how many texts; at least 1.
-        seed: of what is drawn.
     """
     random = np.random.default_rng(seed)
     width = max(1, program.reach)

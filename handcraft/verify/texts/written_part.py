@@ -82,16 +82,10 @@ class Written:
 def written_from(
     prompts: Prompts, inputs: Iterator[Ids], following: Following, rows: int = SAMPLE_ROWS
 ) -> Iterator[Written]:
-    """Allowed prompts, from those of which nothing is written yet.
+    """Allowed prompts, from those of which nothing is written yet: [text, position] for each length.
 
     A text ends early where no allowed token can be written, or where it becomes an input itself,
     because it is then one of the others.
-
-    Args:
-        prompts: which texts are allowed.
-        inputs: places in the vocabulary, [text, position] for each length.
-        following: what is written.
-        rows: so many texts at a time.
     """
     for texts in inputs:
         for start in range(0, len(texts), rows):
@@ -123,12 +117,6 @@ def allowed_batches(
     """Allowed prompts as contexts, with what the model has written in them.
 
     The tokens that the model writes and the logits that are checked come from the same run.
-
-    Args:
-        model: the model.
-        prompts: which texts are allowed.
-        inputs: those of which nothing is written, [text, position] for each length.
-        at_every_position: as for `every_context`; without a causal mask nothing is written.
     """
     shape = model.shape
     kept = shape.n_positions * max(shape.n_embd * shape.n_layer, shape.n_vocab)
