@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from math import inf
 from pathlib import Path
 
 from handcraft.circuits import Circuits
@@ -57,18 +56,8 @@ def verify_folder(
         model = model_as_read(checkpoint)
     except HandcraftError as error:
         contexts = count_contexts(len(source.vocabulary), source.context)
-        return Report(
-            contexts,
-            source.context,
-            0,
-            0,
-            seed,
-            0,
-            (),
-            inf,
-            "",
-            disagreements=found or unreadable(error),
-        )
+        report = Report.without_answers(contexts, source.context, 0)
+        return replace(report, seed=seed, disagreements=found or unreadable(error))
     prompts = checkpoint.prompts if given is None else checkpoint.known_prompts
     lines = None if given is None else list(given)
 

@@ -41,7 +41,8 @@ def check_answers(compiled: Compiled, prompts: Prompts | None = None) -> Report:
     """
     if compiled.circuits.unembedding is None:
         measured = check_facts(compiled).measured
-        report = Report.of_values(check_stream(compiled), compiled.circuits.context)
+        tried = check_stream(compiled)
+        report = Report.without_answers(tried, compiled.circuits.context, tried)
         return replace(report, facts=measured)
     report = verify(
         compiled.model, compiled.source, prompts=prompts, every_up_to=EVERY_UP_TO, sample=SAMPLE
@@ -57,15 +58,12 @@ def check_answers(compiled: Compiled, prompts: Prompts | None = None) -> Report:
                 fix="assume more values, or exclude such prompts with inputs=",
             )
         if failure.error is not None:
-            raise PrecisionError(
-                f"in {compiled.model.dtype.name} a probability has an error of {failure.error:.2g} "
-                f"{failure.place}",
-                where=compiled.source.place,
-                fix="use a wider dtype, or `handcraft verify` to see all failures",
-            )
+            what = f"a probability has an error of {failure.error:.2g} {failure.place}"
+        else:
+            answer = f"the model answers {failure.answered!r} {failure.place}"
+            what = f"{answer}, and {failure.expected!r} is right (margin {failure.margin:g})"
         raise PrecisionError(
-            f"in {compiled.model.dtype.name} the model answers {failure.answered!r} {failure.place}, "
-            f"and {failure.expected!r} is right (margin {failure.margin:g})",
+            f"in {compiled.model.dtype.name} {what}",
             where=compiled.source.place,
             fix="use a wider dtype, or `handcraft verify` to see all failures",
         )

@@ -161,9 +161,9 @@ class Report:
     counts_rules: bool = True
 
     @classmethod
-    def of_values(cls, tried: int, longest: int) -> Report:
-        """Of a model that computes values and no logits: how many random texts were right."""
-        return cls(tried, longest, tried, 0, 0, 0, (), inf, "")
+    def without_answers(cls, contexts: int, longest: int, tried: int) -> Report:
+        """Where no answer was judged: of a model without logits, or of one that cannot be built."""
+        return cls(contexts, longest, tried, 0, 0, 0, (), inf, "")
 
     @property
     def passed(self) -> bool:
@@ -219,30 +219,14 @@ class Report:
             "exhaustive": self.is_exhaustive,
             "seed": self.seed,
             "rules_counted": not self.is_exhaustive and self.counts_rules,
-            "rules": [
-                {"rule": each.rule, "place": each.place, "count": each.count} for each in self.rules
-            ],
+            "rules": [asdict(each) for each in self.rules],
             "answers": dict(self.answers),
             "selections": [asdict(each) for each in self.selections],
-            "files": [
-                {"file": found.file, "key": found.key, "what": found.what}
-                for found in self.disagreements
-            ],
+            "files": [asdict(found) for found in self.disagreements],
             "facts": asdict(self.facts) if self.facts is not None else None,
             "failed": self.failed,
-            "failures": [
-                {
-                    "context": failure.context,
-                    "position": failure.position,
-                    "expected": failure.expected,
-                    "answered": failure.answered,
-                    "broken": failure.broken,
-                    "error": failure.error,
-                    "margin": failure.margin if isfinite(failure.margin) else None,
-                }
-                for failure in self.failures
-            ],
-            "smallest_margin": self.margin if isfinite(self.margin) else None,
+            "failures": [asdict(each) | {"margin": finite(each.margin)} for each in self.failures],
+            "smallest_margin": finite(self.margin),
             "smallest_margin_context": self.margin_context,
             "smallest_margin_position": self.margin_position,
         }
@@ -257,6 +241,11 @@ def _in_words(context: str, position: int | None) -> str:
     if len(context) > SHOWN_UP_TO:
         shown = f"{len(context):,} characters that end in {context[-SHOWN_UP_TO // 2 :]!r}"
     return f"after {shown}" if position is None else f"at position {position} of {shown}"
+
+
+def finite(number: float) -> float | None:
+    """A number for JSON, which has no infinity."""
+    return number if isfinite(number) else None
 
 
 def counted(number: int) -> int | str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import inf, isfinite
 from typing import Any
 
@@ -23,7 +23,7 @@ from handcraft.language.sequences.expression import Expression
 from handcraft.limits import SAMPLE as SAMPLE_UP_TO
 from handcraft.progress import advance
 from handcraft.verify.given import read_prompts
-from handcraft.verify.report import Disagreement, counted
+from handcraft.verify.report import Disagreement, counted, finite
 from handcraft.verify.tally import SHOWN
 from handcraft.verify.texts.allowed import drawn_texts, inputs_of, is_restricted
 from handcraft.vocabulary import Vocabulary
@@ -160,27 +160,21 @@ class ValueReport:
                 {
                     "name": output.name,
                     "wrong": output.wrong,
-                    "worst_error": output.worst if isfinite(output.worst) else None,
-                    "bound": output.bound if isfinite(output.bound) else None,
+                    "worst_error": finite(output.worst),
+                    "bound": finite(output.bound),
                 }
                 for output in self.outputs
             ],
             "broken_assumptions": self.broken,
             "failures": [
                 {
-                    "output": failure.output,
-                    "text": failure.text,
-                    "position": failure.position,
+                    **asdict(failure),
                     "expected": None if failure.broken else json_value(failure.expected),
                     "found": None if failure.broken else json_value(failure.found),
-                    "broken": failure.broken,
                 }
                 for failure in self.failures
             ],
-            "files": [
-                {"file": found.file, "key": found.key, "what": found.what}
-                for found in self.disagreements
-            ],
+            "files": [asdict(found) for found in self.disagreements],
         }
 
 

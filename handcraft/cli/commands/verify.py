@@ -48,7 +48,6 @@ def verify(
     generation_config.json and the tokenizer files is compared with handcraft.json.
     """
     from handcraft.cli.findings import print_report
-    from handcraft.cli.value_table import print_value_report
     from handcraft.formats import verify_folder
     from handcraft.verify import verify as run_verify
 
@@ -73,8 +72,6 @@ def verify(
             report = run_verify(loaded.model, loaded.source, sample=sample, seed=seed, given=given)
     if json_:
         print_json(report.to_json())
-    elif isinstance(report, ValueReport):
-        print_value_report(report)
     else:
         print_report(report)
     if not report.passed:

@@ -79,7 +79,8 @@ class CompiledSequences(Actions):
         """
         from handcraft.verify import Report, check_stream
 
-        return Report.of_values(check_stream(self.as_compiled(), seed), self.circuits.context)
+        tried = check_stream(self.as_compiled(), seed)
+        return Report.without_answers(tried, self.circuits.context, tried)
 
     def apply(self, texts: Sequence[str | Sequence[str]]) -> dict[str, list[tuple[Value, ...]]]:
         """The value of every output at every position of every text.
