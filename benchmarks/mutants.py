@@ -31,7 +31,7 @@ from measuring import print_table
 ROOT = Path(__file__).resolve().parents[1]
 UNIT = "tests/unit/"
 
-SECONDS = 90
+SECONDS = 60
 """Of processor time for the tests of one mutant: a loop without an end is killed by then."""
 BYTES = 4 << 30
 """Of memory, likewise."""
@@ -43,34 +43,47 @@ def _unit(*names: str) -> list[str]:
     return [found[f"test_{name}"] for name in names]
 
 
-_RULES = _unit("ranked_heights", "overlap_index", "lowering_ways")
+_RANKS = _unit("overlap_index", "ranked_heights", "lowering_ways")
+_PATTERNS = _unit("replacements", "position_layouts", "codewords")
+_PLANS = _unit("rule_logits", "dimension_reuse", "direct_logits", "values_in_bits")
+_BITS = _unit("values_in_bits", "cubes")
+_LEARNED = _unit("one_source_proofs", "lowered_aggregates")
+_TABLES = _unit("fused_tables", "guarded_tables", "found_steps")
+_FEATURES = _unit("features", "score_terms", "ramp_units", "assembled_circuits")
 _WEIGHTS = _unit("hidden_units", "level_norms", "weight_layout", "emitted_weights")
-_ORDINAL = _unit("lines_and_circles", "deep_forms", "optimize")
+_ORDINAL = _unit("lines_and_circles", "deep_sums", "optimize")
+
+
+def _of(tests: list[str], folder: str, *names: str) -> dict[str, list[str]]:
+    """The files of a folder that these tests concern."""
+    return {f"compiler/{folder}/{name}.py": tests for name in names}
+
 
 NEAR = {
-    "compiler/rules/rank_rules.py": _RULES,
-    "compiler/rules/overlap.py": _RULES,
-    "compiler/features/reuse.py": _unit("dimension_reuse") + _unit("assembled_circuits"),
-    "compiler/search.py": _unit("dimension_reuse", "compiling")
-    + _unit("direct_logits"),
-    "compiler/rules/rule_logits.py": _unit("rule_logits", "ramp_units", "direct_logits"),
-    "compiler/features/feature.py": _unit("features", "score_terms", "distinguishable_values"),
-    "compiler/features/assembly.py": _unit("assembled_circuits", "features", "ramp_units"),
-    "compiler/features/score_terms.py": _unit("score_terms", "one_source_proofs"),
-    "compiler/features/precision.py": _unit("distinguishable_values", "refused_precision"),
-    "compiler/passes/proofs.py": _unit("one_source_proofs", "score_terms"),
-    "compiler/passes/guarded.py": _unit("guarded_tables", "fused_tables"),
-    "compiler/passes/step_function.py": _unit("found_steps", "fused_tables", "ramp_units"),
-    "compiler/passes/weights_program.py": _unit("weights_program", "found_steps"),
-    "compiler/passes/lower_aggregates.py": _unit("lowered_aggregates", "one_source_proofs"),
-    "compiler/passes/cases.py": _unit("simple_conditions", "lowered_aggregates"),
-    **{
-        f"compiler/ordinal/{name}.py": _ORDINAL
-        for name in (
-            "compile_ordinal", "approximate", "approximate_sum", "read_sum", "relax", "codes", "share",
-            "circle", "design", "qk_circuits", "build_circuits",
-        )
-    },
+    **_of(_RANKS, "rules", "rank_rules", "overlap"),
+    **_of(_PATTERNS, "rules", "lower_codewords", "regions", "replacements", "positions"),
+    **_of(_unit("lowering_ways", "position_layouts"), "rules", "lower_rules", "plan_patterns"),
+    **_of(_PLANS, "rules", "plan_rules", "ruled"),
+    **_of(_BITS, "rules", "coded_rules", "cubes"),
+    **_of(_unit("rule_logits", "ramp_units", "direct_logits"), "rules", "rule_logits"),
+    "compiler/search.py": _unit("dimension_reuse", "compiling", "direct_logits"),
+    **_of(_LEARNED, "passes", "lower_aggregates", "learning", "proofs"),
+    **_of(_unit("simple_conditions") + _LEARNED, "passes", "cases"),
+    **_of(_unit("soft_shares") + _LEARNED, "passes", "counts", "soft_share"),
+    **_of(_unit("folded_trees", "weighted_sums"), "passes", "fold", "ir", "run_nodes"),
+    **_of(_TABLES, "passes", "fuse", "guarded", "joined", "step_function"),
+    **_of(_unit("weights_program", "found_steps"), "passes", "weights_program"),
+    **_of(_unit("split_positions") + _BITS, "passes", "split_bits", "split_positions"),
+    **_of(_unit("unequal_keys"), "passes", "unequal"),
+    **_of(_FEATURES, "features", "allocate", "assemble", "assembly", "places"),
+    **_of(_FEATURES, "features", "make_heads", "make_neurons", "score_terms"),
+    **_of(_unit("distinguishable_values") + _FEATURES, "features", "feature"),
+    **_of(_unit("distinguishable_values", "refused_precision"), "features", "precision"),
+    **_of(_unit("dimension_reuse", "assembled_circuits"), "features", "reuse", "at_start"),
+    **_of(
+        _ORDINAL, "ordinal", "compile_ordinal", "approximate", "approximate_sum", "read_sum",
+        "relax", "codes", "share", "circle", "design", "qk_circuits", "build_circuits",
+    ),
     "weights/layers.py": _WEIGHTS,
     "weights/layout.py": _unit("weight_layout", "placed_circuits") + _WEIGHTS,
     "weights/norms.py": _unit("level_norms") + _WEIGHTS,
@@ -148,9 +161,9 @@ def _changes(tree: ast.AST) -> Iterator[tuple[Any, ast.expr]]:
     """Expressions, and what each becomes."""
     for node in _computed(tree):
         if isinstance(node, ast.Compare) and len(node.ops) == 1:
-            yield node, _with(node, ops=[SWAPPED[type(node.ops[0])]()])
+            yield node, _changed(node, ops=[SWAPPED[type(node.ops[0])]()])
         elif isinstance(node, ast.BoolOp) or (isinstance(node, ast.BinOp) and type(node.op) in SWAPPED):
-            yield node, _with(node, op=SWAPPED[type(node.op)]())
+            yield node, _changed(node, op=SWAPPED[type(node.op)]())
         elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             yield node, node.operand
         elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
@@ -181,7 +194,7 @@ def _computed(node: ast.AST) -> Iterator[ast.AST]:
                 yield from _computed(each)
 
 
-def _with(node: ast.expr, **changes: Any) -> ast.expr:
+def _changed(node: ast.expr, **changes: Any) -> ast.expr:
     changed = copy.copy(node)
     for name, value in changes.items():
         setattr(changed, name, value)
