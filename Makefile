@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --no-build-isolation --use-pep517
 EDITED := install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test check deep fuzz bench bench-scale bench-sequences bench-verify bench-mixed bench-words bench-peers programs mutants lock test-newest release clean
+.PHONY: demo test check deep fuzz bench bench-scale bench-sequences bench-verify bench-mixed bench-words bench-random bench-peers programs mutants lock test-newest release clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -63,6 +63,10 @@ bench-mixed: $(VENV)/installed
 bench-words: $(VENV)/installed-dev
 	@mkdir -p build
 	@$(BIN)/python benchmarks/words.py | tee build/benchmarks-words.md
+
+# TRIALS: --programs for how many, --seed for the first, --results for a file from which a run goes on.
+bench-random: $(VENV)/installed
+	@$(BIN)/python benchmarks/random_programs.py $(TRIALS)
 
 bench-sequences: $(VENV)/installed
 	@mkdir -p build

@@ -95,7 +95,6 @@ def trial(seed: int, *, shows: bool = False) -> Trial:
     case = KINDS[kind](random)
     if shows:
         print(shown(case.source), file=sys.stderr)
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         found = Trial(seed, kind, target, dtype, compared(case, target, dtype, random, shows=shows))
     except HandcraftError as error:
@@ -104,8 +103,6 @@ def trial(seed: int, *, shows: bool = False) -> Trial:
         if shows:
             traceback.print_exc()
         found = Trial(seed, kind, target, dtype, wrong=f"{type(error).__name__}: {error}")
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
     return found
 
 
@@ -309,7 +306,9 @@ def main() -> None:
     for seed in range(asked.seed, asked.seed + asked.programs):
         if seed in known:
             continue
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         found = trial(seed, shows=asked.programs == 1)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         trials.append(found)
         if found.wrong is not None:
             print(found, file=sys.stderr, flush=True)
