@@ -83,11 +83,7 @@ ARCHITECTURES = (BLOCK, GPT2)
 
 
 def architecture_named(name: str) -> Architecture:
-    """The named architecture.
-
-    Raises:
-        ArchitectureError: there is none of that name.
-    """
+    """The named architecture."""
     for architecture in ARCHITECTURES:
         if architecture.name == name:
             return architecture

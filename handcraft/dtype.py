@@ -97,11 +97,7 @@ DTYPE_NAMES = tuple(each.name for each in DTYPES)
 
 
 def dtype_named(name: str) -> DType:
-    """The named dtype.
-
-    Raises:
-        PrecisionError: weights cannot have it.
-    """
+    """The named dtype."""
     for each in DTYPES:
         if each.name == name:
             return each

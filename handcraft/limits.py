@@ -44,9 +44,6 @@ class Limit:
         """Raise if the limit is exceeded.
 
         The fix is by default to stay within the limit.
-
-        Raises:
-            LimitError: the limit is exceeded; the message has both numbers, and the memory needed.
         """
         if asked <= self.most:
             return
@@ -58,11 +55,7 @@ class Limit:
         )
 
     def take(self, items: Iterable[T], *, where: object = None, fix: str | None = None) -> list[T]:
-        """The items as a list; the first that is one too many ends it, also where there is no end.
-
-        Raises:
-            LimitError: there are more than is allowed.
-        """
+        """The items as a list; the first that is one too many ends it, also where there is no end."""
         listed = list(islice(items, self.most + 1))
         if len(listed) > self.most:
             raise LimitError(
@@ -149,9 +142,6 @@ def check_memory(needed: int, what: str, *, where: object = None, fix: str | Non
     That is half of what the machine has, unless the environment variable `MEMORY` says otherwise.
 
     `needed` is in bytes, and `what` says what needs them, such as ``a model of 10 parameters``.
-
-    Raises:
-        LimitError: with the memory that it would take and the memory that may be used.
     """
     allowed = memory_allowed()
     if needed <= allowed:

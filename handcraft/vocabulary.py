@@ -99,11 +99,7 @@ class Vocabulary:
         return tuple(text) if self.is_characters else tuple(text.split())
 
     def id(self, token: str) -> int:
-        """The id of one token.
-
-        Raises:
-            VocabularyError: the token is not in the vocabulary.
-        """
+        """The id of one token."""
         return self.ids((token,))[0]
 
     def advice(self, token: str) -> str:

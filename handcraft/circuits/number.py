@@ -51,11 +51,7 @@ def exact(value: object) -> Number:
 
 
 def evaluate(value: Number, values: Mapping[str, Plain]) -> Plain:
-    """The plain number that `value` is once every symbol has its value.
-
-    Raises:
-        CircuitError: a symbol has no value.
-    """
+    """The plain number that `value` is once every symbol has its value."""
     if type(value) is int or isinstance(value, int | Fraction):
         return value
     missing = sorted(s.name for s in value.free_symbols if s.name not in values)

@@ -18,11 +18,7 @@ PARTS = (Table, Block, Head, Relation, LinearMap, Neuron, Ramp, Bias, Coefficien
 
 
 def resolve(circuits: Circuits) -> Circuits:
-    """The same circuits with plain numbers only.
-
-    Raises:
-        CircuitError: a symbol has no value.
-    """
+    """The same circuits with plain numbers only."""
     if not circuits.values:
         return circuits
     values = circuits.values

@@ -47,11 +47,7 @@ def run_file(path: Path) -> dict[str, object]:
 def choose(
     defined: Mapping[str, object], wanted: str | None, path: Path
 ) -> Program | Circuits | Expressions:
-    """The one program that a Python file defines, or the one of a name; else its expressions.
-
-    Raises:
-        CommandError: there is none, or there are several and no name.
-    """
+    """The one program that a Python file defines, or the one of a name; else its expressions."""
     found = {
         name: value
         for name, value in defined.items()

@@ -82,11 +82,7 @@ class Chosen(TypedDict, total=False):
 
 
 def load_model(name: str | None, lines: Sequence[str] = (), **chosen: Unpack[Chosen]) -> Loaded:
-    """The model that a command line names, compiled where it is not yet.
-
-    Raises:
-        HandcraftError: there is no such thing, or it is wrong.
-    """
+    """The model that a command line names, compiled where it is not yet."""
     given = [value for value in chosen.values() if value is not None]
     if name is not None and not lines and os.path.isdir(name):
         from handcraft.formats import is_checkpoint, load, read_checkpoint
@@ -147,11 +143,7 @@ OF_PROGRAMS, OF_EXPRESSIONS = "positions", "tolerance"
 
 
 def check_options(given: Mapping[str, object], source: Program | Circuits | Expressions) -> None:
-    """Raise where an option is given that says nothing to what is compiled.
-
-    Raises:
-        CommandError: there is one.
-    """
+    """Raise where an option is given that says nothing to what is compiled."""
     if not given:
         return
     names = ", ".join("--" + name.replace("_", "-") for name in given)
@@ -170,9 +162,6 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
             on standard input; None where lines are given.
         lines: rules typed on the command line.
         shipped_first: a name is that of a shipped program, also where there is such a folder.
-
-    Raises:
-        HandcraftError: there is none, or it is wrong.
     """
     if lines:
         if name is not None:
@@ -241,9 +230,6 @@ def check_length(source: object, positions: int | None) -> None:
     """Raise if a rule file states another context than the model is to have.
 
     The compiler checks this too, but its error is about Python, not about a rule file.
-
-    Raises:
-        CompileError: its conditions and places are made for another number.
     """
     if not isinstance(source, Program) or source.has_only_patterns or source.place is None:
         return
@@ -256,11 +242,7 @@ def check_length(source: object, positions: int | None) -> None:
 
 
 def read_token_ids(text: str) -> dict[str, int]:
-    """Ids of tokens, written as in ``a=64,b=65``.
-
-    Raises:
-        CommandError: the text is not of that form.
-    """
+    """Ids of tokens, written as in ``a=64,b=65``."""
     ids: dict[str, int] = {}
     for part in text.split(","):
         token, equals, number = part.rpartition("=")

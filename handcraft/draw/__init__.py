@@ -15,10 +15,6 @@ __all__ = ["circuits_graph", "circuits_svg", "format_of", "heatmap_svg", "render
 
 
 def circuits_svg(circuits: Circuits) -> str:
-    """The data flow of `circuits` as one SVG element, for notebooks.
-
-    Raises:
-        DrawError: it cannot be drawn.
-    """
+    """The data flow of `circuits` as one SVG element, for notebooks."""
     svg = render(circuits_graph(circuits).source, "svg").decode()
     return svg[svg.index("<svg") :]

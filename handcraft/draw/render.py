@@ -21,11 +21,7 @@ _DPI = 96  # pixels per inch of an SVG at its own size, as browsers have it
 
 
 def format_of(file: Path) -> Format:
-    """The format for the name of a file.
-
-    Raises:
-        DrawError: it ends in something else.
-    """
+    """The format for the name of a file."""
     suffix = file.suffix.removeprefix(".").lower()
     for format in FORMATS:
         if suffix == format:

@@ -101,11 +101,7 @@ class Checkpoint:
 
     @cached_property
     def origins(self) -> Origins:
-        """For each tensor, what every nonzero weight serves, by its index.
-
-        Raises:
-            CheckpointError: handcraft.json does not say it in a form that can be read.
-        """
+        """For each tensor, what every nonzero weight serves, by its index."""
         shapes = self.model.shape.tensors(self.model.architecture)
         with form_checked(self.folder):
             return read_served(self.manifest.weights, self.listed_origins, shapes)
@@ -118,11 +114,7 @@ class Checkpoint:
         return Weights(self.model, self.names, self.origins, tuple(map(str, written)))
 
     def explain(self, tensor: str, *index: int) -> Weight:
-        """What one weight stands for, and the rules it serves.
-
-        Raises:
-            ModelError: there is no such tensor, or no such place in it.
-        """
+        """What one weight stands for, and the rules it serves."""
         return self.weights.weight(tensor, index)
 
 

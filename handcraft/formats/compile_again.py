@@ -20,9 +20,6 @@ def compile_again(
 
     Returns:
         The model. `save(..., again=checkpoint)` writes it with the prompt grammar of the folder.
-
-    Raises:
-        HandcraftError: something does not fit; it names the circuit, and a fix.
     """
     source = checkpoint.source
     target = architecture_named(architecture) if isinstance(architecture, str) else architecture

@@ -33,11 +33,7 @@ def shown(value: object) -> str:
 
 
 def whole(value: object) -> int:
-    """A whole number from a file; not one in quotes, with a decimal point, or true or false.
-
-    Raises:
-        ValueError: it is something else.
-    """
+    """A whole number from a file; not one in quotes, with a decimal point, or true or false."""
     if type(value) is not int:
         raise ValueError(f"expected a whole number, not {shown(value)}")
     return value

@@ -45,9 +45,6 @@ def write_onnx(model: Model, folder: Path, *, with_stream: bool = False) -> None
 
     `with_stream` adds the output ``residual``, [batch, length, n_embd]: the residual stream after the
     last block, from which the values of a model without logits are read.
-
-    Raises:
-        CheckpointError: the onnx package is missing.
     """
     path = folder / FILE
     onnx = _import_onnx()

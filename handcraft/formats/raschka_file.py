@@ -187,9 +187,6 @@ def _without_bias(model: Model, layer: int, path: Path) -> tuple[Array, Array]:
         key:    (x + s) W_k + b_k  =  (x + s + m) W_k + c      c adds q.c to all scores of q: dropped
         value:  (x + s) W_v + b_v  =  (x + s + m) W_v + b_v - m W_v
         output: pattern (v + b) W_o + b_o  =  pattern v W_o + (b W_o + b_o)       a pattern sums to 1
-
-    Raises:
-        CheckpointError: no m is good enough, or the dtype cannot represent the sums.
     """
     block = f"h.{layer}"
     shift = model.tensors[f"{block}.ln_1.bias"]
@@ -219,12 +216,7 @@ def _without_bias(model: Model, layer: int, path: Path) -> tuple[Array, Array]:
 
 
 def _shift_for(model: Model, layer: int, weight: Wide, b_q: Wide, where: str) -> Array:
-    """The shift of the first LayerNorm that makes the query's matrix yield the query's bias.
-
-    Raises:
-        CheckpointError: there is none, it makes all sums of c_attn much larger, or the dtype cannot
-            represent it.
-    """
+    """The shift of the first LayerNorm that makes the query's matrix yield the query's bias."""
     gain, shift = (_wide(model.tensors[f"h.{layer}.ln_1.{kind}"]) for kind in ("weight", "bias"))
     W_q = np.split(weight, 3, axis=1)[0]
     added = np.linalg.lstsq(W_q.T, b_q, rcond=None)[0]  # the shortest m with m W_q nearest to b_q

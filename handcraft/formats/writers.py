@@ -71,11 +71,7 @@ def check_answers(compiled: Compiled, prompts: Prompts | None = None) -> Report:
 
 
 def check_format(name: str, architecture: Architecture) -> None:
-    """Raise unless there is a format of that name, and what reads it masks what the model masks.
-
-    Raises:
-        CheckpointError: there is none, or it is for causal models only.
-    """
+    """Raise unless there is a format of that name, and what reads it masks what the model masks."""
     if name not in WRITERS:
         raise CheckpointError(f"there is no format {name!r}", fix=f"use one of: {', '.join(WRITERS)}")
     if name in MASKING and not architecture.causal:

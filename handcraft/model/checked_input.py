@@ -22,9 +22,6 @@ def checked_ids(
     """The ids of tokens that a model can run.
 
     `tokens` is a text, several texts of one length, or ids as [batch, position].
-
-    Raises:
-        ModelError: it cannot.
     """
     if isinstance(tokens, str):
         tokens = [model.prompt_ids(tokens)]
@@ -58,11 +55,7 @@ def checked_ids(
 
 
 def check_cache(model: Model, cache: Cache, ids: npt.NDArray[np.int64], valid: Flags | None) -> None:
-    """Raise unless tokens can follow those in a cache.
-
-    Raises:
-        ModelError: they cannot.
-    """
+    """Raise unless tokens can follow those in a cache."""
     model.check_masked(
         "a cache of earlier positions", fix="run whole texts, without a cache: forward(tokens)"
     )

@@ -28,11 +28,7 @@ PUBLISHED_POSITIONS = 1024
 
 
 def published_shape(name: str) -> Shape:
-    """The sizes of a published GPT-2.
-
-    Raises:
-        LayoutError: there is none of that name.
-    """
+    """The sizes of a published GPT-2."""
     if name not in PUBLISHED:
         raise LayoutError(
             f"there is no published GPT-2 called {name!r}", fix=f"use one of: {', '.join(PUBLISHED)}"

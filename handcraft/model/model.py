@@ -193,11 +193,7 @@ class Model:
         return ids
 
     def check_masked(self, what: str, *, fix: str) -> None:
-        """Raise unless later positions are masked, which `what` requires.
-
-        Raises:
-            ModelError: they are not.
-        """
+        """Raise unless later positions are masked, which `what` requires."""
         if not self.architecture.causal:
             raise ModelError(
                 f"{what} needs the causal mask, but this model attends to later positions",

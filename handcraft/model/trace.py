@@ -82,11 +82,7 @@ class Trace(Mapping[str, Array]):
         return replace(self, names=names)
 
     def axes(self, name: str) -> tuple[tuple[str, ...], ...]:
-        """What each place along each axis of an intermediate stands for; else its number.
-
-        Raises:
-            NoSuchValueError: there is no such intermediate.
-        """
+        """What each place along each axis of an intermediate stands for; else its number."""
         value = self[name]
         positions = tuple(f"{i} {token}" for i, token in enumerate(self.tokens))
         numbers = tuple(tuple(map(str, range(size))) for size in value.shape)
@@ -105,11 +101,7 @@ class Trace(Mapping[str, Array]):
         return positions, known.dimensions
 
     def show(self, name: str) -> str:
-        """An intermediate as text, its rows and columns under their names; zeros are left out.
-
-        Raises:
-            NoSuchValueError: there is no such intermediate.
-        """
+        """An intermediate as text, its rows and columns under their names; zeros are left out."""
         value, axes = self[name], self.axes(name)
         if value.ndim == 2:
             lines = _rows(value, axes[0], axes[1])

@@ -91,11 +91,7 @@ def measure_facts(compiled: Compiled) -> Facts:
 
 
 def check_facts(compiled: Compiled) -> Facts:
-    """Raise unless the model satisfies the facts on which its correctness relies.
-
-    Raises:
-        PrecisionError: which values are out of range, by how much, and what would fit.
-    """
+    """Raise unless the model satisfies the facts on which its correctness relies."""
     facts, problems = _checked(compiled)
     source, model = compiled.source, compiled.model
     options: dict[str, Any] = {"architecture": model.architecture, "dtype": model.dtype.name}

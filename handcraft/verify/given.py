@@ -22,11 +22,7 @@ from handcraft.vocabulary import Vocabulary
 def verify_given(
     model: Model, source: Program | Circuits, lines: Iterable[str], prompts: Prompts | None
 ) -> Report:
-    """Compare what the model answers after each line with what its source means.
-
-    Raises:
-        PromptError, VocabularyError: a prompt is too long, unknown or not allowed; each with its line.
-    """
+    """Compare what the model answers after each line with what its source means."""
     everywhere = isinstance(source, Circuits) and not source.causal
     meaning = oracle(source) if isinstance(source, Program) else ideal(source)
     probabilities, tally, exercises = probabilities_of(source), Tally(model, source), Exercises(source)

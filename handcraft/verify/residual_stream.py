@@ -28,9 +28,6 @@ def check_stream(compiled: Compiled, seed: int = 0) -> int:
 
     Returns:
         How many texts were run.
-
-    Raises:
-        PrecisionError: a number in a subspace differs from that of the circuits.
     """
     circuits, model = compiled.circuits, compiled.model
     random = np.random.default_rng(seed)

@@ -48,9 +48,6 @@ def check_sharpness(plan: Plan, dtype: str) -> None:
 
     The attention weights of all other positions together must be less than half a unit in the last
     place.
-
-    Raises:
-        PrecisionError: naming the head, the gap it has and the gap it needs.
     """
     circuits = plan.circuits
     bits = dtype_named(dtype).running.significand + 1

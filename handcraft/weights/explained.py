@@ -76,11 +76,7 @@ class Weights:
     rules: tuple[str, ...]
 
     def weight(self, tensor: str, index: Index) -> Weight:
-        """One weight.
-
-        Raises:
-            ModelError: there is no such tensor, or no such place in it.
-        """
+        """One weight."""
         shape = self.shape(tensor)
         inside = all(0 <= i < size for i, size in zip(index, shape, strict=False))
         if len(index) != len(shape) or not inside:
@@ -110,11 +106,7 @@ class Weights:
                 yield self._weight(tensor, index, values[index].item())
 
     def shape(self, tensor: str) -> tuple[int, ...]:
-        """The sizes of a tensor.
-
-        Raises:
-            ModelError: there is no tensor of that name.
-        """
+        """The sizes of a tensor."""
         shapes = self.model.shape.tensors(self.model.architecture)
         if tensor not in shapes:
             raise ModelError(f"there is no tensor {tensor!r}", fix=_tensors_like(tensor, self.model))
@@ -125,11 +117,7 @@ class Weights:
         return self.names.describe(tensor, axis, i, self.model.shape, self.model.vocabulary)
 
     def rule(self, wanted: str) -> str:
-        """A rule by its number, by its text, or by a part of it that no other has.
-
-        Raises:
-            ModelError: there is none, or there are several.
-        """
+        """A rule by its number, by its text, or by a part of it that no other has."""
         if wanted.isdecimal() and wanted not in self.rules:
             number = int(wanted)
             if not 1 <= number <= len(self.rules):

@@ -209,11 +209,7 @@ def _show(
     *,
     as_json: bool,
 ) -> None:
-    """Print the program after a pass.
-
-    Raises:
-        CommandError: it is no program, or a folder is to be written too.
-    """
+    """Print the program after a pass."""
     if output is not None:
         raise CommandError(
             f"--show prints a pass and writes no folder, but -o is {output}",

@@ -78,11 +78,7 @@ def _piece(tokenizer: Mapping[str, Any]) -> str | None:
 
 
 def _ids(vocab: object, added: object, n_vocab: int) -> dict[str, int]:
-    """The ids of a WordLevel tokenizer, each token and each id once, in the order of the file.
-
-    Raises:
-        ValueError: it is malformed.
-    """
+    """The ids of a WordLevel tokenizer, each token and each id once, in the order of the file."""
     if not isinstance(vocab, dict) or not isinstance(added, list):
         raise ValueError("vocab is not an object, or added_tokens is not a list")
     ids: dict[str, int] = dict(vocab)

@@ -53,11 +53,7 @@ def json_files(model: Model) -> dict[str, Record]:
 
 
 def free_id(vocabulary: Vocabulary, shape: Shape) -> int:
-    """The highest id that no token has: the padding token's.
-
-    Raises:
-        CheckpointError: every id is taken.
-    """
+    """The highest id that no token has: the padding token's."""
     taken = frozenset(vocabulary.numbers)
     for number in reversed(range(shape.n_vocab)):
         if number not in taken:
@@ -73,11 +69,7 @@ METADATA = {"format": "pt", "origin": "handcraft: compiled from rules, not train
 
 
 def check_is_gpt2(architecture: Architecture) -> None:
-    """Raise unless GPT2LMHeadModel computes what the architecture does.
-
-    Raises:
-        CheckpointError: naming the difference.
-    """
+    """Raise unless GPT2LMHeadModel computes what the architecture does."""
     if not architecture.has_norm:
         raise CheckpointError(
             f"the architecture {architecture.name} has no LayerNorm, and GPT2LMHeadModel always has",

@@ -91,11 +91,7 @@ class Tables:
             raise _first_problem(error) from error
 
     def read_tables(self, data: Data) -> None:
-        """The two tables.
-
-        Raises:
-            ValueError, HandcraftError: as for `read`.
-        """
+        """The two tables."""
         stated = self._read({key: data[key] for key in TABLE_KEYS if key in data}, Stated)
         self._subspaces.update(stated.subspaces)
         self.origins = tuple(stated.origins)
@@ -250,9 +246,6 @@ def strict(data: Any, of: type[T], key: str = "") -> T:
     """Data of one type of JSON.
 
     `key` says where it stands, where that is not found otherwise.
-
-    Raises:
-        ValueError: it is of another type.
     """
     if type(data) is not of:
         at = f"{key}: " if key else ""

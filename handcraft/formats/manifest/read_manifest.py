@@ -59,12 +59,7 @@ def parse_manifest(folder: Path) -> Data:
 
 
 def read_manifest(data: Data) -> tuple[Manifest, tuple[Origin, ...]]:
-    """What handcraft.json says, and the origins that it refers to by number.
-
-    Raises:
-        ValueError: it is malformed.
-        HandcraftError: its circuits or values do not fit together.
-    """
+    """What handcraft.json says, and the origins that it refers to by number."""
     tables = Tables()
     tables.read_tables(data)
     manifest = tables.read(data, Manifest)
@@ -81,11 +76,7 @@ def read_architecture(facts: Data) -> Architecture:
 
 
 def check_shape(shape: Shape, vocabulary: Vocabulary) -> None:
-    """Raise unless a model can have these sizes.
-
-    Raises:
-        ValueError: none can.
-    """
+    """Raise unless a model can have these sizes."""
     counts = (shape.n_vocab, shape.n_positions, shape.n_embd, shape.n_head)
     if min(counts) < 1:
         raise ValueError(f"sizes {shorten_value(counts)}")

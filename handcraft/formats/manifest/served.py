@@ -60,11 +60,7 @@ def _runs(
 def read_served(
     weights: Mapping[str, Any], origins: Sequence[Origin], shapes: Mapping[str, tuple[int, ...]]
 ) -> Origins:
-    """For each tensor, what every nonzero weight serves, by its index.
-
-    Raises:
-        KeyError, TypeError, ValueError, IndexError: they have another form.
-    """
+    """For each tensor, what every nonzero weight serves, by its index."""
     return {name: _weights_served(name, runs, shapes[name], origins) for name, runs in weights.items()}
 
 

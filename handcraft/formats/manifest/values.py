@@ -22,11 +22,7 @@ def spans_of(compiled: CompiledSequences) -> Spans:
 
 
 def read_values(manifest: Manifest, model: Model, source: object) -> ValueModel | None:
-    """The model with how its values are read; None of a model that predicts tokens.
-
-    Raises:
-        ValueError: the values cannot be read so.
-    """
+    """The model with how its values are read; None of a model that predicts tokens."""
     outputs = manifest.outputs
     if not outputs:
         return None

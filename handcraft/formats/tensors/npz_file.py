@@ -31,11 +31,7 @@ class NpzTensor:
     shape: tuple[int, ...]
 
     def values(self) -> Array:
-        """Its values.
-
-        Raises:
-            Exception: of many kinds, where the file is damaged.
-        """
+        """Its values."""
         with ZipFile(self.path) as archive, archive.open(self.member) as file:
             return npy.read_array(file, allow_pickle=False)
 

@@ -72,12 +72,7 @@ class StoredTensor:
         return values
 
     def values(self) -> Array:
-        """The same, finite or not.
-
-        Raises:
-            OSError: the file cannot be read.
-            ValueError: it has become shorter.
-        """
+        """The same, finite or not."""
         dtype = FLOATS[self.dtype].numpy
         flat = np.fromfile(self.path, dtype, prod(self.shape), offset=self.begin)
         values: Array = flat.reshape(self.shape)
@@ -85,11 +80,7 @@ class StoredTensor:
 
 
 def check_finite(name: str, values: Array, path: Path, fix: str) -> None:
-    """Raise unless every value of a tensor is a finite number.
-
-    Raises:
-        CheckpointError: naming the first that is not.
-    """
+    """Raise unless every value of a tensor is a finite number."""
     finite = np.isfinite(values)
     if not finite.all():
         place = np.argwhere(~finite)[0].tolist()
@@ -165,11 +156,7 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
 
 
 def read_metadata(path: Path) -> dict[str, object]:
-    """What the header of a safetensors file says besides its tensors; nothing where it says nothing.
-
-    Raises:
-        CheckpointError: the header is damaged.
-    """
+    """What the header of a safetensors file says besides its tensors; nothing where it says nothing."""
     try:
         with path.open("rb") as file:
             found = _read_header(file)[0].get("__metadata__", {})

@@ -49,9 +49,6 @@ def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
     They are inputs, without anything that the program writes; since each input stands for several
     prompts, there are fewer than `count`. A regular expression gives about equally many of each length;
     from a strategy, Hypothesis draws fewer.
-
-    Raises:
-        CommandError: Hypothesis is needed, and not installed.
     """
     known = inputs_of(prompts)
     wanted = -(-count // prompts.writes)
