@@ -34,7 +34,6 @@ def verify_folder(
     *,
     sample: int | None = None,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
     given: Iterable[str] | None = None,
 ) -> Report:
     """Compare the model in a folder with its meaning in handcraft.json.
@@ -62,9 +61,7 @@ def verify_folder(
     lines = None if given is None else list(given)
 
     def judged(model: Model) -> Report:
-        return verify(
-            model, source, prompts=prompts, sample=sample, seed=seed, progress=progress, given=lines
-        )
+        return verify(model, source, prompts=prompts, sample=sample, seed=seed, given=lines)
 
     report = judged(model)
     if report.passed and model.dtype != model.running_dtype:

@@ -1,8 +1,8 @@
-"""Verify a model on the prompts that a user gives, one per line."""
+"""The prompts that a user gives, one per line, in place of those that would be tried."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -10,41 +10,20 @@ from handcraft.circuits import Circuits
 from handcraft.errors import HandcraftError, PromptError, raise_all
 from handcraft.language import Program, Prompts
 from handcraft.model import Model
-from handcraft.verify.exercises import Exercises
-from handcraft.verify.meant import ideal, oracle
-from handcraft.verify.probabilities import probabilities_of
-from handcraft.verify.report import Report
-from handcraft.verify.tally import Tally
-from handcraft.verify.texts.contexts import SAMPLE_ROWS, Ids, batch_of
+from handcraft.verify.texts.contexts import SAMPLE_ROWS, Batch, Ids, batch_of
 from handcraft.vocabulary import Vocabulary
 
 
-def verify_given(
+def given_contexts(
     model: Model, source: Program | Circuits, lines: Iterable[str], prompts: Prompts | None
-) -> Report:
-    """Compare what the model answers after each line with what its source means."""
-    everywhere = isinstance(source, Circuits) and not source.causal
-    meaning = oracle(source) if isinstance(source, Program) else ideal(source)
-    probabilities, tally, exercises = probabilities_of(source), Tally(model, source), Exercises(source)
+) -> Iterator[Batch]:
+    """The prompts of some lines as contexts, with the answers of the model."""
     reads_patterns = isinstance(source, Program) and source.has_only_patterns
     most = model.shape.n_positions if reads_patterns else source.context
-    by_length = read_prompts(lines, source.vocabulary, most, prompts)
-    for texts in by_length:
+    everywhere = isinstance(source, Circuits) and not source.causal
+    for texts in read_prompts(lines, source.vocabulary, most, prompts):
         for start in range(0, len(texts), SAMPLE_ROWS):
-            batch = batch_of(model, texts[start : start + SAMPLE_ROWS], everywhere)
-            expected = meaning(batch)
-            tally.add(batch, expected, probabilities(batch) if probabilities is not None else None)
-            exercises.add(batch, expected)
-    return tally.report(
-        exercises,
-        contexts=tally.tried,
-        longest=source.context,
-        tried=tally.tried,
-        longer=0,
-        seed=None,
-        only_allowed=prompts is not None,
-        given=True,
-    )
+            yield batch_of(model, texts[start : start + SAMPLE_ROWS], everywhere)
 
 
 def read_prompts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from handcraft.circuits import Circuits
@@ -13,7 +13,7 @@ from handcraft.limits import SAMPLE as SAMPLE_UP_TO
 from handcraft.model import Model
 from handcraft.progress import advance
 from handcraft.verify.exercises import Exercises
-from handcraft.verify.given import verify_given
+from handcraft.verify.given import given_contexts
 from handcraft.verify.meant import Meaning, ideal, meant_in, oracle
 from handcraft.verify.probabilities import probabilities_of
 from handcraft.verify.report import Report
@@ -51,9 +51,6 @@ ALLOWED_UP_TO = 200_000
 TEXT_OPERATIONS = 1e12
 """About how many multiplications the texts that fill a model may take: a minute or so of one core."""
 
-Progress = Callable[[int, int], None]
-"""Called with the number of contexts tried and of all that will be."""
-
 
 def verify(
     model: Model,
@@ -63,7 +60,6 @@ def verify(
     every_up_to: int = EXHAUSTIVE_UP_TO,
     sample: int | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
     given: Iterable[str] | None = None,
 ) -> Report:
     """Compare what the model answers with what its source means.
@@ -89,7 +85,6 @@ def verify(
         sample: how many random contexts to try where there are too many for all; `SAMPLE` if left
             out, or `DRAWN` allowed prompts.
         seed: of the sample.
-        progress: is called with the progress of the work.
         given: prompts to check instead of all these, as text.
 
     Raises:
@@ -105,22 +100,21 @@ def verify(
     prompts = source.prompts if isinstance(source, Program) else prompts
     allowed = prompts if is_restricted(prompts) else None
     if given is not None:
-        return verify_given(model, source, given, allowed)
-    tried_on = _contexts(model, source, allowed, every_up_to, sample, seed)
+        tried_on = _Contexts(given_contexts(model, source, given, allowed), 0, False)
+    else:
+        tried_on = _contexts(model, source, allowed, every_up_to, sample, seed)
     meaning = oracle(source) if isinstance(source, Program) else ideal(source)
     probabilities = probabilities_of(source)
     tally = Tally(model, source)
     exercises = None if tried_on.is_all else Exercises(source)
     for batch in tried_on.batches:
         if len(batch):
-            batch, expected = _meant(batch, meaning, allowed)
+            batch, expected = _meant(batch, meaning, allowed if given is None else None)
             tally.add(batch, expected, probabilities(batch) if probabilities is not None else None)
             if exercises is not None:
                 exercises.add(batch, expected)
-        advance("try contexts", tally.tried, tried_on.planned)
-        if progress is not None:
-            progress(tally.tried, tried_on.planned)
-    tried = tally.tried
+        advance("try contexts", tally.tried, tried_on.planned or tally.tried)
+    tried, total = tally.tried, count_contexts(len(model.vocabulary), longest)
     if allowed is not None and not tried:
         raise ProgramError(
             f"no text of up to {longest} tokens is an allowed prompt",
@@ -128,19 +122,20 @@ def verify(
             fix="write inputs= for texts over the vocabulary, no longer than the context",
         )
     windows = None
-    if isinstance(source, Program) and positions > longest:
+    if isinstance(source, Program) and positions > longest and given is None:
         windows = window_texts(source, positions, _most_texts(model, sample or SAMPLE), seed)
         shortest = longest + 1 if tried_on.is_all else 1
         for batch in longer_contexts(model, windows.texts, shortest):
             tally.add(batch, meaning(batch))
     return tally.report(
         exercises,
-        contexts=count_contexts(len(model.vocabulary), longest) if allowed is None else tried,
+        contexts=total if allowed is None and given is None else tried,
         longest=longest,
         tried=tried,
         longer=tally.tried - tried,
-        seed=None if tried_on.is_all else seed,
+        seed=None if tried_on.is_all or given is not None else seed,
         only_allowed=allowed is not None,
+        given=given is not None,
         windows=windows.count if windows is not None else 0,
         windows_tried=windows.seen if windows is not None else 0,
         window=windows.width if windows is not None else 0,

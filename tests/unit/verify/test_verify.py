@@ -34,6 +34,7 @@ from handcraft.circuits import (
     window,
 )
 from handcraft.errors import ModelError
+from handcraft.progress import listening
 from handcraft.testing import rule_programs
 from handcraft.verify import count_contexts, logit_margins, verify
 from handcraft.verify.meant import oracle
@@ -172,7 +173,8 @@ def test_a_single_token_has_no_margin():
 
 def test_progress_counts_up_to_all_contexts(model, program):
     told = []
-    verify(model, program, progress=lambda tried, planned: told.append((tried, planned)))
+    with listening(lambda _, tried, planned: told.append((tried, planned))):
+        verify(model, program)
     assert {planned for _, planned in told} == {120}
     tried = [tried for tried, _ in told]
     assert tried == sorted(set(tried))
@@ -216,7 +218,8 @@ def test_a_sample_finds_a_planted_weight(broken, program):
 
 def test_progress_counts_up_to_the_sample(model, program):
     told = []
-    sampled(model, program, sample=37, progress=lambda tried, planned: told.append((tried, planned)))
+    with listening(lambda _, tried, planned: told.append((tried, planned))):
+        sampled(model, program, sample=37)
     assert told[-1] == (37, 37)
 
 

@@ -12,6 +12,7 @@ from sweeps import sweep
 
 from handcraft import Program, Prompts, Vocabulary, compile_program, predict, verify
 from handcraft.errors import ProgramError, VocabularyError
+from handcraft.progress import listening
 from handcraft.verify.texts import allowed
 from handcraft.verify.texts.allowed import drawn_beginnings, drawn_texts, inputs_of
 
@@ -133,7 +134,8 @@ def test_progress_counts_up_to_the_allowed_prompts():
     program = program_of(Prompts("01", 30, inputs="[01]{5}"))
     told = []
     model = compile_program(program, architecture="block").model
-    verify(model, program, progress=lambda tried, planned: told.append((tried, planned)))
+    with listening(lambda _, tried, planned: told.append((tried, planned))):
+        verify(model, program)
     assert told[-1] == (32, 32)
 
 
