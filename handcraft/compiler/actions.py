@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from handcraft.circuits import Circuits
 from handcraft.model import Model
-from handcraft.weights import AxisNames, Placement, Plan, Weight, Weights
+from handcraft.weights import Placement, Plan, Weight, Weights, axis_names
 
 if TYPE_CHECKING:
     import graphviz
@@ -34,7 +34,7 @@ class Actions:
     def weights(self) -> Weights:
         """Every weight explained: what its row and its column stand for, and the rules it serves."""
         origins = {name: placed.origins for name, placed in self.placement.tensors.items()}
-        return Weights(self.model, AxisNames.of(self.plan), origins, self._rules)
+        return Weights(self.model, axis_names(self.plan), origins, self._rules)
 
     @property
     def _rules(self) -> tuple[str, ...]:

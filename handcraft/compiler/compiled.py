@@ -19,7 +19,7 @@ from handcraft.language import Program
 from handcraft.language.sliding import sliding_note
 from handcraft.model import Model, Trace, generate
 from handcraft.origin import Origin
-from handcraft.weights import Layout, Placement, Plan, trace_names
+from handcraft.weights import Layout, Placement, Plan, axis_names
 
 if TYPE_CHECKING:
     from handcraft.verify import Report
@@ -82,7 +82,7 @@ class Compiled(Actions):
 
     def trace(self, prompt: str | Sequence[str]) -> Trace:
         """Every intermediate of running a prompt, with names for heads, dimensions and hidden units."""
-        return self.model.trace(prompt).with_names(trace_names(self.plan))
+        return self.model.trace(prompt, axis_names(self.plan))
 
     def symbolic(self) -> Symbolic:
         """The weights and the logits as exact expressions in the sharpness L."""

@@ -33,12 +33,12 @@ from handcraft.formats.manifest.values import bounded_again, read_values, spans_
 from handcraft.formats.tensors.tensor_file import read_tensors
 from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_format
 from handcraft.language import Program, Prompts
-from handcraft.model import Model, grow, published_shape
+from handcraft.model import AxisNames, Model, grow, published_shape
 from handcraft.origin import Origin
 from handcraft.verify import Measured, Report
 from handcraft.verify.texts.allowed import is_restricted
 from handcraft.vocabulary import Vocabulary, shorten
-from handcraft.weights import AxisNames, Weight, Weights
+from handcraft.weights import Weight, Weights
 
 
 @short_repr

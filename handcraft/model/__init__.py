@@ -8,6 +8,7 @@ from handcraft.model.attention import (
     softmax,
     split_heads,
 )
+from handcraft.model.axis_names import AxisNames, BlockNames, HeadNames
 from handcraft.model.cache import Cache
 from handcraft.model.generate import ADDED, check_masked, continue_ids, generate
 from handcraft.model.grow import grow, published_shape
@@ -15,17 +16,19 @@ from handcraft.model.model import Model
 from handcraft.model.padding import valid_positions
 from handcraft.model.rounded import ReorderedModel, RoundedModel, as_reordered, as_rounded
 from handcraft.model.shape import Shape
-from handcraft.model.trace import Trace, TraceNames
+from handcraft.model.trace import Trace
 
 __all__ = [
     "ADDED",
+    "AxisNames",
+    "BlockNames",
     "Cache",
+    "HeadNames",
     "Model",
     "ReorderedModel",
     "RoundedModel",
     "Shape",
     "Trace",
-    "TraceNames",
     "as_reordered",
     "as_rounded",
     "attend",

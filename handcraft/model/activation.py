@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from math import erf, pi, sqrt
 
 import numpy as np
-import numpy.typing as npt
 
 from handcraft.architecture import Activation
 from handcraft.model.attention import Array
-
-ERF_ENDS = 6
-"""Beyond this erf is 1 in float64."""
-
-ERF_STEPS = 256
-"""Table entries for each unit of x."""
 
 
 def relu(x: Array) -> Array:
@@ -55,35 +47,8 @@ def gelu_erf(x: Array) -> Array:
 
 
 def _erf(x: Array) -> Array:
-    """The error function: its value at the nearest table entry, and a Taylor series from there.
-
-    The rest of the series is below float64's rounding: in float64 the error is at most 1.2e-16.
-    """
-    near = np.clip(x, -ERF_ENDS, ERF_ENDS).astype(np.float64)
-    place = np.rint(near * ERF_STEPS).astype(np.intp)
-    rest = near - place / ERF_STEPS
-    values, *derivatives = _erf_table()
-    place += ERF_ENDS * ERF_STEPS
-    total = derivatives[-1][place]
-    for derivative in derivatives[-2::-1]:
-        total = total * rest + derivative[place]
-    result: Array = (values[place] + total * rest).astype(x.dtype)
-    return result
-
-
-@cache
-def _erf_table() -> tuple[npt.NDArray[np.float64], ...]:
-    """The error function at every step, and the coefficients 1 to 5 of its Taylor series there."""
-    c = np.arange(-ERF_ENDS * ERF_STEPS, ERF_ENDS * ERF_STEPS + 1) / ERF_STEPS
-    slope = 2 / sqrt(pi) * np.exp(-c * c)
-    return (
-        np.array([erf(centre) for centre in c]),
-        slope,
-        -c * slope,
-        (2 * c**2 - 1) / 3 * slope,
-        (3 * c - 2 * c**3) / 6 * slope,
-        (4 * c**4 - 12 * c**2 + 3) / 30 * slope,
-    )
+    """The error function of each number: NumPy has none."""
+    return np.asarray(np.frompyfunc(erf, 1, 1)(x), dtype=x.dtype)
 
 
 ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {

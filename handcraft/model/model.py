@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.architecture import Architecture
-from handcraft.display import short_repr
+from handcraft.display import html_table, short_repr
 from handcraft.dtype import dtype_named
 from handcraft.errors import ModelError
 from handcraft.model.activation import ACTIVATIONS
@@ -23,6 +23,7 @@ from handcraft.model.attention import (
     merge_heads,
     split_heads,
 )
+from handcraft.model.axis_names import AxisNames
 from handcraft.model.cache import Cache
 from handcraft.model.checked_input import check_cache, checked_ids
 from handcraft.model.linear import Block, pruned_blocks, whole_blocks
@@ -144,8 +145,8 @@ class Model:
             cache.advance(ids.shape[1])
         return out
 
-    def trace(self, prompt: str | Sequence[str]) -> Trace:
-        """Run a prompt and keep every named intermediate.
+    def trace(self, prompt: str | Sequence[str], names: AxisNames | None = None) -> Trace:
+        """Run a prompt and keep every named intermediate; `names` say what their axes stand for.
 
         Raises:
             ModelError: the prompt is empty or too long.
@@ -158,7 +159,9 @@ class Model:
             values[name] = value[0].copy()  # without the batch of one
 
         self._run(checked_ids(self, [ids], 0), None, keep)
-        return Trace(tuple(map(self.vocabulary.token, ids)), values)
+        every = range(self.shape.n_vocab)
+        tokens, answers = (tuple(map(self.vocabulary.token, each)) for each in (ids, every))
+        return Trace(tokens, values, answers, names)
 
     def watch(self, tokens: npt.ArrayLike, watch: Watch) -> Array:
         """The logits at every position, with every intermediate shown on the way.
@@ -352,5 +355,4 @@ class Model:
             "parameters": f"{self.parameters:,} ({self.nonzero_parameters:,} nonzero)",
             "dtype": self.dtype.name,
         }
-        rows = "".join(f"<tr><th>{name}</th><td>{fact}</td></tr>" for name, fact in facts.items())
-        return f"<table>{rows}</table>"
+        return html_table("GPT-2 in NumPy", facts.items())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from handcraft.display import html_table
 from handcraft.errors import ModelError
 from handcraft.model.attention import Array
+from handcraft.model.axis_names import AxisNames
 
 SHOWN_UP_TO = 400
 """How many numbers of one intermediate `show` prints at most."""
@@ -15,23 +16,6 @@ SHOWN_UP_TO = 400
 
 class NoSuchValueError(ModelError, KeyError):
     """An intermediate that a trace does not have; also a `KeyError`, as for any mapping."""
-
-
-@dataclass(frozen=True)
-class TraceNames:
-    """The names of the axes of the intermediates, for a compiled model.
-
-    Args:
-        dimensions: what each dimension of the residual stream stores, [n_embd].
-        heads: for each block, the names of its heads, [n_layer][n_head].
-        units: for each block, the names of its hidden units, [n_layer][n_inner].
-        tokens: the rows of the token embedding, [n_vocab].
-    """
-
-    dimensions: tuple[str, ...]
-    heads: tuple[tuple[str, ...], ...]
-    units: tuple[tuple[str, ...], ...]
-    tokens: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +33,14 @@ class Trace(Mapping[str, Array]):
     Args:
         tokens: the prompt.
         values_by_name: the intermediates, in the order in which they came up.
-        names: what their axes stand for; None for a model that was not compiled here.
+        answers: the tokens that logits are of, [n_vocab].
+        names: what the other axes stand for; None for a model that was not compiled here.
     """
 
     tokens: tuple[str, ...]
     values_by_name: Mapping[str, Array]
-    names: TraceNames | None = field(default=None, repr=False)
+    answers: tuple[str, ...] = field(repr=False)
+    names: AxisNames | None = field(default=None, repr=False)
 
     def __getitem__(self, name: str) -> Array:
         try:
@@ -77,28 +63,25 @@ class Trace(Mapping[str, Array]):
         lines = [f"{name} {list(value.shape)}" for name, value in self.items()]
         return "\n".join([f"trace of {' '.join(self.tokens)}", *lines])
 
-    def with_names(self, names: TraceNames) -> Trace:
-        """The same with names for heads, dimensions and hidden units."""
-        return replace(self, names=names)
-
     def axes(self, name: str) -> tuple[tuple[str, ...], ...]:
         """What each place along each axis of an intermediate stands for; else its number."""
         value = self[name]
         positions = tuple(f"{i} {token}" for i, token in enumerate(self.tokens))
-        numbers = tuple(tuple(map(str, range(size))) for size in value.shape)
-        layer = int(name.split(".")[1]) if name.startswith("h.") else 0
-        known = self.names
+        numbers = [tuple(map(str, range(size))) for size in value.shape]
+        if name == "logits":
+            return positions, self.answers
+        block = None
+        if self.names is not None and name.startswith("h."):
+            block = self.names.blocks[int(name.split(".")[1])]
         if value.ndim == 3:
-            heads = known.heads[layer] if known else numbers[0]
+            heads = _filled([head.name for head in block.heads], len(value)) if block else numbers[0]
             last = positions if name.endswith((".scores", ".pattern")) else numbers[2]
             return heads, positions, last
-        if known is None:
+        if self.names is None:
             return positions, numbers[1]
-        if name == "logits":
-            return positions, known.tokens
-        if name.endswith((".pre_activation", ".hidden")):
-            return positions, known.units[layer]
-        return positions, known.dimensions
+        if block is not None and name.endswith((".pre_activation", ".hidden")):
+            return positions, _filled(block.units, value.shape[1])
+        return positions, self.names.stream
 
     def show(self, name: str) -> str:
         """An intermediate as text, its rows and columns under their names; zeros are left out."""
@@ -115,6 +98,10 @@ class Trace(Mapping[str, Array]):
         """Names and shapes, for notebooks."""
         rows = [(name, list(value.shape)) for name, value in self.items()]
         return html_table(f"trace of {' '.join(self.tokens)}", rows)
+
+
+def _filled(names: Sequence[str], count: int) -> tuple[str, ...]:
+    return (*names, *["unused"] * (count - len(names)))
 
 
 def _rows(value: Array, rows: Sequence[str], columns: Sequence[str], indent: str = "") -> list[str]:

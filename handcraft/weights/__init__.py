@@ -1,6 +1,6 @@
 """From circuits to the weight arrays of one architecture: plan, place, emit."""
 
-from handcraft.weights.axis_names import AxisNames, trace_names
+from handcraft.weights.axis_names import axis_names
 from handcraft.weights.emit import check_sharpness, emit, sharpness_for
 from handcraft.weights.explained import Weight, Weights
 from handcraft.weights.layers import SpreadError
@@ -11,7 +11,6 @@ from handcraft.weights.plan import PADDING, Plan, plan_model
 
 __all__ = [
     "PADDING",
-    "AxisNames",
     "Layout",
     "PlacedTensor",
     "Placement",
@@ -21,10 +20,10 @@ __all__ = [
     "Weight",
     "Weights",
     "allocate_layout",
+    "axis_names",
     "check_sharpness",
     "emit",
     "place_circuits",
     "plan_model",
     "sharpness_for",
-    "trace_names",
 ]

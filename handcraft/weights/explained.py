@@ -9,9 +9,8 @@ from difflib import get_close_matches
 import numpy as np
 
 from handcraft.errors import ModelError
-from handcraft.model import Model
+from handcraft.model import AxisNames, Model
 from handcraft.origin import Origin
-from handcraft.weights.axis_names import AxisNames
 
 NEAR = 3
 """How many tensors or rules an error suggests for one that does not exist."""

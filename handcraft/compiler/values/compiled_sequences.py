@@ -22,7 +22,7 @@ from handcraft.language.graph.domain import Value
 from handcraft.language.sequences.prompts import Prompts
 from handcraft.model import Model, Trace
 from handcraft.model.attention import Array
-from handcraft.weights import Placement, Plan, trace_names
+from handcraft.weights import Placement, Plan, axis_names
 
 if TYPE_CHECKING:
     from handcraft.verify import Report
@@ -66,7 +66,7 @@ class CompiledSequences(Actions):
 
     def trace(self, text: str | Sequence[str]) -> Trace:
         """Every intermediate of running a text, with names for heads, dimensions and hidden units."""
-        return self.model.trace(text).with_names(trace_names(self.plan))
+        return self.model.trace(text, axis_names(self.plan))
 
     def verify(self, *, seed: int = 0) -> Report:
         """Run random texts, and compare the residual stream with that of the ideal circuits.

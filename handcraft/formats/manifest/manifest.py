@@ -14,10 +14,10 @@ from handcraft.compiler.values.output import Output
 from handcraft.formats.manifest.convert import Data, Tables
 from handcraft.formats.manifest.served import served_runs
 from handcraft.language import Prompts
-from handcraft.model import Shape
+from handcraft.model import AxisNames, Shape
 from handcraft.origin import Place
 from handcraft.verify import Measured
-from handcraft.weights import AxisNames, Layout
+from handcraft.weights import Layout, axis_names
 
 VERSION = 2
 """The version of handcraft.json that is written and read."""
@@ -164,7 +164,7 @@ def write_manifest(
         tuple(model.vocabulary.numbers),
         _source(compiled, grammar),
         _layout_rows(compiled.layout),
-        AxisNames.of(compiled.plan),
+        axis_names(compiled.plan),
         served_runs(compiled.placement, tables.number),
         tuple(outputs),
         spans,

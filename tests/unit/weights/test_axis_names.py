@@ -6,7 +6,7 @@ import pytest
 
 from handcraft import Program, Prompts, compile_program, predict, select
 from handcraft.formats import fill
-from handcraft.weights import AxisNames
+from handcraft.weights import axis_names
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def expressions():
 def test_every_row_and_column_that_holds_something_has_a_name(program, architecture, make):
     source = program if make == "program" else expressions()
     compiled = compile_program(source, architecture=architecture)
-    names = AxisNames.of(compiled.plan)
+    names = axis_names(compiled.plan)
     model = compiled.model
     for tensor, placed in compiled.placement.tensors.items():
         for index in placed.values:
@@ -52,5 +52,5 @@ def test_every_row_and_column_that_holds_something_has_a_name(program, architect
 def test_in_a_published_shape_what_the_program_does_not_fill_is_unused(program, tensor, axis, i, name):
     compiled = compile_program(program, like="gpt2-small", positions="binary", tokens="one-hot")
     model = fill(compiled, "gpt2-small", {"a": 64})
-    names = AxisNames.of(compiled.plan)
+    names = axis_names(compiled.plan)
     assert names.describe(tensor, axis, i, model.shape, model.vocabulary) == name

@@ -18,7 +18,7 @@ from handcraft.circuits import Circuits
 from handcraft.errors import CheckpointError, HandcraftWarning
 from handcraft.formats import Checkpoint, read_checkpoint, save
 from handcraft.testing import rule_programs
-from handcraft.weights import AxisNames
+from handcraft.weights import axis_names
 
 compile_block = functools.partial(compile_program, architecture="block")
 
@@ -136,7 +136,7 @@ def test_the_layout_comes_back(with_neurons, tmp_path):
 def test_what_rows_and_columns_stand_for_comes_back(source, tmp_path):
     compiled = compile_block(source)
     folder = save(compiled, tmp_path / "out")
-    assert read_checkpoint(folder).manifest.names == AxisNames.of(compiled.plan)
+    assert read_checkpoint(folder).manifest.names == axis_names(compiled.plan)
 
 
 WRONG = {
