@@ -23,7 +23,7 @@ def example_prompt(name: str) -> str | None:
     """
     with suppress(HandcraftError):
         if os.path.isdir(name):
-            return _short_prompt(read_checkpoint(name).known_prompts)
+            return _short_prompt(read_checkpoint(name).prompts(as_far_as_known=True))
         found = find(name)
         prompts = found.source.prompts if isinstance(found.source, Program | Expressions) else None
         return _start(found.file.get("starts"), found.source) or _short_prompt(prompts)

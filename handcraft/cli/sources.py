@@ -68,7 +68,7 @@ class Loaded:
     def known_prompts(self) -> Prompts | None:
         """Which texts are allowed prompts, as far as that is known; None where nothing is."""
         if self.folder is not None:
-            return self.folder.known_prompts
+            return self.folder.prompts(as_far_as_known=True)
         return self.source.prompts if isinstance(self.source, Program | Expressions) else None
 
 

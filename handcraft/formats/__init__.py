@@ -1,14 +1,6 @@
 """Models as files: written completely or not at all, and read without executing anything."""
 
-from handcraft.formats.checkpoint import (
-    Checkpoint,
-    fill,
-    is_checkpoint,
-    load,
-    read_checkpoint,
-    save,
-    save_and_report,
-)
+from handcraft.formats.checkpoint import Checkpoint, fill, is_checkpoint, load, read_checkpoint, save
 from handcraft.formats.compile_again import compile_again
 from handcraft.formats.folder import check_target, write_file
 from handcraft.formats.huggingface.disagreements import disagreements
@@ -26,7 +18,6 @@ __all__ = [
     "load",
     "read_checkpoint",
     "save",
-    "save_and_report",
     "verify_folder",
     "verify_value_folder",
     "write_file",

@@ -35,7 +35,7 @@ from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_f
 from handcraft.language import Program, Prompts
 from handcraft.model import AxisNames, Model, grow, published_shape
 from handcraft.origin import Origin
-from handcraft.verify import Measured, Report
+from handcraft.verify import Measured
 from handcraft.verify.texts.allowed import is_restricted
 from handcraft.vocabulary import Vocabulary, shorten
 from handcraft.weights import Weight, Weights
@@ -77,25 +77,15 @@ class Checkpoint:
         """On how many texts the facts were measured; None if the folder does not say."""
         return self.manifest.facts
 
-    @property
-    def prompts(self) -> Prompts | None:
+    def prompts(self, *, as_far_as_known: bool = False) -> Prompts | None:
         """Which texts are allowed prompts, where not all are.
+
+        With `as_far_as_known`, what only Python code says is left out: a prompt that it refuses may be
+        let through.
 
         Raises:
             CheckpointError: Python code says which are, or handcraft.json contradicts itself.
         """
-        return self._allowed(as_far_as_known=False)
-
-    @property
-    def known_prompts(self) -> Prompts | None:
-        """The same, but for what only Python code says: a prompt that it refuses may be let through.
-
-        Raises:
-            CheckpointError: handcraft.json contradicts itself.
-        """
-        return self._allowed(as_far_as_known=True)
-
-    def _allowed(self, *, as_far_as_known: bool) -> Prompts | None:
         with form_checked(self.folder):
             return read_prompts(self.manifest, as_far_as_known=as_far_as_known)
 
@@ -148,24 +138,6 @@ def save(
             represent the model.
         PrecisionError: the weights, as they were cast, give a wrong answer.
     """
-    save_and_report(compiled, folder, format=format, like=like, token_ids=token_ids, again=again)
-    return Path(folder)
-
-
-def save_and_report(
-    compiled: Compiled | CompiledSequences,
-    folder: str | Path,
-    *,
-    format: str | None = None,
-    like: str | None = None,
-    token_ids: Mapping[str, int] | None = None,
-    again: Checkpoint | None = None,
-) -> Report:
-    """Write a compiled model as `save` does.
-
-    Returns:
-        What the weights answered before they were written.
-    """
     if not isinstance(compiled, Compiled | CompiledSequences):
         raise CheckpointError(
             f"{shorten_value(compiled)} is not a compiled program",
@@ -195,7 +167,7 @@ def save_and_report(
         spans = again.manifest.spans
         with form_checked(again.folder):
             outputs = bounded_again(again.manifest, compiled)
-    report = check_answers(compiled, None if again is None else again.known_prompts)
+    report = check_answers(compiled, None if again is None else again.prompts(as_far_as_known=True))
     compiled = replace(compiled, model=model)
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
@@ -203,7 +175,7 @@ def save_and_report(
             compiled, chosen, grammar=grammar, outputs=outputs, spans=spans, facts=report.facts
         )
         write_text(fresh / MANIFEST, text)
-    return report
+    return target
 
 
 def load(folder: str | Path) -> Model:

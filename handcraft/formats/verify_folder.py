@@ -57,7 +57,7 @@ def verify_folder(
         contexts = count_contexts(len(source.vocabulary), source.context)
         report = Report.without_answers(contexts, source.context, 0)
         return replace(report, seed=seed, disagreements=found or unreadable(error))
-    prompts = checkpoint.prompts if given is None else checkpoint.known_prompts
+    prompts = checkpoint.prompts(as_far_as_known=given is not None)
     lines = None if given is None else list(given)
 
     def judged(model: Model) -> Report:
@@ -113,7 +113,7 @@ def verify_value_folder(
         model = model_as_read(checkpoint)
     except HandcraftError as error:
         return ValueReport(CIRCUITS, None, 0, seed, 0, (), (), disagreements=found or unreadable(error))
-    prompts = checkpoint.prompts if given is None else checkpoint.known_prompts
+    prompts = checkpoint.prompts(as_far_as_known=given is not None)
     report = verify_values(
         replace(values, model=model),
         meant_by_circuits(circuits, values.outputs),

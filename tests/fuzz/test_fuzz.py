@@ -104,8 +104,9 @@ def read_all_of(folder: Path) -> None:
     complete(model, model.vocabulary.tokens[:1], 2)
     if (folder / "handcraft.json").exists():
         checkpoint = read_checkpoint(folder)
-        for part in ("origins", "names", "known_prompts"):
+        for part in ("origins", "names"):
             getattr(checkpoint, part)
+        checkpoint.prompts(as_far_as_known=True)
 
 
 def test_a_damaged_folder_is_read_or_refused(folders, tmp_path):

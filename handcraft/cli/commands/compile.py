@@ -24,9 +24,11 @@ from handcraft.compiler import (
     show_pass,
 )
 from handcraft.errors import CommandError
-from handcraft.formats import FORMATS, check_target, compile_again, fill, save_and_report
+from handcraft.formats import FORMATS, check_target, compile_again, fill, save
+from handcraft.formats.manifest.read_manifest import parse_manifest
 from handcraft.language import Program
 from handcraft.model import published_shape
+from handcraft.verify import Measured
 from handcraft.weights import Sizes
 
 EXAMPLES = (
@@ -158,9 +160,8 @@ def compile_(
             compiled = compile_sequences(source.outputs, **options)
         else:
             compiled = compile_program(source, **options)
-        judged = save_and_report(
-            compiled, output, format=format, like=like, token_ids=ids, again=found.folder
-        )
+        save(compiled, output, format=format, like=like, token_ids=ids, again=found.folder)
+    facts = parse_manifest(output).get("facts")
     model = compiled.model
     if like and isinstance(compiled, Compiled):
         model = fill(compiled, like, ids)
@@ -178,7 +179,7 @@ def compile_(
         "width": model.shape.n_embd,
         "parameters": model.parameters,
         "nonzero": model.nonzero_parameters,
-        "facts": asdict(judged.facts) if judged.facts is not None else None,
+        "facts": facts,
     }
     made = compiled.report()
     if isinstance(compiled, CompiledSequences):
@@ -192,8 +193,8 @@ def compile_(
         f"{count(heads, 'head')}, {count(neurons, 'neuron')}, width {model.shape.n_embd}; "
         f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0"
     )
-    if judged.facts is not None:
-        print(f"hard attention, norms and thresholds: {judged.facts.in_words}")
+    if facts is not None:
+        print(f"hard attention, norms and thresholds: {Measured(**facts).in_words}")
     if report_:
         print(made)
     elif made.passes:

@@ -204,12 +204,12 @@ def test_how_much_a_program_writes_comes_back(tmp_path):
     allowed = json.loads((folder / "handcraft.json").read_text(encoding="utf-8"))["source"]["grammar"]
     assert allowed == {"inputs": "[ab]{3}=", "writes": 3}
     found = read_checkpoint(folder)
-    for read in (found.prompts, found.known_prompts):
+    for read in (found.prompts(), found.prompts(as_far_as_known=True)):
         assert (read.inputs, read.writes, read.context) == ("[ab]{3}=", 3, 9)
         assert read.vocabulary.tokens == prompts.vocabulary.tokens
-    report = verify(found.model, found.source, prompts=found.prompts)
+    report = verify(found.model, found.source, prompts=found.prompts())
     assert (report.passed, report.is_exhaustive, report.tried) == (True, True, 24)
-    assert complete(found.model, "abb=a", prompts=found.prompts) == "bb"
+    assert complete(found.model, "abb=a", prompts=found.prompts()) == "bb"
 
 
 @pytest.mark.parametrize("writes", [0, True, "3", None, 99])
@@ -222,4 +222,4 @@ def test_a_folder_that_writes_what_cannot_be_written_is_damaged(tmp_path, writes
     record["source"]["grammar"]["writes"] = writes
     (folder / "handcraft.json").write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(CheckpointError):
-        _ = read_checkpoint(folder).prompts
+        _ = read_checkpoint(folder).prompts()
