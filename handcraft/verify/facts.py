@@ -147,11 +147,11 @@ def _norm_problems(compiled: Compiled, facts: Facts) -> Iterator[PrecisionError]
             continue
         planned = float(norm.sum_of_squares)
         low, high = facts.sum_of_squares[norm.name]
-        off = max(abs(low - planned), abs(high - planned)) / (2 * planned)
-        if off > NORM_TOLERANCE:
+        error = max(abs(low - planned), abs(high - planned)) / (2 * planned)
+        if error > NORM_TOLERANCE:
             yield PrecisionError(
                 f"{norm.name} has a sum of squares from {low:.6g} to {high:.6g}, and {planned:.6g} is "
-                f"planned: its scale has an error of {off:.2%}",
+                f"planned: its scale has an error of {error:.2%}",
                 where=", ".join(f"`{s}`" for s in norm.varying) or norm.name,
                 fix="write smaller numbers into subspaces that are read again later",
             )

@@ -44,10 +44,10 @@ def check_stream(compiled: Compiled, seed: int = 0) -> int:
             cells, constant = compiled.layout.read(subspace, i, 1)
             stored = sum(kept[last][..., d] * float(factor) for d, factor in cells) + float(constant)
             exact = np.broadcast_to(ideal[subspace][..., i], texts.shape).astype(np.float64)
-            off = float((np.abs(stored - exact) / np.maximum(1, np.abs(exact))).max())
-            if off > TOLERANCE:
+            error = float((np.abs(stored - exact) / np.maximum(1, np.abs(exact))).max())
+            if error > TOLERANCE:
                 raise PrecisionError(
-                    f"in {model.dtype.name} `{subspace}` has an error of {off:.2g}",
+                    f"in {model.dtype.name} `{subspace}` has an error of {error:.2g}",
                     where=circuits.place,
                     fix="use a wider dtype",
                 )

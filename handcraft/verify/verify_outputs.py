@@ -94,7 +94,7 @@ class OutputReport:
 
     @property
     def passed(self) -> bool:
-        """Whether all values were right, and none further off than proved."""
+        """Whether all values were right, and no error exceeded the proved bound."""
         return not self.wrong and self.worst <= self.bound
 
 
@@ -136,7 +136,7 @@ class ValueReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every value is right, none is further off than proved, and no file disagrees."""
+        """Whether every value is right, no error exceeds its proved bound, and no file disagrees."""
         right = all(output.passed for output in self.outputs)
         return right and not self.broken and not self.disagreements
 
@@ -289,7 +289,7 @@ class _Tally:
     outputs: dict[str, OutputReport] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.outputs = {o.name: OutputReport(o.name, float(o.off)) for o in self.model.outputs}
+        self.outputs = {o.name: OutputReport(o.name, float(o.error_bound)) for o in self.model.outputs}
 
     def add(self, texts: Ids) -> None:
         """Run texts, [text, position], and compare."""
@@ -312,8 +312,8 @@ class _Tally:
     ) -> None:
         kept = self.outputs[output.name]
         self.values += 1
-        off = abs(number - float(output.number(value)))
-        kept.worst = max(kept.worst, off if off == off else inf)  # NaN is as wrong as can be
+        error = abs(number - float(output.number(value)))
+        kept.worst = max(kept.worst, error if error == error else inf)  # NaN is as wrong as can be
         if not output.is_right(number, value):
             kept.wrong += 1
             text = self.model.model.vocabulary.text(ids)

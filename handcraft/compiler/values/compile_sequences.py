@@ -17,7 +17,7 @@ from handcraft.compiler.features.reuse import with_reuse
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.run_passes import run_passes
 from handcraft.compiler.values.compiled_sequences import CompiledSequences
-from handcraft.compiler.values.error_bound import Finished, bound_errors, read_off
+from handcraft.compiler.values.error_bound import Finished, bound_errors, read_error
 from handcraft.compiler.values.output import Wanted
 from handcraft.display import shorten_value
 from handcraft.dtype import DTypeName, dtype_named
@@ -70,7 +70,7 @@ def compile_sequences(
         outputs: a name for each expression; all of one `Prompts`.
         architecture: the target; its mask is that of the prompts.
         dtype: of the weights.
-        sizes: the width and the heads, where they are to be larger than needed.
+        sizes: the width and the number of heads, if they are to be larger than needed.
         reuse: whether dimensions that are no longer read are cleared and reused.
         tolerance: the largest error allowed in a number. Values that the weights do not distinguish
             are refused, unless their error bound is at most this; `.apply` then gives floats.
@@ -139,9 +139,9 @@ def _compile(
     placement = place_circuits(plan, sharpness)
     tensors = emit(placement, circuits.values, dtype)
     model = Model(target, plan.shape, prompts.vocabulary, tensors)
-    off = bound_errors(Finished(plan, placement, tensors, places.spans(negative=True), dtype))
+    error = bound_errors(Finished(plan, placement, tensors, places.spans(negative=True), dtype))
     placed = [each.placed(places) for each in wanted]
-    found = [replace(each, off=read_off(each.reads, plan, off)) for each in placed]
+    found = [replace(each, error_bound=read_error(each.reads, plan, error)) for each in placed]
     for each in found:
         each.check(dtype, tolerance)
     return CompiledSequences(prompts, tuple(found), stages, places, plan, sharpness, placement, model)

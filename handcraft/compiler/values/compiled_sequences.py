@@ -35,7 +35,7 @@ class CompiledSequences(Actions):
 
     Args:
         prompts: the prompts that they are made from.
-        outputs: the expressions, and where their values are.
+        outputs: the expressions, and how their values are read.
         stages: the trees after each pass.
         places: where every feature is stored.
         plan: the circuits, where every subspace lies, and the layers of the model.
@@ -59,7 +59,7 @@ class CompiledSequences(Actions):
         return ValueModel(self.model, self.outputs, self.prompts.context, self.plan.layout.read)
 
     def as_compiled(self) -> Compiled:
-        """The same model as compiled circuits, for everything that does not concern values."""
+        """The same model as `Compiled`, for code that does not need the values."""
         return Compiled(
             self.circuits, self.plan, self.sharpness, self.placement, self.model, self.stages
         )
@@ -99,10 +99,10 @@ class CompiledSequences(Actions):
         return self.values.numbers(ids)
 
     def ideal(self, ids: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.object_]]:
-        """The same of the ideal circuits, exact: [batch, position]."""
+        """The exact numbers of every output in the ideal circuits: [batch, position]."""
         stream = ideal_stream(self.circuits, ids)
         return {output.name: output.exact(stream, ids.shape) for output in self.outputs}
 
     def report(self) -> CompileReport:
-        """What the model is made of, and what each pass saved."""
+        """The size of the model, and what each pass saved."""
         return CompileReport.of(self.plan, self.model, self.stages)

@@ -1,15 +1,15 @@
-"""How far what a finished model holds may be from what its circuits mean, bounded without running it.
+"""Bound the error of every number in the residual stream of a finished model, without running it.
 
-The residual stream is followed from block to block: what storing its numbers rounded, what each sum
-rounds in whatever order its terms are added, what LayerNorm makes of a mean that is not 0 and of a sum
-of squares that is not static, and what scores that should be equal make of a mean over their sources.
-Sums of multiples of one power of two are exact as long as a float holds them, so most models of whole
-numbers are off by nothing at all.
+The bound follows the residual stream from block to block. Errors come from rounding the stored
+weights, from rounding sums (whatever the order of their terms), from LayerNorm where the mean is not 0
+or the sum of squares is not static, and from attention averages whose scores should be equal but differ
+slightly. Sums of multiples of one power of two are exact as long as they fit into a float, so most
+models of whole numbers have no error at all.
 
-Three things are assumed. Attention finds its sources, and neurons decide right: `Precision` checked
-that where scores and thresholds were made. A bias is added last, and numbers are summed in the order of
-NumPy. And the two units of a step, which lie side by side, are added one after the other, so that no
-partial sum over hidden units is larger than one unit and what all neurons write.
+Three things are assumed. Attention selects the right sources and neurons decide correctly: `Precision`
+checked that where scores and thresholds were made. A bias is added last, and numbers are summed in the
+order of NumPy. The two units of a step, which are neighbours, are added one after the other, so no
+partial sum over hidden units exceeds one unit plus the output of all neurons.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from handcraft.compiler.values.interval import (
     bound_products,
     is_power_of_two,
     linear,
-    tie_off,
+    tie_error,
 )
 from handcraft.compiler.values.stream_hull import Hull, Spans, StreamHull, block_of_each_layer
 from handcraft.dtype import dtype_named
@@ -41,15 +41,15 @@ from handcraft.weights import Placement, Plan
 from handcraft.weights.layers import STEEPNESS, Layer, Unit
 from handcraft.weights.norms import BALLAST, NormInput
 
-BENT = 0.4005
+GELU_ERROR = 0.4005
 """GELU and its tanh form differ from ReLU at x by less than this times exp(-x x / 2)."""
 
 SAFE = 1.01
-"""For products of two errors, which are left out: errors are a 100th of what they are errors of."""
+"""For products of two errors, which the bounds omit: an error is at most a 100th of its number."""
 
 
 def roundings(count: int) -> int:
-    """How often NumPy rounds a sum that holds one of two neighbours which cancel, and not the other.
+    """How many rounded partial sums contain only one of two neighbours that cancel, in NumPy's order.
 
     Fewer than 8 numbers are added in order: adding the second neighbour is exact. More are added as 8
     partial sums, which are added in pairs; each neighbour is then in up to 3 sums that are rounded.
@@ -62,13 +62,13 @@ def roundings(count: int) -> int:
 
 @dataclass(frozen=True)
 class Finished:
-    """A model of values, and all that is known of how it was made.
+    """A finished model of values, with the plan and the exact weights it was made from.
 
     Args:
         plan: its layout and its layers.
         placement: its exact weights.
-        tensors: what is stored of them.
-        spans: what the dimensions of its subspaces hold.
+        tensors: the stored weights.
+        spans: the range of each dimension of its subspaces.
         dtype: of the tensors.
     """
 
@@ -85,7 +85,7 @@ class Finished:
 
 
 def bound_errors(model: Finished) -> Array:
-    """By how much each dimension of the residual stream may be off after the last block: [n_embd].
+    """The error bound of each dimension of the residual stream after the last block: [n_embd].
 
     Args:
         model: of values, with subspaces that are scalars or one-hot.
@@ -93,31 +93,31 @@ def bound_errors(model: Finished) -> Array:
     stream = _Stream(model)
     for number, (layer, block, is_last) in enumerate(block_of_each_layer(model.plan)):
         if layer.heads or layer.attention_bias:
-            stream.attend(number, layer, stream.hulls.at(2 * block + 1))
+            stream.add_attention(number, layer, stream.hulls.at(2 * block + 1))
         if layer.has_mlp:
             hulls = stream.hulls
-            stream.think(number, layer, hulls.at(2 * block + 2) if is_last else hulls.between(block))
-    return SAFE * (stream.off + stream.own * stream.largest)
+            stream.add_mlp(number, layer, hulls.at(2 * block + 2) if is_last else hulls.between(block))
+    return SAFE * (stream.error + stream.relative * stream.largest)
 
 
-def read_off(parts: Iterable[Coefficients], plan: Plan, off: Array) -> float:
-    """By how much a sum over the residual stream may be off.
+def read_error(parts: Iterable[Coefficients], plan: Plan, error: Array) -> float:
+    """The error bound of a sum over the residual stream.
 
     Args:
         parts: the sum.
-        plan: says where its terms lie.
-        off: by how much each dimension may be off: [n_embd].
+        plan: locates its terms.
+        error: the error bound of each dimension: [n_embd].
     """
     total = 0.0
     for part in parts:
         for i, number in part.entries:
             for dimension, factor in plan.layout.read(part.subspace, i, number)[0]:
-                total += abs(float(evaluate(factor, {}))) * float(off[dimension])
+                total += abs(float(evaluate(factor, {}))) * float(error[dimension])
     return total
 
 
 class _Stream:
-    """What the residual stream holds on its way through a model, and how far off."""
+    """The range and the error bound of each dimension of the residual stream, state by state."""
 
     def __init__(self, model: Finished) -> None:
         self.model, self.plan = model, model.plan
@@ -126,20 +126,24 @@ class _Stream:
         self.low, self.high = self.hulls.at(0)
         self.groups = _groups(model.plan)
         n_embd = len(self.low)
-        self.off, self.own, self.grid = np.zeros(n_embd), np.zeros(n_embd), np.full(n_embd, ANY_GRID)
+        self.error, self.relative, self.grid = (
+            np.zeros(n_embd),
+            np.zeros(n_embd),
+            np.full(n_embd, ANY_GRID),
+        )
         tokens, positions = map(model.stored, ("wte.weight", "wpe.weight"))
         rows = np.bincount(positions.columns, minlength=n_embd)
         self.is_mark: Flags = (rows == 1) & (np.bincount(tokens.columns, minlength=n_embd) == 0)
         self.embedded_groups = _embedded_groups(tokens, rows == 0, self.groups)
-        off, grid = np.zeros(n_embd), np.minimum(*(t.coarsest(t.grid) for t in (tokens, positions)))
+        error, grid = np.zeros(n_embd), np.minimum(*(t.coarsest(t.grid) for t in (tokens, positions)))
         for table in (tokens, positions):
             most = np.zeros(n_embd)
-            np.maximum.at(most, table.columns, table.off)
-            off += most
-        exact = (off == 0) & self.arithmetic.is_exact(self.largest, grid)
+            np.maximum.at(most, table.columns, table.error)
+            error += most
+        exact = (error == 0) & self.arithmetic.is_exact(self.largest, grid)
         both = np.isin(np.arange(n_embd), tokens.columns) & (rows > 0) & ~exact
-        rounded = np.where(both, self.arithmetic.unit * (self.largest + off), 0.0)
-        self.off = off + rounded
+        rounded = np.where(both, self.arithmetic.unit * (self.largest + error), 0.0)
+        self.error = error + rounded
         sums = (np.bincount(table.rows, weights=table.numbers) for table in (tokens, positions))
         self.unbalanced = float(sum(np.abs(each).max(initial=0) for each in sums) + rounded.sum())
         self.grid = np.where(exact, grid, -ANY_GRID)
@@ -151,58 +155,64 @@ class _Stream:
         return found
 
     def add(self, written: Bounded, touched: Flags, hull: Hull) -> None:
-        """Add something to the dimensions that are touched, after which the stream has another hull.
+        """Add numbers to the touched dimensions; `hull` is the range of the stream afterwards.
 
-        What is added to 0 is not rounded.
+        A number added to 0 is not rounded.
         """
-        fresh = touched & (self.largest == 0) & (self.off == 0)
-        own = np.where(touched, 0.0, self.own)
-        off = self.off + np.where(touched, self.own * self.largest + written.all_off, 0.0)
+        fresh = touched & (self.largest == 0) & (self.error == 0)
+        relative = np.where(touched, 0.0, self.relative)
+        error = self.error + np.where(touched, self.relative * self.largest + written.total_error, 0.0)
         grid = np.minimum(self.grid, np.where(touched, written.grid, ANY_GRID))
         self.low, self.high = hull
-        exact = (off == 0) & (own == 0) & self.arithmetic.is_exact(self.largest, grid)
-        rounded = np.where(touched & ~exact & ~fresh, self.arithmetic.unit * (self.largest + off), 0.0)
+        exact = (error == 0) & (relative == 0) & self.arithmetic.is_exact(self.largest, grid)
+        rounded = np.where(
+            touched & ~exact & ~fresh, self.arithmetic.unit * (self.largest + error), 0.0
+        )
         self.unbalanced += float(rounded.sum())
-        off += rounded
-        self.off, self.own = np.where(fresh, written.off, off), np.where(fresh, written.own, own)
-        self.grid = np.where((self.off == 0) & (self.own == 0), grid, -ANY_GRID)
+        error += rounded
+        self.error, self.relative = (
+            np.where(fresh, written.error, error),
+            np.where(fresh, written.relative, relative),
+        )
+        self.grid = np.where((self.error == 0) & (self.relative == 0), grid, -ANY_GRID)
         self.is_mark = self.is_mark & ~touched
 
     def read(self, number: int, which: int) -> Bounded:
-        """What attention (0) or the MLP (1) of a layer reads: the stream, or LayerNorm of it."""
+        """The input of attention (0) or the MLP (1) of a layer: the stream, or its LayerNorm."""
         if not self.plan.has_norm:
-            return Bounded(self.low, self.high, self.off, self.own, self.grid)
+            return Bounded(self.low, self.high, self.error, self.relative, self.grid)
         norm, unit = self.plan.norms[2 * number + which], self.arithmetic.unit
-        all_off = self.off + self.own * self.largest
-        n_embd, largest = len(all_off), self.largest + all_off
-        mean = min(self.unbalanced, float(all_off.sum())) / n_embd + self._noise(all_off)
-        # The gain knows the static sum of squares: half the part of the rest is missing in the scale.
+        total_error = self.error + self.relative * self.largest
+        n_embd, largest = len(total_error), self.largest + total_error
+        mean = min(self.unbalanced, float(total_error.sum())) / n_embd + self._noise(total_error)
+        # The gain undoes the static sum of squares; what varies changes the scale by half its share.
         varying = _is_varying(norm, self.plan)
         squares = float((largest[varying] ** 2).sum()) + n_embd * mean**2
-        squares += float((2 * largest * all_off)[~varying].sum())
+        squares += float((2 * largest * total_error)[~varying].sum())
         gain = self.model.stored(f"{norm.name}.weight")
         part = squares / (2 * float(norm.sum_of_squares)) + unit * (n_embd + 10)
-        part += float((gain.off / np.abs(gain.numbers)).max(initial=0))
-        off = np.where(self.largest > 0, self.off, 0.0) + mean
-        return Bounded(self.low, self.high, off * (1 + part), self.own, self.grid, part)
+        part += float((gain.error / np.abs(gain.numbers)).max(initial=0))
+        error = np.where(self.largest > 0, self.error, 0.0) + mean
+        return Bounded(self.low, self.high, error * (1 + part), self.relative, self.grid, part)
 
-    def _noise(self, off: Array) -> float:
-        """What rounding makes of the mean, which is 0 in exact arithmetic.
+    def _noise(self, error: Array) -> float:
+        """The error of the mean due to rounding; the mean is 0 in exact arithmetic.
 
-        No partial sum exceeds the positive or the negative numbers together, and where all is on one
-        grid none is rounded. Else few are rounded while they hold one half of the ballast only.
+        No partial sum exceeds the sum of the positive or of the negative numbers, and if all numbers
+        are on one grid, none is rounded. Otherwise only few partial sums are rounded while they contain
+        just one of the two ballast dimensions.
         """
         half = max(float(np.maximum(self.high, 0).sum()), float(np.maximum(-self.low, 0).sum()))
-        half += float(off.sum())
+        half += float(error.sum())
         grid = self.grid.min(keepdims=True)
-        if not off.any() and self.arithmetic.is_exact(np.array([half]), grid)[0]:
+        if not error.any() and self.arithmetic.is_exact(np.array([half]), grid)[0]:
             return 0.0
-        n_embd = len(off)
+        n_embd = len(error)
         small = half - BALLAST if self.plan.layout.has_ballast else half
         return self.arithmetic.unit * (small + roundings(n_embd) * half / n_embd)
 
-    def attend(self, number: int, layer: Layer, hull: Hull) -> None:
-        """Take in what the heads of a layer write, after which the stream has another hull."""
+    def add_attention(self, number: int, layer: Layer, hull: Hull) -> None:
+        """Add the output of the heads of a layer; `hull` is the range of the stream afterwards."""
         name = f"h.{number}.attn"
         weight, bias, out, added = map(self.model.stored, _names(name, "c_attn", "c_proj"))
         x = self.read(number, 0)
@@ -210,17 +220,17 @@ class _Stream:
         always = bias.per_column(bias.numbers)
         is_mark = weight.per_column((~self.is_mark)[weight.rows].astype(np.float64)) == 0
         is_mark &= (weight.terms(self.groups) == 1) & (always == 0)
-        carried = self._carried(number, layer, (weight, x), qkv, always, is_mark[2 * len(self.off) :])
-        written = linear(out, added, carried, np.arange(len(self.off)), self.arithmetic)
-        touched = np.isin(np.arange(len(self.off)), [*out.columns, *added.columns])
+        carried = self._carried(number, layer, (weight, x), qkv, always, is_mark[2 * len(self.error) :])
+        written = linear(out, added, carried, np.arange(len(self.error)), self.arithmetic)
+        touched = np.isin(np.arange(len(self.error)), [*out.columns, *added.columns])
         size = out.per_column(np.abs(out.numbers) * carried.largest[out.rows])
-        terms = out.terms(np.arange(len(self.off))) + 1
+        terms = out.terms(np.arange(len(self.error))) + 1
         self.unbalanced += float((self.arithmetic.unit * terms * size)[~written.is_exact].sum())
-        self._unbalance(out, added, carried.largest + carried.all_off)
+        self._unbalance(out, added, carried.largest + carried.total_error)
         self.add(written, touched, hull)
 
     def _unbalance(self, out: Stored, added: Stored, most: Array) -> None:
-        """Count what numbers, no larger than `most`, and a bias add to the sum of all dimensions."""
+        """Count in `unbalanced` what numbers up to `most` and a bias add to the sum of the stream."""
         rows = np.bincount(out.rows, weights=out.numbers, minlength=len(most))
         self.unbalanced += float((np.abs(rows) * most).sum()) + abs(float(added.numbers.sum()))
 
@@ -233,21 +243,21 @@ class _Stream:
         always: Array,
         is_mark: Flags,
     ) -> Bounded:
-        """What the heads read at their sources, or the mean of it: [n_embd].
+        """The attention output of the heads before W_O, a value or a mean of values: [n_embd].
 
         Args:
             number: of the layer.
             layer: with its heads.
-            factors: the matrix of which `qkv` is the product, and what it is multiplied with.
+            factors: the weight and the input whose product is `qkv`.
             qkv: queries, keys and values: [3 n_embd].
-            always: what every query has besides: [3 n_embd].
-            is_mark: whether a value is not 0 at one source at most: [n_embd].
+            always: the bias, a constant part of every query: [3 n_embd].
+            is_mark: whether a value is nonzero at one source at most: [n_embd].
         """
-        n_embd, width = len(self.off), self.plan.layout.head_dim
+        n_embd, width = len(self.error), self.plan.layout.head_dim
         scale = self.plan.architecture.score_scale(width, number)
         context, unit = self.plan.circuits.context, self.arithmetic.unit
         value = qkv.slice(2 * n_embd, 3 * n_embd)
-        off, own, grid = value.off.copy(), value.own + value.part, value.grid.copy()
+        error, relative, grid = value.error.copy(), value.relative + value.part, value.grid.copy()
         for place, head in enumerate(layer.heads):
             first = place * width
             here, ends = slice(first, first + width), (first, first + width)
@@ -256,7 +266,7 @@ class _Stream:
                 weight, x = factors[0].slice(*ends), factors[1]
                 groups = self.groups if number else self.embedded_groups
                 most = bound_products(weight, always[here], x, key, groups)
-                apart = tie_off(query, key, always[here], most, scale, self.arithmetic)
+                apart = tie_error(query, key, always[here], most, scale, self.arithmetic)
                 if not head.attends.is_hard:  # weights that are added up are rounded, too
                     apart += unit * (context + 2)
                 spread, largest, mark = (
@@ -265,58 +275,60 @@ class _Stream:
                     is_mark[here],
                 )
                 mean = (
-                    own[here] * largest + spread * min(1.0, apart / 4) + unit * (context + 2) * largest
+                    relative[here] * largest
+                    + spread * min(1.0, apart / 4)
+                    + unit * (context + 2) * largest
                 )
-                off[here] += np.where(mark, 0.0, mean)
-                own[here] = np.where(mark, own[here] + apart + 3 * unit, 0.0)
-        grid = np.where((off == 0) & (own == 0), grid, -ANY_GRID)
-        return Bounded(value.low, value.high, off, own, grid)
+                error[here] += np.where(mark, 0.0, mean)
+                relative[here] = np.where(mark, relative[here] + apart + 3 * unit, 0.0)
+        grid = np.where((error == 0) & (relative == 0), grid, -ANY_GRID)
+        return Bounded(value.low, value.high, error, relative, grid)
 
-    def think(self, number: int, layer: Layer, hull: Hull) -> None:
-        """Take in what the hidden units of a layer write, after which the stream has another hull."""
+    def add_mlp(self, number: int, layer: Layer, hull: Hull) -> None:
+        """Add the output of the hidden units; `hull` is the range of the stream afterwards."""
         out, added = map(self.model.stored, _names(f"h.{number}.mlp", "c_proj"))
         hidden = self._hidden(number, layer)
         sizes, rows, unit = np.abs(out.numbers), out.rows, self.arithmetic.unit
         constant = added.per_column(np.abs(added.numbers))
         net = out.per_column(sizes * hidden.net[rows]) + constant
         peak = out.per_column(sizes * hidden.peak[rows]) + constant
-        off = out.per_column(sizes * hidden.off[rows] + out.off * hidden.net[rows])
-        shared = hidden.shared_off(out)
-        off += added.per_column(added.off) + shared
+        error = out.per_column(sizes * hidden.error[rows] + out.error * hidden.net[rows])
+        shared = hidden.shared_error(out)
+        error += added.per_column(added.error) + shared
         grid = np.minimum(out.coarsest(out.grid + hidden.grid[rows]), added.coarsest(added.grid))
-        exact = (off == 0) & self.arithmetic.is_exact(peak, grid)
-        # the units of steps cancel, and were rounded apart; all others are rounded as they are added
+        exact = (error == 0) & self.arithmetic.is_exact(peak, grid)
+        # the units of steps cancel, and their rounding was counted; all others are rounded when added
         is_step = (hidden.shared[rows] > 0) & is_power_of_two(out.numbers)
         alone = np.where(is_step | (hidden.peak[rows] == 0), 0.0, 1.0)
         terms = out.per_column(alone) + 2
         rounded = out.per_column(alone * sizes * hidden.peak[rows]) + constant + terms * net
         rounded = np.where(exact, 0.0, unit * rounded)
-        off += rounded
+        error += rounded
         self.unbalanced += float(rounded.sum() + shared.sum())
-        self._unbalance(out, added, hidden.net + hidden.off)
-        written = Bounded(-net, net, off, 0 * off, np.where(off == 0, grid, -ANY_GRID))
+        self._unbalance(out, added, hidden.net + hidden.error)
+        written = Bounded(-net, net, error, 0 * error, np.where(error == 0, grid, -ANY_GRID))
         self.add(written, net > 0, hull)
 
     def _hidden(self, number: int, layer: Layer) -> _Hidden:
-        """What the hidden units of a layer hold."""
+        """The bounds of the hidden units of a layer."""
         width = self.plan.shape.n_inner[number]
         whole: Ints = np.zeros(width, dtype=np.int64)
-        net, off, peak, shared = np.zeros((4, width))
-        hidden = _Hidden(net, off, peak, shared, whole, whole + ANY_GRID)
+        net, error, peak, shared = np.zeros((4, width))
+        hidden = _Hidden(net, error, peak, shared, whole, whole + ANY_GRID)
         if not layer.units:
             return hidden
         reads, bias = map(self.model.stored, _names(f"h.{number}.mlp", "c_fc"))
         x = self.read(number, 1)
         sums = linear(reads, bias.none(), x, self.groups, self.arithmetic)
-        constant, constant_off = bias.per_column(bias.numbers), bias.per_column(bias.off)
+        constant, constant_error = bias.per_column(bias.numbers), bias.per_column(bias.error)
         constant_rounded = bias.per_column(bias.rounded)
-        is_bent, unit = self.plan.architecture.activation != "relu", self.arithmetic.unit
-        hidden.peak[:] = np.maximum(sums.high + constant, 0) + sums.all_off
+        is_gelu, unit = self.plan.architecture.activation != "relu", self.arithmetic.unit
+        hidden.peak[:] = np.maximum(sums.high + constant, 0) + sums.total_error
         grid = np.minimum(sums.grid, bias.coarsest(bias.grid))
-        exact = sums.is_exact & (constant_off == 0) & (not is_bent)
+        exact = sums.is_exact & (constant_error == 0) & (not is_gelu)
         exact &= self.arithmetic.is_exact(sums.largest + np.abs(constant), grid)
         hidden.grid[:] = np.where(exact, grid, -ANY_GRID)
-        stored = reads.per_column(reads.off * x.largest[reads.rows])
+        stored = reads.per_column(reads.error * x.largest[reads.rows])
         step_functions: dict[object, list[int]] = {}
         for places, units in _by_neuron(layer.units):
             neuron, first, gain = units[0].neuron, places[0], float(units[0].gain)
@@ -326,14 +338,14 @@ class _Stream:
             if exact[places].all():
                 continue
             if len(places) == 1:
-                hidden.off[first] = sums.all_off[first] + unit * hidden.peak[first]
+                hidden.error[first] = sums.total_error[first] + unit * hidden.peak[first]
                 continue
-            hidden.off[first] = abs(float(constant_rounded[places[0]] - constant_rounded[places[1]]))
-            if is_bent:  # sums that decide are less than half a gap off, so three quarters are left
-                hidden.off[first] += 2 * BENT * exp(-((3 / 16 * STEEPNESS / 2) ** 2) / 2)
+            hidden.error[first] = abs(float(constant_rounded[places[0]] - constant_rounded[places[1]]))
+            if is_gelu:  # deciding sums are within half a gap, so three quarters are left
+                hidden.error[first] += 2 * GELU_ERROR * exp(-((3 / 16 * STEEPNESS / 2) ** 2) / 2)
             if is_ramp:
-                alone = gain * read_off(neuron.reads, self.plan, x.all_off) + float(stored[first])
-                hidden.off[first] += alone + unit * float(hidden.peak[places].sum())
+                alone = gain * read_error(neuron.reads, self.plan, x.total_error) + float(stored[first])
+                hidden.error[first] += alone + unit * float(hidden.peak[places].sum())
             else:
                 step_functions.setdefault((neuron.origins, gap), []).append(first)
         for k, firsts in enumerate(step_functions.values()):
@@ -345,32 +357,32 @@ class _Stream:
 
 @dataclass(frozen=True)
 class _Hidden:
-    """The hidden units of a layer; what a neuron comes to stands at the first of its units.
+    """The hidden units of a layer; the bounds of a neuron are stored at the first of its units.
 
     A unit is rounded when its constant is added. The two units of a step are rounded alike, as both add
-    a constant to the same sum, unless a power of two lies between them; and they cancel in what they
-    write, unless one lies between what is written with one of them and without. The steps of a step
-    function lie apart. So one step is counted for each power of two: below the largest unit all of
-    them are off by 3 and by 4 halves of its last place together.
+    a constant to the same sum, unless a power of two lies between them; and their outputs cancel,
+    unless a power of two lies between the sums with and without one of them. The thresholds of a step
+    function are distinct, so one step is counted for each power of two: below the largest unit, the
+    errors of all of them sum to at most 3 + 4 halves of its last place.
 
     Args:
-        net: the most that the units of a neuron come to together.
-        off: by how much that may be off.
-        peak: the most that a unit holds.
-        shared: by how much the steps of a step function may be off besides, all of them together.
+        net: the largest sum of the units of a neuron.
+        error: the error bound of that sum.
+        peak: the largest activation of a unit.
+        shared: the error bound of all steps of a step function together, besides `error`.
         step_function: a number for each of those step functions.
         grid: each unit is a multiple of two to this power, where it is exact.
     """
 
     net: Array
-    off: Array
+    error: Array
     peak: Array
     shared: Array
     step_function: Ints
     grid: Ints
 
-    def shared_off(self, out: Stored) -> Array:
-        """By how much the steps of step functions put off what a matrix makes of the units: [out]."""
+    def shared_error(self, out: Stored) -> Array:
+        """The error bound that the steps of step functions add to the output of a matrix: [out]."""
         entry = np.flatnonzero(self.shared[out.rows])
         rows, columns = out.rows[entry], out.columns[entry]
         pairs, place = np.unique(self.step_function[rows] * out.width + columns, return_inverse=True)
@@ -396,7 +408,7 @@ def _names(name: str, *matrices: str) -> Iterable[str]:
 
 
 def _groups(plan: Plan) -> Ints:
-    """Dimensions of which at most one is not 0 have the same number: those of a one-hot subspace."""
+    """A group number per dimension: at most one dimension of a group (a one-hot subspace) is not 0."""
     layout = plan.layout
     groups = np.arange(layout.n_embd)
     for subspace in plan.circuits.stream:
@@ -409,7 +421,7 @@ def _groups(plan: Plan) -> Ints:
 
 
 def _embedded_groups(tokens: Stored, is_free: Flags, groups: Ints) -> Ints:
-    """The same before anything is written: dimensions that mark one token each, all different ones.
+    """The groups before anything is written: dimensions that mark one token each also form one.
 
     Args:
         tokens: the embedding of the tokens.
@@ -426,7 +438,7 @@ def _embedded_groups(tokens: Stored, is_free: Flags, groups: Ints) -> Ints:
 
 
 def _is_varying(norm: NormInput, plan: Plan) -> Flags:
-    """The dimensions whose squares the gain of a norm does not know of."""
+    """The dimensions whose squares are not in the static sum of squares of a norm."""
     layout = plan.layout
     found = np.zeros(layout.n_embd, dtype=bool)
     for subspace in norm.varying:

@@ -1,4 +1,4 @@
-"""Numbers with an error bound: the interval that each lies in, and how far its float may be from it."""
+"""Numbers with error bounds: the range of each, and how far its float may be from the exact number."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Bounded:
     Args:
         low: no exact number is smaller.
         high: no exact number is larger.
-        off: the absolute error bound of each float, without the relative errors: [number].
-        own: the relative error bound of each float: [number].
+        error: the absolute error bound of each float, without the relative errors: [number].
+        relative: the relative error bound of each float: [number].
         grid: all floats are multiples of two to this power, where they are exact.
         part: a relative error bound that all numbers have in common, because LayerNorm scales a whole
             position.
@@ -63,8 +63,8 @@ class Bounded:
 
     low: Array
     high: Array
-    off: Array
-    own: Array
+    error: Array
+    relative: Array
     grid: Ints
     part: float = 0.0
 
@@ -75,22 +75,24 @@ class Bounded:
         return found
 
     @property
-    def all_off(self) -> Array:
+    def total_error(self) -> Array:
         """The total error bound of each float."""
-        found: Array = self.off + (self.own + self.part) * self.largest
+        found: Array = self.error + (self.relative + self.part) * self.largest
         return found
 
     @property
     def is_exact(self) -> Flags:
         """Whether the floats are the numbers."""
-        found: Flags = (self.off == 0) & (self.own == 0) & (self.part == 0)
+        found: Flags = (self.error == 0) & (self.relative == 0) & (self.part == 0)
         return found
 
     def slice(self, first: int, last: int) -> Bounded:
         """Some of the numbers."""
         some = slice(first, last)
-        low, high, off, own = (each[some] for each in (self.low, self.high, self.off, self.own))
-        return Bounded(low, high, off, own, self.grid[some], self.part)
+        low, high, error, relative = (
+            each[some] for each in (self.low, self.high, self.error, self.relative)
+        )
+        return Bounded(low, high, error, relative, self.grid[some], self.part)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Stored:
         rows: of each number; all 0 for a bias.
         columns: of each number.
         numbers: as stored.
-        off: the error bound of each against the exact number.
+        error: the error bound of each against the exact number.
         rounded: by how much rounding to the dtype changed each, to float64.
         grid: each is a multiple of two to this power.
         width: the number of columns.
@@ -110,7 +112,7 @@ class Stored:
     rows: Ints
     columns: Ints
     numbers: Array
-    off: Array
+    error: Array
     rounded: Array
     grid: Ints
     width: int
@@ -122,23 +124,23 @@ class Stored:
         numbers = tensor[tuple(indices.T)].astype(np.float64)
         exact = [evaluate(number, values) for number in placed.values.values()]
         rounded = numbers - np.array([float(number) for number in exact])
-        off = np.abs(rounded)
-        off += [0.0 if _is_dyadic(number) else abs(float(number)) * 2.0**-53 for number in exact]
+        error = np.abs(rounded)
+        error += [0.0 if _is_dyadic(number) else abs(float(number)) * 2.0**-53 for number in exact]
         rows = indices[:, 0] if tensor.ndim == 2 else np.zeros(len(indices), dtype=np.int64)
-        return cls(rows, indices[:, -1], numbers, off, rounded, grid_of(numbers), tensor.shape[-1])
+        return cls(rows, indices[:, -1], numbers, error, rounded, grid_of(numbers), tensor.shape[-1])
 
     def none(self) -> Stored:
         """As many columns, without any number."""
         rows, columns, grid = self.rows[:0], self.columns[:0], self.grid[:0]
-        numbers, off, rounded = (each[:0] for each in (self.numbers, self.off, self.rounded))
-        return Stored(rows, columns, numbers, off, rounded, grid, self.width)
+        numbers, error, rounded = (each[:0] for each in (self.numbers, self.error, self.rounded))
+        return Stored(rows, columns, numbers, error, rounded, grid, self.width)
 
     def slice(self, first: int, last: int) -> Stored:
         """Some of the columns."""
         some = (self.columns >= first) & (self.columns < last)
-        numbers, off, rounded = self.numbers[some], self.off[some], self.rounded[some]
+        numbers, error, rounded = self.numbers[some], self.error[some], self.rounded[some]
         columns = self.columns[some] - first
-        return Stored(self.rows[some], columns, numbers, off, rounded, self.grid[some], last - first)
+        return Stored(self.rows[some], columns, numbers, error, rounded, self.grid[some], last - first)
 
     def per_column(self, numbers: Array) -> Array:
         """The sum of a number for each entry, column by column."""
@@ -151,7 +153,7 @@ class Stored:
         return found
 
     def most(self, numbers: Array, groups: Ints) -> Array:
-        """The largest sum of a number for each entry, or 0, where of a group of rows one counts."""
+        """The largest sum of a number for each entry, or 0; one row of each group counts."""
         pairs, place = self._pairs(groups)
         largest = np.zeros(len(pairs))
         np.maximum.at(largest, place, numbers)
@@ -159,7 +161,7 @@ class Stored:
         return np.bincount(columns, weights=largest, minlength=self.width).astype(np.float64)
 
     def terms(self, groups: Ints) -> Array:
-        """How many terms that are not 0 a column can have, where of a group of rows one counts."""
+        """The most nonzero terms that a column can have; one row of each group counts."""
         pairs, _ = self._pairs(groups)
         return np.bincount(pairs // self._base(groups), minlength=self.width).astype(np.float64)
 
@@ -206,38 +208,38 @@ def linear(weight: Stored, bias: Stored, x: Bounded, groups: Ints, arithmetic: A
 
     Returns:
         [out]. A result that is one number times a weight keeps the relative error of that number. The
-        common relative error of x applies to a result without the bias, so `off` includes that part of
-        the bias.
+        common relative error of x applies to a result without the bias, so `error` includes that part
+        of the bias.
     """
     unit, rows, factors = arithmetic.unit, weight.rows, np.abs(weight.numbers)
     ends, largest = (weight.numbers * x.low[rows], weight.numbers * x.high[rows]), x.largest[rows]
     added, size = bias.per_column(bias.numbers), np.abs(bias.per_column(bias.numbers))
-    rounded = weight.per_column(weight.off * largest)
+    rounded = weight.per_column(weight.error * largest)
     low = added - rounded - weight.most(-np.minimum(*ends), groups)
     high = added + rounded + weight.most(np.maximum(*ends), groups)
-    size = size + weight.most(factors * (largest + x.off[rows]), groups)
+    size = size + weight.most(factors * (largest + x.error[rows]), groups)
     count = weight.terms(groups)
     is_sum = count + (added != 0) > 1
-    parts = x.own[rows] + weight.off / factors
-    off = (1 + x.part) * weight.per_column(factors * x.off[rows])
-    off += bias.per_column(bias.off) + np.where(count > 0, x.part * np.abs(added), 0.0)
-    off += np.where(is_sum, weight.per_column(factors * largest * parts), 0.0)
-    own = np.zeros(weight.width)
-    np.maximum.at(own, weight.columns, parts)
+    parts = x.relative[rows] + weight.error / factors
+    error = (1 + x.part) * weight.per_column(factors * x.error[rows])
+    error += bias.per_column(bias.error) + np.where(count > 0, x.part * np.abs(added), 0.0)
+    error += np.where(is_sum, weight.per_column(factors * largest * parts), 0.0)
+    relative = np.zeros(weight.width)
+    np.maximum.at(relative, weight.columns, parts)
     grid = np.minimum(
         weight.coarsest(weight.grid + np.where(x.is_exact, x.grid, -ANY_GRID)[rows]),
         bias.coarsest(bias.grid),
     )
-    exact = (off == 0) & (own == 0) & (x.part == 0) & arithmetic.is_exact(size, grid)
-    off += np.where(is_sum & ~exact, unit * (count + 1) * (1 + x.part) * size, 0.0)
-    own = np.where(is_sum | exact | (count == 0), 0.0, own + unit)
-    return Bounded(low, high, off, own, np.where(exact, grid, -ANY_GRID), x.part)
+    exact = (error == 0) & (relative == 0) & (x.part == 0) & arithmetic.is_exact(size, grid)
+    error += np.where(is_sum & ~exact, unit * (count + 1) * (1 + x.part) * size, 0.0)
+    relative = np.where(is_sum | exact | (count == 0), 0.0, relative + unit)
+    return Bounded(low, high, error, relative, np.where(exact, grid, -ANY_GRID), x.part)
 
 
 def bound_products(
     weight: Stored, always: Array, x: Bounded, key: Bounded, groups: Ints
 ) -> tuple[float, float]:
-    """The largest sum of absolute products of a query and a key, and how many are not 0 at most.
+    """The largest sum of absolute products of a query and a key, and the most that are nonzero.
 
     Args:
         weight: of the queries: [in, head_dim].
@@ -246,7 +248,7 @@ def bound_products(
         key: at the source: [head_dim].
         groups: of the numbers with the same group at most one is not 0: [in].
     """
-    keys, largest = key.largest + key.all_off, x.largest + x.all_off
+    keys, largest = key.largest + key.total_error, x.largest + x.total_error
     sizes = np.abs(weight.numbers) * largest[weight.rows] * keys[weight.columns]
     constant = np.abs(always) * keys
     found = []
@@ -257,7 +259,7 @@ def bound_products(
     return found[0], found[1]
 
 
-def score_off(
+def score_error(
     query: Bounded,
     key: Bounded,
     most: tuple[float, float],
@@ -269,22 +271,22 @@ def score_off(
     Args:
         query: at the destination: [head_dim].
         key: at the source: [head_dim].
-        most: the largest sum of their absolute products, and how many are not 0 at most.
+        most: the largest sum of their absolute products, and the most that are nonzero.
         scale: of scores.
         arithmetic: in which they are computed.
     """
     products = query.largest * key.largest
     grid = np.where(products == 0, ANY_GRID, query.grid + key.grid)
     size = np.array([products.sum()])
-    met = (query.is_exact & key.is_exact)[products > 0]
-    if met.all() and arithmetic.is_exact(size, grid.min(keepdims=True))[0]:
+    exact = (query.is_exact & key.is_exact)[products > 0]
+    if exact.all() and arithmetic.is_exact(size, grid.min(keepdims=True))[0]:
         return 0.0
-    off = query.largest * key.off + key.largest * query.off + query.all_off * key.all_off
-    part = float((query.own + query.part + key.own + key.part)[products > 0].max(initial=0))
-    return scale * (float(off.sum()) + (part + arithmetic.unit * (most[1] + 2)) * most[0])
+    error = query.largest * key.error + key.largest * query.error + query.total_error * key.total_error
+    part = float((query.relative + query.part + key.relative + key.part)[products > 0].max(initial=0))
+    return scale * (float(error.sum()) + (part + arithmetic.unit * (most[1] + 2)) * most[0])
 
 
-def tie_off(
+def tie_error(
     query: Bounded,
     key: Bounded,
     always: Array,
@@ -302,15 +304,14 @@ def tie_off(
         query: at the destination: [head_dim].
         key: at the source: [head_dim].
         always: the constant part of every query: [head_dim].
-        most: the largest sum of absolute products, and how many are not 0 at most.
+        most: the largest sum of absolute products, and the most that are nonzero.
         scale: of scores.
         arithmetic: in which they are computed.
     """
     part = max(query.part, key.part)
     if not part:
-        return 2 * score_off(query, key, most, scale, arithmetic)
-    off = query.largest * key.off + key.largest * query.off + query.off * key.off
-    met = np.abs(always) * np.maximum(
-        key.high, 0
-    )  # one scale for all its keys: that of queries differs
-    return scale * float(2 * (1 + part) * off.sum() + (part + 8 * arithmetic.unit) * met.sum())
+        return 2 * score_error(query, key, most, scale, arithmetic)
+    error = query.largest * key.error + key.largest * query.error + query.error * key.error
+    # all keys of a position have one scale; that of the queries differs
+    slack = np.abs(always) * np.maximum(key.high, 0)
+    return scale * float(2 * (1 + part) * error.sum() + (part + 8 * arithmetic.unit) * slack.sum())

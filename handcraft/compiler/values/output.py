@@ -1,4 +1,4 @@
-"""An output of a model of values: what it can be, and the sum over the residual stream that says so."""
+"""An output of a model of values: its domain, and the sum over the residual stream that reads it."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Wanted:
 
     @classmethod
     def of(cls, name: str, expression: Expression, node: Node, features: Features) -> Wanted:
-        """Ask the holder for the value of an expression."""
+        """The number to be stored for the value of an expression."""
         domain, place = expression.domain, expression.node.place
         if domain.kind is Kind.NUMBER:
-            finer = node.domain.parts < domain.parts  # means that were added up are one mean now
+            finer = node.domain.parts < domain.parts  # a sum of means was merged into one mean
             known = node.domain if finer else domain
             return cls(Output(name, known, (), place=place), features.number(node))
         assert isinstance(domain, Finite)
@@ -53,7 +53,7 @@ class Wanted:
         return cls(Output(name, domain, (), place=place), features.read(node, numbers))
 
     def placed(self, places: Places) -> Output:
-        """The output, once everything has its place."""
+        """The output, once every feature has its dimensions."""
         reads = places.coefficients(self.reading)
         return replace(self.output, reads=reads, constant=self.reading.constant)
 
@@ -66,10 +66,10 @@ class Output:
     Args:
         name: of the output.
         domain: the values it can have.
-        reads: a sum over the subspaces: the number that stands for a value is this and the constant.
-            A number stands for itself, another value is its place in the domain.
-        constant: what is added to it.
-        off: by how much the number may be off in the model.
+        reads: a sum over the subspaces, which plus the constant is the number that stands for a value:
+            a number stands for itself, any other value is represented by its index in the domain.
+        constant: what is added to that sum.
+        error_bound: the error bound of that number in the model.
         place: where the expression was written.
     """
 
@@ -77,7 +77,7 @@ class Output:
     domain: Domain
     reads: tuple[Coefficients, ...]
     constant: Plain = 0
-    off: float = 0
+    error_bound: float = 0
     place: Place | None = None
 
     def exact(
@@ -87,7 +87,7 @@ class Output:
 
         Args:
             stream: for each subspace, [batch, position, width].
-            shape: how many texts there are, and positions.
+            shape: the number of texts, and of positions.
         """
         total = np.full(shape, self.constant, dtype=object)
         for part in self.reads:
@@ -99,7 +99,7 @@ class Output:
         """The value that an exact number stands for.
 
         Raises:
-            ValueError: none of the values that it can be.
+            ValueError: the number stands for no value of the domain.
         """
         if self.domain.kind is Kind.NUMBER:
             value = plain(Fraction(number))
@@ -121,7 +121,7 @@ class Output:
         """Whether a number stands for a value: is nearest to it, or within its error bound."""
         if self.is_distinguishable:
             return self.value(number) == value
-        return abs(number - float(self.number(value))) <= self.off
+        return abs(number - float(self.number(value))) <= self.error_bound
 
     def value(self, number: float) -> Value:
         """The value that a number of the residual stream stands for.
@@ -140,11 +140,11 @@ class Output:
 
     @property
     def is_distinguishable(self) -> bool:
-        """Whether values are further apart than twice what a number may be off."""
-        return self.apart > 2 * self.off
+        """Whether the gap between two values is more than twice the error bound."""
+        return self.gap > 2 * self.error_bound
 
     @cached_property
-    def apart(self) -> Fraction:
+    def gap(self) -> Fraction:
         """The smallest difference between two of its numbers."""
         if self.domain.kind is not Kind.NUMBER:
             return Fraction(1)
@@ -158,17 +158,18 @@ class Output:
 
         Args:
             dtype: of the weights.
-            tolerance: by how much numbers may be off.
+            tolerance: the largest error bound that is allowed where values are not distinguishable.
 
         Raises:
             PrecisionError: the nearest value may be a neighbour of the right one.
         """
-        if self.is_distinguishable or (self.domain.kind is Kind.NUMBER and self.off <= tolerance):
+        is_number = self.domain.kind is Kind.NUMBER
+        if self.is_distinguishable or (is_number and self.error_bound <= tolerance):
             return
-        apart = float(self.apart)
+        gap = float(self.gap)
         raise PrecisionError(
-            f"`{self.name}` has values that differ by {apart:.3g}, but in {dtype} the error bound "
-            f"of what the model stores is {self.off:.3g}; less than {apart / 2:.3g} is safe",
+            f"`{self.name}` has values that differ by {gap:.3g}, but in {dtype} the error bound "
+            f"of what the model stores is {self.error_bound:.3g}; less than {gap / 2:.3g} is safe",
             where=self.place,
             fix="a shorter context, or .assume() the values that occur",
             is_tight=True,
@@ -176,7 +177,7 @@ class Output:
 
     @cached_property
     def _known(self) -> Array:
-        """The numbers that it can be, as floats."""
+        """The numbers of the domain, as floats."""
         assert isinstance(self.domain, Finite)
         return np.array([float(as_number(v)) for v in self.domain.values])
 

@@ -39,7 +39,7 @@ class StreamHull:
         self.between = cache(self._between)
 
     def _at(self, state: int) -> Hull:
-        """In one state: of the subspaces that share a dimension, what came last."""
+        """The hull in one state; of the subspaces that share a dimension, the latest counts."""
         layout = self.plan.layout
         low, high = np.zeros(layout.n_embd), np.zeros(layout.n_embd)
         for subspace, born in sorted(self.born.items(), key=lambda item: item[1]):
@@ -50,7 +50,7 @@ class StreamHull:
         return self._completed(low, high)
 
     def _between(self, block: int) -> Hull:
-        """Between layers with neurons of one block: some have written, and others have not."""
+        """The hull between layers that share the neurons of a block: only some have written yet."""
         layout = self.plan.layout
         before, after = self.at(2 * block + 1), self.at(2 * block + 2)
         low, high = np.minimum(before[0], after[0]), np.maximum(before[1], after[1])
@@ -64,7 +64,7 @@ class StreamHull:
         return self._completed(low, high)
 
     def _completed(self, low: Array, high: Array) -> Hull:
-        """With opposites, the balance, and constants."""
+        """The hull with opposites, the balance and constants filled in."""
         layout = self.plan.layout
         scalars = np.ones(layout.n_embd, dtype=bool)
         for subspace in self.plan.circuits.stream if layout.is_mirrored else ():
@@ -87,7 +87,7 @@ class StreamHull:
 
 
 def block_of_each_layer(plan: Plan) -> Iterator[tuple[Layer, int, bool]]:
-    """Every layer with its block, and whether it is the last one of that block."""
+    """Every layer with the number of its block, and whether it is the last layer of that block."""
     most = 4 * plan.layout.n_embd if plan.has_norm else None
     layers = iter(plan.layers)
     if not plan.circuits.blocks:

@@ -19,7 +19,7 @@ from handcraft.model.attention import Array
 from handcraft.weights.layout import Cells
 
 BATCH = 256
-"""So many texts run at once."""
+"""How many texts run at once."""
 
 Read = Callable[[Subspace, int, Number], tuple[Cells, Number]]
 """As `Layout.read`: where a coordinate lies, the factors with which to read it, and a constant."""
@@ -96,7 +96,7 @@ class ValueModel:
 
         Raises:
             VocabularyError: an unknown token.
-            ModelError: there is none, or there are too many.
+            ModelError: the text is empty, or longer than the context.
         """
         ids = self.model.vocabulary.ids(text)
         if not 0 < len(ids) <= self.context:

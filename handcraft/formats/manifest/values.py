@@ -1,4 +1,4 @@
-"""The values that the model of a folder computes: checked, read, and bounded again."""
+"""The outputs of a folder that holds a model of values: checked, read, and bounded again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from handcraft.circuits import Circuits, Encoding, Number, Subspace
 from handcraft.compiler import Compiled, CompiledSequences
-from handcraft.compiler.values.error_bound import Finished, bound_errors, read_off
+from handcraft.compiler.values.error_bound import Finished, bound_errors, read_error
 from handcraft.compiler.values.output import Output
 from handcraft.compiler.values.value_model import ValueModel
 from handcraft.display import shorten_value
@@ -53,14 +53,16 @@ def bounded_again(manifest: Manifest, compiled: Compiled) -> tuple[Output, ...]:
     """The outputs of a folder, with the error bound of a model that its circuits were compiled to.
 
     Raises:
-        PrecisionError: two values cannot be distinguished any more. Values that could not be before
-            may have errors as large as they had.
+        PrecisionError: the error bound no longer distinguishes two values. An output whose values were
+            not distinguishable before may have an error bound as large as it had.
     """
     plan, dtype = compiled.plan, compiled.model.dtype.name
     spans = {(subspace, i): (low, high) for subspace, i, low, high in manifest.spans}
     tensors = dict(compiled.model.tensors)
-    off = bound_errors(Finished(plan, compiled.placement, tensors, spans, dtype))
-    found = tuple(replace(each, off=read_off(each.reads, plan, off)) for each in manifest.outputs)
+    error = bound_errors(Finished(plan, compiled.placement, tensors, spans, dtype))
+    found = tuple(
+        replace(each, error_bound=read_error(each.reads, plan, error)) for each in manifest.outputs
+    )
     for before, after in zip(manifest.outputs, found, strict=True):
-        after.check(dtype, 0 if before.is_distinguishable else before.off)
+        after.check(dtype, 0 if before.is_distinguishable else before.error_bound)
     return found

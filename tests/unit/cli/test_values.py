@@ -152,7 +152,7 @@ def test_a_value_that_was_changed_is_found(run, tmp_path):
 def test_an_output_further_off_than_was_proved_fails(run, file, tmp_path):
     run("compile", file, "-o", "out")
     record = json.loads((tmp_path / "out" / "handcraft.json").read_text())
-    record["outputs"][1]["off"] = 1e-12
+    record["outputs"][1]["error_bound"] = 1e-12
     (tmp_path / "out" / "handcraft.json").write_text(json.dumps(record))
     ran = run("verify", "out")
     assert ran.status == 1

@@ -36,7 +36,7 @@ def test_outputs_are_read_back_as_they_were_written():
 
 
 def test_a_range_of_fractions_is_read_back_too():
-    output = Output("x", Range(0, Fraction(7, 2), Fraction(1, 6), 3), (), off=0.01)
+    output = Output("x", Range(0, Fraction(7, 2), Fraction(1, 6), 3), (), error_bound=0.01)
     assert there_and_back((output,)) == (output,)
 
 
@@ -75,10 +75,10 @@ def test_a_range_of_fractions_is_read_back_too():
         ("number", "reads", [{"subspace": "token", "entries": [[0]]}]),
         ("number", "reads", [{"subspace": "token", "entries": [[0, "1/3", 4]]}]),
         ("number", "reads", 7),
-        ("number", "off", -1),
-        ("number", "off", "0"),
-        ("number", "off", True),
-        ("number", "off", 10**400),
+        ("number", "error_bound", -1),
+        ("number", "error_bound", "0"),
+        ("number", "error_bound", True),
+        ("number", "error_bound", 10**400),
         ("number", "place", "nowhere"),
     ],
 )
