@@ -69,6 +69,15 @@ def html_table(caption: str, rows: Iterable[tuple[str, object]]) -> str:
     return f"<table><caption>{escape(caption)}</caption>{body}</table>"
 
 
+def count(number: int, noun: str) -> str:
+    """So many of something.
+
+    >>> count(1, "block"), count(2000, "rule")
+    ('1 block', '2,000 rules')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def shorten_value(value: object, depth: int = DEPTH) -> str:
     """The repr of a value, cut where it is long; nothing long is ever made on the way.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
-from handcraft.cli.printing import count
 from handcraft.cli.value_table import LABEL, cell, shortened
+from handcraft.display import count
 from handcraft.verify import Report, ValueReport
 from handcraft.verify.report import Exercise, Failure, Selected, about
 from handcraft.verify.tally import SHOWN

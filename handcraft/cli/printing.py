@@ -19,15 +19,6 @@ def print_json(data: object) -> None:
     print(json.dumps(data, ensure_ascii=False, indent=2))
 
 
-def count(number: int, noun: str) -> str:
-    """So many of something.
-
-    >>> count(1, "block"), count(2000, "rule")
-    ('1 block', '2,000 rules')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def error_data(error: HandcraftError) -> dict[str, object]:
     """An error as data, and each of several; no more and no longer ones than a person is shown."""
     parts = {"what": error.what, "where": error.where, "fix": error.fix}

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from handcraft.circuits import Bias, Block, Circuits, Head, Subspace
+from handcraft.display import count
 from handcraft.draw.effects import bias_fields, head_rows, neuron_fields, rules_of, shape_of
 from handcraft.draw.groups import Family, NeuronGroup, neuron_groups, subspace_families
-from handcraft.draw.label import box, caption, counted, some, visible
+from handcraft.draw.label import box, caption, some, visible
 from handcraft.draw.style import BLOCK, EDGE, GRAPH, LEGEND, NODE, Flow, Kind, edge_style, node_style
 from handcraft.vocabulary import shorten
 
@@ -134,8 +135,8 @@ class _Drawing:
     def _neurons(
         self, graph: graphviz.Digraph, node: str, group: NeuronGroup, written: _Written
     ) -> None:
-        count = counted(len(group.neurons), "neuron")
-        self._node(graph, node, "neurons", [count], *neuron_fields(group.neurons))
+        title = count(len(group.neurons), "neuron")
+        self._node(graph, node, "neurons", [title], *neuron_fields(group.neurons))
         for family in group.reads:
             self._edge(self._current(family), node, "move")
         for family in group.writes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from handcraft.circuits import Bias, Coefficients, Encoding, Head, Neuron, Number, Ramp, Subspace
-from handcraft.draw.label import counted, some, visible
+from handcraft.display import count
+from handcraft.draw.label import some, visible
 from handcraft.origin import Origin
 
 MOST_ROWS = 4
@@ -130,5 +131,5 @@ def _signed(number: Number) -> str:
 
 def shape_of(subspaces: Sequence[Subspace]) -> str:
     """The encoding and the width of subspaces that are drawn as one."""
-    shape = f"{subspaces[0].encoding.value}, {counted(subspaces[0].width, 'dimension')}"
-    return shape if len(subspaces) == 1 else f"{counted(len(subspaces), 'subspace')}, each {shape}"
+    shape = f"{subspaces[0].encoding.value}, {count(subspaces[0].width, 'dimension')}"
+    return shape if len(subspaces) == 1 else f"{count(len(subspaces), 'subspace')}, each {shape}"

@@ -47,15 +47,6 @@ def some(lines: Sequence[str], most: int) -> list[str]:
     return [*lines[:most], f"and {len(lines) - most:,} more"]
 
 
-def counted(count: int, noun: str) -> str:
-    """A number with its noun.
-
-    >>> counted(1, "neuron"), counted(2603, "neuron")
-    ('1 neuron', '2,603 neurons')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def box(*fields: Iterable[str]) -> dict[str, str]:
     """The label of a box with one field below the other, each of some lines; and the width it needs.
 

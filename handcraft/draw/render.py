@@ -22,9 +22,8 @@ _DPI = 96  # pixels per inch of an SVG at its own size, as browsers have it
 
 def format_of(file: Path) -> Format:
     """The format for the name of a file."""
-    suffix = file.suffix.removeprefix(".").lower()
     for format in FORMATS:
-        if suffix == format:
+        if file.suffix.lower() == f".{format}":
             return format
     raise DrawError(f"{file} has no known picture format", fix="end its name in .svg, .png or .dot")
 

@@ -12,7 +12,7 @@ from handcraft.language import Program
 from handcraft.language.decision import Distribution, decided
 from handcraft.model.attention import Array
 from handcraft.verify import count_contexts, logit_margins
-from handcraft.verify.probabilities import softmax
+from handcraft.verify.probabilities import probabilities_after
 from handcraft.verify.texts.allowed import drawn_texts, is_restricted
 from handcraft.verify.texts.contexts import Ids, every_text
 from handcraft.verify.texts.written_part import following_in, written_from
@@ -94,7 +94,7 @@ def _assert_on(compiled: Compiled, program: Program, texts: Ids, shortest: int) 
         wanted = np.array(
             [[[float(each.get(token, 0)) for token in tokens] for each in row] for row in meant]
         )
-        shares = [softmax(found)[..., : len(tokens)] for found in levels.values()]
+        shares = [probabilities_after(found)[..., : len(tokens)] for found in levels.values()]
         wrong = [np.abs(share - wanted).max(axis=-1) > CLOSE for share in shares]
     parted = np.any(wrong, axis=0)  # [text, position]
     parted[:, : shortest - 1 if program.prompts.causal else 0] = False
@@ -138,7 +138,7 @@ def _lines(compiled: Compiled, meant: Distribution, found: dict[str, Array]) -> 
         margin = logit_margins(found["the forward pass"][None], np.array([tokens.index(right)]))[0]
         answers["the forward pass"] += f" (margin {float(margin):g})"
     else:
-        shares = {level: softmax(logits).tolist() for level, logits in found.items()}
+        shares = {level: probabilities_after(logits).tolist() for level, logits in found.items()}
         shares = {"the rules mean": [float(meant.get(token, 0)) for token in tokens], **shares}
         answers = {level: " ".join(f"{each:.4f}" for each in share) for level, share in shares.items()}
     return [f"  {level:19} {answer}" for level, answer in answers.items()]

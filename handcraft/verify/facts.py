@@ -83,10 +83,10 @@ def measure_facts(compiled: Compiled) -> Facts:
     text itself, so every shorter length is run as well.
     """
     meter = _Meter(compiled)
-    for texts in _texts(compiled):
+    batches, meter.facts.is_all = _texts(compiled)
+    for texts in batches:
         compiled.model.watch(texts, meter.see)
         meter.facts.texts += len(texts)
-    meter.facts.is_all = _are_all(compiled)
     return meter.facts
 
 
@@ -163,34 +163,27 @@ def _norm_problems(compiled: Compiled, facts: Facts) -> Iterator[PrecisionError]
             )
 
 
-def _texts(compiled: Compiled) -> list[Ids]:
-    """Batches of texts that show the facts: [text, position]."""
+def _texts(compiled: Compiled) -> tuple[list[Ids], bool]:
+    """Batches of texts that show the facts, [text, position]; and whether there are no others."""
     source = compiled.source
     if isinstance(source, Program) and is_restricted(source.prompts):
         inputs = drawn_texts(source.prompts, SAMPLE, 0)
-        return [each.texts for each in written_from(source.prompts, inputs, following_in(source))]
+        written = written_from(source.prompts, inputs, following_in(source))
+        return [each.texts for each in written], False
     model, longest = compiled.model, compiled.source.context
     size = len(model.vocabulary)
     random = np.random.default_rng(0)
     lengths = [longest] if model.architecture.causal else range(1, longest + 1)
-    if count_contexts(size, longest) <= EVERY_UP_TO:
+    is_all = count_contexts(size, longest) <= EVERY_UP_TO
+    if is_all:
         texts = [every_text(size, length) for length in lengths]
     else:
         rows = max(1, min(SAMPLE, (1 << 22) // longest**2) // len(lengths))
         texts = [random.integers(0, size, size=(rows, length)) for length in lengths]
     if model.shape.n_positions > longest:
         texts.append(random.integers(0, size, size=(1, model.shape.n_positions)))
-    return texts
-
-
-def _are_all(compiled: Compiled) -> bool:
-    """Whether every text of the full length was run, and the model has no further positions."""
-    source, model = compiled.source, compiled.model
-    if isinstance(source, Program) and is_restricted(source.prompts):
-        return False
-    if model.shape.n_positions > source.context:
-        return False
-    return count_contexts(len(model.vocabulary), source.context) <= EVERY_UP_TO
+        is_all = False
+    return texts, is_all
 
 
 def promised_positions(circuits: Circuits) -> Flags:

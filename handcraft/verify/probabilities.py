@@ -11,7 +11,7 @@ from handcraft.circuits.ideal import logits_of_beginnings
 from handcraft.circuits.resolve import resolve
 from handcraft.compiler.rules.rule_logits import SHARES_WITHIN
 from handcraft.language import Program
-from handcraft.model.attention import Array, Flags
+from handcraft.model.attention import Array, Flags, softmax
 from handcraft.verify.meant import asked_of
 from handcraft.verify.texts.contexts import Batch
 
@@ -51,7 +51,7 @@ def _probabilities_of_circuits(circuits: Circuits) -> Probabilities:
     def probabilities(batch: Batch) -> Array:
         logits, beginnings = logits_of_beginnings(resolved, batch.texts)
         exact = logits.floats[beginnings.of[batch.rows, batch.places]]
-        likely = softmax(exact)
+        likely = probabilities_after(exact)
         found = np.zeros(batch.logits.shape)
         found[:, : exact.shape[1]] = np.where(likely < IMPOSSIBLE, 0, likely)
         return found
@@ -59,10 +59,9 @@ def _probabilities_of_circuits(circuits: Circuits) -> Probabilities:
     return probabilities
 
 
-def softmax(logits: Array) -> Array:
-    """Over the last axis: [.., n_vocab] -> [.., n_vocab]."""
-    powers = np.exp(logits.astype(np.float64) - logits.astype(np.float64).max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+def probabilities_after(logits: Array) -> Array:
+    """The softmax of logits, in float64: [.., n_vocab] -> [.., n_vocab]."""
+    return softmax(logits.astype(np.float64))
 
 
 def probability_errors(logits: Array, probabilities: Array) -> Array:
@@ -70,7 +69,7 @@ def probability_errors(logits: Array, probabilities: Array) -> Array:
 
     It is half the sum of the errors of all tokens. Where one token is sure it is what others get.
     """
-    return np.asarray(np.abs(softmax(logits) - probabilities).sum(axis=1) / 2)
+    return np.asarray(np.abs(probabilities_after(logits) - probabilities).sum(axis=1) / 2)
 
 
 def probability_margins(logits: Array, probabilities: Array) -> Array:

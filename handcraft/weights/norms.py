@@ -134,7 +134,9 @@ class _Lengths:
 
     def __init__(self, circuits: Circuits) -> None:
         self.values = circuits.values
-        self.of: dict[Subspace, Plain | None] = {s: _resting_length(s) for s in circuits.stream}
+        self.of: dict[Subspace, Plain | None] = {
+            s: 2 if s.encoding is Encoding.FLAG else 0 for s in circuits.stream
+        }
         self.untouched = set(circuits.stream)
         for table in circuits.embedding:
             fresh = table.subspace in self.untouched
@@ -208,21 +210,15 @@ class _Lengths:
         return rows
 
 
-def _resting_length(subspace: Subspace) -> Plain | None:
-    if subspace.encoding is Encoding.FLAG:
-        return 2
-    return 0
-
-
 def _settled_lengths(subspaces: Iterable[Subspace]) -> dict[Subspace, Plain | None]:
-    return {subspace: _settled_length(subspace) for subspace in subspaces}
-
-
-def _settled_length(subspace: Subspace) -> Plain | None:
-    """The sum of squares of every codeword, its opposites included."""
-    if subspace.encoding in (Encoding.ONE_HOT, Encoding.FLAG):
-        return 2
-    return 2 * subspace.width if subspace.encoding is Encoding.SIGNED_BITS else None
+    """The sum of squares of every codeword, its opposites included; None where it varies."""
+    lengths: dict[Subspace, Plain | None] = {}
+    for subspace in subspaces:
+        if subspace.encoding is Encoding.SIGNED_BITS:
+            lengths[subspace] = 2 * subspace.width
+        else:
+            lengths[subspace] = 2 if subspace.encoding in (Encoding.ONE_HOT, Encoding.FLAG) else None
+    return lengths
 
 
 def _is_copy(linear: LinearMap) -> bool:

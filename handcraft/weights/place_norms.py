@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil, inf, log2, sqrt
 
-from handcraft.circuits import Encoding, Subspace
+from handcraft.circuits import Encoding
 from handcraft.circuits.number import evaluate
 from handcraft.origin import Origin
 from handcraft.weights.placement import PlacedTensor
@@ -63,7 +63,9 @@ def _temperature(plan: Plan) -> Fraction:
     target = plan.circuits.unembedding
     assert target is not None
     if target not in last.varying and target.encoding is Encoding.SIGNED_BITS:
-        smallest, squares = _smallest_lead(target), float(last.sum_of_squares)
+        # Each bit that differs lowers the product by 2; padding has the codeword 0.
+        smallest = min(2.0 if len(target.values) > 1 else inf, target.width)
+        squares = float(last.sum_of_squares)
     elif target.encoding is Encoding.CODED:
         smallest, squares = CODED_LEAD, float(last.sum_of_squares)
     else:
@@ -71,14 +73,6 @@ def _temperature(plan: Plan) -> Fraction:
         squares = float(last.sum_of_squares) + 2 * sum(size**2 for size in sizes)
     wanted = NATS / 2 * float(_scale(plan, squares)) / smallest
     return Fraction(2) ** ceil(log2(wanted))
-
-
-def _smallest_lead(subspace: Subspace) -> float:
-    """By how much the inner product of a codeword of signed bits is largest with itself.
-
-    Padding has the codeword 0. Each bit that differs lowers the product by 2, so one bit decides.
-    """
-    return min(2.0 if len(subspace.values) > 1 else inf, subspace.width)
 
 
 def _logit_sizes(plan: Plan) -> tuple[float, list[float]]:

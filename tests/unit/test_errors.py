@@ -1288,12 +1288,12 @@ CommandError: no program is named
 
 == a picture without an ending
 $ draw aab -o picture
-CommandError: picture has no known picture format
+DrawError: picture has no known picture format
   fix:   end its name in .svg, .png or .dot
 
 == a picture of an unknown kind
 $ draw aab -o picture.gif
-CommandError: picture.gif has no known picture format
+DrawError: picture.gif has no known picture format
   fix:   end its name in .svg, .png or .dot
 
 == an unknown tensor

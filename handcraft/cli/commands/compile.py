@@ -12,7 +12,7 @@ from handcraft.architecture import architecture_named
 from handcraft.circuits import Circuits
 from handcraft.cli.expressions import Expressions
 from handcraft.cli.options import DTYPE, TOLERANCE, Json, Lines, Named, Positions
-from handcraft.cli.printing import count, note, print_json
+from handcraft.cli.printing import note, print_json
 from handcraft.cli.progress_bar import shown_progress
 from handcraft.cli.sources import Found, check_length, check_options, find, read_token_ids
 from handcraft.compiler import (
@@ -23,6 +23,7 @@ from handcraft.compiler import (
     compile_sequences,
     show_pass,
 )
+from handcraft.display import count
 from handcraft.errors import CommandError
 from handcraft.formats import FORMATS, check_target, compile_again, fill, save
 from handcraft.formats.manifest.read_manifest import parse_manifest

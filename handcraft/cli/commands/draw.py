@@ -26,20 +26,16 @@ def draw(
     json_: Json = False,
 ) -> None:
     """Draw the data flow of a program."""
-    from handcraft.draw import circuits_graph, render
+    from handcraft.draw import circuits_graph, format_of, render
 
-    suffix = output.suffix.removeprefix(".").lower()
-    if suffix not in ("svg", "png", "dot"):
-        raise CommandError(
-            f"{output} has no known picture format", fix="end its name in .svg, .png or .dot"
-        )
+    format = format_of(output)
     found = find(program, lines or ())
     note(found.note)
     circuits = _circuits(found, architecture, positions)
-    picture = render(circuits_graph(circuits).source, suffix)  # type: ignore[arg-type]
+    picture = render(circuits_graph(circuits).source, format)
     write_file(output, picture)
     if json_:
-        print_json({"file": str(output), "format": suffix, "bytes": len(picture)})
+        print_json({"file": str(output), "format": format, "bytes": len(picture)})
     else:
         print(f"wrote {output} ({len(picture):,} bytes)")
 

@@ -10,9 +10,10 @@ import typer
 
 from handcraft.cli.completion import known_programs
 from handcraft.cli.options import Json, Lines
-from handcraft.cli.printing import count, note, print_json
+from handcraft.cli.printing import note, print_json
 from handcraft.cli.sources import compile_found, find
 from handcraft.cli.weight_table import print_table
+from handcraft.display import count
 from handcraft.errors import CommandError
 from handcraft.weights import Weight, Weights
 

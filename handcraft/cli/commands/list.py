@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from handcraft.cli.options import Json
-from handcraft.cli.printing import count, print_json
+from handcraft.cli.printing import print_json
 from handcraft.cli.shipped import shipped_programs, shipped_sizes, summary
+from handcraft.display import count
 
 EXAMPLES = ("handcraft list",)
 

@@ -10,9 +10,10 @@ import typer
 
 from handcraft.cli.completion import known_programs
 from handcraft.cli.options import Json, Lines
-from handcraft.cli.printing import count, note, print_json
+from handcraft.cli.printing import note, print_json
 from handcraft.cli.sources import load_model
 from handcraft.compiler import complete
+from handcraft.display import count
 from handcraft.errors import CommandError, PromptError
 from handcraft.language import Prompts
 from handcraft.language.sliding import sliding_note

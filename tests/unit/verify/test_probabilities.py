@@ -12,10 +12,10 @@ from handcraft.errors import PrecisionError, ProgramError
 from handcraft.verify import every_context, verify
 from handcraft.verify.probabilities import (
     CLOSE,
+    probabilities_after,
     probabilities_of,
     probability_errors,
     probability_margins,
-    softmax,
 )
 from handcraft.verify.tally import Tally
 
@@ -115,7 +115,7 @@ def test_only_programs_with_probabilities_have_shares():
 def test_margins_and_errors_of_shares():
     logits = np.log(np.array([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]]))
     probabilities = np.array([[0.5, 0.5, 0], [0.5, 0.25, 0.25]])
-    assert np.allclose(softmax(logits), [[0.5, 0.25, 0.25]] * 2)
+    assert np.allclose(probabilities_after(logits), [[0.5, 0.25, 0.25]] * 2)
     assert np.allclose(probability_errors(logits, probabilities), [0.25, 0])
     assert np.allclose(probability_margins(logits, probabilities), [0, np.inf])
     assert CLOSE < 1e-3
