@@ -21,7 +21,7 @@ from handcraft.circuits.number import Number, Plain, plainest
 Entries: TypeAlias = "Sequence[tuple[int, int, Number]]"
 """A sparse matrix: (column that is read, column that is written, number)."""
 
-HELD = 1 << 53
+EXACT_UP_TO = 1 << 53
 """Float64 holds every whole number up to it. Smaller: the same answers, computed more slowly."""
 
 DENSE = 32
@@ -68,7 +68,9 @@ class ExactArray:
         if not all(type(number) is int for number in flat):
             return self
         most = max(map(abs, flat), default=0)
-        return self if most >= HELD else ExactArray(self.tops.astype(np.float64), self.below, most)
+        return (
+            self if most >= EXACT_UP_TO else ExactArray(self.tops.astype(np.float64), self.below, most)
+        )
 
     def __len__(self) -> int:
         return len(self.tops)
@@ -106,7 +108,7 @@ class ExactArray:
         times = below // self.below
         if times == 1:
             return self
-        if self.most is not None and max(self.most, 1) * times < HELD:
+        if self.most is not None and max(self.most, 1) * times < EXACT_UP_TO:
             return ExactArray(self.tops * times, below, self.most * times)
         return ExactArray(self.objects * times, below, None)
 
@@ -131,15 +133,15 @@ class ExactArray:
 
 
 def _clipped(limits: Iterable[int]) -> npt.NDArray[np.float64]:
-    """Whole numbers to compare numerators with, which are all smaller than `HELD`."""
-    return np.array([max(-HELD, min(HELD, limit)) for limit in limits], dtype=np.float64)
+    """Whole numbers to compare numerators with, which are all smaller than `EXACT_UP_TO`."""
+    return np.array([max(-EXACT_UP_TO, min(EXACT_UP_TO, limit)) for limit in limits], dtype=np.float64)
 
 
-def shares(wins: npt.NDArray[np.bool_]) -> ExactArray:
+def equal_weights(wins: npt.NDArray[np.bool_]) -> ExactArray:
     """1 shared among those that win in each row: [row, column]."""
     counts = wins.sum(axis=1)
     below = lcm(*np.unique(counts).tolist())
-    if below < HELD:
+    if below < EXACT_UP_TO:
         return ExactArray(wins * (below / counts)[:, None], below, below)
     each = np.array([below // count for count in counts.tolist()], dtype=object)
     return ExactArray(wins.astype(object) * each[:, None], below, None)
@@ -152,7 +154,7 @@ def proportions(weights: npt.NDArray[np.object_]) -> ExactArray:
     tops = weights * (below // totals)[:, None]
     return (
         ExactArray(tops.astype(np.float64), below, below)
-        if below < HELD
+        if below < EXACT_UP_TO
         else ExactArray(tops, below, None)
     )
 
@@ -206,7 +208,7 @@ def product(left: ExactArray, right: ExactArray, total: int | None = None) -> Ex
     below = left.below * right.below
     if left.most is not None and right.most is not None:
         most = right.most * (left.most * left.tops.shape[-1] if total is None else total)
-        if most < HELD:
+        if most < EXACT_UP_TO:
             sums = np.einsum("...n,...mn->...m", left.tops, right.tops)
             return ExactArray(sums, below, most)
     found = np.matmul(right.objects, left.objects[..., None])[..., 0]
@@ -219,7 +221,7 @@ def add(parts: Sequence[ExactArray]) -> ExactArray:
     scaled = [part.over(below) for part in parts]
     most = 0
     for part in scaled:
-        if part.most is None or most + part.most >= HELD:
+        if part.most is None or most + part.most >= EXACT_UP_TO:
             return ExactArray(sum(each.objects for each in scaled), below, None)  # type: ignore[arg-type]
         most += part.most
     return ExactArray(np.asarray(sum(part.tops for part in scaled)), below, most)
@@ -259,7 +261,7 @@ def _most(
             return None
         sizes[j] = sizes.get(j, 0) + abs(number)
     most = max(sizes.values(), default=0)
-    return most if max(most, largest) < HELD else None
+    return most if max(most, largest) < EXACT_UP_TO else None
 
 
 def _add(sums: npt.NDArray[np.float64], tops: npt.NDArray[np.float64], entries: Entries) -> None:

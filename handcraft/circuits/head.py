@@ -105,8 +105,8 @@ class Head:
     def matching(self) -> tuple[Subspace, ...]:
         """The subspaces in which query and key are multiplied: the W_Q and W_K side of the head."""
         constants = (*self.attends.query_bias, *self.attends.key_bias)
-        asked = [each.subspace for each in constants]
-        return _unique([*(m.target for m in (*self.attends.query, *self.attends.key)), *asked])
+        biased = [each.subspace for each in constants]
+        return _unique([*(m.target for m in (*self.attends.query, *self.attends.key)), *biased])
 
     @property
     def carried(self) -> tuple[Subspace, ...]:

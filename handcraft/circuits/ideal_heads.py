@@ -11,10 +11,10 @@ from handcraft.circuits.beginnings import Beginnings, Seen
 from handcraft.circuits.exact_array import (
     ExactArray,
     combine,
+    equal_weights,
     join,
     product,
     proportions,
-    shares,
     take,
 )
 from handcraft.circuits.head import AttentionWeights, Head
@@ -71,7 +71,7 @@ def hard_pattern(
             f"the order of the scores of `{head.name}` depends on a symbol: {error}",
             fix="give the symbol its value, or use it as the sharpness",
         ) from error
-    return shares(wins)
+    return equal_weights(wins)
 
 
 def _stated(weights: Sequence[AttentionWeights], seen: Seen, beginnings: Beginnings) -> ExactArray:

@@ -43,13 +43,13 @@ def head_rows(head: Head) -> list[str]:
 
 
 def neuron_fields(neurons: Sequence[Neuron | Ramp]) -> list[list[str]]:
-    """Whom some neurons serve and what they add, in one field of lines or two."""
-    return _fields([(_whom(n.origins) or n.name, _writes(n.writes)) for n in neurons])
+    """The rules that some neurons serve, and what they add, in one field of lines or two."""
+    return _fields([(_rules_in_words(n.origins) or n.name, _writes(n.writes)) for n in neurons])
 
 
 def bias_fields(biases: Sequence[Bias]) -> list[list[str]]:
-    """Whom some biases serve, where that is known, and what they add; in one field or two."""
-    return _fields([(_whom(each.origins), _writes([each.adds])) for each in biases])
+    """The rules that some biases serve, where known, and what they add; in one field or two."""
+    return _fields([(_rules_in_words(each.origins), _writes([each.adds])) for each in biases])
 
 
 def rules_of(head: Head) -> list[str]:
@@ -60,14 +60,14 @@ def rules_of(head: Head) -> list[str]:
 
 
 def _fields(served: Sequence[tuple[str, str]]) -> list[list[str]]:
-    """Lines from pairs of whom something serves and what it adds; one whom all serve is named once."""
-    whom = served[0][0]
-    if len(served) > 1 and whom and all(each == whom for each, _ in served):
-        return [some([adds for _, adds in served], MOST_RULES), [f"for: {whom}"]]
+    """Lines from pairs: the rules that are served, and what is added; equal rules are named once."""
+    rules = served[0][0]
+    if len(served) > 1 and rules and all(each == rules for each, _ in served):
+        return [some([adds for _, adds in served], MOST_RULES), [f"for: {rules}"]]
     return [some([f"{each}: {adds}" if each else adds for each, adds in served], MOST_RULES)]
 
 
-def _whom(origins: Iterable[Origin]) -> str:
+def _rules_in_words(origins: Iterable[Origin]) -> str:
     return ", ".join(some([origin.what for origin in origins], 1))
 
 

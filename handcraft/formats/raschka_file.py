@@ -224,13 +224,13 @@ def _shift_for(model: Model, layer: int, weight: Wide, b_q: Wide, where: str) ->
     stored: Array = exact.astype(model.dtype)
     before, after = ((np.abs(gain) + np.abs(each)) @ np.abs(weight) for each in (shift, exact))
     before[: len(b_q)] += np.abs(b_q)
-    room = (before + after)[: len(b_q)]  # LayerNorm's own part is of the order of the gain
+    tolerance = (before + after)[: len(b_q)]  # LayerNorm's own part is of the order of the gain
     lost = None
-    if not _is_close(added @ W_q, b_q, room, model):
+    if not _is_close(added @ W_q, b_q, tolerance, model):
         lost = f"no shift of the LayerNorm before them equals the model's: {_worst(added @ W_q, b_q)}"
     elif (after > MOST_GROWTH * before).any():
         lost = f"a shift of {np.abs(added).max():.6g}, which equals the model's, would cost precision"
-    elif not _is_close((_wide(stored) - shift) @ W_q, b_q, room, model):
+    elif not _is_close((_wide(stored) - shift) @ W_q, b_q, tolerance, model):
         lost = f"{model.dtype.name} cannot represent that shift: {_worst(_wide(stored), exact)}"
     if lost:
         raise CheckpointError(
@@ -247,8 +247,8 @@ def _wide(tensor: Array) -> Wide:
 
 def _is_close(found: Wide, wanted: Wide, size: Wide, model: Model) -> bool:
     """Whether numbers differ by no more than the forward pass itself rounds sums of that size."""
-    room = 4 * float(np.finfo(model.running_dtype).eps) * size
-    return bool((np.abs(found - wanted) <= room).all())
+    tolerance = 4 * float(np.finfo(model.running_dtype).eps) * size
+    return bool((np.abs(found - wanted) <= tolerance).all())
 
 
 def _worst(found: Wide, wanted: Wide) -> str:

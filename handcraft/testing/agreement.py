@@ -96,12 +96,12 @@ def _assert_on(compiled: Compiled, program: Program, texts: Ids, shortest: int) 
         )
         shares = [probabilities_after(found)[..., : len(tokens)] for found in levels.values()]
         wrong = [np.abs(share - wanted).max(axis=-1) > CLOSE for share in shares]
-    parted = np.any(wrong, axis=0)  # [text, position]
-    parted[:, : shortest - 1 if program.prompts.causal else 0] = False
-    if not parted.any():
+    differs = np.any(wrong, axis=0)  # [text, position]
+    differs[:, : shortest - 1 if program.prompts.causal else 0] = False
+    if not differs.any():
         return
-    place = int(parted.any(axis=0).argmax())
-    row = int(parted[:, place].argmax())
+    place = int(differs.any(axis=0).argmax())
+    row = int(differs[:, place].argmax())
     found = {level: logits[row, place] for level, logits in levels.items()}
     seen = texts[row, : place + 1] if program.prompts.causal else texts[row]
     context = program.vocabulary.text(seen.tolist())

@@ -98,11 +98,11 @@ def _assert_rows(model: Model, meaning: Meaning, rows: Ids) -> None:
         wrong = np.flatnonzero((predicted != answers).any(axis=1))
         if len(wrong):
             raise AssertionError(
-                _parted(model, texts[wrong[0]], rows.shape[1], answers, predicted, wrong)
+                _difference(model, texts[wrong[0]], rows.shape[1], answers, predicted, wrong)
             )
 
 
-def _parted(model: Model, text: Ids, start: int, answers: Ids, predicted: Ids, wrong: Ids) -> str:
+def _difference(model: Model, text: Ids, start: int, answers: Ids, predicted: Ids, wrong: Ids) -> str:
     here = wrong[0]
     place = int(np.flatnonzero(predicted[here] != answers[here])[0])
     vocabulary = model.vocabulary

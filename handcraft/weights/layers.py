@@ -201,15 +201,15 @@ def _ramp_units(ramp: Ramp, architecture: Architecture) -> Iterator[Unit]:
     b lie beyond 16: gelu(a) - gelu(b), a = 16 (x + 1 + B (l - 1)) and b = 16 (1 + B (l - 1)), over
     16.
     """
-    let = Fraction(2) ** (ceil(log2(float(ramp.most) + 1)) + 1)
+    reach = Fraction(2) ** (ceil(log2(float(ramp.most) + 1)) + 1)
     if architecture.activation == "relu":
-        constant = ramp.constant + let * (ramp.gate_constant - 1)
-        yield Unit(ramp.name, ramp, 1, constant, 1, let)
+        constant = ramp.constant + reach * (ramp.gate_constant - 1)
+        yield Unit(ramp.name, ramp, 1, constant, 1, reach)
         return
-    shift = 16 * (1 + let * (ramp.gate_constant - 1))
+    shift = 16 * (1 + reach * (ramp.gate_constant - 1))
     share = Fraction(1, 16)
-    yield Unit(ramp.name, ramp, 16, shift + 16 * ramp.constant, share, 16 * let)
-    yield Unit(f"{ramp.name}, less", ramp, 0, shift, -share, 16 * let)
+    yield Unit(ramp.name, ramp, 16, shift + 16 * ramp.constant, share, 16 * reach)
+    yield Unit(f"{ramp.name}, less", ramp, 0, shift, -share, 16 * reach)
 
 
 def _check_spread(block: Block, number: int, units: int, size: int) -> None:

@@ -92,9 +92,9 @@ def _check_tensors(
     foreign = [shown(tensor.name) for name, tensor in stored.items() if name not in expected]
     if missing or foreign:
         lacks = [f"the files lack {shorten(missing, 3)}"] if missing else []
-        holds = [f"the files have {shorten(foreign, 3)}, unknown to GPT-2"] if foreign else []
+        extra = [f"the files have {shorten(foreign, 3)}, unknown to GPT-2"] if foreign else []
         raise CheckpointError(
-            ", and ".join(lacks + holds),
+            ", and ".join(lacks + extra),
             where=folder,
             fix=f"use the weights that belong to this {CONFIG}",
         )

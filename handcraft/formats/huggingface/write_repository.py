@@ -19,7 +19,7 @@ from handcraft.verify import Report
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights.plan import padding_name
 
-Record = dict[str, Any]
+Data = dict[str, Any]
 
 PREFIX = "transformer."
 """What GPT2LMHeadModel puts before the name of every tensor."""
@@ -33,13 +33,13 @@ def write_huggingface(compiled: Compiled, report: Report, folder: Path) -> None:
     """
     model = compiled.model
     check_is_gpt2(model.architecture)
-    for name, record in json_files(model).items():
-        write_json(folder / name, record)
+    for name, data in json_files(model).items():
+        write_json(folder / name, data)
     write_safetensors(folder / "model.safetensors", pending(model, PREFIX), METADATA)
     write_text(folder / "README.md", model_card(compiled, report))
 
 
-def json_files(model: Model) -> dict[str, Record]:
+def json_files(model: Model) -> dict[str, Data]:
     """What stands in each JSON file of a repository that transformers reads."""
     vocabulary = model.vocabulary
     padding, pad_token = free_id(vocabulary, model.shape), padding_name(vocabulary)
@@ -82,7 +82,7 @@ def check_is_gpt2(architecture: Architecture) -> None:
         )
 
 
-def config(model: Model, padding: int) -> Record:
+def config(model: Model, padding: int) -> Data:
     """config.json; `padding` is the id of the padding token.
 
     A null bos and eos keep generation from stopping at token 0.
@@ -115,12 +115,12 @@ def config(model: Model, padding: int) -> Record:
     }
 
 
-def generation_config(padding: int) -> Record:
+def generation_config(padding: int) -> Data:
     """generation_config.json: greedy, and no token ends a text."""
     return {"bos_token_id": None, "eos_token_id": None, "pad_token_id": padding, "use_cache": True}
 
 
-def write_json(path: Path, record: Record) -> None:
+def write_json(path: Path, data: Data) -> None:
     """Write JSON that a person can read."""
-    text = json.dumps(record, ensure_ascii=False, indent=2)
+    text = json.dumps(data, ensure_ascii=False, indent=2)
     write_text(path, f"{text}\n")

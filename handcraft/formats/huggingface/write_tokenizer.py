@@ -9,14 +9,14 @@ from typing import Any
 from handcraft.formats.huggingface.read_tokenizer import CHARACTERS, WORDS
 from handcraft.vocabulary import Vocabulary
 
-Record = dict[str, Any]
+Data = dict[str, Any]
 
 UNKNOWN = "<unk>"
 """What unknown tokens are called, with a number where a token of the program is called so. No
 vocabulary has the name, so that text with an unknown token is an error."""
 
 
-def tokenizer_json(vocabulary: Vocabulary, ids: Mapping[str, int], padding: str) -> Record:
+def tokenizer_json(vocabulary: Vocabulary, ids: Mapping[str, int], padding: str) -> Data:
     """tokenizer.json: every character is a token, or every word between blanks is.
 
     `ids` has every token, and the one that batches are padded with.
@@ -49,7 +49,7 @@ def tokenizer_json(vocabulary: Vocabulary, ids: Mapping[str, int], padding: str)
     }
 
 
-def tokenizer_config(n_positions: int, padding: str) -> Record:
+def tokenizer_config(n_positions: int, padding: str) -> Data:
     """tokenizer_config.json: nothing is added to a text, and batches are padded on the left."""
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",

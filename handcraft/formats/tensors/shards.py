@@ -180,8 +180,8 @@ def _read_header(file: BinaryIO) -> tuple[dict[str, Any], int, int]:
     return parse_object(file.read(length)), 8 + length, size
 
 
-def _stored(path: Path, data: int, room: int, name: str, entry: object) -> StoredTensor:
-    """The entry of one tensor in a header; the tensors begin at byte `data` and take `room` bytes."""
+def _stored(path: Path, data: int, size: int, name: str, entry: object) -> StoredTensor:
+    """The entry of one tensor in a header; the tensors begin at byte `data` and take `size` bytes."""
     match entry:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(begin), int(end)]}:
             pass
@@ -189,9 +189,9 @@ def _stored(path: Path, data: int, room: int, name: str, entry: object) -> Store
             raise ValueError(f"the header describes {shown(name)} as {shown(entry)}")
     if not is_shape(shape):
         raise ValueError(f"the header gives {shown(name)} the shape {shown(shape)}")
-    if not 0 <= begin <= end <= room:
+    if not 0 <= begin <= end <= size:
         raise ValueError(
-            f"the header puts {shown(name)} at bytes {shown(begin)} to {shown(end)} of {room}"
+            f"the header puts {shown(name)} at bytes {shown(begin)} to {shown(end)} of {size}"
         )
     needed = prod(shape) * FLOATS[dtype].numpy.itemsize if dtype in FLOATS else end - begin
     if needed != end - begin:

@@ -73,17 +73,17 @@ def named_by(source: Program | Circuits) -> Named:
         places = {allowed: tuple(sorted(allowed)) for p in patterns for allowed in p.classes}
         windows = [Window(tuple(places[c] for c in p.classes), p.anchored) for p in patterns]
         return Named((), tuple(windows))
-    asked = _Asked(source.vocabulary.tokens)
+    conditions = _Conditions(source.vocabulary.tokens)
     parts = [part for d in source.decisions for part in (d.condition, d.answer)]
     for node in walk(*(part for part in parts if isinstance(part, Node))):
-        asked.add(node)
-        if asked.seen > VALUES_UP_TO:
+        conditions.add(node)
+        if conditions.seen > VALUES_UP_TO:
             break
-    return Named(tuple(sorted(asked.named)), tuple(dict.fromkeys(asked.windows)))
+    return Named(tuple(sorted(conditions.named)), tuple(dict.fromkeys(conditions.windows)))
 
 
 @dataclass
-class _Asked:
+class _Conditions:
     """Takes nodes in, children first, and keeps what they say of tokens.
 
     Args:

@@ -53,11 +53,11 @@ def window_texts(program: Program, positions: int, most: int, seed: int) -> Wind
     if len(kinds) ** width > most:
         kinds = token_kinds(program)
     count = len(kinds) ** width
-    size, room = len(kinds), min(most, WIDER_CONTEXTS // positions)
+    size, most_windows = len(kinds), min(most, WIDER_CONTEXTS // positions)
     shown = width  # the width of the windows in the cycle
     while shown > 1 and size**shown > MOST_WINDOWS:
         shown -= 1
-    while size > 1 and shown < positions and size ** (shown + 1) <= room:
+    while size > 1 and shown < positions and size ** (shown + 1) <= most_windows:
         shown += 1
     cycle = window_cycle(size, shown, random)
     texts = min(most, len(cycle))

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handcraft.circuits import exact_array
-from handcraft.circuits.exact_array import ExactArray, add, combine, join, product, shares
+from handcraft.circuits.exact_array import ExactArray, add, combine, equal_weights, join, product
 
 SIZES = (5, 10**6, 10**12, 10**20)
 """Some sums of the last two are too large for float64."""
 
-HELD = st.sampled_from([1, 1000, 1 << 53])
+EXACT_UP_TO = st.sampled_from([1, 1000, 1 << 53])
 """Up to which numerators float64 is used: nowhere, for small ones, everywhere that it can be."""
 
 
@@ -37,7 +37,7 @@ def listed(found: ExactArray) -> list:
     return found.plain.tolist()
 
 
-@given(st.data(), HELD)
+@given(st.data(), EXACT_UP_TO)
 def test_sums_of_columns_are_exact(data, held):
     rows, width = 3, data.draw(st.integers(1, 3))
     parts = []
@@ -50,7 +50,7 @@ def test_sums_of_columns_are_exact(data, held):
         parts.append((matrix(data.draw, rows, columns), entries))
     constants = [(j, data.draw(numbers())) for j in range(data.draw(st.integers(0, width)))]
     dense = data.draw(st.sampled_from([0, exact_array.DENSE]))
-    with patch.object(exact_array, "HELD", held), patch.object(exact_array, "DENSE", dense):
+    with patch.object(exact_array, "EXACT_UP_TO", held), patch.object(exact_array, "DENSE", dense):
         found = combine([(ExactArray.of(a), e) for a, e in parts], width, constants, rows=rows)
         assert listed(found) == [
             [
@@ -62,19 +62,19 @@ def test_sums_of_columns_are_exact(data, held):
         ]
 
 
-@given(st.data(), HELD)
+@given(st.data(), EXACT_UP_TO)
 def test_arrays_are_added_and_joined_exactly(data, held):
     given_ = [matrix(data.draw, 2, 2) for _ in range(data.draw(st.integers(1, 3)))]
-    with patch.object(exact_array, "HELD", held):
+    with patch.object(exact_array, "EXACT_UP_TO", held):
         arrays = [ExactArray.of(each) for each in given_]
         assert listed(add(arrays)) == sum(np.array(each, dtype=object) for each in given_).tolist()
         assert listed(join(arrays)) == [row for each in given_ for row in each]
 
 
-@given(st.data(), HELD)
+@given(st.data(), EXACT_UP_TO)
 def test_inner_products_are_exact(data, held):
     left, right = matrix(data.draw, 2, 3), [matrix(data.draw, 4, 3) for _ in range(2)]
-    with patch.object(exact_array, "HELD", held):
+    with patch.object(exact_array, "EXACT_UP_TO", held):
         found = product(ExactArray.of(left), ExactArray.of(right))
         assert listed(found) == [
             [sum(a * b for a, b in zip(vector, other, strict=True)) for other in others]
@@ -82,12 +82,12 @@ def test_inner_products_are_exact(data, held):
         ]
 
 
-@given(st.data(), HELD)
+@given(st.data(), EXACT_UP_TO)
 def test_thresholds_are_compared_exactly(data, held):
     thresholds = [data.draw(numbers()) for _ in range(data.draw(st.integers(1, 2)))]
     ways = [lambda t: t, floor, ceil, lambda t: t + 1, lambda t: t - Fraction(1, 10**9)]
     close = [[data.draw(st.sampled_from(ways))(t) for t in thresholds]]
-    with patch.object(exact_array, "HELD", held):
+    with patch.object(exact_array, "EXACT_UP_TO", held):
         array = ExactArray.of(close)
         for found, right in (
             (array.reaches(thresholds), lambda n, t: n >= t),
@@ -97,15 +97,15 @@ def test_thresholds_are_compared_exactly(data, held):
             assert found.tolist() == expected
 
 
-@given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4).filter(any), min_size=1), HELD)
+@given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4).filter(any), min_size=1), EXACT_UP_TO)
 def test_winners_share_1(wins, held):
-    with patch.object(exact_array, "HELD", held):
-        found = listed(shares(np.array(wins)))
+    with patch.object(exact_array, "EXACT_UP_TO", held):
+        found = listed(equal_weights(np.array(wins)))
     assert found == [[Fraction(int(won), sum(row)) for won in row] for row in wins]
 
 
 @pytest.mark.parametrize("held", [1, 1 << 53])
 def test_float64_is_used_where_it_holds_the_numbers(held):
-    with patch.object(exact_array, "HELD", held):
+    with patch.object(exact_array, "EXACT_UP_TO", held):
         assert (ExactArray.of([[1, Fraction(1, 2)]]).most is None) == (held == 1)
     assert ExactArray.of([[1 << 53]]).most is None
