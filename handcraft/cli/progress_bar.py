@@ -70,6 +70,26 @@ def _print_lines(reached: Reached, over: Event) -> None:
 def _show_bar(reached: Reached, over: Event) -> None:
     if over.wait(QUIET):
         return
-    from handcraft.cli.rich_bar import show_bar  # a tenth of the start of every command
+    from rich.console import Console  # a tenth of the start of every command
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    show_bar(reached, over)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}", style="progress.data.speed"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        shown, task = "", None
+        while True:
+            with reached.lock:
+                stage, done, total = reached.stage, reached.done, reached.total
+                rate = f"{done / max(time.monotonic() - reached.began, 1e-9):,.0f}/s"
+            if task is None or stage != shown:
+                if task is not None:
+                    bar.remove_task(task)
+                shown, task = stage, bar.add_task(stage or "working", total=total or None, rate=rate)
+            bar.update(task, completed=done, total=total or None, rate=rate)
+            if over.wait(0.1):
+                return

@@ -33,7 +33,7 @@ from judges import (
 from sweeps import part, sweep
 
 from handcraft import Program, Prompts, compile_program, predict, save, select
-from handcraft.formats.huggingface.write_tokenizer import tokenizer_config, tokenizer_json
+from handcraft.formats.huggingface.tokenizer import tokenizer_config, tokenizer_json
 from handcraft.testing import rule_programs
 from handcraft.vocabulary import Vocabulary
 

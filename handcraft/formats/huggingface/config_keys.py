@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from handcraft.formats.huggingface.config_json import ALIASES, CONFIG, DEFAULTS
-from handcraft.formats.huggingface.read_tokenizer import TOKENIZER
+from handcraft.formats.huggingface.tokenizer import TOKENIZER
 
 GENERATION = "generation_config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"

@@ -19,7 +19,7 @@ from handcraft.formats.foreign_files import contradiction, find_file, read_objec
 from handcraft.formats.huggingface.config_json import CONFIG
 from handcraft.formats.huggingface.config_keys import GENERATION, KEYS, TOKENIZER_CONFIG, Keys
 from handcraft.formats.huggingface.read_repository import read_huggingface
-from handcraft.formats.huggingface.read_tokenizer import CHARACTER, CHARACTERS, SPLITTERS, TOKENIZER
+from handcraft.formats.huggingface.tokenizer import CHARACTER, CHARACTERS, SPLITTERS, TOKENIZER
 from handcraft.formats.huggingface.write_repository import METADATA, free_id, json_files
 from handcraft.formats.manifest.manifest import architecture_facts
 from handcraft.formats.tensors.shards import INDEX, SINGLE, read_metadata

@@ -12,7 +12,7 @@ from handcraft.architecture import Architecture
 from handcraft.errors import CheckpointError
 from handcraft.formats.foreign_files import check_folder, shown
 from handcraft.formats.huggingface.config_json import CONFIG, Config, read_config
-from handcraft.formats.huggingface.read_tokenizer import read_vocabulary
+from handcraft.formats.huggingface.tokenizer import read_vocabulary
 from handcraft.formats.tensors.shards import FLOATS, StoredTensor, find_tensors
 from handcraft.model import Model, Shape
 from handcraft.model.attention import Array

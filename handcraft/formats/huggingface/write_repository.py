@@ -12,7 +12,7 @@ from handcraft.errors import CheckpointError
 from handcraft.formats.folder import write_text
 from handcraft.formats.huggingface.config_json import ACTIVATIONS
 from handcraft.formats.huggingface.model_card import model_card
-from handcraft.formats.huggingface.write_tokenizer import tokenizer_config, tokenizer_json
+from handcraft.formats.huggingface.tokenizer import tokenizer_config, tokenizer_json
 from handcraft.formats.tensors.safetensors_file import pending, write_safetensors
 from handcraft.model import Model, Shape
 from handcraft.verify import Report

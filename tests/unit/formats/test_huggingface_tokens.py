@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from handcraft import Program, compile_program, complete, predict
 from handcraft.formats import load, save
 from handcraft.formats.huggingface.read_repository import read_huggingface
-from handcraft.formats.huggingface.write_tokenizer import tokenizer_json
+from handcraft.formats.huggingface.tokenizer import tokenizer_json
 from handcraft.vocabulary import Vocabulary
 
 from .gpt2_folder import (
