@@ -8,8 +8,6 @@ from html import escape
 from itertools import islice
 from typing import Any, TypeVar
 
-import numpy as np
-
 Shown = TypeVar("Shown")
 
 ITEMS = 4
@@ -84,6 +82,8 @@ def shorten_value(value: object, depth: int = DEPTH) -> str:
     >>> shorten_value(["ab", 10**1000])
     "['ab', a number of 3,322 bits]"
     """
+    import numpy as np  # late: a command that shows no value starts without it
+
     if isinstance(value, str | bytes):
         if len(value) <= CHARACTERS:
             return repr(value)
