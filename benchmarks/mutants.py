@@ -23,7 +23,9 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 from measuring import print_table
@@ -31,7 +33,7 @@ from measuring import print_table
 ROOT = Path(__file__).resolve().parents[1]
 UNIT = "tests/unit/"
 
-SECONDS = 60
+SECONDS = 40
 """Of processor time for the tests of one mutant: a loop without an end is killed by then."""
 BYTES = 4 << 30
 """Of memory, likewise."""
@@ -212,9 +214,26 @@ def sample(paths: list[str], count: int, seed: int) -> list[Mutant]:
 
 
 class FirstFailure:
-    """A plugin of pytest that keeps the name of the first test that fails."""
+    """A plugin of pytest that keeps the name of the first test that fails.
 
-    name = ""
+    Args:
+        budget: after so many seconds of processor time no further test begins; the tests run in an
+            order drawn by chance, so that each file has its share.
+    """
+
+    def __init__(self, budget: float) -> None:
+        self.name = ""
+        self.budget = budget
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Draw the order."""
+        if self.budget < inf:
+            random.Random(0).shuffle(items)
+
+    def pytest_runtest_teardown(self, item: Any) -> None:
+        """End where the budget is spent."""
+        if process_time() > self.budget:
+            item.session.shouldstop = "the budget is spent"
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep it."""
@@ -226,7 +245,7 @@ class FirstFailure:
         self.pytest_runtest_logreport(report)
 
 
-def killer(scratch: Path, mutant: Mutant | None, tests: Iterable[str]) -> str:
+def killer(scratch: Path, mutant: Mutant | None, tests: Iterable[str], budget: float = inf) -> str:
     """The first test that fails with a mutant in place, or nothing."""
     if mutant is not None:
         file = scratch / "handcraft" / mutant.path
@@ -238,7 +257,7 @@ def killer(scratch: Path, mutant: Mutant | None, tests: Iterable[str]) -> str:
     child = os.fork()
     if not child:
         os.close(reading)
-        os.write(writing, _run(scratch, tests).encode())
+        os.write(writing, _run(scratch, tests, budget).encode())
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as answer:
@@ -249,7 +268,7 @@ def killer(scratch: Path, mutant: Mutant | None, tests: Iterable[str]) -> str:
     return json.loads(said) if said else "no end, or no memory"
 
 
-def _run(scratch: Path, tests: Iterable[str]) -> str:
+def _run(scratch: Path, tests: Iterable[str], budget: float) -> str:
     """Run tests in this process, and return the first that fails as JSON."""
     import pytest
 
@@ -260,13 +279,14 @@ def _run(scratch: Path, tests: Iterable[str]) -> str:
             os.dup2(nothing.fileno(), stream.fileno())
     sys.path.insert(0, str(scratch))
     sys.dont_write_bytecode = True
-    first = FirstFailure()
+    first = FirstFailure(process_time() + budget)
     options = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
     status = pytest.main([*options, *dict.fromkeys(tests)], plugins=[first])
+    is_fine = status == 0 or process_time() > first.budget
     import handcraft
 
     assert Path(handcraft.__file__).is_relative_to(scratch)
-    return json.dumps(first.name or ("" if status == 0 else f"pytest: {status!r}"))
+    return json.dumps(first.name or ("" if is_fine else f"pytest: {status!r}"))
 
 
 def main() -> None:
@@ -278,6 +298,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=8, help="mutants of each file")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--line", type=int, help="only mutants of this line, all of them")
+    parser.add_argument("--budget", type=float, default=inf, help="seconds for the tests of a file")
     parser.add_argument("--near", action="store_true", help="leave out the tests in FAR")
     asked = parser.parse_args()
     paths = asked.files or list(NEAR)
@@ -292,11 +313,11 @@ def main() -> None:
         _import_what_is_shared()
         suites = [NEAR[path] for path in paths] + ([] if asked.near else [_far(path) for path in paths])
         for tests in dict.fromkeys(map(tuple, suites)):
-            if broken := killer(scratch, None, tests):
+            if broken := killer(scratch, None, tests, asked.budget):
                 sys.exit(f"{broken} fails without any change")
         survived = []
         for mutant in tried:
-            if not _told(mutant, killer(scratch, mutant, NEAR[mutant.path])):
+            if not _told(mutant, killer(scratch, mutant, NEAR[mutant.path], asked.budget)):
                 survived.append(mutant)
         left = survived
         if not asked.near:
