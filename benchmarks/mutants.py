@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import compileall
 import copy
 import importlib
 import json
@@ -310,6 +311,7 @@ def main() -> None:
         scratch = Path(folder).resolve()
         shutil.copytree(ROOT / "handcraft", scratch / "handcraft")
         shutil.copytree(ROOT / "programs", scratch / "programs")
+        compileall.compile_dir(scratch / "handcraft", quiet=1)  # once, and not in every fork
         _import_what_is_shared()
         suites = [NEAR[path] for path in paths] + ([] if asked.near else [_far(path) for path in paths])
         for tests in dict.fromkeys(map(tuple, suites)):
