@@ -133,16 +133,37 @@ def _compile(
         _check_length(source, n_positions)
         plan, stages = plan_rules(source, target, dtype, sizes, reuse=reuse)
         if wanted:
-            plan, passes = _smaller(plan, source, dtype, sizes, wanted)
+            found, passes = _smaller(plan, source, dtype, sizes, wanted)
+            try:
+                return _emitted(source, found, dtype, stages, passes)
+            except PrecisionError as error:
+                if found is plan:
+                    raise
+                passes = (Pass("ordinal", "nothing", error.what),)
     else:
         program = _widen(source, target, n_positions)
         plan = plan_patterns(program, target, dtype, sizes, positions, tokens, reuse=reuse)
+    return _emitted(source, plan, dtype, stages, passes)
+
+
+def _emitted(
+    source: Program | Circuits,
+    plan: Plan,
+    dtype: str,
+    stages: tuple[Stage, ...],
+    passes: tuple[Pass, ...],
+) -> Compiled:
+    """The model of a plan.
+
+    Raises:
+        PrecisionError: the dtype cannot represent a weight, or what depends on it.
+    """
     check_plan(plan, dtype)
     check_sharpness(plan, dtype)
     sharpness = sharpness_for(plan, dtype)
     placement = place_circuits(plan, sharpness)
     tensors = emit(placement, plan.circuits.values, dtype)
-    model = Model(target, plan.shape, plan.circuits.vocabulary, tensors)
+    model = Model(plan.architecture, plan.shape, plan.circuits.vocabulary, tensors)
     if any(head.attends.attention_weights for block in plan.circuits.blocks for head in block.heads):
         from handcraft.compiler.ordinal import check_shares
 

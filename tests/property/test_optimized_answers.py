@@ -21,6 +21,7 @@ from handcraft.compiler.passes.run_nodes import run_nodes
 from handcraft.compiler.text.read_graph import read_graph
 from handcraft.compiler.text.write_graph import write_graph
 from handcraft.errors import CompileError
+from handcraft.model.rounded import as_reordered, as_rounded
 
 LONGEST, SHORTEST = 8, 6
 
@@ -68,6 +69,31 @@ def test_every_answer_after_an_allowed_prompt_stays(program, passes, architectur
         meant = [program.next_token(tuple(row)) for row in texts.tolist()]
         assert compiled.model.forward(texts)[:, -1].argmax(-1).tolist() == meant
         assert ideal_next(compiled.circuits, texts[:10])[:, -1].tolist() == meant[:10]
+
+
+def many_steps() -> Program:
+    """A sum up to 19, of which five steps take 4 each."""
+    prompts = Prompts("0123", LONGEST, inputs=f"[0-3]{{{SHORTEST},{LONGEST}}}")
+    digit = prompts.token.map(int)
+    total = 3 * digit + 2 * digit.at(-2, default=0) - digit.at(-3, default=0) + 1
+    return Program(prompts=prompts, rules=[predict((total % 4).map(str)).otherwise()])
+
+
+@settings(max_examples=sweep(60), deadline=None)
+@example(many_steps(), {"relax", "angles"}, "block", "bfloat16", 0)
+@given(
+    program=digit_programs(),
+    passes=st.sets(st.sampled_from(PASSES), min_size=1),
+    architecture=st.sampled_from(["block", "gpt2"]),
+    dtype=st.sampled_from(["bfloat16", "float16"]),
+    seed=st.integers(0, 999),
+)
+def test_in_half_precision_it_stays_with_every_step_rounded(program, passes, architecture, dtype, seed):
+    compiled = compile_program(program, architecture=architecture, dtype=dtype, optimize=passes)
+    texts = np.random.default_rng(seed).integers(0, len(program.vocabulary), (100, LONGEST))
+    meant = [program.next_token(tuple(row)) for row in texts.tolist()]
+    for run in as_rounded, as_reordered:
+        assert run(compiled.model).forward(texts)[:, -1].argmax(-1).tolist() == meant
 
 
 @settings(max_examples=sweep(60), deadline=None)

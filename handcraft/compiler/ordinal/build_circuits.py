@@ -216,6 +216,9 @@ class _Builder:
             times = group.times_in(total.terms)
             if not times:
                 continue
+            for node, factor in group.parts:
+                if isinstance(node, StepFunction):
+                    noise += design.blur(node) * magnitude(times * factor)
             if not group.is_home:
                 reads[self.sums[group.shown], 0] = times
                 noise += design.missed * magnitude(times)

@@ -131,7 +131,7 @@ def _designs(
 def check_design(design: Design) -> None:
     """Raise unless the nearest number is the right one, with everything that puts it off.
 
-    Besides lines, echo and heads that is rounding: of the answer and of two logits.
+    Besides lines, echo and heads that is rounding: of steps, of the answer and of two logits.
 
     Raises:
         PrecisionError: by how much it may be off.
@@ -144,7 +144,7 @@ def check_design(design: Design) -> None:
             fix="use float32, or compile it without optimize",
         )
     largest = max(number * number / 2 for number in design.line.numbers)
-    off = design.off + design.dtype.unit * (4 * largest + 4 * design.reach)
+    off = design.off + design.rounding + design.dtype.unit * 4 * largest
     if off > OFF_UP_TO:
         raise PrecisionError(
             f"in {design.dtype.name} the error bound of the answer is {float(off):.3g} of the distance "

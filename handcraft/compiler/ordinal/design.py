@@ -15,7 +15,7 @@ from handcraft.compiler.ordinal.codes import Line
 from handcraft.compiler.ordinal.share import Group
 from handcraft.compiler.passes.ir import StepFunction, WeightedSum
 from handcraft.dtype import DType
-from handcraft.language.graph.domain import Plain
+from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.weights.norms import BALLAST
 
 ECHO = Fraction(1, 32)
@@ -123,6 +123,30 @@ class Design:
             return self.dtype.unit
         largest = self.reach + sum((w * self.reach for w in self.weights), start=Fraction(0))
         return self.dtype.unit + NOISE + Fraction(largest * largest) / BALLAST**2
+
+    def blur(self, step: StepFunction) -> Fraction:
+        """By how much rounding may put a step off.
+
+        It is the difference of two hidden units, which are as large as its sum is above the threshold;
+        each is rounded, and so is its bias.
+        """
+        (threshold,) = step.thresholds
+        if threshold.gap <= 0:
+            return Fraction(1)
+        domains = [(factor, node.domain) for factor, node in threshold.terms]
+        highest = sum(max(f * domain.low, f * domain.high) for f, domain in domains)
+        lowest = sum(min(f * domain.low, f * domain.high) for f, domain in domains)
+        farthest = max(highest - threshold.at_least, threshold.at_least - lowest)
+        return 4 * self.dtype.unit * (Fraction(farthest) / threshold.gap + 1)
+
+    @property
+    def rounding(self) -> Fraction:
+        """By how much the rounding of every number on the way may put the answer off."""
+        terms = self.answer.terms.items()
+        domains = [(factor, node.domain) for node, factor in terms]
+        stored = sum(magnitude(f) * max(abs(d.low), abs(d.high)) for f, d in domains)
+        steps = [magnitude(f) * self.blur(node) for node, f in terms if isinstance(node, StepFunction)]
+        return sum(steps, start=4 * self.dtype.unit * Fraction(max(stored, self.reach)))
 
     @property
     def off(self) -> Fraction:
