@@ -146,7 +146,7 @@ class Design:
         domains = [(factor, node.domain) for node, factor in terms]
         stored = sum(magnitude(f) * max(abs(d.low), abs(d.high)) for f, d in domains)
         steps = [magnitude(f) * self.blur(node) for node, f in terms if isinstance(node, StepFunction)]
-        return sum(steps, start=4 * self.dtype.unit * Fraction(max(stored, self.reach)))
+        return sum(steps, start=4 * self.dtype.unit * max(Fraction(stored), Fraction(self.reach)))
 
     @property
     def off(self) -> Fraction:
