@@ -144,7 +144,7 @@ class Design:
         """By how much the rounding of every number on the way may put the answer off."""
         terms = self.answer.terms.items()
         domains = [(factor, node.domain) for node, factor in terms]
-        stored = sum(magnitude(f) * max(abs(d.low), abs(d.high)) for f, d in domains)
+        stored = sum(magnitude(f) * max(magnitude(d.low), magnitude(d.high)) for f, d in domains)
         steps = [magnitude(f) * self.blur(node) for node, f in terms if isinstance(node, StepFunction)]
         return sum(steps, start=4 * self.dtype.unit * max(Fraction(stored), Fraction(self.reach)))
 
