@@ -1,4 +1,4 @@
-"""What a compiled model is made of: block by block, in all, and what each pass saved."""
+"""The size of a compiled model, block by block and in all, and what each pass saved."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class BlockReport:
 
     Args:
         heads: how many heads.
-        brought: how many numbers they move; those from the same sources share a head.
+        moved: how many numbers they move; those from the same sources share a head.
         neurons: how many thresholds and ramps.
         live: how many dimensions store something that is read here or later.
     """
 
     heads: int
-    brought: int
+    moved: int
     neurons: int
     live: int
 
@@ -33,7 +33,7 @@ class BlockReport:
 @short_repr
 @dataclass(frozen=True)
 class CompileReport:
-    """What a compiled model is made of.
+    """The size of a compiled model.
 
     Args:
         blocks: of the circuits, in order.
@@ -44,8 +44,8 @@ class CompileReport:
         nonzero: those that are not 0.
         needed: how many blocks the longest chain of dependencies takes at least.
         chain: the heads and neurons of that chain, each of which reads what the one before writes.
-        stages: for each pass over expressions its name, and how many it left.
-        passes: where it was optimized, what each pass did, and what was proved for it.
+        stages: for each pass over expressions its name, and the number of expressions after it.
+        passes: for an optimized program, what each pass did, and what was proved for it.
     """
 
     blocks: tuple[BlockReport, ...]
@@ -63,7 +63,7 @@ class CompileReport:
     def of(
         cls, plan: Plan, model: Model, stages: Sequence[Stage] = (), passes: Sequence[Pass] = ()
     ) -> CompileReport:
-        """Look at a plan and its model."""
+        """The report of a plan and its model."""
         circuits = plan.circuits
         live = live_subspaces(circuits)
         slot, chain = longest_chain(circuits)
@@ -98,7 +98,7 @@ class CompileReport:
     def __str__(self) -> str:
         lines = [
             f"block {number}: {_count(block.heads, 'head')} moving "
-            f"{_count(block.brought, 'number')}, {_count(block.neurons, 'neuron')}, "
+            f"{_count(block.moved, 'number')}, {_count(block.neurons, 'neuron')}, "
             f"{_count(block.live, 'live dimension')}"
             for number, block in enumerate(self.blocks)
         ]
@@ -134,8 +134,8 @@ def live_subspaces(circuits: Circuits) -> list[tuple[Subspace, ...]]:
 
 
 Chain = tuple[int, tuple[str, ...]]
-"""When something is there at the earliest, and the names of what it took: 2b + 1 after the heads of
-block b, 2b + 2 after its neurons."""
+"""The earliest slot of a result (2b + 1 after the heads of block b, 2b + 2 after its neurons), and the
+names of the heads and neurons on the way to it."""
 
 
 def longest_chain(circuits: Circuits) -> Chain:

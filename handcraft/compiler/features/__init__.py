@@ -1,1 +1,1 @@
-"""Nodes to circuits: the features that hold their values, and the heads and neurons that write them."""
+"""Nodes to circuits: the features that store values, and the heads and neurons that write them."""

@@ -1,8 +1,8 @@
-"""Which features are allocated: those numbers of a value that somebody reads.
+"""Allocate features: only those numbers of a value that are read get a dimension.
 
-A value that is read only as itself takes one dimension; one whose square is read too takes two. What is
-computed point by point from one value is not a value of its own: it is another number of that one. So a
-function of the token, of the position, or of any feature costs nothing but its dimension.
+A value that is read only as itself takes one dimension; one whose square is read too takes two. A
+function of one value is not a value of its own, but another number of the same feature. So a function
+of the token, of the position, or of any feature costs only its dimension.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from handcraft.language.graph.node import (
 )
 
 MOST = 4
-"""Before LayerNorm no feature is larger: its square counts little beside the ballast."""
+"""The largest number that is stored before LayerNorm: its square is small beside the ballast."""
 
 CODE = "code of the token"
-"""The name of the feature that has the signed bits of the id of the token."""
+"""The name of the feature that stores the signed bits of the id of the token."""
 
 COPY = "copy of the code"
-"""The name of another like it, where neurons may not read what logits are written into."""
+"""The name of its copy, which neurons read if they must not read the subspace of the logits."""
 
 ONE = "one"
-"""The name of a flag that always holds."""
+"""The name of a flag that is always 1."""
 
 
 class Features:
-    """Decides what is held, as one number after the other is asked for.
+    """Allocates features, as one number after the other is requested.
 
     Args:
-        one_hot: the sources ("token") that are held one-hot.
-        normed: whether LayerNorm will see what is stored: numbers are kept small then, so that its
-            scale changes little, and what decides a tie is kept at 0, where no scale changes anything.
-        in_bits: whether values of many kinds are held in bits: the token in those of its id, and every
-            whole number that is no flag in those of its binary digits.
-        small: whether numbers that are no flags are held so small beside them that LayerNorm always
-            divides by the same; else there is ballast.
-        code_apart: whether the bits of the token are read from a copy, so that nothing but the
-            unembedding reads what logits are written into.
+        one_hot: the sources ("token") that are stored one-hot.
+        normed: whether LayerNorm reads the stream. Then numbers are kept small, so that its scale
+            changes little, and scores that must tie are 0, which no scale changes.
+        in_bits: whether values are stored in bits: the token in those of its id, and every whole
+            number that is not a flag in its binary digits.
+        small: whether numbers that are not flags are stored so small that LayerNorm's scale does not
+            change; otherwise there is ballast.
+        code_apart: whether the bits of the token are read from a copy, so that only the unembedding
+            reads the subspace of the logits.
     """
 
     def __init__(
@@ -75,16 +75,16 @@ class Features:
         self._places: dict[Node, list[int]] = {}
 
     def number(self, node: Node) -> Reading:
-        """How the number that a node is can be read; a flag counts as 0 or 1."""
+        """The reading of a node that is a number; a flag counts as 0 or 1."""
         return finish(self._number(node))
 
     def read(self, node: Node, numbers: Numbers, *, keeps_zero: bool = False) -> Reading:
-        """How a function of a node can be read.
+        """The reading of a function of a node.
 
         Args:
             node: with a finite domain.
             numbers: the number for each of its values.
-            keeps_zero: whether 0 is to be read where the number is 0, and not as a difference.
+            keeps_zero: whether the number 0 must be stored as 0, and not as a difference.
         """
         return finish(self._read(node, numbers, keeps_zero=keeps_zero))
 
@@ -156,7 +156,7 @@ class Features:
         return shaped * (factor * scale) + Reading((), constant)
 
     def one(self, position: Node) -> Reading:
-        """A constant that LayerNorm scales like everything else, embedded at every position."""
+        """A constant 1, embedded at every position, which LayerNorm scales like all features."""
         if ONE not in self.by_node:
             assert isinstance(position.domain, Finite)
             everywhere = (1,) * len(position.domain.values)
@@ -168,7 +168,7 @@ class Features:
 
         Args:
             node: the token.
-            name: of the feature. Logits are written into, and read from, the one named `CODE`.
+            name: of the feature. The one named `CODE` is the subspace of the logits.
         """
         assert isinstance(node.domain, Finite)
         if name not in self.by_node:
@@ -180,7 +180,7 @@ class Features:
         return self.by_node[name]
 
     def _of_code(self, token: Node, numbers: Numbers) -> Reading | None:
-        """A function of the token as a sum over the bits of its id; None where it is no such sum."""
+        """A function of the token as a sum over the bits of its id; None if it is not such a sum."""
         code = self.code(token, COPY if self.code_apart else CODE)
         count = len(code.numbers)
         steps = [numbers[1 << k] - numbers[0] for k in range(count)]  # of bit k set, the lowest first
@@ -195,7 +195,7 @@ class Features:
         return Reading(terms, plainest(Fraction(numbers[0] + sum(halves))))
 
     def _in_digits(self, node: Node, numbers: Numbers, *, keeps_zero: bool) -> Call[Reading]:
-        """Whole numbers as a sum of flags: the binary digits of what they exceed the least by."""
+        """Whole numbers as a sum of flags: the binary digits of their excess over the smallest."""
         low = min(numbers)
         unit = gcd(*(int(n - low) for n in numbers))
         steps = [int(n - low) // unit for n in numbers]
@@ -207,29 +207,29 @@ class Features:
         return total
 
     def _scale(self, *numbers: Plain) -> int:
-        """A power of two by which the numbers are divided before they are held."""
+        """A power of two by which the numbers are divided before they are stored."""
         if not self.normed:
             return 1
         largest, most = max(map(magnitude, numbers)), 1 if self.small else MOST
         return 1 << max(0, ceil(log2(largest / most))) if largest > most else 1
 
     def _through(self, node: Lookup | Assumed | Attend | StepFunction, numbers: Numbers) -> Numbers:
-        """Numbers for the values of a node as numbers for the values of what it is made from."""
+        """Translate numbers for the values of a node into numbers for the values of its argument."""
         if node not in self._places:
             self._places[node] = _places(node)
         return tuple([numbers[i] for i in self._places[node]])
 
     def _dimension(self, feature: Feature, numbers: Numbers) -> Call[Reading]:
-        """One number of what is held; the constant of a sum that a head brings is added here."""
+        """One stored number; the constant of a sum that a head moves is added here."""
         i = yield from result_of(self._index(feature, numbers))
-        if not feature.brought:
+        if not feature.moved:
             return Reading(((1, feature, i),))
-        if not feature.brought[i].terms:
-            return Reading((), feature.brought[i].constant)
+        if not feature.moved[i].terms:
+            return Reading((), feature.moved[i].constant)
         return Reading(((1, feature, i),), feature.constant(i))
 
     def _chosen(self, node: Choice) -> Call[Reading]:
-        """Each number less its least passes a ramp where it is chosen; the rest is linear."""
+        """A choice as two ramps, each a number minus its minimum, plus linear terms."""
         low_yes, low_no = least(node.yes), least(node.no)
         ramps = Reading(())
         span = max(greatest(n) - least(n) for n in (node.yes, node.no))
@@ -241,15 +241,15 @@ class Features:
         return ramps + condition * (low_yes - low_no) + Reading((), low_no)
 
     def write_logits(self, node: Node, numbers: Mapping[int, Numbers]) -> Feature | None:
-        """Have functions of a node written straight into the logits by what makes it.
+        """Let the head or step function that computes a node write functions of it into the logits.
 
         Args:
             node: with a finite domain.
             numbers: for the id of each token the number for each value of the node.
 
         Returns:
-            The feature of the value that they are functions of; None where neither a head nor a step
-            function makes it.
+            The feature whose functions are written; None if neither a head nor a step function
+            computes it.
         """
         while isinstance(node, Lookup | Assumed) and not is_scalar(node):
             numbers = {token: self._through(node, row) for token, row in numbers.items()}
@@ -260,15 +260,15 @@ class Features:
         feature.logits |= numbers
         if isinstance(node, Attend):
             for token, row in numbers.items():
-                feature.brought_logits[token] = self.read(node.value, self._through(node, row))
+                feature.moved_logits[token] = self.read(node.value, self._through(node, row))
         return feature
 
     def allocate(self, node: Node) -> Feature:
-        """Hold a value whether anything of it is read or not."""
+        """Allocate a feature for a value, whether or not any number of it is read."""
         return self._of(node)
 
     def _of(self, node: Node) -> Feature:
-        """What holds a value; token and position are held once, however many nodes they have."""
+        """The feature of a value; token and position each have one, however many nodes they have."""
         key = node.of if isinstance(node, Embedded) else node
         if key not in self.by_node:
             feature = Feature(node)
@@ -279,7 +279,7 @@ class Features:
         return self.by_node[key]
 
     def _index(self, feature: Feature, numbers: Numbers) -> Call[int]:
-        """The dimension of a number, held from now on; a head's is asked for at its source too."""
+        """The dimension of a number, allocated if new; for a head also at its sources."""
         if numbers not in feature.numbers:
             feature.numbers[numbers] = len(feature.numbers)
             if isinstance(feature.node, Attend):
@@ -290,15 +290,15 @@ class Features:
                     through = self._through(feature.node, numbers)
                     keeps_zero = self.normed and not (self.in_bits and feature.node.picks != "mean")
                     read = yield from result_of(self._read(value, through, keeps_zero=keeps_zero))
-                feature.brought.append(read)
+                feature.moved.append(read)
         return feature.numbers[numbers]
 
 
 def _places(node: Lookup | Assumed | Attend | StepFunction) -> list[int]:
-    """For each value of what a node is made from, the place of the value that the node has then.
+    """For each value of the argument of a node, the index of the value of the node.
 
-    What never occurs counts as the first. A step function is made from the number of thresholds
-    that are reached.
+    Values that never occur count as the first. The argument of a step function is the number of
+    thresholds that are reached.
     """
     assert isinstance(node.domain, Finite)
     first = node.domain.values[0]
@@ -317,7 +317,7 @@ def _places(node: Lookup | Assumed | Attend | StepFunction) -> list[int]:
 
 
 def _line(values: Sequence[Value], numbers: Numbers) -> tuple[Plain, Plain] | None:
-    """Factor and constant where the numbers are a straight line over the values."""
+    """Factor and constant if the numbers are a linear function of the values, else None."""
     first, second = as_number(values[0]), as_number(values[1])
     factor = Fraction(numbers[1] - numbers[0]) / (second - first)
     constant = numbers[0] - factor * first
@@ -327,18 +327,18 @@ def _line(values: Sequence[Value], numbers: Numbers) -> tuple[Plain, Plain] | No
 
 
 def usual(numbers: Numbers) -> Plain:
-    """The number that most values have, the first of those: what is held is the difference from it.
+    """The most common number (the first of several), from which differences are stored.
 
-    A mark on one position is held as a mark, and not as its absence everywhere else: of 1/1000 float32
-    keeps all digits, of 999/1000 it does not.
+    So a mark on one position is stored as a mark, and not as its absence everywhere else. Its mean is
+    then 1/1000 rather than 999/1000, and float32 keeps more of its digits.
     """
     return Counter(numbers).most_common(1)[0][0]
 
 
 def _canonical(numbers: Numbers, constant: Plain) -> tuple[Numbers, Plain, Plain]:
-    """The numbers less a constant as a factor times whole ones.
+    """The numbers as a factor times whole numbers, plus a constant.
 
-    Functions that differ by a factor and a constant share a dimension.
+    Functions that differ by scale and offset share a dimension.
     """
     left = [n - constant for n in numbers] if constant else numbers
     below = lcm(*{n.denominator for n in left})

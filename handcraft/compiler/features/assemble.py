@@ -1,4 +1,4 @@
-"""Features to circuits: every value in the first block that can make it."""
+"""Features to circuits: every value is computed in the first block where its operands are available."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ def assemble(
     code: Feature | None = None,
     outputs: Sequence[Reading] = (),
 ) -> tuple[Circuits, Places]:
-    """The circuits of everything that is held, and where they hold it.
+    """The circuits that compute all features, and the subspaces that store them.
 
     Args:
-        assembly: everything that is held.
+        assembly: all features, scheduled.
         vocabulary: the tokens.
         causal: whether a position sees only itself and earlier ones.
         place: where the program was written.
-        logit_neurons: neurons that write logits; none where nobody asks for logits.
-        logit_scale: where logits are log-probabilities, what keeps their scale.
+        logit_neurons: neurons that write logits; none in a model of values.
+        logit_scale: keeps the scale of logits that are log-probabilities.
         logits_apart: whether logits have a subspace of their own, in which the token is embedded too.
-        code: what holds the signed bits of the token, where logits are read with those.
-        outputs: what is read after the last block, where nobody asks for logits.
+        code: the feature of the signed bits of the token, if they encode the logits.
+        outputs: the readings after the last block, in a model of values.
     """
     places = Places(assembly, vocabulary)
     every_feature = list(assembly.features.by_node.values())
     last = max((assembly.slots[id(h)] for h in every_feature), default=0)
     count = max(1, (last + 1) // 2)
     if logit_neurons:
-        heard = [assembly.slots[id(h)] for s in logit_neurons for _, h, _ in s.reading.terms]
-        count = max(count, max(heard, default=0) // 2 + 1)
+        read = [assembly.slots[id(h)] for s in logit_neurons for _, h, _ in s.reading.terms]
+        count = max(count, max(read, default=0) // 2 + 1)
     writes_logits = bool(logit_neurons) or any(feature.logits for feature in every_feature)
     tables = [t for h in every_feature if isinstance(h.node, Embedded) for t in _tables(h, places)]
     unembedding = None
@@ -111,7 +111,7 @@ def assemble(
 
 
 def _flags(every_feature: Sequence[Feature], places: Places) -> Iterator[Subspace]:
-    """What is stored as flags: each holds 0 or 1 once it is written."""
+    """The subspaces that are stored as flags: each is 0 or 1 once it is written."""
     for feature in every_feature:
         yield from (
             places.dimension(feature, i)[0] for i in feature.numbers.values() if feature.is_flag(i)
@@ -119,9 +119,9 @@ def _flags(every_feature: Sequence[Feature], places: Places) -> Iterator[Subspac
 
 
 def _added(every_feature: Sequence[Feature], places: Places) -> Iterator[Bias]:
-    """The constants of flags that heads bring: of a flag all is stored."""
+    """The constants of flags that heads move: a flag is stored with its constant."""
     for feature in every_feature:
-        for i, reading in enumerate(feature.brought):
+        for i, reading in enumerate(feature.moved):
             if feature.is_flag(i) and reading.terms and reading.constant:
                 subspace, dimension = places.dimension(feature, i)
                 adds = Coefficients(subspace, ((dimension, reading.constant),))
@@ -129,7 +129,7 @@ def _added(every_feature: Sequence[Feature], places: Places) -> Iterator[Bias]:
 
 
 def _results(outputs: Sequence[Reading], places: Places) -> list[Subspace]:
-    """The subspaces of what is read after the last block, each once."""
+    """The subspaces that are read after the last block, each once."""
     parts = [part for reading in outputs for part in places.coefficients(reading)]
     return list(dict.fromkeys(part.subspace for part in parts))
 
@@ -139,12 +139,10 @@ def _unembedding(every_feature: Sequence[Feature], places: Places) -> Subspace:
 
 
 def _constant_logits(every_feature: Sequence[Feature], logits: Subspace) -> list[Bias]:
-    """The constants of what heads write into the logits."""
+    """The constants of the numbers that heads write into the logits."""
     found = []
     for feature in every_feature:
-        entries = tuple(
-            (token, r.constant) for token, r in feature.brought_logits.items() if r.constant
-        )
+        entries = tuple((token, r.constant) for token, r in feature.moved_logits.items() if r.constant)
         if entries:
             found.append(Bias(Coefficients(logits, entries), (feature.node.origin,)))
     return found
@@ -157,7 +155,7 @@ def _logit_neuron(
     places: Places,
     logit_scale: LogitScale | None,
 ) -> Neuron | list[Bias]:
-    """A neuron that writes logits; biases where it would always fire, nothing where it never would."""
+    """A neuron that writes logits; biases if it would always fire, nothing if it never would."""
     writes = [Coefficients(logits, tuple(sorted(logit_neuron.writes.items())))]
     if logit_scale is not None and logit_neuron.rest:
         writes.append(Coefficients(logit_scale.rest, ((0, logit_neuron.rest),)))
@@ -165,7 +163,7 @@ def _logit_neuron(
         fires = logit_neuron.reading.constant >= logit_neuron.at_least
         return [Bias(each, (logit_neuron.origin,)) for each in writes] if fires else []
     reading = logit_neuron.reading
-    is_rounded = reading.has_shares and not (reading.is_whole and logit_scale is None)
+    is_rounded = reading.has_means and not (reading.is_whole and logit_scale is None)
     is_whole = reading.is_whole and not is_rounded
     return Neuron(
         f"{short(logit_neuron.origin.what)}, {number + 1}",
@@ -179,7 +177,7 @@ def _logit_neuron(
 
 
 def _tables(feature: Feature, places: Places) -> list[Table]:
-    """The columns of wte or wpe that hold a source."""
+    """The columns of wte or wpe that store a source."""
     assert isinstance(feature.node, Embedded)
     if feature.is_one_hot:
         subspace = places.subspaces[id(feature)][0]

@@ -1,4 +1,4 @@
-"""How everything that is held is made, and when: as soon as what it reads is there."""
+"""How each feature is computed, and when: as soon as its operands are available."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class QKCircuit:
     Args:
         channels: the terms of the scores.
         gap: the smallest difference between the best score and others.
-        picks_one: whether it finds one source.
-        is_centred: whether scores where all conditions hold are near 0: then the constants of keys
-            count, which otherwise add the same to all sources.
-        size: no score is larger, whatever its sign.
-        base: by what each condition that fails divides a weight; None where attention is hard.
+        picks_one: whether it selects exactly one source.
+        is_centred: whether matching sources have scores near 0. Then the constants of keys count,
+            which otherwise add the same to all sources.
+        size: the largest absolute score.
+        base: the factor by which each failed condition divides a weight; None for hard attention.
     """
 
     channels: tuple[Channel, ...]
@@ -45,7 +45,7 @@ class QKCircuit:
 
     @cached_property
     def key(self) -> object:
-        """Two that have the same key attend to the same sources."""
+        """QK circuits with equal keys have the same attention pattern."""
         channels = tuple((_key(c.query), _key(c.key)) for c in self.channels)
         return channels, self.gap, self.is_centred, self.base
 
@@ -57,12 +57,12 @@ def _key(reading: Reading) -> object:
 @short_repr
 @dataclass
 class Assembly:
-    """Everything that is held, and how it is made.
+    """All features, and how each is computed.
 
     Args:
-        features: decides what is held.
+        features: allocates them.
         context: the number of positions.
-        precision: what the dtype can tell apart.
+        precision: which numbers the dtype can distinguish.
     """
 
     features: Features
@@ -75,7 +75,7 @@ class Assembly:
     _known: dict[object, QKCircuit] = field(default_factory=dict)
 
     def settle(self) -> None:
-        """Ask for everything that what is held needs, until nothing more is."""
+        """Allocate the operands of every feature, schedule all of them, and check precision."""
         done: set[int] = set()
         while True:
             waiting = [h for h in self.features.by_node.values() if id(h) not in done]
@@ -83,7 +83,7 @@ class Assembly:
                 break
             for feature in waiting:
                 done.add(id(feature))
-                self._ask(feature)
+                self._allocate_needs(feature)
         for feature in self.features.by_node.values():
             self.slot(feature)
             if _is_crowded(feature) and not self.features.in_bits:
@@ -91,37 +91,37 @@ class Assembly:
         varying = self.varying
         for feature in self.features.by_node.values():
             if isinstance(feature.node, Attend) and feature.node.slack:
-                self.precision.check_tie(self._read_by(feature.node), self.context, varying)
+                self.precision.check_tie(self._decided_by(feature.node), self.context, varying)
             for reading, at_least, gap in self._needed(feature):
                 level = at_least - reading.rest
                 self.precision.check_sum(feature.node, reading, level, gap)
                 self.precision.check_noise(feature.node, reading, level, gap, varying)
 
     def _needed(self, feature: Feature) -> Iterator[tuple[Reading, Plain, Plain]]:
-        """The thresholds at which something that is read changes: the others take no neuron."""
+        """The thresholds at which a number that is read changes; the others take no neuron."""
         thresholds = self.thresholds.get(id(feature), ())
         for threshold, changes in zip(thresholds, feature.changes if thresholds else (), strict=True):
             if changes:
                 yield threshold
 
-    def _read_by(self, share: Attend) -> Node:
-        """What a share decides: the first step function that sums it, which the program names."""
+    def _decided_by(self, weight: Attend) -> Node:
+        """The first step function that reads an attention weight, whose name the user knows."""
         for feature in self.features.by_node.values():
             thresholds = feature.node.thresholds if isinstance(feature.node, StepFunction) else ()
-            if any(node == share for threshold in thresholds for _, node in threshold.terms):
+            if any(node == weight for threshold in thresholds for _, node in threshold.terms):
                 return feature.node
-        return share
+        return weight
 
     @property
     def largest_score(self) -> int:
-        """No attention score is larger, before it is made sharp."""
+        """The largest attention score, before it is multiplied by the sharpness."""
         return max((each.size for each in self.qk_circuits.values()), default=0)
 
     @property
-    def bears_clearing(self) -> bool:
-        """Whether neurons still tell their sums apart where every number has twice the noise.
+    def tolerates_clearing(self) -> bool:
+        """Whether neurons still distinguish their sums if every number has twice the noise.
 
-        Behind LayerNorm narrow dtypes do not: what they round is no noise, but a share of each number.
+        After LayerNorm they do not in half precision, where rounding errors are relative.
         """
         if self.precision.normed and not self.precision.is_wide:
             return False
@@ -137,7 +137,7 @@ class Assembly:
 
     @property
     def varying(self) -> Plain:
-        """No sum of squares of what is held is larger: all numbers and the balance, minus their sum."""
+        """The largest sum of squares of all numbers and of the balance, which is minus their sum."""
         squares: Plain = 0
         total: Plain = 0
         for feature in self.features.by_node.values():
@@ -154,13 +154,13 @@ class Assembly:
                 total += largest
         return squares + total * total
 
-    def _ask(self, feature: Feature) -> None:
+    def _allocate_needs(self, feature: Feature) -> None:
         node = feature.node
         if isinstance(node, Attend):
-            asked = node.case, node.picks, node.slack, node.unique, node.base, node.by
-            if asked not in self._known:
-                self._known[asked] = self._qk_circuit(node)
-            self.qk_circuits[id(feature)] = self._known[asked]
+            pattern = node.case, node.picks, node.slack, node.unique, node.base, node.by
+            if pattern not in self._known:
+                self._known[pattern] = self._qk_circuit(node)
+            self.qk_circuits[id(feature)] = self._known[pattern]
         elif isinstance(node, StepFunction):
             self.thresholds[id(feature)] = self._thresholds(node)
         elif isinstance(node, Choice):
@@ -171,7 +171,7 @@ class Assembly:
             )
 
     def _thresholds(self, step_function: StepFunction) -> list[tuple[Reading, Plain, Plain]]:
-        """Sum, threshold and gap of every threshold; those that add up the same share one sum."""
+        """Sum, threshold and gap of every threshold; those with the same terms share one sum."""
         sums: dict[object, Reading] = {}
         found = []
         for threshold in step_function.thresholds:
@@ -237,19 +237,20 @@ class Assembly:
     def _sink(
         self, node: Attend, channels: Sequence[Channel], factor: int, score: int
     ) -> list[Channel]:
-        """What gives position 0 one score wherever it does not fit: more than any other that fails.
+        """A channel that gives position 0, if it does not match, the best score of all that do not.
 
-        Without it, scores that are rounded could tie where no source fits, and what is brought would be
-        a mixture. Position 0 comes last anyway where the latest that fits is looked for.
+        Without it, rounded scores could tie where no source matches, and the head would move a mixture.
+        Position 0 has the lowest priority anyway if the latest source is selected.
 
         Args:
-            node: what brings a value.
+            node: the output of the head.
             channels: of its conditions.
             factor: of the key, so that no weight of the query is too large for the dtype.
-            score: that position 0 is to have from these.
+            score: of position 0, from all these channels.
 
         Raises:
-            PrecisionError: what position 0 scores depends on its token, or it is no last resort.
+            PrecisionError: the score of position 0 depends on its token, or the latest source is not
+                the one selected.
         """
         keys = [number_at_start(channel.key) for channel in channels]
         if node.picks != "latest" or None in keys:
@@ -257,14 +258,14 @@ class Assembly:
         total = sum_of([c.query * -k for c, k in zip(channels, keys, strict=True) if k is not None])
         position = Setting(self.context, causal=True).position
         first = tuple(int(i == 0) for i in range(self.context))
-        asked = (total + Reading((), score)) * Fraction(1, factor)
-        return [Channel(asked, self.features.read(position, first) * factor)]
+        query = (total + Reading((), score)) * Fraction(1, factor)
+        return [Channel(query, self.features.read(position, first) * factor)]
 
     def _finds_one(self, node: Attend) -> bool:
-        """Whether one source is nearest to what a single condition asks for, also where none meets it.
+        """Whether a single condition has exactly one best source, even if no source meets it.
 
-        A condition that names a position does so on a parabola, where the nearest visible position is
-        best. Bits know no nearness: the position must then be seen, or one that stands for it.
+        On a parabola, the visible position nearest to the query is best. Bits have no distance: then
+        the position must be visible, or another must stand for it.
         """
         if len(node.case) != 1 or node.case[0].relation is not Comparison.EQ:
             return False
@@ -276,11 +277,11 @@ class Assembly:
         return names_one_position(node.case, Setting(self.context, causal=True))
 
     def _is_flat(self, node: Attend) -> bool:
-        """Whether all failures must cost the same, or selected scores be 0 behind LayerNorm."""
+        """Whether all failures must cost the same, or selected scores must be 0 after LayerNorm."""
         return node.slack > 0 or node.base > 0 or (self.features.normed and node.picks == "mean")
 
     def slot(self, feature: Feature) -> int:
-        """When it is there: 0 embedded, 2b + 1 after the heads of block b, 2b + 2 after its neurons."""
+        """When it is written: 0 embedded, 2b + 1 by heads of block b, 2b + 2 by its neurons."""
         waiting = [feature]
         while waiting:
             here = waiting[-1]
@@ -297,13 +298,13 @@ class Assembly:
         return self.slots[id(feature)]
 
     def reads(self, feature: Feature) -> list[Reading]:
-        """Everything that is read to make it."""
+        """The readings from which a feature is computed."""
         if isinstance(feature.node, Attend):
             channels = self.qk_circuits[id(feature)].channels
             return [
                 *(r for c in channels for r in (c.query, c.key)),
-                *feature.brought,
-                *feature.brought_logits.values(),
+                *feature.moved,
+                *feature.moved_logits.values(),
             ]
         if isinstance(feature.node, StepFunction):
             return [reading for reading, _, _ in self.thresholds[id(feature)]]
@@ -311,7 +312,7 @@ class Assembly:
 
 
 def _slot_after(node: Node, before: int) -> int:
-    """The first slot of a node at which what it reads is there."""
+    """The first slot of a node after `before`, when the last of its operands is written."""
     if isinstance(node, Embedded):
         return 0
     return (before + 1) // 2 * 2 + 1 if isinstance(node, Attend) else before // 2 * 2 + 2

@@ -1,4 +1,4 @@
-"""What is known of position 0, whatever its token and whatever heads bring there."""
+"""Numbers at position 0 that depend neither on its token nor on the output of heads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from handcraft.language.graph.node import Assumed, Constant, Lookup, Node, is_po
 
 
 def number_at_start(reading: Reading) -> Plain | None:
-    """The number that is read at position 0; None where that depends on the token."""
+    """The number that is read at position 0; None if it depends on the token."""
     total = reading.constant
     for factor, feature, i in reading.terms:
         number = _stored_at_start(feature, i)
@@ -31,7 +31,7 @@ def _stored_at_start(feature: Feature, i: int) -> Plain | None:
 
 
 def value_at_start(node: Node) -> Value | None:
-    """The value at position 0; None where that depends on the token, or is not found out."""
+    """The value at position 0; None if it depends on the token, or cannot be determined."""
     return finish(_value(node))
 
 
@@ -45,12 +45,12 @@ def _value(node: Node) -> Call[Value | None]:
             value = yield from result_of(_value(argument))
             return None if value is None else node.table.get((value,))
         case StepFunction():
-            return (yield from result_of(_on_ladder(node)))
+            return (yield from result_of(_of_step_function(node)))
     return 0 if is_position(node) else None
 
 
-def _on_ladder(step_function: StepFunction) -> Call[Value | None]:
-    """The value for the steps that are reached whatever the rest of their sums is."""
+def _of_step_function(step_function: StepFunction) -> Call[Value | None]:
+    """The value of a step function if bounds on its sums decide every threshold, else None."""
     reached = 0
     for threshold in step_function.thresholds:
         low: Plain = 0

@@ -1,4 +1,4 @@
-"""Features: the numbers of values that the residual stream holds, and sums over them."""
+"""Features: the numbers that the residual stream stores of each value, and sums over them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Numbers = tuple[Plain, ...]
 """A number for each value of a domain, in its order."""
 
 ITSELF: Numbers = ()
-"""Stands for the number itself, of a value that is held as one number only."""
+"""Stands for the number itself, of a value that is stored as one number only."""
 
 
 @short_repr
@@ -30,7 +30,7 @@ ITSELF: Numbers = ()
 class Reading:
     """A number as a sum over features: factors and numbers of values, and a constant.
 
-    How large it can be is asked once everything is held.
+    Its size is known once every feature is allocated.
     """
 
     terms: tuple[tuple[Plain, Feature, int], ...]
@@ -47,20 +47,20 @@ class Reading:
 
     @cached_property
     def rest(self) -> Plain:
-        """The constant, where a flag counts as the half by which it is off 1/2: as it is stored."""
+        """The constant, and half the factor of every flag: those are stored as differences from 1/2."""
         halves = (Fraction(factor) / 2 for factor, feature, i in self.terms if feature.is_flag(i))
         return self.constant + sum(halves)
 
     @property
     def digits(self) -> int:
-        """The most binary digits that a factor has, zeros at either end not counted."""
+        """The most significant binary digits of a factor."""
         return max((_digits(Fraction(factor)) for factor, _, _ in self.terms), default=0)
 
     @cached_property
     def weight(self) -> Plain:
-        """The sum of the factors without their signs: what an error of each dimension counts.
+        """The sum of the absolute factors, by which an error of every dimension is multiplied.
 
-        Small numbers are left out: of those no error is larger than a part of the number.
+        Small numbers are left out: their errors are relative.
         """
         total: Plain = 0
         for factor, feature, i in self.terms:
@@ -70,7 +70,7 @@ class Reading:
 
     @cached_property
     def small(self) -> tuple[Plain, Plain]:
-        """How much small numbers add at most, and how much they take off at most."""
+        """The most that small numbers add, and the most that they subtract."""
         adds, takes = Fraction(0), Fraction(0)
         for factor, feature, i in self.terms:
             if feature.is_small(i):
@@ -89,12 +89,12 @@ class Reading:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that is added up is integers."""
+        """Whether all terms are integers."""
         return all(f.denominator == 1 and feature.is_whole(i) for f, feature, i in self.terms)
 
     @property
-    def has_shares(self) -> bool:
-        """Whether something in it rests on a mean, which floats round."""
+    def has_means(self) -> bool:
+        """Whether a term depends on a mean, which floats round."""
         nodes = walk(*{feature.node for _, feature, _ in self.terms})
         return any(isinstance(node, Attend) and node.picks == "mean" for node in nodes)
 
@@ -108,7 +108,7 @@ class Reading:
 
 
 def sum_of(readings: Sequence[Reading]) -> Reading:
-    """All of them added up; what occurs in several is read once."""
+    """The sum of all readings; a feature that occurs in several is one term."""
     total: dict[tuple[Feature, int], Plain] = {}
     constant: Plain = 0
     for reading in readings:
@@ -124,22 +124,22 @@ class Feature:
     """A value in the residual stream.
 
     Args:
-        node: the value: a token, a position, what a head brings, what neurons write.
+        node: the value: a token, a position, the output of a head, or that of neurons.
         numbers: which numbers of it are stored, each in one dimension; `ITSELF` for the number itself.
-        brought: for what a head brings, how each of the numbers reads at the source.
+        moved: for the output of a head, how each of the numbers is read at the source.
         is_one_hot: whether it is stored with one dimension for each value instead.
-        scale: by what the number itself is divided before it is stored.
+        scale: the divisor of the number itself when it is stored.
         is_bits: whether its numbers are the signed bits of one code, which is embedded as a whole.
         has_flags: whether a number that is 0 or 1 is stored as a flag.
         has_small: whether a number that is no flag is stored small.
         zeros: the numbers for which 0 must be stored as 0, and not as -1 beside +1.
-        logits: which numbers of it are written straight into the logits, each by the id of its token.
-        brought_logits: for what a head brings, how each of those reads at the source.
+        logits: which numbers of it are written directly into the logits, each by the id of its token.
+        moved_logits: for the output of a head, how each of those is read at the source.
     """
 
     node: Node
     numbers: dict[Numbers, int] = field(default_factory=dict)
-    brought: list[Reading] = field(default_factory=list)
+    moved: list[Reading] = field(default_factory=list)
     is_one_hot: bool = False
     is_bits: bool = False
     has_flags: bool = False
@@ -147,7 +147,7 @@ class Feature:
     zeros: set[int] = field(default_factory=set)
     scale: int = 1
     logits: dict[int, Numbers] = field(default_factory=dict)
-    brought_logits: dict[int, Reading] = field(default_factory=dict)
+    moved_logits: dict[int, Reading] = field(default_factory=dict)
     _ordered: list[Numbers] = field(default_factory=list)
     _flags: dict[int, tuple[Plain, Plain] | None] = field(default_factory=dict)
 
@@ -155,28 +155,28 @@ class Feature:
         return id(self)
 
     def is_flag(self, i: int) -> bool:
-        """Whether one of the numbers is stored as a flag: as -1 or +1, whose square never changes."""
+        """Whether one of the numbers is stored as a flag: -1 or +1, whose square is constant."""
         if not self.has_flags or i in self.zeros:
             return False
         return self._ends(i) is not None
 
     def _ends(self, i: int) -> tuple[Plain, Plain] | None:
-        """The smallest and the largest of some numbers that are all 0 or 1; None of others."""
+        """The smallest and the largest number if all are 0 or 1; None otherwise."""
         if i not in self._flags:
             numbers = set(self.numbers_at(i))
             self._flags[i] = (min(numbers), max(numbers)) if numbers <= {0, 1} else None
         return self._flags[i]
 
     def is_small(self, i: int) -> bool:
-        """Whether one of the numbers is stored so small that LayerNorm divides by the same."""
+        """Whether one of the numbers is stored so small that it does not change LayerNorm's scale."""
         return self.has_small and not (self.is_one_hot or self.is_bits or self.is_flag(i))
 
     def constant(self, i: int) -> Plain:
-        """What readers add to a number that a head brings; of a flag nothing is left out."""
-        return self.brought[i].constant if self.brought and not self.is_flag(i) else 0
+        """The constant that readers add to a number that a head moves; a flag is moved with it."""
+        return self.moved[i].constant if self.moved and not self.is_flag(i) else 0
 
     def span(self, i: int) -> tuple[Plain, Plain]:
-        """The smallest and the largest of one of the numbers, in however many dimensions it lies."""
+        """The smallest and the largest value of one of the numbers."""
         if not self.numbers:
             return 0, 1
         if self.is_flag(i) and (ends := self._ends(i)) is not None:
@@ -194,7 +194,7 @@ class Feature:
         return least(self.node) * share - constant, greatest(self.node) * share - constant
 
     def weight(self, i: int) -> Plain:
-        """What an error of each dimension counts in one of the numbers."""
+        """The factor of an error of each dimension in one of the numbers."""
         if not self.is_one_hot or not self.numbers:
             return 1
         total: Plain = 0
@@ -211,21 +211,21 @@ class Feature:
         return numbers != ITSELF and all(n.denominator == 1 for n in (*numbers, constant))
 
     def numbers_at(self, i: int) -> Numbers:
-        """The number for each value that is stored in one of the dimensions."""
+        """For each value, the number that one of the dimensions stores."""
         if len(self._ordered) < len(self.numbers):
             self._ordered = list(self.numbers)
         return self._ordered[i]
 
     @property
     def at_reached(self) -> list[int]:
-        """Of a step function, the place of its value for each number of reached thresholds."""
+        """For a step function: the index of its value for each number of reached thresholds."""
         assert isinstance(self.node, StepFunction)
         place = {(isinstance(v, bool), v): i for i, v in enumerate(self.values)}
         return [place[isinstance(v, bool), v] for v in self.node.values]
 
     @property
     def changes(self) -> list[bool]:
-        """Of a step function, whether anything that is read changes at each threshold."""
+        """For a step function: whether any number that is read changes at each threshold."""
         read = (*self.numbers, *self.logits.values())
         return [
             before != after
@@ -236,7 +236,7 @@ class Feature:
 
     @property
     def values(self) -> tuple[Value, ...]:
-        """The values that it can have."""
+        """The values of its domain."""
         assert isinstance(self.node.domain, Finite)
         return self.node.domain.values
 
@@ -252,7 +252,7 @@ def greatest(node: Node) -> Plain:
 
 
 def _digits(number: Fraction) -> int:
-    """The significant binary digits of a number; too many where it has no end."""
+    """The significant binary digits of a number; too many if its expansion is infinite."""
     whole, below = abs(number.numerator), number.denominator
     if below & below - 1:
         return whole.bit_length() + below.bit_length()

@@ -1,4 +1,4 @@
-"""What is brought from other positions, as heads: one for all that comes from the same sources."""
+"""Make heads: one for all numbers that are moved from the same sources."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def make_heads(
     """One head for all values from the same sources, and for the logits that it writes directly."""
     groups: dict[object, list[Feature]] = {}
     for feature in every_feature:
-        readings = (*feature.brought, *feature.brought_logits.values())
-        if any(reading.terms for reading in readings):  # else it brings the same from everywhere
+        readings = (*feature.moved, *feature.moved_logits.values())
+        if any(reading.terms for reading in readings):  # else the same constant is moved from anywhere
             groups.setdefault(assembly.qk_circuits[id(feature)].key, []).append(feature)
     return [_head(group, assembly, places, logits) for group in groups.values()]
 
@@ -32,23 +32,23 @@ def _head(
     matching = [places.channel(f"match {i + 1}") for i in range(len(qk.channels))]
     queries: list[LinearMap] = []
     keys: list[LinearMap] = []
-    asked: list[Coefficients] = []
-    offered: list[Coefficients] = []
+    query_bias: list[Coefficients] = []
+    key_bias: list[Coefficients] = []
     for channel, target in zip(qk.channels, matching, strict=True):
         queries += places.maps(channel.query, target)
         keys += places.maps(channel.key, target)
         if channel.query.constant:
-            asked.append(Coefficients(target, ((0, channel.query.constant),)))
+            query_bias.append(Coefficients(target, ((0, channel.query.constant),)))
         if channel.key.constant and qk.is_centred:
-            offered.append(Coefficients(target, ((0, channel.key.constant),)))
+            key_bias.append(Coefficients(target, ((0, channel.key.constant),)))
     moves: list[LinearMap] = []
     writes: list[LinearMap] = []
     origins: dict[Origin, None] = {}
     for feature in group:
         origins[feature.node.origin] = None
-        targets = [(reading, places.dimension(feature, i)) for i, reading in enumerate(feature.brought)]
+        targets = [(reading, places.dimension(feature, i)) for i, reading in enumerate(feature.moved)]
         if logits is not None:
-            targets += [(reading, (logits, token)) for token, reading in feature.brought_logits.items()]
+            targets += [(reading, (logits, token)) for token, reading in feature.moved_logits.items()]
         for reading, (subspace, dimension) in targets:
             if not reading.terms:
                 continue
@@ -62,8 +62,8 @@ def _head(
         tuple(keys),
         qk.gap,
         picks_one=qk.picks_one,
-        query_bias=tuple(asked),
-        key_bias=tuple(offered),
+        query_bias=tuple(query_bias),
+        key_bias=tuple(key_bias),
         base=qk.base,
     )
     return Head(name, relation, tuple(moves), tuple(writes), origins=tuple(origins))
@@ -71,8 +71,8 @@ def _head(
 
 def _label(node: object) -> str:
     assert isinstance(node, Attend)
-    said = [
+    conditions = [
         f"{m.key} {m.relation.value if isinstance(m.relation, Comparison) else 'fits'} {m.query}"
         for m in node.case
     ]
-    return short(" and ".join(said) or "everything", 60)
+    return short(" and ".join(conditions) or "everything", 60)

@@ -1,4 +1,4 @@
-"""What is computed from values at the same position, as neurons: a step each, or a ramp."""
+"""Make neurons: thresholds and ramps for values computed at one position."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make_neurons(
     for k, (reading, at_least, gap) in enumerate(assembly.thresholds[id(feature)]):
         if not steps[k]:
             continue
-        sign = -1 if _is_turned(reading, at_least) else 1
+        sign = -1 if _is_inverted(reading, at_least) else 1
         threshold = at_least - reading.constant
         neurons.append(
             Neuron(
@@ -42,11 +42,12 @@ def make_neurons(
     return neurons
 
 
-def _is_turned(reading: Reading, at_least: Plain) -> bool:
-    """Whether a step is written where its threshold is *not* reached, and taken off everywhere.
+def _is_inverted(reading: Reading, at_least: Plain) -> bool:
+    """Whether a neuron is inverted: it fires where its threshold is *not* reached.
 
-    The two hidden units of a step grow with the distance to the threshold, and only their difference
-    counts; what they lose in rounding is less on the side that is nearer.
+    It then writes the negative, and a bias compensates. The two hidden units of a threshold grow with
+    the distance of the sum from it, and only their difference counts. They lose less to rounding on the
+    side where the sum stays closer.
     """
     low, high = reading.span
     return high - at_least > at_least - low
@@ -56,7 +57,7 @@ _Entries = dict[Subspace, list[tuple[int, Plain]]]
 
 
 def _changes(feature: Feature, places: Places, logits: Subspace | None) -> list[_Entries]:
-    """For each threshold, what changes in which dimensions where it is reached."""
+    """For each threshold, the changes of dimensions where it is reached."""
     found: list[_Entries] = [{} for _ in feature.at_reached[1:]]
     for row, (subspace, dimension) in _by_reached(feature, places, logits):
         for k in range(len(found)):
@@ -68,7 +69,7 @@ def _changes(feature: Feature, places: Places, logits: Subspace | None) -> list[
 def _by_reached(
     feature: Feature, places: Places, logits: Subspace | None
 ) -> list[tuple[list[Plain], tuple[Subspace, int]]]:
-    """What each dimension holds for each count of reached thresholds, those of the logits too."""
+    """The number in each dimension for each count of reached thresholds, logits included."""
     at = feature.at_reached
     rows: list[tuple[list[Plain], tuple[Subspace, int]]] = []
     if feature.is_one_hot:
@@ -85,7 +86,7 @@ def _by_reached(
 def make_biases(
     feature: Feature, assembly: Assembly, places: Places, logits: Subspace | None
 ) -> list[Bias]:
-    """What a step function holds where none of its neurons fires."""
+    """The biases that write a step function where none of its neurons fires."""
     if not isinstance(feature.node, StepFunction):
         return []
     total: dict[tuple[Subspace, int], Plain] = {}
@@ -94,7 +95,7 @@ def make_biases(
     thresholds = assembly.thresholds[id(feature)]
     changes = _changes(feature, places, logits)
     for (reading, at_least, _), step in zip(thresholds, changes, strict=True):
-        if _is_turned(reading, at_least):
+        if _is_inverted(reading, at_least):
             for subspace, entries in step.items():
                 for i, number in entries:
                     total[subspace, i] += number

@@ -1,4 +1,4 @@
-"""Where everything that is held lies: subspaces of the residual stream."""
+"""The subspaces of the residual stream that store each feature."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from handcraft.language.graph.domain import Plain, Value
 from handcraft.vocabulary import Vocabulary
 
 RESERVED = ("rest", "nothing")
-"""Names of subspaces that hold no value of a program."""
+"""Names of subspaces that store no value of a program."""
 
 
 class Places:
-    """The subspaces of what is held.
+    """The subspaces of all features.
 
     Args:
-        assembly: everything that is held.
+        assembly: all features.
         vocabulary: the tokens.
     """
 
@@ -51,18 +51,18 @@ class Places:
         return [_encoding(feature, i)(each) for i, each in enumerate(names)]
 
     def _unique(self, name: str) -> str:
-        """The name, with a number where something else has it: names of users may be any."""
+        """The name, numbered if it is taken: users may choose any name."""
         numbered = (f"{name}, {number}" for number in count(2))
         found = next(each for each in chain([name], numbered) if each not in self.taken)
         self.taken.add(found)
         return found
 
     def logits(self) -> Subspace:
-        """A subspace for logits that holds nothing else; the token's own 1 is in it."""
+        """A subspace for logits alone, in which the token is embedded too."""
         return one_hot(self._unique("answer"), self.vocabulary.tokens)
 
     def channel(self, name: str) -> Subspace:
-        """A channel of a head, called as nothing in the residual stream."""
+        """A channel of a head, with a name that no subspace of the residual stream has."""
         while name in self.taken:
             name += "'"
         return scalar(name)
@@ -73,10 +73,10 @@ class Places:
         return (subspaces[0], i) if feature.is_one_hot or feature.is_bits else (subspaces[i], 0)
 
     def spans(self, *, negative: bool) -> dict[tuple[Subspace, int], tuple[Plain, Plain]]:
-        """The least and the greatest number of every dimension that one is known of.
+        """The smallest and the largest number of every dimension whose range is known.
 
         Args:
-            negative: whether numbers count that may be less than 0.
+            negative: whether to include numbers that may be less than 0.
         """
         found = {}
         for feature in self.assembly.features.by_node.values():
@@ -87,7 +87,7 @@ class Places:
         return found
 
     def coefficients(self, reading: Reading) -> tuple[Coefficients, ...]:
-        """A reading, subspace by subspace."""
+        """The coefficients of a reading, subspace by subspace."""
         entries: dict[Subspace, dict[int, Plain]] = {}
         for factor, feature, i in reading.terms:
             subspace, dimension = self.dimension(feature, i)
@@ -100,13 +100,13 @@ class Places:
         )
 
     def _spread(self, feature: Feature, i: int, dimension: int) -> Iterable[tuple[int, Plain]]:
-        """Of a value that is held one-hot any number is a sum over its dimensions."""
+        """The dimensions and factors of one number; of a one-hot value it is a sum over all."""
         if not feature.is_one_hot or not feature.numbers:
             return [(dimension, 1)]
         return enumerate(feature.numbers_at(i))
 
     def maps(self, reading: Reading, target: Subspace, at: int = 0) -> list[LinearMap]:
-        """A reading, into one dimension of a channel."""
+        """The maps of a reading into one dimension of a channel."""
         return [
             LinearMap(part.subspace, target, tuple((i, at, n) for i, n in part.entries))
             for part in self.coefficients(reading)
@@ -114,7 +114,7 @@ class Places:
 
 
 def _encoding(feature: Feature, i: int) -> Callable[[str], Subspace]:
-    """What makes the subspace of one of the numbers of a feature."""
+    """The constructor of the subspace for one of the numbers of a feature."""
     if feature.is_flag(i):
         return flag
     return small if feature.is_small(i) else scalar
@@ -126,5 +126,5 @@ def short(text: str, most: int = 40) -> str:
 
 
 def _shown(value: Value) -> str | int:
-    """A value as a dimension is named after it."""
+    """A value as the name of its dimension."""
     return value if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -36,21 +36,21 @@ from handcraft.origin import Origin
 from handcraft.weights import Sizes, SpreadError, allocate_layout, plan_model
 
 Spans = Mapping[tuple[Subspace, int], tuple[Plain, Plain]]
-"""For a dimension of a subspace the least and the greatest number that it ever holds."""
+"""For a dimension of a subspace the smallest and the largest number that it ever stores."""
 
 
 def with_reuse(circuits: Circuits, places: Places, target: Architecture, sizes: Sizes) -> Circuits:
     """The circuits with dead dimensions reused, where the numbers in them can be cleared exactly."""
     assembly = places.assembly
-    if not assembly.bears_clearing:
+    if not assembly.tolerates_clearing:
         return circuits
     spans = places.spans(negative=assembly.precision.is_wide)
     reused = reuse_dimensions(circuits, spans, target, sizes)
     try:
         plan_model(reused, target, sizes)
-    except SpreadError:  # neurons that take turns cannot clear what others of them still read
+    except SpreadError:  # neurons of one block in several layers: some still read what others clear
         return circuits
-    except LayoutError:  # too narrow in any case; where nothing is asked for it is seen by how much
+    except LayoutError:  # too narrow in any case; without requested sizes the error says by how much
         return with_reuse(circuits, places, target, Sizes())
     return reused
 
@@ -61,7 +61,7 @@ def reuse_dimensions(
     target: Architecture,
     sizes: Sizes = Sizes(),  # noqa: B008 - frozen
 ) -> Circuits:
-    """The same circuits with later subspaces in the dimensions of earlier ones, as far as it pays.
+    """The same circuits with later subspaces in the dimensions of earlier ones, if that saves width.
 
     Contract: every subspace keeps its value until it is read for the last time. Either the residual
     stream becomes narrower, or the circuits are returned unchanged, because heads need the width, or
@@ -70,7 +70,7 @@ def reuse_dimensions(
     Args:
         circuits: with no subspace reused yet.
         spans: of the dimensions that may be cleared.
-        target: whose layout counts.
+        target: the architecture whose layout must become narrower.
         sizes: the requested sizes of that layout.
     """
     found = list(_reuses(circuits, spans, target))
@@ -89,7 +89,7 @@ def reuse_dimensions(
 
 
 @dataclass
-class _Room:
+class _Dead:
     """A dead subspace, of which some dimensions are taken.
 
     Args:
@@ -109,27 +109,27 @@ class _Room:
 
 
 def _reuses(circuits: Circuits, spans: Spans, target: Architecture) -> Iterator[Reuse]:
-    """A place for each subspace where one is free, in the order in which they come to life."""
+    """A dead subspace for each new one if there is one, in the order in which they are written."""
     plain = (Encoding.SCALAR,) if target.has_norm else (Encoding.SCALAR, Encoding.ONE_HOT)
     kept = {s for block in circuits.blocks for s in read_by_heads(block)} if target.has_norm else set()
     lives = lifetimes(circuits)
-    rooms: list[_Room] = []
+    dead: list[_Dead] = []
     for new, life in sorted(lives.items(), key=lambda item: item[1].born):
         if new.encoding not in plain:
             continue
         if new not in kept:
-            fitting = [room for room in rooms if room.left >= new.width]
-            free = [room for room in fitting if _is_free(room.life, life.born)]
+            fitting = [each for each in dead if each.left >= new.width]
+            free = [each for each in fitting if _is_free(each.life, life.born)]
             if free:
-                room = min(free, key=attrgetter("left"))
-                yield Reuse(new, room.subspace, room.taken)
-                room.taken += new.width
+                each = min(free, key=attrgetter("left"))
+                yield Reuse(new, each.subspace, each.taken)
+                each.taken += new.width
         if all((new, i) in spans for i in range(new.width)):
-            rooms.append(_Room(new, life))
+            dead.append(_Dead(new, life))
 
 
 def _is_free(life: Lifetime, born: int) -> bool:
-    """Whether a subspace can be cleared between its last reading and a birth.
+    """Whether a subspace can be cleared after its last reading and before another is written.
 
     Neurons of the block that clears it may still read it, because all read before any of them writes.
     Only neurons in several layers would not, and a block whose neurons read what they write, as a
@@ -140,15 +140,15 @@ def _is_free(life: Lifetime, born: int) -> bool:
 
 
 def _cleared(born: int) -> int:
-    """The state in which neurons have cleared what comes to life in another: at the latest then."""
+    """The latest state in which neurons can clear the dimensions of a subspace born later."""
     return born // 2 * 2
 
 
 def _with(circuits: Circuits, reuses: Sequence[Reuse], spans: Spans) -> Circuits:
-    """The circuits with some reuses, and the neurons that clear what they take."""
+    """The circuits with some reuses, and the neurons that clear the reused dimensions."""
     lives = lifetimes(circuits)
     blocks = list(circuits.blocks)
-    cleared: dict[Subspace, int] = {}  # all that is taken of one subspace is cleared at once
+    cleared: dict[Subspace, int] = {}  # all reused dimensions of one subspace are cleared at once
     for reuse in reuses:
         state = cleared.setdefault(reuse.within, _cleared(lives[reuse.subspace].born))
         number = state // 2 - 1

@@ -1,4 +1,4 @@
-"""Conditions of a selection as channels in which query and key meet."""
+"""Conditions of a selection as score terms: channels that multiply a query by a key."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROWS_UP_TO = 2048
 @short_repr
 @dataclass(frozen=True)
 class Channel:
-    """One term of an attention score: what is read at the destination times what is at the source."""
+    """One term of an attention score: a query at the destination times a key at the source."""
 
     query: Reading
     key: Reading
@@ -37,15 +37,15 @@ class Channel:
 
 @dataclass(frozen=True)
 class ScoreTerms:
-    """A condition as channels: their sum is highest where it holds, else lower by the gap or more.
+    """A condition as channels: their sum is highest where it is true, else lower by the gap or more.
 
     Args:
         channels: the terms.
         gap: the smallest difference.
-        most: the sum where it holds, with the constants of keys; None where that depends on the query.
-        reach: no sum is larger, where the constants of keys are left out.
-        size: no sum is larger, whatever its sign; with the constants of keys or without.
-        cost: by how much the sum is lower at most where it does not hold.
+        most: the sum where it is true, with the constants of keys; None if it depends on the query.
+        reach: the largest sum, without the constants of keys.
+        size: the largest absolute sum, with or without the constants of keys.
+        cost: the most by which the sum is lower where the condition is false.
     """
 
     channels: tuple[Channel, ...]
@@ -61,9 +61,9 @@ def score_terms(match: Match, features: Features, *, flat: bool, largest: int) -
 
     Args:
         match: the condition.
-        features: decides what is held.
+        features: allocates what the channels read.
         flat: whether every failure must cost the same.
-        largest: the largest whole number that a weight can hold; 0 where only small ones are wanted.
+        largest: the largest whole number that a weight may be; 0 if only small ones are wanted.
     """
     keys, queries = _values(match.key), _values(match.query)
     union = _ordered([*keys, *queries])
@@ -77,9 +77,9 @@ def score_terms(match: Match, features: Features, *, flat: bool, largest: int) -
 
 
 def is_on_parabola(match: Match, largest: int) -> bool:
-    """Whether an equality becomes a parabola: its squares are held exactly, and it is worth it.
+    """Whether an equality becomes a parabola: its squares are exact, and it saves channels.
 
-    A position is asked for on one only if one position is nearest to every query.
+    Equality with a position becomes a parabola only if every query has a unique nearest position.
     """
     keys, queries = _values(match.key), _values(match.query)
     union = _ordered([*keys, *queries])
@@ -93,7 +93,7 @@ def is_on_parabola(match: Match, largest: int) -> bool:
 
 
 def _is_between(union: Sequence[Value], scale: Mapping[Value, int], keys: Sequence[Value]) -> bool:
-    """Whether some value, in the middle between two keys that are neighbours, is as near to both."""
+    """Whether some value is half way between two neighbouring keys."""
     places = sorted(scale[key] for key in keys)
     middles = {low + high for low, high in pairwise(places)}
     taken = set(places)
@@ -114,7 +114,7 @@ def _ordered(values: Sequence[Value]) -> list[Value]:
 
 
 def nearest(query: Value, keys: Sequence[Value]) -> int:
-    """The place of the key that stands for a query that is no key: the nearest number, or the first.
+    """The index of the key that stands for a query that is not a key: the nearest number, or the first.
 
     Keys that are numbers are in order.
     """
@@ -127,7 +127,7 @@ def nearest(query: Value, keys: Sequence[Value]) -> int:
 
 
 def _scale(union: Sequence[Value]) -> dict[Value, int]:
-    """A whole number for each value, centred: the number itself where it is whole, else its place."""
+    """A whole number for each value, centred: the number itself if it is whole, else its index."""
     if all(isinstance(v, int) and not isinstance(v, bool) for v in union):
         places = {v: int(as_number(v)) for v in union}
         if places[union[-1]] - places[union[0]] <= 4 * len(union):
@@ -148,9 +148,9 @@ def _parabola(match: Match, features: Features, union: Sequence[Value]) -> Score
 
 
 def _bits(match: Match, features: Features, keys: Sequence[Value]) -> ScoreTerms:
-    """The bits of the place among the keys, each as +1 or -1: every bit that differs costs 2.
+    """The bits of the index among the keys, each as +1 or -1: every bit that differs costs 2.
 
-    A query that is no key meets none; it asks for the first key, or as a number for the nearest.
+    A query that is not a key equals none; it counts as the first key, or if a number as the nearest.
     """
     places = {v: i for i, v in enumerate(keys)}
     for query in _values(match.query):
@@ -179,11 +179,11 @@ def _table(
     *,
     keeps_zero: bool,
 ) -> ScoreTerms:
-    """A channel for every different row of the condition's table, or for every different column.
+    """A channel for every distinct row of the condition's table, or for every distinct column.
 
     Args:
         match: the condition.
-        features: decides what is held.
+        features: allocates what the channels read.
         keys: their values.
         queries: their values.
         keeps_zero: whether selected sources must have a score of 0, so that no scale changes it.
@@ -194,7 +194,7 @@ def _table(
     if min(len(rows), len(columns)) > ROWS_UP_TO:
         fix = "select by fewer values, or .assume() those that occur"
         if match.relation is Comparison.NEQ:
-            fix += "; or ask for the latest, and let the other conditions depend on the source alone"
+            fix += "; or use .latest, with other conditions that depend on the source alone"
         raise CompileError(
             f"selecting `{match.key}` by `{match.query}` takes {min(len(rows), len(columns)):,} "
             "channels",
@@ -223,7 +223,7 @@ def _table(
 
 
 def _different(grid: Ints) -> list[tuple[Ints, list[int]]]:
-    """The different rows, each with the places where it stands."""
+    """The distinct rows, each with the indices where it occurs."""
     found: dict[bytes, list[int]] = {}
     for i, row in enumerate(grid):
         found.setdefault(row.tobytes(), []).append(i)
@@ -243,9 +243,9 @@ def kind_is_number(match: Match) -> bool:
 
 
 def scaled(channels: Sequence[Channel], factor: int) -> tuple[Channel, ...]:
-    """The same channels, counting `factor` times as much, a power of two.
+    """The same channels, multiplied by `factor`, a power of two.
 
-    Query and key share it, so that neither weight grows past what a narrow dtype holds.
+    Query and key share it, so that neither weight grows too large for half precision.
     """
     half = 1 << factor.bit_length() // 2
     return tuple(Channel(c.query * (factor // half), c.key * half) for c in channels)
