@@ -91,6 +91,7 @@ class Block:
             even if several parts of it are written separately.
         kept: the subspaces that contain one of their codewords at every point of the block: after the
             heads, and after any number of the neurons, counted from the first.
+        bounds: of some subspaces the largest sum of squares that they have at any point of the block.
     """
 
     heads: tuple[Head, ...] = ()
@@ -99,6 +100,7 @@ class Block:
     neuron_bias: tuple[Bias, ...] = ()
     settled: tuple[Subspace, ...] = ()
     kept: tuple[Subspace, ...] = ()
+    bounds: tuple[tuple[Subspace, Plain], ...] = ()
 
 
 @dataclass(frozen=True)

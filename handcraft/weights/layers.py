@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from math import ceil, log2
 
 from handcraft.architecture import Activation, Architecture
-from handcraft.circuits import Bias, Block, Circuits, Head, Neuron, Ramp, Subspace
+from handcraft.circuits import Bias, Block, Circuits, Encoding, Head, Neuron, Ramp, Subspace
 from handcraft.circuits.lifetimes import read_by_heads, read_by_neurons
 from handcraft.circuits.number import Plain, plainest
 from handcraft.display import short_repr
@@ -48,6 +48,8 @@ class Unit:
         constant: the constant term.
         weight: the factor of the neuron's `writes`.
         gate_gain: the factor of the sum of a ramp's gate.
+        compares_with_0: whether it fires where its sum is 0, and else its sum is negative: no positive
+            factor changes that, unless it is much smaller than 1.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Unit:
     constant: Plain
     weight: Plain
     gate_gain: Plain = 0
+    compares_with_0: bool = False
 
 
 @short_repr
@@ -70,6 +73,7 @@ class Layer:
         mlp_bias: what the MLP adds at every position.
         settled: the subspaces that contain one of their codewords from the end of this block on.
         kept: the subspaces that contain one of their codewords after its heads and after its units.
+        bounds: of some subspaces the largest sum of squares that they can have.
     """
 
     heads: tuple[Head, ...] = ()
@@ -78,6 +82,7 @@ class Layer:
     mlp_bias: tuple[Bias, ...] = ()
     settled: tuple[Subspace, ...] = ()
     kept: tuple[Subspace, ...] = ()
+    bounds: tuple[tuple[Subspace, Plain], ...] = ()
 
     @property
     def has_mlp(self) -> bool:
@@ -119,6 +124,7 @@ def build_layers(
                     mlp_bias=block.neuron_bias if i == last else (),
                     settled=block.settled if i == last else (),
                     kept=block.kept,
+                    bounds=block.bounds,
                 )
             )
     return tuple(layers or [Layer()])
@@ -149,9 +155,9 @@ def _units(
     else 0. Both terms are on the linear parts of the activation even if s has an error of nearly g/4,
     and the difference does not depend on s: errors are removed here. With GELU, K is `STEEPNESS` / g.
 
-    Where s never exceeds 0 and m is 0, act(K (s + g/2)) alone is K g/2 where s is 0, else 0. Errors of
-    s are passed on, but a sum of 0 stays 0 whatever LayerNorm multiplies it by. This is safe for
-    neurons that only the unembedding reads.
+    Where s never exceeds m, and m is 0 as numbers are stored (a flag as -1 or +1), act(K (s - m + g/2))
+    alone is K g/2 where s is m, else 0. Errors of s are passed on, but a sum of 0 stays 0 whatever
+    LayerNorm multiplies it by. This is safe for neurons that only the unembedding reads.
 
     The short form is for `is_last_word`: nothing but the unembedding reads what the neuron writes.
     """
@@ -168,12 +174,19 @@ def _units(
             yield Unit(f"{neuron.name}, capped", neuron, 1, -m, -1)
         return
     steepness, quarter, weight = _scale(architecture.activation, gap)
-    if is_last_word and m == 0 and not exceeds:
-        yield Unit(neuron.name, neuron, steepness, 2 * quarter, weight)
+    if is_last_word and not exceeds and m == _at_rest(neuron):
+        constant = 2 * quarter - steepness * m
+        yield Unit(neuron.name, neuron, steepness, constant, weight, compares_with_0=True)
         return
     upper, lower = _constants(architecture.activation, m, neuron.gap)
     yield Unit(neuron.name, neuron, steepness, upper, weight)
     yield Unit(f"{neuron.name}, capped", neuron, steepness, lower, -weight)
+
+
+def _at_rest(neuron: Neuron) -> Plain:
+    """What a sum is where all that is stored is 0: of each flag that it reads, a half."""
+    flags = (read for read in neuron.reads if read.subspace.encoding is Encoding.FLAG)
+    return sum((Fraction(n) / 2 for read in flags for _, n in read.entries), start=Fraction(0))
 
 
 @cache

@@ -2,14 +2,15 @@
 
 In a mirrored layout the mean is always 0. The sum of squares is static if every subspace contains a
 codeword of constant length; this is tracked from block to block. If it is not static at a norm whose
-result is read, the layout needs ballast. If it is the same number at all norms, added constants can
-make the norms divide by a power of two, so that no dtype rounds a gain.
+result is read, the layout needs ballast, unless all that is read are sums that are compared with 0: it
+is enough then that the norm never divides by more than is planned. If it is the same number at all
+norms, added constants can make the norms divide by a power of two, so that no dtype rounds a gain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isqrt
 
@@ -33,12 +34,15 @@ class NormInput:
         sum_of_squares: of the part that is static, ballast included.
         varying: the subspaces whose length changes with the input.
         is_read: whether anything depends on the scale of the result.
+        least: the smallest sum of squares, where the other is the largest that can occur; all that is
+            read then are sums that are compared with 0, which are right on any larger scale too.
     """
 
     name: str
     sum_of_squares: Plain
     varying: tuple[Subspace, ...]
     is_read: bool
+    least: Plain | None = None
 
 
 def needs_ballast(inputs: tuple[NormInput, ...]) -> bool:
@@ -57,16 +61,23 @@ def norm_inputs(circuits: Circuits, layout: Layout, layers: tuple[Layer, ...]) -
     constant += 2 * BALLAST**2 if layout.has_ballast else 0
     found: list[NormInput] = []
 
-    def see(name: str, is_read: bool, kept: tuple[Subspace, ...] = (), squares: Plain = 0) -> None:
+    def see(name: str, is_read: bool, kept: tuple[Subspace, ...] = (), squares: Plain = 0) -> NormInput:
         varying = tuple(s for s in circuits.stream if lengths.of[s] is None and s not in kept)
         known = (n for s, n in lengths.of.items() if n is not None and s not in kept)
         static = sum(known, start=constant + squares)
         found.append(NormInput(name, static, varying, is_read))
+        return found[-1]
 
     for number, layer in enumerate(layers):
         see(f"h.{number}.ln_1", bool(layer.heads))
         lengths.after_attention(layer)
-        see(f"h.{number}.ln_2", bool(layer.units))
+        norm = see(f"h.{number}.ln_2", bool(layer.units))
+        bounds = dict(layer.bounds)
+        is_bounded = norm.varying and bounds.keys() >= set(norm.varying)
+        if is_bounded and all(unit.compares_with_0 for unit in layer.units):
+            least = norm.sum_of_squares
+            most = least + 2 * sum(bounds[subspace] for subspace in norm.varying)
+            found[-1] = replace(norm, sum_of_squares=most, is_read=False, least=least)
         lengths.after_mlp(layer)
     if circuits.logit_scale is None or circuits.unembedding is None:
         see("ln_f", False)

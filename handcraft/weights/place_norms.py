@@ -30,7 +30,7 @@ def place_norms(tensors: dict[str, PlacedTensor], plan: Plan) -> None:
     head then reads nothing else. It also carries the temperature, a power of two.
     """
     for norm in plan.norms[:-1]:
-        gain = _scale(plan, norm.sum_of_squares) if norm.is_read else Fraction(1)
+        gain = _scale(plan, norm.sum_of_squares) if norm.is_read or norm.least else Fraction(1)
         served = Origin(f"LayerNorm undone: sum of squares {norm.sum_of_squares}")
         for i in range(plan.layout.n_embd):
             tensors[f"{norm.name}.weight"].add((i,), gain, (served,))

@@ -19,6 +19,7 @@ from handcraft.compiler.rules.plan_rules import RuleWays
 from handcraft.errors import HandcraftWarning, PrecisionError
 from handcraft.testing import patterns
 from handcraft.verify import verify
+from handcraft.verify.facts import check_facts
 
 TOKENS = "abc"
 TARGETS = [
@@ -118,14 +119,15 @@ def trigrams(count: int, letters: str, prompts: Prompts) -> Program:
     return Program(prompts=prompts, rules=[late, *rules, predict(letters[0]).otherwise()])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize(("way", "layers"), [("apart", 2), ("coded_in_short", 1)])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize(("way", "layers"), [("apart", 2), ("coded_in_short", 2)])
 def test_where_rules_are_many_they_are_right_in_every_way(dtype, way, layers, monkeypatch):
-    """Neurons of several layers write logits, or those of one layer with one hidden unit each."""
+    """Neurons of several layers write logits: one-hot, or in bits with one hidden unit each."""
     monkeypatch.setattr(RuleWays, "ways", property(lambda self: (getattr(self, way),)))
     program = trigrams(300, "abcdefghijkl", Prompts("abcdefghijkl", context=5))
     compiled = compile_program(program, dtype=dtype)
     assert len(compiled.plan.layers) == layers
+    check_facts(compiled)
     texts = np.random.default_rng(1).integers(0, 12, size=(2_000, 5))
     rows, places = np.divmod(np.arange(texts.size), 5)
     expected = program.answers_at(texts, rows, places)
@@ -133,15 +135,15 @@ def test_where_rules_are_many_they_are_right_in_every_way(dtype, way, layers, mo
     np.testing.assert_array_equal(answers.argmax(-1), expected)
 
 
-@pytest.mark.parametrize("target", ["block", "gpt2"])
-def test_one_condition_among_patterns_costs_hardly_more_than_the_patterns_alone(target):
+@pytest.mark.parametrize(("target", "rules"), [("block", 60), ("gpt2", 60), ("gpt2", 280)])
+def test_one_condition_among_patterns_costs_hardly_more_than_the_patterns_alone(target, rules):
     letters = "abcdefgh"
-    mixed = trigrams(60, letters, Prompts(letters, context=8))
+    mixed = trigrams(rules, letters, Prompts(letters, context=8))
     alone = Program(letters, 8, mixed.rules[1:])
     sizes = [
         made.model.parameters
         for made in (
-            compile_program(alone, architecture=target, tokens="one-hot", n_positions=8),
+            compile_program(alone, architecture=target, n_positions=8),
             compile_program(mixed, architecture=target),
         )
     ]

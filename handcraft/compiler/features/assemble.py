@@ -23,6 +23,7 @@ from handcraft.compiler.features.make_heads import make_heads
 from handcraft.compiler.features.make_neurons import make_biases, make_neurons
 from handcraft.compiler.features.places import Places, short
 from handcraft.compiler.rules.rule_logits import LogitNeuron
+from handcraft.language.graph.domain import Plain
 from handcraft.language.graph.node import Embedded, is_token
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary
@@ -38,6 +39,7 @@ def assemble(
     logit_scale: LogitScale | None = None,
     logits_apart: bool = False,
     code: Feature | None = None,
+    largest: Plain | None = None,
     outputs: Sequence[Reading] = (),
 ) -> tuple[Circuits, Places]:
     """The circuits that compute all features, and the subspaces that store them.
@@ -51,6 +53,7 @@ def assemble(
         logit_scale: keeps the scale of logits that are log-probabilities.
         logits_apart: whether logits have a subspace of their own, in which the token is embedded too.
         code: the feature of the signed bits of the token, if they encode the logits.
+        largest: an upper bound of the sum of squares of the subspace of the logits, at any time.
         outputs: the readings after the last block, in a model of values.
     """
     places = Places(assembly, vocabulary)
@@ -94,6 +97,7 @@ def assemble(
                 neuron_bias=tuple(biases),
                 settled=tuple(_flags(layer, places)),
                 kept=tuple(_flags(heads, places)),
+                bounds=((unembedding, largest),) if unembedding and largest is not None else (),
             )
         )
     circuits = Circuits(

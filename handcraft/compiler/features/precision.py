@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil, sqrt
 from typing import TYPE_CHECKING, NoReturn
 
 from handcraft.dtype import dtype_named
@@ -292,7 +293,9 @@ class Precision:
 
 
 def check_overflow(score: int, plan: Plan, dtype: str) -> None:
-    """Raise unless a dtype holds every attention score, which softmax scales after it is rounded.
+    """Raise unless a dtype holds every attention score, and every sum that LayerNorm may enlarge.
+
+    Softmax scales scores only after they are rounded.
 
     Args:
         score: no score is larger, before it is made sharp.
@@ -300,16 +303,32 @@ def check_overflow(score: int, plan: Plan, dtype: str) -> None:
         dtype: of the weights.
 
     Raises:
-        PrecisionError: scores are too large for it.
+        PrecisionError: they are too large for it.
     """
-    found, kind = score * sharpness_for(plan, dtype), dtype_named(dtype)
-    if kind.overflows_first and found > kind.largest:
-        raise PrecisionError(
-            f"attention scores reach {found:,}, but the largest {dtype} is {kind.largest:,}",
-            where=plan.circuits.place,
-            fix="use bfloat16 or float32, or a shorter context",
-            is_tight=True,
-        )
+    kind = dtype_named(dtype)
+    if not kind.overflows_first:
+        return
+    largest = {"attention scores": score * sharpness_for(plan, dtype), "pre-activations": _reach(plan)}
+    for name, found in largest.items():
+        if found > kind.largest:
+            raise PrecisionError(
+                f"{name} reach {found:,}, but the largest {dtype} is {kind.largest:,}",
+                where=plan.circuits.place,
+                fix="use bfloat16 or float32, or a shorter context",
+                is_tight=True,
+            )
+
+
+def _reach(plan: Plan) -> int:
+    """No sum that is compared with 0 is larger, on the largest scale that LayerNorm may give it."""
+    scale = {norm.name: Fraction(norm.sum_of_squares) / norm.least for norm in plan.norms if norm.least}
+    largest = Fraction(0)
+    for number, layer in enumerate(plan.layers):
+        times = sqrt(scale.get(f"h.{number}.ln_2", 0))
+        for unit in layer.units if times else ():
+            entries = (n for read in unit.neuron.reads for _, n in read.entries)
+            largest = max(largest, sum(map(magnitude, entries)) * unit.gain * Fraction(times))
+    return ceil(largest)
 
 
 def _refusal(node: Node | Origin, what: str) -> PrecisionError:

@@ -20,6 +20,7 @@ from handcraft.compiler.passes.run_passes import TABLES, run_passes
 from handcraft.compiler.passes.split_bits import Splitting, width_of
 from handcraft.compiler.passes.split_positions import split_positions
 from handcraft.compiler.rules.cubes import read_cubes
+from handcraft.compiler.rules.overlap import OverlapIndex
 from handcraft.compiler.rules.rank_rules import Contender, Rank, rank
 from handcraft.compiler.rules.rule_logits import (
     HIGHEST,
@@ -125,6 +126,14 @@ class CodedRules:
         is_made = any(not isinstance(bit, Constant) for bit in self.bits[-1])
         return is_made and not self.rulings[-1].literals and not any(r.has_veto for r in self.ranked)
 
+    def largest(self, unit: int) -> int:
+        """No sum of squares of the logits' code is larger: what rules write, and the token's own."""
+        index = OverlapIndex()
+        for i, ruling in enumerate(self.rulings):
+            index.add(i, ruling.contender.pattern)
+        together = index.heaviest([each.height for each in self.ranked])
+        return len(self.bits[0]) * (1 + unit * together) ** 2
+
     def rule_neurons(
         self, features: Features, unit: int, *, direct: bool, one: Reading | None = None
     ) -> list[LogitNeuron]:
@@ -170,8 +179,11 @@ class CodedRules:
 def _compared_with_0(
     one: Reading, sum_: Reading, at_least: Plain, writes: Mapping[int, Plain], origin: Origin
 ) -> LogitNeuron:
-    """A neuron whose sum is less by its threshold, as often the constant 1."""
+    """A neuron whose sum, as it is stored, is compared with 0: the constant 1 makes up the threshold.
+
+    A flag is stored as twice what it is above 1/2, so twice of this constant counts once.
+    """
     if not sum_.terms:
         return LogitNeuron(sum_, at_least, writes, origin)
-    rest = Reading((), -sum_.constant)
-    return LogitNeuron(sum_of((sum_, rest, one * (sum_.constant - at_least))), 0, writes, origin)
+    level = at_least - sum_.rest
+    return LogitNeuron(sum_ + one * (-2 * level), at_least - 2 * level, writes, origin)

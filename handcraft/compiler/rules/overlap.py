@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from handcraft.language.patterns.pattern import Pattern
@@ -55,6 +56,24 @@ class OverlapIndex:
         for allowed in reversed(pattern.classes):
             node = node.step(allowed)
         (node.anchored if pattern.anchored else node.free).append(key)
+
+    def heaviest(self, weights: Sequence[int]) -> int:
+        """No patterns that some context matches together weigh more.
+
+        Of tokens at one place only one can be there. Of classes that share one, what follows each is
+        added up as if it could follow all of them.
+        """
+        total: dict[int, int] = {}
+        for node in reversed([self._root, *self._root.below()]):
+            further: defaultdict[int, int] = defaultdict(int)
+            for token, child in node.by_token.items():
+                further[token] += total[id(child)]
+            for allowed, child in node.by_class.items():
+                for token in allowed:
+                    further[token] += total[id(child)]
+            own = sum(weights[key] for key in (*node.free, *node.anchored))
+            total[id(node)] = own + max(further.values(), default=0)
+        return total[id(self._root)]
 
     def overlapping(self, pattern: Pattern) -> Iterator[int]:
         """The keys of all kept patterns that some context matches together with `pattern`."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from math import ceil, inf
+from math import inf
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
@@ -26,6 +26,10 @@ from handcraft.errors import LayoutError, LimitError, PrecisionError
 from handcraft.language import Program
 from handcraft.weights import Plan, Sizes, SpreadError, allocate_layout, plan_model
 from handcraft.weights.norms import divides_exactly
+
+MANY_RULES = 256
+"""Of more rules neurons of one hidden unit each are tried first behind LayerNorm: those of two need one
+layer, and a stream of half as many dimensions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,24 +81,35 @@ class RuleWays:
 
     def coded(self, asked: Sizes) -> Plan | None:
         """Everything in bits; neurons write the logits for every rule."""
-        return self._in_bits(asked, direct=False)
+        if asked.n_embd is None and self._are_many and self.coded_in_short(asked):
+            return None  # in one layer these would be wider
+        return self._in_bits(asked)
 
     def coded_directly(self, asked: Sizes) -> Plan | None:
         """Everything in bits; what makes the answer of the last rule writes its logits."""
         return self._in_bits(asked, direct=True)
 
     def coded_in_short(self, asked: Sizes) -> Plan | None:
-        """Everything in bits; neurons of one hidden unit each, where those decide the width."""
+        """Everything in bits; neurons of one hidden unit each, where two would not fit one layer.
+
+        They compare sums with 0, so that they may be spread over several layers.
+        """
         if not self.target.has_norm or self._is_too_large:
             return None
-        long = self.ruled.coded(direct=False, sure=self.sure, short=False)
-        if not isinstance(long, Coded):
+        first = self.ruled.coded(direct=False, sure=self.sure, short=self._are_many)
+        if not isinstance(first, Coded):
             return None
-        units = len(long.circuits.blocks[-1].neurons)
-        if 2 * units <= 4 * allocate_layout(long.circuits, self.target, asked).n_embd:
+        units = len(first.circuits.blocks[-1].neurons)
+        if 2 * units <= 4 * allocate_layout(first.circuits, self.target, asked).n_embd:
             return None
         return self._in_bits(asked, short=True)
 
+    @property
+    def _are_many(self) -> bool:
+        """Whether neurons of one hidden unit each are tried first."""
+        return self.target.has_norm and len(self.ruled.written) > MANY_RULES
+
+    @cache  # noqa: B019 - of a program that is being compiled
     def _in_bits(self, asked: Sizes, *, direct: bool = False, short: bool = False) -> Plan | None:
         if self._is_too_large:
             return None
@@ -116,7 +131,8 @@ class RuleWays:
     @property
     def _is_too_large(self) -> bool:
         """Whether no model in bits has fewer parameters than one that is there."""
-        return self._least(width_of(len(self.ruled.program.vocabulary))) >= self.most
+        width = width_of(len(self.ruled.program.vocabulary))
+        return self._least(width, len(self.ruled.written) - 1) >= self.most
 
     def _is_level(self, plan: Plan) -> bool:
         """Whether LayerNorm always divides by the same, in a narrow dtype by a power of two."""
@@ -149,7 +165,7 @@ class RuleWays:
         circuits = self._made("apart", asked)
         return plan_model(circuits, self.target, asked) if circuits else None
 
-    @cache  # noqa: B019 - of a program that is being compiled
+    @cache  # noqa: B019
     def _made(self, way: str, asked: Sizes) -> Circuits | None:
         if self._is_surely_larger(asked):
             return None
@@ -158,25 +174,29 @@ class RuleWays:
     @cache  # noqa: B019
     def _is_surely_larger(self, asked: Sizes) -> bool:
         """Whether no model with a dimension for each token can be smaller than the one in bits."""
-        least = self._least(len(self.ruled.program.vocabulary))
-        if least >= self.most:
+        program = self.ruled.program
+        if self._least(len(program.vocabulary), len(self.ruled.written) - 1, each=2) >= self.most:
             return True
-        if self.has_few_tokens or self.ruled.program.has_only_patterns:
+        plan = None if self.has_few_tokens else _first_that_fits(self.ways_in_bits[1:], asked)
+        if plan is None:
             return False
-        try:
-            plan = self.coded(asked)
-        except (LayoutError, PrecisionError, LimitError):
-            return False
-        return plan is not None and plan.shape.parameters(plan.architecture) <= least
+        rules = len({neuron.origins for neuron in plan.circuits.blocks[-1].neurons})
+        least = self._least(len(program.vocabulary), rules, each=2)
+        return plan.shape.parameters(plan.architecture) <= least
 
-    def _least(self, dimensions: int) -> int:
-        """No model has fewer parameters whose logits have so many dimensions."""
-        program, units = self.ruled.program, len(self.ruled.written) - 1
-        rows = len(program.vocabulary) + program.context
+    def _least(self, dimensions: int, neurons: int, each: int = 1) -> int:
+        """About how many parameters a model has at least.
+
+        Args:
+            dimensions: of its logits.
+            neurons: how many write them.
+            each: how many hidden units each of these takes behind LayerNorm.
+        """
+        rows = len(self.ruled.program.vocabulary) + self.ruled.program.context
         if not self.target.has_norm:
-            return dimensions * (rows + 2 * units)
-        width = max(2 * dimensions, ceil(units / 4) if program.has_only_patterns else 0)
-        return width * (rows + 12 * width)
+            return dimensions * (rows + 2 * neurons)
+        width = 2 * dimensions
+        return width * (rows + max(12 * width, 4 * width + 2 * each * neurons))
 
 
 def plan_rules(

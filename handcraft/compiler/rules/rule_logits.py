@@ -71,19 +71,20 @@ class LogitNeuron:
     rest: Plain = 0
     is_echo: bool = False
 
-    def check(self, precision: Precision, varying: Plain) -> None:
+    def check(self, precision: Precision, varying: Plain, times: int = 1) -> None:
         """Raise unless it distinguishes sums that reach the threshold from all others.
 
         Args:
             precision: of the dtype.
             varying: no sum of squares of what LayerNorm sees beside its ballast is larger.
+            times: how much larger than planned LayerNorm may make numbers, and their noise.
 
         Raises:
             PrecisionError: the sum is too large, or LayerNorm makes it too uncertain.
         """
         reading, level = self.reading, self.at_least - self.reading.rest
         precision.check_sum(self.origin, reading, level, 1)
-        precision.check_noise(self.origin, reading, level, 1, varying)
+        precision.check_noise(self.origin, reading, level, 1, varying, times)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from math import isqrt
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
@@ -191,8 +192,9 @@ class Ruled:
             return None
         if not self.has_norm and "token" in features.by_node:
             return None  # the unembedding would read what is embedded besides the code
+        largest = rules.largest(SMALL_UNIT) if short else None
         for logit_neuron in logit_neurons:
-            logit_neuron.check(assembly.precision, varying)
+            logit_neuron.check(assembly.precision, varying, 1 + isqrt(largest or 0))
         circuits, _ = assemble(
             assembly,
             prompts.vocabulary,
@@ -200,6 +202,7 @@ class Ruled:
             place=self.program.place,
             logit_neurons=logit_neurons,
             code=code,
+            largest=largest,
         )
         return Coded(circuits, is_level and self.has_norm, assembly.largest_score)
 

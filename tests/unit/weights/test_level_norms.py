@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweeps import sweep
 
 from handcraft import Program, compile_program, predict
 from handcraft.architecture import GPT2
-from handcraft.circuits import Block, Circuits, bias, coded, embed_position, embed_token, one_hot
+from handcraft.circuits import (
+    Block,
+    Circuits,
+    Coefficients,
+    Neuron,
+    bias,
+    coded,
+    embed_position,
+    embed_token,
+    ideal_logits,
+    one_hot,
+    signed_bits,
+)
+from handcraft.errors import HandcraftError
+from handcraft.verify.facts import check_facts
 from handcraft.weights import Sizes, plan_model
 from handcraft.weights.norms import NormInput, level_fill
 
@@ -81,3 +98,50 @@ def test_a_stream_of_odd_width_is_taken_as_it_is_asked_for():
 def test_norms_that_see_different_lengths_are_left_alone():
     found = compile_program(FOUR, tokens="one-hot", n_positions=3)
     assert found.layout.fill == ()
+
+
+def spread(seed: int, part: float) -> Circuits:
+    """More neurons than fit one layer: each writes a random number where two bits are as it asks."""
+    chosen = Random(seed)
+    answer, token, one = signed_bits("answer", "abcd"), signed_bits("token", "abcd"), one_hot("1", (1,))
+    asked = [tuple(chosen.choice((-1, 1)) for _ in range(2)) for _ in range(60)]
+    numbers = [2 * chosen.randint(-9, 9) or 4 for _ in asked]
+    neurons = [
+        Neuron(
+            f"neuron {k}",
+            (Coefficients(token, tuple(enumerate(signs))), Coefficients(one, ((0, -2),))),
+            0,
+            (Coefficients(answer, ((k % 2, number),)),),
+        )
+        for k, (signs, number) in enumerate(zip(asked, numbers, strict=True))
+    ]
+    largest = 2 * (1 + sum(map(abs, numbers))) ** 2
+    return Circuits(
+        vocabulary="abcd",
+        context=1,
+        embedding=[embed_token(answer), embed_token(token), embed_position(one, [1])],
+        blocks=[Block(neurons=neurons, bounds=((answer, round(part * largest)),))],
+        unembedding=answer,
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@settings(max_examples=sweep(24))
+@given(st.integers(0, 1_000_000))
+def test_sums_that_are_compared_with_0_are_right_whatever_length_the_stream_has(dtype, seed):
+    circuits = spread(seed, 1)
+    found = compile_program(circuits, dtype=dtype)
+    assert len(found.plan.layers) > 1
+    assert not found.layout.has_ballast
+    tokens = np.arange(4)[:, None]
+    logits = found.model.forward(tokens)[:, 0, :4]
+    exact = np.array(ideal_logits(circuits, tokens), dtype=float)[:, 0]
+    lengths = [np.linalg.norm(rows, axis=1, keepdims=True) for rows in (logits, exact)]
+    apart = np.abs(logits / lengths[0] - exact / lengths[1]).max()
+    assert apart < (1e-6 if dtype == "float32" else 0.02)
+
+
+def test_a_stream_that_becomes_longer_than_was_said_is_found():
+    check_facts(compile_program(spread(0, 1)))
+    with pytest.raises(HandcraftError, match=r"h\.1\.ln_2 has a sum of squares"):
+        check_facts(compile_program(spread(0, 0.001)))

@@ -31,6 +31,17 @@ def test_the_patterns_that_share_a_context_are_found_each_once(kept, asked):
     assert sorted(index.overlapping(asked)) == sharing
 
 
+@given(st.lists(st.tuples(PATTERNS, st.integers(1, 5)), max_size=8))
+def test_no_context_matches_more_than_the_heaviest_patterns(kept):
+    index = OverlapIndex()
+    for key, (pattern, _) in enumerate(kept):
+        index.add(key, pattern)
+    most = max(sum(w for p, w in kept if p.matches(context)) for context in CONTEXTS)
+    found = index.heaviest([weight for _, weight in kept])
+    is_exact = all(len(allowed) == 1 for p, _ in kept for allowed in p.classes)
+    assert found == most if is_exact and not any(p.anchored for p, _ in kept) else found >= most
+
+
 @pytest.mark.parametrize(
     ("kept", "asked", "overlaps"),
     [
