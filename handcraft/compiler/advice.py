@@ -25,11 +25,11 @@ from handcraft.language.oracle.interpret_texts import TextsOracle
 from handcraft.language.restated import (
     Stated,
     expressions_of,
+    promise,
     prompts_of,
     with_context,
     with_promise,
 )
-from handcraft.language.sequences.restate import promise
 
 TRIES = 16
 """The most times that something is compiled for one error."""

@@ -85,12 +85,8 @@ class Automaton:
         triples = _triples(transitions, place)
         raise_all(list(_problems(known, start, accepting, triples, place)))
         table: dict[tuple[State, str], State] = {(s, t): after for s, t, after in triples}
-        object.__setattr__(self, "states", known)
-        object.__setattr__(self, "start", start)
-        object.__setattr__(self, "accept", frozenset(accepting))
-        object.__setattr__(self, "transitions", table)
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "place", place)
+        vars(self).update(states=known, start=start, accept=frozenset(accepting))
+        vars(self).update(transitions=table, name=name, place=place)
 
     @property
     def alphabet(self) -> tuple[str, ...]:
@@ -108,9 +104,6 @@ class Automaton:
         """The state after each token, reading from left to right even without a causal mask.
 
         Costs a block for each doubling of the context.
-
-        Args:
-            sequence: a category whose values are in the alphabet; `Prompts.token`, mostly.
 
         Raises:
             DomainError: it has other values, or there are too many maps to compose.
@@ -140,10 +133,6 @@ class Automaton:
 
     def step(self, state: Expression, sequence: Expression) -> Expression:
         """The next state at every position, where the state before is known: one table.
-
-        Args:
-            state: with values among the states.
-            sequence: with values in the alphabet.
 
         Raises:
             DomainError: one of them has other values.

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TypeAlias, cast
+from typing import cast
 
 from handcraft.display import short_repr
+from handcraft.language.distribution import Distribution
 from handcraft.language.graph import attend, pointwise
 from handcraft.language.graph.domain import FLAGS, Finite, Kind, Value, finite
 from handcraft.language.graph.node import AtLeast, Comparison, Linear, Lookup, Node, walk
-from handcraft.language.graph.wording import enclosed, listed_in, reads
+from handcraft.language.graph.wording import enclosed, listed_in, reads, show_some
 from handcraft.language.oracle.interpret import interpret_in
 from handcraft.language.patterns.pattern import Pattern
+from handcraft.language.read_rules import Parsed
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Prompts
 from handcraft.origin import Origin, Place
 
-Distribution: TypeAlias = Mapping[str, Fraction]
-"""How probable tokens are; those that are not named are impossible."""
-
-
 ANYWHERE = Pattern()
 """Matches every context."""
+
+ALWAYS = Finite(Kind.FLAG, (True,))
+NEVER = Finite(Kind.FLAG, (False,))
 
 
 @short_repr
@@ -61,16 +62,8 @@ class Decision:
         return self.condition is not None and self.condition.domain == NEVER
 
 
-ALWAYS = Finite(Kind.FLAG, (True,))
-NEVER = Finite(Kind.FLAG, (False,))
-
-
 class Deciding:
-    """Turns rules into decisions; a test that several patterns share is one node.
-
-    Args:
-        prompts: the prompts of the program.
-    """
+    """Turns rules into decisions; a test that several patterns share is one node."""
 
     def __init__(self, prompts: Prompts) -> None:
         self.prompts = prompts
@@ -78,10 +71,10 @@ class Deciding:
         self._classes: dict[tuple[int, frozenset[int]], Node] = {}
         self._lengths: dict[tuple[int, bool], Node] = {}
 
-    def decide(
-        self, rule: Rule, pattern: Pattern, flag: Node | None, answer: Node | Distribution
-    ) -> Decision:
+    def decide(self, parsed: Parsed) -> Decision:
         """The decision of a rule that fires where its pattern matches and its flag is true."""
+        rule, answer, pattern, flag = parsed
+        answer = pointwise.constant(answer) if isinstance(answer, str) else answer
         flags = self._pattern_flags(pattern, rule.place)
         if flag is not None:
             flags.append(flag)
@@ -108,8 +101,8 @@ class Deciding:
         """A flag: whether the context has so many tokens, or just as many where it is anchored."""
         if (length, anchored) not in self._lengths:
             position = self.prompts.position
-            flag = position == length - 1 if anchored else position >= length - 1
-            self._lengths[length, anchored] = flag.node.called(flag.node.text, place)
+            flag = (position == length - 1 if anchored else position >= length - 1).node
+            self._lengths[length, anchored] = flag.called(flag.text, place)
         return self._lengths[length, anchored]
 
     def _is_in(self, distance: int, allowed: frozenset[int], place: Place | None) -> Node:
@@ -121,7 +114,11 @@ class Deciding:
             table: dict[tuple[Value, ...], Value] = {
                 (token,): i in allowed for i, token in enumerate(tokens)
             }
-            test = f"== {wanted[0]!r}" if len(wanted) == 1 else f"in {_listed(wanted)}"
+            test = (
+                f"== {wanted[0]!r}"
+                if len(wanted) == 1
+                else f"in ({show_some([repr(token) for token in wanted])})"
+            )
             text = reads(enclosed(there, 1), f" {test}", binding=1)
             flag = Lookup(FLAGS, text, (there,), table, place=place)
             self._classes[distance, allowed] = flag
@@ -148,13 +145,8 @@ def conjunction(flags: Sequence[Node], place: Place | None) -> Node:
     text = listed_in([enclosed(flag, 3) for flag in flags], " & ", binding=3)
     if all(flag.domain == ALWAYS for flag in flags):
         return pointwise.constant(True)
-    holding = Linear(
-        finite(range(len(flags) + 1)),
-        text,
-        tuple((1, flag) for flag in flags),
-        0,
-        place=place,
-    )
+    terms = tuple((1, flag) for flag in flags)
+    holding = Linear(finite(range(len(flags) + 1)), text, terms, 0, place=place)
     known = NEVER if any(flag.domain == NEVER for flag in flags) else FLAGS
     return AtLeast(known, text, holding, len(flags), place=place)
 
@@ -174,12 +166,6 @@ def decided(
 ) -> list[tuple[Decision, Distribution]]:
     """What is predicted after every position of a text, and which decision says so.
 
-    Args:
-        decisions: in the order in which they are tried; the last one fires always.
-        tokens: the text.
-        causal: whether a position sees only itself and earlier ones.
-        order: all that is computed, as `walk` gives it, for who asks of many texts.
-
     Raises:
         AssumptionError: the text breaks an assumption.
     """
@@ -193,13 +179,3 @@ def decided(
             answer = {cast("str", values[answer][place]): Fraction(1)}
         found.append((winner, answer))
     return found
-
-
-def likeliest(probabilities: Distribution) -> str:
-    """The most likely token; of several the first in the order of the vocabulary, which is theirs."""
-    return max(probabilities, key=lambda token: probabilities[token])
-
-
-def _listed(tokens: Sequence[str]) -> str:
-    shown = [repr(token) for token in tokens]
-    return f"({', '.join(shown if len(shown) <= 6 else [*shown[:5], f'{len(shown) - 5} more'])})"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 from handcraft.errors import DomainError, HandcraftError, ProgramError, VocabularyError, raise_all
 from handcraft.language.graph.domain import plain_value
 from handcraft.vocabulary import Vocabulary
+
+Distribution: TypeAlias = Mapping[str, Fraction]
+"""How probable tokens are; those that are not named are impossible."""
 
 CLOSE = Fraction(1, 10**9)
 """Sums as near to 1 as this are treated as rounded fractions."""
@@ -40,10 +43,6 @@ def _exact(probability: object) -> object:
 
 def read_distribution(probabilities: Mapping[Any, Any], vocabulary: Vocabulary) -> dict[str, Fraction]:
     """A distribution over some tokens of a vocabulary, in its order.
-
-    Args:
-        probabilities: as `exact` gives them.
-        vocabulary: where the tokens come from.
 
     Raises:
         HandcraftError: it is empty, names unknown tokens, has a probability that is no number above 0,
@@ -128,3 +127,8 @@ def _show(probability: object) -> str:
     if isinstance(probability, Fraction) and probability.denominator > LONG:
         return repr(float(probability))
     return str(probability)
+
+
+def likeliest(probabilities: Distribution) -> str:
+    """The most likely token; of several the first in the order of the vocabulary, which is theirs."""
+    return max(probabilities, key=lambda token: probabilities[token])

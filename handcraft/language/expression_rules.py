@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.errors import HandcraftWarning
-from handcraft.language.decision import Decision, Distribution, decided, likeliest, nodes_of
+from handcraft.language.decision import Deciding, Decision, decided, nodes_of
+from handcraft.language.distribution import Distribution, likeliest
 from handcraft.language.graph.node import Aggregate, Node, walk
 from handcraft.language.oracle.interpret_texts import Computed, TextsOracle
+from handcraft.language.patterns.coverage import never_fires
 from handcraft.language.patterns.first_match import Ids
-from handcraft.language.patterns.hidden_rules import never_fires
-from handcraft.language.read_rules import read_decisions
+from handcraft.language.read_rules import read_rules
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Prompts
 from handcraft.language.uncovered import UncoveredError, sure_line, sure_rule
@@ -33,11 +34,6 @@ UNDEFINED = -1
 class ExpressionRules:
     """Rules of any kind, each as a condition and an answer.
 
-    Args:
-        rules: in the order in which they are tried.
-        prompts: what their expressions are made from.
-        place: of the program.
-
     Raises:
         HandcraftError: everything that is wrong with the rules, all at once.
     """
@@ -45,7 +41,8 @@ class ExpressionRules:
     def __init__(self, rules: Sequence[Rule], prompts: Prompts, place: Place | None) -> None:
         self.rules, self.prompts, self.place = rules, prompts, place
         self.vocabulary, self.reach = prompts.vocabulary, prompts.context
-        self._each = read_decisions(rules, prompts)
+        deciding = Deciding(prompts)
+        self._each = tuple(map(deciding.decide, read_rules(rules, prompts)))
         self._last = next((i for i, d in enumerate(self._each) if d.is_always), None)
         tried = self._each if self._last is None else self._each[: self._last + 1]
         self.decisions: tuple[Decision, ...] = tuple(d for d in tried if not d.is_never)
@@ -65,17 +62,15 @@ class ExpressionRules:
                 hiding = [self.rules[self._last]] if i > self._last else []
                 warnings.warn(HandcraftWarning(never_fires(decision.rule, hiding)), stacklevel=3)
 
-    def next_token(self, ids: Sequence[int]) -> int:
-        """As `Program.next_token`."""
-        return self.vocabulary.id(likeliest(self.distribution(ids)))
-
-    def next_tokens(self, ids: Sequence[int]) -> list[int]:
-        """As `Program.next_tokens`."""
-        return [self.vocabulary.id(likeliest(each)) for each in self._distributions(ids)]
-
     def distribution(self, ids: Sequence[int]) -> Distribution:
         """How probable each token is after exactly these."""
-        return self._distributions(ids)[-1]
+        return self.distributions(ids)[-1]
+
+    def distributions(self, ids: Sequence[int]) -> list[Distribution]:
+        """The same after each of them; in a program without a mask, after each in this text."""
+        tokens = [self.vocabulary.token(i) for i in ids]
+        causal = self.prompts.causal
+        return [each for _, each in decided(self.decisions, tokens, causal=causal, order=self._order)]
 
     def answers_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
         """As `Program.answers_at`."""
@@ -184,8 +179,3 @@ class ExpressionRules:
                 winners[np.broadcast_to(holds, shape)] = number
         winners[np.arange(shape[1]) >= computed.defined[:, None]] = UNDEFINED
         return winners
-
-    def _distributions(self, ids: Sequence[int]) -> list[Distribution]:
-        tokens = [self.vocabulary.token(i) for i in ids]
-        causal = self.prompts.causal
-        return [each for _, each in decided(self.decisions, tokens, causal=causal, order=self._order)]

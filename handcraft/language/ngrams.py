@@ -32,15 +32,6 @@ def ngram_rules(
 ) -> list[Rule]:
     """Rules that predict what followed the longest context that occurs in a text, longest first.
 
-    Args:
-        text: to count in.
-        order: of the model: it reads up to `order - 1` tokens.
-        smoothing: what is added to the count of every token of the vocabulary.
-        greedy: predict the token that followed most often, instead of a distribution; of several the
-            first in the vocabulary.
-        vocabulary: of the program.
-        place: where the program is made.
-
     Raises:
         ProgramError: the order, the smoothing or the text is invalid.
         LimitError: the text has more contexts than rules are allowed.

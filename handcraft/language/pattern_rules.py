@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.errors import HandcraftWarning
-from handcraft.language.decision import Distribution
+from handcraft.language.distribution import Distribution
 from handcraft.language.graph.node import Aggregate
-from handcraft.language.patterns.coverage import Coverage, cover
+from handcraft.language.patterns.coverage import Coverage, cover, hiding_rules, never_fires
 from handcraft.language.patterns.first_match import NONE, FirstMatch, Ids
-from handcraft.language.patterns.hidden_rules import hiding_rules, never_fires
-from handcraft.language.read_rules import read_clauses
+from handcraft.language.read_rules import read_rules
 from handcraft.language.rule import Clause, Rule
 from handcraft.language.sequences import Prompts
 from handcraft.language.uncovered import UncoveredError, sure_line, sure_rule
@@ -26,11 +25,6 @@ from handcraft.origin import Place
 class PatternRules:
     """Rules that are all patterns, and what they decide.
 
-    Args:
-        rules: in the order in which they are tried.
-        prompts: with the vocabulary and the context.
-        place: of the program.
-
     Raises:
         HandcraftError: everything that is wrong with the rules, all at once.
     """
@@ -39,7 +33,10 @@ class PatternRules:
 
     def __init__(self, rules: Sequence[Rule], prompts: Prompts, place: Place | None) -> None:
         self.vocabulary, self.place = prompts.vocabulary, place
-        self.clauses = read_clauses(rules, prompts.vocabulary, prompts.context)
+        self.clauses = tuple(
+            Clause(self.vocabulary.id(rule.token), pattern, rule)
+            for rule, _, pattern, _ in read_rules(rules, prompts)
+        )
         patterns = [clause.pattern for clause in self.clauses]
         self.coverage: Coverage = cover(patterns, len(self.vocabulary), prompts.context)
 
@@ -66,20 +63,16 @@ class PatternRules:
                     hiding = hiding_rules(i, self.clauses, self._tried_after, covered)
                     warnings.warn(HandcraftWarning(never_fires(clause.rule, hiding)), stacklevel=3)
 
-    def next_token(self, ids: Sequence[int]) -> int:
-        """As `Program.next_token`."""
-        for clause in self._tried_after[ids[-1]]:
-            if clause.pattern.matches(ids):
-                return clause.token
-        raise self._uncovered(ids)
-
-    def next_tokens(self, ids: Sequence[int]) -> list[int]:
-        """As `Program.next_tokens`."""
-        return [self.next_token(ids[:length]) for length in range(1, len(ids) + 1)]
-
     def distribution(self, ids: Sequence[int]) -> Distribution:
         """How probable each token is after exactly these."""
-        return {self.vocabulary.token(self.next_token(ids)): Fraction(1)}
+        for clause in self._tried_after[ids[-1]]:
+            if clause.pattern.matches(ids):
+                return {self.vocabulary.token(clause.token): Fraction(1)}
+        raise self._uncovered(ids)
+
+    def distributions(self, ids: Sequence[int]) -> list[Distribution]:
+        """The same after each of them."""
+        return [self.distribution(ids[:length]) for length in range(1, len(ids) + 1)]
 
     def answers_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
         """As `Program.answers_at`."""

@@ -20,14 +20,15 @@ from handcraft.errors import (
     raise_all,
 )
 from handcraft.language.decision import Decision
+from handcraft.language.distribution import likeliest
 from handcraft.language.expression_rules import ExpressionRules
 from handcraft.language.graph.node import Aggregate
 from handcraft.language.ngrams import ngram_rules
 from handcraft.language.pattern_rules import PatternRules
 from handcraft.language.patterns.coverage import Coverage
 from handcraft.language.patterns.first_match import Ids
-from handcraft.language.read_rules import rule_problems, unprompted_problems
-from handcraft.language.read_setting import read_setting
+from handcraft.language.patterns.parse_pattern import parse_pattern
+from handcraft.language.read_rules import read_setting, rule_problems, unprompted_problems
 from handcraft.language.rule import Clause, Rule
 from handcraft.language.sequences import Prompts
 from handcraft.origin import Place, caller_place
@@ -107,11 +108,8 @@ class Program:
             if prompts is None and not problems:
                 problems += unprompted_problems(rules)
         raise_all(problems)
-        object.__setattr__(self, "vocabulary", given.vocabulary)
-        object.__setattr__(self, "context", given.context)
-        object.__setattr__(self, "rules", tuple(rules))
-        object.__setattr__(self, "prompts", given)
-        object.__setattr__(self, "place", place)
+        vars(self).update(vocabulary=given.vocabulary, context=given.context, rules=tuple(rules))
+        vars(self).update(prompts=given, place=place)
         self._reading.check()
 
     @classmethod
@@ -193,9 +191,6 @@ class Program:
     def distribution(self, context: str | Sequence[str]) -> dict[str, Fraction]:
         """The probabilities that the first matching rule gives; a single token has 1.
 
-        Args:
-            context: as for `meaning`.
-
         >>> from handcraft import predict
         >>> program = Program("ab", 5, [predict({"a": 0.25, "b": 0.75}).otherwise()])
         >>> program.distribution("a")
@@ -222,14 +217,14 @@ class Program:
 
     def next_token(self, ids: Sequence[int]) -> int:
         """The id of the token that the first matching rule predicts after exactly the tokens `ids`."""
-        return self._reading.next_token(ids)
+        return self.vocabulary.id(likeliest(self._reading.distribution(ids)))
 
     def next_tokens(self, ids: Sequence[int]) -> list[int]:
         """The id of the token that is predicted at every position of the tokens `ids`.
 
         As `trace`, but in ids.
         """
-        return self._reading.next_tokens(ids)
+        return [self.vocabulary.id(likeliest(each)) for each in self._reading.distributions(ids)]
 
     def answers_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
         """The ids of the tokens that are predicted at some positions of many texts.
@@ -265,24 +260,13 @@ class Program:
     def selected_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
         """At how many positions up to the answers each selection found a source, and at how many none.
 
-        Args:
-            texts: as for `answers_at`.
-            rows: as for `answers_at`.
-            places: as for `answers_at`.
-
         Returns:
             [selection, 2], in the order of `selections`.
         """
         return self._reading.selected_at(texts, rows, places)
 
     def probabilities_at(self, texts: Ids, rows: Ids, places: Ids) -> npt.NDArray[np.float64]:
-        """How probable each token is at some positions of many texts: [answer, token].
-
-        Args:
-            texts: as for `answers_at`; a text that breaks an assumption gives 0 for every token.
-            rows: as for `answers_at`.
-            places: as for `answers_at`.
-        """
+        """How probable each token is, as for `answers_at`: [answer, token]; 0 where that gives -1."""
         return self._reading.probabilities_at(texts, rows, places)
 
     def widened(self, context: int) -> Program:
@@ -388,3 +372,22 @@ class Program:
             rows += f"<tr><td></td><td>and {len(self.rules) - HTML_UP_TO:,} more</td></tr>"
         head = f"vocabulary <code>{escape_html(shorten(self.vocabulary.tokens))}</code>"
         return f"<table><caption>{head}, context {self.context}</caption>{rows}</table>"
+
+
+def sliding_note(source: object, positions: int, tokens: int) -> str | None:
+    """A note for a text that grows past the positions of a model; None if that changes no answer.
+
+    Rules that read the last few tokens, and no position, mean the same in a window that slides.
+    """
+    if tokens <= positions or not isinstance(source, Program):
+        return None
+    if not any(rule.has_expressions or _is_anchored(rule, source) for rule in source.rules):
+        return None
+    return (
+        f"the text has {tokens} tokens, but the model sees only the last {positions}, "
+        "and positions are counted from the first of those"
+    )
+
+
+def _is_anchored(rule: Rule, program: Program) -> bool:
+    return rule.pattern is not None and parse_pattern(rule.pattern, program.vocabulary).anchored

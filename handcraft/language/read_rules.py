@@ -1,35 +1,68 @@
-"""Parse rules with a vocabulary or prompts, and collect everything that is wrong with them."""
+"""What a program is given: its setting and its rules, and everything that is wrong with them."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from handcraft.errors import (
     DomainError,
     HandcraftError,
     HandcraftWarning,
+    LimitError,
     ProgramError,
     VocabularyError,
     raise_all,
 )
-from handcraft.language.decision import Deciding, Decision, Distribution
-from handcraft.language.distribution import read_distribution
-from handcraft.language.graph import pointwise
+from handcraft.language.distribution import Distribution, read_distribution
 from handcraft.language.graph.domain import Finite, Kind
 from handcraft.language.graph.node import Node
 from handcraft.language.graph.wording import enclosed
 from handcraft.language.patterns.parse_pattern import PatternSyntaxError, parse_pattern, pattern_items
 from handcraft.language.patterns.pattern import Pattern
-from handcraft.language.rule import Clause, Rule
+from handcraft.language.rule import Rule
 from handcraft.language.sequences import Expression, Prompts
+from handcraft.language.sequences.expression import other_prompts
 from handcraft.limits import RULES
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary, shorten
 
 ANY = (True, ())
 """The test of a pattern position where any token matches."""
+
+
+def read_setting(
+    vocabulary: object, context: object, prompts: object, place: Place
+) -> tuple[Prompts, list[HandcraftError]]:
+    """The prompts of a program, and what is wrong with its arguments."""
+    unknown = Prompts("?", 1, place=place)
+    misplaced = isinstance(vocabulary, Prompts)
+    if prompts is not None or misplaced:
+        if isinstance(prompts, Prompts) and vocabulary is None and context is None:
+            return prompts, []
+        what = "a vocabulary or a context besides its prompts"
+        what = f"{prompts!r} for prompts" if not isinstance(prompts, Prompts) else what
+        problem = ProgramError(
+            f"the program has {'prompts in place of a vocabulary' if misplaced else what}",
+            where=place,
+            fix="write Program(prompts=..., rules=[...])",
+        )
+        return unknown, [problem]
+    if vocabulary is None:
+        problem = ProgramError(
+            "the program has no vocabulary",
+            where=place,
+            fix='write Program("ab", 5, [...]), or Program(prompts=..., rules=[...])',
+        )
+        return unknown, [problem]
+    try:
+        return Prompts(vocabulary, context, place=place), []  # type: ignore[arg-type]
+    except LimitError:
+        raise
+    except HandcraftError as error:
+        return unknown, [*getattr(error, "problems", (error,))]
 
 
 def rule_problems(rules: object, place: Place | None) -> list[HandcraftError]:
@@ -86,7 +119,7 @@ def unprompted_problems(rules: Sequence[Rule]) -> list[HandcraftError]:
         ProgramError(
             f"the rule reads `{rule.answer if rule.flag is None else rule.flag}`, and the program has "
             "no prompts",
-            where=f"{rule.place}, {rule}" if rule.place else str(rule),
+            where=rule.where,
             fix="write Program(prompts=..., rules=[...]) with the Prompts that it is made from",
         )
         for rule in rules
@@ -94,36 +127,25 @@ def unprompted_problems(rules: Sequence[Rule]) -> list[HandcraftError]:
     ]
 
 
-def read_clauses(rules: Sequence[Rule], vocabulary: Vocabulary, context: int) -> tuple[Clause, ...]:
-    """Rules that predict one token each, after patterns.
+class Parsed(NamedTuple):
+    """A rule, and what its parts mean for a program; a single token is left as it is."""
 
-    Raises:
-        HandcraftError: everything that is wrong, all at once.
-    """
-    problems: list[HandcraftError] = []
-    clauses: list[Clause] = []
-    for rule in rules:
-        token, pattern = 0, Pattern()
-        with _collecting(problems, rule):
-            token = _read_token(rule.token, vocabulary)
-        with _collecting(problems, rule):
-            pattern = _read_pattern(rule, vocabulary, context)
-        clauses.append(Clause(token, pattern, rule))
-    raise_all(problems)
-    return tuple(clauses)
+    rule: Rule
+    answer: str | Node | Distribution
+    pattern: Pattern
+    flag: Node | None
 
 
-def read_decisions(rules: Sequence[Rule], prompts: Prompts) -> tuple[Decision, ...]:
+def read_rules(rules: Sequence[Rule], prompts: Prompts) -> list[Parsed]:
     """Rules of any kind, over prompts.
 
     Raises:
         HandcraftError: everything that is wrong, all at once.
     """
     problems: list[HandcraftError] = []
-    decisions: list[Decision] = []
-    deciding = Deciding(prompts)
+    found: list[Parsed] = []
     for rule in rules:
-        answer: Node | Distribution = {}
+        answer: str | Node | Distribution = ""
         flag, pattern = None, Pattern()
         with _collecting(problems, rule):
             answer = _read_answer(rule, prompts)
@@ -131,9 +153,9 @@ def read_decisions(rules: Sequence[Rule], prompts: Prompts) -> tuple[Decision, .
             pattern = _read_pattern(rule, prompts.vocabulary, prompts.context)
         with _collecting(problems, rule):
             flag = _read_flag(rule, prompts)
-        decisions.append(deciding.decide(rule, pattern, flag, answer))
+        found.append(Parsed(rule, answer, pattern, flag))
     raise_all(problems)
-    return tuple(decisions)
+    return found
 
 
 @contextmanager
@@ -143,7 +165,7 @@ def _collecting(problems: list[HandcraftError], rule: Rule) -> Iterator[None]:
         yield
     except HandcraftError as error:
         for problem in getattr(error, "problems", (error,)):
-            problem.where = problem.where or (f"{rule.place}, {rule}" if rule.place else str(rule))
+            problem.where = problem.where or rule.where
             problems.append(problem)
 
 
@@ -155,7 +177,13 @@ def _read_pattern(rule: Rule, vocabulary: Vocabulary, context: int) -> Pattern:
     except PatternSyntaxError as error:
         raise error.of(rule) from None
     if "." in vocabulary and ANY in pattern_items(rule.pattern, vocabulary.is_characters):
-        warnings.warn(HandcraftWarning(_dot_is_any(rule)), stacklevel=2)
+        note = (
+            f"`.` in the pattern {rule.pattern!r} is any token, "
+            "and the vocabulary has the token `.` too\n"
+            f"  where: {rule.where}\n"
+            f"  fix:   write \\. for that token alone"
+        )
+        warnings.warn(HandcraftWarning(note), stacklevel=2)
     if len(pattern) > context:
         raise ProgramError(
             f"the pattern {rule.pattern!r} reads {len(pattern)} tokens, but the context has {context}",
@@ -165,32 +193,17 @@ def _read_pattern(rule: Rule, vocabulary: Vocabulary, context: int) -> Pattern:
     return pattern
 
 
-def _dot_is_any(rule: Rule) -> str:
-    """A warning for patterns over vocabularies of which a full stop is a token."""
-    where = f"{rule.place}, {rule}" if rule.place else str(rule)
-    return (
-        f"`.` in the pattern {rule.pattern!r} is any token, and the vocabulary has the token `.` too\n"
-        f"  where: {where}\n"
-        f"  fix:   write \\. for that token alone"
-    )
-
-
-def _read_token(token: str, vocabulary: Vocabulary) -> int:
-    if token not in vocabulary:
-        raise VocabularyError(
-            f"the rule predicts {token!r}, which is not in the vocabulary",
-            fix=vocabulary.advice(token),
-        )
-    return vocabulary.id(token)
-
-
-def _read_answer(rule: Rule, prompts: Prompts) -> Node | Distribution:
-    answer = rule.answer
+def _read_answer(rule: Rule, prompts: Prompts) -> str | Node | Distribution:
+    answer, vocabulary = rule.answer, prompts.vocabulary
     if isinstance(answer, str):
-        _read_token(answer, prompts.vocabulary)
-        return pointwise.constant(answer)
+        if answer not in vocabulary:
+            raise VocabularyError(
+                f"the rule predicts {answer!r}, which is not in the vocabulary",
+                fix=vocabulary.advice(answer),
+            )
+        return answer
     if not isinstance(answer, Expression):
-        return read_distribution(answer, prompts.vocabulary)
+        return read_distribution(answer, vocabulary)
     _check_prompts(answer, prompts)
     domain = answer.domain
     if not isinstance(domain, Finite) or domain.kind is not Kind.CATEGORY:
@@ -198,14 +211,14 @@ def _read_answer(rule: Rule, prompts: Prompts) -> Node | Distribution:
             f"the rule predicts `{answer}`, a {domain.kind.value} ({domain}), but tokens are labels",
             fix="turn it into tokens with .map({...})",
         )
-    strange = [value for value in domain.values if value not in prompts.vocabulary]
+    strange = [value for value in domain.values if value not in vocabulary]
     if strange:
         more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
         raise VocabularyError(
             f"the rule predicts `{answer}`, which may be {strange[0]!r}{more}, not in the vocabulary",
             fix="turn it into tokens with .map({...}), or .assume() the values that occur; tokens are: "
-            f"{shorten(prompts.vocabulary.tokens)}",
-            in_rules=f"predict tokens; they are: {shorten(prompts.vocabulary.tokens)}",
+            f"{shorten(vocabulary.tokens)}",
+            in_rules=f"predict tokens; they are: {shorten(vocabulary.tokens)}",
         )
     return answer.node
 
@@ -225,8 +238,7 @@ def _read_flag(rule: Rule, prompts: Prompts) -> Node | None:
 
 def _check_prompts(expression: Expression, prompts: Prompts) -> None:
     if expression.prompts is not prompts:
-        made = [p.place.short if p.place else "?" for p in (expression.prompts, prompts)]
         raise ProgramError(
-            f"`{expression}` belongs to other prompts: those of {made[0]}, not those of {made[1]}",
+            f"`{expression}` belongs to other prompts: {other_prompts(expression.prompts, prompts)}",
             fix="make all expressions of a program from its Prompts",
         )

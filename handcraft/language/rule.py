@@ -73,6 +73,11 @@ class Rule:
         return Origin(str(self), self.place)
 
     @property
+    def where(self) -> str:
+        """Where it was written, and how, for errors."""
+        return f"{self.place}, {self}" if self.place else str(self)
+
+    @property
     def has_expressions(self) -> bool:
         """Whether its answer or its condition is an expression."""
         return self.flag is not None or isinstance(self.answer, Expression)

@@ -7,9 +7,9 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from handcraft.errors import DomainError
-from handcraft.language.graph.domain import Value, as_number, show_value
+from handcraft.language.graph.domain import Value, as_number, show_value, whole
 from handcraft.language.graph.wording import Wording, reads
-from handcraft.rasp.node import Text, value_of, whole
+from handcraft.rasp.node import Text, value_of
 from handcraft.rasp.selector import Selector, check_selector
 from handcraft.rasp.sequence import Encoding, SOp, as_sequence
 
@@ -18,11 +18,7 @@ HOW = ("mean", "sum")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SelectorWidth(SOp):
-    """How many positions are selected.
-
-    Args:
-        selector: which those are.
-    """
+    """How many positions are selected."""
 
     selector: Selector
 

@@ -20,12 +20,7 @@ from handcraft.vocabulary import Vocabulary
 
 @dataclass(frozen=True, eq=False)
 class CompiledSequence:
-    """A RASP program and the model that computes it.
-
-    Args:
-        built: the program as expressions.
-        compiled: the model, and every stage on the way to it.
-    """
+    """A RASP program and the model that computes it."""
 
     built: BuiltSequence
     compiled: CompiledSequences

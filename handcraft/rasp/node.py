@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from fractions import Fraction
 from typing import Any, Self
 
 from handcraft.errors import DomainError, HandcraftError, ProgramError
@@ -17,12 +16,7 @@ from handcraft.origin import Place
 
 @dataclass(frozen=True)
 class Text:
-    """What a program is evaluated on.
-
-    Args:
-        tokens: one value at every position.
-        causal: whether a position sees only itself and earlier ones.
-    """
+    """What a program is evaluated on."""
 
     tokens: tuple[Value, ...]
     causal: bool
@@ -117,12 +111,7 @@ class Node(ABC):
 
 
 def walk(root: Node, turns_back: Callable[[Node], bool] = lambda node: False) -> Iterator[Node]:
-    """Every node once, those that are computed first before those that read them.
-
-    Args:
-        root: where to begin.
-        turns_back: whether to leave out the children of a node.
-    """
+    """Every node once, those that are computed first before those that read them."""
     seen: set[int] = set()
     stack = [(root, False)]
     while stack:
@@ -211,8 +200,3 @@ def name_of(function: object) -> str:
     """A function by its name."""
     name = getattr(function, "__name__", type(function).__name__)
     return "lambda" if name == "<lambda>" else str(name)
-
-
-def whole(number: Fraction) -> int | Fraction:
-    """A fraction that is whole as an integer."""
-    return number.numerator if number.denominator == 1 else number

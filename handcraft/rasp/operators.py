@@ -8,7 +8,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import Any
 
-from handcraft.rasp.node import whole
+from handcraft.language.graph.domain import whole
 
 
 def _divide(x: Any, y: Any) -> Any:

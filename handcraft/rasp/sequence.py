@@ -9,11 +9,11 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from handcraft.errors import DomainError
-from handcraft.language.graph.domain import Value, as_number, show_value
+from handcraft.language.graph.domain import Value, as_number, show_value, whole
 from handcraft.language.graph.wording import Wording, reads
 from handcraft.language.written_place import written_place
 from handcraft.origin import caller_place
-from handcraft.rasp.node import Node, Text, apply, name_of, value_of, whole
+from handcraft.rasp.node import Node, Text, apply, name_of, value_of
 from handcraft.rasp.operators import Operator
 
 
@@ -41,11 +41,7 @@ def _both_ways(operator: Operator) -> tuple[Method, Method]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SOp(Node):
-    """A sequence. Operators between sequences, or with plain values, give sequences.
-
-    Args:
-        encoding: what `numerical` or `categorical` said; None where neither did.
-    """
+    """A sequence. Operators between sequences, or with plain values, give sequences."""
 
     encoding: Encoding | None = field(default=None, kw_only=True)
 
@@ -117,11 +113,7 @@ length = Length(place=caller_place(0))
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Full(SOp):
-    """The same value at every position.
-
-    Args:
-        fill: the value; None for no value.
-    """
+    """The same value at every position."""
 
     fill: Any
 
@@ -142,12 +134,7 @@ class Full(SOp):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Map(SOp):
-    """A function of a sequence, position by position; no value gives no value.
-
-    Args:
-        f: a function of one value.
-        inner: the sequence.
-    """
+    """A function of a sequence, position by position; no value gives no value."""
 
     f: Callable[[Any], object]
     inner: SOp
@@ -185,13 +172,7 @@ class _OfPairs(SOp):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SequenceMap(_OfPairs):
-    """A function of two sequences, position by position; where either has no value there is none.
-
-    Args:
-        f: a function of two values, or an operator.
-        fst: the sequence of the first.
-        snd: the sequence of the second.
-    """
+    """A function or an operator of two sequences; where either has no value there is none."""
 
     f: Callable[[Any, Any], object]
     fst: SOp
@@ -212,14 +193,7 @@ class SequenceMap(_OfPairs):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LinearSequenceMap(_OfPairs):
-    """A weighted sum of two sequences of numbers.
-
-    Args:
-        fst: the first.
-        snd: the second.
-        fst_fac: the weight of the first.
-        snd_fac: the weight of the second.
-    """
+    """A weighted sum of two sequences of numbers."""
 
     fst: SOp
     snd: SOp

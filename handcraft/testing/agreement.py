@@ -9,7 +9,8 @@ import numpy as np
 from handcraft.circuits.ideal import logits_of_beginnings
 from handcraft.compiler import Compiled, compile_program
 from handcraft.language import Program
-from handcraft.language.decision import Distribution, decided
+from handcraft.language.decision import decided
+from handcraft.language.distribution import Distribution
 from handcraft.model.attention import Array
 from handcraft.verify import count_contexts, logit_margins
 from handcraft.verify.probabilities import probabilities_after

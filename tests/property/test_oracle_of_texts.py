@@ -113,7 +113,7 @@ def test_of_where_a_selection_selects_a_source(expression):
     selects = oracle.compute(texts).selects
     for node in walk(expression.node):
         if isinstance(node, Aggregate):
-            exists = attend.aggregate(node.sources, "exists", None, None, node.text, 9, False)
+            exists = attend.aggregate(node.sources, "exists", None, attend.NONE, node.text, 9)
             for text, row in zip(texts, np.broadcast_to(selects[node], texts.shape), strict=True):
                 tokens = [prompts.vocabulary.token(token) for token in text.tolist()]
                 (meant,) = interpret([exists], tokens, causal=prompts.causal)

@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 from handcraft.compiler.passes.ir import StepFunction, Threshold, WeightedSum, note_slots
 from handcraft.display import short_repr
-from handcraft.language.graph.arithmetic import linear
 from handcraft.language.graph.domain import Plain, Range, Value, as_number, finite
 from handcraft.language.graph.node import Embedded, Lookup, Node, is_position
+from handcraft.language.graph.pointwise import linear
 from handcraft.language.graph.wording import Wording, reads
 from handcraft.origin import Place
 

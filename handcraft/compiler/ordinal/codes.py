@@ -19,9 +19,8 @@ from itertools import pairwise
 from handcraft.circuits import Subspace, coded
 from handcraft.compiler.ordinal.approximate_sum import ApproximateSum
 from handcraft.compiler.passes.ir import Nearest
-from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number, finite
+from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number, finite, whole
 from handcraft.language.graph.node import Assumed, Embedded, Lookup, Node
-from handcraft.language.graph.reachable import plain
 from handcraft.language.graph.wording import Wording, reads
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary
@@ -84,7 +83,7 @@ def by_token(
     tokens = vocabulary.tokens
     token = Embedded(finite(tokens), reads("token"), "token")
     rows = zip(tokens, numbers, strict=True)
-    table: dict[tuple[Value, ...], Value] = {(t,): None if n is None else plain(n) for t, n in rows}
+    table: dict[tuple[Value, ...], Value] = {(t,): None if n is None else whole(n) for t, n in rows}
     known = finite(number for number in table.values() if number is not None)
     return Lookup(known, text, (token,), table, place=place)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from handcraft.compiler.passes.children import with_children
 from handcraft.compiler.passes.ir import Attend, StepFunction
-from handcraft.language.graph.domain import FLAGS, Finite, Kind, Plain, Value, as_number, finite
+from handcraft.language.graph.domain import FLAGS, Finite, Kind, Plain, Value, as_number, finite, whole
 from handcraft.language.graph.node import (
     Aggregate,
     Assumed,
@@ -20,7 +20,6 @@ from handcraft.language.graph.node import (
     Node,
     walk,
 )
-from handcraft.language.graph.reachable import plain
 
 Table = Mapping[tuple[Value, ...], Value]
 
@@ -144,7 +143,7 @@ class _Builder:
                 total[term] = total.get(term, 0) + factor
         left = tuple((factor, nodes[key]) for key, factor in total.items() if factor)
         if not left:
-            return self._constant(node, plain(constant))
+            return self._constant(node, whole(constant))
         of_one = self._of_one_source(node, left, constant)
         if of_one is not None:
             return of_one
@@ -168,7 +167,7 @@ class _Builder:
             for factor, term in terms:
                 at = term.table[(value,)] if isinstance(term, Lookup) else value
                 total += factor * as_number(at)
-            table[(value,)] = plain(total)
+            table[(value,)] = whole(total)
         lookup = Lookup(finite(table.values()), node.text, (source,), table, place=node.place)
         return self._lookup(lookup, [source])
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, Self, TypeAlias
 
-from handcraft.language.graph.arithmetic import common_unit
 from handcraft.language.graph.domain import Finite, Plain, Range, Value, as_number
 from handcraft.language.graph.node import (
     Assumed,
@@ -19,6 +18,7 @@ from handcraft.language.graph.node import (
     case_key,
     walk,
 )
+from handcraft.language.graph.pointwise import common_unit
 from handcraft.origin import Origin
 
 Picks = Literal["mean", "latest", "earliest"]
@@ -121,16 +121,6 @@ class Equal(Node):
 
     one: Node
     other: Node
-
-    @property
-    def made_of(self) -> Hashable:
-        """What decides its value."""
-        return self.one.identity, self.other.identity
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        """What is compared."""
-        return self.one, self.other
 
 
 Weights: TypeAlias = tuple[tuple[int, Plain], ...]

@@ -7,15 +7,14 @@ from fractions import Fraction
 from operator import eq, mul
 
 from handcraft.compiler.passes.ir import Attend, Equal, Nearest, StepFunction, WeightedSum, Weights
-from handcraft.language.graph.domain import Plain, Value, as_number, magnitude
+from handcraft.language.graph.domain import Plain, Value, as_number, magnitude, whole
 from handcraft.language.graph.node import Node
-from handcraft.language.graph.reachable import plain
-from handcraft.language.oracle.interpret import Values, interpret_with
+from handcraft.language.oracle.interpret import Values, interpret
 
 
 def run_nodes(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> list[Values]:
     """The oracle, for trees that hold the nodes of this module too."""
-    return interpret_with(nodes, tokens, causal=causal, values=_values)
+    return interpret(nodes, tokens, causal=causal, values=_values)
 
 
 def _values(node: Node, length: int, known: dict[Node, Values], causal: bool) -> Values | None:
@@ -35,7 +34,7 @@ def _values(node: Node, length: int, known: dict[Node, Values], causal: bool) ->
 
 def _weighted(row: Weights, values: Values) -> Value:
     start: Plain = 0
-    return plain(sum((weight * as_number(values[there]) for there, weight in row), start))
+    return whole(sum((weight * as_number(values[there]) for there, weight in row), start))
 
 
 def _nearest(node: Nearest, number: Plain) -> Value:
@@ -53,7 +52,7 @@ def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], ca
     if node.base:
         weights = [Fraction(node.base) ** -count for count in failing]
         values = (as_number(known[node.value][there]) for there in seen)
-        return plain(Fraction(sum(map(mul, weights, values)) / sum(weights)))
+        return whole(Fraction(sum(map(mul, weights, values)) / sum(weights)))
     best = min(failing)
     fitting = [there for there in seen if failing[there] == best]
     if node.by is not None:
@@ -62,7 +61,7 @@ def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], ca
         fitting = [there for there, n in zip(fitting, numbers, strict=True) if n == end]
     chosen = [known[node.value][there] for there in fitting]
     if node.picks == "mean":
-        return plain(Fraction(sum(as_number(v) for v in chosen)) / len(chosen))
+        return whole(Fraction(sum(as_number(v) for v in chosen)) / len(chosen))
     return chosen[-1] if node.picks == "latest" else chosen[0]
 
 

@@ -17,9 +17,8 @@ from handcraft.compiler.features.feature import Reading
 from handcraft.compiler.features.places import Places
 from handcraft.display import short_repr
 from handcraft.errors import PrecisionError
-from handcraft.language.graph.domain import Domain, Finite, Kind, Plain, Value, as_number
+from handcraft.language.graph.domain import Domain, Finite, Kind, Plain, Value, as_number, whole
 from handcraft.language.graph.node import Node
-from handcraft.language.graph.reachable import plain
 from handcraft.language.sequences.expression import Expression
 from handcraft.model.attention import Array
 from handcraft.origin import Place
@@ -102,7 +101,7 @@ class Output:
             ValueError: the number stands for no value of the domain.
         """
         if self.domain.kind is Kind.NUMBER:
-            value = plain(Fraction(number))
+            value = whole(Fraction(number))
             if value in self.domain:
                 return value
         else:
@@ -133,7 +132,7 @@ class Output:
             return number
         if not isinstance(self.domain, Finite):
             unit = self.domain.unit
-            return plain((Fraction(number) / unit).limit_denominator(self.domain.parts) * unit)
+            return whole((Fraction(number) / unit).limit_denominator(self.domain.parts) * unit)
         if self.domain.kind is not Kind.NUMBER:
             return self.domain.values[min(max(round(number), 0), len(self.domain.values) - 1)]
         return self.domain.values[int(np.abs(self._known - number).argmin())]

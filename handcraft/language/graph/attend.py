@@ -24,6 +24,7 @@ from handcraft.language.graph.domain import (
     numbers,
     plain_value,
     show_value,
+    whole,
     whole_numbers,
 )
 from handcraft.language.graph.node import (
@@ -58,12 +59,6 @@ NONE = Missing()
 
 def matching(key: Node, query: Node, relation: object, text: Wording) -> Sources:
     """The sources whose key is in a relation to the query at the destination.
-
-    Args:
-        key: read at the source.
-        query: read at the destination.
-        relation: a comparison such as ``"<"``, or a function of a key and a query.
-        text: how it reads.
 
     Raises:
         DomainError: the two cannot be compared, have too many values, or there is no such comparison.
@@ -262,17 +257,14 @@ def _with_default(domain: Domain, default: Value, value: Node, text: Wording) ->
 
 def mean_domain(value: Node, context: int) -> Domain:
     """Means of up to `context` numbers: unit * p / q with q up to the context."""
-    is_flag = value.domain.kind is Kind.FLAG
-    if value.domain.kind is Kind.NUMBER and value.domain.parts > PARTS_UP_TO:
+    low, high, unit = value.domain.low, value.domain.high, value.domain.unit
+    if value.domain.parts > PARTS_UP_TO:
         raise DomainError(
             f"`{value}` may be a fraction with a denominator above {PARTS_UP_TO:,}: a mean of means of "
             "means, of which no further mean can be taken",
             where=written_place(),
             fix="compare it with a number first, or .assume() the values that occur",
         )
-    low: Plain = 0 if is_flag else value.domain.low
-    high: Plain = 1 if is_flag else value.domain.high
-    unit = Fraction(1) if is_flag else value.domain.unit
     parts = context * lcm(*range(1, value.domain.parts + 1))  # p / q of different q add up
     steps = (high - low) / unit
     if value.domain.parts == 1 and steps * context * (context + 1) / 2 <= 4 * VALUES_UP_TO:
@@ -291,7 +283,7 @@ def _means(low: Plain, unit: Fraction, steps: int, context: int, parts: int) -> 
     p, q, r, s = 0, 1, 1, context
     while p <= steps * q:
         mean = low + unit * Fraction(p, q)
-        means.append(mean.numerator if mean.denominator == 1 else mean)
+        means.append(whole(mean))
         k = (context + q) // s
         p, q, r, s = r, s, k * r - p, k * s - q
     return numbers(means, unit=unit, parts=parts)

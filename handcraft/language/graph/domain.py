@@ -209,6 +209,11 @@ def as_number(value: Value) -> Plain:
     return value
 
 
+def whole(number: Plain) -> Plain:
+    """A fraction that is whole as an integer."""
+    return number.numerator if number.denominator == 1 else number
+
+
 def magnitude(number: Plain) -> Plain:
     """The number without its sign."""
     return -number if number < 0 else number
@@ -236,7 +241,7 @@ def plain_value(value: object) -> Value:
         if isinstance(value, Real):
             fraction = value if isinstance(value, Fraction) else _as_fraction(float(value))
             check_number(fraction)
-            return fraction.numerator if fraction.denominator == 1 else fraction
+            return whole(fraction)
         hash(value)
     except (TypeError, ValueError, OverflowError):
         raise DomainError(

@@ -6,7 +6,6 @@ written: a node is a key of dictionaries, and what is equal is computed once.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from copy import copy
@@ -14,12 +13,52 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from operator import eq, ge, gt, le, lt, ne
+from threading import Lock
 from typing import Any, Literal, Self, TypeAlias
+from weakref import WeakValueDictionary
 
 from handcraft.language.graph.domain import Domain, Finite, Plain, Value, as_number
-from handcraft.language.graph.identity import Identity, Rows, identity_of
 from handcraft.language.graph.wording import Wording
 from handcraft.origin import Origin, Place
+
+
+class Identity:
+    """Stands for everything made of certain parts; equal only to itself."""
+
+    __slots__ = ("__weakref__",)
+
+
+_known: WeakValueDictionary[Hashable, Identity] = WeakValueDictionary()
+"""By what things are made of. An entry lasts as long as its identity, and keeps those of its parts."""
+
+_making = Lock()
+
+
+def identity_of(made_of: Hashable) -> Identity:
+    """The identity of what is made of some parts.
+
+    >>> kept = identity_of(("sum", 1, 2))
+    >>> identity_of(("sum", 1, 2)) is kept
+    True
+    """
+    with _making:
+        return _known.setdefault(made_of, Identity())
+
+
+class Rows:
+    """The rows of a table as a part: equal where the tables are, and hashed once."""
+
+    __slots__ = ("_hash", "table")
+
+    def __init__(self, table: Mapping[Any, Hashable]) -> None:
+        self.table = table
+        self._hash = hash(frozenset(table.items()))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rows) and (self.table is other.table or self.table == other.table)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,14 +97,20 @@ class Node:
         return f"<{type(self).__name__}: {self}>"
 
     @property
-    @abstractmethod
     def made_of(self) -> Hashable:
-        """What decides its value, besides its domain: the identities of its children, and numbers."""
+        """What decides its value, besides its domain: the identities of its children, and the rest."""
+        return tuple([part.identity if isinstance(part, Node) else part for part in self._parts])
 
-    @property
+    @cached_property
     def children(self) -> tuple[Node, ...]:
         """What it is computed from."""
-        return ()
+        return tuple([part for part in self._parts if isinstance(part, Node)])
+
+    @property
+    def _parts(self) -> list[Any]:
+        """The fields that nodes of its kind have besides those of every node."""
+        known = Node.__dataclass_fields__
+        return [getattr(self, name) for name in self.__dataclass_fields__ if name not in known]
 
     @property
     def origin(self) -> Origin:
@@ -86,11 +131,6 @@ class Embedded(Node):
 
     of: Literal["token", "position"]
 
-    @property
-    def made_of(self) -> Hashable:
-        """The parts that determine its value."""
-        return self.of
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Constant(Node):
@@ -98,32 +138,22 @@ class Constant(Node):
 
     value: Value
 
-    @property
-    def made_of(self) -> Hashable:
-        """The parts that determine its value."""
-        return self.value
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Lookup(Node):
-    """A table over the values of some expressions at the same position.
-
-    Args:
-        arguments: the expressions, each with a finite domain.
-        table: for every combination of their values, the value.
-    """
+    """A table over the values of some expressions at the same position."""
 
     arguments: tuple[Node, ...]
     table: Mapping[tuple[Value, ...], Value]
 
     @property
     def made_of(self) -> Hashable:
-        """The parts that determine its value."""
+        """The arguments, and the rows of the table."""
         return tuple([argument.identity for argument in self.arguments]), Rows(self.table)
 
-    @property
+    @cached_property
     def children(self) -> tuple[Node, ...]:
-        """What it is computed from."""
+        """The arguments."""
         return self.arguments
 
 
@@ -140,7 +170,7 @@ class Linear(Node):
         counted = Counter((factor, node.identity) for factor, node in self.terms)
         return frozenset(counted.items()), self.constant
 
-    @property
+    @cached_property
     def children(self) -> tuple[Node, ...]:
         """What it is computed from."""
         return tuple(node for _, node in self.terms)
@@ -153,16 +183,6 @@ class AtLeast(Node):
     number: Node
     bound: Plain
 
-    @property
-    def made_of(self) -> Hashable:
-        """The parts that determine its value."""
-        return self.number.identity, self.bound
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        """What it is computed from."""
-        return (self.number,)
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Choice(Node):
@@ -171,16 +191,6 @@ class Choice(Node):
     condition: Node
     yes: Node
     no: Node
-
-    @property
-    def made_of(self) -> Hashable:
-        """The parts that determine its value."""
-        return self.condition.identity, self.yes.identity, self.no.identity
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        """What it is computed from."""
-        return self.condition, self.yes, self.no
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -191,13 +201,8 @@ class Assumed(Node):
 
     @property
     def made_of(self) -> Hashable:
-        """The parts that determine its value."""
+        """The value, and what is promised of it."""
         return self.value.identity, self.domain
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        """What it is computed from."""
-        return (self.value,)
 
 
 class Comparison(Enum):
@@ -326,7 +331,7 @@ class Aggregate(Node):
         value = None if self.value is None else self.value.identity
         return cases, self.how, value, self.default
 
-    @property
+    @cached_property
     def children(self) -> tuple[Node, ...]:
         """What it is computed from."""
         return (*self.sources.children, *(() if self.value is None else (self.value,)))

@@ -17,7 +17,7 @@ from threading import RLock
 
 import numpy as np
 
-from handcraft.language.graph.domain import Finite, Plain, Value, as_number
+from handcraft.language.graph.domain import Finite, Plain, Value, as_number, whole
 from handcraft.language.graph.node import (
     Assumed,
     AtLeast,
@@ -46,12 +46,7 @@ def is_pointwise(node: Node) -> bool:
 
 
 def bases(*nodes: Node, stops: Callable[[Node], bool] | None = None) -> tuple[Node, ...]:
-    """What the nodes are computed from, point by point; each once.
-
-    Args:
-        nodes: the nodes.
-        stops: whether a node is taken as it is, and not followed further down.
-    """
+    """What the nodes are computed from, point by point, down to where it `stops`; each once."""
     if stops is None:
         return tuple(dict.fromkeys(base for node in nodes for base in _column_of(node).bases))
     found: dict[Node, None] = {}
@@ -70,12 +65,7 @@ def bases(*nodes: Node, stops: Callable[[Node], bool] | None = None) -> tuple[No
 
 
 def combinations(nodes: Sequence[Node], up_to: int = BASES_UP_TO) -> set[tuple[Value, ...]] | None:
-    """The combinations of values of `nodes` that can occur, or None where they are too many to walk.
-
-    Args:
-        nodes: expressions with finite domains.
-        up_to: the most combinations of base values, or of their own, to walk.
-    """
+    """The combinations of values of `nodes` that can occur, or None where they are too many to walk."""
     below = bases(*nodes)
     if all(isinstance(base.domain, Finite) for base in below) and _size(below) <= up_to:
         columns = [_over(_column_of(node), below) for node in nodes]
@@ -88,12 +78,7 @@ def combinations(nodes: Sequence[Node], up_to: int = BASES_UP_TO) -> set[tuple[V
 
 @dataclass(frozen=True)
 class _Column:
-    """The values of a node for all combinations of the values of its bases.
-
-    Args:
-        bases: its bases.
-        values: in the order of the combinations; None where they are too many to walk.
-    """
+    """The values of a node for all combinations of those of its bases; None if too many."""
 
     bases: tuple[Node, ...]
     values: tuple[Value, ...] | None
@@ -183,7 +168,7 @@ def _column(node: Node, children: Sequence[Sequence[Value]], size: int) -> tuple
         totals: list[Plain] = [node.constant] * size
         for (factor, _), column in zip(node.terms, children, strict=True):
             totals = list(map(add, totals, [factor * as_number(value) for value in column]))
-        found: Iterable[Value] = map(plain, totals)
+        found: Iterable[Value] = map(whole, totals)
     else:
         found = [compute(node, row) for row in _rows(children, size)]
     return tuple([value if value in node.domain else _EXCLUDED for value in found])
@@ -192,23 +177,6 @@ def _column(node: Node, children: Sequence[Sequence[Value]], size: int) -> tuple
 def _rows(columns: Sequence[Sequence[Value]], size: int) -> Iterable[tuple[Value, ...]]:
     """The rows of a table of that size, given its columns; there may be none."""
     return zip(*columns, strict=True) if columns else [()] * size
-
-
-class _Excluded(Exception):
-    """A combination that an assumption or a domain rules out."""
-
-
-def value_of(root: Node, known: dict[Node, Value]) -> Value:
-    """The value of a pointwise node, given those of its bases; it fills in `known`."""
-    for node in walk(root, down_to=known):
-        values = tuple([known[child] for child in node.children])
-        if isinstance(node, Lookup) and values not in node.table:
-            raise _Excluded
-        result = compute(node, values)
-        if result not in node.domain:
-            raise _Excluded
-        known[node] = result
-    return known[root]
 
 
 def compute(node: Node, values: Sequence[Value]) -> Value:
@@ -222,7 +190,7 @@ def compute(node: Node, values: Sequence[Value]) -> Value:
             total = sum(
                 factor * as_number(value) for (factor, _), value in zip(node.terms, values, strict=True)
             )
-            return plain(total + node.constant)
+            return whole(total + node.constant)
         case AtLeast():
             return as_number(values[0]) >= node.bound
         case Choice():
@@ -230,12 +198,6 @@ def compute(node: Node, values: Sequence[Value]) -> Value:
         case Assumed():
             return values[0]
     raise TypeError(f"{type(node).__name__} is not computed point by point")
-
-
-def plain(number: Value) -> Value:
-    """A fraction that is whole as an integer."""
-    value = as_number(number)
-    return value.numerator if value.denominator == 1 else value
 
 
 def _values(node: Node) -> tuple[Value, ...]:

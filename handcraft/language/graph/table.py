@@ -43,11 +43,6 @@ def lookup(
 ) -> Node:
     """A function of some expressions, tabulated.
 
-    Args:
-        function: what to tabulate, or the table; of one argument its keys are the values themselves.
-        arguments: what it is a function of.
-        text: how it reads.
-
     Raises:
         DomainError: too many rows, a row that the table lacks, a function that fails, or results of
             several kinds.

@@ -7,10 +7,12 @@ In a text longer than `LONGEST`, the deepest parts are replaced by an ellipsis.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
+
+from handcraft.language.graph.domain import plain_value, show_value
 
 LONGEST = 400
 """The most characters of a text, as tests/property/test_long_expressions.py checks."""
@@ -95,53 +97,15 @@ def _written(root: Wording, most: int) -> str:
     while waiting:
         part, room = waiting.pop()
         size = _size(part)
-        if isinstance(part, str) or size == 0:
-            written.append(_shortened(part, room) if isinstance(part, str) else "")
+        if isinstance(part, str):
+            written.append(_shortened(part, room))
         elif size <= room:
             waiting += [(each, _size(each)) for each in reversed(part.parts)]
         elif room < 4 * len(ELLIPSIS):
             written.append(ELLIPSIS[:room])
         else:
-            waiting += reversed(_fitted(part, room))
+            waiting += reversed(_shared(part.parts, room))
     return "".join(written)
-
-
-def _fitted(wording: Wording, room: int) -> list[tuple[str | Wording, int]]:
-    """Parts of a wording that is too long, each with its room.
-
-    A part that is nearly all of it is followed down to where it is short, or where several parts are
-    long: what is around that is written as far as there is room, with ellipses for what is left out.
-    """
-    before: list[str | Wording] = []
-    after: list[str | Wording] = []
-    inner: str | Wording = wording
-    around = 0
-    while isinstance(inner, Wording) and inner.size > room // 3:
-        place = _one_long(inner, room // 3)
-        if place is None:
-            break
-        around += sum(_size(part) for i, part in enumerate(inner.parts) if i != place)
-        if around <= room // 2:
-            before += inner.parts[:place]
-            after += reversed(inner.parts[place + 1 :])
-        inner = inner.parts[place]
-    if inner is wording:
-        return _shared(wording.parts, room)
-    shown = sum(map(_size, before)) + sum(map(_size, after))
-    core: list[tuple[str | Wording, int]] = [(inner, room - shown - 2 * len(ELLIPSIS))]
-    if around > room // 2:
-        ellipsis = (ELLIPSIS, len(ELLIPSIS))
-        core = [*([ellipsis] if before else []), *core, *([ellipsis] if after else [])]
-    return [(p, _size(p)) for p in before] + core + [(p, _size(p)) for p in reversed(after)]
-
-
-def _one_long(wording: Wording, room: int) -> int | None:
-    """The place of the one part that does not fit; None where several do not, or none does."""
-    long = [i for i, part in enumerate(wording.parts) if _size(part) > room]
-    if len(long) != 1:
-        return None
-    others = sum(_size(part) for i, part in enumerate(wording.parts) if i != long[0])
-    return long[0] if others <= room else None
 
 
 def _shared(parts: Sequence[str | Wording], room: int) -> list[tuple[str | Wording, int]]:
@@ -167,3 +131,30 @@ def _shortened(words: str, room: int) -> str:
 
 def _size(part: str | Wording) -> int:
     return len(part) if isinstance(part, str) else part.size
+
+
+def show(value: object) -> str:
+    """A value of a user as it is written in a program."""
+    return show_value(plain_value(value))
+
+
+def show_function(function: object) -> str:
+    """A function by its name, a table by its rows."""
+    if isinstance(function, Mapping):
+        return _show_table(function)
+    name = getattr(function, "__name__", type(function).__name__)
+    return "lambda ..." if name == "<lambda>" else name
+
+
+def show_list(values: Sequence[object]) -> str:
+    """The first of some values, and how many more there are."""
+    return f"[{show_some([show(value) for value in values])}]"
+
+
+def _show_table(table: Mapping[Any, object]) -> str:
+    return f"{{{show_some([f'{show(key)}: {show(value)}' for key, value in table.items()])}}}"
+
+
+def show_some(words: Sequence[str]) -> str:
+    """The first of some words, and how many more there are."""
+    return ", ".join(words if len(words) <= 6 else [*words[:5], f"{len(words) - 5} more"])

@@ -10,8 +10,7 @@ from math import lcm
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.language.graph.domain import Value
-from handcraft.language.graph.reachable import plain
+from handcraft.language.graph.domain import Value, whole
 
 Ids = npt.NDArray[np.int64]
 
@@ -88,7 +87,7 @@ class Interned:
 
     def numbers(self, tops: Ids, below: int) -> Ids:
         """The codes of some numbers over one denominator, of any shape."""
-        return self.coded(tops, lambda top: plain(Fraction(top, below)))
+        return self.coded(tops, lambda top: whole(Fraction(top, below)))
 
     def coded(self, keys: Ids, value: Callable[[int], Value]) -> Ids:
         """The codes of a function of whole numbers, of any shape; it is called once for each number."""

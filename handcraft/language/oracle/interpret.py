@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from handcraft.errors import AssumptionError
-from handcraft.language.graph.domain import Value, as_number, show_value
+from handcraft.language.graph.domain import Value, as_number, show_value, whole
 from handcraft.language.graph.node import (
     Aggregate,
     Assumed,
@@ -18,55 +18,38 @@ from handcraft.language.graph.node import (
     Node,
     walk,
 )
-from handcraft.language.graph.reachable import compute, plain
+from handcraft.language.graph.reachable import compute
 
 Values = tuple[Value, ...]
 
 
-def interpret(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> list[Values]:
-    """The values of nodes at every position of a text.
+Special: TypeAlias = Callable[[Node, int, dict[Node, Values], bool], Values | None]
+"""The values of a node of another kind, None of a known one.
 
-    Args:
-        nodes: what to compute; what they share is computed once.
-        tokens: the text.
-        causal: whether a position sees only itself and earlier ones.
+Given the node, the length of the text, the values of its children, and whether there is a mask.
+"""
+
+
+def interpret(
+    nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool, values: Special | None = None
+) -> list[Values]:
+    """The values of nodes at every position of a text; what they share is computed once.
 
     Raises:
         AssumptionError: the text breaks an assumption; it says which, where and with which value.
     """
-    known = interpret_in(walk(*nodes), tokens, causal=causal)
-    return [known[node] for node in nodes]
-
-
-Special: TypeAlias = Callable[[Node, int, dict[Node, Values], bool], Values | None]
-"""Returns the values of nodes of other kinds from those of their children; None for known kinds."""
-
-
-def interpret_with(
-    nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool, values: Special
-) -> list[Values]:
-    """As `interpret`, for trees with nodes of other kinds.
-
-    Args:
-        nodes: what to compute.
-        tokens: the text.
-        causal: whether a position sees only itself and earlier ones.
-        values: called with a node, the length of the text, the values of its children and `causal`.
-    """
-    known: dict[Node, Values] = {}
-    for node in walk(*nodes):
-        found = values(node, len(tokens), known, causal)
-        known[node] = _values(node, tokens, known, causal) if found is None else found
+    known = interpret_in(walk(*nodes), tokens, causal=causal, values=values)
     return [known[node] for node in nodes]
 
 
 def interpret_in(
-    order: Iterable[Node], tokens: Sequence[str], *, causal: bool
+    order: Iterable[Node], tokens: Sequence[str], *, causal: bool, values: Special | None = None
 ) -> Mapping[Node, Values]:
     """As `interpret`, for nodes of which each comes behind its children, as `walk` orders them."""
     known: dict[Node, Values] = {}
     for node in order:
-        known[node] = _values(node, tokens, known, causal)
+        found = values(node, len(tokens), known, causal) if values is not None else None
+        known[node] = _values(node, tokens, known, causal) if found is None else found
     return known
 
 
@@ -115,7 +98,7 @@ def _aggregated(node: Aggregate, values: Sequence[Value]) -> Value:
     if not values:
         return node.default
     if node.how == "mean":
-        return plain(Fraction(sum(as_number(v) for v in values)) / len(values))
+        return whole(Fraction(sum(as_number(v) for v in values)) / len(values))
     return values[-1] if node.how == "latest" else values[0]
 
 

@@ -58,13 +58,7 @@ class Computed:
 
 
 class TextsOracle:
-    """Computes nodes on many texts at once, and keeps the tables that it made for that.
-
-    Args:
-        nodes: what to compute.
-        tokens: the vocabulary; texts hold places in it.
-        causal: whether a position sees only itself and earlier ones.
-    """
+    """Computes nodes on many texts at once, and keeps the tables that it made for that."""
 
     def __init__(self, nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> None:
         self.nodes = tuple(nodes)

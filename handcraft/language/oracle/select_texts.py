@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.dtype import FLOAT64
-from handcraft.language.graph.domain import as_number
+from handcraft.language.graph.domain import as_number, whole
 from handcraft.language.graph.node import (
     COMPARED,
     Aggregate,
@@ -22,7 +22,6 @@ from handcraft.language.graph.node import (
     Node,
     Sources,
 )
-from handcraft.language.graph.reachable import plain
 from handcraft.language.oracle.interned import UNDEFINED, Ids, Interned
 
 Flags = npt.NDArray[np.bool_]
@@ -35,12 +34,7 @@ LARGEST = FLOAT64.whole
 
 
 class Selecting:
-    """Computes aggregates from the codes of what they are made of.
-
-    Args:
-        values: for each node what its codes stand for; new values are added.
-        causal: whether a position sees only itself and earlier ones.
-    """
+    """Computes aggregates from the codes of what they are made of."""
 
     def __init__(self, values: Mapping[Node, Interned], *, causal: bool) -> None:
         self.values = values
@@ -51,11 +45,6 @@ class Selecting:
         self, node: Aggregate, codes: Mapping[Node, Ids], length: int
     ) -> tuple[Ids | None, Flags]:
         """The codes of an aggregate, and where it selects a source.
-
-        Args:
-            node: the aggregate.
-            codes: of its children, [text, position].
-            length: how many positions there are.
 
         Returns:
             Its codes, None where int64 may not hold its sums; and whether each destination selects at
@@ -71,37 +60,37 @@ class Selecting:
                 tops, below = scaled.tops[codes[node.value]], scaled.below
         chosen = self._chosen(node.sources, codes, length)
         if chosen is None:
-            found = _Found.of_mask(self._mask(node.sources, codes, length), how, tops)
+            found = _of_mask(self._mask(node.sources, codes, length), how, tops)
         elif self.causal:
-            found = _Found.so_far(chosen, how, tops)
+            found = _so_far(chosen, how, tops)
         else:
-            found = _Found.of_mask(chosen[:, None], how, tops)
-        selects = found.which >= 0 if how in ("latest", "earliest") else found.which > 0
+            found = _of_mask(chosen[:, None], how, tops)
+        selects = found[0] >= 0 if how in ("latest", "earliest") else found[0] > 0
         return self._read(node, found, codes, below) if how == node.how else None, selects
 
-    def _read(self, node: Aggregate, found: _Found, codes: Mapping[Node, Ids], below: int) -> Ids:
+    def _read(self, node: Aggregate, found: Found, codes: Mapping[Node, Ids], below: int) -> Ids:
         """The codes of what is read at the sources that were found."""
-        values = self.values[node]
+        values, (which, sums) = self.values[node], found
         if node.how == "count":
-            return values.numbers(found.which, 1)
+            return values.numbers(which, 1)
         if node.how == "exists":
-            return np.array([values.code(False), values.code(True)])[found.which]
+            return np.array([values.code(False), values.code(True)])[which]
         default = UNDEFINED if node.sources.always else values.code(node.default)
         if node.how == "mean":
-            assert found.sums is not None
-            counts = np.maximum(found.which, 1)
+            assert sums is not None
+            counts = np.maximum(which, 1)
             base = int(counts.max(initial=1)) + 1
 
             def mean(key: int) -> Any:
-                return plain(Fraction(key // base, key % base * below))
+                return whole(Fraction(key // base, key % base * below))
 
-            means = values.coded(found.sums * base + counts, mean)
-            return np.where(found.which == 0, default, means)
+            means = values.coded(sums * base + counts, mean)
+            return np.where(which == 0, default, means)
         assert node.value is not None
         read = self.values[node.value].table(values.code)[codes[node.value]]
-        rows = max(len(read), len(found.which))
+        rows = max(len(read), len(which))
         read = np.broadcast_to(read, (rows, read.shape[1]))
-        which = np.broadcast_to(found.which, (rows, found.which.shape[1]))
+        which = np.broadcast_to(which, (rows, which.shape[1]))
         brought = np.take_along_axis(read, np.maximum(which, 0), axis=1)
         return np.where(which < 0, default, brought)
 
@@ -163,49 +152,42 @@ class Selecting:
         return known[1]
 
 
-class _Found:
-    """Which sources each destination selects, as far as an aggregate asks.
+Found = tuple[Ids, Ids | None]
+"""Which sources each destination selects, as far as an aggregate asks, and sums: [text, destination].
 
-    Args:
-        which: [text, destination]; for the latest and the earliest the source, -1 where there is none;
-            for existence 0 or 1; else how many there are.
-        sums: of the numbers read there, [text, destination], for a mean.
-    """
+For the latest and the earliest the source, -1 where there is none; for existence 0 or 1; else how many
+there are. The sums are those of the numbers read there, for a mean.
+"""
 
-    def __init__(self, which: Ids, sums: Ids | None = None) -> None:
-        self.which = which
-        self.sums = sums
 
-    @classmethod
-    def of_mask(cls, mask: Flags, how: str, tops: Ids | None) -> _Found:
-        """From which pairs are selected: [text, destination, source]."""
-        if how in ("exists", "latest", "earliest"):
-            some: Flags = np.asarray(mask.any(axis=-1))
-            if how == "exists":
-                return cls(some.astype(np.int64))
-            if how == "earliest":
-                return cls(np.where(some, mask.argmax(axis=-1), -1))
-            return cls(np.where(some, mask.shape[-1] - 1 - mask[..., ::-1].argmax(axis=-1), -1))
-        counts: Ids = np.asarray(mask.sum(axis=-1))
-        if tops is None:
-            return cls(counts)
-        # [text, destination, source] @ [text, source, 1] -> [text, destination, 1]
-        sums = mask.astype(np.float64) @ tops[..., None].astype(np.float64)
-        return cls(counts, sums[..., 0].astype(np.int64))
-
-    @classmethod
-    def so_far(cls, chosen: Flags, how: str, tops: Ids | None) -> _Found:
-        """From which sources every later destination selects: [text, source]."""
-        if how == "latest":
-            places = np.where(chosen, np.arange(chosen.shape[1]), -1)
-            return cls(np.maximum.accumulate(places, axis=1))
-        some = np.logical_or.accumulate(chosen, axis=1)
+def _of_mask(mask: Flags, how: str, tops: Ids | None) -> Found:
+    """From which pairs are selected: [text, destination, source]."""
+    if how in ("exists", "latest", "earliest"):
+        some: Flags = np.asarray(mask.any(axis=-1))
         if how == "exists":
-            return cls(some.astype(np.int64))
+            return some.astype(np.int64), None
         if how == "earliest":
-            return cls(np.where(some, chosen.argmax(axis=1)[:, None], -1))
-        counts = chosen.cumsum(axis=1)
-        return cls(counts) if tops is None else cls(counts, (chosen * tops).cumsum(axis=1))
+            return np.where(some, mask.argmax(axis=-1), -1), None
+        return np.where(some, mask.shape[-1] - 1 - mask[..., ::-1].argmax(axis=-1), -1), None
+    counts: Ids = np.asarray(mask.sum(axis=-1))
+    if tops is None:
+        return counts, None
+    # [text, destination, source] @ [text, source, 1] -> [text, destination, 1]
+    sums = mask.astype(np.float64) @ tops[..., None].astype(np.float64)
+    return counts, sums[..., 0].astype(np.int64)
+
+
+def _so_far(chosen: Flags, how: str, tops: Ids | None) -> Found:
+    """From which sources every later destination selects: [text, source]."""
+    if how == "latest":
+        places = np.where(chosen, np.arange(chosen.shape[1]), -1)
+        return np.maximum.accumulate(places, axis=1), None
+    some = np.logical_or.accumulate(chosen, axis=1)
+    if how == "exists":
+        return some.astype(np.int64), None
+    if how == "earliest":
+        return np.where(some, chosen.argmax(axis=1)[:, None], -1), None
+    return chosen.cumsum(axis=1), None if tops is None else (chosen * tops).cumsum(axis=1)
 
 
 def _pairs(match: Match, keys: Interned, queries: Interned) -> Flags:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from handcraft.display import short_repr
 from handcraft.language.patterns.pattern import Pattern
+from handcraft.language.rule import Clause, Rule
 
 NODE_LIMIT = 2_000_000
 """How many (depth, open rules) pairs are visited before the walk gives up."""
@@ -43,13 +44,7 @@ class _Node:
 
 
 def cover(patterns: Sequence[Pattern], size: int, longest: int) -> Coverage:
-    """Decide coverage of all contexts of 1 to `longest` tokens over `size` tokens.
-
-    Args:
-        patterns: in the order in which they are tried; the first that matches wins.
-        size: the number of tokens in the vocabulary.
-        longest: the context length of the program.
-    """
+    """Decide coverage of all contexts of 1 to `longest` tokens over `size` tokens."""
     always = next((i for i, pattern in enumerate(patterns) if not len(pattern)), None)
     tried = range(len(patterns) if always is None else always)
     level = [_Node(tuple(tried), always, ())]
@@ -113,3 +108,44 @@ def _read_token(
     hidden_from = len(patterns) if complete is None else complete
     onward = tuple(i for i in still_open if len(patterns[i]) > read and i < hidden_from)
     return winner, _Node(onward, complete, context)
+
+
+def hiding_rules(
+    hidden: int, clauses: Sequence[Clause], tried_after: Sequence[Sequence[Clause]], coverage: Coverage
+) -> list[Rule]:
+    """The earlier rules that win wherever clause number `hidden` matches."""
+    pattern = clauses[hidden].pattern
+    example = tuple(min(allowed) for allowed in pattern.classes)
+    tried = tried_after[example[-1]] if example else clauses
+    winner = next((c for c in tried if c.pattern.matches(example)), clauses[hidden])
+    if winner is not clauses[hidden] and _includes(winner.pattern, pattern):
+        return [winner.rule]
+    earlier = (c for i, c in enumerate(clauses[:hidden]) if i in coverage.fired)
+    return [c.rule for c in earlier if _overlap(c.pattern, pattern)]
+
+
+def never_fires(rule: Rule, hiding: Sequence[Rule]) -> str:
+    """The warning for a rule that never fires: others hide it, or its own flag is never true."""
+    if not hiding:
+        return f"{rule.origin} can never fire: its condition is never true"
+    names = [str(each.origin) for each in hiding[:3]]
+    names += [f"{len(hiding) - 3} more"] if len(hiding) > 3 else []
+    come = "comes" if len(hiding) == 1 else "come"
+    return f"{rule.origin} can never fire: {' and '.join(names)} {come} first"
+
+
+def _includes(wide: Pattern, narrow: Pattern) -> bool:
+    """Whether every context that ends in `narrow` ends in `wide` (sufficient, not necessary)."""
+    if len(wide) > len(narrow) or (wide.anchored and not narrow.anchored):
+        return False
+    if wide.anchored and len(wide) != len(narrow):
+        return False
+    return all(narrow.backwards(k) <= wide.backwards(k) for k in range(len(wide)))
+
+
+def _overlap(one: Pattern, other: Pattern) -> bool:
+    """Whether some context ends in both patterns."""
+    short, long = sorted((one, other), key=len)
+    if short.anchored and len(short) != len(long):
+        return False
+    return all(short.backwards(k) & long.backwards(k) for k in range(len(short)))

@@ -22,10 +22,6 @@ class FirstMatch:
 
     Patterns with single tokens at the same distances from the end, and the same classes at the other
     distances, are one family: they are looked up together, however many they are.
-
-    Args:
-        patterns: in the order in which they are tried.
-        size: the number of tokens in the vocabulary.
     """
 
     def __init__(self, patterns: Sequence[Pattern], size: int) -> None:

@@ -66,11 +66,7 @@ def parse_pattern(text: str, vocabulary: Vocabulary) -> Pattern:
 
 
 def pattern_items(text: str, characters: bool) -> Sequence[Item]:
-    """The classes of a pattern, before a vocabulary gives the tokens ids.
-
-    Args:
-        text: the pattern.
-        characters: whether to read single characters; otherwise words separated by spaces.
+    """The classes of a pattern of characters, or of words, before a vocabulary gives the tokens ids.
 
     Raises:
         PatternSyntaxError: the text is not a pattern.

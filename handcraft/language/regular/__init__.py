@@ -2,7 +2,6 @@
 
 from handcraft.language.regular.letters import Letters
 from handcraft.language.regular.machine import DEAD, Machine
-from handcraft.language.regular.named_letters import mentioned
-from handcraft.language.regular.read import RegularExpressionError, parse
+from handcraft.language.regular.read import RegularExpressionError, mentioned, parse
 
 __all__ = ["DEAD", "Letters", "Machine", "RegularExpressionError", "mentioned", "parse"]

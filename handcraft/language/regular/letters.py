@@ -82,9 +82,6 @@ class Letters:
     def kinds(self, *, each: bool) -> tuple[list[int], list[int]]:
         """Letters that no set distinguishes are of one kind.
 
-        Args:
-            each: make every letter a kind of its own.
-
         Returns:
             For every letter its kind, and for every set its kinds as the bits of a number.
         """

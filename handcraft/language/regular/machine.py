@@ -14,29 +14,27 @@ from itertools import chain
 
 from handcraft.language.regular.letters import Letters
 from handcraft.language.regular.read import RegularExpressionError, read_expression, shown
-from handcraft.language.regular.threads import (
-    NO_GROUPS,
-    Frame,
-    Groups,
-    Head,
-    Limit,
-    Owed,
-    State,
-    Thread,
-)
 from handcraft.language.regular.tree import (
+    NO_TEXTS,
     Again,
     Ahead,
     Behind,
     Capture,
     Captured,
     Choice,
+    Frame,
+    Groups,
+    Head,
     IfCaptured,
     Letter,
+    Limit,
     Next,
     Node,
+    Owed,
     Repeat,
     Sequence,
+    State,
+    Thread,
     repeat,
 )
 
@@ -57,10 +55,6 @@ class Machine:
     """The automaton of a regular expression over some letters.
 
     States are numbers. Letters that no state distinguishes are of one kind.
-
-    Args:
-        pattern: the regular expression.
-        letters: those of all texts.
 
     Raises:
         RegularExpressionError: it is not a regular expression, or not a supported one.
@@ -157,7 +151,7 @@ class Machine:
                 left.append(each)
         return frozenset(left)
 
-    def _begin(self, frame: int, before: tuple[bool, ...] | None, groups: Groups = NO_GROUPS) -> int:
+    def _begin(self, frame: int, before: tuple[bool, ...] | None, groups: Groups = NO_TEXTS) -> int:
         return self._state(before, {Thread(frame, self._free, groups, frozenset())})
 
     def _state(self, before: tuple[bool, ...] | None, threads: set[Thread]) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 
 from handcraft.errors import ProgramError
 from handcraft.language.regular.letters import MEMBERS_UP_TO, Letters, TooManyMembersError
-from handcraft.language.regular.parsed import CATEGORIES, Parsed, one_letter, referred_groups
+from handcraft.language.regular.parsed import CATEGORIES, Parsed, names_in, one_letter, referred_groups
 from handcraft.language.regular.tree import (
     NO_GROUPS,
     Again,
@@ -89,10 +89,6 @@ def parse(pattern: str) -> Parsed:
 
 def read_expression(pattern: str, letters: Letters) -> Node:
     """The tree of a regular expression over some letters.
-
-    Args:
-        pattern: the regular expression.
-        letters: those of the texts; the sets that the expression distinguishes are added to it.
 
     Raises:
         RegularExpressionError: it is not a regular expression, or not a supported one.
@@ -326,3 +322,51 @@ def _end_of_class(pattern: str, at: int) -> int:
 def shown(pattern: str, most: int = 60) -> str:
     """An expression as messages quote it: not all of a long one."""
     return repr(pattern) if len(pattern) <= most else f"{pattern[:most]!r}..."
+
+
+NAMED_UP_TO = 1_000
+"""The most characters that one range of an alphabet names: an automaton has a column for each."""
+
+ASCII = "".join(map(chr, range(128)))
+
+
+def mentioned(pattern: str) -> tuple[str, ...]:
+    r"""The characters that a regular expression names, in the order of their code points.
+
+    A range names all its members; ``\d``, ``\w`` and ``\s`` name those of ASCII, though they match
+    others too. A negated class names those that it leaves out, and so ``.`` names none. How often
+    something is repeated names none either. Where case is ignored, a letter names its other case too.
+
+    Raises:
+        RegularExpressionError: it is not a regular expression, or names too many.
+
+    >>> mentioned("[a-c]{2,3}|[^x].")
+    ('a', 'b', 'c', 'x')
+    """
+    parsed = parse(pattern)
+    named: set[str] = set()
+    for _, (operation, value), flags in names_in(parsed, parsed.state.flags):
+        members = value if operation is ops.IN else [(operation, value)]
+        for kind, each in members:
+            named |= _named(kind, each, pattern)
+        if flags & re.IGNORECASE:
+            cases = {case for letter in named for case in (letter.lower(), letter.upper())}
+            named |= {case for case in cases if len(case) == 1}
+    return tuple(sorted(named))
+
+
+def _named(kind: Any, value: Any, pattern: str) -> set[str]:
+    if kind is ops.LITERAL or kind is ops.NOT_LITERAL:
+        return {chr(value)}
+    if kind is ops.RANGE:
+        first, last = value
+        if last - first >= NAMED_UP_TO:
+            raise RegularExpressionError(
+                f"{shown(pattern)} names {last - first + 1:,} characters in one range, and "
+                f"{NAMED_UP_TO:,} are read",
+                fix='name the tokens it reads, as in regex(..., alphabet="ab")',
+            )
+        return set(map(chr, range(first, last + 1)))
+    if kind is ops.CATEGORY:
+        return set(re.findall(CATEGORIES[value].lower(), ASCII))
+    return set()

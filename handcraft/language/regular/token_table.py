@@ -5,7 +5,7 @@ Tokens that are spelled with the same kinds of letters behave alike, and share a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,12 +51,6 @@ class TokenTable:
         cls, pattern: str, vocabulary: Vocabulary, longest: int, bos: str | None = None
     ) -> TokenTable:
         """The table of a regular expression.
-
-        Args:
-            pattern: what whole texts match; words are separated by a space.
-            vocabulary: the tokens.
-            longest: the most tokens of a text.
-            bos: the token that begins every text and occurs nowhere else; None for no such token.
 
         Raises:
             RegularExpressionError: it is not a regular expression, or its automaton would be too large.
@@ -114,14 +108,6 @@ class TokenTable:
         for place in range(texts.shape[1]):
             states = columns[states, self.kinds[texts[:, place]]]
             found[:, place] = final[states]
-        return found
-
-    def ends(self, text: Sequence[int]) -> list[bool]:
-        """The same for one text."""
-        state, found = FIRST, []
-        for token in text:
-            state = SINK if state == SINK else int(self.columns[state, self.kinds[token]])
-            found.append(state != SINK and bool(self.final[state]))
         return found
 
 

@@ -2,9 +2,8 @@
 
 from handcraft.language.graph.node import Comparison
 from handcraft.language.sequences.expression import Expression
-from handcraft.language.sequences.functions import lookup, weighted, where, window
+from handcraft.language.sequences.functions import Selection, lookup, select, weighted, where, window
 from handcraft.language.sequences.prompts import Prompts
-from handcraft.language.sequences.selection import Selection, select
 
 __all__ = [
     "Comparison",

@@ -22,9 +22,6 @@ SHOWN = 60
 class AllowedTexts:
     """The texts that are allowed prompts, as a graph whose edges are tokens.
 
-    Args:
-        texts: those of which the program wrote nothing.
-
     >>> from handcraft import Vocabulary
     >>> texts = AllowedTexts(Matching("(ab)+", Vocabulary("ab"), longest=5))
     >>> texts.begun("abb")

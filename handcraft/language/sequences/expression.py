@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Listed
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from handcraft.display import shorten_value
@@ -13,8 +14,7 @@ from handcraft.language.graph import attend, pointwise
 from handcraft.language.graph.attend import NONE, Missing
 from handcraft.language.graph.domain import Domain, Finite, Value, check_number
 from handcraft.language.graph.node import Comparison, How, Node, Sources
-from handcraft.language.graph.show import show, show_function, show_list
-from handcraft.language.graph.wording import Wording, enclosed, reads
+from handcraft.language.graph.wording import Wording, enclosed, reads, show, show_function, show_list
 from handcraft.language.oracle.interpret import interpret
 from handcraft.language.sequences.misuse import NoSingleValue
 from handcraft.language.written_place import written, written_place
@@ -25,15 +25,30 @@ if TYPE_CHECKING:
 Operand: TypeAlias = "Expression | str | int | float | bool | Fraction"
 
 
+Method: TypeAlias = "Callable[[Expression, Operand], Expression]"
+
+
+def _both_ways(combine: Callable[[Node, Node], Node]) -> tuple[Method, Method]:
+    """The methods of an operator whose left operand is an expression, and whose right one is."""
+
+    def forward(self: Expression, other: Operand) -> Expression:
+        return self._new(combine(self.node, self.operand(other)))
+
+    def backward(self: Expression, other: Operand) -> Expression:
+        return self._new(combine(self.operand(other), self.node))
+
+    return forward, backward
+
+
+def _compared(comparison: Comparison) -> Method:
+    return _both_ways(partial(pointwise.compare, comparison=comparison))[0]
+
+
 class Expression(NoSingleValue):
     """A value at every position of a text.
 
     Expressions are made from `Prompts.token` and `Prompts.position` by operators and methods. Comparing
     two gives a third: a flag at every position.
-
-    Args:
-        prompts: the prompts that it is made from.
-        node: the tree behind it.
     """
 
     __hash__ = object.__hash__
@@ -58,9 +73,6 @@ class Expression(NoSingleValue):
 
     def trace(self, text: str | Listed[str]) -> tuple[Value, ...]:
         """The value at every position of a text: what the expression means.
-
-        Args:
-            text: text or tokens, at most as many as the context.
 
         Raises:
             VocabularyError: an unknown token.
@@ -126,63 +138,24 @@ class Expression(NoSingleValue):
         text = reads(enclosed(self.node, 8), f".assume({show_list(listed)})")
         return self._new(pointwise.assume(self.node, listed, text))
 
-    def __add__(self, other: Operand) -> Expression:
-        return self._new(pointwise.add(self.node, self.operand(other), 1))
-
-    def __radd__(self, other: Operand) -> Expression:
-        return self._new(pointwise.add(self.operand(other), self.node, 1))
-
-    def __sub__(self, other: Operand) -> Expression:
-        return self._new(pointwise.add(self.node, self.operand(other), -1))
-
-    def __rsub__(self, other: Operand) -> Expression:
-        return self._new(pointwise.add(self.operand(other), self.node, -1))
-
-    def __mul__(self, other: Operand) -> Expression:
-        return self._new(pointwise.multiply(self.node, self.operand(other)))
-
-    def __rmul__(self, other: Operand) -> Expression:
-        return self._new(pointwise.multiply(self.operand(other), self.node))
-
-    def __truediv__(self, other: Operand) -> Expression:
-        return self._new(pointwise.divide(self.node, self.operand(other)))
-
-    def __rtruediv__(self, other: Operand) -> Expression:
-        return self._new(pointwise.divide(self.operand(other), self.node))
-
-    def __floordiv__(self, other: Operand) -> Expression:
-        return self._new(pointwise.remainder(self.node, self.operand(other), whole=True))
-
-    def __mod__(self, other: Operand) -> Expression:
-        return self._new(pointwise.remainder(self.node, self.operand(other), whole=False))
+    __add__, __radd__ = _both_ways(pointwise.add)
+    __sub__, __rsub__ = _both_ways(pointwise.subtract)
+    __mul__, __rmul__ = _both_ways(pointwise.multiply)
+    __truediv__, __rtruediv__ = _both_ways(pointwise.divide)
+    __floordiv__ = _both_ways(pointwise.quotient)[0]
+    __mod__ = _both_ways(pointwise.remainder)[0]
+    __and__ = _both_ways(pointwise.both)[0]
+    __or__ = _both_ways(pointwise.either)[0]
+    __eq__ = _compared(Comparison.EQ)  # type: ignore[assignment]
+    __ne__ = _compared(Comparison.NEQ)  # type: ignore[assignment]
+    __lt__ = _compared(Comparison.LT)
+    __le__ = _compared(Comparison.LEQ)
+    __gt__ = _compared(Comparison.GT)
+    __ge__ = _compared(Comparison.GEQ)
 
     def __neg__(self) -> Expression:
         text = reads("-", enclosed(self.node, 6), binding=7)
         return self._new(pointwise.linear([(-1, self.node)], 0, text))
-
-    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
-        return self._compare(other, Comparison.EQ)
-
-    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
-        return self._compare(other, Comparison.NEQ)
-
-    def __lt__(self, other: Operand) -> Expression:
-        return self._compare(other, Comparison.LT)
-
-    def __le__(self, other: Operand) -> Expression:
-        return self._compare(other, Comparison.LEQ)
-
-    def __gt__(self, other: Operand) -> Expression:
-        return self._compare(other, Comparison.GT)
-
-    def __ge__(self, other: Operand) -> Expression:
-        return self._compare(other, Comparison.GEQ)
-
-    def __and__(self, other: Operand) -> Expression:
-        return self._new(pointwise.both(self.node, self.operand(other)))
-
-    def __or__(self, other: Operand) -> Expression:
-        return self._new(pointwise.either(self.node, self.operand(other)))
 
     def __invert__(self) -> Expression:
         return self._new(pointwise.invert(self.node))
@@ -238,9 +211,6 @@ class Expression(NoSingleValue):
     def _aggregate(self, sources: Sources, how: How, default: object, text: Wording) -> Expression:
         context = self.prompts.context
         return self._new(attend.aggregate(sources, how, self.node, default, text, context))
-
-    def _compare(self, other: object, comparison: Comparison) -> Expression:
-        return self._new(pointwise.compare(self.node, self.operand(other), comparison))
 
     def operand(self, other: object) -> Node:
         """The tree behind what stands beside this: an expression over the same prompts, or a value."""

@@ -7,6 +7,7 @@ Expressions and selections inherit from these classes. An operator that is not d
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any, ClassVar, NoReturn
 
@@ -27,90 +28,65 @@ def refuse(what: str, fix: str) -> NoReturn:
     raise DomainError(what, where=written_place(), fix=fix)
 
 
+def _refused(what: str, fix: str) -> Callable[..., Any]:
+    """A method that refuses: in its words, {self} is the expression and {0} the first argument."""
+
+    def method(self: object, *arguments: object, **options: object) -> Any:
+        refuse(what.format(*map(repr, arguments), self=self), fix.format(*arguments, self=self))
+
+    return method
+
+
+def _refused_bitwise(sign: str) -> Callable[..., Any]:
+    return _refused(
+        f"`{{0}} {sign} {{self}}` joins a plain value and an expression: "
+        f"{sign} binds tighter than == and the other comparisons",
+        f'put each comparison in brackets, as in (token == "a") {sign} (position > 1)',
+    )
+
+
 class NoSingleValue:
     """What has a value at every position of a text, and none before there is a text."""
 
-    def __bool__(self) -> bool:
-        refuse(
-            f"`{self}` has a value at every position, so it is neither true nor false",
-            "use & | ~ for and, or, not; where(c, x, y) for a choice; (1 < x) & (x < 3) for 1 < x < 3",
-        )
-
-    def __iter__(self) -> Any:
-        refuse(f"`{self}` has no elements before there is a text", "use .trace(text) for its values")
-
-    def __len__(self) -> int:
-        refuse(
-            f"`{self}` has no length before there is a text",
-            "use prompts.everything.count() for the number of tokens up to here",
-        )
-
-    def __getitem__(self, index: object) -> Any:
-        refuse(
-            f"`{self}` has no elements before there is a text, so there is no [{index!r}]",
-            ".at(-1, default=...) is the value 1 back, .at_position(0) that at the first position",
-        )
-
-    def __call__(self, *arguments: object, **options: object) -> Any:
-        """Refuse: it is no function."""
-        refuse(
-            f"`{self}` is an expression, not a function", "use .map(function) or lookup(function, ...)"
-        )
-
-    def __float__(self) -> float:
-        refuse(
-            f"`{self}` is a number at every position, not one number",
-            "use .map(function), as in position.map(lambda x: x * x)",
-        )
-
-    __int__ = __index__ = __complex__ = __float__
-
-    def __abs__(self) -> Any:
-        refuse(f"abs() has no meaning for `{self}`", "use .map(abs)")
-
-    def __round__(self, digits: int | None = None) -> Any:
-        refuse(f"round() has no meaning for `{self}`", "use .map(round)")
-
-    def __pow__(self, other: object) -> Any:
-        refuse(f"`{self}` has no operator **", f"use .map(lambda x: x ** {other})")
-
-    def __rpow__(self, other: object) -> Any:
-        refuse(f"`{self}` has no operator **", f"use .map(lambda x: {other} ** x)")
-
-    def __rmod__(self, other: object) -> Any:
-        refuse(f"{other!r} % `{self}` divides by an expression", f"use .map(lambda x: {other} % x)")
-
-    def __rfloordiv__(self, other: object) -> Any:
-        refuse(f"{other!r} // `{self}` divides by an expression", f"use .map(lambda x: {other} // x)")
-
-    def __divmod__(self, other: object) -> Any:
-        refuse(f"divmod() has no meaning for `{self}`", f"use x // {other} and x % {other}")
-
-    def __xor__(self, other: object) -> Any:
-        refuse(f"`{self}` has no operator ^", "use != for either, but not both")
-
-    __rxor__ = __xor__
-
-    def __lshift__(self, other: object) -> Any:
-        refuse(
-            f"`{self}` has no operator <<",
-            f"use * {other} for a product, .at(-1) for an earlier position",
-        )
-
-    def __rshift__(self, other: object) -> Any:
-        refuse(
-            f"`{self}` has no operator >>",
-            f"use // {other} for a quotient, .at(-1) for an earlier position",
-        )
-
-    def __matmul__(self, other: object) -> Any:
-        refuse(f"`{self}` has no operator @", "use * for a product at each position")
-
-    def __rand__(self, other: object) -> Any:
-        _refuse_bitwise("&", other, self)
-
-    def __ror__(self, other: object) -> Any:
-        _refuse_bitwise("|", other, self)
+    __bool__ = _refused(
+        "`{self}` has a value at every position, so it is neither true nor false",
+        "use & | ~ for and, or, not; where(c, x, y) for a choice; (1 < x) & (x < 3) for 1 < x < 3",
+    )
+    __iter__ = _refused(
+        "`{self}` has no elements before there is a text", "use .trace(text) for its values"
+    )
+    __len__ = _refused(
+        "`{self}` has no length before there is a text",
+        "use prompts.everything.count() for the number of tokens up to here",
+    )
+    __getitem__ = _refused(
+        "`{self}` has no elements before there is a text, so there is no [{0}]",
+        ".at(-1, default=...) is the value 1 back, .at_position(0) that at the first position",
+    )
+    __call__ = _refused(
+        "`{self}` is an expression, not a function", "use .map(function) or lookup(function, ...)"
+    )
+    __int__ = __index__ = __complex__ = __float__ = _refused(
+        "`{self}` is a number at every position, not one number",
+        "use .map(function), as in position.map(lambda x: x * x)",
+    )
+    __abs__ = _refused("abs() has no meaning for `{self}`", "use .map(abs)")
+    __round__ = _refused("round() has no meaning for `{self}`", "use .map(round)")
+    __pow__ = _refused("`{self}` has no operator **", "use .map(lambda x: x ** {0})")
+    __rpow__ = _refused("`{self}` has no operator **", "use .map(lambda x: {0} ** x)")
+    __rmod__ = _refused("{0} % `{self}` divides by an expression", "use .map(lambda x: {0} % x)")
+    __rfloordiv__ = _refused("{0} // `{self}` divides by an expression", "use .map(lambda x: {0} // x)")
+    __divmod__ = _refused("divmod() has no meaning for `{self}`", "use x // {0} and x % {0}")
+    __xor__ = __rxor__ = _refused("`{self}` has no operator ^", "use != for either, but not both")
+    __lshift__ = _refused(
+        "`{self}` has no operator <<", "use * {0} for a product, .at(-1) for an earlier position"
+    )
+    __rshift__ = _refused(
+        "`{self}` has no operator >>", "use // {0} for a quotient, .at(-1) for an earlier position"
+    )
+    __matmul__ = _refused("`{self}` has no operator @", "use * for a product at each position")
+    __rand__ = _refused_bitwise("&")
+    __ror__ = _refused_bitwise("|")
 
     def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """NumPy: a number beside an operator is a number, and its functions are for arrays."""
@@ -176,14 +152,6 @@ NUMPY_OPERATORS = {
     "greater_equal": "ge",
 }
 """NumPy's names for operators that a number of its own may stand beside."""
-
-
-def _refuse_bitwise(sign: str, other: object, expression: object) -> NoReturn:
-    refuse(
-        f"`{other!r} {sign} {expression}` joins a plain value and an expression: "
-        f"{sign} binds tighter than == and the other comparisons",
-        f'put each comparison in brackets, as in (token == "a") {sign} (position > 1)',
-    )
 
 
 def _no_such(value: object, name: str, what: str, fix: str | None = None) -> AttributeError:

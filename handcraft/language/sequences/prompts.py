@@ -21,7 +21,7 @@ from handcraft.language.regular.matching import Matching
 from handcraft.language.regular.token_table import ANYTHING, Flags, Ids
 from handcraft.language.sequences.allowed_texts import refused_prompt
 from handcraft.language.sequences.expression import Expression
-from handcraft.language.sequences.selection import Selection
+from handcraft.language.sequences.functions import Selection
 from handcraft.limits import CONTEXT, LISTED_POSITIONS, VOCABULARY
 from handcraft.origin import Place, caller_place
 from handcraft.vocabulary import Vocabulary
@@ -88,13 +88,8 @@ class Prompts:
         if type(writes) is not int or writes != 1:
             problems += _writing_problems(context, inputs, causal, writes, place)
         raise_all(problems)
-        object.__setattr__(self, "vocabulary", known)
-        object.__setattr__(self, "context", int(context))
-        object.__setattr__(self, "inputs", inputs)
-        object.__setattr__(self, "bos", bos)
-        object.__setattr__(self, "causal", causal)
-        object.__setattr__(self, "writes", int(writes))
-        object.__setattr__(self, "place", place)
+        vars(self).update(vocabulary=known, context=int(context), inputs=inputs, bos=bos)
+        vars(self).update(causal=causal, writes=int(writes), place=place)
         self._check_inputs()
 
     @cached_property
@@ -164,21 +159,16 @@ class Prompts:
         Whether the tokens after an input are those that the program writes is not checked here.
 
         If nothing is known, as for a strategy, any text of any length is allowed.
-
-        Args:
-            tokens: a text, or its tokens.
         """
         if not self.refuses_some:
             return True
         places = self._places(tokens)
-        if places is None or not 0 < len(places) <= self.context or not self._goes_on(places):
-            return False
-        return self._input_length(places, at_least=len(places) - self.writes + 1) > 0
+        return bool(places) and bool(self.allowed(np.array([places]))[0])
 
     def is_input(self, tokens: str | Sequence[str]) -> bool:
         """Whether a text is an allowed prompt of which the program need not have written anything."""
         places = self._places(tokens)
-        return places is not None and 0 < len(places) == self._input_length(places)
+        return bool(places) and bool(self.inputs_among(np.array([places]))[0])
 
     def allowed(self, texts: Ids) -> Flags:
         """Which texts of one length are allowed prompts, as far as that is known: [text].
@@ -217,10 +207,6 @@ class Prompts:
     def _known(self) -> dict[str, int]:
         return {token: place for place, token in enumerate(self.vocabulary.tokens)}
 
-    def _goes_on(self, places: Sequence[int]) -> bool:
-        """Whether the first token of every allowed prompt occurs nowhere else."""
-        return self.bos is None or self._known[self.bos] not in places[1:]
-
     def written(self, tokens: Sequence[str]) -> int:
         """How many tokens at the end of an allowed prompt the program must have written itself.
 
@@ -237,16 +223,12 @@ class Prompts:
 
     def _input_length(self, places: Sequence[int], *, at_least: int = 1) -> int:
         """How many tokens the longest input has that a text begins with; 0 where there is none."""
-        ends = self.texts.table.ends(places[: self.longest_input])
-        found = (length for length in range(len(ends), 0, -1) if ends[length - 1])
-        longest = next(found, 0)
+        ends = self.texts.table.matches(np.array([places[: self.longest_input]], dtype=np.int64))
+        longest = int(np.flatnonzero(ends[0]).max(initial=-1)) + 1
         return longest if longest >= at_least else 0
 
     def check_allowed(self, tokens: Sequence[str]) -> None:
         """Raise unless a text is an allowed prompt; a strategy allows any text.
-
-        Args:
-            tokens: the text; all are in the vocabulary.
 
         Raises:
             PromptError: it is not; the message names the first token that is not allowed, or says what
@@ -271,10 +253,6 @@ class Prompts:
 
     def check_written(self, tokens: Sequence[str], following: Iterable[str]) -> None:
         """Raise unless an allowed prompt continues its input with what the program writes.
-
-        Args:
-            tokens: the prompt.
-            following: what the program writes in place of each of the last `written(tokens)` tokens.
 
         Raises:
             PromptError: it does not; the message names the first token that the program would not

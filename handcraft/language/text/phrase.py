@@ -25,8 +25,15 @@ from handcraft.language.graph.node import (
 from handcraft.language.graph.reachable import bases, rows
 from handcraft.language.patterns.pattern import Pattern, escape
 from handcraft.language.sequences import Comparison, Expression
-from handcraft.language.text.phrase_number import comparison, modulo
-from handcraft.language.text.phrase_place import Place, Tables, place_of, place_words, table_at
+from handcraft.language.text.phrase_number import (
+    Place,
+    Tables,
+    comparison,
+    modulo,
+    place_of,
+    place_words,
+    table_at,
+)
 from handcraft.vocabulary import Vocabulary
 
 OWN_WORDS = frozenset(("not", "token", "position", "first", "last", "count"))
@@ -51,10 +58,6 @@ class NoWordsError(ProgramError):
 def answer_phrase(expression: Expression, tables: Tables) -> str:
     """The words for a rule that predicts the value of a category.
 
-    Args:
-        expression: the category.
-        tables: grow by those that it reads.
-
     Raises:
         NoWordsError: a rule file cannot express it.
     """
@@ -77,10 +80,6 @@ def answer_phrase(expression: Expression, tables: Tables) -> str:
 
 def flag_phrase(expression: Expression, tables: Tables) -> str:
     """The words for the condition of a rule.
-
-    Args:
-        expression: the flag.
-        tables: grow by those that it reads.
 
     Raises:
         NoWordsError: a rule file cannot express it.

@@ -12,18 +12,14 @@ from lark import Token, Tree
 
 from handcraft.errors import RuleSyntaxError
 from handcraft.language.graph.domain import Finite
+from handcraft.language.graph.node import COMPARED
 from handcraft.language.sequences import Expression
 from handcraft.language.text.read_place import Places, Seen
 from handcraft.language.text.sentence import word
 from handcraft.language.written_place import written_at
 
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
+    **{comparison.value: compare for comparison, compare in COMPARED.items()},
     "is more than": operator.gt,
     "is less than": operator.lt,
     "is at least": operator.ge,

@@ -44,13 +44,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Places:
-    """Reads places, tokens and classes as expressions.
-
-    Args:
-        prompts: the prompts of the program.
-        sentence: the sentence that names them.
-        tables: by name.
-    """
+    """Reads places, tokens and classes as expressions."""
 
     prompts: Prompts
     sentence: Sentence
@@ -70,12 +64,7 @@ class Places:
         return (select(before, token) & select(position, 0, ">")).latest(token, default=default)
 
     def seen(self, tree: Tree[Token], *, as_number: bool = False) -> Seen:
-        """What is read at a place, through a table or not.
-
-        Args:
-            tree: of the place.
-            as_number: whether numbers are wanted, where a table gives any.
-        """
+        """What is read at a place, through a table or not."""
         mapped: list[Tree[Token]] = []
         while tree.data == "mapped":
             mapped.append(tree)

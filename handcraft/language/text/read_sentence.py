@@ -28,11 +28,6 @@ def read_sentence(
 ) -> Rule:
     """The rule that a sentence means.
 
-    Args:
-        sentence: as it was read.
-        prompts: the prompts of the program.
-        tables: those that the sentence may name.
-
     Raises:
         LimitError: a condition makes it longer than `CONDITION_TEXT`.
         HandcraftError: the first thing that is wrong with it, at its line and column.

@@ -1,25 +1,8 @@
 """Rule programs as text: reading `.rules` files and one-line rules. `write_rules` writes them again.
 
-The grammar is in `rules.lark`, and what its sentences mean in docs/language-text.md. In short::
-
-    predict X after PATTERN
-    predict X when CONDITION
-    predict X after PATTERN when CONDITION
-    predict X otherwise
-
-X is a token, tokens with their probabilities (``a 1/4 b 3/4``), or where to read one: ``the first
-token``, ``the last token``, ``the token 2 back otherwise a``, ``what followed last time otherwise a``.
-A condition is made with ``and``, ``or``, ``not`` and parentheses of these::
-
-    position >= 3           the last token's position; also  position % 2 == 0
-    token is a              the last token; also  first token is a,  token 2 back is not [ab]
-    token is the token 2 back   the two are there, and the same
-    count of a > count of b + 1   how many of the tokens so far
-    a came before           whether any of them is
-
-What goes beyond that has a statement of its own: ``inputs [ab]+=`` says which prompts are allowed,
-``table next a -> b b -> a`` what `next of the last token` is. Means, windows and selections by computed
-values need Python.
+The grammar is in `rules.lark`, and what its sentences mean in docs/language-text.md. A rule is a line
+such as ``predict X after PATTERN when CONDITION``; other lines state the vocabulary, the context, which
+prompts are allowed, and tables. Means, windows and selections by computed values need Python.
 """
 
 from __future__ import annotations
@@ -38,10 +21,9 @@ from handcraft.language.patterns.pattern import unescape
 from handcraft.language.program import Program
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Prompts
-from handcraft.language.text.joined_patterns import check_no_joined_pattern
 from handcraft.language.text.read_sentence import read_sentence
 from handcraft.language.text.rule_table import RuleTable
-from handcraft.language.text.sentence import Sentence
+from handcraft.language.text.sentence import Sentence, check_no_joined_pattern
 from handcraft.language.text.syntax_error import syntax_error
 from handcraft.language.uncovered import UncoveredError
 from handcraft.limits import CONTEXT, RULES, RULES_TEXT
@@ -73,10 +55,6 @@ def parse_rules(text: str, file: str = "rules") -> Program:
     Without a ``vocabulary`` line the tokens are those that the rules name, in sorted order:
     characters if every predicted token is one character, else words. Without a ``context`` line the
     context is `DEFAULT_CONTEXT`, or as long as the longest pattern.
-
-    Args:
-        text: statements, one a line.
-        file: what to call the text in errors.
 
     Raises:
         RuleSyntaxError: with the line, the column and what was expected there.

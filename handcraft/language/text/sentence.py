@@ -28,13 +28,7 @@ LONGEST = 1024
 
 @dataclass(frozen=True)
 class Sentence:
-    """A rule as it was read, before there is a vocabulary.
-
-    Args:
-        tree: of the grammar's `rule`.
-        place: where it begins.
-        text: how it was written, with single blanks.
-    """
+    """A rule as it was read, before there is a vocabulary."""
 
     tree: Tree[Token]
     place: Place
@@ -78,11 +72,7 @@ class Sentence:
         return str(self.answer.children[0]) if self.answer.data == "mapped" else None
 
     def split(self, text: str) -> Iterator[Sentence]:
-        """The sentence without what it says otherwise, and that as a sentence of its own.
-
-        Args:
-            text: in which it stands.
-        """
+        """The sentence without what it says otherwise, and that as a sentence of its own."""
         *parts, last = self.tree.children
         if not isinstance(last, Tree) or last.data != "alternative":
             yield self
@@ -208,3 +198,53 @@ def _without_trailing_blanks(pattern: str) -> str:
     """The pattern up to its last character; a blank behind a backslash is one."""
     ends = [found.end() for found in re.finditer(r"\\[\s\S]|[^\s\\]", pattern)]
     return pattern[: max(ends, default=0)]
+
+
+JOINING = ("and", "or", "if", "but", "unless", "while")
+"""Words that are refused as tokens after a space; `[a]nd` still spells the tokens."""
+
+CONDITION = re.compile(
+    r"(not\s+)?(the\s+)?((first|last)\s+)?(token\s(.*\s)?is|position\s(is|[<>=!%]+)|count\sof)\s"
+)
+"""What is surely a condition, where tokens are words and `and the` may well be two of them."""
+
+CONDITIONS = ("position", "token", "first", "last", "count", "not", "the")
+"""How a condition begins that was meant to follow such a word."""
+
+
+def check_no_joined_pattern(sentence: Sentence, characters: bool) -> None:
+    """Refuse `predict b after aa and token is a`, whose pattern would be a a a n d t o k e n i s a.
+
+    Raises:
+        RuleSyntaxError: a part of the pattern, between blanks, is a word that joins conditions. Where
+            tokens are words, a condition must follow it.
+    """
+    pattern = sentence.pattern
+    if pattern is None:
+        return
+    found = re.search(rf"(?<=\S)(?<!\\)\s+({'|'.join(JOINING)})(?=\s|$)", pattern)
+    if found is None or pattern[: found.start()].strip() == "start":
+        return
+    if not characters and not CONDITION.match(pattern[found.end() :].strip()):
+        return
+    raise RuleSyntaxError(
+        f"`{found[1]}` in a pattern is read as the tokens {' '.join(found[1])}"
+        if characters
+        else f"`{found[1]}` in a pattern is read as a token",
+        where=f"{sentence.place}, {sentence.text}",
+        fix=_fix(sentence, found[1], pattern[: found.start()], pattern[found.end() :].strip())
+        + (f"; [{found[1][0]}]{found[1][1:]} spells those tokens" if characters else ""),
+    )
+
+
+def _fix(sentence: Sentence, word: str, first: str, rest: str) -> str:
+    before, _, _ = sentence.text.partition(" after ")
+    has_more = sentence.condition is not None or not rest
+    if has_more or (word != "or" and rest.split()[0] not in CONDITIONS):
+        return "conditions follow `when`, as in `after a when b came before`"
+    if rest.split()[0] not in CONDITIONS:
+        return f"write two rules: `{before} after {first}` and `{before} after {rest}`"
+    if word == "or":
+        return f"write two rules: `{before} after {first}` and `{before} when {rest}`"
+    condition = f"not ({rest})" if word == "unless" else rest
+    return f"write `{before} after {first} when {condition}`"

@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Set
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from lark import Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from handcraft.errors import RuleSyntaxError
-from handcraft.language.text.beyond_words import WORDS, Beyond
 from handcraft.origin import Place
 
+KEYWORDS = (
+    "vocabulary context predict after when otherwise first last token back followed time inputs writes "
+    "bos table is before and or"
+)
+"""The words that the grammar calls by their own name."""
+
 EXPECTED = {
-    "_VOCABULARY": "`vocabulary`",
-    "_CONTEXT": "`context`",
-    "_PREDICT": "`predict`",
-    "_AFTER": "`after`",
-    "_WHEN": "`when`",
-    "_OTHERWISE": "`otherwise`",
-    "_FIRST": "`first`",
-    "_LAST": "`last`",
-    "_TOKEN": "`token`",
-    "_BACK": "`back`",
-    "_FOLLOWED": "`followed`",
-    "_TIME": "`time`",
-    "_INPUTS": "`inputs`",
-    "_WRITES": "`writes`",
-    "_BOS": "`bos`",
-    "_TABLE": "`table`",
+    **{f"_{word.upper()}": f"`{word}`" for word in KEYWORDS.split()},
     "_ARROW": "`->`",
     "REGEX": "a regular expression",
-    "_IS": "`is`",
     "_CAME": "`came before`",
-    "_BEFORE": "`before`",
-    "_AND": "`and`",
-    "_OR": "`or`",
     "RPAR": "`)`",
     "COMPARISON": "a comparison such as `==`, `>=` or `is at least`",
     "_MODULO": "`%`",
@@ -47,6 +34,7 @@ EXPECTED = {
     "_NEWLINE": "the end of the line",
     "$END": "the end of the file",
 }
+"""How errors name what the grammar expects."""
 
 CONDITION = {
     "_POSITION",
@@ -88,19 +76,54 @@ MEANT = {
 """Words of other languages, beside what the grammar would have taken: how to write it here."""
 
 
+@dataclass(frozen=True)
+class Beyond:
+    """A construct that needs Python.
+
+    Args:
+        name: its description in errors.
+        python: one expression that shows it; `token` and `position` are those of some `Prompts`.
+    """
+
+    name: str
+    python: str
+
+
+MEAN = Beyond("a mean over positions", 'select(token, "a").mean(position, default=0) > 2')
+EARLIEST = Beyond("the earliest of some positions", 'select(token, "a").earliest(token, default="b")')
+CHOICE = Beyond("a choice between two values", 'where(token == "a", token.at_position(0), token)')
+WINDOW = Beyond("a window of positions", "window(3).mean(position) > 1")
+WEIGHTED = Beyond("weights on positions", "weighted(position, {0: 1, -1: 10}) > 3")
+FUNCTION = Beyond("a table of two values", "lookup(max, token, token.at_position(0))")
+STATE = Beyond("a state that every token changes", 'regex("(ab)*").accepts(token)')
+UNMASKED = Beyond("a program without causal mask", 'Prompts("ab", 4, causal=False)')
+ASSUMED = Beyond("an assumption about values", 'select(token, "a").count().assume([0, 1])')
+
+WORDS = {
+    "mean": MEAN,
+    "average": MEAN,
+    "earliest": EARLIEST,
+    "where": CHOICE,
+    "window": WINDOW,
+    "weighted": WEIGHTED,
+    "lookup": FUNCTION,
+    "map": FUNCTION,
+    "regex": STATE,
+    "state": STATE,
+    "causal": UNMASKED,
+    "mask": UNMASKED,
+    "assume": ASSUMED,
+}
+"""The words in a rule file that suggest one of them."""
+
+
 def _first_word(found: str) -> str:
     """The first word of what was found, which may go on to the end of the line."""
     return found.split()[0] if found.strip() else found
 
 
 def syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxError:
-    """What cannot be read, where, and what could stand there.
-
-    Args:
-        error: the parser's, which has names of the grammar.
-        text: that was parsed.
-        file: what to call it.
-    """
+    """What cannot be read, where, and what could stand there."""
     lines = text.split("\n")
     if isinstance(error, UnexpectedToken):
         names, found = error.accepts or error.expected, repr(_first_word(str(error.token)))

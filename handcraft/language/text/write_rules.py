@@ -13,7 +13,7 @@ from handcraft.language.program import Program
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Expression, Prompts
 from handcraft.language.text.phrase import NoWordsError, answer_phrase, flag_phrase
-from handcraft.language.text.phrase_place import Tables
+from handcraft.language.text.phrase_number import Tables
 from handcraft.vocabulary import Vocabulary
 
 
@@ -49,7 +49,7 @@ def write_rules(program: Program, *, most: int | None = None) -> str:
         try:
             sentences.append(_sentence(rule, vocabulary, tables))
         except NoWordsError as problem:
-            problem.where = f"{rule.place}, {rule}" if rule.place else str(rule)
+            problem.where = rule.where
             problem.fix = (
                 "keep the program in Python; docs/language-text.md lists what can be expressed"
             )

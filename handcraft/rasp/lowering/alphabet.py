@@ -17,12 +17,7 @@ from handcraft.vocabulary import Vocabulary, shorten
 
 @dataclass(frozen=True)
 class Alphabet:
-    """The tokens as a RASP program sees them, and the vocabulary that spells them.
-
-    Args:
-        values: the tokens, all strings or all numbers.
-        prompts: the texts over them.
-    """
+    """The tokens as a RASP program sees them, and the vocabulary that spells them."""
 
     values: tuple[Value, ...]
     prompts: Prompts
@@ -41,10 +36,6 @@ class Alphabet:
 
     def spell(self, inputs: Sequence[object], where: str = "") -> tuple[str, ...]:
         """The tokens of one input, as the vocabulary spells them.
-
-        Args:
-            inputs: its tokens.
-            where: which input it is, where there are several.
 
         Raises:
             ProgramError: there is none, or more than the context.
@@ -76,12 +67,6 @@ def read_alphabet(
     vocabulary: Vocabulary | Iterable[object], max_length: int, causal: bool, place: Place
 ) -> Alphabet:
     """The alphabet of a vocabulary, and the texts over it of up to `max_length` tokens.
-
-    Args:
-        vocabulary: strings or numbers, each once; of a set, in their order.
-        max_length: the most tokens of a text.
-        causal: whether a position sees only itself and earlier ones.
-        place: where the program was built.
 
     Raises:
         HandcraftError: everything that is wrong, all at once.

@@ -48,11 +48,6 @@ def lower_linear(sop: LinearSequenceMap, first: Lowered, second: Lowered) -> Low
 def tabulate(f: Callable[..., object], arguments: Sequence[Lowered], sop: SOp) -> Lowered:
     """A function as a table, over the values that occur together where there are any.
 
-    Args:
-        f: the function; an answer of None is no value.
-        arguments: what it is a function of.
-        sop: the sequence that it serves, for errors.
-
     Raises:
         DomainError: the function fails for values that occur, or there are too many of them.
     """

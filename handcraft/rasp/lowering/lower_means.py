@@ -39,14 +39,7 @@ TERMS_UP_TO = 64
 
 @dataclass(frozen=True)
 class Selected:
-    """A selection, and what is known of it.
-
-    Args:
-        selector: where it comes from.
-        sources: which sources are selected.
-        facts: what is proved of it.
-        prompts: the texts.
-    """
+    """A selection, and what is known of it."""
 
     selector: Selector
     sources: Sources

@@ -17,7 +17,7 @@ from handcraft.language.graph.node import (
     Sources,
     is_position,
 )
-from handcraft.language.graph.reachable import bases, combinations, value_of
+from handcraft.language.graph.reachable import bases, combinations, rows
 
 PAIRS_UP_TO = 50_000
 """The most pairs of positions that are tried for a selection that depends on positions only."""
@@ -42,13 +42,7 @@ class Facts:
 
 
 def facts_of(sources: Sources, context: int, causal: bool) -> Facts:
-    """What can be proved of a selection.
-
-    Args:
-        sources: the selection.
-        context: the largest number of positions.
-        causal: whether a position sees only itself and earlier ones.
-    """
+    """What can be proved of a selection."""
     if sources.always:
         exists: tuple[bool, ...] | None = (True,) * context
     elif _selects_by_rank(sources, context, causal):
@@ -110,12 +104,11 @@ def _selects(sources: Sources, here: dict[Node, Value], there: dict[Node, Value]
 def _values(nodes: tuple[Node, ...], length: int, causal: bool) -> Iterator[dict[Node, Value]]:
     """At every position, the values of nodes that depend on the position and the length alone."""
     below = bases(*nodes)
+    known = dict(rows(nodes, below))
     for here in range(length):
         seen = here + 1 if causal else length
-        known: dict[Node, Value] = {base: here if is_position(base) else seen for base in below}
-        for node in nodes:
-            value_of(node, known)
-        yield known
+        row = known[tuple([here if is_position(base) else seen for base in below])]
+        yield dict(zip(nodes, row, strict=True))
 
 
 def _is_known_without_text(node: Node) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from handcraft import parse_rules
 from handcraft.errors import RuleSyntaxError
-from handcraft.language.text.joined_patterns import JOINING
+from handcraft.language.text.sentence import JOINING
 
 PATTERN = st.text("ab", min_size=1, max_size=3)
 CONDITION = st.sampled_from(["token is a", "position >= 2", "the first token is b", "count of a > 1"])

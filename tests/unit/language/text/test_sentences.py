@@ -25,8 +25,8 @@ from handcraft.errors import (
 )
 from handcraft.language import Rule, parse_one_liner, write_rules
 from handcraft.language.patterns.pattern import escape
-from handcraft.language.text.beyond_words import WORDS
 from handcraft.language.text.phrase import NoWordsError
+from handcraft.language.text.syntax_error import WORDS
 
 SETTING = "vocabulary a b c\ncontext 5\n"
 PROMPTS = Prompts("abc", context=5)
