@@ -12,7 +12,6 @@ from handcraft.errors import HandcraftError
 from handcraft.formats import read_checkpoint
 from handcraft.language import Program, Prompts
 from handcraft.language.regular.matching import Matching
-from handcraft.language.sequences.allowed_texts import AllowedTexts
 
 
 def example_prompt(name: str) -> str | None:
@@ -44,4 +43,4 @@ def _short_prompt(prompts: Prompts | None) -> str | None:
     """The shortest allowed prompt, where not all texts are."""
     if prompts is None or not prompts.refuses_some:
         return None
-    return prompts.vocabulary.join(AllowedTexts(prompts.texts).begun(())[2]) or None
+    return prompts.vocabulary.join(prompts.texts.begun(())[2]) or None

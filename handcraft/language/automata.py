@@ -119,7 +119,8 @@ class Automaton:
         here = self._called(sequence.map({t: _label(m) for t, m in of_token.items()}), "1", sequence)
         stretch = 1
         while stretch < sequence.prompts.context:
-            pairs = {(_label(a), _label(b)): _after(a, b) for a in known for b in known}
+            # of two stretches, the later first, what they do together
+            pairs = {(_label(a), _label(b)): tuple(a[s] for s in b) for a in known for b in known}
             before = here.at(-stretch, default=_label(known[0]))
             both = lookup({pair: _label(m) for pair, m in pairs.items()}, here, before)
             is_there = sequence.prompts.position >= stretch
@@ -188,11 +189,6 @@ class Automaton:
 
 _Map: TypeAlias = "tuple[int, ...]"
 """For each state, by its number, the number of the state that it becomes."""
-
-
-def _after(later: _Map, earlier: _Map) -> _Map:
-    """What two stretches do, the earlier first."""
-    return tuple(later[state] for state in earlier)
 
 
 def _label(states: Iterable[int]) -> str:

@@ -114,12 +114,9 @@ class Deciding:
             table: dict[tuple[Value, ...], Value] = {
                 (token,): i in allowed for i, token in enumerate(tokens)
             }
-            test = (
-                f"== {wanted[0]!r}"
-                if len(wanted) == 1
-                else f"in ({show_some([repr(token) for token in wanted])})"
-            )
-            text = reads(enclosed(there, 1), f" {test}", binding=1)
+            shown = show_some([repr(token) for token in wanted])
+            test = f" == {shown}" if len(wanted) == 1 else f" in ({shown})"
+            text = reads(enclosed(there, 1), test, binding=1)
             flag = Lookup(FLAGS, text, (there,), table, place=place)
             self._classes[distance, allowed] = flag
         return self._classes[distance, allowed]

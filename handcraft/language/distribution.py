@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -28,17 +29,13 @@ def exact(probabilities: Mapping[Any, Any]) -> dict[Any, Any]:
     >>> exact({"a": 0.1, "b": 0.9})
     {'a': Fraction(1, 10), 'b': Fraction(9, 10)}
     """
-    return {token: _exact(probability) for token, probability in probabilities.items()}
-
-
-def _exact(probability: object) -> object:
-    try:
-        value = plain_value(probability)
-    except DomainError:
-        return probability
-    if isinstance(value, int | Fraction) and not isinstance(value, bool):
-        return Fraction(value)
-    return probability
+    found = dict(probabilities)
+    for token, probability in probabilities.items():
+        with suppress(DomainError):
+            value = plain_value(probability)
+            if isinstance(value, int | Fraction) and not isinstance(value, bool):
+                found[token] = Fraction(value)
+    return found
 
 
 def read_distribution(probabilities: Mapping[Any, Any], vocabulary: Vocabulary) -> dict[str, Fraction]:
@@ -58,10 +55,7 @@ def show_distribution(probabilities: Mapping[Any, Any]) -> str:
     >>> show_distribution({"a": Fraction(1, 4), "b": Fraction(3, 4)})
     'a 1/4 b 3/4'
     """
-    return (
-        " ".join(f"{token} {_show(probability)}" for token, probability in probabilities.items())
-        or "{}"
-    )
+    return " ".join(f"{token} {_show(each)}" for token, each in probabilities.items()) or "{}"
 
 
 def _problems(probabilities: Mapping[Any, Any], vocabulary: Vocabulary) -> Iterator[HandcraftError]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from handcraft.errors import HandcraftWarning
 from handcraft.language.decision import Deciding, Decision, decided, nodes_of
@@ -22,13 +21,11 @@ from handcraft.language.sequences import Prompts
 from handcraft.language.uncovered import UncoveredError, sure_line, sure_rule
 from handcraft.origin import Place
 
-Flags = npt.NDArray[np.bool_]
-
 PAIRS_UP_TO = 1 << 22
 """How many pairs of positions are in memory at once if a program selects some: 4 MB of flags each."""
 
 UNDEFINED = -1
-"""Stands for the token where a text breaks an assumption."""
+"""Stands for the rule and the token where a text breaks an assumption."""
 
 
 class ExpressionRules:
@@ -46,7 +43,7 @@ class ExpressionRules:
         self._last = next((i for i, d in enumerate(self._each) if d.is_always), None)
         tried = self._each if self._last is None else self._each[: self._last + 1]
         self.decisions: tuple[Decision, ...] = tuple(d for d in tried if not d.is_never)
-        self._latest: tuple[Ids, Computed] | None = None  # computed last, and asked again and again
+        self._latest: tuple[Ids, Computed] | None = None  # computed last, and read several times
 
     def check(self) -> None:
         """Raise unless the last rule fires always; warn of rules that never do."""
@@ -72,33 +69,28 @@ class ExpressionRules:
         causal = self.prompts.causal
         return [each for _, each in decided(self.decisions, tokens, causal=causal, order=self._order)]
 
-    def answers_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
-        """As `Program.answers_at`."""
-        found = np.full(texts.shape, UNDEFINED)
-        for part, wins, answer in self._predictions(texts):
-            sure = answer if isinstance(answer, np.ndarray) else self._place_of[likeliest(answer)]
-            found[part][wins] = sure
-        return np.asarray(found[rows, places])
-
-    def probabilities_at(self, texts: Ids, rows: Ids, places: Ids) -> npt.NDArray[np.float64]:
-        """As `Program.probabilities_at`."""
-        found = np.zeros((*texts.shape, len(self.vocabulary)))
-        for part, wins, answer in self._predictions(texts):
-            if isinstance(answer, np.ndarray):
-                found[part][(*np.nonzero(wins), answer)] = 1
-            else:
-                for token, probability in answer.items():
-                    found[part][wins, self._place_of[token]] = float(probability)
-        return np.asarray(found[rows, places])
-
-    def rules_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
-        """As `Program.rules_at`."""
+    def decide(self, texts: Ids, rows: Ids, places: Ids) -> tuple[Ids, Ids]:
+        """The rule that decides at each place, and its likeliest token; -1 for no value."""
+        winners, tokens = np.full(texts.shape, UNDEFINED), np.full(texts.shape, UNDEFINED)
+        place_of = {token: place for place, token in enumerate(self.vocabulary.tokens)}
         numbers = {decision: number for number, decision in enumerate(self._each)}
-        found = np.full(texts.shape, UNDEFINED)
         for part, computed in self._computed(texts):
-            found[part] = self._winners(computed, texts[part].shape)
-        decided = np.array([*(numbers[decision] for decision in self.decisions), UNDEFINED])
-        return np.asarray(decided[found[rows, places]])
+            shape = texts[part].shape
+            defined = np.arange(shape[1]) < computed.defined[:, None]
+            for decision in reversed(self.decisions):  # an earlier one overrides the later ones
+                fires, condition, answer = defined, decision.condition, decision.answer
+                if condition is not None:
+                    fires = fires & (
+                        computed.values[condition].table(bool)[computed.codes[condition]] > 0
+                    )
+                winners[part][fires] = numbers[decision]
+                if isinstance(answer, Node):
+                    table = computed.values[answer].table(place_of.__getitem__)  # type: ignore[arg-type]
+                    predicted = np.broadcast_to(table[computed.codes[answer]], shape)
+                    tokens[part][fires] = predicted[fires]
+                else:
+                    tokens[part][fires] = place_of[likeliest(answer)]
+        return winners[rows, places], tokens[rows, places]
 
     @cached_property
     def selections(self) -> tuple[Aggregate, ...]:
@@ -126,33 +118,8 @@ class ExpressionRules:
         return tuple(walk(*self._nodes))
 
     @cached_property
-    def _place_of(self) -> dict[str, int]:
-        return {token: place for place, token in enumerate(self.vocabulary.tokens)}
-
-    @cached_property
     def _oracle(self) -> TextsOracle:
         return TextsOracle(self._nodes, self.vocabulary.tokens, causal=self.prompts.causal)
-
-    def _predictions(self, texts: Ids) -> Iterator[tuple[slice, Flags, Ids | Distribution]]:
-        """For every decision that wins somewhere: where, and the tokens there, or a distribution.
-
-        Args:
-            texts: places in the vocabulary, [text, position].
-
-        Yields:
-            Some of the texts, at which of their positions it wins, and what it predicts: [win].
-        """
-        for part, computed in self._computed(texts):
-            winners = self._winners(computed, texts[part].shape)
-            for number, decision in enumerate(self.decisions):
-                wins, answer = winners == number, decision.answer
-                if not wins.any():
-                    continue
-                if isinstance(answer, Node):
-                    table = computed.values[answer].table(self._place_of.__getitem__)  # type: ignore[arg-type]
-                    yield part, wins, np.broadcast_to(table[computed.codes[answer]], wins.shape)[wins]
-                else:
-                    yield part, wins, answer
 
     def _computed(self, texts: Ids) -> Iterator[tuple[slice, Computed]]:
         """The values of all conditions and answers, on so many texts at a time as memory allows."""
@@ -166,16 +133,3 @@ class ExpressionRules:
         for start in range(0, len(texts), rows):
             part = slice(start, start + rows)
             yield part, self._oracle.compute(texts[part])
-
-    def _winners(self, computed: Computed, shape: tuple[int, ...]) -> Ids:
-        """The number of the decision that fires at every position, -1 where a text has no values."""
-        winners = np.full(shape, len(self.decisions) - 1)
-        for number in reversed(range(len(self.decisions))):
-            condition = self.decisions[number].condition
-            if condition is None:
-                winners[:] = number
-            else:
-                holds = computed.values[condition].table(bool)[computed.codes[condition]] > 0
-                winners[np.broadcast_to(holds, shape)] = number
-        winners[np.arange(shape[1]) >= computed.defined[:, None]] = UNDEFINED
-        return winners

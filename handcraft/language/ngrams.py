@@ -50,7 +50,11 @@ def ngram_rules(
     RULES.check(len(follows), where=place, fix="use a lower order, or a shorter text")
     answers = {row: _answer(counts, vocabulary, added, greedy) for row, counts in follows.items()}
     kept = sorted(_without_repeated(answers), key=lambda row: (-len(row), vocabulary.ids(row)))
-    return [Rule(answers[row], _pattern(row, vocabulary), place) for row in kept]
+    patterns = (tuple(frozenset({number}) for number in vocabulary.ids(row)) for row in kept)
+    return [
+        Rule(answers[row], Pattern(pattern).text(vocabulary) if row else None, place)
+        for row, pattern in zip(kept, patterns, strict=True)
+    ]
 
 
 def _smoothing(smoothing: object, place: Place) -> Fraction:
@@ -93,9 +97,3 @@ def _answer(counts: Counter[str], vocabulary: Vocabulary, added: Fraction, greed
     probabilities = {token: (counts[token] + added) / total for token in vocabulary.tokens}
     possible = {token: probability for token, probability in probabilities.items() if probability}
     return possible if len(possible) > 1 else next(iter(possible))
-
-
-def _pattern(row: Row, vocabulary: Vocabulary) -> str | None:
-    if not row:
-        return None
-    return Pattern(tuple(frozenset({number}) for number in vocabulary.ids(row))).text(vocabulary)

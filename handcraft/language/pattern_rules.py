@@ -8,7 +8,6 @@ from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from handcraft.errors import HandcraftWarning
 from handcraft.language.distribution import Distribution
@@ -68,33 +67,21 @@ class PatternRules:
         for clause in self._tried_after[ids[-1]]:
             if clause.pattern.matches(ids):
                 return {self.vocabulary.token(clause.token): Fraction(1)}
-        raise self._uncovered(ids)
+        raise UncoveredError(f"no rule covers {self.vocabulary.text(ids)!r}", where=self.place)
 
     def distributions(self, ids: Sequence[int]) -> list[Distribution]:
         """The same after each of them."""
         return [self.distribution(ids[:length]) for length in range(1, len(ids) + 1)]
 
-    def answers_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
-        """As `Program.answers_at`."""
+    def decide(self, texts: Ids, rows: Ids, places: Ids) -> tuple[Ids, Ids]:
+        """The rule that decides at each place, and the token that it predicts; -1 where none does."""
         winners = self._first_match.at(texts, rows, places)
-        uncovered = np.flatnonzero(winners == NONE)
-        if len(uncovered):
-            first = int(uncovered[0])
-            raise self._uncovered(texts[rows[first], : places[first] + 1].tolist())
-        return np.asarray(self._tokens[winners])
-
-    def rules_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
-        """As `Program.rules_at`."""
-        winners = self._first_match.at(texts, rows, places)
-        return np.where(winners == NONE, -1, winners)
+        tokens = np.array([*(clause.token for clause in self.clauses), NONE], dtype=np.int64)
+        return winners, tokens[winners]
 
     def selected_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
         """As `Program.selected_at`: patterns select nothing."""
         return np.zeros((0, 2), dtype=np.int64)
-
-    def probabilities_at(self, texts: Ids, rows: Ids, places: Ids) -> npt.NDArray[np.float64]:
-        """As `Program.probabilities_at`."""
-        return np.eye(len(self.vocabulary))[self.answers_at(texts, rows, places)]
 
     @property
     def reach(self) -> int:
@@ -114,9 +101,6 @@ class PatternRules:
             return self.clauses[: next(always, len(self.clauses)) + 1]
         return tuple(c for i, c in enumerate(self.clauses) if i in self.coverage.fired)
 
-    def _uncovered(self, ids: Sequence[int]) -> UncoveredError:
-        return UncoveredError(f"no rule covers {self.vocabulary.text(ids)!r}", where=self.place)
-
     @cached_property
     def _tried_after(self) -> tuple[tuple[Clause, ...], ...]:
         """For each last token, the clauses that allow it: only these can match."""
@@ -131,7 +115,3 @@ class PatternRules:
     @cached_property
     def _first_match(self) -> FirstMatch:
         return FirstMatch([clause.pattern for clause in self.clauses], len(self.vocabulary))
-
-    @cached_property
-    def _tokens(self) -> Ids:
-        return np.array([clause.token for clause in self.clauses], dtype=np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -13,12 +13,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.errors import (
-    HandcraftWarning,
-    ProgramError,
-    VocabularyError,
-    raise_all,
-)
+from handcraft.errors import HandcraftWarning, ProgramError, VocabularyError, raise_all
 from handcraft.language.decision import Decision
 from handcraft.language.distribution import likeliest
 from handcraft.language.expression_rules import ExpressionRules
@@ -26,7 +21,7 @@ from handcraft.language.graph.node import Aggregate
 from handcraft.language.ngrams import ngram_rules
 from handcraft.language.pattern_rules import PatternRules
 from handcraft.language.patterns.coverage import Coverage
-from handcraft.language.patterns.first_match import Ids
+from handcraft.language.patterns.first_match import NONE, Ids
 from handcraft.language.patterns.parse_pattern import parse_pattern
 from handcraft.language.read_rules import read_setting, rule_problems, unprompted_problems
 from handcraft.language.rule import Clause, Rule
@@ -242,7 +237,11 @@ class Program:
         Raises:
             UncoveredError: no rule covers what ends at one of the places.
         """
-        return self._reading.answers_at(texts, rows, places)
+        winners, tokens = self._reading.decide(texts, rows, places)
+        if self.has_only_patterns and (uncovered := np.flatnonzero(winners == NONE)).size:
+            first = uncovered[0]
+            self.next_token(texts[rows[first], : places[first] + 1].tolist())  # raises the error
+        return tokens
 
     def rules_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
         """The numbers of the rules that decide at some positions of many texts, as for `answers_at`.
@@ -250,7 +249,7 @@ class Program:
         Returns:
             [answer]; -1 where a text breaks an assumption, or no rule matches.
         """
-        return self._reading.rules_at(texts, rows, places)
+        return self._reading.decide(texts, rows, places)[0]
 
     @property
     def selections(self) -> tuple[Aggregate, ...]:
@@ -267,7 +266,15 @@ class Program:
 
     def probabilities_at(self, texts: Ids, rows: Ids, places: Ids) -> npt.NDArray[np.float64]:
         """How probable each token is, as for `answers_at`: [answer, token]; 0 where that gives -1."""
-        return self._reading.probabilities_at(texts, rows, places)
+        winners, tokens = self._reading.decide(texts, rows, places)
+        found = np.zeros((len(tokens), len(self.vocabulary)))
+        known = np.flatnonzero(tokens >= 0)
+        found[known, tokens[known]] = 1
+        for number, rule in enumerate(self.rules):
+            if isinstance(rule.answer, Mapping):
+                shares = [float(rule.answer.get(token, 0)) for token in self.vocabulary.tokens]
+                found[winners == number] = shares
+        return found
 
     def widened(self, context: int) -> Program:
         """The same rules with a context of `context` tokens.
@@ -340,9 +347,7 @@ class Program:
     def _as_patterns(self) -> PatternRules:
         if not self.has_only_patterns:
             raise ProgramError(
-                "not all rules of the program are patterns",
-                where=self.place,
-                fix="read its decisions",
+                "not all rules of the program are patterns", where=self.place, fix="read its decisions"
             )
         return PatternRules(self.rules, self.prompts, self.place)
 
@@ -381,13 +386,11 @@ def sliding_note(source: object, positions: int, tokens: int) -> str | None:
     """
     if tokens <= positions or not isinstance(source, Program):
         return None
-    if not any(rule.has_expressions or _is_anchored(rule, source) for rule in source.rules):
+    vocabulary = source.vocabulary
+    patterns = (parse_pattern(rule.pattern, vocabulary) for rule in source.rules if rule.pattern)
+    if not (any(r.has_expressions for r in source.rules) or any(p.anchored for p in patterns)):
         return None
     return (
         f"the text has {tokens} tokens, but the model sees only the last {positions}, "
         "and positions are counted from the first of those"
     )
-
-
-def _is_anchored(rule: Rule, program: Program) -> bool:
-    return rule.pattern is not None and parse_pattern(rule.pattern, program.vocabulary).anchored

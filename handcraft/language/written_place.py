@@ -32,7 +32,7 @@ def written_place() -> Place:
         return given
     levels = 0
     frame: FrameType = sys._getframe()
-    while frame.f_back is not None and _is_ours(frame):
+    while frame.f_back is not None and f"{frame.f_globals.get('__name__')}.".startswith(f"{PACKAGE}."):
         frame = frame.f_back
         levels += 1
     return caller_place(levels)
@@ -41,8 +41,3 @@ def written_place() -> Place:
 def written(text: object) -> str:
     """The place and what is written there, as errors name it."""
     return f"{written_place()}, {text}"
-
-
-def _is_ours(frame: FrameType) -> bool:
-    name = str(frame.f_globals.get("__name__"))
-    return name == PACKAGE or name.startswith(f"{PACKAGE}.")

@@ -40,7 +40,7 @@ class CompiledSequence:
             HandcraftError: a token that is not in the vocabulary; an input that is empty or too long.
         """
         listed: list[Any] = list(inputs.tolist() if hasattr(inputs, "tolist") else inputs)
-        if listed and all(_is_input(each) for each in listed):
+        if listed and all(isinstance(e, Sequence) and not isinstance(e, str) for e in listed):
             rows = [list(row) for row in listed]
             names = [f"input {place}" for place in range(len(rows))]
             return self._apply(rows, names)
@@ -60,11 +60,6 @@ class CompiledSequence:
     def report(self) -> CompileReport:
         """What the model is made of, and what each pass saved."""
         return self.compiled.report()
-
-
-def _is_input(each: object) -> bool:
-    """Whether it is an input of a batch, and not a token."""
-    return isinstance(each, Sequence) and not isinstance(each, str)
 
 
 def _unpadded(row: list[Any]) -> list[Any]:

@@ -171,7 +171,7 @@ def value_of(value: object) -> Value:
 
 
 def apply(function: Callable[..., object], values: Sequence[Value], node: Node) -> Value:
-    """What a user's function says of some values.
+    """The result of a user's function.
 
     Raises:
         DomainError: it fails, or answers with what is no value.

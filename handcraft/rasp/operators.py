@@ -43,7 +43,7 @@ class Operator(Enum):
         self.sign, self.binding, self.function = sign, binding, function
 
     def __call__(self, x: Any, y: Any) -> Any:
-        """What it says of two values."""
+        """Its result for two values."""
         return self.function(x, y)
 
     @property

@@ -21,12 +21,12 @@ TokensType, IndicesType, LengthType = Tokens, Indices, Length
 
 
 def get_encoding(sop: SOp) -> Encoding:
-    """What `numerical` or `categorical` said of a sequence; categorical where neither did."""
+    """The encoding that `numerical` or `categorical` declared; categorical where neither did."""
     return sop.encoding or Encoding.CATEGORICAL
 
 
 def is_numerical(sop: SOp) -> bool:
-    """Whether `numerical` said last what a sequence is."""
+    """Whether a sequence was last declared numerical."""
     return get_encoding(sop) is Encoding.NUMERICAL
 
 

@@ -187,12 +187,7 @@ def _selects_itself(sources: Sources, nodes: Sequence[Node]) -> bool:
 
 
 def aggregate(
-    sources: Sources,
-    how: How,
-    value: Node | None,
-    default: object,
-    text: Wording,
-    context: int,
+    sources: Sources, how: How, value: Node | None, default: object, text: Wording, context: int
 ) -> Aggregate:
     """An aggregate of the selected sources.
 

@@ -239,7 +239,12 @@ def plain_value(value: object) -> Value:
         return int(value)
     try:
         if isinstance(value, Real):
-            fraction = value if isinstance(value, Fraction) else _as_fraction(float(value))
+            if isinstance(value, Fraction):
+                fraction = value
+            else:  # 1/3 where that has this float, else what it prints
+                fraction = Fraction(float(value)).limit_denominator(SMALL_DENOMINATOR)
+                if float(fraction) != float(value):
+                    fraction = Fraction(repr(float(value)))
             check_number(fraction)
             return whole(fraction)
         hash(value)
@@ -253,18 +258,8 @@ def plain_value(value: object) -> Value:
     return value
 
 
-def _as_fraction(number: float) -> Fraction:
-    """The fraction with a small denominator that has this float, such as 1/3; else what it prints."""
-    near = Fraction(number).limit_denominator(SMALL_DENOMINATOR)
-    return near if float(near) == number else Fraction(repr(number))
-
-
 def check_number(number: Plain) -> None:
-    """Raise if a number has too many bits for exact arithmetic.
-
-    Raises:
-        LimitError: it has more than `NUMBER_BITS`.
-    """
+    """Raise a LimitError if a number has too many bits for exact arithmetic."""
     bits = max(number.numerator.bit_length(), number.denominator.bit_length())
     if bits > NUMBER_BITS.most:  # the place takes long to find
         NUMBER_BITS.check(bits, where=written_place(), fix="use smaller numbers, or rounder fractions")
@@ -272,6 +267,4 @@ def check_number(number: Plain) -> None:
 
 def show_value(value: Value) -> str:
     """The value as it is written in a program."""
-    if isinstance(value, Fraction):
-        return str(value)
-    return repr(value)
+    return str(value) if isinstance(value, Fraction) else repr(value)

@@ -28,15 +28,7 @@ from handcraft.language.graph.domain import (
     show_value,
     whole,
 )
-from handcraft.language.graph.node import (
-    Assumed,
-    AtLeast,
-    Choice,
-    Comparison,
-    Constant,
-    Linear,
-    Node,
-)
+from handcraft.language.graph.node import Assumed, AtLeast, Choice, Comparison, Constant, Linear, Node
 from handcraft.language.graph.reachable import BASES_UP_TO, combinations
 from handcraft.language.graph.table import ROWS_UP_TO, constant, listed, lookup
 from handcraft.language.graph.wording import Wording, enclosed, reads
@@ -201,11 +193,7 @@ def compare(one: Node, other: Node, comparison: Comparison) -> Node:
 
 
 def check_comparable(one: Node, other: Node, comparison: Comparison, text: Wording) -> None:
-    """Raise unless the two can be compared.
-
-    Raises:
-        DomainError: they are of different kinds, have no order, or can never be equal.
-    """
+    """Raise a DomainError where the two differ in kind, have no order, or can never be equal."""
     if one.domain.kind is not other.domain.kind:
         raise DomainError(
             f"`{one}` is a {one.domain.kind.value} ({one.domain}), and `{other}` is a "

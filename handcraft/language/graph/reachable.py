@@ -18,16 +18,7 @@ from threading import RLock
 import numpy as np
 
 from handcraft.language.graph.domain import Finite, Plain, Value, as_number, whole
-from handcraft.language.graph.node import (
-    Assumed,
-    AtLeast,
-    Choice,
-    Constant,
-    Linear,
-    Lookup,
-    Node,
-    walk,
-)
+from handcraft.language.graph.node import Assumed, AtLeast, Choice, Constant, Linear, Lookup, Node, walk
 
 BASES_UP_TO = 20_000
 """The most combinations of base values that are walked; past it, every combination counts."""

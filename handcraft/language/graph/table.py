@@ -20,7 +20,7 @@ from handcraft.language.graph.domain import (
 )
 from handcraft.language.graph.node import Constant, Lookup, Node
 from handcraft.language.graph.reachable import combinations
-from handcraft.language.graph.wording import Wording, reads
+from handcraft.language.graph.wording import Wording, reads, show_some
 from handcraft.language.written_place import written, written_place
 from handcraft.limits import TABLE_ROWS
 
@@ -37,9 +37,7 @@ def constant(value: object) -> Constant:
 
 
 def lookup(
-    function: Callable[..., object] | Mapping[Any, object],
-    arguments: Sequence[Node],
-    text: Wording,
+    function: Callable[..., object] | Mapping[Any, object], arguments: Sequence[Node], text: Wording
 ) -> Node:
     """A function of some expressions, tabulated.
 
@@ -50,25 +48,25 @@ def lookup(
     for argument in arguments:
         listed(argument)
     if isinstance(function, Mapping):  # floats are read as the decimals that they are written as
-        function = {_plain_key(key, len(arguments)): value for key, value in function.items()}
+        keys = [
+            tuple(map(plain_value, key))
+            if len(arguments) > 1 and isinstance(key, tuple)
+            else plain_value(key)
+            for key in function
+        ]
+        function = dict(zip(keys, function.values(), strict=True))
     rows = rows_of(arguments)
     if rows is None:
         size = prod(len(listed(a)) for a in arguments)
         raise DomainError(
             f"a table over {len(arguments)} expressions has {size:,} rows, more than {ROWS_UP_TO:,}: "
-            + ", ".join(_sizes(arguments)),
+            + show_some([f"`{node}` has {len(listed(node)):,} values" for node in arguments]),
             where=written(text),
             fix="combine fewer of them at a time, or .assume() the values that occur",
             in_rules="compare fewer counts and positions at a time, or state a shorter context",
         )
     table = {row: _result(function, row, arguments, text) for row in rows}
     return Lookup(_domain_of(table, text), text, tuple(arguments), table)
-
-
-def _plain_key(key: object, arguments: int) -> Value:
-    if arguments > 1 and isinstance(key, tuple):
-        return tuple(plain_value(part) for part in key)
-    return plain_value(key)
 
 
 def rows_of(arguments: Sequence[Node]) -> list[tuple[Value, ...]] | None:
@@ -131,11 +129,7 @@ def _domain_of(table: Mapping[tuple[Value, ...], Value], text: Wording) -> Finit
 
 
 def listed(node: Node) -> tuple[Value, ...]:
-    """The values of a node.
-
-    Raises:
-        DomainError: they are too many to list.
-    """
+    """The values of a node; raises a DomainError where they are too many to list."""
     if isinstance(node.domain, Range):
         raise DomainError(
             f"`{node}` has too many values for a table: {node.domain}",
@@ -143,9 +137,3 @@ def listed(node: Node) -> tuple[Value, ...]:
             fix="compare it with a number, or .assume() the values that occur",
         )
     return node.domain.values
-
-
-def _sizes(nodes: Sequence[Node], most: int = 4) -> list[str]:
-    """How many values the first few have."""
-    sizes = [f"`{node}` has {len(listed(node)):,} values" for node in nodes[:most]]
-    return sizes if len(nodes) <= most else [*sizes, f"and {len(nodes) - most} more"]

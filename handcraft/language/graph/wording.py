@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from handcraft.language.graph.domain import plain_value, show_value
 
@@ -141,7 +141,7 @@ def show(value: object) -> str:
 def show_function(function: object) -> str:
     """A function by its name, a table by its rows."""
     if isinstance(function, Mapping):
-        return _show_table(function)
+        return f"{{{show_some([f'{show(key)}: {show(value)}' for key, value in function.items()])}}}"
     name = getattr(function, "__name__", type(function).__name__)
     return "lambda ..." if name == "<lambda>" else name
 
@@ -149,10 +149,6 @@ def show_function(function: object) -> str:
 def show_list(values: Sequence[object]) -> str:
     """The first of some values, and how many more there are."""
     return f"[{show_some([show(value) for value in values])}]"
-
-
-def _show_table(table: Mapping[Any, object]) -> str:
-    return f"{{{show_some([f'{show(key)}: {show(value)}' for key, value in table.items()])}}}"
 
 
 def show_some(words: Sequence[str]) -> str:

@@ -65,20 +65,16 @@ def _values(node: Node, tokens: Sequence[str], known: dict[Node, Values], causal
     if isinstance(node, Lookup):
         return tuple(map(node.table.__getitem__, zip(*columns, strict=True)))
     if isinstance(node, Assumed):
-        _check_assumption(node, columns[0], tokens)
+        for place, value in enumerate(columns[0]):
+            if value not in node.domain:
+                raise AssumptionError(
+                    f"`{node.value}` is {show_value(value)} at position {place} of "
+                    f"{' '.join(map(str, tokens))!r}, and {node.domain} is assumed",
+                    where=f"{node.place}, {node}" if node.place else node,
+                    fix="assume more values, or exclude that prompt with inputs=",
+                )
         return columns[0]
     return tuple([compute(node, row) for row in zip(*columns, strict=True)])
-
-
-def _check_assumption(node: Assumed, found: Values, tokens: Sequence[str]) -> None:
-    for place, value in enumerate(found):
-        if value not in node.domain:
-            raise AssumptionError(
-                f"`{node.value}` is {show_value(value)} at position {place} of "
-                f"{' '.join(map(str, tokens))!r}, and {node.domain} is assumed",
-                where=f"{node.place}, {node}" if node.place else node,
-                fix="assume more values, or exclude that prompt with inputs=",
-            )
 
 
 def _aggregate(node: Aggregate, length: int, known: dict[Node, Values], causal: bool) -> Values:

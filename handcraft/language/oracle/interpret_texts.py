@@ -17,16 +17,7 @@ from math import lcm, prod
 import numpy as np
 
 from handcraft.language.graph.domain import Value
-from handcraft.language.graph.node import (
-    Aggregate,
-    Assumed,
-    Choice,
-    Constant,
-    Embedded,
-    Linear,
-    Node,
-    walk,
-)
+from handcraft.language.graph.node import Aggregate, Assumed, Constant, Embedded, Linear, Node, walk
 from handcraft.language.graph.reachable import POINTWISE, compute
 from handcraft.language.oracle.interned import LARGEST, UNDEFINED, Ids, Interned
 from handcraft.language.oracle.interpret import interpret
@@ -128,8 +119,6 @@ class TextsOracle:
             case Linear():
                 found = self._linear(node, codes)
                 return self._by_table(node, codes) if found is None else found
-            case Choice():
-                return self._choice(node, codes)
         if isinstance(node, POINTWISE):
             return self._by_table(node, codes)
         return self._one_by_one(node, texts, defined)
@@ -156,15 +145,6 @@ class TextsOracle:
             missing = missing | (codes[child] == UNDEFINED)
         return np.where(missing, UNDEFINED, self._values[node].numbers(total, below))
 
-    def _choice(self, node: Choice, codes: dict[Node, Ids]) -> Ids:
-        values = self._values[node]
-        yes, no = (
-            self._values[child].table(values.code)[codes[child]] for child in (node.yes, node.no)
-        )
-        flags = self._values[node.condition].table(lambda value: 1 if value else -1)
-        chosen = flags[codes[node.condition]]
-        return np.where(chosen == 0, UNDEFINED, np.where(chosen > 0, yes, no))
-
     def _by_table(self, node: Node, codes: dict[Node, Ids]) -> Ids:
         """A function of values at the same position."""
         children = node.children
@@ -189,7 +169,7 @@ class TextsOracle:
         return found
 
     def _by_rows(self, node: Node, columns: Sequence[Ids]) -> Ids:
-        """The same, where a table would be too large: only the rows that are met are kept."""
+        """The same, where a table would be too large: only the rows that occur are kept."""
         shape = np.broadcast_shapes(*(column.shape for column in columns))
         flat = [np.broadcast_to(column, shape).reshape(-1) for column in columns]
         key = np.zeros(prod(shape), dtype=np.int64)
@@ -223,13 +203,13 @@ class TextsOracle:
         return self._values[node].code(value)
 
     def _one_by_one(self, node: Node, texts: Ids, defined: Ids) -> Ids:
-        """What the plain oracle says of a node on each text, as far as the text has values."""
+        """The values that the plain oracle gives on each text, as far as the text has values."""
         found = np.full(texts.shape, UNDEFINED)
         for row, length in enumerate(defined.tolist()):
             if length:
                 tokens = [self.tokens[token] for token in texts[row, :length].tolist()]
-                (said,) = interpret([node], tokens, causal=self.causal)
-                found[row, :length] = [self._values[node].code(value) for value in said]
+                (values,) = interpret([node], tokens, causal=self.causal)
+                found[row, :length] = [self._values[node].code(value) for value in values]
         return found
 
 

@@ -139,8 +139,8 @@ class Selecting:
         """
         keys, queries = self.values[match.key], self.values[match.query]
         sizes = (len(keys), len(queries))
-        asked = (match, as_keys, as_ranks)  # one condition can be read in several ways
-        known = self._tables.get(asked)
+        key = (match, as_keys, as_ranks)  # one condition can be read in several ways
+        known = self._tables.get(key)
         if known is None or known[0] != sizes:
             if as_keys:
                 made: tuple[npt.NDArray[Any], ...] = (queries.table(lambda v: keys.find(v) or -1),)
@@ -148,12 +148,12 @@ class Selecting:
                 made = _ranks(keys, queries)
             else:
                 made = (_pairs(match, keys, queries),)
-            known = self._tables[asked] = (sizes, made)
+            known = self._tables[key] = (sizes, made)
         return known[1]
 
 
 Found = tuple[Ids, Ids | None]
-"""Which sources each destination selects, as far as an aggregate asks, and sums: [text, destination].
+"""Which sources each destination selects, as far as an aggregate needs, and sums: [text, destination].
 
 For the latest and the earliest the source, -1 where there is none; for existence 0 or 1; else how many
 there are. The sums are those of the numbers read there, for a mean.

@@ -87,8 +87,8 @@ class _Family:
         shape: their shape.
         classes: for each class of the shape, its distance and which tokens are in it: [token].
         keys: for each single token of the shape, the tokens from the end up to it that some pattern
-            asks for, in order, each as `code * size + token` with the code of those before it.
-        numbers: for each code after the last single token, the first pattern that asks for it.
+            has, in order, each as `code * size + token` with the code of those before it.
+        numbers: for each code after the last single token, the first pattern that has it.
         size: the number of tokens in the vocabulary.
     """
 

@@ -1,20 +1,20 @@
-"""Text to pattern: the grammar in pattern.lark, and errors that show where it broke."""
+"""Text to pattern, and errors that show where it broke."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from handcraft.errors import RuleSyntaxError, VocabularyError
-from handcraft.language.patterns.pattern import ANCHOR, SPECIAL, Pattern
+from handcraft.language.patterns.pattern import ANCHOR, SPECIAL, Pattern, unescape
 from handcraft.language.rule import Rule
 from handcraft.limits import PATTERN, PATTERN_TEXT
 from handcraft.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from lark.exceptions import UnexpectedInput
+CHARACTERS = re.compile(r"\s+|(?P<token>\\[\s\S]|[^\s.\[\]^\\])|[\s\S]")
+WORDS = re.compile(r"\s+|(?P<token>(?:\\[\s\S]|[^\s.\[\]^\\])+)|[\s\S]")
+"""The signs of a pattern: blanks, tokens, which may contain escaped characters, and single others."""
 
 Item = tuple[bool, tuple[str, ...]]
 """Whether the tokens are those left out, and the tokens; ``(True, ())`` is any token."""
@@ -83,21 +83,51 @@ def _split_anchor(text: str) -> tuple[bool, int]:
 
 def _items(body: str, characters: bool, start: int) -> Sequence[Item]:
     PATTERN_TEXT.check(len(body))
-    items = _read_items(body, characters, start)
+    if any(c in SPECIAL for c in body):
+        items = _read_items(body, characters, start)
+    else:  # thousands of plain patterns are split faster
+        plain = [c for c in body if not c.isspace()] if characters else body.split()
+        items = [(False, (token,)) for token in plain]
     PATTERN.check(len(items))
     return items
 
 
-def _read_items(body: str, characters: bool, start: int) -> Sequence[Item]:
-    if not any(c in SPECIAL for c in body):  # plain tokens need no grammar
-        plain = [c for c in body if not c.isspace()] if characters else body.split()
-        return [(False, (token,)) for token in plain]
-    from handcraft.language.patterns import pattern_grammar  # takes as long as thousands of patterns
-
-    try:
-        return pattern_grammar.read_items(body, characters)
-    except pattern_grammar.UnexpectedInput as error:
-        raise _syntax_error(error, body, start) from None
+def _read_items(body: str, characters: bool, start: int) -> list[Item]:
+    """Tokens, `.` and classes; `start` is where the body begins in the pattern."""
+    items: list[Item] = []
+    opened, negated, members = -1, False, list[str]()  # of the class that is being read
+    for found in (CHARACTERS if characters else WORDS).finditer(body):
+        sign, is_inside = found[0], opened >= 0
+        if sign.isspace():
+            continue
+        if found["token"] is not None and is_inside:
+            members.append(unescape(sign))
+        elif found["token"] is not None:
+            items.append((False, (unescape(sign),)))
+        elif sign == "." and not is_inside:
+            items.append((True, ()))
+        elif sign == "[" and not is_inside:
+            opened, negated, members = found.start(), False, []
+        elif sign == "^" and is_inside and not (negated or members):
+            negated = True
+        elif sign == "]" and is_inside and members:
+            items.append((negated, tuple(members)))
+            opened = -1
+        else:
+            column = start + found.start() + 1
+            raise PatternSyntaxError(
+                f"the pattern cannot continue with {sign!r} at its character {column}",
+                column=column,
+                fix="a pattern consists of tokens, `.`, `[ab]` and `[^a]`; "
+                "write \\ before a literal character",
+            )
+    if opened >= 0:
+        raise PatternSyntaxError(
+            f"the class `{body[opened:].strip()}` is not closed",
+            column=start + opened + 1,
+            fix="write `]` after its last token, or \\[ for a literal bracket",
+        )
+    return items
 
 
 def _token_class(item: Item, vocabulary: Vocabulary, text: str) -> frozenset[int]:
@@ -117,32 +147,3 @@ def _token_class(item: Item, vocabulary: Vocabulary, text: str) -> frozenset[int
             fix="exclude fewer tokens",
         )
     return allowed
-
-
-def _syntax_error(error: UnexpectedInput, body: str, start: int) -> PatternSyntaxError:
-    token = getattr(error, "token", None)
-    ended = token is not None and token.type == "$END"
-    opened = _open_class(body) if ended else None
-    if opened is not None:
-        return PatternSyntaxError(
-            f"the class `{body[opened:].strip()}` is not closed",
-            column=start + opened + 1,
-            fix="write `]` after its last token, or \\[ for a literal bracket",
-        )
-    place = len(body) if ended or error.pos_in_stream is None else error.pos_in_stream
-    found = "its end" if ended else repr(str(token) if token else body[place])
-    column = start + place + 1
-    return PatternSyntaxError(
-        f"the pattern cannot continue with {found} at its character {column}",
-        column=column,
-        fix="a pattern consists of tokens, `.`, `[ab]` and `[^a]`; write \\ before a literal character",
-    )
-
-
-def _open_class(body: str) -> int | None:
-    """Where a class begins that is not closed."""
-    opened = None
-    for found in re.finditer(r"\\[\s\S]|[\[\]]", body):
-        if found[0] in "[]":
-            opened = found.start() if found[0] == "[" else None
-    return opened

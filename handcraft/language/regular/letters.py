@@ -1,7 +1,7 @@
-r"""Which letters a class of a regular expression stands for: what Python says of each.
+r"""Which letters a class of a regular expression stands for: as Python decides for each.
 
 The letters are those of a vocabulary, so that every class is a finite set. What is not a plain range is
-asked of `re` itself, one character at a time, so that `\w`, `(?i)` and `.` mean what they mean there.
+decided by `re` itself, one character at a time, so that `\w`, `(?i)` and `.` mean what they mean there.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Letters:
         self.places = {letter: place for place, letter in enumerate(self.text)}
         self._sets: dict[bytes, int] = {}
         self._arrays: list[np.ndarray[tuple[int], np.dtype[np.bool_]]] = []
-        self._asked: dict[tuple[str, int], int] = {}
+        self._matched: dict[tuple[str, int], int] = {}
         self._members = 0
 
     def __len__(self) -> int:
@@ -45,10 +45,10 @@ class Letters:
         Raises:
             TooManyMembersError: there are too many classes with too many letters.
         """
-        if (source, flags) not in self._asked:
+        if (source, flags) not in self._matched:
             places = [found.start() for found in re.compile(source, flags).finditer(self.text)]
-            self._asked[source, flags] = self.numbered(places)
-        return self._asked[source, flags]
+            self._matched[source, flags] = self.numbered(places)
+        return self._matched[source, flags]
 
     def between(self, first: str, last: str) -> range:
         """The places of the letters from one to another."""

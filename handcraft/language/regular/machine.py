@@ -9,7 +9,6 @@ must not. So a lookahead costs no more than states, wherever it stands, and noth
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
 from itertools import chain
 
 from handcraft.language.regular.letters import Letters
@@ -77,20 +76,18 @@ class Machine:
         self._free = Limit(self._bits[anything.letters], True, False)
         self._ended = Limit(0, True, False)
         behind = sorted({node.letters for node in found if isinstance(node, Behind)})
-        self._asked = {number: place for place, number in enumerate(behind)}
+        self._behind = {number: place for place, number in enumerate(behind)}
         kinds = max(self.kind_of, default=-1) + 1
         self._signs = [tuple(bool(self._bits[n] >> kind & 1) for n in behind) for kind in range(kinds)]
-        self._looks_behind = bool(behind)
         self._frames = [Frame(None, 0, 0, NIL)]
         self._needs: list[frozenset[int]] = [frozenset()]
         self._frame_numbers: dict[Frame, int] = {}
         self._states: list[State] = []
         self._state_numbers: dict[tuple[tuple[bool, ...] | None, frozenset[Thread]], int] = {}
         self._known: dict[tuple[frozenset[Head], bool, bool], int] = {}
-        self._ends: dict[int, Captured] = {}
         self._steps = 0
         self._anything = self._frame(repeat(anything, 0, None), NIL)
-        self.start = self._begin(self._frame(tree, NIL), None if self._looks_behind else ())
+        self.start = self._begin(self._frame(tree, NIL), None)
 
     def is_final(self, state: int) -> bool:
         """Whether the text may end in a state."""
@@ -123,7 +120,7 @@ class Machine:
                 thread = self._moved(after, kind)
                 if thread is not None:
                     threads.add(thread)
-        return self._state(self._signs[kind] if self._looks_behind else (), threads)
+        return self._state(self._signs[kind], threads)
 
     def _moved(self, thread: Thread, kind: int) -> Thread | None:
         """A thread whose letter was read: what it owes and the groups it records go on too."""
@@ -187,29 +184,22 @@ class Machine:
             if thread.frame == self._anything and thread.limit == self._free and not thread.owed:
                 state.is_certain = True
             if node is None:
-                state.is_final = state.is_final or self._may_end(thread)
+                matched = all(self.is_final(each.state) != each.negated for each in thread.owed)
+                state.is_final = state.is_final or (thread.limit.at_end and matched)
             elif isinstance(node, Letter):
-                self._add_head(state, thread, self._bits[node.letters], rest)
+                kinds = self._bits[node.letters] & thread.limit.kinds
+                if kinds:
+                    limit = self._ended if thread.limit.is_last else self._free
+                    after = Thread(rest, limit, self._needed(thread.groups, rest), thread.owed)
+                    several, last = kinds & (kinds - 1), kinds.bit_length() - 1
+                    heads = state.heads if several else state.narrow.setdefault(last, [])
+                    heads.append(Head(kinds, after))
             else:
                 for each in self._followed(thread, before, seen):
                     if each not in seen:
                         seen.add(each)
                         waiting.append(each)
         return state
-
-    def _may_end(self, thread: Thread) -> bool:
-        if not thread.limit.at_end:
-            return False
-        return all(self.is_final(each.state) != each.negated for each in thread.owed)
-
-    def _add_head(self, state: State, thread: Thread, kinds: int, rest: int) -> None:
-        kinds &= thread.limit.kinds
-        if kinds:
-            limit = self._ended if thread.limit.is_last else self._free
-            after = Thread(rest, limit, self._needed(thread.groups, rest), thread.owed)
-            alone = kinds & (kinds - 1) == 0
-            heads = state.narrow.setdefault(kinds.bit_length() - 1, []) if alone else state.heads
-            heads.append(Head(kinds, after))
 
     def _followed(
         self, thread: Thread, before: tuple[bool, ...] | None, seen: set[Thread]
@@ -226,7 +216,7 @@ class Machine:
             case Repeat():
                 return self._repeated(thread, node, least, most, rest, seen)
             case Behind():
-                found = node.at_start if before is None else before[self._asked[node.letters]]
+                found = node.at_start if before is None else before[self._behind[node.letters]]
                 return [thread.at(rest)] if found else []
             case Next():
                 kinds = self._bits[node.letters] & thread.limit.kinds
@@ -241,7 +231,7 @@ class Machine:
                 return [] if owed is None else [Thread(rest, thread.limit, thread.groups, owed)]
             case Capture():
                 opened = thread.groups | {(node.group, True, ())} if node.keeps_text else thread.groups
-                closing = self._frame(self._captured(node.group), rest)
+                closing = self._frame(node.end, rest)
                 return [Thread(self._frame(node.item, closing), thread.limit, opened, thread.owed)]
             case _:
                 return self._referred(thread, node, rest)
@@ -275,11 +265,11 @@ class Machine:
         if node.group not in texts:
             return []
         for place in reversed(texts[node.group]):
-            rest = self._frame(self._letters[node.same[place]], rest)
+            rest = self._frame(node.same[place], rest)
         return [Thread(rest, thread.limit, self._needed(thread.groups, rest), thread.owed)]
 
     def _needed(self, groups: Groups, frame: int) -> Groups:
-        """Those groups that are open, or that something left asks for."""
+        """Those groups that are open, or that what is left refers to."""
         if not groups:
             return groups
         needs = self._needs[frame]
@@ -304,25 +294,14 @@ class Machine:
             self._needs.append(frame.node.needs | (self._needs[frame.rest] - captures))
         return self._frame_numbers[frame]
 
-    @cached_property
-    def _letters(self) -> list[Letter]:
-        """A letter for every set that the expression distinguishes."""
-        return [Letter(number) for number in range(len(self._bits))]
-
-    def _captured(self, group: int) -> Captured:
-        """The end of a group, one object for each."""
-        if group not in self._ends:
-            self._ends[group] = Captured(group, captures=frozenset([group]))
-        return self._ends[group]
-
     def _spend(self, steps: int = 1) -> None:
         self._steps += steps
         if self._steps > STEPS_UP_TO:
             raise self._too_large(f"more than {STEPS_UP_TO:,} steps to make")
 
-    def _too_large(self, asked: str) -> RegularExpressionError:
+    def _too_large(self, needed: str) -> RegularExpressionError:
         return RegularExpressionError(
-            f"the automaton of {shown(self.pattern)} takes {asked}",
+            f"the automaton of {shown(self.pattern)} takes {needed}",
             fix="repeat less often, refer to fewer groups, or leave out what only distinguishes texts "
             "that are too long for the context",
         )
@@ -334,13 +313,7 @@ def _nodes(tree: Node) -> list[Node]:
     while waiting:
         node = waiting.pop()
         found.append(node)
-        match node:
-            case Sequence():
-                waiting += node.items
-            case Choice():
-                waiting += node.branches
-            case Repeat() | Ahead() | Capture():
-                waiting.append(node.item)
-            case IfCaptured():
-                waiting += [node.then, node.otherwise]
+        for part in vars(node).values():
+            parts = part if isinstance(part, tuple) else (part,)
+            waiting += [each for each in parts if isinstance(each, Node)]
     return found

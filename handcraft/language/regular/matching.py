@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -112,6 +112,66 @@ class Matching:
             found.append(frozenset(np.flatnonzero(np.isin(self.table.kinds, kinds)).tolist()))
             states = np.unique(columns[alive])
         return found
+
+    def begun(self, tokens: Sequence[str]) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
+        """How far a text can be followed as the beginning of a match.
+
+        Returns:
+            How many of its tokens can, which tokens may come next, and the shortest ending that
+            completes a match.
+
+        >>> Matching("(ab)+", Vocabulary("ab"), longest=5).begun("aba")
+        (3, ('b',), ('b',))
+        """
+        node, place = FIRST, 0
+        for token in tokens:
+            following = self._continued(node, place)
+            if token not in following:
+                break
+            node, place = following[token], place + 1
+        return place, tuple(self._continued(node, place)), self._ending(node)
+
+    def _ending(self, node: int) -> tuple[str, ...]:
+        """The shortest ending of a match; among equals the first in vocabulary order."""
+        ending: list[str] = []
+        while self._fewest.get(node, 0):
+            steps = self._steps(node)
+            token = min(steps, key=lambda each: self._far(steps[each]))
+            ending.append(token)
+            node = steps[token]
+        return tuple(ending)
+
+    def _continued(self, node: int, place: int) -> dict[str, int]:
+        """The tokens that can follow so many, and where they lead."""
+        room = self.longest - place - 1
+        return {token: to for token, to in self._steps(node).items() if self._far(to) <= room}
+
+    def _far(self, node: int) -> float:
+        return self._fewest.get(node, float("inf"))
+
+    def _steps(self, node: int) -> dict[str, int]:
+        """From a node, where each token leads that may stand there."""
+        table, tokens = self.table, self.vocabulary.tokens
+        row = table.columns[node][table.kinds].tolist()
+        return {token: to for token, to in zip(tokens, row, strict=True) if to != SINK}
+
+    @cached_property
+    def _fewest(self) -> dict[int, int]:
+        """The fewest tokens from each node to the end of a match; other nodes are left out."""
+        table = self.table
+        before: dict[int, list[int]] = {}
+        for node, row in enumerate(table.columns):
+            for to in np.unique(row[row != SINK]).tolist():
+                before.setdefault(to, []).append(node)
+        left = dict.fromkeys(np.flatnonzero(table.final).tolist(), 0)
+        waiting = deque(left)
+        while waiting:
+            node = waiting.popleft()
+            for earlier in before.get(node, ()):
+                if earlier not in left:
+                    left[earlier] = left[node] + 1
+                    waiting.append(earlier)
+        return left
 
     def __iter__(self) -> Iterator[Ids]:
         """All texts of one length after the other, as ids: [text, position].

@@ -20,7 +20,7 @@ Parsed = Any
 
 
 def referred_groups(parsed: Parsed) -> dict[int, bool]:
-    """The groups that an expression refers to, and whether it asks for their text."""
+    """The groups that an expression refers to, and whether it needs their text."""
     found: dict[int, bool] = {}
     waiting = [parsed]
     while waiting:

@@ -24,6 +24,7 @@ from handcraft.language.regular.tree import (
     Ahead,
     Behind,
     Capture,
+    Captured,
     IfCaptured,
     Letter,
     Next,
@@ -137,12 +138,12 @@ class _Reader:
     def node(self, operation: Any, value: Any, flags: int) -> Node:
         source = one_letter(operation, value)
         if source is not None:
-            return Letter(self.asked(source, operation, value, flags))
+            return Letter(self.matched(source, operation, value, flags))
         if operation not in self.readers:
             raise self.refused(operation)
         return self.readers[operation](value, flags)
 
-    def asked(self, source: str, operation: Any, value: Any, flags: int) -> int:
+    def matched(self, source: str, operation: Any, value: Any, flags: int) -> int:
         """The set of letters of a class, as Python decides it."""
         flags &= re.IGNORECASE | re.ASCII | re.DOTALL
         if operation is not ops.IN:
@@ -182,10 +183,11 @@ class _Reader:
         return Capture(
             number,
             item,
+            Captured(number, captures=frozenset([number])),
             keeps_text=self.referred[number],
             needs=item.needs,
             captures=item.captures | {number},
-            can_be_empty=False,  # whether it is there tells
+            can_be_empty=False,  # whether it matched matters
         )
 
     def repeat(self, value: Any, flags: int) -> Node:
@@ -228,14 +230,14 @@ class _Reader:
         if source is None:
             raise self.refused("a lookbehind of other than one character")
         operation, value = inside[0]
-        number = self.asked(source, operation, value, flags)
+        number = self.matched(source, operation, value, flags)
         if not negated:
             return Behind(number, at_start=False)
         return Behind(self.letters.others(number), at_start=True)
 
     def again(self, group: int, flags: int) -> Node:
         self.check_reach(group)
-        same: list[int] = []
+        same: list[Letter] = []
         for letter in self.letters.text:
             if flags & re.IGNORECASE:
                 alike = re.compile(rf"({re.escape(letter)})\1", flags & (re.IGNORECASE | re.ASCII))
@@ -244,7 +246,7 @@ class _Reader:
                 ]
             else:
                 places = [self.letters.places[letter]]
-            same.append(self.letters.numbered(places))
+            same.append(Letter(self.letters.numbered(places)))
         return Again(group, tuple(same), needs=frozenset([group]))
 
     def if_captured(self, value: Any, flags: int) -> Node:
@@ -262,9 +264,9 @@ class _Reader:
             raise self.refused("a backreference inside a lookahead")
 
     def refused(self, what: Any) -> RegularExpressionError:
-        said, at = self.place_of(what)
+        described, at = self.place_of(what)
         return RegularExpressionError(
-            f"{shown(self.pattern)} has {said}{at}, which is not supported",
+            f"{shown(self.pattern)} has {described}{at}, which is not supported",
             fix="write it without, or draw the texts from a Hypothesis strategy, such as "
             "strategies.from_regex(..., fullmatch=True)",
         )
@@ -273,16 +275,16 @@ class _Reader:
         """What is refused, in words, and the character at which it stands."""
         signs: tuple[str, ...]
         if what is ops.POSSESSIVE_REPEAT:
-            said, signs = "a possessive quantifier", ("++", "*+", "?+", "}+")
+            described, signs = "a possessive quantifier", ("++", "*+", "?+", "}+")
         elif what is ops.ATOMIC_GROUP:
-            said, signs = "an atomic group", ("(?>",)
+            described, signs = "an atomic group", ("(?>",)
         elif isinstance(what, str):
-            said, signs = what, ("(?<=", "(?<!", "(?=", "(?!")
+            described, signs = what, ("(?<=", "(?<!", "(?=", "(?!")
         else:
-            said, signs = f"the operation {what}", ()
+            described, signs = f"the operation {what}", ()
         nth = self.lookarounds if isinstance(what, str) else 1
         found = [at for at, piece in pieces(self.pattern, is_verbose=self.is_verbose) if piece in signs]
-        return said, f" at character {found[nth - 1]}" if 0 < nth <= len(found) else ""
+        return described, f" at character {found[nth - 1]}" if 0 < nth <= len(found) else ""
 
 
 def pieces(pattern: str, *, is_verbose: bool = False) -> Iterator[tuple[int, str]]:

@@ -87,22 +87,23 @@ class Capture(Node):
 
     group: int
     item: Node
+    end: Captured
     keeps_text: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Captured(Node):
-    """Where a group ends; only on the way through a match."""
+    """Where a group ends."""
 
     group: int
 
 
 @dataclass(frozen=True, eq=False)
 class Again(Node):
-    """The text of a group again; each letter, by its place, stands for the set of letters listed."""
+    """The text of a group again: for each letter, by its place, those that are the same."""
 
     group: int
-    same: tuple[int, ...]
+    same: tuple[Letter, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from handcraft.errors import DomainError, ProgramError
 from handcraft.language.graph import attend, pointwise
 from handcraft.language.graph.attend import NONE, Missing
 from handcraft.language.graph.domain import Domain, Finite, Value, check_number
-from handcraft.language.graph.node import Comparison, How, Node, Sources
+from handcraft.language.graph.node import Comparison, Node
 from handcraft.language.graph.wording import Wording, enclosed, reads, show, show_function, show_list
 from handcraft.language.oracle.interpret import interpret
 from handcraft.language.sequences.misuse import NoSingleValue
@@ -183,10 +183,8 @@ class Expression(NoSingleValue):
                 where=written(text),
                 fix="read an earlier position, or declare Prompts(..., causal=False)",
             )
-        position, most = self.prompts.position, self.prompts.context  # further away is nothing either
-        there = position + max(-most, min(offset, most))
-        sources = attend.matching(position.node, there.node, Comparison.EQ, text)
-        return self._aggregate(sources, "latest", default, text)
+        most = self.prompts.context  # further away is nothing either
+        return self._read(self.prompts.position + max(-most, min(offset, most)), default, text)
 
     def at_position(self, place: int, default: object = NONE) -> Expression:
         """The value at one fixed position, counted from 0.
@@ -204,13 +202,13 @@ class Expression(NoSingleValue):
             )
         ending = "" if default is NONE else f", default={show(default)}"
         text = reads(enclosed(self.node, 8), f".at_position({place}{ending})")
-        position = self.prompts.position
-        sources = attend.matching(position.node, self.prompts.constant(place).node, Comparison.EQ, text)
-        return self._aggregate(sources, "latest", default, text)
+        return self._read(self.prompts.constant(place), default, text)
 
-    def _aggregate(self, sources: Sources, how: How, default: object, text: Wording) -> Expression:
-        context = self.prompts.context
-        return self._new(attend.aggregate(sources, how, self.node, default, text, context))
+    def _read(self, there: Expression, default: object, text: Wording) -> Expression:
+        """The value at a computed position."""
+        position, context = self.prompts.position.node, self.prompts.context
+        sources = attend.matching(position, there.node, Comparison.EQ, text)
+        return self._new(attend.aggregate(sources, "latest", self.node, default, text, context))
 
     def operand(self, other: object) -> Node:
         """The tree behind what stands beside this: an expression over the same prompts, or a value."""

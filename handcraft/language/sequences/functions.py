@@ -64,25 +64,25 @@ class Selection(NoValue):
 
     def mean(self, value: Expression, default: object = NONE) -> Expression:
         """The mean of a number over the selected positions; a flag counts as 0 or 1."""
-        return self._learn("mean", value, default)
+        return self._aggregate("mean", value, default)
 
     def latest(self, value: Expression, default: object = NONE) -> Expression:
         """The value at the latest selected position."""
-        return self._learn("latest", value, default)
+        return self._aggregate("latest", value, default)
 
     def earliest(self, value: Expression, default: object = NONE) -> Expression:
         """The value at the earliest selected position."""
-        return self._learn("earliest", value, default)
+        return self._aggregate("earliest", value, default)
 
     def count(self) -> Expression:
         """How many positions are selected."""
-        return self._learn("count", None, NONE)
+        return self._aggregate("count", None, NONE)
 
     def exists(self) -> Expression:
         """Whether any position is selected."""
-        return self._learn("exists", None, NONE)
+        return self._aggregate("exists", None, NONE)
 
-    def _learn(self, how: How, value: Expression | None, default: object) -> Expression:
+    def _aggregate(self, how: How, value: Expression | None, default: object) -> Expression:
         if value is not None:
             check_same(self.prompts, as_expression(value, f"{self}.{how}"))
         read = None if value is None else value.node

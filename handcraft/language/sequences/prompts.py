@@ -90,7 +90,11 @@ class Prompts:
         raise_all(problems)
         vars(self).update(vocabulary=known, context=int(context), inputs=inputs, bos=bos)
         vars(self).update(causal=causal, writes=int(writes), place=place)
-        self._check_inputs()
+        if self.refuses_some:  # an automaton of reasonable size must decide which prompts are allowed
+            try:
+                _ = self.texts.table
+            except RegularExpressionError as error:
+                raise _of_inputs(error, self.place) from None
 
     @cached_property
     def texts(self) -> Matching:
@@ -101,14 +105,6 @@ class Prompts:
         """
         pattern = self.inputs if isinstance(self.inputs, str) else ANYTHING
         return Matching(pattern, Vocabulary(self.vocabulary.tokens), self.longest_input, self.bos)
-
-    def _check_inputs(self) -> None:
-        """Raise unless an automaton of reasonable size decides which prompts are allowed."""
-        if self.refuses_some:
-            try:
-                _ = self.texts.table
-            except RegularExpressionError as error:
-                raise _of_inputs(error, self.place) from None
 
     @cached_property
     def token(self) -> Expression:
@@ -315,9 +311,7 @@ def _problems(
 ) -> Iterable[HandcraftError]:
     if not isinstance(context, int) or isinstance(context, bool) or context < 1:
         yield ProgramError(
-            f"the context is {context!r}",
-            where=place,
-            fix="use a whole number of tokens, 1 or more",
+            f"the context is {context!r}", where=place, fix="use a whole number of tokens, 1 or more"
         )
     if isinstance(inputs, str):
         try:

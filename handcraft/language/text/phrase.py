@@ -95,37 +95,37 @@ class _Flags:
     Attributes:
         allowed: for the flags that test the token at a place, that place and the tokens of which they
             hold.
-        said: the words of a flag, and how tightly they bind.
+        phrases: the words of a flag, and how tightly they bind.
     """
 
     vocabulary: Vocabulary
     context: int
     tables: Tables
     allowed: dict[Node, Allowed] = field(default_factory=dict)
-    said: dict[Node, Phrase] = field(default_factory=dict)
+    phrases: dict[Node, Phrase] = field(default_factory=dict)
 
     def phrase(self, root: Node) -> Phrase:
         """The words of a flag, and how tightly they bind."""
         waiting = [(root, False)]
         while waiting:
-            node, are_parts_said = waiting.pop()
-            if node in self.said:
+            node, are_parts_done = waiting.pop()
+            if node in self.phrases:
                 continue
             parts = node.children if _joint(node) is not None else ()
-            if parts and not are_parts_said:
+            if parts and not are_parts_done:
                 waiting += [(node, True), *((part, False) for part in reversed(parts))]
                 continue
             allowed = self._allowed(node)
             if allowed is not None:
                 self.allowed[node] = allowed
-            words, binding = self._place_is(allowed) or self._joined(node) or self._test(node)
+            words, binding = self._place_is(allowed) or self._joined(node) or (self._test(node), NOT)
             if len(words) > LONGEST:
                 raise NoWordsError(
                     f"the words for `{root}` are more than {LONGEST:,} characters, since they repeat "
                     "its shared parts"
                 )
-            self.said[node] = words, binding
-        return self.said[root]
+            self.phrases[node] = words, binding
+        return self.phrases[root]
 
     def _allowed(self, node: Node) -> Allowed | None:
         """A place, and the tokens that a flag allows there; None where it is no such test."""
@@ -159,7 +159,7 @@ class _Flags:
         joint = _joint(node)
         if joint is None:
             return None
-        parts = [self.said[part] for part in node.children]
+        parts = [self.phrases[part] for part in node.children]
         if joint == "not":
             return f"not ({parts[0][0]})", NOT
         binding = OR if joint == "or" else AND
@@ -168,17 +168,17 @@ class _Flags:
             return f"not ({left} and {right})", NOT
         return f"{left} {joint} {right}", binding
 
-    def _test(self, node: Node) -> Phrase:
+    def _test(self, node: Node) -> str:
         """A flag of one number, or of what came before."""
         if isinstance(node, Aggregate) and node.how == "exists":
-            return f"{self._selected(node.sources, node)} came before", NOT
+            return f"{self._selected(node.sources, node)} came before"
         words = self._same(node) or comparison(node, self._number)
         if words is None:
             raise _no_words(node)
-        return words, NOT
+        return words
 
     def _same(self, node: Node) -> str | None:
-        """Whether two places hold the same; None where a flag says something else."""
+        """Whether two places have the same token; None for any other flag."""
         if not isinstance(node, Lookup) or len(node.arguments) != 2:
             return None
         is_same = {found is (one == other) for (one, other), found in node.table.items()}

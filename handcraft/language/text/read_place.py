@@ -133,7 +133,7 @@ class Places:
         return Seen(inner.value.map(values), inner.there_from, table)
 
     def is_one_of(self, value: Expression, allowed: frozenset[int]) -> Expression:
-        """Whether a token is one of some but not all, said of those or of the others."""
+        """Whether a token is one of some but not all, as a test of those or of the others."""
         tokens = self.prompts.vocabulary.tokens
         wanted = [token for i, token in enumerate(tokens) if i in allowed]
         others = [token for i, token in enumerate(tokens) if i not in allowed]

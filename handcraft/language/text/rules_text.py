@@ -30,6 +30,8 @@ from handcraft.limits import CONTEXT, RULES, RULES_TEXT
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary
 
+WHOLE = re.compile("0*[1-9][0-9]{0,8}")
+
 DEFAULT_CONTEXT = 8
 """The context of rules that do not state one, unless their longest pattern is longer."""
 
@@ -224,8 +226,11 @@ def _read_statements(text: str, file: str) -> _Statements:
             settings[statement.data] = words[0].strip()
             if statement.data == "vocabulary":
                 vocabulary = tuple(unescape(word) for word in words)
-            elif statement.data in ("context", "writes") and not _is_number(words[0]):
-                problems.append(_no_number(statement.data, words[0], place))
+            elif statement.data in ("context", "writes") and not WHOLE.fullmatch(words[0]):
+                is_context = statement.data == "context"
+                what = f"the context is {words[0]!r}" if is_context else f"`writes {words[0]}`"
+                fix = "use a whole number of tokens, 1 or more"
+                problems.append(RuleSyntaxError(what, where=place, fix=fix))
     raise_all(problems)
     RULES.check(len(sentences), where=file)
     if "context" in settings:
@@ -244,14 +249,5 @@ def _read_statements(text: str, file: str) -> _Statements:
     )
 
 
-def _is_number(word: str) -> bool:
-    return re.fullmatch("0*[1-9][0-9]{0,8}", word) is not None
-
-
 def _stated_twice(statement: str, place: Place) -> RuleSyntaxError:
     return RuleSyntaxError(f"a second `{statement}` line", where=place, fix="state it once")
-
-
-def _no_number(setting: str, word: str, place: Place) -> RuleSyntaxError:
-    what = f"the context is {word!r}" if setting == "context" else f"`{setting} {word}`"
-    return RuleSyntaxError(what, where=place, fix="use a whole number of tokens, 1 or more")

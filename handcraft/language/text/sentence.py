@@ -72,7 +72,7 @@ class Sentence:
         return str(self.answer.children[0]) if self.answer.data == "mapped" else None
 
     def split(self, text: str) -> Iterator[Sentence]:
-        """The sentence without what it says otherwise, and that as a sentence of its own."""
+        """The sentence without its `otherwise` part, and that part as a sentence of its own."""
         *parts, last = self.tree.children
         if not isinstance(last, Tree) or last.data != "alternative":
             yield self
@@ -136,7 +136,11 @@ class Sentence:
     def pattern(self) -> str | None:
         """What stands behind `after`, without blanks around it."""
         found = self._pattern_token
-        return None if found is None else _without_trailing_blanks(found.lstrip())
+        if found is None:
+            return None
+        pattern = found.lstrip()  # up to its last character; a blank behind a backslash is one
+        ends = [character.end() for character in re.finditer(r"\\[\s\S]|[^\s\\]", pattern)]
+        return pattern[: max(ends, default=0)]
 
     @property
     def _pattern_place(self) -> Place | None:
@@ -147,7 +151,7 @@ class Sentence:
         return replace(self.place, line=found.line or 1, column=(found.column or 1) + leading)
 
     def _items(self, characters: bool) -> Sequence[Item]:
-        """What the pattern asks of each position."""
+        """The class of tokens at each position of the pattern."""
         if self.pattern is None:
             return ()
         try:
@@ -192,12 +196,6 @@ def _position_named(compared: Tree[Token]) -> int:
         ):
             return int(str(bound)) + 1
     return 0
-
-
-def _without_trailing_blanks(pattern: str) -> str:
-    """The pattern up to its last character; a blank behind a backslash is one."""
-    ends = [found.end() for found in re.finditer(r"\\[\s\S]|[^\s\\]", pattern)]
-    return pattern[: max(ends, default=0)]
 
 
 JOINING = ("and", "or", "if", "but", "unless", "while")

@@ -36,21 +36,6 @@ EXPECTED = {
 }
 """How errors name what the grammar expects."""
 
-CONDITION = {
-    "_POSITION",
-    "_COUNT",
-    "_NOT",
-    "_THE",
-    "_FIRST",
-    "_LAST",
-    "_TOKEN",
-    "LPAR",
-    "CLASS",
-    "NAME",
-}
-"""What a condition can begin with."""
-
-
 BEGINNINGS = {
     "position": "position",
     "token": "token",
@@ -60,6 +45,9 @@ BEGINNINGS = {
     "not": "not",
 }
 """The words that a condition can begin with, and how it goes on."""
+
+CONDITION = {f"_{word.upper()}" for word in (*BEGINNINGS, "the")} | {"LPAR", "CLASS", "NAME"}
+"""What a condition can begin with."""
 
 
 MEANT = {
@@ -126,7 +114,8 @@ def syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxErro
     """What cannot be read, where, and what could stand there."""
     lines = text.split("\n")
     if isinstance(error, UnexpectedToken):
-        names, found = error.accepts or error.expected, repr(_first_word(str(error.token)))
+        names = error.accepts or error.expected
+        found = repr((str(error.token).split() or [str(error.token)])[0])  # of what may be a whole line
         ended = error.token.type in ("$END", "_NEWLINE")
         found = "the line's end" if ended else found
     else:
@@ -171,7 +160,7 @@ def _meant(found: str, names: Set[str]) -> str | None:
 
 
 def _beyond(line: str, column: int) -> Beyond | None:
-    """What a line asks for, up to where it cannot be read, that needs Python."""
+    """What a line contains, up to where it cannot be read, that needs Python."""
     rest = line[column - 1 :].split()
     start = [*line[: column - 1].split(), *rest[:1]]
     return next((WORDS[word] for word in reversed(start) if word in WORDS), None)

@@ -65,7 +65,8 @@ def _sentence(rule: Rule, vocabulary: Vocabulary, tables: Tables) -> str:
         parts.append(f"after {pattern.text(vocabulary)}")
     if rule.flag is not None:
         parts.append(f"when {flag_phrase(rule.flag, tables)}")
-    if rule.pattern is None and rule.flag is None and not _reads_a_place(rule):
+    is_read = isinstance(rule.answer, Expression) and not isinstance(rule.answer.node, Constant)
+    if rule.pattern is None and rule.flag is None and not is_read:
         parts.append("otherwise")
     return " ".join(parts)
 
@@ -75,22 +76,14 @@ def _answer(rule: Rule, tables: Tables) -> str:
     if isinstance(answer, Expression):
         return answer_phrase(answer, tables)
     if isinstance(answer, Mapping):
-        return " ".join(f"{_in_distribution(token)} {share}" for token, share in answer.items())
+        endings = ("after", "when", "otherwise")  # which would end the distribution
+        escaped = {token: f"\\{token}" if token in endings else escape(token) for token in answer}
+        return " ".join(f"{escaped[token]} {share}" for token, share in answer.items())
     return escape(answer)
 
 
-def _in_distribution(token: str) -> str:
-    """The token, where `after` would be taken for the end of the distribution."""
-    return f"\\{token}" if token in ("after", "when", "otherwise") else escape(token)
-
-
-def _reads_a_place(rule: Rule) -> bool:
-    """Whether a token is read from some place, which needs no ending to happen everywhere."""
-    return isinstance(rule.answer, Expression) and not isinstance(rule.answer.node, Constant)
-
-
 def _prompts_lines(prompts: Prompts) -> Iterator[str]:
-    """What a file says of the allowed prompts."""
+    """The lines that state the allowed prompts."""
     if prompts.bos is not None:
         yield f"bos {escape(prompts.bos)}"
     if isinstance(prompts.inputs, str):

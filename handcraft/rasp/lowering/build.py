@@ -104,9 +104,9 @@ def build(
     """
     place = place or written_place()
     if not isinstance(expression, SOp):
-        said = f"`{expression}`" if isinstance(expression, Node) else repr(expression)
+        shown = f"`{expression}`" if isinstance(expression, Node) else repr(expression)
         raise ProgramError(
-            f"{said} is not a sequence",
+            f"{shown} is not a sequence",
             where=place,
             fix="give a sequence; of a selector, SelectorWidth(...) or Aggregate(..., sequence)",
         )
@@ -130,8 +130,14 @@ class _Builder:
         """The value of a program, and whether it has one."""
         for node in walk(root):
             self.found[id(node)] = self._lowered(node)
-            if isinstance(node, SOp):
-                _check_encoding(node, self._of(node))
+            if isinstance(node, SOp) and node.encoding is Encoding.NUMERICAL:
+                known = self._of(node).value
+                if is_label(known):
+                    raise DomainError(
+                        f"`{node}` is declared numerical, but its values are {known.domain}",
+                        where=node.where,
+                        fix="leave numerical() out, or turn them into numbers with Map",
+                    )
         answer: Lowered = self._of(root)
         return answer
 
@@ -178,12 +184,3 @@ class _Builder:
             return lower_select(selector, self._of(selector.keys), self._of(selector.queries))
         combine = attend.union if isinstance(selector, SelectorOr) else attend.intersection
         return combine(*map(self._of, selector.children))
-
-
-def _check_encoding(sop: SOp, found: Lowered) -> None:
-    if sop.encoding is Encoding.NUMERICAL and is_label(found.value):
-        raise DomainError(
-            f"`{sop}` is declared numerical, but its values are {found.value.domain}",
-            where=sop.where,
-            fix="leave numerical() out, or turn them into numbers with Map",
-        )

@@ -7,15 +7,7 @@ from functools import cached_property
 
 from handcraft.errors import DomainError
 from handcraft.language.graph import attend, pointwise
-from handcraft.language.graph.domain import (
-    Finite,
-    Kind,
-    Plain,
-    Value,
-    as_number,
-    kind_of,
-    show_value,
-)
+from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number, kind_of, show_value
 from handcraft.language.graph.node import How, Node, Sources
 from handcraft.language.graph.wording import reads
 from handcraft.language.sequences import Prompts
@@ -53,8 +45,8 @@ class Selected:
         sources = replace(sources, always=sources.always or facts.always)
         return cls(selector, sources, facts, prompts)
 
-    def learn(self, how: How, value: Node | None, default: Value = None) -> Node:
-        """What the selected sources say together."""
+    def read(self, how: How, value: Node | None, default: Value = None) -> Node:
+        """An aggregate of the selected sources."""
         parts = [self.sources] if value is None else [self.sources, ", ", value]
         text = reads(f"{how}(", *parts, ")")
         given = attend.NONE if default is None else default
@@ -75,7 +67,7 @@ class Selected:
             return None
         known = self.facts.exists
         if known is None:
-            return self.learn("exists", None)
+            return self.read("exists", None)
         text = reads("exists(", self.sources, ")")
         node = pointwise.lookup(dict(enumerate(known)), (self.prompts.position.node,), text)
         return node.called(text, self.selector.place)
@@ -85,7 +77,7 @@ def lower_width(selected: Selected) -> Lowered:
     """How many positions are selected."""
     if not selected.sources.cases:
         return Lowered(pointwise.constant(0))
-    return Lowered(selected.learn("count", None))
+    return Lowered(selected.read("count", None))
 
 
 def lower_aggregate(sop: Aggregate, selected: Selected, value: Lowered) -> Lowered:
@@ -97,38 +89,32 @@ def lower_aggregate(sop: Aggregate, selected: Selected, value: Lowered) -> Lower
     exists = selected.existence
     if is_never(exists) or not selected.sources.cases:
         return absent() if sop.default is None else Lowered(pointwise.constant(sop.default))
-    if is_never(value.present):
-        return _of_nothing(sop, exists)
+    if is_never(value.present):  # nothing, or the default where none is selected
+        if exists is None or sop.default is None:
+            return absent()
+        return Lowered(pointwise.constant(sop.default), pointwise.invert(exists))
 
     found = _read(sop, selected, value.value, exists)
     known = [] if sop.default is not None else [exists]
     if value.present is not None:
-        known.append(_all_known(selected, value.present))
+        if selected.facts.single:
+            known.append(selected.read("latest", value.present, True))
+        else:
+            unknown = selected.holding(value.present, False)
+            known.append(pointwise.invert(unknown.read("exists", None)))
     return Lowered(found, all_present(known))
 
 
-def _of_nothing(sop: Aggregate, exists: Node | None) -> Lowered:
-    """What positions say that never have a value: nothing, or the default where none is selected."""
-    if exists is None or sop.default is None:
-        return absent()
-    return Lowered(pointwise.constant(sop.default), pointwise.invert(exists))
-
-
-def _is_one(sop: Aggregate, selected: Selected, value: Node) -> bool:
-    """Whether all selected positions have the same value."""
-    labels = sop.how == "mean" and (is_label(value) or sop.is_categorical)
-    return selected.facts.single or labels
-
-
 def _read(sop: Aggregate, selected: Selected, value: Node, exists: Node | None) -> Node:
-    """What the selected positions say; the default, or any such value, where nothing is selected."""
+    """What the selected positions give; the default, or any such value, where nothing is selected."""
     if sop.how == "sum" and is_label(value):
         raise DomainError(
             f"`{sop.sop}` has labels ({value.domain}), which have no sum",
             where=sop.where,
             fix="turn them into numbers with Map",
         )
-    one = _is_one(sop, selected, value)
+    labels = sop.how == "mean" and (is_label(value) or sop.is_categorical)
+    one = selected.facts.single or labels  # all selected positions have the same value
     if (one or is_constant(value)) and not (
         sop.is_categorical and isinstance(sop.default, bool | None)
     ):
@@ -137,11 +123,11 @@ def _read(sop: Aggregate, selected: Selected, value: Node, exists: Node | None) 
     if is_constant(value) and (one or sop.how == "mean"):
         return _choice(exists, value, default)
     if one and (default is None or value.domain.kind is Kind.NUMBER or default in value.domain):
-        return selected.learn("latest", value, default)
+        return selected.read("latest", value, default)
     if one:
-        return _choice(exists, selected.learn("latest", value, _any_value(value)), default)
+        return _choice(exists, selected.read("latest", value, _any_value(value)), default)
     if sop.how == "mean":
-        return selected.learn("mean", value, default)
+        return selected.read("mean", value, default)
     return _choice(exists if default else None, _sum(sop, selected, value), default)
 
 
@@ -198,14 +184,7 @@ def _sum(sop: Aggregate, selected: Selected, value: Node) -> Node:
     for number in numbers:
         if as_number(number):
             there = selected if is_constant(value) else selected.holding(value, number)
-            terms.append((as_number(number), there.learn("count", None)))
+            terms.append((as_number(number), there.read("count", None)))
     if not terms:
         return pointwise.constant(0)
     return pointwise.linear(terms, 0, sop.text)
-
-
-def _all_known(selected: Selected, present: Node) -> Node:
-    """Whether every selected position has a value."""
-    if selected.facts.single:
-        return selected.learn("latest", present, True)
-    return pointwise.invert(selected.holding(present, False).learn("exists", None))

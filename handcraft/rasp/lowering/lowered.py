@@ -68,7 +68,7 @@ def as_numbers(node: Node) -> Node:
     return pointwise.lookup({False: 0, True: 1}, (node,), reads("number(", node, ")"))
 
 
-def check_listed(nodes: Iterable[Node], asking: Named) -> None:
+def check_listed(nodes: Iterable[Node], reader: Named) -> None:
     """Raise unless the values of all nodes are few enough for a table.
 
     Raises:
@@ -77,9 +77,9 @@ def check_listed(nodes: Iterable[Node], asking: Named) -> None:
     for node in nodes:
         if not isinstance(node.domain, Finite):
             raise DomainError(
-                f"`{asking}` takes a table, and `{node}` has too many values: "
+                f"`{reader}` takes a table, and `{node}` has too many values: "
                 f"from {node.domain.low} to {node.domain.high}",
-                where=asking.where,
+                where=reader.where,
                 fix="compare it with a number first, or build with a smaller max_length",
             )
 

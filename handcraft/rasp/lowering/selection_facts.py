@@ -53,8 +53,7 @@ def facts_of(sources: Sources, context: int, causal: bool) -> Facts:
     if counted is None:
         return Facts(_is_single(sources, context, causal), exists)
     return Facts(
-        all(count <= 1 for counts in counted for count in counts),
-        exists or _by_position(counted),
+        all(count <= 1 for counts in counted for count in counts), exists or _by_position(counted)
     )
 
 

@@ -80,7 +80,7 @@ def test_what_a_selection_found_is_counted_at_every_position_that_was_judged():
     counts = program.selected_at(texts, rows[kept], places[kept])
     assert len(counts) == 3
     for node, (some, none) in zip(program.selections, counts, strict=True):
-        exists = attend.aggregate(node.sources, "exists", None, None, node.text, 8)
+        exists = attend.aggregate(node.sources, "exists", None, attend.NONE, node.text, 8)
         meant = [
             value
             for text in texts[:, :5].tolist()

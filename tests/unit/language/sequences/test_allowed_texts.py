@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from handcraft import Program, Prompts, predict
 from handcraft.errors import PromptError
-from handcraft.language.sequences.allowed_texts import AllowedTexts
 
 LETTERS = [
     ("ab", 4, "(ab)+", None),
@@ -36,7 +35,7 @@ def test_a_text_is_followed_as_far_as_some_allowed_text_begins_so(case):
     known = prompts.vocabulary.tokens
     texts = [text for n in range(context + 1) for text in product(known, repeat=n)]
     allowed = [text for text in texts if text and prompts.allows(text)]
-    walked = AllowedTexts(prompts.texts)
+    walked = prompts.texts
     for text in [*texts, *product(known, repeat=context + 1)]:
         place, following, ending = walked.begun(text)
         begun = [n for n in range(len(text) + 1) if any(t[:n] == text[:n] for t in allowed)]
