@@ -164,7 +164,9 @@ class TextsOracle:
         missing = found < 0
         if missing.any():
             for each in np.unique(key[missing]).tolist():
-                table[each] = self._computed(node, _digits(each, rooms))
+                table[each] = self._computed(
+                    node, [int(code) for code in np.unravel_index(each, rooms)]
+                )
             found = table[key]
         return found
 
@@ -216,12 +218,3 @@ class TextsOracle:
 def values_of(values: Interned, known: Sequence[Value]) -> Ids:
     """The codes of some values, in order: [value]."""
     return np.array([values.code(value) for value in known], dtype=np.int64)
-
-
-def _digits(key: int, rooms: Sequence[int]) -> list[int]:
-    """The codes that were put together to one key."""
-    digits = []
-    for room in reversed(rooms):
-        key, digit = divmod(key, room)
-        digits.append(digit)
-    return digits[::-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,7 +103,8 @@ class _Family:
         cls, shape: _Shape, patterns: Sequence[Pattern], numbers: Sequence[int], size: int
     ) -> _Family:
         """The family of some patterns, which have these numbers, in rising order."""
-        classes = tuple((back, _flags(allowed, size)) for back, allowed in shape.classes)
+        tokens = np.arange(size)
+        classes = tuple((back, np.isin(tokens, list(allowed))) for back, allowed in shape.classes)
         keys = []
         codes = np.zeros(len(patterns), dtype=np.int64)
         for back in shape.singles:
@@ -129,9 +130,3 @@ class _Family:
             known = keys[codes] == wanted
             at, codes = at[known], codes[known]
         return at, self.numbers[codes]
-
-
-def _flags(allowed: Iterable[int], size: int) -> Flags:
-    flags = np.zeros(size, dtype=bool)
-    flags[list(allowed)] = True
-    return flags

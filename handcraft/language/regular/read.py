@@ -43,8 +43,9 @@ NESTED_UP_TO = 100
 IGNORING_CASE_UP_TO = 1 << 21
 """The most characters of ranges that ignore case: `re` tests each, about a million per second."""
 
-OPENINGS = ("(?<=", "(?<!", "(?=", "(?!", "(?>", "++", "*+", "?+", "}+")
-"""The signs of more than one character that `pieces` keeps together."""
+COMMENT = r"\(\?#[^)]*\)?"
+SIGN = r"\\[\s\S]?|\[\^?\]?(?:\\[\s\S]?|[^\]\\])*\]?|\(\?(?:<=|<!|=|!|>)|[+*?}]\+|[\s\S]"
+"""A sign of an expression, and what is none: escapes, classes, and signs of several characters."""
 
 
 class RegularExpressionError(ProgramError):
@@ -293,32 +294,10 @@ def pieces(pattern: str, *, is_verbose: bool = False) -> Iterator[tuple[int, str
     >>> [piece for _, piece in pieces(r"a\.b[(]+(?=c)")]
     ['a', '\\.', 'b', '[(]', '+', '(?=', 'c', ')']
     """
-    at = 0
-    while at < len(pattern):
-        start, sign = at, pattern[at]
-        if sign == "\\":
-            at += 2
-        elif sign == "[":
-            at = _end_of_class(pattern, at)
-        elif pattern.startswith("(?#", at) or (is_verbose and sign == "#"):
-            end = pattern.find(")" if sign == "(" else "\n", at)
-            at = len(pattern) if end < 0 else end + 1
-            continue
-        else:
-            at += 1
-            if sign in "(+*?}":
-                at += (
-                    len(next((each for each in OPENINGS if pattern.startswith(each, start)), sign)) - 1
-                )
-        yield start, pattern[start:at]
-
-
-def _end_of_class(pattern: str, at: int) -> int:
-    at += 2 if pattern.startswith("[^", at) else 1
-    at += pattern.startswith("]", at)
-    while at < len(pattern) and pattern[at] != "]":
-        at += 2 if pattern[at] == "\\" else 1
-    return at + 1
+    comment = rf"{COMMENT}|#[^\n]*\n?" if is_verbose else COMMENT
+    for found in re.finditer(f"(?P<comment>{comment})|{SIGN}", pattern):
+        if found["comment"] is None:
+            yield found.start(), found[0]
 
 
 def shown(pattern: str, most: int = 60) -> str:
