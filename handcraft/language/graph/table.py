@@ -20,7 +20,7 @@ from handcraft.language.graph.domain import (
 )
 from handcraft.language.graph.node import Constant, Lookup, Node
 from handcraft.language.graph.reachable import combinations
-from handcraft.language.graph.wording import Wording, reads, show_some
+from handcraft.language.graph.wording import Wording, reads
 from handcraft.language.written_place import written, written_place
 from handcraft.limits import TABLE_ROWS
 
@@ -58,9 +58,10 @@ def lookup(
     rows = rows_of(arguments)
     if rows is None:
         size = prod(len(listed(a)) for a in arguments)
+        sizes = [f"`{node}` has {len(listed(node)):,} values" for node in arguments]
         raise DomainError(
             f"a table over {len(arguments)} expressions has {size:,} rows, more than {ROWS_UP_TO:,}: "
-            + show_some([f"`{node}` has {len(listed(node)):,} values" for node in arguments]),
+            + ", ".join(sizes if len(sizes) <= 4 else [*sizes[:4], f"and {len(sizes) - 4} more"]),
             where=written(text),
             fix="combine fewer of them at a time, or .assume() the values that occur",
             in_rules="compare fewer counts and positions at a time, or state a shorter context",
