@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -77,10 +77,9 @@ def _counted(sources: Sources, context: int, causal: bool) -> list[list[int]] | 
     if context**3 // 3 > PAIRS_UP_TO:
         return None
     found: list[list[int]] = [[] for _ in range(context)]
-    for length in range(1, context + 1):
-        rows = list(_values(nodes, length, causal=False))
-        for here, row in enumerate(rows):
-            found[here].append(sum(_selects(sources, row, there) for there in rows))
+    for text in _values(nodes, range(1, context + 1), causal=False):
+        for here, row in enumerate(text):
+            found[here].append(sum(_selects(sources, row, there) for there in text))
     return found
 
 
@@ -88,10 +87,10 @@ def _counted_once(sources: Sources, context: int, causal: bool) -> list[list[int
     """The same where the length decides of no pair of positions."""
     if context**2 > PAIRS_UP_TO:
         return None
-    rows = list(_values(sources.children, context, causal))
+    (text,) = _values(sources.children, [context], causal)
     found = []
-    for here, row in enumerate(rows):
-        counts = list(accumulate(int(_selects(sources, row, there)) for there in rows))
+    for here, row in enumerate(text):
+        counts = list(accumulate(int(_selects(sources, row, there)) for there in text))
         found.append(counts[here : here + 1] if causal else counts[here:])
     return found
 
@@ -100,14 +99,19 @@ def _selects(sources: Sources, here: dict[Node, Value], there: dict[Node, Value]
     return sources.holds(lambda node, is_key: (there if is_key else here)[node])
 
 
-def _values(nodes: tuple[Node, ...], length: int, causal: bool) -> Iterator[dict[Node, Value]]:
-    """At every position, the values of nodes that depend on the position and the length alone."""
+def _values(
+    nodes: tuple[Node, ...], lengths: Iterable[int], causal: bool
+) -> Iterator[list[dict[Node, Value]]]:
+    """For texts of some lengths, at every position the values of nodes that need no tokens."""
     below = bases(*nodes)
     known = dict(rows(nodes, below))
-    for here in range(length):
-        seen = here + 1 if causal else length
-        row = known[tuple([here if is_position(base) else seen for base in below])]
-        yield dict(zip(nodes, row, strict=True))
+    for length in lengths:
+        seen = [here + 1 if causal else length for here in range(length)]
+        keys = [
+            tuple([here if is_position(base) else seen[here] for base in below])
+            for here in range(length)
+        ]
+        yield [dict(zip(nodes, known[key], strict=True)) for key in keys]
 
 
 def _is_known_without_text(node: Node) -> bool:
@@ -195,8 +199,5 @@ def _selects_by_rank(sources: Sources, context: int, causal: bool) -> bool:
             return False
     if first is None or context**2 > PAIRS_UP_TO or not all(map(_is_known_without_text, bases(query))):
         return False
-    return all(
-        row[query] in range(first, first + length)
-        for length in range(1, context + 1)
-        for row in _values((query,), length, causal)
-    )
+    texts = _values((query,), range(1, context + 1), causal)
+    return all(row[query] in range(first, first + len(text)) for text in texts for row in text)
