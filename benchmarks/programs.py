@@ -54,7 +54,7 @@ last column says; in bfloat16 and float16 after at most 20,000. A dtype that is 
 the compiler, with an error that names the sum or score for which the dtype is too coarse.
 `tests/judges/test_programs.py` generates with transformers.
 
-Tokens a second are of one text, with a cache, in NumPy.
+The column of tokens a second is for one text, with a cache, in NumPy.
 """
 
 

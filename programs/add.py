@@ -1,8 +1,8 @@
 """Addition: `=` a `+` b `=`, eleven digits each, least significant first; the sum is written.
 
-Heads move the two digits for the next digit of the sum, and the two for the last one. From the latter
-and the last written digit follows the carry: it is 1 if their sum exceeds that digit by nine or ten.
-A few thresholds on a + b + carry subtract ten, and name the digit.
+Heads move the two digits for the next digit of the sum, and the two for the last one. The carry follows
+from the latter two and the last digit written: it is 1 if their sum exceeds that digit by nine or ten.
+A few thresholds on a + b + carry subtract ten, and select the digit.
 """
 
 from handcraft import Expression, Program, Prompts, predict, select
@@ -27,7 +27,7 @@ digit = token.map({str(number): number for number in range(10)}, default=0)
 
 
 def back(places: int, name: str) -> Expression:
-    """The digit so many tokens back; before the sum begins the first token's, which counts as 0."""
+    """The digit `places` tokens back; before the sum begins, the first token, which counts as 0."""
     there = position.map(lambda here: here - places if here >= FIRST else 0)
     return select(position, there).latest(digit, default=0).named(name)
 

@@ -24,13 +24,13 @@ digit = token.map({str(number): number for number in range(10)}, default=0)
 
 
 def at(places: int, value: Expression) -> Expression:
-    """A value so many tokens back, or at the first token."""
+    """The value `places` tokens back, or at the first token."""
     there = position.map(lambda here: max(here - places, 0))
     return select(position, there).latest(value, default=0)
 
 
 pair = (digit + at(WIDTH + 1, digit)).named("pair")
-"""At each digit of b: with the digit of a above it."""
+"""At each digit of b: its sum with the digit of a above it."""
 
 due = at(WIDTH, pair).named("due")
 """The pair whose digit of the sum is written next."""

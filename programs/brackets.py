@@ -1,8 +1,8 @@
 """Brackets: open and close so that the text is balanced when the context is full.
 
-Once the openings fill half of the context, all the rest must close. Where the mean of all brackets,
-1 for `(` and -1 for `)`, is 0, nothing is left to close, and one opens. In between the last two
-tokens decide: after two openings one closes, otherwise one opens.
+Once opening brackets fill half of the context, all others must be closing ones. If the mean of all
+brackets, 1 for `(` and -1 for `)`, is 0, nothing is left to close, and a bracket opens. Otherwise the
+last two tokens decide: after two opening brackets one closes, else one opens.
 """
 
 from itertools import product
@@ -29,7 +29,7 @@ program = Program(
 
 
 def can_end_balanced(text: str) -> bool:
-    """Whether nothing is closed that was not opened, and what is open can be closed in the context."""
+    """Whether only open brackets are closed, and all open ones can be closed within the context."""
     open_after = [text[:end].count("(") - text[:end].count(")") for end in range(1, len(text) + 1)]
     return min(open_after) >= 0 and len(text) + open_after[-1] <= CONTEXT
 

@@ -1,7 +1,7 @@
 """Caesar: after `=`, write the text with each letter as many places up the alphabet as the key says.
 
-The key is the first token, a digit, and one head moves it everywhere. Two heads copy the text: one
-finds the separator, and the other attends as many positions back as the text has letters. Neurons
+The key is the first token, a digit, which one head moves to every position. Two heads copy the text:
+one finds the separator, and the other attends as many positions back as the text has letters. Neurons
 turn the sum of key and letter into a letter again, where a follows h, and write a full stop at the
 end.
 """

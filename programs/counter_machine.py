@@ -1,10 +1,10 @@
-"""Counter machine: run a program of two counters, where the text is the record of its steps.
+"""Counter machine: run a program of two counters, where the text is the trace of its steps.
 
-Every token is one step: `a` and `b` add to the counters, `-` takes one from A, `+` and `*` add one to
-B, `|` takes one from B. A counter is not stored: a head takes the mean of all steps so far, which is
-more than 0 exactly where the counter is. The last step gives the machine's state, so each instruction
-is one rule. Any program of two counters can be written like this, and two counters compute whatever can
-be computed at all (Minsky, 1967), as long as there is text left to write their steps.
+Every token is one step: `a` and `b` add to the counters, `-` subtracts one from A, `+` and `*` add one
+to B, `|` subtracts one from B. A counter is not stored: a head takes the mean of all steps so far,
+which is more than 0 exactly if the counter is. The last step determines the machine's state, so each
+instruction is one rule. Any program of two counters can be written like this, and two counters are
+enough to compute anything computable (Minsky, 1967), as long as the context has space for their steps.
 """
 
 from handcraft import Program, Prompts, predict
@@ -29,7 +29,7 @@ program = Program(
 )
 
 starts = f"[ab]{{0,{INPUT}}}="
-"""What is in the counters, in any order: as many a and b."""
+"""The initial counters: an a or a b for each unit, in any order."""
 
 
 def meaning(prompt: str) -> str:

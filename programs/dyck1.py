@@ -1,7 +1,7 @@
 """Dyck-1: after `=`, write T if the brackets before it are balanced, otherwise F.
 
-An opening bracket counts as 1 and a closing one as -1, and one head takes the mean of all so far:
-where it is less than 0, more was closed than opened. A head of the next block finds whether that
+An opening bracket counts as 1 and a closing one as -1, and one head takes the mean of all so far. It is
+less than 0 where more brackets were closed than opened. A head of the next block finds whether that
 happened anywhere. If not, and if the mean is 0 at the end, the text is balanced.
 """
 
@@ -27,7 +27,7 @@ starts = "[()]{1,12}="
 
 
 def meaning(prompt: str) -> str:
-    """Whether nothing is left when neighbours that fit are taken away, again and again."""
+    """Whether nothing is left after removing `()` repeatedly."""
     text = prompt.rstrip("=")
     while "()" in text:
         text = text.replace("()", "")

@@ -1,8 +1,8 @@
 """Dyck-2: close all brackets of two kinds that are open, in the right order, and end with a dot.
 
-The depth of a bracket is how many were opened up to it minus how many were closed. The innermost
-open bracket is the latest opening one of the depth of the text now, since whatever was opened later
-is deeper. One head attends to it, and its closing bracket is written, or the dot at depth 0.
+The depth at a bracket is the number of brackets opened so far minus the number closed. The innermost
+open bracket is the latest opening bracket at the current depth, since all brackets opened after it are
+deeper. One head attends to it, and its closing bracket is written, or the dot at depth 0.
 """
 
 import re
@@ -44,7 +44,7 @@ starts = [
 
 
 def meaning(prompt: str) -> str:
-    """What is left when neighbours that fit are taken away, turned around and closed."""
+    """The brackets left after removing matching neighbours, in reverse order, closed."""
     text = prompt
     while "()" in text or "[]" in text:
         text = text.replace("()", "").replace("[]", "")

@@ -1,9 +1,9 @@
 """Indirect object: `when mary and john went to the store john gave a drink to` -> mary.
 
-A name that was there before is the giver; the answer is the latest other name. The first head finds
-what was said before, the next one the latest name of that kind, and the last one a name that differs
-from it. The circuit that GPT-2 small has learnt for such sentences does the same with more heads (Wang
-et al. 2022, Interpretability in the Wild).
+The name that occurs twice is the giver; the answer is the latest other name. The first head finds words
+that occurred before, the next one the latest name among them, and the last one a name that differs from
+it. The circuit that GPT-2 small has learned for such sentences does the same with more heads (Wang et
+al. 2022, Interpretability in the Wild).
 """
 
 from handcraft import Program, Prompts, predict, select
@@ -38,8 +38,8 @@ starts = prompts.inputs
 
 
 def meaning(prompt: str) -> str:
-    """The latest name that is not the last one that was said twice."""
-    said = [word for word in prompt.split() if word in NAMES]
-    twice = [word for i, word in enumerate(said) if word in said[:i]]
-    left = [word for word in said if word not in twice[-1:]]
+    """The latest name other than the last repeated one."""
+    names = [word for word in prompt.split() if word in NAMES]
+    twice = [word for i, word in enumerate(names) if word in names[:i]]
+    left = [word for word in names if word not in twice[-1:]]
     return left[-1] if left else "the"

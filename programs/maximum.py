@@ -2,8 +2,7 @@
 
 One head attends to all tokens equally and computes the fraction of each digit, and a neuron for each
 digit fires if its fraction is more than 0. The rules try 9 first, then 8, and so on down, and the
-first digit that occurred is written. That 9 is more than 8 is expressed by the order of the rules
-only.
+first digit that occurred is written. Only the order of the rules expresses that 9 is more than 8.
 """
 
 from handcraft import Program, Prompts, predict, select

@@ -14,12 +14,12 @@ prompts = Prompts(DIGITS + ">", context=6, inputs="[0-9]([0-9][0-9]){0,2}>")
 token, everything = prompts.token, prompts.everything
 
 number = token.map({digit: int(digit) for digit in DIGITS}, default=10)
-share_up_to = {digit: everything.mean(number <= int(digit)) for digit in DIGITS}
+fraction_up_to = {digit: everything.mean(number <= int(digit)) for digit in DIGITS}
 
 program = Program(
     prompts=prompts,
     rules=[
-        *(predict(digit).when(share_up_to[digit] >= 0.5) for digit in DIGITS),
+        *(predict(digit).when(fraction_up_to[digit] >= 0.5) for digit in DIGITS),
         predict("9").otherwise(),
     ],
 )

@@ -15,14 +15,14 @@ TEXT = "she_sells_sea_shells_by_the_sea_shore."
 
 
 def counted(context: str) -> dict[str, Fraction]:
-    """How probable each letter is behind a context, by what follows it in the text."""
+    """The probability of each letter after a context, counted in the text."""
     size = len(context)
     followers = Counter(TEXT[i] for i in range(size, len(TEXT)) if TEXT[i - size : i] == context)
     return {letter: Fraction(n, followers.total()) for letter, n in followers.items()}
 
 
 def contexts(size: int) -> list[str]:
-    """What the text has of so many letters, with a letter behind."""
+    """All parts of the text of `size` letters that are followed by a letter."""
     return list(dict.fromkeys(TEXT[i : i + size] for i in range(len(TEXT) - size)))
 
 
@@ -41,7 +41,7 @@ starts = "[a-z_.]{1,4}"
 
 
 def chances(prompt: str) -> dict[str, float]:
-    """How probable each letter is: after the last two, or one, or none, whichever the text has."""
+    """The probability of each letter after the last two, or one, or none, whichever the text has."""
     for size in (2, 1, 0):
         known = prompt[len(prompt) - size :]
         followers = [TEXT[i + size] for i in range(len(TEXT) - size) if TEXT.startswith(known, i)]

@@ -21,7 +21,7 @@ program = Program(
 )
 
 starts = "([abc][123])*[abc]"
-"""Up to five pairs, and the key that is asked for."""
+"""Up to five pairs, and the key to look up."""
 
 
 def meaning(prompt: str) -> str:

@@ -1,8 +1,8 @@
 """Reverse: after `=`, write the text before it backwards, and a full stop.
 
 One head finds the separator, which is the mirror: the next token is written as far after it as its
-original is before it. Another head attends to the mirrored position. Where that would be
-before the beginning it finds nothing, the whole text is written, and neurons write the full stop.
+original is before it. Another head attends to the mirrored position. If that would be before the
+beginning, the whole text is written, and neurons write the full stop.
 """
 
 from handcraft import Program, Prompts, predict, select

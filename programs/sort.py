@@ -2,8 +2,8 @@
 
 A letter is still to be written while it occurs more often before the separator than after it. One head
 takes a mean for each letter over the whole text: it counts as one before the separator and as minus
-one after it, and a neuron fires if the mean is more than 0. Of the letters still to be written the
-first is written.
+one after it, and a neuron fires if the mean is more than 0. Of the letters still to be written, the
+first in the alphabet is next.
 """
 
 from handcraft import Program, Prompts, predict, select, where

@@ -1,13 +1,13 @@
 """SUBLEQ: run a machine with one instruction over 16 cells, which may rewrite its own program.
 
-Subtract and branch if not positive: of three cells in a row the first names what is subtracted, the
-second from what, and the third where to go on if that leaves nothing positive. Otherwise the next three
-cells are the next instruction. Whatever can be computed can be computed so. Cells hold 4 bits, where 8
-to f count as negative; a jump to P, which is -1, halts.
+Subtract and branch if not positive: an instruction is three cells in a row. The first names the cell to
+subtract, the second the cell to subtract from, and the third the cell to jump to if the result is not
+positive. Otherwise the next three cells are the next instruction. This is enough to compute anything
+computable. Cells have 4 bits, where 8 to f count as negative; a jump to P, which is -1, halts.
 
-The text is the memory. `B5` writes 5 into cell B; a cell holds what was written into it last, and 0 if
-nothing was. The prompt writes the program and the cell to start at. Each step adds three tokens: the
-cell that changes, its new value, and the cell of the next instruction.
+The text is the memory. `B5` writes 5 into cell B; the value of a cell is the last one written into it,
+or 0 if none was. The prompt writes the program and the cell to start at. Each step adds three tokens:
+the cell that changes, its new value, and the cell of the next instruction.
 """
 
 from handcraft import Expression, Program, Prompts, lookup, predict, select
@@ -22,17 +22,17 @@ before = token.at(-1, default=".")
 value = token.map(lambda v: max(0, VALUES.find(v)))
 
 into = lookup(lambda c, v: CELLS.find(c) if v in VALUES else -1, before, token)
-"""The cell that is written here; -1 where none is."""
+"""The cell that is written here, or -1."""
 
 
-def held_by(cell: Expression) -> Expression:
-    """What is in a cell at this point of the text."""
+def value_of(cell: Expression) -> Expression:
+    """The value of a cell at this point of the text."""
     return select(into, cell).latest(value, default=0)
 
 
 here, there = (place.map(lambda c: max(0, CELLS.find(c))) for place in (token, before))
-left = lookup(lambda x, y: VALUES[(x - y) % 16], held_by(here), held_by(held_by(there)))
-target = held_by((there + 2) % 16).at(-1, default=0)
+left = lookup(lambda x, y: VALUES[(x - y) % 16], value_of(here), value_of(value_of(there)))
+target = value_of((there + 2) % 16).at(-1, default=0)
 start = token.at(-2, default="A").map(lambda c: max(0, CELLS.find(c)))
 goes_on = lookup(lambda v, c, p: CELLS[c if v in "089abcdef" else (p + 3) % 16], token, target, start)
 
@@ -42,7 +42,7 @@ program = Program(
     prompts=prompts,
     rules=[
         predict(".").when((token == ".") | (token == "P") & ~was_cell),
-        predict(held_by((here + 1) % 16).map(lambda v: CELLS[v])).when(is_cell & ~was_cell),
+        predict(value_of((here + 1) % 16).map(lambda v: CELLS[v])).when(is_cell & ~was_cell),
         predict(left).when(is_cell),
         predict(goes_on).otherwise(),
     ],

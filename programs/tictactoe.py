@@ -1,9 +1,9 @@
 """Tic-tac-toe: make the next move: win, else block, else take the centre, a corner, a side.
 
 Squares are numbered 1 to 9, and a game is the list of its moves. Heads search for each square among the
-own moves, which are every second one, and among the others, so that a square counts as 1, -1 or 0. A
-line that sums to 2 is won on its free square, a line that sums to -2 has to be blocked there, and the
-first rule that fits decides.
+player's own moves, which are every second one, and among the opponent's, so a square counts as 1, -1
+or 0. A line that sums to 2 is won on its free square, a line that sums to -2 must be blocked there, and
+the first rule that applies decides.
 """
 
 from handcraft import Program, Prompts, predict, select
@@ -40,7 +40,7 @@ def has_line(squares: str) -> bool:
 
 
 def games(moves: str, most: int) -> list[str]:
-    """All games that go on from these moves, are not over, and have up to so many."""
+    """All unfinished games that continue these moves, of up to `most` moves."""
     if has_line(moves[-1::-2]) or len(moves) > most:
         return []
     return [moves, *(game for s in BEST if s not in moves for game in games(moves + s, most))]
@@ -51,7 +51,7 @@ starts = games("", most=5)[1:]
 
 
 def meaning(prompt: str) -> str:
-    """The best of the free squares: one that makes a line, one where the other side would, any."""
+    """The best free square: one that completes a line, or blocks the opponent's, or any other."""
     own, other = prompt[-2::-2], prompt[-1::-2]
     free = [square for square in BEST if square not in prompt]
     wins = [square for square in free if has_line(own + square)]
