@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from math import ceil, gcd, lcm, log2
 
+from handcraft.circuits import coded, signed_bits
 from handcraft.circuits.number import plainest
 from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.features.feature import ITSELF, Feature, Numbers, Reading, greatest, least
 from handcraft.compiler.passes.fuse import digital
-from handcraft.compiler.passes.ir import Attend, StepFunction, is_scalar
+from handcraft.compiler.passes.ir import Attend, StepFunction, WeightedSum, is_scalar
 from handcraft.language.graph.domain import Finite, Plain, Value, as_number, magnitude
 from handcraft.language.graph.node import (
     Assumed,
@@ -71,6 +73,7 @@ class Features:
         self.small = small and normed
         self.code_apart = code_apart
         self.by_node: dict[Node | str, Feature] = {}
+        self.given: dict[Node, Reading] = {}
         self._step_functions: dict[Node, StepFunction] = {}
         self._places: dict[Node, list[int]] = {}
 
@@ -89,6 +92,8 @@ class Features:
         return finish(self._read(node, numbers, keeps_zero=keeps_zero))
 
     def _number(self, node: Node) -> Call[Reading]:
+        if node in self.given:
+            return self.given[node]
         match node:
             case Constant():
                 return Reading((), as_number(node.value))
@@ -173,11 +178,49 @@ class Features:
         assert isinstance(node.domain, Finite)
         if name not in self.by_node:
             size = len(node.domain.values)
-            feature = Feature(node, is_bits=True)
+            tokens = tuple(map(str, node.domain.values))
+            feature = Feature(node, code=partial(signed_bits, values=tokens))
             for i, k in enumerate(reversed(range(max(1, (size - 1).bit_length())))):
                 feature.numbers[tuple(1 if place >> k & 1 else -1 for place in range(size))] = i
             self.by_node[name] = feature
         return self.by_node[name]
+
+    def codewords(self, node: Embedded, numbers: Mapping[str, Numbers]) -> Feature:
+        """Codewords of a source, embedded as a whole.
+
+        Args:
+            node: the token or the position.
+            numbers: for each dimension its name, and the number for each value.
+        """
+        assert isinstance(node.domain, Finite)
+        values = (v if isinstance(v, int) else str(v) for v in node.domain.values)
+        words = dict(zip(values, zip(*numbers.values(), strict=True), strict=True))
+        code = partial(coded, words=words, dimensions=tuple(numbers))
+        feature = Feature(node, {row: i for i, row in enumerate(numbers.values())}, code=code)
+        self.by_node[str(node)] = feature
+        return feature
+
+    def add_up(
+        self, total: Linear, *, scale: Plain = 1, within: tuple[Feature, int] | None = None
+    ) -> Feature:
+        """Store a sum in one dimension, to which whatever makes its terms adds each.
+
+        Args:
+            total: of numbers that heads and neurons make; its constant is not stored.
+            scale: by what it is divided before it is stored.
+            within: the dimension of another feature where it is added up; None for one of its own.
+        """
+        feature = Feature(total, {ITSELF: 0}, scale=scale, within=within)
+        self.by_node[total] = feature
+        self.given[total] = Reading(((scale, feature, 0),), total.constant)
+        for factor, node in total.terms:
+            part = self._of(node)
+            times = Fraction(factor) / scale
+            if isinstance(node, WeightedSum) and node.total is not None:
+                part.moved_number = self.number(node.value)
+                times *= node.total
+            part.adds.append((times, feature))
+        return feature
 
     def _of_code(self, token: Node, numbers: Numbers) -> Reading | None:
         """A function of the token as a sum over the bits of its id; None if it is not such a sum."""

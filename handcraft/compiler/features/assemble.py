@@ -14,6 +14,7 @@ from handcraft.circuits import (
     Ramp,
     Subspace,
     Table,
+    embed_position,
     embed_token,
     scalar,
 )
@@ -186,11 +187,12 @@ def _tables(feature: Feature, places: Places) -> list[Table]:
     if feature.is_one_hot:
         subspace = places.subspaces[id(feature)][0]
         return [Table(feature.node.of, subspace, tuple(((i, 1),) for i in range(subspace.width)))]
-    if feature.is_bits:
-        return [embed_token(places.subspaces[id(feature)][0])]
+    if feature.is_code:
+        embed = embed_token if feature.node.of == "token" else embed_position
+        return [embed(places.subspaces[id(feature)][0])]
     tables = []
     for numbers, i in feature.numbers.items():
-        subspace, _ = places.dimension(feature, i)
-        rows = tuple(((0, n),) if n else () for n in numbers)
+        subspace, dimension = places.dimension(feature, i)
+        rows = tuple(((dimension, n),) if n else () for n in numbers)
         tables.append(Table(feature.node.of, subspace, rows))
     return tables

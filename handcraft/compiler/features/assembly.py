@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 
+from handcraft.circuits import AttentionWeights
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.at_start import number_at_start
 from handcraft.compiler.features.feature import ITSELF, Feature, Reading, greatest, least, sum_of
 from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.features.score_terms import Channel, is_on_parabola, scaled, score_terms
 from handcraft.compiler.passes.cases import Setting, holds_of_itself, names_one_position
-from handcraft.compiler.passes.ir import Attend, StepFunction
+from handcraft.compiler.passes.ir import Attend, StepFunction, WeightedSum
 from handcraft.display import short_repr
 from handcraft.errors import PrecisionError
 from handcraft.language.graph.domain import Plain, magnitude
-from handcraft.language.graph.node import Choice, Comparison, Embedded, Node, is_position
+from handcraft.language.graph.node import Choice, Comparison, Embedded, Linear, Node, is_position
 from handcraft.weights.layout import SMALL
 
 
@@ -34,6 +35,9 @@ class QKCircuit:
             which otherwise add the same to all sources.
         size: the largest absolute score.
         base: the factor by which each failed condition divides a weight; None for hard attention.
+        attention_weights: for each destination the weights of its sources; None where the conditions
+            alone decide them.
+        error_bound: the largest error of such a weight.
     """
 
     channels: tuple[Channel, ...]
@@ -42,6 +46,8 @@ class QKCircuit:
     is_centred: bool = False
     size: int = 0
     base: int | None = None
+    attention_weights: tuple[AttentionWeights, ...] | None = None
+    error_bound: float = 0
 
     @cached_property
     def key(self) -> object:
@@ -63,11 +69,13 @@ class Assembly:
         features: allocates them.
         context: the number of positions.
         precision: which numbers the dtype can distinguish.
+        patterns: the QK circuit of each weighted sum.
     """
 
     features: Features
     context: int
     precision: Precision
+    patterns: Mapping[Node, QKCircuit] = field(default_factory=dict)
     qk_circuits: dict[int, QKCircuit] = field(default_factory=dict)
     thresholds: dict[int, list[tuple[Reading, Plain, Plain]]] = field(default_factory=dict)
     choices: dict[int, tuple[Reading, Reading, Reading]] = field(default_factory=dict)
@@ -88,6 +96,13 @@ class Assembly:
             self.slot(feature)
             if _is_crowded(feature) and not self.features.in_bits:
                 feature.is_one_hot = True
+
+    def check(self) -> None:
+        """Raise unless every threshold, and every tie, holds in spite of rounding and LayerNorm.
+
+        Raises:
+            PrecisionError: one does not.
+        """
         varying = self.varying
         for feature in self.features.by_node.values():
             if isinstance(feature.node, Attend) and feature.node.slack:
@@ -141,7 +156,7 @@ class Assembly:
         squares: Plain = 0
         total: Plain = 0
         for feature in self.features.by_node.values():
-            if feature.is_one_hot or feature.is_bits:
+            if feature.is_one_hot or feature.is_code:
                 continue
             for i in feature.numbers.values():
                 if feature.is_flag(i):
@@ -161,6 +176,8 @@ class Assembly:
             if pattern not in self._known:
                 self._known[pattern] = self._qk_circuit(node)
             self.qk_circuits[id(feature)] = self._known[pattern]
+        elif isinstance(node, WeightedSum):
+            self.qk_circuits[id(feature)] = self.patterns[node]
         elif isinstance(node, StepFunction):
             self.thresholds[id(feature)] = self._thresholds(node)
         elif isinstance(node, Choice):
@@ -287,6 +304,8 @@ class Assembly:
             here = waiting[-1]
             known = id(here) in self.slots
             read = [] if known else [h for r in self.reads(here) for _, h, _ in r.terms]
+            if isinstance(here.node, Linear):
+                read += [self.features.by_node[node] for _, node in here.node.terms]
             later = [h for h in read if id(h) not in self.slots]
             if later:
                 waiting += later
@@ -299,12 +318,13 @@ class Assembly:
 
     def reads(self, feature: Feature) -> list[Reading]:
         """The readings from which a feature is computed."""
-        if isinstance(feature.node, Attend):
+        if isinstance(feature.node, Attend | WeightedSum):
             channels = self.qk_circuits[id(feature)].channels
             return [
                 *(r for c in channels for r in (c.query, c.key)),
                 *feature.moved,
                 *feature.moved_logits.values(),
+                *([feature.moved_number] if feature.moved_number is not None else []),
             ]
         if isinstance(feature.node, StepFunction):
             return [reading for reading, _, _ in self.thresholds[id(feature)]]
@@ -315,7 +335,10 @@ def _slot_after(node: Node, before: int) -> int:
     """The first slot of a node after `before`, when the last of its operands is written."""
     if isinstance(node, Embedded):
         return 0
-    return (before + 1) // 2 * 2 + 1 if isinstance(node, Attend) else before // 2 * 2 + 2
+    if isinstance(node, Linear):
+        return before  # what makes its terms adds them up
+    is_head = isinstance(node, Attend | WeightedSum)
+    return (before + 1) // 2 * 2 + 1 if is_head else before // 2 * 2 + 2
 
 
 def _is_crowded(feature: Feature) -> bool:

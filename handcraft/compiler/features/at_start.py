@@ -21,7 +21,7 @@ def number_at_start(reading: Reading) -> Plain | None:
 
 
 def _stored_at_start(feature: Feature, i: int) -> Plain | None:
-    if feature.is_one_hot or feature.is_bits or not isinstance(feature.node.domain, Finite):
+    if feature.is_one_hot or feature.is_code or not isinstance(feature.node.domain, Finite):
         return None
     value = value_at_start(feature.node)
     numbers = feature.numbers_at(i)

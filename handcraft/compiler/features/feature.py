@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 
+from handcraft.circuits import Subspace
 from handcraft.circuits.number import plainest
 from handcraft.compiler.passes.ir import Attend, StepFunction
 from handcraft.display import short_repr
@@ -129,30 +130,42 @@ class Feature:
         moved: for the output of a head, how each of the numbers is read at the source.
         is_one_hot: whether it is stored with one dimension for each value instead.
         scale: the divisor of the number itself when it is stored.
-        is_bits: whether its numbers are the signed bits of one code, which is embedded as a whole.
+        code: for a source whose numbers are one codeword: makes its subspace, given its name.
         has_flags: whether a number that is 0 or 1 is stored as a flag.
         has_small: whether a number that is no flag is stored small.
         zeros: the numbers for which 0 must be stored as 0, and not as -1 beside +1.
         logits: which numbers of it are written directly into the logits, each by the id of its token.
         moved_logits: for the output of a head, how each of those is read at the source.
+        within: for a sum that is added up in a dimension of another feature: which one.
+        adds: the sums to which its number is added where it is computed, each with a factor.
+        moved_number: for the output of a head, how that number is read at the source.
     """
 
     node: Node
     numbers: dict[Numbers, int] = field(default_factory=dict)
     moved: list[Reading] = field(default_factory=list)
     is_one_hot: bool = False
-    is_bits: bool = False
+    code: Callable[[str], Subspace] | None = None
     has_flags: bool = False
     has_small: bool = False
     zeros: set[int] = field(default_factory=set)
-    scale: int = 1
+    scale: Plain = 1
     logits: dict[int, Numbers] = field(default_factory=dict)
     moved_logits: dict[int, Reading] = field(default_factory=dict)
+    within: tuple[Feature, int] | None = None
+    adds: list[tuple[Plain, Feature]] = field(default_factory=list)
+    moved_number: Reading | None = None
     _ordered: list[Numbers] = field(default_factory=list)
     _flags: dict[int, tuple[Plain, Plain] | None] = field(default_factory=dict)
+    _spans: dict[int, tuple[Plain, Plain]] = field(default_factory=dict)
 
     def __hash__(self) -> int:
         return id(self)
+
+    @property
+    def is_code(self) -> bool:
+        """Whether its numbers are one codeword, which is embedded as a whole."""
+        return self.code is not None
 
     def is_flag(self, i: int) -> bool:
         """Whether one of the numbers is stored as a flag: -1 or +1, whose square is constant."""
@@ -169,7 +182,7 @@ class Feature:
 
     def is_small(self, i: int) -> bool:
         """Whether one of the numbers is stored so small that it does not change LayerNorm's scale."""
-        return self.has_small and not (self.is_one_hot or self.is_bits or self.is_flag(i))
+        return self.has_small and not (self.is_one_hot or self.is_code or self.is_flag(i))
 
     def constant(self, i: int) -> Plain:
         """The constant that readers add to a number that a head moves; a flag is moved with it."""
@@ -181,9 +194,11 @@ class Feature:
             return 0, 1
         if self.is_flag(i) and (ends := self._ends(i)) is not None:
             return ends
-        if self.is_bits:
-            return -1, 1
         numbers = self.numbers_at(i)
+        if self.is_code:
+            if i not in self._spans:
+                self._spans[i] = min(numbers), max(numbers)
+            return self._spans[i]
         constant = self.constant(i)
         if numbers != ITSELF:
             return min(numbers) - constant, max(numbers) - constant
@@ -226,7 +241,9 @@ class Feature:
     @property
     def changes(self) -> list[bool]:
         """For a step function: whether any number that is read changes at each threshold."""
-        read = (*self.numbers, *self.logits.values())
+        read = [*self.numbers, *self.logits.values()]
+        if self.adds:
+            read.append(tuple(map(as_number, self.values)))
         return [
             before != after
             if self.is_one_hot

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from handcraft.circuits import Coefficients, Head, LinearMap, Relation, Subspace
 from handcraft.compiler.features.assembly import Assembly
-from handcraft.compiler.features.feature import Feature
+from handcraft.compiler.features.feature import Feature, Reading
 from handcraft.compiler.features.places import Places, short
-from handcraft.compiler.passes.ir import Attend
+from handcraft.compiler.passes.ir import Attend, WeightedSum
+from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.language.graph.node import Comparison
 from handcraft.origin import Origin
 
@@ -19,8 +20,8 @@ def make_heads(
     """One head for all values from the same sources, and for the logits that it writes directly."""
     groups: dict[object, list[Feature]] = {}
     for feature in every_feature:
-        readings = (*feature.moved, *feature.moved_logits.values())
-        if any(reading.terms for reading in readings):  # else the same constant is moved from anywhere
+        readings = (*feature.moved, *feature.moved_logits.values(), feature.moved_number)
+        if any(reading and reading.terms for reading in readings):  # else a constant is moved
             groups.setdefault(assembly.qk_circuits[id(feature)].key, []).append(feature)
     return [_head(group, assembly, places, logits) for group in groups.values()]
 
@@ -41,21 +42,21 @@ def _head(
             query_bias.append(Coefficients(target, ((0, channel.query.constant),)))
         if channel.key.constant and qk.is_centred:
             key_bias.append(Coefficients(target, ((0, channel.key.constant),)))
+    carried: dict[object, Subspace] = {}
     moves: list[LinearMap] = []
     writes: list[LinearMap] = []
     origins: dict[Origin, None] = {}
     for feature in group:
-        origins[feature.node.origin] = None
-        targets = [(reading, places.dimension(feature, i)) for i, reading in enumerate(feature.moved)]
-        if logits is not None:
-            targets += [(reading, (logits, token)) for token, reading in feature.moved_logits.items()]
-        for reading, (subspace, dimension) in targets:
-            if not reading.terms:
-                continue
-            carried = places.channel(f"carried {len(writes) + 1}")
-            moves += places.maps(reading, carried)
-            writes.append(LinearMap(carried, subspace, ((0, dimension, 1),)))
-    name = short(str(group[0].node))
+        others = feature.node.others if isinstance(feature.node, WeightedSum) else ()
+        origins |= dict.fromkeys((feature.node.origin, *others))
+        for reading, factor, (subspace, dimension) in _moved(feature, places, logits):
+            if reading.terms and reading.terms not in carried:
+                carried[reading.terms] = places.channel(f"carried {len(carried) + 1}")
+                moves += places.maps(reading, carried[reading.terms])
+            if reading.terms:
+                writes.append(LinearMap(carried[reading.terms], subspace, ((0, dimension, factor),)))
+    is_sum = isinstance(group[0].node, WeightedSum)
+    name = ", ".join(each.what for each in origins) if is_sum else str(group[0].node)
     relation = Relation(
         _label(group[0].node),
         tuple(queries),
@@ -65,11 +66,32 @@ def _head(
         query_bias=tuple(query_bias),
         key_bias=tuple(key_bias),
         base=qk.base,
+        attention_weights=qk.attention_weights,
+        error_bound=qk.error_bound,
     )
-    return Head(name, relation, tuple(moves), tuple(writes), origins=tuple(origins))
+    return Head(short(name), relation, tuple(moves), tuple(writes), origins=tuple(origins))
+
+
+def _moved(
+    feature: Feature, places: Places, logits: Subspace | None
+) -> Iterator[tuple[Reading, Plain, tuple[Subspace, int]]]:
+    """Everything that a head writes for a feature: a reading, a factor, and where it is written."""
+    for i, reading in enumerate(feature.moved):
+        yield reading, 1, places.dimension(feature, i)
+    if logits is not None:
+        for token, reading in feature.moved_logits.items():
+            yield reading, 1, (logits, token)
+    if feature.moved_number is not None:
+        for factor, dimension in places.added(feature):
+            yield feature.moved_number, factor, dimension
 
 
 def _label(node: object) -> str:
+    if isinstance(node, WeightedSum):
+        here, sources = node.rows[0]
+        least = min(magnitude(weight) for _, weight in sources)
+        ratios = [(here - there, magnitude(weight) / least) for there, weight in sources]
+        return ", ".join(f"{back} back" + (f" x{n}" if n != 1 else "") for back, n in ratios)
     assert isinstance(node, Attend)
     conditions = [
         f"{m.key} {m.relation.value if isinstance(m.relation, Comparison) else 'fits'} {m.query}"

@@ -6,11 +6,11 @@ from fractions import Fraction
 
 from handcraft.circuits import Bias, Coefficients, Neuron, Ramp, Subspace
 from handcraft.compiler.features.assembly import Assembly
-from handcraft.compiler.features.feature import ITSELF, Feature, Reading, greatest, least
+from handcraft.compiler.features.feature import Feature, Reading, greatest, least
 from handcraft.compiler.features.places import Places, short
 from handcraft.compiler.passes.ir import StepFunction
-from handcraft.language.graph.domain import Plain
-from handcraft.language.graph.node import Choice
+from handcraft.language.graph.domain import Plain, as_number
+from handcraft.language.graph.node import Choice, Linear
 
 
 def make_neurons(
@@ -20,6 +20,8 @@ def make_neurons(
     if isinstance(feature.node, Choice):
         return _ramps(feature, feature.node, assembly, places)
     step_function = feature.node
+    if isinstance(step_function, Linear):
+        return []
     assert isinstance(step_function, StepFunction)
     name = short(str(step_function))
     steps = _changes(feature, places, logits)
@@ -78,6 +80,8 @@ def _by_reached(
     else:
         for numbers, d in feature.numbers.items():
             rows.append(([numbers[i] for i in at], places.dimension(feature, d)))
+    for factor, dimension in places.added(feature):
+        rows.append(([factor * as_number(feature.values[i]) for i in at], dimension))
     if logits is not None:
         rows += [([numbers[i] for i in at], (logits, t)) for t, numbers in feature.logits.items()]
     return rows
@@ -108,8 +112,10 @@ def make_biases(
 
 def _ramps(feature: Feature, node: Choice, assembly: Assembly, places: Places) -> list[Neuron | Ramp]:
     condition, yes, no = assembly.choices[id(feature)]
-    subspace, dimension = places.dimension(feature, feature.numbers[ITSELF])
-    writes = (Coefficients(subspace, ((dimension, Fraction(1, feature.scale)),)),)
+    share: Plain = Fraction(1, feature.scale)
+    targets = [(share, places.dimension(feature, i)) for i in feature.numbers.values()]
+    targets += places.added(feature)
+    writes = tuple(Coefficients(s, ((d, factor),)) for factor, (s, d) in targets)
     ramps: list[Neuron | Ramp] = []
     for name, gate, number, of in (
         ("yes", condition, yes, node.yes),

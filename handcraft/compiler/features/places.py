@@ -12,7 +12,6 @@ from handcraft.circuits import (
     flag,
     one_hot,
     scalar,
-    signed_bits,
     small,
 )
 from handcraft.compiler.features.assembly import Assembly
@@ -41,11 +40,13 @@ class Places:
             self.subspaces[id(feature)] = self._named(feature)
 
     def _named(self, feature: Feature) -> list[Subspace]:
+        if feature.within is not None:
+            return []
         name = self._unique(short(str(feature.node)))
         if feature.is_one_hot:
             return [one_hot(name, [_shown(value) for value in feature.values])]
-        if feature.is_bits:
-            return [signed_bits(name, self.vocabulary.tokens)]
+        if feature.code is not None:
+            return [feature.code(name)]
         others = [self._unique(f"{name} ({i + 1})") for i in range(1, len(feature.numbers))]
         names = [name, *others][: len(feature.numbers)]
         return [_encoding(feature, i)(each) for i, each in enumerate(names)]
@@ -69,8 +70,14 @@ class Places:
 
     def dimension(self, feature: Feature, i: int) -> tuple[Subspace, int]:
         """The subspace and the dimension in it of one number."""
+        if feature.within is not None:
+            return self.dimension(*feature.within)
         subspaces = self.subspaces[id(feature)]
-        return (subspaces[0], i) if feature.is_one_hot or feature.is_bits else (subspaces[i], 0)
+        return (subspaces[0], i) if feature.is_one_hot or feature.is_code else (subspaces[i], 0)
+
+    def added(self, feature: Feature) -> list[tuple[Plain, tuple[Subspace, int]]]:
+        """The dimensions of the sums to which a number is added, each with its factor."""
+        return [(factor, self.dimension(total, 0)) for factor, total in feature.adds]
 
     def spans(self, *, negative: bool) -> dict[tuple[Subspace, int], tuple[Plain, Plain]]:
         """The smallest and the largest number of every dimension whose range is known.

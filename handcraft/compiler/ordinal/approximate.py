@@ -37,20 +37,38 @@ def approximate(program: Program) -> Nearest:
     Raises:
         CompileError: the answer is no sum of numbers of tokens and of steps.
     """
-    problem: CompileError | None = None
     answer = predicted(program)
-    for numbering in numberings(answer, program.vocabulary):
+    found, *_ = approximations(answer, program.prompts, relaxes=True, has_norm=False)
+    return found.line.decoded(found.answers[0], answer.text)
+
+
+def approximations(
+    answer: Node, prompts: Prompts, *, relaxes: bool, has_norm: bool
+) -> list[Approximation]:
+    """An answer as sums over numbers of tokens, for each way to number those that it may be.
+
+    Args:
+        answer: what is predicted.
+        prompts: which texts are allowed.
+        relaxes: whether linear fits may stand in for steps.
+        has_norm: whether the target has LayerNorm.
+
+    Raises:
+        CompileError: it is none.
+    """
+    found: list[Approximation] = []
+    problems: list[CompileError] = []
+    for numbering in numberings(answer, prompts.vocabulary):
         try:
-            found = approximated(answer, program.prompts, numbering, relaxes=True, has_norm=False)
-        except CompileError as error:
-            problem = problem or error
-            continue
-        return found.line.decoded(found.answers[0], answer.text)
-    assert problem is not None
-    raise problem
+            found.append(_approximation(answer, prompts, numbering, relaxes=relaxes, has_norm=has_norm))
+        except CompileError as problem:
+            problems.append(problem)
+    if not found:
+        raise problems[0]
+    return found
 
 
-def approximated(
+def _approximation(
     answer: Node,
     prompts: Prompts,
     numbering: Mapping[Value, Plain],
@@ -58,14 +76,7 @@ def approximated(
     relaxes: bool,
     has_norm: bool,
 ) -> Approximation:
-    """An answer as a sum over numbers of tokens, as the answer itself numbers them.
-
-    Args:
-        answer: what is predicted.
-        prompts: which texts are allowed.
-        numbering: the number of each token that is predicted.
-        relaxes: whether linear fits may stand in for steps.
-        has_norm: whether the target has LayerNorm.
+    """An answer as sums over numbers of tokens, where those that it may be have these numbers.
 
     Raises:
         NotASumError: it is none.

@@ -1,44 +1,44 @@
-"""An approximate sum as circuits: heads weigh, neurons take steps, and the nearest number wins."""
+"""A design as circuits: heads weigh, neurons take steps, and both add to sums in the residual stream.
+
+The answer is such a sum, in the number of the codeword from which logits are read. Whoever reads a
+group of weighted sums and steps in one fixed ratio reads their sum, which takes one dimension; the
+largest group may take that of the answer.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from math import floor
 
-from handcraft.circuits import (
-    Bias,
-    Block,
-    Circuits,
-    Coefficients,
-    Head,
-    LinearMap,
-    Neuron,
-    Ramp,
-    Subspace,
-    Table,
-    embed_token,
-    scalar,
-)
-from handcraft.compiler.features.places import short
+from handcraft.circuits import Circuits
+from handcraft.compiler.features.allocate import Features
+from handcraft.compiler.features.assemble import assemble
+from handcraft.compiler.features.assembly import Assembly
+from handcraft.compiler.features.feature import Feature, Reading
+from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.ordinal.approximate_sum import ApproximateSum, sum_in
+from handcraft.compiler.ordinal.codes import by_token
 from handcraft.compiler.ordinal.design import Design
-from handcraft.compiler.ordinal.qk_circuits import qk_circuits
+from handcraft.compiler.ordinal.patterns import patterns, position
 from handcraft.compiler.ordinal.read_sum import NotASumError
 from handcraft.compiler.ordinal.share import Group
-from handcraft.compiler.passes.ir import StepFunction, between
+from handcraft.compiler.passes.ir import StepFunction, Threshold, between
+from handcraft.compiler.rules.rule_logits import LogitNeuron
 from handcraft.errors import PrecisionError
-from handcraft.language.graph.domain import Plain, magnitude
-from handcraft.language.graph.node import Lookup
+from handcraft.language.graph.arithmetic import linear
+from handcraft.language.graph.domain import FLAGS, Plain, finite, magnitude
+from handcraft.language.graph.node import Choice, Constant, Embedded, Linear, Lookup, Node
+from handcraft.language.graph.wording import reads
 from handcraft.origin import Origin, Place
 
 NUMBER, SQUARE = 0, 1
 """The dimensions of a codeword."""
 
-ECHOED = Origin("cancels the echo of the input token")
-"""What clearing weights serve."""
+MOVING = "constants"
+"""The name of the feature that has the constants of the answer, where they depend on the position."""
 
 GRAINS = 32
 """The gap of a step is a multiple of one part in so many of a unit."""
@@ -54,92 +54,70 @@ def build_circuits(design: Design, place: Place | None = None) -> Circuits:
     Raises:
         PrecisionError: a threshold is too close to a sum, error bounds included.
     """
-    return _Builder(design, place).circuits()
+    builder = _Builder(design)
+    for step in design.steps:
+        builder.steps[step] = builder.step(step)
+    last, biases = builder.answer(), builder.biases()
+    features = builder.features
+    precision = Precision(design.dtype.name, design.has_norm)
+    assembly = Assembly(features, design.context, precision, builder.patterns)
+    assembly.settle()
+    depth = max(1, *((slot + 1) // 2 for slot in assembly.slots.values()))
+    for feature in last:
+        assembly.slots[id(feature)] = 2 * depth
+    circuits, _ = assemble(
+        assembly,
+        design.line.vocabulary,
+        causal=True,
+        place=place,
+        logit_neurons=biases,
+        code=builder.code,
+    )
+    return circuits
 
 
 class _Builder:
-    def __init__(self, design: Design, place: Place | None) -> None:
-        self.design, self.place = design, place
-        self.code = design.line.subspace
-        self.steps = design.steps
-        self.sums = {
-            group.shown: scalar(f"sum {number}")
-            for number, group in enumerate(design.groups, 1)
-            if group.is_read and not group.is_home
-        }
+    def __init__(self, design: Design) -> None:
+        self.design = design
+        self.features = Features(normed=design.has_norm)
+        line = design.line
+        token = Embedded(finite(line.vocabulary.tokens), reads("answer"), "token")
+        self.code = self.features.codewords(token, {"number": line.numbers, "-square/2": line.squares})
+        for node in design.weighted:
+            self.features.given[node.value] = Reading(((1, self.code, NUMBER),))
+        self.patterns = patterns(design, self.features)
+        self.steps: dict[Node, Node] = {}
+        self.sums: dict[Group, Linear] = {}
         self.owns = [(n, f) for n, f in design.answer.terms.items() if isinstance(n, Lookup)]
 
-    def circuits(self) -> Circuits:
-        tables, heads = self._heads()
-        depth = max(self.steps.values(), default=0)
-        blocks = []
-        for layer in range(depth + 1):
-            neurons: list[Neuron | Ramp] = [
-                self._neuron(step) for step, before in self.steps.items() if before == layer
-            ]
-            if layer == depth:
-                neurons += self._clearing() if self.design.has_norm else self._passing()
-            first = layer == 0
-            blocks.append(
-                Block(
-                    heads=tuple(heads) if first else (),
-                    attention_bias=self._offset() if first else (),
-                    neurons=tuple(neurons),
-                    neuron_bias=self._unit() if layer == depth else (),
-                )
-            )
-        moving = self._moving_constants()
-        return Circuits(
-            self.design.line.vocabulary,
-            self.design.context,
-            embedding=[*tables, embed_token(self.code), *([moving] if moving else ())],
-            blocks=blocks,
-            unembedding=self.code,
-            scratch=tuple(self.sums.values()),
-            place=self.place,
-        )
-
-    # -- what is written where ----------------------------------------------------------------------
-
-    def _targets(self, group: Group, factor: Plain) -> list[tuple[Subspace, Plain]]:
-        """The dimensions in which a part of a group is written, and how often."""
-        found: list[tuple[Subspace, Plain]] = []
-        if group.shown in self.sums:
-            found.append((self.sums[group.shown], factor))
-        if group.in_answer:
-            found.append((self.code, factor * group.in_answer * self.design.scale))
-        return found
-
-    def _heads(self) -> tuple[list[Table], list[Head]]:
-        parts = [(group, node) for group in self.design.groups for node in group.weighted]
-        if not parts:
-            return [], []
-        tables, relations = qk_circuits(self.design)
-        heads = []
-        for (group, node), relation in zip(parts, relations, strict=True):
-            assert node.total is not None
-            carried, origins = scalar("carried"), (node.origin, *node.others)
-            writes = [
-                LinearMap(carried, subspace, ((0, NUMBER, node.total * times),))
-                for subspace, times in self._targets(group, 1)
-            ]
-            heads.append(
-                Head(
-                    short(", ".join(origin.what for origin in origins)),
-                    relation,
-                    (LinearMap(self.code, carried, ((NUMBER, 0, 1),)),),
-                    tuple(writes),
-                    origins=origins,
-                )
-            )
-        return tables, heads
-
-    def _neuron(self, step: StepFunction) -> Neuron:
-        """A step as a threshold on what is stored; its error bounds lie outside of its gap."""
+    def step(self, step: StepFunction) -> StepFunction:
+        """The step over what is stored, all error bounds outside of its gap."""
+        design, noise = self.design, Fraction(0)
+        terms: list[tuple[Plain, Node]] = []
         (threshold,) = step.thresholds
-        reads, constant, noise = self._reading(sum_in(step, self.design.answer.zero))
-        at_least = threshold.at_least - constant
-        noise += magnitude(at_least) * self.design.steadiness
+        total = sum_in(step, design.answer.zero)
+        for group in design.groups:
+            times = dict(group.read_by).get(step, 0)
+            if not times:
+                continue
+            terms.append((times, self._sum(group)))
+            noise += magnitude(times) * design.missed
+            for node, factor in group.parts:
+                if isinstance(node, StepFunction):
+                    noise += design.blur(node) * magnitude(times * factor)
+            if group.is_home:
+                noise += magnitude(times) * Fraction(design.reach) / design.scale
+        for node, factor in total.terms.items():
+            if isinstance(node, Lookup):
+                self.features.given[node] = Reading(((1, self.code, SQUARE),))
+                terms.append((factor, node))
+        if len(set(total.known)) > 1:
+            raise PrecisionError(
+                "a threshold depends on the position",
+                fix="compile it without optimize",
+            )
+        at_least = threshold.at_least - total.known[0]
+        noise += magnitude(at_least) * design.steadiness
         gap = Fraction(floor((threshold.gap - 2 * noise) * GRAINS), GRAINS)
         if gap <= 0 or noise * STEADY >= gap:
             raise PrecisionError(
@@ -148,140 +126,103 @@ class _Builder:
                 where=step.origin,
                 fix="compile it without optimize",
             )
-        writes: dict[Subspace, Plain] = {}
-        for group in self.design.groups:
-            for node, factor in group.parts:
-                if node == step:
-                    writes.update(self._targets(group, factor))
-        return Neuron(
-            str(step),
-            _coefficients(reads),
-            at_least + (gap - threshold.gap) / 2,
-            tuple(Coefficients(s, ((0, n),)) for s, n in writes.items()),
-            (step.origin,),
-            gap,
-        )
+        stored = Threshold(tuple(terms), at_least + (gap - threshold.gap) / 2, gap)
+        return StepFunction(step.domain, step.text, (stored,), step.values, place=step.place)
 
-    def _passing(self) -> list[Ramp]:
-        """Bring the square of the token here into the answer, with a constant that keeps it above 0."""
-        reads, deepest = Coefficients(self.code, ((SQUARE, 1),)), self.design.deepest
-        return [
-            Ramp(
-                "the token itself",
-                (reads,),
-                deepest,
-                (),
-                1,
-                deepest,
-                (Coefficients(self.code, ((NUMBER, factor * self.design.scale),)),),
-                (own.origin,),
+    def _sum(self, group: Group) -> Linear:
+        """What a group adds up to, as it is stored."""
+        if group not in self.sums:
+            total = self._linear(group.parts, f"sum {len(self.sums) + 1}")
+            self.sums[group] = total
+            if group.is_home:
+                scale = Fraction(1, self.design.scale)
+                self.features.add_up(total, scale=scale, within=(self.code, NUMBER))
+            else:
+                self.features.add_up(total)
+        return self.sums[group]
+
+    def _linear(self, parts: Iterable[tuple[Node, Plain]], name: str) -> Linear:
+        terms = [(factor, self.steps.get(node, node)) for node, factor in parts]
+        total = linear(terms, 0, reads(name))
+        assert isinstance(total, Linear)
+        return total
+
+    def answer(self) -> list[Feature]:
+        """Have the answer added up in the codeword; what must be made last."""
+        design, features = self.design, self.features
+        parts = [p for g in design.groups if g.in_answer and not g.is_home for p in g.parts]
+        last = [self._clearing()] if design.has_norm else []
+        for own, factor in () if design.has_norm else self.owns:
+            features.given[own] = Reading(((1, self.code, SQUARE),))
+            always, zero = Constant(FLAGS, reads("always"), True), Constant(finite((0,)), reads("0"), 0)
+            ramp = Choice(own.domain, reads("the token itself"), always, own, zero, place=own.place)
+            parts.append((ramp, factor))
+            last.append(features.allocate(ramp))
+        if parts:
+            scale = Fraction(1, design.scale)
+            features.add_up(self._linear(parts, "answer"), scale=scale, within=(self.code, NUMBER))
+        if self.moves:
+            column = tuple(c * design.scale if c else 0 for c in self.constants.constants)
+            features.by_node[MOVING] = Feature(
+                position(design.context), {column: 0}, within=(self.code, NUMBER)
             )
-            for own, factor in self.owns
-        ]
+        return last
 
-    def _clearing(self) -> list[Neuron]:
+    def _clearing(self) -> Feature:
         """Take the token's own codeword off, and leave what the answer asks of its number.
 
         The square of a codeword identifies it: one threshold between each and the next.
         """
         line = self.design.line
         words = sorted(set(zip(line.squares, line.numbers, strict=True)))
-        if len({square for square, _ in words}) < len(words):
+        squares, numbers = zip(*words, strict=True)
+        if len(set(squares)) < len(words):
             raise NotASumError("two tokens have one square, and different numbers")
-        kept = sum((f for _, f in self.owns), start=Fraction(0)) - 1
-        neurons = []
-        for (low, one), (high, other) in pairwise(words):
-            at_least, gap = between(low, high)
-            entries = [(NUMBER, kept * (other - one)), (SQUARE, low - high)]
-            neurons.append(
-                Neuron(
-                    f"the token itself, from {other}",
-                    (Coefficients(self.code, ((SQUARE, 1),)),),
-                    at_least,
-                    (Coefficients(self.code, tuple((i, n) for i, n in entries if n)),),
-                    (*(own.origin for own, _ in self.owns), ECHOED),
-                    gap,
-                )
-            )
-        return neurons
-
-    def _reading(
-        self, total: ApproximateSum
-    ) -> tuple[dict[tuple[Subspace, int], Plain], Plain, Fraction]:
-        """What to read for a sum, the constant to add, and by how much heads and echo put it off."""
-        design, scale = self.design, self.design.scale
-        reads: dict[tuple[Subspace, int], Plain] = {}
-        noise = Fraction(0)
-        for group in design.groups:
-            times = group.times_in(total.terms)
-            if not times:
-                continue
-            for node, factor in group.parts:
-                if isinstance(node, StepFunction):
-                    noise += design.blur(node) * magnitude(times * factor)
-            if not group.is_home:
-                reads[self.sums[group.shown], 0] = times
-                noise += design.missed * magnitude(times)
-                continue
-            ratio = Fraction(times) / group.in_answer
-            reads[self.code, NUMBER] = ratio / scale
-            total = total.plus(replace(total.zero, constants=self._answer.constants).times(-ratio))
-            noise += magnitude(ratio) * (Fraction(design.reach) / scale + design.missed)
-        for node, factor in total.terms.items():
-            if isinstance(node, Lookup):
-                reads[self.code, SQUARE] = factor
-        if len(set(total.known)) > 1:
-            raise PrecisionError(
-                "a threshold and the answer depend on the position in different ways",
-                fix="compile it without optimize",
-            )
-        return reads, total.known[0], noise
+        square = by_token(line.vocabulary, line.squares, reads("-square/2"))
+        self.features.given[square] = Reading(((1, self.code, SQUARE),))
+        steps = [Threshold(((1, square),), *between(*pair)) for pair in pairwise(squares)]
+        places = tuple(range(len(words)))
+        step = StepFunction(finite(places), reads("the token itself"), tuple(steps), places)
+        feature = self.features.allocate(step)
+        kept = sum((factor for _, factor in self.owns), start=Fraction(0)) - 1
+        feature.logits[NUMBER] = tuple(kept * number for number in numbers)
+        feature.logits[SQUARE] = tuple(-square for square in squares)
+        return feature
 
     # -- constants ----------------------------------------------------------------------------------
 
     @cached_property
-    def _answer(self) -> ApproximateSum:
-        """The answer with constants as they are stored, so that it is off as much to either side."""
+    def constants(self) -> ApproximateSum:
+        """The answer with constants as they are added, so that it is off as much to either side."""
         low, high = self.design.answer.off
-        owned = sum((factor for _, factor in self.owns), start=Fraction(0))
-        if self.design.has_norm:
-            _, first = min(zip(self.design.line.squares, self.design.line.numbers, strict=True))
-            owned = (owned - 1) * -first  # what `_clearing` leaves where it takes no step
-        else:
-            owned *= self.design.deepest
-        return self.design.answer.shifted(-Fraction(low + high) / 2 - owned)
+        passed = 0 if self.design.has_norm else sum(factor for _, factor in self.owns)
+        return self.design.answer.shifted(-Fraction(low + high) / 2 - passed * self.design.deepest)
 
-    def _offset(self) -> tuple[Bias, ...]:
-        """The constant of the answer, where it is the same everywhere."""
-        constant, *others = set(self._answer.known)
-        if others or not constant:
-            return ()
-        entry = (NUMBER, constant * self.design.scale)
-        return (Bias(Coefficients(self.code, (entry,)), (Origin("the constant of the answer"),)),)
+    @property
+    def moves(self) -> bool:
+        """Whether the constant of the answer depends on the position."""
+        return len(set(self.constants.known)) > 1
 
-    def _unit(self) -> tuple[Bias, ...]:
-        """The 1 that squares are multiplied with, as large as the answer is written."""
-        lowest = min(self.design.line.squares) if self.design.has_norm else 0
-        entry = (SQUARE, self.design.scale * self.design.line.shrink - lowest)
-        return (Bias(Coefficients(self.code, (entry,)), (Origin("the nearest number wins"),)),)
+    def biases(self) -> list[LogitNeuron]:
+        """The 1 that squares are multiplied with, as large as the answer is written, and its constant.
 
-    def _moving_constants(self) -> Table | None:
-        """Constants that depend on the position are a column of its embedding."""
-        constants = self._answer.constants
-        if len(set(self._answer.known)) == 1:
-            return None
-        read = {there for node in self.design.weighted for _, row in node.rows for there, _ in row}
-        if any(constants[there] is not None for there in read):
+        Raises:
+            PrecisionError: the constant depends on the position, and heads read what has it there.
+        """
+        design = self.design
+        constant = 0 if self.moves else self.constants.known[0] * design.scale
+        if self.moves and any(
+            self.constants.constants[there] is not None
+            for node in design.weighted
+            for _, row in node.rows
+            for there, _ in row
+        ):
             raise PrecisionError(
                 "a constant of the answer depends on the position, and heads attend to its positions",
                 fix="compile it without optimize",
             )
-        rows = tuple(((NUMBER, c * self.design.scale),) if c else () for c in constants)
-        return Table("position", self.code, rows)
-
-
-def _coefficients(reads: dict[tuple[Subspace, int], Plain]) -> tuple[Coefficients, ...]:
-    by_subspace: dict[Subspace, list[tuple[int, Plain]]] = {}
-    for (subspace, i), number in reads.items():
-        by_subspace.setdefault(subspace, []).append((i, number))
-    return tuple(Coefficients(subspace, tuple(sorted(e))) for subspace, e in by_subspace.items())
+        added: list[tuple[int, Plain, str]] = [
+            (NUMBER, constant, "the constant of the answer"),
+            (SQUARE, design.scale * design.line.shrink, "the nearest number wins"),
+        ]
+        return [LogitNeuron(Reading(()), 0, {i: n}, Origin(name)) for i, n, name in added if n]

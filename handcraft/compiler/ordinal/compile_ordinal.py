@@ -13,14 +13,14 @@ from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
 from handcraft.compiler.ordinal.approximate import (
     Approximation,
-    approximated,
+    approximations,
     predicted,
     weighted_sums,
 )
 from handcraft.compiler.ordinal.approximate_sum import ApproximateSum, is_by_position, rewritten
 from handcraft.compiler.ordinal.build_circuits import build_circuits
 from handcraft.compiler.ordinal.circle import find_circle
-from handcraft.compiler.ordinal.codes import Line, by_token, numberings, numbers_of
+from handcraft.compiler.ordinal.codes import Line, by_token, numbers_of
 from handcraft.compiler.ordinal.design import Design
 from handcraft.compiler.ordinal.read_sum import NotASumError, nearest_line
 from handcraft.compiler.ordinal.share import group_parts, merge_heads
@@ -76,31 +76,21 @@ def compile_ordinal(
         CompileError: the program or the target is of another kind.
         PrecisionError: the dtype does not hold what is asked of it.
     """
-    answer, kind = predicted(program), dtype_named(dtype)
+    relaxes, kind = "relax" in passes, dtype_named(dtype)
     found: list[tuple[Plan, Design]] = []
-    problem: CompileError | None = None
-    for numbering in numberings(answer, program.vocabulary):
-        try:
-            approximation = approximated(
-                answer,
-                program.prompts,
-                numbering,
-                relaxes="relax" in passes,
-                has_norm=target.has_norm,
-            )
-        except CompileError as error:
-            problem = problem or error
-            continue
-        for design in _designs(approximation, kind, passes, has_norm=target.has_norm):
+    problem: CompileError = NotASumError("some positions attend to more tokens than others")
+    answer = predicted(program)
+    for each in approximations(answer, program.prompts, relaxes=relaxes, has_norm=target.has_norm):
+        for design in _designs(each, kind, passes, has_norm=target.has_norm):
             try:
                 check_design(design)
                 plan = plan_model(build_circuits(design, program.place), target, sizes)
             except CompileError as error:
-                problem = problem or error
+                problem = error
             else:
                 found.append((plan, design))
     if not found:
-        raise problem or NotASumError("some positions attend to more tokens than others")
+        raise problem
     plan, design = min(found, key=lambda way: _size(way[0]))
     return plan, _notes(design, passes)
 
@@ -115,7 +105,8 @@ def _designs(
         itself = partial(_itself, line=line, zero=answers[0].zero) if has_norm else by_square
         answers += tuple(rewritten(answer, itself, by_square) for answer in answers)
     for answer in answers:
-        groups = tuple(group_parts(answer, shares="share" in passes, has_home=not has_norm))
+        has_home = not has_norm and len(set(answer.known)) == 1
+        groups = tuple(group_parts(answer, shares="share" in passes, has_home=has_home))
         grouped = [groups, tuple(map(merge_heads, groups))] if "merge" in passes else [groups]
         for parts in dict.fromkeys(grouped):
             design = Design(answer, line, parts, dtype, has_norm=has_norm)
@@ -213,7 +204,7 @@ def _notes(design: Design, passes: Collection[str]) -> tuple[Pass, ...]:
     answer, circle = design.answer, design.circle
     tokens, fits = sum(design.line.predicted), float(answer.error)
     sums, heads = weighted_sums(answer), len(design.weighted)
-    apart = sum(group.is_read and not group.is_home for group in design.groups)
+    apart = sum(bool(group.read_by) and not group.is_home for group in design.groups)
     read = (*answer.terms, *(node for step in design.steps for node in step.children))
     owns = any(isinstance(node, Lookup) and not is_by_position(node) for node in read)
     notes = {

@@ -60,10 +60,18 @@ class Design:
         return step_layers(self.answer.terms)
 
     @cached_property
+    def brought(self) -> list[tuple[WeightedSum, Plain]]:
+        """The weighted sums of all groups, each with its factor."""
+        parts = [part for group in self.groups for part in group.parts]
+        return [(node, factor) for node, factor in parts if isinstance(node, WeightedSum)]
+
+    @cached_property
     def weighted(self) -> list[WeightedSum]:
-        """What heads compute, with positive weights, in order."""
-        found = [node for group in self.groups for node in group.weighted]
-        return [node if node.is_positive else node.times(-1) for node in found]
+        """What a head computes for each of these, with positive weights."""
+        return [
+            node.times(factor if node.is_positive == (factor > 0) else -factor)
+            for node, factor in self.brought
+        ]
 
     @property
     def weights(self) -> list[Plain]:

@@ -18,27 +18,15 @@ class Group:
 
     Args:
         parts: what adds up, each with its factor.
-        shown: one of them, as sums have it: it tells how often the group is in a sum.
-        in_answer: how often the group is in the answer.
-        is_read: whether some step reads it.
+        in_answer: whether it is added to the answer.
+        read_by: the steps that read it, each with a factor.
         is_home: whether it is stored where the answer is made, and read there.
     """
 
     parts: tuple[tuple[Node, Plain], ...]
-    shown: tuple[Node, Plain]
-    in_answer: Plain
-    is_read: bool
+    in_answer: bool
+    read_by: tuple[tuple[StepFunction, Plain], ...]
     is_home: bool = False
-
-    @property
-    def weighted(self) -> list[WeightedSum]:
-        """The weighted sums among its parts, with their factors."""
-        return [node.times(factor) for node, factor in self.parts if isinstance(node, WeightedSum)]
-
-    def times_in(self, terms: Mapping[Node, Plain]) -> Plain:
-        """How often the group is in a sum."""
-        node, factor = self.shown
-        return Fraction(terms.get(node, 0)) / factor
 
 
 def group_parts(answer: ApproximateSum, *, shares: bool, has_home: bool = True) -> list[Group]:
@@ -51,46 +39,38 @@ def group_parts(answer: ApproximateSum, *, shares: bool, has_home: bool = True) 
         has_home: whether a group may be stored where the answer is made.
     """
     layers = step_layers(answer.terms)
-    readers = {step: sum_in(step, answer.zero).terms for step in layers}
-    nodes = dict.fromkeys(node for terms in (*readers.values(), answer.terms) for node in terms)
+    readers = [answer.terms, *(sum_in(step, answer.zero).terms for step in layers)]
     grouped: dict[Hashable, list[tuple[Node, Plain]]] = {}
-    for number, node in enumerate(nodes):
-        if not isinstance(node, WeightedSum | StepFunction):
-            continue
-        column = [Fraction(terms.get(node, 0)) for terms in (answer.terms, *readers.values())]
-        unit = next(factor for factor in column if factor)
-        ratio = tuple(factor / unit for factor in column)
-        key: Hashable = ratio if shares or not any(column[1:]) else number
-        grouped.setdefault(key, []).append((node, unit))
+    columns: dict[Hashable, list[Plain]] = {}
+    for node in dict.fromkeys(node for terms in (*readers[1:], answer.terms) for node in terms):
+        if isinstance(node, WeightedSum | StepFunction):
+            column = [Fraction(terms.get(node, 0)) for terms in readers]
+            unit = next(factor for factor in column if factor)
+            ratio: list[Plain] = [factor / unit for factor in column]
+            key: Hashable = tuple(ratio) if shares or not any(column[1:]) else node
+            grouped.setdefault(key, []).append((node, unit))
+            columns[key] = ratio
     groups = []
-    for parts in grouped.values():
-        first, factor = parts[0]
-        in_answer = Fraction(answer.terms.get(first, 0)) / factor
-        is_read = any(first in terms for terms in readers.values())
-        groups.append(Group(tuple(parts), parts[0], in_answer, is_read))
-    if not (shares and has_home):
-        return groups
-    read_last = [
-        max((layers[s] for s in layers if group.times_in(readers[s])), default=0) for group in groups
-    ]
-    return _with_home(groups, read_last, layers)
+    for key, parts in grouped.items():
+        first, *others = columns[key]
+        read_by = tuple((step, n) for step, n in zip(layers, others, strict=True) if n)
+        groups.append(Group(tuple(parts), bool(first), read_by))
+    return _with_home(groups, layers) if shares and has_home else groups
 
 
-def _with_home(
-    groups: Sequence[Group], read_last: Sequence[int], layers: Mapping[StepFunction, int]
-) -> list[Group]:
+def _with_home(groups: Sequence[Group], layers: Mapping[StepFunction, int]) -> list[Group]:
     """Store the largest group that can be there where the answer is made.
 
     Nothing else may have been added there before the last step read it.
     """
 
-    def can(group: Group, last: int) -> bool:
+    def can(group: Group) -> bool:
+        last = max((layers[step] for step, _ in group.read_by), default=0)
         others = [node for g in groups if g is not group and g.in_answer for node, _ in g.parts]
         late = all(isinstance(node, StepFunction) and layers[node] >= last for node in others)
-        return group.is_read and bool(group.in_answer) and late
+        return bool(group.read_by) and group.in_answer and late
 
-    able = [group for group, last in zip(groups, read_last, strict=True) if can(group, last)]
-    home = max(able, key=lambda group: len(group.parts), default=None)
+    home = max(filter(can, groups), key=lambda group: len(group.parts), default=None)
     return [replace(g, is_home=True) if g is home else g for g in groups]
 
 

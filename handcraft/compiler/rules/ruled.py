@@ -187,6 +187,7 @@ class Ruled:
         precision = Precision(self.dtype, features.normed, level=is_level, sure=sure)
         assembly = Assembly(features, prompts.context, precision)
         assembly.settle()
+        assembly.check()
         varying = assembly.varying
         if varying and (short or (is_level and not self.has_norm)):
             return None
@@ -234,6 +235,7 @@ class Ruled:
             features, prompts.context, Precision(self.dtype, features.normed, sure=sure)
         )
         assembly.settle()
+        assembly.check()
         squares = 2 * unit**2 * max(each.squares for each in ranked) if apart else 0
         varying = assembly.varying + squares
         if self.program.has_only_patterns:  # there are other ways, so this one must surely hold

@@ -123,6 +123,7 @@ def _compile(
     ]
     assembly = Assembly(features, prompts.context, Precision(dtype, features.normed))
     assembly.settle()
+    assembly.check()
     circuits, places = assemble(
         assembly,
         prompts.vocabulary,

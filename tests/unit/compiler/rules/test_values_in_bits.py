@@ -98,14 +98,14 @@ def test_any_whole_number_of_the_token_is_a_sum_of_its_bits_and_of_flags(numbers
             factor * next(row[place] for row, k in feature.numbers.items() if k == i)
             for factor, feature, i in reading.terms
         ) == number  # fmt: skip
-    assert all(feature.is_bits or feature.is_flag(i) for _, feature, i in reading.terms)
+    assert all(feature.is_code or feature.is_flag(i) for _, feature, i in reading.terms)
 
 
 def test_what_reads_the_bits_of_the_id_takes_no_dimension_of_its_own():
     features = Features(normed=True, in_bits=True)
     places = tuple(range(12))
     assert len(features.read(TOKEN.node, places).terms) == 4
-    assert [feature.is_bits for feature in features.by_node.values()] == [True]
+    assert [feature.is_code for feature in features.by_node.values()] == [True]
 
 
 def test_a_flag_counts_half_where_it_is_stored_as_minus_or_plus_1():
