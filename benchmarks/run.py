@@ -100,7 +100,7 @@ def beside_transformers() -> dict[str, object]:
     import torch
     import transformers
 
-    from handcraft import compile_program, generate, load, save
+    from handcraft import compile_program, complete, load, save
 
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -129,7 +129,7 @@ def beside_transformers() -> dict[str, object]:
                 7,
             ),
             "1,000 tokens with cache": (
-                lambda: generate(ours, "aab", 1000),
+                lambda: complete(ours, "aab", 1000),
                 generate_theirs,
                 3,
             ),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         where,
         window,
     )
-    from handcraft.model import Model, generate
+    from handcraft.model import Model
     from handcraft.verify import Report, verify
     from handcraft.vocabulary import Vocabulary
 else:
@@ -64,7 +64,7 @@ else:
                 "window",
             ),
             "handcraft.language.text.rules_text": ("parse_rules",),
-            "handcraft.model": ("Model", "generate"),
+            "handcraft.model": ("Model",),
             "handcraft.verify": ("Report", "verify"),
             "handcraft.vocabulary": ("Vocabulary",),
         },
@@ -88,7 +88,6 @@ __all__ = [
     "compile_program",
     "compile_sequences",
     "complete",
-    "generate",
     "load",
     "lookup",
     "parse_rules",

@@ -17,7 +17,7 @@ from handcraft.display import short_repr
 from handcraft.errors import HandcraftWarning
 from handcraft.language import Program
 from handcraft.language.program import sliding_note
-from handcraft.model import Model, Trace, generate
+from handcraft.model import Model, Trace
 from handcraft.origin import Origin
 from handcraft.weights import Layout, Placement, Plan, axis_names
 
@@ -75,10 +75,6 @@ class Compiled(Actions):
         if note is not None:
             warnings.warn(HandcraftWarning(note), stacklevel=2)
         return answer
-
-    def generate(self, prompt: str | Sequence[str], n: int = 10) -> str:
-        """Continue a prompt by `n` tokens within the context."""
-        return generate(self.model, prompt, n)
 
     def trace(self, prompt: str | Sequence[str]) -> Trace:
         """Every intermediate of running a prompt, with names for heads, dimensions and hidden units."""

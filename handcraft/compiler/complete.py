@@ -27,9 +27,10 @@ def complete(
         prompt: text or tokens.
         n: how many tokens to add. If left out: 10, or, with `prompts` that say which texts are allowed,
             as many as these promise.
-        temperature: as for `generate`.
-        top_k: as for `generate`.
-        seed: as for `generate`.
+        temperature: 0 for the highest logit every time; otherwise logits are divided by it, and one
+            of the vocabulary's tokens is drawn.
+        top_k: sample among the k highest logits only; None for all.
+        seed: makes sampling repeatable.
         prompts: those of the program that the model was compiled from, which the model itself does
             not contain. A prompt that is not allowed is an error, and no token is added to a text that
             is no longer allowed.

@@ -10,7 +10,7 @@ from handcraft.model.attention import (
 )
 from handcraft.model.axis_names import AxisNames, BlockNames, HeadNames
 from handcraft.model.cache import Cache
-from handcraft.model.generate import ADDED, check_masked, continue_ids, generate
+from handcraft.model.generate import ADDED, check_masked, continue_ids
 from handcraft.model.grow import grow, published_shape
 from handcraft.model.model import Model
 from handcraft.model.padding import valid_positions
@@ -35,7 +35,6 @@ __all__ = [
     "causal_mask",
     "check_masked",
     "continue_ids",
-    "generate",
     "grow",
     "masked_softmax",
     "merge_heads",

@@ -17,47 +17,6 @@ ADDED = 10
 """How many tokens are added where nothing says how many."""
 
 
-def generate(
-    model: Model,
-    prompt: str | Sequence[str],
-    n: int = ADDED,
-    *,
-    temperature: float = 0.0,
-    top_k: int | None = None,
-    seed: int | None = None,
-) -> str:
-    """Continue a prompt by `n` tokens within the model's positions, with a KV cache.
-
-    Args:
-        model: the model.
-        prompt: text or tokens.
-        n: how many tokens to add.
-        temperature: 0 for the highest logit every time; otherwise logits are divided by it, and one
-            of the vocabulary's tokens is drawn.
-        top_k: sample among the k highest logits only; None for all.
-        seed: makes sampling repeatable.
-
-    Returns:
-        The tokens that were added, as text.
-
-    Raises:
-        ModelError: the prompt is empty, prompt and answer together have more tokens than the model
-            has positions (the last token needs none), a setting is invalid, or the model has no
-            causal mask.
-        VocabularyError: the prompt has an unknown token.
-    """
-    check_masked(model)
-    ADDED_TOKENS.check(n)
-    ids = model.prompt_ids(prompt)
-    if len(ids) + n - 1 > model.shape.n_positions:
-        raise ModelError(
-            f"{len(ids)} tokens and {n} more, but the model has {model.shape.n_positions} positions",
-            fix="use complete(), which keeps only the last tokens",
-        )
-    added = continue_ids(model, ids, n, temperature=temperature, top_k=top_k, seed=seed)
-    return model.vocabulary.text(added)
-
-
 def continue_ids(
     model: Model,
     ids: Sequence[int],
@@ -71,7 +30,7 @@ def continue_ids(
     """The ids that follow `ids`; past the context the model sees the last tokens only.
 
     Without `n`, tokens are added as long as `goes_on` allows, which is asked about every text so far.
-    Sampling is as for `generate`.
+    The other settings are those of `complete`.
 
     Raises:
         ModelError: a setting is invalid, or the model has no causal mask.

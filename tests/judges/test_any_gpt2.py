@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from judges import judge
 
-from handcraft import complete, generate
+from handcraft import complete
 from handcraft.formats.huggingface.config_json import ALIASES, DEFAULTS
 from handcraft.formats.huggingface.read_repository import read_huggingface
 
@@ -129,7 +129,7 @@ def test_greedy_text_is_that_of_transformers(facts, tmp_path):
         pad_token_id=0,
     )
     names = [f"#{number}" for number in prompt[0]]
-    assert numbers(generate(ours, names, 20)) == expected[0, 4:].tolist()
+    assert numbers(complete(ours, names, 20)) == expected[0, 4:].tolist()
 
 
 def test_text_longer_than_the_context_slides(tmp_path):

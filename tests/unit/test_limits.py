@@ -137,7 +137,7 @@ TAKERS = {
     "two sizes": lambda n: compile_program(PROGRAM, sizes=Sizes(n_head=n, head_dim=n)),
     "token ids": lambda n: save(as_gpt2(), "never", like="gpt2-small", token_ids={"a": n}),
     "tokens to complete": lambda n: COMPILED.complete("aab", n),
-    "tokens to generate": lambda n: COMPILED.generate("aab", n),
+    "tokens to generate": lambda n: COMPILED.complete("aab", n),
     "sample": lambda n: verify(COMPILED.model, PROGRAM, sample=n, every_up_to=1),
     "rule file": lambda n: parse_rules(f"context {shown(n)}\npredict a otherwise"),
     "token so far back": lambda n: parse_rules(

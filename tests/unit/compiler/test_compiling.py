@@ -109,10 +109,9 @@ def test_text_and_python_give_the_same_bits():
     assert digest(compile_program(parse_rules(text))) == digest(compile_program(AAB))
 
 
-def test_a_compiled_program_completes_and_generates():
+def test_a_compiled_program_completes():
     compiled = compile_program(AAB)
     assert compiled.complete("aab", 10) == "aabaabaaba"
-    assert compiled.generate("aab", 3) == "aab"
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

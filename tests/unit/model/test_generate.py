@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from handcraft import complete, generate
+from handcraft import complete
 from handcraft.architecture import BLOCK
 from handcraft.errors import ModelError, VocabularyError
 from handcraft.model import Model, Shape
@@ -48,12 +48,6 @@ def test_the_model_of_these_tests_has_the_logits_it_was_given():
         np.testing.assert_allclose(model.forward([[token]])[0, 0], [1.0, -2.0, 0.5], atol=1e-15)
 
 
-@pytest.mark.parametrize("prompt", ["a", "bc", "cab", "abca", "ccccc"])
-def test_generate_takes_the_highest_logit_each_time(small, prompt):
-    n = 5 - len(prompt) + 1
-    assert generate(small, prompt, n) == sliding_argmax(small, small.vocabulary.ids(prompt), n)
-
-
 @pytest.mark.parametrize("prompt", ["a", "bc", "cab", "abca", "ccccc", "abcabcabc"])
 def test_complete_slides_over_the_context(random_model, shape, prompt):
     model = random_model(shape, seed=11)
@@ -62,20 +56,15 @@ def test_complete_slides_over_the_context(random_model, shape, prompt):
     assert complete(model, prompt, 13) == expected
 
 
-def test_complete_and_generate_agree_within_the_context(small):
-    assert complete(small, "ab", 4) == generate(small, "ab", 4)
-
-
 def test_a_prompt_may_be_tokens(small):
     assert complete(small, ("a", "b"), 7) == complete(small, "ab", 7)
-    assert generate(small, ["a", "b"], 3) == generate(small, "ab", 3)
 
 
 def test_words_come_with_blanks_between_them(random_model):
     shape = Shape(n_vocab=3, n_positions=4, n_embd=4, n_head=1, n_inner=(0,))
     model = random_model(shape)
-    spoken = Model(model.architecture, shape, Vocabulary("the cat sat"), model.tensors)
-    words = complete(spoken, "the  cat", 6).split(" ")
+    model = Model(model.architecture, shape, Vocabulary("the cat sat"), model.tensors)
+    words = complete(model, "the  cat", 6).split(" ")
     assert len(words) == 6
     assert set(words) <= {"the", "cat", "sat"}
 
@@ -85,27 +74,10 @@ def test_as_many_tokens_are_added_as_were_asked_for(small, n):
     assert len(complete(small, "ab", n)) == n
 
 
-def test_generate_fills_every_position_the_last_token_needing_none(small):
-    assert len(generate(small, "ab", 4)) == 4
-
-
-def test_generate_refuses_to_pass_the_positions(small):
-    with pytest.raises(ModelError) as caught:
-        generate(small, "ab", 5)
-    assert caught.value.what == "2 tokens and 5 more, but the model has 5 positions"
-    assert caught.value.fix == "use complete(), which keeps only the last tokens"
-
-
-def test_generate_refuses_a_prompt_that_is_too_long_by_itself(small):
-    with pytest.raises(ModelError):
-        generate(small, "abcabca", 1)
-
-
-@pytest.mark.parametrize("speak", [generate, complete])
 @pytest.mark.parametrize("settings", [{"temperature": 1.0}, {"temperature": 0.7, "top_k": 2}])
-def test_a_seed_makes_sampling_repeatable(small, speak, settings):
-    once = [speak(small, "a", 5, seed=seed, **settings) for seed in range(30)]
-    again = [speak(small, "a", 5, seed=seed, **settings) for seed in range(30)]
+def test_a_seed_makes_sampling_repeatable(small, settings):
+    once = [complete(small, "a", 5, seed=seed, **settings) for seed in range(30)]
+    again = [complete(small, "a", 5, seed=seed, **settings) for seed in range(30)]
     assert once == again
     assert len(set(once)) > 1
 
@@ -183,7 +155,6 @@ def test_logits_far_apart_can_be_sampled(random_model):
     assert complete(model, "a", 3, temperature=1.0, seed=0) == "bbb"
 
 
-@pytest.mark.parametrize("speak", [generate, complete])
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
@@ -196,31 +167,28 @@ def test_logits_far_apart_can_be_sampled(random_model):
         ({"top_k": 0}, "the 0 highest logits"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused(small, speak, settings, what):
+def test_a_setting_that_makes_no_sense_is_refused(small, settings, what):
     with pytest.raises(ModelError) as caught:
-        speak(small, "a", **{"n": 2, **settings})
+        complete(small, "a", **{"n": 2, **settings})
     assert caught.value.what == what
     assert caught.value.fix
 
 
-@pytest.mark.parametrize("speak", [generate, complete])
-def test_a_negative_seed_is_refused(small, speak):
+def test_a_negative_seed_is_refused(small):
     with pytest.raises(ModelError):
-        speak(small, "a", 2, temperature=1.0, seed=-1)
+        complete(small, "a", 2, temperature=1.0, seed=-1)
 
 
-@pytest.mark.parametrize("speak", [generate, complete])
 @pytest.mark.parametrize("prompt", ["", (), []])
-def test_an_empty_prompt_is_refused(small, speak, prompt):
+def test_an_empty_prompt_is_refused(small, prompt):
     with pytest.raises(ModelError) as caught:
-        speak(small, prompt, 2)
+        complete(small, prompt, 2)
     assert caught.value.what == "the prompt is empty"
 
 
-@pytest.mark.parametrize("speak", [generate, complete])
-def test_an_unknown_token_is_counted_from_1(small, speak):
+def test_an_unknown_token_is_counted_from_1(small):
     with pytest.raises(VocabularyError) as caught:
-        speak(small, "abXc", 2)
+        complete(small, "abXc", 2)
     assert caught.value.what == "'X' is not in the vocabulary"
     assert caught.value.where == "token 3 of 'abXc'"
     assert caught.value.fix == "use one of its 3 tokens: a b c"
