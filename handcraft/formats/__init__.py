@@ -4,7 +4,7 @@ from handcraft.formats.checkpoint import Checkpoint, fill, is_checkpoint, load, 
 from handcraft.formats.compile_again import compile_again
 from handcraft.formats.folder import check_target, write_file
 from handcraft.formats.huggingface.disagreements import disagreements
-from handcraft.formats.verify_folder import verify_folder, verify_value_folder
+from handcraft.formats.verify_folder import verify_folder
 from handcraft.formats.writers import FORMATS
 
 __all__ = [
@@ -19,6 +19,5 @@ __all__ = [
     "read_checkpoint",
     "save",
     "verify_folder",
-    "verify_value_folder",
     "write_file",
 ]

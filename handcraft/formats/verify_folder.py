@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from handcraft.circuits import Circuits
-from handcraft.compiler.values.value_model import ValueModel
 from handcraft.errors import HandcraftError
 from handcraft.formats.checkpoint import Checkpoint, read_checkpoint
 from handcraft.formats.foreign_files import shown
@@ -35,30 +34,47 @@ def verify_folder(
     sample: int | None = None,
     seed: int = 0,
     given: Iterable[str] | None = None,
-) -> Report:
+) -> Report | ValueReport:
     """Compare the model in a folder with its meaning in handcraft.json.
 
     The model is the one that transformers builds: by config.json, with the ids of tokenizer.json. The
     report also lists, key by key, where these files contradict handcraft.json. A model in half
     precision is checked twice more, with every step rounded to its dtype: with the steps of
-    transformers, and with sums in another order.
+    transformers, and with sums in another order. Of a model that computes values, these are compared
+    with those of its circuits.
 
     The options are those of `verify`.
 
     Raises:
-        CheckpointError: the tensors or handcraft.json are missing, damaged or foreign.
+        CheckpointError: the tensors or handcraft.json are missing, damaged or foreign; or Python code
+            said which prompts are allowed, and none are given.
     """
     checkpoint = folder if isinstance(folder, Checkpoint) else read_checkpoint(folder)
     found = disagreements(checkpoint)
-    source = checkpoint.source
+    source, values = checkpoint.source, checkpoint.values
     try:
         model = model_as_read(checkpoint)
     except HandcraftError as error:
+        found = found or unreadable(error)
+        if values is not None:
+            return ValueReport(CIRCUITS, None, 0, seed, 0, (), (), disagreements=found)
         contexts = count_contexts(len(source.vocabulary), source.context)
         report = Report.without_answers(contexts, source.context, 0)
-        return replace(report, seed=seed, disagreements=found or unreadable(error))
+        return replace(report, seed=seed, disagreements=found)
     prompts = checkpoint.prompts(as_far_as_known=given is not None)
     lines = None if given is None else list(given)
+    if values is not None:
+        assert isinstance(source, Circuits)
+        compared = verify_values(
+            replace(values, model=model),
+            meant_by_circuits(source, values.outputs),
+            prompts or Prompts(source.vocabulary, source.context, causal=source.causal),
+            CIRCUITS,
+            sample=sample,
+            seed=seed,
+            given=lines,
+        )
+        return replace(compared, disagreements=found)
 
     def judged(model: Model) -> Report:
         return verify(model, source, prompts=prompts, sample=sample, seed=seed, given=lines)
@@ -87,40 +103,3 @@ def _in_half_precision(model: Model, judged: Callable[[Model], Report]) -> Itera
                 f"{shown(first.context)}; in float32 all are right",
             )
             return
-
-
-def verify_value_folder(
-    checkpoint: Checkpoint,
-    values: ValueModel,
-    *,
-    sample: int | None = None,
-    seed: int = 0,
-    given: Iterable[str] | None = None,
-) -> ValueReport:
-    """Compare the values of a folder's model with those of the circuits in handcraft.json.
-
-    The model is the one that other tools read, as for `verify_folder`.
-
-    The options are those of `verify_values`.
-
-    Raises:
-        CheckpointError: Python code said which prompts are allowed, and none are given.
-    """
-    circuits = checkpoint.source
-    assert isinstance(circuits, Circuits)
-    found = disagreements(checkpoint)
-    try:
-        model = model_as_read(checkpoint)
-    except HandcraftError as error:
-        return ValueReport(CIRCUITS, None, 0, seed, 0, (), (), disagreements=found or unreadable(error))
-    prompts = checkpoint.prompts(as_far_as_known=given is not None)
-    report = verify_values(
-        replace(values, model=model),
-        meant_by_circuits(circuits, values.outputs),
-        prompts or Prompts(circuits.vocabulary, circuits.context, causal=circuits.causal),
-        CIRCUITS,
-        sample=sample,
-        seed=seed,
-        given=given,
-    )
-    return replace(report, disagreements=found)

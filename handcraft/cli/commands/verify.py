@@ -11,10 +11,8 @@ from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, TOLERANCE, Jso
 from handcraft.cli.printing import note, print_json
 from handcraft.cli.progress_bar import shown_progress
 from handcraft.cli.read_text import read_text
-from handcraft.cli.sources import Chosen, Loaded, load_model
-from handcraft.compiler.values.value_model import ValueModel
+from handcraft.cli.sources import Chosen, load_model
 from handcraft.errors import CommandError
-from handcraft.formats import verify_value_folder
 from handcraft.verify import Report, ValueReport, meant_by_expressions, verify_values
 
 EXAMPLES = ("handcraft verify programs/aab.py", "handcraft verify aab/ --prompts prompts.txt")
@@ -63,12 +61,20 @@ def verify(
     given = None if prompts is None else _read_lines(prompts)
     report: Report | ValueReport
     with shown_progress():
-        if loaded.values is not None:
-            report = _verify_values(loaded, loaded.values, sample, seed, given)
-        elif loaded.folder is not None:
+        if loaded.folder is not None:
             report = verify_folder(loaded.folder, sample=sample, seed=seed, given=given)
+        elif isinstance(loaded.source, Expressions):
+            assert loaded.values is not None
+            report = verify_values(
+                loaded.values,
+                meant_by_expressions(loaded.source.outputs),
+                loaded.source.prompts,
+                "what the expressions mean",
+                sample=sample,
+                seed=seed,
+                given=given,
+            )
         else:
-            assert not isinstance(loaded.source, Expressions)
             report = run_verify(loaded.model, loaded.source, sample=sample, seed=seed, given=given)
     if json_:
         print_json(report.to_json())
@@ -76,24 +82,6 @@ def verify(
         print_report(report)
     if not report.passed:
         raise typer.Exit(1)
-
-
-def _verify_values(
-    loaded: Loaded, values: ValueModel, sample: int | None, seed: int, given: list[str] | None
-) -> ValueReport:
-    """Compare values with the expressions of a file, or with the circuits of a folder."""
-    if loaded.folder is not None:
-        return verify_value_folder(loaded.folder, values, sample=sample, seed=seed, given=given)
-    assert isinstance(loaded.source, Expressions)
-    return verify_values(
-        values,
-        meant_by_expressions(loaded.source.outputs),
-        loaded.source.prompts,
-        "what the expressions mean",
-        sample=sample,
-        seed=seed,
-        given=given,
-    )
 
 
 def _read_lines(name: str) -> list[str]:
