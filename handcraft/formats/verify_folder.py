@@ -57,7 +57,7 @@ def verify_folder(
     except HandcraftError as error:
         found = found or unreadable(error)
         if values is not None:
-            return ValueReport(CIRCUITS, None, 0, seed, 0, (), (), disagreements=found)
+            return ValueReport(CIRCUITS, None, seed, (), disagreements=found)
         contexts = count_contexts(len(source.vocabulary), source.context)
         report = Report.without_answers(contexts, source.context, 0)
         return replace(report, seed=seed, disagreements=found)

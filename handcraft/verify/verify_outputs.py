@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import inf, isfinite
 from typing import Any
 
@@ -99,17 +99,17 @@ class OutputReport:
 
 
 @short_repr
-@dataclass(frozen=True)
+@dataclass
 class ValueReport:
-    """What verifying a model of values found.
+    """What verifying a model of values found, so far.
 
     Args:
         judge: what the values were compared with, in words.
         texts: how many texts there are; None if that is not known.
-        tried: how many of them were tried.
         seed: of the sample; None if all texts were tried, or given ones.
-        values: how many values were compared.
         outputs: what was found of each.
+        tried: how many of the texts were tried.
+        values: how many values were compared.
         failures: the first wrong values.
         broken: how many allowed prompts broke an assumption.
         only_allowed: whether only allowed prompts were tried and counted, since not every text is one.
@@ -119,15 +119,20 @@ class ValueReport:
 
     judge: str
     texts: int | None
-    tried: int
     seed: int | None
-    values: int
     outputs: tuple[OutputReport, ...]
-    failures: tuple[WrongValue, ...]
+    tried: int = 0
+    values: int = 0
+    failures: list[WrongValue] = field(default_factory=list)
     broken: int = 0
     only_allowed: bool = False
     given: bool = False
     disagreements: tuple[Disagreement, ...] = ()
+
+    def add(self, failure: WrongValue) -> None:
+        """Keep a failure, if it is one of the first."""
+        if len(self.failures) < SHOWN:
+            self.failures.append(failure)
 
     @property
     def wrong(self) -> int:
@@ -231,11 +236,9 @@ def verify_values(
 ) -> ValueReport:
     """Compare the values of a model at every position with the right ones.
 
-    Every allowed prompt is tried where they are at most `EVERY_UP_TO` and not too long, else a sample.
-
-    What the program may write after an allowed prompt is not tried. All texts are tried if they are few
-    enough, else `sample` drawn ones; or the `given` prompts in their place, as text. `judge` says in
-    words what is compared with.
+    All allowed prompts are tried if they are at most `EVERY_UP_TO` and not too long, else `sample`
+    drawn ones; or the `given` prompts in their place, as text. What the program may write after an
+    allowed prompt is not tried. `judge` says in words what is compared with.
 
     Raises:
         PromptError, VocabularyError, ModelError: a given prompt is none; with its line.
@@ -255,70 +258,40 @@ def verify_values(
         batches = iter(known)
     else:
         batches = drawn_texts(prompts, sample or min(SAMPLE, most), seed)
-    tally = _Tally(values, meaning)
-    for texts in batches:
-        for start in range(0, len(texts), BATCH):
-            tally.add(texts[start : start + BATCH])
-            advance(
-                "try texts", tally.tried, total if is_all and total else sample or min(SAMPLE, most)
-            )
-    return ValueReport(
+    report = ValueReport(
         judge,
-        total if given is None else tally.tried,
-        tally.tried,
+        total,
         None if is_all or given is not None else seed,
-        tally.values,
-        tuple(tally.outputs.values()),
-        tuple(tally.failures),
-        tally.broken,
+        tuple(OutputReport(output.name, float(output.error_bound)) for output in values.outputs),
         only_allowed=is_restricted(prompts),
         given=given is not None,
     )
+    planned = total if is_all and total else sample or min(SAMPLE, most)
+    for texts in batches:
+        for start in range(0, len(texts), BATCH):
+            _compare(report, values, meaning, texts[start : start + BATCH])
+            advance("try texts", report.tried, planned)
+    return report if given is None else replace(report, texts=report.tried)
 
 
-@dataclass
-class _Tally:
-    """What was found so far."""
-
-    model: ValueModel
-    meaning: Meaning
-    tried: int = 0
-    values: int = 0
-    broken: int = 0
-    failures: list[WrongValue] = field(default_factory=list)
-    outputs: dict[str, OutputReport] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.outputs = {o.name: OutputReport(o.name, float(o.error_bound)) for o in self.model.outputs}
-
-    def add(self, texts: Ids) -> None:
-        """Run texts, [text, position], and compare."""
-        vocabulary = self.model.model.vocabulary
-        ids = np.array(vocabulary.numbers)[texts]
-        numbers = self.model.numbers(ids)
-        self.tried += len(texts)
-        for row, meant in enumerate(self.meaning(texts)):
-            if isinstance(meant, str):
-                self.broken += 1
-                self._failed(WrongValue(None, vocabulary.text(ids[row].tolist()), broken=meant))
-                continue
-            for output in self.model.outputs:
-                found = numbers[output.name][row].tolist()
-                for position, (number, value) in enumerate(zip(found, meant[output.name], strict=True)):
-                    self._compare(output, number, value, ids[row].tolist(), position)
-
-    def _compare(
-        self, output: Output, number: float, value: Value, ids: list[int], position: int
-    ) -> None:
-        kept = self.outputs[output.name]
-        self.values += 1
-        error = abs(number - float(output.number(value)))
-        kept.worst = max(kept.worst, error if error == error else inf)  # NaN is as wrong as can be
-        if not output.is_right(number, value):
-            kept.wrong += 1
-            text = self.model.model.vocabulary.text(ids)
-            self._failed(WrongValue(output.name, text, position, value, output.value(number)))
-
-    def _failed(self, failure: WrongValue) -> None:
-        if len(self.failures) < SHOWN:
-            self.failures.append(failure)
+def _compare(report: ValueReport, model: ValueModel, meaning: Meaning, texts: Ids) -> None:
+    """Run texts, [text, position], and add to a report what is found."""
+    vocabulary = model.model.vocabulary
+    ids = np.array(vocabulary.numbers)[texts]
+    numbers = model.numbers(ids)
+    report.tried += len(texts)
+    for row, meant in enumerate(meaning(texts)):
+        text = vocabulary.text(ids[row].tolist())
+        if isinstance(meant, str):
+            report.broken += 1
+            report.add(WrongValue(None, text, broken=meant))
+            continue
+        for output, kept in zip(model.outputs, report.outputs, strict=True):
+            found, right = numbers[output.name][row].tolist(), meant[output.name]
+            report.values += len(found)
+            for position, (number, value) in enumerate(zip(found, right, strict=True)):
+                error = abs(number - float(output.number(value)))
+                kept.worst = max(kept.worst, error if error == error else inf)  # NaN is wrong, too
+                if not output.is_right(number, value):
+                    kept.wrong += 1
+                    report.add(WrongValue(output.name, text, position, value, output.value(number)))
