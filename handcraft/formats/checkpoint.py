@@ -19,7 +19,7 @@ from handcraft.formats.folder import MANIFEST, check_target, whole_folder, write
 from handcraft.formats.foreign_files import contradiction, shown
 from handcraft.formats.huggingface.config_json import CONFIG
 from handcraft.formats.huggingface.read_repository import read_huggingface
-from handcraft.formats.manifest.manifest import Grammar, LayoutRow, Manifest, Spans, write_manifest
+from handcraft.formats.manifest.manifest import Grammar, Manifest, Spans, write_manifest
 from handcraft.formats.manifest.read_manifest import (
     check_shape,
     parse_manifest,
@@ -33,9 +33,8 @@ from handcraft.formats.manifest.values import bounded_again, read_values, spans_
 from handcraft.formats.tensors.tensor_file import read_tensors
 from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_format
 from handcraft.language import Program, Prompts
-from handcraft.model import AxisNames, Model, grow, published_shape
+from handcraft.model import Model, grow, published_shape
 from handcraft.origin import Origin
-from handcraft.verify import Measured
 from handcraft.verify.texts.allowed import is_restricted
 from handcraft.vocabulary import Vocabulary, shorten
 from handcraft.weights import Weight, Weights
@@ -62,21 +61,6 @@ class Checkpoint:
     listed_origins: tuple[Origin, ...] = field(repr=False)
     values: ValueModel | None = None
 
-    @property
-    def layout(self) -> tuple[LayoutRow, ...]:
-        """For each subspace, its name, its encoding, its first dimension and its width."""
-        return self.manifest.layout
-
-    @property
-    def names(self) -> AxisNames:
-        """What rows and columns stand for."""
-        return self.manifest.names
-
-    @property
-    def facts(self) -> Measured | None:
-        """On how many texts the facts were measured; None if the folder does not say."""
-        return self.manifest.facts
-
     def prompts(self, *, as_far_as_known: bool = False) -> Prompts | None:
         """Which texts are allowed prompts, where not all are.
 
@@ -101,7 +85,7 @@ class Checkpoint:
         """Every weight explained: what its row and its column stand for, and the rules it serves."""
         source, manifest = self.source, self.manifest
         written = source.rules if isinstance(source, Program) else manifest.written
-        return Weights(self.model, self.names, self.origins, tuple(map(str, written)))
+        return Weights(self.model, manifest.names, self.origins, tuple(map(str, written)))
 
     def explain(self, tensor: str, *index: int) -> Weight:
         """What one weight stands for, and the rules it serves."""

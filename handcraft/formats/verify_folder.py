@@ -82,7 +82,7 @@ def verify_folder(
     report = judged(model)
     if report.passed and model.dtype != model.running_dtype:
         found = (*found, *_in_half_precision(model, judged))
-    return replace(report, disagreements=found, facts=checkpoint.facts)
+    return replace(report, disagreements=found, facts=checkpoint.manifest.facts)
 
 
 def _in_half_precision(model: Model, judged: Callable[[Model], Report]) -> Iterator[Disagreement]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache
@@ -68,15 +69,8 @@ class Making:
             "category": [self._mapped_category, self._looked_up],
             "flag": [self._comparison, self._joined, self._negated, self._exists],
             "number": [
-                self._arithmetic,
-                self._scaled,
-                self._remainder,
-                self._mapped_number,
-                self._function,
-                self._window,
-                self._weighted,
-                self._count,
-                self._mean,
+                *(self._arithmetic, self._scaled, self._remainder, self._mapped_number),
+                *(self._function, self._window, self._weighted, self._count, self._mean),
             ],
         }
         ways = [*special[kind], *(lambda d, way=way: way(kind, d) for way in general)]
@@ -145,11 +139,8 @@ class Making:
 
     def _default(self, expression: Expression) -> Any:
         """A value that may stand for a missing one of this."""
-        return (
-            self.draw(st.booleans())
-            if expression.domain.kind is DomainKind.FLAG
-            else self._value(expression)
-        )
+        is_flag = expression.domain.kind is DomainKind.FLAG
+        return self.draw(st.booleans()) if is_flag else self._value(expression)
 
     # every kind
 
@@ -195,15 +186,14 @@ class Making:
 
     # flags
 
-    def _comparison(self, depth: int) -> Expression:
+    def _comparison(self, depth: int) -> Any:
         kind = self._one(KINDS)
         one = self.expression(kind, depth)
         other = self._either(lambda: self._value(one), lambda: self._beside(kind, depth))
-        ways: list[Callable[[], Expression]] = [lambda: one == other, lambda: one != other]
+        ways: list[Callable[[Any, Any], Any]] = [operator.eq, operator.ne]
         if kind == "number":
-            ways += [lambda: one < other, lambda: one <= other]
-            ways += [lambda: one > other, lambda: one >= other]
-        return self._either(*ways)
+            ways += [operator.lt, operator.le, operator.gt, operator.ge]
+        return self._one(ways)(one, other)
 
     def _joined(self, depth: int) -> Expression:
         one, other = self.expression("flag", depth), self._beside("flag", depth)
@@ -217,27 +207,17 @@ class Making:
 
     # numbers
 
-    def _arithmetic(self, depth: int) -> Expression:
+    def _arithmetic(self, depth: int) -> Any:
         one = self.expression(self._one(["number", "flag"]), depth)
         other: Any = self._either(self._whole, lambda: self._beside("number", depth))
-        ways: list[Callable[[], Expression]] = [
-            lambda: one + other,
-            lambda: one - other,
-            lambda: other - one,
-        ]
-        return self._either(*ways)
+        return self._either(lambda: one + other, lambda: one - other, lambda: other - one)
 
-    def _scaled(self, depth: int) -> Expression:
+    def _scaled(self, depth: int) -> Any:
         number = self.expression("number", depth)
         factor: Any = self._one([2, 3, -1, 0.5, Fraction(-3, 4)])
         divisor: Any = self._one([2, 4, -2, 0.25])
-        ways: list[Callable[[], Expression]] = [
-            lambda: number * factor,
-            lambda: factor * number,
-            lambda: number / divisor,
-            lambda: -number,
-        ]
-        return self._either(*ways)
+        products = (lambda: number * factor, lambda: factor * number)
+        return self._either(*products, lambda: number / divisor, lambda: -number)
 
     def _remainder(self, depth: int) -> Expression:
         number = self._with_some_values(self.expression("number", depth), SOME)
@@ -252,12 +232,8 @@ class Making:
         one = self._with_some_values(self.expression("number", depth), SOME)
         other = self._with_some_values(self._beside("number", depth), FEW)
         few = self._with_some_values(one, FEW)
-        ways: list[Callable[[], Expression]] = [
-            lambda: lookup(max, one, other),
-            lambda: lookup(min, one, 1),
-        ]
-        ways += [lambda: one.map(abs), lambda: few * other]
-        return self._either(*ways)
+        of_two = (lambda: lookup(max, one, other), lambda: lookup(min, one, 1))
+        return self._either(*of_two, lambda: one.map(abs), lambda: few * other)
 
     def _window(self, depth: int) -> Expression:
         length = self.draw(whole_numbers(1, self.prompts.context + 1))
@@ -279,15 +255,14 @@ class Making:
 
     def _selection(self, depth: int) -> Selection:
         first = self._matching(depth)
-        ways: list[Callable[[], Selection]] = [
+        return self._either(
             lambda: first,
             lambda: ~first,
             lambda: first & self._matching(0),
             lambda: first | self._matching(0),
             lambda: ~(first & self._matching(0)),
             lambda: first & self.prompts.everything,
-        ]
-        return self._either(*ways)
+        )
 
     def _matching(self, depth: int) -> Selection:
         kind = self._one(KINDS)

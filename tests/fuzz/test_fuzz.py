@@ -104,8 +104,7 @@ def read_all_of(folder: Path) -> None:
     complete(model, model.vocabulary.tokens[:1], 2)
     if (folder / "handcraft.json").exists():
         checkpoint = read_checkpoint(folder)
-        for part in ("origins", "names"):
-            getattr(checkpoint, part)
+        _ = checkpoint.origins
         checkpoint.prompts(as_far_as_known=True)
 
 

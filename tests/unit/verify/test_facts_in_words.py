@@ -34,7 +34,7 @@ def test_the_model_card_says_on_how_many_texts_the_facts_were_measured(tmp_path)
 )
 def test_a_folder_says_on_how_many_texts_its_facts_were_measured(tmp_path, damaged):
     folder = save(compile_program(Program("ab", 5, RULES), n_positions=5), tmp_path / "out")
-    assert read_checkpoint(folder).facts == Measured(32, True)
+    assert read_checkpoint(folder).manifest.facts == Measured(32, True)
     path = folder / "handcraft.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "facts": damaged}))
     with pytest.raises(CheckpointError, match="facts"):

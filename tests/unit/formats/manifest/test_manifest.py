@@ -130,7 +130,9 @@ def test_every_rule_that_can_fire_is_the_origin_of_some_weight(with_neurons, tmp
 def test_the_layout_comes_back(with_neurons, tmp_path):
     folder = save(with_neurons, tmp_path / "out")
     written = json.loads((folder / "handcraft.json").read_text(encoding="utf-8"))["layout"]
-    assert [json.loads(json.dumps(asdict(row))) for row in read_checkpoint(folder).layout] == written
+    assert [
+        json.loads(json.dumps(asdict(row))) for row in read_checkpoint(folder).manifest.layout
+    ] == written
 
 
 def test_what_rows_and_columns_stand_for_comes_back(source, tmp_path):
