@@ -87,12 +87,7 @@ def load_model(name: str | None, lines: Sequence[str] = (), **chosen: Unpack[Cho
     if name is not None and not lines and os.path.isdir(name):
         from handcraft.formats import is_checkpoint, load, read_checkpoint
 
-        if given:
-            raise CommandError(
-                f"{name} is already compiled, so these do not apply: {', '.join(map(str, given))}",
-                where=name,
-                fix="leave out the options, or name the program",
-            )
+        check_not_compiled(name, given)
         if not is_checkpoint(Path(name)):
             return Loaded(load(name), None)
         checkpoint = read_checkpoint(name)
@@ -103,6 +98,16 @@ def load_model(name: str | None, lines: Sequence[str] = (), **chosen: Unpack[Cho
     compiled = compile_found(found.source, **chosen)
     values = None if isinstance(compiled, Compiled) else compiled.values
     return Loaded(compiled.model, found.source, found.note, values=values)
+
+
+def check_not_compiled(folder: str | Path, given: Sequence[object]) -> None:
+    """Raise if options for the compiler are given for a folder that was compiled."""
+    if given:
+        raise CommandError(
+            f"{folder} is already compiled, so these do not apply: {', '.join(map(str, given))}",
+            where=folder,
+            fix="leave out the options, or name the program",
+        )
 
 
 def _doubt(checkpoint: Checkpoint) -> str | None:

@@ -6,6 +6,7 @@ import json
 import os
 import reprlib
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,17 @@ def shown_text(text: object) -> str:
     text = str(text)
     kept = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:400])
     return kept if len(text) <= 400 else f"{kept}..."
+
+
+def import_extra(package: str, what: str) -> Any:
+    """The package that writes some format, which is installed only with an extra of its name."""
+    try:
+        return import_module(package)
+    except ImportError:
+        raise CheckpointError(
+            f"writing {what} needs the {package} package, which is not installed",
+            fix=f"pip install 'handcraft[{package}]'",
+        ) from None
 
 
 def contradiction(what: str, place: Path) -> CheckpointError:

@@ -13,6 +13,7 @@ import numpy as np
 
 from handcraft.dtype import DTYPES, FLOAT32, DType, dtype_named
 from handcraft.errors import CheckpointError, HandcraftWarning
+from handcraft.formats.foreign_files import import_extra
 from handcraft.model import Model
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights import PADDING
@@ -70,7 +71,7 @@ def write_gguf(model: Model, folder: Path) -> None:
     """
     path = folder / FILE
     _check_model(model, path)
-    gguf = _import_gguf()
+    gguf = import_extra("gguf", "GGUF")
     stored = _stored_tensors(model)
     with closing(gguf.GGUFWriter(path, "gpt2")) as writer:
         _add_facts(writer, gguf, model)
@@ -85,17 +86,6 @@ def write_gguf(model: Model, folder: Path) -> None:
         writer.write_ti_data_to_file()
         for tensor in stored:
             writer.write_tensor_data(tensor.read(model))
-
-
-def _import_gguf() -> Any:
-    try:
-        import gguf  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        raise CheckpointError(
-            "writing GGUF needs the gguf package, which is not installed",
-            fix="pip install 'handcraft[gguf]'",
-        ) from None
-    return gguf
 
 
 def _check_model(model: Model, path: Path) -> None:

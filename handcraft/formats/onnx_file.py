@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from handcraft.dtype import dtype_named
-from handcraft.errors import CheckpointError
+from handcraft.formats.foreign_files import import_extra
 from handcraft.model import Model
 
 FILE = "model.onnx"
@@ -47,7 +47,7 @@ def write_onnx(model: Model, folder: Path, *, with_stream: bool = False) -> None
     last block, from which the values of a model without logits are read.
     """
     path = folder / FILE
-    onnx = _import_onnx()
+    onnx = import_extra("onnx", "ONNX")
     stands_alone = model.parameters * model.dtype.itemsize <= INLINE
     graph = _Graph(onnx, model, stands_alone=stands_alone, with_stream=with_stream)
     graph.build()
@@ -56,17 +56,6 @@ def write_onnx(model: Model, folder: Path, *, with_stream: bool = False) -> None
             for name in graph.shapes:
                 np.ascontiguousarray(model.tensors[name]).tofile(file)
     path.write_bytes(graph.proto().SerializeToString(deterministic=True))
-
-
-def _import_onnx() -> Any:
-    try:
-        import onnx  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        raise CheckpointError(
-            "writing ONNX needs the onnx package, which is not installed",
-            fix="pip install 'handcraft[onnx]'",
-        ) from None
-    return onnx
 
 
 class _Graph:

@@ -10,8 +10,7 @@ import typer
 from handcraft.circuits import Circuits
 from handcraft.cli.options import ARCHITECTURE, POSITIONS, Json, Lines, Named
 from handcraft.cli.printing import note, print_json
-from handcraft.cli.sources import Found, compile_found, find
-from handcraft.errors import CommandError
+from handcraft.cli.sources import Found, check_not_compiled, compile_found, find
 from handcraft.formats import write_file
 
 EXAMPLES = ("handcraft draw programs/aab.py -o aab.svg", "handcraft draw by_hand -o by_hand.png")
@@ -44,12 +43,7 @@ def _circuits(found: Found, architecture: str | None, positions: str | None) -> 
     """The circuits of a program, or those stored in a folder."""
     if found.folder is not None:
         given = [value for value in (architecture, positions) if value is not None]
-        if given:
-            raise CommandError(
-                f"{found.folder.folder} is already compiled, so these do not apply: {', '.join(given)}",
-                where=found.folder.folder,
-                fix="leave out the options, or name the program",
-            )
+        check_not_compiled(found.folder.folder, given)
         if isinstance(found.source, Circuits):
             return found.source
         architecture = found.folder.model.architecture.name

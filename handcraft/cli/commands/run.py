@@ -61,12 +61,11 @@ def run(
     loaded = load_model(name, lines or ())
     note(loaded.note)
     prompts = None if regardless else loaded.known_prompts
-    if loaded.values is not None:
-        given = {"n": n, "temperature": temperature or None, "top_k": top_k, "seed": seed}
-        _check_no(given)
-        _print_values(loaded.values, text, prompts, json_)
-        return
     try:
+        if loaded.values is not None:
+            _check_no({"n": n, "temperature": temperature or None, "top_k": top_k, "seed": seed})
+            _print_values(loaded.values, text, prompts, json_)
+            return
         answer = complete(
             loaded.model, text, n, temperature=temperature, top_k=top_k, seed=seed, prompts=prompts
         )
@@ -106,11 +105,7 @@ def _print_values(values: ValueModel, text: str, prompts: Prompts | None, as_jso
     tokens = values.model.vocabulary.split(text)
     values.checked(text)
     if prompts is not None:
-        try:
-            prompts.check_allowed(tokens)
-        except PromptError as error:
-            error.fix = f"{error.fix}; --regardless answers any prompt"
-            raise
+        prompts.check_allowed(tokens)
     found = {name: lines[0] for name, lines in values.apply([text]).items()}
     if as_json:
         data = {name: [json_value(value) for value in line] for name, line in found.items()}
