@@ -11,6 +11,7 @@ from handcraft.circuits import Circuits
 from handcraft.compiler.advice import advised
 from handcraft.compiler.compiled import Compiled
 from handcraft.compiler.estimate import check_plan
+from handcraft.compiler.rare_collection import rare_collection
 from handcraft.compiler.rules.plan_patterns import plan_patterns
 from handcraft.compiler.rules.plan_rules import plan_rules
 from handcraft.compiler.stage import Pass, Stage
@@ -91,7 +92,7 @@ def compile_program(
         "reuse": reuse,
         "optimize": optimize,
     }
-    with advised(_compile, source, options):
+    with rare_collection(), advised(_compile, source, options):
         return _compile(source, **options)  # type: ignore[arg-type]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import cast
 
 from handcraft.display import short_repr
@@ -33,18 +34,21 @@ class Decision:
     """What one rule decides, in terms of expressions.
 
     Args:
-        condition: a flag, which says where the rule fires if no earlier one does; None for everywhere.
         answer: a category whose values are tokens of the vocabulary, or a distribution.
         rule: the rule as written.
         literals: the flags whose conjunction is the condition; none for everywhere.
         pattern: the pattern that the context ends in where the condition is true.
     """
 
-    condition: Node | None
     answer: Node | Distribution
     rule: Rule
     literals: tuple[Node, ...] = ()
     pattern: Pattern = ANYWHERE
+
+    @cached_property
+    def condition(self) -> Node | None:
+        """A flag, which says where the rule fires if no earlier one does; None for everywhere."""
+        return conjunction(self.literals, self.rule.place) if self.literals else None
 
     @property
     def origin(self) -> Origin:
@@ -54,12 +58,12 @@ class Decision:
     @property
     def is_always(self) -> bool:
         """Whether it fires wherever no earlier one does."""
-        return self.condition is None
+        return not self.literals
 
     @property
     def is_never(self) -> bool:
         """Whether its condition is never true."""
-        return self.condition is not None and self.condition.domain == NEVER
+        return any(literal.domain == NEVER for literal in self.literals)
 
 
 class Deciding:
@@ -78,10 +82,9 @@ class Deciding:
         flags = self._pattern_flags(pattern, rule.place)
         if flag is not None:
             flags.append(flag)
-        condition = conjunction(flags, rule.place) if flags else None
-        if condition is None or condition.domain == ALWAYS:
-            return Decision(None, answer, rule)
-        return Decision(condition, answer, rule, tuple(flags), pattern)
+        if all(flag.domain == ALWAYS for flag in flags):
+            return Decision(answer, rule)
+        return Decision(answer, rule, tuple(flags), pattern)
 
     def _pattern_flags(self, pattern: Pattern, place: Place | None) -> list[Node]:
         """Flags whose conjunction says whether the context ends in the pattern."""

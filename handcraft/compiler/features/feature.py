@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
+from math import lcm
 
 from handcraft.circuits import Subspace
 from handcraft.circuits.number import plainest
@@ -38,13 +39,21 @@ class Reading:
     constant: Plain = 0
 
     @cached_property
+    def _over(self) -> int:
+        """A denominator of all factors: fractions take most of the time where there are many rules."""
+        return lcm(*{factor.denominator for factor, _, _ in self.terms})
+
+    @cached_property
+    def _whole_terms(self) -> list[tuple[int, Feature, int]]:
+        """The terms with the numerators of their factors over it."""
+        over = self._over
+        return [(f.numerator * (over // f.denominator), feature, i) for f, feature, i in self.terms]
+
+    @cached_property
     def size(self) -> Plain:
         """No sum of absolute terms is larger."""
-        total: Plain = 0
-        for factor, feature, i in self.terms:
-            low, high = feature.span(i)
-            total += magnitude(factor) * max(magnitude(low), magnitude(high))
-        return total
+        ends = [(abs(factor), feature.largest(i)) for factor, feature, i in self._whole_terms]
+        return _total(ends, self._over)
 
     @cached_property
     def rest(self) -> Plain:
@@ -82,11 +91,10 @@ class Reading:
     @cached_property
     def span(self) -> tuple[Plain, Plain]:
         """No value of the sum is smaller than the first, and none larger than the second."""
-        low, high = self.constant, self.constant
-        for factor, feature, i in self.terms:
-            ends = [factor * end for end in feature.span(i)]
-            low, high = low + min(ends), high + max(ends)
-        return low, high
+        ends = [(factor, feature.span(i)) for factor, feature, i in self._whole_terms]
+        low = _total([(factor, span[factor < 0]) for factor, span in ends], self._over)
+        high = _total([(factor, span[factor > 0]) for factor, span in ends], self._over)
+        return self.constant + low, self.constant + high
 
     @property
     def is_whole(self) -> bool:
@@ -96,8 +104,7 @@ class Reading:
     @property
     def has_means(self) -> bool:
         """Whether a term depends on a mean, which floats round."""
-        nodes = walk(*{feature.node for _, feature, _ in self.terms})
-        return any(isinstance(node, Attend) and node.picks == "mean" for node in nodes)
+        return any(feature.has_means for _, feature, _ in self.terms)
 
     def __mul__(self, factor: Plain) -> Reading:
         return Reading(
@@ -108,6 +115,17 @@ class Reading:
         return sum_of((self, other))
 
 
+def _total(terms: Sequence[tuple[int, Plain]], over: int) -> Plain:
+    """A sum of products, divided by a number; whole numbers are added as such."""
+    totals: dict[int, int] = {}
+    for factor, number in terms:
+        below = number.denominator
+        totals[below] = totals.get(below, 0) + factor * number.numerator
+    if totals.keys() <= {1} and over == 1:
+        return totals.get(1, 0)
+    return sum((Fraction(total, below * over) for below, total in totals.items()), Fraction(0))
+
+
 def sum_of(readings: Sequence[Reading]) -> Reading:
     """The sum of all readings; a feature that occurs in several is one term."""
     total: dict[tuple[Feature, int], Plain] = {}
@@ -115,7 +133,8 @@ def sum_of(readings: Sequence[Reading]) -> Reading:
     for reading in readings:
         constant += reading.constant
         for factor, feature, i in reading.terms:
-            total[feature, i] = total.get((feature, i), 0) + factor
+            known = total.get((feature, i))
+            total[feature, i] = factor if known is None else known + factor
     return Reading(tuple((f, feature, i) for (feature, i), f in total.items() if f), constant)
 
 
@@ -157,7 +176,7 @@ class Feature:
     moved_number: Reading | None = None
     _ordered: list[Numbers] = field(default_factory=list)
     _flags: dict[int, tuple[Plain, Plain] | None] = field(default_factory=dict)
-    _spans: dict[int, tuple[Plain, Plain]] = field(default_factory=dict)
+    _spans: dict[tuple[int, bool, Plain, bool], tuple[Plain, Plain]] = field(default_factory=dict)
 
     def __hash__(self) -> int:
         return id(self)
@@ -190,15 +209,19 @@ class Feature:
 
     def span(self, i: int) -> tuple[Plain, Plain]:
         """The smallest and the largest value of one of the numbers."""
+        key = i, i in self.zeros, self.scale, bool(self.numbers)  # what may still change
+        if key not in self._spans:
+            self._spans[key] = self._span(i)
+        return self._spans[key]
+
+    def _span(self, i: int) -> tuple[Plain, Plain]:
         if not self.numbers:
             return 0, 1
         if self.is_flag(i) and (ends := self._ends(i)) is not None:
             return ends
         numbers = self.numbers_at(i)
         if self.is_code:
-            if i not in self._spans:
-                self._spans[i] = min(numbers), max(numbers)
-            return self._spans[i]
+            return min(numbers), max(numbers)
         constant = self.constant(i)
         if numbers != ITSELF:
             return min(numbers) - constant, max(numbers) - constant
@@ -207,6 +230,16 @@ class Feature:
             return 0, plainest(Fraction(most) / self.scale)
         share = Fraction(1, self.scale)
         return least(self.node) * share - constant, greatest(self.node) * share - constant
+
+    def largest(self, i: int) -> Plain:
+        """The largest of one of the numbers, without its sign."""
+        low, high = self.span(i)
+        return max(-low, high)
+
+    @cached_property
+    def has_means(self) -> bool:
+        """Whether the value depends on a mean, which floats round."""
+        return any(isinstance(node, Attend) and node.picks == "mean" for node in walk(self.node))
 
     def weight(self, i: int) -> Plain:
         """The factor of an error of each dimension in one of the numbers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import chain, count
 
 from handcraft.circuits import (
@@ -99,18 +99,15 @@ class Places:
         for factor, feature, i in reading.terms:
             subspace, dimension = self.dimension(feature, i)
             row = entries.setdefault(subspace, {})
-            for place, number in self._spread(feature, i, dimension):
+            if not (feature.is_one_hot and feature.numbers):
+                row[dimension] = row[dimension] + factor if dimension in row else factor
+                continue
+            for place, number in enumerate(feature.numbers_at(i)):  # stored one-hot, all are sums
                 row[place] = row.get(place, 0) + factor * number
         return tuple(
             Coefficients(s, tuple(sorted((i, n) for i, n in row.items() if n)))
             for s, row in entries.items()
         )
-
-    def _spread(self, feature: Feature, i: int, dimension: int) -> Iterable[tuple[int, Plain]]:
-        """The dimensions and factors of one number; of a one-hot value it is a sum over all."""
-        if not feature.is_one_hot or not feature.numbers:
-            return [(dimension, 1)]
-        return enumerate(feature.numbers_at(i))
 
     def maps(self, reading: Reading, target: Subspace, at: int = 0) -> list[LinearMap]:
         """The maps of a reading into one dimension of a channel."""

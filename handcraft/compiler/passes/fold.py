@@ -96,6 +96,8 @@ class _Builder:
         table = _possible(node.table, arguments)
         if len(set(table.values())) == 1:
             return self._constant(node, next(iter(table.values())))
+        if len(arguments) == 1:
+            return self._of_one(node, arguments[0], table)
         kept: list[int] = []
         seen: dict[Node, int] = {}
         for i, argument in enumerate(arguments):
@@ -115,16 +117,24 @@ class _Builder:
             small = {tuple([row[i] for i in kept]): value for row, value in table.items()}
         inner = [arguments[i] for i in kept]
         if len(inner) == 1:
-            only = inner[0]
-            if all(row[0] == value and type(row[0]) is type(value) for row, value in small.items()):
-                return only
-            if isinstance(only, Lookup):
-                composed = {row: small[(v,)] for row, v in only.table.items() if (v,) in small}
-                again = replace(
-                    node, arguments=only.arguments, table=composed, domain=finite(composed.values())
-                )
-                return self._lookup(again, list(only.arguments))
+            return self._of_one(node, inner[0], small)
         return replace(node, arguments=tuple(inner), table=small, domain=finite(small.values()))
+
+    def _of_one(self, node: Lookup, only: Node, table: Table) -> Node:
+        """A table of one argument, or what it is a table of where nothing changes."""
+        if all(row[0] == value and type(row[0]) is type(value) for row, value in table.items()):
+            return only
+        if isinstance(only, Lookup):
+            composed = {row: table[(v,)] for row, v in only.table.items() if (v,) in table}
+            again = replace(
+                node, arguments=only.arguments, table=composed, domain=finite(composed.values())
+            )
+            return self._lookup(again, list(only.arguments))
+        domain = finite(table.values())
+        is_same = table is node.table and domain == node.domain
+        if is_same and len(node.arguments) == 1 and node.arguments[0] is only:
+            return node
+        return replace(node, arguments=(only,), table=table, domain=domain)
 
     def _linear(self, node: Linear, terms: list[tuple[Plain, Node]]) -> Node:
         """One sum of different terms."""

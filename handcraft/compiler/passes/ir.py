@@ -245,6 +245,8 @@ def note_slots(root: Node, slots: dict[Node, int]) -> int:
         root: the node.
         slots: of the nodes that were asked for before; it is filled in.
     """
+    if root in slots:
+        return slots[root]
     for node in walk(root, down_to=slots):
         before = max((slots[child] for child in node.children), default=0)
         if isinstance(node, Attend | WeightedSum):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache, partial
 
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import Reading, sum_of
@@ -30,14 +31,6 @@ class Cube:
 
     value: Node
     bits: tuple[tuple[int, bool], ...]
-
-    def read(self, features: Features) -> Reading:
-        """A sum that is 0 where the value lies in the cube, and -1 or less elsewhere."""
-        assert isinstance(self.value.domain, Finite)
-        size = len(self.value.domain.values)
-        right = (tuple(int((i >> k & 1) == is_set) for i in range(size)) for k, is_set in self.bits)
-        found = [features.read(self.value, numbers) for numbers in right]
-        return sum_of([Reading((), -len(self.bits)), *found])
 
 
 def cube_of(literal: Node) -> Cube | None:
@@ -76,7 +69,8 @@ def _cube(node: Node, places: list[int], size: int) -> Cube | None:
 def read_cubes(literals: Iterable[Node], features: Features) -> dict[Node, Reading]:
     """The sums of those literals that are read as cubes: they ask a value for more than it has bits.
 
-    The bits of the token itself are always there.
+    Each sum is 0 where the value lies in the cube, and -1 or less elsewhere. The bits of the token
+    itself are always there.
 
     Args:
         literals: the flags of all rules.
@@ -88,13 +82,21 @@ def read_cubes(literals: Iterable[Node], features: Features) -> dict[Node, Readi
     asked: defaultdict[Node, dict[Cube, None]] = defaultdict(dict)
     for cube in found.values():
         asked[cube.value][cube] = None
-    read = {
-        cube: cube.read(features)
-        for value, cubes in asked.items()
-        if isinstance(value, Embedded) or len(cubes) > _width(value)
-        for cube in cubes
-    }
+    read: dict[Cube, Reading] = {}
+    for value, cubes in asked.items():
+        if isinstance(value, Embedded) or len(cubes) > _width(value):
+            bit = cache(partial(_bit, features, value))
+            for cube in cubes:
+                right = [bit(k, is_set) for k, is_set in cube.bits]
+                read[cube] = sum_of([Reading((), -len(right)), *right])
     return {literal: read[cube] for literal, cube in found.items() if cube in read}
+
+
+def _bit(features: Features, value: Node, k: int, is_set: bool) -> Reading:
+    """A sum that is 1 where a bit of the place of a value is as it should be, and 0 elsewhere."""
+    assert isinstance(value.domain, Finite)
+    places = range(len(value.domain.values))
+    return features.read(value, tuple([int((place >> k & 1) == is_set) for place in places]))
 
 
 def _width(node: Node) -> int:

@@ -134,7 +134,7 @@ def lower_rules(program: Program, positions: str = "auto", style: Style = PLAIN)
     clauses = [rule.clause for rule in rules]
     is_low = max(rule.height for rule in rules) <= style.highest
     is_evidence = is_low and _is_evidence(clauses, len(program.vocabulary))
-    looked = {k for clause in clauses for k in _distances(clause, len(program.vocabulary))}
+    looked = {k for clause in clauses for k in clause_distances(clause, len(program.vocabulary))}
     spans = {span for clause in clauses if (span := _span(clause)) is not None}
     here = is_evidence and (spans or style.cancels_echo)
     distances = looked | {0} if here else looked
@@ -160,15 +160,14 @@ def _span(clause: Clause) -> Span | None:
     return Span(last) if last > 0 else None
 
 
-def _distances(clause: Clause, size: int) -> Iterator[int]:
+def clause_distances(clause: Clause, size: int) -> list[int]:
     """How far back the pattern reads a token at all."""
-    for distance in range(len(clause.pattern)):
-        if len(clause.pattern.backwards(distance)) < size:
-            yield distance
+    pattern = clause.pattern
+    return [distance for distance in range(len(pattern)) if len(pattern.backwards(distance)) < size]
 
 
 def _condition_count(clause: Clause, size: int) -> int:
-    return sum(1 for _ in _distances(clause, size)) + (_span(clause) is not None)
+    return len(clause_distances(clause, size)) + (_span(clause) is not None)
 
 
 def _is_evidence(clauses: Sequence[Clause], size: int) -> bool:
@@ -227,7 +226,9 @@ def _fetching_head(lowering: _Lowering, distance: int) -> Head:
     fetched = lowering.token_back(distance)
     size = len(lowering.token.values)
     readers = (
-        rule.clause.rule.origin for rule in lowering.rules if distance in _distances(rule.clause, size)
+        rule.clause.rule.origin
+        for rule in lowering.rules
+        if distance in clause_distances(rule.clause, size)
     )
     return Head(
         f"token {distance} back",

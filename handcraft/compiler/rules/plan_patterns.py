@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 
 from handcraft.architecture import Architecture
 from handcraft.compiler.estimate import check_rules
 from handcraft.compiler.rules.lower_codewords import lower_codewords
-from handcraft.compiler.rules.lower_rules import NORMED, PLAIN, lower_rules
+from handcraft.compiler.rules.lower_rules import NORMED, PLAIN, clause_distances, lower_rules
 from handcraft.compiler.rules.plan_rules import pattern_ways
 from handcraft.compiler.search import Way, parameters_of, smallest
 from handcraft.errors import CompileError, LayoutError
@@ -77,25 +78,41 @@ def plan_patterns(
                 raise
             return None  # too many conditions would have to be told from bits
 
-    ways: list[Way] = [as_bits]
     most = parameters_of(as_bits, sizes)
-    if most > _least_one_hot(program):
-        ways.append(one_hot)
+    others: tuple[Way, ...] = ()
     is_planned = len(program.clauses) <= RULES_PLANNED and _may_fit_one_layer(program, target, sizes)
     if positions == "auto" and is_planned:
-        ways += pattern_ways(program, target, dtype, reuse=reuse, most=most)
+        others, most = pattern_ways(program, target, dtype, sizes, reuse=reuse, most=most)
+    ways: list[Way] = [as_bits, *([one_hot] if least_one_hot(program, target) <= most else []), *others]
     return smallest(ways, sizes)
 
 
-def _least_one_hot(program: Program) -> int:
-    """No model with a dimension for each token has fewer parameters.
+def least_one_hot(program: Program, target: Architecture) -> int:
+    """No model that `lower_rules` makes has fewer parameters.
 
-    It has one row of them for each token and position, and at least four such rows for each dimension
-    where a head reads earlier tokens.
+    It has one row of dimensions for each token and position, and at least four such rows for each
+    dimension where a head reads earlier tokens. Where heads do not write logits themselves, it stores a
+    token for each distance, and has a hidden unit for each rule that predicts another token than the
+    last one, since such a rule is always needed.
     """
-    size = len(program.vocabulary)
-    reads_back = any(len(clause.pattern) > 1 for clause in program.clauses)
-    return size * (size + program.context + 4 * size * reads_back)
+    size, context = len(program.vocabulary), program.context
+    *rules, last = program.live_clauses
+    needed = [clause for clause in rules if clause.token != last.token]
+    conditions = [clause_distances(clause, size) for clause in needed]
+    read = {distance for distances in conditions for distance in distances if distance}
+    if not read:
+        return size * (size + context)
+    predicted = Counter(clause.token for clause in needed)
+    if not any(
+        len(distances) > 1 and predicted[clause.token] > 1
+        for clause, distances in zip(needed, conditions, strict=True)
+    ):
+        return size * (size + context + 4 * size)  # heads may write logits
+    width, units = size * (1 + len(read)), sum(map(bool, conditions))
+    if not target.has_norm:
+        return width * (size + context + 4 * width + 2 * units)
+    width *= 2  # and a block has four hidden units for each dimension
+    return width * (size + context + 12 * max(width, units // 4))
 
 
 def _may_fit_one_layer(program: Program, target: Architecture, sizes: Sizes) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from math import inf
 
@@ -19,7 +19,13 @@ from handcraft.circuits.lifetimes import (
 from handcraft.compiler.features.precision import Precision, check_overflow
 from handcraft.compiler.passes.split_bits import MANY, width_of
 from handcraft.compiler.rules.ruled import Coded, Ruled
-from handcraft.compiler.search import Way, plan_in_one_layer, plan_without_spreading, smallest
+from handcraft.compiler.search import (
+    Way,
+    parameters_of,
+    plan_in_one_layer,
+    plan_without_spreading,
+    smallest,
+)
 from handcraft.compiler.stage import Stage
 from handcraft.dtype import dtype_named
 from handcraft.errors import LayoutError, LimitError, PrecisionError
@@ -194,7 +200,7 @@ class RuleWays:
         """
         rows = len(self.ruled.program.vocabulary) + self.ruled.program.context
         if not self.target.has_norm:
-            return dimensions * (rows + 2 * neurons)
+            return dimensions * (rows + 4 * dimensions + 2 * neurons)
         width = 2 * dimensions
         return width * (rows + max(12 * width, 4 * width + 2 * each * neurons))
 
@@ -242,20 +248,28 @@ def _first_that_fits(ways: Sequence[Way], sizes: Sizes) -> Plan | None:
 
 
 def pattern_ways(
-    program: Program, target: Architecture, dtype: str, *, reuse: bool, most: float
-) -> tuple[Way, ...]:
+    program: Program, target: Architecture, dtype: str, sizes: Sizes, *, reuse: bool, most: float
+) -> tuple[tuple[Way, ...], float]:
     """The ways to plan rules with patterns only as if they were expressions.
 
     Args:
         program: as many positions long as the model.
         target: the architecture.
         dtype: of the weights.
+        sizes: what is asked of the width and the heads.
         reuse: whether dimensions that are read no more are used again.
         most: ways that surely take as many parameters are left out.
+
+    Returns:
+        The ways, and the fewest parameters of those in bits, or `most` if that is fewer.
     """
-    ways = RuleWays(Ruled.of(program, target, dtype, reuse=reuse), target, sure=True, most=most)
+    rules = RuleWays(Ruled.of(program, target, dtype, reuse=reuse), target, sure=True, most=most)
     overflows = dtype_named(dtype).overflows_first  # whose scores end too soon for a parabola
-    return ways.ways_in_bits if overflows else ways.ways
+    if rules.has_few_tokens and not overflows:
+        return rules.one_hot_ways, most
+    in_bits: tuple[Way, ...] = tuple(map(cache, rules.ways_in_bits))
+    most = min(most, *(parameters_of(way, sizes) for way in in_bits))
+    return (*in_bits, *(() if overflows else replace(rules, most=most).one_hot_ways)), most
 
 
 def _fits_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) -> bool:

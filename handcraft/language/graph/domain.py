@@ -160,6 +160,12 @@ def finite(values: Iterable[Value]) -> Finite:
     Raises:
         DomainError: there is none, or they are of several kinds.
     """
+    values = tuple(values)
+    types = set(map(type, values))
+    if types == {bool}:
+        return Finite(Kind.FLAG, tuple(sorted(set(values), key=bool)))
+    if types == {str}:
+        return Finite(Kind.CATEGORY, tuple(dict.fromkeys(values)))
     listed = list(dict.fromkeys((isinstance(v, bool), v) for v in values))
     plain = [v for _, v in listed]
     kinds = {kind_of(v) for v in plain}

@@ -7,7 +7,7 @@ written: a node is a key of dictionaries, and what is equal is computed once.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from enum import Enum
@@ -347,20 +347,24 @@ def is_position(node: object) -> bool:
     return isinstance(node, Embedded) and node.of == "position"
 
 
-def walk(*roots: Node, down_to: Iterable[Node] = ()) -> Iterator[Node]:
+def walk(*roots: Node, down_to: Container[Node] = ()) -> Iterator[Node]:
     """Every node once, those that are computed first before those that read them.
 
     Args:
         roots: where to begin.
         down_to: nodes at which to stop; these are left out, and so is what only they read.
     """
-    seen = set(down_to)
+    seen: set[Node] = set()
     stack = [(root, False) for root in reversed(roots)]
     while stack:
         node, done = stack.pop()
         if done:
             yield node
-        elif node not in seen:
+        elif node not in seen and node not in down_to:
             seen.add(node)
-            stack.append((node, True))
-            stack += [(child, False) for child in reversed(node.children)]
+            children = node.children
+            if children:
+                stack.append((node, True))
+                stack += [(child, False) for child in reversed(children)]
+            else:
+                yield node

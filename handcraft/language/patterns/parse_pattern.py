@@ -19,6 +19,11 @@ WORDS = re.compile(r"\s+|(?P<token>(?:\\[\s\S]|[^\s.\[\]^\\])+)|[\s\S]")
 Item = tuple[bool, tuple[str, ...]]
 """Whether the tokens are those left out, and the tokens; ``(True, ())`` is any token."""
 
+SPECIALS = frozenset(SPECIAL)
+
+ANCHORED = re.compile(rf"\s*{ANCHOR}(\s+|$)")
+"""How a pattern begins that must begin at the first position."""
+
 
 class PatternSyntaxError(RuleSyntaxError):
     """A pattern that cannot be read; `column` counts from 1 within the pattern."""
@@ -77,13 +82,13 @@ def pattern_items(text: str, characters: bool) -> Sequence[Item]:
 
 def _split_anchor(text: str) -> tuple[bool, int]:
     """Whether the pattern is anchored, and where the rest of it begins."""
-    anchor = re.match(rf"\s*{ANCHOR}(\s+|$)", text)
+    anchor = ANCHORED.match(text)
     return (True, anchor.end()) if anchor else (False, 0)
 
 
 def _items(body: str, characters: bool, start: int) -> Sequence[Item]:
     PATTERN_TEXT.check(len(body))
-    if any(c in SPECIAL for c in body):
+    if not SPECIALS.isdisjoint(body):
         items = _read_items(body, characters, start)
     else:  # thousands of plain patterns are split faster
         plain = [c for c in body if not c.isspace()] if characters else body.split()
@@ -132,6 +137,8 @@ def _read_items(body: str, characters: bool, start: int) -> list[Item]:
 
 def _token_class(item: Item, vocabulary: Vocabulary, text: str) -> frozenset[int]:
     negated, tokens = item
+    if not negated and len(tokens) == 1 and tokens[0] in vocabulary:
+        return frozenset(vocabulary.ids(tokens))
     unknown = [token for token in tokens if token not in vocabulary]
     if unknown:
         raise VocabularyError(
