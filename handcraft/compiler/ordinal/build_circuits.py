@@ -28,9 +28,9 @@ from handcraft.compiler.ordinal.share import Group
 from handcraft.compiler.passes.ir import StepFunction, Threshold, between
 from handcraft.compiler.rules.rule_logits import LogitNeuron
 from handcraft.errors import PrecisionError
-from handcraft.language.graph.arithmetic import linear
 from handcraft.language.graph.domain import FLAGS, Plain, finite, magnitude
 from handcraft.language.graph.node import Choice, Constant, Embedded, Linear, Lookup, Node
+from handcraft.language.graph.pointwise import linear
 from handcraft.language.graph.wording import reads
 from handcraft.origin import Origin, Place
 
