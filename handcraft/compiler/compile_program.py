@@ -19,7 +19,7 @@ from handcraft.display import shorten_value
 from handcraft.dtype import dtype_named as check_dtype
 from handcraft.errors import CompileError, LayoutError, PrecisionError
 from handcraft.language import Expression, Program
-from handcraft.language.uncovered import UncoveredError
+from handcraft.language.read_rules import UncoveredError
 from handcraft.limits import CONTEXT
 from handcraft.model import Model, published_shape
 from handcraft.weights import (

@@ -15,10 +15,9 @@ from handcraft.language.graph.node import Aggregate, Node, walk
 from handcraft.language.oracle.interpret_texts import Computed, TextsOracle
 from handcraft.language.patterns.coverage import never_fires
 from handcraft.language.patterns.first_match import Ids
-from handcraft.language.read_rules import read_rules
+from handcraft.language.read_rules import UncoveredError, read_rules, sure_line, sure_rule
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Prompts
-from handcraft.language.uncovered import UncoveredError, sure_line, sure_rule
 from handcraft.origin import Place
 
 PAIRS_UP_TO = 1 << 22

@@ -14,10 +14,9 @@ from handcraft.language.distribution import Distribution
 from handcraft.language.graph.node import Aggregate
 from handcraft.language.patterns.coverage import Coverage, cover, hiding_rules, never_fires
 from handcraft.language.patterns.first_match import NONE, FirstMatch, Ids
-from handcraft.language.read_rules import read_rules
+from handcraft.language.read_rules import UncoveredError, read_rules, sure_line, sure_rule
 from handcraft.language.rule import Clause, Rule
 from handcraft.language.sequences import Prompts
-from handcraft.language.uncovered import UncoveredError, sure_line, sure_rule
 from handcraft.origin import Place
 
 

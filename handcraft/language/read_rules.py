@@ -21,13 +21,29 @@ from handcraft.language.graph.domain import Finite, Kind
 from handcraft.language.graph.node import Node
 from handcraft.language.graph.wording import enclosed
 from handcraft.language.patterns.parse_pattern import PatternSyntaxError, parse_pattern, pattern_items
-from handcraft.language.patterns.pattern import Pattern
+from handcraft.language.patterns.pattern import Pattern, escape
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Expression, Prompts
 from handcraft.language.sequences.expression import other_prompts
 from handcraft.limits import RULES
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary, shorten
+
+
+class UncoveredError(ProgramError):
+    """A context that no rule covers."""
+
+
+def sure_rule(vocabulary: Vocabulary) -> str:
+    """A rule that covers every context, as advice in Python."""
+    return f'predict("{vocabulary.tokens[0]}").otherwise()'
+
+
+def sure_line(vocabulary: Vocabulary) -> str:
+    """The same, as advice in a rule file."""
+    token = escape(vocabulary.tokens[0])
+    return f"end the rules with a line that always fires, as in `predict {token} otherwise`"
+
 
 ANY = (True, ())
 """The test of a pattern position where any token matches."""

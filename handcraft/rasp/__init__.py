@@ -19,7 +19,6 @@ from handcraft.language.graph.domain import Value
 from handcraft.rasp.aggregate import Aggregate, SelectorWidth
 from handcraft.rasp.compile_rasp import CompiledSequence, compile
 from handcraft.rasp.lowering.build import BuiltSequence, build
-from handcraft.rasp.node import evaluate
 from handcraft.rasp.published import (
     IndicesType,
     LengthType,
@@ -36,6 +35,7 @@ from handcraft.rasp.published import (
     selector_or,
     sop_not,
 )
+from handcraft.rasp.rasp_node import evaluate
 from handcraft.rasp.selector import Comparison, Select, Selector, SelectorAnd, SelectorOr
 from handcraft.rasp.sequence import (
     Encoding,

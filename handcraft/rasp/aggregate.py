@@ -9,7 +9,7 @@ from typing import Any, Literal
 from handcraft.errors import DomainError
 from handcraft.language.graph.domain import Value, as_number, show_value, whole
 from handcraft.language.graph.wording import Wording, reads
-from handcraft.rasp.node import Text, value_of
+from handcraft.rasp.rasp_node import Text, value_of
 from handcraft.rasp.selector import Selector, check_selector
 from handcraft.rasp.sequence import Encoding, SOp, as_sequence
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from handcraft.rasp.node import Node
+from handcraft.rasp.rasp_node import Node
 from handcraft.rasp.selector import Selector
 from handcraft.rasp.sequence import Encoding, Indices, Length, SOp, Tokens
 

@@ -19,13 +19,13 @@ from lark.exceptions import UnexpectedInput
 from handcraft.errors import HandcraftError, ProgramError, RuleSyntaxError, raise_all
 from handcraft.language.patterns.pattern import unescape
 from handcraft.language.program import Program
+from handcraft.language.read_rules import UncoveredError
 from handcraft.language.rule import Rule
 from handcraft.language.sequences import Prompts
+from handcraft.language.text.read_place import RuleTable
 from handcraft.language.text.read_sentence import read_sentence
-from handcraft.language.text.rule_table import RuleTable
 from handcraft.language.text.sentence import Sentence, check_no_joined_pattern
 from handcraft.language.text.syntax_error import syntax_error
-from handcraft.language.uncovered import UncoveredError
 from handcraft.limits import CONTEXT, RULES, RULES_TEXT
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary

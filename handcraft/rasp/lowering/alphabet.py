@@ -11,7 +11,7 @@ from handcraft.errors import HandcraftError, ProgramError, VocabularyError, rais
 from handcraft.language.graph.domain import Value, as_number, show_value
 from handcraft.language.sequences import Expression, Prompts
 from handcraft.origin import Place
-from handcraft.rasp.node import value_of
+from handcraft.rasp.rasp_node import value_of
 from handcraft.vocabulary import Vocabulary, shorten
 
 

@@ -18,7 +18,7 @@ from handcraft.rasp.lowering.alphabet import Alphabet, read_alphabet
 from handcraft.rasp.lowering.lower_maps import lower_linear, lower_sequence_map, tabulate
 from handcraft.rasp.lowering.lower_means import Selected, lower_aggregate, lower_width
 from handcraft.rasp.lowering.lowered import Lowered, absent, described, is_label, lower_select
-from handcraft.rasp.node import Node, walk
+from handcraft.rasp.rasp_node import Node, walk
 from handcraft.rasp.selector import Select, Selector, SelectorOr
 from handcraft.rasp.sequence import (
     Encoding,

@@ -22,8 +22,8 @@ from handcraft.rasp.lowering.lowered import (
     is_label,
     is_never,
 )
-from handcraft.rasp.node import apply
 from handcraft.rasp.operators import Operator
+from handcraft.rasp.rasp_node import apply
 from handcraft.rasp.sequence import LinearSequenceMap, SequenceMap, SOp
 
 

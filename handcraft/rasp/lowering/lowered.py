@@ -13,7 +13,7 @@ from handcraft.language.graph.domain import Finite, Kind, Value, as_number
 from handcraft.language.graph.node import Constant, Match, Node, Pairs, Sources
 from handcraft.language.graph.wording import Wording, reads
 from handcraft.language.sequences import Comparison as Compared
-from handcraft.rasp.node import Node as Named
+from handcraft.rasp.rasp_node import Node as Named
 from handcraft.rasp.selector import Comparison, Select
 from handcraft.rasp.sequence import SOp
 
