@@ -6,11 +6,12 @@ meaning and the same parts get the same words.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from handcraft.errors import ProgramError
-from handcraft.language.graph.domain import Kind
+from handcraft.language.graph.domain import Kind, Value
 from handcraft.language.graph.node import (
     Aggregate,
     Constant,
@@ -29,6 +30,7 @@ from handcraft.language.text.phrase_number import (
     Place,
     Tables,
     comparison,
+    escape_brackets,
     modulo,
     place_of,
     place_words,
@@ -44,6 +46,12 @@ LONGEST = 100_000
 
 OR, AND, NOT = 1, 2, 3
 """How tightly phrases bind."""
+
+JOINTS: dict[int, dict[str, Callable[[tuple[Value, ...]], bool]]] = {
+    1: {"not": lambda row: not row[0]},
+    2: {"and": all, "or": any, "not both": lambda row: not all(row)},
+}
+"""How a flag is made of one or two others."""
 
 Phrase: TypeAlias = tuple[str, int]
 
@@ -72,10 +80,7 @@ def answer_phrase(expression: Expression, tables: Tables) -> str:
     if place is not None:
         otherwise = "" if place.default is None else f" otherwise {escape(place.default)}"
         return f"the {place.words}{otherwise}"
-    mapped = place_words(node, context, tables, Kind.CATEGORY)
-    if mapped is None:
-        raise _no_words(node)
-    return mapped
+    return _found(place_words(node, context, tables, Kind.CATEGORY), node)
 
 
 def flag_phrase(expression: Expression, tables: Tables) -> str:
@@ -172,10 +177,7 @@ class _Flags:
         """A flag of one number, or of what came before."""
         if isinstance(node, Aggregate) and node.how == "exists":
             return f"{self._selected(node.sources, node)} came before"
-        words = self._same(node) or comparison(node, self._number)
-        if words is None:
-            raise _no_words(node)
-        return words
+        return _found(self._same(node) or comparison(node, self._number), node)
 
     def _same(self, node: Node) -> str | None:
         """Whether two places have the same token; None for any other flag."""
@@ -205,10 +207,7 @@ class _Flags:
             return "position"
         if isinstance(node, Aggregate) and node.how == "count":
             return f"count of {self._selected(node.sources, node)}"
-        words = place_words(node, self.context, self.tables, Kind.NUMBER)
-        if words is None:
-            raise _no_words(node)
-        return words
+        return _found(place_words(node, self.context, self.tables, Kind.NUMBER), node)
 
     def _selected(self, sources: Sources, node: Node) -> str:
         """The class of tokens that a selection selects."""
@@ -226,9 +225,7 @@ class _Flags:
 
     def _class(self, tokens: frozenset[str]) -> str:
         ids = frozenset(self.vocabulary.ids(sorted(tokens)))
-        written = Pattern((ids,)).text(self.vocabulary)
-        for character in "()":
-            written = written.replace(character, f"\\{character}")
+        written = escape_brackets(Pattern((ids,)).text(self.vocabulary))
         return f"[{written}]" if written in OWN_WORDS else written
 
 
@@ -241,16 +238,10 @@ def _joint(node: Node) -> str | None:
     """How a flag is made of other flags: not, and, or, not both; None where it is not."""
     if not isinstance(node, Lookup) or any(a.domain.kind is not Kind.FLAG for a in node.arguments):
         return None
-    found = list(node.table.items())
-    if len(node.arguments) == 1:
-        return "not" if all(holds is (not row[0]) for row, holds in found) else None
-    if len(node.arguments) != 2:
-        return None
-    if all(holds is all(row) for row, holds in found):
-        return "and"
-    if all(holds is any(row) for row, holds in found):
-        return "or"
-    return "not both" if all(holds is (not all(row)) for row, holds in found) else None
+    for joint, holds in JOINTS.get(len(node.arguments), {}).items():
+        if all(found is holds(row) for row, found in node.table.items()):
+            return joint
+    return None
 
 
 def _followed(node: Node, context: int) -> str | None:
@@ -270,6 +261,12 @@ def _followed(node: Node, context: int) -> str | None:
         if place is not None and place.distance == 1 and is_same and is_later and starts:
             return node.default
     return None
+
+
+def _found(words: str | None, node: Node) -> str:
+    if words is None:
+        raise _no_words(node)
+    return words
 
 
 def _no_words(node: Node) -> NoWordsError:

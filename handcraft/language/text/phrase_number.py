@@ -44,7 +44,9 @@ class Place:
     @property
     def in_condition(self) -> str:
         """How it is called where it is compared, with what stands in for a missing token."""
-        return self.words if self.default is None else f"{self.words} else {name(self.default)}"
+        if self.default is None:
+            return self.words
+        return f"{self.words} else {escape_brackets(escape(self.default))}"
 
 
 @dataclass
@@ -121,12 +123,9 @@ def alone_in(node: Node) -> tuple[Node, Mapping[Value, Value]] | None:
     return node.arguments[place], {row[place]: found for row, found in node.table.items()}
 
 
-def name(token: str) -> str:
-    """A token where a condition names one."""
-    written = escape(token)
-    for character in "()":
-        written = written.replace(character, f"\\{character}")
-    return written
+def escape_brackets(written: str) -> str:
+    """A token or a class where a condition names it: brackets of conditions are escaped too."""
+    return written.replace("(", r"\(").replace(")", r"\)")
 
 
 def _is_nameable(value: Value, kind: Kind) -> bool:
