@@ -9,7 +9,9 @@ import pytest
 from handcraft import Program, Prompts, compile_program, lookup, predict, select, verify, where
 from handcraft.circuits.lifetimes import written_by_heads, written_by_neurons
 from handcraft.compiler.compiled import Compiled
+from handcraft.compiler.rules.plan_rules import RuleWays
 from handcraft.errors import CompileError, LayoutError, PrecisionError
+from handcraft.testing import assert_agreement
 from handcraft.weights import Sizes
 
 PROMPTS = Prompts("abcd", context=8)
@@ -210,3 +212,24 @@ def test_where_neither_way_is_precise_enough_that_is_said():
     for sizes in (Sizes(), Sizes(n_embd=4)):
         with pytest.raises(PrecisionError, match="bfloat16 is safe for sums of up to"):
             compile_program(program, architecture="gpt2", dtype="bfloat16", sizes=sizes)
+
+
+def test_a_program_shows_the_passes_of_the_plan_that_was_taken():
+    def names(words: int) -> list[str]:
+        prompts = Prompts([f"w{i}" for i in range(words)], context=3)
+        rules = [predict(prompts.token.at(-1, default="w0")).otherwise()]
+        compiled = compile_program(Program(prompts=prompts, rules=rules), architecture="block")
+        return [stage.name for stage in compiled.stages]
+
+    assert "split into bits" not in names(3)
+    assert "split into bits" in names(60)
+
+
+def test_what_bits_cannot_hold_is_planned_one_hot(monkeypatch):
+    def refuse(self, asked, **_):
+        raise PrecisionError("bits are too coarse")
+
+    monkeypatch.setattr(RuleWays, "_in_bits", refuse)
+    prompts = Prompts("abcdefgh", context=3)
+    rules = [predict(prompts.token.at(-1, default="a")).otherwise()]
+    assert_agreement(compile_program(Program(prompts=prompts, rules=rules), architecture="block"))

@@ -54,6 +54,12 @@ def test_a_region_has_the_contexts_that_match_its_pattern(pattern):
     assert contexts(Region.of(pattern, CONTEXT)) == {ids for ids in CONTEXTS if pattern.matches(ids)}
 
 
+def test_a_region_asks_no_more_of_the_position_than_it_must():
+    assert Region.of(Pattern(), CONTEXT) == Region((), Span(0))
+    longest = Pattern((EVERYTHING,) * CONTEXT, anchored=True)
+    assert Region.of(longest, CONTEXT).span == Span(CONTEXT - 1)  # no position is further on
+
+
 @given(PATTERNS, PATTERNS, PATTERNS)
 def test_regions_are_cut_without_losing_or_doubling_a_context(one, two, three):
     start, *others = (Region.of(pattern, CONTEXT) for pattern in (one, two, three))
