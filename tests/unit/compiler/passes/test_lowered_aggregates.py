@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from short_texts import assert_same, kinds, setting_of
+from short_texts import after, assert_same, kinds, setting_of
 
 from handcraft import Prompts, lookup, select, window
 from handcraft.compiler.passes.fold import rebuild
@@ -259,3 +259,10 @@ def test_more_joint_values_than_any_head_should_tell_apart_are_refused():
     with pytest.raises(CompileError, match=r"selects by 5,000 joint values") as caught:
         lower_aggregates(rebuild([several.latest(t).node]), setting_of(big))
     assert str(several) in str(caught.value)
+
+
+@pytest.mark.parametrize("relation", ["<", "<=", "==", "!="])
+def test_a_count_that_positions_decide_is_a_table_of_the_position(relation):
+    position = Prompts("ab", context=5).position
+    (node,) = after("lower aggregates", select(position, position, relation).count())
+    assert kinds(node).keys() <= {"Embedded", "Lookup", "Constant"}

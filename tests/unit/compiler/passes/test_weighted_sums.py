@@ -7,10 +7,10 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft.compiler.passes.ir import WeightedSum
+from handcraft.compiler.passes.ir import StepFunction, Threshold, WeightedSum, note_slots
 from handcraft.compiler.passes.run_nodes import run_nodes
 from handcraft.language.graph.domain import finite
-from handcraft.language.graph.node import Embedded, Lookup
+from handcraft.language.graph.node import Embedded, Lookup, Node
 from handcraft.language.graph.wording import reads
 
 LENGTH = 4
@@ -41,3 +41,28 @@ def test_sums_and_multiples_come_to_what_their_parts_do(one, other, factor, text
 def test_the_total_is_that_of_every_row_or_none(node):
     totals = {sum((weight for _, weight in row), start=Fraction(0)) for _, row in node.rows}
     assert node.total == (totals.pop() if len(totals) == 1 else None)
+
+
+@given(weighted_sums())
+def test_a_sum_says_of_every_row_whether_its_sources_are_few_positive_and_here(node):
+    assert node.is_single == ({len(row) for _, row in node.rows} == {1})
+    assert node.is_positive == (min((w for _, row in node.rows for _, w in row), default=1) > 0)
+    assert node.is_here == all([there for there, _ in row] == [here] for here, row in node.rows)
+
+
+def test_a_sum_that_is_here_at_one_position_is_not_here_at_all():
+    node = WeightedSum.of(NUMBER, [(2, ((2, 1),)), (3, ((0, -1),))], TOKEN)
+    assert (node.is_single, node.is_positive, node.is_here) == (True, False, False)
+
+
+def test_heads_and_neurons_take_turns():
+    def weighted(value: Node) -> WeightedSum:
+        return WeightedSum.of(value, [(3, ((0, 1),))], TOKEN)
+
+    def step(value: Node) -> StepFunction:
+        return StepFunction(finite((0, 1)), reads("step"), (Threshold(((1, value),), 1, 1),), (0, 1))
+
+    inner = step(weighted(NUMBER))
+    chain = [NUMBER, weighted(NUMBER), inner, weighted(inner)]
+    assert [note_slots(node, {}) for node in chain] == [0, 1, 2, 3]
+    assert note_slots(step(inner), {}) == 4
