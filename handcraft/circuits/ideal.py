@@ -1,7 +1,7 @@
 """The ideal interpreter: circuits run with hard attention and exact numbers.
 
 Numbers are integers, fractions after a mean, and symbols where the circuits have symbols.
-Nothing is rounded. Each different beginning of the texts is computed once.
+Nothing is rounded. Each distinct prefix of the texts is computed once.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.circuits.beginnings import Beginnings, Ids
 from handcraft.circuits.circuits import Bias, Block, Circuits
 from handcraft.circuits.exact_array import ExactArray, add, combine, take
 from handcraft.circuits.ideal_heads import Numbers, attend
 from handcraft.circuits.neuron import Neuron, Ramp
 from handcraft.circuits.number import Number
+from handcraft.circuits.prefixes import Ids, Prefixes
 from handcraft.circuits.resolve import resolve
 from handcraft.circuits.subspace import Coefficients, Encoding, Subspace
 from handcraft.errors import CircuitError
@@ -26,7 +26,7 @@ Exact = npt.NDArray[np.object_]
 """Integers, fractions and symbols."""
 
 UNITS = 1024
-"""How many neurons are summed up at once."""
+"""How many neurons are summed at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +34,12 @@ class Stream(Mapping[Subspace, Exact]):
     """The residual stream on some texts; of each subspace [text, position, width]."""
 
     numbers: Numbers
-    beginnings: Beginnings
+    prefixes: Prefixes
     _plain: dict[Subspace, Exact] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, subspace: Subspace) -> Exact:
         if subspace not in self._plain:
-            self._plain[subspace] = self.numbers[subspace].plain[self.beginnings.of]
+            self._plain[subspace] = self.numbers[subspace].plain[self.prefixes.of]
         return self._plain[subspace]
 
     def __iter__(self) -> Iterator[Subspace]:
@@ -60,12 +60,12 @@ def ideal_logits(circuits: Circuits, tokens: npt.ArrayLike) -> Exact:
     Raises:
         CircuitError: more positions than the context, or scores whose order a symbol leaves open.
     """
-    logits, beginnings = logits_of_beginnings(circuits, tokens)
-    return logits.plain[beginnings.of]
+    logits, prefixes = logits_of_prefixes(circuits, tokens)
+    return logits.plain[prefixes.of]
 
 
-def logits_of_beginnings(circuits: Circuits, tokens: npt.ArrayLike) -> tuple[ExactArray, Beginnings]:
-    """The same after each different beginning of the texts: [beginning, vocabulary]."""
+def logits_of_prefixes(circuits: Circuits, tokens: npt.ArrayLike) -> tuple[ExactArray, Prefixes]:
+    """The logits after each distinct prefix of the texts: [prefix, vocabulary]."""
     unembedding = circuits.unembedding
     if unembedding is None:
         _checked(circuits, tokens)
@@ -79,7 +79,7 @@ def logits_of_beginnings(circuits: Circuits, tokens: npt.ArrayLike) -> tuple[Exa
             for i, number in unembedding.entries(value)
         ]
         logits = combine([(logits, entries)], len(unembedding.values))
-    return logits, stream.beginnings
+    return logits, stream.prefixes
 
 
 def ideal_stream(circuits: Circuits, tokens: npt.ArrayLike) -> Stream:
@@ -94,11 +94,11 @@ def ideal_stream(circuits: Circuits, tokens: npt.ArrayLike) -> Stream:
         CircuitError: more positions than the context, or scores whose order a symbol leaves open.
     """
     width = max((subspace.width for subspace in circuits.stream), default=1)
-    beginnings = Beginnings.of_texts(_checked(circuits, tokens), causal=circuits.causal, width=width)
-    numbers = embed(circuits, beginnings)
+    prefixes = Prefixes.of_texts(_checked(circuits, tokens), causal=circuits.causal, width=width)
+    numbers = embed(circuits, prefixes)
     for block in circuits.blocks:
-        numbers = run_block(block, numbers, beginnings)
-    return Stream(numbers, beginnings)
+        numbers = run_block(block, numbers, prefixes)
+    return Stream(numbers, prefixes)
 
 
 def _checked(circuits: Circuits, tokens: npt.ArrayLike) -> Ids:
@@ -117,31 +117,31 @@ def ideal_next(circuits: Circuits, tokens: npt.ArrayLike) -> Ids:
     Symbols are given their values first. Where the highest logit is shared the answer is -1: a tie
     is no answer.
     """
-    logits, beginnings = logits_of_beginnings(resolve(circuits), tokens)
+    logits, prefixes = logits_of_prefixes(resolve(circuits), tokens)
     best = logits.tops.max(axis=-1, keepdims=True)
-    wins = np.asarray(logits.tops == best, dtype=bool)  # [beginning, vocabulary]
+    wins = np.asarray(logits.tops == best, dtype=bool)  # [prefix, vocabulary]
     answers = np.where(wins.sum(axis=-1) == 1, wins.argmax(axis=-1), -1)
-    return np.asarray(answers[beginnings.of])
+    return np.asarray(answers[prefixes.of])
 
 
-def embed(circuits: Circuits, beginnings: Beginnings) -> dict[Subspace, ExactArray]:
+def embed(circuits: Circuits, prefixes: Prefixes) -> dict[Subspace, ExactArray]:
     """The residual stream as it enters the first block."""
     numbers: dict[Subspace, ExactArray] = {}
     for table in circuits.embedding:
         rows = ExactArray.of_rows(table.rows, table.subspace.width)
-        places = beginnings.tokens if table.of == "token" else beginnings.positions
+        places = prefixes.tokens if table.of == "token" else prefixes.positions
         found = take(rows, places)
         numbers[table.subspace] = (
             add([numbers[table.subspace], found]) if table.subspace in numbers else found
         )
     for subspace in circuits.stream:
-        numbers.setdefault(subspace, combine([], subspace.width, rows=len(beginnings)))
+        numbers.setdefault(subspace, combine([], subspace.width, rows=len(prefixes)))
     return {subspace: numbers[subspace] for subspace in circuits.stream}
 
 
-def run_block(block: Block, stream: Numbers, beginnings: Beginnings) -> dict[Subspace, ExactArray]:
+def run_block(block: Block, stream: Numbers, prefixes: Prefixes) -> dict[Subspace, ExactArray]:
     """The residual stream after the heads and the neurons of one block."""
-    brought = [(head, *attend(head, stream, beginnings)) for head in block.heads]
+    moved = [(head, *attend(head, stream, prefixes)) for head in block.heads]
     parts = [
         (
             means,
@@ -152,7 +152,7 @@ def run_block(block: Block, stream: Numbers, beginnings: Beginnings) -> dict[Sub
                 if (linear.source, i) in columns
             ],
         )
-        for head, means, columns in brought
+        for head, means, columns in moved
     ]
     after_heads = _written(stream, parts, block.attention_bias)
     units: list[tuple[ExactArray, list[Write]]] = []
@@ -199,9 +199,9 @@ def _written(
 def neuron_outputs(
     neurons: Sequence[Neuron | Ramp], stream: Numbers, rows: int = 1
 ) -> Iterator[tuple[ExactArray, Sequence[Neuron | Ramp]]]:
-    """What neurons multiply their writes with: [beginning, neuron], and which neurons.
+    """What neurons multiply their writes with: [prefix, neuron], and which neurons.
 
-    `rows` is how many beginnings there are, where nothing is read.
+    `rows` is how many prefixes there are, where nothing is read.
 
     Raises:
         CircuitError: a sum that lies in the gap below the threshold, which must never be.
@@ -242,7 +242,7 @@ def _sums(
     constants: Iterable[tuple[int, Number]],
     rows: int,
 ) -> ExactArray:
-    """What each of some neurons adds up: [beginning, neuron]."""
+    """What each of some neurons adds up: [prefix, neuron]."""
     entries: dict[Subspace, list[tuple[int, int, Number]]] = {}
     for column, each in enumerate(reads):
         for read in each:

@@ -1,4 +1,4 @@
-"""The heads of ideal circuits: exact attention patterns, and means of what is moved."""
+"""The heads of ideal circuits: exact attention patterns, and the means that they move."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from handcraft.circuits.beginnings import Beginnings, Seen
 from handcraft.circuits.exact_array import (
     ExactArray,
     combine,
@@ -19,25 +18,26 @@ from handcraft.circuits.exact_array import (
 )
 from handcraft.circuits.head import AttentionWeights, Head
 from handcraft.circuits.linear_map import LinearMap
+from handcraft.circuits.prefixes import Prefixes, Seen
 from handcraft.circuits.subspace import Coefficients, Subspace
 from handcraft.errors import CircuitError
 
 Numbers = Mapping[Subspace, ExactArray]
-"""The numbers in each subspace of the residual stream: [beginning, width]."""
+"""The numbers in each subspace of the residual stream: [prefix, width]."""
 
 Columns = dict[tuple[Subspace, int], int]
 """The column of an array for each dimension of a subspace."""
 
 
-def attend(head: Head, stream: Numbers, beginnings: Beginnings) -> tuple[ExactArray, Columns]:
+def attend(head: Head, stream: Numbers, prefixes: Prefixes) -> tuple[ExactArray, Columns]:
     """The mean of what the head moves, in its carried subspaces, at every destination."""
     columns = _columns(head.moves, ())
     values = _mapped(head.moves, (), columns, stream)
-    scored = queries_and_keys(head, stream)
+    factors = queries_and_keys(head, stream)
     means = []
-    for seen in beginnings.seen:
-        pattern = hard_pattern(head, scored, seen, beginnings)
-        if pattern.below == 1 and head.attends.is_hard:  # each picks one source
+    for seen in prefixes.seen:
+        pattern = hard_pattern(head, factors, seen, prefixes)
+        if pattern.below == 1 and head.attends.is_hard:  # each destination selects one source
             picked = pattern.tops.argmax(axis=1)
             means.append(take(values, seen.sources[np.arange(len(picked)), picked]))
         else:
@@ -48,18 +48,18 @@ def attend(head: Head, stream: Numbers, beginnings: Beginnings) -> tuple[ExactAr
 
 
 def hard_pattern(
-    head: Head, scored: tuple[ExactArray, ExactArray], seen: Seen, beginnings: Beginnings
+    head: Head, factors: tuple[ExactArray, ExactArray], seen: Seen, prefixes: Prefixes
 ) -> ExactArray:
-    """The attention pattern: 1 shared among the highest scores; [destination, source].
+    """The attention pattern: equal weights on the highest scores; [destination, source].
 
-    Where attention is soft, the weights that the head states, or those that follow from its base. The
-    sharpness does not matter here: any positive number leaves the order of scores as it is.
+    With soft attention, the weights that the head states, or those that follow from its base. The
+    sharpness does not matter here: any positive number preserves the order of scores.
 
-    `scored` is what `queries_and_keys` gives.
+    `factors` are the queries and keys of `queries_and_keys`.
     """
     if head.attends.attention_weights is not None:
-        return _stated(head.attends.attention_weights, seen, beginnings)
-    queries, keys = scored
+        return _stated(head.attends.attention_weights, seen, prefixes)
+    queries, keys = factors
     scores = product(take(queries, seen.destinations), take(keys, seen.sources)).tops
     if head.attends.base is not None:
         higher = (scores - scores.min(axis=1, keepdims=True)).astype(int).astype(object)
@@ -74,10 +74,10 @@ def hard_pattern(
     return equal_weights(wins)
 
 
-def _stated(weights: Sequence[AttentionWeights], seen: Seen, beginnings: Beginnings) -> ExactArray:
+def _stated(weights: Sequence[AttentionWeights], seen: Seen, prefixes: Prefixes) -> ExactArray:
     """The pattern that is stated for each destination."""
     count = seen.sources.shape[1]
-    places = beginnings.positions[seen.destinations].tolist()
+    places = prefixes.positions[seen.destinations].tolist()
     pattern = ExactArray.of_rows([[(i, n) for i, n in weights[p] if i < count] for p in places], count)
     if pattern.most is None:
         return pattern
@@ -85,7 +85,7 @@ def _stated(weights: Sequence[AttentionWeights], seen: Seen, beginnings: Beginni
 
 
 def queries_and_keys(head: Head, stream: Numbers) -> tuple[ExactArray, ExactArray]:
-    """What attention scores are the inner products of: [beginning, width] each."""
+    """The queries and keys, whose inner products are the attention scores: [prefix, width] each."""
     attends = head.attends
     queries = _columns(attends.query, attends.query_bias)
     shared = [each for each in _columns(attends.key, attends.key_bias) if each in queries]
@@ -106,7 +106,7 @@ def _columns(maps: Iterable[LinearMap], constants: Iterable[Coefficients]) -> Co
 def _mapped(
     maps: Iterable[LinearMap], constants: Iterable[Coefficients], columns: Columns, stream: Numbers
 ) -> ExactArray:
-    """What `maps` read from the stream and `constants` add, in some columns: [beginning, column]."""
+    """What `maps` read from the stream and `constants` add, in some columns: [prefix, column]."""
     parts = [
         (
             stream[linear.source],

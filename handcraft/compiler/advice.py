@@ -1,6 +1,6 @@
 """What would make a refused program compile: some changes are tried, and those that work are advised.
 
-Nothing is tried before somebody reads the fix of the error: who catches it and goes on pays nothing.
+Nothing is tried before the fix of the error is read: code that only catches it spends no time on this.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ PROMISED_UP_TO = 6
 """The most values that an assumption lists: as many as its text shows."""
 
 Source: TypeAlias = "Stated | Circuits"
-"""What somebody asked to compile."""
+"""What was to be compiled."""
 
 Compile: TypeAlias = "Callable[..., object]"
 """Compiles a source with options, and does nothing else where that fails."""

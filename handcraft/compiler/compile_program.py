@@ -33,7 +33,7 @@ from handcraft.weights import (
 )
 
 POSITIONS = 1024
-"""How many positions a GPT-2 gets when nobody says, so that generation is useful."""
+"""How many positions a GPT-2 gets by default, so that generation is useful."""
 
 
 def compile_program(

@@ -58,23 +58,23 @@ class Block:
 
     Args:
         c_attn: to queries, keys and values.
-        attention: from what the heads brought.
+        attention: W_O, from the outputs of the heads.
         c_fc: to the hidden units.
         mlp: from the hidden units; None where there are none.
-        scored: so many numbers of each query and key are multiplied, the first ones; None for all.
-        brought: so many numbers of each value are brought to `attention`; None for all.
+        score_dims: how many numbers of each query and key are multiplied, the first ones; None for all.
+        value_dims: how many numbers of each value `attention` reads, the first ones; None for all.
     """
 
     c_attn: Linear
     attention: Linear
     c_fc: Linear | None
     mlp: Linear | None
-    scored: int | None = None
-    brought: int | None = None
+    score_dims: int | None = None
+    value_dims: int | None = None
 
     @property
     def attends(self) -> bool:
-        """Whether anything that the heads bring is read; else attention writes its bias alone."""
+        """Whether any output of the heads is read; otherwise attention writes only its bias."""
         return self.attention.weight.size > 0
 
     @property
@@ -133,10 +133,10 @@ def _without_unread(block: Block, n_head: int) -> Block:
     made = block.c_attn.weight.any(axis=0) | (block.c_attn.bias != 0)
     queries, keys, values = made.reshape(3, n_head, -1)  # [head, head_dim] each
     heads = block.attention.weight.reshape(n_head, -1, n_embd)  # [head, head_dim, n_embd]
-    scored = _count((queries & keys).any(axis=0))
-    brought = _count((values & heads.any(axis=2)).any(axis=0))
-    attention = Linear(heads[:, :brought].reshape(-1, n_embd), block.attention.bias)
-    block = replace(block, attention=attention, scored=scored, brought=brought)
+    score_dims = _count((queries & keys).any(axis=0))
+    value_dims = _count((values & heads.any(axis=2)).any(axis=0))
+    attention = Linear(heads[:, :value_dims].reshape(-1, n_embd), block.attention.bias)
+    block = replace(block, attention=attention, score_dims=score_dims, value_dims=value_dims)
     if block.c_fc is None or block.mlp is None:
         return block
     units = np.flatnonzero(block.mlp.weight.any(axis=1))

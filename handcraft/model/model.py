@@ -252,12 +252,12 @@ class Model:
         q, k, v = (split_heads(part, self.shape.n_head) for part in np.split(qkv, 3, axis=-1))
         if cache is not None:
             k, v = cache.put(layer, k, v)
-        q, k, v = q[..., : block.scored], k[..., : block.scored], v[..., : block.brought]
+        q, k, v = q[..., : block.score_dims], k[..., : block.score_dims], v[..., : block.value_dims]
         scale = self.architecture.score_scale(self.shape.head_dim, layer)
         is_causal = self.architecture.causal
         if watch is _ignore and valid is None and is_causal:
-            brought = attend_causally(q, k, v, scale=scale, after_step=self._after_step)
-            return self._after_step(block.attention(merge_heads(brought)))
+            context = attend_causally(q, k, v, scale=scale, after_step=self._after_step)
+            return self._after_step(block.attention(merge_heads(context)))
         seen = None if valid is None else valid[:, None]  # [batch, 1, source], for every head
         scores, pattern, out = attend(
             q, k, v, scale=scale, causal=is_causal, valid=seen, after_step=self._after_step

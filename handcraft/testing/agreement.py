@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from handcraft.circuits.ideal import logits_of_beginnings
+from handcraft.circuits.ideal import logits_of_prefixes
 from handcraft.compiler import Compiled, compile_program
 from handcraft.language import Program
 from handcraft.language.decision import decided
@@ -83,9 +83,9 @@ def _assert_on(compiled: Compiled, program: Program, texts: Ids, shortest: int) 
     """Compare at every position at which an allowed prompt ends; without a mask at all of them."""
     tokens = compiled.circuits.vocabulary.tokens
     meant = [_meant(program, row) for row in texts.tolist()]
-    exact, beginnings = logits_of_beginnings(compiled.circuits, texts)
+    exact, prefixes = logits_of_prefixes(compiled.circuits, texts)
     levels = {
-        "the ideal circuits": exact.floats[beginnings.of],  # [text, position, vocabulary]
+        "the ideal circuits": exact.floats[prefixes.of],  # [text, position, vocabulary]
         "the forward pass": compiled.model.forward(texts),  # [text, position, n_vocab]
     }
     if compiled.circuits.logit_scale is None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from handcraft.circuits import Circuits
-from handcraft.circuits.ideal import logits_of_beginnings
+from handcraft.circuits.ideal import logits_of_prefixes
 from handcraft.circuits.resolve import resolve
 from handcraft.compiler.rules.rule_logits import SHARES_WITHIN
 from handcraft.language import Program
@@ -49,8 +49,8 @@ def _probabilities_of_circuits(circuits: Circuits) -> Probabilities:
     resolved = resolve(circuits)
 
     def probabilities(batch: Batch) -> Array:
-        logits, beginnings = logits_of_beginnings(resolved, batch.texts)
-        exact = logits.floats[beginnings.of[batch.rows, batch.places]]
+        logits, prefixes = logits_of_prefixes(resolved, batch.texts)
+        exact = logits.floats[prefixes.of[batch.rows, batch.places]]
         likely = probabilities_after(exact)
         found = np.zeros(batch.logits.shape)
         found[:, : exact.shape[1]] = np.where(likely < IMPOSSIBLE, 0, likely)

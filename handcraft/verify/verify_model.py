@@ -22,7 +22,7 @@ from handcraft.verify.texts.allowed import (
     BEGINNING,
     DRAWN,
     allowed_contexts,
-    drawn_beginnings,
+    drawn_prefixes,
     drawn_texts,
     inputs_of,
     is_restricted,
@@ -167,7 +167,7 @@ def _most_texts(model: Model, contexts: int) -> int:
     shape = model.shape
     attention = 2 * shape.n_layer * shape.n_positions * shape.n_embd
     operations: float = shape.n_positions * (model.parameters + attention)
-    if not model.architecture.causal:  # each beginning of a text runs alone
+    if not model.architecture.causal:  # each prefix of a text runs alone
         operations *= shape.n_positions / 2
     return max(1, min(contexts // shape.n_positions, int(TEXT_OPERATIONS / operations)))
 
@@ -206,7 +206,7 @@ def _contexts(
     causal = model.architecture.causal and not everywhere
     if allowed is not None and allowed.writes == 1 and causal and inputs_of(allowed) is not None:
         count = sample or BEGINNING
-        return _Contexts(drawn_beginnings(model, allowed, count, seed), count, False)
+        return _Contexts(drawn_prefixes(model, allowed, count, seed), count, False)
     if allowed is not None:
         drawn = drawn_texts(allowed, sample or DRAWN, seed)
         return _Contexts(allowed_batches(model, allowed, drawn, everywhere), sample or DRAWN, False)

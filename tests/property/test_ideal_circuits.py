@@ -13,8 +13,8 @@ from sweeps import sweep
 
 from handcraft import Program, Prompts, compile_program, predict, select
 from handcraft.circuits import exact_array, ideal_logits, ideal_next
-from handcraft.circuits.beginnings import Beginnings
 from handcraft.circuits.ideal import ideal_stream
+from handcraft.circuits.prefixes import Prefixes
 from handcraft.errors import HandcraftError
 from handcraft.testing import sequence_programs
 from handcraft.verify.meant import ideal
@@ -33,14 +33,14 @@ def test_random_circuits_say_the_same_in_float64_and_as_objects_and_on_each_text
     length, size = circuits.context, len(circuits.vocabulary)
     texts = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, size, (5, length))
     logits = ideal_logits(circuits, texts)
-    with patch.object(exact_array, "HELD", 1):
+    with patch.object(exact_array, "EXACT_UP_TO", 1):
         assert ideal_logits(circuits, texts).tolist() == logits.tolist()
     alone = [ideal_logits(circuits, [text])[0].tolist() for text in texts]
     assert alone == logits.tolist()
-    held, small = ideal_stream(circuits, texts), data.draw(st.integers(1, 50))
-    with patch("handcraft.circuits.beginnings.NUMBERS", small):
+    whole, small = ideal_stream(circuits, texts), data.draw(st.integers(1, 50))
+    with patch("handcraft.circuits.prefixes.NUMBERS", small):
         again = ideal_stream(circuits, texts)
-    assert {s: held[s].tolist() for s in held} == {s: again[s].tolist() for s in again}
+    assert {s: whole[s].tolist() for s in whole} == {s: again[s].tolist() for s in again}
     answers = ideal_next(circuits, texts)
     for row, column in np.ndindex(answers.shape):
         best = max(logits[row, column])
@@ -65,13 +65,13 @@ def test_ideal_circuits_run_about_as_fast_as_the_model():
 
 
 @given(st.lists(st.lists(st.integers(0, 2), min_size=4, max_size=4), min_size=1), st.booleans())
-def test_a_beginning_sees_what_stands_before_it_in_every_text_that_has_it(texts, causal):
+def test_a_prefix_sees_the_same_sources_in_every_text_that_begins_with_it(texts, causal):
     ids = np.array(texts)
-    found = Beginnings.of_texts(ids, causal=causal)
+    found = Prefixes.of_texts(ids, causal=causal)
     sources = {
-        beginning: sources
+        prefix: sources
         for seen in found.seen
-        for beginning, sources in zip(
+        for prefix, sources in zip(
             range(seen.destinations.start, seen.destinations.stop), seen.sources.tolist(), strict=True
         )
     }

@@ -94,7 +94,7 @@ def _label(node: object) -> str:
         return ", ".join(f"{back} back" + (f" x{n}" if n != 1 else "") for back, n in ratios)
     assert isinstance(node, Attend)
     conditions = [
-        f"{m.key} {m.relation.value if isinstance(m.relation, Comparison) else 'fits'} {m.query}"
+        f"{m.key} {m.relation.value if isinstance(m.relation, Comparison) else 'matches'} {m.query}"
         for m in node.case
     ]
     return short(" and ".join(conditions) or "everything", 60)

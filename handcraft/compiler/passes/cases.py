@@ -80,7 +80,7 @@ def _of_position(node: Node) -> bool:
     return all(map(is_position, bases(node)))
 
 
-def asks_nothing(match: Match) -> bool:
+def has_constant_query(match: Match) -> bool:
     """Whether its query is the same everywhere."""
     return isinstance(match.query, Constant)
 

@@ -1,4 +1,4 @@
-"""What expressions become on the way to circuits: nodes that are nearly heads and neurons."""
+"""The nodes into which expressions are lowered: outputs of heads, and step functions of neurons."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ Picks = Literal["mean", "latest", "earliest"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Attend(Node):
-    """What a head brings: a value from the sources that fit best.
+    """The output of a head: a value from the sources that fail the fewest conditions.
 
     Attention is hard, and goes to the sources of which the fewest conditions fail; where all fail, that
     is all of them. Or it is soft, and each failing condition divides the weight of a source by `base`.
 
     Args:
         case: the conditions.
-        value: what is read at the sources.
+        value: the node that is read at the sources.
         picks: the mean over them, or the value at the latest or the earliest.
-        slack: how many failing conditions do not count at position 0.
-        unique: whether exactly one source fits at every destination.
-        base: of a mean by soft attention; 0 where attention is hard.
+        slack: how many failed conditions do not count at position 0.
+        unique: whether exactly one source matches at every destination.
+        base: of a mean by soft attention; 0 for hard attention.
         by: the number of a source that decides which is the latest or the earliest; None for its
-            position. Sources that fit and have the same number bring the same.
+            position. Matching sources with the same number must have the same value.
     """
 
     case: Case
@@ -52,25 +52,25 @@ class Attend(Node):
 
     @property
     def made_of(self) -> Hashable:
-        """What decides its value; that one source fits is known of the conditions, not stated."""
+        """What determines its value; `unique` follows from the conditions and is left out."""
         by = None if self.by is None else self.by.identity
         return case_key(self.case), self.value.identity, self.picks, self.slack, self.base, by
 
     @property
     def children(self) -> tuple[Node, ...]:
-        """Keys, queries, what is brought, and what decides."""
+        """Keys, queries, the value, and the number that orders sources."""
         conditions = (node for match in self.case for node in (match.key, match.query))
         return (*conditions, self.value, *(() if self.by is None else (self.by,)))
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """One step of a step_function: whether a weighted sum reaches a threshold.
+    """One threshold of a step function, which a weighted sum reaches or not.
 
     Args:
-        terms: factors and numbers that are added up.
+        terms: factors and numbers of the sum.
         at_least: the threshold.
-        gap: how far below it the sum is at least where it does not reach it; a power of two.
+        gap: a sum that does not reach the threshold is at least this far below it; a power of two.
     """
 
     terms: tuple[tuple[Plain, Node], ...]
@@ -92,7 +92,7 @@ class StepFunction(Node):
 
     @property
     def made_of(self) -> Hashable:
-        """What decides its value; thresholds that add up the same share their terms."""
+        """What determines its value; thresholds on the same sum share its terms."""
         sums: dict[int, Hashable] = {}
         for threshold in self.thresholds:
             if id(threshold.terms) not in sums:
@@ -105,14 +105,14 @@ class StepFunction(Node):
 
     @property
     def children(self) -> tuple[Node, ...]:
-        """What the thresholds add up."""
+        """The terms of the thresholds."""
         nodes = [node for threshold in self.thresholds for _, node in threshold.terms]
         return tuple(dict.fromkeys(nodes))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Equal(Node):
-    """Whether two values are the same; for values too many for a table of their pairs.
+    """Whether two values are equal, for domains too large for a table of pairs.
 
     Args:
         one: with a finite domain.
@@ -143,7 +143,7 @@ class WeightedSum(Node):
 
     @classmethod
     def of(cls, value: Node, rows: Iterable[tuple[int, Weights]], like: Node) -> Self:
-        """The sum, with the range of its values, called as another node is."""
+        """The sum with the range of its values, named after another node."""
         assert isinstance(value.domain, Finite)
         numbers = [as_number(number) for number in value.domain.values]
         made = tuple(rows)
@@ -204,7 +204,7 @@ class WeightedSum(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Nearest(Node):
-    """The value whose number is nearest to a sum that is only approximately what is meant.
+    """The value whose number is nearest to an approximate sum.
 
     Args:
         number: the sum.
@@ -218,7 +218,7 @@ class Nearest(Node):
 
     @property
     def made_of(self) -> Hashable:
-        """What decides its value; the error bound is known of the sum, not stated."""
+        """What determines its value; the error bound follows from the sum and is left out."""
         return self.number.identity, self.values
 
     @property
@@ -228,7 +228,7 @@ class Nearest(Node):
 
 
 def is_scalar(node: Node) -> bool:
-    """Whether a value is held as a number only, of which no table can be read without neurons."""
+    """Whether a value is stored as one number, so that reading a table of it takes neurons."""
     while isinstance(node, Attend | Assumed):
         if isinstance(node, Attend) and node.picks == "mean":
             return True
@@ -239,11 +239,11 @@ def is_scalar(node: Node) -> bool:
 
 
 def note_slots(root: Node, slots: dict[Node, int]) -> int:
-    """When a node can be there: 2b + 1 after the heads of block b, 2b + 2 after its neurons.
+    """The earliest slot of a node: 2b + 1 after the heads of block b, 2b + 2 after its neurons.
 
     Args:
         root: the node.
-        slots: of the nodes that were asked for before; it is filled in.
+        slots: of nodes computed before; new ones are added.
     """
     if root in slots:
         return slots[root]
@@ -258,7 +258,7 @@ def note_slots(root: Node, slots: dict[Node, int]) -> int:
 
 
 def between(below: Plain, above: Plain) -> tuple[Plain, Plain]:
-    """The threshold and the gap that tell two numbers apart: a power of two, centred between them."""
+    """The threshold and the gap, a power of two, that distinguish two numbers, centred between them."""
     if isinstance(below, int) and isinstance(above, int):
         width = 1 << (above - below).bit_length() - 1
         twice = above + below + width

@@ -19,7 +19,7 @@ PAIRS_UP_TO = 4096
 
 
 def joined(cases: Sequence[Case], of: Aggregate) -> Case:
-    """One case that selects whatever one of several selects.
+    """One case that selects the union of several cases.
 
     Raises:
         CompileError: the keys, or the queries, have too many joint values.
@@ -30,11 +30,11 @@ def joined(cases: Sequence[Case], of: Aggregate) -> Case:
     queries = _distinct(m.query for case in cases for m in case)
     key, query = _tuple_of(keys, of), _tuple_of(queries, of)
     there, here = _joint(key), _joint(query)
-    at = {node: [row[i] for row in there] for i, node in enumerate(keys)}
-    asked = {node: [row[i] for row in here] for i, node in enumerate(queries)}
+    of_key = {node: [row[i] for row in there] for i, node in enumerate(keys)}
+    of_query = {node: [row[i] for row in here] for i, node in enumerate(queries)}
     selected = np.zeros((len(here), len(there)), dtype=bool)
     for case in cases:
-        selected |= np.logical_and.reduce([holding(m, at[m.key], asked[m.query]) for m in case])
+        selected |= np.logical_and.reduce([holding(m, of_key[m.key], of_query[m.query]) for m in case])
     pairs = frozenset((there[k], here[q]) for q, k in np.argwhere(selected).tolist())
     return (Match(key, query, pairs),)
 

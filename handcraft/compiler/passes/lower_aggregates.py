@@ -1,7 +1,7 @@
 """Selections to heads and step functions: means, single sources, existence, counts.
 
-A head always brings something: where no source fits, that of the sources that fit best. So whether any
-fits is asked for besides, and decides between what was brought and the default.
+A head always attends to something: if no source matches, to those that fail the fewest conditions. So
+another value says whether any source matches, and chooses between the output of the head and a default.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from handcraft.compiler.passes.cases import Setting, simplified
 from handcraft.compiler.passes.children import with_children
 from handcraft.compiler.passes.counts import count
 from handcraft.compiler.passes.fold import rebuild
+from handcraft.compiler.passes.head_outputs import HeadOutputs
 from handcraft.compiler.passes.ir import Attend
 from handcraft.compiler.passes.joined import joined
-from handcraft.compiler.passes.learning import Learning
 from handcraft.compiler.passes.proofs import finds_one
 from handcraft.compiler.passes.unequal import Unequal
 from handcraft.language.graph.attend import mean_domain
@@ -63,7 +63,7 @@ def _lowered(node: Node, done: Mapping[Node, Node], setting: Setting) -> Node:
     if unequal is not None and (fresh.value is None or isinstance(fresh.value.domain, Finite)):
         if fresh.value is None:
             return unequal.exists()
-        raw = unequal.bring(fresh.value)
+        raw = unequal.moved(fresh.value)
         return (
             raw if fresh.default is None else _or_default(fresh, unequal.exists(), raw, fresh.default)
         )
@@ -74,18 +74,18 @@ def _lowered(node: Node, done: Mapping[Node, Node], setting: Setting) -> Node:
     if not found:
         return _constant(fresh, fresh.default)
     assert fresh.how in ("mean", "latest", "earliest")
-    raw = Learning(fresh, setting).bring(joined(found, fresh), fresh.value, fresh.how, unique=alone)
+    raw = HeadOutputs(fresh, setting).moved(joined(found, fresh), fresh.value, fresh.how, unique=alone)
     if fresh.default is None or alone:
         return raw
     return _or_default(fresh, _exists(fresh, found, setting), raw, fresh.default)
 
 
 def _exists(of: Aggregate, found: Sequence[Case], setting: Setting) -> Node:
-    return Learning(of, setting).exists(joined(found, of))
+    return HeadOutputs(of, setting).exists(joined(found, of))
 
 
 def _or_default(of: Aggregate, exists: Node, raw: Node, default: Value) -> Node:
-    """What was brought where a source fits, else the default."""
+    """The output of the head if a source matches, else the default."""
     if not isinstance(raw.domain, Finite) or not isinstance(of.domain, Finite):
         fallback = _constant(of, default)
         return Choice(of.domain, of.text, exists, raw, fallback, place=of.place)
@@ -97,7 +97,7 @@ def _or_default(of: Aggregate, exists: Node, raw: Node, default: Value) -> Node:
 
 
 def _merged(node: Linear, setting: Setting) -> Node:
-    """Means over the same sources become one mean of a sum."""
+    """Merge means over the same sources into one mean of a sum."""
     groups: dict[object, list[tuple[Plain, Attend]]] = {}
     rest: list[tuple[Plain, Node]] = []
     for factor, term in node.terms:

@@ -55,10 +55,10 @@ def _is_within(query: Node, setting: Setting) -> bool:
 
 
 def _is_sum_within(of_position: Sequence[int], of_length: Sequence[int], *, causal: bool) -> bool:
-    """The same of a sum, given its two parts.
+    """Whether a sum of two parts is a position of the text, whatever its length.
 
-    Of all positions of a text only those with the least and with the greatest number matter, and with a
-    causal mask only the last.
+    Only the positions with the smallest and with the largest number matter, and with a causal mask only
+    the last position.
     """
     least = of_position if causal else accumulate(of_position, min)
     greatest = of_position if causal else accumulate(of_position, max)
@@ -90,7 +90,7 @@ def _parts(query: Node, context: int) -> tuple[list[int], list[int]] | None:
 
 
 def _is_each_within(query: Node, below: Sequence[Node], setting: Setting) -> bool:
-    """The same of any function, tried at every position of every length, if those are not too many."""
+    """The same for any function, by trying every position of every length if they are few enough."""
     if setting.context ** len(below) > BASES_UP_TO:
         return False
     places = [i for i, base in enumerate(below) if is_position(base)]
@@ -119,11 +119,11 @@ def _is_rank(node: Node) -> bool:
     if len(case) != 1 or case[0].key != case[0].query:
         return False
     strict = case[0].relation in (Comparison.LT, Comparison.GT)
-    return strict and _tells_positions_apart(case[0])
+    return strict and _has_unique_keys(case[0])
 
 
-def _tells_positions_apart(match: Match) -> bool:
-    """Whether the key is different at any two positions, whatever else it depends on."""
+def _has_unique_keys(match: Match) -> bool:
+    """Whether the keys of any two positions differ, whatever else they depend on."""
     below = bases(match.key)
     places = [i for i, base in enumerate(below) if is_position(base)]
     if not places or combinations([match.key]) is None:

@@ -1,9 +1,9 @@
-"""The latest of many positions, by two heads: first the block of positions it lies in, then the offset.
+"""Select the latest of many positions by two heads: first its block of positions, then the offset.
 
 bfloat16 rounds scores, so a score that grows with the position distinguishes only so many positions.
-The first head finds the latest block in which a source fits. Several sources of that block then have
-the same score, and bring the same: the number of their block. The second head picks the source with the
-largest offset in that block.
+The first head finds the latest block with a matching source. Several sources of that block may have the
+same score, but they have the same value: the number of their block. The second head selects the source
+with the largest offset in that block.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from handcraft.language.graph.wording import reads
 
 
 def split_positions(roots: Sequence[Node], setting: Setting, most: int) -> list[Node]:
-    """The same values, with no head that picks by more positions than a score tells apart.
+    """The same values, where no head orders more positions than a score can distinguish.
 
     Args:
-        roots: what is to be kept.
+        roots: the nodes to compute.
         setting: what is known about the texts.
-        most: so many positions may decide one score. Up to their square can be split.
+        most: how many positions a score can distinguish. Up to their square can be split.
     """
     if setting.context <= most:
         return [*roots]
@@ -51,5 +51,5 @@ def _of_position(name: str, numbers: Sequence[int], setting: Setting) -> Lookup:
 
 
 def _is_ordered(node: Attend, setting: Setting) -> bool:
-    """Whether the position decides between sources that fit as well."""
+    """Whether the position decides between several matching sources."""
     return node.picks != "mean" and not node.unique and not names_one_position(node.case, setting)

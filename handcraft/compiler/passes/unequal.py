@@ -1,11 +1,11 @@
-"""The latest or the earliest source whose key differs from the query, by heads that test no inequality.
+"""The latest or the earliest source whose key differs from the query, without scores for inequality.
 
 A score of signed bits measures how much two values agree, so it can select equal values; to select
-unequal ones a score takes a channel for every value. But whatever the query is, the latest source with
-another key is one of two: the latest of all sources, or the latest whose key is not that key. Neither
-depends on the query. A source is a change where its key is not that of the source before it. From the
-latest change on, all keys are equal, so the second is the source before the latest change. Where the
-earliest source is wanted, it is the first change itself: the first source without the first key.
+unequal ones a score takes a channel for every value. But for any query, the latest source with another
+key is one of two: the latest of all sources, or the latest with another key than that one. Neither
+depends on the query. A source is a *change* if its key differs from that of the source before it. From
+the latest change on, all keys are equal, so the second candidate is the source before the latest
+change. For the earliest source, it is the first change itself: the first source without the first key.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from itertools import product
 from handcraft.compiler.passes.cases import (
     Setting,
     allowed,
-    asks_nothing,
+    has_constant_query,
     is_positional,
 )
+from handcraft.compiler.passes.head_outputs import HeadOutputs
 from handcraft.compiler.passes.ir import Attend, Picks
-from handcraft.compiler.passes.learning import Learning
 from handcraft.language.graph.domain import FLAGS, Finite, Value, finite
 from handcraft.language.graph.node import (
     Aggregate,
@@ -36,15 +36,15 @@ from handcraft.language.graph.node import (
 from handcraft.language.graph.wording import reads
 
 KEYS_FROM = 16
-"""From so many keys on; for fewer, scores with a channel for each are smaller."""
+"""The fewest keys for which this is used; for fewer, scores with a channel for each are smaller."""
 
 TABLE_UP_TO = 64
 """The most pairs of values for which a table chooses between two of them, and not bit by bit."""
 
 
 def is_inequality(match: Match) -> bool:
-    """Whether a condition is that two values of many kinds differ."""
-    if match.relation is not Comparison.NEQ or is_positional(match) or asks_nothing(match):
+    """Whether a condition is that two values with large domains differ."""
+    if match.relation is not Comparison.NEQ or is_positional(match) or has_constant_query(match):
         return False
     return isinstance(match.key.domain, Finite) and len(match.key.domain.values) >= KEYS_FROM
 
@@ -65,7 +65,7 @@ class Unequal:
     """A selection of the latest or the earliest source with another key than the query.
 
     Args:
-        of: the aggregate, over children that are lowered.
+        of: the aggregate, whose children are lowered already.
         setting: what is known about the texts.
         differs: the inequality.
         others: conditions on the source alone.
@@ -80,14 +80,14 @@ class Unequal:
 
     @classmethod
     def read(cls, of: Aggregate, case: Case, setting: Setting) -> Unequal | None:
-        """The selection, if it has one inequality and nothing else depends on what is here."""
+        """The selection, if it has one inequality and no other condition depends on the destination."""
         unequal = [match for match in case if is_inequality(match)]
         rest = [match for match in case if not is_inequality(match)]
         placed = tuple(match for match in rest if is_positional(match))
         others = tuple(match for match in rest if not is_positional(match))
         if len(unequal) != 1 or of.how not in ("latest", "earliest", "exists"):
             return None
-        if not all(map(asks_nothing, others)):
+        if not all(map(has_constant_query, others)):
             return None
         flags = allowed(placed, setting) & setting.visible
         if bool((flags[:, 1:] & ~flags[:, :-1]).any()):
@@ -96,8 +96,8 @@ class Unequal:
 
     def exists(self) -> Node:
         """A flag: whether there is such a source."""
-        any_at_all = self._learning.exists((*self.others, *self.placed))
-        other = self._learning.exists((*self.placed, self._at_change))
+        any_at_all = self._outputs.exists((*self.others, *self.placed))
+        other = self._outputs.exists((*self.placed, self._at_change))
         table: dict[tuple[Value, ...], Value] = {
             (found, same, changed): found and (changed or not same)
             for found, same, changed in product((False, True), repeat=3)
@@ -105,7 +105,7 @@ class Unequal:
         text = reads(self.of.sources, ".exists()")
         return Lookup(FLAGS, text, (any_at_all, self._is_same, other), table, place=self.of.place)
 
-    def bring(self, value: Node) -> Node:
+    def moved(self, value: Node) -> Node:
         """A value from that source."""
         first, other = self._first(value), self._other(value)
         assert isinstance(value.domain, Finite)
@@ -121,8 +121,8 @@ class Unequal:
         )
 
     @property
-    def _learning(self) -> Learning:
-        return Learning(self.of, self.setting)
+    def _outputs(self) -> HeadOutputs:
+        return HeadOutputs(self.of, self.setting)
 
     @property
     def _picks(self) -> Picks:
@@ -130,18 +130,18 @@ class Unequal:
 
     @property
     def _is_same(self) -> Node:
-        """Whether the latest of all sources has the key that is not wanted."""
+        """Whether the key of the latest of all sources equals the query."""
         key = self._first(self.differs.key)
-        return self._learning.equal(key, self.differs.query, reads("same key in ", self.of))
+        return self._outputs.equal(key, self.differs.query, reads("same key in ", self.of))
 
     def _first(self, value: Node) -> Attend:
         """A value from the latest of all sources."""
-        return self._learning.bring((*self.others, *self.placed), value, self._picks)
+        return self._outputs.moved((*self.others, *self.placed), value, self._picks)
 
     def _other(self, value: Node) -> Attend:
-        """A value from the latest source with another key than that one."""
+        """A value from the latest source whose key differs from that of the latest of all."""
         at_change = self._before(value) if self._picks == "latest" else value
-        return self._learning.bring((*self.placed, self._at_change), at_change, self._picks)
+        return self._outputs.moved((*self.placed, self._at_change), at_change, self._picks)
 
     @property
     def _at_change(self) -> Match:
@@ -150,14 +150,14 @@ class Unequal:
     @property
     def _change(self) -> Node:
         """A flag of the source: whether its key differs from the one before, or from the first."""
-        learning, key = self._learning, self.differs.key
-        flags = [learning.fits(self.others)] if self.others else []
+        outputs, key = self._outputs, self.differs.key
+        flags = [outputs.matches(self.others)] if self.others else []
         if self._picks == "latest":
-            flags.append(learning.exists(self._earlier))
+            flags.append(outputs.exists(self._earlier))
             last = self._before(key)
         else:
-            last = learning.bring(self.others, key, "earliest")
-        same = learning.equal(last, key, reads("key as before in ", self.of))
+            last = outputs.moved(self.others, key, "earliest")
+        same = outputs.equal(last, key, reads("key as before in ", self.of))
         table: dict[tuple[Value, ...], Value] = {
             row: all(row[:-1]) and not row[-1] for row in product((False, True), repeat=len(flags) + 1)
         }
@@ -166,7 +166,7 @@ class Unequal:
 
     def _before(self, value: Node) -> Attend:
         """At a source, a value from the one before it."""
-        return self._learning.bring(self._earlier, value, "latest")
+        return self._outputs.moved(self._earlier, value, "latest")
 
     @property
     def _earlier(self) -> Case:

@@ -171,7 +171,7 @@ POSITIONS = ("auto", "one-hot", "binary", "sinusoidal")
 """The layouts of positions that a program can ask for."""
 
 ONE_HOT_UP_TO = 16
-"""The longest context whose positions are one-hot when nobody asks for a layout."""
+"""The longest context whose positions are one-hot by default."""
 
 
 def choose_positions(

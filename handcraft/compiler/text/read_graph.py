@@ -1,4 +1,4 @@
-"""The text of a graph to nodes: what `write_graph` writes, or what somebody has edited in it."""
+"""The text of a graph to nodes: the output of `write_graph`, possibly edited."""
 
 from __future__ import annotations
 

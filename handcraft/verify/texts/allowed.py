@@ -58,24 +58,24 @@ def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
         yield from _by_hypothesis(prompts, min(wanted, BY_HYPOTHESIS), seed)
 
 
-def drawn_beginnings(model: Model, prompts: Prompts, count: int, seed: int) -> Iterator[Batch]:
-    """Allowed prompts drawn at random, with those of their beginnings that are allowed prompts too.
+def drawn_prefixes(model: Model, prompts: Prompts, count: int, seed: int) -> Iterator[Batch]:
+    """Allowed prompts drawn at random, with those of their prefixes that are allowed prompts too.
 
-    There are about `count` of them, beginnings counted. The model has a causal mask: one run answers a
-    text and all its beginnings.
+    There are about `count` of them, prefixes counted. The model has a causal mask: one run answers a
+    text and all its prefixes.
     """
     some = [*drawn_texts(prompts, TRIED_FIRST, seed)]
     texts = sum(map(len, some))
-    each = max(1, sum(int(beginnings(prompts, rows).sum()) for rows in some) / max(1, texts))
+    each = max(1, sum(int(prefixes(prompts, rows).sum()) for rows in some) / max(1, texts))
     for rows in drawn_texts(prompts, ceil(count / each), seed):
         for start in range(0, len(rows), SAMPLE_ROWS):
             part = rows[start : start + SAMPLE_ROWS]
-            chosen = beginnings(prompts, part).reshape(-1)
-            yield Batch.of_beginnings(part, 1, model.answer(part)).only(chosen)
+            chosen = prefixes(prompts, part).reshape(-1)
+            yield Batch.of_prefixes(part, 1, model.answer(part)).only(chosen)
 
 
-def beginnings(prompts: Prompts, texts: Ids) -> Flags:
-    """Which beginnings of texts are allowed prompts, each once: [text, position of the last token].
+def prefixes(prompts: Prompts, texts: Ids) -> Flags:
+    """Which prefixes of texts are allowed prompts, each once: [text, position of the last token].
 
     The texts, [text, position], are in order, so that those that begin alike follow one another.
     """

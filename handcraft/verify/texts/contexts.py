@@ -60,13 +60,13 @@ class Batch:
         return cls(texts, np.arange(count), np.full(count, length), np.full(count, length - 1), logits)
 
     @classmethod
-    def of_beginnings(cls, texts: Ids, shortest: int, logits: Array) -> Batch:
-        """The texts and their beginnings of so many tokens or more as contexts, with what follows each.
+    def of_prefixes(cls, texts: Ids, shortest: int, logits: Array) -> Batch:
+        """The texts and their prefixes of so many tokens or more as contexts, with what follows each.
 
         Args:
             texts: [text, position].
-            shortest: how many tokens the shortest beginnings have.
-            logits: [text, position, n_vocab], of all positions or of those that end a beginning.
+            shortest: how many tokens the shortest prefixes have.
+            logits: [text, position, n_vocab], of all positions or of those that end a prefix.
         """
         count, longest = texts.shape
         each = longest - shortest + 1
@@ -186,7 +186,7 @@ def random_contexts(
 ) -> Iterator[Batch]:
     """`count` contexts drawn at random: every length is as likely as another, and so is every token.
 
-    With a causal mask they are the beginnings of texts of the longest length, of which one run answers
+    With a causal mask they are the prefixes of texts of the longest length, of which one run answers
     all; of the last text some. Without one each context runs alone.
 
     `change` is done to drawn texts, so that rules fire in them.
@@ -194,7 +194,7 @@ def random_contexts(
     random = np.random.default_rng(seed)
     change = change or (lambda texts, random: texts)
     if model.architecture.causal and not at_every_position:
-        yield from _beginnings(model, count, random, longest, change)
+        yield from _prefixes(model, count, random, longest, change)
         return
     lengths = random.integers(1, longest + 1, size=count)
     for length, number in zip(*np.unique(lengths, return_counts=True), strict=True):
@@ -204,15 +204,15 @@ def random_contexts(
             yield batch_of(model, change(contexts, random), at_every_position)
 
 
-def _beginnings(
+def _prefixes(
     model: Model, count: int, random: np.random.Generator, longest: int, change: Change
 ) -> Iterator[Batch]:
-    """So many beginnings of random texts of the longest length."""
+    """About `count` prefixes of random texts of the longest length."""
     most = max(1, TEXT_NUMBERS // (longest * model.shape.n_vocab))
     while count:
         rows = min(most, -(-count // longest))
         texts = change(random.integers(0, len(model.vocabulary), size=(rows, longest)), random)
-        batch = Batch.of_beginnings(texts, 1, model.answer(texts))
+        batch = Batch.of_prefixes(texts, 1, model.answer(texts))
         if count < len(batch):
             left = count - (rows - 1) * longest  # of the last text
             chosen = np.ones(len(batch), dtype=bool)
@@ -225,14 +225,14 @@ def _beginnings(
 def longer_contexts(model: Model, texts: Ids, shortest: int) -> Iterator[Batch]:
     """All contexts of at least `shortest` tokens that begin one of some long texts.
 
-    With a causal mask all beginnings of a text are answered in one run.
+    With a causal mask all prefixes of a text are answered in one run.
     """
     positions = texts.shape[1]
     rows = max(1, TEXT_NUMBERS // (positions * max(positions, model.shape.n_vocab)))
     for start in range(0, len(texts), rows):
         some = texts[start : start + rows]
         if model.architecture.causal:
-            yield Batch.of_beginnings(some, shortest, model.answer(some))
+            yield Batch.of_prefixes(some, shortest, model.answer(some))
         else:
             for length in range(shortest, positions + 1):
                 yield batch_of(model, some[:, :length], at_every_position=False)

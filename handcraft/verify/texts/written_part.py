@@ -69,9 +69,9 @@ class Written:
 
     Args:
         texts: places in the vocabulary, [text, position].
-        shortest: how many tokens stand there at first. Each beginning of a text that has as many or
+        shortest: how many tokens stand there at first. Each prefix of a text that has as many or
             more is an allowed prompt too.
-        logits: what was answered after each of these beginnings, [text, beginning, n_vocab].
+        logits: what was answered after each of these prefixes, [text, prefix, n_vocab].
     """
 
     texts: Ids
@@ -94,7 +94,7 @@ def written_from(
 
 def _written_from(prompts: Prompts, texts: Ids, following: Following) -> Iterator[Written]:
     shortest, goes_on = texts.shape[1], None
-    answered: list[Array] = []  # after each beginning, [text, n_vocab]
+    answered: list[Array] = []  # after each prefix, [text, n_vocab]
     for left in reversed(range(prompts.writes)):
         added, logits = following(texts, goes_on)
         answered.append(logits)
@@ -127,4 +127,4 @@ def allowed_batches(
                 yield batch_of(model, texts[start : start + rows], at_every_position=True)
         return
     for each in written_from(prompts, inputs, following_in(model), rows):
-        yield Batch.of_beginnings(each.texts, each.shortest, each.logits)
+        yield Batch.of_prefixes(each.texts, each.shortest, each.logits)

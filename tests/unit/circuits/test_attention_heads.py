@@ -29,9 +29,9 @@ from handcraft.circuits import (
     value_map,
     window,
 )
-from handcraft.circuits.beginnings import Beginnings
 from handcraft.circuits.ideal import embed
 from handcraft.circuits.ideal_heads import hard_pattern, queries_and_keys
+from handcraft.circuits.prefixes import Prefixes
 from handcraft.errors import CircuitError, EncodingError
 
 TOKEN = one_hot("token", "ab")
@@ -44,7 +44,7 @@ def pattern(relation: Relation, tables, text: str) -> list[list]:
     circuits = Circuits(
         "ab", len(text), embedding=[*tables, embed_token(TOKEN)], blocks=[], unembedding=TOKEN
     )
-    texts = Beginnings.of_texts(np.array([circuits.vocabulary.ids(text)]), causal=True)
+    texts = Prefixes.of_texts(np.array([circuits.vocabulary.ids(text)]), causal=True)
     scored = queries_and_keys(head, embed(circuits, texts))
     rows = [hard_pattern(head, scored, seen, texts).plain.tolist()[0] for seen in texts.seen]
     return [row + [0] * (len(text) - len(row)) for row in rows]

@@ -73,7 +73,7 @@ def test_heads_without_the_numbers_that_nothing_reads_answer_the_same(random_mod
         tensors[f"{name}.c_proj.weight"] = model.tensors[f"{name}.c_proj.weight"] * kept[3][:, None]
     narrow = replace(model, tensors=tensors)
     block = narrow._pruned_blocks[0]
-    assert (block.scored, block.brought) == (min(ends[:2]), min(ends[2:]))
+    assert (block.score_dims, block.value_dims) == (min(ends[:2]), min(ends[2:]))
     whole = narrow.forward(TEXTS)
     np.testing.assert_allclose(narrow.answer(TEXTS), whole, rtol=1e-12, atol=1e-12)
     cache = narrow.empty_cache(len(TEXTS))

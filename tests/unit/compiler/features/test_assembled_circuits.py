@@ -11,8 +11,8 @@ from short_texts import assert_compiled
 
 from handcraft import Prompts, lookup, select, where, window
 from handcraft.circuits import Circuits
-from handcraft.circuits.beginnings import Beginnings
 from handcraft.circuits.ideal import Stream, embed, ideal_stream
+from handcraft.circuits.prefixes import Prefixes
 from handcraft.compiler import compile_sequences
 from handcraft.errors import CompileError, ModelError, ProgramError
 
@@ -130,7 +130,7 @@ def test_flags_that_all_hold_are_one_neuron():
 def sums(circuits: Circuits) -> np.ndarray:
     """What the only neuron of a block without heads adds up, less its threshold, on every text."""
     (neuron,) = circuits.blocks[0].neurons
-    texts = Beginnings.of_texts(np.array(list(product(range(3), repeat=4))), causal=True)
+    texts = Prefixes.of_texts(np.array(list(product(range(3), repeat=4))), causal=True)
     stream = Stream(embed(circuits, texts), texts)
     total = sum(
         stream[read.subspace][..., i] * number for read in neuron.reads for i, number in read.entries

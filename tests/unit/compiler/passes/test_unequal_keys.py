@@ -126,5 +126,5 @@ def test_what_cannot_be_selected_among_many_words_says_what_could(monkeypatch):
     with pytest.raises(CompileError, match="takes 24 channels") as error:
         compile_program(refused)
     monkeypatch.undo()
-    assert "let the other conditions depend on the source alone" in str(error.value)
+    assert "with other conditions that depend on the source alone" in str(error.value)
     compile_program(words_program(24, lambda prompts: select(prompts.token, "w3", "!=")))

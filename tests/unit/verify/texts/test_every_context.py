@@ -122,7 +122,7 @@ def test_a_seed_decides_the_sample(random_model):
     assert drawn(1) != drawn(2)
 
 
-def test_longer_contexts_are_all_beginnings_of_some_long_texts(random_model):
+def test_longer_contexts_are_all_prefixes_of_some_long_texts(random_model):
     model = random_model(3, 12)
     texts = np.random.default_rng(0).integers(0, 3, size=(2, 12))
     batches = list(longer_contexts(model, texts, 5))

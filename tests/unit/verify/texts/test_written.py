@@ -165,7 +165,7 @@ def test_a_wrong_token_is_found_and_nothing_is_tried_behind_it(wrong):
 def test_nothing_is_asked_of_circuits_behind_a_wrong_token():
     """They may fail there: one length after the other is asked, and no text that has gone wrong."""
     texts = np.array([[0, 1, 1], [0, 2, 1], [0, 1, 2]])
-    batch = Batch.of_beginnings(texts, 1, np.zeros((3, 3, 3)))
+    batch = Batch.of_prefixes(texts, 1, np.zeros((3, 3, 3)))
 
     def meaning(asked):
         if any(2 in row[: asked.texts.shape[1]] for row in asked.texts.tolist()):
@@ -182,7 +182,7 @@ def test_nothing_is_asked_of_circuits_behind_a_wrong_token():
 
 
 def test_circuits_that_fail_on_an_input_fail():
-    batch = Batch.of_beginnings(np.array([[0, 1]]), 1, np.zeros((1, 2, 2)))
+    batch = Batch.of_prefixes(np.array([[0, 1]]), 1, np.zeros((1, 2, 2)))
 
     def meaning(asked):
         raise CircuitError("this is never right")
@@ -191,12 +191,12 @@ def test_circuits_that_fail_on_an_input_fail():
         meant_in(batch, meaning)
 
 
-def test_a_program_is_asked_once_for_all_beginnings_of_a_text(monkeypatch):
+def test_a_program_is_asked_once_for_all_prefixes_of_a_text(monkeypatch):
     program, asked = adding(2), []
     ask = Program.answers_at
     monkeypatch.setattr(Program, "answers_at", lambda *texts: asked.append(texts) or ask(*texts))
     texts = np.array([program.vocabulary.ids(f"=210+110={answer('=210+110=')}")])[:, :-1]
-    batch = Batch.of_beginnings(texts, 9, np.zeros((1, texts.shape[1], 5)))
+    batch = Batch.of_prefixes(texts, 9, np.zeros((1, texts.shape[1], 5)))
     assert program.vocabulary.text(oracle(program)(batch)) == "001"
     assert len(asked) == 1
 

@@ -1,4 +1,4 @@
-"""What one selection learns from a head: shares of sources, and whether there is any."""
+"""The outputs of heads that one aggregate reads: values, fractions of sources, whether any matches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-from handcraft.compiler.passes.cases import Setting, allowed, asks_nothing, holding, is_positional
+from handcraft.compiler.passes.cases import Setting, allowed, has_constant_query, holding, is_positional
 from handcraft.compiler.passes.ir import Attend, Equal, Picks, StepFunction, Threshold, between
 from handcraft.language.graph.domain import FLAGS, Finite, Range, Value
 from handcraft.language.graph.node import Aggregate, Case, Comparison, Constant, Lookup, Match, Node
@@ -19,30 +19,30 @@ PAIRS_UP_TO = 20_000
 """The most pairs of a key and a query for which a table says which are equal."""
 
 EQUALITY = (Comparison.EQ, Comparison.NEQ)
-"""The relations that say whether two values are the same."""
+"""The relations that are decided by whether two values are equal."""
 
 
 @dataclass(frozen=True)
-class Learning:
+class HeadOutputs:
     """Makes the nodes of one aggregate.
 
     Args:
-        of: the aggregate, over children that are lowered.
+        of: the aggregate, whose children are lowered already.
         setting: what is known about the texts.
     """
 
     of: Aggregate
     setting: Setting
 
-    def bring(self, case: Case, value: Node, picks: Picks, *, unique: bool = False) -> Attend:
-        """A value from the sources that fit best."""
+    def moved(self, case: Case, value: Node, picks: Picks, *, unique: bool = False) -> Attend:
+        """A value from the sources that fail the fewest conditions."""
         domain = self.of.domain if picks == "mean" else value.domain
         return Attend(domain, self.of.text, case, value, picks, unique=unique, place=self.of.place)
 
-    def share(self, case: Case, flag: Node, slack: int = 0, base: int = 0) -> Attend:
-        """The share of sources at which a flag holds: a fraction whose denominator is a count.
+    def fraction(self, case: Case, flag: Node, slack: int = 0, base: int = 0) -> Attend:
+        """The attention weight of the sources where a flag is 1: a fraction over a count.
 
-        Where attention is soft, the denominator is a sum of weights, as a multiple of the smallest.
+        With soft attention the denominator is a sum of weights, as a multiple of the smallest.
         """
         most = base ** (len(case) + slack) if base else 1
         domain = Range(0, 1, Fraction(1), self.setting.context * most)
@@ -50,7 +50,7 @@ class Learning:
         return Attend(domain, text, case, flag, "mean", slack, base=base, place=self.of.place)
 
     def exists(self, case: Case) -> Node:
-        """A flag: whether any source fits."""
+        """A flag: whether any source matches."""
         placed = tuple(m for m in case if is_positional(m))
         others = tuple(m for m in case if not is_positional(m))
         exists = reads(enclosed(self.of.sources, 8), ".exists()")
@@ -59,14 +59,14 @@ class Learning:
         maybe = (flags & self.setting.visible).any(axis=1)
         if not others and bool((surely == maybe).all()):
             return self.at_positions(surely.tolist(), exists)
-        if bool(surely.all()) and all(map(asks_nothing, others)):
+        if bool(surely.all()) and all(map(has_constant_query, others)):
             at_least, gap = between(0, Fraction(1, self.setting.context))
-            threshold = Threshold(((1, self.share(placed, self.fits(others))),), at_least, gap)
+            threshold = Threshold(((1, self.fraction(placed, self.matches(others))),), at_least, gap)
             return StepFunction(FLAGS, self.of.text, (threshold,), (False, True), place=self.of.place)
-        return self._all([self._met(case, match) for match in case], exists)
+        return self._all([self._best_matches(case, match) for match in case], exists)
 
-    def fits(self, matches: Sequence[Match]) -> Node:
-        """A flag of the source: whether it meets conditions that ask the same everywhere."""
+    def matches(self, matches: Sequence[Match]) -> Node:
+        """A flag of the source: whether it meets conditions with constant queries."""
         flags: list[Node] = []
         for match in matches:
             assert isinstance(match.key.domain, Finite)
@@ -75,32 +75,32 @@ class Learning:
             table: dict[tuple[Value, ...], Value] = {
                 (key,): match.holds(key, query) for key in match.key.domain.values
             }
-            text = reads(match.key, " fits")
+            text = reads(match.key, " matches")
             flags.append(Lookup(FLAGS, text, (match.key,), table, place=self.of.place))
-        return self._all(flags, reads("all fit"))
+        return self._all(flags, reads("all match"))
 
     def at_positions(self, flags: Sequence[bool], text: Wording) -> Lookup:
         """A flag for every position."""
         table: dict[tuple[Value, ...], Value] = {(i,): flag for i, flag in enumerate(flags)}
         return Lookup(FLAGS, text, (self.setting.position,), table, place=self.of.place)
 
-    def first(self) -> Lookup:
+    def is_first(self) -> Lookup:
         """A flag: whether this is position 0."""
         return self.at_positions([i == 0 for i in range(self.setting.context)], reads("position 0"))
 
-    def _met(self, case: Case, match: Match) -> Node:
-        """Whether the source that is picked meets one of the conditions: its key is brought too."""
+    def _best_matches(self, case: Case, match: Match) -> Node:
+        """Whether the selected source meets one of the conditions; the head moves its key too."""
         picks: Picks = "earliest" if self.of.how == "earliest" else "latest"
         domain, text = match.key.domain, reads("key of ", self.of)
         key = Attend(domain, text, case, match.key, picks, place=self.of.place)
         return self._holds(replace(match, key=key), reads(self.of, " exists"))
 
     def equal(self, one: Node, other: Node, text: Wording) -> Node:
-        """A flag: whether two values at one position are the same."""
+        """A flag: whether two values at one position are equal."""
         return self._holds(Match(one, other, Comparison.EQ), text)
 
     def _holds(self, match: Match, text: Wording) -> Node:
-        """Whether a condition holds of two values at one position."""
+        """A flag: whether two values at one position meet a condition."""
         key, query = match.key, match.query
         assert isinstance(key.domain, Finite)
         assert isinstance(query.domain, Finite)

@@ -1,4 +1,4 @@
-"""The different beginnings of texts: under a causal mask no position depends on more than its own."""
+"""The distinct prefixes of texts: under a causal mask a position depends only on its own prefix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 Ids = npt.NDArray[np.int64]
 
 NUMBERS = 1 << 20
-"""About how many numbers of keys, or of values, are collected at once."""
+"""About how many numbers of keys, or of values, are processed at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,8 +18,8 @@ class Seen:
     """Destinations that see equally many sources.
 
     Args:
-        destinations: which beginnings they are.
-        sources: what each of them sees, as beginnings: [destination, source].
+        destinations: the prefixes that end at them.
+        sources: the prefixes that end at the sources each of them sees: [destination, source].
     """
 
     destinations: slice
@@ -27,14 +27,14 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class Beginnings:
-    """The different beginnings of texts; without a causal mask every position of every text is one.
+class Prefixes:
+    """The distinct prefixes of texts; without a causal mask every position of every text has its own.
 
     Args:
-        tokens: the last token of each: [beginning].
-        positions: the position of that token: [beginning].
-        seen: what they see, in order.
-        of: which beginning ends at each position of each text: [text, position].
+        tokens: the last token of each: [prefix].
+        positions: the position of that token: [prefix].
+        seen: the sources that they see, in order.
+        of: which prefix ends at each position of each text: [text, position].
     """
 
     tokens: Ids
@@ -46,10 +46,10 @@ class Beginnings:
         return len(self.tokens)
 
     @classmethod
-    def of_texts(cls, ids: Ids, *, causal: bool, width: int = 1) -> Beginnings:
-        """Those of some texts.
+    def of_texts(cls, ids: Ids, *, causal: bool, width: int = 1) -> Prefixes:
+        """The distinct prefixes of some texts.
 
-        `ids` is [text, position]; `width` is how many numbers are read of each source at most.
+        `ids` is [text, position]; `width` is the most numbers that are read of each source.
         """
         count, length = ids.shape
         if not causal:
@@ -60,7 +60,7 @@ class Beginnings:
             )
         of = np.empty((count, length), dtype=np.int64)
         size = int(ids.max(initial=0)) + 1
-        before: Ids = np.zeros(count, dtype=np.int64)  # which of the shorter beginnings each text has
+        before: Ids = np.zeros(count, dtype=np.int64)  # the index of the prefix so far of each text
         tokens = [np.zeros(0, dtype=np.int64)]
         places = [np.zeros(0, dtype=np.int64)]
         seen: list[Seen] = []
@@ -79,7 +79,7 @@ class Beginnings:
 
 
 def _split(start: int, sources: Ids, width: int) -> list[Seen]:
-    """So many destinations at a time as `NUMBERS` allows."""
+    """Split destinations into as few parts as `NUMBERS` allows."""
     rows = max(1, NUMBERS // (sources.shape[1] * max(1, width)))
     return [
         Seen(slice(start + i, start + min(i + rows, len(sources))), sources[i : i + rows])

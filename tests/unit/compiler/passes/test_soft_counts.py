@@ -1,4 +1,4 @@
-"""Counts by one head of soft attention: shares of position 0 tell counts apart, in floats too."""
+"""Counts by one head of soft attention: weights of position 0 distinguish counts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sweeps import sweep
 
 from handcraft import Prompts, select
 from handcraft.compiler import compile_sequences
-from handcraft.compiler.passes.soft_share import LARGEST_WEIGHT, base_for, points
+from handcraft.compiler.passes.soft_counts import LARGEST_WEIGHT, base_for, points
 
 
 @given(st.integers(1, 20), st.integers(1, 4))
-def test_no_two_counts_have_a_share_in_common(context, conditions):
+def test_no_two_counts_have_an_attention_weight_in_common(context, conditions):
     base = base_for(context, conditions) or 2 * context
     found = points(context, conditions, base)
     assert all(before.high < after.low for before, after in pairwise(found))
@@ -24,16 +24,16 @@ def test_no_two_counts_have_a_share_in_common(context, conditions):
 
 
 @given(st.integers(1, 8), st.integers(1, 3), st.data())
-def test_the_share_of_any_text_lies_where_its_count_says(context, conditions, data):
+def test_the_attention_weight_in_any_text_is_between_the_bounds_of_its_count(context, conditions, data):
     base = base_for(context, conditions)
     failed = data.draw(st.lists(st.integers(0, conditions), min_size=1, max_size=context))
     count = failed.count(0)
     assume(count)
     weights = [1 / base**each for each in failed]
     weights[0] *= base**conditions
-    share = weights[0] / sum(weights)
-    near = [p for p in points(context, conditions, base) if p.low - 1e-9 <= share <= p.high + 1e-9]
-    assert [p.fit for p in near] == [count]
+    weight = weights[0] / sum(weights)
+    near = [p for p in points(context, conditions, base) if p.low - 1e-9 <= weight <= p.high + 1e-9]
+    assert [p.matching for p in near] == [count]
 
 
 def test_position_0_never_weighs_too_much():
