@@ -247,7 +247,7 @@ def test_a_short_text_is_measured_too(program):
     seen = []
     meter = importlib.import_module("handcraft.verify.facts")
     for model, lengths in ((compiled.model, [4]), (unmasked(compiled.model), [1, 2, 3, 4])):
-        texts = meter._texts(replace(compiled, model=model))
+        texts, _ = meter._texts(replace(compiled, model=model))
         assert [each.shape[1] for each in texts] == lengths
         assert [len(each) for each in texts] == [3**length for length in lengths]
         seen.append(texts[-1])
@@ -258,5 +258,5 @@ def test_a_sample_of_texts_is_shared_among_the_lengths(program, monkeypatch):
     meter = importlib.import_module("handcraft.verify.facts")
     monkeypatch.setattr(meter, "EVERY_UP_TO", 0)
     compiled = compile_program(program, architecture="block")
-    texts = meter._texts(replace(compiled, model=unmasked(compiled.model)))
+    texts, _ = meter._texts(replace(compiled, model=unmasked(compiled.model)))
     assert [each.shape for each in texts] == [(meter.SAMPLE // 4, length) for length in (1, 2, 3, 4)]
