@@ -233,3 +233,8 @@ def test_rebuilding_twice_changes_nothing_more():
     twice = rebuild(once)
     assert [kinds(node) for node in once] == [kinds(node) for node in twice]
     assert [str(node) for node in walk(*once)] == [str(node) for node in walk(*twice)]
+
+
+def test_two_assumptions_of_one_value_stay_apart():
+    nodes = [POSITION.assume(values).node for values in ([0, 1], [0, 1, 2])]
+    assert [node.domain for node in rebuild(nodes)] == [node.domain for node in nodes]
