@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 
 from handcraft.compiler.ordinal.approximate_sum import ApproximateSum, rewritten, step_layers
 from handcraft.compiler.ordinal.codes import Line, by_token, line_for, numberings, numbers_of, straight
-from handcraft.compiler.ordinal.read_sum import NotASumError, Reader
-from handcraft.compiler.ordinal.relax import relax
+from handcraft.compiler.ordinal.read_sum import Counted, NotASumError, Reader
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.ir import Nearest, WeightedSum
 from handcraft.errors import CompileError
 from handcraft.language import Program, Prompts
-from handcraft.language.graph.domain import Finite, Plain, Value
 from handcraft.language.graph.node import Node
+
+WITHIN = Fraction(1, 4)
+"""How far linear fits may shift an answer; half of the distance to the next one would change it."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Approximation:
     """An answer as a number, and the numbers of all tokens.
 
     Args:
-        answer: the ways to compute the number, of which the first has the fewest steps.
+        answers: the ways to compute the number, of which the first has the fewest steps.
         line: the number of every token.
     """
 
@@ -60,7 +61,13 @@ def approximations(
     problems: list[CompileError] = []
     for numbering in numberings(answer, prompts.vocabulary):
         try:
-            found.append(_approximation(answer, prompts, numbering, relaxes=relaxes, has_norm=has_norm))
+            reader = Reader.of(prompts, numbering)
+            exact = reader.read(answer, numbering)
+            asked = [numbers_of(node.value) for node in weighted_sums(exact)]
+            line = line_for(numbering, asked, prompts.vocabulary, has_norm=has_norm)
+            ways = [_relaxed(reader, answer, numbering), exact] if relaxes else [exact]
+            along = partial(_along, line=line, zero=exact.zero)
+            found.append(Approximation(tuple(rewritten(each, along) for each in ways), line))
         except CompileError as problem:
             problems.append(problem)
     if not found:
@@ -68,30 +75,28 @@ def approximations(
     return found
 
 
-def _approximation(
-    answer: Node,
-    prompts: Prompts,
-    numbering: Mapping[Value, Plain],
-    *,
-    relaxes: bool,
-    has_norm: bool,
-) -> Approximation:
-    """An answer as sums over numbers of tokens, where those that it may be have these numbers.
+def _relaxed(reader: Reader, answer: Node, counted: Counted) -> ApproximateSum:
+    """The sum with the fewest steps, linear fits in place of others, whose error is at most `WITHIN`.
 
-    Raises:
-        NotASumError: it is none.
+    Expressions that take steps are tried one after the other, those that others are made from first.
+    The error of a fit is followed through all that is made from it, and every later step must still be
+    distinguishable.
+
+    Args:
+        reader: has read the answer.
+        answer: the expression.
+        counted: the number for each of its values.
     """
-    assert isinstance(answer.domain, Finite)
-    allowed = Allowed.of(prompts, answer.domain.values)
-    if not allowed.ends:
-        raise NotASumError("no text is an allowed prompt")
-    reader = Reader(prompts, frozenset(allowed.ends), allowed.stands)
-    exact = reader.read(answer, numbering)
-    asked = [numbers_of(node.value) for node in weighted_sums(exact)]
-    line = line_for(numbering, asked, prompts.vocabulary, has_norm=has_norm)
-    found = [relax(reader, answer, numbering), exact] if relaxes else [exact]
-    along = partial(_along, line=line, zero=exact.zero)
-    return Approximation(tuple(rewritten(each, along) for each in found), line)
+    best = reader.read(answer, counted)
+    for candidate in reader.bent:
+        tried = replace(reader, fitted=reader.fitted | {candidate})
+        try:
+            found = tried.read(answer, counted)
+        except NotASumError:
+            continue
+        if found.error <= WITHIN and len(step_layers(found.terms)) < len(step_layers(best.terms)):
+            best, reader = found, tried
+    return best
 
 
 def predicted(program: Program) -> Node:
@@ -143,36 +148,3 @@ def _along(node: WeightedSum, line: Line, zero: ApproximateSum) -> ApproximateSu
     known = [None if n is None else number for n, number in zip(asked, line.numbers, strict=True)]
     value = by_token(line.vocabulary, known, node.value.text)
     return zero.only(WeightedSum.of(value, node.times(factor).rows, node)).plus(constants)
-
-
-@dataclass(frozen=True)
-class Allowed:
-    """What is known of allowed prompts.
-
-    Args:
-        ends: the positions at which one can end: only what is predicted there counts.
-        stands: for each position the tokens that may stand there, as places in the vocabulary.
-    """
-
-    ends: tuple[int, ...]
-    stands: tuple[frozenset[int], ...]
-
-    @classmethod
-    def of(cls, prompts: Prompts, answers: Collection[Value]) -> Allowed:
-        """What a regular expression and a `bos` tell; without either, any token may stand anywhere.
-
-        Args:
-            prompts: which texts are allowed.
-            answers: the tokens that the program may write.
-        """
-        tokens, everywhere = prompts.vocabulary.tokens, range(prompts.context)
-        any_token = frozenset(range(len(tokens)))
-        if not prompts.refuses_some:
-            return cls(tuple(everywhere), tuple(any_token for _ in everywhere))
-        lengths = [n for n in range(1, prompts.longest_input + 1) if prompts.texts.count_of(n)]
-        ends = {n - 1 + written for n in lengths for written in range(prompts.writes)}
-        own = frozenset(i for i, token in enumerate(tokens) if token in answers)
-        first = min(lengths, default=prompts.context) if prompts.writes > 1 else prompts.context
-        there = [*prompts.texts.tokens_at(), *[frozenset[int]()] * (prompts.writes - 1)]
-        stands = (each | own if here >= first else each for here, each in enumerate(there))
-        return cls(tuple(sorted(ends.intersection(everywhere))), tuple(stands))

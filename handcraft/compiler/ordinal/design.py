@@ -109,14 +109,18 @@ class Design:
         balanced = [n * n + s * s + 1 + (abs(n) + abs(s) + 2) ** 2 for n, s in words]
         return max(balanced) / (4 * BALLAST**2) + 2 * float(NOISE)
 
+    @cached_property
+    def misses(self) -> list[float]:
+        """How much of the attention of each weighted sum goes astray at most."""
+        return [*self.circle.missed] if self.circle else [*map(self.astray, self.weighted)]
+
     @property
     def missed(self) -> Fraction:
         """By how much heads may put the answer off: what one source gets too much another lacks."""
-        missed = self.circle.missed if self.circle else [*map(self.astray, self.weighted)]
         width = Fraction(max(self.line.numbers) - min(self.line.numbers)) / 2
         read = Fraction(self.noise) * self.reach
-        parts = [w * (Fraction(m) * width + read) for m, w in zip(missed, self.weights, strict=True)]
-        return sum(parts, start=Fraction(0))
+        pairs = zip(self.misses, self.weights, strict=True)
+        return sum((w * (Fraction(m) * width + read) for m, w in pairs), start=Fraction(0))
 
     def astray(self, node: WeightedSum) -> float:
         """How much attention a pattern by single positions misses: none where it is exactly hard."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from math import log
 
@@ -25,14 +26,24 @@ def patterns(design: Design, features: Features) -> dict[Node, QKCircuit]:
     has the highest. Behind LayerNorm positions are one-hot, whose numbers are small, and so they are
     where several sources share.
     """
-    if design.circle is not None:
-        found = _on_circle(design, design.circle, features)
-    elif all(node.is_single for node in design.weighted) and not design.has_norm:
-        found = [_on_parabola(node, design.context, features) for node in design.weighted]
+    nodes, circle = design.weighted, design.circle
+    if circle is not None:
+        found = _on_circle(design.context, circle, features)
+    elif all(node.is_single for node in nodes) and not design.has_norm:
+        found = [_on_parabola(node, design.context, features) for node in nodes]
     else:
         features.one_hot = ("position",)
-        found = [_by_source(node, design, features) for node in design.weighted]
-    return {node: circuit for (node, _), circuit in zip(design.brought, found, strict=True)}
+        found = [_by_source(node, design.context, features) for node in nodes]
+    circuits: dict[Node, QKCircuit] = {}
+    for (key, _), node, channels, missed in zip(
+        design.brought, nodes, found, design.misses, strict=True
+    ):
+        is_hard = node.is_single and circle is None
+        weights = None if is_hard else _attention_weights(node, design.context)
+        circuits[key] = QKCircuit(
+            tuple(channels), 1, is_hard, attention_weights=weights, error_bound=2 * missed
+        )
+    return circuits
 
 
 def position(context: int, name: str = "position") -> Embedded:
@@ -40,60 +51,44 @@ def position(context: int, name: str = "position") -> Embedded:
     return Embedded(finite(range(context)), reads(name), "position")
 
 
-def _on_circle(design: Design, circle: Circle, features: Features) -> list[QKCircuit]:
+def _on_circle(context: int, circle: Circle, features: Features) -> list[list[Channel]]:
     across, up = (tuple(map(Fraction, column)) for column in zip(*circle.places, strict=True))
-    angle = features.codewords(position(design.context, "angle"), {"across": across, "up": up})
-    found = []
-    for node, query, missed in zip(design.weighted, circle.queries, circle.missed, strict=True):
-        channels = [
-            Channel(
-                Reading(tuple((Fraction(n), angle, i) for i, n in enumerate(row) if n)),
-                Reading(((1, angle, j),)),
-            )
-            for j, row in enumerate(query)
-        ]
-        weights = _attention_weights(node, design.context)
-        found.append(
-            QKCircuit(tuple(channels), 1, False, attention_weights=weights, error_bound=2 * missed)
-        )
-    return found
+    angle = features.codewords(position(context, "angle"), {"across": across, "up": up})
+
+    def read(row: Iterable[float]) -> Reading:
+        return Reading(tuple((Fraction(n), angle, i) for i, n in enumerate(row) if n))
+
+    units = read((1, 0)), read((0, 1))
+    return [
+        [Channel(read(row), unit) for row, unit in zip(query, units, strict=True)]
+        for query in circle.queries
+    ]
 
 
-def _on_parabola(node: WeightedSum, context: int, features: Features) -> QKCircuit:
+def _on_parabola(node: WeightedSum, context: int, features: Features) -> list[Channel]:
     source_of = {here: row[0][0] for here, row in node.rows}
     places, here = range(context), position(context)
     twice = features.read(here, tuple(2 * source_of.get(place, 0) for place in places))
     square = features.read(here, tuple(-place * place for place in places))
-    channels = (
-        Channel(twice, features.read(here, tuple(places))),
-        Channel(Reading((), 1), square),
-    )
-    return QKCircuit(channels, 1, picks_one=True)
+    return [Channel(twice, features.read(here, tuple(places))), Channel(Reading((), 1), square)]
 
 
-def _by_source(node: WeightedSum, design: Design, features: Features) -> QKCircuit:
+def _by_source(node: WeightedSum, context: int, features: Features) -> list[Channel]:
     """A term of the score for every source: what a destination gives it, and where it is."""
-    context = design.context
     scores: dict[int, dict[int, Plain]] = {}
-    if node.is_single:
+    if node.is_single:  # attention is hard, and so somewhere everywhere
         scores[0] = dict.fromkeys({*range(context)} - {*dict(node.rows)}, 1)
     for here, row in node.rows:
         most = max(weight for _, weight in row)
         for there, weight in row:
             score = 1 if node.is_single else APART + Fraction(log(weight / most))
             scores.setdefault(there, {})[here] = score
-    places = range(context)
-    channels = [
-        Channel(
-            features.read(position(context), tuple(row.get(p, 0) for p in places), keeps_zero=True),
-            features.read(position(context), tuple(int(p == there) for p in places), keeps_zero=True),
-        )
-        for there, row in scores.items()
-    ]
-    if node.is_single:
-        return QKCircuit(tuple(channels), 1, picks_one=True)
-    weights, error = _attention_weights(node, context), 2 * design.astray(node)
-    return QKCircuit(tuple(channels), 1, False, attention_weights=weights, error_bound=error)
+    found = []
+    for there, asked in scores.items():
+        columns = ((column.get(i, 0) for i in range(context)) for column in (asked, {there: 1}))
+        read = (features.read(position(context), tuple(c), keeps_zero=True) for c in columns)
+        found.append(Channel(*read))
+    return found
 
 
 def _attention_weights(node: WeightedSum, context: int) -> tuple[AttentionWeights, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise, product
 from math import prod
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.ordinal.approximate_sum import ApproximateSum
@@ -70,6 +70,31 @@ class Reader:
     _sums: dict[Hashable, ApproximateSum] = field(default_factory=dict, init=False)
     _reads: dict[Node, frozenset[str]] = field(default_factory=dict)
     _slots: dict[Node, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, prompts: Prompts, answers: Container[Value]) -> Self:
+        """What a regular expression and a `bos` tell; without either, any token may stand anywhere.
+
+        Args:
+            prompts: which texts are allowed.
+            answers: the tokens that the program may write.
+
+        Raises:
+            NotASumError: no text is allowed.
+        """
+        tokens, everywhere = prompts.vocabulary.tokens, range(prompts.context)
+        if not prompts.refuses_some:
+            any_token = frozenset(range(len(tokens)))
+            return cls(prompts, frozenset(everywhere), tuple(any_token for _ in everywhere))
+        lengths = [n for n in range(1, prompts.longest_input + 1) if prompts.texts.count_of(n)]
+        ends = {n - 1 + written for n in lengths for written in range(prompts.writes)}
+        if not ends.intersection(everywhere):
+            raise NotASumError("no text is an allowed prompt")
+        own = frozenset(i for i, token in enumerate(tokens) if token in answers)
+        first = min(lengths) if prompts.writes > 1 else prompts.context
+        there = [*prompts.texts.tokens_at(), *[frozenset[int]()] * (prompts.writes - 1)]
+        stands = (each | own if here >= first else each for here, each in enumerate(there))
+        return cls(prompts, frozenset(ends.intersection(everywhere)), tuple(stands))
 
     def read(self, node: Node, counted: Counted | None = None) -> ApproximateSum:
         """An expression as a sum.
