@@ -70,8 +70,8 @@ class Places:
 
     def dimension(self, feature: Feature, i: int) -> tuple[Subspace, int]:
         """The subspace and the dimension in it of one number."""
-        if feature.within is not None:
-            return self.dimension(*feature.within)
+        while feature.within is not None:
+            feature, i = feature.within
         subspaces = self.subspaces[id(feature)]
         return (subspaces[0], i) if feature.is_one_hot or feature.is_code else (subspaces[i], 0)
 
