@@ -40,7 +40,7 @@ def test_every_program_of_the_table_is_here():
 
 
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.theirs])
-def test_no_program_is_deeper_than_in_tracr_or_larger_than_its_share(name):
+def test_no_program_is_deeper_than_in_tracr_or_larger_than_the_goal(name):
     row = ROWS[name]
     model = compiled(row.write, row.context, row.tokens).model
     shape = model.shape

@@ -164,7 +164,7 @@ def test_tokens_stand_at_the_ids_that_were_chosen_for_them(tmp_path):
     assert facts["tokenizer.ggml.eos_token_id"] == 5
 
 
-def test_a_token_that_ends_texts_against_its_will_is_told(tmp_path):
+def test_a_token_that_would_end_texts_is_reported(tmp_path):
     shape = replace(SHAPE, n_vocab=12)
     with pytest.warns(HandcraftWarning, match="will end a text at the token 'l'"):
         write_gguf(random_model(shape, vocabulary="abcdefghijkl"), tmp_path)

@@ -137,7 +137,7 @@ def test_compiled_programs_answer_every_context_the_same(tmp_path, program, dtyp
         assert (found.argmax(axis=-1) == wanted.argmax(axis=-1)).all()
 
 
-def test_a_bias_of_the_query_on_whole_numbers_is_held_by_every_dtype(tmp_path):
+def test_a_query_bias_on_whole_numbers_is_exact_in_every_dtype(tmp_path):
     for dtype in DTYPES:
         (tmp_path / dtype).mkdir()
         model = random_model(dtype=dtype)

@@ -232,6 +232,6 @@ def test_a_folder_whose_tokens_include_the_letter_a_boots_with_its_own_tokenizer
     assert bridge.to_tokens("aab", prepend_bos=False).tolist() == [[0, 0, 1]]
 
 
-def test_any_other_folder_needs_a_tokenizer_that_forgives(folder):
+def test_any_other_folder_needs_a_tokenizer_that_accepts_unknown_text(folder):
     with pytest.raises(Exception, match="UNK"):
         model_bridge.TransformerBridge.boot_transformers(str(folder("words")), device="cpu")

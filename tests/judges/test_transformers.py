@@ -131,7 +131,7 @@ def test_from_pretrained_finds_every_tensor_and_warns_of_nothing(folder, name, d
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_without_being_told_a_model_is_read_in_the_dtype_it_was_compiled_in(folder, dtype):
+def test_by_default_a_model_is_read_in_the_dtype_it_was_compiled_in(folder, dtype):
     assert read(folder(AAB, dtype)).dtype == getattr(torch, dtype)
 
 

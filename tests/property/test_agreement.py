@@ -77,7 +77,7 @@ def test_programs_of_one_or_two_positions_agree(architecture, program):
 
 @settings(max_examples=10)
 @given(PROGRAMS)
-def test_random_programs_agree_as_they_are_compiled_when_nothing_is_asked(program):
+def test_random_programs_agree_when_compiled_by_default(program):
     assert_agreement(program, **FEWER)
 
 
@@ -188,7 +188,7 @@ def test_a_compiler_that_forgets_the_first_rule_is_caught_on_a_small_program():
     assert (len(smallest.rules), len(smallest.vocabulary), smallest.reach) == (2, 2, 1)
 
 
-def test_wrong_circuits_are_told_from_wrong_weights():
+def test_wrong_circuits_are_distinguished_from_wrong_weights():
     other = Program("ab", 5, [predict("b").after("ab"), predict("a").otherwise()])
     with pytest.raises(AssertionError) as caught:
         assert_agreement(replace(compiled(AAB, "block"), source=other))

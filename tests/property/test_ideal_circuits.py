@@ -24,7 +24,7 @@ from handcraft.verify.texts.contexts import every_context
 @pytest.mark.filterwarnings("ignore::handcraft.errors.HandcraftWarning")
 @settings(max_examples=sweep(30))
 @given(st.data())
-def test_random_circuits_say_the_same_in_float64_and_as_objects_and_on_each_text_alone(data):
+def test_random_circuits_agree_in_float64_and_as_objects_and_on_each_text_alone(data):
     program = data.draw(sequence_programs())
     try:
         circuits = compile_program(program, architecture="block").circuits

@@ -2882,7 +2882,7 @@ def write(files: dict[str, str | bytes], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_it_is_told_in_three_parts_and_nothing_is_written(case, tmp_path, handcraft):
+def test_it_is_reported_in_three_parts_and_nothing_is_written(case, tmp_path, handcraft):
     write(case.files, tmp_path)
     if case.prepare is not None:
         assert handcraft(COMPILED)[0] == 0

@@ -94,12 +94,12 @@ ASKED = {
 IN_OTHER_TESTS = {"TABLE_ROWS", "JSON_BYTES", "BLOCKS"}
 
 
-def test_every_limit_is_asked_for():
+def test_every_limit_is_checked_somewhere():
     assert EVERY.keys() - IN_OTHER_TESTS == ASKED.keys()
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_one_more_than_a_limit_is_refused_with_what_was_asked_and_what_is_allowed(name):
+def test_one_more_than_a_limit_is_refused_with_the_requested_and_the_allowed_number(name):
     limit = EVERY[name]
     with pytest.raises(LimitError) as caught:
         ASKED[name](limit.most + 1)

@@ -45,7 +45,7 @@ def missed(needed, *files):
     }
 
 
-def test_everything_that_the_project_asks_for_is_locked_in_a_version_that_fits():
+def test_every_requirement_is_locked_in_an_allowed_version():
     backend = [Requirement(line) for line in PROJECT["build-system"]["requires"]]
     assert missed(backend, "build") == set()
     assert missed(asked(), "demo") == set()

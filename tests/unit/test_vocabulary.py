@@ -116,7 +116,7 @@ def test_a_vocabulary_that_cannot_be_is_refused(tokens, message):
     assert caught.value.fix
 
 
-def test_all_that_is_wrong_with_the_tokens_is_told_at_once():
+def test_all_that_is_wrong_with_the_tokens_is_reported_at_once():
     with pytest.raises(SeveralErrors) as caught:
         Vocabulary(["a", "a", "", 7, "b c", " "])
     problems = [problem.what for problem in caught.value.problems]

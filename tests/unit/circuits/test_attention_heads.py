@@ -98,7 +98,7 @@ def test_codes_that_are_equal_attend_to_one_position(code, context, distance):
         assert sum(row) == 1
 
 
-def test_equal_tokens_share_attention():
+def test_equal_tokens_get_equal_attention_weights():
     rows = pattern(equal(TOKEN, TOKEN, label="same"), [], "abaa")
     third = Fraction(1, 3)
     assert rows == [
@@ -177,7 +177,7 @@ def test_a_relation_that_cannot_be_is_refused(make, error, message):
 
 
 @pytest.mark.parametrize("subspace", [flag, scalar])
-def test_equality_is_refused_where_inner_products_do_not_tell_it(subspace):
+def test_equality_is_refused_where_inner_products_do_not_determine_it(subspace):
     with pytest.raises(EncodingError):
         equal(subspace("x"), subspace("y"), label="same")
 

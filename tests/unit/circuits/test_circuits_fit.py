@@ -57,7 +57,7 @@ def head(moves, writes) -> Head:
     return Head("reader", look_back(POSITION, 1), tuple(moves), tuple(writes))
 
 
-def test_the_stream_holds_what_is_embedded_then_scratch_then_what_is_written():
+def test_the_stream_has_embedded_then_scratch_then_written_subspaces():
     written = one_hot("written", "ab")
     late = one_hot("late", "ab")
     block = Block(
@@ -72,7 +72,7 @@ def test_circuits_know_where_they_were_made():
     assert made.place.file == __file__
 
 
-def test_a_table_of_positions_can_hold_any_value_at_each():
+def test_a_position_table_can_store_any_value_at_each_position():
     table = embed_position(TOKEN, ["b", "a", "b"])
     assert table.rows == (((1, 1),), ((0, 1),), ((1, 1),))
     with pytest.raises(EncodingError, match="cannot encode 'x'"):
@@ -138,7 +138,7 @@ def test_two_subspaces_of_one_name_are_refused():
         circuits(scratch=[SCRATCH, one_hot("scratch", "ab")])
 
 
-def test_all_problems_are_told_together_each_with_its_place():
+def test_all_problems_are_reported_together_each_with_its_place():
     wrong = head([value_map(LOST, {"x": 1}, into=SCRATCH)], [copy(LOST, LOST)])
     with pytest.raises(SeveralErrors) as caught:
         circuits(

@@ -98,14 +98,14 @@ def test_thresholds_are_compared_exactly(data, held):
 
 
 @given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4).filter(any), min_size=1), EXACT_UP_TO)
-def test_winners_share_1(wins, held):
+def test_the_highest_scores_get_equal_weights(wins, held):
     with patch.object(exact_array, "EXACT_UP_TO", held):
         found = listed(equal_weights(np.array(wins)))
     assert found == [[Fraction(int(won), sum(row)) for won in row] for row in wins]
 
 
 @pytest.mark.parametrize("held", [1, 1 << 53])
-def test_float64_is_used_where_it_holds_the_numbers(held):
+def test_float64_is_used_where_it_is_exact(held):
     with patch.object(exact_array, "EXACT_UP_TO", held):
         assert (ExactArray.of([[1, Fraction(1, 2)]]).most is None) == (held == 1)
     assert ExactArray.of([[1 << 53]]).most is None

@@ -80,7 +80,7 @@ def test_a_mean_over_three_is_a_fraction_of_three():
     assert logits(circuits(Block(heads=(head,))), "abba") == expected
 
 
-def test_a_shared_highest_score_gives_exact_shares_and_not_floats():
+def test_tied_highest_scores_give_exact_weights_and_not_floats():
     moves = (value_map(TOKEN, {"a": 1}, into=SCRATCH),)
     head = Head("mean", window(POSITION, 3), moves, (project(SCRATCH, into=TOKEN, numbers={"b": 1}),))
     found = logits(circuits(Block(heads=(head,))), "abb")[2][1]

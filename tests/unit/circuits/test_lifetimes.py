@@ -72,7 +72,7 @@ def test_without_results_all_that_no_block_reads_is_a_result():
     assert (unread[ISB].read, unread[BOTH].read) == (4, NEVER)
 
 
-def test_logits_are_the_result_where_somebody_asks_for_them():
+def test_logits_are_the_result_if_there_is_an_unembedding():
     made = Circuits("ab", 3, embedding=[embed_token(TOKEN)], blocks=[Block()], unembedding=TOKEN)
     assert lifetimes(made)[TOKEN].read == 2
 
@@ -85,7 +85,7 @@ def test_a_bias_gives_birth_too():
 CLEARED = Block(neurons=(*SECOND.neurons, clears(BEFORE)))
 
 
-def test_what_was_read_and_cleared_makes_room():
+def test_cleared_dimensions_are_reused():
     made = circuits(FIRST, CLEARED, reuses=[Reuse(BOTH, BEFORE)])
     assert made.reuses == (Reuse(BOTH, BEFORE, 0),)
 

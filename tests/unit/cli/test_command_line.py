@@ -95,7 +95,7 @@ class Full(io.StringIO):
 
 
 @pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("run", "aab", "a"), ("--help",)])
-def test_a_standard_output_without_room_is_an_error_in_three_parts(run, arguments, monkeypatch):
+def test_a_full_standard_output_is_an_error_in_three_parts(run, arguments, monkeypatch):
     monkeypatch.setattr(sys, "stdout", Full())
     monkeypatch.setattr(os, "dup2", lambda *_: None)  # the tests go on to write there
     ran = run(*arguments)
@@ -135,7 +135,7 @@ def test_several_errors_under_json_are_listed(run, tmp_path):
     assert [problem["kind"] for problem in error["problems"]] == ["VocabularyError"] * 3
 
 
-def test_a_prompt_called_json_asks_for_none(run):
+def test_a_prompt_called_json_is_not_the_option(run):
     ran = run("run", "aab", "--", "--json")
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith("VocabularyError")

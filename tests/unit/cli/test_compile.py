@@ -26,7 +26,7 @@ def test_it_writes_what_compiling_gives(run, aab, tmp_path, architecture):
     assert load(tmp_path / "out") == expected
 
 
-def test_a_gpt2_is_written_for_other_tools_unless_something_else_is_asked_for(run, aab, tmp_path):
+def test_a_gpt2_is_written_for_other_tools_by_default(run, aab, tmp_path):
     assert run("compile", aab, "-o", "out").status == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names >= {
@@ -51,7 +51,7 @@ def test_it_says_what_it_wrote(run, aab):
     assert third.endswith("measured on all 32 texts of the full length")
 
 
-def test_json_tells_the_same(run, aab, tmp_path):
+def test_json_has_the_same_contents(run, aab, tmp_path):
     options = ("--architecture", "block", "--format", "npz", "--dtype", "float64", "--json")
     ran = run("compile", aab, "-o", "out", *options)
     report = json.loads(ran.out)
@@ -166,7 +166,7 @@ def test_a_program_may_import_what_lies_beside_it(run, tmp_path):
     assert load(tmp_path / "out").vocabulary.tokens == ("x", "y")
 
 
-def test_one_of_a_thing_is_told_in_the_singular(run, by_hand):
+def test_a_single_thing_is_printed_in_the_singular(run, by_hand):
     ran = run("compile", by_hand, "-o", "out", *BLOCK)
     assert re.search(r": 1 block, 1 head, 0 neurons, ", ran.out)
 
@@ -189,7 +189,7 @@ def test_an_option_that_would_have_no_effect_is_refused(run, tmp_path, options):
 
 
 @pytest.mark.parametrize("format", ["onnx", "gguf"])
-def test_a_missing_package_is_told_with_the_extra_and_no_temporary_name(run, monkeypatch, format):
+def test_a_missing_package_is_reported_with_the_extra_and_no_temporary_name(run, monkeypatch, format):
     monkeypatch.setitem(sys.modules, format, None)
     ran = run("compile", "aab", "-o", "out", "--format", format)
     assert ran.status == 2
@@ -213,7 +213,7 @@ def test_a_pass_that_is_not_known_is_refused_and_nothing_is_written(run, tmp_pat
     assert not (tmp_path / "none").exists()
 
 
-def test_rules_hold_tokens_as_they_are_asked_to(run, tmp_path):
+def test_rules_encode_tokens_as_requested(run, tmp_path):
     wide, narrow = (
         json.loads(run("compile", "aab", "-o", tokens, "--tokens", tokens, "--json").out)["width"]
         for tokens in ("one-hot", "binary")

@@ -46,7 +46,7 @@ def test_it_says_what_it_wrote(run, tmp_path):
     assert out == f"wrote picture.dot ({size:,} bytes)\n"
 
 
-def test_json_tells_the_same(run, tmp_path):
+def test_json_has_the_same_contents(run, tmp_path):
     report = json.loads(run("draw", "aab", "-o", "picture.dot", "--json").out)
     size = (tmp_path / "picture.dot").stat().st_size
     assert report == {"file": "picture.dot", "format": "dot", "bytes": size}

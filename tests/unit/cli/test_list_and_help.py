@@ -42,7 +42,7 @@ def test_list_lines_its_columns_up(run):
     assert len(starts) == 1
 
 
-def test_list_as_json_tells_the_same(run):
+def test_list_as_json_has_the_same_contents(run):
     rows = json.loads(run("list", "--json").out)
     assert {row["name"] for row in rows} == set(shipped_programs())
     (row,) = [row for row in rows if row["name"] == "aab"]

@@ -20,7 +20,7 @@ AAB = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
 RULES = "context 64\nvocabulary a b c d\npredict b after aa\npredict a otherwise\n"
 
 
-def test_every_part_of_the_work_tells_how_far_it_has_come(tmp_path):
+def test_every_part_of_the_work_reports_progress(tmp_path):
     told = {}
     with listening(lambda stage, done, total: told.setdefault(stage, []).append((done, total))):
         compiled = compile_program(AAB, n_positions=600)
@@ -32,7 +32,7 @@ def test_every_part_of_the_work_tells_how_far_it_has_come(tmp_path):
         assert all(0 <= done <= total for done, total in steps)
 
 
-def test_nobody_is_told_once_nobody_listens():
+def test_no_progress_is_reported_after_listening_ends():
     told = []
     with listening(lambda *step: told.append(step)):
         advance("work", 1, 2)

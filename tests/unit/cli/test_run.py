@@ -190,7 +190,7 @@ program = Program(prompts=prompts, rules=[predict("b").otherwise()])
 
 
 @pytest.mark.parametrize("saved", [False, True])
-def test_a_strategy_cannot_be_asked_and_lets_every_prompt_through(run, tmp_path, saved):
+def test_a_strategy_cannot_check_a_prompt_and_allows_every_one(run, tmp_path, saved):
     (tmp_path / "p.py").write_text(STRATEGY.replace(", BOS", ""))
     if saved:
         assert run("compile", "p.py", "-o", "p").status == 0
@@ -199,7 +199,7 @@ def test_a_strategy_cannot_be_asked_and_lets_every_prompt_through(run, tmp_path,
 
 
 @pytest.mark.parametrize("saved", [False, True])
-def test_the_first_token_is_asked_for_besides_a_strategy(run, tmp_path, saved):
+def test_the_first_token_is_checked_besides_a_strategy(run, tmp_path, saved):
     (tmp_path / "p.py").write_text(STRATEGY.replace("BOS", "bos='a'"))
     if saved:
         assert run("compile", "p.py", "-o", "p").status == 0

@@ -149,7 +149,7 @@ def test_a_value_that_was_changed_is_found(run, tmp_path):
     assert "values wrong: 0" not in ran.out
 
 
-def test_an_output_further_off_than_was_proved_fails(run, file, tmp_path):
+def test_an_error_above_the_proved_bound_fails(run, file, tmp_path):
     run("compile", file, "-o", "out")
     record = json.loads((tmp_path / "out" / "handcraft.json").read_text())
     record["outputs"][1]["error_bound"] = 1e-12
@@ -222,7 +222,7 @@ def test_only_allowed_prompts_are_run_and_verified_also_from_a_folder(run, tmp_p
         assert run("run", source, "ba", "--regardless").status == 0
 
 
-def test_a_tolerance_gives_numbers_that_are_not_told_apart(run, tmp_path):
+def test_a_tolerance_gives_numbers_that_are_not_distinguished(run, tmp_path):
     path = tmp_path / "means.py"
     path.write_text(
         "from handcraft import Prompts, select\n"

@@ -108,7 +108,7 @@ def test_more_failures_than_are_shown_are_counted(run, broken, tmp_path):
     assert len([line for line in lines if line.startswith("  after ")]) == 10
 
 
-def test_json_tells_a_pass(run):
+def test_json_reports_a_pass(run):
     ran = run("verify", "aab", "--architecture", "block", "--json")
     report = json.loads(ran.out)
     assert (ran.status, ran.err) == (0, "")
@@ -119,7 +119,7 @@ def test_json_tells_a_pass(run):
     assert report["smallest_margin"] > 100
 
 
-def test_json_tells_a_failure(run, broken):
+def test_json_reports_a_failure(run, broken):
     ran = run("verify", broken, "--json")
     report = json.loads(ran.out)
     assert ran.status == 1
@@ -244,7 +244,7 @@ def test_a_given_prompt_ends_where_its_line_ends(run, tmp_path, token):
     assert ran.out.startswith("tried 1 given prompt")
 
 
-def test_given_prompts_that_are_none_are_told_with_their_lines(run, tmp_path):
+def test_given_prompts_that_are_invalid_are_reported_with_their_lines(run, tmp_path):
     (tmp_path / "prompts.txt").write_text("aa\nac\n" + "a" * 1025 + "\n")
     ran = run("verify", "aab", "--prompts", "prompts.txt")
     assert ran.status == 2

@@ -56,7 +56,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("name", "context", "architecture", "dtype"), REFUSED)
-def test_all_that_is_advised_compiles_when_somebody_does_it(name, context, architecture, dtype):
+def test_every_advised_fix_compiles(name, context, architecture, dtype):
     options = {"architecture": architecture, "dtype": dtype}
     fix = refused({"x": expression(name, context)}, **options).fix
     assert fix.startswith("compile with ")
@@ -173,7 +173,7 @@ def test_nothing_is_tried_when_the_time_is_over():
     assert not list(trying.changes())
 
 
-def test_nothing_is_tried_before_somebody_reads_the_fix(monkeypatch):
+def test_nothing_is_tried_before_the_fix_is_read(monkeypatch):
     asked = []
     monkeypatch.setattr(advice, "_found", lambda *tried: asked.append(tried) or ("a fix", None))
     error = refused({"x": expression("count", 16)}, dtype="bfloat16")

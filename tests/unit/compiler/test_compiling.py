@@ -77,7 +77,7 @@ def test_the_weights_of_a_rule_name_the_rule_with_its_place():
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_weights_have_the_dtype_asked_for(dtype):
+def test_weights_have_the_requested_dtype(dtype):
     for architecture in ARCHITECTURES:
         compiled = compile_program(AAB, dtype=dtype, architecture=architecture, n_positions=5)
         assert {tensor.dtype.name for tensor in compiled.model.tensors.values()} == {dtype}
@@ -115,7 +115,7 @@ def test_a_compiled_program_completes():
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_model_may_have_more_positions_than_the_program_asks_for(architecture):
+def test_a_model_may_have_more_positions_than_the_program_needs(architecture):
     compiled = compile_program(AAB, architecture=architecture, n_positions=12)
     assert compiled.model.shape.n_positions == 12
     text = "abaabbaaabab"
@@ -130,7 +130,7 @@ def test_fewer_positions_than_the_context_are_refused():
     assert "n_positions=5" in caught.value.fix
 
 
-def test_a_gpt2_has_a_thousand_positions_unless_asked():
+def test_a_gpt2_has_1024_positions_by_default():
     assert compile_program(AAB, architecture="gpt2").model.shape.n_positions == 1024
 
 

@@ -105,7 +105,7 @@ def test_nothing_is_cleared_where_the_stream_stays_as_wide():
 
 
 @pytest.mark.parametrize("missing", [1, 3])
-def test_a_stream_that_is_too_narrow_is_told_the_width_with_reuse(reverse, missing):
+def test_for_a_stream_that_is_too_narrow_the_width_with_reuse_is_advised(reverse, missing):
     width = reverse.model.shape.n_embd
     with pytest.raises(LayoutError) as caught:
         compile_sequences({"mirrored": MIRRORED}, sizes=Sizes(n_embd=width - missing))
@@ -243,7 +243,7 @@ def test_a_block_that_clears_is_never_spread_over_layers_that_would_read_what_is
     plan_model(circuits, GPT2)
 
 
-def test_a_block_that_may_not_be_spread_gets_a_wider_stream_unless_a_width_is_asked_for():
+def test_a_block_that_may_not_be_spread_gets_a_wider_stream_unless_a_width_is_given():
     circuits, old = turns(40)
     reused = reuse_dimensions(circuits, {(old, 0): (0, 1)}, GPT2)
     plan = plan_in_one_layer(reused, GPT2, Sizes())

@@ -57,7 +57,7 @@ def test_every_axis_of_every_intermediate_has_as_many_names_as_places(architectu
         assert trace.show(name).startswith(f"{name} {list(value.shape)}")
 
 
-def test_a_model_that_nobody_laid_out_has_numbers_for_names(aab):
+def test_a_model_without_a_layout_has_numbers_for_names(aab):
     trace = aab.model.trace("ab")
     assert trace.axes("h.0.output") == (("0 a", "1 b"), tuple(map(str, range(10))))
 

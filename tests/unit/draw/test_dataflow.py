@@ -95,7 +95,7 @@ def test_where_a_head_looks_is_dashed_and_what_it_moves_is_solid(draw, noting):
     assert read == {("position", "Q K", True), ("token", "V", False)}
 
 
-def test_query_and_key_that_read_different_subspaces_are_told_apart(draw):
+def test_a_query_and_a_key_that_read_different_subspaces_are_distinguished(draw):
     there, here = one_hot("there", range(3)), one_hot("here", range(3))
     token = one_hot("token", "ab")
     relation = look_back(here, 0)

@@ -93,7 +93,7 @@ def test_a_very_long_name_is_cut(draw):
     "line",
     ["mmmm WWWW @@ %%", "iiii llll ....", "nobody hung 0123", "d after a.[^a]c: d +256", "→ é"],
 )
-def test_a_line_fits_into_the_room_that_it_is_given(line):
+def test_a_line_fits_into_its_box(line):
     import resvg_py
 
     line_width = width_in_points(line)

@@ -49,7 +49,7 @@ def test_a_png_is_twice_as_large_as_its_svg_so_that_text_is_sharp():
 
 
 @pytest.mark.parametrize("font", ["", "Helvetica,Arial,sans-serif", "Times,serif", "Courier,monospace"])
-def test_a_png_has_text_on_it_in_whatever_font_the_graph_asks_for(font):
+def test_a_png_has_text_whatever_font_the_graph_names(font):
     graph = GRAPH.replace("]", f' fontname="{font}"]') if font else GRAPH
     assert render(graph, "png") != render(graph.replace("words", "sword"), "png")
 
@@ -75,7 +75,7 @@ def test_a_png_is_the_same_where_there_is_a_program_called_dot(fake_dot):
     assert render(GRAPH, "png") == without
 
 
-def test_a_failing_dot_is_told_in_three_parts(fake_dot, tmp_path):
+def test_a_failing_dot_is_reported_in_three_parts(fake_dot, tmp_path):
     fake_dot("#!/bin/sh\necho half a graph\necho 'syntax error near a' >&2\nexit 3\n")
     with pytest.raises(DrawError) as caught:
         render(GRAPH, "svg")
@@ -91,14 +91,14 @@ def test_a_dot_that_draws_nothing_has_failed(fake_dot):
         render(GRAPH, "svg")
 
 
-def test_a_dot_that_cannot_be_run_is_told(fake_dot):
+def test_a_dot_that_cannot_be_run_is_reported(fake_dot):
     fake_dot("#!/no/such/interpreter\n")
     with pytest.raises(DrawError, match="dot cannot be run"):
         render(GRAPH, "svg")
 
 
 @pytest.mark.parametrize("format", ["svg", "png"])
-def test_what_is_no_graph_is_told_and_the_next_graph_is_drawn(format):
+def test_after_an_invalid_graph_the_next_graph_is_drawn(format):
     before = render(GRAPH, format)
     with pytest.raises(DrawError) as caught:
         render("digraph { a -> ", format)
@@ -109,13 +109,13 @@ def test_what_is_no_graph_is_told_and_the_next_graph_is_drawn(format):
 
 
 @pytest.mark.parametrize("character", ["\0", "\ud800"])
-def test_what_is_no_text_is_told(character):
+def test_a_character_that_is_not_text_is_reported(character):
     with pytest.raises(DrawError, match="which is not text") as caught:
         render(f"digraph {{ a [label={character}] }}", "dot")
     assert caught.value.where == "character 20 of the graph"
 
 
-def test_an_unknown_format_is_told():
+def test_an_unknown_format_is_reported():
     with pytest.raises(DrawError, match="there is no format 'pdf'") as caught:
         render(GRAPH, "pdf")  # type: ignore[arg-type]
     assert caught.value.fix == "use one of: svg, png, dot"
@@ -161,7 +161,7 @@ def test_every_character_leaves_ink_on_a_png(text):
     assert render(graph % quoted, "png") != render(graph % " ", "png")
 
 
-def test_tokens_that_the_font_lacks_are_told_apart_on_a_png():
+def test_tokens_that_the_font_lacks_stay_distinguishable_on_a_png():
     first, second = (GRAPH.replace("words", token) for token in "中文")
     assert render(first, "png") != render(second, "png")
     assert render(first, "png") == render(GRAPH.replace("words", r"\\u4e2d"), "png")

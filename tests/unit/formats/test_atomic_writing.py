@@ -142,7 +142,7 @@ def test_an_interrupt_stays_an_interrupt(compiled, tmp_path, stage, monkeypatch)
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_full_disk_is_told_in_three_parts(compiled, tmp_path, stage, monkeypatch):
+def test_a_full_disk_is_reported_in_three_parts(compiled, tmp_path, stage, monkeypatch):
     an_earlier_output(tmp_path / "out")
     owner, name, call = STAGES[stage]
     error = OSError(errno.ENOSPC, "No space left on device")
@@ -255,7 +255,7 @@ def test_the_current_folder_can_be_filled_or_is_refused(compiled, tmp_path, monk
         assert load(tmp_path / "here") == compiled.model
 
 
-def test_an_unreadable_folder_is_told_in_three_parts(compiled, tmp_path, monkeypatch):
+def test_an_unreadable_folder_is_reported_in_three_parts(compiled, tmp_path, monkeypatch):
     """Root reads everything, so the refusal is played."""
     an_earlier_output(tmp_path / "out")
 
@@ -300,7 +300,7 @@ def test_a_file_is_written_with_its_folders_and_replaced(tmp_path, everything_in
 
 
 @pytest.mark.parametrize("name", ["folder", "file/picture.svg", "x" * 300])
-def test_a_place_that_cannot_be_a_file_is_told_in_three_parts(tmp_path, name, everything_in):
+def test_a_place_that_cannot_be_a_file_is_reported_in_three_parts(tmp_path, name, everything_in):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("mine")
     before = everything_in(tmp_path)

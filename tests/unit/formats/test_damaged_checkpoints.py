@@ -70,25 +70,25 @@ def refused(folder) -> CheckpointError:
 # --- folders and files -------------------------------------------------------------------------
 
 
-def test_a_missing_folder_is_told(tmp_path):
+def test_a_missing_folder_is_reported(tmp_path):
     error = refused(tmp_path / "out")
     assert error.what == f"there is no folder {tmp_path / 'out'}"
     assert error.fix == "name a folder that `handcraft compile` wrote"
 
 
-def test_a_file_in_its_place_is_told(tmp_path):
+def test_a_file_in_its_place_is_reported(tmp_path):
     (tmp_path / "out").write_text("x")
     assert refused(tmp_path / "out").what == f"{tmp_path / 'out'} is not a folder"
 
 
-def test_a_folder_without_a_record_is_told(folder):
+def test_a_folder_without_a_manifest_is_reported(folder):
     (folder / "handcraft.json").unlink()
     error = refused(folder)
     assert error.what == "the folder has no handcraft.json"
     assert error.where == str(folder)
 
 
-def test_a_folder_without_tensors_is_told(folder):
+def test_a_folder_without_tensors_is_reported(folder):
     tensor_file(folder).unlink()
     error = refused(folder)
     assert error.what == "the folder has neither of model.safetensors, model.npz"
@@ -96,7 +96,7 @@ def test_a_folder_without_tensors_is_told(folder):
     assert "keep" not in error.fix
 
 
-def test_two_tensor_files_are_told(safetensors, npz):
+def test_two_tensor_files_are_reported(safetensors, npz):
     shutil.copy(npz / "model.npz", safetensors)
     error = refused(safetensors)
     assert error.what == "the folder has model.safetensors and model.npz"
@@ -104,7 +104,7 @@ def test_two_tensor_files_are_told(safetensors, npz):
 
 
 @pytest.mark.parametrize("name", ["handcraft.json", "tensors"])
-def test_a_folder_in_the_place_of_a_file_is_told(folder, name):
+def test_a_folder_in_the_place_of_a_file_is_reported(folder, name):
     path = folder / name if name.endswith("json") else tensor_file(folder)
     path.unlink()
     path.mkdir()
@@ -115,7 +115,7 @@ def test_a_folder_in_the_place_of_a_file_is_told(folder, name):
 
 
 @pytest.mark.parametrize("part", [0.0, 0.01, 0.1, 0.5, 0.9, 0.999])
-def test_truncated_tensors_are_told(folder, part):
+def test_truncated_tensors_are_reported(folder, part):
     path = tensor_file(folder)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * part)])
@@ -137,18 +137,18 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("data", FOREIGN.values(), ids=FOREIGN.keys())
-def test_a_foreign_file_is_told(folder, data):
+def test_a_foreign_file_is_reported(folder, data):
     tensor_file(folder).write_bytes(data)
     assert refused(folder).where == str(tensor_file(folder))
 
 
-def test_one_array_in_the_place_of_an_archive_is_told(npz):
+def test_one_array_in_the_place_of_an_archive_is_reported(npz):
     with (npz / "model.npz").open("wb") as file:
         np.save(file, np.zeros((2, 10), dtype="float32"))
     refused(npz)
 
 
-def test_an_archive_member_that_is_no_array_is_told(npz):
+def test_an_archive_member_that_is_no_array_is_reported(npz):
     with zipfile.ZipFile(npz / "model.npz", "w") as archive:
         for name in read_names(npz):
             archive.writestr(f"{name}.npy", b"these are not numbers")
@@ -160,7 +160,7 @@ def read_names(folder):
     return list(record["weights"])
 
 
-def test_an_encrypted_archive_is_told(npz):
+def test_an_encrypted_archive_is_reported(npz):
     """A member that says it needs a password; zipfile answers with a RuntimeError."""
     data = bytearray((npz / "model.npz").read_bytes())
     for at in find_all(data, b"PK\x01\x02"):
@@ -171,7 +171,7 @@ def test_an_encrypted_archive_is_told(npz):
     refused(npz)
 
 
-def test_an_archive_packed_in_an_unknown_way_is_told(npz):
+def test_an_archive_packed_in_an_unknown_way_is_reported(npz):
     data = bytearray((npz / "model.npz").read_bytes())
     for at in find_all(data, b"PK\x01\x02"):
         data[at + 10] = 77
@@ -179,7 +179,7 @@ def test_an_archive_packed_in_an_unknown_way_is_told(npz):
     refused(npz)
 
 
-def test_a_damaged_packed_archive_is_told(npz):
+def test_a_damaged_packed_archive_is_reported(npz):
     """np.savez_compressed is another kind of npz; damage inside it is found by zlib."""
     tensors = read_tensors(npz)
     np.savez_compressed(npz / "model.npz", **tensors)
@@ -192,7 +192,7 @@ def test_a_damaged_packed_archive_is_told(npz):
     refused(npz)
 
 
-def test_an_array_that_claims_to_be_enormous_is_told(npz):
+def test_an_array_that_claims_to_be_enormous_is_reported(npz):
     header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000000,), }"
     padded = header + b" " * (117 - len(header)) + b"\n"
     member = b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded
@@ -240,7 +240,7 @@ def damaged_copies(data: bytes, copies: int):
 
 
 @pytest.mark.parametrize("file", ["tensors", "handcraft.json"])
-def test_any_damaged_byte_is_told_or_harmless(folder, file):
+def test_any_damaged_byte_is_reported_or_harmless(folder, file):
     path = tensor_file(folder) if file == "tensors" else folder / file
     whole = path.read_bytes()
     escaped = []
@@ -281,7 +281,7 @@ def test_a_foreign_tensor_is_named(folder):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_wrong_shape_is_told_with_both(folder, name):
+def test_a_wrong_shape_is_reported_with_both(folder, name):
     tensors = read_tensors(folder)
     right = list(tensors[name].shape)
     for wrong in ([*right, 1], [*right[:-1], right[-1] + 1], right[1:], [1, *right]):
@@ -290,7 +290,7 @@ def test_a_wrong_shape_is_told_with_both(folder, name):
         assert refused(folder).what == expected
 
 
-def test_a_transposed_matrix_is_told(folder):
+def test_a_transposed_matrix_is_reported(folder):
     tensors = read_tensors(folder)
     name = "h.0.attn.c_attn.weight"
     write_tensors(folder, {**tensors, name: np.ascontiguousarray(tensors[name].T)})
@@ -300,7 +300,7 @@ def test_a_transposed_matrix_is_told(folder):
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_number_that_is_not_finite_is_told_with_its_place(folder, name, number):
+def test_a_number_that_is_not_finite_is_reported_with_its_place(folder, name, number):
     tensors = read_tensors(folder)
     place = tuple(size - 1 for size in tensors[name].shape)
     tensors[name][place] = number
@@ -313,7 +313,7 @@ def test_a_number_that_is_not_finite_is_told_with_its_place(folder, name, number
 @pytest.mark.parametrize(
     ("dtype", "code"), [("int32", "I32"), ("int64", "I64"), ("uint8", "U8"), ("bool", "BOOL")]
 )
-def test_another_type_is_told(folder, dtype, code):
+def test_another_type_is_reported(folder, dtype, code):
     write_tensors(folder, {name: t.astype(dtype) for name, t in read_tensors(folder).items()})
     error = refused(folder)
     named = dtype if (folder / "model.npz").exists() else code
@@ -321,27 +321,27 @@ def test_another_type_is_told(folder, dtype, code):
     assert error.fix == f"all must be {' or all '.join(DTYPE_NAMES)}"
 
 
-def test_two_types_in_one_file_are_told(folder):
+def test_two_types_in_one_file_are_reported(folder):
     tensors = read_tensors(folder)
     write_tensors(folder, {**tensors, "wte.weight": tensors["wte.weight"].astype("float64")})
     assert refused(folder).what == "the tensors are of type float32 and float64"
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "S4", "U4", "datetime64[s]"])
-def test_types_that_only_numpy_has_are_told(npz, dtype):
+def test_types_that_only_numpy_has_are_reported(npz, dtype):
     tensors = read_tensors(npz)
     np.savez(npz / "model.npz", **{**tensors, "wte.weight": np.zeros((2, 10), dtype)})
     refused(npz)
 
 
-def test_a_structured_array_is_told(npz):
+def test_a_structured_array_is_reported(npz):
     rows = np.zeros((2, 10), dtype=[("x", "f4")])
     np.savez(npz / "model.npz", **{**read_tensors(npz), "wte.weight": rows})
     refused(npz)
 
 
 @pytest.mark.parametrize("dtype", ["F8_E4M3", "F8_E5M2", "F4", "NONSENSE"])
-def test_types_that_only_safetensors_has_are_told(safetensors, dtype):
+def test_types_that_only_safetensors_has_are_reported(safetensors, dtype):
     path = safetensors / "model.safetensors"
     data = path.read_bytes()
     size = int.from_bytes(data[:8], "little")
@@ -382,7 +382,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("data", GARBAGE.values(), ids=GARBAGE.keys())
-def test_a_record_that_is_none_is_told(folder, data):
+def test_an_invalid_manifest_is_reported(folder, data):
     (folder / "handcraft.json").write_bytes(data)
     assert refused(folder).where == str(folder / "handcraft.json")
 
@@ -395,14 +395,14 @@ def edit(folder, change):
 
 
 @pytest.mark.parametrize("version", [0, 1, 3, -1, None, "2", 2.5, [2], True])
-def test_another_version_is_told(folder, version):
+def test_another_version_is_reported(folder, version):
     edit(folder, lambda record: record.update(handcraft=version))
     error = refused(folder)
     assert error.what == f"handcraft.json is of version {version!r}"
     assert error.fix == "this handcraft reads version 2; compile the program again"
 
 
-def test_a_record_without_a_version_is_told(folder):
+def test_a_manifest_without_a_version_is_reported(folder):
     edit(folder, lambda record: record.pop("handcraft"))
     assert refused(folder).what == "handcraft.json is of version None"
 
@@ -445,12 +445,12 @@ CONTRADICTIONS = {
 
 
 @pytest.mark.parametrize("change", CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
-def test_a_record_that_contradicts_itself_is_told(folder, change):
+def test_a_manifest_that_contradicts_itself_is_reported(folder, change):
     edit(folder, change)
     refused(folder)
 
 
-def test_all_that_is_wrong_in_a_record_is_said(folder):
+def test_all_errors_of_a_manifest_are_reported(folder):
     edit(folder, lambda record: record.update(vocabulary=["a", "a", ""]))
     error = refused(folder)
     assert "'a' is in the vocabulary twice" in str(error)
@@ -501,14 +501,14 @@ def all_other_errors(folder, records, use=load):
     return escaped
 
 
-def test_a_record_without_any_of_its_keys_is_told_or_harmless(record):
+def test_a_manifest_without_any_of_its_keys_is_reported_or_harmless(record):
     folder, whole = record
     cut = ((f"without {path}", changed(whole, path, delete=True)) for path in paths(whole))
     assert all_other_errors(folder, cut) == []
 
 
 @pytest.mark.parametrize("number", range(len(ODD)), ids=map(repr, ODD))
-def test_a_record_with_anything_in_the_place_of_a_value_is_told_or_harmless(record, number):
+def test_a_manifest_with_anything_in_the_place_of_a_value_is_reported_or_harmless(record, number):
     """Each place meets three of the values or more, and in a deep run all."""
     folder, whole = record
     value = ODD[number]
@@ -528,7 +528,7 @@ except CheckpointError:
 """
 
 
-def test_a_context_that_nothing_could_hold_is_told_at_once(compiled, tmp_path):
+def test_an_impossible_context_is_reported_at_once(compiled, tmp_path):
     """In a process of its own, which can be stopped."""
     folder = save(compiled, tmp_path / "out")
     edit(folder, lambda record: record["source"].update(context=10**30))

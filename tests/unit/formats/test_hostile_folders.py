@@ -183,7 +183,7 @@ def test_very_many_wrong_items_are_refused_at_the_first(folder, key):
     assert "[0]" in refused(folder, most=parsed + 1_000_000)
 
 
-def test_a_record_too_long_for_the_memory_is_not_read(folder, monkeypatch):
+def test_a_manifest_too_long_for_the_memory_is_not_read(folder, monkeypatch):
     monkeypatch.setenv(MEMORY, "0.0000001")
     assert "handcraft.json of" in refused(folder, error=LimitError)
 
@@ -237,13 +237,13 @@ def test_a_small_file_that_unpacks_to_a_huge_one_is_not_unpacked(npz):
     assert "wte.weight is [2, 6250000]" in refused(bomb)
 
 
-def test_a_bomb_that_agrees_with_its_record_is_held_against_the_memory(npz, monkeypatch):
+def test_a_bomb_that_agrees_with_its_manifest_is_compared_with_the_memory(npz, monkeypatch):
     monkeypatch.setenv(MEMORY, "0.000001")
     monkeypatch.setattr("handcraft.formats.manifest.read_manifest.PARSED", 0)
     assert "parameters takes" in refused(npz, error=LimitError)
 
 
-def test_a_header_is_held_against_what_the_zip_says(npz):
+def test_a_header_is_compared_with_the_zip_directory(npz):
     short = npy_of(np.zeros((2, 10), dtype="float32"))[:-8]
     assert "and the zip gives it" in refused(with_member(npz, "wte.weight.npy", short))
 

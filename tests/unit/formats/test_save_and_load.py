@@ -159,7 +159,7 @@ def test_safetensors_say_that_they_are_for_pytorch(compiled, tmp_path):
     assert header["__metadata__"]["format"] == "pt"
 
 
-def test_a_folder_holds_the_tensors_and_the_record_and_nothing_else(compiled, tmp_path):
+def test_a_folder_contains_only_the_tensors_and_the_manifest(compiled, tmp_path):
     names = {path.name for path in save(compiled, tmp_path / "s").iterdir()}
     assert names == {"handcraft.json", "model.safetensors"}
     names = {path.name for path in save(compiled, tmp_path / "n", format="npz").iterdir()}
@@ -190,7 +190,7 @@ def test_an_unknown_format_is_refused_before_anything_is_written(compiled, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_checkpoint_is_known_by_its_record(compiled, tmp_path):
+def test_a_checkpoint_is_recognized_by_its_manifest(compiled, tmp_path):
     assert not is_checkpoint(tmp_path / "missing")
     assert not is_checkpoint(tmp_path)
     assert is_checkpoint(save(compiled, tmp_path / "out"))
@@ -207,7 +207,7 @@ def test_an_npz_carries_no_time(compiled, tmp_path):
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
-def test_no_file_tells_where_it_was_made(tmp_path, everything_in):
+def test_no_file_contains_the_place_where_it_was_made(tmp_path, everything_in):
     program = Program("ab", 3, [predict("b").after("a"), predict("a").otherwise()])
     save(compile_block(program), tmp_path / "out")
     here = str(Path(__file__).parent).encode()

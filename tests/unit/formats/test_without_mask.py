@@ -55,7 +55,7 @@ def test_without_a_format_it_becomes_safetensors(compiled, tmp_path, everything_
     assert set(everything_in(tmp_path / "out")) == {"handcraft.json", "model.safetensors"}
 
 
-def test_the_record_says_it(compiled, format, tmp_path):
+def test_the_manifest_states_that_there_is_no_mask(compiled, format, tmp_path):
     path = save(compiled, tmp_path / "out", format=format) / "handcraft.json"
     assert json.loads(path.read_text(encoding="utf-8"))["architecture"]["causal"] is False
 

@@ -85,7 +85,7 @@ def test_a_class_that_is_all_of_the_alphabet_needs_no_other():
 
 
 @pytest.mark.parametrize("pattern", [".", ".*", "", "()"])
-def test_a_pattern_that_names_no_character_asks_for_an_alphabet(pattern):
+def test_a_pattern_that_names_no_character_needs_an_alphabet(pattern):
     with pytest.raises(ProgramError, match="names no character") as caught:
         regex(pattern)
     assert "alphabet=" in caught.value.fix

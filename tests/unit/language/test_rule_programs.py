@@ -29,7 +29,7 @@ def test_the_first_matching_rule_wins():
         assert Program("abc", 3, [first, second, OTHERWISE]).meaning("aa") == "b"
 
 
-def test_otherwise_speaks_where_no_rule_matches():
+def test_otherwise_applies_where_no_rule_matches():
     program = Program("ab", 3, [predict("b").after("aa"), OTHERWISE])
     assert [program.meaning(c) for c in ("a", "aa", "ab", "aab", "baa")] == ["a", "b", "a", "a", "b"]
 
@@ -100,7 +100,7 @@ def test_what_is_no_rule_is_named_with_its_number(rule, message):
         Program("ab", 3, [rule, OTHERWISE])
 
 
-def test_everything_wrong_with_the_rules_is_told_at_once_and_in_order():
+def test_everything_wrong_with_the_rules_is_reported_at_once_and_in_order():
     rules = [
         predict("x").after("aa"),
         predict("b").after("a]"),
@@ -128,7 +128,7 @@ def test_one_wrong_thing_is_raised_as_itself():
         Program("ab", 3, [predict("x").otherwise()])
 
 
-def test_faults_of_vocabulary_context_and_rules_are_told_together():
+def test_faults_of_vocabulary_context_and_rules_are_reported_together():
     with pytest.raises(SeveralErrors) as caught:
         Program("aa", 0, [predict("x").otherwise()])
     text = str(caught.value)

@@ -108,12 +108,12 @@ def test_decisions_join_pattern_and_flag_and_end_with_one_that_is_always_true():
     assert last.condition is None
 
 
-def test_a_pattern_whose_first_two_tokens_differ_asks_for_no_position():
+def test_a_pattern_whose_first_two_tokens_differ_needs_no_position():
     first, _ = program(predict("b").after("ab")).decisions
     assert str(first.condition) == "(token.at(-1) == 'a') & (token == 'b')"
 
 
-def test_patterns_share_what_they_look_back_at():
+def test_patterns_share_the_tokens_that_they_read():
     one, other, _ = program(predict("b").after("aa"), predict("b").after("ba")).decisions
     backs = [d.condition.children[0].children[0].children[0] for d in (one, other)]
     assert backs[0] is backs[1]
@@ -214,7 +214,7 @@ def test_an_answer_that_is_none_is_refused(rule, error, message):
     assert caught.value.fix
 
 
-def test_rounded_thirds_are_told_how_to_be_exact():
+def test_for_rounded_thirds_exact_fractions_are_advised():
     with pytest.raises(ProgramError) as caught:
         program(predict({"a": 1 / 3, "b": 2 / 3 - 1e-12}).after("a"))
     assert caught.value.fix == "write exact fractions: 'a': Fraction(1, 3), 'b': Fraction(2, 3)"
@@ -245,13 +245,13 @@ def test_expressions_over_other_prompts_are_refused():
     ]
 
 
-def test_expressions_in_a_program_without_prompts_are_told_how():
+def test_for_expressions_in_a_program_without_prompts_the_fix_is_advised():
     with pytest.raises(ProgramError, match="the program has no prompts") as caught:
         Program("ab", 5, [predict("b").when(TOKEN == "a"), OTHERWISE])
     assert "Program(prompts=" in caught.value.fix
 
 
-def test_everything_wrong_is_told_at_once_and_in_order():
+def test_everything_wrong_is_reported_at_once_and_in_order():
     rules = [predict("x").after("y").when(POSITION), predict({"a": 2}).after("aaaaaa")]
     with pytest.raises(SeveralErrors) as caught:
         program(*rules)

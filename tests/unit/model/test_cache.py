@@ -97,7 +97,7 @@ def test_a_cache_of_another_batch_is_refused(small):
         small.forward([[0], [1], [2]], cache)
 
 
-def test_a_cache_without_room_is_refused(small):
+def test_a_full_cache_is_refused(small):
     cache = small.empty_cache(positions=1)
     with pytest.raises(HandcraftError):
         small.forward([[0, 1]], cache)

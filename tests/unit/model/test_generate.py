@@ -70,7 +70,7 @@ def test_words_come_with_blanks_between_them(random_model):
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 9])
-def test_as_many_tokens_are_added_as_were_asked_for(small, n):
+def test_as_many_tokens_are_added_as_requested(small, n):
     assert len(complete(small, "ab", n)) == n
 
 

@@ -74,7 +74,7 @@ def test_running_in_chunks_changes_nothing(model, monkeypatch, numbers):
     np.testing.assert_allclose(model.forward(IDS, valid=VALID), whole, rtol=1e-12, atol=1e-12)
 
 
-def test_only_without_mask_padding_would_be_seen_if_nobody_said(model):
+def test_only_without_a_mask_would_padding_be_seen_by_default(model):
     unsaid, said = model.forward(IDS)[VALID], model.forward(IDS, valid=VALID)[VALID]
     assert np.allclose(unsaid, said) == model.architecture.causal
 
@@ -100,7 +100,7 @@ def test_other_flags_are_refused(model, valid, what):
     assert caught.value.fix
 
 
-def test_a_gap_in_a_later_text_is_told(model):
+def test_a_gap_in_a_later_text_is_reported(model):
     valid = VALID.copy()
     valid[4, 2] = False
     with pytest.raises(ModelError, match="text 4 has padding at position 2 and a token after it"):

@@ -135,7 +135,7 @@ def test_pre_activations_keep_their_negative_values(small):
     assert (trace["h.0.mlp.hidden"] >= 0).all()
 
 
-def test_no_part_shares_its_numbers_with_another_or_with_the_model(small):
+def test_no_part_of_a_trace_shares_memory_with_another_or_with_the_model(small):
     trace = small.trace("abc")
     for name in trace:
         before = {other: trace[other].copy() for other in trace if other != name}
@@ -155,7 +155,7 @@ def test_a_trace_is_shown_by_its_names_and_shapes(small):
     assert len(lines) == 1 + len(small.trace("abc"))
 
 
-def test_a_missing_name_is_told_with_those_there_are(small):
+def test_an_error_for_a_missing_name_lists_those_there_are(small):
     with pytest.raises(ModelError) as caught:
         small.trace("abc")["h.9.output"]
     assert caught.value.what == "the trace has no 'h.9.output'"

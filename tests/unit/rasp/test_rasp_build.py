@@ -94,7 +94,7 @@ def test_a_causal_program_sees_nothing_ahead():
 
 
 @pytest.mark.parametrize("size", [1, 4, 20, 60])
-def test_a_key_that_tells_positions_apart_is_selected_once(size):
+def test_a_key_that_differs_at_any_two_positions_is_selected_once(size):
     for key in (indices, indices * 2 - 1, Map(lambda i: -i, indices), tokens * 0 + indices):
         read = Aggregate(Select(key, indices + 1, Comparison.EQ), tokens)
         found = rasp.build(read, [1, 4], size)
@@ -111,13 +111,13 @@ ORDER = SequenceMap(lambda token, index: 9 * token + index, tokens, indices)
 
 
 @pytest.mark.parametrize("key", [ORDER * 0, tokens * 0 + 1, LinearSequenceMap(ORDER, tokens, 0, 0)])
-def test_a_number_times_0_tells_no_positions_apart(key):
+def test_a_number_times_0_distinguishes_no_positions(key):
     read = Aggregate(Select(key, key, Comparison.EQ), tokens)
     assert rasp.build(read, [1, 4], 3).trace([1, 4, 4]) == read([1, 4, 4]) == [3, 3, 3]
 
 
 @pytest.mark.parametrize("factor", [0, 2])
-def test_one_term_tells_positions_apart_where_its_factor_is_not_0(factor):
+def test_one_term_distinguishes_positions_if_its_factor_is_not_0(factor):
     order = rasp.build(ORDER, [1, 4], 3).value.node
     key = Linear(finite([factor * n for n in order.domain.values]), reads("key"), ((factor, order),), 0)
     assert facts_of(attend.matching(key, key, "==", reads("")), 3, causal=False).single is (factor != 0)

@@ -325,7 +325,7 @@ def test_what_is_wrong_is_said_in_three_parts(name, program, message):
     assert str(caught.value) == message, name
 
 
-def test_a_name_that_nobody_has_is_an_attribute_error():
+def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError):
         rasp.nothing  # noqa: B018
     assert not hasattr(rasp, "nothing")

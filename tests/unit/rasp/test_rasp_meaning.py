@@ -103,7 +103,7 @@ def test_a_function_may_answer_with_no_value():
     means(Map(lambda x: None, tokens), "ab", [None, None])
 
 
-def test_a_function_is_asked_for_values_that_occur_only():
+def test_a_function_is_called_only_with_values_that_occur():
     """At position 0 there is no position before, and whatever stands for it is not divided by."""
     before = Aggregate(PREVIOUS, indices + 1)
     means(12 // (before * indices), "abc", [None, 12, 3])

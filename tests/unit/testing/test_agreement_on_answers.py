@@ -45,6 +45,6 @@ def test_an_answer_that_parts_is_named_with_what_is_written_before_it():
     assert "the rules mean      0" in str(caught.value)
 
 
-def test_an_assumption_that_an_answer_breaks_is_told():
+def test_an_assumption_that_an_answer_breaks_is_reported():
     with pytest.raises(AssumptionError, match="-1 2 is assumed"):
         assert_agreement(counting(3, assumed=(-1, 2)))

@@ -107,7 +107,7 @@ def test_words_are_written_with_blanks_between():
     )
 
 
-def test_a_model_whose_tokens_have_other_ids_is_asked_by_them(model):
+def test_a_model_whose_tokens_have_other_ids_is_run_with_them(model):
     grown = grow(model, replace(model.shape, n_vocab=50), ids=[40, 7, 21])
     assert listed(grown, "ab?") == ["a", "ab"]
     assert assert_writes(grown, lambda prompt: AFTER[prompt[-1]], ".*") == 1092
@@ -132,7 +132,7 @@ def test_what_cannot_be_tried_is_no_success(model, meaning, starts, says):
     assert str(caught.value) == says
 
 
-def test_there_is_room_where_the_last_token_of_an_answer_is_read_no_more(model):
+def test_the_last_token_of_an_answer_needs_no_position(model):
     assert assert_writes(model, lambda prompt: "b", ["abcaba"]) == 1
     assert assert_writes(model, lambda prompt: "bcabc", ["aa"]) == 1
 

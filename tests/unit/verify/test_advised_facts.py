@@ -22,7 +22,7 @@ def fixes(compiled) -> set[str]:
     return {problem.fix for problem in getattr(error, "problems", (error,))}
 
 
-def test_weights_that_somebody_changed_are_to_be_compiled_again():
+def test_for_changed_weights_compiling_again_is_advised():
     compiled = compile_program(AAB, positions="one-hot", n_positions=5)
     name = next(name for name in compiled.model.tensors if name.endswith("c_attn.weight"))
     halved = {**compiled.model.tensors, name: compiled.model.tensors[name] / 2}

@@ -64,7 +64,7 @@ def unfair():
     return replace(compiled, model=replace(compiled.model, tensors=tensors))
 
 
-def test_a_probability_that_is_off_is_a_failure(unfair):
+def test_a_wrong_probability_is_a_failure(unfair):
     report = verify(unfair.model, COIN)
     assert report.failed == report.tried == 14
     probabilities = np.exp([0.1, 0]) / np.exp([0.1, 0]).sum()
@@ -72,7 +72,7 @@ def test_a_probability_that_is_off_is_a_failure(unfair):
     assert report.margin > 0
 
 
-def test_a_probability_that_is_off_is_not_saved(unfair, tmp_path):
+def test_a_wrong_probability_is_not_saved(unfair, tmp_path):
     with pytest.raises(PrecisionError, match=r"a probability has an error of 0\.025 after 'a'"):
         save(unfair, tmp_path / "unfair")
 
@@ -105,14 +105,14 @@ def test_a_token_that_should_be_sure_is_judged_by_its_probability_too(architectu
     assert tally.failures[0].error == pytest.approx(1 / (1 + np.exp(2)))
 
 
-def test_only_programs_with_probabilities_have_shares():
+def test_only_programs_with_distributions_have_probabilities():
     rules = Program("ab", 3, [predict("a").otherwise()])
     assert probabilities_of(rules) is None
     assert probabilities_of(of_architecture(rules, "block").circuits) is None
     assert probabilities_of(COIN) is not None
 
 
-def test_margins_and_errors_of_shares():
+def test_margins_and_errors_of_probabilities():
     logits = np.log(np.array([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]]))
     probabilities = np.array([[0.5, 0.5, 0], [0.5, 0.25, 0.25]])
     assert np.allclose(probabilities_after(logits), [[0.5, 0.25, 0.25]] * 2)

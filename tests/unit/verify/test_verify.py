@@ -267,7 +267,7 @@ def test_the_oracle_remembers_suffixes_without_changing_the_meaning(program):
         assert ask(batch_of(contexts)).tolist() == expected
 
 
-def test_an_anchored_pattern_is_told_from_the_same_tokens_later():
+def test_an_anchored_pattern_is_distinguished_from_the_same_tokens_later():
     program = Program("ab", 4, [predict("b").after("start aa"), predict("a").otherwise()])
     ask = oracle(program)
     assert ask(batch_of([[0, 0]])).tolist() == [1]
@@ -400,7 +400,7 @@ def test_words_are_reported_with_blanks():
     assert set(report.margin_context.split(" ")) <= {"the", "cat", "sat"}
 
 
-def test_what_is_no_model_and_what_means_nothing_are_told(program):
+def test_an_invalid_model_and_a_meaningless_program_are_reported(program):
     compiled = compile_program(program)
     for model, source, advice in (
         (compiled, program, "compiled.verify()"),

@@ -117,7 +117,7 @@ def test_a_verdict_is_that_of_every_context_alone(random_model, program):
     assert report.failed != with_mask.failed  # so that running them with the mask would be noticed
 
 
-def test_an_answer_within_a_context_is_told_with_its_position(random_model):
+def test_an_answer_within_a_context_is_reported_with_its_position(random_model):
     model = random_model(3, 4)
     texts = np.array([[0, 1, 2]])
     logits = np.zeros((1, 3, 3))
@@ -254,7 +254,7 @@ def test_a_short_text_is_measured_too(program):
     np.testing.assert_array_equal(*seen)
 
 
-def test_a_sample_of_texts_is_shared_among_the_lengths(program, monkeypatch):
+def test_a_sample_of_texts_is_spread_over_the_lengths(program, monkeypatch):
     meter = importlib.import_module("handcraft.verify.facts")
     monkeypatch.setattr(meter, "EVERY_UP_TO", 0)
     compiled = compile_program(program, architecture="block")

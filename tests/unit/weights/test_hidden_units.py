@@ -53,7 +53,7 @@ def sizes(made: Circuits, most: int | None, architecture=GPT2) -> list[int]:
 ALL = Block(neurons=tuple(map(after, TOKENS)))
 
 
-def test_a_neuron_takes_two_units_of_gelu_where_there_is_room():
+def test_a_neuron_takes_two_gelu_units_if_they_fit():
     assert sizes(circuits(ALL), None) == [8]
     assert sizes(circuits(ALL), 8) == [8]
 

@@ -89,7 +89,7 @@ def test_a_width_that_is_left_open_is_made_even():
     assert compiled(Program("abcd", 3, [predict("b").after("a"), *RULES])).layout.n_embd % 2 == 0
 
 
-def test_a_stream_of_odd_width_is_taken_as_it_is_asked_for():
+def test_a_requested_odd_width_is_used():
     found = compiled(sizes=Sizes(n_embd=63, n_head=3))
     assert found.layout.n_embd == 63
     assert found.complete("ab", 2) == "da"

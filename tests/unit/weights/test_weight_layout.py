@@ -156,7 +156,7 @@ def test_a_mean_has_no_static_length_and_is_right_with_ballast(by_hand):
 
 
 @pytest.mark.parametrize("sizes", [Sizes(n_embd=24), Sizes(n_head=4), Sizes(head_dim=8)])
-def test_sizes_that_are_asked_for_are_granted(sizes):
+def test_requested_sizes_are_used(sizes):
     rules = [predict("b").after("aa"), predict("a").otherwise()]
     compiled = compile_program(Program("ab", 5, rules), architecture="block", sizes=sizes)
     layout = compiled.layout
@@ -174,7 +174,7 @@ def test_a_width_that_is_too_small_says_which_is_enough():
     compile_program(program, architecture="block", sizes=Sizes(n_embd=enough))
 
 
-def test_circuits_without_heads_need_no_room_for_any():
+def test_circuits_without_heads_need_no_dimensions_for_heads():
     token = one_hot("token", "abc")
     made = Circuits("abc", 2, embedding=[embed_token(token)], blocks=[Block()], unembedding=token)
     layout = allocate_layout(made)
@@ -184,7 +184,7 @@ def test_circuits_without_heads_need_no_room_for_any():
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
 @settings(max_examples=sweep(100))
 @given(program=rule_programs())
-def test_subspaces_lie_one_after_the_other_and_heads_have_room(architecture, program):
+def test_subspaces_are_adjacent_and_heads_are_wide_enough(architecture, program):
     for positions in ("one-hot", "binary"):
         compiled = compile_program(
             program, positions=positions, architecture=architecture, n_positions=program.context

@@ -36,7 +36,7 @@ def shape(circuits: Circuits) -> list[tuple[int, int]]:
 # blocks
 
 
-def test_what_a_head_brings_is_read_by_neurons_of_the_same_block():
+def test_the_output_of_a_head_is_read_by_neurons_of_the_same_block():
     circuits = compiled(flag=lookup(lambda x, y: x == "a" and y == "b", FIRST, TOKEN))
     assert shape(circuits) == [(1, 1)]
 
@@ -46,7 +46,7 @@ def test_what_neurons_write_is_read_by_heads_of_the_next_block():
     assert shape(compiled(flag=flag.at_position(0))) == [(0, 1), (1, 0)]
 
 
-def test_what_a_head_brings_is_brought_on_by_the_next_block():
+def test_the_output_of_a_head_is_moved_on_by_the_next_block():
     twice = select(POSITION, POSITION // 2).latest(select(POSITION, POSITION // 2).latest(TOKEN))
     assert shape(compiled(twice=twice)) == [(1, 0), (1, 0)]
 
@@ -70,21 +70,21 @@ def test_what_is_constant_or_embedded_needs_nothing():
 # heads
 
 
-def test_what_is_brought_from_the_same_sources_shares_a_head():
+def test_numbers_from_the_same_sources_share_a_head():
     circuits = compiled(one=SAME.mean(POSITION), other=SAME.mean(TOKEN == "a"))
     ((head,),) = (block.heads for block in circuits.blocks)
     assert len(head.carried) == 2
     assert len(head.origins) == 2
 
 
-def test_looks_equally_far_back_share_a_head_whatever_they_bring():
+def test_equal_distances_back_share_a_head_whatever_they_move():
     circuits = compiled(
         token=BEFORE, position=POSITION.at(-1, default=0), flag=(TOKEN == "c").at(-1, default=True)
     )
     assert [len(block.heads) for block in circuits.blocks] == [1]
 
 
-def test_what_is_brought_from_other_sources_has_another_head():
+def test_numbers_from_other_sources_have_another_head():
     assert shape(compiled(latest=SAME.latest(POSITION), earliest=SAME.earliest(POSITION))) == [(2, 0)]
 
 
@@ -152,7 +152,7 @@ def test_a_step_is_written_on_the_side_on_which_its_sums_stay_near(flag):
     assert total.max() <= -total.min()
 
 
-def test_a_turned_step_is_written_everywhere_and_taken_off_where_it_is_not_reached():
+def test_an_inverted_threshold_is_added_by_a_bias_and_subtracted_where_it_is_not_reached():
     seldom, mostly = (TOKEN == "a") & (POSITION == 3), (TOKEN != "a") | (POSITION < 3)
     for flag in (seldom, mostly):
         circuits = compiled(flag=flag)
@@ -163,7 +163,7 @@ def test_a_turned_step_is_written_everywhere_and_taken_off_where_it_is_not_reach
         assert (written, biased) in [(1, []), (-1, [1])]
 
 
-def test_a_step_that_nobody_reads_is_left_out():
+def test_a_threshold_that_is_not_read_is_left_out():
     seen = SAME.count()
     all_steps = shape(compiled(count=seen))
     one_step = shape(compiled(often=seen >= 4))

@@ -91,7 +91,7 @@ def test_a_sum_that_cancels_reads_nothing():
     assert (reading.terms, reading.constant) == ((), -1)
 
 
-def test_a_constant_is_not_held():
+def test_a_constant_gets_no_dimension():
     features = Features()
     assert features.number(PROMPTS.constant(3).node).constant == 3
     assert not features.by_node
@@ -105,7 +105,7 @@ def test_what_is_promised_is_read_from_what_it_is_promised_of():
     assert set(widths(features)) == {"position"}
 
 
-def test_a_token_that_is_held_one_hot_reads_any_function_of_it():
+def test_any_function_is_read_from_a_one_hot_token():
     features = Features(one_hot=("token",))
     for function in (ord, lambda t: t == "b", lambda t: Fraction(ord(t), 7)):
         reading = features.number(lookup(function, TOKEN).node)
@@ -113,7 +113,7 @@ def test_a_token_that_is_held_one_hot_reads_any_function_of_it():
     assert widths(features) == {"token": 3}
 
 
-def test_zero_is_kept_where_it_is_asked_for():
+def test_zero_is_stored_as_zero_if_requested():
     asked = (0, 5, 5, 5)
     reading = Features().read(POSITION.node, asked, keeps_zero=True)
     assert reading.constant == 0
@@ -121,7 +121,7 @@ def test_zero_is_kept_where_it_is_asked_for():
 
 
 @pytest.mark.parametrize("number", [100 * POSITION, POSITION.map(lambda n: 1000 * n * n)], ids=str)
-def test_before_layernorm_large_numbers_are_held_small(number):
+def test_before_layernorm_large_numbers_are_stored_small(number):
     features = Features(normed=True)
     reading = features.number(number.node)
     assert_reads(reading, lambda n: number.trace("aaaa")[n], "position", range(4))
@@ -145,7 +145,7 @@ def test_the_ends_are_those_of_the_number_however_many_dimensions_it_takes():
     assert feature.span(i) == (0, 3)
 
 
-def test_the_ends_of_what_a_head_brings_are_without_the_constant():
+def test_the_span_of_a_moved_number_is_without_the_constant():
     """Of a flag that is mostly True the difference from True is brought."""
     flags = select(TOKEN, TOKEN).latest(TOKEN != "a")
     (brought,) = after("fuse tables", flags)
@@ -168,7 +168,7 @@ def heads(made) -> int:
 
 
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
-def test_what_is_brought_may_be_known_to_be_less_than_its_source_can_be(architecture):
+def test_a_moved_value_may_have_a_smaller_domain_than_its_source(architecture):
     """A count that is at least 1 is 0 nowhere, though the step function that makes it could say so."""
     prompts = Prompts("ab", context=2)
     many = (~select(window(1).mean(prompts.position), -1)).count() * 2
@@ -204,7 +204,7 @@ def flags(number) -> dict:
 
 
 @pytest.mark.parametrize("value", [POSITION + 1, select(TOKEN, TOKEN).count()], ids=str)
-def test_a_value_of_which_more_numbers_are_read_than_it_has_is_held_one_hot(value):
+def test_a_value_with_more_numbers_read_than_it_has_values_is_stored_one_hot(value):
     made = assert_compiled(flags(value))
     assert 4 in {subspace.width for subspace in made.circuits.stream}
 

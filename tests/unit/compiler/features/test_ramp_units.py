@@ -104,7 +104,7 @@ GAPS = [Fraction(1, 2), Fraction(1, 4), Fraction(1, 64)]
 
 @pytest.mark.parametrize("architecture", [None, *ARCHITECTURES])
 @pytest.mark.parametrize("gap", GAPS, ids=str)
-def test_a_threshold_with_a_gap_is_met_from_it_on_and_not_met_below_the_gap(gap, architecture):
+def test_a_threshold_with_a_gap_is_reached_from_it_on_and_not_below_the_gap(gap, architecture):
     numbers = (0, 1 - gap, 1, 1 + gap / 3, 2, 5)
     unit = Neuron("unit", reads(X), 1, reads(OUT), gap=gap)
     of = circuits(unit, numbers=numbers)

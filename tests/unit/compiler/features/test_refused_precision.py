@@ -37,7 +37,7 @@ TIES = ("count", "count that may be 0")
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("name", [name for name in EXPRESSIONS if name != "means of means"])
-def test_short_contexts_behind_layernorm_are_exact_or_refused(name, dtype):
+def test_short_contexts_after_layernorm_are_exact_or_refused(name, dtype):
     try:
         assert_compiled({name: expression(name, 4)}, "gpt2", dtype)
     except PrecisionError:
@@ -46,7 +46,7 @@ def test_short_contexts_behind_layernorm_are_exact_or_refused(name, dtype):
 
 
 @pytest.mark.parametrize("name", TIES)
-def test_a_tie_that_hangs_on_a_gain_of_8_bits_is_refused(name):
+def test_a_tie_that_depends_on_a_gain_of_8_bits_is_refused(name):
     with pytest.raises(PrecisionError, match="LayerNorm can shift their scores") as caught:
         compile_sequences({name: expression(name, 4)}, architecture="gpt2", dtype="bfloat16")
     assert caught.value.fix.startswith("compile with dtype='float32'")
@@ -54,7 +54,7 @@ def test_a_tie_that_hangs_on_a_gain_of_8_bits_is_refused(name):
 
 @pytest.mark.parametrize("kept", ["ba bb bc ca", "ba ca cb cc", "aa ba ca cb cc", "aa ab ac bc ca cb"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_sources_share_evenly_whatever_layernorm_scales(kept, dtype):
+def test_sources_get_equal_weights_whatever_layernorm_scales(kept, dtype):
     """A query that was brought is 0 where its condition does not ask, and not 1 less 1."""
     prompts = Prompts("abc", context=3)
     key, query = prompts.token.at_position(1, default="b"), prompts.token.at(0, default="a")
@@ -62,7 +62,7 @@ def test_sources_share_evenly_whatever_layernorm_scales(kept, dtype):
     assert_compiled({"mean": chosen.mean(prompts.position, default=-1)}, "gpt2", dtype)
 
 
-def test_sums_over_a_value_that_is_held_one_hot_are_refused_where_they_are_too_large():
+def test_sums_over_a_one_hot_value_are_refused_where_they_are_too_large():
     """The position is read in so many ways that it is held one-hot, and 20 times over in one sum."""
     prompts = Prompts("abc", context=4)
     token, position = prompts.token, prompts.position
@@ -121,7 +121,7 @@ def test_the_message_names_the_dtype_and_what_would_do(dtype, context):
     assert error.fix.startswith("compile with dtype='float32'; or context=")
 
 
-def test_nobody_is_told_to_use_float32_instead_of_float32():
+def test_float32_is_not_advised_instead_of_float32():
     with pytest.raises(PrecisionError) as caught:
         compile_sequences({"x": expression("means of means", 16)})
     assert "float32" not in caught.value.fix
@@ -142,7 +142,7 @@ def test_looking_back_is_exact_over_any_length(dtype):
     assert compile_sequences({"x": back}, dtype=dtype).apply([text])["x"] == [back.trace(text)]
 
 
-def test_fewer_promised_values_may_be_told_apart_where_all_could_not():
+def test_fewer_assumed_values_may_be_distinguished_where_all_could_not():
     prompts = Prompts("ab", context=16)
     mean = window(16).mean(prompts.token == "a")
     table = {value: value * 16 % 3 for value in mean.domain.values}

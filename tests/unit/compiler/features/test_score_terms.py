@@ -83,7 +83,7 @@ RELATIONS = {
 @pytest.mark.parametrize("flat", [False, True], ids=["any", "flat"])
 @pytest.mark.parametrize("largest", [0, FAR], ids=["small weights", "large weights"])
 @pytest.mark.parametrize("match", RELATIONS.values(), ids=RELATIONS)
-def test_every_kind_of_condition_is_met_with_its_gap(match, largest, flat, normed):
+def test_scores_of_every_kind_of_condition_have_its_gap(match, largest, flat, normed):
     terms = score_terms(match, Features(normed=normed), flat=flat, largest=largest)
     assert_met(terms, match, flat=flat)
 
@@ -124,7 +124,7 @@ def test_an_order_takes_a_channel_for_each_value_but_one():
     assert len(score_terms(RELATIONS["earlier"], Features(), flat=False, largest=FAR).channels) == 11
 
 
-def test_what_is_asked_everywhere_takes_one_channel():
+def test_a_constant_query_takes_one_channel():
     asked = PROMPTS.constant("c").node
     terms = score_terms(Match(TOKEN, asked, Comparison.EQ), Features(), flat=False, largest=FAR)
     (channel,) = terms.channels
@@ -138,7 +138,7 @@ def test_two_values_take_a_channel_each():
     assert len(terms.channels) == 2
 
 
-def test_behind_layernorm_selected_sources_have_a_score_of_0_that_no_scale_can_change():
+def test_after_layernorm_selected_sources_have_a_score_of_0_that_no_scale_can_change():
     match = RELATIONS["equal tokens"]
     terms = score_terms(match, Features(normed=True), flat=True, largest=FAR)
     found = scores(terms, match)
@@ -168,13 +168,13 @@ def test_any_relation_is_met(pairs, flat, normed):
 
 
 @given(st.sets(st.fractions(-9, 9, max_denominator=6), min_size=1), st.fractions(-12, 12))
-def test_a_query_that_is_no_key_asks_for_the_nearest_and_of_two_for_the_first(keys, query):
+def test_a_query_that_is_no_key_selects_the_nearest_and_of_two_the_first(keys, query):
     ordered = sorted(keys)
     distances = [abs(key - query) for key in ordered]
     assert nearest(query, ordered) == distances.index(min(distances))
 
 
-def test_a_label_that_is_no_key_asks_for_the_first():
+def test_a_label_that_is_no_key_selects_the_first():
     assert nearest("x", ["a", "b"]) == 0
     assert nearest(1, ["a", "b"]) == 0
 

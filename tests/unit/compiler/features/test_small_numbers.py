@@ -51,7 +51,7 @@ def test_a_count_in_a_long_text_is_compared_with_any_bound(bound):
     assert_counts(counting(bound), bound, range(LONG), fewer, [0, *fewer])
 
 
-def test_few_tokens_are_held_in_bits_where_nothing_else_is_precise_enough():
+def test_few_tokens_are_stored_in_bits_where_nothing_else_is_precise_enough():
     program = counting(150, vocabulary="ab", context=300)
     assert_counts(program, 150, range(0, 300, 2), range(0, 298, 2))
 
@@ -103,7 +103,7 @@ def test_a_small_number_and_its_opposite_are_read_as_the_number(number):
         assert dict(layout.write(here, 0, 1))[layout.start[here]] == size
 
 
-def test_what_small_numbers_add_and_take_off_near_a_threshold_is_twice_the_smaller():
+def test_what_small_numbers_add_and_subtract_near_a_threshold_is_twice_the_smaller():
     prompts = Prompts("ab", context=8)
     seen, first = (prompts.everything.mean(prompts.position == n).node for n in (1, 0))
     features = Features(normed=True, in_bits=True, small=True)

@@ -55,7 +55,7 @@ def pattern(circle, head: int, here: int) -> np.ndarray:
     return powers / powers.sum()
 
 
-def test_sources_at_one_place_share_evenly():
+def test_sources_at_one_place_get_equal_weights():
     circle = find_circle([weigh(8, {0: 1, 4: 1}, {1: 1, 5: 1})], 10, FLOAT32)
     assert circle is not None
     assert isclose(pattern(circle, 0, 8)[0], 0.5, abs_tol=LEFT)
@@ -63,7 +63,7 @@ def test_sources_at_one_place_share_evenly():
 
 
 @pytest.mark.parametrize("ratio", [2, 10, 100])
-def test_neighbours_share_in_the_ratio_that_is_asked_for(ratio):
+def test_neighbours_get_weights_in_the_requested_ratio(ratio):
     sums = [weigh(9, {1: ratio, 0: 1, 6: ratio, 5: 1}, {2: ratio, 1: 1, 7: ratio, 6: 1})]
     circle = find_circle(sums, 11, FLOAT32)
     assert circle is not None

@@ -106,7 +106,7 @@ def test_heads_whose_sources_count_differently_are_one_head():
     }
 
 
-def test_a_line_takes_the_place_of_a_step_where_the_answer_forgives_it():
+def test_a_linear_fit_replaces_a_threshold_where_the_answer_tolerates_it():
     prompts = Prompts(DIGITS, context=6, inputs="[0-4]{3,6}")
     digit = prompts.token.map({letter: n for n, letter in enumerate(DIGITS)})
     apart = (digit - digit.at(-1, default=0) + 5 * (digit.at(-2, default=0) >= 3)).assume([-1, 0, 9])
@@ -133,7 +133,7 @@ def test_what_is_no_sum_is_compiled_as_ever_and_says_why():
     assert tried.model.shape == plain.model.shape
 
 
-def test_all_passes_are_asked_for_by_true():
+def test_true_stands_for_all_passes():
     assert compile_program(two_digits(), architecture="block", optimize=True).model == (
         optimized(two_digits).model
     )
@@ -177,7 +177,7 @@ def test_ten_digit_addition_is_one_block_one_head_and_width_four():
     assert sum(int(np.count_nonzero(t)) for t in numbers) <= 43
 
 
-def test_tokens_that_never_stand_somewhere_are_not_asked_for():
+def test_tokens_that_never_occur_at_a_position_are_not_read_there():
     """Bits count 0 and 1, and letters do: the looks are one although a table says otherwise of each."""
     free = Prompts("01=eo", context=parity().context)
     bit = free.token.at(-8, default="0").map({"1": 1}, default=0)

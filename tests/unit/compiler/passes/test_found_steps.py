@@ -116,7 +116,7 @@ def vote(a: bool, b: bool, c: bool, d: bool) -> bool:
     return 2 * a + b + c + d >= 3
 
 
-def test_weights_that_nobody_wrote_down_come_from_a_linear_program(monkeypatch):
+def test_weights_that_no_argument_has_come_from_a_linear_program(monkeypatch):
     assert len(steps_of(vote, *[BITS] * 4)) == 1
     monkeypatch.setattr(step_function, "PROGRAM_ROWS_UP_TO", 0)
     step_function._known_steps.cache_clear()
@@ -165,14 +165,14 @@ def test_a_value_that_never_occurs_may_weigh_anything():
 SHARES = tuple(Fraction(n, 12) for n in (0, 1, 3, 4, 6, 8, 9, 12))
 
 
-def test_a_share_is_the_last_digit_and_is_added_as_it_is():
+def test_a_mean_is_the_last_digit_and_is_added_as_it_is():
     found = steps_of(lambda flag, share: flag and share >= Fraction(1, 2), BITS, SHARES, scalar=1)
     assert len(found) == 1
     multiples = {found.weights[1][share] / share for share in SHARES if share}
     assert len(multiples) == 1
 
 
-def test_what_a_share_decides_for_each_letter_takes_a_step_each():
+def test_a_mean_compared_with_a_number_for_each_letter_takes_a_threshold_each():
     bound = {"a": 3, "b": 6, "c": 9, "d": 12}
     found = steps_of(lambda x, share: share * 12 >= bound[x], LETTERS, SHARES, scalar=1)
     assert len(found) == 2 * len(LETTERS) - 1
@@ -248,7 +248,7 @@ def test_any_table_becomes_steps(drawn):
     st.lists(st.fractions(0, 3, max_denominator=6), min_size=2, max_size=6, unique=True),
     st.data(),
 )
-def test_any_table_beside_a_share_becomes_steps(drawn, shares, data):
+def test_any_table_of_values_and_a_mean_becomes_a_step_function(drawn, shares, data):
     domains, _ = drawn
     shares = tuple(sorted(shares))
     rows = list(product(*domains, shares))

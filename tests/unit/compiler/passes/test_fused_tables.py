@@ -110,13 +110,13 @@ def test_numbers_of_a_range_are_equal_between_two_comparisons():
     assert steps(*fused(WIDE == SHARE * 0.1)) == 3, "one for each side, and one for both"
 
 
-def test_a_share_is_turned_into_steps_once_where_two_are_compared():
+def test_a_mean_becomes_a_step_function_once_if_two_are_compared():
     shares = lookup(lambda s, r: s < r, SHARE, window(2).mean(TOKEN == "a"))
     (node,) = fused(shares)
     assert {str(step_function) for step_function in step_functions(node)} >= {str(SHARE)}
 
 
-def test_a_share_beside_a_token_is_read_as_it_is():
+def test_a_mean_beside_a_token_is_read_as_it_is():
     (node,) = fused(lookup(lambda s, x: s > 1 and x == "a", SHARE, TOKEN))
     assert isinstance(node, StepFunction)
     assert len(step_functions(node)) == 1
@@ -139,7 +139,7 @@ def test_a_share_beside_a_token_is_read_as_it_is():
     ],
     ids=str,
 )
-def test_only_means_and_sums_are_held_as_numbers_alone(expression, is_one):
+def test_only_means_and_sums_are_stored_as_numbers_alone(expression, is_one):
     (node,) = after("fuse tables", expression)
     assert is_scalar(node) is is_one
 
@@ -166,7 +166,7 @@ def test_rows_that_steps_never_say_are_left_out():
     assert_compiled({"there": select(POSITION, found).exists()})
 
 
-def test_a_sum_that_a_narrow_dtype_does_not_tell_is_taken_apart():
+def test_a_sum_that_half_precision_does_not_distinguish_is_split():
     """In bfloat16 a table is not made as one large sum where two smaller ones will do."""
     prompts = Prompts("abcdefgh", context=32)
     followed = select(prompts.token.at(-1, default="a"), prompts.token).latest(

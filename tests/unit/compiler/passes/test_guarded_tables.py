@@ -82,7 +82,7 @@ def test_a_sum_too_large_for_the_dtype_is_not_made(steps, is_one_sum):
     assert any(text.startswith("key of") for text in reads) == is_one_sum
 
 
-def test_a_sum_that_the_dtype_may_not_tell_is_not_made_where_smaller_ones_do():
+def test_a_sum_that_the_dtype_may_not_distinguish_is_not_made_where_smaller_ones_do():
     prompts = Prompts("abcdefgh01234567=.", context=12)
     length = select(prompts.token, "=").latest(prompts.position, default=0)
     due = select(prompts.position, prompts.position - length).latest(prompts.token, default="a")

@@ -73,7 +73,7 @@ LEARNT = {
 @pytest.mark.parametrize("causal", [True, False], ids=["causal", "both ways"])
 @pytest.mark.parametrize("learn", LEARNT.values(), ids=LEARNT)
 @pytest.mark.parametrize("choose", EVERY_KIND.values(), ids=EVERY_KIND)
-def test_every_kind_of_learning_keeps_its_meaning(choose, learn, causal):
+def test_every_kind_of_aggregate_keeps_its_meaning(choose, learn, causal):
     prompts = CAUSAL if causal else BOTH_WAYS
     lowered(learn(prompts, choose(prompts.token, prompts.position, select)))
 
@@ -86,7 +86,7 @@ def test_a_count_by_soft_attention_keeps_its_meaning_and_takes_no_more_heads(cho
     assert len(heads(*lowered(count, soft=True))) <= len(heads(*lowered(count)))
 
 
-def test_learning_within_learning_keeps_its_meaning():
+def test_an_aggregate_within_an_aggregate_keeps_its_meaning():
     t, i = CAUSAL.token, CAUSAL.position
     seen = select(t, t).count()
     lowered(select(seen, seen, "<").mean(seen, default=0), seen.at(-1, default=0), seen == i)
@@ -105,7 +105,7 @@ def test_the_count_of_earlier_positions_is_the_position():
     assert kinds(node) == {"Embedded": 1}
 
 
-def test_a_count_of_what_is_asked_everywhere_is_read_from_a_share():
+def test_a_count_of_a_constant_query_is_read_from_a_fraction():
     (node,) = lowered(select(CAUSAL.token, "a").count())
     assert isinstance(node, StepFunction)
     assert [head.case for head in heads(node)] == [(), ()]
@@ -117,7 +117,7 @@ def test_a_count_of_what_holds_of_itself_needs_no_proof_that_there_is_any():
     assert {head.picks for head in heads(node)} == {"mean"}
 
 
-def test_a_count_that_may_be_0_asks_whether_there_is_any():
+def test_a_count_that_may_be_0_is_gated_by_existence():
     (node,) = lowered(select(CAUSAL.token, CAUSAL.token.at(-1, default="a")).count())
     assert "latest" in {head.picks for head in heads(node)}
 
@@ -142,7 +142,7 @@ def test_a_strict_count_of_one_thing_compared_with_another_stays_as_it_is():
     assert Comparison.LT in relations(node)
 
 
-def test_earlier_equal_ones_are_counted_with_this_one_and_1_is_taken_off():
+def test_earlier_equal_ones_are_counted_with_this_one_and_1_is_subtracted():
     here = select(CAUSAL.position, CAUSAL.position, "<")
     (node,) = lowered((select(CAUSAL.token, CAUSAL.token) & here).count())
     assert {head.picks for head in heads(node)} == {"mean"}
@@ -212,7 +212,7 @@ def test_existence_among_positions_is_a_table_of_the_position():
     assert kinds(node) == {"Lookup": 1, "Embedded": 1}
 
 
-def test_existence_of_what_is_asked_everywhere_is_one_step_of_a_share():
+def test_existence_for_a_constant_query_is_one_threshold_on_a_fraction():
     (node,) = lowered(select(CAUSAL.token, "a").exists())
     assert isinstance(node, StepFunction)
     assert (len(node.thresholds), [head.picks for head in heads(node)]) == (1, ["mean"])
@@ -252,7 +252,7 @@ def test_several_cases_are_one_condition_on_joint_values():
     assert {len(head.case) for head in heads(node)} == {1}
 
 
-def test_more_joint_values_than_any_head_should_tell_apart_are_refused():
+def test_more_joint_values_than_a_head_should_distinguish_are_refused():
     big = Prompts([f"t{k}" for k in range(50)], context=100)
     t, i = big.token, big.position
     several = select(t, t) | select(i, i - 3)

@@ -65,7 +65,7 @@ def test_a_position_from_another_count_is_not_proved():
     assert not proved(select(CAUSAL.position, seen - 1))
 
 
-def test_a_position_that_hangs_on_the_token_is_not_proved():
+def test_a_position_that_depends_on_the_token_is_not_proved():
     place = CAUSAL.token.map({"a": 0, "b": 0, "c": 1})
     assert not proved(select(CAUSAL.position, place))
 

@@ -40,7 +40,7 @@ def case(selection) -> tuple[Match, ...]:
     return found
 
 
-def test_what_hangs_on_positions_alone_is_known():
+def test_conditions_on_positions_alone_are_known():
     assert is_positional(condition(select(PLACE, PLACE, "<")))
     assert is_positional(condition(select(PLACE % 2, (PLACE + 1) % 2)))
     assert is_positional(condition(select(PLACE, 0)))
@@ -102,7 +102,7 @@ def test_a_condition_that_always_holds_is_left_out():
     assert left.key is TOKEN.node
 
 
-def test_what_nobody_sees_does_not_count():
+def test_invisible_pairs_do_not_count():
     assert simplified(case(select(PLACE, PLACE, ">")), SETTING) is None
     assert simplified(case(select(PLACE, PLACE, ">")), BOTH_WAYS) is not None
     assert len(simplified(case(select(PLACE, PLACE, "<=")), BOTH_WAYS)) == 1

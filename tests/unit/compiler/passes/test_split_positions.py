@@ -53,7 +53,7 @@ def test_few_positions_are_left_to_one_head():
     assert split_positions(before, replace(setting_of(PROMPTS), context=4), most=4) == before
 
 
-def test_what_followed_last_time_is_exact_past_the_positions_that_a_score_of_bfloat16_tells_apart():
+def test_induction_is_exact_beyond_the_positions_that_a_bfloat16_score_distinguishes():
     words = tuple(f"w{n}" for n in range(6))
     prompts = Prompts(words, context=160)
     assert Precision("bfloat16", level=True).positions < prompts.context

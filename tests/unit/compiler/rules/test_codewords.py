@@ -105,7 +105,7 @@ def test_many_tokens_are_bits_and_few_are_not():
 
 
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
-def test_tokens_are_held_as_they_are_asked_for(architecture):
+def test_tokens_are_encoded_as_requested(architecture):
     feature = compile_program(FIVE, tokens="binary", architecture=architecture)
     assert encodings(feature) == {"token": Encoding.SIGNED_BITS}
     with pytest.raises(LayoutError, match="residual stream needs"):
@@ -135,7 +135,7 @@ def test_a_stream_that_is_too_narrow_for_bits_too_is_refused():
         compile_program(trigrams(60, 40), sizes=Sizes(n_embd=24, n_head=3))
 
 
-def test_codewords_of_positions_are_binary_unless_asked():
+def test_codewords_of_positions_are_binary_by_default():
     def positions(**options) -> set[Encoding]:
         found = compile_program(FIVE, tokens="binary", n_positions=5, **options)
         return {t.subspace.encoding for t in found.circuits.embedding if t.subspace.name == "position"}
@@ -154,7 +154,7 @@ def test_every_norm_divides_by_a_power_of_two(sizes):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_the_right_token_leads_by_the_nats_that_are_promised_padding_included(dtype):
+def test_the_right_token_leads_by_the_promised_nats_padding_included(dtype):
     for program in (FIVE, Program("a", 2, [predict("a").otherwise()])):
         found = compile_program(program, tokens="binary", dtype=dtype, n_positions=program.context)
         texts = np.array(list(product(range(len(program.vocabulary)), repeat=program.context)))
@@ -239,7 +239,7 @@ TWO_RULES = Program("abcdefgh", 5, [predict("b").after("aaa"), predict("b").afte
 @pytest.mark.parametrize(
     ("program", "n_embd", "best"), [(ONE_RULE, 8, 0), (TWO_RULES, 18, 1)], ids=["one-hot", "bits"]
 )
-def test_of_two_widths_that_are_too_small_the_smaller_one_is_asked_for(program, n_embd, best):
+def test_of_two_widths_that_are_too_small_the_smaller_one_is_advised(program, n_embd, best):
     asked = {"n_positions": 5, "sizes": Sizes(n_embd=n_embd)}
     needed = []
     for tokens in ("one-hot", "binary", "auto"):
@@ -249,7 +249,7 @@ def test_of_two_widths_that_are_too_small_the_smaller_one_is_asked_for(program, 
     assert needed[2] <= needed[best] < needed[1 - best]
 
 
-def test_rules_that_bits_cannot_tell_apart_are_told_the_width_that_they_need(monkeypatch):
+def test_for_rules_that_bits_cannot_distinguish_the_needed_width_is_advised(monkeypatch):
     monkeypatch.setattr(module, "MOST_NEURONS", 2)
     rules = [predict("b").after("[ace]a"), predict("b").after("bb"), predict("a").otherwise()]
     program = Program(LETTERS, 5, rules)
@@ -260,7 +260,7 @@ def test_rules_that_bits_cannot_tell_apart_are_told_the_width_that_they_need(mon
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("n_positions", [5, 16, 40, None])
-def test_what_is_compiled_as_it_is_asked_for_can_be_saved_in_every_dtype(tmp_path, dtype, n_positions):
+def test_models_compiled_with_any_options_can_be_saved_in_every_dtype(tmp_path, dtype, n_positions):
     program = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
     compiled = compile_program(program, dtype=dtype, n_positions=n_positions)
     assert save(compiled, tmp_path / "aab").is_dir()

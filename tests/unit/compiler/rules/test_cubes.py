@@ -48,7 +48,7 @@ def trigrams(condition: bool) -> Program:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_behind_layernorm_a_rule_takes_one_hidden_unit_where_rules_decide_the_width(dtype):
+def test_after_layernorm_a_rule_takes_one_hidden_unit_where_rules_decide_the_width(dtype):
     compiled = compile_program(trigrams(condition=True), dtype=dtype)
     assert len(compiled.plan.layers) == 1
     assert len(compiled.plan.layers[0].units) <= 151

@@ -92,17 +92,17 @@ def test_the_token_itself_is_no_maker():
     assert len(made.circuits.blocks[0].neurons) == 4
 
 
-def test_earlier_rules_outvote_what_is_spoken():
+def test_earlier_rules_outweigh_directly_written_logits():
     made = compiled(predict("d").when(POSITION >= 3), predict(FIRST).otherwise())
     assert writing_logits(made) == ["heads and neurons"]
 
 
-def test_the_token_is_not_read_where_a_head_has_spoken():
+def test_the_token_is_not_read_after_a_head_wrote_logits():
     made = compiled(predict("d").when(TOKEN == "a"), predict(FIRST).otherwise())
     assert writing_logits(made) == ["neurons"]
 
 
-def test_behind_layernorm_nothing_is_read_after_it_was_spoken():
+def test_after_layernorm_no_subspace_is_read_after_logits_were_written_into_it():
     made = compiled(LATE, predict(FIRST).otherwise(), architecture="gpt2")
     assert writing_logits(made) == ["neurons"]
 
@@ -200,7 +200,7 @@ def test_where_neither_way_fits_the_narrower_says_what_is_missing(missing):
         assert error.fix == f"n_embd={width}"
 
 
-def test_a_lack_of_width_is_told_sooner_than_one_of_precision():
+def test_a_lack_of_width_is_reported_before_a_lack_of_precision():
     """A wider stream would do for neurons that write logits; no width makes the others precise."""
     rule, prompts = predict(TWENTY_BACK).otherwise(), TWENTY
     error = refused(rule, prompts=prompts, architecture="gpt2", n_embd=60)

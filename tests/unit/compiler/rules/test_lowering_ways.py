@@ -275,7 +275,7 @@ def many_for_one_token(count: int) -> Program:
     [AAB, TWICE, many_for_one_token(6), many_for_one_token(15)],
     ids=["evidence", "neurons", "six rules for one token", "fifteen rules for one token"],
 )
-def test_with_layer_norm_a_unit_of_logit_becomes_about_the_nats_that_are_promised(program):
+def test_with_layer_norm_a_unit_of_logit_becomes_about_the_promised_nats(program):
     model = compile_program(program, architecture="gpt2", n_positions=program.context).model
     size, context = len(program.vocabulary), program.context
     texts = np.stack(np.meshgrid(*[range(size)] * context), axis=-1).reshape(-1, context)

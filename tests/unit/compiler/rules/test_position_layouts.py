@@ -63,7 +63,7 @@ def test_sinusoidal_positions_hold_waves_where_binary_ones_hold_bits():
     assert found["position >= 2"] is Encoding.FLAG
 
 
-def test_short_contexts_are_one_hot_and_long_ones_binary_unless_asked():
+def test_by_default_short_contexts_are_one_hot_and_long_ones_binary():
     assert encodings(Program("abc", 16, RULES)) == {"position": Encoding.ONE_HOT}
     assert encodings(Program("abc", 17, RULES))["position"] is Encoding.SIGNED_BITS
     assert encodings(Program("abc", 17, RULES), "one-hot") == {"position": Encoding.ONE_HOT}
@@ -132,6 +132,6 @@ def test_a_position_inside_a_span_reads_what_is_needed(layout):
         assert found <= literal.needed
 
 
-def test_distances_and_spans_are_held_once_and_in_order():
+def test_distances_and_spans_are_stored_once_and_in_order():
     layout = choose_positions("binary", 8, [2, 1, 2], [Span(3), Span(1), Span(3)])
     assert layout == CodedPositions(signed_bits, 8, (1, 2), (Span(1), Span(3)))

@@ -37,7 +37,7 @@ def test_rules_that_never_meet_do_not_outvote_each_other():
     ]
 
 
-def test_a_rule_outvotes_the_sum_of_what_speaks_for_one_other_token():
+def test_a_rule_outweighs_the_sum_of_all_that_adds_to_one_other_token():
     # After c both rules for a speak, 2 and 2, so b needs 5; each of them needs 2 over d alone.
     text = (
         "vocabulary a b c d\n"

@@ -87,7 +87,7 @@ def test_where_heights_grow_too_large_a_rule_has_a_veto_against_later_ones():
     assert written.count(UNIT) > 1, "the first of them would need more than the largest height"
 
 
-def test_patterns_that_never_match_together_share_one_height_beside_a_flag():
+def test_patterns_that_never_match_together_have_one_height_beside_a_flag():
     pairs = [
         predict("abc"[(i + 2 * k) % 3]).after(x + y)
         for i, x in enumerate("abc")
@@ -98,7 +98,7 @@ def test_patterns_that_never_match_together_share_one_height_beside_a_flag():
     assert len(of.blocks) == 1, "no flag is made for a rule before another"
 
 
-def test_a_rule_with_a_longer_pattern_vetoes_by_what_it_asks_besides():
+def test_a_rule_with_a_longer_pattern_vetoes_by_its_further_conditions():
     shares = {"a": 0.25, "b": 0.75}
     of = circuits(predict(shares).after("ab"), predict("c").after("b"), predict(shares).otherwise())
     made = [neuron for block in of.blocks[:-1] for neuron in block.neurons]
@@ -186,6 +186,6 @@ def test_a_probability_too_small_is_refused(architecture, share, holds):
         compile_program(program, architecture=architecture)
 
 
-def test_a_probability_that_floats_round_away_is_told_from_a_wrong_sum():
+def test_a_probability_that_floats_round_away_is_distinguished_from_a_wrong_sum():
     with pytest.raises(ProgramError, match="leave 'a' out"):
         Program("ab", 3, [predict({"a": 1e-300, "b": 1.0}).otherwise()])

@@ -134,7 +134,7 @@ def test_what_is_known_of_position_0(expression, value):
         assert all(expression.trace(word)[0] == value for word in zip(WORDS))
 
 
-def test_nothing_is_known_of_what_a_head_brings_to_position_0():
+def test_the_output_of_a_head_at_position_0_is_unknown():
     """Without a mask it may come from later positions."""
     raw = [node for node in walk(lowered(BEFORE)) if isinstance(node, Attend)]
     brought = replace(raw[0], value=POSITION.node, domain=POSITION.node.domain)

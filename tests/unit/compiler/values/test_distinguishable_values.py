@@ -24,7 +24,7 @@ def output(domain: Finite | Range, error: float) -> Output:
     return Output("x", domain, (), error_bound=error)
 
 
-def test_a_mean_of_means_is_refused_behind_layernorm():
+def test_a_mean_of_means_is_refused_after_layernorm():
     with pytest.raises(PrecisionError, match="`x` has values that differ by") as caught:
         compile_sequences({"x": MEAN_OF_MEANS}, architecture="gpt2")
     assert "test_distinguishable_values.py" in caught.value.where

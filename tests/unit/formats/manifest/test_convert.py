@@ -95,7 +95,7 @@ def test_the_circuits_of_any_rule_program_answer_the_same_exactly(positions, pro
     assert_same(lower_rules(program, positions))
 
 
-def test_codewords_and_shares_come_back():
+def test_codewords_and_attention_weights_come_back():
     digit = coded("digit", {"0": (0, 0), "1": (1, Fraction(-1, 2))}, dimensions=("v", "-v*v/2"))
     angle = coded("angle", {0: (1, 0), 1: (0, 1)}, dimensions=("cos", "sin"))
     shares = (((0, 1),), ((0, Fraction(10, 11)), (1, Fraction(1, 11))))
@@ -216,7 +216,7 @@ def test_a_missing_mask_stays_missing():
     assert data_of(circuits_of({**record, "causal": False}))["causal"] is False
 
 
-def test_a_record_is_plain_data_without_floats():
+def test_a_manifest_is_plain_data_without_floats():
     def kinds(value):
         if isinstance(value, dict):
             return set().union(*map(kinds, value.values()), *map(kinds, value))

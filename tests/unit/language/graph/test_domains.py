@@ -24,7 +24,7 @@ TOKEN, POSITION = PROMPTS.token, PROMPTS.position
 FINE = window(12).mean(window(11).mean(POSITION))
 
 
-def test_values_that_hang_together_are_not_combined_freely():
+def test_dependent_values_are_not_combined_freely():
     assert str((POSITION + POSITION % 2).domain) == "0 2 4 6 8 10 12"
     assert str(where(TOKEN == "a", TOKEN == "b", False).domain) == "False"
     back = TOKEN.at(-1, default="a")

@@ -42,7 +42,7 @@ def read(text: str, vocabulary: Vocabulary) -> tuple[list[set[str]], bool]:
         ("[abc]", ["abc"]),
     ],
 )
-def test_a_pattern_of_characters_asks_one_class_of_each_position(text, classes):
+def test_a_pattern_of_characters_has_one_class_for_each_position(text, classes):
     assert read(text, ABC) == ([set(each) for each in classes], False)
 
 
@@ -86,7 +86,7 @@ def test_the_letters_of_start_are_written_so_that_they_read_back():
         (r"U\.S\. the", [{"U.S."}, {"the"}], False),
     ],
 )
-def test_a_pattern_of_words_asks_one_class_of_each_position(text, classes, anchored):
+def test_a_pattern_of_words_has_one_class_for_each_position(text, classes, anchored):
     assert read(text, WORDS) == (classes, anchored)
 
 
@@ -163,7 +163,7 @@ def test_a_token_that_is_not_in_the_vocabulary_is_named(text):
         parse_pattern(text, ABC)
 
 
-def test_items_say_what_is_asked_before_there_is_a_vocabulary():
+def test_items_are_known_before_there_is_a_vocabulary():
     assert list(pattern_items("start a.[bc][^d]", characters=True)) == [
         (False, ("a",)),
         (True, ()),

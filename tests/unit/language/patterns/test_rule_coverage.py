@@ -41,7 +41,7 @@ def test_a_context_shorter_than_every_pattern_is_uncovered():
     assert len(covered("..").uncovered) == 1
 
 
-def test_no_context_longer_than_the_longest_is_asked_for():
+def test_no_context_longer_than_the_longest_is_checked():
     assert covered("start .", "start ..", longest=2).uncovered is None
     assert len(covered("start .", "start ..", longest=3).uncovered) == 3
 

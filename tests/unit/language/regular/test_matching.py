@@ -122,7 +122,7 @@ def test_texts_that_are_too_many_to_list_are_counted_and_drawn():
     assert all(text.endswith("a") for text in found)
 
 
-def test_draws_are_as_many_as_asked_for_and_about_as_many_of_each_length():
+def test_draws_are_as_many_as_requested_and_about_as_many_of_each_length():
     lengths = Counter(map(len, drawn(Matching("(ab)*", LETTERS, 6), 11)))
     assert lengths == {2: 4, 4: 4, 6: 3}
 

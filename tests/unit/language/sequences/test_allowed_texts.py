@@ -63,26 +63,26 @@ def test_an_allowed_prompt_passes():
     ADD.check_allowed(["=", "0", "1", "+", "1", "1", "=", "0"])
 
 
-def test_an_operand_that_is_too_long_is_told_at_its_first_token_too_many():
+def test_an_operand_that_is_too_long_is_reported_at_its_first_token_too_many():
     error = refused(ADD, "=011+11=")
     assert error.what == "'1' is not allowed here; expected '+'"
     assert error.where == "token 4 of '=011+11='"
     assert error.fix == r"allowed prompts match =[01]{2}\+[01]{2}=[01]?, for example '=01+00='"
 
 
-def test_an_operand_that_is_too_short_is_told_where_it_ends():
+def test_an_operand_that_is_too_short_is_reported_where_it_ends():
     error = refused(ADD, "=0+11=")
     assert error.what == "'+' is not allowed here; expected one of 0 1"
     assert error.where == "token 3 of '=0+11='"
 
 
-def test_a_prompt_that_breaks_off_is_told_how_it_could_go_on():
+def test_for_an_incomplete_prompt_continuations_are_listed():
     error = refused(ADD, "=01+")
     assert error.what == "'=01+' is only the beginning of an allowed prompt"
     assert error.fix.endswith("for example '=01+00='")
 
 
-def test_a_prompt_that_goes_on_too_long_is_told_where_it_should_end():
+def test_a_prompt_that_goes_on_too_long_is_reported_where_it_should_end():
     question = Prompts("ab=", context=9, inputs="[ab]{1,2}=")
     error = refused(question, "ab=a")
     assert (error.what, error.where) == (
@@ -92,19 +92,19 @@ def test_a_prompt_that_goes_on_too_long_is_told_where_it_should_end():
     assert error.fix.endswith("for example 'ab='")
 
 
-def test_a_prompt_longer_than_the_context_is_told_both_lengths():
+def test_a_prompt_longer_than_the_context_is_reported_with_both_lengths():
     error = refused(Prompts("ab", context=3, inputs="[ab]+"), "abab")
     assert error.what == "allowed prompts have at most 3 tokens, and this one has 4"
     assert error.where == "token 4 of 'abab'"
     assert error.fix == "allowed prompts match [ab]+, for example 'aba'"
 
 
-def test_a_prompt_that_has_no_room_left_to_end_is_told_where_it_should_have():
+def test_a_prompt_that_can_no_longer_end_is_reported_where_it_should_have():
     error = refused(Prompts("ab", context=4, inputs="a*bb"), "aaab")
     assert (error.what, error.where) == ("'a' is not allowed here; expected 'b'", "token 3 of 'aaab'")
 
 
-def test_the_first_token_is_told():
+def test_the_first_token_is_reported():
     prompts = Prompts("^ab", context=4, bos="^")
     assert refused(prompts, "ab").what == "'a' is not allowed here; expected '^'"
     twice = refused(prompts, "^a^")
@@ -117,7 +117,7 @@ def test_the_first_token_is_told():
     )
 
 
-def test_words_are_told_as_words():
+def test_words_are_reported_as_words():
     prompts = Prompts("the cat sat", context=5, inputs="the( cat)?")
     error = refused(prompts, ["the", "sat"])
     assert error.what == "'sat' is not allowed here; expected 'cat'"
@@ -129,7 +129,7 @@ def test_a_long_example_is_left_out():
     assert refused(prompts, "ab").fix == "allowed prompts match [ab]{150}"
 
 
-def test_a_text_that_breaks_a_lookahead_is_told_where():
+def test_a_text_that_breaks_a_lookahead_is_reported_where():
     prompts = Prompts("123", context=3, inputs=r"(([123])(?!.*\2))*")
     assert prompts.allows("312")
     error = refused(prompts, "311")
@@ -176,7 +176,7 @@ def test_a_text_past_the_context_is_allowed_where_all_are_and_refused_where_some
 SUM = Prompts("01+=", context=10, inputs=r"=[01]{2}\+[01]{2}=", writes=3)
 
 
-def test_an_input_is_told_apart_from_what_is_written_after_it():
+def test_an_input_is_distinguished_from_what_is_written_after_it():
     error = refused(SUM, "=011+11=")
     assert (error.what, error.where) == (
         "'1' is not allowed here; expected '+'",
@@ -189,7 +189,7 @@ def test_an_input_is_told_apart_from_what_is_written_after_it():
     assert refused(SUM, "=01+").what == "'=01+' is only the beginning of an allowed prompt"
 
 
-def test_a_whole_answer_is_told_at_its_last_token():
+def test_a_whole_answer_is_reported_at_its_last_token():
     for text in ("=01+11=001", "=01+11=0011"):
         error = refused(SUM, text)
         assert (error.what, error.where) == (
@@ -199,12 +199,12 @@ def test_a_whole_answer_is_told_at_its_last_token():
         assert error.fix.endswith("for example '=01+11='")
 
 
-def test_a_whole_answer_that_fills_the_context_is_told_by_its_length():
+def test_a_whole_answer_that_fills_the_context_is_reported_with_its_length():
     error = refused(Prompts("ab=", context=4, inputs="[ab]=", writes=3), "a=baa")
     assert error.what == "allowed prompts have at most 4 tokens, and this one has 5"
 
 
-def test_an_input_without_room_for_its_answer_is_told_where_it_should_end():
+def test_an_input_too_long_for_its_answer_is_reported_where_it_should_end():
     prompts = Prompts("ab=", context=6, inputs="a+=", writes=3)
     assert prompts.allows(tuple("aaa="))
     error = refused(prompts, "aaaa=")
@@ -216,7 +216,7 @@ def test_an_input_without_room_for_its_answer_is_told_where_it_should_end():
     assert none.what == "no text of up to 2 tokens is an allowed prompt"
 
 
-def test_what_goes_further_is_told_an_input_or_its_answer():
+def test_a_longer_text_is_reported_as_an_input_or_its_answer():
     prompts = Prompts("ab=", context=9, inputs="a|aaaaa=", writes=2)
     assert refused(prompts, "abb").what == "'b' is not allowed here; expected the end of the prompt"
     error = refused(prompts, "aaaab=")
@@ -236,7 +236,7 @@ def test_a_first_token_is_not_written():
     )
 
 
-def test_an_answer_is_told_where_the_input_says_a_letter_again():
+def test_a_backreference_in_the_input_is_reported_within_the_answer():
     prompts = Prompts("12", context=5, inputs=r"([12])\1", writes=2)
     assert refused(prompts, "1121").where == "token 4 of '1121'"
     error = refused(prompts, "12")

@@ -75,7 +75,7 @@ def test_an_error_gives_line_column_and_text(write, text):
     assert place.rpartition(":")[0].endswith(f"test_places.py:{write.__code__.co_firstlineno}")
 
 
-def test_two_prompts_are_told_apart_by_the_lines_that_made_them():
+def test_two_prompts_are_distinguished_by_the_lines_that_made_them():
     other = Prompts("ab", context=5)
     with pytest.raises(ProgramError, match="belongs to other prompts") as caught:
         _ = other.token == TOKEN

@@ -56,7 +56,7 @@ def test_a_text_is_allowed_as_its_tokens_are():
     assert Prompts("ab", 3, inputs="a+").allows("aa")
 
 
-def test_everything_wrong_is_told_at_once_at_its_line():
+def test_everything_wrong_is_reported_at_once_at_its_line():
     with pytest.raises(SeveralErrors) as caught:
         Prompts("ab", 0, inputs="[", bos="c")
     assert len(caught.value.problems) == 3
@@ -102,7 +102,7 @@ def test_without_a_mask_nothing_is_written_token_by_token():
     assert Prompts("ab", 5, inputs="a", causal=False).writes == 1
 
 
-def test_what_is_wrong_with_an_answer_is_told_with_the_rest():
+def test_what_is_wrong_with_an_answer_is_reported_with_the_rest():
     with pytest.raises(SeveralErrors) as caught:
         Prompts("ab", 0, inputs="[", bos="c", writes=0)
     assert len(caught.value.problems) == 4
@@ -161,7 +161,7 @@ def test_an_unwritten_prompt_has_nothing_written():
         assert prompts.written(("a", "b")) == 0
 
 
-def test_what_the_program_did_not_write_is_told_at_its_token():
+def test_what_the_program_did_not_write_is_reported_at_its_token():
     prompts = Prompts("ab=", 8, inputs="[ab]{2}=", writes=3)
     prompts.check_written("ab=", [])
     prompts.check_written("ab=ba", ["b", "a"])

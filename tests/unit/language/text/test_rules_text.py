@@ -118,7 +118,7 @@ def test_a_word_that_only_begins_like_a_keyword_is_none(text):
         parse_rules(text)
 
 
-def test_all_that_is_wrong_with_the_settings_is_told_at_once():
+def test_all_that_is_wrong_with_the_settings_is_reported_at_once():
     text = "context five\nvocabulary a\nvocabulary b\ncontext 3\npredict a otherwise"
     with pytest.raises(SeveralErrors) as caught:
         parse_rules(text, "my.rules")
@@ -265,7 +265,7 @@ def test_a_broken_line_is_refused_as_in_a_file():
         ("predict a whn position >= 2", "when"),
     ],
 )
-def test_a_misspelt_word_is_asked_about_and_the_answer_reads(text, meant):
+def test_for_a_misspelt_word_a_correction_is_advised_that_can_be_read(text, meant):
     with pytest.raises(RuleSyntaxError, match=f"did you mean `{meant}`") as caught:
         parse_rules(text)
     misspelt = caught.value.what.split("'")[1]

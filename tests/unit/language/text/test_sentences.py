@@ -222,7 +222,7 @@ def test_words_are_concluded_from_what_is_predicted():
     ("words", "context"),
     [("token 9 back is a", 10), ("position >= 11", 12), ("position % 20 == 1", 8), ("token is a", 8)],
 )
-def test_without_a_context_it_is_as_long_as_the_rules_speak_of(words, context):
+def test_the_default_context_is_as_long_as_the_rules_need(words, context):
     assert read(f"predict b when {words}\npredict a otherwise").context == context
 
 
@@ -299,7 +299,7 @@ def test_a_sentence_that_is_none_is_refused_with_its_line_and_column(sentence, c
     assert caught.value.fix
 
 
-def test_every_sentence_that_names_an_unknown_token_is_told():
+def test_every_sentence_that_names_an_unknown_token_is_reported():
     text = (
         "predict b when token is x\npredict the token 1 back otherwise y\npredict b when z came before"
     )
@@ -518,7 +518,7 @@ def test_any_regular_expression_can_be_written(pattern):
         ),
     ],
 )
-def test_a_line_about_prompts_or_tables_that_is_wrong_is_told(lines, place, message, fix):
+def test_a_wrong_line_about_prompts_or_tables_is_reported(lines, place, message, fix):
     with pytest.raises((ProgramError, RuleSyntaxError)) as caught:
         read(lines)
     assert caught.value.where.startswith(f"my.rules:{place}")

@@ -86,7 +86,7 @@ def test_ids_of_the_vocabulary_are_no_places():
     assert texts_of(inputs_of(prompts), prompts) == [("a",), ("a", "b")]
 
 
-def test_where_only_code_tells_nothing_is_listed():
+def test_for_a_strategy_nothing_is_listed():
     assert inputs_of(Prompts("ab", 3, inputs=strategies.text("ab"))) is None
 
 
@@ -121,7 +121,7 @@ def test_many_allowed_prompts_are_sampled():
     assert 480 <= report.tried <= 500
 
 
-def test_as_many_as_are_asked_for_are_all_tried(monkeypatch):
+def test_as_many_prompts_as_requested_are_all_tried(monkeypatch):
     monkeypatch.setattr(verify_module, "ALLOWED_UP_TO", 10)
     program = program_of(Prompts("01", 30, inputs="[01]{5}"))
     model = compile_program(program, architecture="block").model
@@ -164,7 +164,7 @@ def test_where_no_text_is_allowed_that_is_an_error():
             verify(compile_program(program, architecture="block").model, program)
 
 
-def test_words_that_an_expression_spells_and_nobody_knows_are_no_prompts():
+def test_unknown_words_that_an_expression_matches_are_no_prompts():
     prompts = Prompts([str(n) for n in range(60)], context=5, inputs=r"\d\d?( \d\d?)*")
     program = Program(prompts=prompts, rules=[predict("1").otherwise()])
     report = verify(compile_program(program).model, program)

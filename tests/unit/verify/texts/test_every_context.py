@@ -68,7 +68,7 @@ def test_the_logits_are_those_of_a_plain_forward_pass(
         assert_plain(model, batch)
 
 
-def test_contexts_stop_at_the_length_asked_for_even_where_there_is_room(random_model):
+def test_contexts_stop_at_the_requested_length_even_if_longer_ones_fit(random_model):
     model = random_model(2, 6)
     seen = [context for batch in every_context(model, 3) for context in contexts_of(batch)]
     assert sorted(seen) == sorted(all_contexts(2, 3))
@@ -79,7 +79,7 @@ def test_a_long_context_of_few_tokens_is_walked_too(random_model):
     assert sum(len(batch) for batch in batches) == 1500
 
 
-def test_a_sample_has_as_many_contexts_as_were_asked_for(random_model):
+def test_a_sample_has_as_many_contexts_as_requested(random_model):
     model = random_model(3, 6)
     for count in (1, 7, 500):
         assert sum(len(batch) for batch in random_contexts(model, count, 0, 6)) == count

@@ -41,7 +41,7 @@ def test_tokens_that_a_condition_names(flag, named):
     assert names(flag) == named
 
 
-def test_a_node_is_asked_and_not_what_it_is_called():
+def test_a_node_is_inspected_and_not_its_name():
     assert names((TOKEN == "c").named("token == 'd'")) == "c"
     assert names(TOKEN.named("position") == "c") == "c"
 

@@ -30,7 +30,7 @@ def test_a_cycle_shows_every_window_once(size, width, seed):
 
 @given(program=rule_programs(max_tokens=3, max_context=4), positions=st.integers(5, 12))
 @settings(max_examples=20, deadline=None)
-def test_every_position_ends_every_window_where_there_is_room_for_all(program, positions):
+def test_every_position_ends_every_window_if_all_windows_fit(program, positions):
     found = window_texts(program, positions, 5_000, seed=0)
     assert found.seen == found.count
     for end in range(program.context, positions):
@@ -50,7 +50,7 @@ def test_no_position_ends_a_window_twice_before_all_are_seen(program, most):
         assert len(windows) >= min(found.seen, len(token_kinds(program)) ** found.width)
 
 
-def test_tokens_that_no_rule_tells_apart_are_one():
+def test_tokens_that_no_rule_distinguishes_are_one():
     program = Program("abcdef", 3, [predict("a").after("[bc]a"), predict("b").otherwise()])
     assert token_kinds(program) == [[0], [1, 2], [3, 4, 5]]
     assert window_texts(program, 20, 30, seed=0).count == 9

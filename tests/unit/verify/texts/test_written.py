@@ -162,7 +162,7 @@ def test_a_wrong_token_is_found_and_nothing_is_tried_behind_it(wrong):
         assert report.tried == len(allowed_sums(2)) - 1
 
 
-def test_nothing_is_asked_of_circuits_behind_a_wrong_token():
+def test_circuits_are_not_run_after_a_wrong_token():
     """They may fail there: one length after the other is asked, and no text that has gone wrong."""
     texts = np.array([[0, 1, 1], [0, 2, 1], [0, 1, 2]])
     batch = Batch.of_prefixes(texts, 1, np.zeros((3, 3, 3)))
@@ -191,7 +191,7 @@ def test_circuits_that_fail_on_an_input_fail():
         meant_in(batch, meaning)
 
 
-def test_a_program_is_asked_once_for_all_prefixes_of_a_text(monkeypatch):
+def test_a_program_is_evaluated_once_for_all_prefixes_of_a_text(monkeypatch):
     program, asked = adding(2), []
     ask = Program.answers_at
     monkeypatch.setattr(Program, "answers_at", lambda *texts: asked.append(texts) or ask(*texts))
