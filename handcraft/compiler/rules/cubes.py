@@ -61,7 +61,7 @@ def _cube(node: Node, places: list[int], size: int) -> Cube | None:
         other |= place ^ fixed
     bits = [k for k in range(width_of(size)) if not other >> k & 1]
     mask = sum(1 << k for k in bits)
-    if sum((place ^ fixed) & mask == 0 for place in range(size)) > len(places):
+    if other and sum((place ^ fixed) & mask == 0 for place in range(size)) > len(places):
         return None
     return Cube(node, tuple((k, bool(fixed >> k & 1)) for k in reversed(bits)))
 
