@@ -22,6 +22,7 @@ from handcraft import (
 from handcraft.compiler.passes.run_passes import run_passes
 from handcraft.errors import HandcraftError, LimitError
 from handcraft.language import write_rules
+from handcraft.language.graph.domain import Finite
 from handcraft.language.graph.wording import LONGEST
 from handcraft.limits import DEPTH
 
@@ -53,7 +54,7 @@ LINKS = {
         lambda x: where(TOKEN == "a", x, 0),
         lambda x: window(2).mean(x),
         lambda x: select(POSITION, x % 8).count(),
-        lambda x: x.assume(x.domain.values),
+        lambda x: x.assume(x.domain.values) if isinstance(x.domain, Finite) else x,
     ],
 }
 STARTS = {"token": TOKEN, "flag": TOKEN == "a", "number": POSITION}
