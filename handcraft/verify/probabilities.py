@@ -9,7 +9,7 @@ import numpy as np
 from handcraft.circuits import Circuits
 from handcraft.circuits.ideal import logits_of_prefixes
 from handcraft.circuits.resolve import resolve
-from handcraft.compiler.rules.rule_logits import SHARES_WITHIN
+from handcraft.compiler.rules.rulings import SHARES_WITHIN
 from handcraft.language import Program
 from handcraft.model.attention import Array, Flags, softmax
 from handcraft.verify.meant import asked_of

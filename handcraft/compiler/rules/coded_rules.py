@@ -26,11 +26,11 @@ from handcraft.compiler.rules.rule_logits import (
     HIGHEST,
     SMALL_UNIT,
     LogitNeuron,
-    Ruling,
     conjunction,
     needed_vetoes,
     veto,
 )
+from handcraft.compiler.rules.rulings import Ruling
 from handcraft.compiler.stage import Stage
 from handcraft.dtype import dtype_named
 from handcraft.language.graph.domain import Plain, Value

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations
-from math import inf, log, sqrt
+from math import inf, sqrt
 from types import MappingProxyType
-from typing import Any
-
-import numpy as np
 
 from handcraft.circuits import LogitScale, one_hot
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import Reading, sum_of
 from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.passes.ir import StepFunction, Threshold
-from handcraft.compiler.rules.rank_rules import Contender, Rank, rank
-from handcraft.dtype import numpy_dtype
-from handcraft.errors import PrecisionError
-from handcraft.language.decision import Decision
-from handcraft.language.graph.domain import FLAGS, Finite, Kind, Plain, Value
-from handcraft.language.graph.node import AtLeast, Linear, Node
+from handcraft.compiler.rules.rank_rules import Rank, rank
+from handcraft.compiler.rules.rulings import LISTED, Ruling, are_exact
+from handcraft.language.graph.domain import FLAGS, Finite, Plain, Value
+from handcraft.language.graph.node import Node
 from handcraft.language.graph.wording import reads
 from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary
@@ -41,14 +36,6 @@ and its scale must not follow it. A logit leads by 3 of these 4 at least, the ec
 MOST_SQUARES = 64
 """Of heights that rules add at once where neurons of several layers write logits: times the square of
 `SMALL_UNIT` they change what LayerNorm divides by, beside its ballast, by less than a thousandth."""
-
-LISTED = 32
-"""What a listed token has besides its log-probability, in nats: tokens that are not listed have 0, and
-are so improbable that no float32 shows them."""
-
-LEAST_PROBABILITY = Fraction(1, 10**12)
-"""The smallest probability that a rule may give a token: a logit of 4.4 nats, where tokens that are not
-listed have 0. Below e^-32 they would come first (`test_a_probability_too_small_is_refused`)."""
 
 
 @dataclass(frozen=True)
@@ -87,49 +74,6 @@ class LogitNeuron:
         precision.check_noise(self.origin, reading, level, 1, varying, times)
 
 
-@dataclass(frozen=True)
-class Ruling:
-    """One decision, ready for the passes.
-
-    Args:
-        literals: flags that all hold where the rule fires.
-        answer: the category that it predicts, or the log-probability of every listed token.
-        origin: the rule.
-        contender: the rule as ranking looks at it.
-    """
-
-    literals: tuple[Node, ...]
-    answer: Node | Mapping[int, Plain]
-    origin: Origin
-    contender: Contender
-
-
-def read_decisions(decisions: Sequence[Decision], vocabulary: Vocabulary) -> list[Ruling]:
-    """The decisions that are needed; conditions are taken apart into literals.
-
-    Args:
-        decisions: in the order in which they are tried; the last one always fires.
-        vocabulary: the tokens.
-
-    Raises:
-        PrecisionError: a probability is too small.
-    """
-    ids = {token: i for i, token in enumerate(vocabulary.tokens)}
-    contenders = [_contender(decision, ids) for decision in decisions]
-    found: list[Ruling] = []
-    for each in rank(contenders):
-        decision = decisions[each.rule]
-        answer: Node | Mapping[int, Plain]
-        if isinstance(decision.answer, Node):
-            answer = decision.answer
-        else:
-            _check_probabilities(decision.answer, decision.origin)
-            answer = {ids[t]: Fraction(log(share)) + LISTED for t, share in decision.answer.items()}
-        literals = tuple(part for flag in decision.literals for part in _literals(flag))
-        found.append(Ruling(literals, answer, decision.origin, contenders[each.rule]))
-    return found
-
-
 def ranks(rulings: Sequence[Ruling], *, apart: bool = False) -> tuple[Rank, ...]:
     """The rank of each rule; where probabilities are predicted no rule adds to those of another.
 
@@ -141,95 +85,6 @@ def ranks(rulings: Sequence[Ruling], *, apart: bool = False) -> tuple[Rank, ...]
     most_squares = MOST_SQUARES if apart else inf
     contenders = [ruling.contender for ruling in rulings]
     return rank(contenders, 0 if exact else HIGHEST, most_squares, alone=exact)
-
-
-def _contender(decision: Decision, ids: Mapping[str, int]) -> Contender:
-    """A decision as ranking looks at it."""
-    answer = decision.answer
-    if not isinstance(answer, Node):
-        shares = frozenset(answer.items())
-        return Contender(
-            decision.pattern, shares, frozenset(ids[t] for t in answer), decision.is_always
-        )
-    assert isinstance(answer.domain, Finite)
-    tokens = frozenset(ids[str(value)] for value in answer.domain.values)
-    return Contender(decision.pattern, answer, tokens, decision.is_always)
-
-
-def _check_probabilities(shares: Mapping[Any, Plain], origin: Origin) -> None:
-    """Raise unless every listed token is more probable than those that are not listed.
-
-    Raises:
-        PrecisionError: a probability is too small.
-    """
-    token = min(shares, key=lambda token: shares[token])
-    if shares[token] < LEAST_PROBABILITY:
-        raise PrecisionError(
-            f"the probability of {token!r} is {float(shares[token]):.3g}; below "
-            f"{float(LEAST_PROBABILITY):g} tokens that are not listed would come first",
-            where=origin,
-            fix=f"leave {token!r} out, or give it {float(LEAST_PROBABILITY):g} or more",
-        )
-
-
-def _literals(condition: Node) -> tuple[Node, ...]:
-    """A conjunction as its flags."""
-    if isinstance(condition, AtLeast) and isinstance(condition.number, Linear):
-        terms = condition.number.terms
-        ones = all(f == 1 and node.domain.kind is Kind.FLAG for f, node in terms)
-        if ones and condition.bound == len(terms) and condition.number.constant == 0:
-            return tuple(node for _, node in terms)
-    return (condition,)
-
-
-def nodes_of(rulings: Sequence[Ruling]) -> list[Node]:
-    """All the trees of some rulings, in order."""
-    return [
-        node
-        for ruling in rulings
-        for node in (*ruling.literals, ruling.answer)
-        if isinstance(node, Node)
-    ]
-
-
-def with_nodes(rulings: Sequence[Ruling], nodes: Sequence[Node]) -> list[Ruling]:
-    """The rulings with other trees, as `nodes_of` gives them."""
-    left = iter(nodes)
-    return [
-        replace(
-            ruling,
-            literals=tuple(next(left) for _ in ruling.literals),
-            answer=next(left) if isinstance(ruling.answer, Node) else ruling.answer,
-        )
-        for ruling in rulings
-    ]
-
-
-def are_exact(rulings: Iterable[Ruling]) -> bool:
-    """Whether probabilities are predicted, and not only tokens."""
-    return any(not isinstance(ruling.answer, Node) for ruling in rulings)
-
-
-def check_shares(rulings: Iterable[Ruling], dtype: str) -> None:
-    """Raise unless a dtype holds every distribution.
-
-    Raises:
-        PrecisionError: log-probabilities, rounded to the dtype, give another probability.
-    """
-    kind = numpy_dtype(dtype)
-    for ruling in rulings:
-        if isinstance(ruling.answer, Node):
-            continue
-        exact = np.array([float(n) for n in ruling.answer.values()])
-        meant, feature = (np.exp(n - LISTED) for n in (exact, exact.astype(kind).astype(np.float64)))
-        off = float(np.abs(feature / feature.sum() - meant / meant.sum()).max())
-        if off > SHARES_WITHIN:
-            raise PrecisionError(
-                f"in {dtype} a probability has an error of {off:.2g}",
-                where=ruling.origin,
-                fix="use float32",
-                is_tight=True,
-            )
 
 
 def rule_neurons(
@@ -364,9 +219,6 @@ def with_rest(logit_neurons: Sequence[LogitNeuron]) -> tuple[list[LogitNeuron], 
     ]
     return whole, LogitScale(one_hot("rest", ("rest",)), most)
 
-
-SHARES_WITHIN = 1e-5
-"""By how much a probability may be off."""
 
 ECHO = Origin("cancels the echo of the input token")
 

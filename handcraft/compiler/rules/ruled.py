@@ -21,16 +21,18 @@ from handcraft.compiler.rules.coded_rules import CodedRules
 from handcraft.compiler.rules.rule_logits import (
     SMALL_UNIT,
     UNIT,
+    ranks,
+    rule_neurons,
+    with_rest,
+    write_last_directly,
+)
+from handcraft.compiler.rules.rulings import (
     Ruling,
     are_exact,
     check_shares,
     nodes_of,
-    ranks,
     read_decisions,
-    rule_neurons,
     with_nodes,
-    with_rest,
-    write_last_directly,
 )
 from handcraft.compiler.stage import Stage
 from handcraft.errors import PrecisionError

@@ -14,14 +14,8 @@ from handcraft.compiler.ordinal import approximate
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.run_passes import AS_WRITTEN, BEFORE_TABLES, PASSES, each_stage
 from handcraft.compiler.rules.coded_rules import split_rules
-from handcraft.compiler.rules.rule_logits import (
-    Ruling,
-    are_exact,
-    nodes_of,
-    ranks,
-    read_decisions,
-    with_nodes,
-)
+from handcraft.compiler.rules.rule_logits import ranks
+from handcraft.compiler.rules.rulings import Ruling, are_exact, nodes_of, read_decisions, with_nodes
 from handcraft.compiler.text.write_graph import Result, write_graph
 from handcraft.errors import CompileError
 from handcraft.language import Expression, Program, Prompts
