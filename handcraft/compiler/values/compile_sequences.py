@@ -17,7 +17,8 @@ from handcraft.compiler.features.reuse import with_reuse
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.run_passes import run_passes
 from handcraft.compiler.values.compiled_sequences import CompiledSequences
-from handcraft.compiler.values.error_bound import Finished, bound_errors, read_error
+from handcraft.compiler.values.error_bound import bound_errors
+from handcraft.compiler.values.finished import Finished, read_error
 from handcraft.compiler.values.output import Wanted
 from handcraft.display import shorten_value
 from handcraft.dtype import DTypeName, dtype_named

@@ -14,14 +14,13 @@ partial sum over hidden units exceeds one unit plus the output of all neurons.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from math import ceil, exp, floor, log2
+from math import ceil, log2
 
 import numpy as np
 
-from handcraft.circuits import Coefficients, Encoding, Ramp
-from handcraft.circuits.number import evaluate
+from handcraft.circuits import Encoding
+from handcraft.compiler.values.finished import Finished
+from handcraft.compiler.values.hidden_error import bound_hidden_units
 from handcraft.compiler.values.interval import (
     ANY_GRID,
     Arithmetic,
@@ -34,15 +33,12 @@ from handcraft.compiler.values.interval import (
     linear,
     tie_error,
 )
-from handcraft.compiler.values.stream_hull import Hull, Spans, StreamHull, block_of_each_layer
+from handcraft.compiler.values.stream_hull import Hull, StreamHull, block_of_each_layer
 from handcraft.dtype import dtype_named
 from handcraft.model.attention import Array
-from handcraft.weights import Placement, Plan
-from handcraft.weights.layers import STEEPNESS, Layer, Unit
+from handcraft.weights import Plan
+from handcraft.weights.layers import Layer
 from handcraft.weights.norms import BALLAST, NormInput
-
-GELU_ERROR = 0.4005
-"""GELU and its tanh form differ from ReLU at x by less than this times exp(-x x / 2)."""
 
 SAFE = 1.01
 """For products of two errors, which the bounds omit: an error is at most a 100th of its number."""
@@ -60,30 +56,6 @@ def roundings(count: int) -> int:
     return 6 + 2 * max(0, ceil(log2(count / 128)))
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A finished model of values, with the plan and the exact weights it was made from.
-
-    Args:
-        plan: its layout and its layers.
-        placement: its exact weights.
-        tensors: the stored weights.
-        spans: the range of each dimension of its subspaces.
-        dtype: of the tensors.
-    """
-
-    plan: Plan
-    placement: Placement
-    tensors: Mapping[str, Array]
-    spans: Spans
-    dtype: str
-
-    def stored(self, name: str) -> Stored:
-        """A tensor as it is stored."""
-        values = self.plan.circuits.values
-        return Stored.of(self.placement.tensors[name], self.tensors[name], values)
-
-
 def bound_errors(model: Finished) -> Array:
     """The error bound of each dimension of the residual stream after the last block: [n_embd].
 
@@ -98,22 +70,6 @@ def bound_errors(model: Finished) -> Array:
             hulls = stream.hulls
             stream.add_mlp(number, layer, hulls.at(2 * block + 2) if is_last else hulls.between(block))
     return SAFE * (stream.error + stream.relative * stream.largest)
-
-
-def read_error(parts: Iterable[Coefficients], plan: Plan, error: Array) -> float:
-    """The error bound of a sum over the residual stream.
-
-    Args:
-        parts: the sum.
-        plan: locates its terms.
-        error: the error bound of each dimension: [n_embd].
-    """
-    total = 0.0
-    for part in parts:
-        for i, number in part.entries:
-            for dimension, factor in plan.layout.read(part.subspace, i, number)[0]:
-                total += abs(float(evaluate(factor, {}))) * float(error[dimension])
-    return total
 
 
 class _Stream:
@@ -214,7 +170,7 @@ class _Stream:
     def add_attention(self, number: int, layer: Layer, hull: Hull) -> None:
         """Add the output of the heads of a layer; `hull` is the range of the stream afterwards."""
         name = f"h.{number}.attn"
-        weight, bias, out, added = map(self.model.stored, _names(name, "c_attn", "c_proj"))
+        weight, bias, out, added = self.model.matrices(name, "c_attn", "c_proj")
         x = self.read(number, 0)
         qkv = linear(weight, bias, x, self.groups, self.arithmetic)
         always = bias.per_column(bias.numbers)
@@ -286,8 +242,9 @@ class _Stream:
 
     def add_mlp(self, number: int, layer: Layer, hull: Hull) -> None:
         """Add the output of the hidden units; `hull` is the range of the stream afterwards."""
-        out, added = map(self.model.stored, _names(f"h.{number}.mlp", "c_proj"))
-        hidden = self._hidden(number, layer)
+        out, added = self.model.matrices(f"h.{number}.mlp", "c_proj")
+        x = self.read(number, 1)
+        hidden = bound_hidden_units(self.model, number, layer, x, self.groups, self.arithmetic)
         sizes, rows, unit = np.abs(out.numbers), out.rows, self.arithmetic.unit
         constant = added.per_column(np.abs(added.numbers))
         net = out.per_column(sizes * hidden.net[rows]) + constant
@@ -308,103 +265,6 @@ class _Stream:
         self._unbalance(out, added, hidden.net + hidden.error)
         written = Bounded(-net, net, error, 0 * error, np.where(error == 0, grid, -ANY_GRID))
         self.add(written, net > 0, hull)
-
-    def _hidden(self, number: int, layer: Layer) -> _Hidden:
-        """The bounds of the hidden units of a layer."""
-        width = self.plan.shape.n_inner[number]
-        whole: Ints = np.zeros(width, dtype=np.int64)
-        net, error, peak, shared = np.zeros((4, width))
-        hidden = _Hidden(net, error, peak, shared, whole, whole + ANY_GRID)
-        if not layer.units:
-            return hidden
-        reads, bias = map(self.model.stored, _names(f"h.{number}.mlp", "c_fc"))
-        x = self.read(number, 1)
-        sums = linear(reads, bias.none(), x, self.groups, self.arithmetic)
-        constant, constant_error = bias.per_column(bias.numbers), bias.per_column(bias.error)
-        constant_rounded = bias.per_column(bias.rounded)
-        is_gelu, unit = self.plan.architecture.activation != "relu", self.arithmetic.unit
-        hidden.peak[:] = np.maximum(sums.high + constant, 0) + sums.total_error
-        grid = np.minimum(sums.grid, bias.coarsest(bias.grid))
-        exact = sums.is_exact & (constant_error == 0) & (not is_gelu)
-        exact &= self.arithmetic.is_exact(sums.largest + np.abs(constant), grid)
-        hidden.grid[:] = np.where(exact, grid, -ANY_GRID)
-        stored = reads.per_column(reads.error * x.largest[reads.rows])
-        step_functions: dict[object, list[int]] = {}
-        for places, units in _by_neuron(layer.units):
-            neuron, first, gain = units[0].neuron, places[0], float(units[0].gain)
-            is_ramp = isinstance(neuron, Ramp)
-            gap = 1.0 if isinstance(neuron, Ramp) or neuron.gap is None else float(neuron.gap)
-            hidden.net[first] = gain * (float(neuron.most) if isinstance(neuron, Ramp) else gap / 2)
-            if exact[places].all():
-                continue
-            if len(places) == 1:
-                hidden.error[first] = sums.total_error[first] + unit * hidden.peak[first]
-                continue
-            hidden.error[first] = abs(float(constant_rounded[places[0]] - constant_rounded[places[1]]))
-            if is_gelu:  # deciding sums are within half a gap, so three quarters are left
-                hidden.error[first] += 2 * GELU_ERROR * exp(-((3 / 16 * STEEPNESS / 2) ** 2) / 2)
-            if is_ramp:
-                alone = gain * read_error(neuron.reads, self.plan, x.total_error) + float(stored[first])
-                hidden.error[first] += alone + unit * float(hidden.peak[places].sum())
-            else:
-                step_functions.setdefault((neuron.origins, gap), []).append(first)
-        for k, firsts in enumerate(step_functions.values()):
-            every = [*firsts, *(first + 1 for first in firsts)]
-            hidden.step_function[every] = k
-            hidden.shared[every] = 7 * unit * 2.0 ** floor(log2(max(hidden.peak[every].max(), 1)))
-        return hidden
-
-
-@dataclass(frozen=True)
-class _Hidden:
-    """The hidden units of a layer; the bounds of a neuron are stored at the first of its units.
-
-    A unit is rounded when its constant is added. The two units of a step are rounded alike, as both add
-    a constant to the same sum, unless a power of two lies between them; and their outputs cancel,
-    unless a power of two lies between the sums with and without one of them. The thresholds of a step
-    function are distinct, so one step is counted for each power of two: below the largest unit, the
-    errors of all of them sum to at most 3 + 4 halves of its last place.
-
-    Args:
-        net: the largest sum of the units of a neuron.
-        error: the error bound of that sum.
-        peak: the largest activation of a unit.
-        shared: the error bound of all steps of a step function together, besides `error`.
-        step_function: a number for each of those step functions.
-        grid: each unit is a multiple of two to this power, where it is exact.
-    """
-
-    net: Array
-    error: Array
-    peak: Array
-    shared: Array
-    step_function: Ints
-    grid: Ints
-
-    def shared_error(self, out: Stored) -> Array:
-        """The error bound that the steps of step functions add to the output of a matrix: [out]."""
-        entry = np.flatnonzero(self.shared[out.rows])
-        rows, columns = out.rows[entry], out.columns[entry]
-        pairs, place = np.unique(self.step_function[rows] * out.width + columns, return_inverse=True)
-        largest = np.zeros(len(pairs))
-        np.maximum.at(largest, place, np.abs(out.numbers[entry]) * self.shared[rows])
-        columns = pairs % out.width
-        return np.bincount(columns, weights=largest, minlength=out.width).astype(np.float64)
-
-
-def _by_neuron(units: Sequence[Unit]) -> Iterable[tuple[list[int], list[Unit]]]:
-    """The units of each neuron, and their places."""
-    found: dict[int, tuple[list[int], list[Unit]]] = {}
-    for place, unit in enumerate(units):
-        places, same = found.setdefault(id(unit.neuron), ([], []))
-        places.append(place)
-        same.append(unit)
-    return found.values()
-
-
-def _names(name: str, *matrices: str) -> Iterable[str]:
-    """The names of some matrices and of their biases."""
-    return (f"{name}.{matrix}.{part}" for matrix in matrices for part in ("weight", "bias"))
 
 
 def _groups(plan: Plan) -> Ints:

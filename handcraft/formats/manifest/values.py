@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from handcraft.circuits import Circuits, Encoding, Number, Subspace
 from handcraft.compiler import Compiled, CompiledSequences
-from handcraft.compiler.values.error_bound import Finished, bound_errors, read_error
+from handcraft.compiler.values.error_bound import bound_errors
+from handcraft.compiler.values.finished import Finished, read_error
 from handcraft.compiler.values.output import Output
 from handcraft.compiler.values.value_model import ValueModel
 from handcraft.display import shorten_value
