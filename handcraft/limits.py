@@ -108,7 +108,7 @@ TERMS = Limit(4_096, "terms in a sum")
 """Bounds the listed terms of a weighted sum."""
 
 DEPTH = Limit(128, "blocks, one after the other")
-"""Bounds how deep heads read what heads before them brought: each time takes a block, and the compiler
+"""Bounds how deep heads read what earlier heads moved: each time takes a block, and the compiler
 follows it from the last to the first. GPT-3 has 96 blocks."""
 
 CONDITIONS = Limit(4_096, "conditions in a selection")

@@ -160,7 +160,7 @@ class Precision:
         varying: Plain,
         times: int = 1,
     ) -> None:
-        """Raise unless a sum is told from others in spite of LayerNorm.
+        """Raise unless a sum remains distinguishable behind LayerNorm.
 
         It adds a little noise to each number, and its scale, which a static gain undoes, follows the
         sum of squares of what is stored: by half the part that varies over the part of the ballast.
@@ -170,7 +170,7 @@ class Precision:
             reading: the sum.
             level: how large it is where it counts.
             gap: the smallest difference that counts.
-            varying: no sum of squares of what is held is larger, the ballast left out.
+            varying: no sum of squares of stored numbers is larger, the ballast left out.
             times: what noise is multiplied with.
 
         Raises:
@@ -194,7 +194,7 @@ class Precision:
         Its score is the difference of two large ones, of which LayerNorm changes one.
 
         Args:
-            node: what is told by the share.
+            node: what is decided by the attention weight.
             context: the largest number of sources that share.
             varying: as for `check_noise`.
 

@@ -1,4 +1,4 @@
-"""The pass `approximate`: a numeric answer as a sum that may be off by less than half a unit."""
+"""The pass `approximate`: a numeric answer as a sum with an error of less than half a unit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from handcraft.language import Program, Prompts
 from handcraft.language.graph.node import Node
 
 WITHIN = Fraction(1, 4)
-"""How far linear fits may shift an answer; half of the distance to the next one would change it."""
+"""The largest error of an answer due to linear fits: half of what would change it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def approximate(program: Program) -> Nearest:
 def approximations(
     answer: Node, prompts: Prompts, *, relaxes: bool, has_norm: bool
 ) -> list[Approximation]:
-    """An answer as sums over numbers of tokens, for each way to number those that it may be.
+    """An answer as sums over numbers of tokens, one for each way to number the possible answers.
 
     Args:
         answer: what is predicted.
@@ -55,7 +55,7 @@ def approximations(
         has_norm: whether the target has LayerNorm.
 
     Raises:
-        CompileError: it is none.
+        CompileError: it is no such sum.
     """
     found: list[Approximation] = []
     problems: list[CompileError] = []
@@ -76,11 +76,10 @@ def approximations(
 
 
 def _relaxed(reader: Reader, answer: Node, counted: Counted) -> ApproximateSum:
-    """The sum with the fewest steps, linear fits in place of others, whose error is at most `WITHIN`.
+    """The sum with the fewest steps and an error of at most `WITHIN`; linear fits replace other steps.
 
-    Expressions that take steps are tried one after the other, those that others are made from first.
-    The error of a fit is followed through all that is made from it, and every later step must still be
-    distinguishable.
+    Expressions that take steps are tried one by one, operands first. The error of a fit is carried
+    through everything computed from it, and every later step must still be distinguishable.
 
     Args:
         reader: has read the answer.
@@ -100,7 +99,7 @@ def _relaxed(reader: Reader, answer: Node, counted: Counted) -> ApproximateSum:
 
 
 def predicted(program: Program) -> Node:
-    """What is always predicted.
+    """The answer of the only rule.
 
     Raises:
         CompileError: nothing is, or the program is of another kind.
@@ -123,7 +122,7 @@ def predicted(program: Program) -> Node:
 
 
 def weighted_sums(answer: ApproximateSum) -> list[WeightedSum]:
-    """All weighted sums, those within steps included, each once: those within steps last."""
+    """All weighted sums, each once; those within steps last."""
     steps = step_layers(answer.terms)
     within = (node for step in steps for _, node in step.thresholds[0].terms)
     nodes = dict.fromkeys((*answer.terms, *within))
@@ -131,7 +130,7 @@ def weighted_sums(answer: ApproximateSum) -> list[WeightedSum]:
 
 
 def _along(node: WeightedSum, line: Line, zero: ApproximateSum) -> ApproximateSum:
-    """A weighted sum of any numbers of tokens as one of those that the answer gives them."""
+    """A weighted sum of any numbers of tokens, rewritten for the numbers that the answer gives them."""
     asked = numbers_of(node.value)
     fit = straight(line.numbers, asked)
     if fit is None:

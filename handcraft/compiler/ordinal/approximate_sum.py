@@ -1,4 +1,4 @@
-"""Sums over a text, with how far each may be from the number that is meant."""
+"""Sums over a text, each with its error bounds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ApproximateSum:
     Args:
         terms: weighted sums, steps and numbers of the token here, each once.
         constants: what is added.
-        off: by how much less and by how much more than what is meant it comes to.
+        off: the largest error below (at most 0) and above (at least 0) the meant number.
     """
 
     terms: Mapping[Node, Plain]
@@ -40,12 +40,12 @@ class ApproximateSum:
 
     @property
     def known(self) -> list[Plain]:
-        """The constants, where there are some."""
+        """The constants at the positions that have one."""
         return [constant for constant in self.constants if constant is not None]
 
     @property
     def zero(self) -> ApproximateSum:
-        """Nothing, at the same positions."""
+        """A sum of nothing, at the same positions."""
         return ApproximateSum({}, tuple(None if c is None else 0 for c in self.constants))
 
     def only(self, node: Node) -> ApproximateSum:
@@ -76,15 +76,15 @@ class ApproximateSum:
         )
 
     def shifted(self, number: Plain) -> ApproximateSum:
-        """A number more everywhere."""
+        """The sum plus a number."""
         return replace(self, constants=tuple(None if c is None else c + number for c in self.constants))
 
     def blurred(self, error: Plain) -> ApproximateSum:
-        """The same, of which something else is meant, at most `error` away."""
+        """The same sum for another meant number, at most `error` away."""
         return replace(self, off=(self.off[0] - error, self.off[1] + error))
 
     def step(self, below: Plain, above: Plain, text: Wording, place: Place | None) -> StepFunction:
-        """Whether the sum means `above` or more, where it never means a number between the two."""
+        """Whether the meant number is `above` or more; it is never between the two bounds."""
         terms, constant = self._parts()
         low, high = below + self.off[1] - constant, above + self.off[0] - constant
         return StepFunction(
@@ -98,7 +98,7 @@ class ApproximateSum:
         return replace(total, domain=Range(low, high, unit)) if self.terms else total
 
     def _parts(self) -> tuple[tuple[tuple[Plain, Node], ...], Plain]:
-        """Terms and a constant; constants that depend on the position are a table of it."""
+        """Terms and a constant; constants that depend on the position become a table of it."""
         terms = [(factor, node) for node, factor in self.terms.items()]
         if len(set(self.known)) == 1:
             return tuple(terms), self.known[0]
@@ -119,7 +119,7 @@ def sum_in(step: StepFunction, zero: ApproximateSum) -> ApproximateSum:
 
     Args:
         step: made by `ApproximateSum.step`.
-        zero: nothing, at the positions at which something is predicted.
+        zero: a sum of nothing, at the positions at which something is predicted.
     """
     (threshold,), total = step.thresholds, zero
     for factor, node in threshold.terms:
@@ -133,7 +133,7 @@ def sum_in(step: StepFunction, zero: ApproximateSum) -> ApproximateSum:
 
 
 def step_layers(terms: Iterable[Node]) -> dict[StepFunction, int]:
-    """Every step below some nodes, those that it reads before it, with how many come before it."""
+    """Every step below some nodes, operands first, with the length of the longest chain before it."""
     slots: dict[Node, int] = {}
     for node in terms:
         note_slots(node, slots)
@@ -141,18 +141,18 @@ def step_layers(terms: Iterable[Node]) -> dict[StepFunction, int]:
 
 
 Change: TypeAlias = "Callable[[WeightedSum], ApproximateSum | None]"
-"""Gives what stands for a weighted sum; None where it stays."""
+"""From a weighted sum to its replacement; None if it stays."""
 
 
 def rewritten(
     answer: ApproximateSum, change: Change, within_steps: Change | None = None
 ) -> ApproximateSum:
-    """A sum with others in place of weighted sums.
+    """A sum in which weighted sums are replaced.
 
     Args:
         answer: the sum.
-        change: gives what stands for a weighted sum.
-        within_steps: gives what stands for it in what steps compare; left out, the same.
+        change: gives the replacement of a weighted sum.
+        within_steps: gives the replacement inside the sums that steps compare; by default the same.
     """
     done: dict[Node, Node] = {}
 

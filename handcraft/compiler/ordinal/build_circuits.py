@@ -1,8 +1,8 @@
 """A design as circuits: heads weigh, neurons take steps, and both add to sums in the residual stream.
 
-The answer is such a sum, in the number of the codeword from which logits are read. Whoever reads a
-group of weighted sums and steps in one fixed ratio reads their sum, which takes one dimension; the
-largest group may take that of the answer.
+The answer is one of these sums. It is stored in the codeword from which logits are read. Weighted sums
+and steps that are always read in the same ratio form a group: only their sum is stored, in one
+dimension. The largest group may use the dimension of the answer.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ NUMBER, SQUARE = 0, 1
 """The dimensions of a codeword."""
 
 MOVING = "constants"
-"""The name of the feature that has the constants of the answer, where they depend on the position."""
+"""The name of the feature that stores the constants of the answer, if they depend on the position."""
 
 GRAINS = 32
-"""The gap of a step is a multiple of one part in so many of a unit."""
+"""The gap of a step is a multiple of 1 / `GRAINS`."""
 
 STEADY = 11
-"""How much larger the gap of a step must be than what may put its sum off. Its hidden units lie at
-least 16 (1 - 4/11) > 10 from 0 then, where GELU is straight."""
+"""The gap of a step is at least this many times the error bound of its sum. The pre-activations of its
+hidden units are then at least 16 (1 - 4/11) > 10 away from 0, where GELU is straight."""
 
 
 def build_circuits(design: Design, place: Place | None = None) -> Circuits:
@@ -91,7 +91,7 @@ class _Builder:
         self.owns = [(n, f) for n, f in design.answer.terms.items() if isinstance(n, Lookup)]
 
     def step(self, step: StepFunction) -> StepFunction:
-        """The step over what is stored, all error bounds outside of its gap."""
+        """The step as a threshold on stored numbers; its gap excludes all error bounds."""
         design, noise = self.design, Fraction(0)
         terms: list[tuple[Plain, Node]] = []
         (threshold,) = step.thresholds
@@ -130,7 +130,7 @@ class _Builder:
         return StepFunction(step.domain, step.text, (stored,), step.values, place=step.place)
 
     def _sum(self, group: Group) -> Linear:
-        """What a group adds up to, as it is stored."""
+        """The sum of a group, as it is stored."""
         if group not in self.sums:
             total = self._linear(group.parts, f"sum {len(self.sums) + 1}")
             self.sums[group] = total
@@ -148,7 +148,7 @@ class _Builder:
         return total
 
     def answer(self) -> list[Feature]:
-        """Have the answer added up in the codeword; what must be made last."""
+        """Add up the answer in the codeword, and return what must be computed last."""
         design, features = self.design, self.features
         parts = [p for g in design.groups if g.in_answer and not g.is_home for p in g.parts]
         last = [self._clearing()] if design.has_norm else []
@@ -169,7 +169,7 @@ class _Builder:
         return last
 
     def _clearing(self) -> Feature:
-        """Take the token's own codeword off, and leave what the answer asks of its number.
+        """Subtract the token's own codeword, except for what the answer needs of its number.
 
         The square of a codeword identifies it: one threshold between each and the next.
         """
@@ -193,7 +193,7 @@ class _Builder:
 
     @cached_property
     def constants(self) -> ApproximateSum:
-        """The answer with constants as they are added, so that it is off as much to either side."""
+        """The answer with its constants shifted so that the error is the same in both directions."""
         low, high = self.design.answer.off
         passed = 0 if self.design.has_norm else sum(factor for _, factor in self.owns)
         return self.design.answer.shifted(-Fraction(low + high) / 2 - passed * self.design.deepest)
@@ -204,10 +204,10 @@ class _Builder:
         return len(set(self.constants.known)) > 1
 
     def biases(self) -> list[LogitNeuron]:
-        """The 1 that squares are multiplied with, as large as the answer is written, and its constant.
+        """Biases: the constant of the answer, and the 1 by which squares are multiplied, both scaled.
 
         Raises:
-            PrecisionError: the constant depends on the position, and heads read what has it there.
+            PrecisionError: the constant depends on the position, and heads read its dimension.
         """
         design = self.design
         constant = 0 if self.moves else self.constants.known[0] * design.scale

@@ -1,15 +1,15 @@
 """Attention patterns by position on a circle: two dimensions for all of them.
 
 Position p has the angle 2 pi p / P, and the score of a pair is S times the cosine of the angle between
-query and key. Where all sources of a destination lie at one place of the circle, the query has that
-angle. Where they lie at two neighbouring places and those at one count c times those at the other, the
-query lies between, at u from the first and w from the second, with
+query and key. If all sources of a destination lie at one place of the circle, the query has that
+angle. If they lie at two neighbouring places, with c times as much weight at the first, the query lies
+between them, at an angle u from the first and w from the second, with
 
     u + w = 2 pi / P  and  S (cos u - cos w) = log c
 
-so that softmax gives them shares in the ratio c to 1. All other positions are further away, and S
-decides how little is left for them (Vaswani et al. 2017, 3.5, for positions as angles). A position
-that nobody looks for may have a short key, and then gets next to nothing whatever its angle.
+so that softmax gives them attention in the ratio c to 1. All other positions are further away, and S
+decides how little attention is left for them (Vaswani et al. 2017, 3.5, for positions as angles). A
+position that is no source of any head may have a short key: it gets almost no attention at any angle.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from handcraft.dtype import DType
 Floats = npt.NDArray[np.float64]
 
 SHORT = 1 / 4
-"""How long the key of a position is that nobody looks for."""
+"""The length of the key of a position that is no source of any head."""
 
 STRENGTHS = tuple(16 * 1.15**n for n in range(45))
-"""What S is tried with."""
+"""The values of S that are tried."""
 
 LEFT = 1 / 128
-"""How much attention may be missed, added up over all sources of a destination."""
+"""The largest error of attention weights, added up over all sources of a destination."""
 
 
 ROUNDED = 1e-5
-"""What the order in which a machine adds up may change of a share."""
+"""By how much an attention weight may depend on the order of summation."""
 
 
 @dataclass(frozen=True)
 class Circle:
-    """Angles for all positions, and what each head asks for.
+    """Angles for all positions, and the queries of each head.
 
     Args:
         places: for each position, its place in the plane.
         queries: for each head the matrix from the place of a destination to its query.
-        missed: for each head, how much of its attention goes astray at most.
+        missed: for each head, the largest amount of attention on wrong sources.
     """
 
     places: tuple[tuple[float, float], ...]
@@ -65,7 +65,7 @@ def find_circle(
         sums: with positive weights, all read at the same positions.
         context: the number of positions.
         dtype: in which places and queries are rounded.
-        noise: by what part of it a score may be off besides, from the largest to the smallest.
+        noise: the relative error of a score.
     """
     asking = _Asking.of(sums, context, dtype, noise)
     for period in range(2, 2 * context + 1):
@@ -88,12 +88,12 @@ def find_circle(
 
 @dataclass(frozen=True)
 class _Turn:
-    """How far before a destination, in places of the circle, its sources are; and the next ones.
+    """The distance from a destination back to its sources, in places of the circle.
 
     Args:
-        near: of the sources that count most.
-        side: where the others are: 1 place before those, or -1; 0 where there are none.
-        ratio: how much more the first count.
+        near: the distance of the sources with the largest weight.
+        side: where the others are: 1 place before those, or 1 behind (-1); 0 if there are none.
+        ratio: the weight of the first, divided by that of the others.
     """
 
     near: int
@@ -102,7 +102,7 @@ class _Turn:
 
 
 def _turn(node: WeightedSum, period: int) -> _Turn | None:
-    """The turn that every destination asks for; None where they differ or it takes more places."""
+    """The turn that all destinations need; None if they differ, or more than two places are needed."""
     found: set[_Turn] = set()
     for here, sources in node.rows:
         weights = {weight for _, weight in sources}
@@ -125,15 +125,15 @@ def _turn(node: WeightedSum, period: int) -> _Turn | None:
 
 @dataclass(frozen=True)
 class _Asking:
-    """What is asked of a circle.
+    """What a circle must do.
 
     Args:
-        wanted: for each sum the attention that is asked for, [destination, source].
-        destinations: the positions at which it is.
+        wanted: for each sum the attention weights, [destination, source].
+        destinations: the positions of its rows.
         sources: the positions that some sum reads.
         context: the number of positions.
         dtype: in which places and queries are rounded.
-        noise: by what part of it a score may be off besides.
+        noise: the relative error of a score.
     """
 
     wanted: tuple[Floats, ...]
@@ -145,7 +145,7 @@ class _Asking:
 
     @classmethod
     def of(cls, sums: Sequence[WeightedSum], context: int, dtype: DType, noise: float) -> _Asking:
-        """What some sums ask for."""
+        """What some weighted sums need."""
         sources = frozenset(there for node in sums for _, row in node.rows for there, _ in row)
         wanted = tuple(_shares(node, context) for node in sums)
         return cls(wanted, tuple(here for here, _ in sums[0].rows), sources, context, dtype, noise)
@@ -162,10 +162,10 @@ class _Asking:
     def circle(
         self, turns: Sequence[_Turn], period: int, strength: float, most: float = inf
     ) -> Circle | None:
-        """Places and queries of one period and one strength, with what they miss.
+        """Places and queries of one period and one strength, with the attention they miss.
 
         Args:
-            turns: for each look.
+            turns: one for each sum.
             period: the number of places of the circle.
             strength: the largest score.
             most: what a head may miss at most; None where one misses more.
@@ -201,10 +201,10 @@ class _Asking:
         return numbers.astype(self.dtype.numpy).astype(np.float64)
 
     def _missed(self, wanted: Floats, query: Floats, held: Floats) -> float:
-        """How much attention goes elsewhere than it should, in sum, at the worst destination.
+        """The total error of the attention weights at the worst destination.
 
-        Where some scores are up to e nats larger than they should be, shares are off by 2 tanh(e/4) in
-        sum: most where one half of the attention gains and the other does not.
+        If some scores are up to e nats too large, attention weights have a total error of 2 tanh(e/4).
+        It is largest if half of the attention gains and the other half does not.
         """
         asked = self._rounded(held[self._here] @ self._rounded(query).T)  # [destination, 2]
         found = self._rounded(asked @ held.T)
@@ -216,7 +216,7 @@ class _Asking:
 
 
 def _aside(turn: _Turn, step: float, strength: float) -> float | None:
-    """Where between two places, in parts of a step, the query lies; None where S is too small."""
+    """The place of the query between two places, as a part of a step; None if S is too small."""
     if turn.side == 0:
         return 0.0
     low, high = 0.0, 0.5
@@ -231,7 +231,7 @@ def _aside(turn: _Turn, step: float, strength: float) -> float | None:
 
 
 def _shares(node: WeightedSum, context: int) -> Floats:
-    """The attention that is asked for: [destination, source]."""
+    """The attention weights that a sum needs: [destination, source]."""
     wanted = np.zeros((len(node.rows), context))
     for row, (_, sources) in zip(wanted, node.rows, strict=True):
         total = float(sum(weight for _, weight in sources))
@@ -242,7 +242,7 @@ def _shares(node: WeightedSum, context: int) -> Floats:
 
 @lru_cache(maxsize=8)
 def _places(period: int, context: int, back: float = 0.0) -> tuple[tuple[float, float], ...]:
-    """All places of a circle, turned by an angle; every strength of a period asks for the same."""
+    """All places of a circle, turned by an angle; they are the same for every strength."""
     step = 2 * pi / period
     return tuple(_place(step * p + back) for p in range(context))
 
@@ -252,5 +252,5 @@ def _place(angle: float) -> tuple[float, float]:
 
 
 def _clean(number: float) -> float:
-    """What is 0 but for rounding."""
+    """The number, or 0 if only rounding keeps it from 0."""
     return 0.0 if abs(number) < 1e-12 else number

@@ -26,11 +26,11 @@ from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary
 
 BEHIND = 1
-"""By how much a token that is never predicted loses against the nearest one, at least 7/8 of it."""
+"""By about how much a token that is never predicted trails the nearest one: at least 7/8 of this."""
 
 
 SHRINK = 16
-"""What squares are divided by behind LayerNorm, whose scale follows the largest numbers."""
+"""By what squares are divided behind LayerNorm, whose scale depends on the largest numbers."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Line:
 
     Args:
         vocabulary: the tokens.
-        numbers: for each token; of tokens that are never predicted what weighted sums read of them.
+        numbers: for each token; for one that is never predicted, what weighted sums read.
         predicted: which tokens are.
-        lift: what is added to every logit, so that all that win are above 0, which padding has.
-        shrink: what the second number is divided by, to be multiplied again in the end.
+        lift: what is added to every logit, so that the highest is always above 0, the logit of padding.
+        shrink: by what the second number is divided; it is multiplied again at the end.
     """
 
     vocabulary: Vocabulary
@@ -66,7 +66,7 @@ class Line:
         return coded("answer", dict(words), dimensions=("number", "-square/2"))
 
     def decoded(self, answer: ApproximateSum, text: Wording) -> Nearest:
-        """The token that an answer stands for, in the graph."""
+        """The token that an answer stands for, as a node."""
         known = zip(self.numbers, self.vocabulary.tokens, self.predicted, strict=True)
         values = tuple((number, token) for number, token, is_known in known if is_known)
         domain = finite(token for _, token in values)
@@ -79,7 +79,7 @@ def by_token(
     text: Wording,
     place: Place | None = None,
 ) -> Lookup:
-    """A number of the token, in the graph; None for a token that never stands where it is read."""
+    """A number of the token, as a node; None for a token that never occurs where it is read."""
     tokens = vocabulary.tokens
     token = Embedded(finite(tokens), reads("token"), "token")
     rows = zip(tokens, numbers, strict=True)
@@ -89,7 +89,7 @@ def by_token(
 
 
 def numbers_of(node: Node) -> list[Plain | None]:
-    """The number of each token in the order of the vocabulary, of what `by_token` has made."""
+    """The number of each token in the order of the vocabulary, from a node that `by_token` made."""
     assert isinstance(node, Lookup)
     return [None if number is None else as_number(number) for number in node.table.values()]
 
@@ -97,7 +97,7 @@ def numbers_of(node: Node) -> list[Plain | None]:
 def numberings(answer: Node, vocabulary: Vocabulary) -> Iterator[Mapping[Value, Plain]]:
     """Ways to number the tokens that are predicted, from 0 on and 1 or more apart.
 
-    First by the number that they are looked up with, where that is so; then in the order of the
+    First by the numbers that a table maps to them, if there is one; then in the order of the
     vocabulary.
     """
     assert isinstance(answer.domain, Finite)
@@ -125,13 +125,13 @@ def line_for(
     *,
     has_norm: bool = False,
 ) -> Line:
-    """The numbers of all tokens; those of tokens that are never predicted are what sums read of them.
+    """The numbers of all tokens; a token that is never predicted gets the number that sums read.
 
     Args:
         numbering: the number of each token that is predicted.
-        asked: for each weighted sum the number of each token; None for one that it never reads.
+        asked: for each weighted sum the number of each token; None for a token that it never reads.
         vocabulary: the tokens.
-        has_norm: whether LayerNorm is better off with small numbers, and padding has a logit of 0.
+        has_norm: whether there is LayerNorm, which needs small numbers, and padding with a logit of 0.
     """
     numbers: list[Fraction | None] = [
         Fraction(numbering[token]) if token in numbering else None for token in vocabulary.tokens
@@ -152,7 +152,7 @@ def line_for(
 def straight(
     numbers: Sequence[Fraction | None], wanted: Sequence[Plain | None]
 ) -> tuple[Fraction, Fraction] | None:
-    """Factor and constant that turn the known numbers into those wanted, where there are some."""
+    """The factor and the constant that map the known numbers to the wanted ones, if there are any."""
     both = zip(numbers, wanted, strict=True)
     pairs = [(n, Fraction(w)) for n, w in both if n is not None and w is not None]
     if not pairs:

@@ -1,4 +1,4 @@
-"""`optimize`: a numeric answer as one scalar, without all that its error bound makes unnecessary."""
+"""`optimize`: a numeric answer as one scalar, without what its error bound makes unnecessary."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ PASSES = ("ordinal", "relax", "share", "angles", "own", "merge")
 """The passes of `optimize`, in order; each builds on `ordinal`."""
 
 OFF_UP_TO = Fraction(7, 16)
-"""By how much an answer may be off; at a half the nearest number is another one."""
+"""The largest allowed error of an answer; at a half, another number would be the nearest."""
 
 
 def passes_named(optimize: bool | Collection[str]) -> tuple[str, ...]:
-    """The passes that are asked for, in order; none, all, or `ordinal` and those that are named.
+    """The requested passes in order: none, all, or `ordinal` and those that are named.
 
     Raises:
         CompileError: there is no such pass.
@@ -74,7 +74,7 @@ def compile_ordinal(
     Raises:
         NotASumError: the answer is no sum of numbers of tokens and of steps.
         CompileError: the program or the target is of another kind.
-        PrecisionError: the dtype does not hold what is asked of it.
+        PrecisionError: the dtype is not precise enough.
     """
     relaxes, kind = "relax" in passes, dtype_named(dtype)
     found: list[tuple[Plan, Design]] = []
@@ -98,7 +98,7 @@ def compile_ordinal(
 def _designs(
     approximation: Approximation, dtype: DType, passes: Collection[str], *, has_norm: bool
 ) -> Iterator[Design]:
-    """Designs with and without what a pass may or may not help."""
+    """Designs with and without the passes that do not always help."""
     answers, line = approximation.answers, approximation.line
     if "own" in passes:
         by_square = partial(_by_square, line=line, zero=answers[0].zero)
@@ -120,12 +120,12 @@ def _designs(
 
 
 def check_design(design: Design) -> None:
-    """Raise unless the nearest number is the right one, with everything that puts it off.
+    """Raise unless the nearest number is the right one, with all errors.
 
-    Besides lines, echo and heads that is rounding: of steps, of the answer and of two logits.
+    Errors come from linear fits, echo, attention, and the rounding of steps, answer and two logits.
 
     Raises:
-        PrecisionError: by how much it may be off.
+        PrecisionError: the error bound is too large.
     """
     written = design.scale * (design.reach + max(map(magnitude, design.answer.known))) * 2
     if written > design.dtype.largest:
@@ -145,7 +145,7 @@ def check_design(design: Design) -> None:
 
 
 def check_shares(model: Model, circuits: Circuits) -> None:
-    """Raise unless every head gives its sources the shares that it states, in the finished tensors.
+    """Raise unless every head has the attention weights that it states, in the finished tensors.
 
     Raises:
         PrecisionError: which head, and by how much it misses.
@@ -174,7 +174,7 @@ def check_shares(model: Model, circuits: Circuits) -> None:
 
 
 def _by_square(node: WeightedSum, line: Line, zero: ApproximateSum) -> ApproximateSum | None:
-    """The number of the token here, by a linear fit to the square of its number."""
+    """The number of the token here, as a linear fit to the square of its number."""
     if not node.is_here or node.total is None:
         return None
     known = [i for i, number in enumerate(numbers_of(node.value)) if number is not None]
@@ -200,7 +200,7 @@ def _size(plan: Plan) -> tuple[int, ...]:
 
 
 def _notes(design: Design, passes: Collection[str]) -> tuple[Pass, ...]:
-    """What each pass did to a design, and the numbers that discharge its obligation."""
+    """What each pass did to a design, and the numbers that justify it."""
     answer, circle = design.answer, design.circle
     tokens, fits = sum(design.line.predicted), float(answer.error)
     sums, heads = weighted_sums(answer), len(design.weighted)

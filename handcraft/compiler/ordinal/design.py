@@ -1,4 +1,4 @@
-"""Everything that is decided before circuits are built, and by how much the answer may be off then."""
+"""Everything that is decided before circuits are built, and the error bound of the answer."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.weights.norms import BALLAST
 
 ECHO = Fraction(1, 32)
-"""By how much the input token's own codeword, which a tied head counts too, may put an answer off."""
+"""The largest error of an answer due to the echo of the input token."""
 
 SMALLEST_SCALE = 1024
-"""Half a unit, less what puts the answer off, is over 104 nats then: wrong tokens have no chance."""
+"""Half a unit less the error bound is then over 104 nats: wrong tokens get no probability."""
 
 APART = 32
-"""How many nats the sources of a pattern by single positions have more than all others."""
+"""By how many nats the sources of a pattern by single positions lead all others."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Design:
         line: the number of every token.
         groups: which weighted sums and steps share a dimension.
         dtype: of the weights.
-        circle: the angles of positions, if they are on a circle.
+        circle: the angles of positions, if they lie on a circle.
         has_norm: whether the target has LayerNorm. Numbers must stay small then, so the input token's
             own codeword is subtracted, not outweighed.
     """
@@ -67,7 +67,7 @@ class Design:
 
     @cached_property
     def weighted(self) -> list[WeightedSum]:
-        """What a head computes for each of these, with positive weights."""
+        """What heads compute for the weighted sums: the same with positive weights."""
         return [
             node.times(factor if node.is_positive == (factor > 0) else -factor)
             for node, factor in self.brought
@@ -75,22 +75,22 @@ class Design:
 
     @property
     def weights(self) -> list[Plain]:
-        """The largest sum of the weights of each."""
+        """The largest sum of weights, for each of them."""
         return [max(sum(w for _, w in row) for _, row in node.rows) for node in self.weighted]
 
     @property
     def reach(self) -> Plain:
-        """No number of the line is larger, whatever its sign."""
+        """The largest absolute number of the line."""
         return max(abs(n) for n in self.line.numbers)
 
     @property
     def deepest(self) -> Fraction:
-        """No square of a codeword is further below 0."""
+        """The largest absolute second number of a codeword."""
         return -min(self.line.squares)
 
     @property
     def scale(self) -> int:
-        """How many times the answer is written: the input token's echo, at most `ECHO` beside it."""
+        """By what the answer is multiplied, so that the input token's echo is at most `ECHO` of it."""
         if self.has_norm:
             return 1
         echo = self.reach + self.reach * self.deepest
@@ -101,7 +101,7 @@ class Design:
 
     @property
     def noise(self) -> float:
-        """By what part LayerNorm scales one source more than another: it follows the sum of squares."""
+        """The relative difference between the scales that LayerNorm gives two sources."""
         if not self.has_norm:
             return 0.0
         pairs = zip(self.line.numbers, self.line.squares, strict=True)
@@ -111,36 +111,36 @@ class Design:
 
     @cached_property
     def misses(self) -> list[float]:
-        """How much of the attention of each weighted sum goes astray at most."""
+        """For each weighted sum, the largest amount of attention on wrong sources."""
         return [*self.circle.missed] if self.circle else [*map(self.astray, self.weighted)]
 
     @property
     def missed(self) -> Fraction:
-        """By how much heads may put the answer off: what one source gets too much another lacks."""
+        """The error of the answer due to attention: what one source gets too much, another lacks."""
         width = Fraction(max(self.line.numbers) - min(self.line.numbers)) / 2
         read = Fraction(self.noise) * self.reach
         pairs = zip(self.misses, self.weights, strict=True)
         return sum((w * (Fraction(m) * width + read) for m, w in pairs), start=Fraction(0))
 
     def astray(self, node: WeightedSum) -> float:
-        """How much attention a pattern by single positions misses: none where it is exactly hard."""
+        """The attention that a pattern by single positions misses: none if it is exactly hard."""
         if node.is_single:
             return 0.0
         return float(np.expm1(APART * (2 * float(self.dtype.unit) + self.noise)))
 
     @property
     def steadiness(self) -> Fraction:
-        """By what part LayerNorm may shift the sum that a step reads."""
+        """The relative error, due to LayerNorm, of the sum that a step reads."""
         if not self.has_norm:
             return self.dtype.unit
         largest = self.reach + sum((w * self.reach for w in self.weights), start=Fraction(0))
         return self.dtype.unit + NOISE + Fraction(largest * largest) / BALLAST**2
 
     def blur(self, step: StepFunction) -> Fraction:
-        """By how much rounding may put a step off.
+        """The error of a step due to rounding.
 
-        It is the difference of two hidden units, which are as large as its sum is above the threshold;
-        each is rounded, and so is its bias.
+        A step is the difference of two hidden units. Each is as large as the sum is above its
+        threshold, and is rounded, as is its bias.
         """
         (threshold,) = step.thresholds
         if threshold.gap <= 0:
@@ -153,7 +153,7 @@ class Design:
 
     @property
     def rounding(self) -> Fraction:
-        """By how much the rounding of every number on the way may put the answer off."""
+        """The error of the answer due to rounding."""
         terms = self.answer.terms.items()
         domains = [(factor, node.domain) for node, factor in terms]
         stored = sum(magnitude(f) * max(magnitude(d.low), magnitude(d.high)) for f, d in domains)
@@ -162,6 +162,6 @@ class Design:
 
     @property
     def off(self) -> Fraction:
-        """By how much the answer may be off, all in all."""
+        """The error bound of the answer."""
         low, high = self.answer.off
         return Fraction(high - low) / 2 + (0 if self.has_norm else ECHO) + self.missed

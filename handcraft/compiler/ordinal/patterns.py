@@ -22,9 +22,9 @@ from handcraft.language.graph.wording import reads
 def patterns(design: Design, features: Features) -> dict[Node, QKCircuit]:
     """A QK circuit for each weighted sum of a design.
 
-    A parabola costs least: the score of source p for target t is 2 t p - p p, and the nearest position
-    has the highest. Behind LayerNorm positions are one-hot, whose numbers are small, and so they are
-    where several sources share.
+    A parabola is the smallest: the score of source p for target t is 2 t p - p p, which is highest at
+    the nearest position. Behind LayerNorm, and if several sources share the attention, positions are
+    one-hot, because those numbers are small.
     """
     nodes, circle = design.weighted, design.circle
     if circle is not None:
@@ -47,7 +47,7 @@ def patterns(design: Design, features: Features) -> dict[Node, QKCircuit]:
 
 
 def position(context: int, name: str = "position") -> Embedded:
-    """The position, by a name."""
+    """The position, under another name."""
     return Embedded(finite(range(context)), reads(name), "position")
 
 
@@ -74,9 +74,9 @@ def _on_parabola(node: WeightedSum, context: int, features: Features) -> list[Ch
 
 
 def _by_source(node: WeightedSum, context: int, features: Features) -> list[Channel]:
-    """A term of the score for every source: what a destination gives it, and where it is."""
+    """One score term for every source: the score that each destination gives it."""
     scores: dict[int, dict[int, Plain]] = {}
-    if node.is_single:  # attention is hard, and so somewhere everywhere
+    if node.is_single:  # hard attention: every destination needs a source
         scores[0] = dict.fromkeys({*range(context)} - {*dict(node.rows)}, 1)
     for here, row in node.rows:
         most = max(weight for _, weight in row)

@@ -32,17 +32,17 @@ from handcraft.language.oracle.interpret import Values, interpret, selected
 from handcraft.limits import DEPTH
 
 Numbers: TypeAlias = "Callable[[Value], Plain]"
-"""What each value of an expression counts."""
+"""The number that each value of an expression stands for."""
 
 Counted: TypeAlias = "Mapping[Value, Plain]"
-"""The same as a table; what is not in it never is."""
+"""The same as a table; values that are not in it do not occur."""
 
 SMALLEST_GAP = Fraction(1, 8)
-"""No step is taken between numbers that lie nearer, their errors included."""
+"""The smallest distance between numbers, errors included, that a step may separate."""
 
 
 ROWS_UP_TO = 4096
-"""The largest table over several expressions for which a sum is looked for."""
+"""The largest table over several expressions that is tried as a function of a sum."""
 
 
 class NotASumError(CompileError):
@@ -56,9 +56,9 @@ class Reader:
     Args:
         prompts: decides tokens and positions.
         ends: the positions at which something is predicted.
-        stands: for each position the tokens that may stand there, as places in the vocabulary.
-        fitted: the expressions that get a linear fit instead of steps.
-        bent: the expressions that take steps, in the order in which they were read.
+        stands: for each position the tokens that may occur there, by their ids.
+        fitted: the expressions that become a linear fit instead of steps.
+        bent: the expressions that need steps, in the order in which they were read.
     """
 
     prompts: Prompts
@@ -73,7 +73,7 @@ class Reader:
 
     @classmethod
     def of(cls, prompts: Prompts, answers: Container[Value]) -> Self:
-        """What a regular expression and a `bos` tell; without either, any token may stand anywhere.
+        """A reader that knows, from the prompt grammar and `bos`, which tokens may occur where.
 
         Args:
             prompts: which texts are allowed.
@@ -99,15 +99,14 @@ class Reader:
     def read(self, node: Node, counted: Counted | None = None) -> ApproximateSum:
         """An expression as a sum.
 
-        An expression that is read twice is read once, and none waits on the stack of Python for
-        another: expressions may be deep.
+        Every expression is read only once, and without recursion: expressions may be deep.
 
         Args:
             node: the expression.
             counted: the number for each of its values; None where it is itself a number.
 
         Raises:
-            NotASumError: it is none; it says which part.
+            NotASumError: it is no sum; the error names the part that is not.
         """
         return finish(self._read(node, counted))
 
@@ -154,7 +153,7 @@ class Reader:
         return (yield from result_of(self._read(node.value, known)))
 
     def _looked_up(self, node: Lookup, numbers: Numbers) -> Call[ApproximateSum]:
-        """A table over what is no constant among its arguments."""
+        """A table over those of its arguments that are not constant."""
         known = ((i, self._fixed(argument)) for i, argument in enumerate(node.arguments))
         fixed = {i: value for i, value in known if value is not None}
         free = [i for i in range(len(node.arguments)) if i not in fixed]
@@ -173,7 +172,7 @@ class Reader:
         return (yield from result_of(self._read(argument, _counted(through, argument.domain.values))))
 
     def _fixed(self, node: Node) -> Value | None:
-        """The value that an expression has wherever something is predicted, if it is one."""
+        """The value of an expression, if it is the same wherever something is predicted."""
         if not self._depends_on(node) <= {"position"}:
             return None
         column = self._column(node)
@@ -181,7 +180,7 @@ class Reader:
         return found.pop()[1] if len(found) == 1 else None
 
     def _function(self, node: Node, argument: Node, numbers: Numbers) -> Call[ApproximateSum]:
-        """A function of a number: linear where it is that, else linear with steps added."""
+        """A function of a number: linear if possible, else linear plus steps."""
         if not isinstance(argument.domain, Finite):
             raise _no_sum(argument)
         points = {as_number(v): n for v, n in _counted(numbers, argument.domain.values).items()}
@@ -210,12 +209,12 @@ class Reader:
         return self._bent(node, total, dict(sorted(points.items())))
 
     def _bent(self, node: Node, total: ApproximateSum, points: Mapping[Plain, Plain]) -> ApproximateSum:
-        """A function of a sum: linear where it is that, else linear with steps added.
+        """A function of a sum: linear if possible, else linear plus steps.
 
         Args:
             node: the expression.
             total: the sum.
-            points: in order what the sum may mean, and the value of the function there.
+            points: in order, the possible values of the sum and of the function there.
         """
         pairs = list(pairwise(points.items()))
         slopes = [Fraction(w - v) / (y - x) for (x, v), (y, w) in pairs]
@@ -233,7 +232,7 @@ class Reader:
         return found
 
     def _step(self, node: Node, total: ApproximateSum, below: Plain, above: Plain) -> StepFunction:
-        """Whether a sum means at least `above`, where it never means anything between the two."""
+        """Whether a sum reaches `above`; it never has a value between the two bounds."""
         step = total.step(below, above, reads(node, f", from {above}"), node.place)
         if note_slots(step, self._slots) > 2 * DEPTH.most:
             raise NotASumError(
@@ -248,7 +247,7 @@ class Reader:
         return step
 
     def _aggregate(self, node: Aggregate, value: Node, numbers: Numbers) -> ApproximateSum:
-        """What is brought from positions that depend on the destination alone."""
+        """What is read at positions that depend on the destination alone."""
         selecting = node.sources.children
         depends = {name for child in selecting for name in self._depends_on(child)}
         if not depends <= {"position"} or not self._depends_on(value) <= {"token"}:
@@ -263,13 +262,13 @@ class Reader:
                 found = [found[-1 if node.how == "latest" else 0]]
             return tuple((there, Fraction(1, len(found))) for there in found)
 
-        brought = self._weigh(value, row, numbers, node)
-        return brought.plus(self._constant(lambda here: 0 if chosen[here] else default))
+        read = self._weigh(value, row, numbers, node)
+        return read.plus(self._constant(lambda here: 0 if chosen[here] else default))
 
     def _weigh(
         self, value: Node, sources: Callable[[int], Weights], numbers: Numbers, node: Node
     ) -> ApproximateSum:
-        """A number of the token at some sources; of tokens that never stand there none is known."""
+        """A number of the token at some sources; tokens that never occur there have none."""
         rows = [(here, sources(here)) for here in sorted(self.ends)]
         places = {there for _, row in rows for there, _ in row}
         stand = frozenset[int]().union(*(self.stands[there] for there in places))
@@ -287,7 +286,7 @@ class Reader:
         return zero.only(WeightedSum.of(number, rows, node))
 
     def _depends_on(self, node: Node) -> frozenset[str]:
-        """Whether it depends on ``token``, ``position``, or what is brought from ``elsewhere``."""
+        """Whether it depends on ``token``, ``position``, or what is read ``elsewhere``."""
         for each in () if node in self._reads else walk(node):
             found = frozenset[str]().union(*(self._reads[child] for child in each.children))
             if isinstance(each, Embedded):
@@ -305,7 +304,7 @@ class Reader:
         return ApproximateSum({}, tuple(number(i) if i in self.ends else None for i in places))
 
     def _column(self, node: Node) -> Values:
-        """The values at every position of an expression that depends on nothing else."""
+        """The values at every position of an expression that depends on the position alone."""
         if node not in self._columns:
             text = self.prompts.vocabulary.tokens[:1] * self.prompts.context
             try:
@@ -354,7 +353,7 @@ def _hull(points: Sequence[tuple[Plain, Plain]], side: int) -> list[tuple[Plain,
 
 
 def _counted(numbers: Numbers, values: Iterable[Value]) -> Counted:
-    """What some values count, as a table: what is read through a chain of tables is read once."""
+    """The numbers of some values as a table; a chain of tables becomes one."""
     found: dict[Value, Plain] = {}
     for value in values:
         try:

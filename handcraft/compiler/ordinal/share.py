@@ -1,4 +1,4 @@
-"""Which numbers share a dimension: those that are read in one fixed ratio only."""
+"""Groups of numbers that share a dimension: those that are always read in the same ratio."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from handcraft.language.graph.node import Node
 
 @dataclass(frozen=True)
 class Group:
-    """Weighted sums and steps that add up in one dimension.
+    """Weighted sums and steps that are added up in one dimension.
 
     Args:
-        parts: what adds up, each with its factor.
+        parts: what is added up, each with its factor.
         in_answer: whether it is added to the answer.
         read_by: the steps that read it, each with a factor.
-        is_home: whether it is stored where the answer is made, and read there.
+        is_home: whether it is stored in the dimension of the answer, and read there.
     """
 
     parts: tuple[tuple[Node, Plain], ...]
@@ -34,9 +34,9 @@ def group_parts(answer: ApproximateSum, *, shares: bool, has_home: bool = True) 
 
     Args:
         answer: what is predicted, as a number.
-        shares: whether numbers share a dimension. The ratio in which every step, and the answer, reads
-            two of them must be the same: then nothing is lost by storing their sum alone.
-        has_home: whether a group may be stored where the answer is made.
+        shares: whether numbers share a dimension. All steps and the answer must read two of them in
+            the same ratio: then their sum is all that is needed.
+        has_home: whether a group may be stored in the dimension of the answer.
     """
     layers = step_layers(answer.terms)
     readers = [answer.terms, *(sum_in(step, answer.zero).terms for step in layers)]
@@ -59,9 +59,9 @@ def group_parts(answer: ApproximateSum, *, shares: bool, has_home: bool = True) 
 
 
 def _with_home(groups: Sequence[Group], layers: Mapping[StepFunction, int]) -> list[Group]:
-    """Store the largest group that can be there where the answer is made.
+    """Store the largest possible group in the dimension of the answer.
 
-    Nothing else may have been added there before the last step read it.
+    Nothing else may be added to that dimension before the last step has read the group.
     """
 
     def can(group: Group) -> bool:
@@ -75,10 +75,10 @@ def _with_home(groups: Sequence[Group], layers: Mapping[StepFunction, int]) -> l
 
 
 def merge_heads(group: Group) -> Group:
-    """One weighted sum for all of a group with weights of one sign, where that adds up everywhere.
+    """One weighted sum for all parts of a group with weights of one sign, if its total is constant.
 
-    Patterns that do not overlap, or do, are one pattern: sources with w of a total weight W get w / W
-    of the attention, from scores that differ by the logarithm of their ratio.
+    Patterns become one pattern, whether or not they overlap: a source with weight w of a total W gets
+    w / W of the attention, because scores differ by the logarithm of the ratio of weights.
     """
     kept = [part for part in group.parts if not isinstance(part[0], WeightedSum)]
     weighted = [(node, f) for node, f in group.parts if isinstance(node, WeightedSum)]

@@ -1,1 +1,1 @@
-"""Passes over graphs of nodes: each keeps every value, and brings it nearer to heads and neurons."""
+"""Passes over graphs of nodes: each keeps all values, and makes nodes more like heads and neurons."""

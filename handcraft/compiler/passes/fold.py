@@ -165,7 +165,7 @@ class _Builder:
     def _of_one_source(
         self, node: Linear, terms: Sequence[tuple[Plain, Node]], constant: Plain
     ) -> Node | None:
-        """A sum over functions of one held value, such as the position, is one such function."""
+        """A sum over functions of one stored value, such as the position, is one such function."""
         sources = {_source(term): None for _, term in terms}
         source = next(iter(sources))
         if len(sources) != 1 or source is None:

@@ -138,7 +138,7 @@ class _Fusing:
 
 
 def _is_readable(node: Lookup) -> bool:
-    """Whether it is a table of one value that is held in a way that every table of it can be read."""
+    """Whether it is a table of one value, stored such that every table of that value can be read."""
     return len(node.arguments) == 1 and not is_scalar(node.arguments[0])
 
 
@@ -156,7 +156,7 @@ def _reads_only(step_function: StepFunction, nodes: Sequence[Node]) -> bool:
 def _is_distinguishable(node: Node, setting: Setting) -> bool:
     """Whether the dtype is sure to distinguish all sums of a step function from their thresholds.
 
-    A value is held as its difference from the most common one, so a term can be as large as that and
+    A value is stored as its difference from the most common one, so a term can be as large as that and
     its constant together.
     """
     if not isinstance(node, StepFunction) or not node.thresholds:

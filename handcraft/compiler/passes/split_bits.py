@@ -1,6 +1,6 @@
 """Values of many kinds become flags, one for each bit of their place among all values.
 
-A flag of a value that a head brings is one more number to bring, and a flag of a table is a table of
+A flag of a value that a head moves is one more number to move, and a flag of a table is a table of
 flags. So a table of a thousand rows that gives words becomes ten that give flags, and each of those is
 a step or two where the rows are of two kinds only. What is read from a token, a position or a head is
 left as it is: any function of those costs one dimension, and no neurons.
@@ -46,7 +46,7 @@ def width_of(size: int) -> int:
 
 
 def is_readable(node: Node) -> bool:
-    """Whether any function of a value takes no neurons, as of a token or of what a head brings."""
+    """Whether any function of a value takes no neurons, as of a token or of what a head moved."""
     while True:
         match node:
             case Attend(picks="latest" | "earliest") | Assumed():
@@ -191,7 +191,7 @@ class Splitting:
     def _any(self, node: StepFunction, flag: Node) -> Node:
         """Whether a flag holds at any source: it does at the latest of those where it holds, if at any.
 
-        What a head brings from one source is a flag, and a fraction of several is not.
+        What a head moves from one source is a flag; the mean of several is not.
         """
         kept = self._kept[flag]
         true = Constant(finite([True]), reads("True"), True)

@@ -140,7 +140,7 @@ class CodedRules:
         """The neurons of every rule: that it fires, and that a bit is one besides.
 
         Args:
-            features: decides what is held.
+            features: allocates features.
             unit: what is written for each unit of height.
             direct: whether what makes a bit of the last answer writes its logits itself, where it can.
             one: a constant, if sums are to be compared with 0: that takes half the hidden units behind

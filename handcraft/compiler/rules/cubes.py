@@ -25,7 +25,7 @@ class Cube:
     """That some bits of a value's place are as they should be.
 
     Args:
-        value: what is read: the token, or what a head brings.
+        value: what is read: the token, or what a head moved.
         bits: the numbers of the bits, each with whether it is to be set.
     """
 

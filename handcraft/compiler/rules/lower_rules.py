@@ -47,7 +47,7 @@ class Style:
         unit: what is written for each unit of height.
         highest: the largest height that is written as a logit; past it, two layers are used.
         cancels_echo: whether the input token's own 1 is taken from the logits.
-        keeps_token: whether the token is held apart from the logits, for MLPs in several layers.
+        keeps_token: whether the token is stored apart from the logits, for MLPs in several layers.
     """
 
     unit: int
@@ -86,19 +86,19 @@ class _Lowering:
         return one_hot(f"token {distance} back", self.program.vocabulary.tokens)
 
     def conditions(
-        self, clause: Clause, held: Callable[[int], Subspace]
+        self, clause: Clause, stored: Callable[[int], Subspace]
     ) -> Iterator[tuple[int, Literal]]:
         """The conditions of a clause, each with the distance at which it is asked.
 
         Args:
             clause: the clause.
-            held: the subspace that holds the token at a distance.
+            stored: gives the subspace that stores the token at a distance.
         """
         size = len(self.token.values)
         for distance in reversed(range(len(clause.pattern))):
             allowed = clause.pattern.backwards(distance)
             if len(allowed) < size:
-                yield distance, membership(held(distance), allowed)
+                yield distance, membership(stored(distance), allowed)
         span = _span(clause)
         if span is not None:
             yield 0, self.positions.inside(span)
@@ -222,7 +222,7 @@ def _evidence_block(lowering: _Lowering, distances: Sequence[int]) -> Block:
 
 
 def _fetching_head(lowering: _Lowering, distance: int) -> Head:
-    """A head that brings the token `distance` back here, into a subspace of its own."""
+    """A head that moves the token `distance` back into a subspace of its own."""
     fetched = lowering.token_back(distance)
     size = len(lowering.token.values)
     readers = (

@@ -76,7 +76,7 @@ def plan_patterns(
         except CompileError as error:
             if isinstance(error, LayoutError):
                 raise
-            return None  # too many conditions would have to be told from bits
+            return None  # too many conditions would have to be computed from bits
 
     most = parameters_of(as_bits, sizes)
     others: tuple[Way, ...] = ()

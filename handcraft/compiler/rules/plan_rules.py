@@ -42,10 +42,10 @@ layer, and a stream of half as many dimensions."""
 class RuleWays:
     """Ways to plan the rules of a program.
 
-    Neurons write the logits for every rule; or what makes the answer of the last rule writes them
-    itself; or, where the neurons are too many for one layer behind LayerNorm, those of several layers
-    write into a subspace of its own. Or everything is held in bits, logits too: of many tokens that is
-    so much smaller that the other ways are not tried.
+    One neuron for every rule writes the logits; or the last rule has none, and what computes its answer
+    writes them; or, if the neurons do not fit one layer behind LayerNorm, several layers write into
+    a subspace of its own. Or everything is stored in bits, logits too: for many
+    tokens that is so much smaller that the other ways are not tried.
 
     Args:
         ruled: the rules.
@@ -282,7 +282,7 @@ def _fits_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) -> b
 
 
 def _writes_logits_last(circuits: Circuits, *, has_norm: bool) -> bool:
-    """Whether nobody reads what is no longer there once something was written into the logits.
+    """Whether nothing reads the token from the subspace of the logits after logits were written there.
 
     The token itself is read from the subspace of the logits. Behind LayerNorm everything would be read
     on another scale.

@@ -1,4 +1,4 @@
-"""How positions are held, and how a head looks back or a neuron counts with them.
+"""How positions are encoded, and how a head looks back or a neuron counts with them.
 
 An embedding may hold any function of the position, so a layout of positions is only a choice of
 tables. One-hot positions take a dimension each and are easy to read; signed bits take a logarithm of

@@ -102,7 +102,7 @@ def rule_neurons(
     Args:
         rulings: after the passes.
         ranked: the rank of each.
-        features: decides what is held.
+        features: allocates features.
         vocabulary: the tokens.
         token: the token as a node.
         direct: whether the last rule needs no neurons, since what makes its answer writes logits.
@@ -187,7 +187,7 @@ def write_last_directly(
     Args:
         rulings: after the passes.
         ranked: the rank of each.
-        features: decides what is held.
+        features: allocates features.
         vocabulary: the tokens.
         unit: what is written.
     """

@@ -43,7 +43,7 @@ from handcraft.weights import Sizes
 
 @dataclass(frozen=True)
 class Coded:
-    """Rules as circuits in which everything is held in bits.
+    """Rules as circuits in which everything is stored in bits.
 
     Args:
         circuits: the circuits.
@@ -58,7 +58,7 @@ class Coded:
 
 @dataclass(frozen=True, eq=False)
 class Ruled:
-    """The rules of a program, pass by pass as somebody asks.
+    """The rules of a program; each pass runs when its result is first needed.
 
     Args:
         program: the program.
@@ -137,12 +137,12 @@ class Ruled:
 
     @property
     def coded_stages(self) -> tuple[Stage, ...]:
-        """The trees as written and after all passes, where everything is held in bits."""
+        """The trees as written and after all passes, where everything is stored in bits."""
         return (*self.lowered_for_bits, *(self.coded_rules.stages if self.coded_rules else ()))
 
     @cache  # noqa: B019 - of a program that is being compiled
     def coded(self, *, direct: bool, sure: bool, short: bool) -> Coded | PrecisionError | None:
-        """The circuits in which everything is held in bits.
+        """The circuits in which everything is stored in bits.
 
         Args:
             direct: whether what makes the answer of the last rule writes its logits.
