@@ -66,12 +66,6 @@ def no_progress(monkeypatch):
     monkeypatch.setattr("handcraft.cli.progress_bar.EVERY", 3600.0)
 
 
-@pytest.fixture(autouse=True)
-def unhurried_advice(monkeypatch):
-    """Try all that there is to advise, however slow the machine."""
-    monkeypatch.setattr("handcraft.compiler.advice.SECONDS", 3600.0)
-
-
 @pytest.fixture
 def golden(request):
     """Compare a text with a file in tests/golden, or write the file when --update-golden is given."""

@@ -1,6 +1,7 @@
 """What would make a refused program compile: some changes are tried, and those that work are advised.
 
 Nothing is tried before the fix of the error is read: code that only catches it spends no time on this.
+How much is tried is bounded by counts and not by a clock: the same program always gets the same advice.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from time import monotonic
 from typing import Any, TypeAlias
 
 from handcraft.architecture import Architecture
@@ -19,7 +19,16 @@ from handcraft.dtype import dtype_named
 from handcraft.errors import HandcraftError, HandcraftWarning, PrecisionError
 from handcraft.language import Program
 from handcraft.language.graph.domain import Finite, Value, finite
-from handcraft.language.graph.node import Assumed, Constant, Embedded, Node, walk
+from handcraft.language.graph.node import (
+    Aggregate,
+    Assumed,
+    Comparison,
+    Constant,
+    Embedded,
+    Lookup,
+    Node,
+    walk,
+)
 from handcraft.language.oracle.interned import UNDEFINED
 from handcraft.language.oracle.interpret_texts import TextsOracle
 from handcraft.language.restated import (
@@ -34,17 +43,21 @@ from handcraft.language.restated import (
 TRIES = 16
 """The most times that something is compiled for one error."""
 
-SECONDS = 3.0
-"""No more is tried after so long, nor where the refusal itself took longer."""
+WORK = 16_000
+"""The most `work` that is compiled for one error, in all tries together. A unit is 0.05 to 2 ms."""
+
+SLOW = 5
+"""How many values take about as long to compile as a rule, or as a value that is compared by `<`: each
+of these is a dimension or a neuron."""
 
 SHORTEST = 4
-"""Shorter contexts are not worth advising."""
+"""The shortest context that is advised."""
 
 TEXTS_UP_TO = 4096
-"""So many allowed prompts are run to list the values that an expression has."""
+"""The most allowed prompts that are run to list the values that an expression has."""
 
 PROMISES = 3
-"""Of so many expressions an assumption is tried."""
+"""The most expressions of which an assumption is tried."""
 
 PROMISED_UP_TO = 6
 """The most values that an assumption lists: as many as its text shows."""
@@ -53,7 +66,27 @@ Source: TypeAlias = "Stated | Circuits"
 """What was to be compiled."""
 
 Compile: TypeAlias = "Callable[..., object]"
-"""Compiles a source with options, and does nothing else where that fails."""
+"""Compiles a source with options; if that fails, it raises an error without advice."""
+
+
+def work(source: Source) -> int:
+    """How large a source is, as a measure of the time that compiling it takes.
+
+    It counts the values and table rows that the graph of its expressions lists, its rules and its
+    tokens; for circuits, heads and neurons.
+    """
+    if isinstance(source, Circuits):
+        return sum(len(block.heads) + len(block.neurons) for block in source.blocks)
+    listed = SLOW * len(source.rules) if isinstance(source, Program) else 0
+    for node in walk(*(expression.node for expression in expressions_of(source))):
+        listed += _values(node) + (len(node.table) if isinstance(node, Lookup) else 0)
+        for case in node.sources.cases if isinstance(node, Aggregate) else ():
+            listed += SLOW * sum(_values(each.key) for each in case if each.relation != Comparison.EQ)
+    return listed + len(prompts_of(source).vocabulary)
+
+
+def _values(node: Node) -> int:
+    return len(node.domain.values) if isinstance(node.domain, Finite) else 1
 
 
 @dataclass(frozen=True)
@@ -79,6 +112,7 @@ class Trying:
         options: with which options.
         about: the expression that the refusal is about.
         left: how often it may still compile.
+        work_left: how much `work` it may still compile.
         tried: what was tried, in words.
     """
 
@@ -87,8 +121,8 @@ class Trying:
     options: Mapping[str, Any]
     about: Node | None = None
     left: int = TRIES
+    work_left: int = WORK
     tried: list[str] = field(default_factory=list)
-    until: float = field(default_factory=lambda: monotonic() + SECONDS)
 
     @property
     def _is_text(self) -> bool:
@@ -96,16 +130,16 @@ class Trying:
         rules = self.source.rules if isinstance(self.source, Program) else ()
         return any(rule.written is not None or rule.pattern_place is not None for rule in rules)
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the budget is spent."""
-        return self.left <= 0 or monotonic() > self.until
+    def can_try(self, source: Source) -> bool:
+        """Whether the budget is large enough to compile a source once more."""
+        return self.left > 0 and work(source) <= self.work_left
 
     def fits(self, source: Source, **options: object) -> bool:
-        """Whether something compiles, with some options changed."""
-        if self.is_over:
+        """Whether something compiles, with some options changed; False if the budget is too small."""
+        if not self.can_try(source):
             return False
         self.left -= 1
+        self.work_left -= work(source)
         with warnings.catch_warnings(action="ignore", category=HandcraftWarning):
             try:
                 self.compile_once(source, **{**self.options, **options})
@@ -126,7 +160,11 @@ class Trying:
     def _dtypes(self) -> Iterator[Change]:
         dtype = dtype_named(self.options.get("dtype", "float32"))
         wider = dtype.wider
-        if wider is None or self.is_over or (wider.bits == dtype.bits and self.about is not None):
+        if (
+            wider is None
+            or not self.can_try(self.source)
+            or (wider.bits == dtype.bits and self.about is not None)
+        ):
             return  # `Precision` sets the same limits for both
         self.tried.append(f"dtype {wider.name}")
         if self.fits(self.source, dtype=wider.name):
@@ -135,7 +173,7 @@ class Trying:
     def _architectures(self) -> Iterator[Change]:
         target = self.options.get("architecture")
         name = target.name if isinstance(target, Architecture) else target
-        if name != "gpt2" or self.options.get("like") or self.is_over:
+        if name != "gpt2" or self.options.get("like") or not self.can_try(self.source):
             return
         self.tried.append("architecture block")
         if self.fits(self.source, architecture="block"):
@@ -148,7 +186,7 @@ class Trying:
             return
         for option in ("positions", "tokens"):
             for layout in ("one-hot", "binary"):
-                if layout == self.options.get(option) or self.is_over:
+                if layout == self.options.get(option) or not self.can_try(self.source):
                     continue
                 self.tried.append(f"{option} {layout}")
                 if self.fits(self.source, **{option: layout}):
@@ -156,7 +194,7 @@ class Trying:
                     return
 
     def _contexts(self, source: Stated) -> Iterator[Change]:
-        """The largest context, by halving; what rests on its context is left out."""
+        """The largest context, by bisection; nothing if the source depends on its context."""
         prompts = prompts_of(source)
         if not isinstance(prompts.inputs, str | None):
             return
@@ -164,14 +202,16 @@ class Trying:
         if self.options.get("like") or self.options.get("n_positions") or longest <= SHORTEST:
             return
         low, high, best, shortest = SHORTEST - 1, longest, 0, longest
-        until = self.until - SECONDS / 3  # the last third is for the architecture
-        while high - low > 1 and not self.is_over and monotonic() < until:
+        kept = min(work(source), self.work_left // 2)  # for the architecture
+        while high - low > 1:
             middle = (low + high) // 2
             try:
                 shorter = with_context(source, middle)
             except HandcraftError:
                 low = middle
                 continue
+            if not self.can_try(shorter) or work(shorter) > self.work_left - kept:
+                break
             shortest = min(shortest, middle)
             if self.fits(shorter):
                 low = best = middle
@@ -187,14 +227,14 @@ class Trying:
 
     def _promises(self, source: Stated) -> Iterator[Change]:
         """Assumptions that hold on every allowed prompt, where those are few enough to run all."""
-        if self._is_text:
-            return  # sentences have no word for them
+        if self._is_text or not self.can_try(source):
+            return  # a rule file cannot express them
         occurring = values_that_occur(source)
         roots = [expression.node for expression in expressions_of(source)]
         nodes = [node for node in walk(*roots) if _may_be_promised(node, occurring)]
         nodes.sort(key=lambda node: node != self.about)
         for node in nodes[:PROMISES]:
-            if self.is_over:
+            if not self.can_try(source):
                 return
             said = str(promise(node, occurring[node]))
             try:
@@ -243,18 +283,17 @@ def _may_be_promised(node: Node, occurring: Mapping[Node, tuple[Value, ...]]) ->
 
 @contextmanager
 def advised(compile_once: Compile, source: Source, options: Mapping[str, Any]) -> Iterator[None]:
-    """Let a tight refusal say in its fix what would do; it is tried when the fix is read first.
+    """A context manager whose PrecisionErrors advise what was tried when their fix is first read.
 
     Args:
         compile_once: compiles a source with options, without advice.
         source: what is compiled.
         options: with which options.
     """
-    started = monotonic()
     try:
         yield
     except PrecisionError as error:
-        if error.is_tight and monotonic() - started <= SECONDS:
+        if error.is_tight:
             try_later([error], compile_once, source, options)
         raise
 

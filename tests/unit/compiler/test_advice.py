@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import pickle
 import re
+import sys
+import time
 from fractions import Fraction
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import count
 
 import pytest
 
 from handcraft import Program as Rules
 from handcraft import Prompts, compile_program, compile_sequences, parse_rules, predict, select, window
 from handcraft.compiler import advice
-from handcraft.compiler.advice import TRIES, Trying, values_that_occur
+from handcraft.compiler.advice import TRIES, WORK, Trying, values_that_occur, work
 from handcraft.errors import HandcraftError, PrecisionError
 from handcraft.language.restated import with_context, with_promise
 
@@ -168,9 +172,48 @@ def test_no_more_is_compiled_than_the_budget_allows(allowed):
     assert len(tried) <= allowed
 
 
-def test_nothing_is_tried_when_the_time_is_over():
-    trying = Trying(pytest.fail, {"x": expression("count", 9)}, {"dtype": "float16"}, until=0)
+@pytest.mark.parametrize("context", [9, 200, 2000])
+@pytest.mark.parametrize("allowed", [0, 30, WORK])
+def test_no_more_work_is_compiled_than_the_budget_allows(context, allowed):
+    done = []
+
+    def refuse(source, **options):
+        done.append(work(source))
+        raise PrecisionError("no", is_tight=True)
+
+    options = {"dtype": "float16", "architecture": "gpt2"}
+    trying = Trying(refuse, {"x": expression("count", context)}, options, work_left=allowed)
     assert not list(trying.changes())
+    assert sum(done) == allowed - trying.work_left <= allowed
+    assert bool(done) == (allowed > context)
+
+
+def test_a_context_is_called_the_largest_only_if_the_next_was_tried():
+    source, options = {"x": expression("count", 100)}, {"architecture": "gpt2"}
+    for allowed in range(0, 1500, 50):
+        trying = Trying(compile_sequences, source, options, work_left=allowed)
+        for change in trying.changes():
+            fitting = advised_context(change.python)
+            assert "the largest that fits" not in change.python or fitting == 72
+
+
+def test_advice_does_not_depend_on_the_clock(monkeypatch):
+    """A copy of the module, made where an hour passes between any two looks at a clock."""
+    hours = count(step=3600)
+    for clock in ("monotonic", "perf_counter", "process_time", "time"):
+        monkeypatch.setattr(time, clock, lambda: next(hours))
+    spec = spec_from_file_location("slow_advice", advice.__file__)
+    slow = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "slow_advice", slow)
+    spec.loader.exec_module(slow)
+    source, options = {"x": expression("count", 100)}, {"architecture": "gpt2"}
+    found = [each.Trying(compile_sequences, source, options).changes() for each in (advice, slow)]
+    quick, slowly = ([change.python for change in changes] for changes in found)
+    assert (
+        quick
+        == slowly
+        == ["context=72, the largest that fits", "architecture='block', which has no LayerNorm"]
+    )
 
 
 def test_nothing_is_tried_before_the_fix_is_read(monkeypatch):
