@@ -46,6 +46,7 @@ def assert_same(
     prompts: Prompts, before: Sequence[Node], now: Sequence[Node], longest: int = 4
 ) -> None:
     """Assert that trees keep their values, flags and numbers apart, on every short allowed text."""
+    tried = 0
     for text in every_text(prompts, longest):
         try:
             meant = interpret(before, text, causal=prompts.causal)
@@ -53,6 +54,8 @@ def assert_same(
             continue
         said = run_nodes(now, text, causal=prompts.causal)
         assert _typed(said) == _typed(meant), text
+        tried += 1
+    assert tried, "no text is allowed"
 
 
 def assert_compiled(
@@ -66,6 +69,7 @@ def assert_compiled(
     """Compile, and assert that circuits and weights say on every short text what was meant."""
     made = compile_sequences(outputs, architecture=architecture, dtype=dtype, reuse=reuse)
     meant = _meant(outputs, every_text(made.prompts, **options))
+    assert meant, "no text is allowed"
     said = made.apply(list(meant))
     for name in outputs:
         for (text, values), found in zip(meant.items(), said[name], strict=True):

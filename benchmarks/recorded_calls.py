@@ -1,0 +1,94 @@
+"""Which functions of the package each test calls: a plugin of pytest that writes them to a file.
+
+`python -m pytest -p recorded_calls TESTS` writes the file that the environment names, or adds to it.
+`mutants.py` takes from it which tests can notice a change of a function. Of every property only a few
+examples run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+from hypothesis import is_hypothesis_test, settings
+
+FILE = "HANDCRAFT_CALLS"
+"""Names the file that is written."""
+EXAMPLES = 4
+"""Of every property: these call nearly all that it ever calls."""
+
+
+class RecordedCalls:
+    """Of each test that passes: how long it took, and the functions that were called meanwhile."""
+
+    def __init__(self, package: Path) -> None:
+        self.package = f"{package}{os.sep}"
+        self.called: dict[int, CodeType] = {}
+        self.times: dict[str, float] = {}
+        """How many times as many examples a property tries."""
+        self.seconds: dict[str, float] = {}
+        self.failed: set[str] = set()
+        self.tests: dict[str, list[str]] = {}
+        """The tests that called each function, which is named `compiler/search.py best_of`."""
+
+    def _trace(self, frame: FrameType, event: str, argument: Any) -> None:
+        """Keep what is called; lines are not traced."""
+        self.called[id(frame.f_code)] = frame.f_code
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Let properties try few examples."""
+        for item in items:
+            function = getattr(item, "function", None)
+            if is_hypothesis_test(function):
+                asked = function._hypothesis_internal_use_settings or settings.default
+                self.times[item.nodeid] = max(1.0, asked.max_examples / EXAMPLES)
+                few = settings(asked, max_examples=min(asked.max_examples, EXAMPLES))
+                function._hypothesis_internal_use_settings = few
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: Any) -> Iterator[None]:
+        """Trace one test, with the fixtures that it is the first to need."""
+        self.called.clear()
+        threading.settrace(self._trace)
+        sys.settrace(self._trace)
+        try:
+            return (yield)
+        finally:
+            sys.settrace(None)
+            threading.settrace(None)  # type: ignore[arg-type]
+            for code in list(self.called.values()):
+                if code.co_filename.startswith(self.package):
+                    name = f"{code.co_filename.removeprefix(self.package)} {code.co_qualname}"
+                    if item.nodeid not in self.tests.setdefault(name, []):
+                        self.tests[name].append(item.nodeid)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Add up the time of its set-up and its run."""
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+        if not report.passed:
+            self.failed.add(report.nodeid)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the file."""
+        passed = {
+            test: round(time, 3) for test, time in self.seconds.items() if test not in self.failed
+        }
+        tests = {
+            name: [test for test in found if test in passed]
+            for name, found in sorted(self.tests.items())
+        }
+        Path(os.environ[FILE]).write_text(json.dumps({"seconds": passed, "tests": tests}), "utf-8")
+
+
+def pytest_configure(config: Any) -> None:
+    """Record what the tests of this run call."""
+    import handcraft
+
+    config.pluginmanager.register(RecordedCalls(Path(handcraft.__file__).parent))
