@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handcraft.circuits import exact_array
-from handcraft.circuits.exact_array import ExactArray, add, combine, equal_weights, join, product
+from handcraft.circuits.exact_array import (
+    ExactArray,
+    add,
+    combine,
+    equal_weights,
+    join,
+    product,
+    proportions,
+)
 
 SIZES = (5, 10**6, 10**12, 10**20)
 """Some sums of the last two are too large for float64."""
@@ -34,6 +42,10 @@ def matrix(draw: st.DrawFn, rows: int, columns: int) -> list[list[Fraction]]:
 
 
 def listed(found: ExactArray) -> list:
+    """The numbers of an array, whose numerators are floats only up to the bound that it names."""
+    if found.most is not None:
+        assert found.tops.dtype == np.float64
+        assert np.abs(found.tops).max(initial=0) <= found.most < exact_array.EXACT_UP_TO
     return found.plain.tolist()
 
 
@@ -109,3 +121,15 @@ def test_float64_is_used_where_it_is_exact(held):
     with patch.object(exact_array, "EXACT_UP_TO", held):
         assert (ExactArray.of([[1, Fraction(1, 2)]]).most is None) == (held == 1)
     assert ExactArray.of([[1 << 53]]).most is None
+
+
+def test_weights_of_heads_are_floats_where_those_are_exact():
+    assert equal_weights(np.array([[True, True, False]])).most is not None
+    assert proportions(np.array([[1, 3]], dtype=object)).most is not None
+
+
+@given(st.lists(st.lists(st.integers(1, 10**9), min_size=3, max_size=3), min_size=1), EXACT_UP_TO)
+def test_each_row_is_divided_by_its_sum(weights, held):
+    with patch.object(exact_array, "EXACT_UP_TO", held):
+        found = listed(proportions(np.array(weights, dtype=object)))
+    assert found == [[Fraction(weight, sum(row)) for weight in row] for row in weights]
