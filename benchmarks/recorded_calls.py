@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from time import process_time
 from types import CodeType, FrameType
 from typing import Any
 
@@ -26,7 +27,7 @@ EXAMPLES = 4
 
 
 class RecordedCalls:
-    """Of each test that passes: how long it took, and the functions that were called meanwhile."""
+    """Of each test that passes: its processor time, and the functions that were called meanwhile."""
 
     def __init__(self, package: Path) -> None:
         self.package = f"{package}{os.sep}"
@@ -56,6 +57,7 @@ class RecordedCalls:
     def pytest_runtest_protocol(self, item: Any) -> Iterator[None]:
         """Trace one test, with the fixtures that it is the first to need."""
         self.called.clear()
+        start = process_time()
         threading.settrace(self._trace)
         sys.settrace(self._trace)
         try:
@@ -63,6 +65,7 @@ class RecordedCalls:
         finally:
             sys.settrace(None)
             threading.settrace(None)  # type: ignore[arg-type]
+            self.seconds[item.nodeid] = process_time() - start
             for code in list(self.called.values()):
                 if code.co_filename.startswith(self.package):
                     name = f"{code.co_filename.removeprefix(self.package)} {code.co_qualname}"
@@ -70,21 +73,21 @@ class RecordedCalls:
                         self.tests[name].append(item.nodeid)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Add up the time of its set-up and its run."""
-        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+        """Keep which tests do not pass."""
         if not report.passed:
             self.failed.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
-        """Write the file."""
-        passed = {
-            test: round(time, 3) for test, time in self.seconds.items() if test not in self.failed
-        }
-        tests = {
-            name: [test for test in found if test in passed]
-            for name, found in sorted(self.tests.items())
-        }
-        Path(os.environ[FILE]).write_text(json.dumps({"seconds": passed, "tests": tests}), "utf-8")
+        """Add to the file."""
+        file = Path(os.environ[FILE])
+        known = json.loads(file.read_text("utf-8")) if file.exists() else {"seconds": {}, "tests": {}}
+        for test, time in self.seconds.items():
+            if test not in self.failed:
+                known["seconds"][test] = round(time * self.times.get(test, 1.0), 3)
+        for name, found in self.tests.items():
+            passed = [test for test in found if test not in self.failed]
+            known["tests"][name] = list(dict.fromkeys([*known["tests"].get(name, []), *passed]))
+        file.write_text(json.dumps(known), "utf-8")
 
 
 def pytest_configure(config: Any) -> None:
