@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import process_time
 from types import CodeType, FrameType
@@ -36,8 +37,11 @@ class RecordedCalls:
         """How many times as many examples a property tries."""
         self.seconds: dict[str, float] = {}
         self.failed: set[str] = set()
-        self.tests: dict[str, list[str]] = {}
-        """The tests that called each function, which is named `compiler/search.py best_of`."""
+        self.tests: dict[str, dict[str, None]] = {}
+        """The tests that called each function, which is named `compiler/search.py best_of`.
+
+        A file of tests is among them if it calls the function when it is imported.
+        """
 
     def _trace(self, frame: FrameType, event: str, argument: Any) -> None:
         """Keep what is called; lines are not traced."""
@@ -56,21 +60,36 @@ class RecordedCalls:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: Any) -> Iterator[None]:
         """Trace one test, with the fixtures that it is the first to need."""
-        self.called.clear()
         start = process_time()
+        try:
+            with self._traced(item.nodeid):
+                return (yield)
+        finally:
+            self.seconds[item.nodeid] = process_time() - start
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: Any) -> Iterator[None]:
+        """Trace what a file calls to make the parameters of its tests: all of them depend on it."""
+        if not isinstance(collector, pytest.Module):
+            return (yield)
+        with self._traced(collector.nodeid):
+            return (yield)
+
+    @contextmanager
+    def _traced(self, name: str) -> Iterator[None]:
+        """Trace for a test, or a file of tests."""
+        self.called.clear()
         threading.settrace(self._trace)
         sys.settrace(self._trace)
         try:
-            return (yield)
+            yield
         finally:
             sys.settrace(None)
             threading.settrace(None)  # type: ignore[arg-type]
-            self.seconds[item.nodeid] = process_time() - start
             for code in list(self.called.values()):
-                if code.co_filename.startswith(self.package):
-                    name = f"{code.co_filename.removeprefix(self.package)} {code.co_qualname}"
-                    if item.nodeid not in self.tests.setdefault(name, []):
-                        self.tests[name].append(item.nodeid)
+                if code.co_filename.startswith(self.package) and code.co_name != "<module>":
+                    function = f"{code.co_filename.removeprefix(self.package)} {code.co_qualname}"
+                    self.tests.setdefault(function, {})[name] = None
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep which tests do not pass."""
@@ -79,15 +98,21 @@ class RecordedCalls:
 
     def pytest_sessionfinish(self) -> None:
         """Add to the file."""
-        file = Path(os.environ[FILE])
-        known = json.loads(file.read_text("utf-8")) if file.exists() else {"seconds": {}, "tests": {}}
+        written = Path(os.environ[FILE])
+        known = {"seconds": {}, "tests": {}}
+        if written.exists():
+            known = json.loads(written.read_text("utf-8"))
         for test, time in self.seconds.items():
             if test not in self.failed:
                 known["seconds"][test] = round(time * self.times.get(test, 1.0), 3)
+        for file in {test.partition("::")[0] for test in known["seconds"]}:
+            known["seconds"][file] = sum(
+                time for test, time in known["seconds"].items() if test.startswith(f"{file}::")
+            )
         for name, found in self.tests.items():
-            passed = [test for test in found if test not in self.failed]
+            passed = [test for test in found if test in known["seconds"]]
             known["tests"][name] = list(dict.fromkeys([*known["tests"].get(name, []), *passed]))
-        file.write_text(json.dumps(known), "utf-8")
+        written.write_text(json.dumps(known), "utf-8")
 
 
 def pytest_configure(config: Any) -> None:

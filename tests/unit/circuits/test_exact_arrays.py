@@ -133,3 +133,22 @@ def test_each_row_is_divided_by_its_sum(weights, held):
     with patch.object(exact_array, "EXACT_UP_TO", held):
         found = listed(proportions(np.array(weights, dtype=object)))
     assert found == [[Fraction(weight, sum(row)) for weight in row] for row in weights]
+
+
+def test_zeros_have_any_denominator():
+    assert listed(ExactArray.of([[0, 0]]).over(10**400)) == [[0, 0]]
+
+
+@given(st.data(), st.integers(1, 2000))
+def test_products_are_floats_where_the_sum_is_known_to_be_small_enough(data, held):
+    vectors = [[data.draw(st.integers(0, 9)) for _ in range(3)] for _ in range(2)]
+    with patch.object(exact_array, "EXACT_UP_TO", held):
+        left, right = ExactArray.of(vectors), ExactArray.of([[[1, 2, 3]], [[9, 0, 1]]])
+        total = max(map(sum, vectors))
+        found = product(left, right, total)
+        assert listed(found) == [
+            [sum(a * b for a, b in zip(one, other, strict=True))]
+            for one, other in zip(vectors, ([1, 2, 3], [9, 0, 1]), strict=True)
+        ]
+        are_floats = left.most is not None and right.most is not None and 9 * total < held
+        assert (found.most is not None) == are_floats
