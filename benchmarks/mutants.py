@@ -43,12 +43,13 @@ class Calls:
     """Which tests call a function, as recorded by `recorded_calls.py`.
 
     Args:
-        recorded: the seconds of each test, and the tests of each function.
+        recorded: the seconds of each test, and the tests of each function as their places among them.
     """
 
     def __init__(self, recorded: dict[str, Any]) -> None:
         self.seconds: dict[str, float] = recorded["seconds"]
-        self.tests: dict[str, list[str]] = recorded["tests"]
+        self.names = list(self.seconds)
+        self.tests: dict[str, list[int]] = recorded["tests"]
 
     def of(self, mutant: Mutant) -> list[str]:
         """The tests that can notice a mutant: those beside its file first, then the quick.
@@ -56,12 +57,13 @@ class Calls:
         A function whose result is kept is called by one test and used by others, and what is computed
         on import is used by all: where none is recorded, the tests of the whole file are taken.
         """
-        found = self.tests.get(f"{mutant.path} {mutant.function}", []) or {
-            test
-            for name, tests in self.tests.items()
+        places = self.tests.get(f"{mutant.path} {mutant.function}", []) or {
+            place
+            for name, places in self.tests.items()
             if name.startswith(f"{mutant.path} ")
-            for test in tests
+            for place in places
         }
+        found = [self.names[place] for place in places]
         return sorted(found, key=lambda test: (-_beside(test, mutant.path), self.seconds[test], test))
 
     def first(self, tests: list[str], most: float) -> list[str]:

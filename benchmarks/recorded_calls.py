@@ -97,22 +97,22 @@ class RecordedCalls:
             self.failed.add(report.nodeid)
 
     def pytest_sessionfinish(self) -> None:
-        """Add to the file."""
+        """Add to the file: seconds of tests, and the tests of functions as their places among these."""
         written = Path(os.environ[FILE])
         known = {"seconds": {}, "tests": {}}
         if written.exists():
             known = json.loads(written.read_text("utf-8"))
+        seconds = known["seconds"]
         for test, time in self.seconds.items():
             if test not in self.failed:
-                known["seconds"][test] = round(time * self.times.get(test, 1.0), 3)
-        for file in {test.partition("::")[0] for test in known["seconds"]}:
-            known["seconds"][file] = sum(
-                time for test, time in known["seconds"].items() if test.startswith(f"{file}::")
-            )
+                seconds[test] = round(time * self.times.get(test, 1.0), 3)
+        for file in {test.partition("::")[0] for test in seconds}:
+            seconds[file] = sum(time for test, time in seconds.items() if test.startswith(f"{file}::"))
+        place = {test: i for i, test in enumerate(seconds)}
         for name, found in self.tests.items():
-            passed = [test for test in found if test in known["seconds"]]
-            known["tests"][name] = list(dict.fromkeys([*known["tests"].get(name, []), *passed]))
-        written.write_text(json.dumps(known), "utf-8")
+            passed = {place[test] for test in found if test in place}
+            known["tests"][name] = sorted(passed.union(known["tests"].get(name, [])))
+        written.write_text(json.dumps(known, separators=(",", ":")), "utf-8")
 
 
 def pytest_configure(config: Any) -> None:

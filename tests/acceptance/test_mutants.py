@@ -43,7 +43,7 @@ def test_the_tests_beside_a_file_run_first_and_the_quick_before_the_slow(mutants
     )
     recorded = {
         "seconds": {slow: 2.0, far: 0.1, near: 1.0},
-        "tests": {"weights/emit.py emit": [far, slow, near], "weights/plan.py plan": [far]},
+        "tests": {"weights/emit.py emit": [0, 1, 2], "weights/plan.py plan": [1]},
     }
     calls = mutants["Calls"](recorded)
     change = mutants["Mutant"]("weights/emit.py", 1, "emit", "0", "1", "")
