@@ -14,9 +14,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from signal import ITIMER_VIRTUAL, SIGVTALRM, setitimer, signal
 from time import process_time
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import is_hypothesis_test, settings
@@ -25,6 +26,12 @@ FILE = "HANDCRAFT_CALLS"
 """Names the file that is written."""
 EXAMPLES = 4
 """Of every property: these call nearly all that it ever calls."""
+LONGEST = 3.0
+"""Seconds of processor time, while calls are traced: slower tests are skipped, and not recorded."""
+
+
+def _too_slow(number: int, frame: FrameType | None) -> NoReturn:
+    pytest.skip("too slow to be recorded")
 
 
 class RecordedCalls:
@@ -66,6 +73,15 @@ class RecordedCalls:
                 return (yield)
         finally:
             self.seconds[item.nodeid] = process_time() - start
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self) -> Iterator[None]:
+        """Skip a test that takes too long."""
+        setitimer(ITIMER_VIRTUAL, LONGEST)
+        try:
+            return (yield)
+        finally:
+            setitimer(ITIMER_VIRTUAL, 0)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(self, collector: Any) -> Iterator[None]:
@@ -119,4 +135,5 @@ def pytest_configure(config: Any) -> None:
     """Record what the tests of this run call."""
     import handcraft
 
+    signal(SIGVTALRM, _too_slow)
     config.pluginmanager.register(RecordedCalls(Path(handcraft.__file__).parent))
