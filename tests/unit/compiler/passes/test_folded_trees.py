@@ -164,6 +164,17 @@ def test_a_constant_argument_is_left_out():
     assert [str(argument) for argument in node.arguments] == ["position"]
 
 
+def test_of_an_argument_that_the_pass_finds_constant_only_those_rows_stay():
+    mean = select(TOKEN, TOKEN).mean(POSITION)
+    never = mean + 1 == mean  # of a mean only the range is known
+    found = rebuilt(where(never, "c", TOKEN), where(never | FLAG, 1, POSITION), never & FLAG)
+    same, choice, constant = found
+    assert same == TOKEN.node
+    assert isinstance(choice, Lookup)
+    assert {row for row in choice.table} == {(flag, i) for flag in (False, True) for i in range(4)}
+    assert value_of(constant) is False
+
+
 def test_an_argument_that_stands_twice_is_read_once():
     twice = lookup(lambda x, y: x + 10 * y, POSITION, (POSITION + 1) - 1)
     (node,) = rebuilt(twice)
