@@ -91,6 +91,16 @@ def test_many_values_are_compared_by_two_steps_along_a_difference():
     assert step_function.values == (False, True, False)
 
 
+@pytest.mark.parametrize("relation", ["==", "!="])
+def test_whether_any_of_many_values_matches(relation):
+    many = Prompts([f"w{i}" for i in range(200)], context=3)
+    before = many.token.at(-1, default="w0")
+    found = select(before, many.token, relation).exists()
+    nodes = lower_aggregates([found.node], SETTING)
+    for text in product(["w0", "w7", "w199"], repeat=3):
+        assert run_nodes(nodes, text, causal=True) == [found.trace(text)]
+
+
 @given(st.lists(st.integers(-9, 9), min_size=12, max_size=12))
 def test_any_whole_number_of_the_token_is_a_sum_of_its_bits_and_of_flags(numbers):
     features = Features(normed=True, in_bits=True)
