@@ -157,7 +157,7 @@ def test_a_chain_of_too_many_blocks_is_refused_before_any_pass(monkeypatch):
     monkeypatch.setitem(run_passes.__globals__, "PASSES", passes)
     made = chain("token", [LINKS["token"][0]], 2 * DEPTH.most + 1)
     with pytest.raises(LimitError, match="257 blocks, one after the other; the limit is 128"):
-        compile_sequences({"value": made})
+        compile_sequences({"before": made.prompts.position, "value": made})
 
 
 def digits_of(prompts):
