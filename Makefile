@@ -90,7 +90,7 @@ build/tracr-venv/installed: benchmarks/requirements-tracr.txt
 	build/tracr-venv/bin/python -m pip install --quiet -r benchmarks/requirements-tracr.txt
 	@touch $@
 
-# MUTANTS: files such as compiler/reuse.py, --count for mutants of each file, --seed for others.
+# MUTANTS: files and folders such as compiler/features, --count for mutants of each file, --seed for others.
 mutants: $(VENV)/installed-dev
 	@mkdir -p build
 	@$(BIN)/python benchmarks/mutants.py $(MUTANTS) | tee build/mutants.md

@@ -45,14 +45,23 @@ def after(last: str, *expressions: Expression) -> list[Node]:
 def assert_same(
     prompts: Prompts, before: Sequence[Node], now: Sequence[Node], longest: int = 4
 ) -> None:
-    """Assert that trees keep their values, flags and numbers apart, on every short allowed text."""
+    """Assert that trees keep their values, flags and numbers apart, on every short allowed text.
+
+    The value of every node is in its domain.
+    """
+    tried = 0
+    nodes = [*walk(*now)]
     for text in every_text(prompts, longest):
         try:
             meant = interpret(before, text, causal=prompts.causal)
         except AssumptionError:  # no allowed prompt
             continue
-        said = run_nodes(now, text, causal=prompts.causal)
-        assert _typed(said) == _typed(meant), text
+        said = dict(zip(nodes, run_nodes(nodes, text, causal=prompts.causal), strict=True))
+        assert _typed([said[node] for node in now]) == _typed(meant), text
+        for node, values in said.items():
+            assert all(value in node.domain for value in values), (str(node), text)
+        tried += 1
+    assert tried, "no text is allowed"
 
 
 def assert_compiled(
@@ -66,6 +75,7 @@ def assert_compiled(
     """Compile, and assert that circuits and weights say on every short text what was meant."""
     made = compile_sequences(outputs, architecture=architecture, dtype=dtype, reuse=reuse)
     meant = _meant(outputs, every_text(made.prompts, **options))
+    assert meant, "no text is allowed"
     said = made.apply(list(meant))
     for name in outputs:
         for (text, values), found in zip(meant.items(), said[name], strict=True):

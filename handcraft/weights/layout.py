@@ -77,7 +77,7 @@ class Layout:
     n_head: int
     n_embd: int
     is_aligned: bool
-    is_mirrored: bool = False
+    is_mirrored: bool
     has_ballast: bool = False
     fill: tuple[int, ...] = ()
     reuses: tuple[Reuse, ...] = ()

@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handcraft.circuits import exact_array
-from handcraft.circuits.exact_array import ExactArray, add, combine, equal_weights, join, product
+from handcraft.circuits.exact_array import (
+    ExactArray,
+    add,
+    combine,
+    equal_weights,
+    join,
+    product,
+    proportions,
+)
 
 SIZES = (5, 10**6, 10**12, 10**20)
 """Some sums of the last two are too large for float64."""
@@ -34,6 +42,10 @@ def matrix(draw: st.DrawFn, rows: int, columns: int) -> list[list[Fraction]]:
 
 
 def listed(found: ExactArray) -> list:
+    """The numbers of an array, whose numerators are floats only up to the bound that it names."""
+    if found.most is not None:
+        assert found.tops.dtype == np.float64
+        assert np.abs(found.tops).max(initial=0) <= found.most < exact_array.EXACT_UP_TO
     return found.plain.tolist()
 
 
@@ -109,3 +121,34 @@ def test_float64_is_used_where_it_is_exact(held):
     with patch.object(exact_array, "EXACT_UP_TO", held):
         assert (ExactArray.of([[1, Fraction(1, 2)]]).most is None) == (held == 1)
     assert ExactArray.of([[1 << 53]]).most is None
+
+
+def test_weights_of_heads_are_floats_where_those_are_exact():
+    assert equal_weights(np.array([[True, True, False]])).most is not None
+    assert proportions(np.array([[1, 3]], dtype=object)).most is not None
+
+
+@given(st.lists(st.lists(st.integers(1, 10**9), min_size=3, max_size=3), min_size=1), EXACT_UP_TO)
+def test_each_row_is_divided_by_its_sum(weights, held):
+    with patch.object(exact_array, "EXACT_UP_TO", held):
+        found = listed(proportions(np.array(weights, dtype=object)))
+    assert found == [[Fraction(weight, sum(row)) for weight in row] for row in weights]
+
+
+def test_zeros_have_any_denominator():
+    assert listed(ExactArray.of([[0, 0]]).over(10**400)) == [[0, 0]]
+
+
+@given(st.data(), st.integers(1, 2000))
+def test_products_are_floats_where_the_sum_is_known_to_be_small_enough(data, held):
+    vectors = [[data.draw(st.integers(0, 9)) for _ in range(3)] for _ in range(2)]
+    with patch.object(exact_array, "EXACT_UP_TO", held):
+        left, right = ExactArray.of(vectors), ExactArray.of([[[1, 2, 3]], [[9, 0, 1]]])
+        total = max(map(sum, vectors))
+        found = product(left, right, total)
+        assert listed(found) == [
+            [sum(a * b for a, b in zip(one, other, strict=True))]
+            for one, other in zip(vectors, ([1, 2, 3], [9, 0, 1]), strict=True)
+        ]
+        are_floats = left.most is not None and right.most is not None and 9 * total < held
+        assert (found.most is not None) == are_floats

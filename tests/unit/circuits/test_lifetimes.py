@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handcraft.circuits import (
     Block,
     Circuits,
     Coefficients,
     Head,
+    LinearMap,
     Neuron,
     Ramp,
     Reuse,
@@ -127,3 +130,35 @@ def test_what_is_cleared_after_something_new_is_there_is_refused():
     late = Block(neurons=(clears(BEFORE),))
     with pytest.raises(CircuitError, match="cannot take the place of"):
         circuits(FIRST, SECOND, late, reuses=[Reuse(BOTH, BEFORE)])
+
+
+BLOCKS = st.integers(0, 2)
+
+
+@given(cleared=BLOCKS, written=BLOCKS, read=BLOCKS, in_heads=st.tuples(st.booleans(), st.booleans()))
+def test_a_place_is_free_once_it_was_cleared_and_read_for_the_last_time(
+    cleared, written, read, in_heads
+):
+    reads_in_head, writes_in_head = in_heads
+    heads, neurons = [[], [], []], [[], [], []]
+    neurons[cleared].append(clears(BEFORE))
+    if reads_in_head:
+        heads[read].append(Head("reads", look_back(POSITION, 1), (copy(BEFORE, BEFORE),), ()))
+    else:
+        neurons[read].append(fires([BEFORE], LATE))
+    if writes_in_head:
+        carried = scalar("carried")
+        moved, brought = LinearMap(TOKEN, carried, ((1, 0, 1),)), LinearMap(carried, BOTH, ((0, 0, 1),))
+        heads[written].append(Head("writes", look_back(POSITION, 1), (moved,), (brought,)))
+    else:
+        neurons[written].append(fires([TOKEN], BOTH))
+    blocks = [Block(heads=tuple(h), neurons=tuple(n)) for h, n in zip(heads, neurons, strict=True)]
+    embedding = [embed_position(POSITION), embed_token(TOKEN), embed_token(BEFORE)]
+    is_free = True
+    try:
+        circuits(*blocks, embedding=embedding, reuses=[Reuse(BOTH, BEFORE)])
+    except CircuitError:
+        is_free = False
+    last_read = max(2 * read + (not reads_in_head), 2 * cleared + 1)
+    first_write = 2 * written + 2 - writes_in_head
+    assert is_free == (last_read < first_write and 2 * cleared + 2 <= first_write)

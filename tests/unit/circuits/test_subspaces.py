@@ -65,6 +65,7 @@ def test_waves_of_different_values_meet_at_least_1_less_than_equal_ones(count):
     assert np.diag(inner) == pytest.approx(waves.width / 2)
     others = inner - 2 * waves.width * np.eye(count)
     assert others.max() <= waves.width / 2 - 1 + 1e-9
+    assert waves.width == 2 or 4 ** (waves.width // 2 - 1) < 2 * count, "a wave more than needed"
 
 
 def test_a_flag_is_1_where_it_holds():

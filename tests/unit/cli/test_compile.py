@@ -37,6 +37,8 @@ def test_a_gpt2_is_written_for_other_tools_by_default(run, aab, tmp_path):
         "handcraft.json",
     }
     assert load(tmp_path / "out").architecture.name == "gpt2"
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "were run on all 62 contexts of up to 5 tokens, and on 1,019 longer contexts" in card
 
 
 def test_it_says_what_it_wrote(run, aab):

@@ -222,8 +222,9 @@ def test_swapped_ids_fail_and_are_judged_as_they_are_read(folder):
         "special_tokens_map.json",
     ],
 )
-def test_a_file_that_some_tool_would_read_instead_is_a_failure(folder, name):
-    (folder / name).write_bytes(b"{}")
+@pytest.mark.parametrize("data", [b"{}", b"not JSON"])
+def test_a_file_that_some_tool_would_read_instead_is_a_failure(folder, name, data):
+    (folder / name).write_bytes(data)
     report = verify_folder(folder)
     assert [found.file for found in report.disagreements] == [name]
     assert not report.passed

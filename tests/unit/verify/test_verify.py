@@ -36,7 +36,7 @@ from handcraft.circuits import (
 from handcraft.errors import ModelError
 from handcraft.progress import listening
 from handcraft.testing import rule_programs
-from handcraft.verify import count_contexts, logit_margins, verify
+from handcraft.verify import count_contexts, logit_margins, meant, verify
 from handcraft.verify.meant import oracle
 from handcraft.verify.tally import SHOWN
 from handcraft.verify.texts.contexts import Batch
@@ -317,7 +317,9 @@ def counting(*, threshold=False, values=None):
     )
 
 
-def test_circuits_are_judged_by_their_ideal_interpreter():
+@pytest.mark.parametrize("numbers", [1, meant.NUMBERS])
+def test_circuits_are_judged_by_their_ideal_interpreter(numbers, monkeypatch):
+    monkeypatch.setattr(meant, "NUMBERS", numbers)  # with 1, text by text
     circuits = counting()
     report = verify(compile_block(circuits).model, circuits)
     assert report.tried == 2 + 4 + 8

@@ -33,6 +33,8 @@ def test_every_row_and_column_that_holds_something_has_a_name(program, architect
                 told = names.describe(tensor, axis, i, model.shape, model.vocabulary)
                 assert told
                 assert "unused" not in told, (tensor, index, told)
+    balance = compiled.plan.layout.balance
+    assert balance is None or names.stream[balance] == "balance"
 
 
 @pytest.mark.parametrize(

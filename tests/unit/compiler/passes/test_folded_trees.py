@@ -164,6 +164,18 @@ def test_a_constant_argument_is_left_out():
     assert [str(argument) for argument in node.arguments] == ["position"]
 
 
+def test_of_an_argument_that_the_pass_finds_constant_only_those_rows_stay():
+    same = window(2).mean(window(3).mean(POSITION.map(lambda i: i))) * 0.1
+    never = WIDE - same > 0  # as written only a range of the difference is known
+    assert never.node.domain == FLAGS
+    found = rebuilt(where(never, "c", TOKEN), where(never | FLAG, 1, POSITION), never & FLAG)
+    token, choice, constant = found
+    assert token == TOKEN.node
+    assert isinstance(choice, Lookup)
+    assert set(choice.table) == {(flag, i) for flag in (False, True) for i in range(4)}
+    assert value_of(constant) is False
+
+
 def test_an_argument_that_stands_twice_is_read_once():
     twice = lookup(lambda x, y: x + 10 * y, POSITION, (POSITION + 1) - 1)
     (node,) = rebuilt(twice)

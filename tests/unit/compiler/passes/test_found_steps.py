@@ -259,15 +259,36 @@ def test_any_table_of_values_and_a_mean_becomes_a_step_function(drawn, shares, d
     assert len(multiples) == 1
 
 
+@st.composite
+def sums(draw):
+    """Domains of one to three arguments, and a sum of a number of each as a table of all rows."""
+    domains = draw(st.lists(st.sampled_from([BITS, DIGITS, LETTERS]), min_size=1, max_size=3))
+    numbers = [{value: draw(st.integers(-9, 9)) for value in domain} for domain in domains]
+    return domains, {
+        row: sum(part[v] for part, v in zip(numbers, row, strict=True)) for row in product(*domains)
+    }
+
+
 @settings(max_examples=sweep(150))
-@given(tables())
-def test_what_is_taken_for_a_sum_is_one(drawn):
+@given(sums(), st.data())
+def test_a_table_is_taken_for_a_sum_exactly_where_it_is_one(drawn, data):
     domains, table = drawn
-    found = additive(table, domains)
-    if found is not None:
-        parts, constant = found
-        for row, value in table.items():
-            assert constant + sum(part[v] for part, v in zip(parts, row, strict=True)) == value
+    parts, constant = additive(table, domains)
+    for row, value in table.items():
+        assert constant + sum(part[v] for part, v in zip(parts, row, strict=True)) == value
+    table[data.draw(st.sampled_from(list(table)))] += data.draw(st.sampled_from([-1, 1]))
+    assert (additive(table, domains) is None) == (len(domains) > 1)
+    table[next(iter(table))] = "a"
+    assert additive(table, domains) is None
+
+
+@settings(max_examples=sweep(150))
+@given(sums().filter(lambda drawn: len(drawn[0]) == 2), st.data())
+def test_a_sum_of_two_is_found_where_some_pairs_never_occur(drawn, data):
+    domains, table = drawn
+    kept = data.draw(st.lists(st.sampled_from(list(table)), min_size=1, unique=True))
+    parts, constant = additive({row: table[row] for row in kept}, domains)
+    assert all(constant + parts[0][one] + parts[1][other] == table[one, other] for one, other in kept)
 
 
 @given(st.fractions(-50, 50, max_denominator=40), st.fractions(Fraction(1, 40), 50, max_denominator=40))

@@ -86,6 +86,14 @@ def test_a_count_by_soft_attention_keeps_its_meaning_and_takes_no_more_heads(cho
     assert len(heads(*lowered(count, soft=True))) <= len(heads(*lowered(count)))
 
 
+def test_what_never_selects_takes_no_head():
+    position = CAUSAL.position
+    never = select(position, position, ">") | select(position, position, lambda key, query: False)
+    nodes = lowered(*(learn(CAUSAL, never) for learn in LEARNT.values()))
+    assert all(isinstance(node, Constant) for node in nodes)
+    assert [node.value for node in nodes] == [0, False, 9, 0, 9, "c"]
+
+
 def test_an_aggregate_within_an_aggregate_keeps_its_meaning():
     t, i = CAUSAL.token, CAUSAL.position
     seen = select(t, t).count()

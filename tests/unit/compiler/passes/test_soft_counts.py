@@ -8,11 +8,16 @@ from random import Random
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from short_texts import assert_same
 from sweeps import sweep
 
 from handcraft import Prompts, select
 from handcraft.compiler import compile_sequences
+from handcraft.compiler.passes.cases import Setting
+from handcraft.compiler.passes.ir import Attend
+from handcraft.compiler.passes.lower_aggregates import lower_aggregates
 from handcraft.compiler.passes.soft_counts import LARGEST_WEIGHT, base_for, points
+from handcraft.language.graph.node import walk
 
 
 @given(st.integers(1, 20), st.integers(1, 4))
@@ -73,3 +78,13 @@ def test_narrow_dtypes_count_by_hard_attention():
     prompts = Prompts("abcde", context=4)
     model = compile_sequences({"n": select(prompts.token, prompts.token).count()}, dtype="bfloat16")
     assert [head.attends.base for head in model.circuits.blocks[0].heads] == [None, None]
+
+
+@pytest.mark.parametrize("conditions", CONDITIONS)
+def test_soft_attention_weights_are_of_their_domain(conditions):
+    prompts = Prompts("abc", context=3)
+    expression = CONDITIONS[conditions](prompts.token).count()
+    setting = Setting(3, causal=True, soft=True)
+    nodes = lower_aggregates([expression.node], setting)
+    assert any(isinstance(node, Attend) and node.base for node in walk(*nodes))
+    assert_same(prompts, [expression.node], nodes)

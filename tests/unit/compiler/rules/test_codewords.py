@@ -161,7 +161,7 @@ def test_the_right_token_leads_by_the_promised_nats_padding_included(dtype):
         logits = found.model.forward(texts)
         meant = [[program.next_token(row[: n + 1]) for n in range(len(row))] for row in texts.tolist()]
         margins = logit_margins(logits.reshape(-1, logits.shape[-1]), np.array(meant).reshape(-1))
-        assert margins.min() >= NATS
+        assert NATS <= margins.min() < 2 * NATS
 
 
 def test_programs_without_otherwise_are_right():
@@ -213,7 +213,7 @@ def test_three_layers_of_units_hold_as_many_rules(dtype):
     meant = np.array([program.next_token(pair) for pair in pairs.tolist()])
     for texts in (pairs, np.hstack([behind, pairs])):
         margins = logit_margins(found.model.forward(texts)[:, -1], meant)
-        assert margins.min() >= NATS
+        assert NATS <= margins.min() < 2 * NATS
 
 
 def test_units_are_single_only_where_two_do_not_fit():

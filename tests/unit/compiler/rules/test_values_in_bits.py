@@ -41,6 +41,9 @@ VALUES = {
     "another word": select(TOKEN, BEFORE, "!=").latest(TOKEN, default="w0"),
 }
 
+LARGE_SCORES = {"induction", "a table of a table"}
+"""Those that float16 cannot compute."""
+
 
 def lowered(expression: Expression) -> Node:
     (node,) = lower_aggregates(rebuild([expression.node]), SETTING)
@@ -86,6 +89,16 @@ def test_many_values_are_compared_by_two_steps_along_a_difference():
     (step_function,) = fuse([found], SETTING)
     assert isinstance(step_function, StepFunction)
     assert step_function.values == (False, True, False)
+
+
+@pytest.mark.parametrize("relation", ["==", "!="])
+def test_whether_any_of_many_values_matches(relation):
+    many = Prompts([f"w{i}" for i in range(200)], context=3)
+    before = many.token.at(-1, default="w0")
+    found = select(before, many.token, relation).exists()
+    nodes = lower_aggregates([found.node], SETTING)
+    for text in product(["w0", "w7", "w199"], repeat=3):
+        assert run_nodes(nodes, text, causal=True) == [found.trace(text)]
 
 
 @given(st.lists(st.integers(-9, 9), min_size=12, max_size=12))
@@ -145,12 +158,12 @@ def test_the_output_of_a_head_at_position_0_is_unknown():
 @pytest.mark.parametrize("name", VALUES)
 def test_many_words_are_answered_right_rounded_at_every_step(name, dtype, tmp_path):
     program = Program(prompts=PROMPTS, rules=[predict(VALUES[name]).otherwise()])
-    try:
-        made = compile_program(program, dtype=dtype)
-        made.save(tmp_path / "model")
-    except PrecisionError:
-        assert dtype == "float16"
+    if dtype == "float16" and name in LARGE_SCORES:
+        with pytest.raises(PrecisionError, match=r"attn\.scores"):
+            compile_program(program, dtype=dtype).save(tmp_path / "model")
         return
+    made = compile_program(program, dtype=dtype)
+    made.save(tmp_path / "model")
     model = made.model if dtype == "float32" else as_rounded(made.model)
     assert_agreement(replace(made, model=model), sample=60, every_up_to=200)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from handcraft import Program, compile_program, predict
 from handcraft.testing import rule_programs
 from handcraft.verify import verify
+from handcraft.verify.texts import windows
 from handcraft.verify.texts.windows import token_kinds, window_cycle, window_texts
 
 AAB = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
@@ -63,6 +64,12 @@ def test_a_huge_vocabulary_is_shown_in_part_and_that_is_said():
     program = Program(words, 4, [*rules, predict("w0").otherwise()])
     found = window_texts(program, 50, 60, seed=0)
     assert (found.count, found.seen, found.texts.shape) == (490_000, 60, (60, 50))
+
+
+def test_a_vocabulary_of_more_tokens_than_windows_that_are_shown_is_shown_all_the_same(monkeypatch):
+    monkeypatch.setattr(windows, "MOST_WINDOWS", 2)
+    program = Program("abc", 3, [predict("a").after(token) for token in "abc"])
+    assert set(window_texts(program, 4, 100, seed=0).texts.ravel().tolist()) == {0, 1, 2}
 
 
 def test_the_report_says_how_much_was_shown(program):
