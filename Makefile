@@ -26,7 +26,7 @@ demo: $(VENV)/installed
 	$(BIN)/handcraft explain $(OUT)/aab h.0.mlp.c_proj.weight 0 1
 	@echo "\nAll of it is in $(OUT)/. Next: docs/tutorial.md"
 
-# Two processes on two cores: threads of NumPy and torch inside each would only get in each other's way.
+# Two processes on two cores, so NumPy and torch use one thread in each.
 # What Python compiles is kept, whatever the environment says: some forty processes import it.
 test: check
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2

@@ -46,15 +46,15 @@ HEAD = """# The gallery
 Programs that come with handcraft, each short enough to read in a minute. `handcraft list` shows them,
 `handcraft run NAME PROMPT` runs one, `handcraft compile NAME -o FOLDER` writes it as a GPT-2.
 
-Each file in [programs/](../programs) has the idea in its docstring, the rules, the prompts from which
-it writes (`starts`), and `meaning`: what it writes, in plain Python that does not use the language.
-This page is made by `make programs`. Every program is compiled for `gpt2`, and what the weights write,
-token by token, is compared with the meaning after every prompt, or after as many random ones as the
-last column says; in bfloat16 and float16 after at most 20,000. A dtype that is not listed is refused by
-the compiler, with an error that names the sum or score for which the dtype is too coarse.
-`tests/judges/test_programs.py` generates with transformers.
+Each file in [programs/](../programs) contains a docstring that explains how the program works, the
+rules, the prompts after which it writes (`starts`), and `meaning`, a plain Python function that
+computes the same text without the language. `make programs` makes this page. It compiles every
+program for `gpt2` and compares what the weights write, token by token, with the meaning: after every
+prompt, or after as many random ones as the last column says; in bfloat16 and float16 after at most
+20,000. A dtype that is not listed is refused by the compiler, with an error that names the sum or
+score for which its precision is too low. `tests/judges/test_programs.py` generates with transformers.
 
-The column of tokens a second is for one text, with a cache, in NumPy.
+Tokens a second are those of one text, with a cache, in NumPy.
 """
 
 
@@ -69,8 +69,8 @@ def main(every_up_to: int, sample: int) -> None:
         compiled = compile_program(source)
         seconds = time.perf_counter() - start
         sizes[path.stem] = size_of(compiled)
-        held = {
-            dtype: _holds(
+        tried = {
+            dtype: _tried(
                 known, source, dtype, *((every_up_to, sample) if dtype == "float32" else FEWER)
             )
             for dtype in DTYPES
@@ -87,14 +87,14 @@ def main(every_up_to: int, sample: int) -> None:
                 f"{compiled.model.nonzero_parameters:,}",
                 f"{seconds:.2f}",
                 f"{_tokens_a_second(compiled):,.0f}",
-                ", ".join(dtype for dtype, tried in held.items() if tried) or "none",
-                held["float32"],
+                ", ".join(dtype for dtype, prompts in tried.items() if prompts) or "none",
+                tried["float32"],
             ]
         )
         print(rows[-1][0], file=sys.stderr, flush=True)
     print_table(
         ["program", "rules", "blocks", "width", "heads", "neurons", "parameters", "not 0",
-         "s to compile", "tokens a second", "dtypes that hold", "prompts, float32"],
+         "s to compile", "tokens a second", "dtypes it compiles for", "prompts, float32"],
         rows,
     )  # fmt: skip
     print_sections(sizes)
@@ -159,7 +159,7 @@ def size_of(compiled: Compiled) -> dict[str, int]:
     }
 
 
-def _holds(known: dict[str, Any], source: Any, dtype: str, every_up_to: int, sample: int) -> str:
+def _tried(known: dict[str, Any], source: Any, dtype: str, every_up_to: int, sample: int) -> str:
     """How many prompts were tried, all of them right; nothing where the compiler refuses."""
     try:
         compiled = compile_program(source, dtype=dtype)

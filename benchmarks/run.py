@@ -213,7 +213,7 @@ def main() -> None:
     print("Made by `make bench` in one run, each row in its own process with one thread.\n")
     cores = os.cpu_count()
     print(f"Python {platform.python_version()}, {platform.machine()}, {cores} cores.\n")
-    print("## One-offs\n")
+    print("## Single measurements\n")
     rows = []
     for name in ONE_OFFS:
         found = measured(__file__, name)

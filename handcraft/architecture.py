@@ -43,7 +43,7 @@ class Architecture:
 
     @property
     def unlike_gpt2(self) -> list[str]:
-        """How it differs from the GPT-2 that was published; nothing is said of its unembedding."""
+        """How it differs from the GPT-2 that was published; its unembedding is not considered."""
         facts = {
             "the model has no LayerNorm": not self.has_norm,
             f"its activation is {self.activation}, not gelu_tanh": self.activation != "gelu_tanh",
@@ -62,7 +62,7 @@ class Architecture:
         return scale / (layer + 1) if self.scales_by_layer else scale
 
     def without_mask(self) -> Architecture:
-        """The same, but every position sees all others; by its name one finds the causal one.
+        """The same, but every position sees all others. It keeps the name of the causal one.
 
         Only our own forward pass, ONNX, safetensors and npz support it: all other readers of GPT-2 mask
         later positions.

@@ -102,7 +102,7 @@ def shorten_value(value: object, depth: int = DEPTH) -> str:
     try:
         if type(value).__repr__ is not _repr:
             text = repr(value)
-        elif depth:  # results may hold one another, however deep
+        elif depth:  # results may contain one another, however deep
             text = _named(value, depth - 1)
         else:
             text = f"{type(value).__name__}(...)"

@@ -26,7 +26,7 @@ class DType:
         code: of a tensor in safetensors and in GGUF.
         onnx: of a tensor in ONNX.
         gguf: of a GGUF file as a whole; None where llama.cpp does not compute in it.
-        is_in_numpy: whether NumPy has it without ml_dtypes, so that npz files hold it.
+        is_in_numpy: whether NumPy has it without ml_dtypes, so that npz files can contain it.
     """
 
     name: str
@@ -43,7 +43,7 @@ class DType:
         import numpy as np
 
         if not self.is_in_numpy:
-            import ml_dtypes  # noqa: F401 - NumPy knows the name from then on
+            import ml_dtypes  # noqa: F401 - registers the name with NumPy
         return np.dtype(self.name)
 
     @property

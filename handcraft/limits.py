@@ -22,7 +22,7 @@ T = TypeVar("T")
 GIB = 1 << 30
 
 MEMORY = "HANDCRAFT_MEMORY"
-"""The environment variable that says how many GiB of memory may be used, in place of half of all."""
+"""The environment variable with how many GiB of memory may be used, instead of half of all."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Limit:
 
 
 CONTEXT = Limit(32_768, "tokens of context", bytes_each=18_000)
-"""Bounds the code of each position, which is stored as exact numbers before it becomes an array: about
-60 numbers of 300 bytes for each position. Compiling for the largest takes some 10 s."""
+"""Bounds the encoding of each position, which is stored as exact numbers before it becomes an array:
+about 60 numbers of 300 bytes for each position. Compiling for the largest takes about 10 s."""
 
 LISTED_POSITIONS = Limit(4_096, "positions for an expression to read")
 """Bounds tables over the position: a function of it has a row for every position of the context. It is
@@ -78,10 +78,10 @@ PATTERN = Limit(1_024, "tokens in a pattern")
 """Bounds the heads of a model, one for each token that a pattern reads, and with them its width."""
 
 PATTERN_TEXT = Limit(200_000, "characters in a pattern")
-"""Bounds how long a pattern is read, some 20 microseconds a character."""
+"""Bounds the time to read a pattern, about 20 microseconds a character."""
 
 VOCABULARY = Limit(65_536, "tokens of a program", bytes_each=10_000)
-"""Bounds the code of each token, which is stored as about 32 exact numbers of 300 bytes. GPT-2 has
+"""Bounds the encoding of each token, which is stored as about 32 exact numbers of 300 bytes. GPT-2 has
 50,257 tokens."""
 
 TOKENS = Limit(1_048_576, "tokens of a vocabulary")
@@ -95,10 +95,10 @@ RULES_TEXT = Limit(4_000_000, "characters of text")
 """Bounds the tree that the parser makes of a rule file, and how much of a file or a pipe is read."""
 
 CONDITION_TEXT = Limit(65_536, "characters in a rule with a condition")
-"""Bounds how long the condition of one rule is read: a `not` or `and` takes half a millisecond."""
+"""Bounds the time to read the condition of one rule: a `not` or `and` takes half a millisecond."""
 
 TABLE_ROWS = Limit(200_000, "rows of a table")
-"""Bounds what a function of expressions is tabulated for."""
+"""Bounds the combinations of values for which a function of expressions is tabulated."""
 
 NUMBER_BITS = Limit(1_100, "bits in a number")
 """Bounds exact arithmetic. Every float is a fraction of two numbers below it; every dtype of weights
@@ -108,8 +108,8 @@ TERMS = Limit(4_096, "terms in a sum")
 """Bounds the listed terms of a weighted sum."""
 
 DEPTH = Limit(128, "blocks, one after the other")
-"""Bounds how deep heads read what earlier heads moved: each time takes a block, and the compiler
-follows it from the last to the first. GPT-3 has 96 blocks."""
+"""Bounds chains of heads that read what earlier heads moved: each of them takes a block, and the
+compiler follows the chain from the last to the first. GPT-3 has 96 blocks."""
 
 CONDITIONS = Limit(4_096, "conditions in a selection")
 """Bounds selections that are made of others by `|` and `~`, whose disjoint cases multiply."""
@@ -120,7 +120,7 @@ models have a quarter of that."""
 
 BLOCKS = Limit(4_096, "blocks")
 """Bounds the tensors of a model, a dozen for each block. The deepest published models
-have some hundred."""
+have about a hundred."""
 
 HEADS = Limit(65_536, "heads")
 """Bounds the heads of a block; there can be no more of them than dimensions."""

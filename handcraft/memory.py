@@ -32,7 +32,7 @@ def _installed() -> int:
     return found if found > 0 else UNKNOWN
 
 
-@cache  # they are many small files, and asked for with every model
+@cache  # many small files are read, and every model needs it
 def _limits_of_groups(own: Path, groups: Path) -> tuple[int, ...]:
     return tuple(_group_limits(own, groups))
 

@@ -31,7 +31,7 @@ class Place:
 
     @property
     def short(self) -> str:
-        """The place without its folder: the same wherever the file lies."""
+        """The place without its folder: the same wherever the file is."""
         return f"{os.path.basename(self.file)}:{self.line}:{self.column}"
 
 

@@ -18,7 +18,7 @@ REPR_UP_TO = 60
 
 
 QUOTES = "'\"`"
-"""What may stand around a token by mistake."""
+"""Quotation marks that may be around a token by mistake."""
 
 
 @dataclass(frozen=True, init=False, repr=False)

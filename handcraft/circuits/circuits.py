@@ -244,7 +244,7 @@ def _table_problems(circuits: Circuits) -> Iterator[HandcraftError]:
 
 
 def _index_problems(circuits: Circuits) -> Iterator[HandcraftError]:
-    """Entries that point past the dimensions of their subspace."""
+    """Entries with an index beyond the dimensions of their subspace."""
     used: list[tuple[Subspace, Iterable[int]]] = []
     for table in circuits.embedding:
         used.append((table.subspace, sorted(table.dimensions)))
@@ -307,8 +307,8 @@ def _stream_problems(circuits: Circuits) -> Iterator[HandcraftError]:
             for m in head.writes:
                 if m.source not in carried:
                     yield CircuitError(
-                        f"`{head.name}` of block {number} writes from `{m.source}`, which it does not "
-                        "carry",
+                        f"`{head.name}` of block {number} writes from `{m.source}`, into which it "
+                        "moves nothing",
                         fix="move something into it first",
                     )
 

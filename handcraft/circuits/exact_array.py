@@ -1,8 +1,8 @@
 """Arrays of exact numbers: whole numbers over one denominator.
 
-Float64 holds the numerators as long as a bound says that all of them, and all partial sums on the way
-to them, are below 2**53: then nothing is rounded, and sums are as fast as those of a model. Beyond that
-bound, and where there are symbols, arrays hold Python objects.
+The numerators are float64 as long as a bound shows that all of them, and all partial sums on the way to
+them, are below 2**53: then nothing is rounded, and sums are as fast as those of a model. Beyond that
+bound, and with symbols, arrays contain Python objects.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Entries: TypeAlias = "Sequence[tuple[int, int, Number]]"
 """A sparse matrix: (column that is read, column that is written, number)."""
 
 EXACT_UP_TO = 1 << 53
-"""Float64 holds every whole number up to it. Smaller: the same answers, computed more slowly."""
+"""Float64 represents every whole number up to it. If it is smaller, answers are the same but slower."""
 
 DENSE = 32
 """A matrix is multiplied whole where it has no more numbers than this for each that is not 0."""
@@ -63,7 +63,7 @@ class ExactArray:
         return cls(tops, below, None)._smallest()
 
     def _smallest(self) -> ExactArray:
-        """The same, in float64 if that holds it."""
+        """The same, in float64 if that represents it exactly."""
         flat = self.tops.ravel().tolist()
         if not all(type(number) is int for number in flat):
             return self
@@ -228,7 +228,7 @@ def add(parts: Sequence[ExactArray]) -> ExactArray:
 
 
 def join(parts: Sequence[ExactArray]) -> ExactArray:
-    """Arrays one behind the other."""
+    """Arrays, one after the other."""
     below = lcm(*(part.below for part in parts))
     scaled = [part.over(below) for part in parts]
     known = [part.most for part in scaled if part.most is not None]

@@ -139,7 +139,7 @@ def look_back(position: Subspace, distance: int) -> Relation:
     """
     if distance < 0:
         raise CircuitError(
-            f"looking {distance} back", fix="use 0 for this position, or a positive distance"
+            f"a look-back distance of {distance}", fix="use 0 for this position, or a positive distance"
         )
     relation = _of_positions(position, back_label(distance), lambda here: [max(0, here - distance)])
     return replace(relation, picks_one=True)

@@ -175,7 +175,7 @@ Write = tuple[Subspace, int, int, Number]
 def _written(
     stream: Numbers, parts: Iterable[tuple[ExactArray, list[Write]]], biases: Iterable[Bias]
 ) -> dict[Subspace, ExactArray]:
-    """The residual stream once more is written to it."""
+    """The residual stream after something is added to it."""
     reads: dict[Subspace, list[tuple[ExactArray, list[tuple[int, int, Number]]]]] = {}
     for array, writes in parts:
         entries: dict[Subspace, list[tuple[int, int, Number]]] = {}
@@ -204,7 +204,7 @@ def neuron_outputs(
     `rows` is how many prefixes there are, where nothing is read.
 
     Raises:
-        CircuitError: a sum that lies in the gap below the threshold, which must never be.
+        CircuitError: a sum is in the gap below the threshold, which must never happen.
     """
     steps = [neuron for neuron in neurons if isinstance(neuron, Neuron)]
     if steps:
@@ -242,7 +242,7 @@ def _sums(
     constants: Iterable[tuple[int, Number]],
     rows: int,
 ) -> ExactArray:
-    """What each of some neurons adds up: [prefix, neuron]."""
+    """The sum of each of some neurons: [prefix, neuron]."""
     entries: dict[Subspace, list[tuple[int, int, Number]]] = {}
     for column, each in enumerate(reads):
         for read in each:

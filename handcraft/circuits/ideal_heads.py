@@ -75,7 +75,7 @@ def hard_pattern(
 
 
 def _stated(weights: Sequence[AttentionWeights], seen: Seen, prefixes: Prefixes) -> ExactArray:
-    """The pattern that is stated for each destination."""
+    """The attention weights that the circuits state for each destination."""
     count = seen.sources.shape[1]
     places = prefixes.positions[seen.destinations].tolist()
     pattern = ExactArray.of_rows([[(i, n) for i, n in weights[p] if i < count] for p in places], count)

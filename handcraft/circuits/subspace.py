@@ -86,7 +86,7 @@ class Subspace:
 
     @property
     def is_number(self) -> bool:
-        """Whether it holds any number, and not one of some values."""
+        """Whether it stores any number, and not one of a list of values."""
         return self.encoding in (Encoding.SCALAR, Encoding.SMALL)
 
     @cached_property

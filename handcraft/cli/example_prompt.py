@@ -1,4 +1,4 @@
-"""A prompt to propose when none was given."""
+"""An example prompt to suggest if none was given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What verifying found, shown to a person."""
+"""What verification found, printed as text."""
 
 from __future__ import annotations
 

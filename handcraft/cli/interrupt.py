@@ -21,7 +21,7 @@ def interruptible() -> Iterator[None]:
     The first Ctrl-C ends the work; while that is being undone, further ones are ignored.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread hears of signals
+        yield  # only the main thread receives signals
         return
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:

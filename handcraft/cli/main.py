@@ -66,7 +66,7 @@ def main() -> None:
         command = shlex.join(["handcraft", *sys.argv[1:]])
         for problem in getattr(error, "problems", (error,)):
             problem.where = problem.where or f"the command {command}"
-            fix = problem.fix  # read first: it may be looked for only now
+            fix = problem.fix  # read first: it may be computed only now
             problem.fix = problem.on_command_line or fix
         if _is_json():
             print_json({"error": error_data(error)})
@@ -83,7 +83,7 @@ def main() -> None:
         full = CommandError(
             f"the output cannot be written: {error.strerror}",
             where="standard output",
-            fix="make room, or send the output elsewhere",
+            fix="free some space, or write to another place",
         )
         print(full, file=sys.stderr)
         sys.exit(2)
@@ -154,7 +154,7 @@ def _epilog(examples: tuple[str, ...]) -> str:
 
 
 def _is_json() -> bool:
-    """Whether --json is among the options, and so not behind a bare --."""
+    """Whether --json is among the options, that is, not after a bare --."""
     words = sys.argv[1:]
     options = words[: words.index("--")] if "--" in words else words
     return "--json" in options

@@ -20,7 +20,7 @@ EVERY = 10.0
 
 @dataclass
 class Reached:
-    """How far the work has come, written by the worker and read by who shows it."""
+    """How much work is done: set by the code that does it, read by the code that shows it."""
 
     stage: str = ""
     done: int = 0

@@ -10,7 +10,7 @@ from handcraft.errors import CommandError
 from handcraft.limits import RULES_TEXT
 
 STDIN = "-"
-"""What stands for standard input in place of a file."""
+"""The file name that means standard input."""
 
 
 def read_text(name: str | Path) -> str:

@@ -111,7 +111,7 @@ def check_not_compiled(folder: str | Path, given: Sequence[object]) -> None:
 
 
 def _doubt(checkpoint: Checkpoint) -> str | None:
-    """That other tools read another model out of a folder than its handcraft.json describes."""
+    """The note that other tools read another model from a folder than its handcraft.json describes."""
     from handcraft.formats import disagreements
 
     found = disagreements(checkpoint)

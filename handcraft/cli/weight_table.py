@@ -10,7 +10,7 @@ from handcraft.model.attention import Array
 from handcraft.weights import Weights
 
 ROWS_UP_TO = 40
-"""So many rows of a table are still one screen."""
+"""The most rows of a table that fit one screen."""
 
 
 def print_table(weights: Weights, tensor: str) -> bool:

@@ -226,7 +226,7 @@ class Trying:
             self.tried.append(f"a context of {shortest}")
 
     def _promises(self, source: Stated) -> Iterator[Change]:
-        """Assumptions that hold on every allowed prompt, where those are few enough to run all."""
+        """Assumptions that are true for every allowed prompt, if those are few enough to run all."""
         if self._is_text or not self.can_try(source):
             return  # a rule file cannot express them
         occurring = values_that_occur(source)

@@ -195,7 +195,7 @@ def _check_source(source: object) -> None:
 
 
 def _passes_of_optimize(optimize: bool | Collection[str]) -> tuple[str, ...]:
-    """The passes that are asked for; the package of them is imported only where there are any."""
+    """The requested passes; their package is imported only if there are any."""
     if optimize is False:
         return ()
     from handcraft.compiler.ordinal import passes_named

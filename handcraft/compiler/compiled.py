@@ -32,7 +32,7 @@ class Compiled(Actions):
 
     Args:
         source: what was compiled: a rule program or circuits.
-        plan: its circuits, where every subspace lies, and the layers of the model.
+        plan: its circuits, the dimensions of every subspace, and the layers of the model.
         sharpness: the factor of W_Q in every head without one of its own.
         placement: every nonzero weight, exact, with its origin.
         model: the weights as arrays, ready to run.
@@ -56,7 +56,7 @@ class Compiled(Actions):
 
     @property
     def layout(self) -> Layout:
-        """Where every subspace lies."""
+        """The dimensions of every subspace."""
         return self.plan.layout
 
     def report(self) -> CompileReport:
@@ -64,7 +64,7 @@ class Compiled(Actions):
         return CompileReport.of(self.plan, self.model, self.stages, self.passes)
 
     def complete(self, prompt: str | Sequence[str], n: int = 10) -> str:
-        """Continue a prompt by `n` tokens; past the context the model sees the last tokens only.
+        """Continue a prompt by `n` tokens; past the context the model sees only the last tokens.
 
         Warns:
             HandcraftWarning: the text outgrows the context, and the rules read positions or the start.

@@ -20,7 +20,7 @@ def complete(
     seed: int | None = None,
     prompts: Prompts | None = None,
 ) -> str:
-    """Continue a prompt by `n` tokens; past the context the model sees the last tokens only.
+    """Continue a prompt by `n` tokens; past the context the model sees only the last tokens.
 
     Args:
         model: the model.

@@ -36,6 +36,6 @@ def finish(call: Call[Result]) -> Result:
 
 
 def result_of(call: Call[Result]) -> Call[Result]:
-    """What comes of a call inside another; behind ``yield from``."""
+    """The result of a call inside another; use it after ``yield from``."""
     result: Result = yield call
     return result

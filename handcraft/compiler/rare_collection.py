@@ -1,7 +1,7 @@
-"""Python's garbage collector runs rarely while something is compiled.
+"""Run Python's garbage collector less often while something is compiled.
 
-What the compiler makes stays, and thousands of rules are millions of objects. The collector looks after
-every 700 new objects for those that only refer to each other, which would take up to half of the time.
+What the compiler makes stays in use, and thousands of rules are millions of objects. After every 700
+new objects the collector searches for cycles of unused ones, which takes up to half of the time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 OBJECTS = 100_000
-"""After so many new objects it looks; what it may find by then takes some tens of megabytes."""
+"""How many new objects there are between two searches; unused ones take tens of megabytes at most."""
 
 
 @contextmanager

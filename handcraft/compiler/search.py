@@ -88,7 +88,7 @@ def plan_without_spreading(
     Args:
         circuits: the circuits.
         target: the architecture.
-        sizes: what is asked of the width and the heads.
+        sizes: the requested width and heads.
         short: whether each neuron can do with one hidden unit.
     """
     units = max(len(layer.units) for layer in build_layers(circuits, target))

@@ -60,7 +60,7 @@ class Symbolic:
     Heads without a sharpness of their own have the symbol `sharpness` in W_Q.
 
     Args:
-        plan: where everything lies, and what is computed.
+        plan: the dimensions of every subspace, and what is computed.
         placement: the exact weights.
         sharpness: the symbol.
         values: what each symbol stands for in the emitted weights, by its name.

@@ -1,4 +1,4 @@
-"""Text in boxes: made visible, escaped for DOT, and given enough room in any sans-serif font."""
+"""Text in boxes: made visible, escaped for DOT, and given enough space in any sans-serif font."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def some(lines: Sequence[str], most: int) -> list[str]:
     >>> some(["a", "b", "c", "d"], most=2)
     ['a', 'b', 'and 2 more']
     """
-    if len(lines) <= most + 1:  # one more line takes no more room than "and 1 more"
+    if len(lines) <= most + 1:  # one more line takes no more space than "and 1 more"
         return list(lines)
     return [*lines[:most], f"and {len(lines) - most:,} more"]
 
@@ -67,7 +67,7 @@ def box(*fields: Iterable[str]) -> dict[str, str]:
 def caption(*lines: str) -> str:
     """The label of a graph: some lines, a little below what is above them."""
     shown = [cut(visible(line)).replace("\\", "\\\\").replace("&", "&amp;") for line in lines]
-    # The first line holds a blank, since Graphviz for WebAssembly fails where a label begins empty.
+    # The first line is a blank, since Graphviz for WebAssembly fails where a label begins empty.
     return "".join(f"{line}\\l" for line in (" ", *shown))
 
 

@@ -225,14 +225,14 @@ def form_checked(folder: Path) -> Iterator[None]:
 
 
 def is_checkpoint(folder: Path) -> bool:
-    """Whether a folder looks like one that was written here."""
+    """Whether a folder has a manifest, as those that handcraft wrote."""
     return (folder / MANIFEST).is_file()
 
 
 def fill(compiled: Compiled, like: str, token_ids: Mapping[str, int] | None = None) -> Model:
     """The model in the shape of a published GPT-2, the rest of which is 0.
 
-    Its tensors are made one at a time, when asked.
+    Its tensors are made one at a time, when they are read.
 
     Tokens that `token_ids` leaves out get the lowest free ids.
 

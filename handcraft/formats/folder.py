@@ -109,7 +109,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def _swap(fresh: Path, folder: Path) -> None:
-    """Put `fresh` in the place of `folder`; the old one goes only when the new one stands."""
+    """Put `fresh` in the place of `folder`; the old one is removed only once the new one is there."""
     if not folder.exists():
         fresh.rename(folder)
         return

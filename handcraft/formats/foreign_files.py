@@ -118,7 +118,7 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         size = path.stat().st_size
         if size > JSON_BYTES.most:
-            raise ValueError(f"it has {size} bytes, and {JSON_BYTES.most} are the most that is read")
+            raise ValueError(f"it has {size} bytes; the limit is {JSON_BYTES.most}")
         check_memory(size * PARSED, f"{size:,} bytes of JSON", where=path)
         return parse_object(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:

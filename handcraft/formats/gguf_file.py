@@ -33,7 +33,7 @@ NAMES = {
     "mlp.c_fc": "ffn_up",
     "mlp.c_proj": "ffn_down",
 }
-"""What llama.cpp calls the parts of a GPT-2; those of a block stand under ``blk.{i}``."""
+"""What llama.cpp calls the parts of a GPT-2; those of a block begin with ``blk.{i}``."""
 
 NO_MERGE = "<none> <none>"
 """A merge of two pieces that occur in no text: the list of merges is required, and cannot be empty."""
@@ -46,7 +46,7 @@ def write_gguf(model: Model, folder: Path) -> None:
     """Write a model as a GGUF file of the architecture ``gpt2``, with its own tokenizer.
 
     Matrices keep their type, transposed to [out, in]. Norms, biases and the position embedding are
-    float32, as llama.cpp wants them.
+    float32, as llama.cpp requires.
 
     The tokenizer is GPT-2's with another vocabulary. Text over a vocabulary of characters is split
     exactly into its tokens: characters are never merged, and the UTF-8 bytes of a character are merged
@@ -185,7 +185,7 @@ def _in_bytes(text: str) -> str:
 
 
 def _byte_letters() -> list[str]:
-    """Bytes that print stand for themselves; the others are numbered from 256 on."""
+    """Printable bytes are written as themselves; the others are numbered from 256 on."""
     prints = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), 256)}
     others = (byte for byte in range(256) if byte not in prints)
     moved = {byte: 256 + place for place, byte in enumerate(others)}
@@ -194,14 +194,14 @@ def _byte_letters() -> list[str]:
 
 @dataclass(frozen=True)
 class _Stored:
-    """A tensor as the file holds it.
+    """A tensor as the file stores it.
 
     Args:
         name: in llama.cpp.
         source: its name in the model.
         shape: as NumPy counts axes; the file lists them the other way round.
         dtype: its type; norms, biases and positions are always float32.
-        is_turned: whether the model holds it transposed.
+        is_turned: whether the model stores it transposed.
     """
 
     name: str

@@ -17,10 +17,10 @@ FILE = "model.onnx"
 """The graph, with the weights in it unless they are too many."""
 
 WEIGHTS = "model.onnx.data"
-"""The weights, where they stand beside the graph."""
+"""The name of the file of weights, if they are not in the graph."""
 
 INLINE = 1 << 27
-"""Up to how many bytes of weights a graph holds itself. It is made in memory, and ends at 2 GiB."""
+"""The most bytes of weights that a graph contains itself: it is made in memory, and at most 2 GiB."""
 
 OPSET = 13
 """Enough for every operation here, and old enough for runtimes of 2020 on."""
@@ -35,7 +35,7 @@ def write_onnx(model: Model, folder: Path, *, with_stream: bool = False) -> None
     ``input_ids`` is int64 [batch, length] with both axes dynamic; ``logits`` is [batch, length,
     n_vocab], float64 for a float64 model and float32 for any other. The weights keep their names and
     their type; float16 and bfloat16 are cast to float32 before anything is computed with them, as in
-    `Model.forward`. Intermediates go by their names in `Model.trace`. The tokens stand in the metadata
+    `Model.forward`. Intermediates have their names in `Model.trace`. The tokens are in the metadata
     under ``vocabulary``, a JSON object with the id of each. More than `INLINE` bytes of weights go to a
     file beside the graph, one tensor at a time.
 
@@ -256,7 +256,7 @@ class _Graph:
         ]
 
     def _beside(self) -> list[Any]:
-        """All weights as places in the file beside the graph, where they stand one after the other."""
+        """All weights as places in the file beside the graph, one after the other."""
         protos: list[Any] = []
         offset = 0
         for name, sizes in self.shapes.items():

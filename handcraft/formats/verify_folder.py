@@ -46,8 +46,8 @@ def verify_folder(
     The options are those of `verify`.
 
     Raises:
-        CheckpointError: the tensors or handcraft.json are missing, damaged or foreign; or Python code
-            said which prompts are allowed, and none are given.
+        CheckpointError: the tensors or handcraft.json are missing, damaged or foreign; or only Python
+            code decided which prompts are allowed, and none are given.
     """
     checkpoint = folder if isinstance(folder, Checkpoint) else read_checkpoint(folder)
     found = disagreements(checkpoint)
@@ -86,7 +86,7 @@ def verify_folder(
 
 
 def _in_half_precision(model: Model, judged: Callable[[Model], Report]) -> Iterator[Disagreement]:
-    """That answers are wrong where every step is rounded to the dtype of the tensors."""
+    """The disagreement that answers are wrong if every step is rounded to the dtype of the tensors."""
     dtype = model.dtype.name
     ways = {
         f"computed in {dtype}, as other tools do,": as_rounded,

@@ -22,7 +22,7 @@ from handcraft.model import Model
 from handcraft.verify import Report, check_facts, check_stream, verify
 
 EVERY_UP_TO = 20_000
-"""Up to how many contexts are all tried before anything is written."""
+"""The most contexts that are all tried before anything is written."""
 
 SAMPLE = 2_000
 """How many random contexts are tried where there are more."""

@@ -98,7 +98,7 @@ class Program:
     ) -> None:
         place = place or caller_place(1)
         given, problems = read_setting(vocabulary, context, prompts, place)
-        if not isinstance(vocabulary, Prompts):  # else the rules stand in another place too
+        if not isinstance(vocabulary, Prompts):  # else the rules are the wrong argument too
             problems += rule_problems(rules, place)
             if prompts is None and not problems:
                 problems += unprompted_problems(rules)

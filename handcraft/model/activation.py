@@ -17,7 +17,7 @@ def relu(x: Array) -> Array:
 
 
 STRAIGHT_FROM = 8
-"""Where |x| is as large, GELU is ReLU to the last bit: beyond 5.5 in float32, 7.2 in float64."""
+"""For |x| from here on, GELU is ReLU to the last bit: beyond 5.5 in float32, 7.2 in float64."""
 
 
 def gelu_tanh(x: Array) -> Array:

@@ -105,8 +105,8 @@ def attend(
 
     Returns:
         The scores before any mask and the pattern after softmax, both [..., destination, source],
-        and the head output [..., destination, head_dim]. A destination that sees nothing has a pattern
-        and an output of zeros.
+        and the head output [..., destination, head_dim]. A destination without visible sources has a
+        pattern and an output of zeros.
     """
     scores = after_step(
         product(queries, keys.swapaxes(-1, -2))
@@ -118,7 +118,7 @@ def attend(
         if causal:
             hidden = hidden | causal_mask(*scores.shape[-2:])  # [.., destination, source]
         pattern = masked_softmax(scores, hidden)
-    elif causal and scores.shape[-2:] != (1, 1):  # every destination sees itself: nothing to look for
+    elif causal and scores.shape[-2:] != (1, 1):  # otherwise every destination sees itself
         mask = causal_mask(*scores.shape[-2:])
         pattern = softmax(np.where(mask, scores.dtype.type(-np.inf), scores))
     else:
@@ -132,7 +132,7 @@ ROWS = 64
 """How many destinations `attend_causally` takes at a time: about half of the scores are never made."""
 
 SCORES = 1 << 18
-"""About how many scores it makes at a time, and those of one text at least: they stay in CPU caches."""
+"""About how many scores are made at a time, at least those of one text: they stay in CPU caches."""
 
 
 def attend_causally(

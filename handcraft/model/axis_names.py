@@ -31,7 +31,7 @@ class HeadNames:
 
 @dataclass(frozen=True)
 class BlockNames:
-    """The heads and the hidden units of one block; those behind the last one are unused."""
+    """The heads and the hidden units of one block; those after the last one are unused."""
 
     heads: tuple[HeadNames, ...]
     units: tuple[str, ...]

@@ -16,8 +16,8 @@ class Cache:
     """Keys and values of every block: [block, batch, head, position, head_dim].
 
     Args:
-        keys: room for the keys of every position.
-        values: room for the values of every position.
+        keys: space for the keys of every position.
+        values: space for the values of every position.
         length: how many positions are filled.
     """
 
@@ -29,7 +29,7 @@ class Cache:
     def empty(
         cls, *, layers: int, batch: int, heads: int, positions: int, head_dim: int, dtype: object
     ) -> Cache:
-        """A cache with room for `positions` and none of them filled."""
+        """A cache with space for `positions`, of which none is filled."""
         shape = (layers, batch, heads, positions, head_dim)
         return cls(np.zeros(shape, dtype=dtype), np.zeros(shape, dtype=dtype))  # type: ignore[call-overload]
 
@@ -47,14 +47,14 @@ class Cache:
         """Count `positions` more as filled."""
         self.length += positions
 
-    def repeat(self, times: int, *, room: int = 0) -> Cache:
-        """A copy in which every row of the batch stands `times` times, one after the other.
+    def repeat(self, times: int, *, extra: int = 0) -> Cache:
+        """A copy with every row of the batch `times` times in succession.
 
-        There is `room` for more positions than are filled.
+        It has space for `extra` positions beyond those that are filled.
         """
         return Cache(
-            _with_room(self.keys[:, :, :, : self.length], times, room),
-            _with_room(self.values[:, :, :, : self.length], times, room),
+            _with_space(self.keys[:, :, :, : self.length], times, extra),
+            _with_space(self.values[:, :, :, : self.length], times, extra),
             self.length,
         )
 
@@ -63,8 +63,8 @@ class Cache:
         return Cache(self.keys[:, chosen], self.values[:, chosen], self.length)
 
 
-def _with_room(filled: Array, times: int, room: int) -> Array:
+def _with_space(filled: Array, times: int, extra: int) -> Array:
     layers, batch, heads, length, head_dim = filled.shape
-    wide = np.empty((layers, batch * times, heads, length + room, head_dim), dtype=filled.dtype)
+    wide = np.empty((layers, batch * times, heads, length + extra, head_dim), dtype=filled.dtype)
     wide[:, :, :, :length] = filled.repeat(times, axis=1)
     return wide

@@ -27,9 +27,9 @@ def continue_ids(
     seed: int | None = None,
     goes_on: Callable[[Sequence[int]], bool] | None = None,
 ) -> list[int]:
-    """The ids that follow `ids`; past the context the model sees the last tokens only.
+    """The ids that follow `ids`; past the context the model sees only the last tokens.
 
-    Without `n`, tokens are added as long as `goes_on` allows, which is asked about every text so far.
+    Without `n`, tokens are added as long as `goes_on` allows, which is called with every text so far.
     The other settings are those of `complete`.
 
     Raises:
@@ -58,7 +58,7 @@ class _Reader:
 
     def logits_after(self, text: Sequence[int]) -> Array:
         """The logits that follow the last tokens of `text`: [n_vocab]."""
-        if len(text) > self.positions:  # every token now stands one position earlier
+        if len(text) > self.positions:  # every token is now one position earlier
             logits = self.model.forward([text[-self.positions :]])
         else:
             logits = self.model.forward([text[self.cache.length :]], self.cache)

@@ -29,8 +29,8 @@ class Linear:
     Args:
         weight: [in, out].
         bias: [all out].
-        rows: the numbers that are read, of those that come in; None for all.
-        columns: where what is computed stands among what goes out; None for everywhere.
+        rows: which of the inputs are read; None for all.
+        columns: the indices of the computed numbers among the outputs; None for all.
     """
 
     weight: Array
@@ -84,7 +84,7 @@ class Block:
 
 
 def whole_blocks(tensors: Mapping[str, Array], inner: tuple[int, ...]) -> tuple[Block, ...]:
-    """Every matrix as it stands."""
+    """The blocks with every matrix as it is stored."""
 
     def linear(name: str) -> Linear:
         return Linear(tensors[f"{name}.weight"], tensors[f"{name}.bias"])

@@ -49,9 +49,9 @@ def checked_valid(valid: npt.ArrayLike, ids: npt.NDArray[np.int64]) -> Flags:
             f"valid of shape {flags.shape} and type {flags.dtype} for tokens of shape {ids.shape}",
             fix="give a boolean for each token, as valid_positions(lengths, positions) does",
         )
-    behind = np.argwhere(flags[:, 1:] & ~flags[:, :-1])
-    if len(behind):
-        text, position = behind[0].tolist()
+    after = np.argwhere(flags[:, 1:] & ~flags[:, :-1])
+    if len(after):
+        text, position = after[0].tolist()
         raise ModelError(
             f"text {text} has padding at position {position} and a token after it",
             fix="pad after the text: positions are counted from the first token",

@@ -47,15 +47,15 @@ class RoundedModel(Model):
 
 
 NUDGE = 2.0**-17
-"""By what part sums may differ in float32: by 2**-24 for each of about a hundred terms."""
+"""The relative difference that sums may have in float32: 2**-24 for each of about a hundred terms."""
 
 
 class ReorderedModel(RoundedModel):
     """A rounded model whose sums are computed in another order, with GELU in one step.
 
-    What differs in float32 is rounded to another number where it lies about half-way between two of
-    them. So whatever does is moved up or down before it is rounded, equal numbers alike, as an order
-    of summation would. Answers that change hold on some machines and not on others.
+    The order of summation changes a float32 number by rounding, and a number about half-way between two
+    numbers of the dtype may then be rounded to the other one. Such numbers are moved up or down before
+    they are rounded, equal ones alike. An answer that changes is right on some machines only.
     """
 
     def _after_step(self, value: Array) -> Array:

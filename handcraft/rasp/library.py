@@ -116,7 +116,7 @@ def make_pair_balance(sequence: SOp, open_token: object, close_token: object) ->
 
 
 def make_shuffle_dyck(pairs: Sequence[str | tuple[object, object]]) -> SOp:
-    """1 everywhere if every pair of brackets is balanced, whatever stands between them; else 0.
+    """1 everywhere if every pair of brackets is balanced, whatever is between them; else 0.
 
     >>> make_shuffle_dyck(["()", "{}"])("({)}"), make_shuffle_dyck(["()", "{}"])("){(}")
     ([1, 1, 1, 1], [0, 0, 0, 0])

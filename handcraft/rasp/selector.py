@@ -103,7 +103,7 @@ class Selector(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Select(Selector):
-    """Selects the sources whose key stands in a relation to the query at the destination.
+    """Selects the sources whose key has a relation to the query at the destination.
 
     A key that has no value is never selected, and a query that has none selects nothing.
 
@@ -154,7 +154,7 @@ class Select(Selector):
         )
 
     def relates(self, key: Value, query: Value) -> bool:
-        """Whether the relation holds of two values.
+        """Whether the relation is true of two values.
 
         Raises:
             DomainError: the two cannot be compared, or the function fails.

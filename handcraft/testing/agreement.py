@@ -95,8 +95,8 @@ def _assert_on(compiled: Compiled, program: Program, texts: Ids, shortest: int) 
         wanted = np.array(
             [[[float(each.get(token, 0)) for token in tokens] for each in row] for row in meant]
         )
-        shares = [probabilities_after(found)[..., : len(tokens)] for found in levels.values()]
-        wrong = [np.abs(share - wanted).max(axis=-1) > CLOSE for share in shares]
+        written = [probabilities_after(found)[..., : len(tokens)] for found in levels.values()]
+        wrong = [np.abs(each - wanted).max(axis=-1) > CLOSE for each in written]
     differs = np.any(wrong, axis=0)  # [text, position]
     differs[:, : shortest - 1 if program.prompts.causal else 0] = False
     if not differs.any():
@@ -139,7 +139,7 @@ def _lines(compiled: Compiled, meant: Distribution, found: dict[str, Array]) -> 
         margin = logit_margins(found["the forward pass"][None], np.array([tokens.index(right)]))[0]
         answers["the forward pass"] += f" (margin {float(margin):g})"
     else:
-        shares = {level: probabilities_after(logits).tolist() for level, logits in found.items()}
-        shares = {"the rules mean": [float(meant.get(token, 0)) for token in tokens], **shares}
-        answers = {level: " ".join(f"{each:.4f}" for each in share) for level, share in shares.items()}
+        numbers = {level: probabilities_after(logits).tolist() for level, logits in found.items()}
+        numbers = {"the rules mean": [float(meant.get(token, 0)) for token in tokens], **numbers}
+        answers = {level: " ".join(f"{each:.4f}" for each in row) for level, row in numbers.items()}
     return [f"  {level:19} {answer}" for level, answer in answers.items()]

@@ -96,7 +96,7 @@ class Making:
         return self._one(ways)()
 
     def _beside(self, kind: Kind, depth: int) -> Expression:
-        """A smaller expression to stand beside one of this depth, so that trees stay slender."""
+        """A smaller expression to combine with one of this depth, so that trees stay small."""
         return self.expression(kind, self.draw(whole_numbers(0, min(depth, 1))))
 
     def _whole(self) -> int:
@@ -138,7 +138,7 @@ class Making:
         return self._one(self._values(expression))
 
     def _default(self, expression: Expression) -> Any:
-        """A value that may stand for a missing one of this."""
+        """A default for a missing value of an expression."""
         is_flag = expression.domain.kind is DomainKind.FLAG
         return self.draw(st.booleans()) if is_flag else self._value(expression)
 

@@ -45,7 +45,7 @@ def assert_writes(
 
     Raises:
         AssertionError: naming a prompt, what should follow it, and what the model writes; or saying
-            that there is nothing to try, or no room for an answer.
+            that there is nothing to try, or no space for an answer.
         RegularExpressionError: `starts` is not a regular expression, or its automaton is too large.
     """
     tried = 0
@@ -92,7 +92,7 @@ def _assert_rows(model: Model, meaning: Meaning, rows: Ids) -> None:
         if size == 0:
             raise AssertionError(f"nothing should follow {prompt!r}, and a model always writes a token")
         if rows.shape[1] + size - 1 > model.shape.n_positions:
-            raise AssertionError(f"{prompt!r} leaves no room for {size} tokens")
+            raise AssertionError(f"{prompt!r} leaves no space for {size} tokens")
         texts = np.hstack([rows[some], answers[:, :-1]])
         predicted = model.forward(texts)[:, rows.shape[1] - 1 :].argmax(axis=-1)
         wrong = np.flatnonzero((predicted != answers).any(axis=1))

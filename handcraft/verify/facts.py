@@ -55,7 +55,7 @@ class Facts:
     Args:
         mean: for each LayerNorm, the largest mean of its input, in standard deviations.
         sum_of_squares: for each LayerNorm, the smallest and the largest sum of squares of its input.
-        gap: for each head, the smallest lead of the best score over the next, in nats.
+        gap: for each head, the smallest difference between the best score and the next, in nats.
         distance: for each MLP with units, the smallest distance of a pre-activation from 0.
         largest: for each intermediate, its largest absolute number; scores before scaling.
         texts: how many texts were run.

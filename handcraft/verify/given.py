@@ -46,7 +46,7 @@ def read_prompts(
             ids = vocabulary.ids(tokens)
             if len(ids) > most:
                 raise PromptError(
-                    f"the prompt has {len(ids)} tokens, and {most} are the most that are judged",
+                    f"the prompt has {len(ids)} tokens; the limit is {most}",
                     fix=f"give at most {most} tokens a line",
                 )
             if prompts is not None:

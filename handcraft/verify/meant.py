@@ -18,7 +18,7 @@ Meaning = Callable[[Batch], Ids]
 
 
 NUMBERS = 1 << 22
-"""About how many numbers of the residual stream the ideal circuits hold at once."""
+"""About how many numbers of the residual stream the ideal circuits compute at once."""
 
 
 def ideal(circuits: Circuits) -> Meaning:
@@ -54,7 +54,7 @@ def asked_of(program: Program, batch: Batch) -> Iterator[tuple[Ids, Ids, Ids, Id
 
     Yields:
         Which answers, and their texts, rows and positions as `Program.answers_at` takes them. Without a
-        causal mask what follows changes what stands before it: contexts of one length at a time.
+        causal mask later tokens change earlier values: contexts of one length at a time.
     """
     everything = np.arange(len(batch))
     if program.prompts.causal:
@@ -102,7 +102,7 @@ def meant_in(batch: Batch, meaning: Meaning, *, is_written: bool = True) -> tupl
 
 
 def _meant_by_length(batch: Batch, meaning: Meaning, is_written: bool) -> Ids:
-    """The right tokens, asked for one length after the other; none behind a wrong one."""
+    """The right tokens, one length after the other; none after a wrong one."""
     expected = np.full(len(batch), -1)
     right = np.ones(len(batch.texts), dtype=bool)
     for length in np.unique(batch.lengths).tolist():

@@ -35,7 +35,7 @@ class Failure:
 
     @property
     def place(self) -> str:
-        """Where the answer stands, in words."""
+        """Where the answer is, in words."""
         return _in_words(self.context, self.position)
 
 
@@ -162,7 +162,7 @@ class Report:
 
     @classmethod
     def without_answers(cls, contexts: int, longest: int, tried: int) -> Report:
-        """Where no answer was judged: of a model without logits, or of one that cannot be built."""
+        """A report without answers: of a model without logits, or of one that cannot be built."""
         return cls(contexts, longest, tried, 0, 0, 0, (), inf, "")
 
     @property

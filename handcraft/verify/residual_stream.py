@@ -17,7 +17,7 @@ TEXTS = 8
 """How many random texts are run at each of a few lengths."""
 
 CELLS_UP_TO = 20_000
-"""Up to how many pairs of positions of one length are run; the ideal interpreter is exact and slow."""
+"""The most pairs of positions of one length that are run; the ideal interpreter is exact and slow."""
 
 TOLERANCE = 1e-2
 """The largest error of a number in the residual stream. Whole numbers and steps are a unit apart."""

@@ -94,7 +94,7 @@ class Tally:
 
 
 def _position(batch: Batch, row: int) -> int | None:
-    """Where in its context an answer stands; None at the end."""
+    """The position of an answer in its context; None at the end."""
     return None if batch.is_last[row] else int(batch.places[row])
 
 

@@ -174,7 +174,7 @@ def _most_texts(model: Model, contexts: int) -> int:
 
 @dataclass(frozen=True)
 class _Contexts:
-    """The contexts to try: the batches, about how many they hold, and whether that is all there are."""
+    """The contexts to try: the batches, about how many there are, and whether those are all."""
 
     batches: Iterator[Batch]
     planned: int

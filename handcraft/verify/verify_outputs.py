@@ -191,7 +191,7 @@ def json_value(value: Value) -> object:
 
 
 def meant_by_expressions(expressions: Mapping[str, Expression]) -> Meaning:
-    """What expressions mean, as `Expression.trace` says it."""
+    """What expressions mean, as `Expression.trace` computes it."""
     prompts = next(iter(expressions.values())).prompts
     nodes = [expression.node for expression in expressions.values()]
     tokens = prompts.vocabulary.tokens
@@ -242,7 +242,7 @@ def verify_values(
 
     Raises:
         PromptError, VocabularyError, ModelError: a given prompt is none; with its line.
-        LimitError: a larger sample than may be asked for.
+        LimitError: the sample is larger than allowed.
     """
     if sample is not None:
         SAMPLE_UP_TO.check(sample)

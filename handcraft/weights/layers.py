@@ -32,7 +32,7 @@ them, so every pre-activation is at least 16 away from 0, where GELU equals ReLU
 runtimes that tabulate it in half precision within |x| < 10. A power of two costs no precision."""
 
 NEAREST_TO_ZERO = 10
-"""How far from 0 every pre-activation must stay, including the error of LayerNorm: GELU is linear
+"""The least distance of every pre-activation from 0, including the error of LayerNorm: GELU is linear
 there, see `STEEPNESS`. `verify/facts.py` measures it before anything is saved."""
 
 
@@ -184,7 +184,7 @@ def _units(
 
 
 def _at_rest(neuron: Neuron) -> Plain:
-    """What a sum is where all that is stored is 0: of each flag that it reads, a half."""
+    """The value of a sum if every dimension is 0: a half for each flag that it reads."""
     flags = (read for read in neuron.reads if read.subspace.encoding is Encoding.FLAG)
     return sum((Fraction(n) / 2 for read in flags for _, n in read.entries), start=Fraction(0))
 
@@ -203,7 +203,7 @@ def _constants(activation: Activation, m: Plain, gap: Plain | None) -> tuple[Pla
     upper, lower = (below * quarter - steepness * m for below in (3, 1))
     if gap is None:
         return upper, lower
-    # So that floats hold both constants, and their difference.
+    # So that floats represent both constants exactly, and their difference.
     return plainest(Fraction(round(4 * upper), 4)), plainest(Fraction(round(4 * lower), 4))
 
 
@@ -234,7 +234,7 @@ def _check_spread(block: Block, number: int, units: int, size: int) -> None:
         n_embd = -(-units // 4)
         error = SpreadError(
             f"block {number} needs {units} hidden units, but n_inner={size}, and its neurons cannot "
-            f"take turns: they read and write `{both[0]}`",
+            f"be spread over several blocks: they read and write `{both[0]}`",
             fix=f"n_embd={n_embd}",
         )
         error.n_embd = n_embd

@@ -148,7 +148,7 @@ class Layout:
         The sum of factors times dimensions plus the constant is `number` times coordinate `i`.
         """
         dimension = self.start[subspace] + i
-        if self._is_signed(subspace):  # the dimension holds 2 f - 1, so f is half of it plus a half
+        if self._is_signed(subspace):  # the dimension stores 2 f - 1, so f is half of it plus a half
             return ((dimension, _half(number)),), _half(number)
         if self._is_small(subspace):  # the rounded mean of everything cancels in the difference
             half, opposite = _half(number) * (1 / SMALL), self.start[subspace] + subspace.width + i
@@ -263,7 +263,7 @@ def _granted(sizes: Sizes, width: int, heads: list[Head], most: int) -> tuple[in
         )
     if n_head < most:
         raise LayoutError(
-            f"a block needs {most} heads, but n_embd={n_embd} has room for {n_head} of head_dim="
+            f"a block needs {most} heads, but n_embd={n_embd} has space for {n_head} of head_dim="
             f"{sizes.head_dim}",
             fix=f"n_embd={most * (sizes.head_dim or 1)}",
         )

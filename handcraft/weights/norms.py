@@ -154,7 +154,7 @@ class _Lengths:
             self._set(table.subspace, self._table_length(table) if fresh else None)
 
     def after_attention(self, layer: Layer) -> None:
-        """Take in what the heads write."""
+        """Update the lengths with what the heads write."""
         writes: dict[Subspace, list[tuple[Head, LinearMap]]] = {}
         for head in layer.heads:
             for linear in head.writes:
@@ -168,7 +168,7 @@ class _Lengths:
             self._set(subspace, length)
 
     def after_mlp(self, layer: Layer) -> None:
-        """Take in what the units write: a flag that a single neuron raises stays -1 or +1."""
+        """Update the lengths with what units write: a flag that one neuron writes stays -1 or +1."""
         settled = _settled_lengths((*layer.settled, *layer.kept))
         writers: dict[Subspace, set[str]] = {}
         otherwise = {each.adds.subspace for each in layer.mlp_bias}
@@ -210,7 +210,7 @@ class _Lengths:
         return _common([2 * evaluate(each, self.values) for each in table.lengths])
 
     def _composed(self, first: LinearMap, second: LinearMap) -> list[dict[int, Plain]]:
-        """For each dimension of the source of `first`, what it comes to in the target of `second`."""
+        """For each dimension of the source of `first`, its numbers in the target of `second`."""
         onward: dict[int, list[tuple[int, Plain]]] = {}
         for i, j, number in second.entries:
             onward.setdefault(i, []).append((j, evaluate(number, self.values)))
@@ -237,6 +237,6 @@ def _is_copy(linear: LinearMap) -> bool:
 
 
 def _common(lengths: list[Plain]) -> Plain | None:
-    """The length that all have in common, up to the rounding of cosines and sines in float64."""
+    """The length of all, if they are equal up to the rounding of cosines and sines in float64."""
     low, high = min(lengths), max(lengths)
     return low if low == high or (high - low) * 10**12 < high else None

@@ -18,7 +18,7 @@ from handcraft.weights.placement import PlacedTensor, Placement, empty_tensors
 from handcraft.weights.plan import Plan
 
 EVERY_ROWS = 1024
-"""After how many rows of the embeddings progress is reported."""
+"""How many rows of the embeddings there are between two reports of progress."""
 
 Starts = Mapping[Subspace, int]
 Tensors = dict[str, PlacedTensor]
@@ -33,8 +33,8 @@ def place_circuits(plan: Plan, sharpness: Number) -> Placement:
     _place_embedding(tensors, plan)
     for number, layer in enumerate(plan.layers):
         advance("place blocks", number, len(plan.layers))
-        nats = Fraction(1 / plan.architecture.score_scale(plan.layout.head_dim, number))
-        _place_attention(tensors, f"h.{number}.attn", layer, plan.layout, sharpness, nats)
+        logit_scale = Fraction(1 / plan.architecture.score_scale(plan.layout.head_dim, number))
+        _place_attention(tensors, f"h.{number}.attn", layer, plan.layout, sharpness, logit_scale)
         if layer.has_mlp:
             _place_mlp(tensors, f"h.{number}.mlp", layer, plan.layout)
     if plan.has_norm:
@@ -65,7 +65,7 @@ def _place_embedding(tensors: Tensors, plan: Plan) -> None:
     for table in plan.circuits.embedding:
         tensor = tensors["wte.weight" if table.of == "token" else "wpe.weight"]
         origins = table.origins or (Origin(f"the {table.of} embedding"),)
-        written = cache(partial(layout.write, table.subspace))  # many rows hold the same numbers
+        written = cache(partial(layout.write, table.subspace))  # many rows have the same numbers
         for row, entries in enumerate(table.rows):
             placed += 1
             if placed % EVERY_ROWS == 0:
@@ -74,7 +74,7 @@ def _place_embedding(tensors: Tensors, plan: Plan) -> None:
 
 
 def _place_attention(
-    tensors: Tensors, name: str, layer: Layer, layout: Layout, sharpness: Number, nats: Number
+    tensors: Tensors, name: str, layer: Layer, layout: Layout, sharpness: Number, logit_scale: Number
 ) -> None:
     """The heads of a layer side by side; where attention is soft, scores are logarithms of weights."""
     weight, bias = tensors[f"{name}.c_attn.weight"], tensors[f"{name}.c_attn.bias"]
@@ -83,7 +83,7 @@ def _place_attention(
         first = number * layout.head_dim
         origins = head.origins or (Origin(f"head {head.name}"),)
         open_sharpness = (
-            sharpness if head.attends.is_hard else nats * Fraction(log(head.attends.base or e))
+            sharpness if head.attends.is_hard else logit_scale * Fraction(log(head.attends.base or e))
         )
         sharp = open_sharpness if head.sharpness is None else head.sharpness
         maps_of: tuple[tuple[int, tuple[LinearMap, ...], Starts, Number], ...] = (
@@ -101,9 +101,9 @@ def _place_attention(
                     for row, read in cells:
                         weight.add((row, channel), read, served)
                     bias.add((channel,), constant, served)
-        for asked in head.attends.query_bias:
-            for i, amount in asked.entries:
-                bias.add((first + matching[asked.subspace] + i,), amount * sharp, origins)
+        for added in head.attends.query_bias:
+            for i, amount in added.entries:
+                bias.add((first + matching[added.subspace] + i,), amount * sharp, origins)
         for offered in head.attends.key_bias:
             for i, amount in offered.entries:
                 bias.add((layout.n_embd + first + matching[offered.subspace] + i,), amount, origins)

@@ -78,7 +78,7 @@ def _temperature(plan: Plan) -> Fraction:
 def _logit_sizes(plan: Plan) -> tuple[float, list[float]]:
     """The smallest number that is written as a logit, and how large each logit may become.
 
-    Biases and heads add up; of the units, few fire at once, and the largest stands for them.
+    Biases and heads add up; of the units, few fire at once, and only the largest is counted.
     """
     target, values = plan.circuits.unembedding, plan.circuits.values
     assert target is not None

@@ -110,7 +110,7 @@ def _filled(plan: Plan, sizes: Sizes) -> Plan:
 
 
 def _check_head(circuits: Circuits, architecture: Architecture) -> None:
-    """Raise if a tied unembedding would read more than it should: without ln_f it reads all of wte."""
+    """Raise if a tied unembedding would read other subspaces too: without ln_f it reads all of wte."""
     if circuits.unembedding is None:
         return
     others = [t.subspace for t in circuits.embedding if t.of == "token"]

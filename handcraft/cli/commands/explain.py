@@ -27,7 +27,7 @@ EXAMPLES = (
 )
 
 SHOWN = 40
-"""So many weights are shown of a tensor that is no table, unless all are asked for."""
+"""How many weights are shown of a tensor that is not a table, without `--nonzero`."""
 
 
 def explain(
@@ -35,7 +35,7 @@ def explain(
         list[str],
         typer.Argument(
             metavar="PROGRAM [TENSOR [INDEX]]",
-            help="A program or - or a compiled folder, the name of a tensor, and its row and column.",
+            help="A program, a compiled folder or -, the name of a tensor, and its row and column.",
             autocompletion=known_programs,
         ),
     ],

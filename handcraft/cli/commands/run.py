@@ -36,7 +36,7 @@ def run(
         list[str],
         typer.Argument(
             metavar="PROGRAM TEXT",
-            help="A program or - or a compiled folder, and a prompt.",
+            help="A program, a compiled folder or -, and a prompt.",
             autocompletion=known_programs,
         ),
     ],

@@ -1,4 +1,4 @@
-"""What can be said of the conditions of a selection before anything is compiled."""
+"""Facts about the conditions of a selection, before anything is compiled."""
 
 from __future__ import annotations
 

@@ -20,11 +20,11 @@ from handcraft.language.graph.node import (
 
 
 def with_children(node: Node, done: Mapping[Node, Node]) -> Node:
-    """A node over what its children became.
+    """A node with its children replaced.
 
     Args:
         node: any node.
-        done: for every child, what stands for it now.
+        done: for every child, its replacement.
     """
     if all(done[child] is child for child in node.children):
         return node

@@ -38,7 +38,7 @@ FLATTEN_UP_TO = 20_000
 """The most combinations of base values of a table that is made over the bases themselves."""
 
 STEPS_UP_TO = 64
-"""So many steps are always worth a block that is saved."""
+"""The most steps that are always accepted to save a block."""
 
 
 def fuse(roots: Sequence[Node], setting: Setting) -> list[Node]:
@@ -125,8 +125,8 @@ class _Fusing:
         arguments = [self.done[base] for base in below]
         if sum(map(is_scalar, arguments)) > 1:
             return None
-        said = {combination: values[0] for combination, values in rows([node], below)}
-        table = _left(said, arguments)
+        listed = {combination: values[0] for combination, values in rows([node], below)}
+        table = _left(listed, arguments)
         if len(below) == 1 and not is_scalar(arguments[0]):
             small: dict[tuple[Value, ...], Value] = dict(table)
             return arguments, replace(node, arguments=tuple(arguments), table=small)

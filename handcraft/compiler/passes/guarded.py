@@ -54,17 +54,17 @@ def guarded(node: Lookup) -> Guarded | None:
         if pairs is None or not isinstance(value.domain, Finite):
             continue
         rows = {row if is_first else row[::-1]: found for row, found in node.table.items()}
-        outside = {found for (holds, _), found in rows.items() if not holds}
-        inside = {of: found for (holds, of), found in rows.items() if holds}
+        outside = {found for (is_equal, _), found in rows.items() if not is_equal}
+        inside = {of: found for (is_equal, of), found in rows.items() if is_equal}
         if len(outside) == 1 and len(inside) == len(value.domain.values):
             return Guarded(tuple(pairs), value, inside, outside.pop())
     return None
 
 
 def equalities(flag: Node) -> list[Pair] | None:
-    """The pairs that are equal exactly where a flag holds; None where no two values are compared.
+    """The pairs that are equal exactly where a flag is true; None if no two values are compared.
 
-    Flags that must hold besides are compared with true.
+    Other flags that must be true are compared with true.
     """
     alone: list[Node] = []
     pairs: dict[Pair, None] = {}
@@ -94,7 +94,7 @@ def equalities(flag: Node) -> list[Pair] | None:
 
 
 def _is_conjunction(node: Node) -> bool:
-    """Whether a table says where several flags all hold."""
+    """Whether a table is true where several flags are all true."""
     if not isinstance(node, Lookup) or len(node.arguments) < 2:
         return False
     if any(argument.domain.kind is not Kind.FLAG for argument in node.arguments):

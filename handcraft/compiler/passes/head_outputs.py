@@ -66,7 +66,7 @@ class HeadOutputs:
         return self._all([self._best_matches(case, match) for match in case], exists)
 
     def matches(self, matches: Sequence[Match]) -> Node:
-        """A flag of the source: whether it meets conditions with constant queries."""
+        """A flag of the source: whether conditions with constant queries are true of it."""
         flags: list[Node] = []
         for match in matches:
             assert isinstance(match.key.domain, Finite)
@@ -89,7 +89,7 @@ class HeadOutputs:
         return self.at_positions([i == 0 for i in range(self.setting.context)], reads("position 0"))
 
     def _best_matches(self, case: Case, match: Match) -> Node:
-        """Whether the selected source meets one of the conditions; the head moves its key too."""
+        """Whether one of the conditions is true of the selected source; the head moves its key too."""
         picks: Picks = "earliest" if self.of.how == "earliest" else "latest"
         domain, text = match.key.domain, reads("key of ", self.of)
         key = Attend(domain, text, case, match.key, picks, place=self.of.place)
@@ -100,7 +100,7 @@ class HeadOutputs:
         return self._holds(Match(one, other, Comparison.EQ), text)
 
     def _holds(self, match: Match, text: Wording) -> Node:
-        """A flag: whether two values at one position meet a condition."""
+        """A flag: whether a condition is true of two values at one position."""
         key, query = match.key, match.query
         assert isinstance(key.domain, Finite)
         assert isinstance(query.domain, Finite)

@@ -134,7 +134,7 @@ class WeightedSum(Node):
     Args:
         value: a number of the token, at the source.
         rows: the positions at which it is read, in order, each with its sources; elsewhere it is 0.
-        others: what else it serves, where it stands for several sums.
+        others: the origins of other sums that it replaces too.
     """
 
     value: Node

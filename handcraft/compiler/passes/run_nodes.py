@@ -13,7 +13,7 @@ from handcraft.language.oracle.interpret import Values, interpret
 
 
 def run_nodes(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> list[Values]:
-    """The oracle, for trees that hold the nodes of this module too."""
+    """The oracle, for graphs that also contain the nodes of `ir.py`."""
     return interpret(nodes, tokens, causal=causal, values=_values)
 
 

@@ -1,9 +1,9 @@
 """Counts by soft attention: one attention weight determines the number of matching sources.
 
 Each failed condition divides the weight of a source by B, at least twice the context, so all sources
-that do not match weigh less together than half a matching one. Position 0 has slack for all k
-conditions: if it fails f, it weighs B^(k - f), and each of the c other matching sources 1. No two pairs
-of f and c give the same attention weight of position 0.
+that do not match have less weight together than half a matching one. Position 0 has slack for all k
+conditions: if it fails f of them, its weight is B^(k - f). Each of the c other matching sources has a
+weight of 1. No two pairs of f and c give the same attention weight of position 0.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ and softmax in float32 has an error of some parts in 2^22
 
 
 class Point(NamedTuple):
-    """The attention weights of position 0 that stand for one count.
+    """The attention weights of position 0 that mean one count.
 
     Args:
         low: the smallest of them.
@@ -32,7 +32,7 @@ class Point(NamedTuple):
 
 
 def base_for(context: int, conditions: int) -> int:
-    """The divisor of a weight for each failure, a power of two; 0 if position 0 weighs too much."""
+    """The divisor of a weight for each failure, a power of two; 0 if there is no such base."""
     base = 1 << (2 * context - 1).bit_length()
     return base if base**conditions <= LARGEST_WEIGHT else 0
 

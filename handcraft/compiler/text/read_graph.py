@@ -155,8 +155,8 @@ class _ReadGraph(Transformer[Token, Any]):
     ) -> Result:
         return Result(literal_eval(name), answer, conditions or (), height, bool(veto))
 
-    def distribution(self, *shares: tuple[Value, Plain]) -> Mapping[Value, Plain]:
-        return dict(shares)
+    def distribution(self, *probabilities: tuple[Value, Plain]) -> Mapping[Value, Plain]:
+        return dict(probabilities)
 
     # operations
 

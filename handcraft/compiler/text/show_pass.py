@@ -46,7 +46,7 @@ def show_pass(
 
     Args:
         source: rules, or expressions by name.
-        name: of the pass; ``-`` may stand for a blank.
+        name: of the pass; ``-`` may replace a blank.
         architecture: the target; by default gpt2 for rules, block for expressions. Where it has no
             LayerNorm, counts use soft attention.
         dtype: of the weights, which bounds the sums that passes make.
@@ -133,6 +133,6 @@ def _bits_of(rulings: Sequence[Ruling], prompts: Prompts) -> Iterator[Result]:
 def _result(ruling: Ruling, prompts: Prompts) -> Result:
     if isinstance(ruling.answer, Node):
         return Result(ruling.origin.what, ruling.answer, ruling.literals)
-    shares = dict(cast("Iterable[tuple[str, Fraction]]", ruling.contender.answer))
-    known = {token: shares[token] for token in prompts.vocabulary.tokens if token in shares}
-    return Result(ruling.origin.what, known, ruling.literals)
+    stated = dict(cast("Iterable[tuple[str, Fraction]]", ruling.contender.answer))
+    ordered = {token: stated[token] for token in prompts.vocabulary.tokens if token in stated}
+    return Result(ruling.origin.what, ordered, ruling.literals)

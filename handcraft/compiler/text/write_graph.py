@@ -44,10 +44,10 @@ NAME = re.compile(r"[^\W\d]\w*")
 """What an author must call an expression for a line to be called the same."""
 
 COMMENT = 60
-"""How many characters of an expression stand behind its line, where it has no name."""
+"""How many characters of an expression are written after its line, if it has no name."""
 
 RUN = 4
-"""From so many whole numbers on, a domain gives the first and the last only."""
+"""The fewest whole numbers in a row of which a domain gives only the first and the last."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Result:
     Args:
         name: of the output, or the rule as written.
         answer: the node that gives the value or the token, or a distribution over tokens.
-        conditions: flags that all hold where the rule fires; none for everywhere.
+        conditions: flags that are all true where the rule fires; none if it always fires.
         height: how much the rule adds to the logit of its token, once rules are ranked.
         has_veto: whether no later rule may fire where it does.
     """

@@ -38,7 +38,7 @@ class CompiledSequences(Actions):
         outputs: the expressions, and how their values are read.
         stages: the trees after each pass.
         places: where every feature is stored.
-        plan: the circuits, where every subspace lies, and the layers of the model.
+        plan: the circuits, the dimensions of every subspace, and the layers of the model.
         sharpness: the factor of W_Q in every head.
         placement: every nonzero weight, exact, with its origin.
         model: the weights as arrays, ready to run.

@@ -1,4 +1,4 @@
-"""A finished model of values: its stored weights, with the plan and the exact weights behind them."""
+"""A finished model of values: its plan, its exact weights, and its stored weights."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ class HiddenUnits:
     """The hidden units of a layer; the bounds of a neuron are stored at the first of its units.
 
     A unit is rounded when its constant is added. The two units of a step are rounded alike, as both add
-    a constant to the same sum, unless a power of two lies between them; and their outputs cancel,
-    unless a power of two lies between the sums with and without one of them. The thresholds of a step
+    a constant to the same sum, unless a power of two is between them; and their outputs cancel,
+    unless a power of two is between the sums with and without one of them. The thresholds of a step
     function are distinct, so one step is counted for each power of two: below the largest unit, the
     errors of all of them sum to at most 3 + 4 halves of its last place.
 
@@ -64,7 +64,7 @@ def bound_hidden_units(
         model: the model.
         number: of the layer.
         layer: its units.
-        x: what they read, behind LayerNorm.
+        x: what they read, after LayerNorm.
         groups: a number for each dimension: of those with the same, at most one is not 0.
         arithmetic: in which the model runs.
     """

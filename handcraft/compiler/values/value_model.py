@@ -1,4 +1,4 @@
-"""A model whose residual stream holds values, and how they are read from it."""
+"""A model whose residual stream stores values, and how they are read from it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCH = 256
 """How many texts run at once."""
 
 Read = Callable[[Subspace, int, Number], tuple[Cells, Number]]
-"""As `Layout.read`: where a coordinate lies, the factors with which to read it, and a constant."""
+"""As `Layout.read`: the dimensions of a coordinate, the factors to read it with, and a constant."""
 
 
 @short_repr

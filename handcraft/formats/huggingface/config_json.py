@@ -75,7 +75,7 @@ class Config:
 
 
 def read_config(folder: Path) -> Config:
-    """The facts in config.json, each checked on its own; code that it names is never looked at.
+    """The facts in config.json, each checked by itself; code that it names is never read.
 
     Raises:
         CheckpointError: it is missing, damaged, of another architecture, or one fact is wrong.
@@ -134,9 +134,9 @@ def _padding(found: Mapping[str, Any]) -> int | None:
 
 
 class _Facts:
-    """Takes facts out of config.json one by one, and collects what is wrong with them.
+    """Reads facts from config.json one by one, and collects what is wrong with them.
 
-    A wrong fact is replaced by one that lets the others be checked.
+    A wrong fact is replaced by a right one, so that the others can be checked.
     """
 
     def __init__(self, path: Path, found: Mapping[str, Any]) -> None:

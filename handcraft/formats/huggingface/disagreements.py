@@ -132,7 +132,7 @@ def _by_keys(
         meant = keys.synonyms.get(key, key)
         right = expected.get(meant, keys.absent.get(meant, _MISSING))
         if key not in found and (key in named or meant in keys.inert):
-            continue  # it stands there under its other name, or changes nothing
+            continue  # it is there under its other name, or changes nothing
         if meant in keys.inert:
             if not keys.inert[meant].allows(found[key]):
                 what = f"is {shown(found[key])}, and must be {keys.inert[meant].values}"

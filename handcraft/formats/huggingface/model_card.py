@@ -38,7 +38,7 @@ def model_card(compiled: Compiled, report: Report) -> str:
 def _prompt(compiled: Compiled) -> str:
     vocabulary = compiled.model.vocabulary
     words = vocabulary.join(vocabulary.tokens[: min(2, compiled.circuits.context)])
-    return words + vocabulary.separator  # a pipeline puts its answer right behind the prompt
+    return words + vocabulary.separator  # a pipeline appends its answer directly to the prompt
 
 
 def _source_section(compiled: Compiled) -> str:

@@ -98,12 +98,12 @@ def _check_tensors(
             where=folder,
             fix=f"use the weights that belong to this {CONFIG}",
         )
-    lies = [name for name, sizes in expected.items() if stored[name].shape != sizes]
-    if lies:
-        tensor, sizes = stored[lies[0]], expected[lies[0]]
-        more = f"; {len(lies) - 1} more differ" if len(lies) > 1 else ""
+    wrong = [name for name, sizes in expected.items() if stored[name].shape != sizes]
+    if wrong:
+        tensor, sizes = stored[wrong[0]], expected[wrong[0]]
+        more = f"; {len(wrong) - 1} more differ" if len(wrong) > 1 else ""
         raise CheckpointError(
-            f"{tensor.name} is {list(tensor.shape)}, and {CONFIG} makes it {list(sizes)}{more}",
+            f"{tensor.name} is {list(tensor.shape)}, but by {CONFIG} it should be {list(sizes)}{more}",
             where=tensor.path,
             fix=f"use the weights that belong to this {CONFIG}, or correct its sizes",
         )

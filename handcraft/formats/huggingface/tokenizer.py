@@ -36,7 +36,7 @@ SPLITTERS: tuple[tuple[object, str], ...] = (
     (WORDS, r"\S+"),
     ({"type": "Whitespace"}, r"\w+|[^\w\s]+"),
 )
-"""The pre-tokenizers that split as a vocabulary does, and what their pieces look like."""
+"""The pre-tokenizers that split as a vocabulary does, and a regular expression for their pieces."""
 
 
 def read_vocabulary(folder: Path, n_vocab: int, padding: int | None = None) -> Vocabulary:
@@ -74,7 +74,7 @@ def read_vocabulary(folder: Path, n_vocab: int, padding: int | None = None) -> V
 
 
 def _piece(tokenizer: Mapping[str, Any]) -> str | None:
-    """What a piece of text looks like; None where text becomes tokens in a way not known here."""
+    """The regular expression of a piece of text; None if the tokenizer is of another kind."""
     model = tokenizer.get("model")
     if not isinstance(model, dict) or model.get("type") != "WordLevel":
         return None

@@ -40,7 +40,7 @@ def write_huggingface(compiled: Compiled, report: Report, folder: Path) -> None:
 
 
 def json_files(model: Model) -> dict[str, Data]:
-    """What stands in each JSON file of a repository that transformers reads."""
+    """The contents of each JSON file of a repository that transformers reads."""
     vocabulary = model.vocabulary
     padding, pad_token = free_id(vocabulary, model.shape), padding_name(vocabulary)
     ids = {**dict(zip(vocabulary.tokens, vocabulary.numbers, strict=True)), pad_token: padding}
@@ -65,7 +65,7 @@ def free_id(vocabulary: Vocabulary, shape: Shape) -> int:
 
 
 METADATA = {"format": "pt", "origin": "handcraft: compiled from rules, not trained"}
-"""What the weight file says of itself; transformers asks for the format."""
+"""The metadata of the weight file; transformers requires the format."""
 
 
 def check_is_gpt2(architecture: Architecture) -> None:

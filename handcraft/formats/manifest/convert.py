@@ -114,7 +114,7 @@ class Tables:
         return self._subspaces[strict(key, str)]
 
     def plain(self, number: Number) -> int | str:
-        """A number, with every symbol replaced, as JSON can hold it."""
+        """A number, with every symbol replaced, as JSON represents it."""
         return _write_plain(evaluate(number, self._values))
 
 
@@ -245,7 +245,7 @@ def _first_problem(error: Exception) -> Exception:
 def strict(data: Any, of: type[T], key: str = "") -> T:
     """Data of one type of JSON.
 
-    `key` says where it stands, where that is not found otherwise.
+    `key` is the key of the data, for the error message, if it is not known otherwise.
     """
     if type(data) is not of:
         at = f"{key}: " if key else ""

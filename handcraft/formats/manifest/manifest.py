@@ -86,7 +86,7 @@ class CircuitsSource:
 
 @dataclass(frozen=True)
 class LayoutRow:
-    """Where a subspace lies in the residual stream, and what its dimensions are called."""
+    """The dimensions of a subspace in the residual stream, and their names."""
 
     subspace: str
     encoding: str
@@ -107,7 +107,7 @@ class Manifest:
         vocabulary: the tokens.
         token_ids: the id of each.
         source: what the model means.
-        layout: where each subspace lies.
+        layout: the dimensions of each subspace.
         names: what rows and columns stand for.
         weights: for each tensor, which weights serve which origins; see `served_runs`.
         outputs: the values that the model computes; none of a model that predicts tokens.

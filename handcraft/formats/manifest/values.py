@@ -1,4 +1,4 @@
-"""The outputs of a folder that holds a model of values: checked, read, and bounded again."""
+"""The outputs of a folder that contains a model of values: checked, read, and bounded again."""
 
 from __future__ import annotations
 

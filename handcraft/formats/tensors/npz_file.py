@@ -55,7 +55,7 @@ def npz_tensors(path: Path) -> dict[str, NpzTensor]:
                 size = file.tell() + prod(shape) * dtype.itemsize
             if size != member.file_size:
                 raise ValueError(
-                    f"{name[:80]!r} of shape {list(shape)} takes {size:,} bytes, and the zip gives it "
+                    f"{name[:80]!r} of shape {list(shape)} takes {size:,} bytes, but the zip gives it "
                     f"{member.file_size:,}"
                 )
             found[name] = NpzTensor(path, member.filename, dtype.name, shape)

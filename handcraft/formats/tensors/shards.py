@@ -33,7 +33,7 @@ FLOATS = {dtype.code: dtype for dtype in DTYPES}
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor that lies in a file and was not read yet; its bytes are known to be there.
+    """A tensor in a file that was not read yet; its bytes are known to be there.
 
     Args:
         name: its name in the file.
@@ -176,7 +176,7 @@ def _read_header(file: BinaryIO) -> tuple[dict[str, Any], int, int]:
     if size < 8 or length > size - 8:
         raise ValueError(f"its header should be {length} bytes long, and the file has {size}")
     if length > JSON_BYTES.most:
-        raise ValueError(f"its header is {length} bytes long, and {JSON_BYTES.most} are allowed")
+        raise ValueError(f"its header is {length} bytes long; the limit is {JSON_BYTES.most}")
     return parse_object(file.read(length)), 8 + length, size
 
 
@@ -215,7 +215,7 @@ def _names_by_shard(index: Path) -> dict[str, set[str]]:
             raise CheckpointError(
                 f"{INDEX} has {shown(tensor)} in {shown(shard)}, which is not a file name of a shard",
                 where=index,
-                fix="shards lie in the folder itself and end in .safetensors",
+                fix="shards are files in the folder itself, with names that end in .safetensors",
             )
         names.setdefault(shard, set()).add(tensor)
     return dict(sorted(names.items()))

@@ -29,7 +29,7 @@ class Identity:
 
 
 _known: WeakValueDictionary[Hashable, Identity] = WeakValueDictionary()
-"""By what things are made of. An entry lasts as long as its identity, and keeps those of its parts."""
+"""Identities by their parts. An entry lasts as long as its identity, which keeps those of its parts."""
 
 _making = Lock()
 

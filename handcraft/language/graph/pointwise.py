@@ -170,7 +170,7 @@ def _check_divisor(node: Node, text: Wording) -> None:
 
 
 def compare(one: Node, other: Node, comparison: Comparison) -> Node:
-    """A flag: whether the comparison holds."""
+    """A flag: whether the comparison is true."""
     text = reads(enclosed(one, 1), f" {comparison.value} ", enclosed(other, 1), binding=1)
     check_comparable(one, other, comparison, text)
     if isinstance(one.domain, Finite) and isinstance(other.domain, Finite):

@@ -76,7 +76,7 @@ class _Column:
 
 
 COLUMNS_UP_TO = 256
-"""So many columns are kept: what is made step by step from what was made just now takes one step."""
+"""The most columns that are kept: a node made of nodes that were just made then takes one step."""
 
 _columns: OrderedDict[Node, _Column] = OrderedDict()
 _keeping = RLock()

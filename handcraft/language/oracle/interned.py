@@ -18,7 +18,7 @@ UNDEFINED = 0
 """The code where there is no value, since an assumption is broken."""
 
 LARGEST = 1 << 62
-"""Sums stay below it, so that int64 holds them."""
+"""Sums stay below it, so that they fit int64."""
 
 SPREAD_UP_TO = 1 << 20
 """Numbers in a range up to this size are numbered by a table, others by sorting."""
@@ -80,7 +80,7 @@ class Interned:
 
     @property
     def scaled(self) -> Scaled | None:
-        """The values as numbers, flags as 0 and 1; None where int64 does not hold them."""
+        """The values as numbers, flags as 0 and 1; None if they do not fit int64."""
         if self._scaled[0] != len(self.values):
             self._scaled = (len(self.values), _scaled(self.values[1:]))
         return self._scaled[1]

@@ -45,7 +45,7 @@ def interpret(
 def interpret_in(
     order: Iterable[Node], tokens: Sequence[str], *, causal: bool, values: Special | None = None
 ) -> Mapping[Node, Values]:
-    """As `interpret`, for nodes of which each comes behind its children, as `walk` orders them."""
+    """As `interpret`, for nodes of which each comes after its children, as `walk` orders them."""
     known: dict[Node, Values] = {}
     for node in order:
         found = values(node, len(tokens), known, causal) if values is not None else None

@@ -124,7 +124,7 @@ class TextsOracle:
         return self._one_by_one(node, texts, defined)
 
     def _linear(self, node: Linear, codes: dict[Node, Ids]) -> Ids | None:
-        """A weighted sum on whole numbers; None where int64 may not hold it."""
+        """A weighted sum on whole numbers; None if it may overflow int64."""
         numbers = [self._values[child].scaled for child in node.children]
         scaled = [number for number in numbers if number is not None]
         if len(scaled) < len(numbers):
@@ -175,7 +175,7 @@ class TextsOracle:
         shape = np.broadcast_shapes(*(column.shape for column in columns))
         flat = [np.broadcast_to(column, shape).reshape(-1) for column in columns]
         key = np.zeros(prod(shape), dtype=np.int64)
-        for column in flat:  # rows are numbered anew with each column, so that int64 holds the keys
+        for column in flat:  # rows are numbered again with each column, so that keys fit int64
             _, key = np.unique(key * (int(column.max(initial=0)) + 1) + column, return_inverse=True)
             key = key.reshape(-1)
         _, first, key = np.unique(key, return_index=True, return_inverse=True)
@@ -198,7 +198,7 @@ class TextsOracle:
         ]
         try:
             value = compute(node, values)
-        except KeyError:  # a hole in a table: only behind a broken assumption
+        except KeyError:  # a table lacks a row, which only a broken assumption reaches
             return UNDEFINED
         if isinstance(node, Assumed) and value not in node.domain:
             return UNDEFINED

@@ -47,7 +47,7 @@ class Selecting:
         """The codes of an aggregate, and where it selects a source.
 
         Returns:
-            Its codes, None where int64 may not hold its sums; and whether each destination selects at
+            Its codes, None if its sums may overflow int64; and whether each destination selects at
             least one source. Both [text, position], with an axis of 1 where all texts have the same.
         """
         how, tops, below = node.how, None, 1
@@ -91,8 +91,8 @@ class Selecting:
         rows = max(len(read), len(which))
         read = np.broadcast_to(read, (rows, read.shape[1]))
         which = np.broadcast_to(which, (rows, which.shape[1]))
-        brought = np.take_along_axis(read, np.maximum(which, 0), axis=1)
-        return np.where(which < 0, default, brought)
+        selected = np.take_along_axis(read, np.maximum(which, 0), axis=1)
+        return np.where(which < 0, default, selected)
 
     def _chosen(self, sources: Sources, codes: Mapping[Node, Ids], length: int) -> Flags | None:
         """The sources that are selected from everywhere, [text, source]; None where that differs."""
@@ -134,7 +134,7 @@ class Selecting:
         """A table of a condition over codes, made again when values were added.
 
         Returns:
-            Whether it holds, [key, query]; or `as_keys` for each query the code of the same key; or
+            Whether it is true, [key, query]; or `as_keys` for each query the code of the same key; or
             `as_ranks` keys and queries by their order.
         """
         keys, queries = self.values[match.key], self.values[match.query]
@@ -191,7 +191,7 @@ def _so_far(chosen: Flags, how: str, tops: Ids | None) -> Found:
 
 
 def _pairs(match: Match, keys: Interned, queries: Interned) -> Flags:
-    """Whether a condition holds: [key, query]."""
+    """Whether a condition is true: [key, query]."""
     table = np.zeros((len(keys), len(queries)), dtype=bool)
     relation = match.relation
     if isinstance(relation, Comparison) or table.size < len(relation):

@@ -83,7 +83,7 @@ def cover(patterns: Sequence[Pattern], size: int, longest: int) -> Coverage:
 def _open_by_token(
     node: _Node, patterns: Sequence[Pattern], depth: int, size: int
 ) -> dict[int, tuple[int, ...]]:
-    """For each next token, the open rules that allow it; one token stands for all the unnamed."""
+    """For each next token, the open rules that allow it; one token represents all unnamed ones."""
     by_token: dict[int, list[int]] = {}
     for i in node.open:
         for token in patterns[i].backwards(depth):

@@ -24,7 +24,7 @@ class Pattern:
     """A suffix of the context, as one token class per position.
 
     Args:
-        classes: for each position, in reading order, the ids of the tokens that may stand there.
+        classes: for each position, in reading order, the ids of the tokens that match.
         anchored: whether the pattern must begin at the first position of the context.
     """
 
@@ -73,7 +73,7 @@ def _class_text(allowed: frozenset[int], vocabulary: Vocabulary) -> str:
 
 
 LINES = {"\n": "n", "\r": "r", "\t": "t"}
-"""Characters that are written as a letter behind a backslash, so that a rule stays on its line."""
+"""Characters that are written as a letter after a backslash, so that a rule stays on its line."""
 
 
 @lru_cache(maxsize=1 << 16)

@@ -1,9 +1,9 @@
-r"""The automaton of a regular expression, made state by state as texts ask for it.
+r"""The automaton of a regular expression, whose states are made when texts reach them.
 
 A state is a set of *threads*: all ways of having matched so far. A thread knows what of the expression
 is left, what must come next (`$` and `\b` say that), the text of groups that are referred to again, and
 what it *owes*: a lookahead is a state of its own that is followed along, and must match in the end or
-must not. So a lookahead costs no more than states, wherever it stands, and nothing is ever tried twice.
+must not. So a lookahead costs only states, wherever it is, and nothing is ever tried twice.
 """
 
 from __future__ import annotations
@@ -276,7 +276,7 @@ class Machine:
         return frozenset(each for each in groups if each[1] or each[0] in needs)
 
     def _frame(self, node: Node, rest: int) -> int:
-        """The number of a node with a frame behind it."""
+        """The number of a node with a frame after it."""
         if isinstance(node, Repeat):
             return self._counted(node, node.least, node.most, rest)
         return self._numbered(Frame(node, 0, 0, rest), node.captures)

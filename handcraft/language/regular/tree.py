@@ -18,7 +18,7 @@ class Node:
     Args:
         needs: the groups whose text it reads before it captures them itself.
         captures: the groups that it has captured once it has matched, in whichever way.
-        can_be_empty: whether it matches the empty text wherever it stands.
+        can_be_empty: whether it matches the empty text at every place.
     """
 
     needs: frozenset[int] = field(default=NO_GROUPS, kw_only=True)
@@ -150,13 +150,13 @@ def repeat(item: Node, least: int, most: int | None) -> Node:
 
 
 class Frame(NamedTuple):
-    """What is left of an expression: a node, and behind it another frame.
+    """What is left of an expression: a node, and after it another frame.
 
     Args:
         node: what comes next; None at the end.
         least: how often it must still be there, if it is repeated.
         most: how often it may; None for any number of times.
-        rest: the number of the frame behind it.
+        rest: the number of the frame after it.
     """
 
     node: Node | None
@@ -214,7 +214,7 @@ class Head(NamedTuple):
 
 @dataclass
 class State:
-    """Where threads have come to.
+    """The state of all threads after a text.
 
     Args:
         heads: those in front of a letter of several kinds.

@@ -211,7 +211,7 @@ class Expression(NoSingleValue):
         return self._new(attend.aggregate(sources, "latest", self.node, default, text, context))
 
     def operand(self, other: object) -> Node:
-        """The tree behind what stands beside this: an expression over the same prompts, or a value."""
+        """The node of the other operand: of an expression over the same prompts, or a constant."""
         if isinstance(other, Expression):
             check_same(self.prompts, other)
             return other.node

@@ -151,7 +151,7 @@ NUMPY_OPERATORS = {
     "greater": "gt",
     "greater_equal": "ge",
 }
-"""NumPy's names for operators that a number of its own may stand beside."""
+"""NumPy's names for operators that one of its numbers may be an operand of."""
 
 
 def _no_such(value: object, name: str, what: str, fix: str | None = None) -> AttributeError:

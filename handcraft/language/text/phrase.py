@@ -98,8 +98,8 @@ class _Flags:
     """Writes flags as words, operands before results.
 
     Attributes:
-        allowed: for the flags that test the token at a place, that place and the tokens of which they
-            hold.
+        allowed: for the flags that test the token at a place, that place and the tokens for which they
+            are true.
         phrases: the words of a flag, and how tightly they bind.
     """
 
@@ -148,7 +148,7 @@ class _Flags:
         return one[0], one[1] & other[1] if joint == "and" else one[1] | other[1]
 
     def _place_is(self, allowed: Allowed | None) -> Phrase | None:
-        """That the token at a place is there and in a class."""
+        """The words for: the token at a place exists and is in a class."""
         if allowed is None or not allowed[1]:
             return None
         place, tokens = allowed
@@ -245,7 +245,7 @@ def _joint(node: Node) -> str | None:
 
 
 def _followed(node: Node, context: int) -> str | None:
-    """The token that stands for a missing one, where it reads what followed this token last time."""
+    """The default token of an expression for what followed this token last time; None for any other."""
     if not isinstance(node, Aggregate) or node.how != "latest" or not is_token(node.value):
         return None
     if len(node.sources.cases) != 1 or len(node.sources.cases[0]) != 2:

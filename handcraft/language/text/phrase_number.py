@@ -32,9 +32,9 @@ class Place:
     """A place that a token is read from.
 
     Args:
-        words: how it is called, without `the`.
+        words: its name, without `the`.
         distance: how many tokens back it is; 0 where it is always there.
-        default: the token that stands in for a missing one; None where none is missing.
+        default: the token to read if there is none; None if there always is one.
     """
 
     words: str
@@ -43,7 +43,7 @@ class Place:
 
     @property
     def in_condition(self) -> str:
-        """How it is called where it is compared, with what stands in for a missing token."""
+        """Its name in a comparison, with the token to read if there is none."""
         if self.default is None:
             return self.words
         return f"{self.words} else {escape_brackets(escape(self.default))}"
@@ -150,7 +150,7 @@ Atom = Callable[[Node], str]
 def comparison(node: Node, atom: Atom) -> str | None:
     """A flag as two sums that are compared; None where it is no comparison of sums.
 
-    What is added stands on the side where its factor is positive, so that equal comparisons read alike.
+    A term is on the side where its factor is positive, so that equal comparisons have the same text.
     """
     compared = _compared(node)
     if compared is None:

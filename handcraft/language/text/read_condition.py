@@ -106,7 +106,7 @@ class Conditions:
         kept = frozenset(i for i in allowed if tokens[i] in known)
         if not kept:
             raise RuleSyntaxError(
-                f"`{word(tree)}` is nothing that can be there",
+                f"the token at this place is never `{word(tree)}`",
                 where=self.places.sentence.at(tree),
                 fix=f"name some of: {', '.join(map(str, known))}",
             )

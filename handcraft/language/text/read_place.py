@@ -108,7 +108,7 @@ class Seen:
 
     Args:
         value: the token there, or what a table gives for it.
-        there_from: the first position at which there is one; 0 also where another stands in for it.
+        there_from: the first position at which there is one; 0 also if `else` names another.
         table: the table that gives the value.
     """
 
@@ -165,7 +165,7 @@ class Places:
         return Seen(self.look(tree, self.prompts.vocabulary.tokens[0]), distance)
 
     def missing(self, tree: Tree[Token]) -> Tree[Token] | None:
-        """The token that stands in for one that is not there, where one is named."""
+        """The token after `else`, to read if there is none; None without `else`."""
         if tree.data != "back" or len(tree.children) < 2:
             return None
         found = tree.children[1]

@@ -92,13 +92,13 @@ class Sentence:
         return Rule(answer, self.pattern, self.place, self._pattern_place, flag=flag, written=written)
 
     def place_of(self, tree: Tree[Token]) -> Place:
-        """Where one of its parts stands."""
+        """The place of one of its parts."""
         if tree.meta.empty:
             return self.place
         return replace(self.place, line=tree.meta.line, column=tree.meta.column)
 
     def at(self, tree: Tree[Token]) -> str:
-        """Where one of its parts stands, and how it reads, for errors."""
+        """The place of one of its parts, and the text of the sentence, for errors."""
         return f"{self.place_of(tree)}, {self.text}"
 
     def class_error(self, tree: Tree[Token], error: PatternSyntaxError) -> RuleSyntaxError:
@@ -134,11 +134,11 @@ class Sentence:
 
     @property
     def pattern(self) -> str | None:
-        """What stands behind `after`, without blanks around it."""
+        """The text after `after`, without blanks around it."""
         found = self._pattern_token
         if found is None:
             return None
-        pattern = found.lstrip()  # up to its last character; a blank behind a backslash is one
+        pattern = found.lstrip()  # up to its last character; a blank after a backslash is one
         ends = [character.end() for character in re.finditer(r"\\[\s\S]|[^\s\\]", pattern)]
         return pattern[: max(ends, default=0)]
 

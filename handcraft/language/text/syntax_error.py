@@ -111,7 +111,7 @@ def _first_word(found: str) -> str:
 
 
 def syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxError:
-    """What cannot be read, where, and what could stand there."""
+    """What cannot be read, where, and what was expected."""
     lines = text.split("\n")
     if isinstance(error, UnexpectedToken):
         names = error.accepts or error.expected

@@ -1,4 +1,4 @@
-"""Turns a RASP program into expressions over prompts, which the compiler knows."""
+"""Turns a RASP program into expressions over prompts, which can be compiled."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def allowed_contexts(batch: Batch, prompts: Prompts) -> Batch:
 def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
     """Allowed prompts drawn at random, each once, as places in the vocabulary: [text, position].
 
-    They are inputs, without anything that the program writes; since each input stands for several
+    They are inputs, without anything that the program writes; since each input makes several
     prompts, there are fewer than `count`. A regular expression gives about equally many of each length;
     from a strategy, Hypothesis draws fewer.
     """
@@ -85,7 +85,7 @@ def prefixes(prompts: Prompts, texts: Ids) -> Flags:
 
 
 def inputs_of(prompts: Prompts) -> Matching | None:
-    """The allowed prompts of which nothing is written, as places; None where only Python code tells."""
+    """The allowed prompts of which nothing is written, as places; None if only Python code decides."""
     is_known = prompts.inputs is None or isinstance(prompts.inputs, str)
     return prompts.texts if is_known else None
 

@@ -22,7 +22,7 @@ Change = Callable[[Ids, np.random.Generator], Ids]
 """What is done to texts that were drawn: [text, position] -> [text, position]."""
 
 CACHE_NUMBERS = 1 << 21
-"""About how many numbers a cache holds at each depth of the walk."""
+"""About how many numbers a cache contains at each depth of the walk."""
 
 TEXT_NUMBERS = 1 << 21
 """About how many logits are made at once where every context runs alone."""
@@ -43,7 +43,7 @@ class Batch:
         texts: places in the vocabulary, [text, position].
         rows: for each answer, its text: [answer].
         lengths: for each answer, how many tokens of the text its context has: [answer].
-        places: for each answer, the position at which it stands: [answer].
+        places: for each answer, its position in the text: [answer].
         logits: the answers, [answer, n_vocab].
     """
 
@@ -77,7 +77,7 @@ class Batch:
 
     @classmethod
     def of_positions(cls, texts: Ids, logits: Array) -> Batch:
-        """The texts, with what stands at each position of them: [text, position, n_vocab]."""
+        """The texts, with the logits at each of their positions: [text, position, n_vocab]."""
         count, length = texts.shape
         rows, places = np.divmod(np.arange(count * length), length)
         return cls(texts, rows, np.full_like(rows, length), places, logits.reshape(len(rows), -1))
@@ -95,12 +95,12 @@ class Batch:
 
     @property
     def is_last(self) -> Flags:
-        """Whether an answer stands at the last position of its context: [answer]."""
+        """Whether an answer is at the last position of its context: [answer]."""
         return np.equal(self.places, self.lengths - 1)
 
     @property
     def following(self) -> Ids:
-        """The token of its text that stands behind a context, -1 where that is the end: [answer]."""
+        """The token that follows a context in its text, -1 at the end: [answer]."""
         ended = np.hstack([self.texts, np.full((len(self.texts), 1), -1)])
         return np.asarray(ended[self.rows, self.lengths])
 
@@ -128,8 +128,8 @@ def _texts(numbers: Ids, size: int, length: int) -> Ids:
 def every_context(model: Model, longest: int, *, at_every_position: bool = False) -> Iterator[Batch]:
     """Every context of 1 to `longest` tokens, in batches.
 
-    With `at_every_position`, a batch has what stands at each position of a context, run alone, and not
-    only what follows it.
+    With `at_every_position`, every context runs alone, and a batch has the answers at each of its
+    positions, not only at the last.
     """
     if model.architecture.causal and not at_every_position:
         yield from _walk(model, longest)
@@ -154,7 +154,7 @@ def _walk(model: Model, longest: int) -> Iterator[Batch]:
     """Every context, down the tree of prefixes.
 
     A context is its prefix and one token more, so each costs one position: the keys and values of
-    the prefix are those it left behind.
+    the prefix are in the cache.
     """
     shape = model.shape
     numbers = 2 * shape.n_layer * longest * shape.n_embd
@@ -169,7 +169,7 @@ def _walk(model: Model, longest: int) -> Iterator[Batch]:
             prefixes, cache = prefixes[:rows], cache.rows(slice(rows))
         tokens = np.tile(np.arange(size), len(prefixes))[:, None]  # [rows * size, 1]
         contexts = np.hstack([prefixes.repeat(size, axis=0), tokens])
-        longer = cache.repeat(size, room=1)
+        longer = cache.repeat(size, extra=1)
         yield Batch.of_texts(contexts, model.answer(tokens, longer)[:, -1])
         if contexts.shape[1] < longest:
             waiting.append((contexts, longer))

@@ -1,4 +1,4 @@
-"""Random texts, changed so that rules fire and selections select.
+"""Random texts, changed so that rules fire and selections find sources.
 
 In random contexts a rule for one word out of 500 fires once in 500, and one for four letters once in
 456,976. So some texts use only a few tokens, which repeat; some contain the tokens that the program
@@ -48,7 +48,7 @@ def _mix(texts: Ids, named: Named, size: int, random: np.random.Generator) -> No
     tokens = np.array(named.tokens, dtype=np.int64)
     pools = tokens[random.integers(0, max(1, len(tokens)), size=(len(rows), FEW))]
     filled = _of_few(pools, texts.shape[1], random)
-    dense = random.random((len(rows), 1))  # a word that stands once, and one that stands everywhere
+    dense = random.random((len(rows), 1))  # from texts with one such token to texts with nothing else
     texts[rows] = np.where(random.random(filled.shape) < dense, filled, texts[rows])
 
 

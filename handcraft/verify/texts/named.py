@@ -1,8 +1,8 @@
 """Which tokens a program tests for: those that its conditions name, and at which distances.
 
 Conditions are read from nodes. What depends on one token alone is computed for every token; the tokens
-whose value differs from the most common one are named. Conditions that must all hold of tokens at fixed
-distances are a window, as a pattern is.
+whose value differs from the most common one are named. Conditions on tokens at fixed distances
+that must all be true are a window, as a pattern is.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ Column = tuple[int | Node, Sequence[Value]]
 
 @dataclass(frozen=True)
 class Window:
-    """What must stand at positions next to one another.
+    """The tokens that adjacent positions must have.
 
     Args:
-        classes: for each of them the tokens that may stand there, as places in the vocabulary; none
-            where any may.
+        classes: for each position its tokens, as places in the vocabulary; empty where any token is
+            allowed.
         anchored: whether it begins at the first position.
     """
 
@@ -57,7 +57,7 @@ class Window:
 class Named:
     """What a program tests for.
 
-    Tokens are places in the vocabulary; those of a window must stand together.
+    Tokens are places in the vocabulary; those of a window are adjacent.
     """
 
     tokens: tuple[int, ...]
@@ -84,12 +84,12 @@ def named_by(source: Program | Circuits) -> Named:
 
 @dataclass
 class _Conditions:
-    """Takes nodes in, children first, and keeps what they say of tokens.
+    """Reads nodes, children first, and collects the conditions that they contain on tokens.
 
     Args:
         tokens: the vocabulary.
         columns: of the nodes that depend on one token.
-        needed: of flags, which tokens must stand so many positions back where they hold.
+        needed: for each flag, which tokens must be so many positions back if it is true.
         named: the tokens that were named so far.
         windows: the windows.
         seen: how many values were read.
@@ -103,7 +103,7 @@ class _Conditions:
     seen: int = 0
 
     def add(self, node: Node) -> None:
-        """Take in one node."""
+        """Read one node."""
         column = self._column(node)
         if column is not None:
             self.columns[node] = column
@@ -132,7 +132,7 @@ class _Conditions:
             found = [self._values(child) for child in node.children]
             try:
                 return below.pop(), [compute(node, row) for row in zip(*found, strict=True)]
-            except KeyError:  # a hole in a table, behind an assumption
+            except KeyError:  # a table lacks a row that an assumption excludes
                 return None
         if not isinstance(node, Aggregate) or node.value is None:
             return None
@@ -157,7 +157,7 @@ class _Conditions:
             self._name([match.holds(key.value, value) for value in self.columns[query][1]])
 
     def _need(self, node: Node, flags: Sequence[Node]) -> None:
-        """What must stand where all of some flags hold."""
+        """Combine what is needed for all of some flags to be true."""
         needed: dict[int, frozenset[int]] = {}
         for back, allowed in chain.from_iterable(self.needed.get(flag, {}).items() for flag in flags):
             needed[back] = needed[back] & allowed if back in needed else allowed
@@ -177,7 +177,7 @@ def _unusual(values: Sequence[Hashable]) -> Iterator[int]:
 
 
 def _conjunction(node: Node) -> tuple[Node, ...]:
-    """The flags that must all hold where a flag does; none where it is made otherwise."""
+    """The flags that must all be true for a flag to be true; none if it is no conjunction."""
     if isinstance(node, Lookup) and len(node.arguments) > 1 and node.domain == FLAGS:
         holds = [row for row, value in node.table.items() if value]
         if len(holds) == 1 and all(value is True for value in holds[0]):

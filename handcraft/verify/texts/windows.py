@@ -32,7 +32,7 @@ class Windows:
         texts: places in the vocabulary, [text, position].
         width: how many tokens the rules read.
         count: how many windows of that width the rules distinguish.
-        seen: how many different ones end at each position that has room for one.
+        seen: how many different ones end at each position with enough tokens before it.
     """
 
     texts: Ids
@@ -70,7 +70,7 @@ def window_texts(program: Program, positions: int, most: int, seed: int) -> Wind
 
 
 def token_kinds(program: Program) -> list[list[int]]:
-    """The tokens, those together that stand in the same token classes of all patterns."""
+    """The tokens, in groups of those that are in the same token classes of all patterns."""
     classes = {allowed for clause in program.clauses for allowed in clause.pattern.classes}
     is_member = np.zeros((len(program.vocabulary), len(classes)), dtype=bool)
     for column, allowed in enumerate(classes):

@@ -69,8 +69,8 @@ class Written:
 
     Args:
         texts: places in the vocabulary, [text, position].
-        shortest: how many tokens stand there at first. Each prefix of a text that has as many or
-            more is an allowed prompt too.
+        shortest: how many tokens each text had before anything was written. Each prefix of a text with
+            so many or more tokens is an allowed prompt too.
         logits: what was answered after each of these prefixes, [text, prefix, n_vocab].
     """
 

@@ -161,7 +161,7 @@ def test_the_gap_is_the_smallest_difference_from_the_best_score(relation):
             EncodingError,
             "signed bits, not one-hot",
         ),
-        (lambda: look_back(one_hot_position(3), -1), CircuitError, "looking -1 back"),
+        (lambda: look_back(one_hot_position(3), -1), CircuitError, "a look-back distance of -1"),
         (lambda: look_back(SCRATCH, 1), EncodingError, "`scratch` is encoded as scalar"),
         (
             lambda: equal(TOKEN, signed_bits("bits", range(4)), label="same"),

@@ -128,7 +128,7 @@ def test_a_head_writes_only_from_what_it_carries():
         [value_map(TOKEN, {"a": 1}, into=SCRATCH)], [project(scalar("x"), into=TOKEN, numbers={"a": 1})]
     )
     with pytest.raises(
-        CircuitError, match="`reader` of block 1 writes from `x`, which it does not carry"
+        CircuitError, match="`reader` of block 1 writes from `x`, into which it moves nothing"
     ):
         circuits(Block(), Block(heads=(wrong,)))
 
@@ -149,7 +149,7 @@ def test_all_problems_are_reported_together_each_with_its_place():
         )
     problems = [problem.what for problem in caught.value.problems]
     assert len(problems) == 4
-    for part in ("3 rows for 4", "the unembedding reads", "two subspaces", "does not carry"):
+    for part in ("3 rows for 4", "the unembedding reads", "two subspaces", "moves nothing"):
         assert sum(part in problem for problem in problems) == 1
     assert {problem.where for problem in caught.value.problems} == {"here.py:7:1"}
     assert all(problem.fix for problem in caught.value.problems)

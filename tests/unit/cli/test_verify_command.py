@@ -250,7 +250,7 @@ def test_given_prompts_that_are_invalid_are_reported_with_their_lines(run, tmp_p
     assert ran.status == 2
     assert "'c' is not in the vocabulary" in ran.err
     assert "where: line 2, token 2 of 'ac'" in ran.err
-    assert "the prompt has 1025 tokens, and 1024 are the most that are judged" in ran.err
+    assert "the prompt has 1025 tokens; the limit is 1024" in ran.err
     assert "where: line 3" in ran.err
 
 

@@ -92,24 +92,24 @@ BAD_CONFIGS = {
 LIES = {
     "vocab_size": (
         config(vocab_size=5),
-        "transformer.wte.weight is [4, 8], and config.json makes it [5, 8]",
+        "transformer.wte.weight is [4, 8], but by config.json it should be [5, 8]",
     ),
     "n_positions": (
         config(n_positions=7),
-        "transformer.wpe.weight is [6, 8], and config.json makes it [7, 8]",
+        "transformer.wpe.weight is [6, 8], but by config.json it should be [7, 8]",
     ),
     "n_embd": (
         config(n_embd=12),
-        "wte.weight is [4, 8], and config.json makes it [4, 12]; 27 more differ",
+        "wte.weight is [4, 8], but by config.json it should be [4, 12]; 27 more differ",
     ),
     "n_inner": (
         config(n_inner=31),
-        "mlp.c_fc.weight is [8, 32], and config.json makes it [8, 31]; 5 more",
+        "mlp.c_fc.weight is [8, 32], but by config.json it should be [8, 31]; 5 more",
     ),
     "fewer blocks": (config(n_layer=1), "n_layer is 1, and the files have tensors of 2 blocks"),
     "more blocks": (config(n_layer=3), "n_layer is 3, and the files have tensors of 2 blocks"),
     "very many blocks": (config(n_layer=2**31 - 1), "n_layer is 2147483647, and the files have"),
-    "a very large vocabulary": (config(vocab_size=2**31 - 1), "makes it [2147483647, 8]"),
+    "a very large vocabulary": (config(vocab_size=2**31 - 1), "it should be [2147483647, 8]"),
     "GPT2Config's own sizes": (text("config.json", '{"model_type": "gpt2"}'), "n_layer is 12"),
     "an untied head": (config(tie_word_embeddings=False), "the files lack lm_head.weight"),
     "a tied head": (
@@ -118,7 +118,7 @@ LIES = {
     ),
     "the shape of the head": (
         tensors(lm_head__weight=np.ones((3, 8), np.float32)),
-        "lm_head.weight is [3, 8], and config.json makes it [4, 8]",
+        "lm_head.weight is [3, 8], but by config.json it should be [4, 8]",
     ),
 }
 
@@ -150,11 +150,11 @@ BAD_TENSORS = {
     ),
     "a transposed one": (
         tensors(transformer__h__1__attn__c_attn__weight=np.ones((24, 8), np.float32)),
-        "transformer.h.1.attn.c_attn.weight is [24, 8], and config.json makes it [8, 24]",
+        "transformer.h.1.attn.c_attn.weight is [24, 8], but by config.json it should be [8, 24]",
     ),
     "a flat one": (
         tensors(transformer__wpe__weight=np.ones(48, np.float32)),
-        "transformer.wpe.weight is [48], and config.json makes it [6, 8]",
+        "transformer.wpe.weight is [48], but by config.json it should be [6, 8]",
     ),
     "integers": (tensors(transformer__ln_f__bias=np.ones(8, np.int32)), "ln_f.bias is of type 'I32'"),
     "NaN": (

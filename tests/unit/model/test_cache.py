@@ -68,7 +68,7 @@ def test_repeated_rows_go_on_alone(small):
     cache = small.empty_cache(batch=2)
     small.forward(prefixes, cache)
     tokens = np.array([[0], [1], [2]] * 2)
-    found = small.forward(tokens, cache.repeat(3, room=1))[:, -1]
+    found = small.forward(tokens, cache.repeat(3, extra=1))[:, -1]
     texts = np.hstack([prefixes.repeat(3, axis=0), tokens])
     np.testing.assert_allclose(found, small.forward(texts)[:, -1], rtol=1e-12)
     assert cache.length == 2
@@ -78,7 +78,7 @@ def test_repeating_leaves_the_first_cache_untouched(small):
     cache = small.empty_cache()
     small.forward([[0, 1]], cache)
     before = cache.keys.copy()
-    small.forward([[2], [1]], cache.repeat(2, room=1))
+    small.forward([[2], [1]], cache.repeat(2, extra=1))
     np.testing.assert_array_equal(cache.keys, before)
 
 
@@ -86,7 +86,7 @@ def test_some_rows_of_a_cache_are_those_rows(small):
     ids = np.array([[0, 1], [2, 0], [1, 1]])
     cache = small.empty_cache(batch=3)
     small.forward(ids, cache)
-    part = cache.rows(slice(1, 3)).repeat(1, room=1)
+    part = cache.rows(slice(1, 3)).repeat(1, extra=1)
     found = small.forward([[2], [2]], part)[:, -1]
     np.testing.assert_allclose(found, small.forward([[2, 0, 2], [1, 1, 2]])[:, -1], rtol=1e-12)
 

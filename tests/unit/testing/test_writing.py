@@ -122,8 +122,8 @@ def test_a_model_whose_tokens_have_other_ids_is_run_with_them(model):
         ("b", "x", "no prompt was tried"),
         ("b", [], "no prompt was tried"),
         ("", "a", "nothing should follow 'a', and a model always writes a token"),
-        ("bcabca", ["aa"], "'aa' leaves no room for 6 tokens"),
-        ("b", ["abcabca"], "'abcabca' leaves no room for 1 tokens"),
+        ("bcabca", ["aa"], "'aa' leaves no space for 6 tokens"),
+        ("b", ["abcabca"], "'abcabca' leaves no space for 1 tokens"),
     ],
 )
 def test_what_cannot_be_tried_is_no_success(model, meaning, starts, says):

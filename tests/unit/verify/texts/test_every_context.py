@@ -145,7 +145,7 @@ def test_fresh_memory_is_written_before_it_is_read(random_model, size, longest, 
         for array in (cache.keys, cache.values):
             array.fill(np.nan)
         logits = [model.forward(ids[:, :1], cache)]
-        longer = cache.repeat(2, room=longest)
+        longer = cache.repeat(2, extra=longest)
         logits += [model.forward(ids[:, [i]].repeat(2, axis=0), longer) for i in range(1, longest)]
         batches = [*every_context(model, longest), *random_contexts(model, 4, 0, longest)]
         return [*logits, *(batch.logits for batch in batches)]
