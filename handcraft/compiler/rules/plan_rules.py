@@ -16,7 +16,7 @@ from handcraft.circuits.lifetimes import (
     written_by_heads,
     written_by_neurons,
 )
-from handcraft.compiler.features.precision import Precision, check_overflow
+from handcraft.compiler.features.precision import Precision, check_overflow, narrower_heads
 from handcraft.compiler.passes.split_bits import MANY, width_of
 from handcraft.compiler.rules.ruled import Coded, Ruled
 from handcraft.compiler.search import (
@@ -128,6 +128,10 @@ class RuleWays:
             return None
         self._coded.append(coded.circuits)
         plan = plan_in_one_layer(coded.circuits, self.target, asked)
+        narrow = narrower_heads(coded.score, plan, self.ruled.dtype, asked)
+        if narrow is not None:
+            asked = narrow
+            plan = plan_in_one_layer(coded.circuits, self.target, asked)
         is_spread = len(plan.layers) > len(coded.circuits.blocks)
         if coded.is_level and is_spread and asked.n_embd is None and not self._is_level(plan):
             plan = plan_without_spreading(coded.circuits, self.target, asked, short=short)

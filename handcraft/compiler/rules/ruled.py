@@ -37,6 +37,7 @@ from handcraft.compiler.rules.rulings import (
 from handcraft.compiler.stage import Stage
 from handcraft.errors import PrecisionError
 from handcraft.language import Program
+from handcraft.language.graph.domain import Plain
 from handcraft.language.graph.node import Node
 from handcraft.weights import Sizes
 
@@ -48,12 +49,12 @@ class Coded:
     Args:
         circuits: the circuits.
         is_level: whether they are precise enough only if LayerNorm always divides by the same.
-        score: no attention score is larger, before it is made sharp.
+        score: no query, and no attention score that must be finite, is larger, before it is made sharp.
     """
 
     circuits: Circuits
     is_level: bool
-    score: int
+    score: Plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +133,8 @@ class Ruled:
         lowered = with_nodes(self.written, self.lowered_for_bits[-1].nodes[:-1])
         setting = self.setting
         if not Precision(self.dtype).is_wide:
-            setting = replace(setting, steps=ADDED_EXACTLY, in_powers=True)
+            steps = min(ADDED_EXACTLY, Precision(self.dtype).reach)
+            setting = replace(setting, steps=steps, in_powers=True)
         return CodedRules.of(lowered, prompts.vocabulary, setting, self.dtype)
 
     @property
