@@ -43,8 +43,8 @@ from handcraft.weights import Sizes
 
 
 @dataclass(frozen=True)
-class Coded:
-    """Rules as circuits in which everything is stored in bits.
+class Made:
+    """Rules as circuits.
 
     Args:
         circuits: the circuits.
@@ -143,7 +143,7 @@ class Ruled:
         return (*self.lowered_for_bits, *(self.coded_rules.stages if self.coded_rules else ()))
 
     @cache  # noqa: B019 - of a program that is being compiled
-    def coded(self, *, direct: bool, sure: bool, short: bool) -> Coded | PrecisionError | None:
+    def coded(self, *, direct: bool, sure: bool, short: bool) -> Made | PrecisionError | None:
         """The circuits in which everything is stored in bits.
 
         Args:
@@ -177,7 +177,7 @@ class Ruled:
         is_level: bool,
         direct: bool,
         short: bool,
-    ) -> Coded | None:
+    ) -> Made | None:
         """The circuits, if LayerNorm always divides by the same or that does not matter."""
         prompts = self.program.prompts
         features = Features(normed=self.has_norm, in_bits=True, small=is_level, code_apart=short)
@@ -209,10 +209,10 @@ class Ruled:
             code=code,
             largest=largest,
         )
-        return Coded(circuits, is_level and self.has_norm, assembly.largest_score)
+        return Made(circuits, is_level and self.has_norm, assembly.largest_score)
 
-    def circuits(self, sizes: Sizes, *, direct: bool, apart: bool, sure: bool) -> Circuits | None:
-        """The circuits of one way; None where what makes the last answer cannot write logits.
+    def one_hot(self, sizes: Sizes, *, direct: bool, apart: bool, sure: bool) -> Made | None:
+        """The circuits with a logit for each token; None where what makes the last cannot write any.
 
         Args:
             sizes: what is asked of the width.
@@ -255,4 +255,6 @@ class Ruled:
             logit_scale=logit_scale,
             logits_apart=apart,
         )
-        return with_reuse(circuits, places, self.target, sizes) if self.reuse else circuits
+        if self.reuse:
+            circuits = with_reuse(circuits, places, self.target, sizes)
+        return Made(circuits, False, assembly.largest_score)
