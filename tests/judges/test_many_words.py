@@ -1,4 +1,4 @@
-"""Expressions over many words, judged by transformers in every dtype and with both kinds of attention."""
+"""Expressions over many words, judged by transformers in every dtype and with both attentions."""
 
 from __future__ import annotations
 
