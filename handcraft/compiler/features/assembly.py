@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import ITSELF, Feature, Reading
@@ -62,8 +63,10 @@ class Assembly:
         """
         varying = self.varying
         for feature in self.features.by_node.values():
-            if isinstance(feature.node, Attend) and feature.node.slack:
-                self.precision.check_tie(self._decided_by(feature.node), self.context, varying)
+            if isinstance(feature.node, Attend) and (feature.node.slack or feature.node.sunk):
+                qk = self.qk_circuits[id(feature)]
+                times = Fraction(qk.size) / qk.gap if feature.node.sunk else 1
+                self.precision.check_tie(self._decided_by(feature.node), self.context, varying, times)
             for reading, at_least, gap in self._needed(feature):
                 level = at_least - reading.rest
                 self.precision.check_sum(feature.node, reading, level, gap)
@@ -129,7 +132,7 @@ class Assembly:
     def _allocate_needs(self, feature: Feature) -> None:
         node = feature.node
         if isinstance(node, Attend):
-            pattern = node.case, node.picks, node.slack, node.unique, node.base, node.by
+            pattern = node.case, node.picks, node.slack, node.unique, node.base, node.by, node.sunk
             if pattern not in self._known:
                 self._known[pattern] = qk_circuit(node, self.features, self.context, self.precision)
             self.qk_circuits[id(feature)] = self._known[pattern]

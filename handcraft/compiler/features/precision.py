@@ -234,7 +234,7 @@ class Precision:
                 f"can shift their sum by up to {_shown(off)}; at most {_shown(most)} is safe",
             )
 
-    def check_tie(self, node: Node, context: int, varying: Plain) -> None:
+    def check_tie(self, node: Node, context: int, varying: Plain, times: Plain = 1) -> None:
         """Raise unless position 0, given slack, ties with the sources that meet every condition.
 
         Its score is the difference of two large ones, of which LayerNorm changes one.
@@ -243,11 +243,12 @@ class Precision:
             node: what is decided by the attention weight.
             context: the largest number of sources that share.
             varying: as for `check_noise`.
+            times: how many times their gap those are.
 
         Raises:
             PrecisionError: it would not.
         """
-        off = dtype_named(self.dtype).underflow * self._scale_error(varying)
+        off = times * dtype_named(self.dtype).underflow * self._scale_error(varying)
         if self.normed and off * context > TIE:
             raise _refusal(
                 node,

@@ -104,6 +104,8 @@ class _Scores:
 
     def made(self) -> QKCircuit:
         node, span = self.node, self._span
+        if node.sunk:
+            return self._with_sink()
         above = 1 << span.bit_length() if self._is_ordered else 1
         largest = min(self.precision.whole, self.precision.steady // (4 * above))
         terms = [
@@ -165,6 +167,22 @@ class _Scores:
         sink = [self._sink(channels, above, most - max(1, above // 8))] if is_sunk else []
         return [*channels, recency, constant, *sink], max(lowest, span - half)
 
+    def _with_sink(self) -> QKCircuit:
+        """Sources that match have a score of 0, and so has position 0, whatever fails there."""
+        terms = [
+            score_terms(match, self.features, flat=False, largest=self.precision.whole)
+            for match in self.node.case
+        ]
+        if any(each.most is None for each in terms):
+            self.precision.refuse_ties(self.node)
+        most = sum(each.most or 0 for each in terms)
+        channels = [channel for each in terms for channel in each.channels]
+        constant = Channel(Reading((), -most), Reading((), 1))
+        sink = self._sink(channels, 1, most)
+        gap = min(each.gap for each in terms)
+        size = sum(each.cost for each in terms)
+        return QKCircuit((*channels, constant, sink), gap, False, is_centred=True, size=size)
+
     def _recency(self, middle: int) -> Channel:
         """The term by which later sources, or earlier ones, have higher scores."""
         recent = self.features.number(self.node.by or self._position)
@@ -187,7 +205,7 @@ class _Scores:
                 the one selected.
         """
         keys = [number_at_start(channel.key) for channel in channels]
-        if self.node.picks != "latest" or None in keys:
+        if self.node.picks == "earliest" or None in keys:
             self.precision.refuse_ties(self.node)
         total = sum_of([c.query * -k for c, k in zip(channels, keys, strict=True) if k is not None])
         query = (total + Reading((), score)) * Fraction(1, factor)

@@ -280,6 +280,7 @@ def _is_above_none(step_function: StepFunction) -> Attend | None:
         or term.picks != "mean"
         or term.slack
         or term.base
+        or term.sunk
         or term.case
     ):
         return None

@@ -15,6 +15,7 @@ from handcraft.compiler.features.assembly import Assembly
 from handcraft.compiler.features.precision import ADDED_EXACTLY, Precision
 from handcraft.compiler.features.reuse import with_reuse
 from handcraft.compiler.passes.cases import Setting
+from handcraft.compiler.passes.counts import has_count
 from handcraft.compiler.passes.run_passes import BEFORE_TABLES, TABLES, run_passes
 from handcraft.compiler.passes.unequal import has_inequality
 from handcraft.compiler.rules.coded_rules import CodedRules
@@ -93,7 +94,7 @@ class Ruled:
     def lowered_for_bits(self) -> tuple[Stage, ...]:
         """The same where an inequality of values that become flags takes no score."""
         nodes = [*self.lowered[0].nodes]
-        if not has_inequality(nodes):
+        if not has_inequality(nodes) and not has_count(nodes, self.setting):
             return self.lowered
         return run_passes(nodes, replace(self.setting, in_bits=True), BEFORE_TABLES)
 
