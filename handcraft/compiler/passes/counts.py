@@ -101,7 +101,10 @@ def _other_value(values: Sequence[Value]) -> Value:
     """A value of the same kind that is none of these."""
     if kind_of(values[0]) is Kind.NUMBER:
         return int(max(map(as_number, values))) + 1
-    return "".join(map(str, values)) + "none"
+    found = "none"
+    while found in values:
+        found += "_"
+    return found
 
 
 @dataclass(frozen=True)
