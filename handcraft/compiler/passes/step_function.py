@@ -24,7 +24,7 @@ PROGRAM_ROWS_UP_TO = 3000
 """The largest table for which a linear program looks for weights; alike rows count once."""
 
 MANY = 64
-"""Of two sums with equally many thresholds, one that tells fewer values of an argument apart is taken."""
+"""Of two sums with equally many thresholds, one that tells fewer values apart is taken."""
 
 LARGEST = 1 << 20
 """No weighted sum is larger, so that floats add it exactly."""
