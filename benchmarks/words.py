@@ -20,7 +20,7 @@ from measuring import answer, measured, print_table
 
 from handcraft import Compiled, Program, Prompts, compile_program, predict, select
 
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("float32", "bfloat16", "float16")
 TEXTS = 20
 """How many texts are run."""
 
@@ -91,6 +91,7 @@ CASES = [
     *((k, 5_000, 16, dtype) for k, dtype in product(range(len(PROGRAMS)), range(len(DTYPES)))),
     (3, 1_000, 1_024, 0),
     (3, 1_000, 1_024, 1),
+    (3, 1_000, 1_024, 2),
     (3, 5_000, 1_024, 0),
 ]
 """Which program, how many words, how many positions, and which dtype."""

@@ -57,7 +57,8 @@ class Facts:
         sum_of_squares: for each LayerNorm, the smallest and the largest sum of squares of its input.
         gap: for each head, the smallest difference between the best score and the next, in nats.
         distance: for each MLP with units, the smallest distance of a pre-activation from 0.
-        largest: for each intermediate, its largest absolute number; scores before scaling.
+        largest: for each intermediate, its largest absolute number. Of scores, before scaling, those
+            that must be finite: of each destination the best, and all that are positive.
         texts: how many texts were run.
         is_all: whether those are all texts of the program; if not, nothing is proved for the others.
     """
@@ -217,7 +218,7 @@ class _Meter:
         facts = self.facts
         size = float(np.abs(value).max(initial=0))
         if name.endswith(".scores"):
-            self._see_scores(name, value)
+            size = self._see_scores(name, value)
             number = int(name.split(".")[1])
             shape, architecture = self.compiled.model.shape, self.compiled.model.architecture
             size /= architecture.score_scale(shape.head_dim, number)
@@ -244,19 +245,26 @@ class _Meter:
         )
         self.facts.mean[name] = max(self.facts.mean.get(name, 0.0), mean)
 
-    def _see_scores(self, name: str, value: Array) -> None:
-        """The lead of the best visible score over the best that does not tie with it."""
+    def _see_scores(self, name: str, value: Array) -> float:
+        """The lead of the best visible score over the best that does not tie with it.
+
+        Returns:
+            The largest absolute score of those that must be finite. Another may be minus infinity.
+        """
         place = name.removesuffix(".scores")
         number = int(name.split(".")[1])
         visible = np.ones(value.shape[-2:], dtype=bool)
         if self.compiled.model.architecture.causal:
             visible = np.tril(visible)
+        largest = float(value.max(initial=0))
         for i in range(len(self.compiled.plan.layers[number].heads)):
             behind = np.where(visible, value[:, i], -np.inf)
             best = behind.max(axis=-1, keepdims=True)
+            largest = max(largest, -float(best.min()))
             behind[
                 behind >= best - np.abs(best) * 1e-5 - float(TIE) / self.compiled.source.context
             ] = -np.inf  # it, and what ties with it
             lead = float((best - behind.max(axis=-1, keepdims=True)).min())
             key = f"{place} head {i}"
             self.facts.gap[key] = min(self.facts.gap.get(key, inf), lead)
+        return largest

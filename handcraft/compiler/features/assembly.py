@@ -2,62 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
 
-from handcraft.circuits import AttentionWeights
 from handcraft.compiler.features.allocate import Features
-from handcraft.compiler.features.at_start import number_at_start
-from handcraft.compiler.features.feature import ITSELF, Feature, Reading, greatest, least, sum_of
+from handcraft.compiler.features.feature import ITSELF, Feature, Reading
 from handcraft.compiler.features.precision import Precision
-from handcraft.compiler.features.score_terms import Channel, is_on_parabola, scaled, score_terms
-from handcraft.compiler.passes.cases import Setting, holds_of_itself, names_one_position
+from handcraft.compiler.features.qk_circuit import QKCircuit, qk_circuit
 from handcraft.compiler.passes.ir import Attend, StepFunction, WeightedSum
 from handcraft.display import short_repr
 from handcraft.errors import PrecisionError
 from handcraft.language.graph.domain import Plain, magnitude
-from handcraft.language.graph.node import Choice, Comparison, Embedded, Linear, Node, is_position
+from handcraft.language.graph.node import Choice, Embedded, Linear, Node
 from handcraft.weights.layout import SMALL
-
-
-@short_repr
-@dataclass(frozen=True)
-class QKCircuit:
-    """A QK circuit.
-
-    Args:
-        channels: the terms of the scores.
-        gap: the smallest difference between the best score and others.
-        picks_one: whether it selects exactly one source.
-        is_centred: whether matching sources have scores near 0. Then the constants of keys count,
-            which otherwise add the same to all sources.
-        size: the largest absolute score.
-        base: the factor by which each failed condition divides a weight; None for hard attention.
-        attention_weights: for each destination the weights of its sources; None where the conditions
-            alone decide them.
-        error_bound: the largest error of such a weight.
-    """
-
-    channels: tuple[Channel, ...]
-    gap: int
-    picks_one: bool
-    is_centred: bool = False
-    size: int = 0
-    base: int | None = None
-    attention_weights: tuple[AttentionWeights, ...] | None = None
-    error_bound: float = 0
-
-    @cached_property
-    def key(self) -> object:
-        """QK circuits with equal keys have the same attention pattern."""
-        channels = tuple((_key(c.query), _key(c.key)) for c in self.channels)
-        return channels, self.gap, self.is_centred, self.base
-
-
-def _key(reading: Reading) -> object:
-    return frozenset((f, id(feature), i) for f, feature, i in reading.terms), reading.constant
 
 
 @short_repr
@@ -105,8 +63,10 @@ class Assembly:
         """
         varying = self.varying
         for feature in self.features.by_node.values():
-            if isinstance(feature.node, Attend) and feature.node.slack:
-                self.precision.check_tie(self._decided_by(feature.node), self.context, varying)
+            if isinstance(feature.node, Attend) and (feature.node.slack or feature.node.sunk):
+                qk = self.qk_circuits[id(feature)]
+                times = Fraction(qk.size) / qk.gap if feature.node.sunk else 1
+                self.precision.check_tie(self._decided_by(feature.node), self.context, varying, times)
             for reading, at_least, gap in self._needed(feature):
                 level = at_least - reading.rest
                 self.precision.check_sum(feature.node, reading, level, gap)
@@ -128,9 +88,9 @@ class Assembly:
         return weight
 
     @property
-    def largest_score(self) -> int:
-        """The largest attention score, before it is multiplied by the sharpness."""
-        return max((each.size for each in self.qk_circuits.values()), default=0)
+    def largest_score(self) -> Plain:
+        """The largest query, and score of a source that is selected, before they are made sharp."""
+        return max((each.largest for each in self.qk_circuits.values()), default=0)
 
     @property
     def tolerates_clearing(self) -> bool:
@@ -172,9 +132,9 @@ class Assembly:
     def _allocate_needs(self, feature: Feature) -> None:
         node = feature.node
         if isinstance(node, Attend):
-            pattern = node.case, node.picks, node.slack, node.unique, node.base, node.by
+            pattern = node.case, node.picks, node.slack, node.unique, node.base, node.by, node.sunk
             if pattern not in self._known:
-                self._known[pattern] = self._qk_circuit(node)
+                self._known[pattern] = qk_circuit(node, self.features, self.context, self.precision)
             self.qk_circuits[id(feature)] = self._known[pattern]
         elif isinstance(node, WeightedSum):
             self.qk_circuits[id(feature)] = self.patterns[node]
@@ -203,99 +163,6 @@ class Assembly:
         for factor, node in terms:
             total += self.features.number(node) * factor
         return total
-
-    def _qk_circuit(self, node: Attend) -> QKCircuit:
-        ordered = node.picks != "mean" and not node.unique and not self._finds_one(node)
-        position = Setting(self.context, causal=True).position
-        by = node.by or position
-        span = 1 + int(greatest(by) - least(by))
-        above = 1 << span.bit_length() if ordered else 1
-        largest = min(self.precision.whole, self.precision.steady // (4 * above))
-        terms = [
-            score_terms(match, self.features, flat=self._is_flat(node), largest=largest)
-            for match in node.case
-        ]
-        channels = [channel for each in terms for channel in each.channels]
-        gap = min((each.gap for each in terms), default=1)
-        reach = above * sum(each.reach for each in terms) + span
-        is_tight = ordered and self.precision.is_rounded and reach > self.precision.steady
-        is_centred = is_tight and all(each.most is not None for each in terms)
-        if ordered:
-            sign = 1 if node.picks == "latest" else -1
-            recent = self.features.number(by)
-            channels = [*scaled(channels, above), Channel(Reading((), sign), recent)]
-            gap = 1
-            if is_centred:
-                most = sum(each.most or 0 for each in terms)
-                own = above * sum(
-                    0 if holds_of_itself((m,)) else e.cost
-                    for m, e in zip(node.case, terms, strict=True)
-                )
-                is_sunk = own + span <= self.precision.steady
-                score = above * most - max(1, above // 8)
-                sink = [] if is_sunk else self._sink(node, channels[:-1], above, score)
-                channels[-1] = Channel(Reading((), sign), recent + Reading((), -(span // 2)))
-                channels += [Channel(Reading((), -most), Reading((), above)), *sink]
-        if node.slack:
-            first = tuple(int(i == 0) for i in range(self.context))
-            channels.append(Channel(Reading((), node.slack), self.features.read(position, first)))
-        channels = [
-            c
-            for c in channels
-            if (c.key.terms or (is_centred and c.key.constant)) and (c.query.terms or c.query.constant)
-        ]
-        if ordered:
-            self.precision.check_score(node, span if is_centred else reach, 1)
-        picks_one = node.picks != "mean" and node.by != node.value
-        costs = sum(each.cost if is_centred else each.size for each in terms)
-        size = above * costs + node.slack + ordered * span
-        return QKCircuit(tuple(channels), gap, picks_one, is_centred, size, node.base or None)
-
-    def _sink(
-        self, node: Attend, channels: Sequence[Channel], factor: int, score: int
-    ) -> list[Channel]:
-        """A channel that gives position 0, if it does not match, the best score of all that do not.
-
-        Without it, rounded scores could tie where no source matches, and the head would move a mixture.
-        Position 0 has the lowest priority anyway if the latest source is selected.
-
-        Args:
-            node: the output of the head.
-            channels: of its conditions.
-            factor: of the key, so that no weight of the query is too large for the dtype.
-            score: of position 0, from all these channels.
-
-        Raises:
-            PrecisionError: the score of position 0 depends on its token, or the latest source is not
-                the one selected.
-        """
-        keys = [number_at_start(channel.key) for channel in channels]
-        if node.picks != "latest" or None in keys:
-            self.precision.refuse_ties(node)
-        total = sum_of([c.query * -k for c, k in zip(channels, keys, strict=True) if k is not None])
-        position = Setting(self.context, causal=True).position
-        first = tuple(int(i == 0) for i in range(self.context))
-        query = (total + Reading((), score)) * Fraction(1, factor)
-        return [Channel(query, self.features.read(position, first) * factor)]
-
-    def _finds_one(self, node: Attend) -> bool:
-        """Whether a single condition has exactly one best source, even if no source meets it.
-
-        On a parabola, the visible position nearest to the query is best. Bits have no distance: then
-        the position must be visible, or another must stand for it.
-        """
-        if len(node.case) != 1 or node.case[0].relation is not Comparison.EQ:
-            return False
-        (match,) = node.case
-        if not is_position(match.key):
-            return False
-        if is_on_parabola(match, self.precision.steady // 4) and not self.features.in_bits:
-            return True
-        return names_one_position(node.case, Setting(self.context, causal=True))
-
-    def _is_flat(self, node: Attend) -> bool:
-        """Whether all failures must cost the same, or selected scores must be 0 after LayerNorm."""
-        return node.slack > 0 or node.base > 0 or (self.features.normed and node.picks == "mean")
 
     def slot(self, feature: Feature) -> int:
         """When it is written: 0 embedded, 2b + 1 by heads of block b, 2b + 2 by its neurons."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, NoReturn
@@ -12,7 +12,7 @@ from handcraft.errors import PrecisionError
 from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.language.graph.node import Node
 from handcraft.origin import Origin, Place
-from handcraft.weights import Plan, sharpness_for
+from handcraft.weights import Plan, Sizes, sharpness_for
 from handcraft.weights.layers import NEAREST_TO_ZERO, STEEPNESS
 from handcraft.weights.norms import BALLAST
 
@@ -51,6 +51,14 @@ TIE = Fraction(1, 8)
 """Scores no further apart than this over the number of positions, in nats, count as equal: the
 attention weights of so many sources are so even then that one still tells how many there are. Too
 large a number fails test_without_mask.py, too small a one test_refused_precision.py."""
+
+
+SHARPNESS = 1024
+"""By so many times their gap scores are multiplied before they are scaled, in heads of up to
+`HEAD_DIM` dimensions: it becomes 104 nats or more, from which softmax gives exactly 0."""
+
+HEAD_DIM = 96
+"""In float16, which ends at 65504, heads are no wider, so that scores of up to 63 gaps fit."""
 
 
 SCALE_WITHIN = Fraction(1, 1000)
@@ -98,12 +106,24 @@ class Precision:
         LayerNorm scales each source by itself, by about 1e-5 more or less than it should.
         """
         bits = self.bits - (6 if self.is_wide else 1)
-        return 1 << (min(bits, 14) if self.normed and not self.level else bits)
+        steady = 1 << (min(bits, 14) if self.normed and not self.level else bits)
+        return min(steady, self._range) if self.is_rounded else steady
+
+    @property
+    def _range(self) -> int:
+        """How many times its gap a score of a narrow head may be, so that the dtype represents it."""
+        kind = dtype_named(self.dtype)
+        return kind.largest // SHARPNESS if kind.overflows_first else self.whole
 
     @property
     def positions(self) -> int:
-        """How many positions a score distinguishes that grows with the position."""
-        return self.steady if self.is_rounded else self.whole
+        """How many positions a score distinguishes that grows with the position.
+
+        Where the range of scores is small, half of it: sources that fail lie below all that match.
+        """
+        if not self.is_rounded:
+            return self.whole
+        return min(self.steady, (self._range + 1) // 2)
 
     @property
     def steps(self) -> int:
@@ -136,6 +156,7 @@ class Precision:
             PrecisionError: the sum is too large for its gap, or a factor has too many digits.
         """
         is_rounded = self.is_rounded and not any(reading.small)
+        self._check_reach(node, reading, level, gap)
         size = magnitude(level) if is_rounded else reading.size + magnitude(reading.constant)
         if size > gap * self.steps:
             raise _refusal(
@@ -150,6 +171,31 @@ class Precision:
                 f"`{_text(node)}` is decided by a sum of up to {_shown(reading.size)} with weights of "
                 f"{reading.digits} binary digits; {self.dtype} holds {self.bits}",
             )
+
+    def _check_reach(self, node: Node | Origin, reading: Reading, level: Plain, gap: Plain) -> None:
+        """Raise unless the dtype represents the pre-activations of a neuron, wherever its sum is.
+
+        Raises:
+            PrecisionError: one may be too large.
+        """
+        if not (self.normed and dtype_named(self.dtype).overflows_first):
+            return
+        far = max(magnitude(end - level - reading.rest) for end in reading.span)
+        if far > gap * self.reach:
+            raise _refusal(
+                node,
+                f"`{_text(node)}` is decided by a sum that can be {_shown(far)} from its threshold; "
+                f"{self.dtype} is safe up to {_shown(gap * self.reach)}",
+            )
+
+    @property
+    def reach(self) -> int:
+        """How many gaps a sum may be from its threshold, so that GELU units represent it.
+
+        In float16, which ends at 65504, they also do so exactly: up to 32768 it represents all
+        multiples of 16, which is a quarter of a gap.
+        """
+        return dtype_named(self.dtype).largest // (2 * STEEPNESS)
 
     def check_noise(
         self,
@@ -188,7 +234,7 @@ class Precision:
                 f"can shift their sum by up to {_shown(off)}; at most {_shown(most)} is safe",
             )
 
-    def check_tie(self, node: Node, context: int, varying: Plain) -> None:
+    def check_tie(self, node: Node, context: int, varying: Plain, times: Plain = 1) -> None:
         """Raise unless position 0, given slack, ties with the sources that meet every condition.
 
         Its score is the difference of two large ones, of which LayerNorm changes one.
@@ -197,11 +243,12 @@ class Precision:
             node: what is decided by the attention weight.
             context: the largest number of sources that share.
             varying: as for `check_noise`.
+            times: how many times their gap those are.
 
         Raises:
             PrecisionError: it would not.
         """
-        off = dtype_named(self.dtype).underflow * self._scale_error(varying)
+        off = times * dtype_named(self.dtype).underflow * self._scale_error(varying)
         if self.normed and off * context > TIE:
             raise _refusal(
                 node,
@@ -292,13 +339,13 @@ class Precision:
             )
 
 
-def check_overflow(score: int, plan: Plan, dtype: str) -> None:
+def check_overflow(score: Plain, plan: Plan, dtype: str) -> None:
     """Raise unless a dtype holds every attention score, and every sum that LayerNorm may enlarge.
 
     Softmax scales scores only after they are rounded.
 
     Args:
-        score: no score is larger, before it is made sharp.
+        score: no query, and no score that must be finite, is larger, before it is made sharp.
         plan: decides how sharp that is.
         dtype: of the weights.
 
@@ -312,11 +359,29 @@ def check_overflow(score: int, plan: Plan, dtype: str) -> None:
     for name, found in largest.items():
         if found > kind.largest:
             raise PrecisionError(
-                f"{name} reach {found:,}, but the largest {dtype} is {kind.largest:,}",
+                f"{name} reach {ceil(found):,}, but the largest {dtype} is {kind.largest:,}",
                 where=plan.circuits.place,
                 fix="use bfloat16 or float32, or a shorter context",
                 is_tight=True,
             )
+
+
+def narrower_heads(score: Plain, plan: Plan, dtype: str, asked: Sizes) -> Sizes | None:
+    """Sizes with more heads, so that scores need less sharpness; None if they do not overflow.
+
+    Args:
+        score: as for `check_overflow`.
+        plan: with the heads that were asked for.
+        dtype: of the weights.
+        asked: what is asked of the width and the heads.
+    """
+    kind, layout = dtype_named(dtype), plan.layout
+    if not kind.overflows_first or score * sharpness_for(plan, dtype) <= kind.largest:
+        return None
+    if asked.n_head is not None or asked.head_dim is not None or layout.head_dim <= HEAD_DIM:
+        return None
+    n_head = 2 * ceil(layout.n_embd / (2 * HEAD_DIM))  # an even number of dimensions can be filled
+    return None if asked.n_embd and asked.n_embd % n_head else replace(asked, n_head=n_head)
 
 
 def _reach(plan: Plan) -> int:

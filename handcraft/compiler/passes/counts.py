@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from handcraft.compiler.passes.cases import (
 from handcraft.compiler.passes.head_outputs import HeadOutputs
 from handcraft.compiler.passes.ir import StepFunction, Threshold, between
 from handcraft.compiler.passes.soft_counts import Point, base_for, points
-from handcraft.language.graph.domain import Plain, Value, finite
+from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number, finite, kind_of
 from handcraft.language.graph.node import (
     Aggregate,
     Case,
@@ -43,8 +43,9 @@ from handcraft.language.graph.node import (
     Lookup,
     Match,
     Node,
+    walk,
 )
-from handcraft.language.graph.wording import reads
+from handcraft.language.graph.wording import enclosed, reads
 from handcraft.limits import CONDITIONS
 
 TOGETHER_UP_TO = 64
@@ -69,9 +70,41 @@ def count(of: Aggregate, cases: Sequence[Case], setting: Setting) -> Node:
         )
     counting = _Counting(HeadOutputs(of, setting))
     terms = [term for case in cases for term in finish(counting.case(case))]
-    if len(terms) == 1 and isinstance(terms[0][1], StepFunction) and terms[0][0] == 1:
+    if len(terms) == 1 and isinstance(terms[0][1], StepFunction | Lookup) and terms[0][0] == 1:
         return terms[0][1]
     return Linear(of.domain, of.text, tuple(terms), 0, place=of.place)
+
+
+def takes_sink(case: Case, setting: Setting) -> bool:
+    """Whether a count takes a sink where values become flags: one equality, over many positions."""
+    return (
+        setting.in_bits
+        and setting.context > TOGETHER_UP_TO
+        and len(case) == 1
+        and case[0].relation is Comparison.EQ
+        and all(isinstance(node.domain, Finite) for node in (case[0].key, case[0].query))
+        and case[0].key.domain.kind is not Kind.FLAG
+    )
+
+
+def has_count(nodes: Sequence[Node], setting: Setting) -> bool:
+    """Whether some count takes a sink."""
+    return any(
+        takes_sink(case, replace(setting, in_bits=True))
+        for node in walk(*nodes)
+        if isinstance(node, Aggregate) and node.how == "count"
+        for case in node.sources.cases
+    )
+
+
+def _other_value(values: Sequence[Value]) -> Value:
+    """A value of the same kind that is none of these."""
+    if kind_of(values[0]) is Kind.NUMBER:
+        return int(max(map(as_number, values))) + 1
+    found = "none"
+    while found in values:
+        found += "_"
+    return found
 
 
 @dataclass(frozen=True)
@@ -132,6 +165,8 @@ class _Counting:
         if not placed and all(map(has_constant_query, others)):
             return [(1, self._by_fraction(others))]
         before = yield from result_of(self._before(placed, others))
+        if before is None and not placed and takes_sink(others, self.setting):
+            return self._by_sink(*others)
         return before or self._marked(placed, others, flags)
 
     def _in_parts(self, match: Match, rest: Case) -> Call[Terms | None]:
@@ -185,6 +220,36 @@ class _Counting:
         return StepFunction(
             finite(range(n + 1)), of.text, thresholds, tuple(range(n + 1)), place=of.place
         )
+
+    def _by_sink(self, match: Match) -> Terms:
+        """Count later sources by the weight of position 0, which has no key but counts as a match.
+
+        If c of them match, its attention weight is 1/(c + 1). Another head compares the key of position
+        0 itself.
+        """
+        outputs, of, n = self.outputs, self.outputs.of, self.setting.context
+        first = outputs.is_first()
+        keys = _values(match.key)
+        absent = _other_value((*keys, *_values(match.query)))
+        table: dict[tuple[Value, ...], Value] = {
+            (key, is_first): absent if is_first else key
+            for key, is_first in product(keys, (False, True))
+        }
+        text = reads(enclosed(match.key, 8), " after position 0")
+        domain = finite((*keys, absent))
+        later = Lookup(domain, text, (match.key, first), table, place=of.place)
+        case = (Match(later, match.query, Comparison.EQ),)
+        weight = replace(outputs.fraction(case, first), sunk=True)
+        start = Match(self.setting.position, Constant(finite([0]), reads("0"), 0), Comparison.EQ)
+        own = outputs.moved((start,), match.key, "latest", unique=True)
+        points_of = [_exactly(Fraction(1, c + 1), c) for c in reversed(range(n))]
+        later_count = self._step_function([weight], points_of, _Gate(None), sure=True)
+        matches = outputs.equal(own, match.query, reads(of, " at position 0"))
+        total: dict[tuple[Value, ...], Value] = {
+            (c, is_match): c + is_match for c, is_match in product(range(n), (False, True))
+        }
+        both = (later_count, matches)
+        return [(1, Lookup(finite(total.values()), of.text, both, total, place=of.place))]
 
     def _before(self, placed: Case, others: Case) -> Call[Terms | None]:
         """Sources before this position: those up to it, minus 1 for itself, if it always matches."""
@@ -301,3 +366,8 @@ class _Counting:
         values = tuple(point.matching for point in known)
         of = self.outputs.of
         return StepFunction(finite(set(values)), of.text, tuple(thresholds), values, place=of.place)
+
+
+def _values(node: Node) -> tuple[Value, ...]:
+    assert isinstance(node.domain, Finite)
+    return node.domain.values

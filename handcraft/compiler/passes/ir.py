@@ -40,6 +40,7 @@ class Attend(Node):
         base: of a mean by soft attention; 0 for hard attention.
         by: the number of a source that decides which is the latest or the earliest; None for its
             position. Matching sources with the same number must have the same value.
+        sunk: whether position 0 counts as a source that matches, whatever fails there.
     """
 
     case: Case
@@ -49,12 +50,14 @@ class Attend(Node):
     unique: bool = False
     base: int = 0
     by: Node | None = None
+    sunk: bool = False
 
     @property
     def made_of(self) -> Hashable:
         """What determines its value; `unique` follows from the conditions and is left out."""
         by = None if self.by is None else self.by.identity
-        return case_key(self.case), self.value.identity, self.picks, self.slack, self.base, by
+        soft = self.slack, self.base, self.sunk
+        return case_key(self.case), self.value.identity, self.picks, soft, by
 
     @property
     def children(self) -> tuple[Node, ...]:

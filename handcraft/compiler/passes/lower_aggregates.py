@@ -102,7 +102,9 @@ def _merged(node: Linear, setting: Setting) -> Node:
     rest: list[tuple[Plain, Node]] = []
     for factor, term in node.terms:
         if isinstance(term, Attend) and term.picks == "mean":
-            groups.setdefault((case_key(term.case), term.slack, term.base), []).append((factor, term))
+            groups.setdefault((case_key(term.case), term.slack, term.base, term.sunk), []).append(
+                (factor, term)
+            )
         else:
             rest.append((factor, term))
     if all(len(group) == 1 for group in groups.values()):

@@ -49,6 +49,8 @@ def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], ca
         - (node.slack if there == 0 else 0)
         for there in seen
     ]
+    if node.sunk:
+        failing[0] = 0
     if node.base:
         weights = [Fraction(node.base) ** -count for count in failing]
         values = (as_number(known[node.value][there]) for there in seen)

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from math import ceil, log2
+from math import ceil, isqrt, log2
 
 from handcraft.compiler.deep_calls import Call, finish, result_of
+from handcraft.compiler.features.precision import ADDED_EXACTLY
 from handcraft.compiler.features.score_terms import nearest
 from handcraft.compiler.passes.children import with_children
 from handcraft.compiler.passes.guarded import is_equality
@@ -58,9 +59,15 @@ def is_readable(node: Node) -> bool:
 
 
 class Splitting:
-    """Makes flags of values; what was made for a node serves everybody who asks for it."""
+    """Makes flags of values; what was made for a node serves everybody who asks for it.
 
-    def __init__(self, roots: Sequence[Node]) -> None:
+    Args:
+        roots: the nodes to compute.
+        most: how many values one sum may compare; of more, equality is that of all their digits.
+    """
+
+    def __init__(self, roots: Sequence[Node], most: int = ADDED_EXACTLY) -> None:
+        self._most = most
         self._kept: dict[Node, Node] = {}
         self._flags: dict[tuple[Node, frozenset[Value]], Node] = {}
         for node in walk(*roots):
@@ -199,15 +206,29 @@ class Splitting:
         return Attend(FLAGS, node.text, (wanted,), kept, "latest", place=node.place)
 
     def _equal(self, node: Equal) -> Node:
-        if is_readable(node.one) and is_readable(node.other):
-            return replace(node, one=self._kept[node.one], other=self._kept[node.other])
+        """An equality of numbers; where those would be too large, of their digits one by one."""
         places = {v: i for i, v in enumerate(dict.fromkeys([*_values(node.one), *_values(node.other)]))}
-        one, other = (self._number(each, places, node.text) for each in (node.one, node.other))
-        return replace(node, one=one, other=other)
+        if is_readable(node.one) and is_readable(node.other) and len(places) <= self._most:
+            return replace(node, one=self._kept[node.one], other=self._kept[node.other])
+        base = len(places)
+        while base > self._most:
+            base = isqrt(base - 1) + 1
+        base = 1 << width_of(base)
+        found: list[Node] = []
+        for shift in range(0, width_of(len(places)), width_of(base)):
+            digits = {v: i >> shift & base - 1 for v, i in places.items()}
+            one, other = (self._number(each, digits, node.text) for each in (node.one, node.other))
+            found.append(replace(node, one=one, other=other))
+        if len(found) == 1:
+            return found[0]
+        rows: dict[tuple[Value, ...], Value] = {
+            row: all(row) for row in product((False, True), repeat=len(found))
+        }
+        return Lookup(FLAGS, node.text, tuple(found), rows, place=node.place)
 
     def _number(self, node: Node, places: Mapping[Value, int], text: Wording) -> Linear:
         """The place of a value as a sum of its bits."""
-        width = width_of(len(places))
+        width = width_of(max(places.values()) + 1)
         flags = self.bits(node, places, width)
         terms = tuple((1 << k, flag) for k, flag in zip(reversed(range(width)), flags, strict=True))
         return Linear(finite(range(1 << width)), text, terms, 0, place=node.place)
@@ -259,6 +280,7 @@ def _is_above_none(step_function: StepFunction) -> Attend | None:
         or term.picks != "mean"
         or term.slack
         or term.base
+        or term.sunk
         or term.case
     ):
         return None

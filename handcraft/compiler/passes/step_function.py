@@ -23,6 +23,9 @@ Ints = npt.NDArray[np.int64]
 PROGRAM_ROWS_UP_TO = 3000
 """The largest table for which a linear program looks for weights; alike rows count once."""
 
+MANY = 64
+"""Of two sums with equally many thresholds, one that tells fewer values apart is taken."""
+
 LARGEST = 1 << 20
 """No weighted sum is larger, so that floats add it exactly."""
 
@@ -43,6 +46,11 @@ class Steps:
 
     def __len__(self) -> int:
         return len(self.changes)
+
+    @property
+    def reads_many(self) -> bool:
+        """Whether many values of an argument count differently, which may take a threshold for each."""
+        return any(len(set(each.values())) > MANY for each in self.weights)
 
     @property
     def thresholds(self) -> tuple[tuple[Plain, Plain], ...]:
@@ -152,7 +160,7 @@ class _Search:
     def best(self) -> Steps:
         """Try sums of numbers, sums of classes, digits in every order, and a linear program."""
         candidates = [*self._sums(), *self._digits()]
-        best = min(candidates, key=len)
+        best = min(candidates, key=lambda steps: (len(steps), steps.reads_many))
         if len(best) > len(self.values) - 1 and self.scalar is None:
             found = self._programmed(len(best))
             best = found if found is not None and len(found) < len(best) else best

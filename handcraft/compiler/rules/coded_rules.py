@@ -40,13 +40,14 @@ from handcraft.vocabulary import Vocabulary
 
 
 def split_rules(
-    rulings: Sequence[Ruling], vocabulary: Vocabulary
+    rulings: Sequence[Ruling], vocabulary: Vocabulary, most: int
 ) -> tuple[list[Ruling], list[list[Node]]]:
     """Rules over values that are split into bits.
 
     Args:
         rulings: the rules once their aggregates are lowered; all predict tokens.
         vocabulary: the tokens.
+        most: how many values one sum may compare.
 
     Returns:
         The rules with other literals, and for each a flag for every bit of its answer, highest first.
@@ -55,7 +56,7 @@ def split_rules(
     width = width_of(len(ids))
     answers = [each.answer for each in rulings if isinstance(each.answer, Node)]
     literals = [literal for each in rulings for literal in each.literals]
-    splitting = Splitting([*literals, *answers])
+    splitting = Splitting([*literals, *answers], most)
     nodes = [splitting.kept(literal) for literal in literals]
     nodes += [bit for answer in answers for bit in splitting.bits(answer, ids, width)]
     made = iter(rebuild(nodes))
@@ -96,7 +97,7 @@ class CodedRules:
             dtype: of the weights, which bounds heights: where the first rule leads by one of them, its
                 token must lead in the sum over all bits.
         """
-        found, bits = split_rules(rulings, vocabulary)
+        found, bits = split_rules(rulings, vocabulary, setting.steps // 2)
         width = width_of(len(vocabulary))
         nodes = [literal for each in found for literal in each.literals]
         nodes += [bit for each in bits for bit in each]

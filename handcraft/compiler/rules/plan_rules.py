@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -16,9 +16,9 @@ from handcraft.circuits.lifetimes import (
     written_by_heads,
     written_by_neurons,
 )
-from handcraft.compiler.features.precision import Precision, check_overflow
+from handcraft.compiler.features.precision import Precision, check_overflow, narrower_heads
 from handcraft.compiler.passes.split_bits import MANY, width_of
-from handcraft.compiler.rules.ruled import Coded, Ruled
+from handcraft.compiler.rules.ruled import Made, Ruled
 from handcraft.compiler.search import (
     Way,
     parameters_of,
@@ -103,7 +103,7 @@ class RuleWays:
         if not self.target.has_norm or self._is_too_large:
             return None
         first = self.ruled.coded(direct=False, sure=self.sure, short=self._are_many)
-        if not isinstance(first, Coded):
+        if not isinstance(first, Made):
             return None
         units = len(first.circuits.blocks[-1].neurons)
         if 2 * units <= 4 * allocate_layout(first.circuits, self.target, asked).n_embd:
@@ -128,6 +128,10 @@ class RuleWays:
             return None
         self._coded.append(coded.circuits)
         plan = plan_in_one_layer(coded.circuits, self.target, asked)
+        narrow = narrower_heads(coded.score, plan, self.ruled.dtype, asked)
+        if narrow is not None:
+            asked = narrow
+            plan = plan_in_one_layer(coded.circuits, self.target, asked)
         is_spread = len(plan.layers) > len(coded.circuits.blocks)
         if coded.is_level and is_spread and asked.n_embd is None and not self._is_level(plan):
             plan = plan_without_spreading(coded.circuits, self.target, asked, short=short)
@@ -148,16 +152,16 @@ class RuleWays:
 
     def by_neurons(self, asked: Sizes) -> Plan | None:
         """Neurons write every logit."""
-        circuits = self._made("neurons", asked)
-        return plan_in_one_layer(circuits, self.target, asked) if circuits else None
+        made = self._made("neurons", asked)
+        return self._planned(made, plan_in_one_layer, asked) if made else None
 
     def direct(self, asked: Sizes) -> Plan | None:
         """What makes the answer of the last rule writes its logits."""
-        circuits = self._made("direct", asked)
-        if circuits is None or not _writes_logits_last(circuits, has_norm=self.target.has_norm):
+        made = self._made("direct", asked)
+        if made is None or not _writes_logits_last(made.circuits, has_norm=self.target.has_norm):
             return None
-        plan = plan_in_one_layer(circuits, self.target, asked)
-        if plan.has_norm and 2 * len(circuits.blocks[-1].neurons) > 4 * plan.layout.n_embd:
+        plan = self._planned(made, plan_in_one_layer, asked)
+        if plan.has_norm and 2 * len(made.circuits.blocks[-1].neurons) > 4 * plan.layout.n_embd:
             return None  # those in later layers would read what others have written
         return plan
 
@@ -166,16 +170,25 @@ class RuleWays:
         together = self._made("neurons", asked)
         if not self.target.has_norm or together is None:
             return None
-        if _fits_one_layer(together, self.target, asked):
+        if _fits_one_layer(together.circuits, self.target, asked):
             return None
-        circuits = self._made("apart", asked)
-        return plan_model(circuits, self.target, asked) if circuits else None
+        made = self._made("apart", asked)
+        return self._planned(made, plan_model, asked) if made else None
+
+    def _planned(
+        self, made: Made, plan_circuits: Callable[[Circuits, Architecture, Sizes], Plan], asked: Sizes
+    ) -> Plan:
+        """A plan whose scores surely do not overflow, if only such plans count."""
+        plan = plan_circuits(made.circuits, self.target, asked)
+        if self.sure:
+            check_overflow(made.score, plan, self.ruled.dtype)
+        return plan
 
     @cache  # noqa: B019
-    def _made(self, way: str, asked: Sizes) -> Circuits | None:
+    def _made(self, way: str, asked: Sizes) -> Made | None:
         if self._is_surely_larger(asked):
             return None
-        return self.ruled.circuits(asked, direct=way == "direct", apart=way == "apart", sure=self.sure)
+        return self.ruled.one_hot(asked, direct=way == "direct", apart=way == "apart", sure=self.sure)
 
     @cache  # noqa: B019
     def _is_surely_larger(self, asked: Sizes) -> bool:

@@ -15,6 +15,7 @@ from handcraft.compiler.features.assembly import Assembly
 from handcraft.compiler.features.precision import ADDED_EXACTLY, Precision
 from handcraft.compiler.features.reuse import with_reuse
 from handcraft.compiler.passes.cases import Setting
+from handcraft.compiler.passes.counts import has_count
 from handcraft.compiler.passes.run_passes import BEFORE_TABLES, TABLES, run_passes
 from handcraft.compiler.passes.unequal import has_inequality
 from handcraft.compiler.rules.coded_rules import CodedRules
@@ -37,23 +38,24 @@ from handcraft.compiler.rules.rulings import (
 from handcraft.compiler.stage import Stage
 from handcraft.errors import PrecisionError
 from handcraft.language import Program
+from handcraft.language.graph.domain import Plain
 from handcraft.language.graph.node import Node
 from handcraft.weights import Sizes
 
 
 @dataclass(frozen=True)
-class Coded:
-    """Rules as circuits in which everything is stored in bits.
+class Made:
+    """Rules as circuits.
 
     Args:
         circuits: the circuits.
         is_level: whether they are precise enough only if LayerNorm always divides by the same.
-        score: no attention score is larger, before it is made sharp.
+        score: no query, and no attention score that must be finite, is larger, before it is made sharp.
     """
 
     circuits: Circuits
     is_level: bool
-    score: int
+    score: Plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,7 @@ class Ruled:
     def lowered_for_bits(self) -> tuple[Stage, ...]:
         """The same where an inequality of values that become flags takes no score."""
         nodes = [*self.lowered[0].nodes]
-        if not has_inequality(nodes):
+        if not has_inequality(nodes) and not has_count(nodes, self.setting):
             return self.lowered
         return run_passes(nodes, replace(self.setting, in_bits=True), BEFORE_TABLES)
 
@@ -132,7 +134,8 @@ class Ruled:
         lowered = with_nodes(self.written, self.lowered_for_bits[-1].nodes[:-1])
         setting = self.setting
         if not Precision(self.dtype).is_wide:
-            setting = replace(setting, steps=ADDED_EXACTLY, in_powers=True)
+            steps = min(ADDED_EXACTLY, Precision(self.dtype).reach)
+            setting = replace(setting, steps=steps, in_powers=True)
         return CodedRules.of(lowered, prompts.vocabulary, setting, self.dtype)
 
     @property
@@ -141,7 +144,7 @@ class Ruled:
         return (*self.lowered_for_bits, *(self.coded_rules.stages if self.coded_rules else ()))
 
     @cache  # noqa: B019 - of a program that is being compiled
-    def coded(self, *, direct: bool, sure: bool, short: bool) -> Coded | PrecisionError | None:
+    def coded(self, *, direct: bool, sure: bool, short: bool) -> Made | PrecisionError | None:
         """The circuits in which everything is stored in bits.
 
         Args:
@@ -175,7 +178,7 @@ class Ruled:
         is_level: bool,
         direct: bool,
         short: bool,
-    ) -> Coded | None:
+    ) -> Made | None:
         """The circuits, if LayerNorm always divides by the same or that does not matter."""
         prompts = self.program.prompts
         features = Features(normed=self.has_norm, in_bits=True, small=is_level, code_apart=short)
@@ -207,10 +210,10 @@ class Ruled:
             code=code,
             largest=largest,
         )
-        return Coded(circuits, is_level and self.has_norm, assembly.largest_score)
+        return Made(circuits, is_level and self.has_norm, assembly.largest_score)
 
-    def circuits(self, sizes: Sizes, *, direct: bool, apart: bool, sure: bool) -> Circuits | None:
-        """The circuits of one way; None where what makes the last answer cannot write logits.
+    def one_hot(self, sizes: Sizes, *, direct: bool, apart: bool, sure: bool) -> Made | None:
+        """The circuits with a logit for each token; None where what makes the last cannot write any.
 
         Args:
             sizes: what is asked of the width.
@@ -253,4 +256,6 @@ class Ruled:
             logit_scale=logit_scale,
             logits_apart=apart,
         )
-        return with_reuse(circuits, places, self.target, sizes) if self.reuse else circuits
+        if self.reuse:
+            circuits = with_reuse(circuits, places, self.target, sizes)
+        return Made(circuits, False, assembly.largest_score)

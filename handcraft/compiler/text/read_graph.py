@@ -219,8 +219,9 @@ class _ReadGraph(Transformer[Token, Any]):
         slack: int | None,
         base: int | None,
         unique: bool | None,
+        sunk: bool | None,
     ) -> Making:
-        rest = str(picks), slack or 0, bool(unique), base or 0, by
+        rest = str(picks), slack or 0, bool(unique), base or 0, by, bool(sunk)
         return lambda domain, text: Attend(domain, text, case, value, *rest)  # type: ignore[arg-type]
 
     def equal(self, one: Node, other: Node) -> Making:
@@ -327,7 +328,7 @@ class _ReadGraph(Transformer[Token, Any]):
 
     plus = height = read = order = default = slack = base = unit = parts = _only
     conditions = refs = cases = case = several = row = share = step = weight = numbered = _all
-    veto = always = unique = _true
+    veto = always = unique = sunk = _true
 
 
 def _combinations(brace: Token, arguments: Sequence[Node]) -> Iterable[tuple[Value, ...]]:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Literal, cast
 
 from handcraft.architecture import Architecture, architecture_named
-from handcraft.compiler.features.precision import Precision
+from handcraft.compiler.features.precision import ADDED_EXACTLY, Precision
 from handcraft.compiler.ordinal import approximate
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.run_passes import AS_WRITTEN, BEFORE_TABLES, PASSES, each_stage
@@ -125,7 +125,7 @@ def _bits_of(rulings: Sequence[Ruling], prompts: Prompts) -> Iterator[Result]:
             where=next(each.origin for each in rulings if not isinstance(each.answer, Node)),
             fix=f"show another pass: {AS_WRITTEN}, {', '.join(PASSES)}",
         )
-    for ruling, bits in zip(*split_rules(rulings, prompts.vocabulary), strict=True):
+    for ruling, bits in zip(*split_rules(rulings, prompts.vocabulary, ADDED_EXACTLY), strict=True):
         for k, bit in enumerate(reversed(bits)):
             yield Result(f"{ruling.origin.what}, bit {k}", bit, ruling.literals)
 

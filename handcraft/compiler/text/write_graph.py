@@ -159,7 +159,8 @@ def _operation(node: Node, names: Mapping[Node, str]) -> str:
             unique = " unique" if node.unique else ""
             case = _case(node.case, names)
             by = f" by {names[node.by]}" if node.by is not None else ""
-            return f"attend {node.picks} {case} value {names[node.value]}{by}{slack}{base}{unique}"
+            rest = f"{by}{slack}{base}{unique}{' sunk' if node.sunk else ''}"
+            return f"attend {node.picks} {case} value {names[node.value]}{rest}"
         case Equal():
             return f"equal {names[node.one]}, {names[node.other]}"
         case StepFunction():

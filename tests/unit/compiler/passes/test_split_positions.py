@@ -53,12 +53,13 @@ def test_few_positions_are_left_to_one_head():
     assert split_positions(before, replace(setting_of(PROMPTS), context=4), most=4) == before
 
 
-def test_induction_is_exact_beyond_the_positions_that_a_bfloat16_score_distinguishes():
+@pytest.mark.parametrize(("dtype", "context"), [("bfloat16", 160), ("float16", 48)])
+def test_induction_is_exact_beyond_the_positions_that_a_score_distinguishes(dtype, context):
     words = tuple(f"w{n}" for n in range(6))
-    prompts = Prompts(words, context=160)
-    assert Precision("bfloat16", level=True).positions < prompts.context
+    prompts = Prompts(words, context=context)
+    assert Precision(dtype, level=True).positions < prompts.context
     before = prompts.token.at(-1, default="w0")
     followed = select(before, prompts.token).latest(prompts.token, default="w0")
     program = Program(prompts=prompts, rules=[predict(followed).otherwise()])
-    made = compile_program(program, dtype="bfloat16")
+    made = compile_program(program, dtype=dtype)
     assert_agreement(made, every_up_to=0, sample=4)

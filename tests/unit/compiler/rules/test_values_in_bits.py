@@ -101,6 +101,20 @@ def test_whether_any_of_many_values_matches(relation):
         assert run_nodes(nodes, text, causal=True) == [found.trace(text)]
 
 
+@pytest.mark.parametrize("most", [12, 11, 4, 3])
+def test_values_too_many_for_one_sum_are_equal_where_all_their_digits_are(most):
+    node = lowered(FOLLOWED == BEFORE)
+    (table,) = [each for each in walk(node) if str(each) == str(node)]
+    equal = Equal(table.domain, table.text, *table.arguments)
+    found = Splitting([equal], most).kept(equal)
+    pairs = [each for each in walk(found) if isinstance(each, Equal) and str(each) == str(node)]
+    assert (len(pairs) == 1) == (most == 12)
+    assert all(len(each.one.domain.values) <= most for each in pairs if most < 12)
+    (fused,) = fuse([found], SETTING)
+    for text in product(WORDS[::3], repeat=3):
+        assert run_nodes([fused], text, causal=True)[0] == run_nodes([node], text, causal=True)[0]
+
+
 @given(st.lists(st.integers(-9, 9), min_size=12, max_size=12))
 def test_any_whole_number_of_the_token_is_a_sum_of_its_bits_and_of_flags(numbers):
     features = Features(normed=True, in_bits=True)
