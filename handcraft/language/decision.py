@@ -11,7 +11,8 @@ from typing import cast
 from handcraft.display import short_repr
 from handcraft.language.distribution import Distribution
 from handcraft.language.graph import attend, pointwise
-from handcraft.language.graph.domain import FLAGS, Finite, Kind, Value, finite
+from handcraft.language.graph.domain import FLAGS, Finite, Kind, finite
+from handcraft.language.graph.members import Members
 from handcraft.language.graph.node import AtLeast, Comparison, Linear, Lookup, Node, walk
 from handcraft.language.graph.wording import enclosed, listed_in, reads, show_some
 from handcraft.language.oracle.interpret import interpret_in
@@ -114,9 +115,9 @@ class Deciding:
             there = self._token_back(distance, place)
             tokens = self.prompts.vocabulary.tokens
             wanted = [tokens[i] for i in sorted(allowed)]
-            table: dict[tuple[Value, ...], Value] = {
-                (token,): i in allowed for i, token in enumerate(tokens)
-            }
+            domain = self.prompts.token.node.domain
+            assert isinstance(domain, Finite)
+            table = Members(domain, frozenset(wanted))
             shown = show_some([repr(token) for token in wanted])
             test = f" == {shown}" if len(wanted) == 1 else f" in ({shown})"
             text = reads(enclosed(there, 1), test, binding=1)

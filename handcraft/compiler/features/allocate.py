@@ -76,10 +76,18 @@ class Features:
         self.given: dict[Node, Reading] = {}
         self._step_functions: dict[Node, StepFunction] = {}
         self._places: dict[Node, list[int]] = {}
+        self._numbers: dict[Node, Reading] = {}
 
     def number(self, node: Node) -> Reading:
         """The reading of a node that is a number; a flag counts as 0 or 1."""
-        return finish(self._number(node))
+        if node not in self._numbers:
+            self._numbers[node] = finish(self._number(node))
+        return self._numbers[node]
+
+    def give(self, node: Node, reading: Reading) -> None:
+        """Read a node in this way from now on."""
+        self.given[node] = reading
+        self._numbers.clear()
 
     def read(self, node: Node, numbers: Numbers, *, keeps_zero: bool = False) -> Reading:
         """The reading of a function of a node.
@@ -212,7 +220,7 @@ class Features:
         """
         feature = Feature(total, {ITSELF: 0}, scale=scale, within=within)
         self.by_node[total] = feature
-        self.given[total] = Reading(((scale, feature, 0),), total.constant)
+        self.give(total, Reading(((scale, feature, 0),), total.constant))
         for factor, node in total.terms:
             part = self._of(node)
             times = Fraction(factor) / scale

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -37,6 +37,13 @@ class Reading:
 
     terms: tuple[tuple[Plain, Feature, int], ...]
     constant: Plain = 0
+    parts: tuple[Reading, ...] = field(default=(), compare=False, repr=False)
+    """Readings of different features, if it is their sum: many rules share them, and so their sizes."""
+
+    @cached_property
+    def features(self) -> frozenset[int]:
+        """The features that it reads, by their `id`."""
+        return frozenset(id(feature) for _, feature, _ in self.terms)
 
     @cached_property
     def _over(self) -> int:
@@ -52,18 +59,24 @@ class Reading:
     @cached_property
     def size(self) -> Plain:
         """No sum of absolute terms is larger."""
+        if self.parts:
+            return _sum([part.size for part in self.parts])
         ends = [(abs(factor), feature.largest(i)) for factor, feature, i in self._whole_terms]
         return _total(ends, self._over)
 
     @cached_property
     def rest(self) -> Plain:
         """The constant, and half the factor of every flag: those are stored as differences from 1/2."""
+        if self.parts:
+            return _sum([part.rest for part in self.parts])
         halves = (Fraction(factor) / 2 for factor, feature, i in self.terms if feature.is_flag(i))
         return self.constant + sum(halves)
 
-    @property
+    @cached_property
     def digits(self) -> int:
         """The most significant binary digits of a factor."""
+        if self.parts:
+            return max(part.digits for part in self.parts)
         return max((_digits(Fraction(factor)) for factor, _, _ in self.terms), default=0)
 
     @cached_property
@@ -72,6 +85,8 @@ class Reading:
 
         Small numbers are left out: their errors are relative.
         """
+        if self.parts:
+            return _sum([part.weight for part in self.parts])
         total: Plain = 0
         for factor, feature, i in self.terms:
             if not feature.is_small(i):
@@ -81,29 +96,47 @@ class Reading:
     @cached_property
     def small(self) -> tuple[Plain, Plain]:
         """The most that small numbers add, and the most that they subtract."""
-        adds, takes = Fraction(0), Fraction(0)
+        if self.parts:
+            adds, takes = zip(*(part.small for part in self.parts), strict=True)
+            return _sum(adds), _sum(takes)
+        more, less = Fraction(0), Fraction(0)
         for factor, feature, i in self.terms:
             if feature.is_small(i):
                 ends = [Fraction(factor * end) for end in (0, *feature.span(i))]
-                adds, takes = adds + max(ends), takes - min(ends)
-        return adds, takes
+                more, less = more + max(ends), less - min(ends)
+        return more, less
+
+    @cached_property
+    def size_of_others(self) -> Plain:
+        """No sum of absolute terms that are not small is larger."""
+        if self.parts:
+            return _sum([part.size_of_others for part in self.parts])
+        terms = [term for term in self.terms if not term[1].is_small(term[2])]
+        return self.size if len(terms) == len(self.terms) else Reading(tuple(terms)).size
 
     @cached_property
     def span(self) -> tuple[Plain, Plain]:
         """No value of the sum is smaller than the first, and none larger than the second."""
+        if self.parts:
+            lows, highs = zip(*(part.span for part in self.parts), strict=True)
+            return _sum(lows), _sum(highs)
         ends = [(factor, feature.span(i)) for factor, feature, i in self._whole_terms]
         low = _total([(factor, span[factor < 0]) for factor, span in ends], self._over)
         high = _total([(factor, span[factor > 0]) for factor, span in ends], self._over)
         return self.constant + low, self.constant + high
 
-    @property
+    @cached_property
     def is_whole(self) -> bool:
         """Whether all terms are integers."""
+        if self.parts:
+            return all(part.is_whole for part in self.parts)
         return all(f.denominator == 1 and feature.is_whole(i) for f, feature, i in self.terms)
 
-    @property
+    @cached_property
     def has_means(self) -> bool:
         """Whether a term depends on a mean, which floats round."""
+        if self.parts:
+            return any(part.has_means for part in self.parts)
         return any(feature.has_means for _, feature, _ in self.terms)
 
     def __mul__(self, factor: Plain) -> Reading:
@@ -113,6 +146,11 @@ class Reading:
 
     def __add__(self, other: Reading) -> Reading:
         return sum_of((self, other))
+
+
+def _sum(numbers: Iterable[Plain]) -> Plain:
+    """A sum, where few of the numbers are fractions or all have the same denominator."""
+    return _total([(1, number) for number in numbers], 1)
 
 
 def _total(terms: Sequence[tuple[int, Plain]], over: int) -> Plain:
@@ -128,6 +166,14 @@ def _total(terms: Sequence[tuple[int, Plain]], over: int) -> Plain:
 
 def sum_of(readings: Sequence[Reading]) -> Reading:
     """The sum of all readings; a feature that occurs in several is one term."""
+    parts = [part for reading in readings for part in reading.parts or (reading,)]
+    parts = [part for part in parts if part.terms or part.constant]
+    if len(parts) == 1:
+        return parts[0]
+    features = {feature for part in parts for feature in part.features}
+    if len(features) == sum(len(part.features) for part in parts):
+        terms = tuple([term for part in parts for term in part.terms])
+        return Reading(terms, _sum([part.constant for part in parts]), tuple(parts))
     total: dict[tuple[Feature, int], Plain] = {}
     constant: Plain = 0
     for reading in readings:
@@ -176,6 +222,7 @@ class Feature:
     moved_number: Reading | None = None
     _ordered: list[Numbers] = field(default_factory=list)
     _flags: dict[int, tuple[Plain, Plain] | None] = field(default_factory=dict)
+    _whole: dict[int, bool] = field(default_factory=dict)
     _spans: dict[tuple[int, bool, Plain, bool], tuple[Plain, Plain]] = field(default_factory=dict)
 
     def __hash__(self) -> int:
@@ -254,9 +301,10 @@ class Feature:
         """Whether one of the numbers is always an integer."""
         if self.is_one_hot and not self.numbers:
             return True
-        numbers = self.numbers_at(i)
-        constant = self.constant(i)
-        return numbers != ITSELF and all(n.denominator == 1 for n in (*numbers, constant))
+        if i not in self._whole:
+            numbers = self.numbers_at(i)
+            self._whole[i] = numbers != ITSELF and all(n.denominator == 1 for n in numbers)
+        return self._whole[i] and self.constant(i).denominator == 1
 
     def numbers_at(self, i: int) -> Numbers:
         """For each value, the number that one of the dimensions stores."""

@@ -36,6 +36,7 @@ class Places:
         self.vocabulary = vocabulary
         self.taken = set(RESERVED)
         self.subspaces: dict[int, list[Subspace]] = {}
+        self._parts: dict[int, tuple[Reading, tuple[Coefficients, ...]]] = {}
         for feature in assembly.features.by_node.values():
             self.subspaces[id(feature)] = self._named(feature)
 
@@ -95,6 +96,20 @@ class Places:
 
     def coefficients(self, reading: Reading) -> tuple[Coefficients, ...]:
         """The coefficients of a reading, subspace by subspace."""
+        if len(reading.parts) > 1:
+            found = [each for part in reading.parts for each in self._known(part)]
+            if len({each.subspace for each in found}) == len(found):
+                return tuple(found)
+        return self._summed(reading)
+
+    def _known(self, part: Reading) -> tuple[Coefficients, ...]:
+        """The coefficients of a reading that is a part of many."""
+        if id(part) not in self._parts:
+            self._parts[id(part)] = part, self._summed(part)
+        return self._parts[id(part)][1]
+
+    def _summed(self, reading: Reading) -> tuple[Coefficients, ...]:
+        """The coefficients of a reading, each once."""
         entries: dict[Subspace, dict[int, Plain]] = {}
         for factor, feature, i in reading.terms:
             subspace, dimension = self.dimension(feature, i)

@@ -290,12 +290,9 @@ class Precision:
         off are nearly equal, so both together are hardly more than twice the smaller.
         """
         adds, takes = reading.small
-        others = sum(
-            magnitude(factor) * max(map(magnitude, feature.span(i)))
-            for factor, feature, i in reading.terms
-            if not feature.is_small(i)
-        )
-        near = magnitude(level) + gap + others
+        if not (adds or takes):
+            return 0
+        near = magnitude(level) + gap + reading.size_of_others
         return self._part * min(adds + takes, near + 2 * min(adds, takes))
 
     @property

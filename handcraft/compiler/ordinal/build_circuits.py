@@ -84,7 +84,7 @@ class _Builder:
         token = Embedded(finite(line.vocabulary.tokens), reads("answer"), "token")
         self.code = self.features.codewords(token, {"number": line.numbers, "-square/2": line.squares})
         for node in design.weighted:
-            self.features.given[node.value] = Reading(((1, self.code, NUMBER),))
+            self.features.give(node.value, Reading(((1, self.code, NUMBER),)))
         self.patterns = patterns(design, self.features)
         self.steps: dict[Node, Node] = {}
         self.sums: dict[Group, Linear] = {}
@@ -109,7 +109,7 @@ class _Builder:
                 noise += magnitude(times) * Fraction(design.reach) / design.scale
         for node, factor in total.terms.items():
             if isinstance(node, Lookup):
-                self.features.given[node] = Reading(((1, self.code, SQUARE),))
+                self.features.give(node, Reading(((1, self.code, SQUARE),)))
                 terms.append((factor, node))
         if len(set(total.known)) > 1:
             raise PrecisionError(
@@ -153,7 +153,7 @@ class _Builder:
         parts = [p for g in design.groups if g.in_answer and not g.is_home for p in g.parts]
         last = [self._clearing()] if design.has_norm else []
         for own, factor in () if design.has_norm else self.owns:
-            features.given[own] = Reading(((1, self.code, SQUARE),))
+            features.give(own, Reading(((1, self.code, SQUARE),)))
             always, zero = Constant(FLAGS, reads("always"), True), Constant(finite((0,)), reads("0"), 0)
             ramp = Choice(own.domain, reads("the token itself"), always, own, zero, place=own.place)
             parts.append((ramp, factor))
@@ -179,7 +179,7 @@ class _Builder:
         if len(set(squares)) < len(words):
             raise NotASumError("two tokens have one square, and different numbers")
         square = by_token(line.vocabulary, line.squares, reads("-square/2"))
-        self.features.given[square] = Reading(((1, self.code, SQUARE),))
+        self.features.give(square, Reading(((1, self.code, SQUARE),)))
         steps = [Threshold(((1, square),), *between(*pair)) for pair in pairwise(squares)]
         places = tuple(range(len(words)))
         step = StepFunction(finite(places), reads("the token itself"), tuple(steps), places)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from handcraft.compiler.passes.children import with_children
 from handcraft.compiler.passes.ir import Attend, StepFunction
 from handcraft.language.graph.domain import FLAGS, Finite, Kind, Plain, Value, as_number, finite, whole
+from handcraft.language.graph.members import Members
 from handcraft.language.graph.node import (
     Aggregate,
     Assumed,
@@ -93,6 +94,8 @@ class _Builder:
 
     def _lookup(self, node: Lookup, arguments: list[Node]) -> Node:
         """Leave out constants, doubles and what changes nothing; look through tables of one thing."""
+        if isinstance(node.table, Members) and not isinstance(arguments[0], Constant | Lookup):
+            return node if arguments[0] is node.arguments[0] else replace(node, arguments=(*arguments,))
         table = _possible(node.table, arguments)
         if len(set(table.values())) == 1:
             return self._constant(node, next(iter(table.values())))

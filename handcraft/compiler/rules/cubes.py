@@ -8,7 +8,7 @@ feature for any of them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -17,6 +17,7 @@ from handcraft.compiler.features.feature import Reading, sum_of
 from handcraft.compiler.passes.ir import Attend, is_scalar
 from handcraft.compiler.passes.split_bits import width_of
 from handcraft.language.graph.domain import Finite, Value
+from handcraft.language.graph.members import Members
 from handcraft.language.graph.node import Assumed, Embedded, Lookup, Node, is_token
 
 
@@ -35,10 +36,12 @@ class Cube:
 
 def cube_of(literal: Node) -> Cube | None:
     """The cube that a flag asks for; None where it reads something else, or no cube."""
-    passing: set[Value] = {True}
+    passing: Collection[Value] = {True}
     node = literal
     while True:
         match node:
+            case Lookup(arguments=(argument,)) if isinstance(node.table, Members) and passing == {True}:
+                passing, node = node.table.inside, argument
             case Lookup(arguments=(argument,)) if not is_scalar(node):
                 passing = {row[0] for row, value in node.table.items() if value in passing}
                 node = argument
@@ -50,7 +53,7 @@ def cube_of(literal: Node) -> Cube | None:
     if node is literal or not (is_token(node) or is_brought):
         return None
     assert isinstance(node.domain, Finite)
-    places = [i for i, value in enumerate(node.domain.values) if value in passing]
+    places = sorted(node.domain.places[value] for value in passing if value in node.domain.places)
     return _cube(node, places, len(node.domain.values)) if places else None
 
 

@@ -19,6 +19,7 @@ from handcraft.circuits.lifetimes import (
 from handcraft.compiler.features.precision import Precision, check_overflow, narrower_heads
 from handcraft.compiler.passes.split_bits import MANY, width_of
 from handcraft.compiler.rules.ruled import Made, Ruled
+from handcraft.compiler.rules.rulings import count_of_brought
 from handcraft.compiler.search import (
     Way,
     parameters_of,
@@ -193,21 +194,21 @@ class RuleWays:
     @cache  # noqa: B019
     def _is_surely_larger(self, asked: Sizes) -> bool:
         """Whether no model with a dimension for each token can be smaller than the one in bits."""
-        program = self.ruled.program
-        if self._least(len(program.vocabulary), len(self.ruled.written) - 1, each=2) >= self.most:
+        dimensions = len(self.ruled.program.vocabulary) + count_of_brought(self.ruled.written)
+        if self._least(dimensions, len(self.ruled.written) - 1, each=2) >= self.most:
             return True
         plan = None if self.has_few_tokens else _first_that_fits(self.ways_in_bits[1:], asked)
         if plan is None:
             return False
         rules = len({neuron.origins for neuron in plan.circuits.blocks[-1].neurons})
-        least = self._least(len(program.vocabulary), rules, each=2)
+        least = self._least(dimensions, rules, each=2)
         return plan.shape.parameters(plan.architecture) <= least
 
     def _least(self, dimensions: int, neurons: int, each: int = 1) -> int:
         """About how many parameters a model has at least.
 
         Args:
-            dimensions: of its logits.
+            dimensions: of its logits, and of what rules read besides.
             neurons: how many write them.
             each: how many hidden units each of these takes behind LayerNorm.
         """

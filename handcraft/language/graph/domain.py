@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
@@ -77,6 +77,11 @@ class Finite:
     @cached_property
     def _known(self) -> frozenset[tuple[bool, Value]]:
         return frozenset((isinstance(v, bool), v) for v in self.values)
+
+    @cached_property
+    def places(self) -> Mapping[Value, int]:
+        """The place of each value in their order."""
+        return {value: place for place, value in enumerate(self.values)}
 
     @property
     def low(self) -> Plain:

@@ -18,6 +18,7 @@ from typing import Any, Literal, Self, TypeAlias
 from weakref import WeakValueDictionary
 
 from handcraft.language.graph.domain import Domain, Finite, Plain, Value, as_number
+from handcraft.language.graph.members import rows_hash
 from handcraft.language.graph.wording import Wording
 from handcraft.origin import Origin, Place
 
@@ -52,7 +53,7 @@ class Rows:
 
     def __init__(self, table: Mapping[Any, Hashable]) -> None:
         self.table = table
-        self._hash = hash(frozenset(table.items()))
+        self._hash = rows_hash(table)
 
     def __hash__(self) -> int:
         return self._hash

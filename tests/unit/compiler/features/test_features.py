@@ -5,15 +5,24 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from short_texts import after, assert_compiled, read
 
 from handcraft import Prompts, lookup, select, where, window
 from handcraft.circuits import Neuron
 from handcraft.compiler.features.allocate import MOST, Features
-from handcraft.compiler.features.feature import Reading
+from handcraft.compiler.features.assembly import Assembly
+from handcraft.compiler.features.feature import Reading, sum_of
+from handcraft.compiler.features.precision import Precision
+from handcraft.compiler.passes.cases import Setting
+from handcraft.compiler.passes.fold import rebuild
+from handcraft.compiler.passes.fuse import fuse
 
 PROMPTS = Prompts("abc", context=4)
 TOKEN, POSITION = PROMPTS.token, PROMPTS.position
+SETTING = Setting(4, causal=True)
+KNOWN = ("size", "size_of_others", "rest", "weight", "small", "span", "digits", "is_whole", "has_means")
 WORTH = TOKEN.map({"a": 0, "b": 1, "c": 3})
 
 
@@ -34,6 +43,26 @@ def test_a_number_that_is_read_as_itself_takes_one_dimension():
     features = Features()
     assert_reads(features.number(POSITION.node), lambda n: n, "position", range(4))
     assert widths(features) == {"position": 1}
+
+
+@pytest.mark.parametrize("normed", [False, True])
+@given(
+    wanted=st.lists(
+        st.tuples(st.integers(0, 3), st.fractions(-3, 3, max_denominator=6), st.integers(-2, 2)),
+        max_size=5,
+    )
+)
+def test_a_sum_knows_of_itself_what_its_terms_say(normed, wanted):
+    features = Features(normed=normed, in_bits=True, small=normed)
+    third = lookup(lambda a, b: a == "a" and b > 1, TOKEN, POSITION)
+    found = fuse(rebuild([e.node for e in (WORTH, POSITION, TOKEN == "b", third)]), SETTING)
+    readings = [features.number(found[i]) * factor + Reading((), n) for i, factor, n in wanted]
+    assembly = Assembly(features, 4, Precision("float32", normed))
+    assembly.settle()
+    total = sum_of(readings)
+    alone = Reading(total.terms, total.constant)  # knows no parts
+    for name in KNOWN:
+        assert getattr(total, name) == getattr(alone, name), name
 
 
 @pytest.mark.parametrize("factor", [3, -1, Fraction(2, 7)])
