@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import Numbers, Reading
-from handcraft.compiler.passes.cases import holding
 from handcraft.display import short_repr
 from handcraft.errors import CompileError
 from handcraft.language.graph.domain import Finite, Kind, Value, as_number, magnitude
 from handcraft.language.graph.node import Comparison, Match, is_position
+from handcraft.language.graph.source_counts import holding
 
 Ints = npt.NDArray[np.int64]
 

@@ -8,10 +8,10 @@ from math import prod
 
 import numpy as np
 
-from handcraft.compiler.passes.cases import holding
 from handcraft.errors import CompileError
 from handcraft.language.graph.domain import Finite, Value, finite
 from handcraft.language.graph.node import Aggregate, Case, Lookup, Match, Node
+from handcraft.language.graph.source_counts import holding
 from handcraft.language.graph.wording import listed_in, reads
 
 PAIRS_UP_TO = 4096

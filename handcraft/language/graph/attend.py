@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
@@ -35,10 +34,9 @@ from handcraft.language.graph.node import (
     Match,
     Node,
     Sources,
-    is_position,
 )
 from handcraft.language.graph.pointwise import check_comparable, listed
-from handcraft.language.graph.reachable import bases, combinations, rows
+from handcraft.language.graph.source_counts import is_always
 from handcraft.language.graph.wording import Wording, enclosed, reads
 from handcraft.language.written_place import written, written_place
 from handcraft.limits import CONDITIONS
@@ -141,49 +139,6 @@ def _negated(match: Match) -> Match:
 def _sources(cases: tuple[Case, ...], text: Wording) -> Sources:
     _check_size(sum(map(len, cases)), text)
     return Sources(cases, text, always=is_always(Sources(cases, text, always=False)))
-
-
-def is_always(sources: Sources) -> bool:
-    """Whether every destination is sure to select a source: itself, or one at a known position."""
-    nodes = sources.children
-    if not nodes:
-        return bool(sources.cases)
-    if _selects_itself(sources, nodes):
-        return True
-    below = bases(*nodes)
-    if len(below) != 1 or not is_position(below[0]):
-        return False
-    values = {combination[0]: row for combination, row in rows(nodes, below)}
-    index = {node: i for i, node in enumerate(nodes)}
-    rows_in_order = list(values.values())
-    matches = [match for case in sources.cases for match in case]
-    if len(matches) == 1 and matches[0].relation is Comparison.EQ:
-        key, query = index[matches[0].key], index[matches[0].query]
-        first: dict[Value, int] = {}
-        for i, row in enumerate(rows_in_order):
-            first.setdefault(row[key], i)
-        return all(first.get(row[query], i + 1) <= i for i, row in enumerate(rows_in_order))
-
-    def selects(here: int, there: int) -> bool:
-        return sources.holds(lambda n, key: rows_in_order[there if key else here][index[n]])
-
-    return all(any(selects(i, j) for j in range(i + 1)) for i in range(len(rows_in_order)))
-
-
-def _selects_itself(sources: Sources, nodes: Sequence[Node]) -> bool:
-    reflexive = (Comparison.EQ, Comparison.LEQ, Comparison.GEQ)
-    for case in sources.cases:
-        if all(m.key == m.query and m.relation in reflexive for m in case):
-            return True
-    reached = combinations(nodes)
-    if reached is None:
-        return False
-    index = {node: i for i, node in enumerate(nodes)}
-
-    def selects(row: tuple[Value, ...]) -> bool:
-        return sources.holds(lambda n, _: row[index[n]])
-
-    return all(map(selects, reached))
 
 
 def aggregate(

@@ -9,6 +9,7 @@ from handcraft.errors import DomainError
 from handcraft.language.graph import attend, pointwise
 from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number, kind_of, show_value
 from handcraft.language.graph.node import How, Node, Sources
+from handcraft.language.graph.source_counts import SourceCounts, source_counts
 from handcraft.language.graph.wording import reads
 from handcraft.language.sequences import Prompts
 from handcraft.rasp.aggregate import Aggregate
@@ -22,7 +23,6 @@ from handcraft.rasp.lowering.lowered import (
     is_label,
     is_never,
 )
-from handcraft.rasp.lowering.selection_facts import Facts, facts_of
 from handcraft.rasp.selector import Selector
 
 TERMS_UP_TO = 64
@@ -35,13 +35,13 @@ class Selected:
 
     selector: Selector
     sources: Sources
-    facts: Facts
+    facts: SourceCounts
     prompts: Prompts
 
     @classmethod
     def of(cls, selector: Selector, sources: Sources, prompts: Prompts) -> Selected:
         """A selection, with what can be proved of it."""
-        facts = facts_of(sources, prompts.context, prompts.causal)
+        facts = source_counts(sources, prompts.context, prompts.causal)
         sources = replace(sources, always=sources.always or facts.always)
         return cls(selector, sources, facts, prompts)
 
