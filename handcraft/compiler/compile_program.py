@@ -10,32 +10,26 @@ from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler.advice import advised
 from handcraft.compiler.compiled import Compiled
-from handcraft.compiler.estimate import check_plan
 from handcraft.compiler.rare_collection import rare_collection
 from handcraft.compiler.rules.plan_patterns import plan_patterns
 from handcraft.compiler.rules.plan_rules import plan_rules
 from handcraft.compiler.stage import Pass, Stage
+from handcraft.compiler.write_weights import write_weights
 from handcraft.display import shorten_value
 from handcraft.dtype import dtype_named as check_dtype
 from handcraft.errors import CompileError, LayoutError, PrecisionError
 from handcraft.language import Expression, Program
 from handcraft.language.read_rules import UncoveredError
 from handcraft.limits import CONTEXT
-from handcraft.model import Model, published_shape
-from handcraft.weights import (
-    Plan,
-    Sizes,
-    check_sharpness,
-    emit,
-    place_circuits,
-    plan_model,
-    sharpness_for,
-)
+from handcraft.model import published_shape
+from handcraft.weights import Plan, Sizes, plan_model
 
 POSITIONS = 1024
 """How many positions a GPT-2 gets by default, so that generation is useful."""
 
 
+@rare_collection()
+@advised
 def compile_program(
     source: Program | Circuits,
     *,
@@ -81,35 +75,6 @@ def compile_program(
     'aabaab'
     """
     _check_source(source)
-    options = {
-        "architecture": architecture,
-        "dtype": dtype,
-        "positions": positions,
-        "tokens": tokens,
-        "n_positions": n_positions,
-        "sizes": sizes,
-        "like": like,
-        "reuse": reuse,
-        "optimize": optimize,
-    }
-    with rare_collection(), advised(_compile, source, options):
-        return _compile(source, **options)  # type: ignore[arg-type]
-
-
-def _compile(
-    source: Program | Circuits,
-    *,
-    architecture: str | Architecture,
-    dtype: str,
-    positions: str,
-    tokens: str,
-    n_positions: int | None,
-    sizes: Sizes,
-    like: str | None,
-    reuse: bool,
-    optimize: bool | Collection[str],
-) -> Compiled:
-    """What `compile_program` does, pass by pass; a refusal advises nothing."""
     target = architecture_named(architecture) if isinstance(architecture, str) else architecture
     check_dtype(dtype)
     if like is not None:
@@ -159,12 +124,7 @@ def _emitted(
     Raises:
         PrecisionError: the dtype cannot represent a weight, or what depends on it.
     """
-    check_plan(plan, dtype)
-    check_sharpness(plan, dtype)
-    sharpness = sharpness_for(plan, dtype)
-    placement = place_circuits(plan, sharpness)
-    tensors = emit(placement, plan.circuits.values, dtype)
-    model = Model(plan.architecture, plan.shape, plan.circuits.vocabulary, tensors)
+    sharpness, placement, model = write_weights(plan, dtype)
     if any(head.attends.attention_weights for block in plan.circuits.blocks for head in block.heads):
         from handcraft.compiler.ordinal import check_shares
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from handcraft.compiler.features.precision import Precision
+from handcraft.language import Prompts
 from handcraft.language.graph.domain import Finite, Plain, Value, as_number, finite
 from handcraft.language.graph.node import (
     Case,
@@ -41,6 +42,7 @@ class Setting:
             all digits.
         soft: whether attention may be soft: no LayerNorm changes scores, and a float holds many digits.
         in_bits: whether values of many kinds become flags in the end.
+        prompts: which texts are allowed; None where that does not matter.
     """
 
     context: int
@@ -49,12 +51,13 @@ class Setting:
     in_powers: bool = False
     soft: bool = False
     in_bits: bool = False
+    prompts: Prompts | None = None
 
     @classmethod
-    def of(cls, context: int, causal: bool, precision: Precision) -> Setting:
+    def of(cls, prompts: Prompts, precision: Precision) -> Setting:
         """For a model with some precision."""
         soft = precision.is_wide and not precision.normed
-        return cls(context, causal, precision.steps, soft=soft)
+        return cls(prompts.context, prompts.causal, precision.steps, soft=soft, prompts=prompts)
 
     @cached_property
     def position(self) -> Embedded:
