@@ -82,13 +82,6 @@ PASSES = {
             "fold and share", AS_WRITTEN, EVERY_VALUE, EXPRESSIONS, lambda nodes, _: rebuild(nodes)
         ),
         GraphPass(
-            "approximate",
-            "fold and share",
-            "every answer after an allowed prompt; its number is within the error bound",
-            (Nearest, Linear, WeightedSum, StepFunction, Lookup, Embedded),
-            _approximate,
-        ),
-        GraphPass(
             "lower aggregates",
             "fold and share",
             EVERY_VALUE,
@@ -101,6 +94,13 @@ PASSES = {
             EVERY_VALUE,
             (*POINTWISE, Attend, StepFunction, Equal),
             fuse,
+        ),
+        GraphPass(
+            "approximate",
+            "fold and share",
+            "every answer after an allowed prompt; its number is within the error bound",
+            (Nearest, Linear, WeightedSum, StepFunction, Lookup, Embedded),
+            _approximate,
         ),
     )
 }

@@ -68,7 +68,7 @@ def show_pass(
     wanted = name.replace("-", " ")
     known = [AS_WRITTEN, *PASSES]
     if isinstance(source, Program):
-        known += [RANKED, SPLIT]
+        known = [AS_WRITTEN, RANKED, *BEFORE_TABLES, SPLIT, *known[known.index(LOWERED) + 1 :]]
     if wanted not in known:
         near = get_close_matches(wanted, known, n=1, cutoff=0.5)
         raise CompileError(

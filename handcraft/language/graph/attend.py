@@ -39,10 +39,7 @@ from handcraft.language.graph.pointwise import check_comparable, listed
 from handcraft.language.graph.source_counts import is_always
 from handcraft.language.graph.wording import Wording, enclosed, reads
 from handcraft.language.written_place import written, written_place
-from handcraft.limits import CONDITIONS
-
-PARTS_UP_TO = 100_000
-"""The largest denominator of numbers that are averaged: that of their means is exponential in it."""
+from handcraft.limits import CONDITIONS, DENOMINATOR, RELATION_PAIRS
 
 
 class Missing:
@@ -75,7 +72,7 @@ def matching(key: Node, query: Node, relation: object, text: Wording) -> Sources
             fix=f"use one of {known}, or a function of both",
         )
     keys, queries = listed(key), listed(query)
-    if len(keys) * len(queries) > 1_000_000:
+    if len(keys) * len(queries) > RELATION_PAIRS.most:
         raise DomainError(
             f"a table of {len(keys):,} keys by {len(queries):,} queries",
             where=written(text),
@@ -208,10 +205,10 @@ def _with_default(domain: Domain, default: Value, value: Node, text: Wording) ->
 def mean_domain(value: Node, context: int) -> Domain:
     """Means of up to `context` numbers: unit * p / q with q up to the context."""
     low, high, unit = value.domain.low, value.domain.high, value.domain.unit
-    if value.domain.parts > PARTS_UP_TO:
+    if value.domain.parts > DENOMINATOR.most:
         raise DomainError(
-            f"`{value}` may be a fraction with a denominator above {PARTS_UP_TO:,}: a mean of means of "
-            "means, of which no further mean can be taken",
+            f"`{value}` may be a fraction with a denominator above {DENOMINATOR.most:,}: a mean of "
+            "means of means, of which no further mean can be taken",
             where=written_place(),
             fix="compare it with a number first, or .assume() the values that occur",
         )

@@ -12,6 +12,7 @@ from handcraft.language.graph.node import How, Node, Sources
 from handcraft.language.graph.source_counts import SourceCounts, source_counts
 from handcraft.language.graph.wording import reads
 from handcraft.language.sequences import Prompts
+from handcraft.limits import SUMMED_NUMBERS
 from handcraft.rasp.aggregate import Aggregate
 from handcraft.rasp.lowering.lowered import (
     Lowered,
@@ -24,9 +25,6 @@ from handcraft.rasp.lowering.lowered import (
     is_never,
 )
 from handcraft.rasp.selector import Selector
-
-TERMS_UP_TO = 64
-"""The most different numbers of a sum: each is counted by itself."""
 
 
 @dataclass(frozen=True)
@@ -174,9 +172,10 @@ def _sum(sop: Aggregate, selected: Selected, value: Node) -> Node:
     """A sum of numbers: each number as often as it is there."""
     check_listed((value,), sop)
     numbers = pointwise.listed(value)
-    if len(numbers) > TERMS_UP_TO:
+    if len(numbers) > SUMMED_NUMBERS.most:
         raise DomainError(
-            f"a sum over {len(numbers)} values of `{sop.sop}`, more than {TERMS_UP_TO}: {value.domain}",
+            f"a sum over {len(numbers)} values of `{sop.sop}`, more than {SUMMED_NUMBERS.most}: "
+            f"{value.domain}",
             where=sop.where,
             fix="sum fewer different numbers, or multiply a mean by SelectorWidth",
         )
