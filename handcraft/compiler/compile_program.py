@@ -17,7 +17,7 @@ from handcraft.compiler.stage import Pass, Stage
 from handcraft.compiler.write_weights import write_weights
 from handcraft.display import shorten_value
 from handcraft.dtype import dtype_named as check_dtype
-from handcraft.errors import CompileError, LayoutError, PrecisionError
+from handcraft.errors import CompileError
 from handcraft.language import Expression, Program
 from handcraft.language.read_rules import UncoveredError
 from handcraft.limits import CONTEXT
@@ -86,38 +86,29 @@ def compile_program(
         shape = published_shape(like)
         sizes = Sizes(n_embd=shape.n_embd, n_head=shape.n_head)
         n_positions = shape.n_positions
-    stages: tuple[Stage, ...] = ()
     wanted = _passes_of_optimize(optimize)
-    passes: tuple[Pass, ...] = ()
-    if wanted:
-        passes = (Pass("ordinal", "nothing", "it is for rules over expressions"),)
+    passes = (Pass("ordinal", "nothing", "it is for rules over expressions"),) if wanted else ()
     if isinstance(source, Circuits):
         _check_positions(source, n_positions)
         plan = plan_model(source, target, sizes)
     elif not source.has_only_patterns:
         target = replace(target, causal=source.prompts.causal)
         _check_length(source, n_positions)
-        plan, stages = plan_rules(source, target, dtype, sizes, reuse=reuse)
         if wanted:
-            found, passes = _smaller(plan, source, dtype, sizes, wanted)
-            try:
-                return _emitted(source, found, dtype, stages, passes)
-            except PrecisionError as error:
-                if found is plan:
-                    raise
-                passes = (Pass("ordinal", "nothing", error.what),)
+            return _optimized(source, target, dtype, sizes, wanted, reuse=reuse)
+        return _emitted(source, *plan_rules(source, target, dtype, sizes, reuse=reuse), dtype)
     else:
         program = _widen(source, target, n_positions)
         plan = plan_patterns(program, target, dtype, sizes, positions, tokens, reuse=reuse)
-    return _emitted(source, plan, dtype, stages, passes)
+    return _emitted(source, plan, (), dtype, passes)
 
 
 def _emitted(
     source: Program | Circuits,
     plan: Plan,
-    dtype: str,
     stages: tuple[Stage, ...],
-    passes: tuple[Pass, ...],
+    dtype: str,
+    passes: tuple[Pass, ...] = (),
 ) -> Compiled:
     """The model of a plan.
 
@@ -163,26 +154,35 @@ def _passes_of_optimize(optimize: bool | Collection[str]) -> tuple[str, ...]:
     return passes_named(optimize)
 
 
-def _smaller(
-    plan: Plan, program: Program, dtype: str, sizes: Sizes, wanted: Collection[str]
-) -> tuple[Plan, tuple[Pass, ...]]:
-    """The plan with the answer as one scalar, where that is smaller; and what was done, or why not."""
+def _optimized(
+    program: Program,
+    target: Architecture,
+    dtype: str,
+    sizes: Sizes,
+    wanted: Collection[str],
+    *,
+    reuse: bool,
+) -> Compiled:
+    """The model with the answer as one scalar, where that is smaller or the only one that fits."""
     from handcraft.compiler.ordinal import compile_ordinal
 
-    target = plan.architecture
+    plan: Plan | None = None
+    stages: tuple[Stage, ...] = ()
+    refused: CompileError | None = None
+    try:
+        plan, stages = plan_rules(program, target, dtype, sizes, reuse=reuse)
+    except CompileError as error:
+        refused = error
     try:
         found, passes = compile_ordinal(program, target, dtype, sizes, wanted)
-    except (CompileError, PrecisionError, LayoutError) as error:
-        return plan, (Pass("ordinal", "nothing", error.what),)
-    if found.shape.parameters(target) >= plan.shape.parameters(target):
-        return plan, (
-            Pass(
-                "ordinal",
-                "nothing",
-                "encoding the answer as one scalar would not take fewer parameters",
-            ),
-        )
-    return found, passes
+        if plan is None or found.shape.parameters(target) < plan.shape.parameters(target):
+            return _emitted(program, found, stages, dtype, passes)
+        reason = "encoding the answer as one scalar would not take fewer parameters"
+    except CompileError as error:
+        reason = error.what
+    if plan is None:
+        raise refused or CompileError(reason)
+    return _emitted(program, plan, stages, dtype, (Pass("ordinal", "nothing", reason),))
 
 
 def _widen(program: Program, target: Architecture, n_positions: int | None) -> Program:

@@ -91,7 +91,7 @@ def many_steps() -> Program:
 def test_in_half_precision_it_stays_with_every_step_rounded(program, passes, architecture, dtype, seed):
     try:
         compiled = compile_program(program, architecture=architecture, dtype=dtype, optimize=passes)
-    except PrecisionError:  # refused without optimize too
+    except PrecisionError:  # neither way fits
         assume(False)
     texts = np.random.default_rng(seed).integers(0, len(program.vocabulary), (100, LONGEST))
     meant = [program.next_token(tuple(row)) for row in texts.tolist()]

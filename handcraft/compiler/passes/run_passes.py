@@ -11,19 +11,8 @@ from handcraft.compiler.passes.fuse import fuse
 from handcraft.compiler.passes.ir import Attend, Equal, Nearest, StepFunction, WeightedSum, note_slots
 from handcraft.compiler.passes.lower_aggregates import lower_aggregates
 from handcraft.compiler.stage import Stage
-from handcraft.language.graph.node import (
-    Aggregate,
-    Assumed,
-    AtLeast,
-    Choice,
-    Constant,
-    Embedded,
-    Linear,
-    Lookup,
-    Node,
-    is_token,
-    walk,
-)
+from handcraft.language.graph.node import Aggregate, Embedded, Linear, Lookup, Node, is_token, walk
+from handcraft.language.graph.reachable import POINTWISE
 from handcraft.limits import DEPTH
 
 AS_WRITTEN = "as written"
@@ -31,8 +20,8 @@ AS_WRITTEN = "as written"
 
 Nodes = tuple[type[Node], ...]
 
-POINTWISE: Nodes = (Embedded, Constant, Lookup, Linear, AtLeast, Choice, Assumed)
-EXPRESSIONS: Nodes = (*POINTWISE, Aggregate)
+EXPRESSIONS: Nodes = (Embedded, *POINTWISE, Aggregate)
+LOWERED: Nodes = (Embedded, *POINTWISE, Attend, StepFunction, Equal)
 
 
 @dataclass(frozen=True)
@@ -85,14 +74,14 @@ PASSES = {
             "lower aggregates",
             "fold and share",
             EVERY_VALUE,
-            (*POINTWISE, Attend, StepFunction, Equal),
+            LOWERED,
             lower_aggregates,
         ),
         GraphPass(
             "fuse tables",
             "lower aggregates",
             EVERY_VALUE,
-            (*POINTWISE, Attend, StepFunction, Equal),
+            LOWERED,
             fuse,
         ),
         GraphPass(
