@@ -74,7 +74,8 @@ def matching(key: Node, query: Node, relation: object, text: Wording) -> Sources
     keys, queries = listed(key), listed(query)
     if len(keys) * len(queries) > RELATION_PAIRS.most:
         raise DomainError(
-            f"a table of {len(keys):,} keys by {len(queries):,} queries",
+            f"a table of {len(keys):,} keys by {len(queries):,} queries, more than "
+            f"{RELATION_PAIRS.most:,} pairs",
             where=written(text),
             fix="use a comparison, or .assume() the values that occur",
         )
