@@ -11,7 +11,16 @@ from handcraft.compiler.passes.fuse import fuse
 from handcraft.compiler.passes.ir import Attend, Equal, Nearest, StepFunction, WeightedSum, note_slots
 from handcraft.compiler.passes.lower_aggregates import lower_aggregates
 from handcraft.compiler.stage import Stage
-from handcraft.language.graph.node import Aggregate, Embedded, Linear, Lookup, Node, is_token, walk
+from handcraft.language.graph.node import (
+    Aggregate,
+    Constant,
+    Embedded,
+    Linear,
+    Lookup,
+    Node,
+    is_token,
+    walk,
+)
 from handcraft.language.graph.reachable import POINTWISE
 from handcraft.limits import DEPTH
 
@@ -88,7 +97,7 @@ PASSES = {
             "approximate",
             "fold and share",
             "every answer after an allowed prompt; its number is within the error bound",
-            (Nearest, Linear, WeightedSum, StepFunction, Lookup, Embedded),
+            (Nearest, Linear, WeightedSum, StepFunction, Lookup, Embedded, Constant),
             _approximate,
         ),
     )

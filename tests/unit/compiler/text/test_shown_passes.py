@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from short_texts import setting_of
 
 from handcraft import Program, Prompts, predict, select
 from handcraft.compiler.passes.run_passes import AS_WRITTEN, PASSES
@@ -86,6 +87,19 @@ def test_a_pass_is_shown_where_a_later_one_refuses_the_program(monkeypatch):
     assert "attend latest" in show_pass({"it": BEFORE}, "lower aggregates")
     with pytest.raises(CompileError, match="too much"):
         show_pass({"it": BEFORE}, "fuse tables")
+
+
+def test_a_pass_may_leave_no_node_that_its_contract_does_not_name():
+    careless = replace(PASSES["lower aggregates"], run=lambda nodes, _: list(nodes))
+    assert careless([TOKEN.node], setting_of(PROMPTS)) == [TOKEN.node]
+    with pytest.raises(TypeError, match="'lower aggregates' leaves Aggregate"):
+        careless([BEFORE.node], setting_of(PROMPTS))
+
+
+@pytest.mark.parametrize("answer", [DIGIT * 0 + 2, DIGITS.position % 3, 2 - DIGITS.position % 2])
+def test_an_answer_that_depends_on_no_token_is_a_number_too(answer):
+    text = show_pass({"it": answer.map(str)}, "approximate")
+    assert "nearest" in text.splitlines()[-2]
 
 
 WRONG = {
