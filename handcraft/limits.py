@@ -114,6 +114,54 @@ compiler follows the chain from the last to the first. GPT-3 has 96 blocks."""
 CONDITIONS = Limit(4_096, "conditions in a selection")
 """Bounds selections that are made of others by `|` and `~`, whose disjoint cases multiply."""
 
+RELATION_PAIRS = Limit(1_000_000, "pairs of a key and a query")
+"""Bounds how often a function of a key and a query is called, to list the pairs that it selects."""
+
+JOINT_VALUES = Limit(4_096, "joint values of keys")
+"""Bounds the score terms of selections joined by `|`, one for each combination of what they read."""
+
+DENOMINATOR = Limit(100_000, "as the denominator of a number")
+"""Bounds the numbers of which means are taken: the denominator of their means is exponential in it."""
+
+SUMMED_NUMBERS = Limit(64, "different numbers in a sum over a selection")
+"""Bounds the heads of such a sum in RASP, which counts each number by itself."""
+
+AUTOMATON_STATES = Limit(1_000, "states of a regular expression as an expression")
+"""Bounds the automaton before states that do the same are made one."""
+
+AUTOMATON_MAPS = Limit(128, "maps of states to states")
+"""Bounds the table that composes what two stretches of a text do: it has a row for every pair."""
+
+REGEX_TEXT = Limit(100_000, "characters in a regular expression")
+"""Bounds how long Python's parser reads it: about 0.3 s for the longest."""
+
+REGEX_DEPTH = Limit(100, "groups in groups")
+"""Bounds the recursion of parsers, of which Python allows 1,000 calls."""
+
+REGEX_CASES = Limit(1 << 21, "characters in ranges that ignore case")
+"""Bounds how many characters `re` tests one by one, about a million per second."""
+
+REGEX_NAMED = Limit(1_000, "characters of a range in an alphabet")
+"""Bounds the columns of an automaton, which has one for each character that is named."""
+
+REGEX_LETTERS = Limit(20_000_000, "letters of the classes of a regular expression")
+"""Bounds the letters that are listed class by class."""
+
+REGEX_STATES = Limit(10_000, "states of an automaton")
+"""Bounds an automaton with its lookaheads."""
+
+REGEX_STEPS = Limit(400_000, "steps to make an automaton")
+"""Bounds the threads that are followed, one for each step: 2 to 4 s, and 300 MB."""
+
+REGEX_ENTRIES = Limit(20_000_000, "entries of the table of an automaton")
+"""Bounds a table of states by kinds of tokens: 160 MB."""
+
+REGEX_COUNTS = Limit(4_000_000, "states times lengths")
+"""Bounds the numbers of texts that are kept to count and draw them: about 400 MB."""
+
+WRITTEN_TEXT = Limit(100_000, "characters of a condition in words")
+"""Bounds the words for a condition, which repeat a shared part at each use."""
+
 WIDTH = Limit(65_536, "dimensions")
 """Bounds the residual stream and its heads, whose dimensions all have names. The widest published
 models have a quarter of that."""

@@ -13,7 +13,7 @@ from handcraft.compiler import CompiledSequences, compile_sequences
 from handcraft.compiler.features.feature import Feature, Reading
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.run_nodes import run_nodes
-from handcraft.compiler.passes.run_passes import PASSES
+from handcraft.compiler.passes.run_passes import PASSES, passes_to
 from handcraft.errors import AssumptionError
 from handcraft.language.graph.domain import Value, as_number
 from handcraft.language.graph.node import Node, walk
@@ -28,18 +28,16 @@ def every_text(prompts: Prompts, longest: int = 4) -> Iterator[tuple[str, ...]]:
 
 def setting_of(prompts: Prompts) -> Setting:
     """What passes know of the texts."""
-    return Setting(prompts.context, prompts.causal)
+    return Setting(prompts.context, prompts.causal, prompts=prompts)
 
 
 def after(last: str, *expressions: Expression) -> list[Node]:
     """The trees of some expressions after the passes up to the one of that name."""
     nodes = [expression.node for expression in expressions]
     setting = setting_of(expressions[0].prompts)
-    for name, run in PASSES.items():
-        nodes = run(nodes, setting)
-        if name == last:
-            return nodes
-    raise ValueError(last)
+    for name in passes_to(last):
+        nodes = PASSES[name](nodes, setting)
+    return nodes
 
 
 def assert_same(

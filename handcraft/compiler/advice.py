@@ -6,12 +6,12 @@ How much is tried is bounded by counts and not by a clock: the same program alwa
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, TypeAlias
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
@@ -64,6 +64,9 @@ PROMISED_UP_TO = 6
 
 Source: TypeAlias = "Stated | Circuits"
 """What was to be compiled."""
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 
 Compile: TypeAlias = "Callable[..., object]"
 """Compiles a source with options; if that fails, it raises an error without advice."""
@@ -281,21 +284,27 @@ def _may_be_promised(node: Node, occurring: Mapping[Node, tuple[Value, ...]]) ->
     return not isinstance(node.domain, Finite) or len(occurring[node]) < len(node.domain.values)
 
 
-@contextmanager
-def advised(compile_once: Compile, source: Source, options: Mapping[str, Any]) -> Iterator[None]:
-    """A context manager whose PrecisionErrors advise what was tried when their fix is first read.
+def advised(compile_once: Callable[Given, Made]) -> Callable[Given, Made]:
+    """A function whose PrecisionErrors advise what was tried when their fix is first read.
 
     Args:
         compile_once: compiles a source with options, without advice.
-        source: what is compiled.
-        options: with which options.
     """
-    try:
-        yield
-    except PrecisionError as error:
-        if error.is_tight:
-            try_later([error], compile_once, source, options)
-        raise
+    signature = inspect.signature(compile_once)
+
+    @wraps(compile_once)
+    def compiled(*given: Given.args, **options: Given.kwargs) -> Made:
+        try:
+            return compile_once(*given, **options)
+        except PrecisionError as error:
+            if error.is_tight:
+                bound = signature.bind(*given, **options)
+                bound.apply_defaults()
+                (source,) = bound.args
+                try_later([error], compile_once, source, bound.kwargs)
+            raise
+
+    return compiled
 
 
 def try_later(

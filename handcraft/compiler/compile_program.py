@@ -10,32 +10,26 @@ from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler.advice import advised
 from handcraft.compiler.compiled import Compiled
-from handcraft.compiler.estimate import check_plan
 from handcraft.compiler.rare_collection import rare_collection
 from handcraft.compiler.rules.plan_patterns import plan_patterns
 from handcraft.compiler.rules.plan_rules import plan_rules
 from handcraft.compiler.stage import Pass, Stage
+from handcraft.compiler.write_weights import write_weights
 from handcraft.display import shorten_value
 from handcraft.dtype import dtype_named as check_dtype
-from handcraft.errors import CompileError, LayoutError, PrecisionError
+from handcraft.errors import CompileError
 from handcraft.language import Expression, Program
 from handcraft.language.read_rules import UncoveredError
 from handcraft.limits import CONTEXT
-from handcraft.model import Model, published_shape
-from handcraft.weights import (
-    Plan,
-    Sizes,
-    check_sharpness,
-    emit,
-    place_circuits,
-    plan_model,
-    sharpness_for,
-)
+from handcraft.model import published_shape
+from handcraft.weights import Plan, Sizes, plan_model
 
 POSITIONS = 1024
 """How many positions a GPT-2 gets by default, so that generation is useful."""
 
 
+@rare_collection()
+@advised
 def compile_program(
     source: Program | Circuits,
     *,
@@ -81,35 +75,6 @@ def compile_program(
     'aabaab'
     """
     _check_source(source)
-    options = {
-        "architecture": architecture,
-        "dtype": dtype,
-        "positions": positions,
-        "tokens": tokens,
-        "n_positions": n_positions,
-        "sizes": sizes,
-        "like": like,
-        "reuse": reuse,
-        "optimize": optimize,
-    }
-    with rare_collection(), advised(_compile, source, options):
-        return _compile(source, **options)  # type: ignore[arg-type]
-
-
-def _compile(
-    source: Program | Circuits,
-    *,
-    architecture: str | Architecture,
-    dtype: str,
-    positions: str,
-    tokens: str,
-    n_positions: int | None,
-    sizes: Sizes,
-    like: str | None,
-    reuse: bool,
-    optimize: bool | Collection[str],
-) -> Compiled:
-    """What `compile_program` does, pass by pass; a refusal advises nothing."""
     target = architecture_named(architecture) if isinstance(architecture, str) else architecture
     check_dtype(dtype)
     if like is not None:
@@ -121,50 +86,36 @@ def _compile(
         shape = published_shape(like)
         sizes = Sizes(n_embd=shape.n_embd, n_head=shape.n_head)
         n_positions = shape.n_positions
-    stages: tuple[Stage, ...] = ()
     wanted = _passes_of_optimize(optimize)
-    passes: tuple[Pass, ...] = ()
-    if wanted:
-        passes = (Pass("ordinal", "nothing", "it is for rules over expressions"),)
+    passes = (Pass("ordinal", "nothing", "it is for rules over expressions"),) if wanted else ()
     if isinstance(source, Circuits):
         _check_positions(source, n_positions)
         plan = plan_model(source, target, sizes)
     elif not source.has_only_patterns:
         target = replace(target, causal=source.prompts.causal)
         _check_length(source, n_positions)
-        plan, stages = plan_rules(source, target, dtype, sizes, reuse=reuse)
         if wanted:
-            found, passes = _smaller(plan, source, dtype, sizes, wanted)
-            try:
-                return _emitted(source, found, dtype, stages, passes)
-            except PrecisionError as error:
-                if found is plan:
-                    raise
-                passes = (Pass("ordinal", "nothing", error.what),)
+            return _optimized(source, target, dtype, sizes, wanted, reuse=reuse)
+        return _emitted(source, *plan_rules(source, target, dtype, sizes, reuse=reuse), dtype)
     else:
         program = _widen(source, target, n_positions)
         plan = plan_patterns(program, target, dtype, sizes, positions, tokens, reuse=reuse)
-    return _emitted(source, plan, dtype, stages, passes)
+    return _emitted(source, plan, (), dtype, passes)
 
 
 def _emitted(
     source: Program | Circuits,
     plan: Plan,
-    dtype: str,
     stages: tuple[Stage, ...],
-    passes: tuple[Pass, ...],
+    dtype: str,
+    passes: tuple[Pass, ...] = (),
 ) -> Compiled:
     """The model of a plan.
 
     Raises:
         PrecisionError: the dtype cannot represent a weight, or what depends on it.
     """
-    check_plan(plan, dtype)
-    check_sharpness(plan, dtype)
-    sharpness = sharpness_for(plan, dtype)
-    placement = place_circuits(plan, sharpness)
-    tensors = emit(placement, plan.circuits.values, dtype)
-    model = Model(plan.architecture, plan.shape, plan.circuits.vocabulary, tensors)
+    sharpness, placement, model = write_weights(plan, dtype)
     if any(head.attends.attention_weights for block in plan.circuits.blocks for head in block.heads):
         from handcraft.compiler.ordinal import check_shares
 
@@ -203,26 +154,35 @@ def _passes_of_optimize(optimize: bool | Collection[str]) -> tuple[str, ...]:
     return passes_named(optimize)
 
 
-def _smaller(
-    plan: Plan, program: Program, dtype: str, sizes: Sizes, wanted: Collection[str]
-) -> tuple[Plan, tuple[Pass, ...]]:
-    """The plan with the answer as one scalar, where that is smaller; and what was done, or why not."""
+def _optimized(
+    program: Program,
+    target: Architecture,
+    dtype: str,
+    sizes: Sizes,
+    wanted: Collection[str],
+    *,
+    reuse: bool,
+) -> Compiled:
+    """The model with the answer as one scalar, where that is smaller or the only one that fits."""
     from handcraft.compiler.ordinal import compile_ordinal
 
-    target = plan.architecture
+    plan: Plan | None = None
+    stages: tuple[Stage, ...] = ()
+    refused: CompileError | None = None
+    try:
+        plan, stages = plan_rules(program, target, dtype, sizes, reuse=reuse)
+    except CompileError as error:
+        refused = error
     try:
         found, passes = compile_ordinal(program, target, dtype, sizes, wanted)
-    except (CompileError, PrecisionError, LayoutError) as error:
-        return plan, (Pass("ordinal", "nothing", error.what),)
-    if found.shape.parameters(target) >= plan.shape.parameters(target):
-        return plan, (
-            Pass(
-                "ordinal",
-                "nothing",
-                "encoding the answer as one scalar would not take fewer parameters",
-            ),
-        )
-    return found, passes
+        if plan is None or found.shape.parameters(target) < plan.shape.parameters(target):
+            return _emitted(program, found, stages, dtype, passes)
+        reason = "encoding the answer as one scalar would not take fewer parameters"
+    except CompileError as error:
+        reason = error.what
+    if plan is None:
+        raise refused or CompileError(reason)
+    return _emitted(program, plan, stages, dtype, (Pass("ordinal", "nothing", reason),))
 
 
 def _widen(program: Program, target: Architecture, n_positions: int | None) -> Program:

@@ -21,7 +21,7 @@ distinguish what it must, and a LimitError if it would take too much memory."""
 
 
 def smallest(ways: Sequence[Way], sizes: Sizes) -> Plan:
-    """The plan with the fewest parameters; of several the one with fewer blocks, then the first.
+    """The smallest plan: by parameters, then blocks, then heads, then the order of the ways.
 
     Raises:
         LayoutError, PrecisionError, LimitError: no plan fits. More width is easier to get than another
@@ -39,7 +39,13 @@ def smallest(ways: Sequence[Way], sizes: Sizes) -> Plan:
             plans += [plan] if plan else []
     if not plans:
         raise _nearest(problems)
-    return min(plans, key=lambda plan: (plan.shape.parameters(plan.architecture), len(plan.layers)))
+    return min(plans, key=_size)
+
+
+def _size(plan: Plan) -> tuple[int, int, int]:
+    """Parameters, then blocks and heads."""
+    parameters = plan.shape.parameters(plan.architecture)
+    return parameters, len(plan.layers), plan.layout.n_head
 
 
 def parameters_of(way: Way, sizes: Sizes) -> float:

@@ -26,16 +26,11 @@ from handcraft.language.regular import Letters, Machine, RegularExpressionError,
 from handcraft.language.sequences.expression import Expression, as_expression
 from handcraft.language.sequences.functions import lookup, where
 from handcraft.language.written_place import written_place
+from handcraft.limits import AUTOMATON_MAPS, AUTOMATON_STATES
 from handcraft.origin import Place, caller_place
 
 State: TypeAlias = "str | int"
 Transitions: TypeAlias = "Mapping[Any, State] | Iterable[tuple[State, str, State]]"
-
-MAPS_UP_TO = 128
-"""The most maps of states that are composed: their table has a row for every pair."""
-
-STATES_UP_TO = 1_000
-"""The most states of a regular expression before those that do the same are made one."""
 
 
 @short_repr
@@ -158,10 +153,10 @@ class Automaton:
     def _fewer(self, maps: Iterable[_Map], stretch: int) -> list[_Map]:
         """Each map once, where those are few enough."""
         known = list(dict.fromkeys(maps))
-        if len(known) > MAPS_UP_TO:
+        if len(known) > AUTOMATON_MAPS.most:
             raise DomainError(
                 f"{stretch} tokens can do {len(known)} different things to the states of {self.name}, "
-                f"and at most {MAPS_UP_TO} are composed",
+                f"and at most {AUTOMATON_MAPS.most} are composed",
                 where=written_place() or self.place,
                 fix="use fewer states, a shorter context, or write the state: .step(state, token)",
             )
@@ -252,9 +247,9 @@ def _states(pattern: str, tokens: Sequence[str]) -> tuple[list[list[int]], list[
             if each not in numbers:
                 numbers[each] = len(numbers)
                 waiting.append(each)
-        if len(waiting) > STATES_UP_TO:
+        if len(waiting) > AUTOMATON_STATES.most:
             raise RegularExpressionError(
-                f"{pattern!r} takes more than {STATES_UP_TO:,} states",
+                f"{pattern!r} takes more than {AUTOMATON_STATES.most:,} states",
                 fix="repeat less often, or list its states: Automaton(states, start, accept, ...)",
             )
         rows.append([numbers[each] for each in after])

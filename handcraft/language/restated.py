@@ -27,6 +27,7 @@ from handcraft.language.graph.node import (
     is_position,
     walk,
 )
+from handcraft.language.graph.source_counts import is_always
 from handcraft.language.graph.wording import Wording, enclosed, reads, show_list
 from handcraft.language.program import Program
 from handcraft.language.rule import Rule
@@ -164,7 +165,7 @@ def _threshold(node: AtLeast, number: Node) -> Node:
 def _aggregate(node: Aggregate, done: Mapping[Node, Node], context: int) -> Node:
     cases = tuple(_case(case, done, context) for case in node.sources.cases)
     text = node.sources.text
-    always = node.sources.always or attend.is_always(Sources(cases, text, always=False))
+    always = node.sources.always or is_always(Sources(cases, text, always=False))
     value = None if node.value is None else done[node.value]
     most = context
     if node.how == "mean" and node.value is not None:  # a window sees less than the context

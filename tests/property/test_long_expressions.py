@@ -19,7 +19,7 @@ from handcraft import (
     where,
     window,
 )
-from handcraft.compiler.passes.run_passes import run_passes
+from handcraft.compiler.passes.run_passes import PASSES, run_passes
 from handcraft.errors import HandcraftError, LimitError
 from handcraft.language import write_rules
 from handcraft.language.graph.domain import Finite
@@ -153,8 +153,8 @@ def test_as_many_blocks_as_there_may_be_compile_where_many_functions_wait(kind, 
 
 
 def test_a_chain_of_too_many_blocks_is_refused_before_any_pass(monkeypatch):
-    passes = {"never": lambda nodes, setting: pytest.fail("a pass ran")}
-    monkeypatch.setitem(run_passes.__globals__, "PASSES", passes)
+    never = dict.fromkeys(PASSES, lambda nodes, setting: pytest.fail("a pass ran"))
+    monkeypatch.setitem(run_passes.__globals__, "PASSES", never)
     made = chain("token", [LINKS["token"][0]], 2 * DEPTH.most + 1)
     with pytest.raises(LimitError, match="257 blocks, one after the other; the limit is 128"):
         compile_sequences({"before": made.prompts.position, "value": made})

@@ -20,7 +20,7 @@ from handcraft.compiler.passes.ir import Nearest
 from handcraft.compiler.passes.run_nodes import run_nodes
 from handcraft.compiler.text.read_graph import read_graph
 from handcraft.compiler.text.write_graph import write_graph
-from handcraft.errors import CompileError
+from handcraft.errors import CompileError, PrecisionError
 from handcraft.model.rounded import as_reordered, as_rounded
 
 LONGEST, SHORTEST = 8, 6
@@ -89,7 +89,10 @@ def many_steps() -> Program:
     seed=st.integers(0, 999),
 )
 def test_in_half_precision_it_stays_with_every_step_rounded(program, passes, architecture, dtype, seed):
-    compiled = compile_program(program, architecture=architecture, dtype=dtype, optimize=passes)
+    try:
+        compiled = compile_program(program, architecture=architecture, dtype=dtype, optimize=passes)
+    except PrecisionError:  # neither way fits
+        assume(False)
     texts = np.random.default_rng(seed).integers(0, len(program.vocabulary), (100, LONGEST))
     meant = [program.next_token(tuple(row)) for row in texts.tolist()]
     for run in as_rounded, as_reordered:

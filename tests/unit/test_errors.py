@@ -1069,7 +1069,7 @@ outputs = {"it": token == "a"}
 $ compile p.py --show ranked-rules
 CompileError: there is no pass 'ranked-rules'
   where: the command handcraft compile p.py --show ranked-rules
-  fix:   passes are: as written, fold and share, lower aggregates, fuse tables
+  fix:   passes are: as written, fold and share, lower aggregates, fuse tables, approximate
 
 == a pass and a folder
 $ compile aab --show ranked-rules -o out

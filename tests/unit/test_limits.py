@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tracemalloc
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache, reduce
 from itertools import count
@@ -22,6 +24,8 @@ from handcraft import (
     limits,
     memory,
     predict,
+    rasp,
+    regex,
     save,
     select,
     weighted,
@@ -29,10 +33,17 @@ from handcraft import (
 )
 from handcraft.architecture import BLOCK, GPT2
 from handcraft.compiler.estimate import EXACT, least
+from handcraft.compiler.passes import joined
 from handcraft.errors import HandcraftError, LimitError
-from handcraft.language import parse_rules
+from handcraft.language import automata, parse_rules, write_rules
+from handcraft.language.graph import attend
 from handcraft.language.patterns.parse_pattern import parse_pattern
+from handcraft.language.regular import letters, machine, read, token_table
+from handcraft.language.regular import matching as counted
+from handcraft.language.regular.matching import Matching
+from handcraft.language.text import phrase
 from handcraft.limits import GIB, MEMORY, Limit, check_memory, memory_allowed, shown_number
+from handcraft.rasp.lowering import lower_means
 from handcraft.verify import verify
 from handcraft.vocabulary import Vocabulary
 from handcraft.weights import Sizes
@@ -94,8 +105,66 @@ ASKED = {
 IN_OTHER_TESTS = {"TABLE_ROWS", "JSON_BYTES", "BLOCKS"}
 
 
+def matching(pattern):
+    """How many texts an expression matches, counted by its automaton."""
+    return Matching(pattern, Vocabulary("ab"), 30).count
+
+
+def joint():
+    token, position = PROMPTS.token, PROMPTS.position
+    either = select(token, token) | select(position, position - 1)
+    return compile_sequences({"it": either.latest(token, default="a")})
+
+
+def means_of_means():
+    window(2).mean(window(3).mean(window(4).mean(PROMPTS.position)))
+
+
+def added():
+    same = rasp.Select(rasp.tokens, rasp.tokens, rasp.Comparison.EQ)
+    return rasp.build(rasp.Aggregate(same, rasp.indices, how="sum"), "ab", 5)
+
+
+def written():
+    often = PROMPTS.token.at(-1, default="a") == PROMPTS.token
+    return write_rules(Program(prompts=PROMPTS, rules=[predict("a").when(often), AAB[1]]))
+
+
+LOWERED = {
+    "RELATION_PAIRS": (attend, 9, lambda: select(PROMPTS.token, PROMPTS.position, lambda t, i: i > 2)),
+    "JOINT_VALUES": (joined, 3, joint),
+    "DENOMINATOR": (attend, 4, means_of_means),
+    "SUMMED_NUMBERS": (lower_means, 3, added),
+    "WRITTEN_TEXT": (phrase, 9, written),
+    "AUTOMATON_STATES": (automata, 4, lambda: regex("a{9}", "ab")),
+    "AUTOMATON_MAPS": (automata, 3, lambda: regex("(aab|ba)*", "ab").state(PROMPTS.token)),
+    "REGEX_TEXT": (read, 9, lambda: matching("ababababab")),
+    "REGEX_DEPTH": (read, 2, lambda: matching("(((a)))")),
+    "REGEX_CASES": (read, 9, lambda: matching("(?i)[a-z]")),
+    "REGEX_NAMED": (read, 9, lambda: regex("[a-z]")),
+    "REGEX_LETTERS": (letters, 3, lambda: matching("[ab][b-c]")),
+    "REGEX_STATES": (machine, 4, lambda: matching("a{9}")),
+    "REGEX_STEPS": (machine, 9, lambda: matching("(a|b){30}")),
+    "REGEX_ENTRIES": (token_table, 9, lambda: matching("a{9}b")),
+    "REGEX_COUNTS": (counted, 9, lambda: matching("a{3}")),
+}
+"""For each other limit where it is checked, a lower one, and what asks for more than that."""
+
+
+@pytest.mark.parametrize("name", LOWERED)
+def test_more_than_a_lower_limit_is_refused_with_that_number(name, monkeypatch):
+    module, most, ask = LOWERED[name]
+    for each in (module, limits, read):
+        if hasattr(each, name):
+            monkeypatch.setattr(each, name, replace(EVERY[name], most=most))
+    with pytest.raises(HandcraftError) as caught:
+        ask()
+    assert re.search(rf"\b{most}\b", caught.value.what)
+    assert caught.value.fix
+
+
 def test_every_limit_is_checked_somewhere():
-    assert EVERY.keys() - IN_OTHER_TESTS == ASKED.keys()
+    assert EVERY.keys() - IN_OTHER_TESTS == ASKED.keys() | LOWERED.keys()
 
 
 @pytest.mark.parametrize("name", ASKED)

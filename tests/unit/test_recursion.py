@@ -24,7 +24,7 @@ BOUNDED = {
 }
 """Functions that call themselves, and how often at most. A function for which nothing bounds that is
 written as a loop, or with `handcraft.compiler.deep_calls`. Functions that call one another are not seen
-here: `display.py` (DEPTH), `language/regular/read.py` (NESTED_UP_TO), `testing/making.py` (what is left
+here: `display.py` (DEPTH), `language/regular/read.py` (REGEX_DEPTH), `testing/making.py` (what is left
 of a budget)."""
 
 

@@ -46,7 +46,7 @@ OPTIMIZE_HELP = (
 PASSES_HELP = f"Only some passes of --optimize, as in ordinal,merge. All: {', '.join(PASSES)}."
 SHOW_HELP = (
     "Print the program after a pass, and write no folder: 'as written', 'fold and share', 'lower "
-    "aggregates' or 'fuse tables'; for rules also 'ranked rules' and 'approximate'."
+    "aggregates', 'fuse tables' or 'approximate'; for rules also 'ranked rules'."
 )
 FORMAT_HELP = f"One of: {', '.join(FORMATS)}. By default huggingface; for block, safetensors."
 

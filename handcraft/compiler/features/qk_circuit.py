@@ -27,11 +27,12 @@ from handcraft.compiler.features.score_terms import (
     scaled,
     score_terms,
 )
-from handcraft.compiler.passes.cases import Setting, holds_of_itself, names_one_position
+from handcraft.compiler.passes.cases import Setting, names_one_position
 from handcraft.compiler.passes.ir import Attend
 from handcraft.display import short_repr
 from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.language.graph.node import Comparison, Node, is_position
+from handcraft.language.graph.source_counts import selects_itself
 
 
 @short_repr
@@ -146,7 +147,7 @@ class _Scores:
         factors = [max(1, above // each.gap) for each in terms]
         costs = [factor * each.cost for factor, each in zip(factors, terms, strict=True)]
         own = [
-            0 if holds_of_itself((match,)) else cost
+            0 if selects_itself((match,)) else cost
             for match, cost in zip(self.node.case, costs, strict=True)
         ]
         lowest = min(sum(costs), sum(own)) + half

@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import Numbers, Reading
-from handcraft.compiler.passes.cases import holding
 from handcraft.display import short_repr
 from handcraft.errors import CompileError
-from handcraft.language.graph.domain import Finite, Kind, Value, as_number, magnitude
+from handcraft.language.graph.domain import Finite, Value, as_number, magnitude
 from handcraft.language.graph.node import Comparison, Match, is_position
+from handcraft.language.graph.source_counts import holding
 
 Ints = npt.NDArray[np.int64]
 
@@ -235,11 +235,6 @@ def _indicator(size: int, members: Sequence[int]) -> Numbers:
     for i in members:
         numbers[i] = 1
     return tuple(numbers)
-
-
-def kind_is_number(match: Match) -> bool:
-    """Whether keys and queries are numbers."""
-    return match.key.domain.kind is Kind.NUMBER
 
 
 def scaled(channels: Sequence[Channel], factor: int) -> tuple[Channel, ...]:

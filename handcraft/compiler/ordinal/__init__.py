@@ -1,6 +1,5 @@
 """`optimize`: encode numeric answers as one scalar, and decode it to the nearest token."""
 
-from handcraft.compiler.ordinal.approximate import approximate
 from handcraft.compiler.ordinal.compile_ordinal import (
     PASSES,
     check_shares,
@@ -9,4 +8,4 @@ from handcraft.compiler.ordinal.compile_ordinal import (
 )
 from handcraft.compiler.ordinal.read_sum import NotASumError
 
-__all__ = ["PASSES", "NotASumError", "approximate", "check_shares", "compile_ordinal", "passes_named"]
+__all__ = ["PASSES", "NotASumError", "check_shares", "compile_ordinal", "passes_named"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -9,10 +10,11 @@ from functools import partial
 from handcraft.compiler.ordinal.approximate_sum import ApproximateSum, rewritten, step_layers
 from handcraft.compiler.ordinal.codes import Line, by_token, line_for, numberings, numbers_of, straight
 from handcraft.compiler.ordinal.read_sum import Counted, NotASumError, Reader
-from handcraft.compiler.passes.fold import rebuild
-from handcraft.compiler.passes.ir import Nearest, WeightedSum
+from handcraft.compiler.passes.cases import Setting
+from handcraft.compiler.passes.ir import WeightedSum
 from handcraft.errors import CompileError
 from handcraft.language import Program, Prompts
+from handcraft.language.graph.domain import Finite
 from handcraft.language.graph.node import Node
 
 WITHIN = Fraction(1, 4)
@@ -32,15 +34,21 @@ class Approximation:
     line: Line
 
 
-def approximate(program: Program) -> Nearest:
-    """What a program predicts as the token whose number is nearest to a sum.
+def approximate(nodes: Sequence[Node], setting: Setting) -> list[Node]:
+    """Each answer as the token whose number is nearest to a sum.
 
     Raises:
-        CompileError: the answer is no sum of numbers of tokens and of steps.
+        CompileError: an answer is no sum of numbers of tokens and of steps.
     """
-    answer = predicted(program)
-    found, *_ = approximations(answer, program.prompts, relaxes=True, has_norm=False)
-    return found.line.decoded(found.answers[0], answer.text)
+    assert setting.prompts is not None
+    made: list[Node] = []
+    for answer in nodes:
+        tokens = setting.prompts.vocabulary.tokens
+        if not isinstance(answer.domain, Finite) or not set(answer.domain.values) <= set(tokens):
+            raise NotASumError(f"`{answer}` is not always a token", where=answer.place)
+        found, *_ = approximations(answer, setting.prompts, relaxes=True, has_norm=False)
+        made.append(found.line.decoded(found.answers[0], answer.text))
+    return made
 
 
 def approximations(
@@ -117,8 +125,7 @@ def predicted(program: Program) -> Node:
             where=first.rule.place,
             fix="write one rule with .otherwise(), or compile without optimize",
         )
-    (answer,) = rebuild([first.answer])
-    return answer
+    return first.answer
 
 
 def weighted_sums(answer: ApproximateSum) -> list[WeightedSum]:

@@ -23,7 +23,6 @@ from handcraft.compiler.ordinal.approximate_sum import ApproximateSum, sum_in
 from handcraft.compiler.ordinal.codes import by_token
 from handcraft.compiler.ordinal.design import Design
 from handcraft.compiler.ordinal.patterns import patterns, position
-from handcraft.compiler.ordinal.read_sum import NotASumError
 from handcraft.compiler.ordinal.share import Group
 from handcraft.compiler.passes.ir import StepFunction, Threshold, between
 from handcraft.compiler.rules.rule_logits import LogitNeuron
@@ -177,7 +176,10 @@ class _Builder:
         words = sorted(set(zip(line.squares, line.numbers, strict=True)))
         squares, numbers = zip(*words, strict=True)
         if len(set(squares)) < len(words):
-            raise NotASumError("two tokens have one square, and different numbers")
+            raise PrecisionError(
+                "two tokens have one square, and different numbers",
+                fix="compile it without optimize",
+            )
         square = by_token(line.vocabulary, line.squares, reads("-square/2"))
         self.features.give(square, Reading(((1, self.code, SQUARE),)))
         steps = [Threshold(((1, square),), *between(*pair)) for pair in pairwise(squares)]

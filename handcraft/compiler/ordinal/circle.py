@@ -147,7 +147,11 @@ class _Asking:
     def of(cls, sums: Sequence[WeightedSum], context: int, dtype: DType, noise: float) -> _Asking:
         """What some weighted sums need."""
         sources = frozenset(there for node in sums for _, row in node.rows for there, _ in row)
-        wanted = tuple(_shares(node, context) for node in sums)
+        wanted = tuple(np.zeros((len(node.rows), context)) for node in sums)
+        for shares, node in zip(wanted, sums, strict=True):
+            for row, weights in zip(shares, node.attention_weights.values(), strict=True):
+                for there, weight in weights:
+                    row[there] = float(weight)
         return cls(wanted, tuple(here for here, _ in sums[0].rows), sources, context, dtype, noise)
 
     @cached_property
@@ -228,16 +232,6 @@ def _aside(turn: _Turn, step: float, strength: float) -> float | None:
         gained = strength * (cos(middle * step) - cos((1 - middle) * step))
         low, high = (middle, high) if gained > wanted else (low, middle)
     return low
-
-
-def _shares(node: WeightedSum, context: int) -> Floats:
-    """The attention weights that a sum needs: [destination, source]."""
-    wanted = np.zeros((len(node.rows), context))
-    for row, (_, sources) in zip(wanted, node.rows, strict=True):
-        total = float(sum(weight for _, weight in sources))
-        for there, weight in sources:
-            row[there] = float(weight) / total
-    return wanted
 
 
 @lru_cache(maxsize=8)

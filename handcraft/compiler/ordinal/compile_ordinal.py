@@ -24,7 +24,9 @@ from handcraft.compiler.ordinal.codes import Line, by_token, numbers_of
 from handcraft.compiler.ordinal.design import Design
 from handcraft.compiler.ordinal.read_sum import NotASumError, nearest_line
 from handcraft.compiler.ordinal.share import group_parts, merge_heads
+from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.ir import WeightedSum
+from handcraft.compiler.search import Way, smallest
 from handcraft.compiler.stage import Pass
 from handcraft.dtype import DType, dtype_named
 from handcraft.errors import CompileError, PrecisionError
@@ -77,22 +79,24 @@ def compile_ordinal(
         PrecisionError: the dtype is not precise enough.
     """
     relaxes, kind = "relax" in passes, dtype_named(dtype)
-    found: list[tuple[Plan, Design]] = []
-    problem: CompileError = NotASumError("some positions attend to more tokens than others")
-    answer = predicted(program)
-    for each in approximations(answer, program.prompts, relaxes=relaxes, has_norm=target.has_norm):
-        for design in _designs(each, kind, passes, has_norm=target.has_norm):
-            try:
-                check_design(design)
-                plan = plan_model(build_circuits(design, program.place), target, sizes)
-            except CompileError as error:
-                problem = error
-            else:
-                found.append((plan, design))
-    if not found:
-        raise problem
-    plan, design = min(found, key=lambda way: _size(way[0]))
-    return plan, _notes(design, passes)
+    (answer,) = rebuild([predicted(program)])
+    found = approximations(answer, program.prompts, relaxes=relaxes, has_norm=target.has_norm)
+    designs = [d for each in found for d in _designs(each, kind, passes, has_norm=target.has_norm)]
+    if not designs:
+        raise NotASumError("some positions attend to more tokens than others")
+    designed: dict[Plan, Design] = {}
+
+    def way(design: Design) -> Way:
+        def planned(sizes: Sizes) -> Plan:
+            check_design(design)
+            plan = plan_model(build_circuits(design, program.place), target, sizes)
+            designed[plan] = design
+            return plan
+
+        return planned
+
+    plan = smallest([way(design) for design in designs], sizes)
+    return plan, _notes(designed[plan], passes)
 
 
 def _designs(
@@ -191,12 +195,6 @@ def _itself(node: WeightedSum, line: Line, zero: ApproximateSum) -> ApproximateS
     if not node.is_here or node.total is None:
         return None
     return zero.only(by_token(line.vocabulary, line.numbers, node.text, node.place)).times(node.total)
-
-
-def _size(plan: Plan) -> tuple[int, ...]:
-    """Parameters, then layers and heads."""
-    parameters = plan.shape.parameters(plan.architecture)
-    return parameters, len(plan.layers), plan.layout.n_head
 
 
 def _notes(design: Design, passes: Collection[str]) -> tuple[Pass, ...]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from fractions import Fraction
 from math import log
 
-from handcraft.circuits import AttentionWeights
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import Reading
 from handcraft.compiler.features.qk_circuit import QKCircuit
@@ -39,7 +38,8 @@ def patterns(design: Design, features: Features) -> dict[Node, QKCircuit]:
         design.brought, nodes, found, design.misses, strict=True
     ):
         is_hard = node.is_single and circle is None
-        weights = None if is_hard else _attention_weights(node, design.context)
+        known = node.attention_weights
+        weights = None if is_hard else tuple(known.get(i, ()) for i in range(design.context))
         circuits[key] = QKCircuit(
             tuple(channels), 1, is_hard, attention_weights=weights, error_bound=2 * missed
         )
@@ -89,8 +89,3 @@ def _by_source(node: WeightedSum, context: int, features: Features) -> list[Chan
         read = (features.read(position(context), tuple(c), keeps_zero=True) for c in columns)
         found.append(Channel(*read))
     return found
-
-
-def _attention_weights(node: WeightedSum, context: int) -> tuple[AttentionWeights, ...]:
-    total, rows = Fraction(node.total or 1), dict(node.rows)
-    return tuple(tuple((there, w / total) for there, w in rows.get(i, ())) for i in range(context))

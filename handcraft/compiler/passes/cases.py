@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from handcraft.compiler.features.precision import Precision
+from handcraft.language import Prompts
 from handcraft.language.graph.domain import Finite, Plain, Value, as_number, finite
 from handcraft.language.graph.node import (
-    COMPARED,
     Case,
     Comparison,
     Constant,
@@ -23,10 +22,9 @@ from handcraft.language.graph.node import (
     Node,
     is_position,
 )
-from handcraft.language.graph.reachable import bases, combinations, rows
+from handcraft.language.graph.reachable import bases, rows
+from handcraft.language.graph.source_counts import Flags, holding
 from handcraft.language.graph.wording import reads
-
-Flags = npt.NDArray[np.bool_]
 
 LEXICOGRAPHIC_FROM = 64
 """From so many values on, a comparison is split into its parts where that is possible."""
@@ -44,6 +42,7 @@ class Setting:
             all digits.
         soft: whether attention may be soft: no LayerNorm changes scores, and a float holds many digits.
         in_bits: whether values of many kinds become flags in the end.
+        prompts: which texts are allowed; None where that does not matter.
     """
 
     context: int
@@ -52,12 +51,13 @@ class Setting:
     in_powers: bool = False
     soft: bool = False
     in_bits: bool = False
+    prompts: Prompts | None = None
 
     @classmethod
-    def of(cls, context: int, causal: bool, precision: Precision) -> Setting:
+    def of(cls, prompts: Prompts, precision: Precision) -> Setting:
         """For a model with some precision."""
         soft = precision.is_wide and not precision.normed
-        return cls(context, causal, precision.steps, soft=soft)
+        return cls(prompts.context, prompts.causal, precision.steps, soft=soft, prompts=prompts)
 
     @cached_property
     def position(self) -> Embedded:
@@ -90,22 +90,6 @@ def allowed(matches: Sequence[Match], setting: Setting) -> Flags:
     flags = np.ones((setting.context, setting.context), dtype=bool)
     for match in matches:
         flags &= holding(match, _at_positions(match.key, setting), _at_positions(match.query, setting))
-    return flags
-
-
-def holding(match: Match, keys: Sequence[Value], queries: Sequence[Value]) -> Flags:
-    """Of which keys and queries a condition holds: [query, key]."""
-    relation = match.relation
-    if isinstance(relation, frozenset):
-        known = {query: [(key, query) in relation for key in keys] for query in dict.fromkeys(queries)}
-        return np.array([known[query] for query in queries])
-    values: Iterable[Value] = dict.fromkeys([*keys, *queries])
-    if relation not in (Comparison.EQ, Comparison.NEQ):
-        values = sorted(values, key=as_number)
-    places = {value: i for i, value in enumerate(values)}
-    there = np.array([places[key] for key in keys])[None, :]
-    here = np.array([places[query] for query in queries])[:, None]
-    flags: Flags = COMPARED[relation](there, here)
     return flags
 
 
@@ -167,21 +151,6 @@ def pairs_match(flags: Flags, setting: Setting) -> Match:
     here, there = np.nonzero(flags)
     pairs = frozenset(zip(there.tolist(), here.tolist(), strict=True))
     return Match(setting.position, setting.position, pairs)
-
-
-def holds_of_itself(case: Case) -> bool:
-    """Whether a position surely selects itself."""
-    reflexive = (Comparison.EQ, Comparison.LEQ, Comparison.GEQ)
-    rest = [m for m in case if not (m.key == m.query and m.relation in reflexive)]
-    if not rest:
-        return True
-    nodes = [node for match in rest for node in (match.key, match.query)]
-    reached = combinations(nodes)
-    if reached is None:
-        return False
-    return all(
-        match.holds(row[2 * i], row[2 * i + 1]) for row in reached for i, match in enumerate(rest)
-    )
 
 
 STRICT = {

@@ -19,11 +19,9 @@ import numpy as np
 from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.passes.cases import (
     STRICT,
-    Flags,
     Setting,
     allowed,
     has_constant_query,
-    holds_of_itself,
     is_positional,
     pairs_match,
     simplified,
@@ -45,6 +43,7 @@ from handcraft.language.graph.node import (
     Node,
     walk,
 )
+from handcraft.language.graph.source_counts import Flags, selects_itself
 from handcraft.language.graph.wording import enclosed, reads
 from handcraft.limits import CONDITIONS
 
@@ -189,7 +188,7 @@ class _Counting:
         assert isinstance(match.relation, Comparison)
         _, opposite = STRICT[match.relation]
         turned = simplified((*rest, replace(match, relation=opposite)), self.setting)
-        if turned is None or not holds_of_itself(turned):
+        if turned is None or not selects_itself(turned):
             return None
         every = yield from result_of(self.case(rest))
         left_out = yield from result_of(self.case(turned))
@@ -253,7 +252,7 @@ class _Counting:
 
     def _before(self, placed: Case, others: Case) -> Call[Terms | None]:
         """Sources before this position: those up to it, minus 1 for itself, if it always matches."""
-        if len(placed) != 1 or not holds_of_itself(others):
+        if len(placed) != 1 or not selects_itself(others):
             return None
         (match,) = placed
         itself = match.key == match.query and isinstance(match.key, Embedded)
@@ -271,7 +270,7 @@ class _Counting:
         Positional conditions are widened to include position 0, and its count is then subtracted.
         """
         outputs = self.outputs
-        sure = holds_of_itself((*others, *placed)) or (
+        sure = selects_itself((*others, *placed)) or (
             not others and bool(np.tril(flags).any(axis=1).all())
         )
         gate = _Gate(None if sure else outputs.exists((*others, *placed)))

@@ -9,10 +9,11 @@ from itertools import product
 
 import numpy as np
 
-from handcraft.compiler.passes.cases import Setting, allowed, has_constant_query, holding, is_positional
+from handcraft.compiler.passes.cases import Setting, allowed, has_constant_query, is_positional
 from handcraft.compiler.passes.ir import Attend, Equal, Picks, StepFunction, Threshold, between
 from handcraft.language.graph.domain import FLAGS, Finite, Range, Value
 from handcraft.language.graph.node import Aggregate, Case, Comparison, Constant, Lookup, Match, Node
+from handcraft.language.graph.source_counts import holding
 from handcraft.language.graph.wording import Wording, enclosed, reads
 
 PAIRS_UP_TO = 20_000

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal, Self, TypeAlias
 
+from handcraft.circuits import AttentionWeights
 from handcraft.language.graph.domain import Finite, Plain, Range, Value, as_number
 from handcraft.language.graph.node import (
     Assumed,
@@ -171,6 +172,14 @@ class WeightedSum(Node):
         """The sum of the weights; None where it depends on the position."""
         totals = {sum(weight for _, weight in row) for _, row in self.rows}
         return totals.pop() if len(totals) == 1 else None
+
+    @property
+    def attention_weights(self) -> dict[int, AttentionWeights]:
+        """For each position at which it is read, the part of the total weight of each source."""
+        return {
+            here: tuple((there, Fraction(weight) / sum(w for _, w in row)) for there, weight in row)
+            for here, row in self.rows
+        }
 
     @property
     def is_positive(self) -> bool:

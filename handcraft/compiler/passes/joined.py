@@ -8,14 +8,12 @@ from math import prod
 
 import numpy as np
 
-from handcraft.compiler.passes.cases import holding
 from handcraft.errors import CompileError
 from handcraft.language.graph.domain import Finite, Value, finite
 from handcraft.language.graph.node import Aggregate, Case, Lookup, Match, Node
+from handcraft.language.graph.source_counts import holding
 from handcraft.language.graph.wording import listed_in, reads
-
-PAIRS_UP_TO = 4096
-"""The most joint values of the keys of a selection with several cases."""
+from handcraft.limits import JOINT_VALUES
 
 
 def joined(cases: Sequence[Case], of: Aggregate) -> Case:
@@ -54,9 +52,9 @@ def _tuple_of(nodes: Sequence[Node], of: Aggregate) -> Lookup:
         assert isinstance(node.domain, Finite)
         domains.append(node.domain.values)
     size = prod(map(len, domains))
-    if size > PAIRS_UP_TO:
+    if size > JOINT_VALUES.most:
         raise CompileError(
-            f"`{of.sources}` selects by {size:,} joint values, more than {PAIRS_UP_TO:,}",
+            f"`{of.sources}` selects by {size:,} joint values, more than {JOINT_VALUES.most:,}",
             where=of.place,
             fix="select by fewer values at a time, or .assume() those that occur",
         )

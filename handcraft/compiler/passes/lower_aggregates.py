@@ -17,7 +17,6 @@ from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.head_outputs import HeadOutputs
 from handcraft.compiler.passes.ir import Attend
 from handcraft.compiler.passes.joined import joined
-from handcraft.compiler.passes.proofs import finds_one
 from handcraft.compiler.passes.unequal import Unequal
 from handcraft.language.graph.attend import mean_domain
 from handcraft.language.graph.domain import Finite, Plain, Value, finite
@@ -33,6 +32,7 @@ from handcraft.language.graph.node import (
     walk,
 )
 from handcraft.language.graph.pointwise import linear
+from handcraft.language.graph.source_counts import finds_one
 from handcraft.language.graph.wording import enclosed, listed_in
 
 
@@ -67,7 +67,7 @@ def _lowered(node: Node, done: Mapping[Node, Node], setting: Setting) -> Node:
         return (
             raw if fresh.default is None else _or_default(fresh, unequal.exists(), raw, fresh.default)
         )
-    alone = finds_one(node.sources, setting)
+    alone = finds_one(node.sources, setting.context, setting.causal)
     if fresh.value is None:
         known = True if alone else None if found else False
         return _constant(fresh, known) if known is not None else _exists(fresh, found, setting)

@@ -122,8 +122,7 @@ class Ruled:
     @property
     def setting(self) -> Setting:
         """What is known about the texts."""
-        prompts = self.program.prompts
-        return Setting.of(prompts.context, prompts.causal, Precision(self.dtype, self.has_norm))
+        return Setting.of(self.program.prompts, Precision(self.dtype, self.has_norm))
 
     @cached_property
     def coded_rules(self) -> CodedRules | None:

@@ -10,9 +10,16 @@ from typing import Literal, cast
 
 from handcraft.architecture import Architecture, architecture_named
 from handcraft.compiler.features.precision import ADDED_EXACTLY, Precision
-from handcraft.compiler.ordinal import approximate
+from handcraft.compiler.ordinal.approximate import predicted
+from handcraft.compiler.ordinal.read_sum import NotASumError
 from handcraft.compiler.passes.cases import Setting
-from handcraft.compiler.passes.run_passes import AS_WRITTEN, BEFORE_TABLES, PASSES, each_stage
+from handcraft.compiler.passes.run_passes import (
+    AS_WRITTEN,
+    BEFORE_TABLES,
+    PASSES,
+    each_stage,
+    passes_to,
+)
 from handcraft.compiler.rules.coded_rules import split_rules
 from handcraft.compiler.rules.rule_logits import ranks
 from handcraft.compiler.rules.rulings import Ruling, are_exact, nodes_of, read_decisions, with_nodes
@@ -26,9 +33,6 @@ SPLIT = "split into bits"
 
 RANKED = "ranked rules"
 """What a program of rules has besides: the graph as written, with the height of every rule."""
-
-APPROXIMATE = "approximate"
-"""What a program has besides that predicts a number: the graph that `optimize` makes of it."""
 
 *_, LOWERED = BEFORE_TABLES
 
@@ -52,7 +56,8 @@ def show_pass(
         dtype: of the weights, which bounds the sums that passes make.
 
     Raises:
-        CompileError: there is no such pass, or a pass refuses the program.
+        CompileError: there is no such pass, or it refuses the program, as `approximate` does unless
+            every answer is a token that is a sum of numbers.
 
     >>> token = Prompts("ab", context=4).token
     >>> print(show_pass({"seen": token == "a"}, "fold and share"))
@@ -63,9 +68,7 @@ def show_pass(
     wanted = name.replace("-", " ")
     known = [AS_WRITTEN, *PASSES]
     if isinstance(source, Program):
-        known[-1:-1] = [SPLIT]
-        known[1:1] = [RANKED]
-        known += [APPROXIMATE]
+        known = [AS_WRITTEN, RANKED, *BEFORE_TABLES, SPLIT, *known[known.index(LOWERED) + 1 :]]
     if wanted not in known:
         near = get_close_matches(wanted, known, n=1, cutoff=0.5)
         raise CompileError(
@@ -91,19 +94,23 @@ def _nodes_after(
     *,
     in_bits: bool = False,
 ) -> Sequence[Node]:
-    setting = replace(Setting.of(prompts.context, prompts.causal, precision), in_bits=in_bits)
-    return next(stage.nodes for stage in each_stage(nodes, setting) if stage.name == wanted)
+    setting = replace(Setting.of(prompts, precision), in_bits=in_bits)
+    try:
+        *_, last = each_stage(nodes, setting, passes_to(wanted))
+    except NotASumError as error:
+        raise _instead(error) from None
+    return last.nodes
 
 
 def _rules_after(program: Program, wanted: str, precision: Precision) -> list[Result]:
     prompts = program.prompts
-    if wanted == APPROXIMATE:
+    if wanted == "approximate":
         try:
-            answer = approximate(program)
+            answer = predicted(program)
         except CompileError as error:
-            fix = f"show another pass: {AS_WRITTEN}, {', '.join(PASSES)}"
-            raise CompileError(error.what, where=error.where, fix=fix) from None
-        return [Result(program.decisions[0].origin.what, answer)]
+            raise _instead(error) from None
+        (node,) = _nodes_after([answer], prompts, wanted, precision)
+        return [Result(program.decisions[0].origin.what, node)]
     rulings = read_decisions(program.decisions, prompts.vocabulary)
     if wanted == RANKED:
         return [
@@ -117,14 +124,18 @@ def _rules_after(program: Program, wanted: str, precision: Precision) -> list[Re
     return [_result(ruling, prompts) for ruling in with_nodes(rulings, nodes)]
 
 
+def _instead(error: CompileError) -> CompileError:
+    """The error with another fix: to show what the program has."""
+    others = AS_WRITTEN, *(name for name in PASSES if name != "approximate")
+    return CompileError(error.what, where=error.where, fix=f"show another pass: {', '.join(others)}")
+
+
 def _bits_of(rulings: Sequence[Ruling], prompts: Prompts) -> Iterator[Result]:
     """A line for each bit of the id of the token that a rule predicts, the highest first."""
     if are_exact(rulings):
-        raise CompileError(
-            "the rules predict probabilities, which are not written bit by bit",
-            where=next(each.origin for each in rulings if not isinstance(each.answer, Node)),
-            fix=f"show another pass: {AS_WRITTEN}, {', '.join(PASSES)}",
-        )
+        where = next(each.origin for each in rulings if not isinstance(each.answer, Node))
+        what = "the rules predict probabilities, which are not written bit by bit"
+        raise _instead(CompileError(what, where=where))
     for ruling, bits in zip(*split_rules(rulings, prompts.vocabulary, ADDED_EXACTLY), strict=True):
         for k, bit in enumerate(reversed(bits)):
             yield Result(f"{ruling.origin.what}, bit {k}", bit, ruling.literals)

@@ -8,7 +8,6 @@ from typing import Literal
 
 from handcraft.architecture import Architecture, architecture_named
 from handcraft.compiler.advice import advised
-from handcraft.compiler.estimate import check_plan
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.assemble import assemble
 from handcraft.compiler.features.assembly import Assembly
@@ -20,20 +19,13 @@ from handcraft.compiler.values.compiled_sequences import CompiledSequences
 from handcraft.compiler.values.error_bound import bound_errors
 from handcraft.compiler.values.finished import Finished, read_error
 from handcraft.compiler.values.output import Wanted
+from handcraft.compiler.write_weights import write_weights
 from handcraft.display import shorten_value
 from handcraft.dtype import DTypeName, dtype_named
 from handcraft.errors import CompileError
 from handcraft.language import Program
 from handcraft.language.sequences.expression import Expression, check_same
-from handcraft.model import Model
-from handcraft.weights import (
-    Sizes,
-    check_sharpness,
-    emit,
-    place_circuits,
-    plan_model,
-    sharpness_for,
-)
+from handcraft.weights import Sizes, plan_model
 
 
 def _check_outputs(outputs: object) -> None:
@@ -56,6 +48,7 @@ def _check_outputs(outputs: object) -> None:
             )
 
 
+@advised
 def compile_sequences(
     outputs: Mapping[str, Expression],
     *,
@@ -86,34 +79,13 @@ def compile_sequences(
     [(1, 1, 1, 2)]
     """
     _check_outputs(outputs)
-    options = {
-        "architecture": architecture,
-        "dtype": dtype,
-        "sizes": sizes,
-        "reuse": reuse,
-        "tolerance": tolerance,
-    }
-    with advised(_compile, outputs, options):
-        return _compile(outputs, **options)  # type: ignore[arg-type]
-
-
-def _compile(
-    outputs: Mapping[str, Expression],
-    *,
-    architecture: str | Architecture,
-    dtype: str,
-    sizes: Sizes,
-    reuse: bool,
-    tolerance: float,
-) -> CompiledSequences:
-    """What `compile_sequences` does, pass by pass; a refusal advises nothing."""
     target = architecture_named(architecture) if isinstance(architecture, str) else architecture
     dtype_named(dtype)
     prompts = next(iter(outputs.values())).prompts
     for expression in outputs.values():
         check_same(prompts, expression)
     target = replace(target, causal=prompts.causal)
-    setting = Setting.of(prompts.context, prompts.causal, Precision(dtype, target.has_norm))
+    setting = Setting.of(prompts, Precision(dtype, target.has_norm))
 
     stages = run_passes([expression.node for expression in outputs.values()], setting)
     nodes = stages[-1].nodes
@@ -135,13 +107,8 @@ def _compile(
     if reuse:
         circuits = with_reuse(circuits, places, target, sizes)
     plan = plan_model(circuits, target, sizes)
-    check_plan(plan, dtype)
-    check_sharpness(plan, dtype)
-    sharpness = sharpness_for(plan, dtype)
-    placement = place_circuits(plan, sharpness)
-    tensors = emit(placement, circuits.values, dtype)
-    model = Model(target, plan.shape, prompts.vocabulary, tensors)
-    error = bound_errors(Finished(plan, placement, tensors, places.spans(negative=True), dtype))
+    sharpness, placement, model = write_weights(plan, dtype)
+    error = bound_errors(Finished(plan, placement, model.tensors, places.spans(negative=True), dtype))
     placed = [each.placed(places) for each in wanted]
     found = [replace(each, error_bound=read_error(each.reads, plan, error)) for each in placed]
     for each in found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
@@ -35,16 +34,12 @@ from handcraft.language.graph.node import (
     Match,
     Node,
     Sources,
-    is_position,
 )
 from handcraft.language.graph.pointwise import check_comparable, listed
-from handcraft.language.graph.reachable import bases, combinations, rows
+from handcraft.language.graph.source_counts import is_always
 from handcraft.language.graph.wording import Wording, enclosed, reads
 from handcraft.language.written_place import written, written_place
-from handcraft.limits import CONDITIONS
-
-PARTS_UP_TO = 100_000
-"""The largest denominator of numbers that are averaged: that of their means is exponential in it."""
+from handcraft.limits import CONDITIONS, DENOMINATOR, RELATION_PAIRS
 
 
 class Missing:
@@ -77,9 +72,10 @@ def matching(key: Node, query: Node, relation: object, text: Wording) -> Sources
             fix=f"use one of {known}, or a function of both",
         )
     keys, queries = listed(key), listed(query)
-    if len(keys) * len(queries) > 1_000_000:
+    if len(keys) * len(queries) > RELATION_PAIRS.most:
         raise DomainError(
-            f"a table of {len(keys):,} keys by {len(queries):,} queries",
+            f"a table of {len(keys):,} keys by {len(queries):,} queries, more than "
+            f"{RELATION_PAIRS.most:,} pairs",
             where=written(text),
             fix="use a comparison, or .assume() the values that occur",
         )
@@ -141,49 +137,6 @@ def _negated(match: Match) -> Match:
 def _sources(cases: tuple[Case, ...], text: Wording) -> Sources:
     _check_size(sum(map(len, cases)), text)
     return Sources(cases, text, always=is_always(Sources(cases, text, always=False)))
-
-
-def is_always(sources: Sources) -> bool:
-    """Whether every destination is sure to select a source: itself, or one at a known position."""
-    nodes = sources.children
-    if not nodes:
-        return bool(sources.cases)
-    if _selects_itself(sources, nodes):
-        return True
-    below = bases(*nodes)
-    if len(below) != 1 or not is_position(below[0]):
-        return False
-    values = {combination[0]: row for combination, row in rows(nodes, below)}
-    index = {node: i for i, node in enumerate(nodes)}
-    rows_in_order = list(values.values())
-    matches = [match for case in sources.cases for match in case]
-    if len(matches) == 1 and matches[0].relation is Comparison.EQ:
-        key, query = index[matches[0].key], index[matches[0].query]
-        first: dict[Value, int] = {}
-        for i, row in enumerate(rows_in_order):
-            first.setdefault(row[key], i)
-        return all(first.get(row[query], i + 1) <= i for i, row in enumerate(rows_in_order))
-
-    def selects(here: int, there: int) -> bool:
-        return sources.holds(lambda n, key: rows_in_order[there if key else here][index[n]])
-
-    return all(any(selects(i, j) for j in range(i + 1)) for i in range(len(rows_in_order)))
-
-
-def _selects_itself(sources: Sources, nodes: Sequence[Node]) -> bool:
-    reflexive = (Comparison.EQ, Comparison.LEQ, Comparison.GEQ)
-    for case in sources.cases:
-        if all(m.key == m.query and m.relation in reflexive for m in case):
-            return True
-    reached = combinations(nodes)
-    if reached is None:
-        return False
-    index = {node: i for i, node in enumerate(nodes)}
-
-    def selects(row: tuple[Value, ...]) -> bool:
-        return sources.holds(lambda n, _: row[index[n]])
-
-    return all(map(selects, reached))
 
 
 def aggregate(
@@ -253,10 +206,10 @@ def _with_default(domain: Domain, default: Value, value: Node, text: Wording) ->
 def mean_domain(value: Node, context: int) -> Domain:
     """Means of up to `context` numbers: unit * p / q with q up to the context."""
     low, high, unit = value.domain.low, value.domain.high, value.domain.unit
-    if value.domain.parts > PARTS_UP_TO:
+    if value.domain.parts > DENOMINATOR.most:
         raise DomainError(
-            f"`{value}` may be a fraction with a denominator above {PARTS_UP_TO:,}: a mean of means of "
-            "means, of which no further mean can be taken",
+            f"`{value}` may be a fraction with a denominator above {DENOMINATOR.most:,}: a mean of "
+            "means of means, of which no further mean can be taken",
             where=written_place(),
             fix="compare it with a number first, or .assume() the values that occur",
         )

@@ -12,12 +12,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-MEMBERS_UP_TO = 20_000_000
-"""The most letters of all classes of an expression together: they are listed class by class."""
+from handcraft.limits import REGEX_LETTERS
 
 
 class TooManyMembersError(Exception):
-    """The classes of an expression have more than `MEMBERS_UP_TO` letters together."""
+    """The classes of an expression have more than `REGEX_LETTERS.most` letters together."""
 
 
 class Letters:
@@ -73,7 +72,7 @@ class Letters:
         key = np.packbits(is_member).tobytes()
         if key not in self._sets:
             self._members += len(self.text)
-            if self._members > MEMBERS_UP_TO:
+            if self._members > REGEX_LETTERS.most:
                 raise TooManyMembersError
             self._sets[key] = len(self._arrays)
             self._arrays.append(is_member)

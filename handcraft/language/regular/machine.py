@@ -36,12 +36,7 @@ from handcraft.language.regular.tree import (
     Thread,
     repeat,
 )
-
-STATES_UP_TO = 10_000
-"""The most states that an automaton may have, those of lookaheads included."""
-
-STEPS_UP_TO = 400_000
-"""The most threads that are followed, one for each step: 2 to 4 s, and 300 MB."""
+from handcraft.limits import REGEX_STATES, REGEX_STEPS
 
 DEAD = -1
 """The state from which nothing is matched any more."""
@@ -167,8 +162,8 @@ class Machine:
         heads = frozenset(chain(state.heads, *state.narrow.values()))
         key = (heads, state.is_final, state.is_certain)
         if key not in self._known:
-            if len(self._states) >= STATES_UP_TO:
-                raise self._too_large(f"more than {STATES_UP_TO:,} states")
+            if len(self._states) >= REGEX_STATES.most:
+                raise self._too_large(f"more than {REGEX_STATES.most:,} states")
             self._known[key] = len(self._states)
             self._states.append(state)
         return self._known[key]
@@ -296,8 +291,8 @@ class Machine:
 
     def _spend(self, steps: int = 1) -> None:
         self._steps += steps
-        if self._steps > STEPS_UP_TO:
-            raise self._too_large(f"more than {STEPS_UP_TO:,} steps to make")
+        if self._steps > REGEX_STEPS.most:
+            raise self._too_large(f"more than {REGEX_STEPS.most:,} steps to make")
 
     def _too_large(self, needed: str) -> RegularExpressionError:
         return RegularExpressionError(

@@ -12,10 +12,8 @@ import numpy.typing as npt
 
 from handcraft.language.regular import RegularExpressionError
 from handcraft.language.regular.token_table import FIRST, SINK, Ids, TokenTable
+from handcraft.limits import REGEX_COUNTS
 from handcraft.vocabulary import Vocabulary
-
-COUNTS_UP_TO = 4_000_000
-"""The most numbers of texts that are kept, states times lengths: about 400 MB."""
 
 Probabilities = npt.NDArray[np.float64]
 
@@ -68,10 +66,10 @@ class Matching:
             for kind in np.flatnonzero(row != SINK).tolist():
                 after[int(row[kind])] += int(tokens[kind])
             following.append(list(after.items()))
-        if len(self.table) * self.longest > COUNTS_UP_TO:
+        if len(self.table) * self.longest > REGEX_COUNTS.most:
             raise RegularExpressionError(
                 f"{len(self.table):,} states for texts of up to {self.longest:,} tokens, and texts are "
-                f"counted where the product is {COUNTS_UP_TO:,} at most",
+                f"counted where the product is {REGEX_COUNTS.most:,} at most",
                 fix="use a shorter context, or a pattern that repeats less often",
             )
         counts = [[int(is_final) for is_final in self.table.final]]

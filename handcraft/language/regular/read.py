@@ -16,7 +16,7 @@ from re import _parser as parser
 from typing import Any
 
 from handcraft.errors import ProgramError
-from handcraft.language.regular.letters import MEMBERS_UP_TO, Letters, TooManyMembersError
+from handcraft.language.regular.letters import Letters, TooManyMembersError
 from handcraft.language.regular.parsed import CATEGORIES, Parsed, names_in, one_letter, referred_groups
 from handcraft.language.regular.tree import (
     NO_GROUPS,
@@ -33,15 +33,7 @@ from handcraft.language.regular.tree import (
     repeat,
     sequence,
 )
-
-CHARACTERS_UP_TO = 100_000
-"""The longest regular expression that is read: Python's parser takes about 0.3 s for it."""
-
-NESTED_UP_TO = 100
-"""How deep groups may be nested: parsers recurse, and Python allows 1,000 calls."""
-
-IGNORING_CASE_UP_TO = 1 << 21
-"""The most characters of ranges that ignore case: `re` tests each, about a million per second."""
+from handcraft.limits import REGEX_CASES, REGEX_DEPTH, REGEX_LETTERS, REGEX_NAMED, REGEX_TEXT
 
 COMMENT = r"\(\?#[^)]*\)?"
 SIGN = r"\\[\s\S]?|\[\^?\]?(?:\\[\s\S]?|[^\]\\])*\]?|\(\?(?:<=|<!|=|!|>)|[+*?}]\+|[\s\S]"
@@ -58,18 +50,18 @@ def parse(pattern: str) -> Parsed:
     Raises:
         RegularExpressionError: it is none, or too long or too deep to be read.
     """
-    if len(pattern) > CHARACTERS_UP_TO:
+    if len(pattern) > REGEX_TEXT.most:
         raise RegularExpressionError(
-            f"a regular expression of {len(pattern):,} characters, and {CHARACTERS_UP_TO:,} are read",
+            f"a regular expression of {len(pattern):,} characters, and {REGEX_TEXT.most:,} are read",
             fix="write it shorter: [a-z] for letters side by side, {m,n} for repetitions",
         )
     depth = deepest = 0
     for _, piece in pieces(pattern):
         depth += (piece[0] == "(") - (piece == ")")
         deepest = max(deepest, depth)
-    if deepest > NESTED_UP_TO:
+    if deepest > REGEX_DEPTH.most:
         raise RegularExpressionError(
-            f"{shown(pattern)} has groups in groups, {deepest:,} deep, and {NESTED_UP_TO} are read",
+            f"{shown(pattern)} has groups in groups, {deepest:,} deep, and {REGEX_DEPTH.most} are read",
             fix="remove parentheses that are not needed",
         )
     with warnings.catch_warnings():
@@ -101,7 +93,7 @@ def read_expression(pattern: str, letters: Letters) -> Node:
         return reader.sequence(parsed, parsed.state.flags)
     except TooManyMembersError:
         raise RegularExpressionError(
-            f"the classes of {shown(pattern)} have more than {MEMBERS_UP_TO:,} letters together",
+            f"the classes of {shown(pattern)} have more than {REGEX_LETTERS.most:,} letters together",
             fix="name fewer different classes, or use a vocabulary with fewer different letters",
         ) from None
 
@@ -152,10 +144,10 @@ class _Reader:
         if not flags & re.IGNORECASE:
             return self.in_class(value, flags)
         self.ignoring_case += sum(each[1] - each[0] for kind, each in value if kind is ops.RANGE)
-        if self.ignoring_case > IGNORING_CASE_UP_TO:
+        if self.ignoring_case > REGEX_CASES.most:
             raise RegularExpressionError(
                 f"the ranges of {shown(self.pattern)} that ignore case have "
-                f"{self.ignoring_case:,} characters or more, and {IGNORING_CASE_UP_TO:,} are read",
+                f"{self.ignoring_case:,} characters or more, and {REGEX_CASES.most:,} are read",
                 fix="shorten the ranges, or leave out (?i)",
             )
         return self.letters.matched(source, flags)
@@ -305,9 +297,6 @@ def shown(pattern: str, most: int = 60) -> str:
     return repr(pattern) if len(pattern) <= most else f"{pattern[:most]!r}..."
 
 
-NAMED_UP_TO = 1_000
-"""The most characters that one range of an alphabet names: an automaton has a column for each."""
-
 ASCII = "".join(map(chr, range(128)))
 
 
@@ -341,10 +330,10 @@ def _named(kind: Any, value: Any, pattern: str) -> set[str]:
         return {chr(value)}
     if kind is ops.RANGE:
         first, last = value
-        if last - first >= NAMED_UP_TO:
+        if last - first >= REGEX_NAMED.most:
             raise RegularExpressionError(
                 f"{shown(pattern)} names {last - first + 1:,} characters in one range, and "
-                f"{NAMED_UP_TO:,} are read",
+                f"{REGEX_NAMED.most:,} are read",
                 fix='name the tokens it reads, as in regex(..., alphabet="ab")',
             )
         return set(map(chr, range(first, last + 1)))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.language.regular import DEAD, Letters, Machine, RegularExpressionError
+from handcraft.limits import REGEX_ENTRIES
 from handcraft.vocabulary import Vocabulary
 
 Ids = npt.NDArray[np.int64]
@@ -23,8 +24,6 @@ SINK = -1
 FIRST = 0
 """The state before the first token."""
 
-CELLS_UP_TO = 20_000_000
-"""The most entries of a table, states times kinds of tokens: 160 MB."""
 
 ANYTHING = r"[\s\S]*"
 """The regular expression that every text matches; `.` would leave out ends of lines."""
@@ -65,10 +64,10 @@ class TokenTable:
         for number, depth in zip(states, depths, strict=False):  # both grow on the way
             row = np.full(width, SINK)
             rows.append(row)
-            if len(rows) * width > CELLS_UP_TO:
+            if len(rows) * width > REGEX_ENTRIES.most:
                 raise RegularExpressionError(
                     f"{len(rows):,} states and more for {width:,} kinds of tokens, and a table has "
-                    f"{CELLS_UP_TO:,} entries at most",
+                    f"{REGEX_ENTRIES.most:,} entries at most",
                     fix="write a pattern that distinguishes fewer tokens, or repeats less often",
                 )
             if depth == longest:

@@ -36,13 +36,12 @@ from handcraft.language.text.phrase_number import (
     place_words,
     table_at,
 )
+from handcraft.limits import WRITTEN_TEXT
 from handcraft.vocabulary import Vocabulary
 
 OWN_WORDS = frozenset(("not", "token", "position", "first", "last", "count"))
 """Tokens that must be in brackets in a condition, because they are words of the grammar."""
 
-LONGEST = 100_000
-"""The most characters of a condition; a shared part is written once for each use."""
 
 OR, AND, NOT = 1, 2, 3
 """How tightly phrases bind."""
@@ -124,10 +123,10 @@ class _Flags:
             if allowed is not None:
                 self.allowed[node] = allowed
             words, binding = self._place_is(allowed) or self._joined(node) or (self._test(node), NOT)
-            if len(words) > LONGEST:
+            if len(words) > WRITTEN_TEXT.most:
                 raise NoWordsError(
-                    f"the words for `{root}` are more than {LONGEST:,} characters, since they repeat "
-                    "its shared parts"
+                    f"the words for `{root}` are more than {WRITTEN_TEXT.most:,} characters, since "
+                    "they repeat its shared parts"
                 )
             self.phrases[node] = words, binding
         return self.phrases[root]

@@ -105,11 +105,6 @@ WORDS = {
 """The words in a rule file that suggest one of them."""
 
 
-def _first_word(found: str) -> str:
-    """The first word of what was found, which may go on to the end of the line."""
-    return found.split()[0] if found.strip() else found
-
-
 def syntax_error(error: UnexpectedInput, text: str, file: str) -> RuleSyntaxError:
     """What cannot be read, where, and what was expected."""
     lines = text.split("\n")

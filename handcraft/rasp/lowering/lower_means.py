@@ -9,8 +9,10 @@ from handcraft.errors import DomainError
 from handcraft.language.graph import attend, pointwise
 from handcraft.language.graph.domain import Finite, Kind, Plain, Value, as_number, kind_of, show_value
 from handcraft.language.graph.node import How, Node, Sources
+from handcraft.language.graph.source_counts import SourceCounts, source_counts
 from handcraft.language.graph.wording import reads
 from handcraft.language.sequences import Prompts
+from handcraft.limits import SUMMED_NUMBERS
 from handcraft.rasp.aggregate import Aggregate
 from handcraft.rasp.lowering.lowered import (
     Lowered,
@@ -22,11 +24,7 @@ from handcraft.rasp.lowering.lowered import (
     is_label,
     is_never,
 )
-from handcraft.rasp.lowering.selection_facts import Facts, facts_of
 from handcraft.rasp.selector import Selector
-
-TERMS_UP_TO = 64
-"""The most different numbers of a sum: each is counted by itself."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +33,13 @@ class Selected:
 
     selector: Selector
     sources: Sources
-    facts: Facts
+    facts: SourceCounts
     prompts: Prompts
 
     @classmethod
     def of(cls, selector: Selector, sources: Sources, prompts: Prompts) -> Selected:
         """A selection, with what can be proved of it."""
-        facts = facts_of(sources, prompts.context, prompts.causal)
+        facts = source_counts(sources, prompts.context, prompts.causal)
         sources = replace(sources, always=sources.always or facts.always)
         return cls(selector, sources, facts, prompts)
 
@@ -174,9 +172,10 @@ def _sum(sop: Aggregate, selected: Selected, value: Node) -> Node:
     """A sum of numbers: each number as often as it is there."""
     check_listed((value,), sop)
     numbers = pointwise.listed(value)
-    if len(numbers) > TERMS_UP_TO:
+    if len(numbers) > SUMMED_NUMBERS.most:
         raise DomainError(
-            f"a sum over {len(numbers)} values of `{sop.sop}`, more than {TERMS_UP_TO}: {value.domain}",
+            f"a sum over {len(numbers)} values of `{sop.sop}`, more than {SUMMED_NUMBERS.most}: "
+            f"{value.domain}",
             where=sop.where,
             fix="sum fewer different numbers, or multiply a mean by SelectorWidth",
         )

@@ -15,6 +15,7 @@ from handcraft.language.graph.domain import finite
 from handcraft.language.graph.node import Aggregate as Learned
 from handcraft.language.graph.node import Comparison as Compared
 from handcraft.language.graph.node import Linear, Lookup, walk
+from handcraft.language.graph.source_counts import source_counts
 from handcraft.language.graph.wording import reads
 from handcraft.rasp import (
     Aggregate,
@@ -30,7 +31,6 @@ from handcraft.rasp import (
     numerical,
     tokens,
 )
-from handcraft.rasp.lowering.selection_facts import facts_of
 
 
 def learned(built: rasp.BuiltSequence) -> list[Learned]:
@@ -120,7 +120,9 @@ def test_a_number_times_0_distinguishes_no_positions(key):
 def test_one_term_distinguishes_positions_if_its_factor_is_not_0(factor):
     order = rasp.build(ORDER, [1, 4], 3).value.node
     key = Linear(finite([factor * n for n in order.domain.values]), reads("key"), ((factor, order),), 0)
-    assert facts_of(attend.matching(key, key, "==", reads("")), 3, causal=False).single is (factor != 0)
+    assert source_counts(attend.matching(key, key, "==", reads("")), 3, causal=False).single is (
+        factor != 0
+    )
 
 
 def test_ranks_are_selected_once_without_a_mask_only():

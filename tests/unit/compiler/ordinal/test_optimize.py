@@ -12,9 +12,10 @@ from gallery import facts
 from handcraft import Program, Prompts, compile_program, lookup, predict, select
 from handcraft.circuits import Neuron, ideal_next
 from handcraft.compiler.ordinal import PASSES
-from handcraft.errors import CompileError
+from handcraft.errors import CompileError, LayoutError
 from handcraft.testing import assert_writes
 from handcraft.verify import verify
+from handcraft.weights import Sizes
 
 DIGITS = "01234"
 
@@ -188,3 +189,15 @@ def test_tokens_that_never_occur_at_a_position_are_not_read_there():
     )
     assert optimized(parity).passes[0].did != "nothing"
     assert unrestricted.passes[0].did == "nothing"
+
+
+@pytest.mark.parametrize("architecture", ["block", "gpt2"])
+def test_a_width_in_which_only_the_optimized_model_fits_is_enough(architecture):
+    sizes = Sizes(n_embd=optimized(two_digits, architecture).model.shape.n_embd)
+    with pytest.raises(LayoutError):
+        compile_program(two_digits(), architecture=architecture, sizes=sizes)
+    compiled = compile_program(two_digits(), architecture=architecture, sizes=sizes, optimize=True)
+    assert compiled.model.shape.n_embd == sizes.n_embd
+    assert_right(two_digits, compiled)
+    with pytest.raises(LayoutError):
+        compile_program(parity(), architecture=architecture, sizes=Sizes(n_embd=1), optimize=True)

@@ -12,8 +12,6 @@ from handcraft import Prompts, lookup, select
 from handcraft.compiler.passes.cases import (
     Setting,
     allowed,
-    holding,
-    holds_of_itself,
     is_positional,
     pairs_match,
     simplified,
@@ -21,6 +19,7 @@ from handcraft.compiler.passes.cases import (
 )
 from handcraft.compiler.passes.joined import joined
 from handcraft.language.graph.node import Comparison, Match, Node
+from handcraft.language.graph.source_counts import holding, selects_itself
 
 PROMPTS = Prompts("abc", context=4)
 TOKEN, PLACE = PROMPTS.token, PROMPTS.position
@@ -144,7 +143,7 @@ def test_pairs_of_positions_make_a_condition():
     ids=str,
 )
 def test_whether_a_position_surely_selects_itself(selection, holds):
-    assert holds_of_itself(case(selection)) is holds
+    assert selects_itself(case(selection)) is holds
 
 
 MANY = Prompts("abcdefghijklmnop", context=4)

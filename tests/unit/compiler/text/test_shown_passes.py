@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from short_texts import setting_of
 
 from handcraft import Program, Prompts, predict, select
 from handcraft.compiler.passes.run_passes import AS_WRITTEN, PASSES
 from handcraft.compiler.text.read_graph import GraphSyntaxError, read_graph
-from handcraft.compiler.text.show_pass import APPROXIMATE, RANKED, SPLIT, show_pass
+from handcraft.compiler.text.show_pass import RANKED, SPLIT, show_pass
 from handcraft.compiler.text.write_graph import write_graph
 from handcraft.errors import CompileError
 
@@ -52,7 +55,7 @@ SMALL = {
         prompts=WORDS.prompts,
         rules=[predict(INDUCED).otherwise()],
     ),
-    APPROXIMATE: Program(
+    "approximate": Program(
         prompts=DIGITS, rules=[predict((((APART > 4) + DIGIT) % 3).map(str)).otherwise()]
     ),
     "fuse tables": {"answer": ~(POSITION < 2) & (select(TOKEN, "a").count() >= 2)},
@@ -68,22 +71,35 @@ def test_the_text_after_a_pass(name, golden):
 
 def test_an_answer_that_is_no_number_has_another_pass_to_show():
     with pytest.raises(CompileError, match="always predict") as caught:
-        show_pass(SMALL[RANKED], APPROXIMATE)
+        show_pass(SMALL[RANKED], "approximate")
     assert caught.value.fix.startswith("show another pass: as written, fold and share")
 
 
 def test_every_pass_has_a_text():
-    assert set(SMALL) == {AS_WRITTEN, RANKED, SPLIT, APPROXIMATE, *PASSES}
+    assert set(SMALL) == {AS_WRITTEN, RANKED, SPLIT, *PASSES}
 
 
 def test_a_pass_is_shown_where_a_later_one_refuses_the_program(monkeypatch):
     def refuse(*_):
         raise CompileError("too much", fix="ask for less")
 
-    monkeypatch.setitem(PASSES, "fuse tables", refuse)
+    monkeypatch.setitem(PASSES, "fuse tables", replace(PASSES["fuse tables"], run=refuse))
     assert "attend latest" in show_pass({"it": BEFORE}, "lower aggregates")
     with pytest.raises(CompileError, match="too much"):
         show_pass({"it": BEFORE}, "fuse tables")
+
+
+def test_a_pass_may_leave_no_node_that_its_contract_does_not_name():
+    careless = replace(PASSES["lower aggregates"], run=lambda nodes, _: list(nodes))
+    assert careless([TOKEN.node], setting_of(PROMPTS)) == [TOKEN.node]
+    with pytest.raises(TypeError, match="'lower aggregates' leaves Aggregate"):
+        careless([BEFORE.node], setting_of(PROMPTS))
+
+
+@pytest.mark.parametrize("answer", [DIGIT * 0 + 2, DIGITS.position % 3, 2 - DIGITS.position % 2])
+def test_an_answer_that_depends_on_no_token_is_a_number_too(answer):
+    text = show_pass({"it": answer.map(str)}, "approximate")
+    assert "nearest" in text.splitlines()[-2]
 
 
 WRONG = {

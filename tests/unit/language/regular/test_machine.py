@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -181,8 +182,9 @@ HOSTILE = {
 @pytest.fixture
 def low_limits(monkeypatch):
     """What an automaton may take, a quarter of it where a run is no deep one."""
-    monkeypatch.setattr(machine, "STEPS_UP_TO", sweep(machine.STEPS_UP_TO))
-    monkeypatch.setattr(machine, "STATES_UP_TO", sweep(machine.STATES_UP_TO))
+    for name in ("REGEX_STEPS", "REGEX_STATES"):
+        limit = getattr(machine, name)
+        monkeypatch.setattr(machine, name, replace(limit, most=sweep(limit.most)))
 
 
 @pytest.mark.usefixtures("low_limits")
