@@ -35,6 +35,9 @@ NODES_UP_TO = 50_000
 ROWS_UP_TO = 1_000_000
 """The most rows of tables and pairs of relations, all together."""
 
+ROWS_BEFORE_UP_TO = 5_000_000
+"""The most rows of the tables that test tokens, before those of one value are left out."""
+
 NAME_UP_TO = 100
 """Longer names of nodes are left out."""
 
@@ -49,6 +52,14 @@ def write_meaning(program: Program) -> Statement:
     Raises:
         NotCertified: it is too large.
     """
+    if program.has_only_patterns:
+        clauses = program.clauses
+        tests = {
+            (i, clause.pattern.backwards(i)) for clause in clauses for i in range(len(clause.pattern))
+        }
+        rows = len(tests) * len(program.vocabulary)
+        if rows > ROWS_BEFORE_UP_TO:
+            raise NotCertified(f"the tests of tokens in the rules are tables of {rows:,} rows")
     try:
         decisions = program.decisions
     except LimitError as error:
