@@ -35,9 +35,20 @@ from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_f
 from handcraft.language import Program, Prompts
 from handcraft.model import Model, grow, published_shape
 from handcraft.origin import Origin
+from handcraft.proofs import (
+    CERTIFICATE,
+    NotCertified,
+    certificate_of,
+    certificate_text,
+    stated_in,
+    statement_of,
+)
 from handcraft.verify.texts.allowed import is_restricted
 from handcraft.vocabulary import Vocabulary, shorten
 from handcraft.weights import Weight, Weights
+
+CERTIFIED = "huggingface"
+"""The format whose files `handcraft_check` reads."""
 
 
 @short_repr
@@ -155,11 +166,31 @@ def save(
     compiled = replace(compiled, model=model)
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
+        if chosen == CERTIFIED and not outputs:
+            _write_certificate(compiled, fresh, again)
         text = write_manifest(
             compiled, chosen, grammar=grammar, outputs=outputs, spans=spans, facts=report.facts
         )
         write_text(fresh / MANIFEST, text)
     return target
+
+
+def _write_certificate(compiled: Compiled, folder: Path, again: Checkpoint | None) -> None:
+    """Write certificate.json, unless the program has no meaning that one can state.
+
+    Circuits that are compiled again mean what the certificate of their folder states.
+    """
+    try:
+        if isinstance(compiled.source, Program):
+            stated = statement_of(compiled.source)
+        elif again is not None:
+            stated = stated_in(again.folder, compiled.model.vocabulary)
+        else:
+            return
+    except NotCertified:
+        return
+    certificate = certificate_of(stated, compiled.model, folder)
+    write_text(folder / CERTIFICATE, certificate_text(certificate))
 
 
 def load(folder: str | Path) -> Model:

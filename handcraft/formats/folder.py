@@ -18,6 +18,7 @@ WRITTEN = frozenset(
     {
         MANIFEST,
         "README.md",
+        "certificate.json",
         "config.json",
         "generation_config.json",
         "model.gguf",

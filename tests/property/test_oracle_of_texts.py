@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import warnings
 from itertools import product
 
 import numpy as np
 import pytest
+from assuming_programs import assuming_programs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from handcraft import Program, Prompts, predict, select, where
-from handcraft.errors import AssumptionError, HandcraftWarning
+from handcraft import Prompts, select, where
+from handcraft.errors import AssumptionError
 from handcraft.language.decision import decided
 from handcraft.language.expression_rules import UNDEFINED
 from handcraft.language.graph import attend
@@ -148,24 +148,6 @@ def test_of_numbers_past_what_int64_holds():
     assert_same_values(number * 10**6 + prompts.position / 3)
     assert_same_values(prompts.everything.mean(number * 10**6))
     assert_same_values(select(prompts.token, prompts.token).mean(number))
-
-
-@st.composite
-def assuming_programs(draw):
-    """Programs that some texts break: values that are assumed away, at this position and at others."""
-    prompts = draw(declared_prompts(max_context=5, causal=draw(st.booleans())))
-    token, position = prompts.token, prompts.position
-    number = draw(expressions(prompts, depth=2, kind="number"))
-    values = number.domain.values
-    kept = draw(st.lists(st.sampled_from(values), min_size=1, unique=True))
-    assumed = number.assume(kept)
-    few = assumed.map(dict.fromkeys(kept, 1))  # a table with holes, if it were not for the assumption
-    seen = select(token, token).latest(where(assumed >= kept[0], 1, 0) + few)
-    flag = draw(st.sampled_from([few + position >= 2, seen >= 2, select(assumed, kept[0]).exists()]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", HandcraftWarning)
-        rules = [predict("b").when(flag), predict("a").otherwise()]
-        return Program(prompts=prompts, rules=rules)
 
 
 @slow

@@ -1,0 +1,19 @@
+"""Certificates: what `handcraft_check` needs to know of a compiled model besides its files."""
+
+from handcraft.proofs.certificate import (
+    CERTIFICATE,
+    certificate_of,
+    certificate_text,
+    stated_in,
+    statement_of,
+)
+from handcraft.proofs.write_meaning import NotCertified
+
+__all__ = [
+    "CERTIFICATE",
+    "NotCertified",
+    "certificate_of",
+    "certificate_text",
+    "stated_in",
+    "statement_of",
+]

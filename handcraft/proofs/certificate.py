@@ -1,0 +1,147 @@
+"""certificate.json: which contexts are allowed, what the program means there, and for which files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from handcraft.errors import CheckpointError
+from handcraft.language import Program, Prompts
+from handcraft.limits import JSON_BYTES
+from handcraft.model import Model
+from handcraft.proofs.write_meaning import NotCertified, Statement, write_meaning
+from handcraft.vocabulary import Vocabulary
+from handcraft_check.errors import CheckError
+from handcraft_check.meaning import Meaning, program_hash
+
+CERTIFICATE = "certificate.json"
+
+VERSION = 1
+
+FILES = ("model.safetensors", "config.json")
+"""The files that a certificate is about."""
+
+STATED = ("vocabulary", "contexts", "meaning")
+
+CELLS_UP_TO = 2_000_000
+"""The most entries of the automaton of allowed prompts, states times kinds of tokens."""
+
+
+def statement_of(program: Program) -> Statement:
+    """The part of a certificate that follows from the program: its tokens, contexts and meaning.
+
+    Raises:
+        NotCertified: it cannot be written down in a reasonable size.
+    """
+    return {
+        "vocabulary": list(program.vocabulary.tokens),
+        "contexts": _contexts(program.prompts),
+        "meaning": write_meaning(program),
+    }
+
+
+def stated_in(folder: Path, vocabulary: Vocabulary) -> Statement:
+    """The statement in the certificate of a folder.
+
+    Raises:
+        NotCertified: the folder has none, or one for another vocabulary.
+    """
+    path = folder / CERTIFICATE
+    try:
+        if not path.is_file() or path.stat().st_size > JSON_BYTES.most:
+            raise NotCertified(f"{folder} has no certificate")
+        data = json.loads(path.read_text(encoding="utf-8"))
+        stated = {name: data[name] for name in STATED}
+        Meaning.read(stated["meaning"], vocabulary.tokens)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, CheckError) as error:
+        raise NotCertified(f"the certificate of {folder} is damaged: {error}") from error
+    if stated["vocabulary"] != list(vocabulary.tokens):
+        raise NotCertified(f"the certificate of {folder} is about other tokens")
+    return stated
+
+
+def certificate_of(stated: Statement, model: Model, folder: Path) -> Statement:
+    """The certificate of a model that was written in a folder.
+
+    Args:
+        stated: what it means.
+        model: the model, whose vocabulary has the ids of the tokens.
+        folder: contains the files that the certificate names by their hashes.
+
+    Raises:
+        CheckpointError: one of these files cannot be read.
+    """
+    dtype = model.dtype.name
+    return {
+        "format": "handcraft-certificate",
+        "version": VERSION,
+        "files": {name: _sha256(folder / name) for name in FILES},
+        "program": program_hash(stated["contexts"], stated["meaning"]),
+        "arithmetic": {"weights": dtype, "steps": dtype},
+        "vocabulary": stated["vocabulary"],
+        "token_ids": [int(number) for number in model.vocabulary.numbers],
+        "contexts": stated["contexts"],
+        "meaning": stated["meaning"],
+        "hints": {},
+    }
+
+
+def certificate_text(certificate: Statement) -> str:
+    """A certificate as JSON, with a line for each part, node and rule."""
+    meaning = certificate["meaning"]
+    parts = {name: _dumped(part) for name, part in certificate.items()}
+    parts["meaning"] = _object(
+        {
+            "nodes": _array(meaning["nodes"]),
+            "answer": _object({"rules": _array(meaning["answer"]["rules"])}),
+            "names": _dumped(meaning.get("names", {})),
+        }
+    )
+    return _object(parts) + "\n"
+
+
+def _object(parts: dict[str, str]) -> str:
+    lines = ",\n".join(f"{_dumped(name)}: {part}" for name, part in parts.items())
+    return f"{{\n{lines}\n}}"
+
+
+def _array(items: Iterable[object]) -> str:
+    lines = ",\n".join(map(_dumped, items))
+    return f"[\n{lines}\n]"
+
+
+def _dumped(part: object) -> str:
+    return json.dumps(part, ensure_ascii=False)
+
+
+def _contexts(prompts: Prompts) -> Statement:
+    if prompts.inputs is not None and not isinstance(prompts.inputs, str):
+        raise NotCertified("Python code decides which prompts are allowed")
+    if not prompts.refuses_some:  # every text of one token or more
+        kinds: Iterable[int] = [0] * len(prompts.vocabulary)
+        following, final = [[1], [1]], [False, True]
+    else:
+        table = prompts.texts.table
+        if table.columns.size > CELLS_UP_TO:
+            raise NotCertified(f"the automaton of allowed prompts has {table.columns.size:,} entries")
+        kinds, following, final = table.kinds.tolist(), table.columns.tolist(), table.final.tolist()
+    return {
+        "length": prompts.context,
+        "causal": prompts.causal,
+        "writes": prompts.writes,
+        "kinds": kinds,
+        "next": following,
+        "final": final,
+    }
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error.strerror}", where=path, fix="compile the model again"
+        ) from error

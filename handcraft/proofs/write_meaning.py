@@ -1,0 +1,203 @@
+"""The meaning of a program as JSON: its nodes in the order of computation, and its rules."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from math import prod
+from typing import Any, TypeAlias
+
+from handcraft.errors import LimitError
+from handcraft.language import Program
+from handcraft.language.decision import Decision, nodes_of
+from handcraft.language.graph.domain import Domain, Finite, Kind, Plain, Value, as_number, whole
+from handcraft.language.graph.node import (
+    Aggregate,
+    Assumed,
+    AtLeast,
+    Choice,
+    Comparison,
+    Constant,
+    Embedded,
+    Linear,
+    Lookup,
+    Match,
+    Node,
+    walk,
+)
+
+Statement: TypeAlias = dict[str, Any]
+
+NODES_UP_TO = 50_000
+
+ROWS_UP_TO = 1_000_000
+"""The most rows of tables and pairs of relations, all together."""
+
+ROWS_BEFORE_UP_TO = 5_000_000
+"""The most rows of the tables that test tokens, before those of one value are left out."""
+
+NAME_UP_TO = 100
+"""Longer names of nodes are left out."""
+
+
+class NotCertified(Exception):
+    """Why there is no certificate of a program."""
+
+
+def write_meaning(program: Program) -> Statement:
+    """The nodes of a program, its rules, and names for people.
+
+    Raises:
+        NotCertified: it is too large.
+    """
+    if program.has_only_patterns:
+        clauses = program.clauses
+        tests = {
+            (i, clause.pattern.backwards(i)) for clause in clauses for i in range(len(clause.pattern))
+        }
+        rows = len(tests) * len(program.vocabulary)
+        if rows > ROWS_BEFORE_UP_TO:
+            raise NotCertified(f"the tests of tokens in the rules are tables of {rows:,} rows")
+    try:
+        decisions = program.decisions
+    except LimitError as error:
+        raise NotCertified(error.what) from error
+    order = list(walk(*nodes_of(decisions)))
+    if len(order) > NODES_UP_TO:
+        raise NotCertified(f"the program is a graph of {len(order):,} nodes")
+    writing = _Writing(program.vocabulary.tokens, order)
+    return {
+        "nodes": [writing.node(node) for node in order],
+        "answer": {"rules": [writing.rule(decision) for decision in decisions]},
+        "names": {
+            str(number): str(node)
+            for number, node in enumerate(order)
+            if not isinstance(node, Embedded | Constant) and len(str(node)) <= NAME_UP_TO
+        },
+    }
+
+
+class _Writing:
+    """Writes nodes as JSON, with numbers for nodes and texts for labels."""
+
+    def __init__(self, tokens: Sequence[str], order: Sequence[Node]) -> None:
+        self.numbers = {node: number for number, node in enumerate(order)}
+        self._rows = 0
+        self._names: dict[Value, str] = {}  # of labels; a text is its own name
+        self._taken: set[str] = set()
+        labels = (node.domain for node in order if node.domain.kind is Kind.CATEGORY)
+        known = [value for domain in labels if isinstance(domain, Finite) for value in domain.values]
+        for label in (*tokens, *(value for value in known if isinstance(value, str))):
+            self._names[label] = str(label)
+            self._taken.add(str(label))
+
+    def rule(self, decision: Decision) -> Statement:
+        """A rule: the flag that says where it fires, and what it predicts."""
+        flag = None if decision.condition is None else self.numbers[decision.condition]
+        if isinstance(decision.answer, Node):
+            return {"if": flag, "token": self.numbers[decision.answer]}
+        shares = {token: _number(share) for token, share in decision.answer.items()}
+        return {"if": flag, "probabilities": shares}
+
+    def node(self, node: Node) -> Statement:
+        """One node; those that it reads have numbers.
+
+        Raises:
+            NotCertified: there are too many rows by now.
+        """
+        match node:
+            case Embedded():
+                return {"op": node.of}
+            case Constant():
+                return {"op": "constant", "value": self._value(node.value, node.domain.kind)}
+            case Lookup():
+                return self._table(node)
+            case Linear():
+                factors = [_number(factor) for factor, _ in node.terms]
+                of = [self.numbers[child] for _, child in node.terms]
+                return {"op": "sum", "of": of, "factors": factors, "constant": _number(node.constant)}
+            case AtLeast():
+                return {"op": "at_least", "of": self.numbers[node.number], "bound": _number(node.bound)}
+            case Choice():
+                flag, yes, no = (self.numbers[each] for each in (node.condition, node.yes, node.no))
+                return {"op": "choice", "if": flag, "then": yes, "else": no}
+            case Assumed():
+                return {"op": "assumed", "of": self.numbers[node.value], "values": self._allowed(node)}
+            case Aggregate():
+                return self._aggregate(node)
+        raise NotCertified(f"`{node}` is no node of a program")
+
+    def _table(self, node: Lookup) -> Statement:
+        written: Statement = {"op": "table", "of": [self.numbers[child] for child in node.arguments]}
+        kinds, kind = [child.domain.kind for child in node.arguments], node.domain.kind
+        table = node.table
+        if len(table) == _combinations(node.arguments):  # one value can stand for all rows that have it
+            often = Counter(table.values())
+            common = max(often, key=lambda value: (often[value], value is False))
+            written["else"] = self._value(common, kind)
+            table = {key: value for key, value in table.items() if value != common}
+        self._count(len(table))
+        written["rows"] = [
+            [*map(self._value, key, kinds), self._value(value, kind)] for key, value in table.items()
+        ]
+        return written
+
+    def _aggregate(self, node: Aggregate) -> Statement:
+        value, default = node.value, None
+        if value is not None and not node.sources.always:
+            default = self._value(node.default, node.domain.kind)
+        return {
+            "op": "aggregate",
+            "how": node.how,
+            "cases": [[self._match(match) for match in case] for case in node.sources.cases],
+            "value": None if value is None else self.numbers[value],
+            "default": default,
+        }
+
+    def _match(self, match: Match) -> Statement:
+        written: Statement = {"key": self.numbers[match.key], "query": self.numbers[match.query]}
+        if isinstance(match.relation, Comparison):
+            return {**written, "relation": match.relation.value}
+        self._count(len(match.relation))
+        kinds = match.key.domain.kind, match.query.domain.kind
+        pairs = [[*map(self._value, pair, kinds)] for pair in match.relation]
+        return {**written, "relation": {"pairs": sorted(pairs, key=json.dumps)}}
+
+    def _allowed(self, node: Assumed) -> Any:
+        domain: Domain = node.domain
+        if isinstance(domain, Finite):
+            return [self._value(value, domain.kind) for value in domain.values]
+        bounds = {"low": domain.low, "high": domain.high, "unit": domain.unit, "parts": domain.parts}
+        return {name: _number(bound) for name, bound in bounds.items()}
+
+    def _value(self, value: Value, kind: Kind) -> Any:
+        """A value; of the labels that are no texts, each gets a text that no other has."""
+        if kind is Kind.FLAG:
+            return bool(value)
+        if kind is Kind.NUMBER:
+            return _number(as_number(value))
+        if value not in self._names:
+            name = str(value) if isinstance(value, str) else repr(value)
+            while name in self._taken:
+                name += "'"
+            self._names[value] = name
+            self._taken.add(name)
+        return self._names[value]
+
+    def _count(self, rows: int) -> None:
+        self._rows += rows
+        if self._rows > ROWS_UP_TO:
+            raise NotCertified(f"the tables of the program have more than {ROWS_UP_TO:,} rows")
+
+
+def _combinations(nodes: Iterable[Node]) -> int:
+    """How many combinations of values some nodes have; 0 where they cannot be listed."""
+    domains = [node.domain for node in nodes]
+    return prod(len(each.values) if isinstance(each, Finite) else 0 for each in domains)
+
+
+def _number(number: Plain) -> Any:
+    plain = whole(Fraction(number))
+    return plain if isinstance(plain, int) else {"over": [plain.numerator, plain.denominator]}

@@ -1,0 +1,219 @@
+"""What a certificate says that a model computes: read strictly, computed exactly, and in words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from handcraft_check.errors import CheckError
+from handcraft_check.interpret import Flags, Ids, Interpreter
+from handcraft_check.nodes import (
+    FLAG,
+    LABEL,
+    NODES_UP_TO,
+    Node,
+    Reader,
+    Value,
+    fields,
+    items,
+    read_number,
+)
+from handcraft_check.words import node_in_words, shown
+
+RULES_UP_TO = 100_000
+
+CELLS_AT_ONCE = 1 << 22
+"""How many pairs of positions, or values of rules, of some texts are in memory at once."""
+
+BROKEN = -2
+"""In place of a token, where a text breaks an assumption."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: of those whose flag is true, the first decides.
+
+    Args:
+        flag: the node that says where it fires; None for everywhere.
+        token: the node whose value is predicted; None where it predicts probabilities.
+        distribution: the number of its distribution; -1 where it predicts a token.
+    """
+
+    flag: int | None
+    token: int | None
+    distribution: int = -1
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is meant after each of some texts.
+
+    Args:
+        token: the place of the token in the vocabulary; -1 where a distribution is meant, and `BROKEN`
+            where the text breaks an assumption: [text].
+        distribution: the number of the distribution, -1 where there is none: [text].
+        distributions: the probability of each token, by its place; tokens left out have 0.
+    """
+
+    token: Ids
+    distribution: Ids
+    distributions: tuple[Mapping[int, Fraction], ...]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """A program as a graph of nodes, and rules over them.
+
+    Args:
+        nodes: each reads only earlier ones.
+        rules: in the order in which they are tried; the last one always fires.
+        distributions: those that rules predict, by place in the vocabulary.
+        vocabulary: the tokens.
+        names: what people call some nodes, which decides nothing.
+        causal: whether a position sees only itself and earlier ones.
+    """
+
+    nodes: tuple[Node, ...]
+    rules: tuple[Rule, ...]
+    distributions: tuple[Mapping[int, Fraction], ...]
+    vocabulary: tuple[str, ...]
+    names: Mapping[int, str]
+    causal: bool = True
+
+    @classmethod
+    def read(cls, data: object, vocabulary: Sequence[str], *, causal: bool = True) -> Meaning:
+        """The meaning in a certificate.
+
+        Raises:
+            CheckError: it is not exactly of the form that is documented, or too large.
+        """
+        given = fields(data, ("nodes", "answer", "?names"), "meaning")
+        reader = Reader()
+        for number, node in enumerate(items(given["nodes"], "meaning.nodes", most=NODES_UP_TO)):
+            reader.read(node, f"meaning.nodes[{number}]")
+        answer = fields(given["answer"], ("rules",), "meaning.answer")
+        listed = items(answer["rules"], "meaning.answer.rules", most=RULES_UP_TO)
+        places = {token: place for place, token in enumerate(vocabulary)}
+        rules: list[Rule] = []
+        distributions: list[Mapping[int, Fraction]] = []
+        for number, data_of_rule in enumerate(listed):
+            where = f"meaning.answer.rules[{number}]"
+            is_shares = isinstance(data_of_rule, dict) and "probabilities" in data_of_rule
+            rule = fields(data_of_rule, ("if", "probabilities" if is_shares else "token"), where)
+            flag = rule["if"]
+            if (flag is None) != (number == len(listed) - 1):
+                raise CheckError("the last rule, and no other, must always fire", where)
+            flag = None if flag is None else reader.index(flag, f"{where}.if", FLAG)
+            if is_shares:
+                rules.append(Rule(flag, None, len(distributions)))
+                distributions.append(_shares(rule["probabilities"], places, f"{where}.probabilities"))
+            else:
+                rules.append(Rule(flag, reader.index(rule["token"], f"{where}.token", LABEL)))
+        if not rules:
+            raise CheckError("there are no rules", "meaning.answer.rules")
+        names = _names(given.get("names", {}), len(reader.nodes))
+        return cls(
+            tuple(reader.nodes), tuple(rules), tuple(distributions), tuple(vocabulary), names, causal
+        )
+
+    def answers(self, texts: Ids) -> Answers:
+        """What is meant after the last position of each text.
+
+        Args:
+            texts: places in the vocabulary, [text, position], at least one position.
+        """
+        count, length = texts.shape
+        tokens, shares = np.full(count, BROKEN), np.full(count, -1)
+        pairs = length * length if any(node.op == "aggregate" for node in self.nodes) else length
+        step = max(1, CELLS_AT_ONCE // max(pairs, len(self._roots)))
+        for start in range(0, count, step):
+            part = slice(start, start + step)
+            tokens[part], shares[part] = self._decide(texts[part])
+        return Answers(tokens, shares, self.distributions)
+
+    def __str__(self) -> str:
+        used = self._interpreter.last_reader
+        lines = [f"vocabulary: {shown(self.vocabulary)}"]
+        lines += [
+            node_in_words(number, node, self.names.get(number))
+            for number, node in enumerate(self.nodes)
+            if used[number] >= 0
+        ]
+        for number, rule in enumerate(self.rules, 1):
+            if rule.token is None:
+                shares = self.distributions[rule.distribution].items()
+                what = ", ".join(f"{self.vocabulary[place]!r} {share}" for place, share in shares)
+            else:
+                what = f"v{rule.token}"
+            when = "otherwise" if rule.flag is None else f"if v{rule.flag}"
+            lines.append(f"rule {number}: predict {what} {when}")
+        return "\n".join(lines)
+
+    @cached_property
+    def _roots(self) -> tuple[int, ...]:
+        read = [part for rule in self.rules for part in (rule.flag, rule.token)]
+        return tuple(dict.fromkeys(part for part in read if part is not None))
+
+    @cached_property
+    def _interpreter(self) -> Interpreter:
+        return Interpreter(self.nodes, self._roots, self.vocabulary, causal=self.causal)
+
+    def _decide(self, texts: Ids) -> tuple[Ids, Ids]:
+        """The token and the distribution after each text."""
+        ends, broken = self._interpreter.compute(texts)
+        tokens, shares = np.full(len(texts), BROKEN), np.full(len(texts), -1)
+        is_open: Flags = np.ones(len(texts), dtype=bool)
+        places: dict[Value | None, int] = {token: place for place, token in enumerate(self.vocabulary)}
+        for rule in self.rules:
+            fires = is_open
+            if rule.flag is not None:
+                flag = ends[rule.flag]
+                is_true = np.array([value is True for value in flag.values])
+                fires = is_open & is_true[flag.codes[:, 0]]
+            is_open = is_open & ~fires
+            if rule.token is None:
+                tokens[fires], shares[fires] = -1, rule.distribution
+            else:
+                answer = ends[rule.token]
+                known = np.array([places.get(value, BROKEN) for value in answer.values])
+                tokens[fires] = np.broadcast_to(known[answer.codes[:, 0]], len(texts))[fires]
+        tokens[broken], shares[broken] = BROKEN, -1
+        return tokens, shares
+
+
+def program_hash(contexts: object, meaning: Mapping[str, Any]) -> str:
+    """The sha256 of a program: its contexts and its meaning without names, as canonical JSON."""
+    unnamed = {key: value for key, value in meaning.items() if key != "names"}
+    data = {"contexts": contexts, "meaning": unnamed}
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _shares(data: object, places: Mapping[str, int], where: str) -> Mapping[int, Fraction]:
+    """Probabilities of tokens, which sum to 1."""
+    if not isinstance(data, dict):
+        raise CheckError("not a JSON object", where)
+    unknown = sorted(data.keys() - places.keys())
+    if unknown:
+        raise CheckError(f"{unknown[0]!r} is not in the vocabulary", where)
+    found = {places[token]: Fraction(read_number(each, where)) for token, each in data.items()}
+    if any(each <= 0 for each in found.values()) or sum(found.values()) != 1:
+        raise CheckError("the probabilities are not above 0, or do not sum to 1", where)
+    return found
+
+
+def _names(data: object, count: int) -> Mapping[int, str]:
+    if not isinstance(data, dict):
+        raise CheckError("not a JSON object", "meaning.names")
+    known = {str(number): number for number in range(count)}
+    for number, name in data.items():
+        if number not in known or not isinstance(name, str):
+            raise CheckError(f"{number!r} names no node, or not by a text", "meaning.names")
+    return {known[number]: name for number, name in data.items()}
