@@ -104,13 +104,16 @@ class Evaluator:
         self.checked = [i for i in self.needed if nodes[i].op == "assumed"]
         self.orders = any(nodes[i].how in ("latest", "earliest") for i in self.needed)
 
-    def evaluate(self, tokens: Ids, position: int, sources: Mapping[int, Ids]) -> Evaluated:
+    def evaluate(
+        self, tokens: Ids, position: int, sources: Mapping[int, Ids], is_open: Flags
+    ) -> Evaluated:
         """The values at one position.
 
         Args:
             tokens: the token there, a place in the vocabulary: [row].
             position: which position that is.
             sources: for each node of `crossing`, its sets at all earlier positions: [row, source].
+            is_open: which earlier positions have alternatives: [row, source].
         """
         numbers: dict[int, Ids] = {}
         blame: dict[int, Ids] = {}
@@ -124,7 +127,7 @@ class Evaluator:
                 value = position if node.op == "position" else node.value
                 numbers[number] = np.full(count, sets.number((value,)))
             elif node.op == "aggregate":
-                found = self._aggregate(node, numbers, sources, number)
+                found = self._aggregate(node, numbers, sources, is_open, number)
                 numbers[number], blame[number] = found
             else:
                 numbers[number] = self._pointwise(node, numbers, sets)
@@ -149,7 +152,7 @@ class Evaluator:
             if number in found.blame:
                 source = found.blame[number]
                 chosen = np.where(here & (source >= 0), source, chosen)
-            for read in self.nodes[number].here:
+            for read in self.nodes[number].here | self.nodes[number].elsewhere:
                 several = ~self.flags(read, found.numbers[read], is_one)
                 need[read] = need.get(read, np.zeros(rows, dtype=bool)) | (here & several)
         return chosen
@@ -183,13 +186,18 @@ class Evaluator:
         return total
 
     def _aggregate(
-        self, node: Node, numbers: Mapping[int, Ids], sources: Mapping[int, Ids], number: int
+        self,
+        node: Node,
+        numbers: Mapping[int, Ids],
+        sources: Mapping[int, Ids],
+        is_open: Flags,
+        number: int,
     ) -> tuple[Ids, Ids]:
         """The sets of an aggregate, and the source that decides between their values."""
         sets = self.sets[number]
         every = {read: np.column_stack([sources[read], numbers[read]]) for read in node.elsewhere}
-        count = len(next(iter(numbers.values())))
-        length = next(iter(sources.values())).shape[1] + 1
+        count, length = len(is_open), is_open.shape[1] + 1
+        can_decide = np.column_stack([is_open, np.zeros((count, 1), dtype=bool)])
         chosen = np.zeros((count, length), dtype=np.int8)
         for case in node.cases:
             fits = np.full((count, length), YES, dtype=np.int8)
@@ -201,9 +209,9 @@ class Evaluator:
                 np.int8
             )
         surely, perhaps = chosen == YES, chosen == MAYBE
-        first = np.where(perhaps.any(axis=1), perhaps.argmax(axis=1), -1)
+        first = _first(perhaps & can_decide)
         if node.how == "exists":
-            kinds = np.where(surely.any(axis=1), 0, np.where(first >= 0, 1, 2))
+            kinds = np.where(surely.any(axis=1), 0, np.where(perhaps.any(axis=1), 1, 2))
             each = np.array([sets.number(v) for v in ((True,), (True, False), (False,))])
             return each[kinds], np.where(kinds == 1, first, -1)
         if node.how == "count":
@@ -220,8 +228,8 @@ class Evaluator:
         values = every[node.read]
         is_single = self.sets[node.read].flags(is_one)[values]
         if node.how == "mean":
-            return self._mean(node, sets, values, surely, perhaps, is_single)
-        return self._one_source(node, sets, values, surely, perhaps, is_single)
+            return self._mean(node, sets, values, surely, perhaps, is_single, can_decide)
+        return self._one_source(node, sets, values, surely, perhaps, can_decide)
 
     def _matches(self, match: Match) -> npt.NDArray[np.int8]:
         """Whether a condition holds of sets of a key and a query: [key, query]."""
@@ -248,7 +256,7 @@ class Evaluator:
         return table
 
     def _one_source(
-        self, node: Node, sets: Sets, values: Ids, surely: Flags, perhaps: Flags, is_single: Flags
+        self, node: Node, sets: Sets, values: Ids, surely: Flags, perhaps: Flags, can_decide: Flags
     ) -> tuple[Ids, Ids]:
         """The value at the latest or earliest source."""
         assert node.read is not None
@@ -259,7 +267,8 @@ class Evaluator:
             sure.any(axis=1), sure.argmax(axis=1), length
         )  # in order; behind it nothing counts
         may = may & (np.arange(length) < last[:, None])
-        doubtful = np.where(may.any(axis=1), may.argmax(axis=1), last)
+        is_last = np.arange(length) == last[:, None]
+        doubtful = _first((may | is_last) & can_decide[:, order])
         there = np.minimum(last, length - 1)[:, None]
         width = len(self.sets[node.read].listed)
         found = np.where(last < length, np.take_along_axis(codes, there, axis=1)[:, 0], width)
@@ -276,18 +285,23 @@ class Evaluator:
                 several |= self.sets[node.read].listed[code]
             listed.append(sets.number(several))
         numbers = np.array(listed, dtype=np.int64)[places.reshape(-1)]
-        is_open = ~sets.flags(is_one)[numbers]
-        blame = np.where(doubtful < length, doubtful, -1)
-        blame = np.where((blame >= 0) & (node.how == "latest"), length - 1 - blame, blame)
-        return numbers, np.where(is_open, blame, -1)
+        if node.how == "latest":
+            doubtful = np.where(doubtful >= 0, length - 1 - doubtful, -1)
+        return numbers, np.where(sets.flags(is_one)[numbers], -1, doubtful)
 
     def _mean(
-        self, node: Node, sets: Sets, values: Ids, surely: Flags, perhaps: Flags, is_single: Flags
+        self,
+        node: Node,
+        sets: Sets,
+        values: Ids,
+        surely: Flags,
+        perhaps: Flags,
+        is_single: Flags,
+        can_decide: Flags,
     ) -> tuple[Ids, Ids]:
         """The mean over the sources; unknown where a source or its value is not decided."""
         assert node.read is not None
         open_ = perhaps | (surely & ~is_single)
-        first = np.where(open_.any(axis=1), open_.argmax(axis=1), -1)
         listed = self.sets[node.read].listed
         numbers = [_number(next(iter(v))) if is_one(v) else 0 for v in listed]
         below = lcm(*(Fraction(n).denominator for n in numbers))
@@ -297,14 +311,23 @@ class Evaluator:
             tops = tops.astype(np.int64)
         sums = np.where(surely, tops[values], 0).sum(axis=1)
         counts = surely.sum(axis=1)
-        pairs = [*zip(sums.tolist(), counts.tolist(), (first >= 0).tolist(), strict=True)]
+        pairs = [*zip(sums.tolist(), counts.tolist(), open_.any(axis=1).tolist(), strict=True)]
         known: dict[tuple[int, int, bool], int] = {}
         for pair in pairs:
             if pair not in known:
                 total, count, is_open = pair
                 value = plain(Fraction(total, below * count)) if count else node.default
                 known[pair] = sets.number((UNKNOWN,) if is_open else (value,))
-        return np.array([known[pair] for pair in pairs], dtype=np.int64), first
+        return np.array([known[pair] for pair in pairs], dtype=np.int64), _first(open_ & can_decide)
+
+
+def _first(flags: Flags) -> Ids:
+    """The first place of each row that is set, -1 where none is: [row]."""
+    return (
+        np.where(flags.any(axis=1), flags.argmax(axis=1), -1)
+        if flags.shape[1]
+        else np.full(len(flags), -1)
+    )
 
 
 def _needed(nodes: Sequence[Node], roots: Iterable[int]) -> list[int]:

@@ -236,7 +236,7 @@ def softmax(scores: Bounded) -> Weights:
     weights = center / center.sum(axis=-1, keepdims=True)
     others_low = np.maximum(low.sum(axis=-1, keepdims=True) * (1 - SLACK) - low, 0.0)
     others_high = np.maximum(high.sum(axis=-1, keepdims=True) * (1 + SLACK) - high, 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         least = np.where(is_seen, low / (low + others_high) * (1 - SLACK), 0.0)
         most = np.where(is_seen, np.minimum(high / (high + others_low) * (1 + SLACK), 1.0), 0.0)
         rest = np.where(is_seen, others_high / low, np.inf).min(axis=-1)

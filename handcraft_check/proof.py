@@ -267,7 +267,10 @@ class Proof:
             node: table[entries][:, :, stores + i] if entries.shape[1] else np.zeros_like(entries)
             for i, node in enumerate(self.evaluator.crossing)
         }
-        meant = self.evaluator.evaluate(tokens, position, read)
+        is_open = (
+            self.entries.is_set[entries] if entries.shape[1] else np.zeros(entries.shape, dtype=bool)
+        )
+        meant = self.evaluator.evaluate(tokens, position, read, is_open)
         ran = self.runner.run(tokens, position, entries)
         self.looked_at += len(tokens)
         if self.looked_at > self.budget:
