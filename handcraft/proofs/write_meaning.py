@@ -130,19 +130,19 @@ class _Writing:
         raise NotCertified(f"`{node}` is no node of a program")
 
     def _table(self, node: Lookup) -> Statement:
-        kinds = [child.domain.kind for child in node.arguments]
-        rows = [
-            [*map(self._value, arguments, kinds), self._value(value, node.domain.kind)]
-            for arguments, value in node.table.items()
-        ]
         written: Statement = {"op": "table", "of": [self.numbers[child] for child in node.arguments]}
-        if len(rows) == _combinations(node.arguments):  # one value can stand for all rows that have it
-            often = Counter(json.dumps(row[-1]) for row in rows)
-            common = max(often, key=lambda text: (often[text], text == "false"))
-            written["else"] = json.loads(common)
-            rows = [row for row in rows if json.dumps(row[-1]) != common]
-        self._count(len(rows))
-        return {**written, "rows": rows}
+        kinds, kind = [child.domain.kind for child in node.arguments], node.domain.kind
+        table = node.table
+        if len(table) == _combinations(node.arguments):  # one value can stand for all rows that have it
+            often = Counter(table.values())
+            common = max(often, key=lambda value: (often[value], value is False))
+            written["else"] = self._value(common, kind)
+            table = {key: value for key, value in table.items() if value != common}
+        self._count(len(table))
+        written["rows"] = [
+            [*map(self._value, key, kinds), self._value(value, kind)] for key, value in table.items()
+        ]
+        return written
 
     def _aggregate(self, node: Aggregate) -> Statement:
         value, default = node.value, None
