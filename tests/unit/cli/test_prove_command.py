@@ -1,0 +1,173 @@
+"""`handcraft prove`, and what `compile` says of a proof, with a checker that is told its verdict."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+
+import pytest
+
+from handcraft_check.errors import CheckError
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """As that of the checker."""
+
+    word: str
+    margin: float
+    contexts: int
+    worst: str
+    seconds: float
+    reason: str
+
+    def __str__(self):
+        return f"{self.word}: {self.contexts} contexts"
+
+
+@pytest.fixture
+def checker(monkeypatch):
+    """In place of the checker: what it finds is decided by its attributes."""
+    fake = ModuleType("handcraft_check.prove")
+    fake.word, fake.contexts, fake.error, fake.proved = "proved", 62, None, []
+
+    def prove(folder, **options):
+        if fake.error is not None:
+            raise fake.error
+        fake.proved.append(sorted(path.name for path in folder.iterdir()))
+        reason = "" if fake.word == "proved" else "the margin may be as low as -1"
+        return Verdict(fake.word, 2.5, fake.contexts, "aab", 0.1, reason)
+
+    fake.Verdict, fake.prove, fake.size = Verdict, prove, lambda folder: fake.contexts
+    monkeypatch.setitem(sys.modules, "handcraft_check.prove", fake)
+    monkeypatch.delitem(sys.modules, "handcraft.proofs.prove_folder", raising=False)
+    return fake
+
+
+@pytest.mark.parametrize(("word", "status"), [("proved", 0), ("unproved", 3), ("refuted", 4)])
+def test_the_exit_code_says_what_was_found(run, checker, word, status):
+    checker.word = word
+    assert run("compile", "aab", "-o", "out").status == 0
+    for named in ("aab", "out/"):
+        ran = run("prove", named)
+        assert (ran.status, ran.out) == (status, f"{word}: 62 contexts\n")
+    ran = run("prove", "out", "--json")
+    assert ran.status == status
+    assert json.loads(ran.out)["word"] == word
+
+
+def test_a_program_is_compiled_as_it_is_asked_for(run, checker):
+    assert run("prove", "-e", "predict b after aa", "--dtype", "bfloat16").status == 0
+    (files,) = checker.proved
+    assert {"certificate.json", "config.json", "model.safetensors"} <= set(files)
+
+
+def test_what_is_proved_is_printed_in_words(run, checker):
+    ran = run("prove", "aab", "--print-program")
+    lines = ran.out.splitlines()
+    assert lines[0] == "inputs: texts of 1 to 5 tokens that end in a final state"
+    assert lines[1:3] == ["state 0: 'a' 'b' to 1", "state 1, final: 'a' 'b' to 1"]
+    assert lines[-3:] == [
+        "rule 1: predict v9 if v8",
+        "rule 2: predict v10 otherwise",
+        "proved: 62 contexts",
+    ]
+    assert json.loads(run("prove", "aab", "--print-program", "--json").out)["program"] == "\n".join(
+        lines[:-1]
+    )
+
+
+def test_the_automaton_is_printed_with_what_is_written(run, checker):
+    out = run("prove", "add", "--print-program").out
+    assert "behind an input, up to 10 tokens more, each the one that is predicted\n" in out
+
+
+WRONG = {
+    "by_hand": "CommandError: by_hand has no rules",
+    "aab --dtype float33": "weights cannot be emitted as 'float33'",
+    "out --dtype float32": "CommandError: out is already compiled",
+    "bare": "ProofError: bare has no certificate.json",
+    "by_code.py": "ProofError: there is no certificate: Python code decides which prompts are allowed",
+}
+
+BY_CODE = """
+from hypothesis import strategies as st
+from handcraft import Program, Prompts, predict
+prompts = Prompts("ab", 4, inputs=st.just("ab"))
+program = Program(prompts=prompts, rules=[predict("a").otherwise()])
+"""
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_what_cannot_be_proved_is_an_error(run, checker, tmp_path, arguments):
+    run("compile", "aab", "-o", "out")
+    run("compile", "aab", "--architecture", "block", "-o", "bare")
+    (tmp_path / "by_code.py").write_text(BY_CODE)
+    ran = run("prove", *arguments.split())
+    assert ran.status == 2
+    assert WRONG[arguments] in ran.err
+
+
+def test_a_damaged_certificate_is_an_error(run, checker):
+    checker.error = CheckError("the key 'op' occurs twice", "certificate.json", "compile it again")
+    run("compile", "aab", "-o", "out")
+    ran = run("prove", "out")
+    assert (ran.status, ran.err) == (
+        2,
+        "ProofError: the key 'op' occurs twice\n  where: certificate.json\n  fix:   compile it again\n",
+    )
+
+
+def test_a_damaged_program_is_not_printed(run, checker, tmp_path):
+    run("compile", "aab", "-o", "out")
+    (tmp_path / "out" / "certificate.json").write_text("{}")
+    ran = run("prove", "out", "--print-program")
+    assert ran.status == 2
+    assert "the certificate of out is damaged" in ran.err
+
+
+SAID = {
+    "proved": "proved: after each of 62 contexts, margin at least 2.5",
+    "unproved": "sampled, and not proved: the margin may be as low as -1",
+}
+
+
+@pytest.mark.parametrize("word", SAID)
+def test_compile_says_what_is_proved(run, checker, tmp_path, word):
+    checker.word = word
+    out = run("compile", "aab", "-o", "out").out
+    assert SAID[word] in out.splitlines()
+    assert json.loads(run("compile", "aab", "-o", "out", "--json").out)["proof"]["verdict"] == word
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert ("## Proved\n" in card) is (word == "proved")
+    assert ("After each of 62 contexts the token that is meant" in card) is (word == "proved")
+    assert ("sampled" in card.rpartition("##")[2]) is (word != "proved")
+
+
+def test_compile_does_not_try_what_takes_long(run, checker):
+    checker.contexts = 10**20
+    assert "sampled, and not proved: 100,000,000,000" in run("compile", "aab", "-o", "out").out
+    assert not checker.proved
+    assert "proved: after each of" in run("compile", "aab", "-o", "out", "--require-proof").out
+
+
+def test_compile_says_nothing_of_proofs_where_there_is_no_certificate(run, checker):
+    ran = run("compile", "aab", "--architecture", "block", "-o", "out")
+    assert "proved:" not in ran.out
+
+
+@pytest.mark.parametrize("options", [(), ("--architecture", "block")])
+def test_compile_writes_nothing_without_a_proof_that_is_required(run, checker, tmp_path, options):
+    checker.word = "unproved"
+    ran = run("compile", "aab", "-o", "out", "--require-proof", *options)
+    assert ran.status == 2
+    assert ran.err.startswith("ProofError: no proof was found: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_checker_cannot_read_is_sampled(run, checker):
+    checker.error = CheckError("probabilities are not proved yet", "meaning.answer")
+    out = run("compile", "aab", "-o", "out").out
+    assert "sampled, and not proved: probabilities are not proved yet" in out
