@@ -175,7 +175,7 @@ def save(
         WRITERS[chosen](compiled, report, fresh)
         if chosen == CERTIFIED and not outputs:
             _write_certificate(compiled, fresh, again)
-        proved = None if proof == "never" else _proved(fresh, is_required=proof == "required")
+        proved = _proved(fresh, proof)
         text = write_manifest(
             compiled,
             chosen,
@@ -209,20 +209,24 @@ def _write_certificate(compiled: Compiled, folder: Path, again: Checkpoint | Non
     write_text(folder / CERTIFICATE, certificate_text(certificate))
 
 
-def _proved(folder: Path, *, is_required: bool) -> Proof:
+def _proved(folder: Path, wanted: Wanted) -> Proof | None:
     """Try to prove a folder that was written, and add what was found to its model card.
 
     Raises:
-        ProofError: it is required, and was not found.
+        ProofError: a proof is required, and was not found.
     """
-    from handcraft.proofs.prove_folder import tried_proof  # which takes as long to import as to run
+    is_certified = (folder / CERTIFICATE).exists()
+    if wanted == "never" or (wanted == "quick" and not is_certified):
+        return None
+    from handcraft.proofs.prove_folder import tried_proof  # not needed by those who read folders
 
-    found = tried_proof(folder, is_required=is_required)
-    if is_required and found.verdict != "proved":
-        raise ProofError(f"no proof was found: {found.why}", fix=PROVABLE)
-    card = folder / "README.md"
-    if card.exists():
+    found = Proof("unproved", why="there is no certificate")
+    if is_certified:
+        found = tried_proof(folder, is_quick=wanted == "quick")
+        card = folder / "README.md"
         write_text(card, f"{card.read_text(encoding='utf-8')}\n{proof_section(found)}")
+    if wanted == "required" and found.verdict != "proved":
+        raise ProofError(f"no proof was found: {found.why}", fix=PROVABLE)
     return found
 
 

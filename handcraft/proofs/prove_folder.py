@@ -8,32 +8,27 @@ from pathlib import Path
 
 from handcraft.errors import ProofError
 from handcraft.language import Program
+from handcraft.progress import advance
 from handcraft.proofs.certificate import CERTIFICATE, stated_in, statement_of
 from handcraft.proofs.proof import Proof
 from handcraft.proofs.write_meaning import NotCertified
 from handcraft_check.contexts_in_words import contexts_in_words
 from handcraft_check.errors import CheckError
 from handcraft_check.meaning import Meaning
-from handcraft_check.prove import Verdict, prove, size
+from handcraft_check.prove import BUDGETS, Verdict, prove
 
-CONTEXTS_UP_TO = 100_000
-"""A folder with no more contexts is proved when it is written: in seconds."""
+QUICK = 10_000
+"""The most cases of a proof that is tried while a folder is written: seconds."""
 
 
-def tried_proof(folder: Path, *, is_required: bool) -> Proof:
-    """The proof of a folder that was just written: tried where it is quick, or if `is_required`."""
-    if not (folder / CERTIFICATE).exists():
-        return Proof("sampled", why="there is no certificate")
+def tried_proof(folder: Path, *, is_quick: bool) -> Proof:
+    """The proof of a folder that was just written; where it `is_quick`, only if it takes seconds."""
     try:
-        contexts = size(folder)
-        if contexts > CONTEXTS_UP_TO and not is_required:
-            return Proof("sampled", contexts, f"{contexts:,} contexts, which `handcraft prove` tries")
-        found = prove(folder)
+        found = prove(folder, budget=QUICK if is_quick else BUDGETS[-1], progress=_advance)
     except CheckError as error:
-        return Proof("sampled", why=error.what)
-    if found.word == "proved":
-        return Proof("proved", found.contexts, margin=float(found.margin))
-    return Proof(found.word, contexts, str(found.reason))
+        return Proof("unproved", why=error.what)
+    margin = found.margin if found.word == "proved" else 0
+    return Proof(found.word, found.inputs, found.writes, found.reason, margin)
 
 
 def prove_folder(folder: Path) -> Verdict:
@@ -49,7 +44,7 @@ def prove_folder(folder: Path) -> Verdict:
             fix="docs/certificate.md says which programs have one; compile them in this version",
         )
     with _explained():
-        return prove(folder)
+        return prove(folder, progress=_advance)
 
 
 def in_words(folder: Path) -> str:
@@ -74,6 +69,11 @@ def why_not(program: Program) -> str:
     except NotCertified as error:
         return str(error)
     return "it is written for gpt2 with its mask only"
+
+
+def _advance(stage: str) -> None:
+    """Tell whoever shows progress how far the checker has come; how far it has to go is not known."""
+    advance(stage, 0, 0)
 
 
 @contextmanager

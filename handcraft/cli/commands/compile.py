@@ -29,7 +29,7 @@ from handcraft.formats import FORMATS, check_target, compile_again, fill, save
 from handcraft.formats.manifest.read_manifest import parse_manifest
 from handcraft.language import Program
 from handcraft.model import published_shape
-from handcraft.proofs import CERTIFICATE, Proof, Wanted
+from handcraft.proofs import Proof, Wanted
 from handcraft.verify import Measured
 from handcraft.weights import Sizes
 
@@ -202,7 +202,7 @@ def compile_(
     )
     if facts is not None:
         print(f"hard attention, norms and thresholds: {Measured(**facts).in_words}")
-    if proved is not None and (output / CERTIFICATE).exists():
+    if proved is not None:
         print(Proof(**proved))
     if report_:
         print(made)

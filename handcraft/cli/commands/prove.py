@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -87,7 +86,7 @@ def _prove(folder: Path, *, as_json: bool, print_program: bool) -> None:
     stated = in_words(folder) if print_program else None
     if as_json:
         program = {} if stated is None else {"program": stated}
-        print_json({**asdict(verdict), **program})
+        print_json({**verdict.to_json(), **program})
     else:
         if stated is not None:
             print(stated)

@@ -90,10 +90,9 @@ def proof_section(proof: Proof) -> str:
     if proof.verdict != "proved":
         return f"## Not proved\n\nThe answers were sampled, as stated above: {proof.why}.\n"
     return (
-        f"## Proved\n\nAfter each of {proof.contexts:,} contexts the token that is meant has the "
-        f"highest logit, by at least {proof.margin:g} nats, in any order of summation. "
-        "`python -m handcraft_check .` shows it again from the weights, `config.json` and "
-        "`certificate.json`.\n"
+        f"## Proved\n\nAfter {proof.domain}, the token that is meant has the highest logit, by at "
+        f"least {proof.margin:g} nats, in any order of summation. `python -m handcraft_check .` shows "
+        "it again from the weights, `config.json` and `certificate.json`.\n"
     )
 
 
