@@ -9,7 +9,7 @@ from pathlib import Path
 from handcraft.errors import ProofError
 from handcraft.language import Program
 from handcraft.progress import advance
-from handcraft.proofs.certificate import CERTIFICATE, stated_in, statement_of
+from handcraft.proofs.certificate import CERTIFICATE, FILES, stated_in, statement_of
 from handcraft.proofs.proof import Proof
 from handcraft.proofs.write_meaning import NotCertified
 from handcraft_check.contexts_in_words import contexts_in_words
@@ -21,8 +21,15 @@ QUICK = 10_000
 """The most cases of a proof that is tried while a folder is written: seconds."""
 
 
+BYTES_UP_TO = 100_000_000
+"""The largest file of weights about which a proof is tried while it is written."""
+
+
 def tried_proof(folder: Path, *, is_quick: bool) -> Proof:
     """The proof of a folder that was just written; where it `is_quick`, only if it takes seconds."""
+    size = (folder / FILES[0]).stat().st_size
+    if is_quick and size > BYTES_UP_TO:
+        return Proof("unproved", why=f"`handcraft prove` tries it: the weights have {size:,} bytes")
     try:
         found = prove(folder, budget=QUICK if is_quick else BUDGETS[-1], progress=_advance)
     except CheckError as error:

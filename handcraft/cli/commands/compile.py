@@ -14,6 +14,7 @@ from handcraft.cli.expressions import Expressions
 from handcraft.cli.options import DTYPE, TOLERANCE, Json, Lines, Named, Positions
 from handcraft.cli.printing import note, print_json
 from handcraft.cli.progress_bar import shown_progress
+from handcraft.cli.provable import what_is_provable
 from handcraft.cli.sources import Found, check_length, check_options, find, read_token_ids
 from handcraft.compiler import (
     PASSES,
@@ -24,7 +25,7 @@ from handcraft.compiler import (
     show_pass,
 )
 from handcraft.display import count
-from handcraft.errors import CommandError
+from handcraft.errors import CommandError, ProofError
 from handcraft.formats import FORMATS, check_target, compile_again, fill, save
 from handcraft.formats.manifest.read_manifest import parse_manifest
 from handcraft.language import Program
@@ -165,7 +166,13 @@ def compile_(
         else:
             compiled = compile_program(source, **options)
         proof: Wanted = "required" if require_proof else "quick"
-        save(compiled, output, format=format, like=like, token_ids=ids, again=found.folder, proof=proof)
+        again = found.folder
+        try:
+            save(compiled, output, format=format, like=like, token_ids=ids, again=again, proof=proof)
+        except ProofError as error:
+            if isinstance(source, Program) and architecture in (None, "gpt2") and not like:
+                error.fix = what_is_provable(source, options)
+            raise
     manifest = parse_manifest(output)
     facts, proved = manifest.get("facts"), manifest.get("proof")
     model = compiled.model

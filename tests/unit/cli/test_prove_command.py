@@ -148,3 +148,38 @@ def test_what_the_checker_cannot_read_is_sampled(run, checker):
     checker.error = CheckError("weights in 'float64' are not checked", "certificate.json")
     out = run("compile", "aab", "-o", "out").out
     assert "sampled, and not proved: weights in 'float64' are not checked" in out
+
+
+FIXES = {
+    "float32": (("--dtype", "bfloat16"), "--dtype float32, which is proved"),
+    "nothing": ((), "tried, and not proved either: a context of 2"),
+}
+
+
+@pytest.mark.parametrize("proved", FIXES)
+def test_what_would_be_proved_is_tried_before_it_is_advised(run, checker, monkeypatch, proved):
+    def prove(folder, **options):
+        dtype = json.loads((folder / "config.json").read_text())["dtype"]
+        return Verdict(
+            "proved" if dtype == proved and options["budget"] == 10_000 else "unproved",
+            *(62, 1, 5, dtype, 2.5, ("a", "b"), 7, 0.1, "the margin may be as low as -1"),
+        )
+
+    monkeypatch.setattr("handcraft.proofs.prove_folder.prove", prove)
+    options, fix = FIXES[proved]
+    ran = run("compile", "aab", "-o", "out", "--require-proof", *options)
+    assert ran.err.splitlines()[-1].endswith(fix)
+
+
+@pytest.mark.parametrize(
+    ("options", "first"),
+    [
+        (("--optimize",), "leave out --optimize"),
+        (("--positions", "one-hot"), "--positions auto"),
+        (("--tokens", "binary"), "--tokens auto"),
+    ],
+)
+def test_changes_that_are_tried(run, checker, options, first):
+    checker.word = "unproved"
+    ran = run("compile", "aab", "-o", "out", "--require-proof", *options)
+    assert f"not proved either: {first}, a context of 2" in ran.err
