@@ -173,6 +173,10 @@ class CheckpointError(HandcraftError):
     """A folder that cannot be read as a model, or cannot be written."""
 
 
+class ProofError(HandcraftError):
+    """A model about which nothing can be proved, or whose proof was required and not found."""
+
+
 class DrawError(HandcraftError):
     """A picture that cannot be made."""
 

@@ -21,7 +21,7 @@ from handcraft.errors import CommandError, HandcraftError, HandcraftWarning
 
 EXIT_CODES = (
     "Exit codes: 0 success; 1 a check failed; 2 the input is wrong, and nothing was written; "
-    "130 interrupted; 141 the reader of the output closed it."
+    "3 not proved; 4 refuted; 130 interrupted; 141 the reader of the output closed it."
 )
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """What typer raises for every command line that makes no sense; only this one has a public name."""
@@ -30,6 +30,7 @@ COMMANDS = {
     "run": "run",
     "compile": "compile_",
     "verify": "verify",
+    "prove": "prove",
     "draw": "draw",
     "explain": "explain",
     "list": "list_",

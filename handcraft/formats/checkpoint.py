@@ -14,10 +14,11 @@ from handcraft.compiler import Compiled, CompiledSequences
 from handcraft.compiler.values.output import Output
 from handcraft.compiler.values.value_model import ValueModel
 from handcraft.display import short_repr, shorten_value
-from handcraft.errors import CheckpointError, HandcraftError, VocabularyError
+from handcraft.errors import CheckpointError, HandcraftError, ProofError, VocabularyError
 from handcraft.formats.folder import MANIFEST, check_target, whole_folder, write_text
 from handcraft.formats.foreign_files import contradiction, shown
 from handcraft.formats.huggingface.config_json import CONFIG
+from handcraft.formats.huggingface.model_card import proof_section
 from handcraft.formats.huggingface.read_repository import read_huggingface
 from handcraft.formats.manifest.manifest import Grammar, Manifest, Spans, write_manifest
 from handcraft.formats.manifest.read_manifest import (
@@ -38,6 +39,8 @@ from handcraft.origin import Origin
 from handcraft.proofs import (
     CERTIFICATE,
     NotCertified,
+    Proof,
+    Wanted,
     certificate_of,
     certificate_text,
     stated_in,
@@ -111,6 +114,7 @@ def save(
     like: str | None = None,
     token_ids: Mapping[str, int] | None = None,
     again: Checkpoint | None = None,
+    proof: Wanted = "never",
 ) -> Path:
     """Write a compiled model to a folder, completely or not at all, if its answers are right.
 
@@ -123,7 +127,9 @@ def save(
             compiled with its width and heads, as `compile_program(like=)` does.
         token_ids: ids for tokens in that shape; tokens left out get the lowest free ones.
         again: the folder whose circuits were compiled, as `compile_again` does; its prompt grammar and
-            its outputs are kept.
+    its outputs are kept.
+        proof: whether `handcraft_check` proves the folder before it stands: "never", "quick" where that
+            takes seconds, or "required". What it finds is in handcraft.json and in the model card.
 
     Returns:
         The folder.
@@ -132,6 +138,7 @@ def save(
         CheckpointError: the folder contains something else or cannot be written, or the format cannot
             represent the model.
         PrecisionError: the weights, as they were cast, give a wrong answer.
+        ProofError: a proof is required, and was not found.
     """
     if not isinstance(compiled, Compiled | CompiledSequences):
         raise CheckpointError(
@@ -168,8 +175,15 @@ def save(
         WRITERS[chosen](compiled, report, fresh)
         if chosen == CERTIFIED and not outputs:
             _write_certificate(compiled, fresh, again)
+        proved = _proved(fresh, proof)
         text = write_manifest(
-            compiled, chosen, grammar=grammar, outputs=outputs, spans=spans, facts=report.facts
+            compiled,
+            chosen,
+            grammar=grammar,
+            outputs=outputs,
+            spans=spans,
+            facts=report.facts,
+            proof=proved,
         )
         write_text(fresh / MANIFEST, text)
     return target
@@ -183,14 +197,40 @@ def _write_certificate(compiled: Compiled, folder: Path, again: Checkpoint | Non
     try:
         if isinstance(compiled.source, Program):
             stated = statement_of(compiled.source)
-        elif again is not None:
-            stated = stated_in(again.folder, compiled.model.vocabulary)
-        else:
+        elif again is None:
             return
+        else:
+            stated = stated_in(again.folder)
+            if stated["vocabulary"] != list(compiled.model.vocabulary.tokens):
+                return
     except NotCertified:
         return
     certificate = certificate_of(stated, compiled.model, folder)
     write_text(folder / CERTIFICATE, certificate_text(certificate))
+
+
+def _proved(folder: Path, wanted: Wanted) -> Proof | None:
+    """Try to prove a folder that was written, and add what was found to its model card.
+
+    Raises:
+        ProofError: a proof is required, and was not found.
+    """
+    is_certified = (folder / CERTIFICATE).exists()
+    if wanted == "never" or (wanted == "quick" and not is_certified):
+        return None
+    from handcraft.proofs.prove_folder import tried_proof  # not needed by those who read folders
+
+    found = Proof("unproved", why="there is no certificate")
+    if is_certified:
+        found = tried_proof(folder, is_quick=wanted == "quick")
+        card = folder / "README.md"
+        write_text(card, f"{card.read_text(encoding='utf-8')}\n{proof_section(found)}")
+    if wanted == "required" and found.verdict != "proved":
+        raise ProofError(f"no proof was found: {found.why}", fix=PROVABLE)
+    return found
+
+
+PROVABLE = "compile for gpt2 in float32, allow fewer prompts with inputs=, or shorten the context"
 
 
 def load(folder: str | Path) -> Model:

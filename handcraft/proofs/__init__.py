@@ -7,11 +7,14 @@ from handcraft.proofs.certificate import (
     stated_in,
     statement_of,
 )
+from handcraft.proofs.proof import Proof, Wanted
 from handcraft.proofs.write_meaning import NotCertified
 
 __all__ = [
     "CERTIFICATE",
     "NotCertified",
+    "Proof",
+    "Wanted",
     "certificate_of",
     "certificate_text",
     "stated_in",

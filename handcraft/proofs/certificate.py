@@ -12,7 +12,6 @@ from handcraft.language import Program, Prompts
 from handcraft.limits import JSON_BYTES
 from handcraft.model import Model
 from handcraft.proofs.write_meaning import NotCertified, Statement, write_meaning
-from handcraft.vocabulary import Vocabulary
 from handcraft_check.errors import CheckError
 from handcraft_check.meaning import Meaning, program_hash
 
@@ -42,11 +41,11 @@ def statement_of(program: Program) -> Statement:
     }
 
 
-def stated_in(folder: Path, vocabulary: Vocabulary) -> Statement:
+def stated_in(folder: Path) -> Statement:
     """The statement in the certificate of a folder.
 
     Raises:
-        NotCertified: the folder has none, or one for another vocabulary.
+        NotCertified: the folder has none, or a damaged one.
     """
     path = folder / CERTIFICATE
     try:
@@ -54,12 +53,10 @@ def stated_in(folder: Path, vocabulary: Vocabulary) -> Statement:
             raise NotCertified(f"{folder} has no certificate")
         data = json.loads(path.read_text(encoding="utf-8"))
         stated = {name: data[name] for name in STATED}
-        Meaning.read(stated["meaning"], vocabulary.tokens)
+        Meaning.read(stated["meaning"], stated["vocabulary"])
+        return stated
     except (OSError, ValueError, KeyError, TypeError, RecursionError, CheckError) as error:
         raise NotCertified(f"the certificate of {folder} is damaged: {error}") from error
-    if stated["vocabulary"] != list(vocabulary.tokens):
-        raise NotCertified(f"the certificate of {folder} is about other tokens")
-    return stated
 
 
 def certificate_of(stated: Statement, model: Model, folder: Path) -> Statement:

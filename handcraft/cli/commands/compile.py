@@ -14,6 +14,7 @@ from handcraft.cli.expressions import Expressions
 from handcraft.cli.options import DTYPE, TOLERANCE, Json, Lines, Named, Positions
 from handcraft.cli.printing import note, print_json
 from handcraft.cli.progress_bar import shown_progress
+from handcraft.cli.provable import what_is_provable
 from handcraft.cli.sources import Found, check_length, check_options, find, read_token_ids
 from handcraft.compiler import (
     PASSES,
@@ -24,11 +25,12 @@ from handcraft.compiler import (
     show_pass,
 )
 from handcraft.display import count
-from handcraft.errors import CommandError
+from handcraft.errors import CommandError, ProofError
 from handcraft.formats import FORMATS, check_target, compile_again, fill, save
 from handcraft.formats.manifest.read_manifest import parse_manifest
 from handcraft.language import Program
 from handcraft.model import published_shape
+from handcraft.proofs import Proof, Wanted
 from handcraft.verify import Measured
 from handcraft.weights import Sizes
 
@@ -48,6 +50,7 @@ SHOW_HELP = (
     "Print the program after a pass, and write no folder: 'as written', 'fold and share', 'lower "
     "aggregates', 'fuse tables' or 'approximate'; for rules also 'ranked rules'."
 )
+PROOF_HELP = "Write nothing unless the answer after every allowed prompt is proved."
 FORMAT_HELP = f"One of: {', '.join(FORMATS)}. By default huggingface; for block, safetensors."
 
 DEFAULTS: dict[str, Any] = {
@@ -109,6 +112,7 @@ def compile_(
         bool,
         typer.Option("--report", help="Print what every block contains, and what each pass saved."),
     ] = False,
+    require_proof: Annotated[bool, typer.Option("--require-proof", help=PROOF_HELP)] = False,
     json_: Json = False,
 ) -> None:
     """Compile a program, or expressions without rules, to weight files.
@@ -161,8 +165,16 @@ def compile_(
             compiled = compile_sequences(source.outputs, **options)
         else:
             compiled = compile_program(source, **options)
-        save(compiled, output, format=format, like=like, token_ids=ids, again=found.folder)
-    facts = parse_manifest(output).get("facts")
+        proof: Wanted = "required" if require_proof else "quick"
+        again = found.folder
+        try:
+            save(compiled, output, format=format, like=like, token_ids=ids, again=again, proof=proof)
+        except ProofError as error:
+            if isinstance(source, Program) and architecture in (None, "gpt2") and not like:
+                error.fix = what_is_provable(source, options)
+            raise
+    manifest = parse_manifest(output)
+    facts, proved = manifest.get("facts"), manifest.get("proof")
     model = compiled.model
     if like and isinstance(compiled, Compiled):
         model = fill(compiled, like, ids)
@@ -181,6 +193,7 @@ def compile_(
         "parameters": model.parameters,
         "nonzero": model.nonzero_parameters,
         "facts": facts,
+        "proof": proved,
     }
     made = compiled.report()
     if isinstance(compiled, CompiledSequences):
@@ -196,6 +209,8 @@ def compile_(
     )
     if facts is not None:
         print(f"hard attention, norms and thresholds: {Measured(**facts).in_words}")
+    if proved is not None:
+        print(Proof(**proved))
     if report_:
         print(made)
     elif made.passes:

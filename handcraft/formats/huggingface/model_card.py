@@ -6,6 +6,7 @@ from math import isfinite
 
 from handcraft.compiler import Compiled
 from handcraft.language import Program, write_rules
+from handcraft.proofs import Proof
 from handcraft.verify import Report
 
 MOST_RULES = 40
@@ -81,6 +82,17 @@ def _verified_section(report: Report) -> str:
     return (
         f"## Verified\n\nThese weights, in this dtype, were run on {tried}{longer}: "
         f"{report.failed} failures.{margin}{facts}"
+    )
+
+
+def proof_section(proof: Proof) -> str:
+    """What is proved about the files beside the card, and what is not."""
+    if proof.verdict != "proved":
+        return f"## Not proved\n\nThe answers were sampled, as stated above: {proof.why}.\n"
+    return (
+        f"## Proved\n\nAfter {proof.domain}, the token that is meant has the highest logit, by at "
+        f"least {proof.margin:g} nats, in any order of summation. `python -m handcraft_check .` shows "
+        "it again from the weights, `config.json` and `certificate.json`.\n"
     )
 
 

@@ -16,6 +16,7 @@ from handcraft.formats.manifest.served import served_runs
 from handcraft.language import Prompts
 from handcraft.model import AxisNames, Shape
 from handcraft.origin import Place
+from handcraft.proofs import Proof
 from handcraft.verify import Measured
 from handcraft.weights import Layout, axis_names
 
@@ -113,6 +114,7 @@ class Manifest:
         outputs: the values that the model computes; none of a model that predicts tokens.
         spans: for a model of values, the range of each dimension.
         facts: on how many texts the facts were measured on which the weights rely.
+        proof: what was proved when the folder was written; None where no proof was asked for.
     """
 
     handcraft: int
@@ -128,6 +130,7 @@ class Manifest:
     outputs: tuple[Output, ...] = ()
     spans: Spans = ()
     facts: Measured | None = None
+    proof: Proof | None = None
 
     @property
     def grammar(self) -> Grammar | None:
@@ -148,6 +151,7 @@ def write_manifest(
     outputs: Sequence[Output] = (),
     spans: Spans = (),
     facts: Measured | None = None,
+    proof: Proof | None = None,
 ) -> str:
     """The text of handcraft.json.
 
@@ -169,6 +173,7 @@ def write_manifest(
         tuple(outputs),
         spans,
         facts,
+        proof,
     )
     return _line_by_key({**tables.write(manifest), **tables.write_tables()})
 

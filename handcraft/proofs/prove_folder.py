@@ -1,0 +1,91 @@
+"""Prove a folder: what `handcraft_check` finds, with the errors of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from handcraft.errors import ProofError
+from handcraft.language import Program
+from handcraft.progress import advance
+from handcraft.proofs.certificate import CERTIFICATE, FILES, stated_in, statement_of
+from handcraft.proofs.proof import Proof
+from handcraft.proofs.write_meaning import NotCertified
+from handcraft_check.contexts_in_words import contexts_in_words
+from handcraft_check.errors import CheckError
+from handcraft_check.meaning import Meaning
+from handcraft_check.prove import BUDGETS, Verdict, prove
+
+QUICK = 10_000
+"""The most cases of a proof that is tried while a folder is written: seconds."""
+
+
+BYTES_UP_TO = 100_000_000
+"""The largest file of weights about which a proof is tried while it is written."""
+
+
+def tried_proof(folder: Path, *, is_quick: bool) -> Proof:
+    """The proof of a folder that was just written; where it `is_quick`, only if it takes seconds."""
+    size = (folder / FILES[0]).stat().st_size
+    if is_quick and size > BYTES_UP_TO:
+        return Proof("unproved", why=f"`handcraft prove` tries it: the weights have {size:,} bytes")
+    try:
+        found = prove(folder, budget=QUICK if is_quick else BUDGETS[-1], progress=_advance)
+    except CheckError as error:
+        return Proof("unproved", why=error.what)
+    margin = found.margin if found.word == "proved" else 0
+    return Proof(found.word, found.inputs, found.writes, found.reason, margin)
+
+
+def prove_folder(folder: Path) -> Verdict:
+    """Whether the model in a folder predicts what its certificate states, in every context.
+
+    Raises:
+        ProofError: there is no certificate, or the files are damaged or too large to check.
+    """
+    if not (folder / CERTIFICATE).exists():
+        raise ProofError(
+            f"{folder} has no {CERTIFICATE}",
+            where=folder,
+            fix="docs/certificate.md says which programs have one; compile them in this version",
+        )
+    with _explained():
+        return prove(folder, progress=_advance)
+
+
+def in_words(folder: Path) -> str:
+    """What is proved: the contexts and the program, as the certificate of a folder states them.
+
+    Raises:
+        ProofError: the certificate is damaged.
+    """
+    try:
+        stated = stated_in(folder)
+        with _explained():
+            contexts = contexts_in_words(stated["contexts"], stated["vocabulary"])
+            return f"{contexts}\n{Meaning.read(stated['meaning'], stated['vocabulary'])}"
+    except NotCertified as error:
+        raise ProofError(str(error), where=folder) from error
+
+
+def why_not(program: Program) -> str:
+    """Why a program has no certificate."""
+    try:
+        statement_of(program)
+    except NotCertified as error:
+        return str(error)
+    return "it is written for gpt2 with its mask only"
+
+
+def _advance(stage: str) -> None:
+    """Tell whoever shows progress how far the checker has come; how far it has to go is not known."""
+    advance(stage, 0, 0)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except CheckError as error:
+        raise ProofError(error.what, where=error.where, fix=error.fix) from error

@@ -1,0 +1,109 @@
+"""The contexts of a certificate: what an automaton accepts, and what the program then writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft_check.errors import CheckError
+from handcraft_check.nodes import fields, items
+
+Ids = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+CELLS_UP_TO = 20_000_000
+LENGTH_UP_TO = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """Which texts are contexts.
+
+    Args:
+        length: the most tokens of a context.
+        writes: an input may be followed by fewer tokens than this, each the one that is predicted.
+        causal: whether a position sees only itself and earlier ones.
+        next: the next state for each state and token, -1 where no input is possible: [state, token].
+        final: whether an input may end in a state: [state].
+    """
+
+    length: int
+    writes: int
+    causal: bool
+    next: Ids
+    final: Flags
+
+    @classmethod
+    def read(cls, data: object, vocabulary: Sequence[str]) -> Domain:
+        """The contexts of a certificate.
+
+        Raises:
+            CheckError: they are not exactly of the form that is documented, or there are none.
+        """
+        where = "contexts"
+        given = fields(data, ("length", "causal", "writes", "kinds", "next", "final"), where)
+        length, writes, causal = given["length"], given["writes"], given["causal"]
+        for name, number in (("length", length), ("writes", writes)):
+            if type(number) is not int or not 0 < number <= LENGTH_UP_TO:
+                raise CheckError(f"{name} is {number!r}", f"{where}.{name}")
+        if type(causal) is not bool:
+            raise CheckError("not true or false", f"{where}.causal")
+        kinds = items(given["kinds"], f"{where}.kinds", most=len(vocabulary), length=len(vocabulary))
+        final = items(given["final"], f"{where}.final", most=CELLS_UP_TO)
+        if not final or not all(type(flag) is bool for flag in final):
+            raise CheckError("not flags, one for each state", f"{where}.final")
+        rows = items(given["next"], f"{where}.next", most=len(final), length=len(final))
+        width = len(rows[0]) if isinstance(rows[0], list) else 0
+        if len(rows) * width > CELLS_UP_TO:
+            raise CheckError(f"more than {CELLS_UP_TO:,} entries", f"{where}.next")
+        for i, row in enumerate(rows):
+            each = items(row, f"{where}.next[{i}]", most=width, length=width)
+            if not all(type(state) is int and -1 <= state < len(final) for state in each):
+                raise CheckError("not the number of a state, nor -1", f"{where}.next[{i}]")
+        if not all(type(kind) is int and 0 <= kind < width for kind in kinds):
+            raise CheckError("not the number of a column", f"{where}.kinds")
+        table = np.array(rows, dtype=np.int64).reshape(len(final), width)[:, kinds]
+        found = cls(length, writes, causal, table, np.array(final, dtype=bool))
+        if not found.count():
+            raise CheckError("no text is allowed", where, "allow some inputs")
+        return found
+
+    def count(self) -> int:
+        """How many inputs there are, exactly."""
+        ways, total = {0: 1}, 0
+        for _ in range(self.length - self.writes + 1):
+            after: dict[int, int] = {}
+            for state, count in ways.items():
+                for follower, tokens in self._followers[state].items():
+                    after[follower] = after.get(follower, 0) + count * tokens
+            ways = after
+            total += sum(count for state, count in ways.items() if self.final[state])
+        return total
+
+    def prefixes(self, most: int) -> int:
+        """How many texts inputs begin with, themselves included; counted up to `most`."""
+        ways, total = {0: 1}, 0
+        for _ in range(self.length - self.writes + 1):
+            after: dict[int, int] = {}
+            for state, count in ways.items():
+                for follower, tokens in self._followers[state].items():
+                    after[follower] = after.get(follower, 0) + count * tokens
+            ways = after
+            total += sum(ways.values())
+            if total > most or not ways:
+                break
+        return total
+
+    @property
+    def _followers(self) -> list[dict[int, int]]:
+        found = []
+        for row in self.next.tolist():
+            counts: dict[int, int] = {}
+            for state in row:
+                if state >= 0:
+                    counts[state] = counts.get(state, 0) + 1
+            found.append(counts)
+        return found

@@ -1,0 +1,384 @@
+"""What a program means on many texts at once, of which some tokens may be undecided.
+
+A node has a set of values that it may have, mostly one. Each set that occurs at a node has a number,
+and arrays store the numbers. `UNKNOWN` stands in a set for any value, and None for a text that is not
+allowed.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from math import lcm, prod
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft_check.nodes import Match, Node, Value, check_size, plain
+
+Ids = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+UNKNOWN = ...
+"""In a set of values: it may be any."""
+
+VALUES_UP_TO = 64
+"""A set with more values is `UNKNOWN`."""
+
+Set: TypeAlias = frozenset[Any]
+
+COMPARED: Mapping[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+NO, YES, MAYBE = 0, 1, 2
+
+
+class Sets:
+    """The sets that occurred at one node, by number."""
+
+    def __init__(self) -> None:
+        self.listed: list[Set] = []
+        self._numbers: dict[Set, int] = {}
+
+    def number(self, values: Iterable[Any]) -> int:
+        """The number of a set."""
+        found = frozenset(values)
+        if len(found) > VALUES_UP_TO or UNKNOWN in found:
+            found = frozenset((UNKNOWN,))
+        for value in found:
+            if isinstance(value, int | Fraction):
+                check_size(value, "a number that is computed")
+        known = self._numbers.setdefault(found, len(self.listed))
+        if known == len(self.listed):
+            self.listed.append(found)
+        return known
+
+    def flags(self, test: Callable[[Set], bool]) -> Flags:
+        """What holds of each set: [number]."""
+        return np.array([test(values) for values in self.listed], dtype=bool)
+
+
+def is_one(values: Set) -> bool:
+    """Whether a set has one value, which is known and allowed."""
+    return len(values) == 1 and UNKNOWN not in values and None not in values
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """The values at the last position of some texts.
+
+    Args:
+        numbers: for each node, the number of its set: [row]; only of nodes that are needed.
+        blame: for each aggregate that may have several values, the source that must be decided first,
+            -1 for none: [row].
+    """
+
+    numbers: dict[int, Ids]
+    blame: dict[int, Ids]
+
+
+class Evaluator:
+    """Computes nodes at one position after the other.
+
+    Args:
+        nodes: each reads only earlier ones.
+        roots: the nodes whose values are wanted.
+        tokens: the vocabulary.
+    """
+
+    def __init__(self, nodes: Sequence[Node], roots: Iterable[int], tokens: Sequence[str]) -> None:
+        self.nodes, self.tokens = nodes, tokens
+        self.sets = [Sets() for _ in nodes]
+        self.needed = _needed(nodes, roots)
+        self.crossing = sorted({read for i in self.needed for read in nodes[i].elsewhere})
+        self.checked = [i for i in self.needed if nodes[i].op == "assumed"]
+        self.orders = any(nodes[i].how in ("latest", "earliest") for i in self.needed)
+
+    def evaluate(
+        self, tokens: Ids, position: int, sources: Mapping[int, Ids], is_open: Flags
+    ) -> Evaluated:
+        """The values at one position.
+
+        Args:
+            tokens: the token there, a place in the vocabulary: [row].
+            position: which position that is.
+            sources: for each node of `crossing`, its sets at all earlier positions: [row, source].
+            is_open: which earlier positions have alternatives: [row, source].
+        """
+        numbers: dict[int, Ids] = {}
+        blame: dict[int, Ids] = {}
+        count = len(tokens)
+        for number in self.needed:
+            node, sets = self.nodes[number], self.sets[number]
+            if node.op == "token":
+                each = np.array([sets.number((token,)) for token in self.tokens])
+                numbers[number] = each[tokens]
+            elif node.op in ("position", "constant"):
+                value = position if node.op == "position" else node.value
+                numbers[number] = np.full(count, sets.number((value,)))
+            elif node.op == "aggregate":
+                found = self._aggregate(node, numbers, sources, is_open, number)
+                numbers[number], blame[number] = found
+            else:
+                numbers[number] = self._pointwise(node, numbers, sets)
+        return Evaluated(numbers, blame)
+
+    def flags(self, number: int, numbers: Ids, test: Callable[[Set], bool]) -> Flags:
+        """What holds of the sets of a node: [row]."""
+        return np.asarray(self.sets[number].flags(test)[numbers])
+
+    def blamed(self, found: Evaluated, wanted: Mapping[int, Flags]) -> Ids:
+        """The source that must be decided so that nodes have one value; -1 where none helps: [row].
+
+        From each wanted node the search goes on to what it reads that has several values.
+        """
+        rows = len(next(iter(found.numbers.values())))
+        need = {number: flags.copy() for number, flags in wanted.items()}
+        chosen = np.full(rows, -1)
+        for number in reversed(self.needed):
+            if number not in need:
+                continue
+            here = need[number]
+            if number in found.blame:
+                source = found.blame[number]
+                chosen = np.where(here & (source >= 0), source, chosen)
+            for read in self.nodes[number].here | self.nodes[number].elsewhere:
+                several = ~self.flags(read, found.numbers[read], is_one)
+                need[read] = need.get(read, np.zeros(rows, dtype=bool)) | (here & several)
+        return chosen
+
+    def _pointwise(self, node: Node, numbers: Mapping[int, Ids], sets: Sets) -> Ids:
+        if node.op == "sum" and len(node.of) > 1:
+            return self._sum(node, numbers, sets)
+        keys = np.stack([numbers[each] for each in node.of], axis=1)
+        rows, places = np.unique(keys, axis=0, return_inverse=True)
+        listed = []
+        for row in rows.tolist():
+            given = [self.sets[each].listed[code] for each, code in zip(node.of, row, strict=True)]
+            listed.append(sets.number(_results(node, given)))
+        return np.array(listed, dtype=np.int64)[places.reshape(-1)]
+
+    def _sum(self, node: Node, numbers: Mapping[int, Ids], sets: Sets) -> Ids:
+        """A sum, term by term, so that few combinations occur at a time."""
+        partial = Sets()
+        total = np.full(len(numbers[node.of[0]]), partial.number((node.number,)))
+        for i, (each, factor) in enumerate(zip(node.of, node.factors, strict=True)):
+            after = sets if i == len(node.of) - 1 else Sets()
+            width = len(self.sets[each].listed)
+            keys, places = np.unique(total * width + numbers[each], return_inverse=True)
+            listed = []
+            for key in keys.tolist():
+                given = [partial.listed[key // width], self.sets[each].listed[key % width]]
+                listed.append(
+                    after.number(_combined(given, lambda a, b, f=factor: plain(a + f * _number(b))))
+                )
+            total, partial = np.array(listed, dtype=np.int64)[places.reshape(-1)], after
+        return total
+
+    def _aggregate(
+        self,
+        node: Node,
+        numbers: Mapping[int, Ids],
+        sources: Mapping[int, Ids],
+        is_open: Flags,
+        number: int,
+    ) -> tuple[Ids, Ids]:
+        """The sets of an aggregate, and the source that decides between their values."""
+        sets = self.sets[number]
+        every = {read: np.column_stack([sources[read], numbers[read]]) for read in node.elsewhere}
+        count, length = len(is_open), is_open.shape[1] + 1
+        can_decide = np.column_stack([is_open, np.zeros((count, 1), dtype=bool)])
+        chosen = np.zeros((count, length), dtype=np.int8)
+        for case in node.cases:
+            fits = np.full((count, length), YES, dtype=np.int8)
+            for match in case:
+                table = self._matches(match)
+                holds = table[every[match.key], numbers[match.query][:, None]]
+                fits = np.where((fits == NO) | (holds == NO), NO, np.maximum(fits, holds))
+            chosen = np.where((chosen == YES) | (fits == YES), YES, np.maximum(chosen, fits)).astype(
+                np.int8
+            )
+        surely, perhaps = chosen == YES, chosen == MAYBE
+        first = _first(perhaps & can_decide)
+        if node.how == "exists":
+            kinds = np.where(surely.any(axis=1), 0, np.where(perhaps.any(axis=1), 1, 2))
+            each = np.array([sets.number(v) for v in ((True,), (True, False), (False,))])
+            return each[kinds], np.where(kinds == 1, first, -1)
+        if node.how == "count":
+            low, more = surely.sum(axis=1), perhaps.sum(axis=1)
+            keys, places = np.unique(low * (length + 1) + more, return_inverse=True)
+            each = np.array(
+                [
+                    sets.number(range(k // (length + 1), sum(divmod(k, length + 1)) + 1))
+                    for k in keys.tolist()
+                ]
+            )
+            return each[places.reshape(-1)], first
+        assert node.read is not None
+        values = every[node.read]
+        is_single = self.sets[node.read].flags(is_one)[values]
+        if node.how == "mean":
+            return self._mean(node, sets, values, surely, perhaps, is_single, can_decide)
+        return self._one_source(node, sets, values, surely, perhaps, can_decide)
+
+    def _matches(self, match: Match) -> npt.NDArray[np.int8]:
+        """Whether a condition holds of sets of a key and a query: [key, query]."""
+        keys, queries = self.sets[match.key].listed, self.sets[match.query].listed
+        if isinstance(match.relation, str):
+            compared = COMPARED[match.relation]
+
+            def holds(key: Any, query: Any) -> bool:
+                return bool(compared(key, query))
+        else:
+            pairs = match.relation
+
+            def holds(key: Any, query: Any) -> bool:
+                return (key, query) in pairs
+
+        table = np.empty((len(keys), len(queries)), dtype=np.int8)
+        for i, key in enumerate(keys):
+            for j, query in enumerate(queries):
+                if UNKNOWN in key | query or None in key | query:
+                    table[i, j] = MAYBE
+                    continue
+                found = {holds(a, b) for a in key for b in query}
+                table[i, j] = MAYBE if len(found) == 2 else int(found.pop())
+        return table
+
+    def _one_source(
+        self, node: Node, sets: Sets, values: Ids, surely: Flags, perhaps: Flags, can_decide: Flags
+    ) -> tuple[Ids, Ids]:
+        """The value at the latest or earliest source."""
+        assert node.read is not None
+        length = values.shape[1]
+        order = slice(None, None, -1) if node.how == "latest" else slice(None)
+        sure, may, codes = surely[:, order], perhaps[:, order], values[:, order]
+        last = np.where(
+            sure.any(axis=1), sure.argmax(axis=1), length
+        )  # in order; behind it nothing counts
+        may = may & (np.arange(length) < last[:, None])
+        is_last = np.arange(length) == last[:, None]
+        doubtful = _first((may | is_last) & can_decide[:, order])
+        there = np.minimum(last, length - 1)[:, None]
+        width = len(self.sets[node.read].listed)
+        found = np.where(last < length, np.take_along_axis(codes, there, axis=1)[:, 0], width)
+        keys = np.where(may, codes, -1)
+        rows, places = np.unique(
+            np.column_stack([found, np.sort(keys, axis=1)]), axis=0, return_inverse=True
+        )
+        listed = []
+        for row in rows.tolist():
+            several: set[Any] = (
+                {node.default} if row[0] == width else set(self.sets[node.read].listed[row[0]])
+            )
+            for code in set(row[1:]) - {-1}:
+                several |= self.sets[node.read].listed[code]
+            listed.append(sets.number(several))
+        numbers = np.array(listed, dtype=np.int64)[places.reshape(-1)]
+        if node.how == "latest":
+            doubtful = np.where(doubtful >= 0, length - 1 - doubtful, -1)
+        return numbers, np.where(sets.flags(is_one)[numbers], -1, doubtful)
+
+    def _mean(
+        self,
+        node: Node,
+        sets: Sets,
+        values: Ids,
+        surely: Flags,
+        perhaps: Flags,
+        is_single: Flags,
+        can_decide: Flags,
+    ) -> tuple[Ids, Ids]:
+        """The mean over the sources; unknown where a source or its value is not decided."""
+        assert node.read is not None
+        open_ = perhaps | (surely & ~is_single)
+        listed = self.sets[node.read].listed
+        numbers = [_number(next(iter(v))) if is_one(v) else 0 for v in listed]
+        below = lcm(*(Fraction(n).denominator for n in numbers))
+        check_size(below, "a common denominator")
+        tops = np.array([int(n * below) for n in numbers], dtype=object)
+        if max(map(abs, tops.tolist()), default=0) * values.shape[1] < 1 << 62:
+            tops = tops.astype(np.int64)
+        sums = np.where(surely, tops[values], 0).sum(axis=1)
+        counts = surely.sum(axis=1)
+        pairs = [*zip(sums.tolist(), counts.tolist(), open_.any(axis=1).tolist(), strict=True)]
+        known: dict[tuple[int, int, bool], int] = {}
+        for pair in pairs:
+            if pair not in known:
+                total, count, is_open = pair
+                value = plain(Fraction(total, below * count)) if count else node.default
+                known[pair] = sets.number((UNKNOWN,) if is_open else (value,))
+        return np.array([known[pair] for pair in pairs], dtype=np.int64), _first(open_ & can_decide)
+
+
+def _first(flags: Flags) -> Ids:
+    """The first place of each row that is set, -1 where none is: [row]."""
+    return (
+        np.where(flags.any(axis=1), flags.argmax(axis=1), -1)
+        if flags.shape[1]
+        else np.full(len(flags), -1)
+    )
+
+
+def _needed(nodes: Sequence[Node], roots: Iterable[int]) -> list[int]:
+    """What must be computed, in order: what the roots read, and all assumptions."""
+    found: set[int] = set()
+    stack = [*roots, *(i for i, node in enumerate(nodes) if node.op == "assumed")]
+    while stack:
+        number = stack.pop()
+        if number not in found:
+            found.add(number)
+            stack += nodes[number].here | nodes[number].elsewhere
+    return sorted(found)
+
+
+def _results(node: Node, given: Sequence[Set]) -> Iterable[Any]:
+    return _combined(given, lambda *row: _pointwise(node, row))
+
+
+def _combined(given: Sequence[Set], function: Callable[..., Any]) -> Iterable[Any]:
+    """What a function gives of all combinations of values; None if one of them is not allowed."""
+    if any(UNKNOWN in values for values in given) or prod(map(len, given)) > VALUES_UP_TO**2:
+        return (UNKNOWN,)
+    return [None if None in row else function(*row) for row in product(*given)]
+
+
+def _pointwise(node: Node, row: Sequence[Value]) -> Value | None:
+    """The value of a node given those that it reads; None where the text is not allowed."""
+    match node.op:
+        case "table":
+            assert node.rows is not None
+            return node.rows.get(tuple(row), node.rest)
+        case "sum":
+            return plain(
+                node.number + sum(f * _number(v) for f, v in zip(node.factors, row, strict=True))
+            )
+        case "at_least":
+            return _number(row[0]) >= node.number
+        case "choice":
+            return row[1] if row[0] else row[2]
+    return row[0] if _is_allowed(node, row[0]) else None
+
+
+def _is_allowed(node: Node, value: Value) -> bool:
+    if isinstance(node.allowed, frozenset):
+        return value in node.allowed
+    low, high, unit, parts = node.allowed
+    number = _number(value)
+    return low <= number <= high and (Fraction(number) / unit).denominator <= parts
+
+
+def _number(value: Value) -> int | Fraction:
+    """A number; flags count as 0 and 1."""
+    assert not isinstance(value, str)
+    return int(value) if isinstance(value, bool) else value

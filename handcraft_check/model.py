@@ -1,0 +1,228 @@
+"""A GPT-2 of which every activation is known up to an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from handcraft_check.errors import CheckError
+from handcraft_check.layers import Ids, Matrix, head_output, layer_norm, mlp, softmax
+from handcraft_check.rounding import UNIT, Array, Bounded, added, product_error
+
+
+@dataclass(frozen=True)
+class Config:
+    """What config.json says of the sizes and the arithmetic."""
+
+    n_layer: int
+    n_head: int
+    n_embd: int
+    n_inner: int
+    n_positions: int
+    vocab_size: int
+    epsilon: float
+    scales_scores: bool
+    scales_by_layer: bool
+
+    @classmethod
+    def read(cls, data: Any, where: str) -> Config:
+        """The sizes of a config of Hugging Face's GPT2LMHeadModel.
+
+        Raises:
+            CheckError: a key is missing or has no sense, or the model computes what is not GPT-2.
+        """
+        if not isinstance(data, dict):
+            raise CheckError("it is not an object", where=where)
+
+        def whole(key: str, default: int | None = None) -> int:
+            value = data.get(key, default)
+            value = default if value is None else value
+            if type(value) is not int or not 0 < value <= 1 << 24:
+                raise CheckError(f"{key} is {value!r}, not a whole number above 0", where=where)
+            return value
+
+        def flag(key: str, *, default: bool) -> bool:
+            value = data.get(key, default)
+            if not isinstance(value, bool):
+                raise CheckError(f"{key} is {value!r}, not true or false", where=where)
+            return value
+
+        known = {"model_type": "gpt2", "activation_function": "gelu_new"}
+        for key, expected in known.items():
+            if data.get(key, expected if key != "model_type" else None) != expected:
+                raise CheckError(
+                    f"{key} is {data.get(key)!r}; the checker knows {expected!r}", where=where
+                )
+        if flag("reorder_and_upcast_attn", default=False) or flag("add_cross_attention", default=False):
+            raise CheckError("it attends in a way that the checker does not know", where=where)
+        if not flag("tie_word_embeddings", default=True):
+            raise CheckError("its unembedding is not tied", where=where)
+        epsilon = data.get("layer_norm_epsilon", 1e-5)
+        if not isinstance(epsilon, float) or not 0 < epsilon < 1:
+            raise CheckError(f"layer_norm_epsilon is {epsilon!r}", where=where)
+        width = whole("n_embd")
+        found = cls(
+            whole("n_layer"),
+            whole("n_head"),
+            width,
+            whole("n_inner", 4 * width),
+            whole("n_positions"),
+            whole("vocab_size"),
+            float(np.float32(epsilon)),
+            flag("scale_attn_weights", default=True),
+            flag("scale_attn_by_inverse_layer_idx", default=False),
+        )
+        if width % found.n_head:
+            raise CheckError(f"n_embd={width} is no multiple of n_head={found.n_head}", where=where)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """The tensors of one block."""
+
+    ln_1: tuple[Array, Array]
+    c_attn: Matrix
+    attn_out: Matrix
+    ln_2: tuple[Array, Array]
+    c_fc: Matrix
+    mlp_out: Matrix
+
+
+class Model:
+    """The tensors of a GPT-2 and, of every layer, what it makes of rows known up to an error."""
+
+    def __init__(self, config: Config, tensors: Mapping[str, Array]) -> None:
+        self.config = config
+        prefix = "transformer." if "transformer.wte.weight" in tensors else ""
+        left = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+        left.pop("lm_head.weight", None)
+        width = config.n_embd
+
+        def take(name: str, *shape: int) -> Array:
+            if name not in left:
+                raise CheckError(f"there is no tensor {name!r}", where="model.safetensors")
+            tensor = left.pop(name)
+            if tensor.shape != shape:
+                raise CheckError(
+                    f"{name} has the shape {tensor.shape}, not {shape}", where="model.safetensors"
+                )
+            return tensor
+
+        def norm(name: str) -> tuple[Array, Array]:
+            return take(f"{name}.weight", width), take(f"{name}.bias", width)
+
+        def matrix(name: str, rows: int, columns: int) -> Matrix:
+            return Matrix(take(f"{name}.weight", rows, columns), take(f"{name}.bias", columns))
+
+        self.wte = take("wte.weight", config.vocab_size, width)
+        self.wpe = take("wpe.weight", config.n_positions, width)
+        self.blocks = [
+            Block(
+                norm(f"h.{i}.ln_1"),
+                matrix(f"h.{i}.attn.c_attn", width, 3 * width),
+                matrix(f"h.{i}.attn.c_proj", width, width),
+                norm(f"h.{i}.ln_2"),
+                matrix(f"h.{i}.mlp.c_fc", width, config.n_inner),
+                matrix(f"h.{i}.mlp.c_proj", config.n_inner, width),
+            )
+            for i in range(config.n_layer)
+        ]
+        self.ln_f = norm("ln_f")
+        if left:
+            raise CheckError(
+                f"there is a tensor {min(left)!r}, which GPT-2 has not", where="model.safetensors"
+            )
+        heads = (config.n_head, width // config.n_head)
+        self.write_sizes = [
+            block.attn_out.magnitude.max(axis=1).reshape(heads) for block in self.blocks
+        ]
+        self.unembedding = Matrix(self.wte.T.copy(), np.zeros(config.vocab_size))
+
+    def embed(self, ids: Ids, position: int) -> Bounded:
+        """The embedding of tokens at one position: [row] -> [row, n_embd]."""
+        token, place = (
+            self.wte[ids],
+            np.broadcast_to(self.wpe[position], (len(ids), self.config.n_embd)),
+        )
+        return added(Bounded(token, np.zeros_like(token)), Bounded(place, np.zeros_like(place)))
+
+    def attend_from(self, layer: int, x: Bounded) -> tuple[Bounded, Bounded, Bounded]:
+        """Queries, keys and values: [row, n_embd] -> [row, head, head_dim] each."""
+        block = self.blocks[layer]
+        normed = layer_norm(x, *block.ln_1, self.config.epsilon)
+        qkv, _ = normed.read(block.c_attn)
+        shape = (len(x.center), 3, self.config.n_head, self.config.n_embd // self.config.n_head)
+        split = Bounded(qkv.center.reshape(shape), qkv.error.reshape(shape))
+        return split[:, 0], split[:, 1], split[:, 2]
+
+    def pair_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
+        """Attention scores of pairs of a query and a key: [pair, head, head_dim] -> [pair, head]."""
+        width = queries.center.shape[-1]
+        factor = 1 / np.sqrt(width) if self.config.scales_scores else 1.0
+        factor = factor / (layer + 1) if self.config.scales_by_layer else factor
+        center = (queries.center * keys.center).sum(axis=-1)
+        key = np.abs(keys.center) + keys.error
+        error = (np.abs(queries.center) * keys.error + queries.error * key).sum(axis=-1)
+        magnitude = ((np.abs(queries.center) + queries.error) * key).sum(axis=-1)
+        error += product_error(magnitude, self._score_terms(layer))
+        error = error * factor + 4 * UNIT * (np.abs(center) + error) * factor
+        return Bounded(center * factor, error)
+
+    def _score_terms(self, layer: int) -> Array:
+        """How many dimensions of each head have both queries and keys that can differ from 0: [head]."""
+        matrix, width = self.blocks[layer].c_attn, self.config.n_embd
+        is_used = matrix.weight.any(axis=0) | (matrix.bias != 0)
+        both = is_used[:width] & is_used[width : 2 * width]
+        return np.asarray(both.reshape(self.config.n_head, -1).sum(axis=1), dtype=np.float64)
+
+    def written(self, layer: int, x: Bounded, out: Bounded) -> Bounded:
+        """The residual stream behind the attention of one block: [row, n_embd].
+
+        Args:
+            layer: the number of the block.
+            x: the stream before it: [row, n_embd].
+            out: the output of its heads: [row, head, head_dim].
+        """
+        merged = Bounded(out.center.reshape(len(x.center), -1), out.error.reshape(len(x.center), -1))
+        matrix = self.blocks[layer].attn_out
+        center = merged.center @ matrix.weight + matrix.bias
+        error = merged.error @ matrix.magnitude
+        size = np.abs(merged.center) + merged.error
+        error += product_error(size @ matrix.magnitude + np.abs(matrix.bias), matrix.terms)
+        return added(x, Bounded(center, error))
+
+    def run(self, ids: Ids) -> Bounded:
+        """The logits behind one text: [position] -> [vocab_size]."""
+        rows = [self.embed(ids[i : i + 1], i) for i in range(len(ids))]
+        for layer in range(self.config.n_layer):
+            read = [self.attend_from(layer, x) for x in rows]
+            after = []
+            for i, x in enumerate(rows):
+                keys, values = (joined([parts[k] for parts in read[: i + 1]]) for k in (1, 2))
+                query = joined([read[i][0]] * (i + 1))
+                scores = self.pair_scores(layer, query, keys)  # [source, head]
+                weights = softmax(Bounded(scores.center.T[None], scores.error.T[None]))
+                seen = Bounded(values.center.swapaxes(0, 1)[None], values.error.swapaxes(0, 1)[None])
+                after.append(
+                    self.feed_forward(layer, self.written(layer, x, head_output(weights, seen)))
+                )
+            rows = after
+        return self.logits(rows[-1])[0]
+
+    def feed_forward(self, layer: int, x: Bounded) -> Bounded:
+        """The residual stream behind the MLP of one block: [row, n_embd]."""
+        block = self.blocks[layer]
+        return added(x, mlp(layer_norm(x, *block.ln_2, self.config.epsilon), block.c_fc, block.mlp_out))
+
+    def logits(self, x: Bounded) -> Bounded:
+        """[row, n_embd] -> [row, vocab_size]."""
+        return layer_norm(x, *self.ln_f, self.config.epsilon).read(self.unembedding)[0]
+
+
+def joined(parts: Sequence[Bounded]) -> Bounded:
+    """The rows of all parts, one below the other."""
+    return Bounded(np.concatenate([p.center for p in parts]), np.concatenate([p.error for p in parts]))

@@ -1,0 +1,292 @@
+"""Is the answer right after every context? Proved, unproved or refuted, from the files alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from handcraft_check.domain import Domain
+from handcraft_check.errors import CheckError
+from handcraft_check.files import JSON_UP_TO, TENSORS_UP_TO, read_bytes, read_json, read_tensors, sha256
+from handcraft_check.meaning import BROKEN, Meaning, program_hash
+from handcraft_check.model import Config, Model
+from handcraft_check.nodes import fields, items
+from handcraft_check.proof import BudgetError, Found, Ids, Policy, Proof, StuckError
+
+TENSORS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
+
+BUDGETS = (1 << 13, 1 << 17, 1 << 21)
+"""How many cases the attempts may take; each is tried with undecided positions, then without."""
+
+ASSUMED = (
+    "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; no "
+    "TF32; exp within 4 units in the last place, exp(0) = 1; square root and division within one; tanh is 1 "
+    "beyond 10; LayerNorm in float32, its variance about its mean"
+)
+"""What every proof assumes of the machine."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found out about a folder.
+
+    Args:
+        word: ``proved``, ``unproved`` or ``refuted``.
+        inputs: how many inputs the claim is about.
+        writes: how many tokens the program writes after each.
+        length: the most tokens of a context.
+        arithmetic: the dtype of weights and steps.
+        margin: the least by which the right logit surely is above all others; where it is not proved,
+            the least that could not be excluded.
+        context: where that is; of a refuted claim, a context after which the model is wrong.
+        cases: how many cases the proof has.
+        seconds: how long it took.
+        reason: why it is not proved; empty where it is.
+    """
+
+    word: Literal["proved", "unproved", "refuted"]
+    inputs: int
+    writes: int
+    length: int
+    arithmetic: str
+    margin: float
+    context: tuple[str, ...]
+    cases: int
+    seconds: float
+    reason: str = ""
+
+    def __str__(self) -> str:
+        text = " ".join(self.context)
+        domain = f"{self.inputs:,} inputs, contexts of up to {self.length:,} tokens"
+        if self.writes > 1:
+            domain += f", and the {self.writes} tokens that are written after each"
+        lines = [f"{self.word}: {domain}", f"arithmetic: {self.arithmetic}; {ASSUMED}"]
+        if self.word == "proved":
+            lines.append(
+                f"margin: at least {self.margin:.6g}, least after {text!r}; {self.cases:,} cases"
+            )
+        else:
+            lines.append(f"reason: {self.reason}")
+            lines.append(f"context: {text!r}, where the margin may be {self.margin:.6g}")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as a JSON object."""
+        return {
+            "verdict": self.word,
+            "inputs": self.inputs,
+            "writes": self.writes,
+            "length": self.length,
+            "arithmetic": self.arithmetic,
+            "margin": self.margin if np.isfinite(self.margin) else None,
+            "context": list(self.context),
+            "cases": self.cases,
+            "seconds": self.seconds,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """What a folder says of itself, and the model in it.
+
+    Args:
+        model: read from its tensors and config.
+        token_ids: the id of each token of the vocabulary.
+        domain: the contexts.
+        meaning: what is meant after each.
+        arithmetic: in which the claim is made.
+    """
+
+    model: Model
+    token_ids: Ids
+    domain: Domain
+    meaning: Meaning
+    arithmetic: str
+
+
+def read_claim(folder: Path, *, rehash: bool = False) -> Claim:
+    """Read a folder with a certificate.
+
+    Args:
+        folder: a Hugging Face directory.
+        rehash: whether to take the files as they are, whatever hashes the certificate has.
+
+    Raises:
+        CheckError: a file is missing, malformed, too large, or not what the certificate is about.
+    """
+    where = str(folder / CERTIFICATE)
+    data = read_json(read_bytes(folder / CERTIFICATE, JSON_UP_TO), where)
+    names = ("format", "version", "files", "program", "arithmetic", "vocabulary", "token_ids")
+    given = fields(data, (*names, "contexts", "meaning", "hints"), where)
+    if (given["format"], given["version"]) != ("handcraft-certificate", 1):
+        raise CheckError(
+            f"it is of the format {given['format']!r}, version {given['version']!r}",
+            where,
+            "compile the program again: this checker reads handcraft-certificate, version 1",
+        )
+    content = {name: read_bytes(folder / name, TENSORS_UP_TO) for name in (TENSORS, CONFIG)}
+    hashes = fields(given["files"], (TENSORS, CONFIG), where)
+    for name, each in content.items():
+        if not rehash and hashes[name] != sha256(each):
+            raise CheckError(
+                f"{name} is not the file that the certificate is about: its hash differs",
+                where,
+                "compile the program again, or check the files as they are with --rehash",
+            )
+    if given["program"] != program_hash(given["contexts"], given["meaning"]):
+        raise CheckError("its program was edited: the hash of contexts and meaning differs", where)
+    vocabulary = items(given["vocabulary"], where, most=1 << 24)
+    if not vocabulary or not all(isinstance(token, str) for token in vocabulary):
+        raise CheckError("the vocabulary is no list of tokens", where)
+    if len(set(vocabulary)) < len(vocabulary):
+        raise CheckError("a token occurs twice in the vocabulary", where)
+    config = Config.read(read_json(content[CONFIG], CONFIG), CONFIG)
+    token_ids = items(given["token_ids"], where, most=len(vocabulary), length=len(vocabulary))
+    if not all(type(each) is int and 0 <= each < config.vocab_size for each in token_ids):
+        raise CheckError("token_ids are no ids of the model", where)
+    if len(set(token_ids)) < len(token_ids):
+        raise CheckError("two tokens have one id", where)
+    arithmetic = fields(given["arithmetic"], ("weights", "steps"), where)
+    if arithmetic["weights"] not in ("float32", "bfloat16", "float16"):
+        raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)
+    domain = Domain.read(given["contexts"], vocabulary)
+    if domain.length > config.n_positions:
+        raise CheckError(
+            f"contexts of {domain.length} tokens, and the model has {config.n_positions} positions",
+            where,
+        )
+    return Claim(
+        Model(config, read_tensors(content[TENSORS], TENSORS)),
+        np.array(token_ids, dtype=np.int64),
+        domain,
+        Meaning.read(given["meaning"], vocabulary, causal=domain.causal),
+        f"weights in {arithmetic['weights']}, every step in float32",
+    )
+
+
+def prove(
+    folder: Path | str,
+    *,
+    rehash: bool = False,
+    budget: int = BUDGETS[-1],
+    progress: Callable[[str], None] = lambda text: None,
+) -> Verdict:
+    """Prove, for every context, that the highest logit is the token that the program means.
+
+    Args:
+        folder: a Hugging Face GPT-2 directory with a certificate.
+        rehash: whether to take the files as they are, whatever hashes the certificate has.
+        budget: the most cases that an attempt may take.
+        progress: called with what is going on, from time to time.
+
+    Raises:
+        CheckError: the folder cannot be judged.
+    """
+    started = time.perf_counter()
+    claim = read_claim(Path(folder), rehash=rehash)
+    domain = claim.domain
+
+    def verdict(
+        word: Literal["proved", "unproved", "refuted"], found: Found, cases: int, reason: str = ""
+    ) -> Verdict:
+        seconds = round(time.perf_counter() - started, 3)
+        return Verdict(
+            word,
+            domain.count(),
+            domain.writes,
+            domain.length,
+            claim.arithmetic,
+            found.margin,
+            found.worst,
+            cases,
+            seconds,
+            reason,
+        )
+
+    beyond = unsupported(claim)
+    if beyond:
+        return verdict("unproved", Found(-np.inf), 0, beyond)
+    reason, least = "", Found(-np.inf)
+    for limit in (each for each in BUDGETS if each <= budget):
+        for is_single in (False, True):
+            if is_single and domain.prefixes(limit) > limit and limit < budget:
+                continue
+            policy = Policy(is_single=is_single)
+            attempt = Proof(
+                claim.model,
+                claim.token_ids,
+                domain,
+                claim.meaning,
+                policy,
+                budget=limit,
+                log=progress,
+            )
+            try:
+                found = attempt.run()
+                return verdict("proved", found, found.cases)
+            except BudgetError:
+                reason = reason or f"it takes more than {limit:,} cases"
+                least = least if least.worst else attempt.found
+            except StuckError as stuck:
+                reason, least = stuck.why, Found(stuck.margin, stuck.case)
+                if wrong := _run(claim, stuck.case):
+                    return verdict("refuted", least, 0, wrong)
+                if is_single:
+                    return verdict("unproved", least, 0, reason)
+    return verdict("unproved", least, 0, reason)
+
+
+def unsupported(claim: Claim) -> str:
+    """Why nothing can be proved of a claim, in words; empty where an attempt can be made."""
+    if not claim.domain.causal:
+        return "models without a causal mask are not proved yet"
+    if any(rule.token is None for rule in claim.meaning.rules):
+        return "rules that predict probabilities are not proved yet"
+    return ""
+
+
+def _run(claim: Claim, context: tuple[str, ...]) -> str:
+    """What is wrong after one context, whatever the order of sums; empty where nothing surely is.
+
+    Only a context of the domain counts: a case may stand for others as well.
+    """
+    places = [claim.meaning.vocabulary.index(token) for token in context]
+    if not is_context(claim, places):
+        return ""
+    answer = int(claim.meaning.answers(np.array([places])).token[0])
+    if answer == BROKEN:
+        return "the context breaks an assumption of the program"
+    logits = claim.model.run(claim.token_ids[places])
+    low, high = logits.center - logits.error, logits.center + logits.error
+    right = int(claim.token_ids[answer])
+    other = int(np.where(np.arange(len(low)) == right, -np.inf, low).argmax())
+    if low[other] < high[right]:
+        return ""
+    known = {
+        int(number): token
+        for number, token in zip(claim.token_ids, claim.meaning.vocabulary, strict=True)
+    }
+    predicted = known.get(other, f"token {other}")
+    return f"the model predicts {predicted!r}, and {claim.meaning.vocabulary[answer]!r} is meant"
+
+
+def is_context(claim: Claim, places: list[int]) -> bool:
+    """Whether a text is a context of the domain: an input, and what the program writes after it."""
+    domain, state, end = claim.domain, 0, 0
+    for position, place in enumerate(places[: domain.length - domain.writes + 1]):
+        state = int(domain.next[state, place])
+        if state < 0:
+            break
+        end = position + 1 if domain.final[state] else end
+    if not 0 < end <= len(places) <= min(domain.length, end + domain.writes - 1):
+        return False
+    followed = (
+        int(claim.meaning.answers(np.array([places[:i]])).token[0]) for i in range(end, len(places))
+    )
+    return all(place == meant for place, meant in zip(places[end:], followed, strict=True))

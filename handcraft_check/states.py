@@ -1,0 +1,95 @@
+"""Equal rows of numbers as one: what two contexts have in common is computed once."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft_check.rounding import Bounded
+
+Ids = npt.NDArray[np.int64]
+
+FINEST = 2.0**-40
+"""Errors below are treated as this large, so that centers that differ by less are one."""
+
+
+def coarsened(x: Bounded, finest: float = FINEST) -> Bounded:
+    """Wider bounds on a coarse grid, in which what differed by rounding is equal.
+
+    Centers move by at most a hundredth of the error, and errors grow by at most a twentieth. A number
+    that is known exactly stays as it is.
+
+    Args:
+        x: of any shape.
+        finest: errors below are treated as this large.
+    """
+    is_exact = x.error == 0
+    with np.errstate(divide="ignore"):
+        power = np.exp2(np.ceil(np.log2(np.maximum(x.error, finest))))
+    grid = power / 128
+    center = np.where(is_exact, x.center, np.rint(x.center / grid) * grid)
+    error = x.error + np.abs(center - x.center)
+    return Bounded(
+        center, np.where(is_exact, 0.0, np.ceil(error / power * 32 * (1 + 1e-12)) * power / 32)
+    )
+
+
+def distinct(*columns: npt.NDArray[np.generic]) -> tuple[Ids, Ids]:
+    """Which rows are distinct, and which of them each row equals.
+
+    Args:
+        columns: arrays with one row each, of any further shape, compared bit by bit.
+
+    Returns:
+        The first of each kind of equal rows: [kind]; and the kind of each row: [row].
+    """
+    count = len(columns[0])
+    flat = [
+        np.ascontiguousarray(c.reshape(count, -1)).view(np.uint64).reshape(count, -1) for c in columns
+    ]
+    parts = np.concatenate(flat, axis=1) if len(flat) > 1 else flat[0]
+    if parts.shape[1] == 0:
+        return np.zeros(min(count, 1), dtype=np.int64), np.zeros(count, dtype=np.int64)
+    factors = np.random.default_rng(0).integers(
+        1, 1 << 63, parts.shape[1], dtype=np.uint64
+    ) | np.uint64(1)
+    mixed = (parts ^ (parts >> np.uint64(31))) @ factors  # a hash; equality is checked below
+    mixed ^= mixed >> np.uint64(29)
+    _, first, kinds = np.unique(mixed, return_index=True, return_inverse=True)
+    kinds = kinds.reshape(-1)
+    if (parts != parts[first[kinds]]).any():  # two rows with one hash: sort them in full
+        _, first, kinds = np.unique(parts, axis=0, return_index=True, return_inverse=True)
+    return first.astype(np.int64), kinds.reshape(-1).astype(np.int64)
+
+
+class Store:
+    """Rows of bounded numbers, each once, by a number that stays the same."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[bytes, int] = {}
+        self._centers: list[npt.NDArray[np.float64]] = []
+        self._errors: list[npt.NDArray[np.float64]] = []
+        self._all: Bounded | None = None
+
+    def __len__(self) -> int:
+        return len(self._centers)
+
+    def numbers(self, rows: Bounded) -> Ids:
+        """The number of each row: [row]; a new one where it was not there."""
+        found = np.empty(len(rows.center), dtype=np.int64)
+        for i, (center, error) in enumerate(zip(rows.center, rows.error, strict=True)):
+            key = center.tobytes() + error.tobytes()
+            number = self._numbers.setdefault(key, len(self._centers))
+            if number == len(self._centers):
+                self._centers.append(center)
+                self._errors.append(error)
+                self._all = None
+            found[i] = number
+        return found
+
+    @property
+    def rows(self) -> Bounded:
+        """All rows: [number, ...]."""
+        if self._all is None:
+            self._all = Bounded(np.stack(self._centers), np.stack(self._errors))
+        return self._all

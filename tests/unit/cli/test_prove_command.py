@@ -1,0 +1,185 @@
+"""`handcraft prove`, and what `compile` says of a proof, with a checker that is told its verdict."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from handcraft_check.errors import CheckError
+from handcraft_check.prove import Verdict
+
+
+@pytest.fixture
+def checker(monkeypatch):
+    """The checker, whose verdict is decided by the attributes of what this gives."""
+    told = SimpleNamespace(word="proved", reason="the margin may be as low as -1", error=None, asked=[])
+
+    def prove(folder, **options):
+        if told.error is not None:
+            raise told.error
+        told.asked.append((sorted(path.name for path in folder.iterdir()), options))
+        reason = "" if told.word == "proved" else told.reason
+        return Verdict(told.word, 62, 1, 5, "float32", 2.5, ("a", "b"), 7, 0.1, reason)
+
+    monkeypatch.setattr("handcraft.proofs.prove_folder.prove", prove)
+    return told
+
+
+@pytest.mark.parametrize(("word", "status"), [("proved", 0), ("unproved", 3), ("refuted", 4)])
+def test_the_exit_code_says_what_was_found(run, checker, word, status):
+    checker.word = word
+    assert run("compile", "aab", "-o", "out").status == 0
+    for named in ("aab", "out/"):
+        ran = run("prove", named)
+        assert (ran.status, ran.out.split(" inputs")[0]) == (status, f"{word}: 62")
+    ran = run("prove", "out", "--json")
+    assert ran.status == status
+    assert json.loads(ran.out)["verdict"] == word
+
+
+def test_a_program_is_compiled_as_it_is_asked_for(run, checker):
+    assert run("prove", "-e", "predict b after aa", "--dtype", "bfloat16").status == 0
+    ((files, _),) = checker.asked
+    assert {"certificate.json", "config.json", "model.safetensors"} <= set(files)
+
+
+def test_what_is_proved_is_printed_in_words(run, checker):
+    ran = run("prove", "aab", "--print-program")
+    lines = ran.out.splitlines()
+    assert lines[0] == "inputs: texts of 1 to 5 tokens that end in a final state"
+    assert lines[1:3] == ["state 0: 'a' 'b' to 1", "state 1, final: 'a' 'b' to 1"]
+    assert "rule 1: predict v9 if v8" in lines
+    assert lines.index("rule 2: predict v10 otherwise") + 1 == lines.index(
+        next(line for line in lines if line.startswith("proved: 62 inputs"))
+    )
+    words = json.loads(run("prove", "aab", "--print-program", "--json").out)["program"]
+    assert ran.out.startswith(words)
+
+
+def test_the_automaton_is_printed_with_what_is_written(run, checker):
+    out = run("prove", "add", "--print-program").out
+    assert "behind an input, up to 10 tokens more, each the one that is predicted\n" in out
+
+
+WRONG = {
+    "by_hand": "CommandError: by_hand has no rules",
+    "aab --dtype float33": "weights cannot be emitted as 'float33'",
+    "out --dtype float32": "CommandError: out is already compiled",
+    "bare": "ProofError: bare has no certificate.json",
+    "by_code.py": "ProofError: there is no certificate: Python code decides which prompts are allowed",
+}
+
+BY_CODE = """
+from hypothesis import strategies as st
+from handcraft import Program, Prompts, predict
+prompts = Prompts("ab", 4, inputs=st.just("ab"))
+program = Program(prompts=prompts, rules=[predict("a").otherwise()])
+"""
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_what_cannot_be_proved_is_an_error(run, checker, tmp_path, arguments):
+    run("compile", "aab", "-o", "out")
+    run("compile", "aab", "--architecture", "block", "-o", "bare")
+    (tmp_path / "by_code.py").write_text(BY_CODE)
+    ran = run("prove", *arguments.split())
+    assert ran.status == 2
+    assert WRONG[arguments] in ran.err
+
+
+def test_a_damaged_certificate_is_an_error(run, checker):
+    checker.error = CheckError("the key 'op' occurs twice", "certificate.json", "compile it again")
+    run("compile", "aab", "-o", "out")
+    ran = run("prove", "out")
+    assert (ran.status, ran.err) == (
+        2,
+        "ProofError: the key 'op' occurs twice\n  where: certificate.json\n  fix:   compile it again\n",
+    )
+
+
+def test_a_damaged_program_is_not_printed(run, checker, tmp_path):
+    run("compile", "aab", "-o", "out")
+    (tmp_path / "out" / "certificate.json").write_text("{}")
+    ran = run("prove", "out", "--print-program")
+    assert ran.status == 2
+    assert "the certificate of out is damaged" in ran.err
+
+
+SAID = {
+    "proved": "proved: right after every one of 62 prompts, with a logit margin of at least 2.5",
+    "unproved": "sampled, and not proved: the margin may be as low as -1",
+}
+
+
+@pytest.mark.parametrize("word", SAID)
+def test_compile_says_what_is_proved(run, checker, tmp_path, word):
+    checker.word = word
+    assert SAID[word] in run("compile", "aab", "-o", "out").out.splitlines()
+    assert json.loads(run("compile", "aab", "-o", "out", "--json").out)["proof"]["verdict"] == word
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert ("## Proved\n\nAfter every one of 62 prompts, the token" in card) is (word == "proved")
+    assert ("sampled" in card.rpartition("##")[2]) is (word != "proved")
+
+
+def test_compile_tries_what_takes_seconds_unless_it_must(run, checker):
+    run("compile", "aab", "-o", "out")
+    run("compile", "aab", "-o", "out", "--require-proof")
+    assert [options["budget"] for _, options in checker.asked] == [10_000, 1 << 21]
+
+
+def test_compile_says_nothing_of_proofs_where_there_is_no_certificate(run, checker):
+    ran = run("compile", "aab", "--architecture", "block", "-o", "out")
+    assert "proved:" not in ran.out
+    assert not checker.asked
+
+
+@pytest.mark.parametrize("options", [(), ("--architecture", "block")])
+def test_compile_writes_nothing_without_a_proof_that_is_required(run, checker, tmp_path, options):
+    checker.word = "unproved"
+    ran = run("compile", "aab", "-o", "out", "--require-proof", *options)
+    assert ran.status == 2
+    assert ran.err.startswith("ProofError: no proof was found: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_checker_cannot_read_is_sampled(run, checker):
+    checker.error = CheckError("weights in 'float64' are not checked", "certificate.json")
+    out = run("compile", "aab", "-o", "out").out
+    assert "sampled, and not proved: weights in 'float64' are not checked" in out
+
+
+FIXES = {
+    "float32": (("--dtype", "bfloat16"), "--dtype float32, which is proved"),
+    "nothing": ((), "tried, and not proved either: a context of 2"),
+}
+
+
+@pytest.mark.parametrize("proved", FIXES)
+def test_what_would_be_proved_is_tried_before_it_is_advised(run, checker, monkeypatch, proved):
+    def prove(folder, **options):
+        dtype = json.loads((folder / "config.json").read_text())["dtype"]
+        return Verdict(
+            "proved" if dtype == proved and options["budget"] == 10_000 else "unproved",
+            *(62, 1, 5, dtype, 2.5, ("a", "b"), 7, 0.1, "the margin may be as low as -1"),
+        )
+
+    monkeypatch.setattr("handcraft.proofs.prove_folder.prove", prove)
+    options, fix = FIXES[proved]
+    ran = run("compile", "aab", "-o", "out", "--require-proof", *options)
+    assert ran.err.splitlines()[-1].endswith(fix)
+
+
+@pytest.mark.parametrize(
+    ("options", "first"),
+    [
+        (("--optimize",), "leave out --optimize"),
+        (("--positions", "one-hot"), "--positions auto"),
+        (("--tokens", "binary"), "--tokens auto"),
+    ],
+)
+def test_changes_that_are_tried(run, checker, options, first):
+    checker.word = "unproved"
+    ran = run("compile", "aab", "-o", "out", "--require-proof", *options)
+    assert f"not proved either: {first}, a context of 2" in ran.err
