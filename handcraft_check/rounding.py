@@ -64,13 +64,15 @@ def product_error(magnitude: Array, terms: Array) -> Array:
     """How far a sum of products can be from its exact value, in any order.
 
     A term passes through one multiplication and at most `terms` additions, that of the bias included.
-    Terms that are exactly 0 change nothing, and are not counted.
+    Terms that are exactly 0 change nothing, and are not counted. Where a partial sum may be infinite,
+    the result may be NaN, and so is the bound: it is below and above nothing.
 
     Args:
         magnitude: the sum of the absolute values of all terms.
         terms: how many terms are not structurally 0.
     """
-    return gamma(terms + 1) * magnitude + TINY * (terms + 1)
+    error = gamma(terms + 1) * magnitude + TINY * (terms + 1)
+    return np.where(magnitude + error < LARGEST, error, np.nan)
 
 
 def sum_error(positive: Array, negative: Array, terms: Array) -> Array:
