@@ -153,7 +153,7 @@ def layer_norm(x: Bounded, gain: Array, bias: Array, epsilon: float) -> Normed:
     most = np.sqrt(width) * (1 + (width + 12) * UNIT) * np.abs(gain)
     far = (most + 2 * UNIT * np.abs(bias))[None, :]
     is_finite = width * np.square(size).max(axis=1) < LARGEST
-    linear = np.where(is_near[:, None], linear, np.where(is_finite, 0.0, np.nan)[:, None])
+    linear = np.where(is_near[:, None], linear, 0.0) + np.where(is_finite, 0.0, np.nan)[:, None]
     error = np.where(is_near[:, None], error, far)
     scale, shift = np.where(is_near, scale, 0.0), np.where(is_near, shift, 0.0) * factor
     return Normed(linear, bias, error, gain, shift, scale)
