@@ -2,8 +2,8 @@
 
     python benchmarks/proof_mutations.py [COUNT]
 
-Each mutation changes a weight, a key of config.json or a field of the certificate of a small program. All
-contexts are then run in float32: a mutation is harmful where an answer is not the one that is meant.
+Each mutation changes a weight, a key of config.json or a field of the certificate of a small program.
+All contexts are then run in float32: it is harmful where an answer is not the one that is meant.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def mutated_weight(random: Random, files: Original) -> str:
 def mutated_config(random: Random, files: Original) -> str:
     """Change one key of config.json."""
     width = files.config["n_embd"]
-    values = {
+    values: dict[str, list[Any]] = {
         "n_head": [n for n in range(1, width + 1) if width % n == 0],
         "layer_norm_epsilon": [1e-12, 1e-6, 1e-3, 0.1, 0.9],
         "scale_attn_weights": [True, False],
