@@ -125,10 +125,11 @@ def layer_norm(x: Bounded, gain: Array, bias: Array, epsilon: float) -> Normed:
 
     The mean errs by what the numbers err by on average, and by the rounding of a sum in any order. The
     variance is taken about the computed mean. Its terms are not negative, so that its sum errs by a
-    relative d u. A shift t of all numbers adds t^2 to it, since deviations sum to 0. Division, square
-    root and the three products and sums behind them are one rounding each. Numbers of which too little
-    is known become at most sqrt(d) all the same, for their squares have the mean 1; but where the sum of
-    the squares may be infinite, what follows is NaN.
+    relative d u. A shift t of all numbers adds t^2 to it, since deviations sum to 0; but where means of
+    parts are merged (Welford 1962), each part is shifted on its own, by what a sum errs. Division,
+    square root and the three products and sums behind them are one rounding each. Numbers of which too
+    little is known become at most sqrt(d) all the same, for their squares have the mean 1; but where
+    the sum of the squares may be infinite, what follows is NaN.
     """
     width = x.center.shape[1]
     mean = x.center.mean(axis=1)
@@ -136,11 +137,11 @@ def layer_norm(x: Bounded, gain: Array, bias: Array, epsilon: float) -> Normed:
     terms = ((x.center != 0) | (x.error != 0)).sum(axis=1).astype(np.float64)
     positive = np.maximum(x.center + x.error, 0).sum(axis=1)
     negative = np.maximum(x.error - x.center, 0).sum(axis=1)
-    shift = (
-        x.error.mean(axis=1) + sum_error(positive, negative, terms) / width + 2 * UNIT * np.abs(mean)
-    )
+    drift = sum_error(positive, negative, terms) / width + 2 * UNIT * np.abs(mean)
+    shift = x.error.mean(axis=1) + drift
     variance = np.square(centred).mean(axis=1)
-    change = (2 * np.abs(centred) * x.error + np.square(x.error + shift[:, None])).mean(axis=1)
+    near = x.error + drift[:, None]
+    change = (2 * np.abs(centred) * near + np.square(x.error + shift[:, None])).mean(axis=1)
     relative = change / (variance + epsilon) + (width + 6) * UNIT
     is_near = relative < 0.5
     scale = 1 / np.sqrt(1 - np.where(is_near, relative, 0.0)) - 1 + 4 * UNIT
