@@ -49,9 +49,8 @@ def evaluated(evaluator, alternatives):
     entries = {node: np.empty((1, 0), dtype=np.int64) for node in crossing}
     for position, tokens in enumerate(alternatives):
         sources = {node: np.repeat(each, len(tokens), axis=0) for node, each in entries.items()}
-        is_open = np.broadcast_to(
-            [len(each) > 1 for each in alternatives[:position]], (len(tokens), position)
-        )
+        several = np.array([len(each) > 1 for each in alternatives[:position]], dtype=bool)
+        is_open = np.tile(several, (len(tokens), 1))
         meant = evaluator.evaluate(tokens, position, sources, is_open).numbers
         sets = {n: [evaluator.sets[n].listed[i] for i in numbers] for n, numbers in meant.items()}
         found.append(sets)
