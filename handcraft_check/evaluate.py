@@ -123,8 +123,8 @@ class Evaluator:
             if node.op == "token":
                 each = np.array([sets.number((token,)) for token in self.tokens])
                 numbers[number] = each[tokens]
-            elif node.op in ("position", "constant"):
-                value = position if node.op == "position" else node.value
+            elif node.op in ("position", "constant") or (node.op == "sum" and not node.of):
+                value = {"position": position, "constant": node.value}.get(node.op, node.number)
                 numbers[number] = np.full(count, sets.number((value,)))
             elif node.op == "aggregate":
                 found = self._aggregate(node, numbers, sources, is_open, number)
