@@ -1,7 +1,8 @@
 """Read a Hugging Face GPT-2 directory: tensors, config and certificate, and nothing that it could run.
 
 The formats are read from scratch, so that a proof rests on no other reader: safetensors is a JSON
-header behind its length, and raw little-endian numbers (https://github.com/huggingface/safetensors, "Format").
+header behind its length, and raw little-endian numbers (https://github.com/huggingface/safetensors,
+section "Format").
 """
 
 from __future__ import annotations

@@ -212,7 +212,7 @@ class Model:
         return Bounded(center * factor, error)
 
     def _score_terms(self, layer: int) -> Array:
-        """How many dimensions of each head have both queries and keys that can differ from 0: [head]."""
+        """How many dimensions of each head have both queries and keys that are not 0: [head]."""
         matrix, width = self.blocks[layer].c_attn, self.config.n_embd
         is_used = matrix.weight.any(axis=0) | (matrix.bias != 0)
         both = is_used[:width] & is_used[width : 2 * width]
