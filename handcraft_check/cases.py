@@ -159,7 +159,7 @@ class Runner:
         for layer in range(layers):
             queries, keys, values = self.model.attend_from(layer, x)
             for i, part in enumerate((keys, values)):
-                stored = self.entries.stores[2 * layer + i].numbers(coarsened(part, READ))
+                stored = self.entries.stores[2 * layer + i].numbers(coarsened(part, READ_PARTS))
                 numbers[:, 2 * layer + i] = stored[kinds]
             own = numbers[:, 2 * layer : 2 * layer + 2]
             read = (
@@ -226,8 +226,8 @@ class Runner:
 WIDE = 2.0**-9
 """A decided source that spreads the stream by more was computed from undecided ones."""
 
-READ = 2.0**-10
-"""The same for keys and values, which differ where something that nobody reads does."""
+READ_PARTS = 32
+"""Keys and values on a coarser grid: they differ where something that nobody reads does."""
 
 NEGLIGIBLE = 2.0**-20
 """A source that spreads the residual stream by less is not decided: rounding does as much."""

@@ -123,8 +123,8 @@ class Evaluator:
             if node.op == "token":
                 each = np.array([sets.number((token,)) for token in self.tokens])
                 numbers[number] = each[tokens]
-            elif node.op in ("position", "constant"):
-                value = position if node.op == "position" else node.value
+            elif node.op in ("position", "constant") or (node.op == "sum" and not node.of):
+                value = {"position": position, "constant": node.value}.get(node.op, node.number)
                 numbers[number] = np.full(count, sets.number((value,)))
             elif node.op == "aggregate":
                 found = self._aggregate(node, numbers, sources, is_open, number)
@@ -311,7 +311,7 @@ class Evaluator:
             tops = tops.astype(np.int64)
         sums = np.where(surely, tops[values], 0).sum(axis=1)
         counts = surely.sum(axis=1)
-        pairs = [*zip(sums.tolist(), counts.tolist(), open_.any(axis=1).tolist(), strict=True)]
+        pairs = [*zip(sums.tolist(), counts.tolist(), np.asarray(open_.any(axis=1)).tolist(), strict=True)]
         known: dict[tuple[int, int, bool], int] = {}
         for pair in pairs:
             if pair not in known:

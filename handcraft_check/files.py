@@ -1,7 +1,8 @@
 """Read a Hugging Face GPT-2 directory: tensors, config and certificate, and nothing that it could run.
 
-The formats are read from scratch, so that a proof rests on no other reader: safetensors is a JSON header
-behind its length, and raw little-endian numbers (https://github.com/huggingface/safetensors, "Format").
+The formats are read from scratch, so that a proof rests on no other reader: safetensors is a JSON
+header behind its length, and raw little-endian numbers (https://github.com/huggingface/safetensors,
+section "Format").
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ TENSORS_UP_TO = 4 << 30
 JSON_UP_TO = 512 << 20
 """The largest config or certificate, in bytes."""
 
-SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
-"""The bytes of one number, by the name of its dtype in the file."""
+SIZES = {"F32": 4, "F16": 2, "BF16": 2}
+"""The bytes of one number, by the name of its dtype in the file. Float64 would be rounded in use."""
 
 
 def read_bytes(path: Path, most: int) -> bytes:
@@ -132,7 +133,7 @@ def _tensor(name: str, entry: Any, data: memoryview, where: str) -> tuple[Array,
         wide = np.frombuffer(raw, dtype="<u2").astype(np.uint32) << 16
         numbers = wide.view(np.float32)
     else:
-        numbers = np.frombuffer(raw, dtype={"F64": "<f8", "F32": "<f4", "F16": "<f2"}[dtype])
+        numbers = np.frombuffer(raw, dtype={"F32": "<f4", "F16": "<f2"}[dtype])
     found = numbers.astype(np.float64).reshape(shape)
     if not np.isfinite(found).all():
         raise CheckError(f"{name!r} has numbers that are not finite", where=where)

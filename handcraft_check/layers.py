@@ -12,6 +12,7 @@ import numpy.typing as npt
 from handcraft_check.rounding import (
     CERTAIN,
     EXP_ULPS,
+    LARGEST,
     STRAIGHT,
     TINY,
     UNIT,
@@ -124,9 +125,11 @@ def layer_norm(x: Bounded, gain: Array, bias: Array, epsilon: float) -> Normed:
 
     The mean errs by what the numbers err by on average, and by the rounding of a sum in any order. The
     variance is taken about the computed mean. Its terms are not negative, so that its sum errs by a
-    relative d u. A shift t of all numbers adds t^2 to it, since deviations sum to 0. Division, square
-    root and the three products and sums behind them are one rounding each. Numbers of which too little is
-    known become at most sqrt(d) all the same, for their squares have the mean 1.
+    relative d u. A shift t of all numbers adds t^2 to it, since deviations sum to 0; but where means of
+    parts are merged (Welford 1962), each part is shifted on its own, by what a sum errs. Division,
+    square root and the three products and sums behind them are one rounding each. Numbers of which too
+    little is known become at most sqrt(d) all the same, for their squares have the mean 1; but where
+    the sum of the squares may be infinite, what follows is NaN.
     """
     width = x.center.shape[1]
     mean = x.center.mean(axis=1)
@@ -134,11 +137,11 @@ def layer_norm(x: Bounded, gain: Array, bias: Array, epsilon: float) -> Normed:
     terms = ((x.center != 0) | (x.error != 0)).sum(axis=1).astype(np.float64)
     positive = np.maximum(x.center + x.error, 0).sum(axis=1)
     negative = np.maximum(x.error - x.center, 0).sum(axis=1)
-    shift = (
-        x.error.mean(axis=1) + sum_error(positive, negative, terms) / width + 2 * UNIT * np.abs(mean)
-    )
+    drift = sum_error(positive, negative, terms) / width + 2 * UNIT * np.abs(mean)
+    shift = x.error.mean(axis=1) + drift
     variance = np.square(centred).mean(axis=1)
-    change = (2 * np.abs(centred) * x.error + np.square(x.error + shift[:, None])).mean(axis=1)
+    near = x.error + drift[:, None]
+    change = (2 * np.abs(centred) * near + np.square(x.error + shift[:, None])).mean(axis=1)
     relative = change / (variance + epsilon) + (width + 6) * UNIT
     is_near = relative < 0.5
     scale = 1 / np.sqrt(1 - np.where(is_near, relative, 0.0)) - 1 + 4 * UNIT
@@ -148,8 +151,10 @@ def layer_norm(x: Bounded, gain: Array, bias: Array, epsilon: float) -> Normed:
     size = np.abs(x.center) + np.abs(mean)[:, None] + x.error + shift[:, None]
     error = (x.error + 5 * UNIT * size) * np.abs(gain) * factor[:, None]
     error += 2 * UNIT * np.abs(linear + bias) + 2 * TINY
-    far = (np.sqrt(width) * (1 + 4 * UNIT) * np.abs(gain) + 2 * UNIT * np.abs(bias))[None, :]
-    linear = np.where(is_near[:, None], linear, 0.0)
+    most = np.sqrt(width) * (1 + (width + 12) * UNIT) * np.abs(gain)
+    far = (most + 2 * UNIT * np.abs(bias))[None, :]
+    is_finite = width * np.square(size).max(axis=1) < LARGEST
+    linear = np.where(is_near[:, None], linear, 0.0) + np.where(is_finite, 0.0, np.nan)[:, None]
     error = np.where(is_near[:, None], error, far)
     scale, shift = np.where(is_near, scale, 0.0), np.where(is_near, shift, 0.0) * factor
     return Normed(linear, bias, error, gain, shift, scale)
@@ -226,12 +231,13 @@ def softmax(scores: Bounded) -> Weights:
         scores: [..., source]; a source that is not seen has the score -inf and the error 0.
     """
     top = scores.center.max(axis=-1, keepdims=True)
-    is_seen = np.isfinite(scores.center)
+    is_seen = scores.center != -np.inf  # NaN is seen, and makes all weights NaN
     below = np.where(is_seen, scores.center - top, -np.inf)
     size = np.where(is_seen, np.abs(below), 0.0)
-    error = scores.error + UNIT * (size + 2 * scores.error) + 2 * EXP_ULPS * UNIT
+    farthest = size + scores.error + scores.error.max(axis=-1, keepdims=True)
+    error = scores.error + UNIT * farthest + 2 * EXP_ULPS * UNIT
     center = np.exp(below)
-    low = np.where(is_seen, np.exp(below - error), 0.0)
+    low = np.where(is_seen, np.maximum(np.exp(below - error) - TINY, 0.0), 0.0)
     high = np.where(is_seen, np.exp(np.minimum(below + error, 700.0)) + TINY, 0.0)
     weights = center / center.sum(axis=-1, keepdims=True)
     others_low = np.maximum(low.sum(axis=-1, keepdims=True) * (1 - SLACK) - low, 0.0)
@@ -272,5 +278,5 @@ def head_output(weights: Weights, values: Bounded) -> Bounded:
         leaked = np.where(
             np.isfinite(weights.rest)[..., None], weights.rest[..., None] * largest, np.inf
         )
-    error += np.minimum(2.1 * leaked + TINY, product_error(total, seen))
+    error += np.minimum(2.1 * leaked + TINY * (seen + 1), product_error(total, seen))
     return Bounded(center, error)

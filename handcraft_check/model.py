@@ -12,6 +12,38 @@ from handcraft_check.errors import CheckError
 from handcraft_check.layers import Ids, Matrix, head_output, layer_norm, mlp, softmax
 from handcraft_check.rounding import UNIT, Array, Bounded, added, product_error
 
+KEYS = {
+    "activation_function",
+    "add_cross_attention",
+    "architectures",
+    "attn_pdrop",
+    "bos_token_id",
+    "dtype",
+    "embd_pdrop",
+    "eos_token_id",
+    "initializer_range",
+    "layer_norm_epsilon",
+    "model_type",
+    "n_ctx",
+    "n_embd",
+    "n_head",
+    "n_inner",
+    "n_layer",
+    "n_positions",
+    "pad_token_id",
+    "reorder_and_upcast_attn",
+    "resid_pdrop",
+    "scale_attn_by_inverse_layer_idx",
+    "scale_attn_weights",
+    "tie_word_embeddings",
+    "torch_dtype",
+    "transformers_version",
+    "use_cache",
+    "vocab_size",
+}
+"""The keys of config.json that are read, or change no logit. transformers knows others that would, such
+as a second name for n_layer."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -50,6 +82,9 @@ class Config:
                 raise CheckError(f"{key} is {value!r}, not true or false", where=where)
             return value
 
+        unknown = sorted(data.keys() - KEYS)
+        if unknown:
+            raise CheckError(f"the checker does not know the key {unknown[0]!r}", where=where)
         known = {"model_type": "gpt2", "activation_function": "gelu_new"}
         for key, expected in known.items():
             if data.get(key, expected if key != "model_type" else None) != expected:
@@ -61,7 +96,7 @@ class Config:
         if not flag("tie_word_embeddings", default=True):
             raise CheckError("its unembedding is not tied", where=where)
         epsilon = data.get("layer_norm_epsilon", 1e-5)
-        if not isinstance(epsilon, float) or not 0 < epsilon < 1:
+        if not isinstance(epsilon, float) or not 1e-12 <= epsilon < 1:
             raise CheckError(f"layer_norm_epsilon is {epsilon!r}", where=where)
         width = whole("n_embd")
         found = cls(
@@ -99,7 +134,9 @@ class Model:
         self.config = config
         prefix = "transformer." if "transformer.wte.weight" in tensors else ""
         left = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-        left.pop("lm_head.weight", None)
+        if len(left) < len(tensors):
+            raise CheckError("a tensor is there with a prefix and without", where="model.safetensors")
+        lm_head = left.pop("lm_head.weight", None)
         width = config.n_embd
 
         def take(name: str, *shape: int) -> Array:
@@ -119,6 +156,8 @@ class Model:
             return Matrix(take(f"{name}.weight", rows, columns), take(f"{name}.bias", columns))
 
         self.wte = take("wte.weight", config.vocab_size, width)
+        if lm_head is not None and not np.array_equal(lm_head, self.wte):
+            raise CheckError("lm_head.weight is not wte.weight", where="model.safetensors")
         self.wpe = take("wpe.weight", config.n_positions, width)
         self.blocks = [
             Block(
@@ -168,12 +207,12 @@ class Model:
         key = np.abs(keys.center) + keys.error
         error = (np.abs(queries.center) * keys.error + queries.error * key).sum(axis=-1)
         magnitude = ((np.abs(queries.center) + queries.error) * key).sum(axis=-1)
-        error += product_error(magnitude, self._score_terms(layer))
+        error += product_error(magnitude, self._score_terms(layer) + 2)  # the scale may come before
         error = error * factor + 4 * UNIT * (np.abs(center) + error) * factor
         return Bounded(center * factor, error)
 
     def _score_terms(self, layer: int) -> Array:
-        """How many dimensions of each head have both queries and keys that can differ from 0: [head]."""
+        """How many dimensions of each head have both queries and keys that are not 0: [head]."""
         matrix, width = self.blocks[layer].c_attn, self.config.n_embd
         is_used = matrix.weight.any(axis=0) | (matrix.bias != 0)
         both = is_used[:width] & is_used[width : 2 * width]

@@ -64,13 +64,15 @@ def product_error(magnitude: Array, terms: Array) -> Array:
     """How far a sum of products can be from its exact value, in any order.
 
     A term passes through one multiplication and at most `terms` additions, that of the bias included.
-    Terms that are exactly 0 change nothing, and are not counted.
+    Terms that are exactly 0 change nothing, and are not counted. Where a partial sum may be infinite,
+    the result may be NaN, and so is the bound: it is below and above nothing.
 
     Args:
         magnitude: the sum of the absolute values of all terms.
         terms: how many terms are not structurally 0.
     """
-    return gamma(terms + 1) * magnitude + TINY * (terms + 1)
+    error = gamma(terms + 1) * magnitude + TINY * (terms + 1)
+    return np.where(magnitude + error < LARGEST, error, np.nan)
 
 
 def sum_error(positive: Array, negative: Array, terms: Array) -> Array:
@@ -87,18 +89,21 @@ def rounded(low: Array, high: Array) -> Bounded:
 
     The ends are computed in float64, one unit outwards, so that the exact interval is inside.
     """
-    lower = np.nextafter(low, -np.inf).astype(np.float32).astype(np.float64)
-    upper = np.nextafter(high, np.inf).astype(np.float32).astype(np.float64)
-    center = (lower + upper) / 2
-    return Bounded(center, np.maximum(upper - center, center - lower))
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond float32, the error is NaN
+        lower = np.nextafter(low, -np.inf).astype(np.float32).astype(np.float64)
+        upper = np.nextafter(high, np.inf).astype(np.float32).astype(np.float64)
+        center = (lower + upper) / 2
+        return Bounded(center, np.maximum(upper - center, center - lower))
 
 
 def added(one: Bounded, other: Bounded) -> Bounded:
     """One addition in float32. Where both are known exactly, so is the result."""
     center = one.center + other.center
     error = one.error + other.error
-    exact = error == 0  # the float64 sum of two float32 may round; nextafter would then be too wide
-    sharp = center.astype(np.float32).astype(np.float64)
+    exact = (error == 0) & (
+        np.abs(center) < LARGEST
+    )  # the float64 sum of two float32 may round; nextafter would then be too wide
+    sharp = np.where(exact, center, 0.0).astype(np.float32).astype(np.float64)
     is_sharp = exact & ((center - one.center == other.center) & (center - other.center == one.center))
     wide = rounded(center - error, center + error)
     return Bounded(np.where(is_sharp, sharp, wide.center), np.where(is_sharp, 0.0, wide.error))

@@ -13,25 +13,23 @@ FINEST = 2.0**-40
 """Errors below are treated as this large, so that centers that differ by less are one."""
 
 
-def coarsened(x: Bounded, finest: float = FINEST) -> Bounded:
+def coarsened(x: Bounded, parts: int = 128) -> Bounded:
     """Wider bounds on a coarse grid, in which what differed by rounding is equal.
 
-    Centers move by at most a hundredth of the error, and errors grow by at most a twentieth. A number
+    Centers move by less than 1 / parts of the error, and errors grow by less than 10 / parts. A number
     that is known exactly stays as it is.
 
     Args:
         x: of any shape.
-        finest: errors below are treated as this large.
+        parts: how fine the grid is, a power of two.
     """
     is_exact = x.error == 0
     with np.errstate(divide="ignore"):
-        power = np.exp2(np.ceil(np.log2(np.maximum(x.error, finest))))
-    grid = power / 128
+        power = np.exp2(np.ceil(np.log2(np.maximum(x.error, FINEST))))
+    grid = power / parts
     center = np.where(is_exact, x.center, np.rint(x.center / grid) * grid)
-    error = x.error + np.abs(center - x.center)
-    return Bounded(
-        center, np.where(is_exact, 0.0, np.ceil(error / power * 32 * (1 + 1e-12)) * power / 32)
-    )
+    steps = np.ceil((x.error + np.abs(center - x.center)) / power * (parts / 4) * (1 + 1e-12))
+    return Bounded(center, np.where(is_exact, 0.0, steps * power / (parts / 4)))
 
 
 def distinct(*columns: npt.NDArray[np.generic]) -> tuple[Ids, Ids]:

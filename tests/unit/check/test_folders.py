@@ -1,0 +1,122 @@
+"""Files that are read in another way than the checker would read them are refused, never proved."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from handcraft import Program, Prompts, compile_program, predict
+from handcraft_check.errors import CheckError
+from handcraft_check.prove import prove, read_claim
+
+MUTATIONS = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "proof_mutations.py"))
+WTE, LM_HEAD = "transformer.wte.weight", "lm_head.weight"
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A program that is proved: b behind a, and a elsewhere."""
+    prompts = Prompts("ab", context=3)
+    rules = [predict("b").when(prompts.token == "a"), predict("a").otherwise()]
+    folder = tmp_path_factory.mktemp("original") / "model"
+    compile_program(Program(prompts=prompts, rules=rules)).save(folder)
+    assert prove(folder).word == "proved"
+    return folder
+
+
+@pytest.fixture
+def folder(original, tmp_path):
+    """A copy of it that may be changed."""
+    return shutil.copytree(original, tmp_path / "model")
+
+
+def change_tensors(folder, change):
+    tensors = dict(load_file(folder / "model.safetensors"))
+    save_file(change(tensors), folder / "model.safetensors")
+
+
+def change_json(folder, name, **values):
+    found = json.loads((folder / name).read_text("utf-8")) | values
+    (folder / name).write_text(json.dumps(found), "utf-8")
+
+
+def test_changed_files_need_new_hashes(folder):
+    change_tensors(folder, lambda tensors: {**tensors, WTE: tensors[WTE] * np.float32(2)})
+    with pytest.raises(CheckError, match=r"model.safetensors is not the file"):
+        prove(folder)
+    assert prove(folder, rehash=True).word in ("proved", "unproved")
+
+
+CHANGES = {
+    "one name without the prefix": lambda t: {**t, "wte.weight": t[WTE][::-1].copy()},
+    "an unembedding of its own": lambda t: {**t, LM_HEAD: t[WTE][::-1].copy()},
+    "float64, which is rounded in use": lambda t: {**t, WTE: t[WTE].astype(np.float64) * (1 + 1e-9)},
+    "a tensor more": lambda t: {**t, "transformer.h.9.ln_1.bias": t["transformer.ln_f.bias"]},
+    "a tensor less": lambda t: {name: each for name, each in t.items() if name != WTE},
+    "no number": lambda t: {**t, WTE: t[WTE] * np.float32(np.nan)},
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_tensors_that_are_read_in_two_ways_are_refused(what, folder):
+    change_tensors(folder, CHANGES[what])
+    with pytest.raises(CheckError):
+        prove(folder, rehash=True)
+
+
+def test_an_unembedding_that_is_the_embedding_changes_nothing(folder):
+    change_tensors(folder, lambda tensors: {**tensors, LM_HEAD: tensors[WTE]})
+    assert prove(folder, rehash=True).word == "proved"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_hidden_layers", 0),
+        ("num_attention_heads", 1),
+        ("hidden_size", 2),
+        ("max_position_embeddings", 1),
+        ("pruned_heads", {"0": [0]}),
+        ("quantization_config", {}),
+        ("activation_function", "gelu"),
+        ("tie_word_embeddings", False),
+        ("reorder_and_upcast_attn", True),
+        ("layer_norm_epsilon", 1e-46),
+        ("layer_norm_epsilon", 1.0),
+    ],
+)
+def test_a_config_of_which_the_checker_knows_too_little_is_refused(key, value, folder):
+    change_json(folder, "config.json", **{key: value})
+    with pytest.raises(CheckError):
+        prove(folder, rehash=True)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_weights_are_of_the_dtype_that_is_claimed(dtype, folder):
+    change_tensors(folder, lambda t: {**t, WTE: t[WTE] * np.float32(1 + 2.0**-20)})
+    change_json(folder, "certificate.json", arithmetic={"weights": dtype, "steps": "float32"})
+    with pytest.raises(CheckError, match=f"is not in {dtype}"):
+        prove(folder, rehash=True)
+
+
+@pytest.mark.parametrize("size", [1e17, 1e19, 1e25, 3e38])
+@pytest.mark.parametrize(
+    "name", ["wte", "wpe", "h.0.attn.c_attn", "h.0.mlp.c_fc", "h.0.mlp.c_proj", "ln_f"]
+)
+def test_what_overflows_is_proved_only_where_it_is_right(name, size, folder):
+    def grown(tensors):
+        weight = f"transformer.{name}.weight"
+        sign = np.sign(tensors[weight])
+        return {**tensors, weight: np.where(sign == 0, 1, sign).astype(np.float32) * np.float32(size)}
+
+    change_tensors(folder, grown)
+    verdict = prove(folder, rehash=True)
+    if verdict.word == "proved":
+        files, claim = MUTATIONS["Original"].read(folder), read_claim(folder, rehash=True)
+        assert MUTATIONS["least_margin"](files, claim) >= verdict.margin

@@ -1,0 +1,214 @@
+"""No layer in float32 leaves its bounds, in NumPy with sums in any order and in torch."""
+
+from __future__ import annotations
+
+import float32_steps as steps
+import numpy as np
+import pytest
+from float32_steps import F, assert_inside, boxes, point
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handcraft_check.layers import Matrix, Weights, head_output, layer_norm, mlp, softmax
+from handcraft_check.model import Config, Model
+from handcraft_check.rounding import Bounded
+
+torch = pytest.importorskip("torch")
+functional = torch.nn.functional
+
+seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
+widths = st.integers(1, 24)
+EPSILON = float(F(1e-5))
+
+
+def matrix(rng, rows, columns, most=3):
+    weight, bias = boxes(rng, rows, columns, most=most).center, boxes(rng, 1, columns).center[0]
+    return Matrix(np.clip(weight, -64, 64), np.clip(bias, -64, 64))
+
+
+def gains(rng, width):
+    return (boxes(rng, 1, width, most=3).center[0] for _ in range(2))
+
+
+def to_torch(*arrays):
+    return [torch.from_numpy(np.ascontiguousarray(each, dtype=F)) for each in arrays]
+
+
+def norms(rng, x, gain, bias):
+    """The LayerNorm of NumPy and that of torch."""
+    yield steps.layer_norm(rng, x, gain, bias, EPSILON)
+    yield functional.layer_norm(to_torch(x)[0], x.shape[1:], *to_torch(gain, bias), EPSILON).numpy()
+
+
+@given(seeds, widths, st.booleans())
+def test_layer_norm(rng, width, wide):
+    x, (gain, bias) = boxes(rng, 3, width, wide=wide), gains(rng, width)
+    found = layer_norm(x, gain, bias, EPSILON)
+    assert_inside(found.center, Bounded(found.center, found.magnitude))
+    for normed in norms(rng, point(rng, x), gain, bias):
+        assert_inside(normed, Bounded(found.center, found.spread(np.eye(width))))
+        assert_inside(normed, Bounded(np.zeros_like(normed, dtype=np.float64), found.magnitude))
+
+
+@given(seeds, widths, st.booleans())
+def test_a_product_behind_layer_norm(rng, width, wide):
+    x, (gain, bias), reader = boxes(rng, 3, width, wide=wide), gains(rng, width), matrix(rng, width, 4)
+    if width > 1 and rng.random() < 0.5:
+        reader.weight[1] = -reader.weight[0]
+    found, _ = layer_norm(x, gain, bias, EPSILON).read(reader)
+    for normed in norms(rng, point(rng, x), gain, bias):
+        assert_inside(steps.product(rng, normed, reader.weight, reader.bias), found)
+        weight, add = to_torch(reader.weight, reader.bias)
+        assert_inside(torch.addmm(add, *to_torch(normed), weight).numpy(), found)
+
+
+def test_what_layer_norm_overflows_on_is_known_no_more():
+    x = np.array([[1e20, -1e20, 0.0], [1024.0, -1024.0, 0.0]])
+    with np.errstate(over="ignore"):
+        rng = np.random.default_rng(0)
+        assert not steps.layer_norm(rng, x.astype(F), np.ones(3), np.zeros(3), EPSILON)[0].any()
+    found = layer_norm(Bounded(x, np.zeros_like(x)), np.ones(3), np.zeros(3), EPSILON)
+    assert np.isnan(found.center[0]).all()
+    assert np.isfinite(found.center[1]).all()
+
+
+@given(seeds, widths, st.integers(1, 24), st.booleans())
+def test_mlp(rng, width, units, wide):
+    x, (gain, bias) = boxes(rng, 3, width, wide=wide), gains(rng, width)
+    up, down = matrix(rng, width, units), matrix(rng, units, width)
+    if rng.random() < 0.7:  # beyond the curved part of GELU
+        up.bias[:] = rng.choice([-1, 1], size=units) * rng.choice([16, 256, 4096])
+    if units > 1:  # a pair that cancels
+        up.weight[:, 1], down.weight[1] = up.weight[:, 0], -down.weight[0]
+    found = mlp(layer_norm(x, gain, bias, EPSILON), up, down)
+    for normed in norms(rng, point(rng, x), gain, bias):
+        hidden = steps.gelu(steps.product(rng, normed, up.weight, up.bias))
+        assert_inside(steps.product(rng, hidden, down.weight, down.bias), found)
+        weights = to_torch(up.bias, normed, up.weight)
+        hidden = functional.gelu(torch.addmm(*weights), approximate="tanh")
+        bias, weight = to_torch(down.bias, down.weight)
+        assert_inside(torch.addmm(bias, hidden, weight).numpy(), found)
+
+
+def scores_of(rng, rows, sources):
+    scores = boxes(rng, rows, sources, most=rng.choice([2, 8]))
+    if rng.random() < 0.5:  # one source far above all others
+        scores.center[:, rng.integers(sources)] = scores.center.max() + rng.choice(
+            [4, 17, 18.5, 20, 200]
+        )
+    return Bounded(scores.center.astype(F).astype(np.float64), scores.error)
+
+
+@given(seeds, st.integers(1, 20))
+def test_softmax(rng, sources):
+    scores = scores_of(rng, 3, sources)
+    found, true = softmax(scores), point(rng, scores)
+    slack = found.error + found.common[:, None] * found.most + 2.0**-126
+    for weights in (steps.softmax(rng, true), torch.softmax(*to_torch(true), dim=1).numpy()):
+        assert_inside(weights, Bounded(found.center, slack))
+        assert (weights <= found.most * (1 + found.common[:, None]) + 2.0**-126).all()
+        is_certain = np.isfinite(found.rest)
+        assert (weights.max(axis=1) == 1)[is_certain].all()
+        assert (weights.sum(axis=1) - 1 <= found.rest + 1e-6)[is_certain].all()
+
+
+def test_weights_of_scores_that_are_no_numbers_are_none():
+    for center, error in (([np.nan, 0.0], [0.0, 0.0]), ([1.0, 0.0], [np.nan, 0.0])):
+        found = softmax(Bounded(np.array([center]), np.array([error])))
+        assert np.isnan(found.center + found.error).any()
+
+
+@given(seeds, st.integers(1, 20), st.integers(1, 5))
+def test_what_a_head_reads(rng, sources, width):
+    scores, values = scores_of(rng, 1, sources), boxes(rng, sources, width)
+    found = head_output(softmax(scores), Bounded(values.center[None], values.error[None]))
+    true, read = point(rng, scores), point(rng, values)
+    weights = steps.softmax(rng, true)
+    assert_inside(steps.product(rng, weights, read, np.zeros(width)), found)
+    rows, numbers = to_torch(true, read)
+    assert_inside((torch.softmax(rows, dim=1) @ numbers).numpy(), found)
+
+
+def test_sources_that_are_not_seen_weigh_nothing():
+    found = softmax(Bounded(np.array([[3.0, -np.inf, 1.0]]), np.zeros((1, 3))))
+    both = softmax(Bounded(np.array([[3.0, 1.0]]), np.zeros((1, 2))))
+    assert found.most[0, 1] == found.error[0, 1] == 0
+    assert np.allclose(found.center[0, [0, 2]], both.center[0], rtol=1e-12)
+    assert isinstance(found, Weights)
+
+
+def random_model(rng):
+    """A tiny GPT-2: its config, and its tensors as float32 numbers."""
+    heads, size, layers = int(rng.integers(1, 3)), int(rng.integers(1, 5)), int(rng.integers(1, 3))
+    width, vocab = heads * size, int(rng.integers(1, 5))
+    config = Config(layers, heads, width, 7, 6, vocab, EPSILON, *(rng.random(2) < 0.5).tolist())
+    shapes = {
+        "wte.weight": (vocab, width),
+        "wpe.weight": (6, width),
+        "ln_f.weight": width,
+        "ln_f.bias": width,
+    }
+    for i in range(layers):
+        for name in ("ln_1", "ln_2"):
+            shapes |= {f"h.{i}.{name}.weight": width, f"h.{i}.{name}.bias": width}
+        pairs = {"attn.c_attn": 3, "attn.c_proj": 1}
+        shapes |= {f"h.{i}.{n}.weight": (width, k * width) for n, k in pairs.items()}
+        shapes |= {f"h.{i}.{n}.bias": k * width for n, k in pairs.items()}
+        shapes |= {f"h.{i}.mlp.c_fc.weight": (width, 7), f"h.{i}.mlp.c_fc.bias": 7}
+        shapes |= {f"h.{i}.mlp.c_proj.weight": (7, width), f"h.{i}.mlp.c_proj.bias": width}
+    tensors = {name: rng.normal(size=shape) * rng.choice([0.5, 2, 8]) for name, shape in shapes.items()}
+    if width >= 4 and rng.random() < 0.5:
+        tensors["wte.weight"][:, :2] = [1024, -1024]
+    return config, {name: each.astype(F).astype(np.float64) for name, each in tensors.items()}
+
+
+def run(rng, config, tensors, ids, how):
+    """The last logits, in float32: by `how`, NumPy in any order or torch."""
+
+    def times(x, name):
+        return steps.product(rng, x, tensors[f"{name}.weight"], tensors[f"{name}.bias"])
+
+    def norm(x, name):
+        gain, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+        return list(norms(rng, x, gain, bias))[how]
+
+    x = (tensors["wte.weight"][ids].astype(F) + tensors["wpe.weight"][: len(ids)].astype(F)).astype(F)
+    size, length = config.n_embd // config.n_head, len(ids)
+    scale = F(1 / np.sqrt(size)) if config.scales_scores else F(1)
+    for i in range(config.n_layer):
+        each = scale / F(i + 1) if config.scales_by_layer else scale
+        qkv = times(norm(x, f"h.{i}.ln_1"), f"h.{i}.attn.c_attn").reshape(
+            length, 3, config.n_head, size
+        )
+        out = np.zeros((length, config.n_head, size), dtype=F)
+        for head in range(config.n_head):
+            q, k, v = (qkv[:, part, head] for part in range(3))
+            root = np.sqrt(each)
+            scores = (
+                steps.product(rng, q * root, (k * root).T, np.zeros(length))
+                if rng.random() < 0.5
+                else steps.product(rng, q, k.T, np.zeros(length)) * each
+            )
+            for at in range(length):
+                seen = scores[at : at + 1, : at + 1]
+                weights = (
+                    torch.softmax(*to_torch(seen), dim=1).numpy() if how else steps.softmax(rng, seen)
+                )
+                out[at, head] = steps.product(rng, weights, v[: at + 1], np.zeros(size))[0]
+        x = x + times(out.reshape(length, -1), f"h.{i}.attn.c_proj")
+        hidden = times(norm(x, f"h.{i}.ln_2"), f"h.{i}.mlp.c_fc")
+        hidden = (
+            functional.gelu(*to_torch(hidden), approximate="tanh").numpy()
+            if how
+            else steps.gelu(hidden)
+        )
+        x = x + times(hidden, f"h.{i}.mlp.c_proj")
+    return steps.product(rng, norm(x, "ln_f"), tensors["wte.weight"].T, np.zeros(config.vocab_size))[-1]
+
+
+@pytest.mark.parametrize("how", [0, 1])
+@given(seeds)
+def test_a_whole_model(how, rng):
+    config, tensors = random_model(rng)
+    ids = rng.integers(0, config.vocab_size, size=int(rng.integers(1, 7)))
+    assert_inside(run(rng, config, tensors, ids, how), Model(config, tensors).run(ids))

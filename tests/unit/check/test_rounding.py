@@ -1,0 +1,122 @@
+"""No sum in float32 leaves its bounds, and equal rows are merged exactly."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from float32_steps import F, assert_inside, boxes, point, product, summed
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handcraft_check import states
+from handcraft_check.rounding import Bounded, added, gamma, product_error, rounded, sum_error
+from handcraft_check.states import coarsened, distinct
+
+seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
+widths = st.integers(1, 40)
+
+
+@given(seeds, widths)
+def test_a_sum_of_products_in_any_order(rng, width):
+    x = boxes(rng, 3, width).center
+    weight, bias = boxes(rng, width, 2).center, boxes(rng, 1, 2).center[0]
+    magnitude = np.abs(x) @ np.abs(weight) + np.abs(bias)
+    error = product_error(magnitude, (weight != 0).sum(axis=0) + (bias != 0))
+    assert_inside(product(rng, x, weight, bias), Bounded(x @ weight + bias, error))
+
+
+@given(seeds, widths)
+def test_a_sum_in_any_order(rng, width):
+    x = boxes(rng, 3, width).center
+    positive, negative = np.maximum(x, 0).sum(axis=1), np.maximum(-x, 0).sum(axis=1)
+    error = sum_error(positive, negative, (x != 0).sum(axis=1))
+    assert_inside(summed(rng, x.astype(F).T), Bounded(x.sum(axis=1), error))
+
+
+def test_a_sum_that_may_be_infinite_has_no_bound():
+    assert np.isfinite(product_error(np.array(3e38), np.array(4)))
+    assert np.isnan(product_error(np.array(3.5e38), np.array(4)))
+
+
+@given(st.integers(1, 5000))
+def test_gamma_is_above_any_product_of_rounding_errors(count):
+    unit = Fraction(1, 2**24)
+    assert Fraction(float(gamma(count))) >= (1 + unit) ** count - 1
+
+
+@given(seeds, widths)
+def test_the_nearest_float32_of_an_interval(rng, width):
+    low, high = np.sort(boxes(rng, 2, width).center * 1.1, axis=0)
+    found = rounded(low, high)
+    for share in (0.0, 1.0, *rng.random(3)):
+        assert_inside((low + (high - low) * share).clip(low, high).astype(F), found)
+
+
+@given(seeds, widths)
+def test_one_addition(rng, width):
+    one, other = boxes(rng, 3, width), boxes(rng, 3, width)
+    assert_inside(point(rng, one) + point(rng, other), added(one, other))
+
+
+def test_one_addition_of_what_is_known_is_known():
+    one, other = (Bounded(np.array([x, y]), np.zeros(2)) for x, y in ((1024, 1), (2.0**-13, 2.0**-30)))
+    found = added(one, other)
+    assert found.error[0] == 0
+    assert found.center[0] == 1024 + 2.0**-13
+    assert abs(found.center[1] - 1) <= found.error[1]
+
+
+@given(seeds, widths, st.sampled_from([2.0**-40, 2.0**-10]))
+def test_coarser_bounds_contain_the_finer_ones(rng, width, finest):
+    fine = boxes(rng, 3, width)
+    coarse = coarsened(fine, finest)
+    assert (coarse.center - coarse.error <= fine.center - fine.error).all()
+    assert (coarse.center + coarse.error >= fine.center + fine.error).all()
+    is_exact = fine.error == 0
+    assert (coarse.center[is_exact] == fine.center[is_exact]).all()
+    assert not coarse.error[is_exact].any()
+    assert (coarse.error <= 1.1 * np.maximum(fine.error, finest)).all()
+
+
+def _distinct_one_by_one(*columns):
+    known, kinds, first = {}, [], []
+    for i in range(len(columns[0])):
+        kinds.append(known.setdefault(b"".join(c[i].tobytes() for c in columns), len(known)))
+        if kinds[-1] == len(first):
+            first.append(i)
+    return first, kinds
+
+
+@pytest.mark.parametrize("collide", [False, True])
+@given(seeds, st.integers(1, 30), st.integers(0, 4))
+def test_equal_rows_are_found_exactly(collide, rng, count, width):
+    ids = rng.integers(0, 2, size=(count, width))
+    numbers = rng.choice([0.0, -0.0, 1.0, 1 + 2.0**-52], size=(count, 1, 2))
+    with patch.object(states.np.random, "default_rng", Same if collide else np.random.default_rng):
+        first, kinds = distinct(ids, numbers)
+    expected, same = _distinct_one_by_one(ids, numbers)
+    assert sorted(first.tolist()) == expected
+    assert [first[kind] for kind in kinds] == [expected[kind] for kind in same]
+
+
+class Same:
+    """Random factors that are all 0, or 1 once they are odd: many rows have one hash."""
+
+    def __init__(self, seed):
+        pass
+
+    def integers(self, low, high, size, dtype):
+        return np.zeros(size, dtype=dtype)
+
+
+@given(seeds, widths)
+def test_numbers_of_a_store_are_those_of_its_rows(rng, width):
+    store, rows = states.Store(), boxes(rng, 5, width)
+    again = Bounded(np.repeat(rows.center, 2, axis=0), np.repeat(rows.error, 2, axis=0))
+    numbers = store.numbers(again)
+    assert (store.rows.center[numbers] == again.center).all()
+    assert (store.rows.error[numbers] == again.error).all()
+    assert len(store) == len(np.unique(np.hstack([rows.center, rows.error]).view(np.uint64), axis=0))
