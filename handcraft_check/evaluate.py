@@ -311,7 +311,8 @@ class Evaluator:
             tops = tops.astype(np.int64)
         sums = np.where(surely, tops[values], 0).sum(axis=1)
         counts = surely.sum(axis=1)
-        pairs = [*zip(sums.tolist(), counts.tolist(), np.asarray(open_.any(axis=1)).tolist(), strict=True)]
+        has_open = np.asarray(open_.any(axis=1))
+        pairs = [*zip(sums.tolist(), counts.tolist(), has_open.tolist(), strict=True)]
         known: dict[tuple[int, int, bool], int] = {}
         for pair in pairs:
             if pair not in known:
