@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --no-build-isolation --use-pep517
 EDITED := install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test check deep fuzz bench bench-scale bench-sequences bench-verify bench-mixed bench-words bench-random bench-peers programs mutants lock test-newest release clean
+.PHONY: demo test check deep fuzz bench bench-scale bench-sequences bench-verify bench-mixed bench-words bench-random bench-prove bench-peers programs mutants lock test-newest release clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -67,6 +67,10 @@ bench-words: $(VENV)/installed-dev
 # TRIALS: --programs for how many, --seed for the first, --results for a file from which a run goes on.
 bench-random: $(VENV)/installed
 	@$(BIN)/python benchmarks/random_programs.py $(TRIALS)
+
+bench-prove: $(VENV)/installed
+	@mkdir -p build
+	@$(BIN)/python benchmarks/proving.py | tee build/benchmarks-prove.md
 
 bench-sequences: $(VENV)/installed
 	@mkdir -p build
