@@ -54,7 +54,7 @@ class Sets:
         """The number of a set."""
         found = frozenset(values)
         if len(found) > VALUES_UP_TO or UNKNOWN in found:
-            found = frozenset((UNKNOWN,))
+            found = frozenset((UNKNOWN, None) if None in found else (UNKNOWN,))
         for value in found:
             if isinstance(value, int | Fraction):
                 check_size(value, "a number that is computed")
@@ -101,7 +101,8 @@ class Evaluator:
         self.sets = [Sets() for _ in nodes]
         self.needed = _needed(nodes, roots)
         self.crossing = sorted({read for i in self.needed for read in nodes[i].elsewhere})
-        self.checked = [i for i in self.needed if nodes[i].op == "assumed"]
+        self.checked = [i for i in self.needed if _can_break(nodes[i])]
+        self.everywhere = set(_needed(nodes, self.crossing))
         self.orders = any(nodes[i].how in ("latest", "earliest") for i in self.needed)
 
     def evaluate(
@@ -132,6 +133,15 @@ class Evaluator:
             else:
                 numbers[number] = self._pointwise(node, numbers, sets)
         return Evaluated(numbers, blame)
+
+    def broken(self, number: int, numbers: Ids, is_context: Flags) -> Flags:
+        """Where a node may have no value, so that the text is not allowed: [row].
+
+        A node that is read at the last position only has one where the text is a context.
+        """
+        is_aggregate = self.nodes[number].op == "aggregate"
+        found = self.flags(number, numbers, lambda v: None in v or (UNKNOWN in v and not is_aggregate))
+        return found if number in self.everywhere else found & is_context
 
     def flags(self, number: int, numbers: Ids, test: Callable[[Set], bool]) -> Flags:
         """What holds of the sets of a node: [row]."""
@@ -318,7 +328,8 @@ class Evaluator:
             if pair not in known:
                 total, count, is_open = pair
                 value = plain(Fraction(total, below * count)) if count else node.default
-                known[pair] = sets.number((UNKNOWN,) if is_open else (value,))
+                several = (UNKNOWN,) if count or node.default is not None else (UNKNOWN, None)
+                known[pair] = sets.number(several if is_open else (value,))
         return np.array([known[pair] for pair in pairs], dtype=np.int64), _first(open_ & can_decide)
 
 
@@ -329,6 +340,16 @@ def _first(flags: Flags) -> Ids:
         if flags.shape[1]
         else np.full(len(flags), -1)
     )
+
+
+def _can_break(node: Node) -> bool:
+    """Whether a node may have no value although those that it reads have one."""
+    has_default = node.how in ("count", "exists") or node.default is not None
+    return {
+        "assumed": True,
+        "table": node.rest is None,
+        "aggregate": not has_default,
+    }.get(node.op, False)
 
 
 def _needed(nodes: Sequence[Node], roots: Iterable[int]) -> list[int]:

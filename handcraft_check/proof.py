@@ -12,7 +12,7 @@ import numpy.typing as npt
 from handcraft_check.cases import Entries, Ran, Runner
 from handcraft_check.domain import Domain
 from handcraft_check.errors import CheckError
-from handcraft_check.evaluate import UNKNOWN, Evaluated, Evaluator, is_one
+from handcraft_check.evaluate import Evaluated, Evaluator, is_one
 from handcraft_check.meaning import Meaning
 from handcraft_check.model import Model
 from handcraft_check.states import distinct
@@ -280,8 +280,7 @@ class Proof:
         is_assumed = np.ones(len(tokens), dtype=bool)
         broken = {}
         for node in self.evaluator.checked:
-            flags = self.evaluator.flags(node, meant.numbers[node], lambda v: None in v or UNKNOWN in v)
-            broken[node] = flags
+            broken[node] = flags = self.evaluator.broken(node, meant.numbers[node], is_context)
             is_assumed &= ~flags
         if not is_assumed.all():
             blame = np.where(is_assumed, blame, self.evaluator.blamed(meant, broken))

@@ -44,7 +44,7 @@ def alternatives(rng, size, length, is_single):
 
 
 def evaluated(evaluator, alternatives):
-    """At each position, the sets of all nodes for each token there: [position][node][token]."""
+    """At each position, of all nodes for each token there, the sets and their numbers."""
     crossing, found = evaluator.crossing, []
     entries = {node: np.empty((1, 0), dtype=np.int64) for node in crossing}
     for position, tokens in enumerate(alternatives):
@@ -53,7 +53,7 @@ def evaluated(evaluator, alternatives):
         is_open = np.tile(several, (len(tokens), 1))
         meant = evaluator.evaluate(tokens, position, sources, is_open).numbers
         sets = {n: [evaluator.sets[n].listed[i] for i in numbers] for n, numbers in meant.items()}
-        found.append(sets)
+        found.append((sets, meant))
         for node in crossing:
             number = evaluator.sets[node].number(v for values in sets[node] for v in values)
             entries[node] = np.column_stack([entries[node], [number]])
@@ -65,14 +65,17 @@ def assert_contained(meaning, rng, *, is_single):
     evaluator = Evaluator(meaning.nodes, roots, meaning.vocabulary)
     interpreter = Interpreter(meaning.nodes, roots, meaning.vocabulary, causal=True)
     chosen = alternatives(rng, len(meaning.vocabulary), int(rng.integers(1, 7)), is_single)
-    sets = evaluated(evaluator, chosen)
+    sets, coded = zip(*evaluated(evaluator, chosen), strict=True)
     texts = np.array(list(product(*chosen)))
     ends, broken = interpreter.compute(texts)
     for row, text in enumerate(texts):
         which = [int(np.flatnonzero(tokens == t)[0]) for tokens, t in zip(chosen, text, strict=True)]
         if broken[row]:
-            here = [s[n][i] for s, i in zip(sets, which, strict=True) for n in evaluator.checked]
-            assert any(None in values or UNKNOWN in values for values in here)
+            assert any(
+                evaluator.broken(n, np.array([numbers[n][i]]), np.array([position == len(text) - 1]))[0]
+                for position, (numbers, i) in enumerate(zip(coded, which, strict=True))
+                for n in evaluator.checked
+            )
             continue
         for root in roots:
             column, values = ends[root], sets[-1][root][which[-1]]
@@ -128,7 +131,8 @@ def built(drawn):
             )
         elif op == "table":
             rows = [[i, i * picks[1] % 7] for i in range(4)]
-            nodes.append({"op": op, "of": number[:1], "rows": rows, "else": picks[2] % 3})
+            rest = {"else": picks[2] % 3} if picks[3] % 4 else {}
+            nodes.append({"op": op, "of": number[:1], "rows": rows, **rest})
         elif op == "choice" and flags:
             flag = flags[picks[2] % len(flags)]
             nodes.append({"op": op, "if": flag, "then": number[0], "else": number[1]})
@@ -136,7 +140,11 @@ def built(drawn):
             match = {"key": number[0], "query": number[1], "relation": relation}
             same = {"key": 0, "query": picks[7] % 2 * 2, "relation": "=="}
             cases = [[], [[]], [[match]], [[match, same]], [[match], [same]]][picks[6] % 5]
-            value, default = (None, None) if how in ("count", "exists") else (number[2], picks[3] % 4)
+            value, default = (
+                (None, None)
+                if how in ("count", "exists")
+                else (number[2], [0, 1, 2, None][picks[3] % 4])
+            )
             nodes.append(
                 {"op": "aggregate", "how": how, "cases": cases, "value": value, "default": default}
             )

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from handcraft import Program, Prompts, compile_program, predict
 from handcraft_check.errors import CheckError
+from handcraft_check.meaning import BROKEN, program_hash
 from handcraft_check.prove import prove, read_claim
 
 MUTATIONS = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "proof_mutations.py"))
@@ -120,3 +121,25 @@ def test_what_overflows_is_proved_only_where_it_is_right(name, size, folder):
     if verdict.word == "proved":
         files, claim = MUTATIONS["Original"].read(folder), read_claim(folder, rehash=True)
         assert MUTATIONS["least_margin"](files, claim) >= verdict.margin
+
+
+def test_a_context_that_breaks_an_assumption_is_never_proved(folder):
+    """A table has no row for b, and is read only where the token is a, so that it decides nothing."""
+    certificate = json.loads((folder / "certificate.json").read_text("utf-8"))
+    meaning = certificate["meaning"]
+    nodes, first = meaning["nodes"], len(meaning["nodes"])
+    assert nodes[0] == {"op": "token"}
+    match = {"key": 0, "query": first + 1, "relation": "=="}
+    nodes += [
+        {"op": "table", "of": [0], "rows": [["a", True]]},
+        {"op": "constant", "value": "a"},
+        {"op": "aggregate", "how": "latest", "value": first, "default": True, "cases": [[match]]},
+    ]
+    for rule in meaning["answer"]["rules"]:
+        token, rule["token"] = rule["token"], len(nodes)
+        nodes.append({"op": "choice", "if": first + 2, "then": token, "else": token})
+    certificate["program"] = program_hash(certificate["contexts"], meaning)
+    (folder / "certificate.json").write_text(json.dumps(certificate), "utf-8")
+    claim = read_claim(folder, rehash=True)
+    assert claim.meaning.answers(np.array([[1, 0], [0, 0]])).token[0] == BROKEN
+    assert prove(folder, rehash=True).word != "proved"
