@@ -44,6 +44,7 @@ def test_a_place_in_a_bias_is_one_number(run):
     place = int(np.flatnonzero(tensor)[0])
     ran = run("explain", "aab", "h.0.mlp.c_proj.bias", place)
     assert ran.status == 0
+    assert f"\nplace: {place}, " in ran.out
     assert "predict" in ran.out
 
 

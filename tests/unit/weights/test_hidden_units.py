@@ -25,6 +25,7 @@ from handcraft.circuits import (
 )
 from handcraft.circuits.subspace import Subspace
 from handcraft.weights.layers import build_layers
+from handcraft.weights.plan import Plan, plan_model
 
 TOKENS = "abcd"
 TOKEN = one_hot("token", TOKENS)
@@ -65,6 +66,17 @@ def test_where_there_is_none_last_words_take_one_each():
 
 def test_one_unit_of_relu_is_always_enough_for_a_sum_that_stops_at_its_threshold():
     assert sizes(circuits(ALL), None, BLOCK) == [4]
+
+
+def test_a_block_of_gpt2_has_four_times_as_many_units_as_dimensions():
+    def plan(count: int) -> Plan:
+        neurons = tuple(after(TOKENS[i % 4], NOTE) for i in range(count))
+        return plan_model(circuits(Block(neurons=neurons), ALL), GPT2)
+
+    width = plan(1).layout.n_embd
+    assert plan(2 * width).layout.n_embd == width
+    assert len(plan(2 * width).layers) == 2
+    assert len(plan(2 * width + 1).layers) == 3
 
 
 def test_what_is_read_again_takes_two_units():
