@@ -1,39 +1,74 @@
 """Write rules; get a GPT-2 checkpoint in which every weight can be explained."""
 
-from importlib import import_module
+from typing import TYPE_CHECKING
 
 from handcraft.on_use import imported_on_use
 
-# A package and a function are called `verify`. The package is imported first, which takes no time, so
-# that importing it later does not put it in the place of the function.
-import_module("handcraft.verify")
-
-with imported_on_use(__name__):
+if TYPE_CHECKING:
     from handcraft.architecture import BLOCK, Architecture
-    from handcraft.compiler.compile_program import compile_program
-    from handcraft.compiler.compiled import Compiled
-    from handcraft.compiler.complete import complete
-    from handcraft.compiler.values.compile_sequences import compile_sequences
-    from handcraft.compiler.values.compiled_sequences import CompiledSequences
+    from handcraft.compiler import (
+        Compiled,
+        CompiledSequences,
+        compile_program,
+        compile_sequences,
+        complete,
+    )
     from handcraft.errors import HandcraftError, HandcraftWarning
     from handcraft.formats import load, read_checkpoint, save
-    from handcraft.language.automata import Automaton, regex
-    from handcraft.language.program import Program
-    from handcraft.language.rule import predict
-    from handcraft.language.sequences import (
+    from handcraft.language import (
+        Automaton,
         Expression,
+        Program,
         Prompts,
         Selection,
         lookup,
+        parse_rules,
+        predict,
+        regex,
         select,
         weighted,
         where,
         window,
     )
-    from handcraft.language.text.rules_text import parse_rules
     from handcraft.model import Model
     from handcraft.verify import Report, verify
     from handcraft.vocabulary import Vocabulary
+else:
+    # A package and a function are called `verify`. The package is imported now, which takes no time, so
+    # that importing it later does not put it in the place of the function.
+    from handcraft import verify
+
+    del verify
+    __getattr__, __dir__ = imported_on_use(
+        __name__,
+        {
+            "handcraft.architecture": ("BLOCK", "Architecture"),
+            "handcraft.compiler.compile_program": ("compile_program",),
+            "handcraft.compiler.compiled": ("Compiled",),
+            "handcraft.compiler.complete": ("complete",),
+            "handcraft.compiler.values.compile_sequences": ("compile_sequences",),
+            "handcraft.compiler.values.compiled_sequences": ("CompiledSequences",),
+            "handcraft.errors": ("HandcraftError", "HandcraftWarning"),
+            "handcraft.formats": ("load", "read_checkpoint", "save"),
+            "handcraft.language.automata": ("Automaton", "regex"),
+            "handcraft.language.program": ("Program",),
+            "handcraft.language.rule": ("predict",),
+            "handcraft.language.sequences": (
+                "Expression",
+                "Prompts",
+                "Selection",
+                "lookup",
+                "select",
+                "weighted",
+                "where",
+                "window",
+            ),
+            "handcraft.language.text.rules_text": ("parse_rules",),
+            "handcraft.model": ("Model",),
+            "handcraft.verify": ("Report", "verify"),
+            "handcraft.vocabulary": ("Vocabulary",),
+        },
+    )
 
 __all__ = [
     "BLOCK",

@@ -1,5 +1,7 @@
 """The language: rules over a vocabulary, and their meaning in plain Python."""
 
+from typing import TYPE_CHECKING
+
 from handcraft.language.automata import Automaton, regex
 from handcraft.language.decision import Decision
 from handcraft.language.program import Program
@@ -17,9 +19,17 @@ from handcraft.language.sequences import (
 )
 from handcraft.on_use import imported_on_use
 
-with imported_on_use(__name__):
+if TYPE_CHECKING:
     from handcraft.language.text.rules_text import parse_one_liner, parse_rules
     from handcraft.language.text.write_rules import write_rules
+else:
+    __getattr__, __dir__ = imported_on_use(
+        __name__,
+        {
+            "handcraft.language.text.rules_text": ("parse_one_liner", "parse_rules"),
+            "handcraft.language.text.write_rules": ("write_rules",),
+        },
+    )
 
 __all__ = [
     "Automaton",

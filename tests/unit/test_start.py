@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-import builtins
 import subprocess
 import sys
-from importlib import import_module
-from math import pi
-from pathlib import Path
 
 import pytest
 
 import handcraft
-from handcraft.on_use import imported_on_use
 
 LATE = (
     "cattrs",
@@ -112,46 +106,3 @@ def test_every_public_name_is_listed_and_no_module_takes_its_place():
 def test_a_name_that_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'handcraft' has no attribute 'verfy'"):
         handcraft.verfy  # noqa: B018
-
-
-def test_a_type_checker_sees_every_public_name_and_no_other():
-    """The names are listed once, as imports; `__all__` has the same."""
-    for file in ("", "compiler", "language", "verify"):
-        tree = ast.parse((Path(handcraft.__file__).parent / file / "__init__.py").read_text())
-        imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-        names = {name.name for node in imports for name in node.names if node.module != "importlib"}
-        package = import_module(f"handcraft.{file}".rstrip("."))
-        assert names - {"imported_on_use"} == set(package.__all__)
-
-
-def test_imports_of_others_are_not_put_off(tmp_path, monkeypatch):
-    """Another module that is imported meanwhile, as by another thread, gets what it imports."""
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "other.py").write_text("from fractions import Fraction\nhalf = Fraction(1, 2)\n")
-    (tmp_path / "slow.py").write_text("raise ImportError('this is imported')\n")
-    (tmp_path / "package.py").write_text(
-        "from importlib import import_module\n"
-        "from handcraft.on_use import imported_on_use\n"
-        "with imported_on_use(__name__):\n"
-        "    from slow import never as late, never\n"
-        "    from math import pi as number\n"
-        "    other = import_module('other')\n"
-    )
-    before = builtins.__import__
-    package = import_module("package")
-    assert builtins.__import__ is before
-    assert package.other.half == 0.5
-    assert package.number == pi
-    assert {"late", "never", "number"} <= set(dir(package))
-    assert "late" not in vars(package)
-    assert "number" in vars(package)
-    for name in ("late", "never"):
-        with pytest.raises(ImportError, match="this is imported"):
-            getattr(package, name)
-
-
-def test_an_error_among_the_imports_leaves_importing_as_it_was():
-    before = builtins.__import__
-    with pytest.raises(ZeroDivisionError), imported_on_use(__name__):
-        raise ZeroDivisionError
-    assert builtins.__import__ is before
