@@ -30,6 +30,7 @@ BOXES: dict[str, tuple[Kind, str]] = {
     "cli": ("head", "the commands"),
     "testing": ("head", "Hypothesis strategies, assertions"),
     "formats": ("head", "models as files"),
+    "proofs": ("head", "certificates, and their proofs"),
     "rasp": ("head", "RASP programs as expressions"),
     "verify": ("head", "a model against its meaning"),
     "compiler": ("neurons", "the program to circuits, by passes"),
