@@ -156,6 +156,8 @@ def read_claim(folder: Path, *, rehash: bool = False) -> Claim:
     arithmetic = fields(given["arithmetic"], ("weights", "steps"), where)
     if arithmetic["weights"] not in ("float32", "bfloat16", "float16"):
         raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)
+    if arithmetic["steps"] != "float32":
+        raise CheckError(f"steps in {arithmetic['steps']!r} are not checked: only float32 is", where)
     domain = Domain.read(given["contexts"], vocabulary)
     if domain.length > config.n_positions:
         raise CheckError(

@@ -76,7 +76,7 @@ def certificate_of(stated: Statement, model: Model, folder: Path) -> Statement:
         "version": VERSION,
         "files": {name: _sha256(folder / name) for name in FILES},
         "program": program_hash(stated["contexts"], stated["meaning"]),
-        "arithmetic": {"weights": dtype, "steps": dtype},
+        "arithmetic": {"weights": dtype, "steps": "float32"},
         "vocabulary": stated["vocabulary"],
         "token_ids": [int(number) for number in model.vocabulary.numbers],
         "contexts": stated["contexts"],

@@ -106,6 +106,12 @@ def test_weights_are_of_the_dtype_that_is_claimed(dtype, folder):
         prove(folder, rehash=True)
 
 
+def test_steps_in_a_half_precision_are_not_checked(folder):
+    change_json(folder, "certificate.json", arithmetic={"weights": "float32", "steps": "bfloat16"})
+    with pytest.raises(CheckError, match="only float32"):
+        prove(folder)
+
+
 @pytest.mark.parametrize("size", [1e17, 1e19, 1e25, 3e38])
 @pytest.mark.parametrize(
     "name", ["wte", "wpe", "h.0.attn.c_attn", "h.0.mlp.c_fc", "h.0.mlp.c_proj", "ln_f"]
