@@ -34,7 +34,8 @@ from measuring import print_table
 from handcraft import Compiled, Program, compile_program, rasp
 from handcraft.circuits.ideal import ideal_logits
 from handcraft.compiler import CompiledSequences, compile_sequences
-from handcraft.compiler.ordinal import PASSES, approximate
+from handcraft.compiler.ordinal import PASSES
+from handcraft.compiler.ordinal.approximate import approximations, predicted
 from handcraft.compiler.passes import split_bits, unequal
 from handcraft.compiler.passes.run_nodes import run_nodes
 from handcraft.compiler.rules import plan_rules
@@ -221,7 +222,9 @@ def _compare_graphs(stages: Iterable[Stage], texts: list[Text], *, causal: bool)
 def _compare_approximate(case: Case, texts: dict[int, list[Text]]) -> None:
     """The graph that `optimize` makes, where it makes one."""
     with suppress(CompileError):
-        answer = approximate(case.source)
+        prompts = case.source.prompts
+        found_sums = approximations(predicted(case.source), prompts, relaxes=True, has_norm=False)
+        answer = found_sums[0].line.decoded(found_sums[0].answers[0], predicted(case.source).text)
         for text in (text for some in texts.values() for text in some[:IN_GRAPHS]):
             found = run_nodes([answer], text, causal=True)[0][case.shortest - 1 :]
             if list(found) != case.meaning(text)[case.shortest - 1 :]:

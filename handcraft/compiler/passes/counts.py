@@ -248,7 +248,8 @@ class _Counting:
             (c, is_match): c + is_match for c, is_match in product(range(n), (False, True))
         }
         both = (later_count, matches)
-        return [(1, Lookup(finite(total.values()), of.text, both, total, place=of.place))]
+        possible = {row: c for row, c in total.items() if c in of.domain}
+        return [(1, Lookup(of.domain, of.text, both, possible, place=of.place))]
 
     def _before(self, placed: Case, others: Case) -> Call[Terms | None]:
         """Sources before this position: those up to it, minus 1 for itself, if it always matches."""

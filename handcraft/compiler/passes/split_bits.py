@@ -298,7 +298,8 @@ def _classes(table: Mapping[tuple[Value, ...], bool], i: int) -> dict[Value, int
 
 
 def _has_bit(places: Mapping[Value, int], k: int) -> Test:
-    return lambda value: bool(places[value] >> k & 1)
+    """Whether the place of a value has a bit; a value that no row of a table has never occurs."""
+    return lambda value: bool(places.get(value, 0) >> k & 1)
 
 
 def _values(node: Node) -> tuple[Value, ...]:

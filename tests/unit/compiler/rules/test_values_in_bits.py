@@ -13,6 +13,7 @@ from handcraft import Expression, Program, Prompts, compile_program, predict, se
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.at_start import value_at_start
 from handcraft.compiler.features.feature import Reading
+from handcraft.compiler.passes import split_bits
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.fold import rebuild
 from handcraft.compiler.passes.fuse import fuse
@@ -192,3 +193,16 @@ def test_scores_that_may_tie_when_they_are_rounded_are_refused():
     compile_program(program)
     with pytest.raises(PrecisionError, match="to one number"):
         compile_program(program, dtype="bfloat16")
+
+
+def test_a_table_has_no_row_for_what_never_occurs(monkeypatch):
+    monkeypatch.setattr(split_bits, "MANY", 1)
+    unmasked = Prompts(WORDS, context=3, causal=False)
+    always = unmasked.token.map(dict.fromkeys(WORDS, "w0"))
+    found = select(always, "w0").count().map({1: "w3", 2: "w4", 3: "w8"})  # there is no row for 0
+    (node,) = lower_aggregates([found.node], Setting(3, causal=False))
+    places = {word: place for place, word in enumerate(WORDS)}
+    bits = Splitting([node]).bits(node, places, 4)
+    for text in product(WORDS[:2], repeat=3):
+        values = run_nodes(bits, text, causal=False)
+        assert [*zip(*values, strict=True)] == [(True, False, False, False)] * 3  # w8
