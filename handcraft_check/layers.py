@@ -25,6 +25,9 @@ from handcraft_check.rounding import (
 Flags = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.int64]
 
+PRODUCT_SLACK = 1e-12
+"""More than float64 can be off, relatively to the size of all terms, in a product of two matrices."""
+
 SLACK = 1e-13
 """More than float64 can be off, relatively, in a sum of up to 1,024 exponentials and two products."""
 
@@ -70,6 +73,9 @@ class Normed:
         gain: [dimension].
         shift: the error of the mean, divided by the standard deviation: [row].
         scale: the relative error of the standard deviation: [row].
+        own: the error of what was normalized, which is part of `error` after `factor` and gain; 0 where
+            too little is known: [row, dimension].
+        factor: 1 / the standard deviation, and 0 where too little is known of it: [row].
     """
 
     linear: Array
@@ -78,6 +84,8 @@ class Normed:
     gain: Array
     shift: Array
     scale: Array
+    own: Array
+    factor: Array
 
     @cached_property
     def center(self) -> Array:
@@ -99,6 +107,8 @@ class Normed:
             self.gain,
             self.shift[which],
             self.scale[which],
+            self.own[which],
+            self.factor[which],
         )
 
     def spread(self, weight: Array) -> Array:
@@ -108,6 +118,26 @@ class Normed:
             weight: [dimension, out], for readers that make the sum exactly.
         """
         found = self.error @ np.abs(weight)
+        found += self.scale[:, None] * np.abs(self.linear @ weight)
+        found += self.shift[:, None] * np.abs(self.gain @ weight)
+        return found
+
+    def passed(self, weight: Array) -> Array:
+        """How far x plus a weighted sum of its normalized numbers can be off: [row, dimension].
+
+        An error of x reaches the sum with the weight of its dimension times `factor`, up to `scale`:
+        what clears a dimension clears its error too.
+
+        Args:
+            weight: [dimension, dimension], for readers that make the sum exactly.
+        """
+        scaled = self.gain[:, None] * weight
+        typical = float(np.median(self.factor))
+        off = np.abs(self.factor - typical) + 3 * self.scale * self.factor
+        rest = np.maximum(self.error - self.own * np.abs(self.gain) * self.factor[:, None], 0.0)
+        found = self.own @ np.abs(np.eye(len(weight)) + typical * scaled)
+        found += (self.own * off[:, None]) @ np.abs(scaled)
+        found += rest @ np.abs(weight)
         found += self.scale[:, None] * np.abs(self.linear @ weight)
         found += self.shift[:, None] * np.abs(self.gain @ weight)
         return found
@@ -157,7 +187,8 @@ def layer_norm(x: Bounded, gain: Array, bias: Array, epsilon: float) -> Normed:
     linear = np.where(is_near[:, None], linear, 0.0) + np.where(is_finite, 0.0, np.nan)[:, None]
     error = np.where(is_near[:, None], error, far)
     scale, shift = np.where(is_near, scale, 0.0), np.where(is_near, shift, 0.0) * factor
-    return Normed(linear, bias, error, gain, shift, scale)
+    own = np.where(is_near[:, None], x.error, 0.0)
+    return Normed(linear, bias, error, gain, shift, scale, own, np.where(is_near, 1 / deviation, 0.0))
 
 
 def gelu(x: Array) -> Array:
@@ -165,12 +196,19 @@ def gelu(x: Array) -> Array:
     return np.asarray(0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
 
 
-def mlp(x: Normed, up: Matrix, down: Matrix) -> Bounded:
-    """The MLP with GELU: what it adds to the residual stream, before that addition.
+def mlp(stream: Bounded, x: Normed, up: Matrix, down: Matrix) -> Bounded:
+    """The residual stream behind an MLP with GELU, before the addition is rounded.
 
     Units whose sums surely lie beyond `STRAIGHT` are the identity or 0. The errors that they read reach
     the stream through one matrix, the product of both, so that two units with opposite weights cancel
-    them. Other units pass on at most 1.13 times the error of their sum, the steepest slope of GELU.
+    them, and one that clears a dimension of the stream clears its error. Other units pass on at most
+    1.13 times the error of their sum, the steepest slope of GELU.
+
+    Args:
+        stream: what is normalized: [row, dimension].
+        x: that, normalized.
+        up: reads x.
+        down: writes to the stream.
     """
     pre, rounding = x.read(up)
     is_on = pre.center - pre.error >= STRAIGHT
@@ -183,10 +221,16 @@ def mlp(x: Normed, up: Matrix, down: Matrix) -> Bounded:
     out = hidden @ down.weight + down.bias
     error = own @ down.magnitude
     error += product_error(most @ down.magnitude + np.abs(down.bias), down.terms)
+    carried = stream.error.copy()
     for rows, pattern in _groups(is_on):
         through = up.weight[:, pattern] @ down.weight[pattern]
-        error[rows] += x.rows(rows).spread(through)
-    return Bounded(out, error)
+        some = x.rows(rows)
+        apart = some.spread(through) + stream.error[rows]
+        passed = np.where(some.factor[:, None] > 0, np.fmin(some.passed(through), apart), apart)
+        size = up.magnitude[:, pattern] @ down.magnitude[pattern]
+        uncertain = stream.error[rows] + (some.magnitude - np.abs(some.center)) @ size
+        carried[rows] = passed + PRODUCT_SLACK * uncertain
+    return Bounded(stream.center + out, error + carried)
 
 
 def _groups(flags: Flags) -> Iterator[tuple[Ids, Flags]]:

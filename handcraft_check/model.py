@@ -10,7 +10,7 @@ import numpy as np
 
 from handcraft_check.errors import CheckError
 from handcraft_check.layers import Ids, Matrix, head_output, layer_norm, mlp, softmax
-from handcraft_check.rounding import UNIT, Array, Bounded, added, product_error
+from handcraft_check.rounding import UNIT, Array, Bounded, added, product_error, rounded
 
 KEYS = {
     "activation_function",
@@ -255,7 +255,9 @@ class Model:
     def feed_forward(self, layer: int, x: Bounded) -> Bounded:
         """The residual stream behind the MLP of one block: [row, n_embd]."""
         block = self.blocks[layer]
-        return added(x, mlp(layer_norm(x, *block.ln_2, self.config.epsilon), block.c_fc, block.mlp_out))
+        normed = layer_norm(x, *block.ln_2, self.config.epsilon)
+        found = mlp(x, normed, block.c_fc, block.mlp_out)
+        return rounded(found.center - found.error, found.center + found.error)
 
     def logits(self, x: Bounded) -> Bounded:
         """[row, n_embd] -> [row, vocab_size]."""

@@ -80,14 +80,23 @@ def test_mlp(rng, width, units, wide):
         up.bias[:] = rng.choice([-1, 1], size=units) * rng.choice([16, 256, 4096])
     if units > 1:  # a pair that cancels
         up.weight[:, 1], down.weight[1] = up.weight[:, 0], -down.weight[0]
-    found = mlp(layer_norm(x, gain, bias, EPSILON), up, down)
-    for normed in norms(rng, point(rng, x), gain, bias):
+    if rng.random() < 0.5:  # a unit that clears a dimension, errors included
+        up.weight[:, 0], down.weight[0] = 0, 0
+        up.weight[0, 0], up.bias[0], down.weight[0, 0] = (
+            8,
+            4096,
+            -np.sqrt(x.center.var(axis=1).mean()) / 8,
+        )
+    found = mlp(x, layer_norm(x, gain, bias, EPSILON), up, down)
+    true = point(rng, x)
+    for normed in norms(rng, true, gain, bias):
         hidden = steps.gelu(steps.product(rng, normed, up.weight, up.bias))
-        assert_inside(steps.product(rng, hidden, down.weight, down.bias), found)
+        written = steps.product(rng, hidden, down.weight, down.bias)
+        assert_inside(true.astype(np.float64) + written, found)
         weights = to_torch(up.bias, normed, up.weight)
         hidden = functional.gelu(torch.addmm(*weights), approximate="tanh")
         bias, weight = to_torch(down.bias, down.weight)
-        assert_inside(torch.addmm(bias, hidden, weight).numpy(), found)
+        assert_inside(true.astype(np.float64) + torch.addmm(bias, hidden, weight).numpy(), found)
 
 
 def scores_of(rng, rows, sources):
