@@ -19,7 +19,6 @@ from handcraft.circuits.lifetimes import (
 from handcraft.compiler.features.precision import Precision, check_overflow, narrower_heads
 from handcraft.compiler.passes.split_bits import MANY, width_of
 from handcraft.compiler.rules.ruled import Made, Ruled
-from handcraft.compiler.rules.rulings import count_of_brought
 from handcraft.compiler.search import (
     Way,
     parameters_of,
@@ -194,7 +193,7 @@ class RuleWays:
     @cache  # noqa: B019
     def _is_surely_larger(self, asked: Sizes) -> bool:
         """Whether no model with a dimension for each token can be smaller than the one in bits."""
-        dimensions = len(self.ruled.program.vocabulary) + count_of_brought(self.ruled.written)
+        dimensions = len(self.ruled.program.vocabulary)
         if self._least(dimensions, len(self.ruled.written) - 1, each=2) >= self.most:
             return True
         plan = None if self.has_few_tokens else _first_that_fits(self.ways_in_bits[1:], asked)
@@ -208,7 +207,7 @@ class RuleWays:
         """About how many parameters a model has at least.
 
         Args:
-            dimensions: of its logits, and of what rules read besides.
+            dimensions: of its logits.
             neurons: how many write them.
             each: how many hidden units each of these takes behind LayerNorm.
         """

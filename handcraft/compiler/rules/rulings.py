@@ -15,8 +15,7 @@ from handcraft.dtype import numpy_dtype
 from handcraft.errors import PrecisionError
 from handcraft.language.decision import Decision
 from handcraft.language.graph.domain import Finite, Kind, Plain
-from handcraft.language.graph.members import Members
-from handcraft.language.graph.node import AtLeast, Linear, Lookup, Node, is_token
+from handcraft.language.graph.node import AtLeast, Linear, Node
 from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary
 
@@ -135,20 +134,6 @@ def with_nodes(rulings: Sequence[Ruling], nodes: Sequence[Node]) -> list[Ruling]
         )
         for ruling in rulings
     ]
-
-
-def count_of_brought(rulings: Iterable[Ruling]) -> int:
-    """How many different flags of earlier tokens patterns read: each has a dimension of its own.
-
-    A flag and its opposite share one, so of those only the one that is rarely true is counted.
-    """
-    tests = {literal for each in rulings for literal in each.literals if isinstance(literal, Lookup)}
-    return sum(
-        isinstance(test.table, Members)
-        and not is_token(test.arguments[0])
-        and 2 * len(test.table.inside) < len(test.table)
-        for test in tests
-    )
 
 
 def are_exact(rulings: Iterable[Ruling]) -> bool:

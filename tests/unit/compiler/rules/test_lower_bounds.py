@@ -17,7 +17,6 @@ from handcraft.compiler.rules.lower_rules import NORMED, PLAIN, lower_rules
 from handcraft.compiler.rules.plan_patterns import least_one_hot
 from handcraft.compiler.rules.plan_rules import RuleWays
 from handcraft.compiler.rules.ruled import Ruled
-from handcraft.compiler.rules.rulings import count_of_brought
 from handcraft.compiler.search import parameters_of
 from handcraft.testing import rule_programs
 from handcraft.weights import Sizes, plan_model
@@ -53,7 +52,7 @@ def test_rules_as_expressions_take_at_least_what_is_said(target, program):
     neurons = len(ruled.written) - 1
     for each, dimensions, units in (
         (ways.ways_in_bits, width_of(size), 1),
-        (ways.one_hot_ways, size + count_of_brought(ruled.written), 2),
+        (ways.one_hot_ways, size, 2),
     ):
         found = min(parameters_of(way, Sizes()) for way in each)
         assume(found < inf)
