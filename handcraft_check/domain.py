@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,29 +73,27 @@ class Domain:
 
     def count(self) -> int:
         """How many inputs there are, exactly."""
-        ways, total = {0: 1}, 0
-        for _ in range(self.length - self.writes + 1):
-            after: dict[int, int] = {}
-            for state, count in ways.items():
-                for follower, tokens in self._followers[state].items():
-                    after[follower] = after.get(follower, 0) + count * tokens
-            ways = after
-            total += sum(count for state, count in ways.items() if self.final[state])
-        return total
+        return sum(n for ways in self._ways() for state, n in ways.items() if self.final[state])
 
     def prefixes(self, most: int) -> int:
         """How many texts inputs begin with, themselves included; counted up to `most`."""
-        ways, total = {0: 1}, 0
+        total = 0
+        for ways in self._ways():
+            total += sum(ways.values())
+            if total > most:
+                break
+        return total
+
+    def _ways(self) -> Iterator[dict[int, int]]:
+        """For each length, from 1, how many texts lead to each state."""
+        followers, ways = self._followers, {0: 1}
         for _ in range(self.length - self.writes + 1):
             after: dict[int, int] = {}
             for state, count in ways.items():
-                for follower, tokens in self._followers[state].items():
+                for follower, tokens in followers[state].items():
                     after[follower] = after.get(follower, 0) + count * tokens
             ways = after
-            total += sum(ways.values())
-            if total > most or not ways:
-                break
-        return total
+            yield ways
 
     @property
     def _followers(self) -> list[dict[int, int]]:

@@ -7,7 +7,6 @@ allowed.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.interpret import COMPARED, is_allowed
 from handcraft_check.nodes import Match, Node, Value, check_size, plain
 
 Ids = npt.NDArray[np.int64]
@@ -30,15 +30,6 @@ VALUES_UP_TO = 64
 """A set with more values is `UNKNOWN`."""
 
 Set: TypeAlias = frozenset[Any]
-
-COMPARED: Mapping[str, Callable[[Any, Any], Any]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 
 NO, YES, MAYBE = 0, 1, 2
 
@@ -389,15 +380,7 @@ def _pointwise(node: Node, row: Sequence[Value]) -> Value | None:
             return _number(row[0]) >= node.number
         case "choice":
             return row[1] if row[0] else row[2]
-    return row[0] if _is_allowed(node, row[0]) else None
-
-
-def _is_allowed(node: Node, value: Value) -> bool:
-    if isinstance(node.allowed, frozenset):
-        return value in node.allowed
-    low, high, unit, parts = node.allowed
-    number = _number(value)
-    return low <= number <= high and (Fraction(number) / unit).denominator <= parts
+    return row[0] if is_allowed(node, row[0]) else None
 
 
 def _number(value: Value) -> int | Fraction:

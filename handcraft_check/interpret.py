@@ -175,10 +175,11 @@ def _pointwise(node: Node, row: Sequence[Value]) -> Value | None:
             return _number(row[0]) >= node.number
         case "choice":
             return row[1] if row[0] else row[2]
-    return row[0] if _is_allowed(node, row[0]) else None
+    return row[0] if is_allowed(node, row[0]) else None
 
 
-def _is_allowed(node: Node, value: Value) -> bool:
+def is_allowed(node: Node, value: Value) -> bool:
+    """Whether an assumption allows a value."""
     if isinstance(node.allowed, frozenset):
         return value in node.allowed
     low, high, unit, parts = node.allowed

@@ -79,7 +79,7 @@ def why_not(program: Program) -> str:
 
 
 def _advance(stage: str) -> None:
-    """Tell whoever shows progress how far the checker has come; how far it has to go is not known."""
+    """Report the stage of a proof as progress. The number of cases left is not known."""
     advance(stage, 0, 0)
 
 
