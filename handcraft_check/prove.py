@@ -138,7 +138,7 @@ def read_claim(folder: Path, *, rehash: bool = False) -> Claim:
             raise CheckError(
                 f"{name} is not the file that the certificate is about: its hash differs",
                 where,
-                "compile the program again, or check the files as they are with --rehash",
+                "compile it again, or take the files as they are: python -m handcraft_check --rehash",
             )
     if given["program"] != program_hash(given["contexts"], given["meaning"]):
         raise CheckError("its program was edited: the hash of contexts and meaning differs", where)
