@@ -25,6 +25,9 @@ from handcraft_check.rounding import (
 Flags = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.int64]
 
+LEAST = -0.1700408
+"""Just below the least value of GELU."""
+
 PRODUCT_SLACK = 1e-12
 """More than float64 can be off, relatively to the size of all terms, in a product of two matrices."""
 
@@ -196,13 +199,25 @@ def gelu(x: Array) -> Array:
     return np.asarray(0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
 
 
+def gelu_range(low: Array, high: Array) -> Bounded:
+    """GELU of numbers of which an interval is known, without rounding.
+
+    It falls up to -0.7518, where it is above `LEAST`, and rises from there on, by at most 1.13.
+    """
+    ends = gelu(np.array([low, high]))
+    least = np.where((low < -0.75) & (high > -0.76), LEAST, ends.min(axis=0))
+    most = ends.max(axis=0)
+    center = (least + most) / 2
+    return Bounded(center, (most - least) / 2)
+
+
 def mlp(stream: Bounded, x: Normed, up: Matrix, down: Matrix) -> Bounded:
     """The residual stream behind an MLP with GELU, before the addition is rounded.
 
     Units whose sums surely lie beyond `STRAIGHT` are the identity or 0. The errors that they read reach
     the stream through one matrix, the product of both, so that two units with opposite weights cancel
-    them, and one that clears a dimension of the stream clears its error. Other units pass on at most
-    1.13 times the error of their sum, the steepest slope of GELU.
+    them, and one that clears a dimension of the stream clears its error. Other units are somewhere in
+    the range that GELU has on the interval of their sum.
 
     Args:
         stream: what is normalized: [row, dimension].
@@ -213,9 +228,11 @@ def mlp(stream: Bounded, x: Normed, up: Matrix, down: Matrix) -> Bounded:
     pre, rounding = x.read(up)
     is_on = pre.center - pre.error >= STRAIGHT
     is_off = pre.center + pre.error <= -STRAIGHT
-    hidden = np.where(is_on, pre.center, np.where(is_off, 0.0, gelu(pre.center)))
     largest = np.abs(pre.center) + pre.error
-    curved = 1.13 * pre.error + 16 * UNIT * largest + 4 * TINY
+    hidden, curved = np.where(is_on, pre.center, 0.0), 16 * UNIT * largest + 4 * TINY
+    bent = np.nonzero(~is_on & ~is_off)
+    between = gelu_range((pre.center - pre.error)[bent], (pre.center + pre.error)[bent])
+    hidden[bent], curved[bent] = between.center, curved[bent] + between.error
     own = np.where(is_on, rounding, np.where(is_off, 0.0, curved))
     most = np.where(is_on, largest, np.where(is_off, 0.0, np.abs(hidden) + curved))
     out = hidden @ down.weight + down.bias

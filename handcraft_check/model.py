@@ -200,15 +200,39 @@ class Model:
 
     def pair_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
         """Attention scores of pairs of a query and a key: [pair, head, head_dim] -> [pair, head]."""
-        width = queries.center.shape[-1]
-        factor = 1 / np.sqrt(width) if self.config.scales_scores else 1.0
-        factor = factor / (layer + 1) if self.config.scales_by_layer else factor
-        center = (queries.center * keys.center).sum(axis=-1)
         key = np.abs(keys.center) + keys.error
+        center = (queries.center * keys.center).sum(axis=-1)
         error = (np.abs(queries.center) * keys.error + queries.error * key).sum(axis=-1)
         magnitude = ((np.abs(queries.center) + queries.error) * key).sum(axis=-1)
-        error += product_error(magnitude, self._score_terms(layer) + 2)  # the scale may come before
-        error = error * factor + 4 * UNIT * (np.abs(center) + error) * factor
+        return self._scaled(layer, center, error, magnitude, self._score_terms(layer))
+
+    def all_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
+        """The scores of all destinations and sources.
+
+        Args:
+            layer: the number of the block.
+            queries: [destination, head, head_dim].
+            keys: [source, head, head_dim].
+
+        Returns:
+            [head, destination, source].
+        """
+        query, query_error = (each.swapaxes(0, 1) for each in (queries.center, queries.error))
+        key, key_error = (each.transpose(1, 2, 0) for each in (keys.center, keys.error))
+        most = np.abs(key) + key_error
+        error = np.abs(query) @ key_error + query_error @ most
+        magnitude = (np.abs(query) + query_error) @ most
+        terms = self._score_terms(layer)[:, None, None]
+        return self._scaled(layer, query @ key, error, magnitude, terms)
+
+    def _scaled(
+        self, layer: int, center: Array, error: Array, magnitude: Array, terms: Array
+    ) -> Bounded:
+        """Scores from dot products, whether these or the queries are scaled."""
+        factor = 1 / np.sqrt(self.write_sizes[layer].shape[1]) if self.config.scales_scores else 1.0
+        factor = factor / (layer + 1) if self.config.scales_by_layer else factor
+        error = (error + product_error(magnitude, terms + 2)) * factor
+        error += 4 * UNIT * (np.abs(center) * factor + error)
         return Bounded(center * factor, error)
 
     def _score_terms(self, layer: int) -> Array:
