@@ -268,7 +268,10 @@ class Weights:
 def softmax(scores: Bounded) -> Weights:
     """The attention weights of scores that are known up to an error.
 
-    A weight is least where its own score is least and all others are largest. If all weights but one
+    A weight is least where its own score is least and all others are largest: it is 1 / (1 + r), and r
+    is the sum of all others relative to it. What is subtracted from all scores cancels in r, so that a
+    large error of all scores does no harm to a winner by a larger gap. The highest exponential is
+    exactly 1, so that what underflows is `TINY` beside a sum of at least 1. If all weights but one
     together stay below `CERTAIN`, they round away beside exp(0) = 1, and that one is exactly 1.
 
     Args:
@@ -281,19 +284,42 @@ def softmax(scores: Bounded) -> Weights:
     farthest = size + scores.error + scores.error.max(axis=-1, keepdims=True)
     error = scores.error + UNIT * farthest + 2 * EXP_ULPS * UNIT
     center = np.exp(below)
-    low = np.where(is_seen, np.maximum(np.exp(below - error) - TINY, 0.0), 0.0)
-    high = np.where(is_seen, np.exp(np.minimum(below + error, 700.0)) + TINY, 0.0)
     weights = center / center.sum(axis=-1, keepdims=True)
-    others_low = np.maximum(low.sum(axis=-1, keepdims=True) * (1 - SLACK) - low, 0.0)
-    others_high = np.maximum(high.sum(axis=-1, keepdims=True) * (1 + SLACK) - high, 0.0)
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        least = np.where(is_seen, low / (low + others_high) * (1 - SLACK), 0.0)
-        most = np.where(is_seen, np.minimum(high / (high + others_low) * (1 + SLACK), 1.0), 0.0)
-        rest = np.where(is_seen, others_high / low, np.inf).min(axis=-1)
+    seen = is_seen.sum(axis=-1, keepdims=True).astype(np.float64)
+    lost = TINY * (seen + 1)
+    high = _others(below + error, below - error)
+    low = _others(below - error, below + error)
+    with np.errstate(invalid="ignore"):
+        least = np.where(is_seen, (1 - SLACK) / (1 + high * (1 + SLACK)) - lost, 0.0)
+        most = np.where(is_seen, (1 + SLACK) / (1 + low * (1 - SLACK)) + lost, 0.0)
+        rest = (np.where(is_seen, high, np.inf).min(axis=-1, keepdims=True) + lost)[..., 0]
+    least, most = np.maximum(least, 0.0), np.minimum(most, 1.0)
     deviation = np.maximum(most - weights, weights - least) + SLACK * weights
     rest = np.where(rest < CERTAIN, rest, np.inf)
-    common = np.minimum(rest, (is_seen.sum(axis=-1) + 4) * UNIT)
+    common = np.minimum(rest, (seen[..., 0] + 4) * UNIT)
     return Weights(weights, deviation, most, common, rest)
+
+
+def _others(logs: Array, own: Array) -> Array:
+    """The sum of exp(logs) of all other sources, divided by exp(own): [..., source].
+
+    The largest is left out of its own sum rather than subtracted from it, so that nothing cancels: all
+    other sums contain it, so that what is subtracted from them is at most a half.
+    """
+    is_first = np.arange(logs.shape[-1]) == logs.argmax(axis=-1, keepdims=True)
+    first = logs.max(axis=-1, keepdims=True)
+    left = np.where(is_first, -np.inf, logs)
+    second = left.max(axis=-1, keepdims=True)
+    second = np.where(second == -np.inf, 0.0, second)
+    beside = np.exp(logs - first)
+    total = np.where(
+        is_first,
+        np.exp(left - second).sum(axis=-1, keepdims=True),
+        beside.sum(axis=-1, keepdims=True) - beside,
+    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart = np.where(is_first, second, first) - own
+        return np.where(total == 0, 0 * apart, total * np.exp(apart))
 
 
 def head_output(weights: Weights, values: Bounded) -> Bounded:
