@@ -21,12 +21,10 @@ from handcraft_check.rounding import (
     product_error,
     sum_error,
 )
+from handcraft_check.stream import PRODUCT_SLACK, Directions, Readers, Stream
 
 Flags = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.int64]
-
-PRODUCT_SLACK = 1e-12
-"""More than float64 can be off, relatively to the size of all terms, in a product of two matrices."""
 
 SLACK = 1e-13
 """More than float64 can be off, relatively, in a sum of up to 1,024 exponentials and two products."""
@@ -54,38 +52,49 @@ class Matrix:
         """How many weights of each column are not 0, and one for a bias that is not: [out]."""
         return np.asarray((self.weight != 0).sum(axis=0) + (self.bias != 0), dtype=np.float64)
 
-    def columns(self, start: int, stop: int) -> Matrix:
-        """Some of the columns."""
-        return Matrix(self.weight[:, start:stop], self.bias[start:stop])
+    @cached_property
+    def directions(self) -> Directions:
+        """Where the errors of what is read go."""
+        return Directions.of(self.weight)
+
+    def readers(self, x: Normed) -> Readers:
+        """What the columns make of the errors of a stream in front of LayerNorm."""
+        key = (self, x.gain.tobytes())
+        return x.stream.along.readers(key, lambda: x.behind(self.weight))
 
 
 @dataclass(frozen=True, eq=False)
 class Normed:
-    """The output of LayerNorm: (1 + t) (linear + s gain + e) + bias, with |t| <= scale, |s| <= shift.
+    """The output of LayerNorm: (1 + t) (linear + s gain + r) + e gain factor + bias.
 
-    One error of the scale and one of the mean are common to all dimensions: who reads a difference of
-    two dimensions is not affected by the mean, and who reads 0 not by the scale.
+    t and s are one error of the scale and one of the mean, common to all dimensions: who reads a
+    difference of two dimensions is not affected by the mean, and who reads 0 not by the scale. r is
+    what rounding adds. e is the error of the stream about its own mean, whatever its dimensions have
+    in common.
 
     Args:
         linear: without the bias: [row, dimension].
         bias: [dimension].
-        error: bounds e: [row, dimension].
+        error: of each dimension on its own, but for t and s: [row, dimension].
+        rest: bounds r: [row, dimension].
         gain: [dimension].
-        shift: the error of the mean, divided by the standard deviation: [row].
-        scale: the relative error of the standard deviation: [row].
-        own: the error of what was normalized, which is part of `error` after `factor` and gain; 0 where
-            too little is known: [row, dimension].
+        shift: bounds s and what the stream adds to the mean, divided by the standard deviation: [row].
+        drift: bounds s: [row].
+        scale: bounds t, the relative error of the standard deviation: [row].
         factor: 1 / the standard deviation, and 0 where too little is known of it: [row].
+        stream: what was normalized.
     """
 
     linear: Array
     bias: Array
     error: Array
+    rest: Array
     gain: Array
     shift: Array
+    drift: Array
     scale: Array
-    own: Array
     factor: Array
+    stream: Stream
 
     @cached_property
     def center(self) -> Array:
@@ -104,62 +113,94 @@ class Normed:
             self.linear[which],
             self.bias,
             self.error[which],
+            self.rest[which],
             self.gain,
             self.shift[which],
+            self.drift[which],
             self.scale[which],
-            self.own[which],
             self.factor[which],
+            self.stream[which],
         )
 
-    def spread(self, weight: Array) -> Array:
+    def behind(self, weight: Array) -> Array:
+        """What a weighted sum of normalized numbers makes of the stream, at a deviation of 1.
+
+        Args:
+            weight: [dimension, out].
+        """
+        scaled = self.gain[:, None] * weight
+        return np.asarray(scaled - scaled.mean(axis=0))
+
+    def spread(self, weight: Array, readers: Readers | None = None) -> Array:
         """How far a weighted sum of them can be off: [row, dimension] @ [dimension, out].
 
         Args:
             weight: [dimension, out], for readers that make the sum exactly.
+            readers: what they make of errors of the stream, where that is known already.
         """
-        found = self.error @ np.abs(weight)
+        if readers is None:
+            readers = Readers.of(self.behind(weight), self.stream.along)
+        steepest = self.factor * (1 + self.scale)
+        return self._beside(weight) + steepest[:, None] * self.stream.spread(readers)
+
+    def _beside(self, weight: Array) -> Array:
+        """The same, but for the errors of the stream."""
+        found = self.rest @ np.abs(weight)
         found += self.scale[:, None] * np.abs(self.linear @ weight)
-        found += self.shift[:, None] * np.abs(self.gain @ weight)
+        found += self.drift[:, None] * np.abs(self.gain @ weight)
         return found
 
-    def passed(self, weight: Array) -> Array:
-        """How far x plus a weighted sum of its normalized numbers can be off: [row, dimension].
+    def passed(self, weight: Array) -> Stream:
+        """The stream plus a weighted sum of what it is normalized to, about the exact sum.
 
-        An error of x reaches the sum with the weight of its dimension times `factor`, up to `scale`:
-        what clears a dimension clears its error too.
+        An error of the stream reaches the sum with its own weight and with that of its reader times
+        `factor`, up to `scale`: what clears a dimension clears its error too. A direction that is
+        cleared for the most part becomes an error of each dimension; others stay, and what is read of
+        them is one. Of the deviation of a row that has too little known of it, nothing is used.
 
         Args:
             weight: [dimension, dimension], for readers that make the sum exactly.
         """
-        scaled = self.gain[:, None] * weight
+        stream, along = self.stream, self.stream.along
+        read, beside = self.behind(weight), self._beside(weight)
+        readers = Readers.of(read, along)
+        spread = stream.spread(readers)
+        apart = stream.error + beside + (self.factor * (1 + self.scale))[:, None] * spread
+        is_near = (self.factor > 0)[:, None]
         typical = float(np.median(self.factor))
+        both = Readers.of(np.eye(len(weight)) + typical * read, along)
         off = np.abs(self.factor - typical) + 3 * self.scale * self.factor
-        rest = np.maximum(self.error - self.own * np.abs(self.gain) * self.factor[:, None], 0.0)
-        found = self.own @ np.abs(np.eye(len(weight)) + typical * scaled)
-        found += (self.own * off[:, None]) @ np.abs(scaled)
-        found += rest @ np.abs(weight)
-        found += self.scale[:, None] * np.abs(self.linear @ weight)
-        found += self.shift[:, None] * np.abs(self.gain @ weight)
-        return found
+        beside += np.where(is_near, off[:, None] * spread, 0.0)
+        error = np.where(is_near, np.fmin(beside + stream.spread(both), apart), apart)
+        is_cleared = both.along.sum(axis=1) < 0.75 * along.size.sum(axis=1)
+        direct = np.where(is_cleared[:, None], both.along, typical * readers.along)
+        box = beside + stream.box @ both.size + stream.radii @ direct
+        kept = np.where(is_near, np.where(is_cleared, 0.0, stream.radii), stream.radii)
+        box = np.where(is_near, box, stream.box + beside)
+        slack = PRODUCT_SLACK * stream.error
+        return Stream(stream.center, error + slack, box + slack, kept, along)
 
     def read(self, matrix: Matrix) -> tuple[Bounded, Array]:
         """The product with a matrix, and the part of its error that the product itself makes."""
         center = self.center @ matrix.weight + matrix.bias
         largest = self.magnitude @ matrix.magnitude + np.abs(matrix.bias)
         rounding = product_error(largest, matrix.terms)
-        return Bounded(center, self.spread(matrix.weight) + rounding), rounding
+        readers = matrix.readers(self)
+        return Bounded(center, self.spread(matrix.weight, readers) + rounding), rounding
 
 
-def layer_norm(x: Bounded, gain: Array, bias: Array, epsilon: float) -> Normed:
+def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
     """LayerNorm (Ba et al. 2016) in float32, of numbers known up to an error.
 
     The mean errs by what the numbers err by on average, and by the rounding of a sum in any order. The
-    variance is taken about the computed mean. Its terms are not negative, so that its sum errs by a
-    relative d u. A shift t of all numbers adds t^2 to it, since deviations sum to 0; but where means of
-    parts are merged (Welford 1962), each part is shifted on its own, by what a sum errs. Division,
-    square root and the three products and sums behind them are one rounding each. Numbers of which too
-    little is known become at most sqrt(d) all the same, for their squares have the mean 1; but where
-    the sum of the squares may be infinite, what follows is NaN.
+    variance is taken about the computed mean. What it changes by is twice the sum of deviations times
+    errors, in which errors that dimensions have in common cancel, and the square of the errors. Its
+    terms are not negative, so that its sum errs by a relative d u. A shift t of all numbers adds t^2 to
+    it, since deviations sum to 0; but where means of parts are merged (Welford 1962), each part is
+    shifted on its own, by what a sum errs. Division, square root and the three products and sums behind
+    them are one rounding each. Numbers of which too little is known become at most sqrt(d) all the
+    same, for their squares have the mean 1; but where the sum of the squares may be infinite, what
+    follows is NaN.
     """
     width = x.center.shape[1]
     mean = x.center.mean(axis=1)
@@ -168,10 +209,11 @@ def layer_norm(x: Bounded, gain: Array, bias: Array, epsilon: float) -> Normed:
     positive = np.maximum(x.center + x.error, 0).sum(axis=1)
     negative = np.maximum(x.error - x.center, 0).sum(axis=1)
     drift = sum_error(positive, negative, terms) / width + 2 * UNIT * np.abs(mean)
-    shift = x.error.mean(axis=1) + drift
+    ones = np.full_like(x.center, 1 / width)
+    shift = np.minimum(x.error.mean(axis=1), x.spread_of_each(ones)) + drift
     variance = np.square(centred).mean(axis=1)
-    near = x.error + drift[:, None]
-    change = (2 * np.abs(centred) * near + np.square(x.error + shift[:, None])).mean(axis=1)
+    deviations = x.spread_of_each(centred) / width + np.abs(centred).mean(axis=1) * drift
+    change = 2 * deviations + np.square(x.error + shift[:, None]).mean(axis=1)
     relative = change / (variance + epsilon) + (width + 6) * UNIT
     is_near = relative < 0.5
     scale = 1 / np.sqrt(1 - np.where(is_near, relative, 0.0)) - 1 + 4 * UNIT
@@ -179,16 +221,25 @@ def layer_norm(x: Bounded, gain: Array, bias: Array, epsilon: float) -> Normed:
     factor = np.where(is_near, (1 + scale) / deviation, 0.0)
     linear = centred / deviation[:, None] * gain
     size = np.abs(x.center) + np.abs(mean)[:, None] + x.error + shift[:, None]
-    error = (x.error + 5 * UNIT * size) * np.abs(gain) * factor[:, None]
-    error += 2 * UNIT * np.abs(linear + bias) + 2 * TINY
+    rest = 5 * UNIT * size * np.abs(gain) * factor[:, None]
+    rest += 2 * UNIT * np.abs(linear + bias) + 2 * TINY
     most = np.sqrt(width) * (1 + (width + 12) * UNIT) * np.abs(gain)
     far = (most + 2 * UNIT * np.abs(bias))[None, :]
     is_finite = width * np.square(size).max(axis=1) < LARGEST
     linear = np.where(is_near[:, None], linear, 0.0) + np.where(is_finite, 0.0, np.nan)[:, None]
-    error = np.where(is_near[:, None], error, far)
-    scale, shift = np.where(is_near, scale, 0.0), np.where(is_near, shift, 0.0) * factor
-    own = np.where(is_near[:, None], x.error, 0.0)
-    return Normed(linear, bias, error, gain, shift, scale, own, np.where(is_near, 1 / deviation, 0.0))
+    rest = np.where(is_near[:, None], rest, far)
+    return Normed(
+        linear,
+        bias,
+        rest + x.error * np.abs(gain) * factor[:, None],
+        rest,
+        gain,
+        np.where(is_near, shift, 0.0) * factor,
+        np.where(is_near, drift, 0.0) * factor,
+        np.where(is_near, scale, 0.0),
+        np.where(is_near, 1 / deviation, 0.0),
+        x,
+    )
 
 
 def gelu(x: Array) -> Array:
@@ -196,17 +247,17 @@ def gelu(x: Array) -> Array:
     return np.asarray(0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
 
 
-def mlp(stream: Bounded, x: Normed, up: Matrix, down: Matrix) -> Bounded:
+def mlp(x: Normed, up: Matrix, down: Matrix) -> Stream:
     """The residual stream behind an MLP with GELU, before the addition is rounded.
 
     Units whose sums surely lie beyond `STRAIGHT` are the identity or 0. The errors that they read reach
     the stream through one matrix, the product of both, so that two units with opposite weights cancel
     them, and one that clears a dimension of the stream clears its error. Other units pass on at most
-    1.13 times the error of their sum, the steepest slope of GELU.
+    1.13 times the error of their sum, the steepest slope of GELU. What a unit adds of its own, by its
+    rounding or its curve, is one error along its row of `down`.
 
     Args:
-        stream: what is normalized: [row, dimension].
-        x: that, normalized.
+        x: the stream, normalized.
         up: reads x.
         down: writes to the stream.
     """
@@ -218,19 +269,23 @@ def mlp(stream: Bounded, x: Normed, up: Matrix, down: Matrix) -> Bounded:
     curved = 1.13 * pre.error + 16 * UNIT * largest + 4 * TINY
     own = np.where(is_on, rounding, np.where(is_off, 0.0, curved))
     most = np.where(is_on, largest, np.where(is_off, 0.0, np.abs(hidden) + curved))
-    out = hidden @ down.weight + down.bias
-    error = own @ down.magnitude
-    error += product_error(most @ down.magnitude + np.abs(down.bias), down.terms)
-    carried = stream.error.copy()
+    summing = product_error(most @ down.magnitude + np.abs(down.bias), down.terms)
+    stream = x.stream
+    error, box, radii = stream.error.copy(), stream.box.copy(), stream.radii.copy()
     for rows, pattern in _groups(is_on):
-        through = up.weight[:, pattern] @ down.weight[pattern]
         some = x.rows(rows)
-        apart = some.spread(through) + stream.error[rows]
-        passed = np.where(some.factor[:, None] > 0, np.fmin(some.passed(through), apart), apart)
-        size = up.magnitude[:, pattern] @ down.magnitude[pattern]
-        uncertain = stream.error[rows] + (some.magnitude - np.abs(some.center)) @ size
-        carried[rows] = passed + PRODUCT_SLACK * uncertain
-    return Bounded(stream.center + out, error + carried)
+        passed = some.passed(up.weight[:, pattern] @ down.weight[pattern])
+        uncertain = (some.magnitude - np.abs(some.center)) @ up.magnitude[:, pattern]
+        slack = PRODUCT_SLACK * (uncertain @ down.magnitude[pattern])
+        error[rows], box[rows], radii[rows] = passed.error + slack, passed.box + slack, passed.radii
+    alone, along = down.directions.split(own)
+    return Stream(
+        stream.center + hidden @ down.weight + down.bias,
+        error + own @ down.magnitude + summing,
+        box + alone + summing,
+        np.concatenate([radii, along], axis=1),
+        stream.along.and_of(down.directions),
+    )
 
 
 def _groups(flags: Flags) -> Iterator[tuple[Ids, Flags]]:

@@ -11,6 +11,7 @@ import numpy as np
 from handcraft_check.errors import CheckError
 from handcraft_check.layers import Ids, Matrix, head_output, layer_norm, mlp, softmax
 from handcraft_check.rounding import UNIT, Array, Bounded, added, product_error, rounded
+from handcraft_check.stream import Along, Stream
 
 KEYS = {
     "activation_function",
@@ -179,17 +180,21 @@ class Model:
         self.write_sizes = [
             block.attn_out.magnitude.max(axis=1).reshape(heads) for block in self.blocks
         ]
+        self.no_directions = Along(np.zeros((0, width)))
         self.unembedding = Matrix(self.wte.T.copy(), np.zeros(config.vocab_size))
 
-    def embed(self, ids: Ids, position: int) -> Bounded:
+    def embed(self, ids: Ids, position: int) -> Stream:
         """The embedding of tokens at one position: [row] -> [row, n_embd]."""
         token, place = (
             self.wte[ids],
             np.broadcast_to(self.wpe[position], (len(ids), self.config.n_embd)),
         )
-        return added(Bounded(token, np.zeros_like(token)), Bounded(place, np.zeros_like(place)))
+        found = added(Bounded(token, np.zeros_like(token)), Bounded(place, np.zeros_like(place)))
+        return Stream(
+            found.center, found.error, found.error, np.zeros((len(ids), 0)), self.no_directions
+        )
 
-    def attend_from(self, layer: int, x: Bounded) -> tuple[Bounded, Bounded, Bounded]:
+    def attend_from(self, layer: int, x: Stream) -> tuple[Bounded, Bounded, Bounded]:
         """Queries, keys and values: [row, n_embd] -> [row, head, head_dim] each."""
         block = self.blocks[layer]
         normed = layer_norm(x, *block.ln_1, self.config.epsilon)
@@ -218,8 +223,10 @@ class Model:
         both = is_used[:width] & is_used[width : 2 * width]
         return np.asarray(both.reshape(self.config.n_head, -1).sum(axis=1), dtype=np.float64)
 
-    def written(self, layer: int, x: Bounded, out: Bounded) -> Bounded:
+    def written(self, layer: int, x: Stream, out: Bounded) -> Stream:
         """The residual stream behind the attention of one block: [row, n_embd].
+
+        What a head output is off by is one error along its row of the matrix.
 
         Args:
             layer: the number of the block.
@@ -228,11 +235,20 @@ class Model:
         """
         merged = Bounded(out.center.reshape(len(x.center), -1), out.error.reshape(len(x.center), -1))
         matrix = self.blocks[layer].attn_out
-        center = merged.center @ matrix.weight + matrix.bias
-        error = merged.error @ matrix.magnitude
         size = np.abs(merged.center) + merged.error
-        error += product_error(size @ matrix.magnitude + np.abs(matrix.bias), matrix.terms)
-        return added(x, Bounded(center, error))
+        summing = product_error(size @ matrix.magnitude + np.abs(matrix.bias), matrix.terms)
+        written = Bounded(
+            merged.center @ matrix.weight + matrix.bias, merged.error @ matrix.magnitude + summing
+        )
+        alone, along = matrix.directions.split(merged.error)
+        total = Stream(
+            x.center + written.center,
+            x.error + written.error,
+            x.box + alone + summing,
+            np.concatenate([x.radii, along], axis=1),
+            x.along.and_of(matrix.directions),
+        )
+        return total.rounded_to(added(Bounded(x.center, x.error), written), matrix.terms > 0)
 
     def run(self, ids: Ids) -> Bounded:
         """The logits behind one text: [position] -> [vocab_size]."""
@@ -241,8 +257,8 @@ class Model:
             read = [self.attend_from(layer, x) for x in rows]
             after = []
             for i, x in enumerate(rows):
-                keys, values = (joined([parts[k] for parts in read[: i + 1]]) for k in (1, 2))
-                query = joined([read[i][0]] * (i + 1))
+                keys, values = (stacked([parts[k] for parts in read[: i + 1]]) for k in (1, 2))
+                query = stacked([read[i][0]] * (i + 1))
                 scores = self.pair_scores(layer, query, keys)  # [source, head]
                 weights = softmax(Bounded(scores.center.T[None], scores.error.T[None]))
                 seen = Bounded(values.center.swapaxes(0, 1)[None], values.error.swapaxes(0, 1)[None])
@@ -252,18 +268,19 @@ class Model:
             rows = after
         return self.logits(rows[-1])[0]
 
-    def feed_forward(self, layer: int, x: Bounded) -> Bounded:
+    def feed_forward(self, layer: int, x: Stream) -> Stream:
         """The residual stream behind the MLP of one block: [row, n_embd]."""
         block = self.blocks[layer]
         normed = layer_norm(x, *block.ln_2, self.config.epsilon)
-        found = mlp(x, normed, block.c_fc, block.mlp_out)
-        return rounded(found.center - found.error, found.center + found.error)
+        found = mlp(normed, block.c_fc, block.mlp_out)
+        wide = rounded(found.center - found.error, found.center + found.error)
+        return found.rounded_to(wide, block.mlp_out.terms > 0)
 
-    def logits(self, x: Bounded) -> Bounded:
+    def logits(self, x: Stream) -> Bounded:
         """[row, n_embd] -> [row, vocab_size]."""
         return layer_norm(x, *self.ln_f, self.config.epsilon).read(self.unembedding)[0]
 
 
-def joined(parts: Sequence[Bounded]) -> Bounded:
+def stacked(parts: Sequence[Bounded]) -> Bounded:
     """The rows of all parts, one below the other."""
     return Bounded(np.concatenate([p.center for p in parts]), np.concatenate([p.error for p in parts]))
