@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft_check.evaluate import Evaluator
-from handcraft_check.layers import head_output, softmax
 from handcraft_check.model import Model
-from handcraft_check.rounding import Array, Bounded
+from handcraft_check.regime import Array
+from handcraft_check.rounding import Bounded
 from handcraft_check.states import Store, coarsened, coarsened_stream, distinct
 from handcraft_check.stream import Stream, joined
 
@@ -209,8 +209,7 @@ class Runner:
             )  # [row, head, source]
             read = values[sources[rows, :, 1]]  # [row, source, head, head_dim]
             read = Bounded(read.center.swapaxes(1, 2), read.error.swapaxes(1, 2))
-            weights = softmax(scores)
-            out = head_output(weights, read)
+            weights, out = self.model.attention(scores, read)
             streams.append(coarsened_stream(self.model.written(layer, x[kinds[rows]], out)))
             apart = np.abs(read.center - out.center[:, :, None, :])
             spreads.append(

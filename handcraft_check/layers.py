@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.regime import IN_FLOAT32, Array, Regime
 from handcraft_check.rounding import (
     CERTAIN,
     EXP_ULPS,
@@ -16,9 +17,12 @@ from handcraft_check.rounding import (
     STRAIGHT,
     TINY,
     UNIT,
-    Array,
     Bounded,
+    as_factor,
     product_error,
+    rounded,
+    rounding_of,
+    stepped,
     sum_error,
 )
 from handcraft_check.stream import PRODUCT_SLACK, Directions, Readers, Stream
@@ -37,15 +41,35 @@ class Matrix:
     Args:
         weight: [in, out].
         bias: [out].
+        apart: how far each weight may be from that in use: [in, out]; None for not at all.
+        bias_apart: the same of the bias: [out].
     """
 
     weight: Array
     bias: Array
+    apart: Array | None = None
+    bias_apart: Array | None = None
 
     @cached_property
     def magnitude(self) -> Array:
-        """The absolute weights: [in, out]."""
-        return np.abs(self.weight)
+        """The largest absolute value that each weight can have: [in, out]."""
+        return np.abs(self.weight) + (0 if self.apart is None else self.apart)
+
+    @cached_property
+    def bias_magnitude(self) -> Array:
+        """The same of the bias: [out]."""
+        return np.abs(self.bias) + (0 if self.bias_apart is None else self.bias_apart)
+
+    def product_error(self, size: Array) -> Array:
+        """How far the sum in use can be from the exact one with these weights: [row, out].
+
+        Args:
+            size: the largest absolute values of what is read: [row, in].
+        """
+        found = product_error(size @ self.magnitude + self.bias_magnitude, self.terms)
+        if self.apart is not None:
+            found += size @ self.apart
+        return found if self.bias_apart is None else found + self.bias_apart
 
     @cached_property
     def terms(self) -> Array:
@@ -183,10 +207,30 @@ class Normed:
     def read(self, matrix: Matrix) -> tuple[Bounded, Array]:
         """The product with a matrix, and the part of its error that the product itself makes."""
         center = self.center @ matrix.weight + matrix.bias
-        largest = self.magnitude @ matrix.magnitude + np.abs(matrix.bias)
-        rounding = product_error(largest, matrix.terms)
+        rounding = matrix.product_error(self.magnitude)
         readers = matrix.readers(self)
         return Bounded(center, self.spread(matrix.weight, readers) + rounding), rounding
+
+    def in_use(self, regime: Regime) -> Normed:
+        """What a product reads of it: rounded to the regime's steps, or as its factors are.
+
+        Numbers that were rounded to few digits have lost what their errors have in common. Gain and
+        bias may be off by the regime's radius, and what that changes has nothing in common either.
+        """
+        added = np.zeros_like(self.rest)
+        if regime.radius:
+            added = regime.radius * (self.magnitude + 2 * np.abs(self.bias))
+        if not regime.is_half and regime.factors is None:
+            return replace(self, error=self.error + added, rest=self.rest + added)
+        own = self.error + added + self.scale[:, None] * np.abs(self.linear)
+        own += self.shift[:, None] * np.abs(self.gain)
+        low, high = self.center - own, self.center + own
+        if not regime.is_half:
+            added = added + rounding_of(low, high, regime)
+            return replace(self, error=self.error + added, rest=self.rest + added)
+        found, none = rounded(low, high, regime.steps), np.zeros_like(self.scale)
+        linear, error = found.center - self.bias, found.error
+        return Normed(linear, self.bias, error, error, self.gain, none, none, none, none, self.stream)
 
 
 def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
@@ -247,7 +291,33 @@ def gelu(x: Array) -> Array:
     return np.asarray(0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
 
 
-def mlp(x: Normed, up: Matrix, down: Matrix) -> Stream:
+def half_mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime) -> Bounded:
+    """What an MLP adds to the residual stream where every step is rounded to few digits.
+
+    Sums beyond `STRAIGHT` are passed on as they are, or become 0: half of them, times 2 or 0. Between,
+    a unit rounded once errs by the slope of GELU, 1.13, and the rounding. The steps of gelu_new in
+    transformers, 0.5 x (1 + tanh(c (x + k x^3))), each rounded, err by at most 5 roundings in the
+    argument of tanh, at 0.45 each, by those of tanh and of the sum, and by that of the product: 4
+    roundings of x together, and one of what underflows.
+
+    Args:
+        x: what is normalized, as it is read: [row, dimension].
+        up: reads x.
+        down: writes to the stream.
+        regime: to which all is rounded.
+    """
+    pre = stepped(x.read(up)[0], regime)
+    is_on = pre.center - pre.error >= STRAIGHT
+    is_off = pre.center + pre.error <= -STRAIGHT
+    hidden = np.where(is_on, pre.center, np.where(is_off, 0.0, gelu(pre.center)))
+    largest = np.abs(pre.center) + pre.error
+    curved = 1.13 * pre.error + 8 * regime.steps.unit * largest + 4 * regime.steps.tiny
+    own = np.where(is_on, pre.error, np.where(is_off, 0.0, curved))
+    error = own @ down.magnitude + down.product_error(np.abs(hidden) + own)
+    return stepped(Bounded(hidden @ down.weight + down.bias, error), regime)
+
+
+def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Stream:
     """The residual stream behind an MLP with GELU, before the addition is rounded.
 
     Units whose sums surely lie beyond `STRAIGHT` are the identity or 0. The errors that they read reach
@@ -260,6 +330,7 @@ def mlp(x: Normed, up: Matrix, down: Matrix) -> Stream:
         x: the stream, normalized.
         up: reads x.
         down: writes to the stream.
+        regime: of which only the factors of products are not in float32.
     """
     pre, rounding = x.read(up)
     is_on = pre.center - pre.error >= STRAIGHT
@@ -269,7 +340,11 @@ def mlp(x: Normed, up: Matrix, down: Matrix) -> Stream:
     curved = 1.13 * pre.error + 16 * UNIT * largest + 4 * TINY
     own = np.where(is_on, rounding, np.where(is_off, 0.0, curved))
     most = np.where(is_on, largest, np.where(is_off, 0.0, np.abs(hidden) + curved))
-    summing = product_error(most @ down.magnitude + np.abs(down.bias), down.terms)
+    if regime.factors is not None:
+        wide = np.where(is_on, pre.error, own)
+        own = own + rounding_of(hidden - wide, hidden + wide, regime)
+        most = np.abs(hidden) + wide + own
+    summing = down.product_error(most)
     stream = x.stream
     error, box, radii = stream.error.copy(), stream.box.copy(), stream.radii.copy()
     for rows, pattern in _groups(is_on):
@@ -309,6 +384,8 @@ class Weights:
         error: how far the softmax of the true scores may be from it: [..., source].
         most: an upper bound of each weight: [..., source].
         common: how far rounding may shift all weights of a row, relative to their size: [...].
+        rounding: how far each weight is moved when it is rounded to the regime's steps, or to what a
+            product takes it for: [..., source].
         rest: an upper bound of all weights but the largest, where it surely is below `CERTAIN`, so that
             the largest is exactly 1; infinite elsewhere: [...].
     """
@@ -317,10 +394,11 @@ class Weights:
     error: Array
     most: Array
     common: Array
+    rounding: Array
     rest: Array
 
 
-def softmax(scores: Bounded) -> Weights:
+def softmax(scores: Bounded, regime: Regime = IN_FLOAT32) -> Weights:
     """The attention weights of scores that are known up to an error.
 
     A weight is least where its own score is least and all others are largest: it is 1 / (1 + r), and r
@@ -331,12 +409,18 @@ def softmax(scores: Bounded) -> Weights:
 
     Args:
         scores: [..., source]; a source that is not seen has the score -inf and the error 0.
+        regime: softmax is computed in float32 in each, and its weights are rounded.
     """
-    top = scores.center.max(axis=-1, keepdims=True)
     is_seen = scores.center != -np.inf  # NaN is seen, and makes all weights NaN
+    if regime.is_half:  # where all scores may be minus infinity, weights are NaN
+        highest = np.where(is_seen, scores.center - scores.error, -np.inf).max(axis=-1, keepdims=True)
+        lost = np.where(highest < -regime.steps.largest, np.nan, 0.0)
+        scores = Bounded(scores.center + np.where(is_seen, lost, 0.0), scores.error)
+    top = scores.center.max(axis=-1, keepdims=True)
     below = np.where(is_seen, scores.center - top, -np.inf)
     size = np.where(is_seen, np.abs(below), 0.0)
-    farthest = size + scores.error + scores.error.max(axis=-1, keepdims=True)
+    reach = scores.error.max(axis=-1, keepdims=True)
+    farthest = size + scores.error + reach
     error = scores.error + UNIT * farthest + 2 * EXP_ULPS * UNIT
     center = np.exp(below)
     weights = center / center.sum(axis=-1, keepdims=True)
@@ -352,7 +436,9 @@ def softmax(scores: Bounded) -> Weights:
     deviation = np.maximum(most - weights, weights - least) + SLACK * weights
     rest = np.where(rest < CERTAIN, rest, np.inf)
     common = np.minimum(rest, (seen[..., 0] + 4) * UNIT)
-    return Weights(weights, deviation, most, common, rest)
+    moved = _moved_weights(least, most, below - error - reach, common, regime)
+    is_exact = np.isfinite(rest)[..., None] & (weights == weights.max(axis=-1, keepdims=True))
+    return Weights(weights, deviation, most, common, np.where(is_exact, 0.0, moved), rest)
 
 
 def _others(logs: Array, own: Array) -> Array:
@@ -377,7 +463,33 @@ def _others(logs: Array, own: Array) -> Array:
         return np.where(total == 0, 0 * apart, total * np.exp(apart))
 
 
-def head_output(weights: Weights, values: Bounded) -> Bounded:
+def _moved_weights(least: Array, most: Array, below: Array, common: Array, regime: Regime) -> Array:
+    """How far attention weights are moved when they are rounded.
+
+    They are rounded as they are, or before they are divided by their sum (flash attention, Dao et al.
+    2022), when they are exp of how far a score is below the highest so far. One that underflows is
+    moved by at most all of it.
+
+    Args:
+        least: of each weight: [..., source].
+        most: [..., source].
+        below: the least that a score minus the highest can be: [..., source].
+        common: how far weights in float32 are from exact ones, relatively: [...].
+        regime: which tells what they are rounded to.
+    """
+    if not regime.is_half and regime.factors is None:
+        return np.zeros_like(most)
+    least, most = least * (1 - common[..., None]), most * (1 + common[..., None])
+    after = rounding_of(least, most, regime)
+    low = np.maximum(np.exp(np.minimum(below, 0.0)) - TINY, 0.0)
+    format = regime.factors or regime.steps
+    part = rounding_of(np.maximum(low, 0.5), np.ones_like(low), regime) / np.maximum(low, 0.5)
+    part = np.where(low < 0.5, 2 * format.unit, part)
+    lost = np.where(low < format.tiny, np.minimum(most, format.tiny), 0.0)
+    return np.maximum(after, np.maximum(part * most, lost))
+
+
+def head_output(weights: Weights, values: Bounded, regime: Regime = IN_FLOAT32) -> Bounded:
     """The weighted mean of values.
 
     Weights sum to 1, so that their errors act on how far a value is from the mean. Where the largest
@@ -386,10 +498,12 @@ def head_output(weights: Weights, values: Bounded) -> Bounded:
     Args:
         weights: [..., source].
         values: [..., source, dimension].
+        regime: to whose steps the output is rounded.
 
     Returns:
         [..., dimension].
     """
+    values = as_factor(values, regime)
     center = np.einsum("...s,...sd->...d", weights.center, values.center)
     apart = np.abs(values.center - center[..., None, :])
     error = np.einsum("...s,...sd->...d", weights.error, apart)
@@ -397,11 +511,12 @@ def head_output(weights: Weights, values: Bounded) -> Bounded:
     total = np.einsum("...s,...sd->...d", weights.most, size)
     error += np.einsum("...s,...sd->...d", weights.most, values.error)
     error += weights.common[..., None] * total
+    error += np.einsum("...s,...sd->...d", weights.rounding, size)
     seen = (weights.most > 0).sum(axis=-1)[..., None].astype(np.float64)
     largest = size.max(axis=-2, where=weights.most[..., None] > 0, initial=0.0)
     with np.errstate(invalid="ignore"):
         leaked = np.where(
             np.isfinite(weights.rest)[..., None], weights.rest[..., None] * largest, np.inf
         )
-    error += np.minimum(2.1 * leaked + TINY * (seen + 1), product_error(total, seen))
-    return Bounded(center, error)
+    error += np.minimum(2.2 * leaked + TINY * (seen + 1), product_error(total, seen))
+    return stepped(Bounded(center, error), regime)

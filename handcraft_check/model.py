@@ -9,8 +9,29 @@ from typing import Any
 import numpy as np
 
 from handcraft_check.errors import CheckError
-from handcraft_check.layers import Ids, Matrix, head_output, layer_norm, mlp, softmax
-from handcraft_check.rounding import UNIT, Array, Bounded, added, product_error, rounded
+from handcraft_check.layers import (
+    Ids,
+    Matrix,
+    Normed,
+    Weights,
+    half_mlp,
+    head_output,
+    layer_norm,
+    mlp,
+    softmax,
+)
+from handcraft_check.regime import IN_FLOAT32, Array, Regime
+from handcraft_check.rounding import (
+    UNIT,
+    Bounded,
+    added,
+    as_factor,
+    between,
+    product_error,
+    rounded,
+    rounded_ends,
+    stepped,
+)
 from handcraft_check.stream import Along, Stream
 
 KEYS = {
@@ -129,10 +150,21 @@ class Block:
 
 
 class Model:
-    """The tensors of a GPT-2 and, of every layer, what it makes of rows known up to an error."""
+    """The tensors of a GPT-2 and, of every layer, what it makes of rows known up to an error.
 
-    def __init__(self, config: Config, tensors: Mapping[str, Array]) -> None:
-        self.config = config
+    Args:
+        config: its sizes.
+        tensors: as the file has them; they are rounded to the steps of the regime.
+        regime: in which it runs.
+
+    Raises:
+        CheckError: a tensor is missing or has another shape, or a number is too large for the regime.
+    """
+
+    def __init__(
+        self, config: Config, tensors: Mapping[str, Array], regime: Regime = IN_FLOAT32
+    ) -> None:
+        self.config, self.regime = config, regime
         prefix = "transformer." if "transformer.wte.weight" in tensors else ""
         left = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
         if len(left) < len(tensors):
@@ -148,16 +180,24 @@ class Model:
                 raise CheckError(
                     f"{name} has the shape {tensor.shape}, not {shape}", where="model.safetensors"
                 )
-            return tensor
+            found = regime.steps.nearest(tensor)
+            if not np.isfinite(found).all():
+                raise CheckError(
+                    f"{name} has a number that is too large for {regime.steps.name}",
+                    where="model.safetensors",
+                )
+            return found
 
         def norm(name: str) -> tuple[Array, Array]:
             return take(f"{name}.weight", width), take(f"{name}.bias", width)
 
         def matrix(name: str, rows: int, columns: int) -> Matrix:
-            return Matrix(take(f"{name}.weight", rows, columns), take(f"{name}.bias", columns))
+            return matrix_in_use(
+                take(f"{name}.weight", rows, columns), take(f"{name}.bias", columns), regime
+            )
 
         self.wte = take("wte.weight", config.vocab_size, width)
-        if lm_head is not None and not np.array_equal(lm_head, self.wte):
+        if lm_head is not None and not np.array_equal(regime.steps.nearest(lm_head), self.wte):
             raise CheckError("lm_head.weight is not wte.weight", where="model.safetensors")
         self.wpe = take("wpe.weight", config.n_positions, width)
         self.blocks = [
@@ -181,7 +221,7 @@ class Model:
             block.attn_out.magnitude.max(axis=1).reshape(heads) for block in self.blocks
         ]
         self.no_directions = Along(np.zeros((0, width)))
-        self.unembedding = Matrix(self.wte.T.copy(), np.zeros(config.vocab_size))
+        self.unembedding = matrix_in_use(self.wte.T.copy(), np.zeros(config.vocab_size), regime)
 
     def embed(self, ids: Ids, position: int) -> Stream:
         """The embedding of tokens at one position: [row] -> [row, n_embd]."""
@@ -189,22 +229,33 @@ class Model:
             self.wte[ids],
             np.broadcast_to(self.wpe[position], (len(ids), self.config.n_embd)),
         )
-        found = added(Bounded(token, np.zeros_like(token)), Bounded(place, np.zeros_like(place)))
-        return Stream(
-            found.center, found.error, found.error, np.zeros((len(ids), 0)), self.no_directions
-        )
+        radius = self.regime.radius
+        first, second = (Bounded(part, radius * np.abs(part)) for part in (token, place))
+        return self._apart(added(first, second, self.regime.steps))
+
+    def _apart(self, x: Bounded) -> Stream:
+        """A stream whose errors have nothing in common."""
+        none = np.zeros((len(x.center), 0))
+        return Stream(x.center, x.error, x.error, none, self.no_directions)
+
+    def _normed(self, x: Stream, weights: tuple[Array, Array]) -> Normed:
+        return layer_norm(x, *weights, self.config.epsilon).in_use(self.regime)
 
     def attend_from(self, layer: int, x: Stream) -> tuple[Bounded, Bounded, Bounded]:
         """Queries, keys and values: [row, n_embd] -> [row, head, head_dim] each."""
         block = self.blocks[layer]
-        normed = layer_norm(x, *block.ln_1, self.config.epsilon)
-        qkv, _ = normed.read(block.c_attn)
+        qkv = stepped(self._normed(x, block.ln_1).read(block.c_attn)[0], self.regime)
         shape = (len(x.center), 3, self.config.n_head, self.config.n_embd // self.config.n_head)
         split = Bounded(qkv.center.reshape(shape), qkv.error.reshape(shape))
         return split[:, 0], split[:, 1], split[:, 2]
 
     def pair_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
-        """Attention scores of pairs of a query and a key: [pair, head, head_dim] -> [pair, head]."""
+        """Attention scores of pairs of a query and a key: [pair, head, head_dim] -> [pair, head].
+
+        They stay in float32 (sdpa), or are rounded before they are scaled and behind (eager). A score
+        of minus infinity has the weight 0, and so has twice the lowest number, which stands for it.
+        """
+        queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
         width = queries.center.shape[-1]
         factor = 1 / np.sqrt(width) if self.config.scales_scores else 1.0
         factor = factor / (layer + 1) if self.config.scales_by_layer else factor
@@ -213,8 +264,20 @@ class Model:
         error = (np.abs(queries.center) * keys.error + queries.error * key).sum(axis=-1)
         magnitude = ((np.abs(queries.center) + queries.error) * key).sum(axis=-1)
         error += product_error(magnitude, self._score_terms(layer) + 2)  # the scale may come before
-        error = error * factor + 4 * UNIT * (np.abs(center) + error) * factor
-        return Bounded(center * factor, error)
+        found = Bounded(center * factor, error * factor + 4 * UNIT * (np.abs(center) + error) * factor)
+        if not self.regime.is_half:
+            return found
+        low, high = rounded_ends(center - error, center + error, self.regime.steps)
+        slack = 4 * UNIT * np.maximum(np.abs(low), np.abs(high)) * factor
+        low, high = rounded_ends(low * factor - slack, high * factor + slack, self.regime.steps)
+        low = np.where(low == -np.inf, -2 * self.regime.steps.largest, low)
+        high = np.where(high == -np.inf, -2 * self.regime.steps.largest, high)
+        low, high = (
+            np.minimum(low, found.center - found.error),
+            np.maximum(high, found.center + found.error),
+        )
+        with np.errstate(invalid="ignore"):
+            return between(low, high)
 
     def _score_terms(self, layer: int) -> Array:
         """How many dimensions of each head have both queries and keys that are not 0: [head]."""
@@ -235,11 +298,14 @@ class Model:
         """
         merged = Bounded(out.center.reshape(len(x.center), -1), out.error.reshape(len(x.center), -1))
         matrix = self.blocks[layer].attn_out
-        size = np.abs(merged.center) + merged.error
-        summing = product_error(size @ matrix.magnitude + np.abs(matrix.bias), matrix.terms)
+        merged = as_factor(merged, self.regime)
+        summing = matrix.product_error(np.abs(merged.center) + merged.error)
         written = Bounded(
             merged.center @ matrix.weight + matrix.bias, merged.error @ matrix.magnitude + summing
         )
+        before = Bounded(x.center, x.error)
+        if self.regime.is_half:
+            return self._apart(added(before, stepped(written, self.regime), self.regime.steps))
         alone, along = matrix.directions.split(merged.error)
         total = Stream(
             x.center + written.center,
@@ -248,7 +314,12 @@ class Model:
             np.concatenate([x.radii, along], axis=1),
             x.along.and_of(matrix.directions),
         )
-        return total.rounded_to(added(Bounded(x.center, x.error), written), matrix.terms > 0)
+        return total.rounded_to(added(before, written), matrix.terms > 0)
+
+    def attention(self, scores: Bounded, values: Bounded) -> tuple[Weights, Bounded]:
+        """Weights and output of heads: [..., source], [..., source, head_dim] -> [..., head_dim]."""
+        weights = softmax(scores, self.regime)
+        return weights, head_output(weights, values, self.regime)
 
     def run(self, ids: Ids) -> Bounded:
         """The logits behind one text: [position] -> [vocab_size]."""
@@ -260,25 +331,37 @@ class Model:
                 keys, values = (stacked([parts[k] for parts in read[: i + 1]]) for k in (1, 2))
                 query = stacked([read[i][0]] * (i + 1))
                 scores = self.pair_scores(layer, query, keys)  # [source, head]
-                weights = softmax(Bounded(scores.center.T[None], scores.error.T[None]))
+                read_by = Bounded(scores.center.T[None], scores.error.T[None])
                 seen = Bounded(values.center.swapaxes(0, 1)[None], values.error.swapaxes(0, 1)[None])
-                after.append(
-                    self.feed_forward(layer, self.written(layer, x, head_output(weights, seen)))
-                )
+                _, out = self.attention(read_by, seen)
+                after.append(self.feed_forward(layer, self.written(layer, x, out)))
             rows = after
         return self.logits(rows[-1])[0]
 
     def feed_forward(self, layer: int, x: Stream) -> Stream:
         """The residual stream behind the MLP of one block: [row, n_embd]."""
         block = self.blocks[layer]
-        normed = layer_norm(x, *block.ln_2, self.config.epsilon)
-        found = mlp(normed, block.c_fc, block.mlp_out)
+        normed = self._normed(x, block.ln_2)
+        if self.regime.is_half:
+            out = half_mlp(normed, block.c_fc, block.mlp_out, self.regime)
+            return self._apart(added(Bounded(x.center, x.error), out, self.regime.steps))
+        found = mlp(normed, block.c_fc, block.mlp_out, self.regime)
         wide = rounded(found.center - found.error, found.center + found.error)
         return found.rounded_to(wide, block.mlp_out.terms > 0)
 
     def logits(self, x: Stream) -> Bounded:
         """[row, n_embd] -> [row, vocab_size]."""
-        return layer_norm(x, *self.ln_f, self.config.epsilon).read(self.unembedding)[0]
+        return stepped(self._normed(x, self.ln_f).read(self.unembedding)[0], self.regime)
+
+
+def matrix_in_use(weight: Array, bias: Array, regime: Regime) -> Matrix:
+    """A matrix, and how far what a product uses may be from it: by the radius, and as its factor."""
+    if regime.factors is None and not regime.radius:
+        return Matrix(weight, bias)
+    radius = regime.radius * np.abs(weight)
+    used = as_factor(Bounded(weight, radius), regime)
+    apart = np.abs(used.center - weight) + used.error
+    return Matrix(weight, bias, apart, regime.radius * np.abs(bias) if regime.radius else None)
 
 
 def stacked(parts: Sequence[Bounded]) -> Bounded:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from handcraft_check.rounding import Array, Bounded
+from handcraft_check.regime import Array
+from handcraft_check.rounding import Bounded
 from handcraft_check.stream import Stream
 
 Ids = npt.NDArray[np.int64]

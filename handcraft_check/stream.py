@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from handcraft_check.rounding import TINY, UNIT, Array, Bounded
+from handcraft_check.regime import Array
+from handcraft_check.rounding import TINY, UNIT, Bounded
 
 Flags = npt.NDArray[np.bool_]
 
@@ -30,7 +31,7 @@ MOST_DIRECTIONS = 512
 
 @dataclass(frozen=True, eq=False)
 class Directions:
-    """Where the errors of what a matrix reads go: units whose rows differ by a factor share a direction.
+    """Where errors of what a matrix reads go: units whose rows differ by a factor share a direction.
 
     Args:
         rows: one of each: [direction, dimension].
@@ -56,9 +57,9 @@ class Directions:
         _, kinds, kind = np.unique(
             chosen / first[:, None], axis=0, return_index=True, return_inverse=True
         )
-        if len(kinds) > MOST_DIRECTIONS:
-            which, chosen, first, kinds, kind = (a[:0] for a in (which, chosen, first, kinds, kind))
         kind = kind.reshape(-1)
+        if len(kinds) > MOST_DIRECTIONS:
+            return cls(chosen[:0], np.zeros((len(weight), 0)), alone)
         rows = chosen[kinds]
         factor = first / first[kinds[kind]]
         apart = np.abs(chosen - factor[:, None] * rows[kind])
@@ -81,7 +82,7 @@ class Directions:
 
 
 class Along:
-    """All directions of the errors of a stream; what comes behind it, and its readers, are made once."""
+    """All directions of the errors of a stream, with what its readers make of them."""
 
     def __init__(self, rows: Array) -> None:
         self.rows = rows
@@ -175,7 +176,7 @@ class Stream:
         size = np.abs(weight)
         whole, apart = (self.error * size).sum(axis=1), (self.box * size).sum(axis=1)
         along = np.abs(weight @ self.along.rows.T) + PRODUCT_SLACK * (size @ self.along.size.T)
-        return np.minimum(whole, apart + (self.radii * along).sum(axis=1))
+        return np.asarray(np.minimum(whole, apart + (self.radii * along).sum(axis=1)))
 
     def rounded_to(self, to: Bounded, is_written: Flags) -> Stream:
         """This stream, which is a sum, behind the rounding of the addition.
@@ -200,5 +201,7 @@ class Stream:
 
 def joined(parts: Sequence[Stream]) -> Stream:
     """The rows of all parts, one below the other; their directions are the same."""
-    columns = (np.concatenate(each) for each in zip(*(part.columns for part in parts), strict=True))
-    return Stream(*columns, parts[0].along)
+    center, error, box, radii = (
+        np.concatenate(each) for each in zip(*(part.columns for part in parts), strict=True)
+    )
+    return Stream(center, error, box, radii, parts[0].along)
