@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft_check.evaluate import Evaluator
-from handcraft_check.layers import head_output, softmax
 from handcraft_check.model import Model
-from handcraft_check.rounding import Array, Bounded
-from handcraft_check.states import Store, coarsened, distinct
+from handcraft_check.regime import Array
+from handcraft_check.rounding import Bounded
+from handcraft_check.states import Store, coarsened, coarsened_stream, distinct
+from handcraft_check.stream import Stream, joined
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -176,14 +177,14 @@ class Runner:
                     limit = NEGLIGIBLE if which is blame else WIDE
                     is_new = (which < 0) & (most[np.arange(len(largest)), largest] > limit)
                     which[is_new] = largest[is_new]
-            x = coarsened(self.model.feed_forward(layer, x))
-            first, merged = distinct(x.center, x.error)
+            x = coarsened_stream(self.model.feed_forward(layer, x))
+            first, merged = distinct(*x.columns)
             x, kinds = x[first], merged[kinds]
         return Ran(numbers, self.model.logits(x), kinds, blame, wide)
 
     def _attend(
-        self, layer: int, x: Bounded, kinds: Ids, queries: Bounded, sources: Ids
-    ) -> tuple[Bounded, Ids, Array]:
+        self, layer: int, x: Stream, kinds: Ids, queries: Bounded, sources: Ids
+    ) -> tuple[Stream, Ids, Array]:
         """The stream behind one attention layer.
 
         Returns:
@@ -199,7 +200,7 @@ class Runner:
         places = places.reshape(pairs.shape)
         first, together = distinct(kinds, sources)
         weight = self.model.write_sizes[layer]  # [head, head_dim]
-        streams: list[Bounded] = []
+        streams: list[Stream] = []
         spreads: list[Array] = []
         for start in range(0, len(first), ROWS):
             rows = first[start : start + ROWS]
@@ -208,19 +209,16 @@ class Runner:
             )  # [row, head, source]
             read = values[sources[rows, :, 1]]  # [row, source, head, head_dim]
             read = Bounded(read.center.swapaxes(1, 2), read.error.swapaxes(1, 2))
-            weights = softmax(scores)
-            out = head_output(weights, read)
-            streams.append(coarsened(self.model.written(layer, x[kinds[rows]], out)))
+            weights, out = self.model.attention(scores, read)
+            streams.append(coarsened_stream(self.model.written(layer, x[kinds[rows]], out)))
             apart = np.abs(read.center - out.center[:, :, None, :])
             spreads.append(
                 np.einsum("rhs,rhsd,hd->rs", weights.most, read.error, weight)
                 + np.einsum("rhs,rhsd,hd->rs", weights.error, apart, weight)
             )
-        center = np.concatenate([part.center for part in streams])
-        error = np.concatenate([part.error for part in streams])
-        apart_rows, merged = distinct(center, error)
-        stream = Bounded(center[apart_rows], error[apart_rows])
-        return stream, merged[together], np.concatenate(spreads)[together]
+        stream = joined(streams)
+        apart_rows, merged = distinct(*stream.columns)
+        return stream[apart_rows], merged[together], np.concatenate(spreads)[together]
 
 
 WIDE = 2.0**-9

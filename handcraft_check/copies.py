@@ -9,7 +9,9 @@ import numpy as np
 
 from handcraft_check.layers import Flags, Ids, Matrix, softmax
 from handcraft_check.model import Model
-from handcraft_check.rounding import LARGEST, TINY, UNIT, Array, Bounded, product_error
+from handcraft_check.regime import Array
+from handcraft_check.rounding import LARGEST, TINY, UNIT, Bounded, product_error
+from handcraft_check.stream import Stream
 from handcraft_check.sums import Part, Sums, layer_norm_of_sums
 from handcraft_check.windows import UnfitError
 
@@ -61,8 +63,7 @@ def copied(model: Model, token_ids: Ids, length: int) -> Copied:
         Part(tokens, [np.arange(len(tokens))], np.full(length, len(tokens))),
         Part(places, [], np.arange(length)),
     ]
-    width = model.config.n_embd
-    x = Sums(parts, np.zeros((length, width)), np.tile(embedded, (length, 1)))
+    x = Sums(parts, _off_by(embedded, length))
     queries, keys = (_read(model, x, i) for i in (0, 1))
     scores = model.all_scores(0, queries, keys)
     seen = np.tri(length, dtype=bool)
@@ -117,8 +118,7 @@ def values_copied(model: Model, found: Copied, groups: Sequence[Ids]) -> tuple[A
                 Part(found.tokens, [np.arange(vocabulary)], np.array([vocabulary])),
                 Part(found.places, [everywhere], np.array([length])),
             ],
-            np.zeros((1, width)),
-            found.embedded[None],
+            _off_by(found.embedded, 1),
         )
         all_values = _read(model, hull, 2)[0]
         span = 2 * all_values.error[head]
@@ -136,8 +136,7 @@ def values_copied(model: Model, found: Copied, groups: Sequence[Ids]) -> tuple[A
                     Part(found.tokens, [], np.tile(np.arange(vocabulary), number)),
                     Part(found.places, some, np.repeat(length + np.arange(number), vocabulary)),
                 ],
-                np.zeros((number * vocabulary, width)),
-                np.tile(found.embedded, (number * vocabulary, 1)),
+                _off_by(found.embedded, number * vocabulary),
             )
             values = _read(model, x, 2)
             center = values.center[:, head].reshape(number, vocabulary, size)
@@ -152,8 +151,13 @@ def values_copied(model: Model, found: Copied, groups: Sequence[Ids]) -> tuple[A
             error[start : start + number] += off @ np.abs(weight)
             most = np.abs(center).max(axis=1) + off
             total[start : start + number] += most @ np.abs(weight)
-    error += product_error(total + np.abs(matrix.bias), matrix.terms)
+    error += product_error(total + matrix.bias_magnitude, matrix.terms)
     return written, error
+
+
+def _off_by(error: Array, rows: int) -> Stream:
+    """Rows that are 0, up to the same error each."""
+    return Stream.of(Bounded(np.zeros((rows, len(error))), np.tile(error, (rows, 1))))
 
 
 def adds_exactly(one: Array, other: Array) -> Flags:

@@ -9,8 +9,30 @@ from typing import Any
 import numpy as np
 
 from handcraft_check.errors import CheckError
-from handcraft_check.layers import Ids, Matrix, head_output, layer_norm, mlp, softmax
-from handcraft_check.rounding import UNIT, Array, Bounded, added, product_error, rounded
+from handcraft_check.layers import (
+    Ids,
+    Matrix,
+    Normed,
+    Weights,
+    half_mlp,
+    head_output,
+    layer_norm,
+    mlp,
+    softmax,
+)
+from handcraft_check.regime import IN_FLOAT32, Array, Regime
+from handcraft_check.rounding import (
+    UNIT,
+    Bounded,
+    added,
+    as_factor,
+    between,
+    product_error,
+    rounded,
+    rounded_ends,
+    stepped,
+)
+from handcraft_check.stream import Along, Stream
 
 KEYS = {
     "activation_function",
@@ -128,10 +150,21 @@ class Block:
 
 
 class Model:
-    """The tensors of a GPT-2 and, of every layer, what it makes of rows known up to an error."""
+    """The tensors of a GPT-2 and, of every layer, what it makes of rows known up to an error.
 
-    def __init__(self, config: Config, tensors: Mapping[str, Array]) -> None:
-        self.config = config
+    Args:
+        config: its sizes.
+        tensors: as the file has them; they are rounded to the steps of the regime.
+        regime: in which it runs.
+
+    Raises:
+        CheckError: a tensor is missing or has another shape, or a number is too large for the regime.
+    """
+
+    def __init__(
+        self, config: Config, tensors: Mapping[str, Array], regime: Regime = IN_FLOAT32
+    ) -> None:
+        self.config, self.regime = config, regime
         prefix = "transformer." if "transformer.wte.weight" in tensors else ""
         left = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
         if len(left) < len(tensors):
@@ -147,16 +180,24 @@ class Model:
                 raise CheckError(
                     f"{name} has the shape {tensor.shape}, not {shape}", where="model.safetensors"
                 )
-            return tensor
+            found = regime.steps.nearest(tensor)
+            if not np.isfinite(found).all():
+                raise CheckError(
+                    f"{name} has a number that is too large for {regime.steps.name}",
+                    where="model.safetensors",
+                )
+            return found
 
         def norm(name: str) -> tuple[Array, Array]:
             return take(f"{name}.weight", width), take(f"{name}.bias", width)
 
         def matrix(name: str, rows: int, columns: int) -> Matrix:
-            return Matrix(take(f"{name}.weight", rows, columns), take(f"{name}.bias", columns))
+            return matrix_in_use(
+                take(f"{name}.weight", rows, columns), take(f"{name}.bias", columns), regime
+            )
 
         self.wte = take("wte.weight", config.vocab_size, width)
-        if lm_head is not None and not np.array_equal(lm_head, self.wte):
+        if lm_head is not None and not np.array_equal(regime.steps.nearest(lm_head), self.wte):
             raise CheckError("lm_head.weight is not wte.weight", where="model.safetensors")
         self.wpe = take("wpe.weight", config.n_positions, width)
         self.blocks = [
@@ -179,32 +220,43 @@ class Model:
         self.write_sizes = [
             block.attn_out.magnitude.max(axis=1).reshape(heads) for block in self.blocks
         ]
-        self.unembedding = Matrix(self.wte.T.copy(), np.zeros(config.vocab_size))
+        self.no_directions = Along(np.zeros((0, width)))
+        self.unembedding = matrix_in_use(self.wte.T.copy(), np.zeros(config.vocab_size), regime)
 
-    def embed(self, ids: Ids, position: int) -> Bounded:
+    def embed(self, ids: Ids, position: int) -> Stream:
         """The embedding of tokens at one position: [row] -> [row, n_embd]."""
         token, place = (
             self.wte[ids],
             np.broadcast_to(self.wpe[position], (len(ids), self.config.n_embd)),
         )
-        return added(Bounded(token, np.zeros_like(token)), Bounded(place, np.zeros_like(place)))
+        radius = self.regime.radius
+        first, second = (Bounded(part, radius * np.abs(part)) for part in (token, place))
+        return self._apart(added(first, second, self.regime.steps))
 
-    def attend_from(self, layer: int, x: Bounded) -> tuple[Bounded, Bounded, Bounded]:
+    def _apart(self, x: Bounded) -> Stream:
+        """A stream whose errors have nothing in common."""
+        none = np.zeros((len(x.center), 0))
+        return Stream(x.center, x.error, x.error, none, self.no_directions)
+
+    def _normed(self, x: Stream, weights: tuple[Array, Array]) -> Normed:
+        return layer_norm(x, *weights, self.config.epsilon).in_use(self.regime)
+
+    def attend_from(self, layer: int, x: Stream) -> tuple[Bounded, Bounded, Bounded]:
         """Queries, keys and values: [row, n_embd] -> [row, head, head_dim] each."""
         block = self.blocks[layer]
-        normed = layer_norm(x, *block.ln_1, self.config.epsilon)
-        qkv, _ = normed.read(block.c_attn)
+        qkv = stepped(self._normed(x, block.ln_1).read(block.c_attn)[0], self.regime)
         shape = (len(x.center), 3, self.config.n_head, self.config.n_embd // self.config.n_head)
         split = Bounded(qkv.center.reshape(shape), qkv.error.reshape(shape))
         return split[:, 0], split[:, 1], split[:, 2]
 
     def pair_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
         """Attention scores of pairs of a query and a key: [pair, head, head_dim] -> [pair, head]."""
-        key = np.abs(keys.center) + keys.error
+        queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
         center = (queries.center * keys.center).sum(axis=-1)
+        key = np.abs(keys.center) + keys.error
         error = (np.abs(queries.center) * keys.error + queries.error * key).sum(axis=-1)
         magnitude = ((np.abs(queries.center) + queries.error) * key).sum(axis=-1)
-        return self._scaled(layer, center, error, magnitude, self._score_terms(layer))
+        return self._scores(layer, center, error, magnitude, self._score_terms(layer))
 
     def all_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
         """The scores of all destinations and sources.
@@ -217,23 +269,47 @@ class Model:
         Returns:
             [head, destination, source].
         """
+        queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
         query, query_error = (each.swapaxes(0, 1) for each in (queries.center, queries.error))
         key, key_error = (each.transpose(1, 2, 0) for each in (keys.center, keys.error))
         most = np.abs(key) + key_error
         error = np.abs(query) @ key_error + query_error @ most
         magnitude = (np.abs(query) + query_error) @ most
         terms = self._score_terms(layer)[:, None, None]
-        return self._scaled(layer, query @ key, error, magnitude, terms)
+        return self._scores(layer, query @ key, error, magnitude, terms)
 
-    def _scaled(
+    def _scores(
         self, layer: int, center: Array, error: Array, magnitude: Array, terms: Array
     ) -> Bounded:
-        """Scores from dot products, whether these or the queries are scaled."""
+        """Scores from dot products that are known up to an error.
+
+        They stay in float32 (sdpa), or are rounded before they are scaled and behind (eager). A score
+        of minus infinity has the weight 0, and so has twice the lowest number, which stands for it.
+
+        Args:
+            layer: the number of the block.
+            center: products of queries and keys.
+            error: what those are off by.
+            magnitude: the largest sum of absolute products.
+            terms: how many products are not structurally 0.
+        """
         factor = 1 / np.sqrt(self.write_sizes[layer].shape[1]) if self.config.scales_scores else 1.0
         factor = factor / (layer + 1) if self.config.scales_by_layer else factor
-        error = (error + product_error(magnitude, terms + 2)) * factor
-        error += 4 * UNIT * (np.abs(center) * factor + error)
-        return Bounded(center * factor, error)
+        error = error + product_error(magnitude, terms + 2)  # the scale may come before
+        found = Bounded(center * factor, error * factor + 4 * UNIT * (np.abs(center) + error) * factor)
+        if not self.regime.is_half:
+            return found
+        low, high = rounded_ends(center - error, center + error, self.regime.steps)
+        slack = 4 * UNIT * np.maximum(np.abs(low), np.abs(high)) * factor
+        low, high = rounded_ends(low * factor - slack, high * factor + slack, self.regime.steps)
+        low = np.where(low == -np.inf, -2 * self.regime.steps.largest, low)
+        high = np.where(high == -np.inf, -2 * self.regime.steps.largest, high)
+        low, high = (
+            np.minimum(low, found.center - found.error),
+            np.maximum(high, found.center + found.error),
+        )
+        with np.errstate(invalid="ignore"):
+            return between(low, high)
 
     def _score_terms(self, layer: int) -> Array:
         """How many dimensions of each head have both queries and keys that are not 0: [head]."""
@@ -242,8 +318,10 @@ class Model:
         both = is_used[:width] & is_used[width : 2 * width]
         return np.asarray(both.reshape(self.config.n_head, -1).sum(axis=1), dtype=np.float64)
 
-    def written(self, layer: int, x: Bounded, out: Bounded) -> Bounded:
+    def written(self, layer: int, x: Stream, out: Bounded) -> Stream:
         """The residual stream behind the attention of one block: [row, n_embd].
+
+        What a head output is off by is one error along its row of the matrix.
 
         Args:
             layer: the number of the block.
@@ -252,11 +330,28 @@ class Model:
         """
         merged = Bounded(out.center.reshape(len(x.center), -1), out.error.reshape(len(x.center), -1))
         matrix = self.blocks[layer].attn_out
-        center = merged.center @ matrix.weight + matrix.bias
-        error = merged.error @ matrix.magnitude
-        size = np.abs(merged.center) + merged.error
-        error += product_error(size @ matrix.magnitude + np.abs(matrix.bias), matrix.terms)
-        return added(x, Bounded(center, error))
+        merged = as_factor(merged, self.regime)
+        summing = matrix.product_error(np.abs(merged.center) + merged.error)
+        written = Bounded(
+            merged.center @ matrix.weight + matrix.bias, merged.error @ matrix.magnitude + summing
+        )
+        before = Bounded(x.center, x.error)
+        if self.regime.is_half:
+            return self._apart(added(before, stepped(written, self.regime), self.regime.steps))
+        alone, along = matrix.directions.split(merged.error)
+        total = Stream(
+            x.center + written.center,
+            x.error + written.error,
+            x.box + alone + summing,
+            np.concatenate([x.radii, along], axis=1),
+            x.along.and_of(matrix.directions),
+        )
+        return total.rounded_to(added(before, written), matrix.terms > 0)
+
+    def attention(self, scores: Bounded, values: Bounded) -> tuple[Weights, Bounded]:
+        """Weights and output of heads: [..., source], [..., source, head_dim] -> [..., head_dim]."""
+        weights = softmax(scores, self.regime)
+        return weights, head_output(weights, values, self.regime)
 
     def run(self, ids: Ids) -> Bounded:
         """The logits behind one text: [position] -> [vocab_size]."""
@@ -265,29 +360,42 @@ class Model:
             read = [self.attend_from(layer, x) for x in rows]
             after = []
             for i, x in enumerate(rows):
-                keys, values = (joined([parts[k] for parts in read[: i + 1]]) for k in (1, 2))
-                query = joined([read[i][0]] * (i + 1))
+                keys, values = (stacked([parts[k] for parts in read[: i + 1]]) for k in (1, 2))
+                query = stacked([read[i][0]] * (i + 1))
                 scores = self.pair_scores(layer, query, keys)  # [source, head]
-                weights = softmax(Bounded(scores.center.T[None], scores.error.T[None]))
+                read_by = Bounded(scores.center.T[None], scores.error.T[None])
                 seen = Bounded(values.center.swapaxes(0, 1)[None], values.error.swapaxes(0, 1)[None])
-                after.append(
-                    self.feed_forward(layer, self.written(layer, x, head_output(weights, seen)))
-                )
+                _, out = self.attention(read_by, seen)
+                after.append(self.feed_forward(layer, self.written(layer, x, out)))
             rows = after
         return self.logits(rows[-1])[0]
 
-    def feed_forward(self, layer: int, x: Bounded) -> Bounded:
+    def feed_forward(self, layer: int, x: Stream) -> Stream:
         """The residual stream behind the MLP of one block: [row, n_embd]."""
         block = self.blocks[layer]
-        normed = layer_norm(x, *block.ln_2, self.config.epsilon)
-        found = mlp(x, normed, block.c_fc, block.mlp_out)
-        return rounded(found.center - found.error, found.center + found.error)
+        normed = self._normed(x, block.ln_2)
+        if self.regime.is_half:
+            out = half_mlp(normed, block.c_fc, block.mlp_out, self.regime)
+            return self._apart(added(Bounded(x.center, x.error), out, self.regime.steps))
+        found = mlp(normed, block.c_fc, block.mlp_out, self.regime)
+        wide = rounded(found.center - found.error, found.center + found.error)
+        return found.rounded_to(wide, block.mlp_out.terms > 0)
 
-    def logits(self, x: Bounded) -> Bounded:
+    def logits(self, x: Stream) -> Bounded:
         """[row, n_embd] -> [row, vocab_size]."""
-        return layer_norm(x, *self.ln_f, self.config.epsilon).read(self.unembedding)[0]
+        return stepped(self._normed(x, self.ln_f).read(self.unembedding)[0], self.regime)
 
 
-def joined(parts: Sequence[Bounded]) -> Bounded:
+def matrix_in_use(weight: Array, bias: Array, regime: Regime) -> Matrix:
+    """A matrix, and how far what a product uses may be from it: by the radius, and as its factor."""
+    if regime.factors is None and not regime.radius:
+        return Matrix(weight, bias)
+    radius = regime.radius * np.abs(weight)
+    used = as_factor(Bounded(weight, radius), regime)
+    apart = np.abs(used.center - weight) + used.error
+    return Matrix(weight, bias, apart, regime.radius * np.abs(bias) if regime.radius else None)
+
+
+def stacked(parts: Sequence[Bounded]) -> Bounded:
     """The rows of all parts, one below the other."""
     return Bounded(np.concatenate([p.center for p in parts]), np.concatenate([p.error for p in parts]))

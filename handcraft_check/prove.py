@@ -17,7 +17,7 @@ from handcraft_check.meaning import BROKEN, Meaning, program_hash
 from handcraft_check.model import Config, Model
 from handcraft_check.nodes import fields, items
 from handcraft_check.proof import BudgetError, Found, Ids, Policy, Proof, StuckError
-from handcraft_check.rounding import Array
+from handcraft_check.regime import Array
 
 TENSORS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
 

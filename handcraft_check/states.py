@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.regime import Array
 from handcraft_check.rounding import Bounded
+from handcraft_check.stream import Stream
 
 Ids = npt.NDArray[np.int64]
 
@@ -23,13 +25,29 @@ def coarsened(x: Bounded, parts: int = 128) -> Bounded:
         x: of any shape.
         parts: how fine the grid is, a power of two.
     """
-    is_exact = x.error == 0
     with np.errstate(divide="ignore"):
         power = np.exp2(np.ceil(np.log2(np.maximum(x.error, FINEST))))
     grid = power / parts
-    center = np.where(is_exact, x.center, np.rint(x.center / grid) * grid)
-    steps = np.ceil((x.error + np.abs(center - x.center)) / power * (parts / 4) * (1 + 1e-12))
-    return Bounded(center, np.where(is_exact, 0.0, steps * power / (parts / 4)))
+    center = np.where(x.error == 0, x.center, np.rint(x.center / grid) * grid)
+    error = np.where(x.error == 0, 0.0, x.error + np.abs(center - x.center))
+    return Bounded(center, _upwards(error, power, parts))
+
+
+def coarsened_stream(x: Stream) -> Stream:
+    """The same of a stream, with all that is known of its errors."""
+    found = coarsened(Bounded(x.center, x.error))
+    box = x.box + np.abs(found.center - x.center)
+    box, radii = (
+        _upwards(each, np.exp2(np.ceil(np.log2(np.maximum(each, FINEST)))), 128)
+        for each in (box, x.radii)
+    )
+    return Stream(found.center, found.error, box, radii, x.along).tight()
+
+
+def _upwards(error: Array, power: Array, parts: int) -> Array:
+    """A number that is not smaller, on a grid of `power`; 0 stays 0."""
+    steps = np.ceil(error / power * (parts / 4) * (1 + 1e-12))
+    return steps * power / (parts / 4)
 
 
 def distinct(*columns: npt.NDArray[np.generic]) -> tuple[Ids, Ids]:

@@ -8,13 +8,15 @@ each summand: exact where a box around the vectors would contain mixtures of tok
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
 
-from handcraft_check.layers import PRODUCT_SLACK, Ids, Matrix, Normed
-from handcraft_check.rounding import TINY, UNIT, Array, Bounded, product_error, sum_error
+from handcraft_check.layers import Ids, Matrix, Normed
+from handcraft_check.regime import Array
+from handcraft_check.rounding import TINY, UNIT, Bounded, sum_error
+from handcraft_check.stream import PRODUCT_SLACK, Stream
 
 Range = tuple[Array, Array]
 """The least and the largest values."""
@@ -38,17 +40,29 @@ class Part:
         """Some of the rows."""
         return Part(self.table, self.sets, self.chosen[which])
 
+    @cached_property
+    def several(self) -> Sequence[tuple[Ids, Ids]]:
+        """The sets of which a row allows any: their alternatives, and those rows."""
+        rows = np.flatnonzero(self.chosen >= len(self.table))
+        if not len(rows):
+            return []
+        rows = rows[np.argsort(self.chosen[rows], kind="stable")]
+        parts = np.split(rows, np.flatnonzero(np.diff(self.chosen[rows])) + 1)
+        return [(self.sets[self.chosen[part[0]] - len(self.table)], part) for part in parts]
+
+    def single(self, values: Array) -> Array:
+        """The value of the only alternative, 0 where a row allows several: [row, ...]."""
+        found = values[np.minimum(self.chosen, len(self.table) - 1)]
+        found[self.chosen >= len(self.table)] = 0.0
+        return np.asarray(found)
+
     def range(self, values: Array) -> Range:
         """The least and the largest value in each row: [alternative, ...] -> [row, ...] each."""
-        count = len(self.table)
-        low = values[np.minimum(self.chosen, count - 1)]
+        low = self.single(values)
         high = low.copy()
-        several = np.flatnonzero(self.chosen >= count)
-        used, places = np.unique(self.chosen[several] - count, return_inverse=True)
-        if len(used):
-            parts = [values[self.sets[number]] for number in used.tolist()]
-            low[several] = np.array([part.min(axis=0) for part in parts])[places]
-            high[several] = np.array([part.max(axis=0) for part in parts])[places]
+        for alternatives, rows in self.several:
+            some = values[alternatives]
+            low[rows], high[rows] = some.min(axis=0), some.max(axis=0)
         return low, high
 
     @cached_property
@@ -59,21 +73,29 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """Rows, each a sum of one alternative of each part, a known vector and an error.
+    """Rows, each a sum of one alternative of each part and a vector that is known up to an error.
 
     Args:
         parts: the summands of which several alternatives are possible.
-        known: the rest: [row, dimension].
-        error: how far the computed stream may be from the sum: [row, dimension].
+        stream: the rest, with the error of the whole.
     """
 
     parts: Sequence[Part]
-    known: Array
-    error: Array
+    stream: Stream
+
+    @property
+    def known(self) -> Array:
+        """What is the same for all alternatives: [row, dimension]."""
+        return self.stream.center
+
+    @property
+    def error(self) -> Array:
+        """How far the computed stream may be from the sum: [row, dimension]."""
+        return self.stream.error
 
     def rows(self, which: Ids) -> Sums:
         """Some of the rows."""
-        return Sums([part.rows(which) for part in self.parts], self.known[which], self.error[which])
+        return Sums([part.rows(which) for part in self.parts], self.stream[which])
 
     def range(self, weight: Array) -> Range:
         """Weighted sums of the dimensions, without the error: [dimension, out] -> [row, out] each."""
@@ -103,24 +125,25 @@ class Sums:
     def squares(self) -> Range:
         """The sum of the squares of the dimensions, without the error: [row] each.
 
-        The square of a sum is the sum of the squares of its parts, each of one alternative, and of twice
-        their products, which count only where two parts share a dimension.
+        The sum is what is in the middle of all boxes, and for each part how far its alternative is from
+        there. The square of the middle and one of these is least and largest for one alternative. The
+        product of two of these is taken as that of boxes, for dimensions in which both differ.
         """
-        boxes = [part.box for part in self.parts] + [(self.known, self.known)]
-        used = [part.table.any(axis=0) for part in self.parts] + [self.known.any(axis=0)]
-        low = np.square(self.known).sum(axis=1)
+        fixed = self.known + sum((part.box[0] + part.box[1]) / 2 for part in self.parts)
+        halves = [(part.box[1] - part.box[0]) / 2 for part in self.parts]
+        low = np.square(fixed).sum(axis=1)
         high = low.copy()
-        for part in self.parts:
-            least, most = part.range(np.square(part.table).sum(axis=1))
-            low += least
-            high += most
-        for i, (one, is_one) in enumerate(zip(boxes, used, strict=True)):
-            for other, is_other in zip(boxes[:i], used[:i], strict=True):
-                both = is_one & is_other
-                if both.any():
-                    corners = [a[:, both] * b[:, both] for a in one for b in other]
-                    low += 2 * np.minimum.reduce(corners).sum(axis=1)
-                    high += 2 * np.maximum.reduce(corners).sum(axis=1)
+        for i, part in enumerate(self.parts):
+            for alternatives, rows in part.several:
+                some = part.table[alternatives]
+                apart = some - (some.min(axis=0) + some.max(axis=0)) / 2
+                squares = np.square(apart).sum(axis=1) + 2 * fixed[rows] @ apart.T
+                low[rows] += squares.min(axis=1)
+                high[rows] += squares.max(axis=1)
+            for half in halves[:i]:
+                product = 2 * (halves[i] * half).sum(axis=1)
+                low -= product
+                high += product
         return low, high
 
 
@@ -142,49 +165,32 @@ class NormedSums(Normed):
     @cached_property
     def magnitude(self) -> Array:
         """The largest absolute value that each number can have: [row, dimension]."""
-        common = self.shift[:, None] * np.abs(self.gain)
-        most = (np.abs(self.linear) + self.half) * (1 + self.scale[:, None])
-        return most + np.abs(self.bias) + self.error + common
+        return super().magnitude + (1 + self.scale[:, None]) * self.half
 
     def rows(self, which: Ids) -> NormedSums:
         """Some of the rows."""
-        return NormedSums(
-            self.linear[which],
-            self.bias,
-            self.error[which],
-            self.gain,
-            self.shift[which],
-            self.scale[which],
-            self.own[which],
-            self.factor[which],
-            self.sums.rows(which),
-            self.half[which],
-        )
+        found = super().rows(which)
+        given = {field.name: getattr(found, field.name) for field in fields(Normed)}
+        return NormedSums(**given, sums=self.sums.rows(which), half=self.half[which])
 
-    def spread(self, weight: Array) -> Array:
-        """How far a weighted sum can be off besides its alternatives: [row, out]."""
-        return super().spread(weight) + self.scale[:, None] * (self.half @ np.abs(weight))
-
-    def passed(self, weight: Array) -> Array:
-        """How far x plus a weighted sum can be off besides its alternatives: [row, dimension]."""
-        return super().passed(weight) + self.scale[:, None] * (self.half @ np.abs(weight))
+    def _beside(self, weight: Array) -> Array:
+        return super()._beside(weight) + self.scale[:, None] * (self.half @ np.abs(weight))
 
     def read(self, matrix: Matrix) -> tuple[Bounded, Array]:
         """The product with a matrix, and the part of its error that cancels with nothing.
 
         The mean is a weighted sum like any other, so that the product is one of what was normalized.
         """
-        weight = self.gain[:, None] * matrix.weight
-        weight = weight - weight.mean(axis=0)
+        weight = self.behind(matrix.weight)
         low, high = self.sums.range(weight)
         factor, scale = self.factor[:, None], self.scale[:, None]
         middle, half = factor * (low + high) / 2, factor * (high - low) / 2
         center = middle + self.bias @ matrix.weight + matrix.bias
-        largest = self.magnitude @ matrix.magnitude + np.abs(matrix.bias)
-        own = product_error(largest, matrix.terms) + half * (1 + scale)
+        own = matrix.product_error(self.magnitude) + half * (1 + scale)
         own += PRODUCT_SLACK * factor * (self.sums.size @ np.abs(weight))
-        error = own + self.error @ matrix.magnitude + scale * (np.abs(middle) + half)
-        error += self.shift[:, None] * np.abs(self.gain @ matrix.weight)
+        error = own + self.rest @ matrix.magnitude + scale * (np.abs(middle) + half)
+        error += self.drift[:, None] * np.abs(self.gain @ matrix.weight)
+        error += factor * (1 + scale) * self.stream.spread(matrix.readers(self))
         return Bounded(center, error), own
 
 
@@ -194,36 +200,43 @@ def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> Nor
     The same lemmas as in `handcraft_check.layers.layer_norm`, for the largest and the least of all
     alternatives. A row of which too little is known becomes NaN.
     """
-    width = x.known.shape[1]
+    stream, width = x.stream, x.known.shape[1]
     low, high = x.box
     means = x.range(np.full((width, 1), 1 / width))
     mean_low, mean_high = means[0][:, 0], means[1][:, 0]
     farthest = np.maximum(np.abs(mean_low), np.abs(mean_high))
-    least_mean = np.where(mean_low * mean_high > 0, np.minimum(np.abs(mean_low), np.abs(mean_high)), 0.0)
+    nearest = np.where(mean_low * mean_high > 0, np.minimum(np.abs(mean_low), np.abs(mean_high)), 0.0)
     squares = x.squares()
     slack = PRODUCT_SLACK * np.square(x.size).sum(axis=1) / width
-    most = squares[1] / width - np.square(least_mean) + slack
+    most = squares[1] / width - np.square(nearest) + slack
     least = squares[0] / width - np.square(farthest) - slack
-    centred = np.maximum(np.abs(low - mean_high[:, None]), np.abs(high - mean_low[:, None]))
     terms = (x.size != 0).sum(axis=1).astype(np.float64)
     positive = np.maximum(high + x.error, 0).sum(axis=1)
     negative = np.maximum(x.error - low, 0).sum(axis=1)
     drift = sum_error(positive, negative, terms) / width + 2 * UNIT * farthest
-    shift = x.error.mean(axis=1) + drift
-    near = x.error + drift[:, None]
-    change = (2 * centred * near + np.square(x.error + shift[:, None])).mean(axis=1)
+    shift = drift + np.minimum(
+        x.error.mean(axis=1), stream.spread_of_each(np.full_like(x.known, 1 / width))
+    )
+    middle = (low + high) / 2 - (mean_low + mean_high)[:, None] / 2
+    half = (high - low) / 2 + (mean_high - mean_low)[:, None] / 2
+    deviations = stream.spread_of_each(middle) + (stream.error * half).sum(axis=1)
+    deviations += (np.abs(middle) + half).sum(axis=1) * drift
+    change = 2 * deviations / width + np.square(x.error + shift[:, None]).mean(axis=1)
     relative = change / (least + epsilon) + (width + 6) * UNIT
     is_near = (least > 0) & (relative < 0.5)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         rounding = 1 / np.sqrt(1 - np.where(is_near, relative, np.nan)) - 1 + 4 * UNIT
         largest, smallest = 1 / np.sqrt(least + epsilon), 1 / np.sqrt(most + epsilon)
     factor = (largest + smallest) / 2
     apart = (largest - smallest) / 2 / factor
     scale = (1 + apart) * (1 + rounding) - 1
-    linear = ((low + high) / 2 - (mean_low + mean_high)[:, None] / 2) * factor[:, None] * gain
-    half = ((high - low) / 2 + (mean_high - mean_low)[:, None] / 2) * factor[:, None] * np.abs(gain)
+    linear = middle * factor[:, None] * gain
+    half = half * factor[:, None] * np.abs(gain)
     size = x.size + farthest[:, None] + shift[:, None]
-    upper = (factor * (1 + scale))[:, None]
-    error = (x.error + 5 * UNIT * size) * np.abs(gain) * upper
-    error += 2 * UNIT * (np.abs(linear) + half + np.abs(bias)) + 2 * TINY
-    return NormedSums(linear, bias, error, gain, shift * upper[:, 0], scale, x.error, factor, x, half)
+    upper = factor * (1 + scale)
+    rest = 5 * UNIT * size * np.abs(gain) * upper[:, None]
+    rest += 2 * UNIT * (np.abs(linear) + half + np.abs(bias)) + 2 * TINY
+    error = rest + x.error * np.abs(gain) * upper[:, None]
+    return NormedSums(
+        linear, bias, error, rest, gain, shift * upper, drift * upper, scale, factor, stream, x, half
+    )

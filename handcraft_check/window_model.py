@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from handcraft_check.copies import Copied, values_copied
 from handcraft_check.layers import Flags, Ids, mlp
 from handcraft_check.model import Model
-from handcraft_check.rounding import UNIT, Array, Bounded
+from handcraft_check.rounding import TINY, UNIT, Bounded
+from handcraft_check.stream import Stream
 from handcraft_check.sums import NormedSums, Part, Sums, layer_norm_of_sums
 from handcraft_check.windows import OWN, TokenSets, Window
 
@@ -92,14 +93,12 @@ class WindowModel:
         before = []
         for layer, block in enumerate(model.blocks):
             if layer:  # its heads write nothing but their bias
-                known = x.known + block.attn_out.bias
-                x = self._added(Sums(x.parts, known, x.error), block.attn_out.bias != 0)
+                moved = replace(x.stream, center=x.known + block.attn_out.bias)
+                x = self._added(Sums(x.parts, moved), block.attn_out.bias != 0)
             normed = layer_norm_of_sums(x, *block.ln_2, model.config.epsilon)
             before.append(normed)
-            still = Bounded(np.zeros_like(x.known), x.error)
-            out = mlp(still, normed, block.c_fc, block.mlp_out)
-            writes = block.mlp_out.magnitude.any(axis=0) | (block.mlp_out.bias != 0)
-            x = self._added(Sums(x.parts, x.known + out.center, out.error), writes)
+            behind = Sums(x.parts, mlp(normed, block.c_fc, block.mlp_out))
+            x = self._added(behind, block.mlp_out.terms > 0)
         last = layer_norm_of_sums(x, *model.ln_f, model.config.epsilon)
         return Ran(last.read(model.unembedding)[0], before, last)
 
@@ -114,8 +113,8 @@ class WindowModel:
             *(self._part(atom, cases) for atom in range(len(self.tables))),
         ]
         error = self.found.embedded + self.error[cases.groups]
-        x = Sums(parts, np.tile(bias, (len(cases), 1)), error)
-        return self._added(x, (model.blocks[0].attn_out.magnitude.any(axis=0)) | (bias != 0))
+        x = Sums(parts, Stream.of(Bounded(np.tile(bias, (len(cases), 1)), error)))
+        return self._added(x, model.blocks[0].attn_out.terms > 0)
 
     def _part(self, atom: int, cases: Cases) -> Part:
         """What an atom adds to the stream: a row of its table for each group and token."""
@@ -131,4 +130,6 @@ class WindowModel:
 
     def _added(self, x: Sums, where: Flags) -> Sums:
         """The sum as the computed one: rounded where something was added."""
-        return Sums(x.parts, x.known, x.error + np.where(where, UNIT * x.size, 0.0))
+        rounding = np.where(where, UNIT * x.size + TINY, 0.0)
+        stream = replace(x.stream, error=x.error + rounding, box=x.stream.box + rounding)
+        return Sums(x.parts, stream.tight())

@@ -19,7 +19,8 @@ from handcraft_check.layers import Flags, Ids
 from handcraft_check.meaning import Meaning
 from handcraft_check.model import Model
 from handcraft_check.proof import BudgetError, Found
-from handcraft_check.rounding import STRAIGHT, Array, Bounded
+from handcraft_check.regime import Array
+from handcraft_check.rounding import STRAIGHT, Bounded
 from handcraft_check.window_model import Cases, Ran, WindowModel, joined
 from handcraft_check.windows import TokenSets, UnfitError, WindowMeaning
 
@@ -133,7 +134,7 @@ class _Kind:
             self.margins = np.concatenate([self.margins, margins[shown]])
             if not shown.all():
                 left = np.flatnonzero(~shown)
-                need = self.program.evaluator.undecided(numbers, meant.wanted)
+                need = self.program.doubtful(numbers)
                 needed = {node: flags[left] for node, flags in need.items()}
                 divided.append(_Divider(self, some.rows(left), ran, left, needed).divided())
         return joined(divided)
@@ -186,8 +187,7 @@ class _Divider:
         found = []
         for block, normed in zip(self.model.model.blocks, ran.before, strict=True):
             normed = normed.rows(left)
-            weight = block.ln_2[0][:, None] * block.c_fc.weight
-            weight = weight - weight.mean(axis=0)
+            weight = normed.behind(block.c_fc.weight)
             tables = [table @ weight for table in self.model.tables]
             found.append((normed.read(block.c_fc)[0], tables, normed.factor))
         return found

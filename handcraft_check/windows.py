@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from handcraft_check.evaluate import Evaluator, value_of
+from handcraft_check.evaluate import Evaluator, is_one, value_of
 from handcraft_check.interpret import COMPARED
 from handcraft_check.meaning import Meaning
 from handcraft_check.nodes import Match, Node
@@ -89,16 +89,14 @@ class WindowMeaning:
         self.at_positions: dict[int, list[Any]] = {}
         self.of_tokens: dict[int, list[Any]] = {}
         self.aggregates: dict[int, Ids] = {}
+        self._told_values: dict[int, list[Any]] = {}
         self._told: dict[tuple[int, int | None], Ids] = {}
         for number in self.evaluator.needed:
             self._sort(number, meaning.nodes[number])
-        mixed = [
-            i
-            for i in self.evaluator.needed
-            if i not in self.at_positions and i not in self.of_tokens and i not in self.aggregates
-        ]
-        self.mixed = mixed
-        read = {each for i in mixed for each in meaning.nodes[i].of} | set(roots)
+        simple = self.at_positions.keys() | self.of_tokens.keys() | self.aggregates.keys()
+        self.mixed = set(self.evaluator.needed) - simple
+        self.roots = set(roots)
+        read = {each for i in self.mixed for each in meaning.nodes[i].of} | self.roots
         self.exposed = sorted(read & self.at_positions.keys())
 
     def windows(self, winners: Ids) -> list[Window]:
@@ -145,23 +143,61 @@ class WindowMeaning:
         """
         evaluator = self.evaluator
         numbers: dict[int, Ids] = {}
+        seen: dict[int, tuple[Sequence[Ids], Ids]] = {}
+        for atom in range(chosen.shape[1]):
+            used, places = np.unique(chosen[:, atom], return_inverse=True)
+            seen[atom] = [sets[number] for number in used.tolist()], places
         for number in evaluator.needed:
             node, listed = evaluator.nodes[number], evaluator.sets[number]
-            if number in self.of_tokens or number in self.aggregates:
-                atom, values = OWN, self.of_tokens.get(number)
-                if values is None:
-                    atom, values = window.reads[number], self.of_tokens[_read(node)]
-                if atom < 0:
-                    numbers[number] = np.full(len(chosen), listed.number((node.default,)))
-                    continue
-                used, places = np.unique(chosen[:, atom], return_inverse=True)
-                each = [listed.number(values[t] for t in sets[i].tolist()) for i in used.tolist()]
-                numbers[number] = np.array(each)[places]
-            elif number in window.values:
+            base, atom = self._base(number), OWN
+            if base is not None and base in window.reads:
+                atom = window.reads[base]
+            if number in window.values:
                 numbers[number] = np.full(len(chosen), listed.number((window.values[number],)))
+            elif base is not None and atom < 0:
+                value = self.evaluator.nodes[base].default
+                value = value if base == number else value_of(node, (value,))
+                numbers[number] = np.full(len(chosen), listed.number((value,)))
+            elif base is not None:
+                tokens, places = seen[atom]
+                numbers[number] = self._sets_of(number, base, tokens)[places]
             elif number not in self.at_positions:
                 numbers[number] = evaluator.pointwise(node, numbers, listed)
         return numbers
+
+    def _base(self, number: int) -> int | None:
+        """The aggregate, or the node of the token, of which alone a node is a function."""
+        node = self.evaluator.nodes[number]
+        if number in self.of_tokens or number in self.aggregates:
+            return number
+        if number in self.mixed and len(node.of) == 1 and node.of[0] in self.aggregates:
+            return node.of[0]
+        return None
+
+    def _sets_of(self, number: int, base: int, sets: Sequence[Ids]) -> Ids:
+        """The numbers of the sets of a function of one token, for sets of tokens: [set]."""
+        codes = self._codes(number, None if base == number else base)
+        values, listed = self._told_values[number], self.evaluator.sets[number]
+        known: dict[tuple[int, ...], int] = {}
+        found = []
+        for tokens in sets:
+            some = codes[tokens]
+            key: tuple[int, ...] = (int(some.min()), int(some.max()))
+            if key[1] - key[0] > 1:
+                key = tuple(np.unique(some).tolist())
+            if key not in known:
+                known[key] = listed.number(values[code] for code in key)
+            found.append(known[key])
+        return np.array(found)
+
+    def doubtful(self, numbers: Mapping[int, Ids]) -> dict[int, Flags]:
+        """The nodes that have several values, and leave the flag or the token of a rule undecided."""
+        wanted = {
+            root: ~self.evaluator.flags(root, numbers[root], is_one)
+            for root in self.roots
+            if root in numbers
+        }
+        return self.evaluator.undecided(numbers, wanted)
 
     def told_apart(self, window: Window, nodes: Sequence[int], atom: int) -> Ids:
         """What nodes that read an atom make of each token, in numbers: [token, node].
@@ -172,15 +208,12 @@ class WindowMeaning:
             atom: the atom.
         """
         bases = {number for number, read in window.reads.items() if read == atom}
-        if atom == OWN:
-            bases |= self.of_tokens.keys()
-        columns = [self._codes(number) for number in nodes if number in bases]
-        columns += [
-            self._codes(number, base)
-            for number in nodes
-            for base in bases & set(self.evaluator.nodes[number].of)
-            if number not in self.of_tokens
-        ]
+        columns = [self._codes(number) for number in nodes if number in bases & self.roots]
+        for number in nodes:
+            read = self.evaluator.nodes[number].of if number in self.mixed else ()
+            columns += [self._codes(number, base) for base in read if base in bases]
+            if atom == OWN:
+                columns += [self._codes(each) for each in read if each in self.of_tokens]
         if not columns:
             return np.empty((len(self.meaning.vocabulary), 0), dtype=np.int64)
         return np.stack(columns, axis=1)
@@ -201,6 +234,7 @@ class WindowMeaning:
             else:
                 values = self._values(number)
             known = {value: i for i, value in enumerate(dict.fromkeys(values))}
+            self._told_values[number] = list(known)
             self._told[number, base] = np.array([known[value] for value in values])
         return self._told[number, base]
 

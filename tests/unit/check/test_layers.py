@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from handcraft_check.layers import Matrix, Weights, head_output, layer_norm, mlp, softmax
 from handcraft_check.model import Config, Model
 from handcraft_check.rounding import Bounded
+from handcraft_check.stream import Stream
 
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional
@@ -43,7 +44,7 @@ def norms(rng, x, gain, bias):
 @given(seeds, widths, st.booleans())
 def test_layer_norm(rng, width, wide):
     x, (gain, bias) = boxes(rng, 3, width, wide=wide), gains(rng, width)
-    found = layer_norm(x, gain, bias, EPSILON)
+    found = layer_norm(Stream.of(x), gain, bias, EPSILON)
     assert_inside(found.center, Bounded(found.center, found.magnitude))
     for normed in norms(rng, point(rng, x), gain, bias):
         assert_inside(normed, Bounded(found.center, found.spread(np.eye(width))))
@@ -55,7 +56,7 @@ def test_a_product_behind_layer_norm(rng, width, wide):
     x, (gain, bias), reader = boxes(rng, 3, width, wide=wide), gains(rng, width), matrix(rng, width, 4)
     if width > 1 and rng.random() < 0.5:
         reader.weight[1] = -reader.weight[0]
-    found, _ = layer_norm(x, gain, bias, EPSILON).read(reader)
+    found, _ = layer_norm(Stream.of(x), gain, bias, EPSILON).read(reader)
     for normed in norms(rng, point(rng, x), gain, bias):
         assert_inside(steps.product(rng, normed, reader.weight, reader.bias), found)
         weight, add = to_torch(reader.weight, reader.bias)
@@ -67,7 +68,7 @@ def test_what_layer_norm_overflows_on_is_known_no_more():
     with np.errstate(over="ignore"):
         rng = np.random.default_rng(0)
         assert not steps.layer_norm(rng, x.astype(F), np.ones(3), np.zeros(3), EPSILON)[0].any()
-    found = layer_norm(Bounded(x, np.zeros_like(x)), np.ones(3), np.zeros(3), EPSILON)
+    found = layer_norm(Stream.of(Bounded(x, np.zeros_like(x))), np.ones(3), np.zeros(3), EPSILON)
     assert np.isnan(found.center[0]).all()
     assert np.isfinite(found.center[1]).all()
 
@@ -87,7 +88,7 @@ def test_mlp(rng, width, units, wide):
             4096,
             -np.sqrt(x.center.var(axis=1).mean()) / 8,
         )
-    found = mlp(x, layer_norm(x, gain, bias, EPSILON), up, down)
+    found = mlp(layer_norm(Stream.of(x), gain, bias, EPSILON), up, down)
     true = point(rng, x)
     for normed in norms(rng, true, gain, bias):
         hidden = steps.gelu(steps.product(rng, normed, up.weight, up.bias))
