@@ -386,10 +386,11 @@ def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Str
         passed = some.passed(up.weight[:, pattern] @ down.weight[pattern])
         uncertain = (some.magnitude - np.abs(some.center)) @ up.magnitude[:, pattern]
         slack = PRODUCT_SLACK * (uncertain @ down.magnitude[pattern])
-        whole = pre.error[np.ix_(rows, pattern)] @ down.magnitude[pattern]
+        read = (pre.error - rounding)[np.ix_(rows, pattern)]
+        whole = read @ down.magnitude[pattern]
         joint = (passed.error + slack - stream.error[rows]).sum(axis=1)
         is_apart = whole.sum(axis=1) <= 1.1 * joint  # nothing cancels: units err on their own
-        own[np.ix_(rows[is_apart], pattern)] += (pre.error - rounding)[np.ix_(rows[is_apart], pattern)]
+        own[np.ix_(rows[is_apart], pattern)] += read[is_apart]
         some, left = rows[~is_apart], ~is_apart
         error[some], box[some] = passed.error[left] + slack[left], passed.box[left] + slack[left]
         radii[some] = passed.radii[left]
