@@ -30,6 +30,9 @@ from handcraft_check.stream import PRODUCT_SLACK, Directions, Readers, Stream
 Flags = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.int64]
 
+APART = 4.0
+"""Units whose errors cancel less than so many times are taken to err on their own."""
+
 LEAST = -0.1700408
 """Just below the least value of GELU."""
 
@@ -354,7 +357,7 @@ def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Str
     them, and one that clears a dimension of the stream clears its error. Other units are somewhere in
     the range that GELU has on the interval of their sum. What a unit adds of its own, by its rounding
     or its curve, is one error along its row of `down`; and so is all that it errs by, where units cancel
-    none of each other's errors.
+    little of each other's errors.
 
     Args:
         x: the stream, normalized.
@@ -380,21 +383,20 @@ def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Str
     total = np.abs(out) + np.where(is_on, pre.error, own) @ down.magnitude
     summing = down.product_error(most, total)
     stream = x.stream
-    error, box, radii = stream.error.copy(), stream.box.copy(), stream.radii.copy()
+    error, box, radii, apart = stream.error.copy(), stream.box.copy(), stream.radii.copy(), own.copy()
     for rows, pattern in _groups(is_on):
         some = x.rows(rows)
         passed = some.passed(up.weight[:, pattern] @ down.weight[pattern])
         uncertain = (some.magnitude - np.abs(some.center)) @ up.magnitude[:, pattern]
         slack = PRODUCT_SLACK * (uncertain @ down.magnitude[pattern])
+        error[rows] = passed.error + slack
         read = (pre.error - rounding)[np.ix_(rows, pattern)]
-        whole = read @ down.magnitude[pattern]
-        joint = (passed.error + slack - stream.error[rows]).sum(axis=1)
-        is_apart = whole.sum(axis=1) <= 1.1 * joint  # nothing cancels: units err on their own
-        own[np.ix_(rows[is_apart], pattern)] += read[is_apart]
-        some, left = rows[~is_apart], ~is_apart
-        error[some], box[some] = passed.error[left] + slack[left], passed.box[left] + slack[left]
-        radii[some] = passed.radii[left]
-    alone, along = down.directions.split(own)
+        whole = (read @ down.magnitude[pattern]).sum(axis=1)
+        is_apart = whole <= APART * (error[rows] - stream.error[rows]).sum(axis=1)
+        apart[np.ix_(rows[is_apart], pattern)] += read[is_apart]
+        box[rows[~is_apart]] = (passed.box + slack)[~is_apart]
+        radii[rows[~is_apart]] = passed.radii[~is_apart]
+    alone, along = down.directions.split(apart)
     return Stream(
         stream.center + out,
         error + own @ down.magnitude + summing,
