@@ -199,7 +199,7 @@ class Runner:
         )  # [pair, head]
         places = places.reshape(pairs.shape)
         first, together = distinct(kinds, sources)
-        weight = self.model.write_sizes[layer]  # [head, head_dim]
+        weight = self.model.blocks[layer].heads.write_sizes  # [head, dimension]
         streams: list[Stream] = []
         spreads: list[Array] = []
         for start in range(0, len(first), ROWS):

@@ -81,6 +81,19 @@ class Matrix:
         """Where the errors of what is read go."""
         return Directions.of(self.weight)
 
+    def of_columns(self, columns: Ids) -> Matrix:
+        """Some of the columns, and one of zeros for each -1."""
+        is_there = columns >= 0
+        each = (self.weight, self.bias, self.apart, self.bias_apart)
+        return Matrix(*(None if a is None else np.where(is_there, a[..., columns], 0.0) for a in each))
+
+    def of_rows(self, rows: Ids) -> Matrix:
+        """The columns as they read only some rows, and a row of zeros for each -1."""
+        is_there = (rows >= 0)[:, None]
+        weight = np.where(is_there, self.weight[rows], 0.0)
+        apart = None if self.apart is None else np.where(is_there, self.apart[rows], 0.0)
+        return Matrix(weight, self.bias, apart, self.bias_apart)
+
     def readers(self, x: Normed) -> Readers:
         """What the columns make of the errors of a stream in front of LayerNorm."""
         key = (self, x.gain.tobytes())

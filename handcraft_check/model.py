@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from handcraft_check.rounding import (
     stepped,
 )
 from handcraft_check.stream import Along, Stream
+from handcraft_check.zeros import Heads, units_in_use
 
 KEYS = {
     "activation_function",
@@ -65,6 +66,8 @@ KEYS = {
 }
 """The keys of config.json that are read, or change no logit. transformers knows others that would, such
 as a second name for n_layer."""
+
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -139,11 +142,10 @@ class Config:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The tensors of one block."""
+    """The tensors of one block, without what is exactly 0."""
 
     ln_1: tuple[Array, Array]
-    c_attn: Matrix
-    attn_out: Matrix
+    heads: Heads
     ln_2: tuple[Array, Array]
     c_fc: Matrix
     mlp_out: Matrix
@@ -203,11 +205,16 @@ class Model:
         self.blocks = [
             Block(
                 norm(f"h.{i}.ln_1"),
-                matrix(f"h.{i}.attn.c_attn", width, 3 * width),
-                matrix(f"h.{i}.attn.c_proj", width, width),
+                Heads.of(
+                    matrix(f"h.{i}.attn.c_attn", width, 3 * width),
+                    matrix(f"h.{i}.attn.c_proj", width, width),
+                    config.n_head,
+                ),
                 norm(f"h.{i}.ln_2"),
-                matrix(f"h.{i}.mlp.c_fc", width, config.n_inner),
-                matrix(f"h.{i}.mlp.c_proj", config.n_inner, width),
+                *units_in_use(
+                    matrix(f"h.{i}.mlp.c_fc", width, config.n_inner),
+                    matrix(f"h.{i}.mlp.c_proj", config.n_inner, width),
+                ),
             )
             for i in range(config.n_layer)
         ]
@@ -216,10 +223,6 @@ class Model:
             raise CheckError(
                 f"there is a tensor {min(left)!r}, which GPT-2 has not", where="model.safetensors"
             )
-        heads = (config.n_head, width // config.n_head)
-        self.write_sizes = [
-            block.attn_out.magnitude.max(axis=1).reshape(heads) for block in self.blocks
-        ]
         self.no_directions = Along(np.zeros((0, width)))
         self.unembedding = matrix_in_use(self.wte.T.copy(), np.zeros(config.vocab_size), regime)
 
@@ -242,28 +245,39 @@ class Model:
         return layer_norm(x, *weights, self.config.epsilon).in_use(self.regime)
 
     def attend_from(self, layer: int, x: Stream) -> tuple[Bounded, Bounded, Bounded]:
-        """Queries, keys and values: [row, n_embd] -> [row, head, head_dim] each."""
-        block = self.blocks[layer]
-        qkv = stepped(self._normed(x, block.ln_1).read(block.c_attn)[0], self.regime)
-        shape = (len(x.center), 3, self.config.n_head, self.config.n_embd // self.config.n_head)
-        split = Bounded(qkv.center.reshape(shape), qkv.error.reshape(shape))
-        return split[:, 0], split[:, 1], split[:, 2]
+        """Queries, keys and values: [row, n_embd] -> [row, head, dimension] each."""
+        block, heads = self.blocks[layer], self.blocks[layer].heads
+        qkv = stepped(self._normed(x, block.ln_1).read(heads.read)[0], self.regime)
+        widths = (heads.matched, heads.matched, heads.moved)
+        ends = np.cumsum([0, *(heads.count * width for width in widths)])
 
-    def pair_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
-        """Attention scores of pairs of a query and a key: [pair, head, head_dim] -> [pair, head].
+        def part(number: int) -> Bounded:
+            columns = slice(ends[number], ends[number + 1])
+            shape = (len(x.center), heads.count, widths[number])
+            return Bounded(qkv.center[:, columns].reshape(shape), qkv.error[:, columns].reshape(shape))
+
+        return part(0), part(1), part(2)
+
+    def pair_scores(
+        self, layer: int, queries: Bounded, keys: Bounded, head: int | slice = ALL
+    ) -> Bounded:
+        """Attention scores of pairs of a query and a key: [pair, head, dimension] -> [pair, head].
+
+        Those of a single head have any shape: [..., dimension] -> [...].
 
         They stay in float32 (sdpa), or are rounded before they are scaled and behind (eager). A score
         of minus infinity has the weight 0, and so has twice the lowest number, which stands for it.
         """
         queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
-        width = queries.center.shape[-1]
+        width = self.config.n_embd // self.config.n_head
         factor = 1 / np.sqrt(width) if self.config.scales_scores else 1.0
         factor = factor / (layer + 1) if self.config.scales_by_layer else factor
         center = (queries.center * keys.center).sum(axis=-1)
         key = np.abs(keys.center) + keys.error
         error = (np.abs(queries.center) * keys.error + queries.error * key).sum(axis=-1)
         magnitude = ((np.abs(queries.center) + queries.error) * key).sum(axis=-1)
-        error += product_error(magnitude, self._score_terms(layer) + 2)  # the scale may come before
+        terms = self.blocks[layer].heads.terms[head] + 2  # the scale may come before
+        error += product_error(magnitude, terms)
         found = Bounded(center * factor, error * factor + 4 * UNIT * (np.abs(center) + error) * factor)
         if not self.regime.is_half:
             return found
@@ -279,13 +293,6 @@ class Model:
         with np.errstate(invalid="ignore"):
             return between(low, high)
 
-    def _score_terms(self, layer: int) -> Array:
-        """How many dimensions of each head have both queries and keys that are not 0: [head]."""
-        matrix, width = self.blocks[layer].c_attn, self.config.n_embd
-        is_used = matrix.weight.any(axis=0) | (matrix.bias != 0)
-        both = is_used[:width] & is_used[width : 2 * width]
-        return np.asarray(both.reshape(self.config.n_head, -1).sum(axis=1), dtype=np.float64)
-
     def written(self, layer: int, x: Stream, out: Bounded) -> Stream:
         """The residual stream behind the attention of one block: [row, n_embd].
 
@@ -294,10 +301,15 @@ class Model:
         Args:
             layer: the number of the block.
             x: the stream before it: [row, n_embd].
-            out: the output of its heads: [row, head, head_dim].
+            out: the output of its heads: [row, head, dimension].
         """
+        heads = self.blocks[layer].heads
+        if not heads.count:
+            x = self._if_finite(layer, x)
+            if not heads.out.terms.any():  # nothing is added
+                return x
         merged = Bounded(out.center.reshape(len(x.center), -1), out.error.reshape(len(x.center), -1))
-        matrix = self.blocks[layer].attn_out
+        matrix = heads.out
         merged = as_factor(merged, self.regime)
         summing = matrix.product_error(np.abs(merged.center) + merged.error)
         written = Bounded(
@@ -315,6 +327,17 @@ class Model:
             x.along.and_of(matrix.directions),
         )
         return total.rounded_to(added(before, written), matrix.terms > 0)
+
+    def _if_finite(self, layer: int, x: Stream) -> Stream:
+        """The stream, but NaN where LayerNorm in front of heads that are 0 may not be finite.
+
+        Its squares stay below `LARGEST` where numbers stay below 2^40, and its output below the square
+        root of its width times its gain.
+        """
+        gain, bias = (np.abs(each).max() for each in self.blocks[layer].ln_1)
+        is_finite = (np.abs(x.center) + x.error).max(axis=1) < 2.0**40
+        is_finite &= 2 * (np.sqrt(self.config.n_embd) * gain + bias) < self.regime.steps.largest / 2
+        return replace(x, center=np.where(is_finite[:, None], x.center, np.nan))
 
     def attention(self, scores: Bounded, values: Bounded) -> tuple[Weights, Bounded]:
         """Weights and output of heads: [..., source], [..., source, head_dim] -> [..., head_dim]."""
