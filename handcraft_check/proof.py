@@ -261,15 +261,9 @@ class Proof:
 
     def _decide(self, tokens: Ids, position: int, entries: Ids, written: Ids) -> Decided:
         """What can be shown of some cases, and which source to decide in the others."""
-        table = self.entries.table if self.entries.numbers else np.zeros((0, 0), dtype=np.int64)
-        stores = len(self.entries.stores)
-        read = {
-            node: table[entries][:, :, stores + i] if entries.shape[1] else np.zeros_like(entries)
-            for i, node in enumerate(self.evaluator.crossing)
-        }
-        is_open = (
-            self.entries.is_set[entries] if entries.shape[1] else np.zeros(entries.shape, dtype=bool)
-        )
+        numbers = self.entries.read(entries, slice(len(self.entries.stores), None))
+        read = {node: numbers[:, :, i] for i, node in enumerate(self.evaluator.crossing)}
+        is_open = self.entries.is_set(entries)
         meant = self.evaluator.evaluate(tokens, position, read, is_open)
         ran = self.runner.run(tokens, position, entries)
         self.looked_at += len(tokens)

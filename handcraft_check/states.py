@@ -14,6 +14,9 @@ Ids = npt.NDArray[np.int64]
 FINEST = 2.0**-40
 """Errors below are treated as this large, so that centers that differ by less are one."""
 
+FLOAT64_SLACK = 2.0**-50
+"""More than float64 can be off, relatively to the larger end, in the middle and the half of an interval."""
+
 
 def coarsened(x: Bounded, parts: int = 128) -> Bounded:
     """Wider bounds on a coarse grid, in which what differed by rounding is equal.
@@ -48,6 +51,18 @@ def _upwards(error: Array, power: Array, parts: int) -> Array:
     """A number that is not smaller, on a grid of `power`; 0 stays 0."""
     steps = np.ceil(error / power * (parts / 4) * (1 + 1e-12))
     return steps * power / (parts / 4)
+
+
+def hull(rows: Bounded) -> Bounded:
+    """What all rows are inside of: [row, ...] -> [...]. Where they are equal, it equals them."""
+    if len(rows.center) == 1:
+        return rows[0]
+    low, high = (rows.center - rows.error).min(axis=0), (rows.center + rows.error).max(axis=0)
+    center = (low + high) / 2
+    spread = np.maximum(high - center, center - low)
+    spread += FLOAT64_SLACK * (np.abs(low) + np.abs(high))
+    is_one = (rows.center == rows.center[:1]).all(axis=0) & (rows.error == rows.error[:1]).all(axis=0)
+    return Bounded(np.where(is_one, rows.center[0], center), np.where(is_one, rows.error[0], spread))
 
 
 def distinct(*columns: npt.NDArray[np.generic]) -> tuple[Ids, Ids]:
