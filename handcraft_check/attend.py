@@ -174,7 +174,9 @@ def _read(
     outputs, spreads = [], []
     for rows in _parts(len(asked), keys.shape[1] * max(1, len(weight), queries.center.shape[1])):
         if table is None:
-            scores = model.pair_scores(layer, queries[asked[rows]][:, None], columns.keys[keys[rows]], head)
+            scores = model.pair_scores(
+                layer, queries[asked[rows]][:, None], columns.keys[keys[rows]], head
+            )
         else:
             scores = table[asked[rows][:, None], keys[rows]]  # [row, source]
         read = columns.values[values[rows]]  # [row, source, dimension]

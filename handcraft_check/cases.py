@@ -27,6 +27,7 @@ from handcraft_check.stream import Stream
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
+
 class Entries:
     """What later positions read of earlier ones: keys, values of each layer, and what is meant there.
 
@@ -43,6 +44,7 @@ class Entries:
         self.examples: list[int] = []
         self._known: dict[tuple[Any, ...], int] = {}
         self._sets: dict[frozenset[int], int] = {}
+        self._united: dict[tuple[int, ...], int] = {}
         self._table: Ids | None = None
         self._is_set: Flags | None = None
 
@@ -66,11 +68,21 @@ class Entries:
 
     def union(self, entries: Sequence[int], evaluator: Evaluator) -> int:
         """The entry that may be any of some decided ones or of their alternatives."""
+        if len(entries) == 1:
+            return entries[0]
+        members = tuple(entries)
+        if members in self._united:
+            return self._united[members]
         parts = frozenset(p for e in entries for p in (self.parts[e] or (e,)))
+        if parts not in self._sets:
+            self._sets[parts] = self._of_parts(parts, evaluator)
+        self._united[members] = self._sets[parts]
+        return self._sets[parts]
+
+    def _of_parts(self, parts: frozenset[int], evaluator: Evaluator) -> int:
+        """A new entry with these alternatives."""
         if len(parts) == 1:
             return next(iter(parts))
-        if parts in self._sets:
-            return self._sets[parts]
         listed = sorted(parts)
         row: list[int] = []
         for store_number, store in enumerate(self.stores):
@@ -79,7 +91,6 @@ class Entries:
         for i, node in enumerate(self.crossing, len(self.stores)):
             sets = evaluator.sets[node]
             row.append(sets.number(v for p in listed for v in sets.listed[self.numbers[p][i]]))
-        self._sets[parts] = len(self.numbers)
         return self._add(tuple(row), tuple(listed), self.examples[listed[0]])
 
     def _add(self, row: tuple[int, ...], parts: tuple[int, ...], example: int) -> int:
@@ -183,9 +194,7 @@ class Runner:
         heads = self.model.blocks[layer].heads
         keys, values = (self.entries.stores[2 * layer + i].rows for i in (0, 1))
         every = Sources(keys, values, sources[:, :, 0], sources[:, :, 1])
-        read = [
-            attend(self.model, layer, head, queries, kinds, every) for head in range(heads.count)
-        ]
+        read = [attend(self.model, layer, head, queries, kinds, every) for head in range(heads.count)]
         first, together = distinct(kinds, *(each.kinds for each in read))
         influence = np.zeros(sources.shape[:2])
         center, error = (np.empty((len(first), heads.count, heads.moved)) for _ in range(2))

@@ -16,7 +16,8 @@ from handcraft_check.files import JSON_UP_TO, TENSORS_UP_TO, read_bytes, read_js
 from handcraft_check.meaning import BROKEN, Meaning, program_hash
 from handcraft_check.model import Config, Model
 from handcraft_check.nodes import fields, items
-from handcraft_check.proof import BudgetError, Found, Ids, Policy, Proof, StuckError
+from handcraft_check.policy import Policy, StuckError
+from handcraft_check.proof import BudgetError, Found, Ids, Proof
 from handcraft_check.regime import Array
 
 TENSORS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
@@ -220,24 +221,25 @@ def prove(
     if beyond:
         return verdict("unproved", Found(-np.inf), 0, beyond)
     reason, least = "", Found(-np.inf)
+    attempts = {
+        is_single: Proof(
+            claim.model,
+            claim.token_ids,
+            domain,
+            claim.meaning,
+            Policy(is_single=is_single),
+            log=progress,
+        )
+        for is_single in (False, True)
+    }
+    orders = attempts[True].evaluator.orders
+    if not orders:  # equal texts in any order are one: nothing stays undecided
+        del attempts[False]
     for limit in (each for each in BUDGETS if each <= budget):
-        for is_single in (False, True):
-            attempt = Proof(
-                claim.model,
-                claim.token_ids,
-                domain,
-                claim.meaning,
-                Policy(is_single=is_single),
-                budget=limit,
-                log=progress,
-            )
-            orders = attempt.evaluator.orders
-            if (
-                not orders and not is_single
-            ):  # equal texts in any order are one: nothing stays undecided
-                continue
+        for is_single, attempt in [*attempts.items()]:
             if orders and is_single and limit < budget and domain.prefixes(limit) > limit:
                 continue
+            attempt.budget = limit
             try:
                 found = attempt.run()
                 return verdict("proved", found, found.cases)
@@ -250,6 +252,7 @@ def prove(
                     return verdict("refuted", least, 0, wrong)
                 if is_single:
                     return verdict("unproved", least, 0, reason)
+                del attempts[False]
     return verdict("unproved", least, 0, reason)
 
 
