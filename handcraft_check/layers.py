@@ -25,6 +25,7 @@ from handcraft_check.rounding import (
     stepped,
     sum_error,
 )
+from handcraft_check.states import distinct
 from handcraft_check.stream import PRODUCT_SLACK, Directions, Readers, Stream
 
 Flags = npt.NDArray[np.bool_]
@@ -378,14 +379,18 @@ def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Str
 
 def _groups(flags: Flags) -> Iterator[tuple[Ids, Flags]]:
     """The rows that have the same flags, and those flags; not where no flag is set."""
-    packed = np.packbits(flags, axis=1)
-    _, first, which = np.unique(packed, axis=0, return_index=True, return_inverse=True)
-    which = which.reshape(-1)
+    first, which = distinct(*_packed(flags))
     order = np.argsort(which, kind="stable")
     ends = np.searchsorted(which[order], np.arange(len(first) + 1))
     for place, start, stop in zip(first, ends[:-1], ends[1:], strict=True):
         if flags[place].any():
             yield order[start:stop], flags[place]
+
+
+def _packed(flags: Flags) -> list[Ids]:
+    """Whole numbers that have the flags as digits, 62 each: [row, flag] -> [row] each."""
+    parts = [flags[:, start : start + 62] for start in range(0, flags.shape[1], 62)]
+    return [part @ (1 << np.arange(part.shape[1])) for part in parts]
 
 
 @dataclass(frozen=True, eq=False)

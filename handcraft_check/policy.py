@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -52,11 +53,13 @@ class Policy:
         kept: positions, each with a source that stays decided behind it, maybe itself.
         eager: positions of which keys and values must be known up to rounding.
         is_single: whether no position is ever left undecided, so that each case is one context.
+        distances: how far behind it a source had to stay decided at two positions or more.
     """
 
     kept: set[tuple[int, int]] = field(default_factory=set)
     eager: set[int] = field(default_factory=set)
     is_single: bool = False
+    distances: set[int] = field(default_factory=set)
 
     def kept_behind(self, position: int) -> list[int]:
         """The sources that stay decided behind a position, itself included."""
@@ -65,6 +68,10 @@ class Policy:
     def releases(self, position: int) -> bool:
         """Whether a source was decided in front of a position and is not any more behind it."""
         return not set(self.kept_behind(position - 1)) <= set(self.kept_behind(position))
+
+    def expect(self, position: int, split: Iterable[int]) -> None:
+        """Keep what was decided at a position where that was needed at two others, as far behind."""
+        self.kept |= {(position, source) for source in split if position - source in self.distances}
 
     def learn(self, stuck: StuckError, forgotten: list[Forgotten]) -> int | None:
         """Let more stay decided: where the proof must go on, None if nothing is left to try.
@@ -93,6 +100,12 @@ class Policy:
         if is_wide and missing:
             first = min(source for _, source in missing)
             missing = {(at, source) for at, source in missing if source == first}
+        for at, source in missing:
+            if any(
+                (other, other - at + source) in self.kept
+                for other in {at for at, _ in self.kept} - {at}
+            ):
+                self.distances.add(at - source)
         self.kept |= missing
         back = [at for at, _ in missing]
         if is_wide and stuck.eager is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from handcraft_check.evaluate import Evaluated, Evaluator, is_one
 from handcraft_check.meaning import Meaning
 from handcraft_check.model import Model
 from handcraft_check.policy import Forgotten, Policy, StuckError
-from handcraft_check.states import distinct
+from handcraft_check.states import combinations, distinct
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -278,16 +278,14 @@ class Proof:
 
     def _margins(self, ran: Ran, answers: Ids) -> npt.NDArray[np.float64]:
         """How far the right logit surely is above all others: [row]; -inf where none is known."""
-        pairs, places = np.unique(
-            ran.kinds * (len(self.token_ids) + 1) + answers + 1, return_inverse=True
-        )
-        kinds, answer = pairs // (len(self.token_ids) + 1), pairs % (len(self.token_ids) + 1) - 1
+        first, places = combinations(ran.kinds, answers + 1)
+        kinds, answer = ran.kinds[first], answers[first]
         center, error = ran.logits.center[kinds], ran.logits.error[kinds]
-        rows, ids = np.arange(len(pairs)), self.token_ids[answer]
+        rows, ids = np.arange(len(first)), self.token_ids[answer]
         own, others = center[rows, ids] - error[rows, ids], center + error
         others[rows, ids] = -np.inf
         found = np.where(answer >= 0, own - others.max(axis=1), -np.inf)
-        return np.asarray(np.nan_to_num(found, nan=-np.inf)[places.reshape(-1)])
+        return np.asarray(np.nan_to_num(found, nan=-np.inf)[places])
 
     def _own(self, meant: Evaluated, ran: Ran, tokens: Ids, position: int) -> Ids:
         crossing = [meant.numbers[node][:, None] for node in self.evaluator.crossing]
@@ -307,9 +305,9 @@ class Proof:
     def _joined(self, position: int, parents: Ids, before: Ids, entries: Ids, others: Ids) -> Level:
         """The cases as the next position finds them.
 
-        Cases that are alike are one, and what is no longer needed is undecided again. Where a source is
-        released that stayed decided until now, cases are alike if all sources that stay decided are, and
-        each other source may be what it is in any of them.
+        Cases that are alike are one, and what is no longer needed is undecided again. Where a source
+        is released that stayed decided until now, cases are alike if all sources that stay decided
+        are, and each other source may be what it is in any of them.
 
         Args:
             position: behind which that is.
@@ -322,6 +320,7 @@ class Proof:
         mixed: list[int] = []
         alike = list(range(position + 1))
         if not self.policy.is_single:
+            self.policy.expect(position, split)
             kept = self.policy.kept_behind(position)
             for source in set(range(position)) - set(kept):
                 entries[:, source] = before[:, source]
@@ -330,7 +329,8 @@ class Proof:
             entries = np.sort(entries, axis=1)
         first, kinds = distinct(np.column_stack([entries[:, alike], others]))
         joined = entries[first]
-        for source in set(range(position + 1)) - set(alike):
+        varying = np.flatnonzero((entries != entries[0]).any(axis=0)).tolist()
+        for source in set(varying) - set(alike):
             joined[:, source], is_mixed = self._united(entries[:, source], kinds, parents)
             if is_mixed:
                 mixed.append(source)
@@ -349,17 +349,16 @@ class Proof:
         Returns:
             These, and whether what the source was in cases of one kind depended on the parent.
         """
-        width = len(self.entries.numbers)
-        pairs = np.unique(kinds * width + entries)
-        ends = np.flatnonzero(np.diff(pairs // width)) + 1
+        first, _ = combinations(kinds, entries)
+        order = np.lexsort((entries[first], kinds[first]))
+        pairs, kind = entries[first][order], kinds[first][order]
         found = [
             self.entries.union(tuple(group.tolist()), self.evaluator)
-            for group in np.split(pairs % width, ends)
+            for group in np.split(pairs, np.flatnonzero(np.diff(kind)) + 1)
         ]
-        families = np.unique(np.column_stack([kinds, parents]), axis=0)[:, 0]
-        depends = len(distinct(np.column_stack([kinds, parents, entries]))[0]) < np.dot(
-            np.bincount(families), np.bincount(pairs // width)
-        )
+        families = kinds[combinations(kinds, parents)[0]]
+        several = len(combinations(kinds, parents, entries)[0])
+        depends = several < np.dot(np.bincount(families), np.bincount(kind))
         return np.array(found, dtype=np.int64), bool(depends)
 
     def _context(self, entries: Ids, token: int) -> tuple[str, ...]:
