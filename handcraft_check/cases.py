@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft_check.evaluate import Evaluator
-from handcraft_check.model import Model
+from handcraft_check.model import BLURRED, Model
 from handcraft_check.regime import Array
 from handcraft_check.rounding import Bounded
 from handcraft_check.states import Store, coarsened, coarsened_stream, distinct
@@ -194,9 +194,12 @@ class Runner:
         keys, values = (self.entries.stores[2 * layer + i].rows for i in (0, 1))
         pairs = kinds[:, None] * len(keys.center) + sources[:, :, 0]  # [row, source]
         known, places = np.unique(pairs, return_inverse=True)
-        table = self.model.pair_scores(
-            layer, queries[known // len(keys.center)], keys[known % len(keys.center)]
-        )  # [pair, head]
+        query, key = queries[known // len(keys.center)], keys[known % len(keys.center)]
+        table = self.model.pair_scores(layer, query, key)  # [pair, head]
+        near = None
+        if table.error.max(initial=0.0) > BLURRED:
+            around = key.center[_highest(known // len(keys.center), table.center)]
+            near = self.model.pair_scores(layer, query, key, np.einsum("phhd->phd", around))
         places = places.reshape(pairs.shape)
         first, together = distinct(kinds, sources)
         weight = self.model.write_sizes[layer]  # [head, head_dim]
@@ -204,9 +207,7 @@ class Runner:
         spreads: list[Array] = []
         for start in range(0, len(first), ROWS):
             rows = first[start : start + ROWS]
-            scores = Bounded(
-                table.center[places[rows]].swapaxes(1, 2), table.error[places[rows]].swapaxes(1, 2)
-            )  # [row, head, source]
+            scores = _sharpest([t[places[rows]] for t in (table, near) if t is not None])
             read = values[sources[rows, :, 1]]  # [row, source, head, head_dim]
             read = Bounded(read.center.swapaxes(1, 2), read.error.swapaxes(1, 2))
             weights, out = self.model.attention(scores, read)
@@ -219,6 +220,37 @@ class Runner:
         stream = joined(streams)
         apart_rows, merged = distinct(*stream.columns)
         return stream[apart_rows], merged[together], np.concatenate(spreads)[together]
+
+
+def _highest(groups: Ids, scores: Array) -> Ids:
+    """The place of the highest score of each row's group: [row, head].
+
+    Args:
+        groups: in ascending order: [row].
+        scores: [row, head].
+    """
+    first = np.flatnonzero(np.diff(groups, prepend=groups[:1] - 1))
+    sizes = np.diff(first, append=len(groups))
+    found = np.empty(scores.shape, dtype=np.int64)
+    for start, size in zip(first, sizes, strict=True):
+        found[start : start + size] = start + scores[start : start + size].argmax(axis=0)
+    return found
+
+
+def _sharpest(tables: Sequence[Bounded]) -> Bounded:
+    """Of each row and head, the scores of which the highest is known best: [row, head, source].
+
+    Args:
+        tables: the same scores, each up to a number that a row has in common: [row, source, head].
+    """
+    found = [Bounded(t.center.swapaxes(1, 2), t.error.swapaxes(1, 2)) for t in tables]
+    if len(found) == 1:
+        return found[0]
+    first, second = found
+    place = first.center.argmax(axis=2)[:, :, None]
+    one, other = (np.take_along_axis(t.error, place, axis=2) for t in found)
+    is_second = other < one
+    return Bounded(first.center, np.where(is_second, second.error, first.error))
 
 
 WIDE = 2.0**-9

@@ -22,6 +22,7 @@ from handcraft_check.layers import (
 )
 from handcraft_check.regime import IN_FLOAT32, Array, Regime
 from handcraft_check.rounding import (
+    FLOAT64_SLACK,
     UNIT,
     Bounded,
     added,
@@ -65,6 +66,10 @@ KEYS = {
 }
 """The keys of config.json that are read, or change no logit. transformers knows others that would, such
 as a second name for n_layer."""
+
+
+BLURRED = 2.0**-4
+"""Scores with larger errors are looked at again, up to what all scores of a query have in common."""
 
 
 @dataclass(frozen=True)
@@ -249,22 +254,43 @@ class Model:
         split = Bounded(qkv.center.reshape(shape), qkv.error.reshape(shape))
         return split[:, 0], split[:, 1], split[:, 2]
 
-    def pair_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
+    def pair_scores(
+        self, layer: int, queries: Bounded, keys: Bounded, around: Array | None = None
+    ) -> Bounded:
         """Attention scores of pairs of a query and a key: [pair, head, head_dim] -> [pair, head].
 
         They stay in float32 (sdpa), or are rounded before they are scaled and behind (eager). A score
         of minus infinity has the weight 0, and so has twice the lowest number, which stands for it.
+
+        An error e of a query adds e k to the score of a key k. Softmax does not change where the same
+        number is taken from all scores of a query. So e c may be, for any c, and e (k - c) is left,
+        which is small for the keys that matter if c is one of them.
+
+        Args:
+            layer: the number of the block.
+            queries: [pair, head, head_dim].
+            keys: [pair, head, head_dim].
+            around: c, the same for all keys of a query, for scores that are known up to a number which
+                they have in common: [pair, head, head_dim].
         """
         queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
         width = queries.center.shape[-1]
         factor = 1 / np.sqrt(width) if self.config.scales_scores else 1.0
         factor = factor / (layer + 1) if self.config.scales_by_layer else factor
         center = (queries.center * keys.center).sum(axis=-1)
-        key = np.abs(keys.center) + keys.error
-        error = (np.abs(queries.center) * keys.error + queries.error * key).sum(axis=-1)
-        magnitude = ((np.abs(queries.center) + queries.error) * key).sum(axis=-1)
-        error += product_error(magnitude, self._score_terms(layer) + 2)  # the scale may come before
-        found = Bounded(center * factor, error * factor + 4 * UNIT * (np.abs(center) + error) * factor)
+        query, key = np.abs(queries.center) + queries.error, np.abs(keys.center) + keys.error
+        of_keys = (query * keys.error).sum(axis=-1)
+        of_query = (queries.error * np.abs(keys.center)).sum(axis=-1)
+        magnitude = (query * key).sum(axis=-1)
+        terms = self._score_terms(layer) + 2  # the scale may come before
+        of_sum = product_error(magnitude, terms)
+        error = of_keys + of_query + of_sum
+        of_scale = 4 * UNIT * (np.abs(center) + error) * factor
+        if around is not None and not self.regime.is_half:
+            of_query = (queries.error * np.abs(keys.center - around)).sum(axis=-1)
+            of_query += FLOAT64_SLACK * magnitude
+            return Bounded(center * factor, (of_keys + of_query + of_sum) * factor + of_scale)
+        found = Bounded(center * factor, error * factor + of_scale)
         if not self.regime.is_half:
             return found
         low, high = rounded_ends(center - error, center + error, self.regime.steps)
@@ -331,6 +357,9 @@ class Model:
                 keys, values = (stacked([parts[k] for parts in read[: i + 1]]) for k in (1, 2))
                 query = stacked([read[i][0]] * (i + 1))
                 scores = self.pair_scores(layer, query, keys)  # [source, head]
+                if scores.error.max() > BLURRED:
+                    best = scores.center.argmax(axis=0), np.arange(self.config.n_head)
+                    scores = self.pair_scores(layer, query, keys, keys.center[best][None])
                 read_by = Bounded(scores.center.T[None], scores.error.T[None])
                 seen = Bounded(values.center.swapaxes(0, 1)[None], values.error.swapaxes(0, 1)[None])
                 _, out = self.attention(read_by, seen)
