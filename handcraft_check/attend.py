@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from handcraft_check.model import Model
+from handcraft_check.model import BLURRED, Model
 from handcraft_check.regime import Array
 from handcraft_check.rounding import Bounded
 from handcraft_check.states import distinct, hull
@@ -170,15 +170,16 @@ def _read(
     table: Bounded | None = None
     if len(queries.center) * len(columns.keys.center) <= keys.size:
         every = Bounded(columns.keys.center[None], columns.keys.error[None])
-        table = model.pair_scores(layer, queries[:, None], every, head)  # [query, key]
+        table = model.pair_scores(layer, queries[:, None], every, head=head)  # [query, key]
     outputs, spreads = [], []
     for rows in _parts(len(asked), keys.shape[1] * max(1, len(weight), queries.center.shape[1])):
+        some = queries[asked[rows]][:, None]
         if table is None:
-            scores = model.pair_scores(
-                layer, queries[asked[rows]][:, None], columns.keys[keys[rows]], head
-            )
+            scores = model.pair_scores(layer, some, columns.keys[keys[rows]], head=head)
         else:
             scores = table[asked[rows][:, None], keys[rows]]  # [row, source]
+        if scores.error.max(initial=0.0) > BLURRED:
+            _sharpen(scores, model, layer, head, some, columns.keys[keys[rows]])
         read = columns.values[values[rows]]  # [row, source, dimension]
         weights, out = model.attention(scores, read)
         apart = np.abs(read.center - out.center[:, None, :])
@@ -188,6 +189,28 @@ def _read(
         np.concatenate([getattr(part, name) for part in outputs]) for name in ("center", "error")
     )
     return Bounded(center, error), np.concatenate(spreads)
+
+
+def _sharpen(
+    scores: Bounded, model: Model, layer: int, head: int, queries: Bounded, keys: Bounded
+) -> None:
+    """Make errors of scores smaller by what all scores of a query have in common, where they are large.
+
+    Args:
+        scores: whose errors are changed: [row, source].
+        model: whose scores they are.
+        layer: the number of the block.
+        head: that of the head.
+        queries: [row, 1, dimension].
+        keys: [row, source, dimension].
+    """
+    rows = np.flatnonzero(scores.error.max(axis=1) > BLURRED)
+    highest = scores.center[rows].argmax(axis=1)
+    around = keys.center[rows, highest][:, None]
+    near = model.pair_scores(layer, queries[rows], keys[rows], around, head)
+    each = np.arange(len(rows))
+    is_sharper = near.error[each, highest] < scores.error[rows, highest]
+    scores.error[rows[is_sharper]] = near.error[is_sharper]
 
 
 def _parts(count: int, width: int) -> Iterator[slice]:

@@ -127,7 +127,8 @@ class Ran:
 
     Args:
         numbers: of its keys and values in the store of each layer: [row, store].
-        logits: the distinct ones: [kind, vocab_size].
+        last: the distinct last streams: [kind, n_embd].
+        logits: what is read of each: [kind, vocab_size].
         kinds: which of them each row has: [row].
         blame: the undecided source that spreads most in the first layer where one does; -1 for none.
         wide: the decided source of which too little is known, in the first layer where one is; -1 for
@@ -135,6 +136,7 @@ class Ran:
     """
 
     numbers: Ids
+    last: Stream
     logits: Bounded
     kinds: Ids
     blame: Ids
@@ -180,7 +182,7 @@ class Runner:
             x = coarsened_stream(self.model.feed_forward(layer, x))
             first, merged = distinct(*x.columns)
             x, kinds = x[first], merged[kinds]
-        return Ran(numbers, self.model.logits(x), kinds, blame, wide)
+        return Ran(numbers, x, self.model.logits(x), kinds, blame, wide)
 
     def _attend(
         self, layer: int, x: Stream, kinds: Ids, queries: Bounded, sources: Ids

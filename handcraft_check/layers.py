@@ -61,16 +61,30 @@ class Matrix:
         """The same of the bias: [out]."""
         return np.abs(self.bias) + (0 if self.bias_apart is None else self.bias_apart)
 
-    def product_error(self, size: Array) -> Array:
+    def product_error(self, size: Array, total: Array | None = None) -> Array:
         """How far the sum in use can be from the exact one with these weights: [row, out].
 
         Args:
-            size: the largest absolute values of what is read: [row, in].
+            size: the largest absolute values of what is read; 0 is read as no term: [row, in].
+            total: those of the exact sum, if they are known: [row, out].
         """
-        found = product_error(size @ self.magnitude + self.bias_magnitude, self.terms)
+        terms = (size > 0) @ self.is_used + (self.bias != 0)
+        magnitude = size @ self.magnitude + self.bias_magnitude
+        found = product_error(magnitude, terms, total, self.is_exact)
         if self.apart is not None:
             found += size @ self.apart
         return found if self.bias_apart is None else found + self.bias_apart
+
+    @cached_property
+    def is_used(self) -> Array:
+        """1 for each weight that is not 0: [in, out]."""
+        return np.asarray(self.weight != 0, dtype=np.float64)
+
+    @cached_property
+    def is_exact(self) -> Flags:
+        """Whether all weights of a column are surely powers of two, or 0: [out]."""
+        is_power = (np.abs(np.frexp(self.weight)[0]) == 0.5) | (self.weight == 0)
+        return np.asarray(is_power.all(axis=0) & (self.apart is None))
 
     @cached_property
     def terms(self) -> Array:
@@ -221,9 +235,9 @@ class Normed:
     def read(self, matrix: Matrix) -> tuple[Bounded, Array]:
         """The product with a matrix, and the part of its error that the product itself makes."""
         center = self.center @ matrix.weight + matrix.bias
-        rounding = matrix.product_error(self.magnitude)
-        readers = matrix.readers(self)
-        return Bounded(center, self.spread(matrix.weight, readers) + rounding), rounding
+        spread = self.spread(matrix.weight, matrix.readers(self))
+        rounding = matrix.product_error(self.magnitude, np.abs(center) + spread)
+        return Bounded(center, spread + rounding), rounding
 
     def in_use(self, regime: Regime) -> Normed:
         """What a product reads of it: rounded to the regime's steps, or as its factors are.
@@ -358,7 +372,9 @@ def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Str
         wide = np.where(is_on, pre.error, own)
         own = own + rounding_of(hidden - wide, hidden + wide, regime)
         most = np.abs(hidden) + wide + own
-    summing = down.product_error(most)
+    out = hidden @ down.weight + down.bias
+    total = np.abs(out) + np.where(is_on, pre.error, own) @ down.magnitude
+    summing = down.product_error(most, total)
     stream = x.stream
     error, box, radii = stream.error.copy(), stream.box.copy(), stream.radii.copy()
     for rows, pattern in _groups(is_on):
@@ -369,7 +385,7 @@ def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Str
         error[rows], box[rows], radii[rows] = passed.error + slack, passed.box + slack, passed.radii
     alone, along = down.directions.split(own)
     return Stream(
-        stream.center + hidden @ down.weight + down.bias,
+        stream.center + out,
         error + own @ down.magnitude + summing,
         box + alone + summing,
         np.concatenate([radii, along], axis=1),

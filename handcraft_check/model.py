@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from handcraft_check.layers import (
 )
 from handcraft_check.regime import IN_FLOAT32, Array, Regime
 from handcraft_check.rounding import (
+    FLOAT64_SLACK,
     UNIT,
     Bounded,
     added,
@@ -67,7 +69,14 @@ KEYS = {
 """The keys of config.json that are read, or change no logit. transformers knows others that would, such
 as a second name for n_layer."""
 
-ALL = slice(None)
+BLURRED = 2.0**-4
+"""Scores with larger errors are looked at again, up to what all scores of a query have in common."""
+
+CLOSE = 0.98
+"""A margin that is known to be less of its center is looked at again."""
+
+PAIRED_UP_TO = 128
+"""The largest vocabulary of which all differences of two logits are bounded."""
 
 
 @dataclass(frozen=True)
@@ -259,26 +268,48 @@ class Model:
         return part(0), part(1), part(2)
 
     def pair_scores(
-        self, layer: int, queries: Bounded, keys: Bounded, head: int | slice = ALL
+        self,
+        layer: int,
+        queries: Bounded,
+        keys: Bounded,
+        around: Array | None = None,
+        head: int | slice = slice(None),
     ) -> Bounded:
         """Attention scores of pairs of a query and a key: [pair, head, dimension] -> [pair, head].
 
-        Those of a single head have any shape: [..., dimension] -> [...].
-
         They stay in float32 (sdpa), or are rounded before they are scaled and behind (eager). A score
         of minus infinity has the weight 0, and so has twice the lowest number, which stands for it.
+
+        An error e of a query adds e k to the score of a key k. Softmax does not change where the same
+        number is taken from all scores of a query. So e c may be, for any c, and e (k - c) is left,
+        which is small for the keys that matter if c is one of them.
+
+        Args:
+            layer: the number of the block.
+            queries: [pair, head, dimension]; of a single head, they may have any shape without `head`.
+            keys: [pair, head, dimension].
+            around: c, the same for all keys of a query, for scores that are known up to a number which
+                they have in common: [pair, head, dimension].
+            head: which heads these are.
         """
         queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
         width = self.config.n_embd // self.config.n_head
         factor = 1 / np.sqrt(width) if self.config.scales_scores else 1.0
         factor = factor / (layer + 1) if self.config.scales_by_layer else factor
         center = (queries.center * keys.center).sum(axis=-1)
-        key = np.abs(keys.center) + keys.error
-        error = (np.abs(queries.center) * keys.error + queries.error * key).sum(axis=-1)
-        magnitude = ((np.abs(queries.center) + queries.error) * key).sum(axis=-1)
+        query, key = np.abs(queries.center) + queries.error, np.abs(keys.center) + keys.error
+        of_keys = (query * keys.error).sum(axis=-1)
+        of_query = (queries.error * np.abs(keys.center)).sum(axis=-1)
+        magnitude = (query * key).sum(axis=-1)
         terms = self.blocks[layer].heads.terms[head] + 2  # the scale may come before
-        error += product_error(magnitude, terms)
-        found = Bounded(center * factor, error * factor + 4 * UNIT * (np.abs(center) + error) * factor)
+        of_sum = product_error(magnitude, terms)
+        error = of_keys + of_query + of_sum
+        of_scale = 4 * UNIT * (np.abs(center) + error) * factor
+        if around is not None and not self.regime.is_half:
+            of_query = (queries.error * np.abs(keys.center - around)).sum(axis=-1)
+            of_query += FLOAT64_SLACK * magnitude
+            return Bounded(center * factor, (of_keys + of_query + of_sum) * factor + of_scale)
+        found = Bounded(center * factor, error * factor + of_scale)
         if not self.regime.is_half:
             return found
         low, high = rounded_ends(center - error, center + error, self.regime.steps)
@@ -354,6 +385,9 @@ class Model:
                 keys, values = (stacked([parts[k] for parts in read[: i + 1]]) for k in (1, 2))
                 query = stacked([read[i][0]] * (i + 1))
                 scores = self.pair_scores(layer, query, keys)  # [source, head]
+                if scores.error.max(initial=0.0) > BLURRED:
+                    best = scores.center.argmax(axis=0), np.arange(scores.center.shape[1])
+                    scores = self.pair_scores(layer, query, keys, keys.center[best][None])
                 read_by = Bounded(scores.center.T[None], scores.error.T[None])
                 seen = Bounded(values.center.swapaxes(0, 1)[None], values.error.swapaxes(0, 1)[None])
                 _, out = self.attention(read_by, seen)
@@ -375,6 +409,43 @@ class Model:
     def logits(self, x: Stream) -> Bounded:
         """[row, n_embd] -> [row, vocab_size]."""
         return stepped(self._normed(x, self.ln_f).read(self.unembedding)[0], self.regime)
+
+    def margins(self, x: Stream, logits: Bounded, ids: Ids) -> Array:
+        """How far one logit of each row surely is above all others: [row].
+
+        Both logits read one stream, so that an error of it acts on what their weights differ by. Where
+        that may matter, the difference of both is bounded, with the rounding of both sums.
+
+        Args:
+            x: the last stream: [row, n_embd].
+            logits: what is known of it, each on its own: [row, vocab_size].
+            ids: whose logit: [row].
+        """
+        rows = np.arange(len(ids))
+        found = logits.center[rows, ids][:, None] - logits.center
+        apart = found - logits.error[rows, ids][:, None] - logits.error
+        for each in (found, apart):
+            each[rows, ids] = np.inf
+        least = apart.min(axis=1)
+        is_far = least < CLOSE * found.min(axis=1)
+        if self.regime.is_half or logits.center.shape[1] > PAIRED_UP_TO:
+            return least
+        for token in np.unique(ids[is_far]).tolist():
+            some = np.flatnonzero(is_far & (ids == token))
+            normed = self._normed(x[some], self.ln_f)
+            spread = normed.spread(
+                self._differences[token].weight, self._differences[token].readers(normed)
+            )
+            rounding = self.unembedding.product_error(normed.magnitude)
+            both = found[some] - spread - rounding - rounding[:, token, None]
+            least[some] = np.maximum(apart[some], both).min(axis=1)
+        return least
+
+    @cached_property
+    def _differences(self) -> list[Matrix]:
+        """For each token, its unembedding minus that of each token."""
+        none = np.zeros(self.config.vocab_size)
+        return [Matrix(self.wte[token][:, None] - self.wte.T, none) for token in range(len(none))]
 
 
 def matrix_in_use(weight: Array, bias: Array, regime: Regime) -> Matrix:

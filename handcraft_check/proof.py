@@ -280,11 +280,8 @@ class Proof:
         """How far the right logit surely is above all others: [row]; -inf where none is known."""
         first, places = combinations(ran.kinds, answers + 1)
         kinds, answer = ran.kinds[first], answers[first]
-        center, error = ran.logits.center[kinds], ran.logits.error[kinds]
-        rows, ids = np.arange(len(first)), self.token_ids[answer]
-        own, others = center[rows, ids] - error[rows, ids], center + error
-        others[rows, ids] = -np.inf
-        found = np.where(answer >= 0, own - others.max(axis=1), -np.inf)
+        found = self.runner.model.margins(ran.last[kinds], ran.logits[kinds], self.token_ids[answer])
+        found = np.where(answer >= 0, found, -np.inf)
         return np.asarray(np.nan_to_num(found, nan=-np.inf)[places])
 
     def _own(self, meant: Evaluated, ran: Ran, tokens: Ids, position: int) -> Ids:
