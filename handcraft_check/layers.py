@@ -168,15 +168,21 @@ class Normed:
         rounding = matrix.product_error(self.magnitude)
         return Bounded(center, self.spread(matrix.weight) + rounding), rounding
 
-    def in_use(self, regime: Regime) -> Normed:
+    def in_use(self, regime: Regime, gain: Array, bias: Array) -> Normed:
         """What a product reads of it: rounded to the regime's steps, or as its factors are.
 
-        Numbers that were rounded to few digits have lost what their errors have in common. Gain and
-        bias may be off by the regime's radius, and what that changes has nothing in common either.
+        Numbers that were rounded to few digits have lost what their errors have in common, and what
+        other weights change has nothing in common either.
+
+        Args:
+            regime: in which the model runs.
+            gain: how far each may be from that of this: [dimension]; 0 where that is 0.
+            bias: the same: [dimension].
         """
         error = self.error
         if regime.radius:
-            error = error + regime.radius * (self.magnitude + 2 * np.abs(self.bias))
+            part = gain / np.where(self.gain == 0, 1.0, np.abs(self.gain))
+            error = error + part * (self.magnitude + np.abs(self.bias)) + bias
         if not regime.is_half and regime.factors is None:
             return replace(self, error=error)
         own = error + self.scale[:, None] * np.abs(self.linear)
@@ -362,8 +368,7 @@ def softmax(scores: Bounded, regime: Regime = IN_FLOAT32) -> Weights:
     low = np.where(is_seen, np.maximum(np.exp(below - error) - TINY, 0.0), 0.0)
     high = np.where(is_seen, np.exp(np.minimum(below + error, 700.0)) + TINY, 0.0)
     weights = center / center.sum(axis=-1, keepdims=True)
-    others_low = np.maximum(low.sum(axis=-1, keepdims=True) * (1 - SLACK) - low, 0.0)
-    others_high = np.maximum(high.sum(axis=-1, keepdims=True) * (1 + SLACK) - high, 0.0)
+    others_low, others_high = _others(low) * (1 - SLACK), _others(high) * (1 + SLACK)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         least = np.where(is_seen, low / (low + others_high) * (1 - SLACK), 0.0)
         most = np.where(is_seen, np.minimum(high / (high + others_low) * (1 + SLACK), 1.0), 0.0)
@@ -374,6 +379,14 @@ def softmax(scores: Bounded, regime: Regime = IN_FLOAT32) -> Weights:
     moved = _moved_weights(least, most, low, common, regime)
     is_exact = np.isfinite(rest)[..., None] & (weights == weights.max(axis=-1, keepdims=True))
     return Weights(weights, deviation, most, common, np.where(is_exact, 0.0, moved), rest)
+
+
+def _others(x: Array) -> Array:
+    """Of each number, the sum of all others of its row: of those before and those behind it."""
+    found = np.zeros_like(x)
+    found[..., 1:] = np.cumsum(x[..., :-1], axis=-1)
+    found[..., :-1] += np.cumsum(x[..., :0:-1], axis=-1)[..., ::-1]
+    return found
 
 
 def _moved_weights(least: Array, most: Array, low: Array, common: Array, regime: Regime) -> Array:

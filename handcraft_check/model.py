@@ -138,12 +138,12 @@ class Config:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The tensors of one block."""
+    """The tensors of one block; gain and bias of LayerNorm are known up to an error."""
 
-    ln_1: tuple[Array, Array]
+    ln_1: tuple[Bounded, Bounded]
     c_attn: Matrix
     attn_out: Matrix
-    ln_2: tuple[Array, Array]
+    ln_2: tuple[Bounded, Bounded]
     c_fc: Matrix
     mlp_out: Matrix
 
@@ -171,7 +171,7 @@ class Model:
         lm_head = left.pop("lm_head.weight", None)
         width = config.n_embd
 
-        def take(name: str, *shape: int) -> Array:
+        def take(name: str, *shape: int) -> Bounded:
             if name not in left:
                 raise CheckError(f"there is no tensor {name!r}", where="model.safetensors")
             tensor = left.pop(name)
@@ -179,15 +179,15 @@ class Model:
                 raise CheckError(
                     f"{name} has the shape {tensor.shape}, not {shape}", where="model.safetensors"
                 )
-            found = regime.steps.nearest(tensor)
-            if not np.isfinite(found).all():
+            found = weights_in_use(tensor, regime)
+            if not np.isfinite(found.error).all():
                 raise CheckError(
                     f"{name} has a number that is too large for {regime.steps.name}",
                     where="model.safetensors",
                 )
             return found
 
-        def norm(name: str) -> tuple[Array, Array]:
+        def norm(name: str) -> tuple[Bounded, Bounded]:
             return take(f"{name}.weight", width), take(f"{name}.bias", width)
 
         def matrix(name: str, rows: int, columns: int) -> Matrix:
@@ -196,7 +196,7 @@ class Model:
             )
 
         self.wte = take("wte.weight", config.vocab_size, width)
-        if lm_head is not None and not np.array_equal(regime.steps.nearest(lm_head), self.wte):
+        if lm_head is not None and not np.array_equal(lm_head, tensors[f"{prefix}wte.weight"]):
             raise CheckError("lm_head.weight is not wte.weight", where="model.safetensors")
         self.wpe = take("wpe.weight", config.n_positions, width)
         self.blocks = [
@@ -219,20 +219,18 @@ class Model:
         self.write_sizes = [
             block.attn_out.magnitude.max(axis=1).reshape(heads) for block in self.blocks
         ]
-        self.unembedding = matrix_in_use(self.wte.T.copy(), np.zeros(config.vocab_size), regime)
+        none = np.zeros(config.vocab_size)
+        transposed = Bounded(self.wte.center.T.copy(), self.wte.error.T.copy())
+        self.unembedding = matrix_in_use(transposed, Bounded(none, none), regime)
 
     def embed(self, ids: Ids, position: int) -> Bounded:
         """The embedding of tokens at one position: [row] -> [row, n_embd]."""
-        token, place = (
-            self.wte[ids],
-            np.broadcast_to(self.wpe[position], (len(ids), self.config.n_embd)),
-        )
-        radius = self.regime.radius
-        first, second = (Bounded(part, radius * np.abs(part)) for part in (token, place))
-        return added(first, second, self.regime.steps)
+        return added(self.wte[ids], self.wpe[[position] * len(ids)], self.regime.steps)
 
-    def _normed(self, x: Bounded, weights: tuple[Array, Array]) -> Normed:
-        return layer_norm(x, *weights, self.config.epsilon).in_use(self.regime)
+    def _normed(self, x: Bounded, weights: tuple[Bounded, Bounded]) -> Normed:
+        gain, bias = weights
+        normed = layer_norm(x, gain.center, bias.center, self.config.epsilon)
+        return normed.in_use(self.regime, gain.error, bias.error)
 
     def attend_from(self, layer: int, x: Bounded) -> tuple[Bounded, Bounded, Bounded]:
         """Queries, keys and values: [row, n_embd] -> [row, head, head_dim] each."""
@@ -261,16 +259,18 @@ class Model:
         if not self.regime.is_half:
             return found
         low, high = rounded_ends(center - error, center + error, self.regime.steps)
-        slack = 4 * UNIT * np.maximum(np.abs(low), np.abs(high)) * factor
-        low, high = rounded_ends(low * factor - slack, high * factor + slack, self.regime.steps)
+        low, high = (
+            end * factor + np.where(np.isfinite(end), sign * 4 * UNIT * factor * np.abs(end), 0.0)
+            for end, sign in ((low, -1), (high, 1))
+        )
+        low, high = rounded_ends(low, high, self.regime.steps)
         low = np.where(low == -np.inf, -2 * self.regime.steps.largest, low)
         high = np.where(high == -np.inf, -2 * self.regime.steps.largest, high)
         low, high = (
             np.minimum(low, found.center - found.error),
             np.maximum(high, found.center + found.error),
         )
-        with np.errstate(invalid="ignore"):
-            return between(low, high)
+        return between(low, high)
 
     def _score_terms(self, layer: int) -> Array:
         """How many dimensions of each head have both queries and keys that are not 0: [head]."""
@@ -332,14 +332,29 @@ class Model:
         return stepped(self._normed(x, self.ln_f).read(self.unembedding)[0], self.regime)
 
 
-def matrix_in_use(weight: Array, bias: Array, regime: Regime) -> Matrix:
-    """A matrix, and how far what a product uses may be from it: by the radius, and as its factor."""
-    if regime.factors is None and not regime.radius:
-        return Matrix(weight, bias)
-    radius = regime.radius * np.abs(weight)
-    used = as_factor(Bounded(weight, radius), regime)
-    apart = np.abs(used.center - weight) + used.error
-    return Matrix(weight, bias, apart, regime.radius * np.abs(bias) if regime.radius else None)
+def weights_in_use(tensor: Array, regime: Regime) -> Bounded:
+    """The weights that a model computes with: rounded to the regime's steps, in which it is loaded.
+
+    Those that may be off by the radius are rounded too, and rounding is monotone. Infinite numbers have
+    an error that is not finite.
+    """
+    found, reach = regime.steps.nearest(tensor), regime.radius * np.abs(tensor)
+    ends = (regime.steps.nearest(tensor + sign * reach) for sign in (-1, 1))
+    with np.errstate(invalid="ignore"):
+        low, high = (np.abs(end - found) for end in ends)
+    return Bounded(found, np.maximum(low, high))
+
+
+def matrix_in_use(weight: Bounded, bias: Bounded, regime: Regime) -> Matrix:
+    """A matrix, and how far what a product uses may be from it: as its factor, and by the radius."""
+    used = as_factor(weight, regime)
+    apart = np.abs(used.center - weight.center) + used.error
+    return Matrix(
+        weight.center,
+        bias.center,
+        apart if apart.any() else None,
+        bias.error if bias.error.any() else None,
+    )
 
 
 def joined(parts: Sequence[Bounded]) -> Bounded:

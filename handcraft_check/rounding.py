@@ -76,7 +76,7 @@ def product_error(magnitude: Array, terms: Array) -> Array:
         magnitude: the sum of the absolute values of all terms.
         terms: how many terms are not structurally 0.
     """
-    error = gamma(terms + 1) * magnitude + TINY * (terms + 1)
+    error = gamma(terms + 1) * magnitude + np.where(terms > 0, TINY * (terms + 1), 0.0)
     return np.where(magnitude + error < LARGEST, error, np.nan)
 
 
@@ -90,9 +90,10 @@ def sum_error(positive: Array, negative: Array, terms: Array) -> Array:
 
 
 def between(low: Array, high: Array) -> Bounded:
-    """The numbers of an interval. Where an end is infinite, the error is NaN."""
+    """The numbers of an interval; NaN, about which nothing is known, where an end is infinite."""
     with np.errstate(invalid="ignore"):
         center = (low + high) / 2
+        center = np.where(np.isfinite(center), center, np.nan)
         return Bounded(center, np.maximum(high - center, center - low))
 
 
