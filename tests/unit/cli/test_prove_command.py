@@ -108,7 +108,8 @@ def test_a_damaged_program_is_not_printed(run, checker, tmp_path):
 
 
 SAID = {
-    "proved": "proved: right after every one of 62 prompts, with a logit margin of at least 2.5 in float32",
+    "proved": "proved: right after every one of 62 prompts, "
+    "with a logit margin of at least 2.5 in float32",
     "unproved": "sampled, and not proved: the margin may be as low as -1",
 }
 
