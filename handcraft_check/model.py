@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from handcraft_check.errors import CheckError
+from handcraft_check.half import half_attention, half_mlp, half_product, half_scores
 from handcraft_check.layers import (
     Ids,
     Matrix,
     Normed,
     Weights,
-    half_mlp,
     head_output,
     layer_norm,
     mlp,
@@ -26,11 +26,8 @@ from handcraft_check.rounding import (
     Bounded,
     added,
     as_factor,
-    between,
     product_error,
     rounded,
-    rounded_ends,
-    stepped,
 )
 
 KEYS = {
@@ -232,20 +229,21 @@ class Model:
         normed = layer_norm(x, gain.center, bias.center, self.config.epsilon)
         return normed.in_use(self.regime, gain.error, bias.error)
 
+    def _read(self, x: Normed, matrix: Matrix) -> Bounded:
+        if self.regime.is_half:
+            return half_product(Bounded(x.center, x.error), matrix, self.regime.steps)
+        return x.read(matrix)[0]
+
     def attend_from(self, layer: int, x: Bounded) -> tuple[Bounded, Bounded, Bounded]:
         """Queries, keys and values: [row, n_embd] -> [row, head, head_dim] each."""
         block = self.blocks[layer]
-        qkv = stepped(self._normed(x, block.ln_1).read(block.c_attn)[0], self.regime)
+        qkv = self._read(self._normed(x, block.ln_1), block.c_attn)
         shape = (len(x.center), 3, self.config.n_head, self.config.n_embd // self.config.n_head)
         split = Bounded(qkv.center.reshape(shape), qkv.error.reshape(shape))
         return split[:, 0], split[:, 1], split[:, 2]
 
     def pair_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
-        """Attention scores of pairs of a query and a key: [pair, head, head_dim] -> [pair, head].
-
-        They stay in float32 (sdpa), or are rounded before they are scaled and behind (eager). A score
-        of minus infinity has the weight 0, and so has twice the lowest number, which stands for it.
-        """
+        """Attention scores of pairs of a query and a key: [pair, head, head_dim] -> [pair, head]."""
         queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
         width = queries.center.shape[-1]
         factor = 1 / np.sqrt(width) if self.config.scales_scores else 1.0
@@ -255,22 +253,9 @@ class Model:
         error = (np.abs(queries.center) * keys.error + queries.error * key).sum(axis=-1)
         magnitude = ((np.abs(queries.center) + queries.error) * key).sum(axis=-1)
         error += product_error(magnitude, self._score_terms(layer) + 2)  # the scale may come before
-        found = Bounded(center * factor, error * factor + 4 * UNIT * (np.abs(center) + error) * factor)
-        if not self.regime.is_half:
-            return found
-        low, high = rounded_ends(center - error, center + error, self.regime.steps)
-        low, high = (
-            end * factor + np.where(np.isfinite(end), sign * 4 * UNIT * factor * np.abs(end), 0.0)
-            for end, sign in ((low, -1), (high, 1))
-        )
-        low, high = rounded_ends(low, high, self.regime.steps)
-        low = np.where(low == -np.inf, -2 * self.regime.steps.largest, low)
-        high = np.where(high == -np.inf, -2 * self.regime.steps.largest, high)
-        low, high = (
-            np.minimum(low, found.center - found.error),
-            np.maximum(high, found.center + found.error),
-        )
-        return between(low, high)
+        if self.regime.is_half:
+            return half_scores(Bounded(center, error), factor, self.regime)
+        return Bounded(center * factor, error * factor + 4 * UNIT * (np.abs(center) + error) * factor)
 
     def _score_terms(self, layer: int) -> Array:
         """How many dimensions of each head have both queries and keys that are not 0: [head]."""
@@ -289,14 +274,19 @@ class Model:
         """
         merged = Bounded(out.center.reshape(len(x.center), -1), out.error.reshape(len(x.center), -1))
         matrix = self.blocks[layer].attn_out
+        if self.regime.is_half:
+            written = half_product(merged, matrix, self.regime.steps)
+            return added(x, written, self.regime.steps)
         merged = as_factor(merged, self.regime)
         center = merged.center @ matrix.weight + matrix.bias
         error = merged.error @ matrix.magnitude
         error += matrix.product_error(np.abs(merged.center) + merged.error)
-        return added(x, stepped(Bounded(center, error), self.regime), self.regime.steps)
+        return added(x, Bounded(center, error))
 
     def attention(self, scores: Bounded, values: Bounded) -> tuple[Weights, Bounded]:
         """Weights and output of heads: [..., source], [..., source, head_dim] -> [..., head_dim]."""
+        if self.regime.is_half:
+            return half_attention(scores, values, self.regime)
         weights = softmax(scores, self.regime)
         return weights, head_output(weights, values, self.regime)
 
@@ -322,14 +312,14 @@ class Model:
         block = self.blocks[layer]
         normed = self._normed(x, block.ln_2)
         if self.regime.is_half:
-            out = half_mlp(normed, block.c_fc, block.mlp_out, self.regime)
+            out = half_mlp(Bounded(normed.center, normed.error), block.c_fc, block.mlp_out, self.regime)
             return added(x, out, self.regime.steps)
         found = mlp(x, normed, block.c_fc, block.mlp_out, self.regime)
         return rounded(found.center - found.error, found.center + found.error)
 
     def logits(self, x: Bounded) -> Bounded:
         """[row, n_embd] -> [row, vocab_size]."""
-        return stepped(self._normed(x, self.ln_f).read(self.unembedding)[0], self.regime)
+        return self._read(self._normed(x, self.ln_f), self.unembedding)
 
 
 def weights_in_use(tensor: Array, regime: Regime) -> Bounded:

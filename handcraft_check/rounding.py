@@ -143,11 +143,6 @@ def added(one: Bounded, other: Bounded, format: Format = FLOAT32) -> Bounded:
     return Bounded(np.where(is_sharp, sharp, wide.center), np.where(is_sharp, 0.0, wide.error))
 
 
-def stepped(x: Bounded, regime: Regime) -> Bounded:
-    """What a step leaves of a number that it computed in float32: rounded, if the regime rounds it."""
-    return rounded(x.center - x.error, x.center + x.error, regime.steps) if regime.is_half else x
-
-
 def as_factor(x: Bounded, regime: Regime) -> Bounded:
     """What a matrix product takes a number for: the next number below or above, if it is none itself.
 

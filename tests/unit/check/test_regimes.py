@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from test_layers import EPSILON, gains, matrix, norms, random_model, run, scores_of
 
 from handcraft_check.errors import CheckError
-from handcraft_check.layers import gelu, half_mlp, head_output, layer_norm, mlp, softmax
+from handcraft_check.half import (
+    half_attention,
+    half_mlp,
+    half_product,
+    is_exact_sum,
+    lowest_bit,
+)
+from handcraft_check.layers import Matrix, gelu, layer_norm, mlp
 from handcraft_check.model import Model, matrix_in_use
 from handcraft_check.regime import FLOAT32, IN_FLOAT32, REGIMES
 from handcraft_check.rounding import (
@@ -23,7 +30,6 @@ from handcraft_check.rounding import (
     rounded,
     rounded_ends,
     rounding_of,
-    stepped,
 )
 
 torch = pytest.importorskip("torch")
@@ -168,7 +174,7 @@ def test_layer_norm_and_a_product(rng, name, width, wide):
     true = half_point(rng, name, x)
     weights = matrix(rng, width, 4)
     weights = replace(weights, weight=half(name, weights.weight), bias=half(name, weights.bias))
-    found = stepped(normed.read(weights)[0], regime)
+    found = half_product(Bounded(normed.center, normed.error), weights, regime.steps)
     ways = [half(name, each) for each in norms(rng, true, gain, bias)]
     ways.append(
         functional.layer_norm(*to_half(name, true), (width,), *to_half(name, gain, bias), EPSILON)
@@ -200,7 +206,7 @@ def test_an_mlp(rng, name, width, units):
         for each in (up, down)
     )
     normed = layer_norm(x, gain, bias, EPSILON).in_use(regime, *np.zeros((2, width)))
-    found = half_mlp(normed, up, down, regime)
+    found = half_mlp(Bounded(normed.center, normed.error), up, down, regime)
     (read,) = to_half(name, half_point(rng, name, Bounded(normed.center, normed.error)))
     pre = torch.addmm(*to_half(name, up.bias), read, *to_half(name, up.weight))
     for hidden in (gelu_new(pre), functional.gelu(pre, approximate="tanh")):
@@ -245,8 +251,7 @@ def test_attention(rng, name, sources, width):
     scores, values = scores_of(rng, 1, sources), half_boxes(rng, name, sources, width)
     if rng.random() < 0.5:  # scores that are equal
         scores = Bounded(np.full_like(scores.center, scores.center[0, 0]), np.zeros_like(scores.error))
-    weights = softmax(scores, regime)
-    found = head_output(weights, Bounded(values.center[None], values.error[None]), regime)
+    _, found = half_attention(scores, Bounded(values.center[None], values.error[None]), regime)
     true, read = point(rng, scores), half_point(rng, name, values)
     assert_holds(flash(rng, name, true[0], read), found[0])
     eager = half(name, steps.softmax(rng, true))
@@ -260,10 +265,37 @@ def test_scores_that_are_all_minus_infinity_have_no_weights():
     regime = REGIMES["float16"]
     lowest = -2 * regime.steps.largest
     scores = np.array([[lowest, lowest], [lowest, -60000.0], [3.0, lowest]])
-    found = softmax(Bounded(scores, np.zeros((3, 2))), regime)
+    values = np.tile(np.array([[5.0], [7.0]]), (3, 1, 1))
+    _, found = half_attention(exactly(scores), exactly(values), regime)
     assert np.isnan(found.error[0]).all()
-    assert (found.center[1:] == [[0, 1], [1, 0]]).all()
-    assert (found.error[1:] < 1e-9).all()
+    assert (found.center[1:, 0] == [7, 5]).all()
+    assert not found.error[1:].any()
+
+
+@given(seeds, widths)
+def test_sums_that_are_exact_in_any_order(rng, width):
+    x = exactly(np.rint(boxes(rng, 3, width, most=8).center * 8) / 8)
+    weights = matrix(rng, width, 4)
+    weights = Matrix(np.rint(weights.weight * 4) / 4, np.rint(weights.bias * 2) / 2)
+    exact = x.center @ weights.weight + weights.bias
+    found = steps.product(rng, x.center, weights.weight, weights.bias)
+    is_exact = is_exact_sum(x, weights)
+    assert (found == exact)[is_exact].all()
+    assert not is_exact_sum(Bounded(x.center, np.ones_like(x.center)), weights)[
+        :, weights.weight.any(axis=0)
+    ].any()
+
+
+def test_a_sum_is_exact_up_to_24_digits():
+    weights = Matrix(np.array([[1.0], [1.0]]), np.zeros(1))
+    for x, is_exact in (([2.0**23, 1.0], True), ([2.0**24, 1.0], False), ([2.0**24, 0.0], True)):
+        assert is_exact_sum(exactly(np.array([x])), weights).item() is is_exact
+
+
+def test_the_lowest_bit():
+    x = np.array([1.0, 12.0, 0.375, -80.0, 2.0**-140, 1 + 2.0**-52])
+    assert lowest_bit(x).tolist() == [0, 2, -3, 4, -140, -52]
+    assert lowest_bit(np.zeros(1)) > 1000
 
 
 def half_model(rng, name):
