@@ -1,4 +1,4 @@
-"""Heads that copy one source each, whatever the tokens are: what they read, at all positions at once."""
+"""Heads that copy one source each, whatever the tokens are, at all positions at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handcraft_check.layers import Flags, Ids, Matrix, softmax
+from handcraft_check.layers import Flags, Ids, softmax
 from handcraft_check.model import Model
 from handcraft_check.regime import Array
 from handcraft_check.rounding import LARGEST, TINY, UNIT, Bounded, product_error
@@ -49,13 +49,12 @@ def copied(model: Model, token_ids: Ids, length: int) -> Copied:
     """Which source each head of the first block copies at every position, for all tokens at once.
 
     Raises:
-        UnfitError: the heads of another block write too, or one reads several sources, or another source
-            for other tokens.
+        UnfitError: the heads of another block read too, or one reads several sources, or others for
+            other tokens.
     """
-    for block in model.blocks[1:]:
-        if any(m.weight.any() for m in (block.attn_out, block.c_attn)) or block.c_attn.bias.any():
-            raise UnfitError("heads of a later block read")
-    tokens, places = model.wte[token_ids], model.wpe[:length]
+    if any(block.heads.count for block in model.blocks[1:]):
+        raise UnfitError("heads of a later block read")
+    tokens, places = model.wte.center[token_ids], model.wpe.center[:length]
     embedded = np.where(
         adds_exactly(tokens, places), 0.0, UNIT * (np.abs(tokens).max(0) + np.abs(places).max(0))
     )
@@ -68,7 +67,7 @@ def copied(model: Model, token_ids: Ids, length: int) -> Copied:
     scores = model.all_scores(0, queries, keys)
     seen = np.tri(length, dtype=bool)
     found: list[tuple[Array, ...]] = []
-    for head in range(model.config.n_head):
+    for head in range(model.blocks[0].heads.count):
         center = np.where(seen, scores.center[head], -np.inf)
         weights = softmax(Bounded(center, np.where(seen, scores.error[head], 0.0)))
         winner = center.argmax(axis=1)
@@ -80,7 +79,7 @@ def copied(model: Model, token_ids: Ids, length: int) -> Copied:
         summed = np.where(weights.rest < np.inf, np.minimum(2.1 * weights.rest, summed), summed)
         found.append((winner, leaked, weights.common, summed))
     winners, leaked, off, summed = (np.array(each) for each in zip(*found, strict=True))
-    writes = (model.write_sizes[0] > 0).any(axis=1)
+    writes = (model.blocks[0].heads.write_sizes > 0).any(axis=1)
     leaked, off, summed = (np.where(writes[:, None], each, 0.0) for each in (leaked, off, summed))
     winners = np.where(writes[:, None], winners, np.arange(length))
     if not (leaked < COPIED).all():
@@ -101,9 +100,8 @@ def values_copied(model: Model, found: Copied, groups: Sequence[Ids]) -> tuple[A
         be off, [group, dimension].
     """
     count, vocabulary = len(groups), len(found.tokens)
-    width, heads = model.config.n_embd, model.config.n_head
-    matrix = model.blocks[0].attn_out
-    size = width // heads
+    width, matrix = model.config.n_embd, model.blocks[0].heads.out
+    heads, size = model.blocks[0].heads.count, model.blocks[0].heads.moved
     written = np.zeros((count, heads, vocabulary, width))
     error = np.zeros((count, width))
     total = np.zeros((count, width))
@@ -188,16 +186,17 @@ def _lattice(numbers: Array) -> Array:
 
 def _read(model: Model, x: Sums, which: int) -> Bounded:
     """Queries (0), keys (1) or values (2) of the first block: [row, head, head_dim]."""
-    block, width = model.blocks[0], model.config.n_embd
-    columns = np.arange(which * width, (which + 1) * width)
-    weight, bias = block.c_attn.weight[:, columns], block.c_attn.bias[columns]
-    used = np.flatnonzero(weight.any(axis=0) | (bias != 0))
-    center, error = np.zeros((2, len(x.known), width))
-    matrix = Matrix(weight[:, used], bias[used])
+    heads, width = model.blocks[0].heads, model.config.n_embd
+    size = heads.moved if which == 2 else heads.matched
+    first = which * heads.count * heads.matched
+    matrix = heads.read.of_columns(np.arange(first, first + heads.count * size))
+    gain, bias = (each.center for each in model.blocks[0].ln_1)
     step = max(1, CELLS // width)
+    found = []
     for start in range(0, len(x.known), step):
-        rows = np.arange(start, min(start + step, len(x.known)))
-        found, _ = layer_norm_of_sums(x.rows(rows), *block.ln_1, model.config.epsilon).read(matrix)
-        center[np.ix_(rows, used)], error[np.ix_(rows, used)] = found.center, found.error
-    shape = (len(center), model.config.n_head, width // model.config.n_head)
+        rows = x.rows(np.arange(start, min(start + step, len(x.known))))
+        found.append(layer_norm_of_sums(rows, gain, bias, model.config.epsilon).read(matrix)[0])
+    shape = (len(x.known), heads.count, size)
+    center = np.concatenate([part.center for part in found])
+    error = np.concatenate([part.error for part in found])
     return Bounded(center.reshape(shape), error.reshape(shape))

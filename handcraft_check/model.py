@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from handcraft_check.errors import CheckError
+from handcraft_check.half import half_attention, half_mlp, half_product, half_scores
 from handcraft_check.layers import (
     Ids,
     Matrix,
     Normed,
     Weights,
-    half_mlp,
     head_output,
     layer_norm,
     mlp,
@@ -22,17 +23,16 @@ from handcraft_check.layers import (
 )
 from handcraft_check.regime import IN_FLOAT32, Array, Regime
 from handcraft_check.rounding import (
+    FLOAT64_SLACK,
     UNIT,
     Bounded,
     added,
     as_factor,
-    between,
     product_error,
     rounded,
-    rounded_ends,
-    stepped,
 )
 from handcraft_check.stream import Along, Stream
+from handcraft_check.zeros import Heads, units_in_use
 
 KEYS = {
     "activation_function",
@@ -65,6 +65,15 @@ KEYS = {
 }
 """The keys of config.json that are read, or change no logit. transformers knows others that would, such
 as a second name for n_layer."""
+
+BLURRED = 2.0**-4
+"""Scores with larger errors are looked at again, up to what all scores of a query have in common."""
+
+CLOSE = 0.98
+"""A margin that is known to be less of its center is looked at again."""
+
+PAIRED_UP_TO = 128
+"""The largest vocabulary of which all differences of two logits are bounded."""
 
 
 @dataclass(frozen=True)
@@ -139,12 +148,14 @@ class Config:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The tensors of one block."""
+    """The tensors of one block, without what is exactly 0.
 
-    ln_1: tuple[Array, Array]
-    c_attn: Matrix
-    attn_out: Matrix
-    ln_2: tuple[Array, Array]
+    Gain and bias of LayerNorm are known up to an error.
+    """
+
+    ln_1: tuple[Bounded, Bounded]
+    heads: Heads
+    ln_2: tuple[Bounded, Bounded]
     c_fc: Matrix
     mlp_out: Matrix
 
@@ -172,7 +183,7 @@ class Model:
         lm_head = left.pop("lm_head.weight", None)
         width = config.n_embd
 
-        def take(name: str, *shape: int) -> Array:
+        def take(name: str, *shape: int) -> Bounded:
             if name not in left:
                 raise CheckError(f"there is no tensor {name!r}", where="model.safetensors")
             tensor = left.pop(name)
@@ -180,15 +191,15 @@ class Model:
                 raise CheckError(
                     f"{name} has the shape {tensor.shape}, not {shape}", where="model.safetensors"
                 )
-            found = regime.steps.nearest(tensor)
-            if not np.isfinite(found).all():
+            found = weights_in_use(tensor, regime)
+            if not np.isfinite(found.error).all():
                 raise CheckError(
                     f"{name} has a number that is too large for {regime.steps.name}",
                     where="model.safetensors",
                 )
             return found
 
-        def norm(name: str) -> tuple[Array, Array]:
+        def norm(name: str) -> tuple[Bounded, Bounded]:
             return take(f"{name}.weight", width), take(f"{name}.bias", width)
 
         def matrix(name: str, rows: int, columns: int) -> Matrix:
@@ -197,17 +208,22 @@ class Model:
             )
 
         self.wte = take("wte.weight", config.vocab_size, width)
-        if lm_head is not None and not np.array_equal(regime.steps.nearest(lm_head), self.wte):
+        if lm_head is not None and not np.array_equal(lm_head, tensors[f"{prefix}wte.weight"]):
             raise CheckError("lm_head.weight is not wte.weight", where="model.safetensors")
         self.wpe = take("wpe.weight", config.n_positions, width)
         self.blocks = [
             Block(
                 norm(f"h.{i}.ln_1"),
-                matrix(f"h.{i}.attn.c_attn", width, 3 * width),
-                matrix(f"h.{i}.attn.c_proj", width, width),
+                Heads.of(
+                    matrix(f"h.{i}.attn.c_attn", width, 3 * width),
+                    matrix(f"h.{i}.attn.c_proj", width, width),
+                    config.n_head,
+                ),
                 norm(f"h.{i}.ln_2"),
-                matrix(f"h.{i}.mlp.c_fc", width, config.n_inner),
-                matrix(f"h.{i}.mlp.c_proj", config.n_inner, width),
+                *units_in_use(
+                    matrix(f"h.{i}.mlp.c_fc", width, config.n_inner),
+                    matrix(f"h.{i}.mlp.c_proj", config.n_inner, width),
+                ),
             )
             for i in range(config.n_layer)
         ]
@@ -216,107 +232,111 @@ class Model:
             raise CheckError(
                 f"there is a tensor {min(left)!r}, which GPT-2 has not", where="model.safetensors"
             )
-        heads = (config.n_head, width // config.n_head)
-        self.write_sizes = [
-            block.attn_out.magnitude.max(axis=1).reshape(heads) for block in self.blocks
-        ]
         self.no_directions = Along(np.zeros((0, width)))
-        self.unembedding = matrix_in_use(self.wte.T.copy(), np.zeros(config.vocab_size), regime)
+        none = np.zeros(config.vocab_size)
+        transposed = Bounded(self.wte.center.T.copy(), self.wte.error.T.copy())
+        self.unembedding = matrix_in_use(transposed, Bounded(none, none), regime)
 
     def embed(self, ids: Ids, position: int) -> Stream:
         """The embedding of tokens at one position: [row] -> [row, n_embd]."""
-        token, place = (
-            self.wte[ids],
-            np.broadcast_to(self.wpe[position], (len(ids), self.config.n_embd)),
-        )
-        radius = self.regime.radius
-        first, second = (Bounded(part, radius * np.abs(part)) for part in (token, place))
-        return self._apart(added(first, second, self.regime.steps))
+        found = added(self.wte[ids], self.wpe[[position] * len(ids)], self.regime.steps)
+        return self._apart(found)
 
     def _apart(self, x: Bounded) -> Stream:
         """A stream whose errors have nothing in common."""
         none = np.zeros((len(x.center), 0))
         return Stream(x.center, x.error, x.error, none, self.no_directions)
 
-    def _normed(self, x: Stream, weights: tuple[Array, Array]) -> Normed:
-        return layer_norm(x, *weights, self.config.epsilon).in_use(self.regime)
+    def _normed(self, x: Stream, weights: tuple[Bounded, Bounded]) -> Normed:
+        gain, bias = weights
+        normed = layer_norm(x, gain.center, bias.center, self.config.epsilon)
+        return normed.in_use(self.regime, gain.error, bias.error)
+
+    def _read(self, x: Normed, matrix: Matrix) -> Bounded:
+        if self.regime.is_half:
+            return half_product(Bounded(x.center, x.error), matrix, self.regime.steps)
+        return x.read(matrix)[0]
 
     def attend_from(self, layer: int, x: Stream) -> tuple[Bounded, Bounded, Bounded]:
-        """Queries, keys and values: [row, n_embd] -> [row, head, head_dim] each."""
-        block = self.blocks[layer]
-        qkv = stepped(self._normed(x, block.ln_1).read(block.c_attn)[0], self.regime)
-        shape = (len(x.center), 3, self.config.n_head, self.config.n_embd // self.config.n_head)
-        split = Bounded(qkv.center.reshape(shape), qkv.error.reshape(shape))
-        return split[:, 0], split[:, 1], split[:, 2]
+        """Queries, keys and values: [row, n_embd] -> [row, head, dimension] each."""
+        block, heads = self.blocks[layer], self.blocks[layer].heads
+        qkv = self._read(self._normed(x, block.ln_1), heads.read)
+        widths = (heads.matched, heads.matched, heads.moved)
+        ends = np.cumsum([0, *(heads.count * width for width in widths)])
 
-    def pair_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
-        """Attention scores of pairs of a query and a key: [pair, head, head_dim] -> [pair, head]."""
-        queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
-        center = (queries.center * keys.center).sum(axis=-1)
-        key = np.abs(keys.center) + keys.error
-        error = (np.abs(queries.center) * keys.error + queries.error * key).sum(axis=-1)
-        magnitude = ((np.abs(queries.center) + queries.error) * key).sum(axis=-1)
-        return self._scores(layer, center, error, magnitude, self._score_terms(layer))
+        def part(number: int) -> Bounded:
+            columns = slice(ends[number], ends[number + 1])
+            shape = (len(x.center), heads.count, widths[number])
+            return Bounded(qkv.center[:, columns].reshape(shape), qkv.error[:, columns].reshape(shape))
 
-    def all_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
-        """The scores of all destinations and sources.
+        return part(0), part(1), part(2)
+
+    def pair_scores(
+        self,
+        layer: int,
+        queries: Bounded,
+        keys: Bounded,
+        around: Array | None = None,
+        head: int | slice = slice(None),
+    ) -> Bounded:
+        """Attention scores of pairs of a query and a key: [pair, head, dimension] -> [pair, head].
+
+        An error e of a query adds e k to the score of a key k. Softmax does not change where the same
+        number is taken from all scores of a query. So e c may be, for any c, and e (k - c) is left,
+        which is small for the keys that matter if c is one of them.
 
         Args:
             layer: the number of the block.
-            queries: [destination, head, head_dim].
-            keys: [source, head, head_dim].
+            queries: [pair, head, dimension]; of a single head, they may have any shape without `head`.
+            keys: [pair, head, dimension].
+            around: c, the same for all keys of a query, for scores that are known up to a number which
+                they have in common: [pair, head, dimension].
+            head: which heads these are.
+        """
+        queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
+        factor = self._scale(layer)
+        center = (queries.center * keys.center).sum(axis=-1)
+        query, key = np.abs(queries.center) + queries.error, np.abs(keys.center) + keys.error
+        of_keys = (query * keys.error).sum(axis=-1)
+        of_query = (queries.error * np.abs(keys.center)).sum(axis=-1)
+        magnitude = (query * key).sum(axis=-1)
+        terms = self.blocks[layer].heads.terms[head] + 2  # the scale may come before
+        of_sum = product_error(magnitude, terms)
+        error = of_keys + of_query + of_sum
+        if self.regime.is_half:
+            return half_scores(Bounded(center, error), factor, self.regime)
+        of_scale = 4 * UNIT * (np.abs(center) + error) * factor
+        if around is not None:
+            of_query = (queries.error * np.abs(keys.center - around)).sum(axis=-1)
+            of_query += FLOAT64_SLACK * magnitude
+            error = of_keys + of_query + of_sum
+        return Bounded(center * factor, error * factor + of_scale)
+
+    def all_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
+        """The scores of all destinations and sources, in float32.
+
+        Args:
+            layer: the number of the block.
+            queries: [destination, head, dimension].
+            keys: [source, head, dimension].
 
         Returns:
             [head, destination, source].
         """
-        queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
         query, query_error = (each.swapaxes(0, 1) for each in (queries.center, queries.error))
         key, key_error = (each.transpose(1, 2, 0) for each in (keys.center, keys.error))
-        most = np.abs(key) + key_error
+        center, most = query @ key, np.abs(key) + key_error
         error = np.abs(query) @ key_error + query_error @ most
-        magnitude = (np.abs(query) + query_error) @ most
-        terms = self._score_terms(layer)[:, None, None]
-        return self._scores(layer, query @ key, error, magnitude, terms)
+        terms = self.blocks[layer].heads.terms[:, None, None] + 2
+        error += product_error((np.abs(query) + query_error) @ most, terms)
+        factor = self._scale(layer)
+        return Bounded(center * factor, (error + 4 * UNIT * (np.abs(center) + error)) * factor)
 
-    def _scores(
-        self, layer: int, center: Array, error: Array, magnitude: Array, terms: Array
-    ) -> Bounded:
-        """Scores from dot products that are known up to an error.
-
-        They stay in float32 (sdpa), or are rounded before they are scaled and behind (eager). A score
-        of minus infinity has the weight 0, and so has twice the lowest number, which stands for it.
-
-        Args:
-            layer: the number of the block.
-            center: products of queries and keys.
-            error: what those are off by.
-            magnitude: the largest sum of absolute products.
-            terms: how many products are not structurally 0.
-        """
-        factor = 1 / np.sqrt(self.write_sizes[layer].shape[1]) if self.config.scales_scores else 1.0
-        factor = factor / (layer + 1) if self.config.scales_by_layer else factor
-        error = error + product_error(magnitude, terms + 2)  # the scale may come before
-        found = Bounded(center * factor, error * factor + 4 * UNIT * (np.abs(center) + error) * factor)
-        if not self.regime.is_half:
-            return found
-        low, high = rounded_ends(center - error, center + error, self.regime.steps)
-        slack = 4 * UNIT * np.maximum(np.abs(low), np.abs(high)) * factor
-        low, high = rounded_ends(low * factor - slack, high * factor + slack, self.regime.steps)
-        low = np.where(low == -np.inf, -2 * self.regime.steps.largest, low)
-        high = np.where(high == -np.inf, -2 * self.regime.steps.largest, high)
-        low, high = (
-            np.minimum(low, found.center - found.error),
-            np.maximum(high, found.center + found.error),
-        )
-        with np.errstate(invalid="ignore"):
-            return between(low, high)
-
-    def _score_terms(self, layer: int) -> Array:
-        """How many dimensions of each head have both queries and keys that are not 0: [head]."""
-        matrix, width = self.blocks[layer].c_attn, self.config.n_embd
-        is_used = matrix.weight.any(axis=0) | (matrix.bias != 0)
-        both = is_used[:width] & is_used[width : 2 * width]
-        return np.asarray(both.reshape(self.config.n_head, -1).sum(axis=1), dtype=np.float64)
+    def _scale(self, layer: int) -> float:
+        """What products of queries and keys are multiplied by."""
+        width = self.config.n_embd // self.config.n_head
+        factor = float(1 / np.sqrt(width)) if self.config.scales_scores else 1.0
+        return factor / (layer + 1) if self.config.scales_by_layer else factor
 
     def written(self, layer: int, x: Stream, out: Bounded) -> Stream:
         """The residual stream behind the attention of one block: [row, n_embd].
@@ -326,18 +346,23 @@ class Model:
         Args:
             layer: the number of the block.
             x: the stream before it: [row, n_embd].
-            out: the output of its heads: [row, head, head_dim].
+            out: the output of its heads: [row, head, dimension].
         """
+        heads = self.blocks[layer].heads
+        if not heads.count:
+            x = self._if_finite(layer, x)
+            if not heads.out.terms.any():  # nothing is added
+                return x
         merged = Bounded(out.center.reshape(len(x.center), -1), out.error.reshape(len(x.center), -1))
-        matrix = self.blocks[layer].attn_out
+        matrix, before = heads.out, Bounded(x.center, x.error)
+        if self.regime.is_half:
+            half = half_product(merged, matrix, self.regime.steps)
+            return self._apart(added(before, half, self.regime.steps))
         merged = as_factor(merged, self.regime)
         summing = matrix.product_error(np.abs(merged.center) + merged.error)
         written = Bounded(
             merged.center @ matrix.weight + matrix.bias, merged.error @ matrix.magnitude + summing
         )
-        before = Bounded(x.center, x.error)
-        if self.regime.is_half:
-            return self._apart(added(before, stepped(written, self.regime), self.regime.steps))
         alone, along = matrix.directions.split(merged.error)
         total = Stream(
             x.center + written.center,
@@ -348,8 +373,21 @@ class Model:
         )
         return total.rounded_to(added(before, written), matrix.terms > 0)
 
+    def _if_finite(self, layer: int, x: Stream) -> Stream:
+        """The stream, but NaN where LayerNorm in front of heads that are 0 may not be finite.
+
+        Its squares stay below `LARGEST` where numbers stay below 2^40, and its output below the square
+        root of its width times its gain.
+        """
+        gain, bias = ((np.abs(w.center) + w.error).max() for w in self.blocks[layer].ln_1)
+        is_finite = (np.abs(x.center) + x.error).max(axis=1) < 2.0**40
+        is_finite &= 2 * (np.sqrt(self.config.n_embd) * gain + bias) < self.regime.steps.largest / 2
+        return replace(x, center=np.where(is_finite[:, None], x.center, np.nan))
+
     def attention(self, scores: Bounded, values: Bounded) -> tuple[Weights, Bounded]:
         """Weights and output of heads: [..., source], [..., source, head_dim] -> [..., head_dim]."""
+        if self.regime.is_half:
+            return half_attention(scores, values, self.regime)
         weights = softmax(scores, self.regime)
         return weights, head_output(weights, values, self.regime)
 
@@ -363,6 +401,9 @@ class Model:
                 keys, values = (stacked([parts[k] for parts in read[: i + 1]]) for k in (1, 2))
                 query = stacked([read[i][0]] * (i + 1))
                 scores = self.pair_scores(layer, query, keys)  # [source, head]
+                if scores.error.max(initial=0.0) > BLURRED:
+                    best = scores.center.argmax(axis=0), np.arange(scores.center.shape[1])
+                    scores = self.pair_scores(layer, query, keys, keys.center[best][None])
                 read_by = Bounded(scores.center.T[None], scores.error.T[None])
                 seen = Bounded(values.center.swapaxes(0, 1)[None], values.error.swapaxes(0, 1)[None])
                 _, out = self.attention(read_by, seen)
@@ -375,7 +416,7 @@ class Model:
         block = self.blocks[layer]
         normed = self._normed(x, block.ln_2)
         if self.regime.is_half:
-            out = half_mlp(normed, block.c_fc, block.mlp_out, self.regime)
+            out = half_mlp(Bounded(normed.center, normed.error), block.c_fc, block.mlp_out, self.regime)
             return self._apart(added(Bounded(x.center, x.error), out, self.regime.steps))
         found = mlp(normed, block.c_fc, block.mlp_out, self.regime)
         wide = rounded(found.center - found.error, found.center + found.error)
@@ -383,17 +424,70 @@ class Model:
 
     def logits(self, x: Stream) -> Bounded:
         """[row, n_embd] -> [row, vocab_size]."""
-        return stepped(self._normed(x, self.ln_f).read(self.unembedding)[0], self.regime)
+        return self._read(self._normed(x, self.ln_f), self.unembedding)
+
+    def margins(self, x: Stream, logits: Bounded, ids: Ids) -> Array:
+        """How far one logit of each row surely is above all others: [row].
+
+        Both logits read one stream, so that an error of it acts on what their weights differ by. Where
+        that may matter, the difference of both is bounded, with the rounding of both sums.
+
+        Args:
+            x: the last stream: [row, n_embd].
+            logits: what is known of it, each on its own: [row, vocab_size].
+            ids: whose logit: [row].
+        """
+        rows = np.arange(len(ids))
+        found = logits.center[rows, ids][:, None] - logits.center
+        apart = found - logits.error[rows, ids][:, None] - logits.error
+        for each in (found, apart):
+            each[rows, ids] = np.inf
+        least = apart.min(axis=1)
+        is_far = least < CLOSE * found.min(axis=1)
+        if self.regime.is_half or logits.center.shape[1] > PAIRED_UP_TO:
+            return np.asarray(least)
+        for token in np.unique(ids[is_far]).tolist():
+            some = np.flatnonzero(is_far & (ids == token))
+            normed = self._normed(x[some], self.ln_f)
+            spread = normed.spread(
+                self._differences[token].weight, self._differences[token].readers(normed)
+            )
+            rounding = self.unembedding.product_error(normed.magnitude)
+            both = found[some] - spread - rounding - rounding[:, token, None]
+            least[some] = np.maximum(apart[some], both).min(axis=1)
+        return np.asarray(least)
+
+    @cached_property
+    def _differences(self) -> list[Matrix]:
+        """For each token, its unembedding minus that of each token."""
+        none = np.zeros(self.config.vocab_size)
+        wte = self.wte.center
+        return [Matrix(wte[token][:, None] - wte.T, none) for token in range(len(none))]
 
 
-def matrix_in_use(weight: Array, bias: Array, regime: Regime) -> Matrix:
-    """A matrix, and how far what a product uses may be from it: by the radius, and as its factor."""
-    if regime.factors is None and not regime.radius:
-        return Matrix(weight, bias)
-    radius = regime.radius * np.abs(weight)
-    used = as_factor(Bounded(weight, radius), regime)
-    apart = np.abs(used.center - weight) + used.error
-    return Matrix(weight, bias, apart, regime.radius * np.abs(bias) if regime.radius else None)
+def weights_in_use(tensor: Array, regime: Regime) -> Bounded:
+    """The weights that a model computes with: rounded to the regime's steps, in which it is loaded.
+
+    Those that may be off by the radius are rounded too, and rounding is monotone. Infinite numbers have
+    an error that is not finite.
+    """
+    found, reach = regime.steps.nearest(tensor), regime.radius * np.abs(tensor)
+    ends = (regime.steps.nearest(tensor + sign * reach) for sign in (-1, 1))
+    with np.errstate(invalid="ignore"):
+        low, high = (np.abs(end - found) for end in ends)
+    return Bounded(found, np.maximum(low, high))
+
+
+def matrix_in_use(weight: Bounded, bias: Bounded, regime: Regime) -> Matrix:
+    """A matrix, and how far what a product uses may be from it: as its factor, and by the radius."""
+    used = as_factor(weight, regime)
+    apart = np.abs(used.center - weight.center) + used.error
+    return Matrix(
+        weight.center,
+        bias.center,
+        apart if apart.any() else None,
+        bias.error if bias.error.any() else None,
+    )
 
 
 def stacked(parts: Sequence[Bounded]) -> Bounded:

@@ -92,29 +92,34 @@ class WindowModel:
         x = self._behind_heads(cases)
         before = []
         for layer, block in enumerate(model.blocks):
-            if layer:  # its heads write nothing but their bias
-                moved = replace(x.stream, center=x.known + block.attn_out.bias)
-                x = self._added(Sums(x.parts, moved), block.attn_out.bias != 0)
-            normed = layer_norm_of_sums(x, *block.ln_2, model.config.epsilon)
+            if layer:  # it has no heads, but what they add may have a bias
+                bias = block.heads.out.bias
+                moved = replace(x.stream, center=x.known + bias)
+                x = self._added(Sums(x.parts, moved), bias != 0)
+            normed = self._normed(x, block.ln_2)
             before.append(normed)
             behind = Sums(x.parts, mlp(normed, block.c_fc, block.mlp_out))
             x = self._added(behind, block.mlp_out.terms > 0)
-        last = layer_norm_of_sums(x, *model.ln_f, model.config.epsilon)
+        last = self._normed(x, model.ln_f)
         return Ran(last.read(model.unembedding)[0], before, last)
+
+    def _normed(self, x: Sums, weights: tuple[Bounded, Bounded]) -> NormedSums:
+        gain, bias = (each.center for each in weights)
+        return layer_norm_of_sums(x, gain, bias, self.model.config.epsilon)
 
     def alternatives(self, atom: int, group: int, chosen: int) -> Ids:
         """The rows of an atom's table that a case allows."""
         return group * self.sets.vocabulary + self.sets[chosen]
 
     def _behind_heads(self, cases: Cases) -> Sums:
-        model, bias = self.model, self.model.blocks[0].attn_out.bias
+        model, bias = self.model, self.model.blocks[0].heads.out.bias
         parts = [
             Part(self.found.places, self.groups, len(self.found.places) + cases.groups),
             *(self._part(atom, cases) for atom in range(len(self.tables))),
         ]
         error = self.found.embedded + self.error[cases.groups]
         x = Sums(parts, Stream.of(Bounded(np.tile(bias, (len(cases), 1)), error)))
-        return self._added(x, model.blocks[0].attn_out.terms > 0)
+        return self._added(x, model.blocks[0].heads.out.terms > 0)
 
     def _part(self, atom: int, cases: Cases) -> Part:
         """What an atom adds to the stream: a row of its table for each group and token."""

@@ -19,7 +19,7 @@ from handcraft_check.layers import Flags, Ids
 from handcraft_check.meaning import Meaning
 from handcraft_check.model import Model
 from handcraft_check.proof import BudgetError, Found
-from handcraft_check.regime import Array
+from handcraft_check.regime import IN_FLOAT32, Array
 from handcraft_check.rounding import STRAIGHT, Bounded
 from handcraft_check.window_model import Cases, Ran, WindowModel, joined
 from handcraft_check.windows import TokenSets, UnfitError, WindowMeaning
@@ -54,6 +54,8 @@ def prove_windows(
     """
     if domain.writes > 1:
         raise UnfitError("it goes on writing")
+    if model.regime != IN_FLOAT32:
+        raise UnfitError("it is not in float32")
     program = WindowMeaning(meaning, domain.length)
     heads = copied(model, token_ids, domain.length)
     sets = TokenSets(len(token_ids))

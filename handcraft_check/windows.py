@@ -69,6 +69,29 @@ class Window:
     values: Mapping[int, Any]
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The sets of tokens that rows allow, each once.
+
+    Args:
+        tokens: of one set behind the other: [token].
+        starts: where each begins: [set].
+        places: which of them each row has: [row].
+    """
+
+    tokens: Ids
+    starts: Ids
+    places: Ids
+
+    @classmethod
+    def of(cls, sets: TokenSets, chosen: Ids) -> _Seen:
+        """Of rows with the numbers of their sets."""
+        used, places = np.unique(chosen, return_inverse=True)
+        parts = [sets[number] for number in used.tolist()]
+        starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
+        return cls(np.concatenate(parts), starts, places.reshape(-1))
+
+
 class WindowMeaning:
     """A program whose aggregates read one token each, at a place that only the position decides.
 
@@ -143,10 +166,7 @@ class WindowMeaning:
         """
         evaluator = self.evaluator
         numbers: dict[int, Ids] = {}
-        seen: dict[int, tuple[Sequence[Ids], Ids]] = {}
-        for atom in range(chosen.shape[1]):
-            used, places = np.unique(chosen[:, atom], return_inverse=True)
-            seen[atom] = [sets[number] for number in used.tolist()], places
+        seen = [_Seen.of(sets, chosen[:, atom]) for atom in range(chosen.shape[1])]
         for number in evaluator.needed:
             node, listed = evaluator.nodes[number], evaluator.sets[number]
             base, atom = self._base(number), OWN
@@ -159,8 +179,7 @@ class WindowMeaning:
                 value = value if base == number else value_of(node, (value,))
                 numbers[number] = np.full(len(chosen), listed.number((value,)))
             elif base is not None:
-                tokens, places = seen[atom]
-                numbers[number] = self._sets_of(number, base, tokens)[places]
+                numbers[number] = self._sets_of(number, base, seen[atom])
             elif number not in self.at_positions:
                 numbers[number] = evaluator.pointwise(node, numbers, listed)
         return numbers
@@ -174,21 +193,26 @@ class WindowMeaning:
             return node.of[0]
         return None
 
-    def _sets_of(self, number: int, base: int, sets: Sequence[Ids]) -> Ids:
-        """The numbers of the sets of a function of one token, for sets of tokens: [set]."""
+    def _sets_of(self, number: int, base: int, seen: _Seen) -> Ids:
+        """The numbers of the sets of values of a function of one token: [row]."""
         codes = self._codes(number, None if base == number else base)
         values, listed = self._told_values[number], self.evaluator.sets[number]
-        known: dict[tuple[int, ...], int] = {}
-        found = []
-        for tokens in sets:
-            some = codes[tokens]
-            key: tuple[int, ...] = (int(some.min()), int(some.max()))
-            if key[1] - key[0] > 1:
-                key = tuple(np.unique(some).tolist())
-            if key not in known:
-                known[key] = listed.number(values[code] for code in key)
-            found.append(known[key])
-        return np.array(found)
+        given = codes[seen.tokens]
+        least = np.minimum.reduceat(given, seen.starts)
+        most = np.maximum.reduceat(given, seen.starts)
+        kinds, places = np.unique(least * len(values) + most, return_inverse=True)
+        found = np.empty(len(least), dtype=np.int64)
+        for kind, key in enumerate(kinds.tolist()):
+            low, high = divmod(key, len(values))
+            some = np.flatnonzero(places == kind)
+            if high - low < 2:
+                found[some] = listed.number(values[code] for code in range(low, high + 1))
+                continue
+            for i in some.tolist():
+                end = seen.starts[i + 1] if i + 1 < len(seen.starts) else len(given)
+                inside = np.unique(given[seen.starts[i] : end])
+                found[i] = listed.number(values[code] for code in inside.tolist())
+        return found[seen.places]
 
     def doubtful(self, numbers: Mapping[int, Ids]) -> dict[int, Flags]:
         """The nodes that have several values, and leave the flag or the token of a rule undecided."""

@@ -122,6 +122,60 @@ def test_softmax(rng, sources):
         assert (weights.sum(axis=1) - 1 <= found.rest + 1e-6)[is_certain].all()
 
 
+@given(seeds, st.integers(2, 20), st.sampled_from([20, 100, 1000, 1e6]))
+def test_softmax_of_scores_with_large_errors(rng, sources, size):
+    """Also winners by more than that: exactly 1, whatever all scores together are off by."""
+    error = size * rng.random((3, sources))
+    center = rng.normal(size=(3, sources)) * size * rng.choice([0.1, 1, 10])
+    scores = Bounded(center.astype(F).astype(np.float64), error)
+    true = point(rng, scores)
+    found = softmax(scores)
+    slack = found.error + found.common[:, None] * found.most + 2.0**-126
+    for weights in (steps.softmax(rng, true), torch.softmax(*to_torch(true), dim=1).numpy()):
+        assert_inside(weights, Bounded(found.center, slack))
+        assert (weights.max(axis=1) == 1)[np.isfinite(found.rest)].all()
+    low, high = scores.center - error, scores.center + error
+    top = low.argmax(axis=1)[:, None]
+    second = np.where(np.arange(sources) == top, -np.inf, high).max(axis=1)
+    wins = low.max(axis=1) - second > 25 + 1e-5 * size
+    assert np.isfinite(found.rest)[wins].all()
+
+
+@given(seeds, st.integers(1, 8), st.integers(1, 6))
+def test_scores_up_to_what_they_have_in_common(rng, sources, size):
+    """Softmax of them contains that of the true scores, of one query and any keys."""
+    config = Config(1, 1, size, 4, 1, 1, EPSILON, scales_scores=True, scales_by_layer=False)
+    zeros = {name: np.zeros(shape) for name, shape in shapes_of(config).items()}
+    zeros["h.0.attn.c_attn.weight"] += 1
+    model = Model(config, zeros)
+    query, keys = boxes(rng, 1, size, most=3), boxes(rng, sources, size, most=3)
+    query = Bounded(query.center, query.error + rng.choice([0, 2.0**-6, 0.25]))
+    around = keys.center[[rng.integers(sources)]] if rng.random() < 0.8 else boxes(rng, 1, size).center
+    queries = Bounded(
+        *(np.repeat(each, sources, axis=0)[:, None] for each in (query.center, query.error))
+    )
+    seen = Bounded(keys.center[:, None], keys.error[:, None])
+    far, near = (model.pair_scores(0, queries, seen, c) for c in (None, around[None]))
+    assert np.allclose(far.center, near.center)
+    q, k = point(rng, query), point(rng, keys)
+    true = steps.product(rng, q, k.T, np.zeros(sources)) * F(1 / np.sqrt(size))
+    assert_inside(true.T, far)
+    found = softmax(Bounded(near.center.T, near.error.T))
+    slack = found.error + found.common[:, None] * found.most + 2.0**-126
+    for weights in (steps.softmax(rng, true), torch.softmax(*to_torch(true), dim=1).numpy()):
+        assert_inside(weights, Bounded(found.center, slack))
+
+
+def test_scores_that_a_query_moves_together_stay_apart():
+    config = Config(1, 1, 2, 4, 1, 1, EPSILON, scales_scores=True, scales_by_layer=False)
+    model = Model(config, {name: np.zeros(shape) for name, shape in shapes_of(config).items()})
+    query = Bounded(np.full((2, 1, 2), 100.0), np.array([[[8.0, 0]]] * 2))
+    keys = Bounded(np.array([[[50.0, 1]], [[50.0, 2]]]), np.zeros((2, 1, 2)))
+    far, near = (model.pair_scores(0, query, keys, c) for c in (None, keys.center[:1]))
+    assert (far.error > 200).all()
+    assert (near.error < 1).all()
+
+
 def test_weights_of_scores_that_are_no_numbers_are_none():
     for center, error in (([np.nan, 0.0], [0.0, 0.0]), ([1.0, 0.0], [np.nan, 0.0])):
         found = softmax(Bounded(np.array([center]), np.array([error])))
@@ -147,25 +201,32 @@ def test_sources_that_are_not_seen_weigh_nothing():
     assert isinstance(found, Weights)
 
 
-def random_model(rng):
-    """A tiny GPT-2: its config, and its tensors as float32 numbers."""
-    heads, size, layers = int(rng.integers(1, 3)), int(rng.integers(1, 5)), int(rng.integers(1, 3))
-    width, vocab = heads * size, int(rng.integers(1, 5))
-    config = Config(layers, heads, width, 7, 6, vocab, EPSILON, *(rng.random(2) < 0.5).tolist())
+def shapes_of(config):
+    """The shapes of the tensors of a model."""
+    width, inner = config.n_embd, config.n_inner
     shapes = {
-        "wte.weight": (vocab, width),
-        "wpe.weight": (6, width),
+        "wte.weight": (config.vocab_size, width),
+        "wpe.weight": (config.n_positions, width),
         "ln_f.weight": width,
         "ln_f.bias": width,
     }
-    for i in range(layers):
+    for i in range(config.n_layer):
         for name in ("ln_1", "ln_2"):
             shapes |= {f"h.{i}.{name}.weight": width, f"h.{i}.{name}.bias": width}
         pairs = {"attn.c_attn": 3, "attn.c_proj": 1}
         shapes |= {f"h.{i}.{n}.weight": (width, k * width) for n, k in pairs.items()}
         shapes |= {f"h.{i}.{n}.bias": k * width for n, k in pairs.items()}
-        shapes |= {f"h.{i}.mlp.c_fc.weight": (width, 7), f"h.{i}.mlp.c_fc.bias": 7}
-        shapes |= {f"h.{i}.mlp.c_proj.weight": (7, width), f"h.{i}.mlp.c_proj.bias": width}
+        shapes |= {f"h.{i}.mlp.c_fc.weight": (width, inner), f"h.{i}.mlp.c_fc.bias": inner}
+        shapes |= {f"h.{i}.mlp.c_proj.weight": (inner, width), f"h.{i}.mlp.c_proj.bias": width}
+    return shapes
+
+
+def random_model(rng):
+    """A tiny GPT-2: its config, and its tensors as float32 numbers."""
+    heads, size, layers = int(rng.integers(1, 3)), int(rng.integers(1, 5)), int(rng.integers(1, 3))
+    width, vocab = heads * size, int(rng.integers(1, 5))
+    config = Config(layers, heads, width, 7, 6, vocab, EPSILON, *(rng.random(2) < 0.5).tolist())
+    shapes = shapes_of(config)
     tensors = {name: rng.normal(size=shape) * rng.choice([0.5, 2, 8]) for name, shape in shapes.items()}
     if width >= 4 and rng.random() < 0.5:
         tensors["wte.weight"][:, :2] = [1024, -1024]
