@@ -66,22 +66,24 @@ def copied(model: Model, token_ids: Ids, length: int) -> Copied:
     queries, keys = (_read(model, x, i) for i in (0, 1))
     scores = model.all_scores(0, queries, keys)
     seen = np.tri(length, dtype=bool)
-    found: list[tuple[Array, ...]] = []
-    for head in range(model.blocks[0].heads.count):
+    heads = model.blocks[0].heads
+    winners = np.tile(np.arange(length), (heads.count, 1))
+    leaked, off, summed = np.zeros((3, heads.count, length))
+    for head in range(heads.count):
         center = np.where(seen, scores.center[head], -np.inf)
         weights = softmax(Bounded(center, np.where(seen, scores.error[head], 0.0)))
-        winner = center.argmax(axis=1)
-        most = weights.most.copy()
-        most[np.arange(length), winner] = 0.0
-        terms = (weights.most > 0).sum(axis=1).astype(np.float64)
-        leaked = most.sum(axis=1) * (1 + 1e-9)
-        summed = product_error(1 + leaked, terms)
-        summed = np.where(weights.rest < np.inf, np.minimum(2.1 * weights.rest, summed), summed)
-        found.append((winner, leaked, weights.common, summed))
-    winners, leaked, off, summed = (np.array(each) for each in zip(*found, strict=True))
-    writes = (model.blocks[0].heads.write_sizes > 0).any(axis=1)
-    leaked, off, summed = (np.where(writes[:, None], each, 0.0) for each in (leaked, off, summed))
-    winners = np.where(writes[:, None], winners, np.arange(length))
+        if not np.isfinite(weights.most).all():
+            raise UnfitError("scores may be infinite")
+        if not heads.write_sizes[head].any():
+            continue
+        winners[head] = center.argmax(axis=1)
+        others = weights.most.copy()
+        others[np.arange(length), winners[head]] = 0.0
+        leaked[head] = others.sum(axis=1) * (1 + 1e-9)
+        off[head] = weights.common
+        rounding = product_error(1 + leaked[head], (weights.most > 0).sum(axis=1).astype(np.float64))
+        is_certain = weights.rest < np.inf
+        summed[head] = np.where(is_certain, np.fmin(2.1 * weights.rest, rounding), rounding)
     if not (leaked < COPIED).all():
         raise UnfitError("a head reads several sources, or another one for other tokens")
     return Copied(tokens, places, embedded, winners, leaked, off, summed)
@@ -109,8 +111,6 @@ def values_copied(model: Model, found: Copied, groups: Sequence[Ids]) -> tuple[A
     for head in range(heads):
         rows = slice(head * size, (head + 1) * size)
         weight = matrix.weight[rows]
-        if not weight.any():
-            continue
         hull = Sums(
             [
                 Part(found.tokens, [np.arange(vocabulary)], np.array([vocabulary])),
@@ -123,6 +123,8 @@ def values_copied(model: Model, found: Copied, groups: Sequence[Ids]) -> tuple[A
         largest = np.abs(all_values.center[head]) + all_values.error[head]
         if not (largest < LARGEST / 16).all():
             raise UnfitError("values may be infinite")
+        if not weight.any():
+            continue
         least = TINY * (2 * length + 4)  # of products that underflow
         sources = [np.unique(found.winners[head, group]) for group in groups]
         step = max(1, CELLS // (vocabulary * width))
@@ -172,7 +174,8 @@ def adds_exactly(one: Array, other: Array) -> Flags:
     """
     grid = np.minimum(_lattice(one), _lattice(other))
     largest = np.abs(one).max(axis=0) + np.abs(other).max(axis=0)
-    return np.asarray(~one.any(axis=0) | ~other.any(axis=0) | (largest <= 2.0**24 * grid))
+    is_alone = ~one.any(axis=0) | ~other.any(axis=0)
+    return np.asarray(is_alone | (largest <= 2.0**24 * grid))
 
 
 def _lattice(numbers: Array) -> Array:

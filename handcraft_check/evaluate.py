@@ -163,10 +163,8 @@ class Evaluator:
             chosen = np.where(need[number] & (source >= 0), source, chosen)
         return chosen
 
-    def undecided(
-        self, numbers: Mapping[int, Ids], wanted: Mapping[int, Flags]
-    ) -> dict[int, Flags]:
-        """The nodes that leave others undecided: those wanted, and what they read that has several values.
+    def undecided(self, numbers: Mapping[int, Ids], wanted: Mapping[int, Flags]) -> dict[int, Flags]:
+        """The nodes that leave others undecided: those wanted, and what of several values they read.
 
         Args:
             numbers: for each node, the number of its set: [row]; a node that is left out has one value.

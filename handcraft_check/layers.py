@@ -357,8 +357,8 @@ def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Str
     the stream through one matrix, the product of both, so that two units with opposite weights cancel
     them, and one that clears a dimension of the stream clears its error. Other units are somewhere in
     the range that GELU has on the interval of their sum. What a unit adds of its own, by its rounding
-    or its curve, is one error along its row of `down`; and so is all that it errs by, where units cancel
-    little of each other's errors.
+    or its curve, is one error along its row of `down`; and so is all that it errs by, where units
+    cancel little of each other's errors.
 
     Args:
         x: the stream, normalized.

@@ -1,8 +1,8 @@
 """Streams that are sums of alternatives: one summand for each token that is read.
 
 What heads copy from other positions adds up. If each summand is one of finitely many vectors, then the
-least and the largest value of a weighted sum of dimensions is a sum too, of the least and the largest of
-each summand: exact where a box around the vectors would contain mixtures of tokens.
+least and the largest value of a weighted sum of dimensions is a sum too, of the least and the largest
+of each summand: exact where a box around the vectors would contain mixtures of tokens.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from handcraft_check.layers import Ids, Matrix, Normed
 from handcraft_check.regime import Array
-from handcraft_check.rounding import TINY, UNIT, Bounded, sum_error
+from handcraft_check.rounding import LARGEST, TINY, UNIT, Bounded, sum_error
 from handcraft_check.stream import PRODUCT_SLACK, Stream
 
 Range = tuple[Array, Array]
@@ -151,8 +151,8 @@ class Sums:
 class NormedSums(Normed):
     """The output of LayerNorm for sums of alternatives.
 
-    `linear` is that of the middle of the box, and `scale` includes how far the standard deviation differs
-    among the alternatives.
+    `linear` is that of the middle of the box, and `scale` includes how far the standard deviation
+    differs among the alternatives.
 
     Args:
         sums: what was normalized.
@@ -198,7 +198,7 @@ def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> Nor
     """LayerNorm in float32 of sums of alternatives.
 
     The same lemmas as in `handcraft_check.layers.layer_norm`, for the largest and the least of all
-    alternatives. A row of which too little is known becomes NaN.
+    alternatives. A row of which too little is known becomes NaN, and so does one that may be infinite.
     """
     stream, width = x.stream, x.known.shape[1]
     low, high = x.box
@@ -237,6 +237,11 @@ def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> Nor
     rest = 5 * UNIT * size * np.abs(gain) * upper[:, None]
     rest += 2 * UNIT * (np.abs(linear) + half + np.abs(bias)) + 2 * TINY
     error = rest + x.error * np.abs(gain) * upper[:, None]
+    reach = (np.abs(linear) + half) * (1 + scale[:, None]) + error + np.abs(bias)
+    reach += (shift * upper)[:, None] * np.abs(gain)
+    is_finite = (width * np.square(size).max(axis=1) < LARGEST) & (reach.max(axis=1) < LARGEST)
+    linear = linear + np.where(is_finite, 0.0, np.nan)[:, None]
+    factor = np.where(is_finite, factor, np.nan)
     return NormedSums(
         linear, bias, error, rest, gain, shift * upper, drift * upper, scale, factor, stream, x, half
     )

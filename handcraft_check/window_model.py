@@ -10,7 +10,7 @@ import numpy as np
 from handcraft_check.copies import Copied, values_copied
 from handcraft_check.layers import Flags, Ids, mlp
 from handcraft_check.model import Model
-from handcraft_check.rounding import TINY, UNIT, Bounded
+from handcraft_check.rounding import LARGEST, TINY, UNIT, Bounded
 from handcraft_check.stream import Stream
 from handcraft_check.sums import NormedSums, Part, Sums, layer_norm_of_sums
 from handcraft_check.windows import OWN, TokenSets, Window
@@ -94,7 +94,8 @@ class WindowModel:
         for layer, block in enumerate(model.blocks):
             if layer:  # it has no heads, but what they add may have a bias
                 bias = block.heads.out.bias
-                moved = replace(x.stream, center=x.known + bias)
+                is_finite = self._is_finite(layer, x)[:, None]
+                moved = replace(x.stream, center=np.where(is_finite, x.known + bias, np.nan))
                 x = self._added(Sums(x.parts, moved), bias != 0)
             normed = self._normed(x, block.ln_2)
             before.append(normed)
@@ -102,6 +103,12 @@ class WindowModel:
             x = self._added(behind, block.mlp_out.terms > 0)
         last = self._normed(x, model.ln_f)
         return Ran(last.read(model.unembedding)[0], before, last)
+
+    def _is_finite(self, layer: int, x: Sums) -> Flags:
+        """Where LayerNorm in front of heads that are 0 surely is finite: [row]."""
+        gain, bias = (np.abs(each.center).max() for each in self.model.blocks[layer].ln_1)
+        fits = 2 * (np.sqrt(self.model.config.n_embd) * gain + bias) < LARGEST / 2
+        return np.asarray((x.size.max(axis=1) < 2.0**40) & fits)
 
     def _normed(self, x: Sums, weights: tuple[Bounded, Bounded]) -> NormedSums:
         gain, bias = (each.center for each in weights)

@@ -85,7 +85,7 @@ class _Kind:
     @property
     def atoms(self) -> int:
         """How many tokens are read."""
-        return self.window.sources.shape[1]
+        return int(self.window.sources.shape[1])
 
     def run(self, budget: int) -> None:
         """Divide cases until all are shown."""

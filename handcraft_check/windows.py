@@ -38,7 +38,9 @@ class TokenSets:
         self._numbers: dict[bytes, int] = {}
 
     def __getitem__(self, number: int) -> Ids:
-        return np.array([number]) if number < self.vocabulary else self._several[number - self.vocabulary]
+        return (
+            np.array([number]) if number < self.vocabulary else self._several[number - self.vocabulary]
+        )
 
     def number(self, tokens: Ids) -> int:
         """The number of a set: places in the vocabulary, in order."""
@@ -176,7 +178,8 @@ class WindowMeaning:
                 numbers[number] = np.full(len(chosen), listed.number((window.values[number],)))
             elif base is not None and atom < 0:
                 value = self.evaluator.nodes[base].default
-                value = value if base == number else value_of(node, (value,))
+                if base != number and value is not None:
+                    value = value_of(node, (value,))
                 numbers[number] = np.full(len(chosen), listed.number((value,)))
             elif base is not None:
                 numbers[number] = self._sets_of(number, base, seen[atom])
