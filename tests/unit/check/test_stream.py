@@ -146,7 +146,10 @@ def test_an_mlp_behind_a_stream(rng, width, units):
     normed = steps.layer_norm(rng, rows, gain, bias, EPSILON)
     hidden = steps.gelu(steps.product(rng, normed, up.weight, up.bias))
     after = rows.astype(np.float64) + steps.product(rng, hidden, down.weight, down.bias)
-    assert_inside(after, Bounded(found.center, found.error))
+    lost = 2.0**-50 * (
+        np.abs(after) + np.abs(found.center)
+    )  # by float64; the rounding of the sum is more
+    assert_inside(after, Bounded(found.center, found.error + lost))
     weight = boxes(rng, width, 4, most=2).center
     weight[:, 0], weight[:, 1] = 1, stream.along.rows[0] - stream.along.rows[0].mean()
     inside = Bounded(
@@ -156,7 +159,7 @@ def test_an_mlp_behind_a_stream(rng, width, units):
     assert_inside(after @ weight, inside)
     kept = Stream(found.center, np.full_like(found.error, np.inf), found.box, found.radii, found.along)
     whole = Bounded(found.center, kept.box + kept.radii @ kept.along.size)
-    assert_inside(after, Bounded(whole.center, whole.error * (1 + 1e-9)))
+    assert_inside(after, Bounded(whole.center, whole.error * (1 + 1e-9) + lost))
 
 
 @given(seeds, st.integers(1, 12))
