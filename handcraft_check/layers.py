@@ -99,8 +99,13 @@ class Matrix:
     def of_columns(self, columns: Ids) -> Matrix:
         """Some of the columns, and one of zeros for each -1."""
         is_there = columns >= 0
-        each = (self.weight, self.bias, self.apart, self.bias_apart)
-        return Matrix(*(None if a is None else np.where(is_there, a[..., columns], 0.0) for a in each))
+
+        def part(each: Array) -> Array:
+            return np.where(is_there, each[..., columns], 0.0)
+
+        apart = None if self.apart is None else part(self.apart)
+        bias_apart = None if self.bias_apart is None else part(self.bias_apart)
+        return Matrix(part(self.weight), part(self.bias), apart, bias_apart)
 
     def of_rows(self, rows: Ids) -> Matrix:
         """The columns as they read only some rows, and a row of zeros for each -1."""

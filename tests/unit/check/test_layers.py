@@ -168,7 +168,9 @@ def test_scores_up_to_what_they_have_in_common(rng, sources, size):
 
 def test_scores_that_a_query_moves_together_stay_apart():
     config = Config(1, 1, 2, 4, 1, 1, EPSILON, scales_scores=True, scales_by_layer=False)
-    model = Model(config, {name: np.zeros(shape) for name, shape in shapes_of(config).items()})
+    zeros = {name: np.zeros(shape) for name, shape in shapes_of(config).items()}
+    zeros["h.0.attn.c_attn.weight"] += 1
+    model = Model(config, zeros)
     query = Bounded(np.full((2, 1, 2), 100.0), np.array([[[8.0, 0]]] * 2))
     keys = Bounded(np.array([[[50.0, 1]], [[50.0, 2]]]), np.zeros((2, 1, 2)))
     far, near = (model.pair_scores(0, query, keys, c) for c in (None, keys.center[:1]))
@@ -230,6 +232,9 @@ def random_model(rng):
     tensors = {name: rng.normal(size=shape) * rng.choice([0.5, 2, 8]) for name, shape in shapes.items()}
     if width >= 4 and rng.random() < 0.5:
         tensors["wte.weight"][:, :2] = [1024, -1024]
+    for name in [name for name in shapes if name.endswith(("c_attn.weight", "c_fc.weight"))]:
+        nothing = rng.random(tensors[name].shape[1]) < rng.choice([0, 0.4, 1])
+        tensors[name][:, nothing] = tensors[name.replace("weight", "bias")][nothing] = 0
     return config, {name: each.astype(F).astype(np.float64) for name, each in tensors.items()}
 
 
