@@ -116,10 +116,10 @@ class Matrix:
         apart = None if self.apart is None else np.where(is_there, self.apart[rows], 0.0)
         return Matrix(weight, self.bias, apart, self.bias_apart)
 
-    def readers(self, x: Normed) -> Readers:
+    def readers(self, x: Normed, *, is_centred: bool = True) -> Readers:
         """What the columns make of the errors of a stream in front of LayerNorm."""
-        key = (self, x.gain.tobytes())
-        return x.stream.along.readers(key, lambda: x.behind(self.weight))
+        key = (self, x.gain.tobytes(), is_centred)
+        return x.stream.along.readers(key, lambda: x.behind(self.weight, is_centred=is_centred))
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,14 +181,15 @@ class Normed:
             self.stream[which],
         )
 
-    def behind(self, weight: Array) -> Array:
+    def behind(self, weight: Array, *, is_centred: bool = True) -> Array:
         """What a weighted sum of normalized numbers makes of the stream, at a deviation of 1.
 
         Args:
             weight: [dimension, out].
+            is_centred: whether the mean of the stream is subtracted from it.
         """
         scaled = self.gain[:, None] * weight
-        return np.asarray(scaled - scaled.mean(axis=0))
+        return np.asarray(scaled - scaled.mean(axis=0)) if is_centred else scaled
 
     def spread(self, weight: Array, readers: Readers | None = None) -> Array:
         """How far a weighted sum of them can be off: [row, dimension] @ [dimension, out].
@@ -245,6 +246,18 @@ class Normed:
         spread = self.spread(matrix.weight, matrix.readers(self))
         rounding = matrix.product_error(self.magnitude, np.abs(center) + spread)
         return Bounded(center, spread + rounding), rounding
+
+    def read_about_the_mean(self, matrix: Matrix) -> Bounded:
+        """The product with a matrix, but for what errors of mean and scale move all columns by.
+
+        What the errors of the stream add to the mean is one of these.
+        """
+        center = self.center @ matrix.weight + matrix.bias
+        readers = matrix.readers(self, is_centred=False)
+        steepest = self.factor * (1 + self.scale)
+        error = self.rest @ matrix.magnitude + steepest[:, None] * self.stream.spread(readers)
+        largest = np.abs(center) + self.spread(matrix.weight, matrix.readers(self))
+        return Bounded(center, error + matrix.product_error(self.magnitude, largest))
 
     def in_use(self, regime: Regime, gain: Array, bias: Array) -> Normed:
         """What a product reads of it: rounded to the regime's steps, or as its factors are.
