@@ -22,7 +22,6 @@ from handcraft_check.rounding import (
     product_error,
     rounded,
     rounding_of,
-    stepped,
     sum_error,
 )
 from handcraft_check.states import distinct
@@ -100,12 +99,15 @@ class Matrix:
         """Some of the columns, and one of zeros for each -1."""
         is_there = columns >= 0
 
-        def part(each: Array) -> Array:
-            return np.where(is_there, each[..., columns], 0.0)
+        def some(numbers: Array) -> Array:
+            return np.where(is_there, numbers[..., columns], 0.0)
 
-        apart = None if self.apart is None else part(self.apart)
-        bias_apart = None if self.bias_apart is None else part(self.bias_apart)
-        return Matrix(part(self.weight), part(self.bias), apart, bias_apart)
+        return Matrix(
+            some(self.weight),
+            some(self.bias),
+            None if self.apart is None else some(self.apart),
+            None if self.bias_apart is None else some(self.bias_apart),
+        )
 
     def of_rows(self, rows: Ids) -> Matrix:
         """The columns as they read only some rows, and a row of zeros for each -1."""
@@ -114,10 +116,10 @@ class Matrix:
         apart = None if self.apart is None else np.where(is_there, self.apart[rows], 0.0)
         return Matrix(weight, self.bias, apart, self.bias_apart)
 
-    def readers(self, x: Normed) -> Readers:
+    def readers(self, x: Normed, *, is_centred: bool = True) -> Readers:
         """What the columns make of the errors of a stream in front of LayerNorm."""
-        key = (self, x.gain.tobytes())
-        return x.stream.along.readers(key, lambda: x.behind(self.weight))
+        key = (self, x.gain.tobytes(), is_centred)
+        return x.stream.along.readers(key, lambda: x.behind(self.weight, is_centred=is_centred))
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,14 +181,15 @@ class Normed:
             self.stream[which],
         )
 
-    def behind(self, weight: Array) -> Array:
+    def behind(self, weight: Array, *, is_centred: bool = True) -> Array:
         """What a weighted sum of normalized numbers makes of the stream, at a deviation of 1.
 
         Args:
             weight: [dimension, out].
+            is_centred: whether the mean of the stream is subtracted from it.
         """
         scaled = self.gain[:, None] * weight
-        return np.asarray(scaled - scaled.mean(axis=0))
+        return np.asarray(scaled - scaled.mean(axis=0)) if is_centred else scaled
 
     def spread(self, weight: Array, readers: Readers | None = None) -> Array:
         """How far a weighted sum of them can be off: [row, dimension] @ [dimension, out].
@@ -244,15 +247,33 @@ class Normed:
         rounding = matrix.product_error(self.magnitude, np.abs(center) + spread)
         return Bounded(center, spread + rounding), rounding
 
-    def in_use(self, regime: Regime) -> Normed:
+    def read_about_the_mean(self, matrix: Matrix) -> Bounded:
+        """The product with a matrix, but for what errors of mean and scale move all columns by.
+
+        What the errors of the stream add to the mean is one of these.
+        """
+        center = self.center @ matrix.weight + matrix.bias
+        readers = matrix.readers(self, is_centred=False)
+        steepest = self.factor * (1 + self.scale)
+        error = self.rest @ matrix.magnitude + steepest[:, None] * self.stream.spread(readers)
+        largest = np.abs(center) + self.spread(matrix.weight, matrix.readers(self))
+        return Bounded(center, error + matrix.product_error(self.magnitude, largest))
+
+    def in_use(self, regime: Regime, gain: Array, bias: Array) -> Normed:
         """What a product reads of it: rounded to the regime's steps, or as its factors are.
 
-        Numbers that were rounded to few digits have lost what their errors have in common. Gain and
-        bias may be off by the regime's radius, and what that changes has nothing in common either.
+        Numbers that were rounded to few digits have lost what their errors have in common, and what
+        other weights change has nothing in common either.
+
+        Args:
+            regime: in which the model runs.
+            gain: how far each may be from that of this: [dimension]; 0 where that is 0.
+            bias: the same: [dimension].
         """
         added = np.zeros_like(self.rest)
         if regime.radius:
-            added = regime.radius * (self.magnitude + 2 * np.abs(self.bias))
+            part = gain / np.where(self.gain == 0, 1.0, np.abs(self.gain))
+            added = part * (self.magnitude + np.abs(self.bias)) + bias
         if not regime.is_half and regime.factors is None:
             return replace(self, error=self.error + added, rest=self.rest + added)
         own = self.error + added + self.scale[:, None] * np.abs(self.linear)
@@ -322,32 +343,6 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
 def gelu(x: Array) -> Array:
     """GELU by its tanh approximation, gelu_new (Hendrycks and Gimpel 2016)."""
     return np.asarray(0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
-
-
-def half_mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime) -> Bounded:
-    """What an MLP adds to the residual stream where every step is rounded to few digits.
-
-    Sums beyond `STRAIGHT` are passed on as they are, or become 0: half of them, times 2 or 0. Between,
-    a unit rounded once errs by the slope of GELU, 1.13, and the rounding. The steps of gelu_new in
-    transformers, 0.5 x (1 + tanh(c (x + k x^3))), each rounded, err by at most 5 roundings in the
-    argument of tanh, at 0.45 each, by those of tanh and of the sum, and by that of the product: 4
-    roundings of x together, and one of what underflows.
-
-    Args:
-        x: what is normalized, as it is read: [row, dimension].
-        up: reads x.
-        down: writes to the stream.
-        regime: to which all is rounded.
-    """
-    pre = stepped(x.read(up)[0], regime)
-    is_on = pre.center - pre.error >= STRAIGHT
-    is_off = pre.center + pre.error <= -STRAIGHT
-    hidden = np.where(is_on, pre.center, np.where(is_off, 0.0, gelu(pre.center)))
-    largest = np.abs(pre.center) + pre.error
-    curved = 1.13 * pre.error + 8 * regime.steps.unit * largest + 4 * regime.steps.tiny
-    own = np.where(is_on, pre.error, np.where(is_off, 0.0, curved))
-    error = own @ down.magnitude + down.product_error(np.abs(hidden) + own)
-    return stepped(Bounded(hidden @ down.weight + down.bias, error), regime)
 
 
 def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Stream:
@@ -423,8 +418,7 @@ class Weights:
         error: how far the softmax of the true scores may be from it: [..., source].
         most: an upper bound of each weight: [..., source].
         common: how far rounding may shift all weights of a row, relative to their size: [...].
-        rounding: how far each weight is moved when it is rounded to the regime's steps, or to what a
-            product takes it for: [..., source].
+        rounding: how far each weight moves when it is rounded: [..., source].
         rest: an upper bound of all weights but the largest, where it surely is below `CERTAIN`, so that
             the largest is exactly 1; infinite elsewhere: [...].
     """
@@ -435,6 +429,10 @@ class Weights:
     common: Array
     rounding: Array
     rest: Array
+
+    def moved(self, by: Array) -> Weights:
+        """The same weights, rounded by so much: [..., source]."""
+        return replace(self, rounding=by)
 
 
 def softmax(scores: Bounded, regime: Regime = IN_FLOAT32) -> Weights:
@@ -448,13 +446,9 @@ def softmax(scores: Bounded, regime: Regime = IN_FLOAT32) -> Weights:
 
     Args:
         scores: [..., source]; a source that is not seen has the score -inf and the error 0.
-        regime: softmax is computed in float32 in each, and its weights are rounded.
+        regime: which tells what a product takes weights for.
     """
     is_seen = scores.center != -np.inf  # NaN is seen, and makes all weights NaN
-    if regime.is_half:  # where all scores may be minus infinity, weights are NaN
-        highest = np.where(is_seen, scores.center - scores.error, -np.inf).max(axis=-1, keepdims=True)
-        lost = np.where(highest < -regime.steps.largest, np.nan, 0.0)
-        scores = Bounded(scores.center + np.where(is_seen, lost, 0.0), scores.error)
     top = scores.center.max(axis=-1, keepdims=True)
     below = np.where(is_seen, scores.center - top, -np.inf)
     size = np.where(is_seen, np.abs(below), 0.0)
@@ -475,9 +469,8 @@ def softmax(scores: Bounded, regime: Regime = IN_FLOAT32) -> Weights:
     deviation = np.maximum(most - weights, weights - least) + SLACK * weights
     rest = np.where(rest < CERTAIN, rest, np.inf)
     common = np.minimum(rest, (seen[..., 0] + 4) * UNIT)
-    moved = _moved_weights(least, most, below - error - reach, common, regime)
-    is_exact = np.isfinite(rest)[..., None] & (weights == weights.max(axis=-1, keepdims=True))
-    return Weights(weights, deviation, most, common, np.where(is_exact, 0.0, moved), rest)
+    moved = np.zeros_like(most) if regime.factors is None else 2 * regime.factors.unit * most
+    return Weights(weights, deviation, most, common, moved, rest)
 
 
 def _others(logs: Array, own: Array) -> Array:
@@ -502,32 +495,6 @@ def _others(logs: Array, own: Array) -> Array:
         return np.where(total == 0, 0 * apart, total * np.exp(apart))
 
 
-def _moved_weights(least: Array, most: Array, below: Array, common: Array, regime: Regime) -> Array:
-    """How far attention weights are moved when they are rounded.
-
-    They are rounded as they are, or before they are divided by their sum (flash attention, Dao et al.
-    2022), when they are exp of how far a score is below the highest so far. One that underflows is
-    moved by at most all of it.
-
-    Args:
-        least: of each weight: [..., source].
-        most: [..., source].
-        below: the least that a score minus the highest can be: [..., source].
-        common: how far weights in float32 are from exact ones, relatively: [...].
-        regime: which tells what they are rounded to.
-    """
-    if not regime.is_half and regime.factors is None:
-        return np.zeros_like(most)
-    least, most = least * (1 - common[..., None]), most * (1 + common[..., None])
-    after = rounding_of(least, most, regime)
-    low = np.maximum(np.exp(np.minimum(below, 0.0)) - TINY, 0.0)
-    format = regime.factors or regime.steps
-    part = rounding_of(np.maximum(low, 0.5), np.ones_like(low), regime) / np.maximum(low, 0.5)
-    part = np.where(low < 0.5, 2 * format.unit, part)
-    lost = np.where(low < format.tiny, np.minimum(most, format.tiny), 0.0)
-    return np.maximum(after, np.maximum(part * most, lost))
-
-
 def head_output(weights: Weights, values: Bounded, regime: Regime = IN_FLOAT32) -> Bounded:
     """The weighted mean of values.
 
@@ -537,7 +504,7 @@ def head_output(weights: Weights, values: Bounded, regime: Regime = IN_FLOAT32) 
     Args:
         weights: [..., source].
         values: [..., source, dimension].
-        regime: to whose steps the output is rounded.
+        regime: which tells what a product takes values for.
 
     Returns:
         [..., dimension].
@@ -558,4 +525,4 @@ def head_output(weights: Weights, values: Bounded, regime: Regime = IN_FLOAT32) 
             np.isfinite(weights.rest)[..., None], weights.rest[..., None] * largest, np.inf
         )
     error += np.minimum(2.2 * leaked + TINY * (seen + 1), product_error(total, seen))
-    return stepped(Bounded(center, error), regime)
+    return Bounded(center, error)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from handcraft_check.errors import CheckError
+from handcraft_check.half import half_attention, half_mlp, half_product, half_scores
 from handcraft_check.layers import (
     Ids,
     Matrix,
     Normed,
     Weights,
-    half_mlp,
     head_output,
     layer_norm,
     mlp,
@@ -23,17 +23,12 @@ from handcraft_check.layers import (
 )
 from handcraft_check.regime import IN_FLOAT32, Array, Regime
 from handcraft_check.rounding import (
-    FLOAT64_SLACK,
-    UNIT,
     Bounded,
     added,
     as_factor,
-    between,
-    product_error,
     rounded,
-    rounded_ends,
-    stepped,
 )
+from handcraft_check.scores import Matching, scaled
 from handcraft_check.stream import Along, Stream
 from handcraft_check.zeros import Heads, units_in_use
 
@@ -151,13 +146,23 @@ class Config:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The tensors of one block, without what is exactly 0."""
+    """The tensors of one block, without what is exactly 0.
 
-    ln_1: tuple[Array, Array]
+    Gain and bias of LayerNorm are known up to an error.
+    """
+
+    ln_1: tuple[Bounded, Bounded]
     heads: Heads
-    ln_2: tuple[Array, Array]
+    ln_2: tuple[Bounded, Bounded]
     c_fc: Matrix
     mlp_out: Matrix
+
+    @cached_property
+    def matching(self) -> Matching:
+        """How it makes queries and keys."""
+        gain, bias = self.ln_1
+        heads = self.heads
+        return Matching.of(heads.matching, heads.count, heads.terms, gain.center, bias.center)
 
 
 class Model:
@@ -183,7 +188,7 @@ class Model:
         lm_head = left.pop("lm_head.weight", None)
         width = config.n_embd
 
-        def take(name: str, *shape: int) -> Array:
+        def take(name: str, *shape: int) -> Bounded:
             if name not in left:
                 raise CheckError(f"there is no tensor {name!r}", where="model.safetensors")
             tensor = left.pop(name)
@@ -191,15 +196,15 @@ class Model:
                 raise CheckError(
                     f"{name} has the shape {tensor.shape}, not {shape}", where="model.safetensors"
                 )
-            found = regime.steps.nearest(tensor)
-            if not np.isfinite(found).all():
+            found = weights_in_use(tensor, regime)
+            if not np.isfinite(found.error).all():
                 raise CheckError(
                     f"{name} has a number that is too large for {regime.steps.name}",
                     where="model.safetensors",
                 )
             return found
 
-        def norm(name: str) -> tuple[Array, Array]:
+        def norm(name: str) -> tuple[Bounded, Bounded]:
             return take(f"{name}.weight", width), take(f"{name}.bias", width)
 
         def matrix(name: str, rows: int, columns: int) -> Matrix:
@@ -208,7 +213,7 @@ class Model:
             )
 
         self.wte = take("wte.weight", config.vocab_size, width)
-        if lm_head is not None and not np.array_equal(regime.steps.nearest(lm_head), self.wte):
+        if lm_head is not None and not np.array_equal(lm_head, tensors[f"{prefix}wte.weight"]):
             raise CheckError("lm_head.weight is not wte.weight", where="model.safetensors")
         self.wpe = take("wpe.weight", config.n_positions, width)
         self.blocks = [
@@ -233,39 +238,46 @@ class Model:
                 f"there is a tensor {min(left)!r}, which GPT-2 has not", where="model.safetensors"
             )
         self.no_directions = Along(np.zeros((0, width)))
-        self.unembedding = matrix_in_use(self.wte.T.copy(), np.zeros(config.vocab_size), regime)
+        none = np.zeros(config.vocab_size)
+        transposed = Bounded(self.wte.center.T.copy(), self.wte.error.T.copy())
+        self.unembedding = matrix_in_use(transposed, Bounded(none, none), regime)
 
     def embed(self, ids: Ids, position: int) -> Stream:
         """The embedding of tokens at one position: [row] -> [row, n_embd]."""
-        token, place = (
-            self.wte[ids],
-            np.broadcast_to(self.wpe[position], (len(ids), self.config.n_embd)),
-        )
-        radius = self.regime.radius
-        first, second = (Bounded(part, radius * np.abs(part)) for part in (token, place))
-        return self._apart(added(first, second, self.regime.steps))
+        found = added(self.wte[ids], self.wpe[[position] * len(ids)], self.regime.steps)
+        return self._apart(found)
 
     def _apart(self, x: Bounded) -> Stream:
         """A stream whose errors have nothing in common."""
         none = np.zeros((len(x.center), 0))
         return Stream(x.center, x.error, x.error, none, self.no_directions)
 
-    def _normed(self, x: Stream, weights: tuple[Array, Array]) -> Normed:
-        return layer_norm(x, *weights, self.config.epsilon).in_use(self.regime)
+    def _normed(self, x: Stream, weights: tuple[Bounded, Bounded]) -> Normed:
+        gain, bias = weights
+        normed = layer_norm(x, gain.center, bias.center, self.config.epsilon)
+        return normed.in_use(self.regime, gain.error, bias.error)
+
+    def _read(self, x: Normed, matrix: Matrix) -> Bounded:
+        if self.regime.is_half:
+            return half_product(Bounded(x.center, x.error), matrix, self.regime.steps)
+        return x.read(matrix)[0]
 
     def attend_from(self, layer: int, x: Stream) -> tuple[Bounded, Bounded, Bounded]:
-        """Queries, keys and values: [row, n_embd] -> [row, head, dimension] each."""
+        """Queries, keys and values: [row, n_embd] -> [row, head, dimension] each.
+
+        Queries and keys have two numbers more, for what their errors have in common.
+        """
         block, heads = self.blocks[layer], self.blocks[layer].heads
-        qkv = stepped(self._normed(x, block.ln_1).read(heads.read)[0], self.regime)
-        widths = (heads.matched, heads.matched, heads.moved)
-        ends = np.cumsum([0, *(heads.count * width for width in widths)])
-
-        def part(number: int) -> Bounded:
-            columns = slice(ends[number], ends[number + 1])
-            shape = (len(x.center), heads.count, widths[number])
-            return Bounded(qkv.center[:, columns].reshape(shape), qkv.error[:, columns].reshape(shape))
-
-        return part(0), part(1), part(2)
+        normed = self._normed(x, block.ln_1)
+        if self.regime.is_half or self.regime.factors is not None:
+            queries, keys = block.matching.boxes(self._read(normed, heads.matching))
+        else:
+            queries, keys = block.matching.read(normed)
+        if not heads.matched:  # all scores are 0
+            queries, keys = (Bounded(x.center, np.zeros_like(x.center)) for x in (queries, keys))
+        values = self._read(normed, heads.moving)
+        shape = (len(x.center), heads.count, heads.moved)
+        return queries, keys, Bounded(values.center.reshape(shape), values.error.reshape(shape))
 
     def pair_scores(
         self,
@@ -275,54 +287,25 @@ class Model:
         around: Array | None = None,
         head: int | slice = slice(None),
     ) -> Bounded:
-        """Attention scores of pairs of a query and a key: [pair, head, dimension] -> [pair, head].
-
-        They stay in float32 (sdpa), or are rounded before they are scaled and behind (eager). A score
-        of minus infinity has the weight 0, and so has twice the lowest number, which stands for it.
-
-        An error e of a query adds e k to the score of a key k. Softmax does not change where the same
-        number is taken from all scores of a query. So e c may be, for any c, and e (k - c) is left,
-        which is small for the keys that matter if c is one of them.
+        """Attention scores of pairs of a query and a key: [pair, head, dimension + 2] -> [pair, head].
 
         Args:
             layer: the number of the block.
-            queries: [pair, head, dimension]; of a single head, they may have any shape without `head`.
-            keys: [pair, head, dimension].
-            around: c, the same for all keys of a query, for scores that are known up to a number which
-                they have in common: [pair, head, dimension].
+            queries: [pair, head, dimension + 2]; of a single head, any shape without `head`.
+            keys: the same.
+            around: what scores are close to, of which softmax reads only differences
+                (`Matching.dot`): [pair, head, dimension + 2].
             head: which heads these are.
         """
         queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
         width = self.config.n_embd // self.config.n_head
         factor = 1 / np.sqrt(width) if self.config.scales_scores else 1.0
         factor = factor / (layer + 1) if self.config.scales_by_layer else factor
-        center = (queries.center * keys.center).sum(axis=-1)
-        query, key = np.abs(queries.center) + queries.error, np.abs(keys.center) + keys.error
-        of_keys = (query * keys.error).sum(axis=-1)
-        of_query = (queries.error * np.abs(keys.center)).sum(axis=-1)
-        magnitude = (query * key).sum(axis=-1)
-        terms = self.blocks[layer].heads.terms[head] + 2  # the scale may come before
-        of_sum = product_error(magnitude, terms)
-        error = of_keys + of_query + of_sum
-        of_scale = 4 * UNIT * (np.abs(center) + error) * factor
-        if around is not None and not self.regime.is_half:
-            of_query = (queries.error * np.abs(keys.center - around)).sum(axis=-1)
-            of_query += FLOAT64_SLACK * magnitude
-            return Bounded(center * factor, (of_keys + of_query + of_sum) * factor + of_scale)
-        found = Bounded(center * factor, error * factor + of_scale)
-        if not self.regime.is_half:
-            return found
-        low, high = rounded_ends(center - error, center + error, self.regime.steps)
-        slack = 4 * UNIT * np.maximum(np.abs(low), np.abs(high)) * factor
-        low, high = rounded_ends(low * factor - slack, high * factor + slack, self.regime.steps)
-        low = np.where(low == -np.inf, -2 * self.regime.steps.largest, low)
-        high = np.where(high == -np.inf, -2 * self.regime.steps.largest, high)
-        low, high = (
-            np.minimum(low, found.center - found.error),
-            np.maximum(high, found.center + found.error),
-        )
-        with np.errstate(invalid="ignore"):
-            return between(low, high)
+        around = None if self.regime.is_half else around
+        dot, largest = self.blocks[layer].matching.dot(queries, keys, head, around)
+        if self.regime.is_half:
+            return half_scores(dot, factor, self.regime)
+        return scaled(dot, largest, factor)
 
     def written(self, layer: int, x: Stream, out: Bounded) -> Stream:
         """The residual stream behind the attention of one block: [row, n_embd].
@@ -340,15 +323,15 @@ class Model:
             if not heads.out.terms.any():  # nothing is added
                 return x
         merged = Bounded(out.center.reshape(len(x.center), -1), out.error.reshape(len(x.center), -1))
-        matrix = heads.out
+        matrix, before = heads.out, Bounded(x.center, x.error)
+        if self.regime.is_half:
+            half = half_product(merged, matrix, self.regime.steps)
+            return self._apart(added(before, half, self.regime.steps))
         merged = as_factor(merged, self.regime)
         summing = matrix.product_error(np.abs(merged.center) + merged.error)
         written = Bounded(
             merged.center @ matrix.weight + matrix.bias, merged.error @ matrix.magnitude + summing
         )
-        before = Bounded(x.center, x.error)
-        if self.regime.is_half:
-            return self._apart(added(before, stepped(written, self.regime), self.regime.steps))
         alone, along = matrix.directions.split(merged.error)
         total = Stream(
             x.center + written.center,
@@ -365,13 +348,15 @@ class Model:
         Its squares stay below `LARGEST` where numbers stay below 2^40, and its output below the square
         root of its width times its gain.
         """
-        gain, bias = (np.abs(each).max() for each in self.blocks[layer].ln_1)
+        gain, bias = ((np.abs(w.center) + w.error).max() for w in self.blocks[layer].ln_1)
         is_finite = (np.abs(x.center) + x.error).max(axis=1) < 2.0**40
         is_finite &= 2 * (np.sqrt(self.config.n_embd) * gain + bias) < self.regime.steps.largest / 2
         return replace(x, center=np.where(is_finite[:, None], x.center, np.nan))
 
     def attention(self, scores: Bounded, values: Bounded) -> tuple[Weights, Bounded]:
         """Weights and output of heads: [..., source], [..., source, head_dim] -> [..., head_dim]."""
+        if self.regime.is_half:
+            return half_attention(scores, values, self.regime)
         weights = softmax(scores, self.regime)
         return weights, head_output(weights, values, self.regime)
 
@@ -400,7 +385,7 @@ class Model:
         block = self.blocks[layer]
         normed = self._normed(x, block.ln_2)
         if self.regime.is_half:
-            out = half_mlp(normed, block.c_fc, block.mlp_out, self.regime)
+            out = half_mlp(Bounded(normed.center, normed.error), block.c_fc, block.mlp_out, self.regime)
             return self._apart(added(Bounded(x.center, x.error), out, self.regime.steps))
         found = mlp(normed, block.c_fc, block.mlp_out, self.regime)
         wide = rounded(found.center - found.error, found.center + found.error)
@@ -408,7 +393,7 @@ class Model:
 
     def logits(self, x: Stream) -> Bounded:
         """[row, n_embd] -> [row, vocab_size]."""
-        return stepped(self._normed(x, self.ln_f).read(self.unembedding)[0], self.regime)
+        return self._read(self._normed(x, self.ln_f), self.unembedding)
 
     def margins(self, x: Stream, logits: Bounded, ids: Ids) -> Array:
         """How far one logit of each row surely is above all others: [row].
@@ -429,7 +414,7 @@ class Model:
         least: Array = apart.min(axis=1)
         is_far = least < CLOSE * found.min(axis=1)
         if self.regime.is_half or logits.center.shape[1] > PAIRED_UP_TO:
-            return least
+            return np.asarray(least)
         for token in np.unique(ids[is_far]).tolist():
             some = np.flatnonzero(is_far & (ids == token))
             normed = self._normed(x[some], self.ln_f)
@@ -439,23 +424,39 @@ class Model:
             rounding = self.unembedding.product_error(normed.magnitude)
             both = found[some] - spread - rounding - rounding[:, token, None]
             least[some] = np.maximum(apart[some], both).min(axis=1)
-        return least
+        return np.asarray(least)
 
     @cached_property
     def _differences(self) -> list[Matrix]:
         """For each token, its unembedding minus that of each token."""
         none = np.zeros(self.config.vocab_size)
-        return [Matrix(self.wte[token][:, None] - self.wte.T, none) for token in range(len(none))]
+        wte = self.wte.center
+        return [Matrix(wte[token][:, None] - wte.T, none) for token in range(len(none))]
 
 
-def matrix_in_use(weight: Array, bias: Array, regime: Regime) -> Matrix:
-    """A matrix, and how far what a product uses may be from it: by the radius, and as its factor."""
-    if regime.factors is None and not regime.radius:
-        return Matrix(weight, bias)
-    radius = regime.radius * np.abs(weight)
-    used = as_factor(Bounded(weight, radius), regime)
-    apart = np.abs(used.center - weight) + used.error
-    return Matrix(weight, bias, apart, regime.radius * np.abs(bias) if regime.radius else None)
+def weights_in_use(tensor: Array, regime: Regime) -> Bounded:
+    """The weights that a model computes with: rounded to the regime's steps, in which it is loaded.
+
+    Those that may be off by the radius are rounded too, and rounding is monotone. Infinite numbers have
+    an error that is not finite.
+    """
+    found, reach = regime.steps.nearest(tensor), regime.radius * np.abs(tensor)
+    ends = (regime.steps.nearest(tensor + sign * reach) for sign in (-1, 1))
+    with np.errstate(invalid="ignore"):
+        low, high = (np.abs(end - found) for end in ends)
+    return Bounded(found, np.maximum(low, high))
+
+
+def matrix_in_use(weight: Bounded, bias: Bounded, regime: Regime) -> Matrix:
+    """A matrix, and how far what a product uses may be from it: as its factor, and by the radius."""
+    used = as_factor(weight, regime)
+    apart = np.abs(used.center - weight.center) + used.error
+    return Matrix(
+        weight.center,
+        bias.center,
+        apart if apart.any() else None,
+        bias.error if bias.error.any() else None,
+    )
 
 
 def stacked(parts: Sequence[Bounded]) -> Bounded:

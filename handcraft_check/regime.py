@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.errors import CheckError
+
 Array = npt.NDArray[np.float64]
 
 
@@ -50,7 +52,7 @@ class Format:
                 return np.asarray(x.astype(np.float32).astype(np.float64))
         _, power = np.frexp(x)
         step = np.ldexp(1.0, np.maximum(power, 2 - self.exponent) - self.digits)
-        with np.errstate(invalid="ignore"):  # infinite numbers stay as they are
+        with np.errstate(invalid="ignore", over="ignore"):  # infinite numbers stay as they are
             found = np.where(np.isfinite(x), np.rint(x / step) * step, x)
         return np.where(np.abs(found) > self.largest, np.copysign(np.inf, found), found)
 
@@ -61,7 +63,7 @@ class Format:
     def _above(self, x: Array) -> Array:
         _, power = np.frexp(x)
         step = np.ldexp(1.0, np.maximum(power, 2 - self.exponent) - self.digits)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             found = np.where(np.isfinite(x), np.ceil(x / step) * step, x)
         return np.where(found > self.largest, np.inf, found)
 
@@ -78,12 +80,14 @@ class Regime:
 
     Args:
         name: in certificates, verdicts and on the command line.
+        words: what it says of the steps.
         steps: what the result of every step is rounded to, and the weights before.
         factors: what the factors of matrix products are rounded to, up or down; None for `steps`.
         radius: how far every weight may be from what the file says, relatively.
     """
 
     name: str
+    words: str
     steps: Format
     factors: Format | None = None
     radius: float = 0.0
@@ -94,23 +98,30 @@ class Regime:
         return self.steps is not FLOAT32
 
     def __str__(self) -> str:
-        text = f"every step in {self.steps.name}"
-        if self.factors is not None:
-            text += f", factors of matrix products rounded to {self.factors.name}"
-        if self.radius:
-            text += f", every weight off by up to {self.radius:g} of itself"
-        return text
+        return self.words + (f", all weights off by up to {self.radius:g}" if self.radius else "")
 
 
-IN_FLOAT32 = Regime("float32", FLOAT32)
+IN_FLOAT32 = Regime("float32", "every step in float32, none in TF32", FLOAT32)
+
+_ROUNDED = "weights and every step rounded to {}, a product with its bias once"
 
 REGIMES = {
     regime.name: regime
     for regime in (
         IN_FLOAT32,
-        Regime("bfloat16", BFLOAT16),
-        Regime("float16", FLOAT16),
-        Regime("tf32", FLOAT32, TF32),
+        *(Regime(each.name, _ROUNDED.format(each.name), each) for each in (BFLOAT16, FLOAT16)),
+        Regime("tf32", "every step in float32, factors of products in TF32", FLOAT32, TF32),
     )
 }
 """What can be proved, by name."""
+
+
+def regime_named(name: object, where: object) -> Regime:
+    """The regime of a name.
+
+    Raises:
+        CheckError: there is none.
+    """
+    if not isinstance(name, str) or name not in REGIMES:
+        raise CheckError(f"steps in {name!r} are not checked", where, f"one of {', '.join(REGIMES)} is")
+    return REGIMES[name]

@@ -86,7 +86,7 @@ def product_error(
     largest = magnitude if total is None else np.minimum(magnitude, (magnitude + total) / 2)
     products = magnitude * np.where(False if is_exact is None else is_exact, 0.0, UNIT)
     additions = gamma(np.maximum(terms - 1, 0)) * (largest + products)
-    error = products + additions + TINY * (terms + 1)
+    error = products + additions + np.where(terms > 0, TINY * (terms + 1), 0.0)
     return np.where(magnitude + error < LARGEST, error, np.nan)
 
 
@@ -100,9 +100,10 @@ def sum_error(positive: Array, negative: Array, terms: Array) -> Array:
 
 
 def between(low: Array, high: Array) -> Bounded:
-    """The numbers of an interval. Where an end is infinite, the error is NaN."""
+    """The numbers of an interval; NaN, about which nothing is known, where an end is infinite."""
     with np.errstate(invalid="ignore"):
         center = (low + high) / 2
+        center = np.where(np.isfinite(center), center, np.nan)
         return Bounded(center, np.maximum(high - center, center - low))
 
 
@@ -150,11 +151,6 @@ def added(one: Bounded, other: Bounded, format: Format = FLOAT32) -> Bounded:
     is_sharp &= sharp == format.nearest(FLOAT32.nearest(center))
     is_sharp &= (np.abs(center) < format.largest) & ((np.abs(center) >= format.tiny) | (center == 0))
     return Bounded(np.where(is_sharp, sharp, wide.center), np.where(is_sharp, 0.0, wide.error))
-
-
-def stepped(x: Bounded, regime: Regime) -> Bounded:
-    """What a step leaves of a number that it computed in float32: rounded, if the regime rounds it."""
-    return rounded(x.center - x.error, x.center + x.error, regime.steps) if regime.is_half else x
 
 
 def as_factor(x: Bounded, regime: Regime) -> Bounded:

@@ -29,7 +29,10 @@ class Proof:
 
     def __str__(self) -> str:
         if self.verdict == "proved":
-            return f"proved: right after {self.domain}, with a logit margin of at least {self.margin:g}"
+            return (
+                f"proved: right after {self.domain}, with a logit margin of at least "
+                f"{self.margin:g} in float32"
+            )
         return f"sampled, and not proved: {self.why}"
 
     @property

@@ -91,8 +91,9 @@ def proof_section(proof: Proof) -> str:
         return f"## Not proved\n\nThe answers were sampled, as stated above: {proof.why}.\n"
     return (
         f"## Proved\n\nAfter {proof.domain}, the token that is meant has the highest logit, by at "
-        f"least {proof.margin:g} nats, in any order of summation. `python -m handcraft_check .` shows "
-        "it again from the weights, `config.json` and `certificate.json`.\n"
+        f"least {proof.margin:g} nats, with every step in float32 and sums in any order. `python -m "
+        "handcraft_check .` shows it again from the weights, `config.json` and `certificate.json`, and "
+        "`--regime bfloat16` whether it holds where every step is rounded to bfloat16.\n"
     )
 
 
