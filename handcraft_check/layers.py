@@ -99,15 +99,12 @@ class Matrix:
         """Some of the columns, and one of zeros for each -1."""
         is_there = columns >= 0
 
-        def some(numbers: Array) -> Array:
-            return np.where(is_there, numbers[..., columns], 0.0)
+        def part(each: Array) -> Array:
+            return np.where(is_there, each[..., columns], 0.0)
 
-        return Matrix(
-            some(self.weight),
-            some(self.bias),
-            None if self.apart is None else some(self.apart),
-            None if self.bias_apart is None else some(self.bias_apart),
-        )
+        apart = None if self.apart is None else part(self.apart)
+        bias_apart = None if self.bias_apart is None else part(self.bias_apart)
+        return Matrix(part(self.weight), part(self.bias), apart, bias_apart)
 
     def of_rows(self, rows: Ids) -> Matrix:
         """The columns as they read only some rows, and a row of zeros for each -1."""

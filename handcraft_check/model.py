@@ -409,7 +409,7 @@ class Model:
         apart = found - logits.error[rows, ids][:, None] - logits.error
         for each in (found, apart):
             each[rows, ids] = np.inf
-        least = apart.min(axis=1)
+        least: Array = apart.min(axis=1)
         is_far = least < CLOSE * found.min(axis=1)
         if self.regime.is_half or logits.center.shape[1] > PAIRED_UP_TO:
             return np.asarray(least)

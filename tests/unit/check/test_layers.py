@@ -195,6 +195,9 @@ def random_model(rng):
     tensors = {name: rng.normal(size=shape) * rng.choice([0.5, 2, 8]) for name, shape in shapes.items()}
     if width >= 4 and rng.random() < 0.5:
         tensors["wte.weight"][:, :2] = [1024, -1024]
+    for name in [name for name in shapes if name.endswith(("c_attn.weight", "c_fc.weight"))]:
+        nothing = rng.random(tensors[name].shape[1]) < rng.choice([0, 0.4, 1])
+        tensors[name][:, nothing] = tensors[name.replace("weight", "bias")][nothing] = 0
     return config, {name: each.astype(F).astype(np.float64) for name, each in tensors.items()}
 
 
