@@ -15,21 +15,24 @@ from handcraft_check.meaning import program_hash
 from handcraft_check.prove import Claim
 
 WEIGHTS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
+TOKENIZER = "tokenizer.json"
+NAMES = (CONFIG, CERTIFICATE, TOKENIZER)
 F = np.float32
 
 
 @dataclass
 class Original:
-    """The files of a program."""
+    """The files of a program; a tokenizer that is None is not written."""
 
     tensors: dict[str, Any]
     config: dict[str, Any]
     certificate: dict[str, Any]
+    tokenizer: dict[str, Any] | None
 
     @classmethod
     def read(cls, folder: Path) -> Original:
         """From the folder that it was compiled into."""
-        read = [json.loads((folder / name).read_text("utf-8")) for name in (CONFIG, CERTIFICATE)]
+        read = [json.loads((folder / name).read_text("utf-8")) for name in NAMES]
         return cls(dict(load_file(folder / WEIGHTS)), *read)
 
     def write(self, folder: Path) -> None:
@@ -39,6 +42,10 @@ class Original:
         save_file(self.tensors, folder / WEIGHTS)
         (folder / CONFIG).write_text(json.dumps(self.config), "utf-8")
         (folder / CERTIFICATE).write_text(json.dumps(cert), "utf-8")
+        if self.tokenizer is None:
+            (folder / TOKENIZER).unlink(missing_ok=True)
+        else:
+            (folder / TOKENIZER).write_text(json.dumps(self.tokenizer), "utf-8")
 
 
 def contexts(claim: Claim) -> Iterator[tuple[np.ndarray, np.ndarray]]:
