@@ -99,15 +99,12 @@ class Matrix:
         """Some of the columns, and one of zeros for each -1."""
         is_there = columns >= 0
 
-        def some(numbers: Array) -> Array:
-            return np.where(is_there, numbers[..., columns], 0.0)
+        def part(each: Array) -> Array:
+            return np.where(is_there, each[..., columns], 0.0)
 
-        return Matrix(
-            some(self.weight),
-            some(self.bias),
-            None if self.apart is None else some(self.apart),
-            None if self.bias_apart is None else some(self.bias_apart),
-        )
+        apart = None if self.apart is None else part(self.apart)
+        bias_apart = None if self.bias_apart is None else part(self.bias_apart)
+        return Matrix(part(self.weight), part(self.bias), apart, bias_apart)
 
     def of_rows(self, rows: Ids) -> Matrix:
         """The columns as they read only some rows, and a row of zeros for each -1."""
@@ -297,8 +294,8 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
     it, since deviations sum to 0; but where means of parts are merged (Welford 1962), each part is
     shifted on its own, by what a sum errs. Division, square root and the three products and sums behind
     them are one rounding each. Numbers of which too little is known become at most sqrt(d) all the
-    same, for their squares have the mean 1; but where the sum of the squares may be infinite, what
-    follows is NaN.
+    same, for their squares have the mean 1. Where the sum of the squares may be infinite, or a result,
+    what follows is NaN, also for those who read it with the weight 0.
     """
     width = x.center.shape[1]
     mean = x.center.mean(axis=1)
@@ -323,13 +320,17 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
     rest += 2 * UNIT * np.abs(linear + bias) + 2 * TINY
     most = np.sqrt(width) * (1 + (width + 12) * UNIT) * np.abs(gain)
     far = (most + 2 * UNIT * np.abs(bias))[None, :]
-    is_finite = width * np.square(size).max(axis=1) < LARGEST
+    own = rest + x.error * np.abs(gain) * factor[:, None]
+    found = np.abs(linear) * (1 + scale[:, None]) + own + np.abs(bias)
+    found += (shift * factor)[:, None] * np.abs(gain)
+    largest = np.where(is_near[:, None], found, far).max(axis=1)
+    is_finite = (width * np.square(size).max(axis=1) < LARGEST) & (largest < LARGEST)
     linear = np.where(is_near[:, None], linear, 0.0) + np.where(is_finite, 0.0, np.nan)[:, None]
     rest = np.where(is_near[:, None], rest, far)
     return Normed(
         linear,
         bias,
-        rest + x.error * np.abs(gain) * factor[:, None],
+        np.where(is_near[:, None], own, far),
         rest,
         gain,
         np.where(is_near, shift, 0.0) * factor,
