@@ -190,9 +190,10 @@ def _lattice(numbers: Array) -> Array:
 def _read(model: Model, x: Sums, which: int) -> Bounded:
     """Queries (0), keys (1) or values (2) of the first block: [row, head, head_dim]."""
     heads, width = model.blocks[0].heads, model.config.n_embd
-    size = heads.moved if which == 2 else heads.matched
-    first = which * heads.count * heads.matched
-    matrix = heads.read.of_columns(np.arange(first, first + heads.count * size))
+    size, matrix = heads.moved, heads.moving
+    if which < 2:
+        size, first = heads.matched, which * heads.count * heads.matched
+        matrix = heads.matching.of_columns(np.arange(first, first + heads.count * size))
     gain, bias = (each.center for each in model.blocks[0].ln_1)
     step = max(1, CELLS // width)
     found = []

@@ -330,13 +330,13 @@ class Evaluator:
         counts = surely.sum(axis=1)
         has_open = np.asarray(open_.any(axis=1))
         first, places = distinct(sums, counts, has_open.astype(np.int64))
-        listed = []
+        found = []
         for row in first.tolist():
             total, count = int(sums[row]), int(counts[row])
             value = plain(Fraction(total, below * count)) if count else node.default
             several = (UNKNOWN,) if count or node.default is not None else (UNKNOWN, None)
-            listed.append(sets.number(several if has_open[row] else (value,)))
-        return np.array(listed, dtype=np.int64)[places], _first(open_ & can_decide)
+            found.append(sets.number(several if has_open[row] else (value,)))
+        return np.array(found, dtype=np.int64)[places], _first(open_ & can_decide)
 
 
 def _first(flags: Flags) -> Ids:

@@ -105,15 +105,12 @@ class Matrix:
         """Some of the columns, and one of zeros for each -1."""
         is_there = columns >= 0
 
-        def some(numbers: Array) -> Array:
-            return np.where(is_there, numbers[..., columns], 0.0)
+        def part(each: Array) -> Array:
+            return np.where(is_there, each[..., columns], 0.0)
 
-        return Matrix(
-            some(self.weight),
-            some(self.bias),
-            None if self.apart is None else some(self.apart),
-            None if self.bias_apart is None else some(self.bias_apart),
-        )
+        apart = None if self.apart is None else part(self.apart)
+        bias_apart = None if self.bias_apart is None else part(self.bias_apart)
+        return Matrix(part(self.weight), part(self.bias), apart, bias_apart)
 
     def of_rows(self, rows: Ids) -> Matrix:
         """The columns as they read only some rows, and a row of zeros for each -1."""
@@ -122,10 +119,10 @@ class Matrix:
         apart = None if self.apart is None else np.where(is_there, self.apart[rows], 0.0)
         return Matrix(weight, self.bias, apart, self.bias_apart)
 
-    def readers(self, x: Normed) -> Readers:
+    def readers(self, x: Normed, *, is_centred: bool = True) -> Readers:
         """What the columns make of the errors of a stream in front of LayerNorm."""
-        key = (self, x.gain.tobytes())
-        return x.stream.along.readers(key, lambda: x.behind(self.weight))
+        key = (self, x.gain.tobytes(), is_centred)
+        return x.stream.along.readers(key, lambda: x.behind(self.weight, is_centred=is_centred))
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,14 +184,15 @@ class Normed:
             self.stream[which],
         )
 
-    def behind(self, weight: Array) -> Array:
+    def behind(self, weight: Array, *, is_centred: bool = True) -> Array:
         """What a weighted sum of normalized numbers makes of the stream, at a deviation of 1.
 
         Args:
             weight: [dimension, out].
+            is_centred: whether the mean of the stream is subtracted from it.
         """
         scaled = self.gain[:, None] * weight
-        return np.asarray(scaled - scaled.mean(axis=0))
+        return np.asarray(scaled - scaled.mean(axis=0)) if is_centred else scaled
 
     def spread(self, weight: Array, readers: Readers | None = None) -> Array:
         """How far a weighted sum of them can be off: [row, dimension] @ [dimension, out].
@@ -252,6 +250,18 @@ class Normed:
         rounding = matrix.product_error(self.magnitude, np.abs(center) + spread)
         return Bounded(center, spread + rounding), rounding
 
+    def read_about_the_mean(self, matrix: Matrix) -> Bounded:
+        """The product with a matrix, but for what errors of mean and scale move all columns by.
+
+        What the errors of the stream add to the mean is one of these.
+        """
+        center = self.center @ matrix.weight + matrix.bias
+        readers = matrix.readers(self, is_centred=False)
+        steepest = self.factor * (1 + self.scale)
+        error = self.rest @ matrix.magnitude + steepest[:, None] * self.stream.spread(readers)
+        largest = np.abs(center) + self.spread(matrix.weight, matrix.readers(self))
+        return Bounded(center, error + matrix.product_error(self.magnitude, largest))
+
     def in_use(self, regime: Regime, gain: Array, bias: Array) -> Normed:
         """What a product reads of it: rounded to the regime's steps, or as its factors are.
 
@@ -290,8 +300,8 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
     it, since deviations sum to 0; but where means of parts are merged (Welford 1962), each part is
     shifted on its own, by what a sum errs. Division, square root and the three products and sums behind
     them are one rounding each. Numbers of which too little is known become at most sqrt(d) all the
-    same, for their squares have the mean 1; but where the sum of the squares may be infinite, what
-    follows is NaN.
+    same, for their squares have the mean 1. Where the sum of the squares may be infinite, or a result,
+    what follows is NaN, also for those who read it with the weight 0.
     """
     width = x.center.shape[1]
     mean = x.center.mean(axis=1)
@@ -316,13 +326,17 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
     rest += 2 * UNIT * np.abs(linear + bias) + 2 * TINY
     most = np.sqrt(width) * (1 + (width + 12) * UNIT) * np.abs(gain)
     far = (most + 2 * UNIT * np.abs(bias))[None, :]
-    is_finite = width * np.square(size).max(axis=1) < LARGEST
+    own = rest + x.error * np.abs(gain) * factor[:, None]
+    found = np.abs(linear) * (1 + scale[:, None]) + own + np.abs(bias)
+    found += (shift * factor)[:, None] * np.abs(gain)
+    largest = np.where(is_near[:, None], found, far).max(axis=1)
+    is_finite = (width * np.square(size).max(axis=1) < LARGEST) & (largest < LARGEST)
     linear = np.where(is_near[:, None], linear, 0.0) + np.where(is_finite, 0.0, np.nan)[:, None]
     rest = np.where(is_near[:, None], rest, far)
     return Normed(
         linear,
         bias,
-        rest + x.error * np.abs(gain) * factor[:, None],
+        np.where(is_near[:, None], own, far),
         rest,
         gain,
         np.where(is_near, shift, 0.0) * factor,

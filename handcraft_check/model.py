@@ -23,14 +23,13 @@ from handcraft_check.layers import (
 )
 from handcraft_check.regime import IN_FLOAT32, Array, Regime
 from handcraft_check.rounding import (
-    FLOAT64_SLACK,
-    UNIT,
     Bounded,
     added,
     as_factor,
     product_error,
     rounded,
 )
+from handcraft_check.scores import Matching, scaled
 from handcraft_check.stream import Along, Stream
 from handcraft_check.zeros import Heads, units_in_use
 
@@ -159,6 +158,13 @@ class Block:
     c_fc: Matrix
     mlp_out: Matrix
 
+    @cached_property
+    def matching(self) -> Matching:
+        """How it makes queries and keys."""
+        gain, bias = self.ln_1
+        heads = self.heads
+        return Matching.of(heads.matching, heads.count, heads.terms, gain.center, bias.center)
+
 
 class Model:
     """The tensors of a GPT-2 and, of every layer, what it makes of rows known up to an error.
@@ -258,18 +264,21 @@ class Model:
         return x.read(matrix)[0]
 
     def attend_from(self, layer: int, x: Stream) -> tuple[Bounded, Bounded, Bounded]:
-        """Queries, keys and values: [row, n_embd] -> [row, head, dimension] each."""
+        """Queries, keys and values: [row, n_embd] -> [row, head, dimension] each.
+
+        Queries and keys have two numbers more, for what their errors have in common.
+        """
         block, heads = self.blocks[layer], self.blocks[layer].heads
-        qkv = self._read(self._normed(x, block.ln_1), heads.read)
-        widths = (heads.matched, heads.matched, heads.moved)
-        ends = np.cumsum([0, *(heads.count * width for width in widths)])
-
-        def part(number: int) -> Bounded:
-            columns = slice(ends[number], ends[number + 1])
-            shape = (len(x.center), heads.count, widths[number])
-            return Bounded(qkv.center[:, columns].reshape(shape), qkv.error[:, columns].reshape(shape))
-
-        return part(0), part(1), part(2)
+        normed = self._normed(x, block.ln_1)
+        if self.regime.is_half or self.regime.factors is not None:
+            queries, keys = block.matching.boxes(self._read(normed, heads.matching))
+        else:
+            queries, keys = block.matching.read(normed)
+        if not heads.matched:  # all scores are 0
+            queries, keys = (Bounded(x.center, np.zeros_like(x.center)) for x in (queries, keys))
+        values = self._read(normed, heads.moving)
+        shape = (len(x.center), heads.count, heads.moved)
+        return queries, keys, Bounded(values.center.reshape(shape), values.error.reshape(shape))
 
     def pair_scores(
         self,
@@ -279,38 +288,23 @@ class Model:
         around: Array | None = None,
         head: int | slice = slice(None),
     ) -> Bounded:
-        """Attention scores of pairs of a query and a key: [pair, head, dimension] -> [pair, head].
-
-        An error e of a query adds e k to the score of a key k. Softmax does not change where the same
-        number is taken from all scores of a query. So e c may be, for any c, and e (k - c) is left,
-        which is small for the keys that matter if c is one of them.
+        """Attention scores of pairs of a query and a key: [pair, head, dimension + 2] -> [pair, head].
 
         Args:
             layer: the number of the block.
-            queries: [pair, head, dimension]; of a single head, they may have any shape without `head`.
-            keys: [pair, head, dimension].
-            around: c, the same for all keys of a query, for scores that are known up to a number which
-                they have in common: [pair, head, dimension].
+            queries: [pair, head, dimension + 2]; of a single head, any shape without `head`.
+            keys: the same.
+            around: what scores are close to, of which softmax reads only differences
+                (`Matching.dot`): [pair, head, dimension + 2].
             head: which heads these are.
         """
         queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
         factor = self._scale(layer)
-        center = (queries.center * keys.center).sum(axis=-1)
-        query, key = np.abs(queries.center) + queries.error, np.abs(keys.center) + keys.error
-        of_keys = (query * keys.error).sum(axis=-1)
-        of_query = (queries.error * np.abs(keys.center)).sum(axis=-1)
-        magnitude = (query * key).sum(axis=-1)
-        terms = self.blocks[layer].heads.terms[head] + 2  # the scale may come before
-        of_sum = product_error(magnitude, terms)
-        error = of_keys + of_query + of_sum
+        around = None if self.regime.is_half else around
+        dot, largest = self.blocks[layer].matching.dot(queries, keys, head, around)
         if self.regime.is_half:
-            return half_scores(Bounded(center, error), factor, self.regime)
-        of_scale = 4 * UNIT * (np.abs(center) + error) * factor
-        if around is not None:
-            of_query = (queries.error * np.abs(keys.center - around)).sum(axis=-1)
-            of_query += FLOAT64_SLACK * magnitude
-            error = of_keys + of_query + of_sum
-        return Bounded(center * factor, error * factor + of_scale)
+            return half_scores(dot, factor, self.regime)
+        return scaled(dot, largest, factor)
 
     def all_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
         """The scores of all destinations and sources, in float32.
@@ -329,8 +323,7 @@ class Model:
         error = np.abs(query) @ key_error + query_error @ most
         terms = self.blocks[layer].heads.terms[:, None, None] + 2
         error += product_error((np.abs(query) + query_error) @ most, terms)
-        factor = self._scale(layer)
-        return Bounded(center * factor, (error + 4 * UNIT * (np.abs(center) + error)) * factor)
+        return scaled(Bounded(center, error), np.abs(center) + error, self._scale(layer))
 
     def _scale(self, layer: int) -> float:
         """What products of queries and keys are multiplied by."""
@@ -442,7 +435,7 @@ class Model:
         apart = found - logits.error[rows, ids][:, None] - logits.error
         for each in (found, apart):
             each[rows, ids] = np.inf
-        least = apart.min(axis=1)
+        least: Array = apart.min(axis=1)
         is_far = least < CLOSE * found.min(axis=1)
         if self.regime.is_half or logits.center.shape[1] > PAIRED_UP_TO:
             return np.asarray(least)

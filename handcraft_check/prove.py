@@ -19,10 +19,14 @@ from handcraft_check.nodes import fields, items
 from handcraft_check.policy import Policy, StuckError
 from handcraft_check.proof import BudgetError, Found, Ids, Proof
 from handcraft_check.regime import Array, regime_named
+from handcraft_check.tokenizer import check_tokenizer
 from handcraft_check.window_proof import prove_windows
 from handcraft_check.windows import UnfitError
 
 TENSORS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
+
+TOKENIZER = "tokenizer.json"
+"""Where a folder has one, its ids must be those of the certificate."""
 
 BUDGETS = (1 << 13, 1 << 17, 1 << 21)
 """How many cases the attempts may take; each is tried with undecided positions, then without."""
@@ -161,6 +165,9 @@ def read_claim(
         raise CheckError("token_ids are no ids of the model", where)
     if len(set(token_ids)) < len(token_ids):
         raise CheckError("two tokens have one id", where)
+    if (folder / TOKENIZER).exists():
+        tokenizer = read_json(read_bytes(folder / TOKENIZER, JSON_UP_TO), TOKENIZER)
+        check_tokenizer(tokenizer, vocabulary, token_ids, TOKENIZER)
     arithmetic = fields(given["arithmetic"], ("weights", "steps"), where)
     if arithmetic["weights"] not in ("float32", "bfloat16", "float16"):
         raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)

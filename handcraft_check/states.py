@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -79,7 +81,7 @@ def distinct(*columns: npt.NDArray[np.generic]) -> tuple[Ids, Ids]:
     """
     count = len(columns[0])
     flat = [
-        np.ascontiguousarray(c.reshape(count, -1)).view(np.uint64).reshape(count, -1) for c in columns
+        np.ascontiguousarray(c).view(np.uint64).reshape(count, math.prod(c.shape[1:])) for c in columns
     ]
     parts = np.concatenate(flat, axis=1) if len(flat) > 1 else flat[0]
     if parts.shape[1] == 0:

@@ -28,7 +28,8 @@ class Heads:
         count: how many heads are left.
         matched: how many dimensions queries and keys of each have.
         moved: how many its values have.
-        read: queries, keys and values: [n_embd, head * (matched + matched + moved)].
+        matching: queries and keys: [n_embd, 2 * head * matched].
+        moving: values: [n_embd, head * moved].
         out: [head * moved, n_embd].
         terms: how many dimensions of each head have queries and keys that are not 0: [head].
         write_sizes: the largest weight by which each dimension of a value is written: [head, moved].
@@ -37,7 +38,8 @@ class Heads:
     count: int
     matched: int
     moved: int
-    read: Matrix
+    matching: Matrix
+    moving: Matrix
     out: Matrix
     terms: Array
     write_sizes: Array
@@ -61,13 +63,13 @@ class Heads:
         firsts = left[:, None] * (width // heads)
         matched, moved = _places(is_matched[left], firsts), _places(is_moved[left], firsts)
         keys, values = (np.where(at < 0, -1, at + n * width) for n, at in ((1, matched), (2, moved)))
-        columns = np.concatenate([matched.ravel(), keys.ravel(), values.ravel()])
         out = c_proj.of_rows(moved.ravel())
         return cls(
             len(left),
             matched.shape[1],
             moved.shape[1],
-            c_attn.of_columns(columns),
+            c_attn.of_columns(np.concatenate([matched.ravel(), keys.ravel()])),
+            c_attn.of_columns(values.ravel()),
             out,
             (is_used[0] & is_used[1])[left].sum(axis=1).astype(np.float64),
             out.magnitude.max(axis=1, initial=0.0).reshape(moved.shape),

@@ -132,7 +132,7 @@ def test_a_broken_model_is_not_proved(block, tmp_path):
     elif block.endswith("c_fc.bias"):
         model.blocks[0].c_fc.bias[:] += 3 * np.abs(model.blocks[0].c_fc.bias).max()
     else:
-        model.blocks[0].heads.read.weight[:, 0] *= -1
+        model.blocks[0].heads.matching.weight[:, 0] *= -1
     with pytest.raises(UnfitError):
         prove_windows(model, claim.token_ids, claim.domain, claim.meaning, budget=1 << 15)
 
