@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from handcraft_check.attend import Sources, attend
 from handcraft_check.model import Config, Model
 from handcraft_check.rounding import Bounded
+from handcraft_check.scores import COMMON
 
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
@@ -29,6 +30,11 @@ def one_head(size):
     return Model(config, {name: np.zeros(shape) for name, shape in shapes.items()} | square)
 
 
+def matched(x):
+    """Queries or keys whose errors have nothing in common: [row, head, dimension + 2]."""
+    return Bounded(*(np.pad(each, ((0, 0), (0, 0), (0, COMMON))) for each in (x.center, x.error)))
+
+
 @given(seeds, st.integers(1, 3), st.integers(1, 6))
 def test_of_many_cases(rng, size, sources):
     """Sharp heads, of which few sources matter, and flat ones."""
@@ -39,12 +45,12 @@ def test_of_many_cases(rng, size, sources):
     which[:, rng.random(sources) < 0.3] = 1
     number = which + 3 * np.arange(sources)  # a key tells mostly where it is, and a little what it is
     center = np.repeat(places, 3, axis=0) + boxes(rng, 3 * sources, size, most=-2).center
-    keys = Bounded(center[:, None], boxes(rng, 3 * sources, size, wide=False).error[:, None])
+    error = boxes(rng, 3 * sources, size, wide=False).error
+    keys = matched(Bounded(center[:, None], error[:, None]))
     values = boxes(rng, 3 * sources, size, most=3, wide=False)
     values = Bounded(values.center[:, None], values.error[:, None])
-    queries = Bounded(
-        *(each[:, None] for each in (boxes(rng, 4, size, most=2).center, np.zeros((4, size))))
-    )
+    asked = boxes(rng, 4, size, most=2).center[:, None]
+    queries = matched(Bounded(asked, np.zeros_like(asked)))
     kinds = rng.integers(0, 4, size=rows)
     found = attend(model, 0, 0, queries, kinds, Sources(keys, values, number, number))
     for row in range(rows):
@@ -64,13 +70,13 @@ def test_of_many_cases(rng, size, sources):
 
 def test_cases_that_differ_where_nobody_looks_are_computed_once():
     model = one_head(1)
-    keys = Bounded(np.array([[[0.0]], [[300.0]], [[0.0]]]), np.zeros((3, 1, 1)))
+    keys = matched(Bounded(np.array([[[0.0]], [[300.0]], [[0.0]]]), np.zeros((3, 1, 1))))
     values = Bounded(np.arange(3.0)[:, None, None], np.zeros((3, 1, 1)))
-    queries = Bounded(np.ones((1, 1, 1)), np.zeros((1, 1, 1)))
+    queries = matched(Bounded(np.ones((1, 1, 1)), np.zeros((1, 1, 1))))
     number = np.array([[0, 1], [2, 1]] * 4)
     kinds = np.zeros(8, dtype=np.int64)
     found = attend(model, 0, 0, queries, kinds, Sources(keys, values, number, number))
     assert len(found.out.center) == 1
-    keys.center[1] = 1.0  # now it looks everywhere
+    keys.center[1, 0, 0] = 1.0  # now it looks everywhere
     found = attend(model, 0, 0, queries, kinds, Sources(keys, values, number, number))
     assert len(found.out.center) == 2
