@@ -65,14 +65,15 @@ class Matrix:
 
         Args:
             size: the largest absolute values of what is read; 0 is read as no term: [row, in].
-            total: those of the exact sum, if they are known: [row, out].
+            total: those of the exact sum with these weights, if they are known: [row, out].
         """
         terms = (size > 0) @ self.is_used + (self.bias != 0)
         magnitude = size @ self.magnitude + self.bias_magnitude
-        found = product_error(magnitude, terms, total, self.is_exact)
-        if self.apart is not None:
-            found += size @ self.apart
-        return found if self.bias_apart is None else found + self.bias_apart
+        moved = np.zeros_like(magnitude) if self.apart is None else size @ self.apart
+        if self.bias_apart is not None:
+            moved += self.bias_apart
+        total = None if total is None else total + moved
+        return product_error(magnitude, terms, total, self.is_exact) + moved
 
     @cached_property
     def is_used(self) -> Array:
