@@ -67,7 +67,8 @@ class Matrix:
             size: the largest absolute values of what is read; 0 is read as no term: [row, in].
             total: those of the exact sum with these weights, if they are known: [row, out].
         """
-        terms = (size > 0) @ self.is_used + (self.bias != 0)
+        is_read = size > 0
+        terms = self.terms if is_read.all() else is_read @ self.is_used + (self.bias != 0)
         magnitude = size @ self.magnitude + self.bias_magnitude
         moved = np.zeros_like(magnitude) if self.apart is None else size @ self.apart
         if self.bias_apart is not None:
@@ -305,8 +306,8 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
     positive = np.maximum(x.center + x.error, 0).sum(axis=1)
     negative = np.maximum(x.error - x.center, 0).sum(axis=1)
     drift = sum_error(positive, negative, terms) / width + 2 * UNIT * np.abs(mean)
-    ones = np.full_like(x.center, 1 / width)
-    shift = np.minimum(x.error.mean(axis=1), x.spread_of_each(ones)) + drift
+    average = x.along.readers("mean", lambda: np.full((width, 1), 1 / width))
+    shift = x.spread(average)[:, 0] + drift
     variance = np.square(centred).mean(axis=1)
     deviations = x.spread_of_each(centred) / width + np.abs(centred).mean(axis=1) * drift
     change = 2 * deviations + np.square(x.error + shift[:, None]).mean(axis=1)
@@ -344,7 +345,7 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
 
 def gelu(x: Array) -> Array:
     """GELU by its tanh approximation, gelu_new (Hendrycks and Gimpel 2016)."""
-    return np.asarray(0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
+    return np.asarray(0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * x * (1 + 0.044715 * x * x))))
 
 
 def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Stream:
@@ -365,7 +366,8 @@ def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Str
     pre, rounding = x.read(up)
     is_on = pre.center - pre.error >= STRAIGHT
     is_off = pre.center + pre.error <= -STRAIGHT
-    hidden = np.where(is_on, pre.center, np.where(is_off, 0.0, gelu(pre.center)))
+    hidden, is_curved = np.where(is_on, pre.center, 0.0), ~(is_on | is_off)  # NaN is curved
+    hidden[is_curved] = gelu(pre.center[is_curved])
     largest = np.abs(pre.center) + pre.error
     curved = 1.13 * pre.error + 16 * UNIT * largest + 4 * TINY
     own = np.where(is_on, rounding, np.where(is_off, 0.0, curved))
