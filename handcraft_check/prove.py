@@ -261,10 +261,12 @@ def prove(
     if not orders:  # equal texts in any order are one: nothing stays undecided
         del attempts[False]
     for limit in (each for each in BUDGETS if each <= budget):
-        for is_single, attempt in [*attempts.items()]:
-            if orders and is_single and limit < budget and domain.prefixes(limit) > limit:
+        is_few = not orders or domain.prefixes(limit) <= limit
+        is_next = is_few and limit > BUDGETS[0]  # each text is one case before sets are tried further
+        for is_single, attempt in sorted(attempts.items(), reverse=is_next):
+            if is_single and limit < budget and not is_few:
                 continue
-            attempt.budget = limit
+            attempt.budget = budget if is_single and is_few and orders else limit
             try:
                 found = attempt.run()
                 return verdict("proved", found, found.cases)
