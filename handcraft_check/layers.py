@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -401,7 +401,7 @@ def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Str
     summing = down.product_error(most, total)
     stream = x.stream
     error, box, radii, apart = stream.error.copy(), stream.box.copy(), stream.radii.copy(), own.copy()
-    for rows, pattern in _groups(is_on):
+    for rows, pattern in _groups(without_pairs(is_on, up, down)):
         some = x.rows(rows)
         passed = some.passed(up.weight[:, pattern] @ down.weight[pattern])
         uncertain = (some.magnitude - np.abs(some.center)) @ up.magnitude[:, pattern]
@@ -421,6 +421,34 @@ def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Str
         np.concatenate([radii, along], axis=1),
         stream.along.and_of(down.directions),
     )
+
+
+def without_pairs(is_on: Flags, up: Matrix, down: Matrix) -> Flags:
+    """The straight units without pairs that pass on nothing together: [row, unit].
+
+    Two units that read the same, up to a bias, and write the opposite add 0 to the product of both
+    matrices. Both units of a step are straight or neither is, in most rows: few patterns are left.
+    """
+    found = is_on.copy()
+    for one, other in _pairs(up, down):
+        both = found[:, one] & found[:, other]
+        found[both, one] = found[both, other] = False
+    return found
+
+
+@lru_cache(maxsize=64)
+def _pairs(up: Matrix, down: Matrix) -> tuple[tuple[int, int], ...]:
+    """Units that read the same and write the opposite, each in one pair, of which biases are near."""
+    waiting: dict[tuple[bytes, bytes], list[int]] = {}
+    found = []
+    for unit in np.argsort(-up.bias, kind="stable").tolist():
+        reads, writes = (up.weight[:, unit] + 0.0).tobytes(), down.weight[unit]
+        others = waiting.get((reads, (0.0 - writes).tobytes()))
+        if others:
+            found.append((others.pop(), unit))
+        else:
+            waiting.setdefault((reads, (writes + 0.0).tobytes()), []).append(unit)
+    return tuple(found)
 
 
 def _groups(flags: Flags) -> Iterator[tuple[Ids, Flags]]:
