@@ -159,7 +159,7 @@ class Runner:
         for layer in range(layers):
             queries, keys, values = self.model.attend_from(layer, x)
             for i, part in enumerate((keys, values)):
-                stored = self.entries.stores[2 * layer + i].numbers(coarsened(part, READ_PARTS))
+                stored = self.entries.stores[2 * layer + i].numbers(self._coarse(part, READ_PARTS))
                 numbers[:, 2 * layer + i] = stored[kinds]
             own = numbers[:, 2 * layer : 2 * layer + 2]
             read = (
@@ -176,10 +176,14 @@ class Runner:
                     limit = NEGLIGIBLE if which is blame else WIDE
                     is_new = (which < 0) & (most[np.arange(len(largest)), largest] > limit)
                     which[is_new] = largest[is_new]
-            x = coarsened(self.model.feed_forward(layer, x))
+            x = self._coarse(self.model.feed_forward(layer, x))
             first, merged = distinct(x.center, x.error)
             x, kinds = x[first], merged[kinds]
         return Ran(numbers, self.model.logits(x), kinds, blame, wide)
+
+    def _coarse(self, x: Bounded, parts: int = 128) -> Bounded:
+        """Wider bounds, in which more rows are equal; numbers of few digits often are without."""
+        return x if self.model.regime.is_half else coarsened(x, parts)
 
     def _attend(
         self, layer: int, x: Bounded, kinds: Ids, queries: Bounded, sources: Ids
@@ -209,7 +213,7 @@ class Runner:
             read = values[sources[rows, :, 1]]  # [row, source, head, head_dim]
             read = Bounded(read.center.swapaxes(1, 2), read.error.swapaxes(1, 2))
             weights, out = self.model.attention(scores, read)
-            streams.append(coarsened(self.model.written(layer, x[kinds[rows]], out)))
+            streams.append(self._coarse(self.model.written(layer, x[kinds[rows]], out)))
             apart = np.abs(read.center - out.center[:, :, None, :])
             spreads.append(
                 np.einsum("rhs,rhsd,hd->rs", weights.most, read.error, weight)

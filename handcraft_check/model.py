@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from handcraft_check.errors import CheckError
-from handcraft_check.half import half_attention, half_mlp, half_product, half_scores
+from handcraft_check.half import (
+    for_each_value,
+    half_attention,
+    half_mlp,
+    half_product,
+    half_scores,
+)
 from handcraft_check.layers import (
     Ids,
     Matrix,
@@ -220,6 +227,12 @@ class Model:
         transposed = Bounded(self.wte.center.T.copy(), self.wte.error.T.copy())
         self.unembedding = matrix_in_use(transposed, Bounded(none, none), regime)
 
+    def within(self, regime: Regime) -> Model:
+        """The same weights in a regime that differs in how attention is computed."""
+        found = copy(self)
+        found.regime = regime
+        return found
+
     def embed(self, ids: Ids, position: int) -> Bounded:
         """The embedding of tokens at one position: [row] -> [row, n_embd]."""
         return added(self.wte[ids], self.wpe[[position] * len(ids)], self.regime.steps)
@@ -229,15 +242,22 @@ class Model:
         normed = layer_norm(x, gain.center, bias.center, self.config.epsilon)
         return normed.in_use(self.regime, gain.error, bias.error)
 
-    def _read(self, x: Normed, matrix: Matrix) -> Bounded:
-        if self.regime.is_half:
-            return half_product(Bounded(x.center, x.error), matrix, self.regime.steps)
-        return x.read(matrix)[0]
+    def _read(self, x: Bounded, norm: tuple[Bounded, Bounded], matrix: Matrix) -> Bounded:
+        """A matrix product of what a stream is normalized to: [row, n_embd] -> [row, out]."""
+        format = self.regime.steps
+        if not self.regime.is_half:
+            return self._normed(x, norm).read(matrix)[0]
+
+        def compute(some: Bounded) -> Bounded:
+            normed = self._normed(some, norm)
+            return half_product(Bounded(normed.center, normed.error), matrix, format)
+
+        return for_each_value(x, format, compute)
 
     def attend_from(self, layer: int, x: Bounded) -> tuple[Bounded, Bounded, Bounded]:
         """Queries, keys and values: [row, n_embd] -> [row, head, head_dim] each."""
         block = self.blocks[layer]
-        qkv = self._read(self._normed(x, block.ln_1), block.c_attn)
+        qkv = self._read(x, block.ln_1, block.c_attn)
         shape = (len(x.center), 3, self.config.n_head, self.config.n_embd // self.config.n_head)
         split = Bounded(qkv.center.reshape(shape), qkv.error.reshape(shape))
         return split[:, 0], split[:, 1], split[:, 2]
@@ -310,16 +330,22 @@ class Model:
     def feed_forward(self, layer: int, x: Bounded) -> Bounded:
         """The residual stream behind the MLP of one block: [row, n_embd]."""
         block = self.blocks[layer]
-        normed = self._normed(x, block.ln_2)
         if self.regime.is_half:
-            out = half_mlp(Bounded(normed.center, normed.error), block.c_fc, block.mlp_out, self.regime)
-            return added(x, out, self.regime.steps)
+            return for_each_value(
+                x, self.regime.steps, lambda some: self._half_feed_forward(block, some)
+            )
+        normed = self._normed(x, block.ln_2)
         found = mlp(x, normed, block.c_fc, block.mlp_out, self.regime)
         return rounded(found.center - found.error, found.center + found.error)
 
+    def _half_feed_forward(self, block: Block, x: Bounded) -> Bounded:
+        normed = self._normed(x, block.ln_2)
+        read = Bounded(normed.center, normed.error)
+        return added(x, half_mlp(read, block.c_fc, block.mlp_out, self.regime), self.regime.steps)
+
     def logits(self, x: Bounded) -> Bounded:
         """[row, n_embd] -> [row, vocab_size]."""
-        return self._read(self._normed(x, self.ln_f), self.unembedding)
+        return self._read(x, self.ln_f, self.unembedding)
 
 
 def weights_in_use(tensor: Array, regime: Regime) -> Bounded:
