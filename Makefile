@@ -39,6 +39,7 @@ check: $(VENV)/installed-dev
 
 deep: $(VENV)/installed-dev
 	HANDCRAFT_DEEP=1 HANDCRAFT_EXAMPLES=10000 $(BIN)/python -m pytest -n 2 tests/unit tests/property tests/judges
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/proof_mutations.py
 
 fuzz: $(VENV)/installed-dev
 	HANDCRAFT_FUZZ_SECONDS=$${HANDCRAFT_FUZZ_SECONDS:-600} HANDCRAFT_FUZZ_SEED=$${HANDCRAFT_FUZZ_SEED:-$$(date +%s)} \

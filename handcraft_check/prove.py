@@ -16,12 +16,19 @@ from handcraft_check.files import JSON_UP_TO, TENSORS_UP_TO, read_bytes, read_js
 from handcraft_check.meaning import BROKEN, Meaning, program_hash
 from handcraft_check.model import Config, Model
 from handcraft_check.nodes import fields, items
-from handcraft_check.proof import BudgetError, Found, Ids, Policy, Proof, StuckError
+from handcraft_check.policy import Policy, StuckError
+from handcraft_check.proof import BudgetError, Found, Ids, Proof
 from handcraft_check.regime import Array, regime_named
+from handcraft_check.tokenizer import check_tokenizer
+from handcraft_check.window_proof import prove_windows
+from handcraft_check.windows import UnfitError
 
 TENSORS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
 
 Word: TypeAlias = Literal["proved", "unproved", "refuted"]
+
+TOKENIZER = "tokenizer.json"
+"""Where a folder has one, its ids must be those of the certificate."""
 
 BUDGETS = (1 << 13, 1 << 17, 1 << 21)
 """How many cases the attempts may take; each is tried with undecided positions, then without."""
@@ -165,6 +172,9 @@ def read_claim(
         raise CheckError("token_ids are no ids of the model", where)
     if len(set(token_ids)) < len(token_ids):
         raise CheckError("two tokens have one id", where)
+    if (folder / TOKENIZER).exists():
+        tokenizer = read_json(read_bytes(folder / TOKENIZER, JSON_UP_TO), TOKENIZER)
+        check_tokenizer(tokenizer, vocabulary, token_ids, TOKENIZER)
     arithmetic = fields(given["arithmetic"], ("weights", "steps"), where)
     if arithmetic["weights"] not in ("float32", "bfloat16", "float16"):
         raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)
@@ -266,25 +276,34 @@ def attempted(claim: Claim, budget: int, progress: Callable[[str], None]) -> Sho
         budget: the most cases that an attempt may take.
         progress: called with what is going on, from time to time.
     """
-    domain, reason, least = claim.domain, "", Found(-np.inf)
+    domain = claim.domain
+    try:
+        found = prove_windows(
+            claim.model, claim.token_ids, domain, claim.meaning, budget=budget, log=progress
+        )
+        return Shown("proved", found)
+    except (UnfitError, BudgetError) as error:
+        progress(f"not at all positions at once: {error}")
+    reason, least = "", Found(-np.inf)
+    attempts = {
+        is_single: Proof(
+            claim.model,
+            claim.token_ids,
+            domain,
+            claim.meaning,
+            Policy(is_single=is_single),
+            log=progress,
+        )
+        for is_single in (False, True)
+    }
+    orders = attempts[True].evaluator.orders
+    if not orders:  # equal texts in any order are one: nothing stays undecided
+        del attempts[False]
     for limit in (each for each in BUDGETS if each <= budget):
-        for is_single in (False, True):
-            attempt = Proof(
-                claim.model,
-                claim.token_ids,
-                domain,
-                claim.meaning,
-                Policy(is_single=is_single),
-                budget=limit,
-                log=progress,
-            )
-            orders = attempt.evaluator.orders
-            if (
-                not orders and not is_single
-            ):  # equal texts in any order are one: nothing stays undecided
-                continue
+        for is_single, attempt in [*attempts.items()]:
             if orders and is_single and limit < budget and domain.prefixes(limit) > limit:
                 continue
+            attempt.budget = limit
             try:
                 return Shown("proved", attempt.run())
             except BudgetError:
@@ -296,6 +315,7 @@ def attempted(claim: Claim, budget: int, progress: Callable[[str], None]) -> Sho
                     return Shown("refuted", least, wrong)
                 if is_single:
                     return Shown("unproved", least, reason)
+                del attempts[False]
     return Shown("unproved", least, reason)
 
 

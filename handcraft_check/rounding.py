@@ -36,8 +36,8 @@ FLOAT64_SLACK = 2.0**-50
 EXP_ULPS = 4
 """How far the exp of a library may be off, in units in the last place. An assumption."""
 
-STRAIGHT = 10.0
-"""From here on tanh of GELU is 1 to the last bit: GELU is the identity, and 0 below its negative."""
+STRAIGHT = 6.0
+"""From here on GELU is the identity, and 0 below its negative: its tanh is of more than 12, thus 1."""
 
 CERTAIN = 2.0**-26
 """Attention weights of all other sources together below which the highest weight is exactly 1."""
@@ -65,18 +65,28 @@ def gamma(operations: npt.ArrayLike) -> Array:
     return np.asarray(total / (1 - total))
 
 
-def product_error(magnitude: Array, terms: Array) -> Array:
+def product_error(
+    magnitude: Array, terms: Array, total: Array | None = None, is_exact: Flags | None = None
+) -> Array:
     """How far a sum of products can be from its exact value, in any order.
 
-    A term passes through one multiplication and at most `terms` additions, that of the bias included.
-    Terms that are exactly 0 change nothing, and are not counted. Where a partial sum may be infinite,
-    the result may be NaN, and so is the bound: it is below and above nothing.
+    Each product errs by UNIT of itself, but for products with powers of two, which are exact. A sum of
+    some of the terms lies between minus the sum of the negative and the sum of the positive ones, and
+    the larger of these is half of the magnitude and half of the absolute total. Each of the `terms - 1`
+    additions errs by at most UNIT of such a sum (`sum_error`). Terms that are exactly 0 change nothing,
+    and are not counted. Where a partial sum may be infinite, the result may be NaN, and so is the
+    bound: it is below and above nothing.
 
     Args:
         magnitude: the sum of the absolute values of all terms.
-        terms: how many terms are not structurally 0.
+        terms: how many terms are not 0, the bias included.
+        total: the largest absolute value that the exact sum can have, if that is known.
+        is_exact: whether all factors of a kind are powers of two.
     """
-    error = gamma(terms + 1) * magnitude + np.where(terms > 0, TINY * (terms + 1), 0.0)
+    largest = magnitude if total is None else np.minimum(magnitude, (magnitude + total) / 2)
+    products = magnitude * np.where(False if is_exact is None else is_exact, 0.0, UNIT)
+    additions = gamma(np.maximum(terms - 1, 0)) * (largest + products)
+    error = products + additions + np.where(terms > 0, TINY * (terms + 1), 0.0)
     return np.where(magnitude + error < LARGEST, error, np.nan)
 
 

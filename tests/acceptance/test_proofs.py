@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import runpy
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,8 +16,9 @@ from gallery import compiled
 
 from handcraft_check.prove import prove, read_claim
 
-MUTATIONS = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "proof_mutations.py"))
-original_of, outcome, logits = (MUTATIONS[name] for name in ("Original", "outcome", "logits"))
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+JUDGED = runpy.run_path(str(BENCHMARKS / "judged_folders.py"))
+original_of, logits = JUDGED["Original"], JUDGED["logits"]
 
 PROVED = {
     # inputs, the most cases, the margin
@@ -103,25 +107,55 @@ def test_no_run_of_transformers_has_a_lower_margin(folder):
 
 
 @pytest.fixture(scope="module")
-def originals(tmp_path_factory):
-    """The files of small programs, by the folder of each."""
-    found = {}
-    for name, program in MUTATIONS["programs"]().items():
-        target = tmp_path_factory.mktemp("mutated") / name
-        MUTATIONS["compile_program"](program).save(target)
-        found[target] = original_of.read(target)
-    return found
+def mutations():
+    with patch.object(sys, "path", [str(BENCHMARKS), *sys.path]):
+        return runpy.run_path(str(BENCHMARKS / "proof_mutations.py"))
+
+
+@pytest.fixture(scope="module")
+def judge(mutations, tmp_path_factory):
+    return mutations["Judge"](tmp_path_factory.mktemp("mutated"))
 
 
 @pytest.mark.parametrize(
-    ("kind", "count", "proved"), [("weight", 6, 0.85), ("certificate", 6, 0.5), ("config", 2, 0.5)]
+    ("kind", "count", "kept"),
+    [
+        ("weight", 9, 0.85),
+        ("certificate", 3, 0.3),
+        ("config", 1, 0.3),
+        ("swapped", 1, None),
+        ("tokenizer", 1, None),
+    ],
 )
-def test_no_mutation_that_changes_an_answer_stays_proved(kind, count, proved, originals):
-    kept = []
-    for folder, original in originals.items():
-        random = Random(f"{folder.name} {kind}")
-        for _ in range(count):
-            verdict, is_right, what = outcome(kind, random, original, folder)
-            assert is_right or verdict != "proved", (folder.name, what)
-            kept += [verdict == "proved"] if is_right else []
-    assert sum(kept) >= proved * len(kept) > 0
+def test_no_mutation_that_changes_an_answer_stays_proved(kind, count, kept, judge):
+    """`make deep` changes 10,000 weights."""
+    proved = []
+    for name in judge.originals:
+        for number in range(count):
+            verdict, is_right, what = judge.outcome(name, kind, number)
+            assert is_right or verdict != "proved", (name, what)
+            proved += [verdict == "proved"] if is_right else []
+    assert kept is None or sum(proved) >= kept * len(proved) > 0
+
+
+def test_a_certificate_is_no_better_for_another_program(judge):
+    """Each of the programs but one means what no other of the same tokens does, and is refuted."""
+    words = [judge.outcome("count", "swapped", number)[0] for number in range(len(judge.originals) - 1)]
+    assert words.count("refuted") >= 5
+    assert "proved" not in words
+
+
+def test_a_run_that_was_ended_goes_on_where_it_stopped(mutations, tmp_path):
+    path, wanted = tmp_path / "results.jsonl", [("count", "weight", 0), ("before", "weight", 0)]
+    with ThreadPoolExecutor(1) as executor:
+        first = mutations["results"](wanted[:1], path, executor)
+    with path.open("a", encoding="utf-8") as file:
+        file.write('["before", "wei')  # as a process that is killed leaves it
+    assert mutations["known_results"](path) == {wanted[0]: first[0]}
+    with ThreadPoolExecutor(1) as executor:
+        both = mutations["results"](wanted, path, executor)
+    assert both[0] == first[0]
+    assert mutations["known_results"](path) == dict(zip(wanted, both, strict=True))
+    other = path.read_text("utf-8").replace(mutations["version"](), "0" * 64)
+    path.write_text(other, "utf-8")
+    assert mutations["known_results"](path) == {}

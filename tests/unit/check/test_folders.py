@@ -16,7 +16,7 @@ from handcraft_check.errors import CheckError
 from handcraft_check.meaning import BROKEN, program_hash
 from handcraft_check.prove import prove, read_claim
 
-MUTATIONS = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "proof_mutations.py"))
+JUDGED = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "judged_folders.py"))
 WTE, LM_HEAD = "transformer.wte.weight", "lm_head.weight"
 
 
@@ -138,8 +138,8 @@ def test_what_overflows_is_proved_only_where_it_is_right(name, size, folder):
     change_tensors(folder, grown)
     verdict = prove(folder, rehash=True)
     if verdict.word == "proved":
-        files, claim = MUTATIONS["Original"].read(folder), read_claim(folder, rehash=True)
-        assert MUTATIONS["least_margin"](files, claim) >= verdict.margin
+        files, claim = JUDGED["Original"].read(folder), read_claim(folder, rehash=True)
+        assert JUDGED["least_margin"](files, claim) >= verdict.margin
 
 
 def test_a_context_that_breaks_an_assumption_is_never_proved(folder):

@@ -33,6 +33,7 @@ from handcraft_check.rounding import (
     rounded_ends,
     rounding_of,
 )
+from handcraft_check.stream import Stream
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -172,7 +173,7 @@ def test_layer_norm_and_a_product(rng, name, width, wide):
     regime = REGIMES[name]
     x = half_boxes(rng, name, 3, width, wide=wide)
     gain, bias = (half(name, each).astype(np.float64) for each in gains(rng, width))
-    normed = layer_norm(x, gain, bias, EPSILON).in_use(regime, *np.zeros((2, width)))
+    normed = layer_norm(Stream.of(x), gain, bias, EPSILON).in_use(regime, *np.zeros((2, width)))
     true = half_point(rng, name, x)
     weights = matrix(rng, width, 4)
     weights = replace(weights, weight=half(name, weights.weight), bias=half(name, weights.bias))
@@ -207,7 +208,7 @@ def test_an_mlp(rng, name, width, units):
         )
         for each in (up, down)
     )
-    normed = layer_norm(x, gain, bias, EPSILON).in_use(regime, *np.zeros((2, width)))
+    normed = layer_norm(Stream.of(x), gain, bias, EPSILON).in_use(regime, *np.zeros((2, width)))
     found = half_mlp(Bounded(normed.center, normed.error), up, down, regime)
     (read,) = to_half(name, half_point(rng, name, Bounded(normed.center, normed.error)))
     pre = torch.addmm(*to_half(name, up.bias), read, *to_half(name, up.weight))
@@ -468,9 +469,9 @@ def test_an_mlp_whose_factors_are_cut(rng, width, units):
     up, down = matrix(rng, width, units), matrix(rng, units, width)
     if rng.random() < 0.7:
         up.bias[:] = rng.choice([-1, 1], size=units) * rng.choice([16, 256, 4096])
-    normed = layer_norm(x, gain, bias, EPSILON).in_use(TF32, *np.zeros((2, width)))
+    normed = layer_norm(Stream.of(x), gain, bias, EPSILON).in_use(TF32, *np.zeros((2, width)))
     used = (matrix_in_use(exactly(each.weight), exactly(each.bias), TF32) for each in (up, down))
-    found = mlp(x, normed, *used, TF32)
+    found = mlp(normed, *used, TF32)
     true = point(rng, x)
     for each in norms(rng, true, gain, bias):
         pre = steps.product(rng, cut(rng, each), cut(rng, up.weight), up.bias)
