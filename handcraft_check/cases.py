@@ -166,7 +166,7 @@ class Runner:
         for layer in range(layers):
             queries, keys, values = self.model.attend_from(layer, x)
             for i, part in enumerate((keys, values)):
-                stored = self.entries.stores[2 * layer + i].numbers(coarsened(part, READ_PARTS))
+                stored = self.entries.stores[2 * layer + i].numbers(self._coarse(part, READ_PARTS))
                 numbers[:, 2 * layer + i] = stored[kinds]
             own = numbers[:, 2 * layer : 2 * layer + 2]
             read = self.entries.read(sources, slice(2 * layer, 2 * layer + 2))
@@ -179,10 +179,17 @@ class Runner:
                     limit = NEGLIGIBLE if which is blame else WIDE
                     is_new = (which < 0) & (most[np.arange(len(largest)), largest] > limit)
                     which[is_new] = largest[is_new]
-            x = coarsened_stream(self.model.feed_forward(layer, x))
+            x = self._coarse_stream(self.model.feed_forward(layer, x))
             first, merged = distinct(*x.columns)
             x, kinds = x[first], merged[kinds]
         return Ran(numbers, x, self.model.logits(x), kinds, blame, wide)
+
+    def _coarse(self, x: Bounded, parts: int = 128) -> Bounded:
+        """Wider bounds, in which more rows are equal; numbers of few digits often are without."""
+        return x if self.model.regime.is_half else coarsened(x, parts)
+
+    def _coarse_stream(self, x: Stream) -> Stream:
+        return x if self.model.regime.is_half else coarsened_stream(x)
 
     def _attend(
         self, layer: int, x: Stream, kinds: Ids, queries: Bounded, sources: Ids
@@ -206,7 +213,7 @@ class Runner:
                 part[each.kinds[first]] for part in (each.out.center, each.out.error)
             )
         after = self.model.written(layer, x[kinds[first]], Bounded(center, error))
-        stream = coarsened_stream(after)
+        stream = self._coarse_stream(after)
         apart, merged = distinct(*stream.columns)
         return stream[apart], merged[together], influence
 
