@@ -19,6 +19,7 @@ from handcraft_check.nodes import fields, items
 from handcraft_check.proof import BudgetError, Found, Ids, Policy, Proof, StuckError
 from handcraft_check.rounding import Array
 from handcraft_check.tokenizer import check_tokenizer
+from handcraft_check.words import at_least
 
 TENSORS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
 
@@ -73,11 +74,11 @@ class Verdict:
         lines = [f"{self.word}: {domain}", f"arithmetic: {self.arithmetic}; {ASSUMED}"]
         if self.word == "proved":
             lines.append(
-                f"margin: at least {self.margin:.6g}, least after {text!r}; {self.cases:,} cases"
+                f"margin: at least {at_least(self.margin)}, least after {text!r}; {self.cases:,} cases"
             )
         else:
             lines.append(f"reason: {self.reason}")
-            lines.append(f"context: {text!r}, where the margin may be {self.margin:.6g}")
+            lines.append(f"context: {text!r}, where the margin may be {at_least(self.margin)}")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
