@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from handcraft_check.interpret import COMPARED, is_allowed
 from handcraft_check.nodes import Match, Node, Value, check_size, plain
+from handcraft_check.states import combinations, distinct
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -161,13 +162,12 @@ class Evaluator:
     def _pointwise(self, node: Node, numbers: Mapping[int, Ids], sets: Sets) -> Ids:
         if node.op == "sum" and len(node.of) > 1:
             return self._sum(node, numbers, sets)
-        keys = np.stack([numbers[each] for each in node.of], axis=1)
-        rows, places = np.unique(keys, axis=0, return_inverse=True)
+        first, places = combinations(*(numbers[each] for each in node.of))
         listed = []
-        for row in rows.tolist():
+        for row in zip(*(numbers[each][first].tolist() for each in node.of), strict=True):
             given = [self.sets[each].listed[code] for each, code in zip(node.of, row, strict=True)]
             listed.append(sets.number(_results(node, given)))
-        return np.array(listed, dtype=np.int64)[places.reshape(-1)]
+        return np.array(listed, dtype=np.int64)[places]
 
     def _sum(self, node: Node, numbers: Mapping[int, Ids], sets: Sets) -> Ids:
         """A sum, term by term, so that few combinations occur at a time."""
@@ -175,15 +175,14 @@ class Evaluator:
         total = np.full(len(numbers[node.of[0]]), partial.number((node.number,)))
         for i, (each, factor) in enumerate(zip(node.of, node.factors, strict=True)):
             after = sets if i == len(node.of) - 1 else Sets()
-            width = len(self.sets[each].listed)
-            keys, places = np.unique(total * width + numbers[each], return_inverse=True)
+            first, places = combinations(total, numbers[each])
             listed = []
-            for key in keys.tolist():
-                given = [partial.listed[key // width], self.sets[each].listed[key % width]]
+            for one, other in zip(total[first].tolist(), numbers[each][first].tolist(), strict=True):
+                given = [partial.listed[one], self.sets[each].listed[other]]
                 listed.append(
                     after.number(_combined(given, lambda a, b, f=factor: plain(a + f * _number(b))))
                 )
-            total, partial = np.array(listed, dtype=np.int64)[places.reshape(-1)], after
+            total, partial = np.array(listed, dtype=np.int64)[places], after
         return total
 
     def _aggregate(
@@ -217,14 +216,10 @@ class Evaluator:
             return each[kinds], np.where(kinds == 1, first, -1)
         if node.how == "count":
             low, more = surely.sum(axis=1), perhaps.sum(axis=1)
-            keys, places = np.unique(low * (length + 1) + more, return_inverse=True)
-            each = np.array(
-                [
-                    sets.number(range(k // (length + 1), sum(divmod(k, length + 1)) + 1))
-                    for k in keys.tolist()
-                ]
-            )
-            return each[places.reshape(-1)], first
+            rows, places = combinations(low, more)
+            pairs = zip(low[rows].tolist(), more[rows].tolist(), strict=True)
+            each = np.array([sets.number(range(least, least + n + 1)) for least, n in pairs])
+            return each[places], first
         assert node.read is not None
         values = every[node.read]
         is_single = self.sets[node.read].flags(is_one)[values]
@@ -274,18 +269,16 @@ class Evaluator:
         width = len(self.sets[node.read].listed)
         found = np.where(last < length, np.take_along_axis(codes, there, axis=1)[:, 0], width)
         keys = np.where(may, codes, -1)
-        rows, places = np.unique(
-            np.column_stack([found, np.sort(keys, axis=1)]), axis=0, return_inverse=True
-        )
+        first, places = combinations(found, *(column + 1 for column in keys.T if column.max() >= 0))
         listed = []
-        for row in rows.tolist():
+        for one, others in zip(found[first].tolist(), keys[first].tolist(), strict=True):
             several: set[Any] = (
-                {node.default} if row[0] == width else set(self.sets[node.read].listed[row[0]])
+                {node.default} if one == width else set(self.sets[node.read].listed[one])
             )
-            for code in set(row[1:]) - {-1}:
+            for code in set(others) - {-1}:
                 several |= self.sets[node.read].listed[code]
             listed.append(sets.number(several))
-        numbers = np.array(listed, dtype=np.int64)[places.reshape(-1)]
+        numbers = np.array(listed, dtype=np.int64)[places]
         if node.how == "latest":
             doubtful = np.where(doubtful >= 0, length - 1 - doubtful, -1)
         return numbers, np.where(sets.flags(is_one)[numbers], -1, doubtful)
@@ -313,15 +306,14 @@ class Evaluator:
         sums = np.where(surely, tops[values], 0).sum(axis=1)
         counts = surely.sum(axis=1)
         has_open = np.asarray(open_.any(axis=1))
-        pairs = [*zip(sums.tolist(), counts.tolist(), has_open.tolist(), strict=True)]
-        known: dict[tuple[int, int, bool], int] = {}
-        for pair in pairs:
-            if pair not in known:
-                total, count, is_open = pair
-                value = plain(Fraction(total, below * count)) if count else node.default
-                several = (UNKNOWN,) if count or node.default is not None else (UNKNOWN, None)
-                known[pair] = sets.number(several if is_open else (value,))
-        return np.array([known[pair] for pair in pairs], dtype=np.int64), _first(open_ & can_decide)
+        first, places = distinct(sums, counts, has_open.astype(np.int64))
+        found = []
+        for row in first.tolist():
+            total, count = int(sums[row]), int(counts[row])
+            value = plain(Fraction(total, below * count)) if count else node.default
+            several = (UNKNOWN,) if count or node.default is not None else (UNKNOWN, None)
+            found.append(sets.number(several if has_open[row] else (value,)))
+        return np.array(found, dtype=np.int64)[places], _first(open_ & can_decide)
 
 
 def _first(flags: Flags) -> Ids:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +16,9 @@ from handcraft_check.files import JSON_UP_TO, TENSORS_UP_TO, read_bytes, read_js
 from handcraft_check.meaning import BROKEN, Meaning, program_hash
 from handcraft_check.model import Config, Model
 from handcraft_check.nodes import fields, items
-from handcraft_check.proof import BudgetError, Found, Ids, Policy, Proof, StuckError
-from handcraft_check.rounding import Array
+from handcraft_check.policy import Policy, StuckError
+from handcraft_check.proof import BudgetError, Found, Ids, Proof
+from handcraft_check.regime import Array, regime_named
 from handcraft_check.tokenizer import check_tokenizer
 from handcraft_check.words import at_least
 
@@ -30,9 +31,10 @@ BUDGETS = (1 << 13, 1 << 17, 1 << 21)
 """How many cases the attempts may take; each is tried with undecided positions, then without."""
 
 ASSUMED = (
-    "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; no "
-    "TF32; exp within 4 units in the last place, exp(0) = 1; square root and division within one; tanh "
-    "is 1 beyond 10; LayerNorm in float32, its variance about its mean"
+    "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; exp "
+    "within 4 units in the last place, exp(0) = 1; square root and division within one; tanh is 1 "
+    "beyond 10; LayerNorm and softmax in float32, the variance about the mean; a mask leaves later "
+    "positions no weight"
 )
 """What every proof assumes of the machine."""
 
@@ -46,7 +48,7 @@ class Verdict:
         inputs: how many inputs the claim is about.
         writes: how many tokens the program writes after each.
         length: the most tokens of a context.
-        arithmetic: the dtype of weights and steps.
+        arithmetic: the dtype of the weights, and the regime, in words.
         margin: the least by which the right logit surely is above all others; where it is not proved,
             the least that could not be excluded.
         context: where that is; of a refuted claim, a context after which the model is wrong.
@@ -106,7 +108,7 @@ class Claim:
         token_ids: the id of each token of the vocabulary.
         domain: the contexts.
         meaning: what is meant after each.
-        arithmetic: in which the claim is made.
+        arithmetic: in which the claim is made, in words.
     """
 
     model: Model
@@ -116,12 +118,16 @@ class Claim:
     arithmetic: str
 
 
-def read_claim(folder: Path, *, rehash: bool = False) -> Claim:
+def read_claim(
+    folder: Path, *, rehash: bool = False, regime: str | None = None, radius: float = 0.0
+) -> Claim:
     """Read a folder with a certificate.
 
     Args:
         folder: a Hugging Face directory.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
+        regime: the name of one, in place of that of the certificate.
+        radius: how far all weights may be from those of the file, relatively.
 
     Raises:
         CheckError: a file is missing, malformed, too large, or not what the certificate is about.
@@ -164,8 +170,8 @@ def read_claim(folder: Path, *, rehash: bool = False) -> Claim:
     arithmetic = fields(given["arithmetic"], ("weights", "steps"), where)
     if arithmetic["weights"] not in ("float32", "bfloat16", "float16"):
         raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)
-    if arithmetic["steps"] != "float32":
-        raise CheckError(f"steps in {arithmetic['steps']!r} are not checked: only float32 is", where)
+    stated = regime_named(arithmetic["steps"], where)
+    used = replace(stated if regime is None else regime_named(regime, "--regime"), radius=radius)
     domain = Domain.read(given["contexts"], vocabulary)
     if domain.length > config.n_positions:
         raise CheckError(
@@ -177,11 +183,11 @@ def read_claim(folder: Path, *, rehash: bool = False) -> Claim:
         if not is_of(tensor, arithmetic["weights"]):
             raise CheckError(f"{name} is not in {arithmetic['weights']}", TENSORS)
     return Claim(
-        Model(config, tensors),
+        Model(config, tensors, used),
         np.array(token_ids, dtype=np.int64),
         domain,
         Meaning.read(given["meaning"], vocabulary, causal=domain.causal),
-        f"weights in {arithmetic['weights']}, every step in float32",
+        f"weights in {arithmetic['weights']}, {used}",
     )
 
 
@@ -189,6 +195,8 @@ def prove(
     folder: Path | str,
     *,
     rehash: bool = False,
+    regime: str | None = None,
+    radius: float = 0.0,
     budget: int = BUDGETS[-1],
     progress: Callable[[str], None] = lambda text: None,
 ) -> Verdict:
@@ -197,6 +205,8 @@ def prove(
     Args:
         folder: a Hugging Face GPT-2 directory with a certificate.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
+        regime: the name of one, in place of that of the certificate.
+        radius: how far all weights may be from those of the file, relatively.
         budget: the most cases that an attempt may take.
         progress: called with what is going on, from time to time.
 
@@ -204,7 +214,7 @@ def prove(
         CheckError: the folder cannot be judged.
     """
     started = time.perf_counter()
-    claim = read_claim(Path(folder), rehash=rehash)
+    claim = read_claim(Path(folder), rehash=rehash, regime=regime, radius=radius)
     domain = claim.domain
 
     def verdict(
@@ -228,24 +238,25 @@ def prove(
     if beyond:
         return verdict("unproved", Found(-np.inf), 0, beyond)
     reason, least = "", Found(-np.inf)
+    attempts = {
+        is_single: Proof(
+            claim.model,
+            claim.token_ids,
+            domain,
+            claim.meaning,
+            Policy(is_single=is_single),
+            log=progress,
+        )
+        for is_single in (False, True)
+    }
+    orders = attempts[True].evaluator.orders
+    if not orders:  # equal texts in any order are one: nothing stays undecided
+        del attempts[False]
     for limit in (each for each in BUDGETS if each <= budget):
-        for is_single in (False, True):
-            attempt = Proof(
-                claim.model,
-                claim.token_ids,
-                domain,
-                claim.meaning,
-                Policy(is_single=is_single),
-                budget=limit,
-                log=progress,
-            )
-            orders = attempt.evaluator.orders
-            if (
-                not orders and not is_single
-            ):  # equal texts in any order are one: nothing stays undecided
-                continue
+        for is_single, attempt in [*attempts.items()]:
             if orders and is_single and limit < budget and domain.prefixes(limit) > limit:
                 continue
+            attempt.budget = limit
             try:
                 found = attempt.run()
                 return verdict("proved", found, found.cases)
@@ -258,6 +269,7 @@ def prove(
                     return verdict("refuted", least, 0, wrong)
                 if is_single:
                     return verdict("unproved", least, 0, reason)
+                del attempts[False]
     return verdict("unproved", least, 0, reason)
 
 

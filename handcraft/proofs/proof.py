@@ -31,8 +31,10 @@ class Proof:
 
     def __str__(self) -> str:
         if self.verdict == "proved":
-            margin = at_least(self.margin)
-            return f"proved: right after {self.domain}, with a logit margin of at least {margin}"
+            return (
+                f"proved: right after {self.domain}, with a logit margin of at least "
+                f"{at_least(self.margin)} in float32"
+            )
         return f"sampled, and not proved: {self.why}"
 
     @property

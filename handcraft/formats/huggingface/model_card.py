@@ -100,9 +100,10 @@ def with_proof(card: str, proof: Proof) -> str:
             f"least {at_least(proof.margin)} nats."
         )
         section = (
-            "## Proved\n\nThe sentence at the top is proved for float32 and any order of summation. "
-            "`python -m handcraft_check .` shows it again from the weights, `config.json` and "
-            "`certificate.json`; with `--print-program` it prints what is meant.\n"
+            "## Proved\n\nThe sentence at the top is proved with every step in float32 and sums in any "
+            "order. `python -m handcraft_check .` shows it again from the weights, `config.json` and "
+            "`certificate.json`, and `--regime bfloat16` whether it holds where every step is rounded "
+            "to bfloat16; with `--print-program` it prints what is meant.\n"
         )
     else:
         badge = f"> **Sampled, not proved**: {proof.why}."
