@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.leading import Leading
 from handcraft_check.regime import IN_FLOAT32, Array, Regime
 from handcraft_check.rounding import (
     CERTAIN,
@@ -147,6 +148,7 @@ class Normed:
         scale: bounds t, the relative error of the standard deviation: [row].
         factor: 1 / the standard deviation, and 0 where too little is known of it: [row].
         stream: what was normalized.
+        leading: the directions along which it may err most; None where nothing is known of them.
     """
 
     linear: Array
@@ -159,6 +161,7 @@ class Normed:
     scale: Array
     factor: Array
     stream: Stream
+    leading: Leading | None = None
 
     @cached_property
     def center(self) -> Array:
@@ -184,6 +187,7 @@ class Normed:
             self.scale[which],
             self.factor[which],
             self.stream[which],
+            None if self.leading is None else self.leading.rows(which),
         )
 
     def behind(self, weight: Array, *, is_centred: bool = True) -> Array:
@@ -206,14 +210,40 @@ class Normed:
         if readers is None:
             readers = Readers.of(self.behind(weight), self.stream.along)
         steepest = self.factor * (1 + self.scale)
-        return self._beside(weight) + steepest[:, None] * self.stream.spread(readers)
+        whole = self._beside(weight) + steepest[:, None] * self.stream.spread(readers)
+        if self.leading is None:
+            return whole
+        return self.least(whole, self.linear @ weight, self._half(weight), weight, readers)
+
+    def least(self, whole: Array, linear: Array, half: Array, weight: Array, readers: Readers) -> Array:
+        """How far a weighted sum can be off, if errors of scale and stream cancel, or else `whole`.
+
+        Args:
+            whole: a bound on its own: [row, out].
+            linear: the sum, without the bias: [row, out].
+            half: how far it may be from there among alternatives: [row, out].
+            weight: [dimension, out].
+            readers: what the sum makes of errors of the stream.
+        """
+        if self.leading is None:
+            return whole
+        steepest, box = self.factor * (1 + self.scale), self.stream.box
+        found = self._rounding(weight)
+        found += self.leading.spread(linear, half, self.factor, steepest, box, readers)
+        return np.where(found < whole, found, whole)  # NaN stays
+
+    def _rounding(self, weight: Array) -> Array:
+        """What rounding in LayerNorm moves a weighted sum by, but for that of the scale."""
+        return self.rest @ np.abs(weight) + self.drift[:, None] * np.abs(self.gain @ weight)
+
+    def _half(self, weight: Array) -> Array:
+        """How far `linear` is from its weighted sum among alternatives: [row, out]."""
+        return np.zeros((len(self.linear), weight.shape[1]))
 
     def _beside(self, weight: Array) -> Array:
-        """The same, but for the errors of the stream."""
-        found = self.rest @ np.abs(weight)
-        found += self.scale[:, None] * np.abs(self.linear @ weight)
-        found += self.drift[:, None] * np.abs(self.gain @ weight)
-        return found
+        """How far a weighted sum can be off, but for the errors of the stream."""
+        size = np.abs(self.linear @ weight) + self._half(weight)
+        return self._rounding(weight) + self.scale[:, None] * size
 
     def passed(self, weight: Array) -> Stream:
         """The stream plus a weighted sum of what it is normalized to, about the exact sum.
@@ -316,10 +346,15 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
     shift = x.spread(average)[:, 0] + drift
     variance = np.square(centred).mean(axis=1)
     deviations = x.spread_of_each(centred) / width + np.abs(centred).mean(axis=1) * drift
-    change = 2 * deviations + np.square(x.error + shift[:, None]).mean(axis=1)
-    relative = change / (variance + epsilon) + (width + 6) * UNIT
+    square = np.square(x.error + shift[:, None]).mean(axis=1)
+    relative = (2 * deviations + square) / (variance + epsilon) + (width + 6) * UNIT
     is_near = relative < 0.5
     scale = 1 / np.sqrt(1 - np.where(is_near, relative, 0.0)) - 1 + 4 * UNIT
+    alone = (np.abs(centred) * (x.box + drift[:, None])).mean(axis=1)
+    alone = (2 * alone + square) / (variance + epsilon) + (width + 6) * UNIT
+    none = np.zeros_like(centred), np.zeros_like(variance)
+    alone = np.where(is_near, alone, np.inf)
+    leading = Leading.of(x, centred, none[0], variance + epsilon, none[1], alone)
     deviation = np.sqrt(variance + epsilon)
     factor = np.where(is_near, (1 + scale) / deviation, 0.0)
     linear = centred / deviation[:, None] * gain
@@ -346,6 +381,7 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
         np.where(is_near, scale, 0.0),
         np.where(is_near, 1 / deviation, 0.0),
         x,
+        leading,
     )
 
 

@@ -114,17 +114,19 @@ class Readers:
 
     Args:
         size: the absolute weights: [dimension, out].
-        along: the absolute sum along each direction: [direction, out].
+        along: the absolute sum along each direction, and what float64 may be off by: [direction, out].
+        signed: the sum along each direction: [direction, out].
     """
 
     size: Array
     along: Array
+    signed: Array
 
     @classmethod
     def of(cls, weight: Array, along: Along) -> Readers:
-        """What float64 may be off by is in it: [dimension, out]."""
-        size = np.abs(weight)
-        return cls(size, np.abs(along.rows @ weight) + PRODUCT_SLACK * (along.size @ size))
+        """Of weights: [dimension, out]."""
+        size, signed = np.abs(weight), along.rows @ weight
+        return cls(size, np.abs(signed) + PRODUCT_SLACK * (along.size @ size), signed)
 
 
 @dataclass(frozen=True, eq=False)
