@@ -25,7 +25,7 @@ Flags = npt.NDArray[np.bool_]
 PRODUCT_SLACK = 1e-12
 """More than float64 can be off, relatively to the size of all terms, in a product of two matrices."""
 
-MOST_DIRECTIONS = 512
+MOST_DIRECTIONS = 4096
 """A matrix with more rows that differ by more than a factor has no directions: its errors are boxes."""
 
 
