@@ -15,7 +15,9 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from handcraft_check.layers import Matrix, Weights, gelu, head_output, softmax
+from handcraft_check.attention import Weights, head_output, softmax
+from handcraft_check.hidden_units import gelu
+from handcraft_check.layer_norm import Matrix
 from handcraft_check.regime import FLOAT32, Array, Format, Regime
 from handcraft_check.rounding import (
     EXP_ULPS,

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from handcraft_check.layers import Ids, Matrix, Normed
+from handcraft_check.layer_norm import Ids, Matrix, Normed
 from handcraft_check.leading import Leading
 from handcraft_check.regime import Array
 from handcraft_check.rounding import LARGEST, TINY, UNIT, Bounded, sum_error
@@ -222,7 +222,7 @@ class NormedSums(Normed):
 def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> NormedSums:
     """LayerNorm in float32 of sums of alternatives.
 
-    The same lemmas as in `handcraft_check.layers.layer_norm`, for the largest and the least of all
+    The same lemmas as in `handcraft_check.layer_norm.layer_norm`, for the largest and the least of all
     alternatives. A row of which too little is known becomes NaN, and so does one that may be infinite.
     """
     stream, width = x.stream, x.known.shape[1]

@@ -22,7 +22,8 @@ from handcraft_check.half import (
     is_exact_sum,
     lowest_bit,
 )
-from handcraft_check.layers import Matrix, gelu, layer_norm, mlp
+from handcraft_check.hidden_units import gelu, mlp
+from handcraft_check.layer_norm import Matrix, layer_norm
 from handcraft_check.model import Model, matrix_in_use
 from handcraft_check.regime import FLOAT32, IN_FLOAT32, REGIMES
 from handcraft_check.rounding import (
