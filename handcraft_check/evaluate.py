@@ -28,7 +28,7 @@ UNKNOWN = ...
 """In a set of values: it may be any."""
 
 VALUES_UP_TO = 64
-"""A set with more values is `UNKNOWN`."""
+"""A set with more values is `UNKNOWN`, where nothing else is said."""
 
 Set: TypeAlias = frozenset[Any]
 
@@ -36,16 +36,21 @@ NO, YES, MAYBE = 0, 1, 2
 
 
 class Sets:
-    """The sets that occurred at one node, by number."""
+    """The sets that occurred at one node, by number.
 
-    def __init__(self) -> None:
+    Args:
+        most: a set with more values is `UNKNOWN`.
+    """
+
+    def __init__(self, most: int = VALUES_UP_TO) -> None:
+        self.most = most
         self.listed: list[Set] = []
         self._numbers: dict[Set, int] = {}
 
     def number(self, values: Iterable[Any]) -> int:
         """The number of a set."""
         found = frozenset(values)
-        if len(found) > VALUES_UP_TO or UNKNOWN in found:
+        if len(found) > self.most or UNKNOWN in found:
             found = frozenset((UNKNOWN, None) if None in found else (UNKNOWN,))
         for value in found:
             if isinstance(value, int | Fraction):
@@ -86,11 +91,18 @@ class Evaluator:
         nodes: each reads only earlier ones.
         roots: the nodes whose values are wanted.
         tokens: the vocabulary.
+        most: a set with more values is `UNKNOWN`.
     """
 
-    def __init__(self, nodes: Sequence[Node], roots: Iterable[int], tokens: Sequence[str]) -> None:
-        self.nodes, self.tokens = nodes, tokens
-        self.sets = [Sets() for _ in nodes]
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        roots: Iterable[int],
+        tokens: Sequence[str],
+        most: int = VALUES_UP_TO,
+    ) -> None:
+        self.nodes, self.tokens, self.most = nodes, tokens, most
+        self.sets = [Sets(most) for _ in nodes]
         self.needed = _needed(nodes, roots)
         self.crossing = sorted({read for i in self.needed for read in nodes[i].elsewhere})
         self.checked = [i for i in self.needed if _can_break(nodes[i])]
@@ -123,7 +135,7 @@ class Evaluator:
                 found = self._aggregate(node, numbers, sources, is_open, number)
                 numbers[number], blame[number] = found
             else:
-                numbers[number] = self._pointwise(node, numbers, sets)
+                numbers[number] = self.pointwise(node, numbers, sets)
         return Evaluated(numbers, blame)
 
     def broken(self, number: int, numbers: Ids, is_context: Flags) -> Flags:
@@ -144,22 +156,33 @@ class Evaluator:
 
         From each wanted node the search goes on to what it reads that has several values.
         """
-        rows = len(next(iter(found.numbers.values())))
+        need = self.undecided(found.numbers, wanted)
+        chosen = np.full(len(next(iter(found.numbers.values()))), -1)
+        for number in sorted(need.keys() & found.blame.keys(), reverse=True):
+            source = found.blame[number]
+            chosen = np.where(need[number] & (source >= 0), source, chosen)
+        return chosen
+
+    def undecided(self, numbers: Mapping[int, Ids], wanted: Mapping[int, Flags]) -> dict[int, Flags]:
+        """The nodes that leave others undecided: those wanted, and what of several values they read.
+
+        Args:
+            numbers: for each node, the number of its set: [row]; a node that is left out has one value.
+            wanted: where nodes should have one value: [row] each.
+        """
         need = {number: flags.copy() for number, flags in wanted.items()}
-        chosen = np.full(rows, -1)
         for number in reversed(self.needed):
             if number not in need:
                 continue
             here = need[number]
-            if number in found.blame:
-                source = found.blame[number]
-                chosen = np.where(here & (source >= 0), source, chosen)
             for read in self.nodes[number].here | self.nodes[number].elsewhere:
-                several = ~self.flags(read, found.numbers[read], is_one)
-                need[read] = need.get(read, np.zeros(rows, dtype=bool)) | (here & several)
-        return chosen
+                if read in numbers:
+                    several = here & ~self.flags(read, numbers[read], is_one)
+                    need[read] = need[read] | several if read in need else several
+        return need
 
-    def _pointwise(self, node: Node, numbers: Mapping[int, Ids], sets: Sets) -> Ids:
+    def pointwise(self, node: Node, numbers: Mapping[int, Ids], sets: Sets) -> Ids:
+        """The sets of a node that reads others at its own position: [row]."""
         if node.op == "sum" and len(node.of) > 1:
             return self._sum(node, numbers, sets)
         first, places = combinations(*(numbers[each] for each in node.of))
@@ -171,10 +194,10 @@ class Evaluator:
 
     def _sum(self, node: Node, numbers: Mapping[int, Ids], sets: Sets) -> Ids:
         """A sum, term by term, so that few combinations occur at a time."""
-        partial = Sets()
+        partial = Sets(self.most)
         total = np.full(len(numbers[node.of[0]]), partial.number((node.number,)))
         for i, (each, factor) in enumerate(zip(node.of, node.factors, strict=True)):
-            after = sets if i == len(node.of) - 1 else Sets()
+            after = sets if i == len(node.of) - 1 else Sets(self.most)
             first, places = combinations(total, numbers[each])
             listed = []
             for one, other in zip(total[first].tolist(), numbers[each][first].tolist(), strict=True):
@@ -348,7 +371,7 @@ def _needed(nodes: Sequence[Node], roots: Iterable[int]) -> list[int]:
 
 
 def _results(node: Node, given: Sequence[Set]) -> Iterable[Any]:
-    return _combined(given, lambda *row: _pointwise(node, row))
+    return _combined(given, lambda *row: value_of(node, row))
 
 
 def _combined(given: Sequence[Set], function: Callable[..., Any]) -> Iterable[Any]:
@@ -358,7 +381,7 @@ def _combined(given: Sequence[Set], function: Callable[..., Any]) -> Iterable[An
     return [None if None in row else function(*row) for row in product(*given)]
 
 
-def _pointwise(node: Node, row: Sequence[Value]) -> Value | None:
+def value_of(node: Node, row: Sequence[Value]) -> Value | None:
     """The value of a node given those that it reads; None where the text is not allowed."""
     match node.op:
         case "table":

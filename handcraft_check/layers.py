@@ -30,6 +30,12 @@ from handcraft_check.stream import PRODUCT_SLACK, Directions, Readers, Stream
 Flags = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.int64]
 
+APART = 4.0
+"""Units whose errors cancel less than so many times are taken to err on their own."""
+
+LEAST = -0.1700408
+"""Just below the least value of GELU."""
+
 SLACK = 1e-13
 """More than float64 can be off, relatively, in a sum of up to 1,024 exponentials and two products."""
 
@@ -346,14 +352,27 @@ def gelu(x: Array) -> Array:
     return np.asarray(0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
 
 
+def gelu_range(low: Array, high: Array) -> Bounded:
+    """GELU of numbers of which an interval is known, without rounding.
+
+    It falls up to -0.7518, where it is above `LEAST`, and rises from there on, by at most 1.13.
+    """
+    ends = gelu(np.array([low, high]))
+    least = np.where((low < -0.75) & (high > -0.76), LEAST, ends.min(axis=0))
+    most = ends.max(axis=0)
+    center = (least + most) / 2
+    return Bounded(center, (most - least) / 2)
+
+
 def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Stream:
     """The residual stream behind an MLP with GELU, before the addition is rounded.
 
     Units whose sums surely lie beyond `STRAIGHT` are the identity or 0. The errors that they read reach
     the stream through one matrix, the product of both, so that two units with opposite weights cancel
-    them, and one that clears a dimension of the stream clears its error. Other units pass on at most
-    1.13 times the error of their sum, the steepest slope of GELU. What a unit adds of its own, by its
-    rounding or its curve, is one error along its row of `down`.
+    them, and one that clears a dimension of the stream clears its error. Other units are somewhere in
+    the range that GELU has on the interval of their sum. What a unit adds of its own, by its rounding
+    or its curve, is one error along its row of `down`; and so is all that it errs by, where units
+    cancel little of each other's errors.
 
     Args:
         x: the stream, normalized.
@@ -364,9 +383,11 @@ def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Str
     pre, rounding = x.read(up)
     is_on = pre.center - pre.error >= STRAIGHT
     is_off = pre.center + pre.error <= -STRAIGHT
-    hidden = np.where(is_on, pre.center, np.where(is_off, 0.0, gelu(pre.center)))
     largest = np.abs(pre.center) + pre.error
-    curved = 1.13 * pre.error + 16 * UNIT * largest + 4 * TINY
+    hidden, curved = np.where(is_on, pre.center, 0.0), 16 * UNIT * largest + 4 * TINY
+    bent = np.nonzero(~is_on & ~is_off)
+    between = gelu_range((pre.center - pre.error)[bent], (pre.center + pre.error)[bent])
+    hidden[bent], curved[bent] = between.center, curved[bent] + between.error
     own = np.where(is_on, rounding, np.where(is_off, 0.0, curved))
     most = np.where(is_on, largest, np.where(is_off, 0.0, np.abs(hidden) + curved))
     if regime.factors is not None:
@@ -377,14 +398,20 @@ def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Str
     total = np.abs(out) + np.where(is_on, pre.error, own) @ down.magnitude
     summing = down.product_error(most, total)
     stream = x.stream
-    error, box, radii = stream.error.copy(), stream.box.copy(), stream.radii.copy()
+    error, box, radii, apart = stream.error.copy(), stream.box.copy(), stream.radii.copy(), own.copy()
     for rows, pattern in _groups(without_pairs(is_on, up, down)):
         some = x.rows(rows)
         passed = some.passed(up.weight[:, pattern] @ down.weight[pattern])
         uncertain = (some.magnitude - np.abs(some.center)) @ up.magnitude[:, pattern]
         slack = PRODUCT_SLACK * (uncertain @ down.magnitude[pattern])
-        error[rows], box[rows], radii[rows] = passed.error + slack, passed.box + slack, passed.radii
-    alone, along = down.directions.split(own)
+        error[rows] = passed.error + slack
+        read = (pre.error - rounding)[np.ix_(rows, pattern)]
+        whole = (read @ down.magnitude[pattern]).sum(axis=1)
+        is_apart = whole <= APART * (error[rows] - stream.error[rows]).sum(axis=1)
+        apart[np.ix_(rows[is_apart], pattern)] += read[is_apart]
+        box[rows[~is_apart]] = (passed.box + slack)[~is_apart]
+        radii[rows[~is_apart]] = passed.radii[~is_apart]
+    alone, along = down.directions.split(apart)
     return Stream(
         stream.center + out,
         error + own @ down.magnitude + summing,

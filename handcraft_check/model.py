@@ -26,6 +26,7 @@ from handcraft_check.rounding import (
     Bounded,
     added,
     as_factor,
+    product_error,
     rounded,
 )
 from handcraft_check.scores import Matching, scaled
@@ -298,14 +299,37 @@ class Model:
             head: which heads these are.
         """
         queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
-        width = self.config.n_embd // self.config.n_head
-        factor = 1 / np.sqrt(width) if self.config.scales_scores else 1.0
-        factor = factor / (layer + 1) if self.config.scales_by_layer else factor
+        factor = self._scale(layer)
         around = None if self.regime.is_half else around
         dot, largest = self.blocks[layer].matching.dot(queries, keys, head, around)
         if self.regime.is_half:
             return half_scores(dot, factor, self.regime)
         return scaled(dot, largest, factor)
+
+    def all_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
+        """The scores of all destinations and sources, in float32.
+
+        Args:
+            layer: the number of the block.
+            queries: [destination, head, dimension].
+            keys: [source, head, dimension].
+
+        Returns:
+            [head, destination, source].
+        """
+        query, query_error = (each.swapaxes(0, 1) for each in (queries.center, queries.error))
+        key, key_error = (each.transpose(1, 2, 0) for each in (keys.center, keys.error))
+        center, most = query @ key, np.abs(key) + key_error
+        error = np.abs(query) @ key_error + query_error @ most
+        terms = self.blocks[layer].heads.terms[:, None, None] + 2
+        error += product_error((np.abs(query) + query_error) @ most, terms)
+        return scaled(Bounded(center, error), np.abs(center) + error, self._scale(layer))
+
+    def _scale(self, layer: int) -> float:
+        """What products of queries and keys are multiplied by."""
+        width = self.config.n_embd // self.config.n_head
+        factor = float(1 / np.sqrt(width)) if self.config.scales_scores else 1.0
+        return factor / (layer + 1) if self.config.scales_by_layer else factor
 
     def written(self, layer: int, x: Stream, out: Bounded) -> Stream:
         """The residual stream behind the attention of one block: [row, n_embd].

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.answers import predicted
 from handcraft_check.cases import Entries, Ran, Runner
 from handcraft_check.domain import Domain
-from handcraft_check.errors import CheckError
-from handcraft_check.evaluate import Evaluated, Evaluator, is_one
+from handcraft_check.evaluate import Evaluated, Evaluator
 from handcraft_check.meaning import Meaning
 from handcraft_check.model import Model
 from handcraft_check.policy import Forgotten, Policy, StuckError
@@ -243,38 +242,11 @@ class Proof:
 
     def _answers(self, meant: Evaluated, is_context: Flags) -> tuple[Ids, Ids, Flags]:
         """The predicted tokens, the source that decides them, and where they are known."""
-        evaluator, count = self.evaluator, len(is_context)
-        answers, blame = np.full(count, -1), np.full(count, -1)
-        is_open, known = is_context.copy(), ~is_context
-        places: dict[Any, int] = {token: i for i, token in enumerate(self.meaning.vocabulary)}
-        wanted: dict[int, Flags] = {}
-
-        def want(node: int, rows: Flags) -> None:
-            if rows.any():
-                wanted[node] = wanted.get(node, np.zeros(count, dtype=bool)) | rows
-
-        for rule in self.meaning.rules:
-            fires = is_open.copy()
-            if rule.flag is not None:
-                numbers = meant.numbers[rule.flag]
-                fires &= evaluator.flags(rule.flag, numbers, lambda v: v == {True})
-                fails = is_open & evaluator.flags(rule.flag, numbers, lambda v: v == {False})
-                doubtful = is_open & ~fires & ~fails
-                want(rule.flag, doubtful)
-                is_open &= fails
-            else:
-                is_open = np.zeros(count, dtype=bool)
-            if rule.token is None:
-                raise CheckError("probabilities are not proved yet", "meaning.answer")
-            sets = evaluator.sets[rule.token].listed
-            each = np.array([places.get(next(iter(v)), -1) if is_one(v) else -1 for v in sets])
-            answer = each[meant.numbers[rule.token]]
-            answers = np.where(fires, answer, answers)
-            known |= fires & (answer >= 0)
-            want(rule.token, fires & (answer < 0))
-        if wanted:
-            blame = evaluator.blamed(meant, wanted)
-        return answers, blame, known
+        found = predicted(self.meaning, self.evaluator, meant.numbers, is_context)
+        blame = np.full(len(is_context), -1)
+        if found.wanted:
+            blame = self.evaluator.blamed(meant, found.wanted)
+        return found.tokens, blame, ~is_context | (found.tokens >= 0)
 
     def _margins(self, ran: Ran, answers: Ids) -> npt.NDArray[np.float64]:
         """How far the right logit surely is above all others: [row]; -inf where none is known."""

@@ -20,6 +20,8 @@ from handcraft_check.policy import Policy, StuckError
 from handcraft_check.proof import BudgetError, Found, Ids, Proof
 from handcraft_check.regime import Array, regime_named
 from handcraft_check.tokenizer import check_tokenizer
+from handcraft_check.window_proof import prove_windows
+from handcraft_check.windows import UnfitError
 
 TENSORS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
 
@@ -236,6 +238,13 @@ def prove(
     beyond = unsupported(claim)
     if beyond:
         return verdict("unproved", Found(-np.inf), 0, beyond)
+    try:
+        found = prove_windows(
+            claim.model, claim.token_ids, domain, claim.meaning, budget=budget, log=progress
+        )
+        return verdict("proved", found, found.cases)
+    except (UnfitError, BudgetError) as error:
+        progress(f"not at all positions at once: {error}")
     reason, least = "", Found(-np.inf)
     attempts = {
         is_single: Proof(
