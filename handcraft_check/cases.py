@@ -168,7 +168,9 @@ class Runner:
             if self.model.blocks[layer].heads.count:
                 queries, keys, values = self.model.attend_from(layer, x)
                 for i, part in zip((2 * layer, 2 * layer + 1), (keys, values), strict=True):
-                    numbers[:, i] = self.entries.stores[i].numbers(coarsened(part, READ_PARTS))[kinds]
+                    numbers[:, i] = self.entries.stores[i].numbers(self._coarse(part, READ_PARTS))[
+                        kinds
+                    ]
                 read = self.entries.read(sources, store)
                 pairs = np.concatenate([read, numbers[:, None, store]], axis=1)  # [row, source, 2]
                 x, kinds, influence = self._attend(layer, x, kinds, queries, pairs)
@@ -180,10 +182,17 @@ class Runner:
                 x = self.model.written(layer, x, Bounded(none, none))
             x = self.model.feed_forward(layer, x)
             if layer < layers - 1:
-                x = coarsened_stream(x)
+                x = self._coarse_stream(x)
                 first, merged = distinct(*x.columns)
                 x, kinds = x[first], merged[kinds]
         return Ran(numbers, x, self.model.logits(x), kinds, blame, wide)
+
+    def _coarse(self, x: Bounded, parts: int = 128) -> Bounded:
+        """Wider bounds, in which more rows are equal; numbers of few digits often are without."""
+        return x if self.model.regime.is_half else coarsened(x, parts)
+
+    def _coarse_stream(self, x: Stream) -> Stream:
+        return x if self.model.regime.is_half else coarsened_stream(x)
 
     def _attend(
         self, layer: int, x: Stream, kinds: Ids, queries: Bounded, sources: Ids
@@ -207,7 +216,7 @@ class Runner:
                 part[each.kinds[first]] for part in (each.out.center, each.out.error)
             )
         after = self.model.written(layer, x[kinds[first]], Bounded(center, error))
-        stream = coarsened_stream(after)
+        stream = self._coarse_stream(after)
         apart, merged = distinct(*stream.columns)
         return stream[apart], merged[together], influence
 

@@ -9,6 +9,9 @@ Sources: transformers, models/gpt2/modeling_gpt2.py and activations.py; T. Dao e
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import product
+
 import numpy as np
 import numpy.typing as npt
 
@@ -28,6 +31,9 @@ from handcraft_check.rounding import (
 
 Flags = npt.NDArray[np.bool_]
 
+SPLIT = 4
+"""How many numbers of a row are told apart by their value: 16 combinations."""
+
 NO_BIT = 1 << 20
 """The exponent of the lowest bit of 0, which is a multiple of every power of two."""
 
@@ -46,6 +52,48 @@ def half_product(x: Bounded, matrix: Matrix, format: Format) -> Bounded:
     is_sharp = is_exact_sum(x, matrix) & (np.abs(sharp) <= format.largest)
     is_sharp &= (np.abs(sharp) >= format.tiny) | (sharp == 0)
     return Bounded(np.where(is_sharp, sharp, found.center), np.where(is_sharp, 0.0, found.error))
+
+
+def for_each_value(x: Bounded, format: Format, compute: Callable[[Bounded], Bounded]) -> Bounded:
+    """What is computed of rows, for each value of what has two: [row, dimension] -> [row, out].
+
+    A number that is rounded halfway between two is one of both, and whoever reads it twice reads the
+    same. Rows with up to `SPLIT` such numbers are computed once for each combination, and the result is
+    somewhere in the interval of all.
+
+    Args:
+        x: numbers of the format.
+        format: to which they were rounded.
+        compute: makes each row of its own.
+    """
+    low, high = format.inward(x.center - x.error, x.center + x.error)
+    middle = format.nearest((low + high) / 2)
+    is_double = (x.error > 0) & (low < high) & ((middle == low) | (middle == high))
+    order = np.argsort(np.where(is_double, -x.error, 0.0), axis=1, kind="stable")[:, :SPLIT]
+    chosen = np.take_along_axis(is_double, order, axis=1)
+    if not chosen.any():
+        return compute(x)
+    owners, centers, errors = [], [], []
+    for count in np.unique(chosen.sum(axis=1)).tolist():
+        rows = np.flatnonzero(chosen.sum(axis=1) == count)
+        for ends in product((low, high), repeat=count):
+            center, error = x.center[rows].copy(), x.error[rows].copy()
+            for place, end in enumerate(ends):
+                dimension = order[rows, place]
+                center[np.arange(len(rows)), dimension] = end[rows, dimension]
+                error[np.arange(len(rows)), dimension] = 0.0
+            owners.append(rows)
+            centers.append(center)
+            errors.append(error)
+    which = np.concatenate(owners)
+    found = compute(Bounded(np.concatenate(centers), np.concatenate(errors)))
+    order = np.argsort(which, kind="stable")
+    first = np.searchsorted(which[order], np.arange(len(x.center)))
+    lows, highs = (found.center - found.error)[order], (found.center + found.error)[order]
+    least, most = np.minimum.reduceat(lows, first), np.maximum.reduceat(highs, first)
+    is_same = least == most
+    wide = between(least, most)
+    return Bounded(np.where(is_same, least, wide.center), np.where(is_same, 0.0, wide.error))
 
 
 def is_exact_sum(x: Bounded, matrix: Matrix) -> Flags:
@@ -125,7 +173,7 @@ def half_scores(dot: Bounded, factor: float, regime: Regime) -> Bounded:
     )
     low, high = rounded_ends(low, high, regime.steps)
     low, high = (np.where(end == -np.inf, -2 * regime.steps.largest, end) for end in (low, high))
-    return between(np.minimum(low, ends[0] - slack), np.maximum(high, ends[1] + slack))
+    return _either(regime, (low, high), (ends[0] - slack, ends[1] + slack))
 
 
 def half_attention(scores: Bounded, values: Bounded, regime: Regime) -> tuple[Weights, Bounded]:
@@ -157,8 +205,28 @@ def half_attention(scores: Bounded, values: Bounded, regime: Regime) -> tuple[We
         rounded_ends(each.center - each.error, each.center + each.error, regime.steps)
         for each in (one, other)
     ]
-    found = between(np.minimum(ends[0][0], ends[1][0]), np.maximum(ends[0][1], ends[1][1]))
-    return weights, found
+    sharp = regime.steps.nearest(center)
+    is_sharp = _is_exact_mean(eager, values) & (np.abs(sharp) >= regime.steps.tiny)
+    ends[0] = (np.where(is_sharp, sharp, ends[0][0]), np.where(is_sharp, sharp, ends[0][1]))
+    return weights, _either(regime, *ends)
+
+
+def _either(regime: Regime, eager: tuple[Array, Array], sdpa: tuple[Array, Array]) -> Bounded:
+    """What is in one interval or in the other, or in that of the attention that the regime names."""
+    if regime.attention:
+        return between(*{"eager": eager, "sdpa": sdpa}[regime.attention])
+    return between(np.minimum(eager[0], sdpa[0]), np.maximum(eager[1], sdpa[1]))
+
+
+def _is_exact_mean(weights: Bounded, values: Bounded) -> Flags:
+    """Which weighted sums float32 makes without error, as `is_exact_sum`: [..., dimension]."""
+    grid = (lowest_bit(weights.center)[..., None] + lowest_bit(values.center)).min(axis=-2)
+    is_none = (weights.center == 0)[..., None] & (weights.error == 0)[..., None]
+    is_known = is_none | ((weights.error == 0)[..., None] & (values.error == 0))
+    size = np.einsum("...s,...sd->...d", np.abs(weights.center), np.abs(values.center))
+    _, power = np.frexp(size)
+    is_short = (power <= grid + FLOAT32.digits) & (grid > -FLOAT32.exponent)
+    return np.asarray(is_known.all(axis=-2) & is_short)
 
 
 def _rounded_weights(weights: Weights, is_one: Flags, regime: Regime) -> tuple[Bounded, Array]:

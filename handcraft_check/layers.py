@@ -71,14 +71,16 @@ class Matrix:
 
         Args:
             size: the largest absolute values of what is read; 0 is read as no term: [row, in].
-            total: those of the exact sum, if they are known: [row, out].
+            total: those of the exact sum with these weights, if they are known: [row, out].
         """
-        terms = (size > 0) @ self.is_used + (self.bias != 0)
+        is_read = size > 0
+        terms = self.terms if is_read.all() else is_read @ self.is_used + (self.bias != 0)
         magnitude = size @ self.magnitude + self.bias_magnitude
-        found = product_error(magnitude, terms, total, self.is_exact)
-        if self.apart is not None:
-            found += size @ self.apart
-        return found if self.bias_apart is None else found + self.bias_apart
+        moved = np.zeros_like(magnitude) if self.apart is None else size @ self.apart
+        if self.bias_apart is not None:
+            moved += self.bias_apart
+        total = None if total is None else total + moved
+        return product_error(magnitude, terms, total, self.is_exact) + moved
 
     @cached_property
     def is_used(self) -> Array:
@@ -310,8 +312,8 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
     positive = np.maximum(x.center + x.error, 0).sum(axis=1)
     negative = np.maximum(x.error - x.center, 0).sum(axis=1)
     drift = sum_error(positive, negative, terms) / width + 2 * UNIT * np.abs(mean)
-    ones = np.full_like(x.center, 1 / width)
-    shift = np.minimum(x.error.mean(axis=1), x.spread_of_each(ones)) + drift
+    average = x.along.readers("mean", lambda: np.full((width, 1), 1 / width))
+    shift = x.spread(average)[:, 0] + drift
     variance = np.square(centred).mean(axis=1)
     deviations = x.spread_of_each(centred) / width + np.abs(centred).mean(axis=1) * drift
     change = 2 * deviations + np.square(x.error + shift[:, None]).mean(axis=1)
@@ -349,7 +351,7 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
 
 def gelu(x: Array) -> Array:
     """GELU by its tanh approximation, gelu_new (Hendrycks and Gimpel 2016)."""
-    return np.asarray(0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
+    return np.asarray(0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * x * (1 + 0.044715 * x * x))))
 
 
 def gelu_range(low: Array, high: Array) -> Bounded:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from handcraft_check.errors import CheckError
-from handcraft_check.half import half_attention, half_mlp, half_product, half_scores
+from handcraft_check.half import (
+    for_each_value,
+    half_attention,
+    half_mlp,
+    half_product,
+    half_scores,
+)
 from handcraft_check.layers import (
     Ids,
     Matrix,
@@ -243,6 +251,12 @@ class Model:
         transposed = Bounded(self.wte.center.T.copy(), self.wte.error.T.copy())
         self.unembedding = matrix_in_use(transposed, Bounded(none, none), regime)
 
+    def within(self, regime: Regime) -> Model:
+        """The same weights in a regime that differs in how attention is computed."""
+        found = copy(self)
+        found.regime = regime
+        return found
+
     def embed(self, ids: Ids, position: int) -> Stream:
         """The embedding of tokens at one position: [row] -> [row, n_embd]."""
         found = added(self.wte[ids], self.wpe[[position] * len(ids)], self.regime.steps)
@@ -258,10 +272,21 @@ class Model:
         normed = layer_norm(x, gain.center, bias.center, self.config.epsilon)
         return normed.in_use(self.regime, gain.error, bias.error)
 
-    def _read(self, x: Normed, matrix: Matrix) -> Bounded:
-        if self.regime.is_half:
-            return half_product(Bounded(x.center, x.error), matrix, self.regime.steps)
-        return x.read(matrix)[0]
+    def _read(self, x: Stream, norm: tuple[Bounded, Bounded], *matrices: Matrix) -> list[Bounded]:
+        """Products of what a stream is normalized to: [row, n_embd] -> [row, out] each."""
+        if not self.regime.is_half:
+            normed = self._normed(x, norm)
+            return [normed.read(matrix)[0] for matrix in matrices]
+
+        def compute(some: Bounded) -> Bounded:
+            normed = self._normed(self._apart(some), norm)
+            read = Bounded(normed.center, normed.error)
+            found = [half_product(read, matrix, self.regime.steps) for matrix in matrices]
+            return Bounded(*(np.concatenate(each, axis=1) for each in _columns(found)))
+
+        found = for_each_value(Bounded(x.center, x.error), self.regime.steps, compute)
+        ends = np.cumsum([0, *(len(matrix.bias) for matrix in matrices)]).tolist()
+        return [found[:, start:stop] for start, stop in pairwise(ends)]
 
     def attend_from(self, layer: int, x: Stream) -> tuple[Bounded, Bounded, Bounded]:
         """Queries, keys and values: [row, n_embd] -> [row, head, dimension] each.
@@ -269,14 +294,15 @@ class Model:
         Queries and keys have two numbers more, for what their errors have in common.
         """
         block, heads = self.blocks[layer], self.blocks[layer].heads
-        normed = self._normed(x, block.ln_1)
         if self.regime.is_half or self.regime.factors is not None:
-            queries, keys = block.matching.boxes(self._read(normed, heads.matching))
+            matching, values = self._read(x, block.ln_1, heads.matching, heads.moving)
+            queries, keys = block.matching.boxes(matching)
         else:
+            normed = self._normed(x, block.ln_1)
             queries, keys = block.matching.read(normed)
+            values = normed.read(heads.moving)[0]
         if not heads.matched:  # all scores are 0
             queries, keys = (Bounded(x.center, np.zeros_like(x.center)) for x in (queries, keys))
-        values = self._read(normed, heads.moving)
         shape = (len(x.center), heads.count, heads.moved)
         return queries, keys, Bounded(values.center.reshape(shape), values.error.reshape(shape))
 
@@ -407,17 +433,23 @@ class Model:
     def feed_forward(self, layer: int, x: Stream) -> Stream:
         """The residual stream behind the MLP of one block: [row, n_embd]."""
         block = self.blocks[layer]
-        normed = self._normed(x, block.ln_2)
         if self.regime.is_half:
-            out = half_mlp(Bounded(normed.center, normed.error), block.c_fc, block.mlp_out, self.regime)
-            return self._apart(added(Bounded(x.center, x.error), out, self.regime.steps))
-        found = mlp(normed, block.c_fc, block.mlp_out, self.regime)
+            box = Bounded(x.center, x.error)
+            return self._apart(
+                for_each_value(box, self.regime.steps, lambda some: self._half_mlp(block, some))
+            )
+        found = mlp(self._normed(x, block.ln_2), block.c_fc, block.mlp_out, self.regime)
         wide = rounded(found.center - found.error, found.center + found.error)
         return found.rounded_to(wide, block.mlp_out.terms > 0)
 
+    def _half_mlp(self, block: Block, x: Bounded) -> Bounded:
+        normed = self._normed(self._apart(x), block.ln_2)
+        read = Bounded(normed.center, normed.error)
+        return added(x, half_mlp(read, block.c_fc, block.mlp_out, self.regime), self.regime.steps)
+
     def logits(self, x: Stream) -> Bounded:
         """[row, n_embd] -> [row, vocab_size]."""
-        return self._read(self._normed(x, self.ln_f), self.unembedding)
+        return self._read(x, self.ln_f, self.unembedding)[0]
 
     def margins(self, x: Stream, logits: Bounded, ids: Ids) -> Array:
         """How far one logit of each row surely is above all others: [row].
@@ -456,6 +488,10 @@ class Model:
         none = np.zeros(self.config.vocab_size)
         wte = self.wte.center
         return [Matrix(wte[token][:, None] - wte.T, none) for token in range(len(none))]
+
+
+def _columns(parts: Sequence[Bounded]) -> tuple[list[Array], list[Array]]:
+    return [part.center for part in parts], [part.error for part in parts]
 
 
 def weights_in_use(tensor: Array, regime: Regime) -> Bounded:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -22,8 +22,11 @@ from handcraft_check.regime import Array, regime_named
 from handcraft_check.tokenizer import check_tokenizer
 from handcraft_check.window_proof import prove_windows
 from handcraft_check.windows import UnfitError
+from handcraft_check.words import at_least
 
 TENSORS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
+
+Word: TypeAlias = Literal["proved", "unproved", "refuted"]
 
 TOKENIZER = "tokenizer.json"
 """Where a folder has one, its ids must be those of the certificate."""
@@ -58,7 +61,7 @@ class Verdict:
         reason: why it is not proved; empty where it is.
     """
 
-    word: Literal["proved", "unproved", "refuted"]
+    word: Word
     inputs: int
     writes: int
     length: int
@@ -77,11 +80,11 @@ class Verdict:
         lines = [f"{self.word}: {domain}", f"arithmetic: {self.arithmetic}; {ASSUMED}"]
         if self.word == "proved":
             lines.append(
-                f"margin: at least {self.margin:.6g}, least after {text!r}; {self.cases:,} cases"
+                f"margin: at least {at_least(self.margin)}, least after {text!r}; {self.cases:,} cases"
             )
         else:
             lines.append(f"reason: {self.reason}")
-            lines.append(f"context: {text!r}, where the margin may be {self.margin:.6g}")
+            lines.append(f"context: {text!r}, where the margin may be {at_least(self.margin)}")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -117,6 +120,11 @@ class Claim:
     domain: Domain
     meaning: Meaning
     arithmetic: str
+
+    @property
+    def each(self) -> tuple[Claim, ...]:
+        """One claim for each way in which the regime may compute; they hold together."""
+        return tuple(replace(self, model=self.model.within(r)) for r in self.model.regime.each)
 
 
 def read_claim(
@@ -216,33 +224,65 @@ def prove(
     """
     started = time.perf_counter()
     claim = read_claim(Path(folder), rehash=rehash, regime=regime, radius=radius)
-    domain = claim.domain
-
-    def verdict(
-        word: Literal["proved", "unproved", "refuted"], found: Found, cases: int, reason: str = ""
-    ) -> Verdict:
-        seconds = round(time.perf_counter() - started, 3)
-        return Verdict(
-            word,
-            domain.count(),
-            domain.writes,
-            domain.length,
-            claim.arithmetic,
-            found.margin,
-            found.worst,
-            cases,
-            seconds,
-            reason,
-        )
-
     beyond = unsupported(claim)
     if beyond:
-        return verdict("unproved", Found(-np.inf), 0, beyond)
+        shown = Shown("unproved", Found(-np.inf), beyond)
+    else:
+        shown = Shown("proved", Found())
+        for each in claim.each:
+            shown = shown.and_of(attempted(each, budget, progress), each.model.regime.attention)
+            if shown.word != "proved":
+                break
+    return Verdict(
+        shown.word,
+        claim.domain.count(),
+        claim.domain.writes,
+        claim.domain.length,
+        claim.arithmetic,
+        shown.found.margin,
+        shown.found.worst,
+        shown.found.cases if shown.word == "proved" else 0,
+        round(time.perf_counter() - started, 3),
+        shown.reason,
+    )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What was shown of a claim in one arithmetic.
+
+    Args:
+        word: ``proved``, ``unproved`` or ``refuted``.
+        found: the least margin, and where it is.
+        reason: why it is not proved.
+    """
+
+    word: Word
+    found: Found
+    reason: str = ""
+
+    def and_of(self, other: Shown, attention: str) -> Shown:
+        """What was shown of this, which is proved, and of the next attention together."""
+        found = min(other.found, self.found, key=lambda each: each.margin)
+        cases = self.found.cases + other.found.cases
+        named = f", with {attention} attention" if attention and other.reason else ""
+        return Shown(other.word, replace(found, cases=cases), other.reason + named)
+
+
+def attempted(claim: Claim, budget: int, progress: Callable[[str], None]) -> Shown:
+    """Try to prove a claim in one arithmetic, with more and more cases.
+
+    Args:
+        claim: made of contexts and a meaning that can be proved.
+        budget: the most cases that an attempt may take.
+        progress: called with what is going on, from time to time.
+    """
+    domain = claim.domain
     try:
         found = prove_windows(
             claim.model, claim.token_ids, domain, claim.meaning, budget=budget, log=progress
         )
-        return verdict("proved", found, found.cases)
+        return Shown("proved", found)
     except (UnfitError, BudgetError) as error:
         progress(f"not at all positions at once: {error}")
     reason, least = "", Found(-np.inf)
@@ -261,24 +301,25 @@ def prove(
     if not orders:  # equal texts in any order are one: nothing stays undecided
         del attempts[False]
     for limit in (each for each in BUDGETS if each <= budget):
-        for is_single, attempt in [*attempts.items()]:
-            if orders and is_single and limit < budget and domain.prefixes(limit) > limit:
+        is_few = not orders or domain.prefixes(limit) <= limit
+        is_next = is_few and limit > BUDGETS[0]  # each text is one case before sets are tried further
+        for is_single, attempt in sorted(attempts.items(), reverse=is_next):
+            if is_single and limit < budget and not is_few:
                 continue
-            attempt.budget = limit
+            attempt.budget = budget if is_single and is_few and orders else limit
             try:
-                found = attempt.run()
-                return verdict("proved", found, found.cases)
+                return Shown("proved", attempt.run())
             except BudgetError:
                 reason = reason or f"it takes more than {limit:,} cases"
                 least = least if least.worst else attempt.found
             except StuckError as stuck:
                 reason, least = stuck.why, Found(stuck.margin, stuck.case)
                 if wrong := _run(claim, stuck.case):
-                    return verdict("refuted", least, 0, wrong)
+                    return Shown("refuted", least, wrong)
                 if is_single:
-                    return verdict("unproved", least, 0, reason)
+                    return Shown("unproved", least, reason)
                 del attempts[False]
-    return verdict("unproved", least, 0, reason)
+    return Shown("unproved", least, reason)
 
 
 def is_of(tensor: Array, dtype: str) -> bool:

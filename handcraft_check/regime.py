@@ -6,7 +6,7 @@ Sums are made in float32 or wider in every regime. Source: IEEE 754-2019, sectio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,10 @@ class Format:
         """The nearest numbers of the format below `low` and above `high`."""
         return -self._above(-low), self._above(high)
 
+    def inward(self, low: Array, high: Array) -> tuple[Array, Array]:
+        """The least and the largest number of the format between `low` and `high`."""
+        return self._above(low), -self._above(-high)
+
     def _above(self, x: Array) -> Array:
         _, power = np.frexp(x)
         step = np.ldexp(1.0, np.maximum(power, 2 - self.exponent) - self.digits)
@@ -83,6 +87,7 @@ class Regime:
         words: what it says of the steps.
         steps: what the result of every step is rounded to, and the weights before.
         factors: what the factors of matrix products are rounded to, up or down; None for `steps`.
+        attention: of what transformers computes in few digits, "eager" or "sdpa"; empty for whichever.
         radius: how far every weight may be from what the file says, relatively.
     """
 
@@ -90,6 +95,7 @@ class Regime:
     words: str
     steps: Format
     factors: Format | None = None
+    attention: str = ""
     radius: float = 0.0
 
     @property
@@ -97,13 +103,22 @@ class Regime:
         """Whether steps are rounded to fewer digits than sums are made in."""
         return self.steps is not FLOAT32
 
+    @property
+    def each(self) -> tuple[Regime, ...]:
+        """One for each attention of transformers: what holds in all of them holds in this."""
+        if not self.is_half:
+            return (self,)
+        return tuple(replace(self, attention=each) for each in ("eager", "sdpa"))
+
     def __str__(self) -> str:
         return self.words + (f", all weights off by up to {self.radius:g}" if self.radius else "")
 
 
 IN_FLOAT32 = Regime("float32", "every step in float32, none in TF32", FLOAT32)
 
-_ROUNDED = "weights and every step rounded to {}, a product with its bias once"
+_ROUNDED = (
+    "weights and every step rounded to {}, a product with its bias once, in eager and in sdpa attention"
+)
 
 REGIMES = {
     regime.name: regime

@@ -63,6 +63,20 @@ def test_a_product_behind_layer_norm(rng, width, wide):
         assert_inside(torch.addmm(add, *to_torch(normed), weight).numpy(), found)
 
 
+@given(seeds, widths)
+def test_a_product_of_weights_that_are_off(rng, width):
+    used = matrix(rng, width, 3)
+    part = rng.choice([2.0**-24, 2.0**-8, 0.5])
+    apart, bias_apart = part * np.abs(used.weight), part * np.abs(used.bias)
+    moved = (each * rng.choice([-1, 0, 1], size=each.shape) for each in (apart, bias_apart))
+    center = (used.weight + next(moved), used.bias + next(moved))
+    given = Matrix(*center, apart, bias_apart)
+    x = boxes(rng, 2, width).center
+    exact = x @ given.weight + given.bias
+    found = given.product_error(np.abs(x), np.abs(exact))
+    assert_inside(steps.product(rng, x, used.weight, used.bias), Bounded(exact, found))
+
+
 def test_what_layer_norm_overflows_on_is_known_no_more():
     x = np.array([[1e20, -1e20, 0.0], [1024.0, -1024.0, 0.0]])
     with np.errstate(over="ignore"):

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_layers import EPSILON, gains, matrix, norms, random_model, run, scores_of
 
+from handcraft_check.cases import Entries, Runner
 from handcraft_check.errors import CheckError
 from handcraft_check.half import (
+    for_each_value,
     half_attention,
     half_mlp,
     half_product,
@@ -329,15 +331,71 @@ def in_transformers(config, tensors, name, how):
     return model.to(getattr(torch, name)).eval()
 
 
+def logits(model, ids):
+    with torch.no_grad():
+        return numbers(model(torch.from_numpy(np.array(ids)[None])).logits[0, -1])
+
+
 @pytest.mark.parametrize("how", ["eager", "sdpa"])
 @given(seeds, halves)
 def test_a_whole_model(how, rng, name):
     config, tensors = half_model(rng, name)
     ids = rng.integers(0, config.vocab_size, size=int(rng.integers(1, 7)))
-    found = Model(config, tensors, REGIMES[name]).run(ids)
+    found = logits(in_transformers(config, tensors, name, how), ids)
+    assert_holds(found, Model(config, tensors, REGIMES[name]).run(ids))
+    own = replace(REGIMES[name], attention=how)
+    assert_holds(found, Model(config, tensors, own).run(ids))
+
+
+@given(seeds, halves, st.sampled_from(["eager", "sdpa"]))
+def test_positions_with_several_alternatives(rng, name, how):
+    config, tensors = half_model(rng, name)
+    entries, regime = Entries(config.n_layer, []), replace(REGIMES[name], attention=how)
+    runner = Runner(Model(config, tensors, regime), np.arange(config.vocab_size), entries)
+    sources, texts = np.empty(0, dtype=np.int64), [()]
+    for position in range(int(rng.integers(1, 4))):
+        tokens = rng.permutation(config.vocab_size)[: rng.integers(1, min(config.vocab_size, 2) + 1)]
+        rows = np.tile(sources, (len(tokens), 1))
+        ran = runner.run(tokens, position, rows)
+        own = entries.decided(ran.numbers, tokens, position)
+        sources = np.append(sources, entries.union(own.tolist(), None))
+        texts = [(*text, token) for text in texts for token in tokens.tolist()]
     model = in_transformers(config, tensors, name, how)
-    with torch.no_grad():
-        assert_holds(numbers(model(torch.from_numpy(ids[None])).logits[0, -1]), found)
+    for text in texts:
+        assert_holds(logits(model, text), ran.logits[ran.kinds[tokens.tolist().index(text[-1])]])
+
+
+@given(seeds, halves, st.integers(1, 8))
+def test_each_of_two_values_is_followed(rng, name, width):
+    format = REGIMES[name].steps
+    low = half_boxes(rng, name, 5, width).center
+    high = np.where(rng.random(low.shape) < 0.6, format.inward(low * (1 + 1e-9), low * 2)[0], low)
+    high = np.where(low > 0, high, low)
+    x = Bounded((low + high) / 2, (high - low) / 2)
+    weight = rng.choice([-1.0, 0, 1], size=(width, 3))
+
+    def compute(some):
+        return Bounded(some.center @ weight, some.error @ np.abs(weight))
+
+    found, plain = for_each_value(x, format, compute), compute(x)
+    for _ in range(5):
+        assert_holds(np.where(rng.random(low.shape) < 0.5, low, high) @ weight, plus_float64(found))
+    assert (found.error <= plus_float64(plain).error).all()
+
+
+def plus_float64(box):
+    """What float64 loses of sums of a few numbers is no matter here."""
+    return Bounded(box.center, box.error + 1e-13 * (1 + np.abs(box.center)))
+
+
+def test_who_reads_a_number_twice_reads_the_same():
+    x = Bounded(np.array([[1 + 2.0**-8, 1.0]]), np.array([[2.0**-8, 0.0]]))
+
+    def difference(some):
+        apart = np.abs(some.error[:, :1]) * 2
+        return Bounded(some.center[:, :1] - some.center[:, :1], apart)
+
+    assert for_each_value(x, REGIMES["bfloat16"].steps, difference).error.item() == 0
 
 
 @given(seeds)
@@ -382,8 +440,7 @@ def test_a_whole_model_with_weights_that_are_off_before_they_are_rounded(radius,
     ids = rng.integers(0, config.vocab_size, size=int(rng.integers(1, 7)))
     found = Model(config, tensors, replace(REGIMES[name], radius=radius)).run(ids)
     model = in_transformers(config, moved(rng, radius, tensors), name, "eager")
-    with torch.no_grad():
-        assert_holds(numbers(model(torch.from_numpy(ids[None])).logits[0, -1]), found)
+    assert_holds(logits(model, ids), found)
 
 
 def test_weights_too_large_for_a_regime_are_refused():
