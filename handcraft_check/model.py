@@ -169,13 +169,18 @@ class Model:
             normed = self._normed(x, norm)
             return [normed.read(matrix)[0] for matrix in matrices]
 
+        def products(read: Bounded) -> Bounded:
+            found = [half_product(read, matrix, format) for matrix in matrices]
+            return Bounded(*(np.concatenate(each, axis=1) for each in _columns(found)))
+
         def compute(some: Bounded) -> Bounded:
             normed = self._normed(self._apart(some), norm)
             read = Bounded(normed.center, normed.error)
-            found = [half_product(read, matrix, self.regime.steps) for matrix in matrices]
-            return Bounded(*(np.concatenate(each, axis=1) for each in _columns(found)))
+            return for_each_value(read, format, weight, products)
 
-        found = for_each_value(Bounded(x.center, x.error), self.regime.steps, compute)
+        format, gain = self.regime.steps, np.abs(norm[0].center)
+        weight = np.max([matrix.magnitude.max(axis=1, initial=0.0) for matrix in matrices], axis=0)
+        found = for_each_value(Bounded(x.center, x.error), format, gain * weight, compute)
         ends = np.cumsum([0, *(len(matrix.bias) for matrix in matrices)]).tolist()
         return [found[:, start:stop] for start, stop in pairwise(ends)]
 
@@ -325,18 +330,23 @@ class Model:
         """The residual stream behind the MLP of one block: [row, n_embd]."""
         block = self.blocks[layer]
         if self.regime.is_half:
-            box = Bounded(x.center, x.error)
-            return self._apart(
-                for_each_value(box, self.regime.steps, lambda some: self._half_mlp(block, some))
-            )
+            return self._apart(self._half_feed_forward(block, Bounded(x.center, x.error)))
         found = mlp(self._normed(x, block.ln_2), block.c_fc, block.mlp_out, self.regime)
         wide = rounded(found.center - found.error, found.center + found.error)
         return found.rounded_to(wide, block.mlp_out.terms > 0)
 
-    def _half_mlp(self, block: Block, x: Bounded) -> Bounded:
-        normed = self._normed(self._apart(x), block.ln_2)
-        read = Bounded(normed.center, normed.error)
-        return added(x, half_mlp(read, block.c_fc, block.mlp_out, self.regime), self.regime.steps)
+    def _half_feed_forward(self, block: Block, x: Bounded) -> Bounded:
+        format, weight = self.regime.steps, block.c_fc.magnitude.max(axis=1)
+
+        def written(read: Bounded) -> Bounded:
+            return half_mlp(read, block.c_fc, block.mlp_out, self.regime)
+
+        def compute(some: Bounded) -> Bounded:
+            normed = self._normed(self._apart(some), block.ln_2)
+            read = Bounded(normed.center, normed.error)
+            return added(some, for_each_value(read, format, weight, written), format)
+
+        return for_each_value(x, format, np.abs(block.ln_2[0].center) * weight, compute)
 
     def logits(self, x: Stream) -> Bounded:
         """[row, n_embd] -> [row, vocab_size]."""
