@@ -142,7 +142,8 @@ def read_claim(
             where,
             "compile the program again: this checker reads handcraft-certificate, version 1",
         )
-    content = {name: read_bytes(folder / name, TENSORS_UP_TO) for name in (TENSORS, CONFIG)}
+    limits = {TENSORS: TENSORS_UP_TO, CONFIG: JSON_UP_TO}
+    content = {name: read_bytes(folder / name, most) for name, most in limits.items()}
     hashes = fields(given["files"], (TENSORS, CONFIG), where)
     for name, each in content.items():
         if not rehash and hashes[name] != sha256(each):
