@@ -98,6 +98,18 @@ class Verdict:
             "reason": self.reason,
         }
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Verdict:
+        """A verdict as `to_json` writes it; a margin that is not finite is minus infinity."""
+        given = dict(data)
+        margin = given.pop("margin")
+        return cls(
+            word=given.pop("verdict"),
+            margin=-np.inf if margin is None else margin,
+            context=tuple(given.pop("context")),
+            **given,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Claim:
