@@ -103,6 +103,18 @@ class Verdict:
             "reason": self.reason,
         }
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Verdict:
+        """A verdict as `to_json` writes it; a margin that is not finite is minus infinity."""
+        given = dict(data)
+        margin = given.pop("margin")
+        return cls(
+            word=given.pop("verdict"),
+            margin=-np.inf if margin is None else margin,
+            context=tuple(given.pop("context")),
+            **given,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Claim:
@@ -152,7 +164,8 @@ def read_claim(
             where,
             "compile the program again: this checker reads handcraft-certificate, version 1",
         )
-    content = {name: read_bytes(folder / name, TENSORS_UP_TO) for name in (TENSORS, CONFIG)}
+    limits = {TENSORS: TENSORS_UP_TO, CONFIG: JSON_UP_TO}
+    content = {name: read_bytes(folder / name, most) for name, most in limits.items()}
     hashes = fields(given["files"], (TENSORS, CONFIG), where)
     for name, each in content.items():
         if not rehash and hashes[name] != sha256(each):
