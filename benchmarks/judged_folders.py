@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,43 @@ def contexts(claim: Claim) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             yield texts[is_context], answers[is_context]
 
 
+def drawn_contexts(
+    claim: Claim, random: Random, count: int, given: Iterable[list[int]] = ()
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Random inputs, all inputs that they begin with, and what is written after them.
+
+    Args:
+        claim: of which domain.
+        random: decides which.
+        count: how many inputs are drawn.
+        given: other contexts, as places in the vocabulary.
+
+    Returns:
+        for each length the ids of the texts, [text, position], and of what is meant, [text].
+    """
+    domain, found = claim.domain, [*given]
+    for _ in range(count):
+        state, places = 0, list[int]()
+        while len(places) <= domain.length - domain.writes:
+            followers = [i for i, after in enumerate(domain.next[state].tolist()) if after >= 0]
+            if not followers:
+                break
+            places.append(random.choice(followers))
+            state = int(domain.next[state, places[-1]])
+            if domain.final[state]:
+                found.append(list(places))
+                for _ in range(domain.writes - 1):
+                    answer = int(claim.meaning.answers(np.array([found[-1]])).token[0])
+                    found.append([*found[-1], answer])
+    by_length: dict[int, list[list[int]]] = {}
+    for places in found:
+        by_length.setdefault(len(places), []).append(places)
+    texts = [np.array(each, dtype=np.int64) for _, each in sorted(by_length.items())]
+    return [
+        (claim.token_ids[each], meant_ids(claim, claim.meaning.answers(each).token)) for each in texts
+    ]
+
+
 def logits(files: Original, ids: np.ndarray) -> np.ndarray:
     """The last logits in float32: [text, position] -> [text, vocab_size]."""
     c, t = files.config, {k.removeprefix("transformer."): v for k, v in files.tensors.items()}
@@ -125,15 +163,56 @@ def meant_ids(claim: Claim, answers: np.ndarray) -> np.ndarray:
 
 
 def least_of(files: Original, meant: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """The least margin of the answers to some texts of ids, as `contexts` gives them, but as ids."""
-    least = np.inf
+    """The least margin of the answers to some texts of ids, as `drawn_contexts` gives them."""
     with np.errstate(all="ignore"):
-        for ids, answers in meant:
-            if (answers < 0).any():
-                return -np.inf
-            found, rows = logits(files, ids), np.arange(len(ids))
-            own = found[rows, answers].copy()
-            found[rows, answers] = -np.inf
-            margins = own - found.max(axis=1)
-            least = min(least, float(np.where(np.isnan(margins), -np.inf, margins).min()))
+        return least_margin_of(lambda ids: logits(files, ids), meant)
+
+
+def least_margin_of(
+    run: Callable[[np.ndarray], np.ndarray], meant: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> float:
+    """The least margin that a run shows.
+
+    Args:
+        run: gives the last logits of texts of ids: [text, position] -> [text, vocab_size].
+        meant: texts of ids, and the ids of what is meant.
+    """
+    least = np.inf
+    for ids, answers in meant:
+        if (answers < 0).any():
+            return -np.inf
+        found, rows = np.array(run(ids), dtype=np.float64), np.arange(len(ids))
+        own = found[rows, answers].copy()
+        found[rows, answers] = -np.inf
+        margins = own - found.max(axis=1)
+        least = min(least, float(np.where(np.isnan(margins), -np.inf, margins).min()))
     return least
+
+
+def permuted(files: Original, random: np.random.Generator) -> Original:
+    """The same model with the dimensions of the stream and the hidden units in another order."""
+    found = {}
+    stream = random.permutation(files.config["n_embd"])
+    for name, tensor in files.tensors.items():
+        part = name.removeprefix("transformer.")
+        block, _, kind = part.rpartition("mlp.")
+        hidden = np.arange(len(stream))
+        if kind in ("c_fc.weight", "c_fc.bias", "c_proj.weight") and block:
+            size = files.tensors[f"{name.rpartition('mlp.')[0]}mlp.c_fc.bias"].size
+            hidden = np.random.default_rng(size).permutation(size)
+        if part.endswith(("wte.weight", "wpe.weight", "attn.c_proj.weight")):
+            found[name] = tensor[:, stream]
+        elif part.endswith("attn.c_attn.weight"):
+            found[name] = tensor[stream]
+        elif part.endswith("mlp.c_fc.weight"):
+            found[name] = tensor[stream][:, hidden]
+        elif part.endswith("mlp.c_fc.bias"):
+            found[name] = tensor[hidden]
+        elif part.endswith("mlp.c_proj.weight"):
+            found[name] = tensor[hidden][:, stream]
+        elif part.endswith("attn.c_attn.bias"):
+            found[name] = tensor
+        else:  # of a norm, or the bias of what is written to the stream
+            found[name] = tensor[stream]
+    tensors = {name: np.ascontiguousarray(each) for name, each in found.items()}
+    return Original(tensors, files.config, files.certificate, files.tokenizer)

@@ -45,6 +45,7 @@ class Sets:
     def __init__(self, most: int = VALUES_UP_TO) -> None:
         self.most = most
         self.listed: list[Set] = []
+        self._single: list[bool] = []
         self._numbers: dict[Set, int] = {}
 
     def number(self, values: Iterable[Any]) -> int:
@@ -58,7 +59,13 @@ class Sets:
         known = self._numbers.setdefault(found, len(self.listed))
         if known == len(self.listed):
             self.listed.append(found)
+            self._single.append(is_one(found))
         return known
+
+    @property
+    def single(self) -> Flags:
+        """Which sets have one value, which is known and allowed: [number]."""
+        return np.array(self._single, dtype=bool)
 
     def flags(self, test: Callable[[Set], bool]) -> Flags:
         """What holds of each set: [number]."""
@@ -177,7 +184,7 @@ class Evaluator:
             here = need[number]
             for read in self.nodes[number].here | self.nodes[number].elsewhere:
                 if read in numbers:
-                    several = here & ~self.flags(read, numbers[read], is_one)
+                    several = here & ~self.sets[read].single[numbers[read]]
                     need[read] = need[read] | several if read in need else several
         return need
 
@@ -245,7 +252,7 @@ class Evaluator:
             return each[places], first
         assert node.read is not None
         values = every[node.read]
-        is_single = self.sets[node.read].flags(is_one)[values]
+        is_single = self.sets[node.read].single[values]
         if node.how == "mean":
             return self._mean(node, sets, values, surely, perhaps, is_single, can_decide)
         return self._one_source(node, sets, values, surely, perhaps, can_decide)
@@ -304,7 +311,7 @@ class Evaluator:
         numbers = np.array(listed, dtype=np.int64)[places]
         if node.how == "latest":
             doubtful = np.where(doubtful >= 0, length - 1 - doubtful, -1)
-        return numbers, np.where(sets.flags(is_one)[numbers], -1, doubtful)
+        return numbers, np.where(sets.single[numbers], -1, doubtful)
 
     def _mean(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -71,14 +71,16 @@ class Matrix:
 
         Args:
             size: the largest absolute values of what is read; 0 is read as no term: [row, in].
-            total: those of the exact sum, if they are known: [row, out].
+            total: those of the exact sum with these weights, if they are known: [row, out].
         """
-        terms = (size > 0) @ self.is_used + (self.bias != 0)
+        is_read = size > 0
+        terms = self.terms if is_read.all() else is_read @ self.is_used + (self.bias != 0)
         magnitude = size @ self.magnitude + self.bias_magnitude
-        found = product_error(magnitude, terms, total, self.is_exact)
-        if self.apart is not None:
-            found += size @ self.apart
-        return found if self.bias_apart is None else found + self.bias_apart
+        moved = np.zeros_like(magnitude) if self.apart is None else size @ self.apart
+        if self.bias_apart is not None:
+            moved += self.bias_apart
+        total = None if total is None else total + moved
+        return product_error(magnitude, terms, total, self.is_exact) + moved
 
     @cached_property
     def is_used(self) -> Array:
@@ -310,8 +312,8 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
     positive = np.maximum(x.center + x.error, 0).sum(axis=1)
     negative = np.maximum(x.error - x.center, 0).sum(axis=1)
     drift = sum_error(positive, negative, terms) / width + 2 * UNIT * np.abs(mean)
-    ones = np.full_like(x.center, 1 / width)
-    shift = np.minimum(x.error.mean(axis=1), x.spread_of_each(ones)) + drift
+    average = x.along.readers("mean", lambda: np.full((width, 1), 1 / width))
+    shift = x.spread(average)[:, 0] + drift
     variance = np.square(centred).mean(axis=1)
     deviations = x.spread_of_each(centred) / width + np.abs(centred).mean(axis=1) * drift
     change = 2 * deviations + np.square(x.error + shift[:, None]).mean(axis=1)
@@ -349,7 +351,7 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
 
 def gelu(x: Array) -> Array:
     """GELU by its tanh approximation, gelu_new (Hendrycks and Gimpel 2016)."""
-    return np.asarray(0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))))
+    return np.asarray(0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * x * (1 + 0.044715 * x * x))))
 
 
 def gelu_range(low: Array, high: Array) -> Bounded:
@@ -399,7 +401,7 @@ def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Str
     summing = down.product_error(most, total)
     stream = x.stream
     error, box, radii, apart = stream.error.copy(), stream.box.copy(), stream.radii.copy(), own.copy()
-    for rows, pattern in _groups(is_on):
+    for rows, pattern in _groups(without_pairs(is_on, up, down)):
         some = x.rows(rows)
         passed = some.passed(up.weight[:, pattern] @ down.weight[pattern])
         uncertain = (some.magnitude - np.abs(some.center)) @ up.magnitude[:, pattern]
@@ -419,6 +421,34 @@ def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Str
         np.concatenate([radii, along], axis=1),
         stream.along.and_of(down.directions),
     )
+
+
+def without_pairs(is_on: Flags, up: Matrix, down: Matrix) -> Flags:
+    """The straight units without pairs that pass on nothing together: [row, unit].
+
+    Two units that read the same, up to a bias, and write the opposite add 0 to the product of both
+    matrices. Both units of a step are straight or neither is, in most rows: few patterns are left.
+    """
+    found = is_on.copy()
+    for one, other in _pairs(up, down):
+        both = found[:, one] & found[:, other]
+        found[both, one] = found[both, other] = False
+    return found
+
+
+@lru_cache(maxsize=64)
+def _pairs(up: Matrix, down: Matrix) -> tuple[tuple[int, int], ...]:
+    """Units that read the same and write the opposite, each in one pair, of which biases are near."""
+    waiting: dict[tuple[bytes, bytes], list[int]] = {}
+    found = []
+    for unit in np.argsort(-up.bias, kind="stable").tolist():
+        reads, writes = (up.weight[:, unit] + 0.0).tobytes(), down.weight[unit]
+        others = waiting.get((reads, (0.0 - writes).tobytes()))
+        if others:
+            found.append((others.pop(), unit))
+        else:
+            waiting.setdefault((reads, (writes + 0.0).tobytes()), []).append(unit)
+    return tuple(found)
 
 
 def _groups(flags: Flags) -> Iterator[tuple[Ids, Flags]]:

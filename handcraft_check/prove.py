@@ -22,6 +22,7 @@ from handcraft_check.regime import Array, regime_named
 from handcraft_check.tokenizer import check_tokenizer
 from handcraft_check.window_proof import prove_windows
 from handcraft_check.windows import UnfitError
+from handcraft_check.words import at_least
 
 TENSORS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
 
@@ -79,11 +80,11 @@ class Verdict:
         lines = [f"{self.word}: {domain}", f"arithmetic: {self.arithmetic}; {ASSUMED}"]
         if self.word == "proved":
             lines.append(
-                f"margin: at least {self.margin:.6g}, least after {text!r}; {self.cases:,} cases"
+                f"margin: at least {at_least(self.margin)}, least after {text!r}; {self.cases:,} cases"
             )
         else:
             lines.append(f"reason: {self.reason}")
-            lines.append(f"context: {text!r}, where the margin may be {self.margin:.6g}")
+            lines.append(f"context: {text!r}, where the margin may be {at_least(self.margin)}")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -300,10 +301,12 @@ def attempted(claim: Claim, budget: int, progress: Callable[[str], None]) -> Sho
     if not orders:  # equal texts in any order are one: nothing stays undecided
         del attempts[False]
     for limit in (each for each in BUDGETS if each <= budget):
-        for is_single, attempt in [*attempts.items()]:
-            if orders and is_single and limit < budget and domain.prefixes(limit) > limit:
+        is_few = not orders or domain.prefixes(limit) <= limit
+        is_next = is_few and limit > BUDGETS[0]  # each text is one case before sets are tried further
+        for is_single, attempt in sorted(attempts.items(), reverse=is_next):
+            if is_single and limit < budget and not is_few:
                 continue
-            attempt.budget = limit
+            attempt.budget = budget if is_single and is_few and orders else limit
             try:
                 return Shown("proved", attempt.run())
             except BudgetError:

@@ -7,8 +7,8 @@ of each summand: exact where a box around the vectors would contain mixtures of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,9 @@ from handcraft_check.layers import Ids, Matrix, Normed
 from handcraft_check.regime import Array
 from handcraft_check.rounding import LARGEST, TINY, UNIT, Bounded, sum_error
 from handcraft_check.stream import PRODUCT_SLACK, Stream
+
+KEPT_UP_TO = 1 << 25
+"""Products of a table and a matrix with more numbers are made again where they are read again."""
 
 Range = tuple[Array, Array]
 """The least and the largest values."""
@@ -30,15 +33,30 @@ class Part:
         table: the vectors: [alternative, dimension].
         sets: several alternatives each.
         chosen: what each row allows: the number of an alternative or, behind those, of a set: [row].
+        read: what matrices make of the vectors, kept for parts that have the same table.
     """
 
     table: Array
     sets: Sequence[Ids]
     chosen: Ids
+    read: dict[Hashable, Array] = field(default_factory=dict)
 
     def rows(self, which: Ids) -> Part:
         """Some of the rows."""
-        return Part(self.table, self.sets, self.chosen[which])
+        return Part(self.table, self.sets, self.chosen[which], self.read)
+
+    def product(self, weight: Array, key: Hashable) -> Array:
+        """Weighted sums of each vector: [alternative, out].
+
+        Args:
+            weight: [dimension, out].
+            key: who has the same key has the same weights; None to keep nothing.
+        """
+        if key is None or len(self.table) * weight.shape[1] > KEPT_UP_TO:
+            return self.table @ weight
+        if key not in self.read:
+            self.read[key] = self.table @ weight
+        return self.read[key]
 
     @cached_property
     def several(self) -> Sequence[tuple[Ids, Ids]]:
@@ -97,12 +115,17 @@ class Sums:
         """Some of the rows."""
         return Sums([part.rows(which) for part in self.parts], self.stream[which])
 
-    def range(self, weight: Array) -> Range:
-        """Weighted sums of the dimensions, without the error: [dimension, out] -> [row, out] each."""
+    def range(self, weight: Array, key: Hashable = None) -> Range:
+        """Weighted sums of the dimensions, without the error: [dimension, out] -> [row, out] each.
+
+        Args:
+            weight: [dimension, out].
+            key: who has the same key has the same weights; None to keep nothing.
+        """
         low = self.known @ weight
         high = low.copy()
         for part in self.parts:
-            least, most = part.range(part.table @ weight)
+            least, most = part.range(part.product(weight, key))
             low += least
             high += most
         return low, high
@@ -170,7 +193,7 @@ class NormedSums(Normed):
     def rows(self, which: Ids) -> NormedSums:
         """Some of the rows."""
         found = super().rows(which)
-        given = {field.name: getattr(found, field.name) for field in fields(Normed)}
+        given = {each.name: getattr(found, each.name) for each in fields(Normed)}
         return NormedSums(**given, sums=self.sums.rows(which), half=self.half[which])
 
     def _beside(self, weight: Array) -> Array:
@@ -182,7 +205,7 @@ class NormedSums(Normed):
         The mean is a weighted sum like any other, so that the product is one of what was normalized.
         """
         weight = self.behind(matrix.weight)
-        low, high = self.sums.range(weight)
+        low, high = self.sums.range(weight, matrix)
         factor, scale = self.factor[:, None], self.scale[:, None]
         middle, half = factor * (low + high) / 2, factor * (high - low) / 2
         center = middle + self.bias @ matrix.weight + matrix.bias

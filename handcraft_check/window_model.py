@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from handcraft_check.copies import Copied, values_copied
 from handcraft_check.layers import Flags, Ids, mlp
 from handcraft_check.model import Model
+from handcraft_check.regime import Array
 from handcraft_check.rounding import LARGEST, TINY, UNIT, Bounded
 from handcraft_check.stream import Stream
 from handcraft_check.sums import NormedSums, Part, Sums, layer_norm_of_sums
@@ -74,6 +75,7 @@ class WindowModel:
         width, atoms = model.config.n_embd, window.sources.shape[1]
         self.tables = [np.empty((0, width)) for _ in range(atoms)]
         self.error = np.empty((0, width))
+        self._read: list[dict[Hashable, Array]] = []
 
     def add(self, groups: Sequence[Ids]) -> Ids:
         """Look at groups of positions together: [group], their numbers."""
@@ -84,6 +86,7 @@ class WindowModel:
             self.tables[atom] = np.concatenate([table, own.reshape(-1, own.shape[-1])])
         self.error = np.concatenate([self.error, error])
         self.groups += groups
+        self._read = [{} for _ in range(len(self.tables) + 1)]
         return np.arange(len(self.groups) - len(groups), len(self.groups))
 
     def run(self, cases: Cases) -> Ran:
@@ -114,6 +117,11 @@ class WindowModel:
         gain, bias = (each.center for each in weights)
         return layer_norm_of_sums(x, gain, bias, self.model.config.epsilon)
 
+    def product(self, atom: int, weight: Array, key: Hashable) -> Array:
+        """Weighted sums of what an atom adds to the stream: [group * token, out]."""
+        none = np.empty(0, dtype=np.int64)
+        return Part(self.tables[atom], [], none, self._read[atom]).product(weight, key)
+
     def alternatives(self, atom: int, group: int, chosen: int) -> Ids:
         """The rows of an atom's table that a case allows."""
         return group * self.sets.vocabulary + self.sets[chosen]
@@ -121,7 +129,7 @@ class WindowModel:
     def _behind_heads(self, cases: Cases) -> Sums:
         model, bias = self.model, self.model.blocks[0].heads.out.bias
         parts = [
-            Part(self.found.places, self.groups, len(self.found.places) + cases.groups),
+            Part(self.found.places, self.groups, len(self.found.places) + cases.groups, self._read[-1]),
             *(self._part(atom, cases) for atom in range(len(self.tables))),
         ]
         error = self.found.embedded + self.error[cases.groups]
@@ -138,7 +146,7 @@ class WindowModel:
         used, places = np.unique(keys, axis=0, return_inverse=True)
         sets = [self.alternatives(atom, group, number) for group, number in used.tolist()]
         numbers[several] = len(table) + places.reshape(-1)
-        return Part(table, sets, numbers)
+        return Part(table, sets, numbers, self._read[atom])
 
     def _added(self, x: Sums, where: Flags) -> Sums:
         """The sum as the computed one: rounded where something was added."""

@@ -33,6 +33,9 @@ OFF = -5.0
 OUTRIGHT = 1 << 13
 """Up to so many cases are not worth dividing step by step: each has one position and known tokens."""
 
+WORDS = 1 << 8
+"""Larger vocabularies are always divided step by step."""
+
 HALVED = 32
 """A set of up to so many tokens is divided into single ones where no better way is known."""
 
@@ -109,7 +112,7 @@ class _Kind:
     def _first(self) -> Cases:
         """All positions and tokens, in few cases, or in many where those are few enough."""
         positions, vocabulary = self.window.positions, self.sets.vocabulary
-        if len(positions) * vocabulary**self.atoms <= OUTRIGHT:
+        if vocabulary <= WORDS and len(positions) * vocabulary**self.atoms <= OUTRIGHT:
             groups = self.model.add([np.array([position]) for position in positions.tolist()])
             every = np.stack(np.meshgrid(*[np.arange(vocabulary)] * self.atoms), axis=-1)
             every = every.reshape(-1, self.atoms)
@@ -190,7 +193,7 @@ class _Divider:
         for block, normed in zip(self.model.model.blocks, ran.before, strict=True):
             normed = normed.rows(left)
             weight = normed.behind(block.c_fc.weight)
-            tables = [table @ weight for table in self.model.tables]
+            tables = [self.model.product(a, weight, block.c_fc) for a in range(self.kind.atoms)]
             found.append((normed.read(block.c_fc)[0], tables, normed.factor))
         return found
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from handcraft_check.evaluate import Evaluator, is_one, value_of
+from handcraft_check.evaluate import Evaluator, value_of
 from handcraft_check.interpret import COMPARED
 from handcraft_check.meaning import Meaning
 from handcraft_check.nodes import Match, Node
+from handcraft_check.states import combinations
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -94,6 +96,40 @@ class _Seen:
         return cls(np.concatenate(parts), starts, places.reshape(-1))
 
 
+@dataclass(frozen=True, eq=False)
+class _Column:
+    """A function of a token.
+
+    Args:
+        codes: places among the values: [token].
+        values: each once.
+    """
+
+    codes: Ids
+    values: Sequence[Any]
+
+    @classmethod
+    def of(cls, values: Sequence[Any], places: Ids | None = None) -> _Column:
+        """From values, some of which may be equal, and which of them each token has."""
+        known = {value: i for i, value in enumerate(dict.fromkeys(values))}
+        codes = np.array([known[value] for value in values])
+        return cls(codes if places is None else codes[places], list(known))
+
+    def then(self, node: Node) -> _Column:
+        """What a node makes of the value."""
+        if node.op != "table" or node.rows is None:
+            return _Column.of([value_of(node, (value,)) for value in self.values], self.codes)
+        found: list[Any] = [node.rest] * len(self.values)
+        for (key,), value in node.rows.items():  # few of thousands of words
+            if key in self._places:
+                found[self._places[key]] = value
+        return _Column.of(found, self.codes)
+
+    @cached_property
+    def _places(self) -> dict[Any, int]:
+        return {value: place for place, value in enumerate(self.values)}
+
+
 class WindowMeaning:
     """A program whose aggregates read one token each, at a place that only the position decides.
 
@@ -112,10 +148,9 @@ class WindowMeaning:
             raise UnfitError("it predicts probabilities")
         self.evaluator = Evaluator(meaning.nodes, roots, meaning.vocabulary, len(meaning.vocabulary))
         self.at_positions: dict[int, list[Any]] = {}
-        self.of_tokens: dict[int, list[Any]] = {}
+        self.of_tokens: dict[int, _Column] = {}
         self.aggregates: dict[int, Ids] = {}
-        self._told_values: dict[int, list[Any]] = {}
-        self._told: dict[tuple[int, int | None], Ids] = {}
+        self._behind: dict[tuple[int, int], _Column] = {}
         for number in self.evaluator.needed:
             self._sort(number, meaning.nodes[number])
         simple = self.at_positions.keys() | self.of_tokens.keys() | self.aggregates.keys()
@@ -198,9 +233,8 @@ class WindowMeaning:
 
     def _sets_of(self, number: int, base: int, seen: _Seen) -> Ids:
         """The numbers of the sets of values of a function of one token: [row]."""
-        codes = self._codes(number, None if base == number else base)
-        values, listed = self._told_values[number], self.evaluator.sets[number]
-        given = codes[seen.tokens]
+        column, listed = self._column(number, base), self.evaluator.sets[number]
+        values, given = column.values, column.codes[seen.tokens]
         least = np.minimum.reduceat(given, seen.starts)
         most = np.maximum.reduceat(given, seen.starts)
         kinds, places = np.unique(least * len(values) + most, return_inverse=True)
@@ -220,7 +254,7 @@ class WindowMeaning:
     def doubtful(self, numbers: Mapping[int, Ids]) -> dict[int, Flags]:
         """The nodes that have several values, and leave the flag or the token of a rule undecided."""
         wanted = {
-            root: ~self.evaluator.flags(root, numbers[root], is_one)
+            root: ~self.evaluator.sets[root].single[numbers[root]]
             for root in self.roots
             if root in numbers
         }
@@ -235,45 +269,39 @@ class WindowMeaning:
             atom: the atom.
         """
         bases = {number for number, read in window.reads.items() if read == atom}
-        columns = [self._codes(number) for number in nodes if number in bases & self.roots]
+        columns = [self._column(number, number) for number in nodes if number in bases & self.roots]
         for number in nodes:
             read = self.evaluator.nodes[number].of if number in self.mixed else ()
-            columns += [self._codes(number, base) for base in read if base in bases]
+            columns += [self._column(number, base) for base in read if base in bases]
             if atom == OWN:
-                columns += [self._codes(each) for each in read if each in self.of_tokens]
+                columns += [self.of_tokens[each] for each in read if each in self.of_tokens]
         if not columns:
             return np.empty((len(self.meaning.vocabulary), 0), dtype=np.int64)
-        return np.stack(columns, axis=1)
+        return np.stack([column.codes for column in columns], axis=1)
 
-    def _codes(self, number: int, base: int | None = None) -> Ids:
-        """Different numbers for tokens of which a node makes different values: [token].
+    def _column(self, number: int, base: int) -> _Column:
+        """What a node makes of each token that another node reads.
 
         Args:
-            number: a node of the token, or an aggregate; or what reads one.
-            base: what it reads, in the latter case.
+            number: that node, a function of it, or one that reads others besides, for which all tokens
+                are different.
+            base: a node of the token, or an aggregate.
         """
-        if (number, base) not in self._told:
-            node = self.evaluator.nodes[number]
-            if base is not None and len(node.of) > 1:
-                values: list[Any] = list(range(len(self.meaning.vocabulary)))
-            elif base is not None:
-                values = [value_of(node, (value,)) for value in self._values(base)]
-            else:
-                values = self._values(number)
-            known = {value: i for i, value in enumerate(dict.fromkeys(values))}
-            self._told_values[number] = list(known)
-            self._told[number, base] = np.array([known[value] for value in values])
-        return self._told[number, base]
-
-    def _values(self, number: int) -> list[Any]:
-        """What a node of the token, or an aggregate, makes of each token."""
-        return self.of_tokens.get(number) or self.of_tokens[_read(self.evaluator.nodes[number])]
+        node = self.evaluator.nodes[number]
+        read = self.of_tokens.get(base) or self.of_tokens[_read(self.evaluator.nodes[base])]
+        if number == base:
+            return read
+        if (number, base) not in self._behind:
+            places = np.arange(len(read.codes))
+            alone = len(node.of) == 1
+            self._behind[number, base] = read.then(node) if alone else _Column(places, places.tolist())
+        return self._behind[number, base]
 
     def _sort(self, number: int, node: Node) -> None:
         """Put a node among those of the position, of the token, or those that read a window."""
         tokens = list(self.meaning.vocabulary)
         if node.op == "token":
-            self.of_tokens[number] = tokens
+            self.of_tokens[number] = _Column.of(tokens)
         elif node.op == "position":
             self.at_positions[number] = list(range(self.length))
         elif node.op == "constant" or (node.op == "sum" and not node.of):
@@ -283,14 +311,26 @@ class WindowMeaning:
             raise UnfitError("it assumes something")
         elif node.op == "aggregate":
             self.aggregates[number] = self._sources(node)
-        else:
-            for group in (self.at_positions, self.of_tokens):
-                if all(each in group for each in node.of):
-                    rows = zip(*(group[each] for each in node.of), strict=True)
-                    group[number] = [value_of(node, row) for row in rows]
-                    if None in group[number]:
-                        raise UnfitError("not every text is allowed")
-                    return
+        elif all(each in self.at_positions for each in node.of):
+            rows = zip(*(self.at_positions[each] for each in node.of), strict=True)
+            self.at_positions[number] = self._allowed([value_of(node, row) for row in rows])
+        elif all(each in self.of_tokens for each in node.of):
+            columns = [self.of_tokens[each] for each in node.of]
+            if len(columns) == 1:
+                found = columns[0].then(node)
+            else:
+                first, places = combinations(*(column.codes for column in columns))
+                rows = zip(
+                    *([c.values[c.codes[i]] for i in first.tolist()] for c in columns), strict=True
+                )
+                found = _Column.of([value_of(node, row) for row in rows], places)
+            self._allowed(found.values)
+            self.of_tokens[number] = found
+
+    def _allowed(self, values: list[Any] | Sequence[Any]) -> Any:
+        if None in values:
+            raise UnfitError("not every text is allowed")
+        return values
 
     def _sources(self, node: Node) -> Ids:
         """The position that an aggregate reads at each position; -1 for none."""

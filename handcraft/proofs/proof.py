@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from handcraft_check.words import at_least
+
 Wanted: TypeAlias = Literal["never", "quick", "required"]
 """Whether a proof is tried when a folder is written: never, where it takes seconds, or in any case."""
 
@@ -31,7 +33,7 @@ class Proof:
         if self.verdict == "proved":
             return (
                 f"proved: right after {self.domain}, with a logit margin of at least "
-                f"{self.margin:g} in float32"
+                f"{at_least(self.margin)} in float32"
             )
         return f"sampled, and not proved: {self.why}"
 

@@ -30,10 +30,9 @@ def one_head(size):
     return Model(config, {name: np.zeros(shape) for name, shape in shapes.items()} | square)
 
 
-def stored(x):
-    """Queries or keys of one head, with errors of their own only: [row, dimension]."""
-    more = [(0, 0), (0, COMMON)]
-    return Bounded(np.pad(x.center, more)[:, None], np.pad(x.error, more)[:, None])
+def matched(x):
+    """Queries or keys whose errors have nothing in common: [row, head, dimension + 2]."""
+    return Bounded(*(np.pad(each, ((0, 0), (0, 0), (0, COMMON))) for each in (x.center, x.error)))
 
 
 @given(seeds, st.integers(1, 3), st.integers(1, 6))
@@ -46,10 +45,12 @@ def test_of_many_cases(rng, size, sources):
     which[:, rng.random(sources) < 0.3] = 1
     number = which + 3 * np.arange(sources)  # a key tells mostly where it is, and a little what it is
     center = np.repeat(places, 3, axis=0) + boxes(rng, 3 * sources, size, most=-2).center
-    keys = stored(Bounded(center, boxes(rng, 3 * sources, size, wide=False).error))
+    error = boxes(rng, 3 * sources, size, wide=False).error
+    keys = matched(Bounded(center[:, None], error[:, None]))
     values = boxes(rng, 3 * sources, size, most=3, wide=False)
     values = Bounded(values.center[:, None], values.error[:, None])
-    queries = stored(Bounded(boxes(rng, 4, size, most=2).center, np.zeros((4, size))))
+    asked = boxes(rng, 4, size, most=2).center[:, None]
+    queries = matched(Bounded(asked, np.zeros_like(asked)))
     kinds = rng.integers(0, 4, size=rows)
     found = attend(model, 0, 0, queries, kinds, Sources(keys, values, number, number))
     for row in range(rows):
@@ -69,9 +70,9 @@ def test_of_many_cases(rng, size, sources):
 
 def test_cases_that_differ_where_nobody_looks_are_computed_once():
     model = one_head(1)
-    keys = stored(Bounded(np.array([[0.0], [300.0], [0.0]]), np.zeros((3, 1))))
+    keys = matched(Bounded(np.array([[[0.0]], [[300.0]], [[0.0]]]), np.zeros((3, 1, 1))))
     values = Bounded(np.arange(3.0)[:, None, None], np.zeros((3, 1, 1)))
-    queries = stored(Bounded(np.ones((1, 1)), np.zeros((1, 1))))
+    queries = matched(Bounded(np.ones((1, 1, 1)), np.zeros((1, 1, 1))))
     number = np.array([[0, 1], [2, 1]] * 4)
     kinds = np.zeros(8, dtype=np.int64)
     found = attend(model, 0, 0, queries, kinds, Sources(keys, values, number, number))

@@ -9,7 +9,7 @@ from float32_steps import F, assert_inside, boxes, point
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft_check.layers import Matrix, Weights, head_output, layer_norm, mlp, softmax
+from handcraft_check.layers import Matrix, Weights, head_output, layer_norm, mlp, softmax, without_pairs
 from handcraft_check.model import Config, Model
 from handcraft_check.rounding import Bounded
 from handcraft_check.stream import Stream
@@ -63,6 +63,20 @@ def test_a_product_behind_layer_norm(rng, width, wide):
         assert_inside(torch.addmm(add, *to_torch(normed), weight).numpy(), found)
 
 
+@given(seeds, widths)
+def test_a_product_of_weights_that_are_off(rng, width):
+    used = matrix(rng, width, 3)
+    part = rng.choice([2.0**-24, 2.0**-8, 0.5])
+    apart, bias_apart = part * np.abs(used.weight), part * np.abs(used.bias)
+    moved = (each * rng.choice([-1, 0, 1], size=each.shape) for each in (apart, bias_apart))
+    center = (used.weight + next(moved), used.bias + next(moved))
+    given = Matrix(*center, apart, bias_apart)
+    x = boxes(rng, 2, width).center
+    exact = x @ given.weight + given.bias
+    found = given.product_error(np.abs(x), np.abs(exact))
+    assert_inside(steps.product(rng, x, used.weight, used.bias), Bounded(exact, found))
+
+
 def test_what_layer_norm_overflows_on_is_known_no_more():
     x = np.array([[1e20, -1e20, 0.0], [1024.0, -1024.0, 0.0]])
     with np.errstate(over="ignore"):
@@ -107,6 +121,17 @@ def scores_of(rng, rows, sources):
             [4, 17, 18.5, 20, 200]
         )
     return Bounded(scores.center.astype(F).astype(np.float64), scores.error)
+
+
+def test_both_units_of_a_step_are_straight_for_nothing():
+    up = Matrix(np.array([[8.0, 8, 8, 8, 2]]), np.array([40.0, 24, 8, -8, 0]))
+    down = Matrix(np.array([[1.0], [-1], [1], [-1], [-1]]), np.zeros(1))
+    is_on = np.tri(5, 5, -1, dtype=bool)[:, [0, 1, 2, 3, 4]]
+    left = without_pairs(np.vstack([is_on, np.ones((1, 5), dtype=bool)]), up, down)
+    assert left.sum(axis=1).tolist() == [0, 1, 0, 1, 0, 1]
+    assert left[-1, 4]
+    assert left[1, 0]
+    assert left[3, 2]
 
 
 @given(seeds, st.integers(1, 20))

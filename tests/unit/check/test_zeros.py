@@ -30,11 +30,8 @@ def test_heads_without_zeros_compute_the_same(rng, heads, size):
     found = Heads.of(Matrix(weight, bias), out, heads)
     x = rng.normal(size=(5, width))
     q, k, v = np.moveaxis((x @ weight + bias).reshape(5, 3, heads, size), 1, 0)
-    few_q, few_k = np.moveaxis(
-        (x @ found.matching.weight + found.matching.bias).reshape(5, 2, found.count, found.matched),
-        1,
-        0,
-    )
+    matches = x @ found.matching.weight + found.matching.bias
+    few_q, few_k = np.moveaxis(matches.reshape(5, 2, found.count, found.matched), 1, 0)
     few_v = (x @ found.moving.weight + found.moving.bias).reshape(5, found.count, found.moved)
     used = [h for h in range(heads) if not nothing.reshape(3, heads, size)[:, h].all()]
     assert found.count == len(used)

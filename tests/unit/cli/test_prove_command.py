@@ -114,13 +114,23 @@ SAID = {
 }
 
 
+BADGE = {
+    "proved": "> **Proved**: after every one of 62 prompts, the token that is meant has the highest "
+    "logit, by at least 2.5 nats.",
+    "unproved": "> **Sampled, not proved**: the margin may be as low as -1.",
+}
+
+
 @pytest.mark.parametrize("word", SAID)
 def test_compile_says_what_is_proved(run, checker, tmp_path, word):
     checker.word = word
     assert SAID[word] in run("compile", "aab", "-o", "out").out.splitlines()
     assert json.loads(run("compile", "aab", "-o", "out", "--json").out)["proof"]["verdict"] == word
     card = (tmp_path / "out" / "README.md").read_text()
-    assert ("## Proved\n\nAfter every one of 62 prompts, the token" in card) is (word == "proved")
+    line = next(line for line in card.splitlines() if line.startswith("> "))
+    assert line == BADGE[word]
+    assert card.index(line) < card.index("## The rules")
+    assert ("## Proved\n\nThe sentence at the top" in card) is (word == "proved")
     assert ("sampled" in card.rpartition("##")[2]) is (word != "proved")
 
 
