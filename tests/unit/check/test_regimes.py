@@ -501,3 +501,14 @@ def test_what_is_rounded_twice_may_be_rounded_to_the_other_side(sign):
     x = sign * np.array([1 + 2.0**-8 + 2.0**-40])  # float32 rounds it to the middle of 1 and 1 + 2^-7
     low, high = rounded_ends(x, x, REGIMES["bfloat16"].steps)
     assert sorted(np.abs([low, high]).ravel().tolist()) == [1, 1 + 2.0**-7]
+
+
+@given(seeds, halves, st.integers(2, 12))
+def test_weights_that_are_rounded_before_the_division(rng, name, sources):
+    scores = rng.normal(size=(10, sources)).astype(F)
+    values = half(name, rng.choice([-1, 0, 1, 3], size=(sources, 2))).astype(np.float64)
+    box = exactly(np.broadcast_to(values, (10, sources, 2)))
+    regime = replace(REGIMES[name], attention="sdpa")
+    _, found = half_attention(exactly(scores.astype(np.float64)), box, regime)
+    for i, row in enumerate(scores):
+        assert_holds(flash(rng, name, row, values), found[i])
