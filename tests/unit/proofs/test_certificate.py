@@ -153,13 +153,13 @@ def test_rules_over_thousands_of_words_take_a_row_each():
 
 
 def test_the_rarer_value_of_a_class_has_rows():
-    rules = [predict("a").after("[^ab]"), predict("b").after("[abc]")]
+    rules = [predict("b").after("[abc]c"), predict("a").after("[^ab]")]
     stated = statement_of(Program("abcde", 4, [*rules, predict("c").otherwise()]))
     tables = [node for node in stated["meaning"]["nodes"] if node["op"] == "table"]
-    assert [(table["rows"], table["else"]) for table in tables] == [
-        ([["a", False], ["b", False]], True),
-        ([["d", False], ["e", False]], True),
-    ]
+    found = [(table["rows"], table["else"]) for table in tables]
+    assert ([["d", False], ["e", False]], True) in found
+    assert ([["c", True]], False) in found
+    assert ([["a", False], ["b", False]], True) in found
 
 
 def test_a_thousand_rules_are_stated_at_once():
