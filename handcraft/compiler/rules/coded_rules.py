@@ -33,6 +33,7 @@ from handcraft.compiler.rules.rule_logits import (
 from handcraft.compiler.rules.rulings import Ruling
 from handcraft.compiler.stage import Stage
 from handcraft.dtype import dtype_named
+from handcraft.language.decision import ANYWHERE
 from handcraft.language.graph.domain import Plain, Value
 from handcraft.language.graph.node import Constant, Node
 from handcraft.origin import Origin
@@ -132,7 +133,8 @@ class CodedRules:
         index = OverlapIndex()
         for i, ruling in enumerate(self.rulings):
             index.add(i, ruling.contender.pattern)
-        together = index.heaviest([each.height for each in self.ranked])
+        added = index.most_added(ANYWHERE, lambda i: {None: self.ranked[i].height})
+        together = sum(each.height for each in self.ranked) if added is None else added[None]
         return len(self.bits[0]) * (1 + unit * together) ** 2
 
     def rule_neurons(

@@ -2,10 +2,11 @@
 
 Several rules can fire on one context, and what they add to one logit adds up. Rule r gets the height
 
-    h(r) = 1 + max over tokens v other than r's of (sum of h(s), s after r, overlapping r, predicting v)
+    h(r) = 1 + max over tokens v other than r's, and over contexts that r matches,
+               of (sum of h(s), s after r, matching the context, predicting v)
 
 Where r is the first that fires, its token has at least h(r), and any other token v at most the sum
-above, since only later rules that overlap r can fire too. So r's token wins by at least 1.
+above, since only later rules that match the context can fire too. So r's token wins by at least 1.
 
 Where that height is too large for a logit, r gets a veto instead: no later rule that overlaps it and
 predicts anything else fires where r does. Then a height of 1 is enough.
@@ -16,7 +17,7 @@ dropped if an `otherwise` predicts the same and no later rule that overlaps it p
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -45,22 +46,22 @@ class Contender:
 
 @dataclass(frozen=True)
 class Rank:
-    """The height of a needed rule, and its rivals.
+    """The height of a needed rule.
 
     Args:
         rule: its index among all rules.
         height: what it adds to the logit of its token, in units.
-        rivals: the later rules, by their index among the ranked ones, that overlap it and predict
-            something else.
         has_veto: whether no rival may fire where it does.
+        rivals: if it has a veto, the later rules, by their index among the ranked ones, that overlap it
+            and predict something else.
         squares: where it is the first to fire, no sum of squares of what is added is larger, over all
             tokens.
     """
 
     rule: int
     height: int
-    rivals: tuple[int, ...]
     has_veto: bool
+    rivals: tuple[int, ...]
     squares: int
 
 
@@ -76,48 +77,66 @@ def rank(
     Args:
         rules: in the order in which they are tried.
         highest: the largest height that a rule may get; with 0 every rule that has rivals gets a veto.
-        alone: whether no two rules may add anything at once, not even of the same answer.
         most_squares: a rule gets a veto too where `Rank.squares` would be larger without.
+        alone: whether no two rules may add anything at once, not even of the same answer.
     """
     otherwise = rules[-1].answer if rules and rules[-1].is_otherwise else None
     index = OverlapIndex()
     heights: dict[int, int] = {}
     rivals: dict[int, list[int]] = {}
     squares: dict[int, int] = {}
-    vetoes: set[int] = set()
 
-    def added(by: Iterable[int]) -> dict[int, int]:
-        """The most that some rules together add to the logit of each token."""
-        total: defaultdict[int, int] = defaultdict(int)
-        for j in by:
-            for token in rules[j].tokens:
-                total[token] += heights[j]
-        return total
+    def is_rival(rule: Contender, other: int) -> bool:
+        return alone or rules[other].answer != rule.answer
 
     for i in reversed(range(len(rules))):
         rule = rules[i]
-        together = sorted(index.overlapping(rule.pattern))
-        others = [j for j in together if alone or rules[j].answer != rule.answer]
-        if not others and rule.answer == otherwise and not rule.is_otherwise:
+
+        def adds(j: int, rule: Contender = rule) -> Added:
+            is_against = is_rival(rule, j)
+            return {(is_against, token): heights[j] for token in rules[j].tokens}
+
+        exact = index.most_added(rule.pattern, adds)
+        added = _sum(map(adds, index.overlapping(rule.pattern))) if exact is None else exact
+        has_rivals = any(is_against for is_against, _ in added)
+        if not has_rivals and rule.answer == otherwise and not rule.is_otherwise:
             continue
         own = rule.tokens if len(rule.tokens) == 1 else frozenset()
-        against = (n for token, n in added(others).items() if token not in own)
-        rivals[i], heights[i] = others, 1 + max(against, default=0)
-        squares[i] = _squares(added((i, *together)))
-        if others and (heights[i] > highest or squares[i] > most_squares):
-            vetoes.add(i)
+        against = (n for (is_against, token), n in added.items() if is_against and token not in own)
+        heights[i] = 1 + max(against, default=0)
+        squares[i] = _squares([added, adds(i)])
+        if has_rivals and (heights[i] > highest or squares[i] > most_squares):
+            rivals[i] = [j for j in sorted(index.overlapping(rule.pattern)) if is_rival(rule, j)]
             heights[i] = 1
-            squares[i] = _squares(added((i, *set(together).difference(others))))
+            helping = {key: n for key, n in added.items() if not key[0]}
+            squares[i] = _squares([helping, adds(i)])
         index.add(i, rule.pattern)
     kept = sorted(heights)
     place = {i: number for number, i in enumerate(kept)}
     return tuple(
-        Rank(i, heights[i], tuple(place[j] for j in rivals[i]), i in vetoes, squares[i]) for i in kept
+        Rank(i, heights[i], i in rivals, tuple(place[j] for j in rivals.get(i, ())), squares[i])
+        for i in kept
     )
 
 
-def _squares(added: Mapping[int, int]) -> int:
-    return sum(n * n for n in added.values())
+Added = Mapping[tuple[bool, int], int]
+"""What rules add at most to each token, separately for those that predict something else."""
+
+
+def _sum(added: Iterable[Added]) -> Added:
+    """What rules add together."""
+    total: Counter[tuple[bool, int]] = Counter()
+    for each in added:
+        total.update(each)
+    return total
+
+
+def _squares(added: Iterable[Added]) -> int:
+    """The sum of squares over all tokens of what is added together."""
+    by_token: Counter[int] = Counter()
+    for (_, token), number in _sum(added).items():
+        by_token[token] += number
+    return sum(number**2 for number in by_token.values())
 
 
 @dataclass(frozen=True)
@@ -127,8 +146,8 @@ class RankedRule:
     Args:
         clause: the clause.
         height: what it adds to the logit of its token, in units.
-        rivals: the later rules, by their index among the ranked rules, that overlap it and predict
-            another token.
+        rivals: if it has a veto, the later rules, by their index among the ranked rules, that overlap
+            it and predict another token.
     """
 
     clause: Clause
@@ -136,11 +155,12 @@ class RankedRule:
     rivals: tuple[int, ...]
 
 
-def rank_rules(clauses: Sequence[Clause]) -> tuple[RankedRule, ...]:
+def rank_rules(clauses: Sequence[Clause], highest: float = inf) -> tuple[RankedRule, ...]:
     """The clauses that are needed, with their heights, in order.
 
     Args:
         clauses: the clauses that can win on some context, in the order in which they are tried.
+        highest: as for `rank`.
     """
     rules = [Contender(c.pattern, c.token, frozenset({c.token}), c.is_otherwise) for c in clauses]
-    return tuple(RankedRule(clauses[r.rule], r.height, r.rivals) for r in rank(rules))
+    return tuple(RankedRule(clauses[r.rule], r.height, r.rivals) for r in rank(rules, highest))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handcraft import Vocabulary
+from handcraft.compiler.rules import overlap
 from handcraft.compiler.rules.overlap import OverlapIndex
 from handcraft.language.patterns.parse_pattern import parse_pattern
 from handcraft.language.patterns.pattern import Pattern
@@ -31,15 +32,25 @@ def test_the_patterns_that_share_a_context_are_found_each_once(kept, asked):
     assert sorted(index.overlapping(asked)) == sharing
 
 
-@given(st.lists(st.tuples(PATTERNS, st.integers(1, 5)), max_size=8))
-def test_no_context_matches_more_than_the_heaviest_patterns(kept):
+@given(st.lists(st.tuples(PATTERNS, st.integers(1, 5), st.sampled_from("xy")), max_size=8), PATTERNS)
+def test_what_patterns_add_at_most_is_what_they_add_after_some_context(kept, asked):
     index = OverlapIndex()
-    for key, (pattern, _) in enumerate(kept):
+    for key, (pattern, _, _) in enumerate(kept):
         index.add(key, pattern)
-    most = max(sum(w for p, w in kept if p.matches(context)) for context in CONTEXTS)
-    found = index.heaviest([weight for _, weight in kept])
-    is_exact = all(len(allowed) == 1 for p, _ in kept for allowed in p.classes)
-    assert found == most if is_exact and not any(p.anchored for p, _ in kept) else found >= most
+    mine = [context for context in CONTEXTS if asked.matches(context)]
+    most = {
+        to: max(sum(n for p, n, each in kept if each == to and p.matches(c)) for c in mine)
+        for to in "xy"
+    }
+    found = index.most_added(asked, lambda key: {kept[key][2]: kept[key][1]})
+    assert found == {to: number for to, number in most.items() if number}
+
+
+def test_too_many_states_are_not_visited(monkeypatch):
+    monkeypatch.setattr(overlap, "STATES", 2)
+    index = OverlapIndex()
+    index.add(0, parse_pattern("ab", AB))
+    assert index.most_added(Pattern(), lambda _: {None: 1}) is None
 
 
 @pytest.mark.parametrize(
