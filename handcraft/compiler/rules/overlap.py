@@ -9,12 +9,23 @@ from typing import TypeVar
 
 from handcraft.language.patterns.pattern import Pattern
 
-STATES = 1 << 19
+STATES = 1 << 18
 """How many states `OverlapIndex.most_added` visits, in all calls of one index: a few seconds. Patterns
 of single tokens take one for each token; classes that overlap may take one for each set of rules."""
 
 To = TypeVar("To", bound=Hashable)
 """What patterns add to."""
+
+Span = tuple[int, int]
+"""The least and the most that is added."""
+
+NOTHING = 0, 0
+
+Added = Mapping[To, Span]
+"""What is added to what; nothing to all others."""
+
+_State = tuple[list["_Node"], Added[To]]
+"""Where the tokens of some contexts lead, and what was added on the way."""
 
 
 @dataclass
@@ -52,11 +63,16 @@ class _Node:
             waiting.extend(children)
 
 
+class TooManyStatesError(Exception):
+    """What patterns add together takes too long to decide."""
+
+
 class OverlapIndex:
     """Patterns indexed by their ends, to find those that match a context together with another."""
 
     def __init__(self) -> None:
         self._root = _Node()
+        self._depth = 0
         self._states_left = STATES
 
     def add(self, key: int, pattern: Pattern) -> None:
@@ -65,44 +81,53 @@ class OverlapIndex:
         for allowed in reversed(pattern.classes):
             node = node.step(allowed)
         (node.anchored if pattern.anchored else node.free).append(key)
+        self._depth = max(self._depth, len(pattern))
 
-    def most_added(
-        self, pattern: Pattern, adds: Callable[[int], Mapping[To, int]]
-    ) -> dict[To, int] | None:
-        """The most that kept patterns add at once, over all contexts that end in `pattern`.
+    def added(self, pattern: Pattern, adds: Callable[[int], Added[To] | None]) -> Added[To] | None:
+        """What kept patterns add together, at least and at most, over contexts that end in `pattern`.
 
         Contexts are read backwards. Those after which the same kept patterns may still match are one
-        state, which has the largest sums of them all; so each sum is the largest, and no larger.
+        state, with the smallest and the largest sums of them all. So both bounds are met, but where a
+        context does not count because of its very end.
 
         Args:
             pattern: what contexts end in.
-            adds: what the pattern of a key adds where it matches, and to what.
+            adds: what the pattern of a key adds where it matches; None if contexts that it matches do
+                not count.
 
         Returns:
-            What is added at most, to each of what is added to; None if there are too many states.
+            The sums; None if no context counts.
+
+        Raises:
+            TooManyStatesError: deciding it takes too long.
         """
-        most: dict[To, int] = {}
-        level: list[tuple[list[_Node], dict[To, int]]] = [([self._root], {})]
-        depth = 0
-        while level:
-            following: dict[tuple[int, ...], tuple[list[_Node], dict[To, int]]] = {}
+        total: Added[To] | None = None
+        level: list[_State[To]] = [([self._root], {})]
+        for depth in range(self._depth + 1):
+            following: dict[tuple[int, ...], _State[To]] = {}
             self._states_left -= len(level)
             if self._states_left < 0:
-                return None
-            for nodes, added in level:
-                here = _plus(added, (adds(key) for node in nodes for key in node.free))
-                _raise(most, here)
-                if depth >= len(pattern):
-                    _raise(most, _plus(here, (adds(key) for node in nodes for key in node.anchored)))
+                raise TooManyStatesError
+            allowed = pattern.backwards(depth) if depth < len(pattern) else None
+            for nodes, before in level:
+                here = _plus(before, (adds(key) for node in nodes for key in node.free))
+                if here is None:
+                    continue
+                if allowed is None:
+                    anchored = (adds(key) for node in nodes for key in node.anchored)
+                    if (ending := _plus(here, anchored)) is not None:
+                        total = _hull(total, ending)
                     if pattern.anchored:
                         continue
-                allowed = pattern.backwards(depth) if depth < len(pattern) else None
-                for further in _steps(nodes, allowed):
+                steps = _steps(nodes, allowed)
+                for further in steps.values():
                     state = tuple(map(id, further))
-                    _raise(following.setdefault(state, (further, {}))[1], here)
+                    known = following.get(state)
+                    following[state] = further, _hull(known[1] if known else None, here)
+                if allowed is None or len(steps) < len(allowed):  # then no kept pattern reads further
+                    total = _hull(total, here)
             level = [*following.values()]
-            depth += 1
-        return most
+        return total
 
     def overlapping(self, pattern: Pattern) -> Iterator[int]:
         """The keys of all kept patterns that some context matches together with `pattern`."""
@@ -121,8 +146,8 @@ class OverlapIndex:
                 level = [child for node in level for child in node.matching(allowed)]
 
 
-def _steps(nodes: Sequence[_Node], allowed: frozenset[int] | None) -> Iterator[list[_Node]]:
-    """For each token, the nodes one token further back that it leads to; not those of no token.
+def _steps(nodes: Sequence[_Node], allowed: frozenset[int] | None) -> Mapping[int, list[_Node]]:
+    """For each token that leads further, the nodes one token further back.
 
     Args:
         nodes: where the tokens so far lead.
@@ -138,20 +163,38 @@ def _steps(nodes: Sequence[_Node], allowed: frozenset[int] | None) -> Iterator[l
         for every, child in node.by_class.items():
             for token in every if allowed is None else every & allowed:
                 found[token].append(child)
-    yield from found.values()
+    return found
 
 
-def _plus(added: Mapping[To, int], more: Iterable[Mapping[To, int]]) -> dict[To, int]:
-    """What was added, and more."""
-    total = dict(added)
+def _plus(before: Added[To], more: Iterable[Added[To] | None]) -> Added[To] | None:
+    """What was added, and more; None if any of that is None."""
+    total: dict[To, Span] | None = None
     for each in more:
-        for to, number in each.items():
-            total[to] = total.get(to, 0) + number
+        if each is None:
+            return None
+        for to, (low, high) in each.items():
+            total = dict(before) if total is None else total
+            known = total.get(to, NOTHING)
+            total[to] = known[0] + low, known[1] + high
+    return before if total is None else total
+
+
+def _hull(one: Added[To] | None, other: Added[To]) -> Added[To]:
+    """The smaller of the smallest sums, and the larger of the largest."""
+    if one is None or one == other:
+        return other
+    found: dict[To, Span] = {}
+    for to in (*one, *(to for to in other if to not in one)):
+        (low, high), (least, most) = one.get(to, NOTHING), other.get(to, NOTHING)
+        found[to] = min(low, least), max(high, most)
+    return found
+
+
+def sum_of(added: Iterable[Added[To]]) -> Added[To]:
+    """What is added together, wherever that is: of each only what makes the sum smaller, or larger."""
+    total: dict[To, Span] = {}
+    for each in added:
+        for to, (low, high) in each.items():
+            known = total.get(to, NOTHING)
+            total[to] = known[0] + min(0, low), known[1] + max(0, high)
     return total
-
-
-def _raise(most: dict[To, int], added: Mapping[To, int]) -> None:
-    """Raise numbers to those that are larger."""
-    for to, number in added.items():
-        if number > most.get(to, 0):
-            most[to] = number

@@ -2,27 +2,28 @@
 
 Several rules can fire on one context, and what they add to one logit adds up. Rule r gets the height
 
-    h(r) = 1 + max over tokens v other than r's, and over contexts that r matches,
+    h(r) = 1 + max over tokens v other than r's, and over contexts where r may be the first that fires,
                of (sum of h(s), s after r, matching the context, predicting v)
 
-Where r is the first that fires, its token has at least h(r), and any other token v at most the sum
-above, since only later rules that match the context can fire too. So r's token wins by at least 1.
+There its token has at least h(r), and any other token v at most the sum
+above. So r's token wins by at least 1. A rule that is never the first is dropped.
 
 Where that height is too large for a logit, r gets a veto instead: no later rule that overlaps it and
 predicts anything else fires where r does. Then a height of 1 is enough.
 
-Conditions other than the pattern are ignored here: two rules overlap if their patterns do. A rule is
-dropped if an `otherwise` predicts the same and no later rule that overlaps it predicts anything else.
+Conditions other than the pattern are not looked into: a rule that has some may fire where its pattern
+matches, and one that has none does. A rule is dropped too if an `otherwise` predicts the same and no
+later rule that may fire besides predicts anything else.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from handcraft.compiler.rules.overlap import OverlapIndex
+from handcraft.compiler.rules.overlap import Added, OverlapIndex, TooManyStatesError, sum_of
 from handcraft.language.patterns.pattern import Pattern
 from handcraft.language.rule import Clause
 
@@ -36,12 +37,14 @@ class Contender:
         answer: two rules with the same answer predict the same token wherever both fire.
         tokens: the ids of the tokens that it can predict.
         is_otherwise: whether it always fires.
+        is_sure: whether it fires wherever its pattern matches.
     """
 
     pattern: Pattern
     answer: Hashable
     tokens: frozenset[int]
     is_otherwise: bool
+    is_sure: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,35 +85,40 @@ def rank(
     """
     otherwise = rules[-1].answer if rules and rules[-1].is_otherwise else None
     index = OverlapIndex()
+    for i, rule in enumerate(rules):
+        index.add(i, rule.pattern)
     heights: dict[int, int] = {}
     rivals: dict[int, list[int]] = {}
     squares: dict[int, int] = {}
-
-    def is_rival(rule: Contender, other: int) -> bool:
-        return alone or rules[other].answer != rule.answer
-
     for i in reversed(range(len(rules))):
         rule = rules[i]
 
-        def adds(j: int, rule: Contender = rule) -> Added:
-            is_against = is_rival(rule, j)
-            return {(is_against, token): heights[j] for token in rules[j].tokens}
+        def adds(j: int, i: int = i, rule: Contender = rule) -> Added[Place] | None:
+            if j <= i:
+                return None if j < i and rules[j].is_sure else {}
+            is_against, n = alone or rules[j].answer != rule.answer, heights.get(j, 0)
+            return {(is_against, token): (n, n) for token in rules[j].tokens} if n else {}
 
-        exact = index.most_added(rule.pattern, adds)
-        added = _sum(map(adds, index.overlapping(rule.pattern))) if exact is None else exact
+        try:
+            added = index.added(rule.pattern, adds)
+        except TooManyStatesError:
+            added = sum_of(adds(j) or {} for j in index.overlapping(rule.pattern))
+        if added is None:
+            continue
         has_rivals = any(is_against for is_against, _ in added)
         if not has_rivals and rule.answer == otherwise and not rule.is_otherwise:
             continue
         own = rule.tokens if len(rule.tokens) == 1 else frozenset()
-        against = (n for (is_against, token), n in added.items() if is_against and token not in own)
+        against = (
+            most for (is_against, token), (_, most) in added.items() if is_against and token not in own
+        )
         heights[i] = 1 + max(against, default=0)
-        squares[i] = _squares([added, adds(i)])
+        squares[i] = _squares(added, rule, heights[i])
         if has_rivals and (heights[i] > highest or squares[i] > most_squares):
-            rivals[i] = [j for j in sorted(index.overlapping(rule.pattern)) if is_rival(rule, j)]
+            together = ((j, adds(j)) for j in sorted(index.overlapping(rule.pattern)))
+            rivals[i] = [j for j, adding in together if adding and any(key[0] for key in adding)]
             heights[i] = 1
-            helping = {key: n for key, n in added.items() if not key[0]}
-            squares[i] = _squares([helping, adds(i)])
-        index.add(i, rule.pattern)
+            squares[i] = _squares({key: n for key, n in added.items() if not key[0]}, rule, 1)
     kept = sorted(heights)
     place = {i: number for number, i in enumerate(kept)}
     return tuple(
@@ -119,23 +127,15 @@ def rank(
     )
 
 
-Added = Mapping[tuple[bool, int], int]
-"""What rules add at most to each token, separately for those that predict something else."""
+Place = tuple[bool, int]
+"""A token to which rules add, separately for those that predict something else."""
 
 
-def _sum(added: Iterable[Added]) -> Added:
-    """What rules add together."""
-    total: Counter[tuple[bool, int]] = Counter()
-    for each in added:
-        total.update(each)
-    return total
-
-
-def _squares(added: Iterable[Added]) -> int:
-    """The sum of squares over all tokens of what is added together."""
-    by_token: Counter[int] = Counter()
-    for (_, token), number in _sum(added).items():
-        by_token[token] += number
+def _squares(added: Added[Place], rule: Contender, height: int) -> int:
+    """The sum of squares over all tokens of what is added, and what a rule adds besides."""
+    by_token = Counter(dict.fromkeys(rule.tokens, height))
+    for (_, token), (_, most) in added.items():
+        by_token[token] += most
     return sum(number**2 for number in by_token.values())
 
 
@@ -162,5 +162,8 @@ def rank_rules(clauses: Sequence[Clause], highest: float = inf) -> tuple[RankedR
         clauses: the clauses that can win on some context, in the order in which they are tried.
         highest: as for `rank`.
     """
-    rules = [Contender(c.pattern, c.token, frozenset({c.token}), c.is_otherwise) for c in clauses]
+    rules = [
+        Contender(c.pattern, c.token, frozenset({c.token}), c.is_otherwise, is_sure=True)
+        for c in clauses
+    ]
     return tuple(RankedRule(clauses[r.rule], r.height, r.rivals) for r in rank(rules, highest))

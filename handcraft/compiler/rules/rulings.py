@@ -76,15 +76,13 @@ def read_decisions(decisions: Sequence[Decision], vocabulary: Vocabulary) -> lis
 
 def _contender(decision: Decision, ids: Mapping[str, int]) -> Contender:
     """A decision as ranking looks at it."""
-    answer = decision.answer
-    if not isinstance(answer, Node):
-        shares = frozenset(answer.items())
-        return Contender(
-            decision.pattern, shares, frozenset(ids[t] for t in answer), decision.is_always
-        )
-    assert isinstance(answer.domain, Finite)
-    tokens = frozenset(ids[str(value)] for value in answer.domain.values)
-    return Contender(decision.pattern, answer, tokens, decision.is_always)
+    answer, is_sure = decision.answer, decision.rule.flag is None
+    if isinstance(answer, Node):
+        assert isinstance(answer.domain, Finite)
+        tokens = frozenset(ids[str(value)] for value in answer.domain.values)
+        return Contender(decision.pattern, answer, tokens, decision.is_always, is_sure)
+    shares, tokens = frozenset(answer.items()), frozenset(ids[token] for token in answer)
+    return Contender(decision.pattern, shares, tokens, decision.is_always, is_sure)
 
 
 def _check_probabilities(shares: Mapping[Any, Plain], origin: Origin) -> None:

@@ -32,25 +32,50 @@ def test_the_patterns_that_share_a_context_are_found_each_once(kept, asked):
     assert sorted(index.overlapping(asked)) == sharing
 
 
-@given(st.lists(st.tuples(PATTERNS, st.integers(1, 5), st.sampled_from("xy")), max_size=8), PATTERNS)
-def test_what_patterns_add_at_most_is_what_they_add_after_some_context(kept, asked):
+SPANS = st.tuples(st.integers(-4, 4), st.integers(0, 3)).map(lambda pair: (pair[0], sum(pair)))
+KEPT = st.tuples(PATTERNS, st.dictionaries(st.sampled_from("xy"), SPANS))
+
+
+def index_of(patterns) -> OverlapIndex:
     index = OverlapIndex()
-    for key, (pattern, _, _) in enumerate(kept):
+    for key, pattern in enumerate(patterns):
         index.add(key, pattern)
+    return index
+
+
+def met(kept, contexts, to: str) -> tuple[int, int]:
+    """What is added to something at least and at most, by trying contexts."""
+    each = [[spans.get(to, (0, 0)) for p, spans in kept if p.matches(c)] for c in contexts]
+    return min(sum(low for low, _ in s) for s in each), max(sum(high for _, high in s) for s in each)
+
+
+@given(st.lists(KEPT, max_size=8), PATTERNS)
+def test_what_patterns_add_is_what_they_add_after_some_context(kept, asked):
+    found = index_of(p for p, _ in kept).added(asked, lambda key: kept[key][1])
     mine = [context for context in CONTEXTS if asked.matches(context)]
-    most = {
-        to: max(sum(n for p, n, each in kept if each == to and p.matches(c)) for c in mine)
-        for to in "xy"
-    }
-    found = index.most_added(asked, lambda key: {kept[key][2]: kept[key][1]})
-    assert found == {to: number for to, number in most.items() if number}
+    for to in "xy":
+        assert found.get(to, (0, 0)) == met(kept, mine, to)
+
+
+@given(st.lists(KEPT, max_size=6), st.lists(PATTERNS, max_size=4), PATTERNS)
+def test_contexts_that_do_not_count_are_left_out(kept, hiding, asked):
+    index = index_of([*hiding, *(p for p, _ in kept)])
+    found = index.added(asked, lambda key: None if key < len(hiding) else kept[key - len(hiding)][1])
+    mine = [c for c in CONTEXTS if asked.matches(c) and not any(p.matches(c) for p in hiding)]
+    if not any(p.anchored for p in hiding):
+        assert (found is None) == (not mine)
+    for to in "xy" if mine else "":
+        (low, high), (least, most) = met(kept, mine, to), found.get(to, (0, 0))
+        assert least <= low <= high <= most
+        if not any(p.anchored for p in hiding):
+            assert (least, most) == (low, high)
 
 
 def test_too_many_states_are_not_visited(monkeypatch):
     monkeypatch.setattr(overlap, "STATES", 2)
-    index = OverlapIndex()
-    index.add(0, parse_pattern("ab", AB))
-    assert index.most_added(Pattern(), lambda _: {None: 1}) is None
+    index = index_of([parse_pattern("ab", AB)])
+    with pytest.raises(overlap.TooManyStatesError):
+        index.added(Pattern(), lambda _: {None: (1, 1)})
 
 
 @pytest.mark.parametrize(
