@@ -22,9 +22,10 @@ from handcraft.compiler.passes.run_passes import TABLES, run_passes
 from handcraft.compiler.passes.split_bits import Splitting, width_of
 from handcraft.compiler.passes.split_positions import split_positions
 from handcraft.compiler.rules.amounts import Amounts, find_amounts, largest_sums
-from handcraft.compiler.rules.cubes import MOST_NEURONS, read_cubes
+from handcraft.compiler.rules.cubes import read_cubes
 from handcraft.compiler.rules.rule_logits import (
     SMALL_UNIT,
+    UNIT,
     LogitNeuron,
     conjunction,
     highest,
@@ -34,7 +35,7 @@ from handcraft.compiler.rules.rule_logits import (
 from handcraft.compiler.rules.rulings import Ruling
 from handcraft.compiler.stage import Stage
 from handcraft.dtype import dtype_named
-from handcraft.errors import CompileError
+from handcraft.errors import LimitError
 from handcraft.language.graph.domain import Plain, Value
 from handcraft.language.graph.node import Constant, Node
 from handcraft.origin import Origin
@@ -64,6 +65,10 @@ def split_rules(
     made = iter(rebuild(nodes))
     found = [replace(each, literals=tuple(next(made) for _ in each.literals)) for each in rulings]
     return found, [[next(made) for _ in range(width)] for _ in rulings]
+
+
+MOST_NEURONS = 4096
+"""How many neurons one rule may take."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +110,9 @@ class CodedRules:
         made = iter(stages[-1].nodes)
         found = [replace(each, literals=tuple(next(made) for _ in each.literals)) for each in found]
         bits = [[next(made) for _ in range(width)] for _ in found]
-        together = (SMALL_UNIT - 1) / (SMALL_UNIT * width * 2 * dtype_named(dtype).unit)
-        most = min(highest(dtype), int(together))
+        kind = dtype_named(dtype)
+        together = (SMALL_UNIT - 1) / (SMALL_UNIT * width * 2 * kind.unit)
+        most = min(highest(dtype), int(together), kind.largest // (UNIT * width))
         amounts = find_amounts([each.contender for each in found], [*map(_signs, bits)], most)
         return cls(found, bits, amounts, stages)
 
@@ -191,11 +197,11 @@ def _chosen(choices: Sequence[Sequence[Reading]], origin: Origin) -> Iterator[tu
     """One sum of each literal that is cubes, in all ways: only one of them reaches 0 at once.
 
     Raises:
-        CompileError: there are too many ways.
+        LimitError: there are too many ways.
     """
     count = prod(map(len, choices))
     if count > MOST_NEURONS:
-        raise CompileError(
+        raise LimitError(
             f"`{origin.what}` takes {count:,} neurons where tokens are encoded as bits, more than "
             f"{MOST_NEURONS:,}",
             where=origin.place,

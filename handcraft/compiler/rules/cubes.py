@@ -22,8 +22,8 @@ from handcraft.language.graph.domain import Finite, Value
 from handcraft.language.graph.members import Members
 from handcraft.language.graph.node import Assumed, Embedded, Lookup, Node, is_token
 
-MOST_NEURONS = 4096
-"""How many neurons one rule may take."""
+NEVER = 1 << 40
+"""The price of what cannot be: more than any neurons cost."""
 
 PRICE, RULES = 16, 32
 """A dimension costs about as many parameters as 16 neurons, and as one more for every 32 rules: each
@@ -134,7 +134,7 @@ def _price_of_flag(cubes: Sequence[Cube], features: Features, price: int) -> int
     """
     is_bit = len(cubes) == 1 and len(cubes[0].bits) == 1
     if not (is_bit or features.normed):
-        return MOST_NEURONS
+        return NEVER
     return price if is_bit or isinstance(cubes[0].value, Embedded) else 2 * price
 
 

@@ -27,7 +27,7 @@ HIGHEST = 32
 get a veto, which takes a neuron and a dimension."""
 
 HIGHEST_IF_WIDE = 1024
-"""The same in float32 and float64: of logits up to 1024 times `NATS` float32 tells a hundredth of a nat."""
+"""The same in wider dtypes: of logits up to 1024 times `NATS` float32 tells a hundredth of a nat."""
 
 UNIT = 128
 """What is written for each unit of height: the input token's echo of 1 in a tied head counts for

@@ -158,9 +158,11 @@ class Ruled:
         if rules is None or (direct and not rules.ends_alone):
             return None
         is_mixed = self.has_norm or not Precision(self.dtype).is_wide
-        tries = [(True, SMALL_UNIT), (True, SMALL_UNIT // 2)] if short else [(False, SMALL_UNIT)]
-        if is_mixed and not short:
-            tries.insert(0, (True, SMALL_UNIT))
+        if short:
+            tries = [(True, SMALL_UNIT), (True, SMALL_UNIT // 2)]
+        else:  # without LayerNorm nothing else makes logits larger
+            unit = SMALL_UNIT if self.has_norm else UNIT
+            tries = [(True, unit), (False, unit)] if is_mixed else [(False, unit)]
         refused: PrecisionError | None = None
         for is_level, unit in tries:
             try:

@@ -98,7 +98,9 @@ def test_a_rule_whose_answer_is_there_already_adds_nothing():
 
 def test_only_where_patterns_overlap_in_part_sums_grow():
     partly = written(("b-c", B), ("ab-c", D), ("bc-c", C))
-    assert partly == [(-4, 0), (2, 2), (2, 0), A], "both of the later two add 2 to the first bit after bc"
+    assert partly == [(-4, 0), (2, 2), (2, 0), A], (
+        "both of the later two add 2 to the first bit after bc"
+    )
     assert written(("b-c", B), ("a-c", D), ("bc-c", C))[0] == (-2, 2)
 
 
