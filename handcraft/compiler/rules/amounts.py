@@ -52,20 +52,24 @@ class Amounts:
     rivals: tuple[int, ...] = ()
 
 
-def find_amounts(rules: Sequence[Contender], answers: Sequence[Signs], most: int) -> list[Amounts]:
+def find_amounts(
+    rules: Sequence[Contender], answers: Sequence[Signs], most: int, most_in_all: int
+) -> list[Amounts]:
     """What each rule adds.
 
     Args:
         rules: in the order in which they are tried.
         answers: the bits of the answer of each.
         most: where what a rule adds, or a sum, would be larger, it gets a veto.
+        most_in_all: the same where the sums of all bits would be larger together.
     """
     sums = _Sums(rules, answers)
     found: dict[int, Amounts] = {}
     for i in reversed(range(len(rules))):
         answer, added = answers[i], sums.later(i)
         made = Amounts(_bits(answer, added))
-        if _largest(answer, made.bits, added) > most:
+        sums_with = _largest(answer, made.bits, added)
+        if max(map(abs, (*made.bits, *sums_with))) > most or sum(sums_with) > most_in_all:
             rivals = sums.rivals(i)
             made = Amounts(_bits(answer, sums.later(i, without=rivals)), True, tuple(rivals))
             for j in rivals:  # where this rule fires they do not
@@ -157,11 +161,11 @@ def _bits(answer: Signs, added: Added[int]) -> tuple[int, ...]:
     return tuple(bits)
 
 
-def _largest(answer: Signs, bits: Sequence[int], added: Added[int]) -> int:
-    """The largest of what a rule adds, and of the sums with it."""
+def _largest(answer: Signs, bits: Sequence[int], added: Added[int]) -> list[int]:
+    """The largest sum of each bit with what a rule adds."""
     own = _range(answer, bits, is_sure=True)
-    sums = (added.get(b, NOTHING)[end] + own[b][end] for b in own for end in (0, 1))
-    return max(map(abs, (*bits, *sums)))
+    ends = ([added.get(b, NOTHING)[end] + own[b][end] for end in (0, 1)] for b in own)
+    return [max(map(abs, each)) for each in ends]
 
 
 def _range(answer: Signs, bits: Sequence[int], *, is_sure: bool = False) -> Added[int]:

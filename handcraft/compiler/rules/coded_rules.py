@@ -111,9 +111,10 @@ class CodedRules:
         found = [replace(each, literals=tuple(next(made) for _ in each.literals)) for each in found]
         bits = [[next(made) for _ in range(width)] for _ in found]
         kind = dtype_named(dtype)
-        together = (SMALL_UNIT - 1) / (SMALL_UNIT * width * 2 * kind.unit)
-        most = min(highest(dtype), int(together), kind.largest // (UNIT * width))
-        amounts = find_amounts([each.contender for each in found], [*map(_signs, bits)], most)
+        together = (SMALL_UNIT - 1) / (SMALL_UNIT * 2 * kind.unit)
+        most = min(highest(dtype), kind.largest // (UNIT * width))
+        contenders = [each.contender for each in found]
+        amounts = find_amounts(contenders, [*map(_signs, bits)], most, int(together))
         return cls(found, bits, amounts, stages)
 
     @property

@@ -22,12 +22,10 @@ from handcraft.language.graph.wording import reads
 from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary
 
-HIGHEST = 32
-"""The largest height of a rule in half precision: bfloat16 tells 32 from 31. Rules that would need more
-get a veto, which takes a neuron and a dimension."""
-
-HIGHEST_IF_WIDE = 1024
-"""The same in wider dtypes: of logits up to 1024 times `NATS` float32 tells a hundredth of a nat."""
+HIGHEST = 1024
+"""The largest height of a rule: of logits up to 1024 times `NATS` float32 tells a hundredth of a nat.
+In half precision it is less: bfloat16 tells 32 from 31, and float16 256 from 255. Rules that would need
+more get a veto, which takes a neuron and a dimension."""
 
 UNIT = 128
 """What is written for each unit of height: the input token's echo of 1 in a tied head counts for
@@ -80,7 +78,7 @@ class LogitNeuron:
 
 def highest(dtype: str) -> int:
     """The largest height of a rule in a dtype."""
-    return HIGHEST_IF_WIDE if Precision(dtype).is_wide else HIGHEST
+    return min(HIGHEST, Precision(dtype).whole >> 3)
 
 
 def ranks(rulings: Sequence[Ruling], dtype: str, *, apart: bool = False) -> tuple[Rank, ...]:

@@ -115,7 +115,7 @@ def test_many_rules_outvote_what_a_head_writes():
 
 
 def test_a_rule_with_a_veto_leaves_no_answer_to_a_head(monkeypatch):
-    monkeypatch.setattr(rule_logits, "HIGHEST_IF_WIDE", 32)
+    monkeypatch.setattr(rule_logits, "HIGHEST", 32)
     rules = [predict("ab"[k % 2]).when(k == POSITION) for k in range(7)]
     made = compiled(*rules, predict(FIRST).otherwise())
     assert writing_logits(made) == ["neurons"]

@@ -81,7 +81,7 @@ def test_rules_take_heights_each_of_which_outvotes_what_later_ones_add_for_anoth
 
 
 def test_where_heights_grow_too_large_a_rule_has_a_veto_against_later_ones(monkeypatch):
-    monkeypatch.setattr(rule_logits, "HIGHEST_IF_WIDE", 32)
+    monkeypatch.setattr(rule_logits, "HIGHEST", 32)
     flags = [TOKEN == "a", BEFORE == "a", SEEN >= 2, POSITION >= 3, BEFORE == "b", TOKEN == "b"]
     many = [predict("ab"[k % 2]).when(flag) for k, flag in enumerate([*flags, ~flags[0], ~flags[2]])]
     written = amounts(circuits(*many, OTHERWISE))
