@@ -36,6 +36,7 @@ from handcraft.compiler.rules.rulings import (
     with_nodes,
 )
 from handcraft.compiler.stage import Stage
+from handcraft.dtype import dtype_named
 from handcraft.errors import PrecisionError
 from handcraft.language import Program
 from handcraft.language.graph.domain import Plain
@@ -158,8 +159,13 @@ class Ruled:
         if rules is None or (direct and not rules.ends_alone):
             return None
         is_mixed = self.has_norm or not Precision(self.dtype).is_wide
-        if short:
-            tries = [(True, SMALL_UNIT), (True, SMALL_UNIT // 2)]
+        if short:  # where less is written LayerNorm makes sums less large
+            units = (
+                [SMALL_UNIT // 2]
+                if dtype_named(self.dtype).overflows_first
+                else [SMALL_UNIT, SMALL_UNIT // 2]
+            )
+            tries = [(True, unit) for unit in units]
         else:  # without LayerNorm nothing else makes logits larger
             unit = SMALL_UNIT if self.has_norm else UNIT
             tries = [(True, unit), (False, unit)] if is_mixed else [(False, unit)]
