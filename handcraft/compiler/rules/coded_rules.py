@@ -7,11 +7,10 @@ inner product with itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import product
-from math import prod
+from math import inf, prod
 
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import Reading, sum_of
@@ -57,14 +56,16 @@ def split_rules(
     """
     ids: dict[Value, int] = {token: i for i, token in enumerate(vocabulary.tokens)}
     width = width_of(len(ids))
-    answers = [each.answer for each in rulings if isinstance(each.answer, Node)]
-    literals = [literal for each in rulings for literal in each.literals]
+    answers = dict.fromkeys(each.answer for each in rulings if isinstance(each.answer, Node))
+    literals = dict.fromkeys(literal for each in rulings for literal in each.literals)
     splitting = Splitting([*literals, *answers], most)
     nodes = [splitting.kept(literal) for literal in literals]
     nodes += [bit for answer in answers for bit in splitting.bits(answer, ids, width)]
     made = iter(rebuild(nodes))
-    found = [replace(each, literals=tuple(next(made) for _ in each.literals)) for each in rulings]
-    return found, [[next(made) for _ in range(width)] for _ in rulings]
+    kept = {literal: next(made) for literal in literals}
+    bits: dict[object, list[Node]] = {answer: [next(made) for _ in range(width)] for answer in answers}
+    found = [replace(each, literals=tuple([kept[node] for node in each.literals])) for each in rulings]
+    return found, [bits[each.answer] for each in rulings]
 
 
 MOST_NEURONS = 4096
@@ -102,14 +103,16 @@ class CodedRules:
         """
         found, bits = split_rules(rulings, vocabulary, setting.steps // 2)
         width = width_of(len(vocabulary))
-        nodes = [literal for each in found for literal in each.literals]
-        nodes += [bit for each in bits for bit in each]
-        nodes = split_positions(nodes, setting, Precision(dtype, level=True).positions)
-        stages = run_passes(nodes, setting, TABLES)
+        nodes = [*dict.fromkeys(node for each in found for node in each.literals)]
+        nodes = [*dict.fromkeys((*nodes, *(bit for each in bits for bit in each)))]
+        split = split_positions(nodes, setting, Precision(dtype, level=True).positions)
+        stages = run_passes(split, setting, TABLES)
         stages = (replace(stages[0], name="split into bits"), *stages[1:])
-        made = iter(stages[-1].nodes)
-        found = [replace(each, literals=tuple(next(made) for _ in each.literals)) for each in found]
-        bits = [[next(made) for _ in range(width)] for _ in found]
+        made = dict(zip(nodes, stages[-1].nodes, strict=True))
+        found = [
+            replace(each, literals=tuple([made[node] for node in each.literals])) for each in found
+        ]
+        bits = [[made[bit] for bit in each] for each in bits]
         kind = dtype_named(dtype)
         together = (SMALL_UNIT - 1) / (SMALL_UNIT * 2 * kind.unit)
         most = min(highest(dtype), kind.largest // (UNIT * width))
@@ -158,18 +161,24 @@ class CodedRules:
             one: a constant, if sums are to be compared with 0: that takes half the hidden units behind
                 LayerNorm.
         """
-        neuron = LogitNeuron if one is None else partial(_compared_with_0, one)
         found: list[LogitNeuron] = []
         vetoed_by = needed_vetoes(self.rulings, self.amounts)
         cubes = read_cubes([each.literals for each in self.rulings], features)
+        level_at_0 = _LevelAt0(one) if one is not None else None
+
+        def write(parts: Sequence[Reading], at_least: Plain, writes: dict[int, int]) -> None:
+            if level_at_0 is not None and any(part.terms for part in parts):
+                parts, at_least = level_at_0(parts, at_least)
+            found.append(LogitNeuron(sum_of(parts), at_least, writes, ruling.origin))
+
         for place, (ruling, own) in enumerate(zip(self.rulings, self.amounts, strict=True)):
-            flags = (literal for literal in ruling.literals if literal not in cubes)
+            flags = [literal for literal in ruling.literals if literal not in cubes]
             alone, needed = conjunction(flags, features)
             if alone is None:
                 continue
             vetoes = [veto(self.rulings[k], k + 1, ruling, features) * -1 for k in vetoed_by[place]]
             choices = [cubes[literal] for literal in ruling.literals if literal in cubes]
-            fires = [sum_of((alone, *vetoes, *each)) for each in _chosen(choices, ruling.origin)]
+            fires = [(alone, *vetoes, *each) for each in _chosen(choices, ruling.origin)]
             is_last = direct and place == len(self.rulings) - 1
             always: dict[int, int] = {}
             for i, (bit, number) in enumerate(zip(self.bits[place], own.bits, strict=True)):
@@ -180,11 +189,12 @@ class CodedRules:
                     always |= {i: amount} if amount else {}
                     continue
                 always[i] = -amount
-                both = (each + features.number(bit) for each in fires)
-                found += [neuron(each, needed + 1, {i: 2 * amount}, ruling.origin) for each in both]
-            if always:
-                found += [neuron(each, needed, always, ruling.origin) for each in fires]
-            if len(fires) == 1 and not fires[0].terms and fires[0].constant >= needed:
+                for each in fires:
+                    write((*each, features.number(bit)), needed + 1, {i: 2 * amount})
+            for each in fires if always else ():
+                write(each, needed, always)
+            surely = [part.constant if not part.terms else -inf for each in fires for part in each]
+            if len(fires) == 1 and sum(surely) >= needed:
                 break  # it always fires
         return found
 
@@ -212,14 +222,19 @@ def _chosen(choices: Sequence[Sequence[Reading]], origin: Origin) -> Iterator[tu
     return product(*choices)
 
 
-def _compared_with_0(
-    one: Reading, sum_: Reading, at_least: Plain, writes: Mapping[int, Plain], origin: Origin
-) -> LogitNeuron:
-    """A neuron whose sum, as it is stored, is compared with 0: the constant 1 makes up the threshold.
+class _LevelAt0:
+    """Has sums compared with 0 as they are stored: a constant 1 makes up the threshold.
 
     A flag is stored as twice what it is above 1/2, so twice of this constant counts once.
     """
-    if not sum_.terms:
-        return LogitNeuron(sum_, at_least, writes, origin)
-    level = at_least - sum_.rest
-    return LogitNeuron(sum_ + one * (-2 * level), at_least - 2 * level, writes, origin)
+
+    def __init__(self, one: Reading) -> None:
+        self._one = one
+        self._known: dict[Plain, Reading] = {}
+
+    def __call__(self, parts: Sequence[Reading], at_least: Plain) -> tuple[Sequence[Reading], Plain]:
+        """The parts of a sum with that constant, and its threshold."""
+        level = at_least - sum([part.rest for part in parts])
+        if level not in self._known:
+            self._known[level] = self._one * (-2 * level)
+        return (*parts, self._known[level]), at_least - 2 * level

@@ -139,8 +139,9 @@ def _price_of_flag(cubes: Sequence[Cube], features: Features, price: int) -> int
 
 
 def _sum(right: Sequence[Reading]) -> Reading:
-    """A sum that is 0 where all bits are right."""
-    return sum_of([Reading((), -len(right)), *right])
+    """A sum that is 0 where all bits are right; one for all rules that read it, which know its size."""
+    total = sum_of([Reading((), -len(right)), *right])
+    return Reading(total.terms, total.constant)
 
 
 def _bit(features: Features, value: Node, k: int, is_set: bool) -> Reading:

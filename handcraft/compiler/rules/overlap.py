@@ -110,20 +110,20 @@ class OverlapIndex:
                 raise TooManyStatesError
             allowed = pattern.backwards(depth) if depth < len(pattern) else None
             for nodes, before in level:
-                here = _plus(before, (adds(key) for node in nodes for key in node.free))
+                keys = [key for node in nodes for key in node.free]
+                here = _plus(before, map(adds, keys)) if keys else before
                 if here is None:
                     continue
                 if allowed is None:
-                    anchored = (adds(key) for node in nodes for key in node.anchored)
-                    if (ending := _plus(here, anchored)) is not None:
-                        total = _hull(total, ending)
+                    ending = _plus(here, (adds(key) for node in nodes for key in node.anchored))
+                    total = total if ending is None else _hull(total, ending)
                     if pattern.anchored:
                         continue
                 steps = _steps(nodes, allowed)
                 for further in steps.values():
                     state = tuple(map(id, further))
                     known = following.get(state)
-                    following[state] = further, _hull(known[1] if known else None, here)
+                    following[state] = further, _hull(known[1], here) if known else here
                 if allowed is None or len(steps) < len(allowed):  # then no kept pattern reads further
                     total = _hull(total, here)
             level = [*following.values()]
@@ -153,6 +153,9 @@ def _steps(nodes: Sequence[_Node], allowed: frozenset[int] | None) -> Mapping[in
         nodes: where the tokens so far lead.
         allowed: the tokens that may follow; None for any.
     """
+    if allowed is not None and len(allowed) == 1:
+        further = [child for node in nodes for child in node.matching(allowed)]
+        return dict.fromkeys(allowed, further) if further else {}
     found: defaultdict[int, list[_Node]] = defaultdict(list)
     for node in nodes:
         tokens: Collection[int] = node.by_token

@@ -76,6 +76,28 @@ class LogitNeuron:
         precision.check_noise(self.origin, reading, level, 1, varying, times)
 
 
+def check_neurons(
+    neurons: Iterable[LogitNeuron], precision: Precision, varying: Plain, times: int = 1
+) -> None:
+    """Check neurons as `LogitNeuron.check`, of those whose sums have parts of the same sizes one.
+
+    Raises:
+        PrecisionError: one does not distinguish its sums.
+    """
+    kinds: dict[object, int] = {}
+    kind_of: dict[int, int] = {}
+    checked: set[object] = set()
+    for neuron in neurons:
+        parts = neuron.reading.parts or (neuron.reading,)
+        for part in parts:
+            if id(part) not in kind_of:
+                kind_of[id(part)] = kinds.setdefault(part.sizes, len(kinds))
+        case = neuron.at_least, *sorted([kind_of[id(part)] for part in parts])
+        if case not in checked:
+            neuron.check(precision, varying, times)
+            checked.add(case)
+
+
 def highest(dtype: str) -> int:
     """The largest height of a rule in a dtype."""
     return min(HIGHEST, Precision(dtype).whole >> 3)

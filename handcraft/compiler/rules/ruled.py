@@ -22,6 +22,7 @@ from handcraft.compiler.rules.coded_rules import CodedRules
 from handcraft.compiler.rules.rule_logits import (
     SMALL_UNIT,
     UNIT,
+    check_neurons,
     ranks,
     rule_neurons,
     with_rest,
@@ -216,8 +217,7 @@ class Ruled:
             largest, added = rules.largest(unit)
             enlarged = 1 + isqrt(1 + ceil(largest / (assembly.steady - len(code.numbers))))
             times = enlarged * _times_passed_on(added, unit)
-        for logit_neuron in logit_neurons:
-            logit_neuron.check(assembly.precision, varying, times)
+        check_neurons(logit_neurons, assembly.precision, varying, times)
         circuits, _ = assemble(
             assembly,
             prompts.vocabulary,
@@ -262,8 +262,7 @@ class Ruled:
         varying = assembly.varying + squares
         if self.program.has_only_patterns:  # there are other ways, so this one must surely hold
             assembly.precision.check_scale(varying, self.program.place)
-        for logit_neuron in logit_neurons:
-            logit_neuron.check(assembly.precision, varying)
+        check_neurons(logit_neurons, assembly.precision, varying)
         circuits, places = assemble(
             assembly,
             prompts.vocabulary,

@@ -112,23 +112,19 @@ def _literals(condition: Node) -> tuple[Node, ...]:
 
 
 def nodes_of(rulings: Sequence[Ruling]) -> list[Node]:
-    """All the trees of some rulings, in order."""
-    return [
-        node
-        for ruling in rulings
-        for node in (*ruling.literals, ruling.answer)
-        if isinstance(node, Node)
-    ]
+    """All the trees of some rulings, each once: thousands of rules may ask for a few hundred flags."""
+    each = (node for ruling in rulings for node in (*ruling.literals, ruling.answer))
+    return [*dict.fromkeys(node for node in each if isinstance(node, Node))]
 
 
-def with_nodes(rulings: Sequence[Ruling], nodes: Sequence[Node]) -> list[Ruling]:
-    """The rulings with other trees, as `nodes_of` gives them."""
-    left = iter(nodes)
+def with_nodes(rulings: Sequence[Ruling], nodes: Iterable[Node]) -> list[Ruling]:
+    """The rulings with other trees, one for each that `nodes_of` gives, in that order."""
+    made = dict(zip(nodes_of(rulings), nodes, strict=True))
     return [
         replace(
             ruling,
-            literals=tuple(next(left) for _ in ruling.literals),
-            answer=next(left) if isinstance(ruling.answer, Node) else ruling.answer,
+            literals=tuple([made[literal] for literal in ruling.literals]),
+            answer=made[ruling.answer] if isinstance(ruling.answer, Node) else ruling.answer,
         )
         for ruling in rulings
     ]
