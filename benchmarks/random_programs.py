@@ -125,7 +125,9 @@ def compared(case: Case, target: str, dtype: str, random: Random, *, shows: bool
         return _compare_values(case, compile_sequences(case.source, **options), texts)
     if case.source.has_only_patterns:
         options["tokens"] = random.choice(("auto", "auto", "one-hot", "binary"))
-        options["positions"] = random.choice(("auto", "auto", "one-hot", "binary", "sinusoidal"))
+        layouts = ("auto", "auto", "binary", "one-hot", "sinusoidal")
+        known = 3 if options["tokens"] == "binary" else len(layouts)  # then positions are bits too
+        options["positions"] = random.choice(layouts[:known])
         longest = (case.context, case.context + 3)  # of 1,024 positions one-hot is too much
         is_long = options["positions"] != "one-hot" and random.random() < 0.2
         options["n_positions"] = None if is_long else random.choice(longest)
