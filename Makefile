@@ -38,7 +38,9 @@ check: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 
 deep: $(VENV)/installed-dev
-	HANDCRAFT_DEEP=1 HANDCRAFT_EXAMPLES=10000 $(BIN)/python -m pytest -n 2 tests/unit tests/property tests/judges
+	HANDCRAFT_DEEP=1 HANDCRAFT_EXAMPLES=10000 $(BIN)/python -m pytest -n 2 tests/unit tests/property tests/judges \
+		tests/acceptance/test_proofs.py
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/proof_mutations.py
 
 fuzz: $(VENV)/installed-dev
 	HANDCRAFT_FUZZ_SECONDS=$${HANDCRAFT_FUZZ_SECONDS:-600} HANDCRAFT_FUZZ_SEED=$${HANDCRAFT_FUZZ_SEED:-$$(date +%s)} \

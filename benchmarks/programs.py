@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from measuring import print_table
+from proving import in_words
 
 from handcraft import compile_program
 from handcraft.circuits import Circuits
@@ -54,6 +55,10 @@ prompt, or after as many random ones as the last column says; in bfloat16 and fl
 20,000. A dtype that is not listed is refused by the compiler, with an error that names the sum or
 score for which its precision is too low. `tests/judges/test_programs.py` generates with transformers.
 
+`make bench-prove` decides from the finished weights whether the answers are right after all allowed
+prompts, and by which margin: see [proof.md](proof.md). Where it finds no proof, it says why, and the
+answers are sampled.
+
 Tokens a second are those of one text, with a cache, in NumPy.
 """
 
@@ -61,6 +66,7 @@ Tokens a second are those of one text, with a cache, in NumPy.
 def main(every_up_to: int, sample: int) -> None:
     """Print the page: the table, a row for each program, and what each of them does."""
     rows, sizes = [], {}
+    proofs = json.loads((FOLDER / "proofs.json").read_text(encoding="utf-8"))
     print(HEAD)
     for path in sorted(FOLDER.glob("*.py")):
         known = runpy.run_path(str(path))
@@ -88,13 +94,15 @@ def main(every_up_to: int, sample: int) -> None:
                 f"{seconds:.2f}",
                 f"{_tokens_a_second(compiled):,.0f}",
                 ", ".join(dtype for dtype, prompts in tried.items() if prompts) or "none",
+                in_words(proofs.get(path.stem)),
                 tried["float32"],
             ]
         )
         print(rows[-1][0], file=sys.stderr, flush=True)
     print_table(
         ["program", "rules", "blocks", "width", "heads", "neurons", "parameters", "not 0",
-         "s to compile", "tokens a second", "dtypes it compiles for", "prompts, float32"],
+         "s to compile", "tokens a second", "dtypes it compiles for", "all prompts, float32",
+         "prompts tried, float32"],
         rows,
     )  # fmt: skip
     print_sections(sizes)

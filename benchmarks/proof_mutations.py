@@ -1,77 +1,41 @@
 """How often a changed model or certificate stays proved, and whether one ever does that is wrong.
 
-    python benchmarks/proof_mutations.py [COUNT]
+    python benchmarks/proof_mutations.py [--weights 10000] [--workers 2] [--results FILE]
 
-Each mutation changes a weight, a key of config.json or a field of the certificate of a small program.
-All contexts are then run in float32: it is harmful where an answer is not the one that is meant.
+Each mutation changes one weight, one key of config.json, the ids of tokens in tokenizer.json, one field
+of the certificate, or takes the certificate of another program. All contexts are then run in float32:
+it is harmful where an answer is not the one that is meant. A run that was ended goes on where it was.
 """
 
 from __future__ import annotations
 
+import argparse
 import copy
+import hashlib
 import json
+import os
 import sys
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from judged_folders import Original, contexts, least_margin, least_of, meant_ids
+from small_programs import programs
 
-from handcraft import Program, Prompts, compile_program, predict, select
+from handcraft import compile_program
+from handcraft_check import prove as checker
 from handcraft_check.errors import CheckError
-from handcraft_check.meaning import program_hash
-from handcraft_check.prove import Claim, is_context, prove, read_claim
+from handcraft_check.prove import Claim, prove, read_claim
 
-WEIGHTS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
-F = np.float32
+KINDS = ("weight", "config", "tokenizer", "certificate", "swapped")
 
-
-def programs() -> dict[str, Program]:
-    """Small programs, one of each kind of head and neuron."""
-    found = {}
-    prompts = Prompts("ab", context=4)
-    token, position = prompts.token, prompts.position
-    is_a, before = select(token, "a"), token.at(-1, default="b")
-    found["latest"] = [predict("b").when(is_a.latest(position, default=0) >= 2)]
-    found["earliest"] = [predict(is_a.earliest(before, default="b")).otherwise()]
-    found["count"] = [predict("b").when(is_a.count() >= 2)]
-    found["mean"] = [predict("b").when(select(position, position, "<=").mean(token == "a") > 0.6)]
-    found["exists"] = [predict("b").when(is_a.exists() & (token == "b"))]
-    found["before"] = [predict(before).when(position >= 1)]
-    return {
-        name: Program(
-            prompts=prompts,
-            rules=rules if name == "earliest" else [*rules, predict("a").otherwise()],
-        )
-        for name, rules in found.items()
-    }
-
-
-@dataclass
-class Original:
-    """The files of a program."""
-
-    tensors: dict[str, Any]
-    config: dict[str, Any]
-    certificate: dict[str, Any]
-
-    @classmethod
-    def read(cls, folder: Path) -> Original:
-        """From the folder that it was compiled into."""
-        read = [json.loads((folder / name).read_text("utf-8")) for name in (CONFIG, CERTIFICATE)]
-        return cls(dict(load_file(folder / WEIGHTS)), *read)
-
-    def write(self, folder: Path) -> None:
-        """Write the files; the certificate has the hash of its program."""
-        cert = self.certificate
-        cert["program"] = program_hash(cert["contexts"], cert["meaning"])
-        save_file(self.tensors, folder / WEIGHTS)
-        (folder / CONFIG).write_text(json.dumps(self.config), "utf-8")
-        (folder / CERTIFICATE).write_text(json.dumps(cert), "utf-8")
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def mutated_weight(random: Random, files: Original) -> str:
@@ -93,7 +57,8 @@ def mutated_weight(random: Random, files: Original) -> str:
             random.choice([-1, 1]) * random.choice([1e6, 1e19, 1e30, 3e38]),
         ]
     )
-    flat[place] = new
+    with np.errstate(over="ignore"):
+        flat[place] = new
     return f"{name}[{place}]: {old} -> {new}"
 
 
@@ -105,39 +70,73 @@ def mutated_config(random: Random, files: Original) -> str:
         "layer_norm_epsilon": [1e-12, 1e-6, 1e-3, 0.1, 0.9],
         "scale_attn_weights": [True, False],
         "scale_attn_by_inverse_layer_idx": [True, False],
+        "reorder_and_upcast_attn": [True],
         "n_layer": [1, 2, 3],
         "n_positions": [3, 4, 5],
+        "n_inner": [width, 4 * width + 4],
+        "vocab_size": [files.config["vocab_size"] + 1],
         "num_hidden_layers": [1],
         "activation_function": ["gelu", "relu"],
         "tie_word_embeddings": [False],
+        "dtype": ["bfloat16", "float16"],
+        "pad_token_id": [0],
     }
     key = random.choice(sorted(values))
     files.config[key] = random.choice(values[key])
     return f"{key}: {files.config[key]}"
 
 
+def mutated_tokenizer(random: Random, files: Original) -> str:
+    """Give tokens other ids in tokenizer.json."""
+    assert files.tokenizer is not None
+    vocab = files.tokenizer["model"]["vocab"]
+    first, second = random.sample(sorted(vocab), 2)
+    if random.random() < 0.8:
+        vocab[first], vocab[second] = vocab[second], vocab[first]
+    else:
+        vocab[first] = vocab[second]
+    return f"{first!r}: {vocab[first]}, {second!r}: {vocab[second]}"
+
+
 def mutated_certificate(random: Random, files: Original) -> str:
     """Change one field of the certificate to another value that is legal there."""
     cert = files.certificate
-    kind = random.choice(["ids", "vocabulary", "contexts", *["meaning"] * 5])
-    if kind == "ids":
+    kind = random.choice(["token_ids", "vocabulary", "arithmetic", *["contexts"] * 3, *["meaning"] * 8])
+    if kind in ("token_ids", "vocabulary"):
+        files.tokenizer = None  # which would contradict it
+    if kind == "token_ids":
         ids = cert["token_ids"]
         random.shuffle(ids)
         if random.random() < 0.5:
             ids[0] = random.randrange(files.config["vocab_size"])
     elif kind == "vocabulary":
         random.shuffle(cert["vocabulary"])
+    elif kind == "arithmetic":
+        cert["arithmetic"]["weights"] = random.choice(["bfloat16", "float16"])
     elif kind == "contexts":
-        contexts = cert["contexts"]
-        key = random.choice(["length", "writes", "final"])
-        if key == "final":
-            place = random.randrange(len(contexts["final"]))
-            contexts["final"][place] = not contexts["final"][place]
-        else:
-            contexts[key] = random.randint(1, 4)
+        return _mutated_contexts(random, cert["contexts"])
     else:
         return _mutated_part(random, cert["meaning"])
-    return f"{kind}: {cert[{'ids': 'token_ids'}.get(kind, kind)]}"
+    return f"{kind}: {cert[kind]}"
+
+
+def _mutated_contexts(random: Random, part: dict[str, Any]) -> str:
+    """Change one value of the automaton, or how much it allows."""
+    key = random.choice(sorted(part))
+    states = len(part["final"])
+    if key in ("length", "writes"):
+        part[key] = random.randint(1, 6)
+    elif key == "causal":
+        part[key] = not part[key]
+    elif key == "next":
+        row = part[key][random.randrange(states)]
+        row[random.randrange(len(row))] = random.randrange(-1, states)
+    elif key == "kinds":
+        part[key][random.randrange(len(part[key]))] = random.randrange(len(part["next"][0]))
+    else:
+        place = random.randrange(states)
+        part[key][place] = not part[key][place]
+    return f"contexts.{key}: {part[key]}"
 
 
 def _mutated_part(random: Random, meaning: dict[str, Any]) -> str:
@@ -151,8 +150,8 @@ def _mutated_part(random: Random, meaning: dict[str, Any]) -> str:
             elif key != "op":
                 places.append((part, key))
 
-    walk(meaning["nodes"])
-    walk(meaning["answer"])
+    for part in ("nodes", "answer", "names"):
+        walk(meaning[part])
     part, key = random.choice(places)
     old = part[key]
     relations, hows = ["==", "!=", "<", "<=", ">", ">="], ["latest", "earliest", "mean", "count"]
@@ -167,119 +166,166 @@ def _mutated_part(random: Random, meaning: dict[str, Any]) -> str:
     return f"{key}: {old} -> {part[key]}"
 
 
-MUTATIONS = {"weight": mutated_weight, "config": mutated_config, "certificate": mutated_certificate}
+MUTATIONS = {
+    "weight": mutated_weight,
+    "config": mutated_config,
+    "tokenizer": mutated_tokenizer,
+    "certificate": mutated_certificate,
+}
 
 
-def contexts(claim: Claim) -> list[np.ndarray]:
-    """All contexts of a small domain: for each length [text, position], places in the vocabulary."""
-    found, size = [], len(claim.meaning.vocabulary)
-    for length in range(1, claim.domain.length + 1):
-        texts = np.stack([axis.reshape(-1) for axis in np.indices((size,) * length)], axis=1)
-        found.append(texts[[is_context(claim, text.tolist()) for text in texts]])
-    return [texts for texts in found if len(texts)]
+class Judge:
+    """Programs as folders of their own, to be changed and judged.
 
-
-def logits(files: Original, ids: np.ndarray) -> np.ndarray:
-    """The last logits in float32: [text, position] -> [text, vocab_size]."""
-    c, t = files.config, {k.removeprefix("transformer."): v for k, v in files.tensors.items()}
-    size, length = c["n_embd"] // c["n_head"], ids.shape[1]
-
-    def norm(x: np.ndarray, name: str) -> np.ndarray:
-        centred = x - x.mean(axis=-1, keepdims=True)
-        variance = np.square(centred).mean(axis=-1, keepdims=True)
-        scaled = centred / np.sqrt(variance + F(c["layer_norm_epsilon"]))
-        return np.asarray(scaled * t[f"{name}.weight"] + t[f"{name}.bias"])
-
-    def times(x: np.ndarray, name: str) -> np.ndarray:
-        return np.asarray(x @ t[f"{name}.weight"] + t[f"{name}.bias"])
-
-    x = t["wte.weight"][ids] + t["wpe.weight"][:length]
-    for i in range(c["n_layer"]):
-        qkv = times(norm(x, f"h.{i}.ln_1"), f"h.{i}.attn.c_attn")
-        q, k, v = np.moveaxis(qkv.reshape(len(ids), length, 3, c["n_head"], size), 2, 0)
-        scores = np.einsum("tqhd,tkhd->thqk", q, k)
-        scores = scores / F(np.sqrt(size)) if c["scale_attn_weights"] else scores
-        scores = scores / F(i + 1) if c["scale_attn_by_inverse_layer_idx"] else scores
-        scores = np.where(np.tri(length, dtype=bool), scores, F(-np.inf))
-        powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        out = np.einsum("thqk,tkhd->tqhd", powers / powers.sum(axis=-1, keepdims=True), v)
-        x = x + times(out.reshape(x.shape), f"h.{i}.attn.c_proj")
-        pre = times(norm(x, f"h.{i}.ln_2"), f"h.{i}.mlp.c_fc")
-        inner = F(np.sqrt(2 / np.pi)) * (pre + F(0.044715) * pre * pre * pre)
-        x = x + times(F(0.5) * pre * (F(1) + np.tanh(inner)), f"h.{i}.mlp.c_proj")
-    assert x.dtype == F
-    return np.asarray(norm(x[:, -1], "ln_f") @ t["wte.weight"].T)
-
-
-def least_margin(files: Original, claim: Claim) -> float:
-    """The least margin of the answer that is meant, of all contexts; below 0 where one is wrong."""
-    least = np.inf
-    with np.errstate(all="ignore"):
-        for texts in contexts(claim):
-            answers = claim.meaning.answers(texts).token
-            if (answers < 0).any():
-                return -np.inf
-            found, rows = logits(files, claim.token_ids[texts]), np.arange(len(texts))
-            own = found[rows, claim.token_ids[answers]].copy()
-            found[rows, claim.token_ids[answers]] = -np.inf
-            margins = own - found.max(axis=1)
-            least = min(least, float(np.where(np.isnan(margins), -np.inf, margins).min()))
-    return least
-
-
-def outcome(kind: str, random: Random, original: Original, folder: Path) -> tuple[str, bool, str]:
-    """Mutate once: the verdict, whether all answers are right, and what was changed.
-
-    Raises:
-        AssertionError: it is proved, and a context has a lower margin than the proved one.
+    Args:
+        temporary: an empty folder.
     """
-    files = copy.deepcopy(original)
-    what = MUTATIONS[kind](random, files)
-    files.write(folder)
-    try:
-        claim = read_claim(folder, rehash=True)
-        verdict = prove(folder, rehash=True, budget=1 << 13)
-    except CheckError:
-        return "refused", False, what
-    least = least_margin(files, claim)
-    assert verdict.word != "proved" or least >= verdict.margin, (what, least, verdict)
-    assert verdict.word != "refuted" or least <= 0, (what, least, verdict)
-    return verdict.word, least > 0, what
 
-
-def main(count: int) -> None:
-    """Print a table of the outcomes of `count` mutations."""
-    table: Counter[tuple[str, str, str, bool]] = Counter()
-    with tempfile.TemporaryDirectory() as temporary:
+    def __init__(self, temporary: Path) -> None:
+        self.folders, self.originals, self.meant = {}, {}, {}
         for name, program in programs().items():
-            folder = Path(temporary) / name
+            self.folders[name] = folder = temporary / name
             compile_program(program).save(folder)
-            original, random = Original.read(folder), Random(name)
-            for _ in range(count // len(programs())):
-                kind = random.choices(list(MUTATIONS), [6, 1, 3])[0]
-                word, is_right, _ = outcome(kind, random, original, folder)
-                table[name, kind, word, is_right] += 1
-    print("| program | mutated | harmful | of these proved | harmless | of these proved | refused |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for name in [*programs(), "all"]:
-        for kind in MUTATIONS:
-            rows = [
-                (word, is_right, n)
-                for (p, k, word, is_right), n in table.items()
-                if name in (p, "all") and k == kind
+            self.originals[name] = Original.read(folder)
+            claim = read_claim(folder)
+            self.meant[name] = [
+                (claim.token_ids[texts], meant_ids(claim, answers))
+                for texts, answers in contexts(claim)
             ]
-            cells = [
-                sum(
-                    n
-                    for word, right, n in rows
-                    if word != "refused" and right == flag and word in words
-                )
-                for flag in (False, True)
-                for words in (("proved", "unproved", "refuted"), ("proved",))
-            ]
-            refused = sum(n for word, _, n in rows if word == "refused")
-            print("|", " | ".join(map(str, [name, kind, *cells, refused])), "|")
+
+    def outcome(self, name: str, kind: str, number: int) -> tuple[str, bool | None, str]:
+        """Mutate once: the verdict, whether all answers are right, and what was changed.
+
+        Whether they are is None where the files say nothing that could be judged.
+
+        Raises:
+            AssertionError: it is proved, and a context has a lower margin than the proved one.
+        """
+        files = copy.deepcopy(self.originals[name])
+        if kind == "swapped":
+            others = [other for other in self.originals if other != name]
+            what = others[number % len(others)]
+            files.certificate = copy.deepcopy(self.originals[what].certificate)
+            files.tokenizer = None
+        else:
+            what = MUTATIONS[kind](Random(f"{name} {kind} {number}"), files)
+        folder = self.folders[name]
+        files.write(folder)
+        claim: Claim | None = None
+        try:
+            claim = read_claim(folder, rehash=True)
+            verdict = prove(folder, rehash=True, budget=checker.BUDGETS[0])
+        except CheckError:
+            least = None if kind != "weight" else least_of(files, self.meant[name])
+            return "refused", None if least is None else least > 0, what
+        unchanged = kind in ("weight", "tokenizer")
+        least = least_of(files, self.meant[name]) if unchanged else least_margin(files, claim)
+        assert verdict.word != "proved" or least >= verdict.margin, (name, what, least, verdict)
+        assert verdict.word != "refuted" or least <= 0, (name, what, least, verdict)
+        return verdict.word, least > 0, what
+
+
+def tasks(weights: int) -> Iterator[tuple[str, str, int]]:
+    """The mutations: as many of weights, a tenth of that of each other kind, and every swap."""
+    names = list(programs())
+    for kind in KINDS:
+        each = -(-weights // len(names)) if kind == "weight" else -(-weights // (10 * len(names)))
+        each = len(names) - 1 if kind == "swapped" else each
+        yield from ((name, kind, number) for number in range(each) for name in names)
+
+
+def version() -> str:
+    """A hash of compiler, checker and programs: results of another version do not count."""
+    found = hashlib.sha256()
+    for folder in ("handcraft", "handcraft_check", "benchmarks"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+_judge_in = cache(Judge)
+"""One judge a process, in a folder of its own."""
+
+
+def _judged(temporary: Path, task: tuple[str, str, int]) -> list[Any]:
+    judge = _judge_in(temporary / str(os.getpid()))
+    try:
+        return [*task, *judge.outcome(*task)]
+    except AssertionError as error:  # the others are judged all the same
+        return [*task, "wrong", False, str(error)]
+
+
+def known_results(path: Path) -> dict[tuple[str, str, int], list[Any]]:
+    """The results that a file contains, if they are of this version."""
+    if not path.exists():
+        return {}
+    lines = [line for line in path.read_text("utf-8").split("\n") if line]
+    if not lines or json.loads(lines[0]) != version():
+        return {}
+    found = {}
+    for line in lines[1:]:
+        try:
+            name, kind, number, *rest = json.loads(line)
+        except ValueError:  # the last line of a run that was ended
+            continue
+        found[name, kind, number] = [name, kind, number, *rest]
+    return found
+
+
+def results(wanted: Iterable[tuple[str, str, int]], path: Path, executor: Executor) -> list[list[Any]]:
+    """The outcome of each mutation; what is not known yet is found, and added to the file."""
+    known = known_results(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    wanted = list(wanted)
+    with path.open("w", encoding="utf-8") as file, tempfile.TemporaryDirectory() as temporary:
+        print(*map(json.dumps, (version(), *known.values())), sep="\n", file=file, flush=True)
+        futures = [
+            executor.submit(_judged, Path(temporary), task) for task in wanted if task not in known
+        ]
+        for count, future in enumerate(as_completed(futures), 1):
+            row = future.result()
+            known[row[0], row[1], row[2]] = row
+            print(json.dumps(row), file=file, flush=True)
+            if count % 100 == 0:
+                print(f"{count:,} of {len(futures):,}", file=sys.stderr, flush=True)
+    return [known[task] for task in wanted]
+
+
+def table(rows: list[list[Any]]) -> Iterator[str]:
+    """How many mutations of each kind there were, and what became of them, as Markdown."""
+    yield "| changed | mutations | harmful | of these proved | harmless | of these proved | refused |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    names = list(programs())
+    lines = [(name, "weight", f"weights of {name}") for name in names]
+    for name, kind, label in [*lines, *((None, kind, kind) for kind in KINDS)]:
+        found = Counter(
+            (word, is_right)
+            for program, k, _, word, is_right, _ in rows
+            if k == kind and name in (None, program)
+        )
+        cells = [label, found.total()]
+        for flag in (False, True):
+            cells.append(sum(n for (_, is_right), n in found.items() if is_right is flag))
+            cells.append(found["proved", flag] + found["wrong", flag])
+        cells.append(sum(n for (word, _), n in found.items() if word == "refused"))
+        yield f"| {' | '.join(f'{c:,}' if isinstance(c, int) else c for c in cells)} |"
+
+
+def main() -> None:
+    """Print the table, and end with 1 where a harmful mutation stayed proved."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", type=int, default=10_000, help="how many weights to change")
+    parser.add_argument("--workers", type=int, default=2, help="how many processes")
+    parser.add_argument("--results", type=Path, default=ROOT / "build" / "proof-mutations.jsonl")
+    given = parser.parse_args()
+    with ProcessPoolExecutor(given.workers) as executor:
+        rows = results(tasks(given.weights), given.results, executor)
+    print(*table(rows), sep="\n")
+    wrong = [row for row in rows if row[3] == "wrong"]
+    for row in wrong:
+        print("the verdict is wrong:", *row, file=sys.stderr)
+    sys.exit(bool(wrong))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3000)
+    main()

@@ -1,14 +1,19 @@
 """How much of the gallery is proved, and how long that takes: `make bench-prove`, or names of programs.
 
 Each program is compiled for gpt2, written, and proved from its files in a process of its own with one
-thread. The smallest margin of 2,000 random contexts, run in NumPy, stands beside the proved one.
+thread. The smallest margin of random contexts, run in NumPy, stands beside the proved one. What is
+found is written to programs/proofs.json, which `handcraft list` shows, and to docs/programs.md.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import re
 import runpy
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,14 +21,19 @@ from typing import Any
 import numpy as np
 from measuring import MeasureError, answer, measured, print_table
 
+from handcraft_check.words import at_least
+
 ROOT = Path(__file__).resolve().parents[1]
 
 NAMES = sorted(path.stem for path in (ROOT / "programs").glob("*.py"))
 
 CONTEXTS = 2_000
+"""How many random contexts are run, if that takes no more than `SEARCH_SECONDS`."""
+
+SEARCH_SECONDS = 5.0
 
 SECONDS = 75.0
-"""A program that takes longer, compiling included, is given up."""
+"""A program that takes longer, compiling included, is given up, unless --seconds says otherwise."""
 
 
 def proved(number: int) -> dict[str, Any]:
@@ -33,19 +43,18 @@ def proved(number: int) -> dict[str, Any]:
 
     program = runpy.run_path(str(ROOT / "programs" / f"{NAMES[number]}.py")).get("program")
     if program is None or not hasattr(program, "rules"):
-        return {"verdict": "laid out by hand"}
+        return {"verdict": "unproved", "reason": "it is laid out by hand, without rules"}
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         save(compile_program(program), folder)
         if not (folder / "certificate.json").exists():
-            return {"verdict": "no certificate"}
+            return {"verdict": "unproved", "reason": "it has no certificate"}
         start = time.process_time()
         verdict = prove(folder)
         seconds = time.process_time() - start
         found = {
-            "verdict": verdict.word
-            if verdict.word == "proved"
-            else f"{verdict.word}: {verdict.reason}",
+            "verdict": verdict.word,
+            "reason": verdict.reason,
             "inputs": verdict.inputs,
             "writes": verdict.writes,
             "cases": verdict.cases,
@@ -60,8 +69,10 @@ def proved(number: int) -> dict[str, Any]:
 def smallest_seen(claim: Any) -> float:
     """The smallest margin of random contexts, from the centers of what the checker computes."""
     random, domain = np.random.default_rng(0), claim.domain
-    smallest = np.inf
+    smallest, start = np.inf, time.process_time()
     for _ in range(CONTEXTS // 20):
+        if time.process_time() > start + SEARCH_SECONDS:
+            break
         state, places = 0, []
         while len(places) <= domain.length - domain.writes:
             followers = np.flatnonzero(domain.next[state] >= 0)
@@ -76,12 +87,52 @@ def smallest_seen(claim: Any) -> float:
     return smallest
 
 
-def row(number: int) -> tuple[str, ...]:
-    """One row of the table."""
+def measure(name: str, seconds: float) -> dict[str, Any]:
+    """What is found of one program, in a process of its own."""
     try:
-        found: dict[str, Any] = measured(__file__, "proved", number, most_seconds=SECONDS)
+        return measured(__file__, "proved", NAMES.index(name), most_seconds=seconds)
     except MeasureError as error:
-        found = {"verdict": f"unproved: {error}"}
+        return {"verdict": "unproved", "reason": str(error)}
+
+
+def write_proofs(measures: dict[str, dict[str, Any]]) -> None:
+    """Add what was found to programs/proofs.json, and to its column in docs/programs.md."""
+    path = ROOT / "programs" / "proofs.json"
+    known = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    for name, found in measures.items():
+        known[name] = {key: found[key] for key in KEPT[found["verdict"]] if key in found}
+    proofs = {name: known[name] for name in NAMES if name in known}
+    path.write_text(json.dumps(proofs, indent=1) + "\n", "utf-8")
+    page = ROOT / "docs" / "programs.md"
+    lines = page.read_text("utf-8").split("\n")
+    for i, line in enumerate(lines):
+        named = re.match(r"\| \[(\w+)\]\(#\1\) ", line)
+        if named:
+            cells = line.split(" | ")
+            cells[-2] = in_words(proofs.get(named[1]))
+            lines[i] = " | ".join(cells)
+    page.write_text("\n".join(lines), "utf-8")
+
+
+def in_words(proof: dict[str, Any] | None) -> str:
+    """What the table of the gallery says of a proof."""
+    if proof is None:
+        return ""
+    if proof["verdict"] == "proved":
+        return f"proved, by {at_least(proof['margin'])}"
+    return f"sampled: {proof['reason']}"
+
+
+KEPT = {
+    "proved": ("verdict", "inputs", "writes", "margin"),
+    "unproved": ("verdict", "inputs", "writes", "reason"),
+    "refuted": ("verdict", "inputs", "writes", "reason"),
+}
+"""What is kept of each verdict."""
+
+
+def row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
+    """One row of the table."""
     numbers = ("inputs", "writes", "cases")
     cells = [f"{found[name]:,}" if found.get(name) is not None else "" for name in numbers]
     margins = [
@@ -89,14 +140,26 @@ def row(number: int) -> tuple[str, ...]:
         for name in ("margin", "seen")
     ]
     seconds = f"{found['s']:.1f}" if "s" in found else ""
-    return (NAMES[number], found["verdict"], *cells, *margins, seconds)
+    verdict = ": ".join(filter(None, (found["verdict"], found.get("reason"))))
+    return (name, verdict, *cells, *margins, seconds)
 
 
 def main() -> None:
     """Print the table."""
-    chosen = sys.argv[1:] or NAMES
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="programs; by default all")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="the most for each program")
+    given = parser.parse_args()
+    measures: dict[str, dict[str, Any]] = {}
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for name in given.names or NAMES:
+            measures[name] = measure(name, given.seconds)
+            write_proofs(measures)
+            yield row(name, measures[name])
+
     head = ("program", "verdict", "inputs", "writes", "cases", "proved margin", "smallest seen", "s")
-    print_table(head, map(row, map(NAMES.index, chosen)))
+    print_table(head, rows())
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from handcraft_check.errors import CheckError
 from handcraft_check.prove import prove, read_claim
+from handcraft_check.radius import prove_radius
+from handcraft_check.regime import REGIMES
 
 EXITS = {"proved": 0, "unproved": 3, "refuted": 4}
 """The exit status of each verdict; 2 where a folder cannot be judged."""
@@ -25,27 +27,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--print-program", action="store_true", help="print what the certificate claims, and stop"
     )
+    parser.add_argument(
+        "--regime", choices=REGIMES, help="the arithmetic, in place of that in the certificate"
+    )
+    parser.add_argument(
+        "--radius", action="store_true", help="find how far all weights may move before a proof fails"
+    )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     parser.add_argument("--verbose", action="store_true", help="say what is going on")
     given = parser.parse_args(arguments)
+    options = {
+        "rehash": given.rehash,
+        "regime": given.regime,
+        "progress": (lambda text: print(text, file=sys.stderr)) if given.verbose else lambda text: None,
+    }
     try:
         if given.print_program:
-            print(read_claim(given.folder, rehash=given.rehash).meaning)
+            claim = read_claim(given.folder, rehash=given.rehash, regime=given.regime)
+            print(f"arithmetic: {claim.arithmetic}\n{claim.meaning}")
             return 0
-        verdict = prove(
-            given.folder,
-            rehash=given.rehash,
-            progress=(lambda text: print(text, file=sys.stderr))
-            if given.verbose
-            else lambda text: None,
-        )
+        if given.radius:
+            radius, verdict = prove_radius(given.folder, **options)
+        else:
+            radius, verdict = None, prove(given.folder, **options)
     except CheckError as error:
         print(error, file=sys.stderr)
         return 2
     except MemoryError:
         print(CheckError("the proof does not fit into memory", str(given.folder)), file=sys.stderr)
         return 2
-    print(json.dumps(verdict.to_json(), indent=1) if given.json else verdict)
+    found = verdict.to_json() | ({} if radius is None else {"radius": radius})
+    text = str(verdict) if radius is None else f"{verdict}\nradius: {radius:g}"
+    print(json.dumps(found, indent=1) if given.json else text)
     return EXITS[verdict.word]
 
 

@@ -16,17 +16,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.attend import Sources, attend
 from handcraft_check.evaluate import Evaluator
-from handcraft_check.layers import head_output, softmax
 from handcraft_check.model import Model
-from handcraft_check.rounding import Array, Bounded
-from handcraft_check.states import Store, coarsened, distinct
+from handcraft_check.regime import Array
+from handcraft_check.rounding import Bounded
+from handcraft_check.states import Store, coarsened, coarsened_stream, distinct, hull
+from handcraft_check.stream import Stream
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-
-ROWS = 1 << 13
-"""How many cases attend at once: what they read of all sources is in memory."""
 
 
 class Entries:
@@ -39,11 +38,13 @@ class Entries:
     def __init__(self, layers: int, crossing: Sequence[int]) -> None:
         self.crossing = crossing
         self.stores = [Store() for _ in range(2 * layers)]
+        self.width = 2 * layers + len(crossing)
         self.numbers: list[tuple[int, ...]] = []
         self.parts: list[tuple[int, ...]] = []
         self.examples: list[int] = []
         self._known: dict[tuple[Any, ...], int] = {}
         self._sets: dict[frozenset[int], int] = {}
+        self._united: dict[tuple[int, ...], int] = {}
         self._table: Ids | None = None
         self._is_set: Flags | None = None
 
@@ -67,28 +68,29 @@ class Entries:
 
     def union(self, entries: Sequence[int], evaluator: Evaluator) -> int:
         """The entry that may be any of some decided ones or of their alternatives."""
+        if len(entries) == 1:
+            return entries[0]
+        members = tuple(entries)
+        if members in self._united:
+            return self._united[members]
         parts = frozenset(p for e in entries for p in (self.parts[e] or (e,)))
+        if parts not in self._sets:
+            self._sets[parts] = self._of_parts(parts, evaluator)
+        self._united[members] = self._sets[parts]
+        return self._sets[parts]
+
+    def _of_parts(self, parts: frozenset[int], evaluator: Evaluator) -> int:
+        """A new entry with these alternatives."""
         if len(parts) == 1:
             return next(iter(parts))
-        if parts in self._sets:
-            return self._sets[parts]
         listed = sorted(parts)
         row: list[int] = []
         for store_number, store in enumerate(self.stores):
-            rows = store.rows[sorted({self.numbers[p][store_number] for p in listed})]
-            low, high = (rows.center - rows.error).min(axis=0), (rows.center + rows.error).max(axis=0)
-            center = (low + high) / 2
-            spread = np.maximum(high - center, center - low)
-            exact = (rows.center == rows.center[:1]).all(axis=0) & (rows.error == rows.error[:1]).all(
-                axis=0
-            )
-            center = np.where(exact, rows.center[0], center)
-            spread = np.where(exact, rows.error[0], spread)
-            row += store.numbers(Bounded(center[None], spread[None])).tolist()
+            both = hull(store.rows[sorted({self.numbers[p][store_number] for p in listed})])
+            row += store.numbers(Bounded(both.center[None], both.error[None])).tolist()
         for i, node in enumerate(self.crossing, len(self.stores)):
             sets = evaluator.sets[node]
             row.append(sets.number(v for p in listed for v in sets.listed[self.numbers[p][i]]))
-        self._sets[parts] = len(self.numbers)
         return self._add(tuple(row), tuple(listed), self.examples[listed[0]])
 
     def _add(self, row: tuple[int, ...], parts: tuple[int, ...], example: int) -> int:
@@ -102,16 +104,21 @@ class Entries:
     def table(self) -> Ids:
         """The numbers of each entry: [entry, store + node]."""
         if self._table is None:
-            self._table = np.array(self.numbers, dtype=np.int64).reshape(len(self.numbers), -1)
+            self._table = np.array(self.numbers, dtype=np.int64).reshape(-1, self.width)
             self._is_set = np.array([len(p) > 0 for p in self.parts], dtype=bool)
         return self._table
 
-    @property
-    def is_set(self) -> Flags:
-        """Which entries have several alternatives: [entry]."""
+    def read(self, entries: Ids, columns: slice) -> Ids:
+        """Some of the numbers of entries: [...] -> [..., store + node]."""
+        if not self.numbers:
+            return np.empty((*entries.shape, len(range(*columns.indices(self.width)))), dtype=np.int64)
+        return self.table[:, columns][entries]
+
+    def is_set(self, entries: Ids) -> Flags:
+        """Which entries have several alternatives: [...]."""
         _ = self.table
         assert self._is_set is not None
-        return self._is_set
+        return self._is_set[entries] if self.numbers else np.zeros(entries.shape, dtype=bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +127,8 @@ class Ran:
 
     Args:
         numbers: of its keys and values in the store of each layer: [row, store].
-        logits: the distinct ones: [kind, vocab_size].
+        last: the distinct last streams: [kind, n_embd].
+        logits: what is read of each: [kind, vocab_size].
         kinds: which of them each row has: [row].
         blame: the undecided source that spreads most in the first layer where one does; -1 for none.
         wide: the decided source of which too little is known, in the first layer where one is; -1 for
@@ -128,6 +136,7 @@ class Ran:
     """
 
     numbers: Ids
+    last: Stream
     logits: Bounded
     kinds: Ids
     blame: Ids
@@ -153,20 +162,14 @@ class Runner:
         layers = self.model.config.n_layer
         numbers = np.empty((len(tokens), 2 * layers), dtype=np.int64)
         blame, wide = np.full(len(tokens), -1), np.full(len(tokens), -1)
-        is_set = (
-            self.entries.is_set[sources] if sources.shape[1] else np.zeros(sources.shape, dtype=bool)
-        )
+        is_set = self.entries.is_set(sources)
         for layer in range(layers):
             queries, keys, values = self.model.attend_from(layer, x)
             for i, part in enumerate((keys, values)):
-                stored = self.entries.stores[2 * layer + i].numbers(coarsened(part, READ_PARTS))
+                stored = self.entries.stores[2 * layer + i].numbers(self._coarse(part, READ_PARTS))
                 numbers[:, 2 * layer + i] = stored[kinds]
             own = numbers[:, 2 * layer : 2 * layer + 2]
-            read = (
-                self.entries.table[sources][:, :, 2 * layer : 2 * layer + 2]
-                if sources.shape[1]
-                else (np.empty((len(tokens), 0, 2), dtype=np.int64))
-            )
+            read = self.entries.read(sources, slice(2 * layer, 2 * layer + 2))
             pairs = np.concatenate([read, own[:, None]], axis=1)  # [row, source, 2]
             x, kinds, influence = self._attend(layer, x, kinds, queries, pairs)
             for which, flags in ((blame, is_set), (wide, ~is_set)):
@@ -176,51 +179,43 @@ class Runner:
                     limit = NEGLIGIBLE if which is blame else WIDE
                     is_new = (which < 0) & (most[np.arange(len(largest)), largest] > limit)
                     which[is_new] = largest[is_new]
-            x = coarsened(self.model.feed_forward(layer, x))
-            first, merged = distinct(x.center, x.error)
+            x = self._coarse_stream(self.model.feed_forward(layer, x))
+            first, merged = distinct(*x.columns)
             x, kinds = x[first], merged[kinds]
-        return Ran(numbers, self.model.logits(x), kinds, blame, wide)
+        return Ran(numbers, x, self.model.logits(x), kinds, blame, wide)
+
+    def _coarse(self, x: Bounded, parts: int = 128) -> Bounded:
+        """Wider bounds, in which more rows are equal; numbers of few digits often are without."""
+        return x if self.model.regime.is_half else coarsened(x, parts)
+
+    def _coarse_stream(self, x: Stream) -> Stream:
+        return x if self.model.regime.is_half else coarsened_stream(x)
 
     def _attend(
-        self, layer: int, x: Bounded, kinds: Ids, queries: Bounded, sources: Ids
-    ) -> tuple[Bounded, Ids, Array]:
+        self, layer: int, x: Stream, kinds: Ids, queries: Bounded, sources: Ids
+    ) -> tuple[Stream, Ids, Array]:
         """The stream behind one attention layer.
 
         Returns:
             The distinct rows, which of them each case has, and how far each source spreads the stream,
             [row, source].
         """
+        heads = self.model.blocks[layer].heads
         keys, values = (self.entries.stores[2 * layer + i].rows for i in (0, 1))
-        pairs = kinds[:, None] * len(keys.center) + sources[:, :, 0]  # [row, source]
-        known, places = np.unique(pairs, return_inverse=True)
-        table = self.model.pair_scores(
-            layer, queries[known // len(keys.center)], keys[known % len(keys.center)]
-        )  # [pair, head]
-        places = places.reshape(pairs.shape)
-        first, together = distinct(kinds, sources)
-        weight = self.model.write_sizes[layer]  # [head, head_dim]
-        streams: list[Bounded] = []
-        spreads: list[Array] = []
-        for start in range(0, len(first), ROWS):
-            rows = first[start : start + ROWS]
-            scores = Bounded(
-                table.center[places[rows]].swapaxes(1, 2), table.error[places[rows]].swapaxes(1, 2)
-            )  # [row, head, source]
-            read = values[sources[rows, :, 1]]  # [row, source, head, head_dim]
-            read = Bounded(read.center.swapaxes(1, 2), read.error.swapaxes(1, 2))
-            weights = softmax(scores)
-            out = head_output(weights, read)
-            streams.append(coarsened(self.model.written(layer, x[kinds[rows]], out)))
-            apart = np.abs(read.center - out.center[:, :, None, :])
-            spreads.append(
-                np.einsum("rhs,rhsd,hd->rs", weights.most, read.error, weight)
-                + np.einsum("rhs,rhsd,hd->rs", weights.error, apart, weight)
+        every = Sources(keys, values, sources[:, :, 0], sources[:, :, 1])
+        read = [attend(self.model, layer, head, queries, kinds, every) for head in range(heads.count)]
+        first, together = distinct(kinds, *(each.kinds for each in read))
+        influence = np.zeros(sources.shape[:2])
+        center, error = (np.empty((len(first), heads.count, heads.moved)) for _ in range(2))
+        for head, each in enumerate(read):
+            influence += each.spread[each.kinds]
+            center[:, head], error[:, head] = (
+                part[each.kinds[first]] for part in (each.out.center, each.out.error)
             )
-        center = np.concatenate([part.center for part in streams])
-        error = np.concatenate([part.error for part in streams])
-        apart_rows, merged = distinct(center, error)
-        stream = Bounded(center[apart_rows], error[apart_rows])
-        return stream, merged[together], np.concatenate(spreads)[together]
+        after = self.model.written(layer, x[kinds[first]], Bounded(center, error))
+        stream = self._coarse_stream(after)
+        apart, merged = distinct(*stream.columns)
+        return stream[apart], merged[together], influence
 
 
 WIDE = 2.0**-9

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from handcraft_check.interpret import COMPARED, is_allowed
 from handcraft_check.nodes import Match, Node, Value, check_size, plain
+from handcraft_check.states import combinations, distinct
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -27,7 +28,7 @@ UNKNOWN = ...
 """In a set of values: it may be any."""
 
 VALUES_UP_TO = 64
-"""A set with more values is `UNKNOWN`."""
+"""A set with more values is `UNKNOWN`, where nothing else is said."""
 
 Set: TypeAlias = frozenset[Any]
 
@@ -35,16 +36,22 @@ NO, YES, MAYBE = 0, 1, 2
 
 
 class Sets:
-    """The sets that occurred at one node, by number."""
+    """The sets that occurred at one node, by number.
 
-    def __init__(self) -> None:
+    Args:
+        most: a set with more values is `UNKNOWN`.
+    """
+
+    def __init__(self, most: int = VALUES_UP_TO) -> None:
+        self.most = most
         self.listed: list[Set] = []
+        self._single: list[bool] = []
         self._numbers: dict[Set, int] = {}
 
     def number(self, values: Iterable[Any]) -> int:
         """The number of a set."""
         found = frozenset(values)
-        if len(found) > VALUES_UP_TO or UNKNOWN in found:
+        if len(found) > self.most or UNKNOWN in found:
             found = frozenset((UNKNOWN, None) if None in found else (UNKNOWN,))
         for value in found:
             if isinstance(value, int | Fraction):
@@ -52,7 +59,13 @@ class Sets:
         known = self._numbers.setdefault(found, len(self.listed))
         if known == len(self.listed):
             self.listed.append(found)
+            self._single.append(is_one(found))
         return known
+
+    @property
+    def single(self) -> Flags:
+        """Which sets have one value, which is known and allowed: [number]."""
+        return np.array(self._single, dtype=bool)
 
     def flags(self, test: Callable[[Set], bool]) -> Flags:
         """What holds of each set: [number]."""
@@ -85,11 +98,18 @@ class Evaluator:
         nodes: each reads only earlier ones.
         roots: the nodes whose values are wanted.
         tokens: the vocabulary.
+        most: a set with more values is `UNKNOWN`.
     """
 
-    def __init__(self, nodes: Sequence[Node], roots: Iterable[int], tokens: Sequence[str]) -> None:
-        self.nodes, self.tokens = nodes, tokens
-        self.sets = [Sets() for _ in nodes]
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        roots: Iterable[int],
+        tokens: Sequence[str],
+        most: int = VALUES_UP_TO,
+    ) -> None:
+        self.nodes, self.tokens, self.most = nodes, tokens, most
+        self.sets = [Sets(most) for _ in nodes]
         self.needed = _needed(nodes, roots)
         self.crossing = sorted({read for i in self.needed for read in nodes[i].elsewhere})
         self.checked = [i for i in self.needed if _can_break(nodes[i])]
@@ -122,7 +142,7 @@ class Evaluator:
                 found = self._aggregate(node, numbers, sources, is_open, number)
                 numbers[number], blame[number] = found
             else:
-                numbers[number] = self._pointwise(node, numbers, sets)
+                numbers[number] = self.pointwise(node, numbers, sets)
         return Evaluated(numbers, blame)
 
     def broken(self, number: int, numbers: Ids, is_context: Flags) -> Flags:
@@ -143,47 +163,56 @@ class Evaluator:
 
         From each wanted node the search goes on to what it reads that has several values.
         """
-        rows = len(next(iter(found.numbers.values())))
+        need = self.undecided(found.numbers, wanted)
+        chosen = np.full(len(next(iter(found.numbers.values()))), -1)
+        for number in sorted(need.keys() & found.blame.keys(), reverse=True):
+            source = found.blame[number]
+            chosen = np.where(need[number] & (source >= 0), source, chosen)
+        return chosen
+
+    def undecided(self, numbers: Mapping[int, Ids], wanted: Mapping[int, Flags]) -> dict[int, Flags]:
+        """The nodes that leave others undecided: those wanted, and what of several values they read.
+
+        Args:
+            numbers: for each node, the number of its set: [row]; a node that is left out has one value.
+            wanted: where nodes should have one value: [row] each.
+        """
         need = {number: flags.copy() for number, flags in wanted.items()}
-        chosen = np.full(rows, -1)
         for number in reversed(self.needed):
             if number not in need:
                 continue
             here = need[number]
-            if number in found.blame:
-                source = found.blame[number]
-                chosen = np.where(here & (source >= 0), source, chosen)
             for read in self.nodes[number].here | self.nodes[number].elsewhere:
-                several = ~self.flags(read, found.numbers[read], is_one)
-                need[read] = need.get(read, np.zeros(rows, dtype=bool)) | (here & several)
-        return chosen
+                if read in numbers:
+                    several = here & ~self.sets[read].single[numbers[read]]
+                    need[read] = need[read] | several if read in need else several
+        return need
 
-    def _pointwise(self, node: Node, numbers: Mapping[int, Ids], sets: Sets) -> Ids:
+    def pointwise(self, node: Node, numbers: Mapping[int, Ids], sets: Sets) -> Ids:
+        """The sets of a node that reads others at its own position: [row]."""
         if node.op == "sum" and len(node.of) > 1:
             return self._sum(node, numbers, sets)
-        keys = np.stack([numbers[each] for each in node.of], axis=1)
-        rows, places = np.unique(keys, axis=0, return_inverse=True)
+        first, places = combinations(*(numbers[each] for each in node.of))
         listed = []
-        for row in rows.tolist():
+        for row in zip(*(numbers[each][first].tolist() for each in node.of), strict=True):
             given = [self.sets[each].listed[code] for each, code in zip(node.of, row, strict=True)]
             listed.append(sets.number(_results(node, given)))
-        return np.array(listed, dtype=np.int64)[places.reshape(-1)]
+        return np.array(listed, dtype=np.int64)[places]
 
     def _sum(self, node: Node, numbers: Mapping[int, Ids], sets: Sets) -> Ids:
         """A sum, term by term, so that few combinations occur at a time."""
-        partial = Sets()
+        partial = Sets(self.most)
         total = np.full(len(numbers[node.of[0]]), partial.number((node.number,)))
         for i, (each, factor) in enumerate(zip(node.of, node.factors, strict=True)):
-            after = sets if i == len(node.of) - 1 else Sets()
-            width = len(self.sets[each].listed)
-            keys, places = np.unique(total * width + numbers[each], return_inverse=True)
+            after = sets if i == len(node.of) - 1 else Sets(self.most)
+            first, places = combinations(total, numbers[each])
             listed = []
-            for key in keys.tolist():
-                given = [partial.listed[key // width], self.sets[each].listed[key % width]]
+            for one, other in zip(total[first].tolist(), numbers[each][first].tolist(), strict=True):
+                given = [partial.listed[one], self.sets[each].listed[other]]
                 listed.append(
                     after.number(_combined(given, lambda a, b, f=factor: plain(a + f * _number(b))))
                 )
-            total, partial = np.array(listed, dtype=np.int64)[places.reshape(-1)], after
+            total, partial = np.array(listed, dtype=np.int64)[places], after
         return total
 
     def _aggregate(
@@ -217,17 +246,13 @@ class Evaluator:
             return each[kinds], np.where(kinds == 1, first, -1)
         if node.how == "count":
             low, more = surely.sum(axis=1), perhaps.sum(axis=1)
-            keys, places = np.unique(low * (length + 1) + more, return_inverse=True)
-            each = np.array(
-                [
-                    sets.number(range(k // (length + 1), sum(divmod(k, length + 1)) + 1))
-                    for k in keys.tolist()
-                ]
-            )
-            return each[places.reshape(-1)], first
+            rows, places = combinations(low, more)
+            pairs = zip(low[rows].tolist(), more[rows].tolist(), strict=True)
+            each = np.array([sets.number(range(least, least + n + 1)) for least, n in pairs])
+            return each[places], first
         assert node.read is not None
         values = every[node.read]
-        is_single = self.sets[node.read].flags(is_one)[values]
+        is_single = self.sets[node.read].single[values]
         if node.how == "mean":
             return self._mean(node, sets, values, surely, perhaps, is_single, can_decide)
         return self._one_source(node, sets, values, surely, perhaps, can_decide)
@@ -274,21 +299,19 @@ class Evaluator:
         width = len(self.sets[node.read].listed)
         found = np.where(last < length, np.take_along_axis(codes, there, axis=1)[:, 0], width)
         keys = np.where(may, codes, -1)
-        rows, places = np.unique(
-            np.column_stack([found, np.sort(keys, axis=1)]), axis=0, return_inverse=True
-        )
+        first, places = combinations(found, *(column + 1 for column in keys.T if column.max() >= 0))
         listed = []
-        for row in rows.tolist():
+        for one, others in zip(found[first].tolist(), keys[first].tolist(), strict=True):
             several: set[Any] = (
-                {node.default} if row[0] == width else set(self.sets[node.read].listed[row[0]])
+                {node.default} if one == width else set(self.sets[node.read].listed[one])
             )
-            for code in set(row[1:]) - {-1}:
+            for code in set(others) - {-1}:
                 several |= self.sets[node.read].listed[code]
             listed.append(sets.number(several))
-        numbers = np.array(listed, dtype=np.int64)[places.reshape(-1)]
+        numbers = np.array(listed, dtype=np.int64)[places]
         if node.how == "latest":
             doubtful = np.where(doubtful >= 0, length - 1 - doubtful, -1)
-        return numbers, np.where(sets.flags(is_one)[numbers], -1, doubtful)
+        return numbers, np.where(sets.single[numbers], -1, doubtful)
 
     def _mean(
         self,
@@ -313,15 +336,14 @@ class Evaluator:
         sums = np.where(surely, tops[values], 0).sum(axis=1)
         counts = surely.sum(axis=1)
         has_open = np.asarray(open_.any(axis=1))
-        pairs = [*zip(sums.tolist(), counts.tolist(), has_open.tolist(), strict=True)]
-        known: dict[tuple[int, int, bool], int] = {}
-        for pair in pairs:
-            if pair not in known:
-                total, count, is_open = pair
-                value = plain(Fraction(total, below * count)) if count else node.default
-                several = (UNKNOWN,) if count or node.default is not None else (UNKNOWN, None)
-                known[pair] = sets.number(several if is_open else (value,))
-        return np.array([known[pair] for pair in pairs], dtype=np.int64), _first(open_ & can_decide)
+        first, places = distinct(sums, counts, has_open.astype(np.int64))
+        found = []
+        for row in first.tolist():
+            total, count = int(sums[row]), int(counts[row])
+            value = plain(Fraction(total, below * count)) if count else node.default
+            several = (UNKNOWN,) if count or node.default is not None else (UNKNOWN, None)
+            found.append(sets.number(several if has_open[row] else (value,)))
+        return np.array(found, dtype=np.int64)[places], _first(open_ & can_decide)
 
 
 def _first(flags: Flags) -> Ids:
@@ -356,7 +378,7 @@ def _needed(nodes: Sequence[Node], roots: Iterable[int]) -> list[int]:
 
 
 def _results(node: Node, given: Sequence[Set]) -> Iterable[Any]:
-    return _combined(given, lambda *row: _pointwise(node, row))
+    return _combined(given, lambda *row: value_of(node, row))
 
 
 def _combined(given: Sequence[Set], function: Callable[..., Any]) -> Iterable[Any]:
@@ -366,7 +388,7 @@ def _combined(given: Sequence[Set], function: Callable[..., Any]) -> Iterable[An
     return [None if None in row else function(*row) for row in product(*given)]
 
 
-def _pointwise(node: Node, row: Sequence[Value]) -> Value | None:
+def value_of(node: Node, row: Sequence[Value]) -> Value | None:
     """The value of a node given those that it reads; None where the text is not allowed."""
     match node.op:
         case "table":

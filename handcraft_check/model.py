@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from handcraft_check.errors import CheckError
-from handcraft_check.layers import Ids, Matrix, head_output, layer_norm, mlp, softmax
-from handcraft_check.rounding import UNIT, Array, Bounded, added, product_error, rounded
+from handcraft_check.half import (
+    for_each_value,
+    half_attention,
+    half_mlp,
+    half_product,
+    half_scores,
+)
+from handcraft_check.layers import (
+    Ids,
+    Matrix,
+    Normed,
+    Weights,
+    head_output,
+    layer_norm,
+    mlp,
+    softmax,
+)
+from handcraft_check.regime import IN_FLOAT32, Array, Regime
+from handcraft_check.rounding import (
+    Bounded,
+    added,
+    as_factor,
+    product_error,
+    rounded,
+)
+from handcraft_check.scores import Matching, scaled
+from handcraft_check.stream import Along, Stream
+from handcraft_check.zeros import Heads, units_in_use
 
 KEYS = {
     "activation_function",
@@ -43,6 +72,15 @@ KEYS = {
 }
 """The keys of config.json that are read, or change no logit. transformers knows others that would, such
 as a second name for n_layer."""
+
+BLURRED = 2.0**-4
+"""Scores with larger errors are looked at again, up to what all scores of a query have in common."""
+
+CLOSE = 0.98
+"""A margin that is known to be less of its center is looked at again."""
+
+PAIRED_UP_TO = 128
+"""The largest vocabulary of which all differences of two logits are bounded."""
 
 
 @dataclass(frozen=True)
@@ -117,21 +155,41 @@ class Config:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The tensors of one block."""
+    """The tensors of one block, without what is exactly 0.
 
-    ln_1: tuple[Array, Array]
-    c_attn: Matrix
-    attn_out: Matrix
-    ln_2: tuple[Array, Array]
+    Gain and bias of LayerNorm are known up to an error.
+    """
+
+    ln_1: tuple[Bounded, Bounded]
+    heads: Heads
+    ln_2: tuple[Bounded, Bounded]
     c_fc: Matrix
     mlp_out: Matrix
 
+    @cached_property
+    def matching(self) -> Matching:
+        """How it makes queries and keys."""
+        gain, bias = self.ln_1
+        heads = self.heads
+        return Matching.of(heads.matching, heads.count, heads.terms, gain.center, bias.center)
+
 
 class Model:
-    """The tensors of a GPT-2 and, of every layer, what it makes of rows known up to an error."""
+    """The tensors of a GPT-2 and, of every layer, what it makes of rows known up to an error.
 
-    def __init__(self, config: Config, tensors: Mapping[str, Array]) -> None:
-        self.config = config
+    Args:
+        config: its sizes.
+        tensors: as the file has them; they are rounded to the steps of the regime.
+        regime: in which it runs.
+
+    Raises:
+        CheckError: a tensor is missing or has another shape, or a number is too large for the regime.
+    """
+
+    def __init__(
+        self, config: Config, tensors: Mapping[str, Array], regime: Regime = IN_FLOAT32
+    ) -> None:
+        self.config, self.regime = config, regime
         prefix = "transformer." if "transformer.wte.weight" in tensors else ""
         left = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
         if len(left) < len(tensors):
@@ -139,7 +197,7 @@ class Model:
         lm_head = left.pop("lm_head.weight", None)
         width = config.n_embd
 
-        def take(name: str, *shape: int) -> Array:
+        def take(name: str, *shape: int) -> Bounded:
             if name not in left:
                 raise CheckError(f"there is no tensor {name!r}", where="model.safetensors")
             tensor = left.pop(name)
@@ -147,26 +205,39 @@ class Model:
                 raise CheckError(
                     f"{name} has the shape {tensor.shape}, not {shape}", where="model.safetensors"
                 )
-            return tensor
+            found = weights_in_use(tensor, regime)
+            if not np.isfinite(found.error).all():
+                raise CheckError(
+                    f"{name} has a number that is too large for {regime.steps.name}",
+                    where="model.safetensors",
+                )
+            return found
 
-        def norm(name: str) -> tuple[Array, Array]:
+        def norm(name: str) -> tuple[Bounded, Bounded]:
             return take(f"{name}.weight", width), take(f"{name}.bias", width)
 
         def matrix(name: str, rows: int, columns: int) -> Matrix:
-            return Matrix(take(f"{name}.weight", rows, columns), take(f"{name}.bias", columns))
+            return matrix_in_use(
+                take(f"{name}.weight", rows, columns), take(f"{name}.bias", columns), regime
+            )
 
         self.wte = take("wte.weight", config.vocab_size, width)
-        if lm_head is not None and not np.array_equal(lm_head, self.wte):
+        if lm_head is not None and not np.array_equal(lm_head, tensors[f"{prefix}wte.weight"]):
             raise CheckError("lm_head.weight is not wte.weight", where="model.safetensors")
         self.wpe = take("wpe.weight", config.n_positions, width)
         self.blocks = [
             Block(
                 norm(f"h.{i}.ln_1"),
-                matrix(f"h.{i}.attn.c_attn", width, 3 * width),
-                matrix(f"h.{i}.attn.c_proj", width, width),
+                Heads.of(
+                    matrix(f"h.{i}.attn.c_attn", width, 3 * width),
+                    matrix(f"h.{i}.attn.c_proj", width, width),
+                    config.n_head,
+                ),
                 norm(f"h.{i}.ln_2"),
-                matrix(f"h.{i}.mlp.c_fc", width, config.n_inner),
-                matrix(f"h.{i}.mlp.c_proj", config.n_inner, width),
+                *units_in_use(
+                    matrix(f"h.{i}.mlp.c_fc", width, config.n_inner),
+                    matrix(f"h.{i}.mlp.c_proj", config.n_inner, width),
+                ),
             )
             for i in range(config.n_layer)
         ]
@@ -175,64 +246,169 @@ class Model:
             raise CheckError(
                 f"there is a tensor {min(left)!r}, which GPT-2 has not", where="model.safetensors"
             )
-        heads = (config.n_head, width // config.n_head)
-        self.write_sizes = [
-            block.attn_out.magnitude.max(axis=1).reshape(heads) for block in self.blocks
-        ]
-        self.unembedding = Matrix(self.wte.T.copy(), np.zeros(config.vocab_size))
+        self.no_directions = Along(np.zeros((0, width)))
+        none = np.zeros(config.vocab_size)
+        transposed = Bounded(self.wte.center.T.copy(), self.wte.error.T.copy())
+        self.unembedding = matrix_in_use(transposed, Bounded(none, none), regime)
 
-    def embed(self, ids: Ids, position: int) -> Bounded:
+    def within(self, regime: Regime) -> Model:
+        """The same weights in a regime that differs in how attention is computed."""
+        found = copy(self)
+        found.regime = regime
+        return found
+
+    def embed(self, ids: Ids, position: int) -> Stream:
         """The embedding of tokens at one position: [row] -> [row, n_embd]."""
-        token, place = (
-            self.wte[ids],
-            np.broadcast_to(self.wpe[position], (len(ids), self.config.n_embd)),
-        )
-        return added(Bounded(token, np.zeros_like(token)), Bounded(place, np.zeros_like(place)))
+        found = added(self.wte[ids], self.wpe[[position] * len(ids)], self.regime.steps)
+        return self._apart(found)
 
-    def attend_from(self, layer: int, x: Bounded) -> tuple[Bounded, Bounded, Bounded]:
-        """Queries, keys and values: [row, n_embd] -> [row, head, head_dim] each."""
-        block = self.blocks[layer]
-        normed = layer_norm(x, *block.ln_1, self.config.epsilon)
-        qkv, _ = normed.read(block.c_attn)
-        shape = (len(x.center), 3, self.config.n_head, self.config.n_embd // self.config.n_head)
-        split = Bounded(qkv.center.reshape(shape), qkv.error.reshape(shape))
-        return split[:, 0], split[:, 1], split[:, 2]
+    def _apart(self, x: Bounded) -> Stream:
+        """A stream whose errors have nothing in common."""
+        none = np.zeros((len(x.center), 0))
+        return Stream(x.center, x.error, x.error, none, self.no_directions)
 
-    def pair_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
-        """Attention scores of pairs of a query and a key: [pair, head, head_dim] -> [pair, head]."""
-        width = queries.center.shape[-1]
-        factor = 1 / np.sqrt(width) if self.config.scales_scores else 1.0
-        factor = factor / (layer + 1) if self.config.scales_by_layer else factor
-        center = (queries.center * keys.center).sum(axis=-1)
-        key = np.abs(keys.center) + keys.error
-        error = (np.abs(queries.center) * keys.error + queries.error * key).sum(axis=-1)
-        magnitude = ((np.abs(queries.center) + queries.error) * key).sum(axis=-1)
-        error += product_error(magnitude, self._score_terms(layer) + 2)  # the scale may come before
-        error = error * factor + 4 * UNIT * (np.abs(center) + error) * factor
-        return Bounded(center * factor, error)
+    def _normed(self, x: Stream, weights: tuple[Bounded, Bounded]) -> Normed:
+        gain, bias = weights
+        normed = layer_norm(x, gain.center, bias.center, self.config.epsilon)
+        return normed.in_use(self.regime, gain.error, bias.error)
 
-    def _score_terms(self, layer: int) -> Array:
-        """How many dimensions of each head have both queries and keys that are not 0: [head]."""
-        matrix, width = self.blocks[layer].c_attn, self.config.n_embd
-        is_used = matrix.weight.any(axis=0) | (matrix.bias != 0)
-        both = is_used[:width] & is_used[width : 2 * width]
-        return np.asarray(both.reshape(self.config.n_head, -1).sum(axis=1), dtype=np.float64)
+    def _read(self, x: Stream, norm: tuple[Bounded, Bounded], *matrices: Matrix) -> list[Bounded]:
+        """Products of what a stream is normalized to: [row, n_embd] -> [row, out] each."""
+        if not self.regime.is_half:
+            normed = self._normed(x, norm)
+            return [normed.read(matrix)[0] for matrix in matrices]
 
-    def written(self, layer: int, x: Bounded, out: Bounded) -> Bounded:
+        def compute(some: Bounded) -> Bounded:
+            normed = self._normed(self._apart(some), norm)
+            read = Bounded(normed.center, normed.error)
+            found = [half_product(read, matrix, self.regime.steps) for matrix in matrices]
+            return Bounded(*(np.concatenate(each, axis=1) for each in _columns(found)))
+
+        found = for_each_value(Bounded(x.center, x.error), self.regime.steps, compute)
+        ends = np.cumsum([0, *(len(matrix.bias) for matrix in matrices)]).tolist()
+        return [found[:, start:stop] for start, stop in pairwise(ends)]
+
+    def attend_from(self, layer: int, x: Stream) -> tuple[Bounded, Bounded, Bounded]:
+        """Queries, keys and values: [row, n_embd] -> [row, head, dimension] each.
+
+        Queries and keys have two numbers more, for what their errors have in common.
+        """
+        block, heads = self.blocks[layer], self.blocks[layer].heads
+        if self.regime.is_half or self.regime.factors is not None:
+            matching, values = self._read(x, block.ln_1, heads.matching, heads.moving)
+            queries, keys = block.matching.boxes(matching)
+        else:
+            normed = self._normed(x, block.ln_1)
+            queries, keys = block.matching.read(normed)
+            values = normed.read(heads.moving)[0]
+        if not heads.matched:  # all scores are 0
+            queries, keys = (Bounded(x.center, np.zeros_like(x.center)) for x in (queries, keys))
+        shape = (len(x.center), heads.count, heads.moved)
+        return queries, keys, Bounded(values.center.reshape(shape), values.error.reshape(shape))
+
+    def pair_scores(
+        self,
+        layer: int,
+        queries: Bounded,
+        keys: Bounded,
+        around: Array | None = None,
+        head: int | slice = slice(None),
+    ) -> Bounded:
+        """Attention scores of pairs of a query and a key: [pair, head, dimension + 2] -> [pair, head].
+
+        Args:
+            layer: the number of the block.
+            queries: [pair, head, dimension + 2]; of a single head, any shape without `head`.
+            keys: the same.
+            around: what scores are close to, of which softmax reads only differences
+                (`Matching.dot`): [pair, head, dimension + 2].
+            head: which heads these are.
+        """
+        queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
+        factor = self._scale(layer)
+        around = None if self.regime.is_half else around
+        dot, largest = self.blocks[layer].matching.dot(queries, keys, head, around)
+        if self.regime.is_half:
+            return half_scores(dot, factor, self.regime)
+        return scaled(dot, largest, factor)
+
+    def all_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
+        """The scores of all destinations and sources, in float32.
+
+        Args:
+            layer: the number of the block.
+            queries: [destination, head, dimension].
+            keys: [source, head, dimension].
+
+        Returns:
+            [head, destination, source].
+        """
+        query, query_error = (each.swapaxes(0, 1) for each in (queries.center, queries.error))
+        key, key_error = (each.transpose(1, 2, 0) for each in (keys.center, keys.error))
+        center, most = query @ key, np.abs(key) + key_error
+        error = np.abs(query) @ key_error + query_error @ most
+        terms = self.blocks[layer].heads.terms[:, None, None] + 2
+        error += product_error((np.abs(query) + query_error) @ most, terms)
+        return scaled(Bounded(center, error), np.abs(center) + error, self._scale(layer))
+
+    def _scale(self, layer: int) -> float:
+        """What products of queries and keys are multiplied by."""
+        width = self.config.n_embd // self.config.n_head
+        factor = float(1 / np.sqrt(width)) if self.config.scales_scores else 1.0
+        return factor / (layer + 1) if self.config.scales_by_layer else factor
+
+    def written(self, layer: int, x: Stream, out: Bounded) -> Stream:
         """The residual stream behind the attention of one block: [row, n_embd].
+
+        What a head output is off by is one error along its row of the matrix.
 
         Args:
             layer: the number of the block.
             x: the stream before it: [row, n_embd].
-            out: the output of its heads: [row, head, head_dim].
+            out: the output of its heads: [row, head, dimension].
         """
+        heads = self.blocks[layer].heads
+        if not heads.count:
+            x = self._if_finite(layer, x)
+            if not heads.out.terms.any():  # nothing is added
+                return x
         merged = Bounded(out.center.reshape(len(x.center), -1), out.error.reshape(len(x.center), -1))
-        matrix = self.blocks[layer].attn_out
-        center = merged.center @ matrix.weight + matrix.bias
-        error = merged.error @ matrix.magnitude
-        size = np.abs(merged.center) + merged.error
-        error += product_error(size @ matrix.magnitude + np.abs(matrix.bias), matrix.terms)
-        return added(x, Bounded(center, error))
+        matrix, before = heads.out, Bounded(x.center, x.error)
+        if self.regime.is_half:
+            half = half_product(merged, matrix, self.regime.steps)
+            return self._apart(added(before, half, self.regime.steps))
+        merged = as_factor(merged, self.regime)
+        summing = matrix.product_error(np.abs(merged.center) + merged.error)
+        written = Bounded(
+            merged.center @ matrix.weight + matrix.bias, merged.error @ matrix.magnitude + summing
+        )
+        alone, along = matrix.directions.split(merged.error)
+        total = Stream(
+            x.center + written.center,
+            x.error + written.error,
+            x.box + alone + summing,
+            np.concatenate([x.radii, along], axis=1),
+            x.along.and_of(matrix.directions),
+        )
+        return total.rounded_to(added(before, written), matrix.terms > 0)
+
+    def _if_finite(self, layer: int, x: Stream) -> Stream:
+        """The stream, but NaN where LayerNorm in front of heads that are 0 may not be finite.
+
+        Its squares stay below `LARGEST` where numbers stay below 2^40, and its output below the square
+        root of its width times its gain.
+        """
+        gain, bias = ((np.abs(w.center) + w.error).max() for w in self.blocks[layer].ln_1)
+        is_finite = (np.abs(x.center) + x.error).max(axis=1) < 2.0**40
+        is_finite &= 2 * (np.sqrt(self.config.n_embd) * gain + bias) < self.regime.steps.largest / 2
+        return replace(x, center=np.where(is_finite[:, None], x.center, np.nan))
+
+    def attention(self, scores: Bounded, values: Bounded) -> tuple[Weights, Bounded]:
+        """Weights and output of heads: [..., source], [..., source, head_dim] -> [..., head_dim]."""
+        if self.regime.is_half:
+            return half_attention(scores, values, self.regime)
+        weights = softmax(scores, self.regime)
+        return weights, head_output(weights, values, self.regime)
 
     def run(self, ids: Ids) -> Bounded:
         """The logits behind one text: [position] -> [vocab_size]."""
@@ -241,29 +417,108 @@ class Model:
             read = [self.attend_from(layer, x) for x in rows]
             after = []
             for i, x in enumerate(rows):
-                keys, values = (joined([parts[k] for parts in read[: i + 1]]) for k in (1, 2))
-                query = joined([read[i][0]] * (i + 1))
+                keys, values = (stacked([parts[k] for parts in read[: i + 1]]) for k in (1, 2))
+                query = stacked([read[i][0]] * (i + 1))
                 scores = self.pair_scores(layer, query, keys)  # [source, head]
-                weights = softmax(Bounded(scores.center.T[None], scores.error.T[None]))
+                if scores.error.max(initial=0.0) > BLURRED:
+                    best = scores.center.argmax(axis=0), np.arange(scores.center.shape[1])
+                    scores = self.pair_scores(layer, query, keys, keys.center[best][None])
+                read_by = Bounded(scores.center.T[None], scores.error.T[None])
                 seen = Bounded(values.center.swapaxes(0, 1)[None], values.error.swapaxes(0, 1)[None])
-                after.append(
-                    self.feed_forward(layer, self.written(layer, x, head_output(weights, seen)))
-                )
+                _, out = self.attention(read_by, seen)
+                after.append(self.feed_forward(layer, self.written(layer, x, out)))
             rows = after
         return self.logits(rows[-1])[0]
 
-    def feed_forward(self, layer: int, x: Bounded) -> Bounded:
+    def feed_forward(self, layer: int, x: Stream) -> Stream:
         """The residual stream behind the MLP of one block: [row, n_embd]."""
         block = self.blocks[layer]
-        normed = layer_norm(x, *block.ln_2, self.config.epsilon)
-        found = mlp(x, normed, block.c_fc, block.mlp_out)
-        return rounded(found.center - found.error, found.center + found.error)
+        if self.regime.is_half:
+            box = Bounded(x.center, x.error)
+            return self._apart(
+                for_each_value(box, self.regime.steps, lambda some: self._half_mlp(block, some))
+            )
+        found = mlp(self._normed(x, block.ln_2), block.c_fc, block.mlp_out, self.regime)
+        wide = rounded(found.center - found.error, found.center + found.error)
+        return found.rounded_to(wide, block.mlp_out.terms > 0)
 
-    def logits(self, x: Bounded) -> Bounded:
+    def _half_mlp(self, block: Block, x: Bounded) -> Bounded:
+        normed = self._normed(self._apart(x), block.ln_2)
+        read = Bounded(normed.center, normed.error)
+        return added(x, half_mlp(read, block.c_fc, block.mlp_out, self.regime), self.regime.steps)
+
+    def logits(self, x: Stream) -> Bounded:
         """[row, n_embd] -> [row, vocab_size]."""
-        return layer_norm(x, *self.ln_f, self.config.epsilon).read(self.unembedding)[0]
+        return self._read(x, self.ln_f, self.unembedding)[0]
+
+    def margins(self, x: Stream, logits: Bounded, ids: Ids) -> Array:
+        """How far one logit of each row surely is above all others: [row].
+
+        Both logits read one stream, so that an error of it acts on what their weights differ by. Where
+        that may matter, the difference of both is bounded, with the rounding of both sums.
+
+        Args:
+            x: the last stream: [row, n_embd].
+            logits: what is known of it, each on its own: [row, vocab_size].
+            ids: whose logit: [row].
+        """
+        rows = np.arange(len(ids))
+        found = logits.center[rows, ids][:, None] - logits.center
+        apart = found - logits.error[rows, ids][:, None] - logits.error
+        for each in (found, apart):
+            each[rows, ids] = np.inf
+        least: Array = apart.min(axis=1)
+        is_far = least < CLOSE * found.min(axis=1)
+        if self.regime.is_half or logits.center.shape[1] > PAIRED_UP_TO:
+            return np.asarray(least)
+        for token in np.unique(ids[is_far]).tolist():
+            some = np.flatnonzero(is_far & (ids == token))
+            normed = self._normed(x[some], self.ln_f)
+            spread = normed.spread(
+                self._differences[token].weight, self._differences[token].readers(normed)
+            )
+            rounding = self.unembedding.product_error(normed.magnitude)
+            both = found[some] - spread - rounding - rounding[:, token, None]
+            least[some] = np.maximum(apart[some], both).min(axis=1)
+        return np.asarray(least)
+
+    @cached_property
+    def _differences(self) -> list[Matrix]:
+        """For each token, its unembedding minus that of each token."""
+        none = np.zeros(self.config.vocab_size)
+        wte = self.wte.center
+        return [Matrix(wte[token][:, None] - wte.T, none) for token in range(len(none))]
 
 
-def joined(parts: Sequence[Bounded]) -> Bounded:
+def _columns(parts: Sequence[Bounded]) -> tuple[list[Array], list[Array]]:
+    return [part.center for part in parts], [part.error for part in parts]
+
+
+def weights_in_use(tensor: Array, regime: Regime) -> Bounded:
+    """The weights that a model computes with: rounded to the regime's steps, in which it is loaded.
+
+    Those that may be off by the radius are rounded too, and rounding is monotone. Infinite numbers have
+    an error that is not finite.
+    """
+    found, reach = regime.steps.nearest(tensor), regime.radius * np.abs(tensor)
+    ends = (regime.steps.nearest(tensor + sign * reach) for sign in (-1, 1))
+    with np.errstate(invalid="ignore"):
+        low, high = (np.abs(end - found) for end in ends)
+    return Bounded(found, np.maximum(low, high))
+
+
+def matrix_in_use(weight: Bounded, bias: Bounded, regime: Regime) -> Matrix:
+    """A matrix, and how far what a product uses may be from it: as its factor, and by the radius."""
+    used = as_factor(weight, regime)
+    apart = np.abs(used.center - weight.center) + used.error
+    return Matrix(
+        weight.center,
+        bias.center,
+        apart if apart.any() else None,
+        bias.error if bias.error.any() else None,
+    )
+
+
+def stacked(parts: Sequence[Bounded]) -> Bounded:
     """The rows of all parts, one below the other."""
     return Bounded(np.concatenate([p.center for p in parts]), np.concatenate([p.error for p in parts]))

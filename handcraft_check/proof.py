@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.answers import predicted
 from handcraft_check.cases import Entries, Ran, Runner
 from handcraft_check.domain import Domain
-from handcraft_check.errors import CheckError
-from handcraft_check.evaluate import Evaluated, Evaluator, is_one
+from handcraft_check.evaluate import Evaluated, Evaluator
 from handcraft_check.meaning import Meaning
 from handcraft_check.model import Model
-from handcraft_check.states import distinct
+from handcraft_check.policy import Forgotten, Policy, StuckError
+from handcraft_check.states import combinations, distinct
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 CASES = 1 << 12
 """How many cases are looked at together: what cannot be shown is found before all is split."""
-
-
-@dataclass
-class Policy:
-    """What stays decided. It settles what can be proved and how fast, never what is true.
-
-    Args:
-        kept: positions, each with a source that stays decided behind it.
-        eager: positions of which keys and values must be known up to rounding.
-        is_single: whether no position is ever left undecided, so that each case is one context.
-    """
-
-    kept: set[tuple[int, int]] = field(default_factory=set)
-    eager: set[int] = field(default_factory=set)
-    is_single: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,29 +70,6 @@ class BudgetError(Exception):
     """An attempt took more cases than it may."""
 
 
-class StuckError(Exception):
-    """A case about which too little is known, however its positions are decided.
-
-    Args:
-        why: what cannot be shown.
-        case: a context of the case.
-        margin: the least margin that is possible.
-        kept: positions and sources that should have stayed decided behind them.
-        eager: the position of which too little is known, if there is one.
-    """
-
-    def __init__(
-        self,
-        why: str,
-        case: tuple[str, ...],
-        margin: float,
-        kept: set[tuple[int, int]],
-        eager: int | None,
-    ) -> None:
-        super().__init__(why)
-        self.why, self.case, self.margin, self.kept, self.eager = why, case, margin, kept, eager
-
-
 @dataclass
 class Found:
     """What was shown so far.
@@ -145,18 +107,21 @@ class Proof:
         self.entries = Entries(model.config.n_layer, self.evaluator.crossing)
         self.runner = Runner(model, token_ids, self.entries)
         self.found = Found()
-        self._split_at: list[set[int]] = []
+        none = np.zeros(1, dtype=np.int64)
+        empty = Level(np.empty((1, 0), dtype=np.int64), none, none - 1, none - 1)
+        self._levels = [(empty, self.found)]
+        self._forgotten: list[Forgotten] = []
 
     def run(self) -> Found:
-        """Show it for all contexts.
+        """Show it for all contexts; once more, with a larger budget, goes on where it ended.
 
         Where a case is stuck, the proof goes back to where more should have stayed decided.
 
         Raises:
             StuckError: it cannot be shown.
+            BudgetError: it takes more cases than it may.
         """
-        none = np.zeros(1, dtype=np.int64)
-        levels = [(Level(np.empty((1, 0), dtype=np.int64), none, none - 1, none - 1), Found())]
+        levels = self._levels
         while len(levels) <= self.domain.length:
             position = len(levels) - 1
             level, self.found = levels[-1][0], replace(levels[-1][1])
@@ -164,33 +129,15 @@ class Proof:
                 followed = self._step(level, position)
             except StuckError as stuck:
                 self.log(f"position {position}: {stuck.why} after {' '.join(stuck.case)}")
-                back = self._learn(stuck)
+                back = self.policy.learn(stuck, self._forgotten)
                 if back is None:
                     raise
-                del levels[back + 1 :], self._split_at[back:]
+                del levels[back + 1 :], self._forgotten[back:]
                 continue
             if followed is None:
                 break
             levels.append((followed, self.found))
         return self.found
-
-    def _learn(self, stuck: StuckError) -> int | None:
-        """Let more stay decided: where the proof must go on, None if nothing is left to try.
-
-        A position of which too little is known is decided together with what it read first.
-        """
-        policy = self.policy
-        is_wide = stuck.eager is not None and stuck.eager not in policy.eager
-        missing = stuck.kept - policy.kept
-        if is_wide and missing:
-            first = min(source for _, source in missing)
-            missing = {(at, source) for at, source in missing if source == first}
-        policy.kept |= missing
-        back = [at for at, _ in missing]
-        if is_wide and stuck.eager is not None:
-            policy.eager.add(stuck.eager)
-            back.append(stuck.eager)
-        return min(back, default=None)
 
     def _step(self, level: Level, position: int) -> Level | None:
         domain, count = self.domain, len(level.states)
@@ -233,11 +180,14 @@ class Proof:
         which = np.concatenate([part[0] for part in done])
         sources = np.concatenate([part[1] for part in done])
         own, answers = (np.concatenate([part[i] for part in done]) for i in (2, 3))
-        self._split_at.append(set(np.flatnonzero((sources != before[which]).any(axis=0)).tolist()))
         self.found.cases += int((written[which] >= 0).sum())
         self.log(f"position {position}: {len(which)} cases")
         return self._joined(
-            position, before[which], sources, own, states[which], written[which], answers
+            position,
+            parents[which],
+            before[which],
+            np.column_stack([sources, own]),
+            np.column_stack([states[which], written[which], answers]),
         )
 
     def _stuck(
@@ -250,26 +200,17 @@ class Proof:
             why = "the program may mean several tokens, or none"
         else:
             why = f"the margin may be as low as {decided.margins[at]:.4g}"
-        kept: set[tuple[int, int]] = set()
-        for source in np.flatnonzero(entries != before).tolist():
-            earlier = [i for i, split in enumerate(self._split_at) if source in split]
-            if earlier:
-                kept.update((i, source) for i in range(earlier[-1], position))
+        decided_in_vain = np.flatnonzero(entries != before).tolist()
         wide = int(decided.ran.wide[at])
         eager = wide if wide >= 0 and self.evaluator.orders else None
-        raise StuckError(why, self._context(entries, token), float(decided.margins[at]), kept, eager)
+        margin = float(decided.margins[at])
+        raise StuckError(why, self._context(entries, token), margin, position, decided_in_vain, eager)
 
     def _decide(self, tokens: Ids, position: int, entries: Ids, written: Ids) -> Decided:
         """What can be shown of some cases, and which source to decide in the others."""
-        table = self.entries.table if self.entries.numbers else np.zeros((0, 0), dtype=np.int64)
-        stores = len(self.entries.stores)
-        read = {
-            node: table[entries][:, :, stores + i] if entries.shape[1] else np.zeros_like(entries)
-            for i, node in enumerate(self.evaluator.crossing)
-        }
-        is_open = (
-            self.entries.is_set[entries] if entries.shape[1] else np.zeros(entries.shape, dtype=bool)
-        )
+        numbers = self.entries.read(entries, slice(len(self.entries.stores), None))
+        read = {node: numbers[:, :, i] for i, node in enumerate(self.evaluator.crossing)}
+        is_open = self.entries.is_set(entries)
         meant = self.evaluator.evaluate(tokens, position, read, is_open)
         ran = self.runner.run(tokens, position, entries)
         self.looked_at += len(tokens)
@@ -301,51 +242,19 @@ class Proof:
 
     def _answers(self, meant: Evaluated, is_context: Flags) -> tuple[Ids, Ids, Flags]:
         """The predicted tokens, the source that decides them, and where they are known."""
-        evaluator, count = self.evaluator, len(is_context)
-        answers, blame = np.full(count, -1), np.full(count, -1)
-        is_open, known = is_context.copy(), ~is_context
-        places: dict[Any, int] = {token: i for i, token in enumerate(self.meaning.vocabulary)}
-        wanted: dict[int, Flags] = {}
-
-        def want(node: int, rows: Flags) -> None:
-            if rows.any():
-                wanted[node] = wanted.get(node, np.zeros(count, dtype=bool)) | rows
-
-        for rule in self.meaning.rules:
-            fires = is_open.copy()
-            if rule.flag is not None:
-                numbers = meant.numbers[rule.flag]
-                fires &= evaluator.flags(rule.flag, numbers, lambda v: v == {True})
-                fails = is_open & evaluator.flags(rule.flag, numbers, lambda v: v == {False})
-                doubtful = is_open & ~fires & ~fails
-                want(rule.flag, doubtful)
-                is_open &= fails
-            else:
-                is_open = np.zeros(count, dtype=bool)
-            if rule.token is None:
-                raise CheckError("probabilities are not proved yet", "meaning.answer")
-            sets = evaluator.sets[rule.token].listed
-            each = np.array([places.get(next(iter(v)), -1) if is_one(v) else -1 for v in sets])
-            answer = each[meant.numbers[rule.token]]
-            answers = np.where(fires, answer, answers)
-            known |= fires & (answer >= 0)
-            want(rule.token, fires & (answer < 0))
-        if wanted:
-            blame = evaluator.blamed(meant, wanted)
-        return answers, blame, known
+        found = predicted(self.meaning, self.evaluator, meant.numbers, is_context)
+        blame = np.full(len(is_context), -1)
+        if found.wanted:
+            blame = self.evaluator.blamed(meant, found.wanted)
+        return found.tokens, blame, ~is_context | (found.tokens >= 0)
 
     def _margins(self, ran: Ran, answers: Ids) -> npt.NDArray[np.float64]:
         """How far the right logit surely is above all others: [row]; -inf where none is known."""
-        pairs, places = np.unique(
-            ran.kinds * (len(self.token_ids) + 1) + answers + 1, return_inverse=True
-        )
-        kinds, answer = pairs // (len(self.token_ids) + 1), pairs % (len(self.token_ids) + 1) - 1
-        center, error = ran.logits.center[kinds], ran.logits.error[kinds]
-        rows, ids = np.arange(len(pairs)), self.token_ids[answer]
-        own, others = center[rows, ids] - error[rows, ids], center + error
-        others[rows, ids] = -np.inf
-        found = np.where(answer >= 0, own - others.max(axis=1), -np.inf)
-        return np.asarray(np.nan_to_num(found, nan=-np.inf)[places.reshape(-1)])
+        first, places = combinations(ran.kinds, answers + 1)
+        kinds, answer = ran.kinds[first], answers[first]
+        found = self.runner.model.margins(ran.last[kinds], ran.logits[kinds], self.token_ids[answer])
+        found = np.where(answer >= 0, found, -np.inf)
+        return np.asarray(np.nan_to_num(found, nan=-np.inf)[places])
 
     def _own(self, meant: Evaluated, ran: Ran, tokens: Ids, position: int) -> Ids:
         crossing = [meant.numbers[node][:, None] for node in self.evaluator.crossing]
@@ -362,43 +271,64 @@ class Proof:
         found[np.arange(len(again)), blame[again]] = parts
         return rows[again], found
 
-    def _joined(
-        self,
-        position: int,
-        before: Ids,
-        sources: Ids,
-        own: Ids,
-        states: Ids,
-        written: Ids,
-        answers: Ids,
-    ) -> Level:
+    def _joined(self, position: int, parents: Ids, before: Ids, entries: Ids, others: Ids) -> Level:
         """The cases as the next position finds them.
 
-        Cases that are alike are one, and what is no longer needed is undecided again.
+        Cases that are alike are one, and what is no longer needed is undecided again. Where a source
+        is released that stayed decided until now, cases are alike if all sources that stay decided
+        are, and each other source may be what it is in any of them.
+
+        Args:
+            position: behind which that is.
+            parents: the case that each comes from: [case].
+            before: the entries of the sources as they were: [case, source].
+            entries: those of the sources, and the position's own, as they were decided.
+            others: state, number of tokens written, and answer: [case, 3].
         """
-        if self.evaluator.orders and not self.policy.is_single:
-            for source in range(position):
-                if (position, source) not in self.policy.kept:
-                    sources[:, source] = before[:, source]
-        if not self.evaluator.orders:
-            sources = np.sort(sources, axis=1)
-        keys = [sources, states[:, None], written[:, None], answers[:, None]]
-        if self.policy.is_single:
-            keys.append(own[:, None])
-        first, kinds = distinct(np.concatenate(keys, axis=1))
-        order = np.argsort(kinds, kind="stable")
-        groups = np.split(own[order], np.flatnonzero(np.diff(kinds[order])) + 1)
-        unions: dict[tuple[int, ...], int] = {}
-        last = []
-        for group in groups:
-            members = tuple(np.unique(group).tolist())
-            if members not in unions:
-                unions[members] = self.entries.union(members, self.evaluator)
-            last.append(unions[members])
-        entries = np.concatenate([sources[first], np.array(last, dtype=np.int64)[:, None]], axis=1)
-        if not self.evaluator.orders:
+        split = np.flatnonzero((entries[:, :-1] != before).any(axis=0)).tolist()
+        mixed: list[int] = []
+        alike = list(range(position + 1))
+        if not self.policy.is_single:
+            self.policy.expect(position, split)
+            kept = self.policy.kept_behind(position)
+            for source in set(range(position)) - set(kept):
+                entries[:, source] = before[:, source]
+            alike = kept if self.policy.releases(position) else sorted({*kept, *range(position)})
+        elif not self.evaluator.orders:
             entries = np.sort(entries, axis=1)
-        return Level(entries, states[first], written[first], answers[first])
+        first, kinds = distinct(np.column_stack([entries[:, alike], others]))
+        joined = entries[first]
+        varying = np.flatnonzero((entries != entries[0]).any(axis=0)).tolist()
+        for source in set(varying) - set(alike):
+            joined[:, source], is_mixed = self._united(entries[:, source], kinds, parents)
+            if is_mixed:
+                mixed.append(source)
+        self._forgotten.append(Forgotten(frozenset(split), frozenset(mixed)))
+        states, written, answers = others[first].T
+        return Level(joined, states, written, answers)
+
+    def _united(self, entries: Ids, kinds: Ids, parents: Ids) -> tuple[Ids, bool]:
+        """For each kind of case, what one source may be in any of them: [kind].
+
+        Args:
+            entries: what it is in each: [case].
+            kinds: of each case, from 0 on.
+            parents: the case that each comes from: [case].
+
+        Returns:
+            These, and whether what the source was in cases of one kind depended on the parent.
+        """
+        first, _ = combinations(kinds, entries)
+        order = np.lexsort((entries[first], kinds[first]))
+        pairs, kind = entries[first][order], kinds[first][order]
+        found = [
+            self.entries.union(tuple(group.tolist()), self.evaluator)
+            for group in np.split(pairs, np.flatnonzero(np.diff(kind)) + 1)
+        ]
+        families = kinds[combinations(kinds, parents)[0]]
+        several = len(combinations(kinds, parents, entries)[0])
+        depends = several < np.dot(np.bincount(families), np.bincount(kind))
+        return np.array(found, dtype=np.int64), bool(depends)
 
     def _context(self, entries: Ids, token: int) -> tuple[str, ...]:
         """One context of a case."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -16,18 +16,29 @@ from handcraft_check.files import JSON_UP_TO, TENSORS_UP_TO, read_bytes, read_js
 from handcraft_check.meaning import BROKEN, Meaning, program_hash
 from handcraft_check.model import Config, Model
 from handcraft_check.nodes import fields, items
-from handcraft_check.proof import BudgetError, Found, Ids, Policy, Proof, StuckError
-from handcraft_check.rounding import Array
+from handcraft_check.policy import Policy, StuckError
+from handcraft_check.proof import BudgetError, Found, Ids, Proof
+from handcraft_check.regime import Array, regime_named
+from handcraft_check.tokenizer import check_tokenizer
+from handcraft_check.window_proof import prove_windows
+from handcraft_check.windows import UnfitError
+from handcraft_check.words import at_least
 
 TENSORS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
+
+Word: TypeAlias = Literal["proved", "unproved", "refuted"]
+
+TOKENIZER = "tokenizer.json"
+"""Where a folder has one, its ids must be those of the certificate."""
 
 BUDGETS = (1 << 13, 1 << 17, 1 << 21)
 """How many cases the attempts may take; each is tried with undecided positions, then without."""
 
 ASSUMED = (
-    "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; no "
-    "TF32; exp within 4 units in the last place, exp(0) = 1; square root and division within one; tanh "
-    "is 1 beyond 10; LayerNorm in float32, its variance about its mean"
+    "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; exp "
+    "within 4 units in the last place, exp(0) = 1; square root and division within one; tanh is 1 "
+    "beyond 10; LayerNorm and softmax in float32, the variance about the mean; a mask leaves later "
+    "positions no weight"
 )
 """What every proof assumes of the machine."""
 
@@ -41,7 +52,7 @@ class Verdict:
         inputs: how many inputs the claim is about.
         writes: how many tokens the program writes after each.
         length: the most tokens of a context.
-        arithmetic: the dtype of weights and steps.
+        arithmetic: the dtype of the weights, and the regime, in words.
         margin: the least by which the right logit surely is above all others; where it is not proved,
             the least that could not be excluded.
         context: where that is; of a refuted claim, a context after which the model is wrong.
@@ -50,7 +61,7 @@ class Verdict:
         reason: why it is not proved; empty where it is.
     """
 
-    word: Literal["proved", "unproved", "refuted"]
+    word: Word
     inputs: int
     writes: int
     length: int
@@ -69,11 +80,11 @@ class Verdict:
         lines = [f"{self.word}: {domain}", f"arithmetic: {self.arithmetic}; {ASSUMED}"]
         if self.word == "proved":
             lines.append(
-                f"margin: at least {self.margin:.6g}, least after {text!r}; {self.cases:,} cases"
+                f"margin: at least {at_least(self.margin)}, least after {text!r}; {self.cases:,} cases"
             )
         else:
             lines.append(f"reason: {self.reason}")
-            lines.append(f"context: {text!r}, where the margin may be {self.margin:.6g}")
+            lines.append(f"context: {text!r}, where the margin may be {at_least(self.margin)}")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -101,7 +112,7 @@ class Claim:
         token_ids: the id of each token of the vocabulary.
         domain: the contexts.
         meaning: what is meant after each.
-        arithmetic: in which the claim is made.
+        arithmetic: in which the claim is made, in words.
     """
 
     model: Model
@@ -110,13 +121,22 @@ class Claim:
     meaning: Meaning
     arithmetic: str
 
+    @property
+    def each(self) -> tuple[Claim, ...]:
+        """One claim for each way in which the regime may compute; they hold together."""
+        return tuple(replace(self, model=self.model.within(r)) for r in self.model.regime.each)
 
-def read_claim(folder: Path, *, rehash: bool = False) -> Claim:
+
+def read_claim(
+    folder: Path, *, rehash: bool = False, regime: str | None = None, radius: float = 0.0
+) -> Claim:
     """Read a folder with a certificate.
 
     Args:
         folder: a Hugging Face directory.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
+        regime: the name of one, in place of that of the certificate.
+        radius: how far all weights may be from those of the file, relatively.
 
     Raises:
         CheckError: a file is missing, malformed, too large, or not what the certificate is about.
@@ -153,11 +173,14 @@ def read_claim(folder: Path, *, rehash: bool = False) -> Claim:
         raise CheckError("token_ids are no ids of the model", where)
     if len(set(token_ids)) < len(token_ids):
         raise CheckError("two tokens have one id", where)
+    if (folder / TOKENIZER).exists():
+        tokenizer = read_json(read_bytes(folder / TOKENIZER, JSON_UP_TO), TOKENIZER)
+        check_tokenizer(tokenizer, vocabulary, token_ids, TOKENIZER)
     arithmetic = fields(given["arithmetic"], ("weights", "steps"), where)
     if arithmetic["weights"] not in ("float32", "bfloat16", "float16"):
         raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)
-    if arithmetic["steps"] != "float32":
-        raise CheckError(f"steps in {arithmetic['steps']!r} are not checked: only float32 is", where)
+    stated = regime_named(arithmetic["steps"], where)
+    used = replace(stated if regime is None else regime_named(regime, "--regime"), radius=radius)
     domain = Domain.read(given["contexts"], vocabulary)
     if domain.length > config.n_positions:
         raise CheckError(
@@ -169,11 +192,11 @@ def read_claim(folder: Path, *, rehash: bool = False) -> Claim:
         if not is_of(tensor, arithmetic["weights"]):
             raise CheckError(f"{name} is not in {arithmetic['weights']}", TENSORS)
     return Claim(
-        Model(config, tensors),
+        Model(config, tensors, used),
         np.array(token_ids, dtype=np.int64),
         domain,
         Meaning.read(given["meaning"], vocabulary, causal=domain.causal),
-        f"weights in {arithmetic['weights']}, every step in float32",
+        f"weights in {arithmetic['weights']}, {used}",
     )
 
 
@@ -181,6 +204,8 @@ def prove(
     folder: Path | str,
     *,
     rehash: bool = False,
+    regime: str | None = None,
+    radius: float = 0.0,
     budget: int = BUDGETS[-1],
     progress: Callable[[str], None] = lambda text: None,
 ) -> Verdict:
@@ -189,6 +214,8 @@ def prove(
     Args:
         folder: a Hugging Face GPT-2 directory with a certificate.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
+        regime: the name of one, in place of that of the certificate.
+        radius: how far all weights may be from those of the file, relatively.
         budget: the most cases that an attempt may take.
         progress: called with what is going on, from time to time.
 
@@ -196,61 +223,103 @@ def prove(
         CheckError: the folder cannot be judged.
     """
     started = time.perf_counter()
-    claim = read_claim(Path(folder), rehash=rehash)
-    domain = claim.domain
-
-    def verdict(
-        word: Literal["proved", "unproved", "refuted"], found: Found, cases: int, reason: str = ""
-    ) -> Verdict:
-        seconds = round(time.perf_counter() - started, 3)
-        return Verdict(
-            word,
-            domain.count(),
-            domain.writes,
-            domain.length,
-            claim.arithmetic,
-            found.margin,
-            found.worst,
-            cases,
-            seconds,
-            reason,
-        )
-
+    claim = read_claim(Path(folder), rehash=rehash, regime=regime, radius=radius)
     beyond = unsupported(claim)
     if beyond:
-        return verdict("unproved", Found(-np.inf), 0, beyond)
+        shown = Shown("unproved", Found(-np.inf), beyond)
+    else:
+        shown = Shown("proved", Found())
+        for each in claim.each:
+            shown = shown.and_of(attempted(each, budget, progress), each.model.regime.attention)
+            if shown.word != "proved":
+                break
+    return Verdict(
+        shown.word,
+        claim.domain.count(),
+        claim.domain.writes,
+        claim.domain.length,
+        claim.arithmetic,
+        shown.found.margin,
+        shown.found.worst,
+        shown.found.cases if shown.word == "proved" else 0,
+        round(time.perf_counter() - started, 3),
+        shown.reason,
+    )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What was shown of a claim in one arithmetic.
+
+    Args:
+        word: ``proved``, ``unproved`` or ``refuted``.
+        found: the least margin, and where it is.
+        reason: why it is not proved.
+    """
+
+    word: Word
+    found: Found
+    reason: str = ""
+
+    def and_of(self, other: Shown, attention: str) -> Shown:
+        """What was shown of this, which is proved, and of the next attention together."""
+        found = min(other.found, self.found, key=lambda each: each.margin)
+        cases = self.found.cases + other.found.cases
+        named = f", with {attention} attention" if attention and other.reason else ""
+        return Shown(other.word, replace(found, cases=cases), other.reason + named)
+
+
+def attempted(claim: Claim, budget: int, progress: Callable[[str], None]) -> Shown:
+    """Try to prove a claim in one arithmetic, with more and more cases.
+
+    Args:
+        claim: made of contexts and a meaning that can be proved.
+        budget: the most cases that an attempt may take.
+        progress: called with what is going on, from time to time.
+    """
+    domain = claim.domain
+    try:
+        found = prove_windows(
+            claim.model, claim.token_ids, domain, claim.meaning, budget=budget, log=progress
+        )
+        return Shown("proved", found)
+    except (UnfitError, BudgetError) as error:
+        progress(f"not at all positions at once: {error}")
     reason, least = "", Found(-np.inf)
+    attempts = {
+        is_single: Proof(
+            claim.model,
+            claim.token_ids,
+            domain,
+            claim.meaning,
+            Policy(is_single=is_single),
+            log=progress,
+        )
+        for is_single in (False, True)
+    }
+    orders = attempts[True].evaluator.orders
+    if not orders:  # equal texts in any order are one: nothing stays undecided
+        del attempts[False]
     for limit in (each for each in BUDGETS if each <= budget):
-        for is_single in (False, True):
-            attempt = Proof(
-                claim.model,
-                claim.token_ids,
-                domain,
-                claim.meaning,
-                Policy(is_single=is_single),
-                budget=limit,
-                log=progress,
-            )
-            orders = attempt.evaluator.orders
-            if (
-                not orders and not is_single
-            ):  # equal texts in any order are one: nothing stays undecided
+        is_few = not orders or domain.prefixes(limit) <= limit
+        is_next = is_few and limit > BUDGETS[0]  # each text is one case before sets are tried further
+        for is_single, attempt in sorted(attempts.items(), reverse=is_next):
+            if is_single and limit < budget and not is_few:
                 continue
-            if orders and is_single and limit < budget and domain.prefixes(limit) > limit:
-                continue
+            attempt.budget = budget if is_single and is_few and orders else limit
             try:
-                found = attempt.run()
-                return verdict("proved", found, found.cases)
+                return Shown("proved", attempt.run())
             except BudgetError:
                 reason = reason or f"it takes more than {limit:,} cases"
                 least = least if least.worst else attempt.found
             except StuckError as stuck:
                 reason, least = stuck.why, Found(stuck.margin, stuck.case)
                 if wrong := _run(claim, stuck.case):
-                    return verdict("refuted", least, 0, wrong)
+                    return Shown("refuted", least, wrong)
                 if is_single:
-                    return verdict("unproved", least, 0, reason)
-    return verdict("unproved", least, 0, reason)
+                    return Shown("unproved", least, reason)
+                del attempts[False]
+    return Shown("unproved", least, reason)
 
 
 def is_of(tensor: Array, dtype: str) -> bool:

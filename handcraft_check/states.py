@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.regime import Array
 from handcraft_check.rounding import Bounded
+from handcraft_check.stream import Stream
 
 Ids = npt.NDArray[np.int64]
 
 FINEST = 2.0**-40
 """Errors below are treated as this large, so that centers that differ by less are one."""
+
+FLOAT64_SLACK = 2.0**-50
+"""More than float64 can be off, relatively to the ends, in the middle and the half of an interval."""
+
+DENSE = 4
+"""Whole numbers below so many times their count are told apart by a table; others are sorted."""
 
 
 def coarsened(x: Bounded, parts: int = 128) -> Bounded:
@@ -23,13 +33,41 @@ def coarsened(x: Bounded, parts: int = 128) -> Bounded:
         x: of any shape.
         parts: how fine the grid is, a power of two.
     """
-    is_exact = x.error == 0
     with np.errstate(divide="ignore"):
         power = np.exp2(np.ceil(np.log2(np.maximum(x.error, FINEST))))
     grid = power / parts
-    center = np.where(is_exact, x.center, np.rint(x.center / grid) * grid)
-    steps = np.ceil((x.error + np.abs(center - x.center)) / power * (parts / 4) * (1 + 1e-12))
-    return Bounded(center, np.where(is_exact, 0.0, steps * power / (parts / 4)))
+    center = np.where(x.error == 0, x.center, np.rint(x.center / grid) * grid)
+    error = np.where(x.error == 0, 0.0, x.error + np.abs(center - x.center))
+    return Bounded(center, _upwards(error, power, parts))
+
+
+def coarsened_stream(x: Stream) -> Stream:
+    """The same of a stream, with all that is known of its errors."""
+    found = coarsened(Bounded(x.center, x.error))
+    box = x.box + np.abs(found.center - x.center)
+    box, radii = (
+        _upwards(each, np.exp2(np.ceil(np.log2(np.maximum(each, FINEST)))), 128)
+        for each in (box, x.radii)
+    )
+    return Stream(found.center, found.error, box, radii, x.along).tight()
+
+
+def _upwards(error: Array, power: Array, parts: int) -> Array:
+    """A number that is not smaller, on a grid of `power`; 0 stays 0."""
+    steps = np.ceil(error / power * (parts / 4) * (1 + 1e-12))
+    return steps * power / (parts / 4)
+
+
+def hull(rows: Bounded) -> Bounded:
+    """What all rows are inside of: [row, ...] -> [...]. Where they are equal, it equals them."""
+    if len(rows.center) == 1:
+        return rows[0]
+    low, high = (rows.center - rows.error).min(axis=0), (rows.center + rows.error).max(axis=0)
+    center = (low + high) / 2
+    spread = np.maximum(high - center, center - low)
+    spread += FLOAT64_SLACK * (np.abs(low) + np.abs(high))
+    is_one = (rows.center == rows.center[:1]).all(axis=0) & (rows.error == rows.error[:1]).all(axis=0)
+    return Bounded(np.where(is_one, rows.center[0], center), np.where(is_one, rows.error[0], spread))
 
 
 def distinct(*columns: npt.NDArray[np.generic]) -> tuple[Ids, Ids]:
@@ -43,7 +81,7 @@ def distinct(*columns: npt.NDArray[np.generic]) -> tuple[Ids, Ids]:
     """
     count = len(columns[0])
     flat = [
-        np.ascontiguousarray(c.reshape(count, -1)).view(np.uint64).reshape(count, -1) for c in columns
+        np.ascontiguousarray(c).view(np.uint64).reshape(count, math.prod(c.shape[1:])) for c in columns
     ]
     parts = np.concatenate(flat, axis=1) if len(flat) > 1 else flat[0]
     if parts.shape[1] == 0:
@@ -53,11 +91,42 @@ def distinct(*columns: npt.NDArray[np.generic]) -> tuple[Ids, Ids]:
     ) | np.uint64(1)
     mixed = (parts ^ (parts >> np.uint64(31))) @ factors  # a hash; equality is checked below
     mixed ^= mixed >> np.uint64(29)
-    _, first, kinds = np.unique(mixed, return_index=True, return_inverse=True)
-    kinds = kinds.reshape(-1)
+    first, kinds = _sorted(mixed)
     if (parts != parts[first[kinds]]).any():  # two rows with one hash: sort them in full
         _, first, kinds = np.unique(parts, axis=0, return_index=True, return_inverse=True)
     return first.astype(np.int64), kinds.reshape(-1).astype(np.int64)
+
+
+def combinations(*columns: Ids) -> tuple[Ids, Ids]:
+    """The same of columns of whole numbers from 0 on, mostly small ones: [row] each."""
+    first, kinds = np.zeros(min(len(columns[0]), 1), dtype=np.int64), np.zeros_like(columns[0])
+    for column in columns:
+        width = int(column.max(initial=0)) + 1
+        keys, most = kinds * width + column, len(first) * width
+        first, kinds = _tabled(keys, most) if most <= DENSE * len(keys) else _sorted(keys)
+    return first, kinds
+
+
+def _tabled(keys: Ids, most: int) -> tuple[Ids, Ids]:
+    """The first of each kind of equal numbers below `most`, and the kind of each."""
+    firsts = np.full(most, -1)
+    firsts[keys[::-1]] = np.arange(len(keys))[::-1]
+    there = np.flatnonzero(firsts >= 0)
+    number = np.empty(most, dtype=np.int64)
+    number[there] = np.arange(len(there))
+    return firsts[there], number[keys]
+
+
+def _sorted(keys: npt.NDArray[np.int64] | npt.NDArray[np.uint64]) -> tuple[Ids, Ids]:
+    """The first of each kind of equal numbers, and the kind of each, in the order of the numbers."""
+    if not len(keys):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    order = np.argsort(keys)  # not stable, and several times faster than what is
+    listed = keys[order]
+    is_new = np.concatenate([[True], listed[1:] != listed[:-1]])
+    kinds = np.empty(len(keys), dtype=np.int64)
+    kinds[order] = np.cumsum(is_new) - 1
+    return np.minimum.reduceat(order, np.flatnonzero(is_new)), kinds
 
 
 class Store:
@@ -74,8 +143,9 @@ class Store:
 
     def numbers(self, rows: Bounded) -> Ids:
         """The number of each row: [row]; a new one where it was not there."""
-        found = np.empty(len(rows.center), dtype=np.int64)
-        for i, (center, error) in enumerate(zip(rows.center, rows.error, strict=True)):
+        first, kinds = distinct(rows.center, rows.error)
+        found = np.empty(len(first), dtype=np.int64)
+        for i, (center, error) in enumerate(zip(rows.center[first], rows.error[first], strict=True)):
             key = center.tobytes() + error.tobytes()
             number = self._numbers.setdefault(key, len(self._centers))
             if number == len(self._centers):
@@ -83,7 +153,7 @@ class Store:
                 self._errors.append(error)
                 self._all = None
             found[i] = number
-        return found
+        return found[kinds]
 
     @property
     def rows(self) -> Bounded:

@@ -1,13 +1,25 @@
-"""The nodes of a meaning in words, for `--print-program`."""
+"""The nodes of a meaning in words, for `--print-program`; and lower bounds in digits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import ROUND_FLOOR, Context
 from fractions import Fraction
 
 from handcraft_check.nodes import Match, Node, Value
 
 NAME_UP_TO = 100
+
+SIX_DIGITS = Context(prec=6, rounding=ROUND_FLOOR)
+
+
+def at_least(number: float) -> str:
+    """A lower bound in six digits, rounded down so that it stays one.
+
+    >>> at_least(29.10576), at_least(-0.1234567), at_least(float("-inf"))
+    ('29.1057', '-0.123457', '-inf')
+    """
+    return f"{float(SIX_DIGITS.create_decimal_from_float(number)):.6g}"
 
 
 def shown(values: Iterable[object]) -> str:

@@ -1,12 +1,11 @@
 """Modular: add two numbers modulo 97, where each number is a single token.
 
-Every number has a column of its own in the embedding, and its value is one entry of that column. At the
-sign `=` one head attends three tokens back and another one token back, and the residual stream adds up
-the two values by itself. Neurons are thresholds on the sums from 0 to 192, and write the token of the
-remainder.
+Every number is stored in the bits of its token. At the sign `=` one head attends to the first token and
+another one to the token before. Each neuron is a threshold on the sum of the two numbers, from 0 to
+192, and together they write the token of the remainder.
 """
 
-from handcraft import Program, Prompts, predict
+from handcraft import Program, Prompts, predict, select
 
 PRIME = 97
 NUMBERS = [str(number) for number in range(PRIME)]
@@ -15,7 +14,9 @@ prompts = Prompts([*NUMBERS, "+", "="], context=4, inputs=r"\d\d? [+] \d\d? =")
 token, position = prompts.token, prompts.position
 
 number = token.map({name: int(name) for name in NUMBERS}, default=0)
-total = number.at(-3, default=0) + number.at(-1, default=0)
+first = select(position, 0).latest(number)
+second = select(position, position.map(lambda here: max(here - 1, 0))).latest(number)
+total = first + second
 
 program = Program(
     prompts=prompts,

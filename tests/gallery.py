@@ -38,7 +38,7 @@ REFUSED = {
     "bfloat16": frozenset(
         {"add_ahead", "brackets", "dyck2", "histogram", "modular", "ngram", "subleq", "thirds"}
     ),
-    "float16": frozenset({"add_ahead", "ngram"}),
+    "float16": frozenset({"ngram"}),
 }
 """For which programs a dtype is too coarse in gpt2: they are a `PrecisionError`."""
 

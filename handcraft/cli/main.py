@@ -31,6 +31,7 @@ COMMANDS = {
     "compile": "compile_",
     "verify": "verify",
     "prove": "prove",
+    "plant": "plant",
     "draw": "draw",
     "explain": "explain",
     "list": "list_",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from pathlib import Path
+from typing import Any
 
 import handcraft
 from handcraft.cli.read_text import read_text
@@ -22,9 +23,19 @@ def shipped_programs() -> dict[str, Path]:
 
 def shipped_sizes() -> dict[str, dict[str, int]]:
     """Blocks, width, heads and parameters of each shipped program as a GPT-2, as they were measured."""
+    return _beside_programs("sizes.json")
+
+
+def shipped_proofs() -> dict[str, dict[str, Any]]:
+    """What `handcraft prove` found of each shipped program: the verdict, and the margin or why not."""
+    return _beside_programs("proofs.json")
+
+
+def _beside_programs(name: str) -> dict[str, Any]:
+    """A file of measures in the folder of the programs; empty where it is missing."""
     for path in shipped_programs().values():
-        sizes = path.parent / "sizes.json"
-        return json.loads(sizes.read_text(encoding="utf-8")) if sizes.is_file() else {}
+        file = path.parent / name
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return {}
 
 

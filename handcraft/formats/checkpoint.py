@@ -18,7 +18,7 @@ from handcraft.errors import CheckpointError, HandcraftError, ProofError, Vocabu
 from handcraft.formats.folder import MANIFEST, check_target, whole_folder, write_text
 from handcraft.formats.foreign_files import contradiction, shown
 from handcraft.formats.huggingface.config_json import CONFIG
-from handcraft.formats.huggingface.model_card import proof_section
+from handcraft.formats.huggingface.model_card import with_proof
 from handcraft.formats.huggingface.read_repository import read_huggingface
 from handcraft.formats.manifest.manifest import Grammar, Manifest, Spans, write_manifest
 from handcraft.formats.manifest.read_manifest import (
@@ -224,7 +224,7 @@ def _proved(folder: Path, wanted: Wanted) -> Proof | None:
     if is_certified:
         found = tried_proof(folder, is_quick=wanted == "quick")
         card = folder / "README.md"
-        write_text(card, f"{card.read_text(encoding='utf-8')}\n{proof_section(found)}")
+        write_text(card, with_proof(card.read_text(encoding="utf-8"), found))
     if wanted == "required" and found.verdict != "proved":
         raise ProofError(f"no proof was found: {found.why}", fix=PROVABLE)
     return found

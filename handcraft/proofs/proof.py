@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from handcraft_check.words import at_least
+
 Wanted: TypeAlias = Literal["never", "quick", "required"]
 """Whether a proof is tried when a folder is written: never, where it takes seconds, or in any case."""
 
@@ -29,7 +31,10 @@ class Proof:
 
     def __str__(self) -> str:
         if self.verdict == "proved":
-            return f"proved: right after {self.domain}, with a logit margin of at least {self.margin:g}"
+            return (
+                f"proved: right after {self.domain}, with a logit margin of at least "
+                f"{at_least(self.margin)} in float32"
+            )
         return f"sampled, and not proved: {self.why}"
 
     @property

@@ -16,6 +16,7 @@ from handcraft_check.contexts_in_words import contexts_in_words
 from handcraft_check.errors import CheckError
 from handcraft_check.meaning import Meaning
 from handcraft_check.prove import BUDGETS, Verdict, prove
+from handcraft_check.radius import prove_radius
 
 QUICK = 10_000
 """The most cases of a proof that is tried while a folder is written: seconds."""
@@ -38,20 +39,43 @@ def tried_proof(folder: Path, *, is_quick: bool) -> Proof:
     return Proof(found.word, found.inputs, found.writes, found.reason, margin)
 
 
-def prove_folder(folder: Path) -> Verdict:
+def prove_folder(folder: Path, regime: str | None = None) -> Verdict:
     """Whether the model in a folder predicts what its certificate states, in every context.
+
+    Args:
+        folder: a Hugging Face directory.
+        regime: the name of one, in place of that of the certificate.
 
     Raises:
         ProofError: there is no certificate, or the files are damaged or too large to check.
     """
+    _check_certified(folder)
+    with _explained():
+        return prove(folder, regime=regime, progress=_advance)
+
+
+def prove_folder_radius(folder: Path, regime: str | None = None) -> tuple[float, Verdict]:
+    """How far all weights may move before the proof of a folder fails, and the verdict there.
+
+    Args:
+        folder: a Hugging Face directory.
+        regime: the name of one, in place of that of the certificate.
+
+    Raises:
+        ProofError: there is no certificate, or the files are damaged or too large to check.
+    """
+    _check_certified(folder)
+    with _explained():
+        return prove_radius(folder, regime=regime, progress=_advance)
+
+
+def _check_certified(folder: Path) -> None:
     if not (folder / CERTIFICATE).exists():
         raise ProofError(
             f"{folder} has no {CERTIFICATE}",
             where=folder,
             fix="docs/certificate.md says which programs have one; compile them in this version",
         )
-    with _explained():
-        return prove(folder, progress=_advance)
 
 
 def in_words(folder: Path) -> str:

@@ -13,6 +13,7 @@ from handcraft.errors import LimitError
 from handcraft.language import Program
 from handcraft.language.decision import Decision, nodes_of
 from handcraft.language.graph.domain import Domain, Finite, Kind, Plain, Value, as_number, whole
+from handcraft.language.graph.members import Members
 from handcraft.language.graph.node import (
     Aggregate,
     Assumed,
@@ -30,13 +31,10 @@ from handcraft.language.graph.node import (
 
 Statement: TypeAlias = dict[str, Any]
 
-NODES_UP_TO = 50_000
+NODES_UP_TO = 200_000
 
 ROWS_UP_TO = 1_000_000
 """The most rows of tables and pairs of relations, all together."""
-
-ROWS_BEFORE_UP_TO = 5_000_000
-"""The most rows of the tables that test tokens, before those of one value are left out."""
 
 NAME_UP_TO = 100
 """Longer names of nodes are left out."""
@@ -52,14 +50,6 @@ def write_meaning(program: Program) -> Statement:
     Raises:
         NotCertified: it is too large.
     """
-    if program.has_only_patterns:
-        clauses = program.clauses
-        tests = {
-            (i, clause.pattern.backwards(i)) for clause in clauses for i in range(len(clause.pattern))
-        }
-        rows = len(tests) * len(program.vocabulary)
-        if rows > ROWS_BEFORE_UP_TO:
-            raise NotCertified(f"the tests of tokens in the rules are tables of {rows:,} rows")
     try:
         decisions = program.decisions
     except LimitError as error:
@@ -85,6 +75,7 @@ class _Writing:
     def __init__(self, tokens: Sequence[str], order: Sequence[Node]) -> None:
         self.numbers = {node: number for number, node in enumerate(order)}
         self._rows = 0
+        self._places: dict[Finite, dict[Value, int]] = {}
         self._names: dict[Value, str] = {}  # of labels; a text is its own name
         self._taken: set[str] = set()
         labels = (node.domain for node in order if node.domain.kind is Kind.CATEGORY)
@@ -132,6 +123,9 @@ class _Writing:
     def _table(self, node: Lookup) -> Statement:
         written: Statement = {"op": "table", "of": [self.numbers[child] for child in node.arguments]}
         kinds, kind = [child.domain.kind for child in node.arguments], node.domain.kind
+        if isinstance(node.table, Members):
+            value, rows = self._members(node.table)
+            return {**written, "else": value, "rows": rows}
         table = node.table
         if len(table) == _combinations(node.arguments):  # one value can stand for all rows that have it
             often = Counter(table.values())
@@ -143,6 +137,18 @@ class _Writing:
             [*map(self._value, key, kinds), self._value(value, kind)] for key, value in table.items()
         ]
         return written
+
+    def _members(self, table: Members) -> tuple[bool, list[Any]]:
+        """The more frequent value of a set of labels, and the rows of the other; no more than those."""
+        if table.domain not in self._places:
+            self._places[table.domain] = {v: place for place, v in enumerate(table.domain.values)}
+        places, inside = self._places[table.domain], table.inside
+        is_rare = 2 * len(inside) <= len(places)
+        listed = inside if is_rare else places.keys() - inside
+        self._count(len(listed))
+        kind = table.domain.kind
+        rows = [[self._value(v, kind), is_rare] for v in sorted(listed, key=places.__getitem__)]
+        return not is_rare, rows
 
     def _aggregate(self, node: Aggregate) -> Statement:
         value, default = node.value, None

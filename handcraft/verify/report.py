@@ -119,7 +119,7 @@ class Report:
         longer: how many contexts were tried that fill more of the model's positions.
         seed: of the sample; None where every context was tried.
         failed: how many answers were wrong.
-        failures: the first of them.
+        failures: the first of them, each once.
         margin: the smallest logit margin of the right token, or of those that may follow; infinite
             where there is no other.
         margin_context: where it occurs.

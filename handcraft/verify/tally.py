@@ -19,7 +19,7 @@ from handcraft.verify.report import Failure, Report
 from handcraft.verify.texts.contexts import Batch, Ids
 
 SHOWN = 10
-"""How many failures a report keeps."""
+"""How many failures a report keeps, each context once."""
 
 
 class Tally:
@@ -31,6 +31,7 @@ class Tally:
         self.tried = 0
         self.failed = 0
         self.failures: list[Failure] = []
+        self._listed: set[tuple[str, int | None]] = set()
         self.margin = inf
         self.margin_context = ""
         self.margin_position: int | None = None
@@ -51,7 +52,12 @@ class Tally:
             self.margin_position = _position(batch, lowest)
         wrong = np.flatnonzero(~(margins > 0) | (errors > CLOSE))
         self.failed += len(wrong)
-        for row in wrong[: SHOWN - len(self.failures)].tolist():
+        for row in wrong.tolist():
+            if len(self.failures) == SHOWN:
+                break
+            if (self._text(batch, row), _position(batch, row)) in self._listed:
+                continue  # a sample may have a context twice
+            self._listed.add((self._text(batch, row), _position(batch, row)))
             found = self._failure(batch, row, int(expected[row]), margins[row])
             is_other = not margins[row] > 0 and (
                 probabilities is None or (probabilities[row] > 0).sum() <= 1

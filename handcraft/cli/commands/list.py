@@ -7,17 +7,22 @@ from typing import Any
 
 from handcraft.cli.options import Json
 from handcraft.cli.printing import print_json
-from handcraft.cli.shipped import shipped_programs, shipped_sizes, summary
+from handcraft.cli.shipped import shipped_programs, shipped_proofs, shipped_sizes, summary
 from handcraft.display import count
 
 EXAMPLES = ("handcraft list",)
 
 
 def list_(json_: Json = False) -> None:
-    """Show the shipped programs, and how large each is as a GPT-2."""
-    shipped, sizes = shipped_programs(), shipped_sizes()
+    """Show the shipped programs: how large each is as a GPT-2, and whether its answers are proved."""
+    shipped, sizes, proofs = shipped_programs(), shipped_sizes(), shipped_proofs()
     rows: list[dict[str, Any]] = [
-        {"name": name, "summary": summary(path), **sizes.get(name, {})}
+        {
+            "name": name,
+            "summary": summary(path),
+            **sizes.get(name, {}),
+            **({"proof": proofs[name]} if name in proofs else {}),
+        }
         for name, path in shipped.items()
     ]
     if json_:
@@ -25,7 +30,7 @@ def list_(json_: Json = False) -> None:
         return
     width = max(map(len, shipped), default=0)
     for row in rows:
-        print(f"{row['name']:<{width}}  {_sized(row)}{row['summary']}")
+        print(f"{row['name']:<{width}}  {_sized(row)}{_proved(row)}{row['summary']}")
 
 
 def _sized(row: Mapping[str, Any]) -> str:
@@ -34,3 +39,10 @@ def _sized(row: Mapping[str, Any]) -> str:
         return ""
     blocks, heads = count(row["blocks"], "block"), count(row["heads"], "head")
     return f"{blocks:<8}  {heads:<8}  width {row['width']:<4} {row['parameters']:>9,} parameters  "
+
+
+def _proved(row: Mapping[str, Any]) -> str:
+    """Whether the answers are proved or sampled, in a column; nothing where that is not known."""
+    if "proof" not in row:
+        return ""
+    return f"{'proved' if row['proof']['verdict'] == 'proved' else 'sampled':<7}  "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -17,13 +18,31 @@ from handcraft.cli.sources import check_not_compiled, find
 from handcraft.errors import CommandError, ProofError
 from handcraft.language import Program
 
-EXAMPLES = ("handcraft prove aab", "handcraft prove aab/ --print-program")
+EXAMPLES = (
+    "handcraft prove aab",
+    "handcraft prove aab/ --print-program",
+    "handcraft prove aab --regime bfloat16",
+)
 
 EXIT_CODES = {"proved": 0, "unproved": 3, "refuted": 4}
 
 OPTIMIZE_HELP = "Compile with --optimize, as `handcraft compile` does."
 
+REGIME_HELP = "The arithmetic, in place of the certificate's: float32, bfloat16, float16, tf32."
+
+RADIUS_HELP = "Find how far all weights may move at once before the proof fails."
+
 PRINT_HELP = "Print in words what is proved: the program as the certificate states it."
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What to prove of a folder, and what to print of it."""
+
+    regime: str | None
+    radius: bool
+    program: bool
+    as_json: bool
 
 
 def prove(
@@ -32,6 +51,8 @@ def prove(
     dtype: Annotated[str | None, DTYPE] = None,
     positions: Annotated[str | None, POSITIONS] = None,
     optimize: Annotated[bool, typer.Option("--optimize", help=OPTIMIZE_HELP)] = False,
+    regime: Annotated[str | None, typer.Option("--regime", help=REGIME_HELP)] = None,
+    radius: Annotated[bool, typer.Option("--radius", help=RADIUS_HELP)] = False,
     print_program: Annotated[bool, typer.Option("--print-program", help=PRINT_HELP)] = False,
     json_: Json = False,
 ) -> None:
@@ -43,14 +64,15 @@ def prove(
     """
     given = {"dtype": dtype, "positions": positions, "optimize": optimize or None}
     options = {name: value for name, value in given.items() if value is not None}
+    shown = Shown(regime, radius, print_program, json_)
     if program is not None and not lines and os.path.isdir(program):
         check_not_compiled(program, list(options.values()))
-        _prove(Path(program), as_json=json_, print_program=print_program)
+        _prove(Path(program), shown)
         return
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         _write(program, lines or (), folder, options)
-        _prove(folder, as_json=json_, print_program=print_program)
+        _prove(folder, shown)
 
 
 def _write(program: str | None, lines: Sequence[str], folder: Path, options: dict[str, Any]) -> None:
@@ -77,19 +99,26 @@ def _write(program: str | None, lines: Sequence[str], folder: Path, options: dic
         )
 
 
-def _prove(folder: Path, *, as_json: bool, print_program: bool) -> None:
+def _prove(folder: Path, shown: Shown) -> None:
     """Prove what a folder contains, print the verdict, and exit with its code."""
-    from handcraft.proofs.prove_folder import in_words, prove_folder
+    from handcraft.proofs.prove_folder import in_words, prove_folder, prove_folder_radius
 
+    radius = None
     with shown_progress():
-        verdict = prove_folder(folder)
-    stated = in_words(folder) if print_program else None
-    if as_json:
-        program = {} if stated is None else {"program": stated}
-        print_json({**verdict.to_json(), **program})
+        if shown.radius:
+            radius, verdict = prove_folder_radius(folder, shown.regime)
+        else:
+            verdict = prove_folder(folder, shown.regime)
+    stated = in_words(folder) if shown.program else None
+    if shown.as_json:
+        more = {"program": stated, "radius": radius}
+        known = {name: value for name, value in more.items() if value is not None}
+        print_json({**verdict.to_json(), **known})
     else:
         if stated is not None:
             print(stated)
         print(verdict)
+        if radius is not None:
+            print(f"radius: {radius:g}")
     if EXIT_CODES[verdict.word]:
         raise typer.Exit(EXIT_CODES[verdict.word])

@@ -7,10 +7,10 @@ finds. Every change is a neuron.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ Ints = npt.NDArray[np.int64]
 
 PROGRAM_ROWS_UP_TO = 3000
 """The largest table for which a linear program looks for weights; alike rows count once."""
+
+GROUPED_ROWS_UP_TO = 20_000
+"""The largest table in which sums of some arguments are tried as digits: each way sorts its rows."""
 
 MANY = 64
 """Of two sums with equally many thresholds, one that tells fewer values apart is taken."""
@@ -158,9 +161,18 @@ class _Search:
         self.classes = [self._classes(i) for i in range(len(domains))]
 
     def best(self) -> Steps:
-        """Try sums of numbers, sums of classes, digits in every order, and a linear program."""
-        candidates = [*self._sums(), *self._digits()]
-        best = min(candidates, key=lambda steps: (len(steps), steps.reads_many))
+        """Try sums of numbers, sums of classes, digits in every order, and a linear program.
+
+        Where all this takes more steps than there are values, a sum of some arguments is tried as a
+        digit beside the others.
+        """
+
+        def rank(steps: Steps) -> tuple[int, bool]:
+            return len(steps), steps.reads_many
+
+        best = min((*self._sums(), *self._digits()), key=rank)
+        if len(best) > len(self.values) - 1 and len(self.rows) <= GROUPED_ROWS_UP_TO:
+            best = min((best, *self._grouped()), key=rank)
         if len(best) > len(self.values) - 1 and self.scalar is None:
             found = self._programmed(len(best))
             best = found if found is not None and len(found) < len(best) else best
@@ -217,6 +229,27 @@ class _Search:
             assert steps is not None
             found.append(steps)
         return found
+
+    def _grouped(self) -> Iterator[Steps]:
+        """Digits, one of which is the sum of some arguments by their classes, added or subtracted."""
+        count = len(self.domains)
+        if self.scalar is not None or not 2 < count <= 4:
+            return
+        sizes = [int(classes.max()) for classes in self.classes]  # the largest class of each
+        for group in (g for size in range(2, count) for g in combinations(range(count), size)):
+            alone = [i for i in range(count) if i not in group]
+            for signs, order in product(
+                product((1, -1), repeat=len(group) - 1), permutations((None, *alone))
+            ):
+                weights = [np.zeros(0, dtype=np.int64)] * count
+                stride = 1
+                for i in reversed(order):  # None stands for the group
+                    for j, sign in zip(group, (1, *signs), strict=True) if i is None else ((i, 1),):
+                        weights[j] = self.classes[j] * (sign * stride)
+                    stride *= (sum(sizes[j] for j in group) if i is None else sizes[i]) + 1
+                steps = self._along(weights)
+                if steps is not None:
+                    yield steps
 
     def _along(self, weights: Sequence[Ints]) -> Steps | None:
         """The steps along an integer sum; None where the table is no function of it."""

@@ -8,6 +8,11 @@ from handcraft.compiler import Compiled
 from handcraft.language import Program, write_rules
 from handcraft.proofs import Proof
 from handcraft.verify import Report
+from handcraft_check.words import at_least
+
+TITLE = "# A GPT-2 written by hand"
+
+PARAGRAPH = "\n\n"
 
 MOST_RULES = 40
 """How many lines of rules a card shows."""
@@ -19,7 +24,7 @@ def model_card(compiled: Compiled, report: Report) -> str:
     sections = [
         "---\nlibrary_name: transformers\npipeline_tag: text-generation\n"
         "tags:\n- handcraft\n- interpretability\n---",
-        "# A GPT-2 written by hand\n\n"
+        f"{TITLE}\n\n"
         "Nothing here is trained: every weight was placed by a compiler and serves a rule. "
         "`handcraft.json` records which.",
         _source_section(compiled),
@@ -85,15 +90,25 @@ def _verified_section(report: Report) -> str:
     )
 
 
-def proof_section(proof: Proof) -> str:
-    """What is proved about the files beside the card, and what is not."""
-    if proof.verdict != "proved":
-        return f"## Not proved\n\nThe answers were sampled, as stated above: {proof.why}.\n"
-    return (
-        f"## Proved\n\nAfter {proof.domain}, the token that is meant has the highest logit, by at "
-        f"least {proof.margin:g} nats, in any order of summation. `python -m handcraft_check .` shows "
-        "it again from the weights, `config.json` and `certificate.json`.\n"
-    )
+def with_proof(card: str, proof: Proof) -> str:
+    """A card with a line below its title that says what is proved, and a section that says how."""
+    title = f"{TITLE}\n\n"
+    assert card.count(title) == 1, "the title that `model_card` writes"
+    if proof.verdict == "proved":
+        badge = (
+            f"> **Proved**: after {proof.domain}, the token that is meant has the highest logit, by at "
+            f"least {at_least(proof.margin)} nats."
+        )
+        section = (
+            "## Proved\n\nThe sentence at the top is proved with every step in float32 and sums in any "
+            "order. `python -m handcraft_check .` shows it again from the weights, `config.json` and "
+            "`certificate.json`, and `--regime bfloat16` whether it holds where every step is rounded "
+            "to bfloat16; with `--print-program` it prints what is meant.\n"
+        )
+    else:
+        badge = f"> **Sampled, not proved**: {proof.why}."
+        section = "## Not proved\n\nThe answers were sampled, as stated above.\n"
+    return f"{card.replace(title, title + badge + PARAGRAPH)}\n{section}"
 
 
 def _layout_section(compiled: Compiled) -> str:

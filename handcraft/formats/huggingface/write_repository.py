@@ -31,12 +31,20 @@ def write_huggingface(compiled: Compiled, report: Report, folder: Path) -> None:
     Raises:
         CheckpointError: GPT2LMHeadModel does not compute what the model's architecture does.
     """
-    model = compiled.model
+    write_model(compiled.model, folder)
+    write_text(folder / "README.md", model_card(compiled, report))
+
+
+def write_model(model: Model, folder: Path) -> None:
+    """Write all that transformers reads into an empty folder: config, weights and tokenizer.
+
+    Raises:
+        CheckpointError: GPT2LMHeadModel does not compute what the model's architecture does.
+    """
     check_is_gpt2(model.architecture)
     for name, data in json_files(model).items():
         write_json(folder / name, data)
     write_safetensors(folder / "model.safetensors", pending(model, PREFIX), METADATA)
-    write_text(folder / "README.md", model_card(compiled, report))
 
 
 def json_files(model: Model) -> dict[str, Data]:

@@ -48,7 +48,7 @@ def test_of_texts_one_by_one(rng):
     entries = Entries(config.n_layer, [])
     model = Model(config, tensors)
     runner = Runner(model, np.arange(config.vocab_size), entries)
-    texts = rng.integers(0, config.vocab_size, size=(4, int(rng.integers(1, 5))))
+    texts = rng.integers(0, config.vocab_size, size=(12, int(rng.integers(1, 5))))
     sources = np.empty((len(texts), 0), dtype=np.int64)
     for position, tokens in enumerate(texts.T):
         ran = runner.run(tokens, position, sources)

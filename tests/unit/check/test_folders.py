@@ -16,7 +16,7 @@ from handcraft_check.errors import CheckError
 from handcraft_check.meaning import BROKEN, program_hash
 from handcraft_check.prove import prove, read_claim
 
-MUTATIONS = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "proof_mutations.py"))
+JUDGED = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "judged_folders.py"))
 WTE, LM_HEAD = "transformer.wte.weight", "lm_head.weight"
 
 
@@ -106,10 +106,23 @@ def test_weights_are_of_the_dtype_that_is_claimed(dtype, folder):
         prove(folder, rehash=True)
 
 
-def test_steps_in_a_half_precision_are_not_checked(folder):
-    change_json(folder, "certificate.json", arithmetic={"weights": "float32", "steps": "bfloat16"})
-    with pytest.raises(CheckError, match="only float32"):
+@pytest.mark.parametrize("steps", ["float64", "int8", "", "Float32", None, ["float32"]])
+def test_steps_of_which_the_checker_knows_nothing_are_refused(steps, folder):
+    change_json(folder, "certificate.json", arithmetic={"weights": "float32", "steps": steps})
+    with pytest.raises(CheckError, match="are not checked"):
         prove(folder)
+
+
+@pytest.mark.parametrize("steps", ["bfloat16", "float16", "tf32"])
+def test_the_certificate_names_the_regime_and_who_asks_may_name_another(steps, folder):
+    change_json(folder, "certificate.json", arithmetic={"weights": "float32", "steps": steps})
+    found = prove(folder)
+    assert found.word == "proved"
+    words = {"tf32": "factors of products in TF32"}.get(steps, f"every step rounded to {steps}")
+    assert words in found.arithmetic
+    other = prove(folder, regime="float32")
+    assert other.arithmetic == "weights in float32, every step in float32, none in TF32"
+    assert found.margin < other.margin * 1.01
 
 
 @pytest.mark.parametrize("size", [1e17, 1e19, 1e25, 3e38])
@@ -125,8 +138,8 @@ def test_what_overflows_is_proved_only_where_it_is_right(name, size, folder):
     change_tensors(folder, grown)
     verdict = prove(folder, rehash=True)
     if verdict.word == "proved":
-        files, claim = MUTATIONS["Original"].read(folder), read_claim(folder, rehash=True)
-        assert MUTATIONS["least_margin"](files, claim) >= verdict.margin
+        files, claim = JUDGED["Original"].read(folder), read_claim(folder, rehash=True)
+        assert JUDGED["least_margin"](files, claim) >= verdict.margin
 
 
 def test_a_context_that_breaks_an_assumption_is_never_proved(folder):

@@ -9,9 +9,10 @@ from float32_steps import F, assert_inside, boxes, point
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft_check.layers import Matrix, Weights, head_output, layer_norm, mlp, softmax
+from handcraft_check.layers import Matrix, Weights, head_output, layer_norm, mlp, softmax, without_pairs
 from handcraft_check.model import Config, Model
 from handcraft_check.rounding import Bounded
+from handcraft_check.stream import Stream
 
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional
@@ -43,7 +44,7 @@ def norms(rng, x, gain, bias):
 @given(seeds, widths, st.booleans())
 def test_layer_norm(rng, width, wide):
     x, (gain, bias) = boxes(rng, 3, width, wide=wide), gains(rng, width)
-    found = layer_norm(x, gain, bias, EPSILON)
+    found = layer_norm(Stream.of(x), gain, bias, EPSILON)
     assert_inside(found.center, Bounded(found.center, found.magnitude))
     for normed in norms(rng, point(rng, x), gain, bias):
         assert_inside(normed, Bounded(found.center, found.spread(np.eye(width))))
@@ -55,11 +56,25 @@ def test_a_product_behind_layer_norm(rng, width, wide):
     x, (gain, bias), reader = boxes(rng, 3, width, wide=wide), gains(rng, width), matrix(rng, width, 4)
     if width > 1 and rng.random() < 0.5:
         reader.weight[1] = -reader.weight[0]
-    found, _ = layer_norm(x, gain, bias, EPSILON).read(reader)
+    found, _ = layer_norm(Stream.of(x), gain, bias, EPSILON).read(reader)
     for normed in norms(rng, point(rng, x), gain, bias):
         assert_inside(steps.product(rng, normed, reader.weight, reader.bias), found)
         weight, add = to_torch(reader.weight, reader.bias)
         assert_inside(torch.addmm(add, *to_torch(normed), weight).numpy(), found)
+
+
+@given(seeds, widths)
+def test_a_product_of_weights_that_are_off(rng, width):
+    used = matrix(rng, width, 3)
+    part = rng.choice([2.0**-24, 2.0**-8, 0.5])
+    apart, bias_apart = part * np.abs(used.weight), part * np.abs(used.bias)
+    moved = (each * rng.choice([-1, 0, 1], size=each.shape) for each in (apart, bias_apart))
+    center = (used.weight + next(moved), used.bias + next(moved))
+    given = Matrix(*center, apart, bias_apart)
+    x = boxes(rng, 2, width).center
+    exact = x @ given.weight + given.bias
+    found = given.product_error(np.abs(x), np.abs(exact))
+    assert_inside(steps.product(rng, x, used.weight, used.bias), Bounded(exact, found))
 
 
 def test_what_layer_norm_overflows_on_is_known_no_more():
@@ -67,7 +82,7 @@ def test_what_layer_norm_overflows_on_is_known_no_more():
     with np.errstate(over="ignore"):
         rng = np.random.default_rng(0)
         assert not steps.layer_norm(rng, x.astype(F), np.ones(3), np.zeros(3), EPSILON)[0].any()
-    found = layer_norm(Bounded(x, np.zeros_like(x)), np.ones(3), np.zeros(3), EPSILON)
+    found = layer_norm(Stream.of(Bounded(x, np.zeros_like(x))), np.ones(3), np.zeros(3), EPSILON)
     assert np.isnan(found.center[0]).all()
     assert np.isfinite(found.center[1]).all()
 
@@ -87,7 +102,7 @@ def test_mlp(rng, width, units, wide):
             4096,
             -np.sqrt(x.center.var(axis=1).mean()) / 8,
         )
-    found = mlp(x, layer_norm(x, gain, bias, EPSILON), up, down)
+    found = mlp(layer_norm(Stream.of(x), gain, bias, EPSILON), up, down)
     true = point(rng, x)
     for normed in norms(rng, true, gain, bias):
         hidden = steps.gelu(steps.product(rng, normed, up.weight, up.bias))
@@ -108,6 +123,17 @@ def scores_of(rng, rows, sources):
     return Bounded(scores.center.astype(F).astype(np.float64), scores.error)
 
 
+def test_both_units_of_a_step_are_straight_for_nothing():
+    up = Matrix(np.array([[8.0, 8, 8, 8, 2]]), np.array([40.0, 24, 8, -8, 0]))
+    down = Matrix(np.array([[1.0], [-1], [1], [-1], [-1]]), np.zeros(1))
+    is_on = np.tri(5, 5, -1, dtype=bool)[:, [0, 1, 2, 3, 4]]
+    left = without_pairs(np.vstack([is_on, np.ones((1, 5), dtype=bool)]), up, down)
+    assert left.sum(axis=1).tolist() == [0, 1, 0, 1, 0, 1]
+    assert left[-1, 4]
+    assert left[1, 0]
+    assert left[3, 2]
+
+
 @given(seeds, st.integers(1, 20))
 def test_softmax(rng, sources):
     scores = scores_of(rng, 3, sources)
@@ -119,6 +145,25 @@ def test_softmax(rng, sources):
         is_certain = np.isfinite(found.rest)
         assert (weights.max(axis=1) == 1)[is_certain].all()
         assert (weights.sum(axis=1) - 1 <= found.rest + 1e-6)[is_certain].all()
+
+
+@given(seeds, st.integers(2, 20), st.sampled_from([20, 100, 1000, 1e6]))
+def test_softmax_of_scores_with_large_errors(rng, sources, size):
+    """Also winners by more than that: exactly 1, whatever all scores together are off by."""
+    error = size * rng.random((3, sources))
+    center = rng.normal(size=(3, sources)) * size * rng.choice([0.1, 1, 10])
+    scores = Bounded(center.astype(F).astype(np.float64), error)
+    true = point(rng, scores)
+    found = softmax(scores)
+    slack = found.error + found.common[:, None] * found.most + 2.0**-126
+    for weights in (steps.softmax(rng, true), torch.softmax(*to_torch(true), dim=1).numpy()):
+        assert_inside(weights, Bounded(found.center, slack))
+        assert (weights.max(axis=1) == 1)[np.isfinite(found.rest)].all()
+    low, high = scores.center - error, scores.center + error
+    top = low.argmax(axis=1)[:, None]
+    second = np.where(np.arange(sources) == top, -np.inf, high).max(axis=1)
+    wins = low.max(axis=1) - second > 25 + 1e-5 * size
+    assert np.isfinite(found.rest)[wins].all()
 
 
 def test_weights_of_scores_that_are_no_numbers_are_none():
@@ -146,28 +191,38 @@ def test_sources_that_are_not_seen_weigh_nothing():
     assert isinstance(found, Weights)
 
 
-def random_model(rng):
-    """A tiny GPT-2: its config, and its tensors as float32 numbers."""
-    heads, size, layers = int(rng.integers(1, 3)), int(rng.integers(1, 5)), int(rng.integers(1, 3))
-    width, vocab = heads * size, int(rng.integers(1, 5))
-    config = Config(layers, heads, width, 7, 6, vocab, EPSILON, *(rng.random(2) < 0.5).tolist())
+def shapes_of(config):
+    """The shapes of the tensors of a model."""
+    width, inner = config.n_embd, config.n_inner
     shapes = {
-        "wte.weight": (vocab, width),
-        "wpe.weight": (6, width),
+        "wte.weight": (config.vocab_size, width),
+        "wpe.weight": (config.n_positions, width),
         "ln_f.weight": width,
         "ln_f.bias": width,
     }
-    for i in range(layers):
+    for i in range(config.n_layer):
         for name in ("ln_1", "ln_2"):
             shapes |= {f"h.{i}.{name}.weight": width, f"h.{i}.{name}.bias": width}
         pairs = {"attn.c_attn": 3, "attn.c_proj": 1}
         shapes |= {f"h.{i}.{n}.weight": (width, k * width) for n, k in pairs.items()}
         shapes |= {f"h.{i}.{n}.bias": k * width for n, k in pairs.items()}
-        shapes |= {f"h.{i}.mlp.c_fc.weight": (width, 7), f"h.{i}.mlp.c_fc.bias": 7}
-        shapes |= {f"h.{i}.mlp.c_proj.weight": (7, width), f"h.{i}.mlp.c_proj.bias": width}
+        shapes |= {f"h.{i}.mlp.c_fc.weight": (width, inner), f"h.{i}.mlp.c_fc.bias": inner}
+        shapes |= {f"h.{i}.mlp.c_proj.weight": (inner, width), f"h.{i}.mlp.c_proj.bias": width}
+    return shapes
+
+
+def random_model(rng):
+    """A tiny GPT-2: its config, and its tensors as float32 numbers."""
+    heads, size, layers = int(rng.integers(1, 3)), int(rng.integers(1, 5)), int(rng.integers(1, 3))
+    width, vocab = heads * size, int(rng.integers(1, 5))
+    config = Config(layers, heads, width, 7, 6, vocab, EPSILON, *(rng.random(2) < 0.5).tolist())
+    shapes = shapes_of(config)
     tensors = {name: rng.normal(size=shape) * rng.choice([0.5, 2, 8]) for name, shape in shapes.items()}
     if width >= 4 and rng.random() < 0.5:
         tensors["wte.weight"][:, :2] = [1024, -1024]
+    for name in [name for name in shapes if name.endswith(("c_attn.weight", "c_fc.weight"))]:
+        nothing = rng.random(tensors[name].shape[1]) < rng.choice([0, 0.4, 1])
+        tensors[name][:, nothing] = tensors[name.replace("weight", "bias")][nothing] = 0
     return config, {name: each.astype(F).astype(np.float64) for name, each in tensors.items()}
 
 

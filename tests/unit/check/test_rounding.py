@@ -15,6 +15,8 @@ from handcraft_check import states
 from handcraft_check.rounding import Bounded, added, gamma, product_error, rounded, sum_error
 from handcraft_check.states import coarsened, distinct
 
+torch = pytest.importorskip("torch")
+
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 widths = st.integers(1, 40)
 
@@ -26,6 +28,28 @@ def test_a_sum_of_products_in_any_order(rng, width):
     magnitude = np.abs(x) @ np.abs(weight) + np.abs(bias)
     error = product_error(magnitude, (weight != 0).sum(axis=0) + (bias != 0))
     assert_inside(product(rng, x, weight, bias), Bounded(x @ weight + bias, error))
+
+
+@given(seeds, widths)
+def test_a_sum_of_products_of_which_the_total_is_known(rng, width):
+    x = boxes(rng, 3, width).center
+    weight, bias = boxes(rng, width, 2).center, boxes(rng, 1, 2).center[0]
+    if rng.random() < 0.5:
+        weight = np.where(weight == 0, 0, 2.0 ** rng.integers(-9, 9, size=weight.shape))
+    magnitude = np.abs(x) @ np.abs(weight) + np.abs(bias)
+    terms = (x != 0).astype(float) @ (weight != 0) + (bias != 0)
+    is_exact = ((np.frexp(weight)[0] == 0.5) | (weight == 0)).all(axis=0)
+    error = product_error(magnitude, terms, np.abs(x @ weight + bias), is_exact)
+    assert (error <= product_error(magnitude, terms)).all()
+    assert_inside(product(rng, x, weight, bias), Bounded(x @ weight + bias, error))
+    weight, bias = (torch.from_numpy(each.astype(F)) for each in (weight, bias))
+    found = torch.addmm(bias, torch.from_numpy(x.astype(F)), weight).numpy()
+    assert_inside(found, Bounded(x @ weight.double().numpy() + bias.double().numpy(), error))
+
+
+def test_what_is_exact_and_alone_has_no_error_but_underflow():
+    error = product_error(np.array([8.0]), np.array([1.0]), None, np.array([True]))
+    assert (error <= 2.0**-124).all()
 
 
 @given(seeds, widths)

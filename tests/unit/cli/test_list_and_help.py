@@ -15,7 +15,7 @@ from handcraft import compile_program
 from handcraft.cli.shipped import shipped_programs
 from handcraft.cli.sources import find
 
-COMMANDS = ["run", "compile", "verify", "prove", "draw", "explain", "list"]
+COMMANDS = ["run", "compile", "verify", "prove", "plant", "draw", "explain", "list"]
 
 
 def test_list_shows_each_program_with_its_first_line(run):
@@ -37,6 +37,13 @@ def test_list_shows_how_large_each_program_is(run):
     assert "2 heads" in line
 
 
+def test_list_says_which_answers_are_proved(run):
+    lines = run("list").out.splitlines()
+    said = {name: line for line in lines for name in ("aab", "ngram") if line.startswith(f"{name} ")}
+    assert " parameters  proved   Predict b after aa" in said["aab"]
+    assert " parameters  sampled  N-gram: " in said["ngram"]
+
+
 def test_list_lines_its_columns_up(run):
     starts = {re.match(r"\S+\s+", line).end() for line in run("list").out.splitlines()}
     assert len(starts) == 1
@@ -47,7 +54,8 @@ def test_list_as_json_has_the_same_contents(run):
     assert {row["name"] for row in rows} == set(shipped_programs())
     (row,) = [row for row in rows if row["name"] == "aab"]
     assert row["summary"] == "Predict b after aa, otherwise a."
-    assert set(row) == {"name", "summary", "blocks", "width", "heads", "parameters"}
+    assert set(row) == {"name", "summary", "blocks", "width", "heads", "parameters", "proof"}
+    assert row["proof"]["verdict"] == "proved"
 
 
 def test_list_runs_no_program(run, tmp_path, monkeypatch):

@@ -108,8 +108,16 @@ def test_a_damaged_program_is_not_printed(run, checker, tmp_path):
 
 
 SAID = {
-    "proved": "proved: right after every one of 62 prompts, with a logit margin of at least 2.5",
+    "proved": "proved: right after every one of 62 prompts, "
+    "with a logit margin of at least 2.5 in float32",
     "unproved": "sampled, and not proved: the margin may be as low as -1",
+}
+
+
+BADGE = {
+    "proved": "> **Proved**: after every one of 62 prompts, the token that is meant has the highest "
+    "logit, by at least 2.5 nats.",
+    "unproved": "> **Sampled, not proved**: the margin may be as low as -1.",
 }
 
 
@@ -119,7 +127,10 @@ def test_compile_says_what_is_proved(run, checker, tmp_path, word):
     assert SAID[word] in run("compile", "aab", "-o", "out").out.splitlines()
     assert json.loads(run("compile", "aab", "-o", "out", "--json").out)["proof"]["verdict"] == word
     card = (tmp_path / "out" / "README.md").read_text()
-    assert ("## Proved\n\nAfter every one of 62 prompts, the token" in card) is (word == "proved")
+    line = next(line for line in card.splitlines() if line.startswith("> "))
+    assert line == BADGE[word]
+    assert card.index(line) < card.index("## The rules")
+    assert ("## Proved\n\nThe sentence at the top" in card) is (word == "proved")
     assert ("sampled" in card.rpartition("##")[2]) is (word != "proved")
 
 
@@ -183,3 +194,29 @@ def test_changes_that_are_tried(run, checker, options, first):
     checker.word = "unproved"
     ran = run("compile", "aab", "-o", "out", "--require-proof", *options)
     assert f"not proved either: {first}, a context of 2" in ran.err
+
+
+def test_a_regime_and_the_radius_are_asked_for(run, checker):
+    run("compile", "aab", "-o", "out")
+    run("prove", "out", "--regime", "bfloat16")
+    assert checker.asked[-1][1]["regime"] == "bfloat16"
+    run("prove", "out")
+    assert checker.asked[-1][1]["regime"] is None
+
+
+def test_the_radius_is_printed(run):
+    ran = run("prove", "-e", "predict b after a", "--regime", "float16", "--radius")
+    lines = ran.out.splitlines()
+    assert "rounded to float16" in lines[1]
+    radius = float(lines[-1].removeprefix("radius: "))
+    assert 2.0**-12 <= radius < 1
+    found = json.loads(run("prove", "-e", "predict b after a", "--radius", "--json").out)
+    assert found["verdict"] == "proved"
+    assert 2.0**-20 < found["radius"] < 1
+
+
+def test_a_regime_that_is_not_known_is_refused(run):
+    ran = run("prove", "aab", "--regime", "float64")
+    assert ran.status == 2
+    assert "ProofError: steps in 'float64' are not checked" in ran.err
+    assert "one of float32, bfloat16, float16, tf32 is" in ran.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from fractions import Fraction
 from itertools import product
 
@@ -57,6 +58,21 @@ def nothing_known():
     step_function._known_steps.cache_clear()
     yield
     step_function._known_steps.cache_clear()
+
+
+def test_a_sum_of_two_digits_beside_a_flag_is_one_digit():
+    """Only where the flag is set, a sum of 9 is told from others: 2 steps, and not 2 for each digit."""
+    found = steps_of(lambda on, a, b: on and a + b == 9, BITS, range(10), range(10))
+    assert len(found) == 2
+    assert len(steps_of(lambda a, on, b: on and a - b == 2, DIGITS, BITS, DIGITS)) == 2
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_sums_of_some_arguments_are_right_for_any_table(seed):
+    rng = random.Random(seed)
+    table = {row: rng.choice(LETTERS[:2]) for row in product(BITS, range(4), range(3))}
+    domains = BITS, tuple(range(4)), tuple(range(3))
+    assert_right(find_steps(table, domains, None), table)
 
 
 def test_a_comparison_of_a_sum_of_numbers_is_one_step():

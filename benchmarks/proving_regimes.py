@@ -1,0 +1,120 @@
+"""How much of the gallery is proved where every step is rounded: a regime, and names of programs.
+
+    python benchmarks/proving_regimes.py bfloat16 [NAME ...]
+
+Each program is compiled for gpt2 in the dtype of the regime, written, and proved from its files in a
+process of its own with one thread, for both attentions of transformers. The smallest margin of 300
+random contexts, run by transformers in that dtype, stands beside the proved one.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from measuring import MeasureError, answer, measured, print_table
+from proving import NAMES, ROOT
+
+REGIMES = ("bfloat16", "float16")
+
+CONTEXTS = 300
+
+SECONDS = 100.0
+"""A program that takes longer, compiling included, is given up."""
+
+
+def proved(number: int) -> dict[str, Any]:
+    """Prove one program in one regime, which are one number: programs of the second come behind."""
+    from handcraft import compile_program, save
+    from handcraft.errors import PrecisionError
+    from handcraft_check.prove import prove
+
+    regime, name = REGIMES[number // len(NAMES)], NAMES[number % len(NAMES)]
+    program = runpy.run_path(str(ROOT / "programs" / f"{name}.py")).get("program")
+    if program is None or not hasattr(program, "rules"):
+        return {"verdict": "laid out by hand"}
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "model"
+        try:
+            save(compile_program(program, dtype=regime), folder)
+        except PrecisionError:
+            return {"verdict": "refused by the compiler"}
+        if not (folder / "certificate.json").exists():
+            return {"verdict": "no certificate"}
+        start = time.process_time()
+        verdict = prove(folder, regime=regime)
+        found = {
+            "verdict": verdict.word + (f": {verdict.reason}" if verdict.reason else ""),
+            "cases": verdict.cases,
+            "margin": verdict.margin,
+            "s": time.process_time() - start,
+        }
+        if verdict.word == "proved":
+            found["seen"] = smallest_seen(folder, regime)
+        return found
+
+
+def smallest_seen(folder: Path, regime: str) -> float:
+    """The smallest margin of random contexts in transformers, eager and sdpa."""
+    import torch
+    from transformers import GPT2LMHeadModel
+
+    from handcraft_check.prove import read_claim
+
+    claim, random = read_claim(folder), np.random.default_rng(0)
+    models = [
+        GPT2LMHeadModel.from_pretrained(folder, dtype=getattr(torch, regime), attn_implementation=how)
+        for how in ("eager", "sdpa")
+    ]
+    smallest, count, domain = np.inf, 0, claim.domain
+    while count < CONTEXTS:
+        state, places = 0, []
+        while len(places) <= domain.length - domain.writes:
+            followers = np.flatnonzero(domain.next[state] >= 0)
+            if not len(followers):
+                break
+            places.append(int(random.choice(followers)))
+            state = int(domain.next[state, places[-1]])
+            if not domain.final[state]:
+                continue
+            count += 1
+            right = int(claim.token_ids[int(claim.meaning.answers(np.array([places])).token[0])])
+            ids = torch.from_numpy(claim.token_ids[places][None])
+            for model in models:
+                with torch.no_grad():
+                    logits = model(ids).logits[0, -1].float().numpy()
+                smallest = min(smallest, float(logits[right] - np.delete(logits, right).max()))
+    return smallest
+
+
+def row(regime: str, number: int) -> tuple[str, ...]:
+    """One row of the table."""
+    place = REGIMES.index(regime) * len(NAMES) + number
+    try:
+        found: dict[str, Any] = measured(__file__, "proved", place, most_seconds=SECONDS)
+    except MeasureError as error:
+        found = {"verdict": f"unproved: {error}"}
+    is_proved = found["verdict"] == "proved"
+    cases = f"{found['cases']:,}" if is_proved else ""
+    margins = [f"{found[name]:.4f}" if is_proved else "" for name in ("margin", "seen")]
+    seconds = f"{found['s']:.1f}" if "s" in found else ""
+    return (NAMES[number], found["verdict"], cases, *margins, seconds)
+
+
+def main() -> None:
+    """Print the table."""
+    regime, chosen = sys.argv[1], sys.argv[2:] or NAMES
+    head = (f"in {regime}", "verdict", "cases", "proved margin", "smallest seen", "s")
+    print_table(head, (row(regime, NAMES.index(name)) for name in chosen))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["proved"]:
+        answer({"proved": proved}, sys.argv[1:])
+    else:
+        main()

@@ -1,0 +1,72 @@
+"""Which token the rules of a program predict, where nodes may have several values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft_check.errors import CheckError
+from handcraft_check.evaluate import Evaluator, is_one
+from handcraft_check.meaning import Meaning
+
+Ids = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What the rules predict.
+
+    Args:
+        tokens: places in the vocabulary, -1 where it is not known: [row].
+        wanted: the nodes that would have to have one value for it: [row] each.
+    """
+
+    tokens: Ids
+    wanted: Mapping[int, Flags]
+
+
+def predicted(
+    meaning: Meaning, evaluator: Evaluator, numbers: Mapping[int, Ids], is_context: Flags
+) -> Predicted:
+    """The token that the first rule that fires predicts.
+
+    Args:
+        meaning: the program.
+        evaluator: computed the nodes.
+        numbers: for each root, the number of its set: [row].
+        is_context: where a token is predicted: [row].
+
+    Raises:
+        CheckError: a rule predicts probabilities.
+    """
+    tokens = np.full(len(is_context), -1)
+    is_open = is_context.copy()
+    places: dict[Any, int] = {token: i for i, token in enumerate(meaning.vocabulary)}
+    wanted: dict[int, Flags] = {}
+
+    def want(node: int, rows: Flags) -> None:
+        if rows.any():
+            wanted[node] = wanted.get(node, np.zeros(len(rows), dtype=bool)) | rows
+
+    for rule in meaning.rules:
+        fires = is_open.copy()
+        if rule.flag is not None:
+            fires &= evaluator.flags(rule.flag, numbers[rule.flag], lambda v: v == {True})
+            fails = is_open & evaluator.flags(rule.flag, numbers[rule.flag], lambda v: v == {False})
+            want(rule.flag, is_open & ~fires & ~fails)
+            is_open &= fails
+        else:
+            is_open = np.zeros(len(is_open), dtype=bool)
+        if rule.token is None:
+            raise CheckError("probabilities are not proved yet", "meaning.answer")
+        sets = evaluator.sets[rule.token].listed
+        each = np.array([places.get(next(iter(v)), -1) if is_one(v) else -1 for v in sets])
+        answer = each[numbers[rule.token]]
+        tokens = np.where(fires, answer, tokens)
+        want(rule.token, fires & (answer < 0))
+    return Predicted(tokens, wanted)

@@ -1,0 +1,114 @@
+"""What stays decided behind a position, and what an attempt learns where it is stuck."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+class StuckError(Exception):
+    """A case about which too little is known, however its positions are decided.
+
+    Args:
+        why: what cannot be shown.
+        case: a context of the case.
+        margin: the least margin that is possible.
+        position: that of its last token.
+        decided: the sources that were decided in vain.
+        eager: the position of which too little is known, if there is one.
+    """
+
+    def __init__(
+        self,
+        why: str,
+        case: tuple[str, ...],
+        margin: float,
+        position: int,
+        decided: list[int],
+        eager: int | None,
+    ) -> None:
+        super().__init__(why)
+        self.why, self.case, self.margin, self.position = why, case, margin, position
+        self.decided, self.eager = decided, eager
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What is not known any more behind a position.
+
+    Args:
+        split: the sources that were decided there.
+        mixed: the sources that may be there what they are in several cases, whatever the others are.
+    """
+
+    split: frozenset[int]
+    mixed: frozenset[int]
+
+
+@dataclass
+class Policy:
+    """What stays decided. It settles what can be proved and how fast, never what is true.
+
+    Args:
+        kept: positions, each with a source that stays decided behind it, maybe itself.
+        eager: positions of which keys and values must be known up to rounding.
+        is_single: whether no position is ever left undecided, so that each case is one context.
+        distances: how far behind it a source had to stay decided at two positions or more.
+    """
+
+    kept: set[tuple[int, int]] = field(default_factory=set)
+    eager: set[int] = field(default_factory=set)
+    is_single: bool = False
+    distances: set[int] = field(default_factory=set)
+
+    def kept_behind(self, position: int) -> list[int]:
+        """The sources that stay decided behind a position, itself included."""
+        return [source for source in range(position + 1) if (position, source) in self.kept]
+
+    def releases(self, position: int) -> bool:
+        """Whether a source was decided in front of a position and is not any more behind it."""
+        return not set(self.kept_behind(position - 1)) <= set(self.kept_behind(position))
+
+    def expect(self, position: int, split: Iterable[int]) -> None:
+        """Keep what was decided at a position where that was needed at two others, as far behind."""
+        self.kept |= {(position, source) for source in split if position - source in self.distances}
+
+    def learn(self, stuck: StuckError, forgotten: list[Forgotten]) -> int | None:
+        """Let more stay decided: where the proof must go on, None if nothing is left to try.
+
+        A source that was decided in vain may have been decided before, together with others that must
+        stay what they were. If none was, a source may have been mixed, so that others that depend on it
+        are not known. A position of which too little is known is decided together with what it read
+        first.
+
+        Args:
+            stuck: what could not be shown.
+            forgotten: behind each earlier position.
+        """
+
+        def since(which: str) -> set[tuple[int, int]]:
+            """From where on sources would have to be kept."""
+            found: set[tuple[int, int]] = set()
+            for source in stuck.decided:
+                at = [i for i, each in enumerate(forgotten) if source in getattr(each, which)]
+                if at:
+                    found.update((i, source) for i in range(at[-1], stuck.position))
+            return found - self.kept
+
+        missing = since("split") or since("mixed")
+        is_wide = stuck.eager is not None and stuck.eager not in self.eager
+        if is_wide and missing:
+            first = min(source for _, source in missing)
+            missing = {(at, source) for at, source in missing if source == first}
+        for at, source in missing:
+            if any(
+                (other, other - at + source) in self.kept
+                for other in {at for at, _ in self.kept} - {at}
+            ):
+                self.distances.add(at - source)
+        self.kept |= missing
+        back = [at for at, _ in missing]
+        if is_wide and stuck.eager is not None:
+            self.eager.add(stuck.eager)
+            back.append(stuck.eager)
+        return min(back, default=None)

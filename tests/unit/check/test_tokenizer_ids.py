@@ -1,0 +1,64 @@
+"""A folder is refused whose tokenizer gives a token another id than the certificate does."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from handcraft import Program, compile_program, predict
+from handcraft_check.errors import CheckError
+from handcraft_check.prove import read_claim
+
+AAB = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    compile_program(AAB).save(tmp_path / "aab")
+    return tmp_path / "aab"
+
+
+def change(folder, change_it):
+    path = folder / "tokenizer.json"
+    data = json.loads(path.read_text("utf-8"))
+    change_it(data)
+    path.write_text(json.dumps(data), "utf-8")
+
+
+CHANGES = {
+    "two ids swapped": lambda data: data["model"]["vocab"].update(a=1, b=0),
+    "a token less": lambda data: data["model"]["vocab"].pop("b"),
+    "true in place of 1": lambda data: data["model"]["vocab"].update(b=True),
+    "a text in place of a number": lambda data: data["model"]["vocab"].update(b="1"),
+    "a token added with another id": lambda data: data["added_tokens"].append(
+        {"content": "a", "id": 2}
+    ),
+    "no table": lambda data: data["model"].update(vocab=[["a", 0.0], ["b", 0.0]]),
+    "no model": lambda data: data.pop("model"),
+    "added tokens that are no list": lambda data: data.update(added_tokens={"a": 1}),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_other_ids_are_refused(what, folder):
+    change(folder, CHANGES[what])
+    with pytest.raises(CheckError, match=r"id|table|array"):
+        read_claim(folder)
+
+
+def test_ids_of_other_tokens_do_not_matter(folder):
+    change(folder, lambda data: data["model"]["vocab"].update(unused=7))
+    assert read_claim(folder).meaning.vocabulary == ("a", "b")
+
+
+def test_a_key_that_occurs_twice_is_refused(folder):
+    text = (folder / "tokenizer.json").read_text("utf-8")
+    (folder / "tokenizer.json").write_text(text.replace('"b": 1', '"b": 1, "b": 0', 1), "utf-8")
+    with pytest.raises(CheckError, match="occurs twice"):
+        read_claim(folder)
+
+
+def test_a_folder_needs_no_tokenizer(folder):
+    (folder / "tokenizer.json").unlink()
+    assert read_claim(folder).token_ids.tolist() == [0, 1]

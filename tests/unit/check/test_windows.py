@@ -1,0 +1,156 @@
+"""Programs of windows are proved at all positions at once, and only where they are right."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from handcraft import Program, Prompts, compile_program, predict, save
+from handcraft_check import window_proof
+from handcraft_check.copies import copied
+from handcraft_check.prove import prove, read_claim
+from handcraft_check.window_model import WindowModel
+from handcraft_check.window_proof import _Kind, prove_windows
+from handcraft_check.windows import TokenSets, UnfitError, WindowMeaning
+
+LETTERS = "abcd"
+
+
+@st.composite
+def n_grams(draw, most=8):
+    """Programs of a few patterns, the longer ones first."""
+    size, length = draw(st.integers(2, 4)), draw(st.integers(1, 7))
+    token = st.sampled_from(LETTERS[:size])
+    pattern = st.lists(token, min_size=1, max_size=min(length, 3)).map("".join)
+    patterns = draw(st.lists(pattern, min_size=1, max_size=most, unique=True))
+    rules = [predict(draw(token)).after(each) for each in sorted(patterns, key=lambda p: -len(p))]
+    prompts = Prompts(LETTERS[:size], context=length)
+    if draw(st.booleans()):
+        where = prompts.position == draw(st.integers(0, length - 1))
+        rules.insert(0, predict(draw(token)).when(where))
+    return Program(prompts=prompts, rules=[*rules, predict(draw(token)).otherwise()])
+
+
+def claim_of(program, folder):
+    """What the folder of a compiled program says."""
+    save(compile_program(program, architecture="gpt2"), folder)
+    return read_claim(folder)
+
+
+def texts(claim):
+    """All texts of each length, as places: [text, position]."""
+    for length in range(1, claim.domain.length + 1):
+        yield np.array([*product(range(len(claim.token_ids)), repeat=length)])
+
+
+@given(program=n_grams(), outright=st.sampled_from([0, 1 << 13]))
+@settings(max_examples=25)
+@pytest.mark.filterwarnings("ignore::handcraft.errors.HandcraftWarning")
+def test_every_text_is_in_a_case_with_no_larger_margin(program, outright, tmp_path_factory):
+    claim = claim_of(program, tmp_path_factory.mktemp("model"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(window_proof, "OUTRIGHT", outright)
+        meaning = WindowMeaning(claim.meaning, claim.domain.length)
+        heads = copied(claim.model, claim.token_ids, claim.domain.length)
+        sets = TokenSets(len(claim.token_ids))
+        kinds = {}
+        for window in meaning.windows(heads.winners):
+            model = WindowModel(claim.model, heads, window, sets)
+            kind = _Kind(meaning, model, claim.token_ids, lambda text: None)
+            kind.run(1 << 15)
+            kinds.update({int(position): kind for position in window.positions})
+    for some in texts(claim):
+        kind = kinds[some.shape[1] - 1]
+        where = kind.window.sources[np.searchsorted(kind.window.positions, some.shape[1] - 1)]
+        picked = np.random.default_rng(len(some)).permutation(len(some))[:12]
+        for text in some[picked]:
+            cases = [
+                case
+                for case, (group, chosen) in enumerate(
+                    zip(kind.done.groups, kind.done.chosen, strict=True)
+                )
+                if some.shape[1] - 1 in kind.model.groups[group]
+                and all(text[at] in sets[number] for at, number in zip(where, chosen, strict=True))
+            ]
+            assert len(cases) == 1
+            answer = claim.token_ids[claim.meaning.answers(text[None]).token[0]]
+            logits = claim.model.run(claim.token_ids[text])
+            others = np.delete(logits.center + logits.error, answer)
+            most = (
+                logits.center[answer] + logits.error[answer] - (others - 2 * logits.error.max()).max()
+            )
+            assert kind.margins[cases[0]] <= most
+
+
+def test_long_texts_take_no_more_cases_than_short_ones(tmp_path):
+    rules = [predict("b").after("aab"), predict("c").after("ca"), predict("a").otherwise()]
+    found = []
+    for length in (64, 512):
+        program = Program(vocabulary="abc", context=length, rules=rules)
+        claim = claim_of(program, tmp_path / str(length))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(window_proof, "OUTRIGHT", 0)
+            found.append(
+                prove_windows(claim.model, claim.token_ids, claim.domain, claim.meaning, budget=1 << 12)
+            )
+    assert found[1].margin > 20
+    assert found[1].cases < 2 * found[0].cases < 1000
+
+
+def test_words_that_no_rule_mentions_are_one_case(tmp_path):
+    words = [f"w{number}" for number in range(60)]
+    rules = [predict("w1").after("w2 w3 w4"), predict("w5").after("w4"), predict("w0").otherwise()]
+    claim = claim_of(Program(vocabulary=words, context=40, rules=rules), tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(window_proof, "OUTRIGHT", 0)
+        found = prove_windows(claim.model, claim.token_ids, claim.domain, claim.meaning, budget=1 << 12)
+    assert found.margin > 5
+    assert found.cases < 200
+
+
+def test_a_wrong_rule_is_not_proved(tmp_path):
+    rules = [predict("b").after("aab"), predict("c").after("ca"), predict("a").otherwise()]
+    claim = claim_of(Program(vocabulary="abc", context=100, rules=rules), tmp_path / "right")
+    rules[1] = predict("b").after("ca")
+    other = claim_of(Program(vocabulary="abc", context=100, rules=rules), tmp_path / "wrong")
+    with pytest.raises(UnfitError, match="too little is known"):
+        prove_windows(claim.model, claim.token_ids, claim.domain, other.meaning, budget=1 << 15)
+
+
+@pytest.mark.parametrize("block", ["h.0.attn.c_attn.weight", "h.0.mlp.c_fc.bias", "wpe.weight"])
+def test_a_broken_model_is_not_proved(block, tmp_path):
+    rules = [predict("b").after("aab"), predict("c").after("ca"), predict("a").otherwise()]
+    claim = claim_of(Program(vocabulary="abc", context=30, rules=rules), tmp_path)
+    right = claim_of(Program(vocabulary="abc", context=30, rules=rules), tmp_path)
+    model = right.model
+    if block == "wpe.weight":
+        model.wpe.center[20] = model.wpe.center[3]
+    elif block.endswith("c_fc.bias"):
+        model.blocks[0].c_fc.bias[:] += 3 * np.abs(model.blocks[0].c_fc.bias).max()
+    else:
+        model.blocks[0].heads.matching.weight[:, 0] *= -1
+    with pytest.raises(UnfitError):
+        prove_windows(model, claim.token_ids, claim.domain, claim.meaning, budget=1 << 15)
+
+
+@pytest.mark.parametrize("name", ["recall", "histogram", "parity", "median", "ngram"])
+def test_programs_that_read_no_windows(name, tmp_path):
+    from importlib import import_module
+
+    claim = claim_of(import_module(f"programs.{name}").program, tmp_path)
+    with pytest.raises(UnfitError):
+        prove_windows(claim.model, claim.token_ids, claim.domain, claim.meaning, budget=1 << 12)
+
+
+def test_the_verdict_of_a_window_program(tmp_path):
+    rules = [predict("b").after("aa"), predict("a").otherwise()]
+    program = Program(vocabulary="ab", context=1024, rules=rules)
+    save(compile_program(program, architecture="gpt2"), tmp_path)
+    found = prove(tmp_path)
+    assert found.word == "proved"
+    assert found.inputs == 2**1025 - 2
+    assert 29 < found.margin < 29.1037
