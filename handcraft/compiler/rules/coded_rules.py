@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from math import inf, prod
+from math import prod
 
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import Reading, sum_of
@@ -193,9 +193,6 @@ class CodedRules:
                     write((*each, features.number(bit)), needed + 1, {i: 2 * amount})
             for each in fires if always else ():
                 write(each, needed, always)
-            surely = [part.constant if not part.terms else -inf for each in fires for part in each]
-            if len(fires) == 1 and sum(surely) >= needed:
-                break  # it always fires
         return found
 
 

@@ -20,6 +20,7 @@ from handcraft.compiler.passes.split_bits import MANY
 from handcraft.compiler.rules.ruled import Made, Ruled
 from handcraft.compiler.search import (
     Way,
+    as_wide,
     plan_in_one_layer,
     plan_without_spreading,
     smallest,
@@ -33,6 +34,10 @@ from handcraft.weights.norms import divides_exactly
 MANY_RULES = 256
 """Of more rules neurons of one hidden unit each are tried first behind LayerNorm: those of two need one
 layer, and a stream of half as many dimensions."""
+
+DEEP = 12
+"""Where neurons are spread over more layers than GPT-2 small has, the stream is a sixth wider: with a
+sixth more parameters there are as many layers less (`test_deep_models_have_a_wider_stream`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +132,9 @@ class RuleWays:
             asked = narrow
             plan = plan_in_one_layer(coded.circuits, self.target, asked)
         is_spread = len(plan.layers) > len(coded.circuits.blocks)
+        if len(plan.layers) > DEEP and asked.n_embd is None:
+            wider = as_wide(plan.layout.n_embd * 7 // 6, coded.circuits, asked)
+            plan = plan_model(coded.circuits, self.target, wider)
         if coded.is_level and is_spread and asked.n_embd is None and not self._is_level(plan):
             plan = plan_without_spreading(coded.circuits, self.target, asked, short=short)
         check_overflow(coded.score, plan, self.ruled.dtype)

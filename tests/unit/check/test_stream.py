@@ -146,9 +146,7 @@ def test_an_mlp_behind_a_stream(rng, width, units):
     normed = steps.layer_norm(rng, rows, gain, bias, EPSILON)
     hidden = steps.gelu(steps.product(rng, normed, up.weight, up.bias))
     after = rows.astype(np.float64) + steps.product(rng, hidden, down.weight, down.bias)
-    lost = 2.0**-50 * (
-        np.abs(after) + np.abs(found.center)
-    )  # by float64
+    lost = 2.0**-50 * (np.abs(after) + np.abs(found.center))  # by float64
     assert_inside(after, Bounded(found.center, found.error + lost))
     weight = boxes(rng, width, 4, most=2).center
     weight[:, 0], weight[:, 1] = 1, stream.along.rows[0] - stream.along.rows[0].mean()

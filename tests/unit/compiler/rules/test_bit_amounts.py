@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft import Program, compile_program, predict
+from handcraft import Program, Prompts, compile_program, predict
 from handcraft.compiler.rules import overlap
 from handcraft.compiler.rules.amounts import find_amounts, largest_sums
 from handcraft.compiler.rules.rank_rules import Contender
@@ -108,6 +108,15 @@ def test_only_where_patterns_overlap_in_part_sums_grow():
 def test_contexts_that_an_earlier_rule_hides_do_not_count():
     assert written(("b-c", A), ("ab-c", B), ("bc-c", C))[1] == (0, 2)
     assert written(("ab-c", B), ("bc-c", C))[0] == (-2, 2)
+
+
+def test_a_rule_that_the_passes_find_to_fire_always_adds_to_what_later_ones_add():
+    prompts = Prompts("abcdefghijklmnopqr", context=2)
+    always = (prompts.token == "c").at(-2, default=True).at_position(0, default=True)
+    rules = [predict("h").after("[^kjmqdl]"), predict("b").when(always), predict("a").otherwise()]
+    program = Program(prompts=prompts, rules=rules)
+    for architecture in ("block", "gpt2"):
+        assert_agreement(compile_program(program, architecture=architecture))
 
 
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])

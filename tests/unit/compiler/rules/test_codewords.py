@@ -11,7 +11,7 @@ import pytest
 
 from handcraft import Compiled, Program, compile_program, predict, save
 from handcraft.circuits import Encoding
-from handcraft.compiler.rules import coded_rules
+from handcraft.compiler.rules import coded_rules, plan_rules
 from handcraft.errors import CompileError, LayoutError, LimitError
 from handcraft.language.patterns import coverage
 from handcraft.testing import assert_agreement
@@ -191,6 +191,16 @@ def test_units_are_single_only_where_two_do_not_fit():
     more = compile_program(trigrams(145, 60), sizes=SCALED, n_positions=16)
     assert [len(layer.units) for layer in few.plan.layers] == [288]
     assert [len(layer.units) for layer in more.plan.layers] == [145]
+
+
+def test_deep_models_have_a_wider_stream(monkeypatch):
+    program = trigrams(2000, 60)
+    wide = compile_program(program, n_positions=6)
+    monkeypatch.setattr(plan_rules, "DEEP", 1)
+    wider = compile_program(program, n_positions=6)
+    assert len(wider.plan.layers) < len(wide.plan.layers) <= 12
+    assert wide.layout.n_embd < wider.layout.n_embd <= wide.layout.n_embd * 7 // 6 + 2
+    check_facts(wider)
 
 
 def test_a_thousand_tokens_fit_in_sixty_dimensions():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from math import inf
+from contextlib import suppress
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from sweeps import sweep
 
 from handcraft import compile_program
@@ -13,7 +13,7 @@ from handcraft.architecture import BLOCK, GPT2
 from handcraft.compiler.rules import plan_rules
 from handcraft.compiler.rules.plan_rules import RuleWays
 from handcraft.compiler.rules.ruled import Ruled
-from handcraft.compiler.search import parameters_of
+from handcraft.errors import LayoutError, PrecisionError
 from handcraft.testing import rule_programs
 from handcraft.weights import Sizes
 
@@ -27,9 +27,12 @@ def test_one_hot_logits_take_at_least_what_is_said(target, program):
     architecture = TARGETS[target]
     ruled = Ruled.of(program, architecture, "float32", reuse=True)
     ways = RuleWays(ruled, architecture, sure=True)
-    found = min(parameters_of(way, Sizes()) for way in ways.one_hot_ways)
-    assume(found < inf)
-    assert ways._least(len(ruled.written) - 1) <= found
+    plans = []
+    for way in ways.one_hot_ways:
+        with suppress(LayoutError, PrecisionError):
+            plans.append(way(Sizes()))
+    for plan in filter(None, plans):
+        assert ways._least(len(ruled.written) - 1) <= plan.shape.parameters(architecture)
 
 
 @pytest.mark.parametrize("target", TARGETS)
