@@ -178,8 +178,7 @@ def _compare_rules(case: Case, compiled: Compiled, texts: dict[int, list[Text]])
     if len(lengths) > len(texts):  # a program of patterns goes on past its context
         texts = {**texts, max(lengths): [text * 3 for text in texts[case.context]]}
     for length, some in texts.items():
-        seen = [text for text in some if len(text) <= compiled.plan.circuits.context]
-        _compare_graphs(compiled.stages, seen, causal=case.causal)
+        _compare_graphs(compiled.stages, [text[:length] for text in some], causal=case.causal)
         meant = [case.meaning(text[:length]) for text in some]
         ids = np.array([[tokens.index(token) for token in text[:length]] for text in some])
         places = range(case.shortest - 1 if case.causal else 0, length)
