@@ -125,7 +125,9 @@ def compared(case: Case, target: str, dtype: str, random: Random, *, shows: bool
         return _compare_values(case, compile_sequences(case.source, **options), texts)
     if case.source.has_only_patterns:
         options["tokens"] = random.choice(("auto", "auto", "one-hot", "binary"))
-        options["positions"] = random.choice(("auto", "auto", "one-hot", "binary", "sinusoidal"))
+        layouts = ("auto", "auto", "binary", "one-hot", "sinusoidal")
+        known = 3 if options["tokens"] == "binary" else len(layouts)  # then positions are bits too
+        options["positions"] = random.choice(layouts[:known])
         longest = (case.context, case.context + 3)  # of 1,024 positions one-hot is too much
         is_long = options["positions"] != "one-hot" and random.random() < 0.2
         options["n_positions"] = None if is_long else random.choice(longest)
@@ -176,7 +178,7 @@ def _compare_rules(case: Case, compiled: Compiled, texts: dict[int, list[Text]])
     if len(lengths) > len(texts):  # a program of patterns goes on past its context
         texts = {**texts, max(lengths): [text * 3 for text in texts[case.context]]}
     for length, some in texts.items():
-        _compare_graphs(compiled.stages, some, causal=case.causal)
+        _compare_graphs(compiled.stages, [text[:length] for text in some], causal=case.causal)
         meant = [case.meaning(text[:length]) for text in some]
         ids = np.array([[tokens.index(token) for token in text[:length]] for text in some])
         places = range(case.shortest - 1 if case.causal else 0, length)

@@ -255,7 +255,8 @@ def _index_problems(circuits: Circuits) -> Iterator[HandcraftError]:
                 used.append((linear.target, [j for _, j, _ in linear.entries]))
         parts = [each.adds for each in (*block.attention_bias, *block.neuron_bias)]
         parts += [part for neuron in block.neurons for part in (*neuron.all_reads, *neuron.writes)]
-        used += [(part.subspace, [i for i, _ in part.entries]) for part in parts]
+        once = {id(part): part for part in parts}.values()  # thousands of neurons share what they read
+        used += [(part.subspace, [i for i, _ in part.entries]) for part in once]
     wrong = [(subspace, i) for subspace, places in used for i in places if not 0 <= i < subspace.width]
     for subspace, i in dict.fromkeys(wrong):
         yield CircuitError(

@@ -99,7 +99,8 @@ def compile_program(
         return _emitted(source, *plan_rules(source, target, dtype, sizes, reuse=reuse), dtype)
     else:
         program = _widen(source, target, n_positions)
-        plan = plan_patterns(program, target, dtype, sizes, positions, tokens, reuse=reuse)
+        found = plan_patterns(program, target, dtype, sizes, positions, tokens, reuse=reuse)
+        return _emitted(source, *found, dtype, passes)
     return _emitted(source, plan, (), dtype, passes)
 
 

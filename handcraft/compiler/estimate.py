@@ -87,11 +87,14 @@ def least(
     bits = max(1, (context - 1).bit_length()) * (1 + len(read)) if read else 0
     token = max(1, (size - 1).bit_length()) if as_bits else size
     width = sizes.n_embd or sides * (token + bits)
+    numbers = context * bits + size * (token if as_bits else 1)
+    if as_bits and not target.has_norm:
+        numbers //= 4  # bits are 1 or 0 then
     of_block = (12 if target.has_norm else 4) * width**2
     return Estimate(
         width,
         (size + context) * width + (of_block if read else 0),
-        sides * (context * bits + size * (token if as_bits else 1)),
+        sides * numbers,
         numpy_dtype(dtype).itemsize,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import inf
 from typing import TypeAlias
 
 from handcraft.architecture import Architecture
@@ -48,15 +47,6 @@ def _size(plan: Plan) -> tuple[int, int, int]:
     return parameters, len(plan.layers), plan.layout.n_head
 
 
-def parameters_of(way: Way, sizes: Sizes) -> float:
-    """How many parameters the plan has; infinitely many where there is none."""
-    try:
-        plan = way(sizes)
-    except (LayoutError, PrecisionError, LimitError):
-        return inf
-    return plan.shape.parameters(plan.architecture) if plan else inf
-
-
 def _nearest(problems: Sequence[tuple[Way, HandcraftError]]) -> HandcraftError:
     """Of what is wrong with each way, what is fixed most easily."""
     narrow = [(way, problem) for way, problem in problems if isinstance(problem, LayoutError)]
@@ -83,7 +73,7 @@ def plan_in_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) ->
     except SpreadError as error:
         if sizes.n_embd is not None:
             raise
-        return plan_model(circuits, target, _as_wide(error.n_embd, circuits, sizes))
+        return plan_model(circuits, target, as_wide(error.n_embd, circuits, sizes))
 
 
 def plan_without_spreading(
@@ -101,10 +91,10 @@ def plan_without_spreading(
     if short:
         units = max(len(block.neurons) for block in circuits.blocks)
     n_embd = max(-(-units // 4), allocate_layout(circuits, target, sizes).n_embd)
-    return plan_model(circuits, target, _as_wide(n_embd, circuits, sizes))
+    return plan_model(circuits, target, as_wide(n_embd, circuits, sizes))
 
 
-def _as_wide(n_embd: int, circuits: Circuits, sizes: Sizes) -> Sizes:
+def as_wide(n_embd: int, circuits: Circuits, sizes: Sizes) -> Sizes:
     """The sizes, with so many dimensions or a few more, which the heads divide evenly."""
     n_head = sizes.n_head or max(1, circuits.head_count)
     return replace(sizes, n_embd=-(-n_embd // n_head) * n_head, n_head=n_head)

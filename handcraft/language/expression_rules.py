@@ -15,8 +15,7 @@ from handcraft.language.graph.node import Aggregate, Node, walk
 from handcraft.language.oracle.interpret_texts import Computed, TextsOracle
 from handcraft.language.patterns.coverage import never_fires
 from handcraft.language.patterns.first_match import Ids
-from handcraft.language.read_rules import UncoveredError, read_rules, sure_line, sure_rule
-from handcraft.language.rule import Rule
+from handcraft.language.read_rules import Parsed, UncoveredError, sure_line, sure_rule
 from handcraft.language.sequences import Prompts
 from handcraft.origin import Place
 
@@ -34,11 +33,12 @@ class ExpressionRules:
         HandcraftError: everything that is wrong with the rules, all at once.
     """
 
-    def __init__(self, rules: Sequence[Rule], prompts: Prompts, place: Place | None) -> None:
-        self.rules, self.prompts, self.place = rules, prompts, place
+    def __init__(self, rules: Sequence[Parsed], prompts: Prompts, place: Place | None) -> None:
+        self.prompts, self.place = prompts, place
+        self.rules = [each.rule for each in rules]
         self.vocabulary, self.reach = prompts.vocabulary, prompts.context
         deciding = Deciding(prompts)
-        self._each = tuple(map(deciding.decide, read_rules(rules, prompts)))
+        self._each = tuple(map(deciding.decide, rules))
         self._last = next((i for i, d in enumerate(self._each) if d.is_always), None)
         tried = self._each if self._last is None else self._each[: self._last + 1]
         self.decisions: tuple[Decision, ...] = tuple(d for d in tried if not d.is_never)

@@ -14,8 +14,8 @@ from handcraft.language.distribution import Distribution
 from handcraft.language.graph.node import Aggregate
 from handcraft.language.patterns.coverage import Coverage, cover, hiding_rules, never_fires
 from handcraft.language.patterns.first_match import NONE, FirstMatch, Ids
-from handcraft.language.read_rules import UncoveredError, read_rules, sure_line, sure_rule
-from handcraft.language.rule import Clause, Rule
+from handcraft.language.read_rules import Parsed, UncoveredError, sure_line, sure_rule
+from handcraft.language.rule import Clause
 from handcraft.language.sequences import Prompts
 from handcraft.origin import Place
 
@@ -29,11 +29,10 @@ class PatternRules:
 
     selections: tuple[Aggregate, ...] = ()
 
-    def __init__(self, rules: Sequence[Rule], prompts: Prompts, place: Place | None) -> None:
+    def __init__(self, rules: Sequence[Parsed], prompts: Prompts, place: Place | None) -> None:
         self.vocabulary, self.place = prompts.vocabulary, place
         self.clauses = tuple(
-            Clause(self.vocabulary.id(rule.token), pattern, rule)
-            for rule, _, pattern, _ in read_rules(rules, prompts)
+            Clause(self.vocabulary.id(rule.token), pattern, rule) for rule, _, pattern, _ in rules
         )
         patterns = [clause.pattern for clause in self.clauses]
         self.coverage: Coverage = cover(patterns, len(self.vocabulary), prompts.context)

@@ -23,7 +23,13 @@ from handcraft.language.pattern_rules import PatternRules
 from handcraft.language.patterns.coverage import Coverage
 from handcraft.language.patterns.first_match import NONE, Ids
 from handcraft.language.patterns.parse_pattern import parse_pattern
-from handcraft.language.read_rules import read_setting, rule_problems, unprompted_problems
+from handcraft.language.read_rules import (
+    Parsed,
+    read_rules,
+    read_setting,
+    rule_problems,
+    unprompted_problems,
+)
 from handcraft.language.rule import Clause, Rule
 from handcraft.language.sequences import Prompts
 from handcraft.origin import Place, caller_place
@@ -344,16 +350,20 @@ class Program:
         return self._as_patterns if self.has_only_patterns else self._as_expressions
 
     @cached_property
+    def _parsed(self) -> list[Parsed]:
+        return read_rules(self.rules, self.prompts)
+
+    @cached_property
     def _as_patterns(self) -> PatternRules:
         if not self.has_only_patterns:
             raise ProgramError(
                 "not all rules of the program are patterns", where=self.place, fix="read its decisions"
             )
-        return PatternRules(self.rules, self.prompts, self.place)
+        return PatternRules(self._parsed, self.prompts, self.place)
 
     @cached_property
     def _as_expressions(self) -> ExpressionRules:
-        return ExpressionRules(self.rules, self.prompts, self.place)
+        return ExpressionRules(self._parsed, self.prompts, self.place)
 
     def _seen(self, context: str | Sequence[str]) -> tuple[int, ...]:
         """The ids of the tokens of a prompt that count."""

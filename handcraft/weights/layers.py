@@ -186,7 +186,7 @@ def _units(
 def _at_rest(neuron: Neuron) -> Plain:
     """The value of a sum if every dimension is 0: a half for each flag that it reads."""
     flags = (read for read in neuron.reads if read.subspace.encoding is Encoding.FLAG)
-    return sum((Fraction(n) / 2 for read in flags for _, n in read.entries), start=Fraction(0))
+    return Fraction(sum([n for read in flags for _, n in read.entries]), 2)
 
 
 @cache

@@ -1264,10 +1264,10 @@ LayoutError: the residual stream needs 56 dimensions, but n_embd=24
 == a class that takes more neurons than are made where tokens are bits
 --- p.rules
 vocabulary a b c d e f g h i j k l m n o p q r s t u v w x y z
-predict b after [acegikmoqsuwy][acegikmoqsuwy][acegikmoqsuwy][acegikmoqsuwy]
+predict b after [abdgkpv][abdgkpv][abdgkpv][abdgkpv][abdgkpv]
 predict a otherwise
-$ compile p.rules -o out --tokens binary
-CompileError: `predict b after …` takes 28,561 neurons where tokens are encoded as bits, more than 4,096
+$ compile p.rules -o out --tokens binary --architecture block
+LimitError: `predict b after …` takes 7,776 neurons where tokens are encoded as bits, more than 4,096
   where: p.rules:2:1
   fix:   name the tokens of a class one after the other in the vocabulary, or encode tokens one-hot
 

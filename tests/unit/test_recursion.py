@@ -14,7 +14,6 @@ BOUNDED = {
     "circuits/number.py: _from_sympy": "once: a float of sympy becomes a fraction of it",
     "circuits/resolve.py: _resolved": "as deep as the dataclasses that circuits are made of",
     "cli/printing.py: error_data": "once: several errors hold single ones",
-    "compiler/rules/lower_codewords.py: within": "the bits of a token: 16 for limits.VOCABULARY",
     "compiler/features/reuse.py: with_reuse": "once: without the sizes that are asked for",
     "compiler/passes/fold.py: rebuild": "each time a node gets a domain with fewer values",
     "formats/huggingface/disagreements.py: _compared": "as deep as what handcraft writes",

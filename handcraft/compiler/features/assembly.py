@@ -129,6 +129,15 @@ class Assembly:
                 total += largest
         return squares + total * total
 
+    @property
+    def steady(self) -> int:
+        """How many dimensions are 1 or -1 at every position."""
+        return sum(
+            feature.is_code or feature.is_flag(i)
+            for feature in self.features.by_node.values()
+            for i in feature.numbers.values()
+        )
+
     def _allocate_needs(self, feature: Feature) -> None:
         node = feature.node
         if isinstance(node, Attend):

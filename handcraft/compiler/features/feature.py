@@ -139,6 +139,12 @@ class Reading:
             return any(part.has_means for part in self.parts)
         return any(feature.has_means for _, feature, _ in self.terms)
 
+    @cached_property
+    def sizes(self) -> tuple[object, ...]:
+        """All that precision depends on: two sums with parts of the same sizes are as precise."""
+        small = self.small, self.size_of_others, self.digits
+        return self.size, self.rest, self.weight, self.span, self.constant, small
+
     def __mul__(self, factor: Plain) -> Reading:
         return Reading(
             tuple((f * factor, feature, i) for f, feature, i in self.terms), self.constant * factor
@@ -150,7 +156,13 @@ class Reading:
 
 def _sum(numbers: Iterable[Plain]) -> Plain:
     """A sum, where few of the numbers are fractions or all have the same denominator."""
-    return _total([(1, number) for number in numbers], 1)
+    whole, rest = 0, []
+    for number in numbers:
+        if isinstance(number, int):
+            whole += number
+        else:
+            rest.append((1, number))
+    return _total([(1, whole), *rest], 1) if rest else whole
 
 
 def _total(terms: Sequence[tuple[int, Plain]], over: int) -> Plain:

@@ -2,15 +2,17 @@
 
 Tokens that share some bits of their ids are a cube. A value lies in a cube where all of these bits are
 as they should be. So a conjunction of such literals is a sum over bits with one threshold, and takes no
-feature for any of them.
+feature for any of them. A class of tokens is several cubes, none of which overlap: a rule with such a
+literal takes a neuron for each. A class that many rules ask for, or that is many cubes, is a flag.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from math import prod
 
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import Reading, sum_of
@@ -19,6 +21,13 @@ from handcraft.compiler.passes.split_bits import width_of
 from handcraft.language.graph.domain import Finite, Value
 from handcraft.language.graph.members import Members
 from handcraft.language.graph.node import Assumed, Embedded, Lookup, Node, is_token
+
+NEVER = 1 << 40
+"""The price of what cannot be: more than any neurons cost."""
+
+PRICE, RULES = 16, 32
+"""A dimension costs about as many parameters as 16 neurons, and as one more for every 32 rules: each
+neuron reads and writes so many more numbers, in a stream of about 64 dimensions."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +43,8 @@ class Cube:
     bits: tuple[tuple[int, bool], ...]
 
 
-def cube_of(literal: Node) -> Cube | None:
-    """The cube that a flag asks for; None where it reads something else, or no cube."""
+def cubes_of(literal: Node) -> tuple[Cube, ...]:
+    """The cubes in one of which a flag asks a value to be; none where it reads something else."""
     passing: Collection[Value] = {True}
     node = literal
     while True:
@@ -51,48 +60,88 @@ def cube_of(literal: Node) -> Cube | None:
                 break
     is_brought = isinstance(node, Attend) and node.picks != "mean"
     if node is literal or not (is_token(node) or is_brought):
-        return None
+        return ()
     assert isinstance(node.domain, Finite)
     places = sorted(node.domain.places[value] for value in passing if value in node.domain.places)
-    return _cube(node, places, len(node.domain.values)) if places else None
+    return tuple(_cubes(node, places))
 
 
-def _cube(node: Node, places: list[int], size: int) -> Cube | None:
-    """The smallest cube with some places; None where it has more than these."""
-    fixed, other = places[0], 0
-    for place in places:
-        other |= place ^ fixed
-    bits = [k for k in range(width_of(size)) if not other >> k & 1]
-    mask = sum(1 << k for k in bits)
-    if other and sum((place ^ fixed) & mask == 0 for place in range(size)) > len(places):
-        return None
-    return Cube(node, tuple((k, bool(fixed >> k & 1)) for k in reversed(bits)))
+def _cubes(node: Node, places: list[int]) -> Iterator[Cube]:
+    """Cubes that contain just these places: the smallest that contains all, or those of its halves."""
+    assert isinstance(node.domain, Finite)
+    size = len(node.domain.values)
+    waiting = [places] if places else []
+    while waiting:
+        found = waiting.pop()
+        other = 0
+        for place in found:
+            other |= place ^ found[0]
+        bits = [k for k in range(width_of(size)) if not other >> k & 1]
+        mask = sum(1 << k for k in bits)
+        inside = sum((place ^ found[0]) & mask == 0 for place in range(size)) if other else 1
+        if inside == len(found):
+            yield Cube(node, tuple((k, bool(found[0] >> k & 1)) for k in reversed(bits)))
+        else:
+            highest = other.bit_length() - 1
+            halves = ([p for p in found if p >> highest & 1 == half] for half in (1, 0))
+            waiting += halves
 
 
-def read_cubes(literals: Iterable[Node], features: Features) -> dict[Node, Reading]:
-    """The sums of those literals that are read as cubes: they ask a value for more than it has bits.
+Cubes = Mapping[Node, Sequence[Reading]]
+"""Literals that are read as cubes: for each a sum that is 0 where the value lies in it, else less."""
 
-    Each sum is 0 where the value lies in the cube, and -1 or less elsewhere. The bits of the token
-    itself are always there.
+
+def read_cubes(conjunctions: Sequence[Sequence[Node]], features: Features) -> Cubes:
+    """The literals that are better read as cubes than as flags.
+
+    The bits of the token itself are always there. Those of another value take a dimension each, where
+    cubes are read at all. Every cube but the first takes one more neuron in each rule.
 
     Args:
-        literals: the flags of all rules.
+        conjunctions: the literals of each rule.
         features: decides what is stored.
     """
-    found = {
-        literal: cube for literal in dict.fromkeys(literals) if (cube := cube_of(literal)) is not None
-    }
-    asked: defaultdict[Node, dict[Cube, None]] = defaultdict(dict)
-    for cube in found.values():
-        asked[cube.value][cube] = None
-    read: dict[Cube, Reading] = {}
-    for value, cubes in asked.items():
-        if isinstance(value, Embedded) or len(cubes) > _width(value):
+    literals = dict.fromkeys(literal for each in conjunctions for literal in each)
+    found = {literal: cubes for literal in literals if (cubes := cubes_of(literal))}
+    more: defaultdict[Node, int] = defaultdict(int)  # neurons that a literal takes besides the first
+    for each in conjunctions:
+        neurons = prod([len(found[literal]) for literal in each if literal in found])
+        for literal in each:
+            if literal in found:
+                more[literal] += neurons - neurons // len(found[literal])
+    price = PRICE + len(conjunctions) // RULES
+    asked: defaultdict[Node, list[Node]] = defaultdict(list)
+    for literal, cubes in found.items():
+        asked[cubes[0].value].append(literal)
+    read: dict[Node, Sequence[Reading]] = {}
+    for value, by in asked.items():
+        assert isinstance(value.domain, Finite)
+        bits = 0 if isinstance(value, Embedded) else price * width_of(len(value.domain.values))
+        flags = {literal: _price_of_flag(found[literal], features, price) for literal in by}
+        chosen = [literal for literal in by if more[literal] < flags[literal]]
+        if bits + sum(more[each] - flags[each] for each in chosen) < 0:
             bit = cache(partial(_bit, features, value))
-            for cube in cubes:
-                right = [bit(k, is_set) for k, is_set in cube.bits]
-                read[cube] = sum_of([Reading((), -len(right)), *right])
-    return {literal: read[cube] for literal, cube in found.items() if cube in read}
+            for literal in chosen:
+                read[literal] = [_sum([bit(*each) for each in c.bits]) for c in found[literal]]
+    return read
+
+
+def _price_of_flag(cubes: Sequence[Cube], features: Features, price: int) -> int:
+    """How many neurons a flag costs as much as, where a dimension costs so many.
+
+    What a head moves is a dimension there, and one more where it is read, unless it is a bit. Without
+    LayerNorm nothing of the token but its bits can be stored, as the unembedding would read it.
+    """
+    is_bit = len(cubes) == 1 and len(cubes[0].bits) == 1
+    if not (is_bit or features.normed):
+        return NEVER
+    return price if is_bit or isinstance(cubes[0].value, Embedded) else 2 * price
+
+
+def _sum(right: Sequence[Reading]) -> Reading:
+    """A sum that is 0 where all bits are right; one for all rules that read it, which know its size."""
+    total = sum_of([Reading((), -len(right)), *right])
+    return Reading(total.terms, total.constant)
 
 
 def _bit(features: Features, value: Node, k: int, is_set: bool) -> Reading:
@@ -100,8 +149,3 @@ def _bit(features: Features, value: Node, k: int, is_set: bool) -> Reading:
     assert isinstance(value.domain, Finite)
     places = range(len(value.domain.values))
     return features.read(value, tuple([int((place >> k & 1) == is_set) for place in places]))
-
-
-def _width(node: Node) -> int:
-    assert isinstance(node.domain, Finite)
-    return width_of(len(node.domain.values))

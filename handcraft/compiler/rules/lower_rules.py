@@ -133,6 +133,8 @@ def lower_rules(program: Program, positions: str = "auto", style: Style = PLAIN)
     rules = rank_rules(program.live_clauses)
     clauses = [rule.clause for rule in rules]
     is_low = max(rule.height for rule in rules) <= style.highest
+    if not is_low:
+        rules = rank_rules(program.live_clauses, highest=0)
     is_evidence = is_low and _is_evidence(clauses, len(program.vocabulary))
     looked = {k for clause in clauses for k in clause_distances(clause, len(program.vocabulary))}
     spans = {span for clause in clauses if (span := _span(clause)) is not None}

@@ -1,12 +1,31 @@
-"""Which rules can match the same context, found without comparing every pair of them."""
+"""Which rules can match the same context, and the most that they add there together."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from handcraft.language.patterns.pattern import Pattern
+
+STATES = 1 << 18
+"""How many states `OverlapIndex.most_added` visits, in all calls of one index: a few seconds. Patterns
+of single tokens take one for each token; classes that overlap may take one for each set of rules."""
+
+To = TypeVar("To", bound=Hashable)
+"""What patterns add to."""
+
+Span = tuple[int, int]
+"""The least and the most that is added."""
+
+NOTHING = 0, 0
+
+Added = Mapping[To, Span]
+"""What is added to what; nothing to all others."""
+
+_State = tuple[list["_Node"], Added[To]]
+"""Where the tokens of some contexts lead, and what was added on the way."""
 
 
 @dataclass
@@ -44,11 +63,17 @@ class _Node:
             waiting.extend(children)
 
 
+class TooManyStatesError(Exception):
+    """What patterns add together takes too long to decide."""
+
+
 class OverlapIndex:
     """Patterns indexed by their ends, to find those that match a context together with another."""
 
     def __init__(self) -> None:
         self._root = _Node()
+        self._depth = 0
+        self._states_left = STATES
 
     def add(self, key: int, pattern: Pattern) -> None:
         """Keep `pattern` under the name `key`."""
@@ -56,24 +81,53 @@ class OverlapIndex:
         for allowed in reversed(pattern.classes):
             node = node.step(allowed)
         (node.anchored if pattern.anchored else node.free).append(key)
+        self._depth = max(self._depth, len(pattern))
 
-    def heaviest(self, weights: Sequence[int]) -> int:
-        """No patterns that some context matches together weigh more.
+    def added(self, pattern: Pattern, adds: Callable[[int], Added[To] | None]) -> Added[To] | None:
+        """What kept patterns add together, at least and at most, over contexts that end in `pattern`.
 
-        Of tokens at one place only one can be there. Of classes that share one, what follows each is
-        added up as if it could follow all of them.
+        Contexts are read backwards. Those after which the same kept patterns may still match are one
+        state, with the smallest and the largest sums of them all. So both bounds are met, but where a
+        context does not count because of its very end.
+
+        Args:
+            pattern: what contexts end in.
+            adds: what the pattern of a key adds where it matches; None if contexts that it matches do
+                not count.
+
+        Returns:
+            The sums; None if no context counts.
+
+        Raises:
+            TooManyStatesError: deciding it takes too long.
         """
-        total: dict[int, int] = {}
-        for node in reversed([self._root, *self._root.below()]):
-            further: defaultdict[int, int] = defaultdict(int)
-            for token, child in node.by_token.items():
-                further[token] += total[id(child)]
-            for allowed, child in node.by_class.items():
-                for token in allowed:
-                    further[token] += total[id(child)]
-            own = sum(weights[key] for key in (*node.free, *node.anchored))
-            total[id(node)] = own + max(further.values(), default=0)
-        return total[id(self._root)]
+        total: Added[To] | None = None
+        level: list[_State[To]] = [([self._root], {})]
+        for depth in range(self._depth + 1):
+            following: dict[tuple[int, ...], _State[To]] = {}
+            self._states_left -= len(level)
+            if self._states_left < 0:
+                raise TooManyStatesError
+            allowed = pattern.backwards(depth) if depth < len(pattern) else None
+            for nodes, before in level:
+                keys = [key for node in nodes for key in node.free]
+                here = _plus(before, map(adds, keys)) if keys else before
+                if here is None:
+                    continue
+                if allowed is None:
+                    ending = _plus(here, (adds(key) for node in nodes for key in node.anchored))
+                    total = total if ending is None else _hull(total, ending)
+                    if pattern.anchored:
+                        continue
+                steps = _steps(nodes, allowed)
+                for further in steps.values():
+                    state = tuple(map(id, further))
+                    known = following.get(state)
+                    following[state] = further, _hull(known[1], here) if known else here
+                if allowed is None or len(steps) < len(allowed):  # then no kept pattern reads further
+                    total = _hull(total, here)
+            level = [*following.values()]
+        return total
 
     def overlapping(self, pattern: Pattern) -> Iterator[int]:
         """The keys of all kept patterns that some context matches together with `pattern`."""
@@ -90,3 +144,60 @@ class OverlapIndex:
             if depth < len(pattern):
                 allowed = pattern.backwards(depth)
                 level = [child for node in level for child in node.matching(allowed)]
+
+
+def _steps(nodes: Sequence[_Node], allowed: frozenset[int] | None) -> Mapping[int, list[_Node]]:
+    """For each token that leads further, the nodes one token further back.
+
+    Args:
+        nodes: where the tokens so far lead.
+        allowed: the tokens that may follow; None for any.
+    """
+    if allowed is not None and len(allowed) == 1:
+        further = [child for node in nodes for child in node.matching(allowed)]
+        return dict.fromkeys(allowed, further) if further else {}
+    found: defaultdict[int, list[_Node]] = defaultdict(list)
+    for node in nodes:
+        tokens: Collection[int] = node.by_token
+        if allowed is not None:
+            tokens = [token for token in allowed if token in node.by_token]
+        for token in tokens:
+            found[token].append(node.by_token[token])
+        for every, child in node.by_class.items():
+            for token in every if allowed is None else every & allowed:
+                found[token].append(child)
+    return found
+
+
+def _plus(before: Added[To], more: Iterable[Added[To] | None]) -> Added[To] | None:
+    """What was added, and more; None if any of that is None."""
+    total: dict[To, Span] | None = None
+    for each in more:
+        if each is None:
+            return None
+        for to, (low, high) in each.items():
+            total = dict(before) if total is None else total
+            known = total.get(to, NOTHING)
+            total[to] = known[0] + low, known[1] + high
+    return before if total is None else total
+
+
+def _hull(one: Added[To] | None, other: Added[To]) -> Added[To]:
+    """The smaller of the smallest sums, and the larger of the largest."""
+    if one is None or one == other:
+        return other
+    found: dict[To, Span] = {}
+    for to in (*one, *(to for to in other if to not in one)):
+        (low, high), (least, most) = one.get(to, NOTHING), other.get(to, NOTHING)
+        found[to] = min(low, least), max(high, most)
+    return found
+
+
+def sum_of(added: Iterable[Added[To]]) -> Added[To]:
+    """What is added together, wherever that is: of each only what makes the sum smaller, or larger."""
+    total: dict[To, Span] = {}
+    for each in added:
+        for to, (low, high) in each.items():
+            known = total.get(to, NOTHING)
+            total[to] = known[0] + min(0, low), known[1] + max(0, high)
+    return total

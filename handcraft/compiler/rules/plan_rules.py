@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
-from math import inf
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
@@ -17,17 +16,16 @@ from handcraft.circuits.lifetimes import (
     written_by_neurons,
 )
 from handcraft.compiler.features.precision import Precision, check_overflow, narrower_heads
-from handcraft.compiler.passes.split_bits import MANY, width_of
+from handcraft.compiler.passes.split_bits import MANY
 from handcraft.compiler.rules.ruled import Made, Ruled
 from handcraft.compiler.search import (
     Way,
-    parameters_of,
+    as_wide,
     plan_in_one_layer,
     plan_without_spreading,
     smallest,
 )
 from handcraft.compiler.stage import Stage
-from handcraft.dtype import dtype_named
 from handcraft.errors import LayoutError, LimitError, PrecisionError
 from handcraft.language import Program
 from handcraft.weights import Plan, Sizes, SpreadError, allocate_layout, plan_model
@@ -36,6 +34,10 @@ from handcraft.weights.norms import divides_exactly
 MANY_RULES = 256
 """Of more rules neurons of one hidden unit each are tried first behind LayerNorm: those of two need one
 layer, and a stream of half as many dimensions."""
+
+DEEP = 12
+"""Where neurons are spread over more layers than GPT-2 small has, the stream is a sixth wider: with a
+sixth more parameters there are as many layers less (`test_deep_models_have_a_wider_stream`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +53,11 @@ class RuleWays:
         ruled: the rules.
         target: the architecture.
         sure: whether a plan whose thresholds hold only if measuring shows it is none.
-        most: ways that surely take as many parameters are left out.
     """
 
     ruled: Ruled
     target: Architecture
     sure: bool
-    most: float = inf
     _coded: list[Circuits] = field(default_factory=list)
 
     @property
@@ -67,8 +67,9 @@ class RuleWays:
 
     @property
     def has_few_tokens(self) -> bool:
-        """Whether there are so few tokens that in bits nothing would be smaller."""
-        return len(self.ruled.program.vocabulary) <= MANY
+        """Whether there are so few tokens that in bits expressions would hardly be smaller."""
+        program = self.ruled.program
+        return len(program.vocabulary) <= MANY and not program.has_only_patterns
 
     @property
     def ways_in_bits(self) -> tuple[Way, ...]:
@@ -100,7 +101,7 @@ class RuleWays:
 
         They compare sums with 0, so that they may be spread over several layers.
         """
-        if not self.target.has_norm or self._is_too_large:
+        if not self.target.has_norm:
             return None
         first = self.ruled.coded(direct=False, sure=self.sure, short=self._are_many)
         if not isinstance(first, Made):
@@ -117,8 +118,6 @@ class RuleWays:
 
     @cache  # noqa: B019 - of a program that is being compiled
     def _in_bits(self, asked: Sizes, *, direct: bool = False, short: bool = False) -> Plan | None:
-        if self._is_too_large:
-            return None
         coded = self.ruled.coded(direct=direct, sure=self.sure, short=short)
         if isinstance(coded, PrecisionError):
             raise coded
@@ -133,21 +132,20 @@ class RuleWays:
             asked = narrow
             plan = plan_in_one_layer(coded.circuits, self.target, asked)
         is_spread = len(plan.layers) > len(coded.circuits.blocks)
+        if len(plan.layers) > DEEP and asked.n_embd is None:
+            wider = as_wide(plan.layout.n_embd * 7 // 6, coded.circuits, asked)
+            plan = plan_model(coded.circuits, self.target, wider)
         if coded.is_level and is_spread and asked.n_embd is None and not self._is_level(plan):
             plan = plan_without_spreading(coded.circuits, self.target, asked, short=short)
         check_overflow(coded.score, plan, self.ruled.dtype)
         return plan if not coded.is_level or self._is_level(plan) else None
 
-    @property
-    def _is_too_large(self) -> bool:
-        """Whether no model in bits has fewer parameters than one that is there."""
-        width = width_of(len(self.ruled.program.vocabulary))
-        return self._least(width, len(self.ruled.written) - 1) >= self.most
-
     def _is_level(self, plan: Plan) -> bool:
         """Whether LayerNorm always divides by the same, in a narrow dtype by a power of two."""
         if plan.layout.has_ballast:
             return False
+        if not any(norm.is_read for norm in plan.norms):
+            return True
         return Precision(self.ruled.dtype).is_wide or divides_exactly(plan.norms, plan.layout)
 
     def by_neurons(self, asked: Sizes) -> Plan | None:
@@ -193,29 +191,24 @@ class RuleWays:
     @cache  # noqa: B019
     def _is_surely_larger(self, asked: Sizes) -> bool:
         """Whether no model with a dimension for each token can be smaller than the one in bits."""
-        dimensions = len(self.ruled.program.vocabulary)
-        if self._least(dimensions, len(self.ruled.written) - 1, each=2) >= self.most:
-            return True
         plan = None if self.has_few_tokens else _first_that_fits(self.ways_in_bits[1:], asked)
         if plan is None:
             return False
         rules = len({neuron.origins for neuron in plan.circuits.blocks[-1].neurons})
-        least = self._least(dimensions, rules, each=2)
-        return plan.shape.parameters(plan.architecture) <= least
+        return plan.shape.parameters(plan.architecture) <= self._least(rules)
 
-    def _least(self, dimensions: int, neurons: int, each: int = 1) -> int:
-        """About how many parameters a model has at least.
+    def _least(self, neurons: int) -> int:
+        """About how many parameters a model has at least, with a dimension for each token.
 
         Args:
-            dimensions: of its logits.
-            neurons: how many write them.
-            each: how many hidden units each of these takes behind LayerNorm.
+            neurons: how many write logits; behind LayerNorm each of them is two hidden units.
         """
-        rows = len(self.ruled.program.vocabulary) + self.ruled.program.context
+        size = len(self.ruled.program.vocabulary)
+        rows = size + self.ruled.program.context
         if not self.target.has_norm:
-            return dimensions * (rows + 4 * dimensions + 2 * neurons)
-        width = 2 * dimensions
-        return width * (rows + max(12 * width, 4 * width + 2 * each * neurons))
+            return size * (rows + 4 * size + 2 * neurons)
+        width = 2 * size
+        return width * (rows + max(12 * width, 4 * width + 4 * neurons))
 
 
 def plan_rules(
@@ -258,31 +251,6 @@ def _first_that_fits(ways: Sequence[Way], sizes: Sizes) -> Plan | None:
             if plan is not None:
                 return plan
     return None
-
-
-def pattern_ways(
-    program: Program, target: Architecture, dtype: str, sizes: Sizes, *, reuse: bool, most: float
-) -> tuple[tuple[Way, ...], float]:
-    """The ways to plan rules with patterns only as if they were expressions.
-
-    Args:
-        program: as many positions long as the model.
-        target: the architecture.
-        dtype: of the weights.
-        sizes: what is asked of the width and the heads.
-        reuse: whether dimensions that are read no more are used again.
-        most: ways that surely take as many parameters are left out.
-
-    Returns:
-        The ways, and the fewest parameters of those in bits, or `most` if that is fewer.
-    """
-    rules = RuleWays(Ruled.of(program, target, dtype, reuse=reuse), target, sure=True, most=most)
-    overflows = dtype_named(dtype).overflows_first  # whose scores end too soon for a parabola
-    if rules.has_few_tokens and not overflows:
-        return rules.one_hot_ways, most
-    in_bits: tuple[Way, ...] = tuple(map(cache, rules.ways_in_bits))
-    most = min(most, *(parameters_of(way, sizes) for way in in_bits))
-    return (*in_bits, *(() if overflows else replace(rules, most=most).one_hot_ways)), most
 
 
 def _fits_one_layer(circuits: Circuits, target: Architecture, sizes: Sizes) -> bool:

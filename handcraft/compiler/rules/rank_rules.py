@@ -2,26 +2,28 @@
 
 Several rules can fire on one context, and what they add to one logit adds up. Rule r gets the height
 
-    h(r) = 1 + max over tokens v other than r's of (sum of h(s), s after r, overlapping r, predicting v)
+    h(r) = 1 + max over tokens v other than r's, and over contexts where r may be the first that fires,
+               of (sum of h(s), s after r, matching the context, predicting v)
 
-Where r is the first that fires, its token has at least h(r), and any other token v at most the sum
-above, since only later rules that overlap r can fire too. So r's token wins by at least 1.
+There its token has at least h(r), and any other token v at most the sum
+above. So r's token wins by at least 1. A rule that is never the first is dropped.
 
 Where that height is too large for a logit, r gets a veto instead: no later rule that overlaps it and
 predicts anything else fires where r does. Then a height of 1 is enough.
 
-Conditions other than the pattern are ignored here: two rules overlap if their patterns do. A rule is
-dropped if an `otherwise` predicts the same and no later rule that overlaps it predicts anything else.
+Conditions other than the pattern are not looked into: a rule that has some may fire where its pattern
+matches, and one that has none does. A rule is dropped too if an `otherwise` predicts the same and no
+later rule that may fire besides predicts anything else.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from handcraft.compiler.rules.overlap import OverlapIndex
+from handcraft.compiler.rules.overlap import Added, OverlapIndex, TooManyStatesError, sum_of
 from handcraft.language.patterns.pattern import Pattern
 from handcraft.language.rule import Clause
 
@@ -35,32 +37,34 @@ class Contender:
         answer: two rules with the same answer predict the same token wherever both fire.
         tokens: the ids of the tokens that it can predict.
         is_otherwise: whether it always fires.
+        is_sure: whether it fires wherever its pattern matches.
     """
 
     pattern: Pattern
     answer: Hashable
     tokens: frozenset[int]
     is_otherwise: bool
+    is_sure: bool = False
 
 
 @dataclass(frozen=True)
 class Rank:
-    """The height of a needed rule, and its rivals.
+    """The height of a needed rule.
 
     Args:
         rule: its index among all rules.
         height: what it adds to the logit of its token, in units.
-        rivals: the later rules, by their index among the ranked ones, that overlap it and predict
-            something else.
         has_veto: whether no rival may fire where it does.
+        rivals: if it has a veto, the later rules, by their index among the ranked ones, that overlap it
+            and predict something else.
         squares: where it is the first to fire, no sum of squares of what is added is larger, over all
             tokens.
     """
 
     rule: int
     height: int
-    rivals: tuple[int, ...]
     has_veto: bool
+    rivals: tuple[int, ...]
     squares: int
 
 
@@ -76,48 +80,63 @@ def rank(
     Args:
         rules: in the order in which they are tried.
         highest: the largest height that a rule may get; with 0 every rule that has rivals gets a veto.
-        alone: whether no two rules may add anything at once, not even of the same answer.
         most_squares: a rule gets a veto too where `Rank.squares` would be larger without.
+        alone: whether no two rules may add anything at once, not even of the same answer.
     """
     otherwise = rules[-1].answer if rules and rules[-1].is_otherwise else None
     index = OverlapIndex()
+    for i, rule in enumerate(rules):
+        index.add(i, rule.pattern)
     heights: dict[int, int] = {}
     rivals: dict[int, list[int]] = {}
     squares: dict[int, int] = {}
-    vetoes: set[int] = set()
-
-    def added(by: Iterable[int]) -> dict[int, int]:
-        """The most that some rules together add to the logit of each token."""
-        total: defaultdict[int, int] = defaultdict(int)
-        for j in by:
-            for token in rules[j].tokens:
-                total[token] += heights[j]
-        return total
-
     for i in reversed(range(len(rules))):
         rule = rules[i]
-        together = sorted(index.overlapping(rule.pattern))
-        others = [j for j in together if alone or rules[j].answer != rule.answer]
-        if not others and rule.answer == otherwise and not rule.is_otherwise:
+
+        def adds(j: int, i: int = i, rule: Contender = rule) -> Added[Place] | None:
+            if j <= i:
+                return None if j < i and rules[j].is_sure else {}
+            is_against, n = alone or rules[j].answer != rule.answer, heights.get(j, 0)
+            return {(is_against, token): (n, n) for token in rules[j].tokens} if n else {}
+
+        try:
+            added = index.added(rule.pattern, adds)
+        except TooManyStatesError:
+            added = sum_of(adds(j) or {} for j in index.overlapping(rule.pattern))
+        if added is None:
+            continue
+        has_rivals = any(is_against for is_against, _ in added)
+        if not has_rivals and rule.answer == otherwise and not rule.is_otherwise:
             continue
         own = rule.tokens if len(rule.tokens) == 1 else frozenset()
-        against = (n for token, n in added(others).items() if token not in own)
-        rivals[i], heights[i] = others, 1 + max(against, default=0)
-        squares[i] = _squares(added((i, *together)))
-        if others and (heights[i] > highest or squares[i] > most_squares):
-            vetoes.add(i)
+        against = (
+            most for (is_against, token), (_, most) in added.items() if is_against and token not in own
+        )
+        heights[i] = 1 + max(against, default=0)
+        squares[i] = _squares(added, rule, heights[i])
+        if has_rivals and (heights[i] > highest or squares[i] > most_squares):
+            together = ((j, adds(j)) for j in sorted(index.overlapping(rule.pattern)))
+            rivals[i] = [j for j, adding in together if adding and any(key[0] for key in adding)]
             heights[i] = 1
-            squares[i] = _squares(added((i, *set(together).difference(others))))
-        index.add(i, rule.pattern)
+            squares[i] = _squares({key: n for key, n in added.items() if not key[0]}, rule, 1)
     kept = sorted(heights)
     place = {i: number for number, i in enumerate(kept)}
     return tuple(
-        Rank(i, heights[i], tuple(place[j] for j in rivals[i]), i in vetoes, squares[i]) for i in kept
+        Rank(i, heights[i], i in rivals, tuple(place[j] for j in rivals.get(i, ())), squares[i])
+        for i in kept
     )
 
 
-def _squares(added: Mapping[int, int]) -> int:
-    return sum(n * n for n in added.values())
+Place = tuple[bool, int]
+"""A token to which rules add, separately for those that predict something else."""
+
+
+def _squares(added: Added[Place], rule: Contender, height: int) -> int:
+    """The sum of squares over all tokens of what is added, and what a rule adds besides."""
+    by_token = Counter(dict.fromkeys(rule.tokens, height))
+    for (_, token), (_, most) in added.items():
+        by_token[token] += most
+    return sum(number**2 for number in by_token.values())
 
 
 @dataclass(frozen=True)
@@ -127,8 +146,8 @@ class RankedRule:
     Args:
         clause: the clause.
         height: what it adds to the logit of its token, in units.
-        rivals: the later rules, by their index among the ranked rules, that overlap it and predict
-            another token.
+        rivals: if it has a veto, the later rules, by their index among the ranked rules, that overlap
+            it and predict another token.
     """
 
     clause: Clause
@@ -136,11 +155,15 @@ class RankedRule:
     rivals: tuple[int, ...]
 
 
-def rank_rules(clauses: Sequence[Clause]) -> tuple[RankedRule, ...]:
+def rank_rules(clauses: Sequence[Clause], highest: float = inf) -> tuple[RankedRule, ...]:
     """The clauses that are needed, with their heights, in order.
 
     Args:
         clauses: the clauses that can win on some context, in the order in which they are tried.
+        highest: as for `rank`.
     """
-    rules = [Contender(c.pattern, c.token, frozenset({c.token}), c.is_otherwise) for c in clauses]
-    return tuple(RankedRule(clauses[r.rule], r.height, r.rivals) for r in rank(rules))
+    rules = [
+        Contender(c.pattern, c.token, frozenset({c.token}), c.is_otherwise, is_sure=True)
+        for c in clauses
+    ]
+    return tuple(RankedRule(clauses[r.rule], r.height, r.rivals) for r in rank(rules, highest))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations
 from math import inf, sqrt
-from types import MappingProxyType
 
 from handcraft.circuits import LogitScale, one_hot
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import Reading, sum_of
 from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.passes.ir import StepFunction, Threshold
+from handcraft.compiler.rules.amounts import Amounts
 from handcraft.compiler.rules.rank_rules import Rank, rank
 from handcraft.compiler.rules.rulings import LISTED, Ruling, are_exact
 from handcraft.language.graph.domain import FLAGS, Finite, Plain, Value
@@ -22,8 +22,10 @@ from handcraft.language.graph.wording import reads
 from handcraft.origin import Origin
 from handcraft.vocabulary import Vocabulary
 
-HIGHEST = 32
-"""The largest height of a rule: bfloat16 tells 32 from 31. Rules that would need more get a veto."""
+HIGHEST = 1024
+"""The largest height of a rule: of logits up to 1024 times `NATS` float32 tells a hundredth of a nat.
+In half precision it is less: bfloat16 tells 32 from 31, and float16 256 from 255. Rules that would need
+more get a veto, which takes a neuron and a dimension."""
 
 UNIT = 128
 """What is written for each unit of height: the input token's echo of 1 in a tied head counts for
@@ -74,17 +76,45 @@ class LogitNeuron:
         precision.check_noise(self.origin, reading, level, 1, varying, times)
 
 
-def ranks(rulings: Sequence[Ruling], *, apart: bool = False) -> tuple[Rank, ...]:
+def check_neurons(
+    neurons: Iterable[LogitNeuron], precision: Precision, varying: Plain, times: int = 1
+) -> None:
+    """Check neurons as `LogitNeuron.check`, of those whose sums have parts of the same sizes one.
+
+    Raises:
+        PrecisionError: one does not distinguish its sums.
+    """
+    kinds: dict[object, int] = {}
+    kind_of: dict[int, int] = {}
+    checked: set[object] = set()
+    for neuron in neurons:
+        parts = neuron.reading.parts or (neuron.reading,)
+        for part in parts:
+            if id(part) not in kind_of:
+                kind_of[id(part)] = kinds.setdefault(part.sizes, len(kinds))
+        case = neuron.at_least, *sorted([kind_of[id(part)] for part in parts])
+        if case not in checked:
+            neuron.check(precision, varying, times)
+            checked.add(case)
+
+
+def highest(dtype: str) -> int:
+    """The largest height of a rule in a dtype."""
+    return min(HIGHEST, Precision(dtype).whole >> 3)
+
+
+def ranks(rulings: Sequence[Ruling], dtype: str, *, apart: bool = False) -> tuple[Rank, ...]:
     """The rank of each rule; where probabilities are predicted no rule adds to those of another.
 
     Args:
         rulings: the rules, all of which are needed.
+        dtype: of the weights.
         apart: whether neurons of several layers write logits.
     """
     exact = are_exact(rulings)
     most_squares = MOST_SQUARES if apart else inf
     contenders = [ruling.contender for ruling in rulings]
-    return rank(contenders, 0 if exact else HIGHEST, most_squares, alone=exact)
+    return rank(contenders, 0 if exact else highest(dtype), most_squares, alone=exact)
 
 
 def rule_neurons(
@@ -126,7 +156,7 @@ def rule_neurons(
     return [*found, *(_echoes(features, token) if exact else ())]
 
 
-def needed_vetoes(rulings: Sequence[Ruling], ranked: Sequence[Rank]) -> list[list[int]]:
+def needed_vetoes(rulings: Sequence[Ruling], ranked: Sequence[Rank | Amounts]) -> list[list[int]]:
     """For each rule the earlier ones, by their place, where which it must not fire.
 
     One that asks all that another asks, and more, is left out: where it fires the other does.
@@ -239,22 +269,16 @@ def _echoes(features: Features, token: Node) -> list[LogitNeuron]:
     ]
 
 
-def conjunction(
-    literals: Sequence[Node], features: Features, cubes: Mapping[Node, Reading] = MappingProxyType({})
-) -> tuple[Reading | None, int]:
+def conjunction(literals: Iterable[Node], features: Features) -> tuple[Reading | None, int]:
     """The sum of flags, and what it comes to where all of them hold; None where one never does.
 
     Args:
         literals: the flags.
         features: decides what is stored.
-        cubes: sums for some of them; each is 0 where its flag holds, and at most -1 elsewhere.
     """
     found: list[Reading] = []
     needed = 0
     for literal in literals:
-        if literal in cubes:
-            found.append(cubes[literal])
-            continue
         flag = features.number(literal)
         if not flag.terms and not flag.constant:
             return None, 0

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from math import isqrt
+from math import ceil, isqrt
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.assemble import assemble
 from handcraft.compiler.features.assembly import Assembly
-from handcraft.compiler.features.precision import ADDED_EXACTLY, Precision
+from handcraft.compiler.features.precision import ADDED_EXACTLY, SURE_SHIFT, Precision
 from handcraft.compiler.features.reuse import with_reuse
 from handcraft.compiler.passes.cases import Setting
 from handcraft.compiler.passes.counts import has_count
@@ -22,6 +22,7 @@ from handcraft.compiler.rules.coded_rules import CodedRules
 from handcraft.compiler.rules.rule_logits import (
     SMALL_UNIT,
     UNIT,
+    check_neurons,
     ranks,
     rule_neurons,
     with_rest,
@@ -36,6 +37,7 @@ from handcraft.compiler.rules.rulings import (
     with_nodes,
 )
 from handcraft.compiler.stage import Stage
+from handcraft.dtype import dtype_named
 from handcraft.errors import PrecisionError
 from handcraft.language import Program
 from handcraft.language.graph.domain import Plain
@@ -158,10 +160,22 @@ class Ruled:
         if rules is None or (direct and not rules.ends_alone):
             return None
         is_mixed = self.has_norm or not Precision(self.dtype).is_wide
+        if short:  # where less is written LayerNorm makes sums less large
+            units = (
+                [SMALL_UNIT // 2]
+                if dtype_named(self.dtype).overflows_first
+                else [SMALL_UNIT, SMALL_UNIT // 2]
+            )
+            tries = [(True, unit) for unit in units]
+        else:  # without LayerNorm nothing else makes logits larger
+            unit = SMALL_UNIT if self.has_norm else UNIT
+            tries = [(True, unit), (False, unit)] if is_mixed else [(False, unit)]
         refused: PrecisionError | None = None
-        for is_level in (True, False) if is_mixed and not short else (short,):
+        for is_level, unit in tries:
             try:
-                found = self._coded(rules, direct=direct, sure=sure, is_level=is_level, short=short)
+                found = self._coded(
+                    rules, direct=direct, sure=sure, is_level=is_level, short=short, unit=unit
+                )
             except PrecisionError as error:
                 refused = refused or error
                 continue
@@ -177,6 +191,7 @@ class Ruled:
         is_level: bool,
         direct: bool,
         short: bool,
+        unit: int,
     ) -> Made | None:
         """The circuits, if LayerNorm always divides by the same or that does not matter."""
         prompts = self.program.prompts
@@ -184,7 +199,7 @@ class Ruled:
         code = features.code(prompts.token.node)
         logit_neurons = rules.rule_neurons(
             features,
-            SMALL_UNIT,
+            unit,
             direct=direct,
             one=features.one(self.setting.position) if short else None,
         )
@@ -197,9 +212,12 @@ class Ruled:
             return None
         if not self.has_norm and "token" in features.by_node:
             return None  # the unembedding would read what is embedded besides the code
-        largest = rules.largest(SMALL_UNIT) if short else None
-        for logit_neuron in logit_neurons:
-            logit_neuron.check(assembly.precision, varying, 1 + isqrt(largest or 0))
+        largest, times = None, 1
+        if short:
+            largest, added = rules.largest(unit)
+            enlarged = 1 + isqrt(1 + ceil(largest / (assembly.steady - len(code.numbers))))
+            times = enlarged * _times_passed_on(added, unit)
+        check_neurons(logit_neurons, assembly.precision, varying, times)
         circuits, _ = assemble(
             assembly,
             prompts.vocabulary,
@@ -227,7 +245,7 @@ class Ruled:
         unit = SMALL_UNIT if apart else UNIT
         features = Features(one_hot=() if apart else ("token",), normed=self.has_norm)
         features.allocate(self.token)
-        ranked = ranks(self.rulings, apart=apart)
+        ranked = ranks(self.rulings, self.dtype, apart=apart)
         rules = self.rulings, ranked, features, prompts.vocabulary
         if direct and not write_last_directly(*rules, unit):
             return None
@@ -244,8 +262,7 @@ class Ruled:
         varying = assembly.varying + squares
         if self.program.has_only_patterns:  # there are other ways, so this one must surely hold
             assembly.precision.check_scale(varying, self.program.place)
-        for logit_neuron in logit_neurons:
-            logit_neuron.check(assembly.precision, varying)
+        check_neurons(logit_neurons, assembly.precision, varying)
         circuits, places = assemble(
             assembly,
             prompts.vocabulary,
@@ -258,3 +275,16 @@ class Ruled:
         if self.reuse:
             circuits = with_reuse(circuits, places, self.target, sizes)
         return Made(circuits, False, assembly.largest_score)
+
+
+def _times_passed_on(added: int, unit: int) -> int:
+    """How many times the error of a sum must be within its limit, where neurons pass it on.
+
+    A neuron of one hidden unit writes twice that part too much or too little of what it writes. Of the
+    `unit - 1` by which the right sign leads, half may be lost to all that is added to a bit.
+
+    Args:
+        added: the most that is added to a bit, without signs.
+        unit: what is written for each unit.
+    """
+    return ceil(SURE_SHIFT * 4 * added / (unit - 1))

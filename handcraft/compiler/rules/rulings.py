@@ -76,15 +76,13 @@ def read_decisions(decisions: Sequence[Decision], vocabulary: Vocabulary) -> lis
 
 def _contender(decision: Decision, ids: Mapping[str, int]) -> Contender:
     """A decision as ranking looks at it."""
-    answer = decision.answer
-    if not isinstance(answer, Node):
-        shares = frozenset(answer.items())
-        return Contender(
-            decision.pattern, shares, frozenset(ids[t] for t in answer), decision.is_always
-        )
-    assert isinstance(answer.domain, Finite)
-    tokens = frozenset(ids[str(value)] for value in answer.domain.values)
-    return Contender(decision.pattern, answer, tokens, decision.is_always)
+    answer, is_sure = decision.answer, decision.rule.flag is None
+    if isinstance(answer, Node):
+        assert isinstance(answer.domain, Finite)
+        tokens = frozenset(ids[str(value)] for value in answer.domain.values)
+        return Contender(decision.pattern, answer, tokens, decision.is_always, is_sure)
+    shares, tokens = frozenset(answer.items()), frozenset(ids[token] for token in answer)
+    return Contender(decision.pattern, shares, tokens, decision.is_always, is_sure)
 
 
 def _check_probabilities(shares: Mapping[Any, Plain], origin: Origin) -> None:
@@ -114,23 +112,19 @@ def _literals(condition: Node) -> tuple[Node, ...]:
 
 
 def nodes_of(rulings: Sequence[Ruling]) -> list[Node]:
-    """All the trees of some rulings, in order."""
-    return [
-        node
-        for ruling in rulings
-        for node in (*ruling.literals, ruling.answer)
-        if isinstance(node, Node)
-    ]
+    """All the trees of some rulings, each once: thousands of rules may ask for a few hundred flags."""
+    each = (node for ruling in rulings for node in (*ruling.literals, ruling.answer))
+    return [*dict.fromkeys(node for node in each if isinstance(node, Node))]
 
 
-def with_nodes(rulings: Sequence[Ruling], nodes: Sequence[Node]) -> list[Ruling]:
-    """The rulings with other trees, as `nodes_of` gives them."""
-    left = iter(nodes)
+def with_nodes(rulings: Sequence[Ruling], nodes: Iterable[Node]) -> list[Ruling]:
+    """The rulings with other trees, one for each that `nodes_of` gives, in that order."""
+    made = dict(zip(nodes_of(rulings), nodes, strict=True))
     return [
         replace(
             ruling,
-            literals=tuple(next(left) for _ in ruling.literals),
-            answer=next(left) if isinstance(ruling.answer, Node) else ruling.answer,
+            literals=tuple([made[literal] for literal in ruling.literals]),
+            answer=made[ruling.answer] if isinstance(ruling.answer, Node) else ruling.answer,
         )
         for ruling in rulings
     ]

@@ -115,7 +115,7 @@ def _rules_after(program: Program, wanted: str, precision: Precision) -> list[Re
     if wanted == RANKED:
         return [
             replace(_result(ruling, prompts), height=rank.height, has_veto=rank.has_veto)
-            for ruling, rank in zip(rulings, ranks(rulings), strict=True)
+            for ruling, rank in zip(rulings, ranks(rulings, precision.dtype), strict=True)
         ]
     if wanted == SPLIT:
         nodes = _nodes_after(nodes_of(rulings), prompts, LOWERED, precision, in_bits=True)

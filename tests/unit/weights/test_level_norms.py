@@ -60,7 +60,7 @@ def test_without_spare_dimensions_nothing_is_made_up():
 @pytest.mark.parametrize("n_embd", [48, 60, 96, 192])
 def test_every_norm_divides_by_1_and_the_mean_stays_0(n_embd):
     found = compiled(sizes=Sizes(n_embd=n_embd, n_head=3))
-    assert {norm.sum_of_squares for norm in found.plan.norms} == {n_embd}
+    assert {norm.sum_of_squares for norm in found.plan.norms if norm.is_read} == {n_embd}
     first = found.model.tensors["wpe.weight"]
     filled = [i for pair in found.layout.filled for i in pair]
     assert [found.layout.dimension_names[i] for i in filled] == [

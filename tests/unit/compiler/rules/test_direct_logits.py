@@ -9,6 +9,7 @@ import pytest
 from handcraft import Program, Prompts, compile_program, lookup, predict, select, verify, where
 from handcraft.circuits.lifetimes import written_by_heads, written_by_neurons
 from handcraft.compiler.compiled import Compiled
+from handcraft.compiler.rules import rule_logits
 from handcraft.compiler.rules.plan_rules import RuleWays
 from handcraft.errors import CompileError, LayoutError, PrecisionError
 from handcraft.testing import assert_agreement
@@ -113,7 +114,8 @@ def test_many_rules_outvote_what_a_head_writes():
     assert writing_logits(made) == ["heads and neurons"]
 
 
-def test_a_rule_with_a_veto_leaves_no_answer_to_a_head():
+def test_a_rule_with_a_veto_leaves_no_answer_to_a_head(monkeypatch):
+    monkeypatch.setattr(rule_logits, "HIGHEST", 32)
     rules = [predict("ab"[k % 2]).when(k == POSITION) for k in range(7)]
     made = compiled(*rules, predict(FIRST).otherwise())
     assert writing_logits(made) == ["neurons"]

@@ -39,7 +39,9 @@ def test_all_layouts_of_positions_give_the_same_logits(context):
     program = Program("abc", context, RULES)
     texts = np.array(list(product(range(3), repeat=context)))
     one_hot_logits, *others = (
-        compile_program(program, positions=positions, architecture="block").model.forward(texts)
+        compile_program(
+            program, positions=positions, tokens="one-hot", architecture="block"
+        ).model.forward(texts)
         for positions in ("one-hot", "binary", "sinusoidal")
     )
     assert all((logits == one_hot_logits).all() for logits in others)

@@ -6,34 +6,36 @@ from collections import Counter
 from functools import cache
 from itertools import product
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handcraft import Program, parse_rules, predict
+from handcraft.compiler.rules import overlap
 from handcraft.compiler.rules.rank_rules import Contender, rank, rank_rules
 from handcraft.language.patterns.pattern import Pattern
 from handcraft.language.rule import Clause
 from handcraft.testing import rule_programs
 
 
-def ranked(text: str) -> list[tuple[str, int, tuple[int, ...]]]:
-    """The rules that are kept, their heights and their rivals."""
+def ranked(text: str) -> list[tuple[str, int]]:
+    """The rules that are kept, and their heights."""
     found = rank_rules(parse_rules(text).live_clauses)
-    return [(str(each.clause.rule), each.height, each.rivals) for each in found]
+    return [(str(each.clause.rule), each.height) for each in found]
 
 
 def test_a_rule_is_one_higher_than_the_otherwise_it_outvotes():
     assert ranked("predict b after aa\npredict a otherwise") == [
-        ("predict b after aa", 2, (1,)),
-        ("predict a otherwise", 1, ()),
+        ("predict b after aa", 2),
+        ("predict a otherwise", 1),
     ]
 
 
 def test_rules_that_never_meet_do_not_outvote_each_other():
     assert ranked("predict b after aa\npredict c after ba\npredict a otherwise") == [
-        ("predict b after aa", 2, (2,)),
-        ("predict c after ba", 2, (2,)),
-        ("predict a otherwise", 1, ()),
+        ("predict b after aa", 2),
+        ("predict c after ba", 2),
+        ("predict a otherwise", 1),
     ]
 
 
@@ -43,7 +45,7 @@ def test_a_rule_outweighs_the_sum_of_all_that_adds_to_one_other_token():
         "vocabulary a b c d\n"
         "predict b after c.c\npredict a after [bc]\npredict a after [cd]\npredict d otherwise"
     )
-    assert [height for _, height, _ in ranked(text)] == [5, 2, 2, 1]
+    assert [height for _, height in ranked(text)] == [5, 2, 2, 1]
 
 
 def test_a_rule_outvotes_the_strongest_other_token_and_not_all_of_them_together():
@@ -52,7 +54,7 @@ def test_a_rule_outvotes_the_strongest_other_token_and_not_all_of_them_together(
         "predict a after d.d\npredict b after d.\npredict c after .d\npredict d otherwise"
     )
     # b overlaps c (2) and d (1): 3. a overlaps b (3), c (2) and d (1): 4.
-    assert [height for _, height, _ in ranked(text)] == [4, 3, 2, 1]
+    assert [height for _, height in ranked(text)] == [4, 3, 2, 1]
 
 
 def test_alternating_rules_that_all_meet_grow_like_fibonacci_numbers():
@@ -61,20 +63,28 @@ def test_alternating_rules_that_all_meet_grow_like_fibonacci_numbers():
     assert heights == [89, 55, 34, 21, 13, 8, 5, 3, 2, 1]
 
 
+def test_later_rules_that_never_match_together_are_not_added_up():
+    text = (
+        "vocabulary a b c d\n"
+        "predict b after d.c\npredict a after bc\npredict a after [cd]c\npredict d otherwise"
+    )
+    assert [height for _, height in ranked(text)] == [3, 2, 2, 1]
+
+
 def test_a_rule_that_only_repeats_the_otherwise_is_dropped():
     assert ranked("vocabulary a b\npredict a after ab\npredict a otherwise") == [
-        ("predict a otherwise", 1, ())
+        ("predict a otherwise", 1)
     ]
 
 
 def test_a_rule_that_repeats_the_otherwise_is_kept_where_a_later_rule_meets_it():
     text = "vocabulary a b\npredict a after ab\npredict b after b\npredict a otherwise"
-    assert [height for _, height, _ in ranked(text)] == [3, 2, 1]
+    assert [height for _, height in ranked(text)] == [3, 2, 1]
 
 
 def test_an_anchored_rule_does_not_meet_a_longer_one():
     text = "vocabulary a b\npredict a after start b\npredict b after .b\npredict a otherwise"
-    assert [rule for rule, _, _ in ranked(text)] == ["predict b after .b", "predict a otherwise"]
+    assert [rule for rule, _ in ranked(text)] == ["predict b after .b", "predict a otherwise"]
 
 
 def test_nothing_is_ranked_where_there_is_nothing():
@@ -117,18 +127,21 @@ def test_the_first_match_outvotes_the_others_without_an_otherwise_too(clauses):
     check(clauses, 2, 5)
 
 
-@given(clause_lists())
-def test_rivals_are_the_later_rules_that_meet_a_rule_and_predict_something_else(clauses):
-    found = rank_rules(clauses)
+@given(clause_lists(), st.integers(0, 3))
+def test_rivals_of_a_veto_are_the_later_rules_that_meet_a_rule_and_predict_something_else(
+    clauses, highest
+):
+    found = rank_rules(clauses, highest)
     contexts = [c for length in range(1, 6) for c in product(range(2), repeat=length)]
     for i, each in enumerate(found):
         mine = [c for c in contexts if each.clause.pattern.matches(c)]
-        assert each.rivals == tuple(
+        rivals = tuple(
             j
             for j in range(i + 1, len(found))
             if found[j].clause.token != each.clause.token
             and any(found[j].clause.pattern.matches(c) for c in mine)
         )
+        assert each.rivals == rivals if each.rivals or not highest else each.height <= highest
 
 
 ANSWERS = st.sampled_from([*map(frozenset, [(0,), (1,), (2,), (0, 1), (0, 2)])])
@@ -169,19 +182,29 @@ def answering(answer: object, *tokens: int) -> Contender:
     return Contender(Pattern(), answer, frozenset(tokens), is_otherwise=False)
 
 
-@given(contenders())
-@example([answering(0, 0), answering("a", 0, 1), answering("b", 0, 2), answering(2, 2)])
-def test_a_rule_is_1_above_what_later_rules_add_to_any_token_but_its_own(rules):
-    ranks = rank(rules)
+@given(contenders(), st.booleans())
+@example([answering(0, 0), answering("a", 0, 1), answering("b", 0, 2), answering(2, 2)], True)
+def test_a_rule_is_1_above_the_most_that_later_rules_add_to_a_token_but_its_own(rules, exact):
+    with pytest.MonkeyPatch.context() as patch:
+        if not exact:
+            patch.setattr(overlap, "STATES", 0)
+        ranks = rank(rules)
     for place, each in enumerate(ranks):
-        rule, against = rules[each.rule], Counter()
-        for later in ranks[place + 1 :]:
-            meets = _contexts(rules[later.rule].pattern) & _contexts(rule.pattern)
-            if rules[later.rule].answer != rule.answer and meets:
-                against.update(dict.fromkeys(rules[later.rule].tokens, later.height))
-        if len(rule.tokens) == 1:
-            against.pop(*rule.tokens, None)
-        assert each.height == 1 + max(against.values(), default=0)
+        rule = rules[each.rule]
+        own = rule.tokens if len(rule.tokens) == 1 else ()
+        later = [x for x in ranks[place + 1 :] if rules[x.rule].answer != rule.answer]
+        contexts = _contexts(rule.pattern)
+        met = [x for x in later if _contexts(rules[x.rule].pattern) & contexts]
+        most = 0
+        for token in {0, 1, 2}.difference(own):
+            adding = [x for x in (later if exact else met) if token in rules[x.rule].tokens]
+            if exact:
+                for c in contexts:
+                    together = (x.height for x in adding if c in _contexts(rules[x.rule].pattern))
+                    most = max(most, sum(together))
+            else:
+                most = max(most, sum(x.height for x in adding))
+        assert each.height == 1 + most
 
 
 @cache
