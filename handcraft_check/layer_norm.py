@@ -15,10 +15,10 @@ from handcraft_check.rounding import (
     TINY,
     UNIT,
     Bounded,
+    mean_error,
     product_error,
     rounded,
     rounding_of,
-    sum_error,
 )
 from handcraft_check.stream import PRODUCT_SLACK, Directions, Readers, Stream
 
@@ -310,23 +310,22 @@ class Normed:
 def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
     """LayerNorm (Ba et al. 2016) in float32, of numbers known up to an error.
 
-    The mean errs by what the numbers err by on average, and by the rounding of a sum in any order. The
-    variance is taken about the computed mean. What it changes by is twice the sum of deviations times
-    errors, in which errors that dimensions have in common cancel, and the square of the errors. Its
-    terms are not negative, so that its sum errs by a relative d u. A shift t of all numbers adds t^2 to
-    it, since deviations sum to 0; but where means of parts are merged (Welford 1962), each part is
-    shifted on its own, by what a sum errs. Division, square root and the three products and sums behind
-    them are one rounding each. Numbers of which too little is known become at most sqrt(d) all the
-    same, for their squares have the mean 1. Where the sum of the squares may be infinite, or a result,
-    what follows is NaN, also for those who read it with the weight 0.
+    The mean errs by what the numbers err by on average, and by rounding (`mean_error`). The variance is
+    taken about the computed mean. What it changes by is twice the sum of deviations times errors, in
+    which errors that dimensions have in common cancel, and the square of the errors. Its terms are not
+    negative, so that its sum errs by a relative d u. A shift t of all numbers adds t^2 to it, since
+    deviations sum to 0; but where means of parts are merged (Welford 1962), each part is shifted on its
+    own, by what a mean errs. Division, square root and the three products and sums behind them are one
+    rounding each. Numbers of which too little is known become at most sqrt(d) all the same, for their
+    squares have the mean 1. Where the sum of the squares may be infinite, or a result, what follows is
+    NaN, also for those who read it with the weight 0.
     """
     width = x.center.shape[1]
     mean = x.center.mean(axis=1)
     centred = x.center - mean[:, None]
-    terms = ((x.center != 0) | (x.error != 0)).sum(axis=1).astype(np.float64)
     positive = np.maximum(x.center + x.error, 0).sum(axis=1)
     negative = np.maximum(x.error - x.center, 0).sum(axis=1)
-    drift = sum_error(positive, negative, terms) / width + 2 * UNIT * np.abs(mean)
+    drift = mean_error(positive, negative, width) + 2 * UNIT * np.abs(mean)
     average = x.along.readers("mean", lambda: np.full((width, 1), 1 / width))
     shift = x.spread(average)[:, 0] + drift
     variance = np.square(centred).mean(axis=1)

@@ -73,7 +73,7 @@ def product_error(
     Each product errs by UNIT of itself, but for products with powers of two, which are exact. A sum of
     some of the terms lies between minus the sum of the negative and the sum of the positive ones, and
     the larger of these is half of the magnitude and half of the absolute total. Each of the `terms - 1`
-    additions errs by at most UNIT of such a sum (`sum_error`). Terms that are exactly 0 change nothing,
+    additions errs by at most UNIT of such a sum. Terms that are exactly 0 change nothing,
     and are not counted. Where a partial sum may be infinite, the result may be NaN, and so is the
     bound: it is below and above nothing.
 
@@ -90,13 +90,22 @@ def product_error(
     return np.where(magnitude + error < LARGEST, error, np.nan)
 
 
-def sum_error(positive: Array, negative: Array, terms: Array) -> Array:
-    """How far a sum can be from its exact value, in any order.
+def mean_error(positive: Array, negative: Array, width: int) -> Array:
+    """How far a mean of `width` numbers can be from the exact one, summed in any order or kept running.
 
-    Every partial sum lies between minus the sum of the negative and the sum of the positive terms, and
-    each of the `terms - 1` additions errs by at most UNIT of its result.
+    Every partial sum lies between minus the sum N of the negative and the sum P of the positive terms,
+    and each addition errs by at most UNIT of its result, M = max(P, N). A running mean m (Welford 1962)
+    of k numbers becomes m + (x - m) / k, in four roundings, and what it errs by counts k / width in the
+    end: UNIT of k |m|, which is a partial sum, and three times UNIT of |x - m|. All |x| together are at
+    most P + N, and all |m| at most M (1 + log(width)), for the k-th is at most M / k. Zeros count too.
+
+    Args:
+        positive: P: [row].
+        negative: N: [row].
+        width: how many numbers there are.
     """
-    return gamma(np.maximum(terms - 1, 0)) * np.maximum(positive, negative)
+    roundings = width + 6 + 3 * (1 + np.log(width))
+    return gamma(roundings) * np.maximum(positive, negative) / width
 
 
 def between(low: Array, high: Array) -> Bounded:

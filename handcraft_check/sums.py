@@ -16,7 +16,7 @@ import numpy as np
 from handcraft_check.layer_norm import Ids, Matrix, Normed
 from handcraft_check.leading import Leading
 from handcraft_check.regime import Array
-from handcraft_check.rounding import LARGEST, TINY, UNIT, Bounded, sum_error
+from handcraft_check.rounding import LARGEST, TINY, UNIT, Bounded, mean_error
 from handcraft_check.stream import PRODUCT_SLACK, Stream
 
 KEPT_UP_TO = 1 << 25
@@ -235,10 +235,9 @@ def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> Nor
     slack = PRODUCT_SLACK * np.square(x.size).sum(axis=1) / width
     most = squares[1] / width - np.square(nearest) + slack
     least = squares[0] / width - np.square(farthest) - slack
-    terms = (x.size != 0).sum(axis=1).astype(np.float64)
     positive = np.maximum(high + x.error, 0).sum(axis=1)
     negative = np.maximum(x.error - low, 0).sum(axis=1)
-    drift = sum_error(positive, negative, terms) / width + 2 * UNIT * farthest
+    drift = mean_error(positive, negative, width) + 2 * UNIT * farthest
     shift = drift + np.minimum(
         x.error.mean(axis=1), stream.spread_of_each(np.full_like(x.known, 1 / width))
     )
