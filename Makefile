@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --no-build-isolation --use-pep517
 EDITED := install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test check deep fuzz bench bench-scale bench-sequences bench-verify bench-mixed bench-words bench-random bench-prove bench-peers programs mutants lock test-newest release clean
+.PHONY: demo test check deep fuzz bench bench-scale bench-sequences bench-verify bench-mixed bench-words bench-random bench-prove bench-windows bench-peers programs mutants lock test-newest release clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -73,6 +73,10 @@ bench-random: $(VENV)/installed
 bench-prove: $(VENV)/installed
 	@mkdir -p build
 	@$(BIN)/python benchmarks/proving.py | tee build/benchmarks-prove.md
+
+bench-windows: $(VENV)/installed
+	@mkdir -p build
+	@$(BIN)/python benchmarks/long_proofs.py | tee build/benchmarks-windows.md
 
 bench-sequences: $(VENV)/installed
 	@mkdir -p build

@@ -1,8 +1,9 @@
 """How much of the gallery is proved, and how long that takes: `make bench-prove`, or names of programs.
 
 Each program is compiled for gpt2, written, and proved from its files in a process of its own with one
-thread. The smallest margin of random contexts, run in NumPy, stands beside the proved one. What is
-found is written to programs/proofs.json, which `handcraft list` shows, and to docs/programs.md.
+thread. The smallest margin of some contexts, run in NumPy, stands beside the proved one: of the one for
+which the proof found least, and of random ones. What is found is written to programs/proofs.json, which
+`handcraft list` shows, and to docs/programs.md.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 import runpy
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 from measuring import MeasureError, answer, measured, print_table
 
+from handcraft_check.prove import is_context
 from handcraft_check.words import at_least
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NAMES = sorted(path.stem for path in (ROOT / "programs").glob("*.py"))
 
 CONTEXTS = 2_000
-"""How many random contexts are run, if that takes no more than `SEARCH_SECONDS`."""
+"""How many random contexts are run, or about so many, if that takes no more than `SEARCH_SECONDS`."""
 
 SEARCH_SECONDS = 5.0
 
@@ -62,29 +64,50 @@ def proved(number: int) -> dict[str, Any]:
             "s": seconds,
         }
         if verdict.word == "proved":
-            found["seen"] = smallest_seen(read_claim(folder))
+            found["seen"] = smallest_seen(read_claim(folder), verdict.context)
         return found
 
 
-def smallest_seen(claim: Any) -> float:
-    """The smallest margin of random contexts, from the centers of what the checker computes."""
+def smallest_seen(claim: Any, worst: Sequence[str]) -> float:
+    """The smallest margin of some contexts, from the centers of what the checker computes.
+
+    Args:
+        claim: of a folder.
+        worst: where the proved margin is least: one of the contexts, if it is one; the others are
+            random inputs, and what the program writes after them.
+    """
     random, domain = np.random.default_rng(0), claim.domain
     smallest, start = np.inf, time.process_time()
+    places = [claim.meaning.vocabulary.index(token) for token in worst]
+    if is_context(claim, places):
+        smallest = _margin(claim, places)[0]
     for _ in range(CONTEXTS // 20):
         if time.process_time() > start + SEARCH_SECONDS:
             break
-        state, places = 0, []
+        state, places, answer, is_input = 0, [], 0, False
         while len(places) <= domain.length - domain.writes:
             followers = np.flatnonzero(domain.next[state] >= 0)
             if not len(followers):
                 break
             places.append(int(random.choice(followers)))
             state = int(domain.next[state, places[-1]])
-            if domain.final[state]:
-                right = int(claim.token_ids[int(claim.meaning.answers(np.array([places])).token[0])])
-                logits = claim.model.run(claim.token_ids[places]).center
-                smallest = min(smallest, float(logits[right] - np.delete(logits, right).max()))
+            is_input = bool(domain.final[state])
+            if is_input:
+                margin, answer = _margin(claim, places)
+                smallest = min(smallest, margin)
+        for _ in range(domain.writes - 1 if is_input else 0):
+            places.append(answer)
+            margin, answer = _margin(claim, places)
+            smallest = min(smallest, margin)
     return smallest
+
+
+def _margin(claim: Any, places: list[int]) -> tuple[float, int]:
+    """How far the right logit is above all others, and the place of its token in the vocabulary."""
+    answer = int(claim.meaning.answers(np.array([places])).token[0])
+    right = int(claim.token_ids[answer])
+    logits = claim.model.run(claim.token_ids[places]).center
+    return float(logits[right] - np.delete(logits, right).max()), answer
 
 
 def measure(name: str, seconds: float) -> dict[str, Any]:

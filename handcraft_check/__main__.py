@@ -1,4 +1,4 @@
-"""`python -m handcraft_check DIR`: is the answer right after every context?"""
+"""`python -m handcraft_check DIR ...`: is the answer right after every context?"""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from handcraft_check.errors import CheckError
+from handcraft_check.many import prove_all
 from handcraft_check.prove import prove, read_claim
 from handcraft_check.radius import prove_radius
 from handcraft_check.regime import REGIMES
@@ -20,7 +22,13 @@ EXITS = {"proved": 0, "unproved": 3, "refuted": 4}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check a folder, print the verdict, and return the exit status."""
     parser = argparse.ArgumentParser(prog="handcraft_check", description=__doc__)
-    parser.add_argument("folder", type=Path, help="a GPT-2 directory with a certificate.json")
+    parser.add_argument(
+        "folders", type=Path, nargs="+", help="GPT-2 directories, each with a certificate.json"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="how many folders to check at once")
+    parser.add_argument(
+        "--results", type=Path, help="a file of verdicts, from which a run that was ended goes on"
+    )
     parser.add_argument(
         "--rehash", action="store_true", help="take the files as they are, whatever their hashes"
     )
@@ -36,6 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     parser.add_argument("--verbose", action="store_true", help="say what is going on")
     given = parser.parse_args(arguments)
+    if len(given.folders) > 1 or given.results is not None:
+        if given.print_program or given.radius:
+            parser.error("--print-program and --radius are about one folder, without --results")
+        return _check_many(given)
+    (given.folder,) = given.folders
     options = {
         "rehash": given.rehash,
         "regime": given.regime,
@@ -60,6 +73,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = str(verdict) if radius is None else f"{verdict}\nradius: {radius:g}"
     print(json.dumps(found, indent=1) if given.json else text)
     return EXITS[verdict.word]
+
+
+def _check_many(given: argparse.Namespace) -> int:
+    """Check several folders, and print each verdict below the name of its folder."""
+    options = {"rehash": given.rehash, "regime": given.regime}
+    statuses = []
+    try:
+        with ProcessPoolExecutor(given.workers) as executor:
+            for folder, found in prove_all(given.folders, executor, given.results, **options):
+                if isinstance(found, CheckError):
+                    status, what = 2, {"error": found.what}
+                else:
+                    status, what = EXITS[found.word], found.to_json()
+                statuses.append(status)
+                if given.json:
+                    print(json.dumps({"folder": str(folder), **what}), flush=True)
+                else:
+                    print(f"{folder}\n{found}", flush=True)
+    except CheckError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 2 if 2 in statuses else max(statuses)
 
 
 if __name__ == "__main__":

@@ -164,24 +164,27 @@ class Runner:
         blame, wide = np.full(len(tokens), -1), np.full(len(tokens), -1)
         is_set = self.entries.is_set(sources)
         for layer in range(layers):
-            queries, keys, values = self.model.attend_from(layer, x)
-            for i, part in enumerate((keys, values)):
-                stored = self.entries.stores[2 * layer + i].numbers(self._coarse(part, READ_PARTS))
-                numbers[:, 2 * layer + i] = stored[kinds]
-            own = numbers[:, 2 * layer : 2 * layer + 2]
-            read = self.entries.read(sources, slice(2 * layer, 2 * layer + 2))
-            pairs = np.concatenate([read, own[:, None]], axis=1)  # [row, source, 2]
-            x, kinds, influence = self._attend(layer, x, kinds, queries, pairs)
-            for which, flags in ((blame, is_set), (wide, ~is_set)):
-                most = np.where(flags, influence[:, :-1], 0.0)
-                if most.shape[1]:
-                    largest = most.argmax(axis=1)
-                    limit = NEGLIGIBLE if which is blame else WIDE
-                    is_new = (which < 0) & (most[np.arange(len(largest)), largest] > limit)
-                    which[is_new] = largest[is_new]
-            x = self._coarse_stream(self.model.feed_forward(layer, x))
-            first, merged = distinct(*x.columns)
-            x, kinds = x[first], merged[kinds]
+            store = slice(2 * layer, 2 * layer + 2)
+            if self.model.blocks[layer].heads.count:
+                queries, keys, values = self.model.attend_from(layer, x)
+                for i, part in zip((2 * layer, 2 * layer + 1), (keys, values), strict=True):
+                    numbers[:, i] = self.entries.stores[i].numbers(self._coarse(part, READ_PARTS))[
+                        kinds
+                    ]
+                read = self.entries.read(sources, store)
+                pairs = np.concatenate([read, numbers[:, None, store]], axis=1)  # [row, source, 2]
+                x, kinds, influence = self._attend(layer, x, kinds, queries, pairs)
+                _note(blame, np.where(is_set, influence[:, :-1], 0.0), NEGLIGIBLE)
+                _note(wide, np.where(is_set, 0.0, influence[:, :-1]), WIDE)
+            else:
+                none = np.zeros((len(x.center), 0, 0))
+                numbers[:, store] = [each.numbers(NOTHING)[0] for each in self.entries.stores[store]]
+                x = self.model.written(layer, x, Bounded(none, none))
+            x = self.model.feed_forward(layer, x)
+            if layer < layers - 1:
+                x = self._coarse_stream(x)
+                first, merged = distinct(*x.columns)
+                x, kinds = x[first], merged[kinds]
         return Ran(numbers, x, self.model.logits(x), kinds, blame, wide)
 
     def _coarse(self, x: Bounded, parts: int = 128) -> Bounded:
@@ -217,6 +220,23 @@ class Runner:
         apart, merged = distinct(*stream.columns)
         return stream[apart], merged[together], influence
 
+
+def _note(found: Ids, spreads: Array, limit: float) -> None:
+    """Name the source that spreads most, where none is named yet and one spreads by more than a limit.
+
+    Args:
+        found: the named sources, -1 for none, which are changed: [row].
+        spreads: how far each source spreads the stream: [row, source].
+        limit: below which none is named.
+    """
+    if spreads.shape[1]:
+        largest = spreads.argmax(axis=1)
+        is_new = (found < 0) & (spreads[np.arange(len(largest)), largest] > limit)
+        found[is_new] = largest[is_new]
+
+
+NOTHING = Bounded(np.zeros((1, 0, 0)), np.zeros((1, 0, 0)))
+"""The keys, or the values, of a block of which all heads are 0."""
 
 WIDE = 2.0**-9
 """A decided source that spreads the stream by more was computed from undecided ones."""

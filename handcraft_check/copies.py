@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handcraft_check.layers import Flags, Ids, softmax
+from handcraft_check.attention import softmax
+from handcraft_check.layer_norm import Flags, Ids
 from handcraft_check.model import Model
 from handcraft_check.regime import Array
 from handcraft_check.rounding import LARGEST, TINY, UNIT, Bounded, product_error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -86,22 +88,15 @@ class Domain:
 
     def _ways(self) -> Iterator[dict[int, int]]:
         """For each length, from 1, how many texts lead to each state."""
-        followers, ways = self._followers, {0: 1}
+        followers, ways = cache(self._followers), {0: 1}
         for _ in range(self.length - self.writes + 1):
             after: dict[int, int] = {}
             for state, count in ways.items():
-                for follower, tokens in followers[state].items():
+                for follower, tokens in followers(state).items():
                     after[follower] = after.get(follower, 0) + count * tokens
             ways = after
             yield ways
 
-    @property
-    def _followers(self) -> list[dict[int, int]]:
-        found = []
-        for row in self.next.tolist():
-            counts: dict[int, int] = {}
-            for state in row:
-                if state >= 0:
-                    counts[state] = counts.get(state, 0) + 1
-            found.append(counts)
-        return found
+    def _followers(self, state: int) -> dict[int, int]:
+        """The states that follow one, each with the number of tokens that lead there."""
+        return dict(Counter(after for after in self.next[state].tolist() if after >= 0))

@@ -52,9 +52,9 @@ def read_bytes(path: Path, most: int) -> bytes:
             raise CheckError("it is no regular file", where=str(path))
         if status.st_size > most:
             raise CheckError(f"it has {status.st_size:,} bytes; the limit is {most:,}", where=str(path))
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise CheckError(f"it grew beyond {most:,} bytes", where=str(path))
+        content = file.read(status.st_size + 1)  # as much as is asked for is set aside
+    if len(content) > status.st_size:
+        raise CheckError(f"it grew beyond {status.st_size:,} bytes", where=str(path))
     return content
 
 

@@ -15,7 +15,9 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from handcraft_check.layers import Matrix, Weights, gelu, head_output, softmax
+from handcraft_check.attention import Weights, head_output, softmax
+from handcraft_check.hidden_units import gelu
+from handcraft_check.layer_norm import Matrix
 from handcraft_check.regime import FLOAT32, Array, Format, Regime
 from handcraft_check.rounding import (
     EXP_ULPS,
@@ -54,7 +56,9 @@ def half_product(x: Bounded, matrix: Matrix, format: Format) -> Bounded:
     return Bounded(np.where(is_sharp, sharp, found.center), np.where(is_sharp, 0.0, found.error))
 
 
-def for_each_value(x: Bounded, format: Format, compute: Callable[[Bounded], Bounded]) -> Bounded:
+def for_each_value(
+    x: Bounded, format: Format, weight: Array, compute: Callable[[Bounded], Bounded]
+) -> Bounded:
     """What is computed of rows, for each value of what has two: [row, dimension] -> [row, out].
 
     A number that is rounded halfway between two is one of both, and whoever reads it twice reads the
@@ -64,12 +68,13 @@ def for_each_value(x: Bounded, format: Format, compute: Callable[[Bounded], Boun
     Args:
         x: numbers of the format.
         format: to which they were rounded.
+        weight: by which each is read: those that matter most come first: [dimension].
         compute: makes each row of its own.
     """
     low, high = format.inward(x.center - x.error, x.center + x.error)
     middle = format.nearest((low + high) / 2)
     is_double = (x.error > 0) & (low < high) & ((middle == low) | (middle == high))
-    order = np.argsort(np.where(is_double, -x.error, 0.0), axis=1, kind="stable")[:, :SPLIT]
+    order = np.argsort(np.where(is_double, -x.error * weight, 1.0), axis=1, kind="stable")[:, :SPLIT]
     chosen = np.take_along_axis(is_double, order, axis=1)
     if not chosen.any():
         return compute(x)

@@ -7,10 +7,11 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
+from handcraft_check.attention import Weights, head_output, softmax
+from handcraft_check.config import Config
 from handcraft_check.errors import CheckError
 from handcraft_check.half import (
     for_each_value,
@@ -19,16 +20,8 @@ from handcraft_check.half import (
     half_product,
     half_scores,
 )
-from handcraft_check.layers import (
-    Ids,
-    Matrix,
-    Normed,
-    Weights,
-    head_output,
-    layer_norm,
-    mlp,
-    softmax,
-)
+from handcraft_check.hidden_units import mlp
+from handcraft_check.layer_norm import Ids, Matrix, Normed, layer_norm
 from handcraft_check.regime import IN_FLOAT32, Array, Regime
 from handcraft_check.rounding import (
     Bounded,
@@ -41,38 +34,6 @@ from handcraft_check.scores import Matching, scaled
 from handcraft_check.stream import Along, Stream
 from handcraft_check.zeros import Heads, units_in_use
 
-KEYS = {
-    "activation_function",
-    "add_cross_attention",
-    "architectures",
-    "attn_pdrop",
-    "bos_token_id",
-    "dtype",
-    "embd_pdrop",
-    "eos_token_id",
-    "initializer_range",
-    "layer_norm_epsilon",
-    "model_type",
-    "n_ctx",
-    "n_embd",
-    "n_head",
-    "n_inner",
-    "n_layer",
-    "n_positions",
-    "pad_token_id",
-    "reorder_and_upcast_attn",
-    "resid_pdrop",
-    "scale_attn_by_inverse_layer_idx",
-    "scale_attn_weights",
-    "tie_word_embeddings",
-    "torch_dtype",
-    "transformers_version",
-    "use_cache",
-    "vocab_size",
-}
-"""The keys of config.json that are read, or change no logit. transformers knows others that would, such
-as a second name for n_layer."""
-
 BLURRED = 2.0**-4
 """Scores with larger errors are looked at again, up to what all scores of a query have in common."""
 
@@ -81,76 +42,6 @@ CLOSE = 0.98
 
 PAIRED_UP_TO = 128
 """The largest vocabulary of which all differences of two logits are bounded."""
-
-
-@dataclass(frozen=True)
-class Config:
-    """What config.json says of the sizes and the arithmetic."""
-
-    n_layer: int
-    n_head: int
-    n_embd: int
-    n_inner: int
-    n_positions: int
-    vocab_size: int
-    epsilon: float
-    scales_scores: bool
-    scales_by_layer: bool
-
-    @classmethod
-    def read(cls, data: Any, where: str) -> Config:
-        """The sizes of a config of Hugging Face's GPT2LMHeadModel.
-
-        Raises:
-            CheckError: a key is missing or has no sense, or the model computes what is not GPT-2.
-        """
-        if not isinstance(data, dict):
-            raise CheckError("it is not an object", where=where)
-
-        def whole(key: str, default: int | None = None) -> int:
-            value = data.get(key, default)
-            value = default if value is None else value
-            if type(value) is not int or not 0 < value <= 1 << 24:
-                raise CheckError(f"{key} is {value!r}, not a whole number above 0", where=where)
-            return value
-
-        def flag(key: str, *, default: bool) -> bool:
-            value = data.get(key, default)
-            if not isinstance(value, bool):
-                raise CheckError(f"{key} is {value!r}, not true or false", where=where)
-            return value
-
-        unknown = sorted(data.keys() - KEYS)
-        if unknown:
-            raise CheckError(f"the checker does not know the key {unknown[0]!r}", where=where)
-        known = {"model_type": "gpt2", "activation_function": "gelu_new"}
-        for key, expected in known.items():
-            if data.get(key, expected if key != "model_type" else None) != expected:
-                raise CheckError(
-                    f"{key} is {data.get(key)!r}; the checker knows {expected!r}", where=where
-                )
-        if flag("reorder_and_upcast_attn", default=False) or flag("add_cross_attention", default=False):
-            raise CheckError("it attends in a way that the checker does not know", where=where)
-        if not flag("tie_word_embeddings", default=True):
-            raise CheckError("its unembedding is not tied", where=where)
-        epsilon = data.get("layer_norm_epsilon", 1e-5)
-        if not isinstance(epsilon, float) or not 1e-12 <= epsilon < 1:
-            raise CheckError(f"layer_norm_epsilon is {epsilon!r}", where=where)
-        width = whole("n_embd")
-        found = cls(
-            whole("n_layer"),
-            whole("n_head"),
-            width,
-            whole("n_inner", 4 * width),
-            whole("n_positions"),
-            whole("vocab_size"),
-            float(np.float32(epsilon)),
-            flag("scale_attn_weights", default=True),
-            flag("scale_attn_by_inverse_layer_idx", default=False),
-        )
-        if width % found.n_head:
-            raise CheckError(f"n_embd={width} is no multiple of n_head={found.n_head}", where=where)
-        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,13 +169,18 @@ class Model:
             normed = self._normed(x, norm)
             return [normed.read(matrix)[0] for matrix in matrices]
 
+        def products(read: Bounded) -> Bounded:
+            found = [half_product(read, matrix, format) for matrix in matrices]
+            return Bounded(*(np.concatenate(each, axis=1) for each in _columns(found)))
+
         def compute(some: Bounded) -> Bounded:
             normed = self._normed(self._apart(some), norm)
             read = Bounded(normed.center, normed.error)
-            found = [half_product(read, matrix, self.regime.steps) for matrix in matrices]
-            return Bounded(*(np.concatenate(each, axis=1) for each in _columns(found)))
+            return for_each_value(read, format, weight, products)
 
-        found = for_each_value(Bounded(x.center, x.error), self.regime.steps, compute)
+        format, gain = self.regime.steps, np.abs(norm[0].center)
+        weight = np.max([matrix.magnitude.max(axis=1, initial=0.0) for matrix in matrices], axis=0)
+        found = for_each_value(Bounded(x.center, x.error), format, gain * weight, compute)
         ends = np.cumsum([0, *(len(matrix.bias) for matrix in matrices)]).tolist()
         return [found[:, start:stop] for start, stop in pairwise(ends)]
 
@@ -434,18 +330,23 @@ class Model:
         """The residual stream behind the MLP of one block: [row, n_embd]."""
         block = self.blocks[layer]
         if self.regime.is_half:
-            box = Bounded(x.center, x.error)
-            return self._apart(
-                for_each_value(box, self.regime.steps, lambda some: self._half_mlp(block, some))
-            )
+            return self._apart(self._half_feed_forward(block, Bounded(x.center, x.error)))
         found = mlp(self._normed(x, block.ln_2), block.c_fc, block.mlp_out, self.regime)
         wide = rounded(found.center - found.error, found.center + found.error)
         return found.rounded_to(wide, block.mlp_out.terms > 0)
 
-    def _half_mlp(self, block: Block, x: Bounded) -> Bounded:
-        normed = self._normed(self._apart(x), block.ln_2)
-        read = Bounded(normed.center, normed.error)
-        return added(x, half_mlp(read, block.c_fc, block.mlp_out, self.regime), self.regime.steps)
+    def _half_feed_forward(self, block: Block, x: Bounded) -> Bounded:
+        format, weight = self.regime.steps, block.c_fc.magnitude.max(axis=1)
+
+        def written(read: Bounded) -> Bounded:
+            return half_mlp(read, block.c_fc, block.mlp_out, self.regime)
+
+        def compute(some: Bounded) -> Bounded:
+            normed = self._normed(self._apart(some), block.ln_2)
+            read = Bounded(normed.center, normed.error)
+            return added(some, for_each_value(read, format, weight, written), format)
+
+        return for_each_value(x, format, np.abs(block.ln_2[0].center) * weight, compute)
 
     def logits(self, x: Stream) -> Bounded:
         """[row, n_embd] -> [row, vocab_size]."""

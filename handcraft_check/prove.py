@@ -10,11 +10,12 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from handcraft_check.config import Config
 from handcraft_check.domain import Domain
 from handcraft_check.errors import CheckError
 from handcraft_check.files import JSON_UP_TO, TENSORS_UP_TO, read_bytes, read_json, read_tensors, sha256
 from handcraft_check.meaning import BROKEN, Meaning, program_hash
-from handcraft_check.model import Config, Model
+from handcraft_check.model import Model
 from handcraft_check.nodes import fields, items
 from handcraft_check.policy import Policy, StuckError
 from handcraft_check.proof import BudgetError, Found, Ids, Proof
@@ -102,6 +103,18 @@ class Verdict:
             "reason": self.reason,
         }
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Verdict:
+        """A verdict as `to_json` writes it; a margin that is not finite is minus infinity."""
+        given = dict(data)
+        margin = given.pop("margin")
+        return cls(
+            word=given.pop("verdict"),
+            margin=-np.inf if margin is None else margin,
+            context=tuple(given.pop("context")),
+            **given,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Claim:
@@ -151,7 +164,8 @@ def read_claim(
             where,
             "compile the program again: this checker reads handcraft-certificate, version 1",
         )
-    content = {name: read_bytes(folder / name, TENSORS_UP_TO) for name in (TENSORS, CONFIG)}
+    limits = {TENSORS: TENSORS_UP_TO, CONFIG: JSON_UP_TO}
+    content = {name: read_bytes(folder / name, most) for name, most in limits.items()}
     hashes = fields(given["files"], (TENSORS, CONFIG), where)
     for name, each in content.items():
         if not rehash and hashes[name] != sha256(each):

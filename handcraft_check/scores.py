@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handcraft_check.layers import Matrix, Normed
+from handcraft_check.layer_norm import Matrix, Normed
 from handcraft_check.regime import Array
 from handcraft_check.rounding import FLOAT64_SLACK, UNIT, Bounded, product_error
 

@@ -25,7 +25,7 @@ Flags = npt.NDArray[np.bool_]
 PRODUCT_SLACK = 1e-12
 """More than float64 can be off, relatively to the size of all terms, in a product of two matrices."""
 
-MOST_DIRECTIONS = 512
+MOST_DIRECTIONS = 4096
 """A matrix with more rows that differ by more than a factor has no directions: its errors are boxes."""
 
 
@@ -114,17 +114,19 @@ class Readers:
 
     Args:
         size: the absolute weights: [dimension, out].
-        along: the absolute sum along each direction: [direction, out].
+        along: the absolute sum along each direction, and what float64 may be off by: [direction, out].
+        signed: the sum along each direction: [direction, out].
     """
 
     size: Array
     along: Array
+    signed: Array
 
     @classmethod
     def of(cls, weight: Array, along: Along) -> Readers:
-        """What float64 may be off by is in it: [dimension, out]."""
-        size = np.abs(weight)
-        return cls(size, np.abs(along.rows @ weight) + PRODUCT_SLACK * (along.size @ size))
+        """Of weights: [dimension, out]."""
+        size, signed = np.abs(weight), along.rows @ weight
+        return cls(size, np.abs(signed) + PRODUCT_SLACK * (along.size @ size), signed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,12 +8,13 @@ of each summand: exact where a box around the vectors would contain mixtures of 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
 
-from handcraft_check.layers import Ids, Matrix, Normed
+from handcraft_check.layer_norm import Ids, Matrix, Normed
+from handcraft_check.leading import Leading
 from handcraft_check.regime import Array
 from handcraft_check.rounding import LARGEST, TINY, UNIT, Bounded, sum_error
 from handcraft_check.stream import PRODUCT_SLACK, Stream
@@ -182,8 +183,8 @@ class NormedSums(Normed):
         half: how far `linear` is from it among the alternatives: [row, dimension].
     """
 
-    sums: Sums
-    half: Array
+    sums: Sums = field(kw_only=True)
+    half: Array = field(kw_only=True)
 
     @cached_property
     def magnitude(self) -> Array:
@@ -196,8 +197,8 @@ class NormedSums(Normed):
         given = {each.name: getattr(found, each.name) for each in fields(Normed)}
         return NormedSums(**given, sums=self.sums.rows(which), half=self.half[which])
 
-    def _beside(self, weight: Array) -> Array:
-        return super()._beside(weight) + self.scale[:, None] * (self.half @ np.abs(weight))
+    def _half(self, weight: Array) -> Array:
+        return self.half @ np.abs(weight)
 
     def read(self, matrix: Matrix) -> tuple[Bounded, Array]:
         """The product with a matrix, and the part of its error that cancels with nothing.
@@ -211,16 +212,17 @@ class NormedSums(Normed):
         center = middle + self.bias @ matrix.weight + matrix.bias
         own = matrix.product_error(self.magnitude) + half * (1 + scale)
         own += PRODUCT_SLACK * factor * (self.sums.size @ np.abs(weight))
-        error = own + self.rest @ matrix.magnitude + scale * (np.abs(middle) + half)
-        error += self.drift[:, None] * np.abs(self.gain @ matrix.weight)
-        error += factor * (1 + scale) * self.stream.spread(matrix.readers(self))
-        return Bounded(center, error), own
+        readers = matrix.readers(self)
+        error = self._rounding(matrix.weight) + scale * (np.abs(middle) + half)
+        error += factor * (1 + scale) * self.stream.spread(readers)
+        error = self.least(error, middle, half, matrix.weight, readers)
+        return Bounded(center, error + own), own
 
 
 def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> NormedSums:
     """LayerNorm in float32 of sums of alternatives.
 
-    The same lemmas as in `handcraft_check.layers.layer_norm`, for the largest and the least of all
+    The same lemmas as in `handcraft_check.layer_norm.layer_norm`, for the largest and the least of all
     alternatives. A row of which too little is known becomes NaN, and so does one that may be infinite.
     """
     stream, width = x.stream, x.known.shape[1]
@@ -244,8 +246,8 @@ def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> Nor
     half = (high - low) / 2 + (mean_high - mean_low)[:, None] / 2
     deviations = stream.spread_of_each(middle) + (stream.error * half).sum(axis=1)
     deviations += (np.abs(middle) + half).sum(axis=1) * drift
-    change = 2 * deviations / width + np.square(x.error + shift[:, None]).mean(axis=1)
-    relative = change / (least + epsilon) + (width + 6) * UNIT
+    square = np.square(x.error + shift[:, None]).mean(axis=1)
+    relative = (2 * deviations / width + square) / (least + epsilon) + (width + 6) * UNIT
     is_near = (least > 0) & (relative < 0.5)
     with np.errstate(invalid="ignore", divide="ignore"):
         rounding = 1 / np.sqrt(1 - np.where(is_near, relative, np.nan)) - 1 + 4 * UNIT
@@ -253,6 +255,12 @@ def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> Nor
     factor = (largest + smallest) / 2
     apart = (largest - smallest) / 2 / factor
     scale = (1 + apart) * (1 + rounding) - 1
+    alone = ((np.abs(middle) + half) * (stream.box + drift[:, None])).mean(axis=1)
+    alone = (2 * alone + square) / (least + epsilon) + (width + 6) * UNIT
+    variance = (most + least) / 2 + epsilon
+    leading = Leading.of(stream, middle, half, variance, (most - least) / 2 / variance, alone)
+    if leading is not None:  # 1 / sqrt of the variance is `factor`, up to `apart`
+        leading = replace(leading, scale=leading.scale * (1 + apart) + apart * (1 + scale))
     linear = middle * factor[:, None] * gain
     half = half * factor[:, None] * np.abs(gain)
     size = x.size + farthest[:, None] + shift[:, None]
@@ -266,5 +274,17 @@ def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> Nor
     linear = linear + np.where(is_finite, 0.0, np.nan)[:, None]
     factor = np.where(is_finite, factor, np.nan)
     return NormedSums(
-        linear, bias, error, rest, gain, shift * upper, drift * upper, scale, factor, stream, x, half
+        linear,
+        bias,
+        error,
+        rest,
+        gain,
+        shift * upper,
+        drift * upper,
+        scale,
+        factor,
+        stream,
+        leading,
+        sums=x,
+        half=half,
     )

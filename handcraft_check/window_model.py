@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from handcraft_check.copies import Copied, values_copied
-from handcraft_check.layers import Flags, Ids, mlp
+from handcraft_check.hidden_units import mlp
+from handcraft_check.layer_norm import Flags, Ids
 from handcraft_check.model import Model
 from handcraft_check.regime import Array
 from handcraft_check.rounding import LARGEST, TINY, UNIT, Bounded

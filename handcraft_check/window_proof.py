@@ -15,7 +15,7 @@ import numpy as np
 from handcraft_check.answers import predicted
 from handcraft_check.copies import CELLS, copied
 from handcraft_check.domain import Domain
-from handcraft_check.layers import Flags, Ids
+from handcraft_check.layer_norm import Flags, Ids
 from handcraft_check.meaning import Meaning
 from handcraft_check.model import Model
 from handcraft_check.proof import BudgetError, Found

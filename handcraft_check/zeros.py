@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from handcraft_check.layers import Ids, Matrix
+from handcraft_check.layer_norm import Ids, Matrix
 from handcraft_check.regime import Array
 
 Flags = npt.NDArray[np.bool_]

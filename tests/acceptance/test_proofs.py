@@ -80,7 +80,7 @@ def test_what_is_listed_of_a_program_is_what_is_found(name, folder):
     verdict = prove(folder(name))
     assert (verdict.word, verdict.inputs) == (listed["verdict"], listed["inputs"])
     if verdict.word == "proved":
-        assert verdict.margin == pytest.approx(listed["margin"], rel=1e-4)
+        assert verdict.margin >= listed["margin"] * (1 - 1e-9)
     else:
         assert verdict.reason == listed["reason"]
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handcraft_check.attend import Sources, attend
-from handcraft_check.model import Config, Model
+from handcraft_check.config import Config
+from handcraft_check.model import Model
 from handcraft_check.rounding import Bounded
 from handcraft_check.scores import COMMON
 

@@ -9,8 +9,11 @@ from float32_steps import F, assert_inside, boxes, point
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft_check.layers import Matrix, Weights, head_output, layer_norm, mlp, softmax, without_pairs
-from handcraft_check.model import Config, Model
+from handcraft_check.attention import Weights, head_output, softmax
+from handcraft_check.config import Config
+from handcraft_check.hidden_units import mlp, without_pairs
+from handcraft_check.layer_norm import Matrix, layer_norm
+from handcraft_check.model import Model
 from handcraft_check.rounding import Bounded
 from handcraft_check.stream import Stream
 

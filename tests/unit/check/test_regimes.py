@@ -22,10 +22,12 @@ from handcraft_check.half import (
     is_exact_sum,
     lowest_bit,
 )
-from handcraft_check.layers import Matrix, gelu, layer_norm, mlp
+from handcraft_check.hidden_units import gelu, mlp
+from handcraft_check.layer_norm import Matrix, layer_norm
 from handcraft_check.model import Model, matrix_in_use
 from handcraft_check.regime import FLOAT32, IN_FLOAT32, REGIMES
 from handcraft_check.rounding import (
+    STRAIGHT,
     Bounded,
     added,
     as_factor,
@@ -227,7 +229,7 @@ def test_every_number_through_the_steps_of_gelu(name):
     for found in (gelu_new(x), functional.gelu(x, approximate="tanh")):
         apart = np.abs(numbers(found) - exact)
         assert (apart <= 8 * format.unit * np.abs(numbers(x)) + 4 * format.tiny).all()
-        is_straight = np.abs(numbers(x)) >= 10
+        is_straight = np.abs(numbers(x)) >= STRAIGHT
         assert (numbers(found) == np.maximum(numbers(x), 0))[is_straight].all()
 
 
@@ -254,14 +256,22 @@ def test_attention(rng, name, sources, width):
     scores, values = scores_of(rng, 1, sources), half_boxes(rng, name, sources, width)
     if rng.random() < 0.5:  # scores that are equal
         scores = Bounded(np.full_like(scores.center, scores.center[0, 0]), np.zeros_like(scores.error))
-    _, found = half_attention(scores, Bounded(values.center[None], values.error[None]), regime)
     true, read = point(rng, scores), half_point(rng, name, values)
-    assert_holds(flash(rng, name, true[0], read), found[0])
-    eager = half(name, steps.softmax(rng, true))
-    assert_holds(half(name, steps.product(rng, eager, read, np.zeros(width))), found)
     (rows,) = to_half(name, read)
-    eager = torch.softmax(torch.from_numpy(true), dim=1).to(rows.dtype)
-    assert_holds(numbers(eager @ rows), found)
+    eager = half(name, steps.softmax(rng, true))
+    ways = {
+        "sdpa": [flash(rng, name, true[0], read)],
+        "eager": [
+            half(name, steps.product(rng, eager, read, np.zeros(width)))[0],
+            numbers(torch.softmax(torch.from_numpy(true), dim=1).to(rows.dtype) @ rows)[0],
+        ],
+    }
+    box = Bounded(values.center[None], values.error[None])
+    for how, outputs in ways.items():
+        for attention in ("", how):
+            _, found = half_attention(scores, box, replace(regime, attention=attention))
+            for each in outputs:
+                assert_holds(each, found[0])
 
 
 def test_scores_that_are_all_minus_infinity_have_no_weights():
@@ -377,7 +387,7 @@ def test_each_of_two_values_is_followed(rng, name, width):
     def compute(some):
         return Bounded(some.center @ weight, some.error @ np.abs(weight))
 
-    found, plain = for_each_value(x, format, compute), compute(x)
+    found, plain = for_each_value(x, format, np.ones(width), compute), compute(x)
     for _ in range(5):
         assert_holds(np.where(rng.random(low.shape) < 0.5, low, high) @ weight, plus_float64(found))
     assert (found.error <= plus_float64(plain).error).all()
@@ -395,7 +405,7 @@ def test_who_reads_a_number_twice_reads_the_same():
         apart = np.abs(some.error[:, :1]) * 2
         return Bounded(some.center[:, :1] - some.center[:, :1], apart)
 
-    assert for_each_value(x, REGIMES["bfloat16"].steps, difference).error.item() == 0
+    assert for_each_value(x, REGIMES["bfloat16"].steps, np.ones(2), difference).error.item() == 0
 
 
 @given(seeds)
@@ -484,3 +494,21 @@ def test_what_overflows_a_format_is_known_no_more():
     found = rounded(np.array([65519.0, 65521.0]), np.array([65519.0, 65521.0]), format)
     assert found.center[0] == 65504
     assert np.isnan(found.error[1])
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_what_is_rounded_twice_may_be_rounded_to_the_other_side(sign):
+    x = sign * np.array([1 + 2.0**-8 + 2.0**-40])  # float32 rounds it to the middle of 1 and 1 + 2^-7
+    low, high = rounded_ends(x, x, REGIMES["bfloat16"].steps)
+    assert sorted(np.abs([low, high]).ravel().tolist()) == [1, 1 + 2.0**-7]
+
+
+@given(seeds, halves, st.integers(2, 12))
+def test_weights_that_are_rounded_before_the_division(rng, name, sources):
+    scores = rng.normal(size=(10, sources)).astype(F)
+    values = half(name, rng.choice([-1, 0, 1, 3], size=(sources, 2))).astype(np.float64)
+    box = exactly(np.broadcast_to(values, (10, sources, 2)))
+    regime = replace(REGIMES[name], attention="sdpa")
+    _, found = half_attention(exactly(scores.astype(np.float64)), box, regime)
+    for i, row in enumerate(scores):
+        assert_holds(flash(rng, name, row, values), found[i])

@@ -9,7 +9,8 @@ from float32_steps import F, assert_inside, boxes, point
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft_check.layers import Matrix, layer_norm, softmax
+from handcraft_check.attention import softmax
+from handcraft_check.layer_norm import Matrix, layer_norm
 from handcraft_check.rounding import Bounded
 from handcraft_check.scores import COMMON, Matching, scaled
 from handcraft_check.states import coarsened, hull

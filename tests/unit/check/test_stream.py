@@ -11,7 +11,8 @@ from float32_steps import F, assert_inside, boxes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft_check.layers import Matrix, layer_norm, mlp
+from handcraft_check.hidden_units import mlp
+from handcraft_check.layer_norm import Matrix, layer_norm
 from handcraft_check.rounding import Bounded
 from handcraft_check.states import coarsened_stream
 from handcraft_check.stream import Along, Directions, Readers, Stream, joined

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handcraft_check.copies import adds_exactly
-from handcraft_check.layers import Matrix, mlp
+from handcraft_check.hidden_units import mlp
+from handcraft_check.layer_norm import Matrix
 from handcraft_check.rounding import Bounded
 from handcraft_check.stream import Stream
 from handcraft_check.sums import Part, Sums, layer_norm_of_sums

@@ -11,8 +11,9 @@ pytest.importorskip("torch")
 
 from test_layers import EPSILON, shapes_of
 
-from handcraft_check.layers import Matrix
-from handcraft_check.model import Config, Model
+from handcraft_check.config import Config
+from handcraft_check.layer_norm import Matrix
+from handcraft_check.model import Model
 from handcraft_check.rounding import Bounded
 from handcraft_check.stream import Stream
 from handcraft_check.zeros import Heads, units_in_use

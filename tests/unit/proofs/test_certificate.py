@@ -143,11 +143,23 @@ def test_what_is_too_large_is_not_certified(monkeypatch, module, limit, why):
     assert why in refused(program)
 
 
-def test_rules_over_too_many_words_are_not_certified():
+def test_rules_over_thousands_of_words_take_a_row_each():
     words = [f"w{i}" for i in range(3000)]
     rules = [predict("w0").after(word) for word in words[1:]]
-    why = refused(Program(words, 4, [*rules, predict("w1").otherwise()]))
-    assert why == "the tests of tokens in the rules are tables of 8,997,000 rows"
+    stated = statement_of(Program(words, 4, [*rules, predict("w1").otherwise()]))
+    tables = [node for node in stated["meaning"]["nodes"] if node["op"] == "table"]
+    assert [table["rows"] for table in tables] == [[[word, True]] for word in words[1:]]
+    assert not any(table["else"] for table in tables)
+
+
+def test_the_rarer_value_of_a_class_has_rows():
+    rules = [predict("b").after("[abc]c"), predict("a").after("[^ab]")]
+    stated = statement_of(Program("abcde", 4, [*rules, predict("c").otherwise()]))
+    tables = [node for node in stated["meaning"]["nodes"] if node["op"] == "table"]
+    found = [(table["rows"], table["else"]) for table in tables]
+    assert ([["d", False], ["e", False]], True) in found
+    assert ([["c", True]], False) in found
+    assert ([["a", False], ["b", False]], True) in found
 
 
 def test_a_thousand_rules_are_stated_at_once():

@@ -1,43 +1,29 @@
-"""The layers of GPT-2 on numbers that are known up to an error."""
+"""Matrix products, and LayerNorm in front of them, on numbers that are known up to an error."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from handcraft_check.regime import IN_FLOAT32, Array, Regime
+from handcraft_check.leading import Leading
+from handcraft_check.regime import Array, Regime
 from handcraft_check.rounding import (
-    CERTAIN,
-    EXP_ULPS,
     LARGEST,
-    STRAIGHT,
     TINY,
     UNIT,
     Bounded,
-    as_factor,
     product_error,
     rounded,
     rounding_of,
     sum_error,
 )
-from handcraft_check.states import distinct
 from handcraft_check.stream import PRODUCT_SLACK, Directions, Readers, Stream
 
 Flags = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.int64]
-
-APART = 4.0
-"""Units whose errors cancel less than so many times are taken to err on their own."""
-
-LEAST = -0.1700408
-"""Just below the least value of GELU."""
-
-SLACK = 1e-13
-"""More than float64 can be off, relatively, in a sum of up to 1,024 exponentials and two products."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +133,7 @@ class Normed:
         scale: bounds t, the relative error of the standard deviation: [row].
         factor: 1 / the standard deviation, and 0 where too little is known of it: [row].
         stream: what was normalized.
+        leading: the directions along which it may err most; None where nothing is known of them.
     """
 
     linear: Array
@@ -159,6 +146,7 @@ class Normed:
     scale: Array
     factor: Array
     stream: Stream
+    leading: Leading | None = None
 
     @cached_property
     def center(self) -> Array:
@@ -184,6 +172,7 @@ class Normed:
             self.scale[which],
             self.factor[which],
             self.stream[which],
+            None if self.leading is None else self.leading.rows(which),
         )
 
     def behind(self, weight: Array, *, is_centred: bool = True) -> Array:
@@ -206,14 +195,40 @@ class Normed:
         if readers is None:
             readers = Readers.of(self.behind(weight), self.stream.along)
         steepest = self.factor * (1 + self.scale)
-        return self._beside(weight) + steepest[:, None] * self.stream.spread(readers)
+        whole = self._beside(weight) + steepest[:, None] * self.stream.spread(readers)
+        if self.leading is None:
+            return whole
+        return self.least(whole, self.linear @ weight, self._half(weight), weight, readers)
+
+    def least(self, whole: Array, linear: Array, half: Array, weight: Array, readers: Readers) -> Array:
+        """How far a weighted sum can be off, if errors of scale and stream cancel, or else `whole`.
+
+        Args:
+            whole: a bound on its own: [row, out].
+            linear: the sum, without the bias: [row, out].
+            half: how far it may be from there among alternatives: [row, out].
+            weight: [dimension, out].
+            readers: what the sum makes of errors of the stream.
+        """
+        if self.leading is None:
+            return whole
+        steepest, box = self.factor * (1 + self.scale), self.stream.box
+        found = self._rounding(weight)
+        found += self.leading.spread(linear, half, self.factor, steepest, box, readers)
+        return np.where(found < whole, found, whole)  # NaN stays
+
+    def _rounding(self, weight: Array) -> Array:
+        """What rounding in LayerNorm moves a weighted sum by, but for that of the scale."""
+        return self.rest @ np.abs(weight) + self.drift[:, None] * np.abs(self.gain @ weight)
+
+    def _half(self, weight: Array) -> Array:
+        """How far `linear` is from its weighted sum among alternatives: [row, out]."""
+        return np.zeros((len(self.linear), weight.shape[1]))
 
     def _beside(self, weight: Array) -> Array:
-        """The same, but for the errors of the stream."""
-        found = self.rest @ np.abs(weight)
-        found += self.scale[:, None] * np.abs(self.linear @ weight)
-        found += self.drift[:, None] * np.abs(self.gain @ weight)
-        return found
+        """How far a weighted sum can be off, but for the errors of the stream."""
+        size = np.abs(self.linear @ weight) + self._half(weight)
+        return self._rounding(weight) + self.scale[:, None] * size
 
     def passed(self, weight: Array) -> Stream:
         """The stream plus a weighted sum of what it is normalized to, about the exact sum.
@@ -316,10 +331,15 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
     shift = x.spread(average)[:, 0] + drift
     variance = np.square(centred).mean(axis=1)
     deviations = x.spread_of_each(centred) / width + np.abs(centred).mean(axis=1) * drift
-    change = 2 * deviations + np.square(x.error + shift[:, None]).mean(axis=1)
-    relative = change / (variance + epsilon) + (width + 6) * UNIT
+    square = np.square(x.error + shift[:, None]).mean(axis=1)
+    relative = (2 * deviations + square) / (variance + epsilon) + (width + 6) * UNIT
     is_near = relative < 0.5
     scale = 1 / np.sqrt(1 - np.where(is_near, relative, 0.0)) - 1 + 4 * UNIT
+    alone = (np.abs(centred) * (x.box + drift[:, None])).mean(axis=1)
+    alone = (2 * alone + square) / (variance + epsilon) + (width + 6) * UNIT
+    none = np.zeros_like(centred), np.zeros_like(variance)
+    alone = np.where(is_near, alone, np.inf)
+    leading = Leading.of(x, centred, none[0], variance + epsilon, none[1], alone)
     deviation = np.sqrt(variance + epsilon)
     factor = np.where(is_near, (1 + scale) / deviation, 0.0)
     linear = centred / deviation[:, None] * gain
@@ -346,241 +366,5 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
         np.where(is_near, scale, 0.0),
         np.where(is_near, 1 / deviation, 0.0),
         x,
+        leading,
     )
-
-
-def gelu(x: Array) -> Array:
-    """GELU by its tanh approximation, gelu_new (Hendrycks and Gimpel 2016)."""
-    return np.asarray(0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * x * (1 + 0.044715 * x * x))))
-
-
-def gelu_range(low: Array, high: Array) -> Bounded:
-    """GELU of numbers of which an interval is known, without rounding.
-
-    It falls up to -0.7518, where it is above `LEAST`, and rises from there on, by at most 1.13.
-    """
-    ends = gelu(np.array([low, high]))
-    least = np.where((low < -0.75) & (high > -0.76), LEAST, ends.min(axis=0))
-    most = ends.max(axis=0)
-    center = (least + most) / 2
-    return Bounded(center, (most - least) / 2)
-
-
-def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Stream:
-    """The residual stream behind an MLP with GELU, before the addition is rounded.
-
-    Units whose sums surely lie beyond `STRAIGHT` are the identity or 0. The errors that they read reach
-    the stream through one matrix, the product of both, so that two units with opposite weights cancel
-    them, and one that clears a dimension of the stream clears its error. Other units are somewhere in
-    the range that GELU has on the interval of their sum. What a unit adds of its own, by its rounding
-    or its curve, is one error along its row of `down`; and so is all that it errs by, where units
-    cancel little of each other's errors.
-
-    Args:
-        x: the stream, normalized.
-        up: reads x.
-        down: writes to the stream.
-        regime: of which only the factors of products are not in float32.
-    """
-    pre, rounding = x.read(up)
-    is_on = pre.center - pre.error >= STRAIGHT
-    is_off = pre.center + pre.error <= -STRAIGHT
-    largest = np.abs(pre.center) + pre.error
-    hidden, curved = np.where(is_on, pre.center, 0.0), 16 * UNIT * largest + 4 * TINY
-    bent = np.nonzero(~is_on & ~is_off)
-    between = gelu_range((pre.center - pre.error)[bent], (pre.center + pre.error)[bent])
-    hidden[bent], curved[bent] = between.center, curved[bent] + between.error
-    own = np.where(is_on, rounding, np.where(is_off, 0.0, curved))
-    most = np.where(is_on, largest, np.where(is_off, 0.0, np.abs(hidden) + curved))
-    if regime.factors is not None:
-        wide = np.where(is_on, pre.error, own)
-        own = own + rounding_of(hidden - wide, hidden + wide, regime)
-        most = np.abs(hidden) + wide + own
-    out = hidden @ down.weight + down.bias
-    total = np.abs(out) + np.where(is_on, pre.error, own) @ down.magnitude
-    summing = down.product_error(most, total)
-    stream = x.stream
-    error, box, radii, apart = stream.error.copy(), stream.box.copy(), stream.radii.copy(), own.copy()
-    for rows, pattern in _groups(without_pairs(is_on, up, down)):
-        some = x.rows(rows)
-        passed = some.passed(up.weight[:, pattern] @ down.weight[pattern])
-        uncertain = (some.magnitude - np.abs(some.center)) @ up.magnitude[:, pattern]
-        slack = PRODUCT_SLACK * (uncertain @ down.magnitude[pattern])
-        error[rows] = passed.error + slack
-        read = (pre.error - rounding)[np.ix_(rows, pattern)]
-        whole = (read @ down.magnitude[pattern]).sum(axis=1)
-        is_apart = whole <= APART * (error[rows] - stream.error[rows]).sum(axis=1)
-        apart[np.ix_(rows[is_apart], pattern)] += read[is_apart]
-        box[rows[~is_apart]] = (passed.box + slack)[~is_apart]
-        radii[rows[~is_apart]] = passed.radii[~is_apart]
-    alone, along = down.directions.split(apart)
-    return Stream(
-        stream.center + out,
-        error + own @ down.magnitude + summing,
-        box + alone + summing,
-        np.concatenate([radii, along], axis=1),
-        stream.along.and_of(down.directions),
-    )
-
-
-def without_pairs(is_on: Flags, up: Matrix, down: Matrix) -> Flags:
-    """The straight units without pairs that pass on nothing together: [row, unit].
-
-    Two units that read the same, up to a bias, and write the opposite add 0 to the product of both
-    matrices. Both units of a step are straight or neither is, in most rows: few patterns are left.
-    """
-    found = is_on.copy()
-    for one, other in _pairs(up, down):
-        both = found[:, one] & found[:, other]
-        found[both, one] = found[both, other] = False
-    return found
-
-
-@lru_cache(maxsize=64)
-def _pairs(up: Matrix, down: Matrix) -> tuple[tuple[int, int], ...]:
-    """Units that read the same and write the opposite, each in one pair, of which biases are near."""
-    waiting: dict[tuple[bytes, bytes], list[int]] = {}
-    found = []
-    for unit in np.argsort(-up.bias, kind="stable").tolist():
-        reads, writes = (up.weight[:, unit] + 0.0).tobytes(), down.weight[unit]
-        others = waiting.get((reads, (0.0 - writes).tobytes()))
-        if others:
-            found.append((others.pop(), unit))
-        else:
-            waiting.setdefault((reads, (writes + 0.0).tobytes()), []).append(unit)
-    return tuple(found)
-
-
-def _groups(flags: Flags) -> Iterator[tuple[Ids, Flags]]:
-    """The rows that have the same flags, and those flags; not where no flag is set."""
-    first, which = distinct(*_packed(flags))
-    order = np.argsort(which, kind="stable")
-    ends = np.searchsorted(which[order], np.arange(len(first) + 1))
-    for place, start, stop in zip(first, ends[:-1], ends[1:], strict=True):
-        if flags[place].any():
-            yield order[start:stop], flags[place]
-
-
-def _packed(flags: Flags) -> list[Ids]:
-    """Whole numbers that have the flags as digits, 62 each: [row, flag] -> [row] each."""
-    parts = [flags[:, start : start + 62] for start in range(0, flags.shape[1], 62)]
-    return [part @ (1 << np.arange(part.shape[1])) for part in parts]
-
-
-@dataclass(frozen=True, eq=False)
-class Weights:
-    """Attention weights that are known up to an error.
-
-    Args:
-        center: the softmax of the centers of the scores: [..., source].
-        error: how far the softmax of the true scores may be from it: [..., source].
-        most: an upper bound of each weight: [..., source].
-        common: how far rounding may shift all weights of a row, relative to their size: [...].
-        rounding: how far each weight moves when it is rounded: [..., source].
-        rest: an upper bound of all weights but the largest, where it surely is below `CERTAIN`, so that
-            the largest is exactly 1; infinite elsewhere: [...].
-    """
-
-    center: Array
-    error: Array
-    most: Array
-    common: Array
-    rounding: Array
-    rest: Array
-
-    def moved(self, by: Array) -> Weights:
-        """The same weights, rounded by so much: [..., source]."""
-        return replace(self, rounding=by)
-
-
-def softmax(scores: Bounded, regime: Regime = IN_FLOAT32) -> Weights:
-    """The attention weights of scores that are known up to an error.
-
-    A weight is least where its own score is least and all others are largest: it is 1 / (1 + r), and r
-    is the sum of all others relative to it. What is subtracted from all scores cancels in r, so that a
-    large error of all scores does no harm to a winner by a larger gap. The highest exponential is
-    exactly 1, so that what underflows is `TINY` beside a sum of at least 1. If all weights but one
-    together stay below `CERTAIN`, they round away beside exp(0) = 1, and that one is exactly 1.
-
-    Args:
-        scores: [..., source]; a source that is not seen has the score -inf and the error 0.
-        regime: which tells what a product takes weights for.
-    """
-    is_seen = scores.center != -np.inf  # NaN is seen, and makes all weights NaN
-    top = scores.center.max(axis=-1, keepdims=True)
-    below = np.where(is_seen, scores.center - top, -np.inf)
-    size = np.where(is_seen, np.abs(below), 0.0)
-    reach = scores.error.max(axis=-1, keepdims=True)
-    farthest = size + scores.error + reach
-    error = scores.error + UNIT * farthest + 2 * EXP_ULPS * UNIT
-    center = np.exp(below)
-    weights = center / center.sum(axis=-1, keepdims=True)
-    seen = is_seen.sum(axis=-1, keepdims=True).astype(np.float64)
-    lost = TINY * (seen + 1)
-    high = _others(below + error, below - error)
-    low = _others(below - error, below + error)
-    with np.errstate(invalid="ignore"):
-        least = np.where(is_seen, (1 - SLACK) / (1 + high * (1 + SLACK)) - lost, 0.0)
-        most = np.where(is_seen, (1 + SLACK) / (1 + low * (1 - SLACK)) + lost, 0.0)
-        rest = (np.where(is_seen, high, np.inf).min(axis=-1, keepdims=True) + lost)[..., 0]
-    least, most = np.maximum(least, 0.0), np.minimum(most, 1.0)
-    deviation = np.maximum(most - weights, weights - least) + SLACK * weights
-    rest = np.where(rest < CERTAIN, rest, np.inf)
-    common = np.minimum(rest, (seen[..., 0] + 4) * UNIT)
-    moved = np.zeros_like(most) if regime.factors is None else 2 * regime.factors.unit * most
-    return Weights(weights, deviation, most, common, moved, rest)
-
-
-def _others(logs: Array, own: Array) -> Array:
-    """The sum of exp(logs) of all other sources, divided by exp(own): [..., source].
-
-    The largest is left out of its own sum rather than subtracted from it, so that nothing cancels: all
-    other sums contain it, so that what is subtracted from them is at most a half.
-    """
-    is_first = np.arange(logs.shape[-1]) == logs.argmax(axis=-1, keepdims=True)
-    first = logs.max(axis=-1, keepdims=True)
-    left = np.where(is_first, -np.inf, logs)
-    second = left.max(axis=-1, keepdims=True)
-    second = np.where(second == -np.inf, 0.0, second)
-    beside = np.exp(logs - first)
-    total = np.where(
-        is_first,
-        np.exp(left - second).sum(axis=-1, keepdims=True),
-        beside.sum(axis=-1, keepdims=True) - beside,
-    )
-    with np.errstate(over="ignore", invalid="ignore"):
-        apart = np.where(is_first, second, first) - own
-        return np.where(total == 0, 0 * apart, total * np.exp(apart))
-
-
-def head_output(weights: Weights, values: Bounded, regime: Regime = IN_FLOAT32) -> Bounded:
-    """The weighted mean of values.
-
-    Weights sum to 1, so that their errors act on how far a value is from the mean. Where the largest
-    weight is exactly 1, the sum is that value and a rest T, which is off by at most 2.1 T in any order.
-
-    Args:
-        weights: [..., source].
-        values: [..., source, dimension].
-        regime: which tells what a product takes values for.
-
-    Returns:
-        [..., dimension].
-    """
-    values = as_factor(values, regime)
-    center = np.einsum("...s,...sd->...d", weights.center, values.center)
-    apart = np.abs(values.center - center[..., None, :])
-    error = np.einsum("...s,...sd->...d", weights.error, apart)
-    size = np.abs(values.center) + values.error
-    total = np.einsum("...s,...sd->...d", weights.most, size)
-    error += np.einsum("...s,...sd->...d", weights.most, values.error)
-    error += weights.common[..., None] * total
-    error += np.einsum("...s,...sd->...d", weights.rounding, size)
-    seen = (weights.most > 0).sum(axis=-1)[..., None].astype(np.float64)
-    largest = size.max(axis=-2, where=weights.most[..., None] > 0, initial=0.0)
-    with np.errstate(invalid="ignore"):
-        leaked = np.where(
-            np.isfinite(weights.rest)[..., None], weights.rest[..., None] * largest, np.inf
-        )
-    error += np.minimum(2.2 * leaked + TINY * (seen + 1), product_error(total, seen))
-    return Bounded(center, error)

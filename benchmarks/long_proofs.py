@@ -1,0 +1,123 @@
+"""Pattern rules over contexts of 1,024 tokens, proved from the finished files: `make bench-windows`.
+
+Each program is compiled for gpt2 and written, and its folder proved, in a process of its own with one
+thread. The smallest margin of texts that end in what random rules match stands beside the proved one.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from measuring import MeasureError, answer, measured, print_table
+
+from handcraft import Program, predict
+
+CONTEXT = 1_024
+
+ROWS = ((2, 1), (4, 40), (50, 200), (200, 1_000), (5_000, 1_000))
+"""Words of the vocabulary, and rules."""
+
+TEXTS = 200
+"""How many texts are run; one of few tokens shows what one of many does, after the first few."""
+
+SECONDS = 600.0
+"""What takes longer, compiling included, is given up."""
+
+
+def patterns(size: int, count: int) -> list[tuple[str, ...]]:
+    """So many different patterns of one to three words, the longest first; aa for two words."""
+    if size == 2:
+        return [("w0", "w0")]
+    random, found = Random(0), dict[tuple[str, ...], None]()
+    while len(found) < count:
+        found[tuple(f"w{random.randrange(size)}" for _ in range(random.randint(1, 3)))] = None
+    return sorted(found, key=len, reverse=True)
+
+
+def program(size: int, count: int) -> Program:
+    """A random word after each pattern, and w0 otherwise."""
+    random = Random(1)
+    rules = [
+        predict(f"w{1 if size == 2 else random.randrange(size)}").after(" ".join(pattern))
+        for pattern in patterns(size, count)
+    ]
+    words = [f"w{number}" for number in range(size)]
+    return Program(words, CONTEXT, [*rules, predict("w0").otherwise()])
+
+
+def proved(number: int) -> dict[str, Any]:
+    """Prove one program."""
+    from handcraft import compile_program, save
+    from handcraft_check.prove import prove, read_claim
+
+    size, count = ROWS[number]
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "model"
+        compiled = compile_program(program(size, count), architecture="gpt2")
+        save(compiled, folder)
+        start = time.process_time()
+        verdict = prove(folder)
+        return {
+            "verdict": verdict.word,
+            "reason": verdict.reason,
+            "parameters": compiled.model.parameters,
+            "cases": verdict.cases,
+            "margin": verdict.margin,
+            "s": time.process_time() - start,
+            "seen": smallest_seen(read_claim(folder), patterns(size, count)),
+        }
+
+
+def smallest_seen(claim: Any, known: list[tuple[str, ...]]) -> float:
+    """The smallest margin of short texts, from the centers of what the checker computes."""
+    random, smallest = Random(2), np.inf
+    place = {token: i for i, token in enumerate(claim.meaning.vocabulary)}
+    for _ in range(TEXTS):
+        text = [random.randrange(len(place)) for _ in range(random.randint(0, 2))]
+        text += [place[token] for token in random.choice(known)]
+        right = int(claim.token_ids[int(claim.meaning.answers(np.array([text])).token[0])])
+        logits = claim.model.run(claim.token_ids[text]).center
+        smallest = min(smallest, float(logits[right] - np.delete(logits, right).max()))
+    return smallest
+
+
+def rows() -> Iterator[tuple[str, ...]]:
+    """The rows of the table."""
+    for number, (size, count) in enumerate(ROWS):
+        try:
+            found = measured(__file__, "proved", number, most_seconds=SECONDS)
+        except MeasureError as error:
+            yield f"{size:,}", f"{count:,}", f"unproved: {error}", "", "", "", "", ""
+            continue
+        verdict = ": ".join(filter(None, (found["verdict"], found["reason"])))
+        margin = f"{found['margin']:.4f}" if found["verdict"] == "proved" else ""
+        yield (
+            f"{size:,}",
+            f"{count:,}",
+            verdict,
+            f"{found['parameters']:,}",
+            f"{found['cases']:,}",
+            margin,
+            f"{found['seen']:.4f}",
+            f"{found['s']:.1f}",
+        )
+
+
+def main() -> None:
+    """Print the table."""
+    head = ("words", "rules", "verdict", "parameters", "cases", "proved margin", "smallest seen", "s")
+    print_table(head, rows())
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["proved"]:
+        answer({"proved": proved}, sys.argv[1:])
+    else:
+        main()
