@@ -35,9 +35,9 @@ MANY_RULES = 256
 """Of more rules neurons of one hidden unit each are tried first behind LayerNorm: those of two need one
 layer, and a stream of half as many dimensions."""
 
-DEEP = 12
-"""Where neurons are spread over more layers than GPT-2 small has, the stream is a sixth wider: with a
-sixth more parameters there are as many layers less (`test_deep_models_have_a_wider_stream`)."""
+DEEP, WIDE = 12, 64
+"""Where neurons are spread over more layers than GPT-2 small has, the stream is at least as wide as a
+head of it: the wider it is, the fewer layers there are (`test_deep_models_are_not_narrow`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +132,8 @@ class RuleWays:
             asked = narrow
             plan = plan_in_one_layer(coded.circuits, self.target, asked)
         is_spread = len(plan.layers) > len(coded.circuits.blocks)
-        if len(plan.layers) > DEEP and asked.n_embd is None:
-            wider = as_wide(plan.layout.n_embd * 7 // 6, coded.circuits, asked)
+        if len(plan.layers) > DEEP and plan.layout.n_embd < WIDE and asked.n_embd is None:
+            wider = as_wide(WIDE, coded.circuits, asked)
             plan = plan_model(coded.circuits, self.target, wider)
         if coded.is_level and is_spread and asked.n_embd is None and not self._is_level(plan):
             plan = plan_without_spreading(coded.circuits, self.target, asked, short=short)

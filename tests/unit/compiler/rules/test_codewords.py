@@ -193,14 +193,14 @@ def test_units_are_single_only_where_two_do_not_fit():
     assert [len(layer.units) for layer in more.plan.layers] == [145]
 
 
-def test_deep_models_have_a_wider_stream(monkeypatch):
+def test_deep_models_are_not_narrow(monkeypatch):
     program = trigrams(2000, 60)
-    wide = compile_program(program, n_positions=6)
+    narrow = compile_program(program, n_positions=6)
     monkeypatch.setattr(plan_rules, "DEEP", 1)
-    wider = compile_program(program, n_positions=6)
-    assert len(wider.plan.layers) < len(wide.plan.layers) <= 12
-    assert wide.layout.n_embd < wider.layout.n_embd <= wide.layout.n_embd * 7 // 6 + 2
-    check_facts(wider)
+    wide = compile_program(program, n_positions=6)
+    assert len(wide.plan.layers) < len(narrow.plan.layers) <= 12
+    assert narrow.layout.n_embd < 64 == wide.layout.n_embd
+    check_facts(wide)
 
 
 def test_a_thousand_tokens_fit_in_sixty_dimensions():
