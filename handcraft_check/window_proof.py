@@ -30,6 +30,9 @@ SIMILAR = 2.0**-12
 OFF = -5.0
 """A hidden unit that reads less is nearly 0: no tokens need to be told apart for it."""
 
+SMALL = 1 << 8
+"""A case counts once for each block, and for each time a model has so many tokens or hidden units."""
+
 OUTRIGHT = 1 << 13
 """Up to so many cases are not worth dividing step by step: each has one position and known tokens."""
 
@@ -53,7 +56,7 @@ def prove_windows(
 
     Raises:
         UnfitError: the program reads no windows, or it cannot be shown in this way.
-        BudgetError: it takes more cases than the budget.
+        BudgetError: it takes more cases than the budget, or as much time.
     """
     if domain.writes > 1:
         raise UnfitError("it goes on writing")
@@ -65,7 +68,7 @@ def prove_windows(
     found = Found()
     for window in program.windows(heads.winners):
         kind = _Kind(program, WindowModel(model, heads, window, sets), token_ids, log)
-        kind.run(budget - found.cases)
+        budget -= kind.run(budget)
         found.cases += len(kind.done)
         least = int(kind.margins.argmin())
         if kind.margins[least] < found.margin:
@@ -90,15 +93,28 @@ class _Kind:
         """How many tokens are read."""
         return int(self.window.sources.shape[1])
 
-    def run(self, budget: int) -> None:
-        """Divide cases until all are shown."""
-        waiting, looked_at = self._first(), 0
+    def run(self, budget: int) -> int:
+        """Divide cases until all are shown.
+
+        Args:
+            budget: how many cases may be looked at; fewer of a large model.
+
+        Returns:
+            How much of the budget that took.
+
+        Raises:
+            BudgetError: it would be more.
+            UnfitError: it cannot be shown in this way.
+        """
+        waiting, looked_at, config = self._first(), 0, self.model.model.config
+        size = config.n_layer * max(1, max(config.vocab_size, config.n_inner) // SMALL)
         while len(waiting):
-            looked_at += len(waiting)
+            looked_at += len(waiting) * size
             if looked_at > budget:
                 raise BudgetError
             self.log(f"positions {self.window.positions[0]}...: {len(waiting)} cases")
             waiting = self._look(waiting)
+        return looked_at
 
     def context(self, number: int) -> tuple[str, ...]:
         """One context of a case that is shown."""
