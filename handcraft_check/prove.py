@@ -297,7 +297,9 @@ def attempted(claim: Claim, budget: int, progress: Callable[[str], None]) -> Sho
             claim.model, claim.token_ids, domain, claim.meaning, budget=budget, log=progress
         )
         return Shown("proved", found)
-    except (UnfitError, BudgetError) as error:
+    except BudgetError:  # cases position by position would be more
+        return Shown("unproved", Found(-np.inf), f"it takes more than {budget:,} cases")
+    except UnfitError as error:
         progress(f"not at all positions at once: {error}")
     reason, least = "", Found(-np.inf)
     attempts = {
