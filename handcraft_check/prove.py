@@ -300,6 +300,8 @@ def attempted(claim: Claim, budget: int, progress: Callable[[str], None]) -> Sho
     except BudgetError:  # cases position by position would be more
         return Shown("unproved", Found(-np.inf), f"it takes more than {budget:,} cases")
     except UnfitError as error:
+        if error.context and (wrong := _run(claim, error.context)):
+            return Shown("refuted", Found(-np.inf, error.context), wrong)
         progress(f"not at all positions at once: {error}")
     reason, least = "", Found(-np.inf)
     attempts = {

@@ -73,7 +73,7 @@ def prove_windows(
         least = int(kind.margins.argmin())
         if kind.margins[least] < found.margin:
             found.margin = float(kind.margins[least])
-            found.worst = kind.context(least)
+            found.worst = kind.context(kind.done, least)
     return found
 
 
@@ -116,12 +116,12 @@ class _Kind:
             waiting = self._look(waiting)
         return looked_at
 
-    def context(self, number: int) -> tuple[str, ...]:
-        """One context of a case that is shown."""
-        position = int(self.model.groups[self.done.groups[number]][0])
+    def context(self, cases: Cases, number: int) -> tuple[str, ...]:
+        """One context of a case."""
+        position = int(self.model.groups[cases.groups[number]][0])
         sources = self.window.sources[np.searchsorted(self.window.positions, position)]
         tokens = [0] * (position + 1)
-        for source, chosen in zip(sources.tolist(), self.done.chosen[number].tolist(), strict=True):
+        for source, chosen in zip(sources.tolist(), cases.chosen[number].tolist(), strict=True):
             tokens[source] = int(self.sets[chosen][0])
         return tuple(self.program.meaning.vocabulary[token] for token in tokens)
 
@@ -197,7 +197,8 @@ class _Divider:
         for group, rows in halves.items():
             positions = self.model.groups[group]
             if len(positions) == 1:
-                raise UnfitError(f"too little is known at position {positions[0]}")
+                context = self.kind.context(self.cases, rows[0])
+                raise UnfitError(f"too little is known at position {positions[0]}", context)
             middle = len(positions) // 2
             for number in self.model.add([positions[:middle], positions[middle:]]).tolist():
                 parts.append(Cases(np.full(len(rows), number), self.cases.chosen[rows]))

@@ -28,7 +28,16 @@ OWN = 0
 
 
 class UnfitError(Exception):
-    """A program or a model that this proof does not cover."""
+    """A program or a model that this proof does not cover.
+
+    Args:
+        why: what it does not cover.
+        context: the tokens after which too little is known, where it is about one context.
+    """
+
+    def __init__(self, why: str, context: tuple[str, ...] = ()) -> None:
+        super().__init__(why)
+        self.context = context
 
 
 class TokenSets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from handcraft import Program, Prompts, compile_program, predict, save
 from handcraft_check import window_proof
 from handcraft_check.copies import copied
-from handcraft_check.prove import prove, read_claim
+from handcraft_check.prove import attempted, prove, read_claim
 from handcraft_check.window_model import WindowModel
 from handcraft_check.window_proof import _Kind, prove_windows
 from handcraft_check.windows import TokenSets, UnfitError, WindowMeaning
@@ -119,6 +120,10 @@ def test_a_wrong_rule_is_not_proved(tmp_path):
     other = claim_of(Program(vocabulary="abc", context=100, rules=rules), tmp_path / "wrong")
     with pytest.raises(UnfitError, match="too little is known"):
         prove_windows(claim.model, claim.token_ids, claim.domain, other.meaning, budget=1 << 15)
+    found = attempted(replace(claim, meaning=other.meaning), 1 << 15, lambda text: None)
+    assert found.word == "refuted"
+    assert found.found.worst[-2:] == ("c", "a")
+    assert found.reason == "the model predicts 'c', and 'b' is meant"
 
 
 @pytest.mark.parametrize("block", ["h.0.attn.c_attn.weight", "h.0.mlp.c_fc.bias", "wpe.weight"])
