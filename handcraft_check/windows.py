@@ -164,6 +164,8 @@ class WindowMeaning:
             self._sort(number, meaning.nodes[number])
         simple = self.at_positions.keys() | self.of_tokens.keys() | self.aggregates.keys()
         self.mixed = set(self.evaluator.needed) - simple
+        if self.mixed & set(self.evaluator.checked):
+            raise UnfitError("not every text is allowed")
         self.roots = set(roots)
         read = {each for i in self.mixed for each in meaning.nodes[i].of} | self.roots
         self.exposed = sorted(read & self.at_positions.keys())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handcraft import Program, Prompts, compile_program, predict, save
+from handcraft import Program, Prompts, compile_program, lookup, predict, save
 from handcraft_check import window_proof
 from handcraft_check.copies import copied
 from handcraft_check.prove import attempted, prove, read_claim
@@ -140,6 +140,22 @@ def test_a_broken_model_is_not_proved(block, tmp_path):
         model.blocks[0].heads.matching.weight[:, 0] *= -1
     with pytest.raises(UnfitError):
         prove_windows(model, claim.token_ids, claim.domain, claim.meaning, budget=1 << 15)
+
+
+def test_a_table_without_a_row_for_every_text(tmp_path):
+    prompts = Prompts("ab", context=4)
+    pair = lookup({("a", "a"): "b", ("a", "b"): "a", ("b", "a"): "b", ("b", "b"): "b"},
+                  prompts.token, prompts.token.at(-1, default="a"))  # fmt: skip
+    claim = claim_of(Program(prompts=prompts, rules=[predict(pair).otherwise()]), tmp_path)
+    given = (claim.model, claim.token_ids, claim.domain)
+    assert prove_windows(*given, claim.meaning, budget=1 << 12).margin > 5
+    nodes = [
+        replace(node, rest=None) if node.op == "table" and len(node.of) == 2 else node
+        for node in claim.meaning.nodes
+    ]
+    assert tuple(nodes) != claim.meaning.nodes
+    with pytest.raises(UnfitError, match="not every text"):
+        prove_windows(*given, replace(claim.meaning, nodes=tuple(nodes)), budget=1 << 12)
 
 
 @pytest.mark.parametrize("name", ["recall", "histogram", "parity", "median", "ngram"])
