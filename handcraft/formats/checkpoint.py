@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
+from typing import get_args
 
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, CompiledSequences
@@ -145,6 +146,9 @@ def save(
             f"{shorten_value(compiled)} is not a compiled program",
             fix="the compiled program comes first: save(compile_program(program), folder)",
         )
+    if proof not in get_args(Wanted):
+        wanted = ", ".join(map(repr, get_args(Wanted)))
+        raise CheckpointError(f"proof={shorten_value(proof)}", fix=f"use one of: {wanted}")
     outputs: tuple[Output, ...] = ()
     spans: Spans = ()
     grammar = None if again is None else again.manifest.grammar

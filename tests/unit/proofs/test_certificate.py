@@ -213,3 +213,11 @@ def test_a_damaged_certificate_is_not_kept(tmp_path, damage):
     folder = read_checkpoint(tmp_path / "first")
     save(compile_again(folder), tmp_path / "again", again=folder)
     assert not (tmp_path / "again" / "certificate.json").exists()
+
+
+def test_how_much_is_proved_on_saving_is_one_of_three(tmp_path):
+    with pytest.raises(CheckpointError) as raised:
+        save(compile_program(AAB), tmp_path / "model", proof=False)
+    assert "proof=False" in str(raised.value)
+    assert "'never', 'quick', 'required'" in str(raised.value)
+    assert not (tmp_path / "model").exists()
