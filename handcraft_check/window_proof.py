@@ -1,4 +1,4 @@
-"""Proof for windows: all positions of a kind at once, and all tokens that no rule tells apart.
+"""Proof for windows: all positions of a kind at once, and all tokens that no rule distinguishes.
 
 A case is a kind of position and, for each token that is read there, a set of tokens. It begins with all
 tokens, and is divided where the model or the program treats them differently, until the right logit
@@ -28,7 +28,7 @@ SIMILAR = 2.0**-12
 """Positions whose embeddings differ more in their norm, relatively, are not looked at together."""
 
 OFF = -5.0
-"""A hidden unit that reads less is nearly 0: no tokens need to be told apart for it."""
+"""A hidden unit that reads less is nearly 0: no tokens need to be distinguished for it."""
 
 SMALL = 1 << 8
 """A case counts once for each block, and for each time a model has so many tokens or hidden units."""
@@ -239,7 +239,7 @@ class _Divider:
         nodes = [node for node, flags in self.needed.items() if flags[row]]
         best: tuple[int, list[Ids]] | None = None
         for atom in open_:
-            codes = self.kind.program.told_apart(self.kind.window, nodes, atom)
+            codes = self.kind.program.distinguished(self.kind.window, nodes, atom)
             if codes.shape[1]:
                 pieces = self._pieces(row, atom, codes[self.sets[self.cases.chosen[row, atom]]])
                 if len(pieces) > 1 and (best is None or len(pieces) < len(best[1])):

@@ -271,7 +271,7 @@ class WindowMeaning:
         }
         return self.evaluator.undecided(numbers, wanted)
 
-    def told_apart(self, window: Window, nodes: Sequence[int], atom: int) -> Ids:
+    def distinguished(self, window: Window, nodes: Sequence[int], atom: int) -> Ids:
         """What nodes that read an atom make of each token, in numbers: [token, node].
 
         Args:
