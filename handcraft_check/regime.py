@@ -138,5 +138,6 @@ def regime_named(name: object, where: object) -> Regime:
         CheckError: there is none.
     """
     if not isinstance(name, str) or name not in REGIMES:
-        raise CheckError(f"steps in {name!r} are not checked", where, f"one of {', '.join(REGIMES)} is")
+        fix = f"use one of: {', '.join(REGIMES)}"
+        raise CheckError(f"steps in {name!r} are not checked", where, fix)
     return REGIMES[name]

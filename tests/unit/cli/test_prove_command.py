@@ -219,4 +219,4 @@ def test_a_regime_that_is_not_known_is_refused(run):
     ran = run("prove", "aab", "--regime", "float64")
     assert ran.status == 2
     assert "ProofError: steps in 'float64' are not checked" in ran.err
-    assert "one of float32, bfloat16, float16, tf32 is" in ran.err
+    assert "use one of: float32, bfloat16, float16, tf32" in ran.err
