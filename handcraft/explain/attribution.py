@@ -1,19 +1,19 @@
 """Direct logit attribution: what every part of a model adds to the logits at the last position.
 
 The residual stream before ln_f is a sum: the embeddings, the output of every head, the output of every
-hidden unit, and the biases. Without ln_f a logit is linear in it, so each part adds its own inner product
-with the unembedding. ln_f divides by the standard deviation s of the whole sum, which is not linear: s is
-kept as it is on this prompt, and then
+hidden unit, and the biases. Without ln_f a logit is linear in it, so each part adds its own inner
+product with the unembedding. ln_f divides by the standard deviation s of the whole sum, which is not
+linear: s is kept as it is on this prompt, and then
 
-    logit_k = sum over parts p of  sum_i W_U[k, i] gain_i (p_i - mean(p)) / s  +  sum_i W_U[k, i] bias_i
+    logit_k = sum over parts p of sum_i W_U[k, i] gain_i (p_i - mean(p)) / s + sum_i W_U[k, i] bias_i
 
-which is linear in the parts again ("A Mathematical Framework for Transformer Circuits", Elhage et al. 2021,
-"Path expansion"; the frozen scale as in "Interpretability in the Wild", Wang et al. 2022, section 3.1, and
+which is linear in the parts again ("A Mathematical Framework for Transformer Circuits", Elhage et al.
+2021, "Path expansion"; the frozen scale as in "Interpretability in the Wild", Wang et al. 2022, and
 `ActivationCache.apply_ln_to_stack` of TransformerLens).
 
-Parts are computed in float64 from the intermediates of the forward pass, so all that separates their sum
-from the model's logits is what the model rounds after them: the part "rounding". It is 0 where all sums are
-exact, as those of whole numbers are, and at most `bound` otherwise.
+Parts are computed in float64 from the intermediates of the forward pass, so all that separates their
+sum from the model's logits is what the model rounds after them: the part "rounding". It is 0 where all
+sums are exact, as those of whole numbers are, and at most `bound` otherwise.
 """
 
 from __future__ import annotations
@@ -106,9 +106,7 @@ def shares(parts: Sequence[Part]) -> tuple[Share, ...]:
     )
 
 
-def _added(
-    model: Model, trace: Trace, names: AxisNames | None, served: Served
-) -> Iterator[Added]:
+def _added(model: Model, trace: Trace, names: AxisNames | None, served: Served) -> Iterator[Added]:
     """What is added to the residual stream at the last position, in order."""
     tensors, last = model.tensors, len(trace.tokens) - 1
     token = model.vocabulary.ids(trace.tokens)[-1]
@@ -174,11 +172,13 @@ def neurons(names: Sequence[str], count: int) -> Iterator[tuple[str, list[int]]]
 
 def _unembedding(model: Model) -> Floats:
     name = "wte.weight" if model.architecture.tied else "lm_head.weight"
-    return model.tensors[name].astype(np.float64)
+    found: Floats = model.tensors[name].astype(np.float64)
+    return found
 
 
 def _last(trace: Trace, name: str) -> Floats:
-    return trace[name][-1].astype(np.float64)
+    last: Floats = trace[name][-1].astype(np.float64)
+    return last
 
 
 def _bound(model: Model, trace: Trace, unembedding: Floats, reader: Floats) -> Floats:
@@ -205,10 +205,12 @@ def _bound(model: Model, trace: Trace, unembedding: Floats, reader: Floats) -> F
             sizes = hidden @ np.abs(tensors[f"h.{block}.mlp.c_proj.weight"].astype(np.float64))
             sizes += np.abs(tensors[f"h.{block}.mlp.c_proj.bias"].astype(np.float64))
             off += g(len(hidden) + 1) * sizes + unit * np.abs(_last(trace, f"h.{block}.output"))
+    bound: Floats
     read = np.abs(reader)  # [token, n_embd]
     stream = _last(trace, f"h.{model.shape.n_layer - 1}.output")
     if not model.architecture.has_norm:
-        return read @ off + g(width) * (read @ np.abs(stream))
+        bound = read @ off + g(width) * (read @ np.abs(stream))
+        return bound
     # the mean and the variance are sums of n_embd terms; about ten more operations follow them
     spread = np.abs(stream).mean() + np.abs(stream - stream.mean())
     scale = np.abs(unembedding * tensors["ln_f.weight"].astype(np.float64)) / np.sqrt(
@@ -216,4 +218,5 @@ def _bound(model: Model, trace: Trace, unembedding: Floats, reader: Floats) -> F
     )
     in_norm = scale @ (off + off.mean()) + g(width + 12) * (scale @ spread)
     normed = np.abs(_last(trace, "ln_f")) + np.abs(tensors["ln_f.bias"].astype(np.float64))
-    return in_norm + g(width + 1) * (np.abs(unembedding) @ normed)
+    bound = in_norm + g(width + 1) * (np.abs(unembedding) @ normed)
+    return bound

@@ -1,4 +1,4 @@
-"""Explain one prediction: run the prompt, and say what the program, the heads and the sums say of it."""
+"""Explain one prediction: run a prompt, and say what rules, heads, neurons and sums say of it."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ def explain_prediction(
     stored = None
     if circuits is not None and len(tokens) <= circuits.context:
         stored = Stored(circuits, tokens, by_name)
+        values = values or tuple(_stored_values(stored, weights))
     if weights is None:
         notes.append(
             "no handcraft.json: names, rules and values are not known, so this is what the weights "
@@ -174,6 +175,18 @@ def _values(judged: Judged) -> tuple[NamedValue, ...]:
     )
 
 
+def _stored_values(stored: Stored, weights: Weights | None) -> Iterator[NamedValue]:
+    """The values of circuits whose expressions are not known, as the residual stream stores them."""
+    served = {} if weights is None else _origins(weights)
+    for name, values in stored.computed().items():
+        yield NamedValue(served.get(name, Origin(name)), None, values)
+
+
+def _origins(weights: Weights) -> dict[str, Origin]:
+    """All that weights serve, by its words."""
+    return {o.what: o for served in weights.origins.values() for os in served.values() for o in os}
+
+
 def _rules(
     judged: Judged | None, weights: Weights | None, fired: Sequence[NeuronUse]
 ) -> tuple[RuleOutcome, ...]:
@@ -193,7 +206,7 @@ def _rules(
     if weights is None:
         return ()
     by_text = {origin.what: origin for neuron in fired for origin in neuron.serves}
-    origins = {o.what: o for served in weights.origins.values() for os in served.values() for o in os}
+    origins = _origins(weights)
     return tuple(
         RuleOutcome(
             number,
@@ -210,9 +223,7 @@ def _shown(values: object) -> dict[str, Shown]:
     return {name: json_value(value) for name, value in values.items()}
 
 
-def _fired(
-    model: Model, trace: Trace, names: AxisNames | None, served: Served
-) -> Iterator[NeuronUse]:
+def _fired(model: Model, trace: Trace, names: AxisNames | None, served: Served) -> Iterator[NeuronUse]:
     """The neurons whose first hidden unit is past its threshold at the last position."""
     for block in range(model.shape.n_layer):
         name = f"h.{block}.mlp"

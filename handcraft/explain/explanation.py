@@ -1,4 +1,4 @@
-"""One prediction explained, as data: which rules fired, what the heads read, what adds up to the logits."""
+"""One prediction explained, as data: rules, values, heads, neurons, and what adds up to the logits."""
 
 from __future__ import annotations
 

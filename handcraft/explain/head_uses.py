@@ -11,6 +11,7 @@ from handcraft.explain.explanation import HeadUse, Look, Shown, Source
 from handcraft.explain.served import Served
 from handcraft.explain.stored import Stored
 from handcraft.model import AxisNames, Model, Trace
+from handcraft.model.attention import Array
 
 SEEN = 1e-6
 """An attention weight that is smaller is as good as 0: in float32, a millionth of a sum is rounding."""
@@ -73,7 +74,7 @@ def head_uses(
 
 
 def _look(
-    weights: np.ndarray,  # type: ignore[type-arg]
+    weights: Array,
     at: int,
     tokens: Sequence[str],
     is_used: bool,
@@ -88,9 +89,7 @@ def _look(
     keys: dict[int, Mapping[str, Shown]] = {}
     if circuit is not None and stored is not None:
         queries = stored.read(number, circuit.attends.query, at)
-        keys = {
-            there: stored.read(number, circuit.attends.key, there) for there in sources[:LISTED]
-        }
+        keys = {there: stored.read(number, circuit.attends.key, there) for there in sources[:LISTED]}
     listed = tuple(
         Source(there, tokens[there], float(weights[there]), keys.get(there, {}))
         for there in sources[:LISTED]

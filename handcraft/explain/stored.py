@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
 
 from handcraft.circuits import Circuits, Encoding, Head, LinearMap, Subspace
 from handcraft.circuits.ideal import embed, run_block
+from handcraft.circuits.ideal_heads import Numbers
 from handcraft.circuits.prefixes import Prefixes
 from handcraft.circuits.resolve import resolve
 from handcraft.explain.explanation import Shown
@@ -33,17 +37,40 @@ class Stored:
         self._tokens, self._known = tokens, known
         self._of = {table.subspace: table.of for table in reversed(resolved.embedding)}
         places = {token: i for i, token in enumerate(circuits.vocabulary.tokens)}
-        ids = [[places[token] for token in tokens]]
+        ids = np.array([[places[token] for token in tokens]], dtype=np.int64)
         width = max((subspace.width for subspace in resolved.stream), default=1)
-        self._prefixes = Prefixes.of_texts(_ids(ids), causal=resolved.causal, width=width)
+        self._prefixes = Prefixes.of_texts(ids, causal=resolved.causal, width=width)
         stream = embed(resolved, self._prefixes)
         self.heads: list[tuple[Head, ...]] = []
-        self._streams = []
+        self._streams: list[Numbers] = []
+        self._every: list[Numbers] = [stream]
         for block, original in zip(resolved.blocks, circuits.blocks, strict=True):
             if original.heads:
                 self.heads.append(original.heads)
                 self._streams.append(stream)
             stream = run_block(block, stream, self._prefixes)
+            self._every.append(stream)
+        self._unembedding = resolved.unembedding
+
+    def computed(self) -> dict[str, tuple[Shown, ...]]:
+        """What heads and neurons compute, by the names of the subspaces, at every position.
+
+        The values are those after the first block that writes them; a dimension may be used again.
+        """
+        found: dict[str, tuple[Shown, ...]] = {}
+        for before, after in pairwise(self._every):
+            for subspace in after:
+                if subspace.name in found or subspace in self._of or subspace == self._unembedding:
+                    continue
+                rows = [self._numbers(stream, subspace) for stream in (before, after)]
+                if rows[0] != rows[1]:
+                    found[subspace.name] = tuple(_decoded(subspace, row) for row in rows[1])
+        return found
+
+    def _numbers(self, stream: Numbers, subspace: Subspace) -> list[list[object]]:
+        """What a subspace stores: [position, width]."""
+        found: list[list[object]] = stream[subspace].plain[self._prefixes.of[0]].tolist()
+        return found
 
     def read(self, number: int, maps: Iterable[LinearMap], position: int) -> dict[str, Shown]:
         """The values that some maps read at a position.
@@ -65,15 +92,8 @@ class Stored:
             elif (of := self._of.get(subspace)) is not None:
                 yield of, self._tokens[position] if of == "token" else position
             else:
-                row = self._prefixes.of[0, position]
-                numbers = self._streams[number][subspace].plain[row].tolist()
-                yield subspace.name, _decoded(subspace, numbers)
-
-
-def _ids(ids: list[list[int]]):  # type: ignore[no-untyped-def]
-    import numpy as np
-
-    return np.array(ids, dtype=np.int64)
+                numbers = self._numbers(self._streams[number], subspace)
+                yield subspace.name, _decoded(subspace, numbers[position])
 
 
 def _decoded(subspace: Subspace, numbers: Sequence[object]) -> Shown:

@@ -185,7 +185,8 @@ def test_what_selections_found_in_given_prompts_is_said(run, tmp_path):
         "1 of 2 selections found a source somewhere, and 1 of the 2 that may select none did so"
         in lines
     )
-    warned = "warning: no position that was tried selected a source: seen = select(token, 'c').exists() (words"
+    seen = "seen = select(token, 'c').exists()"
+    warned = f"warning: no position that was tried selected a source: {seen} (words"
     assert [line for line in lines if line.startswith(warned)]
     told = "note: every position that was tried selected a source: first = select(token, 'a').earliest("
     assert [line for line in lines if line.startswith(told)]
