@@ -97,7 +97,7 @@ def on_site(target: Path) -> str:
 
 
 def site_text(page: Path, found: set[Path]) -> str:
-    """The text of a page as the site shows it; the files outside docs/ that it links to go into `found`."""
+    """The text of a page as the site shows it; linked files outside docs/ go into `found`."""
 
     def relinked(match: re.Match[str]) -> str:
         link, _, anchor = match[2].partition("#")
