@@ -57,7 +57,7 @@ export function setWeight(model, tensor, row, column, value) {
  * Sums run in float64, and the result of every step is rounded to the model's dtype.
  *
  * @param ids token ids, at most n_positions of them.
- * @returns a Map from names to {shape, data}.
+ * @returns a Map from names to {shape, data}, with the `ids`.
  */
 export function forward(model, ids) {
   const { n_embd: width, n_head: heads, n_inner: inner, n_vocab: answers } = model.shape;
@@ -65,7 +65,7 @@ export function forward(model, ids) {
   const { tensors, Floats } = model;
   const count = ids.length;
   const size = width / heads;
-  const trace = new Map();
+  const trace = Object.assign(new Map(), { ids });
   const keep = (name, data, ...shape) => (trace.set(name, { shape, data }), data);
   const act = ACTIVATIONS[activation];
 
@@ -96,8 +96,7 @@ export function forward(model, ids) {
     fill(shift, tensors[`${name}.bias`].rows[0]);
     for (let p = 0; p < count; p++) {
       const { mean, deviation } = moments(x.subarray(p * width, (p + 1) * width), epsilon);
-      for (let d = 0; d < width; d++)
-        out[p * width + d] = ((x[p * width + d] - mean) / deviation) * gain[d] + shift[d];
+      for (let d = 0; d < width; d++) out[p * width + d] = ((x[p * width + d] - mean) / deviation) * gain[d] + shift[d];
     }
     return keep(name, out, count, width);
   };
@@ -117,8 +116,7 @@ export function forward(model, ids) {
     const qkv = linear(normed(x, `h.${b}.ln_1`), width, 3 * width, `${attn}.c_attn`);
     const [query, key, value] = ["query", "key", "value"].map((part, n) => {
       const cut = new Floats(count * width);
-      for (let p = 0; p < count; p++)
-        cut.set(qkv.subarray((3 * p + n) * width, (3 * p + n + 1) * width), p * width);
+      for (let p = 0; p < count; p++) cut.set(qkv.subarray((3 * p + n) * width, (3 * p + n + 1) * width), p * width);
       return keep(`${attn}.${part}`, cut, count, width);
     });
     const scores = new Floats(heads * count * count);
@@ -132,8 +130,7 @@ export function forward(model, ids) {
         let best = -Infinity;
         for (let s = 0; s < seen; s++) {
           let sum = 0;
-          for (let c = h * size; c < (h + 1) * size; c++)
-            sum += query[p * width + c] * key[s * width + c];
+          for (let c = h * size; c < (h + 1) * size; c++) sum += query[p * width + c] * key[s * width + c];
           scores[row + s] = model.round(sum) * model.round(scales[b]);
           best = Math.max(best, scores[row + s]);
         }
@@ -142,8 +139,7 @@ export function forward(model, ids) {
         sums.fill(0);
         for (let s = 0; s < seen; s++) {
           const share = (pattern[row + s] /= total);
-          if (share !== 0)
-            for (let c = 0; c < size; c++) sums[c] += share * value[s * width + h * size + c];
+          if (share !== 0) for (let c = 0; c < size; c++) sums[c] += share * value[s * width + h * size + c];
         }
         output.set(sums, p * width + h * size);
       }
@@ -233,8 +229,7 @@ function fraction(top, below) {
 
 const over = (x) => (x instanceof Fraction ? [x.top, x.below] : [BigInt(Number(x)), 1n]);
 const isNumber = (x) => typeof x === "number" || typeof x === "boolean";
-const readValue = (x) =>
-  x !== null && typeof x === "object" ? fraction(BigInt(x.over[0]), BigInt(x.over[1])) : x;
+const readValue = (x) => (x !== null && typeof x === "object" ? fraction(BigInt(x.over[0]), BigInt(x.over[1])) : x);
 
 /** The sum x + factor y, exact. */
 function plus(x, factor, y) {
@@ -478,12 +473,11 @@ export function axisName(model, tensor, axis, i) {
     const head = Math.floor(channel / size);
     const names = model.names?.blocks[block]?.heads[head];
     const stored = names?.[part === "value" ? "carried" : "matching"][channel % size];
-    return `${part} of ${headName(model, block, head)}: ${stored || `channel ${channel % size}`}`;
+    return `${part} of head ${headName(model, block, head)}: ${stored || `channel ${channel % size}`}`;
   }
 }
 
-const headName = (model, block, head) =>
-  model.names?.blocks[block]?.heads[head]?.name ?? `head ${head}`;
+const headName = (model, block, head) => model.names?.blocks[block]?.heads[head]?.name ?? `head ${head}`;
 const unitName = (model, block, i) => model.names?.blocks[block]?.units[i] ?? `hidden unit ${i}`;
 const tokenOf = (model, id) => {
   const place = model.ids.indexOf(id);
@@ -621,7 +615,7 @@ export function explain(model, trace, ref) {
     })).filter((_, s) => s <= p || !model.architecture.causal);
     const looks = model.names?.blocks[b]?.heads[index[0]]?.looksAt;
     return found(
-      `where ${headName(model, b, index[0])} looks from position ${p}`,
+      `where head ${headName(model, b, index[0])} looks from position ${p}`,
       "softmax of the scores: exp(score - best) / their sum",
       terms,
       looks ? `It looks at: ${looks}.` : "",
@@ -635,7 +629,7 @@ export function explain(model, trace, ref) {
       value: at(trace, `h.${b}.attn.query`, p, c) * at(trace, `h.${b}.attn.key`, s, c) * scale,
       refs: [refOf(`h.${b}.attn.query`, p, c), refOf(`h.${b}.attn.key`, s, c)],
     }));
-    const title = `score of position ${s} from position ${p}, ${headName(model, b, h)}`;
+    const title = `score of position ${s} from position ${p}, head ${headName(model, b, h)}`;
     return found(title, `the sum of query times key, times ${show(scale)}`, nonzero(terms));
   }
   const third = PARTS.findIndex((each) => part === `attn.${each}`);
@@ -702,14 +696,21 @@ export function show(x) {
 const MOST_PROMPTS = 4000; // that are tried after a weight is edited
 const MOST_ROWS = 40; // of a table, until all are asked for
 const MOST_COLUMNS = 48; // of positions that a table shows
+const FOCUSED = "button, input, select, summary, [tabindex]"; // what can have the focus
 
-/** An element with attributes, event listeners (functions) and children (elements and texts). */
-function el(name, attributes = {}, ...children) {
+/**
+ * An element. `tag` may name classes, as in "p.note"; attributes may come first, of which functions
+ * listen to events; children are elements, texts and lists of them.
+ */
+function el(tag, ...children) {
+  const [name, ...classes] = tag.split(".");
   const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
+  made.classList.add(...classes);
+  const isPlain = children.length && Object.getPrototypeOf(children[0] ?? "") === Object.prototype;
+  for (const [key, value] of Object.entries(isPlain ? children.shift() : {})) {
     if (typeof value === "function") made.addEventListener(key, value);
-    else if (value === true) made.setAttribute(key, "");
-    else if (value !== false && value != null) made.setAttribute(key, value);
+    else if (key.startsWith("aria-")) made.setAttribute(key, value);
+    else if (value !== false && value != null) made.setAttribute(key, value === true ? "" : value);
   }
   return put(made, ...children);
 }
@@ -722,9 +723,12 @@ function put(made, ...children) {
 
 /** A row of a table, headed by its first cell. */
 const line = (head, ...cells) =>
-  el("tr", {}, el("th", { scope: "row" }, head), cells.map((cell) => el("td", {}, cell)));
+  el(
+    "tr",
+    el("th", { scope: "row" }, head),
+    cells.map((cell) => el("td", cell)),
+  );
 
-const paragraph = (kind, ...children) => el("p", { class: kind }, ...children);
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
 const button = (label, click, attributes = {}) => el("button", { type: "button", click, ...attributes }, label);
@@ -760,9 +764,14 @@ export function start(text, root) {
     const tokens = written.slice(-longest);
     const ids = tokens.map((token) => data.ids[placeOf.get(token)]);
     const trace = forward(model, ids);
-    trace.ids = ids;
     const meant = meaning && written.length <= longest ? interpret(meaning, tokens) : null;
-    return { tokens, trace, answers: tokens.map((_, p) => ranked(trace, p)), meant, cut: written.length - tokens.length };
+    return {
+      tokens,
+      trace,
+      answers: tokens.map((_, p) => ranked(trace, p)),
+      meant,
+      cut: written.length - tokens.length,
+    };
   }
 
   /** The logits at a position, best first: [id, logit]. */
@@ -793,23 +802,37 @@ export function start(text, root) {
   const sections = {};
   const section = (key, title, ...children) => {
     const heading = el("h2", { id: `${key}-title` }, title);
-    sections[key] = el("div", { class: "body" });
+    sections[key] = el("div.body");
     return el("section", { class: key, "aria-labelledby": `${key}-title` }, heading, ...children, sections[key]);
   };
-  const field = el("input", {
-    id: "prompt", class: "prompt", type: "text", spellcheck: "false", autocomplete: "off", autocapitalize: "off",
+  const field = el("input.prompt", {
+    id: "prompt",
+    type: "text",
+    spellcheck: "false",
+    autocomplete: "off",
+    autocapitalize: "off",
     input: () => choose({ text: field.value, place: Infinity }),
   });
-  const other = el("input", {
-    id: "other", class: "prompt", type: "text", spellcheck: "false", autocomplete: "off", autocapitalize: "off",
+  const other = el("input.prompt", {
+    id: "other",
+    type: "text",
+    spellcheck: "false",
+    autocomplete: "off",
+    autocapitalize: "off",
     input: () => choose({ other: other.value }),
   });
-  const drawer = el("aside", { class: "drawer", "aria-label": "The selected number", "aria-live": "polite", hidden: true });
+  const drawer = el("aside.drawer", { "aria-label": "The selected number", "aria-live": "polite", hidden: true });
   const { shape, architecture } = data;
-  const size = [count(shape.n_inner.length, "block"), `${count(shape.n_head, "head")} each`, `width ${shape.n_embd}`,
-    count(data.parameters, "parameter"), `${data.values.length.toLocaleString("en")} different values`].join(", ");
-  const container = el("div", { class: "hc" },
-    el("header", {}, el("h1", {}, data.title), el("p", {}, `${architecture.name}: ${size}`)),
+  const size = [
+    count(shape.n_inner.length, "block"),
+    `${count(shape.n_head, "head")} each`,
+    `width ${shape.n_embd}`,
+    count(data.parameters, "parameter"),
+    `${data.values.length.toLocaleString("en")} different values`,
+  ].join(", ");
+  const container = el(
+    "div.hc",
+    el("header", el("h1", data.title), el("p", `${architecture.name}: ${size}`)),
     section("answer", "A prompt and its answer", el("label", { for: "prompt" }, "Prompt"), field),
     section("rules", "The rules that fired"),
     section("flow", "Where the answer comes from"),
@@ -830,8 +853,17 @@ export function start(text, root) {
 
   let result = null; // of the prompt, by the model as it is edited
 
-  /** Changes the state and redraws what shows it. */
+  /** Changes the state and redraws what shows it; what replaces the element with the focus gets it. */
   function choose(change) {
+    const held = root.getRootNode().activeElement;
+    const home = held?.closest?.(".hc section, .hc aside");
+    const order = home ? [...home.querySelectorAll(FOCUSED)].indexOf(held) : -1;
+    redraw(change);
+    if (order >= 0 && !held.isConnected)
+      home.querySelectorAll(FOCUSED)[home === drawer ? 0 : order]?.focus({ preventScroll: true });
+  }
+
+  function redraw(change) {
     const isNew = "text" in change || "edits" in change || result === null;
     Object.assign(state, change);
     if (isNew) {
@@ -853,24 +885,42 @@ export function start(text, root) {
   }
 
   const number = (value, ref, label) =>
-    el("button", { type: "button", class: "n", "data-ref": ref, "aria-label": `${label}: ${show(value)}` }, show(value));
-  const token = (text) => el("code", { class: "token" }, text === " " ? "\u2423" : text);
+    el(
+      "button",
+      { type: "button", class: "n", "data-ref": ref, "aria-label": `${label}: ${show(value)}` },
+      show(value),
+    );
+  const token = (text) => el("code.token", text === " " ? "\u2423" : text);
   const table = (caption, head, rows, attributes = {}) =>
-    el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
-      el("table", attributes, el("caption", {}, caption),
-        head && el("thead", {}, el("tr", {}, head.map((each) => el("th", { scope: "col" }, each)))),
-        el("tbody", {}, rows)));
-  const few = (key, rows) => {
+    el(
+      "div.scroll",
+      { tabindex: 0, role: "region", "aria-label": caption },
+      el(
+        "table",
+        attributes,
+        el("caption", caption),
+        head &&
+          el(
+            "thead",
+            el(
+              "tr",
+              head.map((each) => el("th", { scope: "col" }, each)),
+            ),
+          ),
+        el("tbody", rows),
+      ),
+    );
+  const few = (key, rows, wrap = (more) => el("tr", el("td", { colspan: 99 }, more))) => {
     if (rows.length <= MOST_ROWS || state.all[key]) return rows;
     const more = button(`show all ${rows.length}`, () => choose({ all: { ...state.all, [key]: true } }));
-    return [...rows.slice(0, MOST_ROWS), el("tr", {}, el("td", { colspan: 99 }, more))];
+    return [...rows.slice(0, MOST_ROWS), wrap(more)];
   };
-  const where = ([what, place]) => el("li", {}, what, place && el("span", { class: "place" }, ` ${place}`));
+  const where = ([what, place]) => el("li", what, place && el("span.place", ` ${place}`));
 
   // A prompt and its answer
   function drawAnswer(found) {
     if (found.problem) {
-      put(sections.answer, el("p", { class: "problem", role: "alert" }, found.problem));
+      put(sections.answer, el("p.problem", { role: "alert" }, found.problem));
       return;
     }
     const p = found.tokens.length - 1;
@@ -887,19 +937,33 @@ export function start(text, root) {
     const rows = top.slice(0, 5).map(([id, logit]) => {
       const share = Math.exp(logit - highest) / total;
       const bar = el("meter", { min: 0, max: 1, value: share, "aria-label": `probability ${show(share)}` });
-      return line(token(tokenOf(model, id)), number(logit, refOf("logits", p, id), `logit of ${tokenOf(model, id)}`), bar,
-        share < 0.0001 ? "" : `${+(100 * share).toPrecision(3)} %`);
+      return line(
+        token(tokenOf(model, id)),
+        number(logit, refOf("logits", p, id), `logit of ${tokenOf(model, id)}`),
+        bar,
+        share < 0.0001 ? "" : `${+(100 * share).toPrecision(3)} %`,
+      );
     });
     const notes = [];
     if (found.cut) notes.push(`The model sees the last ${found.tokens.length} tokens.`);
-    if (meaning && !isPromised(found, p)) notes.push("This is not an allowed prompt of the program, so nothing is promised.");
-    put(sections.answer, 
-      el("p", { class: "live", "aria-live": "polite" }, el("output", { for: "prompt" }, bestOf(found.answers, p)),
-        el("span", { class: words[1] }, words[0])),
-      ...notes.map((note) => el("p", { class: "note" }, note)),
-      el("p", { class: "buttons" },
-        button("write the next token", () => write(1, false)), button("write 10 tokens", () => write(10, false)),
-        button("sample a token", () => write(1, true)), button("another prompt", () => load(drawn()))),
+    if (meaning && !isPromised(found, p))
+      notes.push("This is not an allowed prompt of the program, so nothing is promised.");
+    put(
+      sections.answer,
+      el(
+        "p.live",
+        { "aria-live": "polite" },
+        el("output", { for: "prompt" }, bestOf(found.answers, p)),
+        el("span", { class: words[1] }, words[0]),
+      ),
+      ...notes.map((note) => el("p.note", note)),
+      el(
+        "p.buttons",
+        button("write the next token", () => write(1, false)),
+        button("write 10 tokens", () => write(10, false)),
+        button("sample a token", () => write(1, true)),
+        button("another prompt", () => load(drawn())),
+      ),
       table("The most likely tokens", ["token", "logit", "probability", ""], rows),
     );
   }
@@ -934,9 +998,14 @@ export function start(text, root) {
   function drawRules() {
     const p = state.place;
     const { meant } = result;
-    const spot = el("p", {}, "After ", token(join(result.tokens.slice(0, p + 1))), ":");
+    const spot = el("p", "After ", token(join(result.tokens.slice(0, p + 1))), ":");
     if (!meant || meant.isBroken[p]) {
-      put(sections.rules, spot, el("p", {}, meant ? "This text breaks an assumption of the program." : data.noMeaning), source([], []));
+      put(
+        sections.rules,
+        spot,
+        el("p", meant ? "This text breaks an assumption of the program." : data.noMeaning),
+        source([], []),
+      );
       return;
     }
     const decided = meant.rule[p];
@@ -944,16 +1013,25 @@ export function start(text, root) {
       const flag = meaning.answer.rules[k].if;
       const holds = flag === null || meant.values[flag][p];
       const state = k === decided ? "fires" : holds ? "also true, but later" : nearly(flag, p);
-      return el("li", { class: k === decided ? "fired" : "", "aria-current": k === decided }, el("code", {}, text),
-        place && el("span", { class: "place" }, ` ${place}`), el("span", { class: "why" }, ` ${state}`));
+      return el(
+        "li",
+        { class: k === decided ? "fired" : "", "aria-current": k === decided },
+        el("code", text),
+        place && el("span.place", ` ${place}`),
+        el("span.why", ` ${state}`),
+      );
     });
     const near = rows.length > MOST_ROWS ? rows.slice(Math.max(0, decided - 5), decided + 6) : rows;
     const used = new Set();
     const roots = [meaning.answer.rules[decided].if, meaning.answer.rules[decided].token].filter((n) => n != null);
     for (const node of reached(roots)) used.add(meaning.lines[node]);
-    put(sections.rules, spot, el("ol", { class: "rulelist", start: near === rows ? 1 : Math.max(0, decided - 5) + 1 }, near),
-      near.length < rows.length && el("p", { class: "note" }, `${rows.length} rules; those around the one that fired are shown.`),
-      source([data.rules[decided][2]], [...used]));
+    put(
+      sections.rules,
+      spot,
+      el("ol.rulelist", { start: near === rows ? 1 : Math.max(0, decided - 5) + 1 }, near),
+      near.length < rows.length && el("p.note", `${rows.length} rules; those around the one that fired are shown.`),
+      source([data.rules[decided][2]], [...used]),
+    );
   }
 
   /** How near a condition that is false came: of a conjunction, which parts hold. */
@@ -963,7 +1041,9 @@ export function start(text, root) {
     if (!sum || sum.op !== "sum" || sum.factors.some((factor) => factor !== 1)) return "does not hold";
     const failed = sum.of.filter((each) => !result.meant.values[each][p]);
     const named = failed.map((each) => meaning.names[each] ?? "a condition").join("; ");
-    return failed.length && node.bound === sum.of.length ? `${sum.of.length - failed.length} of ${sum.of.length} hold; not: ${named}` : "does not hold";
+    return failed.length && node.bound === sum.of.length
+      ? `${sum.of.length - failed.length} of ${sum.of.length} hold; not: ${named}`
+      : "does not hold";
   }
 
   /** The nodes that some nodes read, and these. */
@@ -989,10 +1069,10 @@ export function start(text, root) {
     if (!data.source) return null;
     const lines = data.source.lines.map((line, n) => {
       const lit = fired.includes(n + 1) ? "fired" : used.includes(n + 1) ? "used" : "";
-      return el("li", { class: lit, "aria-current": lit === "fired" }, el("code", {}, line || " "));
+      return el("li", { class: lit, "aria-current": lit === "fired" }, el("code", line || " "));
     });
     const label = { tabindex: 0, role: "region", "aria-label": `The file ${data.source.name}` };
-    const box = el("div", { class: "scroll source", ...label }, el("ol", {}, lines));
+    const box = el("div", { class: "scroll source", ...label }, el("ol", lines));
     requestAnimationFrame(() => {
       const lit = box.querySelector(".fired");
       if (lit) box.scrollTop = lit.offsetTop - box.offsetTop - box.clientHeight / 2;
@@ -1024,10 +1104,12 @@ export function start(text, root) {
   }
 
   const named = meaning
-    ? meaning.nodes.map((_, n) => n).filter((n) => {
-        const name = meaning.names[n];
-        return name && Object.keys(meaning.names).findLast((each) => meaning.names[each] === name) === `${n}`;
-      })
+    ? meaning.nodes
+        .map((_, n) => n)
+        .filter((n) => {
+          const name = meaning.names[n];
+          return name && Object.keys(meaning.names).findLast((each) => meaning.names[each] === name) === `${n}`;
+        })
     : [];
 
   function drawFlow() {
@@ -1036,68 +1118,150 @@ export function start(text, root) {
     const columns = tokens.map((_, p) => p).slice(first, first + MOST_COLUMNS);
     const cells = (value) => columns.map((p) => el("td", { class: p === state.place ? "here" : "" }, value(p)));
     const row = (kind, name, value, note) =>
-      el("tr", { class: kind }, el("th", { scope: "row" }, name, note && el("small", {}, note)), cells(value));
-    const title = (text) => el("tr", { class: "stage" }, el("th", { colspan: columns.length + 1, scope: "rowgroup" }, text));
+      el("tr", { class: kind }, el("th", { scope: "row" }, name, note && el("small", note)), cells(value));
+    const title = (text) => el("tr.stage", el("th", { colspan: columns.length + 1, scope: "rowgroup" }, text));
     const values = (stage) =>
-      meant ? named.filter((n) => birth[n] === stage).map((n) =>
-        row("value", meaning.names[n], (p) => mark(meant.values[n][p]), meaning.lines[n] ? `line ${meaning.lines[n]}` : "")) : [];
+      meant
+        ? named
+            .filter((n) => birth[n] === stage)
+            .map((n) =>
+              row(
+                "value",
+                meaning.names[n],
+                (p) => mark(meant.values[n][p]),
+                meaning.lines[n] ? `line ${meaning.lines[n]}` : "",
+              ),
+            )
+        : [];
     const stored = (name, tensors) =>
-      state.stored ? data.stored.filter((each) => isWritten(each, tensors)).map((each) =>
-        row("stored", each.name, (p) => number(decoded(each, trace, name, p), refOf(name, p, each.first), each.name))) : [];
+      state.stored
+        ? data.stored
+            .filter((each) => isWritten(each, tensors))
+            .map((each) =>
+              row("stored", each.name, (p) =>
+                number(decoded(each, trace, name, p), refOf(name, p, each.first), each.name),
+              ),
+            )
+        : [];
     const rows = [
       ...few("embedding", [...values(-2), ...stored("embedding", ["wte.weight", "wpe.weight"])]),
       ...shape.n_inner.flatMap((units, b) => {
         const heads = headsOf(b);
-        const moved = [...heads.map((h) => row("head", headLabel(b, h), (p) => looks(b, h, p))), ...values(2 * b),
-          ...(heads.length ? stored(`h.${b}.after_attention`, [`h.${b}.attn.c_proj.weight`]) : [])];
-        const computed = [...(units ? [row("mlp", "neurons that fire", (p) => fired(b, p).length)] : []), ...values(2 * b + 1),
-          ...(units ? stored(`h.${b}.output`, [`h.${b}.mlp.c_proj.weight`]) : [])];
+        const moved = [
+          ...heads.map((h) => row("head", `head ${headName(model, b, h)}`, (p) => looks(b, h, p), looksAt(b, h))),
+          ...values(2 * b),
+          ...(heads.length ? stored(`h.${b}.after_attention`, [`h.${b}.attn.c_proj.weight`]) : []),
+        ];
+        const computed = [
+          ...(units ? [row("mlp", "neurons that fire", (p) => fired(b, p).length)] : []),
+          ...values(2 * b + 1),
+          ...(units ? stored(`h.${b}.output`, [`h.${b}.mlp.c_proj.weight`]) : []),
+        ];
         return [title(`block ${b}`), ...few(`flow ${b}`, [...moved, ...computed])];
       }),
       title("answers"),
       row("answer", "the model predicts", (p) =>
-        el("span", { class: isRight(result, p) === false ? "bad" : "" }, number(bestOf(answers, p), refOf("logits", p, answers[p][0][0]), "the model predicts"))),
-      ...(meant ? [row("answer", "the rules mean", (p) => (isPromised(result, p) ? rightTokens(meant.answer[p]).join(" or ") : "")),
-        row("answer", "by rule", (p) => (isPromised(result, p) ? meant.rule[p] + 1 : ""))] : []),
+        el(
+          "span",
+          { class: isRight(result, p) === false ? "bad" : "" },
+          number(bestOf(answers, p), refOf("logits", p, answers[p][0][0]), "the model predicts"),
+        ),
+      ),
+      ...(meant
+        ? [
+            row("answer", "the rules mean", (p) =>
+              isPromised(result, p) ? rightTokens(meant.answer[p]).join(" or ") : "",
+            ),
+            row("answer", "by rule", (p) => (isPromised(result, p) ? meant.rule[p] + 1 : "")),
+          ]
+        : []),
     ];
-    const head = ["position", ...columns.map((p) => button([el("small", {}, p), token(tokens[p])], () => choose({ place: p }),
-      { "aria-pressed": p === state.place, "aria-label": `position ${p}, ${tokens[p]}` }))];
-    const box = el("input", { type: "checkbox", id: "stored", checked: state.stored, change: () => choose({ stored: box.checked }) });
-    const arrows = (step, label) => button(label, () => choose({ place: state.place + step }), { "aria-label": step < 0 ? "one position back" : "one position on" });
+    const head = [
+      "position",
+      ...columns.map((p) =>
+        button([el("small", p), token(tokens[p])], () => choose({ place: p }), {
+          "aria-pressed": p === state.place,
+          "aria-label": `position ${p}, ${tokens[p]}`,
+        }),
+      ),
+    ];
+    const box = el("input", {
+      type: "checkbox",
+      id: "stored",
+      checked: state.stored,
+      change: () => choose({ stored: box.checked }),
+    });
+    const arrows = (step, label) =>
+      button(label, () => choose({ place: state.place + step }), {
+        "aria-label": step < 0 ? "one position back" : "one position on",
+      });
     const more = columns.length < tokens.length ? `${columns.length} of ${tokens.length} positions are shown. ` : "";
-    put(sections.flow, 
-      el("p", { class: "buttons" }, arrows(-1, "\u2190"), arrows(1, "\u2192"), ` position ${state.place} `, box,
-        el("label", { for: "stored" }, "also the numbers that the model stores")),
-      el("p", { class: "note" }, more, meant ? "Values are what the rules mean; a head points to the position it looks at. " : "", "Every number can be clicked."),
+    put(
+      sections.flow,
+      el(
+        "p.buttons",
+        arrows(-1, "\u2190"),
+        arrows(1, "\u2192"),
+        ` position ${state.place} `,
+        box,
+        el("label", { for: "stored" }, "also the numbers that the model stores"),
+      ),
+      el(
+        "p.note",
+        more,
+        meant ? "Values are what the rules mean; a head points to the position it looks at. " : "",
+        "Every number can be clicked.",
+      ),
       table(`What happens at each position of ${join(tokens)}`, head, rows, { class: "positions" }),
     );
+    const shown = sections.flow.querySelector(".scroll");
+    const cell = shown.querySelector(".here");
+    if (cell) shown.scrollLeft = cell.offsetLeft + cell.offsetWidth - shown.clientWidth;
   }
 
-  const mark = (value) => (value === true ? "\u2713" : value === false ? "\u00b7" : value === undefined ? "" : `${value}`);
+  const mark = (value) =>
+    value === true ? "\u2713" : value === false ? "\u00b7" : value === undefined ? "" : `${value}`;
 
   function headsOf(b) {
     const size = shape.n_embd / shape.n_head;
     const { rows } = model.tensors[`h.${b}.attn.c_proj.weight`];
-    return Array.from({ length: shape.n_head }, (_, h) => h).filter((h) => rows.slice(h * size, (h + 1) * size).some(({ at }) => at.length));
+    return Array.from({ length: shape.n_head }, (_, h) => h).filter((h) =>
+      rows.slice(h * size, (h + 1) * size).some(({ at }) => at.length),
+    );
   }
-  const headLabel = (b, h) => {
-    const looksAt = data.names?.blocks[b]?.heads[h]?.looksAt;
-    return [headName(model, b, h), el("small", {}, looksAt ? `looks at ${looksAt}` : "looks at")];
+  const looksAt = (b, h) => {
+    const found = data.names?.blocks[b]?.heads[h]?.looksAt;
+    return found ? `looks at ${found}` : "looks at";
   };
   function looks(b, h, p) {
-    const shares = Array.from({ length: result.tokens.length }, (_, s) => at(result.trace, `h.${b}.attn.pattern`, h, p, s));
+    const shares = Array.from({ length: result.tokens.length }, (_, s) =>
+      at(result.trace, `h.${b}.attn.pattern`, h, p, s),
+    );
     const best = shares.indexOf(Math.max(...shares));
     const seen = shares.filter((share) => share > 0.01).length;
-    const text = shares[best] > 0.99 ? `${best} ${result.tokens[best]}` : `${seen} of them`;
-    return el("button", { type: "button", class: "n", "data-ref": refOf(`h.${b}.attn.pattern`, h, p, best), "aria-label": `looks at ${text}` }, `\u2192${text}`);
+    const text = shares[best] > 0.99 ? `${best} ${result.tokens[best]}` : `${seen} positions`;
+    return el(
+      "button",
+      {
+        type: "button",
+        class: "n",
+        "data-ref": refOf(`h.${b}.attn.pattern`, h, p, best),
+        "aria-label": `looks at ${text}`,
+      },
+      `\u2192${text}`,
+    );
   }
   function fired(b, p) {
     const { shape: sizes, data: hidden } = result.trace.get(`h.${b}.mlp.hidden`);
-    return Array.from(hidden.subarray(p * sizes[1], (p + 1) * sizes[1]), (value, i) => [i, value]).filter(([, value]) => Math.abs(value) > 1e-6);
+    return Array.from(hidden.subarray(p * sizes[1], (p + 1) * sizes[1]), (value, i) => [i, value]).filter(
+      ([, value]) => Math.abs(value) > 1e-6,
+    );
   }
 
   const isWritten = ({ first, width }, tensors) =>
-    tensors.some((tensor) => model.tensors[tensor].rows.some((row) => row.at.some((d) => d >= first && d < first + width)));
+    tensors.some((tensor) =>
+      model.tensors[tensor].rows.some((row) => row.at.some((d) => d >= first && d < first + width)),
+    );
 
   /** What the dimensions of a subspace store, as its value. */
   function decoded({ encoding, first, width, mirrored, values }, trace, name, p) {
@@ -1117,12 +1281,23 @@ export function start(text, root) {
     const top = result.answers[p];
     const margin = top.length > 1 ? top[0][1] - top[1][1] : Infinity;
     const proof = data.proof?.text ?? "no proof was tried";
-    put(sections.proof, 
-      el("p", {}, "After ", token(join(result.tokens.slice(0, p + 1))), `, ${tokenOf(model, top[0][0])} leads ${top.length > 1 ? tokenOf(model, top[1][0]) : ""} by `,
-        el("strong", {}, show(margin)), " nats."),
-      el("p", { class: data.proof?.verdict === "proved" ? "good" : "note" }, `${proof[0].toUpperCase()}${proof.slice(1)}.`),
-      state.edits.length ? el("p", { class: "bad" }, "You edited weights: what is said here is about the model before that.") : "",
-      data.claim ? el("details", {}, el("summary", {}, "What the proof is about, in full"), el("pre", {}, data.claim)) : "",
+    put(
+      sections.proof,
+      el(
+        "p",
+        "After ",
+        token(join(result.tokens.slice(0, p + 1))),
+        `, ${tokenOf(model, top[0][0])} leads ${top.length > 1 ? tokenOf(model, top[1][0]) : ""} by `,
+        el("strong", show(margin)),
+        " nats.",
+      ),
+      el(
+        "p",
+        { class: data.proof?.verdict === "proved" ? "good" : "note" },
+        `${proof[0].toUpperCase()}${proof.slice(1)}.`,
+      ),
+      state.edits.length ? el("p.bad", "You edited weights: what is said here is about the model before that.") : "",
+      data.claim ? el("details", el("summary", "What the proof is about, in full"), el("pre", data.claim)) : "",
     );
   }
 
@@ -1133,30 +1308,74 @@ export function start(text, root) {
     const filter = state.filter ?? "";
     const { shape: sizes, rows } = model.tensors[tensor];
     const found = rows.flatMap(({ at: columns, is }, r) => columns.map((c, k) => [r, c, is[k]]));
-    const listed = found.map(([r, c, value]) => {
-      const index = sizes.length === 1 ? [c] : [r, c];
-      const labels = [...(sizes.length === 1 ? [] : [axisName(model, tensor, 0, r)]), axisName(model, tensor, 1, c)];
-      return { index, value, labels, serves: originsOf(model, tensor, r, c).map(([what]) => what).join(", ") };
-    }).filter(({ labels, serves, index }) => `${index} ${labels} ${serves}`.toLowerCase().includes(filter.toLowerCase()));
-    const select = el("select", { id: "tensor", change: () => choose({ tensor: select.value }) },
-      names.map((name) => el("option", { value: name, selected: name === tensor }, name)));
-    const search = el("input", { id: "filter", type: "search", value: filter, change: () => choose({ filter: search.value }) });
-    const body = listed.slice(0, MOST_ROWS).map(({ index, value, labels, serves }) =>
-      el("tr", {}, el("td", { class: "index" }, `[${index.join(", ")}]`), el("td", {}, number(value, refOf(tensor, ...index), `${tensor} ${index}`)),
-        el("td", { class: "long" }, labels.join(" \u2192 ")), el("td", { class: "long" }, serves)));
+    const listed = found
+      .map(([r, c, value]) => {
+        const index = sizes.length === 1 ? [c] : [r, c];
+        const labels = [...(sizes.length === 1 ? [] : [axisName(model, tensor, 0, r)]), axisName(model, tensor, 1, c)];
+        return {
+          index,
+          value,
+          labels,
+          serves: originsOf(model, tensor, r, c)
+            .map(([what]) => what)
+            .join(", "),
+        };
+      })
+      .filter(({ labels, serves, index }) =>
+        `${index} ${labels} ${serves}`.toLowerCase().includes(filter.toLowerCase()),
+      );
+    const select = el(
+      "select",
+      { id: "tensor", change: () => choose({ tensor: select.value }) },
+      names.map((name) => el("option", { value: name, selected: name === tensor }, name)),
+    );
+    const search = el("input", {
+      id: "filter",
+      type: "search",
+      value: filter,
+      change: () => choose({ filter: search.value }),
+    });
+    const body = listed
+      .slice(0, MOST_ROWS)
+      .map(({ index, value, labels, serves }) =>
+        el(
+          "tr",
+          el("td.index", `[${index.join(", ")}]`),
+          el("td", number(value, refOf(tensor, ...index), `${tensor} ${index}`)),
+          el("td.long", labels.join(" \u2192 ")),
+          el("td.long", serves),
+        ),
+      );
     const edits = state.edits.map((edit, k) =>
-      el("li", {}, `${edit.tensor}[${edit.index.join(", ")}]: ${show(edit.before)} \u2192 `, number(edit.value, refOf(edit.tensor, ...edit.index), "edited"),
-        k === state.edits.length - 1 && button("undo", undo)));
-    put(sections.break, 
-      el("p", {}, "Choose a weight, here or in any formula, give it another value, and see after which prompts the answer changes."),
-      el("div", { class: "edits", "aria-live": "polite" }, edits.length ? [el("ul", {}, edits), button("undo all", undoAll)] : "", failures),
-      el("p", { class: "buttons" }, el("label", { for: "tensor" }, "Tensor"), select, el("label", { for: "filter" }, "Find"), search),
-      el("p", { class: "note" }, `${listed.length.toLocaleString("en")} weights that are not 0${listed.length > MOST_ROWS ? `; the first ${MOST_ROWS} are shown` : ""}.`),
+      el(
+        "li",
+        `${edit.tensor}[${edit.index.join(", ")}]: ${show(edit.before)} \u2192 `,
+        number(edit.value, refOf(edit.tensor, ...edit.index), "edited"),
+        k === state.edits.length - 1 && button("undo", undo),
+      ),
+    );
+    put(
+      sections.break,
+      el(
+        "p",
+        "Choose a weight, here or in any formula, give it another value, and see after which prompts the answer changes.",
+      ),
+      el(
+        "div.edits",
+        { "aria-live": "polite" },
+        edits.length ? [el("ul", edits), button("undo all", undoAll)] : "",
+        failures,
+      ),
+      el("p.buttons", el("label", { for: "tensor" }, "Tensor"), select, el("label", { for: "filter" }, "Find"), search),
+      el(
+        "p.note",
+        `${listed.length.toLocaleString("en")} weights that are not 0${listed.length > MOST_ROWS ? `; the first ${MOST_ROWS} are shown` : ""}.`,
+      ),
       table(`Weights of ${tensor}`, ["index", "value", "from \u2192 to", "serves"], body),
     );
   }
 
-  const failures = el("div", { class: "failures" });
+  const failures = el("div.failures");
 
   function edit({ tensor, row, column }, value) {
     if (!Number.isFinite(model.round(value))) return;
@@ -1172,7 +1391,8 @@ export function start(text, root) {
     tryPrompts();
   }
   function undoAll() {
-    for (const { tensor, row, column, before } of [...state.edits].reverse()) setWeight(model, tensor, row, column, before);
+    for (const { tensor, row, column, before } of [...state.edits].reverse())
+      setWeight(model, tensor, row, column, before);
     choose({ edits: [] });
     tryPrompts();
   }
@@ -1184,20 +1404,26 @@ export function start(text, root) {
   function toTry() {
     if (tried) return tried;
     const clean = state.edits.length ? readModel(data) : model;
-    tried = prompts.some(MOST_PROMPTS).map((places) => {
-      const tokens = places.map((place) => data.tokens[place]);
-      const given = tokens.length;
-      if (!meaning) {
-        const trace = forward(clean, places.map((place) => data.ids[place]));
-        return { tokens, given, right: tokens.map((_, p) => [tokenOf(model, ranked(trace, p)[0][0])]) };
-      }
-      let meant = interpret(meaning, tokens);
-      for (let n = 1; n < prompts.writes && !meant.isBroken.at(-1); n++) {
-        tokens.push(rightTokens(meant.answer.at(-1))[0]);
-        meant = interpret(meaning, tokens);
-      }
-      return { tokens, given, right: meant.isBroken.some(Boolean) ? null : meant.answer.map(rightTokens) };
-    }).filter(({ right }) => right);
+    tried = prompts
+      .some(MOST_PROMPTS)
+      .map((places) => {
+        const tokens = places.map((place) => data.tokens[place]);
+        const given = tokens.length;
+        if (!meaning) {
+          const trace = forward(
+            clean,
+            places.map((place) => data.ids[place]),
+          );
+          return { tokens, given, right: tokens.map((_, p) => [tokenOf(model, ranked(trace, p)[0][0])]) };
+        }
+        let meant = interpret(meaning, tokens);
+        for (let n = 1; n < prompts.writes && !meant.isBroken.at(-1); n++) {
+          tokens.push(rightTokens(meant.answer.at(-1))[0]);
+          meant = interpret(meaning, tokens);
+        }
+        return { tokens, given, right: meant.isBroken.some(Boolean) ? null : meant.answer.map(rightTokens) };
+      })
+      .filter(({ right }) => right);
     return tried;
   }
 
@@ -1216,7 +1442,10 @@ export function start(text, root) {
       const until = performance.now() + 30;
       for (; n < all.length && performance.now() < until; n++) {
         const { tokens, given, right } = all[n];
-        const trace = forward(model, tokens.map((each) => data.ids[placeOf.get(each)]));
+        const trace = forward(
+          model,
+          tokens.map((each) => data.ids[placeOf.get(each)]),
+        );
         for (let p = given - 1; p < tokens.length; p++) {
           const answer = tokenOf(model, ranked(trace, p)[0][0]);
           if (!right[p].includes(answer)) {
@@ -1229,10 +1458,26 @@ export function start(text, root) {
       const among = isAll ? `all ${all.length}` : `${all.length} random ones`;
       const done = n < all.length ? `${n} of ${all.length} prompts tried` : `of ${among} prompts`;
       const rows = wrong.slice(0, 20).map(([text, right, answer]) =>
-        el("tr", {}, el("td", {}, button(text, () => load(text), { class: "n" })), el("td", {}, right), el("td", { class: "bad" }, answer)));
-      put(failures, 
+        el(
+          "tr",
+          el(
+            "td",
+            button(text, () => load(text), { class: "n" }),
+          ),
+          el("td", right),
+          el("td.bad", answer),
+        ),
+      );
+      put(
+        failures,
         el("p", { class: wrong.length ? "bad" : "good" }, `The answer changes after ${wrong.length} prompts; ${done}.`),
-        wrong.length ? table(`Prompts whose answer changes${wrong.length > 20 ? ", the first 20" : ""}`, ["prompt", meaning ? "the rules mean" : "it was", "the model predicts"], rows) : "",
+        wrong.length
+          ? table(
+              `Prompts whose answer changes${wrong.length > 20 ? ", the first 20" : ""}`,
+              ["prompt", meaning ? "the rules mean" : "it was", "the model predicts"],
+              rows,
+            )
+          : "",
       );
       if (n < all.length) setTimeout(step);
     };
@@ -1245,30 +1490,82 @@ export function start(text, root) {
     const p = state.place;
     const last = shape.n_inner.length;
     const b = (state.block = Math.max(-1, Math.min(state.block, last)));
-    const names = b < 0 ? ["embedding"] : b === last ? [] : [
-      ["before", b ? `h.${b - 1}.output` : "embedding"], ["heads add", `h.${b}.attn.output`],
-      ...(shape.n_inner[b] ? [["neurons add", `h.${b}.mlp.output`]] : []), ["after", `h.${b}.output`]];
-    const arrow = (step, label, text) => button(label, () => choose({ block: b + step }), { "aria-label": text, disabled: step < 0 ? b < 0 : b >= last });
-    const bar = el("p", { class: "buttons" }, arrow(-1, "\u2190", "the block before"), arrow(1, "\u2192", "the next block"),
-      ` ${b < 0 ? "embedding" : b === last ? "logits" : `block ${b}`}, position ${p}, `, token(tokens[p]),
-      button("\u2190 position", () => choose({ place: p - 1 }), { disabled: p === 0 }), button("position \u2192", () => choose({ place: p + 1 }), { disabled: p === tokens.length - 1 }));
+    const names =
+      b < 0
+        ? ["embedding"]
+        : b === last
+          ? []
+          : [
+              ["before", b ? `h.${b - 1}.output` : "embedding"],
+              ["heads add", `h.${b}.attn.output`],
+              ...(shape.n_inner[b] ? [["neurons add", `h.${b}.mlp.output`]] : []),
+              ["after", `h.${b}.output`],
+            ];
+    const arrow = (step, label, text) =>
+      button(label, () => choose({ block: b + step }), { "aria-label": text, disabled: step < 0 ? b < 0 : b >= last });
+    const bar = el(
+      "p.buttons",
+      arrow(-1, "\u2190", "the block before"),
+      arrow(1, "\u2192", "the next block"),
+      ` ${b < 0 ? "embedding" : b === last ? "logits" : `block ${b}`}, position ${p}, `,
+      token(tokens[p]),
+      button("\u2190 position", () => choose({ place: p - 1 }), { disabled: p === 0 }),
+      button("position \u2192", () => choose({ place: p + 1 }), { disabled: p === tokens.length - 1 }),
+    );
     const parts = [bar];
     if (b >= 0 && b < last) {
-      parts.push(el("ul", {}, headsOf(b).map((h) => el("li", {}, "head ", headLabel(b, h), " ", looks(b, h, p))),
-        shape.n_inner[b] ? el("li", {}, "neurons that fire: ", few(`units ${b}`, fired(b, p).map(([i, value]) =>
-          el("span", { class: "unit" }, unitName(model, b, i), " ", number(value, refOf(`h.${b}.mlp.hidden`, p, i), unitName(model, b, i))))), fired(b, p).length ? "" : "none") : ""));
+      parts.push(
+        el(
+          "ul",
+          headsOf(b).map((h) => el("li", `head ${headName(model, b, h)} ${looksAt(b, h)}: `, looks(b, h, p))),
+          shape.n_inner[b]
+            ? el(
+                "li",
+                "neurons that fire: ",
+                few(
+                  `units ${b}`,
+                  fired(b, p).map(([i, value]) =>
+                    el(
+                      "span.unit",
+                      unitName(model, b, i),
+                      " ",
+                      number(value, refOf(`h.${b}.mlp.hidden`, p, i), unitName(model, b, i)),
+                    ),
+                  ),
+                  (more) => more,
+                ),
+                fired(b, p).length ? "" : "none",
+              )
+            : "",
+        ),
+      );
     }
     if (b === last) {
-      const rows = result.answers[p].slice(0, MOST_ROWS).map(([id, logit]) =>
-        line(token(tokenOf(model, id)), number(logit, refOf("logits", p, id), `logit of ${tokenOf(model, id)}`)));
+      const rows = result.answers[p]
+        .slice(0, MOST_ROWS)
+        .map(([id, logit]) =>
+          line(token(tokenOf(model, id)), number(logit, refOf("logits", p, id), `logit of ${tokenOf(model, id)}`)),
+        );
       parts.push(table("Logits, best first", ["token", "logit"], rows));
     } else {
       const columns = b < 0 ? [["embedding", "embedding"]] : names;
       const rows = Array.from({ length: shape.n_embd }, (_, d) => d)
         .filter((d) => columns.some(([, name]) => at(trace, name, p, d) !== 0))
-        .map((d) => line(data.names?.stream[d] ?? `dimension ${d}`,
-          ...columns.map(([label, name]) => number(at(trace, name, p, d), refOf(name, p, d), `${label}, dimension ${d}`))));
-      parts.push(table("The residual stream at this position; dimensions that are 0 are left out", ["dimension", ...columns.map(([label]) => label)], few(`stream ${b}`, rows)));
+        .map((d) =>
+          line(
+            data.names?.stream[d] ?? `dimension ${d}`,
+            ...columns.map(([label, name]) =>
+              number(at(trace, name, p, d), refOf(name, p, d), `${label}, dimension ${d}`),
+            ),
+          ),
+        );
+      parts.push(
+        table(
+          "The residual stream at this position; dimensions that are 0 are left out",
+          ["dimension", ...columns.map(([label]) => label)],
+          few(`stream ${b}`, rows),
+        ),
+      );
     }
     put(sections.steps, ...parts);
   }
@@ -1276,32 +1573,46 @@ export function start(text, root) {
   // Compare two prompts
   function drawCompare() {
     if (!state.other) {
-      put(sections.compare, el("p", { class: "note" }, "Type another prompt to see in what they differ at their last tokens."));
+      put(sections.compare, el("p.note", "Type another prompt to see in what they differ at their last tokens."));
       return;
     }
     const second = run(state.other);
     if (second.problem) {
-      put(sections.compare, el("p", { class: "problem" }, second.problem));
+      put(sections.compare, el("p.problem", second.problem));
       return;
     }
     const both = [result, second];
     const ends = both.map(({ tokens }) => tokens.length - 1);
-    const facts = [["the model predicts", both.map(({ answers }, k) => bestOf(answers, ends[k]))],
-      ["margin", both.map(({ answers }, k) => show(answers[ends[k]][0][1] - (answers[ends[k]][1]?.[1] ?? 0)))]];
+    const facts = [
+      ["the model predicts", both.map(({ answers }, k) => bestOf(answers, ends[k]))],
+      ["margin", both.map(({ answers }, k) => show(answers[ends[k]][0][1] - (answers[ends[k]][1]?.[1] ?? 0)))],
+    ];
     if (both.every(({ meant }) => meant)) {
       facts.push(["rule", both.map(({ meant }, k) => data.rules[meant.rule[ends[k]]]?.[0] ?? "")]);
       for (const n of named) facts.push([meaning.names[n], both.map(({ meant }, k) => mark(meant.values[n][ends[k]]))]);
     }
-    shape.n_inner.forEach((_, b) => headsOf(b).forEach((h) => {
-      const found = both.map(({ trace, tokens }, k) => {
-        const shares = tokens.map((_, s) => at(trace, `h.${b}.attn.pattern`, h, ends[k], s));
-        const best = shares.indexOf(Math.max(...shares));
-        return shares[best] > 0.99 ? `${best} ${tokens[best]}` : `${shares.filter((share) => share > 0.01).length} positions`;
-      });
-      facts.push([`block ${b}, ${headName(model, b, h)} looks at`, found]);
-    }));
+    shape.n_inner.forEach((_, b) =>
+      headsOf(b).forEach((h) => {
+        const found = both.map(({ trace, tokens }, k) => {
+          const shares = tokens.map((_, s) => at(trace, `h.${b}.attn.pattern`, h, ends[k], s));
+          const best = shares.indexOf(Math.max(...shares));
+          return shares[best] > 0.99
+            ? `${best} ${tokens[best]}`
+            : `${shares.filter((share) => share > 0.01).length} positions`;
+        });
+        facts.push([`block ${b}, head ${headName(model, b, h)} looks at`, found]);
+      }),
+    );
     const rows = facts.map(([name, [one, two]]) =>
-      el("tr", { class: one === two ? "" : "differs" }, el("th", { scope: "row" }, name), el("td", {}, one), el("td", {}, one === two ? "" : "\u2260"), el("td", {}, two)));
+      el(
+        "tr",
+        { class: one === two ? "" : "differs" },
+        el("th", { scope: "row" }, name),
+        el("td", one),
+        el("td", one === two ? "" : "\u2260"),
+        el("td", two),
+      ),
+    );
     put(sections.compare, table("At the last token of each", ["", join(result.tokens), "", join(second.tokens)], rows));
   }
 
@@ -1317,25 +1628,53 @@ export function start(text, root) {
     }
     const found = explain(model, result.trace, state.ref);
     const largest = [...found.terms].sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, 12);
-    const rows = largest.map((term) => line(term.label, show(term.value), term.refs.map((ref, k) => [k ? " \u00d7 " : "", number(valueOf(ref), ref, term.label)])));
+    const rows = largest.map((term) =>
+      line(
+        term.label,
+        show(term.value),
+        term.refs.map((ref, k) => [k ? " \u00d7 " : "", number(valueOf(ref), ref, term.label)]),
+      ),
+    );
     const origins = servedBy(model, found);
     let editor = "";
     if (found.weight) {
       const value = el("input", { id: "edit", type: "number", step: "any", value: found.value });
-      editor = el("form", { class: "buttons", submit: (event) => (event.preventDefault(), value.value !== "" && edit(found.weight, Number(value.value))) },
-        el("label", { for: "edit" }, "Another value"), value, el("button", {}, "break it"));
+      editor = el(
+        "form.buttons",
+        { submit: (event) => (event.preventDefault(), value.value !== "" && edit(found.weight, Number(value.value))) },
+        el("label", { for: "edit" }, "Another value"),
+        value,
+        el("button", "break it"),
+      );
     }
-    put(drawer, 
+    put(
+      drawer,
       button("\u00d7", () => choose({ ref: null }), { class: "close", "aria-label": "close" }),
-      el("h2", {}, found.title), el("p", {}, el("strong", {}, show(found.value)), ` = ${found.formula}`),
-      found.note && el("p", {}, found.note), editor,
-      rows.length ? table(`Terms that are not 0${found.terms.length > 12 ? `, the 12 largest of ${found.terms.length}` : ""}`, null, rows) : "",
-      origins.length ? [el("p", {}, "Serves"), el("ul", {}, origins.slice(0, 6).map(where)), origins.length > 6 ? el("p", { class: "note" }, `and ${origins.length - 6} more`) : ""] : "",
+      el("h2", found.title),
+      el("p", el("strong", show(found.value)), ` = ${found.formula}`),
+      found.note && el("p", found.note),
+      editor,
+      rows.length
+        ? table(
+            `Terms that are not 0${found.terms.length > 12 ? `, the 12 largest of ${found.terms.length}` : ""}`,
+            null,
+            rows,
+          )
+        : "",
+      origins.length
+        ? [
+            el("p", "Serves"),
+            el("ul", origins.slice(0, 6).map(where)),
+            origins.length > 6 ? el("p.note", `and ${origins.length - 6} more`) : "",
+          ]
+        : "",
     );
   }
   const valueOf = (ref) => {
     const [name, index] = readRef(ref);
-    return model.tensors[name] ? weightOf(model, name, ...(index.length === 1 ? [0, ...index] : index)) : at(result.trace, name, ...index);
+    return model.tensors[name]
+      ? weightOf(model, name, ...(index.length === 1 ? [0, ...index] : index))
+      : at(result.trace, name, ...index);
   };
 
   /** A prompt to begin with: not a short one, and always the same. */

@@ -36,10 +36,12 @@ def gallery_model(name: str, architecture: str = "gpt2"):
     return compile_program(facts(name)["circuits"], architecture=architecture)
 
 
-def in_node(folder: Path, data, ids=(), texts=()):
-    """What page.mjs computes: the logits after ids, and what texts mean."""
+def in_node(folder: Path, data, ids=(), texts=(), summed=None):
+    """What page.mjs computes: the logits after ids, what texts mean, and all sums after some ids."""
     given = folder / "given.json"
-    given.write_text(json.dumps({"data": data, "ids": ids, "texts": texts}), encoding="utf-8")
+    given.write_text(
+        json.dumps({"data": data, "ids": ids, "texts": texts, "summed": summed}), encoding="utf-8"
+    )
     driver = Path(__file__).with_name("in_node.mjs")
     run = subprocess.run(
         [NODE, driver, str(MODULE), given],

@@ -116,3 +116,17 @@ def test_means_are_exact_fractions(tmp_path):
     found = in_node(tmp_path, page_data(of_compiled(made)), (), texts)
     meant = [each["right"][-1] for each in found["meant"]]
     assert meant == [[program.meaning(text)] for text in texts]
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "block"])
+@pytest.mark.parametrize("name", ["aab", "induction", "ngram"])
+def test_every_number_is_the_sum_that_its_formula_says(name, architecture, tmp_path):
+    made = compiled(name, architecture)
+    data = page_data(of_compiled(made))
+    found = in_node(tmp_path, data, summed=[0, 1, 0, 0])["sums"]
+    kinds = {"embedding", "attn.query", "attn.scores", "attn.head_output", "attn.output", "logits"}
+    assert kinds <= found.keys()
+    for kind, sums in found.items():
+        assert sums["count"] > 0
+        assert sums["plain"] == 0, kind
+        assert sums["off"] <= 1e-6, (kind, sums)
