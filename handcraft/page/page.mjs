@@ -68,6 +68,7 @@ export function forward(model, ids) {
   const trace = Object.assign(new Map(), { ids });
   const keep = (name, data, ...shape) => (trace.set(name, { shape, data }), data);
   const act = ACTIVATIONS[activation];
+  const channels = (h) => Array.from({ length: size }, (_, c) => h * size + c);
 
   const linear = (x, from, to, name) => {
     const out = new Floats(count * to);
@@ -127,10 +128,11 @@ export function forward(model, ids) {
       for (let p = 0; p < count; p++) {
         const seen = causal ? p + 1 : count;
         const row = (h * count + p) * count;
+        const asked = channels(h).filter((c) => query[p * width + c] !== 0);
         let best = -Infinity;
         for (let s = 0; s < seen; s++) {
           let sum = 0;
-          for (let c = h * size; c < (h + 1) * size; c++) sum += query[p * width + c] * key[s * width + c];
+          for (const c of asked) sum += query[p * width + c] * key[s * width + c];
           scores[row + s] = model.round(sum) * model.round(scales[b]);
           best = Math.max(best, scores[row + s]);
         }
@@ -486,13 +488,21 @@ const tokenOf = (model, id) => {
 
 /** The origins that a weight serves: [what, place, line in the file that is shown]. */
 export function originsOf(model, tensor, row, column) {
-  const runs = model.served[tensor] ?? [];
+  model.runs ??= {};
+  const runs = (model.runs[tensor] ??= runsByRow(model, tensor)).get(row) ?? [];
+  const run = runs.find(([first, length]) => first <= column && column < first + length);
+  return run ? model.lists[run[2]].map((n) => model.origins[n]) : [];
+}
+
+function runsByRow(model, tensor) {
   const isBias = model.tensors[tensor].shape.length === 1;
-  const run = runs.find((each) => {
-    const [first, length] = isBias ? each : each.slice(1);
-    return (isBias || each[0] === row) && first <= column && column < first + length;
-  });
-  return run ? model.lists[run.at(-1)].map((n) => model.origins[n]) : [];
+  const rows = new Map();
+  for (const run of model.served[tensor] ?? []) {
+    const row = isBias ? 0 : run[0];
+    if (!rows.has(row)) rows.set(row, []);
+    rows.get(row).push(run.slice(-3));
+  }
+  return rows;
 }
 
 const refOf = (name, ...index) => `${name}@${index.join(",")}`;
@@ -910,10 +920,10 @@ export function start(text, root) {
         el("tbody", rows),
       ),
     );
-  const few = (key, rows, wrap = (more) => el("tr", el("td", { colspan: 99 }, more))) => {
-    if (rows.length <= MOST_ROWS || state.all[key]) return rows;
-    const more = button(`show all ${rows.length}`, () => choose({ all: { ...state.all, [key]: true } }));
-    return [...rows.slice(0, MOST_ROWS), wrap(more)];
+  const few = (key, makers, wrap = (more) => el("tr", el("td", { colspan: 99 }, more))) => {
+    if (makers.length <= MOST_ROWS || state.all[key]) return makers.map((make) => make());
+    const more = button(`show all ${makers.length}`, () => choose({ all: { ...state.all, [key]: true } }));
+    return [...makers.slice(0, MOST_ROWS).map((make) => make()), wrap(more)];
   };
   const where = ([what, place]) => el("li", what, place && el("span.place", ` ${place}`));
 
@@ -1103,21 +1113,17 @@ export function start(text, root) {
     return stages;
   }
 
-  const named = meaning
-    ? meaning.nodes
-        .map((_, n) => n)
-        .filter((n) => {
-          const name = meaning.names[n];
-          return name && Object.keys(meaning.names).findLast((each) => meaning.names[each] === name) === `${n}`;
-        })
-    : [];
+  // The nodes with a name; of several with the same name the last, which the others serve.
+  const named = [...new Map(Object.entries(meaning?.names ?? {}).map(([n, name]) => [name, Number(n)])).values()].sort(
+    (a, b) => a - b,
+  );
 
   function drawFlow() {
     const { tokens, trace, meant, answers } = result;
     const first = Math.max(0, Math.min(state.place - MOST_COLUMNS / 2, tokens.length - MOST_COLUMNS));
     const columns = tokens.map((_, p) => p).slice(first, first + MOST_COLUMNS);
     const cells = (value) => columns.map((p) => el("td", { class: p === state.place ? "here" : "" }, value(p)));
-    const row = (kind, name, value, note) =>
+    const row = (kind, name, value, note) => () =>
       el("tr", { class: kind }, el("th", { scope: "row" }, name, note && el("small", note)), cells(value));
     const title = (text) => el("tr.stage", el("th", { colspan: columns.length + 1, scope: "rowgroup" }, text));
     const values = (stage) =>
@@ -1160,21 +1166,23 @@ export function start(text, root) {
         return [title(`block ${b}`), ...few(`flow ${b}`, [...moved, ...computed])];
       }),
       title("answers"),
-      row("answer", "the model predicts", (p) =>
-        el(
-          "span",
-          { class: isRight(result, p) === false ? "bad" : "" },
-          number(bestOf(answers, p), refOf("logits", p, answers[p][0][0]), "the model predicts"),
+      ...few("answers", [
+        row("answer", "the model predicts", (p) =>
+          el(
+            "span",
+            { class: isRight(result, p) === false ? "bad" : "" },
+            number(bestOf(answers, p), refOf("logits", p, answers[p][0][0]), "the model predicts"),
+          ),
         ),
-      ),
-      ...(meant
-        ? [
-            row("answer", "the rules mean", (p) =>
-              isPromised(result, p) ? rightTokens(meant.answer[p]).join(" or ") : "",
-            ),
-            row("answer", "by rule", (p) => (isPromised(result, p) ? meant.rule[p] + 1 : "")),
-          ]
-        : []),
+        ...(meant
+          ? [
+              row("answer", "the rules mean", (p) =>
+                isPromised(result, p) ? rightTokens(meant.answer[p]).join(" or ") : "",
+              ),
+              row("answer", "by rule", (p) => (isPromised(result, p) ? meant.rule[p] + 1 : "")),
+            ]
+          : []),
+      ]),
     ];
     const head = [
       "position",
@@ -1308,22 +1316,18 @@ export function start(text, root) {
     const filter = state.filter ?? "";
     const { shape: sizes, rows } = model.tensors[tensor];
     const found = rows.flatMap(({ at: columns, is }, r) => columns.map((c, k) => [r, c, is[k]]));
-    const listed = found
-      .map(([r, c, value]) => {
-        const index = sizes.length === 1 ? [c] : [r, c];
-        const labels = [...(sizes.length === 1 ? [] : [axisName(model, tensor, 0, r)]), axisName(model, tensor, 1, c)];
-        return {
-          index,
-          value,
-          labels,
-          serves: originsOf(model, tensor, r, c)
-            .map(([what]) => what)
-            .join(", "),
-        };
-      })
-      .filter(({ labels, serves, index }) =>
-        `${index} ${labels} ${serves}`.toLowerCase().includes(filter.toLowerCase()),
-      );
+    const wordsOf = ([r, c]) => {
+      const labels = [...(sizes.length === 1 ? [] : [axisName(model, tensor, 0, r)]), axisName(model, tensor, 1, c)];
+      return [
+        sizes.length === 1 ? [c] : [r, c],
+        labels.join(" \u2192 "),
+        originsOf(model, tensor, r, c)
+          .map(([what]) => what)
+          .join(", "),
+      ];
+    };
+    const isWanted = (place) => wordsOf(place).join(" ").toLowerCase().includes(filter.toLowerCase());
+    const listed = filter ? found.filter(isWanted) : found;
     const select = el(
       "select",
       { id: "tensor", change: () => choose({ tensor: select.value }) },
@@ -1335,17 +1339,17 @@ export function start(text, root) {
       value: filter,
       change: () => choose({ filter: search.value }),
     });
-    const body = listed
-      .slice(0, MOST_ROWS)
-      .map(({ index, value, labels, serves }) =>
-        el(
-          "tr",
-          el("td.index", `[${index.join(", ")}]`),
-          el("td", number(value, refOf(tensor, ...index), `${tensor} ${index}`)),
-          el("td.long", labels.join(" \u2192 ")),
-          el("td.long", serves),
-        ),
+    const body = listed.slice(0, MOST_ROWS).map((place) => {
+      const [index, labels, serves] = wordsOf(place);
+      const value = number(place[2], refOf(tensor, ...index), `${tensor} ${index}`);
+      return el(
+        "tr",
+        el("td.index", `[${index.join(", ")}]`),
+        el("td", value),
+        el("td.long", labels),
+        el("td.long", serves),
       );
+    });
     const edits = state.edits.map((edit, k) =>
       el(
         "li",
@@ -1524,13 +1528,15 @@ export function start(text, root) {
                 "neurons that fire: ",
                 few(
                   `units ${b}`,
-                  fired(b, p).map(([i, value]) =>
-                    el(
-                      "span.unit",
-                      unitName(model, b, i),
-                      " ",
-                      number(value, refOf(`h.${b}.mlp.hidden`, p, i), unitName(model, b, i)),
-                    ),
+                  fired(b, p).map(
+                    ([i, value]) =>
+                      () =>
+                        el(
+                          "span.unit",
+                          unitName(model, b, i),
+                          " ",
+                          number(value, refOf(`h.${b}.mlp.hidden`, p, i), unitName(model, b, i)),
+                        ),
                   ),
                   (more) => more,
                 ),
@@ -1551,13 +1557,14 @@ export function start(text, root) {
       const columns = b < 0 ? [["embedding", "embedding"]] : names;
       const rows = Array.from({ length: shape.n_embd }, (_, d) => d)
         .filter((d) => columns.some(([, name]) => at(trace, name, p, d) !== 0))
-        .map((d) =>
-          line(
-            data.names?.stream[d] ?? `dimension ${d}`,
-            ...columns.map(([label, name]) =>
-              number(at(trace, name, p, d), refOf(name, p, d), `${label}, dimension ${d}`),
+        .map(
+          (d) => () =>
+            line(
+              data.names?.stream[d] ?? `dimension ${d}`,
+              ...columns.map(([label, name]) =>
+                number(at(trace, name, p, d), refOf(name, p, d), `${label}, dimension ${d}`),
+              ),
             ),
-          ),
         );
       parts.push(
         table(
