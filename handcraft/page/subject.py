@@ -129,7 +129,7 @@ def of_compiled(compiled: Compiled, title: str | None = None, *, proof: Proof | 
         rules = tuple(RuleText(str(each.rule), each.rule.place) for each in program.decisions)
     source = _source_of(program)
     return Subject(
-        title or (Path(source.name).stem if source else "model"),
+        title or (Path(source.name).stem if source else "rules"),
         compiled.model,
         axis_names(compiled.plan),
         tuple(numbers),
@@ -231,15 +231,10 @@ def _source_of(program: Program | None) -> Source | None:
     return Source(Path(file).name, tuple(line.rstrip("\r\n") for line in lines)) if lines else None
 
 
-def check_predicts(values: object, where: object) -> None:
-    """Raise where a model computes values and predicts no tokens: a page is about predictions.
-
-    Raises:
-        ModelError: it does.
-    """
-    if values is not None:
-        raise ModelError(
-            "the model computes values and predicts no tokens, and a page shows predictions",
-            where=where,
-            fix="name a program with rules; `handcraft run` prints the values of this one",
-        )
+def predicts_nothing(where: object) -> ModelError:
+    """The error for a model that computes values: a page is about predictions."""
+    return ModelError(
+        "the model computes values and predicts no tokens, and a page shows predictions",
+        where=where,
+        fix="name a program with rules; `handcraft run` prints the values of this one",
+    )

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated, Unpack
 
 import typer
 
 from handcraft.cli.example_prompt import example_prompt
 from handcraft.cli.options import ARCHITECTURE, DTYPE, Json, Lines, Named
 from handcraft.cli.printing import note, print_json
-from handcraft.cli.sources import Chosen, Found, check_not_compiled, compile_found, find
+from handcraft.cli.read_text import STDIN
+from handcraft.cli.sources import Chosen, check_not_compiled, compile_found, find
 from handcraft.compiler import Compiled
 from handcraft.errors import CommandError
 from handcraft.formats import is_checkpoint, load, save
 from handcraft.formats.manifest.read_manifest import parse_manifest
 from handcraft.page import Subject, of_checkpoint, of_compiled, of_model, write_page
-from handcraft.page.subject import check_predicts
+from handcraft.page.subject import predicts_nothing
 from handcraft.proofs import Proof
 
 EXAMPLES = (
@@ -61,30 +62,29 @@ def page(
         print(f"wrote {output} ({size:,} bytes)")
 
 
-def _subject(name: str | None, lines: list[str] | tuple[str, ...], **chosen: Any) -> Subject:
-    given = [value for value in chosen.values() if value is not None]
-    if name is not None and not lines and Path(name).is_dir():
-        check_not_compiled(name, given)
-        if not is_checkpoint(Path(name)):
-            note(f"{name} has no handcraft.json: the page shows what the weights alone say")
-            return of_model(load(name), Path(name).resolve().name)
+def _subject(name: str | None, lines: Sequence[str], **chosen: Unpack[Chosen]) -> Subject:
+    """What a page says of a folder, or of a program, which is compiled first."""
+    if name is not None and not lines and Path(name).is_dir() and not is_checkpoint(Path(name)):
+        check_not_compiled(name, [value for value in chosen.values() if value is not None])
+        note(f"{name} has no handcraft.json: the page shows what the weights alone say")
+        return of_model(load(name), Path(name).resolve().name)
     found = find(name, lines)
     note(found.note)
-    example = None if name is None else example_prompt(name)
-    return _of_found(found, name, Chosen(**chosen)).with_example(example)  # type: ignore[typeddict-item]
-
-
-def _of_found(found: Found, name: str | None, chosen: Chosen) -> Subject:
-    """What a page says of a folder, or of a program once it is compiled and proved."""
     if found.folder is not None:
-        check_predicts(found.folder.values, found.folder.folder)
-        return of_checkpoint(found.folder)
-    compiled = compile_found(found.source, **chosen)
-    if not isinstance(compiled, Compiled):
-        check_predicts(compiled, name)
-        raise AssertionError
-    subject = of_compiled(compiled, proof=_proof(compiled))
-    return subject if name is not None else replace(subject, title="rules")
+        check_not_compiled(found.folder.folder, [v for v in chosen.values() if v is not None])
+        if found.folder.values is not None:
+            raise predicts_nothing(found.folder.folder)
+        subject = of_checkpoint(found.folder)
+    else:
+        compiled = compile_found(found.source, **chosen)
+        if not isinstance(compiled, Compiled):
+            raise predicts_nothing(name)
+        subject = of_compiled(compiled, _title(name), proof=_proof(compiled))
+    return subject if name in (None, STDIN) else subject.with_example(example_prompt(name))
+
+
+def _title(name: str | None) -> str:
+    return "rules" if name in (None, STDIN) else Path(name).stem
 
 
 def _proof(compiled: Compiled) -> Proof | None:
