@@ -105,7 +105,9 @@ def _conditions(rule: RuleOutcome) -> str:
     shown = missing or rule.conditions
     texts = []
     for each in shown:
-        reads = {name: value for name, value in each.reads.items() if name != each.text}
+        said = {f"{name} == {read!r}" for name, read in each.reads.items()}
+        is_said = each.text in said  # its text says what it reads
+        reads = {} if is_said else {n: read for n, read in each.reads.items() if n != each.text}
         texts.append(f"{each.text}{f' ({named(reads)})' if reads else ''}")
     return f"{'not: ' if missing else ''}{'; '.join(texts)}"
 
