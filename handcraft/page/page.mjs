@@ -1139,10 +1139,10 @@ export function start(text, root) {
               ),
             )
         : [];
-    const stored = (name, tensors) =>
+    const stored = (name, stage, tensors) =>
       state.stored
         ? data.stored
-            .filter((each) => isWritten(each, tensors))
+            .filter((each) => isWritten(each, tensors) && isCurrent(each, stage))
             .map((each) =>
               row("stored", each.name, (p) =>
                 number(decoded(each, trace, name, p), refOf(name, p, each.first), each.name),
@@ -1150,18 +1150,18 @@ export function start(text, root) {
             )
         : [];
     const rows = [
-      ...few("embedding", [...values(-2), ...stored("embedding", ["wte.weight", "wpe.weight"])]),
+      ...few("embedding", [...values(-2), ...stored("embedding", 0, ["wte.weight", "wpe.weight"])]),
       ...shape.n_inner.flatMap((units, b) => {
         const heads = headsOf(b);
         const moved = [
           ...heads.map((h) => row("head", `head ${headName(model, b, h)}`, (p) => looks(b, h, p), looksAt(b, h))),
           ...values(2 * b),
-          ...(heads.length ? stored(`h.${b}.after_attention`, [`h.${b}.attn.c_proj.weight`]) : []),
+          ...(heads.length ? stored(`h.${b}.after_attention`, 2 * b + 1, [`h.${b}.attn.c_proj.weight`]) : []),
         ];
         const computed = [
           ...(units ? [row("mlp", "neurons that fire", (p) => fired(b, p).length)] : []),
           ...values(2 * b + 1),
-          ...(units ? stored(`h.${b}.output`, [`h.${b}.mlp.c_proj.weight`]) : []),
+          ...(units ? stored(`h.${b}.output`, 2 * b + 2, [`h.${b}.mlp.c_proj.weight`]) : []),
         ];
         return [title(`block ${b}`), ...few(`flow ${b}`, [...moved, ...computed])];
       }),
@@ -1211,8 +1211,7 @@ export function start(text, root) {
         arrows(-1, "\u2190"),
         arrows(1, "\u2192"),
         ` position ${state.place} `,
-        box,
-        el("label", { for: "stored" }, "also the numbers that the model stores"),
+        el("label", box, " also the numbers that the model stores"),
       ),
       el(
         "p.note",
@@ -1271,6 +1270,17 @@ export function start(text, root) {
       model.tensors[tensor].rows.some((row) => row.at.some((d) => d >= first && d < first + width)),
     );
 
+  /** Whether the dimensions of a subspace store it at a stage, and not one that uses them before or after. */
+  const isCurrent = ({ first, width, born }, stage) =>
+    (born ?? 0) <= stage &&
+    !data.stored.some(
+      (other) =>
+        (other.born ?? 0) > (born ?? 0) &&
+        other.born <= stage &&
+        other.first < first + width &&
+        first < other.first + other.width,
+    );
+
   /** What the dimensions of a subspace store, as its value. */
   function decoded({ encoding, first, width, mirrored, values }, trace, name, p) {
     const x = Array.from({ length: width }, (_, i) => at(trace, name, p, first + i));
@@ -1299,12 +1309,12 @@ export function start(text, root) {
         el("strong", show(margin)),
         " nats.",
       ),
+      state.edits.length ? el("p.bad", "You edited weights. Before that:") : "",
       el(
         "p",
-        { class: data.proof?.verdict === "proved" ? "good" : "note" },
+        { class: data.proof?.verdict === "proved" && !state.edits.length ? "good" : "note" },
         `${proof[0].toUpperCase()}${proof.slice(1)}.`,
       ),
-      state.edits.length ? el("p.bad", "You edited weights: what is said here is about the model before that.") : "",
       data.claim ? el("details", el("summary", "What the proof is about, in full"), el("pre", data.claim)) : "",
     );
   }
@@ -1459,8 +1469,8 @@ export function start(text, root) {
         }
       }
       const isAll = prompts.total <= MOST_PROMPTS;
-      const among = isAll ? `all ${all.length}` : `${all.length} random ones`;
-      const done = n < all.length ? `${n} of ${all.length} prompts tried` : `of ${among} prompts`;
+      const among =
+        n < all.length ? `${n} of ${all.length}` : `${isAll ? "all " : ""}${all.length}${isAll ? "" : " random"}`;
       const rows = wrong.slice(0, 20).map(([text, right, answer]) =>
         el(
           "tr",
@@ -1474,7 +1484,11 @@ export function start(text, root) {
       );
       put(
         failures,
-        el("p", { class: wrong.length ? "bad" : "good" }, `The answer changes after ${wrong.length} prompts; ${done}.`),
+        el(
+          "p",
+          { class: wrong.length ? "bad" : "good" },
+          `The answer changes after ${wrong.length} of ${among} prompts${n < all.length ? " so far" : ""}.`,
+        ),
         wrong.length
           ? table(
               `Prompts whose answer changes${wrong.length > 20 ? ", the first 20" : ""}`,
@@ -1658,15 +1672,11 @@ export function start(text, root) {
       drawer,
       button("\u00d7", () => choose({ ref: null }), { class: "close", "aria-label": "close" }),
       el("h2", found.title),
-      el("p", el("strong", show(found.value)), ` = ${found.formula}`),
+      el("p", el("strong", show(found.value)), found.weight ? `, ${found.formula}` : ` = ${found.formula}`),
       found.note && el("p", found.note),
       editor,
       rows.length
-        ? table(
-            `Terms that are not 0${found.terms.length > 12 ? `, the 12 largest of ${found.terms.length}` : ""}`,
-            null,
-            rows,
-          )
+        ? table(found.terms.length > 12 ? `The 12 largest of ${found.terms.length} terms` : "Its terms", null, rows)
         : "",
       origins.length
         ? [
