@@ -51,8 +51,8 @@ from handcraft.verify.texts.allowed import is_restricted
 from handcraft.vocabulary import Vocabulary, shorten
 from handcraft.weights import Weight, Weights
 
-CERTIFIED = "huggingface"
-"""The format whose files `handcraft_check` reads."""
+CERTIFIED = ("huggingface", "safetensors")
+"""The formats whose files `handcraft_check` reads."""
 
 
 @short_repr
@@ -177,7 +177,7 @@ def save(
     compiled = replace(compiled, model=model)
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
-        if chosen == CERTIFIED and not outputs:
+        if chosen in CERTIFIED and not outputs:
             _write_certificate(compiled, fresh, again)
         proved = _proved(fresh, proof)
         text = write_manifest(
@@ -228,13 +228,17 @@ def _proved(folder: Path, wanted: Wanted) -> Proof | None:
     if is_certified:
         found = tried_proof(folder, is_quick=wanted == "quick")
         card = folder / "README.md"
-        write_text(card, with_proof(card.read_text(encoding="utf-8"), found))
+        if card.exists():
+            write_text(card, with_proof(card.read_text(encoding="utf-8"), found))
     if wanted == "required" and found.verdict != "proved":
         raise ProofError(f"no proof was found: {found.why}", fix=PROVABLE)
     return found
 
 
-PROVABLE = "compile for gpt2 in float32, allow fewer prompts with inputs=, or shorten the context"
+PROVABLE = (
+    "compile in float32 and write huggingface or safetensors, allow fewer prompts with inputs=, or shorten "
+    "the context"
+)
 
 
 def load(folder: str | Path) -> Model:

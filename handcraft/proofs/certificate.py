@@ -20,7 +20,7 @@ CERTIFICATE = "certificate.json"
 VERSION = 1
 
 FILES = ("model.safetensors", "config.json")
-"""The files that a certificate is about."""
+"""The files that a certificate is about; the second where there is one."""
 
 STATED = ("vocabulary", "contexts", "meaning")
 
@@ -71,10 +71,12 @@ def certificate_of(stated: Statement, model: Model, folder: Path) -> Statement:
         CheckpointError: one of these files cannot be read.
     """
     dtype = model.dtype.name
+    files = [name for name in FILES if name == FILES[0] or (folder / name).exists()]
     return {
         "format": "handcraft-certificate",
         "version": VERSION,
-        "files": {name: _sha256(folder / name) for name in FILES},
+        "files": {name: _sha256(folder / name) for name in files},
+        **({} if len(files) == len(FILES) else {"architecture": _architecture(model)}),
         "program": program_hash(stated["contexts"], stated["meaning"]),
         "arithmetic": {"weights": dtype, "steps": "float32"},
         "vocabulary": stated["vocabulary"],
@@ -136,6 +138,23 @@ def _contexts(prompts: Prompts) -> Statement:
         "kinds": kinds,
         "next": following,
         "final": final,
+    }
+
+
+def _architecture(model: Model) -> Statement:
+    """What config.json would say: the sizes, and what is computed."""
+    facts, shape = model.architecture, model.shape
+    return {
+        "norm": facts.norm,
+        "norm_epsilon": facts.norm_epsilon,
+        "activation": facts.activation,
+        "scales_scores": facts.scales_scores,
+        "scales_by_layer": facts.scales_by_layer,
+        "n_head": shape.n_head,
+        "n_embd": shape.n_embd,
+        "n_inner": list(shape.n_inner),
+        "n_positions": shape.n_positions,
+        "n_vocab": shape.n_vocab,
     }
 
 

@@ -170,7 +170,7 @@ def compile_(
         try:
             save(compiled, output, format=format, like=like, token_ids=ids, again=again, proof=proof)
         except ProofError as error:
-            if isinstance(source, Program) and architecture in (None, "gpt2") and not like:
+            if isinstance(source, Program) and not like:
                 error.fix = what_is_provable(source, options)
             raise
     manifest = parse_manifest(output)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from handcraft.cli.options import DTYPE, POSITIONS, Json, Lines, Named
+from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, Json, Lines, Named
 from handcraft.cli.printing import note, print_json
 from handcraft.cli.progress_bar import shown_progress
 from handcraft.cli.sources import check_not_compiled, find
@@ -48,6 +48,7 @@ class Shown:
 def prove(
     program: Named = None,
     lines: Lines = None,
+    architecture: Annotated[str | None, ARCHITECTURE] = None,
     dtype: Annotated[str | None, DTYPE] = None,
     positions: Annotated[str | None, POSITIONS] = None,
     optimize: Annotated[bool, typer.Option("--optimize", help=OPTIMIZE_HELP)] = False,
@@ -60,9 +61,14 @@ def prove(
 
     Exits with 0 where it is proved, 3 where it is not, and 4 where a prompt refutes it.
     A folder is read by handcraft_check, which imports nothing of handcraft: the weights, config.json
-    and certificate.json. A program is compiled for gpt2 and written to a temporary folder first.
+    and certificate.json. A program is compiled and written to a temporary folder first.
     """
-    given = {"dtype": dtype, "positions": positions, "optimize": optimize or None}
+    given = {
+        "architecture": architecture,
+        "dtype": dtype,
+        "positions": positions,
+        "optimize": optimize or None,
+    }
     options = {name: value for name, value in given.items() if value is not None}
     shown = Shown(regime, radius, print_program, json_)
     if program is not None and not lines and os.path.isdir(program):

@@ -82,7 +82,7 @@ program = Program(prompts=prompts, rules=[predict("a").otherwise()])
 @pytest.mark.parametrize("arguments", WRONG)
 def test_what_cannot_be_proved_is_an_error(run, checker, tmp_path, arguments):
     run("compile", "aab", "-o", "out")
-    run("compile", "aab", "--architecture", "block", "-o", "bare")
+    run("compile", "aab", "--format", "npz", "-o", "bare")
     (tmp_path / "by_code.py").write_text(BY_CODE)
     ran = run("prove", *arguments.split())
     assert ran.status == 2
@@ -141,7 +141,7 @@ def test_compile_tries_what_takes_seconds_unless_it_must(run, checker):
 
 
 def test_compile_says_nothing_of_proofs_where_there_is_no_certificate(run, checker):
-    ran = run("compile", "aab", "--architecture", "block", "-o", "out")
+    ran = run("compile", "aab", "--format", "npz", "-o", "out")
     assert "proved:" not in ran.out
     assert not checker.asked
 
