@@ -32,6 +32,7 @@ from handcraft.formats.manifest.read_manifest import (
 )
 from handcraft.formats.manifest.served import Origins, read_served
 from handcraft.formats.manifest.values import bounded_again, read_values, spans_of
+from handcraft.formats.read_raschka import is_raschka, read_raschka
 from handcraft.formats.tensors.tensor_file import read_tensors
 from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_format
 from handcraft.language import Program, Prompts
@@ -242,12 +243,14 @@ PROVABLE = (
 
 
 def load(folder: str | Path) -> Model:
-    """The model in a folder: one that was compiled, or any GPT-2 as Hugging Face saves it.
+    """The model in a folder: one that was compiled, any GPT-2 as Hugging Face saves it, or Raschka's.
 
     Raises:
         CheckpointError: files are missing, damaged or foreign, or contradict each other.
     """
     path = Path(folder)
+    if is_raschka(path):
+        return read_raschka(path)
     if (path / CONFIG).exists() and not is_checkpoint(path):
         return read_huggingface(path)
     return read_checkpoint(path).model
