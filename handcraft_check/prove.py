@@ -167,12 +167,18 @@ class Claim:
 
 
 def read_claim(
-    folder: Path, *, rehash: bool = False, regime: str | None = None, radius: float = 0.0
+    folder: Path,
+    *,
+    certificate: Path | None = None,
+    rehash: bool = False,
+    regime: str | None = None,
+    radius: float = 0.0,
 ) -> Claim:
     """Read a folder with a certificate.
 
     Args:
-        folder: a Hugging Face directory.
+        folder: a Hugging Face directory, or one with a model.safetensors.
+        certificate: a file, in place of that in the folder.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         radius: how far all weights may be from those of the file, relatively.
@@ -180,8 +186,9 @@ def read_claim(
     Raises:
         CheckError: a file is missing, malformed, too large, or not what the certificate is about.
     """
-    where = str(folder / CERTIFICATE)
-    data = read_json(read_bytes(folder / CERTIFICATE, JSON_UP_TO), where)
+    path = folder / CERTIFICATE if certificate is None else certificate
+    where = str(path)
+    data = read_json(read_bytes(path, JSON_UP_TO), where)
     names = ("format", "version", "files", "program", "arithmetic", "vocabulary", "token_ids")
     given = fields(data, (*names, "contexts", "meaning", "hints", "?architecture"), where)
     if (given["format"], given["version"]) != ("handcraft-certificate", 1):
@@ -254,6 +261,7 @@ def read_claim(
 def prove(
     folder: Path | str,
     *,
+    certificate: Path | None = None,
     rehash: bool = False,
     regime: str | None = None,
     radius: float = 0.0,
@@ -266,7 +274,8 @@ def prove(
     as near as the certificate says, and no token that cannot follow is above one that can.
 
     Args:
-        folder: a Hugging Face GPT-2 directory with a certificate.
+        folder: a Hugging Face GPT-2 directory, or one with a model.safetensors.
+        certificate: a file, in place of that in the folder.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         radius: how far all weights may be from those of the file, relatively.
@@ -277,7 +286,9 @@ def prove(
         CheckError: the folder cannot be judged.
     """
     started = time.perf_counter()
-    claim = read_claim(Path(folder), rehash=rehash, regime=regime, radius=radius)
+    claim = read_claim(
+        Path(folder), certificate=certificate, rehash=rehash, regime=regime, radius=radius
+    )
     beyond = unsupported(claim)
     if beyond:
         shown = Shown("unproved", Found(-np.inf), beyond)

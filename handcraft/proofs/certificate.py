@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from handcraft.errors import CheckpointError
+from handcraft.errors import CheckpointError, ProofError
 from handcraft.language import Program, Prompts
 from handcraft.limits import JSON_BYTES
 from handcraft.model import Model
@@ -41,13 +41,13 @@ def statement_of(program: Program) -> Statement:
     }
 
 
-def stated_in(folder: Path) -> Statement:
-    """The statement in the certificate of a folder.
+def stated_in(path: Path) -> Statement:
+    """The statement in a certificate.
 
     Raises:
-        NotCertified: the folder has none, or a damaged one.
+        NotCertified: there is none, or a damaged one.
     """
-    path = folder / CERTIFICATE
+    folder = path.parent
     try:
         if not path.is_file() or path.stat().st_size > JSON_BYTES.most:
             raise NotCertified(f"{folder} has no certificate")
@@ -59,16 +59,47 @@ def stated_in(folder: Path) -> Statement:
         raise NotCertified(f"the certificate of {folder} is damaged: {error}") from error
 
 
+def check_meaning(program: Program, model: Model) -> None:
+    """Raise unless a program can be what a model means.
+
+    Raises:
+        ProofError: it has a token that the model does not know, a longer context than the model has
+            positions, or another mask.
+    """
+    unknown = [token for token in program.vocabulary.tokens if token not in model.vocabulary.tokens]
+    if unknown:
+        raise ProofError(
+            f"the program has the token {unknown[0]!r}, which the model does not know",
+            where=program.place,
+            fix="state what it means over its own tokens",
+        )
+    if program.context > model.shape.n_positions:
+        raise ProofError(
+            f"the program has a context of {program.context}, and the model {model.shape.n_positions} "
+            "positions",
+            where=program.place,
+            fix=f"state it with a context of {model.shape.n_positions}",
+        )
+    if program.prompts.causal != model.architecture.causal:
+        masked, other = ("model", "program") if model.architecture.causal else ("program", "model")
+        raise ProofError(
+            f"the {masked} masks later positions, and the {other} does not",
+            where=program.place,
+            fix=f"state it over Prompts(causal={model.architecture.causal})",
+        )
+
+
 def certificate_of(stated: Statement, model: Model, folder: Path) -> Statement:
     """The certificate of a model that was written in a folder.
 
     Args:
         stated: what it means.
-        model: the model, whose vocabulary has the ids of the tokens.
+        model: the model, whose vocabulary has the ids of the tokens, and maybe more tokens.
         folder: contains the files that the certificate names by their hashes.
 
     Raises:
         CheckpointError: one of these files cannot be read.
+        VocabularyError: the model does not know one of the tokens.
     """
     dtype = model.dtype.name
     files = [name for name in FILES if name == FILES[0] or (folder / name).exists()]
@@ -80,7 +111,7 @@ def certificate_of(stated: Statement, model: Model, folder: Path) -> Statement:
         "program": program_hash(stated["contexts"], stated["meaning"]),
         "arithmetic": {"weights": dtype, "steps": "float32"},
         "vocabulary": stated["vocabulary"],
-        "token_ids": [int(number) for number in model.vocabulary.numbers],
+        "token_ids": list(model.vocabulary.ids(stated["vocabulary"])),
         "contexts": stated["contexts"],
         "meaning": stated["meaning"],
         "hints": {},
