@@ -92,7 +92,7 @@ def test_a_pass_over_expressions_is_shown(run, tmp_path):
         'from handcraft import Prompts\ntoken = Prompts("ab", context=3).token\nis_a = token == "a"\n'
     )
     shown = run("compile", "p.py", "--show", "as-written").out
-    assert shown.splitlines()[-1] == "'is_a' = %2"
+    assert shown.splitlines()[-1] == "'is_a' = %is_a"
 
 
 def test_on_how_many_texts_the_facts_were_measured_is_said_and_kept(run, tmp_path):

@@ -78,7 +78,10 @@ def test_a_folder_is_proved_against_rules_that_it_was_not_made_of(run, tmp_path)
     [
         ("nothing", "CommandError: there is no file and no shipped program 'nothing'"),
         ("parity", "ProofError: the program has the token '0', which the model does not know"),
-        ("programs.py:long", "ProofError: the program has a context of 2000, and the model 1024 positions"),
+        (
+            "programs.py:long",
+            "ProofError: the program has a context of 2000, and the model 1024 positions",
+        ),
         ("programs.py:both", "ProofError: the model masks later positions, and the program does not"),
         ("programs.py:values", "CommandError: --meaning programs.py:values has no rules"),
     ],
