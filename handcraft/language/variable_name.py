@@ -160,13 +160,19 @@ def _results(name: str, value: ast.AST, key: str | None = None) -> Iterator[tupl
         case ast.Dict(keys=keys, values=items) if name != RETURNED:
             for given, item in zip(keys, items, strict=True):
                 if isinstance(given, ast.Constant) and len(repr(given.value)) <= LONGEST_KEY:
-                    yield from _results(f"{name}[{given.value!r}]", item)
+                    yield from _results(_named_by(given.value, name), item)
         case ast.DictComp(key=ast.Name(id=given), value=item) if name != RETURNED:
             yield from _results(name, item, given)
         case ast.ListComp(elt=item) if name != RETURNED:
             yield from _results(name, item)
         case _:
             yield value, _Result(name, isinstance(value, ast.Call), key)
+
+
+def _named_by(key: object, name: str) -> str:
+    """The name of an item of a dictionary: its key where that is a word, as of a table of outputs."""
+    is_word = isinstance(key, str) and len(key) > 1 and key.isprintable() and key.strip() == key
+    return str(key) if is_word else f"{name}[{key!r}]"
 
 
 def _ranges(value: ast.AST) -> Iterator[Range]:
