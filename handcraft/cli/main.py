@@ -34,6 +34,7 @@ COMMANDS = {
     "prove": "prove",
     "plant": "plant",
     "draw": "draw",
+    "page": "page",
     "explain": "explain",
     "watch": "watch",
     "list": "list_",
