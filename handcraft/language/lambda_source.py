@@ -6,7 +6,9 @@ import ast
 import linecache
 from collections.abc import Callable
 from functools import lru_cache
-from types import CodeType, FunctionType
+from types import FunctionType
+
+from handcraft.origin import Code
 
 LONGEST = 40
 """The most characters of a lambda that is shown; a longer one is `lambda ...`."""
@@ -25,11 +27,12 @@ def lambda_source(function: Callable[..., object]) -> str:
     """
     if not isinstance(function, FunctionType):
         return UNKNOWN
-    return _source_of(function.__code__.co_filename, function.__code__)
+    return _source_of(Code(function.__code__))
 
 
 @lru_cache(maxsize=1024)
-def _source_of(file: str, code: CodeType) -> str:
+def _source_of(key: Code) -> str:
+    code, file = key.code, key.code.co_filename
     linecache.checkcache(file)
     body = [
         ((line, column), (last, end))

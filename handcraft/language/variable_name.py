@@ -13,8 +13,10 @@ import ast
 import linecache
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from types import CodeType, FrameType
+from types import FrameType
 from typing import NamedTuple, TypeAlias
+
+from handcraft.origin import Code
 
 Range: TypeAlias = tuple[int, int, int, int]
 """The first line and the last one, then the column of each: lines from 1, columns in bytes, from 0."""
@@ -59,7 +61,7 @@ def variable_name(frame: FrameType | None, package: str) -> tuple[str, bool] | N
     for _ in range(MOST_CALLS):
         if frame is None or _is_in(frame, package):
             return None
-        found = _names_in(frame.f_code.co_filename, frame.f_code).get(frame.f_lasti // 2)
+        found = _names_in(Code(frame.f_code)).get(frame.f_lasti // 2)
         if found is None:
             return None
         is_call = found.is_call if is_call is None else is_call
@@ -82,8 +84,9 @@ def _is_in(frame: FrameType, package: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _names_in(file: str, code: CodeType) -> Mapping[int, _Result]:
+def _names_in(key: Code) -> Mapping[int, _Result]:
     """The names of what the instructions of some code make, by the number of the instruction."""
+    code, file = key.code, key.code.co_filename
     linecache.checkcache(file)  # the file may have been edited since another program was read from it
     named = _named_ranges("".join(linecache.getlines(file)))
     if not named:
