@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import string
 import sys
 from math import prod
 
@@ -235,7 +236,8 @@ def test_a_pass_that_is_not_known_is_refused_and_nothing_is_written(run, tmp_pat
 
 
 def test_rules_encode_tokens_as_requested(run, tmp_path):
-    rules = "vocabulary a b c d e f g h\npredict b after ab\npredict c after h\npredict a otherwise\n"
+    letters = " ".join(string.ascii_lowercase)
+    rules = f"vocabulary {letters}\npredict b after ab\npredict c after h\npredict a otherwise\n"
     (tmp_path / "p.rules").write_text(rules, encoding="utf-8")
     wide, narrow = (
         json.loads(run("compile", "p.rules", "-o", tokens, "--tokens", tokens, "--json").out)["width"]
