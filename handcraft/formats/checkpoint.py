@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from handcraft.circuits import Circuits
-from handcraft.compiler import Compiled, CompiledSequences
+from handcraft.compiler import Compiled, CompiledSequences, compile_program
 from handcraft.compiler.values.output import Output
 from handcraft.compiler.values.value_model import ValueModel
 from handcraft.display import short_repr, shorten_value
@@ -35,7 +35,7 @@ from handcraft.formats.manifest.values import bounded_again, read_values, spans_
 from handcraft.formats.tensors.tensor_file import read_tensors
 from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_format
 from handcraft.language import Program, Prompts
-from handcraft.model import Model, grow, published_shape
+from handcraft.model import Model, Stored, grow, published_shape
 from handcraft.origin import Origin
 from handcraft.proofs import (
     CERTIFICATE,
@@ -49,7 +49,10 @@ from handcraft.proofs import (
 )
 from handcraft.verify.texts.allowed import is_restricted
 from handcraft.vocabulary import Vocabulary, shorten
-from handcraft.weights import Weight, Weights
+from handcraft.weights import Layout, Weight, Weights, read_stored
+
+if TYPE_CHECKING:
+    from handcraft.draw import Subject
 
 CERTIFIED = "huggingface"
 """The format whose files `handcraft_check` reads."""
@@ -101,6 +104,40 @@ class Checkpoint:
         source, manifest = self.source, self.manifest
         written = source.rules if isinstance(source, Program) else manifest.written
         return Weights(self.model, manifest.names, self.origins, tuple(map(str, written)))
+
+    @cached_property
+    def circuits(self) -> Circuits:
+        """The circuits: those of the folder, or of rules with patterns those that they compile to."""
+        if isinstance(self.source, Circuits):
+            return self.source
+        return compile_program(self.source, architecture=self.model.architecture).circuits
+
+    @property
+    def stored(self) -> tuple[Stored, ...]:
+        """The values of the residual stream; none where circuits that were made again differ."""
+        circuits, shape, norm = self.circuits, self.model.shape, self.model.architecture.has_norm
+        layout = Layout(
+            circuits.stream, shape.n_head, shape.n_embd, False, norm, reuses=circuits.reuses
+        )
+        first = {subspace.name: start for subspace, start in layout.start.items()}
+        if first != {row.subspace: row.first for row in self.manifest.layout}:
+            return ()
+        return read_stored(circuits, layout.read, shape.n_embd, shape.n_layer)
+
+    @property
+    def subject(self) -> Subject:
+        """All that there is to draw."""
+        from handcraft.draw import Subject
+
+        return Subject(
+            name=self.folder.name,
+            program=self.source if isinstance(self.source, Program) else None,
+            circuits=self.circuits,
+            model=self.model,
+            names=self.manifest.names,
+            origins=self.origins,
+            stored=self.stored,
+        )
 
     def explain(self, tensor: str, *index: int) -> Weight:
         """What one weight stands for, and the rules it serves."""

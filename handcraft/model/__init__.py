@@ -16,6 +16,7 @@ from handcraft.model.model import Model
 from handcraft.model.padding import valid_positions
 from handcraft.model.rounded import ReorderedModel, RoundedModel, as_reordered, as_rounded
 from handcraft.model.shape import Shape
+from handcraft.model.stored import Stored
 from handcraft.model.trace import Trace
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "ReorderedModel",
     "RoundedModel",
     "Shape",
+    "Stored",
     "Trace",
     "as_reordered",
     "as_rounded",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,9 +22,10 @@ from handcraft.language.graph.domain import Value
 from handcraft.language.sequences.prompts import Prompts
 from handcraft.model import Model, Trace
 from handcraft.model.attention import Array
-from handcraft.weights import Placement, Plan, axis_names
+from handcraft.weights import Placement, Plan, axis_names, stored_values
 
 if TYPE_CHECKING:
+    from handcraft.draw import Subject
     from handcraft.verify import Report
 
 
@@ -54,6 +55,13 @@ class CompiledSequences(Actions):
     model: Model
 
     @property
+    def subject(self) -> Subject:
+        """All that there is to draw."""
+        names = [output.name for output in self.outputs]
+        written = dict(zip(names, self.stages[0].nodes, strict=True))
+        return replace(super().subject, outputs=written)
+
+    @property
     def values(self) -> ValueModel:
         """The model, and how the values of the outputs are read from its residual stream."""
         return ValueModel(self.model, self.outputs, self.prompts.context, self.plan.layout.read)
@@ -66,7 +74,7 @@ class CompiledSequences(Actions):
 
     def trace(self, text: str | Sequence[str]) -> Trace:
         """Every intermediate of running a text, with names for heads, dimensions and hidden units."""
-        return self.model.trace(text, axis_names(self.plan))
+        return self.model.trace(text, axis_names(self.plan), stored_values(self.plan))
 
     def verify(self, *, seed: int = 0) -> Report:
         """Run random texts, and compare the residual stream with that of the ideal circuits.

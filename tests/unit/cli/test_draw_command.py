@@ -49,7 +49,7 @@ def test_it_says_what_it_wrote(run, tmp_path):
 def test_json_has_the_same_contents(run, tmp_path):
     report = json.loads(run("draw", "aab", "-o", "picture.dot", "--json").out)
     size = (tmp_path / "picture.dot").stat().st_size
-    assert report == {"file": "picture.dot", "format": "dot", "bytes": size}
+    assert report == {"file": "picture.dot", "what": "circuit", "format": "dot", "bytes": size}
 
 
 @pytest.mark.parametrize("ending", ["svg", "dot"])
