@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from handcraft.draw.font import text_width
 from handcraft.draw.label import visible
@@ -90,13 +91,13 @@ def _first_difference(one: str, other: str) -> int:
 
 def _cut(text: str, width: float, size: float, *, end: bool = False) -> str:
     """A text without its middle, or without its end, where it is too wide."""
-    if text_width(text, size) <= width:
+    before = [0.0, *accumulate(text_width(character, size) for character in text)]
+    if before[-1] <= width:
         return text
-    kept = len(text) - 1
-    while kept > 1:
+    room = width - text_width("…", size)
+    for kept in range(len(text) - 1, 1, -1):
         head = kept if end else kept - kept // 3
-        cut = text[:head] + "…" + ("" if end else text[len(text) - (kept - head) :])
-        if text_width(cut, size) <= width:
-            return cut
-        kept -= 1
-    return text[:1] + "…"
+        tail = kept - head
+        if before[head] + before[-1] - before[len(text) - tail] <= room:
+            return f"{text[:head]}…{text[len(text) - tail :]}"
+    return f"{text[:1]}…"

@@ -126,7 +126,7 @@ class _Run:
 
     def _row(self, name: str, row: Sequence[tuple[str, str]]) -> None:
         scene = self.scene
-        scene.text(self.left - 10, scene.y + 14, name, size=SMALL, anchor="end")
+        scene.text(self.left - 10, scene.y + 13, name, size=SMALL, anchor="end")
         for position in self._positions():
             text, fill = row[position]
             x = self._x(position) - self.across / 2

@@ -26,8 +26,9 @@ Origins = Mapping[str, Mapping[tuple[int, ...], Sequence[Origin]]]
 MOST_CELLS = 20_000
 """The most numbers of a picture."""
 
-MOST_ROWS = 24
-"""The most rows of one matrix where all are drawn; `tensor` draws all of one."""
+MOST_ROWS, MOST_COLUMNS = 24, 60
+"""The most rows and columns of one matrix where all matrices are drawn; `tensor` draws all of one. The
+columns of ``c_attn``, which are few, are not counted."""
 
 _LETTER = dict(zip(PARTS, "QKV", strict=True))
 
@@ -63,8 +64,8 @@ def weights_picture(
     """
     drawn = _chosen(model, tensor)
     origins = origins or {}
-    most = None if tensor is not None or rule is not None else MOST_ROWS
-    tables = [(name, _table(model, names, origins, name, rule, most)) for name in drawn]
+    is_begun = tensor is None and rule is None
+    tables = [(name, _table(model, names, origins, name, rule, is_begun)) for name in drawn]
     total = sum(len(kept) for _, (_, _, kept) in tables)
     if not total and rule is not None:
         raise DrawError(f"no weight of {', '.join(drawn)} serves {rule!r}", fix="leave out --rule")
@@ -86,10 +87,12 @@ def weights_picture(
         shape = model.tensors[name].shape
         scene.text(MARGIN, scene.y + 12, f"{name} {list(shape)}")
         scene.y += LINE + 4
-        used = int(model.tensors[name].any(axis=-1).sum()) if len(shape) == 2 else 0
-        if most is not None and used > most:
+        left = _left_out(model.tensors[name], kept) if is_begun else 0
+        if left:
             scene.paragraph(
-                f"The first {most} of {used:,} rows; --tensor {name} draws all.", fill=QUIET
+                f"Only its beginning: {count(left, 'number')} that are not 0 are left out. "
+                f"--tensor {name} draws all.",
+                fill=QUIET,
             )
         if not kept:
             scene.paragraph("all 0" if rule is None else "nothing here serves the rule", size=SMALL)
@@ -140,18 +143,23 @@ def _table(
     origins: Origins,
     name: str,
     rule: str | None,
-    most: int | None,
+    is_begun: bool,
 ) -> _Built:
+    """The names and the numbers of a matrix; only its beginning where that `is_begun`."""
     values = model.tensors[name]
-    if most is not None:
-        values = values[: np.flatnonzero(values.any(axis=1))[:most].max(initial=0) + 1]
+    if is_begun:
+        values = values[: np.flatnonzero(values.any(axis=1))[:MOST_ROWS].max(initial=0) + 1]
     kept = _numbers(values, origins.get(name, {}), rule)
     bias = name.removesuffix("weight") + "bias"
     if name.endswith(".weight") and bias in model.tensors and model.tensors[name].ndim == 2:
         more = _numbers(model.tensors[bias], origins.get(bias, {}), rule)
         kept |= {(-1, column): number for (_, column), number in more.items()}
-    rows = sorted({row for row, _ in kept if row >= 0})
     columns = sorted({column for _, column in kept})
+    if is_begun and ".attn.c_attn." not in name:
+        columns = columns[:MOST_COLUMNS]
+        drawn = frozenset(columns)
+        kept = {place: number for place, number in kept.items() if place[1] in drawn}
+    rows = sorted({row for row, _ in kept if row >= 0})
     one_row = model.tensors[name].ndim == 1
     named = {row: "" if one_row else _row_name(model, names, name, row) for row in rows}
     if any(row < 0 for row, _ in kept):
@@ -161,6 +169,11 @@ def _table(
         group, label = _column_name(model, names, name, column, 0 if one_row else 1)
         groups.setdefault(group, {})[column] = label
     return named, list(groups.items()), kept
+
+
+def _left_out(values: Array, kept: _Kept) -> int:
+    """How many numbers that are not 0 are not drawn."""
+    return int(np.count_nonzero(values)) - sum(row >= 0 for row, _ in kept)
 
 
 def _numbers(
