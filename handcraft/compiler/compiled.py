@@ -23,6 +23,7 @@ from handcraft.weights import Layout, Placement, Plan, axis_names, stored_values
 
 if TYPE_CHECKING:
     from handcraft.draw import Subject
+    from handcraft.explain import Explanation
     from handcraft.verify import Report
 
 
@@ -54,6 +55,14 @@ class Compiled(Actions):
     @property
     def _rules(self) -> tuple[str, ...]:
         return tuple(map(str, self.source.rules)) if isinstance(self.source, Program) else ()
+
+    def _explained(self, prompt: str | Sequence[str]) -> Explanation:
+        from handcraft.explain import explain_prediction
+
+        program = self.source if isinstance(self.source, Program) else None
+        return explain_prediction(
+            self.model, prompt, program=program, circuits=self.circuits, weights=self.weights
+        )
 
     @property
     def subject(self) -> Subject:

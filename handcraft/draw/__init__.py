@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handcraft.draw.circuit import DETAILS, Detail, circuit_picture
+from handcraft.draw.curves import curves_svg
 from handcraft.draw.dataflow import circuits_graph
 from handcraft.draw.heatmap import heatmap_svg
 from handcraft.draw.program import program_picture
@@ -26,6 +27,7 @@ __all__ = [
     "circuit_picture",
     "circuits_graph",
     "circuits_svg",
+    "curves_svg",
     "draw_picture",
     "draw_trace",
     "format_of",

@@ -139,7 +139,7 @@ class _Graph:
     def _part(self, node: Node) -> Part:
         if isinstance(node, Embedded):
             return Part("input", f"input: {node}", [self._inputs[node.of]], writes=[node])
-        defined = getattr(node.text, "definition", None)
+        defined = node.text.definition
         details = [] if defined is None else [f"= {defined}"]
         details += [*_line(node.place)] if defined is not None else []
         if not isinstance(node, Aggregate):
@@ -167,7 +167,7 @@ class _Graph:
 
 
 def _is_shown(node: Node) -> bool:
-    return isinstance(node, Embedded | Aggregate) or getattr(node.text, "definition", None) is not None
+    return isinstance(node, Embedded | Aggregate) or node.text.definition is not None
 
 
 def _attends(node: Aggregate) -> str:
