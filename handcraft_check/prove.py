@@ -14,6 +14,7 @@ from handcraft_check.config import Config
 from handcraft_check.domain import Domain
 from handcraft_check.errors import CheckError
 from handcraft_check.files import JSON_UP_TO, TENSORS_UP_TO, read_bytes, read_json, read_tensors, sha256
+from handcraft_check.judged import Judge, surely_off
 from handcraft_check.meaning import BROKEN, Meaning, program_hash
 from handcraft_check.model import Model
 from handcraft_check.nodes import fields, items
@@ -23,7 +24,7 @@ from handcraft_check.regime import Array, regime_named
 from handcraft_check.tokenizer import check_tokenizer
 from handcraft_check.window_proof import prove_windows
 from handcraft_check.windows import UnfitError
-from handcraft_check.words import at_least
+from handcraft_check.words import at_least, at_most
 
 TENSORS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
 
@@ -38,8 +39,8 @@ BUDGETS = (1 << 13, 1 << 17, 1 << 21)
 ASSUMED = (
     "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; exp "
     "within 4 units in the last place, exp(0) = 1; square root and division within one; tanh is 1 "
-    "beyond 10; LayerNorm and softmax in float32, the variance about the mean; a mask leaves later "
-    "positions no weight"
+    "beyond 10; LayerNorm and softmax in float32, a mean as a sum or kept running, the variance about "
+    "it; a mask leaves later positions no weight"
 )
 """What every proof assumes of the machine."""
 
@@ -60,6 +61,10 @@ class Verdict:
         cases: how many cases the proof has.
         seconds: how long it took.
         reason: why it is not proved; empty where it is.
+        within: how far probabilities may be from those meant, in total variation, by the certificate;
+            None where the program has none.
+        distance: how far they are at most, as was shown, where it is proved.
+        farthest: where that is.
     """
 
     word: Word
@@ -72,6 +77,9 @@ class Verdict:
     cases: int
     seconds: float
     reason: str = ""
+    within: float | None = None
+    distance: float = 0.0
+    farthest: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = " ".join(self.context)
@@ -80,9 +88,15 @@ class Verdict:
             domain += f", and the {self.writes} tokens that are written after each"
         lines = [f"{self.word}: {domain}", f"arithmetic: {self.arithmetic}; {ASSUMED}"]
         if self.word == "proved":
-            lines.append(
-                f"margin: at least {at_least(self.margin)}, least after {text!r}; {self.cases:,} cases"
-            )
+            if self.within is not None:
+                far = " ".join(self.farthest)
+                lines.append(
+                    f"probabilities: off by at most {at_most(self.distance)} in total variation "
+                    f"({self.within:g} is allowed), most after {far!r}"
+                )
+            margin = f"at least {at_least(self.margin)}, least after {text!r}"
+            margin = margin if self.context else "none, since every token may follow"
+            lines.append(f"margin: {margin}; {self.cases:,} cases")
         else:
             lines.append(f"reason: {self.reason}")
             lines.append(f"context: {text!r}, where the margin may be {at_least(self.margin)}")
@@ -101,17 +115,23 @@ class Verdict:
             "cases": self.cases,
             "seconds": self.seconds,
             "reason": self.reason,
-        }
+        } | (
+            {}
+            if self.within is None
+            else {"within": self.within, "distance": self.distance, "farthest": list(self.farthest)}
+        )
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Verdict:
-        """A verdict as `to_json` writes it; a margin that is not finite is minus infinity."""
+        """A verdict as `to_json` writes it."""
         given = dict(data)
-        margin = given.pop("margin")
+        word, margin = given.pop("verdict"), given.pop("margin")
+        infinite = np.inf if word == "proved" else -np.inf
         return cls(
-            word=given.pop("verdict"),
-            margin=-np.inf if margin is None else margin,
+            word=word,
+            margin=infinite if margin is None else margin,
             context=tuple(given.pop("context")),
+            farthest=tuple(given.pop("farthest", ())),
             **given,
         )
 
@@ -133,6 +153,12 @@ class Claim:
     domain: Domain
     meaning: Meaning
     arithmetic: str
+
+    @property
+    def judge(self) -> Judge:
+        """What must hold of its logits."""
+        given = self.meaning.distributions, self.meaning.within, self.model.config.vocab_size
+        return Judge(self.token_ids, *given)
 
     @property
     def each(self) -> tuple[Claim, ...]:
@@ -223,7 +249,10 @@ def prove(
     budget: int = BUDGETS[-1],
     progress: Callable[[str], None] = lambda text: None,
 ) -> Verdict:
-    """Prove, for every context, that the highest logit is the token that the program means.
+    """Prove, for every context, that the model predicts what the program means.
+
+    Where that is a token, it has the highest logit. Where it is probabilities, those of the model are
+    as near as the certificate says, and no token that cannot follow is above one that can.
 
     Args:
         folder: a Hugging Face GPT-2 directory with a certificate.
@@ -258,6 +287,9 @@ def prove(
         shown.found.cases if shown.word == "proved" else 0,
         round(time.perf_counter() - started, 3),
         shown.reason,
+        None if claim.meaning.within is None else float(claim.meaning.within),
+        shown.found.distance,
+        shown.found.farthest,
     )
 
 
@@ -277,7 +309,8 @@ class Shown:
 
     def and_of(self, other: Shown, attention: str) -> Shown:
         """What was shown of this, which is proved, and of the next attention together."""
-        found = min(other.found, self.found, key=lambda each: each.margin)
+        found = other.found.of_context(self.found.worst, self.found.margin, -1.0)
+        found = found.of_context(self.found.farthest, np.inf, self.found.distance)
         cases = self.found.cases + other.found.cases
         named = f", with {attention} attention" if attention and other.reason else ""
         return Shown(other.word, replace(found, cases=cases), other.reason + named)
@@ -353,8 +386,6 @@ def unsupported(claim: Claim) -> str:
     """Why nothing can be proved of a claim, in words; empty where an attempt can be made."""
     if not claim.domain.causal:
         return "models without a causal mask are not proved yet"
-    if any(rule.token is None for rule in claim.meaning.rules):
-        return "rules that predict probabilities are not proved yet"
     return ""
 
 
@@ -366,21 +397,27 @@ def _run(claim: Claim, context: tuple[str, ...]) -> str:
     places = [claim.meaning.vocabulary.index(token) for token in context]
     if not is_context(claim, places):
         return ""
-    answer = int(claim.meaning.answers(np.array([places])).token[0])
+    answer = int(claim.meaning.answers(np.array([places])).codes[0])
     if answer == BROKEN:
         return "the context breaks an assumption of the program"
-    logits = claim.model.run(claim.token_ids[places])
+    logits, judge = claim.model.run(claim.token_ids[places]), claim.judge
     low, high = logits.center - logits.error, logits.center + logits.error
-    right = int(claim.token_ids[answer])
-    other = int(np.where(np.arange(len(low)) == right, -np.inf, low).argmax())
-    if not low[other] > high[right]:
-        return ""  # also where NaN is possible
+    logs = judge.logs_of(answer)
+    may = logs > -np.inf
+    right = int(np.where(may, high, np.inf).argmin())
+    other = int(np.where(may, -np.inf, low).argmax())
     known = {
         int(number): token
         for number, token in zip(claim.token_ids, claim.meaning.vocabulary, strict=True)
     }
-    predicted = known.get(other, f"token {other}")
-    return f"the model predicts {predicted!r}, and {claim.meaning.vocabulary[answer]!r} is meant"
+    if not may[other] and low[other] > high[right]:  # not where NaN is possible
+        predicted = known.get(other, f"token {other}")
+        if may.sum() == 1:
+            return f"the model predicts {predicted!r}, and {known[right]!r} is meant"
+        return f"the model prefers {predicted!r}, which cannot follow, to {known[right]!r}"
+    if judge.within < np.inf and (off := surely_off(logits, logs)) > judge.within:
+        return f"the probabilities are off by at least {off:.4g} in total variation"
+    return ""
 
 
 def is_context(claim: Claim, places: list[int]) -> bool:
@@ -393,7 +430,8 @@ def is_context(claim: Claim, places: list[int]) -> bool:
         end = position + 1 if domain.final[state] else end
     if not 0 < end <= len(places) <= min(domain.length, end + domain.writes - 1):
         return False
-    followed = (
-        int(claim.meaning.answers(np.array([places[:i]])).token[0]) for i in range(end, len(places))
+    followed = [claim.meaning.answers(np.array([places[:i]])).codes for i in range(end, len(places))]
+    return all(
+        claim.judge.follows(codes, np.array([place])).all()
+        for place, codes in zip(places[end:], followed, strict=True)
     )
-    return all(place == meant for place, meant in zip(places[end:], followed, strict=True))
