@@ -16,7 +16,6 @@ from handcraft.weights import Placement, Plan, Weight, Weights, axis_names, stor
 
 if TYPE_CHECKING:
     from handcraft.draw import Detail, Picture, Subject, What
-
     from handcraft.explain import Explanation
 
 

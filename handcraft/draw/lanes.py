@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from handcraft.draw.fit import wrapped
 from handcraft.draw.font import text_width
+from handcraft.draw.label import some
 from handcraft.draw.scene import LINE, MARGIN, SMALL, TEXT, WIDTH, Scene, check_height
 from handcraft.draw.style import INK, QUIET, Kind, lane_colour, node_colours
 
@@ -29,6 +30,7 @@ _WIDEST_MARK = 29
 _INSIDE = 8  # pixels between a box and its text
 _FIRST = 12  # pixels from the margin to the first lane
 _GAP = 10  # pixels between two boxes
+_MOST_NAMES = 4
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Part:
         details: what it does, in smaller lines.
         reads: lanes, each with its mark: letters, or nothing for a dot.
         writes: lanes.
+        place: where it was written, beside the title.
     """
 
     kind: Kind
@@ -48,6 +51,7 @@ class Part:
     details: Sequence[str] = ()
     reads: Mapping[Lane, str] = field(default_factory=dict)
     writes: Sequence[Lane] = ()
+    place: str = ""
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
@@ -155,9 +159,10 @@ def _texts(
         # A part that begins a lane says nothing of it: the lane would have its title as its name.
         named = [names[lane] for lane in lanes if lane not in x_of and names[lane] != part.title]
         if named:
-            details.append(f"also {verb}: {', '.join(named)}")
+            details.append(f"also {verb}: {', '.join(some(named, _MOST_NAMES))}")
+    beside = text_width(part.place, SMALL) + 10 if part.place else 0
     return (
-        wrapped(part.title, width, TEXT),
+        wrapped(part.title, width - beside, TEXT),
         [line for detail in details for line in wrapped(detail, width, SMALL)],
     )
 
@@ -193,6 +198,9 @@ def _draw_part(
         for x in writes:
             scene.path(f"M{x + 1:g} {y:g}l8 -5v10z", line, fill=line)
     scene.box(right, top, WIDTH - MARGIN - right, height, fill=fill, line=line)
+    if part.place:
+        x = WIDTH - MARGIN - _INSIDE
+        scene.text(x, top + 5 + TEXT, part.place, size=SMALL, fill=QUIET, anchor="end")
     titles, details = _texts(part, right, names, x_of)
     y = top + 5
     for text, size, colour in (

@@ -15,7 +15,16 @@ from handcraft.draw.scene import Picture, Scene
 from handcraft.errors import DrawError
 from handcraft.language import Program
 from handcraft.language.decision import Decision, nodes_of
-from handcraft.language.graph.node import Aggregate, Comparison, Embedded, Match, Node, Sources, walk
+from handcraft.language.graph.node import (
+    Aggregate,
+    Comparison,
+    Constant,
+    Embedded,
+    Match,
+    Node,
+    Sources,
+    walk,
+)
 from handcraft.origin import Place
 from handcraft.vocabulary import shorten
 
@@ -98,7 +107,10 @@ class _Graph:
 
     def __init__(self, roots: Sequence[Node], tokens: Sequence[str], context: int) -> None:
         order = list(walk(*roots))
-        shown = [node for node in order if _is_shown(node)]
+        steps = {
+            child for node in order for child in node.children if node.text.parts == child.text.parts
+        }  # of sum(...) or reduce(...), every partial sum has the name of the whole
+        shown = [node for node in order if _is_shown(node) and node not in steps]
         depth = {node: i for i, node in enumerate(order)}
         # Values that are computed first come first; among these, the order of the lines decides.
         self._shown = sorted(shown, key=lambda node: (not isinstance(node, Embedded), depth[node]))
@@ -116,9 +128,9 @@ class _Graph:
     def rule(self, number: int, decision: Decision) -> Part:
         """The box of a rule."""
         read = [node for node in (decision.condition, decision.answer) if isinstance(node, Node)]
-        details = _line(decision.rule.place)
         title = f"rule {number}: {decision.rule}" if number else str(decision.rule)
-        return Part("output", title, details, dict.fromkeys(self.read_by(read), ""))
+        reads = dict.fromkeys(self.read_by(read), "")
+        return Part("output", title, reads=reads, place=_line(decision.rule.place))
 
     def read_by(self, nodes: Iterable[Node]) -> list[Node]:
         """The values with a box that some nodes are computed from, or are."""
@@ -139,18 +151,11 @@ class _Graph:
     def _part(self, node: Node) -> Part:
         if isinstance(node, Embedded):
             return Part("input", f"input: {node}", [self._inputs[node.of]], writes=[node])
-        defined = node.text.definition
-        details = [] if defined is None else [f"= {defined}"]
-        details += [*_line(node.place)] if defined is not None else []
-        if not isinstance(node, Aggregate):
-            return Part(
-                "neurons",
-                str(node),
-                [*details, f"values: {node.domain}"],
-                dict.fromkeys(self.read_by(node.children), ""),
-                [node],
-            )
-        return Part("head", str(node), [*details, _attends(node)], self._marks(node), [node])
+        title, line = node.text.defined, _line(node.place)
+        if isinstance(node, Aggregate):
+            return Part("head", title, [_attends(node)], self._marks(node), [node], line)
+        values, reads = [f"values: {node.domain}"], dict.fromkeys(self.read_by(node.children), "")
+        return Part("neurons", title, values, reads, [node], line)
 
     def _marks(self, node: Aggregate) -> dict[Lane, str]:
         marks: dict[Lane, str] = {}
@@ -193,13 +198,16 @@ def _where(sources: Sources) -> str:
 
 
 def _condition(match: Match) -> str:
+    if isinstance(match.query, Constant) and match.relation is Comparison.EQ:
+        wanted = match.query.value
+        return str(match.key) if wanted is True else f"{match.key} == {match.query}"
     if isinstance(match.relation, Comparison):
         return f"{match.key} {match.relation.value} {match.query} here"
     return f"{match.key} fits {match.query} here"
 
 
-def _line(place: Place | None) -> list[str]:
+def _line(place: Place | None) -> str:
     """Where something was written, where a file has that line."""
     if place is None or not linecache.getline(place.file, place.line):
-        return []
-    return [f"line {place.line}"]
+        return ""
+    return f"line {place.line}"
