@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from handcraft.circuits import Circuits
+from handcraft.display import shorten_value
 from handcraft.errors import AssumptionError, HandcraftError, ModelError
 from handcraft.explain.attribution import attribute, neurons, shares
 from handcraft.explain.explanation import (
@@ -65,6 +66,8 @@ def explain_prediction(
     names = None if weights is None else weights.names
     served = Served(weights)
     trace = model.trace(tokens, names)
+    if program is not None and program.has_only_patterns and len(tokens) > program.context:
+        program = program.widened(len(tokens))  # patterns mean the same in a longer context
     judged = _judged(program, judge, tokens, notes)
     values = () if judged is None else _values(judged)
     by_name = {value.origin.what: value.values for value in values}
@@ -135,11 +138,11 @@ def _checked(model: Model, prompt: str | Sequence[str]) -> tuple[str, ...]:
     tokens = tuple(map(model.vocabulary.token, ids))
     most = model.shape.n_positions
     if len(tokens) > most:
-        last = model.vocabulary.join(tokens[-most:])
+        last = shorten_value(model.vocabulary.join(tokens[-most:]))
         raise ModelError(
             f"a prompt of {len(tokens)} tokens, but the model sees {most}",
-            where=repr(model.vocabulary.join(tokens)),
-            fix=f"explain what the model sees of it, the last {most}: {last!r}",
+            where=f"the prompt {shorten_value(model.vocabulary.join(tokens))}",
+            fix=f"explain what the model sees of it, the last {most}: {last}",
         )
     return tokens
 
@@ -212,7 +215,7 @@ def _rules(
             number,
             origins.get(text, Origin(text)),
             None,
-            "fires" if text in by_text else "unknown",
+            "fires" if text in by_text or len(weights.rules) == 1 else "unknown",
         )
         for number, text in enumerate(weights.rules, 1)
     )

@@ -232,6 +232,12 @@ class Explanation:
 
         return write_markdown(self)
 
+    def to_html(self) -> str:
+        """The explanation as one HTML element, without scripts or style sheets."""
+        from handcraft.explain.write_html import write_html
+
+        return write_html(self)
+
     def __str__(self) -> str:
         from handcraft.explain.write_text import write_text
 
@@ -244,6 +250,4 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """The explanation for notebooks."""
-        from handcraft.explain.write_html import write_html
-
-        return write_html(self)
+        return self.to_html()

@@ -97,7 +97,7 @@ def _rules(rules: Sequence[RuleOutcome]) -> Iterator[str | Table]:
 
 def _conditions(rule: RuleOutcome) -> str:
     """What does not hold; of a rule that matches, what does."""
-    if rule.state == "unknown":
+    if rule.predicts is None:
         return ""
     if not rule.conditions:
         return "always matches"
@@ -128,7 +128,8 @@ def _heads(of: Explanation) -> Iterator[str | Table]:
     for head in of.heads:
         name = next((each.what for each in head.serves if each.what in known), head.name)
         attends = f", where {head.attends}" if head.attends not in ("", "everything") else ""
-        yield f"block {head.block}, head {head.head} reads {name}{attends}{_where(head.serves)}"
+        reads = f" reads {name}" if name != f"head {head.head}" else ""
+        yield f"block {head.block}, head {head.head}{reads}{attends}{_where(head.serves)}"
         used = [look for look in head.looks if look.is_used]
         if not used:
             yield "the answer does not depend on it"
@@ -156,8 +157,8 @@ def _look(look: Look) -> Row:
 
 
 def _neurons(of: Explanation) -> Iterator[str | Table]:
-    shown = [each for each in of.neurons if any(origin.place for origin in each.serves)]
-    shown = shown or list(of.neurons)
+    written = [each for each in of.neurons if any(origin.place for origin in each.serves)]
+    known = written or list(of.neurons)
     rows = tuple(
         (
             each.name,
@@ -166,16 +167,13 @@ def _neurons(of: Explanation) -> Iterator[str | Table]:
             number(each.pre_activation),
             " ".join(dict.fromkeys(place(origin) for origin in each.serves if origin.place)),
         )
-        for each in shown[:RULES]
+        for each in known[:RULES]
     )
     yield Table(("neuron", "hidden units", "sum", "where"), rows)
-    hidden = len(of.neurons) - len(rows)
-    if hidden:
-        yield (
-            f"and {hidden} more, which clear dimensions or are not named"
-            if len(shown) <= RULES
-            else (f"and {hidden} more")
-        )
+    if len(known) > len(rows):
+        yield f"and {len(known) - len(rows)} more"
+    if len(of.neurons) > len(known):
+        yield f"and {len(of.neurons) - len(known)} more that the compiler added, to clear dimensions"
 
 
 def _sums(of: Explanation) -> Iterator[str | Table]:
