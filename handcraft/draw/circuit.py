@@ -152,7 +152,9 @@ class _Drawing:
         names = ", ".join(some([subspace.name for subspace in family.members], _MOST_NAMES))
         tables = [t for t in self.circuits.embedding if t.subspace in family.members]
         if len(family.members) > 1 and tables and all(t.of == "position" for t in tables):
-            names = f"position, as {count(len(family.members), 'number')}"
+            return (
+                "position" if self.detail == "program" else f"position, as {shape_of(family.members)}"
+            )
         return names if self.detail == "program" else f"{names}: {shape_of(family.members)}"
 
     def _lanes(self, subspaces: Iterable[Subspace]) -> list[Lane]:

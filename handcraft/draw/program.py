@@ -129,7 +129,7 @@ class _Graph:
         """The box of a rule."""
         read = [node for node in (decision.condition, decision.answer) if isinstance(node, Node)]
         title = f"rule {number}: {decision.rule}" if number else str(decision.rule)
-        reads = dict.fromkeys(self.read_by(read), "")
+        reads: dict[Lane, str] = dict.fromkeys(self.read_by(read), "")
         return Part("output", title, reads=reads, place=_line(decision.rule.place))
 
     def read_by(self, nodes: Iterable[Node]) -> list[Node]:
@@ -154,7 +154,8 @@ class _Graph:
         title, line = node.text.defined, _line(node.place)
         if isinstance(node, Aggregate):
             return Part("head", title, [_attends(node)], self._marks(node), [node], line)
-        values, reads = [f"values: {node.domain}"], dict.fromkeys(self.read_by(node.children), "")
+        values = [f"values: {node.domain}"]
+        reads: dict[Lane, str] = dict.fromkeys(self.read_by(node.children), "")
         return Part("neurons", title, values, reads, [node], line)
 
     def _marks(self, node: Aggregate) -> dict[Lane, str]:

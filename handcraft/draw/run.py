@@ -26,17 +26,22 @@ MOST_LOGITS = 12
 
 _ABOUT = (
     "Columns are positions. An arc leads from a position to the one that a head attends to, marked by "
-    "a dot; a ring marks attention to the position itself. Below are the values that are written."
+    "a dot; a ring marks attention to the position itself. Below are the numbers that are written, "
+    "which stand for values up to a scale and an offset."
 )
 
 _LONGEST_NAME = 200
 _NARROWEST, _WIDEST = 24, 64
 _ROW = 20
-_PLAIN = "#ffffff"
+_PLAIN, _MEANT = "#ffffff", "#e6f5ec"
 _ARCS = 44  # pixels that the arcs of one head take
 
 
-def run_picture(trace: Trace, *, title: str = "Run") -> Picture:
+Meant = Sequence[tuple[str, Sequence[str]]]
+"""The names of values of the program, each with its text at every position."""
+
+
+def run_picture(trace: Trace, *, meant: Meant = (), title: str = "Run") -> Picture:
     """One run: tokens from left to right, blocks from top to bottom, attention as arcs.
 
     Below the arcs of its heads, each block shows the values that its heads write, then those that its
@@ -45,10 +50,11 @@ def run_picture(trace: Trace, *, title: str = "Run") -> Picture:
 
     Args:
         trace: the run; where it does not know which values are stored, every dimension is one.
+        meant: what the values of the program are, by its meaning in plain Python.
         title: the text above.
     """
     scene = Scene(title, _ABOUT)
-    return _Run(scene, trace, stored_in(trace)).draw()
+    return _Run(scene, trace, stored_in(trace), meant).draw()
 
 
 @dataclass
@@ -58,6 +64,7 @@ class _Run:
     scene: Scene
     trace: Trace
     stored: Sequence[Stored]
+    meant: Meant
 
     def draw(self) -> Picture:
         scene, trace = self.scene, self.trace
@@ -65,6 +72,7 @@ class _Run:
         changed = [self._written(i, stages) for i in range(len(stages))]
         texts = [text for rows in changed for _, row in rows for text, _ in row]
         texts += [visible(token) for token in trace.tokens]
+        texts += [text for _, row in self.meant for text in row]
         logits = self._logits()
         texts += [shown_number(round(n, 2)) for _, numbers in logits for n in numbers.tolist()]
         widest = max(text_width(text, SMALL) for text in texts)
@@ -72,6 +80,7 @@ class _Run:
         names = [value.name for rows in changed for value, _ in rows]
         names += [name for b in range(block_count(trace)) for _, name in heads_of(trace, b)]
         names += [name for name, _ in logits] + ["next token"]
+        names += [name for name, _ in self.meant]
         cut = dict(zip(names, shortened(names, _LONGEST_NAME, SMALL), strict=True))
         self.left = MARGIN + max(text_width(name, SMALL) for name in cut.values()) + 18
         self.cut = cut
@@ -80,14 +89,16 @@ class _Run:
         if self.first:
             scene.paragraph(f"The last {room} positions; {self.first} before them are left out.")
         self._axis()
+        if self.meant:
+            self._heading("the program's values")
+            for name, values in self.meant:
+                self._row(cut[name], [(value, _MEANT) for value in values])
         for i, (name, _) in enumerate(stages):
             block, half = divmod(i - 1, 2)
             heads = list(heads_of(self.trace, block)) if i and not half else []
             if not (heads or changed[i]):
                 continue
-            scene.y += 6
-            scene.text(MARGIN, scene.y + TEXT, name, fill=QUIET)
-            scene.y += LINE + 4
+            self._heading(name)
             for number, head in heads:
                 self._arcs(head, trace[f"h.{block}.attn.pattern"][number], number)
             for value, row in changed[i]:
@@ -96,6 +107,11 @@ class _Run:
         if logits:
             self._answers(logits)
         return scene.picture()
+
+    def _heading(self, text: str) -> None:
+        self.scene.y += 6
+        self.scene.text(MARGIN, self.scene.y + TEXT, text, fill=QUIET)
+        self.scene.y += LINE + 4
 
     def _x(self, position: int) -> float:
         """The middle of a position's column."""
@@ -203,10 +219,7 @@ class _Run:
         return [(f"logit of {visible(answers[i])}", logits[:, i]) for i in kept]
 
     def _answers(self, logits: Sequence[tuple[str, Array]]) -> None:
-        scene = self.scene
-        scene.y += 6
-        scene.text(MARGIN, scene.y + TEXT, "unembedding", fill=QUIET)
-        scene.y += LINE + 4
+        self._heading("unembedding")
         limit = max(float(np.abs(numbers).max()) for _, numbers in logits) or 1.0
         for name, numbers in logits:
             row = [(shown_number(round(n, 2)), shade(n / limit * 0.6)[0]) for n in numbers.tolist()]

@@ -11,13 +11,15 @@ from handcraft.draw.circuit import Detail, circuit_picture
 from handcraft.draw.label import visible
 from handcraft.draw.positions import positions_picture
 from handcraft.draw.program import expressions_picture, program_picture
-from handcraft.draw.run import run_picture
+from handcraft.draw.run import Meant, run_picture
 from handcraft.draw.scene import Picture
 from handcraft.draw.stream import attention_picture, stream_picture
 from handcraft.draw.weights import Origins, weights_picture
-from handcraft.errors import DrawError
+from handcraft.errors import AssumptionError, DrawError
 from handcraft.language import Program
+from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Node
+from handcraft.language.judged import judge, judge_values
 from handcraft.model import AxisNames, Model, Stored, Trace
 
 What = Literal["program", "circuit", "run", "attention", "weights", "stream", "positions"]
@@ -103,27 +105,56 @@ def draw_picture(
     if prompt is None:
         raise DrawError(f"a picture of {what} needs a prompt", where=name, fix=_prompt(model))
     trace = model.trace(prompt, subject.names, subject.stored)
-    return draw_trace(trace, what, name=name)
+    return draw_trace(trace, what, name=name, meant=_meant(subject, trace) if what == "run" else ())
 
 
-def draw_trace(trace: Trace, what: str, *, name: str = "") -> Picture:
+def _meant(subject: Subject, trace: Trace) -> Meant:
+    """The values of the program on the tokens of a run; none where they are not known."""
+    try:
+        if subject.program is not None:
+            causal = subject.program.prompts.causal
+            judged = judge(subject.program.decisions, trace.tokens, causal=causal)
+        elif subject.outputs and subject.circuits is not None:
+            nodes, causal = list(subject.outputs.values()), subject.circuits.causal
+            judged = judge_values(nodes, trace.tokens, causal=causal)
+        else:
+            return ()
+    except AssumptionError:  # a prompt that the program promises nothing about
+        return ()
+    named = [node for node in judged.values if node.text.definition is not None]
+    return [(str(node), [_shown(value) for value in judged.values[node]]) for node in named]
+
+
+def _shown(value: Value) -> str:
+    """A value of a program in few characters."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return visible(str(value))
+
+
+def draw_trace(trace: Trace, what: str, *, name: str = "", meant: Meant = ()) -> Picture:
     """A picture of one run.
 
     Args:
         trace: the run.
         what: ``run``, ``attention`` or ``stream``.
         name: of the model, for the title.
+        meant: for ``run``, the values of the program.
 
     Raises:
         DrawError: there is no such picture of a run.
     """
-    draw = {"run": run_picture, "attention": attention_picture, "stream": stream_picture}.get(what)
-    if draw is None:
+    if what not in OF_A_RUN:
         fix = f"use one of: {', '.join(OF_A_RUN)}"
         raise DrawError(f"there is no picture {what!r} of a run", fix=fix)
     between = "" if all(len(token) == 1 for token in trace.tokens) else " "
     text = between.join(map(visible, trace.tokens))
-    return draw(trace, title=f"{name}: {what} on {text}" if name else f"{what} on {text}")
+    title = f"{name}: {what} on {text}" if name else f"{what} on {text}"
+    if what == "run":
+        return run_picture(trace, meant=meant, title=title)
+    if what == "attention":
+        return attention_picture(trace, title=title)
+    return stream_picture(trace, title=title)
 
 
 def _others(subject: Subject) -> str:

@@ -257,9 +257,7 @@ def _draw_legend(scene: Scene, colours: Mapping[str, str]) -> None:
     texts = shortened(list(shown), WIDTH - 2 * MARGIN - 40, SMALL)
     entries = [*zip(texts, shown.values(), strict=True), ("several", SEVERAL)]
     if len(colours) > len(RULES):
-        entries.append(
-            (f"and {count(len(colours) - len(RULES), 'more')} in the same colours", "#ffffff")
-        )
+        entries.append((f"and {len(colours) - len(RULES):,} more, in the same colours", "#ffffff"))
     x = float(MARGIN)
     for text, colour in entries:
         wide = text_width(text, SMALL) + 36
