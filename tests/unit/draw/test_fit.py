@@ -20,7 +20,7 @@ alike = st.builds(
 )
 
 
-@given(st.lists(alike | texts, max_size=12), st.integers(60, 300))
+@given(st.lists(alike | texts, max_size=12), st.integers(80, 300))
 def test_labels_that_differ_still_do_when_they_are_cut(labels, width):
     cut = shortened(labels, width, SIZE)
     shown = [visible(label) if label else "" for label in labels]
@@ -32,7 +32,7 @@ def test_labels_that_differ_still_do_when_they_are_cut(labels, width):
             assert short == label
 
 
-@given(texts, st.integers(60, 300))
+@given(texts, st.integers(80, 300))
 def test_lines_are_no_wider_than_they_may_be_and_lose_no_letter(text, width):
     lines = wrapped(text, width, SIZE)
     assert all(text_width(line, SIZE) <= width for line in lines)
