@@ -98,7 +98,6 @@ def text_of(file) -> str:
         ([], "rule 1: predict b after aa"),
         (["--what", "circuit"], "head: "),
         (["--detail", "weights"], "neuron: predict b after aa"),
-        (["--architecture", "block"], "next token"),
         (["--prompt", "aab"], "logit of a"),
         (["--what", "attention", "--prompt", "aab"], "block 0, head: "),
         (["--what", "stream", "--prompt", "aab"], "block 0, MLP"),
@@ -111,13 +110,16 @@ def text_of(file) -> str:
 def test_programs_and_folders_have_every_picture(run, tmp_path, options, shown, source):
     name = "aab"
     if source == "folder":
-        if "--architecture" in options:
-            pytest.skip("a folder has its architecture")
         assert run("compile", "aab", "-o", "made").status == 0
         name = "made"
     ran = run("draw", name, "-o", "picture.svg", *options)
     assert ran.status == 0, ran.err
     assert shown in text_of(tmp_path / "picture.svg")
+
+
+def test_an_architecture_asks_for_the_circuit(run, tmp_path):
+    assert run("draw", "aab", "-o", "picture.svg", "--architecture", "block").status == 0
+    assert "aab: circuit" in text_of(tmp_path / "picture.svg")
 
 
 def test_a_line_of_rules_is_drawn(run, tmp_path):
