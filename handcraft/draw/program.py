@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Iterable, Mapping, Sequence
+from heapq import heapify, heappop, heappush
 
 from handcraft.draw.label import some, visible
 from handcraft.draw.lanes import Lane, Part, draw_listing
@@ -111,15 +112,33 @@ class _Graph:
             child for node in order for child in node.children if node.text.parts == child.text.parts
         }  # of sum(...) or reduce(...), every partial sum has the name of the whole
         shown = [node for node in order if _is_shown(node) and node not in steps]
-        depth = {node: i for i, node in enumerate(order)}
-        # Values that are computed first come first; among these, the order of the lines decides.
-        self._shown = sorted(shown, key=lambda node: (not isinstance(node, Embedded), depth[node]))
-        self._known = frozenset(self._shown)
+        self._known = frozenset(shown)
+        self._shown = self._in_order(shown)
         self._inputs = {
             "token": shorten([visible(token) for token in tokens], most=8),
             "position": f"0 to {context - 1}",
         }
         self.names: dict[Lane, str] = {node: str(node) for node in self._shown}
+
+    def _in_order(self, shown: Sequence[Node]) -> list[Node]:
+        """The values in the order of their lines, but each after those that it is computed from."""
+        needs = {node: set(self.read_by(node.children)) for node in shown}
+        readers: dict[Node, list[Node]] = {}
+        for node, read in needs.items():
+            for each in read:
+                readers.setdefault(each, []).append(node)
+        numbers = {node: i for i, node in enumerate(shown)}
+        ready = [(_priority(node, i), i) for node, i in numbers.items() if not needs[node]]
+        heapify(ready)
+        found = []
+        while ready:
+            _, i = heappop(ready)
+            found.append(shown[i])
+            for reader in readers.get(shown[i], ()):
+                needs[reader].discard(shown[i])
+                if not needs[reader]:
+                    heappush(ready, (_priority(reader, numbers[reader]), numbers[reader]))
+        return found
 
     def parts(self) -> list[Part]:
         """A box for each value."""
@@ -170,6 +189,13 @@ class _Graph:
             for read in self.read_by(nodes):
                 marks[read] = marks.get(read, "") + letter
         return marks
+
+
+def _priority(node: Node, number: int) -> tuple[int, int]:
+    """Inputs come first, then the lines decide, and among equal ones what is computed first."""
+    if isinstance(node, Embedded):
+        return (-1, ("token", "position").index(node.of))
+    return (0 if node.place is None else node.place.line, number)
 
 
 def _is_shown(node: Node) -> bool:

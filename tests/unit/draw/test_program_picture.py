@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+
 import pytest
 from gallery import facts
 from svg_texts import texts_of, unreadable
@@ -91,3 +93,27 @@ def test_a_selection_says_where_its_head_attends():
     value = select(prompts.token, "a").count()
     program = Program(prompts=prompts, rules=[predict("a").when(value > 1), predict("b").otherwise()])
     assert any(text.startswith("counts the positions where token ==") for text in words(program.draw()))
+
+
+def test_values_are_in_the_order_of_their_lines(tmp_path):
+    file = tmp_path / "ordered.py"
+    file.write_text(
+        "from handcraft import Program, Prompts, predict\n"
+        "prompts = Prompts('abc', context=8)\n"
+        "token = prompts.token\n"
+        "late = token.at(-2, default='a')\n"
+        "early = token.at(-1, default='a')\n"
+        "both = (early == 'b') & (late == 'b')\n"
+        "program = Program(prompts=prompts, rules=[\n"
+        "    predict('a').when(both), predict('b').when(early == 'c'), predict('c').otherwise()])\n"
+    )
+    program = runpy.run_path(str(file))["program"]
+    texts = texts_of(program.draw().svg)[0]
+    tops = [(text.words.partition(" ")[0], text.top) for text in texts]
+    places = {word: top for word, top in tops if word in ("late", "early", "both")}
+    assert sorted(places, key=places.get) == ["late", "early", "both"]
+    assert [text.words for text in texts if text.words.startswith("line ")][:3] == [
+        "line 4",
+        "line 5",
+        "line 6",
+    ]
