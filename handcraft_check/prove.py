@@ -167,12 +167,18 @@ class Claim:
 
 
 def read_claim(
-    folder: Path, *, rehash: bool = False, regime: str | None = None, radius: float = 0.0
+    folder: Path,
+    *,
+    certificate: Path | None = None,
+    rehash: bool = False,
+    regime: str | None = None,
+    radius: float = 0.0,
 ) -> Claim:
     """Read a folder with a certificate.
 
     Args:
-        folder: a Hugging Face directory.
+        folder: a Hugging Face directory, or one with a model.safetensors.
+        certificate: a file, in place of that in the folder.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         radius: how far all weights may be from those of the file, relatively.
@@ -180,19 +186,22 @@ def read_claim(
     Raises:
         CheckError: a file is missing, malformed, too large, or not what the certificate is about.
     """
-    where = str(folder / CERTIFICATE)
-    data = read_json(read_bytes(folder / CERTIFICATE, JSON_UP_TO), where)
+    path = folder / CERTIFICATE if certificate is None else certificate
+    where = str(path)
+    data = read_json(read_bytes(path, JSON_UP_TO), where)
     names = ("format", "version", "files", "program", "arithmetic", "vocabulary", "token_ids")
-    given = fields(data, (*names, "contexts", "meaning", "hints"), where)
+    given = fields(data, (*names, "contexts", "meaning", "hints", "?architecture"), where)
     if (given["format"], given["version"]) != ("handcraft-certificate", 1):
         raise CheckError(
             f"it is of the format {given['format']!r}, version {given['version']!r}",
             where,
             "compile the program again: this checker reads handcraft-certificate, version 1",
         )
-    limits = {TENSORS: TENSORS_UP_TO, CONFIG: JSON_UP_TO}
+    limits = {TENSORS: TENSORS_UP_TO}
+    if "architecture" not in given:
+        limits[CONFIG] = JSON_UP_TO
     content = {name: read_bytes(folder / name, most) for name, most in limits.items()}
-    hashes = fields(given["files"], (TENSORS, CONFIG), where)
+    hashes = fields(given["files"], (*limits,), where)
     for name, each in content.items():
         if not rehash and hashes[name] != sha256(each):
             raise CheckError(
@@ -207,7 +216,10 @@ def read_claim(
         raise CheckError("the vocabulary is no list of tokens", where)
     if len(set(vocabulary)) < len(vocabulary):
         raise CheckError("a token occurs twice in the vocabulary", where)
-    config = Config.read(read_json(content[CONFIG], CONFIG), CONFIG)
+    if "architecture" in given:
+        config = Config.of_architecture(given["architecture"], f"{where}: architecture")
+    else:
+        config = Config.read(read_json(content[CONFIG], CONFIG), CONFIG)
     token_ids = items(given["token_ids"], where, most=len(vocabulary), length=len(vocabulary))
     if not all(type(each) is int and 0 <= each < config.vocab_size for each in token_ids):
         raise CheckError("token_ids are no ids of the model", where)
@@ -221,6 +233,12 @@ def read_claim(
         raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)
     stated = regime_named(arithmetic["steps"], where)
     used = replace(stated if regime is None else regime_named(regime, "--regime"), radius=radius)
+    if used.is_half and config != replace(config, has_norm=True, activation="gelu_new"):
+        raise CheckError(
+            f"only for GPT-2 it is known which steps are rounded to {used.steps.name}",
+            where,
+            "prove it in float32 or tf32",
+        )
     domain = Domain.read(given["contexts"], vocabulary)
     if domain.length > config.n_positions:
         raise CheckError(
@@ -243,6 +261,7 @@ def read_claim(
 def prove(
     folder: Path | str,
     *,
+    certificate: Path | None = None,
     rehash: bool = False,
     regime: str | None = None,
     radius: float = 0.0,
@@ -255,7 +274,8 @@ def prove(
     as near as the certificate says, and no token that cannot follow is above one that can.
 
     Args:
-        folder: a Hugging Face GPT-2 directory with a certificate.
+        folder: a Hugging Face GPT-2 directory, or one with a model.safetensors.
+        certificate: a file, in place of that in the folder.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         radius: how far all weights may be from those of the file, relatively.
@@ -266,7 +286,9 @@ def prove(
         CheckError: the folder cannot be judged.
     """
     started = time.perf_counter()
-    claim = read_claim(Path(folder), rehash=rehash, regime=regime, radius=radius)
+    claim = read_claim(
+        Path(folder), certificate=certificate, rehash=rehash, regime=regime, radius=radius
+    )
     beyond = unsupported(claim)
     if beyond:
         shown = Shown("unproved", Found(-np.inf), beyond)
