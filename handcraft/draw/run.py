@@ -207,8 +207,9 @@ class _Run:
         return found
 
     def _logits(self) -> list[tuple[str, Array]]:
-        if "logits" not in self.trace:
-            return []
+        stored = self.trace.stored
+        if "logits" not in self.trace or (stored and not any(each.is_answer for each in stored)):
+            return []  # a model of values has no unembedding
         logits = self.trace["logits"]
         kept: Iterable[int] = range(logits.shape[1])
         if logits.shape[1] > MOST_LOGITS:
