@@ -256,3 +256,11 @@ def test_the_widget_shows_the_same_in_a_notebook(browser):
     page.fill("#prompt", "ab")
     assert page.inner_text("output") == "a"
     page.close()
+
+
+def test_conditions_that_hold_nowhere_are_shown_when_asked_for(opened):
+    page = opened(gallery_model("aab"), "bb")
+    named = page.locator(".flow tr.value th")
+    assert not [name for name in named.all_inner_texts() if name.startswith("token == 'a'")]
+    page.click("text=show 1 more that are no everywhere >> nth=0")
+    assert [name for name in named.all_inner_texts() if name.startswith("token == 'a'")]
