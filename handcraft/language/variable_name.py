@@ -13,8 +13,10 @@ import ast
 import linecache
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from types import CodeType, FrameType
+from types import FrameType
 from typing import NamedTuple, TypeAlias
+
+from handcraft.origin import Code
 
 Range: TypeAlias = tuple[int, int, int, int]
 """The first line and the last one, then the column of each: lines from 1, columns in bytes, from 0."""
@@ -26,11 +28,22 @@ MOST_CALLS = 20
 """How many functions may return a value to one another before it is assigned."""
 
 
+LONGEST_KEY = 24
+"""The most characters of a key in a name."""
+
+
 class _Result(NamedTuple):
-    """The name of what an instruction makes, and whether it makes it by a call."""
+    """What an instruction makes.
+
+    Args:
+        name: its name.
+        is_call: whether the instruction is a call.
+        key: the variable that is its key in the dictionary of that name; None where it is none.
+    """
 
     name: str
     is_call: bool
+    key: str | None = None
 
 
 def variable_name(frame: FrameType | None, package: str) -> tuple[str, bool] | None:
@@ -48,14 +61,22 @@ def variable_name(frame: FrameType | None, package: str) -> tuple[str, bool] | N
     for _ in range(MOST_CALLS):
         if frame is None or _is_in(frame, package):
             return None
-        found = _names_in(frame.f_code.co_filename, frame.f_code).get(frame.f_lasti // 2)
+        found = _names_in(Code(frame.f_code)).get(frame.f_lasti // 2)
         if found is None:
             return None
         is_call = found.is_call if is_call is None else is_call
         if found.name != RETURNED:
-            return found.name, is_call
+            return _with_key(found, frame), is_call
         frame = frame.f_back
     return None
+
+
+def _with_key(found: _Result, frame: FrameType) -> str:
+    """The name; of an item of a dictionary that is built in a loop, with its key."""
+    key = None if found.key is None else frame.f_locals.get(found.key)
+    if not isinstance(key, str | int) or len(repr(key)) > LONGEST_KEY:
+        return found.name
+    return f"{found.name}[{key!r}]"
 
 
 def _is_in(frame: FrameType, package: str) -> bool:
@@ -63,8 +84,9 @@ def _is_in(frame: FrameType, package: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _names_in(file: str, code: CodeType) -> Mapping[int, _Result]:
+def _names_in(key: Code) -> Mapping[int, _Result]:
     """The names of what the instructions of some code make, by the number of the instruction."""
+    code, file = key.code, key.code.co_filename
     linecache.checkcache(file)  # the file may have been edited since another program was read from it
     named = _named_ranges("".join(linecache.getlines(file)))
     if not named:
@@ -88,9 +110,9 @@ def _named_ranges(source: str) -> Mapping[Range, _Result]:
     found: dict[Range, _Result] = {}
     for statement in ast.walk(tree):
         for name, value in _assigned(statement):
-            for each in _results(value):
+            for each, result in _results(name, value):
                 for place in _ranges(each):
-                    found.setdefault(place, _Result(name, isinstance(each, ast.Call)))
+                    found.setdefault(place, result)
     return found
 
 
@@ -128,13 +150,32 @@ def _unpacked(target: ast.expr, value: ast.AST) -> Iterator[tuple[str, ast.AST]]
                     yield from _unpacked(one, other)
 
 
-def _results(value: ast.AST) -> Iterator[ast.AST]:
-    """The expressions of which one gives the value."""
-    if isinstance(value, ast.IfExp):
-        yield from _results(value.body)
-        yield from _results(value.orelse)
-    else:
-        yield value
+def _results(name: str, value: ast.AST, key: str | None = None) -> Iterator[tuple[ast.AST, _Result]]:
+    """The expressions that give the value, or an item of it, each with its name."""
+    match value:
+        case ast.IfExp(body=yes, orelse=no):
+            yield from _results(name, yes, key)
+            yield from _results(name, no, key)
+        case ast.List(elts=items) | ast.Tuple(elts=items) if name != RETURNED:
+            if not any(isinstance(item, ast.Starred) for item in items):
+                for i, item in enumerate(items):
+                    yield from _results(f"{name}[{i}]", item)
+        case ast.Dict(keys=keys, values=items) if name != RETURNED:
+            for given, item in zip(keys, items, strict=True):
+                if isinstance(given, ast.Constant) and len(repr(given.value)) <= LONGEST_KEY:
+                    yield from _results(_named_by(given.value, name), item)
+        case ast.DictComp(key=ast.Name(id=given), value=item) if name != RETURNED:
+            yield from _results(name, item, given)
+        case ast.ListComp(elt=item) if name != RETURNED:
+            yield from _results(name, item)
+        case _:
+            yield value, _Result(name, isinstance(value, ast.Call), key)
+
+
+def _named_by(key: object, name: str) -> str:
+    """The name of an item of a dictionary: its key where that is a word, as of a table of outputs."""
+    is_word = isinstance(key, str) and len(key) > 1 and key.isprintable() and key.strip() == key
+    return str(key) if is_word else f"{name}[{key!r}]"
 
 
 def _ranges(value: ast.AST) -> Iterator[Range]:
