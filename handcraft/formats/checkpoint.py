@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import get_args, overload
+from typing import TYPE_CHECKING, get_args, overload
 
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, CompiledSequences, compile_program
@@ -38,7 +38,7 @@ from handcraft.formats.stated_values import stated_values
 from handcraft.formats.tensors.tensor_file import read_tensors
 from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_format
 from handcraft.language import Program, Prompts
-from handcraft.model import Model, grow, published_shape
+from handcraft.model import Model, Stored, grow, published_shape
 from handcraft.origin import Origin
 from handcraft.proofs import (
     CERTIFICATE,
@@ -54,7 +54,10 @@ from handcraft.proofs import (
 from handcraft.proofs.write_meaning import Statement
 from handcraft.verify.texts.allowed import is_restricted
 from handcraft.vocabulary import Vocabulary, shorten
-from handcraft.weights import Weight, Weights
+from handcraft.weights import Layout, Weight, Weights, read_stored
+
+if TYPE_CHECKING:
+    from handcraft.draw import Subject
 
 CERTIFIED = ("huggingface", "safetensors")
 """The formats whose files `handcraft_check` reads."""
@@ -106,6 +109,35 @@ class Checkpoint:
         source, manifest = self.source, self.manifest
         written = source.rules if isinstance(source, Program) else manifest.written
         return Weights(self.model, manifest.names, self.origins, tuple(map(str, written)))
+
+    @property
+    def stored(self) -> tuple[Stored, ...]:
+        """The values of the residual stream; none where the circuits are not known."""
+        circuits, shape, norm = self._circuits, self.model.shape, self.model.architecture.has_norm
+        if circuits is None:
+            return ()
+        layout = Layout(
+            circuits.stream, shape.n_head, shape.n_embd, False, norm, reuses=circuits.reuses
+        )
+        first = {subspace.name: start for subspace, start in layout.start.items()}
+        if first != {row.subspace: row.first for row in self.manifest.layout}:
+            return ()
+        return read_stored(circuits, layout.read, shape.n_embd, shape.n_layer)
+
+    @property
+    def subject(self) -> Subject:
+        """All that there is to draw."""
+        from handcraft.draw import Subject
+
+        return Subject(
+            name=self.folder.name,
+            program=self.source if isinstance(self.source, Program) else None,
+            circuits=self._circuits,
+            model=self.model,
+            names=self.manifest.names,
+            origins=self.origins,
+            stored=self.stored,
+        )
 
     @overload
     def explain(self, prompt: str | Sequence[str], /) -> Explanation: ...
