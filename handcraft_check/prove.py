@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -22,6 +22,7 @@ from handcraft_check.policy import Policy, StuckError
 from handcraft_check.proof import BudgetError, Found, Ids, Proof
 from handcraft_check.regime import Array, regime_named
 from handcraft_check.tokenizer import check_tokenizer
+from handcraft_check.values import ValueReader, named
 from handcraft_check.window_proof import prove_windows
 from handcraft_check.windows import UnfitError
 from handcraft_check.words import at_least, at_most
@@ -65,6 +66,8 @@ class Verdict:
             None where the program has none.
         distance: how far they are at most, as was shown, where it is proved.
         farthest: where that is.
+        values: of a model of values, how far each may be off by the certificate; `distance` is how far
+            they are at most, of that.
     """
 
     word: Word
@@ -80,6 +83,7 @@ class Verdict:
     within: float | None = None
     distance: float = 0.0
     farthest: tuple[str, ...] = ()
+    values: Mapping[str, float] | None = None
 
     def __str__(self) -> str:
         text = " ".join(self.context)
@@ -96,10 +100,18 @@ class Verdict:
                 )
             margin = f"at least {at_least(self.margin)}, least after {text!r}"
             margin = margin if self.context else "none, since every token may follow"
-            lines.append(f"margin: {margin}; {self.cases:,} cases")
+            if self.values is not None:
+                bounds = ", ".join(f"{name} {within:g}" for name, within in self.values.items())
+                lines.append(
+                    f"values: off by at most {at_most(self.distance)} times what is allowed "
+                    f"({bounds}), most after {' '.join(self.farthest)!r}; {self.cases:,} cases"
+                )
+            else:
+                lines.append(f"margin: {margin}; {self.cases:,} cases")
         else:
             lines.append(f"reason: {self.reason}")
-            lines.append(f"context: {text!r}, where the margin may be {at_least(self.margin)}")
+            most = f", where the margin may be {at_least(self.margin)}" if self.values is None else ""
+            lines.append(f"context: {text!r}{most}")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -117,8 +129,13 @@ class Verdict:
             "reason": self.reason,
         } | (
             {}
-            if self.within is None
-            else {"within": self.within, "distance": self.distance, "farthest": list(self.farthest)}
+            if self.within is None and self.values is None
+            else {
+                "within": self.within,
+                "values": self.values,
+                "distance": self.distance,
+                "farthest": list(self.farthest),
+            }
         )
 
     @classmethod
@@ -167,12 +184,18 @@ class Claim:
 
 
 def read_claim(
-    folder: Path, *, rehash: bool = False, regime: str | None = None, radius: float = 0.0
+    folder: Path,
+    *,
+    certificate: Path | None = None,
+    rehash: bool = False,
+    regime: str | None = None,
+    radius: float = 0.0,
 ) -> Claim:
     """Read a folder with a certificate.
 
     Args:
-        folder: a Hugging Face directory.
+        folder: a Hugging Face directory, or one with a model.safetensors.
+        certificate: a file, in place of that in the folder.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         radius: how far all weights may be from those of the file, relatively.
@@ -180,19 +203,22 @@ def read_claim(
     Raises:
         CheckError: a file is missing, malformed, too large, or not what the certificate is about.
     """
-    where = str(folder / CERTIFICATE)
-    data = read_json(read_bytes(folder / CERTIFICATE, JSON_UP_TO), where)
+    path = folder / CERTIFICATE if certificate is None else certificate
+    where = str(path)
+    data = read_json(read_bytes(path, JSON_UP_TO), where)
     names = ("format", "version", "files", "program", "arithmetic", "vocabulary", "token_ids")
-    given = fields(data, (*names, "contexts", "meaning", "hints"), where)
+    given = fields(data, (*names, "contexts", "meaning", "hints", "?architecture"), where)
     if (given["format"], given["version"]) != ("handcraft-certificate", 1):
         raise CheckError(
             f"it is of the format {given['format']!r}, version {given['version']!r}",
             where,
             "compile the program again: this checker reads handcraft-certificate, version 1",
         )
-    limits = {TENSORS: TENSORS_UP_TO, CONFIG: JSON_UP_TO}
+    limits = {TENSORS: TENSORS_UP_TO}
+    if "architecture" not in given:
+        limits[CONFIG] = JSON_UP_TO
     content = {name: read_bytes(folder / name, most) for name, most in limits.items()}
-    hashes = fields(given["files"], (TENSORS, CONFIG), where)
+    hashes = fields(given["files"], (*limits,), where)
     for name, each in content.items():
         if not rehash and hashes[name] != sha256(each):
             raise CheckError(
@@ -207,7 +233,10 @@ def read_claim(
         raise CheckError("the vocabulary is no list of tokens", where)
     if len(set(vocabulary)) < len(vocabulary):
         raise CheckError("a token occurs twice in the vocabulary", where)
-    config = Config.read(read_json(content[CONFIG], CONFIG), CONFIG)
+    if "architecture" in given:
+        config = Config.of_architecture(given["architecture"], f"{where}: architecture")
+    else:
+        config = Config.read(read_json(content[CONFIG], CONFIG), CONFIG)
     token_ids = items(given["token_ids"], where, most=len(vocabulary), length=len(vocabulary))
     if not all(type(each) is int and 0 <= each < config.vocab_size for each in token_ids):
         raise CheckError("token_ids are no ids of the model", where)
@@ -221,6 +250,12 @@ def read_claim(
         raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)
     stated = regime_named(arithmetic["steps"], where)
     used = replace(stated if regime is None else regime_named(regime, "--regime"), radius=radius)
+    if used.is_half and config != replace(config, has_norm=True, activation="gelu_new"):
+        raise CheckError(
+            f"only for GPT-2 it is known which steps are rounded to {used.steps.name}",
+            where,
+            "prove it in float32 or tf32",
+        )
     domain = Domain.read(given["contexts"], vocabulary)
     if domain.length > config.n_positions:
         raise CheckError(
@@ -243,6 +278,7 @@ def read_claim(
 def prove(
     folder: Path | str,
     *,
+    certificate: Path | None = None,
     rehash: bool = False,
     regime: str | None = None,
     radius: float = 0.0,
@@ -255,7 +291,8 @@ def prove(
     as near as the certificate says, and no token that cannot follow is above one that can.
 
     Args:
-        folder: a Hugging Face GPT-2 directory with a certificate.
+        folder: a Hugging Face GPT-2 directory, or one with a model.safetensors.
+        certificate: a file, in place of that in the folder.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         radius: how far all weights may be from those of the file, relatively.
@@ -266,7 +303,9 @@ def prove(
         CheckError: the folder cannot be judged.
     """
     started = time.perf_counter()
-    claim = read_claim(Path(folder), rehash=rehash, regime=regime, radius=radius)
+    claim = read_claim(
+        Path(folder), certificate=certificate, rehash=rehash, regime=regime, radius=radius
+    )
     beyond = unsupported(claim)
     if beyond:
         shown = Shown("unproved", Found(-np.inf), beyond)
@@ -290,6 +329,7 @@ def prove(
         None if claim.meaning.within is None else float(claim.meaning.within),
         shown.found.distance,
         shown.found.farthest,
+        named(claim.meaning.outputs) if claim.meaning.outputs else None,
     )
 
 
@@ -400,6 +440,8 @@ def _run(claim: Claim, context: tuple[str, ...]) -> str:
     answer = int(claim.meaning.answers(np.array([places])).codes[0])
     if answer == BROKEN:
         return "the context breaks an assumption of the program"
+    if claim.meaning.outputs:
+        return _wrong_value(claim, places)
     logits, judge = claim.model.run(claim.token_ids[places]), claim.judge
     low, high = logits.center - logits.error, logits.center + logits.error
     logs = judge.logs_of(answer)
@@ -418,6 +460,21 @@ def _run(claim: Claim, context: tuple[str, ...]) -> str:
     if judge.within < np.inf and (off := surely_off(logits, logs)) > judge.within:
         return f"the probabilities are off by at least {off:.4g} in total variation"
     return ""
+
+
+def _wrong_value(claim: Claim, places: list[int]) -> str:
+    """Which value surely is off by more than is allowed after one context; empty where none is."""
+    outputs = claim.meaning.outputs
+    reader = ValueReader(outputs, claim.model.config.n_embd)
+    center, error = reader.read(claim.model.last(claim.token_ids[places]))
+    values = claim.meaning.values(np.array(places))
+    assert values is not None
+    off = reader.surely(center, error, np.array([[float(value) for value in values]]))[0]
+    at = int(np.where(np.isnan(off), -np.inf, off).argmax())
+    if not off[at] > 1:
+        return ""
+    found, meant = center[0, at], float(values[at])
+    return f"{outputs[at].name} is {found:.6g}, and {meant:.6g} is meant"
 
 
 def is_context(claim: Claim, places: list[int]) -> bool:

@@ -46,14 +46,15 @@ def test_a_gpt2_is_written_for_other_tools_by_default(run, aab, tmp_path):
 
 def test_it_says_what_it_wrote(run, aab):
     printed = run("compile", aab, "--architecture", "block", "-o", "out").out
-    first, second, third = printed.splitlines()
-    assert first == "wrote out/: handcraft.json, model.safetensors"
+    first, second, third, fourth = printed.splitlines()
+    assert first == "wrote out/: certificate.json, handcraft.json, model.safetensors"
     model = compile_program(find("aab").source, architecture="block").model
     assert second == (
         f"block, float32: 1 block, 1 head, 1 neuron, width {model.shape.n_embd}; "
         f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0"
     )
     assert third.endswith("measured on all 32 texts of the full length")
+    assert fourth.startswith("proved: right after every one of 62 prompts")
 
 
 def test_json_has_the_same_contents(run, aab, tmp_path):
@@ -92,7 +93,7 @@ def test_a_pass_over_expressions_is_shown(run, tmp_path):
         'from handcraft import Prompts\ntoken = Prompts("ab", context=3).token\nis_a = token == "a"\n'
     )
     shown = run("compile", "p.py", "--show", "as-written").out
-    assert shown.splitlines()[-1] == "'is_a' = %2"
+    assert shown.splitlines()[-1] == "'is_a' = %is_a"
 
 
 def test_on_how_many_texts_the_facts_were_measured_is_said_and_kept(run, tmp_path):
