@@ -1,4 +1,4 @@
-"""What the numbers of a dtype can tell apart, where activations are rounded to it too."""
+"""Which numbers a dtype distinguishes, and what LayerNorm adds to them: limits, and refusals."""
 
 from __future__ import annotations
 
@@ -201,16 +201,17 @@ class Precision:
         varying: Plain,
         times: int = 1,
     ) -> None:
-        """Raise unless a sum remains distinguishable behind LayerNorm.
+        """Raise unless a threshold on a sum holds behind LayerNorm.
 
-        It adds a little noise to each number, and its scale, which a static gain undoes, follows the
-        sum of squares of what is stored: by half the part that varies over the part of the ballast.
+        LayerNorm adds a little noise to each number. It also divides by a scale that depends on the sum
+        of squares of what is stored, and a static gain undoes only a constant scale. What remains is a
+        relative error of half the squares that vary over those of the ballast.
 
         Args:
             node: what reads the sum, an expression or a rule.
             reading: the sum.
-            level: how large it is where it counts.
-            gap: the smallest difference that counts.
+            level: the sum at the threshold.
+            gap: how far below the threshold the sum stays where it does not reach it.
             varying: no sum of squares of stored numbers is larger, the ballast left out.
             times: what noise is multiplied with.
 
