@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 from handcraft_check.errors import CheckError
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "folders", type=Path, nargs="+", help="GPT-2 directories, each with a certificate.json"
     )
-    parser.add_argument("--workers", type=int, default=1, help="how many folders to check at once")
+    parser.add_argument("--workers", type=int, default=1, help="how many processes check at once")
     parser.add_argument(
         "--results", type=Path, help="a file of verdicts, from which a run that was ended goes on"
     )
@@ -44,9 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     parser.add_argument("--verbose", action="store_true", help="say what is going on")
     given = parser.parse_args(arguments)
-    if len(given.folders) > 1 or given.results is not None:
+    if len(given.folders) > 1 or given.results is not None or given.workers > 1:
         if given.print_program or given.radius:
-            parser.error("--print-program and --radius are about one folder, without --results")
+            parser.error(
+                "--print-program and --radius are about one folder, without --results and --workers"
+            )
         return _check_many(given)
     (given.folder,) = given.folders
     options = {
@@ -78,9 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _check_many(given: argparse.Namespace) -> int:
     """Check several folders, and print each verdict below the name of its folder."""
     options = {"rehash": given.rehash, "regime": given.regime}
+    if given.verbose:
+        options["progress"] = lambda text: print(text, file=sys.stderr)
     statuses = []
     try:
-        with ProcessPoolExecutor(given.workers) as executor:
+        with nullcontext() if given.workers < 2 else ProcessPoolExecutor(given.workers) as executor:
             for folder, found in prove_all(given.folders, executor, given.results, **options):
                 if isinstance(found, CheckError):
                     status, what = 2, {"error": found.what}

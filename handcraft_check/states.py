@@ -141,6 +141,18 @@ class Store:
     def __len__(self) -> int:
         return len(self._centers)
 
+    def __getstate__(self) -> dict[str, Bounded | None]:
+        """The rows; how to find their numbers is made again."""
+        return {"rows": self.rows if len(self) else None}
+
+    def __setstate__(self, state: dict[str, Bounded | None]) -> None:
+        self.__init__()  # type: ignore[misc]
+        rows = state["rows"]
+        for center, error in () if rows is None else zip(rows.center, rows.error, strict=True):
+            self._numbers[center.tobytes() + error.tobytes()] = len(self._centers)
+            self._centers.append(center)
+            self._errors.append(error)
+
     def numbers(self, rows: Bounded) -> Ids:
         """The number of each row: [row]; a new one where it was not there."""
         first, kinds = distinct(rows.center, rows.error)

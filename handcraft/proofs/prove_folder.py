@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from handcraft.proofs.proof import Proof
 from handcraft.proofs.write_meaning import NotCertified
 from handcraft_check.contexts_in_words import contexts_in_words
 from handcraft_check.errors import CheckError
+from handcraft_check.many import prove_all
 from handcraft_check.meaning import Meaning
 from handcraft_check.prove import BUDGETS, Verdict, prove
 from handcraft_check.radius import prove_radius
@@ -39,34 +41,62 @@ def tried_proof(folder: Path, *, is_quick: bool) -> Proof:
     return Proof(found.word, found.inputs, found.writes, found.reason, margin)
 
 
-def prove_folder(folder: Path, regime: str | None = None) -> Verdict:
+def prove_folder(folder: Path, regime: str | None = None, executor: Executor | None = None) -> Verdict:
     """Whether the model in a folder predicts what its certificate states, in every context.
 
     Args:
         folder: a Hugging Face directory.
         regime: the name of one, in place of that of the certificate.
+        executor: of `concurrent.futures` or like it; its workers, which must see the folder, decide
+            parts of the proof.
 
     Raises:
         ProofError: there is no certificate, or the files are damaged or too large to check.
     """
     _check_certified(folder)
     with _explained():
-        return prove(folder, regime=regime, progress=_advance)
+        return prove(folder, regime=regime, progress=_advance, executor=executor)
 
 
-def prove_folder_radius(folder: Path, regime: str | None = None) -> tuple[float, Verdict]:
-    """How far all weights may move before the proof of a folder fails, and the verdict there.
+def prove_folders(
+    folders: Sequence[Path],
+    regime: str | None = None,
+    executor: Executor | None = None,
+    results: Path | None = None,
+) -> Iterator[tuple[Path, Verdict | ProofError]]:
+    """Prove several folders, or one, and keep what is known in a file.
 
     Args:
-        folder: a Hugging Face directory.
-        regime: the name of one, in place of that of the certificate.
+        folders: Hugging Face directories.
+        regime: the name of one, in place of that of the certificates.
+        executor: of `concurrent.futures` or like it; its workers must see the folders and the file.
+            Several folders are proved by one worker each, a single one by all.
+        results: a file of verdicts, from which a run that was ended goes on, in the middle of a proof.
+
+    Yields:
+        each folder as soon as it is decided, with the verdict or why it cannot be judged.
 
     Raises:
-        ProofError: there is no certificate, or the files are damaged or too large to check.
+        ProofError: a worker ended before it was done.
+    """
+    with _explained():
+        for folder, found in prove_all(folders, executor, results, regime=regime, progress=_advance):
+            if isinstance(found, CheckError):
+                yield folder, ProofError(found.what, where=found.where, fix=found.fix)
+            else:
+                yield folder, found
+
+
+def prove_folder_radius(
+    folder: Path, regime: str | None = None, executor: Executor | None = None
+) -> tuple[float, Verdict]:
+    """How far all weights may move before the proof of a folder fails, and the verdict there.
+
+    The arguments and errors are those of `prove_folder`.
     """
     _check_certified(folder)
     with _explained():
-        return prove_radius(folder, regime=regime, progress=_advance)
+        return prove_radius(folder, regime=regime, progress=_advance, executor=executor)
 
 
 def _check_certified(folder: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,8 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
-from handcraft.cli.options import DTYPE, POSITIONS, Json, Lines, Named
-from handcraft.cli.printing import note, print_json
+from handcraft.cli.executors import Scheduler, Workers, executor_of
+from handcraft.cli.options import DTYPE, POSITIONS, Json, Lines, SeveralNamed
+from handcraft.cli.printing import error_data, note, print_json
 from handcraft.cli.progress_bar import shown_progress
 from handcraft.cli.sources import check_not_compiled, find
 from handcraft.errors import CommandError, ProofError
@@ -22,6 +25,7 @@ EXAMPLES = (
     "handcraft prove aab",
     "handcraft prove aab/ --print-program",
     "handcraft prove aab --regime bfloat16",
+    "handcraft prove aab/ parity/ --workers 2 --results verdicts.jsonl",
 )
 
 EXIT_CODES = {"proved": 0, "unproved": 3, "refuted": 4}
@@ -35,6 +39,9 @@ RADIUS_HELP = "Find how far all weights may move at once before the proof fails.
 PRINT_HELP = "Print in words what is proved: the program as the certificate states it."
 
 
+RESULTS_HELP = "A file of verdicts, from which a run that was ended goes on, also within a proof."
+
+
 @dataclass(frozen=True)
 class Shown:
     """What to prove of a folder, and what to print of it."""
@@ -43,10 +50,11 @@ class Shown:
     radius: bool
     program: bool
     as_json: bool
+    results: Path | None
 
 
 def prove(
-    program: Named = None,
+    programs: SeveralNamed = None,
     lines: Lines = None,
     dtype: Annotated[str | None, DTYPE] = None,
     positions: Annotated[str | None, POSITIONS] = None,
@@ -54,6 +62,11 @@ def prove(
     regime: Annotated[str | None, typer.Option("--regime", help=REGIME_HELP)] = None,
     radius: Annotated[bool, typer.Option("--radius", help=RADIUS_HELP)] = False,
     print_program: Annotated[bool, typer.Option("--print-program", help=PRINT_HELP)] = False,
+    workers: Workers = 1,
+    scheduler: Scheduler = None,
+    results: Annotated[
+        Path | None, typer.Option("--results", help=RESULTS_HELP, show_default=False)
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Prove that the model predicts what the program means after every allowed prompt.
@@ -61,18 +74,57 @@ def prove(
     Exits with 0 where it is proved, 3 where it is not, and 4 where a prompt refutes it.
     A folder is read by handcraft_check, which imports nothing of handcraft: the weights, config.json
     and certificate.json. A program is compiled for gpt2 and written to a temporary folder first.
+    Several are proved at once, one by each worker; a single one is divided among all workers.
     """
     given = {"dtype": dtype, "positions": positions, "optimize": optimize or None}
     options = {name: value for name, value in given.items() if value is not None}
-    shown = Shown(regime, radius, print_program, json_)
-    if program is not None and not lines and os.path.isdir(program):
-        check_not_compiled(program, list(options.values()))
-        _prove(Path(program), shown)
-        return
+    shown = Shown(regime, radius, print_program, json_, results)
+    named: Sequence[str | None] = programs or (None,)
+    if len(named) > 1 or results is not None:
+        _check_plain(shown)
     with TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "model"
-        _write(program, lines or (), folder, options)
-        _prove(folder, shown)
+        folders = []
+        for number, program in enumerate(named):
+            if program is not None and not lines and os.path.isdir(program):
+                check_not_compiled(program, list(options.values()))
+                folders.append(Path(program))
+            else:
+                folders.append(Path(temporary) / str(number))
+                _write(program, lines or (), folders[-1], options)
+        with executor_of(workers, scheduler) as executor:
+            if len(folders) > 1 or results is not None:
+                names = [str(program or "the rules") for program in named]
+                _prove_several(dict(zip(folders, names, strict=True)), shown, executor)
+            else:
+                _prove(folders[0], shown, executor)
+
+
+def _check_plain(shown: Shown) -> None:
+    """Raise where something is asked for that only one proof has, without a file of results."""
+    if shown.radius or shown.program:
+        option = "--radius" if shown.radius else "--print-program"
+        raise CommandError(
+            f"{option} is about one program, and without --results",
+            fix=f"prove one with {option}, and the others on their own",
+        )
+
+
+def _prove_several(folders: Mapping[Path, str], shown: Shown, executor: Executor | None) -> None:
+    """Prove folders, print each verdict below the name of its folder, and exit with the worst code."""
+    from handcraft.proofs.prove_folder import prove_folders
+
+    status = 0
+    with shown_progress():
+        for folder, found in prove_folders([*folders], shown.regime, executor, shown.results):
+            code = 2 if isinstance(found, ProofError) else EXIT_CODES[found.word]
+            status = code if code == 2 or (status != 2 and code > status) else status
+            if shown.as_json:
+                what = error_data(found) if isinstance(found, ProofError) else found.to_json()
+                print(json.dumps({"program": folders[folder], **what}), flush=True)
+            else:
+                print(f"{folders[folder]}\n{found}", flush=True)
+    if status:
+        raise typer.Exit(status)
 
 
 def _write(program: str | None, lines: Sequence[str], folder: Path, options: dict[str, Any]) -> None:
@@ -99,16 +151,16 @@ def _write(program: str | None, lines: Sequence[str], folder: Path, options: dic
         )
 
 
-def _prove(folder: Path, shown: Shown) -> None:
+def _prove(folder: Path, shown: Shown, executor: Executor | None) -> None:
     """Prove what a folder contains, print the verdict, and exit with its code."""
     from handcraft.proofs.prove_folder import in_words, prove_folder, prove_folder_radius
 
     radius = None
     with shown_progress():
         if shown.radius:
-            radius, verdict = prove_folder_radius(folder, shown.regime)
+            radius, verdict = prove_folder_radius(folder, shown.regime, executor)
         else:
-            verdict = prove_folder(folder, shown.regime)
+            verdict = prove_folder(folder, shown.regime, executor)
     stated = in_words(folder) if shown.program else None
     if shown.as_json:
         more = {"program": stated, "radius": radius}
