@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--radius", action="store_true", help="find how far all weights may move before a proof fails"
     )
+    parser.add_argument(
+        "--exact", action="store_true", help="compute bounds in whole numbers of 2^-512, slowly"
+    )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     parser.add_argument("--verbose", action="store_true", help="say what is going on")
     given = parser.parse_args(arguments)
@@ -65,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.radius:
             radius, verdict = prove_radius(given.folder, **options)
         else:
-            radius, verdict = None, prove(given.folder, **options)
+            radius, verdict = None, prove(given.folder, exact=given.exact, **options)
     except CheckError as error:
         print(error, file=sys.stderr)
         return 2
@@ -80,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check_many(given: argparse.Namespace) -> int:
     """Check several folders, and print each verdict below the name of its folder."""
-    options = {"rehash": given.rehash, "regime": given.regime}
+    options = {"rehash": given.rehash, "regime": given.regime, "exact": given.exact}
     if given.verbose:
         options["progress"] = lambda text: print(text, file=sys.stderr)
     statuses = []

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.kinds import floats
 from handcraft_check.model import BLURRED, Model
 from handcraft_check.regime import Array
 from handcraft_check.rounding import Bounded
@@ -183,7 +184,8 @@ def _read(
         read = columns.values[values[rows]]  # [row, source, dimension]
         weights, out = model.attention(scores, read)
         apart = np.abs(read.center - out.center[:, None, :])
-        spreads.append(weights.most * (read.error @ weight) + weights.error * (apart @ weight))
+        spread = weights.most * (read.error @ weight) + weights.error * (apart @ weight)
+        spreads.append(floats(spread))
         outputs.append(out)
     center, error = (
         np.concatenate([getattr(part, name) for part in outputs]) for name in ("center", "error")

@@ -245,7 +245,8 @@ class Runner:
         read = [attend(self.model, layer, head, queries, kinds, every) for head in range(heads.count)]
         first, together = distinct(kinds, *(each.kinds for each in read))
         influence = np.zeros(sources.shape[:2])
-        center, error = (np.empty((len(first), heads.count, heads.moved)) for _ in range(2))
+        shape = (len(first), heads.count, heads.moved)
+        center, error = (np.empty(shape, dtype=x.center.dtype) for _ in range(2))
         for head, each in enumerate(read):
             influence += each.spread[each.kinds]
             center[:, head], error[:, head] = (

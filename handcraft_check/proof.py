@@ -13,6 +13,7 @@ from handcraft_check.answers import predicted
 from handcraft_check.cases import Entries, Ran, Runner
 from handcraft_check.domain import Domain
 from handcraft_check.evaluate import Evaluated, Evaluator, Set
+from handcraft_check.kinds import floats
 from handcraft_check.meaning import Meaning
 from handcraft_check.model import Model
 from handcraft_check.parts import Parts, Waiting
@@ -303,7 +304,7 @@ class Proof:
         kinds, answer = ran.kinds[first], answers[first]
         found = self.runner.model.margins(ran.last[kinds], ran.logits[kinds], self.token_ids[answer])
         found = np.where(answer >= 0, found, -np.inf)
-        return np.asarray(np.nan_to_num(found, nan=-np.inf)[places])
+        return np.asarray(np.nan_to_num(floats(found), nan=-np.inf)[places])
 
     def _split(self, rows: Ids, entries: Ids, blame: Ids) -> tuple[Ids, Ids]:
         """One case for each alternative of the blamed source."""

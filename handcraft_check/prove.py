@@ -15,6 +15,7 @@ import numpy as np
 from handcraft_check.config import Config
 from handcraft_check.domain import Domain
 from handcraft_check.errors import CheckError
+from handcraft_check.exact import NotANumberError
 from handcraft_check.files import (
     CERTIFICATE,
     CONFIG,
@@ -34,7 +35,7 @@ from handcraft_check.nodes import fields, items
 from handcraft_check.parts import Parts
 from handcraft_check.policy import Policy, StuckError
 from handcraft_check.proof import BudgetError, Found, Ids, Proof
-from handcraft_check.regime import Array, regime_named
+from handcraft_check.regime import IN_FLOAT32, Array, regime_named
 from handcraft_check.saved import Saved
 from handcraft_check.tokenizer import check_tokenizer
 from handcraft_check.window_proof import prove_windows
@@ -45,6 +46,9 @@ Word: TypeAlias = Literal["proved", "unproved", "refuted"]
 
 BUDGETS = (1 << 13, 1 << 17, 1 << 21)
 """How many cases the attempts may take; each is tried with undecided positions, then without."""
+
+EXACTLY = ", bounds computed in whole numbers of 2^-512"
+"""What a verdict says of bounds that are not computed in float64."""
 
 ASSUMED = (
     "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; exp "
@@ -157,7 +161,12 @@ class Claim:
 
 
 def read_claim(
-    folder: Path, *, rehash: bool = False, regime: str | None = None, radius: float = 0.0
+    folder: Path,
+    *,
+    rehash: bool = False,
+    regime: str | None = None,
+    radius: float = 0.0,
+    exact: bool = False,
 ) -> Claim:
     """Read a folder with a certificate.
 
@@ -166,6 +175,7 @@ def read_claim(
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         radius: how far all weights may be from those of the file, relatively.
+        exact: whether bounds are computed in whole numbers of 2^-512 in place of float64.
 
     Raises:
         CheckError: a file is missing, malformed, too large, or not what the certificate is about.
@@ -211,6 +221,11 @@ def read_claim(
         raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)
     stated = regime_named(arithmetic["steps"], where)
     used = replace(stated if regime is None else regime_named(regime, "--regime"), radius=radius)
+    if exact and used != IN_FLOAT32:
+        raise CheckError(
+            f"exact bounds are computed of {IN_FLOAT32.name} only, and without a radius",
+            fix=f"ask for --regime {IN_FLOAT32.name}, or leave out --exact",
+        )
     domain = Domain.read(given["contexts"], vocabulary)
     if domain.length > config.n_positions:
         raise CheckError(
@@ -222,11 +237,11 @@ def read_claim(
         if not is_of(tensor, arithmetic["weights"]):
             raise CheckError(f"{name} is not in {arithmetic['weights']}", TENSORS)
     return Claim(
-        Model(config, tensors, used),
+        Model(config, tensors, used, is_exact=exact),
         np.array(token_ids, dtype=np.int64),
         domain,
         Meaning.read(given["meaning"], vocabulary, causal=domain.causal),
-        f"weights in {arithmetic['weights']}, {used}",
+        f"weights in {arithmetic['weights']}, {used}" + (EXACTLY if exact else ""),
     )
 
 
@@ -236,6 +251,7 @@ def prove(
     rehash: bool = False,
     regime: str | None = None,
     radius: float = 0.0,
+    exact: bool = False,
     budget: int = BUDGETS[-1],
     progress: Callable[[str], None] = lambda text: None,
     executor: Executor | None = None,
@@ -248,6 +264,8 @@ def prove(
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         radius: how far all weights may be from those of the file, relatively.
+        exact: whether bounds are computed in whole numbers of 2^-512 in place of float64, which takes a
+            hundred times as long or more.
         budget: the most cases that an attempt may take.
         progress: called with what is going on, from time to time.
         executor: decides parts of the proof at once; its workers must see the folder. The verdict is
@@ -259,7 +277,7 @@ def prove(
         CheckError: the folder cannot be judged.
     """
     started = time.perf_counter()
-    options = {"rehash": rehash, "regime": regime, "radius": radius}
+    options: dict[str, Any] = {"rehash": rehash, "regime": regime, "radius": radius, "exact": exact}
     claim = read_claim(Path(folder), **options)
     key = "" if executor is None and state is None else key_of(Path(folder), options)
     saved = None if state is None else Saved(state, key)
@@ -271,7 +289,10 @@ def prove(
         for number, each in enumerate(claim.each):
             make = partial(proof_at, Path(folder), options, key, number)
             helped = Helped(executor, make, saved, number)
-            found = attempted(each, budget, progress, helped)
+            try:
+                found = attempted(each, budget, progress, helped)
+            except NotANumberError:
+                found = Shown("unproved", Found(-np.inf), "a number may be infinite, or none")
             shown = shown.and_of(found, each.model.regime.attention)
             if shown.word != "proved":
                 break

@@ -41,7 +41,13 @@ def tried_proof(folder: Path, *, is_quick: bool) -> Proof:
     return Proof(found.word, found.inputs, found.writes, found.reason, margin)
 
 
-def prove_folder(folder: Path, regime: str | None = None, executor: Executor | None = None) -> Verdict:
+def prove_folder(
+    folder: Path,
+    regime: str | None = None,
+    executor: Executor | None = None,
+    *,
+    exact: bool = False,
+) -> Verdict:
     """Whether the model in a folder predicts what its certificate states, in every context.
 
     Args:
@@ -49,13 +55,15 @@ def prove_folder(folder: Path, regime: str | None = None, executor: Executor | N
         regime: the name of one, in place of that of the certificate.
         executor: of `concurrent.futures` or like it; its workers, which must see the folder, decide
             parts of the proof.
+        exact: whether bounds are computed in whole numbers of 2^-512 in place of float64, slowly.
 
     Raises:
-        ProofError: there is no certificate, or the files are damaged or too large to check.
+        ProofError: there is no certificate, the files are damaged or too large to check, or exact
+            bounds are asked for in another regime than float32.
     """
     _check_certified(folder)
     with _explained():
-        return prove(folder, regime=regime, progress=_advance, executor=executor)
+        return prove(folder, regime=regime, exact=exact, progress=_advance, executor=executor)
 
 
 def prove_folders(
@@ -92,7 +100,7 @@ def prove_folder_radius(
 ) -> tuple[float, Verdict]:
     """How far all weights may move before the proof of a folder fails, and the verdict there.
 
-    The arguments and errors are those of `prove_folder`.
+    The arguments and errors are those of `prove_folder`, but for `exact`.
     """
     _check_certified(folder)
     with _explained():

@@ -25,7 +25,7 @@ EXAMPLES = (
     "handcraft prove aab",
     "handcraft prove aab/ --print-program",
     "handcraft prove aab --regime bfloat16",
-    "handcraft prove aab/ parity/ --workers 2 --results verdicts.jsonl",
+    "handcraft prove aab parity --workers 2",
 )
 
 EXIT_CODES = {"proved": 0, "unproved": 3, "refuted": 4}
@@ -33,6 +33,8 @@ EXIT_CODES = {"proved": 0, "unproved": 3, "refuted": 4}
 OPTIMIZE_HELP = "Compile with --optimize, as `handcraft compile` does."
 
 REGIME_HELP = "The arithmetic, in place of the certificate's: float32, bfloat16, float16, tf32."
+
+EXACT_HELP = "Compute all bounds in whole numbers of 2^-512, not in float64: for small programs."
 
 RADIUS_HELP = "Find how far all weights may move at once before the proof fails."
 
@@ -48,6 +50,7 @@ class Shown:
 
     regime: str | None
     radius: bool
+    exact: bool
     program: bool
     as_json: bool
     results: Path | None
@@ -61,6 +64,7 @@ def prove(
     optimize: Annotated[bool, typer.Option("--optimize", help=OPTIMIZE_HELP)] = False,
     regime: Annotated[str | None, typer.Option("--regime", help=REGIME_HELP)] = None,
     radius: Annotated[bool, typer.Option("--radius", help=RADIUS_HELP)] = False,
+    exact: Annotated[bool, typer.Option("--exact", help=EXACT_HELP)] = False,
     print_program: Annotated[bool, typer.Option("--print-program", help=PRINT_HELP)] = False,
     workers: Workers = 1,
     scheduler: Scheduler = None,
@@ -78,7 +82,7 @@ def prove(
     """
     given = {"dtype": dtype, "positions": positions, "optimize": optimize or None}
     options = {name: value for name, value in given.items() if value is not None}
-    shown = Shown(regime, radius, print_program, json_, results)
+    shown = Shown(regime, radius, exact, print_program, json_, results)
     named: Sequence[str | None] = programs or (None,)
     if len(named) > 1 or results is not None:
         _check_plain(shown)
@@ -91,6 +95,10 @@ def prove(
             else:
                 folders.append(Path(temporary) / str(number))
                 _write(program, lines or (), folders[-1], options)
+        if shown.radius and shown.exact:
+            raise CommandError(
+                "--radius is not found with exact bounds", fix="leave out --exact, or --radius"
+            )
         with executor_of(workers, scheduler) as executor:
             if len(folders) > 1 or results is not None:
                 names = [str(program or "the rules") for program in named]
@@ -101,8 +109,8 @@ def prove(
 
 def _check_plain(shown: Shown) -> None:
     """Raise where something is asked for that only one proof has, without a file of results."""
-    if shown.radius or shown.program:
-        option = "--radius" if shown.radius else "--print-program"
+    given = {"--radius": shown.radius, "--exact": shown.exact, "--print-program": shown.program}
+    for option in (name for name, is_given in given.items() if is_given):
         raise CommandError(
             f"{option} is about one program, and without --results",
             fix=f"prove one with {option}, and the others on their own",
@@ -160,7 +168,7 @@ def _prove(folder: Path, shown: Shown, executor: Executor | None) -> None:
         if shown.radius:
             radius, verdict = prove_folder_radius(folder, shown.regime, executor)
         else:
-            verdict = prove_folder(folder, shown.regime, executor)
+            verdict = prove_folder(folder, shown.regime, executor, exact=shown.exact)
     stated = in_words(folder) if shown.program else None
     if shown.as_json:
         more = {"program": stated, "radius": radius}

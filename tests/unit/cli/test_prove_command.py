@@ -89,6 +89,17 @@ def test_one_that_cannot_be_judged_does_not_stop_the_others(run, tmp_path):
     assert found["broken"]["kind"] == "ProofError"
 
 
+def test_exact_bounds_are_asked_for(run):
+    ran = run("prove", "aab", "--exact", "--json")
+    assert ran.status == 0
+    assert json.loads(ran.out)["arithmetic"].endswith("in whole numbers of 2^-512")
+    ran = run("prove", "aab", "--exact", "--regime", "bfloat16")
+    assert (ran.status, ran.err.splitlines()[0]) == (
+        2,
+        "ProofError: exact bounds are computed of float32 only, and without a radius",
+    )
+
+
 def test_workers_divide_a_single_proof(run, tmp_path):
     alone = run("prove", "dyck1", "--json")
     together = run("prove", "dyck1", "--workers", "2", "--json")
@@ -99,6 +110,8 @@ def test_workers_divide_a_single_proof(run, tmp_path):
 
 WRONG = {
     "aab parity --radius": "CommandError: --radius is about one program, and without --results",
+    "aab parity --exact": "CommandError: --exact is about one program, and without --results",
+    "aab --radius --exact": "CommandError: --radius is not found with exact bounds",
     "aab --print-program --results kept": "CommandError: --print-program is about one program",
     "aab --scheduler tcp://a:1 --workers 2": "--workers counts processes of this machine",
     "by_hand": "CommandError: by_hand has no rules",
