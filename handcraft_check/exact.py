@@ -84,43 +84,43 @@ class Exact:
         return Exact(abs(self.units))
 
     def __add__(self, other: Any) -> Exact | float:
-        other = Exact.of(other)
-        return Exact(self.units + other.units) if isinstance(other, Exact) else other
+        added = Exact.of(other)
+        return Exact(self.units + added.units) if isinstance(added, Exact) else added
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Exact | float:
-        other = Exact.of(other)
-        return Exact(self.units - other.units) if isinstance(other, Exact) else -other
+        less = Exact.of(other)
+        return Exact(self.units - less.units) if isinstance(less, Exact) else -less
 
     def __rsub__(self, other: Any) -> Exact | float:
-        return -self + other
+        return (-self).__add__(other)
 
     def __mul__(self, other: Any) -> Exact | float:
-        other = Exact.of(other)
-        if isinstance(other, Exact):
-            return Exact((self.units * other.units + (ONE >> 1)) >> BITS)
+        factor = Exact.of(other)
+        if isinstance(factor, Exact):
+            return Exact((self.units * factor.units + (ONE >> 1)) >> BITS)
         if not self.units:
             raise NotANumberError
-        return other if self.units > 0 else -other
+        return factor if self.units > 0 else -factor
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Exact | float:
-        other = Exact.of(other)
-        if not isinstance(other, Exact):
+        below = Exact.of(other)
+        if not isinstance(below, Exact):
             return Exact(0)
-        if not other.units:
+        if not below.units:
             if not self.units:
                 raise NotANumberError
             return math.copysign(math.inf, self.units)
-        return Exact(_ratio(self.units << BITS, other.units))
+        return Exact(_ratio(self.units << BITS, below.units))
 
     def __rtruediv__(self, other: Any) -> Exact | float:
-        other = Exact.of(other)
-        if isinstance(other, Exact):
-            return other / self
-        return other if self.units > 0 else -other
+        above = Exact.of(other)
+        if isinstance(above, Exact):
+            return above / self
+        return above if self.units > 0 else -above
 
     def __pow__(self, power: float) -> Exact | float:
         if power == 2:
@@ -185,7 +185,7 @@ class Exact:
         """The hyperbolic tangent."""
         if abs(self.units) > BITS * ONE:
             return Exact(ONE if self.units > 0 else -ONE)
-        twice = (self + self).exp() if isinstance(self + self, Exact) else Exact(0)
+        twice = Exact(2 * self.units).exp()
         return (twice - 1) / (twice + 1)
 
 
