@@ -60,11 +60,18 @@ class Answers:
             where the text breaks an assumption: [text].
         distribution: the number of the distribution, -1 where there is none: [text].
         distributions: the probability of each token, by its place; tokens left out have 0.
+        vocabulary: how many tokens there are.
     """
 
     token: Ids
     distribution: Ids
     distributions: tuple[Mapping[int, Fraction], ...]
+    vocabulary: int
+
+    @property
+    def codes(self) -> Ids:
+        """Tokens by place, distributions by number behind those, and `BROKEN`: [text]."""
+        return np.where(self.distribution >= 0, self.vocabulary + self.distribution, self.token)
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,8 @@ class Meaning:
         nodes: each reads only earlier ones.
         rules: in the order in which they are tried; the last one always fires.
         distributions: those that rules predict, by place in the vocabulary.
+        within: how far the probabilities of a model may be from them, in total variation; None where no
+            rule predicts any.
         vocabulary: the tokens.
         names: what people call some nodes, which decides nothing.
         causal: whether a position sees only itself and earlier ones.
@@ -83,6 +92,7 @@ class Meaning:
     nodes: tuple[Node, ...]
     rules: tuple[Rule, ...]
     distributions: tuple[Mapping[int, Fraction], ...]
+    within: Fraction | None
     vocabulary: tuple[str, ...]
     names: Mapping[int, str]
     causal: bool = True
@@ -98,7 +108,7 @@ class Meaning:
         reader = Reader()
         for number, node in enumerate(items(given["nodes"], "meaning.nodes", most=NODES_UP_TO)):
             reader.read(node, f"meaning.nodes[{number}]")
-        answer = fields(given["answer"], ("rules",), "meaning.answer")
+        answer = fields(given["answer"], ("rules", "?within"), "meaning.answer")
         listed = items(answer["rules"], "meaning.answer.rules", most=RULES_UP_TO)
         places = {token: place for place, token in enumerate(vocabulary)}
         rules: list[Rule] = []
@@ -118,9 +128,16 @@ class Meaning:
                 rules.append(Rule(flag, reader.index(rule["token"], f"{where}.token", LABEL)))
         if not rules:
             raise CheckError("there are no rules", "meaning.answer.rules")
+        within = _within(answer, "meaning.answer", is_needed=bool(distributions))
         names = _names(given.get("names", {}), len(reader.nodes))
         return cls(
-            tuple(reader.nodes), tuple(rules), tuple(distributions), tuple(vocabulary), names, causal
+            tuple(reader.nodes),
+            tuple(rules),
+            tuple(distributions),
+            within,
+            tuple(vocabulary),
+            names,
+            causal,
         )
 
     def answers(self, texts: Ids) -> Answers:
@@ -136,7 +153,7 @@ class Meaning:
         for start in range(0, count, step):
             part = slice(start, start + step)
             tokens[part], shares[part] = self._decide(texts[part])
-        return Answers(tokens, shares, self.distributions)
+        return Answers(tokens, shares, self.distributions, len(self.vocabulary))
 
     def __str__(self) -> str:
         used = self._interpreter.last_reader
@@ -154,6 +171,8 @@ class Meaning:
                 what = f"v{rule.token}"
             when = "otherwise" if rule.flag is None else f"if v{rule.flag}"
             lines.append(f"rule {number}: predict {what} {when}")
+        if self.within is not None:
+            lines.append(f"probabilities: within {self.within} in total variation")
         return "\n".join(lines)
 
     @cached_property
@@ -206,6 +225,19 @@ def _shares(data: object, places: Mapping[str, int], where: str) -> Mapping[int,
     found = {places[token]: Fraction(read_number(each, where)) for token, each in data.items()}
     if any(each <= 0 for each in found.values()) or sum(found.values()) != 1:
         raise CheckError("the probabilities are not above 0, or do not sum to 1", where)
+    return found
+
+
+def _within(answer: Mapping[str, Any], where: str, *, is_needed: bool) -> Fraction | None:
+    """The total variation distance that is allowed, which is there if rules predict probabilities."""
+    if ("within" in answer) != is_needed:
+        state = "missing" if is_needed else "of no use: no rule predicts probabilities"
+        raise CheckError(f"the field 'within' is {state}", where)
+    if not is_needed:
+        return None
+    found = Fraction(read_number(answer["within"], f"{where}.within"))
+    if not 0 < found < 1:
+        raise CheckError("not between 0 and 1", f"{where}.within")
     return found
 
 

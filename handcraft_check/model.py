@@ -381,14 +381,40 @@ class Model:
             return np.asarray(least)
         for token in np.unique(ids[is_far]).tolist():
             some = np.flatnonzero(is_far & (ids == token))
-            normed = self._normed(x[some], self.ln_f)
-            spread = normed.spread(
-                self._differences[token].weight, self._differences[token].readers(normed)
-            )
-            rounding = self.unembedding.product_error(normed.magnitude)
-            both = found[some] - spread - rounding - rounding[:, token, None]
+            both = found[some] - self._apart_from(token, x[some])
             least[some] = np.maximum(apart[some], both).min(axis=1)
         return np.asarray(least)
+
+    def difference(self, x: Stream, logits: Bounded, token: int) -> Bounded:
+        """One logit of each row less each logit: [row, vocab_size].
+
+        Args:
+            x: the last stream: [row, n_embd].
+            logits: what is known of it, each on its own: [row, vocab_size].
+            token: the id of the one.
+        """
+        error = logits.error[:, token, None] + logits.error
+        if not self.regime.is_half and logits.center.shape[1] <= PAIRED_UP_TO:
+            error = np.minimum(error, self._apart_from(token, x))
+        return Bounded(logits.center[:, token, None] - logits.center, error)
+
+    def difference_read(self, x: Normed, token: int) -> Bounded:
+        """The same of rows of which alternatives are known, as one sum that is read of them.
+
+        Args:
+            x: the last stream, normalized: [row, n_embd].
+            token: the id of the one.
+        """
+        found, _ = x.read(self._differences[token])
+        rounding = self.unembedding.product_error(x.magnitude)
+        return Bounded(found.center, found.error + rounding + rounding[:, token, None])
+
+    def _apart_from(self, token: int, x: Stream) -> Array:
+        """How far a difference of two logits can be off, as one sum that is read: [row, vocab_size]."""
+        matrix, normed = self._differences[token], self._normed(x, self.ln_f)
+        rounding = self.unembedding.product_error(normed.magnitude)
+        spread = normed.spread(matrix.weight, matrix.readers(normed))
+        return np.asarray(spread + rounding + rounding[:, token, None])
 
     @cached_property
     def _differences(self) -> list[Matrix]:

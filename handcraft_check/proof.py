@@ -13,6 +13,7 @@ from handcraft_check.answers import predicted
 from handcraft_check.cases import Entries, Ran, Runner
 from handcraft_check.domain import Domain
 from handcraft_check.evaluate import Evaluated, Evaluator, Set
+from handcraft_check.judged import Judge, Judged
 from handcraft_check.kinds import floats
 from handcraft_check.meaning import Meaning
 from handcraft_check.model import Model
@@ -35,7 +36,7 @@ class Level:
         entries: of each position: [case, position].
         states: of the automaton; -1 where no input is possible any more: [case].
         written: how many tokens the program has written; -1 where the text is not a context: [case].
-        answers: the token that is predicted; -1 where it does not matter: [case].
+        answers: what is predicted; -1 where it does not matter: [case].
     """
 
     entries: Ids
@@ -51,18 +52,18 @@ class Decided:
     Args:
         finished: whether nothing is left to show.
         assumed: whether the assumptions of the program surely hold.
-        meant: whether it is known which token is meant, where one is.
-        margins: how far the right logit surely is above all others.
+        meant: whether it is known what is meant, where something is.
+        judged: what surely holds of the logits.
         blame: the source to decide where it is not finished; -1 where none would help.
         wide: the decided source of which too little is known; -1 for none.
         numbers: what later positions read of this one (`Entries.decided`): [case, store + node].
-        answers: the token that is meant, where the program goes on writing; else -1.
+        answers: what is meant, where the program goes on writing; else -1.
     """
 
     finished: Flags
     assumed: Flags
     meant: Flags
-    margins: npt.NDArray[np.float64]
+    judged: Judged
     blame: Ids
     wide: Ids
     numbers: Ids
@@ -81,11 +82,24 @@ class Found:
         margin: the least by which a right logit surely is above all others.
         worst: a context of the case in which it is.
         cases: how many cases there were.
+        distance: how far probabilities may be from those meant, at most, in total variation.
+        farthest: a context of the case in which they may be.
     """
 
     margin: float = np.inf
     worst: tuple[str, ...] = ()
     cases: int = 0
+    distance: float = 0.0
+    farthest: tuple[str, ...] = ()
+
+    def of_context(self, context: tuple[str, ...], margin: float, distance: float) -> Found:
+        """This, and what was shown of the worst context of more cases."""
+        found = self
+        if margin < self.margin:
+            found = replace(found, margin=margin, worst=context)
+        if distance > self.distance:
+            found = replace(found, distance=distance, farthest=context)
+        return found
 
 
 class Proof:
@@ -120,6 +134,7 @@ class Proof:
         self.budget, self.log, self.looked_at = budget, log, 0
         self.parts, self.saved = parts, saved
         self.token_ids = token_ids
+        self.judge = Judge(token_ids, meaning.distributions, meaning.within, model.config.vocab_size)
         roots = [part for rule in meaning.rules for part in (rule.flag, rule.token) if part is not None]
         self.evaluator = Evaluator(meaning.nodes, roots, meaning.vocabulary)
         self.entries = Entries(model.config.n_layer, self.evaluator.crossing)
@@ -186,7 +201,7 @@ class Proof:
         states = np.where(level.states[parents] >= 0, domain.next[level.states[parents], tokens], -1)
         states = np.where(position < domain.length - domain.writes + 1, states, -1)
         is_input = (states >= 0) & domain.final[states]
-        goes_on = (level.written[parents] >= 0) & (tokens == level.answers[parents])
+        goes_on = (level.written[parents] >= 0) & self.judge.follows(level.answers[parents], tokens)
         goes_on &= level.written[parents] + 1 < domain.writes
         written = np.where(is_input, 0, np.where(goes_on, level.written[parents] + 1, -1))
         stays = (states >= 0) | goes_on
@@ -230,12 +245,14 @@ class Proof:
             why = "an assumption of the program may be broken"
         elif not decided.meant[at]:
             why = "the program may mean several tokens, or none"
+        elif decided.judged.margins[at] <= 0:
+            why = f"the margin may be as low as {decided.judged.margins[at]:.4g}"
         else:
-            why = f"the margin may be as low as {decided.margins[at]:.4g}"
+            why = f"the probabilities may be off by {decided.judged.distances[at]:.4g}"
         decided_in_vain = np.flatnonzero(entries != before).tolist()
         wide = int(decided.wide[at])
         eager = wide if wide >= 0 and self.evaluator.orders else None
-        margin = float(decided.margins[at])
+        margin = float(decided.judged.margins[at])
         raise StuckError(why, self._context(entries, token), margin, position, decided_in_vain, eager)
 
     def decide(self, tokens: Ids, position: int, entries: Ids, written: Ids) -> Decided:
@@ -261,8 +278,9 @@ class Proof:
             is_assumed &= ~flags
         if not is_assumed.all():
             blame = np.where(is_assumed, blame, self.evaluator.blamed(meant, broken))
-        margins = self._margins(ran, answers)
-        finished = is_assumed & is_meant & (~is_context | (margins > 0))
+        judged = self._judged(ran, answers)
+        is_right = (judged.margins > 0) & (judged.distances <= self.judge.within)
+        finished = is_assumed & is_meant & (~is_context | is_right)
         if position in self.policy.eager:
             finished &= ran.blame < 0
         blame = np.where(finished | (blame >= 0), blame, ran.blame)
@@ -270,7 +288,7 @@ class Proof:
         own = np.concatenate([ran.numbers, *crossing], axis=1)
         continues = is_context & (written + 1 < self.domain.writes)
         answers = np.where(continues, answers, -1)
-        return Decided(finished, is_assumed, is_meant, margins, blame, ran.wide, own, answers)
+        return Decided(finished, is_assumed, is_meant, judged, blame, ran.wide, own, answers)
 
     def _noted(self, decided: Decided, tokens: Ids, position: int, entries: Ids, written: Ids) -> Ids:
         """Note what was shown of cases, in the order of the walk; their own entries.
@@ -281,30 +299,36 @@ class Proof:
         self.looked_at += len(tokens)
         if self.looked_at > self.budget:
             raise BudgetError
-        lowest = np.where(decided.finished & (written >= 0), decided.margins, np.inf)
-        at = int(lowest.argmin())
-        if lowest[at] < self.found.margin:
-            self.found.margin = float(lowest[at])
-            self.found.worst = self._context(entries[at], tokens[at])
+        judged = decided.judged
+        for at in judged.worst(decided.finished & (written >= 0)):
+            context = self._context(entries[at], tokens[at])
+            margin, distance = float(judged.margins[at]), float(judged.distances[at])
+            self.found = self.found.of_context(context, margin, distance)
         return self.entries.decided(
             decided.numbers, tokens, position if self.evaluator.orders else None
         )
 
     def _answers(self, meant: Evaluated, is_context: Flags) -> tuple[Ids, Ids, Flags]:
-        """The predicted tokens, the source that decides them, and where they are known."""
+        """What is predicted, the source that decides it, and where it is known."""
         found = predicted(self.meaning, self.evaluator, meant.numbers, is_context)
         blame = np.full(len(is_context), -1)
         if found.wanted:
             blame = self.evaluator.blamed(meant, found.wanted)
-        return found.tokens, blame, ~is_context | (found.tokens >= 0)
+        return found.answers, blame, ~is_context | (found.answers >= 0)
 
-    def _margins(self, ran: Ran, answers: Ids) -> npt.NDArray[np.float64]:
-        """How far the right logit surely is above all others: [row]; -inf where none is known."""
+    def _judged(self, ran: Ran, answers: Ids) -> Judged:
+        """What surely holds of the logits of some cases."""
         first, places = combinations(ran.kinds, answers + 1)
-        kinds, answer = ran.kinds[first], answers[first]
-        found = self.runner.model.margins(ran.last[kinds], ran.logits[kinds], self.token_ids[answer])
-        found = np.where(answer >= 0, found, -np.inf)
-        return np.asarray(np.nan_to_num(floats(found), nan=-np.inf)[places])
+        kinds, answer, model = ran.kinds[first], answers[first], self.runner.model
+        last, logits = ran.last[kinds], ran.logits[kinds]
+        if self.meaning.distributions:
+            judged = self.judge.judged(
+                logits, answer, lambda rows, token: model.difference(last[rows], logits[rows], token)
+            )
+            return judged[places]
+        margins = floats(model.margins(last, logits, self.token_ids[answer]))
+        margins = np.nan_to_num(np.where(answer >= 0, margins, -np.inf), nan=-np.inf)
+        return Judged(margins, np.zeros(len(margins)))[places]
 
     def _split(self, rows: Ids, entries: Ids, blame: Ids) -> tuple[Ids, Ids]:
         """One case for each alternative of the blamed source."""

@@ -29,6 +29,7 @@ from handcraft_check.files import (
     read_tensors,
     sha256,
 )
+from handcraft_check.judged import Judge, surely_off
 from handcraft_check.meaning import BROKEN, Meaning, program_hash
 from handcraft_check.model import Model
 from handcraft_check.nodes import fields, items
@@ -40,7 +41,7 @@ from handcraft_check.saved import Saved
 from handcraft_check.tokenizer import check_tokenizer
 from handcraft_check.window_proof import prove_windows
 from handcraft_check.windows import UnfitError
-from handcraft_check.words import at_least
+from handcraft_check.words import at_least, at_most
 
 Word: TypeAlias = Literal["proved", "unproved", "refuted"]
 
@@ -53,8 +54,8 @@ EXACTLY = ", bounds computed in whole numbers of 2^-512"
 ASSUMED = (
     "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; exp "
     "within 4 units in the last place, exp(0) = 1; square root and division within one; tanh is 1 "
-    "beyond 10; LayerNorm and softmax in float32, the variance about the mean; a mask leaves later "
-    "positions no weight"
+    "beyond 10; LayerNorm and softmax in float32, a mean as a sum or kept running, the variance about "
+    "it; a mask leaves later positions no weight"
 )
 """What every proof assumes of the machine."""
 
@@ -75,6 +76,10 @@ class Verdict:
         cases: how many cases the proof has.
         seconds: how long it took.
         reason: why it is not proved; empty where it is.
+        within: how far probabilities may be from those meant, in total variation, by the certificate;
+            None where the program has none.
+        distance: how far they are at most, as was shown, where it is proved.
+        farthest: where that is.
     """
 
     word: Word
@@ -87,6 +92,9 @@ class Verdict:
     cases: int
     seconds: float
     reason: str = ""
+    within: float | None = None
+    distance: float = 0.0
+    farthest: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = " ".join(self.context)
@@ -95,9 +103,15 @@ class Verdict:
             domain += f", and the {self.writes} tokens that are written after each"
         lines = [f"{self.word}: {domain}", f"arithmetic: {self.arithmetic}; {ASSUMED}"]
         if self.word == "proved":
-            lines.append(
-                f"margin: at least {at_least(self.margin)}, least after {text!r}; {self.cases:,} cases"
-            )
+            if self.within is not None:
+                far = " ".join(self.farthest)
+                lines.append(
+                    f"probabilities: off by at most {at_most(self.distance)} in total variation "
+                    f"({self.within:g} is allowed), most after {far!r}"
+                )
+            margin = f"at least {at_least(self.margin)}, least after {text!r}"
+            margin = margin if self.context else "none, since every token may follow"
+            lines.append(f"margin: {margin}; {self.cases:,} cases")
         else:
             lines.append(f"reason: {self.reason}")
             lines.append(f"context: {text!r}, where the margin may be {at_least(self.margin)}")
@@ -116,17 +130,23 @@ class Verdict:
             "cases": self.cases,
             "seconds": self.seconds,
             "reason": self.reason,
-        }
+        } | (
+            {}
+            if self.within is None
+            else {"within": self.within, "distance": self.distance, "farthest": list(self.farthest)}
+        )
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Verdict:
-        """A verdict as `to_json` writes it; a margin that is not finite is minus infinity."""
+        """A verdict as `to_json` writes it."""
         given = dict(data)
-        margin = given.pop("margin")
+        word, margin = given.pop("verdict"), given.pop("margin")
+        infinite = np.inf if word == "proved" else -np.inf
         return cls(
-            word=given.pop("verdict"),
-            margin=-np.inf if margin is None else margin,
+            word=word,
+            margin=infinite if margin is None else margin,
             context=tuple(given.pop("context")),
+            farthest=tuple(given.pop("farthest", ())),
             **given,
         )
 
@@ -148,6 +168,12 @@ class Claim:
     domain: Domain
     meaning: Meaning
     arithmetic: str
+
+    @property
+    def judge(self) -> Judge:
+        """What must hold of its logits."""
+        given = self.meaning.distributions, self.meaning.within, self.model.config.vocab_size
+        return Judge(self.token_ids, *given)
 
     @property
     def each(self) -> tuple[Claim, ...]:
@@ -236,11 +262,14 @@ def read_claim(
     for name, tensor in tensors.items():
         if not is_of(tensor, arithmetic["weights"]):
             raise CheckError(f"{name} is not in {arithmetic['weights']}", TENSORS)
+    meaning = Meaning.read(given["meaning"], vocabulary, causal=domain.causal)
+    if exact and meaning.distributions:
+        raise CheckError("exact bounds of probabilities are not computed", where, "leave out --exact")
     return Claim(
         Model(config, tensors, used, is_exact=exact),
         np.array(token_ids, dtype=np.int64),
         domain,
-        Meaning.read(given["meaning"], vocabulary, causal=domain.causal),
+        meaning,
         f"weights in {arithmetic['weights']}, {used}" + (EXACTLY if exact else ""),
     )
 
@@ -257,7 +286,10 @@ def prove(
     executor: Executor | None = None,
     state: Path | None = None,
 ) -> Verdict:
-    """Prove, for every context, that the highest logit is the token that the program means.
+    """Prove, for every context, that the model predicts what the program means.
+
+    Where that is a token, it has the highest logit. Where it is probabilities, those of the model are
+    as near as the certificate says, and no token that cannot follow is above one that can.
 
     Args:
         folder: a Hugging Face GPT-2 directory with a certificate.
@@ -309,6 +341,9 @@ def prove(
         shown.found.cases if shown.word == "proved" else 0,
         round(time.perf_counter() - started, 3),
         shown.reason,
+        None if claim.meaning.within is None else float(claim.meaning.within),
+        shown.found.distance,
+        shown.found.farthest,
     )
 
 
@@ -328,7 +363,8 @@ class Shown:
 
     def and_of(self, other: Shown, attention: str) -> Shown:
         """What was shown of this, which is proved, and of the next attention together."""
-        found = min(other.found, self.found, key=lambda each: each.margin)
+        found = other.found.of_context(self.found.worst, self.found.margin, -1.0)
+        found = found.of_context(self.found.farthest, np.inf, self.found.distance)
         cases = self.found.cases + other.found.cases
         named = f", with {attention} attention" if attention and other.reason else ""
         return Shown(other.word, replace(found, cases=cases), other.reason + named)
@@ -436,8 +472,6 @@ def unsupported(claim: Claim) -> str:
     """Why nothing can be proved of a claim, in words; empty where an attempt can be made."""
     if not claim.domain.causal:
         return "models without a causal mask are not proved yet"
-    if any(rule.token is None for rule in claim.meaning.rules):
-        return "rules that predict probabilities are not proved yet"
     return ""
 
 
@@ -449,21 +483,27 @@ def _run(claim: Claim, context: tuple[str, ...]) -> str:
     places = [claim.meaning.vocabulary.index(token) for token in context]
     if not is_context(claim, places):
         return ""
-    answer = int(claim.meaning.answers(np.array([places])).token[0])
+    answer = int(claim.meaning.answers(np.array([places])).codes[0])
     if answer == BROKEN:
         return "the context breaks an assumption of the program"
-    logits = claim.model.run(claim.token_ids[places])
+    logits, judge = claim.model.run(claim.token_ids[places]), claim.judge
     low, high = logits.center - logits.error, logits.center + logits.error
-    right = int(claim.token_ids[answer])
-    other = int(np.where(np.arange(len(low)) == right, -np.inf, low).argmax())
-    if not low[other] > high[right]:
-        return ""  # also where NaN is possible
+    logs = judge.logs_of(answer)
+    may = logs > -np.inf
+    right = int(np.where(may, high, np.inf).argmin())
+    other = int(np.where(may, -np.inf, low).argmax())
     known = {
         int(number): token
         for number, token in zip(claim.token_ids, claim.meaning.vocabulary, strict=True)
     }
-    predicted = known.get(other, f"token {other}")
-    return f"the model predicts {predicted!r}, and {claim.meaning.vocabulary[answer]!r} is meant"
+    if not may[other] and low[other] > high[right]:  # not where NaN is possible
+        predicted = known.get(other, f"token {other}")
+        if may.sum() == 1:
+            return f"the model predicts {predicted!r}, and {known[right]!r} is meant"
+        return f"the model prefers {predicted!r}, which cannot follow, to {known[right]!r}"
+    if judge.within < np.inf and (off := surely_off(logits, logs)) > judge.within:
+        return f"the probabilities are off by at least {off:.4g} in total variation"
+    return ""
 
 
 def is_context(claim: Claim, places: list[int]) -> bool:
@@ -476,7 +516,8 @@ def is_context(claim: Claim, places: list[int]) -> bool:
         end = position + 1 if domain.final[state] else end
     if not 0 < end <= len(places) <= min(domain.length, end + domain.writes - 1):
         return False
-    followed = (
-        int(claim.meaning.answers(np.array([places[:i]])).token[0]) for i in range(end, len(places))
+    followed = [claim.meaning.answers(np.array([places[:i]])).codes for i in range(end, len(places))]
+    return all(
+        claim.judge.follows(codes, np.array([place])).all()
+        for place, codes in zip(places[end:], followed, strict=True)
     )
-    return all(place == meant for place, meant in zip(places[end:], followed, strict=True))

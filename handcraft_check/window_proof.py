@@ -9,12 +9,14 @@ long the texts are.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from handcraft_check.answers import predicted
 from handcraft_check.copies import CELLS, copied
 from handcraft_check.domain import Domain
+from handcraft_check.judged import Judge, Judged
 from handcraft_check.kinds import is_exact
 from handcraft_check.layer_norm import Flags, Ids
 from handcraft_check.meaning import Meaning
@@ -70,11 +72,10 @@ def prove_windows(
     for window in program.windows(heads.winners):
         kind = _Kind(program, WindowModel(model, heads, window, sets), token_ids, log)
         budget -= kind.run(budget)
-        found.cases += len(kind.done)
-        least = int(kind.margins.argmin())
-        if kind.margins[least] < found.margin:
-            found.margin = float(kind.margins[least])
-            found.worst = kind.context(kind.done, least)
+        found = replace(found, cases=found.cases + len(kind.done))
+        for at in kind.judged.worst(np.ones(len(kind.done), dtype=bool)):
+            margin, distance = float(kind.judged.margins[at]), float(kind.judged.distances[at])
+            found = found.of_context(kind.context(kind.done, at), margin, distance)
     return found
 
 
@@ -87,7 +88,13 @@ class _Kind:
         self.program, self.model, self.token_ids, self.log = program, model, token_ids, log
         self.window, self.sets = model.window, model.sets
         self.done = Cases(np.empty(0, dtype=np.int64), np.empty((0, self.atoms), dtype=np.int64))
-        self.margins: Array = np.empty(0)
+        self.judged = Judged(np.empty(0), np.empty(0))
+        self.judge = Judge(
+            token_ids,
+            program.meaning.distributions,
+            program.meaning.within,
+            model.model.config.vocab_size,
+        )
 
     @property
     def atoms(self) -> int:
@@ -150,16 +157,26 @@ class _Kind:
             meant = predicted(
                 self.program.meaning, self.program.evaluator, numbers, np.ones(len(some), dtype=bool)
             )
-            margins = _margins(ran.logits, meant.tokens, self.token_ids)
-            shown = margins > 0
+            judged = self._judged(ran, meant.answers)
+            shown = (judged.margins > 0) & (judged.distances <= self.judge.within)
             self.done = joined([self.done, some.rows(shown)])
-            self.margins = np.concatenate([self.margins, margins[shown]])
+            self.judged = self.judged.and_of(judged[shown])
             if not shown.all():
                 left = np.flatnonzero(~shown)
                 need = self.program.doubtful(numbers)
                 needed = {node: flags[left] for node, flags in need.items()}
                 divided.append(_Divider(self, some.rows(left), ran, left, needed).divided())
         return joined(divided)
+
+    def _judged(self, ran: Ran, answers: Ids) -> Judged:
+        """What surely holds of the logits of some cases."""
+        if not self.program.meaning.distributions:
+            margins = _margins(ran.logits, answers, self.token_ids)
+            return Judged(margins, np.zeros(len(margins)))
+        model = self.model.model
+        return self.judge.judged(
+            ran.logits, answers, lambda rows, token: model.difference_read(ran.last.rows(rows), token)
+        )
 
 
 class _Divider:

@@ -33,6 +33,7 @@ COMMANDS = {
     "prove": "prove",
     "plant": "plant",
     "draw": "draw",
+    "page": "page",
     "explain": "explain",
     "list": "list_",
 }

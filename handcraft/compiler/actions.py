@@ -6,9 +6,9 @@ imports as the only ones that go up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from handcraft.circuits import Circuits
 from handcraft.model import Model
@@ -16,6 +16,8 @@ from handcraft.weights import Placement, Plan, Weight, Weights, axis_names
 
 if TYPE_CHECKING:
     import graphviz
+
+    from handcraft.explain import Explanation
 
 
 class Actions:
@@ -41,26 +43,43 @@ class Actions:
         """The rules in order, as they are written; none where there are only expressions."""
         return ()
 
-    def explain(self, tensor: str, *index: int) -> Weight:
-        """What one weight stands for, and the rules it serves.
+    @overload
+    def explain(self, prompt: str | Sequence[str], /) -> Explanation: ...
+
+    @overload
+    def explain(self, tensor: str, /, *index: int) -> Weight: ...
+
+    def explain(self, what: str | Sequence[str], /, *index: int) -> Explanation | Weight:
+        """Why the model answers what it answers on a prompt; or what one weight stands for.
 
         Args:
-            tensor: its name, such as ``h.0.attn.c_attn.weight``.
+            what: a prompt, as text or as tokens; or the name of a tensor, such as
+                ``h.0.attn.c_attn.weight``, and then
             index: row and column, or the place in a bias.
 
         Raises:
-            ModelError: there is no such tensor, or no such place in it.
+            VocabularyError: the prompt has an unknown token.
+            ModelError: the prompt is empty or too long; or there is no such tensor, or no such place.
 
         >>> from handcraft import Program, compile_program, predict
         >>> aab = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
-        >>> print(compile_program(aab, architecture="block").explain("h.0.mlp.c_proj.weight", 0, 1))
+        >>> compiled = compile_program(aab, architecture="block")
+        >>> compiled.explain("aa")
+        <explanation of 'a a': 'b', margin 127>
+        >>> print(compiled.explain("h.0.mlp.c_proj.weight", 0, 1))
         weight: h.0.mlp.c_proj.weight[0, 1]
         value: 256.0
         row: 0, hidden unit: predict b after aa, 1
         column: 1, token b
         serves: predict b after aa ...
         """
-        return self.weights.weight(tensor, index)
+        if index or (isinstance(what, str) and what in self.model.tensors):
+            return self.weights.weight(what, index)  # type: ignore[arg-type]
+        return self._explained(what)
+
+    def _explained(self, prompt: str | Sequence[str]) -> Explanation:
+        """One prediction explained."""
+        raise NotImplementedError
 
     def save(
         self,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import get_args
+from typing import get_args, overload
 
 from handcraft.circuits import Circuits
-from handcraft.compiler import Compiled, CompiledSequences
+from handcraft.compiler import Compiled, CompiledSequences, compile_program
 from handcraft.compiler.values.output import Output
 from handcraft.compiler.values.value_model import ValueModel
 from handcraft.display import short_repr, shorten_value
 from handcraft.errors import CheckpointError, HandcraftError, ProofError, VocabularyError
+from handcraft.explain import Explanation, explain_prediction
 from handcraft.formats.folder import MANIFEST, check_target, whole_folder, write_text
 from handcraft.formats.foreign_files import contradiction, shown
 from handcraft.formats.huggingface.config_json import CONFIG
@@ -32,6 +33,7 @@ from handcraft.formats.manifest.read_manifest import (
 )
 from handcraft.formats.manifest.served import Origins, read_served
 from handcraft.formats.manifest.values import bounded_again, read_values, spans_of
+from handcraft.formats.read_raschka import is_raschka, read_raschka
 from handcraft.formats.tensors.tensor_file import read_tensors
 from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_format
 from handcraft.language import Program, Prompts
@@ -102,9 +104,40 @@ class Checkpoint:
         written = source.rules if isinstance(source, Program) else manifest.written
         return Weights(self.model, manifest.names, self.origins, tuple(map(str, written)))
 
-    def explain(self, tensor: str, *index: int) -> Weight:
-        """What one weight stands for, and the rules it serves."""
-        return self.weights.weight(tensor, index)
+    @overload
+    def explain(self, prompt: str | Sequence[str], /) -> Explanation: ...
+
+    @overload
+    def explain(self, tensor: str, /, *index: int) -> Weight: ...
+
+    def explain(self, what: str | Sequence[str], /, *index: int) -> Explanation | Weight:
+        """Why the model answers what it answers on a prompt; or what one weight stands for.
+
+        As `Compiled.explain`. Of rules over expressions a folder stores the words and the circuits, so
+        the values are those that the circuits compute.
+        """
+        if index or (isinstance(what, str) and what in self.model.tensors):
+            return self.weights.weight(what, index)  # type: ignore[arg-type]
+        return explain_prediction(
+            self.model,
+            what,
+            program=self.source if isinstance(self.source, Program) else None,
+            circuits=self._circuits,
+            weights=self.weights,
+            answers=self.values is None,
+        )
+
+    @cached_property
+    def _circuits(self) -> Circuits | None:
+        """The circuits of the model; those of patterns are compiled again, None if others come out."""
+        if isinstance(self.source, Circuits):
+            return self.source
+        with suppress(HandcraftError):
+            circuits = compile_program(self.source, architecture=self.model.architecture).circuits
+            heads = [[head.name for head in block.heads] for block in circuits.blocks]
+            if heads == [[head.name for head in block.heads] for block in self.manifest.names.blocks]:
+                return circuits
+        return None
 
 
 def save(
@@ -238,12 +271,14 @@ PROVABLE = "compile for gpt2 in float32, allow fewer prompts with inputs=, or sh
 
 
 def load(folder: str | Path) -> Model:
-    """The model in a folder: one that was compiled, or any GPT-2 as Hugging Face saves it.
+    """The model in a folder: one that was compiled, any GPT-2 as Hugging Face saves it, or Raschka's.
 
     Raises:
         CheckpointError: files are missing, damaged or foreign, or contradict each other.
     """
     path = Path(folder)
+    if is_raschka(path):
+        return read_raschka(path)
     if (path / CONFIG).exists() and not is_checkpoint(path):
         return read_huggingface(path)
     return read_checkpoint(path).model

@@ -18,6 +18,7 @@ from handcraft.language.decision import Decision
 from handcraft.language.distribution import likeliest
 from handcraft.language.expression_rules import ExpressionRules
 from handcraft.language.graph.node import Aggregate
+from handcraft.language.judged import Judged, judge
 from handcraft.language.ngrams import ngram_rules
 from handcraft.language.pattern_rules import PatternRules
 from handcraft.language.patterns.coverage import Coverage
@@ -256,6 +257,28 @@ class Program:
             [answer]; -1 where a text breaks an assumption, or no rule matches.
         """
         return self._reading.decide(texts, rows, places)[0]
+
+    def judged(self, context: str | Sequence[str]) -> Judged:
+        """What becomes of each rule after a prompt, and the values of the expressions.
+
+        Whether the prompt is allowed is not checked; of more than `context` tokens the last ones count.
+
+        Raises:
+            VocabularyError: a token is unknown, or there is none.
+            AssumptionError: the prompt breaks an assumption.
+
+        >>> from handcraft import predict
+        >>> aab = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
+        >>> for outcome in aab.judged("ba").outcomes:
+        ...     print(outcome.state, "|", outcome.rule, outcome.misses)
+        nearly | predict b after aa 1
+        fires | predict a otherwise 0
+        """
+        ids = self.vocabulary.ids(context)[-self.context :]
+        if not ids:
+            raise VocabularyError("the prompt is empty", fix="give at least one token to predict from")
+        tokens = [self.vocabulary.token(i) for i in ids]
+        return judge(self._as_expressions.every, tokens, causal=self.prompts.causal)
 
     @property
     def selections(self) -> tuple[Aggregate, ...]:

@@ -92,7 +92,12 @@ def certificate_text(certificate: Statement) -> str:
     parts["meaning"] = _object(
         {
             "nodes": _array(meaning["nodes"]),
-            "answer": _object({"rules": _array(meaning["answer"]["rules"])}),
+            "answer": _object(
+                {
+                    name: _array(part) if name == "rules" else _dumped(part)
+                    for name, part in meaning["answer"].items()
+                }
+            ),
             "names": _dumped(meaning.get("names", {})),
         }
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 
 from handcraft.errors import ProofError
@@ -37,8 +40,19 @@ def tried_proof(folder: Path, *, is_quick: bool) -> Proof:
         found = prove(folder, budget=QUICK if is_quick else BUDGETS[-1], progress=_advance)
     except CheckError as error:
         return Proof("unproved", why=error.what)
-    margin = found.margin if found.word == "proved" else 0
-    return Proof(found.word, found.inputs, found.writes, found.reason, margin)
+    stated = json.loads((folder / CERTIFICATE).read_text("utf-8"))["arithmetic"]
+    tried = Proof(
+        found.word,
+        found.inputs,
+        found.writes,
+        found.reason,
+        weights=stated["weights"],
+        steps=stated["steps"],
+    )
+    if found.word != "proved":
+        return tried
+    distance = None if found.within is None else found.distance
+    return replace(tried, margin=found.margin if isfinite(found.margin) else None, distance=distance)
 
 
 def prove_folder(

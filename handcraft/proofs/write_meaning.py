@@ -36,6 +36,10 @@ NODES_UP_TO = 200_000
 ROWS_UP_TO = 1_000_000
 """The most rows of tables and pairs of relations, all together."""
 
+WITHIN = Fraction(1, 10_000)
+"""How far probabilities may be from those of the program, in total variation: as `handcraft verify`
+allows (`test_the_stated_distance_is_that_of_verify`)."""
+
 NAME_UP_TO = 100
 """Longer names of nodes are left out."""
 
@@ -58,9 +62,12 @@ def write_meaning(program: Program) -> Statement:
     if len(order) > NODES_UP_TO:
         raise NotCertified(f"the program is a graph of {len(order):,} nodes")
     writing = _Writing(program.vocabulary.tokens, order)
+    answer: Statement = {"rules": [writing.rule(decision) for decision in decisions]}
+    if any("probabilities" in rule for rule in answer["rules"]):
+        answer["within"] = _number(WITHIN)
     return {
         "nodes": [writing.node(node) for node in order],
-        "answer": {"rules": [writing.rule(decision) for decision in decisions]},
+        "answer": answer,
         "names": {
             str(number): str(node)
             for number, node in enumerate(order)

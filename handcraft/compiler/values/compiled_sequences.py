@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,12 +20,14 @@ from handcraft.compiler.values.output import Output
 from handcraft.compiler.values.value_model import ValueModel
 from handcraft.display import short_repr
 from handcraft.language.graph.domain import Value
+from handcraft.language.judged import judge_values
 from handcraft.language.sequences.prompts import Prompts
 from handcraft.model import Model, Trace
 from handcraft.model.attention import Array
 from handcraft.weights import Placement, Plan, axis_names
 
 if TYPE_CHECKING:
+    from handcraft.explain import Explanation
     from handcraft.verify import Report
 
 
@@ -67,6 +70,18 @@ class CompiledSequences(Actions):
     def trace(self, text: str | Sequence[str]) -> Trace:
         """Every intermediate of running a text, with names for heads, dimensions and hidden units."""
         return self.model.trace(text, axis_names(self.plan))
+
+    def _explained(self, prompt: str | Sequence[str]) -> Explanation:
+        from handcraft.explain import explain_prediction
+
+        return explain_prediction(
+            self.model,
+            prompt,
+            circuits=self.circuits,
+            weights=self.weights,
+            judge=partial(judge_values, self.stages[0].nodes, causal=self.prompts.causal),
+            answers=False,
+        )
 
     def verify(self, *, seed: int = 0) -> Report:
         """Run random texts, and compare the residual stream with that of the ideal circuits.

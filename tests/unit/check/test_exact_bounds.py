@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from sweeps import DEEP
 
-from handcraft import compile_program
+from handcraft import Program, compile_program, predict
 from handcraft_check.__main__ import main
 from handcraft_check.attention import head_output, softmax
 from handcraft_check.errors import CheckError
@@ -296,6 +296,14 @@ def test_other_arithmetics_are_refused(folder, options):
     with pytest.raises(CheckError, match="exact bounds are computed of float32 only") as caught:
         prove(folder, exact=True, **options)
     assert caught.value.fix == "ask for --regime float32, or leave out --exact"
+
+
+def test_probabilities_are_refused(tmp_path):
+    rules = [predict({"a": 0.25, "b": 0.75}).after("a"), predict("a").otherwise()]
+    folder = compile_program(Program("ab", 3, rules)).save(tmp_path / "shares")
+    assert prove(folder).word == "proved"
+    with pytest.raises(CheckError, match="exact bounds of probabilities are not computed"):
+        prove(folder, exact=True)
 
 
 def test_the_command_line_asks_for_exact_bounds(folder, capsys):

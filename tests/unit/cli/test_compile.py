@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from math import prod
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from handcraft import compile_program
 from handcraft.cli.sources import find
 from handcraft.compiler import show_pass
 from handcraft.formats import load
+from handcraft.formats.tensors.shards import read_header
 
 BLOCK = ("--architecture", "block")
 
@@ -89,7 +91,7 @@ def test_a_pass_over_expressions_is_shown(run, tmp_path):
         'from handcraft import Prompts\ntoken = Prompts("ab", context=3).token\nis_a = token == "a"\n'
     )
     shown = run("compile", "p.py", "--show", "as-written").out
-    assert shown.splitlines()[-1] == "'is_a' = %2"
+    assert shown.splitlines()[-1] == "'is_a' = %is_a"
 
 
 def test_on_how_many_texts_the_facts_were_measured_is_said_and_kept(run, tmp_path):
@@ -104,6 +106,21 @@ def test_on_how_many_texts_the_facts_were_measured_is_said_and_kept(run, tmp_pat
     assert json.loads(run("compile", *options, "--json").out)["facts"] == facts
     assert json.loads(run("verify", "out", "--sample", 50, "--json").out)["facts"] == facts
     assert json.loads(run("verify", "aab", "--json").out)["facts"] is None
+
+
+def test_the_report_counts_the_parameters_of_each_part(run):
+    shown = run("compile", "aab", "-o", "out", "--report").out
+    assert "  attention " in shown
+    assert "1 block of 3,480" in shown
+
+
+def test_files_with_other_tensors_than_the_model_say_how_many_parameters_they_have(run, tmp_path):
+    options = ("compile", "aab", "-o", "out", "--format", "raschka")
+    assert "parameters in the files: the head is a tensor of its own" in run(*options).out
+    report = json.loads(run(*options, "--json").out)
+    stored = read_header(tmp_path / "out" / "model.safetensors")
+    sizes = [prod(tensor.shape) for name, tensor in stored.items() if "mask" not in name]
+    assert report["parameters_in_files"] == sum(sizes)
 
 
 def test_circuits_by_hand_have_no_rules(run, by_hand):

@@ -48,6 +48,11 @@ def test_a_trace_names_heads_positions_and_dimensions(aab):
     assert "head 1 back\n  0 a: 0 a 1\n  1 a: 0 a 1\n  2 b: 1 a 1" in trace.show("h.0.attn.pattern")
 
 
+def test_the_channels_of_a_head_are_named(aab):
+    shown = aab.trace("aab").show("h.0.attn.key")
+    assert "head 1 back\n  0 a: position 0 " in shown
+
+
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
 def test_every_axis_of_every_intermediate_has_as_many_names_as_places(architecture):
     rules = "abc", 6, [predict("b").after("a.c"), predict("c").after("ba"), predict("a").otherwise()]

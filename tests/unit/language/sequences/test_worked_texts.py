@@ -251,7 +251,8 @@ def test_what_is_made_with_functions_and_constants_reads_as_near_as_it_can(expre
 
 def test_a_long_table_is_shown_by_its_first_rows():
     wide = Prompts("abcdefgh", context=3).token.map({letter: letter for letter in "abcdefgh"})
-    assert str(wide).startswith("token.map({'a': 'a', 'b': 'b', 'c': 'c', 'd': 'd', 'e': 'e', 3 more})")
+    shown = "token.map({'a': 'a', 'b': 'b', 'c': 'c', 'd': 'd', 'e': 'e', 3 more})"
+    assert repr(wide) == f"<category: wide = {shown}>"
 
 
 def test_floats_are_the_decimals_that_they_are_written_as():
