@@ -43,12 +43,11 @@ def proved(number: int) -> dict[str, Any]:
     from handcraft import compile_program, save
     from handcraft_check.prove import prove, read_claim
 
-    program = runpy.run_path(str(ROOT / "programs" / f"{NAMES[number]}.py")).get("program")
-    if program is None or not hasattr(program, "rules"):
-        return {"verdict": "unproved", "reason": "it is laid out by hand, without rules"}
+    file = runpy.run_path(str(ROOT / "programs" / f"{NAMES[number]}.py"))
+    source, meaning = file.get("program") or file["circuits"], file.get("means")
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
-        save(compile_program(program), folder)
+        save(compile_program(source), folder, meaning=meaning)
         if not (folder / "certificate.json").exists():
             return {"verdict": "unproved", "reason": "it has no certificate"}
         start = time.process_time()

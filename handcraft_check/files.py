@@ -151,11 +151,12 @@ def key_of(folder: Path, options: Mapping[str, Any]) -> str:
     Raises:
         CheckError: a file is missing, or too large.
     """
-    limits = {TENSORS: TENSORS_UP_TO, CONFIG: JSON_UP_TO, CERTIFICATE: JSON_UP_TO}
-    if (folder / TOKENIZER).exists():
-        limits[TOKENIZER] = JSON_UP_TO
-    hashes = [sha256(read_bytes(folder / name, most)) for name, most in limits.items()]
-    return sha256(json.dumps([_checker(), hashes, sorted(options.items())]).encode())
+    stated = options.get("certificate") or folder / CERTIFICATE
+    limits = {folder / TENSORS: TENSORS_UP_TO, stated: JSON_UP_TO}
+    limits |= {folder / name: JSON_UP_TO for name in (CONFIG, TOKENIZER) if (folder / name).exists()}
+    hashes = [(path.name, sha256(read_bytes(path, most))) for path, most in limits.items()]
+    asked = sorted((name, value) for name, value in options.items() if name != "certificate")
+    return sha256(json.dumps([_checker(), hashes, asked]).encode())
 
 
 def _checker() -> str:

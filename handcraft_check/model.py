@@ -1,4 +1,4 @@
-"""A GPT-2 of which every activation is known up to an error."""
+"""A GPT-2, or another model made of its parts, of which every activation is known up to an error."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from handcraft_check.half import (
     half_product,
     half_scores,
 )
-from handcraft_check.hidden_units import mlp
-from handcraft_check.layer_norm import Ids, Matrix, Normed, layer_norm
+from handcraft_check.hidden_units import ACTIVATIONS, Activation, mlp
+from handcraft_check.layer_norm import Ids, Matrix, Normed, layer_norm, not_normed
 from handcraft_check.regime import IN_FLOAT32, Array, Regime
 from handcraft_check.rounding import (
     Bounded,
@@ -33,6 +33,7 @@ from handcraft_check.rounding import (
 )
 from handcraft_check.scores import Matching, scaled
 from handcraft_check.stream import Along, Stream
+from handcraft_check.sums import NormedSums, Sums, layer_norm_of_sums, sums_not_normed
 from handcraft_check.zeros import Heads, units_in_use
 
 BLURRED = 2.0**-4
@@ -112,11 +113,25 @@ class Model:
             return Bounded(exactly(found.center), exactly(found.error)) if is_exact else found
 
         def norm(name: str) -> tuple[Bounded, Bounded]:
+            if not config.has_norm:
+                one = np.ones(width)
+                return Bounded(one, 0 * one), Bounded(0 * one, 0 * one)
             return take(f"{name}.weight", width), take(f"{name}.bias", width)
 
         def matrix(name: str, rows: int, columns: int) -> Matrix:
             return matrix_in_use(
                 take(f"{name}.weight", rows, columns), take(f"{name}.bias", columns), regime
+            )
+
+        def units(layer: int) -> tuple[Matrix, Matrix]:
+            if not config.units(layer):  # the same as one unit of which all weights are 0
+                return (
+                    Matrix(np.zeros((width, 1)), np.zeros(1)),
+                    Matrix(np.zeros((1, width)), np.zeros(width)),
+                )
+            return units_in_use(
+                matrix(f"h.{layer}.mlp.c_fc", width, config.units(layer)),
+                matrix(f"h.{layer}.mlp.c_proj", config.units(layer), width),
             )
 
         self.wte = take("wte.weight", config.vocab_size, width)
@@ -132,22 +147,31 @@ class Model:
                     config.n_head,
                 ),
                 norm(f"h.{i}.ln_2"),
-                *units_in_use(
-                    matrix(f"h.{i}.mlp.c_fc", width, config.n_inner),
-                    matrix(f"h.{i}.mlp.c_proj", config.n_inner, width),
-                ),
+                *units(i),
             )
             for i in range(config.n_layer)
         ]
         self.ln_f = norm("ln_f")
         if left:
             raise CheckError(
-                f"there is a tensor {min(left)!r}, which GPT-2 has not", where="model.safetensors"
+                f"there is a tensor {min(left)!r}, which the model has not", where="model.safetensors"
             )
         self.no_directions = Along(np.zeros((0, width)))
         none = np.zeros(config.vocab_size)
         transposed = Bounded(self.wte.center.T.copy(), self.wte.error.T.copy())
         self.unembedding = matrix_in_use(transposed, Bounded(none, none), regime)
+
+    @property
+    def activation(self) -> Activation:
+        """Of hidden units."""
+        return ACTIVATIONS[self.config.activation]
+
+    def normed_sums(self, x: Sums, weights: tuple[Bounded, Bounded]) -> NormedSums:
+        """Sums behind LayerNorm, where there is one; its weights are known exactly."""
+        if not self.config.has_norm:
+            return sums_not_normed(x)
+        gain, bias = (each.center for each in weights)
+        return layer_norm_of_sums(x, gain, bias, self.config.epsilon)
 
     def within(self, regime: Regime) -> Model:
         """The same weights in a regime that differs in how attention is computed."""
@@ -167,6 +191,8 @@ class Model:
 
     def _normed(self, x: Stream, weights: tuple[Bounded, Bounded]) -> Normed:
         gain, bias = weights
+        if not self.config.has_norm:
+            return not_normed(x).in_use(self.regime, gain.error, bias.error)
         normed = layer_norm(x, gain.center, bias.center, self.config.epsilon)
         return normed.in_use(self.regime, gain.error, bias.error)
 
@@ -338,7 +364,8 @@ class Model:
         block = self.blocks[layer]
         if self.regime.is_half:
             return self._apart(self._half_feed_forward(block, Bounded(x.center, x.error)))
-        found = mlp(self._normed(x, block.ln_2), block.c_fc, block.mlp_out, self.regime)
+        normed = self._normed(x, block.ln_2)
+        found = mlp(normed, block.c_fc, block.mlp_out, self.regime, self.activation)
         wide = rounded(found.center - found.error, found.center + found.error)
         return found.rounded_to(wide, block.mlp_out.terms > 0)
 

@@ -189,6 +189,7 @@ class Claim:
 def read_claim(
     folder: Path,
     *,
+    certificate: Path | None = None,
     rehash: bool = False,
     regime: str | None = None,
     radius: float = 0.0,
@@ -197,7 +198,8 @@ def read_claim(
     """Read a folder with a certificate.
 
     Args:
-        folder: a Hugging Face directory.
+        folder: a Hugging Face directory, or one with a model.safetensors.
+        certificate: a file, in place of that in the folder.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         radius: how far all weights may be from those of the file, relatively.
@@ -206,19 +208,22 @@ def read_claim(
     Raises:
         CheckError: a file is missing, malformed, too large, or not what the certificate is about.
     """
-    where = str(folder / CERTIFICATE)
-    data = read_json(read_bytes(folder / CERTIFICATE, JSON_UP_TO), where)
+    path = folder / CERTIFICATE if certificate is None else certificate
+    where = str(path)
+    data = read_json(read_bytes(path, JSON_UP_TO), where)
     names = ("format", "version", "files", "program", "arithmetic", "vocabulary", "token_ids")
-    given = fields(data, (*names, "contexts", "meaning", "hints"), where)
+    given = fields(data, (*names, "contexts", "meaning", "hints", "?architecture"), where)
     if (given["format"], given["version"]) != ("handcraft-certificate", 1):
         raise CheckError(
             f"it is of the format {given['format']!r}, version {given['version']!r}",
             where,
             "compile the program again: this checker reads handcraft-certificate, version 1",
         )
-    limits = {TENSORS: TENSORS_UP_TO, CONFIG: JSON_UP_TO}
+    limits = {TENSORS: TENSORS_UP_TO}
+    if "architecture" not in given:
+        limits[CONFIG] = JSON_UP_TO
     content = {name: read_bytes(folder / name, most) for name, most in limits.items()}
-    hashes = fields(given["files"], (TENSORS, CONFIG), where)
+    hashes = fields(given["files"], (*limits,), where)
     for name, each in content.items():
         if not rehash and hashes[name] != sha256(each):
             raise CheckError(
@@ -233,7 +238,10 @@ def read_claim(
         raise CheckError("the vocabulary is no list of tokens", where)
     if len(set(vocabulary)) < len(vocabulary):
         raise CheckError("a token occurs twice in the vocabulary", where)
-    config = Config.read(read_json(content[CONFIG], CONFIG), CONFIG)
+    if "architecture" in given:
+        config = Config.of_architecture(given["architecture"], f"{where}: architecture")
+    else:
+        config = Config.read(read_json(content[CONFIG], CONFIG), CONFIG)
     token_ids = items(given["token_ids"], where, most=len(vocabulary), length=len(vocabulary))
     if not all(type(each) is int and 0 <= each < config.vocab_size for each in token_ids):
         raise CheckError("token_ids are no ids of the model", where)
@@ -247,10 +255,17 @@ def read_claim(
         raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)
     stated = regime_named(arithmetic["steps"], where)
     used = replace(stated if regime is None else regime_named(regime, "--regime"), radius=radius)
-    if exact and used != IN_FLOAT32:
+    is_gpt2 = config == replace(config, has_norm=True, activation="gelu_new")
+    if exact and not (is_gpt2 and used == IN_FLOAT32):
         raise CheckError(
-            f"exact bounds are computed of {IN_FLOAT32.name} only, and without a radius",
+            f"exact bounds are computed of {IN_FLOAT32.name} only, of GPT-2, without a radius",
             fix=f"ask for --regime {IN_FLOAT32.name}, or leave out --exact",
+        )
+    if used.is_half and not is_gpt2:
+        raise CheckError(
+            f"only for GPT-2 it is known which steps are rounded to {used.steps.name}",
+            where,
+            "prove it in float32 or tf32",
         )
     domain = Domain.read(given["contexts"], vocabulary)
     if domain.length > config.n_positions:
@@ -277,6 +292,7 @@ def read_claim(
 def prove(
     folder: Path | str,
     *,
+    certificate: Path | None = None,
     rehash: bool = False,
     regime: str | None = None,
     radius: float = 0.0,
@@ -292,7 +308,8 @@ def prove(
     as near as the certificate says, and no token that cannot follow is above one that can.
 
     Args:
-        folder: a Hugging Face GPT-2 directory with a certificate.
+        folder: a Hugging Face GPT-2 directory, or one with a model.safetensors.
+        certificate: a file, in place of that in the folder.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         radius: how far all weights may be from those of the file, relatively.
@@ -309,7 +326,13 @@ def prove(
         CheckError: the folder cannot be judged.
     """
     started = time.perf_counter()
-    options: dict[str, Any] = {"rehash": rehash, "regime": regime, "radius": radius, "exact": exact}
+    options: dict[str, Any] = {
+        "certificate": certificate,
+        "rehash": rehash,
+        "regime": regime,
+        "radius": radius,
+        "exact": exact,
+    }
     claim = read_claim(Path(folder), **options)
     key = "" if executor is None and state is None else key_of(Path(folder), options)
     saved = None if state is None else Saved(state, key)

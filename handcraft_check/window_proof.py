@@ -23,15 +23,12 @@ from handcraft_check.meaning import Meaning
 from handcraft_check.model import Model
 from handcraft_check.proof import BudgetError, Found
 from handcraft_check.regime import IN_FLOAT32, Array
-from handcraft_check.rounding import STRAIGHT, Bounded
+from handcraft_check.rounding import Bounded
 from handcraft_check.window_model import Cases, Ran, WindowModel, joined
 from handcraft_check.windows import TokenSets, UnfitError, WindowMeaning
 
 SIMILAR = 2.0**-12
 """Positions whose embeddings differ more in their norm, relatively, are not looked at together."""
-
-OFF = -5.0
-"""A hidden unit that reads less is nearly 0: no tokens need to be distinguished for it."""
 
 SMALL = 1 << 8
 """A case counts once for each block, and for each time a model has so many tokens or hidden units."""
@@ -234,17 +231,19 @@ class _Divider:
 
     def _by_units(self, row: int, open_: Sequence[int]) -> tuple[int, list[Ids]] | None:
         """Tokens apart that hidden units treat differently, in the first block where some do."""
+        activation = self.model.model.activation
+        straight, off = activation.straight, activation.nearly_off
         for sums, tables, factors in self.units:
             low = sums.center[row] - sums.error[row]
             high = sums.center[row] + sums.error[row]
-            units = np.flatnonzero((low < STRAIGHT) & (high > OFF))
+            units = np.flatnonzero((low < straight) & (high > off))
             best, least = None, len(units) * (1 - 1e-9)
             for atom in open_:
                 at = self._alternatives(row, atom)
                 values = tables[atom][np.ix_(at, units)] * factors[row]
                 most = high[units] - values.max(axis=0) + values
                 smallest = low[units] - values.min(axis=0) + values
-                states = np.where(most <= OFF, 0, np.where(smallest >= STRAIGHT, 2, 1))
+                states = np.where(most <= off, 0, np.where(smallest >= straight, 2, 1))
                 doubtful = (states == 1).sum(axis=1).mean()
                 if doubtful < least:
                     best, least = (atom, states), doubtful

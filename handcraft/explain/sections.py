@@ -16,7 +16,13 @@ from handcraft.explain.explanation import (
 from handcraft.origin import Origin
 
 RULES = 8
-"""How many rules are shown that neither fire nor come near."""
+"""How many rules, and how many neurons, are shown."""
+
+VALUES = 24
+"""How many values are shown: those that the rules read by name, and then the others."""
+
+POSITIONS = 24
+"""At how many positions values are shown: the last ones."""
 
 LOOKS = 8
 """From how many positions it is shown where one head attends: the last ones."""
@@ -105,19 +111,26 @@ def _conditions(rule: RuleOutcome) -> str:
     shown = missing or rule.conditions
     texts = []
     for each in shown:
-        reads = {name: value for name, value in each.reads.items() if name != each.text}
+        said = {f"{name} == {read!r}" for name, read in each.reads.items()}
+        is_said = each.text in said  # its text says what it reads
+        reads = {} if is_said else {n: read for n, read in each.reads.items() if n != each.text}
         texts.append(f"{each.text}{f' ({named(reads)})' if reads else ''}")
     return f"{'not: ' if missing else ''}{'; '.join(texts)}"
 
 
 def _values(of: Explanation) -> Iterator[str | Table]:
-    columns = ("", *(f"{i} {token(each)}" for i, each in enumerate(of.tokens)))
-    yield Table(
-        columns,
-        tuple((each.origin.what, *map(value, each.values)) for each in of.values),
-        by_position=True,
-    )
-    defined = [each for each in of.values if each.definition is not None]
+    first = max(0, len(of.tokens) - POSITIONS)
+    columns = (f"{i} {token(each)}" for i, each in enumerate(of.tokens) if i >= first)
+    read = {name for rule in of.rules for each in rule.conditions for name in (each.text, *each.reads)}
+    order = sorted(of.values, key=lambda each: each.origin.what not in read)[:VALUES]
+    shown = [each for each in of.values if each in order]
+    rows = tuple((each.origin.what, *map(value, each.values[first:])) for each in shown)
+    yield Table(("", *columns), rows, by_position=True)
+    if len(of.values) > len(shown):
+        yield f"and {len(of.values) - len(shown):,} more values"
+    if first:
+        yield f"and at {first:,} earlier positions"
+    defined = [each for each in shown if each.definition is not None]
     if defined:
         rows = tuple((e.origin.what, str(e.definition), place(e.origin)) for e in defined)
         yield Table(("name", "is", "where"), rows)

@@ -46,6 +46,7 @@ from handcraft.proofs import (
     Wanted,
     certificate_of,
     certificate_text,
+    check_meaning,
     stated_in,
     statement_of,
 )
@@ -53,8 +54,8 @@ from handcraft.verify.texts.allowed import is_restricted
 from handcraft.vocabulary import Vocabulary, shorten
 from handcraft.weights import Weight, Weights
 
-CERTIFIED = "huggingface"
-"""The format whose files `handcraft_check` reads."""
+CERTIFIED = ("huggingface", "safetensors")
+"""The formats whose files `handcraft_check` reads."""
 
 
 @short_repr
@@ -149,6 +150,7 @@ def save(
     token_ids: Mapping[str, int] | None = None,
     again: Checkpoint | None = None,
     proof: Wanted = "never",
+    meaning: Program | None = None,
 ) -> Path:
     """Write a compiled model to a folder, completely or not at all, if its answers are right.
 
@@ -164,6 +166,8 @@ def save(
     its outputs are kept.
         proof: whether `handcraft_check` proves the folder before it stands: "never", "quick" where that
             takes seconds, or "required". What it finds is in handcraft.json and in the model card.
+        meaning: what circuits that were laid out by hand are to mean, for the certificate. Rules mean
+            what they say.
 
     Returns:
         The folder.
@@ -190,6 +194,11 @@ def save(
         if is_restricted(compiled.prompts):
             grammar = Grammar.of(compiled.prompts)
         compiled = compiled.as_compiled()
+    if meaning is not None and not isinstance(compiled.source, Circuits):
+        raise CheckpointError(
+            "a meaning is given for rules, which mean what they say",
+            fix="leave out meaning=, or prove the folder: handcraft prove DIR --meaning PROGRAM",
+        )
     architecture = compiled.model.architecture
     is_gpt2 = architecture.has_norm and architecture.causal
     chosen = format or ("huggingface" if is_gpt2 else "safetensors")
@@ -210,8 +219,8 @@ def save(
     compiled = replace(compiled, model=model)
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
-        if chosen == CERTIFIED and not outputs:
-            _write_certificate(compiled, fresh, again)
+        if chosen in CERTIFIED and not outputs:
+            _write_certificate(compiled, fresh, again, meaning)
         proved = _proved(fresh, proof)
         text = write_manifest(
             compiled,
@@ -226,18 +235,23 @@ def save(
     return target
 
 
-def _write_certificate(compiled: Compiled, folder: Path, again: Checkpoint | None) -> None:
+def _write_certificate(
+    compiled: Compiled, folder: Path, again: Checkpoint | None, meaning: Program | None
+) -> None:
     """Write certificate.json, unless the program has no meaning that one can state.
 
     Circuits that are compiled again mean what the certificate of their folder states.
     """
     try:
-        if isinstance(compiled.source, Program):
+        if meaning is not None:
+            check_meaning(meaning, compiled.model)
+            stated = statement_of(meaning)
+        elif isinstance(compiled.source, Program):
             stated = statement_of(compiled.source)
         elif again is None:
             return
         else:
-            stated = stated_in(again.folder)
+            stated = stated_in(again.folder / CERTIFICATE)
             if stated["vocabulary"] != list(compiled.model.vocabulary.tokens):
                 return
     except NotCertified:
@@ -261,13 +275,17 @@ def _proved(folder: Path, wanted: Wanted) -> Proof | None:
     if is_certified:
         found = tried_proof(folder, is_quick=wanted == "quick")
         card = folder / "README.md"
-        write_text(card, with_proof(card.read_text(encoding="utf-8"), found))
+        if card.exists():
+            write_text(card, with_proof(card.read_text(encoding="utf-8"), found))
     if wanted == "required" and found.verdict != "proved":
         raise ProofError(f"no proof was found: {found.why}", fix=PROVABLE)
     return found
 
 
-PROVABLE = "compile for gpt2 in float32, allow fewer prompts with inputs=, or shorten the context"
+PROVABLE = (
+    "compile in float32 and write huggingface or safetensors, allow fewer prompts with inputs=, or "
+    "shorten the context"
+)
 
 
 def load(folder: str | Path) -> Model:

@@ -10,7 +10,6 @@ from handcraft.language.decision import Decision, nodes_of
 from handcraft.language.distribution import likeliest
 from handcraft.language.graph.domain import FLAGS, Value
 from handcraft.language.graph.node import Aggregate, Constant, Embedded, Lookup, Node, walk
-from handcraft.language.graph.wording import reads
 from handcraft.language.oracle.interpret import Values, interpret_in
 from handcraft.language.rule import Rule
 
@@ -20,6 +19,10 @@ rule that does not lacks fewer conditions; or it does not match, and others come
 
 READS = 4
 """How many values that a condition reads are shown with it."""
+
+
+SHORT = 40
+"""The most characters of the text of an expression without a name that is shown as read."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +97,7 @@ def judge(decisions: Sequence[Decision], tokens: Sequence[str], *, causal: bool)
     outcomes = tuple(Outcome(*each, state) for each, state in zip(found, states, strict=True))
     answers = [d.answer for d in decisions if isinstance(d.answer, Node)]
     read = [node for each in conjuncts.values() for node in each]
-    shown = {*answers, *read, *(node for node in order if node.text.definition is not None)}
-    values = {node: known[node] for node in order if node in shown and not _is_plain(node)}
-    return Judged(outcomes, values)
+    return Judged(outcomes, _shown([*answers, *read], order, known))
 
 
 def judge_values(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> Judged:
@@ -106,13 +107,26 @@ def judge_values(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) 
         AssumptionError: the text breaks an assumption.
     """
     order = tuple(walk(*nodes))
-    known = interpret_in(order, tokens, causal=causal)
-    shown = {*nodes, *(node for node in order if node.text.definition is not None)}
-    return Judged((), {node: known[node] for node in order if node in shown and not _is_plain(node)})
+    return Judged((), _shown(nodes, order, interpret_in(order, tokens, causal=causal)))
 
 
-def _is_plain(node: Node) -> bool:
-    return isinstance(node, Constant | Embedded)
+def _shown(
+    nodes: Sequence[Node], order: Sequence[Node], known: Mapping[Node, Values]
+) -> dict[Node, Values]:
+    """The values of some expressions and of all that have a name, in the order of the graph."""
+    named = {node for node in order if node.text.definition is not None}
+    partial = {  # of a sum, whose name they have
+        child
+        for node in named
+        for child in node.children
+        if child in named and str(child.text) == str(node.text)
+    }
+    shown = {*nodes, *(named - partial)}
+    return {
+        node: known[node]
+        for node in order
+        if node in shown and not isinstance(node, Constant | Embedded)
+    }
 
 
 def _states(rules: Sequence[tuple[Condition, ...]]) -> Iterator[State]:
@@ -149,10 +163,22 @@ def _is_conjunction(node: Node) -> bool:
 
 
 def _condition(node: Node, known: Mapping[Node, Values]) -> Condition:
-    read = () if isinstance(node, Aggregate) else node.children
-    values = {
-        reads(each).within(40): known[each][-1]
-        for each in read
-        if each in known and not isinstance(each, Constant)
-    }
+    values = {str(each): known[each][-1] for each in _read_here(node) if each in known}
     return Condition(str(node), bool(known[node][-1]), dict([*values.items()][:READS]))
+
+
+def _read_here(node: Node) -> Iterator[Node]:
+    """The nearest values with a short text that a node reads at its own position."""
+    waiting = [node]
+    while waiting:
+        reader = waiting.pop()
+        if isinstance(reader, Aggregate):
+            continue  # it reads other positions
+        for child in reversed(reader.children):
+            if isinstance(child, Constant):
+                continue
+            is_named = child.text.definition is not None or isinstance(child, Embedded)
+            if is_named or (isinstance(child, Aggregate) and child.text.size <= SHORT):
+                yield child
+            else:
+                waiting.append(child)

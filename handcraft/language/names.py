@@ -8,7 +8,7 @@ from types import FrameType
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from handcraft.language.graph.node import Identity
-from handcraft.language.graph.wording import Wording, name_for
+from handcraft.language.graph.wording import Wording, enclosed, name_for
 from handcraft.language.variable_name import variable_name
 from handcraft.language.written_place import PACKAGE, is_read_from_text
 
@@ -57,7 +57,7 @@ class Names:
 def _without(text: Wording, name: str) -> Wording:
     """A text in which a part of that name is written out."""
     parts = [
-        part.definition
+        enclosed(part.definition, text.binding - 1)
         if isinstance(part, Wording) and part.definition is not None and part.parts == (name,)
         else part
         for part in text.parts

@@ -359,14 +359,6 @@ class Program:
         """Which rule wins where, decided over all contexts, where the program has only patterns."""
         return self._as_patterns.coverage
 
-    @property
-    def live_clauses(self) -> tuple[Clause, ...]:
-        """The clauses that win on some context, in order, where the program has only patterns.
-
-        Where coverage is undecided: all up to the first that always matches.
-        """
-        return self._as_patterns.live_clauses
-
     @cached_property
     def _reading(self) -> PatternRules | ExpressionRules:
         """The rules, read as patterns if all of them are, else as expressions."""

@@ -26,11 +26,22 @@ MOST_CALLS = 20
 """How many functions may return a value to one another before it is assigned."""
 
 
+LONGEST_KEY = 24
+"""The most characters of a key in a name."""
+
+
 class _Result(NamedTuple):
-    """The name of what an instruction makes, and whether it makes it by a call."""
+    """What an instruction makes.
+
+    Args:
+        name: its name.
+        is_call: whether the instruction is a call.
+        key: the variable that is its key in the dictionary of that name; None where it is none.
+    """
 
     name: str
     is_call: bool
+    key: str | None = None
 
 
 def variable_name(frame: FrameType | None, package: str) -> tuple[str, bool] | None:
@@ -53,9 +64,17 @@ def variable_name(frame: FrameType | None, package: str) -> tuple[str, bool] | N
             return None
         is_call = found.is_call if is_call is None else is_call
         if found.name != RETURNED:
-            return found.name, is_call
+            return _with_key(found, frame), is_call
         frame = frame.f_back
     return None
+
+
+def _with_key(found: _Result, frame: FrameType) -> str:
+    """The name; of an item of a dictionary that is built in a loop, with its key."""
+    key = None if found.key is None else frame.f_locals.get(found.key)
+    if not isinstance(key, str | int) or len(repr(key)) > LONGEST_KEY:
+        return found.name
+    return f"{found.name}[{key!r}]"
 
 
 def _is_in(frame: FrameType, package: str) -> bool:
@@ -88,9 +107,9 @@ def _named_ranges(source: str) -> Mapping[Range, _Result]:
     found: dict[Range, _Result] = {}
     for statement in ast.walk(tree):
         for name, value in _assigned(statement):
-            for each in _results(value):
+            for each, result in _results(name, value):
                 for place in _ranges(each):
-                    found.setdefault(place, _Result(name, isinstance(each, ast.Call)))
+                    found.setdefault(place, result)
     return found
 
 
@@ -128,13 +147,26 @@ def _unpacked(target: ast.expr, value: ast.AST) -> Iterator[tuple[str, ast.AST]]
                     yield from _unpacked(one, other)
 
 
-def _results(value: ast.AST) -> Iterator[ast.AST]:
-    """The expressions of which one gives the value."""
-    if isinstance(value, ast.IfExp):
-        yield from _results(value.body)
-        yield from _results(value.orelse)
-    else:
-        yield value
+def _results(name: str, value: ast.AST, key: str | None = None) -> Iterator[tuple[ast.AST, _Result]]:
+    """The expressions that give the value, or an item of it, each with its name."""
+    match value:
+        case ast.IfExp(body=yes, orelse=no):
+            yield from _results(name, yes, key)
+            yield from _results(name, no, key)
+        case ast.List(elts=items) | ast.Tuple(elts=items) if name != RETURNED:
+            if not any(isinstance(item, ast.Starred) for item in items):
+                for i, item in enumerate(items):
+                    yield from _results(f"{name}[{i}]", item)
+        case ast.Dict(keys=keys, values=items) if name != RETURNED:
+            for given, item in zip(keys, items, strict=True):
+                if isinstance(given, ast.Constant) and len(repr(given.value)) <= LONGEST_KEY:
+                    yield from _results(f"{name}[{given.value!r}]", item)
+        case ast.DictComp(key=ast.Name(id=given), value=item) if name != RETURNED:
+            yield from _results(name, item, given)
+        case ast.ListComp(elt=item) if name != RETURNED:
+            yield from _results(name, item)
+        case _:
+            yield value, _Result(name, isinstance(value, ast.Call), key)
 
 
 def _ranges(value: ast.AST) -> Iterator[Range]:

@@ -158,6 +158,7 @@ def _stored(stored: Stored) -> Data:
         "width": stored.width,
         "mirrored": stored.is_mirrored,
         "values": None if stored.values is None else list(stored.values),
+        "born": stored.born,
     }
 
 

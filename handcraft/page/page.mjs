@@ -704,6 +704,7 @@ export function show(x) {
 // ------------------------------------------------------------------------------------ 5. the page
 
 const MOST_PROMPTS = 4000; // that are tried after a weight is edited
+const MOST_SECONDS = 20; // for which they are tried
 const MOST_ROWS = 40; // of a table, until all are asked for
 const MOST_COLUMNS = 48; // of positions that a table shows
 const FOCUSED = "button, input, select, summary, [tabindex]"; // what can have the focus
@@ -908,7 +909,7 @@ export function start(text, root) {
       el(
         "table",
         attributes,
-        el("caption", caption),
+        el("caption", el("span", caption)),
         head &&
           el(
             "thead",
@@ -1125,7 +1126,8 @@ export function start(text, root) {
     const cells = (value) => columns.map((p) => el("td", { class: p === state.place ? "here" : "" }, value(p)));
     const row = (kind, name, value, note) => () =>
       el("tr", { class: kind }, el("th", { scope: "row" }, name, note && el("small", note)), cells(value));
-    const title = (text) => el("tr.stage", el("th", { colspan: columns.length + 1, scope: "rowgroup" }, text));
+    const title = (text) =>
+      el("tr.stage", el("th", { colspan: columns.length + 1, scope: "rowgroup" }, el("span", text)));
     const values = (stage) =>
       meant
         ? named
@@ -1139,10 +1141,10 @@ export function start(text, root) {
               ),
             )
         : [];
-    const stored = (name, tensors) =>
+    const stored = (name, stage, tensors) =>
       state.stored
         ? data.stored
-            .filter((each) => isWritten(each, tensors))
+            .filter((each) => isWritten(each, tensors) && isCurrent(each, stage))
             .map((each) =>
               row("stored", each.name, (p) =>
                 number(decoded(each, trace, name, p), refOf(name, p, each.first), each.name),
@@ -1150,18 +1152,18 @@ export function start(text, root) {
             )
         : [];
     const rows = [
-      ...few("embedding", [...values(-2), ...stored("embedding", ["wte.weight", "wpe.weight"])]),
+      ...few("embedding", [...values(-2), ...stored("embedding", 0, ["wte.weight", "wpe.weight"])]),
       ...shape.n_inner.flatMap((units, b) => {
         const heads = headsOf(b);
         const moved = [
           ...heads.map((h) => row("head", `head ${headName(model, b, h)}`, (p) => looks(b, h, p), looksAt(b, h))),
           ...values(2 * b),
-          ...(heads.length ? stored(`h.${b}.after_attention`, [`h.${b}.attn.c_proj.weight`]) : []),
+          ...(heads.length ? stored(`h.${b}.after_attention`, 2 * b + 1, [`h.${b}.attn.c_proj.weight`]) : []),
         ];
         const computed = [
           ...(units ? [row("mlp", "neurons that fire", (p) => fired(b, p).length)] : []),
           ...values(2 * b + 1),
-          ...(units ? stored(`h.${b}.output`, [`h.${b}.mlp.c_proj.weight`]) : []),
+          ...(units ? stored(`h.${b}.output`, 2 * b + 2, [`h.${b}.mlp.c_proj.weight`]) : []),
         ];
         return [title(`block ${b}`), ...few(`flow ${b}`, [...moved, ...computed])];
       }),
@@ -1211,8 +1213,7 @@ export function start(text, root) {
         arrows(-1, "\u2190"),
         arrows(1, "\u2192"),
         ` position ${state.place} `,
-        box,
-        el("label", { for: "stored" }, "also the numbers that the model stores"),
+        el("label", box, " also the numbers that the model stores"),
       ),
       el(
         "p.note",
@@ -1247,7 +1248,12 @@ export function start(text, root) {
     );
     const best = shares.indexOf(Math.max(...shares));
     const seen = shares.filter((share) => share > 0.01).length;
-    const text = shares[best] > 0.99 ? `${best} ${result.tokens[best]}` : `${seen} positions`;
+    const text =
+      shares[best] > 0.99
+        ? `${best} ${result.tokens[best]}`
+        : seen === shares.length || seen === p + 1
+          ? `all ${seen}`
+          : `${seen} of ${p + 1}`;
     return el(
       "button",
       {
@@ -1269,6 +1275,17 @@ export function start(text, root) {
   const isWritten = ({ first, width }, tensors) =>
     tensors.some((tensor) =>
       model.tensors[tensor].rows.some((row) => row.at.some((d) => d >= first && d < first + width)),
+    );
+
+  /** Whether the dimensions of a subspace store it at a stage, and not one that uses them before or after. */
+  const isCurrent = ({ first, width, born }, stage) =>
+    (born ?? 0) <= stage &&
+    !data.stored.some(
+      (other) =>
+        (other.born ?? 0) > (born ?? 0) &&
+        other.born <= stage &&
+        other.first < first + width &&
+        first < other.first + other.width,
     );
 
   /** What the dimensions of a subspace store, as its value. */
@@ -1299,12 +1316,12 @@ export function start(text, root) {
         el("strong", show(margin)),
         " nats.",
       ),
+      state.edits.length ? el("p.bad", "You edited weights. Before that:") : "",
       el(
         "p",
-        { class: data.proof?.verdict === "proved" ? "good" : "note" },
+        { class: data.proof?.verdict === "proved" && !state.edits.length ? "good" : "note" },
         `${proof[0].toUpperCase()}${proof.slice(1)}.`,
       ),
-      state.edits.length ? el("p.bad", "You edited weights: what is said here is about the model before that.") : "",
       data.claim ? el("details", el("summary", "What the proof is about, in full"), el("pre", data.claim)) : "",
     );
   }
@@ -1401,91 +1418,86 @@ export function start(text, root) {
     tryPrompts();
   }
 
-  let tried = null; // each prompt that is tried: its tokens, how many were given, and the right answers
+  let tried = null; // the prompts that are tried, each with the right answers once they are known
   let trial = 0; // an edit ends the trial of the one before
 
-  /** All prompts or many, each with what the rules write after it. */
-  function toTry() {
-    if (tried) return tried;
-    const clean = state.edits.length ? readModel(data) : model;
-    tried = prompts
-      .some(MOST_PROMPTS)
-      .map((places) => {
-        const tokens = places.map((place) => data.tokens[place]);
-        const given = tokens.length;
-        if (!meaning) {
-          const trace = forward(
-            clean,
-            places.map((place) => data.ids[place]),
-          );
-          return { tokens, given, right: tokens.map((_, p) => [tokenOf(model, ranked(trace, p)[0][0])]) };
-        }
-        let meant = interpret(meaning, tokens);
-        for (let n = 1; n < prompts.writes && !meant.isBroken.at(-1); n++) {
-          tokens.push(rightTokens(meant.answer.at(-1))[0]);
-          meant = interpret(meaning, tokens);
-        }
-        return { tokens, given, right: meant.isBroken.some(Boolean) ? null : meant.answer.map(rightTokens) };
-      })
-      .filter(({ right }) => right);
-    return tried;
+  /** The text that a prompt gives with what is written after it, and the right answers at each position. */
+  function rightAfter(places) {
+    const tokens = places.map((place) => data.tokens[place]);
+    if (!meaning) {
+      const clean = (model.clean ??= readModel(data));
+      const trace = forward(
+        clean,
+        places.map((place) => data.ids[place]),
+      );
+      return { tokens, right: tokens.map((_, p) => [tokenOf(model, ranked(trace, p)[0][0])]) };
+    }
+    let meant = interpret(meaning, tokens);
+    for (let n = 1; n < prompts.writes && !meant.isBroken.at(-1); n++) {
+      tokens.push(rightTokens(meant.answer.at(-1))[0]);
+      meant = interpret(meaning, tokens);
+    }
+    return { tokens, right: meant.isBroken.some(Boolean) ? null : meant.answer.map(rightTokens) };
   }
 
-  /** Compares the answers of the edited model with the right ones, some at a time. */
+  /** The first wrong answer to a prompt or after it: [text, right, answer]; null where all are right. */
+  function wrongAfter(prompt) {
+    prompt.known ??= rightAfter(prompt.places);
+    const { tokens, right } = prompt.known;
+    if (!right) return null; // it breaks an assumption
+    const trace = forward(
+      model,
+      tokens.map((each) => data.ids[placeOf.get(each)]),
+    );
+    for (let p = prompt.places.length - 1; p < tokens.length; p++) {
+      const answer = tokenOf(model, ranked(trace, p)[0][0]);
+      if (!right[p].includes(answer)) return [join(tokens.slice(0, p + 1)), right[p].join(" or "), answer];
+    }
+    return null;
+  }
+
+  /** Compares the answers of the edited model with the right ones, some at a time, for a while. */
   function tryPrompts() {
     const mine = ++trial;
     if (!state.edits.length) {
       put(failures);
       return;
     }
+    tried ??= prompts.some(MOST_PROMPTS).map((places) => ({ places }));
+    const end = performance.now() + MOST_SECONDS * 1000;
     const wrong = [];
-    const all = toTry();
     let n = 0;
     const step = () => {
       if (mine !== trial) return;
-      const until = performance.now() + 30;
-      for (; n < all.length && performance.now() < until; n++) {
-        const { tokens, given, right } = all[n];
-        const trace = forward(
-          model,
-          tokens.map((each) => data.ids[placeOf.get(each)]),
-        );
-        for (let p = given - 1; p < tokens.length; p++) {
-          const answer = tokenOf(model, ranked(trace, p)[0][0]);
-          if (!right[p].includes(answer)) {
-            wrong.push([join(tokens.slice(0, p + 1)), right[p].join(" or "), answer]);
-            break;
-          }
-        }
+      const until = Math.min(end, performance.now() + 30);
+      for (; n < tried.length && performance.now() < until; n++) {
+        const found = wrongAfter(tried[n]);
+        if (found) wrong.push(found);
       }
-      const isAll = prompts.total <= MOST_PROMPTS;
-      const among = isAll ? `all ${all.length}` : `${all.length} random ones`;
-      const done = n < all.length ? `${n} of ${all.length} prompts tried` : `of ${among} prompts`;
-      const rows = wrong.slice(0, 20).map(([text, right, answer]) =>
-        el(
-          "tr",
-          el(
-            "td",
-            button(text, () => load(text), { class: "n" }),
-          ),
-          el("td", right),
-          el("td.bad", answer),
-        ),
-      );
-      put(
-        failures,
-        el("p", { class: wrong.length ? "bad" : "good" }, `The answer changes after ${wrong.length} prompts; ${done}.`),
-        wrong.length
-          ? table(
-              `Prompts whose answer changes${wrong.length > 20 ? ", the first 20" : ""}`,
-              ["prompt", meaning ? "the rules mean" : "it was", "the model predicts"],
-              rows,
-            )
-          : "",
-      );
-      if (n < all.length) setTimeout(step);
+      const isOver = n === tried.length || performance.now() >= end;
+      drawFailures(wrong, n, isOver);
+      if (!isOver) setTimeout(step);
     };
     step();
+  }
+
+  function drawFailures(wrong, count, isOver) {
+    const isAll = count === prompts.total;
+    const among = isAll ? `all ${count}` : `${count} ${prompts.total > MOST_PROMPTS ? "random " : ""}`.trim();
+    const rows = wrong.slice(0, 20).map(([text, right, answer]) => {
+      const open = button(text, () => load(text), { class: "n" });
+      return el("tr", el("td", open), el("td", right), el("td.bad", answer));
+    });
+    const caption = `Prompts whose answer changes${wrong.length > 20 ? ", the first 20" : ""}`;
+    put(
+      failures,
+      el(
+        "p",
+        { class: wrong.length ? "bad" : "good" },
+        `The answer changes after ${wrong.length} of ${among} prompts${isOver ? "" : " so far"}.`,
+      ),
+      rows.length ? table(caption, ["prompt", meaning ? "the rules mean" : "it was", "the model predicts"], rows) : "",
+    );
   }
 
   // Step by step
@@ -1658,15 +1670,11 @@ export function start(text, root) {
       drawer,
       button("\u00d7", () => choose({ ref: null }), { class: "close", "aria-label": "close" }),
       el("h2", found.title),
-      el("p", el("strong", show(found.value)), ` = ${found.formula}`),
+      el("p", el("strong", show(found.value)), found.weight ? `, ${found.formula}` : ` = ${found.formula}`),
       found.note && el("p", found.note),
       editor,
       rows.length
-        ? table(
-            `Terms that are not 0${found.terms.length > 12 ? `, the 12 largest of ${found.terms.length}` : ""}`,
-            null,
-            rows,
-          )
+        ? table(found.terms.length > 12 ? `The 12 largest of ${found.terms.length} terms` : "Its terms", null, rows)
         : "",
       origins.length
         ? [

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from handcraft.circuits import Circuits, Subspace
+from handcraft.circuits.lifetimes import lifetimes
 from handcraft.compiler import Compiled
 from handcraft.errors import ModelError
 from handcraft.formats import Checkpoint
@@ -36,6 +37,7 @@ class Stored:
         width: how many dimensions it has; where it is mirrored, as many follow with the opposites.
         is_mirrored: whether every dimension has an opposite.
         values: its values in order; None where they are not known or are the numbers from 0.
+        born: the first state of the stream that has it, as `lifetimes` counts them; None if unknown.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Stored:
     width: int
     is_mirrored: bool
     values: tuple[str, ...] | None = None
+    born: int | None = None
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,11 @@ def of_compiled(compiled: Compiled, title: str | None = None, *, proof: Proof | 
     numbers: dict[Origin, int] = {}
     served = served_runs(compiled.placement, lambda origin: numbers.setdefault(origin, len(numbers)))
     layout = compiled.layout
+    born = _born(compiled.circuits, compiled.model.shape.n_layer)
     stored = tuple(
-        _stored(s.name, s.encoding.value, layout.start[s], s.width, layout.is_mirrored, s)
+        _stored(
+            s.name, s.encoding.value, layout.start[s], s.width, layout.is_mirrored, s, born.get(s.name)
+        )
         for s in layout.subspaces
     )
     statement: Statement | None = None
@@ -150,11 +156,12 @@ def of_checkpoint(checkpoint: Checkpoint) -> Subject:
     manifest, source = checkpoint.manifest, checkpoint.source
     circuits = source if isinstance(source, Circuits) else None
     subspaces = {s.name: s for s in circuits.stream} if circuits else {}
+    born = {} if circuits is None else _born(circuits, checkpoint.model.shape.n_layer)
     is_mirrored = checkpoint.model.architecture.has_norm
     stored = tuple(
         _stored(
             row.subspace, row.encoding, row.first, row.width, is_mirrored,
-            subspaces.get(row.subspace), row.dimensions,
+            subspaces.get(row.subspace), born.get(row.subspace), row.dimensions,
         )
         for row in manifest.layout
     )  # fmt: skip
@@ -199,6 +206,13 @@ def _looks_at(circuits: Circuits) -> dict[str, str]:
     return {head.name: head.attends.label for block in circuits.blocks for head in block.heads}
 
 
+def _born(circuits: Circuits, n_layer: int) -> dict[str, int]:
+    """The first state that has each subspace; none where a block was spread over several layers."""
+    if len(circuits.blocks) != n_layer:
+        return {}
+    return {subspace.name: life.born for subspace, life in lifetimes(circuits).items()}
+
+
 def _stored(
     name: str,
     encoding: str,
@@ -206,6 +220,7 @@ def _stored(
     width: int,
     is_mirrored: bool,
     subspace: Subspace | None,
+    born: int | None,
     dimensions: Sequence[str] = (),
 ) -> Stored:
     """A subspace; without it, the values of a one-hot one are read from the names of its dimensions."""
@@ -216,7 +231,7 @@ def _stored(
     elif encoding == "one-hot":
         values = tuple(each.removeprefix(f"{name} ") for each in dimensions)
     has_opposites = is_mirrored and encoding not in {each.value for each in UNMIRRORED}
-    return Stored(name, encoding, first, width, has_opposites, values or None)
+    return Stored(name, encoding, first, width, has_opposites, values or None, born)
 
 
 def _source_of(program: Program | None) -> Source | None:

@@ -4,6 +4,7 @@ from handcraft.proofs.certificate import (
     CERTIFICATE,
     certificate_of,
     certificate_text,
+    check_meaning,
     stated_in,
     statement_of,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "Wanted",
     "certificate_of",
     "certificate_text",
+    "check_meaning",
     "stated_in",
     "statement_of",
 ]

@@ -58,6 +58,7 @@ def tried_proof(folder: Path, *, is_quick: bool) -> Proof:
 def prove_folder(
     folder: Path,
     regime: str | None = None,
+    certificate: Path | None = None,
     executor: Executor | None = None,
     *,
     exact: bool = False,
@@ -65,8 +66,9 @@ def prove_folder(
     """Whether the model in a folder predicts what its certificate states, in every context.
 
     Args:
-        folder: a Hugging Face directory.
+        folder: a directory with a model.safetensors.
         regime: the name of one, in place of that of the certificate.
+        certificate: a file, in place of that in the folder.
         executor: of `concurrent.futures` or like it; its workers, which must see the folder, decide
             parts of the proof.
         exact: whether bounds are computed in whole numbers of 2^-512 in place of float64, slowly.
@@ -75,9 +77,16 @@ def prove_folder(
         ProofError: there is no certificate, the files are damaged or too large to check, or exact
             bounds are asked for in another regime than float32.
     """
-    _check_certified(folder)
+    _check_certified(folder, certificate)
     with _explained():
-        return prove(folder, regime=regime, exact=exact, progress=_advance, executor=executor)
+        return prove(
+            folder,
+            certificate=certificate,
+            regime=regime,
+            exact=exact,
+            progress=_advance,
+            executor=executor,
+        )
 
 
 def prove_folders(
@@ -110,34 +119,43 @@ def prove_folders(
 
 
 def prove_folder_radius(
-    folder: Path, regime: str | None = None, executor: Executor | None = None
+    folder: Path,
+    regime: str | None = None,
+    certificate: Path | None = None,
+    executor: Executor | None = None,
 ) -> tuple[float, Verdict]:
     """How far all weights may move before the proof of a folder fails, and the verdict there.
 
     The arguments and errors are those of `prove_folder`, but for `exact`.
     """
-    _check_certified(folder)
+    _check_certified(folder, certificate)
     with _explained():
-        return prove_radius(folder, regime=regime, progress=_advance, executor=executor)
-
-
-def _check_certified(folder: Path) -> None:
-    if not (folder / CERTIFICATE).exists():
-        raise ProofError(
-            f"{folder} has no {CERTIFICATE}",
-            where=folder,
-            fix="docs/certificate.md says which programs have one; compile them in this version",
+        return prove_radius(
+            folder, certificate=certificate, regime=regime, progress=_advance, executor=executor
         )
 
 
-def in_words(folder: Path) -> str:
+def _check_certified(folder: Path, certificate: Path | None) -> None:
+    if certificate is None and not (folder / CERTIFICATE).exists():
+        raise ProofError(
+            f"{folder} has no {CERTIFICATE}",
+            where=folder,
+            fix="say what it means: handcraft prove DIR --meaning PROGRAM; or compile it again",
+        )
+
+
+def in_words(folder: Path, certificate: Path | None = None) -> str:
     """What is proved: the contexts and the program, as the certificate of a folder states them.
+
+    Args:
+        folder: a directory with a certificate.
+        certificate: a file, in place of that in the folder.
 
     Raises:
         ProofError: the certificate is damaged.
     """
     try:
-        stated = stated_in(folder)
+        stated = stated_in(folder / CERTIFICATE if certificate is None else certificate)
         with _explained():
             contexts = contexts_in_words(stated["contexts"], stated["vocabulary"])
             return f"{contexts}\n{Meaning.read(stated['meaning'], stated['vocabulary'])}"

@@ -1249,7 +1249,7 @@ CompileError: the expressions of the program are written for 5 positions, but n_
 
 == unknown positions
 $ compile aab -o out --positions sines
-CompileError: there is no layout of positions 'sines'
+CompileError: there is no encoding of positions 'sines'
   fix:   use one of: auto, one-hot, binary, sinusoidal
 
 == a width in which tokens do not even fit as bits

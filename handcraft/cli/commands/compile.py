@@ -169,9 +169,18 @@ def compile_(
         proof: Wanted = "required" if require_proof else "quick"
         again = found.folder
         try:
-            save(compiled, output, format=format, like=like, token_ids=ids, again=again, proof=proof)
+            save(
+                compiled,
+                output,
+                format=format,
+                like=like,
+                token_ids=ids,
+                again=again,
+                proof=proof,
+                meaning=found.means,
+            )
         except ProofError as error:
-            if isinstance(source, Program) and architecture in (None, "gpt2") and not like:
+            if isinstance(source, Program) and not like:
                 error.fix = what_is_provable(source, options)
             raise
     manifest = parse_manifest(output)

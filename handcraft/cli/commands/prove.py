@@ -14,7 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from handcraft.cli.executors import Scheduler, Workers, executor_of
-from handcraft.cli.options import DTYPE, POSITIONS, Json, Lines, SeveralNamed
+from handcraft.cli.expressions import Expressions
+from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, Json, Lines, SeveralNamed
 from handcraft.cli.printing import error_data, note, print_json
 from handcraft.cli.progress_bar import shown_progress
 from handcraft.cli.sources import check_not_compiled, find
@@ -26,6 +27,7 @@ EXAMPLES = (
     "handcraft prove aab/ --print-program",
     "handcraft prove aab --regime bfloat16",
     "handcraft prove aab parity --workers 2",
+    "handcraft prove model/ --meaning rules.py",
 )
 
 EXIT_CODES = {"proved": 0, "unproved": 3, "refuted": 4}
@@ -37,6 +39,8 @@ REGIME_HELP = "The arithmetic, in place of the certificate's: float32, bfloat16,
 EXACT_HELP = "Compute all bounds in whole numbers of 2^-512, not in float64: for small programs."
 
 RADIUS_HELP = "Find how far all weights may move at once before the proof fails."
+
+MEANING_HELP = "A program: prove that the model predicts what it means, whatever a certificate says."
 
 PRINT_HELP = "Print in words what is proved: the program as the certificate states it."
 
@@ -59,9 +63,11 @@ class Shown:
 def prove(
     programs: SeveralNamed = None,
     lines: Lines = None,
+    architecture: Annotated[str | None, ARCHITECTURE] = None,
     dtype: Annotated[str | None, DTYPE] = None,
     positions: Annotated[str | None, POSITIONS] = None,
     optimize: Annotated[bool, typer.Option("--optimize", help=OPTIMIZE_HELP)] = False,
+    meaning: Annotated[str | None, typer.Option("--meaning", help=MEANING_HELP)] = None,
     regime: Annotated[str | None, typer.Option("--regime", help=REGIME_HELP)] = None,
     radius: Annotated[bool, typer.Option("--radius", help=RADIUS_HELP)] = False,
     exact: Annotated[bool, typer.Option("--exact", help=EXACT_HELP)] = False,
@@ -77,15 +83,26 @@ def prove(
 
     Exits with 0 where it is proved, 3 where it is not, and 4 where a prompt refutes it.
     A folder is read by handcraft_check, which imports nothing of handcraft: the weights, config.json
-    and certificate.json. A program is compiled for gpt2 and written to a temporary folder first.
+    and certificate.json. A program is compiled and written to a temporary folder first.
+    With --meaning it decides about any GPT-2 whether it predicts what a program means.
     Several are proved at once, one by each worker; a single one is divided among all workers.
     """
-    given = {"dtype": dtype, "positions": positions, "optimize": optimize or None}
+    given = {
+        "architecture": architecture,
+        "dtype": dtype,
+        "positions": positions,
+        "optimize": optimize or None,
+    }
     options = {name: value for name, value in given.items() if value is not None}
     shown = Shown(regime, radius, exact, print_program, json_, results)
     named: Sequence[str | None] = programs or (None,)
     if len(named) > 1 or results is not None:
-        _check_plain(shown)
+        _check_plain(shown, meaning)
+    if shown.radius and shown.exact:
+        raise CommandError(
+            "--radius is not found with exact bounds", fix="leave out --exact, or --radius"
+        )
+    stated = None if meaning is None else _program(meaning)
     with TemporaryDirectory() as temporary:
         folders = []
         for number, program in enumerate(named):
@@ -94,22 +111,29 @@ def prove(
                 folders.append(Path(program))
             else:
                 folders.append(Path(temporary) / str(number))
-                _write(program, lines or (), folders[-1], options)
-        if shown.radius and shown.exact:
-            raise CommandError(
-                "--radius is not found with exact bounds", fix="leave out --exact, or --radius"
-            )
+                _write(program, lines or (), folders[-1], options, is_stated=stated is not None)
+        certificate = None
+        if stated is not None:
+            from handcraft.formats.stated_meaning import state_meaning
+
+            certificate = Path(temporary) / "certificate.json"
+            state_meaning(stated, folders[0], certificate)
         with executor_of(workers, scheduler) as executor:
             if len(folders) > 1 or results is not None:
                 names = [str(program or "the rules") for program in named]
                 _prove_several(dict(zip(folders, names, strict=True)), shown, executor)
             else:
-                _prove(folders[0], shown, executor)
+                _prove(folders[0], shown, certificate, executor)
 
 
-def _check_plain(shown: Shown) -> None:
+def _check_plain(shown: Shown, meaning: str | None) -> None:
     """Raise where something is asked for that only one proof has, without a file of results."""
-    given = {"--radius": shown.radius, "--exact": shown.exact, "--print-program": shown.program}
+    given = {
+        "--radius": shown.radius,
+        "--exact": shown.exact,
+        "--print-program": shown.program,
+        "--meaning": meaning is not None,
+    }
     for option in (name for name, is_given in given.items() if is_given):
         raise CommandError(
             f"{option} is about one program, and without --results",
@@ -135,7 +159,27 @@ def _prove_several(folders: Mapping[Path, str], shown: Shown, executor: Executor
         raise typer.Exit(status)
 
 
-def _write(program: str | None, lines: Sequence[str], folder: Path, options: dict[str, Any]) -> None:
+def _program(name: str) -> Program:
+    """The program that states what a model means."""
+    found = find(name)
+    note(found.note)
+    source = found.means or found.source
+    if not isinstance(source, Program):
+        raise CommandError(
+            f"--meaning {name} has no rules, and a proof is about rules",
+            fix="name a program, such as a file with program = Program(...)",
+        )
+    return source
+
+
+def _write(
+    program: str | None,
+    lines: Sequence[str],
+    folder: Path,
+    options: dict[str, Any],
+    *,
+    is_stated: bool,
+) -> None:
     """Compile a program and write it to a folder."""
     from handcraft.compiler import compile_program
     from handcraft.formats import save
@@ -144,32 +188,35 @@ def _write(program: str | None, lines: Sequence[str], folder: Path, options: dic
 
     found = find(program, lines)
     note(found.note)
-    if not isinstance(found.source, Program):
+    source = found.source
+    if isinstance(source, Expressions) or not (
+        isinstance(source, Program) or found.means is not None or is_stated
+    ):
         raise CommandError(
             f"{program} has no rules, and a proof is about rules",
-            fix="name a program, or a folder that `handcraft compile` wrote",
+            fix="say what it means: --meaning PROGRAM, or means = Program(...) beside the circuits",
         )
     with shown_progress():
-        save(compile_program(found.source, **options), folder)
-    if not (folder / CERTIFICATE).exists():
+        save(compile_program(source, **options), folder, meaning=found.means)
+    if isinstance(source, Program) and not is_stated and not (folder / CERTIFICATE).exists():
         raise ProofError(
-            f"there is no certificate: {why_not(found.source)}",
+            f"there is no certificate: {why_not(source)}",
             where=program,
             fix="docs/certificate.md says which programs have one",
         )
 
 
-def _prove(folder: Path, shown: Shown, executor: Executor | None) -> None:
+def _prove(folder: Path, shown: Shown, certificate: Path | None, executor: Executor | None) -> None:
     """Prove what a folder contains, print the verdict, and exit with its code."""
     from handcraft.proofs.prove_folder import in_words, prove_folder, prove_folder_radius
 
     radius = None
     with shown_progress():
         if shown.radius:
-            radius, verdict = prove_folder_radius(folder, shown.regime, executor)
+            radius, verdict = prove_folder_radius(folder, shown.regime, certificate, executor)
         else:
-            verdict = prove_folder(folder, shown.regime, executor, exact=shown.exact)
-    stated = in_words(folder) if shown.program else None
+            verdict = prove_folder(folder, shown.regime, certificate, executor, exact=shown.exact)
+    stated = in_words(folder, certificate) if shown.program else None
     if shown.as_json:
         more = {"program": stated, "radius": radius}
         known = {name: value for name, value in more.items() if value is not None}

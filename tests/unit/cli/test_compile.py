@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import string
 import sys
 from math import prod
 
@@ -45,14 +46,15 @@ def test_a_gpt2_is_written_for_other_tools_by_default(run, aab, tmp_path):
 
 def test_it_says_what_it_wrote(run, aab):
     printed = run("compile", aab, "--architecture", "block", "-o", "out").out
-    first, second, third = printed.splitlines()
-    assert first == "wrote out/: handcraft.json, model.safetensors"
+    first, second, third, fourth = printed.splitlines()
+    assert first == "wrote out/: certificate.json, handcraft.json, model.safetensors"
     model = compile_program(find("aab").source, architecture="block").model
     assert second == (
         f"block, float32: 1 block, 1 head, 1 neuron, width {model.shape.n_embd}; "
         f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0"
     )
     assert third.endswith("measured on all 32 texts of the full length")
+    assert fourth.startswith("proved: right after every one of 62 prompts")
 
 
 def test_json_has_the_same_contents(run, aab, tmp_path):
@@ -234,7 +236,8 @@ def test_a_pass_that_is_not_known_is_refused_and_nothing_is_written(run, tmp_pat
 
 
 def test_rules_encode_tokens_as_requested(run, tmp_path):
-    rules = "vocabulary a b c d e f g h\npredict b after ab\npredict c after h\npredict a otherwise\n"
+    letters = " ".join(string.ascii_lowercase)
+    rules = f"vocabulary {letters}\npredict b after ab\npredict c after h\npredict a otherwise\n"
     (tmp_path / "p.rules").write_text(rules, encoding="utf-8")
     wide, narrow = (
         json.loads(run("compile", "p.rules", "-o", tokens, "--tokens", tokens, "--json").out)["width"]

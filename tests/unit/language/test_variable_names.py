@@ -77,10 +77,23 @@ def test_a_variable_that_is_assigned_again_numbers_its_values(prompts):
 def test_a_sum_of_many_has_the_name_and_its_partial_sums_do_not_count(prompts):
     total = sum(prompts.token == letter for letter in "abc")
     assert repr(total) == (
-        "<number: total = 0 + (token == 'a') + (token == 'b') + (token == 'c')>"
+        "<number: total = (token == 'a') + (token == 'b') + (token == 'c')>"
     )  # fmt: skip
     every = reduce(and_, [prompts.position != place for place in range(3)])
     assert str(every) == "every"
+
+
+def test_items_of_lists_and_dictionaries_have_their_place_or_their_key(prompts):
+    pair = [prompts.token == "a", prompts.token == "b"]
+    table = {"late": prompts.position > 2, 7: prompts.position > 3}
+    counts = {letter: select(prompts.token, letter).count() for letter in "ab"}
+    sums = {letter: sum([counts["a"], counts[letter], 1]) for letter in "b"}
+    listed = [prompts.position == place for place in range(2)]
+    assert list(map(str, pair)) == ["pair[0]", "pair[1]"]
+    assert list(map(str, table.values())) == ["table['late']", "table[7]"]
+    assert list(map(str, counts.values())) == ["counts['a']", "counts['b']"]
+    assert repr(sums["b"]) == "<number: sums['b'] = counts['a'] + counts['b'] + 1>"
+    assert list(map(str, listed)) == ["listed", "listed#2"]
 
 
 def test_named_wins_and_an_underscore_names_nothing(prompts):

@@ -136,7 +136,7 @@ def test_a_broken_weight_changes_the_answers_that_numpy_says_and_undo_restores_t
     page.click(".break table [data-ref='h.0.mlp.c_proj.weight@0,1']")
     page.fill("#edit", "-8")
     page.press("#edit", "Enter")
-    page.wait_for_selector("text=of all 62 prompts")
+    page.wait_for_selector("text=of all 62 prompts.")
     broken = {name: tensor.copy() for name, tensor in model.tensors.items()}
     broken["h.0.mlp.c_proj.weight"][0, 1] = -8
     other = type(model)(model.architecture, model.shape, model.vocabulary, broken)
@@ -147,7 +147,7 @@ def test_a_broken_weight_changes_the_answers_that_numpy_says_and_undo_restores_t
             if other.forward(text)[0, -1].argmax() != model.forward(text)[0, -1].argmax():
                 changed.add(text)
     assert changed
-    assert f"The answer changes after {len(changed)} prompts" in page.inner_text(".failures")
+    assert f"The answer changes after {len(changed)} of all 62 prompts." in page.inner_text(".failures")
     listed = page.locator(".failures tbody td:first-child").all_inner_texts()
     assert len(listed) == min(20, len(changed))
     assert set(listed) <= changed
@@ -223,3 +223,36 @@ def test_tokens_that_look_like_html_are_shown_as_text(opened):
     page.fill("#prompt", "&lt;")
     assert answer(page) == "</script>"
     assert page.locator("main b").count() == 0
+
+
+def test_stored_values_are_named_only_while_they_are_stored(opened):
+    page = opened(gallery_model("induction"), "abcab")
+    page.check("text=also the numbers that the model stores")
+    rows = page.locator(".flow tr.stored th").all_inner_texts()
+    first = page.locator(".flow tr.stage").first
+    before = first.evaluate("(e) => [...e.parentElement.children].indexOf(e)")
+    assert sum("key of" in row for row in rows[:before]) == 0
+    assert rows[0] == "token"
+    shown = page.locator(".flow tr.stored").first.locator("td").all_inner_texts()
+    assert shown == list("abcab")
+
+
+def test_the_widget_shows_the_same_in_a_notebook(browser):
+    pytest.importorskip("anywidget", reason="anywidget, which shows widgets, is not installed")
+    widget = gallery_model("aab", "block").widget(prompt="abaa")
+    page = browser.new_page()
+    page.set_content("<div id=cell></div>")
+    page.add_style_tag(content=widget._css)
+    page.evaluate(
+        """async ([module, data]) => {
+            const blob = new Blob([module], { type: "text/javascript" });
+            const { default: widget } = await import(URL.createObjectURL(blob));
+            const model = { get: (name) => ({ data })[name] };
+            widget.render({ model, el: document.getElementById("cell") });
+        }""",
+        [widget._esm, widget.data],
+    )
+    assert page.inner_text("output") == "b"
+    page.fill("#prompt", "ab")
+    assert page.inner_text("output") == "a"
+    page.close()
