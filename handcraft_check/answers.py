@@ -30,6 +30,26 @@ class Predicted:
     wanted: Mapping[int, Flags]
 
 
+def computed(
+    meaning: Meaning, evaluator: Evaluator, numbers: Mapping[int, Ids], is_context: Flags
+) -> Predicted:
+    """Whether the values of all outputs of a model of values are known: 0 where they are, else -1.
+
+    Args:
+        meaning: what it means.
+        evaluator: computed the nodes.
+        numbers: for each root, the number of its set: [row].
+        is_context: where values are wanted: [row].
+    """
+    answers, wanted = np.where(is_context, 0, -1), {}
+    for output in meaning.outputs:
+        unknown = is_context & ~evaluator.flags(output.node, numbers[output.node], is_one)
+        answers[unknown] = -1
+        if unknown.any():
+            wanted[output.node] = unknown
+    return Predicted(answers, wanted)
+
+
 def predicted(
     meaning: Meaning, evaluator: Evaluator, numbers: Mapping[int, Ids], is_context: Flags
 ) -> Predicted:

@@ -25,6 +25,7 @@ from handcraft_check.nodes import (
     items,
     read_number,
 )
+from handcraft_check.values import Output, read_outputs
 from handcraft_check.words import node_in_words, shown
 
 RULES_UP_TO = 100_000
@@ -57,7 +58,7 @@ class Answers:
 
     Args:
         token: the place of the token in the vocabulary; -1 where a distribution is meant, and `BROKEN`
-            where the text breaks an assumption: [text].
+            where the text breaks an assumption: [text]. Of a model of values 0.
         distribution: the number of the distribution, -1 where there is none: [text].
         distributions: the probability of each token, by its place; tokens left out have 0.
         vocabulary: how many tokens there are.
@@ -86,6 +87,7 @@ class Meaning:
             rule predicts any.
         vocabulary: the tokens.
         names: what people call some nodes, which decides nothing.
+        outputs: of a model of values, which has no rules.
         causal: whether a position sees only itself and earlier ones.
     """
 
@@ -95,6 +97,7 @@ class Meaning:
     within: Fraction | None
     vocabulary: tuple[str, ...]
     names: Mapping[int, str]
+    outputs: tuple[Output, ...] = ()
     causal: bool = True
 
     @classmethod
@@ -108,6 +111,11 @@ class Meaning:
         reader = Reader()
         for number, node in enumerate(items(given["nodes"], "meaning.nodes", most=NODES_UP_TO)):
             reader.read(node, f"meaning.nodes[{number}]")
+        if isinstance(given["answer"], dict) and "values" in given["answer"]:
+            answer = fields(given["answer"], ("values",), "meaning.answer")
+            outputs = read_outputs(answer["values"], reader, "meaning.answer.values")
+            names = _names(given.get("names", {}), len(reader.nodes))
+            return cls(tuple(reader.nodes), (), (), None, tuple(vocabulary), names, outputs, causal)
         answer = fields(given["answer"], ("rules", "?within"), "meaning.answer")
         listed = items(answer["rules"], "meaning.answer.rules", most=RULES_UP_TO)
         places = {token: place for place, token in enumerate(vocabulary)}
@@ -137,7 +145,7 @@ class Meaning:
             within,
             tuple(vocabulary),
             names,
-            causal,
+            causal=causal,
         )
 
     def answers(self, texts: Ids) -> Answers:
@@ -149,11 +157,27 @@ class Meaning:
         count, length = texts.shape
         tokens, shares = np.full(count, BROKEN), np.full(count, -1)
         pairs = length * length if any(node.op == "aggregate" for node in self.nodes) else length
-        step = max(1, CELLS_AT_ONCE // max(pairs, len(self._roots)))
+        step = max(1, CELLS_AT_ONCE // max(pairs, len(self.roots)))
         for start in range(0, count, step):
             part = slice(start, start + step)
             tokens[part], shares[part] = self._decide(texts[part])
         return Answers(tokens, shares, self.distributions, len(self.vocabulary))
+
+    def values(self, text: Ids) -> Sequence[Value] | None:
+        """The values of the outputs at the last position; None where the text breaks an assumption.
+
+        Args:
+            text: places in the vocabulary: [position].
+        """
+        ends, broken = self._interpreter.compute(text[None])
+        if broken[0]:
+            return None
+        found = []
+        for output in self.outputs:
+            value = ends[output.node].values[int(ends[output.node].codes[0, 0])]
+            assert value is not None
+            found.append(value)
+        return found
 
     def __str__(self) -> str:
         used = self._interpreter.last_reader
@@ -173,16 +197,19 @@ class Meaning:
             lines.append(f"rule {number}: predict {what} {when}")
         if self.within is not None:
             lines.append(f"probabilities: within {self.within} in total variation")
+        lines += [f"output {output.name!r}: {output}" for output in self.outputs]
         return "\n".join(lines)
 
     @cached_property
-    def _roots(self) -> tuple[int, ...]:
+    def roots(self) -> tuple[int, ...]:
+        """The nodes whose values are wanted."""
         read = [part for rule in self.rules for part in (rule.flag, rule.token)]
+        read += [output.node for output in self.outputs]
         return tuple(dict.fromkeys(part for part in read if part is not None))
 
     @cached_property
     def _interpreter(self) -> Interpreter:
-        return Interpreter(self.nodes, self._roots, self.vocabulary, causal=self.causal)
+        return Interpreter(self.nodes, self.roots, self.vocabulary, causal=self.causal)
 
     def _decide(self, texts: Ids) -> tuple[Ids, Ids]:
         """The token and the distribution after each text."""
@@ -203,6 +230,8 @@ class Meaning:
                 answer = ends[rule.token]
                 known = np.array([places.get(value, BROKEN) for value in answer.values])
                 tokens[fires] = np.broadcast_to(known[answer.codes[:, 0]], len(texts))[fires]
+        if self.outputs:
+            tokens[:] = 0
         tokens[broken], shares[broken] = BROKEN, -1
         return tokens, shares
 

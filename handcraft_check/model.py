@@ -341,6 +341,10 @@ class Model:
 
     def run(self, ids: Ids) -> Bounded:
         """The logits behind one text: [position] -> [vocab_size]."""
+        return self.logits(self.last(ids))[0]
+
+    def last(self, ids: Ids) -> Stream:
+        """The last residual stream behind one text: [position] -> [1, n_embd]."""
         rows = [self.embed(ids[i : i + 1], i) for i in range(len(ids))]
         for layer in range(self.config.n_layer):
             read = [self.attend_from(layer, x) for x in rows]
@@ -357,7 +361,7 @@ class Model:
                 _, out = self.attention(read_by, seen)
                 after.append(self.feed_forward(layer, self.written(layer, x, out)))
             rows = after
-        return self.logits(rows[-1])[0]
+        return rows[-1]
 
     def feed_forward(self, layer: int, x: Stream) -> Stream:
         """The residual stream behind the MLP of one block: [row, n_embd]."""

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from handcraft_check.answers import predicted
+from handcraft_check.answers import computed, predicted
 from handcraft_check.cases import Entries, Ran, Runner
 from handcraft_check.domain import Domain
-from handcraft_check.evaluate import Evaluated, Evaluator, Set
+from handcraft_check.evaluate import Evaluated, Evaluator, Set, is_one
 from handcraft_check.judged import Judge, Judged
 from handcraft_check.kinds import floats
 from handcraft_check.meaning import Meaning
@@ -20,6 +20,7 @@ from handcraft_check.model import Model
 from handcraft_check.parts import Parts, Waiting
 from handcraft_check.policy import Forgotten, Policy, StuckError
 from handcraft_check.states import combinations, distinct
+from handcraft_check.values import ValueReader
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -82,7 +83,8 @@ class Found:
         margin: the least by which a right logit surely is above all others.
         worst: a context of the case in which it is.
         cases: how many cases there were.
-        distance: how far probabilities may be from those meant, at most, in total variation.
+        distance: how far probabilities may be from those meant, at most, in total variation; or values,
+            of what is allowed.
         farthest: a context of the case in which they may be.
     """
 
@@ -135,8 +137,9 @@ class Proof:
         self.parts, self.saved = parts, saved
         self.token_ids = token_ids
         self.judge = Judge(token_ids, meaning.distributions, meaning.within, model.config.vocab_size)
-        roots = [part for rule in meaning.rules for part in (rule.flag, rule.token) if part is not None]
-        self.evaluator = Evaluator(meaning.nodes, roots, meaning.vocabulary)
+        self.values = ValueReader(meaning.outputs, model.config.n_embd)
+        self.allowed = 1.0 if meaning.outputs else self.judge.within
+        self.evaluator = Evaluator(meaning.nodes, meaning.roots, meaning.vocabulary)
         self.entries = Entries(model.config.n_layer, self.evaluator.crossing)
         self.runner = Runner(model, token_ids, self.entries)
         self.found = Found()
@@ -245,6 +248,8 @@ class Proof:
             why = "an assumption of the program may be broken"
         elif not decided.meant[at]:
             why = "the program may mean several tokens, or none"
+        elif self.meaning.outputs:
+            why = f"a value may be off by {decided.judged.distances[at]:.4g} times what is allowed"
         elif decided.judged.margins[at] <= 0:
             why = f"the margin may be as low as {decided.judged.margins[at]:.4g}"
         else:
@@ -278,8 +283,8 @@ class Proof:
             is_assumed &= ~flags
         if not is_assumed.all():
             blame = np.where(is_assumed, blame, self.evaluator.blamed(meant, broken))
-        judged = self._judged(ran, answers)
-        is_right = (judged.margins > 0) & (judged.distances <= self.judge.within)
+        judged = self._judged_values(ran, meant) if self.meaning.outputs else self._judged(ran, answers)
+        is_right = (judged.margins > 0) & (judged.distances <= self.allowed)
         finished = is_assumed & is_meant & (~is_context | is_right)
         if position in self.policy.eager:
             finished &= ran.blame < 0
@@ -310,7 +315,10 @@ class Proof:
 
     def _answers(self, meant: Evaluated, is_context: Flags) -> tuple[Ids, Ids, Flags]:
         """What is predicted, the source that decides it, and where it is known."""
-        found = predicted(self.meaning, self.evaluator, meant.numbers, is_context)
+        if self.meaning.outputs:
+            found = computed(self.meaning, self.evaluator, meant.numbers, is_context)
+        else:
+            found = predicted(self.meaning, self.evaluator, meant.numbers, is_context)
         blame = np.full(len(is_context), -1)
         if found.wanted:
             blame = self.evaluator.blamed(meant, found.wanted)
@@ -329,6 +337,18 @@ class Proof:
         margins = floats(model.margins(last, logits, self.token_ids[answer]))
         margins = np.nan_to_num(np.where(answer >= 0, margins, -np.inf), nan=-np.inf)
         return Judged(margins, np.zeros(len(margins)))[places]
+
+    def _judged_values(self, ran: Ran, meant: Evaluated) -> Judged:
+        """What surely holds of the numbers that stand for values: how far they are off, no margin."""
+        listed = []
+        for output in self.meaning.outputs:
+            numbers = meant.numbers[output.node]
+            sets = self.evaluator.sets[output.node].listed
+            known = [float(next(iter(each))) if is_one(each) else np.nan for each in sets]
+            listed.append(np.array(known)[numbers])
+        center, error = (part[ran.kinds] for part in self.values.read(ran.last))
+        shares = self.values.shares(center, error, np.stack(listed, axis=1))
+        return Judged(np.full(len(shares), np.inf), shares)
 
     def _split(self, rows: Ids, entries: Ids, blame: Ids) -> tuple[Ids, Ids]:
         """One case for each alternative of the blamed source."""

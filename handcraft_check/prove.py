@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,6 +39,7 @@ from handcraft_check.proof import BudgetError, Found, Ids, Proof
 from handcraft_check.regime import IN_FLOAT32, Array, regime_named
 from handcraft_check.saved import Saved
 from handcraft_check.tokenizer import check_tokenizer
+from handcraft_check.values import ValueReader, named
 from handcraft_check.window_proof import prove_windows
 from handcraft_check.windows import UnfitError
 from handcraft_check.words import at_least, at_most
@@ -80,6 +81,8 @@ class Verdict:
             None where the program has none.
         distance: how far they are at most, as was shown, where it is proved.
         farthest: where that is.
+        values: of a model of values, how far each may be off by the certificate; `distance` is how far
+            they are at most, of that.
     """
 
     word: Word
@@ -95,6 +98,7 @@ class Verdict:
     within: float | None = None
     distance: float = 0.0
     farthest: tuple[str, ...] = ()
+    values: Mapping[str, float] | None = None
 
     def __str__(self) -> str:
         text = " ".join(self.context)
@@ -111,10 +115,18 @@ class Verdict:
                 )
             margin = f"at least {at_least(self.margin)}, least after {text!r}"
             margin = margin if self.context else "none, since every token may follow"
-            lines.append(f"margin: {margin}; {self.cases:,} cases")
+            if self.values is not None:
+                bounds = ", ".join(f"{name} {within:g}" for name, within in self.values.items())
+                lines.append(
+                    f"values: off by at most {at_most(self.distance)} times what is allowed "
+                    f"({bounds}), most after {' '.join(self.farthest)!r}; {self.cases:,} cases"
+                )
+            else:
+                lines.append(f"margin: {margin}; {self.cases:,} cases")
         else:
             lines.append(f"reason: {self.reason}")
-            lines.append(f"context: {text!r}, where the margin may be {at_least(self.margin)}")
+            most = f", where the margin may be {at_least(self.margin)}" if self.values is None else ""
+            lines.append(f"context: {text!r}{most}")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -132,8 +144,13 @@ class Verdict:
             "reason": self.reason,
         } | (
             {}
-            if self.within is None
-            else {"within": self.within, "distance": self.distance, "farthest": list(self.farthest)}
+            if self.within is None and self.values is None
+            else {
+                "within": self.within,
+                "values": self.values,
+                "distance": self.distance,
+                "farthest": list(self.farthest),
+            }
         )
 
     @classmethod
@@ -278,8 +295,9 @@ def read_claim(
         if not is_of(tensor, arithmetic["weights"]):
             raise CheckError(f"{name} is not in {arithmetic['weights']}", TENSORS)
     meaning = Meaning.read(given["meaning"], vocabulary, causal=domain.causal)
-    if exact and meaning.distributions:
-        raise CheckError("exact bounds of probabilities are not computed", where, "leave out --exact")
+    if exact and (meaning.distributions or meaning.outputs):
+        what = "values" if meaning.outputs else "probabilities"
+        raise CheckError(f"exact bounds of {what} are not computed", where, "leave out --exact")
     return Claim(
         Model(config, tensors, used, is_exact=exact),
         np.array(token_ids, dtype=np.int64),
@@ -367,6 +385,7 @@ def prove(
         None if claim.meaning.within is None else float(claim.meaning.within),
         shown.found.distance,
         shown.found.farthest,
+        named(claim.meaning.outputs) if claim.meaning.outputs else None,
     )
 
 
@@ -509,6 +528,8 @@ def _run(claim: Claim, context: tuple[str, ...]) -> str:
     answer = int(claim.meaning.answers(np.array([places])).codes[0])
     if answer == BROKEN:
         return "the context breaks an assumption of the program"
+    if claim.meaning.outputs:
+        return _wrong_value(claim, places)
     logits, judge = claim.model.run(claim.token_ids[places]), claim.judge
     low, high = logits.center - logits.error, logits.center + logits.error
     logs = judge.logs_of(answer)
@@ -527,6 +548,21 @@ def _run(claim: Claim, context: tuple[str, ...]) -> str:
     if judge.within < np.inf and (off := surely_off(logits, logs)) > judge.within:
         return f"the probabilities are off by at least {off:.4g} in total variation"
     return ""
+
+
+def _wrong_value(claim: Claim, places: list[int]) -> str:
+    """Which value surely is off by more than is allowed after one context; empty where none is."""
+    outputs = claim.meaning.outputs
+    reader = ValueReader(outputs, claim.model.config.n_embd)
+    center, error = reader.read(claim.model.last(claim.token_ids[places]))
+    values = claim.meaning.values(np.array(places))
+    assert values is not None
+    off = reader.surely(center, error, np.array([[float(value) for value in values]]))[0]
+    at = int(np.where(np.isnan(off), -np.inf, off).argmax())
+    if not off[at] > 1:
+        return ""
+    found, meant = center[0, at], float(values[at])
+    return f"{outputs[at].name} is {found:.6g}, and {meant:.6g} is meant"
 
 
 def is_context(claim: Claim, places: list[int]) -> bool:

@@ -152,6 +152,8 @@ class WindowMeaning:
 
     def __init__(self, meaning: Meaning, length: int) -> None:
         self.meaning, self.length = meaning, length
+        if meaning.outputs:
+            raise UnfitError("it computes values")
         roots = [part for rule in meaning.rules for part in (rule.flag, rule.token) if part is not None]
         self.evaluator = Evaluator(meaning.nodes, roots, meaning.vocabulary, len(meaning.vocabulary))
         self.at_positions: dict[int, list[Any]] = {}

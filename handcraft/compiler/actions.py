@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, overload
 
 from handcraft.circuits import Circuits
 from handcraft.model import Model
-from handcraft.weights import Placement, Plan, Weight, Weights, axis_names
+from handcraft.weights import Placement, Plan, Weight, Weights, axis_names, stored_values
 
 if TYPE_CHECKING:
-    import graphviz
-
+    from handcraft.draw import Detail, Picture, Subject, What
     from handcraft.explain import Explanation
 
 
@@ -104,29 +103,63 @@ class Actions:
 
         return save(self, folder, format=format, like=like, token_ids=token_ids)  # type: ignore[arg-type]
 
-    def draw(self, file: str | Path | None = None) -> graphviz.Digraph:
-        """The data flow of the circuits.
+    def draw(
+        self,
+        file: str | Path | None = None,
+        *,
+        what: What = "circuit",
+        prompt: str | Sequence[str] | None = None,
+        rule: str | None = None,
+        tensor: str | None = None,
+        detail: Detail = "circuit",
+    ) -> Picture:
+        """A picture, which notebooks show.
 
         Args:
-            file: an .svg, .png or .dot file to write; left out, nothing is written.
+            file: an .svg or .png file to write, or a .dot file of the circuit; left out, nothing is
+                written.
+            what: ``program``, ``circuit``, ``run``, ``attention``, ``weights``, ``stream`` or
+                ``positions``.
+            prompt: for ``run``, ``attention`` and ``stream``.
+            rule: only what serves one rule: its number, its text, or a part of it.
+            tensor: for ``weights``, only this one.
+            detail: of a circuit: ``program``, ``circuit`` or ``weights``, from coarse to fine.
 
         Returns:
-            The graph, which notebooks show; its `source` is DOT.
+            The picture; its `svg` is text, its `png` bytes.
 
         Raises:
             DrawError: it cannot be drawn, or the file is of another kind.
+            ModelError: there is no such rule.
             CheckpointError: the file cannot be written.
         """
-        from handcraft.draw import circuits_graph, format_of, render
-        from handcraft.formats import write_file
+        from handcraft.draw import draw_picture
 
-        graph = circuits_graph(self.circuits)
+        known = None if rule is None else self.weights.rule(rule)
+        picture = draw_picture(
+            self.subject, what, prompt=prompt, rule=known, tensor=tensor, detail=detail
+        )
         if file is not None:
-            write_file(Path(file), render(graph.source, format_of(Path(file))))
-        return graph
+            from handcraft.formats import write_file
+
+            write_file(Path(file), picture.contents(Path(file)))
+        return picture
+
+    @property
+    def subject(self) -> Subject:
+        """All that there is to draw."""
+        from handcraft.draw import Subject
+
+        weights = self.weights
+        return Subject(
+            name="model",
+            circuits=self.circuits,
+            model=self.model,
+            names=weights.names,
+            origins=weights.origins,
+            stored=stored_values(self.plan),
+        )
 
     def _repr_svg_(self) -> str:
-        """The data flow, for notebooks."""
-        from handcraft.draw import circuits_svg
-
-        return circuits_svg(self.circuits)
+        """The circuit, for notebooks."""
+        return self.draw().svg

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +20,12 @@ from handcraft.language import Program
 from handcraft.language.program import sliding_note
 from handcraft.model import Model, Trace
 from handcraft.origin import Origin
-from handcraft.weights import Layout, Placement, Plan, axis_names
+from handcraft.weights import Layout, Placement, Plan, axis_names, stored_values
 
 if TYPE_CHECKING:
     import anywidget
 
+    from handcraft.draw import Subject
     from handcraft.explain import Explanation
     from handcraft.verify import Report
 
@@ -67,6 +68,12 @@ class Compiled(Actions):
         )
 
     @property
+    def subject(self) -> Subject:
+        """All that there is to draw."""
+        source = self.source
+        return replace(super().subject, program=source if isinstance(source, Program) else None)
+
+    @property
     def layout(self) -> Layout:
         """The dimensions of every subspace."""
         return self.plan.layout
@@ -90,7 +97,7 @@ class Compiled(Actions):
 
     def trace(self, prompt: str | Sequence[str]) -> Trace:
         """Every intermediate of running a prompt, with names for heads, dimensions and hidden units."""
-        return self.model.trace(prompt, axis_names(self.plan))
+        return self.model.trace(prompt, axis_names(self.plan), stored_values(self.plan))
 
     def symbolic(self) -> Symbolic:
         """The weights and the logits as exact expressions in the sharpness L."""

@@ -13,6 +13,7 @@ from handcraft.explain.explanation import (
     RuleOutcome,
     Shown,
 )
+from handcraft.language.graph.labels import distinct
 from handcraft.origin import Origin
 
 RULES = 8
@@ -21,7 +22,13 @@ RULES = 8
 VALUES = 24
 """How many values are shown: those that the rules read by name, and then the others."""
 
-POSITIONS = 24
+LABELS = (28, 40, 60, 90, 150, 400)
+"""How many characters of a value are shown beside its values: the fewest that tell it from others."""
+
+FEW = 6
+"""How many positions leave room for longer labels."""
+
+POSITIONS = 16
 """At how many positions values are shown: the last ones."""
 
 LOOKS = 8
@@ -124,7 +131,9 @@ def _values(of: Explanation) -> Iterator[str | Table]:
     read = {name for rule in of.rules for each in rule.conditions for name in (each.text, *each.reads)}
     order = sorted(of.values, key=lambda each: each.origin.what not in read)[:VALUES]
     shown = [each for each in of.values if each in order]
-    rows = tuple((each.origin.what, *map(value, each.values[first:])) for each in shown)
+    widths = LABELS if len(of.tokens) > FEW else LABELS[1:]
+    labels = distinct((each.origin.what for each in shown), widths=widths)
+    rows = tuple((labels[each.origin.what], *map(value, each.values[first:])) for each in shown)
     yield Table(("", *columns), rows, by_position=True)
     if len(of.values) > len(shown):
         yield f"and {len(of.values) - len(shown):,} more values"

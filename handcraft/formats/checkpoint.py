@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import get_args, overload
+from typing import TYPE_CHECKING, get_args, overload
 
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled, CompiledSequences, compile_program
@@ -34,10 +34,11 @@ from handcraft.formats.manifest.read_manifest import (
 from handcraft.formats.manifest.served import Origins, read_served
 from handcraft.formats.manifest.values import bounded_again, read_values, spans_of
 from handcraft.formats.read_raschka import is_raschka, read_raschka
+from handcraft.formats.stated_values import stated_values
 from handcraft.formats.tensors.tensor_file import read_tensors
 from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_format
 from handcraft.language import Program, Prompts
-from handcraft.model import Model, grow, published_shape
+from handcraft.model import Model, Stored, grow, published_shape
 from handcraft.origin import Origin
 from handcraft.proofs import (
     CERTIFICATE,
@@ -50,9 +51,13 @@ from handcraft.proofs import (
     stated_in,
     statement_of,
 )
+from handcraft.proofs.write_meaning import Statement
 from handcraft.verify.texts.allowed import is_restricted
 from handcraft.vocabulary import Vocabulary, shorten
-from handcraft.weights import Weight, Weights
+from handcraft.weights import Layout, Weight, Weights, read_stored
+
+if TYPE_CHECKING:
+    from handcraft.draw import Subject
 
 CERTIFIED = ("huggingface", "safetensors")
 """The formats whose files `handcraft_check` reads."""
@@ -104,6 +109,35 @@ class Checkpoint:
         source, manifest = self.source, self.manifest
         written = source.rules if isinstance(source, Program) else manifest.written
         return Weights(self.model, manifest.names, self.origins, tuple(map(str, written)))
+
+    @property
+    def stored(self) -> tuple[Stored, ...]:
+        """The values of the residual stream; none where the circuits are not known."""
+        circuits, shape, norm = self._circuits, self.model.shape, self.model.architecture.has_norm
+        if circuits is None:
+            return ()
+        layout = Layout(
+            circuits.stream, shape.n_head, shape.n_embd, False, norm, reuses=circuits.reuses
+        )
+        first = {subspace.name: start for subspace, start in layout.start.items()}
+        if first != {row.subspace: row.first for row in self.manifest.layout}:
+            return ()
+        return read_stored(circuits, layout.read, shape.n_embd, shape.n_layer)
+
+    @property
+    def subject(self) -> Subject:
+        """All that there is to draw."""
+        from handcraft.draw import Subject
+
+        return Subject(
+            name=self.folder.name,
+            program=self.source if isinstance(self.source, Program) else None,
+            circuits=self._circuits,
+            model=self.model,
+            names=self.manifest.names,
+            origins=self.origins,
+            stored=self.stored,
+        )
 
     @overload
     def explain(self, prompt: str | Sequence[str], /) -> Explanation: ...
@@ -188,9 +222,12 @@ def save(
         raise CheckpointError(f"proof={shorten_value(proof)}", fix=f"use one of: {wanted}")
     outputs: tuple[Output, ...] = ()
     spans: Spans = ()
+    stated: Statement | None = None
     grammar = None if again is None else again.manifest.grammar
     if isinstance(compiled, CompiledSequences):
         outputs, spans = compiled.outputs, spans_of(compiled)
+        with suppress(NotCertified):
+            stated = stated_values(compiled)
         if is_restricted(compiled.prompts):
             grammar = Grammar.of(compiled.prompts)
         compiled = compiled.as_compiled()
@@ -219,8 +256,12 @@ def save(
     compiled = replace(compiled, model=model)
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
-        if chosen in CERTIFIED and not outputs:
-            _write_certificate(compiled, fresh, again, meaning)
+        if chosen in CERTIFIED:
+            if not outputs:
+                stated = _stated(compiled, again, meaning)
+            if stated is not None:
+                certificate = certificate_of(stated, compiled.model, fresh)
+                write_text(fresh / CERTIFICATE, certificate_text(certificate))
         proved = _proved(fresh, proof)
         text = write_manifest(
             compiled,
@@ -235,29 +276,24 @@ def save(
     return target
 
 
-def _write_certificate(
-    compiled: Compiled, folder: Path, again: Checkpoint | None, meaning: Program | None
-) -> None:
-    """Write certificate.json, unless the program has no meaning that one can state.
+def _stated(compiled: Compiled, again: Checkpoint | None, meaning: Program | None) -> Statement | None:
+    """What certificate.json states, if the program has a meaning that one can state.
 
     Circuits that are compiled again mean what the certificate of their folder states.
     """
     try:
         if meaning is not None:
             check_meaning(meaning, compiled.model)
-            stated = statement_of(meaning)
-        elif isinstance(compiled.source, Program):
-            stated = statement_of(compiled.source)
-        elif again is None:
-            return
-        else:
-            stated = stated_in(again.folder / CERTIFICATE)
-            if stated["vocabulary"] != list(compiled.model.vocabulary.tokens):
-                return
+            return statement_of(meaning)
+        if isinstance(compiled.source, Program):
+            return statement_of(compiled.source)
+        if again is None:
+            return None
+        stated = stated_in(again.folder / CERTIFICATE)
     except NotCertified:
-        return
-    certificate = certificate_of(stated, compiled.model, folder)
-    write_text(folder / CERTIFICATE, certificate_text(certificate))
+        return None
+    is_same = stated["vocabulary"] == list(compiled.model.vocabulary.tokens)
+    return stated if is_same else None
 
 
 def _proved(folder: Path, wanted: Wanted) -> Proof | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from html import escape as escape_html
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,9 @@ from handcraft.language.rule import Clause, Rule
 from handcraft.language.sequences import Prompts
 from handcraft.origin import Place, caller_place
 from handcraft.vocabulary import Vocabulary, shorten
+
+if TYPE_CHECKING:
+    from handcraft.draw import Picture
 
 REPR_UP_TO = 12
 """How many rules a repr shows."""
@@ -391,6 +394,19 @@ class Program:
         written = (self.vocabulary.token(self.next_token(ids[:length])) for length in lengths)
         self.prompts.check_written(tokens, written)
         return ids[-self.context :]
+
+    def draw(self, *, rule: int | None = None) -> Picture:
+        """The values and rules of the program as a picture, which notebooks show.
+
+        Args:
+            rule: the number of a rule, from 1: only this one, and what it reads.
+
+        Raises:
+            DrawError: there is no such rule, it never fires, or there are too many values.
+        """
+        from handcraft.draw import program_picture
+
+        return program_picture(self, rule=rule)
 
     def _repr_html_(self) -> str:
         """The rules as a table, for notebooks."""

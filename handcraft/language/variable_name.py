@@ -13,8 +13,10 @@ import ast
 import linecache
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from types import CodeType, FrameType
+from types import FrameType
 from typing import NamedTuple, TypeAlias
+
+from handcraft.origin import Code
 
 Range: TypeAlias = tuple[int, int, int, int]
 """The first line and the last one, then the column of each: lines from 1, columns in bytes, from 0."""
@@ -59,7 +61,7 @@ def variable_name(frame: FrameType | None, package: str) -> tuple[str, bool] | N
     for _ in range(MOST_CALLS):
         if frame is None or _is_in(frame, package):
             return None
-        found = _names_in(frame.f_code.co_filename, frame.f_code).get(frame.f_lasti // 2)
+        found = _names_in(Code(frame.f_code)).get(frame.f_lasti // 2)
         if found is None:
             return None
         is_call = found.is_call if is_call is None else is_call
@@ -82,8 +84,9 @@ def _is_in(frame: FrameType, package: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _names_in(file: str, code: CodeType) -> Mapping[int, _Result]:
+def _names_in(key: Code) -> Mapping[int, _Result]:
     """The names of what the instructions of some code make, by the number of the instruction."""
+    code, file = key.code, key.code.co_filename
     linecache.checkcache(file)  # the file may have been edited since another program was read from it
     named = _named_ranges("".join(linecache.getlines(file)))
     if not named:
@@ -160,13 +163,19 @@ def _results(name: str, value: ast.AST, key: str | None = None) -> Iterator[tupl
         case ast.Dict(keys=keys, values=items) if name != RETURNED:
             for given, item in zip(keys, items, strict=True):
                 if isinstance(given, ast.Constant) and len(repr(given.value)) <= LONGEST_KEY:
-                    yield from _results(f"{name}[{given.value!r}]", item)
+                    yield from _results(_named_by(given.value, name), item)
         case ast.DictComp(key=ast.Name(id=given), value=item) if name != RETURNED:
             yield from _results(name, item, given)
         case ast.ListComp(elt=item) if name != RETURNED:
             yield from _results(name, item)
         case _:
             yield value, _Result(name, isinstance(value, ast.Call), key)
+
+
+def _named_by(key: object, name: str) -> str:
+    """The name of an item of a dictionary: its key where that is a word, as of a table of outputs."""
+    is_word = isinstance(key, str) and len(key) > 1 and key.isprintable() and key.strip() == key
+    return str(key) if is_word else f"{name}[{key!r}]"
 
 
 def _ranges(value: ast.AST) -> Iterator[Range]:

@@ -17,6 +17,7 @@ from handcraft.model.padding import valid_positions
 from handcraft.model.parameters import PartCount, PartCounts, parameters_by_part
 from handcraft.model.rounded import ReorderedModel, RoundedModel, as_reordered, as_rounded
 from handcraft.model.shape import Shape
+from handcraft.model.stored import Stored
 from handcraft.model.trace import Trace
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "ReorderedModel",
     "RoundedModel",
     "Shape",
+    "Stored",
     "Trace",
     "as_reordered",
     "as_rounded",

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from handcraft.display import html_table
 from handcraft.errors import ModelError
 from handcraft.model.attention import Array
 from handcraft.model.axis_names import AxisNames
+from handcraft.model.stored import Stored
+
+if TYPE_CHECKING:
+    from handcraft.draw import Picture
 
 SHOWN_UP_TO = 400
 """How many numbers of one intermediate `show` prints at most."""
@@ -35,12 +40,14 @@ class Trace(Mapping[str, Array]):
         values_by_name: the intermediates, in the order in which they came up.
         answers: the tokens that logits are of, [n_vocab].
         names: what the other axes stand for; None for a model that was not compiled here.
+        stored: the values of the residual stream; none if only its dimensions are known.
     """
 
     tokens: tuple[str, ...]
     values_by_name: Mapping[str, Array]
     answers: tuple[str, ...] = field(repr=False)
     names: AxisNames | None = field(default=None, repr=False)
+    stored: tuple[Stored, ...] = field(default=(), repr=False)
 
     def __getitem__(self, name: str) -> Array:
         try:
@@ -106,6 +113,20 @@ class Trace(Mapping[str, Array]):
                 last = self._last_axis(name, number)
                 lines += [f"head {head}", *_rows(part, axes[1], last, indent="  ")]
         return "\n".join([f"{name} {list(value.shape)}", *lines])
+
+    def draw(self, what: str = "run") -> Picture:
+        """A picture of the run, which notebooks show.
+
+        Args:
+            what: ``run``: values and attention, block by block; ``attention``: the pattern of every
+                head; ``stream``: the residual stream.
+
+        Raises:
+            DrawError: there is no such picture, or it is too tall.
+        """
+        from handcraft.draw import draw_trace
+
+        return draw_trace(self, what)
 
     def _repr_html_(self) -> str:
         """Names and shapes, for notebooks."""

@@ -17,6 +17,9 @@ from handcraft_check.meaning import Meaning
 
 Data = dict[str, Any]
 
+EXACT = 1 << 52
+"""Whole numbers below it are numbers in JavaScript; float64 is exact up to twice that."""
+
 CLAIM_NODES = 300
 """The most nodes of a program that a page also prints in words: about 20 kB."""
 
@@ -171,6 +174,21 @@ def _claim(subject: Subject) -> str | None:
     return f"{contexts}\n{Meaning.read(stated['meaning'], stated['vocabulary'])}"
 
 
+def exact(stated: Any) -> Any:
+    """A statement in which large whole numbers are texts, since JavaScript reads numbers as float64.
+
+    >>> exact([3, {"over": [1, 2**60]}, -(2**60)])
+    [3, {'over': [1, '1152921504606846976']}, {'over': ['-1152921504606846976', 1]}]
+    """
+    if isinstance(stated, dict):
+        if "over" in stated:
+            return {"over": [each if abs(each) < EXACT else str(each) for each in stated["over"]]}
+        return {key: exact(value) for key, value in stated.items()}
+    if isinstance(stated, list):
+        return [exact(each) for each in stated]
+    return {"over": [str(stated), 1]} if type(stated) is int and abs(stated) >= EXACT else stated
+
+
 def _meaning(subject: Subject, file: str | None) -> Data | None:
     """The allowed prompts and the meaning as a certificate states them, and where nodes are written."""
     if subject.statement is None:
@@ -178,6 +196,6 @@ def _meaning(subject: Subject, file: str | None) -> Data | None:
     lines: Sequence[int | None] = [_place(place, file)[1] for place in subject.places]
     return {
         "contexts": subject.statement["contexts"],
-        **subject.statement["meaning"],
+        **exact(subject.statement["meaning"]),
         "lines": list(lines),
     }

@@ -457,29 +457,36 @@ export function generator(seed) {
 
 const PARTS = ["query", "key", "value"];
 
-/** What a row (axis 0) or a column (axis 1) of a tensor stands for; a bias has columns only. */
+/** What a row (axis 0) or a column (axis 1) of a tensor stands for, as AxisNames; a bias has columns only. */
 export function axisName(model, tensor, axis, i) {
   const { n_embd: width, n_head: heads } = model.shape;
-  if (/^(wte|lm_head)/.test(tensor) && axis === 0) return `token ${tokenOf(model, i)}`;
+  if (/^(wte|lm_head)/.test(tensor) && axis === 0)
+    return model.ids.includes(i) ? `token '${tokenOf(model, i)}'` : "no token";
   if (tensor.startsWith("wpe") && axis === 0) return `position ${i}`;
   const [, block, part] = /^h\.(\d+)\.(?:attn|mlp)\.(.*)\.\w+$/.exec(tensor) ?? [];
   const isAttention = tensor.includes(".attn.");
   if (isAttention && part === "c_attn" && axis === 1)
     return channelName(model, block, PARTS[Math.floor(i / width)], i % width);
   if (isAttention && part === "c_proj" && axis === 0) return channelName(model, block, "value", i);
-  if (part === (axis ? "c_fc" : "c_proj")) return unitName(model, block, i);
+  if (part === (axis ? "c_fc" : "c_proj")) {
+    if (!model.names) return `hidden unit ${i}`;
+    const name = model.names.blocks[block]?.units[i];
+    return name ? `hidden unit: ${name}` : "hidden unit, unused";
+  }
   return model.names?.stream[i] ?? `dimension ${i}`;
 
   function channelName(model, block, part, channel) {
     const size = width / heads;
     const head = Math.floor(channel / size);
-    const names = model.names?.blocks[block]?.heads[head];
-    const stored = names?.[part === "value" ? "carried" : "matching"][channel % size];
-    return `${part} of head ${headName(model, block, head)}: ${stored || `channel ${channel % size}`}`;
+    if (!model.names) return `${part} of head ${head}, channel ${channel % size}`;
+    const names = model.names.blocks[block]?.heads[head];
+    if (!names) return `${part} of an unused head`;
+    const stored = names[part === "value" ? "carried" : "matching"][channel % size];
+    return `${part} of the head \`${names.name}\`: ${stored || "unused"}`;
   }
 }
 
-const headName = (model, block, head) => model.names?.blocks[block]?.heads[head]?.name ?? `head ${head}`;
+const headName = (model, block, head) => model.names?.blocks[block]?.heads[head]?.name ?? `${head}`;
 const unitName = (model, block, i) => model.names?.blocks[block]?.units[i] ?? `hidden unit ${i}`;
 const tokenOf = (model, id) => {
   const place = model.ids.indexOf(id);
@@ -635,7 +642,7 @@ export function explain(model, trace, ref) {
     const [h, , s] = index;
     const scale = model.architecture.scales[b];
     const terms = Array.from({ length: size }, (_, c) => h * size + c).map((c) => ({
-      label: axisName(model, `h.${b}.attn.c_attn.weight`, 1, c).replace("query of", "channel of"),
+      label: axisName(model, `h.${b}.attn.c_attn.weight`, 1, c).replace(/^query/, "query times key"),
       value: at(trace, `h.${b}.attn.query`, p, c) * at(trace, `h.${b}.attn.key`, s, c) * scale,
       refs: [refOf(`h.${b}.attn.query`, p, c), refOf(`h.${b}.attn.key`, s, c)],
     }));

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from handcraft.errors import CheckpointError, ProofError
 from handcraft.language import Program, Prompts
 from handcraft.limits import JSON_BYTES
 from handcraft.model import Model
-from handcraft.proofs.write_meaning import NotCertified, Statement, write_meaning
+from handcraft.proofs.write_meaning import (
+    NotCertified,
+    Stated,
+    Statement,
+    write_meaning,
+    write_values,
+)
 from handcraft_check.errors import CheckError
 from handcraft_check.meaning import Meaning, program_hash
 
@@ -38,6 +44,23 @@ def statement_of(program: Program) -> Statement:
         "vocabulary": list(program.vocabulary.tokens),
         "contexts": _contexts(program.prompts),
         "meaning": write_meaning(program),
+    }
+
+
+def statement_of_values(prompts: Prompts, outputs: Sequence[Stated]) -> Statement:
+    """The part of a certificate that follows from expressions, and where their values are read.
+
+    It is about every position of every allowed text, thus about all that these begin with.
+
+    Raises:
+        NotCertified: it cannot be written down in a reasonable size.
+    """
+    contexts = _contexts(prompts)
+    contexts |= {"writes": 1, "final": [True] * len(contexts["final"])}
+    return {
+        "vocabulary": list(prompts.vocabulary.tokens),
+        "contexts": contexts,
+        "meaning": write_values(prompts.vocabulary.tokens, outputs),
     }
 
 
@@ -127,7 +150,7 @@ def certificate_text(certificate: Statement) -> str:
             "nodes": _array(meaning["nodes"]),
             "answer": _object(
                 {
-                    name: _array(part) if name == "rules" else _dumped(part)
+                    name: _array(part) if isinstance(part, list) else _dumped(part)
                     for name, part in meaning["answer"].items()
                 }
             ),

@@ -24,6 +24,7 @@ class Proof:
             token may follow.
         distance: how far probabilities are at most from those of the program, in total variation; None
             where it predicts none.
+        values: whether it is about values, each within its bound, in place of tokens.
         weights: the dtype of the weights.
         steps: the regime in which that was tried.
     """
@@ -34,12 +35,18 @@ class Proof:
     why: str = ""
     margin: float | None = 0
     distance: float | None = None
+    values: bool = False
     weights: str = "float32"
     steps: str = "float32"
 
     def __str__(self) -> str:
         if self.verdict != "proved":
             return f"sampled, and not proved: {self.why}"
+        if self.values:
+            return (
+                f"proved: at every position of {self.domain}, with each value within its bound "
+                f"{self.arithmetic}"
+            )
         found = []
         if self.distance is not None:
             found.append(f"probabilities off by at most {at_most(self.distance)} in total variation")

@@ -52,7 +52,8 @@ def tried_proof(folder: Path, *, is_quick: bool) -> Proof:
     if found.word != "proved":
         return tried
     distance = None if found.within is None else found.distance
-    return replace(tried, margin=found.margin if isfinite(found.margin) else None, distance=distance)
+    margin = found.margin if isfinite(found.margin) else None
+    return replace(tried, margin=margin, distance=distance, values=found.values is not None)
 
 
 def prove_folder(

@@ -13,12 +13,13 @@ from typing import Annotated, Any
 
 import typer
 
+from handcraft.circuits import Circuits
 from handcraft.cli.executors import Scheduler, Workers, executor_of
 from handcraft.cli.expressions import Expressions
 from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, Json, Lines, SeveralNamed
 from handcraft.cli.printing import error_data, note, print_json
 from handcraft.cli.progress_bar import shown_progress
-from handcraft.cli.sources import check_not_compiled, find
+from handcraft.cli.sources import check_not_compiled, check_options, find
 from handcraft.errors import CommandError, ProofError
 from handcraft.language import Program
 
@@ -181,7 +182,7 @@ def _write(
     is_stated: bool,
 ) -> None:
     """Compile a program and write it to a folder."""
-    from handcraft.compiler import compile_program
+    from handcraft.compiler import Compiled, CompiledSequences, compile_program, compile_sequences
     from handcraft.formats import save
     from handcraft.proofs import CERTIFICATE
     from handcraft.proofs.prove_folder import why_not
@@ -189,15 +190,20 @@ def _write(
     found = find(program, lines)
     note(found.note)
     source = found.source
-    if isinstance(source, Expressions) or not (
-        isinstance(source, Program) or found.means is not None or is_stated
-    ):
+    if isinstance(source, Circuits) and found.means is None and not is_stated:
         raise CommandError(
             f"{program} has no rules, and a proof is about rules",
             fix="say what it means: --meaning PROGRAM, or means = Program(...) beside the circuits",
         )
+    compiled: Compiled | CompiledSequences
     with shown_progress():
-        save(compile_program(source, **options), folder, meaning=found.means)
+        if isinstance(source, Expressions):
+            of_programs = ("positions", "optimize")
+            check_options({name: options[name] for name in of_programs if name in options}, source)
+            compiled = compile_sequences(source.outputs, **options)
+        else:
+            compiled = compile_program(source, **options)
+        save(compiled, folder, meaning=found.means)
     if isinstance(source, Program) and not is_stated and not (folder / CERTIFICATE).exists():
         raise ProofError(
             f"there is no certificate: {why_not(source)}",

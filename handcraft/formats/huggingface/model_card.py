@@ -110,6 +110,8 @@ def with_proof(card: str, proof: Proof) -> str:
 
 def _what_is_proved(proof: Proof) -> str:
     """What holds after every prompt."""
+    if proof.values:
+        return "at every position each value is within its bound"
     if proof.distance is None:
         lead = "" if proof.margin is None else f", by at least {at_least(proof.margin)} nats"
         return f"the token that is meant has the highest logit{lead}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from handcraft.language.graph.wording import LONGEST, Wording, reads
 
@@ -10,8 +10,12 @@ WIDTHS = (40, 60, 90, 150, LONGEST)
 """How many characters a label may have: the fewest with which it differs from all others."""
 
 
-def distinct(texts: Iterable[Wording | str]) -> Mapping[str, str]:
+def distinct(texts: Iterable[Wording | str], widths: Sequence[int] = WIDTHS) -> Mapping[str, str]:
     """A label for each of some texts, by the whole text.
+
+    Args:
+        texts: the texts.
+        widths: how many characters a label may have, the fewest first.
 
     >>> labels = distinct(["before", *(f"{'word ' * 30}{number}" for number in range(2))])
     >>> for label in labels.values():
@@ -22,7 +26,7 @@ def distinct(texts: Iterable[Wording | str]) -> Mapping[str, str]:
     """
     waiting = {str(text): text if isinstance(text, Wording) else reads(text) for text in texts}
     labels: dict[str, str] = {}
-    for width in WIDTHS:
+    for width in widths:
         of_label: dict[str, list[str]] = {}
         for full, text in waiting.items():
             of_label.setdefault(text.within(width), []).append(full)

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Protocol, TypeAlias
 
 from handcraft.language.graph.domain import plain_value, show_value
+from handcraft.language.lambda_source import lambda_source
 
 LONGEST = 400
 """The most characters of a text, as tests/property/test_long_expressions.py checks."""
@@ -164,7 +165,7 @@ def show_function(function: object) -> str:
     if isinstance(function, Mapping):
         return f"{{{show_some([f'{show(key)}: {show(value)}' for key, value in function.items()])}}}"
     name = getattr(function, "__name__", type(function).__name__)
-    return "lambda ..." if name == "<lambda>" else name
+    return lambda_source(function) if callable(function) and name == "<lambda>" else name
 
 
 def show_list(values: Sequence[object]) -> str:

@@ -90,10 +90,22 @@ def test_items_of_lists_and_dictionaries_have_their_place_or_their_key(prompts):
     sums = {letter: sum([counts["a"], counts[letter], 1]) for letter in "b"}
     listed = [prompts.position == place for place in range(2)]
     assert list(map(str, pair)) == ["pair[0]", "pair[1]"]
-    assert list(map(str, table.values())) == ["table['late']", "table[7]"]
+    assert list(map(str, table.values())) == ["late", "table[7]"]
     assert list(map(str, counts.values())) == ["counts['a']", "counts['b']"]
     assert repr(sums["b"]) == "<number: sums['b'] = counts['a'] + counts['b'] + 1>"
     assert list(map(str, listed)) == ["listed", "listed#2"]
+
+
+def test_lambdas_read_as_they_are_written(prompts):
+    functions = [lambda p: p + 1, lambda p: p + 2]
+    texts = [str(prompts.position.map(function)) for function in functions]
+    assert texts == ["position.map(lambda p: p + 1)", "position.map(lambda p: p + 2)"]
+    nested = prompts.position.map((lambda a: lambda p: p * a)(3))
+    assert repr(nested) == "<number: nested = position.map(lambda p: p * a)>"
+    long = prompts.position.map(lambda place: place if place > 100000 else place + 1000000)
+    assert repr(long) == "<number: long = position.map(lambda ...)>"
+    made = eval("lambda p: p", {})  # whose source is not known
+    assert str(prompts.token.map(made)) == "token.map(lambda ...)"
 
 
 def test_named_wins_and_an_underscore_names_nothing(prompts):

@@ -2,12 +2,13 @@
 import { readFileSync } from "node:fs";
 
 const page = await import(process.argv[2]);
-const { data, ids, texts, summed } = JSON.parse(readFileSync(process.argv[3], "utf8"));
-const model = page.readModel(data);
-const answer = (text) => {
-  const { rule, answer, isBroken } = page.interpret(data.meaning, text);
+const { data, ids, texts, summed, cases, named } = JSON.parse(readFileSync(process.argv[3], "utf8"));
+const model = data && page.readModel(data);
+const meant = (meaning, text) => {
+  const { rule, answer, isBroken } = page.interpret(meaning, text);
   return { rule, right: answer.map(page.rightTokens), broken: isBroken };
 };
+
 /** For each kind of number: how many there are, and how far the terms of a sum are from it at most. */
 function sums(trace) {
   const found = {};
@@ -33,12 +34,15 @@ function sums(trace) {
   }
   return found;
 }
-const prompts = data.meaning && new page.Prompts(data.meaning.contexts);
+
+const prompts = data?.meaning && new page.Prompts(data.meaning.contexts);
 const listed = prompts?.some(300);
 process.stdout.write(
   JSON.stringify({
     logits: ids.map((each) => Array.from(page.forward(model, each).get("logits").data)),
-    meant: (texts ?? []).map(answer),
+    meant: (texts ?? []).map((text) => meant(data.meaning, text)),
+    cases: (cases ?? []).map(({ meaning, texts }) => texts.map((text) => meant(meaning, text))),
+    named: (named ?? []).map(([tensor, axis, i]) => page.axisName(model, tensor, axis, i)),
     allowed: (texts ?? []).map((text) => prompts.allows(text.map((token) => data.tokens.indexOf(token)))),
     sums: summed ? sums(page.forward(model, summed)) : null,
     total: prompts?.total,

@@ -36,12 +36,11 @@ def gallery_model(name: str, architecture: str = "gpt2"):
     return compile_program(facts(name)["circuits"], architecture=architecture)
 
 
-def in_node(folder: Path, data, ids=(), texts=(), summed=None):
-    """What page.mjs computes: the logits after ids, what texts mean, and all sums after some ids."""
+def in_node(folder: Path, data=None, ids=(), texts=(), **more):
+    """What page.mjs computes: logits after ids, what texts mean, and `more`, see in_node.mjs."""
     given = folder / "given.json"
-    given.write_text(
-        json.dumps({"data": data, "ids": ids, "texts": texts, "summed": summed}), encoding="utf-8"
-    )
+    asked = {"data": data, "ids": ids, "texts": texts, **more}
+    given.write_text(json.dumps(asked), encoding="utf-8")
     driver = Path(__file__).with_name("in_node.mjs")
     run = subprocess.run(
         [NODE, driver, str(MODULE), given],

@@ -121,7 +121,7 @@ def test_a_number_that_is_clicked_says_why_it_is_what_it_is(opened):
     page.click(".drawer [data-ref='wte.weight@1,1']")
     text = page.inner_text(".drawer")
     assert "wte.weight[1, 1]" in text
-    assert "row 1: token b" in text
+    assert "row 1: token 'b'" in text
     wanted = compiled.explain("wte.weight", 1, 1)
     assert all(served.split(" (")[0] in text for served in wanted.serves)
     page.keyboard.press("Escape")

@@ -130,3 +130,19 @@ def test_every_number_is_the_sum_that_its_formula_says(name, architecture, tmp_p
         assert sums["count"] > 0
         assert sums["plain"] == 0, kind
         assert sums["off"] <= 1e-6, (kind, sums)
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "block"])
+@pytest.mark.parametrize("name", ["aab", "induction", "sort"])
+def test_rows_and_columns_are_called_as_explain_calls_them(name, architecture, tmp_path):
+    made = compiled(name, architecture)
+    places = [
+        (tensor, axis if len(sizes) == 2 else 1, i)
+        for tensor, sizes in made.model.shape.tensors(made.model.architecture).items()
+        for axis, size in enumerate(sizes)
+        for i in range(min(size, 60))
+    ]
+    found = in_node(tmp_path, page_data(of_compiled(made)), named=places)["named"]
+    for (tensor, axis, i), called in zip(places, found, strict=True):
+        own = axis if made.model.tensors[tensor].ndim == 2 else 0
+        assert called == made.weights.describe(tensor, own, i), (tensor, axis, i)

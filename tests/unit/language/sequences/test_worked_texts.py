@@ -221,16 +221,20 @@ TOKEN, POSITION = PROMPTS.token, PROMPTS.position
     ("expression", "text", "values"),
     [
         (TOKEN.map(str.upper), "token.map(upper)", ("A", "B", "C", "A", "B")),
-        (POSITION.map(lambda p: p > 2), "position.map(lambda ...)", (False, False, False, True, True)),
+        (
+            POSITION.map(lambda p: p > 2),
+            "position.map(lambda p: p > 2)",
+            (False, False, False, True, True),
+        ),
         (POSITION.map(float), "position.map(float)", (0, 1, 2, 3, 4)),
         (
             lookup(lambda t, p: f"{t}{p}", TOKEN, POSITION),
-            "lookup(lambda ..., token, position)",
+            "lookup(lambda t, p: f'{t}{p}', token, position)",
             ("a0", "b1", "c2", "a3", "b4"),
         ),
         (
             select(TOKEN, TOKEN, lambda key, query: key > query).count(),
-            "select(token, token, lambda ...).count()",
+            "select(token, token, lambda key, query: key > query).count()",
             (0, 0, 0, 2, 1),
         ),
         (2 <= POSITION, "position >= 2", (False, False, True, True, True)),  # noqa: SIM300
