@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from handcraft.language.graph.wording import LONGEST, Wording, reads
 
-WIDTHS = (40, 60, 90, 150, LONGEST)
+WIDTHS = (48, 72, 100, 160, LONGEST)
 """How many characters a label may have: the fewest with which it differs from all others."""
 
 
