@@ -165,12 +165,9 @@ def of_checkpoint(checkpoint: Checkpoint) -> Subject:
         )
         for row in manifest.layout
     )  # fmt: skip
+    certificate = checkpoint.folder / CERTIFICATE
     statement, why = _stated(
-        lambda: (
-            statement_of(source)
-            if isinstance(source, Program)
-            else stated_in(checkpoint.folder / CERTIFICATE)
-        )
+        lambda: statement_of(source) if isinstance(source, Program) else stated_in(certificate)
     )
     rules = [RuleText(each, None) for each in manifest.written]
     if isinstance(source, Program):

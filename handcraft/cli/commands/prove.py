@@ -78,18 +78,19 @@ def prove(
     }
     options = {name: value for name, value in given.items() if value is not None}
     shown = Shown(regime, radius, print_program, json_)
+    from handcraft.formats.stated_meaning import check_architecture, state_meaning
+
     stated = None if meaning is None else _program(meaning)
     with TemporaryDirectory() as temporary:
         if program is not None and not lines and os.path.isdir(program):
             check_not_compiled(program, list(options.values()))
             folder = Path(program)
+            check_architecture(folder)
         else:
             folder = Path(temporary) / "model"
             _write(program, lines or (), folder, options, is_stated=stated is not None)
         certificate = None
         if stated is not None:
-            from handcraft.formats.stated_meaning import state_meaning
-
             certificate = Path(temporary) / "certificate.json"
             state_meaning(stated, folder, certificate)
         _prove(folder, shown, certificate)
