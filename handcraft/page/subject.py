@@ -185,7 +185,7 @@ def of_checkpoint(checkpoint: Checkpoint) -> Subject:
         tuple(rules),
         None,
         manifest.proof,
-        why,
+        why.replace(str(checkpoint.folder), "the folder"),
     )
 
 

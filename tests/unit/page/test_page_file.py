@@ -108,6 +108,14 @@ def test_a_folder_gives_the_data_of_its_program_but_the_text_of_its_file(tmp_pat
     assert str(tmp_path) not in json.dumps(there)
 
 
+def test_a_folder_without_certificate_says_so_and_not_where_it_was(tmp_path):
+    folder = gallery_model("induction").save(tmp_path / "induction")
+    (folder / "certificate.json").unlink()
+    data = page_data(of_checkpoint(read_checkpoint(folder)))
+    assert data["meaning"] is None
+    assert data["noMeaning"] == "the folder has no certificate"
+
+
 def test_no_path_of_the_machine_is_in_a_page():
     html = page_html(of_compiled(gallery_model("aab")))
     assert '"aab.py:9:9"' in html
