@@ -80,9 +80,9 @@ def test_a_model_of_values_is_traced_verified_saved_and_drawn(values, tmp_path):
 def test_a_result_verifies_saves_and_draws_itself(aab, tmp_path):
     assert aab.verify().passed
     assert read_checkpoint(aab.save(tmp_path / "aab")).model == aab.model
-    assert "next token" in aab.draw().source
-    aab.draw(tmp_path / "aab.dot")
-    assert (tmp_path / "aab.dot").read_text() == aab.draw().source
+    assert "predict b after aa" in aab.draw().svg
+    aab.draw(tmp_path / "aab.svg")
+    assert (tmp_path / "aab.svg").read_text(encoding="utf-8") == aab.draw().svg
     with pytest.raises(DrawError, match="has no known picture format"):
         aab.draw(tmp_path / "aab.jpeg")
 
