@@ -14,7 +14,7 @@ from handcraft.cli.options import Json
 from handcraft.cli.printing import print_json
 from handcraft.errors import CommandError
 
-EXAMPLES = ("handcraft new mine", "handcraft new programs/mine.py")
+EXAMPLES = ("handcraft new mine", "handcraft new first.py")
 
 NAME = re.compile(r"\w[\w-]*")
 """The names that a program can have: no blanks, so that commands need no quotes."""
