@@ -37,8 +37,10 @@ from handcraft_check.parts import Parts
 from handcraft_check.policy import Policy, StuckError
 from handcraft_check.proof import BudgetError, Found, Ids, Proof
 from handcraft_check.regime import IN_FLOAT32, Array, regime_named
+from handcraft_check.rounding import Bounded
 from handcraft_check.saved import Saved
 from handcraft_check.tokenizer import check_tokenizer
+from handcraft_check.unmasked import last_everywhere, prove_unmasked
 from handcraft_check.values import ValueReader, named
 from handcraft_check.window_proof import prove_windows
 from handcraft_check.windows import UnfitError
@@ -83,6 +85,7 @@ class Verdict:
         farthest: where that is.
         values: of a model of values, how far each may be off by the certificate; `distance` is how far
             they are at most, of that.
+        everywhere: whether it is about every position of each context, as without a causal mask.
     """
 
     word: Word
@@ -99,12 +102,15 @@ class Verdict:
     distance: float = 0.0
     farthest: tuple[str, ...] = ()
     values: Mapping[str, float] | None = None
+    everywhere: bool = False
 
     def __str__(self) -> str:
         text = " ".join(self.context)
         domain = f"{self.inputs:,} inputs, contexts of up to {self.length:,} tokens"
         if self.writes > 1:
             domain += f", and the {self.writes} tokens that are written after each"
+        if self.everywhere:
+            domain += ", at every position"
         lines = [f"{self.word}: {domain}", f"arithmetic: {self.arithmetic}; {ASSUMED}"]
         if self.word == "proved":
             if self.within is not None:
@@ -142,6 +148,7 @@ class Verdict:
             "cases": self.cases,
             "seconds": self.seconds,
             "reason": self.reason,
+            "everywhere": self.everywhere,
         } | (
             {}
             if self.within is None and self.values is None
@@ -285,6 +292,8 @@ def read_claim(
             "prove it in float32 or tf32",
         )
     domain = Domain.read(given["contexts"], vocabulary)
+    if not domain.causal and CONFIG in content:
+        raise CheckError("its contexts have no causal mask, and GPT-2 has one", where)
     if domain.length > config.n_positions:
         raise CheckError(
             f"contexts of {domain.length} tokens, and the model has {config.n_positions} positions",
@@ -295,8 +304,9 @@ def read_claim(
         if not is_of(tensor, arithmetic["weights"]):
             raise CheckError(f"{name} is not in {arithmetic['weights']}", TENSORS)
     meaning = Meaning.read(given["meaning"], vocabulary, causal=domain.causal)
-    if exact and (meaning.distributions or meaning.outputs):
+    if exact and (meaning.distributions or meaning.outputs or not domain.causal):
         what = "values" if meaning.outputs else "probabilities"
+        what = what if domain.causal else "models without a mask"
         raise CheckError(f"exact bounds of {what} are not computed", where, "leave out --exact")
     return Claim(
         Model(config, tensors, used, is_exact=exact),
@@ -386,6 +396,7 @@ def prove(
         shown.found.distance,
         shown.found.farthest,
         named(claim.meaning.outputs) if claim.meaning.outputs else None,
+        not claim.domain.causal,
     )
 
 
@@ -463,6 +474,8 @@ def attempted(
     """
     helped = helped or Helped()
     domain = claim.domain
+    if not domain.causal:
+        return _attempted_unmasked(claim, budget, progress)
     try:
         found = prove_windows(
             claim.model, claim.token_ids, domain, claim.meaning, budget=budget, log=progress
@@ -501,6 +514,26 @@ def attempted(
     return Shown("unproved", least, reason)
 
 
+def _attempted_unmasked(claim: Claim, budget: int, progress: Callable[[str], None]) -> Shown:
+    """The same where later positions are seen."""
+    given = claim.model, claim.token_ids, claim.domain, claim.meaning
+    try:
+        return Shown("proved", prove_unmasked(*given, budget=budget, log=progress))
+    except BudgetError:
+        return Shown("unproved", Found(-np.inf), f"it takes more than {budget:,} cases")
+    except StuckError as stuck:
+        least = Found(stuck.margin, stuck.case)
+        places = [claim.meaning.vocabulary.index(token) for token in stuck.case]
+        answer = int(claim.meaning.answers_everywhere(np.array([places])).codes[0, stuck.position])
+        if answer == BROKEN:
+            return Shown("refuted", least, "the context breaks an assumption of the program")
+        last = last_everywhere(claim.model, claim.token_ids[np.array([places])])
+        wrong = _wrong_answer(claim, claim.model.logits(last)[stuck.position], answer)
+        if wrong:
+            return Shown("refuted", least, f"{wrong} at position {stuck.position}")
+        return Shown("unproved", least, stuck.why)
+
+
 def is_of(tensor: Array, dtype: str) -> bool:
     """Whether all numbers of a tensor are numbers of a dtype: storing them in it rounds none."""
     if dtype == "bfloat16":
@@ -512,8 +545,10 @@ def is_of(tensor: Array, dtype: str) -> bool:
 
 def unsupported(claim: Claim) -> str:
     """Why nothing can be proved of a claim, in words; empty where an attempt can be made."""
-    if not claim.domain.causal:
-        return "models without a causal mask are not proved yet"
+    if not claim.domain.causal and claim.meaning.outputs:
+        return "values of models without a causal mask are not proved yet"
+    if not claim.domain.causal and claim.domain.writes > 1:
+        return "without a causal mask nothing is written"
     return ""
 
 
@@ -530,7 +565,12 @@ def _run(claim: Claim, context: tuple[str, ...]) -> str:
         return "the context breaks an assumption of the program"
     if claim.meaning.outputs:
         return _wrong_value(claim, places)
-    logits, judge = claim.model.run(claim.token_ids[places]), claim.judge
+    return _wrong_answer(claim, claim.model.run(claim.token_ids[places]), answer)
+
+
+def _wrong_answer(claim: Claim, logits: Bounded, answer: int) -> str:
+    """What is wrong with logits, [vocab_size], by an answer; empty where nothing surely is."""
+    judge = claim.judge
     low, high = logits.center - logits.error, logits.center + logits.error
     logs = judge.logs_of(answer)
     may = logs > -np.inf

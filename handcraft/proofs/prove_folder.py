@@ -53,7 +53,13 @@ def tried_proof(folder: Path, *, is_quick: bool) -> Proof:
         return tried
     distance = None if found.within is None else found.distance
     margin = found.margin if isfinite(found.margin) else None
-    return replace(tried, margin=margin, distance=distance, values=found.values is not None)
+    return replace(
+        tried,
+        margin=margin,
+        distance=distance,
+        values=found.values is not None,
+        everywhere=found.everywhere,
+    )
 
 
 def prove_folder(

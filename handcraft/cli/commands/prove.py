@@ -103,6 +103,8 @@ def prove(
         raise CommandError(
             "--radius is not found with exact bounds", fix="leave out --exact, or --radius"
         )
+    from handcraft.formats.stated_meaning import check_architecture, state_meaning
+
     stated = None if meaning is None else _program(meaning)
     with TemporaryDirectory() as temporary:
         folders = []
@@ -110,13 +112,12 @@ def prove(
             if program is not None and not lines and os.path.isdir(program):
                 check_not_compiled(program, list(options.values()))
                 folders.append(Path(program))
+                check_architecture(folders[-1])
             else:
                 folders.append(Path(temporary) / str(number))
                 _write(program, lines or (), folders[-1], options, is_stated=stated is not None)
         certificate = None
         if stated is not None:
-            from handcraft.formats.stated_meaning import state_meaning
-
             certificate = Path(temporary) / "certificate.json"
             state_meaning(stated, folders[0], certificate)
         with executor_of(workers, scheduler) as executor:

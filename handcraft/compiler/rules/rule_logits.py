@@ -201,6 +201,16 @@ def veto(ruling: Ruling, number: int, rival: Ruling, features: Features) -> Read
     return features.number(flag)
 
 
+def ends_directly(rulings: Sequence[Ruling]) -> bool:
+    """Whether rules end in one that always fires and whose answer is one of several values."""
+    last = rulings[-1]
+    answer = last.answer
+    has_several = (
+        isinstance(answer, Node) and isinstance(answer.domain, Finite) and len(answer.domain.values) > 1
+    )
+    return has_several and not last.literals and not are_exact(rulings)
+
+
 def write_last_directly(
     rulings: Sequence[Ruling],
     ranked: Sequence[Rank],
@@ -221,20 +231,17 @@ def write_last_directly(
         vocabulary: the tokens.
         unit: what is written.
     """
-    last = rulings[-1]
-    is_vetoed = any(each.has_veto for each in ranked)
-    if are_exact(rulings) or is_vetoed or last.literals:
+    if not ends_directly(rulings) or any(each.has_veto for each in ranked):
         return False
-    if not isinstance(last.answer, Node) or not isinstance(last.answer.domain, Finite):
-        return False
-    values = last.answer.domain.values
-    if len(values) < 2:
-        return False
+    answer = rulings[-1].answer
+    assert isinstance(answer, Node)
+    assert isinstance(answer.domain, Finite)
+    values = answer.domain.values
     numbers = {
         _place(value, vocabulary): tuple(unit * (i == j) for j in range(len(values)))
         for i, value in enumerate(values)
     }
-    return features.write_logits(last.answer, numbers) is not None
+    return features.write_logits(answer, numbers) is not None
 
 
 def with_rest(logit_neurons: Sequence[LogitNeuron]) -> tuple[list[LogitNeuron], LogitScale]:

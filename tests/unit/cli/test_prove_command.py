@@ -101,6 +101,21 @@ def test_what_a_model_cannot_mean_is_an_error(run, tmp_path, meaning, error):
     assert "fix:" in ran.err
 
 
+@pytest.mark.parametrize("change", ["causal", "activation"])
+def test_a_certificate_of_another_architecture_is_an_error(run, tmp_path, change):
+    run("compile", "aab", "--architecture", "block", "-o", "out")
+    path = tmp_path / "out" / "certificate.json"
+    found = json.loads(path.read_text("utf-8"))
+    if change == "causal":
+        found["contexts"]["causal"] = False
+    else:
+        found["architecture"]["activation"] = "gelu_tanh"
+    path.write_text(json.dumps(found), "utf-8")
+    ran = run("prove", "out")
+    assert ran.status == 2
+    assert f"ProofError: the certificate states {change}=" in ran.err
+
+
 def test_circuits_without_a_stated_meaning_are_not_proved(run, tmp_path):
     text = (ROOT / "programs" / "by_hand.py").read_text("utf-8").split("prompts = Prompts")[0]
     (tmp_path / "mine.py").write_text(text)
