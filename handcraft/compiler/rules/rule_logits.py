@@ -150,16 +150,16 @@ def rule_neurons(
             break
         vetoes = [veto(rulings[k], k + 1, ruling, features) * -1 for k in vetoed_by[place]]
         fires = sum_of((fires, *vetoes))
-        found += _speak(ruling, fires, needed, own.height * unit, features, vocabulary)
+        found += _predicting(ruling, fires, needed, own.height * unit, features, vocabulary)
         if not fires.terms and fires.constant >= needed:
             break  # it always fires, as the passes found out, so none after it ever does
     return [*found, *(_echoes(features, token) if exact else ())]
 
 
 def needed_vetoes(rulings: Sequence[Ruling], ranked: Sequence[Rank | Amounts]) -> list[list[int]]:
-    """For each rule the earlier ones, by their place, where which it must not fire.
+    """For each rule the places of the earlier rules that veto it: where one fires, it must not.
 
-    One that asks all that another asks, and more, is left out: where it fires the other does.
+    One whose literals include all literals of another is left out: where it fires, so does the other.
     """
     found: list[list[int]] = [[] for _ in rulings]
     for place, each in enumerate(ranked):
@@ -181,7 +181,7 @@ def _parts(flags: frozenset[Node], most: int = 6) -> Iterator[frozenset[Node]]:
 def veto(ruling: Ruling, number: int, rival: Ruling, features: Features) -> Reading:
     """A sum that is 1 where a rule fires, as far as a rival can fire there too, and else 0.
 
-    Where the rival fires its own literals hold, so that those need not be asked again.
+    Where the rival fires, its own literals hold, so that this sum leaves them out.
     """
     asked = [each for each in ruling.literals if each not in rival.literals]
     readings = [features.number(each) for each in asked]
@@ -295,7 +295,7 @@ def conjunction(literals: Iterable[Node], features: Features) -> tuple[Reading |
     return sum_of(found), needed
 
 
-def _speak(
+def _predicting(
     ruling: Ruling,
     fires: Reading,
     needed: int,
@@ -303,6 +303,7 @@ def _speak(
     features: Features,
     vocabulary: Vocabulary,
 ) -> list[LogitNeuron]:
+    """The neurons of one rule: one for each token that it can predict, or one for a distribution."""
     answer = ruling.answer
     if isinstance(answer, Node):
         assert isinstance(answer.domain, Finite)

@@ -218,7 +218,7 @@ def test_a_gpt2_in_safetensors_is_proved_as_in_a_repository(tmp_path):
 
 
 def test_a_key_is_read_that_decides_whether_its_source_is_read(tmp_path):
-    """A source whose value is what the head reads: which of its keys it has decides about others."""
+    """A source may have just the value that the head reads: its key decides about the others."""
     prompts = Prompts("ab=", context=6)
     marker = select(prompts.token, "=").latest(prompts.position, default=0)
     program = Program(

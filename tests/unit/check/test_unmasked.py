@@ -22,6 +22,7 @@ from test_layers import random_block, random_model, run
 from handcraft import Program, Prompts, compile_program, compile_sequences, predict, save, select
 from handcraft.formats import load
 from handcraft.proofs import statement_of
+from handcraft_check.contexts_in_words import contexts_in_words
 from handcraft_check.domain import Domain
 from handcraft_check.errors import CheckError
 from handcraft_check.meaning import program_hash
@@ -179,6 +180,12 @@ def test_a_repository_of_gpt2_has_a_mask(tmp_path):
     changed_certificate(tmp_path / "model", lambda found: found["contexts"].update(causal=False))
     with pytest.raises(CheckError, match="GPT-2 has one"):
         prove(tmp_path / "model")
+
+
+def test_what_is_stated_names_the_missing_mask(folder):
+    stated = json.loads((folder / CERTIFICATE).read_text("utf-8"))
+    words = contexts_in_words(stated["contexts"], stated["vocabulary"])
+    assert words.splitlines()[-1] == "every position sees all others, and something is meant at each"
 
 
 def test_only_inputs_are_tried(tmp_path):

@@ -52,7 +52,7 @@ def test_a_trace_names_heads_positions_and_dimensions(aab):
 
 def test_the_channels_of_a_head_are_named(aab):
     shown = aab.trace("aab").show("h.0.attn.key")
-    assert "head 1 back\n  0 a: position 0 " in shown
+    assert "head token.at(-1)\n  0 a: match 1 1" in shown
 
 
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])

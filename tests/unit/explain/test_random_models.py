@@ -67,9 +67,8 @@ def test_a_part_is_what_the_frozen_model_lacks_without_it(architecture):
             rows = slice(part.index * SHAPE.head_dim, (part.index + 1) * SHAPE.head_dim)
             weights = model.tensors["h.2.attn.c_proj.weight"][rows].astype(np.float64)
             written = trace["h.2.attn.head_output"][part.index, -1].astype(np.float64) @ weights
-        assert logits(stream) - logits(stream - written) == pytest.approx(
-            part.logits, rel=1e-9, abs=1e-10
-        )
+        missing = logits(stream) - logits(stream - written)
+        assert missing == pytest.approx(part.logits, rel=1e-9, abs=1e-10)
         checked += 1
     assert checked > SHAPE.n_head
 
