@@ -304,8 +304,9 @@ def read_claim(
         if not is_of(tensor, arithmetic["weights"]):
             raise CheckError(f"{name} is not in {arithmetic['weights']}", TENSORS)
     meaning = Meaning.read(given["meaning"], vocabulary, causal=domain.causal)
-    if exact and (meaning.distributions or meaning.outputs):
+    if exact and (meaning.distributions or meaning.outputs or not domain.causal):
         what = "values" if meaning.outputs else "probabilities"
+        what = what if domain.causal else "models without a mask"
         raise CheckError(f"exact bounds of {what} are not computed", where, "leave out --exact")
     return Claim(
         Model(config, tensors, used, is_exact=exact),
