@@ -24,6 +24,7 @@ from handcraft.compiler.search import (
     plan_in_one_layer,
     plan_without_spreading,
     smallest,
+    smallest_of,
 )
 from handcraft.compiler.stage import Stage
 from handcraft.errors import LayoutError, LimitError, PrecisionError
@@ -64,6 +65,20 @@ class RuleWays:
     def ways(self) -> tuple[Way, ...]:
         """From sizes to plans."""
         return self.one_hot_ways if self.has_few_tokens else (*self.ways_in_bits, *self.one_hot_ways)
+
+    @property
+    def every_way(self) -> tuple[Way, ...]:
+        """All of them, whatever is mostly smaller."""
+        return (*self.ways_in_bits, *self.one_hot_ways)
+
+    def if_level(self, way: Way) -> Way:
+        """A way, where LayerNorm always divides by the same in its plan."""
+
+        def found(sizes: Sizes) -> Plan | None:
+            plan = way(sizes)
+            return plan if plan is not None and self._is_level(plan) else None
+
+        return found
 
     @property
     def has_few_tokens(self) -> bool:
@@ -231,6 +246,10 @@ def plan_rules(
     """
     ruled = Ruled.of(program, target, dtype, reuse=reuse)
     surely = RuleWays(ruled, target, sure=True)
+    if target.has_norm and not program.has_only_patterns and not Precision(dtype).is_wide:
+        level = smallest_of([surely.if_level(way) for way in surely.every_way], sizes)
+        if level is not None:
+            return level, surely.stages(level)
     try:
         plan = smallest(surely.ways, sizes)
     except (LayoutError, PrecisionError):
