@@ -187,7 +187,9 @@ def test_no_score_is_moved_by_the_mean_that_layernorm_subtracts(name, largest):
     }
     weights = []
     for number in range(len(found.plan.layers)):
-        matched = found.model.tensors[f"h.{number}.attn.c_attn.weight"][:, : 2 * found.plan.layout.n_embd]
+        matched = found.model.tensors[f"h.{number}.attn.c_attn.weight"][
+            :, : 2 * found.plan.layout.n_embd
+        ]
         columns = matched[:, ~matched[list(scalars)].any(axis=0)]
         assert not columns.sum(axis=0).any()
         weights.append(abs(columns).max())
