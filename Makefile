@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --no-deps --no-build-isolation --use-pep517
 EDITED := install --no-deps --no-build-isolation --editable .
 
-.PHONY: demo test check deep fuzz bench bench-scale bench-sequences bench-verify bench-mixed bench-words bench-random bench-prove bench-windows bench-peers programs mutants lock test-newest release clean
+.PHONY: demo test check deep docs fuzz bench bench-scale bench-sequences bench-verify bench-mixed bench-words bench-random bench-prove bench-windows bench-peers pictures programs mutants lock test-newest release clean
 
 demo: $(VENV)/installed
 	@mkdir -p $(OUT)
@@ -104,6 +104,14 @@ build/tracr-venv/installed: benchmarks/requirements-tracr.txt
 mutants: $(VENV)/installed-dev
 	@mkdir -p build
 	@$(BIN)/python benchmarks/mutants.py $(MUTANTS) | tee build/mutants.md
+
+# The static site, in build/site/html; LIVE=... names the programs that get a page that runs them.
+docs: $(VENV)/installed-dev
+	$(BIN)/python docs/site/build.py $(if $(LIVE),--live $(LIVE))
+
+# The pictures of README and docs, as the commands draw them now.
+pictures: $(VENV)/installed
+	@$(BIN)/python docs/draw_pictures.py
 
 programs: $(VENV)/installed
 	@mkdir -p build

@@ -3,7 +3,7 @@
 `build_model` gives a model and what is to be known of it, `add(model, a, b)` a sum of two numbers below
 10^10, which transformers' `generate` writes token by token. `python benchmarks/adding.py` compiles the
 program for `block` with every pass of `optimize` more, and for `gpt2` with none and with all, tries 10
-edge cases and 10,000 random pairs with each, prints a table and draws the last of each;
+edge cases and 10,000 random pairs with each, and prints a table;
 `tests/judges/test_adding.py` tries fewer. Needs torch and transformers.
 """
 
@@ -24,13 +24,11 @@ import transformers
 
 from handcraft import compile_program, save
 from handcraft.compiler import PASSES, Compiled
-from handcraft.draw import circuits_svg
 from handcraft.model import Model
 
 WIDTH = 11
 BATCH = 500
 PROGRAM = runpy.run_path(str(Path(__file__).resolve().parents[1] / "programs" / "add.py"))["program"]
-PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 DIGITS = "0123456789"
 
 EDGES = (
@@ -123,7 +121,6 @@ def main(count: int) -> None:
     for target in ("block", "gpt2"):
         compiled = compile_program(PROGRAM, architecture=target, optimize=True)
         print(f"```\n{target}, {compiled.report().optimized}\n```\n")
-        (PICTURES / f"adding-{target}.svg").write_text(circuits_svg(compiled.circuits))
 
 
 def _row(compiled: Compiled, passes: str, pairs: Sequence[tuple[int, int]]) -> dict[str, object]:

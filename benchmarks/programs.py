@@ -1,7 +1,8 @@
 """Measure the programs of the gallery, and print docs/programs.md, with a picture of each.
 
-Also writes programs/sizes.json, which `handcraft list` shows. Every program is compiled for `gpt2`, and
-what it writes is compared with its meaning in plain Python.
+The pictures are those of `make pictures`. Also writes programs/sizes.json, which `handcraft list`
+shows. Every program is compiled for `gpt2`, and what it writes is compared with its meaning in plain
+Python.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from proving import in_words
 from handcraft import compile_program
 from handcraft.circuits import Circuits
 from handcraft.compiler import Compiled
-from handcraft.draw import circuits_svg
 from handcraft.errors import HandcraftError
 from handcraft.language import Program
 from handcraft.language.regular.matching import Matching
@@ -36,11 +36,6 @@ FEWER = (20_000, 10_000)
 """The same in the other dtypes, which NumPy runs slowly."""
 
 WRITTEN = 200
-PICTURES = FOLDER.parent / "docs" / "pictures" / "programs"
-
-PARTS_UP_TO = 40
-"""Programs with more heads and neurons have no picture: nobody could follow it."""
-
 
 HEAD = """# The gallery
 
@@ -110,12 +105,11 @@ def main(every_up_to: int, sample: int) -> None:
 
 
 def print_sections(sizes: Mapping[str, Mapping[str, int]]) -> None:
-    """For each program how it works, what it costs, and its picture where one can follow it.
+    """For each program how it works, what it costs, and its picture.
 
     Args:
         sizes: of every program, as `size_of` gives them.
     """
-    PICTURES.mkdir(exist_ok=True)
     for path in sorted(FOLDER.glob("*.py")):
         known = runpy.run_path(str(path))
         title, _, idea = (
@@ -129,13 +123,7 @@ def print_sections(sizes: Mapping[str, Mapping[str, int]]) -> None:
             )
         source = known.get("program", known.get("circuits"))
         print(f"It costs {_in_words(sizes[path.stem])}{_optimized(source)}.\n")
-        compiled = compile_program(source, architecture="block")
-        parts = sum(len(block.heads) + len(block.neurons) for block in compiled.circuits.blocks)
-        if parts <= PARTS_UP_TO:
-            (PICTURES / f"{path.stem}.svg").write_text(
-                circuits_svg(compiled.circuits), encoding="utf-8"
-            )
-            print(f"![Data flow of {path.stem}](pictures/programs/{path.stem}.svg)\n")
+        print(f"![Picture of {path.stem}](pictures/programs/{path.stem}.svg)\n")
 
 
 def _in_words(size: Mapping[str, int]) -> str:

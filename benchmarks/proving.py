@@ -23,7 +23,7 @@ import numpy as np
 from measuring import MeasureError, answer, measured, print_table
 
 from handcraft_check.prove import is_context
-from handcraft_check.words import at_least
+from handcraft_check.words import at_least, at_most
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,12 +43,11 @@ def proved(number: int) -> dict[str, Any]:
     from handcraft import compile_program, save
     from handcraft_check.prove import prove, read_claim
 
-    program = runpy.run_path(str(ROOT / "programs" / f"{NAMES[number]}.py")).get("program")
-    if program is None or not hasattr(program, "rules"):
-        return {"verdict": "unproved", "reason": "it is laid out by hand, without rules"}
+    file = runpy.run_path(str(ROOT / "programs" / f"{NAMES[number]}.py"))
+    source, meaning = file.get("program") or file["circuits"], file.get("means")
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
-        save(compile_program(program), folder)
+        save(compile_program(source), folder, meaning=meaning)
         if not (folder / "certificate.json").exists():
             return {"verdict": "unproved", "reason": "it has no certificate"}
         start = time.process_time()
@@ -62,6 +61,7 @@ def proved(number: int) -> dict[str, Any]:
             "cases": verdict.cases,
             "margin": verdict.margin,
             "s": seconds,
+            **({} if verdict.within is None else {"distance": verdict.distance}),
         }
         if verdict.word == "proved":
             found["seen"] = smallest_seen(read_claim(folder), verdict.context)
@@ -103,11 +103,11 @@ def smallest_seen(claim: Any, worst: Sequence[str]) -> float:
 
 
 def _margin(claim: Any, places: list[int]) -> tuple[float, int]:
-    """How far the right logit is above all others, and the place of its token in the vocabulary."""
-    answer = int(claim.meaning.answers(np.array([places])).token[0])
-    right = int(claim.token_ids[answer])
-    logits = claim.model.run(claim.token_ids[places]).center
-    return float(logits[right] - np.delete(logits, right).max()), answer
+    """How far tokens that may follow are above all others, and the place of the most probable one."""
+    logs = claim.judge.logs_of(int(claim.meaning.answers(np.array([places])).codes[0]))
+    logits, may = claim.model.run(claim.token_ids[places]).center, logs > -np.inf
+    margin = logits[may].min() - logits[~may].max(initial=-np.inf)
+    return float(margin), int(logs[claim.token_ids].argmax())
 
 
 def measure(name: str, seconds: float) -> dict[str, Any]:
@@ -142,12 +142,13 @@ def in_words(proof: dict[str, Any] | None) -> str:
     if proof is None:
         return ""
     if proof["verdict"] == "proved":
-        return f"proved, by {at_least(proof['margin'])}"
+        far = f", within {at_most(proof['distance'])}" if "distance" in proof else ""
+        return f"proved, by {at_least(proof['margin'])}{far}"
     return f"sampled: {proof['reason']}"
 
 
 KEPT = {
-    "proved": ("verdict", "inputs", "writes", "margin"),
+    "proved": ("verdict", "inputs", "writes", "margin", "distance"),
     "unproved": ("verdict", "inputs", "writes", "reason"),
     "refuted": ("verdict", "inputs", "writes", "reason"),
 }

@@ -28,6 +28,7 @@ BOTTOM = ("display", "errors", "limits", "memory", "on_use", "progress")
 
 BOXES: dict[str, tuple[Kind, str]] = {
     "cli": ("head", "the commands"),
+    "page": ("head", "a model as a page that runs it"),
     "testing": ("head", "Hypothesis strategies, assertions"),
     "formats": ("head", "models as files"),
     "proofs": ("head", "certificates, and their proofs"),

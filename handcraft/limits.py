@@ -183,6 +183,9 @@ JSON_BYTES = Limit(100_000_000, "bytes of JSON")
 """Bounds the memory that an untrusted JSON file takes, about 20 bytes for each of its own; the
 safetensors package has the same limit for headers."""
 
+PAGE_WEIGHTS = Limit(1_000_000, "weights that are not 0 on a page")
+"""Bounds the file of `handcraft page`, about 10 bytes for each, and the memory of the browser."""
+
 
 def check_memory(needed: int, what: str, *, where: object = None, fix: str | None = None) -> None:
     """Raise where something would take more memory than may be used.

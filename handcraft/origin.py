@@ -51,17 +51,32 @@ class Origin:
         return self.what if self.place is None else f"{self.what} ({self.place.short})"
 
 
-@lru_cache(maxsize=16)
-def _instruction_places(code: CodeType) -> tuple[tuple[int | None, int | None], ...]:
-    """The line and column of every instruction of `code`."""
-    return tuple((line, column) for line, _, column, _ in code.co_positions())
+class Code:
+    """A code object as a key: equal to itself alone. Hashing a code object takes as long as it is."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, code: CodeType) -> None:
+        self.code = code
+
+    def __hash__(self) -> int:
+        return id(self.code)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Code) and self.code is other.code
+
+
+@lru_cache(maxsize=256)
+def _instruction_places(key: Code) -> tuple[tuple[int | None, int | None], ...]:
+    """The line and column of every instruction of some code."""
+    return tuple((line, column) for line, _, column, _ in key.code.co_positions())
 
 
 def caller_place(levels_up: int) -> Place:
     """The place of a call in a source file, `levels_up` frames above the caller."""
     frame: FrameType = sys._getframe(levels_up + 1)
     code = frame.f_code
-    line, column = _instruction_places(code)[frame.f_lasti // 2]
+    line, column = _instruction_places(Code(code))[frame.f_lasti // 2]
     where = line or frame.f_lineno
     return Place(code.co_filename, where, _characters(code.co_filename, where, column or 0) + 1)
 

@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--results", type=Path, help="a file of verdicts, from which a run that was ended goes on"
     )
+    parser.add_argument("--certificate", type=Path, help="a certificate in place of the folder's own")
     parser.add_argument(
         "--rehash", action="store_true", help="take the files as they are, whatever their hashes"
     )
@@ -45,18 +46,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--verbose", action="store_true", help="say what is going on")
     given = parser.parse_args(arguments)
     if len(given.folders) > 1 or given.results is not None:
-        if given.print_program or given.radius:
-            parser.error("--print-program and --radius are about one folder, without --results")
+        if given.print_program or given.radius or given.certificate:
+            parser.error(
+                "--print-program, --radius and --certificate are about one folder, without --results"
+            )
         return _check_many(given)
     (given.folder,) = given.folders
     options = {
+        "certificate": given.certificate,
         "rehash": given.rehash,
         "regime": given.regime,
         "progress": (lambda text: print(text, file=sys.stderr)) if given.verbose else lambda text: None,
     }
     try:
         if given.print_program:
-            claim = read_claim(given.folder, rehash=given.rehash, regime=given.regime)
+            named = {name: options[name] for name in ("certificate", "rehash", "regime")}
+            claim = read_claim(given.folder, **named)
             print(f"arithmetic: {claim.arithmetic}\n{claim.meaning}")
             return 0
         if given.radius:

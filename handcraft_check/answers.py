@@ -1,4 +1,4 @@
-"""Which token the rules of a program predict, where nodes may have several values."""
+"""What the rules of a program predict, where nodes may have several values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from handcraft_check.errors import CheckError
 from handcraft_check.evaluate import Evaluator, is_one
 from handcraft_check.meaning import Meaning
 
@@ -22,29 +21,47 @@ class Predicted:
     """What the rules predict.
 
     Args:
-        tokens: places in the vocabulary, -1 where it is not known: [row].
+        answers: places in the vocabulary or, behind those, numbers of distributions; -1 where it is not
+            known: [row].
         wanted: the nodes that would have to have one value for it: [row] each.
     """
 
-    tokens: Ids
+    answers: Ids
     wanted: Mapping[int, Flags]
+
+
+def computed(
+    meaning: Meaning, evaluator: Evaluator, numbers: Mapping[int, Ids], is_context: Flags
+) -> Predicted:
+    """Whether the values of all outputs of a model of values are known: 0 where they are, else -1.
+
+    Args:
+        meaning: what it means.
+        evaluator: computed the nodes.
+        numbers: for each root, the number of its set: [row].
+        is_context: where values are wanted: [row].
+    """
+    answers, wanted = np.where(is_context, 0, -1), {}
+    for output in meaning.outputs:
+        unknown = is_context & ~evaluator.flags(output.node, numbers[output.node], is_one)
+        answers[unknown] = -1
+        if unknown.any():
+            wanted[output.node] = unknown
+    return Predicted(answers, wanted)
 
 
 def predicted(
     meaning: Meaning, evaluator: Evaluator, numbers: Mapping[int, Ids], is_context: Flags
 ) -> Predicted:
-    """The token that the first rule that fires predicts.
+    """What the first rule that fires predicts.
 
     Args:
         meaning: the program.
         evaluator: computed the nodes.
         numbers: for each root, the number of its set: [row].
-        is_context: where a token is predicted: [row].
-
-    Raises:
-        CheckError: a rule predicts probabilities.
+        is_context: where something is predicted: [row].
     """
-    tokens = np.full(len(is_context), -1)
+    answers = np.full(len(is_context), -1)
     is_open = is_context.copy()
     places: dict[Any, int] = {token: i for i, token in enumerate(meaning.vocabulary)}
     wanted: dict[int, Flags] = {}
@@ -63,10 +80,11 @@ def predicted(
         else:
             is_open = np.zeros(len(is_open), dtype=bool)
         if rule.token is None:
-            raise CheckError("probabilities are not proved yet", "meaning.answer")
+            answers[fires] = len(places) + rule.distribution
+            continue
         sets = evaluator.sets[rule.token].listed
         each = np.array([places.get(next(iter(v)), -1) if is_one(v) else -1 for v in sets])
         answer = each[numbers[rule.token]]
-        tokens = np.where(fires, answer, tokens)
+        answers = np.where(fires, answer, answers)
         want(rule.token, fires & (answer < 0))
-    return Predicted(tokens, wanted)
+    return Predicted(answers, wanted)

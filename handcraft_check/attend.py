@@ -117,7 +117,7 @@ def attend(
     columns = Columns(sources, head)
     hulls = np.broadcast_to(np.arange(columns.count), (len(first), columns.count))
     if len(first) * 2 <= len(kinds):
-        out, spread = _read(
+        out, spread, relevance = _read(
             model,
             layer,
             head,
@@ -127,7 +127,7 @@ def attend(
             columns.key_hulls + hulls,
             columns.value_hulls + hulls,
         )
-        is_read = ~(spread <= IRRELEVANT)[:, columns.varying]  # NaN is read
+        is_read = ~(relevance <= IRRELEVANT)[:, columns.varying]  # NaN is read
         if not is_read.any():
             return Attended(out, spread, asked)
     else:
@@ -140,7 +140,7 @@ def attend(
             is_read, which[:, columns.varying], numbers[:, columns.varying]
         )
     rows, places = distinct(asked, keys[:, columns.varying], values[:, columns.varying])
-    out, spread = _read(model, layer, head, queries, asked[rows], columns, keys[rows], values[rows])
+    out, spread, _ = _read(model, layer, head, queries, asked[rows], columns, keys[rows], values[rows])
     return Attended(out, spread, places)
 
 
@@ -153,8 +153,11 @@ def _read(
     columns: Columns,
     keys: Ids,
     values: Ids,
-) -> tuple[Bounded, Array]:
+) -> tuple[Bounded, Array, Array]:
     """The outputs of a head, and how far each source spreads the residual stream.
+
+    The third is that again or, if it is more, how far the weight of a source can move the stream to
+    any other: its value may be just the output, and its key decide whether it is.
 
     Args:
         model: whose head it is.
@@ -171,7 +174,7 @@ def _read(
     if len(queries.center) * len(columns.keys.center) <= keys.size:
         every = Bounded(columns.keys.center[None], columns.keys.error[None])
         table = model.pair_scores(layer, queries[:, None], every, head=head)  # [query, key]
-    outputs, spreads = [], []
+    outputs, spreads, relevances = [], [], []
     for rows in _parts(len(asked), keys.shape[1] * max(1, len(weight), queries.center.shape[1])):
         some = queries[asked[rows]][:, None]
         if table is None:
@@ -182,13 +185,15 @@ def _read(
             _sharpen(scores, model, layer, head, some, columns.keys[keys[rows]])
         read = columns.values[values[rows]]  # [row, source, dimension]
         weights, out = model.attention(scores, read)
-        apart = np.abs(read.center - out.center[:, None, :])
-        spreads.append(weights.most * (read.error @ weight) + weights.error * (apart @ weight))
+        apart = np.abs(read.center - out.center[:, None, :]) @ weight
+        spreads.append(weights.most * (read.error @ weight) + weights.error * apart)
+        reach = apart.max(axis=1, where=weights.most > 0, initial=0.0)
+        relevances.append(np.maximum(spreads[-1], weights.error * reach[:, None]))
         outputs.append(out)
     center, error = (
         np.concatenate([getattr(part, name) for part in outputs]) for name in ("center", "error")
     )
-    return Bounded(center, error), np.concatenate(spreads)
+    return Bounded(center, error), np.concatenate(spreads), np.concatenate(relevances)
 
 
 def _sharpen(

@@ -1,4 +1,4 @@
-"""The sizes of a GPT-2, as config.json has them."""
+"""The sizes of a model, as config.json has them or a certificate of another architecture."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from handcraft_check.errors import CheckError
+from handcraft_check.nodes import fields, items
 
 KEYS = {
     "activation_function",
@@ -42,9 +43,43 @@ KEYS = {
 as a second name for n_layer."""
 
 
+ARCHITECTURE = (
+    "norm",
+    "norm_epsilon",
+    "activation",
+    "scales_scores",
+    "scales_by_layer",
+    "n_head",
+    "n_embd",
+    "n_inner",
+    "n_positions",
+    "n_vocab",
+)
+"""What a certificate says of an architecture."""
+
+KNOWN = {"norm": ("none", "layer"), "activation": ("relu", "gelu_tanh")}
+
+SIZES_UP_TO = 1 << 24
+
+
 @dataclass(frozen=True)
 class Config:
-    """What config.json says of the sizes and the arithmetic."""
+    """The sizes and the arithmetic of a model.
+
+    Args:
+        n_layer: blocks.
+        n_head: heads of each block.
+        n_embd: the width of the residual stream.
+        n_inner: hidden units of each block; of the largest where `inner` is given.
+        n_positions: positions.
+        vocab_size: logits.
+        epsilon: what LayerNorm adds to the variance.
+        scales_scores: whether scores are divided by the square root of the width of a head.
+        scales_by_layer: whether they are divided by the number of the block, from 1, besides.
+        has_norm: whether there is LayerNorm in front of attention, MLP and unembedding.
+        activation: of hidden units, "gelu_new" or "relu".
+        inner: the hidden units of each block, 0 where it has none; empty where all have as many.
+    """
 
     n_layer: int
     n_head: int
@@ -55,6 +90,13 @@ class Config:
     epsilon: float
     scales_scores: bool
     scales_by_layer: bool
+    has_norm: bool = True
+    activation: str = "gelu_new"
+    inner: tuple[int, ...] = ()
+
+    def units(self, layer: int) -> int:
+        """The hidden units of one block."""
+        return self.inner[layer] if self.inner else self.n_inner
 
     @classmethod
     def read(cls, data: Any, where: str) -> Config:
@@ -107,6 +149,49 @@ class Config:
             flag("scale_attn_weights", default=True),
             flag("scale_attn_by_inverse_layer_idx", default=False),
         )
-        if width % found.n_head:
-            raise CheckError(f"n_embd={width} is no multiple of n_head={found.n_head}", where=where)
+        found._check(where)
         return found
+
+    @classmethod
+    def of_architecture(cls, data: Any, where: str) -> Config:
+        """What a certificate says of a model that has no config.json.
+
+        Raises:
+            CheckError: it is not exactly of the form that is documented, or has no sense.
+        """
+        given = fields(data, ARCHITECTURE, where)
+        inner = items(given["n_inner"], f"{where}.n_inner", most=SIZES_UP_TO)
+        sizes = [given[name] for name in ("n_head", "n_embd", "n_positions", "n_vocab")]
+        if not all(type(size) is int and 0 < size <= SIZES_UP_TO for size in sizes):
+            raise CheckError("a size is no whole number above 0", where)
+        if not inner or not all(type(size) is int and 0 <= size <= SIZES_UP_TO for size in inner):
+            raise CheckError("not the hidden units of each block", f"{where}.n_inner")
+        flags = given["scales_scores"], given["scales_by_layer"]
+        if not all(isinstance(flag, bool) for flag in flags):
+            raise CheckError("how scores are scaled is not true or false", where)
+        for name, known in KNOWN.items():
+            if given[name] not in known:
+                raise CheckError(f"{name} is {given[name]!r}; the checker knows {known}", where)
+        epsilon = given["norm_epsilon"]
+        if not isinstance(epsilon, float) or not 1e-12 <= epsilon < 1:
+            raise CheckError(f"norm_epsilon is {epsilon!r}", where)
+        n_head, width, positions, vocabulary = sizes
+        found = cls(
+            len(inner),
+            n_head,
+            width,
+            max(inner),
+            positions,
+            vocabulary,
+            float(np.float32(epsilon)),
+            *flags,
+            given["norm"] == "layer",
+            {"relu": "relu", "gelu_tanh": "gelu_new"}[given["activation"]],
+            tuple(inner),
+        )
+        found._check(where)
+        return found
+
+    def _check(self, where: str) -> None:
+        if self.n_embd % self.n_head:
+            raise CheckError(f"n_embd={self.n_embd} is no multiple of n_head={self.n_head}", where)

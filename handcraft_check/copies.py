@@ -13,7 +13,7 @@ from handcraft_check.model import Model
 from handcraft_check.regime import Array
 from handcraft_check.rounding import LARGEST, TINY, UNIT, Bounded, product_error
 from handcraft_check.stream import Stream
-from handcraft_check.sums import Part, Sums, layer_norm_of_sums
+from handcraft_check.sums import Part, Sums
 from handcraft_check.windows import UnfitError
 
 CELLS = 1 << 22
@@ -195,12 +195,11 @@ def _read(model: Model, x: Sums, which: int) -> Bounded:
     if which < 2:
         size, first = heads.matched, which * heads.count * heads.matched
         matrix = heads.matching.of_columns(np.arange(first, first + heads.count * size))
-    gain, bias = (each.center for each in model.blocks[0].ln_1)
     step = max(1, CELLS // width)
     found = []
     for start in range(0, len(x.known), step):
         rows = x.rows(np.arange(start, min(start + step, len(x.known))))
-        found.append(layer_norm_of_sums(rows, gain, bias, model.config.epsilon).read(matrix)[0])
+        found.append(model.normed_sums(rows, model.blocks[0].ln_1).read(matrix)[0])
     shape = (len(x.known), heads.count, size)
     center = np.concatenate([part.center for part in found])
     error = np.concatenate([part.error for part in found])

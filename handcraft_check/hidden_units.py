@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -43,29 +44,63 @@ def gelu_range(low: Array, high: Array) -> Bounded:
     return Bounded(center, (most - least) / 2)
 
 
-def mlp(x: Normed, up: Matrix, down: Matrix, regime: Regime = IN_FLOAT32) -> Stream:
-    """The residual stream behind an MLP with GELU, before the addition is rounded.
+def relu_range(low: Array, high: Array) -> Bounded:
+    """The same of ReLU, the larger of a number and 0."""
+    least, most = np.maximum(low, 0.0), np.maximum(high, 0.0)
+    return Bounded((least + most) / 2, (most - least) / 2)
 
-    Units whose sums surely lie beyond `STRAIGHT` are the identity or 0. The errors that they read reach
-    the stream through one matrix, the product of both, so that two units with opposite weights cancel
-    them, and one that clears a dimension of the stream clears its error. Other units are somewhere in
-    the range that GELU has on the interval of their sum. What a unit adds of its own, by its rounding
-    or its curve, is one error along its row of `down`; and so is all that it errs by, where units
-    cancel little of each other's errors.
+
+@dataclass(frozen=True)
+class Activation:
+    """What hidden units make of their sums.
+
+    Args:
+        range: of sums of which an interval is known.
+        straight: from here on a unit is the identity, and below the negative it is 0.
+        nearly_off: a unit that reads less is nearly 0.
+    """
+
+    range: Callable[[Array, Array], Bounded]
+    straight: float
+    nearly_off: float
+
+
+GELU = Activation(gelu_range, STRAIGHT, -5.0)
+RELU = Activation(relu_range, 0.0, 0.0)
+
+ACTIVATIONS = {"gelu_new": GELU, "relu": RELU}
+
+
+def mlp(
+    x: Normed,
+    up: Matrix,
+    down: Matrix,
+    regime: Regime = IN_FLOAT32,
+    activation: Activation = GELU,
+) -> Stream:
+    """The residual stream behind an MLP, before the addition is rounded.
+
+    Units whose sums surely lie where their function is straight are the identity or 0. The errors that
+    they read reach the stream through one matrix, the product of both, so that two units with opposite
+    weights cancel them, and one that clears a dimension of the stream clears its error. Other units are
+    somewhere in the range that their function has on the interval of their sum. What a unit adds of its
+    own, by its rounding or its curve, is one error along its row of `down`; and so is all that it errs
+    by, where units cancel little of each other's errors.
 
     Args:
         x: the stream, normalized.
         up: reads x.
         down: writes to the stream.
         regime: of which only the factors of products are not in float32.
+        activation: of the units.
     """
     pre, rounding = x.read(up)
-    is_on = pre.center - pre.error >= STRAIGHT
-    is_off = pre.center + pre.error <= -STRAIGHT
+    is_off = pre.center + pre.error <= -activation.straight
+    is_on = ~is_off & (pre.center - pre.error >= activation.straight)
     largest = np.abs(pre.center) + pre.error
     hidden, curved = np.where(is_on, pre.center, 0.0), 16 * UNIT * largest + 4 * TINY
     bent = np.nonzero(~is_on & ~is_off)
-    between = gelu_range((pre.center - pre.error)[bent], (pre.center + pre.error)[bent])
+    between = activation.range((pre.center - pre.error)[bent], (pre.center + pre.error)[bent])
     hidden[bent], curved[bent] = between.center, curved[bent] + between.error
     own = np.where(is_on, rounding, np.where(is_off, 0.0, curved))
     most = np.where(is_on, largest, np.where(is_off, 0.0, np.abs(hidden) + curved))

@@ -134,6 +134,7 @@ class Normed:
         factor: 1 / the standard deviation, and 0 where too little is known of it: [row].
         stream: what was normalized.
         leading: the directions along which it may err most; None where nothing is known of them.
+        is_centred: whether the mean of the stream was subtracted from it.
     """
 
     linear: Array
@@ -147,6 +148,7 @@ class Normed:
     factor: Array
     stream: Stream
     leading: Leading | None = None
+    is_centred: bool = True
 
     @cached_property
     def center(self) -> Array:
@@ -173,6 +175,7 @@ class Normed:
             self.factor[which],
             self.stream[which],
             None if self.leading is None else self.leading.rows(which),
+            self.is_centred,
         )
 
     def behind(self, weight: Array, *, is_centred: bool = True) -> Array:
@@ -180,10 +183,10 @@ class Normed:
 
         Args:
             weight: [dimension, out].
-            is_centred: whether the mean of the stream is subtracted from it.
+            is_centred: whether the mean of the stream is subtracted from it, where it is at all.
         """
         scaled = self.gain[:, None] * weight
-        return np.asarray(scaled - scaled.mean(axis=0)) if is_centred else scaled
+        return np.asarray(scaled - scaled.mean(axis=0)) if is_centred and self.is_centred else scaled
 
     def spread(self, weight: Array, readers: Readers | None = None) -> Array:
         """How far a weighted sum of them can be off: [row, dimension] @ [dimension, out].
@@ -305,6 +308,30 @@ class Normed:
         found, none = rounded(low, high, regime.steps), np.zeros_like(self.scale)
         linear, error = found.center - self.bias, found.error
         return Normed(linear, self.bias, error, error, self.gain, none, none, none, none, self.stream)
+
+
+def not_normed(x: Stream) -> Normed:
+    """What is read of a stream where there is no LayerNorm: the stream itself.
+
+    A row that may be infinite becomes NaN, also for those who read that with the weight 0.
+    """
+    rows, width = x.center.shape
+    none, zeros = np.zeros(rows), np.zeros_like(x.center)
+    ones = np.ones(width)
+    is_finite = (np.abs(x.center) + x.error).max(axis=1) < LARGEST
+    return Normed(
+        x.center + np.where(is_finite, 0.0, np.nan)[:, None],
+        np.zeros(width),
+        x.error,
+        zeros,
+        ones,
+        none,
+        none,
+        none,
+        np.ones(rows),
+        x,
+        is_centred=False,
+    )
 
 
 def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:

@@ -76,10 +76,9 @@ def _proved(folder: Path, options: dict[str, Any]) -> Outcome:
 
 def _key(folder: Path, options: dict[str, Any]) -> str:
     """A hash of all that a verdict depends on."""
-    limits = {TENSORS: TENSORS_UP_TO, CONFIG: JSON_UP_TO, CERTIFICATE: JSON_UP_TO}
-    if (folder / TOKENIZER).exists():
-        limits[TOKENIZER] = JSON_UP_TO
-    hashes = [sha256(read_bytes(folder / name, most)) for name, most in limits.items()]
+    limits = {TENSORS: TENSORS_UP_TO, CERTIFICATE: JSON_UP_TO}
+    limits |= {name: JSON_UP_TO for name in (CONFIG, TOKENIZER) if (folder / name).exists()}
+    hashes = [(name, sha256(read_bytes(folder / name, most))) for name, most in limits.items()]
     return sha256(json.dumps([_checker(), hashes, sorted(options.items())]).encode())
 
 

@@ -25,6 +25,7 @@ from handcraft_check.nodes import (
     items,
     read_number,
 )
+from handcraft_check.values import Output, read_outputs
 from handcraft_check.words import node_in_words, shown
 
 RULES_UP_TO = 100_000
@@ -57,14 +58,21 @@ class Answers:
 
     Args:
         token: the place of the token in the vocabulary; -1 where a distribution is meant, and `BROKEN`
-            where the text breaks an assumption: [text].
+            where the text breaks an assumption: [text]. Of a model of values 0.
         distribution: the number of the distribution, -1 where there is none: [text].
         distributions: the probability of each token, by its place; tokens left out have 0.
+        vocabulary: how many tokens there are.
     """
 
     token: Ids
     distribution: Ids
     distributions: tuple[Mapping[int, Fraction], ...]
+    vocabulary: int
+
+    @property
+    def codes(self) -> Ids:
+        """Tokens by place, distributions by number behind those, and `BROKEN`: [text]."""
+        return np.where(self.distribution >= 0, self.vocabulary + self.distribution, self.token)
 
 
 @dataclass(frozen=True)
@@ -75,16 +83,21 @@ class Meaning:
         nodes: each reads only earlier ones.
         rules: in the order in which they are tried; the last one always fires.
         distributions: those that rules predict, by place in the vocabulary.
+        within: how far the probabilities of a model may be from them, in total variation; None where no
+            rule predicts any.
         vocabulary: the tokens.
         names: what people call some nodes, which decides nothing.
+        outputs: of a model of values, which has no rules.
         causal: whether a position sees only itself and earlier ones.
     """
 
     nodes: tuple[Node, ...]
     rules: tuple[Rule, ...]
     distributions: tuple[Mapping[int, Fraction], ...]
+    within: Fraction | None
     vocabulary: tuple[str, ...]
     names: Mapping[int, str]
+    outputs: tuple[Output, ...] = ()
     causal: bool = True
 
     @classmethod
@@ -98,7 +111,12 @@ class Meaning:
         reader = Reader()
         for number, node in enumerate(items(given["nodes"], "meaning.nodes", most=NODES_UP_TO)):
             reader.read(node, f"meaning.nodes[{number}]")
-        answer = fields(given["answer"], ("rules",), "meaning.answer")
+        if isinstance(given["answer"], dict) and "values" in given["answer"]:
+            answer = fields(given["answer"], ("values",), "meaning.answer")
+            outputs = read_outputs(answer["values"], reader, "meaning.answer.values")
+            names = _names(given.get("names", {}), len(reader.nodes))
+            return cls(tuple(reader.nodes), (), (), None, tuple(vocabulary), names, outputs, causal)
+        answer = fields(given["answer"], ("rules", "?within"), "meaning.answer")
         listed = items(answer["rules"], "meaning.answer.rules", most=RULES_UP_TO)
         places = {token: place for place, token in enumerate(vocabulary)}
         rules: list[Rule] = []
@@ -118,9 +136,16 @@ class Meaning:
                 rules.append(Rule(flag, reader.index(rule["token"], f"{where}.token", LABEL)))
         if not rules:
             raise CheckError("there are no rules", "meaning.answer.rules")
+        within = _within(answer, "meaning.answer", is_needed=bool(distributions))
         names = _names(given.get("names", {}), len(reader.nodes))
         return cls(
-            tuple(reader.nodes), tuple(rules), tuple(distributions), tuple(vocabulary), names, causal
+            tuple(reader.nodes),
+            tuple(rules),
+            tuple(distributions),
+            within,
+            tuple(vocabulary),
+            names,
+            causal=causal,
         )
 
     def answers(self, texts: Ids) -> Answers:
@@ -132,11 +157,27 @@ class Meaning:
         count, length = texts.shape
         tokens, shares = np.full(count, BROKEN), np.full(count, -1)
         pairs = length * length if any(node.op == "aggregate" for node in self.nodes) else length
-        step = max(1, CELLS_AT_ONCE // max(pairs, len(self._roots)))
+        step = max(1, CELLS_AT_ONCE // max(pairs, len(self.roots)))
         for start in range(0, count, step):
             part = slice(start, start + step)
             tokens[part], shares[part] = self._decide(texts[part])
-        return Answers(tokens, shares, self.distributions)
+        return Answers(tokens, shares, self.distributions, len(self.vocabulary))
+
+    def values(self, text: Ids) -> Sequence[Value] | None:
+        """The values of the outputs at the last position; None where the text breaks an assumption.
+
+        Args:
+            text: places in the vocabulary: [position].
+        """
+        ends, broken = self._interpreter.compute(text[None])
+        if broken[0]:
+            return None
+        found = []
+        for output in self.outputs:
+            value = ends[output.node].values[int(ends[output.node].codes[0, 0])]
+            assert value is not None
+            found.append(value)
+        return found
 
     def __str__(self) -> str:
         used = self._interpreter.last_reader
@@ -154,16 +195,21 @@ class Meaning:
                 what = f"v{rule.token}"
             when = "otherwise" if rule.flag is None else f"if v{rule.flag}"
             lines.append(f"rule {number}: predict {what} {when}")
+        if self.within is not None:
+            lines.append(f"probabilities: within {self.within} in total variation")
+        lines += [f"output {output.name!r}: {output}" for output in self.outputs]
         return "\n".join(lines)
 
     @cached_property
-    def _roots(self) -> tuple[int, ...]:
+    def roots(self) -> tuple[int, ...]:
+        """The nodes whose values are wanted."""
         read = [part for rule in self.rules for part in (rule.flag, rule.token)]
+        read += [output.node for output in self.outputs]
         return tuple(dict.fromkeys(part for part in read if part is not None))
 
     @cached_property
     def _interpreter(self) -> Interpreter:
-        return Interpreter(self.nodes, self._roots, self.vocabulary, causal=self.causal)
+        return Interpreter(self.nodes, self.roots, self.vocabulary, causal=self.causal)
 
     def _decide(self, texts: Ids) -> tuple[Ids, Ids]:
         """The token and the distribution after each text."""
@@ -184,6 +230,8 @@ class Meaning:
                 answer = ends[rule.token]
                 known = np.array([places.get(value, BROKEN) for value in answer.values])
                 tokens[fires] = np.broadcast_to(known[answer.codes[:, 0]], len(texts))[fires]
+        if self.outputs:
+            tokens[:] = 0
         tokens[broken], shares[broken] = BROKEN, -1
         return tokens, shares
 
@@ -206,6 +254,19 @@ def _shares(data: object, places: Mapping[str, int], where: str) -> Mapping[int,
     found = {places[token]: Fraction(read_number(each, where)) for token, each in data.items()}
     if any(each <= 0 for each in found.values()) or sum(found.values()) != 1:
         raise CheckError("the probabilities are not above 0, or do not sum to 1", where)
+    return found
+
+
+def _within(answer: Mapping[str, Any], where: str, *, is_needed: bool) -> Fraction | None:
+    """The total variation distance that is allowed, which is there if rules predict probabilities."""
+    if ("within" in answer) != is_needed:
+        state = "missing" if is_needed else "of no use: no rule predicts probabilities"
+        raise CheckError(f"the field 'within' is {state}", where)
+    if not is_needed:
+        return None
+    found = Fraction(read_number(answer["within"], f"{where}.within"))
+    if not 0 < found < 1:
+        raise CheckError("not between 0 and 1", f"{where}.within")
     return found
 
 

@@ -1,4 +1,4 @@
-"""A GPT-2 of which every activation is known up to an error."""
+"""A GPT-2, or another model made of its parts, of which every activation is known up to an error."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from handcraft_check.half import (
     half_product,
     half_scores,
 )
-from handcraft_check.hidden_units import mlp
-from handcraft_check.layer_norm import Ids, Matrix, Normed, layer_norm
+from handcraft_check.hidden_units import ACTIVATIONS, Activation, mlp
+from handcraft_check.layer_norm import Ids, Matrix, Normed, layer_norm, not_normed
 from handcraft_check.regime import IN_FLOAT32, Array, Regime
 from handcraft_check.rounding import (
     Bounded,
@@ -32,6 +32,7 @@ from handcraft_check.rounding import (
 )
 from handcraft_check.scores import Matching, scaled
 from handcraft_check.stream import Along, Stream
+from handcraft_check.sums import NormedSums, Sums, layer_norm_of_sums, sums_not_normed
 from handcraft_check.zeros import Heads, units_in_use
 
 BLURRED = 2.0**-4
@@ -105,11 +106,25 @@ class Model:
             return found
 
         def norm(name: str) -> tuple[Bounded, Bounded]:
+            if not config.has_norm:
+                one = np.ones(width)
+                return Bounded(one, 0 * one), Bounded(0 * one, 0 * one)
             return take(f"{name}.weight", width), take(f"{name}.bias", width)
 
         def matrix(name: str, rows: int, columns: int) -> Matrix:
             return matrix_in_use(
                 take(f"{name}.weight", rows, columns), take(f"{name}.bias", columns), regime
+            )
+
+        def units(layer: int) -> tuple[Matrix, Matrix]:
+            if not config.units(layer):  # the same as one unit of which all weights are 0
+                return (
+                    Matrix(np.zeros((width, 1)), np.zeros(1)),
+                    Matrix(np.zeros((1, width)), np.zeros(width)),
+                )
+            return units_in_use(
+                matrix(f"h.{layer}.mlp.c_fc", width, config.units(layer)),
+                matrix(f"h.{layer}.mlp.c_proj", config.units(layer), width),
             )
 
         self.wte = take("wte.weight", config.vocab_size, width)
@@ -125,22 +140,31 @@ class Model:
                     config.n_head,
                 ),
                 norm(f"h.{i}.ln_2"),
-                *units_in_use(
-                    matrix(f"h.{i}.mlp.c_fc", width, config.n_inner),
-                    matrix(f"h.{i}.mlp.c_proj", config.n_inner, width),
-                ),
+                *units(i),
             )
             for i in range(config.n_layer)
         ]
         self.ln_f = norm("ln_f")
         if left:
             raise CheckError(
-                f"there is a tensor {min(left)!r}, which GPT-2 has not", where="model.safetensors"
+                f"there is a tensor {min(left)!r}, which the model has not", where="model.safetensors"
             )
         self.no_directions = Along(np.zeros((0, width)))
         none = np.zeros(config.vocab_size)
         transposed = Bounded(self.wte.center.T.copy(), self.wte.error.T.copy())
         self.unembedding = matrix_in_use(transposed, Bounded(none, none), regime)
+
+    @property
+    def activation(self) -> Activation:
+        """Of hidden units."""
+        return ACTIVATIONS[self.config.activation]
+
+    def normed_sums(self, x: Sums, weights: tuple[Bounded, Bounded]) -> NormedSums:
+        """Sums behind LayerNorm, where there is one; its weights are known exactly."""
+        if not self.config.has_norm:
+            return sums_not_normed(x)
+        gain, bias = (each.center for each in weights)
+        return layer_norm_of_sums(x, gain, bias, self.config.epsilon)
 
     def within(self, regime: Regime) -> Model:
         """The same weights in a regime that differs in how attention is computed."""
@@ -160,6 +184,8 @@ class Model:
 
     def _normed(self, x: Stream, weights: tuple[Bounded, Bounded]) -> Normed:
         gain, bias = weights
+        if not self.config.has_norm:
+            return not_normed(x).in_use(self.regime, gain.error, bias.error)
         normed = layer_norm(x, gain.center, bias.center, self.config.epsilon)
         return normed.in_use(self.regime, gain.error, bias.error)
 
@@ -308,6 +334,10 @@ class Model:
 
     def run(self, ids: Ids) -> Bounded:
         """The logits behind one text: [position] -> [vocab_size]."""
+        return self.logits(self.last(ids))[0]
+
+    def last(self, ids: Ids) -> Stream:
+        """The last residual stream behind one text: [position] -> [1, n_embd]."""
         rows = [self.embed(ids[i : i + 1], i) for i in range(len(ids))]
         for layer in range(self.config.n_layer):
             read = [self.attend_from(layer, x) for x in rows]
@@ -324,14 +354,15 @@ class Model:
                 _, out = self.attention(read_by, seen)
                 after.append(self.feed_forward(layer, self.written(layer, x, out)))
             rows = after
-        return self.logits(rows[-1])[0]
+        return rows[-1]
 
     def feed_forward(self, layer: int, x: Stream) -> Stream:
         """The residual stream behind the MLP of one block: [row, n_embd]."""
         block = self.blocks[layer]
         if self.regime.is_half:
             return self._apart(self._half_feed_forward(block, Bounded(x.center, x.error)))
-        found = mlp(self._normed(x, block.ln_2), block.c_fc, block.mlp_out, self.regime)
+        normed = self._normed(x, block.ln_2)
+        found = mlp(normed, block.c_fc, block.mlp_out, self.regime, self.activation)
         wide = rounded(found.center - found.error, found.center + found.error)
         return found.rounded_to(wide, block.mlp_out.terms > 0)
 
@@ -374,14 +405,40 @@ class Model:
             return np.asarray(least)
         for token in np.unique(ids[is_far]).tolist():
             some = np.flatnonzero(is_far & (ids == token))
-            normed = self._normed(x[some], self.ln_f)
-            spread = normed.spread(
-                self._differences[token].weight, self._differences[token].readers(normed)
-            )
-            rounding = self.unembedding.product_error(normed.magnitude)
-            both = found[some] - spread - rounding - rounding[:, token, None]
+            both = found[some] - self._apart_from(token, x[some])
             least[some] = np.maximum(apart[some], both).min(axis=1)
         return np.asarray(least)
+
+    def difference(self, x: Stream, logits: Bounded, token: int) -> Bounded:
+        """One logit of each row less each logit: [row, vocab_size].
+
+        Args:
+            x: the last stream: [row, n_embd].
+            logits: what is known of it, each on its own: [row, vocab_size].
+            token: the id of the one.
+        """
+        error = logits.error[:, token, None] + logits.error
+        if not self.regime.is_half and logits.center.shape[1] <= PAIRED_UP_TO:
+            error = np.minimum(error, self._apart_from(token, x))
+        return Bounded(logits.center[:, token, None] - logits.center, error)
+
+    def difference_read(self, x: Normed, token: int) -> Bounded:
+        """The same of rows of which alternatives are known, as one sum that is read of them.
+
+        Args:
+            x: the last stream, normalized: [row, n_embd].
+            token: the id of the one.
+        """
+        found, _ = x.read(self._differences[token])
+        rounding = self.unembedding.product_error(x.magnitude)
+        return Bounded(found.center, found.error + rounding + rounding[:, token, None])
+
+    def _apart_from(self, token: int, x: Stream) -> Array:
+        """How far a difference of two logits can be off, as one sum that is read: [row, vocab_size]."""
+        matrix, normed = self._differences[token], self._normed(x, self.ln_f)
+        rounding = self.unembedding.product_error(normed.magnitude)
+        spread = normed.spread(matrix.weight, matrix.readers(normed))
+        return np.asarray(spread + rounding + rounding[:, token, None])
 
     @cached_property
     def _differences(self) -> list[Matrix]:

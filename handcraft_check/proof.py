@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from handcraft_check.answers import predicted
+from handcraft_check.answers import computed, predicted
 from handcraft_check.cases import Entries, Ran, Runner
 from handcraft_check.domain import Domain
-from handcraft_check.evaluate import Evaluated, Evaluator
+from handcraft_check.evaluate import Evaluated, Evaluator, is_one
+from handcraft_check.judged import Judge, Judged
 from handcraft_check.meaning import Meaning
 from handcraft_check.model import Model
 from handcraft_check.policy import Forgotten, Policy, StuckError
 from handcraft_check.states import combinations, distinct
+from handcraft_check.values import ValueReader
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -32,7 +34,7 @@ class Level:
         entries: of each position: [case, position].
         states: of the automaton; -1 where no input is possible any more: [case].
         written: how many tokens the program has written; -1 where the text is not a context: [case].
-        answers: the token that is predicted; -1 where it does not matter: [case].
+        answers: what is predicted; -1 where it does not matter: [case].
     """
 
     entries: Ids
@@ -49,18 +51,18 @@ class Decided:
         ran: what the model computes.
         finished: whether nothing is left to show.
         assumed: whether the assumptions of the program surely hold.
-        meant: whether it is known which token is meant, where one is.
-        margins: how far the right logit surely is above all others.
+        meant: whether it is known what is meant, where something is.
+        judged: what surely holds of the logits.
         blame: the source to decide where it is not finished; -1 where none would help.
         own: the entry of the position itself.
-        answers: the token that is meant, where the program goes on writing; else -1.
+        answers: what is meant, where the program goes on writing; else -1.
     """
 
     ran: Ran
     finished: Flags
     assumed: Flags
     meant: Flags
-    margins: npt.NDArray[np.float64]
+    judged: Judged
     blame: Ids
     own: Ids
     answers: Ids
@@ -78,11 +80,25 @@ class Found:
         margin: the least by which a right logit surely is above all others.
         worst: a context of the case in which it is.
         cases: how many cases there were.
+        distance: how far probabilities may be from those meant, at most, in total variation; or values,
+            of what is allowed.
+        farthest: a context of the case in which they may be.
     """
 
     margin: float = np.inf
     worst: tuple[str, ...] = ()
     cases: int = 0
+    distance: float = 0.0
+    farthest: tuple[str, ...] = ()
+
+    def of_context(self, context: tuple[str, ...], margin: float, distance: float) -> Found:
+        """This, and what was shown of the worst context of more cases."""
+        found = self
+        if margin < self.margin:
+            found = replace(found, margin=margin, worst=context)
+        if distance > self.distance:
+            found = replace(found, distance=distance, farthest=context)
+        return found
 
 
 class Proof:
@@ -102,8 +118,10 @@ class Proof:
         self.domain, self.meaning, self.policy = domain, meaning, policy
         self.budget, self.log, self.looked_at = budget, log, 0
         self.token_ids = token_ids
-        roots = [part for rule in meaning.rules for part in (rule.flag, rule.token) if part is not None]
-        self.evaluator = Evaluator(meaning.nodes, roots, meaning.vocabulary)
+        self.judge = Judge(token_ids, meaning.distributions, meaning.within, model.config.vocab_size)
+        self.values = ValueReader(meaning.outputs, model.config.n_embd)
+        self.allowed = 1.0 if meaning.outputs else self.judge.within
+        self.evaluator = Evaluator(meaning.nodes, meaning.roots, meaning.vocabulary)
         self.entries = Entries(model.config.n_layer, self.evaluator.crossing)
         self.runner = Runner(model, token_ids, self.entries)
         self.found = Found()
@@ -146,7 +164,7 @@ class Proof:
         states = np.where(level.states[parents] >= 0, domain.next[level.states[parents], tokens], -1)
         states = np.where(position < domain.length - domain.writes + 1, states, -1)
         is_input = (states >= 0) & domain.final[states]
-        goes_on = (level.written[parents] >= 0) & (tokens == level.answers[parents])
+        goes_on = (level.written[parents] >= 0) & self.judge.follows(level.answers[parents], tokens)
         goes_on &= level.written[parents] + 1 < domain.writes
         written = np.where(is_input, 0, np.where(goes_on, level.written[parents] + 1, -1))
         stays = (states >= 0) | goes_on
@@ -209,12 +227,16 @@ class Proof:
             why = "an assumption of the program may be broken"
         elif not decided.meant[at]:
             why = "the program may mean several tokens, or none"
+        elif self.meaning.outputs:
+            why = f"a value may be off by {decided.judged.distances[at]:.4g} times what is allowed"
+        elif decided.judged.margins[at] <= 0:
+            why = f"the margin may be as low as {decided.judged.margins[at]:.4g}"
         else:
-            why = f"the margin may be as low as {decided.margins[at]:.4g}"
+            why = f"the probabilities may be off by {decided.judged.distances[at]:.4g}"
         decided_in_vain = np.flatnonzero(entries != before).tolist()
         wide = int(decided.ran.wide[at])
         eager = wide if wide >= 0 and self.evaluator.orders else None
-        margin = float(decided.margins[at])
+        margin = float(decided.judged.margins[at])
         raise StuckError(why, self._context(entries, token), margin, position, decided_in_vain, eager)
 
     def _decide(self, tokens: Ids, position: int, entries: Ids, written: Ids) -> Decided:
@@ -236,36 +258,57 @@ class Proof:
             is_assumed &= ~flags
         if not is_assumed.all():
             blame = np.where(is_assumed, blame, self.evaluator.blamed(meant, broken))
-        margins = self._margins(ran, answers)
-        finished = is_assumed & is_meant & (~is_context | (margins > 0))
+        judged = self._judged_values(ran, meant) if self.meaning.outputs else self._judged(ran, answers)
+        is_right = (judged.margins > 0) & (judged.distances <= self.allowed)
+        finished = is_assumed & is_meant & (~is_context | is_right)
         if position in self.policy.eager:
             finished &= ran.blame < 0
         blame = np.where(finished | (blame >= 0), blame, ran.blame)
-        lowest = np.where(finished & is_context, margins, np.inf)
-        at = int(lowest.argmin())
-        if lowest[at] < self.found.margin:
-            self.found.margin = float(lowest[at])
-            self.found.worst = self._context(entries[at], tokens[at])
+        for at in judged.worst(finished & is_context):
+            context = self._context(entries[at], tokens[at])
+            margin, distance = float(judged.margins[at]), float(judged.distances[at])
+            self.found = self.found.of_context(context, margin, distance)
         continues = is_context & (written + 1 < self.domain.writes)
         own = self._own(meant, ran, tokens, position)
         answers = np.where(continues, answers, -1)
-        return Decided(ran, finished, is_assumed, is_meant, margins, blame, own, answers)
+        return Decided(ran, finished, is_assumed, is_meant, judged, blame, own, answers)
 
     def _answers(self, meant: Evaluated, is_context: Flags) -> tuple[Ids, Ids, Flags]:
-        """The predicted tokens, the source that decides them, and where they are known."""
-        found = predicted(self.meaning, self.evaluator, meant.numbers, is_context)
+        """What is predicted, the source that decides it, and where it is known."""
+        if self.meaning.outputs:
+            found = computed(self.meaning, self.evaluator, meant.numbers, is_context)
+        else:
+            found = predicted(self.meaning, self.evaluator, meant.numbers, is_context)
         blame = np.full(len(is_context), -1)
         if found.wanted:
             blame = self.evaluator.blamed(meant, found.wanted)
-        return found.tokens, blame, ~is_context | (found.tokens >= 0)
+        return found.answers, blame, ~is_context | (found.answers >= 0)
 
-    def _margins(self, ran: Ran, answers: Ids) -> npt.NDArray[np.float64]:
-        """How far the right logit surely is above all others: [row]; -inf where none is known."""
+    def _judged(self, ran: Ran, answers: Ids) -> Judged:
+        """What surely holds of the logits of some cases."""
         first, places = combinations(ran.kinds, answers + 1)
-        kinds, answer = ran.kinds[first], answers[first]
-        found = self.runner.model.margins(ran.last[kinds], ran.logits[kinds], self.token_ids[answer])
-        found = np.where(answer >= 0, found, -np.inf)
-        return np.asarray(np.nan_to_num(found, nan=-np.inf)[places])
+        kinds, answer, model = ran.kinds[first], answers[first], self.runner.model
+        last, logits = ran.last[kinds], ran.logits[kinds]
+        if self.meaning.distributions:
+            judged = self.judge.judged(
+                logits, answer, lambda rows, token: model.difference(last[rows], logits[rows], token)
+            )
+            return judged[places]
+        margins = model.margins(last, logits, self.token_ids[answer])
+        margins = np.nan_to_num(np.where(answer >= 0, margins, -np.inf), nan=-np.inf)
+        return Judged(margins, np.zeros(len(margins)))[places]
+
+    def _judged_values(self, ran: Ran, meant: Evaluated) -> Judged:
+        """What surely holds of the numbers that stand for values: how far they are off, no margin."""
+        listed = []
+        for output in self.meaning.outputs:
+            numbers = meant.numbers[output.node]
+            sets = self.evaluator.sets[output.node].listed
+            known = [float(next(iter(each))) if is_one(each) else np.nan for each in sets]
+            listed.append(np.array(known)[numbers])
+        center, error = (part[ran.kinds] for part in self.values.read(ran.last))
+        shares = self.values.shares(center, error, np.stack(listed, axis=1))
+        return Judged(np.full(len(shares), np.inf), shares)
 
     def _own(self, meant: Evaluated, ran: Ran, tokens: Ids, position: int) -> Ids:
         crossing = [meant.numbers[node][:, None] for node in self.evaluator.crossing]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -14,6 +14,7 @@ from handcraft_check.config import Config
 from handcraft_check.domain import Domain
 from handcraft_check.errors import CheckError
 from handcraft_check.files import JSON_UP_TO, TENSORS_UP_TO, read_bytes, read_json, read_tensors, sha256
+from handcraft_check.judged import Judge, surely_off
 from handcraft_check.meaning import BROKEN, Meaning, program_hash
 from handcraft_check.model import Model
 from handcraft_check.nodes import fields, items
@@ -21,9 +22,10 @@ from handcraft_check.policy import Policy, StuckError
 from handcraft_check.proof import BudgetError, Found, Ids, Proof
 from handcraft_check.regime import Array, regime_named
 from handcraft_check.tokenizer import check_tokenizer
+from handcraft_check.values import ValueReader, named
 from handcraft_check.window_proof import prove_windows
 from handcraft_check.windows import UnfitError
-from handcraft_check.words import at_least
+from handcraft_check.words import at_least, at_most
 
 TENSORS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
 
@@ -38,8 +40,8 @@ BUDGETS = (1 << 13, 1 << 17, 1 << 21)
 ASSUMED = (
     "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; exp "
     "within 4 units in the last place, exp(0) = 1; square root and division within one; tanh is 1 "
-    "beyond 10; LayerNorm and softmax in float32, the variance about the mean; a mask leaves later "
-    "positions no weight"
+    "beyond 10; LayerNorm and softmax in float32, a mean as a sum or kept running, the variance about "
+    "it; a mask leaves later positions no weight"
 )
 """What every proof assumes of the machine."""
 
@@ -60,6 +62,12 @@ class Verdict:
         cases: how many cases the proof has.
         seconds: how long it took.
         reason: why it is not proved; empty where it is.
+        within: how far probabilities may be from those meant, in total variation, by the certificate;
+            None where the program has none.
+        distance: how far they are at most, as was shown, where it is proved.
+        farthest: where that is.
+        values: of a model of values, how far each may be off by the certificate; `distance` is how far
+            they are at most, of that.
     """
 
     word: Word
@@ -72,6 +80,10 @@ class Verdict:
     cases: int
     seconds: float
     reason: str = ""
+    within: float | None = None
+    distance: float = 0.0
+    farthest: tuple[str, ...] = ()
+    values: Mapping[str, float] | None = None
 
     def __str__(self) -> str:
         text = " ".join(self.context)
@@ -80,12 +92,26 @@ class Verdict:
             domain += f", and the {self.writes} tokens that are written after each"
         lines = [f"{self.word}: {domain}", f"arithmetic: {self.arithmetic}; {ASSUMED}"]
         if self.word == "proved":
-            lines.append(
-                f"margin: at least {at_least(self.margin)}, least after {text!r}; {self.cases:,} cases"
-            )
+            if self.within is not None:
+                far = " ".join(self.farthest)
+                lines.append(
+                    f"probabilities: off by at most {at_most(self.distance)} in total variation "
+                    f"({self.within:g} is allowed), most after {far!r}"
+                )
+            margin = f"at least {at_least(self.margin)}, least after {text!r}"
+            margin = margin if self.context else "none, since every token may follow"
+            if self.values is not None:
+                bounds = ", ".join(f"{name} {within:g}" for name, within in self.values.items())
+                lines.append(
+                    f"values: off by at most {at_most(self.distance)} times what is allowed "
+                    f"({bounds}), most after {' '.join(self.farthest)!r}; {self.cases:,} cases"
+                )
+            else:
+                lines.append(f"margin: {margin}; {self.cases:,} cases")
         else:
             lines.append(f"reason: {self.reason}")
-            lines.append(f"context: {text!r}, where the margin may be {at_least(self.margin)}")
+            most = f", where the margin may be {at_least(self.margin)}" if self.values is None else ""
+            lines.append(f"context: {text!r}{most}")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -101,17 +127,28 @@ class Verdict:
             "cases": self.cases,
             "seconds": self.seconds,
             "reason": self.reason,
-        }
+        } | (
+            {}
+            if self.within is None and self.values is None
+            else {
+                "within": self.within,
+                "values": self.values,
+                "distance": self.distance,
+                "farthest": list(self.farthest),
+            }
+        )
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Verdict:
-        """A verdict as `to_json` writes it; a margin that is not finite is minus infinity."""
+        """A verdict as `to_json` writes it."""
         given = dict(data)
-        margin = given.pop("margin")
+        word, margin = given.pop("verdict"), given.pop("margin")
+        infinite = np.inf if word == "proved" else -np.inf
         return cls(
-            word=given.pop("verdict"),
-            margin=-np.inf if margin is None else margin,
+            word=word,
+            margin=infinite if margin is None else margin,
             context=tuple(given.pop("context")),
+            farthest=tuple(given.pop("farthest", ())),
             **given,
         )
 
@@ -135,18 +172,30 @@ class Claim:
     arithmetic: str
 
     @property
+    def judge(self) -> Judge:
+        """What must hold of its logits."""
+        given = self.meaning.distributions, self.meaning.within, self.model.config.vocab_size
+        return Judge(self.token_ids, *given)
+
+    @property
     def each(self) -> tuple[Claim, ...]:
         """One claim for each way in which the regime may compute; they hold together."""
         return tuple(replace(self, model=self.model.within(r)) for r in self.model.regime.each)
 
 
 def read_claim(
-    folder: Path, *, rehash: bool = False, regime: str | None = None, radius: float = 0.0
+    folder: Path,
+    *,
+    certificate: Path | None = None,
+    rehash: bool = False,
+    regime: str | None = None,
+    radius: float = 0.0,
 ) -> Claim:
     """Read a folder with a certificate.
 
     Args:
-        folder: a Hugging Face directory.
+        folder: a Hugging Face directory, or one with a model.safetensors.
+        certificate: a file, in place of that in the folder.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         radius: how far all weights may be from those of the file, relatively.
@@ -154,19 +203,22 @@ def read_claim(
     Raises:
         CheckError: a file is missing, malformed, too large, or not what the certificate is about.
     """
-    where = str(folder / CERTIFICATE)
-    data = read_json(read_bytes(folder / CERTIFICATE, JSON_UP_TO), where)
+    path = folder / CERTIFICATE if certificate is None else certificate
+    where = str(path)
+    data = read_json(read_bytes(path, JSON_UP_TO), where)
     names = ("format", "version", "files", "program", "arithmetic", "vocabulary", "token_ids")
-    given = fields(data, (*names, "contexts", "meaning", "hints"), where)
+    given = fields(data, (*names, "contexts", "meaning", "hints", "?architecture"), where)
     if (given["format"], given["version"]) != ("handcraft-certificate", 1):
         raise CheckError(
             f"it is of the format {given['format']!r}, version {given['version']!r}",
             where,
             "compile the program again: this checker reads handcraft-certificate, version 1",
         )
-    limits = {TENSORS: TENSORS_UP_TO, CONFIG: JSON_UP_TO}
+    limits = {TENSORS: TENSORS_UP_TO}
+    if "architecture" not in given:
+        limits[CONFIG] = JSON_UP_TO
     content = {name: read_bytes(folder / name, most) for name, most in limits.items()}
-    hashes = fields(given["files"], (TENSORS, CONFIG), where)
+    hashes = fields(given["files"], (*limits,), where)
     for name, each in content.items():
         if not rehash and hashes[name] != sha256(each):
             raise CheckError(
@@ -181,7 +233,10 @@ def read_claim(
         raise CheckError("the vocabulary is no list of tokens", where)
     if len(set(vocabulary)) < len(vocabulary):
         raise CheckError("a token occurs twice in the vocabulary", where)
-    config = Config.read(read_json(content[CONFIG], CONFIG), CONFIG)
+    if "architecture" in given:
+        config = Config.of_architecture(given["architecture"], f"{where}: architecture")
+    else:
+        config = Config.read(read_json(content[CONFIG], CONFIG), CONFIG)
     token_ids = items(given["token_ids"], where, most=len(vocabulary), length=len(vocabulary))
     if not all(type(each) is int and 0 <= each < config.vocab_size for each in token_ids):
         raise CheckError("token_ids are no ids of the model", where)
@@ -195,6 +250,12 @@ def read_claim(
         raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)
     stated = regime_named(arithmetic["steps"], where)
     used = replace(stated if regime is None else regime_named(regime, "--regime"), radius=radius)
+    if used.is_half and config != replace(config, has_norm=True, activation="gelu_new"):
+        raise CheckError(
+            f"only for GPT-2 it is known which steps are rounded to {used.steps.name}",
+            where,
+            "prove it in float32 or tf32",
+        )
     domain = Domain.read(given["contexts"], vocabulary)
     if domain.length > config.n_positions:
         raise CheckError(
@@ -217,16 +278,21 @@ def read_claim(
 def prove(
     folder: Path | str,
     *,
+    certificate: Path | None = None,
     rehash: bool = False,
     regime: str | None = None,
     radius: float = 0.0,
     budget: int = BUDGETS[-1],
     progress: Callable[[str], None] = lambda text: None,
 ) -> Verdict:
-    """Prove, for every context, that the highest logit is the token that the program means.
+    """Prove, for every context, that the model predicts what the program means.
+
+    Where that is a token, it has the highest logit. Where it is probabilities, those of the model are
+    as near as the certificate says, and no token that cannot follow is above one that can.
 
     Args:
-        folder: a Hugging Face GPT-2 directory with a certificate.
+        folder: a Hugging Face GPT-2 directory, or one with a model.safetensors.
+        certificate: a file, in place of that in the folder.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         radius: how far all weights may be from those of the file, relatively.
@@ -237,7 +303,9 @@ def prove(
         CheckError: the folder cannot be judged.
     """
     started = time.perf_counter()
-    claim = read_claim(Path(folder), rehash=rehash, regime=regime, radius=radius)
+    claim = read_claim(
+        Path(folder), certificate=certificate, rehash=rehash, regime=regime, radius=radius
+    )
     beyond = unsupported(claim)
     if beyond:
         shown = Shown("unproved", Found(-np.inf), beyond)
@@ -258,6 +326,10 @@ def prove(
         shown.found.cases if shown.word == "proved" else 0,
         round(time.perf_counter() - started, 3),
         shown.reason,
+        None if claim.meaning.within is None else float(claim.meaning.within),
+        shown.found.distance,
+        shown.found.farthest,
+        named(claim.meaning.outputs) if claim.meaning.outputs else None,
     )
 
 
@@ -277,7 +349,8 @@ class Shown:
 
     def and_of(self, other: Shown, attention: str) -> Shown:
         """What was shown of this, which is proved, and of the next attention together."""
-        found = min(other.found, self.found, key=lambda each: each.margin)
+        found = other.found.of_context(self.found.worst, self.found.margin, -1.0)
+        found = found.of_context(self.found.farthest, np.inf, self.found.distance)
         cases = self.found.cases + other.found.cases
         named = f", with {attention} attention" if attention and other.reason else ""
         return Shown(other.word, replace(found, cases=cases), other.reason + named)
@@ -353,8 +426,6 @@ def unsupported(claim: Claim) -> str:
     """Why nothing can be proved of a claim, in words; empty where an attempt can be made."""
     if not claim.domain.causal:
         return "models without a causal mask are not proved yet"
-    if any(rule.token is None for rule in claim.meaning.rules):
-        return "rules that predict probabilities are not proved yet"
     return ""
 
 
@@ -366,21 +437,44 @@ def _run(claim: Claim, context: tuple[str, ...]) -> str:
     places = [claim.meaning.vocabulary.index(token) for token in context]
     if not is_context(claim, places):
         return ""
-    answer = int(claim.meaning.answers(np.array([places])).token[0])
+    answer = int(claim.meaning.answers(np.array([places])).codes[0])
     if answer == BROKEN:
         return "the context breaks an assumption of the program"
-    logits = claim.model.run(claim.token_ids[places])
+    if claim.meaning.outputs:
+        return _wrong_value(claim, places)
+    logits, judge = claim.model.run(claim.token_ids[places]), claim.judge
     low, high = logits.center - logits.error, logits.center + logits.error
-    right = int(claim.token_ids[answer])
-    other = int(np.where(np.arange(len(low)) == right, -np.inf, low).argmax())
-    if not low[other] > high[right]:
-        return ""  # also where NaN is possible
+    logs = judge.logs_of(answer)
+    may = logs > -np.inf
+    right = int(np.where(may, high, np.inf).argmin())
+    other = int(np.where(may, -np.inf, low).argmax())
     known = {
         int(number): token
         for number, token in zip(claim.token_ids, claim.meaning.vocabulary, strict=True)
     }
-    predicted = known.get(other, f"token {other}")
-    return f"the model predicts {predicted!r}, and {claim.meaning.vocabulary[answer]!r} is meant"
+    if not may[other] and low[other] > high[right]:  # not where NaN is possible
+        predicted = known.get(other, f"token {other}")
+        if may.sum() == 1:
+            return f"the model predicts {predicted!r}, and {known[right]!r} is meant"
+        return f"the model prefers {predicted!r}, which cannot follow, to {known[right]!r}"
+    if judge.within < np.inf and (off := surely_off(logits, logs)) > judge.within:
+        return f"the probabilities are off by at least {off:.4g} in total variation"
+    return ""
+
+
+def _wrong_value(claim: Claim, places: list[int]) -> str:
+    """Which value surely is off by more than is allowed after one context; empty where none is."""
+    outputs = claim.meaning.outputs
+    reader = ValueReader(outputs, claim.model.config.n_embd)
+    center, error = reader.read(claim.model.last(claim.token_ids[places]))
+    values = claim.meaning.values(np.array(places))
+    assert values is not None
+    off = reader.surely(center, error, np.array([[float(value) for value in values]]))[0]
+    at = int(np.where(np.isnan(off), -np.inf, off).argmax())
+    if not off[at] > 1:
+        return ""
+    found, meant = center[0, at], float(values[at])
+    return f"{outputs[at].name} is {found:.6g}, and {meant:.6g} is meant"
 
 
 def is_context(claim: Claim, places: list[int]) -> bool:
@@ -393,7 +487,8 @@ def is_context(claim: Claim, places: list[int]) -> bool:
         end = position + 1 if domain.final[state] else end
     if not 0 < end <= len(places) <= min(domain.length, end + domain.writes - 1):
         return False
-    followed = (
-        int(claim.meaning.answers(np.array([places[:i]])).token[0]) for i in range(end, len(places))
+    followed = [claim.meaning.answers(np.array([places[:i]])).codes for i in range(end, len(places))]
+    return all(
+        claim.judge.follows(codes, np.array([place])).all()
+        for place, codes in zip(places[end:], followed, strict=True)
     )
-    return all(place == meant for place, meant in zip(places[end:], followed, strict=True))

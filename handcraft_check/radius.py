@@ -14,6 +14,7 @@ LEAST, PARTS = 30, 8
 def prove_radius(
     folder: Path | str,
     *,
+    certificate: Path | None = None,
     rehash: bool = False,
     regime: str | None = None,
     progress: Callable[[str], None] = lambda text: None,
@@ -25,7 +26,8 @@ def prove_radius(
     beyond it. It is 0 where the smallest one fails, and the verdict is that of the model itself.
 
     Args:
-        folder: a Hugging Face GPT-2 directory with a certificate.
+        folder: a Hugging Face GPT-2 directory, or one with a model.safetensors.
+        certificate: a file, in place of that in the folder.
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         progress: called with what is going on, from time to time.
@@ -37,7 +39,13 @@ def prove_radius(
     def tried(radius: float, budget: int) -> Verdict:
         progress(f"radius {radius:g}")
         return prove(
-            folder, rehash=rehash, regime=regime, radius=radius, budget=budget, progress=progress
+            folder,
+            certificate=certificate,
+            rehash=rehash,
+            regime=regime,
+            radius=radius,
+            budget=budget,
+            progress=progress,
         )
 
     best, found = 0.0, tried(0.0, BUDGETS[-1])

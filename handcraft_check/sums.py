@@ -219,6 +219,29 @@ class NormedSums(Normed):
         return Bounded(center, error + own), own
 
 
+def sums_not_normed(x: Sums) -> NormedSums:
+    """What is read of sums where there is no LayerNorm: the sums themselves."""
+    low, high = x.box
+    rows, width = x.known.shape
+    none, ones = np.zeros(rows), np.ones(rows)
+    is_finite = x.size.max(axis=1) < LARGEST
+    return NormedSums(
+        (low + high) / 2 + np.where(is_finite, 0.0, np.nan)[:, None],
+        np.zeros(width),
+        x.error,
+        np.zeros_like(x.error),
+        np.ones(width),
+        none,
+        none,
+        none,
+        np.where(is_finite, ones, np.nan),
+        x.stream,
+        is_centred=False,
+        sums=x,
+        half=(high - low) / 2,
+    )
+
+
 def layer_norm_of_sums(x: Sums, gain: Array, bias: Array, epsilon: float) -> NormedSums:
     """LayerNorm in float32 of sums of alternatives.
 

@@ -14,7 +14,7 @@ from handcraft_check.model import Model
 from handcraft_check.regime import Array
 from handcraft_check.rounding import LARGEST, TINY, UNIT, Bounded
 from handcraft_check.stream import Stream
-from handcraft_check.sums import NormedSums, Part, Sums, layer_norm_of_sums
+from handcraft_check.sums import NormedSums, Part, Sums
 from handcraft_check.windows import OWN, TokenSets, Window
 
 
@@ -101,11 +101,12 @@ class WindowModel:
                 is_finite = self._is_finite(layer, x)[:, None]
                 moved = replace(x.stream, center=np.where(is_finite, x.known + bias, np.nan))
                 x = self._added(Sums(x.parts, moved), bias != 0)
-            normed = self._normed(x, block.ln_2)
+            normed = model.normed_sums(x, block.ln_2)
             before.append(normed)
-            behind = Sums(x.parts, mlp(normed, block.c_fc, block.mlp_out))
+            units = mlp(normed, block.c_fc, block.mlp_out, activation=model.activation)
+            behind = Sums(x.parts, units)
             x = self._added(behind, block.mlp_out.terms > 0)
-        last = self._normed(x, model.ln_f)
+        last = model.normed_sums(x, model.ln_f)
         return Ran(last.read(model.unembedding)[0], before, last)
 
     def _is_finite(self, layer: int, x: Sums) -> Flags:
@@ -113,10 +114,6 @@ class WindowModel:
         gain, bias = (np.abs(each.center).max() for each in self.model.blocks[layer].ln_1)
         fits = 2 * (np.sqrt(self.model.config.n_embd) * gain + bias) < LARGEST / 2
         return np.asarray((x.size.max(axis=1) < 2.0**40) & fits)
-
-    def _normed(self, x: Sums, weights: tuple[Bounded, Bounded]) -> NormedSums:
-        gain, bias = (each.center for each in weights)
-        return layer_norm_of_sums(x, gain, bias, self.model.config.epsilon)
 
     def product(self, atom: int, weight: Array, key: Hashable) -> Array:
         """Weighted sums of what an atom adds to the stream: [group * token, out]."""

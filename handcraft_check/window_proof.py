@@ -9,26 +9,25 @@ long the texts are.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from handcraft_check.answers import predicted
 from handcraft_check.copies import CELLS, copied
 from handcraft_check.domain import Domain
+from handcraft_check.judged import Judge, Judged
 from handcraft_check.layer_norm import Flags, Ids
 from handcraft_check.meaning import Meaning
 from handcraft_check.model import Model
 from handcraft_check.proof import BudgetError, Found
 from handcraft_check.regime import IN_FLOAT32, Array
-from handcraft_check.rounding import STRAIGHT, Bounded
+from handcraft_check.rounding import Bounded
 from handcraft_check.window_model import Cases, Ran, WindowModel, joined
 from handcraft_check.windows import TokenSets, UnfitError, WindowMeaning
 
 SIMILAR = 2.0**-12
 """Positions whose embeddings differ more in their norm, relatively, are not looked at together."""
-
-OFF = -5.0
-"""A hidden unit that reads less is nearly 0: no tokens need to be distinguished for it."""
 
 SMALL = 1 << 8
 """A case counts once for each block, and for each time a model has so many tokens or hidden units."""
@@ -69,11 +68,10 @@ def prove_windows(
     for window in program.windows(heads.winners):
         kind = _Kind(program, WindowModel(model, heads, window, sets), token_ids, log)
         budget -= kind.run(budget)
-        found.cases += len(kind.done)
-        least = int(kind.margins.argmin())
-        if kind.margins[least] < found.margin:
-            found.margin = float(kind.margins[least])
-            found.worst = kind.context(kind.done, least)
+        found = replace(found, cases=found.cases + len(kind.done))
+        for at in kind.judged.worst(np.ones(len(kind.done), dtype=bool)):
+            margin, distance = float(kind.judged.margins[at]), float(kind.judged.distances[at])
+            found = found.of_context(kind.context(kind.done, at), margin, distance)
     return found
 
 
@@ -86,7 +84,13 @@ class _Kind:
         self.program, self.model, self.token_ids, self.log = program, model, token_ids, log
         self.window, self.sets = model.window, model.sets
         self.done = Cases(np.empty(0, dtype=np.int64), np.empty((0, self.atoms), dtype=np.int64))
-        self.margins: Array = np.empty(0)
+        self.judged = Judged(np.empty(0), np.empty(0))
+        self.judge = Judge(
+            token_ids,
+            program.meaning.distributions,
+            program.meaning.within,
+            model.model.config.vocab_size,
+        )
 
     @property
     def atoms(self) -> int:
@@ -149,16 +153,26 @@ class _Kind:
             meant = predicted(
                 self.program.meaning, self.program.evaluator, numbers, np.ones(len(some), dtype=bool)
             )
-            margins = _margins(ran.logits, meant.tokens, self.token_ids)
-            shown = margins > 0
+            judged = self._judged(ran, meant.answers)
+            shown = (judged.margins > 0) & (judged.distances <= self.judge.within)
             self.done = joined([self.done, some.rows(shown)])
-            self.margins = np.concatenate([self.margins, margins[shown]])
+            self.judged = self.judged.and_of(judged[shown])
             if not shown.all():
                 left = np.flatnonzero(~shown)
                 need = self.program.doubtful(numbers)
                 needed = {node: flags[left] for node, flags in need.items()}
                 divided.append(_Divider(self, some.rows(left), ran, left, needed).divided())
         return joined(divided)
+
+    def _judged(self, ran: Ran, answers: Ids) -> Judged:
+        """What surely holds of the logits of some cases."""
+        if not self.program.meaning.distributions:
+            margins = _margins(ran.logits, answers, self.token_ids)
+            return Judged(margins, np.zeros(len(margins)))
+        model = self.model.model
+        return self.judge.judged(
+            ran.logits, answers, lambda rows, token: model.difference_read(ran.last.rows(rows), token)
+        )
 
 
 class _Divider:
@@ -216,17 +230,19 @@ class _Divider:
 
     def _by_units(self, row: int, open_: Sequence[int]) -> tuple[int, list[Ids]] | None:
         """Tokens apart that hidden units treat differently, in the first block where some do."""
+        activation = self.model.model.activation
+        straight, off = activation.straight, activation.nearly_off
         for sums, tables, factors in self.units:
             low = sums.center[row] - sums.error[row]
             high = sums.center[row] + sums.error[row]
-            units = np.flatnonzero((low < STRAIGHT) & (high > OFF))
+            units = np.flatnonzero((low < straight) & (high > off))
             best, least = None, len(units) * (1 - 1e-9)
             for atom in open_:
                 at = self._alternatives(row, atom)
                 values = tables[atom][np.ix_(at, units)] * factors[row]
                 most = high[units] - values.max(axis=0) + values
                 smallest = low[units] - values.min(axis=0) + values
-                states = np.where(most <= OFF, 0, np.where(smallest >= STRAIGHT, 2, 1))
+                states = np.where(most <= off, 0, np.where(smallest >= straight, 2, 1))
                 doubtful = (states == 1).sum(axis=1).mean()
                 if doubtful < least:
                     best, least = (atom, states), doubtful

@@ -152,9 +152,9 @@ class WindowMeaning:
 
     def __init__(self, meaning: Meaning, length: int) -> None:
         self.meaning, self.length = meaning, length
+        if meaning.outputs:
+            raise UnfitError("it computes values")
         roots = [part for rule in meaning.rules for part in (rule.flag, rule.token) if part is not None]
-        if any(rule.token is None for rule in meaning.rules):
-            raise UnfitError("it predicts probabilities")
         self.evaluator = Evaluator(meaning.nodes, roots, meaning.vocabulary, len(meaning.vocabulary))
         self.at_positions: dict[int, list[Any]] = {}
         self.of_tokens: dict[int, _Column] = {}

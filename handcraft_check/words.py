@@ -1,9 +1,9 @@
-"""The nodes of a meaning in words, for `--print-program`; and lower bounds in digits."""
+"""The nodes of a meaning in words, for `--print-program`; and bounds in digits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import ROUND_FLOOR, Context
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from fractions import Fraction
 
 from handcraft_check.nodes import Match, Node, Value
@@ -11,6 +11,7 @@ from handcraft_check.nodes import Match, Node, Value
 NAME_UP_TO = 100
 
 SIX_DIGITS = Context(prec=6, rounding=ROUND_FLOOR)
+SIX_DIGITS_UP = Context(prec=6, rounding=ROUND_CEILING)
 
 
 def at_least(number: float) -> str:
@@ -20,6 +21,15 @@ def at_least(number: float) -> str:
     ('29.1057', '-0.123457', '-inf')
     """
     return f"{float(SIX_DIGITS.create_decimal_from_float(number)):.6g}"
+
+
+def at_most(number: float) -> str:
+    """An upper bound in six digits, rounded up.
+
+    >>> at_most(6.1352460067e-05)
+    '6.13525e-05'
+    """
+    return f"{float(SIX_DIGITS_UP.create_decimal_from_float(number)):.6g}"
 
 
 def shown(values: Iterable[object]) -> str:

@@ -26,16 +26,16 @@ token, position = prompts.token, prompts.position
 digit = token.map({str(number): number for number in range(10)}, default=0)
 
 
-def back(places: int, name: str) -> Expression:
+def back(places: int) -> Expression:
     """The digit `places` tokens back; before the sum begins, the first token, which counts as 0."""
     there = position.map(lambda here: here - places if here >= FIRST else 0)
-    return select(position, there).latest(digit, default=0).named(name)
+    return select(position, there).latest(digit, default=0)
 
 
-a, b = back(2 * WIDTH + 1, "a"), back(WIDTH, "b")
-a_before, b_before, before = back(2 * WIDTH + 2, "a'"), back(WIDTH + 1, "b'"), back(0, "sum'")
-carry = ((a_before + b_before - before).assume([-1, 0, 9, 10]) >= 9).named("carry")
-total = ((a + b + carry) % 10).named("total")
+a, b = back(2 * WIDTH + 1), back(WIDTH)
+a_before, b_before, sum_before = back(2 * WIDTH + 2), back(WIDTH + 1), back(0)
+carry = (a_before + b_before - sum_before).assume([-1, 0, 9, 10]) >= 9
+total = (a + b + carry) % 10
 
 program = Program(
     prompts=prompts,

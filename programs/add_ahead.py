@@ -29,16 +29,16 @@ def at(places: int, value: Expression) -> Expression:
     return select(position, there).latest(value, default=0)
 
 
-pair = (digit + at(WIDTH + 1, digit)).named("pair")
+pair = digit + at(WIDTH + 1, digit)
 """At each digit of b: its sum with the digit of a above it."""
 
-due = at(WIDTH, pair).named("due")
+due = at(WIDTH, pair)
 """The pair whose digit of the sum is written next."""
 
 is_second = (position > WIDTH) & (position <= 2 * WIDTH)
 column = position - WIDTH
 to_the_right = select(position, column, ">") & select(is_second & (pair != 9), True)
-carry = (to_the_right.earliest(pair, default=0) >= 10).named("carry")
+carry = to_the_right.earliest(pair, default=0) >= 10
 
 program = Program(
     prompts=prompts,

@@ -2,11 +2,13 @@
 
 One-hot positions, one-hot tokens and one scratch dimension make the residual stream. The head
 attends to the last two positions, moves a as +1 and b as -1 into the scratch dimension, and projects
-their mean back to token space: two a's predict b, anything else a.
+their mean back to token space: two a's predict b, anything else a. The rules at the end state this, so
+that it can be proved.
 """
 
 from sympy import Symbol
 
+from handcraft import Program, Prompts, predict
 from handcraft.circuits import (
     Block,
     Circuits,
@@ -49,3 +51,14 @@ circuits = Circuits(
     unembedding=token,
     values={"L": 1024},
 )
+
+prompts = Prompts("ab", context=5)
+
+means = Program(
+    prompts=prompts,
+    rules=[
+        predict("b").when((prompts.token == "a") & (prompts.token.at(-1, default="a") == "a")),
+        predict("a").otherwise(),
+    ],
+)
+"""What the circuits are to mean. The first position takes the mean of one token: a lone a suffices."""

@@ -1,16 +1,17 @@
-"""What JSON Schema says of a document, as far as docs/certificate.schema.json uses it."""
+"""What JSON Schema says of a document, as far as the schemas in docs use it."""
 
 from __future__ import annotations
 
 import re
 
 TYPES = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "integer": int,
-    "boolean": bool,
-    "null": type(None),
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "null": (type(None),),
 }
 
 KNOWN = {
@@ -28,7 +29,7 @@ def conforms(data, schema, root):
         return conforms(data, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root)
     if "oneOf" in schema:
         return sum(conforms(data, each, root) for each in schema["oneOf"]) == 1
-    if "type" in schema and type(data) is not TYPES[schema["type"]]:
+    if "type" in schema and type(data) not in TYPES[schema["type"]]:
         return False
     if "const" in schema and (type(data), data) != (type(schema["const"]), schema["const"]):
         return False

@@ -27,13 +27,16 @@ USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """What typer raises for every command line that makes no sense; only this one has a public name."""
 
 COMMANDS = {
+    "new": "new",
     "run": "run",
     "compile": "compile_",
     "verify": "verify",
     "prove": "prove",
     "plant": "plant",
     "draw": "draw",
+    "page": "page",
     "explain": "explain",
+    "watch": "watch",
     "list": "list_",
 }
 """The commands in the order of the help, each a module; and the function of it that runs."""

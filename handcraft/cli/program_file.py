@@ -15,6 +15,9 @@ from handcraft.cli.read_text import read_text
 from handcraft.errors import CommandError, HandcraftError
 from handcraft.language import Program
 
+MEANS = "means"
+"""A program of this name beside circuits states what they are to mean."""
+
 
 def run_file(path: Path) -> dict[str, object]:
     """What a Python file defines, by name.
@@ -64,6 +67,8 @@ def choose(
             f"{path} has no program and no expression {wanted!r}",
             fix=f"it has: {', '.join(known) or 'none'}",
         )
+    if any(isinstance(value, Circuits) for value in found.values()):
+        found.pop(MEANS, None)
     distinct = {id(value): value for value in found.values()}
     if not distinct:
         expressions = find_expressions(defined, None, path)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from handcraft.circuits import Circuits
 from handcraft.cli.expressions import Expressions
-from handcraft.cli.program_file import choose, run_file
+from handcraft.cli.program_file import MEANS, choose, run_file
 from handcraft.cli.progress_bar import shown_progress
 from handcraft.cli.read_text import STDIN, read_text
 from handcraft.cli.shipped import shipped_programs
@@ -38,12 +38,14 @@ class Found:
         note: a note to print for the user, if something was assumed.
         file: all that its file defines besides, by name, where it is a Python file.
         folder: the compiled folder that it was read from.
+        means: what the circuits are to mean, where their file says so.
     """
 
     source: Program | Circuits | Expressions
     note: str | None = None
     file: Mapping[str, object] = field(default_factory=dict, repr=False)
     folder: Checkpoint | None = None
+    means: Program | None = None
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,8 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
         defined = run_file(path)
         source = choose(defined, wanted, path)
         remark = source.note if isinstance(source, Expressions) else None
-        return Found(source, remark, file=defined)
+        means = defined.get(MEANS) if isinstance(source, Circuits) else None
+        return Found(source, remark, file=defined, means=means if isinstance(means, Program) else None)
     raise CommandError(
         f"{path} is neither a .py nor a .rules file",
         where=path,

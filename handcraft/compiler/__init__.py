@@ -9,7 +9,6 @@ from handcraft.on_use import imported_on_use
 
 if TYPE_CHECKING:
     from handcraft.compiler.ordinal import PASSES
-    from handcraft.compiler.rules.lower_rules import lower_rules
     from handcraft.compiler.symbolic import Symbolic
     from handcraft.compiler.text.show_pass import show_pass
     from handcraft.compiler.values.compile_sequences import compile_sequences
@@ -19,7 +18,6 @@ else:
         __name__,
         {
             "handcraft.compiler.ordinal": ("PASSES",),
-            "handcraft.compiler.rules.lower_rules": ("lower_rules",),
             "handcraft.compiler.symbolic": ("Symbolic",),
             "handcraft.compiler.text.show_pass": ("show_pass",),
             "handcraft.compiler.values.compile_sequences": ("compile_sequences",),
@@ -35,6 +33,5 @@ __all__ = [
     "compile_program",
     "compile_sequences",
     "complete",
-    "lower_rules",
     "show_pass",
 ]

@@ -6,16 +6,17 @@ imports as the only ones that go up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from handcraft.circuits import Circuits
 from handcraft.model import Model
-from handcraft.weights import Placement, Plan, Weight, Weights, axis_names
+from handcraft.weights import Placement, Plan, Weight, Weights, axis_names, stored_values
 
 if TYPE_CHECKING:
-    import graphviz
+    from handcraft.draw import Detail, Picture, Subject, What
+    from handcraft.explain import Explanation
 
 
 class Actions:
@@ -41,26 +42,43 @@ class Actions:
         """The rules in order, as they are written; none where there are only expressions."""
         return ()
 
-    def explain(self, tensor: str, *index: int) -> Weight:
-        """What one weight stands for, and the rules it serves.
+    @overload
+    def explain(self, prompt: str | Sequence[str], /) -> Explanation: ...
+
+    @overload
+    def explain(self, tensor: str, /, *index: int) -> Weight: ...
+
+    def explain(self, what: str | Sequence[str], /, *index: int) -> Explanation | Weight:
+        """Why the model answers what it answers on a prompt; or what one weight stands for.
 
         Args:
-            tensor: its name, such as ``h.0.attn.c_attn.weight``.
+            what: a prompt, as text or as tokens; or the name of a tensor, such as
+                ``h.0.attn.c_attn.weight``, and then
             index: row and column, or the place in a bias.
 
         Raises:
-            ModelError: there is no such tensor, or no such place in it.
+            VocabularyError: the prompt has an unknown token.
+            ModelError: the prompt is empty or too long; or there is no such tensor, or no such place.
 
         >>> from handcraft import Program, compile_program, predict
         >>> aab = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
-        >>> print(compile_program(aab, architecture="block").explain("h.0.mlp.c_proj.weight", 0, 1))
+        >>> compiled = compile_program(aab, architecture="block")
+        >>> compiled.explain("aa")
+        <explanation of 'a a': 'b', margin 127>
+        >>> print(compiled.explain("h.0.mlp.c_proj.weight", 0, 1))
         weight: h.0.mlp.c_proj.weight[0, 1]
         value: 256.0
         row: 0, hidden unit: predict b after aa, 1
         column: 1, token b
         serves: predict b after aa ...
         """
-        return self.weights.weight(tensor, index)
+        if index or (isinstance(what, str) and what in self.model.tensors):
+            return self.weights.weight(what, index)  # type: ignore[arg-type]
+        return self._explained(what)
+
+    def _explained(self, prompt: str | Sequence[str]) -> Explanation:
+        """One prediction explained."""
+        raise NotImplementedError
 
     def save(
         self,
@@ -85,29 +103,63 @@ class Actions:
 
         return save(self, folder, format=format, like=like, token_ids=token_ids)  # type: ignore[arg-type]
 
-    def draw(self, file: str | Path | None = None) -> graphviz.Digraph:
-        """The data flow of the circuits.
+    def draw(
+        self,
+        file: str | Path | None = None,
+        *,
+        what: What = "circuit",
+        prompt: str | Sequence[str] | None = None,
+        rule: str | None = None,
+        tensor: str | None = None,
+        detail: Detail = "circuit",
+    ) -> Picture:
+        """A picture, which notebooks show.
 
         Args:
-            file: an .svg, .png or .dot file to write; left out, nothing is written.
+            file: an .svg or .png file to write, or a .dot file of the circuit; left out, nothing is
+                written.
+            what: ``program``, ``circuit``, ``run``, ``attention``, ``weights``, ``stream`` or
+                ``positions``.
+            prompt: for ``run``, ``attention`` and ``stream``.
+            rule: only what serves one rule: its number, its text, or a part of it.
+            tensor: for ``weights``, only this one.
+            detail: of a circuit: ``program``, ``circuit`` or ``weights``, from coarse to fine.
 
         Returns:
-            The graph, which notebooks show; its `source` is DOT.
+            The picture; its `svg` is text, its `png` bytes.
 
         Raises:
             DrawError: it cannot be drawn, or the file is of another kind.
+            ModelError: there is no such rule.
             CheckpointError: the file cannot be written.
         """
-        from handcraft.draw import circuits_graph, format_of, render
-        from handcraft.formats import write_file
+        from handcraft.draw import draw_picture
 
-        graph = circuits_graph(self.circuits)
+        known = None if rule is None else self.weights.rule(rule)
+        picture = draw_picture(
+            self.subject, what, prompt=prompt, rule=known, tensor=tensor, detail=detail
+        )
         if file is not None:
-            write_file(Path(file), render(graph.source, format_of(Path(file))))
-        return graph
+            from handcraft.formats import write_file
+
+            write_file(Path(file), picture.contents(Path(file)))
+        return picture
+
+    @property
+    def subject(self) -> Subject:
+        """All that there is to draw."""
+        from handcraft.draw import Subject
+
+        weights = self.weights
+        return Subject(
+            name="model",
+            circuits=self.circuits,
+            model=self.model,
+            names=weights.names,
+            origins=weights.origins,
+            stored=stored_values(self.plan),
+        )
 
     def _repr_svg_(self) -> str:
-        """The data flow, for notebooks."""
-        from handcraft.draw import circuits_svg
-
-        return circuits_svg(self.circuits)
+        """The circuit, for notebooks."""
+        return self.draw().svg

@@ -155,7 +155,7 @@ class Trying:
         yield from self._dtypes()
         if isinstance(self.source, Circuits):
             return
-        yield from self._layouts()
+        yield from self._encodings()
         yield from self._promises(self.source)
         yield from self._contexts(self.source)
         yield from self._architectures()
@@ -183,17 +183,17 @@ class Trying:
             said = ", which has no LayerNorm"
             yield Change(f"architecture='block'{said}", f"--architecture block{said}")
 
-    def _layouts(self) -> Iterator[Change]:
-        """Other codes of positions and tokens, where rules have patterns only."""
+    def _encodings(self) -> Iterator[Change]:
+        """Other encodings of positions and tokens, where rules have patterns only."""
         if not isinstance(self.source, Program) or not self.source.has_only_patterns:
             return
         for option in ("positions", "tokens"):
-            for layout in ("one-hot", "binary"):
-                if layout == self.options.get(option) or not self.can_try(self.source):
+            for name in ("one-hot", "binary"):
+                if name == self.options.get(option) or not self.can_try(self.source):
                     continue
-                self.tried.append(f"{option} {layout}")
-                if self.fits(self.source, **{option: layout}):
-                    yield Change(f"{option}={layout!r}", f"--{option} {layout}")
+                self.tried.append(f"{option} {name}")
+                if self.fits(self.source, **{option: name}):
+                    yield Change(f"{option}={name!r}", f"--{option} {name}")
                     return
 
     def _contexts(self, source: Stated) -> Iterator[Change]:

@@ -10,8 +10,9 @@ from handcraft.architecture import Architecture, architecture_named
 from handcraft.circuits import Circuits
 from handcraft.compiler.advice import advised
 from handcraft.compiler.compiled import Compiled
+from handcraft.compiler.encodings import Encodings
+from handcraft.compiler.estimate import check_rules
 from handcraft.compiler.rare_collection import rare_collection
-from handcraft.compiler.rules.plan_patterns import plan_patterns
 from handcraft.compiler.rules.plan_rules import plan_rules
 from handcraft.compiler.stage import Pass, Stage
 from handcraft.compiler.write_weights import write_weights
@@ -50,8 +51,9 @@ def compile_program(
         architecture: ``gpt2`` is GPT-2 as Hugging Face runs it; ``block`` has attention, ReLU and the
             residual stream only.
         dtype: of the weights.
-        positions: how a program of patterns encodes positions; ``auto`` is one-hot up to 16 of them.
-        tokens: how a program of patterns encodes tokens; ``auto`` is one-hot where that fits the width.
+        positions: how the positions that heads look for are encoded; ``auto`` takes what makes the
+            smallest model.
+        tokens: how tokens are encoded; ``auto`` takes what makes the smallest model.
         n_positions: how many positions the model has; by default the context of the program in
             ``block``, and 1024 or the context if larger in ``gpt2``.
         sizes: the width and the heads, where they are to be larger than needed.
@@ -86,6 +88,7 @@ def compile_program(
         shape = published_shape(like)
         sizes = Sizes(n_embd=shape.n_embd, n_head=shape.n_head)
         n_positions = shape.n_positions
+    encodings = Encodings(tokens, positions)
     wanted = _passes_of_optimize(optimize)
     passes = (Pass("ordinal", "nothing", "it is for rules over expressions"),) if wanted else ()
     if isinstance(source, Circuits):
@@ -95,11 +98,13 @@ def compile_program(
         target = replace(target, causal=source.prompts.causal)
         _check_length(source, n_positions)
         if wanted:
-            return _optimized(source, target, dtype, sizes, wanted, reuse=reuse)
-        return _emitted(source, *plan_rules(source, target, dtype, sizes, reuse=reuse), dtype)
+            return _optimized(source, target, dtype, sizes, wanted, encodings, reuse=reuse)
+        found = plan_rules(source, target, dtype, sizes, encodings, reuse=reuse)
+        return _emitted(source, *found, dtype)
     else:
         program = _widen(source, target, n_positions)
-        found = plan_patterns(program, target, dtype, sizes, positions, tokens, reuse=reuse)
+        check_rules(program, target, sizes, dtype, as_bits=tokens != "one-hot")
+        found = plan_rules(program, target, dtype, sizes, encodings, reuse=reuse)
         return _emitted(source, *found, dtype, passes)
     return _emitted(source, plan, (), dtype, passes)
 
@@ -161,6 +166,7 @@ def _optimized(
     dtype: str,
     sizes: Sizes,
     wanted: Collection[str],
+    encodings: Encodings,
     *,
     reuse: bool,
 ) -> Compiled:
@@ -171,7 +177,7 @@ def _optimized(
     stages: tuple[Stage, ...] = ()
     refused: CompileError | None = None
     try:
-        plan, stages = plan_rules(program, target, dtype, sizes, reuse=reuse)
+        plan, stages = plan_rules(program, target, dtype, sizes, encodings, reuse=reuse)
     except CompileError as error:
         refused = error
     try:

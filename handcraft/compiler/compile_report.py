@@ -9,7 +9,7 @@ from handcraft.circuits import Circuits, Subspace
 from handcraft.circuits.lifetimes import lifetimes
 from handcraft.compiler.stage import Pass, Stage
 from handcraft.display import short_repr
-from handcraft.model import Model
+from handcraft.model import Model, PartCounts, parameters_by_part
 from handcraft.weights import Plan
 
 
@@ -46,6 +46,7 @@ class CompileReport:
         chain: the heads and neurons of that chain, each of which reads what the one before writes.
         stages: for each pass over expressions its name, and the number of expressions after it.
         passes: for an optimized program, what each pass did, and what was proved for it.
+        parts: the parameters part by part.
     """
 
     blocks: tuple[BlockReport, ...]
@@ -58,6 +59,7 @@ class CompileReport:
     chain: tuple[str, ...]
     stages: tuple[tuple[str, int], ...]
     passes: tuple[Pass, ...] = ()
+    parts: PartCounts | None = None
 
     @classmethod
     def of(
@@ -86,6 +88,7 @@ class CompileReport:
             chain,
             tuple((stage.name, stage.size) for stage in stages),
             tuple(passes),
+            parameters_by_part(model.shape, model.architecture),
         )
 
     @property
@@ -107,6 +110,8 @@ class CompileReport:
             f"in all: {_count(self.layers, 'block')}, width {self.width}{reused}, "
             f"{self.parameters:,} parameters, {self.nonzero:,} of them not 0"
         )
+        if self.parts is not None:
+            lines += [f"  {line}" for line in str(self.parts).splitlines()[:-1]]
         depth = f"depth: {_count(len(self.blocks), 'block')} of circuits"
         ending = f" takes {self.needed}:" if self.chain else " is empty"
         lines.append(f"{depth}; the longest chain of dependencies{ending}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from handcraft.circuits import Circuits
@@ -19,9 +20,13 @@ from handcraft.language import Program
 from handcraft.language.program import sliding_note
 from handcraft.model import Model, Trace
 from handcraft.origin import Origin
-from handcraft.weights import Layout, Placement, Plan, axis_names
+from handcraft.weights import Layout, Placement, Plan, axis_names, stored_values
 
 if TYPE_CHECKING:
+    import anywidget
+
+    from handcraft.draw import Subject
+    from handcraft.explain import Explanation
     from handcraft.verify import Report
 
 
@@ -54,6 +59,20 @@ class Compiled(Actions):
     def _rules(self) -> tuple[str, ...]:
         return tuple(map(str, self.source.rules)) if isinstance(self.source, Program) else ()
 
+    def _explained(self, prompt: str | Sequence[str]) -> Explanation:
+        from handcraft.explain import explain_prediction
+
+        program = self.source if isinstance(self.source, Program) else None
+        return explain_prediction(
+            self.model, prompt, program=program, circuits=self.circuits, weights=self.weights
+        )
+
+    @property
+    def subject(self) -> Subject:
+        """All that there is to draw."""
+        source = self.source
+        return replace(super().subject, program=source if isinstance(source, Program) else None)
+
     @property
     def layout(self) -> Layout:
         """The dimensions of every subspace."""
@@ -78,7 +97,7 @@ class Compiled(Actions):
 
     def trace(self, prompt: str | Sequence[str]) -> Trace:
         """Every intermediate of running a prompt, with names for heads, dimensions and hidden units."""
-        return self.model.trace(prompt, axis_names(self.plan))
+        return self.model.trace(prompt, axis_names(self.plan), stored_values(self.plan))
 
     def symbolic(self) -> Symbolic:
         """The weights and the logits as exact expressions in the sharpness L."""
@@ -92,6 +111,38 @@ class Compiled(Actions):
             index: row and column, or the place in a bias.
         """
         return self.placement.tensors[tensor].origins.get(index, ())
+
+    def page(self, file: str | Path | None = None, *, prompt: str = "") -> str:
+        """A page that runs the model in the browser and explains its numbers, as one HTML file.
+
+        Args:
+            file: an .html file to write; left out, nothing is written.
+            prompt: the prompt to begin with.
+
+        Returns:
+            The text of the page.
+
+        Raises:
+            LimitError: the model has more weights than a page may have.
+            CheckpointError: the file cannot be written.
+        """
+        from handcraft.page import of_compiled, write_page
+
+        return write_page(of_compiled(self).with_example(prompt), file)
+
+    def widget(self, *, prompt: str = "") -> anywidget.AnyWidget:
+        """The same page in a notebook, by anywidget: `pip install handcraft[notebook]`.
+
+        Args:
+            prompt: the prompt to begin with.
+
+        Raises:
+            LimitError: the model has more weights than a page may have.
+            ModelError: anywidget is not installed.
+        """
+        from handcraft.page import widget
+
+        return widget(self, prompt)
 
     def verify(self, *, sample: int | None = None, seed: int = 0) -> Report:
         """Compare what the model answers with what its source means; as `handcraft.verify`.

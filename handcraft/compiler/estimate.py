@@ -74,7 +74,8 @@ def least(
         target: the architecture.
         sizes: the requested width.
         dtype: of the weights.
-        as_bits: whether tokens are signed bits; otherwise they are one-hot.
+        as_bits: whether tokens and positions are bits; otherwise tokens are one-hot, and a position is
+            a number and its square, and a number for each distance.
     """
     size, context = len(program.vocabulary), program.context
     read = {
@@ -84,17 +85,21 @@ def least(
         if len(clause.pattern.backwards(distance)) < size
     }
     sides = 2 if target.has_norm else 1
-    bits = max(1, (context - 1).bit_length()) * (1 + len(read)) if read else 0
-    token = max(1, (size - 1).bit_length()) if as_bits else size
-    width = sizes.n_embd or sides * (token + bits)
-    numbers = context * bits + size * (token if as_bits else 1)
-    if as_bits and not target.has_norm:
-        numbers //= 4  # bits are 1 or 0 then
+    if as_bits:
+        bits = max(1, (context - 1).bit_length()) * (1 + len(read)) if read else 0
+        token = max(1, (size - 1).bit_length())
+        width, numbers = sides * (token + bits), sides * (context * bits + size * token)
+        if not target.has_norm:
+            numbers //= 4  # bits are 1 or 0 then
+    else:
+        position = 2 + len(read) if read else 0
+        width, numbers = sides * size + position, sides * size + context * position
+    width = sizes.n_embd or width
     of_block = (12 if target.has_norm else 4) * width**2
     return Estimate(
         width,
         (size + context) * width + (of_block if read else 0),
-        sides * numbers,
+        numbers,
         numpy_dtype(dtype).itemsize,
     )
 

@@ -1,20 +1,42 @@
-"""Pictures: the data flow of circuits, and tables of numbers as heatmaps."""
+"""Pictures: of programs, circuits, runs and weights; and tables of numbers as heatmaps."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from handcraft.draw.circuit import DETAILS, Detail, circuit_picture
+from handcraft.draw.curves import curves_svg
 from handcraft.draw.dataflow import circuits_graph
 from handcraft.draw.heatmap import heatmap_svg
+from handcraft.draw.program import program_picture
 from handcraft.draw.render import format_of, render
+from handcraft.draw.scene import Picture
+from handcraft.draw.subject import OF_A_RUN, WHATS, Subject, What, draw_picture, draw_trace
 
 if TYPE_CHECKING:
     from handcraft.circuits import Circuits
 
-__all__ = ["circuits_graph", "circuits_svg", "format_of", "heatmap_svg", "render"]
+__all__ = [
+    "DETAILS",
+    "OF_A_RUN",
+    "WHATS",
+    "Detail",
+    "Picture",
+    "Subject",
+    "What",
+    "circuit_picture",
+    "circuits_graph",
+    "circuits_svg",
+    "curves_svg",
+    "draw_picture",
+    "draw_trace",
+    "format_of",
+    "heatmap_svg",
+    "program_picture",
+    "render",
+]
 
 
 def circuits_svg(circuits: Circuits) -> str:
-    """The data flow of `circuits` as one SVG element, for notebooks."""
-    svg = render(circuits_graph(circuits).source, "svg").decode()
-    return svg[svg.index("<svg") :]
+    """The picture of `circuits` as the text of an SVG file."""
+    return circuit_picture(circuits).svg

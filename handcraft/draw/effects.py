@@ -52,11 +52,23 @@ def bias_fields(biases: Sequence[Bias]) -> list[list[str]]:
     return _fields([(_rules_in_words(each.origins), _writes([each.adds])) for each in biases])
 
 
-def rules_of(head: Head) -> list[str]:
-    """Some of what a head serves: what its maps do, or where they do not say, the head itself."""
+def rules_of(head: Head, *, but: str | None = None) -> list[str]:
+    """Some of what a head serves: what its maps do, or where they do not say, the head itself.
+
+    `but` is a text that is known already.
+    """
     maps = (*head.attends.query, *head.attends.key, *head.moves, *head.writes)
     served = dict.fromkeys(origin for m in maps for origin in m.origins) or head.origins
-    return some([f"for: {origin.what}" for origin in served], MOST_RULES)
+    return some([f"for: {origin.what}" for origin in served if origin.what != but], MOST_RULES)
+
+
+def added(parts: Iterable[Coefficients]) -> str:
+    """What is added up, every number: ``token a +1, before +2``."""
+    return ", ".join(
+        f"{dimension(part.subspace, i)} {signed(number)}"
+        for part in parts
+        for i, number in part.entries
+    )
 
 
 def _fields(served: Sequence[tuple[str, str]]) -> list[list[str]]:
@@ -111,7 +123,7 @@ def _writes(writes: Iterable[Coefficients]) -> str:
 
 def _added(effect: Sequence[tuple[tuple[Subspace, int], Number]]) -> str:
     """What is added, such as ``b +256``; tokens and other values go by themselves."""
-    parts = [f"{_target(subspace, i)} {_signed(number)}" for (subspace, i), number in effect]
+    parts = [f"{_target(subspace, i)} {signed(number)}" for (subspace, i), number in effect]
     return ", ".join(some(parts, MOST_RULES)) if parts else "nothing"
 
 
@@ -121,7 +133,12 @@ def _target(subspace: Subspace, index: int) -> str:
     return subspace.dimension_names[index]
 
 
-def _signed(number: Number) -> str:
+def dimension(subspace: Subspace, index: int) -> str:
+    """The name of one dimension, with that of its subspace."""
+    return visible(subspace.dimension_names[index])
+
+
+def signed(number: Number) -> str:
     """A number with its sign, in typographic form."""
     shown = str(number)
     is_sum = any(f" {sign} " in shown for sign in "+-")

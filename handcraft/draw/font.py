@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 import struct
+import unicodedata
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,24 +26,53 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _WIDTH = re.compile(rf"{_QUOTED.pattern}|\bwidth=([0-9.]+)")  # none in a text that says width=3
 
 
-@lru_cache(maxsize=1)
 def characters() -> frozenset[str]:
-    """The characters that the font can draw, from its table `cmap` in format 12 (OpenType 1.9)."""
+    """The characters that the font can draw."""
+    return frozenset(_advances())
+
+
+def text_width(text: str, size: float) -> float:
+    """The width of a line of text in this font, in the unit of `size`.
+
+    The common sans-serif fonts are narrower. A character that the font lacks counts as the wider of its
+    escape, which a PNG has, and a square.
+
+    >>> text_width("ab", 10) == text_width("a", 10) + text_width("b", 10)
+    True
+    """
+    known = _advances()
+    return size * sum(known[c] if c in known else _missing(c) for c in text)
+
+
+def _missing(character: str) -> float:
+    if character.isascii() or unicodedata.combining(character):
+        return 0.0
+    return max(1.25, sum(_advances()[c] for c in _escape(character)))
+
+
+@lru_cache(maxsize=1)
+def _advances() -> Mapping[str, float]:
+    """The width of every character in ems, from `cmap` in format 12 and `hmtx` (OpenType 1.9)."""
     font = FILE.read_bytes()
     (tables,) = struct.unpack_from(">H", font, 4)
     records = [struct.unpack_from(">4s4xI", font, 12 + 16 * i) for i in range(tables)]
-    cmap = next(start for tag, start in records if tag == b"cmap")
+    starts = dict(records)
+    (units,) = struct.unpack_from(">H", font, starts[b"head"] + 18)
+    (metrics,) = struct.unpack_from(">H", font, starts[b"hhea"] + 34)
+    widths = [struct.unpack_from(">H", font, starts[b"hmtx"] + 4 * i)[0] for i in range(metrics)]
+    cmap = starts[b"cmap"]
     (encodings,) = struct.unpack_from(">H", font, cmap + 2)
-    found: set[str] = set()
+    found: dict[str, float] = {}
     for i in range(encodings):
         (offset,) = struct.unpack_from(">I", font, cmap + 4 + 8 * i + 4)
         form, groups = struct.unpack_from(">H10xI", font, cmap + offset)
         if form != 12:
             continue
         for group in range(groups):
-            first, last, _ = struct.unpack_from(">III", font, cmap + offset + 16 + 12 * group)
-            found.update(map(chr, range(first, last + 1)))
-    return frozenset(found)
+            first, last, glyph = struct.unpack_from(">III", font, cmap + offset + 16 + 12 * group)
+            for i in range(first, last + 1):
+                found[chr(i)] = widths[min(glyph + i - first, metrics - 1)] / units
+    return found
 
 
 def drawable(graph_source: str) -> str:
@@ -80,6 +111,18 @@ def _escaped(line: str) -> str:
 
     line = _QUOTED.sub(escape, line)
     return _WIDTH.sub(wider, line)
+
+
+def drawable_text(svg: str) -> str:
+    r"""An SVG in which characters that the font lacks are written as escapes.
+
+    >>> print(drawable_text("<text>→ 中</text>"))
+    <text>→ \\u4e2d</text>
+    """
+    if svg.isascii():
+        return svg
+    known = characters()
+    return "".join(c if c.isascii() or c in known else _escape(c) for c in svg)
 
 
 def _escape(character: str) -> str:

@@ -6,10 +6,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from html import escape
 from itertools import groupby
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
 
+from handcraft.draw.font import text_width
+from handcraft.draw.label import FONT
 from handcraft.errors import DrawError
 
 Floats = npt.NDArray[np.float64]
@@ -68,7 +71,7 @@ _SIDE = 384  # pixels of the longer side of the cells, where they come out betwe
 _SMALLEST_CELL, _LARGEST_CELL = 2, 28
 _LEFT, _TOP, _RIGHT, _BOTTOM = 62, 44, 84, 52  # margins: labels, title, colour bar
 _BAR_GAP, _BAR_WIDTH = 20, 12
-_WIDTH_OF_A_LETTER = 8.2  # of the title, at 14 pixels; generous
+_SIZE, _TITLE = 11, 14  # pixels of texts
 _TICKS = 9
 
 
@@ -78,15 +81,17 @@ def _picture(numbers: Floats, title: str, x_label: str, y_label: str, top: float
     across, down = _cell(columns), _cell(rows)
     width, height = across * columns, down * rows
     bar_height = max(height, 96)
-    full_width = max(_LEFT + width + _RIGHT, round(2 * _LEFT / 3 + len(title) * _WIDTH_OF_A_LETTER))
+    shown = max(text_width(_number(n), _SIZE) for n in (top, top / 2, -top))
+    right = max(_RIGHT, ceil(_BAR_GAP + _BAR_WIDTH + 9 + shown + 6))
+    full_width = max(_LEFT + width + right, ceil(_LEFT + text_width(title, _TITLE) + 8))
     full_height = _TOP + bar_height + _BOTTOM
     return [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{full_width}" height="{full_height}" '
         f'viewBox="0 0 {full_width} {full_height}" role="img" '
-        'font-family="Helvetica,Arial,sans-serif" font-size="11">',
+        f'font-family="{FONT}" font-size="{_SIZE}">',
         f"<title>{escape(title)}</title>",
         f'<rect width="{full_width}" height="{full_height}" fill="#ffffff"/>',
-        _text(_LEFT, 26, title, fill=_INK, extra=' font-size="14"'),
+        _text(_LEFT, 26, title, fill=_INK, extra=f' font-size="{_TITLE}"'),
         *_cells(numbers, across, down, top),
         *_axes(rows, columns, across, down, x_label, y_label),
         *_bar(_LEFT + width + _BAR_GAP, bar_height, top, has_negative=bool((numbers < 0).any())),

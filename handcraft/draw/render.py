@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Literal
 
-from handcraft.draw.font import FAMILY, FILE, drawable
+from handcraft.draw.font import FAMILY, FILE, drawable, drawable_text
 from handcraft.errors import DrawError
 
 Format = Literal["svg", "png", "dot"]
@@ -16,6 +16,9 @@ FORMATS: tuple[Format, ...] = ("svg", "png", "dot")
 
 _PNG_SCALE = 2
 """Pixels of a PNG for each pixel of the SVG, so that text is sharp."""
+
+_SHARP_UP_TO = 10_000
+"""Pixels of the tallest SVG for which there is memory at that scale: 133 MB; others have one."""
 
 _DPI = 96  # pixels per inch of an SVG at its own size, as browsers have it
 
@@ -87,7 +90,13 @@ def _run_inside(graph_source: str) -> bytes:
         ) from error
 
 
-def _pixels(svg: bytes) -> bytes:
+def png_of(svg: str, height: int) -> bytes:
+    """An SVG of this package as PNG; what the bundled font lacks is written as an escape."""
+    scale = _PNG_SCALE if height <= _SHARP_UP_TO else 1
+    return _pixels(drawable_text(svg).encode(), scale)
+
+
+def _pixels(svg: bytes, scale: int = _PNG_SCALE) -> bytes:
     """An SVG as PNG, with all text in the bundled font."""
     import resvg_py
 
@@ -103,7 +112,7 @@ def _pixels(svg: bytes) -> bytes:
             cursive_family=FAMILY,
             fantasy_family=FAMILY,
             dpi=_DPI,
-            zoom=_PNG_SCALE,
+            zoom=scale,
         )
     except ValueError as error:
         raise DrawError(

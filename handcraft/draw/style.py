@@ -85,3 +85,33 @@ def node_style(kind: Kind) -> dict[str, str]:
 def edge_style(flow: Flow) -> dict[str, str]:
     """The attributes of an edge, by what flows along it."""
     return {**_EDGES[flow], "class": flow}
+
+
+def node_colours(kind: Kind) -> tuple[str, str]:
+    """The colour of the inside of a box and of its line, by its kind."""
+    return _NODES[kind]
+
+
+_LANES = ("#7fa8d6", "#c9a25a", "#74b08d", "#a88fd0", "#d08f8f", "#6fb3bd", "#a3a3a3")
+
+
+def lane_colour(number: int) -> str:
+    """The colour of a lane; neighbours differ."""
+    return _LANES[number % len(_LANES)]
+
+
+RULES = ("#bfdbfe", "#fde68a", "#bbf7d0", "#ddd6fe", "#fecaca", "#a5f3fc", "#fed7aa", "#fbcfe8")
+"""Colours of rules; beyond these they come again."""
+
+SEVERAL, NO_RULE = "#e5e7eb", "#f1f5f9"
+"""What several rules share, and what serves all of them or none."""
+
+_ZERO, _POSITIVE, _NEGATIVE = (248, 250, 252), (58, 104, 158), (216, 166, 92)
+
+
+def shade(share: float) -> tuple[str, str]:
+    """The colour for a number from -1 to 1, and that of text on it: blue above 0, amber below."""
+    end = _POSITIVE if share > 0 else _NEGATIVE
+    mixed = (round(zero + (full - zero) * abs(share)) for zero, full in zip(_ZERO, end, strict=True))
+    ink = "#ffffff" if share > 0.55 else INK
+    return "#" + "".join(f"{part:02x}" for part in mixed), ink

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args, overload
 
 from handcraft.circuits import Circuits
-from handcraft.compiler import Compiled, CompiledSequences
+from handcraft.compiler import Compiled, CompiledSequences, compile_program
 from handcraft.compiler.values.output import Output
 from handcraft.compiler.values.value_model import ValueModel
 from handcraft.display import short_repr, shorten_value
 from handcraft.errors import CheckpointError, HandcraftError, ProofError, VocabularyError
+from handcraft.explain import Explanation, explain_prediction
 from handcraft.formats.folder import MANIFEST, check_target, whole_folder, write_text
 from handcraft.formats.foreign_files import contradiction, shown
 from handcraft.formats.huggingface.config_json import CONFIG
@@ -32,10 +33,12 @@ from handcraft.formats.manifest.read_manifest import (
 )
 from handcraft.formats.manifest.served import Origins, read_served
 from handcraft.formats.manifest.values import bounded_again, read_values, spans_of
+from handcraft.formats.read_raschka import is_raschka, read_raschka
+from handcraft.formats.stated_values import stated_values
 from handcraft.formats.tensors.tensor_file import read_tensors
 from handcraft.formats.writers import READ_BACK, WRITERS, check_answers, check_format
 from handcraft.language import Program, Prompts
-from handcraft.model import Model, grow, published_shape
+from handcraft.model import Model, Stored, grow, published_shape
 from handcraft.origin import Origin
 from handcraft.proofs import (
     CERTIFICATE,
@@ -44,15 +47,20 @@ from handcraft.proofs import (
     Wanted,
     certificate_of,
     certificate_text,
+    check_meaning,
     stated_in,
     statement_of,
 )
+from handcraft.proofs.write_meaning import Statement
 from handcraft.verify.texts.allowed import is_restricted
 from handcraft.vocabulary import Vocabulary, shorten
-from handcraft.weights import Weight, Weights
+from handcraft.weights import Layout, Weight, Weights, read_stored
 
-CERTIFIED = "huggingface"
-"""The format whose files `handcraft_check` reads."""
+if TYPE_CHECKING:
+    from handcraft.draw import Subject
+
+CERTIFIED = ("huggingface", "safetensors")
+"""The formats whose files `handcraft_check` reads."""
 
 
 @short_repr
@@ -102,9 +110,69 @@ class Checkpoint:
         written = source.rules if isinstance(source, Program) else manifest.written
         return Weights(self.model, manifest.names, self.origins, tuple(map(str, written)))
 
-    def explain(self, tensor: str, *index: int) -> Weight:
-        """What one weight stands for, and the rules it serves."""
-        return self.weights.weight(tensor, index)
+    @property
+    def stored(self) -> tuple[Stored, ...]:
+        """The values of the residual stream; none where the circuits are not known."""
+        circuits, shape, norm = self._circuits, self.model.shape, self.model.architecture.has_norm
+        if circuits is None:
+            return ()
+        layout = Layout(
+            circuits.stream, shape.n_head, shape.n_embd, False, norm, reuses=circuits.reuses
+        )
+        first = {subspace.name: start for subspace, start in layout.start.items()}
+        if first != {row.subspace: row.first for row in self.manifest.layout}:
+            return ()
+        return read_stored(circuits, layout.read, shape.n_embd, shape.n_layer)
+
+    @property
+    def subject(self) -> Subject:
+        """All that there is to draw."""
+        from handcraft.draw import Subject
+
+        return Subject(
+            name=self.folder.name,
+            program=self.source if isinstance(self.source, Program) else None,
+            circuits=self._circuits,
+            model=self.model,
+            names=self.manifest.names,
+            origins=self.origins,
+            stored=self.stored,
+        )
+
+    @overload
+    def explain(self, prompt: str | Sequence[str], /) -> Explanation: ...
+
+    @overload
+    def explain(self, tensor: str, /, *index: int) -> Weight: ...
+
+    def explain(self, what: str | Sequence[str], /, *index: int) -> Explanation | Weight:
+        """Why the model answers what it answers on a prompt; or what one weight stands for.
+
+        As `Compiled.explain`. Of rules over expressions a folder stores the words and the circuits, so
+        the values are those that the circuits compute.
+        """
+        if index or (isinstance(what, str) and what in self.model.tensors):
+            return self.weights.weight(what, index)  # type: ignore[arg-type]
+        return explain_prediction(
+            self.model,
+            what,
+            program=self.source if isinstance(self.source, Program) else None,
+            circuits=self._circuits,
+            weights=self.weights,
+            answers=self.values is None,
+        )
+
+    @cached_property
+    def _circuits(self) -> Circuits | None:
+        """The circuits of the model; those of patterns are compiled again, None if others come out."""
+        if isinstance(self.source, Circuits):
+            return self.source
+        with suppress(HandcraftError):
+            circuits = compile_program(self.source, architecture=self.model.architecture).circuits
+            heads = [[head.name for head in block.heads] for block in circuits.blocks]
+            if heads == [[head.name for head in block.heads] for block in self.manifest.names.blocks]:
+                return circuits
+        return None
 
 
 def save(
@@ -116,6 +184,7 @@ def save(
     token_ids: Mapping[str, int] | None = None,
     again: Checkpoint | None = None,
     proof: Wanted = "never",
+    meaning: Program | None = None,
 ) -> Path:
     """Write a compiled model to a folder, completely or not at all, if its answers are right.
 
@@ -131,6 +200,8 @@ def save(
     its outputs are kept.
         proof: whether `handcraft_check` proves the folder before it stands: "never", "quick" where that
             takes seconds, or "required". What it finds is in handcraft.json and in the model card.
+        meaning: what circuits that were laid out by hand are to mean, for the certificate. Rules mean
+            what they say.
 
     Returns:
         The folder.
@@ -151,12 +222,20 @@ def save(
         raise CheckpointError(f"proof={shorten_value(proof)}", fix=f"use one of: {wanted}")
     outputs: tuple[Output, ...] = ()
     spans: Spans = ()
+    stated: Statement | None = None
     grammar = None if again is None else again.manifest.grammar
     if isinstance(compiled, CompiledSequences):
         outputs, spans = compiled.outputs, spans_of(compiled)
+        with suppress(NotCertified):
+            stated = stated_values(compiled)
         if is_restricted(compiled.prompts):
             grammar = Grammar.of(compiled.prompts)
         compiled = compiled.as_compiled()
+    if meaning is not None and not isinstance(compiled.source, Circuits):
+        raise CheckpointError(
+            "a meaning is given for rules, which mean what they say",
+            fix="leave out meaning=, or prove the folder: handcraft prove DIR --meaning PROGRAM",
+        )
     architecture = compiled.model.architecture
     is_gpt2 = architecture.has_norm and architecture.causal
     chosen = format or ("huggingface" if is_gpt2 else "safetensors")
@@ -177,8 +256,12 @@ def save(
     compiled = replace(compiled, model=model)
     with whole_folder(target) as fresh:
         WRITERS[chosen](compiled, report, fresh)
-        if chosen == CERTIFIED and not outputs:
-            _write_certificate(compiled, fresh, again)
+        if chosen in CERTIFIED:
+            if not outputs:
+                stated = _stated(compiled, again, meaning)
+            if stated is not None:
+                certificate = certificate_of(stated, compiled.model, fresh)
+                write_text(fresh / CERTIFICATE, certificate_text(certificate))
         proved = _proved(fresh, proof)
         text = write_manifest(
             compiled,
@@ -193,24 +276,24 @@ def save(
     return target
 
 
-def _write_certificate(compiled: Compiled, folder: Path, again: Checkpoint | None) -> None:
-    """Write certificate.json, unless the program has no meaning that one can state.
+def _stated(compiled: Compiled, again: Checkpoint | None, meaning: Program | None) -> Statement | None:
+    """What certificate.json states, if the program has a meaning that one can state.
 
     Circuits that are compiled again mean what the certificate of their folder states.
     """
     try:
+        if meaning is not None:
+            check_meaning(meaning, compiled.model)
+            return statement_of(meaning)
         if isinstance(compiled.source, Program):
-            stated = statement_of(compiled.source)
-        elif again is None:
-            return
-        else:
-            stated = stated_in(again.folder)
-            if stated["vocabulary"] != list(compiled.model.vocabulary.tokens):
-                return
+            return statement_of(compiled.source)
+        if again is None:
+            return None
+        stated = stated_in(again.folder / CERTIFICATE)
     except NotCertified:
-        return
-    certificate = certificate_of(stated, compiled.model, folder)
-    write_text(folder / CERTIFICATE, certificate_text(certificate))
+        return None
+    is_same = stated["vocabulary"] == list(compiled.model.vocabulary.tokens)
+    return stated if is_same else None
 
 
 def _proved(folder: Path, wanted: Wanted) -> Proof | None:
@@ -228,22 +311,28 @@ def _proved(folder: Path, wanted: Wanted) -> Proof | None:
     if is_certified:
         found = tried_proof(folder, is_quick=wanted == "quick")
         card = folder / "README.md"
-        write_text(card, with_proof(card.read_text(encoding="utf-8"), found))
+        if card.exists():
+            write_text(card, with_proof(card.read_text(encoding="utf-8"), found))
     if wanted == "required" and found.verdict != "proved":
         raise ProofError(f"no proof was found: {found.why}", fix=PROVABLE)
     return found
 
 
-PROVABLE = "compile for gpt2 in float32, allow fewer prompts with inputs=, or shorten the context"
+PROVABLE = (
+    "compile in float32 and write huggingface or safetensors, allow fewer prompts with inputs=, or "
+    "shorten the context"
+)
 
 
 def load(folder: str | Path) -> Model:
-    """The model in a folder: one that was compiled, or any GPT-2 as Hugging Face saves it.
+    """The model in a folder: one that was compiled, any GPT-2 as Hugging Face saves it, or Raschka's.
 
     Raises:
         CheckpointError: files are missing, damaged or foreign, or contradict each other.
     """
     path = Path(folder)
+    if is_raschka(path):
+        return read_raschka(path)
     if (path / CONFIG).exists() and not is_checkpoint(path):
         return read_huggingface(path)
     return read_checkpoint(path).model

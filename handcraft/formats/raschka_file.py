@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -96,6 +97,15 @@ def raschka_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
         "final_norm.shift": (d,),
         "out_head.weight": (shape.n_vocab, d),
     }
+
+
+def raschka_parameters(shape: Shape) -> int:
+    """How many parameters Raschka's model of that shape has; the masks are none.
+
+    >>> raschka_parameters(Shape(50257, 1024, 768, 12, (3072,) * 12))
+    163009536
+    """
+    return sum(prod(s) for name, s in raschka_shapes(shape).items() if not name.endswith(".att.mask"))
 
 
 def _config(shape: Shape) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from handcraft.errors import DomainError, HandcraftError, ProgramError, raise_al
 from handcraft.language.graph.domain import Finite, Kind
 from handcraft.language.graph.wording import Wording, reads
 from handcraft.language.regular import Letters, Machine, RegularExpressionError, mentioned
-from handcraft.language.sequences.expression import Expression, as_expression
+from handcraft.language.sequences.expression import Expression, as_expression, finished
 from handcraft.language.sequences.functions import lookup, where
 from handcraft.language.written_place import written_place
 from handcraft.limits import AUTOMATON_MAPS, AUTOMATON_STATES
@@ -178,8 +178,7 @@ class Automaton:
         return self._named(expression, reads(f"{self.name} over {stretch} of ", sequence.node))
 
     def _named(self, expression: Expression, text: Wording) -> Expression:
-        node = expression.node.called(text, written_place() or self.place)
-        return Expression(expression.prompts, node)
+        return finished(expression.prompts, expression.node.called(text, None), levels_up=2)
 
 
 _Map: TypeAlias = "tuple[int, ...]"

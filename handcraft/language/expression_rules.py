@@ -38,9 +38,9 @@ class ExpressionRules:
         self.rules = [each.rule for each in rules]
         self.vocabulary, self.reach = prompts.vocabulary, prompts.context
         deciding = Deciding(prompts)
-        self._each = tuple(map(deciding.decide, rules))
-        self._last = next((i for i, d in enumerate(self._each) if d.is_always), None)
-        tried = self._each if self._last is None else self._each[: self._last + 1]
+        self.every = tuple(map(deciding.decide, rules))
+        self._last = next((i for i, d in enumerate(self.every) if d.is_always), None)
+        tried = self.every if self._last is None else self.every[: self._last + 1]
         self.decisions: tuple[Decision, ...] = tuple(d for d in tried if not d.is_never)
         self._latest: tuple[Ids, Computed] | None = None  # computed last, and read several times
 
@@ -53,7 +53,7 @@ class ExpressionRules:
                 fix=f"end the rules with one that always fires, as in {sure_rule(self.vocabulary)}",
                 in_rules=sure_line(self.vocabulary),
             )
-        for i, decision in enumerate(self._each):
+        for i, decision in enumerate(self.every):
             if decision.is_never or i > self._last:
                 hiding = [self.rules[self._last]] if i > self._last else []
                 warnings.warn(HandcraftWarning(never_fires(decision.rule, hiding)), stacklevel=3)
@@ -72,7 +72,7 @@ class ExpressionRules:
         """The rule that decides at each place, and its likeliest token; -1 for no value."""
         winners, tokens = np.full(texts.shape, UNDEFINED), np.full(texts.shape, UNDEFINED)
         place_of = {token: place for place, token in enumerate(self.vocabulary.tokens)}
-        numbers = {decision: number for number, decision in enumerate(self._each)}
+        numbers = {decision: number for number, decision in enumerate(self.every)}
         for part, computed in self._computed(texts):
             shape = texts[part].shape
             defined = np.arange(shape[1]) < computed.defined[:, None]

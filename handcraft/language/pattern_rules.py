@@ -87,19 +87,6 @@ class PatternRules:
         return max((len(clause.pattern) for clause in self.clauses), default=0)
 
     @cached_property
-    def live_clauses(self) -> tuple[Clause, ...]:
-        """The clauses that win on some context, in order.
-
-        Where coverage is undecided: all up to the first that always matches.
-        """
-        if not self.coverage.is_complete:
-            always = (
-                i for i, c in enumerate(self.clauses) if c.pattern.is_always(len(self.vocabulary))
-            )
-            return self.clauses[: next(always, len(self.clauses)) + 1]
-        return tuple(c for i, c in enumerate(self.clauses) if i in self.coverage.fired)
-
-    @cached_property
     def _tried_after(self) -> tuple[tuple[Clause, ...], ...]:
         """For each last token, the clauses that allow it: only these can match."""
         after: list[list[Clause]] = [[] for _ in self.vocabulary.tokens]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from html import escape as escape_html
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from handcraft.language.decision import Decision
 from handcraft.language.distribution import likeliest
 from handcraft.language.expression_rules import ExpressionRules
 from handcraft.language.graph.node import Aggregate
+from handcraft.language.judged import Judged, judge
 from handcraft.language.ngrams import ngram_rules
 from handcraft.language.pattern_rules import PatternRules
 from handcraft.language.patterns.coverage import Coverage
@@ -34,6 +35,9 @@ from handcraft.language.rule import Clause, Rule
 from handcraft.language.sequences import Prompts
 from handcraft.origin import Place, caller_place
 from handcraft.vocabulary import Vocabulary, shorten
+
+if TYPE_CHECKING:
+    from handcraft.draw import Picture
 
 REPR_UP_TO = 12
 """How many rules a repr shows."""
@@ -257,6 +261,28 @@ class Program:
         """
         return self._reading.decide(texts, rows, places)[0]
 
+    def judged(self, context: str | Sequence[str]) -> Judged:
+        """What becomes of each rule after a prompt, and the values of the expressions.
+
+        Whether the prompt is allowed is not checked; of more than `context` tokens the last ones count.
+
+        Raises:
+            VocabularyError: a token is unknown, or there is none.
+            AssumptionError: the prompt breaks an assumption.
+
+        >>> from handcraft import predict
+        >>> aab = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
+        >>> for outcome in aab.judged("ba").outcomes:
+        ...     print(outcome.state, "|", outcome.rule, outcome.misses)
+        nearly | predict b after aa 1
+        fires | predict a otherwise 0
+        """
+        ids = self.vocabulary.ids(context)[-self.context :]
+        if not ids:
+            raise VocabularyError("the prompt is empty", fix="give at least one token to predict from")
+        tokens = [self.vocabulary.token(i) for i in ids]
+        return judge(self._as_expressions.every, tokens, causal=self.prompts.causal)
+
     @property
     def selections(self) -> tuple[Aggregate, ...]:
         """The selections that the rules use, in the order in which they are computed."""
@@ -336,14 +362,6 @@ class Program:
         """Which rule wins where, decided over all contexts, where the program has only patterns."""
         return self._as_patterns.coverage
 
-    @property
-    def live_clauses(self) -> tuple[Clause, ...]:
-        """The clauses that win on some context, in order, where the program has only patterns.
-
-        Where coverage is undecided: all up to the first that always matches.
-        """
-        return self._as_patterns.live_clauses
-
     @cached_property
     def _reading(self) -> PatternRules | ExpressionRules:
         """The rules, read as patterns if all of them are, else as expressions."""
@@ -376,6 +394,19 @@ class Program:
         written = (self.vocabulary.token(self.next_token(ids[:length])) for length in lengths)
         self.prompts.check_written(tokens, written)
         return ids[-self.context :]
+
+    def draw(self, *, rule: int | None = None) -> Picture:
+        """The values and rules of the program as a picture, which notebooks show.
+
+        Args:
+            rule: the number of a rule, from 1: only this one, and what it reads.
+
+        Raises:
+            DrawError: there is no such rule, it never fires, or there are too many values.
+        """
+        from handcraft.draw import program_picture
+
+        return program_picture(self, rule=rule)
 
     def _repr_html_(self) -> str:
         """The rules as a table, for notebooks."""

@@ -25,6 +25,11 @@ def written_at(place: Place) -> Iterator[None]:
         _read_at.reset(before)
 
 
+def is_read_from_text() -> bool:
+    """Whether what is made now is read from text, and not written in Python."""
+    return _read_at.get() is not None
+
+
 def written_place() -> Place:
     """The place that `written_at` gives, else that of the innermost call outside this package."""
     given = _read_at.get()

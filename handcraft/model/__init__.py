@@ -14,8 +14,10 @@ from handcraft.model.generate import ADDED, check_masked, continue_ids
 from handcraft.model.grow import grow, published_shape
 from handcraft.model.model import Model
 from handcraft.model.padding import valid_positions
+from handcraft.model.parameters import PartCount, PartCounts, parameters_by_part
 from handcraft.model.rounded import ReorderedModel, RoundedModel, as_reordered, as_rounded
 from handcraft.model.shape import Shape
+from handcraft.model.stored import Stored
 from handcraft.model.trace import Trace
 
 __all__ = [
@@ -25,9 +27,12 @@ __all__ = [
     "Cache",
     "HeadNames",
     "Model",
+    "PartCount",
+    "PartCounts",
     "ReorderedModel",
     "RoundedModel",
     "Shape",
+    "Stored",
     "Trace",
     "as_reordered",
     "as_rounded",
@@ -38,6 +43,7 @@ __all__ = [
     "grow",
     "masked_softmax",
     "merge_heads",
+    "parameters_by_part",
     "published_shape",
     "softmax",
     "split_heads",

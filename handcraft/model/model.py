@@ -31,6 +31,7 @@ from handcraft.model.norm import layer_norm
 from handcraft.model.padding import checked_valid
 from handcraft.model.product import product
 from handcraft.model.shape import Shape
+from handcraft.model.stored import Stored
 from handcraft.model.trace import Trace
 from handcraft.vocabulary import Vocabulary
 
@@ -145,8 +146,18 @@ class Model:
             cache.advance(ids.shape[1])
         return out
 
-    def trace(self, prompt: str | Sequence[str], names: AxisNames | None = None) -> Trace:
-        """Run a prompt and keep every named intermediate; `names` say what their axes stand for.
+    def trace(
+        self,
+        prompt: str | Sequence[str],
+        names: AxisNames | None = None,
+        stored: tuple[Stored, ...] = (),
+    ) -> Trace:
+        """Run a prompt and keep every named intermediate.
+
+        Args:
+            prompt: text or tokens.
+            names: what the axes of intermediates stand for.
+            stored: the values of the residual stream, for pictures.
 
         Raises:
             ModelError: the prompt is empty or too long.
@@ -161,7 +172,7 @@ class Model:
         self._run(checked_ids(self, [ids], 0), None, keep)
         every = range(self.shape.n_vocab)
         tokens, answers = (tuple(map(self.vocabulary.token, each)) for each in (ids, every))
-        return Trace(tokens, values, answers, names)
+        return Trace(tokens, values, answers, names, stored)
 
     def watch(self, tokens: npt.ArrayLike, watch: Watch) -> Array:
         """The logits at every position, with every intermediate shown on the way.

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from handcraft.display import html_table
 from handcraft.errors import ModelError
 from handcraft.model.attention import Array
 from handcraft.model.axis_names import AxisNames
+from handcraft.model.stored import Stored
+
+if TYPE_CHECKING:
+    from handcraft.draw import Picture
 
 SHOWN_UP_TO = 400
 """How many numbers of one intermediate `show` prints at most."""
@@ -35,12 +40,14 @@ class Trace(Mapping[str, Array]):
         values_by_name: the intermediates, in the order in which they came up.
         answers: the tokens that logits are of, [n_vocab].
         names: what the other axes stand for; None for a model that was not compiled here.
+        stored: the values of the residual stream; none if only its dimensions are known.
     """
 
     tokens: tuple[str, ...]
     values_by_name: Mapping[str, Array]
     answers: tuple[str, ...] = field(repr=False)
     names: AxisNames | None = field(default=None, repr=False)
+    stored: tuple[Stored, ...] = field(default=(), repr=False)
 
     def __getitem__(self, name: str) -> Array:
         try:
@@ -75,13 +82,25 @@ class Trace(Mapping[str, Array]):
             block = self.names.blocks[int(name.split(".")[1])]
         if value.ndim == 3:
             heads = _filled([head.name for head in block.heads], len(value)) if block else numbers[0]
-            last = positions if name.endswith((".scores", ".pattern")) else numbers[2]
-            return heads, positions, last
+            shared = len(value) == 1 or name.endswith((".scores", ".pattern"))
+            return heads, positions, self._last_axis(name, 0) if shared else numbers[2]
         if self.names is None:
             return positions, numbers[1]
         if block is not None and name.endswith((".pre_activation", ".hidden")):
             return positions, _filled(block.units, value.shape[1])
         return positions, self.names.stream
+
+    def _last_axis(self, name: str, head: int) -> tuple[str, ...]:
+        """What the sources, or the channels, of one head of an intermediate stand for."""
+        if name.endswith((".scores", ".pattern")):
+            return tuple(f"{i} {token}" for i, token in enumerate(self.tokens))
+        heads = self.names.blocks[int(name.split(".")[1])].heads if self.names is not None else ()
+        known: tuple[str, ...] = ()
+        if head < len(heads):
+            is_value = name.endswith((".value", ".head_output"))
+            known = heads[head].carried if is_value else heads[head].matching
+        named = {i: channel for i, channel in enumerate(known) if channel}
+        return tuple(named.get(i, str(i)) for i in range(self[name].shape[2]))
 
     def show(self, name: str) -> str:
         """An intermediate as text, its rows and columns under their names; zeros are left out."""
@@ -90,9 +109,24 @@ class Trace(Mapping[str, Array]):
             lines = _rows(value, axes[0], axes[1])
         else:
             lines = []
-            for head, part in zip(axes[0], value, strict=True):
-                lines += [f"head {head}", *_rows(part, axes[1], axes[2], indent="  ")]
+            for number, (head, part) in enumerate(zip(axes[0], value, strict=True)):
+                last = self._last_axis(name, number)
+                lines += [f"head {head}", *_rows(part, axes[1], last, indent="  ")]
         return "\n".join([f"{name} {list(value.shape)}", *lines])
+
+    def draw(self, what: str = "run") -> Picture:
+        """A picture of the run, which notebooks show.
+
+        Args:
+            what: ``run``: values and attention, block by block; ``attention``: the pattern of every
+                head; ``stream``: the residual stream.
+
+        Raises:
+            DrawError: there is no such picture, or it is too tall.
+        """
+        from handcraft.draw import draw_trace
+
+        return draw_trace(self, what)
 
     def _repr_html_(self) -> str:
         """Names and shapes, for notebooks."""

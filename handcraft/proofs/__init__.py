@@ -4,19 +4,24 @@ from handcraft.proofs.certificate import (
     CERTIFICATE,
     certificate_of,
     certificate_text,
+    check_meaning,
     stated_in,
     statement_of,
+    statement_of_values,
 )
 from handcraft.proofs.proof import Proof, Wanted
-from handcraft.proofs.write_meaning import NotCertified
+from handcraft.proofs.write_meaning import NotCertified, Stated
 
 __all__ = [
     "CERTIFICATE",
     "NotCertified",
     "Proof",
+    "Stated",
     "Wanted",
     "certificate_of",
     "certificate_text",
+    "check_meaning",
     "stated_in",
     "statement_of",
+    "statement_of_values",
 ]

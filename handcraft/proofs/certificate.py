@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from handcraft.errors import CheckpointError
+from handcraft.errors import CheckpointError, ProofError
 from handcraft.language import Program, Prompts
 from handcraft.limits import JSON_BYTES
 from handcraft.model import Model
-from handcraft.proofs.write_meaning import NotCertified, Statement, write_meaning
+from handcraft.proofs.write_meaning import (
+    NotCertified,
+    Stated,
+    Statement,
+    write_meaning,
+    write_values,
+)
 from handcraft_check.errors import CheckError
 from handcraft_check.meaning import Meaning, program_hash
 
@@ -20,7 +26,7 @@ CERTIFICATE = "certificate.json"
 VERSION = 1
 
 FILES = ("model.safetensors", "config.json")
-"""The files that a certificate is about."""
+"""The files that a certificate is about; the second where there is one."""
 
 STATED = ("vocabulary", "contexts", "meaning")
 
@@ -41,13 +47,30 @@ def statement_of(program: Program) -> Statement:
     }
 
 
-def stated_in(folder: Path) -> Statement:
-    """The statement in the certificate of a folder.
+def statement_of_values(prompts: Prompts, outputs: Sequence[Stated]) -> Statement:
+    """The part of a certificate that follows from expressions, and where their values are read.
+
+    It is about every position of every allowed text, thus about all that these begin with.
 
     Raises:
-        NotCertified: the folder has none, or a damaged one.
+        NotCertified: it cannot be written down in a reasonable size.
     """
-    path = folder / CERTIFICATE
+    contexts = _contexts(prompts)
+    contexts |= {"writes": 1, "final": [True] * len(contexts["final"])}
+    return {
+        "vocabulary": list(prompts.vocabulary.tokens),
+        "contexts": contexts,
+        "meaning": write_values(prompts.vocabulary.tokens, outputs),
+    }
+
+
+def stated_in(path: Path) -> Statement:
+    """The statement in a certificate.
+
+    Raises:
+        NotCertified: there is none, or a damaged one.
+    """
+    folder = path.parent
     try:
         if not path.is_file() or path.stat().st_size > JSON_BYTES.most:
             raise NotCertified(f"{folder} has no certificate")
@@ -59,26 +82,59 @@ def stated_in(folder: Path) -> Statement:
         raise NotCertified(f"the certificate of {folder} is damaged: {error}") from error
 
 
+def check_meaning(program: Program, model: Model) -> None:
+    """Raise unless a program can be what a model means.
+
+    Raises:
+        ProofError: it has a token that the model does not know, a longer context than the model has
+            positions, or another mask.
+    """
+    unknown = [token for token in program.vocabulary.tokens if token not in model.vocabulary.tokens]
+    if unknown:
+        raise ProofError(
+            f"the program has the token {unknown[0]!r}, which the model does not know",
+            where=program.place,
+            fix="state what it means over its own tokens",
+        )
+    if program.context > model.shape.n_positions:
+        raise ProofError(
+            f"the program has a context of {program.context}, and the model {model.shape.n_positions} "
+            "positions",
+            where=program.place,
+            fix=f"state it with a context of {model.shape.n_positions}",
+        )
+    if program.prompts.causal != model.architecture.causal:
+        masked, other = ("model", "program") if model.architecture.causal else ("program", "model")
+        raise ProofError(
+            f"the {masked} masks later positions, and the {other} does not",
+            where=program.place,
+            fix=f"state it over Prompts(causal={model.architecture.causal})",
+        )
+
+
 def certificate_of(stated: Statement, model: Model, folder: Path) -> Statement:
     """The certificate of a model that was written in a folder.
 
     Args:
         stated: what it means.
-        model: the model, whose vocabulary has the ids of the tokens.
+        model: the model, whose vocabulary has the ids of the tokens, and maybe more tokens.
         folder: contains the files that the certificate names by their hashes.
 
     Raises:
         CheckpointError: one of these files cannot be read.
+        VocabularyError: the model does not know one of the tokens.
     """
     dtype = model.dtype.name
+    files = [name for name in FILES if name == FILES[0] or (folder / name).exists()]
     return {
         "format": "handcraft-certificate",
         "version": VERSION,
-        "files": {name: _sha256(folder / name) for name in FILES},
+        "files": {name: _sha256(folder / name) for name in files},
+        **({} if len(files) == len(FILES) else {"architecture": _architecture(model)}),
         "program": program_hash(stated["contexts"], stated["meaning"]),
         "arithmetic": {"weights": dtype, "steps": "float32"},
         "vocabulary": stated["vocabulary"],
-        "token_ids": [int(number) for number in model.vocabulary.numbers],
+        "token_ids": list(model.vocabulary.ids(stated["vocabulary"])),
         "contexts": stated["contexts"],
         "meaning": stated["meaning"],
         "hints": {},
@@ -92,7 +148,12 @@ def certificate_text(certificate: Statement) -> str:
     parts["meaning"] = _object(
         {
             "nodes": _array(meaning["nodes"]),
-            "answer": _object({"rules": _array(meaning["answer"]["rules"])}),
+            "answer": _object(
+                {
+                    name: _array(part) if isinstance(part, list) else _dumped(part)
+                    for name, part in meaning["answer"].items()
+                }
+            ),
             "names": _dumped(meaning.get("names", {})),
         }
     )
@@ -131,6 +192,23 @@ def _contexts(prompts: Prompts) -> Statement:
         "kinds": kinds,
         "next": following,
         "final": final,
+    }
+
+
+def _architecture(model: Model) -> Statement:
+    """What config.json would say: the sizes, and what is computed."""
+    facts, shape = model.architecture, model.shape
+    return {
+        "norm": facts.norm,
+        "norm_epsilon": facts.norm_epsilon,
+        "activation": facts.activation,
+        "scales_scores": facts.scales_scores,
+        "scales_by_layer": facts.scales_by_layer,
+        "n_head": shape.n_head,
+        "n_embd": shape.n_embd,
+        "n_inner": list(shape.n_inner),
+        "n_positions": shape.n_positions,
+        "n_vocab": shape.n_vocab,
     }
 
 

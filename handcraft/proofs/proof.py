@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from handcraft_check.words import at_least
+from handcraft_check.words import at_least, at_most
 
 Wanted: TypeAlias = Literal["never", "quick", "required"]
 """Whether a proof is tried when a folder is written: never, where it takes seconds, or in any case."""
@@ -20,22 +20,46 @@ class Proof:
         inputs: how many inputs it is about.
         writes: how many tokens the program writes after each.
         why: why it is not proved.
-        margin: how far the right token's logit leads at least, where it is proved.
+        margin: how far the right token's logit leads at least, where it is proved; None where every
+            token may follow.
+        distance: how far probabilities are at most from those of the program, in total variation; None
+            where it predicts none.
+        values: whether it is about values, each within its bound, in place of tokens.
+        weights: the dtype of the weights.
+        steps: the regime in which that was tried.
     """
 
     verdict: str
     inputs: int = 0
     writes: int = 1
     why: str = ""
-    margin: float = 0
+    margin: float | None = 0
+    distance: float | None = None
+    values: bool = False
+    weights: str = "float32"
+    steps: str = "float32"
 
     def __str__(self) -> str:
-        if self.verdict == "proved":
+        if self.verdict != "proved":
+            return f"sampled, and not proved: {self.why}"
+        if self.values:
             return (
-                f"proved: right after {self.domain}, with a logit margin of at least "
-                f"{at_least(self.margin)} in float32"
+                f"proved: at every position of {self.domain}, with each value within its bound "
+                f"{self.arithmetic}"
             )
-        return f"sampled, and not proved: {self.why}"
+        found = []
+        if self.distance is not None:
+            found.append(f"probabilities off by at most {at_most(self.distance)} in total variation")
+        if self.margin is not None:
+            found.append(f"a logit margin of at least {at_least(self.margin)}")
+        return f"proved: right after {self.domain}, with {' and '.join(found)} {self.arithmetic}"
+
+    @property
+    def arithmetic(self) -> str:
+        """In which arithmetic, in words."""
+        if self.weights == self.steps:
+            return f"in {self.steps}"
+        return f"with {self.weights} weights and steps in {self.steps}"
 
     @property
     def domain(self) -> str:

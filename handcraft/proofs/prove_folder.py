@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 
 from handcraft.errors import ProofError
@@ -35,57 +38,77 @@ def tried_proof(folder: Path, *, is_quick: bool) -> Proof:
         found = prove(folder, budget=QUICK if is_quick else BUDGETS[-1], progress=_advance)
     except CheckError as error:
         return Proof("unproved", why=error.what)
-    margin = found.margin if found.word == "proved" else 0
-    return Proof(found.word, found.inputs, found.writes, found.reason, margin)
+    stated = json.loads((folder / CERTIFICATE).read_text("utf-8"))["arithmetic"]
+    tried = Proof(
+        found.word,
+        found.inputs,
+        found.writes,
+        found.reason,
+        weights=stated["weights"],
+        steps=stated["steps"],
+    )
+    if found.word != "proved":
+        return tried
+    distance = None if found.within is None else found.distance
+    margin = found.margin if isfinite(found.margin) else None
+    return replace(tried, margin=margin, distance=distance, values=found.values is not None)
 
 
-def prove_folder(folder: Path, regime: str | None = None) -> Verdict:
+def prove_folder(folder: Path, regime: str | None = None, certificate: Path | None = None) -> Verdict:
     """Whether the model in a folder predicts what its certificate states, in every context.
 
     Args:
-        folder: a Hugging Face directory.
+        folder: a directory with a model.safetensors.
         regime: the name of one, in place of that of the certificate.
+        certificate: a file, in place of that in the folder.
 
     Raises:
         ProofError: there is no certificate, or the files are damaged or too large to check.
     """
-    _check_certified(folder)
+    _check_certified(folder, certificate)
     with _explained():
-        return prove(folder, regime=regime, progress=_advance)
+        return prove(folder, certificate=certificate, regime=regime, progress=_advance)
 
 
-def prove_folder_radius(folder: Path, regime: str | None = None) -> tuple[float, Verdict]:
+def prove_folder_radius(
+    folder: Path, regime: str | None = None, certificate: Path | None = None
+) -> tuple[float, Verdict]:
     """How far all weights may move before the proof of a folder fails, and the verdict there.
 
     Args:
-        folder: a Hugging Face directory.
+        folder: a directory with a model.safetensors.
         regime: the name of one, in place of that of the certificate.
+        certificate: a file, in place of that in the folder.
 
     Raises:
         ProofError: there is no certificate, or the files are damaged or too large to check.
     """
-    _check_certified(folder)
+    _check_certified(folder, certificate)
     with _explained():
-        return prove_radius(folder, regime=regime, progress=_advance)
+        return prove_radius(folder, certificate=certificate, regime=regime, progress=_advance)
 
 
-def _check_certified(folder: Path) -> None:
-    if not (folder / CERTIFICATE).exists():
+def _check_certified(folder: Path, certificate: Path | None) -> None:
+    if certificate is None and not (folder / CERTIFICATE).exists():
         raise ProofError(
             f"{folder} has no {CERTIFICATE}",
             where=folder,
-            fix="docs/certificate.md says which programs have one; compile them in this version",
+            fix="say what it means: handcraft prove DIR --meaning PROGRAM; or compile it again",
         )
 
 
-def in_words(folder: Path) -> str:
+def in_words(folder: Path, certificate: Path | None = None) -> str:
     """What is proved: the contexts and the program, as the certificate of a folder states them.
+
+    Args:
+        folder: a directory with a certificate.
+        certificate: a file, in place of that in the folder.
 
     Raises:
         ProofError: the certificate is damaged.
     """
     try:
-        stated = stated_in(folder)
+        stated = stated_in(folder / CERTIFICATE if certificate is None else certificate)
         with _explained():
             contexts = contexts_in_words(stated["contexts"], stated["vocabulary"])
             return f"{contexts}\n{Meaning.read(stated['meaning'], stated['vocabulary'])}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 from typing import Any, TypeAlias
@@ -36,6 +37,10 @@ NODES_UP_TO = 200_000
 ROWS_UP_TO = 1_000_000
 """The most rows of tables and pairs of relations, all together."""
 
+WITHIN = Fraction(1, 10_000)
+"""How far probabilities may be from those of the program, in total variation: as `handcraft verify`
+allows (`test_the_stated_distance_is_that_of_verify`)."""
+
 NAME_UP_TO = 100
 """Longer names of nodes are left out."""
 
@@ -58,14 +63,75 @@ def write_meaning(program: Program) -> Statement:
     if len(order) > NODES_UP_TO:
         raise NotCertified(f"the program is a graph of {len(order):,} nodes")
     writing = _Writing(program.vocabulary.tokens, order)
+    answer: Statement = {"rules": [writing.rule(decision) for decision in decisions]}
+    if any("probabilities" in rule for rule in answer["rules"]):
+        answer["within"] = _number(WITHIN)
     return {
         "nodes": [writing.node(node) for node in order],
-        "answer": {"rules": [writing.rule(decision) for decision in decisions]},
-        "names": {
-            str(number): str(node)
-            for number, node in enumerate(order)
-            if not isinstance(node, Embedded | Constant) and len(str(node)) <= NAME_UP_TO
-        },
+        "answer": answer,
+        "names": _names(order),
+    }
+
+
+@dataclass(frozen=True)
+class Stated:
+    """An output of a model of values, as it is stated: a number in the residual stream, and its value.
+
+    Args:
+        name: of the output.
+        node: the expression.
+        place: the number that stands for each value of a node that has no numbers; None for a number.
+        reads: dimensions of the last residual stream, each with a factor.
+        constant: what is added to the sum of these.
+        within: how far that may be from the number that stands for the value.
+    """
+
+    name: str
+    node: Node
+    places: Mapping[Value, int] | None
+    reads: tuple[tuple[int, Fraction], ...]
+    constant: Fraction
+    within: Fraction
+
+
+def write_values(tokens: Sequence[str], outputs: Sequence[Stated]) -> Statement:
+    """The nodes of expressions, what is read of a model for each, and names for people.
+
+    Args:
+        tokens: the vocabulary.
+        outputs: the expressions.
+
+    Raises:
+        NotCertified: they are too large.
+    """
+    order = list(walk(*(output.node for output in outputs)))
+    if len(order) > NODES_UP_TO:
+        raise NotCertified(f"the expressions are a graph of {len(order):,} nodes")
+    writing = _Writing(tokens, order)
+    nodes = [writing.node(node) for node in order]
+    values = []
+    for output in outputs:
+        number = writing.numbers[output.node]
+        if output.places is not None:
+            nodes.append(writing.places(number, output.node, output.places))
+            number = len(nodes) - 1
+        values.append(
+            {
+                "name": output.name,
+                "node": number,
+                "reads": [[dimension, _number(factor)] for dimension, factor in output.reads],
+                "constant": _number(output.constant),
+                "within": _number(output.within),
+            }
+        )
+    return {"nodes": nodes, "answer": {"values": values}, "names": _names(order)}
+
+
+def _names(order: Sequence[Node]) -> dict[str, str]:
+    return {
+        str(number): str(node)
+        for number, node in enumerate(order)
+        if not isinstance(node, Embedded | Constant) and len(str(node)) <= NAME_UP_TO
     }
 
 
@@ -119,6 +185,13 @@ class _Writing:
             case Aggregate():
                 return self._aggregate(node)
         raise NotCertified(f"`{node}` is no node of a program")
+
+    def places(self, number: int, node: Node, places: Mapping[Value, int]) -> Statement:
+        """A table of the number that stands for each value of a node."""
+        self._count(len(places))
+        kind = node.domain.kind
+        rows = [[self._value(value, kind), place] for value, place in places.items()]
+        return {"op": "table", "of": [number], "rows": rows}
 
     def _table(self, node: Lookup) -> Statement:
         written: Statement = {"op": "table", "of": [self.numbers[child] for child in node.arguments]}

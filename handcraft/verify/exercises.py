@@ -50,7 +50,11 @@ class Exercises:
         """How often each selection found a source, and how often none."""
         return tuple(
             Selected(
-                str(node), node.place.short if node.place else None, some, none, node.sources.always
+                node.text.defined,
+                node.place.short if node.place else None,
+                some,
+                none,
+                node.sources.always,
             )
             for node, (some, none) in zip(self._selections, self._selected.tolist(), strict=True)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from math import inf, isfinite
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from handcraft.compiler.values.value_model import BATCH, ValueModel
 from handcraft.display import short_repr
 from handcraft.errors import AssumptionError
 from handcraft.language import Prompts
-from handcraft.language.graph.domain import Value, show_value
+from handcraft.language.graph.domain import Value, json_value, show_value
 from handcraft.language.oracle.interpret import interpret
 from handcraft.language.sequences.expression import Expression
 from handcraft.limits import SAMPLE as SAMPLE_UP_TO
@@ -181,13 +181,6 @@ class ValueReport:
             ],
             "files": [asdict(found) for found in self.disagreements],
         }
-
-
-def json_value(value: Value) -> object:
-    """A value as JSON has it: a flag, a whole number, a finite float, else text, as 1/3."""
-    if isinstance(value, float):
-        return value if isfinite(value) else str(value)
-    return value if isinstance(value, bool | int) else str(value)
 
 
 def meant_by_expressions(expressions: Mapping[str, Expression]) -> Meaning:

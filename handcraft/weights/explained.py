@@ -117,39 +117,52 @@ class Weights:
 
     def rule(self, wanted: str) -> str:
         """A rule by its number, by its text, or by a part of it that no other has."""
-        if wanted.isdecimal() and wanted not in self.rules:
-            number = int(wanted)
-            if not 1 <= number <= len(self.rules):
-                raise ModelError(
-                    f"there is no rule {number}",
-                    fix=f"give a number from 1 to {len(self.rules)}"
-                    if self.rules
-                    else f"the program has no rules; give the words of one of: {_few(self._served())}",
-                )
-            return self.rules[number - 1]
-        known = list(dict.fromkeys([*self.rules, *self._served()]))
-        found = [rule for rule in known if rule == wanted] or [r for r in known if wanted in r]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise ModelError(
-                f"{len(found)} rules contain {wanted!r}", fix=f"name one of: {_few(found)}"
-            )
-        near = get_close_matches(wanted, known, n=1)
-        raise ModelError(
-            f"there is no rule {wanted!r}",
-            fix=f"did you mean {near[0]!r}?" if near else f"there are: {_few(known)}",
-        )
-
-    def _served(self) -> list[str]:
-        """All that weights serve, without its place."""
-        every = {id(o): o for served in self.origins.values() for o in served.values()}
-        return list(dict.fromkeys(origin.what for served in every.values() for origin in served))
+        return named_rule(wanted, self.rules, served_by(self.origins))
 
     def _weight(self, tensor: str, index: Index, value: float) -> Weight:
         names = tuple(self.describe(tensor, axis, i) for axis, i in enumerate(index))
         served = tuple(map(str, self.origins.get(tensor, {}).get(index, ())))
         return Weight(tensor, index, value, names, served)
+
+
+def named_rule(wanted: str, rules: Sequence[str], served: Sequence[str]) -> str:
+    """A rule by its number, by its text, or by a part of it that no other has.
+
+    Args:
+        wanted: the number, from 1, or the text.
+        rules: the rules in order.
+        served: what else weights serve.
+
+    Raises:
+        ModelError: there is none, or several.
+    """
+    if wanted.isdecimal() and wanted not in rules:
+        number = int(wanted)
+        if not 1 <= number <= len(rules):
+            raise ModelError(
+                f"there is no rule {number}",
+                fix=f"give a number from 1 to {len(rules)}"
+                if rules
+                else f"the program has no rules; give the words of one of: {_few(served)}",
+            )
+        return rules[number - 1]
+    known = list(dict.fromkeys([*rules, *served]))
+    found = [rule for rule in known if rule == wanted] or [r for r in known if wanted in r]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ModelError(f"{len(found)} rules contain {wanted!r}", fix=f"name one of: {_few(found)}")
+    near = get_close_matches(wanted, known, n=1)
+    raise ModelError(
+        f"there is no rule {wanted!r}",
+        fix=f"did you mean {near[0]!r}?" if near else f"there are: {_few(known)}",
+    )
+
+
+def served_by(origins: Mapping[str, Mapping[Index, Sequence[Origin]]]) -> list[str]:
+    """All that weights serve, without its place."""
+    every = {id(o): o for served in origins.values() for o in served.values()}
+    return list(dict.fromkeys(origin.what for served in every.values() for origin in served))
 
 
 def _few(texts: Sequence[str]) -> str:

@@ -13,9 +13,6 @@ from judges import PROGRAMS, judge
 
 from handcraft import compile_program, save
 
-collect_ignore = ["raschka_model.py"]
-"""No doctests, but an import of torch."""
-
 
 @pytest.fixture(scope="session")
 def compiled():

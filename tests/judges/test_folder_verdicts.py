@@ -24,7 +24,7 @@ safetensors, torch_files = judge("safetensors"), judge("safetensors.torch")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-PROGRAM = Program("ab", 4, [predict("b").after("aa"), predict("a").otherwise()])
+PROGRAM = Program("ab", 4, [predict("b").after("baa"), predict("a").otherwise()])
 
 TEXTS = ["".join(text) for length in (1, 2, 3) for text in product("ab", repeat=length)]
 

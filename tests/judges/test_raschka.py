@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import runpy
 from dataclasses import replace
 from itertools import product
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from handcraft.vocabulary import Vocabulary
 torch = judge("torch")
 safetensors = judge("safetensors")
 safetensors_torch = judge("safetensors.torch")
-raschka_model = judge("raschka_model")
+GPTModel = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "from_scratch.py"))["GPTModel"]
 
 SMALL = Shape(n_vocab=7, n_positions=11, n_embd=12, n_head=3, n_inner=(48, 48))
 UNTIED = replace(GPT2, tied=False)
@@ -81,7 +83,7 @@ def with_tensor(model, name, values):
 
 def read(folder):
     """Raschka's model, with the weights in the folder."""
-    built = raschka_model.GPTModel(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    built = GPTModel(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     state = safetensors_torch.load_file(folder / "model.safetensors")
     built.to(state["tok_emb.weight"].dtype)
     built.load_state_dict(state, strict=True)
@@ -216,7 +218,7 @@ def test_the_config_has_the_keys_of_raschka(tmp_path):
 
 def test_gpt2_small_has_exactly_the_parameters_of_raschka():
     with torch.device("meta"):  # sizes without numbers
-        built = raschka_model.GPTModel(CONFIG)
+        built = GPTModel(CONFIG)
 
     def count(part):
         return sum(parameter.numel() for parameter in part.parameters())

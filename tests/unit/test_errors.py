@@ -999,9 +999,9 @@ CommandError: `outputs` is [<category: token>], not a dictionary of named expres
 == an output that is not an expression
 --- p.py
 PROMPTS
-outputs = {"seen": select(token, "a")}
+outputs = {"see": select(token, "a")}
 $ compile p.py -o out
-CommandError: 'seen' of `outputs` is <selection: select(token, 'a')>, and that is not an expression
+CommandError: 'see' of `outputs` is <selection: see = select(token, 'a')>, and that is not an expression
   where: p.py
   fix:   .count() and .exists() make one of a selection, prompts.constant(x) of a value
 
@@ -1019,7 +1019,7 @@ PROMPTS
 other = Prompts("ab", context=5)
 outputs = {"first": token == "a", "second": other.token == "a"}
 $ verify p.py
-ProgramError: `token == 'a'` belongs to other prompts: those of p.py:5:9, not those of p.py:2:11
+ProgramError: `second` belongs to other prompts: those of p.py:5:9, not those of p.py:2:11
   where: p.py:6:45
   fix:   make all expressions of a program from one Prompts
 
@@ -1249,7 +1249,7 @@ CompileError: the expressions of the program are written for 5 positions, but n_
 
 == unknown positions
 $ compile aab -o out --positions sines
-CompileError: there is no layout of positions 'sines'
+CompileError: there is no encoding of positions 'sines'
   fix:   use one of: auto, one-hot, binary, sinusoidal
 
 == a width in which tokens do not even fit as bits
@@ -1571,7 +1571,7 @@ PROMPTS
 value = position.map(lambda p: 1 // p)
 $ run p.py a
 DomainError: the function fails for position = 0: ZeroDivisionError: integer division or modulo by zero
-  where: p.py:5:9, position.map(lambda ...)
+  where: p.py:5:9, position.map(lambda p: 1 // p)
   fix:   make it answer for every value, or .assume() the values that occur
 
 == a function that answers with a list

@@ -102,7 +102,7 @@ ASKED = {
 }
 """For each limit, something that asks for a number of what it counts."""
 
-IN_OTHER_TESTS = {"TABLE_ROWS", "JSON_BYTES", "BLOCKS"}
+IN_OTHER_TESTS = {"TABLE_ROWS", "JSON_BYTES", "BLOCKS", "PAGE_WEIGHTS"}
 
 
 def matching(pattern):

@@ -18,6 +18,9 @@ BOUNDED = {
     "compiler/passes/fold.py: rebuild": "each time a node gets a domain with fewer values",
     "formats/huggingface/disagreements.py: _compared": "as deep as what handcraft writes",
     "language/graph/reachable.py: _column": "once: rows that are excluded are left out",
+    "language/variable_name.py: _results": "as deep as Python's parser reads choices",
+    "language/variable_name.py: _unpacked": "as deep as Python's parser reads tuples",
+    "page/data.py: exact": "as deep as a node of a certificate",
     "weights/norms.py: _as_squares": "the most squares that are asked for",
     "weights/plan.py: _filled": "once: an even width has all numbers",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +28,7 @@ from handcraft.display import count
 from handcraft.errors import CommandError, ProofError
 from handcraft.formats import FORMATS, check_target, compile_again, fill, save
 from handcraft.formats.manifest.read_manifest import parse_manifest
+from handcraft.formats.raschka_file import raschka_parameters
 from handcraft.language import Program
 from handcraft.model import published_shape
 from handcraft.proofs import Proof, Wanted
@@ -168,16 +169,27 @@ def compile_(
         proof: Wanted = "required" if require_proof else "quick"
         again = found.folder
         try:
-            save(compiled, output, format=format, like=like, token_ids=ids, again=again, proof=proof)
+            save(
+                compiled,
+                output,
+                format=format,
+                like=like,
+                token_ids=ids,
+                again=again,
+                proof=proof,
+                meaning=found.means,
+            )
         except ProofError as error:
-            if isinstance(source, Program) and architecture in (None, "gpt2") and not like:
+            if isinstance(source, Program) and not like:
                 error.fix = what_is_provable(source, options)
             raise
     manifest = parse_manifest(output)
     facts, proved = manifest.get("facts"), manifest.get("proof")
     model = compiled.model
+    made = compiled.report()
     if like and isinstance(compiled, Compiled):
         model = fill(compiled, like, ids)
+        made = replace(compiled, model=model).report()
     neurons = sum(len(block.neurons) for block in compiled.circuits.blocks)
     heads = sum(len(block.heads) for block in compiled.circuits.blocks)
     report = {
@@ -195,7 +207,8 @@ def compile_(
         "facts": facts,
         "proof": proved,
     }
-    made = compiled.report()
+    if manifest["format"] == "raschka":
+        report["parameters_in_files"] = raschka_parameters(model.shape)
     if isinstance(compiled, CompiledSequences):
         report["outputs"] = [output.name for output in compiled.outputs]
     if json_:
@@ -207,6 +220,11 @@ def compile_(
         f"{count(heads, 'head')}, {count(neurons, 'neuron')}, width {model.shape.n_embd}; "
         f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0"
     )
+    if "parameters_in_files" in report:
+        print(
+            f"{report['parameters_in_files']:,} parameters in the files: the head is a tensor of its "
+            "own, an MLP is four times as wide as the stream, and query, key and value have no bias"
+        )
     if facts is not None:
         print(f"hard attention, norms and thresholds: {Measured(**facts).in_words}")
     if proved is not None:

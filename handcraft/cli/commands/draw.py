@@ -1,50 +1,160 @@
-"""`handcraft draw`: the data flow of a program as a picture."""
+"""`handcraft draw`: a program, its circuit, its weights or one run as a picture."""
 
 from __future__ import annotations
 
+import os
+import tempfile
+import webbrowser
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
-from handcraft.circuits import Circuits
+from handcraft.cli.example_prompt import example_prompt
 from handcraft.cli.options import ARCHITECTURE, POSITIONS, Json, Lines, Named
 from handcraft.cli.printing import note, print_json
-from handcraft.cli.sources import Found, check_not_compiled, compile_found, find
-from handcraft.formats import write_file
+from handcraft.cli.sources import check_not_compiled, compile_found, find
+from handcraft.draw import DETAILS, OF_A_RUN, WHATS, Detail, Subject, What, draw_picture, format_of
+from handcraft.errors import CommandError
+from handcraft.formats import is_checkpoint, load, read_checkpoint, write_file
+from handcraft.language import Program
+from handcraft.weights import named_rule, served_by
 
-EXAMPLES = ("handcraft draw programs/aab.py -o aab.svg", "handcraft draw by_hand -o by_hand.png")
+EXAMPLES = (
+    "handcraft draw programs/aab.py -o aab.svg",
+    "handcraft draw by_hand -o by_hand.png",
+    "handcraft draw induction --what run --prompt abcab --open",
+    "handcraft draw aab/ --what weights --rule 1 -o weights.svg",
+    'handcraft draw -e "predict b after aa" --what circuit --detail weights --open',
+)
 
 
 def draw(
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .svg, .png or .dot file.")],
     program: Named = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="A .svg or .png file, or .dot for a circuit."),
+    ] = None,
     lines: Lines = None,
+    what: Annotated[
+        str | None,
+        typer.Option(
+            help=f"What to draw: {', '.join(WHATS)}. "
+            "By default the program, or the circuit where that is all that is known."
+        ),
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help=f"The prompt to draw, for {', '.join(OF_A_RUN)}.")
+    ] = None,
+    rule: Annotated[
+        str | None,
+        typer.Option(help="Only what serves one rule: its number, its text, or a part of it."),
+    ] = None,
+    tensor: Annotated[
+        str | None, typer.Option(help="Of weights, only this tensor, as in h.0.mlp.c_fc.weight.")
+    ] = None,
+    detail: Annotated[
+        str | None,
+        typer.Option(help=f"Of a circuit, from coarse to fine: {', '.join(DETAILS)}."),
+    ] = None,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Show the picture in the browser; -o is then optional.")
+    ] = False,
     architecture: Annotated[str | None, ARCHITECTURE] = None,
     positions: Annotated[str | None, POSITIONS] = None,
     json_: Json = False,
 ) -> None:
-    """Draw the data flow of a program."""
-    from handcraft.draw import circuits_graph, format_of, render
-
-    format = format_of(output)
-    found = find(program, lines or ())
-    note(found.note)
-    circuits = _circuits(found, architecture, positions)
-    picture = render(circuits_graph(circuits).source, format)
-    write_file(output, picture)
+    """Draw a program, its circuit, its weights, or one run of it."""
+    file = _file(output, open_)
+    format = format_of(file)
+    asked = _kind(what, file, prompt, tensor, detail, architecture, positions)
+    subject, note_ = _subject(program, lines or [], asked, architecture, positions)
+    note(note_)
+    kind: What = cast("What", asked or _best(subject))
+    if kind in OF_A_RUN and prompt is None:
+        prompt = None if program is None else example_prompt(program)
+        note(None if prompt is None else f"the prompt is {prompt!r}; --prompt gives another")
+    picture = draw_picture(
+        subject,
+        kind,
+        prompt=prompt,
+        rule=None if rule is None else _rule(rule, subject),
+        tensor=tensor,
+        detail=cast("Detail", detail or "circuit"),
+    )
+    data = picture.contents(file)
+    write_file(file, data)
     if json_:
-        print_json({"file": str(output), "format": format, "bytes": len(picture)})
+        print_json({"file": str(file), "what": kind, "format": format, "bytes": len(data)})
     else:
-        print(f"wrote {output} ({len(picture):,} bytes)")
+        print(f"wrote {file} ({len(data):,} bytes)")
+    if open_ and not webbrowser.open(file.resolve().as_uri()):
+        note(f"no browser was found; open {file} yourself")
 
 
-def _circuits(found: Found, architecture: str | None, positions: str | None) -> Circuits:
-    """The circuits of a program, or those stored in a folder."""
-    if found.folder is not None:
-        given = [value for value in (architecture, positions) if value is not None]
-        check_not_compiled(found.folder.folder, given)
-        if isinstance(found.source, Circuits):
-            return found.source
-        architecture = found.folder.model.architecture.name
-    return compile_found(found.source, architecture=architecture, positions=positions).circuits
+def _file(output: Path | None, open_: bool) -> Path:
+    """The file to write: the one that is named, or a temporary one to open."""
+    if output is not None:
+        return output
+    if not open_:
+        raise CommandError(
+            "no file is named for the picture",
+            fix="add -o picture.svg to write it, or --open to see it",
+        )
+    handle, name = tempfile.mkstemp(prefix="handcraft-", suffix=".svg")
+    os.close(handle)
+    return Path(name)
+
+
+def _kind(
+    what: str | None, file: Path, prompt: str | None, tensor: str | None, *of_circuit: object
+) -> str | None:
+    """The kind of picture, which other options imply where it is not given; else None."""
+    if what is not None:
+        return what
+    if tensor is not None:
+        return "weights"
+    if prompt is not None:
+        return "run"
+    is_graph = file.suffix.lower() == ".dot"
+    return "circuit" if is_graph or any(each is not None for each in of_circuit) else None
+
+
+def _best(subject: Subject) -> What:
+    """The picture that says most, of those that can be drawn."""
+    if subject.program is not None or subject.outputs:
+        return "program"
+    return "circuit" if subject.circuits is not None else "weights"
+
+
+def _subject(
+    name: str | None,
+    lines: list[str],
+    what: str | None,
+    architecture: str | None,
+    positions: str | None,
+) -> tuple[Subject, str | None]:
+    """What there is to draw, and a note for the user."""
+    chosen = [value for value in (architecture, positions) if value is not None]
+    if name is not None and not lines and os.path.isdir(name):
+        check_not_compiled(name, chosen)
+        title = Path(name).resolve().name
+        if not is_checkpoint(Path(name)):
+            note_ = f"{name} has no handcraft.json, so only its numbers are known"
+            return Subject(title, model=load(name)), note_
+        return replace(read_checkpoint(name).subject, name=title), None
+    found = find(name, lines)
+    title = (
+        "rules" if name is None or lines else Path(name.partition(":")[0]).stem.strip("-") or "rules"
+    )
+    if isinstance(found.source, Program) and what in (None, "program"):
+        return Subject(title, program=found.source), found.note
+    compiled = compile_found(found.source, architecture=architecture, positions=positions)
+    return replace(compiled.subject, name=title), found.note
+
+
+def _rule(wanted: str, subject: Subject) -> str:
+    """The text of the rule that the command line names."""
+    rules = list(map(str, subject.program.rules)) if subject.program is not None else []
+    return named_rule(wanted, rules, served_by(subject.origins or {}))

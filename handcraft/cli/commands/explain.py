@@ -1,10 +1,13 @@
-"""`handcraft explain`: what weights are for."""
+"""`handcraft explain`: why a prompt is answered as it is, and what weights are for."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
-from typing import Annotated
+import sys
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +20,12 @@ from handcraft.display import count
 from handcraft.errors import CommandError
 from handcraft.weights import Weight, Weights
 
+if TYPE_CHECKING:
+    from handcraft.explain import Explanation
+
 EXAMPLES = (
+    "handcraft explain programs/aab.py --prompt aab",
+    "handcraft explain aab/ --prompt aab --format markdown",
     "handcraft explain programs/aab.py",
     "handcraft explain programs/aab.py h.0.mlp.c_proj.weight 0 1",
     "handcraft explain aab/ h.0.mlp.c_fc.bias 0",
@@ -26,20 +34,34 @@ EXAMPLES = (
     'handcraft explain aab --rule "predict b after aa"',
 )
 
+FORMS = ("text", "markdown", "json", "html")
+"""How a prediction can be explained."""
+
 SHOWN = 40
 """How many weights are shown of a tensor that is not a table, without `--nonzero`."""
 
 
 def explain(
     arguments: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="PROGRAM [TENSOR [INDEX]]",
-            help="A program, a compiled folder or -, the name of a tensor, and its row and column.",
+            help="A program, a compiled folder or -; and the name of a tensor, its row and column.",
             autocompletion=known_programs,
+            show_default=False,
         ),
-    ],
+    ] = None,
     lines: Lines = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(help="Explain one prediction: the answer after this text.", show_default=False),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help=f"With --prompt: {', '.join(FORMS)}; text by default.", show_default=False
+        ),
+    ] = None,
     rule: Annotated[
         str | None,
         typer.Option(help="Every weight that serves one rule: its number, its text, or a part of it."),
@@ -49,12 +71,32 @@ def explain(
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Explain what weights stand for, and which rules they serve.
+    """Explain one prediction, or what weights stand for and which rules they serve.
 
-    Without an index the whole tensor is shown, as a table if it fits on the screen;
-    without a tensor, the tensors are listed. With -e, leave out the program.
+    With --prompt: which rules fire and which nearly do, the values, where heads attend and why, which
+    neurons fire, and what adds up to the logits. Without an index a whole tensor is shown, as a
+    table if it fits on the screen; without a tensor, the tensors are listed. With -e, leave out the
+    program.
     """
-    name, rest = (None, arguments) if lines else (arguments[0], arguments[1:])
+    given = arguments or []
+    if not given and not lines:
+        raise CommandError(
+            "no program is named", fix="name a program or a folder, or give rules with -e"
+        )
+    name, rest = (None, given) if lines else (given[0], given[1:])
+    if prompt is not None:
+        unused = [*rest, *(["--rule"] if rule is not None else []), *(["--nonzero"] if nonzero else [])]
+        if unused:
+            raise CommandError(
+                f"a prompt and what is about weights are both given: {shlex.join(unused)}",
+                fix=f"leave out --prompt, or {shlex.join(unused)}",
+            )
+        _show_prediction(_explained(name, lines or (), prompt), _form(form, json_))
+        return
+    if form is not None:
+        raise CommandError(
+            f"--format {form} without a prompt", fix="give one, as in --prompt aab; or use --json"
+        )
     tensor, index = (rest[0], _numbers(rest[1:])) if rest else (None, ())
     found = find(name, lines or ())
     note(found.note)
@@ -67,6 +109,50 @@ def explain(
         _show_weight(weights.weight(tensor, index), json_)
     else:
         _show_tensor(weights, tensor, nonzero, json_)
+
+
+def _form(wanted: str | None, as_json: bool) -> str:
+    if as_json and wanted not in (None, "json"):
+        raise CommandError(f"--json and --format {wanted}", fix="leave out one of them")
+    form = "json" if as_json else wanted or "text"
+    if form not in FORMS:
+        near = get_close_matches(form, FORMS, n=1)
+        raise CommandError(
+            f"--format {form}",
+            fix=f"did you mean {near[0]}?" if near else f"use one of: {', '.join(FORMS)}",
+        )
+    return form
+
+
+def _explained(name: str | None, lines: Sequence[str], prompt: str) -> Explanation:
+    """The answer after a prompt explained, also for a folder without handcraft.json."""
+    if name is not None and not lines and Path(name).is_dir():
+        from handcraft.explain import explain_prediction
+        from handcraft.formats import is_checkpoint, load
+
+        if not is_checkpoint(Path(name)):
+            return explain_prediction(load(name), prompt)
+    found = find(name, lines)
+    note(found.note)
+    source = found.folder or compile_found(found.source)
+    return source.explain(prompt)
+
+
+def _show_prediction(explanation: Explanation, form: str) -> None:
+    if form == "json":
+        print_json(explanation.to_json())
+    elif form == "markdown":
+        print(explanation.to_markdown(), end="")
+    elif form == "html":
+        print(explanation.to_html())
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        from handcraft.explain.write_text import print_explanation
+
+        print_explanation(explanation, Console())
+    else:
+        print(explanation)
 
 
 def _numbers(words: list[str]) -> tuple[int, ...]:

@@ -11,10 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
-from handcraft.cli.options import DTYPE, POSITIONS, Json, Lines, Named
+from handcraft.circuits import Circuits
+from handcraft.cli.expressions import Expressions
+from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, Json, Lines, Named
 from handcraft.cli.printing import note, print_json
 from handcraft.cli.progress_bar import shown_progress
-from handcraft.cli.sources import check_not_compiled, find
+from handcraft.cli.sources import check_not_compiled, check_options, find
 from handcraft.errors import CommandError, ProofError
 from handcraft.language import Program
 
@@ -22,6 +24,7 @@ EXAMPLES = (
     "handcraft prove aab",
     "handcraft prove aab/ --print-program",
     "handcraft prove aab --regime bfloat16",
+    "handcraft prove model/ --meaning rules.py",
 )
 
 EXIT_CODES = {"proved": 0, "unproved": 3, "refuted": 4}
@@ -31,6 +34,8 @@ OPTIMIZE_HELP = "Compile with --optimize, as `handcraft compile` does."
 REGIME_HELP = "The arithmetic, in place of the certificate's: float32, bfloat16, float16, tf32."
 
 RADIUS_HELP = "Find how far all weights may move at once before the proof fails."
+
+MEANING_HELP = "A program: prove that the model predicts what it means, whatever a certificate says."
 
 PRINT_HELP = "Print in words what is proved: the program as the certificate states it."
 
@@ -48,9 +53,11 @@ class Shown:
 def prove(
     program: Named = None,
     lines: Lines = None,
+    architecture: Annotated[str | None, ARCHITECTURE] = None,
     dtype: Annotated[str | None, DTYPE] = None,
     positions: Annotated[str | None, POSITIONS] = None,
     optimize: Annotated[bool, typer.Option("--optimize", help=OPTIMIZE_HELP)] = False,
+    meaning: Annotated[str | None, typer.Option("--meaning", help=MEANING_HELP)] = None,
     regime: Annotated[str | None, typer.Option("--regime", help=REGIME_HELP)] = None,
     radius: Annotated[bool, typer.Option("--radius", help=RADIUS_HELP)] = False,
     print_program: Annotated[bool, typer.Option("--print-program", help=PRINT_HELP)] = False,
@@ -60,56 +67,97 @@ def prove(
 
     Exits with 0 where it is proved, 3 where it is not, and 4 where a prompt refutes it.
     A folder is read by handcraft_check, which imports nothing of handcraft: the weights, config.json
-    and certificate.json. A program is compiled for gpt2 and written to a temporary folder first.
+    and certificate.json. A program is compiled and written to a temporary folder first.
+    With --meaning it decides about any GPT-2 whether it predicts what a program means.
     """
-    given = {"dtype": dtype, "positions": positions, "optimize": optimize or None}
+    given = {
+        "architecture": architecture,
+        "dtype": dtype,
+        "positions": positions,
+        "optimize": optimize or None,
+    }
     options = {name: value for name, value in given.items() if value is not None}
     shown = Shown(regime, radius, print_program, json_)
-    if program is not None and not lines and os.path.isdir(program):
-        check_not_compiled(program, list(options.values()))
-        _prove(Path(program), shown)
-        return
+    stated = None if meaning is None else _program(meaning)
     with TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "model"
-        _write(program, lines or (), folder, options)
-        _prove(folder, shown)
+        if program is not None and not lines and os.path.isdir(program):
+            check_not_compiled(program, list(options.values()))
+            folder = Path(program)
+        else:
+            folder = Path(temporary) / "model"
+            _write(program, lines or (), folder, options, is_stated=stated is not None)
+        certificate = None
+        if stated is not None:
+            from handcraft.formats.stated_meaning import state_meaning
+
+            certificate = Path(temporary) / "certificate.json"
+            state_meaning(stated, folder, certificate)
+        _prove(folder, shown, certificate)
 
 
-def _write(program: str | None, lines: Sequence[str], folder: Path, options: dict[str, Any]) -> None:
+def _program(name: str) -> Program:
+    """The program that states what a model means."""
+    found = find(name)
+    note(found.note)
+    source = found.means or found.source
+    if not isinstance(source, Program):
+        raise CommandError(
+            f"--meaning {name} has no rules, and a proof is about rules",
+            fix="name a program, such as a file with program = Program(...)",
+        )
+    return source
+
+
+def _write(
+    program: str | None,
+    lines: Sequence[str],
+    folder: Path,
+    options: dict[str, Any],
+    *,
+    is_stated: bool,
+) -> None:
     """Compile a program and write it to a folder."""
-    from handcraft.compiler import compile_program
+    from handcraft.compiler import Compiled, CompiledSequences, compile_program, compile_sequences
     from handcraft.formats import save
     from handcraft.proofs import CERTIFICATE
     from handcraft.proofs.prove_folder import why_not
 
     found = find(program, lines)
     note(found.note)
-    if not isinstance(found.source, Program):
+    source = found.source
+    if isinstance(source, Circuits) and found.means is None and not is_stated:
         raise CommandError(
             f"{program} has no rules, and a proof is about rules",
-            fix="name a program, or a folder that `handcraft compile` wrote",
+            fix="say what it means: --meaning PROGRAM, or means = Program(...) beside the circuits",
         )
+    compiled: Compiled | CompiledSequences
     with shown_progress():
-        save(compile_program(found.source, **options), folder)
-    if not (folder / CERTIFICATE).exists():
+        if isinstance(source, Expressions):
+            of_programs = ("positions", "optimize")
+            check_options({name: options[name] for name in of_programs if name in options}, source)
+            compiled = compile_sequences(source.outputs, **options)
+        else:
+            compiled = compile_program(source, **options)
+        save(compiled, folder, meaning=found.means)
+    if isinstance(source, Program) and not is_stated and not (folder / CERTIFICATE).exists():
         raise ProofError(
-            f"there is no certificate: {why_not(found.source)}",
+            f"there is no certificate: {why_not(source)}",
             where=program,
             fix="docs/certificate.md says which programs have one",
         )
 
 
-def _prove(folder: Path, shown: Shown) -> None:
+def _prove(folder: Path, shown: Shown, certificate: Path | None) -> None:
     """Prove what a folder contains, print the verdict, and exit with its code."""
     from handcraft.proofs.prove_folder import in_words, prove_folder, prove_folder_radius
 
     radius = None
     with shown_progress():
         if shown.radius:
-            radius, verdict = prove_folder_radius(folder, shown.regime)
+            radius, verdict = prove_folder_radius(folder, shown.regime, certificate)
         else:
-            verdict = prove_folder(folder, shown.regime)
-    stated = in_words(folder) if shown.program else None
+            verdict = prove_folder(folder, shown.regime, certificate)
+    stated = in_words(folder, certificate) if shown.program else None
     if shown.as_json:
         more = {"program": stated, "radius": radius}
         known = {name: value for name, value in more.items() if value is not None}

@@ -100,7 +100,7 @@ def _check_no(given: Mapping[str, object]) -> None:
 def _print_values(values: ValueModel, text: str, prompts: Prompts | None, as_json: bool) -> None:
     """The values of every output at each position of a text."""
     from handcraft.cli.value_table import value_table
-    from handcraft.verify.verify_outputs import json_value
+    from handcraft.language.graph.domain import json_value
 
     tokens = values.model.vocabulary.split(text)
     values.checked(text)

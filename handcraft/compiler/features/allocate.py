@@ -50,12 +50,13 @@ class Features:
         one_hot: the sources ("token") that are stored one-hot.
         normed: whether LayerNorm reads the stream. Then numbers are kept small, so that its scale
             changes little, and scores that must tie are 0, which no scale changes.
-        in_bits: whether values are stored in bits: the token in those of its id, and every whole
-            number that is not a flag in its binary digits.
+        in_bits: whether values are stored in bits: the token in those of its id, unless it is one-hot,
+            and every whole number that is not a flag in its binary digits.
         small: whether numbers that are not flags are stored so small that LayerNorm's scale does not
             change; otherwise there is ballast.
         code_apart: whether the bits of the token are read from a copy, so that only the unembedding
             reads the subspace of the logits.
+        positions: how the positions that heads look for are encoded, if that is asked for.
     """
 
     def __init__(
@@ -66,8 +67,10 @@ class Features:
         in_bits: bool = False,
         small: bool = False,
         code_apart: bool = False,
+        positions: str = "auto",
     ) -> None:
-        self.one_hot = tuple(one_hot)
+        self.one_hot = (*one_hot, *(["position"] if positions == "one-hot" else []))
+        self.positions = positions
         self.normed = normed
         self.in_bits = in_bits
         self.small = small and normed
@@ -149,7 +152,7 @@ class Features:
             ever = self._through(node, numbers)
             if len(set(ever)) == 1:
                 return Reading((), ever[0])
-        if self.in_bits and isinstance(node, Embedded) and node.of == "token":
+        if self.in_bits and isinstance(node, Embedded) and node.of == "token" not in self.one_hot:
             found = self._of_code(node, numbers)
             if found is not None:
                 return found
@@ -314,6 +317,11 @@ class Features:
                 feature.moved_logits[token] = self.read(node.value, self._through(node, row))
         return feature
 
+    def keeps_numbers(self, feature: Feature) -> bool:
+        """Whether its numbers are stored one by one, though it may have fewer values than numbers."""
+        is_position = isinstance(feature.node, Embedded) and feature.node.of == "position"
+        return self.in_bits or (is_position and self.positions in ("binary", "sinusoidal"))
+
     def allocate(self, node: Node) -> Feature:
         """Allocate a feature for a value, whether or not any number of it is read."""
         return self._of(node)
@@ -324,7 +332,8 @@ class Features:
         if key not in self.by_node:
             feature = Feature(node)
             feature.is_one_hot = isinstance(node, Embedded) and node.of in self.one_hot
-            feature.has_flags = self.in_bits and self.normed and not is_scalar(node)
+            has_bits = self.in_bits or (key == "position" and self.positions == "binary")
+            feature.has_flags = has_bits and self.normed and not is_scalar(node)
             feature.has_small = self.small
             self.by_node[key] = feature
         return self.by_node[key]

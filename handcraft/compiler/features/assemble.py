@@ -22,9 +22,10 @@ from handcraft.compiler.features.assembly import Assembly
 from handcraft.compiler.features.feature import Feature, Reading
 from handcraft.compiler.features.make_heads import make_heads
 from handcraft.compiler.features.make_neurons import make_biases, make_neurons
-from handcraft.compiler.features.places import Places, short
+from handcraft.compiler.features.places import Places
 from handcraft.compiler.rules.rule_logits import LogitNeuron
 from handcraft.language.graph.domain import Plain
+from handcraft.language.graph.labels import distinct
 from handcraft.language.graph.node import Embedded, is_token
 from handcraft.origin import Place
 from handcraft.vocabulary import Vocabulary
@@ -83,8 +84,10 @@ def assemble(
             neurons += make_neurons(feature, assembly, places, unembedding)
         biases = [b for feature in layer for b in make_biases(feature, assembly, places, unembedding)]
         if number == count - 1 and unembedding is not None:
+            labels = distinct(each.origin.what for each in logit_neurons)
             for k, logit_neuron in enumerate(logit_neurons):
-                made = _logit_neuron(logit_neuron, k, unembedding, places, logit_scale)
+                name = f"{labels[logit_neuron.origin.what]}, {k + 1}"
+                made = _logit_neuron(logit_neuron, name, unembedding, places, logit_scale)
                 if isinstance(made, Neuron):
                     neurons.append(made)
                 else:
@@ -155,7 +158,7 @@ def _constant_logits(every_feature: Sequence[Feature], logits: Subspace) -> list
 
 def _logit_neuron(
     logit_neuron: LogitNeuron,
-    number: int,
+    name: str,
     logits: Subspace,
     places: Places,
     logit_scale: LogitScale | None,
@@ -171,7 +174,7 @@ def _logit_neuron(
     is_rounded = reading.has_means and not (reading.is_whole and logit_scale is None)
     is_whole = reading.is_whole and not is_rounded
     return Neuron(
-        f"{short(logit_neuron.origin.what)}, {number + 1}",
+        name,
         places.coefficients(reading),
         logit_neuron.at_least - reading.constant,
         tuple(writes),

@@ -52,7 +52,7 @@ class Assembly:
                 self._allocate_needs(feature)
         for feature in self.features.by_node.values():
             self.slot(feature)
-            if _is_crowded(feature) and not self.features.in_bits:
+            if _is_crowded(feature) and not self.features.keeps_numbers(feature):
                 feature.is_one_hot = True
 
     def check(self) -> None:

@@ -247,7 +247,7 @@ class Feature:
 
     def is_flag(self, i: int) -> bool:
         """Whether one of the numbers is stored as a flag: -1 or +1, whose square is constant."""
-        if not self.has_flags or i in self.zeros:
+        if not self.has_flags or self.is_one_hot or i in self.zeros:
             return False
         return self._ends(i) is not None
 

@@ -7,11 +7,18 @@ from collections.abc import Iterator, Sequence
 from handcraft.circuits import Coefficients, Head, LinearMap, Relation, Subspace
 from handcraft.compiler.features.assembly import Assembly
 from handcraft.compiler.features.feature import Feature, Reading
-from handcraft.compiler.features.places import Places, short
+from handcraft.compiler.features.places import Places
 from handcraft.compiler.passes.ir import Attend, WeightedSum
 from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.language.graph.node import Comparison
+from handcraft.language.graph.wording import enclosed, listed_in, reads
 from handcraft.origin import Origin
+
+NAME_WIDTH = 60
+"""How many characters of the values that a head sums up are in its name."""
+
+RELATION_WIDTH = 80
+"""How many characters of the conditions of a head are in its label."""
 
 
 def make_heads(
@@ -56,7 +63,8 @@ def _head(
             if reading.terms:
                 writes.append(LinearMap(carried[reading.terms], subspace, ((0, dimension, factor),)))
     is_sum = isinstance(group[0].node, WeightedSum)
-    name = ", ".join(each.what for each in origins) if is_sum else str(group[0].node)
+    whats = listed_in([each.what for each in origins])
+    name = whats.within(NAME_WIDTH) if is_sum else places.label(group[0].node.text)
     relation = Relation(
         _label(group[0].node),
         tuple(queries),
@@ -69,7 +77,7 @@ def _head(
         attention_weights=qk.attention_weights,
         error_bound=qk.error_bound,
     )
-    return Head(short(name), relation, tuple(moves), tuple(writes), origins=tuple(origins))
+    return Head(name, relation, tuple(moves), tuple(writes), origins=tuple(origins))
 
 
 def _moved(
@@ -94,7 +102,11 @@ def _label(node: object) -> str:
         return ", ".join(f"{back} back" + (f" x{n}" if n != 1 else "") for back, n in ratios)
     assert isinstance(node, Attend)
     conditions = [
-        f"{m.key} {m.relation.value if isinstance(m.relation, Comparison) else 'matches'} {m.query}"
+        reads(
+            enclosed(m.key, 3),
+            f" {m.relation.value if isinstance(m.relation, Comparison) else 'matches'} ",
+            enclosed(m.query, 4),
+        )
         for m in node.case
     ]
-    return short(" and ".join(conditions) or "everything", 60)
+    return listed_in(conditions, " and ").within(RELATION_WIDTH) or "everything"

@@ -7,7 +7,7 @@ from fractions import Fraction
 from handcraft.circuits import Bias, Coefficients, Neuron, Ramp, Subspace
 from handcraft.compiler.features.assembly import Assembly
 from handcraft.compiler.features.feature import Feature, Reading, greatest, least
-from handcraft.compiler.features.places import Places, short
+from handcraft.compiler.features.places import Places
 from handcraft.compiler.passes.ir import StepFunction
 from handcraft.language.graph.domain import Plain, as_number
 from handcraft.language.graph.node import Choice, Linear
@@ -23,7 +23,7 @@ def make_neurons(
     if isinstance(step_function, Linear):
         return []
     assert isinstance(step_function, StepFunction)
-    name = short(str(step_function))
+    name = places.label(step_function.text)
     steps = _changes(feature, places, logits)
     neurons: list[Neuron | Ramp] = []
     for k, (reading, at_least, gap) in enumerate(assembly.thresholds[id(feature)]):
@@ -126,7 +126,7 @@ def _ramps(feature: Feature, node: Choice, assembly: Assembly, places: Places) -
             continue
         ramps.append(
             Ramp(
-                f"{short(str(node))}, {name}",
+                f"{places.label(node.text)}, {name}",
                 places.coefficients(number),
                 number.constant - least(of),
                 places.coefficients(gate),

@@ -17,6 +17,8 @@ from handcraft.circuits import (
 from handcraft.compiler.features.assembly import Assembly
 from handcraft.compiler.features.feature import Feature, Reading
 from handcraft.language.graph.domain import Plain, Value
+from handcraft.language.graph.labels import WIDTHS, distinct
+from handcraft.language.graph.wording import Wording
 from handcraft.vocabulary import Vocabulary
 
 RESERVED = ("rest", "nothing")
@@ -37,13 +39,14 @@ class Places:
         self.taken = set(RESERVED)
         self.subspaces: dict[int, list[Subspace]] = {}
         self._parts: dict[int, tuple[Reading, tuple[Coefficients, ...]]] = {}
+        self._labels = distinct(feature.node.text for feature in assembly.features.by_node.values())
         for feature in assembly.features.by_node.values():
             self.subspaces[id(feature)] = self._named(feature)
 
     def _named(self, feature: Feature) -> list[Subspace]:
         if feature.within is not None:
             return []
-        name = self._unique(short(str(feature.node)))
+        name = self._unique(self.label(feature.node.text))
         if feature.is_one_hot:
             return [one_hot(name, [_shown(value) for value in feature.values])]
         if feature.code is not None:
@@ -51,6 +54,10 @@ class Places:
         others = [self._unique(f"{name} ({i + 1})") for i in range(1, len(feature.numbers))]
         names = [name, *others][: len(feature.numbers)]
         return [_encoding(feature, i)(each) for i, each in enumerate(names)]
+
+    def label(self, text: Wording) -> str:
+        """A text, shortened where it is long, but not so far that it reads like another feature."""
+        return self._labels.get(str(text)) or text.within(WIDTHS[0])
 
     def _unique(self, name: str) -> str:
         """The name, numbered if it is taken: users may choose any name."""
@@ -137,11 +144,6 @@ def _encoding(feature: Feature, i: int) -> Callable[[str], Subspace]:
     if feature.is_flag(i):
         return flag
     return small if feature.is_small(i) else scalar
-
-
-def short(text: str, most: int = 40) -> str:
-    """The text, or its beginning where it is long."""
-    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _shown(value: Value) -> str | int:

@@ -23,7 +23,7 @@ from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.features.score_terms import (
     Channel,
     ScoreTerms,
-    is_on_parabola,
+    equality_form,
     scaled,
     score_terms,
 )
@@ -250,6 +250,6 @@ class _Scores:
         (match,) = self.node.case
         if not is_position(match.key):
             return False
-        if is_on_parabola(match, self.precision.steady // 4) and not self.features.in_bits:
+        if equality_form(match, self.features, self.precision.steady // 4) == "parabola":
             return True
         return names_one_position(self.node.case, Setting(self.context, causal=True))

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, log2
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from handcraft.circuits import sinusoidal
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.feature import Numbers, Reading
 from handcraft.display import short_repr
@@ -66,14 +68,48 @@ def score_terms(match: Match, features: Features, *, flat: bool, largest: int) -
         largest: the largest whole number that a weight may be; 0 if only small ones are wanted.
     """
     keys, queries = _values(match.key), _values(match.query)
-    union = _ordered([*keys, *queries])
-    if match.relation is Comparison.EQ and not flat:
-        if is_on_parabola(match, largest) and not features.in_bits:
-            return _parabola(match, features, union)
-        if (len(union) > 4 and len(queries) > 1) or features.in_bits:
-            return _bits(match, features, _ordered(keys))
+    form = equality_form(match, features, largest) if not flat else "table"
+    if form == "parabola":
+        return _parabola(match, features, _ordered([*keys, *queries]))
+    if form == "bits":
+        return _bits(match, features, _ordered(keys))
+    if form == "waves":
+        return _waves(match, features, _ordered(keys))
+    if form == "one-hot":
+        return _one_hot(match, features, _ordered(keys))
     zero = features.normed and (flat or not features.in_bits)
     return _table(match, features, keys, queries, keeps_zero=zero)
+
+
+Form: TypeAlias = Literal["parabola", "bits", "waves", "one-hot", "table"]
+"""How a condition becomes channels."""
+
+
+def equality_form(match: Match, features: Features, largest: int) -> Form:
+    """How an equality is decided: as asked for, if it names a position, else in the cheapest way.
+
+    Args:
+        match: the condition; one that is no equality is a table.
+        features: what is asked for.
+        largest: the largest whole number that a weight may be.
+    """
+    if match.relation is not Comparison.EQ:
+        return "table"
+    if is_position(match.key) and features.positions != "auto":
+        return _FORMS[features.positions]
+    if is_on_parabola(match, largest) and not features.in_bits:
+        return "parabola"
+    queries = _values(match.query)
+    many = len({*_values(match.key), *queries}) > 4 and len(queries) > 1
+    return "bits" if many or features.in_bits else "table"
+
+
+_FORMS: Mapping[str, Form] = {
+    "one-hot": "one-hot",
+    "binary": "bits",
+    "sinusoidal": "waves",
+}
+"""How each encoding of positions decides that two are equal."""
 
 
 def is_on_parabola(match: Match, largest: int) -> bool:
@@ -152,10 +188,7 @@ def _bits(match: Match, features: Features, keys: Sequence[Value]) -> ScoreTerms
 
     A query that is not a key equals none; it counts as the first key, or if a number as the nearest.
     """
-    places = {v: i for i, v in enumerate(keys)}
-    for query in _values(match.query):
-        if query not in places:
-            places[query] = nearest(query, keys)
+    places = _places(match, keys)
     width = max(1, ceil(log2(len(keys))))
 
     def bit(values: Sequence[Value], k: int) -> Numbers:
@@ -169,6 +202,50 @@ def _bits(match: Match, features: Features, keys: Sequence[Value]) -> ScoreTerms
         for k in range(width)
     )
     return ScoreTerms(channels, 2, width, 2 * width if features.in_bits else 1, 2 * width, 2 * width)
+
+
+def _places(match: Match, keys: Sequence[Value]) -> dict[Value, int]:
+    """For each key its index, and for each other query that of the key that stands for it."""
+    places = {v: i for i, v in enumerate(keys)}
+    for query in _values(match.query):
+        if query not in places:
+            places[query] = nearest(query, keys)
+    return places
+
+
+def _one_hot(match: Match, features: Features, keys: Sequence[Value]) -> ScoreTerms:
+    """A channel for each key that is looked for: 1 where query and key are it."""
+    places = _places(match, keys)
+    here = [places[v] for v in _values(match.query)]
+    there = [places[v] for v in _values(match.key)]
+    channels = tuple(
+        Channel(
+            features.read(match.query, tuple([int(place == key) for place in here])),
+            features.read(match.key, tuple([int(place == key) for place in there])),
+        )
+        for key in sorted(set(here))
+    )
+    return ScoreTerms(channels, 1, 1)
+
+
+def _waves(match: Match, features: Features, keys: Sequence[Value]) -> ScoreTerms:
+    """Cosines and sines of the index among the keys: two that differ cost at least 1 in all."""
+    places = _places(match, keys)
+    code = sinusoidal("position", range(len(keys)))
+    words = [code.codeword(i) for i in range(len(keys))]
+
+    def wave(values: Sequence[Value], i: int) -> Numbers:
+        return tuple([words[places[value]][i] for value in values])
+
+    channels = tuple(
+        Channel(
+            features.read(match.query, wave(_values(match.query), i), keeps_zero=True),
+            features.read(match.key, wave(_values(match.key), i), keeps_zero=True),
+        )
+        for i in range(code.width)
+    )
+    most = code.width // 2
+    return ScoreTerms(channels, 1, most, 2 * most, 2 * most, 2 * most)
 
 
 def _table(

@@ -15,6 +15,7 @@ from handcraft.circuits.lifetimes import (
     written_by_heads,
     written_by_neurons,
 )
+from handcraft.compiler.encodings import AUTO, Encodings
 from handcraft.compiler.features.precision import Precision, check_overflow, narrower_heads
 from handcraft.compiler.passes.split_bits import MANY
 from handcraft.compiler.rules.ruled import Made, Ruled
@@ -64,7 +65,12 @@ class RuleWays:
     @property
     def ways(self) -> tuple[Way, ...]:
         """From sizes to plans."""
-        return self.one_hot_ways if self.has_few_tokens else (*self.ways_in_bits, *self.one_hot_ways)
+        tokens = self.ruled.encodings.tokens
+        if tokens == "binary":
+            return *self.ways_in_bits, self.in_no_bits
+        if tokens == "one-hot" or self.has_few_tokens:
+            return self.one_hot_ways
+        return *self.ways_in_bits, *self.one_hot_ways
 
     @property
     def every_way(self) -> tuple[Way, ...]:
@@ -86,6 +92,14 @@ class RuleWays:
         program = self.ruled.program
         return len(program.vocabulary) <= MANY and not program.has_only_patterns
 
+    def in_no_bits(self, asked: Sizes) -> Plan:
+        """None in bits: refused."""
+        raise LimitError(
+            "some rules cannot be decided from the bits of tokens alone",
+            where=self.ruled.program.place,
+            fix="leave out tokens='binary', on the command line --tokens binary",
+        )
+
     @property
     def ways_in_bits(self) -> tuple[Way, ...]:
         """Those in which everything is stored in bits."""
@@ -94,7 +108,9 @@ class RuleWays:
     @property
     def one_hot_ways(self) -> tuple[Way, ...]:
         """Those in which logits have a dimension for each token."""
-        return self.by_neurons, self.direct, self.apart
+        ways: tuple[Way, ...] = (self.by_neurons, self.direct, self.apart)
+        is_asked = self.ruled.encodings.tokens == "one-hot"
+        return (*ways, self.in_flags) if is_asked and self.target.has_norm else ways
 
     def stages(self, plan: Plan) -> tuple[Stage, ...]:
         """The trees after each pass on the way to a plan."""
@@ -178,6 +194,11 @@ class RuleWays:
             return None  # those in later layers would read what others have written
         return plan
 
+    def in_flags(self, asked: Sizes) -> Plan | None:
+        """Neurons write every logit; they read flags alone: more dimensions, but no ballast."""
+        made = self.ruled.one_hot(asked, direct=False, apart=False, sure=self.sure, flags=True)
+        return self._planned(made, plan_in_one_layer, asked) if made else None
+
     def apart(self, asked: Sizes) -> Plan | None:
         """Neurons of several layers write logits into a subspace of their own."""
         together = self._made("neurons", asked)
@@ -206,7 +227,9 @@ class RuleWays:
     @cache  # noqa: B019
     def _is_surely_larger(self, asked: Sizes) -> bool:
         """Whether no model with a dimension for each token can be smaller than the one in bits."""
-        plan = None if self.has_few_tokens else _first_that_fits(self.ways_in_bits[1:], asked)
+        if self.has_few_tokens or self.ruled.encodings.tokens != "auto":
+            return False
+        plan = _first_that_fits(self.ways_in_bits[1:], asked)
         if plan is None:
             return False
         rules = len({neuron.origins for neuron in plan.circuits.blocks[-1].neurons})
@@ -227,9 +250,15 @@ class RuleWays:
 
 
 def plan_rules(
-    program: Program, target: Architecture, dtype: str, sizes: Sizes, *, reuse: bool
+    program: Program,
+    target: Architecture,
+    dtype: str,
+    sizes: Sizes,
+    encodings: Encodings = AUTO,
+    *,
+    reuse: bool,
 ) -> tuple[Plan, tuple[Stage, ...]]:
-    """The smallest plan of rules over expressions, and the trees after each pass on the way to it.
+    """The smallest plan of rules, and the trees after each pass on the way to it.
 
     Where no plan surely holds, one in bits that does, and then one that does if measuring shows it;
     `save` measures.
@@ -239,12 +268,13 @@ def plan_rules(
         target: the architecture.
         dtype: of the weights.
         sizes: what is asked of the width and the heads.
+        encodings: of tokens and positions, as asked for.
         reuse: whether dimensions that are read no more are used again.
 
     Raises:
         LayoutError, PrecisionError, LimitError: no way fits.
     """
-    ruled = Ruled.of(program, target, dtype, reuse=reuse)
+    ruled = Ruled.of(program, target, dtype, encodings, reuse=reuse)
     surely = RuleWays(ruled, target, sure=True)
     if target.has_norm and not program.has_only_patterns and not Precision(dtype).is_wide:
         level = smallest_of([surely.if_level(way) for way in surely.every_way], sizes)
@@ -253,7 +283,8 @@ def plan_rules(
     try:
         plan = smallest(surely.ways, sizes)
     except (LayoutError, PrecisionError):
-        found = _first_that_fits(surely.ways_in_bits, sizes) if surely.has_few_tokens else None
+        is_left = surely.has_few_tokens and encodings.tokens == "auto"
+        found = _first_that_fits(surely.ways_in_bits, sizes) if is_left else None
         if found is not None:
             return found, surely.stages(found)
         perhaps = RuleWays(ruled, target, sure=False)

@@ -25,7 +25,6 @@ from math import inf
 
 from handcraft.compiler.rules.overlap import Added, OverlapIndex, TooManyStatesError, sum_of
 from handcraft.language.patterns.pattern import Pattern
-from handcraft.language.rule import Clause
 
 
 @dataclass(frozen=True)
@@ -137,33 +136,3 @@ def _squares(added: Added[Place], rule: Contender, height: int) -> int:
     for (_, token), (_, most) in added.items():
         by_token[token] += most
     return sum(number**2 for number in by_token.values())
-
-
-@dataclass(frozen=True)
-class RankedRule:
-    """A needed clause, and the rules that it must outweigh.
-
-    Args:
-        clause: the clause.
-        height: what it adds to the logit of its token, in units.
-        rivals: if it has a veto, the later rules, by their index among the ranked rules, that overlap
-            it and predict another token.
-    """
-
-    clause: Clause
-    height: int
-    rivals: tuple[int, ...]
-
-
-def rank_rules(clauses: Sequence[Clause], highest: float = inf) -> tuple[RankedRule, ...]:
-    """The clauses that are needed, with their heights, in order.
-
-    Args:
-        clauses: the clauses that can win on some context, in the order in which they are tried.
-        highest: as for `rank`.
-    """
-    rules = [
-        Contender(c.pattern, c.token, frozenset({c.token}), c.is_otherwise, is_sure=True)
-        for c in clauses
-    ]
-    return tuple(RankedRule(clauses[r.rule], r.height, r.rivals) for r in rank(rules, highest))

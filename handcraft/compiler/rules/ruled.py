@@ -9,6 +9,7 @@ from math import ceil, isqrt
 
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
+from handcraft.compiler.encodings import AUTO, Encodings
 from handcraft.compiler.features.allocate import Features
 from handcraft.compiler.features.assemble import assemble
 from handcraft.compiler.features.assembly import Assembly
@@ -70,6 +71,7 @@ class Ruled:
         dtype: of the weights.
         reuse: whether dimensions that are read no more are used again.
         written: the rules as written.
+        encodings: of tokens and positions, as asked for.
     """
 
     program: Program
@@ -77,14 +79,23 @@ class Ruled:
     dtype: str
     reuse: bool
     written: Sequence[Ruling]
+    encodings: Encodings = AUTO
 
     @classmethod
-    def of(cls, program: Program, target: Architecture, dtype: str, *, reuse: bool) -> Ruled:
+    def of(
+        cls,
+        program: Program,
+        target: Architecture,
+        dtype: str,
+        encodings: Encodings = AUTO,
+        *,
+        reuse: bool,
+    ) -> Ruled:
         """Read the rules of a program."""
         rulings = read_decisions(program.decisions, program.prompts.vocabulary)
         if are_exact(rulings):
             check_shares(rulings, dtype)
-        return cls(program, target, dtype, reuse, rulings)
+        return cls(program, target, dtype, reuse, rulings, encodings)
 
     @cached_property
     def lowered(self) -> tuple[Stage, ...]:
@@ -195,7 +206,13 @@ class Ruled:
     ) -> Made | None:
         """The circuits, if LayerNorm always divides by the same or that does not matter."""
         prompts = self.program.prompts
-        features = Features(normed=self.has_norm, in_bits=True, small=is_level, code_apart=short)
+        features = Features(
+            normed=self.has_norm,
+            in_bits=True,
+            small=is_level,
+            code_apart=short,
+            positions=self.encodings.positions,
+        )
         code = features.code(prompts.token.node)
         logit_neurons = rules.rule_neurons(
             features,
@@ -229,7 +246,9 @@ class Ruled:
         )
         return Made(circuits, is_level and self.has_norm, assembly.largest_score)
 
-    def one_hot(self, sizes: Sizes, *, direct: bool, apart: bool, sure: bool) -> Made | None:
+    def one_hot(
+        self, sizes: Sizes, *, direct: bool, apart: bool, sure: bool, flags: bool = False
+    ) -> Made | None:
         """The circuits with a logit for each token; None where what makes the last cannot write any.
 
         Args:
@@ -237,13 +256,19 @@ class Ruled:
             direct: whether it is to.
             apart: whether logits have a subspace of their own.
             sure: whether what is only found by measuring is refused.
+            flags: whether all that is stored besides is flags, so that LayerNorm divides by the same.
 
         Raises:
             PrecisionError: the dtype does not distinguish what it must.
         """
         prompts = self.program.prompts
         unit = SMALL_UNIT if apart else UNIT
-        features = Features(one_hot=() if apart else ("token",), normed=self.has_norm)
+        features = Features(
+            one_hot=() if apart else ("token",),
+            normed=self.has_norm,
+            in_bits=flags,
+            positions=self.encodings.positions,
+        )
         features.allocate(self.token)
         ranked = ranks(self.rulings, self.dtype, apart=apart)
         rules = self.rulings, ranked, features, prompts.vocabulary

@@ -84,7 +84,7 @@ class ValueModel:
         self.model.watch(ids, keep)
         stream = kept[last]  # [batch, position, n_embd]
         found: dict[str, Array] = {}
-        for name, (terms, constant) in self._sums.items():
+        for name, (terms, constant) in self.sums.items():
             total = np.full(stream.shape[:2], constant)
             for dimension, factor in terms:
                 total += stream[..., dimension] * factor
@@ -107,7 +107,7 @@ class ValueModel:
         return ids
 
     @cached_property
-    def _sums(self) -> dict[str, tuple[list[tuple[int, float]], float]]:
+    def sums(self) -> dict[str, tuple[list[tuple[int, float]], float]]:
         """For each output, the dimensions that are read, with their factors, and what is added."""
         found = {}
         for output in self.outputs:

@@ -8,7 +8,7 @@ from handcraft.compiler import Compiled
 from handcraft.language import Program, write_rules
 from handcraft.proofs import Proof
 from handcraft.verify import Report
-from handcraft_check.words import at_least
+from handcraft_check.words import at_least, at_most
 
 TITLE = "# A GPT-2 written by hand"
 
@@ -95,20 +95,31 @@ def with_proof(card: str, proof: Proof) -> str:
     title = f"{TITLE}\n\n"
     assert card.count(title) == 1, "the title that `model_card` writes"
     if proof.verdict == "proved":
-        badge = (
-            f"> **Proved**: after {proof.domain}, the token that is meant has the highest logit, by at "
-            f"least {at_least(proof.margin)} nats."
-        )
+        badge = f"> **Proved**: after {proof.domain}, {_what_is_proved(proof)}."
         section = (
-            "## Proved\n\nThe sentence at the top is proved with every step in float32 and sums in any "
-            "order. `python -m handcraft_check .` shows it again from the weights, `config.json` and "
-            "`certificate.json`, and `--regime bfloat16` whether it holds where every step is rounded "
-            "to bfloat16; with `--print-program` it prints what is meant.\n"
+            f"## Proved\n\nThe sentence at the top is proved {proof.arithmetic}, with sums in float32 "
+            "or wider and in any order. `python -m handcraft_check .` shows it again from the weights, "
+            "`config.json` and `certificate.json`, and `--regime bfloat16` whether it holds where each "
+            "step is rounded to bfloat16; with `--print-program` it prints what is meant.\n"
         )
     else:
         badge = f"> **Sampled, not proved**: {proof.why}."
         section = "## Not proved\n\nThe answers were sampled, as stated above.\n"
     return f"{card.replace(title, title + badge + PARAGRAPH)}\n{section}"
+
+
+def _what_is_proved(proof: Proof) -> str:
+    """What holds after every prompt."""
+    if proof.values:
+        return "at every position each value is within its bound"
+    if proof.distance is None:
+        lead = "" if proof.margin is None else f", by at least {at_least(proof.margin)} nats"
+        return f"the token that is meant has the highest logit{lead}"
+    far = f"the probabilities are off by at most {at_most(proof.distance)} in total variation"
+    if proof.margin is None:
+        return far
+    above = f"at least {at_least(proof.margin)} nats above all that cannot"
+    return f"{far}, and tokens that can follow are {above}"
 
 
 def _layout_section(compiled: Compiled) -> str:

@@ -13,7 +13,7 @@ from handcraft.errors import CheckpointError
 from handcraft.formats.foreign_files import check_folder, shown
 from handcraft.formats.huggingface.config_json import CONFIG, Config, read_config
 from handcraft.formats.huggingface.tokenizer import read_vocabulary
-from handcraft.formats.tensors.shards import FLOATS, StoredTensor, find_tensors
+from handcraft.formats.tensors.shards import FLOATS, StoredTensor, find_tensors, type_that_holds
 from handcraft.model import Model, Shape
 from handcraft.model.attention import Array
 from handcraft.vocabulary import shorten
@@ -120,11 +120,11 @@ def _read_tensors(
     stored: Mapping[str, StoredTensor], shape: Shape, architecture: Architecture
 ) -> dict[str, Array]:
     names = list(shape.tensors(architecture))
-    dtype = _type_that_holds({stored[name].dtype for name in names})
+    dtype = type_that_holds({stored[name].dtype for name in names})
     tensors = {name: stored[name].read().astype(dtype, copy=False) for name in names}
     if architecture.tied and HEAD in stored:
         head, wte = stored[HEAD], stored["wte.weight"]
-        both = _type_that_holds({head.dtype, wte.dtype})
+        both = type_that_holds({head.dtype, wte.dtype})
         if not np.array_equal(head.read().astype(both), tensors["wte.weight"].astype(both)):
             raise CheckpointError(
                 f"{HEAD} differs from wte.weight, and {CONFIG} says that they are one tensor",
@@ -132,9 +132,3 @@ def _read_tensors(
                 fix="set tie_word_embeddings to false, or remove the one that was not trained",
             )
     return tensors
-
-
-def _type_that_holds(codes: set[str]) -> np.dtype[np.floating]:
-    """The smallest type that represents every value of some types exactly."""
-    code = min(codes) if len(codes) == 1 else "F64" if "F64" in codes else "F32"
-    return FLOATS[code].numpy

@@ -79,6 +79,12 @@ class StoredTensor:
         return values
 
 
+def type_that_holds(codes: set[str]) -> np.dtype[np.floating]:
+    """The smallest type that represents every value of some of `FLOATS` exactly."""
+    code = min(codes) if len(codes) == 1 else "F64" if "F64" in codes else "F32"
+    return FLOATS[code].numpy
+
+
 def check_finite(name: str, values: Array, path: Path, fix: str) -> None:
     """Raise unless every value of a tensor is a finite number."""
     finite = np.isfinite(values)

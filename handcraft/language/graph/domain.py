@@ -8,7 +8,7 @@ from enum import Enum
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
-from math import lcm
+from math import isfinite, lcm
 from numbers import Integral, Real
 from typing import TypeAlias
 
@@ -274,6 +274,13 @@ def check_number(number: Plain) -> None:
     bits = max(number.numerator.bit_length(), number.denominator.bit_length())
     if bits > NUMBER_BITS.most:  # the place takes long to find
         NUMBER_BITS.check(bits, where=written_place(), fix="use smaller numbers, or rounder fractions")
+
+
+def json_value(value: Value) -> str | int | float | bool:
+    """A value as JSON has it: a flag, a whole number, a finite float, else text, as 1/3."""
+    if isinstance(value, float):
+        return value if isfinite(value) else str(value)
+    return value if isinstance(value, bool | int) else str(value)
 
 
 def show_value(value: Value) -> str:

@@ -287,6 +287,11 @@ class Sources:
         return str(self.text)
 
     @cached_property
+    def identity(self) -> Identity:
+        """What it selects, without its text."""
+        return identity_of(("sources", tuple(map(case_key, self.cases))))
+
+    @cached_property
     def children(self) -> tuple[Node, ...]:
         """What keys and queries are computed from."""
         nodes = [node for case in self.cases for match in case for node in (match.key, match.query)]

@@ -96,8 +96,10 @@ def common_unit(units: Sequence[Plain]) -> Fraction:
 
 
 def add(one: Node, other: Node) -> Node:
-    """The sum."""
+    """The sum; 0, with which Python's `sum` begins, is left out of its text."""
     text = reads(enclosed(one, 4), " + ", enclosed(other, 5), binding=5)
+    if isinstance(one, Constant) and one.value == 0:
+        text = other.text
     return linear([(1, one), (1, other)], 0, text)
 
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Protocol, TypeAlias
 
 from handcraft.language.graph.domain import plain_value, show_value
+from handcraft.language.lambda_source import lambda_source
 
 LONGEST = 400
 """The most characters of a text, as tests/property/test_long_expressions.py checks."""
@@ -30,10 +31,12 @@ class Wording:
     Args:
         parts: words, and the wordings of what it is made of, in reading order.
         binding: how tightly the outermost operator binds; 9 for a name or a call.
+        definition: how what it names reads without its name; None where it is no name.
     """
 
     parts: tuple[str | Wording, ...]
     binding: int = 9
+    definition: Wording | None = field(default=None, repr=False)
     size: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -46,6 +49,19 @@ class Wording:
     @cached_property
     def _shown(self) -> str:
         return _written(self, LONGEST)
+
+    def within(self, most: int) -> str:
+        """The text in at most so many characters; the deepest parts are replaced by an ellipsis."""
+        return _written(self, most)
+
+    @property
+    def defined(self) -> str:
+        """The text of what it names, with the name before it; else its own text.
+
+        >>> print(name_for("total", reads("a + b", binding=5)).defined)
+        total = a + b
+        """
+        return str(self) if self.definition is None else f"{self} = {self.definition}"
 
     def __repr__(self) -> str:
         return f"Wording({str(self)!r})"
@@ -70,6 +86,12 @@ def reads(*parts: Part, binding: int = 9) -> Wording:
     not (a or b)
     """
     return Wording(tuple(map(_part, parts)), binding)
+
+
+def name_for(name: str, definition: Wording) -> Wording:
+    """A name as a wording; what has two names is defined by what it is, not by its other name."""
+    inner = definition if definition.definition is None else definition.definition
+    return Wording((name,), definition=inner)
 
 
 def listed_in(parts: Sequence[Part], between: str = ", ", binding: int = 9) -> Wording:
@@ -143,7 +165,7 @@ def show_function(function: object) -> str:
     if isinstance(function, Mapping):
         return f"{{{show_some([f'{show(key)}: {show(value)}' for key, value in function.items()])}}}"
     name = getattr(function, "__name__", type(function).__name__)
-    return "lambda ..." if name == "<lambda>" else name
+    return lambda_source(function) if callable(function) and name == "<lambda>" else name
 
 
 def show_list(values: Sequence[object]) -> str:

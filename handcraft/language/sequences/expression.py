@@ -14,7 +14,15 @@ from handcraft.language.graph import attend, pointwise
 from handcraft.language.graph.attend import NONE, Missing
 from handcraft.language.graph.domain import Domain, Finite, Value, check_number
 from handcraft.language.graph.node import Comparison, Node
-from handcraft.language.graph.wording import Wording, enclosed, reads, show, show_function, show_list
+from handcraft.language.graph.wording import (
+    Wording,
+    enclosed,
+    name_for,
+    reads,
+    show,
+    show_function,
+    show_list,
+)
 from handcraft.language.oracle.interpret import interpret
 from handcraft.language.sequences.misuse import NoSingleValue
 from handcraft.language.written_place import written, written_place
@@ -32,10 +40,10 @@ def _both_ways(combine: Callable[[Node, Node], Node]) -> tuple[Method, Method]:
     """The methods of an operator whose left operand is an expression, and whose right one is."""
 
     def forward(self: Expression, other: Operand) -> Expression:
-        return self._new(combine(self.node, self.operand(other)))
+        return self._new(combine(self.node, self.operand(other)), is_operator=True)
 
     def backward(self: Expression, other: Operand) -> Expression:
-        return self._new(combine(self.operand(other), self.node))
+        return self._new(combine(self.operand(other), self.node), is_operator=True)
 
     return forward, backward
 
@@ -66,7 +74,7 @@ class Expression(NoSingleValue):
         return str(self.node)
 
     def __repr__(self) -> str:
-        return f"<{self.node.domain.kind.value}: {self}>"
+        return f"<{self.node.domain.kind.value}: {self.node.text.defined}>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
@@ -127,7 +135,9 @@ class Expression(NoSingleValue):
             raise DomainError(
                 f"the name of an expression is {name!r}", where=written_place(), fix="give it a word"
             )
-        return Expression(self.prompts, self.node.called(reads(name), written_place()))
+        return Expression(
+            self.prompts, self.node.called(name_for(name, self.node.text), written_place())
+        )
 
     def assume(self, values: Iterable[object]) -> Expression:
         """Promise that on every allowed prompt the value is one of these.
@@ -155,10 +165,10 @@ class Expression(NoSingleValue):
 
     def __neg__(self) -> Expression:
         text = reads("-", enclosed(self.node, 6), binding=7)
-        return self._new(pointwise.linear([(-1, self.node)], 0, text))
+        return self._new(pointwise.linear([(-1, self.node)], 0, text), is_operator=True)
 
     def __invert__(self) -> Expression:
-        return self._new(pointwise.invert(self.node))
+        return self._new(pointwise.invert(self.node), is_operator=True)
 
     # look back
 
@@ -184,7 +194,9 @@ class Expression(NoSingleValue):
                 fix="read an earlier position, or declare Prompts(..., causal=False)",
             )
         most = self.prompts.context  # further away is nothing either
-        return self._read(self.prompts.position + max(-most, min(offset, most)), default, text)
+        position, away = self.prompts.position, min(abs(offset), most)
+        there = position + away if offset > 0 else position - away
+        return self._new(self._read(there, default, text))
 
     def at_position(self, place: int, default: object = NONE) -> Expression:
         """The value at one fixed position, counted from 0.
@@ -202,13 +214,13 @@ class Expression(NoSingleValue):
             )
         ending = "" if default is NONE else f", default={show(default)}"
         text = reads(enclosed(self.node, 8), f".at_position({place}{ending})")
-        return self._read(self.prompts.constant(place), default, text)
+        return self._new(self._read(self.prompts.constant(place), default, text))
 
-    def _read(self, there: Expression, default: object, text: Wording) -> Expression:
+    def _read(self, there: Expression, default: object, text: Wording) -> Node:
         """The value at a computed position."""
         position, context = self.prompts.position.node, self.prompts.context
         sources = attend.matching(position, there.node, Comparison.EQ, text)
-        return self._new(attend.aggregate(sources, "latest", self.node, default, text, context))
+        return attend.aggregate(sources, "latest", self.node, default, text, context)
 
     def operand(self, other: object) -> Node:
         """The node of the other operand: of an expression over the same prompts, or a constant."""
@@ -217,8 +229,23 @@ class Expression(NoSingleValue):
             return other.node
         return pointwise.constant(other)
 
-    def _new(self, node: Node) -> Expression:
-        return Expression(self.prompts, node.called(node.text, written_place()))
+    def _new(self, node: Node, *, is_operator: bool = False) -> Expression:
+        return finished(self.prompts, node, levels_up=2, is_operator=is_operator)
+
+
+def finished(
+    prompts: Prompts, node: Node, *, levels_up: int = 1, is_operator: bool = False
+) -> Expression:
+    """A node as an expression that knows where the author wrote it, and what its variable is called.
+
+    Args:
+        prompts: those of the program.
+        node: what was made.
+        levels_up: how many frames above the caller the author's code would be.
+        is_operator: whether an operator made it, and not a call.
+    """
+    text = prompts.names.word(node.identity, node.text, levels_up + 1, is_operator=is_operator)
+    return Expression(prompts, node.called(text, written_place()))
 
 
 def trace(prompts: Prompts, node: Node, text: str | Listed[str]) -> tuple[Value, ...]:

@@ -27,6 +27,7 @@ from handcraft.language.sequences.expression import (
     Operand,
     as_expression,
     check_same,
+    finished,
     other_prompts,
 )
 from handcraft.language.sequences.misuse import NoValue
@@ -48,7 +49,7 @@ class Selection(NoValue):
     sources: Sources
 
     def __repr__(self) -> str:
-        return f"<selection: {self}>"
+        return f"<selection: {self.sources.text.defined}>"
 
     def __str__(self) -> str:
         return str(self.sources)
@@ -60,7 +61,7 @@ class Selection(NoValue):
         return self._with(attend.union, other)
 
     def __invert__(self) -> Selection:
-        return Selection(self.prompts, attend.complement(self.sources))
+        return selected(self.prompts, attend.complement(self.sources), is_operator=True)
 
     def mean(self, value: Expression, default: object = NONE) -> Expression:
         """The mean of a number over the selected positions; a flag counts as 0 or 1."""
@@ -90,7 +91,7 @@ class Selection(NoValue):
         inside += [] if default is NONE else [f", default={show(default)}"]
         text = reads(enclosed(self.sources, 8), f".{how}(", *inside, ")")
         node = attend.aggregate(self.sources, how, read, default, text, self.prompts.context)
-        return Expression(self.prompts, node.called(text, written_place()))
+        return finished(self.prompts, node.called(text, None), levels_up=2)
 
     def _with(self, combine: Callable[[Sources, Sources], Sources], other: Selection) -> Selection:
         if not isinstance(other, Selection):
@@ -105,7 +106,7 @@ class Selection(NoValue):
                 where=written_place(),
                 fix="make all expressions of a program from one Prompts",
             )
-        return Selection(self.prompts, combine(self.sources, other.sources))
+        return selected(self.prompts, combine(self.sources, other.sources), 2, is_operator=True)
 
 
 def select(
@@ -134,7 +135,15 @@ def select(
     named = relation.value if isinstance(relation, Comparison) else relation
     shown = repr(named) if isinstance(named, str) else show_function(named)
     text = reads("select(", source.node, ", ", node, ")" if named == "==" else f", {shown})")
-    return Selection(source.prompts, attend.matching(source.node, node, relation, text))
+    return selected(source.prompts, attend.matching(source.node, node, relation, text))
+
+
+def selected(
+    prompts: Prompts, sources: Sources, levels_up: int = 1, *, is_operator: bool = False
+) -> Selection:
+    """Sources as a selection that has the name of its variable; as `finished`."""
+    text = prompts.names.word(sources.identity, sources.text, levels_up + 1, is_operator=is_operator)
+    return Selection(prompts, replace(sources, text=text))
 
 
 def where(condition: Expression, yes: Operand, no: Operand) -> Expression:
@@ -147,7 +156,7 @@ def where(condition: Expression, yes: Operand, no: Operand) -> Expression:
     """
     flag = as_expression(condition, "where")
     node = pointwise.where(flag.node, flag.operand(yes), flag.operand(no))
-    return Expression(flag.prompts, node.called(node.text, written_place()))
+    return finished(flag.prompts, node)
 
 
 def lookup(function: Callable[..., object] | Mapping[Any, object], *arguments: Operand) -> Expression:
@@ -165,7 +174,7 @@ def lookup(function: Callable[..., object] | Mapping[Any, object], *arguments: O
     nodes = [first.operand(argument) for argument in arguments]
     text = reads("lookup(", listed_in([show_function(function), *nodes]), ")")
     node = pointwise.lookup(function, nodes, text)
-    return Expression(first.prompts, node.called(node.text, written_place()))
+    return finished(first.prompts, node)
 
 
 @dataclass(frozen=True)
@@ -186,7 +195,7 @@ class Window:
         most = min(self.length, value.prompts.context)
         phrase = reads(text, ".mean(", value.node, ")")
         node = attend.aggregate(both, "mean", value.node, attend.NONE, phrase, most)
-        return Expression(value.prompts, node.called(node.text, written_place()))
+        return finished(value.prompts, node)
 
 
 def window(length: int) -> Window:
@@ -230,7 +239,7 @@ def weighted(value: Expression, weights: Mapping[int, float], default: float = 0
         there = value if offset == 0 else value.at(offset, bool(default) if is_flag else default)
         terms.append((_weight(weight, text), there.node))
     node = pointwise.linear(terms, 0, text)
-    return Expression(value.prompts, node.called(node.text, written_place()))
+    return finished(value.prompts, node)
 
 
 def _weight(weight: object, text: Wording) -> Plain:

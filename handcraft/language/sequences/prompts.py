@@ -16,6 +16,7 @@ from handcraft.language.graph.domain import Finite, Kind, whole_numbers
 from handcraft.language.graph.node import Embedded
 from handcraft.language.graph.table import constant
 from handcraft.language.graph.wording import reads
+from handcraft.language.names import Names
 from handcraft.language.regular import RegularExpressionError, parse
 from handcraft.language.regular.matching import Matching
 from handcraft.language.regular.token_table import ANYTHING, Flags, Ids
@@ -105,6 +106,11 @@ class Prompts:
         """
         pattern = self.inputs if isinstance(self.inputs, str) else ANYTHING
         return Matching(pattern, Vocabulary(self.vocabulary.tokens), self.longest_input, self.bos)
+
+    @cached_property
+    def names(self) -> Names:
+        """The names of the values that are made from these prompts."""
+        return Names()
 
     @cached_property
     def token(self) -> Expression:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
-from test_layers import random_model, run
+from test_layers import random_block, random_model, run
 
 from handcraft_check.cases import Entries, Runner
 from handcraft_check.model import Model
@@ -20,9 +20,10 @@ from handcraft_check.model import Model
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
+@pytest.mark.parametrize("made", [random_model, random_block])
 @given(seeds, st.booleans())
-def test_of_positions_with_several_alternatives(rng, is_ordered):
-    config, tensors = random_model(rng)
+def test_of_positions_with_several_alternatives(made, rng, is_ordered):
+    config, tensors = made(rng)
     entries = Entries(config.n_layer, [])
     runner = Runner(Model(config, tensors), np.arange(config.vocab_size), entries)
     length = int(rng.integers(1, 5))
@@ -42,9 +43,10 @@ def test_of_positions_with_several_alternatives(rng, is_ordered):
         assert_inside(found, ran.logits[ran.kinds[row]])
 
 
+@pytest.mark.parametrize("made", [random_model, random_block])
 @given(seeds)
-def test_of_texts_one_by_one(rng):
-    config, tensors = random_model(rng)
+def test_of_texts_one_by_one(made, rng):
+    config, tensors = made(rng)
     entries = Entries(config.n_layer, [])
     model = Model(config, tensors)
     runner = Runner(model, np.arange(config.vocab_size), entries)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import float32_steps as steps
 import numpy as np
 import pytest
@@ -196,29 +198,37 @@ def test_sources_that_are_not_seen_weigh_nothing():
 
 def shapes_of(config):
     """The shapes of the tensors of a model."""
-    width, inner = config.n_embd, config.n_inner
-    shapes = {
-        "wte.weight": (config.vocab_size, width),
-        "wpe.weight": (config.n_positions, width),
-        "ln_f.weight": width,
-        "ln_f.bias": width,
-    }
+    width = config.n_embd
+    shapes = {"wte.weight": (config.vocab_size, width), "wpe.weight": (config.n_positions, width)}
+    if config.has_norm:
+        shapes |= {"ln_f.weight": width, "ln_f.bias": width}
     for i in range(config.n_layer):
-        for name in ("ln_1", "ln_2"):
+        inner = config.units(i)
+        for name in ("ln_1", "ln_2") if config.has_norm else ():
             shapes |= {f"h.{i}.{name}.weight": width, f"h.{i}.{name}.bias": width}
         pairs = {"attn.c_attn": 3, "attn.c_proj": 1}
         shapes |= {f"h.{i}.{n}.weight": (width, k * width) for n, k in pairs.items()}
         shapes |= {f"h.{i}.{n}.bias": k * width for n, k in pairs.items()}
+        if not inner:
+            continue
         shapes |= {f"h.{i}.mlp.c_fc.weight": (width, inner), f"h.{i}.mlp.c_fc.bias": inner}
         shapes |= {f"h.{i}.mlp.c_proj.weight": (inner, width), f"h.{i}.mlp.c_proj.bias": width}
     return shapes
 
 
-def random_model(rng):
+def random_block(rng):
+    """A tiny model without LayerNorm, with ReLU: its config, and its tensors as float32 numbers."""
+    return random_model(rng, has_norm=False)
+
+
+def random_model(rng, *, has_norm=True):
     """A tiny GPT-2: its config, and its tensors as float32 numbers."""
     heads, size, layers = int(rng.integers(1, 3)), int(rng.integers(1, 5)), int(rng.integers(1, 3))
     width, vocab = heads * size, int(rng.integers(1, 5))
     config = Config(layers, heads, width, 7, 6, vocab, EPSILON, *(rng.random(2) < 0.5).tolist())
+    if not has_norm:
+        inner = tuple(rng.choice([0, 3, 7], size=layers).tolist())
+        config = replace(config, has_norm=False, activation="relu", inner=inner)
     shapes = shapes_of(config)
     tensors = {name: rng.normal(size=shape) * rng.choice([0.5, 2, 8]) for name, shape in shapes.items()}
     if width >= 4 and rng.random() < 0.5:
@@ -236,8 +246,15 @@ def run(rng, config, tensors, ids, how):
         return steps.product(rng, x, tensors[f"{name}.weight"], tensors[f"{name}.bias"])
 
     def norm(x, name):
+        if not config.has_norm:
+            return x
         gain, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
         return list(norms(rng, x, gain, bias))[how]
+
+    def activated(x):
+        if config.activation == "relu":
+            return np.maximum(x, F(0))
+        return functional.gelu(*to_torch(x), approximate="tanh").numpy() if how else steps.gelu(x)
 
     x = (tensors["wte.weight"][ids].astype(F) + tensors["wpe.weight"][: len(ids)].astype(F)).astype(F)
     size, length = config.n_embd // config.n_head, len(ids)
@@ -263,19 +280,16 @@ def run(rng, config, tensors, ids, how):
                 )
                 out[at, head] = steps.product(rng, weights, v[: at + 1], np.zeros(size))[0]
         x = x + times(out.reshape(length, -1), f"h.{i}.attn.c_proj")
-        hidden = times(norm(x, f"h.{i}.ln_2"), f"h.{i}.mlp.c_fc")
-        hidden = (
-            functional.gelu(*to_torch(hidden), approximate="tanh").numpy()
-            if how
-            else steps.gelu(hidden)
-        )
-        x = x + times(hidden, f"h.{i}.mlp.c_proj")
+        if config.units(i):
+            hidden = activated(times(norm(x, f"h.{i}.ln_2"), f"h.{i}.mlp.c_fc"))
+            x = x + times(hidden, f"h.{i}.mlp.c_proj")
     return steps.product(rng, norm(x, "ln_f"), tensors["wte.weight"].T, np.zeros(config.vocab_size))[-1]
 
 
 @pytest.mark.parametrize("how", [0, 1])
+@pytest.mark.parametrize("made", [random_model, random_block])
 @given(seeds)
-def test_a_whole_model(how, rng):
-    config, tensors = random_model(rng)
+def test_a_whole_model(made, how, rng):
+    config, tensors = made(rng)
     ids = rng.integers(0, config.vocab_size, size=int(rng.integers(1, 7)))
     assert_inside(run(rng, config, tensors, ids, how), Model(config, tensors).run(ids))

@@ -23,6 +23,7 @@ TAKES_A_PROGRAM = {
     "verify": ([], "tried all 62 contexts"),
     "compile": (["-o", "out"], "wrote out/"),
     "draw": (["-o", "out.dot"], "wrote out.dot"),
+    "page": (["-o", "out.html"], "wrote out.html"),
     "explain": (["wte.weight", 0, 0], "weight: wte.weight[0, 0]"),
 }
 

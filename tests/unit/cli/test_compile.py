@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import string
 import sys
+from math import prod
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from handcraft import compile_program
 from handcraft.cli.sources import find
 from handcraft.compiler import show_pass
 from handcraft.formats import load
+from handcraft.formats.tensors.shards import read_header
 
 BLOCK = ("--architecture", "block")
 
@@ -43,14 +46,15 @@ def test_a_gpt2_is_written_for_other_tools_by_default(run, aab, tmp_path):
 
 def test_it_says_what_it_wrote(run, aab):
     printed = run("compile", aab, "--architecture", "block", "-o", "out").out
-    first, second, third = printed.splitlines()
-    assert first == "wrote out/: handcraft.json, model.safetensors"
+    first, second, third, fourth = printed.splitlines()
+    assert first == "wrote out/: certificate.json, handcraft.json, model.safetensors"
     model = compile_program(find("aab").source, architecture="block").model
     assert second == (
         f"block, float32: 1 block, 1 head, 1 neuron, width {model.shape.n_embd}; "
         f"{model.parameters:,} parameters, {model.nonzero_parameters:,} of them not 0"
     )
     assert third.endswith("measured on all 32 texts of the full length")
+    assert fourth.startswith("proved: right after every one of 62 prompts")
 
 
 def test_json_has_the_same_contents(run, aab, tmp_path):
@@ -89,7 +93,7 @@ def test_a_pass_over_expressions_is_shown(run, tmp_path):
         'from handcraft import Prompts\ntoken = Prompts("ab", context=3).token\nis_a = token == "a"\n'
     )
     shown = run("compile", "p.py", "--show", "as-written").out
-    assert shown.splitlines()[-1] == "'is_a' = %2"
+    assert shown.splitlines()[-1] == "'is_a' = %is_a"
 
 
 def test_on_how_many_texts_the_facts_were_measured_is_said_and_kept(run, tmp_path):
@@ -104,6 +108,21 @@ def test_on_how_many_texts_the_facts_were_measured_is_said_and_kept(run, tmp_pat
     assert json.loads(run("compile", *options, "--json").out)["facts"] == facts
     assert json.loads(run("verify", "out", "--sample", 50, "--json").out)["facts"] == facts
     assert json.loads(run("verify", "aab", "--json").out)["facts"] is None
+
+
+def test_the_report_counts_the_parameters_of_each_part(run):
+    shown = run("compile", "aab", "-o", "out", "--report").out
+    assert "  attention " in shown
+    assert "1 block of 3,480" in shown
+
+
+def test_files_with_other_tensors_than_the_model_say_how_many_parameters_they_have(run, tmp_path):
+    options = ("compile", "aab", "-o", "out", "--format", "raschka")
+    assert "parameters in the files: the head is a tensor of its own" in run(*options).out
+    report = json.loads(run(*options, "--json").out)
+    stored = read_header(tmp_path / "out" / "model.safetensors")
+    sizes = [prod(tensor.shape) for name, tensor in stored.items() if "mask" not in name]
+    assert report["parameters_in_files"] == sum(sizes)
 
 
 def test_circuits_by_hand_have_no_rules(run, by_hand):
@@ -217,7 +236,8 @@ def test_a_pass_that_is_not_known_is_refused_and_nothing_is_written(run, tmp_pat
 
 
 def test_rules_encode_tokens_as_requested(run, tmp_path):
-    rules = "vocabulary a b c d e f g h\npredict b after ab\npredict c after h\npredict a otherwise\n"
+    letters = " ".join(string.ascii_lowercase)
+    rules = f"vocabulary {letters}\npredict b after ab\npredict c after h\npredict a otherwise\n"
     (tmp_path / "p.rules").write_text(rules, encoding="utf-8")
     wide, narrow = (
         json.loads(run("compile", "p.rules", "-o", tokens, "--tokens", tokens, "--json").out)["width"]

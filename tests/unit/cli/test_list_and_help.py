@@ -15,7 +15,7 @@ from handcraft import compile_program
 from handcraft.cli.shipped import shipped_programs
 from handcraft.cli.sources import find
 
-COMMANDS = ["run", "compile", "verify", "prove", "plant", "draw", "explain", "list"]
+COMMANDS = ["run", "compile", "verify", "prove", "plant", "draw", "page", "explain", "list"]
 
 
 def test_list_shows_each_program_with_its_first_line(run):
@@ -127,6 +127,7 @@ def test_without_a_command_the_help_is_shown(run):
         ("verify",),
         ("verify", "aab", "--sample", "0"),
         ("draw", "aab"),
+        ("page", "aab"),
         ("explain",),
         ("explain", "aab", "--nonzero"),
         ("explain", "aab", "--rule", "3"),

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from handcraft import compile_program, save
+from handcraft.cli.sources import find
+from handcraft.errors import CheckpointError
 from handcraft_check.errors import CheckError
 from handcraft_check.prove import Verdict
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -45,6 +51,70 @@ def test_a_program_is_compiled_as_it_is_asked_for(run, checker):
     assert {"certificate.json", "config.json", "model.safetensors"} <= set(files)
 
 
+def test_what_circuits_are_to_mean_is_stated_beside_them_or_on_the_command_line(run):
+    assert run("prove", "by_hand").out.startswith("proved: 62 inputs")
+    ran = run("prove", "by_hand", "--meaning", "aab", "--print-program")
+    assert (ran.status, "rule 2: predict v10 otherwise" in ran.out) == (4, True)
+    assert "reason: the model predicts 'b', and 'a' is meant\ncontext: 'a'" in ran.out
+
+
+def test_a_folder_is_proved_against_rules_that_it_was_not_made_of(run, tmp_path):
+    (tmp_path / "same.rules").write_text(
+        "vocabulary a b\ncontext 5\npredict b after aa\npredict a after b\npredict a otherwise\n"
+    )
+    for architecture in ("gpt2", "block"):
+        run("compile", "aab", "--architecture", architecture, "-o", architecture)
+        before = (tmp_path / architecture / "certificate.json").read_bytes()
+        ran = run("prove", architecture, "--meaning", "same.rules")
+        assert (ran.status, ran.out.split(" inputs")[0]) == (0, "proved: 62")
+        assert run("prove", architecture, "--meaning", "by_hand").status == 4
+        assert (tmp_path / architecture / "certificate.json").read_bytes() == before
+        (tmp_path / architecture / "certificate.json").unlink()
+        assert run("prove", architecture, "--meaning", "same.rules").status == 0
+
+
+@pytest.mark.parametrize(
+    ("meaning", "error"),
+    [
+        ("nothing", "CommandError: there is no file and no shipped program 'nothing'"),
+        ("parity", "ProofError: the program has the token '0', which the model does not know"),
+        (
+            "programs.py:long",
+            "ProofError: the program has a context of 2000, and the model 1024 positions",
+        ),
+        ("programs.py:both", "ProofError: the model masks later positions, and the program does not"),
+        ("programs.py:values", "CommandError: --meaning programs.py:values has no rules"),
+    ],
+)
+def test_what_a_model_cannot_mean_is_an_error(run, tmp_path, meaning, error):
+    (tmp_path / "programs.py").write_text(
+        "from handcraft import Program, Prompts, predict\n"
+        "long = Program('ab', 2000, [predict('a').otherwise()])\n"
+        "prompts = Prompts('ab', context=5, causal=False)\n"
+        "both = Program(prompts=prompts, rules=[predict('a').otherwise()])\n"
+        "values = prompts.position + 1\n"
+    )
+    run("compile", "aab", "-o", "out")
+    ran = run("prove", "out", "--meaning", meaning)
+    assert (ran.status, ran.err.split("\n")[0][: len(error)]) == (2, error)
+    assert "fix:" in ran.err
+
+
+def test_circuits_without_a_stated_meaning_are_not_proved(run, tmp_path):
+    text = (ROOT / "programs" / "by_hand.py").read_text("utf-8").split("prompts = Prompts")[0]
+    (tmp_path / "mine.py").write_text(text)
+    ran = run("prove", "mine.py")
+    assert ran.status == 2
+    assert "mine.py has no rules" in ran.err
+    assert "--meaning PROGRAM, or means = Program(...) beside the circuits" in ran.err
+    assert run("prove", "mine.py", "--meaning", "by_hand").status == 0
+
+
+def test_rules_mean_what_they_say(tmp_path):
+    with pytest.raises(CheckpointError, match="which mean what they say"):
+        save(compile_program(find("aab").source), tmp_path / "out", meaning=find("aab").source)
+
+
 def test_what_is_proved_is_printed_in_words(run, checker):
     ran = run("prove", "aab", "--print-program")
     lines = ran.out.splitlines()
@@ -64,7 +134,6 @@ def test_the_automaton_is_printed_with_what_is_written(run, checker):
 
 
 WRONG = {
-    "by_hand": "CommandError: by_hand has no rules",
     "aab --dtype float33": "weights cannot be emitted as 'float33'",
     "out --dtype float32": "CommandError: out is already compiled",
     "bare": "ProofError: bare has no certificate.json",
@@ -82,7 +151,7 @@ program = Program(prompts=prompts, rules=[predict("a").otherwise()])
 @pytest.mark.parametrize("arguments", WRONG)
 def test_what_cannot_be_proved_is_an_error(run, checker, tmp_path, arguments):
     run("compile", "aab", "-o", "out")
-    run("compile", "aab", "--architecture", "block", "-o", "bare")
+    run("compile", "aab", "--format", "npz", "-o", "bare")
     (tmp_path / "by_code.py").write_text(BY_CODE)
     ran = run("prove", *arguments.split())
     assert ran.status == 2
@@ -141,7 +210,7 @@ def test_compile_tries_what_takes_seconds_unless_it_must(run, checker):
 
 
 def test_compile_says_nothing_of_proofs_where_there_is_no_certificate(run, checker):
-    ran = run("compile", "aab", "--architecture", "block", "-o", "out")
+    ran = run("compile", "aab", "--format", "npz", "-o", "out")
     assert "proved:" not in ran.out
     assert not checker.asked
 

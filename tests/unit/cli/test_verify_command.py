@@ -185,9 +185,10 @@ def test_what_selections_found_in_given_prompts_is_said(run, tmp_path):
         "1 of 2 selections found a source somewhere, and 1 of the 2 that may select none did so"
         in lines
     )
-    warned = "warning: no position that was tried selected a source: select(token, 'c').exists() (words"
+    seen = "seen = select(token, 'c').exists()"
+    warned = f"warning: no position that was tried selected a source: {seen} (words"
     assert [line for line in lines if line.startswith(warned)]
-    told = "note: every position that was tried selected a source: select(token, 'a').earliest("
+    told = "note: every position that was tried selected a source: first = select(token, 'a').earliest("
     assert [line for line in lines if line.startswith(told)]
     report = json.loads(run("verify", "words.py", "--prompts", "prompts.txt", "--json").out)
     assert [(each["some"], each["none"]) for each in report["selections"]] == [(0, 6), (6, 0)]

@@ -71,7 +71,7 @@ def test_a_weight_that_is_0_serves_nothing():
 
 def test_the_weights_of_a_rule_name_the_rule_with_its_place():
     compiled = compile_program(AAB, architecture="block", positions="one-hot")
-    tensor = compiled.placement.tensors["h.0.attn.c_proj.weight"]
+    tensor = compiled.placement.tensors["h.0.mlp.c_proj.weight"]
     assert {origin for of in tensor.origins.values() for origin in of} == {AAB.rules[0].origin}
     assert AAB.rules[0].origin.place.file == __file__
 

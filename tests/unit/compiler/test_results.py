@@ -28,7 +28,7 @@ PROMPTS = Prompts("ab", context=5)
 
 @pytest.fixture(scope="module")
 def aab():
-    return compile_program(AAB, architecture="block", positions="one-hot")
+    return compile_program(AAB, architecture="block", positions="one-hot", tokens="one-hot")
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +39,20 @@ def values():
 def test_a_trace_names_heads_positions_and_dimensions(aab):
     trace = aab.trace("aab")
     assert trace.axes("h.0.attn.pattern") == (
-        ("this position", "1 back"),
+        ("token.at(-1)",),
         ("0 a", "1 a", "2 b"),
         ("0 a", "1 a", "2 b"),
     )
     assert trace.axes("h.0.output")[1] == aab.layout.dimension_names
     assert trace.axes("logits")[1] == ("a", "b")
-    assert "head 1 back\n  0 a: 0 a 1\n  1 a: 0 a 1\n  2 b: 1 a 1" in trace.show("h.0.attn.pattern")
+    assert "head token.at(-1)\n  0 a: 0 a 1\n  1 a: 0 a 1\n  2 b: 1 a 1" in trace.show(
+        "h.0.attn.pattern"
+    )
+
+
+def test_the_channels_of_a_head_are_named(aab):
+    shown = aab.trace("aab").show("h.0.attn.key")
+    assert "head 1 back\n  0 a: position 0 " in shown
 
 
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
@@ -59,7 +66,7 @@ def test_every_axis_of_every_intermediate_has_as_many_names_as_places(architectu
 
 def test_a_model_without_a_layout_has_numbers_for_names(aab):
     trace = aab.model.trace("ab")
-    assert trace.axes("h.0.output") == (("0 a", "1 b"), tuple(map(str, range(10))))
+    assert trace.axes("h.0.output") == (("0 a", "1 b"), tuple(map(str, range(aab.layout.n_embd))))
 
 
 def test_a_model_of_values_is_traced_verified_saved_and_drawn(values, tmp_path):
@@ -132,9 +139,9 @@ def test_a_text_that_outgrows_its_context_is_warned_of_once_where_that_matters(a
 
 def test_a_result_and_its_folder_explain_a_weight_alike(aab, tmp_path):
     folder = read_checkpoint(aab.save(tmp_path / "aab"))
-    for index in np.argwhere(aab.model.tensors["h.0.attn.c_proj.weight"]).tolist():
-        explained = aab.explain("h.0.attn.c_proj.weight", *index)
-        assert str(folder.explain("h.0.attn.c_proj.weight", *index)) == str(explained)
+    for index in np.argwhere(aab.model.tensors["h.0.mlp.c_proj.weight"]).tolist():
+        explained = aab.explain("h.0.mlp.c_proj.weight", *index)
+        assert str(folder.explain("h.0.mlp.c_proj.weight", *index)) == str(explained)
         assert "predict b after aa" in explained.serves[0]
     with pytest.raises(ModelError, match="did you mean"):
         aab.explain("h.0.attn.c_prj.weight", 0, 0)

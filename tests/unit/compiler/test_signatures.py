@@ -9,8 +9,7 @@ import pytest
 
 from handcraft import Architecture, compile_program, compile_sequences
 from handcraft.architecture import ARCHITECTURES
-from handcraft.compiler.rules.plan_patterns import TOKENS
-from handcraft.compiler.rules.positions import POSITIONS
+from handcraft.compiler.encodings import POSITIONS, TOKENS
 from handcraft.dtype import DTYPE_NAMES
 from handcraft.model.grow import PUBLISHED
 

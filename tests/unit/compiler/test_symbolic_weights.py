@@ -41,7 +41,7 @@ def by_hand():
 
 @pytest.fixture(scope="module")
 def aab():
-    return compile_program(AAB, architecture="block", positions="one-hot")
+    return compile_program(AAB, architecture="block", positions="one-hot", tokens="one-hot")
 
 
 def test_c_attn_of_the_example_by_hand_is_known_entry_by_entry(by_hand):

@@ -7,7 +7,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from handcraft import Program, compile_program, predict
 from handcraft.circuits import (
     Bias,
     Block,
@@ -101,12 +100,6 @@ def draw():
         return read_picture(render(circuits_graph(circuits).source, "svg"))
 
     return picture
-
-
-@pytest.fixture
-def aab() -> Circuits:
-    program = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
-    return compile_program(program, architecture="block", positions="one-hot").circuits
 
 
 @pytest.fixture

@@ -41,14 +41,14 @@ def small(**changes) -> Circuits:
     return Circuits(**{**whole, "unembedding": token, **changes})
 
 
-def test_every_head_shows_its_relation_and_its_rule(draw, aab):
-    heads = draw(aab).of("head")
+def test_every_head_shows_its_relation_and_its_rule(draw, two_heads):
+    heads = draw(two_heads).of("head")
     assert {head.lines[1] for head in heads} == {"attends to: this position", "attends to: 1 back"}
     assert all(head.lines[-1] == "for: predict b after aa" for head in heads)
 
 
-def test_a_head_shows_what_each_value_that_it_finds_adds_to_the_logits(draw, aab):
-    here, back = sorted(draw(aab).of("head"), key=lambda head: "1 back" in head.text)
+def test_a_head_shows_what_each_value_that_it_finds_adds_to_the_logits(draw, two_heads):
+    here, back = sorted(draw(two_heads).of("head"), key=lambda head: "1 back" in head.text)
     assert "token a → b +256" in here.lines
     assert "position 0 → b −256" in here.lines  # noqa: RUF001
     assert "token a → b +256" in back.lines
@@ -111,8 +111,8 @@ def test_each_block_has_its_title(draw, noting):
     assert [text for text in draw(noting(2)).around if "block" in text] == ["block 0", "block 1"]
 
 
-def test_a_subspace_is_drawn_anew_after_each_time_it_is_written(draw, aab):
-    picture = draw(aab)
+def test_a_subspace_is_drawn_anew_after_each_time_it_is_written(draw, two_heads):
+    picture = draw(two_heads)
     before, after = (box for box in picture.of("subspace") if box.lines[0] == "token")
     assert before.lines == ("token", "one-hot, 2 dimensions")
     assert after.lines == (*before.lines, "after block 0")
@@ -154,12 +154,12 @@ def test_the_token_leads_to_the_next_token(draw, noting):
     assert "next token" in {box.lines[0] for box in seen}
 
 
-def test_the_unembedding_names_the_subspace_that_becomes_the_logits(draw, aab):
-    assert ("unembedding", "token becomes the logits") in [box.lines for box in draw(aab).boxes]
+def test_the_unembedding_names_the_subspace_that_becomes_the_logits(draw, two_heads):
+    assert ("unembedding", "token becomes the logits") in [box.lines for box in draw(two_heads).boxes]
 
 
-def test_a_bias_shows_its_rule_and_its_number(draw, aab):
-    assert draw(aab).only("bias").lines == (
+def test_a_bias_shows_its_rule_and_its_number(draw, two_heads):
+    assert draw(two_heads).only("bias").lines == (
         "bias",
         "predict b after aa: b −256",  # noqa: RUF001
         "predict a otherwise: a +128",

@@ -59,8 +59,8 @@ def test_dot_is_the_graph_itself():
 
 
 @pytest.mark.parametrize("format", ["svg", "png"])
-def test_the_same_graph_gives_the_same_bytes(format, aab):
-    source = circuits_graph(aab).source
+def test_the_same_graph_gives_the_same_bytes(format, two_heads):
+    source = circuits_graph(two_heads).source
     assert render(source, format) == render(source, format)
 
 
@@ -173,8 +173,8 @@ def test_a_box_grows_by_what_the_escapes_in_it_take():
     assert drawable(source) == rf'a [label="width=1.00 \\u4e2d\l|b\l" width={1 + grown:.2f}]'
 
 
-def test_a_notebook_gets_one_svg_element(aab):
-    svg = circuits_svg(aab)
+def test_a_notebook_gets_one_svg_element(two_heads):
+    svg = circuits_svg(two_heads)
     assert svg.startswith("<svg")
     assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
 

@@ -158,6 +158,7 @@ def test_an_earlier_output_is_replaced_whole(compiled, tmp_path, everything_in):
     an_earlier_output(tmp_path / "out")
     save(compiled, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "certificate.json",
         "handcraft.json",
         "model.safetensors",
     }

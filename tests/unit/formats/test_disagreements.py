@@ -39,7 +39,7 @@ MAY_BE_LEFT_OUT = {
 @pytest.fixture(scope="module", params=["ab", "the cat"])
 def written(request, tmp_path_factory):
     first, second = Vocabulary(request.param).tokens
-    rules = [predict(second).after(f"[{first}] [{first}]"), predict(first).otherwise()]
+    rules = [predict(second).after(" ".join([f"[{first}]"] * 3)), predict(first).otherwise()]
     compiled = compile_program(Program(request.param, 3, rules), n_positions=6, positions="one-hot")
     return save(compiled, tmp_path_factory.mktemp("written") / "out")
 

@@ -159,9 +159,9 @@ def test_safetensors_say_that_they_are_for_pytorch(compiled, tmp_path):
     assert header["__metadata__"]["format"] == "pt"
 
 
-def test_a_folder_contains_only_the_tensors_and_the_manifest(compiled, tmp_path):
+def test_a_folder_contains_only_the_tensors_and_what_is_said_of_them(compiled, tmp_path):
     names = {path.name for path in save(compiled, tmp_path / "s").iterdir()}
-    assert names == {"handcraft.json", "model.safetensors"}
+    assert names == {"certificate.json", "handcraft.json", "model.safetensors"}
     names = {path.name for path in save(compiled, tmp_path / "n", format="npz").iterdir()}
     assert names == {"handcraft.json", "model.npz"}
 

@@ -52,7 +52,8 @@ def test_a_model_with_mask_comes_back_with_it(with_neurons, format, tmp_path):
 
 def test_without_a_format_it_becomes_safetensors(compiled, tmp_path, everything_in):
     save(compiled, tmp_path / "out")
-    assert set(everything_in(tmp_path / "out")) == {"handcraft.json", "model.safetensors"}
+    names = {"certificate.json", "handcraft.json", "model.safetensors"}
+    assert set(everything_in(tmp_path / "out")) == names
 
 
 def test_the_manifest_states_that_there_is_no_mask(compiled, format, tmp_path):

@@ -174,10 +174,12 @@ def test_a_thousand_rules_are_stated_at_once():
     assert len(json.dumps(stated)) < 500_000
 
 
-def test_models_of_values_have_no_certificate(tmp_path):
+def test_models_of_values_have_a_certificate(tmp_path):
     compiled = compile_sequences({"first": Prompts("ab", 4).position == 0}, architecture="gpt2")
     save(compiled, tmp_path / "values", format="huggingface")
-    assert not (tmp_path / "values" / "certificate.json").exists()
+    (output,) = certificate_in(tmp_path / "values")["meaning"]["answer"]["values"]
+    assert output["name"] == "first"
+    assert output["within"] == {"over": [511, 1024]}
 
 
 @pytest.mark.parametrize("program", [AAB, parse_rules(CONDITION)], ids=["patterns", "conditions"])

@@ -107,7 +107,7 @@ def test_a_selection_that_never_selects_is_listed_and_one_that_always_does():
     assert [each.always for each in report.selections[-2:]] == [True, True]
     assert report.always_selected == ()
     (never,) = report.never_selected
-    assert never.selection.startswith("select(")
+    assert never.selection.startswith("rare = select(")
     assert never.selection.endswith(".exists()")
     assert never.place.startswith("test_exercises.py:")
     assert [each["some"] for each in report.to_json()["selections"]].count(0) == 1

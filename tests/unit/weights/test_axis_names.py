@@ -11,7 +11,7 @@ from handcraft.weights import axis_names
 
 @pytest.fixture(scope="module")
 def program():
-    return Program("ab", 3, [predict("b").after("a"), predict("a").otherwise()])
+    return Program("ab", 3, [predict("b").after("aa"), predict("a").otherwise()])
 
 
 def expressions():
@@ -44,9 +44,9 @@ def test_every_row_and_column_that_holds_something_has_a_name(program, architect
         ("wte.weight", 0, 0, "token 'b'"),
         ("wte.weight", 0, 1, "no token"),
         ("wpe.weight", 0, 1023, "position 1023"),
-        ("h.0.attn.c_attn.weight", 1, 768, "key of the head `this position`: position bit 9"),
+        ("h.0.attn.c_attn.weight", 1, 768, "key of the head `token.at(-1)`: match 1"),
         ("h.11.attn.c_attn.bias", 0, 2303, "value of an unused head"),
-        ("h.0.attn.c_proj.weight", 0, 63, "value of the head `this position`: unused"),
+        ("h.0.attn.c_proj.weight", 0, 63, "value of the head `token.at(-1)`: unused"),
         ("h.11.mlp.c_fc.bias", 0, 9, "hidden unit, unused"),
         ("h.11.mlp.c_proj.weight", 0, 9, "hidden unit, unused"),
     ],

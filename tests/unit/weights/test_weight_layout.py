@@ -40,9 +40,8 @@ def by_hand() -> Circuits:
 
 
 @pytest.fixture(scope="module")
-def aab():
-    rules = [predict("b").after("aa"), predict("a").otherwise()]
-    return compile_program(Program("ab", 5, rules), architecture="block", positions="one-hot")
+def aab(two_heads):
+    return compile_program(two_heads, architecture="block")
 
 
 def test_one_head_over_subspaces_of_the_stream_is_aligned_with_it(by_hand):
@@ -78,7 +77,7 @@ def test_several_heads_are_packed_from_their_first_channel(aab):
 
 
 def test_a_head_whose_channels_are_not_in_the_stream_is_packed():
-    rules = [predict("b").after("a"), predict("a").otherwise()]
+    rules = [predict("b").after("aa"), predict("a").otherwise()]
     program = Program("ab", 4, rules)
     layout = compile_program(program, architecture="block", positions="one-hot").layout
     assert (layout.is_aligned, layout.n_head) == (False, 1)
@@ -185,10 +184,9 @@ def test_circuits_without_heads_need_no_dimensions_for_heads():
 @settings(max_examples=sweep(100))
 @given(program=rule_programs())
 def test_subspaces_are_adjacent_and_heads_are_wide_enough(architecture, program):
-    for positions in ("one-hot", "binary"):
-        compiled = compile_program(
-            program, positions=positions, architecture=architecture, n_positions=program.context
-        )
+    asked = {"architecture": architecture, "n_positions": program.context, "tokens": "binary"}
+    for positions in ("one-hot", "binary"):  # with bits of tokens every subspace is mirrored
+        compiled = compile_program(program, positions=positions, **asked)
         layout = compiled.layout
         ways = 2 if architecture == "gpt2" else 1
         taken = [

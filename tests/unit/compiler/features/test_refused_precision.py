@@ -108,7 +108,8 @@ def test_longer_contexts_are_refused_and_the_expression_is_named(name, dtype, co
     with pytest.raises(PrecisionError) as caught:
         compile_sequences({"x": refused}, architecture=architecture, dtype=dtype)
     said = str(caught.value)
-    assert "token" in said or "position" in said, "the expression, or a part of it"
+    named = "`refused`" in said or "token" in said or "position" in said
+    assert named, "the variable, or a part of its expression"
     assert "fix:" in said
 
 

@@ -60,7 +60,7 @@ def test_every_rule_takes_one_neuron_and_every_class_as_many_as_its_cubes():
 
 
 @pytest.mark.parametrize("program", [trigrams(60, 40), FIVE, Program("ab", 5, RULES[-1:])])
-def test_of_all_layouts_of_tokens_the_smallest_model_is_taken(program):
+def test_of_all_encodings_of_tokens_the_smallest_model_is_taken(program):
     sizes = {
         tokens: compile_program(program, tokens=tokens).model.parameters
         for tokens in ("auto", "one-hot", "binary")
@@ -84,8 +84,8 @@ def test_tokens_are_encoded_as_requested(architecture):
         )
 
 
-def test_a_layout_of_tokens_that_there_is_not_is_refused():
-    with pytest.raises(CompileError, match="no layout of tokens 'unary'") as caught:
+def test_an_encoding_of_tokens_that_there_is_not_is_refused():
+    with pytest.raises(CompileError, match="no encoding of tokens 'unary'") as caught:
         compile_program(FIVE, tokens="unary")
     assert "auto, one-hot, binary" in caught.value.fix
 
@@ -103,15 +103,6 @@ def test_a_rule_that_takes_too_many_neurons_is_refused(monkeypatch):
 def test_a_stream_that_is_too_narrow_for_bits_too_is_refused():
     with pytest.raises(LayoutError, match="residual stream needs"):
         compile_program(trigrams(60, 40), sizes=Sizes(n_embd=24, n_head=3))
-
-
-def test_positions_beside_bits_of_tokens_can_be_bits_only():
-    compile_program(FIVE, tokens="binary", positions="binary")
-    for positions in ("one-hot", "sinusoidal"):
-        with pytest.raises(CompileError, match="positions are encoded as bits too") as caught:
-            compile_program(FIVE, tokens="binary", positions=positions)
-        assert "tokens='one-hot'" in caught.value.fix
-        compile_program(FIVE, tokens="one-hot", positions=positions)
 
 
 @pytest.mark.parametrize("sizes", [Sizes(), Sizes(n_embd=96, n_head=3)], ids=["as it fits", "wider"])
@@ -212,7 +203,7 @@ def test_a_thousand_tokens_fit_in_sixty_dimensions():
     assert found.complete("w5 w1", 1) == "w999"
 
 
-TWO_RULES = Program("abcdefgh", 5, [predict("b").after("aaa"), predict("b").after("bbb"), RULES[-1]])
+TWO_RULES = Program(LETTERS, 5, [predict("b").after("aaa"), predict("b").after("bbb"), RULES[-1]])
 
 
 @pytest.mark.parametrize(

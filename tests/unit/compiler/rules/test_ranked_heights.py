@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from itertools import product
+from math import inf
 
 import pytest
 from hypothesis import example, given
@@ -12,16 +14,24 @@ from hypothesis import strategies as st
 
 from handcraft import Program, parse_rules, predict
 from handcraft.compiler.rules import overlap
-from handcraft.compiler.rules.rank_rules import Contender, rank, rank_rules
+from handcraft.compiler.rules.rank_rules import Contender, Rank, rank
 from handcraft.language.patterns.pattern import Pattern
 from handcraft.language.rule import Clause
 from handcraft.testing import rule_programs
 
 
+def rank_clauses(clauses: Sequence[Clause], highest: float = inf) -> list[tuple[Clause, Rank]]:
+    """The clauses that are needed, with their ranks."""
+    rules = [
+        Contender(c.pattern, c.token, frozenset({c.token}), c.is_otherwise, is_sure=True)
+        for c in clauses
+    ]
+    return [(clauses[each.rule], each) for each in rank(rules, highest)]
+
+
 def ranked(text: str) -> list[tuple[str, int]]:
     """The rules that are kept, and their heights."""
-    found = rank_rules(parse_rules(text).live_clauses)
-    return [(str(each.clause.rule), each.height) for each in found]
+    return [(str(clause.rule), each.height) for clause, each in rank_clauses(parse_rules(text).clauses)]
 
 
 def test_a_rule_is_one_higher_than_the_otherwise_it_outvotes():
@@ -59,7 +69,7 @@ def test_a_rule_outvotes_the_strongest_other_token_and_not_all_of_them_together(
 
 def test_alternating_rules_that_all_meet_grow_like_fibonacci_numbers():
     rules = [predict("ab"[k % 2]).after("." * k) for k in range(10, 0, -1)]
-    heights = [each.height for each in rank_rules(Program("ab", 10, rules).live_clauses)]
+    heights = [each.height for _, each in rank_clauses(Program("ab", 10, rules).clauses)]
     assert heights == [89, 55, 34, 21, 13, 8, 5, 3, 2, 1]
 
 
@@ -88,28 +98,27 @@ def test_an_anchored_rule_does_not_meet_a_longer_one():
 
 
 def test_nothing_is_ranked_where_there_is_nothing():
-    assert rank_rules(()) == ()
+    assert rank(()) == ()
 
 
 def check(clauses: list[Clause], size: int, longest: int) -> None:
     """On every context the first match has more height than every other token, by at least 1."""
-    found = rank_rules(clauses)
+    found = rank_clauses(clauses)
     for length in range(1, longest + 1):
         for context in product(range(size), repeat=length):
             meant = next((c.token for c in clauses if c.pattern.matches(context)), None)
             if meant is None:
                 continue
             votes: Counter[int] = Counter()
-            for each in found:
-                if each.clause.pattern.matches(context):
-                    votes[each.clause.token] += each.height
+            for clause, each in found:
+                if clause.pattern.matches(context):
+                    votes[clause.token] += each.height
             others = max((votes[t] for t in range(size) if t != meant), default=0)
             assert votes[meant] >= others + 1, (context, meant, votes)
 
 
 @given(rule_programs(max_tokens=3, max_context=5))
 def test_the_first_match_outvotes_every_other_token_on_every_context(program):
-    check(list(program.live_clauses), len(program.vocabulary), program.context)
     check(list(program.clauses), len(program.vocabulary), program.context)
 
 
@@ -131,15 +140,14 @@ def test_the_first_match_outvotes_the_others_without_an_otherwise_too(clauses):
 def test_rivals_of_a_veto_are_the_later_rules_that_meet_a_rule_and_predict_something_else(
     clauses, highest
 ):
-    found = rank_rules(clauses, highest)
+    found = rank_clauses(clauses, highest)
     contexts = [c for length in range(1, 6) for c in product(range(2), repeat=length)]
-    for i, each in enumerate(found):
-        mine = [c for c in contexts if each.clause.pattern.matches(c)]
+    for i, (clause, each) in enumerate(found):
+        mine = [c for c in contexts if clause.pattern.matches(c)]
         rivals = tuple(
             j
             for j in range(i + 1, len(found))
-            if found[j].clause.token != each.clause.token
-            and any(found[j].clause.pattern.matches(c) for c in mine)
+            if found[j][0].token != clause.token and any(found[j][0].pattern.matches(c) for c in mine)
         )
         assert each.rivals == rivals if each.rivals or not highest else each.height <= highest
 

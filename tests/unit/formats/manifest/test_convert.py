@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from sympy import Symbol
 
+from handcraft import Program, compile_program
 from handcraft.circuits import (
     Block,
     Circuits,
@@ -35,7 +36,6 @@ from handcraft.circuits import (
     signed_bits,
 )
 from handcraft.circuits.number import evaluate
-from handcraft.compiler import lower_rules
 from handcraft.errors import HandcraftError
 from handcraft.formats.manifest.convert import Tables
 from handcraft.testing import rule_programs
@@ -69,6 +69,10 @@ def some_texts(circuits: Circuits, rows: int = 30):
     return random.integers(0, len(circuits.vocabulary), (rows, circuits.context))
 
 
+def block_circuits(program: Program, **options) -> Circuits:
+    return compile_program(program, architecture="block", **options).circuits
+
+
 def assert_same(circuits: Circuits) -> None:
     back = there_and_back(circuits)
     ids = some_texts(circuits)
@@ -85,14 +89,14 @@ def assert_same(circuits: Circuits) -> None:
 
 
 def test_every_source_answers_the_same_exactly(source):
-    assert_same(source if isinstance(source, Circuits) else lower_rules(source))
+    assert_same(source if isinstance(source, Circuits) else block_circuits(source))
 
 
 @pytest.mark.parametrize("positions", ["one-hot", "binary"])
 @settings(max_examples=25, deadline=None)
 @given(program=rule_programs(max_tokens=4))
 def test_the_circuits_of_any_rule_program_answer_the_same_exactly(positions, program):
-    assert_same(lower_rules(program, positions))
+    assert_same(block_circuits(program, positions=positions))
 
 
 def test_codewords_and_attention_weights_come_back():

@@ -221,16 +221,20 @@ TOKEN, POSITION = PROMPTS.token, PROMPTS.position
     ("expression", "text", "values"),
     [
         (TOKEN.map(str.upper), "token.map(upper)", ("A", "B", "C", "A", "B")),
-        (POSITION.map(lambda p: p > 2), "position.map(lambda ...)", (False, False, False, True, True)),
+        (
+            POSITION.map(lambda p: p > 2),
+            "position.map(lambda p: p > 2)",
+            (False, False, False, True, True),
+        ),
         (POSITION.map(float), "position.map(float)", (0, 1, 2, 3, 4)),
         (
             lookup(lambda t, p: f"{t}{p}", TOKEN, POSITION),
-            "lookup(lambda ..., token, position)",
+            "lookup(lambda t, p: f'{t}{p}', token, position)",
             ("a0", "b1", "c2", "a3", "b4"),
         ),
         (
             select(TOKEN, TOKEN, lambda key, query: key > query).count(),
-            "select(token, token, lambda ...).count()",
+            "select(token, token, lambda key, query: key > query).count()",
             (0, 0, 0, 2, 1),
         ),
         (2 <= POSITION, "position >= 2", (False, False, True, True, True)),  # noqa: SIM300
@@ -251,7 +255,8 @@ def test_what_is_made_with_functions_and_constants_reads_as_near_as_it_can(expre
 
 def test_a_long_table_is_shown_by_its_first_rows():
     wide = Prompts("abcdefgh", context=3).token.map({letter: letter for letter in "abcdefgh"})
-    assert str(wide).startswith("token.map({'a': 'a', 'b': 'b', 'c': 'c', 'd': 'd', 'e': 'e', 3 more})")
+    shown = "token.map({'a': 'a', 'b': 'b', 'c': 'c', 'd': 'd', 'e': 'e', 3 more})"
+    assert repr(wide) == f"<category: wide = {shown}>"
 
 
 def test_floats_are_the_decimals_that_they_are_written_as():

@@ -1,26 +1,23 @@
-"""The three ways down from rules: evidence, one layer of neurons, two layers."""
+"""Programs of patterns: what they are made of, and that they are right on every context."""
 
 from __future__ import annotations
 
-import importlib
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 
-from handcraft import Compiled, Program, Vocabulary, compile_program, predict
+from handcraft import Program, Vocabulary, compile_program, predict
+from handcraft.architecture import architecture_named
 from handcraft.circuits import Circuits
-from handcraft.compiler import lower_rules
-from handcraft.compiler.rules.rank_rules import rank_rules
-from handcraft.errors import CompileError
+from handcraft.compiler.rules import rule_logits
+from handcraft.compiler.rules.rule_logits import ranks
+from handcraft.compiler.rules.ruled import Ruled
 from handcraft.language.patterns import coverage
 from handcraft.testing import assert_agreement
 from handcraft.weights.place_norms import NATS
 
-lowering = importlib.import_module("handcraft.compiler.rules.lower_rules")  # the function has its name
-
-STYLES = {"block": lowering.PLAIN, "gpt2": lowering.NORMED}
+ARCHITECTURES = ("block", "gpt2")
 
 AAB = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
 TWICE = Program(
@@ -35,16 +32,12 @@ TWICE = Program(
 )
 
 
-def compiled(program: Program, architecture: str, *, positions: str = "auto", **style) -> Compiled:
-    """The program as compiled, with as many positions as it asks for, and a style of its own."""
-    circuits = lower_rules(program, positions, replace(STYLES[architecture], **style))
-    return replace(compile_program(circuits, architecture=architecture), source=program)
-
-
 def assert_right(program: Program, **options) -> None:
     """Every context is answered right, in every architecture."""
-    for architecture in STYLES:
-        assert_agreement(compiled(program, architecture, **options))
+    for architecture in ARCHITECTURES:
+        assert_agreement(
+            compile_program(program, architecture=architecture, n_positions=program.context, **options)
+        )
 
 
 def neurons(circuits: Circuits) -> list[int]:
@@ -52,71 +45,27 @@ def neurons(circuits: Circuits) -> list[int]:
 
 
 def heads(circuits: Circuits) -> list[str]:
-    return [head.attends.label for head in circuits.blocks[0].heads]
+    return [head.name for head in circuits.blocks[0].heads]
 
 
-def test_evidence_needs_no_neurons():
-    circuits = lower_rules(AAB)
-    assert neurons(circuits) == [0]
-    assert heads(circuits) == ["this position", "1 back"]
-    made = compile_program(AAB, architecture="block", positions="one-hot")
-    assert made.model.shape.n_inner == (0,)
-    assert_right(AAB)
-
-
-def test_one_rule_with_many_conditions_for_each_token_is_evidence():
-    rules = [predict("b").after("aa"), predict("c").after("start [ab]b.a"), predict("a").otherwise()]
-    program = Program("abc", 5, rules)
-    assert neurons(lower_rules(program)) == [0]
-    assert_right(program)
-
-
-def test_many_rules_with_one_condition_for_one_token_are_evidence():
-    rules = [
-        predict("b").after("a"),
-        predict("b").after("[cd]"),
-        predict("a").after("..."),
-        predict("b").otherwise(),
-    ]
-    program = Program("abcd", 4, rules)
-    assert neurons(lower_rules(program)) == [0]
-    assert_right(program)
-
-
-def test_a_token_with_two_rules_of_several_conditions_needs_a_neuron_for_each_rule():
-    circuits = lower_rules(TWICE)
-    assert neurons(circuits) == [3]
-    assert heads(circuits) == ["1 back"]
+def test_each_rule_of_several_conditions_takes_a_neuron_and_each_earlier_token_a_head():
+    made = compile_program(AAB, architecture="block", positions="one-hot", tokens="one-hot")
+    assert neurons(made.circuits) == [1]
+    assert heads(made.circuits) == ["token.at(-1)"]
+    assert neurons(compile_program(TWICE, architecture="block", tokens="one-hot").circuits) == [3]
     assert_right(TWICE)
 
 
-def test_a_token_with_a_rule_of_one_condition_and_one_of_two_needs_neurons():
-    rules = [predict("b").after("aa"), predict("b").after("b"), predict("a").otherwise()]
-    program = Program("ab", 3, rules)
-    assert neurons(lower_rules(program)) == [2]
-    assert_right(program)
-
-
-def test_tokens_that_no_pattern_reads_are_not_fetched():
+def test_tokens_that_no_pattern_reads_are_not_moved():
     rules = [predict("b").after("a..a"), predict("b").after("b..b"), predict("a").otherwise()]
-    assert heads(lower_rules(Program("ab", 6, rules))) == ["3 back"]
+    made = compile_program(Program("ab", 6, rules), architecture="block")
+    assert heads(made.circuits) == ["token.at(-3)"]
 
 
 def test_an_otherwise_alone_needs_no_head():
     program = Program("ab", 3, [predict("b").otherwise()])
-    assert heads(lower_rules(program)) == []
+    assert heads(compile_program(program, architecture="block").circuits) == []
     assert_right(program)
-
-
-def test_heights_up_to_the_highest_take_one_layer_and_higher_ones_two():
-    highest = max(each.height for each in rank_rules(TWICE.live_clauses))
-    assert neurons(lower_rules(TWICE, style=replace(lowering.PLAIN, highest=highest))) == [3]
-    assert neurons(lower_rules(TWICE, style=replace(lowering.PLAIN, highest=highest - 1))) == [3, 3]
-
-
-@pytest.mark.parametrize("positions", ["one-hot", "binary"])
-def test_two_layers_are_right_where_they_are_forced(positions):
-    assert_right(TWICE, highest=0, positions=positions)
 
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -128,26 +77,21 @@ def nested(count: int) -> Program:
     return Program(LETTERS[:count], 2, [*rules, predict("c").otherwise()])
 
 
-@pytest.mark.parametrize("architecture", STYLES)
-@pytest.mark.parametrize("positions", ["one-hot", "binary"])
-def test_a_real_program_whose_heights_exceed_the_highest_is_right_on_every_context(
-    architecture, positions
-):
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("tokens", ["one-hot", "binary"])
+def test_rules_whose_heights_would_be_too_large_veto_later_ones(tokens, architecture):
     program = nested(24)
-    heights = [each.height for each in rank_rules(program.live_clauses)]
-    assert max(heights) > STYLES[architecture].highest
-    found = compile_program(
-        program, architecture=architecture, positions=positions, tokens="one-hot", n_positions=2
-    )
-    assert neurons(found.circuits)[0] == 23
-    assert len(found.circuits.blocks) == 2
-    assert_agreement(found)
+    if tokens == "one-hot":
+        ruled = Ruled.of(program, architecture_named(architecture), "float32", reuse=True)
+        assert any(each.has_veto for each in ranks(ruled.rulings, "float32"))
+    assert_agreement(compile_program(program, architecture=architecture, tokens=tokens, n_positions=2))
 
 
-def test_a_real_program_just_below_the_highest_is_right_on_every_context():
+def test_heights_just_below_the_largest_need_no_veto():
     program = nested(15)
-    assert neurons(lower_rules(program)) == [14]
-    assert_agreement(compile_program(program, architecture="block"))
+    found = compile_program(program, architecture="block", tokens="one-hot")
+    assert len(found.circuits.blocks) == 1
+    assert_agreement(found)
 
 
 def test_neurons_that_do_not_fit_one_mlp_take_turns_in_several():
@@ -156,7 +100,7 @@ def test_neurons_that_do_not_fit_one_mlp_take_turns_in_several():
     program = Program("abcd", 5, [*rules, predict("d").otherwise()])
     asked = {"positions": "one-hot", "tokens": "one-hot", "n_positions": 5}
     found = compile_program(program, architecture="gpt2", **asked)
-    assert (len(found.circuits.blocks), len(found.plan.layers)) == (1, 3)
+    assert len(found.circuits.blocks) == 1 < len(found.plan.layers)
     assert_agreement(found)
 
 
@@ -167,7 +111,7 @@ def alternating(context: int) -> list:
 
 def assert_right_on(program: Program, text: str, **options) -> None:
     ids = program.vocabulary.ids(text)
-    for architecture in STYLES:
+    for architecture in ARCHITECTURES:
         found = compile_program(program, architecture=architecture, n_positions=len(ids), **options)
         answers = found.model.forward([ids])[0].argmax(axis=-1).tolist()
         meant = [program.next_token(ids[:n]) for n in range(1, len(ids) + 1)]
@@ -181,15 +125,16 @@ def test_rules_of_one_condition_may_overlap_as_often_as_others(context):
 
 @pytest.mark.parametrize("positions", ["one-hot", "binary"])
 @pytest.mark.parametrize(("context", "length"), [(30, 2), (30, 8), (30, 9), (32, 2), (32, 3), (32, 8)])
-def test_evidence_never_answers_wrongly_for_want_of_bits(context, length, positions):
+def test_no_answer_is_wrong_for_want_of_bits(context, length, positions):
     rules = [predict("c").after("c" * length), *alternating(context)]
     assert_right_on(Program("abc", context, rules), "c" * context, positions=positions)
 
 
-@pytest.mark.parametrize("highest", [lowering.PLAIN.highest, 0], ids=["one layer", "two layers"])
+@pytest.mark.parametrize("highest", [rule_logits.HIGHEST, 1], ids=["heights", "vetoes"])
 def test_a_rule_behind_an_unconditional_one_stays_hidden_where_coverage_is_undecided(
     monkeypatch, highest
 ):
+    monkeypatch.setattr(rule_logits, "HIGHEST", highest)
     monkeypatch.setattr(coverage, "NODE_LIMIT", 1)  # as for a program that is too entangled
     rules = [
         predict("a").after("bb"),
@@ -201,7 +146,7 @@ def test_a_rule_behind_an_unconditional_one_stays_hidden_where_coverage_is_undec
     ]
     program = Program("abc", 3, rules)
     assert not program.coverage.is_complete
-    assert_right(program, highest=highest)
+    assert_right(program)
 
 
 def test_a_context_of_one_position_may_be_anchored():
@@ -235,10 +180,10 @@ def test_small_and_odd_programs_are_right_on_every_context(program, positions):
     assert_right(program, positions=positions)
 
 
-@pytest.mark.parametrize("architecture", STYLES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("positions", ["one-hot", "binary"])
 def test_every_rule_is_the_origin_of_what_serves_it(positions, architecture):
-    found = compiled(TWICE, architecture, positions=positions)
+    found = compile_program(TWICE, architecture=architecture, positions=positions, n_positions=4)
     served = {
         origin.what
         for tensor in found.placement.tensors.values()
@@ -248,19 +193,13 @@ def test_every_rule_is_the_origin_of_what_serves_it(positions, architecture):
     assert {str(rule) for rule in TWICE.rules} <= served
 
 
-def test_a_layout_of_positions_that_there_is_not_is_refused():
-    with pytest.raises(CompileError, match="no layout of positions 'unary'") as caught:
-        compile_program(AAB, positions="unary")
-    assert "one-hot, binary" in caught.value.fix
-
-
-@pytest.mark.parametrize("program", [AAB, TWICE], ids=["evidence", "neurons"])
+@pytest.mark.parametrize("program", [AAB, TWICE], ids=["one rule", "three rules"])
 def test_the_right_logit_leads_by_at_least_a_unit_less_the_echo(program):
     model = compile_program(program, architecture="block").model
     size, context = len(program.vocabulary), program.context
     texts = np.stack(np.meshgrid(*[range(size)] * context), axis=-1).reshape(-1, context)
     logits = np.sort(model.forward(texts), axis=-1)
-    assert (logits[..., -1] - logits[..., -2]).min() >= lowering.PLAIN.unit - 1
+    assert (logits[..., -1] - logits[..., -2]).min() >= rule_logits.UNIT - 1
 
 
 def many_for_one_token(count: int) -> Program:
@@ -273,7 +212,7 @@ def many_for_one_token(count: int) -> Program:
 @pytest.mark.parametrize(
     "program",
     [AAB, TWICE, many_for_one_token(6), many_for_one_token(15)],
-    ids=["evidence", "neurons", "six rules for one token", "fifteen rules for one token"],
+    ids=["one rule", "three rules", "six rules for one token", "fifteen rules for one token"],
 )
 def test_with_layer_norm_a_unit_of_logit_becomes_about_the_promised_nats(program):
     model = compile_program(program, architecture="gpt2", n_positions=program.context).model

@@ -1,0 +1,96 @@
+"""`handcraft page`: a page that runs a model in the browser and explains its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Unpack
+
+import typer
+
+from handcraft.cli.example_prompt import example_prompt
+from handcraft.cli.options import ARCHITECTURE, DTYPE, Json, Lines, Named
+from handcraft.cli.printing import note, print_json
+from handcraft.cli.read_text import STDIN
+from handcraft.cli.sources import Chosen, check_not_compiled, compile_found, find
+from handcraft.compiler import Compiled
+from handcraft.errors import CommandError
+from handcraft.formats import is_checkpoint, load, save
+from handcraft.formats.manifest.read_manifest import parse_manifest
+from handcraft.page import Subject, of_checkpoint, of_compiled, of_model, write_page
+from handcraft.page.subject import predicts_nothing
+from handcraft.proofs import Proof
+
+EXAMPLES = (
+    "handcraft page programs/aab.py -o aab.html",
+    "handcraft page induction -o induction.html --prompt abcab",
+    "handcraft page aab/ -o aab.html",
+)
+
+SUFFIXES = (".html", ".htm")
+
+
+def page(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .html file to write.")],
+    program: Named = None,
+    lines: Lines = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="The prompt to begin with.", show_default=False)
+    ] = None,
+    architecture: Annotated[str | None, ARCHITECTURE] = None,
+    dtype: Annotated[str | None, DTYPE] = None,
+    json_: Json = False,
+) -> None:
+    """Write a page that runs the model in the browser and explains every number.
+
+    It is one file that needs no server and no network: type a prompt, see which rules fired and
+    where each number comes from, and edit a weight to see what breaks.
+    Of a folder without handcraft.json it shows what the weights alone say.
+    """
+    if output.suffix.lower() not in SUFFIXES:
+        raise CommandError(
+            f"{output} is no .html file", where=output, fix=f"-o {output.with_suffix('.html')}"
+        )
+    subject = _subject(program, lines or (), architecture=architecture, dtype=dtype)
+    if prompt is not None:
+        subject = subject.with_example(prompt)
+    size = len(write_page(subject, output).encode())
+    if json_:
+        print_json({"file": str(output), "bytes": size})
+    else:
+        print(f"wrote {output} ({size:,} bytes)")
+
+
+def _subject(name: str | None, lines: Sequence[str], **chosen: Unpack[Chosen]) -> Subject:
+    """What a page says of a folder, or of a program, which is compiled first."""
+    if name is not None and not lines and Path(name).is_dir() and not is_checkpoint(Path(name)):
+        check_not_compiled(name, [value for value in chosen.values() if value is not None])
+        note(f"{name} has no handcraft.json: the page shows what the weights alone say")
+        return of_model(load(name), Path(name).resolve().name)
+    found = find(name, lines)
+    note(found.note)
+    if found.folder is not None:
+        check_not_compiled(found.folder.folder, [v for v in chosen.values() if v is not None])
+        if found.folder.values is not None:
+            raise predicts_nothing(found.folder.folder)
+        subject = of_checkpoint(found.folder)
+    else:
+        compiled = compile_found(found.source, **chosen)
+        if not isinstance(compiled, Compiled):
+            raise predicts_nothing(name)
+        subject = of_compiled(compiled, _title(name), proof=_proof(compiled))
+    return subject if name in (None, STDIN) else subject.with_example(example_prompt(name))
+
+
+def _title(name: str | None) -> str:
+    return "rules" if name in (None, STDIN) else Path(name).stem
+
+
+def _proof(compiled: Compiled) -> Proof | None:
+    """The proof that `handcraft compile` would write down; saving also checks the answers."""
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "model"
+        save(compiled, folder, proof="quick")
+        proof = parse_manifest(folder).get("proof")
+        return None if proof is None else Proof(**proof)

@@ -1,0 +1,240 @@
+"""The picture of a program: its values in the order of the source, and the rules that read them.
+
+What is drawn is the token and the position, every value that the author named, every value that a head
+fetches from other positions, and the rules. Steps between them are in the texts of these.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heapify, heappop, heappush
+
+from handcraft.draw.label import some, visible
+from handcraft.draw.lanes import Lane, Part, draw_listing
+from handcraft.draw.scene import Picture, Scene
+from handcraft.errors import DrawError
+from handcraft.language import Program
+from handcraft.language.decision import Decision, nodes_of
+from handcraft.language.graph.node import (
+    Aggregate,
+    Comparison,
+    Constant,
+    Embedded,
+    Match,
+    Node,
+    Sources,
+    walk,
+)
+from handcraft.origin import Place
+from handcraft.vocabulary import shorten
+
+MOST_RULES = 60
+"""Up to so many rules have a box each."""
+
+MOST_VALUES = 150
+"""Up to so many values have a box each: more are no picture to follow."""
+
+_ABOUT = (
+    "One box a value, in the order of the source. Yellow: fetched from other positions by a head, "
+    "which compares K there with Q here and moves V. Green: computed at each position by itself."
+)
+
+
+def program_picture(
+    program: Program, *, rule: int | str | None = None, title: str = "Program"
+) -> Picture:
+    """The values and the rules of a program as a graph, in the order of its source.
+
+    Args:
+        program: what to draw.
+        rule: draw only this rule, by its number from 1 or its text, and what it reads.
+        title: the text above.
+
+    Raises:
+        DrawError: there is no such rule, it never fires, or there are too many values.
+    """
+    number_of = {id(each): number for number, each in enumerate(program.rules, 1)}
+    numbered = [(number_of.get(id(d.rule), 0), d) for d in program.decisions]
+    wanted = [(number, d) for number, d in numbered if rule is None or rule in (number, str(d.rule))]
+    if not wanted:
+        raise DrawError(
+            f"there is no rule {rule!r} that can fire",
+            where=program.place,
+            fix=f"give a number from 1 to {len(program.rules)}, or the text of a rule",
+        )
+    drawn = wanted[:MOST_RULES]
+    graph = _Graph(nodes_of([d for _, d in drawn]), program.vocabulary.tokens, program.context)
+    parts = graph.parts()
+    parts += [graph.rule(number, d) for number, d in drawn]
+    if len(wanted) > len(drawn):
+        parts.append(Part("output", f"and {len(wanted) - len(drawn):,} more rules"))
+    return _picture(title, parts, graph.names)
+
+
+def expressions_picture(
+    outputs: Mapping[str, Node], tokens: Sequence[str], context: int, *, title: str = "Expressions"
+) -> Picture:
+    """The values behind some expressions, as `program_picture` draws them.
+
+    Args:
+        outputs: the expressions, by name.
+        tokens: the vocabulary.
+        context: the number of positions.
+        title: the text above.
+    """
+    graph = _Graph(list(outputs.values()), tokens, context)
+    parts = graph.parts()
+    parts += [
+        Part("output", f"output: {name}", reads=dict.fromkeys(graph.read_by([node]), ""))
+        for name, node in outputs.items()
+    ]
+    return _picture(title, parts, graph.names)
+
+
+def _picture(title: str, parts: Sequence[Part], names: Mapping[Lane, str]) -> Picture:
+    if len(parts) > MOST_VALUES:
+        raise DrawError(
+            f"the program has {len(parts):,} values and rules; the limit of a picture is {MOST_VALUES}",
+            fix="draw what one rule reads: --rule 1",
+        )
+    scene = Scene(title, _ABOUT)
+    draw_listing(scene, parts, names)
+    return scene.picture()
+
+
+class _Graph:
+    """The values that have a box, and what each of them reads."""
+
+    def __init__(self, roots: Sequence[Node], tokens: Sequence[str], context: int) -> None:
+        order = list(walk(*roots))
+        steps = {
+            child for node in order for child in node.children if node.text.parts == child.text.parts
+        }  # of sum(...) or reduce(...), every partial sum has the name of the whole
+        shown = [node for node in order if _is_shown(node) and node not in steps]
+        self._known = frozenset(shown)
+        self._shown = self._in_order(shown)
+        self._inputs = {
+            "token": shorten([visible(token) for token in tokens], most=8),
+            "position": f"0 to {context - 1}",
+        }
+        self.names: dict[Lane, str] = {node: str(node) for node in self._shown}
+
+    def _in_order(self, shown: Sequence[Node]) -> list[Node]:
+        """The values in the order of their lines, but each after those that it is computed from."""
+        needs = {node: set(self.read_by(node.children)) for node in shown}
+        readers: dict[Node, list[Node]] = {}
+        for node, read in needs.items():
+            for each in read:
+                readers.setdefault(each, []).append(node)
+        numbers = {node: i for i, node in enumerate(shown)}
+        ready = [(_priority(node, i), i) for node, i in numbers.items() if not needs[node]]
+        heapify(ready)
+        found = []
+        while ready:
+            _, i = heappop(ready)
+            found.append(shown[i])
+            for reader in readers.get(shown[i], ()):
+                needs[reader].discard(shown[i])
+                if not needs[reader]:
+                    heappush(ready, (_priority(reader, numbers[reader]), numbers[reader]))
+        return found
+
+    def parts(self) -> list[Part]:
+        """A box for each value."""
+        return [self._part(node) for node in self._shown]
+
+    def rule(self, number: int, decision: Decision) -> Part:
+        """The box of a rule."""
+        read = [node for node in (decision.condition, decision.answer) if isinstance(node, Node)]
+        title = f"rule {number}: {decision.rule}" if number else str(decision.rule)
+        reads: dict[Lane, str] = dict.fromkeys(self.read_by(read), "")
+        return Part("output", title, reads=reads, place=_line(decision.rule.place))
+
+    def read_by(self, nodes: Iterable[Node]) -> list[Node]:
+        """The values with a box that some nodes are computed from, or are."""
+        found: dict[Node, None] = {}
+        seen: set[Node] = set()
+        stack = list(nodes)[::-1]
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if node in self._known:
+                found[node] = None
+            else:
+                stack += node.children[::-1]
+        return list(found)
+
+    def _part(self, node: Node) -> Part:
+        if isinstance(node, Embedded):
+            return Part("input", f"input: {node}", [self._inputs[node.of]], writes=[node])
+        title, line = node.text.defined, _line(node.place)
+        if isinstance(node, Aggregate):
+            return Part("head", title, [_attends(node)], self._marks(node), [node], line)
+        values = [f"values: {node.domain}"]
+        reads: dict[Lane, str] = dict.fromkeys(self.read_by(node.children), "")
+        return Part("neurons", title, values, reads, [node], line)
+
+    def _marks(self, node: Aggregate) -> dict[Lane, str]:
+        marks: dict[Lane, str] = {}
+        matches = [match for case in node.sources.cases for match in case]
+        value = [] if node.value is None else [node.value]
+        for letter, nodes in (
+            ("Q", [match.query for match in matches]),
+            ("K", [match.key for match in matches]),
+            ("V", value),
+        ):
+            for read in self.read_by(nodes):
+                marks[read] = marks.get(read, "") + letter
+        return marks
+
+
+def _priority(node: Node, number: int) -> tuple[int, int]:
+    """Inputs come first, then the lines decide, and among equal ones what is computed first."""
+    if isinstance(node, Embedded):
+        return (-1, ("token", "position").index(node.of))
+    return (0 if node.place is None else node.place.line, number)
+
+
+def _is_shown(node: Node) -> bool:
+    return isinstance(node, Embedded | Aggregate) or node.text.definition is not None
+
+
+def _attends(node: Aggregate) -> str:
+    """Where the head of an aggregate attends, and what it takes from there."""
+    where = _where(node.sources)
+    does = {
+        "mean": f"attends to all positions{where}; moves {node.value}",
+        "latest": f"attends to the latest position{where}; moves {node.value}",
+        "earliest": f"attends to the earliest position{where}; moves {node.value}",
+        "count": f"counts the positions{where}",
+        "exists": f"whether there is a position{where}",
+    }[node.how]
+    given = (
+        "" if node.default is None or node.how in ("count", "exists") else f", {node.default} if none"
+    )
+    return does + given
+
+
+def _where(sources: Sources) -> str:
+    """Which positions are selected, as a condition on K there and Q here; nothing where all are."""
+    cases = [" and ".join(map(_condition, case)) for case in sources.cases]
+    return f" where {' or '.join(some(cases, 2))}" if all(cases) else ""
+
+
+def _condition(match: Match) -> str:
+    if isinstance(match.query, Constant) and match.relation is Comparison.EQ:
+        wanted = match.query.value
+        return str(match.key) if wanted is True else f"{match.key} == {match.query}"
+    if isinstance(match.relation, Comparison):
+        return f"{match.key} {match.relation.value} {match.query} here"
+    return f"{match.key} fits {match.query} here"
+
+
+def _line(place: Place | None) -> str:
+    """Where something was written, where a file has that line."""
+    if place is None or not linecache.getline(place.file, place.line):
+        return ""
+    return f"line {place.line}"

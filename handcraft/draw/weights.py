@@ -1,0 +1,280 @@
+"""The picture of weights: every matrix with named rows and columns, coloured by the rule it serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+import numpy as np
+
+from handcraft.display import count
+from handcraft.draw.fit import shortened
+from handcraft.draw.font import text_width
+from handcraft.draw.label import visible
+from handcraft.draw.scene import LINE, MARGIN, SMALL, WIDTH, Picture, Scene
+from handcraft.draw.style import INK, NO_RULE, QUIET, RULES, SEVERAL
+from handcraft.draw.table import Cell, Group, Table, draw_table
+from handcraft.errors import DrawError
+from handcraft.model import AxisNames, Model
+from handcraft.model.attention import Array
+from handcraft.model.axis_names import PARTS
+from handcraft.origin import Origin
+
+Origins = Mapping[str, Mapping[tuple[int, ...], Sequence[Origin]]]
+"""For each tensor, what every weight that is not 0 serves."""
+
+MOST_CELLS = 20_000
+"""The most numbers of a picture."""
+
+MOST_ROWS, MOST_COLUMNS = 24, 60
+"""The most rows and columns of one matrix where all matrices are drawn; `tensor` draws all of one. The
+columns of ``c_attn``, which are few, are not counted."""
+
+_LETTER = dict(zip(PARTS, "QKV", strict=True))
+
+_ABOUT = (
+    "Rows read, columns write. Blank is 0; rows and columns of zeros are left out. The colour of a "
+    "number says which rule it serves."
+)
+
+
+def weights_picture(
+    model: Model,
+    names: AxisNames | None = None,
+    origins: Origins | None = None,
+    *,
+    tensor: str | None = None,
+    rule: str | None = None,
+    title: str = "Weights",
+) -> Picture:
+    """Matrices as tables: every number that is not 0, under the names of its row and its column.
+
+    A bias is the last row of its matrix. Columns of ``c_attn`` are in groups: Q, K and V of each head.
+
+    Args:
+        model: whose weights to draw.
+        names: what rows and columns stand for; None for numbers.
+        origins: what every weight serves; None where that is not known.
+        tensor: draw this one only; by default wte, wpe and the matrices of all blocks.
+        rule: draw only the numbers that serve this piece of the program, by its text.
+        title: the text above.
+
+    Raises:
+        DrawError: there is no such tensor, nothing serves the rule, or there are too many numbers.
+    """
+    drawn = _chosen(model, tensor)
+    origins = origins or {}
+    is_begun = tensor is None and rule is None
+    tables = [(name, _table(model, names, origins, name, rule, is_begun)) for name in drawn]
+    total = sum(len(kept) for _, (_, _, kept) in tables)
+    if not total and rule is not None:
+        raise DrawError(f"no weight of {', '.join(drawn)} serves {rule!r}", fix="leave out --rule")
+    if total > MOST_CELLS:
+        largest = max(tables, key=lambda each: len(each[1][2]))[0]
+        fix = "--rule draws what serves one rule, --tensor one matrix"
+        if tensor is not None:
+            fix = "--rule draws what serves one rule; `handcraft explain` lists any of them"
+        raise DrawError(
+            f"{total:,} numbers are not 0; the limit of a picture is {MOST_CELLS:,}",
+            where=largest,
+            fix=fix,
+        )
+    served = _rules(tables)
+    colours = {what: RULES[i % len(RULES)] for i, what in enumerate(served)}
+    scene = Scene(title, _ABOUT if served else _ABOUT.rpartition(" The colour")[0])
+    _draw_legend(scene, colours)
+    for name, (rows, columns, kept) in tables:
+        shape = model.tensors[name].shape
+        scene.text(MARGIN, scene.y + 12, f"{name} {list(shape)}")
+        scene.y += LINE + 4
+        left = _left_out(model.tensors[name], kept) if is_begun else 0
+        if left:
+            scene.paragraph(
+                f"Only its beginning: {count(left, 'number')} that are not 0 are left out. "
+                f"--tensor {name} draws all.",
+                fill=QUIET,
+            )
+        if not kept:
+            scene.paragraph("all 0" if rule is None else "nothing here serves the rule", size=SMALL)
+            scene.y += 6
+            continue
+        row_at = {index: i for i, index in enumerate(rows)}
+        flat = [(index, group) for group, (_, members) in enumerate(columns) for index in members]
+        column_at = {index: i for i, (index, _) in enumerate(flat)}
+        cells = {}
+        for (row, column), (number, what) in kept.items():
+            fill = NO_RULE if not what else SEVERAL if len(what) > 1 else colours[what[0]]
+            tip = f"{number:g}: {', '.join(what)}" if what else ""
+            cells[row_at[row], column_at[column]] = Cell(shown_number(number), fill, INK, tip)
+        groups, at = [], 0
+        for group_name, members in columns:
+            groups.append(Group(group_name, at, at + len(members)))
+            at += len(members)
+        labels = [label for _, members in columns for label in members.values()]
+        draw_table(scene, Table(list(rows.values()), labels, cells, groups))
+    return scene.picture()
+
+
+_Kept = dict[tuple[int, int], tuple[float, tuple[str, ...]]]
+"""Numbers by row and column, each with the rules that it serves. Row -1 is the bias."""
+
+_Built = tuple[dict[int, str], list[tuple[str, dict[int, str]]], _Kept]
+"""The names of rows; groups of columns, each with their names; the numbers."""
+
+
+def _chosen(model: Model, tensor: str | None) -> list[str]:
+    """The tensors to draw."""
+    known = list(model.tensors)
+    if tensor is None:
+        return [name for name in known if model.tensors[name].ndim == 2]
+    if tensor in model.tensors:
+        return [tensor]
+    bare = tensor.removeprefix("transformer.")
+    near = [name for name in known if f".{bare}." in f".{name}."] or get_close_matches(bare, known, n=3)
+    raise DrawError(
+        f"there is no tensor {tensor!r}",
+        fix=f"did you mean {' or '.join(near[:3])}?" if near else f"there are: {', '.join(known[:8])}",
+    )
+
+
+def _table(
+    model: Model,
+    names: AxisNames | None,
+    origins: Origins,
+    name: str,
+    rule: str | None,
+    is_begun: bool,
+) -> _Built:
+    """The names and the numbers of a matrix; only its beginning where that `is_begun`."""
+    values = model.tensors[name]
+    if is_begun:
+        values = values[: np.flatnonzero(values.any(axis=1))[:MOST_ROWS].max(initial=0) + 1]
+    kept = _numbers(values, origins.get(name, {}), rule)
+    bias = name.removesuffix("weight") + "bias"
+    if name.endswith(".weight") and bias in model.tensors and model.tensors[name].ndim == 2:
+        more = _numbers(model.tensors[bias], origins.get(bias, {}), rule)
+        kept |= {(-1, column): number for (_, column), number in more.items()}
+    columns = sorted({column for _, column in kept})
+    if is_begun and ".attn.c_attn." not in name:
+        columns = columns[:MOST_COLUMNS]
+        drawn = frozenset(columns)
+        kept = {place: number for place, number in kept.items() if place[1] in drawn}
+    rows = sorted({row for row, _ in kept if row >= 0})
+    one_row = model.tensors[name].ndim == 1
+    named = {row: "" if one_row else _row_name(model, names, name, row) for row in rows}
+    if any(row < 0 for row, _ in kept):
+        named[-1] = "bias"
+    groups: dict[str, dict[int, str]] = {}
+    for column in columns:
+        group, label = _column_name(model, names, name, column, 0 if one_row else 1)
+        groups.setdefault(group, {})[column] = label
+    return named, list(groups.items()), kept
+
+
+def _left_out(values: Array, kept: _Kept) -> int:
+    """How many numbers that are not 0 are not drawn."""
+    return int(np.count_nonzero(values)) - sum(row >= 0 for row, _ in kept)
+
+
+def _numbers(
+    values: Array, origins: Mapping[tuple[int, ...], Sequence[Origin]], rule: str | None
+) -> _Kept:
+    """What is not 0, and serves the rule."""
+    found: _Kept = {}
+    indices = np.argwhere(values)
+    if rule is None and len(indices) > 4 * MOST_CELLS:  # too many in any case; counted, not made
+        return {(row, 0): (0.0, ()) for row in range(len(indices))}
+    for index in map(tuple, indices.tolist()):
+        what = tuple(dict.fromkeys(origin.what for origin in origins.get(index, ())))
+        if rule is None or rule in what:
+            row = index[0] if len(index) == 2 else 0
+            found[row, index[-1]] = values[index].item(), what
+    return found
+
+
+def _row_name(model: Model, names: AxisNames | None, tensor: str, row: int) -> str:
+    if tensor in ("wte.weight", "lm_head.weight"):
+        tokens = dict(zip(model.vocabulary.numbers, model.vocabulary.tokens, strict=True))
+        return f"token {visible(tokens[row])}" if row in tokens else f"id {row}"
+    if tensor == "wpe.weight":
+        return f"position {row}"
+    if names is None:
+        if tensor.endswith("attn.c_proj.weight"):
+            head, channel = divmod(row, model.shape.head_dim)
+            return f"head {head}, channel {channel}"
+        return f"unit {row}" if tensor.endswith("mlp.c_proj.weight") else f"dimension {row}"
+    block = int(tensor.split(".")[1])
+    if tensor.endswith("attn.c_proj.weight") and block < len(names.blocks):
+        head, channel = divmod(row, model.shape.head_dim)
+        heads = names.blocks[block].heads
+        if head < len(heads):
+            return f"{_stored(heads[head].carried, channel)} of {heads[head].name}"
+    if tensor.endswith("mlp.c_proj.weight"):
+        return _unit(names, block, row)
+    return names.describe(tensor, 0, row, model.shape, model.vocabulary)
+
+
+def _stored(channels: Sequence[str], i: int) -> str:
+    return channels[i] if i < len(channels) and channels[i] else f"channel {i}"
+
+
+def _unit(names: AxisNames, block: int, i: int) -> str:
+    units = names.blocks[block].units if block < len(names.blocks) else ()
+    return units[i] if i < len(units) else f"unit {i}"
+
+
+def _column_name(
+    model: Model, names: AxisNames | None, tensor: str, column: int, axis: int
+) -> tuple[str, str]:
+    """The group of a column, and its name in it."""
+    if ".attn.c_attn." in tensor:
+        part, channel = divmod(column, model.shape.n_embd)
+        head, i = divmod(channel, model.shape.head_dim)
+        block = int(tensor.split(".")[1])
+        heads = names.blocks[block].heads if names is not None and block < len(names.blocks) else ()
+        if head >= len(heads):
+            return f"{_LETTER[PARTS[part]]} of head {head}", f"channel {i}"
+        known = heads[head].carried if PARTS[part] == "value" else heads[head].matching
+        return f"{_LETTER[PARTS[part]]} of {heads[head].name}", _stored(known, i)
+    if names is not None and ".mlp.c_fc." in tensor:
+        return "", _unit(names, int(tensor.split(".")[1]), column)
+    if names is not None:
+        return "", names.describe(tensor, axis, column, model.shape, model.vocabulary)
+    return "", f"unit {column}" if ".mlp.c_fc." in tensor else f"dimension {column}"
+
+
+def _rules(tables: Sequence[tuple[str, _Built]]) -> list[str]:
+    """Everything that numbers serve alone, in order."""
+    found = [what for _, (_, _, kept) in tables for _, what in kept.values()]
+    return list(dict.fromkeys(each for what in found if len(what) == 1 for each in what))
+
+
+def _draw_legend(scene: Scene, colours: Mapping[str, str]) -> None:
+    """The colour of each rule, as many beside one another as fit."""
+    if not colours:
+        return
+    shown = dict(list(colours.items())[: len(RULES)])
+    texts = shortened(list(shown), WIDTH - 2 * MARGIN - 40, SMALL)
+    entries = [*zip(texts, shown.values(), strict=True), ("several", SEVERAL)]
+    if len(colours) > len(RULES):
+        entries.append((f"and {len(colours) - len(RULES):,} more, in the same colours", "#ffffff"))
+    x = float(MARGIN)
+    for text, colour in entries:
+        wide = text_width(text, SMALL) + 36
+        if x > MARGIN and x + wide > WIDTH - MARGIN:
+            x, scene.y = float(MARGIN), scene.y + LINE + 4
+        scene.box(x, scene.y, 14, 14, fill=colour, line="#cbd5e1", radius=3)
+        scene.text(x + 19, scene.y + 11, text, size=SMALL)
+        x += wide
+    scene.y += LINE + 12
+
+
+def shown_number(number: float) -> str:
+    """A number in a few characters.
+
+    >>> shown_number(16384.0), shown_number(0.031254)
+    ('16384', '0.03125')
+    """
+    whole = float(number).is_integer() and abs(number) < 1e6
+    number = number or 0.0  # no minus before 0
+    return (f"{number:.0f}" if whole else f"{number:.4g}").replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,249 @@
+"""Explain one prediction: run a prompt, and say what rules, heads, neurons and sums say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from handcraft.circuits import Circuits
+from handcraft.display import shorten_value
+from handcraft.errors import AssumptionError, HandcraftError, ModelError
+from handcraft.explain.attribution import attribute, neurons, shares
+from handcraft.explain.explanation import (
+    Condition,
+    Explanation,
+    NamedValue,
+    NeuronUse,
+    RuleOutcome,
+    Shown,
+)
+from handcraft.explain.head_uses import head_uses
+from handcraft.explain.served import Served
+from handcraft.explain.stored import Stored
+from handcraft.language import Program
+from handcraft.language.graph.domain import json_value
+from handcraft.language.judged import Judged
+from handcraft.model import AxisNames, Model, Trace
+from handcraft.origin import Origin
+from handcraft.weights import Weights
+
+ANSWERS = 16
+"""How many tokens are listed of a vocabulary that is larger: those with the highest logits."""
+
+Judge: TypeAlias = Callable[[Sequence[str]], Judged]
+"""What a source says about the tokens of a prompt."""
+
+
+def explain_prediction(
+    model: Model,
+    prompt: str | Sequence[str],
+    *,
+    program: Program | None = None,
+    circuits: Circuits | None = None,
+    weights: Weights | None = None,
+    judge: Judge | None = None,
+    answers: bool = True,
+) -> Explanation:
+    """Why a model answers what it answers on a prompt.
+
+    Args:
+        model: the model.
+        prompt: text or tokens, as many as the model has positions.
+        program: its rules, if they are known.
+        circuits: its heads and neurons, if they are known.
+        weights: what its weights stand for and serve, if that is known.
+        judge: gives the values of expressions, for a model without rules.
+        answers: whether the model predicts tokens, and does not only compute values.
+
+    Raises:
+        VocabularyError: the prompt has an unknown token.
+        ModelError: the prompt is empty, or longer than the model has positions.
+    """
+    tokens = _checked(model, prompt)
+    notes: list[str] = []
+    names = None if weights is None else weights.names
+    served = Served(weights)
+    trace = model.trace(tokens, names)
+    if program is not None and program.has_only_patterns and len(tokens) > program.context:
+        program = program.widened(len(tokens))  # patterns mean the same in a longer context
+    judged = _judged(program, judge, tokens, notes)
+    values = () if judged is None else _values(judged)
+    by_name = {value.origin.what: value.values for value in values}
+    stored = None
+    if circuits is not None and len(tokens) <= circuits.context:
+        stored = Stored(circuits, tokens, by_name)
+        values = values or tuple(_stored_values(stored, weights))
+    if weights is None:
+        notes.append(
+            "no handcraft.json: names, rules and values are not known, so this is what the weights "
+            "alone say"
+        )
+    heads = head_uses(model, trace, names, stored, served)
+    fired = tuple(_fired(model, trace, names, served))
+    known = _Answers.of(model, trace, notes) if answers else None
+    attribution = attribute(model, trace, known.ids, names, served) if known else None
+    parts = attribution.parts if attribution else ()
+    rules = _rules(judged, weights, fired)
+    if any(rule.state == "unknown" for rule in rules):
+        notes.append("the folder stores these rules as words, so conditions are not shown")
+    return Explanation(
+        tokens=tuple(tokens),
+        answers=known.tokens if known else (),
+        logits=known.logits if known else (),
+        answer=known.tokens[known.order[0]] if known else None,
+        runner_up=known.tokens[known.order[1]] if known and len(known.order) > 1 else None,
+        margin=known.margin if known else None,
+        meant=_meant(program, tokens, notes) if program is not None else None,
+        rules=rules,
+        values=values,
+        heads=heads,
+        neurons=fired,
+        parts=parts,
+        shares=shares(parts),
+        scale=attribution.scale if attribution else None,
+        bound=attribution.bound if attribution else (),
+        notes=tuple(notes),
+    )
+
+
+class _Answers:
+    """The tokens whose logits are listed, and these."""
+
+    def __init__(self, ids: Sequence[int], tokens: Sequence[str], logits: Sequence[float]) -> None:
+        self.ids, self.tokens, self.logits = tuple(ids), tuple(tokens), tuple(logits)
+        self.order = sorted(range(len(ids)), key=lambda k: -logits[k])
+        top = [logits[k] for k in self.order[:2]]
+        self.margin = top[0] - top[1] if len(top) > 1 else None
+
+    @classmethod
+    def of(cls, model: Model, trace: Trace, notes: list[str]) -> _Answers:
+        """Those of the vocabulary, or the highest of them."""
+        numbers, tokens = model.vocabulary.numbers, model.vocabulary.tokens
+        logits = trace["logits"][-1].astype(np.float64)
+        every = logits[list(numbers)]
+        if int(logits.argmax()) not in set(numbers):
+            notes.append("an id outside the vocabulary has the highest logit of all")
+        kept = range(len(numbers))
+        if len(numbers) > ANSWERS:
+            notes.append(f"the {ANSWERS} highest of {len(numbers):,} logits are listed")
+            kept = sorted(np.argsort(-every, kind="stable")[:ANSWERS].tolist())  # type: ignore[assignment]
+        return cls([numbers[k] for k in kept], [tokens[k] for k in kept], every[list(kept)].tolist())
+
+
+def _checked(model: Model, prompt: str | Sequence[str]) -> tuple[str, ...]:
+    """The tokens of a prompt that the model can run."""
+    ids = model.prompt_ids(prompt)
+    tokens = tuple(map(model.vocabulary.token, ids))
+    most = model.shape.n_positions
+    if len(tokens) > most:
+        last = shorten_value(model.vocabulary.join(tokens[-most:]))
+        raise ModelError(
+            f"a prompt of {len(tokens)} tokens, but the model sees {most}",
+            where=f"the prompt {shorten_value(model.vocabulary.join(tokens))}",
+            fix=f"explain what the model sees of it, the last {most}: {last}",
+        )
+    return tokens
+
+
+def _judged(
+    program: Program | None, judge: Judge | None, tokens: Sequence[str], notes: list[str]
+) -> Judged | None:
+    try:
+        if program is not None:
+            return program.judged(tokens)
+        return None if judge is None else judge(tokens)
+    except AssumptionError as error:
+        notes.append(f"no rule is judged: {error.what}")
+        return None
+
+
+def _meant(program: Program, tokens: Sequence[str], notes: list[str]) -> str | None:
+    try:
+        return program.meaning(tokens)
+    except HandcraftError as error:
+        notes.append(f"the program promises no answer here: {error.what}")
+        return None
+
+
+def _values(judged: Judged) -> tuple[NamedValue, ...]:
+    return tuple(
+        NamedValue(
+            node.origin,
+            None if node.text.definition is None else str(node.text.definition),
+            tuple(map(json_value, values)),
+        )
+        for node, values in judged.values.items()
+    )
+
+
+def _stored_values(stored: Stored, weights: Weights | None) -> Iterator[NamedValue]:
+    """The values of circuits whose expressions are not known, as the residual stream stores them."""
+    served = {} if weights is None else _origins(weights)
+    for name, values in stored.computed().items():
+        yield NamedValue(served.get(name, Origin(name)), None, values)
+
+
+def _origins(weights: Weights) -> dict[str, Origin]:
+    """All that weights serve, by its words."""
+    return {o.what: o for served in weights.origins.values() for os in served.values() for o in os}
+
+
+def _rules(
+    judged: Judged | None, weights: Weights | None, fired: Sequence[NeuronUse]
+) -> tuple[RuleOutcome, ...]:
+    if judged is not None and judged.outcomes:
+        return tuple(
+            RuleOutcome(
+                outcome.number,
+                outcome.rule.origin,
+                outcome.predicts,
+                outcome.state,
+                tuple(
+                    Condition(each.text, each.holds, _shown(each.reads)) for each in outcome.conditions
+                ),
+            )
+            for outcome in judged.outcomes
+        )
+    if weights is None:
+        return ()
+    by_text = {origin.what: origin for neuron in fired for origin in neuron.serves}
+    origins = _origins(weights)
+    return tuple(
+        RuleOutcome(
+            number,
+            origins.get(text, Origin(text)),
+            None,
+            "fires" if text in by_text or len(weights.rules) == 1 else "unknown",
+        )
+        for number, text in enumerate(weights.rules, 1)
+    )
+
+
+def _shown(values: object) -> dict[str, Shown]:
+    assert hasattr(values, "items")
+    return {name: json_value(value) for name, value in values.items()}
+
+
+def _fired(model: Model, trace: Trace, names: AxisNames | None, served: Served) -> Iterator[NeuronUse]:
+    """The neurons whose first hidden unit is past its threshold at the last position."""
+    for block in range(model.shape.n_layer):
+        name = f"h.{block}.mlp"
+        if f"{name}.hidden" not in trace:
+            continue
+        before, hidden = trace[f"{name}.pre_activation"][-1], trace[f"{name}.hidden"][-1]
+        known = names.blocks[block].units if names is not None and block < len(names.blocks) else ()
+        if names is not None and not known:
+            continue
+        count = len(known) if names is not None else len(hidden)
+        for called, units in neurons(known, count):
+            if before[units[0]] > 0:
+                yield NeuronUse(
+                    block,
+                    tuple(units),
+                    called,
+                    float(before[units[0]]),
+                    tuple(hidden[units].tolist()),
+                    served.rows(f"{name}.c_proj.weight", units),
+                )

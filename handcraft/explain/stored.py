@@ -1,0 +1,108 @@
+"""The values that the residual stream stores before each block, under their names, on one prompt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+
+from handcraft.circuits import Circuits, Encoding, Head, LinearMap, Subspace
+from handcraft.circuits.ideal import embed, run_block
+from handcraft.circuits.ideal_heads import Numbers
+from handcraft.circuits.prefixes import Prefixes
+from handcraft.circuits.resolve import resolve
+from handcraft.explain.explanation import Shown
+from handcraft.language.graph.domain import json_value
+
+PART = re.compile(r" \(\d+\)$")
+"""Ends the name of a subspace that stores a further number of the same value."""
+
+
+class Stored:
+    """What is stored at each position, as the ideal interpreter computes it with exact numbers.
+
+    Args:
+        circuits: those of the model.
+        tokens: the prompt, at most as long as the context of the circuits.
+        known: the values of the program at each position, by name.
+    """
+
+    def __init__(
+        self, circuits: Circuits, tokens: Sequence[str], known: Mapping[str, Sequence[Shown]]
+    ) -> None:
+        resolved = resolve(circuits)
+        self._tokens, self._known = tokens, known
+        self._of = {table.subspace: table.of for table in reversed(resolved.embedding)}
+        places = {token: i for i, token in enumerate(circuits.vocabulary.tokens)}
+        ids = np.array([[places[token] for token in tokens]], dtype=np.int64)
+        width = max((subspace.width for subspace in resolved.stream), default=1)
+        self._prefixes = Prefixes.of_texts(ids, causal=resolved.causal, width=width)
+        stream = embed(resolved, self._prefixes)
+        self.heads: list[tuple[Head, ...]] = []
+        self._streams: list[Numbers] = []
+        self._every: list[Numbers] = [stream]
+        for block, original in zip(resolved.blocks, circuits.blocks, strict=True):
+            if original.heads:
+                self.heads.append(original.heads)
+                self._streams.append(stream)
+            stream = run_block(block, stream, self._prefixes)
+            self._every.append(stream)
+        self._unembedding = resolved.unembedding
+
+    def computed(self) -> dict[str, tuple[Shown, ...]]:
+        """What heads and neurons compute, by the names of the subspaces, at every position.
+
+        The values are those after the first block that writes them; a dimension may be used again.
+        """
+        found: dict[str, tuple[Shown, ...]] = {}
+        for before, after in pairwise(self._every):
+            for subspace in after:
+                if subspace.name in found or subspace in self._of or subspace == self._unembedding:
+                    continue
+                rows = [self._numbers(stream, subspace) for stream in (before, after)]
+                if rows[0] != rows[1]:
+                    found[subspace.name] = tuple(_decoded(subspace, row) for row in rows[1])
+        return found
+
+    def _numbers(self, stream: Numbers, subspace: Subspace) -> list[list[object]]:
+        """What a subspace stores: [position, width]."""
+        found: list[list[object]] = stream[subspace].plain[self._prefixes.of[0]].tolist()
+        return found
+
+    def read(self, number: int, maps: Iterable[LinearMap], position: int) -> dict[str, Shown]:
+        """The values that some maps read at a position.
+
+        Args:
+            number: counts the blocks that have heads.
+            maps: what is read.
+            position: where.
+        """
+        return dict(self._values(number, maps, position))
+
+    def _values(
+        self, number: int, maps: Iterable[LinearMap], position: int
+    ) -> Iterator[tuple[str, Shown]]:
+        for subspace in dict.fromkeys(each.source for each in maps):
+            name = PART.sub("", subspace.name)
+            if name in self._known:
+                yield name, self._known[name][position]
+            elif (of := self._of.get(subspace)) is not None:
+                yield of, self._tokens[position] if of == "token" else position
+            else:
+                numbers = self._numbers(self._streams[number], subspace)
+                yield subspace.name, _decoded(subspace, numbers[position])
+
+
+def _decoded(subspace: Subspace, numbers: Sequence[object]) -> Shown:
+    """The value whose codeword some numbers are, else the numbers."""
+    plain = tuple(n if isinstance(n, int) else Fraction(str(n)) for n in numbers)
+    if subspace.encoding is Encoding.FLAG and plain in ((0,), (1,)):
+        return plain == (1,)
+    for value in subspace.values:
+        if subspace.codeword(value) == plain:
+            return json_value(value)
+    shown = [json_value(number) for number in plain]
+    return shown[0] if len(shown) == 1 else ", ".join(map(str, shown))

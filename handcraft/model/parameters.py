@@ -1,0 +1,95 @@
+"""Where the parameters of a model are: embeddings, attention, MLP, LayerNorm, head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from handcraft.architecture import Architecture
+from handcraft.model.shape import Shape
+
+
+@dataclass(frozen=True)
+class PartCount:
+    """The parameters of one kind of part.
+
+    Args:
+        part: its name.
+        parameters: all parts of this kind together.
+        how: what they are the product or the sum of, in words.
+    """
+
+    part: str
+    parameters: int
+    how: str = ""
+
+
+@dataclass(frozen=True)
+class PartCounts:
+    """The parameters of a model by part; they sum to `total`."""
+
+    parts: tuple[PartCount, ...]
+
+    @property
+    def total(self) -> int:
+        """All parameters."""
+        return sum(part.parameters for part in self.parts)
+
+    def __str__(self) -> str:
+        rows = (*self.parts, PartCount("in all", self.total))
+        left = max(len(row.part) for row in rows)
+        right = max(len(f"{row.parameters:,}") for row in rows)
+        return "\n".join(
+            f"{row.part:<{left}}  {row.parameters:>{right},}  {row.how}".rstrip() for row in rows
+        )
+
+
+def parameters_by_part(shape: Shape, architecture: Architecture) -> PartCounts:
+    """Count the parameters of a model of some sizes, part by part.
+
+    A tied head is the token embedding and counts once.
+
+    >>> from handcraft.architecture import GPT2
+    >>> print(parameters_by_part(Shape(3, 5, 8, 2, (32,)), GPT2))
+    token embedding      24  3 tokens x 8; also the head
+    position embedding   40  5 positions x 8
+    attention           288  1 block of 288
+    MLP                 552  1 block of 552
+    LayerNorm            48  3 of 16
+    in all              952
+    """
+    sizes = {name: prod(axes) for name, axes in shape.tensors(architecture).items()}
+
+    def of(marker: str) -> list[int]:
+        """The parameters of each layer that has tensors of a kind."""
+        layers: dict[str, int] = {}
+        for name, size in sizes.items():
+            before, found, _ = name.partition(marker)
+            if found:
+                layers[before] = layers.get(before, 0) + size
+        return list(layers.values())
+
+    norms = [count for kind in (".ln_1.", ".ln_2.") for count in of(kind)]
+    norms += [sizes["ln_f.weight"] + sizes["ln_f.bias"]] if "ln_f.weight" in sizes else []
+    d, tokens = shape.n_embd, f"{shape.n_vocab:,} tokens x {shape.n_embd:,}"
+    tied = "; also the head" if architecture.tied else ""
+    parts = [
+        PartCount("token embedding", sizes["wte.weight"], tokens + tied),
+        PartCount(
+            "position embedding", sizes["wpe.weight"], f"{shape.n_positions:,} positions x {d:,}"
+        ),
+        _layers("attention", of(".attn."), "block"),
+        _layers("MLP", of(".mlp."), "block"),
+        _layers("LayerNorm", norms, ""),
+    ]
+    if not architecture.tied:
+        parts.append(PartCount("head", sizes["lm_head.weight"], tokens))
+    return PartCounts(tuple(part for part in parts if part.parameters))
+
+
+def _layers(part: str, counts: Sequence[int], noun: str) -> PartCount:
+    """The parameters of all layers of a kind, and of each where they are equally large."""
+    nouns = f" {noun}{'' if len(counts) == 1 else 's'}" if noun else ""
+    each = f" of {counts[0]:,}" if len(set(counts)) == 1 else ""
+    return PartCount(part, sum(counts), f"{len(counts):,}{nouns}{each}")

@@ -1,0 +1,201 @@
+"""A subject as plain data: all that the page needs to run its model and to explain it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.limits import PAGE_WEIGHTS
+from handcraft.model import AxisNames, Model
+from handcraft.origin import Origin, Place
+from handcraft.page.subject import Stored, Subject
+from handcraft_check.contexts_in_words import contexts_in_words
+from handcraft_check.meaning import Meaning
+
+Data = dict[str, Any]
+
+EXACT = 1 << 52
+"""Whole numbers below it are numbers in JavaScript; float64 is exact up to twice that."""
+
+CLAIM_NODES = 300
+"""The most nodes of a program that a page also prints in words: about 20 kB."""
+
+
+def page_data(subject: Subject) -> Data:
+    """What `page.mjs` reads, as JSON can write it. The same subject gives the same data.
+
+    A tensor is stored sparsely: how far each weight that is not 0 lies behind the one before, counted
+    row by row, and the place of its value in one list of all values.
+
+    Raises:
+        LimitError: the model has more weights than a page may have.
+    """
+    model = subject.model
+    PAGE_WEIGHTS.check(
+        model.nonzero_parameters,
+        where=subject.title,
+        fix=f"a page runs models of up to {PAGE_WEIGHTS.most:,} weights that are not 0; "
+        "`handcraft run` and `handcraft explain` take larger ones",
+    )
+    values, tensors = _tensors(model)
+    file = subject.source.name if subject.source else None
+    served, lists = _served(subject.served)
+    architecture, shape = model.architecture, model.shape
+    return {
+        "title": subject.title,
+        "architecture": {
+            "name": architecture.name,
+            "norm": architecture.has_norm,
+            "epsilon": architecture.norm_epsilon,
+            "activation": architecture.activation,
+            "tied": architecture.tied,
+            "causal": architecture.causal,
+            "scales": [architecture.score_scale(shape.head_dim, b) for b in range(shape.n_layer)],
+        },
+        "dtype": model.dtype.name,
+        "shape": {
+            "n_vocab": shape.n_vocab,
+            "n_positions": shape.n_positions,
+            "n_embd": shape.n_embd,
+            "n_head": shape.n_head,
+            "n_inner": list(shape.n_inner),
+        },
+        "parameters": model.parameters,
+        "tokens": list(model.vocabulary.tokens),
+        "ids": list(model.vocabulary.numbers),
+        "separator": model.vocabulary.separator,
+        "values": values,
+        "tensors": tensors,
+        "origins": [_origin(origin, file) for origin in subject.origins],
+        "lists": lists,
+        "served": served,
+        "names": _names(subject.names, subject.looks_at),
+        "stored": [_stored(each) for each in subject.stored],
+        "meaning": _meaning(subject, file),
+        "rules": [[each.text, *_place(each.place, file)] for each in subject.rules],
+        "source": None
+        if subject.source is None
+        else {"name": subject.source.name, "lines": list(subject.source.lines)},
+        "proof": None
+        if subject.proof is None
+        else {"verdict": subject.proof.verdict, "text": str(subject.proof)},
+        "claim": _claim(subject),
+        "noMeaning": subject.why_no_meaning,
+        "example": subject.example,
+    }
+
+
+def _tensors(model: Model) -> tuple[list[float], Data]:
+    """Every value once, and for each tensor its sizes, the gaps and the places of its values."""
+    filled = {name: np.flatnonzero(tensor) for name, tensor in model.tensors.items()}
+    found = {name: model.tensors[name].ravel()[at] for name, at in filled.items()}
+    parts = [part.astype(np.float64) for part in found.values()]
+    values = np.unique(np.concatenate(parts))
+    tensors = {
+        name: {
+            "shape": list(model.tensors[name].shape),
+            "gaps": np.diff(at, prepend=0).tolist(),
+            "which": np.searchsorted(values, found[name].astype(np.float64)).tolist(),
+        }
+        for name, at in filled.items()
+    }
+    return _short(values, model.running_dtype), tensors
+
+
+def _short(values: npt.NDArray[np.float64], dtype: np.dtype[np.floating]) -> list[float]:
+    """The shortest decimals that a browser rounds to the same numbers of the dtype."""
+    short = [float(str(dtype.type(value))) for value in values]
+    return [s if dtype.type(s) == v else float(v) for s, v in zip(short, values.tolist(), strict=True)]
+
+
+def _served(runs: Mapping[str, Iterable[Any]]) -> tuple[Data, list[list[int]]]:
+    """The runs of each tensor, each list of origins once."""
+    lists: dict[tuple[int, ...], int] = {}
+    served = {
+        name: [[*run[:-1], lists.setdefault(tuple(run[-1]), len(lists))] for run in each]
+        for name, each in runs.items()
+    }
+    return served, [list(each) for each in lists]
+
+
+def _origin(origin: Origin, file: str | None) -> list[Any]:
+    return [origin.what, *_place(origin.place, file)]
+
+
+def _place(place: Place | None, file: str | None) -> list[Any]:
+    """A place as text, and its line where it is in the file that is shown."""
+    if place is None:
+        return [None, None]
+    return [place.short, place.line if place.short.rsplit(":", 2)[0] == file else None]
+
+
+def _names(names: AxisNames | None, looks_at: Mapping[str, str]) -> Data | None:
+    if names is None:
+        return None
+    blocks = [
+        {
+            "heads": [
+                {
+                    "name": head.name,
+                    "looksAt": looks_at.get(head.name),
+                    "matching": list(head.matching),
+                    "carried": list(head.carried),
+                }
+                for head in block.heads
+            ],
+            "units": list(block.units),
+        }
+        for block in names.blocks
+    ]
+    return {"stream": list(names.stream), "blocks": blocks}
+
+
+def _stored(stored: Stored) -> Data:
+    return {
+        "name": stored.name,
+        "encoding": stored.encoding,
+        "first": stored.first,
+        "width": stored.width,
+        "mirrored": stored.is_mirrored,
+        "values": None if stored.values is None else list(stored.values),
+        "born": stored.born,
+    }
+
+
+def _claim(subject: Subject) -> str | None:
+    """The allowed prompts and the program in words, as the checker prints them; None for a long one."""
+    stated = subject.statement
+    if stated is None or len(stated["meaning"]["nodes"]) > CLAIM_NODES:
+        return None
+    contexts = contexts_in_words(stated["contexts"], stated["vocabulary"])
+    return f"{contexts}\n{Meaning.read(stated['meaning'], stated['vocabulary'])}"
+
+
+def exact(stated: Any) -> Any:
+    """A statement in which large whole numbers are texts, since JavaScript reads numbers as float64.
+
+    >>> exact([3, {"over": [1, 2**60]}, -(2**60)])
+    [3, {'over': [1, '1152921504606846976']}, {'over': ['-1152921504606846976', 1]}]
+    """
+    if isinstance(stated, dict):
+        if "over" in stated:
+            return {"over": [each if abs(each) < EXACT else str(each) for each in stated["over"]]}
+        return {key: exact(value) for key, value in stated.items()}
+    if isinstance(stated, list):
+        return [exact(each) for each in stated]
+    return {"over": [str(stated), 1]} if type(stated) is int and abs(stated) >= EXACT else stated
+
+
+def _meaning(subject: Subject, file: str | None) -> Data | None:
+    """The allowed prompts and the meaning as a certificate states them, and where nodes are written."""
+    if subject.statement is None:
+        return None
+    lines: Sequence[int | None] = [_place(place, file)[1] for place in subject.places]
+    return {
+        "contexts": subject.statement["contexts"],
+        **exact(subject.statement["meaning"]),
+        "lines": list(lines),
+    }

@@ -1,0 +1,91 @@
+"""`handcraft page`: a page for programs, folders and models made elsewhere, and its errors."""
+
+import json
+import re
+
+import pytest
+
+from handcraft import compile_program, load, parse_rules
+
+VALUES = """
+from handcraft import Prompts, select
+prompts = Prompts("ab", context=4)
+outputs = {"before": prompts.token.at(-1, default="a")}
+"""
+
+
+def data_of(file):
+    """The data of a page."""
+    html = file.read_text(encoding="utf-8")
+    return json.loads(re.search('(?s)id="data">(.*?)</script>', html)[1])
+
+
+def test_a_page_of_a_program_has_its_file_and_its_proof(run, tmp_path):
+    ran = run("page", "aab", "-o", "aab.html", "--prompt", "aab")
+    assert ran.out == f"wrote aab.html ({(tmp_path / 'aab.html').stat().st_size:,} bytes)\n"
+    data = data_of(tmp_path / "aab.html")
+    assert data["title"] == "aab"
+    assert data["example"] == "aab"
+    assert data["proof"]["text"].startswith("proved: right after every one of 62 prompts")
+    assert data["claim"].startswith("inputs: texts of 1 to 5 tokens")
+    assert data["source"]["lines"][data["rules"][0][2] - 1].strip() == 'predict("b").after("aa"),'
+
+
+def test_a_page_begins_with_a_prompt_that_is_allowed(run, tmp_path):
+    assert run("page", "add", "-o", "add.html").status == 0
+    assert re.fullmatch(r"=\d+\+\d+=", data_of(tmp_path / "add.html")["example"])
+
+
+def test_a_page_of_a_folder_says_what_was_proved(run, tmp_path):
+    assert run("compile", "aab", "-o", "aab").status == 0
+    assert run("page", "aab/", "-o", "folder.html").status == 0
+    data = data_of(tmp_path / "folder.html")
+    assert data["title"] == "aab"
+    assert data["proof"]["verdict"] == "proved"
+    assert data["source"] is None
+    assert data["rules"][0][0] == "predict b after aa"
+
+
+def test_a_folder_without_handcraft_json_shows_its_weights(run, tmp_path):
+    assert run("compile", "aab", "-o", "aab").status == 0
+    (tmp_path / "aab" / "handcraft.json").unlink()
+    ran = run("page", "aab/", "-o", "weights.html")
+    assert "has no handcraft.json: the page shows what the weights alone say" in ran.err
+    data = data_of(tmp_path / "weights.html")
+    assert (data["names"], data["meaning"], data["rules"]) == (None, None, [])
+    assert "only the weights are known" in data["noMeaning"]
+    assert sum(len(each["gaps"]) for each in data["tensors"].values()) == load(
+        tmp_path / "aab"
+    ).nonzero_parameters  # fmt: skip
+
+
+def test_as_json_it_says_what_it_wrote(run, tmp_path):
+    ran = run("page", "by_hand", "-o", "by_hand.html", "--json")
+    size = (tmp_path / "by_hand.html").stat().st_size
+    assert json.loads(ran.out) == {"file": "by_hand.html", "bytes": size}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what", "fix"),
+    [
+        (["aab", "-o", "aab.txt"], "aab.txt is no .html file", "-o aab.html"),
+        (["aab", "-o", "a.html", "--prompt", "axb"], "'x' is not in the vocabulary", "a b"),
+        (["values.py", "-o", "a.html"], "computes values and predicts no tokens", "handcraft run"),
+        (["aab", "-o", "values.py/a.html"], "cannot be written", "choose a place"),
+        (["aab/", "-o", "a.html", "--dtype", "float16"], "already compiled", "leave out the options"),
+        (["empty", "-o", "a.html"], "empty", "compile"),
+        (["nowhere", "-o", "a.html"], "no shipped program 'nowhere'", "shipped programs are"),
+    ],
+)
+def test_what_is_wrong_is_said_in_three_parts(run, tmp_path, arguments, what, fix):
+    (tmp_path / "values.py").write_text(VALUES)
+    (tmp_path / "empty").mkdir()
+    program = parse_rules("vocabulary a b\ncontext 5\npredict a otherwise\n")
+    compile_program(program).save(tmp_path / "aab")
+    arguments = [str(each) for each in arguments]
+    ran = run("page", *arguments)
+    assert ran.status == 2
+    assert what in ran.err
+    assert "  where: " in ran.err
+    assert fix in ran.err.partition("  fix: ")[2]
+    assert not (tmp_path / "a.html").exists()

@@ -1,0 +1,98 @@
+"""The picture of weights: every number, under its names, in the colour of its rule."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from gallery import facts
+from svg_texts import SVG, texts_of
+
+from handcraft import Program, compile_program, predict
+from handcraft.draw.style import RULES
+from handcraft.draw.weights import shown_number, weights_picture
+from handcraft.errors import DrawError
+
+
+def aab():
+    program = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
+    return compile_program(program, architecture="block")
+
+
+def words(picture) -> list[str]:
+    return [text.words for text in texts_of(picture.svg)[0]]
+
+
+def test_every_number_that_is_not_0_is_there_and_no_0_is():
+    compiled = compile_program(facts("induction")["program"], architecture="block")
+    weights = compiled.weights
+    shown = words(weights_picture(compiled.model, weights.names, weights.origins))
+    for name, tensor in compiled.model.tensors.items():
+        for number in np.unique(tensor[tensor != 0]).tolist():
+            assert shown_number(number) in shown, name
+    assert "0" not in shown
+    total = sum(int(np.count_nonzero(tensor)) for tensor in compiled.model.tensors.values())
+    numbers = {shown_number(n) for t in compiled.model.tensors.values() for n in np.unique(t).tolist()}
+    assert sum(word in numbers for word in shown) == total
+
+
+def test_rows_columns_and_parts_of_heads_are_named():
+    compiled = aab()
+    shown = words(compiled.draw(what="weights"))
+    (head,) = compiled.circuits.blocks[0].heads
+    assert {f"{letter} of {head.name}" for letter in "QKV"} <= set(shown)
+    assert {"token a", "token b", "position 4", "bias"} <= set(shown)
+
+
+def test_each_rule_has_a_colour():
+    compiled = aab()
+    root = ElementTree.fromstring(compiled.draw(what="weights", tensor="h.0.mlp.c_proj.weight").svg)
+    texts = [t.text for t in root.iter(f"{SVG}text")]
+    fills = [r.get("fill") for r in root.iter(f"{SVG}rect")]
+    legend = dict(zip(["predict b after aa", "predict a otherwise"], RULES, strict=False))
+    assert set(legend) <= set(texts)
+    assert all(fills.count(colour) == 2 for colour in legend.values())  # once each, and in the legend
+
+
+def test_a_rule_keeps_only_what_serves_it():
+    shown = words(aab().draw(what="weights", rule="1"))
+    assert "256" in shown
+    assert "128" not in shown
+
+
+def test_a_tensor_that_is_not_there_is_an_error_with_those_that_are_like_it():
+    with pytest.raises(DrawError, match=r"there is no tensor 'h\.0\.mlp\.c_fc'") as refused:
+        aab().draw(what="weights", tensor="h.0.mlp.c_fc")
+    assert refused.value.fix == "did you mean h.0.mlp.c_fc.weight or h.0.mlp.c_fc.bias?"
+
+
+def test_a_tensor_like_no_other_is_an_error_with_all_of_them():
+    with pytest.raises(DrawError) as refused:
+        aab().draw(what="weights", tensor="xyz")
+    assert refused.value.fix.startswith("there are: wte.weight, wpe.weight, ")
+
+
+def test_too_many_numbers_are_an_error_at_once():
+    compiled = compile_program(Program("ab", 5, [predict("a").otherwise()]), architecture="block")
+    model = compiled.model
+    tensors = {**model.tensors, "wte.weight": np.ones((400, 200), dtype=np.float32)}
+    large = type(model)(model.architecture, model.shape, model.vocabulary, tensors)
+    with pytest.raises(DrawError, match="80,000 numbers are not 0; the limit of a picture is 20,000"):
+        weights_picture(large, tensor="wte.weight")
+
+
+def test_a_large_matrix_begins_and_says_how_much_is_left_out():
+    program = Program("ab", 200, [predict("b").after("aa"), predict("a").otherwise()])
+    compiled = compile_program(program, architecture="block")
+    shown = words(compiled.draw(what="weights"))
+    said = [text for text in shown if text.startswith("Only its beginning")]
+    assert said
+    assert "--tensor wpe.weight draws all." in said[0]
+    assert "position 199" in words(compiled.draw(what="weights", tensor="wpe.weight"))
+    assert "position 199" not in shown
+
+
+def test_without_names_rows_and_columns_have_numbers():
+    shown = words(weights_picture(aab().model))
+    assert {"dimension 0", "unit 0", "Q of head 0", "token a"} <= set(shown)

@@ -1,0 +1,51 @@
+// Runs the model and the meaning of a page in node: node in_node.mjs MODULE INPUT, answers as JSON.
+import { readFileSync } from "node:fs";
+
+const page = await import(process.argv[2]);
+const { data, ids, texts, summed, cases, named } = JSON.parse(readFileSync(process.argv[3], "utf8"));
+const model = data && page.readModel(data);
+const meant = (meaning, text) => {
+  const { rule, answer, isBroken } = page.interpret(meaning, text);
+  return { rule, right: answer.map(page.rightTokens), broken: isBroken };
+};
+
+/** For each kind of number: how many there are, and how far the terms of a sum are from it at most. */
+function sums(trace) {
+  const found = {};
+  for (const [name, { shape, data }] of trace) {
+    const kind = name.replace(/^h\.\d+\./, "");
+    found[kind] ??= { count: 0, off: 0, plain: 0 };
+    data.forEach((value, place) => {
+      const index = [];
+      for (let axis = shape.length - 1; axis >= 0; axis--) {
+        index.unshift(place % shape[axis]);
+        place = Math.floor(place / shape[axis]);
+      }
+      if (kind === "attn.scores" && model.architecture.causal && index[2] > index[1]) return;
+      const made = page.explain(model, trace, `${name}@${index.join(",")}`);
+      const terms = made.terms.map((term) => term.value);
+      const sum = terms.reduce((a, b) => a + b, 0);
+      const largest = Math.max(1, ...terms.map(Math.abs));
+      found[kind].count++;
+      if (made.value !== value) found[kind].plain++;
+      if (/\+|the sum of/.test(made.formula) && !/gain/.test(made.formula))
+        found[kind].off = Math.max(found[kind].off, Math.abs(sum - value) / largest);
+    });
+  }
+  return found;
+}
+
+const prompts = data?.meaning && new page.Prompts(data.meaning.contexts);
+const listed = prompts?.some(300);
+process.stdout.write(
+  JSON.stringify({
+    logits: ids.map((each) => Array.from(page.forward(model, each).get("logits").data)),
+    meant: (texts ?? []).map((text) => meant(data.meaning, text)),
+    cases: (cases ?? []).map(({ meaning, texts }) => texts.map((text) => meant(meaning, text))),
+    named: (named ?? []).map(([tensor, axis, i]) => page.axisName(model, tensor, axis, i)),
+    allowed: (texts ?? []).map((text) => prompts.allows(text.map((token) => data.tokens.indexOf(token)))),
+    sums: summed ? sums(page.forward(model, summed)) : null,
+    total: prompts?.total,
+    listed,
+  }),
+);

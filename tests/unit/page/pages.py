@@ -1,0 +1,53 @@
+"""What the tests of pages share: what to run them with, and the answers of node."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from gallery import compiled, facts
+
+from handcraft import compile_program
+
+PROGRAMS = [
+    "aab", "add", "by_hand", "dyck1", "histogram", "induction", "modular", "ngram", "sort", "tictactoe",
+]  # fmt: skip
+"""Those whose logits are compared with NumPy."""
+
+MODULE = files("handcraft.page") / "page.mjs"
+NODE = shutil.which("node")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+needs_node = pytest.mark.skipif(NODE is None, reason="node, which runs page.mjs, is not installed")
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="Chromium, which opens pages, is not installed"
+)
+
+
+def gallery_model(name: str, architecture: str = "gpt2"):
+    """A program or the circuits of the gallery, compiled."""
+    if "program" in facts(name):
+        return compiled(name, architecture)
+    return compile_program(facts(name)["circuits"], architecture=architecture)
+
+
+def in_node(folder: Path, data=None, ids=(), texts=(), **more):
+    """What page.mjs computes: logits after ids, what texts mean, and `more`, see in_node.mjs."""
+    given = folder / "given.json"
+    asked = {"data": data, "ids": ids, "texts": texts, **more}
+    given.write_text(json.dumps(asked), encoding="utf-8")
+    driver = Path(__file__).with_name("in_node.mjs")
+    run = subprocess.run(
+        [NODE, driver, str(MODULE), given],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "NODE_OPTIONS": ""},
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)

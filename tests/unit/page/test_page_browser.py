@@ -1,0 +1,258 @@
+"""Pages in a real browser: Chromium opens the file, and a user types, clicks, edits and undoes."""
+
+import re
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from handcraft import Program, compile_program, predict
+from handcraft.page import of_compiled, page_html
+
+from .pages import CHROMIUM, PROGRAMS, gallery_model, needs_chromium
+
+pytestmark = needs_chromium
+
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync = pytest.importorskip(
+        "playwright.sync_api", reason="playwright, which drives Chromium, is not installed"
+    )
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield browser
+        with suppress(sync.Error):
+            browser.close()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """A function that opens the page of a compiled program; nothing may be fetched or complained of."""
+    pages, complaints, asked = [], [], []
+
+    def open_page(compiled, example="", viewport=DESKTOP, scheme="light"):
+        file = tmp_path / f"{len(pages)}.html"
+        file.write_text(page_html(of_compiled(compiled).with_example(example)), encoding="utf-8")
+        page = browser.new_page(viewport=viewport, color_scheme=scheme)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(file.as_uri())
+        page.wait_for_selector("output")
+        pages.append(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert complaints == []
+    assert [url for url in asked if not url.startswith("file:")] == []
+    assert len(asked) == len(pages)
+
+
+def answer(page):
+    return page.inner_text("output")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_its_logits_are_those_of_numpy_on_100_prompts(name, opened):
+    compiled = gallery_model(name)
+    model, vocabulary = compiled.model, compiled.model.vocabulary
+    page = opened(compiled)
+    rng = np.random.default_rng(2)
+    lengths = rng.integers(1, min(20, model.shape.n_positions) + 1, size=100)
+    texts = [vocabulary.join(rng.choice(vocabulary.tokens, size=n)) for n in lengths]
+    found = page.evaluate(
+        "texts => texts.map((text) => document.getElementById('page').handcraft.run(text))", texts
+    )
+    for text, logits in zip(texts, found, strict=True):
+        wanted = model.forward(text if vocabulary.is_characters else [text])[0]
+        given = np.array(logits).reshape(wanted.shape)
+        assert np.abs(given - wanted).max() <= 1e-5 * max(1, np.abs(wanted).max()), text
+
+
+def test_a_prompt_is_answered_and_the_line_of_its_rule_is_lit(opened):
+    page = opened(gallery_model("aab"))
+    page.fill("#prompt", "aab")
+    assert answer(page) == "a"
+    assert "the rules mean the same" in page.inner_text(".live")
+    page.fill("#prompt", "abaa")
+    assert answer(page) == "b"
+    assert page.inner_text(".rulelist .fired code") == "predict b after aa"
+    assert 'predict("b").after("aa")' in page.inner_text(".source .fired")
+    page.fill("#prompt", "ab")
+    assert page.inner_text(".rulelist .fired code") == "predict a otherwise"
+    assert "2 of 3 hold; not: token == 'a'" in page.inner_text(".rulelist")
+
+
+def test_an_unknown_token_is_named_and_the_last_answer_stays(opened):
+    page = opened(gallery_model("aab"), "aa")
+    page.fill("#prompt", "aax")
+    assert "x is not a token. Use a b" in page.inner_text("[role=alert]")
+    page.fill("#prompt", "aa")
+    assert answer(page) == "b"
+    assert page.locator("[role=alert]").count() == 0
+
+
+def test_tokens_are_written_as_complete_writes_them(opened):
+    compiled = gallery_model("aab")
+    page = opened(compiled, "aab")
+    page.click("text=write 10 tokens")
+    assert page.input_value("#prompt") == "aab" + compiled.complete("aab", 10)
+
+
+def test_a_prompt_that_is_not_allowed_is_promised_nothing(opened):
+    page = opened(gallery_model("add"))
+    assert "not an allowed prompt" not in page.inner_text(".answer")
+    page.fill("#prompt", "1+1")
+    assert "not an allowed prompt" in page.inner_text(".answer")
+
+
+def test_a_number_that_is_clicked_says_why_it_is_what_it_is(opened):
+    compiled = gallery_model("aab")
+    page = opened(compiled, "aa")
+    page.click(".answer table [data-ref^='logits@1,1']")
+    assert "logit of b" in page.inner_text(".drawer h2")
+    page.click(".drawer [data-ref='wte.weight@1,1']")
+    text = page.inner_text(".drawer")
+    assert "wte.weight[1, 1]" in text
+    assert "row 1: token 'b'" in text
+    wanted = compiled.explain("wte.weight", 1, 1)
+    assert all(served.split(" (")[0] in text for served in wanted.serves)
+    page.keyboard.press("Escape")
+    assert page.locator(".drawer").is_hidden()
+
+
+def test_a_broken_weight_changes_the_answers_that_numpy_says_and_undo_restores_them(opened):
+    compiled = gallery_model("aab")
+    model = compiled.model
+    page = opened(compiled, "aa")
+    assert "h.0.mlp.c_proj.weight" in page.inner_text(".break table caption")
+    page.click(".break table [data-ref='h.0.mlp.c_proj.weight@0,1']")
+    page.fill("#edit", "-8")
+    page.press("#edit", "Enter")
+    page.wait_for_selector("text=of all 62 prompts.")
+    broken = {name: tensor.copy() for name, tensor in model.tensors.items()}
+    broken["h.0.mlp.c_proj.weight"][0, 1] = -8
+    other = type(model)(model.architecture, model.shape, model.vocabulary, broken)
+    changed = set()
+    for length in range(1, 6):
+        for number in range(2**length):
+            text = format(number, f"0{length}b").replace("0", "a").replace("1", "b")
+            if other.forward(text)[0, -1].argmax() != model.forward(text)[0, -1].argmax():
+                changed.add(text)
+    assert changed
+    assert f"The answer changes after {len(changed)} of all 62 prompts." in page.inner_text(".failures")
+    listed = page.locator(".failures tbody td:first-child").all_inner_texts()
+    assert len(listed) == min(20, len(changed))
+    assert set(listed) <= changed
+    assert answer(page) == "a"
+    assert "the rules mean b" in page.inner_text(".live")
+    assert "You edited weights" in page.inner_text(".proof")
+    page.click("text=undo all")
+    assert answer(page) == "b"
+    assert page.inner_text(".failures") == ""
+
+
+def test_heads_say_where_they_look(opened):
+    page = opened(gallery_model("induction"), "abcab")
+    cells = page.locator(".flow tr.head").first.locator("td").all_inner_texts()
+    assert cells[1:] == ["→0 a", "→1 b", "→2 c", "→3 a"]
+
+
+def test_two_prompts_are_compared(opened):
+    page = opened(gallery_model("aab"), "aa")
+    page.fill("#other", "ba")
+    row = page.locator(".compare tr.differs", has_text="the model predicts")
+    assert row.locator("td").all_inner_texts() == ["b", "≠", "a"]
+
+
+def test_all_of_it_works_by_keyboard_and_has_labels(opened):
+    page = opened(gallery_model("aab"), "aa")
+    page.focus("#prompt")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # the first button: write the next token
+    assert page.input_value("#prompt") == "aab"
+    page.check("#stored")
+    unnamed = page.evaluate("""() => [...document.querySelectorAll('input, select, button')]
+        .filter((e) => !(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim()))
+        .map((e) => e.outerHTML)""")
+    assert unnamed == []
+    assert page.locator("main section[aria-labelledby]").count() == 7
+    assert page.locator("[aria-live=polite]").count() >= 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["aab", "sort", "add"])
+def test_a_phone_is_wide_enough_and_text_has_contrast(name, scheme, opened):
+    page = opened(gallery_model(name), viewport=PHONE, scheme=scheme)
+    page.click(".answer table [data-ref]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    for selector in (".hc", ".live span", ".note", ".rulelist .fired"):
+        assert contrast(page, selector) >= 4.5, selector
+
+
+def contrast(page, selector):
+    """The contrast ratio of WCAG 2 between a text and what is behind it."""
+    colours = page.evaluate("""selector => {
+        let element = document.querySelector(selector);
+        const ink = getComputedStyle(element).color;
+        const behind = () => getComputedStyle(element).backgroundColor;
+        while (behind() === 'rgba(0, 0, 0, 0)') element = element.parentElement;
+        return [ink, behind()];
+    }""", selector)  # fmt: skip
+    bright = []
+    for colour in colours:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        bright.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
+    return max(bright) / min(bright)
+
+
+def test_tokens_that_look_like_html_are_shown_as_text(opened):
+    tokens = ["</script>", "<!--", "<b>bold</b>", "&lt;"]
+    rules = [predict("<b>bold</b>").after("<!--"), predict("</script>").otherwise()]
+    page = opened(compile_program(Program(tokens, 3, rules), architecture="block"))
+    page.fill("#prompt", "</script> <!--")
+    assert answer(page) == "<b>bold</b>"
+    page.fill("#prompt", "&lt;")
+    assert answer(page) == "</script>"
+    assert page.locator("main b").count() == 0
+
+
+def test_stored_values_are_named_only_while_they_are_stored(opened):
+    page = opened(gallery_model("induction"), "abcab")
+    page.check("text=also the numbers that the model stores")
+    rows = page.locator(".flow tr.stored th").all_inner_texts()
+    first = page.locator(".flow tr.stage").first
+    before = first.evaluate("(e) => [...e.parentElement.children].indexOf(e)")
+    assert sum("key of" in row for row in rows[:before]) == 0
+    assert rows[0] == "token"
+    shown = page.locator(".flow tr.stored").first.locator("td").all_inner_texts()
+    assert shown == list("abcab")
+
+
+def test_the_widget_shows_the_same_in_a_notebook(browser):
+    pytest.importorskip("anywidget", reason="anywidget, which shows widgets, is not installed")
+    widget = gallery_model("aab", "block").widget(prompt="abaa")
+    page = browser.new_page()
+    page.set_content("<div id=cell></div>")
+    page.add_style_tag(content=widget._css)
+    page.evaluate(
+        """async ([module, data]) => {
+            const blob = new Blob([module], { type: "text/javascript" });
+            const { default: widget } = await import(URL.createObjectURL(blob));
+            const model = { get: (name) => ({ data })[name] };
+            widget.render({ model, el: document.getElementById("cell") });
+        }""",
+        [widget._esm, widget.data],
+    )
+    assert page.inner_text("output") == "b"
+    page.fill("#prompt", "ab")
+    assert page.inner_text("output") == "a"
+    page.close()
