@@ -111,7 +111,7 @@ def alike(x: Stream) -> tuple[Stream, Ids]:
     box = most(rows.box + np.abs(rows.center - center[cells])) * (1 + FLOAT64_SLACK)
     hulls = Stream(center, error, box, most(rows.radii), x.along)
     is_near = (error[cells] <= WIDER * rows.error).all(axis=1)
-    is_whole = -most(-is_near.astype(np.float64)) > 0
+    is_whole = most(np.where(is_near, 0.0, 1.0)) == 0
     alone = np.flatnonzero(~is_whole[cells])
     places = np.where(is_whole, np.cumsum(is_whole) - 1, 0)[cells]
     places[alone] = int(is_whole.sum()) + np.arange(len(alone))

@@ -97,7 +97,7 @@ def _place_attention(
                 served = linear.origins or origins
                 for i, j, coefficient in linear.entries:
                     cells, constant = layout.read(
-                        linear.source, i, coefficient * factor, cancels_mean=True
+                        linear.source, i, coefficient * factor, cancels_mean=third < 2
                     )
                     channel = column + channels[linear.target] + j
                     for row, read in cells:

@@ -74,7 +74,9 @@ class RuleWays:
 
     @property
     def every_way(self) -> tuple[Way, ...]:
-        """All of them, whatever is mostly smaller."""
+        """All of them that were not ruled out, whatever is mostly smaller."""
+        if self.ruled.encodings.tokens != AUTO.tokens:
+            return self.ways
         return (*self.ways_in_bits, *self.one_hot_ways)
 
     def if_level(self, way: Way) -> Way:
@@ -259,6 +261,9 @@ def plan_rules(
     reuse: bool,
 ) -> tuple[Plan, tuple[Stage, ...]]:
     """The smallest plan of rules, and the trees after each pass on the way to it.
+
+    In a narrow dtype, the smallest in which LayerNorm always divides by the same power of two, if there
+    is one: beside ballast its noise would decide between two numbers where a sum is rounded.
 
     Where no plan surely holds, one in bits that does, and then one that does if measuring shows it;
     `save` measures.
