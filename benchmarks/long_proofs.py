@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from measuring import MeasureError, answer, measured, print_table
+from measuring import answer, print_table, proof_measured, verdict_in_words
 
 from handcraft import Program, predict
 
@@ -91,23 +91,17 @@ def smallest_seen(claim: Any, known: list[tuple[str, ...]]) -> float:
 def rows() -> Iterator[tuple[str, ...]]:
     """The rows of the table."""
     for number, (size, count) in enumerate(ROWS):
-        try:
-            found = measured(__file__, "proved", number, most_seconds=SECONDS)
-        except MeasureError as error:
-            yield f"{size:,}", f"{count:,}", f"unproved: {error}", "", "", "", "", ""
-            continue
-        verdict = ": ".join(filter(None, (found["verdict"], found["reason"])))
-        margin = f"{found['margin']:.4f}" if found["verdict"] == "proved" else ""
-        yield (
-            f"{size:,}",
-            f"{count:,}",
-            verdict,
-            f"{found['parameters']:,}",
-            f"{found['cases']:,}",
-            margin,
-            f"{found['seen']:.4f}",
-            f"{found['s']:.1f}",
-        )
+        found = proof_measured(__file__, number, SECONDS)
+        is_proved = found["verdict"] == "proved"
+        cells = {
+            "parameters": "{:,}",
+            "cases": "{:,}",
+            "margin": "{:.4f}" if is_proved else "",
+            "seen": "{:.4f}",
+            "s": "{:.1f}",
+        }
+        shown = [form.format(found[name]) if name in found else "" for name, form in cells.items()]
+        yield f"{size:,}", f"{count:,}", verdict_in_words(found), *shown
 
 
 def main() -> None:

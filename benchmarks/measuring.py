@@ -53,6 +53,25 @@ def measured(
     return dict(json.loads(done.stdout.splitlines()[-1]))  # before it a solver may say its name
 
 
+def proof_measured(file: str, number: int, seconds: float) -> dict[str, Any]:
+    """What the measure `proved` of a file finds; unproved, with the reason, where it does not end.
+
+    Args:
+        file: the script.
+        number: of the program.
+        seconds: after so long it is given up, compiling included.
+    """
+    try:
+        return measured(file, "proved", number, most_seconds=seconds)
+    except MeasureError as error:
+        return {"verdict": "unproved", "reason": str(error)}
+
+
+def verdict_in_words(found: Mapping[str, Any]) -> str:
+    """The verdict of a proof, and the reason if there is one."""
+    return ": ".join(filter(None, (found["verdict"], found.get("reason"))))
+
+
 def answer(measures: Mapping[str, Measure], arguments: Sequence[str]) -> None:
     """Run the measure that the command line asks for, and print what it found and its peak memory."""
     found = measures[arguments[0]](*map(int, arguments[1:]))

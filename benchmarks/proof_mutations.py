@@ -225,13 +225,19 @@ class Judge:
         return verdict.word, least > 0, what
 
 
-def tasks(weights: int) -> Iterator[tuple[str, str, int]]:
-    """The mutations: as many of weights, a tenth of that of each other kind, and every swap."""
+def tasks(weights: int, first: int = 0) -> Iterator[tuple[str, str, int]]:
+    """The mutations: as many of weights, a tenth of that of each other kind, and every swap.
+
+    Args:
+        weights: how many weights.
+        first: of weights, those of each program from this number on; of other kinds a tenth of it.
+    """
     names = list(programs())
     for kind in KINDS:
+        start = first if kind == "weight" else 0 if kind == "swapped" else -(-first // 10)
         each = -(-weights // len(names)) if kind == "weight" else -(-weights // (10 * len(names)))
         each = len(names) - 1 if kind == "swapped" else each
-        yield from ((name, kind, number) for number in range(each) for name in names)
+        yield from ((name, kind, number) for number in range(start, each) for name in names)
 
 
 def version() -> str:
@@ -315,11 +321,12 @@ def main() -> None:
     """Print the table, and end with 1 where a harmful mutation stayed proved."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=int, default=10_000, help="how many weights to change")
+    parser.add_argument("--first", type=int, default=0, help="the first mutation of each program")
     parser.add_argument("--workers", type=int, default=2, help="how many processes")
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "proof-mutations.jsonl")
     given = parser.parse_args()
     with ProcessPoolExecutor(given.workers) as executor:
-        rows = results(tasks(given.weights), given.results, executor)
+        rows = results(tasks(given.weights, given.first), given.results, executor)
     print(*table(rows), sep="\n")
     wrong = [row for row in rows if row[3] == "wrong"]
     for row in wrong:

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from measuring import MeasureError, answer, measured, print_table
+from measuring import answer, print_table, proof_measured, verdict_in_words
 
 from handcraft_check.prove import is_context
 from handcraft_check.words import at_least, at_most
@@ -110,14 +110,6 @@ def _margin(claim: Any, places: list[int]) -> tuple[float, int]:
     return float(margin), int(logs[claim.token_ids].argmax())
 
 
-def measure(name: str, seconds: float) -> dict[str, Any]:
-    """What is found of one program, in a process of its own."""
-    try:
-        return measured(__file__, "proved", NAMES.index(name), most_seconds=seconds)
-    except MeasureError as error:
-        return {"verdict": "unproved", "reason": str(error)}
-
-
 def write_proofs(measures: dict[str, dict[str, Any]]) -> None:
     """Add what was found to programs/proofs.json, and to its column in docs/programs.md."""
     path = ROOT / "programs" / "proofs.json"
@@ -164,8 +156,7 @@ def row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
         for name in ("margin", "seen")
     ]
     seconds = f"{found['s']:.1f}" if "s" in found else ""
-    verdict = ": ".join(filter(None, (found["verdict"], found.get("reason"))))
-    return (name, verdict, *cells, *margins, seconds)
+    return (name, verdict_in_words(found), *cells, *margins, seconds)
 
 
 def main() -> None:
@@ -178,7 +169,7 @@ def main() -> None:
 
     def rows() -> Iterator[tuple[str, ...]]:
         for name in given.names or NAMES:
-            measures[name] = measure(name, given.seconds)
+            measures[name] = proof_measured(__file__, NAMES.index(name), given.seconds)
             write_proofs(measures)
             yield row(name, measures[name])
 

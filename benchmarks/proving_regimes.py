@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from measuring import MeasureError, answer, measured, print_table
+from measuring import answer, print_table, proof_measured, verdict_in_words
 from proving import NAMES, ROOT
 
 REGIMES = ("bfloat16", "float16")
@@ -49,7 +49,8 @@ def proved(number: int) -> dict[str, Any]:
         start = time.process_time()
         verdict = prove(folder, regime=regime)
         found = {
-            "verdict": verdict.word + (f": {verdict.reason}" if verdict.reason else ""),
+            "verdict": verdict.word,
+            "reason": verdict.reason,
             "cases": verdict.cases,
             "margin": verdict.margin,
             "s": time.process_time() - start,
@@ -95,15 +96,12 @@ def smallest_seen(folder: Path, regime: str) -> float:
 def row(regime: str, number: int) -> tuple[str, ...]:
     """One row of the table."""
     place = REGIMES.index(regime) * len(NAMES) + number
-    try:
-        found: dict[str, Any] = measured(__file__, "proved", place, most_seconds=SECONDS)
-    except MeasureError as error:
-        found = {"verdict": f"unproved: {error}"}
+    found = proof_measured(__file__, place, SECONDS)
     is_proved = found["verdict"] == "proved"
     cases = f"{found['cases']:,}" if is_proved else ""
     margins = [f"{found[name]:.4f}" if is_proved else "" for name in ("margin", "seen")]
     seconds = f"{found['s']:.1f}" if "s" in found else ""
-    return (NAMES[number], found["verdict"], cases, *margins, seconds)
+    return (NAMES[number], verdict_in_words(found), cases, *margins, seconds)
 
 
 def main() -> None:

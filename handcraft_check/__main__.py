@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 from handcraft_check.errors import CheckError
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "folders", type=Path, nargs="+", help="GPT-2 directories, each with a certificate.json"
     )
-    parser.add_argument("--workers", type=int, default=1, help="how many folders to check at once")
+    parser.add_argument("--workers", type=int, default=1, help="how many processes check at once")
     parser.add_argument(
         "--results", type=Path, help="a file of verdicts, from which a run that was ended goes on"
     )
@@ -42,13 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--radius", action="store_true", help="find how far all weights may move before a proof fails"
     )
+    parser.add_argument(
+        "--exact", action="store_true", help="compute bounds in whole numbers of 2^-512, slowly"
+    )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
     parser.add_argument("--verbose", action="store_true", help="say what is going on")
     given = parser.parse_args(arguments)
-    if len(given.folders) > 1 or given.results is not None:
+    if len(given.folders) > 1 or given.results is not None or given.workers > 1:
         if given.print_program or given.radius or given.certificate:
             parser.error(
-                "--print-program, --radius and --certificate are about one folder, without --results"
+                "--print-program, --radius and --certificate are about one folder, "
+                "without --results and --workers"
             )
         return _check_many(given)
     (given.folder,) = given.folders
@@ -67,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.radius:
             radius, verdict = prove_radius(given.folder, **options)
         else:
-            radius, verdict = None, prove(given.folder, **options)
+            radius, verdict = None, prove(given.folder, exact=given.exact, **options)
     except CheckError as error:
         print(error, file=sys.stderr)
         return 2
@@ -82,10 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check_many(given: argparse.Namespace) -> int:
     """Check several folders, and print each verdict below the name of its folder."""
-    options = {"rehash": given.rehash, "regime": given.regime}
+    options = {"rehash": given.rehash, "regime": given.regime, "exact": given.exact}
+    if given.verbose:
+        options["progress"] = lambda text: print(text, file=sys.stderr)
     statuses = []
     try:
-        with ProcessPoolExecutor(given.workers) as executor:
+        with nullcontext() if given.workers < 2 else ProcessPoolExecutor(given.workers) as executor:
             for folder, found in prove_all(given.folders, executor, given.results, **options):
                 if isinstance(found, CheckError):
                     status, what = 2, {"error": found.what}

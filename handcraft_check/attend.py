@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.kinds import floats
 from handcraft_check.model import BLURRED, Model
 from handcraft_check.regime import Array
 from handcraft_check.rounding import Bounded
@@ -186,9 +187,10 @@ def _read(
         read = columns.values[values[rows]]  # [row, source, dimension]
         weights, out = model.attention(scores, read)
         apart = np.abs(read.center - out.center[:, None, :]) @ weight
-        spreads.append(weights.most * (read.error @ weight) + weights.error * apart)
+        spread = floats(weights.most * (read.error @ weight) + weights.error * apart)
+        spreads.append(spread)
         reach = apart.max(axis=1, where=weights.most > 0, initial=0.0)
-        relevances.append(np.maximum(spreads[-1], weights.error * reach[:, None]))
+        relevances.append(np.maximum(spread, floats(weights.error * reach[:, None])))
         outputs.append(out)
     center, error = (
         np.concatenate([getattr(part, name) for part in outputs]) for name in ("center", "error")

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from handcraft_check.kinds import exp, is_finite
 from handcraft_check.regime import IN_FLOAT32, Array, Regime
 from handcraft_check.rounding import (
     CERTAIN,
     EXP_ULPS,
+    FLOAT64_SLACK,
     TINY,
     UNIT,
     Bounded,
@@ -67,7 +69,7 @@ def softmax(scores: Bounded, regime: Regime = IN_FLOAT32) -> Weights:
     reach = scores.error.max(axis=-1, keepdims=True)
     farthest = size + scores.error + reach
     error = scores.error + UNIT * farthest + 2 * EXP_ULPS * UNIT
-    center = np.exp(below)
+    center = exp(below)
     weights = center / center.sum(axis=-1, keepdims=True)
     seen = is_seen.sum(axis=-1, keepdims=True).astype(np.float64)
     lost = TINY * (seen + 1)
@@ -96,15 +98,15 @@ def _others(logs: Array, own: Array) -> Array:
     left = np.where(is_first, -np.inf, logs)
     second = left.max(axis=-1, keepdims=True)
     second = np.where(second == -np.inf, 0.0, second)
-    beside = np.exp(logs - first)
+    beside = exp(logs - first)
     total = np.where(
         is_first,
-        np.exp(left - second).sum(axis=-1, keepdims=True),
+        exp(left - second).sum(axis=-1, keepdims=True),
         beside.sum(axis=-1, keepdims=True) - beside,
     )
     with np.errstate(over="ignore", invalid="ignore"):
         apart = np.where(is_first, second, first) - own
-        return np.where(total == 0, 0 * apart, total * np.exp(apart))
+        return np.where(total == 0, 0 * apart, total * exp(apart))
 
 
 def head_output(weights: Weights, values: Bounded, regime: Regime = IN_FLOAT32) -> Bounded:
@@ -133,8 +135,7 @@ def head_output(weights: Weights, values: Bounded, regime: Regime = IN_FLOAT32) 
     seen = (weights.most > 0).sum(axis=-1)[..., None].astype(np.float64)
     largest = size.max(axis=-2, where=weights.most[..., None] > 0, initial=0.0)
     with np.errstate(invalid="ignore"):
-        leaked = np.where(
-            np.isfinite(weights.rest)[..., None], weights.rest[..., None] * largest, np.inf
-        )
+        leaked = np.where(is_finite(weights.rest)[..., None], weights.rest[..., None] * largest, np.inf)
     error += np.minimum(2.2 * leaked + TINY * (seen + 1), product_error(total, seen))
+    error += FLOAT64_SLACK * (seen + 1) * total
     return Bounded(center, error)

@@ -42,11 +42,44 @@ class Entries:
         self.numbers: list[tuple[int, ...]] = []
         self.parts: list[tuple[int, ...]] = []
         self.examples: list[int] = []
+        self._positions: list[int | None] = []
         self._known: dict[tuple[Any, ...], int] = {}
         self._sets: dict[frozenset[int], int] = {}
         self._united: dict[tuple[int, ...], int] = {}
         self._table: Ids | None = None
         self._is_set: Flags | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All of it but for what can be made again, as few arrays."""
+        return {
+            "stores": self.stores,
+            "crossing": self.crossing,
+            "numbers": self.table,
+            "positions": np.array([-1 if at is None else at for at in self._positions], dtype=np.int64),
+            "sizes": np.array([len(parts) for parts in self.parts], dtype=np.int64),
+            "parts": np.array([part for parts in self.parts for part in parts], dtype=np.int64),
+            "examples": np.array(self.examples, dtype=np.int64),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(len(state["stores"]) // 2, state["crossing"])  # type: ignore[misc]
+        self.stores = state["stores"]
+        ends = np.cumsum(state["sizes"])[:-1]
+        parts = map(tuple, (each.tolist() for each in np.split(state["parts"], ends)))
+        rows = zip(
+            map(tuple, state["numbers"].tolist()),
+            state["positions"].tolist(),
+            parts,
+            state["examples"].tolist(),
+            strict=False,  # of no entries, no parts are one list
+        )
+        for number, (row, at, some, example) in enumerate(rows):
+            position = None if at < 0 else at
+            self._add(row, some, example, position)
+            if some:
+                self._sets[frozenset(some)] = number
+            else:
+                self._known[(position, *row)] = number
 
     def decided(self, numbers: Ids, tokens: Ids, position: int | None) -> Ids:
         """The entries of rows: [row].
@@ -62,7 +95,7 @@ class Entries:
         for row, token in zip(map(tuple, numbers[first].tolist()), tokens[first].tolist(), strict=True):
             number = self._known.setdefault((position, *row), len(self.numbers))
             if number == len(self.numbers):
-                self._add(row, (), token)
+                self._add(row, (), token, position)
             found.append(number)
         return np.array(found, dtype=np.int64)[places]
 
@@ -91,10 +124,13 @@ class Entries:
         for i, node in enumerate(self.crossing, len(self.stores)):
             sets = evaluator.sets[node]
             row.append(sets.number(v for p in listed for v in sets.listed[self.numbers[p][i]]))
-        return self._add(tuple(row), tuple(listed), self.examples[listed[0]])
+        return self._add(tuple(row), tuple(listed), self.examples[listed[0]], None)
 
-    def _add(self, row: tuple[int, ...], parts: tuple[int, ...], example: int) -> int:
+    def _add(
+        self, row: tuple[int, ...], parts: tuple[int, ...], example: int, position: int | None
+    ) -> int:
         self.numbers.append(row)
+        self._positions.append(position)
         self.examples.append(example)
         self.parts.append(parts)
         self._table = None
@@ -212,7 +248,8 @@ class Runner:
         read = [attend(self.model, layer, head, queries, kinds, every) for head in range(heads.count)]
         first, together = distinct(kinds, *(each.kinds for each in read))
         influence = np.zeros(sources.shape[:2])
-        center, error = (np.empty((len(first), heads.count, heads.moved)) for _ in range(2))
+        shape = (len(first), heads.count, heads.moved)
+        center, error = (np.empty(shape, dtype=x.center.dtype) for _ in range(2))
         for head, each in enumerate(read):
             influence += each.spread[each.kinds]
             center[:, head], error[:, head] = (

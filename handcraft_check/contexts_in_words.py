@@ -17,6 +17,8 @@ def contexts_in_words(contexts: Mapping[str, Any], vocabulary: Sequence[str]) ->
         steps = [f"{' '.join(tokens)} to {to}" for to, tokens in after.items() if to >= 0]
         ending = ", final" if final[state] else ""
         lines.append(f"state {state}{ending}: {'; '.join(steps) or 'nothing follows'}")
+    if not contexts["causal"]:
+        lines.append("every position sees all others, and something is meant at each")
     if writes > 1:
         lines.append(f"behind an input, up to {writes - 1} tokens more, each the one that is predicted")
     return "\n".join(lines)

@@ -116,6 +116,18 @@ class Evaluator:
         self.everywhere = set(_needed(nodes, self.crossing))
         self.orders = any(nodes[i].how in ("latest", "earliest") for i in self.needed)
 
+    @property
+    def crossing_sets(self) -> dict[int, list[Set]]:
+        """Those of nodes that are read at later positions, in the order of their numbers."""
+        return {node: list(self.sets[node].listed) for node in self.crossing}
+
+    @crossing_sets.setter
+    def crossing_sets(self, known: Mapping[int, Iterable[Set]]) -> None:
+        self.sets = [Sets(self.most) for _ in self.nodes]
+        for node, listed in known.items():
+            for values in listed:
+                self.sets[node].number(values)
+
     def evaluate(
         self, tokens: Ids, position: int, sources: Mapping[int, Ids], is_open: Flags
     ) -> Evaluated:

@@ -23,6 +23,11 @@ from handcraft_check.errors import CheckError
 
 Array = npt.NDArray[np.float64]
 
+TENSORS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
+
+TOKENIZER = "tokenizer.json"
+"""Where a folder has one, its ids must be those of the certificate."""
+
 HEADER_UP_TO = 25_000_000
 """The longest header of a safetensors file, in bytes; the format allows 100 MB."""
 
@@ -138,3 +143,23 @@ def _tensor(name: str, entry: Any, data: memoryview, where: str) -> tuple[Array,
     if not np.isfinite(found).all():
         raise CheckError(f"{name!r} has numbers that are not finite", where=where)
     return found, (start, stop)
+
+
+def key_of(folder: Path, options: Mapping[str, Any]) -> str:
+    """A hash of all that a verdict depends on: the files, the options of `prove`, and the checker.
+
+    Raises:
+        CheckError: a file is missing, or too large.
+    """
+    stated = options.get("certificate") or folder / CERTIFICATE
+    limits = {folder / TENSORS: TENSORS_UP_TO, stated: JSON_UP_TO}
+    limits |= {folder / name: JSON_UP_TO for name in (CONFIG, TOKENIZER) if (folder / name).exists()}
+    hashes = [(path.name, sha256(read_bytes(path, most))) for path, most in limits.items()]
+    asked = sorted((name, value) for name, value in options.items() if name != "certificate")
+    return sha256(json.dumps([_checker(), hashes, asked]).encode())
+
+
+def _checker() -> str:
+    """A hash of the checker: verdicts of another one do not count."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return sha256("".join(sha256(path.read_bytes()) for path in files).encode())

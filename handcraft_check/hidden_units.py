@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from handcraft_check.kinds import key, tanh
 from handcraft_check.layer_norm import Flags, Ids, Matrix, Normed
 from handcraft_check.regime import IN_FLOAT32, Array, Regime
 from handcraft_check.rounding import (
@@ -29,7 +30,7 @@ LEAST = -0.1700408
 
 def gelu(x: Array) -> Array:
     """GELU by its tanh approximation, gelu_new (Hendrycks and Gimpel 2016)."""
-    return np.asarray(0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * x * (1 + 0.044715 * x * x))))
+    return np.asarray(0.5 * x * (1 + tanh(np.sqrt(2 / np.pi) * x * (1 + 0.044715 * x * x))))
 
 
 def gelu_range(low: Array, high: Array) -> Bounded:
@@ -151,15 +152,15 @@ def without_pairs(is_on: Flags, up: Matrix, down: Matrix) -> Flags:
 @lru_cache(maxsize=64)
 def _pairs(up: Matrix, down: Matrix) -> tuple[tuple[int, int], ...]:
     """Units that read the same and write the opposite, each in one pair, of which biases are near."""
-    waiting: dict[tuple[bytes, bytes], list[int]] = {}
+    waiting: dict[tuple[Hashable, Hashable], list[int]] = {}
     found = []
     for unit in np.argsort(-up.bias, kind="stable").tolist():
-        reads, writes = (up.weight[:, unit] + 0.0).tobytes(), down.weight[unit]
-        others = waiting.get((reads, (0.0 - writes).tobytes()))
+        reads, writes = key(up.weight[:, unit] + 0.0), down.weight[unit]
+        others = waiting.get((reads, key(0.0 - writes)))
         if others:
             found.append((others.pop(), unit))
         else:
-            waiting.setdefault((reads, (writes + 0.0).tobytes()), []).append(unit)
+            waiting.setdefault((reads, key(writes + 0.0)), []).append(unit)
     return tuple(found)
 
 

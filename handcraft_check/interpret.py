@@ -80,9 +80,14 @@ class Interpreter:
     ) -> None:
         self.nodes, self.roots, self.tokens, self.causal = nodes, roots, tokens, causal
         self.everywhere, self.last_reader = _readers(nodes, roots)
+        if not causal:  # every position of a text is wanted
+            self.everywhere = [True] * len(nodes)
 
     def compute(self, texts: Ids) -> tuple[dict[int, Column], Flags]:
-        """The values of the roots at the last position, and which texts are not allowed: [text]."""
+        """The values of the roots at the last position, and which texts are not allowed: [text].
+
+        Without a causal mask the values at every position.
+        """
         known: dict[int, Column] = {}
         broken: Flags = np.zeros(len(texts), dtype=bool)
         for number, node in enumerate(self.nodes):
@@ -93,8 +98,9 @@ class Interpreter:
             for read in node.here | node.elsewhere:
                 if self.last_reader[read] == number:
                     del known[read]
-        ends = {root: known[root].at_end() for root in self.roots}
-        return ends, broken
+        if not self.causal:
+            return {root: known[root] for root in self.roots}, broken
+        return {root: known[root].at_end() for root in self.roots}, broken
 
     def _column(self, number: int, node: Node, known: dict[int, Column], texts: Ids) -> Column:
         length, is_everywhere = texts.shape[1], self.everywhere[number]

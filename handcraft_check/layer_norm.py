@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.kinds import is_power_of_two, sqrt
+from handcraft_check.kinds import key as hashed
 from handcraft_check.leading import Leading
 from handcraft_check.regime import Array, Regime
 from handcraft_check.rounding import (
@@ -76,7 +78,7 @@ class Matrix:
     @cached_property
     def is_exact(self) -> Flags:
         """Whether all weights of a column are surely powers of two, or 0: [out]."""
-        is_power = (np.abs(np.frexp(self.weight)[0]) == 0.5) | (self.weight == 0)
+        is_power = is_power_of_two(self.weight) | (self.weight == 0)
         return np.asarray(is_power.all(axis=0) & (self.apart is None))
 
     @cached_property
@@ -109,7 +111,7 @@ class Matrix:
 
     def readers(self, x: Normed, *, is_centred: bool = True) -> Readers:
         """What the columns make of the errors of a stream in front of LayerNorm."""
-        key = (self, x.gain.tobytes(), is_centred)
+        key = (self, hashed(x.gain), is_centred)
         return x.stream.along.readers(key, lambda: x.behind(self.weight, is_centred=is_centred))
 
 
@@ -250,7 +252,7 @@ class Normed:
         spread = stream.spread(readers)
         apart = stream.error + beside + (self.factor * (1 + self.scale))[:, None] * spread
         is_near = (self.factor > 0)[:, None]
-        typical = float(np.median(self.factor))
+        typical = np.asarray(np.median(self.factor))
         both = Readers.of(np.eye(len(weight)) + typical * read, along)
         off = np.abs(self.factor - typical) + 3 * self.scale * self.factor
         beside += np.where(is_near, off[:, None] * spread, 0.0)
@@ -360,13 +362,13 @@ def layer_norm(x: Stream, gain: Array, bias: Array, epsilon: float) -> Normed:
     square = np.square(x.error + shift[:, None]).mean(axis=1)
     relative = (2 * deviations + square) / (variance + epsilon) + (width + 6) * UNIT
     is_near = relative < 0.5
-    scale = 1 / np.sqrt(1 - np.where(is_near, relative, 0.0)) - 1 + 4 * UNIT
+    scale = 1 / sqrt(1 - np.where(is_near, relative, 0.0)) - 1 + 4 * UNIT
     alone = (np.abs(centred) * (x.box + drift[:, None])).mean(axis=1)
     alone = (2 * alone + square) / (variance + epsilon) + (width + 6) * UNIT
     none = np.zeros_like(centred), np.zeros_like(variance)
     alone = np.where(is_near, alone, np.inf)
     leading = Leading.of(x, centred, none[0], variance + epsilon, none[1], alone)
-    deviation = np.sqrt(variance + epsilon)
+    deviation = sqrt(variance + epsilon)
     factor = np.where(is_near, (1 + scale) / deviation, 0.0)
     linear = centred / deviation[:, None] * gain
     size = np.abs(x.center) + np.abs(mean)[:, None] + x.error + shift[:, None]

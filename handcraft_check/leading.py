@@ -34,7 +34,8 @@ class Leading:
         radii: [row, place]; 0 where a place is not used.
         slopes: by what share of itself the row shrinks for each s: [row, place].
         others: the radii of all other directions: [row, direction].
-        scale: bounds the relative error of the standard deviation but for these: [row].
+        scale: bounds the relative error of the standard deviation but for these; infinite where too
+            little is known of it: [row].
     """
 
     which: Ids
@@ -83,7 +84,7 @@ class Leading:
             second = 0.375 * np.square(share) / (1 - share) ** 2.5
         scale_left = left + rest / 2 + uncertain.sum(axis=1) + second + SLACK * share + 8 * UNIT
         return cls(
-            which, radii, slopes, others, np.where((share < 0.5) & (apart < 0.25), scale_left, np.nan)
+            which, radii, slopes, others, np.where((share < 0.5) & (apart < 0.25), scale_left, np.inf)
         )
 
     def rows(self, which: Ids) -> Leading:
@@ -112,7 +113,8 @@ class Leading:
         Returns:
             [row, out].
         """
-        found = self.scale[:, None] * (np.abs(linear) + half)
+        is_known = self.scale < np.inf
+        found = np.where(is_known, self.scale, 0.0)[:, None] * (np.abs(linear) + half)
         found += steepest[:, None] * (box @ readers.size + self.others @ readers.along)
         more = (steepest - factor)[:, None]
         for place in range(self.which.shape[1]):
@@ -122,4 +124,4 @@ class Leading:
             slack = factor[:, None] * (size - np.abs(signed))
             off = np.abs(factor[:, None] * signed - slope * linear) + np.abs(slope) * half
             found += radius * (off + slack + more * size + SLACK * np.abs(slope * linear))
-        return found
+        return np.where(is_known[:, None], found, np.inf)

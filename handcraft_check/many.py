@@ -1,4 +1,4 @@
-"""Proofs of many folders, by as many workers as there are; what is known is kept if a run is ended."""
+"""Proofs by as many workers as there are, of one folder or of many; a run that was ended goes on."""
 
 from __future__ import annotations
 
@@ -9,23 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from handcraft_check.errors import CheckError
-from handcraft_check.files import JSON_UP_TO, TENSORS_UP_TO, read_bytes, sha256
-from handcraft_check.prove import CERTIFICATE, CONFIG, TENSORS, TOKENIZER, Verdict, prove
+from handcraft_check.files import key_of
+from handcraft_check.prove import Verdict, prove
 
 Outcome = Verdict | CheckError
 
 
 def prove_all(
-    folders: Sequence[Path], executor: Executor, results: Path | None = None, **options: Any
+    folders: Sequence[Path], executor: Executor | None, results: Path | None = None, **options: Any
 ) -> Iterator[tuple[Path, Outcome]]:
     """Prove folders, each as `prove` does, and yield each as soon as it is decided.
 
+    Of several folders, each is proved by one worker. The proof of a single one is divided among all.
+
     Args:
         folders: Hugging Face directories with certificates.
-        executor: of `concurrent.futures` or like it; its workers must see the folders.
+        executor: of `concurrent.futures` or like it; its workers must see the folders. None for this
+            process, one folder after the other.
         results: a file to which each verdict is added. What it knows of the same files and options is
-            not proved again, so that a run which was ended goes on where it stopped.
-        options: of `prove`, which can be sent to a worker: rehash, regime, radius, budget.
+            not proved again, so that a run which was ended goes on where it stopped. A proof that was
+            ended goes on too: its state is in a file beside it until it is decided.
+        options: of `prove`, which can be sent to a worker: rehash, regime, radius, budget. `progress`
+            cannot, and is called where a single folder is proved.
 
     Yields:
         a folder, and its verdict or why it cannot be judged.
@@ -35,16 +40,22 @@ def prove_all(
     """
     known = {} if results is None else _known(results)
     futures: dict[Future[Outcome], tuple[Path, str]] = {}
+    here = {"progress": options.pop("progress", lambda text: None), "executor": executor}
     for folder in folders:
         try:
-            key = _key(folder, options)
+            key = key_of(folder, options)
         except CheckError as error:
             yield folder, error
             continue
+        state = None if results is None else results.with_name(f"{results.name}.{key[:16]}.state")
         if key in known:
             yield folder, known[key]
+        elif executor is None or len(folders) == 1:
+            found = _proved(folder, {**options, **here}, state)
+            _keep(results, key, found)
+            yield folder, found
         else:
-            futures[executor.submit(_proved, folder, options)] = folder, key
+            futures[executor.submit(_proved, folder, options, state)] = folder, key
     undecided = []
     for future in as_completed(futures):
         folder, key = futures[future]
@@ -53,9 +64,7 @@ def prove_all(
         except BrokenExecutor:
             undecided.append(folder)
             continue
-        if results is not None and isinstance(found, Verdict):
-            with results.open("a", encoding="utf-8") as file:
-                file.write(f"\n{json.dumps([key, found.to_json()])}")  # behind a line that was cut off
+        _keep(results, key, found)
         yield folder, found
     if undecided:
         raise CheckError(
@@ -65,27 +74,20 @@ def prove_all(
         )
 
 
-def _proved(folder: Path, options: dict[str, Any]) -> Outcome:
+def _keep(results: Path | None, key: str, found: Outcome) -> None:
+    """Add a verdict to the file of results."""
+    if results is not None and isinstance(found, Verdict):
+        with results.open("a", encoding="utf-8") as file:
+            file.write(f"\n{json.dumps([key, found.to_json()])}")  # behind a line that was cut off
+
+
+def _proved(folder: Path, options: dict[str, Any], state: Path | None) -> Outcome:
     try:
-        return prove(folder, **options)
+        return prove(folder, state=state, **options)
     except CheckError as error:
         return error
     except MemoryError:
         return CheckError("the proof does not fit into memory", folder)
-
-
-def _key(folder: Path, options: dict[str, Any]) -> str:
-    """A hash of all that a verdict depends on."""
-    limits = {TENSORS: TENSORS_UP_TO, CERTIFICATE: JSON_UP_TO}
-    limits |= {name: JSON_UP_TO for name in (CONFIG, TOKENIZER) if (folder / name).exists()}
-    hashes = [(name, sha256(read_bytes(folder / name, most))) for name, most in limits.items()]
-    return sha256(json.dumps([_checker(), hashes, sorted(options.items())]).encode())
-
-
-def _checker() -> str:
-    """A hash of the checker: verdicts of another one do not count."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return sha256("".join(sha256(path.read_bytes()) for path in files).encode())
 
 
 def _known(results: Path) -> dict[str, Verdict]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -154,8 +154,18 @@ class Meaning:
         Args:
             texts: places in the vocabulary, [text, position], at least one position.
         """
+        found = self.answers_everywhere(texts)
+        return replace(found, token=found.token[:, -1], distribution=found.distribution[:, -1])
+
+    def answers_everywhere(self, texts: Ids) -> Answers:
+        """The same at every position, [text, position]; with a causal mask at the last: [text, 1].
+
+        Args:
+            texts: places in the vocabulary, [text, position], at least one position.
+        """
         count, length = texts.shape
-        tokens, shares = np.full(count, BROKEN), np.full(count, -1)
+        shape = count, 1 if self.causal else length
+        tokens, shares = np.full(shape, BROKEN), np.full(shape, -1)
         pairs = length * length if any(node.op == "aggregate" for node in self.nodes) else length
         step = max(1, CELLS_AT_ONCE // max(pairs, len(self.roots)))
         for start in range(0, count, step):
@@ -174,7 +184,7 @@ class Meaning:
             return None
         found = []
         for output in self.outputs:
-            value = ends[output.node].values[int(ends[output.node].codes[0, 0])]
+            value = ends[output.node].values[int(ends[output.node].codes[0, -1])]
             assert value is not None
             found.append(value)
         return found
@@ -212,24 +222,25 @@ class Meaning:
         return Interpreter(self.nodes, self.roots, self.vocabulary, causal=self.causal)
 
     def _decide(self, texts: Ids) -> tuple[Ids, Ids]:
-        """The token and the distribution after each text."""
+        """The token and the distribution at the end of each text or, without a mask, everywhere."""
         ends, broken = self._interpreter.compute(texts)
-        tokens, shares = np.full(len(texts), BROKEN), np.full(len(texts), -1)
-        is_open: Flags = np.ones(len(texts), dtype=bool)
+        shape = len(texts), 1 if self.causal else texts.shape[1]
+        tokens, shares = np.full(shape, BROKEN), np.full(shape, -1)
+        is_open: Flags = np.ones(shape, dtype=bool)
         places: dict[Value | None, int] = {token: place for place, token in enumerate(self.vocabulary)}
         for rule in self.rules:
             fires = is_open
             if rule.flag is not None:
                 flag = ends[rule.flag]
                 is_true = np.array([value is True for value in flag.values])
-                fires = is_open & is_true[flag.codes[:, 0]]
+                fires = is_open & is_true[flag.codes]
             is_open = is_open & ~fires
             if rule.token is None:
                 tokens[fires], shares[fires] = -1, rule.distribution
             else:
                 answer = ends[rule.token]
                 known = np.array([places.get(value, BROKEN) for value in answer.values])
-                tokens[fires] = np.broadcast_to(known[answer.codes[:, 0]], len(texts))[fires]
+                tokens[fires] = np.broadcast_to(known[answer.codes], shape)[fires]
         if self.outputs:
             tokens[:] = 0
         tokens[broken], shares[broken] = BROKEN, -1

@@ -13,6 +13,7 @@ import numpy as np
 from handcraft_check.attention import Weights, head_output, softmax
 from handcraft_check.config import Config
 from handcraft_check.errors import CheckError
+from handcraft_check.exact import exactly
 from handcraft_check.half import (
     for_each_value,
     half_attention,
@@ -73,13 +74,19 @@ class Model:
         config: its sizes.
         tensors: as the file has them; they are rounded to the steps of the regime.
         regime: in which it runs.
+        is_exact: whether bounds are computed in `Exact` numbers in place of float64.
 
     Raises:
         CheckError: a tensor is missing or has another shape, or a number is too large for the regime.
     """
 
     def __init__(
-        self, config: Config, tensors: Mapping[str, Array], regime: Regime = IN_FLOAT32
+        self,
+        config: Config,
+        tensors: Mapping[str, Array],
+        regime: Regime = IN_FLOAT32,
+        *,
+        is_exact: bool = False,
     ) -> None:
         self.config, self.regime = config, regime
         prefix = "transformer." if "transformer.wte.weight" in tensors else ""
@@ -103,7 +110,7 @@ class Model:
                     f"{name} has a number that is too large for {regime.steps.name}",
                     where="model.safetensors",
                 )
-            return found
+            return Bounded(exactly(found.center), exactly(found.error)) if is_exact else found
 
         def norm(name: str) -> tuple[Bounded, Bounded]:
             if not config.has_norm:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +12,12 @@ import numpy.typing as npt
 from handcraft_check.answers import computed, predicted
 from handcraft_check.cases import Entries, Ran, Runner
 from handcraft_check.domain import Domain
-from handcraft_check.evaluate import Evaluated, Evaluator, is_one
+from handcraft_check.evaluate import Evaluated, Evaluator, Set, is_one
 from handcraft_check.judged import Judge, Judged
+from handcraft_check.kinds import floats
 from handcraft_check.meaning import Meaning
 from handcraft_check.model import Model
+from handcraft_check.parts import Parts, Waiting
 from handcraft_check.policy import Forgotten, Policy, StuckError
 from handcraft_check.states import combinations, distinct
 from handcraft_check.values import ValueReader
@@ -22,8 +25,8 @@ from handcraft_check.values import ValueReader
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-CASES = 1 << 12
-"""How many cases are looked at together: what cannot be shown is found before all is split."""
+STATE = ("policy", "looked_at", "entries", "_levels", "_forgotten")
+"""What an attempt found out, but for the sets of values that nodes have at earlier positions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,23 +51,23 @@ class Decided:
     """What was shown of some cases: an array each, [case].
 
     Args:
-        ran: what the model computes.
         finished: whether nothing is left to show.
         assumed: whether the assumptions of the program surely hold.
         meant: whether it is known what is meant, where something is.
         judged: what surely holds of the logits.
         blame: the source to decide where it is not finished; -1 where none would help.
-        own: the entry of the position itself.
+        wide: the decided source of which too little is known; -1 for none.
+        numbers: what later positions read of this one (`Entries.decided`): [case, store + node].
         answers: what is meant, where the program goes on writing; else -1.
     """
 
-    ran: Ran
     finished: Flags
     assumed: Flags
     meant: Flags
     judged: Judged
     blame: Ids
-    own: Ids
+    wide: Ids
+    numbers: Ids
     answers: Ids
 
 
@@ -102,7 +105,19 @@ class Found:
 
 
 class Proof:
-    """One attempt, under one policy."""
+    """One attempt, under one policy.
+
+    Args:
+        model: a GPT-2.
+        token_ids: the id of each token of the vocabulary.
+        domain: the contexts.
+        meaning: what is meant after each.
+        policy: what stays decided; it learns.
+        budget: the most cases that may be looked at.
+        log: called with what is going on.
+        parts: who else decides cases; None for nobody.
+        saved: called behind each position, when what is known may be saved.
+    """
 
     def __init__(
         self,
@@ -114,9 +129,12 @@ class Proof:
         *,
         budget: int = 1 << 62,
         log: Callable[[str], None] = lambda text: None,
+        parts: Parts | None = None,
+        saved: Callable[[], None] = lambda: None,
     ) -> None:
         self.domain, self.meaning, self.policy = domain, meaning, policy
         self.budget, self.log, self.looked_at = budget, log, 0
+        self.parts, self.saved = parts, saved
         self.token_ids = token_ids
         self.judge = Judge(token_ids, meaning.distributions, meaning.within, model.config.vocab_size)
         self.values = ValueReader(meaning.outputs, model.config.n_embd)
@@ -155,7 +173,29 @@ class Proof:
             if followed is None:
                 break
             levels.append((followed, self.found))
+            self.saved()
         return self.found
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """All that was found out so far, for an attempt that goes on from there."""
+        return {name: getattr(self, name) for name in STATE} | {"sets": self.evaluator.crossing_sets}
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Go on from the state of an attempt at the same claim."""
+        for name in STATE:
+            setattr(self, name, state[name])
+        self.know(state["entries"], state["sets"])
+
+    def know(self, entries: Entries, sets: dict[int, list[Set]]) -> None:
+        """Take over what another proof of the same claim knows of earlier positions.
+
+        Args:
+            entries: what is read of them.
+            sets: those of each node that is read there, in the order of their numbers.
+        """
+        self.entries = self.runner.entries = entries
+        self.evaluator.crossing_sets = sets
 
     def _step(self, level: Level, position: int) -> Level | None:
         domain, count = self.domain, len(level.states)
@@ -175,27 +215,19 @@ class Proof:
         rows = self._in_groups(tokens, before)
         entries = before[rows]
         done: list[tuple[Ids, Ids, Ids, Ids]] = []  # rows, their sources, own entries, answers
-        waiting = [(rows[i : i + CASES], entries[i : i + CASES]) for i in range(0, len(rows), CASES)][
-            ::-1
-        ]
+        waiting = Waiting(self, position, tokens, written)
+        waiting.push(rows, entries)
         while waiting:
-            rows, entries = waiting.pop()
-            decided = self._decide(tokens[rows], position, entries, written[rows])
-            finished, own, answers, blame = (
-                decided.finished,
-                decided.own,
-                decided.answers,
-                decided.blame,
-            )
+            rows, entries, decided = waiting.pop()
+            own = self._noted(decided, tokens[rows], position, entries, written[rows])
+            finished, blame = decided.finished, decided.blame
             stuck = ~finished & (blame < 0)
             if stuck.any():
+                waiting.cancel()
                 at = int(stuck.argmax())
                 self._stuck(position, decided, at, entries[at], before[rows[at]], int(tokens[rows[at]]))
-            done.append((rows[finished], entries[finished], own[finished], answers[finished]))
-            more, split = self._split(rows[~finished], entries[~finished], blame[~finished])
-            waiting += [
-                (more[i : i + CASES], split[i : i + CASES]) for i in range(0, len(more), CASES)
-            ][::-1]
+            done.append((rows[finished], entries[finished], own[finished], decided.answers[finished]))
+            waiting.push(*self._split(rows[~finished], entries[~finished], blame[~finished]))
         which = np.concatenate([part[0] for part in done])
         sources = np.concatenate([part[1] for part in done])
         own, answers = (np.concatenate([part[i] for part in done]) for i in (2, 3))
@@ -234,21 +266,25 @@ class Proof:
         else:
             why = f"the probabilities may be off by {decided.judged.distances[at]:.4g}"
         decided_in_vain = np.flatnonzero(entries != before).tolist()
-        wide = int(decided.ran.wide[at])
+        wide = int(decided.wide[at])
         eager = wide if wide >= 0 and self.evaluator.orders else None
         margin = float(decided.judged.margins[at])
         raise StuckError(why, self._context(entries, token), margin, position, decided_in_vain, eager)
 
-    def _decide(self, tokens: Ids, position: int, entries: Ids, written: Ids) -> Decided:
-        """What can be shown of some cases, and which source to decide in the others."""
+    def decide(self, tokens: Ids, position: int, entries: Ids, written: Ids) -> Decided:
+        """What can be shown of some cases, and which source to decide in the others.
+
+        Args:
+            tokens: what stands there, places in the vocabulary: [case].
+            position: where.
+            entries: those of earlier positions: [case, source].
+            written: how many tokens the program has written; -1 where it is no context: [case].
+        """
         numbers = self.entries.read(entries, slice(len(self.entries.stores), None))
         read = {node: numbers[:, :, i] for i, node in enumerate(self.evaluator.crossing)}
         is_open = self.entries.is_set(entries)
         meant = self.evaluator.evaluate(tokens, position, read, is_open)
         ran = self.runner.run(tokens, position, entries)
-        self.looked_at += len(tokens)
-        if self.looked_at > self.budget:
-            raise BudgetError
         is_context = written >= 0
         answers, blame, is_meant = self._answers(meant, is_context)
         is_assumed = np.ones(len(tokens), dtype=bool)
@@ -264,14 +300,29 @@ class Proof:
         if position in self.policy.eager:
             finished &= ran.blame < 0
         blame = np.where(finished | (blame >= 0), blame, ran.blame)
-        for at in judged.worst(finished & is_context):
+        crossing = [meant.numbers[node][:, None] for node in self.evaluator.crossing]
+        own = np.concatenate([ran.numbers, *crossing], axis=1)
+        continues = is_context & (written + 1 < self.domain.writes)
+        answers = np.where(continues, answers, -1)
+        return Decided(finished, is_assumed, is_meant, judged, blame, ran.wide, own, answers)
+
+    def _noted(self, decided: Decided, tokens: Ids, position: int, entries: Ids, written: Ids) -> Ids:
+        """Note what was shown of cases, in the order of the walk; their own entries.
+
+        Raises:
+            BudgetError: these are more than may be looked at.
+        """
+        self.looked_at += len(tokens)
+        if self.looked_at > self.budget:
+            raise BudgetError
+        judged = decided.judged
+        for at in judged.worst(decided.finished & (written >= 0)):
             context = self._context(entries[at], tokens[at])
             margin, distance = float(judged.margins[at]), float(judged.distances[at])
             self.found = self.found.of_context(context, margin, distance)
-        continues = is_context & (written + 1 < self.domain.writes)
-        own = self._own(meant, ran, tokens, position)
-        answers = np.where(continues, answers, -1)
-        return Decided(ran, finished, is_assumed, is_meant, judged, blame, own, answers)
+        return self.entries.decided(
+            decided.numbers, tokens, position if self.evaluator.orders else None
+        )
 
     def _answers(self, meant: Evaluated, is_context: Flags) -> tuple[Ids, Ids, Flags]:
         """What is predicted, the source that decides it, and where it is known."""
@@ -294,7 +345,7 @@ class Proof:
                 logits, answer, lambda rows, token: model.difference(last[rows], logits[rows], token)
             )
             return judged[places]
-        margins = model.margins(last, logits, self.token_ids[answer])
+        margins = floats(model.margins(last, logits, self.token_ids[answer]))
         margins = np.nan_to_num(np.where(answer >= 0, margins, -np.inf), nan=-np.inf)
         return Judged(margins, np.zeros(len(margins)))[places]
 
@@ -309,11 +360,6 @@ class Proof:
         center, error = (part[ran.kinds] for part in self.values.read(ran.last))
         shares = self.values.shares(center, error, np.stack(listed, axis=1))
         return Judged(np.full(len(shares), np.inf), shares)
-
-    def _own(self, meant: Evaluated, ran: Ran, tokens: Ids, position: int) -> Ids:
-        crossing = [meant.numbers[node][:, None] for node in self.evaluator.crossing]
-        numbers = np.concatenate([ran.numbers, *crossing], axis=1)
-        return self.entries.decided(numbers, tokens, position if self.evaluator.orders else None)
 
     def _split(self, rows: Ids, entries: Ids, blame: Ids) -> tuple[Ids, Ids]:
         """One case for each alternative of the blamed source."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -13,29 +15,44 @@ import numpy as np
 from handcraft_check.config import Config
 from handcraft_check.domain import Domain
 from handcraft_check.errors import CheckError
-from handcraft_check.files import JSON_UP_TO, TENSORS_UP_TO, read_bytes, read_json, read_tensors, sha256
+from handcraft_check.exact import NotANumberError
+from handcraft_check.files import (
+    CERTIFICATE,
+    CONFIG,
+    JSON_UP_TO,
+    TENSORS,
+    TENSORS_UP_TO,
+    TOKENIZER,
+    key_of,
+    read_bytes,
+    read_json,
+    read_tensors,
+    sha256,
+)
 from handcraft_check.judged import Judge, surely_off
 from handcraft_check.meaning import BROKEN, Meaning, program_hash
 from handcraft_check.model import Model
 from handcraft_check.nodes import fields, items
+from handcraft_check.parts import Parts
 from handcraft_check.policy import Policy, StuckError
 from handcraft_check.proof import BudgetError, Found, Ids, Proof
-from handcraft_check.regime import Array, regime_named
+from handcraft_check.regime import IN_FLOAT32, Array, regime_named
+from handcraft_check.rounding import Bounded
+from handcraft_check.saved import Saved
 from handcraft_check.tokenizer import check_tokenizer
+from handcraft_check.unmasked import last_everywhere, prove_unmasked
 from handcraft_check.values import ValueReader, named
 from handcraft_check.window_proof import prove_windows
 from handcraft_check.windows import UnfitError
 from handcraft_check.words import at_least, at_most
 
-TENSORS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
-
 Word: TypeAlias = Literal["proved", "unproved", "refuted"]
-
-TOKENIZER = "tokenizer.json"
-"""Where a folder has one, its ids must be those of the certificate."""
 
 BUDGETS = (1 << 13, 1 << 17, 1 << 21)
 """How many cases the attempts may take; each is tried with undecided positions, then without."""
+
+EXACTLY = ", bounds computed in whole numbers of 2^-512"
+"""What a verdict says of bounds that are not computed in float64."""
 
 ASSUMED = (
     "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; exp "
@@ -68,6 +85,7 @@ class Verdict:
         farthest: where that is.
         values: of a model of values, how far each may be off by the certificate; `distance` is how far
             they are at most, of that.
+        everywhere: whether it is about every position of each context, as without a causal mask.
     """
 
     word: Word
@@ -84,12 +102,15 @@ class Verdict:
     distance: float = 0.0
     farthest: tuple[str, ...] = ()
     values: Mapping[str, float] | None = None
+    everywhere: bool = False
 
     def __str__(self) -> str:
         text = " ".join(self.context)
         domain = f"{self.inputs:,} inputs, contexts of up to {self.length:,} tokens"
         if self.writes > 1:
             domain += f", and the {self.writes} tokens that are written after each"
+        if self.everywhere:
+            domain += ", at every position"
         lines = [f"{self.word}: {domain}", f"arithmetic: {self.arithmetic}; {ASSUMED}"]
         if self.word == "proved":
             if self.within is not None:
@@ -127,6 +148,7 @@ class Verdict:
             "cases": self.cases,
             "seconds": self.seconds,
             "reason": self.reason,
+            "everywhere": self.everywhere,
         } | (
             {}
             if self.within is None and self.values is None
@@ -182,6 +204,11 @@ class Claim:
         """One claim for each way in which the regime may compute; they hold together."""
         return tuple(replace(self, model=self.model.within(r)) for r in self.model.regime.each)
 
+    def proof(self, is_single: bool) -> Proof:
+        """An attempt to prove it: with positions that stay undecided, or with none."""
+        policy = Policy(is_single=is_single)
+        return Proof(self.model, self.token_ids, self.domain, self.meaning, policy)
+
 
 def read_claim(
     folder: Path,
@@ -190,6 +217,7 @@ def read_claim(
     rehash: bool = False,
     regime: str | None = None,
     radius: float = 0.0,
+    exact: bool = False,
 ) -> Claim:
     """Read a folder with a certificate.
 
@@ -199,6 +227,7 @@ def read_claim(
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         radius: how far all weights may be from those of the file, relatively.
+        exact: whether bounds are computed in whole numbers of 2^-512 in place of float64.
 
     Raises:
         CheckError: a file is missing, malformed, too large, or not what the certificate is about.
@@ -250,13 +279,21 @@ def read_claim(
         raise CheckError(f"weights in {arithmetic['weights']!r} are not checked", where)
     stated = regime_named(arithmetic["steps"], where)
     used = replace(stated if regime is None else regime_named(regime, "--regime"), radius=radius)
-    if used.is_half and config != replace(config, has_norm=True, activation="gelu_new"):
+    is_gpt2 = config == replace(config, has_norm=True, activation="gelu_new")
+    if exact and not (is_gpt2 and used == IN_FLOAT32):
+        raise CheckError(
+            f"exact bounds are computed of {IN_FLOAT32.name} only, of GPT-2, without a radius",
+            fix=f"ask for --regime {IN_FLOAT32.name}, or leave out --exact",
+        )
+    if used.is_half and not is_gpt2:
         raise CheckError(
             f"only for GPT-2 it is known which steps are rounded to {used.steps.name}",
             where,
             "prove it in float32 or tf32",
         )
     domain = Domain.read(given["contexts"], vocabulary)
+    if not domain.causal and CONFIG in content:
+        raise CheckError("its contexts have no causal mask, and GPT-2 has one", where)
     if domain.length > config.n_positions:
         raise CheckError(
             f"contexts of {domain.length} tokens, and the model has {config.n_positions} positions",
@@ -266,12 +303,16 @@ def read_claim(
     for name, tensor in tensors.items():
         if not is_of(tensor, arithmetic["weights"]):
             raise CheckError(f"{name} is not in {arithmetic['weights']}", TENSORS)
+    meaning = Meaning.read(given["meaning"], vocabulary, causal=domain.causal)
+    if exact and (meaning.distributions or meaning.outputs):
+        what = "values" if meaning.outputs else "probabilities"
+        raise CheckError(f"exact bounds of {what} are not computed", where, "leave out --exact")
     return Claim(
-        Model(config, tensors, used),
+        Model(config, tensors, used, is_exact=exact),
         np.array(token_ids, dtype=np.int64),
         domain,
-        Meaning.read(given["meaning"], vocabulary, causal=domain.causal),
-        f"weights in {arithmetic['weights']}, {used}",
+        meaning,
+        f"weights in {arithmetic['weights']}, {used}" + (EXACTLY if exact else ""),
     )
 
 
@@ -282,8 +323,11 @@ def prove(
     rehash: bool = False,
     regime: str | None = None,
     radius: float = 0.0,
+    exact: bool = False,
     budget: int = BUDGETS[-1],
     progress: Callable[[str], None] = lambda text: None,
+    executor: Executor | None = None,
+    state: Path | None = None,
 ) -> Verdict:
     """Prove, for every context, that the model predicts what the program means.
 
@@ -296,25 +340,46 @@ def prove(
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         radius: how far all weights may be from those of the file, relatively.
+        exact: whether bounds are computed in whole numbers of 2^-512 in place of float64, which takes a
+            hundred times as long or more.
         budget: the most cases that an attempt may take.
         progress: called with what is going on, from time to time.
+        executor: decides parts of the proof at once; its workers must see the folder. The verdict is
+            that of one process, to the last bit, and so is the number of cases.
+        state: a file in which what is known is kept while the proof goes on, and from which it goes on
+            where it was ended. It is believed, as far as it is about the same files and options.
 
     Raises:
         CheckError: the folder cannot be judged.
     """
     started = time.perf_counter()
-    claim = read_claim(
-        Path(folder), certificate=certificate, rehash=rehash, regime=regime, radius=radius
-    )
+    options: dict[str, Any] = {
+        "certificate": certificate,
+        "rehash": rehash,
+        "regime": regime,
+        "radius": radius,
+        "exact": exact,
+    }
+    claim = read_claim(Path(folder), **options)
+    key = "" if executor is None and state is None else key_of(Path(folder), options)
+    saved = None if state is None else Saved(state, key)
     beyond = unsupported(claim)
     if beyond:
         shown = Shown("unproved", Found(-np.inf), beyond)
     else:
         shown = Shown("proved", Found())
-        for each in claim.each:
-            shown = shown.and_of(attempted(each, budget, progress), each.model.regime.attention)
+        for number, each in enumerate(claim.each):
+            make = partial(proof_at, Path(folder), options, key, number)
+            helped = Helped(executor, make, saved, number)
+            try:
+                found = attempted(each, budget, progress, helped)
+            except NotANumberError:
+                found = Shown("unproved", Found(-np.inf), "a number may be infinite, or none")
+            shown = shown.and_of(found, each.model.regime.attention)
             if shown.word != "proved":
                 break
+    if saved is not None:
+        saved.remove()
     return Verdict(
         shown.word,
         claim.domain.count(),
@@ -330,6 +395,7 @@ def prove(
         shown.found.distance,
         shown.found.farthest,
         named(claim.meaning.outputs) if claim.meaning.outputs else None,
+        not claim.domain.causal,
     )
 
 
@@ -356,15 +422,59 @@ class Shown:
         return Shown(other.word, replace(found, cases=cases), other.reason + named)
 
 
-def attempted(claim: Claim, budget: int, progress: Callable[[str], None]) -> Shown:
+@dataclass(frozen=True)
+class Helped:
+    """Who decides parts of a proof, and where its state is kept.
+
+    Args:
+        executor: decides parts; None for nobody.
+        make: makes a proof of the claim at a worker, told whether all positions are decided.
+        saved: keeps states; None for nowhere.
+        number: of the claim, where there are several.
+    """
+
+    executor: Executor | None = None
+    make: Callable[[bool], Proof] | None = None
+    saved: Saved | None = None
+    number: int = 0
+
+    def proof(self, claim: Claim, is_single: bool, progress: Callable[[str], None]) -> Proof:
+        """A proof of a claim, which goes on where an earlier one was ended."""
+        found = claim.proof(is_single)
+        found.log = progress
+        if self.executor is not None and self.make is not None:
+            found.parts = Parts(self.executor, partial(self.make, is_single))
+        if self.saved is not None:
+            self.saved.follow(found, (self.number, is_single))
+        return found
+
+
+def proof_at(folder: Path, options: dict[str, Any], key: str, number: int, is_single: bool) -> Proof:
+    """A proof of one of the claims of a folder, at a worker.
+
+    Raises:
+        CheckError: the worker sees other files in the folder.
+    """
+    if key_of(folder, options) != key:
+        raise CheckError("a worker sees other files, or has another checker", folder)
+    return read_claim(folder, **options).each[number].proof(is_single)
+
+
+def attempted(
+    claim: Claim, budget: int, progress: Callable[[str], None], helped: Helped | None = None
+) -> Shown:
     """Try to prove a claim in one arithmetic, with more and more cases.
 
     Args:
         claim: made of contexts and a meaning that can be proved.
         budget: the most cases that an attempt may take.
         progress: called with what is going on, from time to time.
+        helped: who decides parts, and where the state is kept.
     """
+    helped = helped or Helped()
     domain = claim.domain
+    if not domain.causal:
+        return _attempted_unmasked(claim, budget, progress)
     try:
         found = prove_windows(
             claim.model, claim.token_ids, domain, claim.meaning, budget=budget, log=progress
@@ -377,17 +487,7 @@ def attempted(claim: Claim, budget: int, progress: Callable[[str], None]) -> Sho
             return Shown("refuted", Found(-np.inf, error.context), wrong)
         progress(f"not at all positions at once: {error}")
     reason, least = "", Found(-np.inf)
-    attempts = {
-        is_single: Proof(
-            claim.model,
-            claim.token_ids,
-            domain,
-            claim.meaning,
-            Policy(is_single=is_single),
-            log=progress,
-        )
-        for is_single in (False, True)
-    }
+    attempts = {is_single: helped.proof(claim, is_single, progress) for is_single in (False, True)}
     orders = attempts[True].evaluator.orders
     if not orders:  # equal texts in any order are one: nothing stays undecided
         del attempts[False]
@@ -413,6 +513,26 @@ def attempted(claim: Claim, budget: int, progress: Callable[[str], None]) -> Sho
     return Shown("unproved", least, reason)
 
 
+def _attempted_unmasked(claim: Claim, budget: int, progress: Callable[[str], None]) -> Shown:
+    """The same where later positions are seen."""
+    given = claim.model, claim.token_ids, claim.domain, claim.meaning
+    try:
+        return Shown("proved", prove_unmasked(*given, budget=budget, log=progress))
+    except BudgetError:
+        return Shown("unproved", Found(-np.inf), f"it takes more than {budget:,} cases")
+    except StuckError as stuck:
+        least = Found(stuck.margin, stuck.case)
+        places = [claim.meaning.vocabulary.index(token) for token in stuck.case]
+        answer = int(claim.meaning.answers_everywhere(np.array([places])).codes[0, stuck.position])
+        if answer == BROKEN:
+            return Shown("refuted", least, "the context breaks an assumption of the program")
+        last = last_everywhere(claim.model, claim.token_ids[np.array([places])])
+        wrong = _wrong_answer(claim, claim.model.logits(last)[stuck.position], answer)
+        if wrong:
+            return Shown("refuted", least, f"{wrong} at position {stuck.position}")
+        return Shown("unproved", least, stuck.why)
+
+
 def is_of(tensor: Array, dtype: str) -> bool:
     """Whether all numbers of a tensor are numbers of a dtype: storing them in it rounds none."""
     if dtype == "bfloat16":
@@ -424,8 +544,10 @@ def is_of(tensor: Array, dtype: str) -> bool:
 
 def unsupported(claim: Claim) -> str:
     """Why nothing can be proved of a claim, in words; empty where an attempt can be made."""
-    if not claim.domain.causal:
-        return "models without a causal mask are not proved yet"
+    if not claim.domain.causal and claim.meaning.outputs:
+        return "values of models without a causal mask are not proved yet"
+    if not claim.domain.causal and claim.domain.writes > 1:
+        return "without a causal mask nothing is written"
     return ""
 
 
@@ -442,7 +564,12 @@ def _run(claim: Claim, context: tuple[str, ...]) -> str:
         return "the context breaks an assumption of the program"
     if claim.meaning.outputs:
         return _wrong_value(claim, places)
-    logits, judge = claim.model.run(claim.token_ids[places]), claim.judge
+    return _wrong_answer(claim, claim.model.run(claim.token_ids[places]), answer)
+
+
+def _wrong_answer(claim: Claim, logits: Bounded, answer: int) -> str:
+    """What is wrong with logits, [vocab_size], by an answer; empty where nothing surely is."""
+    judge = claim.judge
     low, high = logits.center - logits.error, logits.center + logits.error
     logs = judge.logs_of(answer)
     may = logs > -np.inf

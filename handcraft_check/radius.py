@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
 
 from handcraft_check.prove import BUDGETS, Verdict, prove
@@ -18,6 +19,7 @@ def prove_radius(
     rehash: bool = False,
     regime: str | None = None,
     progress: Callable[[str], None] = lambda text: None,
+    executor: Executor | None = None,
 ) -> tuple[float, Verdict]:
     """The largest radius at which a proof was found, and its verdict.
 
@@ -31,6 +33,7 @@ def prove_radius(
         rehash: whether to take the files as they are, whatever hashes the certificate has.
         regime: the name of one, in place of that of the certificate.
         progress: called with what is going on, from time to time.
+        executor: decides parts of each proof, as in `prove`.
 
     Raises:
         CheckError: the folder cannot be judged.
@@ -46,6 +49,7 @@ def prove_radius(
             radius=radius,
             budget=budget,
             progress=progress,
+            executor=executor,
         )
 
     best, found = 0.0, tried(0.0, BUDGETS[-1])

@@ -6,12 +6,15 @@ Sums are made in float32 or wider in every regime. Source: IEEE 754-2019, sectio
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from handcraft_check.errors import CheckError
+from handcraft_check.exact import BITS, Exact
+from handcraft_check.kinds import each, is_exact
 
 Array = npt.NDArray[np.float64]
 
@@ -47,6 +50,8 @@ class Format:
 
     def nearest(self, x: Array) -> Array:
         """The nearest number of the format, even where two are; infinite beyond the largest."""
+        if is_exact(x):
+            return each(x, self._nearest)
         if self.name == "float32":  # as below, and faster
             with np.errstate(over="ignore"):
                 return np.asarray(x.astype(np.float32).astype(np.float64))
@@ -55,6 +60,14 @@ class Format:
         with np.errstate(invalid="ignore", over="ignore"):  # infinite numbers stay as they are
             found = np.where(np.isfinite(x), np.rint(x / step) * step, x)
         return np.where(np.abs(found) > self.largest, np.copysign(np.inf, found), found)
+
+    def _nearest(self, x: Exact | float) -> Exact | float:
+        """The same of one exact number."""
+        if not isinstance(x, Exact):
+            return x
+        power = max(abs(x.units).bit_length() - BITS, 2 - self.exponent)
+        found = x.rounded(power - self.digits + BITS)
+        return found if abs(found) <= self.largest else math.copysign(math.inf, found.units)
 
     def outward(self, low: Array, high: Array) -> tuple[Array, Array]:
         """The nearest numbers of the format below `low` and above `high`."""

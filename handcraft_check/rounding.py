@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.kinds import is_finite, outwards
 from handcraft_check.regime import FLOAT32, Array, Format, Regime
 
 Flags = npt.NDArray[np.bool_]
@@ -24,8 +25,9 @@ Flags = npt.NDArray[np.bool_]
 UNIT = FLOAT32.unit
 """The relative error of one operation in float32, and that of the checker's float64 besides."""
 
-TINY = FLOAT32.tiny
-"""The least normal float32: the absolute error of one operation that underflows, even flushed to 0."""
+TINY = FLOAT32.tiny * (1 + 2.0**-20)
+"""The least normal float32, and that of the checker's float64 besides: the absolute error of one
+operation that underflows, even flushed to 0."""
 
 LARGEST = 3.4e38
 """Just below the largest float32."""
@@ -112,7 +114,7 @@ def between(low: Array, high: Array) -> Bounded:
     """The numbers of an interval; NaN, about which nothing is known, where an end is infinite."""
     with np.errstate(invalid="ignore"):
         center = (low + high) / 2
-        center = np.where(np.isfinite(center), center, np.nan)
+        center = np.where(is_finite(center), center, np.nan)
         return Bounded(center, np.maximum(high - center, center - low))
 
 
@@ -128,7 +130,7 @@ def rounded_ends(low: Array, high: Array, format: Format) -> tuple[Array, Array]
     ends are rounded either way. A result below the least normal number may be flushed to 0. The ends
     are computed in float64, one unit outwards, so that the exact interval is inside.
     """
-    lower, upper = np.nextafter(low, -np.inf), np.nextafter(high, np.inf)
+    lower, upper = outwards(low, -np.inf), outwards(high, np.inf)
     first = FLOAT32.nearest(lower), FLOAT32.nearest(upper)
     if format is FLOAT32:
         lower, upper = first

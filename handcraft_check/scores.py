@@ -62,7 +62,7 @@ class Matching:
 
     def _split(self, x: Bounded, shift: Array, scale: Array) -> tuple[Bounded, Bounded]:
         rows, (_, heads, width) = len(x.center), self.mean.shape
-        center, error = np.zeros((2, 2, rows, heads, width + COMMON))
+        center, error = np.zeros((2, 2, rows, heads, width + COMMON), dtype=x.center.dtype)
         for place, numbers in ((center, x.center), (error, x.error)):
             place[..., :width] = numbers.reshape(rows, 2, heads, width).swapaxes(0, 1)
         error[..., width] = shift[:, None]

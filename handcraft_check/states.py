@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.kinds import ceil, codes, key, power_above, rint
 from handcraft_check.regime import Array
 from handcraft_check.rounding import Bounded
 from handcraft_check.stream import Stream, joined
@@ -43,9 +45,9 @@ def coarsened(x: Bounded, parts: int = 128) -> Bounded:
         parts: how fine the grid is, a power of two.
     """
     with np.errstate(divide="ignore"):
-        power = np.exp2(np.ceil(np.log2(np.maximum(x.error, FINEST))))
+        power = power_above(np.maximum(x.error, FINEST))
     grid = power / parts
-    center = np.where(x.error == 0, x.center, np.rint(x.center / grid) * grid)
+    center = np.where(x.error == 0, x.center, rint(x.center / grid) * grid)
     error = np.where(x.error == 0, 0.0, x.error + np.abs(center - x.center))
     return Bounded(center, _upwards(error, power, parts))
 
@@ -54,16 +56,13 @@ def coarsened_stream(x: Stream) -> Stream:
     """The same of a stream, with all that is known of its errors."""
     found = coarsened(Bounded(x.center, x.error))
     box = x.box + np.abs(found.center - x.center)
-    box, radii = (
-        _upwards(each, np.exp2(np.ceil(np.log2(np.maximum(each, FINEST)))), 128)
-        for each in (box, x.radii)
-    )
+    box, radii = (_upwards(each, power_above(np.maximum(each, FINEST)), 128) for each in (box, x.radii))
     return Stream(found.center, found.error, box, radii, x.along).tight()
 
 
 def _upwards(error: Array, power: Array, parts: int) -> Array:
     """A number that is not smaller, on a grid of `power`; 0 stays 0."""
-    steps = np.ceil(error / power * (parts / 4) * (1 + 1e-12))
+    steps = ceil(error / power * (parts / 4) * (1 + 1e-12))
     return steps * power / (parts / 4)
 
 
@@ -128,9 +127,7 @@ def distinct(*columns: npt.NDArray[np.generic]) -> tuple[Ids, Ids]:
         The first of each kind of equal rows: [kind]; and the kind of each row: [row].
     """
     count = len(columns[0])
-    flat = [
-        np.ascontiguousarray(c).view(np.uint64).reshape(count, math.prod(c.shape[1:])) for c in columns
-    ]
+    flat = [codes(c).reshape(count, math.prod(c.shape[1:])) for c in columns]
     parts = np.concatenate(flat, axis=1) if len(flat) > 1 else flat[0]
     if parts.shape[1] == 0:
         return np.zeros(min(count, 1), dtype=np.int64), np.zeros(count, dtype=np.int64)
@@ -181,7 +178,7 @@ class Store:
     """Rows of bounded numbers, each once, by a number that stays the same."""
 
     def __init__(self) -> None:
-        self._numbers: dict[bytes, int] = {}
+        self._numbers: dict[Hashable, int] = {}
         self._centers: list[npt.NDArray[np.float64]] = []
         self._errors: list[npt.NDArray[np.float64]] = []
         self._all: Bounded | None = None
@@ -189,13 +186,24 @@ class Store:
     def __len__(self) -> int:
         return len(self._centers)
 
+    def __getstate__(self) -> dict[str, Bounded | None]:
+        """The rows; how to find their numbers is made again."""
+        return {"rows": self.rows if len(self) else None}
+
+    def __setstate__(self, state: dict[str, Bounded | None]) -> None:
+        self.__init__()  # type: ignore[misc]
+        rows = state["rows"]
+        for center, error in () if rows is None else zip(rows.center, rows.error, strict=True):
+            self._numbers[(key(center), key(error))] = len(self._centers)
+            self._centers.append(center)
+            self._errors.append(error)
+
     def numbers(self, rows: Bounded) -> Ids:
         """The number of each row: [row]; a new one where it was not there."""
         first, kinds = distinct(rows.center, rows.error)
         found = np.empty(len(first), dtype=np.int64)
         for i, (center, error) in enumerate(zip(rows.center[first], rows.error[first], strict=True)):
-            key = center.tobytes() + error.tobytes()
-            number = self._numbers.setdefault(key, len(self._centers))
+            number = self._numbers.setdefault((key(center), key(error)), len(self._centers))
             if number == len(self._centers):
                 self._centers.append(center)
                 self._errors.append(error)

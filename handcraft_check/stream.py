@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from handcraft_check.kinds import codes, is_exact, is_power_of_two
 from handcraft_check.regime import Array
 from handcraft_check.rounding import TINY, UNIT, Bounded
 
@@ -54,8 +55,12 @@ class Directions:
         which = np.flatnonzero((weight != 0).sum(axis=1) > 1)
         chosen = weight[which]
         first = chosen[np.arange(len(which)), (chosen != 0).argmax(axis=1)]
+        shares = chosen / first[:, None]
         _, kinds, kind = np.unique(
-            chosen / first[:, None], axis=0, return_index=True, return_inverse=True
+            codes(shares) if is_exact(shares) else shares,
+            axis=0,
+            return_index=True,
+            return_inverse=True,
         )
         kind = kind.reshape(-1)
         if len(kinds) > MOST_DIRECTIONS:
@@ -63,9 +68,9 @@ class Directions:
         rows = chosen[kinds]
         factor = first / first[kinds[kind]]
         apart = np.abs(chosen - factor[:, None] * rows[kind])
-        is_exact = (np.abs(np.frexp(factor)[0]) == 0.5)[:, None]  # a power of two
-        alone[which] = np.where(is_exact, apart, apart + 2.0**-48 * np.abs(chosen))
-        scale = np.zeros((len(weight), len(rows)))
+        is_power = is_power_of_two(factor)[:, None]  # a power of two
+        alone[which] = np.where(is_power, apart, apart + 2.0**-48 * np.abs(chosen))
+        scale = np.zeros((len(weight), len(rows)), dtype=weight.dtype)
         scale[which, kind] = np.abs(factor) * (1 + PRODUCT_SLACK)
         return cls(rows, scale, alone)
 

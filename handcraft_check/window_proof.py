@@ -17,6 +17,7 @@ from handcraft_check.answers import predicted
 from handcraft_check.copies import CELLS, copied
 from handcraft_check.domain import Domain
 from handcraft_check.judged import Judge, Judged
+from handcraft_check.kinds import is_exact
 from handcraft_check.layer_norm import Flags, Ids
 from handcraft_check.meaning import Meaning
 from handcraft_check.model import Model
@@ -59,7 +60,7 @@ def prove_windows(
     """
     if domain.writes > 1:
         raise UnfitError("it goes on writing")
-    if model.regime != IN_FLOAT32:
+    if model.regime != IN_FLOAT32 or is_exact(model.wte.center):
         raise UnfitError("it is not in float32")
     program = WindowMeaning(meaning, domain.length)
     heads = copied(model, token_ids, domain.length)

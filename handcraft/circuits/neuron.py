@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
 
 from handcraft.circuits.number import Plain
-from handcraft.circuits.subspace import Coefficients
+from handcraft.circuits.subspace import Coefficients, Encoding
 from handcraft.display import short_repr
 from handcraft.origin import Origin
 
@@ -53,6 +55,12 @@ class Neuron:
         if self.most is not None:
             return self.most
         return sum((read.highest for read in self.reads), start=0)
+
+    @cached_property
+    def at_rest(self) -> Plain:
+        """The value of the sum if every dimension is 0: a half for each flag that it reads."""
+        flags = (read for read in self.reads if read.subspace.encoding is Encoding.FLAG)
+        return Fraction(sum([n for read in flags for _, n in read.entries]), 2)
 
 
 @short_repr

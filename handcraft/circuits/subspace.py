@@ -242,6 +242,13 @@ class Coefficients:
     subspace: Subspace
     entries: tuple[tuple[int, Number], ...] = field(default=())
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.subspace, self.entries))
+
     @classmethod
     def per_value(cls, subspace: Subspace, numbers: Mapping[Value, object] | object) -> Coefficients:
         """Coefficients given value by value for one-hot subspaces, or as one number for a scalar.

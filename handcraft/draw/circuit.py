@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
-from typing import Literal, TypeVar
+from typing import Literal
 
 from handcraft.circuits import (
     Bias,
@@ -31,7 +31,7 @@ from handcraft.draw.effects import (
     shape_of,
     signed,
 )
-from handcraft.draw.groups import Family, subspace_families
+from handcraft.draw.groups import Family, grouped, with_one_position
 from handcraft.draw.label import some, visible
 from handcraft.draw.lanes import Lane, Part, draw_panel
 from handcraft.draw.scene import Picture, Scene
@@ -42,9 +42,6 @@ Detail = Literal["program", "circuit", "weights"]
 
 DETAILS: tuple[Detail, ...] = ("program", "circuit", "weights")
 
-MOST_PARTS = 20
-"""Up to so many groups of heads, or of neurons, of one block are drawn."""
-
 _MOST_NAMES = 3
 _MOST_ENTRIES = 12
 
@@ -52,8 +49,6 @@ _ABOUT = (
     "Lanes are values of the residual stream. A head reads Q here and K at the positions that it "
     "compares with, and moves V from where it attends. An arrowhead marks a lane that is written."
 )
-
-Item = TypeVar("Item")
 
 
 def circuit_picture(
@@ -101,7 +96,7 @@ class _Drawing:
         self.circuits, self.detail = circuits, detail
         self.left_out = 0
         each = tuple(Family((subspace,)) for subspace in circuits.stream)
-        families = each if detail == "weights" else _with_one_position(circuits)
+        families = each if detail == "weights" else with_one_position(circuits)
         self._family_of = {subspace: family for family in families for subspace in family.members}
         order = {subspace: i for i, subspace in enumerate(circuits.stream)}
         families = tuple(sorted(families, key=lambda family: order[family.members[0]]))
@@ -171,7 +166,7 @@ class _Drawing:
         )
         return [
             self._head(group[0]) if len(group) == 1 else self._several_heads(group)
-            for group in _grouped(heads, keys)
+            for group in grouped(heads, keys)
         ]
 
     def _alike(self, heads: Sequence[Head]) -> Callable[[int], Hashable]:
@@ -222,7 +217,7 @@ class _Drawing:
             lambda i: None,
         )
         parts = []
-        for group in _grouped(range(len(neurons)), keys):
+        for group in grouped(range(len(neurons)), keys):
             alike = [neurons[i] for i in group]
             fields = neuron_fields(alike) if self.detail == "circuit" else [rules_of_all(alike)]
             parts.append(
@@ -270,19 +265,6 @@ class _Drawing:
         return is_ours and bias.adds.subspace in self._reused
 
 
-def _with_one_position(circuits: Circuits) -> tuple[Family, ...]:
-    """The families of the stream; all that are a function of the position, and stay so, are one."""
-    blocks = circuits.blocks
-    written = {m.target for block in blocks for head in block.heads for m in head.writes}
-    written |= {w.subspace for block in blocks for n in block.neurons for w in n.writes}
-    of_token = {table.subspace for table in circuits.embedding if table.of == "token"}
-    of_position = {table.subspace for table in circuits.embedding if table.of == "position"}
-    fixed = of_position - of_token - (written - {reuse.within for reuse in circuits.reuses})
-    together = tuple(subspace for subspace in circuits.stream if subspace in fixed)
-    others = (f for f in subspace_families(circuits) if not fixed.intersection(f.members))
-    return ((Family(together),) if together else ()) + tuple(others)
-
-
 def rules_of_all(neurons: Sequence[Neuron | Ramp]) -> list[str]:
     """Some of what neurons serve."""
     served = dict.fromkeys(origin.what for neuron in neurons for origin in neuron.origins)
@@ -297,18 +279,6 @@ def _entries(linear: LinearMap) -> str:
         for i, j, number in linear.entries
     ]
     return ", ".join(some(parts, _MOST_ENTRIES))
-
-
-def _grouped(items: Sequence[Item], keys: Sequence[Callable[[int], Hashable]]) -> list[list[Item]]:
-    """Items with the same key together, by the first key that makes few enough groups."""
-    groups: dict[Hashable, list[Item]] = {}
-    for key in keys:
-        groups = {}
-        for i, item in enumerate(items):
-            groups.setdefault(key(i), []).append(item)
-        if len(groups) <= MOST_PARTS:
-            break
-    return list(groups.values())
 
 
 def _parts_of(block: Block) -> tuple[object, ...]:

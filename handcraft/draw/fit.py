@@ -100,4 +100,4 @@ def _cut(text: str, width: float, size: float, *, end: bool = False) -> str:
         tail = kept - head
         if before[head] + before[-1] - before[len(text) - tail] <= room:
             return f"{text[:head]}…{text[len(text) - tail :]}"
-    return f"{text[:1]}…"
+    return f"{text[:1]}…" if before[1] <= room else "…"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from handcraft.circuits import Circuits, Neuron, Ramp, Subspace
 
@@ -12,6 +13,11 @@ MOST_APART = 2
 
 MOST_GROUPS = 4
 """Up to so many groups of neurons of one block are drawn."""
+
+MOST_PARTS = 20
+"""Up to so many groups of heads, or of neurons, of one block have a box each beside lanes."""
+
+Item = TypeVar("Item")
 
 _Part = tuple[str | int, ...]
 """One thing done with a subspace, such as ``("key", 0, 1)``: read as a key by head 1 of block 0."""
@@ -78,6 +84,31 @@ def neuron_groups(
         )
         for group in members.values()
     )
+
+
+def with_one_position(circuits: Circuits) -> tuple[Family, ...]:
+    """The families of the stream; all that are a function of the position, and stay so, are one."""
+    blocks = circuits.blocks
+    written = {m.target for block in blocks for head in block.heads for m in head.writes}
+    written |= {w.subspace for block in blocks for n in block.neurons for w in n.writes}
+    of_token = {table.subspace for table in circuits.embedding if table.of == "token"}
+    of_position = {table.subspace for table in circuits.embedding if table.of == "position"}
+    fixed = of_position - of_token - (written - {reuse.within for reuse in circuits.reuses})
+    together = tuple(subspace for subspace in circuits.stream if subspace in fixed)
+    others = (f for f in subspace_families(circuits) if not fixed.intersection(f.members))
+    return ((Family(together),) if together else ()) + tuple(others)
+
+
+def grouped(items: Sequence[Item], keys: Sequence[Callable[[int], Hashable]]) -> list[list[Item]]:
+    """Items with the same key together, by the first key that makes few enough groups."""
+    groups: dict[Hashable, list[Item]] = {}
+    for key in keys:
+        groups = {}
+        for i, item in enumerate(items):
+            groups.setdefault(key(i), []).append(item)
+        if len(groups) <= MOST_PARTS:
+            break
+    return list(groups.values())
 
 
 def _parts(circuits: Circuits) -> Iterator[tuple[Subspace, _Part]]:

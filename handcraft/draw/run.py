@@ -13,7 +13,14 @@ from handcraft.draw.label import visible
 from handcraft.draw.lanes import PITCH
 from handcraft.draw.scene import LINE, MARGIN, SMALL, TEXT, WIDTH, Picture, Scene, check_height
 from handcraft.draw.style import INK, QUIET, lane_colour, node_colours, shade
-from handcraft.draw.trace_parts import SMALLEST, block_count, heads_of, stages_of, stored_in
+from handcraft.draw.trace_parts import (
+    MOST_UNNAMED,
+    SMALLEST,
+    block_count,
+    heads_of,
+    stages_of,
+    stored_in,
+)
 from handcraft.draw.weights import shown_number
 from handcraft.model import Stored, Trace
 from handcraft.model.attention import Array
@@ -69,6 +76,10 @@ class _Run:
     def draw(self) -> Picture:
         scene, trace = self.scene, self.trace
         stages = list(stages_of(trace))
+        is_unnamed = not trace.stored and len(self.stored) > MOST_UNNAMED
+        if is_unnamed:
+            scene.paragraph(f"{len(self.stored):,} dimensions without a name are left out.")
+            self.stored = ()
         changed = [self._written(i, stages) for i in range(len(stages))]
         texts = [text for rows in changed for _, row in rows for text, _ in row]
         texts += [visible(token) for token in trace.tokens]
@@ -207,8 +218,9 @@ class _Run:
         return found
 
     def _logits(self) -> list[tuple[str, Array]]:
-        if "logits" not in self.trace:
-            return []
+        stored = self.trace.stored
+        if "logits" not in self.trace or (stored and not any(each.is_answer for each in stored)):
+            return []  # a model of values has no unembedding
         logits = self.trace["logits"]
         kept: Iterable[int] = range(logits.shape[1])
         if logits.shape[1] > MOST_LOGITS:

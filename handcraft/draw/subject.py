@@ -121,8 +121,12 @@ def _meant(subject: Subject, trace: Trace) -> Meant:
             return ()
     except AssumptionError:  # a prompt that the program promises nothing about
         return ()
-    named = [node for node in judged.values if node.text.definition is not None]
-    return [(str(node), [_shown(value) for value in judged.values[node]]) for node in named]
+    name_of = {node: name for name, node in subject.outputs.items()}
+    return [
+        (name_of.get(node, str(node)), list(map(_shown, values)))
+        for node, values in judged.values.items()
+        if node in name_of or node.text.definition is not None
+    ]
 
 
 def _shown(value: Value) -> str:

@@ -9,6 +9,9 @@ import numpy as np
 from handcraft.model import Stored, Trace
 from handcraft.model.attention import Array
 
+MOST_UNNAMED = 48
+"""Up to so many dimensions without a name are drawn."""
+
 SMALLEST = 0.0005
 """Numbers below this count as 0: rounding leaves such."""
 

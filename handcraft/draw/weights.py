@@ -27,8 +27,8 @@ MOST_CELLS = 20_000
 """The most numbers of a picture."""
 
 MOST_ROWS, MOST_COLUMNS = 24, 60
-"""The most rows and columns of one matrix where all matrices are drawn; `tensor` draws all of one. The
-columns of ``c_attn``, which are few, are not counted."""
+"""The most rows and columns of one matrix where all matrices are drawn; `tensor` draws all of one,
+unless it has too many numbers. Of ``c_attn`` there are as many for Q, for K and for V."""
 
 _LETTER = dict(zip(PARTS, "QKV", strict=True))
 
@@ -55,29 +55,33 @@ def weights_picture(
         model: whose weights to draw.
         names: what rows and columns stand for; None for numbers.
         origins: what every weight serves; None where that is not known.
-        tensor: draw this one only; by default wte, wpe and the matrices of all blocks.
+        tensor: draw this one only; by default wte, wpe and the matrices of all blocks, of large ones
+            the beginning.
         rule: draw only the numbers that serve this piece of the program, by its text.
         title: the text above.
 
     Raises:
-        DrawError: there is no such tensor, nothing serves the rule, or there are too many numbers.
+        DrawError: there is no such tensor, nothing serves the rule, or too many numbers do.
     """
     drawn = _chosen(model, tensor)
     origins = origins or {}
-    is_begun = tensor is None and rule is None
-    tables = [(name, _table(model, names, origins, name, rule, is_begun)) for name in drawn]
-    total = sum(len(kept) for _, (_, _, kept) in tables)
+    is_begun = rule is None and (
+        tensor is None or int(np.count_nonzero(model.tensors[tensor])) > MOST_CELLS
+    )
+    tables: list[tuple[str, _Built]] = []
+    total = 0
+    for name in drawn:
+        table = _table(model, names, origins, name, rule, is_begun)
+        total += len(table[2])
+        if total > MOST_CELLS and is_begun:
+            break
+        tables.append((name, table))
     if not total and rule is not None:
         raise DrawError(f"no weight of {', '.join(drawn)} serves {rule!r}", fix="leave out --rule")
-    if total > MOST_CELLS:
-        largest = max(tables, key=lambda each: len(each[1][2]))[0]
-        fix = "--rule draws what serves one rule, --tensor one matrix"
-        if tensor is not None:
-            fix = "--rule draws what serves one rule; `handcraft explain` lists any of them"
+    if total > MOST_CELLS and not is_begun:
         raise DrawError(
-            f"{total:,} numbers are not 0; the limit of a picture is {MOST_CELLS:,}",
-            where=largest,
-            fix=fix,
+            f"{total:,} numbers serve {rule!r}; the limit of a picture is {MOST_CELLS:,}",
+            fix="--tensor draws one matrix",
         )
     served = _rules(tables)
     colours = {what: RULES[i % len(RULES)] for i, what in enumerate(served)}
@@ -89,11 +93,10 @@ def weights_picture(
         scene.y += LINE + 4
         left = _left_out(model.tensors[name], kept) if is_begun else 0
         if left:
-            scene.paragraph(
-                f"Only its beginning: {count(left, 'number')} that are not 0 are left out. "
-                f"--tensor {name} draws all.",
-                fill=QUIET,
-            )
+            said = f"Only its beginning: {count(left, 'number')} that are not 0 are left out."
+            if tensor is None:
+                said += f" --tensor {name} draws more."
+            scene.paragraph(said, fill=QUIET)
         if not kept:
             scene.paragraph("all 0" if rule is None else "nothing here serves the rule", size=SMALL)
             scene.y += 6
@@ -112,6 +115,9 @@ def weights_picture(
             at += len(members)
         labels = [label for _, members in columns for label in members.values()]
         draw_table(scene, Table(list(rows.values()), labels, cells, groups))
+    if len(tables) < len(drawn):
+        rest = drawn[len(tables) :]
+        scene.paragraph(f"Left out: {count(len(rest), 'tensor')}. --tensor {rest[0]} draws the next.")
     return scene.picture()
 
 
@@ -155,8 +161,8 @@ def _table(
         more = _numbers(model.tensors[bias], origins.get(bias, {}), rule)
         kept |= {(-1, column): number for (_, column), number in more.items()}
     columns = sorted({column for _, column in kept})
-    if is_begun and ".attn.c_attn." not in name:
-        columns = columns[:MOST_COLUMNS]
+    if is_begun:
+        columns = _first_columns(columns, model.shape.n_embd if ".attn.c_attn." in name else 0)
         drawn = frozenset(columns)
         kept = {place: number for place, number in kept.items() if place[1] in drawn}
     rows = sorted({row for row, _ in kept if row >= 0})
@@ -171,6 +177,16 @@ def _table(
     return named, list(groups.items()), kept
 
 
+def _first_columns(columns: Sequence[int], part: int) -> list[int]:
+    """The first columns of a matrix; of Q, K and V alike where those are `part` columns each."""
+    if not part:
+        return list(columns[:MOST_COLUMNS])
+    parts: dict[int, list[int]] = {}
+    for column in columns:
+        parts.setdefault(column // part, []).append(column)
+    return [column for each in parts.values() for column in each[:MOST_COLUMNS]]
+
+
 def _left_out(values: Array, kept: _Kept) -> int:
     """How many numbers that are not 0 are not drawn."""
     return int(np.count_nonzero(values)) - sum(row >= 0 for row, _ in kept)
@@ -182,8 +198,6 @@ def _numbers(
     """What is not 0, and serves the rule."""
     found: _Kept = {}
     indices = np.argwhere(values)
-    if rule is None and len(indices) > 4 * MOST_CELLS:  # too many in any case; counted, not made
-        return {(row, 0): (0.0, ()) for row in range(len(indices))}
     for index in map(tuple, indices.tolist()):
         what = tuple(dict.fromkeys(origin.what for origin in origins.get(index, ())))
         if rule is None or rule in what:

@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from handcraft.errors import ProofError
 from handcraft.formats.checkpoint import load
-from handcraft.formats.folder import write_text
+from handcraft.formats.folder import MANIFEST, write_text
+from handcraft.formats.huggingface.config_json import CONFIG
 from handcraft.language import Program
 from handcraft.proofs import (
+    CERTIFICATE,
     NotCertified,
+    architecture_of,
     certificate_of,
     certificate_text,
     check_meaning,
     statement_of,
 )
+
+
+def check_architecture(folder: Path) -> None:
+    """Raise where the certificate of a folder is about another model than handcraft.json describes.
+
+    Without config.json the certificate itself states what the tensors are computed with.
+
+    Raises:
+        CheckpointError: the folder cannot be read.
+        ProofError: it states something else.
+    """
+    if (folder / CONFIG).exists() or not all((folder / n).exists() for n in (MANIFEST, CERTIFICATE)):
+        return
+    model = load(folder)
+    known = {**architecture_of(model), "causal": model.architecture.causal}
+    try:
+        given = json.loads((folder / CERTIFICATE).read_text(encoding="utf-8"))
+        stated = {**given["architecture"], "causal": given["contexts"]["causal"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # the checker says what is wrong with it
+    wrong = [name for name in known if stated.get(name) != known[name]]
+    if wrong:
+        name = wrong[0]
+        raise ProofError(
+            f"the certificate states {name}={stated.get(name)!r}, and {MANIFEST} {known[name]!r}",
+            where=folder / CERTIFICATE,
+            fix="compile it again; `python -m handcraft_check` proves what is stated",
+        )
 
 
 def state_meaning(program: Program, folder: Path, certificate: Path) -> None:

@@ -12,6 +12,7 @@ state into the text needs one block for one step.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -25,7 +26,8 @@ from handcraft.language.graph.wording import Wording, reads
 from handcraft.language.regular import Letters, Machine, RegularExpressionError, mentioned
 from handcraft.language.sequences.expression import Expression, as_expression, finished
 from handcraft.language.sequences.functions import lookup, where
-from handcraft.language.written_place import written_place
+from handcraft.language.variable_name import variable_name
+from handcraft.language.written_place import PACKAGE, written_place
 from handcraft.limits import AUTOMATON_MAPS, AUTOMATON_STATES
 from handcraft.origin import Place, caller_place
 
@@ -44,7 +46,7 @@ class Automaton:
         accept: the states in which it accepts.
         transitions: for each state and token the next state: a table whose keys are pairs, or triples
             of state, token and next state. Every pair must be there, once.
-        name: its name in the printed form of expressions.
+        name: its name in the printed form of expressions; by default that of its variable.
 
     Raises:
         ProgramError: missing or contradictory transitions, unknown states; all that is wrong at once.
@@ -72,7 +74,7 @@ class Automaton:
         accept: Iterable[State],
         transitions: Transitions,
         *,
-        name: str = "automaton",
+        name: str | None = None,
         place: Place | None = None,
     ) -> None:
         place = place or caller_place(1)
@@ -81,6 +83,9 @@ class Automaton:
         raise_all(list(_problems(known, start, accepting, triples, place)))
         table: dict[tuple[State, str], State] = {(s, t): after for s, t, after in triples}
         vars(self).update(states=known, start=start, accept=frozenset(accepting))
+        if name is None:
+            variable = variable_name(sys._getframe(1), PACKAGE)
+            name = "automaton" if variable is None else variable[0]
         vars(self).update(transitions=table, name=name, place=place)
 
     @property

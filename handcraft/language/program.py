@@ -321,6 +321,8 @@ class Program:
                 where=self.place,
                 fix=f"declare Prompts(..., context={context})",
             )
+        if context == self.context:
+            return self
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", HandcraftWarning)  # given once, when this was made
             return Program(self.vocabulary, context, self.rules, place=self.place)

@@ -1135,19 +1135,20 @@ export function start(text, root) {
       el("tr", { class: kind }, el("th", { scope: "row" }, name, note && el("small", note)), cells(value));
     const title = (text) =>
       el("tr.stage", el("th", { colspan: columns.length + 1, scope: "rowgroup" }, el("span", text)));
-    const values = (stage) =>
-      meant
-        ? named
-            .filter((n) => birth[n] === stage)
-            .map((n) =>
-              row(
-                "value",
-                meaning.names[n],
-                (p) => mark(meant.values[n][p]),
-                meaning.lines[n] ? `line ${meaning.lines[n]}` : "",
-              ),
-            )
-        : [];
+    const values = (stage) => {
+      const here = meant ? named.filter((n) => birth[n] === stage) : [];
+      const isShown = (n) => state.all.no || meant.values[n].some((value) => value !== false);
+      const rows = here.filter(isShown).map((n) => {
+        const line = meaning.lines[n] ? `line ${meaning.lines[n]}` : "";
+        return row("value", meaning.names[n], (p) => mark(meant.values[n][p]), line);
+      });
+      const hidden = here.length - rows.length;
+      if (!hidden) return rows;
+      const more = button(`show ${hidden} more that are no everywhere`, () =>
+        choose({ all: { ...state.all, no: true } }),
+      );
+      return [...rows, () => el("tr", el("td", { colspan: columns.length + 1 }, more))];
+    };
     const stored = (name, stage, tensors) =>
       state.stored
         ? data.stored

@@ -19,7 +19,7 @@ from handcraft.language.decision import nodes_of
 from handcraft.language.graph.node import walk
 from handcraft.model import AxisNames, Model
 from handcraft.origin import Origin, Place
-from handcraft.proofs import NotCertified, Proof, stated_in, statement_of
+from handcraft.proofs import CERTIFICATE, NotCertified, Proof, stated_in, statement_of
 from handcraft.weights import axis_names
 from handcraft.weights.layout import UNMIRRORED
 
@@ -165,8 +165,9 @@ def of_checkpoint(checkpoint: Checkpoint) -> Subject:
         )
         for row in manifest.layout
     )  # fmt: skip
+    certificate = checkpoint.folder / CERTIFICATE
     statement, why = _stated(
-        lambda: statement_of(source) if isinstance(source, Program) else stated_in(checkpoint.folder)
+        lambda: statement_of(source) if isinstance(source, Program) else stated_in(certificate)
     )
     rules = [RuleText(each, None) for each in manifest.written]
     if isinstance(source, Program):

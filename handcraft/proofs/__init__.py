@@ -2,6 +2,7 @@
 
 from handcraft.proofs.certificate import (
     CERTIFICATE,
+    architecture_of,
     certificate_of,
     certificate_text,
     check_meaning,
@@ -18,6 +19,7 @@ __all__ = [
     "Proof",
     "Stated",
     "Wanted",
+    "architecture_of",
     "certificate_of",
     "certificate_text",
     "check_meaning",

@@ -130,7 +130,7 @@ def certificate_of(stated: Statement, model: Model, folder: Path) -> Statement:
         "format": "handcraft-certificate",
         "version": VERSION,
         "files": {name: _sha256(folder / name) for name in files},
-        **({} if len(files) == len(FILES) else {"architecture": _architecture(model)}),
+        **({} if len(files) == len(FILES) else {"architecture": architecture_of(model)}),
         "program": program_hash(stated["contexts"], stated["meaning"]),
         "arithmetic": {"weights": dtype, "steps": "float32"},
         "vocabulary": stated["vocabulary"],
@@ -195,7 +195,7 @@ def _contexts(prompts: Prompts) -> Statement:
     }
 
 
-def _architecture(model: Model) -> Statement:
+def architecture_of(model: Model) -> Statement:
     """What config.json would say: the sizes, and what is computed."""
     facts, shape = model.architecture, model.shape
     return {

@@ -25,6 +25,7 @@ class Proof:
         distance: how far probabilities are at most from those of the program, in total variation; None
             where it predicts none.
         values: whether it is about values, each within its bound, in place of tokens.
+        everywhere: whether it is about every position of each prompt, as without a causal mask.
         weights: the dtype of the weights.
         steps: the regime in which that was tried.
     """
@@ -36,6 +37,7 @@ class Proof:
     margin: float | None = 0
     distance: float | None = None
     values: bool = False
+    everywhere: bool = False
     weights: str = "float32"
     steps: str = "float32"
 
@@ -52,7 +54,10 @@ class Proof:
             found.append(f"probabilities off by at most {at_most(self.distance)} in total variation")
         if self.margin is not None:
             found.append(f"a logit margin of at least {at_least(self.margin)}")
-        return f"proved: right after {self.domain}, with {' and '.join(found)} {self.arithmetic}"
+        preposition = "at" if self.everywhere else "after"
+        return (
+            f"proved: right {preposition} {self.domain}, with {' and '.join(found)} {self.arithmetic}"
+        )
 
     @property
     def arithmetic(self) -> str:
@@ -65,4 +70,5 @@ class Proof:
     def domain(self) -> str:
         """What it is about, in words."""
         more = f", and at each of the {self.writes} tokens written then" if self.writes > 1 else ""
-        return f"every one of {self.inputs:,} prompts{more}"
+        place = "every position of " if self.everywhere else ""
+        return f"{place}every one of {self.inputs:,} prompts{more}"

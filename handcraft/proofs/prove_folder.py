@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import replace
 from math import isfinite
@@ -17,6 +18,7 @@ from handcraft.proofs.proof import Proof
 from handcraft.proofs.write_meaning import NotCertified
 from handcraft_check.contexts_in_words import contexts_in_words
 from handcraft_check.errors import CheckError
+from handcraft_check.many import prove_all
 from handcraft_check.meaning import Meaning
 from handcraft_check.prove import BUDGETS, Verdict, prove
 from handcraft_check.radius import prove_radius
@@ -51,41 +53,93 @@ def tried_proof(folder: Path, *, is_quick: bool) -> Proof:
         return tried
     distance = None if found.within is None else found.distance
     margin = found.margin if isfinite(found.margin) else None
-    return replace(tried, margin=margin, distance=distance, values=found.values is not None)
+    return replace(
+        tried,
+        margin=margin,
+        distance=distance,
+        values=found.values is not None,
+        everywhere=found.everywhere,
+    )
 
 
-def prove_folder(folder: Path, regime: str | None = None, certificate: Path | None = None) -> Verdict:
+def prove_folder(
+    folder: Path,
+    regime: str | None = None,
+    certificate: Path | None = None,
+    executor: Executor | None = None,
+    *,
+    exact: bool = False,
+) -> Verdict:
     """Whether the model in a folder predicts what its certificate states, in every context.
 
     Args:
         folder: a directory with a model.safetensors.
         regime: the name of one, in place of that of the certificate.
         certificate: a file, in place of that in the folder.
+        executor: of `concurrent.futures` or like it; its workers, which must see the folder, decide
+            parts of the proof.
+        exact: whether bounds are computed in whole numbers of 2^-512 in place of float64, slowly.
 
     Raises:
-        ProofError: there is no certificate, or the files are damaged or too large to check.
+        ProofError: there is no certificate, the files are damaged or too large to check, or exact
+            bounds are asked for in another regime than float32.
     """
     _check_certified(folder, certificate)
     with _explained():
-        return prove(folder, certificate=certificate, regime=regime, progress=_advance)
+        return prove(
+            folder,
+            certificate=certificate,
+            regime=regime,
+            exact=exact,
+            progress=_advance,
+            executor=executor,
+        )
+
+
+def prove_folders(
+    folders: Sequence[Path],
+    regime: str | None = None,
+    executor: Executor | None = None,
+    results: Path | None = None,
+) -> Iterator[tuple[Path, Verdict | ProofError]]:
+    """Prove several folders, or one, and keep what is known in a file.
+
+    Args:
+        folders: Hugging Face directories.
+        regime: the name of one, in place of that of the certificates.
+        executor: of `concurrent.futures` or like it; its workers must see the folders and the file.
+            Several folders are proved by one worker each, a single one by all.
+        results: a file of verdicts, from which a run that was ended goes on, in the middle of a proof.
+
+    Yields:
+        each folder as soon as it is decided, with the verdict or why it cannot be judged.
+
+    Raises:
+        ProofError: a worker ended before it was done.
+    """
+    with _explained():
+        for folder, found in prove_all(folders, executor, results, regime=regime, progress=_advance):
+            if isinstance(found, CheckError):
+                yield folder, ProofError(found.what, where=found.where, fix=found.fix)
+            else:
+                yield folder, found
 
 
 def prove_folder_radius(
-    folder: Path, regime: str | None = None, certificate: Path | None = None
+    folder: Path,
+    regime: str | None = None,
+    certificate: Path | None = None,
+    executor: Executor | None = None,
 ) -> tuple[float, Verdict]:
     """How far all weights may move before the proof of a folder fails, and the verdict there.
 
-    Args:
-        folder: a directory with a model.safetensors.
-        regime: the name of one, in place of that of the certificate.
-        certificate: a file, in place of that in the folder.
-
-    Raises:
-        ProofError: there is no certificate, or the files are damaged or too large to check.
+    The arguments and errors are those of `prove_folder`, but for `exact`.
     """
     _check_certified(folder, certificate)
     with _explained():
-        return prove_radius(folder, certificate=certificate, regime=regime, progress=_advance)
+        return prove_radius(
+            folder, certificate=certificate, regime=regime, progress=_advance, executor=executor
+        )
 
 
 def _check_certified(folder: Path, certificate: Path | None) -> None:

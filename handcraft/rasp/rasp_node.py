@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
+from types import FrameType
 from typing import Any, Self
 
 from handcraft.errors import DomainError, HandcraftError, ProgramError
 from handcraft.language.graph.domain import Value, plain_value, show_value
 from handcraft.language.graph.wording import Wording, enclosed, reads
-from handcraft.language.written_place import written_place
+from handcraft.language.variable_name import variable_name
+from handcraft.language.written_place import PACKAGE, written_place
 from handcraft.origin import Place
+
+MAKING = ("__init__", "__post_init__")
+"""The functions that make a node, once it is called for."""
+
+OPERATORS = ("forward", "backward", "__and__", "__or__", "__invert__")
+"""The functions of operators, which are called where the operator is written."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +38,27 @@ class Text:
         return here + 1 if self.causal else len(self.tokens)
 
 
+def _variable(frame: FrameType) -> str | None:
+    """The variable that a node is assigned to, at the call that makes it or at an operator.
+
+    `frame` is one of those that make it.
+    """
+    made: FrameType | None = frame
+    while made is not None and made.f_code.co_name in MAKING:
+        made = made.f_back
+    is_operator = made is not None and made.f_code.co_name in OPERATORS
+    found = variable_name(made.f_back if made is not None and is_operator else made, PACKAGE)
+    if found is None or (is_operator and found[1]):  # a partial sum of sum(...)
+        return None
+    return found[0]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Node(ABC):
     """A sequence or a selector of RASP, independent of vocabulary and length.
 
     Args:
-        name: its name in texts and errors.
+        name: its name in texts and errors; by default the variable that it is assigned to.
         place: where it was written.
         written: how it is written, without its name.
     """
@@ -45,6 +69,8 @@ class Node(ABC):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "written", self._written())
+        if self.name is None:
+            object.__setattr__(self, "name", _variable(sys._getframe()))
 
     @abstractmethod
     def _written(self) -> Wording:

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from math import ceil, log2
 
 from handcraft.architecture import Activation, Architecture
-from handcraft.circuits import Bias, Block, Circuits, Encoding, Head, Neuron, Ramp, Subspace
+from handcraft.circuits import Bias, Block, Circuits, Head, Neuron, Ramp, Subspace
 from handcraft.circuits.lifetimes import read_by_heads, read_by_neurons
 from handcraft.circuits.number import Plain, plainest
 from handcraft.display import short_repr
@@ -174,19 +174,13 @@ def _units(
             yield Unit(f"{neuron.name}, capped", neuron, 1, -m, -1)
         return
     steepness, quarter, weight = _scale(architecture.activation, gap)
-    if is_last_word and not exceeds and m == _at_rest(neuron):
+    if is_last_word and not exceeds and m == neuron.at_rest:
         constant = 2 * quarter - steepness * m
         yield Unit(neuron.name, neuron, steepness, constant, weight, compares_with_0=True)
         return
     upper, lower = _constants(architecture.activation, m, neuron.gap)
     yield Unit(neuron.name, neuron, steepness, upper, weight)
     yield Unit(f"{neuron.name}, capped", neuron, steepness, lower, -weight)
-
-
-def _at_rest(neuron: Neuron) -> Plain:
-    """The value of a sum if every dimension is 0: a half for each flag that it reads."""
-    flags = (read for read in neuron.reads if read.subspace.encoding is Encoding.FLAG)
-    return Fraction(sum([n for read in flags for _, n in read.entries]), 2)
 
 
 @cache

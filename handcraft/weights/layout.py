@@ -260,8 +260,9 @@ def _granted(sizes: Sizes, width: int, heads: list[Head], most: int) -> tuple[in
     widest = max(heads, key=lambda head: head.width, default=None)
     needed = 1 if widest is None else widest.width
     n_head = max(1, most) if sizes.n_head is None else sizes.n_head
+    fix = _enough(sizes, width, needed, most)
     if n_head < most:
-        raise LayoutError(f"a block needs {most} heads, but n_head={n_head}", fix=f"n_head={most}")
+        raise LayoutError(f"a block needs {most} heads, but n_head={n_head}", fix=fix)
     if sizes.n_embd is not None and sizes.head_dim is not None:
         n_head = sizes.n_embd // sizes.head_dim
     elif sizes.head_dim is not None and sizes.n_head is None:
@@ -273,27 +274,47 @@ def _granted(sizes: Sizes, width: int, heads: list[Head], most: int) -> tuple[in
         raise LayoutError(
             f"{n_head} heads do not make n_embd={n_embd}"
             + (f" at head_dim={sizes.head_dim}" if sizes.head_dim else ""),
-            fix=f"n_embd={n_head * max(head_dim, ceil(n_embd / n_head))}",
+            fix=fix,
         )
     if n_head < most:
         raise LayoutError(
             f"a block needs {most} heads, but n_embd={n_embd} has space for {n_head} of head_dim="
             f"{sizes.head_dim}",
-            fix=f"n_embd={most * (sizes.head_dim or 1)}",
+            fix=fix,
         )
     if n_embd < width:
         raise LayoutError(
             f"the residual stream needs {width} dimensions, but n_embd={n_embd}",
-            fix=f"n_embd={n_head * max(ceil(width / n_head), needed)}",
+            fix=fix,
         )
     if widest is not None and n_embd // n_head < needed:
         raise LayoutError(
             f"`{widest.name}` needs a head {needed} wide, but n_embd={n_embd} over {n_head} heads "
             f"makes them {n_embd // n_head}",
             where=", ".join(str(origin) for origin in widest.origins) or None,
-            fix=f"head_dim={needed}, or n_embd={n_head * needed}",
+            fix=fix,
         )
     return n_head, n_embd
+
+
+def _enough(sizes: Sizes, width: int, needed: int, most: int) -> str:
+    """The sizes that must be larger than requested, in words: those that are enough and agree.
+
+    Args:
+        sizes: what was requested.
+        width: the dimensions that the stream needs.
+        needed: those that a head needs.
+        most: the heads that a block needs.
+    """
+    n_head, least = max(1, most, sizes.n_head or 0), max(width, sizes.n_embd or 0)
+    head_dim = max(needed, sizes.head_dim or 0)
+    if sizes.head_dim is not None and sizes.n_head is None:
+        n_head = max(n_head, ceil(least / head_dim))
+    head_dim = max(head_dim, ceil(least / n_head))
+    found = {"n_embd": n_head * head_dim, "n_head": n_head, "head_dim": head_dim}
+    asked = {name: getattr(sizes, name) for name in found}
+    changed = [f"{name}={n}" for name, n in found.items() if asked[name] not in (None, n)]
+    return " and ".join(changed)
 
 
 def _can_align(circuits: Circuits, heads: list[Head]) -> bool:

@@ -133,15 +133,17 @@ def _place_mlp(tensors: Tensors, name: str, layer: Layer, layout: Layout) -> Non
 
     for column, unit in enumerate(layer.units):
         origins = unit.neuron.origins or (Origin(f"neuron {unit.neuron.name}"),)
-        bias.add((column,), unit.constant, origins)
+        constant: Number = unit.constant
         reads: list[tuple[Coefficients, Number]] = [(each, unit.gain) for each in unit.neuron.reads]
         if isinstance(unit.neuron, Ramp):
             reads += [(each, unit.gate_gain) for each in unit.neuron.gate]
         for each, gain in reads:
-            rows, constant = read(each, gain)
-            bias.add((column,), constant, origins)
+            rows, rest = read(each, gain)
+            if rest != 0:
+                constant += rest
             for row, factor in rows:
                 weight.add((row, column), factor, origins)
+        bias.add((column,), constant, origins)
         for part in unit.neuron.writes:
             for dimension, number in written(part, unit.weight):
                 c_proj.add((column, dimension), number, origins)

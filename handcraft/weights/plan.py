@@ -8,10 +8,10 @@ from itertools import chain, count
 from handcraft.architecture import Architecture
 from handcraft.circuits import Circuits
 from handcraft.display import short_repr
-from handcraft.errors import CompileError
+from handcraft.errors import CompileError, LayoutError
 from handcraft.model import Shape
 from handcraft.vocabulary import Vocabulary
-from handcraft.weights.layers import Layer, build_layers
+from handcraft.weights.layers import Layer, SpreadError, build_layers
 from handcraft.weights.layout import Layout, Sizes, allocate_layout
 from handcraft.weights.norms import NormInput, is_level, level_fill, needs_ballast, norm_inputs
 
@@ -87,7 +87,14 @@ def plan_model(circuits: Circuits, architecture: Architecture, sizes: Sizes = Si
             where=circuits.place,
             fix="compile for the architecture whose mask they were made for",
         )
-    plan = _plan(circuits, architecture, sizes, has_ballast=False)
+    try:
+        plan = _plan(circuits, architecture, sizes, has_ballast=False)
+    except LayoutError as error:
+        if architecture.has_norm and not isinstance(error, SpreadError):
+            free = _plan(circuits, architecture, Sizes(), has_ballast=False)
+            if needs_ballast(free.norms):  # then the fix counts it too
+                return _plan(circuits, architecture, sizes, has_ballast=True)
+        raise
     if plan.has_norm and needs_ballast(plan.norms):
         return _plan(circuits, architecture, sizes, has_ballast=True)
     if is_level(plan.norms):

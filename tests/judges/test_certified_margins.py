@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+from itertools import product
 from pathlib import Path
 from random import Random
 
@@ -70,10 +71,12 @@ def test_numpy_with_dimensions_and_units_in_another_order(case):
         check(lambda ids, other=other: logits(other, ids), margin, contexts)
 
 
-@pytest.mark.parametrize(
-    ("attention", "is_permuted", "threads"),
-    [("eager", False, 1), ("sdpa", False, 2), ("eager", True, 2)],
-)
+FEW = (("eager", False, 1), ("sdpa", False, 2), ("eager", True, 2))
+
+EVERY = tuple(product(("eager", "sdpa"), (False, True), (1, 2)))
+
+
+@pytest.mark.parametrize(("attention", "is_permuted", "threads"), EVERY if DEEP else FEW)
 def test_transformers(case, attention, is_permuted, threads, tmp_path, one_thread):
     folder, files, margin, contexts = case
     if is_permuted:

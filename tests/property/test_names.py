@@ -127,18 +127,20 @@ def test_names_change_no_word_of_a_rule_file(drawn):
 def test_sentences_are_written_the_same_under_names(data, names):
     prompts = Prompts("abc", context=5)
     token, position = prompts.token, prompts.position
-    tests = [
-        token == "a",
-        token.at(-1, default="a") == "b",
-        token.at(-2, default="c") == "a",
-        position % 2 == 1,
-        position >= 3,
-        select(token, "b").count() > 1,
-        select(token, "c").exists(),
-    ]
-    flag = data.draw(st.sampled_from(tests))
+    tests = st.sampled_from(  # as arguments they have no names, so their texts can be read again
+        [
+            token == "a",
+            token.at(-1, default="a") == "b",
+            token.at(-2, default="c") == "a",
+            position % 2 == 1,
+            position >= 3,
+            select(token, "b").count() > 1,
+            select(token, "c").exists(),
+        ]
+    )
+    flag = data.draw(tests)
     for _ in range(data.draw(st.integers(0, 3))):
-        other = data.draw(st.sampled_from(tests))
+        other = data.draw(tests)
         flag = data.draw(st.sampled_from([flag & other, flag | other, ~flag]))
     found = written(flag)
     assert found is not None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,9 +14,10 @@ from typing import Annotated, Any
 import typer
 
 from handcraft.circuits import Circuits
+from handcraft.cli.executors import Scheduler, Workers, executor_of
 from handcraft.cli.expressions import Expressions
-from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, Json, Lines, Named
-from handcraft.cli.printing import note, print_json
+from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, Json, Lines, SeveralNamed
+from handcraft.cli.printing import error_data, note, print_json
 from handcraft.cli.progress_bar import shown_progress
 from handcraft.cli.sources import check_not_compiled, check_options, find
 from handcraft.errors import CommandError, ProofError
@@ -24,6 +27,7 @@ EXAMPLES = (
     "handcraft prove aab",
     "handcraft prove aab/ --print-program",
     "handcraft prove aab --regime bfloat16",
+    "handcraft prove aab parity --workers 2",
     "handcraft prove model/ --meaning rules.py",
 )
 
@@ -33,11 +37,16 @@ OPTIMIZE_HELP = "Compile with --optimize, as `handcraft compile` does."
 
 REGIME_HELP = "The arithmetic, in place of the certificate's: float32, bfloat16, float16, tf32."
 
+EXACT_HELP = "Compute all bounds in whole numbers of 2^-512, not in float64: for small programs."
+
 RADIUS_HELP = "Find how far all weights may move at once before the proof fails."
 
 MEANING_HELP = "A program: prove that the model predicts what it means, whatever a certificate says."
 
 PRINT_HELP = "Print in words what is proved: the program as the certificate states it."
+
+
+RESULTS_HELP = "A file of verdicts, from which a run that was ended goes on, also within a proof."
 
 
 @dataclass(frozen=True)
@@ -46,12 +55,14 @@ class Shown:
 
     regime: str | None
     radius: bool
+    exact: bool
     program: bool
     as_json: bool
+    results: Path | None
 
 
 def prove(
-    program: Named = None,
+    programs: SeveralNamed = None,
     lines: Lines = None,
     architecture: Annotated[str | None, ARCHITECTURE] = None,
     dtype: Annotated[str | None, DTYPE] = None,
@@ -60,7 +71,13 @@ def prove(
     meaning: Annotated[str | None, typer.Option("--meaning", help=MEANING_HELP)] = None,
     regime: Annotated[str | None, typer.Option("--regime", help=REGIME_HELP)] = None,
     radius: Annotated[bool, typer.Option("--radius", help=RADIUS_HELP)] = False,
+    exact: Annotated[bool, typer.Option("--exact", help=EXACT_HELP)] = False,
     print_program: Annotated[bool, typer.Option("--print-program", help=PRINT_HELP)] = False,
+    workers: Workers = 1,
+    scheduler: Scheduler = None,
+    results: Annotated[
+        Path | None, typer.Option("--results", help=RESULTS_HELP, show_default=False)
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Prove that the model predicts what the program means after every allowed prompt.
@@ -69,6 +86,7 @@ def prove(
     A folder is read by handcraft_check, which imports nothing of handcraft: the weights, config.json
     and certificate.json. A program is compiled and written to a temporary folder first.
     With --meaning it decides about any GPT-2 whether it predicts what a program means.
+    Several are proved at once, one by each worker; a single one is divided among all workers.
     """
     given = {
         "architecture": architecture,
@@ -77,22 +95,70 @@ def prove(
         "optimize": optimize or None,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    shown = Shown(regime, radius, print_program, json_)
+    shown = Shown(regime, radius, exact, print_program, json_, results)
+    named: Sequence[str | None] = programs or (None,)
+    if len(named) > 1 or results is not None:
+        _check_plain(shown, meaning)
+    if shown.radius and shown.exact:
+        raise CommandError(
+            "--radius is not found with exact bounds", fix="leave out --exact, or --radius"
+        )
+    from handcraft.formats.stated_meaning import check_architecture, state_meaning
+
     stated = None if meaning is None else _program(meaning)
     with TemporaryDirectory() as temporary:
-        if program is not None and not lines and os.path.isdir(program):
-            check_not_compiled(program, list(options.values()))
-            folder = Path(program)
-        else:
-            folder = Path(temporary) / "model"
-            _write(program, lines or (), folder, options, is_stated=stated is not None)
+        folders = []
+        for number, program in enumerate(named):
+            if program is not None and not lines and os.path.isdir(program):
+                check_not_compiled(program, list(options.values()))
+                folders.append(Path(program))
+                check_architecture(folders[-1])
+            else:
+                folders.append(Path(temporary) / str(number))
+                _write(program, lines or (), folders[-1], options, is_stated=stated is not None)
         certificate = None
         if stated is not None:
-            from handcraft.formats.stated_meaning import state_meaning
-
             certificate = Path(temporary) / "certificate.json"
-            state_meaning(stated, folder, certificate)
-        _prove(folder, shown, certificate)
+            state_meaning(stated, folders[0], certificate)
+        with executor_of(workers, scheduler) as executor:
+            if len(folders) > 1 or results is not None:
+                names = [str(program or "the rules") for program in named]
+                _prove_several(dict(zip(folders, names, strict=True)), shown, executor)
+            else:
+                _prove(folders[0], shown, certificate, executor)
+
+
+def _check_plain(shown: Shown, meaning: str | None) -> None:
+    """Raise where something is asked for that only one proof has, without a file of results."""
+    given = {
+        "--radius": shown.radius,
+        "--exact": shown.exact,
+        "--print-program": shown.program,
+        "--meaning": meaning is not None,
+    }
+    for option in (name for name, is_given in given.items() if is_given):
+        raise CommandError(
+            f"{option} is about one program, and without --results",
+            fix=f"prove one with {option}, and the others on their own",
+        )
+
+
+def _prove_several(folders: Mapping[Path, str], shown: Shown, executor: Executor | None) -> None:
+    """Prove folders, print each verdict below the name of its folder, and exit with the worst code."""
+    from handcraft.proofs.prove_folder import prove_folders
+
+    status = 0
+    with shown_progress():
+        for folder, found in prove_folders([*folders], shown.regime, executor, shown.results):
+            code = 2 if isinstance(found, ProofError) else EXIT_CODES[found.word]
+            status = code if code == 2 or (status != 2 and code > status) else status
+            if shown.as_json:
+                what = error_data(found) if isinstance(found, ProofError) else found.to_json()
+                print(json.dumps({"program": folders[folder], **what}), flush=True)
+            else:
+                print(f"{folders[folder]}\n{found}", flush=True)
+    if status:
+        raise typer.Exit(status)
 
 
 def _program(name: str) -> Program:
@@ -147,16 +213,16 @@ def _write(
         )
 
 
-def _prove(folder: Path, shown: Shown, certificate: Path | None) -> None:
+def _prove(folder: Path, shown: Shown, certificate: Path | None, executor: Executor | None) -> None:
     """Prove what a folder contains, print the verdict, and exit with its code."""
     from handcraft.proofs.prove_folder import in_words, prove_folder, prove_folder_radius
 
     radius = None
     with shown_progress():
         if shown.radius:
-            radius, verdict = prove_folder_radius(folder, shown.regime, certificate)
+            radius, verdict = prove_folder_radius(folder, shown.regime, certificate, executor)
         else:
-            verdict = prove_folder(folder, shown.regime, certificate)
+            verdict = prove_folder(folder, shown.regime, certificate, executor, exact=shown.exact)
     stated = in_words(folder, certificate) if shown.program else None
     if shown.as_json:
         more = {"program": stated, "radius": radius}

@@ -7,19 +7,24 @@ of the token, of the position, or of any feature costs only its dimension.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
-from math import ceil, gcd, lcm, log2
+from math import ceil, gcd, log2
 
 from handcraft.circuits import coded, signed_bits
 from handcraft.circuits.number import plainest
 from handcraft.compiler.deep_calls import Call, finish, result_of
 from handcraft.compiler.features.feature import ITSELF, Feature, Numbers, Reading, greatest, least
+from handcraft.compiler.features.value_numbers import (
+    canonical,
+    line_through,
+    places_of_values,
+    usual,
+)
 from handcraft.compiler.passes.fuse import digital
 from handcraft.compiler.passes.ir import Attend, StepFunction, WeightedSum, is_scalar
-from handcraft.language.graph.domain import Finite, Plain, Value, as_number, magnitude
+from handcraft.language.graph.domain import Finite, Plain, as_number, magnitude
 from handcraft.language.graph.node import (
     Assumed,
     Choice,
@@ -140,7 +145,7 @@ class Features:
                 through = self._through(node, numbers)
                 return (yield from result_of(self._read(node.value, through, keeps_zero=keeps_zero)))
         if is_scalar(node):
-            line = _line(node.domain.values, numbers)
+            line = line_through(node.domain.values, numbers)
             if line is not None:
                 number = yield from result_of(self._number(node))
                 return number * line[0] + Reading((), line[1])
@@ -163,7 +168,7 @@ class Features:
             return Reading(tuple(terms), base)
         if self.in_bits and len(set(numbers)) > 2 and all(n.denominator == 1 for n in numbers):
             return (yield from result_of(self._in_digits(node, numbers, keeps_zero=keeps_zero)))
-        shape, factor, constant = _canonical(numbers, 0 if keeps_zero else usual(numbers))
+        shape, factor, constant = canonical(numbers, 0 if keeps_zero else usual(numbers))
         scale = self._scale(*shape)
         small = tuple(plainest(Fraction(n, scale)) for n in shape) if scale > 1 else shape
         if keeps_zero:
@@ -270,7 +275,7 @@ class Features:
     def _through(self, node: Lookup | Assumed | Attend | StepFunction, numbers: Numbers) -> Numbers:
         """Translate numbers for the values of a node into numbers for the values of its argument."""
         if node not in self._places:
-            self._places[node] = _places(node)
+            self._places[node] = places_of_values(node)
         return tuple([numbers[i] for i in self._places[node]])
 
     def _dimension(self, feature: Feature, numbers: Numbers) -> Call[Reading]:
@@ -352,65 +357,3 @@ class Features:
                     read = yield from result_of(self._read(value, through, keeps_zero=keeps_zero))
                 feature.moved.append(read)
         return feature.numbers[numbers]
-
-
-def _places(node: Lookup | Assumed | Attend | StepFunction) -> list[int]:
-    """For each value of the argument of a node, the index of the value of the node.
-
-    Values that never occur count as the first. The argument of a step function is the number of
-    thresholds that are reached.
-    """
-    assert isinstance(node.domain, Finite)
-    first = node.domain.values[0]
-    match node:
-        case Lookup():
-            (argument,) = node.arguments
-            assert isinstance(argument.domain, Finite)
-            made: Sequence[Value] = [node.table.get((v,), first) for v in argument.domain.values]
-        case Assumed() | Attend():
-            assert isinstance(node.value.domain, Finite)
-            made = [v if v in node.domain else first for v in node.value.domain.values]
-        case StepFunction():
-            made = node.values
-    at = {_typed(v): i for i, v in enumerate(node.domain.values)}
-    return [at[_typed(v)] for v in made]
-
-
-def _line(values: Sequence[Value], numbers: Numbers) -> tuple[Plain, Plain] | None:
-    """Factor and constant if the numbers are a linear function of the values, else None."""
-    first, second = as_number(values[0]), as_number(values[1])
-    factor = Fraction(numbers[1] - numbers[0]) / (second - first)
-    constant = numbers[0] - factor * first
-    if all(factor * as_number(v) + constant == n for v, n in zip(values, numbers, strict=True)):
-        return factor, constant
-    return None
-
-
-def usual(numbers: Numbers) -> Plain:
-    """The most common number (the first of several), from which differences are stored.
-
-    So a mark on one position is stored as a mark, and not as its absence everywhere else. Its mean is
-    then 1/1000 rather than 999/1000, and float32 keeps more of its digits.
-    """
-    return Counter(numbers).most_common(1)[0][0]
-
-
-def _canonical(numbers: Numbers, constant: Plain) -> tuple[Numbers, Plain, Plain]:
-    """The numbers as a factor times whole numbers, plus a constant.
-
-    Functions that differ by scale and offset share a dimension.
-    """
-    left = [n - constant for n in numbers] if constant else numbers
-    below = lcm(*{n.denominator for n in left})
-    whole = [int(n * below) for n in left]
-    if below > 1 << 20:
-        return tuple(left), 1, constant
-    common = gcd(*whole)
-    first = next(n for n in whole if n)
-    sign = 1 if first > 0 else -1
-    shape = tuple(n // common * sign for n in whole)
-    return shape, plainest(Fraction(common * sign, below)), constant
-
-
-def _typed(value: Value) -> tuple[bool, Value]:
-    return isinstance(value, bool), value

@@ -1,10 +1,9 @@
-"""What the numbers of a dtype can tell apart, where activations are rounded to it too."""
+"""Which numbers a dtype distinguishes, and what LayerNorm adds to them: limits, and refusals."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, sqrt
 from typing import TYPE_CHECKING, NoReturn
 
 from handcraft.dtype import dtype_named
@@ -12,7 +11,6 @@ from handcraft.errors import PrecisionError
 from handcraft.language.graph.domain import Plain, magnitude
 from handcraft.language.graph.node import Node
 from handcraft.origin import Origin, Place
-from handcraft.weights import Plan, Sizes, sharpness_for
 from handcraft.weights.layers import NEAREST_TO_ZERO, STEEPNESS
 from handcraft.weights.norms import BALLAST
 
@@ -56,9 +54,6 @@ large a number fails test_without_mask.py, too small a one test_refused_precisio
 SHARPNESS = 1024
 """By so many times their gap scores are multiplied before they are scaled, in heads of up to
 `HEAD_DIM` dimensions: it becomes 104 nats or more, from which softmax gives exactly 0."""
-
-HEAD_DIM = 96
-"""In float16, which ends at 65504, heads are no wider, so that scores of up to 63 gaps fit."""
 
 
 SCALE_WITHIN = Fraction(1, 1000)
@@ -206,16 +201,17 @@ class Precision:
         varying: Plain,
         times: int = 1,
     ) -> None:
-        """Raise unless a sum remains distinguishable behind LayerNorm.
+        """Raise unless a threshold on a sum holds behind LayerNorm.
 
-        It adds a little noise to each number, and its scale, which a static gain undoes, follows the
-        sum of squares of what is stored: by half the part that varies over the part of the ballast.
+        LayerNorm adds a little noise to each number. It also divides by a scale that depends on the sum
+        of squares of what is stored, and a static gain undoes only a constant scale. What remains is a
+        relative error of half the squares that vary over those of the ballast.
 
         Args:
             node: what reads the sum, an expression or a rule.
             reading: the sum.
-            level: how large it is where it counts.
-            gap: the smallest difference that counts.
+            level: the sum at the threshold.
+            gap: how far below the threshold the sum stays where it does not reach it.
             varying: no sum of squares of stored numbers is larger, the ballast left out.
             times: what noise is multiplied with.
 
@@ -334,63 +330,6 @@ class Precision:
                 f"in scores of up to {_shown(size)}; {self.dtype} is safe up to "
                 f"{_shown(gap * self.steady)}",
             )
-
-
-def check_overflow(score: Plain, plan: Plan, dtype: str) -> None:
-    """Raise unless a dtype holds every attention score, and every sum that LayerNorm may enlarge.
-
-    Softmax scales scores only after they are rounded.
-
-    Args:
-        score: no query, and no score that must be finite, is larger, before it is made sharp.
-        plan: decides how sharp that is.
-        dtype: of the weights.
-
-    Raises:
-        PrecisionError: they are too large for it.
-    """
-    kind = dtype_named(dtype)
-    if not kind.overflows_first:
-        return
-    largest = {"attention scores": score * sharpness_for(plan, dtype), "pre-activations": _reach(plan)}
-    for name, found in largest.items():
-        if found > kind.largest:
-            raise PrecisionError(
-                f"{name} reach {ceil(found):,}, but the largest {dtype} is {kind.largest:,}",
-                where=plan.circuits.place,
-                fix="use bfloat16 or float32, or a shorter context",
-                is_tight=True,
-            )
-
-
-def narrower_heads(score: Plain, plan: Plan, dtype: str, asked: Sizes) -> Sizes | None:
-    """Sizes with more heads, so that scores need less sharpness; None if they do not overflow.
-
-    Args:
-        score: as for `check_overflow`.
-        plan: with the heads that were asked for.
-        dtype: of the weights.
-        asked: what is asked of the width and the heads.
-    """
-    kind, layout = dtype_named(dtype), plan.layout
-    if not kind.overflows_first or score * sharpness_for(plan, dtype) <= kind.largest:
-        return None
-    if asked.n_head is not None or asked.head_dim is not None or layout.head_dim <= HEAD_DIM:
-        return None
-    n_head = 2 * ceil(layout.n_embd / (2 * HEAD_DIM))  # an even number of dimensions can be filled
-    return None if asked.n_embd and asked.n_embd % n_head else replace(asked, n_head=n_head)
-
-
-def _reach(plan: Plan) -> int:
-    """No sum that is compared with 0 is larger, on the largest scale that LayerNorm may give it."""
-    scale = {norm.name: Fraction(norm.sum_of_squares) / norm.least for norm in plan.norms if norm.least}
-    largest = Fraction(0)
-    for number, layer in enumerate(plan.layers):
-        times = sqrt(scale.get(f"h.{number}.ln_2", 0))
-        for unit in layer.units if times else ():
-            entries = (n for read in unit.neuron.reads for _, n in read.entries)
-            largest = max(largest, sum(map(magnitude, entries)) * unit.gain * Fraction(times))
-    return ceil(largest)
 
 
 def _refusal(node: Node | Origin, what: str) -> PrecisionError:

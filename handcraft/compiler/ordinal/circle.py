@@ -183,7 +183,8 @@ class _Asking:
         ]
         places = list(_places(period, self.context))
         back = 0.0
-        if self.sources.isdisjoint(self.destinations):  # who only asks may stand where it asks for
+        if self.sources.isdisjoint(self.destinations):
+            # a position that is never a source is stored at the angle that it attends to
             back, strength = angles[0], strength / SHORT
             turned = _places(period, self.context, back)
             for p in set(range(self.context)) - self.sources:

@@ -1,9 +1,9 @@
-"""Values of many kinds become flags, one for each bit of their place among all values.
+"""Split values with large domains into flags, one for each bit of their index in the domain.
 
-A flag of a value that a head moves is one more number to move, and a flag of a table is a table of
-flags. So a table of a thousand rows that gives words becomes ten that give flags, and each of those is
-a step or two where the rows are of two kinds only. What is read from a token, a position or a head is
-left as it is: any function of those costs one dimension, and no neurons.
+A flag of a value that a head moves costs that head one more number, and a flag of a table is a table
+of flags. So a table of a thousand rows that gives words becomes ten that give flags, and each of those
+is a step or two where the rows are of two kinds only. What is read from a token, a position or a head
+is left as it is: any function of those costs one dimension, and no neurons.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from handcraft.language.graph.node import (
 from handcraft.language.graph.wording import Wording, reads
 
 MANY = 4
-"""Values of more kinds than this become flags."""
+"""Values with a larger domain than this become flags."""
 
 Test = Callable[[Value], bool]
 
 
 def width_of(size: int) -> int:
-    """How many bits tell so many values apart."""
+    """How many bits distinguish so many values."""
     return max(1, ceil(log2(size)))
 
 
@@ -59,7 +59,7 @@ def is_readable(node: Node) -> bool:
 
 
 class Splitting:
-    """Makes flags of values; what was made for a node serves everybody who asks for it.
+    """Makes flags of values; each flag is made once, for all its readers.
 
     Args:
         roots: the nodes to compute.

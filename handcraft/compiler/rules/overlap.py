@@ -88,7 +88,7 @@ class OverlapIndex:
 
         Contexts are read backwards. Those after which the same kept patterns may still match are one
         state, with the smallest and the largest sums of them all. So both bounds are met, but where a
-        context does not count because of its very end.
+        context does not count because of its very end. An empty pattern ends the empty context too.
 
         Args:
             pattern: what contexts end in.
@@ -102,8 +102,12 @@ class OverlapIndex:
             TooManyStatesError: deciding it takes too long.
         """
         total: Added[To] | None = None
-        level: list[_State[To]] = [([self._root], {})]
-        for depth in range(self._depth + 1):
+        single = self._along(pattern, adds)
+        if single is None:
+            return None
+        start, nodes, before = single
+        level: list[_State[To]] = [(nodes, before)]
+        for depth in range(start, self._depth + 1):
             following: dict[tuple[int, ...], _State[To]] = {}
             self._states_left -= len(level)
             if self._states_left < 0:
@@ -128,6 +132,29 @@ class OverlapIndex:
                     total = _hull(total, here)
             level = [*following.values()]
         return total
+
+    def _along(
+        self, pattern: Pattern, adds: Callable[[int], Added[To] | None]
+    ) -> tuple[int, list[_Node], Added[To]] | None:
+        """The only state after the last tokens of a pattern, as long as it names each of them.
+
+        Returns:
+            How many tokens were read, where they lead, and what was added; None if no context counts.
+        """
+        nodes, added = [self._root], dict[To, Span]()
+        before: Added[To] = added
+        depth = 0
+        while depth < len(pattern) and len(allowed := pattern.backwards(depth)) == 1:
+            following = [child for node in nodes for child in node.matching(allowed)]
+            if not following:
+                break
+            keys = [key for node in nodes for key in node.free]
+            here = _plus(before, map(adds, keys)) if keys else before
+            if here is None:
+                return None
+            nodes, before, depth = following, here, depth + 1
+        self._states_left -= depth
+        return depth, nodes, before
 
     def overlapping(self, pattern: Pattern) -> Iterator[int]:
         """The keys of all kept patterns that some context matches together with `pattern`."""

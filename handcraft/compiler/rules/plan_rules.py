@@ -16,7 +16,8 @@ from handcraft.circuits.lifetimes import (
     written_by_neurons,
 )
 from handcraft.compiler.encodings import AUTO, Encodings
-from handcraft.compiler.features.precision import Precision, check_overflow, narrower_heads
+from handcraft.compiler.features.overflow import check_overflow, narrower_heads
+from handcraft.compiler.features.precision import Precision
 from handcraft.compiler.passes.split_bits import MANY
 from handcraft.compiler.rules.ruled import Made, Ruled
 from handcraft.compiler.search import (

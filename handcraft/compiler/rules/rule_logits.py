@@ -150,16 +150,16 @@ def rule_neurons(
             break
         vetoes = [veto(rulings[k], k + 1, ruling, features) * -1 for k in vetoed_by[place]]
         fires = sum_of((fires, *vetoes))
-        found += _speak(ruling, fires, needed, own.height * unit, features, vocabulary)
+        found += _predicting(ruling, fires, needed, own.height * unit, features, vocabulary)
         if not fires.terms and fires.constant >= needed:
             break  # it always fires, as the passes found out, so none after it ever does
     return [*found, *(_echoes(features, token) if exact else ())]
 
 
 def needed_vetoes(rulings: Sequence[Ruling], ranked: Sequence[Rank | Amounts]) -> list[list[int]]:
-    """For each rule the earlier ones, by their place, where which it must not fire.
+    """For each rule the places of the earlier rules that veto it: where one fires, it must not.
 
-    One that asks all that another asks, and more, is left out: where it fires the other does.
+    One whose literals include all literals of another is left out: where it fires, so does the other.
     """
     found: list[list[int]] = [[] for _ in rulings]
     for place, each in enumerate(ranked):
@@ -181,7 +181,7 @@ def _parts(flags: frozenset[Node], most: int = 6) -> Iterator[frozenset[Node]]:
 def veto(ruling: Ruling, number: int, rival: Ruling, features: Features) -> Reading:
     """A sum that is 1 where a rule fires, as far as a rival can fire there too, and else 0.
 
-    Where the rival fires its own literals hold, so that those need not be asked again.
+    Where the rival fires, its own literals hold, so that this sum leaves them out.
     """
     asked = [each for each in ruling.literals if each not in rival.literals]
     readings = [features.number(each) for each in asked]
@@ -199,6 +199,16 @@ def veto(ruling: Ruling, number: int, rival: Ruling, features: Features) -> Read
         place=ruling.origin.place,
     )
     return features.number(flag)
+
+
+def ends_directly(rulings: Sequence[Ruling]) -> bool:
+    """Whether rules end in one that always fires and whose answer is one of several values."""
+    last = rulings[-1]
+    answer = last.answer
+    has_several = (
+        isinstance(answer, Node) and isinstance(answer.domain, Finite) and len(answer.domain.values) > 1
+    )
+    return has_several and not last.literals and not are_exact(rulings)
 
 
 def write_last_directly(
@@ -221,20 +231,17 @@ def write_last_directly(
         vocabulary: the tokens.
         unit: what is written.
     """
-    last = rulings[-1]
-    is_vetoed = any(each.has_veto for each in ranked)
-    if are_exact(rulings) or is_vetoed or last.literals:
+    if not ends_directly(rulings) or any(each.has_veto for each in ranked):
         return False
-    if not isinstance(last.answer, Node) or not isinstance(last.answer.domain, Finite):
-        return False
-    values = last.answer.domain.values
-    if len(values) < 2:
-        return False
+    answer = rulings[-1].answer
+    assert isinstance(answer, Node)
+    assert isinstance(answer.domain, Finite)
+    values = answer.domain.values
     numbers = {
         _place(value, vocabulary): tuple(unit * (i == j) for j in range(len(values)))
         for i, value in enumerate(values)
     }
-    return features.write_logits(last.answer, numbers) is not None
+    return features.write_logits(answer, numbers) is not None
 
 
 def with_rest(logit_neurons: Sequence[LogitNeuron]) -> tuple[list[LogitNeuron], LogitScale]:
@@ -288,7 +295,7 @@ def conjunction(literals: Iterable[Node], features: Features) -> tuple[Reading |
     return sum_of(found), needed
 
 
-def _speak(
+def _predicting(
     ruling: Ruling,
     fires: Reading,
     needed: int,
@@ -296,6 +303,7 @@ def _speak(
     features: Features,
     vocabulary: Vocabulary,
 ) -> list[LogitNeuron]:
+    """The neurons of one rule: one for each token that it can predict, or one for a distribution."""
     answer = ruling.answer
     if isinstance(answer, Node):
         assert isinstance(answer.domain, Finite)

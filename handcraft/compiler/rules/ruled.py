@@ -20,10 +20,12 @@ from handcraft.compiler.passes.counts import has_count
 from handcraft.compiler.passes.run_passes import BEFORE_TABLES, TABLES, run_passes
 from handcraft.compiler.passes.unequal import has_inequality
 from handcraft.compiler.rules.coded_rules import CodedRules
+from handcraft.compiler.rules.rank_rules import Rank
 from handcraft.compiler.rules.rule_logits import (
     SMALL_UNIT,
     UNIT,
     check_neurons,
+    ends_directly,
     ranks,
     rule_neurons,
     with_rest,
@@ -246,6 +248,11 @@ class Ruled:
         )
         return Made(circuits, is_level and self.has_norm, assembly.largest_score)
 
+    @cache  # noqa: B019
+    def _ranked(self, *, apart: bool) -> tuple[Rank, ...]:
+        """The rank of each rule."""
+        return ranks(self.rulings, self.dtype, apart=apart)
+
     def one_hot(
         self, sizes: Sizes, *, direct: bool, apart: bool, sure: bool, flags: bool = False
     ) -> Made | None:
@@ -270,7 +277,9 @@ class Ruled:
             positions=self.encodings.positions,
         )
         features.allocate(self.token)
-        ranked = ranks(self.rulings, self.dtype, apart=apart)
+        if direct and not ends_directly(self.rulings):
+            return None
+        ranked = self._ranked(apart=apart)
         rules = self.rulings, ranked, features, prompts.vocabulary
         if direct and not write_last_directly(*rules, unit):
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from math import log
 from typing import Any
@@ -121,10 +121,11 @@ def with_nodes(rulings: Sequence[Ruling], nodes: Iterable[Node]) -> list[Ruling]
     """The rulings with other trees, one for each that `nodes_of` gives, in that order."""
     made = dict(zip(nodes_of(rulings), nodes, strict=True))
     return [
-        replace(
-            ruling,
-            literals=tuple([made[literal] for literal in ruling.literals]),
-            answer=made[ruling.answer] if isinstance(ruling.answer, Node) else ruling.answer,
+        Ruling(
+            tuple([made[literal] for literal in ruling.literals]),
+            made[ruling.answer] if isinstance(ruling.answer, Node) else ruling.answer,
+            ruling.origin,
+            ruling.contender,
         )
         for ruling in rulings
     ]

@@ -215,3 +215,17 @@ def test_a_gpt2_in_safetensors_is_proved_as_in_a_repository(tmp_path):
     one, other = prove(tmp_path / "one"), prove(tmp_path / "other")
     assert (one.word, one.inputs) == (other.word, other.inputs) == ("proved", 120)
     assert one.margin >= other.margin
+
+
+def test_a_key_is_read_that_decides_whether_its_source_is_read(tmp_path):
+    """A source may have just the value that the head reads: its key decides about the others."""
+    prompts = Prompts("ab=", context=6)
+    marker = select(prompts.token, "=").latest(prompts.position, default=0)
+    program = Program(
+        prompts=prompts,
+        rules=[predict("a").when(prompts.position - marker == 1), predict("b").otherwise()],
+    )
+    folder = save(compile_program(program, architecture="block"), tmp_path / "model")
+    verdict, claim = prove(folder), read_claim(folder)
+    assert verdict.word == "proved"
+    assert least_margin(load_file(folder / WEIGHTS), folder, claim) >= verdict.margin

@@ -239,8 +239,8 @@ def random_model(rng, *, has_norm=True):
     return config, {name: each.astype(F).astype(np.float64) for name, each in tensors.items()}
 
 
-def run(rng, config, tensors, ids, how):
-    """The last logits, in float32: by `how`, NumPy in any order or torch."""
+def run(rng, config, tensors, ids, how, *, is_causal=True):
+    """The last logits, in float32: by `how`, NumPy in any order or torch; without a mask all logits."""
 
     def times(x, name):
         return steps.product(rng, x, tensors[f"{name}.weight"], tensors[f"{name}.bias"])
@@ -274,16 +274,18 @@ def run(rng, config, tensors, ids, how):
                 else steps.product(rng, q, k.T, np.zeros(length)) * each
             )
             for at in range(length):
-                seen = scores[at : at + 1, : at + 1]
+                end = at + 1 if is_causal else length
+                seen = scores[at : at + 1, :end]
                 weights = (
                     torch.softmax(*to_torch(seen), dim=1).numpy() if how else steps.softmax(rng, seen)
                 )
-                out[at, head] = steps.product(rng, weights, v[: at + 1], np.zeros(size))[0]
+                out[at, head] = steps.product(rng, weights, v[:end], np.zeros(size))[0]
         x = x + times(out.reshape(length, -1), f"h.{i}.attn.c_proj")
         if config.units(i):
             hidden = activated(times(norm(x, f"h.{i}.ln_2"), f"h.{i}.mlp.c_fc"))
             x = x + times(hidden, f"h.{i}.mlp.c_proj")
-    return steps.product(rng, norm(x, "ln_f"), tensors["wte.weight"].T, np.zeros(config.vocab_size))[-1]
+    logits = steps.product(rng, norm(x, "ln_f"), tensors["wte.weight"].T, np.zeros(config.vocab_size))
+    return logits[-1] if is_causal else logits
 
 
 @pytest.mark.parametrize("how", [0, 1])

@@ -71,7 +71,7 @@ def test_a_run_whose_worker_was_killed_goes_on_where_it_stopped(folders, tmp_pat
     assert {verdict.word for verdict in found.values()} == {"proved"}
 
 
-def killed(folder, options):
+def killed(folder, options, state):
     os._exit(9)
 
 
@@ -83,16 +83,28 @@ def test_a_worker_that_is_killed_is_an_error(folders, tmp_path, monkeypatch):
 
 def test_what_was_changed_or_is_asked_otherwise_is_proved_again(folders, tmp_path):
     results, folder = tmp_path / "results.jsonl", shutil.copytree(folders[0], tmp_path / "model")
-    list(prove_all([folder], Counting(), results))
-    for options, calls in (({}, 0), ({"rehash": True}, 1), ({"rehash": True}, 0)):
+    both = [folder, folders[1]]
+    list(prove_all(both, Counting(), results))
+    for options, calls in (({}, 0), ({"rehash": True}, 2), ({"rehash": True}, 0)):
         executor = Counting()
-        list(prove_all([folder], executor, results, **options))
+        list(prove_all(both, executor, results, **options))
         assert executor.calls == calls
     config = json.loads((folder / "config.json").read_text("utf-8"))
     (folder / "config.json").write_text(json.dumps(config), "utf-8")  # in another form
-    ((_, found),) = prove_all([folder], Counting(), results)
-    assert isinstance(found, CheckError)
-    assert "its hash differs" in found.what
+    found = dict(prove_all(both, Counting(), results))
+    assert isinstance(found[folder], CheckError)
+    assert "its hash differs" in found[folder].what
+
+
+@pytest.mark.parametrize("executor", [None, Counting()])
+def test_of_a_single_folder_the_verdict_is_kept_too(folders, tmp_path, executor):
+    results, said = tmp_path / "results.jsonl", []
+    for is_known in (False, True):
+        ((_, found),) = prove_all(folders[:1], executor, results, progress=said.append)
+        assert found.word == "proved"
+        assert bool(said) is not is_known
+        said.clear()
+    assert list(tmp_path.iterdir()) == [results]
 
 
 def test_the_command_line_checks_many(folders, tmp_path, capsys):
@@ -101,6 +113,8 @@ def test_the_command_line_checks_many(folders, tmp_path, capsys):
     assert main([*names, "--workers", "2", "--results", str(results)]) == 0
     out = capsys.readouterr().out
     assert all(f"{name}\nproved: " in out for name in names)
+    assert main([names[0], "--workers", "2", "--verbose"]) == 0
+    assert capsys.readouterr().out.startswith(f"{names[0]}\nproved: ")
     assert main([*names, str(tmp_path / "none"), "--json", "--results", str(results)]) == 2
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row.get("verdict") for row in rows].count("proved") == 3

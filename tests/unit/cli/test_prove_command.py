@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -100,6 +101,21 @@ def test_what_a_model_cannot_mean_is_an_error(run, tmp_path, meaning, error):
     assert "fix:" in ran.err
 
 
+@pytest.mark.parametrize("change", ["causal", "activation"])
+def test_a_certificate_of_another_architecture_is_an_error(run, tmp_path, change):
+    run("compile", "aab", "--architecture", "block", "-o", "out")
+    path = tmp_path / "out" / "certificate.json"
+    found = json.loads(path.read_text("utf-8"))
+    if change == "causal":
+        found["contexts"]["causal"] = False
+    else:
+        found["architecture"]["activation"] = "gelu_tanh"
+    path.write_text(json.dumps(found), "utf-8")
+    ran = run("prove", "out")
+    assert ran.status == 2
+    assert f"ProofError: the certificate states {change}=" in ran.err
+
+
 def test_circuits_without_a_stated_meaning_are_not_proved(run, tmp_path):
     text = (ROOT / "programs" / "by_hand.py").read_text("utf-8").split("prompts = Prompts")[0]
     (tmp_path / "mine.py").write_text(text)
@@ -133,7 +149,56 @@ def test_the_automaton_is_printed_with_what_is_written(run, checker):
     assert "behind an input, up to 10 tokens more, each the one that is predicted\n" in out
 
 
+def test_several_are_proved_and_each_verdict_has_its_name(run, tmp_path):
+    assert run("compile", "aab", "-o", "out").status == 0
+    ran = run("prove", "out", "parity", "bare", "--workers", "2")
+    assert ran.status == 2
+    assert "bare" in ran.err
+    ran = run("prove", "out", "parity", "--workers", "2", "--results", "verdicts.jsonl")
+    assert ran.status == 0
+    assert "out\nproved: 62 inputs" in ran.out
+    assert "parity\nproved: 256 inputs" in ran.out
+    again = run("prove", "out", "--results", "verdicts.jsonl", "--json")
+    assert json.loads(again.out)["program"] == "out"
+    assert json.loads(again.out)["verdict"] == "proved"
+
+
+def test_one_that_cannot_be_judged_does_not_stop_the_others(run, tmp_path):
+    for name in ("out", "broken"):
+        assert run("compile", "aab", "-o", name).status == 0
+    (tmp_path / "broken" / "certificate.json").write_text("{}")
+    ran = run("prove", "broken", "out", "--json")
+    assert ran.status == 2
+    found = {row["program"]: row for row in map(json.loads, ran.out.splitlines())}
+    assert found["out"]["verdict"] == "proved"
+    assert found["broken"]["kind"] == "ProofError"
+
+
+def test_exact_bounds_are_asked_for(run):
+    ran = run("prove", "aab", "--exact", "--json")
+    assert ran.status == 0
+    assert json.loads(ran.out)["arithmetic"].endswith("in whole numbers of 2^-512")
+    ran = run("prove", "aab", "--exact", "--regime", "bfloat16")
+    assert (ran.status, ran.err.splitlines()[0]) == (
+        2,
+        "ProofError: exact bounds are computed of float32 only, of GPT-2, without a radius",
+    )
+
+
+def test_workers_divide_a_single_proof(run, tmp_path):
+    alone = run("prove", "dyck1", "--json")
+    together = run("prove", "dyck1", "--workers", "2", "--json")
+    assert together.status == 0
+    both = [json.loads(ran.out) for ran in (alone, together)]
+    assert both[0] | {"seconds": 0} == both[1] | {"seconds": 0}
+
+
 WRONG = {
+    "aab parity --radius": "CommandError: --radius is about one program, and without --results",
+    "aab parity --exact": "CommandError: --exact is about one program, and without --results",
+    "aab --radius --exact": "CommandError: --radius is not found with exact bounds",
+    "aab --print-program --results kept": "CommandError: --print-program is about one program",
+    "aab --scheduler tcp://a:1 --workers 2": "--workers counts processes of this machine",
     "aab --dtype float33": "weights cannot be emitted as 'float33'",
     "out --dtype float32": "CommandError: out is already compiled",
     "bare": "ProofError: bare has no certificate.json",
@@ -156,6 +221,17 @@ def test_what_cannot_be_proved_is_an_error(run, checker, tmp_path, arguments):
     ran = run("prove", *arguments.split())
     assert ran.status == 2
     assert WRONG[arguments] in ran.err
+
+
+def test_without_the_package_the_message_names_the_extra(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    ran = run("prove", "aab", "--scheduler", "tcp://127.0.0.1:1")
+    assert ran.status == 2
+    assert ran.err.startswith(
+        "CommandError: --scheduler needs the distributed package, which is not installed\n"
+        "  where: the command handcraft prove aab --scheduler tcp://127.0.0.1:1\n"
+        "  fix:   pip install 'handcraft[cluster]'\n"
+    )
 
 
 def test_a_damaged_certificate_is_an_error(run, checker):

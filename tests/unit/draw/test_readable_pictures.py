@@ -9,7 +9,7 @@ import pytest
 from gallery import FOLDER, facts
 from svg_texts import PAGE, texts_of, unreadable
 
-from handcraft import compile_program
+from handcraft import Program, Prompts, compile_program, compile_sequences, predict, select
 from handcraft.cli.example_prompt import example_prompt
 from handcraft.draw import WHATS, Subject, draw_picture
 from handcraft.draw.scene import Scene
@@ -60,6 +60,32 @@ def test_so_can_the_coarsest_and_the_finest_circuit(name, detail):
             draw_picture(subject, "circuit", detail=detail)
         return
     assert unreadable(draw_picture(subject, "circuit", detail=detail).svg) == []
+
+
+HOSTILE = (
+    *("<", "<b>a</b>", '"', "\\", "\\N", "|", "{x}", "&", "&lt;", "&#65;", "]]>", "'", "漢字", "🙂"),
+    *("e\u0301", "\x07", "a" * 60, "a" * 59 + "b"),
+)
+"""Tokens that break XML, are not in the font, or are long and nearly equal."""
+
+
+@pytest.mark.parametrize("what", WHATS)
+def test_tokens_of_every_kind_are_readable_in_an_svg_and_in_a_png(what):
+    prompts = Prompts(HOSTILE, context=20)
+    named = prompts.token.at(-1, default="<")
+    rules = [predict("🙂").when(named == "漢字"), predict(named).otherwise()]
+    compiled = compile_program(Program(prompts=prompts, rules=rules), architecture="block")
+    picture = compiled.draw(what=what, prompt=HOSTILE)
+    assert unreadable(picture.svg) == []
+    assert picture.png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("what", WHATS)
+def test_a_model_of_values_without_a_mask_has_every_picture(what):
+    prompts = Prompts("abc", context=6, causal=False)
+    outputs = {"how many": select(prompts.token, "a").count(), "next": prompts.token.at(1, default="a")}
+    picture = compile_sequences(outputs).draw(what=what, prompt="abca")
+    assert unreadable(picture.svg) == []
 
 
 def test_the_test_sees_texts_that_overlap_are_small_or_lie_outside():

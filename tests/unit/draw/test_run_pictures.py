@@ -10,7 +10,7 @@ import pytest
 from gallery import facts
 from svg_texts import SVG, texts_of, unreadable
 
-from handcraft import compile_program
+from handcraft import Prompts, compile_program, compile_sequences, select
 from handcraft.draw import draw_trace
 from handcraft.draw.run import FAINTEST
 from handcraft.errors import DrawError
@@ -22,12 +22,15 @@ def traced(name: str, prompt: str, architecture: str = "block") -> Trace:
 
 
 def rows(picture) -> dict[str, list[str]]:
-    """The texts of a picture line by line, from left to right, by the first of them."""
+    """The texts of a picture line by line, from left to right, by the first one; the upper of two."""
     lines: dict[float, list] = {}
     for text in texts_of(picture.svg)[0]:
         lines.setdefault(round(text.bottom), []).append(text)
     in_order = [sorted(line, key=lambda text: text.left) for line in lines.values()]
-    return {line[0].words: [text.words for text in line[1:]] for line in in_order}
+    found: dict[str, list[str]] = {}
+    for line in sorted(in_order, key=lambda line: line[0].top):
+        found.setdefault(line[0].words, [text.words for text in line[1:]])
+    return found
 
 
 @pytest.mark.parametrize("architecture", ["block", "gpt2"])
@@ -104,6 +107,21 @@ def test_a_model_of_which_nothing_is_known_shows_its_dimensions():
     shown = rows(trace.draw())
     assert "dimension 6" in shown
     assert "head 0" in shown
+
+
+def test_a_model_of_values_shows_them_and_predicts_no_token():
+    prompts = Prompts("abc", context=6)
+    compiled = compile_sequences({"how many": select(prompts.token, "a").count()})
+    shown = rows(compiled.draw(what="run", prompt="abca"))
+    assert shown["how many"] == ["1", "1", "1", "2"]
+    assert "next token" not in shown
+
+
+def test_the_values_of_a_program_are_those_of_its_meaning():
+    program = facts("dyck2")["program"]
+    shown = rows(compile_program(program).draw(what="run", prompt="([()"))
+    assert shown["innermost"] == ["(", "[", "(", "["]
+    assert shown["depth"] == ["1", "2", "3", "2"]
 
 
 def test_a_trace_has_three_pictures():

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 
 const page = await import(process.argv[2]);
-const { data, ids, texts, summed, cases, named } = JSON.parse(readFileSync(process.argv[3], "utf8"));
+const { data, ids, texts, summed, cases, named, served } = JSON.parse(readFileSync(process.argv[3], "utf8"));
 const model = data && page.readModel(data);
 const meant = (meaning, text) => {
   const { rule, answer, isBroken } = page.interpret(meaning, text);
@@ -36,6 +36,7 @@ function sums(trace) {
 }
 
 const prompts = data?.meaning && new page.Prompts(data.meaning.contexts);
+const isSmall = prompts?.total < 5000;
 const listed = prompts?.some(300);
 process.stdout.write(
   JSON.stringify({
@@ -45,7 +46,9 @@ process.stdout.write(
     named: (named ?? []).map(([tensor, axis, i]) => page.axisName(model, tensor, axis, i)),
     allowed: (texts ?? []).map((text) => prompts.allows(text.map((token) => data.tokens.indexOf(token)))),
     sums: summed ? sums(page.forward(model, summed)) : null,
+    served: (served ?? []).map((place) => page.originsOf(model, ...place).map(([what]) => what)),
     total: prompts?.total,
+    longer: isSmall ? prompts.every(prompts.longest).map((each) => prompts.allows([...each, each.at(-1)])) : [],
     listed,
   }),
 );

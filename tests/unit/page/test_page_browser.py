@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from handcraft import Program, compile_program, predict
+from handcraft.circuits.lifetimes import lifetimes
 from handcraft.page import of_compiled, page_html
 
 from .pages import CHROMIUM, PROGRAMS, gallery_model, needs_chromium
@@ -154,6 +155,12 @@ def test_a_broken_weight_changes_the_answers_that_numpy_says_and_undo_restores_t
     assert answer(page) == "a"
     assert "the rules mean b" in page.inner_text(".live")
     assert "You edited weights" in page.inner_text(".proof")
+    page.fill("#edit", "-9")
+    page.press("#edit", "Enter")
+    assert page.locator(".edits li").count() == 2
+    page.click(".edits >> text=/^undo$/")
+    assert page.locator(".edits li").count() == 1
+    assert page.inner_text(".drawer strong") == "-8"
     page.click("text=undo all")
     assert answer(page) == "b"
     assert page.inner_text(".failures") == ""
@@ -226,15 +233,25 @@ def test_tokens_that_look_like_html_are_shown_as_text(opened):
 
 
 def test_stored_values_are_named_only_while_they_are_stored(opened):
-    page = opened(gallery_model("induction"), "abcab")
+    compiled = gallery_model("induction")
+    page = opened(compiled, "abcab")
     page.check("text=also the numbers that the model stores")
     rows = page.locator(".flow tr.stored th").all_inner_texts()
-    first = page.locator(".flow tr.stage").first
-    before = first.evaluate("(e) => [...e.parentElement.children].indexOf(e)")
-    assert sum("key of" in row for row in rows[:before]) == 0
     assert rows[0] == "token"
     shown = page.locator(".flow tr.stored").first.locator("td").all_inner_texts()
     assert shown == list("abcab")
+    reuses = [each for each in compiled.circuits.reuses if each.subspace.name in rows]
+    assert reuses
+    for reuse in reuses:
+        kinds = page.eval_on_selector_all(".flow tbody tr", "all => all.map((row) => row.className)")
+        names = page.locator(".flow tbody tr th").all_inner_texts()
+        begun = names.index(reuse.subspace.name)
+        begun -= next(n for n in range(begun) if kinds[begun - n] != "stored")
+        assert reuse.within.name not in names[begun:]
+    born = {each.name: life.born for each, life in lifetimes(compiled.circuits).items()}
+    first = rows[: rows.index(next(row for row in rows if born[row]))]
+    assert first == [row for row in first if born[row] == 0]
+    assert {name for name, state in born.items() if state == 0} == set(first)
 
 
 def test_the_widget_shows_the_same_in_a_notebook(browser):
@@ -256,3 +273,11 @@ def test_the_widget_shows_the_same_in_a_notebook(browser):
     page.fill("#prompt", "ab")
     assert page.inner_text("output") == "a"
     page.close()
+
+
+def test_conditions_that_hold_nowhere_are_shown_when_asked_for(opened):
+    page = opened(gallery_model("aab"), "bb")
+    named = page.locator(".flow tr.value th")
+    assert not [name for name in named.all_inner_texts() if name.startswith("token == 'a'")]
+    page.click("text=show 1 more that are no everywhere >> nth=0")
+    assert [name for name in named.all_inner_texts() if name.startswith("token == 'a'")]

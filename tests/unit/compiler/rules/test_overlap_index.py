@@ -15,7 +15,7 @@ from handcraft.language.patterns.parse_pattern import parse_pattern
 from handcraft.language.patterns.pattern import Pattern
 
 SIZE, LONGEST = 3, 3
-CONTEXTS = [c for n in range(1, LONGEST + 2) for c in product(range(SIZE), repeat=n)]
+CONTEXTS = [c for n in range(LONGEST + 2) for c in product(range(SIZE), repeat=n)]
 AB = Vocabulary("ab")
 
 CLASSES = st.lists(st.frozensets(st.integers(0, SIZE - 1), min_size=1), max_size=LONGEST).map(tuple)
