@@ -21,7 +21,7 @@ from handcraft_check.evaluate import Evaluator
 from handcraft_check.model import Model
 from handcraft_check.regime import Array
 from handcraft_check.rounding import Bounded
-from handcraft_check.states import Store, coarsened, coarsened_stream, distinct, hull
+from handcraft_check.states import Store, alike, coarsened, coarsened_stream, distinct, hull
 from handcraft_check.stream import Stream
 
 Ids = npt.NDArray[np.int64]
@@ -218,17 +218,20 @@ class Runner:
                 x = self.model.written(layer, x, Bounded(none, none))
             x = self.model.feed_forward(layer, x)
             if layer < layers - 1:
-                x = self._coarse_stream(x)
-                first, merged = distinct(*x.columns)
-                x, kinds = x[first], merged[kinds]
+                x, merged = self._alike(x)
+                kinds = merged[kinds]
         return Ran(numbers, x, self.model.logits(x), kinds, blame, wide)
 
     def _coarse(self, x: Bounded, parts: int = 128) -> Bounded:
         """Wider bounds, in which more rows are equal; numbers of few digits often are without."""
         return x if self.model.regime.is_half else coarsened(x, parts)
 
-    def _coarse_stream(self, x: Stream) -> Stream:
-        return x if self.model.regime.is_half else coarsened_stream(x)
+    def _alike(self, x: Stream) -> tuple[Stream, Ids]:
+        """Rows of which several are one, and which of them each row is."""
+        if self.model.regime.is_half:
+            first, kinds = distinct(*x.columns)
+            return x[first], kinds
+        return alike(coarsened_stream(x))
 
     def _attend(
         self, layer: int, x: Stream, kinds: Ids, queries: Bounded, sources: Ids
@@ -253,9 +256,8 @@ class Runner:
                 part[each.kinds[first]] for part in (each.out.center, each.out.error)
             )
         after = self.model.written(layer, x[kinds[first]], Bounded(center, error))
-        stream = self._coarse_stream(after)
-        apart, merged = distinct(*stream.columns)
-        return stream[apart], merged[together], influence
+        stream, merged = self._alike(after)
+        return stream, merged[together], influence
 
 
 def _note(found: Ids, spreads: Array, limit: float) -> None:

@@ -212,7 +212,8 @@ class Proof:
             return None
         parents, tokens, states, written = (a[stays] for a in (parents, tokens, states, written))
         before = level.entries[parents]
-        entries, rows = before.copy(), np.arange(len(parents))
+        rows = self._in_groups(tokens, before)
+        entries = before[rows]
         done: list[tuple[Ids, Ids, Ids, Ids]] = []  # rows, their sources, own entries, answers
         waiting = Waiting(self, position, tokens, written)
         waiting.push(rows, entries)
@@ -239,6 +240,16 @@ class Proof:
             np.column_stack([sources, own]),
             np.column_stack([states[which], written[which], answers]),
         )
+
+    def _in_groups(self, tokens: Ids, entries: Ids) -> Ids:
+        """The cases in an order in which those are together of which much may be the same: [row].
+
+        Where the order of tokens does not matter, these are texts of the same tokens.
+        """
+        if self.evaluator.orders or not entries.size:
+            return np.arange(len(tokens))
+        texts = np.column_stack([np.array(self.entries.examples)[entries], tokens])
+        return np.lexsort(np.sort(texts, axis=1).T)
 
     def _stuck(
         self, position: int, decided: Decided, at: int, entries: Ids, before: Ids, token: int

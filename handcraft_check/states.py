@@ -11,7 +11,7 @@ import numpy.typing as npt
 from handcraft_check.kinds import ceil, codes, key, power_above, rint
 from handcraft_check.regime import Array
 from handcraft_check.rounding import Bounded
-from handcraft_check.stream import Stream
+from handcraft_check.stream import Stream, joined
 
 Ids = npt.NDArray[np.int64]
 
@@ -20,6 +20,15 @@ FINEST = 2.0**-40
 
 FLOAT64_SLACK = 2.0**-50
 """More than float64 can be off, relatively to the ends, in the middle and the half of an interval."""
+
+MANY_ROWS = 64
+"""Fewer rows are not looked at: it would save nothing."""
+
+CELL = 2.0**-6
+"""Rows are near where they are in one cell of a grid as wide as this."""
+
+WIDER = 3.0
+"""So many times the error of a row may be that of the hull of rows like it."""
 
 DENSE = 4
 """Whole numbers below so many times their count are told apart by a table; others are sorted."""
@@ -67,6 +76,45 @@ def hull(rows: Bounded) -> Bounded:
     spread += FLOAT64_SLACK * (np.abs(low) + np.abs(high))
     is_one = (rows.center == rows.center[:1]).all(axis=0) & (rows.error == rows.error[:1]).all(axis=0)
     return Bounded(np.where(is_one, rows.center[0], center), np.where(is_one, rows.error[0], spread))
+
+
+def alike(x: Stream) -> tuple[Stream, Ids]:
+    """Rows that are nearly the same as one: some rows, and for each row of x one that holds it.
+
+    What holds several rows is their hull. Its box is wider by how far their centers are from its own,
+    and along a direction it may be as far off as any of them. Texts that differ in the order of their
+    tokens often lead to rows that differ by what LayerNorm rounds. Where all are in one cell of a grid,
+    and no error grows to more than `WIDER` times what it was, they are one.
+
+    Proof: a row c + b + s W, with |b| <= box and |s| <= radii, is c' + (c - c' + b) + s W, and
+    |c - c' + b| <= |c - c'| + box. The intervals of all rows are inside of their hull.
+    """
+    first, kinds = distinct(*x.columns)
+    if len(first) < MANY_ROWS:
+        return x[first], kinds
+    rows = x[first]
+    _, cells = distinct(np.rint(rows.center / CELL) + 0.0)
+    order = np.argsort(cells, kind="stable")
+    starts = np.searchsorted(cells[order], np.arange(cells.max() + 1))
+
+    def most(each: Array) -> Array:
+        """The largest of each cell: [row, ...] -> [cell, ...]."""
+        return np.asarray(np.maximum.reduceat(each[order], starts))
+
+    high, low = most(rows.center + rows.error), -most(rows.error - rows.center)
+    center = (low + high) / 2
+    error = np.maximum(high - center, center - low) + FLOAT64_SLACK * (np.abs(low) + np.abs(high))
+    is_known = most(np.abs(rows.center - rows.center[order[starts]][cells]) + rows.error) == 0
+    center = np.where(is_known, rows.center[order[starts]], center)
+    error = np.where(is_known, 0.0, error)
+    box = most(rows.box + np.abs(rows.center - center[cells])) * (1 + FLOAT64_SLACK)
+    hulls = Stream(center, error, box, most(rows.radii), x.along)
+    is_near = (error[cells] <= WIDER * rows.error).all(axis=1)
+    is_whole = most(np.where(is_near, 0.0, 1.0)) == 0
+    alone = np.flatnonzero(~is_whole[cells])
+    places = np.where(is_whole, np.cumsum(is_whole) - 1, 0)[cells]
+    places[alone] = int(is_whole.sum()) + np.arange(len(alone))
+    return joined([hulls[is_whole].tight(), rows[alone]]), places[kinds]
 
 
 def distinct(*columns: npt.NDArray[np.generic]) -> tuple[Ids, Ids]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -39,6 +40,16 @@ def smallest(ways: Sequence[Way], sizes: Sizes) -> Plan:
     if not plans:
         raise _nearest(problems)
     return min(plans, key=_size)
+
+
+def smallest_of(ways: Sequence[Way], sizes: Sizes) -> Plan | None:
+    """The same, or None where no plan fits."""
+    plans: list[Plan] = []
+    for way in ways:
+        with suppress(LayoutError, PrecisionError, LimitError):
+            plan = way(sizes)
+            plans += [plan] if plan else []
+    return min(plans, key=_size, default=None)
 
 
 def _size(plan: Plan) -> tuple[int, int, int]:

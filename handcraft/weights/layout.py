@@ -142,18 +142,32 @@ class Layout:
         here = ((self.start[subspace] + i, scaled),)
         return here if opposite is None else (*here, (opposite, -scaled))
 
-    def read(self, subspace: Subspace, i: int, number: Number) -> tuple[Cells, Number]:
+    def read(
+        self, subspace: Subspace, i: int, number: Number, *, cancels_mean: bool = False
+    ) -> tuple[Cells, Number]:
         """Dimensions, the factors with which to read them, and a constant.
 
         The sum of factors times dimensions plus the constant is `number` times coordinate `i`.
+
+        Args:
+            subspace: what is read.
+            i: one of its coordinates.
+            number: by which it is multiplied.
+            cancels_mean: whether to read half of the difference of a dimension and its opposite beside
+                ballast. LayerNorm subtracts the mean, which is 0, but for what it errs by when large
+                numbers are added up; this is the same in both, and a score of a million shows it.
         """
         dimension = self.start[subspace] + i
+        constant: Number = 0
         if self._is_signed(subspace):  # the dimension stores 2 f - 1, so f is half of it plus a half
-            return ((dimension, _half(number)),), _half(number)
-        if self._is_small(subspace):  # the rounded mean of everything cancels in the difference
-            half, opposite = _half(number) * (1 / SMALL), self.start[subspace] + subspace.width + i
-            return ((dimension, half), (opposite, -half)), 0
-        return ((dimension, number),), 0
+            number = constant = _half(number)
+        if self._is_small(subspace):
+            number = number * (1 / SMALL)
+        is_halved = self._is_small(subspace) or (cancels_mean and self.has_ballast)
+        if not is_halved or not _has_opposites(subspace, self.is_mirrored):
+            return ((dimension, number),), constant
+        half, opposite = _half(number), self.start[subspace] + subspace.width + i
+        return ((dimension, half), (opposite, -half)), constant
 
     def rest(self, subspace: Subspace) -> tuple[tuple[int, Number], ...]:
         """The numbers in the dimensions of a subspace while its value is 0."""

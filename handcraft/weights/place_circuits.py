@@ -96,7 +96,9 @@ def _place_attention(
             for linear in maps:
                 served = linear.origins or origins
                 for i, j, coefficient in linear.entries:
-                    cells, constant = layout.read(linear.source, i, coefficient * factor)
+                    cells, constant = layout.read(
+                        linear.source, i, coefficient * factor, cancels_mean=third < 2
+                    )
                     channel = column + channels[linear.target] + j
                     for row, read in cells:
                         weight.add((row, channel), read, served)

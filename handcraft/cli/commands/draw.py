@@ -88,7 +88,7 @@ def draw(
     if json_:
         print_json({"file": str(file), "what": kind, "format": format, "bytes": len(data)})
     else:
-        print(f"wrote {file} ({len(data):,} bytes)")
+        print(f"wrote {file}")
     if open_ and not webbrowser.open(file.resolve().as_uri()):
         note(f"no browser was found; open {file} yourself")
 

@@ -26,6 +26,7 @@ from handcraft.compiler.search import (
     plan_in_one_layer,
     plan_without_spreading,
     smallest,
+    smallest_of,
 )
 from handcraft.compiler.stage import Stage
 from handcraft.errors import LayoutError, LimitError, PrecisionError
@@ -71,6 +72,22 @@ class RuleWays:
         if tokens == "one-hot" or self.has_few_tokens:
             return self.one_hot_ways
         return *self.ways_in_bits, *self.one_hot_ways
+
+    @property
+    def every_way(self) -> tuple[Way, ...]:
+        """All of them that were not ruled out, whatever is mostly smaller."""
+        if self.ruled.encodings.tokens != AUTO.tokens:
+            return self.ways
+        return (*self.ways_in_bits, *self.one_hot_ways)
+
+    def if_level(self, way: Way) -> Way:
+        """A way, where LayerNorm always divides by the same in its plan."""
+
+        def found(sizes: Sizes) -> Plan | None:
+            plan = way(sizes)
+            return plan if plan is not None and self._is_level(plan) else None
+
+        return found
 
     @property
     def has_few_tokens(self) -> bool:
@@ -246,6 +263,9 @@ def plan_rules(
 ) -> tuple[Plan, tuple[Stage, ...]]:
     """The smallest plan of rules, and the trees after each pass on the way to it.
 
+    In a narrow dtype, the smallest in which LayerNorm always divides by the same power of two, if there
+    is one: beside ballast its noise would decide between two numbers where a sum is rounded.
+
     Where no plan surely holds, one in bits that does, and then one that does if measuring shows it;
     `save` measures.
 
@@ -262,6 +282,10 @@ def plan_rules(
     """
     ruled = Ruled.of(program, target, dtype, encodings, reuse=reuse)
     surely = RuleWays(ruled, target, sure=True)
+    if target.has_norm and not program.has_only_patterns and not Precision(dtype).is_wide:
+        level = smallest_of([surely.if_level(way) for way in surely.every_way], sizes)
+        if level is not None:
+            return level, surely.stages(level)
     try:
         plan = smallest(surely.ways, sizes)
     except (LayoutError, PrecisionError):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from handcraft_check.hidden_units import mlp
 from handcraft_check.layer_norm import Matrix, layer_norm
 from handcraft_check.rounding import Bounded
-from handcraft_check.states import coarsened_stream
+from handcraft_check.states import MANY_ROWS, WIDER, alike, coarsened_stream
 from handcraft_check.stream import Along, Directions, Readers, Stream, joined
 
 torch = pytest.importorskip("torch")
@@ -172,6 +172,41 @@ def test_a_coarser_stream_contains_the_finer(rng, width):
     common = stream.radii @ stream.along.size
     assert ((found.box >= stream.box + moved) | (common == 0)).all()
     assert (found.error[stream.error == 0] == 0).all()
+
+
+@given(seeds, st.integers(1, 8), st.sampled_from([0.0, 0.3, 1.0, 8.0]))
+def test_rows_that_are_alike_are_held_by_one(rng, width, apart):
+    first, _ = drawn_stream(rng, 3, width)
+    which = rng.integers(3, size=2 * MANY_ROWS)
+    shift = apart * first.error[which] * rng.choice([-1, 0, 1, 0.5], size=(len(which), width))
+    center, box, radii = first.center[which] + shift, first.box[which], first.radii[which]
+    box = box * rng.choice([1, 0.5], size=box.shape)
+    error = (box + radii @ first.along.size) * (1 + 1e-12)
+    rows = Stream(center, error, box, radii, first.along)
+    found, kinds = alike(rows)
+    holding = found[kinds]
+    moved = (radii * rng.choice([-1, 0, 1, 0.3], size=radii.shape)) @ first.along.rows
+    exact = center + moved + box * rng.choice([-1, 0, 1], size=box.shape)
+    slack = 1e-12 * (1 + np.abs(center) + error)
+    assert (np.abs(exact - holding.center) <= holding.error + slack).all()
+    assert (np.abs(exact - moved - holding.center) <= holding.box + slack).all()
+    assert (holding.radii >= radii).all()
+    assert (holding.error <= WIDER * error + slack).all()
+    assert (holding.error[error == 0] == 0).all()
+
+
+def test_rows_that_differ_by_what_is_rounded_are_one():
+    rng = np.random.default_rng(0)
+    which, none = rng.integers(3, size=4 * MANY_ROWS), np.zeros((4 * MANY_ROWS, 0))
+    center = np.array([[1.0, 0, -1], [0, 1, -1], [2, 0.5, 0]])[which]
+    error = np.full_like(center, 2.0**-17)
+    rows = Stream(
+        center + 2.0**-18 * rng.random(center.shape), error, error, none, Along(np.zeros((0, 3)))
+    )
+    found, kinds = alike(rows)
+    assert len(found.center) == 3
+    assert len(set(zip(which.tolist(), kinds.tolist(), strict=True))) == 3
+    assert len(alike(rows[: MANY_ROWS - 1])[0].center) == MANY_ROWS - 1
 
 
 def test_joined_rows():

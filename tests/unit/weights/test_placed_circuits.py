@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gallery
 import pytest
 from sympy import Symbol
 
@@ -10,6 +11,7 @@ from handcraft.circuits import (
     Block,
     Circuits,
     Coefficients,
+    Encoding,
     Head,
     Neuron,
     bias,
@@ -171,3 +173,24 @@ def test_a_neuron_whose_sum_may_be_no_integer_is_refused(architecture, read):
 def test_a_neuron_that_reads_an_empty_membership_fires_by_its_threshold():
     always = Neuron("n", (Coefficients(TOKEN, ()),), 0, (Coefficients(TOKEN, ((2, 10),)),))
     assert logits_of_c(compiled(Block(neurons=(always,)))) == [10, 10, 10]
+
+
+@pytest.mark.parametrize(("name", "largest"), [("ioi", 2**17), ("induction", 2**13)])
+def test_no_score_is_moved_by_the_mean_that_layernorm_subtracts(name, largest):
+    """A mean is rounded beside ballast, and a weight of 147,456 would show it."""
+    found = gallery.compiled(name)
+    assert found.plan.layout.has_ballast
+    scalars = {
+        found.plan.layout.start[each]
+        for each in found.plan.circuits.stream
+        if each.encoding is Encoding.SCALAR
+    }
+    weights = []
+    for number in range(len(found.plan.layers)):
+        matched = found.model.tensors[f"h.{number}.attn.c_attn.weight"][
+            :, : 2 * found.plan.layout.n_embd
+        ]
+        columns = matched[:, ~matched[list(scalars)].any(axis=0)]
+        assert not columns.sum(axis=0).any()
+        weights.append(abs(columns).max())
+    assert max(weights) >= largest
