@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from handcraft_check.meaning import program_hash
-from handcraft_check.prove import Claim
+from handcraft_check.claim import Claim
+from handcraft_check.program.meaning import program_hash
 
 WEIGHTS, CONFIG, CERTIFICATE = "model.safetensors", "config.json", "certificate.json"
 TOKENIZER = "tokenizer.json"

@@ -55,7 +55,8 @@ def program(size: int, count: int) -> Program:
 def proved(number: int) -> dict[str, Any]:
     """Prove one program."""
     from handcraft import compile_program, save
-    from handcraft_check.prove import prove, read_claim
+    from handcraft_check.claim import read_claim
+    from handcraft_check.prove import prove
 
     size, count = ROWS[number]
     with TemporaryDirectory() as temporary:

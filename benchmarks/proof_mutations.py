@@ -29,9 +29,10 @@ from judged_folders import Original, contexts, least_margin, least_of, meant_ids
 from small_programs import programs
 
 from handcraft import compile_program
-from handcraft_check import prove as checker
+from handcraft_check import attempts
+from handcraft_check.claim import Claim, read_claim
 from handcraft_check.errors import CheckError
-from handcraft_check.prove import Claim, prove, read_claim
+from handcraft_check.prove import prove
 
 KINDS = ("weight", "config", "tokenizer", "certificate", "swapped")
 
@@ -214,7 +215,7 @@ class Judge:
         claim: Claim | None = None
         try:
             claim = read_claim(folder, rehash=True)
-            verdict = prove(folder, rehash=True, budget=checker.BUDGETS[0])
+            verdict = prove(folder, rehash=True, budget=attempts.BUDGETS[0])
         except CheckError:
             least = None if kind != "weight" else least_of(files, self.meant[name])
             return "refused", None if least is None else least > 0, what

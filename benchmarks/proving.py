@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from measuring import answer, print_table, proof_measured, verdict_in_words
 
-from handcraft_check.prove import is_context
-from handcraft_check.words import at_least, at_most
+from handcraft_check.program.words import at_least, at_most
+from handcraft_check.refute import is_context
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,7 +41,8 @@ SECONDS = 75.0
 def proved(number: int) -> dict[str, Any]:
     """Prove one program of the gallery."""
     from handcraft import compile_program, save
-    from handcraft_check.prove import prove, read_claim
+    from handcraft_check.claim import read_claim
+    from handcraft_check.prove import prove
 
     file = runpy.run_path(str(ROOT / "programs" / f"{NAMES[number]}.py"))
     source, meaning = file.get("program") or file["circuits"], file.get("means")

@@ -65,7 +65,7 @@ def smallest_seen(folder: Path, regime: str) -> float:
     import torch
     from transformers import GPT2LMHeadModel
 
-    from handcraft_check.prove import read_claim
+    from handcraft_check.claim import read_claim
 
     claim, random = read_claim(folder), np.random.default_rng(0)
     models = [

@@ -10,11 +10,12 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
+from handcraft_check.arithmetic.regime import REGIMES
+from handcraft_check.claim import read_claim
 from handcraft_check.errors import CheckError
 from handcraft_check.many import prove_all
-from handcraft_check.prove import prove, read_claim
+from handcraft_check.prove import prove
 from handcraft_check.radius import prove_radius
-from handcraft_check.regime import REGIMES
 
 EXITS = {"proved": 0, "unproved": 3, "refuted": 4}
 """The exit status of each verdict; 2 where a folder cannot be judged."""

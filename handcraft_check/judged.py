@@ -14,8 +14,8 @@ from math import log
 import numpy as np
 import numpy.typing as npt
 
-from handcraft_check.regime import Array
-from handcraft_check.rounding import Bounded
+from handcraft_check.arithmetic.regime import Array
+from handcraft_check.arithmetic.rounding import Bounded
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from handcraft_check.errors import CheckError
-from handcraft_check.files import key_of
-from handcraft_check.prove import Verdict, prove
+from handcraft_check.folder.files import key_of
+from handcraft_check.prove import prove
+from handcraft_check.verdict import Verdict
 
 Outcome = Verdict | CheckError
 

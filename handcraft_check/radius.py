@@ -6,7 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 
-from handcraft_check.prove import BUDGETS, Verdict, prove
+from handcraft_check.attempts import BUDGETS
+from handcraft_check.prove import prove
+from handcraft_check.verdict import Verdict
 
 LEAST, PARTS = 30, 8
 """Radii from 2^-30 on are tried, and eighths between two powers of two."""

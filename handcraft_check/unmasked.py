@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from handcraft_check.domain import Domain, Ids
+from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.arithmetic.stream import Stream, joined
+from handcraft_check.by_cases.found import BudgetError, Found
+from handcraft_check.by_cases.policy import StuckError
 from handcraft_check.judged import Judge, Judged
-from handcraft_check.meaning import BROKEN, Meaning
-from handcraft_check.model import BLURRED, Model
-from handcraft_check.policy import StuckError
-from handcraft_check.proof import BudgetError, Found
-from handcraft_check.rounding import Bounded
-from handcraft_check.stream import Stream, joined
+from handcraft_check.layers.model import BLURRED, Model
+from handcraft_check.program.domain import Domain, Ids
+from handcraft_check.program.meaning import BROKEN, Meaning
 
 CELLS = 1 << 21
 """How many numbers of keys are in memory at once, for all pairs of positions."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from handcraft_check.rounding import Bounded
+from handcraft_check.arithmetic.rounding import Bounded
 
 F = np.float32
 

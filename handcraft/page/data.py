@@ -12,8 +12,8 @@ from handcraft.limits import PAGE_WEIGHTS
 from handcraft.model import AxisNames, Model
 from handcraft.origin import Origin, Place
 from handcraft.page.subject import Stored, Subject
-from handcraft_check.contexts_in_words import contexts_in_words
-from handcraft_check.meaning import Meaning
+from handcraft_check.program.contexts_in_words import contexts_in_words
+from handcraft_check.program.meaning import Meaning
 
 Data = dict[str, Any]
 

@@ -19,7 +19,7 @@ from handcraft.proofs.write_meaning import (
     write_values,
 )
 from handcraft_check.errors import CheckError
-from handcraft_check.meaning import Meaning, program_hash
+from handcraft_check.program.meaning import Meaning, program_hash
 
 CERTIFICATE = "certificate.json"
 

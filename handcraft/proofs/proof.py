@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from handcraft_check.words import at_least, at_most
+from handcraft_check.program.words import at_least, at_most
 
 Wanted: TypeAlias = Literal["never", "quick", "required"]
 """Whether a proof is tried when a folder is written: never, where it takes seconds, or in any case."""

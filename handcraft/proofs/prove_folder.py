@@ -16,12 +16,14 @@ from handcraft.progress import advance
 from handcraft.proofs.certificate import CERTIFICATE, FILES, stated_in, statement_of
 from handcraft.proofs.proof import Proof
 from handcraft.proofs.write_meaning import NotCertified
-from handcraft_check.contexts_in_words import contexts_in_words
+from handcraft_check.attempts import BUDGETS
 from handcraft_check.errors import CheckError
 from handcraft_check.many import prove_all
-from handcraft_check.meaning import Meaning
-from handcraft_check.prove import BUDGETS, Verdict, prove
+from handcraft_check.program.contexts_in_words import contexts_in_words
+from handcraft_check.program.meaning import Meaning
+from handcraft_check.prove import prove
 from handcraft_check.radius import prove_radius
+from handcraft_check.verdict import Verdict
 
 QUICK = 10_000
 """The most cases of a proof that is tried while a folder is written: seconds."""

@@ -15,7 +15,8 @@ from sweeps import DEEP
 
 from handcraft import compile_program, save
 from handcraft.cli.shipped import shipped_programs, shipped_proofs
-from handcraft_check.prove import prove, read_claim
+from handcraft_check.claim import read_claim
+from handcraft_check.prove import prove
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 JUDGED = runpy.run_path(str(BENCHMARKS / "judged_folders.py"))

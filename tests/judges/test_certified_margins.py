@@ -16,7 +16,8 @@ from sweeps import DEEP
 
 from handcraft.cli.shipped import shipped_proofs
 from handcraft.formats.onnx_file import write_onnx
-from handcraft_check.prove import prove, read_claim
+from handcraft_check.claim import read_claim
+from handcraft_check.prove import prove
 
 torch = judge("torch")
 transformers = judge("transformers")

@@ -15,7 +15,7 @@ from judges import judge
 from handcraft import compile_program
 from handcraft.cli.executors import executor_of
 from handcraft.cli.main import main
-from handcraft_check import parts
+from handcraft_check.by_cases import parts
 from handcraft_check.prove import prove
 
 distributed = judge("distributed")

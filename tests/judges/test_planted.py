@@ -12,7 +12,7 @@ from judges import IMPLEMENTATIONS, judge
 
 from handcraft.formats.save_planted import save_planted
 from handcraft.proofs.plant import plant
-from handcraft_check.prove import read_claim
+from handcraft_check.claim import read_claim
 
 torch = judge("torch")
 transformers = judge("transformers")

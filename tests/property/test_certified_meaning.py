@@ -22,7 +22,7 @@ from handcraft import Program, Prompts, predict, select
 from handcraft.errors import AssumptionError
 from handcraft.proofs import statement_of
 from handcraft.testing import rule_programs, sequence_programs
-from handcraft_check.meaning import BROKEN, Meaning
+from handcraft_check.program.meaning import BROKEN, Meaning
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 with patch.object(sys, "path", [str(BENCHMARKS), *sys.path]):

@@ -8,7 +8,7 @@ from handcraft.compiler import Compiled
 from handcraft.language import Program, write_rules
 from handcraft.proofs import Proof
 from handcraft.verify import Report
-from handcraft_check.words import at_least, at_most
+from handcraft_check.program.words import at_least, at_most
 
 TITLE = "# A GPT-2 written by hand"
 

@@ -7,11 +7,11 @@ from float32_steps import assert_inside, boxes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft_check.attend import Sources, attend
-from handcraft_check.config import Config
-from handcraft_check.model import Model
-from handcraft_check.rounding import Bounded
-from handcraft_check.scores import COMMON
+from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.by_cases.attend import Sources, attend
+from handcraft_check.folder.config import Config
+from handcraft_check.layers.model import Model
+from handcraft_check.layers.scores import COMMON
 
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 

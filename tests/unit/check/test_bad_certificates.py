@@ -14,7 +14,7 @@ import pytest
 from handcraft import Program, Prompts, compile_program, predict
 from handcraft_check.__main__ import main
 from handcraft_check.errors import CheckError
-from handcraft_check.meaning import program_hash
+from handcraft_check.program.meaning import program_hash
 from handcraft_check.prove import prove
 
 CERTIFICATE = "certificate.json"
@@ -141,7 +141,7 @@ def test_a_domain_that_is_none(what, folder, capsys):
 
 
 def test_too_many_states(folder, capsys, monkeypatch):
-    monkeypatch.setattr("handcraft_check.domain.CELLS_UP_TO", 10)
+    monkeypatch.setattr("handcraft_check.program.domain.CELLS_UP_TO", 10)
 
     def grow(data):
         data["contexts"].update(next=[[0, 0]] * 6, final=[True] * 6, kinds=[0, 1])

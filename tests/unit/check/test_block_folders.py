@@ -19,8 +19,10 @@ from safetensors.numpy import load_file, save_file
 
 from handcraft import Program, Prompts, compile_program, predict, save, select
 from handcraft.formats import load
+from handcraft_check.claim import read_claim
 from handcraft_check.errors import CheckError
-from handcraft_check.prove import Verdict, prove, read_claim
+from handcraft_check.prove import prove
+from handcraft_check.verdict import Verdict
 
 ROOT = Path(__file__).parents[3]
 JUDGED = runpy.run_path(str(ROOT / "benchmarks" / "judged_folders.py"))
@@ -106,7 +108,7 @@ def test_windows_without_layer_norm(program, outright, tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "model"
     save(compile_program(program, architecture="block"), folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("handcraft_check.window_proof.OUTRIGHT", outright)
+        patch.setattr("handcraft_check.by_windows.window_proof.OUTRIGHT", outright)
         verdict, claim = prove(folder), read_claim(folder)
     assert verdict.word == "proved"
     assert least_margin(load_file(folder / WEIGHTS), folder, claim) >= verdict.margin

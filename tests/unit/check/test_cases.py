@@ -14,8 +14,8 @@ pytest.importorskip("torch")
 
 from test_layers import random_block, random_model, run
 
-from handcraft_check.cases import Entries, Runner
-from handcraft_check.model import Model
+from handcraft_check.by_cases.cases import Entries, Runner
+from handcraft_check.layers.model import Model
 
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 

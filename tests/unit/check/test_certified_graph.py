@@ -12,8 +12,8 @@ import pytest
 from handcraft import Program, Prompts, predict
 from handcraft.proofs import statement_of
 from handcraft_check.errors import CheckError
-from handcraft_check.interpret import Interpreter
-from handcraft_check.meaning import BROKEN, Meaning, program_hash
+from handcraft_check.program.interpret import Interpreter
+from handcraft_check.program.meaning import BROKEN, Meaning, program_hash
 
 TOKEN, POSITION = {"op": "token"}, {"op": "position"}
 BEGINNING = [
@@ -198,7 +198,7 @@ def test_a_meaning_of_another_form_is_an_error(data):
 
 
 def test_too_many_rows_are_an_error(monkeypatch):
-    monkeypatch.setattr("handcraft_check.nodes.ROWS_UP_TO", 3)
+    monkeypatch.setattr("handcraft_check.program.nodes.ROWS_UP_TO", 3)
     read(meaning(table()))
     with pytest.raises(CheckError, match="1 are checked at most"):
         read(meaning(table(), table()))
@@ -256,7 +256,7 @@ def test_texts_are_computed_in_parts(monkeypatch):
     texts = np.random.default_rng(0).integers(0, 2, (50, 5))
     made = Meaning.read(statement_of(program)["meaning"], "ab")
     whole = made.answers(texts)
-    monkeypatch.setattr("handcraft_check.meaning.CELLS_AT_ONCE", 60)
+    monkeypatch.setattr("handcraft_check.program.meaning.CELLS_AT_ONCE", 60)
     parts = made.answers(texts)
     assert parts.token.tolist() == whole.token.tolist()
 

@@ -22,18 +22,19 @@ from sweeps import DEEP
 
 from handcraft import Program, compile_program, predict
 from handcraft_check.__main__ import main
-from handcraft_check.attention import head_output, softmax
+from handcraft_check.arithmetic.exact import BITS, Exact, NotANumberError, exactly
+from handcraft_check.arithmetic.kinds import codes, each, floats, key, power_above
+from handcraft_check.arithmetic.regime import FLOAT32
+from handcraft_check.arithmetic.rounding import Bounded, added, mean_error, product_error, rounded
+from handcraft_check.arithmetic.stream import Along, Stream
+from handcraft_check.by_windows.windows import UnfitError
+from handcraft_check.claim import EXACTLY, read_claim
 from handcraft_check.errors import CheckError
-from handcraft_check.exact import BITS, Exact, NotANumberError, exactly
-from handcraft_check.hidden_units import gelu_range
-from handcraft_check.kinds import codes, each, floats, key, power_above
-from handcraft_check.layer_norm import layer_norm
-from handcraft_check.prove import EXACTLY, prove, read_claim
-from handcraft_check.regime import FLOAT32
-from handcraft_check.rounding import Bounded, added, mean_error, product_error, rounded
-from handcraft_check.scores import scaled
-from handcraft_check.stream import Along, Stream
-from handcraft_check.windows import UnfitError
+from handcraft_check.layers.attention import head_output, softmax
+from handcraft_check.layers.hidden_units import gelu_range
+from handcraft_check.layers.layer_norm import layer_norm
+from handcraft_check.layers.scores import scaled
+from handcraft_check.prove import prove
 
 SMALL = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "small_programs.py"))
 NAMES = [*SMALL["programs"]()]
@@ -249,7 +250,7 @@ def by_cases(folder, **options):
     def unfit(*_, **__):
         raise UnfitError("not asked for")
 
-    with patch("handcraft_check.prove.prove_windows", unfit):
+    with patch("handcraft_check.attempts.prove_windows", unfit):
         return prove(folder, **options)
 
 

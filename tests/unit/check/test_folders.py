@@ -12,9 +12,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from handcraft import Program, Prompts, compile_program, predict
+from handcraft_check.claim import read_claim
 from handcraft_check.errors import CheckError
-from handcraft_check.meaning import BROKEN, program_hash
-from handcraft_check.prove import prove, read_claim
+from handcraft_check.program.meaning import BROKEN, program_hash
+from handcraft_check.prove import prove
 
 JUDGED = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "judged_folders.py"))
 WTE, LM_HEAD = "transformer.wte.weight", "lm_head.weight"

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from handcraft import Program, Prompts, compile_program, predict, select
-from handcraft_check.policy import Forgotten, Policy, StuckError
-from handcraft_check.proof import Proof
-from handcraft_check.prove import prove, read_claim
+from handcraft_check.by_cases.policy import Forgotten, Policy, StuckError
+from handcraft_check.by_cases.proof import Proof
+from handcraft_check.claim import read_claim
+from handcraft_check.prove import prove
 
 DIGITS = 3
 FIRST = 2 * DIGITS + 2

@@ -11,13 +11,13 @@ from float32_steps import F, assert_inside, boxes, point
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft_check.attention import Weights, head_output, softmax
-from handcraft_check.config import Config
-from handcraft_check.hidden_units import mlp, without_pairs
-from handcraft_check.layer_norm import Matrix, layer_norm
-from handcraft_check.model import Model
-from handcraft_check.rounding import Bounded
-from handcraft_check.stream import Stream
+from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.arithmetic.stream import Stream
+from handcraft_check.folder.config import Config
+from handcraft_check.layers.attention import Weights, head_output, softmax
+from handcraft_check.layers.hidden_units import mlp, without_pairs
+from handcraft_check.layers.layer_norm import Matrix, layer_norm
+from handcraft_check.layers.model import Model
 
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional

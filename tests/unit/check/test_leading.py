@@ -9,10 +9,10 @@ from float32_steps import F, assert_inside
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft_check.layer_norm import Matrix, layer_norm
-from handcraft_check.rounding import Bounded
-from handcraft_check.stream import Along, Stream
-from handcraft_check.sums import Part, Sums, layer_norm_of_sums
+from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.arithmetic.stream import Along, Stream
+from handcraft_check.by_windows.sums import Part, Sums, layer_norm_of_sums
+from handcraft_check.layers.layer_norm import Matrix, layer_norm
 
 EPSILON = float(F(1e-5))
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from handcraft import compile_program
-from handcraft_check import parts, saved
+from handcraft_check.attempts import proof_at
+from handcraft_check.by_cases import parts, saved
+from handcraft_check.by_cases.proof import Proof
 from handcraft_check.errors import CheckError
-from handcraft_check.proof import Proof
-from handcraft_check.prove import proof_at, prove
+from handcraft_check.prove import prove
 
 SMALL = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "small_programs.py"))
 NAMES = ("induction", "carry", "parity", "mean")
@@ -105,7 +106,7 @@ def test_what_cannot_be_proved_is_found_at_the_same_place(folders, few):
 
 @pytest.mark.parametrize("budget", [60, 300])
 def test_a_budget_ends_at_the_same_case(budget, folders, few, monkeypatch):
-    monkeypatch.setattr("handcraft_check.prove.BUDGETS", (20, budget))
+    monkeypatch.setattr("handcraft_check.attempts.BUDGETS", (20, budget))
     alone = seen(prove(folders["induction"], budget=budget))
     assert seen(prove(folders["induction"], budget=budget, executor=Backwards())) == alone
 

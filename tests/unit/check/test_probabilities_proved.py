@@ -17,12 +17,15 @@ from safetensors.numpy import load_file, save_file
 from handcraft import Program, Prompts, compile_program, predict, save, select
 from handcraft.proofs.write_meaning import WITHIN
 from handcraft.verify.probabilities import CLOSE
-from handcraft_check import window_proof
+from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.by_windows import window_proof
+from handcraft_check.claim import read_claim
 from handcraft_check.errors import CheckError
 from handcraft_check.judged import Judge, distance_bound, surely_off
-from handcraft_check.meaning import program_hash
-from handcraft_check.prove import Verdict, is_context, prove, read_claim
-from handcraft_check.rounding import Bounded
+from handcraft_check.program.meaning import program_hash
+from handcraft_check.prove import prove
+from handcraft_check.refute import is_context
+from handcraft_check.verdict import Verdict
 
 JUDGED = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "judged_folders.py"))
 WEIGHTS, CERTIFICATE = "model.safetensors", "certificate.json"

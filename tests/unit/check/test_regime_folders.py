@@ -11,10 +11,11 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from handcraft import Program, Prompts, compile_program, predict
-from handcraft_check.model import Model
-from handcraft_check.prove import prove, read_claim
+from handcraft_check.arithmetic.regime import IN_FLOAT32, REGIMES
+from handcraft_check.claim import read_claim
+from handcraft_check.layers.model import Model
+from handcraft_check.prove import prove
 from handcraft_check.radius import prove_radius
-from handcraft_check.regime import IN_FLOAT32, REGIMES
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

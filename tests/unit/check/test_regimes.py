@@ -12,21 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_layers import EPSILON, gains, matrix, norms, random_model, run, scores_of
 
-from handcraft_check.cases import Entries, Runner
-from handcraft_check.errors import CheckError
-from handcraft_check.half import (
-    for_each_value,
-    half_attention,
-    half_mlp,
-    half_product,
-    is_exact_sum,
-    lowest_bit,
-)
-from handcraft_check.hidden_units import gelu, mlp
-from handcraft_check.layer_norm import Matrix, layer_norm
-from handcraft_check.model import Model, matrix_in_use
-from handcraft_check.regime import FLOAT32, IN_FLOAT32, REGIMES
-from handcraft_check.rounding import (
+from handcraft_check.arithmetic.regime import FLOAT32, IN_FLOAT32, REGIMES
+from handcraft_check.arithmetic.rounding import (
     STRAIGHT,
     Bounded,
     added,
@@ -35,7 +22,21 @@ from handcraft_check.rounding import (
     rounded_ends,
     rounding_of,
 )
-from handcraft_check.stream import Stream
+from handcraft_check.arithmetic.stream import Stream
+from handcraft_check.by_cases.cases import Entries, Runner
+from handcraft_check.errors import CheckError
+from handcraft_check.layers.blocks import matrix_in_use
+from handcraft_check.layers.half import (
+    for_each_value,
+    half_attention,
+    half_mlp,
+    half_product,
+    is_exact_sum,
+    lowest_bit,
+)
+from handcraft_check.layers.hidden_units import gelu, mlp
+from handcraft_check.layers.layer_norm import Matrix, layer_norm
+from handcraft_check.layers.model import Model
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

@@ -11,9 +11,17 @@ from float32_steps import F, assert_inside, boxes, moments, point, product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft_check import states
-from handcraft_check.rounding import UNIT, Bounded, added, gamma, mean_error, product_error, rounded
-from handcraft_check.states import coarsened, distinct
+from handcraft_check.arithmetic.rounding import (
+    UNIT,
+    Bounded,
+    added,
+    gamma,
+    mean_error,
+    product_error,
+    rounded,
+)
+from handcraft_check.by_cases import states
+from handcraft_check.by_cases.states import coarsened, distinct
 
 torch = pytest.importorskip("torch")
 

@@ -9,12 +9,12 @@ from float32_steps import F, assert_inside, boxes, point
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft_check.attention import softmax
-from handcraft_check.layer_norm import Matrix, layer_norm
-from handcraft_check.rounding import Bounded
-from handcraft_check.scores import COMMON, Matching, scaled
-from handcraft_check.states import coarsened, hull
-from handcraft_check.stream import Stream
+from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.arithmetic.stream import Stream
+from handcraft_check.by_cases.states import coarsened, hull
+from handcraft_check.layers.attention import softmax
+from handcraft_check.layers.layer_norm import Matrix, layer_norm
+from handcraft_check.layers.scores import COMMON, Matching, scaled
 
 torch = pytest.importorskip("torch")
 

@@ -7,7 +7,7 @@ from float32_steps import boxes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft_check.states import combinations, distinct, hull
+from handcraft_check.by_cases.states import combinations, distinct, hull
 
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 

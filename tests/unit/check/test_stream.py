@@ -11,11 +11,11 @@ from float32_steps import F, assert_inside, boxes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft_check.hidden_units import mlp
-from handcraft_check.layer_norm import Matrix, layer_norm
-from handcraft_check.rounding import Bounded
-from handcraft_check.states import MANY_ROWS, WIDER, alike, coarsened_stream
-from handcraft_check.stream import Along, Directions, Readers, Stream, joined
+from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.arithmetic.stream import Along, Directions, Readers, Stream, joined
+from handcraft_check.by_cases.states import MANY_ROWS, WIDER, alike, coarsened_stream
+from handcraft_check.layers.hidden_units import mlp
+from handcraft_check.layers.layer_norm import Matrix, layer_norm
 
 torch = pytest.importorskip("torch")
 

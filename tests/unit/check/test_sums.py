@@ -10,12 +10,12 @@ from float32_steps import F, assert_inside, boxes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft_check.copies import adds_exactly
-from handcraft_check.hidden_units import mlp
-from handcraft_check.layer_norm import Matrix
-from handcraft_check.rounding import Bounded
-from handcraft_check.stream import Stream
-from handcraft_check.sums import Part, Sums, layer_norm_of_sums
+from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.arithmetic.stream import Stream
+from handcraft_check.by_windows.copies import adds_exactly
+from handcraft_check.by_windows.sums import Part, Sums, layer_norm_of_sums
+from handcraft_check.layers.hidden_units import mlp
+from handcraft_check.layers.layer_norm import Matrix
 
 EPSILON = 1e-5
 

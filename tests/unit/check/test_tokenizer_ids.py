@@ -7,8 +7,8 @@ import json
 import pytest
 
 from handcraft import Program, compile_program, predict
+from handcraft_check.claim import read_claim
 from handcraft_check.errors import CheckError
-from handcraft_check.prove import read_claim
 
 AAB = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
 

@@ -22,12 +22,13 @@ from test_layers import random_block, random_model, run
 from handcraft import Program, Prompts, compile_program, compile_sequences, predict, save, select
 from handcraft.formats import load
 from handcraft.proofs import statement_of
-from handcraft_check.contexts_in_words import contexts_in_words
-from handcraft_check.domain import Domain
+from handcraft_check.claim import read_claim
 from handcraft_check.errors import CheckError
-from handcraft_check.meaning import program_hash
-from handcraft_check.model import Model
-from handcraft_check.prove import prove, read_claim
+from handcraft_check.layers.model import Model
+from handcraft_check.program.contexts_in_words import contexts_in_words
+from handcraft_check.program.domain import Domain
+from handcraft_check.program.meaning import program_hash
+from handcraft_check.prove import prove
 from handcraft_check.unmasked import inputs, last_everywhere
 
 WEIGHTS, CERTIFICATE = "model.safetensors", "certificate.json"

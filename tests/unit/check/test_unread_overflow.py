@@ -12,8 +12,9 @@ from safetensors.numpy import save_file
 from sweeps import DEEP
 
 from handcraft import compile_program
+from handcraft_check.claim import read_claim
 from handcraft_check.errors import CheckError
-from handcraft_check.prove import prove, read_claim
+from handcraft_check.prove import prove
 
 JUDGED = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "judged_folders.py"))
 

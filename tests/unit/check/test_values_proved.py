@@ -15,9 +15,11 @@ from json_schema import conforms
 from safetensors.numpy import load_file, save_file
 
 from handcraft import Prompts, compile_sequences, save, select
+from handcraft_check.claim import read_claim
 from handcraft_check.errors import CheckError
-from handcraft_check.meaning import program_hash
-from handcraft_check.prove import Verdict, prove, read_claim
+from handcraft_check.program.meaning import program_hash
+from handcraft_check.prove import prove
+from handcraft_check.verdict import Verdict
 
 WEIGHTS, CERTIFICATE = "model.safetensors", "certificate.json"
 SCHEMA = Path(__file__).parents[3] / "docs" / "certificate.schema.json"

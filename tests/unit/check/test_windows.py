@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handcraft import Program, Prompts, compile_program, lookup, predict, save
-from handcraft_check import window_proof
-from handcraft_check.copies import copied
-from handcraft_check.prove import attempted, prove, read_claim
-from handcraft_check.window_model import WindowModel
-from handcraft_check.window_proof import _Kind, prove_windows
-from handcraft_check.windows import TokenSets, UnfitError, WindowMeaning
+from handcraft_check.attempts import attempted
+from handcraft_check.by_windows import window_proof
+from handcraft_check.by_windows.copies import copied
+from handcraft_check.by_windows.window_model import WindowModel
+from handcraft_check.by_windows.window_proof import _Kind, prove_windows
+from handcraft_check.by_windows.windows import TokenSets, UnfitError, WindowMeaning
+from handcraft_check.claim import read_claim
+from handcraft_check.prove import prove
 
 LETTERS = "abcd"
 

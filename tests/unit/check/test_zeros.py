@@ -11,12 +11,12 @@ pytest.importorskip("torch")
 
 from test_layers import EPSILON, shapes_of
 
-from handcraft_check.config import Config
-from handcraft_check.layer_norm import Matrix
-from handcraft_check.model import Model
-from handcraft_check.rounding import Bounded
-from handcraft_check.stream import Stream
-from handcraft_check.zeros import Heads, units_in_use
+from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.arithmetic.stream import Stream
+from handcraft_check.folder.config import Config
+from handcraft_check.layers.layer_norm import Matrix
+from handcraft_check.layers.model import Model
+from handcraft_check.layers.zeros import Heads, units_in_use
 
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 

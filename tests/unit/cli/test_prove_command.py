@@ -13,7 +13,7 @@ from handcraft import compile_program, save
 from handcraft.cli.sources import find
 from handcraft.errors import CheckpointError
 from handcraft_check.errors import CheckError
-from handcraft_check.prove import Verdict
+from handcraft_check.verdict import Verdict
 
 ROOT = Path(__file__).parents[3]
 

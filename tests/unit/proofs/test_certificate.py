@@ -20,7 +20,7 @@ from handcraft.compiler import compile_sequences
 from handcraft.errors import CheckpointError
 from handcraft.formats import compile_again, fill, read_checkpoint
 from handcraft.proofs import NotCertified, certificate, certificate_of, statement_of, write_meaning
-from handcraft_check.meaning import Meaning, program_hash
+from handcraft_check.program.meaning import Meaning, program_hash
 
 DOCS = Path(__file__).parents[3] / "docs"
 SCHEMA = json.loads((DOCS / "certificate.schema.json").read_text())

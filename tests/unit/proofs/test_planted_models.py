@@ -16,7 +16,8 @@ from handcraft import Program, Prompts, predict
 from handcraft.errors import CompileError, PromptError, ProofError, VocabularyError
 from handcraft.formats.save_planted import save_planted
 from handcraft.proofs.plant import plant, rounded
-from handcraft_check.prove import prove, read_claim
+from handcraft_check.claim import read_claim
+from handcraft_check.prove import prove
 
 JUDGED = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "judged_folders.py"))
 original_of, contexts, logits = (JUDGED[name] for name in ("Original", "contexts", "logits"))

@@ -1,0 +1,175 @@
+"""Attempts to prove a claim: for windows, by cases, text by text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handcraft_check.by_cases.found import BudgetError, Found
+from handcraft_check.by_cases.parts import Parts
+from handcraft_check.by_cases.policy import StuckError
+from handcraft_check.by_cases.proof import Proof
+from handcraft_check.by_cases.saved import Saved
+from handcraft_check.by_windows.window_proof import prove_windows
+from handcraft_check.by_windows.windows import UnfitError
+from handcraft_check.claim import Claim, read_claim
+from handcraft_check.errors import CheckError
+from handcraft_check.folder.files import (
+    key_of,
+)
+from handcraft_check.program.meaning import BROKEN
+from handcraft_check.refute import wrong_after, wrong_answer
+from handcraft_check.unmasked import last_everywhere, prove_unmasked
+from handcraft_check.verdict import Word
+
+BUDGETS = (1 << 13, 1 << 17, 1 << 21)
+"""How many cases the attempts may take; each is tried with undecided positions, then without."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What was shown of a claim in one arithmetic.
+
+    Args:
+        word: ``proved``, ``unproved`` or ``refuted``.
+        found: the least margin, and where it is.
+        reason: why it is not proved.
+    """
+
+    word: Word
+    found: Found
+    reason: str = ""
+
+    def and_of(self, other: Shown, attention: str) -> Shown:
+        """What was shown of this, which is proved, and of the next attention together."""
+        found = other.found.of_context(self.found.worst, self.found.margin, -1.0)
+        found = found.of_context(self.found.farthest, np.inf, self.found.distance)
+        cases = self.found.cases + other.found.cases
+        named = f", with {attention} attention" if attention and other.reason else ""
+        return Shown(other.word, replace(found, cases=cases), other.reason + named)
+
+
+@dataclass(frozen=True)
+class Helped:
+    """Who decides parts of a proof, and where its state is kept.
+
+    Args:
+        executor: decides parts; None for nobody.
+        make: makes a proof of the claim at a worker, told whether all positions are decided.
+        saved: keeps states; None for nowhere.
+        number: of the claim, where there are several.
+    """
+
+    executor: Executor | None = None
+    make: Callable[[bool], Proof] | None = None
+    saved: Saved | None = None
+    number: int = 0
+
+    def proof(self, claim: Claim, is_single: bool, progress: Callable[[str], None]) -> Proof:
+        """A proof of a claim, which goes on where an earlier one was ended."""
+        found = claim.proof(is_single)
+        found.log = progress
+        if self.executor is not None and self.make is not None:
+            found.parts = Parts(self.executor, partial(self.make, is_single))
+        if self.saved is not None:
+            self.saved.follow(found, (self.number, is_single))
+        return found
+
+
+def proof_at(folder: Path, options: dict[str, Any], key: str, number: int, is_single: bool) -> Proof:
+    """A proof of one of the claims of a folder, at a worker.
+
+    Raises:
+        CheckError: the worker sees other files in the folder.
+    """
+    if key_of(folder, options) != key:
+        raise CheckError("a worker sees other files, or has another checker", folder)
+    return read_claim(folder, **options).each[number].proof(is_single)
+
+
+def attempted(
+    claim: Claim, budget: int, progress: Callable[[str], None], helped: Helped | None = None
+) -> Shown:
+    """Try to prove a claim in one arithmetic, with more and more cases.
+
+    Args:
+        claim: made of contexts and a meaning that can be proved.
+        budget: the most cases that an attempt may take.
+        progress: called with what is going on, from time to time.
+        helped: who decides parts, and where the state is kept.
+    """
+    helped = helped or Helped()
+    domain = claim.domain
+    if not domain.causal:
+        return _attempted_unmasked(claim, budget, progress)
+    try:
+        found = prove_windows(
+            claim.model, claim.token_ids, domain, claim.meaning, budget=budget, log=progress
+        )
+        return Shown("proved", found)
+    except BudgetError:  # cases position by position would be more
+        return Shown("unproved", Found(-np.inf), f"it takes more than {budget:,} cases")
+    except UnfitError as error:
+        if error.context and (wrong := wrong_after(claim, error.context)):
+            return Shown("refuted", Found(-np.inf, error.context), wrong)
+        progress(f"not at all positions at once: {error}")
+    reason, least = "", Found(-np.inf)
+    attempts = {is_single: helped.proof(claim, is_single, progress) for is_single in (False, True)}
+    orders = attempts[True].evaluator.orders
+    if not orders:  # equal texts in any order are one: nothing stays undecided
+        del attempts[False]
+    for limit in (each for each in BUDGETS if each <= budget):
+        is_few = not orders or domain.prefixes(limit) <= limit
+        is_next = is_few and limit > BUDGETS[0]  # each text is one case before sets are tried further
+        for is_single, attempt in sorted(attempts.items(), reverse=is_next):
+            if is_single and limit < budget and not is_few:
+                continue
+            attempt.budget = budget if is_single and is_few and orders else limit
+            try:
+                return Shown("proved", attempt.run())
+            except BudgetError:
+                reason = reason or f"it takes more than {limit:,} cases"
+                least = least if least.worst else attempt.found
+            except StuckError as stuck:
+                reason, least = stuck.why, Found(stuck.margin, stuck.case)
+                if wrong := wrong_after(claim, stuck.case):
+                    return Shown("refuted", least, wrong)
+                if is_single:
+                    return Shown("unproved", least, reason)
+                del attempts[False]
+    return Shown("unproved", least, reason)
+
+
+def _attempted_unmasked(claim: Claim, budget: int, progress: Callable[[str], None]) -> Shown:
+    """The same where later positions are seen."""
+    given = claim.model, claim.token_ids, claim.domain, claim.meaning
+    try:
+        return Shown("proved", prove_unmasked(*given, budget=budget, log=progress))
+    except BudgetError:
+        return Shown("unproved", Found(-np.inf), f"it takes more than {budget:,} cases")
+    except StuckError as stuck:
+        least = Found(stuck.margin, stuck.case)
+        places = [claim.meaning.vocabulary.index(token) for token in stuck.case]
+        answer = int(claim.meaning.answers_everywhere(np.array([places])).codes[0, stuck.position])
+        if answer == BROKEN:
+            return Shown("refuted", least, "the context breaks an assumption of the program")
+        last = last_everywhere(claim.model, claim.token_ids[np.array([places])])
+        wrong = wrong_answer(claim, claim.model.logits(last)[stuck.position], answer)
+        if wrong:
+            return Shown("refuted", least, f"{wrong} at position {stuck.position}")
+        return Shown("unproved", least, stuck.why)
+
+
+def unsupported(claim: Claim) -> str:
+    """Why nothing can be proved of a claim, in words; empty where an attempt can be made."""
+    if not claim.domain.causal and claim.meaning.outputs:
+        return "values of models without a causal mask are not proved yet"
+    if not claim.domain.causal and claim.domain.writes > 1:
+        return "without a causal mask nothing is written"
+    return ""

@@ -1,0 +1,287 @@
+"""Proof by cases: sets of contexts, made smaller where one calculation does not suffice for all.
+
+A case is a text of which each position is decided or has several alternatives. What heads read of an
+undecided position is known up to the spread of its alternatives, and so is what the program means.
+Where that is too much to show which token is predicted, the position that matters most is decided, one
+case for each alternative. What was decided for one position is forgotten behind it, unless a later
+proof needs it: a case that stands for more contexts than there are can fail, but never prove too much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft_check.arithmetic.regime import Array
+from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.arithmetic.stream import Stream
+from handcraft_check.by_cases.attend import Sources, attend
+from handcraft_check.by_cases.states import Store, alike, coarsened, coarsened_stream, distinct, hull
+from handcraft_check.layers.model import Model
+from handcraft_check.program.evaluate import Evaluator
+
+Ids = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+class Entries:
+    """What later positions read of earlier ones: keys, values of each layer, and what is meant there.
+
+    An entry is either decided, or a set of decided ones, its alternatives. Each has a number, and one
+    token that may stand there, as an example.
+    """
+
+    def __init__(self, layers: int, crossing: Sequence[int]) -> None:
+        self.crossing = crossing
+        self.stores = [Store() for _ in range(2 * layers)]
+        self.width = 2 * layers + len(crossing)
+        self.numbers: list[tuple[int, ...]] = []
+        self.parts: list[tuple[int, ...]] = []
+        self.examples: list[int] = []
+        self._positions: list[int | None] = []
+        self._known: dict[tuple[Any, ...], int] = {}
+        self._sets: dict[frozenset[int], int] = {}
+        self._united: dict[tuple[int, ...], int] = {}
+        self._table: Ids | None = None
+        self._is_set: Flags | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All of it but for what can be made again, as few arrays."""
+        return {
+            "stores": self.stores,
+            "crossing": self.crossing,
+            "numbers": self.table,
+            "positions": np.array([-1 if at is None else at for at in self._positions], dtype=np.int64),
+            "sizes": np.array([len(parts) for parts in self.parts], dtype=np.int64),
+            "parts": np.array([part for parts in self.parts for part in parts], dtype=np.int64),
+            "examples": np.array(self.examples, dtype=np.int64),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(len(state["stores"]) // 2, state["crossing"])  # type: ignore[misc]
+        self.stores = state["stores"]
+        ends = np.cumsum(state["sizes"])[:-1]
+        parts = map(tuple, (each.tolist() for each in np.split(state["parts"], ends)))
+        rows = zip(
+            map(tuple, state["numbers"].tolist()),
+            state["positions"].tolist(),
+            parts,
+            state["examples"].tolist(),
+            strict=False,  # of no entries, no parts are one list
+        )
+        for number, (row, at, some, example) in enumerate(rows):
+            position = None if at < 0 else at
+            self._add(row, some, example, position)
+            if some:
+                self._sets[frozenset(some)] = number
+            else:
+                self._known[(position, *row)] = number
+
+    def decided(self, numbers: Ids, tokens: Ids, position: int | None) -> Ids:
+        """The entries of rows: [row].
+
+        Args:
+            numbers: those of keys and values in each store, and of the set of each crossing node:
+                [row, store + node].
+            tokens: what stands there, places in the vocabulary: [row].
+            position: where they stand; None if their order does not matter.
+        """
+        first, places = distinct(numbers)
+        found = []
+        for row, token in zip(map(tuple, numbers[first].tolist()), tokens[first].tolist(), strict=True):
+            number = self._known.setdefault((position, *row), len(self.numbers))
+            if number == len(self.numbers):
+                self._add(row, (), token, position)
+            found.append(number)
+        return np.array(found, dtype=np.int64)[places]
+
+    def union(self, entries: Sequence[int], evaluator: Evaluator) -> int:
+        """The entry that may be any of some decided ones or of their alternatives."""
+        if len(entries) == 1:
+            return entries[0]
+        members = tuple(entries)
+        if members in self._united:
+            return self._united[members]
+        parts = frozenset(p for e in entries for p in (self.parts[e] or (e,)))
+        if parts not in self._sets:
+            self._sets[parts] = self._of_parts(parts, evaluator)
+        self._united[members] = self._sets[parts]
+        return self._sets[parts]
+
+    def _of_parts(self, parts: frozenset[int], evaluator: Evaluator) -> int:
+        """A new entry with these alternatives."""
+        if len(parts) == 1:
+            return next(iter(parts))
+        listed = sorted(parts)
+        row: list[int] = []
+        for store_number, store in enumerate(self.stores):
+            both = hull(store.rows[sorted({self.numbers[p][store_number] for p in listed})])
+            row += store.numbers(Bounded(both.center[None], both.error[None])).tolist()
+        for i, node in enumerate(self.crossing, len(self.stores)):
+            sets = evaluator.sets[node]
+            row.append(sets.number(v for p in listed for v in sets.listed[self.numbers[p][i]]))
+        return self._add(tuple(row), tuple(listed), self.examples[listed[0]], None)
+
+    def _add(
+        self, row: tuple[int, ...], parts: tuple[int, ...], example: int, position: int | None
+    ) -> int:
+        self.numbers.append(row)
+        self._positions.append(position)
+        self.examples.append(example)
+        self.parts.append(parts)
+        self._table = None
+        return len(self.numbers) - 1
+
+    @property
+    def table(self) -> Ids:
+        """The numbers of each entry: [entry, store + node]."""
+        if self._table is None:
+            self._table = np.array(self.numbers, dtype=np.int64).reshape(-1, self.width)
+            self._is_set = np.array([len(p) > 0 for p in self.parts], dtype=bool)
+        return self._table
+
+    def read(self, entries: Ids, columns: slice) -> Ids:
+        """Some of the numbers of entries: [...] -> [..., store + node]."""
+        if not self.numbers:
+            return np.empty((*entries.shape, len(range(*columns.indices(self.width)))), dtype=np.int64)
+        return self.table[:, columns][entries]
+
+    def is_set(self, entries: Ids) -> Flags:
+        """Which entries have several alternatives: [...]."""
+        _ = self.table
+        assert self._is_set is not None
+        return self._is_set[entries] if self.numbers else np.zeros(entries.shape, dtype=bool)
+
+
+@dataclass(frozen=True, eq=False)
+class Ran:
+    """One position of a model in some cases.
+
+    Args:
+        numbers: of its keys and values in the store of each layer: [row, store].
+        last: the distinct last streams: [kind, n_embd].
+        logits: what is read of each: [kind, vocab_size].
+        kinds: which of them each row has: [row].
+        blame: the undecided source that spreads most in the first layer where one does; -1 for none.
+        wide: the decided source of which too little is known, in the first layer where one is; -1 for
+            none: [row].
+    """
+
+    numbers: Ids
+    last: Stream
+    logits: Bounded
+    kinds: Ids
+    blame: Ids
+    wide: Ids
+
+
+class Runner:
+    """Runs a model at one position after the other."""
+
+    def __init__(self, model: Model, token_ids: Ids, entries: Entries) -> None:
+        self.model, self.token_ids, self.entries = model, token_ids, entries
+
+    def run(self, tokens: Ids, position: int, sources: Ids) -> Ran:
+        """One position in some cases.
+
+        Args:
+            tokens: the token there, a place in the vocabulary: [row].
+            position: which that is.
+            sources: the entries of earlier positions: [row, source].
+        """
+        first, kinds = distinct(tokens)
+        x = self.model.embed(self.token_ids[tokens[first]], position)
+        layers = self.model.config.n_layer
+        numbers = np.empty((len(tokens), 2 * layers), dtype=np.int64)
+        blame, wide = np.full(len(tokens), -1), np.full(len(tokens), -1)
+        is_set = self.entries.is_set(sources)
+        for layer in range(layers):
+            store = slice(2 * layer, 2 * layer + 2)
+            if self.model.blocks[layer].heads.count:
+                queries, keys, values = self.model.attend_from(layer, x)
+                for i, part in zip((2 * layer, 2 * layer + 1), (keys, values), strict=True):
+                    numbers[:, i] = self.entries.stores[i].numbers(self._coarse(part, READ_PARTS))[
+                        kinds
+                    ]
+                read = self.entries.read(sources, store)
+                pairs = np.concatenate([read, numbers[:, None, store]], axis=1)  # [row, source, 2]
+                x, kinds, influence = self._attend(layer, x, kinds, queries, pairs)
+                _note(blame, np.where(is_set, influence[:, :-1], 0.0), NEGLIGIBLE)
+                _note(wide, np.where(is_set, 0.0, influence[:, :-1]), WIDE)
+            else:
+                none = np.zeros((len(x.center), 0, 0))
+                numbers[:, store] = [each.numbers(NOTHING)[0] for each in self.entries.stores[store]]
+                x = self.model.written(layer, x, Bounded(none, none))
+            x = self.model.feed_forward(layer, x)
+            if layer < layers - 1:
+                x, merged = self._alike(x)
+                kinds = merged[kinds]
+        return Ran(numbers, x, self.model.logits(x), kinds, blame, wide)
+
+    def _coarse(self, x: Bounded, parts: int = 128) -> Bounded:
+        """Wider bounds, in which more rows are equal; numbers of few digits often are without."""
+        return x if self.model.regime.is_half else coarsened(x, parts)
+
+    def _alike(self, x: Stream) -> tuple[Stream, Ids]:
+        """Rows of which several are one, and which of them each row is."""
+        if self.model.regime.is_half:
+            first, kinds = distinct(*x.columns)
+            return x[first], kinds
+        return alike(coarsened_stream(x))
+
+    def _attend(
+        self, layer: int, x: Stream, kinds: Ids, queries: Bounded, sources: Ids
+    ) -> tuple[Stream, Ids, Array]:
+        """The stream behind one attention layer.
+
+        Returns:
+            The distinct rows, which of them each case has, and how far each source spreads the stream,
+            [row, source].
+        """
+        heads = self.model.blocks[layer].heads
+        keys, values = (self.entries.stores[2 * layer + i].rows for i in (0, 1))
+        every = Sources(keys, values, sources[:, :, 0], sources[:, :, 1])
+        read = [attend(self.model, layer, head, queries, kinds, every) for head in range(heads.count)]
+        first, together = distinct(kinds, *(each.kinds for each in read))
+        influence = np.zeros(sources.shape[:2])
+        shape = (len(first), heads.count, heads.moved)
+        center, error = (np.empty(shape, dtype=x.center.dtype) for _ in range(2))
+        for head, each in enumerate(read):
+            influence += each.spread[each.kinds]
+            center[:, head], error[:, head] = (
+                part[each.kinds[first]] for part in (each.out.center, each.out.error)
+            )
+        after = self.model.written(layer, x[kinds[first]], Bounded(center, error))
+        stream, merged = self._alike(after)
+        return stream, merged[together], influence
+
+
+def _note(found: Ids, spreads: Array, limit: float) -> None:
+    """Name the source that spreads most, where none is named yet and one spreads by more than a limit.
+
+    Args:
+        found: the named sources, -1 for none, which are changed: [row].
+        spreads: how far each source spreads the stream: [row, source].
+        limit: below which none is named.
+    """
+    if spreads.shape[1]:
+        largest = spreads.argmax(axis=1)
+        is_new = (found < 0) & (spreads[np.arange(len(largest)), largest] > limit)
+        found[is_new] = largest[is_new]
+
+
+NOTHING = Bounded(np.zeros((1, 0, 0)), np.zeros((1, 0, 0)))
+"""The keys, or the values, of a block of which all heads are 0."""
+
+WIDE = 2.0**-9
+"""A decided source that spreads the stream by more was computed from undecided ones."""
+
+READ_PARTS = 32
+"""Keys and values on a coarser grid: they differ where something that nobody reads does."""
+
+NEGLIGIBLE = 2.0**-20
+"""A source that spreads the residual stream by less is not decided: rounding does as much."""

@@ -1,0 +1,1 @@
+"""Proof for windows, at all positions at once."""

@@ -1,0 +1,308 @@
+"""Proof for windows: all positions of a kind at once, and all tokens that no rule distinguishes.
+
+A case is a kind of position and, for each token that is read there, a set of tokens. It begins with all
+tokens, and is divided where the model or the program treats them differently, until the right logit
+surely is above all others. A thousand rules over two hundred words take some thousand cases, however
+long the texts are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from handcraft_check.arithmetic.kinds import is_exact
+from handcraft_check.arithmetic.regime import IN_FLOAT32, Array
+from handcraft_check.arithmetic.rounding import Bounded
+from handcraft_check.by_cases.found import BudgetError, Found
+from handcraft_check.by_windows.copies import CELLS, copied
+from handcraft_check.by_windows.window_model import Cases, Ran, WindowModel, joined
+from handcraft_check.by_windows.windows import TokenSets, UnfitError, WindowMeaning
+from handcraft_check.judged import Judge, Judged
+from handcraft_check.layers.layer_norm import Flags, Ids
+from handcraft_check.layers.model import Model
+from handcraft_check.program.answers import predicted
+from handcraft_check.program.domain import Domain
+from handcraft_check.program.meaning import Meaning
+
+SIMILAR = 2.0**-12
+"""Positions whose embeddings differ more in their norm, relatively, are not looked at together."""
+
+SMALL = 1 << 8
+"""A case counts once for each block, and for each time a model has so many tokens or hidden units."""
+
+OUTRIGHT = 1 << 13
+"""Up to so many cases are not worth dividing step by step: each has one position and known tokens."""
+
+WORDS = 1 << 8
+"""Larger vocabularies are always divided step by step."""
+
+HALVED = 32
+"""A set of up to so many tokens is divided into single ones where no better way is known."""
+
+
+def prove_windows(
+    model: Model,
+    token_ids: Ids,
+    domain: Domain,
+    meaning: Meaning,
+    *,
+    budget: int,
+    log: Callable[[str], None] = lambda text: None,
+) -> Found:
+    """Show that the right logit is above all others, after every text of up to `domain.length` tokens.
+
+    Raises:
+        UnfitError: the program reads no windows, or it cannot be shown in this way.
+        BudgetError: it takes more cases than the budget, or as much time.
+    """
+    if domain.writes > 1:
+        raise UnfitError("it goes on writing")
+    if model.regime != IN_FLOAT32 or is_exact(model.wte.center):
+        raise UnfitError("it is not in float32")
+    program = WindowMeaning(meaning, domain.length)
+    heads = copied(model, token_ids, domain.length)
+    sets = TokenSets(len(token_ids))
+    found = Found()
+    for window in program.windows(heads.winners):
+        kind = _Kind(program, WindowModel(model, heads, window, sets), token_ids, log)
+        budget -= kind.run(budget)
+        found = replace(found, cases=found.cases + len(kind.done))
+        for at in kind.judged.worst(np.ones(len(kind.done), dtype=bool)):
+            margin, distance = float(kind.judged.margins[at]), float(kind.judged.distances[at])
+            found = found.of_context(kind.context(kind.done, at), margin, distance)
+    return found
+
+
+class _Kind:
+    """The proof for one kind of position."""
+
+    def __init__(
+        self, program: WindowMeaning, model: WindowModel, token_ids: Ids, log: Callable[[str], None]
+    ) -> None:
+        self.program, self.model, self.token_ids, self.log = program, model, token_ids, log
+        self.window, self.sets = model.window, model.sets
+        self.done = Cases(np.empty(0, dtype=np.int64), np.empty((0, self.atoms), dtype=np.int64))
+        self.judged = Judged(np.empty(0), np.empty(0))
+        self.judge = Judge(
+            token_ids,
+            program.meaning.distributions,
+            program.meaning.within,
+            model.model.config.vocab_size,
+        )
+
+    @property
+    def atoms(self) -> int:
+        """How many tokens are read."""
+        return int(self.window.sources.shape[1])
+
+    def run(self, budget: int) -> int:
+        """Divide cases until all are shown.
+
+        Args:
+            budget: how many cases may be looked at; fewer of a large model.
+
+        Returns:
+            How much of the budget that took.
+
+        Raises:
+            BudgetError: it would be more.
+            UnfitError: it cannot be shown in this way.
+        """
+        waiting, looked_at, config = self._first(), 0, self.model.model.config
+        size = config.n_layer * max(1, max(config.vocab_size, config.n_inner) // SMALL)
+        while len(waiting):
+            looked_at += len(waiting) * size
+            if looked_at > budget:
+                raise BudgetError
+            self.log(f"positions {self.window.positions[0]}...: {len(waiting)} cases")
+            waiting = self._look(waiting)
+        return looked_at
+
+    def context(self, cases: Cases, number: int) -> tuple[str, ...]:
+        """One context of a case."""
+        position = int(self.model.groups[cases.groups[number]][0])
+        sources = self.window.sources[np.searchsorted(self.window.positions, position)]
+        tokens = [0] * (position + 1)
+        for source, chosen in zip(sources.tolist(), cases.chosen[number].tolist(), strict=True):
+            tokens[source] = int(self.sets[chosen][0])
+        return tuple(self.program.meaning.vocabulary[token] for token in tokens)
+
+    def _first(self) -> Cases:
+        """All positions and tokens, in few cases, or in many where those are few enough."""
+        positions, vocabulary = self.window.positions, self.sets.vocabulary
+        if vocabulary <= WORDS and len(positions) * vocabulary**self.atoms <= OUTRIGHT:
+            groups = self.model.add([np.array([position]) for position in positions.tolist()])
+            every = np.stack(np.meshgrid(*[np.arange(vocabulary)] * self.atoms), axis=-1)
+            every = every.reshape(-1, self.atoms)
+            return Cases(np.repeat(groups, len(every)), np.tile(every, (len(groups), 1)))
+        groups = self.model.add(_similar(self.model.found.places, positions))
+        everything = self.sets.number(np.arange(vocabulary))
+        return Cases(groups, np.full((len(groups), self.atoms), everything))
+
+    def _look(self, cases: Cases) -> Cases:
+        """Keep the cases that are shown; the others, divided."""
+        config = self.model.model.config
+        step = max(1, CELLS // max(config.vocab_size, config.n_inner, config.n_embd))
+        divided = [cases.rows(np.arange(0))]
+        for start in range(0, len(cases), step):
+            some = cases.rows(np.arange(start, min(start + step, len(cases))))
+            ran = self.model.run(some)
+            numbers = self.program.evaluate(self.window, self.sets, some.chosen)
+            meant = predicted(
+                self.program.meaning, self.program.evaluator, numbers, np.ones(len(some), dtype=bool)
+            )
+            judged = self._judged(ran, meant.answers)
+            shown = (judged.margins > 0) & (judged.distances <= self.judge.within)
+            self.done = joined([self.done, some.rows(shown)])
+            self.judged = self.judged.and_of(judged[shown])
+            if not shown.all():
+                left = np.flatnonzero(~shown)
+                need = self.program.doubtful(numbers)
+                needed = {node: flags[left] for node, flags in need.items()}
+                divided.append(_Divider(self, some.rows(left), ran, left, needed).divided())
+        return joined(divided)
+
+    def _judged(self, ran: Ran, answers: Ids) -> Judged:
+        """What surely holds of the logits of some cases."""
+        if not self.program.meaning.distributions:
+            margins = _margins(ran.logits, answers, self.token_ids)
+            return Judged(margins, np.zeros(len(margins)))
+        model = self.model.model
+        return self.judge.judged(
+            ran.logits, answers, lambda rows, token: model.difference_read(ran.last.rows(rows), token)
+        )
+
+
+class _Divider:
+    """Divides cases that cannot be shown as they are."""
+
+    def __init__(
+        self,
+        kind: _Kind,
+        cases: Cases,
+        ran: Ran,
+        left: Ids,
+        needed: dict[int, Flags],
+    ) -> None:
+        self.kind, self.cases, self.needed = kind, cases, needed
+        self.model, self.sets = kind.model, kind.sets
+        self.units = self._units(ran, left)
+
+    def divided(self) -> Cases:
+        """All cases again, each in several."""
+        halves: dict[int, list[int]] = {}
+        parts: list[Cases] = []
+        for row in range(len(self.cases)):
+            chosen = self.cases.chosen[row]
+            open_ = [a for a in range(self.kind.atoms) if chosen[a] >= self.sets.vocabulary]
+            if not open_:
+                halves.setdefault(int(self.cases.groups[row]), []).append(row)
+                continue
+            atom, pieces = (
+                self._by_units(row, open_)
+                or self._by_meaning(row, open_)
+                or self._by_logits(row, open_)
+            )
+            again = np.repeat(chosen[None], len(pieces), axis=0)
+            again[:, atom] = [self.sets.number(piece) for piece in pieces]
+            parts.append(Cases(np.full(len(pieces), self.cases.groups[row]), again))
+        for group, rows in halves.items():
+            positions = self.model.groups[group]
+            if len(positions) == 1:
+                context = self.kind.context(self.cases, rows[0])
+                raise UnfitError(f"too little is known at position {positions[0]}", context)
+            middle = len(positions) // 2
+            for number in self.model.add([positions[:middle], positions[middle:]]).tolist():
+                parts.append(Cases(np.full(len(rows), number), self.cases.chosen[rows]))
+        return joined(parts)
+
+    def _units(self, ran: Ran, left: Ids) -> list[tuple[Bounded, list[Array], Array]]:
+        """Of each block, what hidden units read: the sums, those of each alternative, the factors."""
+        found = []
+        for block, normed in zip(self.model.model.blocks, ran.before, strict=True):
+            normed = normed.rows(left)
+            weight = normed.behind(block.c_fc.weight)
+            tables = [self.model.product(a, weight, block.c_fc) for a in range(self.kind.atoms)]
+            found.append((normed.read(block.c_fc)[0], tables, normed.factor))
+        return found
+
+    def _by_units(self, row: int, open_: Sequence[int]) -> tuple[int, list[Ids]] | None:
+        """Tokens apart that hidden units treat differently, in the first block where some do."""
+        activation = self.model.model.activation
+        straight, off = activation.straight, activation.nearly_off
+        for sums, tables, factors in self.units:
+            low = sums.center[row] - sums.error[row]
+            high = sums.center[row] + sums.error[row]
+            units = np.flatnonzero((low < straight) & (high > off))
+            best, least = None, len(units) * (1 - 1e-9)
+            for atom in open_:
+                at = self._alternatives(row, atom)
+                values = tables[atom][np.ix_(at, units)] * factors[row]
+                most = high[units] - values.max(axis=0) + values
+                smallest = low[units] - values.min(axis=0) + values
+                states = np.where(most <= off, 0, np.where(smallest >= straight, 2, 1))
+                doubtful = (states == 1).sum(axis=1).mean()
+                if doubtful < least:
+                    best, least = (atom, states), doubtful
+            if best is not None:
+                return best[0], self._pieces(row, best[0], best[1])
+        return None
+
+    def _by_meaning(self, row: int, open_: Sequence[int]) -> tuple[int, list[Ids]] | None:
+        """Tokens apart that the program treats differently, where it may mean several answers."""
+        nodes = [node for node, flags in self.needed.items() if flags[row]]
+        best: tuple[int, list[Ids]] | None = None
+        for atom in open_:
+            codes = self.kind.program.distinguished(self.kind.window, nodes, atom)
+            if codes.shape[1]:
+                pieces = self._pieces(row, atom, codes[self.sets[self.cases.chosen[row, atom]]])
+                if len(pieces) > 1 and (best is None or len(pieces) < len(best[1])):
+                    best = atom, pieces
+        return best
+
+    def _by_logits(self, row: int, open_: Sequence[int]) -> tuple[int, list[Ids]]:
+        """Single tokens of the smallest set, or halves of it."""
+        atom = min(open_, key=lambda a: len(self.sets[self.cases.chosen[row, a]]))
+        tokens = self.sets[self.cases.chosen[row, atom]]
+        if len(tokens) <= HALVED:
+            return atom, [tokens[i : i + 1] for i in range(len(tokens))]
+        return atom, [tokens[: len(tokens) // 2], tokens[len(tokens) // 2 :]]
+
+    def _alternatives(self, row: int, atom: int) -> Ids:
+        return self.model.alternatives(
+            atom, int(self.cases.groups[row]), int(self.cases.chosen[row, atom])
+        )
+
+    def _pieces(self, row: int, atom: int, states: Ids) -> list[Ids]:
+        """The tokens of an atom, those with equal states together: [token, ...]."""
+        tokens = self.sets[self.cases.chosen[row, atom]]
+        _, places = np.unique(states, axis=0, return_inverse=True)
+        places = places.reshape(-1)
+        order = np.argsort(places, kind="stable")
+        return np.split(tokens[order], np.flatnonzero(np.diff(places[order])) + 1)
+
+
+def _similar(places: Array, positions: Ids) -> list[Ids]:
+    """Groups of neighbouring positions whose embeddings have nearly the same norm."""
+    size = np.square(places[positions]).sum(axis=1)
+    found, first = [], 0
+    for i in range(1, len(positions) + 1):
+        if i == len(positions) or not (
+            size[first : i + 1].max() <= size[first : i + 1].min() * (1 + SIMILAR)
+        ):
+            found.append(positions[first:i])
+            first = i
+    return found
+
+
+def _margins(logits: Bounded, answers: Ids, token_ids: Ids) -> Array:
+    """How far the right logit surely is above all others: [row]; -inf where none is known."""
+    rows, ids = np.arange(len(answers)), token_ids[answers]
+    own = logits.center[rows, ids] - logits.error[rows, ids]
+    others = logits.center + logits.error
+    others[rows, ids] = -np.inf
+    found = np.where(answers >= 0, own - others.max(axis=1), -np.inf)
+    return np.asarray(np.nan_to_num(found, nan=-np.inf))

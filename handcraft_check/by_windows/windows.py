@@ -1,0 +1,387 @@
+"""What a program reads of other positions, where only positions decide which: a window.
+
+"The token two positions back" is such a program, whatever the tokens are. The positions fall into few
+kinds, and all of one kind mean the same function of the tokens in their windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft_check.by_cases.states import combinations
+from handcraft_check.program.evaluate import Evaluator, value_of
+from handcraft_check.program.interpret import COMPARED
+from handcraft_check.program.meaning import Meaning
+from handcraft_check.program.nodes import Match, Node
+
+Ids = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+OWN = 0
+"""The first atom of every window: the token at the position itself."""
+
+
+class UnfitError(Exception):
+    """A program or a model that this proof does not cover.
+
+    Args:
+        why: what it does not cover.
+        context: the tokens after which too little is known, where it is about one context.
+    """
+
+    def __init__(self, why: str, context: tuple[str, ...] = ()) -> None:
+        super().__init__(why)
+        self.context = context
+
+
+class TokenSets:
+    """Sets of tokens by number: those of one token, each the number of the token, and others."""
+
+    def __init__(self, vocabulary: int) -> None:
+        self.vocabulary = vocabulary
+        self._several: list[Ids] = []
+        self._numbers: dict[bytes, int] = {}
+
+    def __getitem__(self, number: int) -> Ids:
+        return (
+            np.array([number]) if number < self.vocabulary else self._several[number - self.vocabulary]
+        )
+
+    def number(self, tokens: Ids) -> int:
+        """The number of a set: places in the vocabulary, in order."""
+        if len(tokens) == 1:
+            return int(tokens[0])
+        known = self._numbers.setdefault(tokens.tobytes(), self.vocabulary + len(self._several))
+        if known == self.vocabulary + len(self._several):
+            self._several.append(tokens)
+        return known
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """What positions of one kind read.
+
+    Args:
+        positions: all of that kind: [position].
+        sources: where their atoms are: [position, atom].
+        heads: the atom that each head reads.
+        reads: the atom that each aggregate reads; -1 where it has its default.
+        values: of nodes that depend on the position only.
+    """
+
+    positions: Ids
+    sources: Ids
+    heads: tuple[int, ...]
+    reads: Mapping[int, int]
+    values: Mapping[int, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The sets of tokens that rows allow, each once.
+
+    Args:
+        tokens: of one set behind the other: [token].
+        starts: where each begins: [set].
+        places: which of them each row has: [row].
+    """
+
+    tokens: Ids
+    starts: Ids
+    places: Ids
+
+    @classmethod
+    def of(cls, sets: TokenSets, chosen: Ids) -> _Seen:
+        """Of rows with the numbers of their sets."""
+        used, places = np.unique(chosen, return_inverse=True)
+        parts = [sets[number] for number in used.tolist()]
+        starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
+        return cls(np.concatenate(parts), starts, places.reshape(-1))
+
+
+@dataclass(frozen=True, eq=False)
+class _Column:
+    """A function of a token.
+
+    Args:
+        codes: places among the values: [token].
+        values: each once.
+    """
+
+    codes: Ids
+    values: Sequence[Any]
+
+    @classmethod
+    def of(cls, values: Sequence[Any], places: Ids | None = None) -> _Column:
+        """From values, some of which may be equal, and which of them each token has."""
+        known = {value: i for i, value in enumerate(dict.fromkeys(values))}
+        codes = np.array([known[value] for value in values])
+        return cls(codes if places is None else codes[places], list(known))
+
+    def then(self, node: Node) -> _Column:
+        """What a node makes of the value."""
+        if node.op != "table" or node.rows is None:
+            return _Column.of([value_of(node, (value,)) for value in self.values], self.codes)
+        found: list[Any] = [node.rest] * len(self.values)
+        for (key,), value in node.rows.items():  # few of thousands of words
+            if key in self._places:
+                found[self._places[key]] = value
+        return _Column.of(found, self.codes)
+
+    @cached_property
+    def _places(self) -> dict[Any, int]:
+        return {value: place for place, value in enumerate(self.values)}
+
+
+class WindowMeaning:
+    """A program whose aggregates read one token each, at a place that only the position decides.
+
+    Args:
+        meaning: the program.
+        length: the most positions of a text.
+
+    Raises:
+        UnfitError: it is not such a program.
+    """
+
+    def __init__(self, meaning: Meaning, length: int) -> None:
+        self.meaning, self.length = meaning, length
+        if meaning.outputs:
+            raise UnfitError("it computes values")
+        roots = [part for rule in meaning.rules for part in (rule.flag, rule.token) if part is not None]
+        self.evaluator = Evaluator(meaning.nodes, roots, meaning.vocabulary, len(meaning.vocabulary))
+        self.at_positions: dict[int, list[Any]] = {}
+        self.of_tokens: dict[int, _Column] = {}
+        self.aggregates: dict[int, Ids] = {}
+        self._behind: dict[tuple[int, int], _Column] = {}
+        for number in self.evaluator.needed:
+            self._sort(number, meaning.nodes[number])
+        simple = self.at_positions.keys() | self.of_tokens.keys() | self.aggregates.keys()
+        self.mixed = set(self.evaluator.needed) - simple
+        if self.mixed & set(self.evaluator.checked):
+            raise UnfitError("not every text is allowed")
+        self.roots = set(roots)
+        read = {each for i in self.mixed for each in meaning.nodes[i].of} | self.roots
+        self.exposed = sorted(read & self.at_positions.keys())
+
+    def windows(self, winners: Ids) -> list[Window]:
+        """The kinds of positions.
+
+        Args:
+            winners: which source each head reads: [head, position].
+        """
+        kinds: dict[tuple[Any, ...], list[tuple[int, tuple[int, ...]]]] = {}
+        columns = [*winners.tolist(), *(found.tolist() for found in self.aggregates.values())]
+        for position in range(self.length):
+            atoms: dict[int, int] = {position: OWN}
+            labels = [
+                -1 if column[position] < 0 else atoms.setdefault(column[position], len(atoms))
+                for column in columns
+            ]
+            values = tuple(self.at_positions[node][position] for node in self.exposed)
+            key = (tuple(labels), tuple(map(repr, values)))
+            kinds.setdefault(key, []).append((position, tuple(atoms)))
+        found = []
+        for (labels, _), members in kinds.items():
+            positions = np.array([position for position, _ in members])
+            found.append(
+                Window(
+                    positions,
+                    np.array([atoms for _, atoms in members]),
+                    labels[: len(winners)],
+                    dict(zip(self.aggregates, labels[len(winners) :], strict=True)),
+                    {node: self.at_positions[node][positions[0]] for node in self.exposed},
+                )
+            )
+        return found
+
+    def evaluate(self, window: Window, sets: TokenSets, chosen: Ids) -> dict[int, Ids]:
+        """The numbers of the sets of all nodes that depend on tokens.
+
+        Args:
+            window: the kind of the position.
+            sets: sets of tokens, places in the vocabulary.
+            chosen: which of them each atom may be: [row, atom].
+
+        Returns:
+            For each node: [row].
+        """
+        evaluator = self.evaluator
+        numbers: dict[int, Ids] = {}
+        seen = [_Seen.of(sets, chosen[:, atom]) for atom in range(chosen.shape[1])]
+        for number in evaluator.needed:
+            node, listed = evaluator.nodes[number], evaluator.sets[number]
+            base, atom = self._base(number), OWN
+            if base is not None and base in window.reads:
+                atom = window.reads[base]
+            if number in window.values:
+                numbers[number] = np.full(len(chosen), listed.number((window.values[number],)))
+            elif base is not None and atom < 0:
+                value = self.evaluator.nodes[base].default
+                if base != number and value is not None:
+                    value = value_of(node, (value,))
+                numbers[number] = np.full(len(chosen), listed.number((value,)))
+            elif base is not None:
+                numbers[number] = self._sets_of(number, base, seen[atom])
+            elif number not in self.at_positions:
+                numbers[number] = evaluator.pointwise(node, numbers, listed)
+        return numbers
+
+    def _base(self, number: int) -> int | None:
+        """The aggregate, or the node of the token, of which alone a node is a function."""
+        node = self.evaluator.nodes[number]
+        if number in self.of_tokens or number in self.aggregates:
+            return number
+        if number in self.mixed and len(node.of) == 1 and node.of[0] in self.aggregates:
+            return node.of[0]
+        return None
+
+    def _sets_of(self, number: int, base: int, seen: _Seen) -> Ids:
+        """The numbers of the sets of values of a function of one token: [row]."""
+        column, listed = self._column(number, base), self.evaluator.sets[number]
+        values, given = column.values, column.codes[seen.tokens]
+        least = np.minimum.reduceat(given, seen.starts)
+        most = np.maximum.reduceat(given, seen.starts)
+        kinds, places = np.unique(least * len(values) + most, return_inverse=True)
+        found = np.empty(len(least), dtype=np.int64)
+        for kind, key in enumerate(kinds.tolist()):
+            low, high = divmod(key, len(values))
+            some = np.flatnonzero(places == kind)
+            if high - low < 2:
+                found[some] = listed.number(values[code] for code in range(low, high + 1))
+                continue
+            for i in some.tolist():
+                end = seen.starts[i + 1] if i + 1 < len(seen.starts) else len(given)
+                inside = np.unique(given[seen.starts[i] : end])
+                found[i] = listed.number(values[code] for code in inside.tolist())
+        return found[seen.places]
+
+    def doubtful(self, numbers: Mapping[int, Ids]) -> dict[int, Flags]:
+        """The nodes that have several values, and leave the flag or the token of a rule undecided."""
+        wanted = {
+            root: ~self.evaluator.sets[root].single[numbers[root]]
+            for root in self.roots
+            if root in numbers
+        }
+        return self.evaluator.undecided(numbers, wanted)
+
+    def distinguished(self, window: Window, nodes: Sequence[int], atom: int) -> Ids:
+        """What nodes that read an atom make of each token, in numbers: [token, node].
+
+        Args:
+            window: the kind of the position.
+            nodes: those that matter; not all of them read the atom.
+            atom: the atom.
+        """
+        bases = {number for number, read in window.reads.items() if read == atom}
+        columns = [self._column(number, number) for number in nodes if number in bases & self.roots]
+        for number in nodes:
+            read = self.evaluator.nodes[number].of if number in self.mixed else ()
+            columns += [self._column(number, base) for base in read if base in bases]
+            if atom == OWN:
+                columns += [self.of_tokens[each] for each in read if each in self.of_tokens]
+        if not columns:
+            return np.empty((len(self.meaning.vocabulary), 0), dtype=np.int64)
+        return np.stack([column.codes for column in columns], axis=1)
+
+    def _column(self, number: int, base: int) -> _Column:
+        """What a node makes of each token that another node reads.
+
+        Args:
+            number: that node, a function of it, or one that reads others besides, for which all tokens
+                are different.
+            base: a node of the token, or an aggregate.
+        """
+        node = self.evaluator.nodes[number]
+        read = self.of_tokens.get(base) or self.of_tokens[_read(self.evaluator.nodes[base])]
+        if number == base:
+            return read
+        if (number, base) not in self._behind:
+            places = np.arange(len(read.codes))
+            alone = len(node.of) == 1
+            self._behind[number, base] = read.then(node) if alone else _Column(places, places.tolist())
+        return self._behind[number, base]
+
+    def _sort(self, number: int, node: Node) -> None:
+        """Put a node among those of the position, of the token, or those that read a window."""
+        tokens = list(self.meaning.vocabulary)
+        if node.op == "token":
+            self.of_tokens[number] = _Column.of(tokens)
+        elif node.op == "position":
+            self.at_positions[number] = list(range(self.length))
+        elif node.op == "constant" or (node.op == "sum" and not node.of):
+            value = node.value if node.op == "constant" else node.number
+            self.at_positions[number] = [value] * self.length
+        elif node.op == "assumed":
+            raise UnfitError("it assumes something")
+        elif node.op == "aggregate":
+            self.aggregates[number] = self._sources(node)
+        elif all(each in self.at_positions for each in node.of):
+            rows = zip(*(self.at_positions[each] for each in node.of), strict=True)
+            self.at_positions[number] = self._allowed([value_of(node, row) for row in rows])
+        elif all(each in self.of_tokens for each in node.of):
+            columns = [self.of_tokens[each] for each in node.of]
+            if len(columns) == 1:
+                found = columns[0].then(node)
+            else:
+                first, places = combinations(*(column.codes for column in columns))
+                rows = zip(
+                    *([c.values[c.codes[i]] for i in first.tolist()] for c in columns), strict=True
+                )
+                found = _Column.of([value_of(node, row) for row in rows], places)
+            self._allowed(found.values)
+            self.of_tokens[number] = found
+
+    def _allowed(self, values: list[Any] | Sequence[Any]) -> Any:
+        if None in values:
+            raise UnfitError("not every text is allowed")
+        return values
+
+    def _sources(self, node: Node) -> Ids:
+        """The position that an aggregate reads at each position; -1 for none."""
+        if node.how not in ("latest", "earliest") or node.read not in self.of_tokens:
+            raise UnfitError("it reads more than one token at a time")
+        chosen = np.zeros((self.length, self.length), dtype=bool)  # [destination, source]
+        for case in node.cases:
+            chosen |= np.logical_and.reduce([self._matches(match) for match in case])
+        chosen &= np.tri(self.length, dtype=bool)
+        order = chosen[:, ::-1] if node.how == "latest" else chosen
+        found = order.argmax(axis=1)
+        found = self.length - 1 - found if node.how == "latest" else found
+        found = np.where(chosen.any(axis=1), found, -1)
+        if node.default is None and (found < 0).any():
+            raise UnfitError("not every text is allowed")
+        return found
+
+    def _matches(self, match: Match) -> Flags:
+        """Where a condition on positions holds: [destination, source]."""
+        if match.key not in self.at_positions or match.query not in self.at_positions:
+            raise UnfitError("which positions it reads depends on tokens")
+        keys, queries = self.at_positions[match.key], self.at_positions[match.query]
+        if match.relation == "==":
+            known = {value: i for i, value in enumerate(dict.fromkeys([*keys, *queries]))}
+            sides = [np.array([known[value] for value in each]) for each in (queries, keys)]
+            return np.asarray(sides[0][:, None] == sides[1])
+        listed = [*dict.fromkeys(keys)], [*dict.fromkeys(queries)]
+        numbers = [{value: i for i, value in enumerate(each)} for each in listed]
+        holds = np.empty((len(listed[1]), len(listed[0])), dtype=bool)
+        for i, query in enumerate(listed[1]):
+            if isinstance(match.relation, str):
+                compared = COMPARED[match.relation]
+                holds[i] = [bool(compared(key, query)) for key in listed[0]]
+            else:
+                holds[i] = [(key, query) in match.relation for key in listed[0]]
+        rows = np.array([numbers[1][value] for value in queries])
+        columns = np.array([numbers[0][value] for value in keys])
+        return np.asarray(holds[rows][:, columns])
+
+
+def _read(node: Node) -> int:
+    assert node.read is not None
+    return node.read

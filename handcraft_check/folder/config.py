@@ -1,0 +1,197 @@
+"""The sizes of a model, as config.json has them or a certificate of another architecture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from handcraft_check.errors import CheckError
+from handcraft_check.program.nodes import fields, items
+
+KEYS = {
+    "activation_function",
+    "add_cross_attention",
+    "architectures",
+    "attn_pdrop",
+    "bos_token_id",
+    "dtype",
+    "embd_pdrop",
+    "eos_token_id",
+    "initializer_range",
+    "layer_norm_epsilon",
+    "model_type",
+    "n_ctx",
+    "n_embd",
+    "n_head",
+    "n_inner",
+    "n_layer",
+    "n_positions",
+    "pad_token_id",
+    "reorder_and_upcast_attn",
+    "resid_pdrop",
+    "scale_attn_by_inverse_layer_idx",
+    "scale_attn_weights",
+    "tie_word_embeddings",
+    "torch_dtype",
+    "transformers_version",
+    "use_cache",
+    "vocab_size",
+}
+"""The keys of config.json that are read, or change no logit. transformers knows others that would, such
+as a second name for n_layer."""
+
+
+ARCHITECTURE = (
+    "norm",
+    "norm_epsilon",
+    "activation",
+    "scales_scores",
+    "scales_by_layer",
+    "n_head",
+    "n_embd",
+    "n_inner",
+    "n_positions",
+    "n_vocab",
+)
+"""What a certificate says of an architecture."""
+
+KNOWN = {"norm": ("none", "layer"), "activation": ("relu", "gelu_tanh")}
+
+SIZES_UP_TO = 1 << 24
+
+
+@dataclass(frozen=True)
+class Config:
+    """The sizes and the arithmetic of a model.
+
+    Args:
+        n_layer: blocks.
+        n_head: heads of each block.
+        n_embd: the width of the residual stream.
+        n_inner: hidden units of each block; of the largest where `inner` is given.
+        n_positions: positions.
+        vocab_size: logits.
+        epsilon: what LayerNorm adds to the variance.
+        scales_scores: whether scores are divided by the square root of the width of a head.
+        scales_by_layer: whether they are divided by the number of the block, from 1, besides.
+        has_norm: whether there is LayerNorm in front of attention, MLP and unembedding.
+        activation: of hidden units, "gelu_new" or "relu".
+        inner: the hidden units of each block, 0 where it has none; empty where all have as many.
+    """
+
+    n_layer: int
+    n_head: int
+    n_embd: int
+    n_inner: int
+    n_positions: int
+    vocab_size: int
+    epsilon: float
+    scales_scores: bool
+    scales_by_layer: bool
+    has_norm: bool = True
+    activation: str = "gelu_new"
+    inner: tuple[int, ...] = ()
+
+    def units(self, layer: int) -> int:
+        """The hidden units of one block."""
+        return self.inner[layer] if self.inner else self.n_inner
+
+    @classmethod
+    def read(cls, data: Any, where: str) -> Config:
+        """The sizes of a config of Hugging Face's GPT2LMHeadModel.
+
+        Raises:
+            CheckError: a key is missing or has no sense, or the model computes what is not GPT-2.
+        """
+        if not isinstance(data, dict):
+            raise CheckError("it is not an object", where=where)
+
+        def whole(key: str, default: int | None = None) -> int:
+            value = data.get(key, default)
+            value = default if value is None else value
+            if type(value) is not int or not 0 < value <= 1 << 24:
+                raise CheckError(f"{key} is {value!r}, not a whole number above 0", where=where)
+            return value
+
+        def flag(key: str, *, default: bool) -> bool:
+            value = data.get(key, default)
+            if not isinstance(value, bool):
+                raise CheckError(f"{key} is {value!r}, not true or false", where=where)
+            return value
+
+        unknown = sorted(data.keys() - KEYS)
+        if unknown:
+            raise CheckError(f"the checker does not know the key {unknown[0]!r}", where=where)
+        known = {"model_type": "gpt2", "activation_function": "gelu_new"}
+        for key, expected in known.items():
+            if data.get(key, expected if key != "model_type" else None) != expected:
+                raise CheckError(
+                    f"{key} is {data.get(key)!r}; the checker knows {expected!r}", where=where
+                )
+        if flag("reorder_and_upcast_attn", default=False) or flag("add_cross_attention", default=False):
+            raise CheckError("it attends in a way that the checker does not know", where=where)
+        if not flag("tie_word_embeddings", default=True):
+            raise CheckError("its unembedding is not tied", where=where)
+        epsilon = data.get("layer_norm_epsilon", 1e-5)
+        if not isinstance(epsilon, float) or not 1e-12 <= epsilon < 1:
+            raise CheckError(f"layer_norm_epsilon is {epsilon!r}", where=where)
+        width = whole("n_embd")
+        found = cls(
+            whole("n_layer"),
+            whole("n_head"),
+            width,
+            whole("n_inner", 4 * width),
+            whole("n_positions"),
+            whole("vocab_size"),
+            float(np.float32(epsilon)),
+            flag("scale_attn_weights", default=True),
+            flag("scale_attn_by_inverse_layer_idx", default=False),
+        )
+        found._check(where)
+        return found
+
+    @classmethod
+    def of_architecture(cls, data: Any, where: str) -> Config:
+        """What a certificate says of a model that has no config.json.
+
+        Raises:
+            CheckError: it is not exactly of the form that is documented, or has no sense.
+        """
+        given = fields(data, ARCHITECTURE, where)
+        inner = items(given["n_inner"], f"{where}.n_inner", most=SIZES_UP_TO)
+        sizes = [given[name] for name in ("n_head", "n_embd", "n_positions", "n_vocab")]
+        if not all(type(size) is int and 0 < size <= SIZES_UP_TO for size in sizes):
+            raise CheckError("a size is no whole number above 0", where)
+        if not inner or not all(type(size) is int and 0 <= size <= SIZES_UP_TO for size in inner):
+            raise CheckError("not the hidden units of each block", f"{where}.n_inner")
+        flags = given["scales_scores"], given["scales_by_layer"]
+        if not all(isinstance(flag, bool) for flag in flags):
+            raise CheckError("how scores are scaled is not true or false", where)
+        for name, known in KNOWN.items():
+            if given[name] not in known:
+                raise CheckError(f"{name} is {given[name]!r}; the checker knows {known}", where)
+        epsilon = given["norm_epsilon"]
+        if not isinstance(epsilon, float) or not 1e-12 <= epsilon < 1:
+            raise CheckError(f"norm_epsilon is {epsilon!r}", where)
+        n_head, width, positions, vocabulary = sizes
+        found = cls(
+            len(inner),
+            n_head,
+            width,
+            max(inner),
+            positions,
+            vocabulary,
+            float(np.float32(epsilon)),
+            *flags,
+            given["norm"] == "layer",
+            {"relu": "relu", "gelu_tanh": "gelu_new"}[given["activation"]],
+            tuple(inner),
+        )
+        found._check(where)
+        return found
+
+    def _check(self, where: str) -> None:
+        if self.n_embd % self.n_head:
+            raise CheckError(f"n_embd={self.n_embd} is no multiple of n_head={self.n_head}", where)

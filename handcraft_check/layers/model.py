@@ -1,0 +1,439 @@
+"""A GPT-2, or another model made of its parts, of which every activation is known up to an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+from handcraft_check.arithmetic.exact import exactly
+from handcraft_check.arithmetic.regime import IN_FLOAT32, Array, Regime
+from handcraft_check.arithmetic.rounding import (
+    Bounded,
+    added,
+    as_factor,
+    product_error,
+    rounded,
+)
+from handcraft_check.arithmetic.stream import Along, Stream
+from handcraft_check.by_windows.sums import NormedSums, Sums, layer_norm_of_sums, sums_not_normed
+from handcraft_check.errors import CheckError
+from handcraft_check.folder.config import Config
+from handcraft_check.layers.attention import Weights, head_output, softmax
+from handcraft_check.layers.blocks import Block, matrix_in_use, stacked, weights_in_use
+from handcraft_check.layers.half import (
+    for_each_value,
+    half_attention,
+    half_mlp,
+    half_product,
+    half_scores,
+)
+from handcraft_check.layers.hidden_units import ACTIVATIONS, Activation, mlp
+from handcraft_check.layers.layer_norm import Ids, Matrix, Normed, layer_norm, not_normed
+from handcraft_check.layers.scores import scaled
+from handcraft_check.layers.zeros import Heads, units_in_use
+
+BLURRED = 2.0**-4
+"""Scores with larger errors are looked at again, up to what all scores of a query have in common."""
+
+CLOSE = 0.98
+"""A margin that is known to be less of its center is looked at again."""
+
+PAIRED_UP_TO = 128
+"""The largest vocabulary of which all differences of two logits are bounded."""
+
+
+class Model:
+    """The tensors of a GPT-2 and, of every layer, what it makes of rows known up to an error.
+
+    Args:
+        config: its sizes.
+        tensors: as the file has them; they are rounded to the steps of the regime.
+        regime: in which it runs.
+        is_exact: whether bounds are computed in `Exact` numbers in place of float64.
+
+    Raises:
+        CheckError: a tensor is missing or has another shape, or a number is too large for the regime.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        tensors: Mapping[str, Array],
+        regime: Regime = IN_FLOAT32,
+        *,
+        is_exact: bool = False,
+    ) -> None:
+        self.config, self.regime = config, regime
+        prefix = "transformer." if "transformer.wte.weight" in tensors else ""
+        left = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+        if len(left) < len(tensors):
+            raise CheckError("a tensor is there with a prefix and without", where="model.safetensors")
+        lm_head = left.pop("lm_head.weight", None)
+        width = config.n_embd
+
+        def take(name: str, *shape: int) -> Bounded:
+            if name not in left:
+                raise CheckError(f"there is no tensor {name!r}", where="model.safetensors")
+            tensor = left.pop(name)
+            if tensor.shape != shape:
+                raise CheckError(
+                    f"{name} has the shape {tensor.shape}, not {shape}", where="model.safetensors"
+                )
+            found = weights_in_use(tensor, regime)
+            if not np.isfinite(found.error).all():
+                raise CheckError(
+                    f"{name} has a number that is too large for {regime.steps.name}",
+                    where="model.safetensors",
+                )
+            return Bounded(exactly(found.center), exactly(found.error)) if is_exact else found
+
+        def norm(name: str) -> tuple[Bounded, Bounded]:
+            if not config.has_norm:
+                one = np.ones(width)
+                return Bounded(one, 0 * one), Bounded(0 * one, 0 * one)
+            return take(f"{name}.weight", width), take(f"{name}.bias", width)
+
+        def matrix(name: str, rows: int, columns: int) -> Matrix:
+            return matrix_in_use(
+                take(f"{name}.weight", rows, columns), take(f"{name}.bias", columns), regime
+            )
+
+        def units(layer: int) -> tuple[Matrix, Matrix]:
+            if not config.units(layer):  # the same as one unit of which all weights are 0
+                return (
+                    Matrix(np.zeros((width, 1)), np.zeros(1)),
+                    Matrix(np.zeros((1, width)), np.zeros(width)),
+                )
+            return units_in_use(
+                matrix(f"h.{layer}.mlp.c_fc", width, config.units(layer)),
+                matrix(f"h.{layer}.mlp.c_proj", config.units(layer), width),
+            )
+
+        self.wte = take("wte.weight", config.vocab_size, width)
+        if lm_head is not None and not np.array_equal(lm_head, tensors[f"{prefix}wte.weight"]):
+            raise CheckError("lm_head.weight is not wte.weight", where="model.safetensors")
+        self.wpe = take("wpe.weight", config.n_positions, width)
+        self.blocks = [
+            Block(
+                norm(f"h.{i}.ln_1"),
+                Heads.of(
+                    matrix(f"h.{i}.attn.c_attn", width, 3 * width),
+                    matrix(f"h.{i}.attn.c_proj", width, width),
+                    config.n_head,
+                ),
+                norm(f"h.{i}.ln_2"),
+                *units(i),
+            )
+            for i in range(config.n_layer)
+        ]
+        self.ln_f = norm("ln_f")
+        if left:
+            raise CheckError(
+                f"there is a tensor {min(left)!r}, which the model has not", where="model.safetensors"
+            )
+        self.no_directions = Along(np.zeros((0, width)))
+        none = np.zeros(config.vocab_size)
+        transposed = Bounded(self.wte.center.T.copy(), self.wte.error.T.copy())
+        self.unembedding = matrix_in_use(transposed, Bounded(none, none), regime)
+
+    @property
+    def activation(self) -> Activation:
+        """Of hidden units."""
+        return ACTIVATIONS[self.config.activation]
+
+    def normed_sums(self, x: Sums, weights: tuple[Bounded, Bounded]) -> NormedSums:
+        """Sums behind LayerNorm, where there is one; its weights are known exactly."""
+        if not self.config.has_norm:
+            return sums_not_normed(x)
+        gain, bias = (each.center for each in weights)
+        return layer_norm_of_sums(x, gain, bias, self.config.epsilon)
+
+    def within(self, regime: Regime) -> Model:
+        """The same weights in a regime that differs in how attention is computed."""
+        found = copy(self)
+        found.regime = regime
+        return found
+
+    def embed(self, ids: Ids, position: int) -> Stream:
+        """The embedding of tokens at one position: [row] -> [row, n_embd]."""
+        found = added(self.wte[ids], self.wpe[[position] * len(ids)], self.regime.steps)
+        return self._apart(found)
+
+    def _apart(self, x: Bounded) -> Stream:
+        """A stream whose errors have nothing in common."""
+        none = np.zeros((len(x.center), 0))
+        return Stream(x.center, x.error, x.error, none, self.no_directions)
+
+    def _normed(self, x: Stream, weights: tuple[Bounded, Bounded]) -> Normed:
+        gain, bias = weights
+        if not self.config.has_norm:
+            return not_normed(x).in_use(self.regime, gain.error, bias.error)
+        normed = layer_norm(x, gain.center, bias.center, self.config.epsilon)
+        return normed.in_use(self.regime, gain.error, bias.error)
+
+    def _read(self, x: Stream, norm: tuple[Bounded, Bounded], *matrices: Matrix) -> list[Bounded]:
+        """Products of what a stream is normalized to: [row, n_embd] -> [row, out] each."""
+        if not self.regime.is_half:
+            normed = self._normed(x, norm)
+            return [normed.read(matrix)[0] for matrix in matrices]
+
+        def products(read: Bounded) -> Bounded:
+            found = [half_product(read, matrix, format) for matrix in matrices]
+            return Bounded(*(np.concatenate(each, axis=1) for each in _columns(found)))
+
+        def compute(some: Bounded) -> Bounded:
+            normed = self._normed(self._apart(some), norm)
+            read = Bounded(normed.center, normed.error)
+            return for_each_value(read, format, weight, products)
+
+        format, gain = self.regime.steps, np.abs(norm[0].center)
+        weight = np.max([matrix.magnitude.max(axis=1, initial=0.0) for matrix in matrices], axis=0)
+        found = for_each_value(Bounded(x.center, x.error), format, gain * weight, compute)
+        ends = np.cumsum([0, *(len(matrix.bias) for matrix in matrices)]).tolist()
+        return [found[:, start:stop] for start, stop in pairwise(ends)]
+
+    def attend_from(self, layer: int, x: Stream) -> tuple[Bounded, Bounded, Bounded]:
+        """Queries, keys and values: [row, n_embd] -> [row, head, dimension] each.
+
+        Queries and keys have two numbers more, for what their errors have in common.
+        """
+        block, heads = self.blocks[layer], self.blocks[layer].heads
+        if self.regime.is_half or self.regime.factors is not None:
+            matching, values = self._read(x, block.ln_1, heads.matching, heads.moving)
+            queries, keys = block.matching.boxes(matching)
+        else:
+            normed = self._normed(x, block.ln_1)
+            queries, keys = block.matching.read(normed)
+            values = normed.read(heads.moving)[0]
+        if not heads.matched:  # all scores are 0
+            queries, keys = (Bounded(x.center, np.zeros_like(x.center)) for x in (queries, keys))
+        shape = (len(x.center), heads.count, heads.moved)
+        return queries, keys, Bounded(values.center.reshape(shape), values.error.reshape(shape))
+
+    def pair_scores(
+        self,
+        layer: int,
+        queries: Bounded,
+        keys: Bounded,
+        around: Array | None = None,
+        head: int | slice = slice(None),
+    ) -> Bounded:
+        """Attention scores of pairs of a query and a key: [pair, head, dimension + 2] -> [pair, head].
+
+        Args:
+            layer: the number of the block.
+            queries: [pair, head, dimension + 2]; of a single head, any shape without `head`.
+            keys: the same.
+            around: what scores are close to, of which softmax reads only differences
+                (`Matching.dot`): [pair, head, dimension + 2].
+            head: which heads these are.
+        """
+        queries, keys = as_factor(queries, self.regime), as_factor(keys, self.regime)
+        factor = self._scale(layer)
+        around = None if self.regime.is_half else around
+        dot, largest = self.blocks[layer].matching.dot(queries, keys, head, around)
+        if self.regime.is_half:
+            return half_scores(dot, factor, self.regime)
+        return scaled(dot, largest, factor)
+
+    def all_scores(self, layer: int, queries: Bounded, keys: Bounded) -> Bounded:
+        """The scores of all destinations and sources, in float32.
+
+        Args:
+            layer: the number of the block.
+            queries: [destination, head, dimension].
+            keys: [source, head, dimension].
+
+        Returns:
+            [head, destination, source].
+        """
+        query, query_error = (each.swapaxes(0, 1) for each in (queries.center, queries.error))
+        key, key_error = (each.transpose(1, 2, 0) for each in (keys.center, keys.error))
+        center, most = query @ key, np.abs(key) + key_error
+        error = np.abs(query) @ key_error + query_error @ most
+        terms = self.blocks[layer].heads.terms[:, None, None] + 2
+        error += product_error((np.abs(query) + query_error) @ most, terms)
+        return scaled(Bounded(center, error), np.abs(center) + error, self._scale(layer))
+
+    def _scale(self, layer: int) -> float:
+        """What products of queries and keys are multiplied by."""
+        width = self.config.n_embd // self.config.n_head
+        factor = float(1 / np.sqrt(width)) if self.config.scales_scores else 1.0
+        return factor / (layer + 1) if self.config.scales_by_layer else factor
+
+    def written(self, layer: int, x: Stream, out: Bounded) -> Stream:
+        """The residual stream behind the attention of one block: [row, n_embd].
+
+        What a head output is off by is one error along its row of the matrix.
+
+        Args:
+            layer: the number of the block.
+            x: the stream before it: [row, n_embd].
+            out: the output of its heads: [row, head, dimension].
+        """
+        heads = self.blocks[layer].heads
+        if not heads.count:
+            x = self._if_finite(layer, x)
+            if not heads.out.terms.any():  # nothing is added
+                return x
+        merged = Bounded(out.center.reshape(len(x.center), -1), out.error.reshape(len(x.center), -1))
+        matrix, before = heads.out, Bounded(x.center, x.error)
+        if self.regime.is_half:
+            half = half_product(merged, matrix, self.regime.steps)
+            return self._apart(added(before, half, self.regime.steps))
+        merged = as_factor(merged, self.regime)
+        summing = matrix.product_error(np.abs(merged.center) + merged.error)
+        written = Bounded(
+            merged.center @ matrix.weight + matrix.bias, merged.error @ matrix.magnitude + summing
+        )
+        alone, along = matrix.directions.split(merged.error)
+        total = Stream(
+            x.center + written.center,
+            x.error + written.error,
+            x.box + alone + summing,
+            np.concatenate([x.radii, along], axis=1),
+            x.along.and_of(matrix.directions),
+        )
+        return total.rounded_to(added(before, written), matrix.terms > 0)
+
+    def _if_finite(self, layer: int, x: Stream) -> Stream:
+        """The stream, but NaN where LayerNorm in front of heads that are 0 may not be finite.
+
+        Its squares stay below `LARGEST` where numbers stay below 2^40, and its output below the square
+        root of its width times its gain.
+        """
+        gain, bias = ((np.abs(w.center) + w.error).max() for w in self.blocks[layer].ln_1)
+        is_finite = (np.abs(x.center) + x.error).max(axis=1) < 2.0**40
+        is_finite &= 2 * (np.sqrt(self.config.n_embd) * gain + bias) < self.regime.steps.largest / 2
+        return replace(x, center=np.where(is_finite[:, None], x.center, np.nan))
+
+    def attention(self, scores: Bounded, values: Bounded) -> tuple[Weights, Bounded]:
+        """Weights and output of heads: [..., source], [..., source, head_dim] -> [..., head_dim]."""
+        if self.regime.is_half:
+            return half_attention(scores, values, self.regime)
+        weights = softmax(scores, self.regime)
+        return weights, head_output(weights, values, self.regime)
+
+    def run(self, ids: Ids) -> Bounded:
+        """The logits behind one text: [position] -> [vocab_size]."""
+        return self.logits(self.last(ids))[0]
+
+    def last(self, ids: Ids) -> Stream:
+        """The last residual stream behind one text: [position] -> [1, n_embd]."""
+        rows = [self.embed(ids[i : i + 1], i) for i in range(len(ids))]
+        for layer in range(self.config.n_layer):
+            read = [self.attend_from(layer, x) for x in rows]
+            after = []
+            for i, x in enumerate(rows):
+                keys, values = (stacked([parts[k] for parts in read[: i + 1]]) for k in (1, 2))
+                query = stacked([read[i][0]] * (i + 1))
+                scores = self.pair_scores(layer, query, keys)  # [source, head]
+                if scores.error.max(initial=0.0) > BLURRED:
+                    best = scores.center.argmax(axis=0), np.arange(scores.center.shape[1])
+                    scores = self.pair_scores(layer, query, keys, keys.center[best][None])
+                read_by = Bounded(scores.center.T[None], scores.error.T[None])
+                seen = Bounded(values.center.swapaxes(0, 1)[None], values.error.swapaxes(0, 1)[None])
+                _, out = self.attention(read_by, seen)
+                after.append(self.feed_forward(layer, self.written(layer, x, out)))
+            rows = after
+        return rows[-1]
+
+    def feed_forward(self, layer: int, x: Stream) -> Stream:
+        """The residual stream behind the MLP of one block: [row, n_embd]."""
+        block = self.blocks[layer]
+        if self.regime.is_half:
+            return self._apart(self._half_feed_forward(block, Bounded(x.center, x.error)))
+        normed = self._normed(x, block.ln_2)
+        found = mlp(normed, block.c_fc, block.mlp_out, self.regime, self.activation)
+        wide = rounded(found.center - found.error, found.center + found.error)
+        return found.rounded_to(wide, block.mlp_out.terms > 0)
+
+    def _half_feed_forward(self, block: Block, x: Bounded) -> Bounded:
+        format, weight = self.regime.steps, block.c_fc.magnitude.max(axis=1)
+
+        def written(read: Bounded) -> Bounded:
+            return half_mlp(read, block.c_fc, block.mlp_out, self.regime)
+
+        def compute(some: Bounded) -> Bounded:
+            normed = self._normed(self._apart(some), block.ln_2)
+            read = Bounded(normed.center, normed.error)
+            return added(some, for_each_value(read, format, weight, written), format)
+
+        return for_each_value(x, format, np.abs(block.ln_2[0].center) * weight, compute)
+
+    def logits(self, x: Stream) -> Bounded:
+        """[row, n_embd] -> [row, vocab_size]."""
+        return self._read(x, self.ln_f, self.unembedding)[0]
+
+    def margins(self, x: Stream, logits: Bounded, ids: Ids) -> Array:
+        """How far one logit of each row surely is above all others: [row].
+
+        Both logits read one stream, so that an error of it acts on what their weights differ by. Where
+        that may matter, the difference of both is bounded, with the rounding of both sums.
+
+        Args:
+            x: the last stream: [row, n_embd].
+            logits: what is known of it, each on its own: [row, vocab_size].
+            ids: whose logit: [row].
+        """
+        rows = np.arange(len(ids))
+        found = logits.center[rows, ids][:, None] - logits.center
+        apart = found - logits.error[rows, ids][:, None] - logits.error
+        for each in (found, apart):
+            each[rows, ids] = np.inf
+        least: Array = apart.min(axis=1)
+        is_far = least < CLOSE * found.min(axis=1)
+        if self.regime.is_half or logits.center.shape[1] > PAIRED_UP_TO:
+            return np.asarray(least)
+        for token in np.unique(ids[is_far]).tolist():
+            some = np.flatnonzero(is_far & (ids == token))
+            both = found[some] - self._apart_from(token, x[some])
+            least[some] = np.maximum(apart[some], both).min(axis=1)
+        return np.asarray(least)
+
+    def difference(self, x: Stream, logits: Bounded, token: int) -> Bounded:
+        """One logit of each row less each logit: [row, vocab_size].
+
+        Args:
+            x: the last stream: [row, n_embd].
+            logits: what is known of it, each on its own: [row, vocab_size].
+            token: the id of the one.
+        """
+        error = logits.error[:, token, None] + logits.error
+        if not self.regime.is_half and logits.center.shape[1] <= PAIRED_UP_TO:
+            error = np.minimum(error, self._apart_from(token, x))
+        return Bounded(logits.center[:, token, None] - logits.center, error)
+
+    def difference_read(self, x: Normed, token: int) -> Bounded:
+        """The same of rows of which alternatives are known, as one sum that is read of them.
+
+        Args:
+            x: the last stream, normalized: [row, n_embd].
+            token: the id of the one.
+        """
+        found, _ = x.read(self._differences[token])
+        rounding = self.unembedding.product_error(x.magnitude)
+        return Bounded(found.center, found.error + rounding + rounding[:, token, None])
+
+    def _apart_from(self, token: int, x: Stream) -> Array:
+        """How far a difference of two logits can be off, as one sum that is read: [row, vocab_size]."""
+        matrix, normed = self._differences[token], self._normed(x, self.ln_f)
+        rounding = self.unembedding.product_error(normed.magnitude)
+        spread = normed.spread(matrix.weight, matrix.readers(normed))
+        return np.asarray(spread + rounding + rounding[:, token, None])
+
+    @cached_property
+    def _differences(self) -> list[Matrix]:
+        """For each token, its unembedding minus that of each token."""
+        none = np.zeros(self.config.vocab_size)
+        wte = self.wte.center
+        return [Matrix(wte[token][:, None] - wte.T, none) for token in range(len(none))]
+
+
+def _columns(parts: Sequence[Bounded]) -> tuple[list[Array], list[Array]]:
+    return [part.center for part in parts], [part.error for part in parts]

@@ -1,0 +1,134 @@
+"""What a proof of a folder found, in words and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from handcraft_check.program.words import at_least, at_most
+
+Word: TypeAlias = Literal["proved", "unproved", "refuted"]
+
+
+ASSUMED = (
+    "round to nearest; sums in float32 or wider, in any order, with fused multiply-add or without; exp "
+    "within 4 units in the last place, exp(0) = 1; square root and division within one; tanh is 1 "
+    "beyond 10; LayerNorm and softmax in float32, a mean as a sum or kept running, the variance about "
+    "it; a mask leaves later positions no weight"
+)
+"""What every proof assumes of the machine."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found out about a folder.
+
+    Args:
+        word: ``proved``, ``unproved`` or ``refuted``.
+        inputs: how many inputs the claim is about.
+        writes: how many tokens the program writes after each.
+        length: the most tokens of a context.
+        arithmetic: the dtype of the weights, and the regime, in words.
+        margin: the least by which the right logit surely is above all others; where it is not proved,
+            the least that could not be excluded.
+        context: where that is; of a refuted claim, a context after which the model is wrong.
+        cases: how many cases the proof has.
+        seconds: how long it took.
+        reason: why it is not proved; empty where it is.
+        within: how far probabilities may be from those meant, in total variation, by the certificate;
+            None where the program has none.
+        distance: how far they are at most, as was shown, where it is proved.
+        farthest: where that is.
+        values: of a model of values, how far each may be off by the certificate; `distance` is how far
+            they are at most, of that.
+        everywhere: whether it is about every position of each context, as without a causal mask.
+    """
+
+    word: Word
+    inputs: int
+    writes: int
+    length: int
+    arithmetic: str
+    margin: float
+    context: tuple[str, ...]
+    cases: int
+    seconds: float
+    reason: str = ""
+    within: float | None = None
+    distance: float = 0.0
+    farthest: tuple[str, ...] = ()
+    values: Mapping[str, float] | None = None
+    everywhere: bool = False
+
+    def __str__(self) -> str:
+        text = " ".join(self.context)
+        domain = f"{self.inputs:,} inputs, contexts of up to {self.length:,} tokens"
+        if self.writes > 1:
+            domain += f", and the {self.writes} tokens that are written after each"
+        if self.everywhere:
+            domain += ", at every position"
+        lines = [f"{self.word}: {domain}", f"arithmetic: {self.arithmetic}; {ASSUMED}"]
+        if self.word == "proved":
+            if self.within is not None:
+                far = " ".join(self.farthest)
+                lines.append(
+                    f"probabilities: off by at most {at_most(self.distance)} in total variation "
+                    f"({self.within:g} is allowed), most after {far!r}"
+                )
+            margin = f"at least {at_least(self.margin)}, least after {text!r}"
+            margin = margin if self.context else "none, since every token may follow"
+            if self.values is not None:
+                bounds = ", ".join(f"{name} {within:g}" for name, within in self.values.items())
+                lines.append(
+                    f"values: off by at most {at_most(self.distance)} times what is allowed "
+                    f"({bounds}), most after {' '.join(self.farthest)!r}; {self.cases:,} cases"
+                )
+            else:
+                lines.append(f"margin: {margin}; {self.cases:,} cases")
+        else:
+            lines.append(f"reason: {self.reason}")
+            most = f", where the margin may be {at_least(self.margin)}" if self.values is None else ""
+            lines.append(f"context: {text!r}{most}")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as a JSON object."""
+        return {
+            "verdict": self.word,
+            "inputs": self.inputs,
+            "writes": self.writes,
+            "length": self.length,
+            "arithmetic": self.arithmetic,
+            "margin": self.margin if np.isfinite(self.margin) else None,
+            "context": list(self.context),
+            "cases": self.cases,
+            "seconds": self.seconds,
+            "reason": self.reason,
+            "everywhere": self.everywhere,
+        } | (
+            {}
+            if self.within is None and self.values is None
+            else {
+                "within": self.within,
+                "values": self.values,
+                "distance": self.distance,
+                "farthest": list(self.farthest),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Verdict:
+        """A verdict as `to_json` writes it."""
+        given = dict(data)
+        word, margin = given.pop("verdict"), given.pop("margin")
+        infinite = np.inf if word == "proved" else -np.inf
+        return cls(
+            word=word,
+            margin=infinite if margin is None else margin,
+            context=tuple(given.pop("context")),
+            farthest=tuple(given.pop("farthest", ())),
+            **given,
+        )
