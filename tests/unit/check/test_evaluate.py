@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from handcraft.proofs import statement_of
 from handcraft.testing import rule_programs, sequence_programs
 from handcraft_check.program.evaluate import Evaluator
-from handcraft_check.program.sets import UNKNOWN
 from handcraft_check.program.interpret import Interpreter
 from handcraft_check.program.meaning import Meaning
-from handcraft_check.program.sets import is_one
+from handcraft_check.program.sets import UNKNOWN, is_one
 
 EXAMPLES = int(os.environ.get("HANDCRAFT_EXAMPLES", "12"))
 slow = settings(
