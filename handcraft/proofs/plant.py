@@ -108,13 +108,23 @@ def plant(
     else:
         in_dtype = compile_program(changed, dtype=only_in)
         planted = _corrected(in_dtype.circuits, rule, right, dtype_named(only_in))
-        compiled = compile_program(planted)
+        compiled = _read_within(compile_program(planted), dtype_named(only_in))
     text = program.vocabulary.join(tokens)
     tried, is_all = _others_tried(compiled.model, program, text, is_wrong=only_in is None)
     if only_in is not None:
         model = rounded(compiled.model, only_in)
         tried, is_all = _others_tried(model, program, text, is_wrong=True)
     return Planted(program, compiled, text, right, wrong, only_in, tried, is_all)
+
+
+def _read_within(compiled: Compiled, dtype: DType) -> Compiled:
+    """The same model, its logits divided by a power of two where a dtype has no such gain of ln_f."""
+    gain = compiled.model.tensors["ln_f.weight"]
+    halvings = 0
+    while np.abs(gain).max() > dtype.largest * 2.0**halvings:
+        halvings += 1
+    tensors = {**compiled.model.tensors, "ln_f.weight": gain * gain.dtype.type(2.0**-halvings)}
+    return replace(compiled, model=replace(compiled.model, tensors=tensors)) if halvings else compiled
 
 
 def rounded(model: Model, dtype: OnlyIn) -> Model:

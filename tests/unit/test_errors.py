@@ -1080,7 +1080,7 @@ CommandError: --show prints a pass and writes no folder, but -o is out
 == a pass over circuits
 $ compile by_hand --show fuse-tables
 CommandError: passes work on rules and expressions, and these are circuits
-  where: …by_hand.py:30:12
+  where: …by_hand.py:32:12
   fix:   name the program that they were compiled from
 
 == a tolerance for a program

@@ -28,7 +28,7 @@ EXAMPLES = (
     "handcraft prove aab/ --print-program",
     "handcraft prove aab --regime bfloat16",
     "handcraft prove aab parity --workers 2",
-    "handcraft prove model/ --meaning rules.py",
+    "handcraft prove aab/ --meaning programs/aab.py",
 )
 
 EXIT_CODES = {"proved": 0, "unproved": 3, "refuted": 4}

@@ -39,9 +39,9 @@ def test_list_shows_how_large_each_program_is(run):
 
 def test_list_says_which_answers_are_proved(run):
     lines = run("list").out.splitlines()
-    said = {name: line for line in lines for name in ("aab", "ngram") if line.startswith(f"{name} ")}
+    said = {name: line for line in lines for name in ("aab", "subleq") if line.startswith(f"{name} ")}
     assert " parameters  proved   Predict b after aa" in said["aab"]
-    assert " parameters  sampled  N-gram: " in said["ngram"]
+    assert " parameters  sampled  " in said["subleq"]
 
 
 def test_list_lines_its_columns_up(run):

@@ -128,6 +128,13 @@ def test_a_model_of_many_words_is_wrong_in_half_precision_alone(dtype):
     assert found == ["b", "c"]
 
 
+def test_logits_are_divided_where_float16_has_no_such_gain():
+    planted = plant(gallery_program("aab"), "aa", only_in="float16")
+    gain = planted.compiled.model.tensors["ln_f.weight"]
+    assert 2**15 <= np.abs(gain).max() < 65504
+    assert (planted.right, planted.wrong) == ("b", "a")
+
+
 def test_a_rule_that_hides_others_is_undone_in_float32():
     """The rules of tic-tac-toe veto each other: where the planted rule fires, no other writes."""
     planted = plant(gallery_program("tictactoe"), "15", only_in="bfloat16")
@@ -178,8 +185,10 @@ def test_what_cannot_be_planted_is_an_error(tmp_path):
         plant(aab, "aa", predicts="b")
     with pytest.raises(VocabularyError, match="'c' is no wrong answer"):
         plant(aab, "aa", predicts="c")
-    with pytest.raises(CompileError, match="float16 has no numbers as large as"):
-        plant(aab, "aa", only_in="float16")
+    model = plant(aab, "aa").compiled.model
+    model.tensors["wte.weight"][0, 0] = 1e6
+    with pytest.raises(CompileError, match="float16 has no numbers as large as 1e"):
+        rounded(model, "float16")
     with pytest.raises(ProofError, match="Python code decides which prompts are allowed"):
         save_planted(plant(strategy_program(), "ab"), tmp_path / "planted")
     assert not (tmp_path / "planted").exists()
