@@ -128,14 +128,15 @@ SLACKS = {
     "SLACK": NONE,
 }
 MODULES = (
-    "rounding",
-    "layer_norm",
-    "attention",
-    "hidden_units",
-    "leading",
-    "stream",
-    "scores",
-    "model",
+    "arithmetic.rounding",
+    "layers.layer_norm",
+    "layers.attention",
+    "layers.hidden_units",
+    "arithmetic.leading",
+    "arithmetic.stream",
+    "layers.scores",
+    "layers.blocks",
+    "layers.model",
 )
 
 
