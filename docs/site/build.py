@@ -228,7 +228,8 @@ def main() -> None:
     config = write_site(options.target, live=options.live)
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-f", str(config)]
     subprocess.run(command, check=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})
-    print(f"open {options.target / 'html' / 'index.html'}")
+    html = options.target / "html"
+    print(f"open {html / 'index.html'}; with search: python -m http.server -d {html}")
 
 
 if __name__ == "__main__":
