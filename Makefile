@@ -20,11 +20,15 @@ demo: $(VENV)/installed
 	$(BIN)/handcraft run $(OUT)/aab aab
 	@echo "\n3. verify: every context of up to 5 tokens, against what the rules mean"
 	$(BIN)/handcraft verify $(OUT)/aab
-	@echo "\n4. draw the data flow"
+	@echo "\n4. draw the program"
 	$(BIN)/handcraft draw programs/aab.py -o $(OUT)/aab.svg
-	@echo "\n5. ask a weight which rule it serves"
+	@echo "\n5. ask why it answers a after aab"
+	$(BIN)/handcraft explain programs/aab.py --prompt aab
+	@echo "\n6. ask a weight which rule it serves"
 	$(BIN)/handcraft explain $(OUT)/aab h.0.mlp.c_proj.weight 0 1
-	@echo "\nAll of it is in $(OUT)/. Next: docs/tutorial.md"
+	@echo "\n7. write a page that runs the model in a browser"
+	$(BIN)/handcraft page $(OUT)/aab -o $(OUT)/aab.html
+	@echo "\nAll of it is in $(OUT)/: open $(OUT)/aab.html. Next: docs/tutorial.md"
 
 # Two processes on two cores, so NumPy and torch use one thread in each.
 # What Python compiles is kept, whatever the environment says: some forty processes import it.
