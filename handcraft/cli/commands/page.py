@@ -44,8 +44,9 @@ def page(
 ) -> None:
     """Write a page that runs the model in the browser and explains every number.
 
-    The page is one file that needs no server and no network: type a prompt, see which rules fire and
-    where each number comes from, and edit a weight to see what breaks.
+    The page is one file that needs no server and no network: type a prompt, see
+    which rules fire and where each number comes from, and edit a weight to see
+    what breaks.
     For a folder without handcraft.json it shows what the weights alone say.
     """
     if output.suffix.lower() not in SUFFIXES:

@@ -83,10 +83,11 @@ def prove(
     """Prove that the model predicts what the program means after every allowed prompt.
 
     Exits with 0 if it is proved, 3 if it is not, and 4 if a prompt refutes it.
-    A folder is read by handcraft_check, which imports nothing of handcraft: the weights, config.json
-    and certificate.json. A program is compiled and written to a temporary folder first.
+    A folder is read by handcraft_check, which imports nothing of handcraft: the
+    weights, config.json and certificate.json. A program is compiled and written
+    to a temporary folder first.
     With --meaning it decides whether any GPT-2 predicts what a program means.
-    With --workers, several programs are proved at once, or a single proof is divided.
+    With --workers, several programs are proved at once, or one proof is divided.
     """
     given = {
         "architecture": architecture,

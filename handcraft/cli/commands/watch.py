@@ -33,8 +33,9 @@ def watch(
 ) -> None:
     """Compile, verify and draw a program now and on every save, until Ctrl-C.
 
-    If a save does not compile, the error is printed and watching goes on. A save during a run ends
-    that run and starts a new one. Modules beside the program that it imports are watched too.
+    If a save does not compile, the error is printed and watching goes on. A save
+    during a run ends that run and starts a new one. Modules beside the program
+    that it imports are watched too.
     """
     path = Path(program)
     if path.suffix not in (".py", ".rules") or not path.is_file():
