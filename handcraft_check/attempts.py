@@ -32,6 +32,15 @@ BUDGETS = (1 << 13, 1 << 17, 1 << 21)
 """How many cases the attempts may take; each is tried with undecided positions, then without."""
 
 
+def too_many(budget: int) -> str:
+    """Why an attempt ended that took more cases than it may: a larger budget may prove the claim.
+
+    >>> too_many(8192)
+    'it takes more than 8,192 cases'
+    """
+    return f"it takes more than {budget:,} cases"
+
+
 @dataclass(frozen=True)
 class Shown:
     """What was shown of a claim in one arithmetic.
@@ -116,7 +125,7 @@ def attempted(
         )
         return Shown("proved", found)
     except BudgetError:  # cases position by position would be more
-        return Shown("unproved", Found(-np.inf), f"it takes more than {budget:,} cases")
+        return Shown("unproved", Found(-np.inf), too_many(budget))
     except UnfitError as error:
         if error.context and (wrong := wrong_after(claim, error.context)):
             return Shown("refuted", Found(lead_after(claim, error.context), error.context), wrong)
@@ -136,7 +145,7 @@ def attempted(
             try:
                 return Shown("proved", attempt.run())
             except BudgetError:
-                reason = reason or f"it takes more than {limit:,} cases"
+                reason = reason or too_many(limit)
                 least = least if least.worst else attempt.found
             except StuckError as stuck:
                 reason, least = stuck.why, Found(stuck.margin, stuck.case)
@@ -154,7 +163,7 @@ def _attempted_unmasked(claim: Claim, budget: int, progress: Callable[[str], Non
     try:
         return Shown("proved", prove_unmasked(*given, budget=budget, log=progress))
     except BudgetError:
-        return Shown("unproved", Found(-np.inf), f"it takes more than {budget:,} cases")
+        return Shown("unproved", Found(-np.inf), too_many(budget))
     except StuckError as stuck:
         least = Found(stuck.margin, stuck.case)
         places = [claim.meaning.vocabulary.index(token) for token in stuck.case]
