@@ -82,6 +82,7 @@ def page_data(subject: Subject) -> Data:
         "proof": {"verdict": "unknown", "text": subject.why_no_proof}
         if subject.proof is None
         else {"verdict": subject.proof.verdict, "text": str(subject.proof)},
+        "seesLast": subject.sees_last,
         "claim": _claim(subject),
         "noMeaning": subject.why_no_meaning,
         "example": subject.example,

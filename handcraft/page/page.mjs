@@ -782,7 +782,8 @@ export function start(text, root) {
     const tokens = written.slice(-longest);
     const ids = tokens.map((token) => data.ids[placeOf.get(token)]);
     const trace = forward(model, ids);
-    const meant = meaning && written.length <= longest ? interpret(meaning, tokens) : null;
+    const isStated = written.length <= longest || data.seesLast;
+    const meant = meaning && isStated ? interpret(meaning, tokens) : null;
     return {
       tokens,
       trace,

@@ -87,6 +87,7 @@ class Subject:
         proof: what was proved of exactly these files; None where nothing was tried.
         why_no_meaning: why there is no statement.
         why_no_proof: what to say where there is no proof.
+        sees_last: whether the program means something after a longer text too, by its last tokens.
         example: a prompt to begin with; "" for any.
     """
 
@@ -105,6 +106,7 @@ class Subject:
     why_no_meaning: str = ""
     why_no_proof: str = NOT_TRIED
     example: str = ""
+    sees_last: bool = False
 
     def with_example(self, example: str | None) -> Subject:
         """The same, with a prompt to begin with."""
@@ -153,6 +155,7 @@ def of_compiled(compiled: Compiled, title: str | None = None, *, proof: Proof | 
         source,
         proof,
         why,
+        sees_last=program is not None and _sees_last(program, compiled.model),
     )
 
 
@@ -195,6 +198,7 @@ def of_checkpoint(checkpoint: Checkpoint) -> Subject:
         proof,
         why.replace(str(checkpoint.folder), "the folder"),
         why_no_proof,
+        sees_last=isinstance(source, Program) and _sees_last(source, checkpoint.model),
     )
 
 
@@ -219,6 +223,11 @@ def _stated(state: Callable[[], Statement]) -> tuple[Statement | None, str]:
         return state(), ""
     except NotCertified as error:
         return None, str(error)
+
+
+def _sees_last(program: Program, model: Model) -> bool:
+    """Whether a longer text is answered by its last tokens, of which program and model see as many."""
+    return not program.prompts.refuses_some and program.context == model.shape.n_positions
 
 
 def _looks_at(circuits: Circuits) -> dict[str, str]:

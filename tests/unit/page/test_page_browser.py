@@ -6,7 +6,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from handcraft import Program, compile_program, predict
+from handcraft import Program, Prompts, compile_program, predict
 from handcraft.circuits.lifetimes import lifetimes
 from handcraft.page import of_compiled, page_html
 
@@ -111,6 +111,21 @@ def test_a_prompt_that_is_not_allowed_is_promised_nothing(opened):
     page = opened(gallery_model("add"))
     assert "not an allowed prompt" not in page.inner_text(".answer")
     page.fill("#prompt", "1+1")
+    assert "not an allowed prompt" in page.inner_text(".answer")
+
+
+def test_a_longer_text_means_what_its_last_tokens_mean(opened):
+    rules = [predict("b").after("aa"), predict("a").otherwise()]
+    page = opened(compile_program(Program("ab", 3, rules), n_positions=3))
+    page.fill("#prompt", "bbbaa")
+    assert answer(page) == Program("ab", 3, rules).meaning("bbbaa") == "b"
+    shown = page.inner_text(".answer")
+    assert "the rules mean the same" in shown
+    assert "The model sees the last 3 tokens." in shown
+    assert "not an allowed prompt" not in shown
+    stated = Program(prompts=Prompts("ab", 3, inputs="[ab]+"), rules=rules)
+    page = opened(compile_program(stated, n_positions=3))
+    page.fill("#prompt", "bbbaa")
     assert "not an allowed prompt" in page.inner_text(".answer")
 
 
