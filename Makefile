@@ -22,9 +22,9 @@ demo: $(VENV)/installed
 	$(BIN)/handcraft verify $(OUT)/aab
 	@echo "\n4. draw the program"
 	$(BIN)/handcraft draw programs/aab.py -o $(OUT)/aab.svg
-	@echo "\n5. ask why it answers a after aab"
+	@echo "\n5. explain why it answers a after aab"
 	$(BIN)/handcraft explain programs/aab.py --prompt aab
-	@echo "\n6. ask a weight which rule it serves"
+	@echo "\n6. show which rule one weight serves"
 	$(BIN)/handcraft explain $(OUT)/aab h.0.mlp.c_proj.weight 0 1
 	@echo "\n7. write a page that runs the model in a browser"
 	$(BIN)/handcraft page $(OUT)/aab -o $(OUT)/aab.html

@@ -210,7 +210,10 @@ ONE_OFFS = (
 def main() -> None:
     """Print every table."""
     print("# Benchmarks\n")
-    print("Made by `make bench` in one run, each row in its own process with one thread.\n")
+    print("How fast handcraft is, how large its models are, and what of them is proved; ", end="")
+    print("beside other tools where that is possible.")
+    print("Made by `make bench` in one run, each row in its own process with one thread, ", end="")
+    print("unless a section says otherwise.\n")
     cores = os.cpu_count()
     print(f"Python {platform.python_version()}, {platform.machine()}, {cores} cores.\n")
     print("## Single measurements\n")

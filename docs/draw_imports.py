@@ -14,8 +14,8 @@ import graphviz
 import grimp
 
 from handcraft.draw import render
-from handcraft.draw.label import box
-from handcraft.draw.style import EDGE, GRAPH, NODE, Kind, node_style
+from handcraft.draw.canvas.style import EDGE, GRAPH, NODE, Kind, node_style
+from handcraft.draw.graphs.label import box
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "pictures" / "imports.svg"

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--workers", type=int, default=1, help="how many processes check at once")
     parser.add_argument(
-        "--results", type=Path, help="a file of verdicts, from which a run that was ended goes on"
+        "--results", type=Path, help="a file of verdicts; an interrupted run continues from it"
     )
     parser.add_argument("--certificate", type=Path, help="a certificate in place of the folder's own")
     parser.add_argument(

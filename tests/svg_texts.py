@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from handcraft.draw.font import text_width
+from handcraft.draw.canvas.font import text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -15,7 +15,7 @@ from handcraft.errors import CommandError
 WORKERS_HELP = "How many processes compute at once."
 
 SCHEDULER_HELP = (
-    "The address of a dask.distributed scheduler, whose workers compute; needs the extra cluster."
+    "Use the workers of the dask.distributed scheduler at this address; needs the extra cluster."
 )
 
 Workers = Annotated[int, typer.Option("--workers", min=1, help=WORKERS_HELP)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handcraft.draw.circuit import DETAILS, Detail, circuit_picture
+from handcraft.draw.canvas.scene import Picture
 from handcraft.draw.curves import curves_svg
-from handcraft.draw.dataflow import circuits_graph
+from handcraft.draw.graphs.dataflow import circuits_graph
+from handcraft.draw.graphs.render import format_of, render
 from handcraft.draw.heatmap import heatmap_svg
-from handcraft.draw.program import program_picture
-from handcraft.draw.render import format_of, render
-from handcraft.draw.scene import Picture
+from handcraft.draw.kinds.circuit import DETAILS, Detail, circuit_picture
+from handcraft.draw.kinds.program import program_picture
 from handcraft.draw.subject import OF_A_RUN, WHATS, Subject, What, draw_picture, draw_trace
 
 if TYPE_CHECKING:

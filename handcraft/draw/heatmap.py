@@ -11,8 +11,8 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.draw.font import text_width
-from handcraft.draw.label import FONT
+from handcraft.draw.canvas.font import text_width
+from handcraft.draw.graphs.label import FONT
 from handcraft.errors import DrawError
 
 Floats = npt.NDArray[np.float64]

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from handcraft.circuits import Circuits
-from handcraft.draw.circuit import Detail, circuit_picture
-from handcraft.draw.label import visible
-from handcraft.draw.positions import positions_picture
-from handcraft.draw.program import expressions_picture, program_picture
-from handcraft.draw.run import Meant, run_picture
-from handcraft.draw.scene import Picture
-from handcraft.draw.stream import attention_picture, stream_picture
-from handcraft.draw.weights import Origins, weights_picture
+from handcraft.draw.canvas.scene import Picture
+from handcraft.draw.graphs.label import visible
+from handcraft.draw.kinds.circuit import Detail, circuit_picture
+from handcraft.draw.kinds.positions import positions_picture
+from handcraft.draw.kinds.program import expressions_picture, program_picture
+from handcraft.draw.kinds.run import Meant, run_picture
+from handcraft.draw.kinds.stream import attention_picture, stream_picture
+from handcraft.draw.kinds.weights import Origins, weights_picture
 from handcraft.errors import AssumptionError, DrawError
 from handcraft.language import Program
 from handcraft.language.graph.domain import Value

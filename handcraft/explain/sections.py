@@ -158,7 +158,7 @@ def _heads(of: Explanation) -> Iterator[str | Table]:
             continue
         rows = tuple(map(_look, used[-LOOKS:]))
         has_reason = any(because for *_, because in rows)
-        columns = ("at", "looks at", "because")[: 3 if has_reason else 2]
+        columns = ("at", "attends to", "because")[: 3 if has_reason else 2]
         yield Table(columns, tuple(row[: len(columns)] for row in rows))
         if len(used) > LOOKS:
             yield f"and from {len(used) - LOOKS} earlier positions"
@@ -237,8 +237,8 @@ def _sums(of: Explanation) -> Iterator[str | Table]:
         yield Table(head, tuple(rows))
     if of.scale is not None:
         yield (
-            f"behind ln_f each part is divided by the standard deviation of this prompt: times "
-            f"{number(of.scale)}; rounding is at most {number(max(of.bound))}"
+            f"ln_f divides each part by the standard deviation on this prompt: times "
+            f"{number(of.scale)}; rounding moves a logit by at most {number(max(of.bound))}"
         )
 
 

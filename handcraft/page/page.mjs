@@ -632,10 +632,10 @@ export function explain(model, trace, ref) {
     })).filter((_, s) => s <= p || !model.architecture.causal);
     const looks = model.names?.blocks[b]?.heads[index[0]]?.looksAt;
     return found(
-      `where head ${headName(model, b, index[0])} looks from position ${p}`,
+      `where head ${headName(model, b, index[0])} attends from position ${p}`,
       "softmax of the scores: exp(score - best) / their sum",
       terms,
-      looks ? `It looks at: ${looks}.` : "",
+      looks ? `It attends to: ${looks}.` : "",
     );
   }
   if (part === "attn.scores") {
@@ -1030,7 +1030,7 @@ export function start(text, root) {
     const rows = data.rules.map(([text, place], k) => {
       const flag = meaning.answer.rules[k].if;
       const holds = flag === null || meant.values[flag][p];
-      const state = k === decided ? "fires" : holds ? "also true, but later" : nearly(flag, p);
+      const state = k === decided ? "fires" : holds ? "matches, but comes later" : nearly(flag, p);
       return el(
         "li",
         { class: k === decided ? "fired" : "", "aria-current": k === decided },
@@ -1144,7 +1144,7 @@ export function start(text, root) {
       });
       const hidden = here.length - rows.length;
       if (!hidden) return rows;
-      const more = button(`show ${hidden} more that are no everywhere`, () =>
+      const more = button(`show ${hidden} more that hold nowhere`, () =>
         choose({ all: { ...state.all, no: true } }),
       );
       return [...rows, () => el("tr", el("td", { colspan: columns.length + 1 }, more))];
@@ -1226,7 +1226,7 @@ export function start(text, root) {
       el(
         "p.note",
         more,
-        meant ? "Values are what the rules mean; a head points to the position it looks at. " : "",
+        meant ? "Values are what the rules mean; \u2192 marks the position that a head attends to. " : "",
         "Every number can be clicked.",
       ),
       table(`What happens at each position of ${join(tokens)}`, head, rows, { class: "positions" }),
@@ -1248,7 +1248,7 @@ export function start(text, root) {
   }
   const looksAt = (b, h) => {
     const found = data.names?.blocks[b]?.heads[h]?.looksAt;
-    return found ? `looks at ${found}` : "looks at";
+    return found ? `attends to ${found}` : "attends to";
   };
   function looks(b, h, p) {
     const shares = Array.from({ length: result.tokens.length }, (_, s) =>
@@ -1268,7 +1268,7 @@ export function start(text, root) {
         type: "button",
         class: "n",
         "data-ref": refOf(`h.${b}.attn.pattern`, h, p, best),
-        "aria-label": `looks at ${text}`,
+        "aria-label": `attends to ${text}`,
       },
       `\u2192${text}`,
     );
@@ -1324,7 +1324,7 @@ export function start(text, root) {
         el("strong", show(margin)),
         " nats.",
       ),
-      state.edits.length ? el("p.bad", "You edited weights. Before that:") : "",
+      state.edits.length ? el("p.bad", "You edited weights. Before the edits:") : "",
       el(
         "p",
         { class: data.proof?.verdict === "proved" && !state.edits.length ? "good" : "note" },
@@ -1600,7 +1600,7 @@ export function start(text, root) {
   // Compare two prompts
   function drawCompare() {
     if (!state.other) {
-      put(sections.compare, el("p.note", "Type another prompt to see in what they differ at their last tokens."));
+      put(sections.compare, el("p.note", "Type another prompt to see how the two differ at their last tokens."));
       return;
     }
     const second = run(state.other);
@@ -1627,7 +1627,7 @@ export function start(text, root) {
             ? `${best} ${tokens[best]}`
             : `${shares.filter((share) => share > 0.01).length} positions`;
         });
-        facts.push([`block ${b}, head ${headName(model, b, h)} looks at`, found]);
+        facts.push([`block ${b}, head ${headName(model, b, h)} attends to`, found]);
       }),
     );
     const rows = facts.map(([name, [one, two]]) =>

@@ -73,10 +73,10 @@ def explain(
 ) -> None:
     """Explain one prediction, or what weights stand for and which rules they serve.
 
-    With --prompt: which rules fire and which nearly do, the values, where heads attend and why, which
-    neurons fire, and what adds up to the logits. Without an index a whole tensor is shown, as a
-    table if it fits on the screen; without a tensor, the tensors are listed. With -e, leave out the
-    program.
+    With --prompt: which rules fire and which nearly do, the values, where heads
+    attend and why, which neurons fire, and what adds up to the logits.
+    Without an index a whole tensor is shown, as a table if it fits on the screen;
+    without a tensor, the tensors are listed. With -e, leave out the program.
     """
     given = arguments or []
     if not given and not lines:

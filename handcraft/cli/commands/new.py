@@ -24,14 +24,14 @@ def new(
     name: Annotated[str, typer.Argument(help="What to call it, or the file to write.")],
     json_: Json = False,
 ) -> None:
-    """Write a first program, with comments: it compiles, verifies, and says what to do with it.
+    """Write a first program to change. It compiles and verifies, and its comments say what to try.
 
-    The file must not exist.
+    The file must not exist yet.
     """
     path = Path(name if name.endswith(".py") else f"{name}.py")
     if not NAME.fullmatch(path.stem):
         raise CommandError(
-            f"{path.stem!r} is no name for a program",
+            f"{path.stem!r} is not a valid program name",
             fix="use letters, digits, _ and -, as in `handcraft new mine`",
         )
     text = first_program(path.stem, shlex.quote(str(path)))

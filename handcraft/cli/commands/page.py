@@ -44,13 +44,14 @@ def page(
 ) -> None:
     """Write a page that runs the model in the browser and explains every number.
 
-    It is one file that needs no server and no network: type a prompt, see which rules fired and
-    where each number comes from, and edit a weight to see what breaks.
-    Of a folder without handcraft.json it shows what the weights alone say.
+    The page is one file that needs no server and no network: type a prompt, see
+    which rules fire and where each number comes from, and edit a weight to see
+    what breaks.
+    For a folder without handcraft.json it shows what the weights alone say.
     """
     if output.suffix.lower() not in SUFFIXES:
         raise CommandError(
-            f"{output} is no .html file", where=output, fix=f"-o {output.with_suffix('.html')}"
+            f"{output} is not an .html file", where=output, fix=f"-o {output.with_suffix('.html')}"
         )
     subject = _subject(program, lines or (), architecture=architecture, dtype=dtype)
     if prompt is not None:

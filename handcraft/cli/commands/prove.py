@@ -46,7 +46,7 @@ MEANING_HELP = "A program: prove that the model predicts what it means, whatever
 PRINT_HELP = "Print in words what is proved: the program as the certificate states it."
 
 
-RESULTS_HELP = "A file of verdicts, from which a run that was ended goes on, also within a proof."
+RESULTS_HELP = "A file of verdicts; an interrupted run continues from it, even within a proof."
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,12 @@ def prove(
 ) -> None:
     """Prove that the model predicts what the program means after every allowed prompt.
 
-    Exits with 0 where it is proved, 3 where it is not, and 4 where a prompt refutes it.
-    A folder is read by handcraft_check, which imports nothing of handcraft: the weights, config.json
-    and certificate.json. A program is compiled and written to a temporary folder first.
-    With --meaning it decides about any GPT-2 whether it predicts what a program means.
-    Several are proved at once, one by each worker; a single one is divided among all workers.
+    Exits with 0 if it is proved, 3 if it is not, and 4 if a prompt refutes it.
+    A folder is read by handcraft_check, which imports nothing of handcraft: the
+    weights, config.json and certificate.json. A program is compiled and written
+    to a temporary folder first.
+    With --meaning it decides whether any GPT-2 predicts what a program means.
+    With --workers, several programs are proved at once, or one proof is divided.
     """
     given = {
         "architecture": architecture,
@@ -100,9 +101,7 @@ def prove(
     if len(named) > 1 or results is not None:
         _check_plain(shown, meaning)
     if shown.radius and shown.exact:
-        raise CommandError(
-            "--radius is not found with exact bounds", fix="leave out --exact, or --radius"
-        )
+        raise CommandError("--radius and --exact are both given", fix="leave out one of them")
     from handcraft.formats.stated_meaning import check_architecture, state_meaning
 
     stated = None if meaning is None else _program(meaning)
@@ -138,7 +137,7 @@ def _check_plain(shown: Shown, meaning: str | None) -> None:
     }
     for option in (name for name, is_given in given.items() if is_given):
         raise CommandError(
-            f"{option} is about one program, and without --results",
+            f"{option} needs a single program, and no --results",
             fix=f"prove one with {option}, and the others on their own",
         )
 

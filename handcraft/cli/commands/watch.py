@@ -33,14 +33,14 @@ def watch(
 ) -> None:
     """Compile, verify and draw a program now and on every save, until Ctrl-C.
 
-    A file that is broken meanwhile is reported, and the next save is waited for. A save while
-    something still runs ends it, and begins anew. Modules beside the program that it imports are
-    watched too.
+    If a save does not compile, the error is printed and watching goes on. A save
+    during a run ends that run and starts a new one. Modules beside the program
+    that it imports are watched too.
     """
     path = Path(program)
     if path.suffix not in (".py", ".rules") or not path.is_file():
         raise CommandError(
-            f"{program} is no .py or .rules file",
+            f"{program} is not a .py or .rules file",
             where=program,
             fix="name a program file; `handcraft new mine` writes mine.py",
         )

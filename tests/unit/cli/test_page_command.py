@@ -68,7 +68,7 @@ def test_as_json_it_says_what_it_wrote(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "what", "fix"),
     [
-        (["aab", "-o", "aab.txt"], "aab.txt is no .html file", "-o aab.html"),
+        (["aab", "-o", "aab.txt"], "aab.txt is not an .html file", "-o aab.html"),
         (["aab", "-o", "a.html", "--prompt", "axb"], "'x' is not in the vocabulary", "a b"),
         (["values.py", "-o", "a.html"], "computes values and predicts no tokens", "handcraft run"),
         (["aab", "-o", "values.py/a.html"], "cannot be written", "choose a place"),

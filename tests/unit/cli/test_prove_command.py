@@ -194,10 +194,10 @@ def test_workers_divide_a_single_proof(run, tmp_path):
 
 
 WRONG = {
-    "aab parity --radius": "CommandError: --radius is about one program, and without --results",
-    "aab parity --exact": "CommandError: --exact is about one program, and without --results",
-    "aab --radius --exact": "CommandError: --radius is not found with exact bounds",
-    "aab --print-program --results kept": "CommandError: --print-program is about one program",
+    "aab parity --radius": "CommandError: --radius needs a single program, and no --results",
+    "aab parity --exact": "CommandError: --exact needs a single program, and no --results",
+    "aab --radius --exact": "CommandError: --radius and --exact are both given",
+    "aab --print-program --results kept": "CommandError: --print-program needs a single program",
     "aab --scheduler tcp://a:1 --workers 2": "--workers counts processes of this machine",
     "aab --dtype float33": "weights cannot be emitted as 'float33'",
     "out --dtype float32": "CommandError: out is already compiled",

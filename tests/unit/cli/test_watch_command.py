@@ -144,5 +144,5 @@ def test_what_is_no_program_file_cannot_be_watched(run, tmp_path):
     for name in ("p.txt", "none.py", str(tmp_path)):
         ran = run("watch", name)
         assert ran.status == 2
-        assert "is no .py or .rules file" in ran.err
+        assert "is not a .py or .rules file" in ran.err
         assert "handcraft new mine" in ran.err

@@ -25,7 +25,7 @@ from handcraft.circuits import (
     scalar,
 )
 from handcraft.draw import circuits_graph
-from handcraft.draw.groups import Family, neuron_groups
+from handcraft.draw.graphs.groups import Family, neuron_groups
 from handcraft.origin import Origin
 
 PROGRAMS = Path(__file__).parents[3] / "programs"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handcraft.draw.fit import shortened, wrapped
-from handcraft.draw.font import text_width
-from handcraft.draw.label import visible
+from handcraft.draw.canvas.fit import shortened, wrapped
+from handcraft.draw.canvas.font import text_width
+from handcraft.draw.graphs.label import visible
 
 SIZE = 11
 

@@ -17,8 +17,8 @@ from handcraft.circuits import (
     look_back,
     one_hot,
 )
-from handcraft.draw.font import FAMILY, FILE
-from handcraft.draw.label import width_in_points
+from handcraft.draw.canvas.font import FAMILY, FILE
+from handcraft.draw.graphs.label import width_in_points
 from handcraft.origin import Origin
 
 HOSTILE = [

@@ -10,7 +10,7 @@ from svg_texts import texts_of, unreadable
 
 from handcraft import Program, Prompts, predict, select
 from handcraft.draw import program_picture
-from handcraft.draw.lanes import MOST_LANES
+from handcraft.draw.canvas.lanes import MOST_LANES
 from handcraft.errors import DrawError
 
 

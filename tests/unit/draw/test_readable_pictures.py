@@ -12,7 +12,7 @@ from svg_texts import PAGE, texts_of, unreadable
 from handcraft import Program, Prompts, compile_program, compile_sequences, predict, select
 from handcraft.cli.example_prompt import example_prompt
 from handcraft.draw import WHATS, Subject, draw_picture
-from handcraft.draw.scene import Scene
+from handcraft.draw.canvas.scene import Scene
 from handcraft.errors import DrawError
 
 GALLERY = [path.stem for path in sorted(FOLDER.glob("*.py"))]

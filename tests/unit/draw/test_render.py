@@ -14,8 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from handcraft.draw import circuits_graph, circuits_svg, render
-from handcraft.draw.font import FILE, drawable
-from handcraft.draw.label import width_in_points
+from handcraft.draw.canvas.font import FILE, drawable
+from handcraft.draw.graphs.label import width_in_points
 from handcraft.errors import DrawError
 
 GRAPH = 'digraph { a [label="words"]; a -> b }'

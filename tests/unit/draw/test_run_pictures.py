@@ -12,7 +12,7 @@ from svg_texts import SVG, texts_of, unreadable
 
 from handcraft import Prompts, compile_program, compile_sequences, select
 from handcraft.draw import draw_trace
-from handcraft.draw.run import FAINTEST
+from handcraft.draw.kinds.run import FAINTEST
 from handcraft.errors import DrawError
 from handcraft.model import Trace
 

@@ -12,8 +12,8 @@ from svg_texts import SVG, texts_of, unreadable
 
 from handcraft import Program, Vocabulary, compile_program, predict
 from handcraft.architecture import GPT2
-from handcraft.draw.style import RULES
-from handcraft.draw.weights import shown_number, weights_picture
+from handcraft.draw.canvas.style import RULES
+from handcraft.draw.kinds.weights import shown_number, weights_picture
 from handcraft.errors import DrawError
 from handcraft.model import Model, Shape
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import handcraft.formats.checkpoint
+import handcraft.formats.write_folder
 from handcraft import compile_program
 from handcraft.architecture import GPT2
 from handcraft.errors import CheckpointError
@@ -79,7 +79,7 @@ def test_what_masks_refuses_it_before_anything_is_run_or_written(
     if earlier:
         save(with_neurons, tmp_path / "out")
     before = everything_in(tmp_path)
-    monkeypatch.setattr(handcraft.formats.checkpoint, "check_answers", None)  # must not be called
+    monkeypatch.setattr(handcraft.formats.write_folder, "check_answers", None)  # must not be called
     with pytest.raises(CheckpointError) as caught:
         save(compiled, tmp_path / "out", format=reader)
     assert str(caught.value) == (

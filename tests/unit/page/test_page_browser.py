@@ -279,5 +279,5 @@ def test_conditions_that_hold_nowhere_are_shown_when_asked_for(opened):
     page = opened(gallery_model("aab"), "bb")
     named = page.locator(".flow tr.value th")
     assert not [name for name in named.all_inner_texts() if name.startswith("token == 'a'")]
-    page.click("text=show 1 more that are no everywhere >> nth=0")
+    page.click("text=show 1 more that hold nowhere >> nth=0")
     assert [name for name in named.all_inner_texts() if name.startswith("token == 'a'")]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from handcraft.circuits import Bias, Coefficients, Encoding, Head, Neuron, Number, Ramp, Subspace
 from handcraft.display import count
-from handcraft.draw.label import some, visible
+from handcraft.draw.graphs.label import some, visible
 from handcraft.origin import Origin
 
 MOST_ROWS = 4

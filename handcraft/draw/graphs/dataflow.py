@@ -11,10 +11,20 @@ from typing import TYPE_CHECKING
 
 from handcraft.circuits import Bias, Block, Circuits, Head, Subspace
 from handcraft.display import count
-from handcraft.draw.effects import bias_fields, head_rows, neuron_fields, rules_of, shape_of
-from handcraft.draw.groups import Family, NeuronGroup, neuron_groups, subspace_families
-from handcraft.draw.label import box, caption, some, visible
-from handcraft.draw.style import BLOCK, EDGE, GRAPH, LEGEND, NODE, Flow, Kind, edge_style, node_style
+from handcraft.draw.canvas.style import (
+    BLOCK,
+    EDGE,
+    GRAPH,
+    LEGEND,
+    NODE,
+    Flow,
+    Kind,
+    edge_style,
+    node_style,
+)
+from handcraft.draw.graphs.effects import bias_fields, head_rows, neuron_fields, rules_of, shape_of
+from handcraft.draw.graphs.groups import Family, NeuronGroup, neuron_groups, subspace_families
+from handcraft.draw.graphs.label import box, caption, some, visible
 from handcraft.vocabulary import shorten
 
 if TYPE_CHECKING:
@@ -38,7 +48,7 @@ def circuits_graph(circuits: Circuits) -> graphviz.Digraph:
     subspaces with the same role.
 
     Returns:
-        A graph whose `source` is the same for the same circuits; `handcraft.draw.render` makes a
+        A graph whose `source` is the same for the same circuits; `handcraft.draw.graphs.render` makes a
         picture of it.
     """
     import graphviz

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Literal
 
-from handcraft.draw.font import FAMILY, FILE, drawable, drawable_text
+from handcraft.draw.canvas.font import FAMILY, FILE, drawable, drawable_text
 from handcraft.errors import DrawError
 
 Format = Literal["svg", "png", "dot"]

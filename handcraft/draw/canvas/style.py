@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from handcraft.draw.label import FONT, FONT_SIZE
+from handcraft.draw.graphs.label import FONT, FONT_SIZE
 
 Kind = Literal["input", "subspace", "idle", "head", "neurons", "bias", "output"]
 Flow = Literal["embed", "stream", "attend", "move", "write"]

@@ -14,9 +14,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from handcraft.draw.fit import wrapped
-from handcraft.draw.label import FONT, visible
-from handcraft.draw.style import INK
+from handcraft.draw.canvas.fit import wrapped
+from handcraft.draw.canvas.style import INK
+from handcraft.draw.graphs.label import FONT, visible
 from handcraft.errors import DrawError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Picture:
     @cached_property
     def png(self) -> bytes:
         """The picture as PNG, with two pixels for each of the SVG, in the bundled font."""
-        from handcraft.draw.render import png_of
+        from handcraft.draw.graphs.render import png_of
 
         height = int(re.search(r'height="(\d+)"', self.svg)[1])  # type: ignore[index]
         return png_of(self.svg, height)
@@ -71,7 +71,7 @@ class Picture:
         Raises:
             DrawError: the format is unknown, or this picture has no graph and cannot be a .dot file.
         """
-        from handcraft.draw.render import format_of
+        from handcraft.draw.graphs.render import format_of
 
         format = format_of(file)
         if format == "svg":

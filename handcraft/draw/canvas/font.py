@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from handcraft.draw.label import POINTS_PER_INCH, width_in_points
+from handcraft.draw.graphs.label import POINTS_PER_INCH, width_in_points
 
 FAMILY = "DejaVu Sans"
 FILE = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"

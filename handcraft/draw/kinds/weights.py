@@ -8,12 +8,12 @@ from difflib import get_close_matches
 import numpy as np
 
 from handcraft.display import count
-from handcraft.draw.fit import shortened
-from handcraft.draw.font import text_width
-from handcraft.draw.label import visible
-from handcraft.draw.scene import LINE, MARGIN, SMALL, WIDTH, Picture, Scene
-from handcraft.draw.style import INK, NO_RULE, QUIET, RULES, SEVERAL
-from handcraft.draw.table import Cell, Group, Table, draw_table
+from handcraft.draw.canvas.fit import shortened
+from handcraft.draw.canvas.font import text_width
+from handcraft.draw.canvas.scene import LINE, MARGIN, SMALL, WIDTH, Picture, Scene
+from handcraft.draw.canvas.style import INK, NO_RULE, QUIET, RULES, SEVERAL
+from handcraft.draw.canvas.table import Cell, Group, Table, draw_table
+from handcraft.draw.graphs.label import visible
 from handcraft.errors import DrawError
 from handcraft.model import AxisNames, Model
 from handcraft.model.attention import Array

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from handcraft.draw.fit import shortened
-from handcraft.draw.font import text_width
-from handcraft.draw.scene import LINE, MARGIN, SMALL, WIDTH, Scene, check_height
-from handcraft.draw.style import INK, QUIET
+from handcraft.draw.canvas.fit import shortened
+from handcraft.draw.canvas.font import text_width
+from handcraft.draw.canvas.scene import LINE, MARGIN, SMALL, WIDTH, Scene, check_height
+from handcraft.draw.canvas.style import INK, QUIET
 
 ROW = 18
 """Pixels from one row to the next."""

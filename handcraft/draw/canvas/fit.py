@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 
-from handcraft.draw.font import text_width
-from handcraft.draw.label import visible
+from handcraft.draw.canvas.font import text_width
+from handcraft.draw.graphs.label import visible
 
 
 def wrapped(text: str, width: float, size: float) -> list[str]:

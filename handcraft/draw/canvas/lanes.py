@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from handcraft.draw.fit import wrapped
-from handcraft.draw.font import text_width
-from handcraft.draw.label import some
-from handcraft.draw.scene import LINE, MARGIN, SMALL, TEXT, WIDTH, Scene, check_height
-from handcraft.draw.style import INK, QUIET, Kind, lane_colour, node_colours
+from handcraft.draw.canvas.fit import wrapped
+from handcraft.draw.canvas.font import text_width
+from handcraft.draw.canvas.scene import LINE, MARGIN, SMALL, TEXT, WIDTH, Scene, check_height
+from handcraft.draw.canvas.style import INK, QUIET, Kind, lane_colour, node_colours
+from handcraft.draw.graphs.label import some
 
 MOST_LANES = 12
 """The most lanes side by side: more would leave boxes too little room for text."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from handcraft.draw.canvas.scene import Picture
 from handcraft.draw.heatmap import heatmap_svg
-from handcraft.draw.scene import Picture
 from handcraft.errors import DrawError
 from handcraft.model import Model
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handcraft.draw.fit import shortened
-from handcraft.draw.font import text_width
-from handcraft.draw.label import visible
-from handcraft.draw.lanes import PITCH
-from handcraft.draw.scene import LINE, MARGIN, SMALL, TEXT, WIDTH, Picture, Scene, check_height
-from handcraft.draw.style import INK, QUIET, lane_colour, node_colours, shade
-from handcraft.draw.trace_parts import (
+from handcraft.draw.canvas.fit import shortened
+from handcraft.draw.canvas.font import text_width
+from handcraft.draw.canvas.lanes import PITCH
+from handcraft.draw.canvas.scene import LINE, MARGIN, SMALL, TEXT, WIDTH, Picture, Scene, check_height
+from handcraft.draw.canvas.style import INK, QUIET, lane_colour, node_colours, shade
+from handcraft.draw.graphs.label import visible
+from handcraft.draw.kinds.trace_parts import (
     MOST_UNNAMED,
     SMALLEST,
     block_count,
@@ -21,7 +21,7 @@ from handcraft.draw.trace_parts import (
     stages_of,
     stored_in,
 )
-from handcraft.draw.weights import shown_number
+from handcraft.draw.kinds.weights import shown_number
 from handcraft.model import Stored, Trace
 from handcraft.model.attention import Array
 

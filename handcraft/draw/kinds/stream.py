@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from handcraft.draw.label import visible
-from handcraft.draw.scene import Picture, Scene
-from handcraft.draw.style import shade
-from handcraft.draw.table import Cell, Group, Table, draw_table
-from handcraft.draw.trace_parts import SMALLEST, block_count, heads_of, stages_of, stored_in
-from handcraft.draw.weights import shown_number
+from handcraft.draw.canvas.scene import Picture, Scene
+from handcraft.draw.canvas.style import shade
+from handcraft.draw.canvas.table import Cell, Group, Table, draw_table
+from handcraft.draw.graphs.label import visible
+from handcraft.draw.kinds.trace_parts import SMALLEST, block_count, heads_of, stages_of, stored_in
+from handcraft.draw.kinds.weights import shown_number
 from handcraft.model import Trace
 
 

@@ -20,8 +20,10 @@ from handcraft.circuits import (
     Subspace,
 )
 from handcraft.display import count
-from handcraft.draw.dataflow import circuits_graph
-from handcraft.draw.effects import (
+from handcraft.draw.canvas.lanes import Lane, Part, draw_panel
+from handcraft.draw.canvas.scene import Picture, Scene
+from handcraft.draw.graphs.dataflow import circuits_graph
+from handcraft.draw.graphs.effects import (
     added,
     bias_fields,
     dimension,
@@ -31,10 +33,8 @@ from handcraft.draw.effects import (
     shape_of,
     signed,
 )
-from handcraft.draw.groups import Family, grouped, with_one_position
-from handcraft.draw.label import some, visible
-from handcraft.draw.lanes import Lane, Part, draw_panel
-from handcraft.draw.scene import Picture, Scene
+from handcraft.draw.graphs.groups import Family, grouped, with_one_position
+from handcraft.draw.graphs.label import some, visible
 from handcraft.errors import DrawError
 from handcraft.vocabulary import shorten
 

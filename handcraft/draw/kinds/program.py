@@ -10,9 +10,9 @@ import linecache
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
-from handcraft.draw.label import some, visible
-from handcraft.draw.lanes import Lane, Part, draw_listing
-from handcraft.draw.scene import Picture, Scene
+from handcraft.draw.canvas.lanes import Lane, Part, draw_listing
+from handcraft.draw.canvas.scene import Picture, Scene
+from handcraft.draw.graphs.label import some, visible
 from handcraft.errors import DrawError
 from handcraft.language import Program
 from handcraft.language.decision import Decision, nodes_of

@@ -1,0 +1,1 @@
+"""What pictures are made of: texts that fit, lanes, tables, one scene."""
