@@ -3,7 +3,7 @@
     python benchmarks/proving_regimes.py bfloat16 [NAME ...]
     python benchmarks/proving_regimes.py bfloat16-weights [NAME ...]
 
-In the second, weights are in bfloat16 and every step is in float32. Each program is compiled for gpt2 in
+In the second, weights are in bfloat16 and every step in float32. Each program is compiled for gpt2 in
 the dtype of the regime, written, and proved from its files in a process of its own with one thread, for
 both attentions of transformers. The smallest margin of 30 random contexts, run by transformers in the
 dtype of the steps, stands beside the proved one.
