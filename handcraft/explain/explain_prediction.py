@@ -112,6 +112,7 @@ def explain_prediction(
         scale=attribution.scale if attribution else None,
         bound=attribution.bound if attribution else (),
         notes=tuple(notes),
+        separator=model.vocabulary.separator,
     )
 
 

@@ -206,6 +206,7 @@ class Explanation:
             None without LayerNorm.
         bound: how far the rounding of the model can move each logit.
         notes: what could not be said, and why.
+        separator: what is between two tokens in text: nothing where all are single characters.
     """
 
     tokens: tuple[str, ...]
@@ -224,6 +225,7 @@ class Explanation:
     scale: float | None
     bound: tuple[float, ...]
     notes: tuple[str, ...] = field(default=())
+    separator: str = " "
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as plain data; docs/explain.schema.json describes it."""
@@ -247,7 +249,7 @@ class Explanation:
         return write_text(self)
 
     def __repr__(self) -> str:
-        prompt = " ".join(self.tokens)
+        prompt = self.separator.join(self.tokens)
         answer = "values" if self.answer is None else f"{self.answer!r}, margin {self.margin:g}"
         return f"<explanation of {prompt!r}: {answer}>"
 

@@ -84,7 +84,7 @@ def sections(explanation: Explanation) -> Iterator[Section]:
 
 
 def _prediction(of: Explanation) -> Iterator[str]:
-    yield f"prompt: {' '.join(map(token, of.tokens))}"
+    yield f"prompt: {_text(of)}"
     if of.answer is None:
         yield "the model computes values, and predicts no token"
         return
@@ -93,6 +93,11 @@ def _prediction(of: Explanation) -> Iterator[str]:
     if of.meant is not None:
         same = "as the model answers" if of.meant == of.answer else "NOT what the model answers"
         yield f"the program means: {token(of.meant)}, {same}"
+
+
+def _text(of: Explanation) -> str:
+    """The prompt as it can be given again."""
+    return " ".join(map(token, of.tokens)) if of.separator else token("".join(of.tokens))
 
 
 def _rules(rules: Sequence[RuleOutcome]) -> Iterator[str | Table]:

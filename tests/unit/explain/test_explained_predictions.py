@@ -289,6 +289,13 @@ def test_where_nothing_matches_the_explanation_says_so():
     assert re.search(r"^  3 = +3 = \(1\) +there token = =", text, re.MULTILINE)
 
 
+@pytest.mark.parametrize(("name", "prompt"), [("reverse", "abc="), ("ioi", PROMPT)])
+def test_a_prompt_is_shown_as_it_can_be_given_again(name, prompt):
+    found = gallery.compiled(name).explain(prompt)
+    assert f"\n  prompt: {prompt}\n" in str(found)
+    assert repr(found).startswith(f"<explanation of {prompt!r}: ")
+
+
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_headings_and_labels_of_positions_stay_on_one_line(width):
     found = gallery.compiled("ioi").explain(PROMPT)
