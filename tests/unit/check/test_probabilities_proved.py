@@ -322,7 +322,7 @@ def test_few_digits_are_too_few(folder):
 def test_contexts_are_printed_as_run_reads_them(tmp_path, vocabulary, text):
     first, second = vocabulary
     program = Program(
-        vocabulary, 2, [predict(first).after([first, second]), predict(second).otherwise()]
+        vocabulary, 2, [predict(first).after(text.removeprefix("after '")), predict(second).otherwise()]
     )
     verdict = prove(save(compile_program(program), tmp_path / "model"))
     verdict = replace(verdict, context=(first, second))
