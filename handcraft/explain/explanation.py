@@ -100,8 +100,8 @@ class Look:
         sources: the positions it attends to, those with the largest weights first.
         others: how many further positions have a weight that is not 0.
         is_used: whether the answer can depend on it: it is the last position, or a later head reads it.
-        is_empty: whether no source satisfies the condition of the head, so that what it moves is not
-            used; False where that is not known.
+        is_empty: whether no source satisfies the condition of the head, which must attend somewhere;
+            False where that is not known.
     """
 
     position: int
