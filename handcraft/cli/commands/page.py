@@ -18,7 +18,7 @@ from handcraft.compiler import Compiled
 from handcraft.errors import CommandError
 from handcraft.formats import is_checkpoint, load, save
 from handcraft.formats.manifest.read_manifest import parse_manifest
-from handcraft.page import Subject, of_checkpoint, of_compiled, of_model, write_page
+from handcraft.page import SUFFIXES, Subject, of_checkpoint, of_compiled, of_model, write_page
 from handcraft.page.subject import predicts_nothing
 from handcraft.proofs import Proof
 
@@ -27,8 +27,6 @@ EXAMPLES = (
     "handcraft page induction -o induction.html --prompt abcab",
     "handcraft page aab/ -o aab.html",
 )
-
-SUFFIXES = (".html", ".htm")
 
 
 def page(
