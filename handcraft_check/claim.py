@@ -113,7 +113,8 @@ def read_claim(
             raise CheckError(
                 f"{name} is not the file that the certificate is about: its hash differs",
                 where,
-                "compile it again, or take the files as they are: python -m handcraft_check --rehash",
+                "compile it again, or take the files as they are: "
+                f"python -m handcraft_check --rehash {folder}",
             )
     if given["program"] != program_hash(given["contexts"], given["meaning"]):
         raise CheckError("its program was edited: the hash of contexts and meaning differs", where)

@@ -33,7 +33,7 @@ class Verdict:
         length: the most tokens of a context.
         arithmetic: the dtype of the weights, and the regime, in words.
         margin: the least by which the right logit surely is above all others; where it is not proved,
-            the least that could not be excluded.
+            the least that could not be excluded; where it is refuted, the most that it can be there.
         context: where that is; of a refuted claim, a context after which the model is wrong.
         cases: how many cases the proof has.
         seconds: how long it took.
@@ -92,9 +92,18 @@ class Verdict:
                 lines.append(f"margin: {margin}; {self.cases:,} cases")
         else:
             lines.append(f"reason: {self.reason}")
-            most = f", where the margin may be {at_least(self.margin)}" if self.values is None else ""
-            lines.append(f"context: {text!r}{most}")
+            lines.append(f"context: {text!r}{self._margin_there}")
         return "\n".join(lines)
+
+    @property
+    def _margin_there(self) -> str:
+        """What is known of the margin after the context of a claim that is not proved."""
+        if self.values is not None:
+            return ""
+        if self.word == "refuted":
+            is_known = np.isfinite(self.margin)
+            return f", where the margin is at most {at_most(self.margin)}" if is_known else ""
+        return f", where the margin may be {at_least(self.margin)}"
 
     def to_json(self) -> dict[str, Any]:
         """The same as a JSON object."""

@@ -127,7 +127,11 @@ class Config:
 
         unknown = sorted(data.keys() - KEYS)
         if unknown:
-            raise CheckError(f"the checker does not know the key {unknown[0]!r}", where=where)
+            raise CheckError(
+                f"the checker does not know the key {unknown[0]!r}",
+                where=where,
+                fix="prove a GPT-2 of Hugging Face: handcraft compile PROGRAM --format huggingface",
+            )
         known = {"model_type": "gpt2", "activation_function": "gelu_new"}
         for key, expected in known.items():
             if data.get(key, expected if key != "model_type" else None) != expected:
