@@ -8,8 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from handcraft.circuits import Circuits
-from handcraft.display import shorten_value
-from handcraft.errors import AssumptionError, HandcraftError, ModelError
+from handcraft.errors import AssumptionError, HandcraftError
 from handcraft.explain.attribution import attribute, neurons, shares
 from handcraft.explain.explanation import (
     Condition,
@@ -25,7 +24,7 @@ from handcraft.explain.stored import Stored
 from handcraft.language import Program
 from handcraft.language.graph.domain import json_value
 from handcraft.language.judged import Judged
-from handcraft.model import AxisNames, Model, Trace
+from handcraft.model import AxisNames, Model, Trace, checked_prompt
 from handcraft.origin import Origin
 from handcraft.weights import Weights
 
@@ -61,7 +60,7 @@ def explain_prediction(
         VocabularyError: the prompt has an unknown token.
         ModelError: the prompt is empty, or longer than the model has positions.
     """
-    tokens = _checked(model, prompt)
+    tokens = tuple(map(model.vocabulary.token, checked_prompt(model, prompt, to="explain")))
     notes: list[str] = []
     names = None if weights is None else weights.names
     served = Served(weights)
@@ -138,21 +137,6 @@ class _Answers:
             notes.append(f"of {len(numbers):,} logits, the JSON lists the {ANSWERS} highest")
             kept = sorted(np.argsort(-every, kind="stable")[:ANSWERS].tolist())  # type: ignore[assignment]
         return cls([numbers[k] for k in kept], [tokens[k] for k in kept], every[list(kept)].tolist())
-
-
-def _checked(model: Model, prompt: str | Sequence[str]) -> tuple[str, ...]:
-    """The tokens of a prompt that the model can run."""
-    ids = model.prompt_ids(prompt)
-    tokens = tuple(map(model.vocabulary.token, ids))
-    most = model.shape.n_positions
-    if len(tokens) > most:
-        last = shorten_value(model.vocabulary.join(tokens[-most:]))
-        raise ModelError(
-            f"a prompt of {len(tokens)} tokens, but the model sees {most}",
-            where=f"the prompt {shorten_value(model.vocabulary.join(tokens))}",
-            fix=f"explain what the model sees of it, the last {most}: {last}",
-        )
-    return tokens
 
 
 def _judged(
