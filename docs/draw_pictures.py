@@ -76,8 +76,7 @@ def draw_page() -> None:
         subprocess.run(
             [sys.executable, "-m", *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL
         )
-        size = (PICTURES / "kinds" / name).stat().st_size
-        shown = f"$ {command}\nwrote {name} ({size:,} bytes)\n"
+        shown = f"$ {command}\nwrote {name}\n"
         text = re.sub(rf"\$ {re.escape(command)}\n(wrote .*\n)?", lambda _: shown, text)  # noqa: B023
     PAGE.write_text(text, encoding="utf-8")
 

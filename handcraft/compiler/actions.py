@@ -107,11 +107,11 @@ class Actions:
         self,
         file: str | Path | None = None,
         *,
-        what: What = "circuit",
+        what: What | None = None,
         prompt: str | Sequence[str] | None = None,
-        rule: str | None = None,
+        rule: int | str | None = None,
         tensor: str | None = None,
-        detail: Detail = "circuit",
+        detail: Detail | None = None,
     ) -> Picture:
         """A picture, which notebooks show.
 
@@ -119,25 +119,34 @@ class Actions:
             file: an .svg or .png file to write, or a .dot file of the circuit; left out, nothing is
                 written.
             what: ``program``, ``circuit``, ``run``, ``attention``, ``weights``, ``stream`` or
-                ``positions``.
+                ``positions``; left out, ``weights`` with a tensor, ``run`` with a prompt, and
+                otherwise ``circuit``.
             prompt: for ``run``, ``attention`` and ``stream``.
             rule: only what serves one rule: its number, its text, or a part of it.
             tensor: for ``weights``, only this one.
-            detail: of a circuit: ``program``, ``circuit`` or ``weights``, from coarse to fine.
+            detail: of a circuit: ``program``, ``circuit`` or ``weights``, from coarse to fine; left
+                out, ``circuit``.
 
         Returns:
             The picture; its `svg` is text, its `png` bytes.
 
         Raises:
-            DrawError: it cannot be drawn, or the file is of another kind.
+            DrawError: it cannot be drawn, the file is of another kind, or the kind of picture does not
+                use an option that is given.
             ModelError: there is no such rule.
             CheckpointError: the file cannot be written.
         """
-        from handcraft.draw import draw_picture
+        from handcraft.draw import chosen_kind, draw_picture
 
+        kind = chosen_kind(what, prompt=prompt, rule=rule, tensor=tensor, detail=detail) or "circuit"
         known = None if rule is None else self.weights.rule(rule)
         picture = draw_picture(
-            self.subject, what, prompt=prompt, rule=known, tensor=tensor, detail=detail
+            self.subject,
+            kind,
+            prompt=prompt,
+            rule=known,
+            tensor=tensor,
+            detail=detail or "circuit",
         )
         if file is not None:
             from handcraft.formats import write_file

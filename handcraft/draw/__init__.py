@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handcraft.draw.canvas.scene import Picture
+from handcraft.draw.choices import chosen_kind
 from handcraft.draw.curves import curves_svg
 from handcraft.draw.graphs.dataflow import circuits_graph
 from handcraft.draw.graphs.render import format_of, render
@@ -24,6 +25,7 @@ __all__ = [
     "Picture",
     "Subject",
     "What",
+    "chosen_kind",
     "circuit_picture",
     "circuits_graph",
     "circuits_svg",

@@ -111,9 +111,11 @@ def draw_picture(
 def _meant(subject: Subject, trace: Trace) -> Meant:
     """The values of the program on the tokens of a run; none where they are not known."""
     try:
-        if subject.program is not None:
-            causal = subject.program.prompts.causal
-            judged = judge(subject.program.decisions, trace.tokens, causal=causal)
+        program = subject.program
+        if program is not None:
+            if program.has_only_patterns and len(trace.tokens) > program.context:
+                program = program.widened(len(trace.tokens))  # patterns mean the same there
+            judged = judge(program.decisions, trace.tokens, causal=program.prompts.causal)
         elif subject.outputs and subject.circuits is not None:
             nodes, causal = list(subject.outputs.values()), subject.circuits.causal
             judged = judge_values(nodes, trace.tokens, causal=causal)
@@ -171,5 +173,4 @@ def _others(subject: Subject) -> str:
 
 def _prompt(model: Model) -> str:
     """A prompt to try."""
-    first = model.vocabulary.tokens[0]
-    return f"give one, as in --prompt {visible(first)}"
+    return f"give one, as in prompt={model.vocabulary.tokens[0]!r}"

@@ -8,8 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from handcraft.circuits import Circuits
-from handcraft.display import shorten_value
-from handcraft.errors import AssumptionError, HandcraftError, ModelError
+from handcraft.errors import AssumptionError, HandcraftError
 from handcraft.explain.attribution import attribute, neurons, shares
 from handcraft.explain.explanation import (
     Condition,
@@ -25,7 +24,7 @@ from handcraft.explain.stored import Stored
 from handcraft.language import Program
 from handcraft.language.graph.domain import json_value
 from handcraft.language.judged import Judged
-from handcraft.model import AxisNames, Model, Trace
+from handcraft.model import AxisNames, Model, Trace, checked_prompt
 from handcraft.origin import Origin
 from handcraft.weights import Weights
 
@@ -61,7 +60,7 @@ def explain_prediction(
         VocabularyError: the prompt has an unknown token.
         ModelError: the prompt is empty, or longer than the model has positions.
     """
-    tokens = _checked(model, prompt)
+    tokens = tuple(map(model.vocabulary.token, checked_prompt(model, prompt, to="explain")))
     notes: list[str] = []
     names = None if weights is None else weights.names
     served = Served(weights)
@@ -70,7 +69,12 @@ def explain_prediction(
         program = program.widened(len(tokens))  # patterns mean the same in a longer context
     judged = _judged(program, judge, tokens, notes)
     values = () if judged is None else _values(judged)
-    by_name = {value.origin.what: value.values for value in values}
+    by_name = (
+        {}
+        if judged is None
+        else {name: tuple(map(json_value, each)) for name, each in judged.by_text.items()}
+    )
+    by_name |= {value.origin.what: value.values for value in values}
     stored = None
     if circuits is not None and len(tokens) <= circuits.context:
         stored = Stored(circuits, tokens, by_name)
@@ -80,7 +84,9 @@ def explain_prediction(
             "no handcraft.json: names, rules and values are not known, so this is what the weights "
             "alone say"
         )
-    heads = head_uses(model, trace, names, stored, served)
+    heads = head_uses(
+        model, trace, names, stored, served, selects={} if judged is None else judged.selects
+    )
     fired = tuple(_fired(model, trace, names, served))
     known = _Answers.of(model, trace, notes) if answers else None
     attribution = attribute(model, trace, known.ids, names, served) if known else None
@@ -105,6 +111,7 @@ def explain_prediction(
         scale=attribution.scale if attribution else None,
         bound=attribution.bound if attribution else (),
         notes=tuple(notes),
+        separator=model.vocabulary.separator,
     )
 
 
@@ -127,24 +134,9 @@ class _Answers:
             notes.append("an id outside the vocabulary has the highest logit of all")
         kept = range(len(numbers))
         if len(numbers) > ANSWERS:
-            notes.append(f"the {ANSWERS} highest of {len(numbers):,} logits are listed")
+            notes.append(f"of {len(numbers):,} logits, the JSON lists the {ANSWERS} highest")
             kept = sorted(np.argsort(-every, kind="stable")[:ANSWERS].tolist())  # type: ignore[assignment]
         return cls([numbers[k] for k in kept], [tokens[k] for k in kept], every[list(kept)].tolist())
-
-
-def _checked(model: Model, prompt: str | Sequence[str]) -> tuple[str, ...]:
-    """The tokens of a prompt that the model can run."""
-    ids = model.prompt_ids(prompt)
-    tokens = tuple(map(model.vocabulary.token, ids))
-    most = model.shape.n_positions
-    if len(tokens) > most:
-        last = shorten_value(model.vocabulary.join(tokens[-most:]))
-        raise ModelError(
-            f"a prompt of {len(tokens)} tokens, but the model sees {most}",
-            where=f"the prompt {shorten_value(model.vocabulary.join(tokens))}",
-            fix=f"explain what the model sees of it, the last {most}: {last}",
-        )
-    return tokens
 
 
 def _judged(

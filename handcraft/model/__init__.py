@@ -10,6 +10,7 @@ from handcraft.model.attention import (
 )
 from handcraft.model.axis_names import AxisNames, BlockNames, HeadNames
 from handcraft.model.cache import Cache
+from handcraft.model.checked_input import checked_prompt
 from handcraft.model.generate import ADDED, check_masked, continue_ids
 from handcraft.model.grow import grow, published_shape
 from handcraft.model.model import Model
@@ -39,6 +40,7 @@ __all__ = [
     "attend",
     "causal_mask",
     "check_masked",
+    "checked_prompt",
     "continue_ids",
     "grow",
     "masked_softmax",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from handcraft.display import shorten_value
 from handcraft.errors import ModelError
 from handcraft.model.attention import Flags
 from handcraft.model.cache import Cache
@@ -52,6 +53,31 @@ def checked_ids(
             fix=f"use ids from 0 to {model.shape.n_vocab - 1}",
         )
     return ids.astype(np.int64, copy=False)
+
+
+def checked_prompt(model: Model, prompt: str | Sequence[str], *, to: str) -> tuple[int, ...]:
+    """The ids of one prompt that a model can run.
+
+    Args:
+        model: the model.
+        prompt: text or tokens.
+        to: what is done with the prompt, for the error.
+
+    Raises:
+        ModelError: the prompt is empty or too long.
+        VocabularyError: the prompt has an unknown token.
+    """
+    ids = model.prompt_ids(prompt)
+    most, vocabulary = model.shape.n_positions, model.vocabulary
+    if len(ids) > most:
+        tokens = tuple(map(vocabulary.token, ids))
+        raise ModelError(
+            f"a prompt of {len(ids)} tokens, but the model sees {most}",
+            where=f"the prompt {shorten_value(vocabulary.join(tokens))}",
+            fix=f"{to} what the model sees of it, the last {most}: "
+            f"{shorten_value(vocabulary.join(tokens[-most:]))}",
+        )
+    return ids
 
 
 def check_cache(model: Model, cache: Cache, ids: npt.NDArray[np.int64], valid: Flags | None) -> None:

@@ -25,7 +25,7 @@ from handcraft.model.attention import (
 )
 from handcraft.model.axis_names import AxisNames
 from handcraft.model.cache import Cache
-from handcraft.model.checked_input import check_cache, checked_ids
+from handcraft.model.checked_input import check_cache, checked_ids, checked_prompt
 from handcraft.model.linear import Block, pruned_blocks, whole_blocks
 from handcraft.model.norm import layer_norm
 from handcraft.model.padding import checked_valid
@@ -163,7 +163,7 @@ class Model:
             ModelError: the prompt is empty or too long.
             VocabularyError: the prompt has an unknown token.
         """
-        ids = self.prompt_ids(prompt)
+        ids = checked_prompt(self, prompt, to="trace")
         values: dict[str, Array] = {}
 
         def keep(name: str, value: Array) -> None:

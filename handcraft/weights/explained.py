@@ -115,7 +115,7 @@ class Weights:
         """What one row or one column stands for."""
         return self.names.describe(tensor, axis, i, self.model.shape, self.model.vocabulary)
 
-    def rule(self, wanted: str) -> str:
+    def rule(self, wanted: int | str) -> str:
         """A rule by its number, by its text, or by a part of it that no other has."""
         return named_rule(wanted, self.rules, served_by(self.origins))
 
@@ -125,7 +125,7 @@ class Weights:
         return Weight(tensor, index, value, names, served)
 
 
-def named_rule(wanted: str, rules: Sequence[str], served: Sequence[str]) -> str:
+def named_rule(wanted: int | str, rules: Sequence[str], served: Sequence[str]) -> str:
     """A rule by its number, by its text, or by a part of it that no other has.
 
     Args:
@@ -136,6 +136,9 @@ def named_rule(wanted: str, rules: Sequence[str], served: Sequence[str]) -> str:
     Raises:
         ModelError: there is none, or several.
     """
+    wanted = str(wanted)
+    if not rules and not served:
+        raise ModelError("no rules are known of this model", fix="leave out the rule")
     if wanted.isdecimal() and wanted not in rules:
         number = int(wanted)
         if not 1 <= number <= len(rules):

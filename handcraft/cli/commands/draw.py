@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 import webbrowser
 from dataclasses import replace
@@ -15,7 +16,17 @@ from handcraft.cli.example_prompt import example_prompt
 from handcraft.cli.options import ARCHITECTURE, POSITIONS, Json, Lines, Named
 from handcraft.cli.printing import note, print_json
 from handcraft.cli.sources import check_not_compiled, compile_found, find
-from handcraft.draw import DETAILS, OF_A_RUN, WHATS, Detail, Subject, What, draw_picture, format_of
+from handcraft.draw import (
+    DETAILS,
+    OF_A_RUN,
+    WHATS,
+    Detail,
+    Subject,
+    What,
+    chosen_kind,
+    draw_picture,
+    format_of,
+)
 from handcraft.errors import CommandError
 from handcraft.formats import is_checkpoint, load, read_checkpoint, write_file
 from handcraft.language import Program
@@ -68,13 +79,17 @@ def draw(
     """Draw a program, its circuit, its weights, or one run of it."""
     file = _file(output, open_)
     format = format_of(file)
-    asked = _kind(what, file, prompt, tensor, detail, architecture, positions)
+    asked = chosen_kind(
+        what, prompt=prompt, rule=rule, tensor=tensor, detail=detail, is_command=True
+    ) or _circuit_of(file, architecture, positions)
     subject, note_ = _subject(program, lines or [], asked, architecture, positions)
     note(note_)
-    kind: What = cast("What", asked or _best(subject))
+    kind = asked or _best(subject)
     if kind in OF_A_RUN and prompt is None:
         prompt = None if program is None else example_prompt(program)
         note(None if prompt is None else f"the prompt is {prompt!r}; --prompt gives another")
+        if prompt is None:
+            raise CommandError(f"a picture of {kind} needs a prompt", fix=_prompt(subject))
     picture = draw_picture(
         subject,
         kind,
@@ -107,18 +122,10 @@ def _file(output: Path | None, open_: bool) -> Path:
     return Path(name)
 
 
-def _kind(
-    what: str | None, file: Path, prompt: str | None, tensor: str | None, *of_circuit: object
-) -> str | None:
-    """The kind of picture, which other options imply where it is not given; else None."""
-    if what is not None:
-        return what
-    if tensor is not None:
-        return "weights"
-    if prompt is not None:
-        return "run"
+def _circuit_of(file: Path, architecture: str | None, positions: str | None) -> What | None:
+    """The circuit, where the file or how to compile asks for it; else None."""
     is_graph = file.suffix.lower() == ".dot"
-    return "circuit" if is_graph or any(each is not None for each in of_circuit) else None
+    return "circuit" if is_graph or architecture is not None or positions is not None else None
 
 
 def _best(subject: Subject) -> What:
@@ -158,3 +165,9 @@ def _rule(wanted: str, subject: Subject) -> str:
     """The text of the rule that the command line names."""
     rules = list(map(str, subject.program.rules)) if subject.program is not None else []
     return named_rule(wanted, rules, served_by(subject.origins or {}))
+
+
+def _prompt(subject: Subject) -> str:
+    """How to give a prompt."""
+    assert subject.model is not None
+    return f"give one, as in --prompt {shlex.quote(subject.model.vocabulary.tokens[0])}"

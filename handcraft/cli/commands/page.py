@@ -19,7 +19,7 @@ from handcraft.errors import CommandError
 from handcraft.formats import is_checkpoint, load, save
 from handcraft.formats.manifest.read_manifest import parse_manifest
 from handcraft.language import Program
-from handcraft.page import Subject, of_checkpoint, of_compiled, of_model, write_page
+from handcraft.page import SUFFIXES, Subject, of_checkpoint, of_compiled, of_model, write_page
 from handcraft.page.subject import predicts_nothing
 from handcraft.proofs import CERTIFICATE, Proof
 from handcraft.proofs.prove_folder import tried_proof
@@ -29,8 +29,6 @@ EXAMPLES = (
     "handcraft page induction -o induction.html --prompt abcab",
     "handcraft page aab/ -o aab.html",
 )
-
-SUFFIXES = (".html", ".htm")
 
 
 def page(

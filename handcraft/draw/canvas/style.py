@@ -113,5 +113,18 @@ def shade(share: float) -> tuple[str, str]:
     """The colour for a number from -1 to 1, and that of text on it: blue above 0, amber below."""
     end = _POSITIVE if share > 0 else _NEGATIVE
     mixed = (round(zero + (full - zero) * abs(share)) for zero, full in zip(_ZERO, end, strict=True))
-    ink = "#ffffff" if share > 0.55 else INK
-    return "#" + "".join(f"{part:02x}" for part in mixed), ink
+    fill = "#" + "".join(f"{part:02x}" for part in mixed)
+    return fill, ink_on(fill)
+
+
+def ink_on(fill: str) -> str:
+    """Dark or white ink: the one with the higher contrast, as WCAG 2 defines it."""
+    light = _luminance(fill) + 0.05
+    return INK if light / (_luminance(INK) + 0.05) >= 1.05 / light else "#ffffff"
+
+
+def _luminance(colour: str) -> float:
+    """The relative luminance of WCAG 2, from 0 for black to 1 for white."""
+    parts = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

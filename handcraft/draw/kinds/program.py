@@ -228,9 +228,11 @@ def _condition(match: Match) -> str:
     if isinstance(match.query, Constant) and match.relation is Comparison.EQ:
         wanted = match.query.value
         return str(match.key) if wanted is True else f"{match.key} == {match.query}"
+    # a constant is the same at every position: the condition is about the key alone
+    query = f"{match.query}" if isinstance(match.query, Constant) else f"{match.query} here"
     if isinstance(match.relation, Comparison):
-        return f"{match.key} {match.relation.value} {match.query} here"
-    return f"{match.key} fits {match.query} here"
+        return f"{match.key} {match.relation.value} {query}"
+    return f"{match.key} fits {query}"
 
 
 def _line(place: Place | None) -> str:

@@ -11,7 +11,7 @@ from handcraft.draw.canvas.fit import shortened
 from handcraft.draw.canvas.font import text_width
 from handcraft.draw.canvas.lanes import PITCH
 from handcraft.draw.canvas.scene import LINE, MARGIN, SMALL, TEXT, WIDTH, Picture, Scene, check_height
-from handcraft.draw.canvas.style import INK, QUIET, lane_colour, node_colours, shade
+from handcraft.draw.canvas.style import INK, QUIET, ink_on, lane_colour, node_colours, shade
 from handcraft.draw.graphs.label import visible
 from handcraft.draw.kinds.trace_parts import (
     MOST_UNNAMED,
@@ -160,7 +160,7 @@ class _Run:
             scene.box(
                 x + 1, scene.y, self.across - 2, _ROW - 2, fill=fill, line="#e2e8f0", radius=3, tip=text
             )
-            ink = INK if fill == _PLAIN else _ink_on(fill)
+            ink = INK if fill == _PLAIN else ink_on(fill)
             fitted = self._fitting(text)
             if fitted:
                 scene.text(
@@ -255,9 +255,3 @@ def _shown(value: Stored, numbers: Array) -> list[tuple[str, str]]:
         return [(text, _PLAIN) for text in texts]
     limit = float(np.abs(numbers).max()) or 1.0
     return [(t, shade(row[0] / limit * 0.6)[0]) for t, row in zip(texts, numbers.tolist(), strict=True)]
-
-
-def _ink_on(fill: str) -> str:
-    """Dark ink on a pale colour, white on a dark one (luminance as in ITU-R BT.709)."""
-    red, green, blue = (int(fill[i : i + 2], 16) for i in (1, 3, 5))
-    return INK if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 140 else "#ffffff"

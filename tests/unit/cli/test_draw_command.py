@@ -160,6 +160,20 @@ def test_a_folder_without_handcraft_json_shows_what_weights_alone_say(run, tmp_p
     assert "fix:   draw one of: run, attention, weights, stream, positions" in refused.err
 
 
+def test_a_text_beyond_the_context_of_patterns_has_their_meaning_too(run, tmp_path):
+    assert run("draw", "aab", "-o", "run.svg", "--prompt", "aabbaaaab").status == 0
+    assert "next token" in text_of(tmp_path / "run.svg")
+
+
+def test_a_folder_without_handcraft_json_has_no_rule_to_draw(run, tmp_path):
+    assert run("compile", "aab", "-o", "made").status == 0
+    (tmp_path / "made" / "handcraft.json").unlink()
+    refused = run("draw", "made", "-o", "z.svg", "--rule", "1")
+    assert refused.status == 2
+    assert "no rules are known of this model" in refused.err
+    assert refused.err.endswith("  fix:   leave out the rule\n")
+
+
 def test_a_picture_is_opened_in_the_browser(run, tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
@@ -210,6 +224,31 @@ def test_without_a_browser_it_says_which_file_to_open(run, monkeypatch):
             ["by_hand", "-o", "a.svg", "--what", "program"],
             "the rules of by_hand are not known",
             "circuit",
+        ),
+        (
+            ["aab", "-o", "a.svg", "--what", "program", "--tensor", "wte.weight"],
+            "--what program does not use --tensor wte.weight",
+            "leave out --tensor wte.weight, or use --what weights",
+        ),
+        (
+            ["aab", "-o", "a.svg", "--what", "program", "--detail", "weights"],
+            "--what program does not use --detail weights",
+            "leave out --detail weights, or use --what circuit",
+        ),
+        (
+            ["aab", "-o", "a.svg", "--what", "run", "--tensor", "wte.weight"],
+            "--what run does not use --tensor wte.weight",
+            "leave out --tensor wte.weight, or use --what weights",
+        ),
+        (
+            ["aab", "-o", "a.svg", "--what", "circuit", "--prompt", "aab"],
+            "--what circuit does not use --prompt aab",
+            "leave out --prompt aab, or use --what run",
+        ),
+        (
+            ["induction", "-o", "a.svg", "--prompt", "abca" * 9],
+            "a prompt of 36 tokens, but the model sees 8",
+            "trace what the model sees of it, the last 8: 'abcaabca'",
         ),
         (["subleq", "-o", "a.svg", "--detail", "weights"], "30,000 pixels", "--rule"),
         (["aab", "-o", "a.py/b.svg"], "cannot be written", ""),

@@ -117,3 +117,13 @@ def test_values_are_in_the_order_of_their_lines(tmp_path):
         "line 5",
         "line 6",
     ]
+
+
+def test_a_condition_on_the_source_alone_says_nothing_of_here():
+    prompts = Prompts("ab", context=8)
+    token, position = prompts.token, prompts.position
+    before = token.at(-1, default="a").named("before")
+    value = (select(before, token) & select(position, 0, ">")).latest(token, default="a")
+    program = Program(prompts=prompts, rules=[predict(value).otherwise()])
+    shown = " ".join(words(program.draw()))
+    assert "where before == token here and position > 0; moves token" in shown
