@@ -98,7 +98,13 @@ def draw_picture(
     assert model is not None
     if what == "weights":
         return weights_picture(
-            model, subject.names, subject.origins, tensor=tensor, rule=rule, title=f"{name}: weights"
+            model,
+            subject.names,
+            subject.origins,
+            tensor=tensor,
+            rule=rule,
+            rules=[] if subject.program is None else list(map(str, subject.program.rules)),
+            title=f"{name}: weights",
         )
     if what == "positions":
         return positions_picture(model, title=f"{name}: position embedding")

@@ -45,6 +45,7 @@ def weights_picture(
     *,
     tensor: str | None = None,
     rule: str | None = None,
+    rules: Sequence[str] = (),
     title: str = "Weights",
 ) -> Picture:
     """Matrices as tables: every number that is not 0, under the names of its row and its column.
@@ -58,6 +59,8 @@ def weights_picture(
         tensor: draw this one only; by default wte, wpe and the matrices of all blocks, of large ones
             the beginning.
         rule: draw only the numbers that serve this piece of the program, by its text.
+        rules: the texts of the rules, which have the first places in the legend and colours of
+            their own.
         title: the text above.
 
     Raises:
@@ -83,10 +86,12 @@ def weights_picture(
             f"{total:,} numbers serve {rule!r}; the limit of a picture is {MOST_CELLS:,}",
             fix="--tensor draws one matrix",
         )
+    without = [name for name, (_, _, kept) in tables if not kept] if rule is not None else []
+    tables = [(name, table) for name, table in tables if name not in without]
     served = _rules(tables)
-    colours = {what: RULES[i % len(RULES)] for i, what in enumerate(served)}
+    colours = _colours(served, rules)
     scene = Scene(title, _ABOUT if served else _ABOUT.rpartition(" The colour")[0])
-    _draw_legend(scene, colours)
+    _draw_legend(scene, colours, has_several=_has_several(tables))
     for name, (rows, columns, kept) in tables:
         shape = model.tensors[name].shape
         scene.text(MARGIN, scene.y + 12, f"{name} {list(shape)}")
@@ -98,7 +103,7 @@ def weights_picture(
                 said += f" --tensor {name} draws more."
             scene.paragraph(said, fill=QUIET)
         if not kept:
-            scene.paragraph("all 0" if rule is None else "nothing here serves the rule", size=SMALL)
+            scene.paragraph("all 0", size=SMALL)
             scene.y += 6
             continue
         row_at = {index: i for i, index in enumerate(rows)}
@@ -115,8 +120,12 @@ def weights_picture(
             at += len(members)
         labels = [label for _, members in columns for label in members.values()]
         draw_table(scene, Table(list(rows.values()), labels, cells, groups))
-    if len(tables) < len(drawn):
-        rest = drawn[len(tables) :]
+    if without:
+        scene.paragraph(
+            f"Left out: {count(len(without), 'tensor')} without a number that serves the rule."
+        )
+    if len(tables) + len(without) < len(drawn):
+        rest = drawn[len(tables) + len(without) :]
         scene.paragraph(f"Left out: {count(len(rest), 'tensor')}. --tensor {rest[0]} draws the next.")
     return scene.picture()
 
@@ -263,13 +272,29 @@ def _rules(tables: Sequence[tuple[str, _Built]]) -> list[str]:
     return list(dict.fromkeys(each for what in found if len(what) == 1 for each in what))
 
 
-def _draw_legend(scene: Scene, colours: Mapping[str, str]) -> None:
+def _colours(served: Sequence[str], rules: Sequence[str]) -> dict[str, str]:
+    """A colour for each: rules come first, and share theirs with nothing while there are enough."""
+    first = [rule for rule in dict.fromkeys(rules) if rule in served]
+    rest = [what for what in served if what not in first]
+    others = RULES[len(first) :] or RULES
+    colours = {rule: RULES[i % len(RULES)] for i, rule in enumerate(first)}
+    return colours | {what: others[i % len(others)] for i, what in enumerate(rest)}
+
+
+def _has_several(tables: Sequence[tuple[str, _Built]]) -> bool:
+    """Whether a number serves several."""
+    return any(len(what) > 1 for _, (_, _, kept) in tables for _, what in kept.values())
+
+
+def _draw_legend(scene: Scene, colours: Mapping[str, str], *, has_several: bool) -> None:
     """The colour of each rule, as many beside one another as fit."""
     if not colours:
         return
     shown = dict(list(colours.items())[: len(RULES)])
     texts = shortened(list(shown), WIDTH - 2 * MARGIN - 40, SMALL)
-    entries = [*zip(texts, shown.values(), strict=True), ("several", SEVERAL)]
+    entries = list(zip(texts, shown.values(), strict=True))
+    if has_several:
+        entries.append(("several", SEVERAL))
     if len(colours) > len(RULES):
         entries.append((f"and {len(colours) - len(RULES):,} more, in the same colours", "#ffffff"))
     x = float(MARGIN)

@@ -10,7 +10,7 @@ import pytest
 from gallery import facts
 from svg_texts import SVG, texts_of, unreadable
 
-from handcraft import Program, Vocabulary, compile_program, predict
+from handcraft import Program, Prompts, Vocabulary, compile_program, predict, select
 from handcraft.architecture import GPT2
 from handcraft.draw.canvas.style import RULES
 from handcraft.draw.kinds.weights import shown_number, weights_picture
@@ -119,3 +119,33 @@ def test_a_large_matrix_begins_and_says_how_much_is_left_out():
 def test_without_names_rows_and_columns_have_numbers():
     shown = words(weights_picture(aab().model))
     assert {"dimension 0", "unit 0", "Q of head 0", "token a"} <= set(shown)
+
+
+def test_rules_are_first_in_the_legend_and_share_no_colour():
+    prompts = Prompts("abc", context=8)
+    token, position = prompts.token, prompts.position
+    before = token.at(-1, default="a")
+    again = (select(before, token) & select(position, 0, ">")).latest(token, default="a")
+    rules = [
+        predict("c").after("bb"),
+        predict("b").when((position == 0) & (token == "a")),
+        predict(again).otherwise(),
+    ]
+    program = Program(prompts=prompts, rules=rules)
+    picture = compile_program(program).draw(what="weights")
+    root = ElementTree.fromstring(picture.svg)
+    boxes = [e for e in root.iter() if e.tag.endswith("rect") and e.get("width") == "14"]
+    assert any("and " in text and "more, in the same colours" in text for text in words(picture))
+    shown = words(picture)
+    first = shown.index("predict c after bb")
+    assert shown[first + 1].startswith("predict b when")
+    fills = [box.get("fill") for box in boxes]
+    assert len(set(fills[:8])) == 8
+
+
+def test_matrices_that_do_not_serve_the_rule_are_counted_not_drawn():
+    shown = words(aab().draw(what="weights", rule="1"))
+    assert not any("nothing here" in text for text in shown)
+    assert any(text.startswith("Left out: ") and "serves the rule" in text for text in shown)
+    assert "wpe.weight" not in " ".join(shown)
+    assert "several" not in shown
