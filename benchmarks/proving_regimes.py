@@ -1,10 +1,12 @@
 """How much of the gallery is proved where every step is rounded: a regime, and names of programs.
 
     python benchmarks/proving_regimes.py bfloat16 [NAME ...]
+    python benchmarks/proving_regimes.py bfloat16-weights [NAME ...]
 
-Each program is compiled for gpt2 in the dtype of the regime, written, and proved from its files in a
-process of its own with one thread, for both attentions of transformers. The smallest margin of 30
-random contexts, run by transformers in that dtype, stands beside the proved one.
+In the second, weights are in bfloat16 and every step in float32. Each program is compiled for gpt2 in
+the dtype of the regime, written, and proved from its files in a process of its own with one thread, for
+both attentions of transformers. The smallest margin of 30 random contexts, run by transformers in the
+dtype of the steps, stands beside the proved one.
 """
 
 from __future__ import annotations
@@ -20,7 +22,12 @@ import numpy as np
 from measuring import answer, print_table, proof_measured, verdict_in_words
 from proving import NAMES, ROOT
 
-REGIMES = ("bfloat16", "float16")
+REGIMES = {
+    "bfloat16": ("bfloat16", "bfloat16"),
+    "float16": ("float16", "float16"),
+    "bfloat16-weights": ("bfloat16", "float32"),
+}
+"""For each row of numbers, the dtype of the weights and that of the steps."""
 
 CONTEXTS = 30
 
@@ -34,20 +41,21 @@ def proved(number: int) -> dict[str, Any]:
     from handcraft.errors import PrecisionError
     from handcraft_check.prove import prove
 
-    regime, name = REGIMES[number // len(NAMES)], NAMES[number % len(NAMES)]
+    dtype, steps = [*REGIMES.values()][number // len(NAMES)]
+    name = NAMES[number % len(NAMES)]
     program = runpy.run_path(str(ROOT / "programs" / f"{name}.py")).get("program")
     if program is None or not hasattr(program, "rules"):
         return {"verdict": "laid out by hand"}
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         try:
-            save(compile_program(program, dtype=regime), folder)
+            save(compile_program(program, dtype=dtype), folder)
         except PrecisionError:
             return {"verdict": "refused by the compiler"}
         if not (folder / "certificate.json").exists():
             return {"verdict": "no certificate"}
         start = time.process_time()
-        verdict = prove(folder, regime=regime)
+        verdict = prove(folder, regime=steps)
         found = {
             "verdict": verdict.word,
             "reason": verdict.reason,
@@ -56,11 +64,11 @@ def proved(number: int) -> dict[str, Any]:
             "s": time.process_time() - start,
         }
         if verdict.word == "proved":
-            found["seen"] = smallest_seen(folder, regime)
+            found["seen"] = smallest_seen(folder, steps)
         return found
 
 
-def smallest_seen(folder: Path, regime: str) -> float:
+def smallest_seen(folder: Path, steps: str) -> float:
     """The smallest margin of random contexts in transformers, eager and sdpa."""
     import torch
     from transformers import GPT2LMHeadModel
@@ -69,7 +77,7 @@ def smallest_seen(folder: Path, regime: str) -> float:
 
     claim, random = read_claim(folder), np.random.default_rng(0)
     models = [
-        GPT2LMHeadModel.from_pretrained(folder, dtype=getattr(torch, regime), attn_implementation=how)
+        GPT2LMHeadModel.from_pretrained(folder, dtype=getattr(torch, steps), attn_implementation=how)
         for how in ("eager", "sdpa")
     ]
     smallest, count, domain = np.inf, 0, claim.domain
@@ -95,7 +103,7 @@ def smallest_seen(folder: Path, regime: str) -> float:
 
 def row(regime: str, number: int) -> tuple[str, ...]:
     """One row of the table."""
-    place = REGIMES.index(regime) * len(NAMES) + number
+    place = [*REGIMES].index(regime) * len(NAMES) + number
     found = proof_measured(__file__, place, SECONDS)
     is_proved = found["verdict"] == "proved"
     cases = f"{found['cases']:,}" if is_proved else ""

@@ -24,12 +24,21 @@ from handcraft_check.folder.files import (
     key_of,
 )
 from handcraft_check.program.meaning import BROKEN
-from handcraft_check.refute import wrong_after, wrong_answer
+from handcraft_check.refute import lead, lead_after, wrong_after, wrong_answer
 from handcraft_check.unmasked import last_everywhere, prove_unmasked
 from handcraft_check.verdict import Word
 
 BUDGETS = (1 << 13, 1 << 17, 1 << 21)
 """How many cases the attempts may take; each is tried with undecided positions, then without."""
+
+
+def too_many(budget: int) -> str:
+    """Why an attempt ended that took more cases than it may: a larger budget may prove the claim.
+
+    >>> too_many(8192)
+    'it takes more than 8,192 cases'
+    """
+    return f"it takes more than {budget:,} cases"
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Shown:
 
     Args:
         word: ``proved``, ``unproved`` or ``refuted``.
-        found: the least margin, and where it is.
+        found: the least margin, and where it is; of a refuted claim, at most the margin there.
         reason: why it is not proved.
     """
 
@@ -48,10 +57,12 @@ class Shown:
 
     def and_of(self, other: Shown, attention: str) -> Shown:
         """What was shown of this, which is proved, and of the next attention together."""
+        named = f", with {attention} attention" if attention and other.reason else ""
+        if other.word == "refuted":  # its context, whatever margins the proved ones have
+            return replace(other, reason=other.reason + named)
         found = other.found.of_context(self.found.worst, self.found.margin, -1.0)
         found = found.of_context(self.found.farthest, np.inf, self.found.distance)
         cases = self.found.cases + other.found.cases
-        named = f", with {attention} attention" if attention and other.reason else ""
         return Shown(other.word, replace(found, cases=cases), other.reason + named)
 
 
@@ -114,10 +125,10 @@ def attempted(
         )
         return Shown("proved", found)
     except BudgetError:  # cases position by position would be more
-        return Shown("unproved", Found(-np.inf), f"it takes more than {budget:,} cases")
+        return Shown("unproved", Found(-np.inf), too_many(budget))
     except UnfitError as error:
         if error.context and (wrong := wrong_after(claim, error.context)):
-            return Shown("refuted", Found(-np.inf, error.context), wrong)
+            return Shown("refuted", Found(lead_after(claim, error.context), error.context), wrong)
         progress(f"not at all positions at once: {error}")
     reason, least = "", Found(-np.inf)
     attempts = {is_single: helped.proof(claim, is_single, progress) for is_single in (False, True)}
@@ -134,12 +145,12 @@ def attempted(
             try:
                 return Shown("proved", attempt.run())
             except BudgetError:
-                reason = reason or f"it takes more than {limit:,} cases"
+                reason = reason or too_many(limit)
                 least = least if least.worst else attempt.found
             except StuckError as stuck:
                 reason, least = stuck.why, Found(stuck.margin, stuck.case)
                 if wrong := wrong_after(claim, stuck.case):
-                    return Shown("refuted", least, wrong)
+                    return Shown("refuted", replace(least, margin=lead_after(claim, stuck.case)), wrong)
                 if is_single:
                     return Shown("unproved", least, reason)
                 del attempts[False]
@@ -152,17 +163,19 @@ def _attempted_unmasked(claim: Claim, budget: int, progress: Callable[[str], Non
     try:
         return Shown("proved", prove_unmasked(*given, budget=budget, log=progress))
     except BudgetError:
-        return Shown("unproved", Found(-np.inf), f"it takes more than {budget:,} cases")
+        return Shown("unproved", Found(-np.inf), too_many(budget))
     except StuckError as stuck:
         least = Found(stuck.margin, stuck.case)
         places = [claim.meaning.vocabulary.index(token) for token in stuck.case]
         answer = int(claim.meaning.answers_everywhere(np.array([places])).codes[0, stuck.position])
         if answer == BROKEN:
-            return Shown("refuted", least, "the context breaks an assumption of the program")
+            broken = replace(least, margin=-np.inf)
+            return Shown("refuted", broken, "the context breaks an assumption of the program")
         last = last_everywhere(claim.model, claim.token_ids[np.array([places])])
-        wrong = wrong_answer(claim, claim.model.logits(last)[stuck.position], answer)
-        if wrong:
-            return Shown("refuted", least, f"{wrong} at position {stuck.position}")
+        logits = claim.model.logits(last)[stuck.position]
+        if wrong := wrong_answer(claim, logits, answer):
+            off = replace(least, margin=lead(claim, logits, answer))
+            return Shown("refuted", off, f"{wrong} at position {stuck.position}")
         return Shown("unproved", least, stuck.why)
 
 

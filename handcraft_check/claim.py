@@ -11,7 +11,7 @@ from handcraft_check.arithmetic.regime import IN_FLOAT32, Array, regime_named
 from handcraft_check.by_cases.policy import Policy
 from handcraft_check.by_cases.proof import Ids, Proof
 from handcraft_check.errors import CheckError
-from handcraft_check.folder.config import Config
+from handcraft_check.folder.config import Config, check_dtype
 from handcraft_check.folder.files import (
     CERTIFICATE,
     CONFIG,
@@ -113,7 +113,8 @@ def read_claim(
             raise CheckError(
                 f"{name} is not the file that the certificate is about: its hash differs",
                 where,
-                "compile it again, or take the files as they are: python -m handcraft_check --rehash",
+                "compile it again, or take the files as they are: "
+                f"python -m handcraft_check --rehash {folder}",
             )
     if given["program"] != program_hash(given["contexts"], given["meaning"]):
         raise CheckError("its program was edited: the hash of contexts and meaning differs", where)
@@ -123,9 +124,16 @@ def read_claim(
     if len(set(vocabulary)) < len(vocabulary):
         raise CheckError("a token occurs twice in the vocabulary", where)
     if "architecture" in given:
+        if (folder / CONFIG).exists():
+            raise CheckError(
+                f"it states an architecture, and {CONFIG} states one too, which is the one that is run",
+                where,
+                f"remove {CONFIG}, or leave out architecture",
+            )
         config = Config.of_architecture(given["architecture"], f"{where}: architecture")
     else:
-        config = Config.read(read_json(content[CONFIG], CONFIG), CONFIG)
+        of_config = read_json(content[CONFIG], CONFIG)
+        config = Config.read(of_config, CONFIG)
     token_ids = items(given["token_ids"], where, most=len(vocabulary), length=len(vocabulary))
     if not all(type(each) is int and 0 <= each < config.vocab_size for each in token_ids):
         raise CheckError("token_ids are no ids of the model", where)
@@ -159,7 +167,9 @@ def read_claim(
             f"contexts of {domain.length} tokens, and the model has {config.n_positions} positions",
             where,
         )
-    tensors = read_tensors(content[TENSORS], TENSORS)
+    tensors, dtypes = read_tensors(content[TENSORS], TENSORS)
+    if CONFIG in content:
+        check_dtype(of_config, dtypes, (arithmetic["weights"], used.steps.name), CONFIG)
     for name, tensor in tensors.items():
         if not is_of(tensor, arithmetic["weights"]):
             raise CheckError(f"{name} is not in {arithmetic['weights']}", TENSORS)

@@ -101,4 +101,5 @@ def prove(
         shown.found.farthest,
         named(claim.meaning.outputs) if claim.meaning.outputs else None,
         not claim.domain.causal,
+        "" if all(len(token) == 1 for token in claim.meaning.vocabulary) else " ",
     )

@@ -49,6 +49,27 @@ def wrong_answer(claim: Claim, logits: Bounded, answer: int) -> str:
     return ""
 
 
+def lead_after(claim: Claim, context: tuple[str, ...]) -> float:
+    """At most how far the right logit is above all others after a context that refutes a claim.
+
+    Returns:
+        -inf where no token is meant: the context breaks an assumption, or the program has values.
+    """
+    places = [claim.meaning.vocabulary.index(token) for token in context]
+    answer = int(claim.meaning.answers(np.array([places])).codes[0])
+    if answer == BROKEN or claim.meaning.outputs:
+        return -np.inf
+    return lead(claim, claim.model.run(claim.token_ids[places]), answer)
+
+
+def lead(claim: Claim, logits: Bounded, answer: int) -> float:
+    """At most how far each logit that may lead is above all others, [vocab_size]; inf where all may."""
+    may = claim.judge.logs_of(answer) > -np.inf
+    right = np.where(may, logits.center + logits.error, np.inf).min()
+    other = np.where(may, -np.inf, logits.center - logits.error).max()
+    return float(np.nextafter(right - other, np.inf))
+
+
 def _wrong_value(claim: Claim, places: list[int]) -> str:
     """Which value surely is off by more than is allowed after one context; empty where none is."""
     outputs = claim.meaning.outputs

@@ -33,7 +33,7 @@ class Verdict:
         length: the most tokens of a context.
         arithmetic: the dtype of the weights, and the regime, in words.
         margin: the least by which the right logit surely is above all others; where it is not proved,
-            the least that could not be excluded.
+            the least that could not be excluded; where it is refuted, the most that it can be there.
         context: where that is; of a refuted claim, a context after which the model is wrong.
         cases: how many cases the proof has.
         seconds: how long it took.
@@ -45,6 +45,8 @@ class Verdict:
         values: of a model of values, how far each may be off by the certificate; `distance` is how far
             they are at most, of that.
         everywhere: whether it is about every position of each context, as without a causal mask.
+        separator: what is between two tokens in text: nothing where all tokens of the vocabulary are
+            single characters.
     """
 
     word: Word
@@ -62,9 +64,10 @@ class Verdict:
     farthest: tuple[str, ...] = ()
     values: Mapping[str, float] | None = None
     everywhere: bool = False
+    separator: str = " "
 
     def __str__(self) -> str:
-        text = " ".join(self.context)
+        text, far = self.separator.join(self.context), self.separator.join(self.farthest)
         domain = f"{self.inputs:,} inputs, contexts of up to {self.length:,} tokens"
         if self.writes > 1:
             domain += f", and the {self.writes} tokens that are written after each"
@@ -73,7 +76,6 @@ class Verdict:
         lines = [f"{self.word}: {domain}", f"arithmetic: {self.arithmetic}; {ASSUMED}"]
         if self.word == "proved":
             if self.within is not None:
-                far = " ".join(self.farthest)
                 lines.append(
                     f"probabilities: off by at most {at_most(self.distance)} in total variation "
                     f"({self.within:g} is allowed), most after {far!r}"
@@ -84,15 +86,24 @@ class Verdict:
                 bounds = ", ".join(f"{name} {within:g}" for name, within in self.values.items())
                 lines.append(
                     f"values: off by at most {at_most(self.distance)} times what is allowed "
-                    f"({bounds}), most after {' '.join(self.farthest)!r}; {self.cases:,} cases"
+                    f"({bounds}), most after {far!r}; {self.cases:,} cases"
                 )
             else:
                 lines.append(f"margin: {margin}; {self.cases:,} cases")
         else:
             lines.append(f"reason: {self.reason}")
-            most = f", where the margin may be {at_least(self.margin)}" if self.values is None else ""
-            lines.append(f"context: {text!r}{most}")
+            lines.append(f"context: {text!r}{self._margin_there}")
         return "\n".join(lines)
+
+    @property
+    def _margin_there(self) -> str:
+        """What is known of the margin after the context of a claim that is not proved."""
+        if self.values is not None:
+            return ""
+        if self.word == "refuted":
+            is_known = np.isfinite(self.margin)
+            return f", where the margin is at most {at_most(self.margin)}" if is_known else ""
+        return f", where the margin may be {at_least(self.margin)}"
 
     def to_json(self) -> dict[str, Any]:
         """The same as a JSON object."""
@@ -108,6 +119,7 @@ class Verdict:
             "seconds": self.seconds,
             "reason": self.reason,
             "everywhere": self.everywhere,
+            "separator": self.separator,
         } | (
             {}
             if self.within is None and self.values is None

@@ -223,8 +223,16 @@ def find(name: str | None, lines: Sequence[str] = (), *, shipped_first: bool = F
 
 def _folder(path: Path) -> Found:
     from handcraft.formats import is_checkpoint, read_checkpoint
+    from handcraft.proofs import CERTIFICATE
 
     if not is_checkpoint(path):
+        if (path / CERTIFICATE).is_file() or (path / "config.json").is_file():
+            raise CommandError(
+                f"{path} has no handcraft.json, which says what its weights are for",
+                where=path,
+                fix="compile the program again; without that file there are `handcraft run`, `draw`, "
+                f"`page`, `prove`, and `explain {path} --prompt TEXT`",
+            )
         raise CommandError(
             f"{path} is a folder, and this command needs a program",
             where=path,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from handcraft.draw import Subject
     from handcraft.explain import Explanation
+    from handcraft.page import Page
     from handcraft.verify import Report
 
 
@@ -112,7 +113,7 @@ class Compiled(Actions):
         """
         return self.placement.tensors[tensor].origins.get(index, ())
 
-    def page(self, file: str | Path | None = None, *, prompt: str = "") -> str:
+    def page(self, file: str | Path | None = None, *, prompt: str = "") -> Page:
         """A page that runs the model in the browser and explains its numbers, as one HTML file.
 
         Args:
@@ -120,11 +121,11 @@ class Compiled(Actions):
             prompt: the prompt to begin with.
 
         Returns:
-            The text of the page.
+            The text of the page: a `str` that notebooks show as its size.
 
         Raises:
             LimitError: the model has more weights than a page may have.
-            CheckpointError: the file cannot be written.
+            CheckpointError: the file is not an .html file, or cannot be written.
         """
         from handcraft.page import of_compiled, write_page
 

@@ -69,7 +69,12 @@ def explain_prediction(
         program = program.widened(len(tokens))  # patterns mean the same in a longer context
     judged = _judged(program, judge, tokens, notes)
     values = () if judged is None else _values(judged)
-    by_name = {value.origin.what: value.values for value in values}
+    by_name = (
+        {}
+        if judged is None
+        else {name: tuple(map(json_value, each)) for name, each in judged.by_text.items()}
+    )
+    by_name |= {value.origin.what: value.values for value in values}
     stored = None
     if circuits is not None and len(tokens) <= circuits.context:
         stored = Stored(circuits, tokens, by_name)
@@ -79,7 +84,9 @@ def explain_prediction(
             "no handcraft.json: names, rules and values are not known, so this is what the weights "
             "alone say"
         )
-    heads = head_uses(model, trace, names, stored, served)
+    heads = head_uses(
+        model, trace, names, stored, served, selects={} if judged is None else judged.selects
+    )
     fired = tuple(_fired(model, trace, names, served))
     known = _Answers.of(model, trace, notes) if answers else None
     attribution = attribute(model, trace, known.ids, names, served) if known else None
@@ -104,6 +111,7 @@ def explain_prediction(
         scale=attribution.scale if attribution else None,
         bound=attribution.bound if attribution else (),
         notes=tuple(notes),
+        separator=model.vocabulary.separator,
     )
 
 
@@ -126,7 +134,7 @@ class _Answers:
             notes.append("an id outside the vocabulary has the highest logit of all")
         kept = range(len(numbers))
         if len(numbers) > ANSWERS:
-            notes.append(f"the {ANSWERS} highest of {len(numbers):,} logits are listed")
+            notes.append(f"of {len(numbers):,} logits, the JSON lists the {ANSWERS} highest")
             kept = sorted(np.argsort(-every, kind="stable")[:ANSWERS].tolist())  # type: ignore[assignment]
         return cls([numbers[k] for k in kept], [tokens[k] for k in kept], every[list(kept)].tolist())
 

@@ -100,6 +100,8 @@ class Look:
         sources: the positions it attends to, those with the largest weights first.
         others: how many further positions have a weight that is not 0.
         is_used: whether the answer can depend on it: it is the last position, or a later head reads it.
+        is_empty: whether no source satisfies the condition of the head, which must attend somewhere;
+            False where that is not known.
     """
 
     position: int
@@ -108,6 +110,7 @@ class Look:
     sources: tuple[Source, ...]
     others: int
     is_used: bool
+    is_empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -203,6 +206,7 @@ class Explanation:
             None without LayerNorm.
         bound: how far the rounding of the model can move each logit.
         notes: what could not be said, and why.
+        separator: what is between two tokens in text: nothing where all are single characters.
     """
 
     tokens: tuple[str, ...]
@@ -221,6 +225,7 @@ class Explanation:
     scale: float | None
     bound: tuple[float, ...]
     notes: tuple[str, ...] = field(default=())
+    separator: str = " "
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as plain data; docs/explain.schema.json describes it."""
@@ -244,7 +249,7 @@ class Explanation:
         return write_text(self)
 
     def __repr__(self) -> str:
-        prompt = " ".join(self.tokens)
+        prompt = self.separator.join(self.tokens)
         answer = "values" if self.answer is None else f"{self.answer!r}, margin {self.margin:g}"
         return f"<explanation of {prompt!r}: {answer}>"
 

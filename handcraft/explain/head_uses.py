@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from handcraft.circuits import Head
 from handcraft.explain.explanation import HeadUse, Look, Shown, Source
 from handcraft.explain.served import Served
 from handcraft.explain.stored import Stored
+from handcraft.language.graph.domain import Value
 from handcraft.model import AxisNames, Model, Trace
 from handcraft.model.attention import Array
 
@@ -21,7 +23,12 @@ LISTED = 16
 
 
 def head_uses(
-    model: Model, trace: Trace, names: AxisNames | None, stored: Stored | None, served: Served
+    model: Model,
+    trace: Trace,
+    names: AxisNames | None,
+    stored: Stored | None,
+    served: Served,
+    selects: Mapping[str, Sequence[Value]],
 ) -> tuple[HeadUse, ...]:
     """What every head does that writes anything.
 
@@ -31,6 +38,8 @@ def head_uses(
         names: what the heads are called; None for a foreign model.
         stored: what the residual stream stores before each block; None for a foreign model.
         served: which rules each weight serves.
+        selects: for conditions by which heads attend, whether a source satisfies each at each
+            destination.
     """
     used = {len(trace.tokens) - 1}
     found: list[HeadUse] = []
@@ -50,8 +59,12 @@ def head_uses(
             if not rows[head].any() or (names is not None and head >= len(known)):
                 continue
             circuit = circuits[head] if head < len(circuits) else None
+            found_any = selects.get(circuit.attends.label) if circuit is not None else None
             looks = tuple(
-                _look(pattern[at], at, trace.tokens, at in used, circuit, stored, number)
+                replace(
+                    _look(pattern[at], at, trace.tokens, at in used, circuit, stored, number),
+                    is_empty=found_any is not None and not found_any[at],
+                )
                 for at in range(len(trace.tokens))
             )
             for at in used:

@@ -84,7 +84,7 @@ def sections(explanation: Explanation) -> Iterator[Section]:
 
 
 def _prediction(of: Explanation) -> Iterator[str]:
-    yield f"prompt: {' '.join(map(token, of.tokens))}"
+    yield f"prompt: {_text(of)}"
     if of.answer is None:
         yield "the model computes values, and predicts no token"
         return
@@ -93,6 +93,11 @@ def _prediction(of: Explanation) -> Iterator[str]:
     if of.meant is not None:
         same = "as the model answers" if of.meant == of.answer else "NOT what the model answers"
         yield f"the program means: {token(of.meant)}, {same}"
+
+
+def _text(of: Explanation) -> str:
+    """The prompt as it can be given again."""
+    return " ".join(map(token, of.tokens)) if of.separator else token("".join(of.tokens))
 
 
 def _rules(rules: Sequence[RuleOutcome]) -> Iterator[str | Table]:
@@ -105,7 +110,7 @@ def _rules(rules: Sequence[RuleOutcome]) -> Iterator[str | Table]:
     )
     yield Table(("", "rule", "because", "where"), rows)
     if len(rules) > len(shown):
-        yield f"and {len(rules) - len(shown):,} more rules"
+        yield f"and {_counted(len(rules) - len(shown), 'more rule')}"
 
 
 def _conditions(rule: RuleOutcome) -> str:
@@ -136,9 +141,9 @@ def _values(of: Explanation) -> Iterator[str | Table]:
     rows = tuple((labels[each.origin.what], *map(value, each.values[first:])) for each in shown)
     yield Table(("", *columns), rows, by_position=True)
     if len(of.values) > len(shown):
-        yield f"and {len(of.values) - len(shown):,} more values"
+        yield f"and {_counted(len(of.values) - len(shown), 'more value')}"
     if first:
-        yield f"and at {first:,} earlier positions"
+        yield f"and at {_counted(first, 'earlier position')}"
     defined = [each for each in shown if each.definition is not None]
     if defined:
         rows = tuple((e.origin.what, str(e.definition), place(e.origin)) for e in defined)
@@ -161,7 +166,7 @@ def _heads(of: Explanation) -> Iterator[str | Table]:
         columns = ("at", "attends to", "because")[: 3 if has_reason else 2]
         yield Table(columns, tuple(row[: len(columns)] for row in rows))
         if len(used) > LOOKS:
-            yield f"and from {len(used) - LOOKS} earlier positions"
+            yield f"and from {_counted(len(used) - LOOKS, 'earlier position')}"
 
 
 def _look(look: Look) -> Row:
@@ -174,6 +179,8 @@ def _look(look: Look) -> Row:
     keys = list(dict.fromkeys(named(each.keys) for each in shown if each.keys))
     if keys:
         because.append(f"there {' or '.join(keys)}")
+    if look.is_empty:
+        because = ["nothing matches"]
     more = f", and {hidden} more" if hidden else ""
     return f"{look.position} {token(look.token)}", ", ".join(texts) + more, "; ".join(because)
 
@@ -218,7 +225,7 @@ def _sums(of: Explanation) -> Iterator[str | Table]:
     rows = [row(_part(part), part.logits) for part in parts[:PARTS]]
     if rest := parts[PARTS:]:
         total = [fsum(part.logits[k] for part in rest) for k in range(len(of.answers))]
-        rows.append(row(f"{len(rest)} more parts", total))
+        rows.append(row(_counted(len(rest), "more part"), total))
     yield Table(head, (*rows, row("the logits", of.logits)))
     serving = [share for share in of.shares if share.serves]
     if serving:
@@ -290,6 +297,15 @@ def named(values: Mapping[str, Shown]) -> str:
 def number(size: float) -> str:
     """A number of the model, to four digits."""
     return f"{size:.4g}"
+
+
+def _counted(count: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> _counted(1, "more part"), _counted(1200, "more part")
+    ('1 more part', '1,200 more parts')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _cell(size: float) -> str:

@@ -27,7 +27,8 @@ class Stored:
     Args:
         circuits: those of the model.
         tokens: the prompt, at most as long as the context of the circuits.
-        known: the values of the program at each position, by name.
+        known: the values of the program at each position, by name; with these, a number that is no
+            codeword is left out, since it may be stored inverted, scaled or shifted.
     """
 
     def __init__(
@@ -93,16 +94,28 @@ class Stored:
                 yield of, self._tokens[position] if of == "token" else position
             else:
                 numbers = self._numbers(self._streams[number], subspace)
-                yield subspace.name, _decoded(subspace, numbers[position])
+                if not self._known or _codeword(subspace, numbers[position]) is not None:
+                    yield subspace.name, _decoded(subspace, numbers[position])
 
 
 def _decoded(subspace: Subspace, numbers: Sequence[object]) -> Shown:
     """The value whose codeword some numbers are, else the numbers."""
-    plain = tuple(n if isinstance(n, int) else Fraction(str(n)) for n in numbers)
+    if (value := _codeword(subspace, numbers)) is not None:
+        return value
+    shown = [json_value(number) for number in _plain(numbers)]
+    return shown[0] if len(shown) == 1 else ", ".join(map(str, shown))
+
+
+def _codeword(subspace: Subspace, numbers: Sequence[object]) -> Shown | None:
+    """The value whose codeword some numbers are, if there is one."""
+    plain = _plain(numbers)
     if subspace.encoding is Encoding.FLAG and plain in ((0,), (1,)):
         return plain == (1,)
     for value in subspace.values:
         if subspace.codeword(value) == plain:
             return json_value(value)
-    shown = [json_value(number) for number in plain]
-    return shown[0] if len(shown) == 1 else ", ".join(map(str, shown))
+    return None
+
+
+def _plain(numbers: Sequence[object]) -> tuple[int | Fraction, ...]:
+    return tuple(n if isinstance(n, int) else Fraction(str(n)) for n in numbers)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from io import StringIO
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table as Grid
@@ -16,6 +17,9 @@ from handcraft.explain.sections import Section, Table, sections
 
 WIDTH = 80
 """How wide a text is that is not written to a terminal, in characters."""
+
+GAP = 3
+"""How many characters are between two columns."""
 
 COLORS = {"fires": "bold green", "nearly": "yellow", "comes later": "cyan"}
 """The colors of what becomes of a rule."""
@@ -69,14 +73,14 @@ def _parts(table: Table, width: int) -> Iterator[Table]:
         yield table
         return
     columns = list(zip(table.columns, *table.rows, strict=True))
-    sizes = [max(map(len, column)) + 2 for column in columns]
+    sizes = [max(map(cell_len, column)) + GAP for column in columns]
     first, kept = columns[0], [columns[0]]
     label = min(sizes[0], width // 2)
-    used = label
+    used = label - GAP
     for column, size in zip(columns[1:], sizes[1:], strict=True):
         if len(kept) > 1 and used + size > width:
             yield _of_columns(kept)
-            kept, used = [first], label
+            kept, used = [first], label - GAP
         kept.append(column)
         used += size
     yield _of_columns(kept)

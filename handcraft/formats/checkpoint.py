@@ -195,7 +195,8 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         raise CheckpointError(
             f"the folder was written as {shown(manifest.format)}, for other tools to read",
             where=path,
-            fix=f"compile it again with --format {', '.join(READ_BACK[:-1])} or {READ_BACK[-1]}",
+            fix="compile the program again with --format "
+            f"{', '.join(READ_BACK[:-1])} or {READ_BACK[-1]}",
         )
     tensors = read_tensors(path, shape, architecture)
     model = Model(architecture, shape, vocabulary, tensors)

@@ -31,9 +31,11 @@ def stated_values(compiled: CompiledSequences) -> Statement:
 
 def _stated(output: Output, node: Node, terms: list[tuple[int, float]], constant: float) -> Stated:
     places = None
-    if output.domain.kind is Kind.CATEGORY:
+    if output.domain.kind is not Kind.NUMBER:
         assert isinstance(output.domain, Finite)
         places = {value: i for i, value in enumerate(output.domain.values)}
+        if output.domain.kind is Kind.FLAG and places.get(True) != 0:
+            places = None  # a flag counts as 0 and 1; one that is always true is stored as 0
     bound = Fraction(output.error_bound)
     if output.is_distinguishable:
         bound = output.gap * NEARLY_HALF

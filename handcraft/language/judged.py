@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, TypeVar
 
 from handcraft.language.decision import Decision, nodes_of
 from handcraft.language.distribution import likeliest
 from handcraft.language.graph.domain import FLAGS, Value
-from handcraft.language.graph.node import Aggregate, Constant, Embedded, Lookup, Node, walk
-from handcraft.language.oracle.interpret import Values, interpret_in
+from handcraft.language.graph.node import (
+    Aggregate,
+    Constant,
+    Embedded,
+    Lookup,
+    Node,
+    case_label,
+    walk,
+)
+from handcraft.language.oracle.interpret import Values, interpret_in, selected
 from handcraft.language.rule import Rule
+
+Of = TypeVar("Of")
 
 State: TypeAlias = Literal["fires", "comes later", "nearly", "does not"]
 """What becomes of a rule: it decides; it matches, but an earlier one decides; it does not match, and no
@@ -71,10 +81,15 @@ class Judged:
     Args:
         outcomes: what becomes of each rule, in order.
         values: the value at every position of each expression that has a name or that a rule reads.
+        by_text: the values of all expressions, by their texts; none for a text of different values.
+        selects: whether the conditions of a selection hold of any source, for each destination, by the
+            label of the conditions; none for a label of different conditions.
     """
 
     outcomes: tuple[Outcome, ...]
     values: Mapping[Node, Values]
+    by_text: Mapping[str, Values] = field(default_factory=dict)
+    selects: Mapping[str, Values] = field(default_factory=dict)
 
 
 def judge(decisions: Sequence[Decision], tokens: Sequence[str], *, causal: bool) -> Judged:
@@ -97,7 +112,8 @@ def judge(decisions: Sequence[Decision], tokens: Sequence[str], *, causal: bool)
     outcomes = tuple(Outcome(*each, state) for each, state in zip(found, states, strict=True))
     answers = [d.answer for d in decisions if isinstance(d.answer, Node)]
     read = [node for each in conjuncts.values() for node in each]
-    return Judged(outcomes, _shown([*answers, *read], order, known))
+    shown = _shown([*answers, *read], order, known)
+    return Judged(outcomes, shown, _by_text(known), _selects(order, known, causal))
 
 
 def judge_values(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) -> Judged:
@@ -107,7 +123,8 @@ def judge_values(nodes: Sequence[Node], tokens: Sequence[str], *, causal: bool) 
         AssumptionError: the text breaks an assumption.
     """
     order = tuple(walk(*nodes))
-    return Judged((), _shown(nodes, order, interpret_in(order, tokens, causal=causal)))
+    known = interpret_in(order, tokens, causal=causal)
+    return Judged((), _shown(nodes, order, known), _by_text(known), _selects(order, known, causal))
 
 
 def _shown(
@@ -127,6 +144,32 @@ def _shown(
         for node in order
         if node in shown and not isinstance(node, Constant | Embedded)
     }
+
+
+def _by_text(known: Mapping[Node, Values]) -> dict[str, Values]:
+    return _unambiguous((str(node), values) for node, values in known.items())
+
+
+def _selects(
+    order: Sequence[Node], known: Mapping[Node, Values], causal: bool
+) -> dict[str, tuple[bool, ...]]:
+    found = []
+    for node in order:
+        if isinstance(node, Aggregate):
+            for case in node.sources.cases:
+                chosen = selected((case,), len(known[node]), known, causal)
+                found.append((case_label(case), tuple(map(bool, chosen))))
+    return _unambiguous(found)
+
+
+def _unambiguous(pairs: Iterable[tuple[str, Of]]) -> dict[str, Of]:
+    """What each text stands for, without the texts that stand for different things."""
+    found: dict[str, Of] = {}
+    doubtful = set()
+    for text, of in pairs:
+        if found.setdefault(text, of) != of:
+            doubtful.add(text)
+    return {text: of for text, of in found.items() if text not in doubtful}
 
 
 def _states(rules: Sequence[tuple[Condition, ...]]) -> Iterator[State]:

@@ -79,7 +79,7 @@ def page_data(subject: Subject) -> Data:
         "source": None
         if subject.source is None
         else {"name": subject.source.name, "lines": list(subject.source.lines)},
-        "proof": None
+        "proof": {"verdict": "unknown", "text": subject.why_no_proof}
         if subject.proof is None
         else {"verdict": subject.proof.verdict, "text": str(subject.proof)},
         "claim": _claim(subject),

@@ -10,12 +10,26 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from handcraft.errors import CheckpointError
 from handcraft.formats import write_file
 from handcraft.page.data import Data, page_data
 from handcraft.page.subject import Subject
 
 START = '\nstart(document.getElementById("data").textContent, document.getElementById("page"));\n'
 """What a page adds to the module, which in a notebook is started by anywidget."""
+
+
+SUFFIXES = (".html", ".htm")
+"""How the name of a file ends that browsers open as a page."""
+
+
+class Page(str):
+    """The text of a page, which notebooks show as its size and not as all of its characters."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<page of {len(self.encode()):,} bytes; str() gives its HTML>"
 
 
 def page_html(subject: Subject) -> str:
@@ -43,20 +57,26 @@ def page_html(subject: Subject) -> str:
     return before
 
 
-def write_page(subject: Subject, file: str | Path | None = None) -> str:
+def write_page(subject: Subject, file: str | Path | None = None) -> Page:
     """The page of a subject, written to a file where one is named, completely or not at all.
 
     Raises:
         LimitError: the model has more weights than a page may have.
         VocabularyError: the prompt to begin with has an unknown token.
-        CheckpointError: the file cannot be written.
+        CheckpointError: the file is not an .html file, or cannot be written.
     """
+    if file is not None and Path(file).suffix.lower() not in SUFFIXES:
+        raise CheckpointError(
+            f"{file} is not an .html file",
+            where=str(file),
+            fix=f"name it {Path(file).with_suffix('.html')}",
+        )
     if subject.example:
         subject.model.prompt_ids(subject.example)
     html = page_html(subject)
     if file is not None:
         write_file(Path(file), html.encode())
-    return html
+    return Page(html)
 
 
 def json_in_html(data: Data) -> str:

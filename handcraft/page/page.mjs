@@ -1313,7 +1313,7 @@ export function start(text, root) {
     const p = state.place;
     const top = result.answers[p];
     const margin = top.length > 1 ? top[0][1] - top[1][1] : Infinity;
-    const proof = data.proof?.text ?? "no proof was tried";
+    const proof = data.proof.text;
     put(
       sections.proof,
       el(
@@ -1327,7 +1327,7 @@ export function start(text, root) {
       state.edits.length ? el("p.bad", "You edited weights. Before the edits:") : "",
       el(
         "p",
-        { class: data.proof?.verdict === "proved" && !state.edits.length ? "good" : "note" },
+        { class: data.proof.verdict === "proved" && !state.edits.length ? "good" : "note" },
         `${proof[0].toUpperCase()}${proof.slice(1)}.`,
       ),
       data.claim ? el("details", el("summary", "What the proof is about, in full"), el("pre", data.claim)) : "",

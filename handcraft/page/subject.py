@@ -19,11 +19,14 @@ from handcraft.language.decision import nodes_of
 from handcraft.language.graph.node import walk
 from handcraft.model import AxisNames, Model
 from handcraft.origin import Origin, Place
-from handcraft.proofs import CERTIFICATE, NotCertified, Proof, stated_in, statement_of
+from handcraft.proofs import CERTIFICATE, NotCertified, Proof, other_files, stated_in, statement_of
 from handcraft.weights import axis_names
 from handcraft.weights.layout import UNMIRRORED
 
 Statement: TypeAlias = dict[str, Any]
+
+NOT_TRIED = "no proof was tried"
+"""What a page says where there is no verdict."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,9 @@ class Subject:
         places: where each node of the meaning was written.
         rules: the rules in order.
         source: the file of the program, where it may be shown.
-        proof: what was proved; None where nothing was tried.
+        proof: what was proved of exactly these files; None where nothing was tried.
         why_no_meaning: why there is no statement.
+        why_no_proof: what to say where there is no proof.
         example: a prompt to begin with; "" for any.
     """
 
@@ -99,6 +103,7 @@ class Subject:
     source: Source | None = None
     proof: Proof | None = None
     why_no_meaning: str = ""
+    why_no_proof: str = NOT_TRIED
     example: str = ""
 
     def with_example(self, example: str | None) -> Subject:
@@ -169,6 +174,9 @@ def of_checkpoint(checkpoint: Checkpoint) -> Subject:
     statement, why = _stated(
         lambda: statement_of(source) if isinstance(source, Program) else stated_in(certificate)
     )
+    proof, why_no_proof = manifest.proof, NOT_TRIED
+    if proof is not None and (changed := other_files(checkpoint.folder)):
+        proof, why_no_proof = None, f"these are not the files that were judged: {changed}"
     rules = [RuleText(each, None) for each in manifest.written]
     if isinstance(source, Program):
         rules = [RuleText(str(each.rule), each.rule.place) for each in source.decisions]
@@ -184,15 +192,25 @@ def of_checkpoint(checkpoint: Checkpoint) -> Subject:
         (),
         tuple(rules),
         None,
-        manifest.proof,
+        proof,
         why.replace(str(checkpoint.folder), "the folder"),
+        why_no_proof,
     )
 
 
-def of_model(model: Model, title: str) -> Subject:
-    """What is known of a GPT-2 that was made elsewhere: its weights."""
+def of_model(
+    model: Model, title: str, *, proof: Proof | None = None, why_no_proof: str = NOT_TRIED
+) -> Subject:
+    """What is known of a GPT-2 that was made elsewhere: its weights, and what was proved of them.
+
+    Args:
+        model: what was loaded.
+        title: what to call the page.
+        proof: what its certificate proves.
+        why_no_proof: what to say where there is none.
+    """
     why = "the folder has no handcraft.json, so only the weights are known, and not what they are for"
-    return Subject(title, model, why_no_meaning=why)
+    return Subject(title, model, proof=proof, why_no_meaning=why, why_no_proof=why_no_proof)
 
 
 def _stated(state: Callable[[], Statement]) -> tuple[Statement | None, str]:

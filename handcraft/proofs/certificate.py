@@ -82,6 +82,28 @@ def stated_in(path: Path) -> Statement:
         raise NotCertified(f"the certificate of {folder} is damaged: {error}") from error
 
 
+def other_files(folder: Path) -> str:
+    """Why the files of a folder are not those of its certificate; empty where their hashes fit.
+
+    A verdict that is stored in handcraft.json is about the files of the certificate, and no others.
+    """
+    path = folder / CERTIFICATE
+    try:
+        if not path.is_file():
+            return f"there is no {CERTIFICATE}"
+        if path.stat().st_size > JSON_BYTES.most:
+            return f"{CERTIFICATE} is damaged"
+        hashes = json.loads(path.read_bytes())["files"]
+        for name in FILES:
+            if name in hashes and hashes[name] != _sha256(folder / name):
+                return f"{name} was changed"
+        return "" if FILES[0] in hashes else f"{CERTIFICATE} is damaged"
+    except CheckpointError as error:
+        return error.what
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return f"{CERTIFICATE} is damaged"
+
+
 def check_meaning(program: Program, model: Model) -> None:
     """Raise unless a program can be what a model means.
 

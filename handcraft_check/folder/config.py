@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,9 @@ KEYS = {
 }
 """The keys of config.json that are read, or change no logit. transformers knows others that would, such
 as a second name for n_layer."""
+
+DTYPES = ("dtype", "torch_dtype")
+"""The keys of config.json for the dtype in which transformers loads a folder, whatever is stored."""
 
 
 ARCHITECTURE = (
@@ -123,7 +127,11 @@ class Config:
 
         unknown = sorted(data.keys() - KEYS)
         if unknown:
-            raise CheckError(f"the checker does not know the key {unknown[0]!r}", where=where)
+            raise CheckError(
+                f"the checker does not know the key {unknown[0]!r}",
+                where=where,
+                fix="prove a GPT-2 of Hugging Face: handcraft compile PROGRAM --format huggingface",
+            )
         known = {"model_type": "gpt2", "activation_function": "gelu_new"}
         for key, expected in known.items():
             if data.get(key, expected if key != "model_type" else None) != expected:
@@ -195,3 +203,29 @@ class Config:
     def _check(self, where: str) -> None:
         if self.n_embd % self.n_head:
             raise CheckError(f"n_embd={self.n_embd} is no multiple of n_head={self.n_head}", where)
+
+
+def check_dtype(data: Any, stored: Collection[str], claimed: Collection[str], where: str) -> None:
+    """Raise where transformers would load a folder in another dtype than is claimed.
+
+    It takes the dtype of config.json or, where there is none, that of a tensor, and rounds all weights.
+
+    Args:
+        data: the content of config.json, an object.
+        stored: the dtypes of the tensors.
+        claimed: the dtype of the weights, and of the steps.
+        where: what to call the file.
+
+    Raises:
+        CheckError: a dtype is neither of them.
+    """
+    stated = [data[key] for key in DTYPES if data.get(key) is not None]
+    for dtype in stated or stored:
+        if dtype not in claimed:
+            why = "it states" if stated else "it states no dtype, and the file of tensors has"
+            known = " and ".join(sorted(set(claimed)))
+            raise CheckError(
+                f"{why} {dtype!r}, in which transformers loads the weights; {known} is claimed",
+                where,
+                f"set dtype to {min(claimed)!r}, or prove it in {dtype!r} with --regime",
+            )

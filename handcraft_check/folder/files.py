@@ -40,6 +40,9 @@ JSON_UP_TO = 512 << 20
 SIZES = {"F32": 4, "F16": 2, "BF16": 2}
 """The bytes of one number, by the name of its dtype in the file. Float64 would be rounded in use."""
 
+NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+"""What config.json calls a dtype."""
+
 
 def read_bytes(path: Path, most: int) -> bytes:
     """The content of a regular file.
@@ -91,8 +94,10 @@ def read_json(content: bytes, where: str) -> Any:
         raise CheckError(f"it is no JSON document: {error}", where=where) from None
 
 
-def read_tensors(content: bytes, where: str) -> Mapping[str, Array]:
-    """The tensors of a safetensors file, as float64, which represents every number in it exactly.
+def read_tensors(content: bytes, where: str) -> tuple[Mapping[str, Array], frozenset[str]]:
+    """The tensors of a safetensors file, and in which dtypes they are stored.
+
+    They are float64 then, which represents every number in it exactly.
 
     Raises:
         CheckError: the file is malformed, its tensors overlap or leave gaps, or a number is not finite.
@@ -119,7 +124,7 @@ def read_tensors(content: bytes, where: str) -> Mapping[str, Array]:
         end = stop
     if end != len(data):
         raise CheckError(f"{len(data) - end:,} bytes behind its last tensor", where=where)
-    return found
+    return found, frozenset(NAMES[entry["dtype"]] for entry in header.values())
 
 
 def _tensor(name: str, entry: Any, data: memoryview, where: str) -> tuple[Array, tuple[int, int]]:

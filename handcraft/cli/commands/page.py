@@ -18,17 +18,17 @@ from handcraft.compiler import Compiled
 from handcraft.errors import CommandError
 from handcraft.formats import is_checkpoint, load, save
 from handcraft.formats.manifest.read_manifest import parse_manifest
-from handcraft.page import Subject, of_checkpoint, of_compiled, of_model, write_page
+from handcraft.language import Program
+from handcraft.page import SUFFIXES, Subject, of_checkpoint, of_compiled, of_model, write_page
 from handcraft.page.subject import predicts_nothing
-from handcraft.proofs import Proof
+from handcraft.proofs import CERTIFICATE, Proof
+from handcraft.proofs.prove_folder import tried_proof
 
 EXAMPLES = (
     "handcraft page programs/aab.py -o aab.html",
     "handcraft page induction -o induction.html --prompt abcab",
     "handcraft page aab/ -o aab.html",
 )
-
-SUFFIXES = (".html", ".htm")
 
 
 def page(
@@ -68,7 +68,8 @@ def _subject(name: str | None, lines: Sequence[str], **chosen: Unpack[Chosen]) -
     if name is not None and not lines and Path(name).is_dir() and not is_checkpoint(Path(name)):
         check_not_compiled(name, [value for value in chosen.values() if value is not None])
         note(f"{name} has no handcraft.json: the page shows what the weights alone say")
-        return of_model(load(name), Path(name).resolve().name)
+        proof, why = _proof_of_folder(Path(name))
+        return of_model(load(name), Path(name).resolve().name, proof=proof, why_no_proof=why)
     found = find(name, lines)
     note(found.note)
     if found.folder is not None:
@@ -80,7 +81,7 @@ def _subject(name: str | None, lines: Sequence[str], **chosen: Unpack[Chosen]) -
         compiled = compile_found(found.source, **chosen)
         if not isinstance(compiled, Compiled):
             raise predicts_nothing(name)
-        subject = of_compiled(compiled, _title(name), proof=_proof(compiled))
+        subject = of_compiled(compiled, _title(name), proof=_proof(compiled, found.means))
     return subject if name in (None, STDIN) else subject.with_example(example_prompt(name))
 
 
@@ -88,10 +89,23 @@ def _title(name: str | None) -> str:
     return "rules" if name in (None, STDIN) else Path(name).stem
 
 
-def _proof(compiled: Compiled) -> Proof | None:
-    """The proof that `handcraft compile` would write down; saving also checks the answers."""
+def _proof(compiled: Compiled, means: Program | None) -> Proof | None:
+    """The proof that `handcraft compile` would write down; saving also checks the answers.
+
+    Args:
+        compiled: what to prove.
+        means: what circuits that were laid out by hand are meant to predict.
+    """
     with TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
-        save(compiled, folder, proof="quick")
+        save(compiled, folder, proof="quick", meaning=means)
         proof = parse_manifest(folder).get("proof")
         return None if proof is None else Proof(**proof)
+
+
+def _proof_of_folder(folder: Path) -> tuple[Proof | None, str]:
+    """What the certificate of a folder without handcraft.json proves; else None, and why not."""
+    if not all((folder / name).is_file() for name in (CERTIFICATE, "model.safetensors")):
+        return None, f"no proof was tried: the folder has no {CERTIFICATE} beside a model.safetensors"
+    tried = tried_proof(folder, is_quick=True)
+    return (tried, "") if tried.verdict == "proved" else (None, f"{tried.verdict}: {tried.why}")

@@ -13,6 +13,7 @@ import typer
 
 from handcraft.cli.interrupt import Interrupted
 from handcraft.cli.watching import PAUSE, State, saves, state_of
+from handcraft.draw import format_of
 from handcraft.errors import CommandError
 
 EXAMPLES = ("handcraft watch mine.py", "handcraft watch mine.py -o mine.png --prompt aab")
@@ -35,9 +36,15 @@ def watch(
 
     If a save does not compile, the error is printed and watching goes on. A save
     during a run ends that run and starts a new one. Modules beside the program
-    that it imports are watched too.
+    that it imports are watched too. Ctrl-C is its normal end, with exit code 0.
     """
     path = Path(program)
+    if not path.exists():
+        raise CommandError(
+            f"{program} does not exist",
+            where=program,
+            fix="name a program file that exists; `handcraft new mine` writes mine.py",
+        )
     if path.suffix not in (".py", ".rules") or not path.is_file():
         raise CommandError(
             f"{program} is not a .py or .rules file",
@@ -45,6 +52,7 @@ def watch(
             fix="name a program file; `handcraft new mine` writes mine.py",
         )
     picture = output or path.with_suffix(".svg")
+    format_of(picture)
     steps = [["verify", program], ["draw", program, "-o", str(picture)]]
     if prompt is not None:
         steps.append(["explain", program, "--prompt", prompt])

@@ -10,15 +10,12 @@ from handcraft.compiler.features.feature import Feature, Reading
 from handcraft.compiler.features.places import Places
 from handcraft.compiler.passes.ir import Attend, WeightedSum
 from handcraft.language.graph.domain import Plain, magnitude
-from handcraft.language.graph.node import Comparison
-from handcraft.language.graph.wording import enclosed, listed_in, reads
+from handcraft.language.graph.node import case_label
+from handcraft.language.graph.wording import listed_in
 from handcraft.origin import Origin
 
 NAME_WIDTH = 60
 """How many characters of the values that a head sums up are in its name."""
-
-RELATION_WIDTH = 80
-"""How many characters of the conditions of a head are in its label."""
 
 
 def make_heads(
@@ -101,12 +98,4 @@ def _label(node: object) -> str:
         ratios = [(here - there, magnitude(weight) / least) for there, weight in sources]
         return ", ".join(f"{back} back" + (f" x{n}" if n != 1 else "") for back, n in ratios)
     assert isinstance(node, Attend)
-    conditions = [
-        reads(
-            enclosed(m.key, 3),
-            f" {m.relation.value if isinstance(m.relation, Comparison) else 'matches'} ",
-            enclosed(m.query, 4),
-        )
-        for m in node.case
-    ]
-    return listed_in(conditions, " and ").within(RELATION_WIDTH) or "everything"
+    return case_label(node.case)

@@ -66,8 +66,10 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        unread = f"{path.name} cannot be read: "
+        why = shown_text(getattr(error, "what", error)).removeprefix(unread)  # the reader may say so
         raise CheckpointError(
-            f"{path.name} cannot be read: {shown_text(getattr(error, 'what', error))}",
+            f"{unread}{why}",
             where=path,
             fix="it is damaged or of another kind; compile the program again",
         ) from error

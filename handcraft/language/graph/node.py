@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 from handcraft.language.graph.domain import Domain, Finite, Plain, Value, as_number
 from handcraft.language.graph.members import rows_hash
-from handcraft.language.graph.wording import Wording
+from handcraft.language.graph.wording import Wording, enclosed, listed_in, reads
 from handcraft.origin import Origin, Place
 
 
@@ -261,6 +261,23 @@ class Match:
 
 Case: TypeAlias = tuple[Match, ...]
 """A conjunction of conditions; the empty one is true of every pair."""
+
+
+CASE_WIDTH = 80
+"""How many characters of conditions are in their label."""
+
+
+def case_label(case: Case) -> str:
+    """How conditions read, as the label of the head that attends by them."""
+    conditions = [
+        reads(
+            enclosed(m.key, 3),
+            f" {m.relation.value if isinstance(m.relation, Comparison) else 'matches'} ",
+            enclosed(m.query, 4),
+        )
+        for m in case
+    ]
+    return listed_in(conditions, " and ").within(CASE_WIDTH) or "everything"
 
 
 def case_key(case: Case) -> Hashable:

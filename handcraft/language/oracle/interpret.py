@@ -99,7 +99,7 @@ def _aggregated(node: Aggregate, values: Sequence[Value]) -> Value:
 
 
 def selected(
-    cases: Sequence[Case], length: int, known: dict[Node, Values], causal: bool
+    cases: Sequence[Case], length: int, known: Mapping[Node, Values], causal: bool
 ) -> list[list[int]]:
     """For every destination the sources that it selects, in order."""
     found = [0] * length  # a set of sources as bits

@@ -9,13 +9,18 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from handcraft import Program, Prompts, compile_program, predict
+from handcraft import Program, Prompts, compile_program, load, predict
 from handcraft_check.__main__ import main
+from handcraft_check.attempts import Shown
+from handcraft_check.by_cases.found import Found
 from handcraft_check.errors import CheckError
 from handcraft_check.program.meaning import program_hash
+from handcraft_check.program.words import at_most
 from handcraft_check.prove import prove
+from handcraft_check.verdict import Verdict
 
 CERTIFICATE = "certificate.json"
 
@@ -66,11 +71,12 @@ def check(folder, capsys):
 
 
 def test_a_certificate_of_another_file(folder, tmp_path, capsys):
-    other = compiled(tmp_path / "other", context=4)
+    other = compiled(tmp_path / "other", context=2)
     shutil.copy(other / CERTIFICATE, folder / CERTIFICATE)
     err = check(folder, capsys)
     assert "model.safetensors is not the file that the certificate is about: its hash differs" in err
-    assert "--rehash" in err
+    assert f"python -m handcraft_check --rehash {folder}\n" in err
+    assert main(["--rehash", str(folder)]) == 0
 
 
 def test_a_certificate_of_another_program_is_about_other_answers(folder, tmp_path):
@@ -216,3 +222,32 @@ def test_errors_name_the_place(folder):
     with pytest.raises(CheckError) as caught:
         prove(folder)
     assert "nodes[" in str(caught.value.where)
+
+
+def test_a_refutation_gives_the_margin_of_the_context_that_was_run(folder, tmp_path):
+    """The weights run in float32 lead by what is said, and no more."""
+    other = compiled(tmp_path / "other", answer="a")
+    shutil.copy(other / CERTIFICATE, folder / CERTIFICATE)
+    verdict = prove(folder, rehash=True)
+    assert (verdict.word, verdict.context[-2:]) == ("refuted", ("a", "a"))
+    model = load(folder)
+    logits = model.forward([model.vocabulary.ids(verdict.context)])[0, -1]
+    meant, wrong = model.vocabulary.ids(["a", "b"])
+    led = float(logits[meant] - logits[wrong])
+    assert led <= verdict.margin < led + 1e-2
+    assert verdict.margin < 0
+    assert str(verdict).endswith(f"where the margin is at most {at_most(verdict.margin)}")
+
+
+def test_a_broken_assumption_has_no_margin():
+    """Nothing is meant there, so nothing is printed of a margin."""
+    shown = Shown("refuted", Found(-np.inf, ("a",)), "the context breaks an assumption")
+    both = Shown("proved", Found(3.0, ("b",))).and_of(shown, "eager")
+    assert both.found.worst == ("a",)
+    assert both.reason.endswith(", with eager attention")
+    verdict = Verdict(
+        "refuted", 1, 1, 1, "float32", both.found.margin, both.found.worst, 0, 0.0, both.reason
+    )
+    assert str(verdict).endswith("\ncontext: 'a'")
+    surer = Shown("refuted", Found(5.0, ("a",)), "the probabilities are off")
+    assert Shown("proved", Found(3.0, ("b",))).and_of(surer, "").found.worst == ("a",)

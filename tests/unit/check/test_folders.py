@@ -107,6 +107,40 @@ def test_weights_are_of_the_dtype_that_is_claimed(dtype, folder):
         prove(folder, rehash=True)
 
 
+@pytest.mark.parametrize("key", ["dtype", "torch_dtype"])
+def test_a_config_with_another_dtype_than_is_claimed_is_refused(key, folder):
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    for name in ("dtype", "torch_dtype"):
+        config.pop(name, None)
+    for dtype in ("bfloat16", "float16", "auto", 16):
+        (folder / "config.json").write_text(json.dumps(config | {key: dtype}), "utf-8")
+        with pytest.raises(CheckError, match="in which transformers loads the weights"):
+            prove(folder, rehash=True)
+    (folder / "config.json").write_text(json.dumps(config | {key: "bfloat16"}), "utf-8")
+    assert prove(folder, rehash=True, regime="bfloat16").word == "proved"
+
+
+def test_a_certificate_with_an_architecture_beside_a_config_is_refused(folder):
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    files = json.loads((folder / "certificate.json").read_text("utf-8"))["files"]
+    stated = {
+        "norm": "layer",
+        "norm_epsilon": config["layer_norm_epsilon"],
+        "activation": "gelu_tanh",
+        "scales_scores": True,
+        "scales_by_layer": False,
+        **{name: config[name] for name in ("n_head", "n_embd", "n_positions")},
+        "n_inner": [config["n_inner"]] * config["n_layer"],
+        "n_vocab": config["vocab_size"],
+    }
+    weights = {"model.safetensors": files["model.safetensors"]}
+    change_json(folder, "certificate.json", architecture=stated, files=weights)
+    with pytest.raises(CheckError, match="states one too, which is the one that is run"):
+        prove(folder)
+    (folder / "config.json").unlink()
+    assert prove(folder).word == "proved"
+
+
 @pytest.mark.parametrize("steps", ["float64", "int8", "", "Float32", None, ["float32"]])
 def test_steps_of_which_the_checker_knows_nothing_are_refused(steps, folder):
     change_json(folder, "certificate.json", arithmetic={"weights": "float32", "steps": steps})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -315,3 +316,15 @@ def test_few_digits_are_too_few(folder):
     verdict = prove(folder, regime="bfloat16")
     assert verdict.word == "refuted"
     assert verdict.reason.startswith("the probabilities are off by at least 0.00")
+
+
+@pytest.mark.parametrize(("vocabulary", "text"), [("ab", "after 'ab"), (["aa", "b"], "after 'aa b")])
+def test_contexts_are_printed_as_run_reads_them(tmp_path, vocabulary, text):
+    first, second = vocabulary
+    program = Program(
+        vocabulary, 2, [predict(first).after(text.removeprefix("after '")), predict(second).otherwise()]
+    )
+    verdict = prove(save(compile_program(program), tmp_path / "model"))
+    verdict = replace(verdict, context=(first, second))
+    assert f"least {text}'" in str(verdict)
+    assert str(Verdict.from_json(verdict.to_json())) == str(verdict)

@@ -191,6 +191,22 @@ def test_an_assumption_that_a_text_breaks_leaves_values_unproved(tmp_path):
     assert verdict.reason == "the context breaks an assumption of the program"
 
 
+@pytest.mark.parametrize("architecture", ["block", "gpt2"])
+def test_values_that_are_always_the_same_are_proved(architecture, tmp_path):
+    prompts = Prompts("ab", context=2)
+    token, position = prompts.token, prompts.position
+    always = {
+        "true": token == token,
+        "false": token != token,
+        "label": token.map({"a": "x", "b": "x"}),
+        "number": token.map({"a": 7, "b": 7}),
+        "not always": position == 1,
+    }
+    save(compile_sequences(always, architecture=architecture), tmp_path / "model")
+    verdict = prove(tmp_path / "model")
+    assert (verdict.word, verdict.inputs) == ("proved", 6), verdict.reason
+
+
 def test_a_bound_is_a_part_of_what_tells_values_apart(made):
     claim = read_claim(made[1])
     assert claim.meaning.outputs[0].within == Fraction(511, 1024)

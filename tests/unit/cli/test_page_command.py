@@ -59,6 +59,47 @@ def test_a_folder_without_handcraft_json_shows_its_weights(run, tmp_path):
     ).nonzero_parameters  # fmt: skip
 
 
+def test_a_stored_verdict_is_shown_only_beside_the_files_that_it_is_about(run, tmp_path):
+    assert run("compile", "aab", "-o", "aab").status == 0
+    weights = tmp_path / "aab" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 128  # the sign of the last weight
+    weights.write_bytes(content)
+    assert run("page", "aab/", "-o", "changed.html").status == 0
+    assert data_of(tmp_path / "changed.html")["proof"] == {
+        "verdict": "unknown",
+        "text": "these are not the files that were judged: model.safetensors was changed",
+    }
+    (tmp_path / "aab" / "certificate.json").unlink()
+    assert run("page", "aab/", "-o", "bare.html").status == 0
+    assert data_of(tmp_path / "bare.html")["proof"]["text"].endswith("there is no certificate.json")
+
+
+def test_circuits_that_say_what_they_mean_are_proved(run, tmp_path):
+    assert run("page", "by_hand", "-o", "by_hand.html").status == 0
+    proof = data_of(tmp_path / "by_hand.html")["proof"]
+    assert proof["verdict"] == "proved"
+
+
+def test_a_certificate_is_proved_without_handcraft_json(run, tmp_path):
+    assert run("compile", "aab", "-o", "aab").status == 0
+    (tmp_path / "aab" / "handcraft.json").unlink()
+    assert run("page", "aab/", "-o", "proved.html").status == 0
+    proof = data_of(tmp_path / "proved.html")["proof"]
+    assert proof["text"].startswith("proved: right after every one of 62 prompts")
+    certificate = tmp_path / "aab" / "certificate.json"
+    certificate.write_text(
+        certificate.read_text().replace('"model.safetensors": "', '"model.safetensors": "0')
+    )
+    assert run("page", "aab/", "-o", "other.html").status == 0
+    proof = data_of(tmp_path / "other.html")["proof"]
+    assert proof["verdict"] == "unknown"
+    assert "is not the file that the certificate is about" in proof["text"]
+    certificate.unlink()
+    assert run("page", "aab/", "-o", "untried.html").status == 0
+    assert "no proof was tried" in data_of(tmp_path / "untried.html")["proof"]["text"]
+
+
 def test_as_json_it_says_what_it_wrote(run, tmp_path):
     ran = run("page", "by_hand", "-o", "by_hand.html", "--json")
     size = (tmp_path / "by_hand.html").stat().st_size

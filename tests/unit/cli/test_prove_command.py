@@ -365,3 +365,14 @@ def test_a_regime_that_is_not_known_is_refused(run):
     assert ran.status == 2
     assert "ProofError: steps in 'float64' are not checked" in ran.err
     assert "use one of: float32, bfloat16, float16, tf32" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_longer"),
+    [("it takes more than 8,192 cases", True), ("values are not proved", False)],
+)
+def test_a_quick_try_says_that_a_longer_one_is_possible(run, checker, reason, is_longer):
+    checker.word, checker.reason = "unproved", reason
+    out = run("compile", "aab", "-o", "out").out
+    assert f"sampled, and not proved: {reason}" in out
+    assert ("in a quick try; `handcraft prove FOLDER` tries longer" in out) is is_longer

@@ -112,3 +112,27 @@ def test_shipped_programs_are_in_alphabetical_order():
 def test_a_summary_is_the_first_line_of_what_a_file_says_it_is(tmp_path, name, text, line):
     (tmp_path / name).write_text(text)
     assert summary(tmp_path / name) == line
+
+
+def test_a_folder_without_handcraft_json_is_told_from_one_that_is_no_model(run, tmp_path):
+    """What the advice says works without the file does work."""
+    assert run("compile", "aab", "-o", "aab").status == 0
+    (tmp_path / "aab" / "handcraft.json").unlink()
+    err = run("explain", "aab/").err
+    assert "has no handcraft.json, which says what its weights are for" in err
+    assert "explain aab --prompt TEXT" in err
+    assert run("explain", "aab/", "--prompt", "aab").status == 0
+    assert run("run", "aab/", "aab").status == 0
+    assert run("draw", "aab/", "-o", "aab.svg").status == 0
+    (tmp_path / "notes").mkdir()
+    assert "notes is a folder, and this command needs a program" in run("explain", "notes/").err
+
+
+def test_a_folder_for_other_tools_is_not_compiled_again_itself(run):
+    assert run("compile", "aab", "-o", "for_book", "--format", "raschka").status == 0
+    assert (
+        "fix:   compile the program again with --format huggingface" in run("explain", "for_book").err
+    )
+    err = run("prove", "for_book", "--meaning", "aab").err
+    assert "the checker does not know the key 'context_length'" in err
+    assert "fix:   prove a GPT-2 of Hugging Face: handcraft compile PROGRAM" in err

@@ -141,8 +141,22 @@ def test_a_save_counts_once_the_file_is_at_rest(tmp_path):
 
 def test_what_is_no_program_file_cannot_be_watched(run, tmp_path):
     (tmp_path / "p.txt").write_text("")
-    for name in ("p.txt", "none.py", str(tmp_path)):
+    for name in (str(tmp_path / "p.txt"), str(tmp_path)):
         ran = run("watch", name)
         assert ran.status == 2
         assert "is not a .py or .rules file" in ran.err
         assert "handcraft new mine" in ran.err
+
+
+def test_a_program_that_does_not_exist_is_said_not_to(run, tmp_path):
+    ran = run("watch", str(tmp_path / "none.py"))
+    assert ran.status == 2
+    assert "none.py does not exist" in ran.err
+    assert "handcraft new mine" in ran.err
+
+
+def test_a_picture_of_no_known_format_is_refused_before_anything_runs(run, tmp_path):
+    (tmp_path / "p.rules").write_text(RULES)
+    ran = run("watch", str(tmp_path / "p.rules"), "-o", str(tmp_path / "p.jpg"))
+    assert (ran.status, ran.out) == (2, "")
+    assert "p.jpg has no known picture format" in ran.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from fractions import Fraction
 from math import fsum
@@ -16,6 +17,8 @@ from json_schema import conforms
 from handcraft import Program, Prompts, compile_program, compile_sequences, load, predict, save, select
 from handcraft.errors import ModelError, VocabularyError
 from handcraft.explain import explain_prediction
+from handcraft.explain.explanation import Look
+from handcraft.explain.write_text import write_text
 from handcraft.formats import read_checkpoint
 from handcraft.model import Model
 
@@ -256,6 +259,57 @@ def test_tokens_that_mean_something_in_html_or_markdown_are_shown_as_they_are():
     assert "\\<b\\>" in found.to_markdown()
 
 
+PROMPT = "when mary and john went to the store john gave a drink to"
+
+
+def looks(name: str, prompt, attends: str) -> dict[int, Look]:
+    """Where the head with a condition attends, by position."""
+    found = gallery.compiled(name).explain(prompt)
+    (head,) = (each for each in found.heads if each.attends == attends)
+    return {look.position: look for look in head.looks}
+
+
+def test_a_condition_is_shown_true_where_it_holds_however_it_is_stored():
+    found = looks("ioi", PROMPT, "(before.exists() & is_name) == True")
+    flag = "before.exists() & is_name"
+    assert found[12].sources[0].position == 8
+    assert found[12].sources[0].keys[flag] is True
+    assert found[1].sources[0].keys[flag] is False
+    for look in found.values():
+        assert all(flag in source.keys and f"{flag} (2)" not in source.keys for source in look.sources)
+
+
+def test_where_nothing_matches_the_explanation_says_so():
+    found = looks("ioi", PROMPT, "token == token and position < position")
+    assert [at for at, look in found.items() if not look.is_empty] == [8, 12]
+    assert not looks("reverse", "abc=", "token == '='")[3].is_empty
+    assert looks("reverse", "abc=", "token == '='")[2].is_empty
+    text = str(gallery.compiled("reverse").explain("abc="))
+    assert re.search(r"^  2 c +2 c \(1\) +nothing matches$", text, re.MULTILINE)
+    assert re.search(r"^  3 = +3 = \(1\) +there token = =", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "prompt"), [("reverse", "abc="), ("ioi", PROMPT)])
+def test_a_prompt_is_shown_as_it_can_be_given_again(name, prompt):
+    found = gallery.compiled(name).explain(prompt)
+    assert f"\n  prompt: {prompt}\n" in str(found)
+    assert repr(found).startswith(f"<explanation of {prompt!r}: ")
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_headings_and_labels_of_positions_stay_on_one_line(width):
+    found = gallery.compiled("ioi").explain(PROMPT)
+    lines = write_text(found, width).splitlines()
+    shown = "\n".join(lines)
+    assert max(map(len, lines)) <= width
+    for position, each in enumerate(found.tokens):
+        assert re.search(rf"  {position} {each}(  |$)", shown, re.MULTILINE)
+    values = lines[lines.index("Values") : lines.index("Heads")]
+    labels = [line for line in values if line.startswith("  others.latest")]
+    assert labels
+    assert all("...fault='the') " in line for line in labels)
+
+
 def test_of_a_large_vocabulary_the_highest_logits_are_listed():
     words = [f"w{n}" for n in range(40)]
     found = compile_program(
@@ -264,7 +318,8 @@ def test_of_a_large_vocabulary_the_highest_logits_are_listed():
     assert len(found.answers) == 16
     assert found.answer == "w39"
     assert sorted(found.logits)[-2] == found.logits[found.answers.index(found.runner_up)]
-    assert any("16 highest of 40" in note for note in found.notes)
+    assert "of 40 logits, the JSON lists the 16 highest" in found.notes
+    assert len(found.to_json()["answers"]) == 16
 
 
 def test_a_prompt_that_is_not_allowed_is_explained_all_the_same():

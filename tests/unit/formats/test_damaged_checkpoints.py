@@ -552,3 +552,12 @@ def test_what_loads_can_be_verified(record, value):
     source = [path for path in paths(whole) if path[0] == "source"]
     odd = ((f"{path} = {value!r}", changed(whole, path, value)) for path in source)
     assert all_other_errors(folder, odd, verify_it) == []
+
+
+@pytest.mark.parametrize("size", [0, 4, 12, 200])
+def test_that_a_file_cannot_be_read_is_said_once(folder, size):
+    path = tensor_file(folder)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(CheckpointError) as caught:
+        read_checkpoint(folder)
+    assert caught.value.what.count("cannot be read") == 1

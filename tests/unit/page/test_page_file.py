@@ -149,6 +149,22 @@ def test_a_page_that_cannot_be_written_says_so(tmp_path):
         gallery_model("aab", "block").page(tmp_path / "file" / "page.html")
 
 
+def test_a_notebook_shows_the_size_of_a_page_and_not_its_text(tmp_path):
+    file = tmp_path / "page.html"
+    page = gallery_model("aab", "block").page(file)
+    assert str(page) == page == file.read_text(encoding="utf-8")
+    assert repr(page) == f"<page of {file.stat().st_size:,} bytes; str() gives its HTML>"
+
+
+def test_a_page_is_written_to_an_html_file_only(tmp_path):
+    compiled = gallery_model("aab", "block")
+    with pytest.raises(CheckpointError, match=r"page\.txt is not an \.html file") as refused:
+        compiled.page(tmp_path / "page.txt")
+    assert list(tmp_path.iterdir()) == []
+    compiled.page(refused.value.fix.removeprefix("name it "))
+    assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+
+
 def test_a_prompt_to_begin_with_must_be_one():
     with pytest.raises(VocabularyError, match="'x' is not in the vocabulary"):
         gallery_model("aab", "block").page(prompt="axb")
