@@ -107,7 +107,12 @@ def draw_picture(
             title=f"{name}: weights",
         )
     if what == "positions":
-        return positions_picture(model, title=f"{name}: position embedding")
+        return positions_picture(
+            model,
+            subject.names,
+            context=None if subject.program is None else subject.program.context,
+            title=f"{name}: position embedding",
+        )
     if prompt is None:
         raise DrawError(f"a picture of {what} needs a prompt", where=name, fix=_prompt(model))
     trace = model.trace(prompt, subject.names, subject.stored)
