@@ -64,7 +64,7 @@ class Actions:
         >>> aab = Program("ab", 5, [predict("b").after("aa"), predict("a").otherwise()])
         >>> compiled = compile_program(aab, architecture="block")
         >>> compiled.explain("aa")
-        <explanation of 'a a': 'b', margin 127>
+        <explanation of 'aa': 'b', margin 127>
         >>> print(compiled.explain("h.0.mlp.c_proj.weight", 0, 1))
         weight: h.0.mlp.c_proj.weight[0, 1]
         value: 256.0

@@ -2550,7 +2550,7 @@ ODD_FILES = [
     Case(
         "a Python file with a null byte",
         "run p.py a",
-        "CommandError: p.py raised SyntaxError: source code string cannot contain null bytes\n"
+        "CommandError: p.py raised …Error: source code string cannot contain null bytes\n"
         "  where: p.py\n"
         "  fix:   fix the error: the file is run from top to bottom",
         {"p.py": "x = 1\nb = '\0'\n"},
