@@ -6,6 +6,7 @@ imports as the only ones that go up.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from handcraft.explain import Explanation
 
 
-class Actions:
+class Actions(ABC):
     """The methods that `Compiled` and `CompiledSequences` share."""
 
     plan: Plan
@@ -76,9 +77,9 @@ class Actions:
             return self.weights.weight(what, index)  # type: ignore[arg-type]
         return self._explained(what)
 
+    @abstractmethod
     def _explained(self, prompt: str | Sequence[str]) -> Explanation:
         """One prediction explained."""
-        raise NotImplementedError
 
     def save(
         self,
