@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +24,12 @@ Scheduler = Annotated[
     str | None, typer.Option("--scheduler", help=SCHEDULER_HELP, show_default=False, metavar="ADDRESS")
 ]
 
+
+def _ignore_interrupts() -> None:
+    """Let the command handle Ctrl-C, which a terminal sends to all its processes; it ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 ANSWERS_IN = "5s"
 """How long a scheduler may take to answer."""
 
@@ -41,7 +48,7 @@ def executor_of(workers: int, scheduler: str | None) -> Iterator[Executor | None
         if workers == 1:
             yield None
             return
-        with ProcessPoolExecutor(workers) as pool:
+        with ProcessPoolExecutor(workers, initializer=_ignore_interrupts) as pool:
             yield pool
         return
     if workers != 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,13 +146,17 @@ class Compiled(Actions):
 
         return widget(self, prompt)
 
-    def verify(self, *, sample: int | None = None, seed: int = 0) -> Report:
+    def verify(
+        self, *, sample: int | None = None, seed: int = 0, executor: Executor | None = None
+    ) -> Report:
         """Compare what the model answers with what its source means; as `handcraft.verify`.
 
         Args:
             sample: how many random contexts to try where there are too many for all.
             seed: of the sample.
+            executor: of `concurrent.futures` or like it: its workers try contexts. None for this
+                process; the report is the same.
         """
         from handcraft.verify import verify
 
-        return verify(self.model, self.source, sample=sample, seed=seed)
+        return verify(self.model, self.source, sample=sample, seed=seed, executor=executor)

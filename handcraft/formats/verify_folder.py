@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from handcraft.circuits import Circuits
 from handcraft.errors import HandcraftError
@@ -34,6 +36,7 @@ def verify_folder(
     sample: int | None = None,
     seed: int = 0,
     given: Iterable[str] | None = None,
+    executor: Executor | None = None,
 ) -> Report | ValueReport:
     """Compare the model in a folder with its meaning in handcraft.json.
 
@@ -73,11 +76,13 @@ def verify_folder(
             sample=sample,
             seed=seed,
             given=lines,
+            executor=executor,
         )
         return replace(compared, disagreements=found)
 
     def judged(model: Model) -> Report:
-        return verify(model, source, prompts=prompts, sample=sample, seed=seed, given=lines)
+        options: Any = {"sample": sample, "seed": seed, "given": lines, "executor": executor}
+        return verify(model, source, prompts=prompts, **options)
 
     report = judged(model)
     if report.passed and model.dtype != model.running_dtype:

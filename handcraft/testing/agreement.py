@@ -15,7 +15,8 @@ from handcraft.model.attention import Array
 from handcraft.verify import count_contexts, logit_margins
 from handcraft.verify.probabilities import probabilities_after
 from handcraft.verify.texts.allowed import drawn_texts, is_restricted
-from handcraft.verify.texts.contexts import Ids, every_text
+from handcraft.verify.texts.batch import Ids
+from handcraft.verify.texts.contexts import every_text
 from handcraft.verify.texts.written_part import following_in, written_from
 
 EVERY_UP_TO = 50_000

@@ -8,7 +8,7 @@ import numpy as np
 
 from handcraft.language.regular.matching import Matching
 from handcraft.model import Model
-from handcraft.verify.texts.contexts import Ids
+from handcraft.verify.texts.batch import Ids
 
 EVERY_UP_TO = 10_000
 SAMPLE = 2_000

@@ -26,7 +26,8 @@ from handcraft.language import Program
 from handcraft.model.attention import Array, Flags
 from handcraft.verify.report import Measured
 from handcraft.verify.texts.allowed import drawn_texts, is_restricted
-from handcraft.verify.texts.contexts import Ids, count_contexts, every_text
+from handcraft.verify.texts.batch import Ids
+from handcraft.verify.texts.contexts import count_contexts, every_text
 from handcraft.verify.texts.written_part import following_in, written_from
 from handcraft.weights.layers import NEAREST_TO_ZERO
 

@@ -10,20 +10,20 @@ from handcraft.circuits import Circuits
 from handcraft.errors import HandcraftError, PromptError, raise_all
 from handcraft.language import Program, Prompts
 from handcraft.model import Model
-from handcraft.verify.texts.contexts import SAMPLE_ROWS, Batch, Ids, batch_of
+from handcraft.verify.texts.batch import SAMPLE_ROWS, Ids, Part, Whole
 from handcraft.vocabulary import Vocabulary
 
 
-def given_contexts(
+def given_parts(
     model: Model, source: Program | Circuits, lines: Iterable[str], prompts: Prompts | None
-) -> Iterator[Batch]:
-    """The prompts of some lines as contexts, with the answers of the model."""
+) -> Iterator[Part]:
+    """The prompts of some lines as contexts."""
     reads_patterns = isinstance(source, Program) and source.has_only_patterns
     most = model.shape.n_positions if reads_patterns else source.context
     everywhere = isinstance(source, Circuits) and not source.causal
     for texts in read_prompts(lines, source.vocabulary, most, prompts):
         for start in range(0, len(texts), SAMPLE_ROWS):
-            yield batch_of(model, texts[start : start + SAMPLE_ROWS], everywhere)
+            yield Whole(texts[start : start + SAMPLE_ROWS], everywhere)
 
 
 def read_prompts(

@@ -11,7 +11,7 @@ from handcraft.circuits import Circuits, ideal_next
 from handcraft.errors import AssumptionError, CircuitError
 from handcraft.language import Program
 from handcraft.progress import advance
-from handcraft.verify.texts.contexts import Batch, Ids
+from handcraft.verify.texts.batch import Batch, Ids
 
 Meaning = Callable[[Batch], Ids]
 """From answers to the token that each should be, [answer]; -1 for a tie, or a broken assumption."""

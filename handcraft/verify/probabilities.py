@@ -13,7 +13,7 @@ from handcraft.compiler.rules.rulings import SHARES_WITHIN
 from handcraft.language import Program
 from handcraft.model.attention import Array, Flags, softmax
 from handcraft.verify.meant import asked_of
-from handcraft.verify.texts.contexts import Batch
+from handcraft.verify.texts.batch import Batch
 
 CLOSE = 10 * SHARES_WITHIN
 """The largest error of a probability: ten times what the compiler accepts from rounding."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
@@ -12,14 +12,79 @@ from handcraft.circuits import Circuits
 from handcraft.language import Program
 from handcraft.model import Model
 from handcraft.model.attention import Array
-from handcraft.verify.exercises import Exercises
+from handcraft.verify.exercises import Counts, Exercised, Exercises
 from handcraft.verify.meant import broken_assumption
 from handcraft.verify.probabilities import CLOSE, probability_errors, probability_margins
 from handcraft.verify.report import Failure, Report
-from handcraft.verify.texts.contexts import Batch, Ids
+from handcraft.verify.texts.batch import Batch, Ids
 
 SHOWN = 10
 """How many failures a report keeps, each context once."""
+
+
+@dataclass
+class Found:
+    """What was found of some contexts.
+
+    Args:
+        tried: how many there were.
+        failed: how many answers were wrong.
+        failures: the first of these, each context once.
+        margin: the smallest logit margin.
+        margin_context: after which context that is.
+        margin_position: at which position of it; None at its end.
+        counts: what `Exercises` counted; empty where it did not.
+    """
+
+    tried: int = 0
+    failed: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    margin: float = inf
+    margin_context: str = ""
+    margin_position: int | None = None
+    counts: Counts = ()
+
+    def take(self, later: Found) -> None:
+        """Add what was found of the contexts that come next."""
+        self.tried += later.tried
+        self.failed += later.failed
+        for failure in later.failures:
+            self.add_failure(failure)
+        if later.margin_context:
+            self.add_margin(later.margin, later.margin_context, later.margin_position)
+        if later.counts:
+            mine = self.counts or (0,) * len(later.counts)
+            self.counts = tuple(one + other for one, other in zip(mine, later.counts, strict=True))
+
+    def add_margin(self, margin: float, context: str, position: int | None) -> None:
+        """Keep a margin if it is the smallest so far."""
+        if margin < self.margin or not self.margin_context:
+            self.margin, self.margin_context, self.margin_position = margin, context, position
+
+    def lacks(self, context: str, position: int | None) -> bool:
+        """Whether a failure there would be a new one; a sample may have a context twice."""
+        return all((each.context, each.position) != (context, position) for each in self.failures)
+
+    def add_failure(self, failure: Failure) -> None:
+        """Keep a failure, if it is one of the first."""
+        if len(self.failures) < SHOWN and self.lacks(failure.context, failure.position):
+            self.failures.append(failure)
+
+    def report(self, source: Program | Circuits, **more: Any) -> Report:
+        """What was found; `more` are the fields that say which contexts were tried."""
+        exercised = Exercises(source).described(self.counts) if self.counts else Exercised()
+        return Report(
+            failed=self.failed,
+            failures=tuple(self.failures),
+            margin=self.margin,
+            margin_context=self.margin_context,
+            margin_position=self.margin_position,
+            rules=exercised.rules,
+            answers=exercised.answers,
+            selections=exercised.selections,
+            counts_rules=isinstance(source, Program),
+            **more,
+        )
 
 
 class Tally:
@@ -28,13 +93,7 @@ class Tally:
     def __init__(self, model: Model, source: Program | Circuits | None = None) -> None:
         self.model = model
         self.source = source
-        self.tried = 0
-        self.failed = 0
-        self.failures: list[Failure] = []
-        self._listed: set[tuple[str, int | None]] = set()
-        self.margin = inf
-        self.margin_context = ""
-        self.margin_position: int | None = None
+        self.found = Found()
 
     def add(self, batch: Batch, expected: Ids, probabilities: Array | None = None) -> None:
         """Check one batch: the tokens and, if the program predicts distributions, the probabilities."""
@@ -44,40 +103,22 @@ class Tally:
             known = (probabilities > 0).any(axis=1)  # nothing is, where an assumption is broken
             errors[known] = probability_errors(batch.logits[known], probabilities[known])
             margins[known] = probability_margins(batch.logits[known], probabilities[known])
-        self.tried += int(batch.is_last.sum())
+        found = self.found
+        found.tried += int(batch.is_last.sum())
         lowest = int(margins.argmin())
-        if margins[lowest] < self.margin or not self.margin_context:
-            self.margin = float(margins[lowest])
-            self.margin_context = self._text(batch, lowest)
-            self.margin_position = _position(batch, lowest)
+        found.add_margin(float(margins[lowest]), self._text(batch, lowest), _position(batch, lowest))
         wrong = np.flatnonzero(~(margins > 0) | (errors > CLOSE))
-        self.failed += len(wrong)
+        found.failed += len(wrong)
         for row in wrong.tolist():
-            if len(self.failures) == SHOWN:
+            if len(found.failures) == SHOWN:
                 break
-            if (self._text(batch, row), _position(batch, row)) in self._listed:
-                continue  # a sample may have a context twice
-            self._listed.add((self._text(batch, row), _position(batch, row)))
-            found = self._failure(batch, row, int(expected[row]), margins[row])
+            if not found.lacks(self._text(batch, row), _position(batch, row)):
+                continue
+            failure = self._failure(batch, row, int(expected[row]), margins[row])
             is_other = not margins[row] > 0 and (
                 probabilities is None or (probabilities[row] > 0).sum() <= 1
             )
-            self.failures.append(found if is_other else replace(found, error=float(errors[row])))
-
-    def report(self, exercises: Exercises | None, **more: Any) -> Report:
-        """What was found; `more` are the fields that say which contexts were tried."""
-        return Report(
-            failed=self.failed,
-            failures=tuple(self.failures),
-            margin=self.margin,
-            margin_context=self.margin_context,
-            margin_position=self.margin_position,
-            rules=exercises.rules if exercises is not None else (),
-            answers=exercises.answers if exercises is not None else (),
-            selections=exercises.selections if exercises is not None else (),
-            counts_rules=isinstance(self.source, Program),
-            **more,
-        )
+            found.add_failure(failure if is_other else replace(failure, error=float(errors[row])))
 
     def _text(self, batch: Batch, row: int) -> str:
         vocabulary = self.model.vocabulary

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from handcraft.circuits import Circuits
@@ -12,32 +13,25 @@ from handcraft.language import Program, Prompts
 from handcraft.limits import SAMPLE as SAMPLE_UP_TO
 from handcraft.model import Model
 from handcraft.progress import advance
-from handcraft.verify.exercises import Exercises
-from handcraft.verify.given import given_contexts
-from handcraft.verify.meant import Meaning, ideal, meant_in, oracle
-from handcraft.verify.probabilities import probabilities_of
+from handcraft.verify.divide import in_order
+from handcraft.verify.given import given_parts
+from handcraft.verify.judge import Judge
 from handcraft.verify.report import Report
-from handcraft.verify.tally import Tally
+from handcraft.verify.tally import Found
 from handcraft.verify.texts.allowed import (
     BEGINNING,
     DRAWN,
-    allowed_contexts,
+    Allowed,
     drawn_prefixes,
     drawn_texts,
     inputs_of,
     is_restricted,
 )
-from handcraft.verify.texts.contexts import (
-    Batch,
-    Ids,
-    count_contexts,
-    every_context,
-    longer_contexts,
-    random_contexts,
-)
+from handcraft.verify.texts.batch import Part
+from handcraft.verify.texts.contexts import count_contexts, every_part, longer_parts, random_parts
 from handcraft.verify.texts.mixed import change_of
 from handcraft.verify.texts.windows import window_texts
-from handcraft.verify.texts.written_part import allowed_batches
+from handcraft.verify.texts.written_part import allowed_parts
 
 EXHAUSTIVE_UP_TO = 10_000_000
 """The largest number of contexts that are all tried."""
@@ -61,6 +55,7 @@ def verify(
     sample: int | None = None,
     seed: int = 0,
     given: Iterable[str] | None = None,
+    executor: Executor | None = None,
 ) -> Report:
     """Compare what the model answers with what its source means.
 
@@ -86,12 +81,15 @@ def verify(
             out, or `DRAWN` allowed prompts.
         seed: of the sample.
         given: prompts to check instead of all these, as text.
+        executor: of `concurrent.futures` or like it: its workers try contexts. None for this process;
+            the report is the same.
 
     Raises:
         ProgramError: no text is an allowed prompt.
         PromptError, VocabularyError: a given prompt is invalid; with its place in the list.
         LimitError: the sample is too large.
-        ModelError: `model` is not a model, or `source` is neither rules nor circuits.
+        ModelError: `model` is not a model, or `source` is neither rules nor circuits; or something in
+            them cannot be sent to a worker.
     """
     _check_arguments(model, source)
     if sample is not None:
@@ -100,21 +98,16 @@ def verify(
     prompts = source.prompts if isinstance(source, Program) else prompts
     allowed = prompts if is_restricted(prompts) else None
     if given is not None:
-        tried_on = _Contexts(given_contexts(model, source, given, allowed), 0, False)
+        tried_on = _Contexts(given_parts(model, source, given, allowed), 0, False)
     else:
         tried_on = _contexts(model, source, allowed, every_up_to, sample, seed)
-    meaning = oracle(source) if isinstance(source, Program) else ideal(source)
-    probabilities = probabilities_of(source)
-    tally = Tally(model, source)
-    exercises = None if tried_on.is_all else Exercises(source)
-    for batch in tried_on.batches:
-        if len(batch):
-            batch, expected = _meant(batch, meaning, allowed if given is None else None)
-            tally.add(batch, expected, probabilities(batch) if probabilities is not None else None)
-            if exercises is not None:
-                exercises.add(batch, expected)
-        advance("try contexts", tally.tried, tried_on.planned or tally.tried)
-    tried, total = tally.tried, count_contexts(len(model.vocabulary), longest)
+    judge = Judge(model, source, allowed if given is None else None, is_sample=not tried_on.is_all)
+    found = Found()
+    with in_order(judge, tried_on.parts, executor) as results:
+        for result in results:
+            found.take(result)
+            advance("try contexts", found.tried, tried_on.planned or found.tried)
+    tried, total = found.tried, count_contexts(len(model.vocabulary), longest)
     if allowed is not None and not tried:
         raise ProgramError(
             f"no text of up to {longest} tokens is an allowed prompt",
@@ -125,14 +118,18 @@ def verify(
     if isinstance(source, Program) and positions > longest and given is None:
         windows = window_texts(source, positions, _most_texts(model, sample or SAMPLE), seed)
         shortest = longest + 1 if tried_on.is_all else 1
-        for batch in longer_contexts(model, windows.texts, shortest):
-            tally.add(batch, meaning(batch))
-    return tally.report(
-        exercises,
+        parts = longer_parts(model, windows.texts, shortest)
+        planned = len(windows.texts) * (positions - shortest + 1)
+        with in_order(Judge(model, source, is_plain=True), parts, executor) as results:
+            for result in results:
+                found.take(result)
+                advance("try longer contexts", found.tried - tried, planned)
+    return found.report(
+        source,
         contexts=total if allowed is None and given is None else tried,
         longest=longest,
         tried=tried,
-        longer=tally.tried - tried,
+        longer=found.tried - tried,
         seed=None if tried_on.is_all or given is not None else seed,
         only_allowed=allowed is not None,
         given=given is not None,
@@ -155,13 +152,6 @@ def _check_arguments(model: object, source: object) -> None:
         )
 
 
-def _meant(batch: Batch, meaning: Meaning, allowed: Prompts | None) -> tuple[Batch, Ids]:
-    """What each answer should be, and those answers that any is meant of."""
-    if allowed is None:
-        return batch, meaning(batch)
-    return meant_in(batch, meaning, is_written=allowed.writes > 1)
-
-
 def _most_texts(model: Model, contexts: int) -> int:
     """How many texts that fill a model are run, for about so many contexts."""
     shape = model.shape
@@ -174,9 +164,9 @@ def _most_texts(model: Model, contexts: int) -> int:
 
 @dataclass(frozen=True)
 class _Contexts:
-    """The contexts to try: the batches, about how many there are, and whether those are all."""
+    """The contexts to try: the parts, about how many contexts there are, and whether those are all."""
 
-    batches: Iterator[Batch]
+    parts: Iterator[Part]
     planned: int
     is_all: bool
 
@@ -196,22 +186,20 @@ def _contexts(
         inputs = inputs_of(allowed)
         most = min(every_up_to, max(ALLOWED_UP_TO, sample or 0))
         if inputs is not None and inputs.count * allowed.writes <= most:
-            batches = allowed_batches(model, allowed, iter(inputs), everywhere)
-            return _Contexts(batches, inputs.count * allowed.writes, True)
+            parts = allowed_parts(model, iter(inputs), everywhere)
+            return _Contexts(parts, inputs.count * allowed.writes, True)
     if total <= every_up_to and (allowed is None or allowed.writes == 1):
-        batches = every_context(model, longest, at_every_position=everywhere)
-        if allowed is not None:
-            batches = (allowed_contexts(batch, allowed) for batch in batches)
-        return _Contexts(batches, total, True)
+        parts = every_part(model, longest, at_every_position=everywhere)
+        return _Contexts(parts if allowed is None else map(Allowed, parts), total, True)
     causal = model.architecture.causal and not everywhere
     if allowed is not None and allowed.writes == 1 and causal and inputs_of(allowed) is not None:
         count = sample or BEGINNING
-        return _Contexts(drawn_prefixes(model, allowed, count, seed), count, False)
+        return _Contexts(drawn_prefixes(allowed, count, seed), count, False)
     if allowed is not None:
         drawn = drawn_texts(allowed, sample or DRAWN, seed)
-        return _Contexts(allowed_batches(model, allowed, drawn, everywhere), sample or DRAWN, False)
+        return _Contexts(allowed_parts(model, drawn, everywhere), sample or DRAWN, False)
     count = sample or SAMPLE
-    batches = random_contexts(
+    parts = random_parts(
         model, count, seed, longest, at_every_position=everywhere, change=change_of(source)
     )
-    return _Contexts(batches, count, False)
+    return _Contexts(parts, count, False)

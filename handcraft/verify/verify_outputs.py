@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -18,10 +20,12 @@ from handcraft.display import short_repr
 from handcraft.errors import AssumptionError
 from handcraft.language import Prompts
 from handcraft.language.graph.domain import Value, json_value, show_value
+from handcraft.language.graph.node import Node
 from handcraft.language.oracle.interpret import interpret
 from handcraft.language.sequences.expression import Expression
 from handcraft.limits import SAMPLE as SAMPLE_UP_TO
 from handcraft.progress import advance
+from handcraft.verify.divide import in_order
 from handcraft.verify.given import read_prompts
 from handcraft.verify.report import Disagreement, counted, finite
 from handcraft.verify.tally import SHOWN
@@ -129,6 +133,17 @@ class ValueReport:
     given: bool = False
     disagreements: tuple[Disagreement, ...] = ()
 
+    def take(self, later: ValueReport) -> None:
+        """Add what was found of the texts that come next."""
+        self.tried += later.tried
+        self.values += later.values
+        self.broken += later.broken
+        for mine, other in zip(self.outputs, later.outputs, strict=True):
+            mine.wrong += other.wrong
+            mine.worst = max(mine.worst, other.worst)
+        for failure in later.failures:
+            self.add(failure)
+
     def add(self, failure: WrongValue) -> None:
         """Keep a failure, if it is one of the first."""
         if len(self.failures) < SHOWN:
@@ -186,35 +201,45 @@ class ValueReport:
 def meant_by_expressions(expressions: Mapping[str, Expression]) -> Meaning:
     """What expressions mean, as `Expression.trace` computes it."""
     prompts = next(iter(expressions.values())).prompts
-    nodes = [expression.node for expression in expressions.values()]
-    tokens = prompts.vocabulary.tokens
+    nodes = {name: expression.node for name, expression in expressions.items()}
+    return _OfExpressions(prompts.vocabulary.tokens, nodes, prompts.causal)
 
-    def meaning(texts: Ids) -> Iterator[Mapping[str, Line] | str]:
+
+@dataclass(frozen=True)
+class _OfExpressions:
+    tokens: tuple[str, ...]
+    nodes: Mapping[str, Node]
+    causal: bool
+
+    def __call__(self, texts: Ids) -> Iterator[Mapping[str, Line] | str]:
+        nodes = list(self.nodes.values())
         for row in texts.tolist():
             try:
-                found = interpret(nodes, [tokens[i] for i in row], causal=prompts.causal)
+                found = interpret(nodes, [self.tokens[i] for i in row], causal=self.causal)
             except AssumptionError as error:
                 yield error.what
             else:
-                yield dict(zip(expressions, found, strict=True))
-
-    return meaning
+                yield dict(zip(self.nodes, found, strict=True))
 
 
 def meant_by_circuits(circuits: Circuits, outputs: Iterable[Output]) -> Meaning:
     """What ideal circuits compute, with hard attention and exact numbers."""
-    listed = tuple(outputs)
+    return _OfCircuits(circuits, tuple(outputs))
 
-    def meaning(texts: Ids) -> Iterator[Mapping[str, Line] | str]:
-        stream = ideal_stream(circuits, texts)
-        numbers = {output.name: output.exact(stream, texts.shape).tolist() for output in listed}
+
+@dataclass(frozen=True)
+class _OfCircuits:
+    circuits: Circuits
+    outputs: tuple[Output, ...]
+
+    def __call__(self, texts: Ids) -> Iterator[Mapping[str, Line] | str]:
+        stream = ideal_stream(self.circuits, texts)
+        numbers = {each.name: each.exact(stream, texts.shape).tolist() for each in self.outputs}
         for row in range(len(texts)):
             try:
-                yield {o.name: [o.meant(n) for n in numbers[o.name][row]] for o in listed}
+                yield {o.name: [o.meant(n) for n in numbers[o.name][row]] for o in self.outputs}
             except ValueError as error:  # an assumption is what says what a value can be
                 yield str(error)
-
-    return meaning
 
 
 def verify_values(
@@ -226,16 +251,19 @@ def verify_values(
     sample: int | None = None,
     seed: int = 0,
     given: Iterable[str] | None = None,
+    executor: Executor | None = None,
 ) -> ValueReport:
     """Compare the values of a model at every position with the right ones.
 
     All allowed prompts are tried if they are at most `EVERY_UP_TO` and not too long, else `sample`
     drawn ones; or the `given` prompts in their place, as text. What the program may write after an
-    allowed prompt is not tried. `judge` says in words what is compared with.
+    allowed prompt is not tried. `judge` says in words what is compared with. `executor` is that of
+    `handcraft.verify`.
 
     Raises:
         PromptError, VocabularyError, ModelError: a given prompt is none; with its line.
         LimitError: the sample is larger than allowed.
+        ModelError: something in the model or the meaning cannot be sent to a worker.
     """
     if sample is not None:
         SAMPLE_UP_TO.check(sample)
@@ -260,19 +288,21 @@ def verify_values(
         given=given is not None,
     )
     planned = total if is_all and total else sample or min(SAMPLE, most)
-    for texts in batches:
-        for start in range(0, len(texts), BATCH):
-            _compare(report, values, meaning, texts[start : start + BATCH])
+    parts = (texts[i : i + BATCH] for texts in batches for i in range(0, len(texts), BATCH))
+    with in_order(partial(_compared, values, meaning), parts, executor) as results:
+        for found in results:
+            report.take(found)
             advance("try texts", report.tried, planned)
     return report if given is None else replace(report, texts=report.tried)
 
 
-def _compare(report: ValueReport, model: ValueModel, meaning: Meaning, texts: Ids) -> None:
-    """Run texts, [text, position], and add to a report what is found."""
+def _compared(model: ValueModel, meaning: Meaning, texts: Ids) -> ValueReport:
+    """What is found of some texts: [text, position]."""
+    outputs = tuple(OutputReport(each.name, float(each.error_bound)) for each in model.outputs)
+    report = ValueReport("", None, None, outputs, tried=len(texts))
     vocabulary = model.model.vocabulary
     ids = np.array(vocabulary.numbers)[texts]
     numbers = model.numbers(ids)
-    report.tried += len(texts)
     for row, meant in enumerate(meaning(texts)):
         text = vocabulary.text(ids[row].tolist())
         if isinstance(meant, str):
@@ -288,3 +318,4 @@ def _compare(report: ValueReport, model: ValueModel, meaning: Meaning, texts: Id
                 if not output.is_right(number, value):
                     kept.wrong += 1
                     report.add(WrongValue(output.name, text, position, value, output.value(number)))
+    return report

@@ -15,6 +15,7 @@ from judges import judge
 from handcraft import compile_program
 from handcraft.cli.executors import executor_of
 from handcraft.cli.main import main
+from handcraft.verify.texts import batch, contexts, written_part
 from handcraft_check.by_cases import parts
 from handcraft_check.prove import prove
 
@@ -100,6 +101,21 @@ def test_what_a_killed_worker_had_begun_is_computed_again(address, folders, few,
     assert killing.submitted > 10
     assert not any("a worker ended" in text for text in said)  # the cluster has another
     assert seen(found) == seen(prove(folders[0]))
+
+
+def test_a_cluster_verifies_as_one_process_does_also_when_a_worker_is_killed(
+    address, tmp_path, monkeypatch
+):
+    for module in (batch, contexts):
+        monkeypatch.setattr(module, "PART", 20)
+    monkeypatch.setattr(written_part, "SAMPLE_ROWS", 20)
+    compiled = compile_program(SMALL["programs"]()["carry"])
+    with executor_of(1, address) as executor:
+        killing = Killing(executor, tmp_path / "killed")
+        found = compiled.verify(executor=killing)
+    assert int((tmp_path / "killed").read_text()) != os.getpid()
+    assert killing.submitted > 10
+    assert found == compiled.verify()
 
 
 def test_the_command_line_takes_the_address_of_a_scheduler(address, folders, capsys, tmp_path, run):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from handcraft.cli.executors import Scheduler, Workers, executor_of
 from handcraft.cli.expressions import Expressions
 from handcraft.cli.options import ARCHITECTURE, DTYPE, POSITIONS, TOLERANCE, Json, Lines, Named
 from handcraft.cli.printing import note, print_json
@@ -15,7 +16,11 @@ from handcraft.cli.sources import Chosen, load_model
 from handcraft.errors import CommandError
 from handcraft.verify import Report, ValueReport, meant_by_expressions, verify_values
 
-EXAMPLES = ("handcraft verify programs/aab.py", "handcraft verify aab/ --prompts prompts.txt")
+EXAMPLES = (
+    "handcraft verify programs/aab.py",
+    "handcraft verify aab/ --prompts prompts.txt",
+    "handcraft verify programs/sort.py --workers 2",
+)
 
 SAMPLE_HELP = (
     "Size of the sample, if there is one: by default 100,000 contexts, or 10,000 allowed prompts."
@@ -34,6 +39,8 @@ def verify(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
     prompts: Annotated[str | None, typer.Option(help=PROMPTS_HELP, show_default=False)] = None,
     tolerance: Annotated[float | None, TOLERANCE] = None,
+    workers: Workers = 1,
+    scheduler: Scheduler = None,
     json_: Json = False,
 ) -> None:
     """Compare the answers of a model with what the program means. Exits with 1 on any failure.
@@ -44,6 +51,7 @@ def verify(
     sample: with what the expressions mean or, for a folder, with its ideal circuits.
     A folder is read as other tools read it: every key of config.json,
     generation_config.json and the tokenizer files is compared with handcraft.json.
+    With --workers, several processes try contexts; the report is the same.
     """
     from handcraft.cli.findings import print_report
     from handcraft.formats import verify_folder
@@ -60,9 +68,10 @@ def verify(
         )
     given = None if prompts is None else _read_lines(prompts)
     report: Report | ValueReport
-    with shown_progress():
+    tried: Any = {"sample": sample, "seed": seed, "given": given}
+    with executor_of(workers, scheduler) as executor, shown_progress():
         if loaded.folder is not None:
-            report = verify_folder(loaded.folder, sample=sample, seed=seed, given=given)
+            report = verify_folder(loaded.folder, **tried, executor=executor)
         elif isinstance(loaded.source, Expressions):
             assert loaded.values is not None
             report = verify_values(
@@ -70,12 +79,11 @@ def verify(
                 meant_by_expressions(loaded.source.outputs),
                 loaded.source.prompts,
                 "what the expressions mean",
-                sample=sample,
-                seed=seed,
-                given=given,
+                **tried,
+                executor=executor,
             )
         else:
-            report = run_verify(loaded.model, loaded.source, sample=sample, seed=seed, given=given)
+            report = run_verify(loaded.model, loaded.source, **tried, executor=executor)
     if json_:
         print_json(report.to_json())
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
@@ -12,7 +13,7 @@ from handcraft.errors import CommandError
 from handcraft.language import Prompts
 from handcraft.language.regular.matching import Matching
 from handcraft.model import Model
-from handcraft.verify.texts.contexts import SAMPLE_ROWS, Batch, Ids
+from handcraft.verify.texts.batch import SAMPLE_ROWS, Batch, Ids, Part, Prefixes, in_parts
 
 Flags = npt.NDArray[np.bool_]
 
@@ -43,6 +44,19 @@ def allowed_contexts(batch: Batch, prompts: Prompts) -> Batch:
     return batch.only(allowed)
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """Those contexts of a part that are allowed prompts."""
+
+    part: Part
+
+    def __call__(self, model: Model, prompts: Prompts | None) -> Iterator[Batch]:
+        """Run the part."""
+        assert prompts is not None
+        for batch in self.part(model, prompts):
+            yield allowed_contexts(batch, prompts)
+
+
 def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
     """Allowed prompts drawn at random, each once, as places in the vocabulary: [text, position].
 
@@ -58,20 +72,22 @@ def drawn_texts(prompts: Prompts, count: int, seed: int) -> Iterator[Ids]:
         yield from _by_hypothesis(prompts, min(wanted, BY_HYPOTHESIS), seed)
 
 
-def drawn_prefixes(model: Model, prompts: Prompts, count: int, seed: int) -> Iterator[Batch]:
+def drawn_prefixes(prompts: Prompts, count: int, seed: int) -> Iterator[Part]:
     """Allowed prompts drawn at random, with those of their prefixes that are allowed prompts too.
 
-    There are about `count` of them, prefixes counted. The model has a causal mask: one run answers a
-    text and all its prefixes.
+    There are about `count` of them, prefixes counted. The model must have a causal mask: one run
+    answers a text and all its prefixes.
     """
     some = [*drawn_texts(prompts, TRIED_FIRST, seed)]
-    texts = sum(map(len, some))
-    each = max(1, sum(int(prefixes(prompts, rows).sum()) for rows in some) / max(1, texts))
+    each = max(
+        1, sum(int(prefixes(prompts, rows).sum()) for rows in some) / max(1, sum(map(len, some)))
+    )
     for rows in drawn_texts(prompts, ceil(count / each), seed):
         for start in range(0, len(rows), SAMPLE_ROWS):
-            part = rows[start : start + SAMPLE_ROWS]
-            chosen = prefixes(prompts, part).reshape(-1)
-            yield Batch.of_prefixes(part, 1, model.answer(part)).only(chosen)
+            texts = rows[start : start + SAMPLE_ROWS]
+            chosen = prefixes(prompts, texts)
+            for part in in_parts(*texts.shape):
+                yield Prefixes(texts[part], chosen=chosen[part].reshape(-1))
 
 
 def prefixes(prompts: Prompts, texts: Ids) -> Flags:

@@ -11,7 +11,8 @@ import numpy as np
 
 from handcraft.circuits import Circuits
 from handcraft.language import Program
-from handcraft.verify.texts.contexts import Change, Ids
+from handcraft.verify.texts.batch import Ids
+from handcraft.verify.texts.contexts import Change
 from handcraft.verify.texts.named import Named, Window, named_by
 
 FEW = 4

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from handcraft.language import Program
-from handcraft.verify.texts.contexts import Ids
+from handcraft.verify.texts.batch import Ids
 
 MOST_WINDOWS = 200_000
 """The longest cycle that is made; where there are more windows, it is one of narrower windows."""

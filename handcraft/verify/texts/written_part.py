@@ -13,7 +13,7 @@ import numpy as np
 from handcraft.language import Program, Prompts
 from handcraft.model import Cache, Model
 from handcraft.model.attention import Array, Flags
-from handcraft.verify.texts.contexts import SAMPLE_ROWS, Batch, Ids, batch_of
+from handcraft.verify.texts.batch import SAMPLE_ROWS, Batch, Ids, Part, Whole
 
 CACHED_UP_TO = 1 << 24
 """About how many keys, or logits, are kept at most of texts that a model writes."""
@@ -111,20 +111,31 @@ def _written_from(prompts: Prompts, texts: Ids, following: Following) -> Iterato
             return
 
 
-def allowed_batches(
-    model: Model, prompts: Prompts, inputs: Iterator[Ids], at_every_position: bool
-) -> Iterator[Batch]:
+@dataclass(frozen=True)
+class Inputs:
     """Allowed prompts as contexts, with what the model has written in them.
 
     The tokens that the model writes and the logits that are checked come from the same run.
+
+    Args:
+        texts: allowed prompts of which nothing is written yet, as places: [text, position].
     """
+
+    texts: Ids
+
+    def __call__(self, model: Model, prompts: Prompts | None) -> Iterator[Batch]:
+        """Run them."""
+        assert prompts is not None
+        for each in written_from(prompts, iter([self.texts]), following_in(model)):
+            yield Batch.of_prefixes(each.texts, each.shortest, each.logits)
+
+
+def allowed_parts(model: Model, inputs: Iterator[Ids], at_every_position: bool) -> Iterator[Part]:
+    """Allowed prompts as contexts, from those of which nothing is written yet."""
     shape = model.shape
     kept = shape.n_positions * max(shape.n_embd * shape.n_layer, shape.n_vocab)
     rows = min(SAMPLE_ROWS, max(1, CACHED_UP_TO // kept))
-    if at_every_position:
-        for texts in inputs:
-            for start in range(0, len(texts), rows):
-                yield batch_of(model, texts[start : start + rows], at_every_position=True)
-        return
-    for each in written_from(prompts, inputs, following_in(model), rows):
-        yield Batch.of_prefixes(each.texts, each.shortest, each.logits)
+    for texts in inputs:
+        for start in range(0, len(texts), rows):
+            some = texts[start : start + rows]
+            yield Whole(some, at_every_position=True) if at_every_position else Inputs(some)

@@ -154,6 +154,43 @@ def test_an_interrupt_leaves_the_folder_as_it_was(stage, earlier, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"p.rules", *(["out"] if earlier else [])}
 
 
+DIVIDED = """
+import os, signal, threading
+from handcraft.cli import main
+from handcraft.cli.commands import {command} as command
+from contextlib import contextmanager
+from handcraft.progress import listening
+from handcraft_check.by_cases import parts
+from handcraft.verify.texts import batch, contexts
+
+parts.CASES = batch.PART = contexts.PART = 20
+
+def press(stage, done, total):
+    if done == total != 0 or stage.startswith("position 5: "):  # they wait; they work
+        os.killpg(0, signal.SIGINT)
+
+@contextmanager
+def pressing():
+    with listening(press):
+        yield
+
+command.shown_progress = pressing
+main.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are others")
+@pytest.mark.parametrize("command", ["verify", "prove"])
+def test_an_interrupt_that_all_processes_get_ends_them_with_one_line(command):
+    """As a terminal sends it: to the command and its workers."""
+    words = [sys.executable, "-c", DIVIDED.format(command=command), command, "dyck1", "--workers", "2"]
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=100, start_new_session=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "interrupted: nothing was written\n"
+
+
 def test_a_second_interrupt_does_not_stop_the_clearing_away(monkeypatch):
     from handcraft.cli.interrupt import Interrupted, interruptible
 

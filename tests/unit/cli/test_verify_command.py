@@ -21,6 +21,14 @@ def broken(run, tmp_path):
     return tmp_path / "broken"
 
 
+@pytest.mark.parametrize("program", ["aab", "broken", "induction", "by_hand"])
+def test_workers_give_the_report_of_one_process(run, broken, program):
+    alone = run("verify", program, "--json")
+    assert alone.status == (program == "broken")
+    together = run("verify", program, "--json", "--workers", "2")
+    assert (together.status, together.out) == (alone.status, alone.out)
+
+
 @pytest.mark.parametrize("program", ["aab", "by_hand"])
 def test_a_right_program_passes(run, program):
     ran = run("verify", program, "--architecture", "block")

@@ -101,8 +101,8 @@ def test_a_token_that_should_be_sure_is_judged_by_its_probability_too(architectu
     logits[1, :2] = [2.0, 0.0]  # `a` leads, with a probability of 0.88
     tally = Tally(compiled.model, program)
     tally.add(replace(batch, logits=logits), np.array([0, 0]), probabilities)
-    assert [failure.context for failure in tally.failures] == ["b"]
-    assert tally.failures[0].error == pytest.approx(1 / (1 + np.exp(2)))
+    assert [failure.context for failure in tally.found.failures] == ["b"]
+    assert tally.found.failures[0].error == pytest.approx(1 / (1 + np.exp(2)))
 
 
 def test_only_programs_with_distributions_have_probabilities():

@@ -39,7 +39,7 @@ from handcraft.testing import rule_programs
 from handcraft.verify import count_contexts, logit_margins, meant, verify
 from handcraft.verify.meant import oracle
 from handcraft.verify.tally import SHOWN
-from handcraft.verify.texts.contexts import Batch
+from handcraft.verify.texts.batch import Batch
 
 compile_block = partial(compile_program, architecture="block")
 

@@ -28,7 +28,8 @@ from handcraft.circuits import (
 )
 from handcraft.verify import every_context, measure_facts, random_contexts, verify
 from handcraft.verify.tally import Tally
-from handcraft.verify.texts.contexts import Batch, longer_contexts
+from handcraft.verify.texts.batch import Batch
+from handcraft.verify.texts.contexts import longer_contexts
 
 # `handcraft.verify` also exports a function of that name, so the modules are asked for by their own.
 contexts_module = importlib.import_module("handcraft.verify.texts.contexts")
@@ -125,12 +126,16 @@ def test_an_answer_within_a_context_is_reported_with_its_position(random_model):
     batch = Batch.of_positions(texts, logits)
     tally = Tally(model)
     tally.add(batch, np.array([2, 0, 1]))
-    assert (tally.tried, tally.failed) == (1, 2)
-    inside, last = tally.failures
+    assert (tally.found.tried, tally.found.failed) == (1, 2)
+    inside, last = tally.found.failures
     assert (inside.position, inside.place) == (1, "at position 1 of 'abc'")
     assert (inside.expected, inside.answered, inside.margin) == ("a", "b", -1)
     assert (last.position, last.place) == (None, "after 'abc'")
-    assert (tally.margin, tally.margin_context, tally.margin_position) == (-2, "abc", None)
+    assert (tally.found.margin, tally.found.margin_context, tally.found.margin_position) == (
+        -2,
+        "abc",
+        None,
+    )
 
 
 def majority(*, causal):

@@ -15,6 +15,7 @@ from handcraft.errors import ProgramError, VocabularyError
 from handcraft.progress import listening
 from handcraft.verify.texts import allowed
 from handcraft.verify.texts.allowed import drawn_prefixes, drawn_texts, inputs_of
+from handcraft.verify.texts.batch import batches_of
 
 # `handcraft.verify` also exports a function of that name, so the module is asked for by its own.
 verify_module = import_module("handcraft.verify.verify_model")
@@ -187,7 +188,7 @@ def test_a_strategy_that_makes_unknown_words_is_an_error():
 def test_prefixes_that_are_allowed_are_drawn_once_with_their_texts(prompts):
     program = Program(prompts=prompts, rules=[predict(prompts.token).otherwise()])
     model = compile_program(program).model
-    for batch in drawn_prefixes(model, prompts, 300, seed=0):
+    for batch in batches_of(model, drawn_prefixes(prompts, 300, seed=0)):
         contexts = [tuple(batch.context(i)) for i in range(len(batch))]
         assert len(set(contexts)) == len(contexts)
         texts = {tuple(text[:length]) for text in batch.texts.tolist() for length in range(1, 8)}

@@ -15,8 +15,8 @@ from handcraft.model import Model
 from handcraft.verify.meant import meant_in, oracle
 from handcraft.verify.texts import written_part as written_module
 from handcraft.verify.texts.allowed import drawn_texts, inputs_of
-from handcraft.verify.texts.contexts import Batch
-from handcraft.verify.texts.written_part import allowed_batches, following_in, written_from
+from handcraft.verify.texts.batch import Batch, batches_of
+from handcraft.verify.texts.written_part import allowed_parts, following_in, written_from
 
 
 def adding(digits, assumed=(-1, 0, 2, 3)):
@@ -260,7 +260,8 @@ def test_each_token_of_what_a_model_writes_runs_once(case, seed, kept, monkeypat
     run, counted = Model._run, []
     with monkeypatch.context() as patch:
         patch.setattr(Model, "_run", lambda m, *a, **b: counted.append(a[0].size) or run(m, *a, **b))
-        batches = [*allowed_batches(model, prompts, iter(inputs_of(prompts)), at_every_position=False)]
+        parts = allowed_parts(model, iter(inputs_of(prompts)), at_every_position=False)
+        batches = [*batches_of(model, parts, prompts)]
     assert sum(counted) == sum(batch.texts.size for batch in batches)
     for batch in batches:
         whole = model.answer(batch.texts)[batch.rows, batch.places]
