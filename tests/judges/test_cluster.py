@@ -15,7 +15,8 @@ from judges import judge
 from handcraft import compile_program
 from handcraft.cli.executors import executor_of
 from handcraft.cli.main import main
-from handcraft.verify.texts import batch, contexts, written_part
+from handcraft.cli.sources import find
+from handcraft.verify.texts import batch, contexts
 from handcraft_check.by_cases import parts
 from handcraft_check.prove import prove
 
@@ -107,14 +108,13 @@ def test_a_cluster_verifies_as_one_process_does_also_when_a_worker_is_killed(
     address, tmp_path, monkeypatch
 ):
     for module in (batch, contexts):
-        monkeypatch.setattr(module, "PART", 20)
-    monkeypatch.setattr(written_part, "SAMPLE_ROWS", 20)
-    compiled = compile_program(SMALL["programs"]()["carry"])
+        monkeypatch.setattr(module, "PART", 500)
+    compiled = compile_program(find("induction").source)
     with executor_of(1, address) as executor:
         killing = Killing(executor, tmp_path / "killed")
         found = compiled.verify(executor=killing)
     assert int((tmp_path / "killed").read_text()) != os.getpid()
-    assert killing.submitted > 10
+    assert killing.submitted > 5
     assert found == compiled.verify()
 
 
