@@ -98,9 +98,9 @@ def verify(
     prompts = source.prompts if isinstance(source, Program) else prompts
     allowed = prompts if is_restricted(prompts) else None
     if given is not None:
-        tried_on = _Contexts(given_parts(model, source, given, allowed), 0, False)
+        tried_on = Contexts(given_parts(model, source, given, allowed), 0, False)
     else:
-        tried_on = _contexts(model, source, allowed, every_up_to, sample, seed)
+        tried_on = contexts_to_try(model, source, allowed, every_up_to, sample, seed)
     judge = Judge(model, source, allowed if given is None else None, is_sample=not tried_on.is_all)
     found = Found()
     with in_order(judge, tried_on.parts, executor) as results:
@@ -163,7 +163,7 @@ def _most_texts(model: Model, contexts: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Contexts:
+class Contexts:
     """The contexts to try: the parts, about how many contexts there are, and whether those are all."""
 
     parts: Iterator[Part]
@@ -171,14 +171,14 @@ class _Contexts:
     is_all: bool
 
 
-def _contexts(
+def contexts_to_try(
     model: Model,
     source: Program | Circuits,
     allowed: Prompts | None,
     every_up_to: int,
     sample: int | None,
     seed: int,
-) -> _Contexts:
+) -> Contexts:
     """All contexts if there are few enough, else random ones; only allowed ones if not all are."""
     longest, everywhere = source.context, isinstance(source, Circuits) and not source.causal
     total = count_contexts(len(model.vocabulary), longest)
@@ -187,19 +187,19 @@ def _contexts(
         most = min(every_up_to, max(ALLOWED_UP_TO, sample or 0))
         if inputs is not None and inputs.count * allowed.writes <= most:
             parts = allowed_parts(model, iter(inputs), everywhere)
-            return _Contexts(parts, inputs.count * allowed.writes, True)
+            return Contexts(parts, inputs.count * allowed.writes, True)
     if total <= every_up_to and (allowed is None or allowed.writes == 1):
         parts = every_part(model, longest, at_every_position=everywhere)
-        return _Contexts(parts if allowed is None else map(Allowed, parts), total, True)
+        return Contexts(parts if allowed is None else map(Allowed, parts), total, True)
     causal = model.architecture.causal and not everywhere
     if allowed is not None and allowed.writes == 1 and causal and inputs_of(allowed) is not None:
         count = sample or BEGINNING
-        return _Contexts(drawn_prefixes(allowed, count, seed), count, False)
+        return Contexts(drawn_prefixes(allowed, count, seed), count, False)
     if allowed is not None:
         drawn = drawn_texts(allowed, sample or DRAWN, seed)
-        return _Contexts(allowed_parts(model, drawn, everywhere), sample or DRAWN, False)
+        return Contexts(allowed_parts(model, drawn, everywhere), sample or DRAWN, False)
     count = sample or SAMPLE
     parts = random_parts(
         model, count, seed, longest, at_every_position=everywhere, change=change_of(source)
     )
-    return _Contexts(parts, count, False)
+    return Contexts(parts, count, False)
