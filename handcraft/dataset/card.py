@@ -45,7 +45,8 @@ named `NUMBER/TENSOR` as in GPT-2 checkpoints, matrices stored [in, out]. `datas
 | `graph` | the script: one line for each value, then one for each rule |
 | `text` | the same as a rule file; null where a rule file cannot express it |
 | `python` | the same as Python prints it |
-| `tried`, `tried_all`, `smallest_margin` | contexts that were tried, whether those are all, and by how much the right token leads at least |
+| `tried`, `tried_all` | on how many contexts the model was tried, and whether those are all |
+| `smallest_margin` | by how many nats the right token leads there at least |
 | `examples` | random prompts, and what the model answers |
 | `sha256` | of the tensors |
 
@@ -77,7 +78,8 @@ def data_card(written: Written) -> str:
         architecture=settings.architecture,
         command=(
             f"handcraft dataset -o DIR --programs {settings.programs} --seed {settings.seed} "
-            f"--shard {settings.shard} --architecture {settings.architecture} --sample {settings.sample}"
+            f"--shard {settings.shard} --architecture {settings.architecture} "
+            f"--sample {settings.sample}"
         ),
         kinds="\n".join(f"| {kind} | {count:,} |" for kind, count in written.kinds.items()),
         parameters=written.parameters,

@@ -23,7 +23,9 @@ LONGEST = 4
 """The most tokens of an ending that a rule reads."""
 
 
-def decompile(model: Model, *, context: int, asked: int = ASKED, longest: int = LONGEST, seed: int = 0) -> Program:
+def decompile(
+    model: Model, *, context: int, asked: int = ASKED, longest: int = LONGEST, seed: int = 0
+) -> Program:
     """The rules of a model, as far as the last tokens decide what it answers.
 
     The usual answer after an ending is that of most texts that end so; a rule is written where it
@@ -44,7 +46,9 @@ def decompile(model: Model, *, context: int, asked: int = ASKED, longest: int = 
     size = len(model.vocabulary)
     texts = asked_texts(size, context, asked, seed)
     answers = model.forward(np.array(model.vocabulary.numbers)[texts])
-    answers = answers[..., list(model.vocabulary.numbers)].argmax(axis=-1).reshape(-1)  # [text * position]
+    answers = (
+        answers[..., list(model.vocabulary.numbers)].argmax(axis=-1).reshape(-1)
+    )  # [text * position]
     endings = _endings(texts, min(longest, context), size)  # [text * position, longest]
     start = size
     usual = np.full(len(answers), np.bincount(answers, minlength=size).argmax())
@@ -54,7 +58,9 @@ def decompile(model: Model, *, context: int, asked: int = ASKED, longest: int = 
         counts = np.zeros((len(found), size), dtype=np.int64)
         np.add.at(counts, (of.reshape(-1), answers), 1)
         best = counts.argmax(axis=1)[of.reshape(-1)]
-        best = np.where(counts[of.reshape(-1), usual] == counts.max(axis=1)[of.reshape(-1)], usual, best)
+        best = np.where(
+            counts[of.reshape(-1), usual] == counts.max(axis=1)[of.reshape(-1)], usual, best
+        )
         changed = np.unique(of.reshape(-1)[best != usual])
         for ending in changed.tolist():
             tokens = [token for token in found[ending].tolist() if token != start]

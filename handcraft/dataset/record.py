@@ -13,7 +13,6 @@ from handcraft.compiler import compile_program
 from handcraft.compiler.text.show_pass import show_pass
 from handcraft.errors import HandcraftError
 from handcraft.language import Program, write_rules
-
 from handcraft.model import Model
 from handcraft.model.attention import Array
 from handcraft.random_programs import (
@@ -29,9 +28,6 @@ KINDS: tuple[Kind, ...] = ("patterns", "expressions")
 
 EXAMPLES = 8
 """How many prompts of a program a record lists with their answers."""
-
-SEEDS = 1 << 32
-"""So many candidates have a seed of their own, whatever the seed of the data set."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +60,7 @@ class Refused:
 
 def make_program(seed: int, number: int) -> tuple[Kind, Program]:
     """The candidate of a number: patterns where it is even, else rules over expressions."""
-    choosing = Seeded(seed * SEEDS + number)
+    choosing = Seeded(f"program {number} of seed {seed}")
     kind = KINDS[number % 2]
     if kind == "patterns":
         return kind, make_pattern_program(
@@ -114,7 +110,7 @@ def make_record(
         "tried": report.tried,
         "tried_all": report.is_exhaustive,
         "smallest_margin": report.margin,
-        "examples": _examples(compiled.model, Seeded(seed * SEEDS + number)),
+        "examples": _examples(compiled.model, Seeded(f"examples {number} of seed {seed}")),
         "sha256": digest(compiled.model.tensors),
     }
     return Record(number, facts, compiled.model.tensors)

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from handcraft.architecture import architecture_named
 from handcraft.dataset.decompile import asked_texts, decompile
 from handcraft.dataset.record import KINDS
 from handcraft.dataset.script import Script, rules_answers
 from handcraft.dataset.write_dataset import DATASET, FORMAT
 from handcraft.errors import CheckpointError, HandcraftError
 from handcraft.formats.tensors.shards import read_header
-from handcraft.architecture import architecture_named
 from handcraft.language import write_rules
 from handcraft.model import Model, Shape
 from handcraft.progress import advance

@@ -13,6 +13,8 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from handcraft.dataset.card import data_card
 from handcraft.dataset.record import Record, Refused, make_record
 from handcraft.dtype import dtype_named
@@ -86,7 +88,10 @@ class Written:
 
 
 def write_dataset(
-    folder: str | Path, settings: Settings = Settings(), *, executor: Executor | None = None  # noqa: B008
+    folder: str | Path,
+    settings: Settings = Settings(),
+    *,
+    executor: Executor | None = None,
 ) -> Written:
     """Write random programs, their scripts and their weights, completely or not at all.
 
@@ -127,7 +132,12 @@ def write_dataset(
             if is_last:
                 break
         written = Written(
-            target, settings, dict(sorted(kinds.items())), dict(sorted(refused.items())), repeated, parameters
+            target,
+            settings,
+            dict(sorted(kinds.items())),
+            dict(sorted(refused.items())),
+            repeated,
+            parameters,
         )
         data = {
             "format": FORMAT,
@@ -174,7 +184,9 @@ def _write_shard(folder: Path, number: int, records: list[Record]) -> dict[str, 
     lines = "".join(json.dumps(record.facts, ensure_ascii=False) + "\n" for record in records)
     write_text(folder / f"{name}.jsonl", lines)
     tensors = {
-        f"{record.number}/{tensor}": Pending(values.shape, dtype_named(values.dtype.name), lambda v=values: v)
+        f"{record.number}/{tensor}": Pending(
+            values.shape, dtype_named(values.dtype.name), partial(np.asarray, values)
+        )
         for record in records
         for tensor, values in record.tensors.items()
     }

@@ -20,10 +20,11 @@ class Choosing(Protocol):
 class Seeded:
     """Chooses by a seed: the same choices on every machine and in every version of Python.
 
-    Of `random.Random` only `random()` is used: it alone is promised to stay as it is.
+    Of `random.Random` only `random()` is used: it alone is promised to stay as it is. The seed is a
+    text, which is hashed: large whole numbers may give the same choices as small ones.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: str) -> None:
         self._random = Random(seed)
 
     def whole(self, least: int, most: int) -> int:

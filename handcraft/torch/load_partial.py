@@ -163,4 +163,5 @@ def torch_model(model: Model, masks: Mapping[str, Mask], free: FreePart) -> GPT2
         freeze(module.transformer.get_submodule(path), kind, Frozen(*map(torch.from_numpy, arrays)))
         if name == "wte.weight" and model.architecture.tied:  # one parameter, which both read
             freeze(module.lm_head, kind, Frozen(*map(torch.from_numpy, arrays)))
-    return module.train()
+    module.train()
+    return module
