@@ -4,5 +4,6 @@ Needs the extra `torch` (PyTorch and transformers).
 """
 
 from handcraft.torch.load_partial import Partial, load
+from handcraft.torch.still_used import EdgeUse, StillUsed, still_used
 
-__all__ = ["Partial", "load"]
+__all__ = ["EdgeUse", "Partial", "StillUsed", "load", "still_used"]

@@ -41,11 +41,11 @@ class CompiledPart:
         units: list[Mask] = []
         for block in range(shape.n_layer):
             outputs = tensors[f"h.{block}.attn.c_proj.weight"]  # [n_head * head_dim, n_embd]
-            heads.append(outputs.reshape(shape.n_head, -1).any(axis=1))
+            heads.append(np.any(outputs.reshape(shape.n_head, -1) != 0, axis=1))
             writes += [outputs, tensors[f"h.{block}.attn.c_proj.bias"][None]]
             if shape.n_inner[block]:
                 rows = tensors[f"h.{block}.mlp.c_proj.weight"]  # [n_inner, n_embd]
-                units.append(rows.any(axis=1))
+                units.append(np.any(rows != 0, axis=1))
                 writes += [rows, tensors[f"h.{block}.mlp.c_proj.bias"][None]]
             else:
                 units.append(np.zeros(0, dtype=bool))

@@ -155,6 +155,49 @@ def test_the_same_seed_gives_the_same_model(wide):
     assert one.tobytes() == same.tobytes() != other.tobytes()
 
 
+def repeated(count=64):
+    """Texts of which the second half is the first: an induction head predicts it."""
+    half = np.random.default_rng(2).integers(0, 3, size=(count, 4))
+    return np.hstack([half, half])
+
+
+def test_the_edges_of_an_untrained_induction_head_matter(wide):
+    from handcraft.torch import still_used
+
+    found = still_used(partly(wide, logit_margin=2.0), repeated())
+    assert {"a0.h0->m0", "a1.h0->m1", "m1->logits", "input->a1.h0<q>"} <= {u.edge for u in found.uses}
+    assert (found.before, found.routed_around) == (found.after, ())
+    assert all(use.before == use.after for use in found.uses)
+
+
+def test_a_part_that_is_made_silent_is_found_to_be_routed_around(wide):
+    from handcraft.torch import still_used
+
+    partial = partly(wide, logit_margin=2.0)
+    gains = partial.module.transformer.ln_f.parametrizations.weight.original
+    with torch.no_grad():
+        gains[torch.from_numpy(partial.part.dimensions)] = 0
+    found = still_used(partial, repeated())
+    beside = "input->logits"  # the free part predicts from the token as well
+    assert {*found.routed_around, beside} == {*(use.edge for use in found.uses), beside}
+    assert str(found).count("routed around") == len(found.routed_around) > 5
+
+
+def test_mean_loss_is_that_of_torch(wide):
+    from handcraft.torch.still_used import mean_loss
+
+    partial, ids = partly(wide, logit_margin=1.0), torch.from_numpy(texts())
+    wanted = partial.module(input_ids=ids, labels=ids).loss.item()
+    assert mean_loss(partial.start.forward(texts()), texts()) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_one_text_alone_is_refused(wide):
+    from handcraft.torch import still_used
+
+    with pytest.raises(ModelError, match="cannot be patched"):
+        still_used(partly(wide), texts(count=1))
+
+
 @pytest.mark.parametrize(
     ("architecture", "options", "what"),
     [
