@@ -37,6 +37,7 @@ COMMANDS = {
     "page": "page",
     "explain": "explain",
     "ground-truth": "ground_truth",
+    "dataset": "dataset",
     "watch": "watch",
     "list": "list_",
 }

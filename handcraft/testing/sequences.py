@@ -6,17 +6,11 @@ it again: its tables are dictionaries of a few rows, and its functions are built
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
-from fractions import Fraction
-from typing import Any
-
 from hypothesis import strategies as st
 
-from handcraft.errors import HandcraftWarning
-from handcraft.language import Expression, Program, Prompts, Rule, predict
-from handcraft.testing.making import KINDS, Kind, Making, whole_numbers
-from handcraft.testing.strategies import patterns, vocabularies
+from handcraft.language import Expression, Program, Prompts
+from handcraft.random_programs import KINDS, Kind, Making, make_expression_program, make_prompts
+from handcraft.testing.drawn import Drawn
 
 
 @st.composite
@@ -30,8 +24,8 @@ def declared_prompts(
     causal: bool = True,
 ) -> Prompts:
     """Prompts over a few letters, of which every text is allowed."""
-    vocabulary = draw(vocabularies(min_tokens, max_tokens, words=False))
-    return Prompts(vocabulary, draw(whole_numbers(min_context, max_context)), causal=causal)
+    tokens, context = (min_tokens, max_tokens), (min_context, max_context)
+    return make_prompts(Drawn(draw), tokens=tokens, context=context, causal=causal)
 
 
 @st.composite
@@ -47,9 +41,9 @@ def expressions(
 
     With `wide`, numbers may have many values, or too many to list. A `depth` of 6 or so is the most.
     """
-    making = Making(draw, prompts, wide)
-    wanted = draw(st.sampled_from(KINDS)) if kind is None else kind
-    return making.expression(wanted, draw(whole_numbers(0, depth)))
+    drawn = Drawn(draw)
+    wanted = KINDS[drawn.whole(0, len(KINDS) - 1)] if kind is None else kind
+    return Making(drawn, prompts, wide).expression(wanted, drawn.whole(0, depth))
 
 
 @st.composite
@@ -67,33 +61,8 @@ def sequence_programs(
 
     The last rule fires always; `depth` is that of the expressions.
     """
-    prompts = draw(declared_prompts(max_tokens=max_tokens, max_context=max_context, causal=causal))
-    answers: list[st.SearchStrategy[Any]] = [
-        st.sampled_from(prompts.vocabulary.tokens),
-        expressions(prompts, depth=depth, kind="category"),
-    ]
-    if distributions:
-        answers.append(_distributions(prompts))
-    flags = expressions(prompts, depth=depth, kind="flag")
-    longest = min(3, prompts.context)
-
-    def rule() -> Rule:
-        prediction = predict(draw(st.one_of(answers)))
-        conditions = draw(st.sampled_from(["pattern", "flag", "both"]))
-        if conditions == "flag":
-            return prediction.when(draw(flags))
-        after = prediction.after(draw(patterns(prompts.vocabulary, longest)))
-        return after.when(draw(flags)) if conditions == "both" else after
-
-    rules = [rule() for _ in range(draw(whole_numbers(0, max_rules - 1)))]
-    rules.append(predict(draw(st.one_of(answers))).otherwise())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", HandcraftWarning)  # a hidden rule is a fine example too
-        return Program(prompts=prompts, rules=rules)
-
-
-@st.composite
-def _distributions(draw: st.DrawFn, prompts: Prompts) -> Mapping[str, Fraction]:
-    tokens = draw(st.lists(st.sampled_from(prompts.vocabulary.tokens), min_size=1, unique=True))
-    parts = [draw(whole_numbers(1, 4)) for _ in tokens]
-    return {token: Fraction(part, sum(parts)) for token, part in zip(tokens, parts, strict=True)}
+    drawn = Drawn(draw)
+    prompts = make_prompts(drawn, tokens=(2, max_tokens), context=(2, max_context), causal=causal)
+    return make_expression_program(
+        drawn, prompts, max_rules=max_rules, depth=depth, distributions=distributions
+    )

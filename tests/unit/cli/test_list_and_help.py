@@ -26,6 +26,7 @@ COMMANDS = [
     "page",
     "explain",
     "ground-truth",
+    "dataset",
     "list",
 ]
 

@@ -1,15 +1,12 @@
-"""Making random expressions: one of each kind from what a strategy draws, valid by construction."""
+"""Random expressions: one of each kind from what is chosen, valid by construction."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import cache
 from itertools import product
 from typing import Any, Literal, TypeAlias, TypeVar
-
-from hypothesis import strategies as st
 
 from handcraft.language import (
     Expression,
@@ -23,6 +20,7 @@ from handcraft.language import (
 )
 from handcraft.language.graph.domain import Finite
 from handcraft.language.graph.domain import Kind as DomainKind
+from handcraft.random_programs.choosing import Choosing, members
 
 Kind: TypeAlias = Literal["category", "flag", "number"]
 
@@ -36,27 +34,18 @@ FEW = 6
 SOME = 24
 """The most values of a number, unless it may be wide."""
 
-
-@cache
-def whole_numbers(least: int, most: int) -> st.SearchStrategy[int]:
-    """A strategy that is made once: Hypothesis takes longer to check a new one than to draw from it."""
-    return st.integers(least, most)
-
-
-WEIGHTS = st.dictionaries(
-    st.integers(-2, 0), st.sampled_from([1, 2, -1, 0.5, 0.25]), min_size=1, max_size=3
-)
-"""Of sources, by their offsets."""
+WEIGHTS = (1, 2, -1, 0.5, 0.25)
+"""Of sources in a weighted sum."""
 
 
 class Making:
-    """Makes expressions of each kind from what is drawn.
+    """Makes expressions of each kind from what is chosen.
 
     Numbers may have many values only if it is `wide`.
     """
 
-    def __init__(self, draw: st.DrawFn, prompts: Prompts, wide: bool) -> None:
-        self.draw = draw
+    def __init__(self, choosing: Choosing, prompts: Prompts, wide: bool) -> None:
+        self.whole = choosing.whole
         self.prompts = prompts
         self.wide = wide
 
@@ -85,11 +74,14 @@ class Making:
             return position
         return self._either(
             lambda: token == self._one(self.prompts.vocabulary.tokens),
-            lambda: position >= self.draw(whole_numbers(1, self.prompts.context)),
+            lambda: position >= self.whole(1, self.prompts.context),
         )
 
     def _one(self, choices: Sequence[T]) -> T:
-        return choices[self.draw(whole_numbers(0, len(choices) - 1))]
+        return choices[self.whole(0, len(choices) - 1)]
+
+    def _coin(self) -> bool:
+        return self.whole(0, 1) == 1
 
     def _either(self, *ways: Callable[[], T]) -> T:
         """The result of one of some constructions."""
@@ -97,10 +89,10 @@ class Making:
 
     def _beside(self, kind: Kind, depth: int) -> Expression:
         """A smaller expression to combine with one of this depth, so that trees stay small."""
-        return self.expression(kind, self.draw(whole_numbers(0, min(depth, 1))))
+        return self.expression(kind, self.whole(0, min(depth, 1)))
 
-    def _whole(self) -> int:
-        return self.draw(whole_numbers(-3, 6))
+    def _few_whole(self) -> int:
+        return self.whole(-3, 6)
 
     # numbers kept small
 
@@ -110,8 +102,8 @@ class Making:
         if isinstance(domain, Finite) and len(domain.values) <= most:
             return number
         if isinstance(domain, Finite) and all(isinstance(value, int) for value in domain.values):
-            return number % self.draw(whole_numbers(2, min(most, 4)))
-        return where(number >= self._whole(), 1, 0)
+            return number % self.whole(2, min(most, 4))
+        return where(number >= self._few_whole(), 1, 0)
 
     def _few(self, kind: Kind, depth: int) -> Expression:
         """An expression with so few values that a table has a row for each."""
@@ -134,13 +126,13 @@ class Making:
     def _value(self, expression: Expression) -> Any:
         """A value that this may be compared with."""
         if expression.domain.kind is DomainKind.NUMBER:
-            return self._whole()
+            return self._few_whole()
         return self._one(self._values(expression))
 
     def _default(self, expression: Expression) -> Any:
         """A default for a missing value of an expression."""
         is_flag = expression.domain.kind is DomainKind.FLAG
-        return self.draw(st.booleans()) if is_flag else self._value(expression)
+        return self._coin() if is_flag else self._value(expression)
 
     # every kind
 
@@ -152,19 +144,19 @@ class Making:
     def _back(self, kind: Kind, depth: int) -> Expression:
         value = self.expression(kind, depth)
         nearest = 0 if self.prompts.causal else self.prompts.context - 1
-        offset = self.draw(whole_numbers(-self.prompts.context, nearest))
+        offset = self.whole(-self.prompts.context, nearest)
         return value.at(offset, default=self._default(value))
 
     def _at_position(self, kind: Kind, depth: int) -> Expression:
         value = self.expression(kind, depth)
-        place = self.draw(whole_numbers(0, self.prompts.context - 1))
+        place = self.whole(0, self.prompts.context - 1)
         return value.at_position(place, default=self._default(value))
 
     def _learned(self, kind: Kind, depth: int) -> Expression:
         value = self.expression(kind, depth)
         chosen = self._selection(depth)
         learn = self._one([chosen.latest, chosen.earliest])
-        if chosen.sources.always and self.draw(st.booleans()):
+        if chosen.sources.always and self._coin():
             return learn(value)
         return learn(value, default=self._default(value))
 
@@ -209,7 +201,7 @@ class Making:
 
     def _arithmetic(self, depth: int) -> Any:
         one = self.expression(self._one(["number", "flag"]), depth)
-        other: Any = self._either(self._whole, lambda: self._beside("number", depth))
+        other: Any = self._either(self._few_whole, lambda: self._beside("number", depth))
         return self._either(lambda: one + other, lambda: one - other, lambda: other - one)
 
     def _scaled(self, depth: int) -> Any:
@@ -226,7 +218,7 @@ class Making:
 
     def _mapped_number(self, depth: int) -> Expression:
         argument = self._few(self._one(KINDS), depth)
-        return argument.map({value: self._whole() for value in self._values(argument)})
+        return argument.map({value: self._few_whole() for value in self._values(argument)})
 
     def _function(self, depth: int) -> Expression:
         one = self._with_some_values(self.expression("number", depth), SOME)
@@ -236,12 +228,12 @@ class Making:
         return self._either(*of_two, lambda: one.map(abs), lambda: few * other)
 
     def _window(self, depth: int) -> Expression:
-        length = self.draw(whole_numbers(1, self.prompts.context + 1))
+        length = self.whole(1, self.prompts.context + 1)
         return window(length).mean(self.expression(self._one(["number", "flag"]), depth))
 
     def _weighted(self, depth: int) -> Expression:
         value = self.expression(self._one(["number", "flag"]), depth)
-        weights = self.draw(WEIGHTS)
+        weights = {-offset: self._one(WEIGHTS) for offset in members(self.whole(1, 7))}
         return weighted(value, weights, default=self._one([0, 0, 1]))
 
     def _count(self, depth: int) -> Expression:
@@ -249,7 +241,7 @@ class Making:
 
     def _mean(self, depth: int) -> Expression:
         value = self.expression(self._one(["number", "flag"]), depth)
-        return self._selection(depth).mean(value, default=self._whole())
+        return self._selection(depth).mean(value, default=self._few_whole())
 
     # selections
 

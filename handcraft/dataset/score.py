@@ -1,0 +1,191 @@
+"""How well recovered scripts answer as the models do that they were recovered from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handcraft.architecture import architecture_named
+from handcraft.dataset.decompile import asked_texts, decompile
+from handcraft.dataset.record import KINDS
+from handcraft.dataset.script import Script, rules_answers
+from handcraft.dataset.write_dataset import DATASET, FORMAT
+from handcraft.errors import CheckpointError, HandcraftError
+from handcraft.formats.tensors.shards import read_header
+from handcraft.language import write_rules
+from handcraft.model import Model, Shape
+from handcraft.progress import advance
+from handcraft.vocabulary import Vocabulary
+
+JUDGED = 4_096
+"""On how many texts of each program scripts are compared; on all, if those are fewer."""
+
+OTHER_SEED = 1
+"""Judged texts are drawn with another seed than the baseline's."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well scripts of one kind were recovered.
+
+    Args:
+        kind: of the programs.
+        programs: how many there are.
+        recovered: for how many a script was given that can be read.
+        equal: how many scripts give every judged answer.
+        answers: the mean share of answers that are right; a missing script has none.
+        length: the mean length of the scripts that give every answer, as a share of that of the
+            script which was compiled; both are counted in characters of rule text, or of graph text
+            where there is no rule text. None if there is none.
+    """
+
+    kind: str
+    programs: int
+    recovered: int
+    equal: int
+    answers: float
+    length: float | None
+
+
+def score(folder: str | Path, scripts: str | Path | None = None) -> tuple[Score, ...]:
+    """Judge recovered scripts, or the baseline where there are none.
+
+    Args:
+        folder: a data set.
+        scripts: a file of JSON lines, each with the `number` of a program and its `text` as a rule
+            file, or its `graph`.
+
+    Raises:
+        CheckpointError: the folder is no data set, or the file has a line that is none of these.
+    """
+    found = Path(folder)
+    given = None if scripts is None else read_scripts(Path(scripts))
+    results: dict[str, list[tuple[float | None, float | None]]] = {kind: [] for kind in KINDS}
+    total = described(found)["programs"]
+    for done, (facts, model) in enumerate(records(found)):
+        advance("judge scripts", done, total)
+        if given is None:
+            rules = decompile(model, context=facts["context"])
+            script: Mapping[str, Any] | None = {"text": write_rules(rules)}
+        else:
+            script = given.get(facts["number"])
+        results[facts["kind"]].append(_judged(facts, script))
+    return tuple(_score(kind, judged) for kind, judged in results.items() if judged)
+
+
+def _judged(
+    facts: Mapping[str, Any], script: Mapping[str, Any] | None
+) -> tuple[float | None, float | None]:
+    """The share of right answers, None without a script; and the length, as a share."""
+    if script is None:
+        return None, None
+    tokens = tuple(facts["vocabulary"])
+    texts = asked_texts(len(tokens), facts["context"], JUDGED, OTHER_SEED)
+    meant = Script.of_graph(facts["graph"], tokens).answers(texts)
+    kind = "text" if "text" in script else "graph"
+    try:
+        if kind == "text":
+            found = rules_answers(script[kind], tokens, texts)
+        else:
+            found = Script.of_graph(script[kind], tokens).answers(texts)
+    except HandcraftError:
+        return None, None
+    right = float((found == meant).mean())
+    written = facts[kind] or facts["graph"]
+    return right, len(script[kind]) / len(written) if right == 1 else None
+
+
+def _score(kind: str, judged: list[tuple[float | None, float | None]]) -> Score:
+    shares = [right for right, _ in judged if right is not None]
+    lengths = [length for _, length in judged if length is not None]
+    return Score(
+        kind,
+        len(judged),
+        len(shares),
+        sum(right == 1 for right in shares),
+        float(np.sum(shares)) / len(judged),
+        float(np.mean(lengths)) if lengths else None,
+    )
+
+
+def described(folder: Path) -> dict[str, Any]:
+    """dataset.json.
+
+    Raises:
+        CheckpointError: there is none, or it is of another format.
+    """
+    path = folder / DATASET
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error}", where=folder, fix="write one with `handcraft dataset`"
+        ) from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{DATASET} is not of format {FORMAT}", where=path, fix="write it with this version"
+        )
+    return data
+
+
+def records(folder: Path) -> Iterator[tuple[Mapping[str, Any], Model]]:
+    """The lines of a data set, each with its model."""
+    for shard in described(folder)["shards"]:
+        tensors = read_header(folder / f"{shard['name']}.safetensors")
+        for line in (folder / f"{shard['name']}.jsonl").read_text("utf-8").splitlines():
+            facts = json.loads(line)
+            prefix = f"{facts['number']}/"
+            own = {
+                name.removeprefix(prefix): stored.values()
+                for name, stored in tensors.items()
+                if name.startswith(prefix)
+            }
+            yield facts, _model(facts, own)
+
+
+def _model(facts: Mapping[str, Any], tensors: Mapping[str, Any]) -> Model:
+    inner = tuple(
+        tensors[f"h.{block}.mlp.c_fc.bias"].shape[0] if f"h.{block}.mlp.c_fc.bias" in tensors else 0
+        for block in range(facts["blocks"])
+    )
+    n_vocab, n_embd = tensors["wte.weight"].shape
+    shape = Shape(n_vocab, tensors["wpe.weight"].shape[0], n_embd, facts["heads"], inner)
+    architecture = architecture_named(facts["architecture"])
+    return Model(architecture, shape, Vocabulary(facts["vocabulary"]), tensors)
+
+
+def read_scripts(path: Path) -> dict[int, Mapping[str, Any]]:
+    """Recovered scripts by the numbers of their programs."""
+    found: dict[int, Mapping[str, Any]] = {}
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error}", where=path, fix="name a file of JSON lines"
+        ) from error
+    for place, line in enumerate(lines, start=1):
+        data = _line(line)
+        if data is None:
+            raise CheckpointError(
+                f"line {place} is no script",
+                where=path,
+                fix='write lines such as {"number": 0, "text": "vocabulary a b\\ncontext 3\\n..."}',
+            )
+        found[data["number"]] = data
+    return found
+
+
+def _line(line: str) -> dict[str, Any] | None:
+    try:
+        data = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(data, dict) or not isinstance(data.get("number"), int):
+        return None
+    texts: Iterable[object] = [data[key] for key in ("text", "graph") if key in data]
+    return data if [*map(type, texts)] == [str] else None

@@ -1,0 +1,167 @@
+"""A model in PyTorch of which the compiled part is frozen, and the rest may be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from handcraft.errors import ModelError
+from handcraft.formats import load as load_model
+from handcraft.formats.folder import whole_folder
+from handcraft.formats.huggingface.write_repository import config as config_of
+from handcraft.formats.huggingface.write_repository import free_id, write_model
+from handcraft.model import Model
+from handcraft.model.attention import Array
+from handcraft.torch.free_part import FreePart
+from handcraft.torch.frozen import Frozen, freeze
+from handcraft.weights.compiled_part import CompiledPart, Mask
+
+SAMPLE = 64
+"""On how many random texts the length of the residual stream and the margins are measured."""
+
+
+@dataclass(frozen=True, eq=False)
+class Partial:
+    """A model whose compiled part is frozen.
+
+    Args:
+        module: the `GPT2LMHeadModel` to train, in training mode and without dropout. Any optimizer and
+            any training loop will do: frozen numbers have no gradient and no weight decay.
+        start: the model as training began.
+        part: which dimensions, heads and hidden units are compiled.
+    """
+
+    module: GPT2LMHeadModel
+    start: Model
+    part: CompiledPart
+
+    @property
+    def model(self) -> Model:
+        """The model as it is trained so far, in NumPy: to trace, explain and draw."""
+        tensors: dict[str, Array] = {}
+        for name in self.start.tensors:
+            path, _, kind = name.rpartition(".")
+            numbers = getattr(self.module.transformer.get_submodule(path), kind)
+            tensors[name] = numbers.detach().cpu().numpy().copy()
+        return replace(self.start, tensors=tensors)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model as trained so far: a Hugging Face folder that loads anywhere.
+
+        Raises:
+            CheckpointError: the folder is not empty, or cannot be written.
+        """
+        target = Path(folder)
+        with whole_folder(target) as partly:
+            write_model(self.model, partly)
+        return target
+
+
+def load(
+    folder: str | Path,
+    *,
+    blocks: int = 0,
+    std: float = 0.02,
+    logit_margin: float | None = None,
+    isolated: bool = True,
+    quiet: float = 1e-3,
+    seed: int = 0,
+) -> Partial:
+    """Load a compiled GPT-2 whose compiled part is frozen and whose other weights can be trained.
+
+    Free numbers begin as in GPT-2: normal, those of `c_proj` smaller by the root of twice the number of
+    blocks (Radford et al. 2019, section 2.3). What LayerNorm gives the free dimensions begins with a
+    root mean square of 1, however long the compiled part makes the residual stream.
+
+    Args:
+        folder: a compiled folder, or any GPT-2 folder that has dimensions, heads and hidden units of
+            zeros; ``handcraft compile --n-embd 128 --n-head 4`` leaves some.
+        blocks: how many trainable blocks follow those of the folder.
+        std: the standard deviation of free numbers at the start.
+        logit_margin: by how many nats the answers of the compiled part lead at the start; the gains of
+            ln_f may then be trained. If left out, the compiled part answers as the folder does, which
+            leaves nothing to learn where it leads by 30 nats.
+        isolated: whether free weights may not write into dimensions of the compiled part.
+        quiet: how much smaller the free part is in the residual stream than the compiled part.
+        seed: of the free numbers.
+
+    Returns:
+        The model, its compiled part, and how it began.
+
+    Raises:
+        ModelError: nothing is free, or the model has no LayerNorm.
+    """
+    compiled = load_model(folder)
+    if not compiled.architecture.has_norm:
+        raise ModelError(
+            f"{compiled.architecture.name} is no GPT-2, and transformers cannot train it",
+            where=Path(folder),
+            fix="compile with --architecture gpt2",
+        )
+    generator = np.random.default_rng(seed)
+    texts = generator.choice(
+        np.array(compiled.vocabulary.numbers), size=(SAMPLE, compiled.shape.n_positions)
+    )
+    whole = grown(compiled, blocks)
+    part = CompiledPart.of(whole)
+    masks = part.masks(isolated=isolated)
+    if part.dimensions.all():
+        raise ModelError(
+            f"all {whole.shape.n_embd} dimensions of the residual stream are used, so nothing is free",
+            where=Path(folder),
+            fix=f"compile with --n-embd {2 * whole.shape.n_embd}",
+        )
+    free = FreePart.of(part, texts, std, quiet, generator)
+    if logit_margin is not None:
+        loudness = logit_margin / smallest_margin(compiled, texts)
+        for name in ("ln_f.weight", "ln_f.bias"):
+            masks[name] &= whole.tensors[name] == 0
+            free.trained[name][part.dimensions] = (whole.tensors[name] * loudness)[part.dimensions]
+    tensors = {
+        name: np.where(masks[name], values, free.trained[name] * free.scale[name])
+        for name, values in whole.tensors.items()
+    }
+    start = replace(whole, tensors=tensors)
+    return Partial(torch_model(start, masks, free), start, part)
+
+
+def grown(model: Model, blocks: int) -> Model:
+    """The model with further blocks behind its own, which add nothing: all their matrices are 0."""
+    inner = (*model.shape.n_inner, *(4 * model.shape.n_embd,) * blocks)
+    shape = replace(model.shape, n_inner=inner)
+    tensors = {
+        name: model.tensors[name]
+        if name in model.tensors
+        else np.full(sizes, float(".ln_" in name and name.endswith("weight")), model.dtype)
+        for name, sizes in shape.tensors(model.architecture).items()
+    }
+    return replace(model, shape=shape, tensors=tensors)
+
+
+def smallest_margin(model: Model, texts: Array) -> float:
+    """By how many nats the highest logit leads the second at least, on some texts."""
+    ordered = np.sort(model.forward(texts), axis=-1)
+    return float((ordered[..., -1] - ordered[..., -2]).min())
+
+
+def torch_model(model: Model, masks: Mapping[str, Mask], free: FreePart) -> GPT2LMHeadModel:
+    """A `GPT2LMHeadModel` with these weights, those under the masks frozen."""
+    config = GPT2Config(**config_of(model, free_id(model.vocabulary, model.shape)))
+    module = GPT2LMHeadModel(config)
+    module.transformer.load_state_dict(
+        {name: torch.from_numpy(values.copy()) for name, values in free.trained.items()}
+    )
+    module.tie_weights()
+    for name, values in model.tensors.items():
+        arrays = (masks[name], values, free.scale[name])
+        path, _, kind = name.rpartition(".")
+        freeze(module.transformer.get_submodule(path), kind, Frozen(*map(torch.from_numpy, arrays)))
+        if name == "wte.weight" and model.architecture.tied:  # one parameter, which both read
+            freeze(module.lm_head, kind, Frozen(*map(torch.from_numpy, arrays)))
+    module.train()
+    return module

@@ -1,0 +1,168 @@
+"""Whether a trained model still uses its compiled part, or has learned a way around it.
+
+An edge of the compiled part is patched: its reader sees what the source adds on another text. If the
+model needs the edge, its loss rises and its answers change. The same is measured before and after
+training; an edge that mattered before and no longer does was routed around.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.errors import ModelError
+from handcraft.ground_truth.edge_graph import Edge
+from handcraft.ground_truth.patched import PatchedModel
+from handcraft.model import Model
+from handcraft.model.attention import Array
+from handcraft.model.checked_input import checked_ids
+from handcraft.progress import advance
+from handcraft.weights.compiled_part import CompiledPart
+
+if TYPE_CHECKING:
+    from handcraft.torch.load_partial import Partial
+
+Ids = npt.NDArray[np.int64]
+
+MATTERS = 0.01
+"""An edge matters if patching it costs so many nats a token, or changes so large a share of answers."""
+
+REMAINS = 0.1
+"""An edge is routed around if patching it does less than this share of what it did."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What patching an edge does.
+
+    Args:
+        loss: by how much the mean loss rises, in nats a token.
+        answers: the share of positions at which the answer changes.
+    """
+
+    loss: float
+    answers: float
+
+    @property
+    def matters(self) -> bool:
+        """Whether the model needs the edge."""
+        return self.loss > MATTERS or self.answers > MATTERS
+
+
+@dataclass(frozen=True)
+class EdgeUse:
+    """How much one edge of the compiled part matters.
+
+    Args:
+        edge: its name, such as ``a0.h0->a1.h0<k>``.
+        before: what patching it did before training.
+        after: what it does now.
+    """
+
+    edge: str
+    before: Effect
+    after: Effect
+
+    @property
+    def is_routed_around(self) -> bool:
+        """Whether it mattered before training, and hardly does now."""
+        if self.before.loss > MATTERS:
+            return self.after.loss < REMAINS * self.before.loss
+        return self.before.matters and self.after.answers < REMAINS * self.before.answers
+
+
+@dataclass(frozen=True)
+class StillUsed:
+    """How much every edge of the compiled part matters that did before training.
+
+    Args:
+        uses: the edges.
+        before: the loss before training, in nats a token.
+        after: the loss now.
+    """
+
+    uses: tuple[EdgeUse, ...]
+    before: float
+    after: float
+
+    @property
+    def routed_around(self) -> tuple[str, ...]:
+        """The edges that training made unnecessary."""
+        return tuple(use.edge for use in self.uses if use.is_routed_around)
+
+    def __str__(self) -> str:
+        width = max([len("edge"), *(len(use.edge) for use in self.uses)])
+        lines = [f"loss: {self.before:.3f} before training, {self.after:.3f} after"]
+        lines.append(f"{'edge':{width}}  patched: before  after")
+        for use in self.uses:
+            mark = "  routed around" if use.is_routed_around else ""
+            lines.append(f"{use.edge:{width}}   {use.before.loss:+12.3f} {use.after.loss:+6.3f}{mark}")
+        return "\n".join(lines)
+
+
+def still_used(partial: Partial, texts: npt.ArrayLike | Sequence[str]) -> StillUsed:
+    """Measure how much the edges of the compiled part matter, before training and now.
+
+    Args:
+        partial: the model.
+        texts: at least two of one length, as ids, [text, position], or as texts. Each is patched with
+            what the model computes on the next one.
+
+    Raises:
+        ModelError: there are fewer than two texts, or they have one token.
+    """
+    ids = checked_ids(partial.start, texts, 0)
+    if min(ids.shape) < 2:
+        raise ModelError(
+            f"{ids.shape[0]} text of {ids.shape[1]} tokens cannot be patched and predicted",
+            fix="give at least two texts of at least two tokens",
+        )
+    edges = [*compiled_edges(partial.part)]
+    before = effects(partial.start, ids, edges)
+    after = effects(partial.model, ids, edges)
+    uses = [
+        EdgeUse(e.name, one, other) for e, one, other in zip(edges, before[1], after[1], strict=True)
+    ]
+    return StillUsed(tuple(use for use in uses if use.before.matters), before[0], after[0])
+
+
+def compiled_edges(part: CompiledPart) -> Iterator[Edge]:
+    """The edges between nodes that the compiled part has something of."""
+    graph = PatchedModel(part.model).graph
+    for edge in graph.edges:
+        source, reader = edge.source, edge.reader
+        writes = source.kind == "input" or _has(part, source.layer, source.kind == "head", source.head)
+        reads = reader.reads == "logits" or _has(part, reader.layer, reader.reads != "mlp", reader.head)
+        if writes and reads:
+            yield edge
+
+
+def _has(part: CompiledPart, layer: int, is_head: bool, head: int) -> bool:
+    return bool(part.heads[layer][head] if is_head else part.units[layer].any())
+
+
+def effects(model: Model, ids: Ids, edges: Sequence[Edge]) -> tuple[float, list[Effect]]:
+    """The loss on some texts, and what patching each edge does to it."""
+    patched = PatchedModel(model)
+    clean, corrupted = patched.run(ids), patched.run(np.roll(ids, -1, axis=0))
+    loss, answers = mean_loss(clean.logits, ids), clean.logits.argmax(axis=-1)
+    found: list[Effect] = []
+    for number, edge in enumerate(edges):
+        advance("patch edges", number, len(edges))
+        logits = patched.patched(clean, corrupted, [edge])
+        changed = float((logits.argmax(axis=-1) != answers).mean())
+        found.append(Effect(mean_loss(logits, ids) - loss, changed))
+    return loss, found
+
+
+def mean_loss(logits: Array, ids: Ids) -> float:
+    """The mean cross entropy of the next token, in nats; the first token is predicted by nothing."""
+    given = logits[:, :-1].astype(np.float64)  # [text, position, vocabulary]
+    top = given.max(axis=-1, keepdims=True)
+    total = np.log(np.exp(given - top).sum(axis=-1)) + top[..., 0]
+    right = np.take_along_axis(given, ids[:, 1:, None], axis=-1)[..., 0]
+    return float((total - right).mean())
