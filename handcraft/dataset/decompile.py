@@ -14,7 +14,8 @@ from handcraft.errors import HandcraftWarning
 from handcraft.language import Program, predict
 from handcraft.language.patterns.pattern import Pattern
 from handcraft.model import Model
-from handcraft.verify.texts.contexts import Ids, every_text
+from handcraft.verify.texts.batch import Ids
+from handcraft.verify.texts.contexts import every_text
 
 ASKED = 4_096
 """On how many texts the model is asked; all there are, if those are fewer."""

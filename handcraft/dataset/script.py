@@ -13,7 +13,7 @@ from handcraft.errors import CompileError, ProgramError
 from handcraft.language import parse_rules
 from handcraft.language.graph.node import Node, walk
 from handcraft.language.oracle.interpret_texts import TextsOracle
-from handcraft.verify.texts.contexts import Ids
+from handcraft.verify.texts.batch import Ids
 
 NONE = -1
 """In place of a token where no rule fires, or an assumption is broken."""

@@ -18,7 +18,7 @@ from handcraft.errors import AssumptionError
 from handcraft.ground_truth.contexts import drawn_texts, sample_contexts
 from handcraft.ground_truth.subject import Subject, Values
 from handcraft.language.graph.domain import Value
-from handcraft.verify.texts.contexts import Ids
+from handcraft.verify.texts.batch import Ids
 
 Exact: TypeAlias = npt.NDArray[np.object_]
 
