@@ -20,9 +20,10 @@ def facts(name: str) -> dict[str, Any]:
 
 
 @cache
-def compiled(name: str, architecture: str = "gpt2", dtype: str = "float32"):
+def compiled(name: str, architecture: str = "gpt2", dtype: str = "float32", *, provable: bool = False):
     """A `program` of the gallery, compiled."""
-    return compile_program(facts(name)["program"], architecture=architecture, dtype=dtype)
+    program = facts(name)["program"]
+    return compile_program(program, architecture=architecture, dtype=dtype, provable=provable)
 
 
 WRITING = [

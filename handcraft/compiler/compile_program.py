@@ -43,6 +43,7 @@ def compile_program(
     like: Literal["gpt2-small", "gpt2-medium", "gpt2-large", "gpt2-xl"] | None = None,
     reuse: bool = True,
     optimize: bool | Collection[str] = False,
+    provable: bool = False,
 ) -> Compiled:
     """Compile rules, or circuits laid out by hand, to the weights of a transformer.
 
@@ -64,6 +65,9 @@ def compile_program(
         optimize: whether to encode a numeric answer as one scalar, decode it to the nearest token, and
             drop what the rounding makes unnecessary; or the names of some of those passes. What each
             did and what was proved for it is in `Compiled.passes`.
+        provable: in half precision, whether to take the smallest model that a proof can follow with
+            every step rounded to the dtype, in place of the smallest that answers right. It may be
+            several times as large; in float32 they are the same.
 
     Returns:
         The model, together with every stage on the way to it. The same source gives the same bits.
@@ -89,6 +93,7 @@ def compile_program(
         sizes = Sizes(n_embd=shape.n_embd, n_head=shape.n_head)
         n_positions = shape.n_positions
     encodings = Encodings(tokens, positions)
+    how = {"reuse": reuse, "provable": provable}
     wanted = _passes_of_optimize(optimize)
     passes = (Pass("ordinal", "nothing", "it is for rules over expressions"),) if wanted else ()
     if isinstance(source, Circuits):
@@ -98,13 +103,13 @@ def compile_program(
         target = replace(target, causal=source.prompts.causal)
         _check_length(source, n_positions)
         if wanted:
-            return _optimized(source, target, dtype, sizes, wanted, encodings, reuse=reuse)
-        found = plan_rules(source, target, dtype, sizes, encodings, reuse=reuse)
+            return _optimized(source, target, dtype, sizes, wanted, encodings, **how)
+        found = plan_rules(source, target, dtype, sizes, encodings, **how)
         return _emitted(source, *found, dtype)
     else:
         program = _widen(source, target, n_positions)
         check_rules(program, target, sizes, dtype, as_bits=tokens != "one-hot")
-        found = plan_rules(program, target, dtype, sizes, encodings, reuse=reuse)
+        found = plan_rules(program, target, dtype, sizes, encodings, **how)
         return _emitted(source, *found, dtype, passes)
     return _emitted(source, plan, (), dtype, passes)
 
@@ -167,8 +172,7 @@ def _optimized(
     sizes: Sizes,
     wanted: Collection[str],
     encodings: Encodings,
-    *,
-    reuse: bool,
+    **how: bool,
 ) -> Compiled:
     """The model with the answer as one scalar, where that is smaller or the only one that fits."""
     from handcraft.compiler.ordinal import compile_ordinal
@@ -177,7 +181,7 @@ def _optimized(
     stages: tuple[Stage, ...] = ()
     refused: CompileError | None = None
     try:
-        plan, stages = plan_rules(program, target, dtype, sizes, encodings, reuse=reuse)
+        plan, stages = plan_rules(program, target, dtype, sizes, encodings, **how)
     except CompileError as error:
         refused = error
     try:

@@ -18,7 +18,7 @@ from handcraft.compiler.symbolic import Symbolic
 from handcraft.display import short_repr
 from handcraft.errors import HandcraftWarning
 from handcraft.language import Program
-from handcraft.language.program import sliding_note
+from handcraft.language.sliding import sliding_note
 from handcraft.model import Model, Trace
 from handcraft.origin import Origin
 from handcraft.weights import Layout, Placement, Plan, axis_names, stored_values

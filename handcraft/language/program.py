@@ -1,4 +1,4 @@
-"""Programs, and the oracle: what a program means, in plain Python, and in arrays for many texts."""
+"""Programs: what a user writes, and what can be asked of it, for one text or in arrays for many."""
 
 from __future__ import annotations
 
@@ -23,14 +23,8 @@ from handcraft.language.ngrams import ngram_rules
 from handcraft.language.pattern_rules import PatternRules
 from handcraft.language.patterns.coverage import Coverage
 from handcraft.language.patterns.first_match import NONE, Ids
-from handcraft.language.patterns.parse_pattern import parse_pattern
-from handcraft.language.read_rules import (
-    Parsed,
-    read_rules,
-    read_setting,
-    rule_problems,
-    unprompted_problems,
-)
+from handcraft.language.read_rules import read_setting, rule_problems, unprompted_problems
+from handcraft.language.readings import Readings
 from handcraft.language.rule import Clause, Rule
 from handcraft.language.sequences import Prompts
 from handcraft.origin import Place, caller_place
@@ -225,10 +219,7 @@ class Program:
         return self.vocabulary.id(likeliest(self._reading.distribution(ids)))
 
     def next_tokens(self, ids: Sequence[int]) -> list[int]:
-        """The id of the token that is predicted at every position of the tokens `ids`.
-
-        As `trace`, but in ids.
-        """
+        """As `trace`, but in ids: the token that is predicted at every position of the tokens `ids`."""
         return [self.vocabulary.id(likeliest(each)) for each in self._reading.distributions(ids)]
 
     def answers_at(self, texts: Ids, rows: Ids, places: Ids) -> Ids:
@@ -281,7 +272,7 @@ class Program:
         if not ids:
             raise VocabularyError("the prompt is empty", fix="give at least one token to predict from")
         tokens = [self.vocabulary.token(i) for i in ids]
-        return judge(self._as_expressions.every, tokens, causal=self.prompts.causal)
+        return judge(self._readings.as_expressions.every, tokens, causal=self.prompts.causal)
 
     @property
     def selections(self) -> tuple[Aggregate, ...]:
@@ -327,15 +318,14 @@ class Program:
             warnings.simplefilter("ignore", HandcraftWarning)  # given once, when this was made
             return Program(self.vocabulary, context, self.rules, place=self.place)
 
-    @cached_property
+    @property
     def has_only_patterns(self) -> bool:
         """Whether every rule predicts one token after a pattern, and any text is an allowed prompt.
 
         Such rules mean the same in a longer context, read one window of tokens each, and have plans of
         their own in the compiler.
         """
-        is_any = self.prompts.causal and self.prompts.inputs is None and self.prompts.bos is None
-        return is_any and all(isinstance(rule.answer, str) and rule.flag is None for rule in self.rules)
+        return self._readings.has_only_patterns
 
     @property
     def reach(self) -> int:
@@ -348,7 +338,7 @@ class Program:
 
         Rules that never fire are left out: their flag is never true, or an earlier rule always fires.
         """
-        return self._as_expressions.decisions
+        return self._readings.as_expressions.decisions
 
     @property
     def clauses(self) -> tuple[Clause, ...]:
@@ -357,33 +347,20 @@ class Program:
         Raises:
             ProgramError: it has other rules too.
         """
-        return self._as_patterns.clauses
+        return self._readings.as_patterns.clauses
 
     @property
     def coverage(self) -> Coverage:
         """Which rule wins where, decided over all contexts, where the program has only patterns."""
-        return self._as_patterns.coverage
+        return self._readings.as_patterns.coverage
 
     @cached_property
+    def _readings(self) -> Readings:
+        return Readings(self.rules, self.prompts, self.place)
+
+    @property
     def _reading(self) -> PatternRules | ExpressionRules:
-        """The rules, read as patterns if all of them are, else as expressions."""
-        return self._as_patterns if self.has_only_patterns else self._as_expressions
-
-    @cached_property
-    def _parsed(self) -> list[Parsed]:
-        return read_rules(self.rules, self.prompts)
-
-    @cached_property
-    def _as_patterns(self) -> PatternRules:
-        if not self.has_only_patterns:
-            raise ProgramError(
-                "not all rules of the program are patterns", where=self.place, fix="read its decisions"
-            )
-        return PatternRules(self._parsed, self.prompts, self.place)
-
-    @cached_property
-    def _as_expressions(self) -> ExpressionRules:
-        return ExpressionRules(self._parsed, self.prompts, self.place)
+        return self._readings.decisive
 
     def _seen(self, context: str | Sequence[str]) -> tuple[int, ...]:
         """The ids of the tokens of a prompt that count."""
@@ -420,20 +397,3 @@ class Program:
             rows += f"<tr><td></td><td>and {len(self.rules) - HTML_UP_TO:,} more</td></tr>"
         head = f"vocabulary <code>{escape_html(shorten(self.vocabulary.tokens))}</code>"
         return f"<table><caption>{head}, context {self.context}</caption>{rows}</table>"
-
-
-def sliding_note(source: object, positions: int, tokens: int) -> str | None:
-    """A note for a text that grows past the positions of a model; None if that changes no answer.
-
-    Rules that read the last few tokens, and no position, mean the same in a window that slides.
-    """
-    if tokens <= positions or not isinstance(source, Program):
-        return None
-    vocabulary = source.vocabulary
-    patterns = (parse_pattern(rule.pattern, vocabulary) for rule in source.rules if rule.pattern)
-    if not (any(r.has_expressions for r in source.rules) or any(p.anchored for p in patterns)):
-        return None
-    return (
-        f"the text has {tokens} tokens, but the model sees only the last {positions}, "
-        "and positions are counted from the first of those"
-    )

@@ -51,7 +51,11 @@ SHOW_HELP = (
     "Print the program after a pass, and write no folder: 'as written', 'fold and share', 'lower "
     "aggregates', 'fuse tables' or 'approximate'; for rules also 'ranked rules'."
 )
-PROOF_HELP = "Write nothing unless the answer after every allowed prompt is proved."
+PROOF_HELP = "Write nothing unless the answer after every allowed prompt is proved; implies --provable."
+PROVABLE_HELP = (
+    "In half precision, take the smallest model that can be proved with every step rounded, not the "
+    "smallest that answers right."
+)
 FORMAT_HELP = f"One of: {', '.join(FORMATS)}. By default huggingface; for block, safetensors."
 
 DEFAULTS: dict[str, Any] = {
@@ -60,6 +64,7 @@ DEFAULTS: dict[str, Any] = {
     "like": None,
     "tokens": "auto",
     "optimize": False,
+    "provable": False,
 }
 """Options for programs only, with their defaults."""
 
@@ -113,6 +118,7 @@ def compile_(
         bool,
         typer.Option("--report", help="Print what every block contains, and what each pass saved."),
     ] = False,
+    provable: Annotated[bool, typer.Option("--provable", help=PROVABLE_HELP)] = False,
     require_proof: Annotated[bool, typer.Option("--require-proof", help=PROOF_HELP)] = False,
     json_: Json = False,
 ) -> None:
@@ -149,6 +155,7 @@ def compile_(
         "tokens": tokens,
         "reuse": reuse,
         "optimize": passes.split(",") if passes is not None else optimize,
+        "provable": provable,
     }
     compiled: Compiled | CompiledSequences
     if isinstance(source, Expressions):
@@ -158,6 +165,8 @@ def compile_(
         options["tolerance"] = tolerance or 0
     elif tolerance is not None:
         check_options({"tolerance": tolerance}, source)
+    if not isinstance(source, Expressions):
+        options["provable"] = provable or require_proof
     ids = None if token_ids is None else read_token_ids(token_ids)
     with shown_progress():
         if found.folder is not None:

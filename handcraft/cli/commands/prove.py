@@ -84,8 +84,8 @@ def prove(
 
     Exits with 0 if it is proved, 3 if it is not, and 4 if a prompt refutes it.
     A folder is read by handcraft_check, which imports nothing of handcraft: the
-    weights, config.json and certificate.json. A program is compiled and written
-    to a temporary folder first.
+    weights, config.json and certificate.json. A program is compiled with --provable
+    and written to a temporary folder first.
     With --meaning it decides whether any GPT-2 predicts what a program means.
     With --workers, several programs are proved at once, or one proof is divided.
     """
@@ -202,7 +202,7 @@ def _write(
             check_options({name: options[name] for name in of_programs if name in options}, source)
             compiled = compile_sequences(source.outputs, **options)
         else:
-            compiled = compile_program(source, **options)
+            compiled = compile_program(source, provable=True, **options)
         save(compiled, folder, meaning=found.means)
     if isinstance(source, Program) and not is_stated and not (folder / CERTIFICATE).exists():
         raise ProofError(

@@ -16,7 +16,7 @@ from handcraft.compiler import complete
 from handcraft.display import count
 from handcraft.errors import CommandError, PromptError
 from handcraft.language import Prompts
-from handcraft.language.program import sliding_note
+from handcraft.language.sliding import sliding_note
 
 if TYPE_CHECKING:
     from handcraft.compiler.values.value_model import ValueModel

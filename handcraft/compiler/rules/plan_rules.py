@@ -260,11 +260,9 @@ def plan_rules(
     encodings: Encodings = AUTO,
     *,
     reuse: bool,
+    provable: bool,
 ) -> tuple[Plan, tuple[Stage, ...]]:
     """The smallest plan of rules, and the trees after each pass on the way to it.
-
-    In a narrow dtype, the smallest in which LayerNorm always divides by the same power of two, if there
-    is one: beside ballast its noise would decide between two numbers where a sum is rounded.
 
     Where no plan surely holds, one in bits that does, and then one that does if measuring shows it;
     `save` measures.
@@ -276,13 +274,17 @@ def plan_rules(
         sizes: what is asked of the width and the heads.
         encodings: of tokens and positions, as asked for.
         reuse: whether dimensions that are read no more are used again.
+        provable: in a narrow dtype, whether to take the smallest plan in which LayerNorm always divides
+            by the same power of two, if there is one: then every step is exact. Beside ballast, what
+            a rounded sum leaves of a 0 decides between two numbers, and a proof must allow for both.
 
     Raises:
         LayoutError, PrecisionError, LimitError: no way fits.
     """
     ruled = Ruled.of(program, target, dtype, encodings, reuse=reuse)
     surely = RuleWays(ruled, target, sure=True)
-    if target.has_norm and not program.has_only_patterns and not Precision(dtype).is_wide:
+    reads_expressions = not program.has_only_patterns
+    if provable and target.has_norm and reads_expressions and not Precision(dtype).is_wide:
         level = smallest_of([surely.if_level(way) for way in surely.every_way], sizes)
         if level is not None:
             return level, surely.stages(level)

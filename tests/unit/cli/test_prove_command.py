@@ -285,6 +285,19 @@ def test_compile_tries_what_takes_seconds_unless_it_must(run, checker):
     assert [options["budget"] for _, options in checker.asked] == [10_000, 1 << 21]
 
 
+@pytest.mark.parametrize(
+    ("options", "parameters"), [((), 8_496), (("--provable",), 32_544), (("--require-proof",), 32_544)]
+)
+def test_a_model_is_made_for_a_proof_where_one_is_asked_for(run, checker, options, parameters):
+    ran = run("compile", "induction", "--dtype", "bfloat16", "-o", "out", "--json", *options)
+    assert json.loads(ran.out)["parameters"] == parameters
+
+
+def test_what_is_compiled_to_be_proved_is_provable(run, tmp_path):
+    ran = run("prove", "induction", "--dtype", "bfloat16", "--regime", "bfloat16")
+    assert ran.status == 0
+
+
 def test_compile_says_nothing_of_proofs_where_there_is_no_certificate(run, checker):
     ran = run("compile", "aab", "--format", "npz", "-o", "out")
     assert "proved:" not in ran.out
