@@ -9,7 +9,6 @@ what comes next. With `--picture` the losses are drawn as docs/pictures/partial-
 from __future__ import annotations
 
 import argparse
-import re
 import tempfile
 import time
 from pathlib import Path
@@ -51,13 +50,12 @@ RATE, MARGIN, SEED = 1e-3, 2.0, 0
 
 
 def rhyme() -> list[str]:
-    """All words, verse after verse."""
+    """All words, verse after verse, every line sung twice."""
     words: list[str] = []
     for first in reversed(range(len(LAST))):
-        words += ["this", "is"]
         for who, did in LAST[first:]:
-            words += [*who.split(), *did.split()]
-    return [re.sub("[^a-z]", "", word) for word in words]
+            words += [*who.split(), *did.split()] * 2
+    return words
 
 
 def induction(words: list[str]) -> Program:
@@ -123,7 +121,9 @@ def partly_compiled(program: Program) -> Partial:
     with tempfile.TemporaryDirectory() as folder:
         compiled = compile_program(program, sizes=Sizes(n_embd=192, n_head=6))
         save(compiled, Path(folder) / "induction")
-        return handcraft.torch.load(Path(folder) / "induction", logit_margin=MARGIN, seed=SEED)
+        return handcraft.torch.load(
+            Path(folder) / "induction", blocks=1, logit_margin=MARGIN, seed=SEED
+        )
 
 
 def random_model(partial: Partial) -> Any:

@@ -21,10 +21,14 @@ from handcraft.random_programs import (
     make_pattern_program,
     make_prompts,
 )
+from handcraft.verify import verify
 
 Kind: TypeAlias = Literal["patterns", "expressions"]
 
 KINDS: tuple[Kind, ...] = ("patterns", "expressions")
+
+EVERY_UP_TO = 20_000
+"""A model is tried on all contexts if there are no more than this, else on a sample."""
 
 EXAMPLES = 8
 """How many prompts of a program a record lists with their answers."""
@@ -89,7 +93,7 @@ def make_record(
         compiled = compile_program(program, architecture=architecture, n_positions=program.context)
     except HandcraftError as error:
         return Refused(number, type(error).__name__)
-    report = compiled.verify(sample=sample, seed=seed)
+    report = verify(compiled.model, program, every_up_to=EVERY_UP_TO, sample=sample, seed=seed)
     if report.failures:
         raise AssertionError(f"candidate {number} of seed {seed} is wrong after {report.failures[0]}")
     facts = {
