@@ -41,6 +41,8 @@ NAVIGATION: dict[str, dict[str, str]] = {
     },
     "Judging tools": {
         "Ground truth": "ground-truth.md",
+        "Train the rest": "partial-training.md",
+        "Programs with their weights": "dataset.md",
     },
     "Transformers, worked through": {
         "Attention by numbers": "attention-by-numbers.md",
@@ -76,6 +78,8 @@ PACKAGES = {
     "handcraft.testing": "Hypothesis strategies and assertions.",
     "handcraft.proofs": "Certificates, and proofs of folders.",
     "handcraft.ground_truth": "What is true of a model, to judge interpretability tools with.",
+    "handcraft.torch": "A compiled part that stays frozen while the rest is trained.",
+    "handcraft.dataset": "Random programs with their weights, and a baseline that recovers rules.",
 }
 """The packages whose public names the API page lists."""
 

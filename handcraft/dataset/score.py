@@ -13,7 +13,7 @@ import numpy as np
 from handcraft.architecture import architecture_named
 from handcraft.dataset.decompile import asked_texts, decompile
 from handcraft.dataset.record import KINDS
-from handcraft.dataset.script import Script, rules_answers
+from handcraft.dataset.script import Script
 from handcraft.dataset.write_dataset import DATASET, FORMAT
 from handcraft.errors import CheckpointError, HandcraftError
 from handcraft.formats.tensors.shards import read_header
@@ -40,8 +40,8 @@ class Score:
         equal: how many scripts give every judged answer.
         answers: the mean share of answers that are right; a missing script has none.
         length: the mean length of the scripts that give every answer, as a share of that of the
-            script which was compiled; both are counted in characters of rule text, or of graph text
-            where there is no rule text. None if there is none.
+            script which was compiled; a length is the number of values and rules of its graph. None if
+            there is none.
     """
 
     kind: str
@@ -86,18 +86,17 @@ def _judged(
         return None, None
     tokens = tuple(facts["vocabulary"])
     texts = asked_texts(len(tokens), facts["context"], JUDGED, OTHER_SEED)
-    meant = Script.of_graph(facts["graph"], tokens).answers(texts)
-    kind = "text" if "text" in script else "graph"
+    written = Script.of_graph(facts["graph"], tokens)
     try:
-        if kind == "text":
-            found = rules_answers(script[kind], tokens, texts)
+        if "text" in script:
+            found = Script.of_rules(script["text"], tokens)
         else:
-            found = Script.of_graph(script[kind], tokens).answers(texts)
+            found = Script.of_graph(script["graph"], tokens)
+        answers = found.answers(texts)
     except HandcraftError:
         return None, None
-    right = float((found == meant).mean())
-    written = facts[kind] or facts["graph"]
-    return right, len(script[kind]) / len(written) if right == 1 else None
+    right = float((answers == written.answers(texts)).mean())
+    return right, found.size / written.size if right == 1 else None
 
 
 def _score(kind: str, judged: list[tuple[float | None, float | None]]) -> Score:

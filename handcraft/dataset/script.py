@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from handcraft.compiler.text.read_graph import read_graph
+from handcraft.compiler.text.show_pass import show_pass
 from handcraft.compiler.text.write_graph import Result
 from handcraft.errors import CompileError, ProgramError
 from handcraft.language import parse_rules
@@ -46,9 +47,24 @@ class Script:
                 )
         return cls(results, tokens)
 
+    @classmethod
+    def of_rules(cls, text: str, tokens: tuple[str, ...]) -> Script:
+        """A script that is a rule file over the same tokens.
+
+        Raises:
+            HandcraftError: the text is no rule file, or has another vocabulary.
+        """
+        program = parse_rules(text)
+        if program.vocabulary.tokens != tokens:
+            raise ProgramError(
+                f"the rules are over {' '.join(program.vocabulary.tokens)}, and the model is not",
+                fix=f"begin with: vocabulary {' '.join(tokens)}",
+            )
+        return cls.of_graph(show_pass(program, "as written"), tokens)
+
     @property
     def size(self) -> int:
-        """How long the script is: its nodes, and its rules."""
+        """How long the script is: its values, and its rules."""
         nodes = {node for result in self.results for node in walk(*result.nodes)}
         return len(nodes) + len(self.results)
 
@@ -72,19 +88,3 @@ class Script:
             found = np.where(fires, ids[computed.codes[result.answer]], found)
         past = np.arange(texts.shape[1]) >= computed.defined[:, None]
         return np.where(past, NONE, found)
-
-
-def rules_answers(text: str, tokens: tuple[str, ...], texts: Ids) -> Ids:
-    """The same for a rule file over the same tokens.
-
-    Raises:
-        HandcraftError: the text is no rule file, or has another vocabulary, or covers not all texts.
-    """
-    program = parse_rules(text)
-    if program.vocabulary.tokens != tokens:
-        raise ProgramError(
-            f"the rules are over {' '.join(program.vocabulary.tokens)}, and the model is not",
-            fix=f"begin with: vocabulary {' '.join(tokens)}",
-        )
-    rows, places = np.indices(texts.shape)
-    return program.answers_at(texts, rows.ravel(), places.ravel()).reshape(texts.shape)

@@ -21,7 +21,7 @@ from handcraft.dtype import dtype_named
 from handcraft.errors import LimitError
 from handcraft.formats.folder import whole_folder, write_text
 from handcraft.formats.tensors.safetensors_file import Pending, write_safetensors
-from handcraft.progress import advance
+from handcraft.progress import advance, listening
 
 FORMAT = 1
 """The version of the files, which docs/dataset.md describes."""
@@ -164,7 +164,10 @@ def _candidates(settings: Settings, executor: Executor | None) -> Iterator[Recor
         sample=settings.sample,
     )
     if executor is None:
-        yield from map(make, count())
+        for number in count():
+            with listening(None):  # the progress of one program says nothing of that of all
+                made = make(number)
+            yield made
         return
     numbers = count()
     waiting = [executor.submit(make, number) for number in islice(numbers, AT_ONCE)]
