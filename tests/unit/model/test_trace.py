@@ -179,3 +179,28 @@ def test_it_gives_a_default_as_every_mapping_does(small):
 def test_a_prompt_that_cannot_be_run_is_refused(small, prompt, error):
     with pytest.raises(error):
         small.trace(prompt)
+
+
+def test_a_run_resumes_from_every_state_of_the_residual_stream(traced):
+    model, ids, trace = traced
+    for done, name in enumerate(stream_names(model)):
+        logits = model.resume(trace[name][None], done)[0]
+        assert np.allclose(logits, trace["logits"], atol=1e-5), name
+
+
+def test_a_change_of_the_residual_stream_reaches_the_logits_of_later_positions_only(traced):
+    model, ids, trace = traced
+    for done, name in enumerate(stream_names(model)):
+        changed = trace[name][None].copy()
+        changed[0, 2] += 1 + np.arange(model.shape.n_embd)
+        moved = np.abs(model.resume(changed, done)[0] - trace["logits"]).max(axis=-1) > 1e-3
+        assert not moved[:2].any()
+        assert moved[2]
+
+
+def stream_names(model):
+    """The states of the residual stream, as a trace calls them, in order."""
+    names = ["embedding"]
+    for i in range(model.shape.n_layer):
+        names += [f"h.{i}.after_attention", f"h.{i}.output"]
+    return names
