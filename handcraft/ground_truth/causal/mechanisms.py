@@ -1,0 +1,151 @@
+"""The causal model of a program: its expressions, run on texts, with some of their values set.
+
+The expressions are the nodes of the certificate, so a causal model says what the certificate says. What
+is set stays set: whatever reads it is computed from the value that was set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from handcraft.language.graph.domain import Domain
+from handcraft_check.program.interpret import Column, Interpreter
+from handcraft_check.program.meaning import Meaning
+
+Ids = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+NOTHING = -1
+"""In place of an answer, where the program says nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """The values that are set at some positions of some texts.
+
+    Args:
+        node: the number of the expression.
+        where: at which positions of which texts: [text, position].
+        values: the values, of which those at these positions count: [text, position].
+    """
+
+    node: int
+    where: Flags
+    values: Column
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a causal model gives on some texts.
+
+    Args:
+        columns: the value of every node: [text, position].
+        is_defined: where the program says what follows: [text, position]. It does not where a table has
+            no row, where an assumption is broken, and where a value comes up that the expression has in
+            no text; nor at later positions, if that is read there.
+        answers: the place of the token in the vocabulary, or behind the tokens the number of a
+            distribution; `NOTHING` where it is not defined: [text, position].
+    """
+
+    columns: Mapping[int, Column]
+    is_defined: Flags
+    answers: Ids
+
+
+class Mechanisms:
+    """The causal model of a program.
+
+    Args:
+        meaning: the expressions and the rules.
+        domains: for each expression the values that it can have.
+    """
+
+    def __init__(self, meaning: Meaning, domains: Sequence[Domain]) -> None:
+        self.meaning, self.domains = meaning, domains
+        self._interpreter = _Everywhere(
+            meaning.nodes, meaning.roots, meaning.vocabulary, causal=meaning.causal
+        )
+
+    def run(self, texts: Ids, setting: Setting | None = None) -> Outcome:
+        """The values of all expressions, and the answers after every position.
+
+        Args:
+            texts: places in the vocabulary, [text, position].
+            setting: the values that are set; None for those of the texts.
+        """
+        columns = self._interpreter.columns(texts, setting)
+        missing: Flags = np.zeros(texts.shape, dtype=bool)
+        for number, column in columns.items():
+            known = column.values[1:]
+            if setting is not None:
+                domain = self.domains[number]
+                lost = np.array([True, *(value not in domain for value in known)])
+            else:
+                lost = np.array([True, *(False for _ in known)])
+            if not lost[column.codes].any():
+                continue
+            found = np.broadcast_to(lost[column.codes], texts.shape)
+            if number in self._spread:
+                found = np.logical_or.accumulate(found, axis=1)
+            missing = missing | found
+        if not self.meaning.causal:
+            missing = np.broadcast_to(missing.any(axis=1, keepdims=True), texts.shape)
+        return Outcome(columns, ~missing, self._answers(columns, ~missing))
+
+    @cached_property
+    def _spread(self) -> frozenset[int]:
+        """The expressions that are read at other positions, and what these are computed from."""
+        nodes = self.meaning.nodes
+        found = {number for number, node in enumerate(nodes) if node.op == "assumed"}
+        for number in reversed(range(len(nodes))):
+            found |= nodes[number].elsewhere
+            if number in found:
+                found |= nodes[number].here
+        return frozenset(found)
+
+    def _answers(self, columns: Mapping[int, Column], is_defined: Flags) -> Ids:
+        shape = is_defined.shape
+        answers, is_open = np.full(shape, NOTHING), is_defined.copy()
+        tokens = {token: place for place, token in enumerate(self.meaning.vocabulary)}
+        for rule in self.meaning.rules:
+            fires = is_open
+            if rule.flag is not None:
+                flag = columns[rule.flag]
+                is_true = np.array([value is True for value in flag.values])
+                fires = is_open & is_true[flag.codes]
+            is_open = is_open & ~fires
+            if rule.token is None:
+                answers[fires] = len(tokens) + rule.distribution
+            else:
+                answer = columns[rule.token]
+                places = np.array([tokens.get(str(value), NOTHING) for value in answer.values])
+                answers[fires] = np.broadcast_to(places[answer.codes], shape)[fires]
+        return answers
+
+
+class _Everywhere(Interpreter):
+    """Computes every node at every position, also those that only the last answer reads."""
+
+    def columns(self, texts: Ids, setting: Setting | None) -> dict[int, Column]:
+        """The values of all nodes, with some of them set."""
+        self.everywhere = [True] * len(self.nodes)
+        known: dict[int, Column] = {}
+        for number, node in enumerate(self.nodes):
+            found = self._column(number, node, known, texts)
+            if setting is not None and setting.node == number:
+                found = _set(found, setting)
+            known[number] = found
+        return known
+
+
+def _set(found: Column, setting: Setting) -> Column:
+    """A column with some of its values replaced."""
+    own = np.broadcast_to(found.codes, setting.where.shape)
+    given = np.broadcast_to(setting.values.codes, setting.where.shape)
+    keys = np.where(setting.where, given + len(found.values), own)
+    return Column.of(keys, [*found.values, *setting.values.values])
