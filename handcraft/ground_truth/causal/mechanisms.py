@@ -13,7 +13,12 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from handcraft.language.graph.domain import Domain
+from handcraft.errors import GroundTruthError
+from handcraft.language import Program
+from handcraft.language.decision import nodes_of
+from handcraft.language.graph.node import Node, walk
+from handcraft.proofs.certificate import statement_of
+from handcraft.proofs.write_meaning import NotCertified, Statement
 from handcraft_check.program.interpret import Column, Interpreter
 from handcraft_check.program.meaning import Meaning
 
@@ -50,11 +55,13 @@ class Outcome:
             no text; nor at later positions, if that is read there.
         answers: the place of the token in the vocabulary, or behind the tokens the number of a
             distribution; `NOTHING` where it is not defined: [text, position].
+        rules: which rule decides; `NOTHING` where it is not defined: [text, position].
     """
 
     columns: Mapping[int, Column]
     is_defined: Flags
     answers: Ids
+    rules: Ids
 
 
 class Mechanisms:
@@ -62,11 +69,12 @@ class Mechanisms:
 
     Args:
         meaning: the expressions and the rules.
-        domains: for each expression the values that it can have.
+        nodes: the expressions as the program has them.
+        statement: the part of the certificate that was read.
     """
 
-    def __init__(self, meaning: Meaning, domains: Sequence[Domain]) -> None:
-        self.meaning, self.domains = meaning, domains
+    def __init__(self, meaning: Meaning, nodes: Sequence[Node], statement: Statement) -> None:
+        self.meaning, self.nodes, self.statement = meaning, nodes, statement
         self._interpreter = _Everywhere(
             meaning.nodes, meaning.roots, meaning.vocabulary, causal=meaning.causal
         )
@@ -83,7 +91,7 @@ class Mechanisms:
         for number, column in columns.items():
             known = column.values[1:]
             if setting is not None:
-                domain = self.domains[number]
+                domain = self.nodes[number].domain
                 lost = np.array([True, *(value not in domain for value in known)])
             else:
                 lost = np.array([True, *(False for _ in known)])
@@ -95,7 +103,33 @@ class Mechanisms:
             missing = missing | found
         if not self.meaning.causal:
             missing = np.broadcast_to(missing.any(axis=1, keepdims=True), texts.shape)
-        return Outcome(columns, ~missing, self._answers(columns, ~missing))
+        return Outcome(columns, ~missing, *self._decide(columns, ~missing))
+
+    def answers_without(self, outcome: Outcome, rule: int) -> Ids:
+        """What the other rules would answer: `NOTHING` where none of them fires: [text, position]."""
+        answers, _ = self._decide(outcome.columns, outcome.is_defined, left_out=rule)
+        return answers
+
+    @classmethod
+    def of(cls, program: Program) -> Mechanisms:
+        """The causal model of a program.
+
+        Raises:
+            GroundTruthError: the program is too large to be written down as a certificate.
+        """
+        try:
+            statement = statement_of(program)
+        except NotCertified as error:
+            raise GroundTruthError(
+                f"there is no causal model of the program: {error}",
+                where=program.place,
+                fix="leave out the part `causal-model`, or write a shorter program",
+            ) from error
+        meaning = Meaning.read(
+            statement["meaning"], statement["vocabulary"], causal=program.prompts.causal
+        )
+        order = tuple(walk(*nodes_of(program.decisions)))
+        return cls(meaning, order, statement)
 
     @cached_property
     def _spread(self) -> frozenset[int]:
@@ -108,24 +142,30 @@ class Mechanisms:
                 found |= nodes[number].here
         return frozenset(found)
 
-    def _answers(self, columns: Mapping[int, Column], is_defined: Flags) -> Ids:
+    def _decide(
+        self, columns: Mapping[int, Column], is_defined: Flags, left_out: int | None = None
+    ) -> tuple[Ids, Ids]:
+        """The answers, and which rule decides each: [text, position]."""
         shape = is_defined.shape
-        answers, is_open = np.full(shape, NOTHING), is_defined.copy()
-        tokens = {token: place for place, token in enumerate(self.meaning.vocabulary)}
-        for rule in self.meaning.rules:
+        answers, rules, is_open = np.full(shape, NOTHING), np.full(shape, NOTHING), is_defined.copy()
+        tokens: dict[object, int] = {token: i for i, token in enumerate(self.meaning.vocabulary)}
+        for number, rule in enumerate(self.meaning.rules):
+            if number == left_out:
+                continue
             fires = is_open
             if rule.flag is not None:
                 flag = columns[rule.flag]
                 is_true = np.array([value is True for value in flag.values])
                 fires = is_open & is_true[flag.codes]
             is_open = is_open & ~fires
+            rules[fires] = number
             if rule.token is None:
                 answers[fires] = len(tokens) + rule.distribution
             else:
                 answer = columns[rule.token]
-                places = np.array([tokens.get(str(value), NOTHING) for value in answer.values])
+                places = np.array([tokens.get(value, NOTHING) for value in answer.values])
                 answers[fires] = np.broadcast_to(places[answer.codes], shape)[fires]
-        return answers
+        return answers, rules
 
 
 class _Everywhere(Interpreter):
