@@ -177,6 +177,10 @@ class ProofError(HandcraftError):
     """A model about which nothing can be proved, or whose proof was required and not found."""
 
 
+class GroundTruthError(HandcraftError):
+    """A model of which no ground truth of the kind that was asked for is known."""
+
+
 class DrawError(HandcraftError):
     """A picture that cannot be made."""
 

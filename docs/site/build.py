@@ -39,6 +39,9 @@ NAVIGATION: dict[str, dict[str, str]] = {
         "Pictures": "pictures.md",
         "A page that runs the model": "page.md",
     },
+    "Judging tools": {
+        "Ground truth": "ground-truth.md",
+    },
     "Transformers, worked through": {
         "Attention by numbers": "attention-by-numbers.md",
         "A model laid out by hand": "by-hand.md",
@@ -72,6 +75,7 @@ PACKAGES = {
     "handcraft.verify": "Checks of a model against its meaning.",
     "handcraft.testing": "Hypothesis strategies and assertions.",
     "handcraft.proofs": "Certificates, and proofs of folders.",
+    "handcraft.ground_truth": "What is true of a model, to judge interpretability tools with.",
 }
 """The packages whose public names the API page lists."""
 

@@ -36,6 +36,7 @@ COMMANDS = {
     "draw": "draw",
     "page": "page",
     "explain": "explain",
+    "ground-truth": "ground_truth",
     "watch": "watch",
     "list": "list_",
 }
@@ -146,7 +147,7 @@ def _commands(names: tuple[str, ...]) -> Callable[..., Any]:
     )
     app.callback()(_handcraft)
     for name in names:
-        module = import_module(f"handcraft.cli.commands.{name}")
+        module = import_module(f"handcraft.cli.commands.{name.replace('-', '_')}")
         app.command(name, epilog=_epilog(module.EXAMPLES), no_args_is_help=name == "run")(
             getattr(module, COMMANDS[name])
         )

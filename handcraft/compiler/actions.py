@@ -1,4 +1,4 @@
-"""Methods of compiled results: explain, save, draw.
+"""Methods of compiled results: explain, save, ground truth, draw.
 
 They call packages above this one, which a method imports when it is called. import-linter lists these
 imports as the only ones that go up.
@@ -18,6 +18,7 @@ from handcraft.weights import Placement, Plan, Weight, Weights, axis_names, stor
 if TYPE_CHECKING:
     from handcraft.draw import Detail, Picture, Subject, What
     from handcraft.explain import Explanation
+    from handcraft.ground_truth import Written
 
 
 class Actions(ABC):
@@ -103,6 +104,31 @@ class Actions(ABC):
         from handcraft.formats import save
 
         return save(self, folder, format=format, like=like, token_ids=token_ids)  # type: ignore[arg-type]
+
+    def ground_truth(
+        self,
+        folder: str | Path,
+        *,
+        what: Sequence[str] | None = None,
+        examples: int = 256,
+        seed: int = 0,
+    ) -> Written:
+        """Write what is true of the model, to judge interpretability tools with.
+
+        Args:
+            folder: must be missing, empty, or an earlier output, which is then replaced.
+            what: which parts, such as ``circuit``; left out, all that the model has.
+            examples: about how many prompts are tried where not all can be.
+            seed: of what is drawn.
+
+        Raises:
+            GroundTruthError: a part is unknown, or the model has no such ground truth.
+            CheckpointError: the folder contains something else, or cannot be written.
+        """
+        from handcraft.ground_truth import Wanted, of_compiled, write_ground_truth
+
+        subject = of_compiled(self)  # type: ignore[arg-type]
+        return write_ground_truth(subject, folder, what=what, wanted=Wanted(examples, seed))
 
     def draw(
         self,

@@ -93,7 +93,7 @@ class Checkpoint:
     @property
     def stored(self) -> tuple[Stored, ...]:
         """The values of the residual stream; none where the circuits are not known."""
-        circuits, shape, norm = self._circuits, self.model.shape, self.model.architecture.has_norm
+        circuits, shape, norm = self.circuits, self.model.shape, self.model.architecture.has_norm
         if circuits is None:
             return ()
         layout = Layout(
@@ -112,7 +112,7 @@ class Checkpoint:
         return Subject(
             name=self.folder.name,
             program=self.source if isinstance(self.source, Program) else None,
-            circuits=self._circuits,
+            circuits=self.circuits,
             model=self.model,
             names=self.manifest.names,
             origins=self.origins,
@@ -137,13 +137,13 @@ class Checkpoint:
             self.model,
             what,
             program=self.source if isinstance(self.source, Program) else None,
-            circuits=self._circuits,
+            circuits=self.circuits,
             weights=self.weights,
             answers=self.values is None,
         )
 
     @cached_property
-    def _circuits(self) -> Circuits | None:
+    def circuits(self) -> Circuits | None:
         """The circuits of the model; those of patterns are compiled again, None if others come out."""
         if isinstance(self.source, Circuits):
             return self.source

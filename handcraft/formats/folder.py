@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from handcraft.errors import CheckpointError
@@ -33,8 +34,29 @@ WRITTEN = frozenset(
 """Every file name that is ever written into such a folder."""
 
 
-def check_target(folder: Path) -> None:
+@dataclass(frozen=True)
+class Content:
+    """By what a folder is known as an earlier output, which may be replaced.
+
+    Args:
+        manifest: the file that every output has.
+        written: all names that an output may have, the manifest among them.
+    """
+
+    manifest: str
+    written: frozenset[str]
+
+
+A_MODEL = Content(MANIFEST, WRITTEN)
+"""The content of a folder that holds a model."""
+
+
+def check_target(folder: Path, content: Content = A_MODEL) -> None:
     """Raise unless `folder` can be replaced: it is missing, empty, or an earlier output.
+
+    Args:
+        folder: the folder.
+        content: what an earlier output contains.
 
     Raises:
         CheckpointError: it is a file, or contains something that handcraft did not write.
@@ -49,26 +71,30 @@ def check_target(folder: Path) -> None:
         )
     with _explained(folder):
         names = {entry.name for entry in folder.iterdir()}
-    foreign = sorted(names - WRITTEN)
-    if names and (foreign or MANIFEST not in names):
-        content = ", ".join(foreign[:3] or sorted(names)[:3])
+    foreign = sorted(names - content.written)
+    if names and (foreign or content.manifest not in names):
+        shown = ", ".join(foreign[:3] or sorted(names)[:3])
         raise CheckpointError(
-            f"{folder} contains something else: {content}",
+            f"{folder} contains something else: {shown}",
             where=folder,
             fix="name another folder, or empty this one",
         )
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
+def whole_folder(folder: Path, content: Content = A_MODEL) -> Iterator[Path]:
     """A new folder to write into, which replaces `folder` once everything is written.
 
     If anything fails, including by an interrupt, `folder` stays as it was.
 
+    Args:
+        folder: the folder to write.
+        content: what an earlier output contains, which may be replaced.
+
     Raises:
         CheckpointError: `folder` contains something else, or its place cannot be written.
     """
-    check_target(folder)
+    check_target(folder, content)
     with _explained(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -100,9 +100,9 @@ def verify(
     prompts = source.prompts if isinstance(source, Program) else prompts
     allowed = prompts if is_restricted(prompts) else None
     if given is not None:
-        tried_on = _Contexts(given_contexts(model, source, given, allowed), 0, False)
+        tried_on = Contexts(given_contexts(model, source, given, allowed), 0, False)
     else:
-        tried_on = _contexts(model, source, allowed, every_up_to, sample, seed)
+        tried_on = contexts_to_try(model, source, allowed, every_up_to, sample, seed)
     meaning = oracle(source) if isinstance(source, Program) else ideal(source)
     probabilities = probabilities_of(source)
     tally = Tally(model, source)
@@ -173,7 +173,7 @@ def _most_texts(model: Model, contexts: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Contexts:
+class Contexts:
     """The contexts to try: the batches, about how many there are, and whether those are all."""
 
     batches: Iterator[Batch]
@@ -181,14 +181,14 @@ class _Contexts:
     is_all: bool
 
 
-def _contexts(
+def contexts_to_try(
     model: Model,
     source: Program | Circuits,
     allowed: Prompts | None,
     every_up_to: int,
     sample: int | None,
     seed: int,
-) -> _Contexts:
+) -> Contexts:
     """All contexts if there are few enough, else random ones; only allowed ones if not all are."""
     longest, everywhere = source.context, isinstance(source, Circuits) and not source.causal
     total = count_contexts(len(model.vocabulary), longest)
@@ -197,21 +197,21 @@ def _contexts(
         most = min(every_up_to, max(ALLOWED_UP_TO, sample or 0))
         if inputs is not None and inputs.count * allowed.writes <= most:
             batches = allowed_batches(model, allowed, iter(inputs), everywhere)
-            return _Contexts(batches, inputs.count * allowed.writes, True)
+            return Contexts(batches, inputs.count * allowed.writes, True)
     if total <= every_up_to and (allowed is None or allowed.writes == 1):
         batches = every_context(model, longest, at_every_position=everywhere)
         if allowed is not None:
             batches = (allowed_contexts(batch, allowed) for batch in batches)
-        return _Contexts(batches, total, True)
+        return Contexts(batches, total, True)
     causal = model.architecture.causal and not everywhere
     if allowed is not None and allowed.writes == 1 and causal and inputs_of(allowed) is not None:
         count = sample or BEGINNING
-        return _Contexts(drawn_prefixes(model, allowed, count, seed), count, False)
+        return Contexts(drawn_prefixes(model, allowed, count, seed), count, False)
     if allowed is not None:
         drawn = drawn_texts(allowed, sample or DRAWN, seed)
-        return _Contexts(allowed_batches(model, allowed, drawn, everywhere), sample or DRAWN, False)
+        return Contexts(allowed_batches(model, allowed, drawn, everywhere), sample or DRAWN, False)
     count = sample or SAMPLE
     batches = random_contexts(
         model, count, seed, longest, at_every_position=everywhere, change=change_of(source)
     )
-    return _Contexts(batches, count, False)
+    return Contexts(batches, count, False)

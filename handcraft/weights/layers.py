@@ -74,6 +74,7 @@ class Layer:
         settled: the subspaces that contain one of their codewords from the end of this block on.
         kept: the subspaces that contain one of their codewords after its heads and after its units.
         bounds: of some subspaces the largest sum of squares that they can have.
+        block: the block of the circuits that it computes, or a part of.
     """
 
     heads: tuple[Head, ...] = ()
@@ -83,6 +84,7 @@ class Layer:
     settled: tuple[Subspace, ...] = ()
     kept: tuple[Subspace, ...] = ()
     bounds: tuple[tuple[Subspace, Plain], ...] = ()
+    block: int = 0
 
     @property
     def has_mlp(self) -> bool:
@@ -125,6 +127,7 @@ def build_layers(
                     settled=block.settled if i == last else (),
                     kept=block.kept,
                     bounds=block.bounds,
+                    block=number,
                 )
             )
     return tuple(layers or [Layer()])

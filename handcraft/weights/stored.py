@@ -32,7 +32,7 @@ def read_stored(circuits: Circuits, read: Read, n_embd: int, n_layer: int) -> tu
         n_layer: its blocks; if they are more than those of the circuits, it is not known where a value
             is written.
     """
-    written, cleared = _stages(circuits)
+    written, cleared = written_at(circuits)
     is_known = n_layer == len(circuits.blocks)
     fixed = _functions_of_the_position(circuits)
     return tuple(
@@ -63,7 +63,7 @@ def _reading(
     return matrix, constant
 
 
-def _stages(circuits: Circuits) -> tuple[dict[Subspace, set[int]], dict[Subspace, int]]:
+def written_at(circuits: Circuits) -> tuple[dict[Subspace, set[int]], dict[Subspace, int]]:
     """The stages at which each subspace is written, and the one at which it is cleared for another."""
     written: dict[Subspace, set[int]] = {}
 
@@ -88,5 +88,5 @@ def _functions_of_the_position(circuits: Circuits) -> frozenset[Subspace]:
     """The subspaces that are embedded from the position, and written by nothing else."""
     of_token = {table.subspace for table in circuits.embedding if table.of == "token"}
     of_position = {table.subspace for table in circuits.embedding if table.of == "position"}
-    stages, _ = _stages(circuits)
+    stages, _ = written_at(circuits)
     return frozenset(s for s in of_position - of_token if stages[s] == {0})

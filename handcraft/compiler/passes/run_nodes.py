@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from operator import eq, mul
 
@@ -42,15 +42,35 @@ def _nearest(node: Nearest, number: Plain) -> Value:
     return value
 
 
-def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], causal: bool) -> Value:
-    seen = range(here + 1 if causal else length)
+def matched(node: Attend, length: int, known: Mapping[Node, Values], *, causal: bool) -> list[bool]:
+    """Whether a source satisfies all conditions, at each destination; else any value may be brought.
+
+    Args:
+        node: what attends.
+        length: the number of positions.
+        known: the values of what it reads.
+        causal: whether a position sees no later ones.
+    """
+    return [min(_failing(node, here, length, known, causal)) <= 0 for here in range(length)]
+
+
+def _failing(
+    node: Attend, here: int, length: int, known: Mapping[Node, Values], causal: bool
+) -> list[int]:
+    """How many conditions each source fails to satisfy."""
     failing = [
         sum(not m.holds(known[m.key][there], known[m.query][here]) for m in node.case)
         - (node.slack if there == 0 else 0)
-        for there in seen
+        for there in range(here + 1 if causal else length)
     ]
     if node.sunk:
         failing[0] = 0
+    return failing
+
+
+def _brought(node: Attend, here: int, length: int, known: dict[Node, Values], causal: bool) -> Value:
+    failing = _failing(node, here, length, known, causal)
+    seen = range(len(failing))
     if node.base:
         weights = [Fraction(node.base) ** -count for count in failing]
         values = (as_number(known[node.value][there]) for there in seen)

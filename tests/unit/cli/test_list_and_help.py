@@ -15,7 +15,19 @@ from handcraft import compile_program
 from handcraft.cli.shipped import shipped_programs
 from handcraft.cli.sources import find
 
-COMMANDS = ["new", "run", "compile", "verify", "prove", "plant", "draw", "page", "explain", "list"]
+COMMANDS = [
+    "new",
+    "run",
+    "compile",
+    "verify",
+    "prove",
+    "plant",
+    "draw",
+    "page",
+    "explain",
+    "ground-truth",
+    "list",
+]
 
 
 def test_list_shows_each_program_with_its_first_line(run):

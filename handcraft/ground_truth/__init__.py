@@ -1,0 +1,22 @@
+"""What is true of a compiled model, in the files that interpretability tools are judged with."""
+
+from handcraft.ground_truth.located import Located, locate
+from handcraft.ground_truth.part import Made, Part, Wanted
+from handcraft.ground_truth.parts import PARTS
+from handcraft.ground_truth.subject import Subject, of_checkpoint, of_compiled
+from handcraft.ground_truth.write_folder import MANIFEST, Written, write_ground_truth
+
+__all__ = [
+    "MANIFEST",
+    "PARTS",
+    "Located",
+    "Made",
+    "Part",
+    "Subject",
+    "Wanted",
+    "Written",
+    "locate",
+    "of_checkpoint",
+    "of_compiled",
+    "write_ground_truth",
+]

@@ -1,0 +1,96 @@
+"""Texts of a program, and what is meant to follow each of their prefixes that is an allowed prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from handcraft.circuits import Circuits
+from handcraft.ground_truth.subject import Subject
+from handcraft.verify.meant import ideal, meant_in, oracle
+from handcraft.verify.texts.allowed import is_restricted
+from handcraft.verify.texts.contexts import Batch, Ids
+from handcraft.verify.verify_model import contexts_to_try
+
+
+@dataclass(frozen=True, eq=False)
+class Contexts:
+    """Texts of one length, and what is meant to follow.
+
+    Args:
+        texts: places in the vocabulary, [text, position].
+        meant: the token that is meant to follow each position, as its place in the vocabulary; -1 where
+            the text up to there is no allowed prompt: [text, position].
+    """
+
+    texts: Ids
+    meant: Ids
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """The texts of a program.
+
+    Args:
+        by_length: the texts of each length.
+        is_all: whether these are all allowed prompts.
+    """
+
+    by_length: tuple[Contexts, ...]
+    is_all: bool
+
+
+def sample_contexts(subject: Subject, count: int, seed: int) -> Sampled:
+    """All allowed prompts if they are at most `count`, else about so many random ones.
+
+    They are those that `verify` tries. With a causal mask a text stands for its prefixes too.
+
+    Args:
+        subject: a model that predicts tokens.
+        count: how many.
+        seed: of those that are drawn.
+    """
+    source, model = subject.source, subject.model
+    allowed = subject.prompts if is_restricted(subject.prompts) else None
+    tried = contexts_to_try(model, source, allowed, count, count, seed)
+    meaning = ideal(source) if isinstance(source, Circuits) else oracle(source)
+    found: dict[int, list[Contexts]] = {}
+    for batch in tried.batches:
+        if not len(batch):
+            continue
+        if allowed is None:
+            expected = meaning(batch)
+        else:
+            batch, expected = meant_in(batch, meaning, is_written=allowed.writes > 1)
+        for each in _by_text(batch, expected):
+            found.setdefault(each.texts.shape[1], []).append(each)
+    return Sampled(tuple(_joined(each) for _, each in sorted(found.items())), tried.is_all)
+
+
+def _by_text(batch: Batch, expected: Ids) -> Iterator[Contexts]:
+    """The contexts of a batch as texts, with what is meant at each position."""
+    meant = np.full(batch.texts.shape, -1)
+    meant[batch.rows, batch.places] = expected
+    yield Contexts(batch.texts, meant)
+
+
+def _joined(parts: list[Contexts]) -> Contexts:
+    texts, meant = (np.concatenate([getattr(p, name) for p in parts]) for name in ("texts", "meant"))
+    asked = (meant >= 0).any(axis=1)
+    return Contexts(texts[asked], meant[asked])
+
+
+def drawn_texts(subject: Subject, count: int, seed: int) -> list[Ids]:
+    """Texts that are allowed prompts, for models of values too: [text, position] for each length.
+
+    Nothing that a program writes is in them.
+    """
+    texts = subject.prompts.texts
+    if texts.count <= count:
+        return list(texts)
+    return [np.unique(rows, axis=0) for rows in texts.draw(count, seed)]
