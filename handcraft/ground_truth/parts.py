@@ -7,9 +7,11 @@ from difflib import get_close_matches
 
 from handcraft.errors import GroundTruthError
 from handcraft.ground_truth import values_json
+from handcraft.ground_truth.causal import part as causal
+from handcraft.ground_truth.features import part as features
 from handcraft.ground_truth.part import Part
 
-PARTS: tuple[Part, ...] = (values_json.PART,)
+PARTS: tuple[Part, ...] = (values_json.PART, causal.PART, features.PART)
 
 
 def chosen_parts(names: Sequence[str] | None) -> tuple[Part, ...]:

@@ -93,6 +93,7 @@ def write_ground_truth(
             save(subject.compiled, fresh / MODEL)
         for each in made.values():
             for name, contents in each.files.items():
+                (fresh / name).parent.mkdir(parents=True, exist_ok=True)
                 (fresh / name).write_bytes(contents)
         manifest = {
             "handcraft": version("handcraft"),
@@ -103,10 +104,17 @@ def write_ground_truth(
             "files": _hashes(fresh, (name for each in made.values() for name in each.files)),
         }
         (fresh / MANIFEST).write_bytes(json_bytes(manifest))
-    names = [name for each in made.values() for name in each.files]
+    written = (name for each in made.values() for name in each.files)
+    names = dict.fromkeys(_shown(name) for name in written)
     own = [f"{MODEL}/"] if subject.compiled is not None else []
     lines = tuple(line for each in made.values() for line in each.lines)
     return Written(target, (MANIFEST, *names, *own), lines, tuple(left_out))
+
+
+def _shown(name: str) -> str:
+    """A file as it is listed: a folder stands for all files in it."""
+    folder, slash, _ = name.partition("/")
+    return folder + slash
 
 
 def _model(subject: Subject, fresh: Path) -> dict[str, object]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,11 @@ from handcraft.language import Program
 from handcraft.language.decision import nodes_of
 from handcraft.language.graph.node import Node, walk
 from handcraft.proofs.certificate import statement_of
-from handcraft.proofs.write_meaning import NotCertified, Statement
-from handcraft_check.program.interpret import Column, Interpreter
+from handcraft.proofs.write_meaning import NotCertified, Statement, write_domains
+from handcraft_check.program.interpret import Column, Interpreter, is_allowed
 from handcraft_check.program.meaning import Meaning
+from handcraft_check.program.nodes import Node as Allowed
+from handcraft_check.program.nodes import read_number, read_value
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -71,10 +74,19 @@ class Mechanisms:
         meaning: the expressions and the rules.
         nodes: the expressions as the program has them.
         statement: the part of the certificate that was read.
+        domains: the values that each expression can have, as an assumption states them.
     """
 
-    def __init__(self, meaning: Meaning, nodes: Sequence[Node], statement: Statement) -> None:
+    def __init__(
+        self,
+        meaning: Meaning,
+        nodes: Sequence[Node],
+        statement: Statement,
+        domains: Sequence[Any],
+    ) -> None:
         self.meaning, self.nodes, self.statement = meaning, nodes, statement
+        self.domains = domains
+        self._allowed = [_allowed(domain) for domain in domains]
         self._interpreter = _Everywhere(
             meaning.nodes, meaning.roots, meaning.vocabulary, causal=meaning.causal
         )
@@ -89,10 +101,10 @@ class Mechanisms:
         columns = self._interpreter.columns(texts, setting)
         missing: Flags = np.zeros(texts.shape, dtype=bool)
         for number, column in columns.items():
-            known = column.values[1:]
+            known = [value for value in column.values if value is not None]
             if setting is not None:
-                domain = self.nodes[number].domain
-                lost = np.array([True, *(value not in domain for value in known)])
+                allowed = self._allowed[number]
+                lost = np.array([True, *(not is_allowed(allowed, value) for value in known)])
             else:
                 lost = np.array([True, *(False for _ in known)])
             if not lost[column.codes].any():
@@ -118,7 +130,7 @@ class Mechanisms:
             GroundTruthError: the program is too large to be written down as a certificate.
         """
         try:
-            statement = statement_of(program)
+            statement, domains = statement_of(program), write_domains(program)
         except NotCertified as error:
             raise GroundTruthError(
                 f"there is no causal model of the program: {error}",
@@ -129,7 +141,7 @@ class Mechanisms:
             statement["meaning"], statement["vocabulary"], causal=program.prompts.causal
         )
         order = tuple(walk(*nodes_of(program.decisions)))
-        return cls(meaning, order, statement)
+        return cls(meaning, order, statement, domains)
 
     @cached_property
     def _spread(self) -> frozenset[int]:
@@ -166,6 +178,15 @@ class Mechanisms:
                 places = np.array([tokens.get(value, NOTHING) for value in answer.values])
                 answers[fires] = np.broadcast_to(places[answer.codes], shape)[fires]
         return answers, rules
+
+
+def _allowed(domain: Any) -> Allowed:
+    """The values of an expression, read as those of an assumption."""
+    if isinstance(domain, list):
+        values = frozenset(read_value(value, "domain") for value in domain)
+        return Allowed("assumed", "", allowed=values)
+    bounds = (domain["low"], domain["high"], domain["unit"], domain["parts"])
+    return Allowed("assumed", "", allowed=tuple(read_number(bound, "domain") for bound in bounds))
 
 
 class _Everywhere(Interpreter):

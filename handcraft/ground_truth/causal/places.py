@@ -8,7 +8,6 @@ then, must be exchanged together with it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,17 +19,12 @@ from handcraft.circuits import Circuits, Subspace
 from handcraft.circuits.lifetimes import lifetimes, read_by_heads, read_by_neurons
 from handcraft.ground_truth.causal.mechanisms import Flags, Ids
 from handcraft.ground_truth.ideal_states import IdealStates
+from handcraft.ground_truth.located import NUMBERED, PART
 from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Aggregate, Constant, Node, is_position
 from handcraft.weights import written_at
 
 Array = npt.NDArray[np.float64]
-
-PART = re.compile(r" \(\d+\)$")
-"""Ends the name of a subspace that stores a further number of the same value."""
-
-NUMBERED = re.compile(r", \d+$")
-"""Ends the name of a subspace whose value has the name of another."""
 
 
 @dataclass(frozen=True)
@@ -180,11 +174,12 @@ class Places:
         circuits = self.circuits
         written, cleared = written_at(circuits)
         lives, end = lifetimes(circuits), 2 * len(circuits.blocks)
-        first_read = {}
+        first_read: dict[Subspace, int] = {}
         for number, block in enumerate(circuits.blocks):
-            for state, read in ((2 * number, read_by_heads(block)), (2 * number + 1, read_by_neurons(block))):
-                for subspace in read:
-                    first_read.setdefault(subspace, state)
+            for subspace in read_by_heads(block):
+                first_read.setdefault(subspace, 2 * number)
+            for subspace in read_by_neurons(block):
+                first_read.setdefault(subspace, 2 * number + 1)
         found = {}
         for subspace in circuits.stream:
             states = sorted(written.get(subspace, {0}))

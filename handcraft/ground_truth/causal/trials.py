@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.ground_truth.causal.answers import are_answers
-from handcraft.ground_truth.causal.interchange import Featurizer, logits_after_exchange
+from handcraft.ground_truth.causal.interchange import logits_after_exchange
 from handcraft.ground_truth.causal.mechanisms import Flags, Ids, Mechanisms, Outcome, Setting
+from handcraft.ground_truth.featurizer import Featurizer
 from handcraft.ground_truth.ideal_states import IdealStates
 from handcraft.model import Model
 from handcraft.model.attention import Array
@@ -88,7 +89,7 @@ class Exchanges:
     @property
     def where(self) -> Flags:
         """The exchanged positions: [intervention, position]."""
-        return np.arange(self.sample.texts.shape[1]) == self.positions[:, None]
+        return np.equal(np.arange(self.sample.texts.shape[1]), self.positions[:, None])
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ class Trials:
                 is_orthogonal=is_orthogonal,
             )
             fits = are_answers(logits, each.answers[counted], self.mechanisms.meaning)
-            good = ~counted
+            good: Flags = np.logical_not(counted)
             good[counted] = (fits | ~each.compared[counted]).all(axis=1)
             tried += int(counted.sum())
             right += int((counted & good).sum())

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from handcraft.errors import GroundTruthError
-from handcraft.ground_truth.causal.interchange import Featurizer, stream_states
 from handcraft.ground_truth.causal.mechanisms import Ids, Mechanisms
 from handcraft.ground_truth.causal.places import Place, Places, Seen
-from handcraft.ground_truth.causal.trials import Sample, Tally, Trials
+from handcraft.ground_truth.causal.trials import Exchanges, Sample, Tally, Trials
 from handcraft.ground_truth.contexts import sample_contexts
+from handcraft.ground_truth.featurizer import Featurizer, stream_states
+from handcraft.ground_truth.hook_point import model_state
 from handcraft.ground_truth.ideal_states import ideal_states
 from handcraft.ground_truth.part import Wanted
 from handcraft.ground_truth.subject import Subject
@@ -25,6 +26,7 @@ from handcraft.language import Program
 from handcraft.language.graph.domain import Value
 from handcraft.language.graph.node import Constant, Node, is_position
 from handcraft.origin import Origin
+
 
 @dataclass(frozen=True, eq=False)
 class Variable:
@@ -44,6 +46,7 @@ class Variable:
         parents: the variables that it is computed from.
         tally: what came of interventions.
         orthogonal: the same by orthogonal projections.
+        exchanges: the interventions.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Variable:
     parents: tuple[str, ...]
     tally: Tally
     orthogonal: Tally
+    exchanges: tuple[Exchanges, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def causal_model(subject: Subject, wanted: Wanted) -> CausalModel:
     if not isinstance(source, Program):
         raise GroundTruthError(
             f"of {subject.name} only circuits are known, and no program that they are for",
-            fix="name the program in place of the folder; circuits laid out by hand have no causal model",
+            fix="name the program; circuits laid out by hand have no causal model",
         )
     mechanisms = Mechanisms.of(source)
     samples = list(_samples(subject, mechanisms, wanted))
@@ -119,15 +123,6 @@ def causal_model(subject: Subject, wanted: Wanted) -> CausalModel:
             fix="give a value that rules read a name, such as `before = token.at(-1)`",
         )
     return CausalModel(mechanisms, variables, left_out)
-
-
-def model_state(subject: Subject, state: int) -> int:
-    """The state of the residual stream of the model that is a state of the circuits."""
-    if state == 0:
-        return 0
-    block, is_after_mlp = divmod(state - 1, 2)
-    layers = [number for number, layer in enumerate(subject.layers) if layer.block == block]
-    return 2 * layers[-1] + 2 if is_after_mlp else 2 * layers[0] + 1
 
 
 def _samples(subject: Subject, mechanisms: Mechanisms, wanted: Wanted) -> Iterator[Sample]:
@@ -189,9 +184,7 @@ class _Search:
                 left_out.append(found)
         return tuple(variables), tuple(left_out)
 
-    def _variable(
-        self, number: int, name: str, parents: tuple[str, ...]
-    ) -> Variable | LeftOut:
+    def _variable(self, number: int, name: str, parents: tuple[str, ...]) -> Variable | LeftOut:
         if number not in self.places.stored:
             why = "it is not stored: what reads it reads what it is computed from"
             return LeftOut(name, number, why)
@@ -228,6 +221,7 @@ class _Search:
                     parents,
                     tally,
                     projected,
+                    tuple(exchanges),
                 )
             best = tally if best is None or tally.right > best.right else best
         why = (

@@ -13,7 +13,6 @@ from handcraft.ground_truth.causal.mechanisms import NOTHING, Flags, Mechanisms,
 from handcraft.ground_truth.components.partition import Component, without
 from handcraft.ground_truth.contexts import Contexts
 from handcraft.model import Model
-from handcraft.model.attention import Array
 
 Ids = npt.NDArray[np.int64]
 
@@ -98,4 +97,3 @@ def _ablated(
     covered = own & (others != NOTHING)
     fits = covered & are_answers(logits, others, mechanisms.meaning)
     return (*counts, *(int(each.sum()) for each in (own, own & differs, covered, fits)))
-

@@ -1,5 +1,4 @@
-"""The folder in which SAELens keeps a synthetic model: features, how often they are active, and which
-exclude one another.
+"""The folder in which SAELens keeps a synthetic model: features, and how often they are active.
 
 Read back by `sae_lens.synthetic.SyntheticModel.load_from_disk`. SAELens draws the activations of a
 synthetic model at random; those of the compiled model on real prompts are in a file of our own.
