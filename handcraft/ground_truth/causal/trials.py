@@ -12,7 +12,6 @@ from handcraft.ground_truth.causal.answers import are_answers
 from handcraft.ground_truth.causal.interchange import logits_after_exchange
 from handcraft.ground_truth.causal.mechanisms import Flags, Ids, Mechanisms, Outcome, Setting
 from handcraft.ground_truth.featurizer import Featurizer
-from handcraft.ground_truth.ideal_states import IdealStates
 from handcraft.model import Model
 from handcraft.model.attention import Array
 from handcraft_check.program.interpret import Column
@@ -26,21 +25,26 @@ CELLS = 1 << 21
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Texts of one length, with all that is known of them.
+    """Texts, with all that the program and the model say of them.
 
     Args:
-        texts: places in the vocabulary, [text, position].
+        texts: places in the vocabulary, [text, position]; shorter texts are padded at their end.
+        lengths: how many tokens each has: [text].
         asked: after which positions the program is asked: [text, position].
-        outcome: what the program says.
-        ideal: what the ideal circuits store.
+        outcome: what the program says; behind the end of a text it means nothing.
         streams: the residual stream of the model in every state: [text, position, n_embd] each.
     """
 
     texts: Ids
+    lengths: Ids
     asked: Flags
     outcome: Outcome
-    ideal: IdealStates = field(repr=False)
     streams: Sequence[Array] = field(repr=False)
+
+    def codes(self, number: int) -> Ids:
+        """A code for the value of an expression, 0 where it has none: [text, position]."""
+        found = np.broadcast_to(self.outcome.columns[number].codes, self.texts.shape)
+        return np.where(np.arange(self.texts.shape[1]) < self.lengths[:, None], found, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +140,7 @@ class Trials:
         self.count, self.seed = count, seed
 
     def exchanges(self, number: int) -> tuple[list[Exchanges], bool]:
-        """Interventions on an expression, and whether these are all."""
+        """Interventions on an expression, and whether these are all that the texts allow."""
         found, is_all = [], True
         random = np.random.default_rng((self.seed, number))
         for sample in self.samples:
@@ -156,9 +160,8 @@ class Trials:
         self, sample: Sample, number: int, bases: Ids, sources: Ids, positions: Ids
     ) -> Exchanges:
         where = np.arange(sample.texts.shape[1]) == positions[:, None]
-        column = sample.outcome.columns[number]
-        codes = np.broadcast_to(column.codes, sample.texts.shape)
-        setting = Setting(number, where, Column(codes[sources], column.values))
+        values = sample.outcome.columns[number].values
+        setting = Setting(number, where, Column(sample.codes(number)[sources], values))
         after = self.mechanisms.run(sample.texts[bases], setting)
         later = np.arange(sample.texts.shape[1]) >= positions[:, None]
         compared = sample.asked[bases] & later & after.is_defined
@@ -215,8 +218,7 @@ def _chosen(
     sample: Sample, number: int, count: int, random: np.random.Generator
 ) -> tuple[tuple[Ids, Ids, Ids], bool]:
     """Pairs of texts with different values at a position, and whether these are all."""
-    column = sample.outcome.columns[number]
-    codes: Ids = np.broadcast_to(column.codes, sample.texts.shape)
+    codes = sample.codes(number)
     asked_later: Flags = np.logical_or.accumulate(sample.asked[:, ::-1], axis=1)[:, ::-1]
     texts, length = codes.shape
     if texts * texts * length <= 1 << 20:

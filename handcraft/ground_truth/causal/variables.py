@@ -6,7 +6,7 @@ the causal model. An expression without a right place is no variable, and it is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,7 @@ from handcraft.errors import GroundTruthError
 from handcraft.ground_truth.causal.mechanisms import Ids, Mechanisms
 from handcraft.ground_truth.causal.places import Place, Places, Seen
 from handcraft.ground_truth.causal.trials import Exchanges, Sample, Tally, Trials
-from handcraft.ground_truth.contexts import sample_contexts
+from handcraft.ground_truth.contexts import Contexts, sample_contexts
 from handcraft.ground_truth.featurizer import Featurizer, stream_states
 from handcraft.ground_truth.hook_point import model_state
 from handcraft.ground_truth.ideal_states import ideal_states
@@ -111,9 +111,11 @@ def causal_model(subject: Subject, wanted: Wanted) -> CausalModel:
             fix="name the program; circuits laid out by hand have no causal model",
         )
     mechanisms = Mechanisms.of(source)
-    samples = list(_samples(subject, mechanisms, wanted))
+    contexts = sample_contexts(subject, wanted.examples, wanted.seed).by_length
+    together = [[each] for each in contexts] if not source.prompts.causal else [contexts]
+    samples = [_sample(subject, mechanisms, each) for each in together]
     trials = Trials(subject.model, mechanisms, samples, wanted.examples, wanted.seed)
-    places = Places(subject.circuits, mechanisms.nodes, _seen(mechanisms, samples))
+    places = Places(subject.circuits, mechanisms.nodes, _seen(subject, mechanisms, contexts))
     search = _Search(subject, mechanisms, samples, trials, places)
     variables, left_out = search.run()
     if not variables:
@@ -125,28 +127,31 @@ def causal_model(subject: Subject, wanted: Wanted) -> CausalModel:
     return CausalModel(mechanisms, variables, left_out)
 
 
-def _samples(subject: Subject, mechanisms: Mechanisms, wanted: Wanted) -> Iterator[Sample]:
-    for each in sample_contexts(subject, wanted.examples, wanted.seed).by_length:
-        yield Sample(
-            each.texts,
-            each.meant >= 0,
-            mechanisms.run(each.texts),
-            ideal_states(subject.circuits, each.texts),
-            stream_states(subject.model, each.texts),
-        )
+def _sample(subject: Subject, mechanisms: Mechanisms, contexts: Sequence[Contexts]) -> Sample:
+    """The texts of some lengths together: what follows the end of a text changes nothing before it."""
+    longest = max(each.texts.shape[1] for each in contexts)
+
+    def padded(part: Ids, by: int) -> Ids:
+        return np.pad(part, ((0, 0), (0, longest - part.shape[1])), constant_values=by)
+
+    texts = np.concatenate([padded(each.texts, 0) for each in contexts])
+    lengths = np.concatenate([np.full(len(each), each.texts.shape[1]) for each in contexts])
+    asked = np.concatenate([padded(each.meant, -1) for each in contexts]) >= 0
+    return Sample(texts, lengths, asked, mechanisms.run(texts), stream_states(subject.model, texts))
 
 
-def _seen(mechanisms: Mechanisms, samples: Sequence[Sample]) -> list[Seen]:
-    """What is stored and meant, with one code for each value of an expression in all samples."""
+def _seen(subject: Subject, mechanisms: Mechanisms, contexts: Sequence[Contexts]) -> list[Seen]:
+    """What is stored and meant, with one code for each value of an expression in all texts."""
     numbered: list[dict[Value, int]] = [{} for _ in mechanisms.nodes]
     found = []
-    for sample in samples:
+    for each in contexts:
+        columns = mechanisms.run(each.texts).columns
         codes: list[Ids] = []
         for number, known in enumerate(numbered):
-            column = sample.outcome.columns[number]
+            column = columns[number]
             places = [-1 if v is None else known.setdefault(v, len(known)) for v in column.values]
-            codes.append(np.broadcast_to(np.array(places)[column.codes], sample.texts.shape))
-        found.append(Seen(sample.ideal, codes, numbered))
+            codes.append(np.broadcast_to(np.array(places)[column.codes], each.texts.shape))
+        found.append(Seen(ideal_states(subject.circuits, each.texts), codes, numbered))
     return found
 
 
@@ -233,10 +238,10 @@ class _Search:
 
     def _positions(self, number: int) -> tuple[int, ...]:
         found: set[int] = set()
-        for sample in self.samples:
-            column = sample.outcome.columns[number]
-            codes = np.broadcast_to(column.codes, sample.texts.shape)
-            found |= {*np.flatnonzero((codes != codes[:1]).any(axis=0)).tolist()}
+        for codes in (sample.codes(number) for sample in self.samples):
+            for position in range(codes.shape[1]):
+                if len({*codes[:, position].tolist()} - {0}) > 1:
+                    found.add(position)
         return tuple(sorted(found))
 
     def _parents(self, number: int, names: dict[int, str]) -> tuple[str, ...]:
