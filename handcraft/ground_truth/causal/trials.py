@@ -19,8 +19,14 @@ from handcraft_check.program.interpret import Column
 DRAWN = 4
 """How many interventions are drawn for each one that is wanted: the program says nothing about some."""
 
-CELLS = 1 << 21
+AT_ONCE = 1 << 21
 """About how many numbers of residual streams are changed at once."""
+
+BUDGET = 1 << 22
+"""About how many for each expression, however many interventions are asked for."""
+
+FEWEST = 8
+"""So many interventions are tried all the same, where each changes many numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,13 +137,20 @@ class Trials:
         samples: the texts, length by length.
         count: about how many interventions for each expression; all, if there are no more.
         seed: of those that are drawn.
+        budget: about how many numbers of residual streams are changed for each expression.
     """
 
     def __init__(
-        self, model: Model, mechanisms: Mechanisms, samples: Sequence[Sample], count: int, seed: int
+        self,
+        model: Model,
+        mechanisms: Mechanisms,
+        samples: Sequence[Sample],
+        count: int,
+        seed: int,
+        budget: int = BUDGET,
     ) -> None:
         self.model, self.mechanisms, self.samples = model, mechanisms, samples
-        self.count, self.seed = count, seed
+        self.count, self.seed, self.budget = count, seed, budget
 
     def exchanges(self, number: int) -> tuple[list[Exchanges], bool]:
         """Interventions on an expression, and whether these are all that the texts allow."""
@@ -145,15 +158,22 @@ class Trials:
         random = np.random.default_rng((self.seed, number))
         for sample in self.samples:
             texts, length = sample.texts.shape
-            share = max(1, round(self.count * texts / sum(len(each.texts) for each in self.samples)))
-            most = max(8, CELLS // (length * self.model.shape.n_embd))
-            wanted = min(share, most)
-            chosen, is_every = _chosen(sample, number, DRAWN * wanted, random)
-            if not len(chosen[0]):
-                continue
-            drawn = self._exchanges(sample, number, *chosen)
-            is_all = is_all and is_every and len(drawn) <= wanted
-            found.append(drawn if is_every and len(drawn) <= wanted else drawn.defined(wanted))
+            share = self.count * texts / sum(len(each.texts) for each in self.samples)
+            numbers = length * self.model.shape.n_embd
+            left = max(1, round(min(share, max(FEWEST, self.budget // numbers))))
+            chosen, is_every = _chosen(sample, number, DRAWN * left, random)
+            is_all = is_all and is_every
+            step = max(FEWEST, AT_ONCE // numbers)
+            for start in range(0, len(chosen[0]), step):
+                bases, sources, positions = (part[start : start + step] for part in chosen)
+                drawn = self._exchanges(sample, number, bases, sources, positions)
+                kept = drawn.defined(left)
+                is_all = is_all and len(kept) == len(drawn)
+                found.append(kept)
+                left -= int(kept.compared.any(axis=1).sum())
+                if not left:
+                    is_all = is_all and start + step >= len(chosen[0])
+                    break
         return found, is_all
 
     def _exchanges(
